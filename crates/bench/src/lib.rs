@@ -1,0 +1,2 @@
+//! bench for Thalweg.
+#![forbid(unsafe_code)]

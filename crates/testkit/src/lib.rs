@@ -1,0 +1,2 @@
+//! testkit for Thalweg.
+#![forbid(unsafe_code)]

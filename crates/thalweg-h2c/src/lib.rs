@@ -1,0 +1,2 @@
+//! The first bytes of a cleartext connection.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! threads for Thalweg.
+#![forbid(unsafe_code)]

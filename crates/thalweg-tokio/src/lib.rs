@@ -1,0 +1,2 @@
+//! tokio for Thalweg.
+#![forbid(unsafe_code)]

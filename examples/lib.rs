@@ -1,0 +1,1 @@
+//! Small programs: see the files beside this one.

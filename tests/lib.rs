@@ -1,0 +1,1 @@
+//! Requirement and law tests: see the folder `tests/`.

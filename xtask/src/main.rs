@@ -1,0 +1,2 @@
+//! The only automation of the project.
+fn main() {}
