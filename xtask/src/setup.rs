@@ -1,0 +1,71 @@
+//! `cargo xtask setup`: Debian packages of the programs that the tests talk to.
+//!
+//! Installs only what is absent, only as root, and only where `apt-get` exists. Where it may not, it
+//! says what is missing and succeeds: the tests that need it then print their own skip.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+
+/// What the tests use, by Debian package.
+const PACKAGES: &[&str] = &["curl", "nghttp2-client", "nghttp2-server", "libnghttp2-dev"];
+
+pub fn run() -> anyhow::Result<()> {
+    let absent: Vec<&str> = PACKAGES.iter().copied().filter(|package| !is_installed(package)).collect();
+    if absent.is_empty() {
+        println!("setup: all there");
+        return Ok(());
+    }
+    let list = absent.join(" ");
+    if let Some(reason) = why_not_install() {
+        println!("setup: skipped: {reason}; not found: {list}");
+        return Ok(());
+    }
+    // The package lists of a fresh container are empty, so a first failure is followed by an update.
+    if apt_get(&install_arguments(&absent)).is_err() {
+        apt_get(&["update"])?;
+        apt_get(&install_arguments(&absent))?;
+    }
+    println!("setup: installed {list}");
+    Ok(())
+}
+
+fn is_installed(package: &str) -> bool {
+    Command::new("dpkg-query")
+        .args(["--show", "--showformat=${db:Status-Status}", package])
+        .stderr(Stdio::null())
+        .output()
+        .is_ok_and(|output| output.stdout == b"installed")
+}
+
+fn why_not_install() -> Option<&'static str> {
+    let user = Command::new("id").arg("-u").output();
+    if !user.is_ok_and(|output| output.stdout.trim_ascii() == b"0") {
+        return Some("packages are installed by root only");
+    }
+    let apt = Command::new("apt-get").arg("--version").stdout(Stdio::null()).status();
+    if !apt.is_ok_and(|status| status.success()) {
+        return Some("apt-get is absent");
+    }
+    None
+}
+
+fn install_arguments<'a>(packages: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(packages);
+    arguments
+}
+
+fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
+    let output = Command::new("apt-get")
+        .args(["--quiet", "--quiet", "-o", "DPkg::Lock::Timeout=120"])
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .output()
+        .context("apt-get does not start")?;
+    if !output.status.success() {
+        bail!("apt-get {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
