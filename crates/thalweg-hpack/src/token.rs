@@ -1,0 +1,327 @@
+//! Numbers for names that HTTP/2 endpoints meet all the time.
+//!
+//! Owns the list of known names and the perfect hash that finds them. A [`Token`] stands for the bytes of
+//! a name, so rules compare numbers where they would compare strings, and a table entry with a known name
+//! need not store it.
+//!
+//! The hash takes the first and the last four octets of a name, which differ for any two names of the
+//! list, multiplies, and keeps the top 9 bits. No two names meet in a slot (checked when this compiles),
+//! so one comparison decides:
+//!
+//! ```text
+//! "content-length":  "cont" "ngth" + 14  * MULTIPLIER >> 55  ->  slot  ->  28 or nothing
+//! ```
+
+use core::fmt;
+
+/// A known field name, or [`Token::UNKNOWN`].
+///
+/// Tokens 1 to 61 are the index of the first static table entry with that name (RFC 7541 Appendix A), so
+/// some numbers in between are not used. The others are names that the static table lacks.
+///
+/// ```
+/// use thalweg_hpack::Token;
+///
+/// assert_eq!(Token::of(b":method"), Token::METHOD);
+/// assert_eq!(Token::METHOD.static_index(), Some(2));
+/// assert_eq!(Token::of(b"grpc-status").static_index(), None);
+/// assert_eq!(Token::of(b"x-mine"), Token::UNKNOWN);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(u8);
+
+impl Token {
+    /// A name that is not on the list.
+    pub const UNKNOWN: Self = Self(0);
+
+    /// Finds the token of `name`, which is compared as it is: names of HTTP/2 are lower case.
+    ///
+    /// Costs one multiplication, one table look-up and one comparison.
+    #[inline]
+    pub const fn of(name: &[u8]) -> Self {
+        let id = SLOTS[slot(name)];
+        if equal(NAMES[(id & 127) as usize], name) { Self(id) } else { Self::UNKNOWN }
+    }
+
+    /// The index of the first static table entry with this name, if there is one.
+    #[inline]
+    pub const fn static_index(self) -> Option<u8> {
+        if self.0 >= 1 && self.0 <= 61 { Some(self.0) } else { None }
+    }
+
+    /// The name; empty for [`Token::UNKNOWN`].
+    #[inline]
+    pub const fn name(self) -> &'static [u8] {
+        NAMES[(self.0 & 127) as usize]
+    }
+
+    /// Whether this is a pseudo-header field of RFC 9113 §8.3 or RFC 8441 §4.
+    #[inline]
+    pub const fn is_pseudo(self) -> bool {
+        matches!(
+            self,
+            Self::AUTHORITY | Self::METHOD | Self::PATH | Self::SCHEME | Self::STATUS | Self::PROTOCOL
+        )
+    }
+
+    /// Whether the name is on the list.
+    #[inline]
+    pub const fn is_known(self) -> bool {
+        self.0 != 0
+    }
+
+    /// The number itself: 0 for unknown, below [`Token::COUNT`] always. Good as an index of a table.
+    #[inline]
+    pub const fn id(self) -> u8 {
+        self.0
+    }
+
+    /// One more than the highest number.
+    pub const COUNT: usize = 62 + ROWS.len() - STATIC_NAMES;
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match core::str::from_utf8(self.name()) {
+            Ok(name) if self.is_known() => write!(f, "Token({name})"),
+            _ => f.write_str("Token(unknown)"),
+        }
+    }
+}
+
+/// How many rows of the list have a static table entry.
+const STATIC_NAMES: usize = 52;
+
+/// Odd, and found by trying multiples of 2^64 / 1.618 until no two names met (see the tests).
+const MULTIPLIER: u64 = 0xad39_f681_7c04_5675;
+
+const SLOT_BITS: u32 = 9;
+
+#[inline(always)]
+const fn slot(name: &[u8]) -> usize {
+    let len = name.len();
+    let (head, tail) = match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        (Some(head), Some(tail)) => (u32::from_le_bytes(*head), u32::from_le_bytes(*tail)),
+        _ if len > 0 => (name[0] as u32 | (name[len / 2] as u32) << 8 | (name[len - 1] as u32) << 16, 0),
+        _ => (0, 0),
+    };
+    let key = ((head as u64) << 32 | tail as u64).wrapping_add(len as u64);
+    (key.wrapping_mul(MULTIPLIER) >> (64 - SLOT_BITS)) as usize
+}
+
+const fn equal(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < a.len() {
+        if a[at] != b[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+static NAMES: [&[u8]; 128] = {
+    let mut names: [&[u8]; 128] = [b""; 128];
+    let mut row = 0;
+    while row < ROWS.len() {
+        names[ROWS[row].0 as usize] = ROWS[row].1.as_bytes();
+        row += 1;
+    }
+    names
+};
+
+static SLOTS: [u8; 1 << SLOT_BITS] = {
+    let mut slots = [0; 1 << SLOT_BITS];
+    let mut row = 0;
+    while row < ROWS.len() {
+        let at = slot(ROWS[row].1.as_bytes());
+        assert!(slots[at] == 0, "two names share a slot: MULTIPLIER must be searched again");
+        slots[at] = ROWS[row].0;
+        row += 1;
+    }
+    slots
+};
+
+/// Writes each row twice: as a constant of [`Token`], which no `const` table could declare, and as data.
+macro_rules! tokens {
+    ($($id:literal $constant:ident $name:literal;)*) => {
+        impl Token {
+            $(
+                #[doc = concat!("`", $name, "`")]
+                pub const $constant: Self = Self($id);
+            )*
+        }
+
+        const ROWS: &[(u8, &str)] = &[$(($id, $name)),*];
+    };
+}
+
+tokens! {
+    1 AUTHORITY ":authority";
+    2 METHOD ":method";
+    4 PATH ":path";
+    6 SCHEME ":scheme";
+    8 STATUS ":status";
+    15 ACCEPT_CHARSET "accept-charset";
+    16 ACCEPT_ENCODING "accept-encoding";
+    17 ACCEPT_LANGUAGE "accept-language";
+    18 ACCEPT_RANGES "accept-ranges";
+    19 ACCEPT "accept";
+    20 ACCESS_CONTROL_ALLOW_ORIGIN "access-control-allow-origin";
+    21 AGE "age";
+    22 ALLOW "allow";
+    23 AUTHORIZATION "authorization";
+    24 CACHE_CONTROL "cache-control";
+    25 CONTENT_DISPOSITION "content-disposition";
+    26 CONTENT_ENCODING "content-encoding";
+    27 CONTENT_LANGUAGE "content-language";
+    28 CONTENT_LENGTH "content-length";
+    29 CONTENT_LOCATION "content-location";
+    30 CONTENT_RANGE "content-range";
+    31 CONTENT_TYPE "content-type";
+    32 COOKIE "cookie";
+    33 DATE "date";
+    34 ETAG "etag";
+    35 EXPECT "expect";
+    36 EXPIRES "expires";
+    37 FROM "from";
+    38 HOST "host";
+    39 IF_MATCH "if-match";
+    40 IF_MODIFIED_SINCE "if-modified-since";
+    41 IF_NONE_MATCH "if-none-match";
+    42 IF_RANGE "if-range";
+    43 IF_UNMODIFIED_SINCE "if-unmodified-since";
+    44 LAST_MODIFIED "last-modified";
+    45 LINK "link";
+    46 LOCATION "location";
+    47 MAX_FORWARDS "max-forwards";
+    48 PROXY_AUTHENTICATE "proxy-authenticate";
+    49 PROXY_AUTHORIZATION "proxy-authorization";
+    50 RANGE "range";
+    51 REFERER "referer";
+    52 REFRESH "refresh";
+    53 RETRY_AFTER "retry-after";
+    54 SERVER "server";
+    55 SET_COOKIE "set-cookie";
+    56 STRICT_TRANSPORT_SECURITY "strict-transport-security";
+    57 TRANSFER_ENCODING "transfer-encoding";
+    58 USER_AGENT "user-agent";
+    59 VARY "vary";
+    60 VIA "via";
+    61 WWW_AUTHENTICATE "www-authenticate";
+    62 PROTOCOL ":protocol";
+    63 TE "te";
+    64 CONNECTION "connection";
+    65 KEEP_ALIVE "keep-alive";
+    66 PROXY_CONNECTION "proxy-connection";
+    67 UPGRADE "upgrade";
+    68 PRIORITY "priority";
+    69 TRAILER "trailer";
+    70 HTTP2_SETTINGS "http2-settings";
+    71 GRPC_STATUS "grpc-status";
+    72 GRPC_MESSAGE "grpc-message";
+    73 GRPC_TIMEOUT "grpc-timeout";
+    74 GRPC_ENCODING "grpc-encoding";
+    75 GRPC_ACCEPT_ENCODING "grpc-accept-encoding";
+    76 GRPC_STATUS_DETAILS_BIN "grpc-status-details-bin";
+    77 ORIGIN "origin";
+    78 ALT_SVC "alt-svc";
+    79 FORWARDED "forwarded";
+    80 X_FORWARDED_FOR "x-forwarded-for";
+    81 X_FORWARDED_HOST "x-forwarded-host";
+    82 X_FORWARDED_PROTO "x-forwarded-proto";
+    83 X_REAL_IP "x-real-ip";
+    84 X_REQUEST_ID "x-request-id";
+    85 TRACEPARENT "traceparent";
+    86 TRACESTATE "tracestate";
+    87 BAGGAGE "baggage";
+    88 SEC_FETCH_DEST "sec-fetch-dest";
+    89 SEC_FETCH_MODE "sec-fetch-mode";
+    90 SEC_FETCH_SITE "sec-fetch-site";
+    91 SEC_FETCH_USER "sec-fetch-user";
+    92 SEC_CH_UA "sec-ch-ua";
+    93 SEC_CH_UA_MOBILE "sec-ch-ua-mobile";
+    94 SEC_CH_UA_PLATFORM "sec-ch-ua-platform";
+    95 UPGRADE_INSECURE_REQUESTS "upgrade-insecure-requests";
+    96 CONTENT_SECURITY_POLICY "content-security-policy";
+    97 CROSS_ORIGIN_OPENER_POLICY "cross-origin-opener-policy";
+    98 CROSS_ORIGIN_RESOURCE_POLICY "cross-origin-resource-policy";
+    99 PERMISSIONS_POLICY "permissions-policy";
+    100 REFERRER_POLICY "referrer-policy";
+    101 X_CONTENT_TYPE_OPTIONS "x-content-type-options";
+    102 X_FRAME_OPTIONS "x-frame-options";
+    103 X_XSS_PROTECTION "x-xss-protection";
+    104 X_REQUESTED_WITH "x-requested-with";
+    105 X_POWERED_BY "x-powered-by";
+    106 X_CACHE "x-cache";
+    107 ACCESS_CONTROL_ALLOW_CREDENTIALS "access-control-allow-credentials";
+    108 ACCESS_CONTROL_ALLOW_HEADERS "access-control-allow-headers";
+    109 ACCESS_CONTROL_ALLOW_METHODS "access-control-allow-methods";
+    110 ACCESS_CONTROL_EXPOSE_HEADERS "access-control-expose-headers";
+    111 ACCESS_CONTROL_MAX_AGE "access-control-max-age";
+    112 ACCESS_CONTROL_REQUEST_HEADERS "access-control-request-headers";
+    113 ACCESS_CONTROL_REQUEST_METHOD "access-control-request-method";
+    114 TIMING_ALLOW_ORIGIN "timing-allow-origin";
+    115 SERVER_TIMING "server-timing";
+    116 REPORT_TO "report-to";
+    117 NEL "nel";
+    118 PRAGMA "pragma";
+    119 P3P "p3p";
+    120 DNT "dnt";
+    121 EARLY_DATA "early-data";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::static_table::STATIC_TABLE;
+
+    #[test]
+    fn every_row_is_found_and_named() {
+        for &(id, name) in ROWS {
+            assert_eq!(Token::of(name.as_bytes()), Token(id));
+            assert_eq!(Token(id).name(), name.as_bytes());
+        }
+        assert_eq!(ROWS.iter().filter(|row| row.0 <= 61).count(), STATIC_NAMES);
+        assert_eq!(usize::from(ROWS[ROWS.len() - 1].0) + 1, Token::COUNT);
+    }
+
+    #[test]
+    fn static_tokens_are_the_first_index_of_their_name() {
+        for entry in &STATIC_TABLE[1..] {
+            let first = STATIC_TABLE.iter().position(|other| other.name == entry.name).unwrap();
+            assert_eq!(usize::from(entry.token.id()), first);
+            assert_eq!(Token::of(entry.name), entry.token);
+            assert_eq!(entry.token.static_index(), Some(first as u8));
+        }
+        assert_eq!(Token::PROTOCOL.static_index(), None);
+        assert_eq!(Token::UNKNOWN.static_index(), None);
+    }
+
+    #[test]
+    fn near_misses_are_unknown() {
+        for name in
+            [&b""[..], b"t", b"Te", b"content-lengtg", b"contemt-length", b"content--length", b":Method"]
+        {
+            assert_eq!(Token::of(name), Token::UNKNOWN, "{name:?}");
+        }
+        for &(id, name) in ROWS {
+            let mut changed = name.as_bytes().to_vec();
+            for at in 0..changed.len() {
+                changed[at] ^= 0x20;
+                assert_ne!(Token::of(&changed), Token(id));
+                changed[at] ^= 0x20;
+            }
+        }
+    }
+
+    #[test]
+    fn pseudo_tokens_are_those_with_a_colon() {
+        for &(id, name) in ROWS {
+            assert_eq!(Token(id).is_pseudo(), name.starts_with(':'), "{name}");
+        }
+    }
+}

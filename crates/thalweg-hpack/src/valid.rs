@@ -1,0 +1,164 @@
+//! Which octets names and values may hold, RFC 9113 §8.2.1.
+//!
+//! Both checks look at eight octets at a time: a comparison of all lanes of a word with a bound is one
+//! addition, whose carry into a lane's top bit says "at least that". The last word overlaps the one
+//! before it, so no octet is looked at alone:
+//!
+//! ```text
+//! "content-type"    c o n t e n t -
+//!                           e n t - t y p e      <- second word, begins at len - 8
+//! ```
+
+/// Which strings of a field are known to pass [`name_is_valid`] and [`value_is_valid`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// Neither was looked at.
+    Nothing,
+    /// The name is valid: it is a known one, or comes from an entry whose name was valid.
+    Name,
+    /// The value is valid: none of its Huffman codes was longer than 12 bits, and its ends are visible.
+    Value,
+    /// Both are valid.
+    Both,
+}
+
+impl Checked {
+    /// From what is known of each string.
+    #[inline(always)]
+    pub const fn new(name: bool, value: bool) -> Self {
+        match (name, value) {
+            (false, false) => Self::Nothing,
+            (true, false) => Self::Name,
+            (false, true) => Self::Value,
+            (true, true) => Self::Both,
+        }
+    }
+
+    /// Whether the name is known to be valid.
+    #[inline(always)]
+    pub const fn name(self) -> bool {
+        matches!(self, Self::Name | Self::Both)
+    }
+
+    /// Whether the value is known to be valid.
+    #[inline(always)]
+    pub const fn value(self) -> bool {
+        matches!(self, Self::Value | Self::Both)
+    }
+}
+
+/// Whether `name` has only octets that RFC 9113 §8.2.1 allows in the name of a regular field: none below
+/// 0x21, no upper case, no colon, none from 0x7f. An empty name is not valid.
+///
+/// Pseudo-fields begin with a colon and so are not valid here: match them by their token first.
+#[inline]
+pub fn name_is_valid(name: &[u8]) -> bool {
+    !name.is_empty() && words(name, b'a', bad_in_name)
+}
+
+/// Whether `value` has only octets that RFC 9113 §8.2.1 allows: no NUL, CR or LF anywhere, and neither
+/// space nor tab at either end.
+#[inline]
+pub fn value_is_valid(value: &[u8]) -> bool {
+    ends_are_visible(value) && words(value, b'a', bad_in_value)
+}
+
+/// Whether neither end of `value` is a space or a tab (RFC 9113 §8.2.1).
+#[inline(always)]
+pub fn ends_are_visible(value: &[u8]) -> bool {
+    match (value.first(), value.last()) {
+        (Some(first), Some(last)) => !matches!(first, b' ' | b'\t') && !matches!(last, b' ' | b'\t'),
+        _ => true,
+    }
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const TOPS: u64 = 0x80 * ONES;
+
+/// Runs `bad` over all octets of `text`, eight at a time, short ones filled up with `filler`.
+#[inline(always)]
+fn words(text: &[u8], filler: u8, bad: impl Fn(u64) -> u64) -> bool {
+    let Some(last) = text.last_chunk::<8>() else {
+        let mut word = [filler; 8];
+        for (to, from) in word.iter_mut().zip(text) {
+            *to = *from;
+        }
+        return bad(u64::from_le_bytes(word)) == 0;
+    };
+    let (chunks, _) = text.as_chunks::<8>();
+    let mut found = bad(u64::from_le_bytes(*last));
+    for chunk in chunks {
+        found |= bad(u64::from_le_bytes(*chunk));
+    }
+    found == 0
+}
+
+/// The top bit of each lane whose low seven bits are at least `bound`.
+#[inline(always)]
+const fn at_least(low: u64, bound: u8) -> u64 {
+    low + (0x80 - bound as u64) * ONES
+}
+
+/// The top bit of each lane whose low seven bits are not zero.
+#[inline(always)]
+const fn not_zero(low: u64) -> u64 {
+    low + 0x7f * ONES
+}
+
+#[inline(always)]
+const fn bad_in_name(word: u64) -> u64 {
+    let low = word & !TOPS;
+    let below_space = !at_least(low, 0x21);
+    let delete = at_least(low, 0x7f);
+    let upper = at_least(low, b'A') & !at_least(low, b'Z' + 1);
+    let colon = !not_zero(low ^ (b':' as u64 * ONES));
+    (word | below_space | delete | upper | colon) & TOPS
+}
+
+#[inline(always)]
+const fn bad_in_value(word: u64) -> u64 {
+    let low = word & !TOPS;
+    let nul = !not_zero(low);
+    let line_feed = !not_zero(low ^ (b'\n' as u64 * ONES));
+    let carriage_return = !not_zero(low ^ (b'\r' as u64 * ONES));
+    (nul | line_feed | carriage_return) & !word & TOPS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn name_octet(octet: u8) -> bool {
+        !matches!(octet, 0..=0x20 | b'A'..=b'Z' | b':' | 0x7f..)
+    }
+
+    fn value_octet(octet: u8) -> bool {
+        !matches!(octet, 0 | b'\r' | b'\n')
+    }
+
+    #[test]
+    fn s8_2_1_each_octet_is_judged_alike_at_every_place() {
+        for len in 1..35 {
+            for at in 0..len {
+                for octet in 0..=255u8 {
+                    for filler in [b'a', b'~', 0xe9] {
+                        let mut text = vec![filler; len];
+                        text[at] = octet;
+                        let names = text.iter().all(|&octet| name_octet(octet));
+                        assert_eq!(name_is_valid(&text), names, "{octet} at {at} of {len}");
+                        let inside = text.iter().all(|&octet| value_octet(octet));
+                        let ends = (at > 0 && at + 1 < len) || !matches!(octet, b' ' | b'\t');
+                        assert_eq!(value_is_valid(&text), inside && ends, "{octet} at {at} of {len}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn s8_2_1_an_empty_name_is_bad_and_an_empty_value_good() {
+        assert!(!name_is_valid(b""));
+        assert!(value_is_valid(b""));
+    }
+}
