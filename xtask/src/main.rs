@@ -5,6 +5,7 @@
 //! command starts with the project's root as its current directory.
 
 mod setup;
+mod spec;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -23,12 +24,15 @@ struct Cli {
 enum Command {
     /// Installs the programs that the tests talk to, where that is allowed (root on Debian)
     Setup,
+    /// Holds the ledger of requirements against the tests, and writes docs/conformance.md
+    Spec(spec::Args),
 }
 
 impl Command {
     fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Setup => setup::run(),
+            Self::Spec(args) => spec::run(&args),
         }
     }
 }
