@@ -10,8 +10,9 @@ const HEAD: &str = "\
 
 # Conformance
 
-What the RFCs demand of an endpoint, in our words, and the tests that keep it. The level is that of the RFC. The
-role says who of client and server is bound; what is not ours names who has to keep it instead.
+What the RFCs demand of an endpoint, in our words, and the tests that keep it. The level is that of the RFC, and
+MUST or MUST NOT too where it states a rule without a key word. The role says who of client and server is bound;
+what is not ours names who has to keep it instead.
 ";
 
 /// Writes the page. It depends on the ledger and the tests alone.
