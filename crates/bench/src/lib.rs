@@ -1,2 +1,26 @@
-//! bench for Thalweg.
-#![forbid(unsafe_code)]
+//! What a request costs: Thalweg beside its peers, on the same bytes.
+//!
+//! A [`Scene`](workload::Scene) is a kind of traffic seen from one end of the connection. A
+//! [`Script`](script::Script) plays the other end: bytes made before anything is measured. An
+//! [`Endpoint`](endpoint::Endpoint) is a library with the least application on top, and a
+//! [`Plan`](run::Plan) runs one on the other. There is no socket, no clock but the one that
+//! measures, and no thread.
+//!
+//! The program `measure` runs one plan and prints figures; `measure_allocations` is the same with
+//! every allocation counted. `cargo xtask bench` builds and runs them, under valgrind where
+//! instructions are counted, and compares.
+//!
+//! Peers that need more than this workspace are behind features: `nghttp2` (the C library, by FFI)
+//! and `peers` (h2 and hyper).
+
+pub mod allocator;
+pub mod endpoint;
+mod hpack;
+pub mod peers;
+pub mod program;
+pub mod run;
+pub mod script;
+pub mod traffic;
+pub mod wire;
+pub mod work;
+pub mod workload;

@@ -1,0 +1,121 @@
+//! Where output bytes go, and what the frames in them amount to.
+
+/// The sink of an endpoint's output: counts, and keeps the bytes when they will be examined.
+#[derive(Default)]
+pub struct Wire {
+    kept: Option<Vec<u8>>,
+}
+
+impl Wire {
+    /// A sink that drops what it gets.
+    pub fn dropping() -> Self {
+        Self::default()
+    }
+
+    /// A sink that keeps what it gets for [`Wire::tally`].
+    pub fn keeping() -> Self {
+        Self { kept: Some(Vec::new()) }
+    }
+
+    /// Takes bytes. Pieces are free, as in a vectored write.
+    #[inline]
+    pub fn put(&mut self, bytes: &[u8]) {
+        // The address and length are used, so nothing that makes them can be optimised away.
+        std::hint::black_box(bytes);
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(bytes);
+        }
+    }
+
+    /// Counts the frames of all that was kept, on all connections. A client's preface counts nothing.
+    ///
+    /// # Panics
+    /// If the bytes do not end with a frame's end or announce the end of the connection: then the
+    /// endpoint failed, and its figures mean nothing.
+    pub fn tally(&self) -> Tally {
+        let mut rest = self.kept.as_deref().unwrap_or_default();
+        let mut tally = Tally::default();
+        loop {
+            rest = rest.strip_prefix(PREFACE).unwrap_or(rest);
+            let Some((head, behind)) = rest.split_first_chunk::<9>() else { break };
+            let len = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+            let (payload, next) = behind.split_at_checked(len).expect("output ends within a frame");
+            tally.add(head[3], head[4], payload);
+            rest = next;
+        }
+        assert!(rest.is_empty(), "output ends within a frame's head");
+        tally
+    }
+}
+
+/// What went out, in frames. Heads of blocks and window updates differ in number from library to
+/// library without any difference in work, so only what the application asked for is counted.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Tally {
+    /// SETTINGS frames that acknowledge.
+    pub acks: u64,
+    /// Header blocks begun.
+    pub headers: u64,
+    /// Payload bytes of DATA frames.
+    pub data_bytes: u64,
+    /// Frames with END_STREAM.
+    pub ends: u64,
+    /// RST_STREAM frames.
+    pub resets: u64,
+}
+
+impl Tally {
+    fn add(&mut self, kind: u8, flags: u8, payload: &[u8]) {
+        match kind {
+            0 => self.data_bytes += payload.len() as u64,
+            1 => self.headers += 1,
+            3 => self.resets += 1,
+            4 => self.acks += u64::from(flags & 1),
+            7 => panic!("the endpoint closed the connection: {payload:02x?}"),
+            _ => {}
+        }
+        self.ends += u64::from(kind < 2 && flags & 1 != 0);
+    }
+}
+
+/// RFC 9113 §3.4: what a client says first.
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally_of(bytes: &[u8]) -> Tally {
+        let mut wire = Wire::keeping();
+        wire.put(bytes);
+        wire.tally()
+    }
+
+    #[test]
+    fn frames_are_counted_by_what_they_do() {
+        let data = [0, 0, 2, 0, 1, 0, 0, 0, 1, b'o', b'k'];
+        let headers = [0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88];
+        let reset = [0, 0, 4, 3, 0, 0, 0, 0, 3, 0, 0, 0, 8];
+        let ack = [0, 0, 0, 4, 1, 0, 0, 0, 0];
+        let tally = tally_of(&[PREFACE, &ack, &headers, &data, PREFACE, &reset].concat());
+        assert_eq!(tally, Tally { acks: 1, headers: 1, data_bytes: 2, ends: 1, resets: 1 });
+    }
+
+    #[test]
+    #[should_panic(expected = "within a frame")]
+    fn a_torn_frame_is_a_failure() {
+        tally_of(&[0, 0, 2, 0, 1, 0, 0, 0, 1, b'o']);
+    }
+
+    #[test]
+    #[should_panic(expected = "within a frame's head")]
+    fn a_torn_head_is_a_failure() {
+        tally_of(&[0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "closed the connection")]
+    fn a_goaway_is_a_failure() {
+        tally_of(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    }
+}
