@@ -4,8 +4,14 @@
 //! a variant of `Command` whose doc comment is the help text, and an arm in `Command::run`. Every
 //! command starts with the project's root as its current directory.
 
+mod metadata;
+mod nostd;
+mod process;
 mod setup;
 mod spec;
+mod tally;
+mod test;
+mod tidy;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,24 +28,33 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Proves that the protocol crates link into a program without std
+    Nostd,
     /// Installs the programs that the tests talk to, where that is allowed (root on Debian)
     Setup,
     /// Holds the ledger of requirements against the tests, and writes docs/conformance.md
     Spec(spec::Args),
+    /// Runs every check and test of the project
+    Test(test::Args),
+    /// Checks the rules on dependencies, files and words
+    Tidy,
 }
 
 impl Command {
     fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::Nostd => nostd::run(),
             Self::Setup => setup::run(),
             Self::Spec(args) => spec::run(&args),
+            Self::Test(args) => test::run(&args),
+            Self::Tidy => tidy::run(),
         }
     }
 }
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    match enter_project_root().and_then(|()| command.run()) {
+    match prepare().and_then(|()| command.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -48,8 +63,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Moves to the directory of the workspace's `Cargo.toml`.
-fn enter_project_root() -> anyhow::Result<()> {
+/// Moves to the directory of the workspace's `Cargo.toml`, and ties the children's lives to ours.
+fn prepare() -> anyhow::Result<()> {
+    process::end_children_with_us()?;
     let root =
         Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace's root")?;
     std::env::set_current_dir(root).with_context(|| format!("{} cannot be entered", root.display()))

@@ -1,0 +1,49 @@
+//! A program without std that calls the protocol crates: that it builds is the proof.
+//!
+//! std has a panic handler of its own. If any crate in the tree pulls it in, there are two, and the
+//! compiler says E0152. `cargo xtask nostd` builds this twice: as it is, which must succeed, and with
+//! the feature `std`, which must fail with that error.
+#![no_std]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+use alloc::vec::Vec;
+use core::alloc::{GlobalAlloc, Layout};
+use core::panic::PanicInfo;
+
+use thalweg as _;
+use thalweg_hpack::{Decoder, Encoder, Field, Limits, Verdict};
+
+/// Memory is not the point here: there is none.
+struct NoMemory;
+
+// SAFETY: null is what `alloc` answers when there is no memory. No block is ever given out, so no call
+// of `dealloc` can be a correct one, and none is harmed by doing nothing.
+unsafe impl GlobalAlloc for NoMemory {
+    unsafe fn alloc(&self, _layout: Layout) -> *mut u8 {
+        core::ptr::null_mut()
+    }
+
+    unsafe fn dealloc(&self, _block: *mut u8, _layout: Layout) {}
+}
+
+#[global_allocator]
+static ALLOCATOR: NoMemory = NoMemory;
+
+#[panic_handler]
+fn panic(_info: &PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// Encodes a header block and decodes it again: the size of the list, in bytes.
+#[unsafe(no_mangle)]
+pub extern "C" fn hpack_round_trip() -> u64 {
+    let mut block = Vec::new();
+    let mut encoder = Encoder::new(4096, 7);
+    encoder.begin(&mut block);
+    encoder.encode(Field::new(b"x-depth", b"4"), &mut block);
+    let totals = Decoder::new(4096).decode(&block, Limits::NONE, |_| Verdict::Valid);
+    totals.map_or(0, |totals| totals.list_bytes)
+}

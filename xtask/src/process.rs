@@ -1,0 +1,300 @@
+//! Child processes that end: each has a time limit and a process group of its own.
+//!
+//! Owns the list of the groups that run. What it keeps true: a group leaves the list only when its
+//! leader has ended, and a signal that ends us ends every listed group first. Ends are asked for
+//! (SIGTERM) before they are forced (SIGKILL), so that a child which started groups of its own, as
+//! nextest and we do, can end them too.
+
+use std::io::{PipeReader, Read};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+
+/// How long a group has between being asked to end and being forced to.
+const GRACE: Duration = Duration::from_secs(15);
+/// The same when we are ended ourselves: shorter, as whoever ends us may be one of us, and longer than
+/// the ten seconds that nextest gives its tests.
+const GRACE_AT_OUR_END: Duration = Duration::from_secs(12);
+const POLL: Duration = Duration::from_millis(10);
+
+static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// A child process that has ended, or was ended at its limit.
+pub struct Finished {
+    /// `None` when the time limit ended it.
+    pub status: Option<ExitStatus>,
+    pub stdout: Vec<u8>,
+    /// Empty if the streams were merged.
+    pub stderr: Vec<u8>,
+    pub elapsed: Duration,
+}
+
+impl Finished {
+    pub fn is_success(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+
+    /// The outcome in words: `exit status: 1`, or that it ran out of time.
+    pub fn outcome(&self) -> String {
+        match self.status {
+            Some(status) => status.to_string(),
+            None => format!("ended by us after {:.0} s", self.elapsed.as_secs_f64()),
+        }
+    }
+
+    /// Standard output as text, if the program succeeded; else an error with all that it wrote.
+    pub fn into_text(self, program: &str) -> anyhow::Result<String> {
+        let text = String::from_utf8_lossy(&self.stdout).into_owned();
+        if self.is_success() {
+            return Ok(text);
+        }
+        let errors = String::from_utf8_lossy(&self.stderr);
+        bail!("{program}: {}\n{}", self.outcome(), format!("{text}{errors}").trim_end())
+    }
+}
+
+/// Runs a command to its end, or for `limit`.
+pub fn run(command: &mut Command, limit: Duration) -> anyhow::Result<Finished> {
+    let (stdout, stdout_end) = io::pipe()?;
+    let (stderr, stderr_end) = io::pipe()?;
+    let group = Group::spawn(command.stdout(stdout_end).stderr(stderr_end))?;
+    finish(group, command, limit, collect(stdout), Some(collect(stderr)))
+}
+
+/// As `run`, with standard error going into the same stream as standard output, in order.
+pub fn run_merged(command: &mut Command, limit: Duration) -> anyhow::Result<Finished> {
+    let (stdout, stdout_end) = io::pipe()?;
+    let stderr_end = stdout_end.try_clone()?;
+    let group = Group::spawn(command.stdout(stdout_end).stderr(stderr_end))?;
+    finish(group, command, limit, collect(stdout), None)
+}
+
+fn finish(
+    mut group: Group,
+    command: &mut Command,
+    limit: Duration,
+    stdout: Pieces,
+    stderr: Option<Pieces>,
+) -> anyhow::Result<Finished> {
+    // The command keeps our ends of the pipes open, and with them the readers waiting.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let start = Instant::now();
+    let status = group.wait(limit)?;
+    group.end();
+    let elapsed = start.elapsed();
+    let stderr = stderr.map(Pieces::gather).unwrap_or_default();
+    Ok(Finished { status, stdout: stdout.gather(), stderr, elapsed })
+}
+
+/// What comes out of a pipe.
+struct Pieces(Receiver<Vec<u8>>);
+
+impl Pieces {
+    /// Everything up to the end of the pipe. A process that left the group may hold the pipe open: what
+    /// it writes after a silence is not waited for.
+    fn gather(self) -> Vec<u8> {
+        let mut all = Vec::new();
+        while let Ok(piece) = self.0.recv_timeout(Duration::from_secs(2)) {
+            all.extend(piece);
+        }
+        all
+    }
+}
+
+/// Reads a pipe to its end on a thread of its own.
+fn collect(mut pipe: PipeReader) -> Pieces {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(len @ 1..) = pipe.read(&mut buffer) {
+            if sender.send(buffer[..len].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    Pieces(receiver)
+}
+
+/// A child that leads a process group, ended when this is dropped.
+pub struct Group {
+    child: Child,
+    id: Pid,
+}
+
+impl Group {
+    /// Starts a command as the leader of a new group, without standard input.
+    pub fn spawn(command: &mut Command) -> anyhow::Result<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let child = command
+            .stdin(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("{name} does not start"))?;
+        let id = Pid::from_child(&child);
+        running().push(id);
+        Ok(Self { child, id })
+    }
+
+    /// The leader's status if it ends within `limit`.
+    pub fn wait(&mut self, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let status = self.child.try_wait().context("the child cannot be waited for")?;
+            if status.is_some() || Instant::now() >= deadline {
+                return Ok(status);
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Asks the leader to end, and forces what is left of the group after a while.
+    pub fn end(&mut self) {
+        // An error means that the group is gone, which is what is wanted.
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            let _ = kill_process_group(self.id, Signal::TERM);
+            let _ = self.wait(GRACE);
+        }
+        let _ = kill_process_group(self.id, Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.end();
+        running().retain(|id| *id != self.id);
+    }
+}
+
+fn running() -> MutexGuard<'static, Vec<Pid>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes a signal that ends this process end its children first.
+pub fn end_children_with_us() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {
+        let groups = running();
+        for id in groups.iter() {
+            let _ = kill_process_group(*id, Signal::TERM);
+        }
+        let deadline = Instant::now() + GRACE_AT_OUR_END;
+        while groups.iter().any(|id| test_kill_process_group(*id).is_ok()) && Instant::now() < deadline {
+            thread::sleep(POLL);
+        }
+        for id in groups.iter() {
+            let _ = kill_process_group(*id, Signal::KILL);
+        }
+        std::process::exit(130);
+    })
+    .context("the signal handler cannot be set")
+}
+
+/// A cargo command as a user would type it, free of what `cargo run` has put into our environment.
+///
+/// Build scripts that watch those variables, ring's for one, would otherwise be built anew each time.
+pub fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command
+        .args(arguments)
+        .env_remove("CARGO")
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env("CARGO_TERM_COLOR", "never");
+    for (name, _) in std::env::vars_os() {
+        let is_ours = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
+            .iter()
+            .any(|prefix| name.to_string_lossy().starts_with(prefix));
+        if is_ours {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::RecvTimeoutError;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn streams_are_kept_apart_and_the_status_is_told() {
+        let finished = run(&mut shell("echo out; echo err >&2; exit 3"), LIMIT).unwrap();
+        assert_eq!(finished.stdout, b"out\n");
+        assert_eq!(finished.stderr, b"err\n");
+        assert_eq!(finished.status.and_then(|status| status.code()), Some(3));
+        assert!(finished.into_text("sh").unwrap_err().to_string().contains("err"));
+    }
+
+    #[test]
+    fn merged_streams_keep_their_order() {
+        let finished = run_merged(&mut shell("echo 1; echo 2 >&2; echo 3"), LIMIT).unwrap();
+        assert_eq!(finished.into_text("sh").unwrap(), "1\n2\n3\n");
+    }
+
+    #[test]
+    fn a_large_output_does_not_block_the_child() {
+        let finished = run(&mut shell("head -c 1000000 /dev/zero"), LIMIT).unwrap();
+        assert_eq!(finished.stdout.len(), 1_000_000);
+    }
+
+    #[test]
+    fn the_limit_ends_the_child() {
+        let finished = run(&mut shell("sleep 600"), Duration::from_millis(300)).unwrap();
+        assert_eq!(finished.status, None);
+        assert!(finished.outcome().starts_with("ended by us"));
+    }
+
+    /// Whether every holder of the pipe's other end has ended.
+    fn reaches_its_end(pipe: PipeReader) -> bool {
+        let Pieces(pieces) = collect(pipe);
+        loop {
+            match pieces.recv_timeout(Duration::from_secs(10)) {
+                Ok(_) => {}
+                Err(error) => return error == RecvTimeoutError::Disconnected,
+            }
+        }
+    }
+
+    #[test]
+    fn a_dropped_group_ends_with_its_children() {
+        let (pipe, pipe_end) = io::pipe().unwrap();
+        let mut command = shell("sleep 600 & sleep 600 & wait");
+        let group = Group::spawn(command.stdout(pipe_end)).unwrap();
+        let id = group.id;
+        drop(group);
+        drop(command);
+        assert!(reaches_its_end(pipe), "a grandchild still runs");
+        assert!(!running().contains(&id));
+    }
+
+    #[test]
+    fn what_a_child_leaves_behind_ends_with_it() {
+        let (pipe, pipe_end) = io::pipe().unwrap();
+        let mut command = shell("sleep 600 & exit 0");
+        let mut group = Group::spawn(command.stdout(pipe_end)).unwrap();
+        assert!(group.wait(LIMIT).unwrap().is_some());
+        drop(group);
+        drop(command);
+        assert!(reaches_its_end(pipe), "the child's child still runs");
+    }
+
+    #[test]
+    fn a_program_that_is_absent_is_named() {
+        let error = run(&mut Command::new("no-such-program"), LIMIT).err().unwrap();
+        assert!(error.to_string().contains("no-such-program"));
+    }
+}

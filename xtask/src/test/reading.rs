@@ -1,0 +1,250 @@
+//! What the output of a step says about the tests in it.
+
+use crate::process::Finished;
+use crate::tally::Tally;
+
+/// How the tests of a step are told from its output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// The step is one test.
+    Whole,
+    /// cargo-nextest with `--success-output`.
+    Nextest,
+    /// The test harness of Rust with `--show-output`, any number of times.
+    Libtest,
+}
+
+/// A test that cannot run where it is says so on a line of its own that begins with this.
+const SKIPPED: &str = "skipped: ";
+
+impl Reading {
+    /// Counts the tests of a step. A step that failed without naming a failed test counts as one, and
+    /// so does a step of many tests that does not say how many.
+    pub fn tally(self, step: &str, finished: &Finished) -> Tally {
+        let output = String::from_utf8_lossy(&finished.stdout);
+        let told = match self {
+            Self::Whole => Some(whole(step, &output)),
+            Self::Nextest => nextest(&output),
+            Self::Libtest => libtest(&output),
+        };
+        match told {
+            Some(tally) if finished.is_success() && tally.failed == 0 => tally,
+            Some(tally) if tally.failed > 0 => tally,
+            // What passed before it went wrong does not count for more than that it went wrong.
+            _ => Tally { failed: 1, ..Tally::default() },
+        }
+    }
+}
+
+fn whole(step: &str, output: &str) -> Tally {
+    match output.lines().find_map(|line| line.split_once(SKIPPED)) {
+        Some((_, why)) => Tally { skipped: vec![format!("{step}: {why}")], ..Tally::default() },
+        None => Tally { passed: 1, ..Tally::default() },
+    }
+}
+
+fn nextest(output: &str) -> Option<Tally> {
+    let summary = output.lines().rev().find(|line| line.trim_start().starts_with("Summary ["))?;
+    let (_, counts) = summary.split_once(" run: ")?;
+    let mut tally = Tally::default();
+    let mut unrun = 0;
+    for count in counts.split(", ") {
+        // What stands in parentheses says more about the passed ones: how many were slow or flaky.
+        let mut words = count.split_whitespace();
+        let number: usize = words.next()?.parse().ok()?;
+        match words.next()? {
+            "passed" => tally.passed += number,
+            "skipped" => unrun += number,
+            // Failed, timed out, did not start.
+            _ => tally.failed += number,
+        }
+    }
+    let passed = |line: &str| {
+        let (_, name) = line.trim_start().strip_prefix("PASS [")?.split_once("] ")?;
+        // Between time and name stands the place in the run: `(3/29)`.
+        Some(name.rsplit_once(')').map_or(name, |(_, name)| name).trim().to_owned())
+    };
+    move_skipped(&mut tally, skipped_tests(output, passed, |line| line.trim_start().starts_with("FAIL [")));
+    if unrun > 0 {
+        tally.skipped.push(format!("tests that are ignored: {unrun}"));
+    }
+    Some(tally)
+}
+
+fn libtest(output: &str) -> Option<Tally> {
+    let mut tally = Tally::default();
+    let mut ignored = 0;
+    let mut is_told = false;
+    for result in output.lines().filter_map(|line| line.strip_prefix("test result: ")) {
+        let (_, counts) = result.split_once(". ")?;
+        for count in counts.split("; ") {
+            let mut words = count.split_whitespace();
+            let number: Option<usize> = words.next().and_then(|word| word.parse().ok());
+            match (number, words.next()) {
+                (Some(number), Some("passed")) => tally.passed += number,
+                (Some(number), Some("failed")) => tally.failed += number,
+                (Some(number), Some("ignored")) => ignored += number,
+                _ => {}
+            }
+        }
+        is_told = true;
+    }
+    let block = |line: &str| Some(line.strip_prefix("---- ")?.strip_suffix(" stdout ----")?.to_owned());
+    move_skipped(&mut tally, skipped_tests(output, block, |line| line == "failures:"));
+    if ignored > 0 {
+        tally.skipped.push(format!("tests that are ignored: {ignored}"));
+    }
+    is_told.then_some(tally)
+}
+
+/// The tests that passed by skipping, each with its first reason.
+///
+/// `begins` gives the name of the test whose output follows a line; `ends` is true for a line after
+/// which the output is of no passed test.
+fn skipped_tests(
+    output: &str,
+    begins: impl Fn(&str) -> Option<String>,
+    ends: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let mut skipped = Vec::new();
+    let mut current: Option<String> = None;
+    for line in output.lines() {
+        if let Some(name) = begins(line) {
+            current = Some(name);
+        } else if ends(line) {
+            current = None;
+        } else if let Some(why) = line.trim_start().strip_prefix(SKIPPED)
+            && let Some(name) = current.take()
+        {
+            skipped.push(format!("{name}: {why}"));
+        }
+    }
+    skipped
+}
+
+fn move_skipped(tally: &mut Tally, skipped: Vec<String>) {
+    tally.passed = tally.passed.saturating_sub(skipped.len());
+    tally.skipped.extend(skipped);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn tally(reading: Reading, code: i32, output: &str) -> Tally {
+        let finished = Finished {
+            status: Some(ExitStatus::from_raw(code << 8)),
+            stdout: output.into(),
+            stderr: Vec::new(),
+            elapsed: Duration::ZERO,
+        };
+        reading.tally("step", &finished)
+    }
+
+    fn counts(passed: usize, failed: usize, skipped: &[&str]) -> Tally {
+        Tally { passed, failed, skipped: skipped.iter().map(|reason| (*reason).to_owned()).collect() }
+    }
+
+    const NEXTEST: &str = "\
+    Starting 4 tests across 2 binaries
+        PASS [   0.004s] (1/4) thalweg-hpack decoder::tests::a
+        PASS [   0.005s] (2/4) thalweg-hpack::corpus every_story
+  stdout ───
+
+    running 1 test
+    skipped: ../shared/data is absent
+    skipped: and so is the rest
+    test every_story ... ok
+
+        FAIL [   0.006s] (3/4) xtask::bin/xtask tests::c
+  stdout ───
+
+    skipped: a failed test is not skipped
+
+        PASS [   0.004s] (4/4) xtask::bin/xtask tests::d
+────────────
+     Summary [   0.100s] 4 tests run: 3 passed (1 slow), 1 failed, 0 skipped
+";
+
+    #[test]
+    fn nextest_counts_a_skip_once_and_not_as_passed() {
+        let expected = counts(2, 1, &["thalweg-hpack::corpus every_story: ../shared/data is absent"]);
+        assert_eq!(tally(Reading::Nextest, 100, NEXTEST), expected);
+    }
+
+    #[test]
+    fn nextest_names_what_is_ignored_and_counts_what_timed_out() {
+        let output = "     Summary [  60.1s] 9/12 tests run: 6 passed, 1 failed, 2 timed out, 3 skipped\n";
+        assert_eq!(tally(Reading::Nextest, 100, output), counts(6, 3, &["tests that are ignored: 3"]));
+    }
+
+    const LIBTEST: &str = "\
+running 3 tests
+test a ... ok
+test b ... ok
+test c ... ignored
+
+successes:
+
+---- b stdout ----
+skipped: no curl
+
+successes:
+    a
+    b
+
+test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s
+
+running 2 tests
+test d ... ok
+test e ... FAILED
+
+failures:
+
+---- e stdout ----
+thread panicked
+
+test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+";
+
+    #[test]
+    fn libtest_is_summed_over_its_binaries() {
+        let expected = counts(2, 1, &["b: no curl", "tests that are ignored: 1"]);
+        assert_eq!(tally(Reading::Libtest, 101, LIBTEST), expected);
+    }
+
+    #[test]
+    fn a_step_that_fails_without_a_failed_test_counts_as_one() {
+        let build_error = "error: could not compile";
+        for reading in [Reading::Whole, Reading::Nextest, Reading::Libtest] {
+            assert_eq!(tally(reading, 101, build_error), counts(0, 1, &[]), "{reading:?}");
+        }
+        let crash_later = "test result: ok. 7 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        assert_eq!(tally(Reading::Libtest, 101, crash_later), counts(0, 1, &[]));
+    }
+
+    #[test]
+    fn a_step_of_many_tests_that_tells_no_number_has_failed() {
+        for reading in [Reading::Nextest, Reading::Libtest] {
+            assert_eq!(tally(reading, 0, "nothing to see\n"), counts(0, 1, &[]), "{reading:?}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_ran_out_of_time_has_failed() {
+        let finished =
+            Finished { status: None, stdout: Vec::new(), stderr: Vec::new(), elapsed: Duration::ZERO };
+        assert_eq!(Reading::Whole.tally("step", &finished), counts(0, 1, &[]));
+    }
+
+    #[test]
+    fn a_whole_step_passes_or_is_skipped() {
+        assert_eq!(tally(Reading::Whole, 0, "all well\n"), counts(1, 0, &[]));
+        let skipped = "setup: skipped: apt-get is absent\n";
+        assert_eq!(tally(Reading::Whole, 0, skipped), counts(0, 0, &["step: apt-get is absent"]));
+    }
+}

@@ -1,0 +1,124 @@
+//! What `cargo xtask test` does, in its order.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::reading::Reading;
+use crate::metadata::{Metadata, Package};
+use crate::process::cargo;
+
+/// A child process and how to read it.
+pub struct Step {
+    pub name: String,
+    pub command: Command,
+    pub limit: Duration,
+    pub reading: Reading,
+}
+
+/// Packages with a lock file of their own: the workspace's commands do not reach them.
+const SATELLITES: &[&str] = &["fuzz/Cargo.toml", "xtask/nostd-proof/Cargo.toml"];
+
+const DENY_WARNINGS: &[&str] = &["--", "--deny", "warnings"];
+
+pub fn all(metadata: &Metadata, xtask: &Path) -> Vec<Step> {
+    let mut steps = vec![own("setup", xtask, &["setup"], 300)];
+    steps.extend(formats());
+    steps.push(clippy("clippy", &["--workspace", "--all-targets"], 900));
+    steps.extend(metadata.published().flat_map(feature_sets));
+    steps.extend(tests());
+    steps.push(documentation(metadata));
+    steps.push(own("tidy", xtask, &["tidy"], 300));
+    steps.push(own("nostd", xtask, &["nostd"], 300));
+    steps.push(own("spec", xtask, &["spec", "--allow-gaps"], 120));
+    steps
+}
+
+fn step(name: &str, command: Command, limit_s: u64, reading: Reading) -> Step {
+    Step { name: name.to_owned(), command, limit: Duration::from_secs(limit_s), reading }
+}
+
+/// Another command of this program, in a process of its own, so that its time is bounded too.
+fn own(name: &str, xtask: &Path, arguments: &[&str], limit_s: u64) -> Step {
+    let mut command = Command::new(xtask);
+    command.args(arguments);
+    step(name, command, limit_s, Reading::Whole)
+}
+
+fn formats() -> Vec<Step> {
+    let mut steps = vec![step("fmt", cargo(&["fmt", "--all", "--check"]), 60, Reading::Whole)];
+    for manifest in SATELLITES.iter().filter(|manifest| Path::new(manifest).exists()) {
+        let command = cargo(&["fmt", "--check", "--manifest-path", manifest]);
+        let folder = manifest.trim_end_matches("/Cargo.toml");
+        steps.push(step(&format!("fmt {folder}"), command, 60, Reading::Whole));
+    }
+    steps
+}
+
+fn clippy(name: &str, what: &[&str], limit_s: u64) -> Step {
+    let mut command = cargo(&["clippy"]);
+    command.args(what).args(DENY_WARNINGS);
+    step(name, command, limit_s, Reading::Whole)
+}
+
+/// A published crate without features, with each alone, and with all: features only add, so that what
+/// goes wrong between two of them shows in one of these.
+fn feature_sets(package: &Package) -> Vec<Step> {
+    let name = package.name.as_str();
+    let bare = ["--package", name, "--no-default-features"];
+    let mut steps = vec![clippy(&format!("{name} bare"), &bare, 300)];
+    let features = || package.features.keys().filter(|feature| *feature != "default");
+    for feature in features() {
+        let alone = [bare.as_slice(), &["--features", feature]].concat();
+        steps.push(clippy(&format!("{name} with {feature}"), &alone, 300));
+    }
+    if features().next().is_some() {
+        let all = ["--package", name, "--all-features", "--all-targets"];
+        steps.push(clippy(&format!("{name} with all features"), &all, 300));
+    }
+    steps
+}
+
+/// All tests with all features: nextest's, where it is installed, and those in the documentation, which
+/// nextest does not know.
+fn tests() -> Vec<Step> {
+    let what = ["--workspace", "--all-features", "--no-fail-fast"];
+    let mut tests = if is_nextest_installed() {
+        let output = ["--success-output", "immediate", "--failure-output", "final"];
+        let mut command = cargo(&["nextest", "run"]);
+        command.args(output);
+        step("tests", command, 1200, Reading::Nextest)
+    } else {
+        step("tests", cargo(&["test", "--lib", "--bins", "--tests", "--examples"]), 1200, Reading::Libtest)
+    };
+    tests.command.args(what);
+    let mut in_docs = step("doc tests", cargo(&["test", "--doc"]), 900, Reading::Libtest);
+    in_docs.command.args(what);
+    for libtest in [&mut tests, &mut in_docs] {
+        if libtest.reading == Reading::Libtest {
+            libtest.command.args(["--", "--show-output"]);
+        }
+    }
+    vec![tests, in_docs]
+}
+
+fn is_nextest_installed() -> bool {
+    let version = cargo(&["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    version.is_ok_and(|status| status.success())
+}
+
+fn documentation(metadata: &Metadata) -> Step {
+    let mut command = cargo(&["doc", "--no-deps", "--all-features"]);
+    for package in metadata.published() {
+        command.args(["--package", &package.name]);
+    }
+    command.env("RUSTDOCFLAGS", "--deny warnings");
+    step("doc", command, 600, Reading::Whole)
+}
+
+/// The file that keeps the output of a step.
+pub fn log_file(folder: &Path, step: &Step) -> PathBuf {
+    let name: String =
+        step.name.chars().map(|letter| if letter.is_alphanumeric() { letter } else { '-' }).collect();
+    folder.join(format!("{name}.log"))
+}
