@@ -1,0 +1,278 @@
+//! What the caller decides before a connection starts: settings, limits, budgets, deadlines.
+//!
+//! Keeps true: every bound that a peer can run into is a field here, has a default, and names itself in the error.
+
+use core::time::Duration;
+
+use crate::error::ConfigError;
+use crate::frame::PAYLOAD_LEN_MAX;
+
+/// The configuration of a connection. Plain data; start from `Config::default()` and change fields.
+///
+/// The defaults suit a server on the open Internet and an honest client.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Config {
+    /// SETTINGS_HEADER_TABLE_SIZE: the memory that the peer's header compression may use here, bytes.
+    /// Default 4,096; up to 1 MiB.
+    pub header_table_bytes_max: u32,
+    /// The memory that our own header compression may use, bytes, whatever the peer allows. Default 4,096; up to 1 MiB.
+    pub encoder_table_bytes_max: u32,
+    /// Seed of the hash table inside the header encoder. Give each process a random one: an attacker who knew it could slow
+    /// the encoding of fields that it chooses. Default 0.
+    pub hash_seed: u64,
+    /// SETTINGS_ENABLE_PUSH, for clients: whether the server may push. Default false.
+    pub enable_push: bool,
+    /// SETTINGS_MAX_CONCURRENT_STREAMS: streams that the peer may have open at once. Default 256. Further ones are
+    /// refused with REFUSED_STREAM. A client without `enable_push` advertises nothing.
+    pub concurrent_streams_max: u32,
+    /// SETTINGS_INITIAL_WINDOW_SIZE: what the peer may send on one stream ahead of `release`, bytes. Default 256 KiB;
+    /// up to 2^31-1.
+    pub stream_window_bytes: u32,
+    /// What the peer may send on all streams together ahead of `release`, bytes. Default 1 MiB; 65,535 to 2^31-1.
+    pub connection_window_bytes: u32,
+    /// SETTINGS_MAX_FRAME_SIZE: the largest payload that the peer may send, bytes. Default 16,384; up to 2^24-1.
+    pub frame_bytes_max: u32,
+    /// SETTINGS_ENABLE_CONNECT_PROTOCOL, for servers (RFC 8441). Default false.
+    pub enable_connect_protocol: bool,
+    /// Who gives window credit back. Default [`Release::Explicit`].
+    pub release: Release,
+    /// Whether frames of unknown types are shown as [`Event::Extension`](crate::Event::Extension). Default false: they are
+    /// skipped without being kept.
+    pub extension_frames: bool,
+
+    /// SETTINGS_MAX_HEADER_LIST_SIZE: the largest header list, bytes as RFC 9113 §6.5.2 counts them. Default 16 KiB.
+    /// A larger request is answered 431, a larger response is reset.
+    pub header_list_bytes_max: u32,
+    /// The most fields in one header list. Default 128.
+    pub header_fields_max: u32,
+    /// The largest header block on the wire, bytes, CONTINUATION included. Default 32 KiB; past it the connection ends.
+    pub header_block_bytes_max: u32,
+    /// The most CONTINUATION frames of one header block. Default 8.
+    pub continuations_max: u32,
+    /// The most entries in one SETTINGS frame. Default 32.
+    pub settings_entries_max: u32,
+    /// How many stream identifiers below the newest are remembered after their streams ended, to tell late frames from
+    /// wrong ones. Default 256 (2 KiB, allocated as streams are opened); 16 to 65,536.
+    pub closed_streams_remembered: u32,
+    /// The room for DATA in the output, bytes: `send_data` stops there until `poll_transmit`. Default 64 KiB. Answers that
+    /// the peer provokes may go beyond; `wants_read` is false then, and at four times the limit the connection ends.
+    pub output_bytes_max: u32,
+
+    /// What a peer may make us do.
+    pub budgets: Budgets,
+    /// How long the peer may let us wait.
+    pub deadlines: Deadlines,
+}
+
+/// Who gives window credit back to the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Release {
+    /// The caller, by `release`, when it has consumed the bytes: backpressure reaches the peer.
+    Explicit,
+    /// The core, as soon as a DATA frame has been handed out: for callers who consume at once.
+    Automatic,
+}
+
+/// A token bucket: `burst` events at once, `per_second` in the long run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// The most events at once, and the tokens at the start.
+    pub burst: u32,
+    /// Tokens that come back in a second.
+    pub per_second: u32,
+}
+
+impl Budget {
+    /// No bound at all.
+    pub const UNLIMITED: Self = Self { burst: u32::MAX, per_second: u32::MAX };
+
+    /// Makes a budget.
+    pub const fn new(burst: u32, per_second: u32) -> Self {
+        Self { burst, per_second }
+    }
+}
+
+/// A budget for each kind of work that a peer can cause cheaply. Past one, the connection ends with ENHANCE_YOUR_CALM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Budgets {
+    /// Streams that the peer resets before they were answered, that we must reset for its errors, or refuse. Each stream that
+    /// completes gives a token back. Default 1,000 and 33 a second.
+    pub resets: Budget,
+    /// PING. Each DATA frame gives a token back, since honest peers probe the bandwidth with PINGs. Default 10,000 and 1,000 a second.
+    pub pings: Budget,
+    /// SETTINGS. Default 100 and 10 a second.
+    pub settings: Budget,
+    /// DATA without bytes, HEADERS and CONTINUATION with an empty fragment. Default 1,000 and 100 a second.
+    pub empty_frames: Budget,
+    /// PRIORITY and PRIORITY_UPDATE. Each new stream gives a token back. Default 2,000 and 200 a second.
+    pub priorities: Budget,
+    /// WINDOW_UPDATE of less than 256 bytes, or on a stream that has nothing to send. Default 10,000 and 1,000 a second.
+    pub window_updates: Budget,
+    /// Frames of unknown types. Default 1,000 and 100 a second.
+    pub extensions: Budget,
+    /// DATA of less than 16 bytes. Every 16 bytes of content give a token back. Default 100,000 and 10,000 a second.
+    pub small_data: Budget,
+}
+
+/// How long the peer may let us wait; `None` is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deadlines {
+    /// For the peer's preface and first SETTINGS. Default 10 s.
+    pub preface: Option<Duration>,
+    /// For the acknowledgement of our SETTINGS. Default 10 s.
+    pub settings_ack: Option<Duration>,
+    /// From the first to the last frame of a header block. Default 10 s.
+    pub header_block: Option<Duration>,
+    /// Without any byte from the peer, a PING is sent. Default off.
+    pub keep_alive: Option<Duration>,
+    /// For the answer to a keep-alive PING. Default 10 s.
+    pub ping: Option<Duration>,
+    /// Without any open stream, the connection is shut down. Default off.
+    pub idle: Option<Duration>,
+    /// For open streams to end after `shutdown`. Default 30 s.
+    pub shutdown: Option<Duration>,
+    /// For window on a stream that has data to send: it is reset with CANCEL. Default 60 s.
+    pub stall: Option<Duration>,
+    /// For output to be fetched by `poll_transmit`: the peer does not read. Default 60 s.
+    pub transmit: Option<Duration>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            header_table_bytes_max: 4096,
+            encoder_table_bytes_max: 4096,
+            hash_seed: 0,
+            enable_push: false,
+            concurrent_streams_max: 256,
+            stream_window_bytes: 256 << 10,
+            connection_window_bytes: 1 << 20,
+            frame_bytes_max: 16_384,
+            enable_connect_protocol: false,
+            release: Release::Explicit,
+            extension_frames: false,
+            header_list_bytes_max: 16 << 10,
+            header_fields_max: 128,
+            header_block_bytes_max: 32 << 10,
+            continuations_max: 8,
+            settings_entries_max: 32,
+            closed_streams_remembered: 256,
+            output_bytes_max: 64 << 10,
+            budgets: Budgets::default(),
+            deadlines: Deadlines::default(),
+        }
+    }
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self {
+            resets: Budget::new(1000, 33),
+            pings: Budget::new(10_000, 1000),
+            settings: Budget::new(100, 10),
+            empty_frames: Budget::new(1000, 100),
+            priorities: Budget::new(2000, 200),
+            window_updates: Budget::new(10_000, 1000),
+            extensions: Budget::new(1000, 100),
+            small_data: Budget::new(100_000, 10_000),
+        }
+    }
+}
+
+impl Budgets {
+    /// No bounds at all: for a peer that is trusted like one's own code.
+    pub const UNLIMITED: Self = Self {
+        resets: Budget::UNLIMITED,
+        pings: Budget::UNLIMITED,
+        settings: Budget::UNLIMITED,
+        empty_frames: Budget::UNLIMITED,
+        priorities: Budget::UNLIMITED,
+        window_updates: Budget::UNLIMITED,
+        extensions: Budget::UNLIMITED,
+        small_data: Budget::UNLIMITED,
+    };
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        const TEN_SECONDS: Option<Duration> = Some(Duration::from_secs(10));
+        const A_MINUTE: Option<Duration> = Some(Duration::from_secs(60));
+        Self {
+            preface: TEN_SECONDS,
+            settings_ack: TEN_SECONDS,
+            header_block: TEN_SECONDS,
+            keep_alive: None,
+            ping: TEN_SECONDS,
+            idle: None,
+            shutdown: Some(Duration::from_secs(30)),
+            stall: A_MINUTE,
+            transmit: A_MINUTE,
+        }
+    }
+}
+
+impl Deadlines {
+    /// No deadlines at all: `poll_timeout` is always `None`.
+    pub const OFF: Self = Self {
+        preface: None,
+        settings_ack: None,
+        header_block: None,
+        keep_alive: None,
+        ping: None,
+        idle: None,
+        shutdown: None,
+        stall: None,
+        transmit: None,
+    };
+}
+
+impl Config {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// Names the first field that is outside its range, the value, and the range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        const WINDOW_MAX: u64 = (1 << 31) - 1;
+        let ranges = [
+            ("header_table_bytes_max", self.header_table_bytes_max, 0, 1 << 20),
+            ("encoder_table_bytes_max", self.encoder_table_bytes_max, 0, 1 << 20),
+            ("stream_window_bytes", self.stream_window_bytes, 0, WINDOW_MAX),
+            ("connection_window_bytes", self.connection_window_bytes, 65_535, WINDOW_MAX),
+            ("frame_bytes_max", self.frame_bytes_max, 16_384, PAYLOAD_LEN_MAX.into()),
+            ("header_list_bytes_max", self.header_list_bytes_max, 256, 16 << 20),
+            ("header_fields_max", self.header_fields_max, 8, 1 << 16),
+            ("header_block_bytes_max", self.header_block_bytes_max, 256, 16 << 20),
+            ("settings_entries_max", self.settings_entries_max, 8, 1 << 16),
+            ("closed_streams_remembered", self.closed_streams_remembered, 16, 1 << 16),
+            ("output_bytes_max", self.output_bytes_max, 1024, 1 << 30),
+        ];
+        for (field, seen, min, max) in ranges {
+            let seen = u64::from(seen);
+            if seen < min || seen > max {
+                return Err(ConfigError { field, seen, min, max });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_range_is_checked_at_both_ends() {
+        assert_eq!(Config::default().validate(), Ok(()));
+        let low = Config { frame_bytes_max: 16_383, ..Config::default() };
+        assert_eq!(
+            low.validate(),
+            Err(ConfigError { field: "frame_bytes_max", seen: 16_383, min: 16_384, max: 16_777_215 })
+        );
+        let high = Config { stream_window_bytes: 1 << 31, ..Config::default() };
+        assert_eq!(high.validate().map_err(|e| e.field()), Err("stream_window_bytes"));
+    }
+}

@@ -1,0 +1,470 @@
+//! The three kinds of errors, never mixed: the connection is over ([`ConnectionError`]), the caller made a
+//! mistake or must wait ([`SendError`], [`OpenError`], [`ConfigError`]), or a stream ended ([`StreamError`]).
+//!
+//! Keeps true: errors are `Copy`, hold no text of their own, and name the rule or the limit with the value seen.
+
+use core::fmt;
+
+use crate::stream_id::StreamId;
+use crate::violation::Violation;
+
+/// An HTTP/2 error code (RFC 9113 §7). Unknown codes are allowed and kept.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ErrorCode(pub u32);
+
+impl ErrorCode {
+    /// Nothing went wrong.
+    pub const NO_ERROR: Self = Self(0x0);
+    /// The peer broke a rule that has no code of its own.
+    pub const PROTOCOL_ERROR: Self = Self(0x1);
+    /// A fault of our own.
+    pub const INTERNAL_ERROR: Self = Self(0x2);
+    /// The peer broke flow control.
+    pub const FLOW_CONTROL_ERROR: Self = Self(0x3);
+    /// Our SETTINGS were not acknowledged in time.
+    pub const SETTINGS_TIMEOUT: Self = Self(0x4);
+    /// A frame came after its stream was half-closed.
+    pub const STREAM_CLOSED: Self = Self(0x5);
+    /// A frame had an impossible length.
+    pub const FRAME_SIZE_ERROR: Self = Self(0x6);
+    /// The stream was refused before anything was done for it: it may be tried again.
+    pub const REFUSED_STREAM: Self = Self(0x7);
+    /// The stream is no longer wanted.
+    pub const CANCEL: Self = Self(0x8);
+    /// The header compression state is lost.
+    pub const COMPRESSION_ERROR: Self = Self(0x9);
+    /// The connection behind a CONNECT was reset.
+    pub const CONNECT_ERROR: Self = Self(0xa);
+    /// The peer does something that costs too much.
+    pub const ENHANCE_YOUR_CALM: Self = Self(0xb);
+    /// The transport is not safe enough.
+    pub const INADEQUATE_SECURITY: Self = Self(0xc);
+    /// The request must be made over HTTP/1.1.
+    pub const HTTP_1_1_REQUIRED: Self = Self(0xd);
+
+    /// Returns the code's name in the RFC, if it has one.
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::NO_ERROR => "NO_ERROR",
+            Self::PROTOCOL_ERROR => "PROTOCOL_ERROR",
+            Self::INTERNAL_ERROR => "INTERNAL_ERROR",
+            Self::FLOW_CONTROL_ERROR => "FLOW_CONTROL_ERROR",
+            Self::SETTINGS_TIMEOUT => "SETTINGS_TIMEOUT",
+            Self::STREAM_CLOSED => "STREAM_CLOSED",
+            Self::FRAME_SIZE_ERROR => "FRAME_SIZE_ERROR",
+            Self::REFUSED_STREAM => "REFUSED_STREAM",
+            Self::CANCEL => "CANCEL",
+            Self::COMPRESSION_ERROR => "COMPRESSION_ERROR",
+            Self::CONNECT_ERROR => "CONNECT_ERROR",
+            Self::ENHANCE_YOUR_CALM => "ENHANCE_YOUR_CALM",
+            Self::INADEQUATE_SECURITY => "INADEQUATE_SECURITY",
+            Self::HTTP_1_1_REQUIRED => "HTTP_1_1_REQUIRED",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "error code {:#x}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A bound from [`Config`](crate::Config) that the peer ran into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Limit {
+    /// `Config::header_list_bytes_max`
+    HeaderListBytes,
+    /// `Config::header_fields_max`
+    HeaderFields,
+    /// `Config::header_block_bytes_max`
+    HeaderBlockBytes,
+    /// `Config::continuations_max`
+    Continuations,
+    /// `Config::settings_entries_max`
+    SettingsEntries,
+    /// `Config::budgets.resets`
+    Resets,
+    /// `Config::budgets.pings`
+    Pings,
+    /// `Config::budgets.settings`
+    Settings,
+    /// `Config::budgets.empty_frames`
+    EmptyFrames,
+    /// `Config::budgets.priorities`
+    Priorities,
+    /// `Config::budgets.window_updates`
+    WindowUpdates,
+    /// `Config::budgets.extensions`
+    Extensions,
+    /// `Config::budgets.small_data`
+    SmallData,
+    /// `Config::output_bytes_max`, several times over, in answers that the peer does not read
+    OutputBytes,
+}
+
+impl Limit {
+    /// The path of the field in `Config` that holds the limit.
+    pub const fn config_field(self) -> &'static str {
+        match self {
+            Self::HeaderListBytes => "header_list_bytes_max",
+            Self::HeaderFields => "header_fields_max",
+            Self::HeaderBlockBytes => "header_block_bytes_max",
+            Self::Continuations => "continuations_max",
+            Self::SettingsEntries => "settings_entries_max",
+            Self::Resets => "budgets.resets",
+            Self::Pings => "budgets.pings",
+            Self::Settings => "budgets.settings",
+            Self::EmptyFrames => "budgets.empty_frames",
+            Self::Priorities => "budgets.priorities",
+            Self::WindowUpdates => "budgets.window_updates",
+            Self::Extensions => "budgets.extensions",
+            Self::SmallData => "budgets.small_data",
+            Self::OutputBytes => "output_bytes_max",
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.config_field())
+    }
+}
+
+/// A deadline from [`Config`](crate::Config) that passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Deadline {
+    /// `Config::deadlines.preface`: the peer's preface and SETTINGS did not come.
+    Preface,
+    /// `Config::deadlines.settings_ack`: our SETTINGS were not acknowledged.
+    SettingsAck,
+    /// `Config::deadlines.header_block`: a header block was begun and not finished.
+    HeaderBlock,
+    /// `Config::deadlines.keep_alive`: time to send a PING; never an error.
+    KeepAlive,
+    /// `Config::deadlines.ping`: a keep-alive PING was not answered.
+    Ping,
+    /// `Config::deadlines.idle`: no stream was open; the connection is shut down, not accused.
+    Idle,
+    /// `Config::deadlines.shutdown`: streams were still open long after `shutdown`.
+    Shutdown,
+    /// `Config::deadlines.stall`: a stream with data to send got no window.
+    Stall,
+    /// `Config::deadlines.transmit`: output was not fetched, so the peer does not read.
+    Transmit,
+}
+
+impl Deadline {
+    /// How many kinds of deadlines there are.
+    pub(crate) const COUNT: usize = 9;
+
+    /// All kinds, in the order of their numbers.
+    pub(crate) const ALL: [Self; Self::COUNT] = [
+        Self::Preface,
+        Self::SettingsAck,
+        Self::HeaderBlock,
+        Self::KeepAlive,
+        Self::Ping,
+        Self::Idle,
+        Self::Shutdown,
+        Self::Stall,
+        Self::Transmit,
+    ];
+
+    /// The error code that a connection or stream ended by this deadline carries.
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::SettingsAck => ErrorCode::SETTINGS_TIMEOUT,
+            Self::Stall => ErrorCode::CANCEL,
+            Self::Idle | Self::Shutdown | Self::KeepAlive | Self::Ping => ErrorCode::NO_ERROR,
+            Self::Preface | Self::HeaderBlock | Self::Transmit => ErrorCode::ENHANCE_YOUR_CALM,
+        }
+    }
+
+    /// The field of `Config::deadlines` that holds it.
+    pub const fn config_field(self) -> &'static str {
+        match self {
+            Self::Preface => "deadlines.preface",
+            Self::SettingsAck => "deadlines.settings_ack",
+            Self::HeaderBlock => "deadlines.header_block",
+            Self::KeepAlive => "deadlines.keep_alive",
+            Self::Ping => "deadlines.ping",
+            Self::Idle => "deadlines.idle",
+            Self::Shutdown => "deadlines.shutdown",
+            Self::Stall => "deadlines.stall",
+            Self::Transmit => "deadlines.transmit",
+        }
+    }
+}
+
+/// Why a connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The peer broke a rule.
+    Violation(Violation),
+    /// The peer ran into a limit of ours.
+    Limit(Limit),
+    /// A deadline of ours passed.
+    Deadline(Deadline),
+    /// The caller closed it with `close`.
+    Closed,
+    /// The byte stream ended while the peer still owed something: a preface, a frame's rest, or an open stream.
+    Eof,
+    /// The peer said GOAWAY with an error code.
+    GoAway,
+}
+
+/// The end of a connection: who or what ended it. `Copy`; every call after the end returns the same value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionError {
+    cause: Cause,
+    code: ErrorCode,
+    stream: StreamId,
+    seen: u64,
+    limit: u64,
+}
+
+impl ConnectionError {
+    pub(crate) const fn violation(violation: Violation, stream: StreamId) -> Self {
+        Self { cause: Cause::Violation(violation), code: violation.code(), stream, seen: 0, limit: 0 }
+    }
+
+    pub(crate) const fn new(cause: Cause, code: ErrorCode) -> Self {
+        Self { cause, code, stream: StreamId::CONNECTION, seen: 0, limit: 0 }
+    }
+
+    pub(crate) const fn limit(limit: Limit, stream: StreamId, seen: u64, bound: u64) -> Self {
+        let code = ErrorCode::ENHANCE_YOUR_CALM;
+        Self { cause: Cause::Limit(limit), code, stream, seen, limit: bound }
+    }
+
+    /// Adds the value that was seen and the bound that it passed.
+    pub(crate) const fn with_values(mut self, seen: u64, limit: u64) -> Self {
+        self.seen = seen;
+        self.limit = limit;
+        self
+    }
+
+    /// Why the connection is over.
+    pub const fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// The code in the GOAWAY that we sent, or, for [`Cause::GoAway`], in the one that we got.
+    pub const fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The stream whose frame was at fault, or the connection.
+    pub const fn stream(&self) -> StreamId {
+        self.stream
+    }
+
+    /// The value that broke a limit, and the limit; both 0 where there is none.
+    pub const fn seen_and_limit(&self) -> (u64, u64) {
+        (self.seen, self.limit)
+    }
+
+    /// Whether the peer is accused: it broke a rule, or a limit or deadline of ours tripped.
+    pub const fn accuses_peer(&self) -> bool {
+        match self.cause {
+            Cause::Violation(_) | Cause::Limit(_) => true,
+            Cause::Deadline(deadline) => !matches!(deadline, Deadline::Idle),
+            Cause::Closed | Cause::Eof | Cause::GoAway => false,
+        }
+    }
+}
+
+impl fmt::Display for ConnectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cause {
+            Cause::Violation(violation) => write!(f, "{violation}")?,
+            Cause::Limit(limit) => write!(f, "limit {limit} of the configuration reached")?,
+            Cause::Deadline(deadline) => write!(f, "{} passed", deadline.config_field())?,
+            Cause::Closed => write!(f, "closed by us with {}", self.code)?,
+            Cause::Eof => f.write_str("the peer ended the byte stream too early")?,
+            Cause::GoAway => write!(f, "closed by the peer with {}", self.code)?,
+        }
+        if !self.stream.is_connection() {
+            write!(f, " on stream {}", self.stream)?;
+        }
+        if self.limit != 0 || self.seen != 0 {
+            write!(f, ": {}, limit {}", self.seen, self.limit)?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for ConnectionError {}
+
+/// Why we reset a stream that the peer had not reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The peer broke a rule on this stream.
+    Violation(Violation),
+    /// The peer ran into a limit of ours.
+    Limit(Limit),
+    /// A deadline passed.
+    Deadline(Deadline),
+}
+
+impl StreamError {
+    /// The code that the RST_STREAM carried.
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::Violation(violation) => violation.code(),
+            Self::Limit(_) => ErrorCode::ENHANCE_YOUR_CALM,
+            Self::Deadline(deadline) => deadline.code(),
+        }
+    }
+}
+
+impl fmt::Display for StreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Violation(violation) => violation.fmt(f),
+            Self::Limit(limit) => write!(f, "limit {limit} of the configuration reached"),
+            Self::Deadline(deadline) => write!(f, "{} passed", deadline.config_field()),
+        }
+    }
+}
+
+impl core::error::Error for StreamError {}
+
+/// Why a call that sends something was refused. Nothing has changed; nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The handle is of no live stream: it ended, or belongs to another connection.
+    StreamGone,
+    /// The connection is over.
+    Connection(ConnectionError),
+    /// This half of the stream is already ended by END_STREAM.
+    AlreadyEnded,
+    /// The final header block was already sent.
+    HeadersSent,
+    /// Data or trailers before the final header block.
+    HeadersNotSent,
+    /// What would be sent is malformed; the violation says how.
+    Malformed(Violation),
+    /// The data would not fit the content-length that was announced: bytes left, bytes given.
+    ContentLength {
+        /// Bytes of the announced length that were not sent before this call.
+        left: u64,
+        /// Bytes that this call brought.
+        given: u64,
+    },
+    /// The header list is larger than the peer's SETTINGS_MAX_HEADER_LIST_SIZE.
+    HeaderListTooLarge {
+        /// The list as RFC 9113 §6.5.2 counts it, in bytes.
+        bytes: u64,
+        /// The peer's limit.
+        limit: u32,
+    },
+    /// The peer did not allow this: pushes, extended CONNECT.
+    NotAllowedByPeer,
+    /// A setting, priority or payload outside its range.
+    OutOfRange,
+    /// Too many of these are under way: SETTINGS or PINGs that were not acknowledged yet.
+    TooMany,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StreamGone => f.write_str("the stream has ended"),
+            Self::Connection(error) => error.fmt(f),
+            Self::AlreadyEnded => f.write_str("this side of the stream has ended"),
+            Self::HeadersSent => f.write_str("the final headers were already sent"),
+            Self::HeadersNotSent => f.write_str("send the headers first"),
+            Self::Malformed(violation) => write!(f, "refused to send: {violation}"),
+            Self::ContentLength { left, given } => {
+                write!(f, "content-length leaves {left} bytes to send, this call ends with {given}")
+            }
+            Self::HeaderListTooLarge { bytes, limit } => {
+                write!(f, "header list of {bytes} bytes, the peer accepts {limit}")
+            }
+            Self::NotAllowedByPeer => f.write_str("the peer's settings do not allow this"),
+            Self::OutOfRange => f.write_str("a value is outside its range"),
+            Self::TooMany => f.write_str("wait for the earlier ones to be acknowledged"),
+        }
+    }
+}
+
+impl core::error::Error for SendError {}
+
+/// Why a stream could not be opened. Nothing has changed; nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The peer's limit of concurrent streams is reached; `Event::Openable` will tell when there is room.
+    TooManyStreams {
+        /// The peer's SETTINGS_MAX_CONCURRENT_STREAMS.
+        limit: u32,
+    },
+    /// GOAWAY was sent or received: open a new connection.
+    GoingAway,
+    /// All 2^30 stream identifiers are used: open a new connection.
+    IdsExhausted,
+    /// The request itself was refused.
+    Send(SendError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooManyStreams { limit } => {
+                write!(f, "the peer allows {limit} streams at once: wait for Openable")
+            }
+            Self::GoingAway => f.write_str("the connection is going away: open a new one"),
+            Self::IdsExhausted => f.write_str("all stream identifiers are used: open a new connection"),
+            Self::Send(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+impl From<SendError> for OpenError {
+    fn from(error: SendError) -> Self {
+        Self::Send(error)
+    }
+}
+
+/// A field of [`Config`](crate::Config) outside its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    pub(crate) field: &'static str,
+    pub(crate) seen: u64,
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+}
+
+impl ConfigError {
+    /// The name of the field.
+    pub const fn field(&self) -> &'static str {
+        self.field
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Config::{} is {}, it must be from {} to {}", self.field, self.seen, self.min, self.max)
+    }
+}
+
+impl core::error::Error for ConfigError {}

@@ -1,0 +1,144 @@
+//! What `receive` tells: the peer's doings, and the ends of streams.
+
+use crate::error::{ErrorCode, StreamError};
+use crate::frame::{Flags, Kind, OriginEntries, SettingEntries};
+use crate::headers::Headers;
+use crate::priority::Priority;
+use crate::stream_id::{Stream, StreamId};
+
+/// One thing that happened. Small, `Copy`-cheap to move, and without a destructor.
+///
+/// `'b` is the life of the caller's read buffer, `'c` the borrow of the connection: `data` stays usable while the
+/// connection is called, `headers` and control payloads must be read before the next call.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'c, 'b> {
+    /// A header block has arrived, was decoded, and follows the rules for its kind (RFC 9113 §8).
+    Headers {
+        /// The stream.
+        stream: Stream,
+        /// What the block is.
+        kind: HeadersKind,
+        /// The fields.
+        headers: Headers<'c>,
+        /// Whether the peer's half of the stream ends here.
+        end: bool,
+    },
+    /// Bytes of a message's content. Never empty, unless `end` comes alone.
+    Data {
+        /// The stream.
+        stream: Stream,
+        /// The bytes, in the caller's read buffer.
+        data: &'b [u8],
+        /// Whether the peer's half of the stream ends here.
+        end: bool,
+    },
+    /// The stream is over before both its halves ended. Nothing more comes for it, and its handle is stale. Content of it
+    /// that the caller still holds is already credited to the peer.
+    Reset {
+        /// The stream.
+        stream: Stream,
+        /// The code that was received or sent.
+        code: ErrorCode,
+        /// Who ended it.
+        by: Initiator,
+    },
+    /// The peer will accept no new streams (RFC 9113 §6.8). Streams above `last_stream` follow as [`Event::Reset`].
+    GoAway {
+        /// The last stream that the peer may have acted on.
+        last_stream: StreamId,
+        /// Why.
+        code: ErrorCode,
+        /// Debug data of the peer, not to be trusted.
+        debug: &'c [u8],
+    },
+    /// The peer's SETTINGS came and are in force; the acknowledgement is in the output.
+    Settings {
+        /// The entries, unknown ones included.
+        entries: SettingEntries<'c>,
+    },
+    /// The peer acknowledged our oldest unacknowledged SETTINGS: they bind it now.
+    SettingsAcknowledged,
+    /// A request that failed with `TooManyStreams` can be tried again.
+    Openable,
+    /// A PING of ours was answered.
+    Pong {
+        /// The payload that `send_ping` was given.
+        payload: [u8; 8],
+    },
+    /// The peer changed the priority of a stream (RFC 9218 §7.1); it is already in force.
+    Priority {
+        /// The stream.
+        stream: Stream,
+        /// Its new priority.
+        priority: Priority,
+    },
+    /// The server named its origins (RFC 8336). Clients only.
+    Origin {
+        /// The origins.
+        origins: OriginEntries<'c>,
+    },
+    /// The server named an alternative service (RFC 7838). Clients only.
+    AltSvc {
+        /// The stream whose origin is meant, or the connection.
+        stream: StreamId,
+        /// The origin; empty on a stream.
+        origin: &'c [u8],
+        /// An Alt-Svc field value.
+        value: &'c [u8],
+    },
+    /// A frame of an unknown type (RFC 9113 §5.5), only with `Config::extension_frames`.
+    Extension {
+        /// The frame type.
+        kind: Kind,
+        /// The flags.
+        flags: Flags,
+        /// The stream, or the connection.
+        stream: StreamId,
+        /// The payload.
+        payload: &'c [u8],
+    },
+}
+
+/// What a header block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HeadersKind {
+    /// A request; the stream is new.
+    Request,
+    /// A final response.
+    Response,
+    /// An informational response, status 1xx; the final one is still to come.
+    Informational,
+    /// Trailers; the peer's half ends with them.
+    Trailers,
+    /// A promised request (RFC 9113 §8.4); the stream is new, and its response will follow.
+    Push {
+        /// The stream on which the promise came.
+        parent: Stream,
+    },
+}
+
+/// Who ended a stream, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Initiator {
+    /// The peer, by RST_STREAM.
+    Remote,
+    /// We found an error; RST_STREAM is in the output.
+    Local(StreamError),
+    /// The peer's GOAWAY excludes the stream: it was not processed, and may be tried on another connection.
+    GoAway,
+}
+
+impl Event<'_, '_> {
+    /// Whether this event says that the stream was not processed at all, so that any request may be tried again
+    /// (RFC 9113 §8.7).
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Reset { by: Initiator::GoAway, .. } => true,
+            Self::Reset { by: Initiator::Remote, code, .. } => code.0 == ErrorCode::REFUSED_STREAM.0,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Flow-control windows (RFC 9113 §5.2, §6.9).
+//!
+//! Keeps true: a send window stays within [-(2^31), 2^31-1]; in a receive window, what the peer may still send, what the
+//! caller holds, and what is due back to the peer add up to the window's size.
+
+/// What we may send: on a stream, or on the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendWindow(i32);
+
+impl SendWindow {
+    /// Starts at `bytes`.
+    pub const fn new(bytes: u32) -> Self {
+        Self(bytes as i32)
+    }
+
+    /// Bytes that may be sent now: 0 while the window is negative.
+    #[inline]
+    pub const fn available(self) -> u32 {
+        if self.0 > 0 { self.0 as u32 } else { 0 }
+    }
+
+    /// The window as the RFC counts it, negative after a settings change.
+    pub const fn as_i64(self) -> i64 {
+        self.0 as i64
+    }
+
+    /// Takes `bytes` that are about to be sent. They are available.
+    #[inline]
+    pub fn take(&mut self, bytes: u32) {
+        debug_assert!(bytes <= self.available());
+        self.0 -= bytes as i32;
+    }
+
+    /// Adds a WINDOW_UPDATE. `None`: the window would pass 2^31-1 (RFC 9113 §6.9.1), and has not changed.
+    pub fn add(&mut self, increment: u32) -> Option<()> {
+        self.0 = self.0.checked_add_unsigned(increment)?;
+        Some(())
+    }
+
+    /// Moves the window by the change of SETTINGS_INITIAL_WINDOW_SIZE; it may become negative (RFC 9113 §6.9.2).
+    pub fn shift(&mut self, change: i64) -> Option<()> {
+        self.0 = i32::try_from(i64::from(self.0) + change).ok()?;
+        Some(())
+    }
+}
+
+/// What the peer may send, and what has become of what it sent: on a stream, or on the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceiveWindow {
+    /// What the peer may still send. Negative when our setting shrank.
+    available: i32,
+    /// Received, and not yet released by the caller.
+    held: u32,
+    /// Released, and not yet announced to the peer.
+    due: u32,
+}
+
+impl ReceiveWindow {
+    /// Starts with `bytes` available.
+    pub const fn new(bytes: u32) -> Self {
+        Self { available: bytes as i32, held: 0, due: 0 }
+    }
+
+    /// Bytes received and not yet released.
+    pub const fn held(&self) -> u32 {
+        self.held
+    }
+
+    /// Bytes that the peer may still send.
+    pub const fn available(&self) -> i64 {
+        self.available as i64
+    }
+
+    /// The whole window: `available + held + due`.
+    pub const fn size(&self) -> i64 {
+        self.available as i64 + self.held as i64 + self.due as i64
+    }
+
+    /// Debits a DATA frame at its head, padding included. `None`: it is more than was available (RFC 9113 §6.9.1).
+    #[inline]
+    pub fn receive(&mut self, bytes: u32) -> Option<()> {
+        if i64::from(bytes) > i64::from(self.available) && bytes > 0 {
+            return None;
+        }
+        self.available -= bytes as i32;
+        self.held += bytes;
+        Some(())
+    }
+
+    /// Moves up to `bytes` from held to due; returns how many.
+    #[inline]
+    pub fn release(&mut self, bytes: u32) -> u32 {
+        let released = bytes.min(self.held);
+        self.held -= released;
+        self.due += released;
+        released
+    }
+
+    /// Takes `bytes` out of what is held: their account goes on elsewhere.
+    pub fn disown(&mut self, bytes: u32) {
+        debug_assert!(bytes <= self.held);
+        self.held -= bytes;
+    }
+
+    /// Returns the WINDOW_UPDATE that should go out now, if any, and counts it as announced.
+    ///
+    /// It should when half the window is due; or when more is due than the peer has left, so that a peer which
+    /// is stalled, or nearly so, does not wait for a caller that holds the other half.
+    #[inline]
+    pub fn take_update(&mut self) -> Option<u32> {
+        if self.due == 0 {
+            return None;
+        }
+        let due = i64::from(self.due);
+        if due * 2 < self.size() && due <= i64::from(self.available) {
+            return None;
+        }
+        let increment = self.due;
+        self.due = 0;
+        self.available += increment as i32;
+        Some(increment)
+    }
+
+    /// Widens the window by `bytes` that are announced at the same time.
+    pub fn widen(&mut self, bytes: u32) {
+        debug_assert!(self.size() + i64::from(bytes) <= WINDOW_MAX);
+        self.available += bytes as i32;
+    }
+
+    /// Moves the window by the change of our own SETTINGS_INITIAL_WINDOW_SIZE, once it is acknowledged.
+    pub fn shift(&mut self, change: i64) {
+        self.available = (i64::from(self.available) + change).clamp(i64::from(i32::MIN), WINDOW_MAX) as i32;
+    }
+
+    /// Asserts what this owner keeps true.
+    pub fn check(&self) {
+        debug_assert!(self.size() <= WINDOW_MAX);
+    }
+}
+
+const WINDOW_MAX: i64 = (1 << 31) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_send_window_stops_at_its_largest_value() {
+        // 9113-6.9.1-5
+        let mut window = SendWindow::new(0);
+        assert_eq!(window.add(0x7fff_ffff), Some(()));
+        assert_eq!(window.add(1), None);
+        assert_eq!(window.available(), 0x7fff_ffff);
+    }
+
+    #[test]
+    fn a_send_window_can_become_negative_and_recover() {
+        let mut window = SendWindow::new(65_535);
+        window.take(60_000);
+        assert_eq!(window.shift(-49_151), Some(()));
+        assert_eq!((window.as_i64(), window.available()), (-43_616, 0));
+        assert_eq!(window.add(43_617), Some(()));
+        assert_eq!(window.available(), 1);
+    }
+
+    #[test]
+    fn credit_goes_out_at_half_the_window() {
+        let mut window = ReceiveWindow::new(1000);
+        assert_eq!(window.receive(499), Some(()));
+        assert_eq!((window.release(499), window.take_update()), (499, None));
+        assert_eq!(window.receive(1), Some(()));
+        assert_eq!((window.release(9), window.take_update()), (1, Some(500)));
+        assert_eq!(window, ReceiveWindow::new(1000));
+    }
+
+    #[test]
+    fn a_stalled_peer_gets_credit_though_the_caller_holds_more_than_half() {
+        let mut window = ReceiveWindow::new(1000);
+        assert_eq!(window.receive(1000), Some(()));
+        assert_eq!((window.release(100), window.take_update()), (100, Some(100)));
+        assert_eq!((window.available(), window.held(), window.size()), (100, 900, 1000));
+    }
+
+    #[test]
+    fn a_frame_beyond_the_window_is_refused_and_an_empty_one_never() {
+        let mut window = ReceiveWindow::new(10);
+        assert_eq!(window.receive(11), None);
+        window.shift(-20);
+        assert_eq!(window.receive(0), Some(()));
+        assert_eq!(window.receive(1), None);
+    }
+}

@@ -1,0 +1,132 @@
+//! Header lists on their way out: gathered and judged whole before the first byte is written, so that a refusal
+//! changes nothing.
+
+use smallvec::SmallVec;
+use thalweg_hpack::{Field, Token};
+
+use super::rules;
+use crate::error::SendError;
+use crate::message::{Request, Status};
+use crate::violation::Violation;
+
+/// The fields of one block, in the order of the wire.
+pub type FieldList<'a> = SmallVec<[Field<'a>; FIELDS_INLINE]>;
+
+/// A header list that may be sent.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    /// The fields, pseudo-header fields first.
+    pub fields: FieldList<'a>,
+    /// The value of `content-length`.
+    pub content_length: Option<u64>,
+}
+
+impl<'a> Outgoing<'a> {
+    /// Gathers a request.
+    ///
+    /// # Errors
+    /// `Malformed`, `HeaderListTooLarge`, or `NotAllowedByPeer` for `:protocol`.
+    pub fn request(
+        request: &Request<'a>,
+        fields: impl IntoIterator<Item = Field<'a>>,
+        peer: PeerLimits,
+    ) -> Result<Self, SendError> {
+        let is_connect = request.method == b"CONNECT";
+        if request.protocol.is_some() && !peer.connect_protocol {
+            return Err(SendError::NotAllowedByPeer);
+        }
+        let tunnel = is_connect && request.protocol.is_none();
+        let complete = if tunnel {
+            request.scheme.is_none() && request.path.is_none() && request.authority.is_some()
+        } else {
+            request.scheme.is_some() && request.path.is_some()
+        };
+        if !complete || (request.protocol.is_some() && !(is_connect && request.authority.is_some())) {
+            let violation = if is_connect { Violation::ConnectPseudo } else { Violation::PseudoMissing };
+            return Err(SendError::Malformed(violation));
+        }
+        if request.path == Some(b"*") && request.method != b"OPTIONS" {
+            return Err(SendError::Malformed(Violation::PathInvalid));
+        }
+        let mut list = FieldList::new();
+        let pseudos = [
+            (Token::METHOD, Some(request.method)),
+            (Token::SCHEME, request.scheme),
+            (Token::AUTHORITY, request.authority),
+            (Token::PATH, request.path),
+            (Token::PROTOCOL, request.protocol),
+        ];
+        for (token, value) in pseudos {
+            let Some(value) = value else { continue };
+            rules::check_pseudo_value(token, value).map_err(SendError::Malformed)?;
+            list.push(Field::with_token(token, value));
+        }
+        Self::gather(list, fields, peer)
+    }
+
+    /// Gathers a response.
+    ///
+    /// # Errors
+    /// `Malformed` or `HeaderListTooLarge`.
+    pub fn response(
+        status: &'a Status,
+        fields: impl IntoIterator<Item = Field<'a>>,
+        peer: PeerLimits,
+    ) -> Result<Self, SendError> {
+        // RFC 9113 §8.6: 101 does not exist in HTTP/2.
+        if status.as_bytes() == b"101" {
+            return Err(SendError::Malformed(Violation::StatusSwitchingProtocols));
+        }
+        let mut list = FieldList::new();
+        list.push(Field::with_token(Token::STATUS, status.as_bytes()));
+        Self::gather(list, fields, peer)
+    }
+
+    /// Gathers a trailer section.
+    ///
+    /// # Errors
+    /// `Malformed` or `HeaderListTooLarge`.
+    pub fn trailers(
+        fields: impl IntoIterator<Item = Field<'a>>,
+        peer: PeerLimits,
+    ) -> Result<Self, SendError> {
+        Self::gather(FieldList::new(), fields, peer)
+    }
+
+    fn gather(
+        mut list: FieldList<'a>,
+        fields: impl IntoIterator<Item = Field<'a>>,
+        peer: PeerLimits,
+    ) -> Result<Self, SendError> {
+        let mut content_length = None;
+        let mut bytes: u64 = list.iter().map(|field| field.size() as u64).sum();
+        for field in fields {
+            rules::check_outgoing(&field).map_err(SendError::Malformed)?;
+            if field.token == Token::CONTENT_LENGTH {
+                let length = rules::parse_content_length(field.value);
+                if content_length.is_some() && content_length != length {
+                    return Err(SendError::Malformed(Violation::ContentLengthInvalid));
+                }
+                content_length = length;
+            }
+            bytes += field.size() as u64;
+            list.push(field);
+        }
+        if bytes > u64::from(peer.header_list_bytes) {
+            return Err(SendError::HeaderListTooLarge { bytes, limit: peer.header_list_bytes });
+        }
+        Ok(Self { fields: list, content_length })
+    }
+}
+
+/// What the peer's settings say about header lists.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerLimits {
+    /// SETTINGS_MAX_HEADER_LIST_SIZE, bytes.
+    pub header_list_bytes: u32,
+    /// SETTINGS_ENABLE_CONNECT_PROTOCOL.
+    pub connect_protocol: bool,
+}
+
+/// Fields that are gathered without allocating.
+const FIELDS_INLINE: usize = 24;

@@ -1,0 +1,349 @@
+//! The rules of RFC 9113 §8 for messages, field by field while a block is decoded, and at its end.
+//!
+//! Keeps true: a block that passes is a well-formed request, response, trailer section or promised request. What is
+//! forbidden to receive is forbidden to send: `outgoing` asks the same functions.
+
+use thalweg_hpack::{Field, Token, name_is_valid, value_is_valid};
+
+use super::HeaderBlock;
+use crate::violation::Violation;
+
+/// What kind of block is being judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A request; `connect_protocol` says whether extended CONNECT was allowed (RFC 8441 §3).
+    Request { connect_protocol: bool },
+    /// A promised request.
+    Push,
+    /// A response, informational or final.
+    Response,
+    /// A trailer section.
+    Trailers,
+}
+
+/// What the rules learned from a block that passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Learned {
+    /// The value of `content-length`.
+    pub content_length: Option<u64>,
+    /// What the method means for the messages of the stream.
+    pub method: Method,
+    /// `:status`, 0 where there is none.
+    pub status: u16,
+    /// Whether a `priority` field is there.
+    pub has_priority: bool,
+}
+
+/// What a method means for the framing of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// Nothing special.
+    #[default]
+    Other,
+    /// HEAD: the response has no content.
+    Head,
+    /// CONNECT: the stream becomes a tunnel.
+    Connect,
+    /// OPTIONS: the path may be `*`.
+    Options,
+    /// GET: a push may promise it.
+    Get,
+}
+
+/// Judges one block while it is decoded.
+#[derive(Debug)]
+pub struct Checker {
+    message: Message,
+    seen: u8,
+    fields_begun: bool,
+    has_host: bool,
+    path_is_asterisk: bool,
+    learned: Learned,
+    fault: Option<Violation>,
+}
+
+impl Checker {
+    /// Starts on a block.
+    pub fn new(message: Message) -> Self {
+        Self {
+            message,
+            seen: 0,
+            fields_begun: false,
+            has_host: false,
+            path_is_asterisk: false,
+            learned: Learned::default(),
+            fault: None,
+        }
+    }
+
+    /// Judges the next field. `valid` says that the same name and value have passed before. Returns whether the
+    /// field passed; after one that did not, no more need be shown.
+    #[inline]
+    pub fn field(&mut self, field: &Field<'_>, valid: bool) -> bool {
+        let judged = match class(field.token) {
+            Class::Regular => {
+                self.fields_begun = true;
+                check_bytes(field, valid)
+            }
+            Class::Pseudo(bit) => self.pseudo(field, bit, valid),
+            Class::Special => self.special(field, valid),
+        };
+        match judged {
+            Ok(()) => true,
+            Err(violation) => {
+                self.fault = Some(violation);
+                false
+            }
+        }
+    }
+
+    fn pseudo(&mut self, field: &Field<'_>, bit: u8, valid: bool) -> Result<(), Violation> {
+        let allowed = match self.message {
+            Message::Request { .. } => METHOD | SCHEME | AUTHORITY | PATH | PROTOCOL,
+            Message::Push => METHOD | SCHEME | AUTHORITY | PATH,
+            Message::Response => STATUS,
+            Message::Trailers => return Err(Violation::PseudoInTrailers),
+        };
+        if self.fields_begun {
+            return Err(Violation::PseudoAfterField);
+        }
+        if bit & allowed == 0 {
+            return Err(Violation::PseudoUnknown);
+        }
+        if self.seen & bit != 0 {
+            return Err(Violation::PseudoDuplicate);
+        }
+        self.seen |= bit;
+        match bit {
+            METHOD => self.learned.method = method_of(field.value),
+            PATH => self.path_is_asterisk = field.value == b"*",
+            STATUS => self.learned.status = parse_status(field.value).ok_or(Violation::StatusInvalid)?,
+            _ => {}
+        }
+        if valid { Ok(()) } else { check_pseudo_value(field.token, field.value) }
+    }
+
+    /// The regular fields that have rules of their own.
+    fn special(&mut self, field: &Field<'_>, valid: bool) -> Result<(), Violation> {
+        self.fields_begun = true;
+        match field.token {
+            Token::UNKNOWN if field.name.first() == Some(&b':') => return Err(Violation::PseudoUnknown),
+            Token::UNKNOWN => {}
+            Token::CONTENT_LENGTH => {
+                let length = parse_content_length(field.value).ok_or(Violation::ContentLengthInvalid)?;
+                // RFC 9110 §8.6: repetitions of one value are harmless, anything else is not.
+                if self.learned.content_length.is_some_and(|earlier| earlier != length) {
+                    return Err(Violation::ContentLengthInvalid);
+                }
+                self.learned.content_length = Some(length);
+            }
+            Token::TE if field.value.eq_ignore_ascii_case(b"trailers") => {}
+            Token::TE => return Err(Violation::FieldTeInvalid),
+            Token::HOST => self.has_host = true,
+            Token::PRIORITY => self.learned.has_priority = true,
+            _ => return Err(Violation::FieldConnectionSpecific),
+        }
+        check_bytes(field, valid)
+    }
+
+    /// Judges the block as a whole.
+    pub fn finish(self, block: &HeaderBlock) -> Result<Learned, Violation> {
+        if let Some(violation) = self.fault {
+            return Err(violation);
+        }
+        match self.message {
+            Message::Trailers => {}
+            Message::Response => {
+                if self.seen & STATUS == 0 {
+                    return Err(Violation::StatusInvalid);
+                }
+                // RFC 9113 §8.6: the mechanism behind 101 does not exist.
+                if self.learned.status == 101 {
+                    return Err(Violation::StatusSwitchingProtocols);
+                }
+            }
+            Message::Request { connect_protocol } => self.check_request(block, connect_protocol)?,
+            Message::Push => {
+                self.check_request(block, false)?;
+                // RFC 9113 §8.4.1: safe, cacheable, without content.
+                let safe = matches!(self.learned.method, Method::Get | Method::Head);
+                if !safe || self.learned.content_length.is_some_and(|length| length > 0) {
+                    return Err(Violation::PushRequestInvalid);
+                }
+                if self.seen & AUTHORITY == 0 {
+                    return Err(Violation::PseudoMissing);
+                }
+            }
+        }
+        Ok(self.learned)
+    }
+
+    fn check_request(&self, block: &HeaderBlock, connect_protocol: bool) -> Result<(), Violation> {
+        if self.seen & METHOD == 0 {
+            return Err(Violation::PseudoMissing);
+        }
+        let extended = self.seen & PROTOCOL != 0;
+        if extended && !(connect_protocol && self.learned.method == Method::Connect) {
+            return Err(Violation::ProtocolNotEnabled);
+        }
+        if self.learned.method == Method::Connect && !extended {
+            // RFC 9113 §8.5: a plain CONNECT names an authority and nothing else.
+            if self.seen & (SCHEME | PATH) != 0 || self.seen & AUTHORITY == 0 {
+                return Err(Violation::ConnectPseudo);
+            }
+        } else if self.seen & (SCHEME | PATH) != SCHEME | PATH {
+            return Err(Violation::PseudoMissing);
+        } else if extended && self.seen & AUTHORITY == 0 {
+            return Err(Violation::ConnectPseudo);
+        }
+        if self.path_is_asterisk && self.learned.method != Method::Options {
+            return Err(Violation::PathInvalid);
+        }
+        if self.has_host {
+            check_host(block, self.seen & AUTHORITY != 0)?;
+        }
+        Ok(())
+    }
+}
+
+/// RFC 9113 §8.3.1: `host` must not contradict `:authority`; RFC 9110 §7.2: it is one.
+fn check_host(block: &HeaderBlock, has_authority: bool) -> Result<(), Violation> {
+    let headers = block.view();
+    let mut hosts = headers.fields().filter(|field| field.token == Token::HOST).map(|field| field.value);
+    let first = if has_authority { headers.authority() } else { hosts.next() };
+    let Some(first) = first else { return Ok(()) };
+    if hosts.all(|host| host.eq_ignore_ascii_case(first)) {
+        Ok(())
+    } else {
+        Err(Violation::AuthorityDiffersFromHost)
+    }
+}
+
+/// Judges the bytes of a regular field (RFC 9113 §8.2.1).
+#[inline]
+pub fn check_bytes(field: &Field<'_>, valid: bool) -> Result<(), Violation> {
+    if valid {
+        return Ok(());
+    }
+    if field.token == Token::UNKNOWN && !name_is_valid(field.name) {
+        return Err(Violation::FieldNameInvalid);
+    }
+    if value_is_valid(field.value) { Ok(()) } else { Err(Violation::FieldValueInvalid) }
+}
+
+/// Judges what a regular field may be in a message that we send.
+pub fn check_outgoing(field: &Field<'_>) -> Result<(), Violation> {
+    let mut checker = Checker::new(Message::Trailers);
+    checker.field(field, false);
+    match checker.fault {
+        Some(Violation::PseudoInTrailers) => Err(Violation::PseudoAfterField),
+        Some(violation) => Err(violation),
+        None => Ok(()),
+    }
+}
+
+/// Judges the value of a pseudo-header field by itself.
+pub fn check_pseudo_value(token: Token, value: &[u8]) -> Result<(), Violation> {
+    match token {
+        Token::METHOD if !is_token(value) => Err(Violation::MethodInvalid),
+        Token::SCHEME if !is_scheme(value) => Err(Violation::SchemeInvalid),
+        Token::PATH if !is_path(value) => Err(Violation::PathInvalid),
+        Token::AUTHORITY if !is_authority(value) => Err(Violation::AuthorityInvalid),
+        Token::PROTOCOL if !is_token(value) => Err(Violation::FieldValueInvalid),
+        Token::STATUS if parse_status(value).is_none() => Err(Violation::StatusInvalid),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a status: three digits, 100 to 999 (RFC 9110 §15).
+pub fn parse_status(value: &[u8]) -> Option<u16> {
+    match value {
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+            Some(u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0'))
+        }
+        _ => None,
+    }
+}
+
+/// Reads a content-length: one decimal number below 2^63, nothing else (RFC 9110 §8.6).
+pub fn parse_content_length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || value.len() > 18 {
+        return None;
+    }
+    value.iter().try_fold(0u64, |sum, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit < 10).then(|| sum * 10 + u64::from(digit))
+    })
+}
+
+/// What a method means for framing.
+pub fn method_of(value: &[u8]) -> Method {
+    match value {
+        b"HEAD" => Method::Head,
+        b"CONNECT" => Method::Connect,
+        b"OPTIONS" => Method::Options,
+        b"GET" => Method::Get,
+        _ => Method::Other,
+    }
+}
+
+/// RFC 9110 §5.6.2
+fn is_token(value: &[u8]) -> bool {
+    let is_tchar = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    !value.is_empty() && value.iter().all(is_tchar)
+}
+
+/// RFC 3986 §3.1
+fn is_scheme(value: &[u8]) -> bool {
+    let is_scheme_byte = |b: &u8| b.is_ascii_alphanumeric() || b"+-.".contains(b);
+    value.first().is_some_and(u8::is_ascii_alphabetic) && value.iter().all(is_scheme_byte)
+}
+
+/// RFC 9113 §8.3.1: not empty; beginning with a slash, or an asterisk alone. We also refuse what no URI holds: controls,
+/// space, DEL, and the number sign of a fragment.
+fn is_path(value: &[u8]) -> bool {
+    let is_path_byte = |b: &u8| *b > b' ' && *b != 0x7f && *b != b'#';
+    (value.first() == Some(&b'/') || value == b"*") && value.iter().all(is_path_byte)
+}
+
+/// RFC 9113 §8.3.1: no user information. We also refuse controls, space, and what would end an authority.
+fn is_authority(value: &[u8]) -> bool {
+    let is_authority_byte = |b: &u8| *b > b' ' && *b != 0x7f && !b"@/?#\\".contains(b);
+    !value.is_empty() && value.iter().all(is_authority_byte)
+}
+
+/// How much attention a token needs.
+#[derive(Clone, Copy)]
+enum Class {
+    Regular,
+    Pseudo(u8),
+    Special,
+}
+
+/// One look-up decides for the fields of ordinary messages.
+#[inline]
+const fn class(token: Token) -> Class {
+    match token {
+        Token::METHOD => Class::Pseudo(METHOD),
+        Token::SCHEME => Class::Pseudo(SCHEME),
+        Token::AUTHORITY => Class::Pseudo(AUTHORITY),
+        Token::PATH => Class::Pseudo(PATH),
+        Token::PROTOCOL => Class::Pseudo(PROTOCOL),
+        Token::STATUS => Class::Pseudo(STATUS),
+        // RFC 9113 §8.2.2: fields that speak of a connection do not belong in HTTP/2.
+        Token::CONNECTION
+        | Token::KEEP_ALIVE
+        | Token::PROXY_CONNECTION
+        | Token::TRANSFER_ENCODING
+        | Token::UPGRADE => Class::Special,
+        Token::UNKNOWN | Token::CONTENT_LENGTH | Token::TE | Token::HOST | Token::PRIORITY => Class::Special,
+        _ => Class::Regular,
+    }
+}
+
+const METHOD: u8 = 1;
+const SCHEME: u8 = 2;
+const AUTHORITY: u8 = 4;
+const PATH: u8 = 8;
+const PROTOCOL: u8 = 16;
+const STATUS: u8 = 32;

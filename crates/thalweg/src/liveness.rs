@@ -1,0 +1,114 @@
+//! All deadlines of a connection, in one array.
+//!
+//! Keeps true: `next` is the earliest armed deadline; a deadline that is off in the configuration is never armed.
+
+use core::time::Duration;
+
+use crate::config::Deadlines;
+use crate::error::Deadline;
+use crate::time::Instant;
+
+/// The armed deadlines.
+#[derive(Debug)]
+pub struct Liveness {
+    at: [Instant; Deadline::COUNT],
+    durations: Deadlines,
+}
+
+impl Liveness {
+    /// Starts with none armed.
+    pub const fn new(durations: Deadlines) -> Self {
+        Self { at: [Instant::NEVER; Deadline::COUNT], durations }
+    }
+
+    /// How long a deadline is, if it is on.
+    pub const fn duration(&self, deadline: Deadline) -> Option<Duration> {
+        let durations = &self.durations;
+        match deadline {
+            Deadline::Preface => durations.preface,
+            Deadline::SettingsAck => durations.settings_ack,
+            Deadline::HeaderBlock => durations.header_block,
+            Deadline::KeepAlive => durations.keep_alive,
+            Deadline::Ping => durations.ping,
+            Deadline::Idle => durations.idle,
+            Deadline::Shutdown => durations.shutdown,
+            Deadline::Stall => durations.stall,
+            Deadline::Transmit => durations.transmit,
+        }
+    }
+
+    /// Arms a deadline from `now` on, in place of where it stood.
+    pub fn arm(&mut self, deadline: Deadline, now: Instant) {
+        if let Some(duration) = self.duration(deadline) {
+            self.at[deadline as usize] = now + duration;
+        }
+    }
+
+    /// Arms a deadline unless it is armed already.
+    #[inline]
+    pub fn arm_if_off(&mut self, deadline: Deadline, now: Instant) {
+        if self.at[deadline as usize] == Instant::NEVER {
+            self.arm(deadline, now);
+        }
+    }
+
+    /// Takes a deadline back.
+    #[inline]
+    pub fn disarm(&mut self, deadline: Deadline) {
+        self.at[deadline as usize] = Instant::NEVER;
+    }
+
+    /// Takes all back.
+    pub fn disarm_all(&mut self) {
+        self.at = [Instant::NEVER; Deadline::COUNT];
+    }
+
+    /// Whether a deadline is armed.
+    pub fn is_armed(&self, deadline: Deadline) -> bool {
+        self.at[deadline as usize] != Instant::NEVER
+    }
+
+    /// The earliest deadline.
+    pub fn next(&self) -> Option<Instant> {
+        self.at.iter().min().copied().filter(|at| *at != Instant::NEVER)
+    }
+
+    /// Takes the next deadline that has passed, in the order of their numbers.
+    pub fn take_due(&mut self, now: Instant) -> Option<Deadline> {
+        let due = Deadline::ALL.into_iter().find(|deadline| {
+            let at = self.at[*deadline as usize];
+            at <= now && at != Instant::NEVER
+        })?;
+        self.disarm(due);
+        Some(due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earliest_is_next_and_what_is_off_never_comes() {
+        let mut liveness = Liveness::new(Deadlines { idle: None, ..Deadlines::default() });
+        assert_eq!(liveness.next(), None);
+        liveness.arm(Deadline::Idle, Instant::ZERO);
+        assert_eq!(liveness.next(), None);
+        liveness.arm(Deadline::Stall, Instant::ZERO);
+        liveness.arm(Deadline::Preface, Instant::ZERO);
+        liveness.arm_if_off(Deadline::Preface, Instant::from_nanos(5));
+        let ten_seconds = Instant::ZERO + Duration::from_secs(10);
+        assert_eq!(liveness.next(), Some(ten_seconds));
+        assert_eq!(liveness.take_due(Instant::from_nanos(1)), None);
+        assert_eq!(liveness.take_due(ten_seconds), Some(Deadline::Preface));
+        assert_eq!(liveness.take_due(ten_seconds), None);
+        assert!(liveness.is_armed(Deadline::Stall));
+    }
+
+    #[test]
+    fn deadlines_stand_in_the_order_of_their_numbers() {
+        for (index, deadline) in Deadline::ALL.into_iter().enumerate() {
+            assert_eq!(deadline as usize, index);
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The output: one contiguous run of whole frames, which the caller takes away.
+//!
+//! Keeps true: whole frames only, in the order in which they were decided; nothing that is here is changed or taken back, so
+//! that a reset never touches bytes that are committed. A spliced frame is its head here and its payload at the caller.
+
+use alloc::vec::Vec;
+
+use crate::error::ErrorCode;
+use crate::frame::{Flags, HEAD_LEN, Head, Kind, PREFACE, SettingId, emit};
+use crate::stream_id::{Stream, StreamId};
+
+/// What waits to be sent.
+#[derive(Debug, Default)]
+pub struct Outbound {
+    bytes: Vec<u8>,
+    splices: Vec<Splice>,
+    /// Payload bytes that the caller will place itself.
+    spliced_bytes: usize,
+    /// Bytes handed out, spliced payloads included.
+    total: u64,
+}
+
+/// A place in the output at which the caller puts payload of its own (see
+/// [`splice_data`](crate::Connection::splice_data)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Splice {
+    /// The payload belongs behind this many bytes of the output that came with it.
+    pub offset: usize,
+    /// How many bytes of payload: exactly so many must follow.
+    pub len: usize,
+    /// The stream whose content it is.
+    pub stream: Stream,
+}
+
+impl Outbound {
+    /// Bytes that wait, spliced payloads included.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.bytes.len() + self.spliced_bytes
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Bytes handed out since the connection began.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Hands everything to the caller, unless a spliced frame is in it. Returns whether there was anything.
+    ///
+    /// An empty `out` is swapped, which costs nothing; otherwise the bytes are appended.
+    #[inline]
+    pub fn take(&mut self, out: &mut Vec<u8>) -> bool {
+        if self.bytes.is_empty() || !self.splices.is_empty() {
+            return false;
+        }
+        self.total += self.bytes.len() as u64;
+        if out.is_empty() {
+            core::mem::swap(&mut self.bytes, out);
+        } else {
+            out.append(&mut self.bytes);
+        }
+        true
+    }
+
+    /// Hands everything to the caller, with the places of spliced payloads. Both arguments must be empty to be
+    /// swapped; otherwise they are appended to.
+    pub fn take_spliced(&mut self, out: &mut Vec<u8>, splices: &mut Vec<Splice>) -> bool {
+        if self.bytes.is_empty() {
+            return false;
+        }
+        self.total += self.len() as u64;
+        let base = out.len();
+        for splice in &mut self.splices {
+            splice.offset += base;
+        }
+        if out.is_empty() {
+            core::mem::swap(&mut self.bytes, out);
+        } else {
+            out.append(&mut self.bytes);
+        }
+        if splices.is_empty() {
+            core::mem::swap(&mut self.splices, splices);
+        } else {
+            splices.append(&mut self.splices);
+        }
+        self.spliced_bytes = 0;
+        true
+    }
+
+    /// Appends the client's preface (RFC 9113 §3.4).
+    pub fn preface(&mut self) {
+        self.bytes.extend_from_slice(PREFACE);
+    }
+
+    /// Appends SETTINGS.
+    pub fn settings(&mut self, entries: impl ExactSizeIterator<Item = (SettingId, u32)>) {
+        emit::settings(&mut self.bytes, entries);
+    }
+
+    /// Appends the acknowledgement of SETTINGS.
+    pub fn settings_ack(&mut self) {
+        emit::settings_ack(&mut self.bytes);
+    }
+
+    /// Appends PING.
+    pub fn ping(&mut self, ack: bool, payload: [u8; 8]) {
+        emit::ping(&mut self.bytes, ack, payload);
+    }
+
+    /// Appends GOAWAY.
+    pub fn go_away(&mut self, last_stream: StreamId, code: ErrorCode, debug: &[u8]) {
+        emit::go_away(&mut self.bytes, last_stream, code, debug);
+    }
+
+    /// Appends RST_STREAM.
+    pub fn reset(&mut self, stream: StreamId, code: ErrorCode) {
+        emit::reset(&mut self.bytes, stream, code);
+    }
+
+    /// Appends WINDOW_UPDATE.
+    #[inline]
+    pub fn window_update(&mut self, stream: StreamId, increment: u32) {
+        emit::window_update(&mut self.bytes, stream, increment);
+    }
+
+    /// Appends any frame.
+    pub fn frame(&mut self, frame: &crate::frame::Frame<'_>) {
+        frame.emit(&mut self.bytes);
+    }
+
+    /// Appends one DATA frame.
+    #[inline]
+    pub fn data(&mut self, stream: StreamId, data: &[u8], end: bool) {
+        let flags = Flags::default().with(Flags::END_STREAM, end);
+        self.bytes.reserve(HEAD_LEN + data.len());
+        emit::head(&mut self.bytes, Kind::DATA, flags, stream, data.len());
+        self.bytes.extend_from_slice(data);
+    }
+
+    /// Appends one DATA frame with padding.
+    pub fn data_padded(&mut self, stream: StreamId, data: &[u8], end: bool, pad_len: u8) {
+        let frame = crate::frame::Frame::Data { stream, data, end_stream: end, padding: Some(pad_len) };
+        frame.emit(&mut self.bytes);
+    }
+
+    /// Appends the head of a DATA frame whose payload the caller places.
+    pub fn splice(&mut self, stream: Stream, len: usize, end: bool) {
+        let flags = Flags::default().with(Flags::END_STREAM, end);
+        emit::head(&mut self.bytes, Kind::DATA, flags, stream.id(), len);
+        self.splices.push(Splice { offset: self.bytes.len(), len, stream });
+        self.spliced_bytes += len;
+    }
+
+    /// Appends a header block: HEADERS or PUSH_PROMISE, and as many CONTINUATION as the peer's frame size asks for.
+    ///
+    /// `encode` writes the block, for PUSH_PROMISE behind the promised identifier.
+    #[inline]
+    pub fn header_block(
+        &mut self,
+        kind: Kind,
+        flags: Flags,
+        stream: StreamId,
+        frame_bytes_max: usize,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; HEAD_LEN]);
+        encode(&mut self.bytes);
+        let len = self.bytes.len() - start - HEAD_LEN;
+        let first = len.min(frame_bytes_max);
+        let flags = flags.with(Flags::END_HEADERS, first == len);
+        let head = Head { len: first as u32, kind, flags, stream };
+        self.bytes[start..start + HEAD_LEN].copy_from_slice(&head.to_bytes());
+        if first < len {
+            self.split_block(start + HEAD_LEN + first, stream, frame_bytes_max);
+        }
+    }
+
+    /// Cuts what follows `at` into CONTINUATION frames (RFC 9113 §6.10), last piece first, each moved once.
+    #[cold]
+    fn split_block(&mut self, at: usize, stream: StreamId, frame_bytes_max: usize) {
+        let mut rest = self.bytes.len() - at;
+        let mut frames = rest.div_ceil(frame_bytes_max);
+        self.bytes.resize(self.bytes.len() + frames * HEAD_LEN, 0);
+        let mut last = true;
+        while frames > 0 {
+            frames -= 1;
+            let from = at + frames * frame_bytes_max;
+            let len = rest - frames * frame_bytes_max;
+            rest -= len;
+            let to = from + (frames + 1) * HEAD_LEN;
+            self.bytes.copy_within(from..from + len, to);
+            let flags = Flags::default().with(Flags::END_HEADERS, last);
+            let head = Head { len: len as u32, kind: Kind::CONTINUATION, flags, stream };
+            self.bytes[to - HEAD_LEN..to].copy_from_slice(&head.to_bytes());
+            last = false;
+        }
+    }
+
+    /// Asserts what this owner keeps true. Costs a walk over the output.
+    pub fn check(&self) {
+        if !cfg!(debug_assertions) {
+            return;
+        }
+        let mut at = if self.bytes.starts_with(PREFACE) { PREFACE.len() } else { 0 };
+        let mut splices = self.splices.iter().peekable();
+        while at < self.bytes.len() {
+            let head = self.bytes[at..].first_chunk().map(Head::parse).expect("a whole head");
+            at += HEAD_LEN;
+            match splices.next_if(|splice| splice.offset == at) {
+                Some(splice) => debug_assert_eq!(splice.len, head.len as usize),
+                None => at += head.len as usize,
+            }
+        }
+        debug_assert_eq!(at, self.bytes.len(), "the output ends inside a frame");
+        debug_assert!(splices.next().is_none());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_block_is_cut_into_continuations() {
+        let mut outbound = Outbound::default();
+        let block: Vec<u8> = (0..25).collect();
+        let stream = StreamId::new(1);
+        outbound.header_block(Kind::HEADERS, Flags::END_STREAM, stream, 10, |out| out.extend_from_slice(&block));
+        outbound.check();
+        let mut wire = Vec::new();
+        assert!(outbound.take(&mut wire));
+        assert_eq!(&wire[..9], [0, 0, 10, 1, 0x1, 0, 0, 0, 1]);
+        assert_eq!(&wire[19..28], [0, 0, 10, 9, 0x0, 0, 0, 0, 1]);
+        assert_eq!(&wire[38..47], [0, 0, 5, 9, 0x4, 0, 0, 0, 1]);
+        let pieces = [&wire[9..19], &wire[28..38], &wire[47..]].concat();
+        assert_eq!(pieces, block);
+    }
+
+    #[test]
+    fn a_spliced_frame_keeps_everything_until_its_payload_can_be_placed() {
+        let mut outbound = Outbound::default();
+        let stream = Stream::from_parts(StreamId::new(1), 0);
+        outbound.ping(true, [0; 8]);
+        outbound.splice(stream, 1000, true);
+        outbound.ping(true, [1; 8]);
+        outbound.check();
+        let (mut wire, mut splices) = (Vec::new(), Vec::new());
+        assert!(!outbound.take(&mut wire));
+        assert_eq!(outbound.len(), 17 + 9 + 1000 + 17);
+        assert!(outbound.take_spliced(&mut wire, &mut splices));
+        assert_eq!(splices, [Splice { offset: 26, len: 1000, stream }]);
+        assert_eq!(wire.len(), 43);
+        assert_eq!(outbound.len(), 0);
+    }
+}

@@ -1,0 +1,186 @@
+//! SETTINGS of both sides (RFC 9113 §6.5, RFC 8441 §3, RFC 9218 §2.1).
+//!
+//! Keeps true: values are in their ranges; what we announced binds the peer only after its acknowledgement, and
+//! announcements are acknowledged in the order in which they were made.
+
+use smallvec::SmallVec;
+
+use crate::config::Config;
+use crate::frame::SettingId;
+use crate::violation::Violation;
+
+/// The settings of one side. Defaults are those of RFC 9113 §6.5.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// SETTINGS_HEADER_TABLE_SIZE, bytes.
+    pub header_table_size: u32,
+    /// SETTINGS_ENABLE_PUSH.
+    pub enable_push: bool,
+    /// SETTINGS_MAX_CONCURRENT_STREAMS; `u32::MAX` when it was not given.
+    pub max_concurrent_streams: u32,
+    /// SETTINGS_INITIAL_WINDOW_SIZE, bytes, up to 2^31-1.
+    pub initial_window_size: u32,
+    /// SETTINGS_MAX_FRAME_SIZE, bytes, 2^14 to 2^24-1.
+    pub max_frame_size: u32,
+    /// SETTINGS_MAX_HEADER_LIST_SIZE, bytes; `u32::MAX` when it was not given.
+    pub max_header_list_size: u32,
+    /// SETTINGS_ENABLE_CONNECT_PROTOCOL.
+    pub enable_connect_protocol: bool,
+    /// SETTINGS_NO_RFC7540_PRIORITIES.
+    pub no_rfc7540_priorities: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            header_table_size: 4096,
+            enable_push: true,
+            max_concurrent_streams: u32::MAX,
+            initial_window_size: 65_535,
+            max_frame_size: 16_384,
+            max_header_list_size: u32::MAX,
+            enable_connect_protocol: false,
+            no_rfc7540_priorities: false,
+        }
+    }
+}
+
+impl Settings {
+    /// Takes over one entry of a SETTINGS frame that we received.
+    ///
+    /// RFC 9113 §6.5.2: unknown settings are ignored. `from_server`: only clients may enable push.
+    pub fn apply(&mut self, id: SettingId, value: u32, from_server: bool) -> Result<(), Violation> {
+        match id {
+            SettingId::HEADER_TABLE_SIZE => self.header_table_size = value,
+            SettingId::ENABLE_PUSH => match value {
+                0 => self.enable_push = false,
+                1 if !from_server => self.enable_push = true,
+                _ => return Err(Violation::SettingsEnablePush),
+            },
+            SettingId::MAX_CONCURRENT_STREAMS => self.max_concurrent_streams = value,
+            SettingId::INITIAL_WINDOW_SIZE if value > WINDOW_MAX => {
+                return Err(Violation::SettingsInitialWindowSize);
+            }
+            SettingId::INITIAL_WINDOW_SIZE => self.initial_window_size = value,
+            SettingId::MAX_FRAME_SIZE if !(FRAME_SIZE_MIN..=FRAME_SIZE_MAX).contains(&value) => {
+                return Err(Violation::SettingsMaxFrameSize);
+            }
+            SettingId::MAX_FRAME_SIZE => self.max_frame_size = value,
+            SettingId::MAX_HEADER_LIST_SIZE => self.max_header_list_size = value,
+            // RFC 8441 §3: a sender must not take it back.
+            SettingId::ENABLE_CONNECT_PROTOCOL => match value {
+                1 => self.enable_connect_protocol = true,
+                0 if !self.enable_connect_protocol => {}
+                _ => return Err(Violation::SettingsConnectProtocol),
+            },
+            SettingId::NO_RFC7540_PRIORITIES => match value {
+                0 | 1 => self.no_rfc7540_priorities = value == 1,
+                _ => return Err(Violation::SettingsNoRfc7540Priorities),
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What a configuration announces.
+    pub fn from_config(config: &Config, is_client: bool) -> Self {
+        let pushes = !is_client || config.enable_push;
+        Self {
+            header_table_size: config.header_table_bytes_max,
+            enable_push: pushes,
+            max_concurrent_streams: if pushes { config.concurrent_streams_max } else { u32::MAX },
+            initial_window_size: config.stream_window_bytes,
+            max_frame_size: config.frame_bytes_max,
+            max_header_list_size: config.header_list_bytes_max,
+            enable_connect_protocol: config.enable_connect_protocol && !is_client,
+            // RFC 9218 §2.1: we schedule by RFC 9218 alone, and say so.
+            no_rfc7540_priorities: true,
+        }
+    }
+
+    /// The entries that differ from `before`, in the order of their identifiers.
+    pub fn changes_from(&self, before: &Self) -> SmallVec<[(SettingId, u32); SETTINGS_KNOWN]> {
+        let mut changes = SmallVec::new();
+        let mut change = |id, old: u32, new: u32| {
+            if old != new {
+                changes.push((id, new));
+            }
+        };
+        change(SettingId::HEADER_TABLE_SIZE, before.header_table_size, self.header_table_size);
+        change(SettingId::ENABLE_PUSH, before.enable_push.into(), self.enable_push.into());
+        change(SettingId::MAX_CONCURRENT_STREAMS, before.max_concurrent_streams, self.max_concurrent_streams);
+        change(SettingId::INITIAL_WINDOW_SIZE, before.initial_window_size, self.initial_window_size);
+        change(SettingId::MAX_FRAME_SIZE, before.max_frame_size, self.max_frame_size);
+        change(SettingId::MAX_HEADER_LIST_SIZE, before.max_header_list_size, self.max_header_list_size);
+        let (old, new) = (before.enable_connect_protocol, self.enable_connect_protocol);
+        change(SettingId::ENABLE_CONNECT_PROTOCOL, old.into(), new.into());
+        let (old, new) = (before.no_rfc7540_priorities, self.no_rfc7540_priorities);
+        change(SettingId::NO_RFC7540_PRIORITIES, old.into(), new.into());
+        changes
+    }
+}
+
+/// What we announced: the settings in force, and those that wait for their acknowledgement.
+#[derive(Debug)]
+pub struct LocalSettings {
+    in_force: Settings,
+    waiting: SmallVec<[Settings; 1]>,
+}
+
+impl LocalSettings {
+    /// Starts from the defaults, with `first` announced.
+    pub fn new(first: Settings) -> Self {
+        Self { in_force: Settings::default(), waiting: SmallVec::from_buf([first]) }
+    }
+
+    /// What binds the peer now.
+    pub fn in_force(&self) -> &Settings {
+        &self.in_force
+    }
+
+    /// What will bind the peer when it has acknowledged everything.
+    pub fn announced(&self) -> &Settings {
+        self.waiting.last().unwrap_or(&self.in_force)
+    }
+
+    /// Whether another announcement may be made: a few may wait, so that memory is bounded.
+    pub fn may_announce(&self) -> bool {
+        self.waiting.len() < WAITING_MAX
+    }
+
+    /// Whether any announcement waits for its acknowledgement.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Remembers an announcement.
+    pub fn announce(&mut self, settings: Settings) {
+        debug_assert!(self.may_announce());
+        self.waiting.push(settings);
+    }
+
+    /// Takes an acknowledgement: returns the settings that were in force before, and are now.
+    ///
+    /// RFC 9113 §6.5.3 speaks of acknowledging what was received; an acknowledgement of nothing is an error.
+    pub fn acknowledge(&mut self) -> Result<(Settings, Settings), Violation> {
+        if self.waiting.is_empty() {
+            return Err(Violation::SettingsAckUnexpected);
+        }
+        let before = self.in_force;
+        self.in_force = self.waiting.remove(0);
+        Ok((before, self.in_force))
+    }
+
+    /// Asserts what this owner keeps true.
+    pub fn check(&self) {
+        debug_assert!(self.waiting.len() <= WAITING_MAX);
+    }
+}
+
+/// How many settings this side knows.
+pub const SETTINGS_KNOWN: usize = 8;
+const WAITING_MAX: usize = 8;
+const WINDOW_MAX: u32 = (1 << 31) - 1;
+const FRAME_SIZE_MIN: u32 = 1 << 14;
+const FRAME_SIZE_MAX: u32 = (1 << 24) - 1;
