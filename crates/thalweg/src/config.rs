@@ -52,6 +52,9 @@ pub struct Config {
     pub continuations_max: u32,
     /// The most entries in one SETTINGS frame. Default 32.
     pub settings_entries_max: u32,
+    /// The largest payload of GOAWAY, PRIORITY_UPDATE, ORIGIN, ALTSVC and, with `extension_frames`, of unknown frames, bytes.
+    /// Default 4,096. Past it, GOAWAY ends the connection, and the others are ignored.
+    pub control_payload_bytes_max: u32,
     /// How many stream identifiers below the newest are remembered after their streams ended, to tell late frames from
     /// wrong ones. Default 256 (2 KiB, allocated as streams are opened); 16 to 65,536.
     pub closed_streams_remembered: u32,
@@ -109,7 +112,7 @@ pub struct Budgets {
     pub empty_frames: Budget,
     /// PRIORITY and PRIORITY_UPDATE. Each new stream gives a token back. Default 2,000 and 200 a second.
     pub priorities: Budget,
-    /// WINDOW_UPDATE of less than 256 bytes, or on a stream that has nothing to send. Default 10,000 and 1,000 a second.
+    /// WINDOW_UPDATE of less than 256 bytes. Default 10,000 and 1,000 a second.
     pub window_updates: Budget,
     /// Frames of unknown types. Default 1,000 and 100 a second.
     pub extensions: Budget,
@@ -160,6 +163,7 @@ impl Default for Config {
             header_block_bytes_max: 32 << 10,
             continuations_max: 8,
             settings_entries_max: 32,
+            control_payload_bytes_max: 4096,
             closed_streams_remembered: 256,
             output_bytes_max: 64 << 10,
             budgets: Budgets::default(),
@@ -247,6 +251,7 @@ impl Config {
             ("header_fields_max", self.header_fields_max, 8, 1 << 16),
             ("header_block_bytes_max", self.header_block_bytes_max, 256, 16 << 20),
             ("settings_entries_max", self.settings_entries_max, 8, 1 << 16),
+            ("control_payload_bytes_max", self.control_payload_bytes_max, 256, 1 << 20),
             ("closed_streams_remembered", self.closed_streams_remembered, 16, 1 << 16),
             ("output_bytes_max", self.output_bytes_max, 1024, 1 << 30),
         ];

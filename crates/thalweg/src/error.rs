@@ -93,6 +93,8 @@ pub enum Limit {
     Continuations,
     /// `Config::settings_entries_max`
     SettingsEntries,
+    /// `Config::control_payload_bytes_max`
+    ControlPayloadBytes,
     /// `Config::budgets.resets`
     Resets,
     /// `Config::budgets.pings`
@@ -122,6 +124,7 @@ impl Limit {
             Self::HeaderBlockBytes => "header_block_bytes_max",
             Self::Continuations => "continuations_max",
             Self::SettingsEntries => "settings_entries_max",
+            Self::ControlPayloadBytes => "control_payload_bytes_max",
             Self::Resets => "budgets.resets",
             Self::Pings => "budgets.pings",
             Self::Settings => "budgets.settings",

@@ -96,12 +96,6 @@ impl ReceiveWindow {
         released
     }
 
-    /// Takes `bytes` out of what is held: their account goes on elsewhere.
-    pub fn disown(&mut self, bytes: u32) {
-        debug_assert!(bytes <= self.held);
-        self.held -= bytes;
-    }
-
     /// Returns the WINDOW_UPDATE that should go out now, if any, and counts it as announced.
     ///
     /// It should when half the window is due; or when more is due than the peer has left, so that a peer which

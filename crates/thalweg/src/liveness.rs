@@ -63,9 +63,10 @@ impl Liveness {
         self.at = [Instant::NEVER; Deadline::COUNT];
     }
 
-    /// Whether a deadline is armed.
-    pub fn is_armed(&self, deadline: Deadline) -> bool {
-        self.at[deadline as usize] != Instant::NEVER
+    /// Whether any deadline that a new connection has is on.
+    pub fn is_used(&self) -> bool {
+        let Deadlines { preface, settings_ack, keep_alive, idle, .. } = self.durations;
+        [preface, settings_ack, keep_alive, idle].iter().any(Option::is_some)
     }
 
     /// The earliest deadline.
@@ -102,7 +103,7 @@ mod tests {
         assert_eq!(liveness.take_due(Instant::from_nanos(1)), None);
         assert_eq!(liveness.take_due(ten_seconds), Some(Deadline::Preface));
         assert_eq!(liveness.take_due(ten_seconds), None);
-        assert!(liveness.is_armed(Deadline::Stall));
+        assert_eq!(liveness.next(), Some(Instant::ZERO + Duration::from_secs(60)), "the stall stays armed");
     }
 
     #[test]

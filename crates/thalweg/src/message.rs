@@ -40,7 +40,13 @@ impl<'a> Request<'a> {
 
     /// Makes a CONNECT request for a tunnel (RFC 9113 §8.5).
     pub fn connect<T: AsRef<[u8]> + ?Sized>(authority: &'a T) -> Self {
-        Self { method: b"CONNECT", scheme: None, authority: Some(authority.as_ref()), path: None, protocol: None }
+        Self {
+            method: b"CONNECT",
+            scheme: None,
+            authority: Some(authority.as_ref()),
+            path: None,
+            protocol: None,
+        }
     }
 
     /// Makes it an extended CONNECT, for example for `websocket` (RFC 8441 §4).

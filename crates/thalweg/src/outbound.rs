@@ -231,7 +231,8 @@ mod tests {
         let mut outbound = Outbound::default();
         let block: Vec<u8> = (0..25).collect();
         let stream = StreamId::new(1);
-        outbound.header_block(Kind::HEADERS, Flags::END_STREAM, stream, 10, |out| out.extend_from_slice(&block));
+        outbound
+            .header_block(Kind::HEADERS, Flags::END_STREAM, stream, 10, |out| out.extend_from_slice(&block));
         outbound.check();
         let mut wire = Vec::new();
         assert!(outbound.take(&mut wire));

@@ -22,7 +22,9 @@ impl Frame<'_> {
         match *self {
             Self::Data { stream, data, end_stream, padding } => {
                 let flags = Flags::default().with(Flags::END_STREAM, end_stream);
-                padded(out, Kind::DATA, flags, stream, padding, data.len(), |out| out.extend_from_slice(data));
+                padded(out, Kind::DATA, flags, stream, padding, data.len(), |out| {
+                    out.extend_from_slice(data);
+                });
             }
             Self::Headers { stream, fragment, end_stream, end_headers, dependency, padding } => {
                 let flags = Flags::default()
@@ -44,7 +46,13 @@ impl Frame<'_> {
             Self::Reset { stream, code } => reset(out, stream, code),
             Self::Settings { ack, entries } => {
                 let bytes = entries.as_bytes();
-                head(out, Kind::SETTINGS, Flags::default().with(Flags::ACK, ack), StreamId::CONNECTION, bytes.len());
+                head(
+                    out,
+                    Kind::SETTINGS,
+                    Flags::default().with(Flags::ACK, ack),
+                    StreamId::CONNECTION,
+                    bytes.len(),
+                );
                 out.extend_from_slice(bytes);
             }
             Self::PushPromise { stream, promised, fragment, end_headers, padding } => {

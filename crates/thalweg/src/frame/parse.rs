@@ -33,8 +33,10 @@ impl Head {
             Kind::RST_STREAM if on_connection => Violation::ResetOnConnection,
             Kind::RST_STREAM if self.len != 4 => Violation::ResetLength,
             Kind::SETTINGS if !on_connection => Violation::SettingsOnStream,
-            Kind::SETTINGS if self.flags.contains(Flags::ACK) && self.len != 0 => Violation::SettingsAckLength,
-            Kind::SETTINGS if self.len % 6 != 0 => Violation::SettingsLength,
+            Kind::SETTINGS if self.flags.contains(Flags::ACK) && self.len != 0 => {
+                Violation::SettingsAckLength
+            }
+            Kind::SETTINGS if !self.len.is_multiple_of(6) => Violation::SettingsLength,
             Kind::PUSH_PROMISE if on_connection => Violation::PushPromiseOnConnection,
             Kind::PING if !on_connection => Violation::PingOnStream,
             Kind::PING if self.len != 8 => Violation::PingLength,
@@ -77,7 +79,9 @@ impl<'a> Frame<'a> {
                 let fields = payload.first_chunk().ok_or(Violation::PriorityLength)?;
                 Self::Priority { stream, dependency: dependency(fields) }
             }
-            Kind::RST_STREAM => Self::Reset { stream, code: ErrorCode(word(payload, Violation::ResetLength)?) },
+            Kind::RST_STREAM => {
+                Self::Reset { stream, code: ErrorCode(word(payload, Violation::ResetLength)?) }
+            }
             Kind::SETTINGS => {
                 Self::Settings { ack: head.flags.contains(Flags::ACK), entries: SettingEntries::new(payload) }
             }
@@ -94,9 +98,7 @@ impl<'a> Frame<'a> {
                 let (last_stream, code, debug) = go_away(payload)?;
                 Self::GoAway { last_stream, code, debug }
             }
-            Kind::WINDOW_UPDATE => {
-                Self::WindowUpdate { stream, increment: window_increment(payload)? }
-            }
+            Kind::WINDOW_UPDATE => Self::WindowUpdate { stream, increment: window_increment(payload)? },
             Kind::CONTINUATION => {
                 let end_headers = head.flags.contains(Flags::END_HEADERS);
                 Self::Continuation { stream, fragment: payload, end_headers }
@@ -127,8 +129,11 @@ pub fn unpad(flags: Flags, payload: &[u8], too_short: Violation) -> Result<(&[u8
     Ok((&rest[..data_len], Some(pad_len)))
 }
 
+/// What a HEADERS payload holds: fragment, deprecated priority fields, Pad Length.
+pub type HeadersParts<'a> = (&'a [u8], Option<Dependency>, Option<u8>);
+
 /// Takes a HEADERS payload apart: fragment, deprecated priority fields, Pad Length.
-pub fn headers(flags: Flags, payload: &[u8]) -> Result<(&[u8], Option<Dependency>, Option<u8>), Violation> {
+pub fn headers(flags: Flags, payload: &[u8]) -> Result<HeadersParts<'_>, Violation> {
     let (rest, padding) = unpad(flags, payload, Violation::HeadersLength)?;
     if !flags.contains(Flags::PRIORITY) {
         return Ok((rest, None, padding));

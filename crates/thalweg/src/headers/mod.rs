@@ -4,7 +4,7 @@
 //! one block at a time and never more than `Config::header_list_bytes_max` allows.
 
 #[cfg(feature = "http")]
-mod http;
+pub(crate) mod http;
 pub(crate) mod outgoing;
 pub(crate) mod rules;
 
@@ -151,7 +151,10 @@ impl fmt::Debug for Headers<'_> {
         for entry in &self.block.entries {
             let field = self.block.field(entry);
             let shown = if field.indexing == Indexing::Never { &b"(sensitive)"[..] } else { field.value };
-            map.entry(&format_args!("{}", field.name.escape_ascii()), &format_args!("{}", shown.escape_ascii()));
+            map.entry(
+                &format_args!("{}", field.name.escape_ascii()),
+                &format_args!("{}", shown.escape_ascii()),
+            );
         }
         map.finish()
     }

@@ -26,9 +26,9 @@ impl<'a> Outgoing<'a> {
     ///
     /// # Errors
     /// `Malformed`, `HeaderListTooLarge`, or `NotAllowedByPeer` for `:protocol`.
-    pub fn request(
+    pub fn request<'f: 'a>(
         request: &Request<'a>,
-        fields: impl IntoIterator<Item = Field<'a>>,
+        fields: impl IntoIterator<Item = Field<'f>>,
         peer: PeerLimits,
     ) -> Result<Self, SendError> {
         let is_connect = request.method == b"CONNECT";
@@ -68,9 +68,9 @@ impl<'a> Outgoing<'a> {
     ///
     /// # Errors
     /// `Malformed` or `HeaderListTooLarge`.
-    pub fn response(
+    pub fn response<'f: 'a>(
         status: &'a Status,
-        fields: impl IntoIterator<Item = Field<'a>>,
+        fields: impl IntoIterator<Item = Field<'f>>,
         peer: PeerLimits,
     ) -> Result<Self, SendError> {
         // RFC 9113 §8.6: 101 does not exist in HTTP/2.
@@ -93,9 +93,9 @@ impl<'a> Outgoing<'a> {
         Self::gather(FieldList::new(), fields, peer)
     }
 
-    fn gather(
+    fn gather<'f: 'a>(
         mut list: FieldList<'a>,
-        fields: impl IntoIterator<Item = Field<'a>>,
+        fields: impl IntoIterator<Item = Field<'f>>,
         peer: PeerLimits,
     ) -> Result<Self, SendError> {
         let mut content_length = None;

@@ -3,7 +3,7 @@
 //! Keeps true: a block that passes is a well-formed request, response, trailer section or promised request. What is
 //! forbidden to receive is forbidden to send: `outgoing` asks the same functions.
 
-use thalweg_hpack::{Field, Token, name_is_valid, value_is_valid};
+use thalweg_hpack::{Checked, Decoded, Field, Token, name_is_valid, value_is_valid};
 
 use super::HeaderBlock;
 use crate::violation::Violation;
@@ -76,17 +76,17 @@ impl Checker {
         }
     }
 
-    /// Judges the next field. `valid` says that the same name and value have passed before. Returns whether the
-    /// field passed; after one that did not, no more need be shown.
+    /// Judges the next field. Returns whether it passed; after one that did not, no more need be shown.
     #[inline]
-    pub fn field(&mut self, field: &Field<'_>, valid: bool) -> bool {
+    pub fn field(&mut self, decoded: &Decoded<'_>) -> bool {
+        let Decoded { field, checked } = decoded;
         let judged = match class(field.token) {
             Class::Regular => {
                 self.fields_begun = true;
-                check_bytes(field, valid)
+                check_bytes(field, *checked)
             }
-            Class::Pseudo(bit) => self.pseudo(field, bit, valid),
-            Class::Special => self.special(field, valid),
+            Class::Pseudo(bit) => self.pseudo(field, bit),
+            Class::Special => self.special(field, *checked),
         };
         match judged {
             Ok(()) => true,
@@ -97,7 +97,7 @@ impl Checker {
         }
     }
 
-    fn pseudo(&mut self, field: &Field<'_>, bit: u8, valid: bool) -> Result<(), Violation> {
+    fn pseudo(&mut self, field: &Field<'_>, bit: u8) -> Result<(), Violation> {
         let allowed = match self.message {
             Message::Request { .. } => METHOD | SCHEME | AUTHORITY | PATH | PROTOCOL,
             Message::Push => METHOD | SCHEME | AUTHORITY | PATH,
@@ -120,11 +120,11 @@ impl Checker {
             STATUS => self.learned.status = parse_status(field.value).ok_or(Violation::StatusInvalid)?,
             _ => {}
         }
-        if valid { Ok(()) } else { check_pseudo_value(field.token, field.value) }
+        check_pseudo_value(field.token, field.value)
     }
 
     /// The regular fields that have rules of their own.
-    fn special(&mut self, field: &Field<'_>, valid: bool) -> Result<(), Violation> {
+    fn special(&mut self, field: &Field<'_>, checked: Checked) -> Result<(), Violation> {
         self.fields_begun = true;
         match field.token {
             Token::UNKNOWN if field.name.first() == Some(&b':') => return Err(Violation::PseudoUnknown),
@@ -143,7 +143,7 @@ impl Checker {
             Token::PRIORITY => self.learned.has_priority = true,
             _ => return Err(Violation::FieldConnectionSpecific),
         }
-        check_bytes(field, valid)
+        check_bytes(field, checked)
     }
 
     /// Judges the block as a whole.
@@ -221,20 +221,20 @@ fn check_host(block: &HeaderBlock, has_authority: bool) -> Result<(), Violation>
 
 /// Judges the bytes of a regular field (RFC 9113 §8.2.1).
 #[inline]
-pub fn check_bytes(field: &Field<'_>, valid: bool) -> Result<(), Violation> {
-    if valid {
-        return Ok(());
-    }
-    if field.token == Token::UNKNOWN && !name_is_valid(field.name) {
+pub fn check_bytes(field: &Field<'_>, checked: Checked) -> Result<(), Violation> {
+    if !checked.name() && !name_is_valid(field.name) {
         return Err(Violation::FieldNameInvalid);
     }
-    if value_is_valid(field.value) { Ok(()) } else { Err(Violation::FieldValueInvalid) }
+    if checked.value() || value_is_valid(field.value) { Ok(()) } else { Err(Violation::FieldValueInvalid) }
 }
 
 /// Judges what a regular field may be in a message that we send.
 pub fn check_outgoing(field: &Field<'_>) -> Result<(), Violation> {
+    // A caller can pair any name with `UNKNOWN`: what goes out under a name is judged by that name.
+    let token = if field.token == Token::UNKNOWN { Token::of(field.name) } else { field.token };
+    let checked = Checked::new(token != Token::UNKNOWN, false);
     let mut checker = Checker::new(Message::Trailers);
-    checker.field(field, false);
+    checker.field(&Decoded { field: Field { token, ..*field }, checked });
     match checker.fault {
         Some(Violation::PseudoInTrailers) => Err(Violation::PseudoAfterField),
         Some(violation) => Err(violation),
@@ -335,8 +335,9 @@ const fn class(token: Token) -> Class {
         | Token::KEEP_ALIVE
         | Token::PROXY_CONNECTION
         | Token::TRANSFER_ENCODING
-        | Token::UPGRADE => Class::Special,
-        Token::UNKNOWN | Token::CONTENT_LENGTH | Token::TE | Token::HOST | Token::PRIORITY => Class::Special,
+        | Token::UPGRADE
+        // These have rules of their own; an unknown name could begin with a colon.
+        | Token::UNKNOWN | Token::CONTENT_LENGTH | Token::TE | Token::HOST | Token::PRIORITY => Class::Special,
         _ => Class::Regular,
     }
 }

@@ -127,15 +127,15 @@ impl Ids {
     #[inline]
     pub fn close(&mut self, id: u32, how: Closed) {
         let index = self.cell_of(id);
-        if let Some(cell) = self.ring.get_mut(index) {
-            if cell.id == id {
-                cell.fate = match how {
-                    Closed::Ended => ENDED,
-                    Closed::ResetLocal => RESET_LOCAL,
-                    Closed::ResetRemote => RESET_REMOTE,
-                };
-                return;
-            }
+        if let Some(cell) = self.ring.get_mut(index)
+            && cell.id == id
+        {
+            cell.fate = match how {
+                Closed::Ended => ENDED,
+                Closed::ResetLocal => RESET_LOCAL,
+                Closed::ResetRemote => RESET_REMOTE,
+            };
+            return;
         }
         if let Ok(index) = self.elders.binary_search_by_key(&id, |elder| elder.id) {
             self.elders.remove(index);

@@ -33,6 +33,8 @@ pub struct Slot {
     pub waiting: Waiting,
     /// Whether the caller was told of the stream: only then is it told of its end.
     pub shown: bool,
+    /// Whether CONNECT made it a tunnel: then only DATA may follow (RFC 9113 §8.5).
+    pub tunnel: bool,
     /// What we may send.
     pub send_window: SendWindow,
     /// What the peer may send.
@@ -41,7 +43,10 @@ pub struct Slot {
     pub receive_left: ContentLeft,
     /// What content-length leaves to send.
     pub send_left: ContentLeft,
+    /// Where it stands in the list of ready streams, if it does.
     listed: Key,
+    /// The place that it held when it was named; it is good for one frame.
+    claim: Key,
     next_free: u32,
 }
 
@@ -248,6 +253,23 @@ impl Streams {
         live.map(|(index, slot)| (Stream::from_parts(StreamId::new(slot.id), index as u32), slot))
     }
 
+    /// Every live stream, in the order of the slots.
+    pub fn iter(&self) -> impl Iterator<Item = (Stream, &Slot)> {
+        let live = self.slots.iter().enumerate().filter(|(_, slot)| slot.id != 0);
+        live.map(|(index, slot)| (Stream::from_parts(StreamId::new(slot.id), index as u32), slot))
+    }
+
+    /// Puts every stream on the list or takes it off, after all windows have moved.
+    pub fn relist(&mut self) {
+        for index in 0..self.slots.len() {
+            let stream = Stream::from_parts(StreamId::new(self.slots[index].id), index as u32);
+            if self.slots[index].send_window.available() == 0 {
+                self.unlist(stream);
+            }
+            self.list_if_sendable(stream);
+        }
+    }
+
     /// The first live stream whose slot is `from` or later and that `wanted` picks.
     pub fn find_from(&self, from: usize, wanted: impl Fn(StreamId, &Slot) -> bool) -> Option<Stream> {
         let slots = self.slots.get(from..)?;
@@ -258,7 +280,8 @@ impl Streams {
 
     /// Lists a stream as ready if it was cut short, its window is open, and it is not listed yet.
     pub fn list_if_sendable(&mut self, stream: Stream) {
-        let Some(slot) = self.slots.get_mut(stream.index()).filter(|slot| slot.id == stream.id().as_u32()) else {
+        let id = stream.id().as_u32();
+        let Some(slot) = self.slots.get_mut(stream.index()).filter(|slot| slot.id == id && id != 0) else {
             return;
         };
         let sendable = slot.waiting != Waiting::No && slot.send_window.available() > 0;
@@ -278,6 +301,22 @@ impl Streams {
         }
     }
 
+    /// After a frame, an incremental stream that is listed goes to the end of its turn (RFC 9218 §10).
+    #[inline]
+    pub fn take_turn(&mut self, stream: Stream) {
+        let Some(slot) = self.find_mut(stream) else { return };
+        slot.claim = Key::NONE;
+        if slot.listed != Key::NONE && (slot.priority.incremental() || slot.send_window.available() == 0) {
+            self.unlist(stream);
+            self.list_if_sendable(stream);
+        }
+    }
+
+    /// The streams that we have promised and not begun.
+    pub fn reserved_local(&self) -> u32 {
+        self.iter().filter(|(_, slot)| slot.state == State::ReservedLocal).count() as u32
+    }
+
     /// The first ready stream.
     #[inline]
     pub fn first_ready(&mut self) -> Option<(Key, Stream)> {
@@ -285,11 +324,23 @@ impl Streams {
         self.ready.first(|stream| key_of(slots, stream))
     }
 
+    /// Takes the first ready stream off the list; its place is good for one more frame.
+    pub fn take_first_ready(&mut self) -> Option<Stream> {
+        let (key, stream) = self.first_ready()?;
+        self.unlist(stream);
+        if let Some(slot) = self.find_mut(stream) {
+            slot.claim = key;
+        }
+        Some(stream)
+    }
+
     /// The key by which a stream takes part: the one that it has, or the one that it would get now.
+    #[inline]
     pub fn key(&self, stream: Stream) -> Key {
         match self.find(stream) {
-            Some(slot) if slot.listed == Key::NONE => self.ready.key(stream, slot.priority),
-            Some(slot) => slot.listed,
+            Some(slot) if slot.listed != Key::NONE => slot.listed,
+            Some(slot) if slot.claim != Key::NONE => slot.claim,
+            Some(slot) => self.ready.key(stream, slot.priority),
             None => Key::NONE,
         }
     }
@@ -299,6 +350,7 @@ impl Streams {
         self.unlist(stream);
         if let Some(slot) = self.find_mut(stream) {
             slot.priority = priority;
+            slot.claim = Key::NONE;
         }
         self.list_if_sendable(stream);
     }
@@ -341,11 +393,13 @@ impl Slot {
             priority: Priority::default(),
             waiting: Waiting::No,
             shown: false,
+            tunnel: false,
             send_window: SendWindow::new(send_window),
             receive_window: ReceiveWindow::new(receive_window),
             receive_left: ContentLeft::ANY,
             send_left: ContentLeft::ANY,
             listed: Key::NONE,
+            claim: Key::NONE,
             next_free: NO_SLOT,
         }
     }

@@ -19,11 +19,6 @@ pub struct Key(u64);
 impl Key {
     /// The key of a slot that is not listed.
     pub const NONE: Self = Self(0);
-
-    /// Whether `self` and `other` are of the same urgency and both incremental, so that they take turns.
-    pub const fn takes_turns_with(self, other: Self) -> bool {
-        self.0 >> INCREMENTAL_SHIFT == other.0 >> INCREMENTAL_SHIFT && self.0 >> INCREMENTAL_SHIFT & 1 == 1
-    }
 }
 
 /// The list.
@@ -77,11 +72,6 @@ impl Ready {
             self.heap.pop();
         }
         None
-    }
-
-    /// Whether nobody is listed.
-    pub const fn is_empty(&self) -> bool {
-        self.listed == 0
     }
 
     /// Forgets everybody.

@@ -99,12 +99,13 @@ impl State {
             Self::Active { local, remote } => (local, remote),
         };
         match input {
-            Input::SendHeaders { .. } | Input::SendInformational | Input::SendData { .. } | Input::SendTrailers => {
-                match send(local, input) {
-                    Ok(local) => Ok(join(local, remote)),
-                    Err(refusal) => Err(refusal),
-                }
-            }
+            Input::SendHeaders { .. }
+            | Input::SendInformational
+            | Input::SendData { .. }
+            | Input::SendTrailers => match send(local, input) {
+                Ok(local) => Ok(join(local, remote)),
+                Err(refusal) => Err(refusal),
+            },
             _ => match receive(remote, input) {
                 Ok(remote) => Ok(join(local, remote)),
                 Err(violation) => Err(Refusal::Violation(violation)),
@@ -164,7 +165,9 @@ const fn receive(remote: Half, input: Input) -> Result<Half, Violation> {
         (Half::Ended, _) => Err(Violation::HeadersAfterEnd),
         (Half::Head, Input::ReceiveInformational { end: false }) => Ok(Half::Head),
         (Half::Head, Input::ReceiveInformational { end: true }) => Err(Violation::InformationalWithEnd),
-        (Half::Head, Input::ReceiveHeaders { end }) | (Half::Body, Input::ReceiveData { end }) => Ok(after(end)),
+        (Half::Head, Input::ReceiveHeaders { end }) | (Half::Body, Input::ReceiveData { end }) => {
+            Ok(after(end))
+        }
         (Half::Body, Input::ReceiveTrailers { end: true }) => Ok(Half::Ended),
         (Half::Head, Input::ReceiveData { .. }) => Err(Violation::DataBeforeHeaders),
         // RFC 9113 §8.1: a block after the final one is a trailer section, and those end the stream.

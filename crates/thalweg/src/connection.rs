@@ -1,0 +1,452 @@
+//! The public door: a connection of either role, a line or two per method.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
+
+use thalweg_hpack::Field;
+
+use crate::config::Config;
+use crate::core::{Core, Shown, Step};
+use crate::error::{ConfigError, ConnectionError, ErrorCode, OpenError, SendError};
+use crate::event::Event;
+use crate::frame::{Flags, Kind, OriginEntries, SettingEntries};
+use crate::message::{Request, Status};
+use crate::outbound::Splice;
+use crate::priority::Priority;
+use crate::report::CloseReport;
+use crate::settings::Settings;
+use crate::stream_id::Stream;
+use crate::time::Instant;
+
+/// The role of a client: opens streams with requests.
+#[derive(Clone, Copy, Debug)]
+pub enum Client {}
+
+/// The role of a server: answers requests, and may push.
+#[derive(Clone, Copy, Debug)]
+pub enum Server {}
+
+/// [`Client`] or [`Server`].
+pub trait Role: sealed::Sealed {}
+
+impl Role for Client {}
+impl Role for Server {}
+
+mod sealed {
+    pub trait Sealed {
+        const IS_CLIENT: bool;
+    }
+
+    impl Sealed for super::Client {
+        const IS_CLIENT: bool = true;
+    }
+
+    impl Sealed for super::Server {
+        const IS_CLIENT: bool = false;
+    }
+}
+
+/// One end of an HTTP/2 connection.
+///
+/// Four kinds of methods, by their first word:
+///
+/// * `receive` and `handle_*` take what the world did: bytes, the end of bytes, time;
+/// * `poll_*` say what the caller should do next: write, wait, go on sending;
+/// * `send_*`, `release`, `shutdown` and `close` are what the caller wants;
+/// * the rest looks and changes nothing.
+///
+/// Any method may be called at any time. A call that makes no sense is an error value and changes nothing.
+/// After a connection error, `receive` and every `send_*` return that same error, and the output only drains.
+///
+/// # One turn of an I/O loop
+///
+/// 1. Read bytes; call [`receive`](Self::receive) until it returns `None` or an error, and act on each event.
+/// 2. Serve [`poll_writable`](Self::poll_writable) until it returns `None`.
+/// 3. Write what [`poll_transmit`](Self::poll_transmit) hands out, until it returns `false`.
+/// 4. If [`is_finished`](Self::is_finished), end the transport. Else wait for bytes, for your own events, and for
+///    [`poll_timeout`](Self::poll_timeout), and then call [`handle_timeout`](Self::handle_timeout).
+pub struct Connection<R: Role> {
+    core: Core,
+    role: PhantomData<fn() -> R>,
+}
+
+impl<R: Role> Connection<R> {
+    /// Starts a connection. The preface and SETTINGS are in the output at once. Costs one small allocation.
+    ///
+    /// # Errors
+    /// The first field of `config` that is outside its range.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self { core: Core::new(config, R::IS_CLIENT), role: PhantomData })
+    }
+
+    /// Takes bytes off the front of `input` until there is something to tell, or nothing is left.
+    ///
+    /// Returns `Ok(None)` only when `input` is empty and nothing is left to tell. How the input is cut makes no
+    /// difference but for the pieces of [`Event::Data`]. With an empty input it still yields what time or calls have caused.
+    ///
+    /// # Errors
+    /// The connection is over; GOAWAY is in the output, and every later call returns the same error.
+    #[inline]
+    pub fn receive<'c, 'b>(
+        &'c mut self,
+        input: &mut &'b [u8],
+        now: Instant,
+    ) -> Result<Option<Event<'c, 'b>>, ConnectionError> {
+        let step = self.core.receive(input, now)?;
+        #[cfg(debug_assertions)]
+        self.core.check();
+        Ok(step.map(|step| self.event(step)))
+    }
+
+    #[inline]
+    fn event<'c, 'b>(&'c self, step: Step<'b>) -> Event<'c, 'b> {
+        match step {
+            Step::Headers { stream, kind, end } => {
+                Event::Headers { stream, kind, headers: self.core.headers.view(), end }
+            }
+            Step::Data { stream, data, end } => Event::Data { stream, data, end },
+            Step::Reset { stream, code, by } => Event::Reset { stream, code, by },
+            Step::SettingsAcknowledged => Event::SettingsAcknowledged,
+            Step::Openable => Event::Openable,
+            Step::Pong { payload } => Event::Pong { payload },
+            Step::Priority { stream, priority } => Event::Priority { stream, priority },
+            Step::Shown(shown) => self.shown(shown),
+        }
+    }
+
+    fn shown<'b>(&self, shown: Shown) -> Event<'_, 'b> {
+        let payload = self.core.shown.as_slice();
+        match shown {
+            Shown::GoAway { last_stream, code } => Event::GoAway { last_stream, code, debug: payload },
+            Shown::Settings => Event::Settings { entries: SettingEntries::new(payload) },
+            Shown::Origin => Event::Origin { origins: OriginEntries::new(payload) },
+            Shown::AltSvc { stream, origin_len } => {
+                let (origin, value) = payload.split_at(origin_len);
+                Event::AltSvc { stream, origin, value }
+            }
+            Shown::Extension { kind, flags, stream } => Event::Extension { kind, flags, stream, payload },
+        }
+    }
+
+    /// The transport's byte stream has ended. The last word is in the output; streams whose requests were whole can still be answered.
+    ///
+    /// # Errors
+    /// The peer still owed something: its preface, the rest of a frame, or the rest of a message.
+    pub fn handle_eof(&mut self) -> Result<(), ConnectionError> {
+        self.core.handle_eof()
+    }
+
+    /// The caller has consumed `bytes` of a stream's content: the peer may send as much more. More than was received
+    /// counts as all. Works after the stream has ended, too. With [`Release::Automatic`](crate::Release) there is nothing to
+    /// release.
+    pub fn release(&mut self, stream: Stream, bytes: usize) {
+        self.core.release(stream, bytes);
+    }
+
+    /// Sends content: frames as much of `data` as the windows, the peer's frame size, the order of priorities, and the room below
+    /// `Config::output_bytes_max` allow, and returns how many bytes it took. END_STREAM is set if `end` and all was taken.
+    ///
+    /// If less was taken, call again with the rest when [`poll_writable`](Self::poll_writable) names the stream.
+    /// Costs one copy of what was taken.
+    ///
+    /// # Errors
+    /// `StreamGone`, `HeadersNotSent`, `AlreadyEnded`, `ContentLength`, `Connection`.
+    #[inline]
+    pub fn send_data(&mut self, stream: Stream, data: &[u8], end: bool) -> Result<usize, SendError> {
+        self.core.send_data(stream, data, end, None)
+    }
+
+    /// Sends content from a buffer, and advances it by what was taken: the return value.
+    ///
+    /// # Errors
+    /// As for [`send_data`](Self::send_data).
+    #[cfg(feature = "bytes")]
+    pub fn send_buf(
+        &mut self,
+        stream: Stream,
+        buf: &mut impl bytes::Buf,
+        end: bool,
+    ) -> Result<usize, SendError> {
+        let mut taken = 0;
+        loop {
+            let chunk = buf.chunk();
+            let (len, last) = (chunk.len(), chunk.len() == buf.remaining());
+            let sent = self.send_data(stream, chunk, end && last)?;
+            buf.advance(sent);
+            taken += sent;
+            if last || sent < len {
+                return Ok(taken);
+            }
+        }
+    }
+
+    /// The same with `pad_len` bytes of padding in each frame, to blur lengths (RFC 9113 §10.7). Padding counts
+    /// in the windows.
+    ///
+    /// # Errors
+    /// As for [`send_data`](Self::send_data).
+    pub fn send_data_padded(
+        &mut self,
+        stream: Stream,
+        data: &[u8],
+        end: bool,
+        pad_len: u8,
+    ) -> Result<usize, SendError> {
+        self.core.send_data(stream, data, end, Some(pad_len))
+    }
+
+    /// Sends content that the caller places in the transport itself (`sendfile`, registered buffers, vectored writes): reserves
+    /// window, writes the head of one DATA frame, and returns how many bytes of payload it announced, up to `len`.
+    ///
+    /// The output must then be fetched with [`poll_transmit_spliced`](Self::poll_transmit_spliced), which says where the
+    /// payload belongs. Costs no copy.
+    ///
+    /// # Errors
+    /// As for [`send_data`](Self::send_data).
+    #[inline]
+    pub fn splice_data(&mut self, stream: Stream, len: usize, end: bool) -> Result<usize, SendError> {
+        self.core.splice_data(stream, len, end)
+    }
+
+    /// Sends trailers; they end our half of the stream.
+    ///
+    /// # Errors
+    /// `StreamGone`, `HeadersNotSent`, `AlreadyEnded`, `ContentLength`, `Malformed`, `HeaderListTooLarge`, `Connection`.
+    pub fn send_trailers<'a>(
+        &mut self,
+        stream: Stream,
+        fields: impl IntoIterator<Item = Field<'a>>,
+    ) -> Result<(), SendError> {
+        self.core.send_trailers(stream, fields)
+    }
+
+    /// Ends a stream at once. Nothing more is told of it, and what the caller holds of its content is credited to the peer. A stale
+    /// handle changes nothing.
+    pub fn send_reset(&mut self, stream: Stream, code: ErrorCode) {
+        self.core.send_reset(stream, code);
+    }
+
+    /// Announces changed settings. They bind the peer once [`Event::SettingsAcknowledged`] has come; the limits of concurrent
+    /// streams and of header lists hold at once.
+    ///
+    /// # Errors
+    /// `OutOfRange`; `TooMany` when several announcements wait for their acknowledgement; `Connection`.
+    pub fn send_settings(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), SendError> {
+        self.core.send_settings(change)
+    }
+
+    /// Sends a PING; its answer comes as [`Event::Pong`].
+    ///
+    /// # Errors
+    /// `TooMany` when 16 wait for their answer; `OutOfRange` for the two payloads that the core uses itself, which begin with
+    /// a NUL and `thal`; `Connection`.
+    pub fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
+        self.core.send_ping(payload)
+    }
+
+    /// Changes the priority of a stream: on a client it is told to the server by PRIORITY_UPDATE (RFC 9218 §7.1), on a server it orders
+    /// [`poll_writable`](Self::poll_writable).
+    ///
+    /// # Errors
+    /// `StreamGone`, `Connection`.
+    pub fn set_priority(&mut self, stream: Stream, priority: Priority) -> Result<(), SendError> {
+        self.core.set_priority(stream, priority)
+    }
+
+    /// Sends a frame of a type that the core does not know, on a stream or on the connection (RFC 9113 §5.5).
+    ///
+    /// # Errors
+    /// `OutOfRange` for a known type or a payload above the peer's frame size; `StreamGone`; `Connection`.
+    pub fn send_extension(
+        &mut self,
+        kind: Kind,
+        flags: Flags,
+        on: Option<Stream>,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        self.core.send_extension(kind, flags, on, payload)
+    }
+
+    /// Names a stream that was cut short and can go on now: the most urgent first (RFC 9218 §10). Each is named once until
+    /// it is cut short again.
+    #[inline]
+    pub fn poll_writable(&mut self) -> Option<Stream> {
+        self.core.poll_writable()
+    }
+
+    /// Hands out the output. Call it until it returns `false`; calling it says that what was handed out before is written.
+    ///
+    /// An empty `out` is swapped with the output, which costs nothing and gives the connection its memory for the next
+    /// turn; otherwise the bytes are appended. Returns `false`, too, while a spliced frame waits.
+    #[inline]
+    pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> bool {
+        self.core.poll_transmit(out)
+    }
+
+    /// Hands out the output with the places at which payloads of [`splice_data`](Self::splice_data) belong: behind `offset` bytes of
+    /// `out`, in rising order.
+    #[inline]
+    pub fn poll_transmit_spliced(&mut self, out: &mut Vec<u8>, splices: &mut Vec<Splice>) -> bool {
+        self.core.poll_transmit_spliced(out, splices)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called; it may change with every other call.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.core.poll_timeout()
+    }
+
+    /// Time has passed. Streams that a deadline ended are told by [`receive`](Self::receive).
+    ///
+    /// # Errors
+    /// A deadline ended the connection, or it was over before.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
+        self.core.handle_timeout(now)
+    }
+
+    /// Ends gracefully (RFC 9113 §6.8): GOAWAY now, streams that are open or under way are served to their end, then the final GOAWAY.
+    pub fn shutdown(&mut self) {
+        self.core.shutdown();
+    }
+
+    /// Ends now, with a code and up to 1,024 bytes of debug data for the peer's log. Every stream is over without a further
+    /// event.
+    pub fn close(&mut self, code: ErrorCode, debug: &[u8]) {
+        self.core.close(code, debug);
+    }
+
+    /// Whether nothing more will come out: the output was fetched, and the connection is over or drained. The transport may be
+    /// ended then: its sending side first, and the rest when the peer has ended its own.
+    pub fn is_finished(&self) -> bool {
+        self.core.is_finished()
+    }
+
+    /// Whether the transport should be read: not while the peer leaves too much of its answers unread, and not after the end.
+    pub fn wants_read(&self) -> bool {
+        self.core.wants_read()
+    }
+
+    /// How the connection stands; after the end, the one terminal report.
+    pub fn report(&self) -> CloseReport {
+        self.core.report()
+    }
+
+    /// The peer's settings.
+    pub fn remote_settings(&self) -> &Settings {
+        self.core.remote_settings()
+    }
+
+    /// Our settings as far as the peer has acknowledged them.
+    pub fn local_settings(&self) -> &Settings {
+        self.core.local_settings()
+    }
+
+    /// Bytes that flow control allows now, on the stream and on the whole connection; `None` for a stale handle.
+    pub fn send_capacity(&self, stream: Stream) -> Option<(u32, u32)> {
+        self.core.send_capacity(stream)
+    }
+
+    /// The live streams, promised ones included.
+    pub fn live_streams(&self) -> u32 {
+        self.core.live_streams()
+    }
+
+    /// The heap that the connection holds, bytes.
+    pub fn heap_bytes(&self) -> usize {
+        self.core.heap_bytes()
+    }
+
+    /// Asserts every invariant, in builds with debug assertions. For tests and fuzzing.
+    pub fn check(&self) {
+        self.core.check();
+    }
+}
+
+impl Connection<Client> {
+    /// Opens a stream with a request. `end` says that there is no content.
+    ///
+    /// # Errors
+    /// `TooManyStreams`: wait for [`Event::Openable`]. `GoingAway`, `IdsExhausted`: use a new connection. `Send`: the request is
+    /// malformed, too large for the peer, or the connection is over.
+    #[inline]
+    pub fn send_request<'a>(
+        &mut self,
+        request: &Request<'a>,
+        fields: impl IntoIterator<Item = Field<'a>>,
+        end: bool,
+    ) -> Result<Stream, OpenError> {
+        self.core.send_request(request, fields, end)
+    }
+}
+
+impl Connection<Server> {
+    /// Sends the final response. `end` says that there is no content.
+    ///
+    /// # Errors
+    /// `StreamGone`, `HeadersSent`, `ContentLength`, `Malformed`, `HeaderListTooLarge`, `Connection`.
+    #[inline]
+    pub fn send_response<'a>(
+        &mut self,
+        stream: Stream,
+        status: Status,
+        fields: impl IntoIterator<Item = Field<'a>>,
+        end: bool,
+    ) -> Result<(), SendError> {
+        self.core.send_response(stream, &status, fields, end)
+    }
+
+    /// Sends an informational response, for example 103 Early Hints (RFC 8297); any number of them may come before the final one.
+    ///
+    /// # Errors
+    /// `StreamGone`, `HeadersSent`, `Malformed`, `HeaderListTooLarge`, `Connection`.
+    pub fn send_informational<'a>(
+        &mut self,
+        stream: Stream,
+        status: Status,
+        fields: impl IntoIterator<Item = Field<'a>>,
+    ) -> Result<(), SendError> {
+        self.core.send_informational(stream, &status, fields)
+    }
+
+    /// Promises a response (RFC 9113 §8.4): the request that the client would have made. Answer the new stream as any other.
+    ///
+    /// # Errors
+    /// `NotAllowedByPeer` when the client does not accept pushes; `TooManyStreams`; `GoingAway`; `Send` as for a
+    /// request, and when `parent` has ended.
+    pub fn send_push<'a>(
+        &mut self,
+        parent: Stream,
+        request: &Request<'a>,
+        fields: impl IntoIterator<Item = Field<'a>>,
+    ) -> Result<Stream, OpenError> {
+        self.core.send_push(parent, request, fields)
+    }
+
+    /// Names the origins that this server speaks for (RFC 8336).
+    ///
+    /// # Errors
+    /// `OutOfRange` when they do not fit a frame; `Connection`.
+    pub fn send_origins(&mut self, origins: &[&[u8]]) -> Result<(), SendError> {
+        self.core.send_origins(origins)
+    }
+
+    /// Names an alternative service (RFC 7838 §4): for `origin`, or, with a stream and an empty origin, for the origin of that
+    /// stream's request.
+    ///
+    /// # Errors
+    /// `OutOfRange`, `StreamGone`, `Connection`.
+    pub fn send_alt_svc(&mut self, on: Option<Stream>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
+        self.core.send_alt_svc(on, origin, value)
+    }
+}
+
+impl<R: Role> fmt::Debug for Connection<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("client", &R::IS_CLIENT)
+            .field("live_streams", &self.live_streams())
+            .field("report", &self.report())
+            .finish()
+    }
+}

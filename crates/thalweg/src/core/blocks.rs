@@ -1,0 +1,407 @@
+//! Header blocks on their way in: HEADERS, PUSH_PROMISE, CONTINUATION (RFC 9113 §4.3, §6.2, §6.6, §6.10, §8).
+
+use thalweg_hpack::{Limits, Verdict};
+
+use crate::budget::Work;
+use crate::error::{ConnectionError, Deadline, ErrorCode, Limit, StreamError};
+use crate::event::HeadersKind;
+use crate::frame::{Flags, Head, Kind, parse};
+use crate::headers::rules::{Checker, Learned, Message, Method};
+use crate::inbound::{OpenBlock, Phase};
+use crate::message::Status;
+use crate::priority::Priority;
+use crate::settings::Settings;
+use crate::shutdown::Stage;
+use crate::stream_id::{Stream, StreamId};
+use crate::streams::ids::{Closed, Fate};
+use crate::streams::state::{Half, Input, Next, Refusal, State};
+use crate::streams::{ContentLeft, Opener, Slot};
+use crate::violation::Violation;
+
+use super::Core;
+use super::receive::Step;
+
+type Outcome<'b> = Result<Option<Step<'b>>, ConnectionError>;
+
+/// A block that was decoded whole: its verdict.
+enum Judged {
+    Good(Learned),
+    Malformed(Violation),
+    TooLarge(Limit),
+}
+
+impl Core {
+    /// Bounds a header block before its next fragment is collected.
+    #[inline]
+    pub(super) fn receive_fragment_head(&mut self, head: Head) -> Result<(), ConnectionError> {
+        self.inbound.phase = Phase::Payload(head);
+        if head.kind == Kind::PUSH_PROMISE && !self.is_client {
+            // RFC 9113 §8.4: a client cannot push.
+            return Err(self.violated(Violation::PushFromClient, head.stream));
+        }
+        let bytes = self.inbound.fragments.len() as u64 + u64::from(head.len);
+        let bound = u64::from(self.config.header_block_bytes_max);
+        // Pad Length, padding and priority fields are no part of the block.
+        if bytes > bound + 261 {
+            return Err(self.limited(Limit::HeaderBlockBytes, head.stream, bytes, bound));
+        }
+        if let Some(block) = &mut self.inbound.open_block {
+            block.continuations += 1;
+            let (seen, bound) = (u64::from(block.continuations), u64::from(self.config.continuations_max));
+            if seen > bound {
+                return Err(self.limited(Limit::Continuations, head.stream, seen, bound));
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn receive_headers<'b>(&mut self, head: Head, payload: &[u8]) -> Outcome<'b> {
+        let (fragment, _, _) = match parse::headers(head.flags, payload) {
+            Ok(parts) => parts,
+            Err(violation) => return Err(self.violated(violation, head.stream)),
+        };
+        let end = head.flags.contains(Flags::END_STREAM);
+        let block = OpenBlock { stream: head.stream, promised: None, end, continuations: 0 };
+        self.begin_block(block, fragment, head.flags)
+    }
+
+    pub(super) fn receive_push_promise<'b>(&mut self, head: Head, payload: &[u8]) -> Outcome<'b> {
+        let (promised, fragment, _) = match parse::push_promise(head.flags, payload) {
+            Ok(parts) => parts,
+            Err(violation) => return Err(self.violated(violation, head.stream)),
+        };
+        // RFC 9113 §6.5.2: an error once our 0 was acknowledged; until then the push is merely refused.
+        if !self.local.in_force().enable_push {
+            return Err(self.violated(Violation::PushDisabled, head.stream));
+        }
+        let block = OpenBlock { stream: head.stream, promised: Some(promised), end: false, continuations: 0 };
+        self.begin_block(block, fragment, head.flags)
+    }
+
+    #[inline]
+    fn begin_block<'b>(&mut self, block: OpenBlock, fragment: &[u8], flags: Flags) -> Outcome<'b> {
+        if flags.contains(Flags::END_HEADERS) {
+            return self.finish_block(block, fragment);
+        }
+        if fragment.is_empty() {
+            self.charge(Work::EmptyFrame, block.stream)?;
+        }
+        self.inbound.open_block = Some(block);
+        self.inbound.fragments.extend_from_slice(fragment);
+        if let Some(now) = self.now {
+            self.liveness.arm(Deadline::HeaderBlock, now);
+        }
+        Ok(None)
+    }
+
+    pub(super) fn receive_continuation<'b>(&mut self, head: Head, fragment: &[u8]) -> Outcome<'b> {
+        if fragment.is_empty() {
+            self.charge(Work::EmptyFrame, head.stream)?;
+        }
+        let Some(block) = self.inbound.open_block else { return Ok(None) };
+        self.inbound.fragments.extend_from_slice(fragment);
+        if !head.flags.contains(Flags::END_HEADERS) {
+            return Ok(None);
+        }
+        self.liveness.disarm(Deadline::HeaderBlock);
+        let fragments = core::mem::take(&mut self.inbound.fragments);
+        let outcome = self.finish_block(block, &fragments);
+        if outcome.is_ok() {
+            self.inbound.close_block(fragments);
+        }
+        outcome
+    }
+
+    /// A block is whole. RFC 9113 §4.3: it is decoded, whatever has become of its stream.
+    #[inline]
+    fn finish_block<'b>(&mut self, block: OpenBlock, bytes: &[u8]) -> Outcome<'b> {
+        let id = block.stream;
+        if let Some(promised) = block.promised {
+            return self.finish_promise(id, promised, bytes);
+        }
+        match self.streams.fate(id) {
+            Fate::Idle if self.streams.opener(id) == Opener::Local => Err(self.violated(
+                if self.is_client { Violation::StreamIdle } else { Violation::StreamIdParity },
+                id,
+            )),
+            // RFC 9113 §8.4: servers open streams by PUSH_PROMISE only.
+            Fate::Idle if self.is_client => Err(self.violated(Violation::StreamIdle, id)),
+            Fate::Idle => self.finish_request(id, block.end, bytes),
+            Fate::Live(slot) => self.finish_message(Stream::from_parts(id, slot), block.end, bytes),
+            Fate::Closed(Closed::ResetLocal) => self.discard_block(bytes).map(|()| None),
+            Fate::Closed(Closed::Ended) => Err(self.violated(Violation::HeadersOnClosedStream, id)),
+            Fate::Closed(Closed::ResetRemote) | Fate::Forgotten => {
+                self.discard_block(bytes)?;
+                self.stream_violated(id, Violation::HeadersAfterEnd).map(|()| None)
+            }
+            Fate::Skipped => Err(self.violated(Violation::StreamIdNotRising, id)),
+        }
+    }
+
+    /// Decodes a block into the arena and judges it.
+    #[inline]
+    fn decode(&mut self, message: Message, bytes: &[u8]) -> Result<Judged, ConnectionError> {
+        let limits = Limits {
+            list_bytes_max: self.config.header_list_bytes_max,
+            fields_max: self.config.header_fields_max,
+        };
+        let headers = &mut self.headers;
+        headers.clear();
+        let mut checker = Checker::new(message);
+        let totals = self.decoder.decode(bytes, limits, |decoded| {
+            if !checker.field(&decoded) {
+                return Verdict::Stop;
+            }
+            headers.push(&decoded.field);
+            Verdict::Valid
+        });
+        match totals {
+            Err(_) => Err(self.violated(Violation::HeaderBlockInvalid, StreamId::CONNECTION)),
+            Ok(totals) => Ok(match (checker.finish(&self.headers), totals.over_limit) {
+                (_, Some(thalweg_hpack::Limit::ListBytes)) => Judged::TooLarge(Limit::HeaderListBytes),
+                (_, Some(thalweg_hpack::Limit::Fields)) => Judged::TooLarge(Limit::HeaderFields),
+                (Ok(learned), None) => Judged::Good(learned),
+                (Err(violation), None) => Judged::Malformed(violation),
+            }),
+        }
+    }
+
+    /// Decodes a block that nobody will see.
+    fn discard_block(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
+        match self.decoder.decode(bytes, Limits::NONE, |_| Verdict::Stop) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.violated(Violation::HeaderBlockInvalid, StreamId::CONNECTION)),
+        }
+    }
+
+    /// A client opens a stream.
+    #[inline]
+    fn finish_request<'b>(&mut self, id: StreamId, end: bool, bytes: &[u8]) -> Outcome<'b> {
+        if let Stage::Final(_) = self.shutdown.stage() {
+            // RFC 9113 §6.8: beyond the last stream of our GOAWAY nothing is processed.
+            self.streams.refuse(id);
+            return self.discard_block(bytes).map(|()| None);
+        }
+        if self.streams.counted(Opener::Remote) >= self.config.concurrent_streams_max {
+            self.discard_block(bytes)?;
+            return self.refuse(id, ErrorCode::REFUSED_STREAM);
+        }
+        let connect_protocol = self.local.announced().enable_connect_protocol;
+        let learned = match self.decode(Message::Request { connect_protocol }, bytes)? {
+            Judged::Good(learned) => learned,
+            Judged::Malformed(violation) => return self.refuse(id, violation.code()),
+            Judged::TooLarge(_) => return self.answer_too_large(id, end),
+        };
+        let content = request_content(&learned);
+        if end && !content.allows(0, true) {
+            return self.refuse(id, Violation::ContentLengthMismatch.code());
+        }
+        let state = State::opened(false, end);
+        let mut slot = self.new_slot(state, learned.method);
+        slot.receive_left = content;
+        slot.priority = self.first_priority(id, learned.has_priority);
+        slot.shown = true;
+        let stream = self.streams.open(id, slot);
+        self.counters.streams_opened += 1;
+        self.accounts.credit(Work::Priority, 1);
+        self.liveness.disarm(Deadline::Idle);
+        Ok(Some(Step::Headers { stream, kind: HeadersKind::Request, end }))
+    }
+
+    /// Refuses a stream that never got a slot, and charges it.
+    #[cold]
+    fn refuse<'b>(&mut self, id: StreamId, code: ErrorCode) -> Outcome<'b> {
+        self.streams.refuse(id);
+        self.outbound.reset(id, code);
+        self.counters.resets_sent += 1;
+        self.charge(Work::Reset, id).map(|()| None)
+    }
+
+    /// RFC 9113 §10.5.1, RFC 6585 §5: a header list beyond our limit is answered 431.
+    #[cold]
+    fn answer_too_large<'b>(&mut self, id: StreamId, end: bool) -> Outcome<'b> {
+        let status = Status::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        let field = thalweg_hpack::Field::with_token(thalweg_hpack::Token::STATUS, status.as_bytes());
+        self.write_block(Kind::HEADERS, id, true, None, &[field]);
+        self.streams.refuse(id);
+        if !end {
+            self.outbound.reset(id, ErrorCode::NO_ERROR);
+            self.counters.resets_sent += 1;
+        }
+        self.charge(Work::Reset, id).map(|()| None)
+    }
+
+    /// A header block on a live stream: a response, or trailers.
+    fn finish_message<'b>(&mut self, stream: Stream, end: bool, bytes: &[u8]) -> Outcome<'b> {
+        let Some(slot) = self.streams.find(stream) else { return self.discard_block(bytes).map(|()| None) };
+        match slot.state.remote() {
+            Half::Head => self.finish_response(stream, end, bytes),
+            Half::Body if slot.tunnel => {
+                self.discard_block(bytes)?;
+                self.stream_violated(stream.id(), Violation::HeadersOnTunnel).map(|()| None)
+            }
+            Half::Body => self.finish_trailers(stream, end, bytes),
+            Half::Ended => {
+                self.discard_block(bytes)?;
+                self.stream_violated(stream.id(), Violation::HeadersAfterEnd).map(|()| None)
+            }
+        }
+    }
+
+    fn finish_response<'b>(&mut self, stream: Stream, end: bool, bytes: &[u8]) -> Outcome<'b> {
+        let learned = match self.decode(Message::Response, bytes)? {
+            Judged::Good(learned) => learned,
+            Judged::Malformed(violation) => {
+                return self.stream_violated(stream.id(), violation).map(|()| None);
+            }
+            Judged::TooLarge(limit) => {
+                return self.stream_failed(stream.id(), StreamError::Limit(limit)).map(|()| None);
+            }
+        };
+        let informational = learned.status < 200;
+        let (input, kind) = if informational {
+            (Input::ReceiveInformational { end }, HeadersKind::Informational)
+        } else {
+            (Input::ReceiveHeaders { end }, HeadersKind::Response)
+        };
+        if !informational {
+            let Some(slot) = self.streams.find_mut(stream) else { return Ok(None) };
+            let content = response_content(slot.method, &learned);
+            slot.receive_left = content;
+            slot.tunnel = slot.method == Method::Connect && (200..300).contains(&learned.status);
+            if end && !content.allows(0, true) && !has_no_content(slot.method, learned.status) {
+                let violation = Violation::ContentLengthMismatch;
+                return self.stream_violated(stream.id(), violation).map(|()| None);
+            }
+        }
+        self.receive_on(stream, input, kind, end)
+    }
+
+    fn finish_trailers<'b>(&mut self, stream: Stream, end: bool, bytes: &[u8]) -> Outcome<'b> {
+        let violation = match self.decode(Message::Trailers, bytes)? {
+            Judged::Good(_) => None,
+            Judged::Malformed(violation) => Some(violation),
+            Judged::TooLarge(limit) => {
+                return self.stream_failed(stream.id(), StreamError::Limit(limit)).map(|()| None);
+            }
+        };
+        let left = self.streams.find(stream).map_or(ContentLeft::ANY, |slot| slot.receive_left);
+        let violation =
+            violation.or((end && !left.allows(0, true)).then_some(Violation::ContentLengthMismatch));
+        match violation {
+            Some(violation) => self.stream_violated(stream.id(), violation).map(|()| None),
+            None => self.receive_on(stream, Input::ReceiveTrailers { end }, HeadersKind::Trailers, end),
+        }
+    }
+
+    /// Moves a stream on by a header block of the peer's.
+    fn receive_on<'b>(&mut self, stream: Stream, input: Input, kind: HeadersKind, end: bool) -> Outcome<'b> {
+        let Some(slot) = self.streams.find(stream) else { return Ok(None) };
+        match slot.state.next(input) {
+            Ok(Next::State(state)) => self.streams.advance(stream, state),
+            Ok(Next::Closed) => self.complete_stream(stream),
+            Err(Refusal::Violation(violation)) => {
+                return self.stream_violated(stream.id(), violation).map(|()| None);
+            }
+            Err(_) => return Ok(None),
+        }
+        Ok(Some(Step::Headers { stream, kind, end }))
+    }
+
+    /// RFC 9113 §6.6, §8.4.1: a server promises a response.
+    fn finish_promise<'b>(&mut self, id: StreamId, promised: StreamId, bytes: &[u8]) -> Outcome<'b> {
+        let parent = match self.streams.fate(id) {
+            Fate::Live(slot) if self.streams.opener(id) == Opener::Local => {
+                let parent = Stream::from_parts(id, slot);
+                let open = self.streams.find(parent).is_some_and(|slot| slot.state.remote() != Half::Ended);
+                if !open {
+                    return Err(self.violated(Violation::PushOnWrongStream, id));
+                }
+                Some(parent)
+            }
+            // RFC 9113 §5.1: our reset may not have reached the server; what it promises is reserved all the same.
+            Fate::Closed(Closed::ResetLocal) => None,
+            _ => return Err(self.violated(Violation::PushOnWrongStream, id)),
+        };
+        let is_new = self.streams.fate(promised) == Fate::Idle;
+        if promised.is_connection() || promised.is_client_initiated() || !is_new {
+            return Err(self.violated(Violation::PushIdInvalid, id));
+        }
+        let unwanted =
+            parent.is_none() || !self.local.announced().enable_push || self.shutdown.is_going_away();
+        if unwanted {
+            self.discard_block(bytes)?;
+            return self.refuse(promised, ErrorCode::CANCEL);
+        }
+        if self.streams.live() >= self.config.concurrent_streams_max.saturating_mul(2) {
+            self.discard_block(bytes)?;
+            return self.refuse(promised, ErrorCode::REFUSED_STREAM);
+        }
+        let learned = match self.decode(Message::Push, bytes)? {
+            Judged::Good(learned) => learned,
+            Judged::Malformed(violation) => return self.refuse(promised, violation.code()),
+            Judged::TooLarge(_) => return self.refuse(promised, ErrorCode::ENHANCE_YOUR_CALM),
+        };
+        let mut slot = self.new_slot(State::ReservedRemote, learned.method);
+        slot.shown = true;
+        let stream = self.streams.open(promised, slot);
+        self.counters.streams_opened += 1;
+        let parent = parent.unwrap_or(stream);
+        Ok(Some(Step::Headers { stream, kind: HeadersKind::Push { parent }, end: false }))
+    }
+
+    /// A slot with the windows that hold now.
+    #[inline]
+    pub(super) fn new_slot(&self, state: State, method: Method) -> Slot {
+        let Settings { initial_window_size, .. } = *self.local.in_force();
+        Slot::new(state, method, self.remote.initial_window_size, initial_window_size)
+    }
+
+    /// The priority that a new request starts with: PRIORITY_UPDATE goes before the field (RFC 9218 §7.1).
+    #[inline]
+    fn first_priority(&mut self, id: StreamId, has_field: bool) -> Priority {
+        if !self.early_priorities.is_empty() {
+            // Streams below this one can no longer be opened.
+            while self.early_priorities.front().is_some_and(|(early, _)| *early < id) {
+                self.early_priorities.pop_front();
+            }
+            if let Some((early, priority)) = self.early_priorities.front().copied()
+                && early == id
+            {
+                self.early_priorities.pop_front();
+                return priority;
+            }
+        }
+        if !has_field {
+            return Priority::default();
+        }
+        let value = self.headers.view().get(b"priority");
+        value.map(Priority::parse).unwrap_or_default()
+    }
+}
+
+/// What a request's content-length leaves to receive. RFC 9113 §8.5: in a tunnel it means nothing.
+fn request_content(learned: &Learned) -> ContentLeft {
+    if learned.method == Method::Connect {
+        ContentLeft::ANY
+    } else {
+        ContentLeft::new(learned.content_length)
+    }
+}
+
+/// What a response may carry (RFC 9110 §6.4.1).
+pub fn response_content(method: Method, learned: &Learned) -> ContentLeft {
+    if has_no_content(method, learned.status) {
+        return ContentLeft::new(Some(0));
+    }
+    if method == Method::Connect && (200..300).contains(&learned.status) {
+        return ContentLeft::ANY;
+    }
+    ContentLeft::new(learned.content_length)
+}
+
+/// RFC 9110 §6.4.1: responses to HEAD, 204 and 304 have no content, whatever their content-length says.
+pub fn has_no_content(method: Method, status: u16) -> bool {
+    method == Method::Head || status == 204 || status == 304
+}

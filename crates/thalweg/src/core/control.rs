@@ -1,0 +1,285 @@
+//! Control frames on their way in: SETTINGS, PING, GOAWAY, WINDOW_UPDATE, and the extensions.
+
+use crate::budget::Work;
+use crate::error::{ConnectionError, Deadline, ErrorCode};
+use crate::frame::{Flags, OriginEntries, SettingEntries, SettingId, parse};
+use crate::priority::Priority;
+use crate::settings::Settings;
+use crate::shutdown::Stage;
+use crate::stream_id::{Stream, StreamId};
+use crate::streams::ids::Fate;
+use crate::streams::state::State;
+use crate::streams::{Opener, Waiting};
+use crate::violation::Violation;
+
+use super::receive::{Shown, Step};
+use super::{Core, Openable};
+
+type Outcome<'b> = Result<Option<Step<'b>>, ConnectionError>;
+
+impl Core {
+    /// RFC 9113 §6.5
+    pub(super) fn receive_settings<'b>(&mut self, flags: Flags, payload: &[u8]) -> Outcome<'b> {
+        if flags.contains(Flags::ACK) {
+            return self.receive_settings_ack();
+        }
+        self.charge(Work::Settings, StreamId::CONNECTION)?;
+        let entries = SettingEntries::new(payload);
+        let before = self.remote;
+        let mut settings = before;
+        for (id, value) in entries {
+            if let Err(violation) = settings.apply(id, value, self.is_client) {
+                let error = ConnectionError::violation(violation, StreamId::CONNECTION);
+                return Err(self.fail(error.with_values(u64::from(value), 0)));
+            }
+            if id == SettingId::HEADER_TABLE_SIZE {
+                // Each value counts, since the smallest must be announced (RFC 7541 §4.2).
+                self.encoder.set_peer_table_bytes_max(value);
+            }
+        }
+        let changed_priorities = settings.no_rfc7540_priorities != before.no_rfc7540_priorities;
+        if self.remote_settings_seen && changed_priorities {
+            return Err(self.violated(Violation::SettingsNoRfc7540Priorities, StreamId::CONNECTION));
+        }
+        self.remote = settings;
+        self.move_send_windows(&before, &settings)?;
+        if !self.remote_settings_seen {
+            self.remote_settings_seen = true;
+            self.liveness.disarm(Deadline::Preface);
+        }
+        if self.openable == Openable::Wanted && self.may_open() {
+            self.openable = Openable::Due;
+        }
+        self.outbound.settings_ack();
+        self.show(payload);
+        Ok(Some(Step::Shown(Shown::Settings)))
+    }
+
+    /// RFC 9113 §6.9.2: a new initial window moves the window of every stream, below zero if need be.
+    fn move_send_windows(&mut self, before: &Settings, after: &Settings) -> Result<(), ConnectionError> {
+        let change = i64::from(after.initial_window_size) - i64::from(before.initial_window_size);
+        if change == 0 {
+            return Ok(());
+        }
+        let overflow =
+            self.streams.iter_mut().find_map(|(stream, slot)| match slot.send_window.shift(change) {
+                Some(()) => None,
+                None => Some(stream.id()),
+            });
+        if let Some(id) = overflow {
+            return Err(self.violated(Violation::SettingsWindowOverflow, id));
+        }
+        self.streams.relist();
+        Ok(())
+    }
+
+    fn receive_settings_ack<'b>(&mut self) -> Outcome<'b> {
+        let (before, after) = match self.local.acknowledge() {
+            Ok(settings) => settings,
+            Err(violation) => return Err(self.violated(violation, StreamId::CONNECTION)),
+        };
+        self.decoder.set_table_bytes_max(after.header_table_size);
+        let change = i64::from(after.initial_window_size) - i64::from(before.initial_window_size);
+        if change != 0 {
+            for (_, slot) in self.streams.iter_mut() {
+                slot.receive_window.shift(change);
+            }
+        }
+        match (self.local.is_waiting(), self.now) {
+            (true, Some(now)) => self.liveness.arm(Deadline::SettingsAck, now),
+            _ => self.liveness.disarm(Deadline::SettingsAck),
+        }
+        Ok(Some(Step::SettingsAcknowledged))
+    }
+
+    /// RFC 9113 §6.7
+    pub(super) fn receive_ping<'b>(&mut self, flags: Flags, payload: &[u8]) -> Outcome<'b> {
+        let Some(&payload) = payload.first_chunk::<8>() else {
+            return Err(self.violated(Violation::PingLength, StreamId::CONNECTION));
+        };
+        if !flags.contains(Flags::ACK) {
+            self.charge(Work::Ping, StreamId::CONNECTION)?;
+            self.outbound.ping(true, payload);
+            return Ok(None);
+        }
+        match payload {
+            KEEP_ALIVE_PING => self.liveness.disarm(Deadline::Ping),
+            SHUTDOWN_PING => {
+                if self.shutdown.stage() == Stage::Announced {
+                    self.say_final_go_away();
+                }
+            }
+            // An answer to no PING of ours means nothing.
+            _ if self.pings_waiting == 0 => {}
+            _ => {
+                self.pings_waiting -= 1;
+                return Ok(Some(Step::Pong { payload }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// RFC 9113 §6.8
+    pub(super) fn receive_go_away<'b>(&mut self, payload: &[u8]) -> Outcome<'b> {
+        let (last, code, debug) = match parse::go_away(payload) {
+            Ok(parts) => parts,
+            Err(violation) => return Err(self.violated(violation, StreamId::CONNECTION)),
+        };
+        if let Err(violation) = self.shutdown.receive(last) {
+            return Err(self.violated(violation, last));
+        }
+        self.remote_code = Some(code);
+        self.excluded_from = Some(0);
+        if let Some(now) = self.now {
+            self.liveness.arm_if_off(Deadline::Shutdown, now);
+        }
+        if self.streams.live() == 0 {
+            self.say_final_go_away();
+        }
+        self.show(debug);
+        Ok(Some(Step::Shown(Shown::GoAway { last_stream: last, code })))
+    }
+
+    /// RFC 9113 §6.9
+    pub(super) fn receive_window_update<'b>(&mut self, id: StreamId, payload: &[u8]) -> Outcome<'b> {
+        let increment = match parse::window_increment(payload) {
+            Ok(increment) => increment,
+            Err(violation) => return Err(self.violated(violation, id)),
+        };
+        if increment < SMALL_INCREMENT_BYTES {
+            self.charge(Work::WindowUpdate, id)?;
+        }
+        if id.is_connection() {
+            if increment == 0 {
+                return Err(self.violated(Violation::WindowUpdateZeroOnConnection, id));
+            }
+            if self.send_window.add(increment).is_none() {
+                let error = ConnectionError::violation(Violation::WindowOverflowOnConnection, id);
+                return Err(self.fail(error.with_values(self.overflow(None, increment), WINDOW_MAX)));
+            }
+            return Ok(None);
+        }
+        let stream = match self.streams.fate(id) {
+            Fate::Live(slot) => Stream::from_parts(id, slot),
+            Fate::Idle => return Err(self.violated(Violation::StreamIdle, id)),
+            // RFC 9113 §6.9: it may come after the stream has ended.
+            _ => return Ok(None),
+        };
+        if increment == 0 {
+            return self.stream_violated(id, Violation::WindowUpdateZero).map(|()| None);
+        }
+        let now = self.now.unwrap_or_default();
+        let Some(slot) = self.streams.find_mut(stream) else { return Ok(None) };
+        if slot.send_window.add(increment).is_none() {
+            return self.stream_violated(id, Violation::WindowOverflow).map(|()| None);
+        }
+        if slot.waiting != Waiting::No {
+            slot.waiting = Waiting::Since(now);
+            self.streams.list_if_sendable(stream);
+        }
+        Ok(None)
+    }
+
+    fn overflow(&self, stream: Option<Stream>, increment: u32) -> u64 {
+        let window =
+            stream.and_then(|stream| self.streams.find(stream)).map_or(self.send_window, |s| s.send_window);
+        (window.as_i64() + i64::from(increment)).max(0) as u64
+    }
+
+    /// RFC 9218 §7.1
+    pub(super) fn receive_priority_update<'b>(&mut self, payload: &[u8]) -> Outcome<'b> {
+        let (id, value) = match parse::priority_update(payload) {
+            Ok(parts) => parts,
+            Err(violation) => return Err(self.violated(violation, StreamId::CONNECTION)),
+        };
+        if self.is_client {
+            return Err(self.violated(Violation::PriorityUpdateFromServer, id));
+        }
+        self.charge(Work::Priority, id)?;
+        let idle = !id.is_connection() && self.streams.fate(id) == Fate::Idle;
+        if id.is_connection() || (idle && self.streams.opener(id) == Opener::Local) {
+            return Err(self.violated(Violation::PriorityUpdateIdInvalid, id));
+        }
+        let priority = Priority::parse(value);
+        if idle {
+            self.keep_early_priority(id, priority);
+            return Ok(None);
+        }
+        let Some(stream) = self.streams.handle(id) else { return Ok(None) };
+        self.streams.set_priority(stream, priority);
+        Ok(Some(Step::Priority { stream, priority }))
+    }
+
+    /// RFC 9218 §7.1: priorities may come before their requests; as many are kept as streams may be opened.
+    fn keep_early_priority(&mut self, id: StreamId, priority: Priority) {
+        let early = &mut self.early_priorities;
+        match early.binary_search_by_key(&id, |(id, _)| *id) {
+            Ok(index) => early[index].1 = priority,
+            Err(index)
+                if early.len() < (self.config.concurrent_streams_max as usize).min(EARLY_PRIORITIES_MAX) =>
+            {
+                early.insert(index, (id, priority));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// RFC 8336 §2.1: on the connection, from a server; anything else is ignored.
+    pub(super) fn receive_origin<'b>(&mut self, payload: &[u8]) -> Option<Step<'b>> {
+        if !self.is_client || self.last_frame.is_some_and(|(_, stream)| !stream.is_connection()) {
+            return None;
+        }
+        self.show(OriginEntries::new(payload).as_bytes());
+        Some(Step::Shown(Shown::Origin))
+    }
+
+    /// RFC 7838 §4: with an origin on the connection, without on a stream; anything else is ignored.
+    pub(super) fn receive_alt_svc<'b>(&mut self, id: StreamId, payload: &[u8]) -> Option<Step<'b>> {
+        let (origin, value) = parse::alt_svc(payload)?;
+        let live = id.is_connection() || self.streams.handle(id).is_some();
+        if !self.is_client || !live || origin.is_empty() == id.is_connection() {
+            return None;
+        }
+        let origin_len = origin.len();
+        self.shown.clear();
+        self.shown.extend_from_slice(origin);
+        self.shown.extend_from_slice(value);
+        Some(Step::Shown(Shown::AltSvc { stream: id, origin_len }))
+    }
+
+    /// The byte stream has ended. Says the last word, and whether the end was in order.
+    pub fn handle_eof(&mut self) -> Result<(), ConnectionError> {
+        self.alive()?;
+        if self.eof {
+            return Ok(());
+        }
+        let silent = self.counters.bytes_received == 0;
+        let owes_nothing = self.remote_settings_seen && self.inbound.is_between_frames();
+        let unfinished = self.streams.iter().any(|(_, slot)| {
+            !matches!(slot.state, State::ReservedLocal)
+                && slot.state.remote() != crate::streams::state::Half::Ended
+        });
+        // A peer that only wanted to hear may end its side while we still answer; then the streams go on.
+        if !owes_nothing || unfinished || self.is_client && self.streams.live() > 0 {
+            let code = if owes_nothing || silent { ErrorCode::NO_ERROR } else { ErrorCode::PROTOCOL_ERROR };
+            return Err(self.fail(ConnectionError::new(crate::error::Cause::Eof, code)));
+        }
+        self.eof = true;
+        self.liveness.disarm(Deadline::KeepAlive);
+        self.liveness.disarm(Deadline::Ping);
+        if let Some(now) = self.now {
+            self.liveness.arm_if_off(Deadline::Shutdown, now);
+        }
+        self.say_final_go_away();
+        Ok(())
+    }
+}
+
+/// Payloads of our own PINGs, told apart from the caller's by values that `send_ping` refuses.
+pub const KEEP_ALIVE_PING: [u8; 8] = *b"\0thalive";
+/// Sent with the first GOAWAY of a shutdown: its answer tells that the peer has seen it.
+pub const SHUTDOWN_PING: [u8; 8] = *b"\0thaldwn";
+/// WINDOW_UPDATE below this many bytes is charged.
+const SMALL_INCREMENT_BYTES: u32 = 256;
+const EARLY_PRIORITIES_MAX: usize = 256;
+const WINDOW_MAX: u64 = (1 << 31) - 1;

@@ -1,0 +1,185 @@
+//! DATA (RFC 9113 §6.1): debited at its head, handed out as it comes.
+
+use crate::budget::Work;
+use crate::error::ConnectionError;
+use crate::frame::{Flags, Head};
+use crate::inbound::{DataPhase, Phase};
+use crate::stream_id::{Stream, StreamId};
+use crate::streams::ids::{Closed, Fate};
+use crate::streams::state::{Input, Next, Refusal};
+use crate::violation::Violation;
+
+use super::receive::Step;
+use super::{Core, Release};
+
+impl DataPhase {
+    /// Whether nothing can be said before more input comes.
+    pub fn awaits_input(&self) -> bool {
+        match self.pad_len {
+            None => true,
+            Some(pad_len) => self.left > u32::from(pad_len),
+        }
+    }
+}
+
+impl Core {
+    /// Debits the windows and judges the stream before any of the payload is looked at.
+    #[inline]
+    pub(super) fn receive_data_head(&mut self, head: Head, too_large: bool) -> Result<(), ConnectionError> {
+        let (id, len) = (head.stream, head.len);
+        // RFC 9113 §6.9: every DATA frame counts on the connection, whatever becomes of its stream.
+        if self.receive_window.receive(len).is_none() {
+            let error = ConnectionError::violation(Violation::WindowExceededOnConnection, id);
+            let left = self.receive_window.available().max(0) as u64;
+            return Err(self.fail(error.with_values(u64::from(len), left)));
+        }
+        let end = head.flags.contains(Flags::END_STREAM);
+        self.charge_data(id, len, end)?;
+        match self.streams.fate(id) {
+            Fate::Live(slot) => self.begin_data(head, Stream::from_parts(id, slot), end, too_large),
+            Fate::Idle => Err(self.violated(Violation::StreamIdle, id)),
+            // RFC 9113 §5.1: the peer may not have seen our reset yet.
+            Fate::Closed(Closed::ResetLocal) => {
+                self.discard_data(len);
+                Ok(())
+            }
+            Fate::Closed(Closed::Ended | Closed::ResetRemote) | Fate::Forgotten | Fate::Skipped => {
+                self.discard_data(len);
+                self.stream_violated(id, Violation::DataOnClosedStream)
+            }
+        }
+    }
+
+    /// Small frames cost more than they carry: content pays for them.
+    #[inline]
+    fn charge_data(&mut self, id: StreamId, len: u32, end: bool) -> Result<(), ConnectionError> {
+        if len >= SMALL_DATA_BYTES {
+            self.accounts.credit(Work::SmallData, len / SMALL_DATA_BYTES);
+            self.accounts.credit(Work::Ping, 1);
+            return Ok(());
+        }
+        if len == 0 && !end {
+            return self.charge(Work::EmptyFrame, id);
+        }
+        self.charge(Work::SmallData, id)
+    }
+
+    #[inline]
+    fn begin_data(
+        &mut self,
+        head: Head,
+        stream: Stream,
+        end: bool,
+        too_large: bool,
+    ) -> Result<(), ConnectionError> {
+        let len = head.len;
+        let Some(slot) = self.streams.find_mut(stream) else { return Ok(()) };
+        let padded = head.flags.contains(Flags::PADDED);
+        let refusal = match slot.state.next(Input::ReceiveData { end }) {
+            _ if too_large => Some(Violation::DataTooLarge),
+            Err(Refusal::Violation(violation)) => Some(violation),
+            Err(_) => Some(Violation::DataAfterEnd),
+            Ok(_) if slot.receive_window.receive(len).is_none() => Some(Violation::WindowExceeded),
+            Ok(_) => None,
+        };
+        if let Some(violation) = refusal {
+            self.discard_data(len);
+            return self.stream_violated(stream.id(), violation);
+        }
+        if padded && len == 0 {
+            return Err(self.violated(Violation::DataLength, stream.id()));
+        }
+        let pad_len = if padded { None } else { Some(0) };
+        let data = DataPhase { stream, left: len, pad_len, end, len, overhead: 0 };
+        self.inbound.phase = Phase::Data(data);
+        if padded { Ok(()) } else { self.check_content(stream, len, end) }
+    }
+
+    /// RFC 9113 §8.1.1: content-length must equal the sum of DATA.
+    #[inline]
+    fn check_content(&mut self, stream: Stream, content: u32, end: bool) -> Result<(), ConnectionError> {
+        let Some(slot) = self.streams.find_mut(stream) else { return Ok(()) };
+        if slot.receive_left.allows(u64::from(content), end) {
+            slot.receive_left.take(u64::from(content));
+            return Ok(());
+        }
+        self.stream_violated(stream.id(), Violation::ContentLengthMismatch)
+    }
+
+    /// Hands out what is there of a DATA frame.
+    #[inline]
+    pub(super) fn receive_data<'b>(
+        &mut self,
+        mut data: DataPhase,
+        input: &mut &'b [u8],
+    ) -> Result<Option<Step<'b>>, ConnectionError> {
+        let Some(pad_len) = data.pad_len else { return self.receive_pad_len(data, input) };
+        if self.streams.find(data.stream).is_none() {
+            // Reset in the middle of the frame: the rest was credited with what was held.
+            self.inbound.phase = Phase::Skip { left: data.left };
+            return Ok(None);
+        }
+        let content_left = (data.left - u32::from(pad_len)) as usize;
+        let (piece, rest) = input.split_at(content_left.min(input.len()));
+        *input = rest;
+        data.left -= piece.len() as u32;
+        let last = piece.len() == content_left;
+        if !last {
+            self.inbound.phase = Phase::Data(data);
+            return Ok(Some(Step::Data { stream: data.stream, data: piece, end: false }));
+        }
+        self.inbound.phase = if data.left == 0 { Phase::Head } else { Phase::Skip { left: data.left } };
+        self.finish_data(&data);
+        if piece.is_empty() && !data.end {
+            return Ok(None);
+        }
+        Ok(Some(Step::Data { stream: data.stream, data: piece, end: data.end }))
+    }
+
+    fn receive_pad_len<'b>(
+        &mut self,
+        mut data: DataPhase,
+        input: &mut &'b [u8],
+    ) -> Result<Option<Step<'b>>, ConnectionError> {
+        let Some((&pad_len, rest)) = input.split_first() else { return Ok(None) };
+        *input = rest;
+        data.left -= 1;
+        let Some(content) = data.left.checked_sub(u32::from(pad_len)) else {
+            return Err(self.violated(Violation::PaddingTooLong, data.stream.id()));
+        };
+        data.pad_len = Some(pad_len);
+        data.overhead = 1 + u32::from(pad_len);
+        self.inbound.phase = Phase::Data(data);
+        self.check_content(data.stream, content, data.end)?;
+        Ok(None)
+    }
+
+    /// All content of a frame was handed out: credit what needs no consumer, and end the peer's half if it says so.
+    #[inline]
+    fn finish_data(&mut self, data: &DataPhase) {
+        let credit = match self.config.release {
+            Release::Automatic => data.len,
+            Release::Explicit => data.overhead,
+        };
+        if data.end {
+            let Some(slot) = self.streams.find(data.stream) else { return };
+            match slot.state.next(Input::ReceiveData { end: true }) {
+                Ok(Next::State(state)) => self.streams.advance(data.stream, state),
+                Ok(Next::Closed) => self.complete_stream(data.stream),
+                Err(_) => debug_assert!(false, "the state was judged at the head"),
+            }
+        }
+        if credit > 0 {
+            self.release(data.stream, credit as usize);
+        }
+    }
+
+    /// Passes DATA over that nobody will see; the connection gets its credit at once.
+    fn discard_data(&mut self, len: u32) {
+        self.inbound.phase = Phase::Skip { left: len };
+        self.release_on_connection(len);
+    }
+}
+
+/// DATA below this many bytes counts as small.
+const SMALL_DATA_BYTES: u32 = 16;

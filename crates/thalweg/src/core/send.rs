@@ -1,0 +1,391 @@
+//! Messages on their way out: header blocks, DATA, trailers, resets.
+//!
+//! Everything is judged before the first byte is written: a refusal changes nothing.
+
+use thalweg_hpack::Field;
+
+use crate::error::{Deadline, ErrorCode, OpenError, SendError};
+use crate::frame::{Flags, Kind};
+use crate::headers::outgoing::{Outgoing, PeerLimits};
+use crate::headers::rules::{Learned, method_of};
+use crate::message::{Request, Status};
+use crate::stream_id::{Stream, StreamId};
+use crate::streams::ids::Closed;
+use crate::streams::state::{Half, Input, Next, Refusal, State};
+use crate::streams::{ContentLeft, Opener, Slot, Waiting};
+use crate::violation::Violation;
+
+use super::blocks::{has_no_content, response_content};
+use super::{Core, Openable};
+
+impl From<Refusal> for SendError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Ended => Self::AlreadyEnded,
+            Refusal::HeadersSent => Self::HeadersSent,
+            Refusal::HeadersNotSent => Self::HeadersNotSent,
+            Refusal::Violation(violation) => Self::Malformed(violation),
+        }
+    }
+}
+
+impl Core {
+    /// The slot for a call that sends.
+    fn sendable(&self, stream: Stream) -> Result<&Slot, SendError> {
+        self.alive().map_err(SendError::Connection)?;
+        self.streams.find(stream).ok_or(SendError::StreamGone)
+    }
+
+    fn peer_limits(&self) -> PeerLimits {
+        PeerLimits {
+            header_list_bytes: self.remote.max_header_list_size,
+            connect_protocol: self.remote.enable_connect_protocol,
+        }
+    }
+
+    /// Opens a stream with a request.
+    pub fn send_request<'a>(
+        &mut self,
+        request: &Request<'a>,
+        fields: impl IntoIterator<Item = Field<'a>>,
+        end: bool,
+    ) -> Result<Stream, OpenError> {
+        self.alive().map_err(SendError::Connection)?;
+        if self.shutdown.is_going_away() || self.eof {
+            return Err(OpenError::GoingAway);
+        }
+        let id = self.next_id()?;
+        if !self.may_open() {
+            self.openable = Openable::Wanted;
+            return Err(OpenError::TooManyStreams { limit: self.remote.max_concurrent_streams });
+        }
+        let outgoing = Outgoing::request(request, fields, self.peer_limits())?;
+        let content = ContentLeft::new(outgoing.content_length);
+        if end && !content.allows(0, true) {
+            let left = content.bytes().unwrap_or(0);
+            return Err(SendError::ContentLength { left, given: 0 }.into());
+        }
+        let mut slot = self.new_slot(State::opened(true, end), method_of(request.method));
+        slot.send_left = content;
+        slot.shown = true;
+        let stream = self.streams.open(id, slot);
+        self.counters.streams_opened += 1;
+        self.liveness.disarm(Deadline::Idle);
+        self.write_block(Kind::HEADERS, id, end, None, &outgoing.fields);
+        Ok(stream)
+    }
+
+    /// The next identifier of our side (RFC 9113 §5.1.1).
+    fn next_id(&self) -> Result<StreamId, OpenError> {
+        let last = self.streams.last(Opener::Local).as_u32();
+        let first = if self.is_client { 1 } else { 2 };
+        let next = if last == 0 { first } else { last + 2 };
+        if next > StreamId::MAX.as_u32() { Err(OpenError::IdsExhausted) } else { Ok(StreamId::new(next)) }
+    }
+
+    /// Sends a final response.
+    pub fn send_response<'a>(
+        &mut self,
+        stream: Stream,
+        status: &Status,
+        fields: impl IntoIterator<Item = Field<'a>>,
+        end: bool,
+    ) -> Result<(), SendError> {
+        let slot = self.sendable(stream)?;
+        let next = slot.state.next(Input::SendHeaders { end })?;
+        if status.is_informational() {
+            return Err(SendError::Malformed(Violation::StatusInvalid));
+        }
+        let method = slot.method;
+        let outgoing = Outgoing::response(status, fields, self.peer_limits())?;
+        let status = status.as_u16();
+        let learned = Learned { content_length: outgoing.content_length, status, ..Learned::default() };
+        let content = response_content(method, &learned);
+        if end && !content.allows(0, true) && !has_no_content(method, status) {
+            return Err(SendError::ContentLength { left: content.bytes().unwrap_or(0), given: 0 });
+        }
+        if let Some(slot) = self.streams.find_mut(stream) {
+            slot.send_left = content;
+            slot.tunnel = method == crate::headers::rules::Method::Connect && (200..300).contains(&status);
+        }
+        self.write_block(Kind::HEADERS, stream.id(), end, None, &outgoing.fields);
+        self.go_on(stream, next);
+        Ok(())
+    }
+
+    /// Sends an informational response.
+    pub fn send_informational<'a>(
+        &mut self,
+        stream: Stream,
+        status: &Status,
+        fields: impl IntoIterator<Item = Field<'a>>,
+    ) -> Result<(), SendError> {
+        let slot = self.sendable(stream)?;
+        // RFC 9113 §8.4.2 has no informational responses before a reserved stream is open.
+        let next = slot.state.next(Input::SendInformational)?;
+        if !status.is_informational() {
+            return Err(SendError::Malformed(Violation::StatusInvalid));
+        }
+        let outgoing = Outgoing::response(status, fields, self.peer_limits())?;
+        self.write_block(Kind::HEADERS, stream.id(), false, None, &outgoing.fields);
+        self.go_on(stream, next);
+        Ok(())
+    }
+
+    /// Sends trailers, which end our half.
+    pub fn send_trailers<'a>(
+        &mut self,
+        stream: Stream,
+        fields: impl IntoIterator<Item = Field<'a>>,
+    ) -> Result<(), SendError> {
+        let slot = self.sendable(stream)?;
+        let next = slot.state.next(Input::SendTrailers)?;
+        if slot.tunnel {
+            return Err(SendError::Malformed(Violation::HeadersOnTunnel));
+        }
+        let left = slot.send_left;
+        if !left.allows(0, true) {
+            return Err(SendError::ContentLength { left: left.bytes().unwrap_or(0), given: 0 });
+        }
+        let outgoing = Outgoing::trailers(fields, self.peer_limits())?;
+        self.write_block(Kind::HEADERS, stream.id(), true, None, &outgoing.fields);
+        self.stop_waiting(stream);
+        self.go_on(stream, next);
+        Ok(())
+    }
+
+    /// Promises a response to a request that the client has not made (RFC 9113 §8.4.1).
+    pub fn send_push<'a>(
+        &mut self,
+        parent: Stream,
+        request: &Request<'a>,
+        fields: impl IntoIterator<Item = Field<'a>>,
+    ) -> Result<Stream, OpenError> {
+        let slot = self.sendable(parent)?;
+        // RFC 9113 §6.6: on a stream of the client's, while we may still send on it.
+        if self.streams.opener(parent.id()) == Opener::Local || slot.state.local() == Half::Ended {
+            return Err(SendError::AlreadyEnded.into());
+        }
+        if !self.remote.enable_push {
+            return Err(SendError::NotAllowedByPeer.into());
+        }
+        if self.shutdown.is_going_away() {
+            return Err(OpenError::GoingAway);
+        }
+        let id = self.next_id()?;
+        if self.streams.reserved_local() >= self.config.concurrent_streams_max || !self.may_open() {
+            return Err(OpenError::TooManyStreams { limit: self.remote.max_concurrent_streams });
+        }
+        if !matches!(request.method, b"GET" | b"HEAD") || request.authority.is_none() {
+            return Err(SendError::Malformed(Violation::PushRequestInvalid).into());
+        }
+        let outgoing = Outgoing::request(request, fields, self.peer_limits())?;
+        if outgoing.content_length.is_some_and(|length| length > 0) {
+            return Err(SendError::Malformed(Violation::PushRequestInvalid).into());
+        }
+        let mut slot = self.new_slot(State::ReservedLocal, method_of(request.method));
+        slot.shown = true;
+        let stream = self.streams.open(id, slot);
+        self.counters.streams_opened += 1;
+        self.write_block(Kind::PUSH_PROMISE, parent.id(), false, Some(id), &outgoing.fields);
+        Ok(stream)
+    }
+
+    /// Encodes a block into the output. HPACK state follows the order of the wire, so this is where it changes.
+    #[inline]
+    pub(super) fn write_block(
+        &mut self,
+        kind: Kind,
+        id: StreamId,
+        end: bool,
+        promised: Option<StreamId>,
+        fields: &[Field<'_>],
+    ) {
+        let flags = Flags::default().with(Flags::END_STREAM, end);
+        let frame_bytes_max = self.remote.max_frame_size as usize;
+        let encoder = &mut self.encoder;
+        self.outbound.header_block(kind, flags, id, frame_bytes_max, |out| {
+            if let Some(promised) = promised {
+                out.extend_from_slice(&promised.as_u32().to_be_bytes());
+            }
+            encoder.begin(out);
+            for field in fields {
+                encoder.encode(*field, out);
+            }
+        });
+    }
+
+    /// Frames as much of `data` as windows, order and room allow, and says how much it took.
+    pub fn send_data(
+        &mut self,
+        stream: Stream,
+        data: &[u8],
+        end: bool,
+        pad_len: Option<u8>,
+    ) -> Result<usize, SendError> {
+        self.judge_data(stream, data.len(), end)?;
+        let overhead = pad_len.map_or(0, |pad_len| 1 + usize::from(pad_len));
+        let mut taken = 0;
+        loop {
+            let rest = &data[taken..];
+            if rest.is_empty() && !(end && taken == data.len()) {
+                break;
+            }
+            let Some(len) = self.next_frame(stream, rest.len(), overhead) else { break };
+            let last = end && len == rest.len();
+            match pad_len {
+                None => self.outbound.data(stream.id(), &rest[..len], last),
+                Some(pad_len) => self.outbound.data_padded(stream.id(), &rest[..len], last, pad_len),
+            }
+            self.debit(stream, len, overhead);
+            taken += len;
+            if last {
+                self.finish_sending(stream);
+                return Ok(taken);
+            }
+        }
+        self.note_cut(stream, taken < data.len() || end, taken > 0);
+        Ok(taken)
+    }
+
+    /// Reserves window for `len` bytes and writes the head of one DATA frame; the payload is the caller's to place.
+    pub fn splice_data(&mut self, stream: Stream, len: usize, end: bool) -> Result<usize, SendError> {
+        self.judge_data(stream, len, end)?;
+        let Some(taken) = self.next_frame(stream, len, 0) else {
+            self.note_cut(stream, true, false);
+            return Ok(0);
+        };
+        let last = end && taken == len;
+        if taken > 0 || last {
+            self.outbound.splice(stream, taken, last);
+            self.debit(stream, taken, 0);
+        }
+        if last {
+            self.finish_sending(stream);
+        } else {
+            self.note_cut(stream, taken < len || end, taken > 0);
+        }
+        Ok(taken)
+    }
+
+    /// Whether DATA may be sent at all, and fits what content-length announced.
+    #[inline]
+    fn judge_data(&self, stream: Stream, len: usize, end: bool) -> Result<(), SendError> {
+        let slot = self.sendable(stream)?;
+        slot.state.next(Input::SendData { end })?;
+        if slot.send_left.allows(len as u64, end) {
+            return Ok(());
+        }
+        Err(SendError::ContentLength { left: slot.send_left.bytes().unwrap_or(0), given: len as u64 })
+    }
+
+    /// The length of the next DATA frame of a stream that has `len` bytes; `None` if it must wait.
+    ///
+    /// Flow control counts padding too, and an empty frame needs no window (RFC 9113 §6.9.1).
+    #[inline]
+    fn next_frame(&mut self, stream: Stream, len: usize, overhead: usize) -> Option<usize> {
+        let room = (self.config.output_bytes_max as usize).saturating_sub(self.outbound.len());
+        if len == 0 && overhead == 0 {
+            return Some(0);
+        }
+        let slot = self.streams.find(stream)?;
+        let window = slot.send_window.available().min(self.send_window.available()) as usize;
+        let frame = window.min(self.remote.max_frame_size as usize).min(room);
+        let fits = frame.checked_sub(overhead)?;
+        if fits == 0 && len > 0 || !self.is_its_turn(stream) {
+            return None;
+        }
+        Some(len.min(fits))
+    }
+
+    /// RFC 9218 §10: nobody is served before a stream that comes earlier and can go on.
+    #[inline]
+    fn is_its_turn(&mut self, stream: Stream) -> bool {
+        match self.streams.first_ready() {
+            None => true,
+            Some((_, first)) if first == stream => true,
+            Some((key, _)) => self.streams.key(stream) < key,
+        }
+    }
+
+    /// Counts a frame that was written.
+    #[inline]
+    fn debit(&mut self, stream: Stream, len: usize, overhead: usize) {
+        let bytes = (len + overhead) as u32;
+        self.send_window.take(bytes);
+        if let Some(slot) = self.streams.find_mut(stream) {
+            slot.send_window.take(bytes);
+            slot.send_left.take(len as u64);
+        }
+        self.streams.take_turn(stream);
+    }
+
+    /// END_STREAM was written.
+    #[inline]
+    fn finish_sending(&mut self, stream: Stream) {
+        self.stop_waiting(stream);
+        let Some(slot) = self.streams.find(stream) else { return };
+        match slot.state.next(Input::SendData { end: true }) {
+            Ok(next) => self.go_on(stream, next),
+            Err(_) => debug_assert!(false, "the state was judged before"),
+        }
+    }
+
+    /// Notes whether something was left, so that `poll_writable` names the stream when it can go on.
+    #[inline]
+    fn note_cut(&mut self, stream: Stream, cut: bool, moved: bool) {
+        if !cut {
+            return self.stop_waiting(stream);
+        }
+        let now = self.now.unwrap_or_default();
+        let Some(slot) = self.streams.find_mut(stream) else { return };
+        if moved || slot.waiting == Waiting::No {
+            slot.waiting = Waiting::Since(now);
+        }
+        if slot.send_window.available() == 0 {
+            self.streams.unlist(stream);
+        }
+        self.streams.list_if_sendable(stream);
+        self.liveness.arm_if_off(Deadline::Stall, now);
+    }
+
+    #[inline]
+    fn stop_waiting(&mut self, stream: Stream) {
+        let Some(slot) = self.streams.find_mut(stream) else { return };
+        if slot.waiting != Waiting::No {
+            slot.waiting = Waiting::No;
+            self.streams.unlist(stream);
+        }
+    }
+
+    /// Takes a stream to the state after something was sent.
+    #[inline]
+    fn go_on(&mut self, stream: Stream, next: Next) {
+        match next {
+            Next::State(state) => self.streams.advance(stream, state),
+            Next::Closed => self.complete_stream(stream),
+        }
+    }
+
+    /// Who was cut short and may go on now, the most urgent first; naming it takes it off the list.
+    pub fn poll_writable(&mut self) -> Option<Stream> {
+        if self.error.is_some() || self.send_window.available() == 0 {
+            return None;
+        }
+        let room_needed = self.config.output_bytes_max as usize / 2;
+        if self.outbound.len() > room_needed {
+            return None;
+        }
+        self.streams.take_first_ready()
+    }
+
+    /// Ends a stream for the caller. Nothing more will be told of it.
+    pub fn send_reset(&mut self, stream: Stream, code: ErrorCode) {
+        if self.error.is_some() || self.streams.find(stream).is_none() {
+            return;
+        }
+        self.outbound.reset(stream.id(), code);
+        self.counters.resets_sent += 1;
+        self.drop_stream(stream, Closed::ResetLocal);
+    }
+}

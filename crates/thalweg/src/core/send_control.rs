@@ -1,0 +1,132 @@
+//! Control frames on their way out: SETTINGS, PING, and the extensions.
+
+use crate::error::SendError;
+use crate::frame::{Flags, Frame, Kind, OriginEntries};
+use crate::priority::Priority;
+use crate::settings::Settings;
+use crate::stream_id::{Stream, StreamId};
+use crate::streams::Opener;
+
+use super::Core;
+use crate::error::Deadline;
+
+impl Core {
+    fn alive_to_send(&self) -> Result<(), SendError> {
+        self.alive().map_err(SendError::Connection)
+    }
+
+    /// Announces changed settings; they bind the peer when it has acknowledged them.
+    pub fn send_settings(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), SendError> {
+        self.alive_to_send()?;
+        if !self.local.may_announce() {
+            return Err(SendError::TooMany);
+        }
+        let before = *self.local.announced();
+        let mut after = before;
+        change(&mut after);
+        let frame_size = 16_384..=crate::frame::PAYLOAD_LEN_MAX;
+        let in_range = after.initial_window_size <= 0x7fff_ffff
+            && frame_size.contains(&after.max_frame_size)
+            && after.header_table_size <= TABLE_BYTES_MAX
+            // RFC 8441 §3, RFC 9218 §2.1, RFC 9113 §6.5.2: what may not be taken back, changed, or said by this side.
+            && (after.enable_connect_protocol || !before.enable_connect_protocol)
+            && after.no_rfc7540_priorities == before.no_rfc7540_priorities
+            && (self.is_client || after.enable_push == before.enable_push);
+        if !in_range {
+            return Err(SendError::OutOfRange);
+        }
+        self.config.concurrent_streams_max = after.max_concurrent_streams;
+        self.config.header_list_bytes_max = after.max_header_list_size;
+        self.outbound.settings(after.changes_from(&before).into_iter());
+        self.local.announce(after);
+        if let Some(now) = self.now {
+            self.liveness.arm_if_off(Deadline::SettingsAck, now);
+        }
+        Ok(())
+    }
+
+    /// Sends a PING whose answer is shown.
+    pub fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
+        self.alive_to_send()?;
+        if payload == super::control::KEEP_ALIVE_PING || payload == super::control::SHUTDOWN_PING {
+            return Err(SendError::OutOfRange);
+        }
+        if self.pings_waiting >= PINGS_WAITING_MAX {
+            return Err(SendError::TooMany);
+        }
+        self.pings_waiting += 1;
+        self.outbound.ping(false, payload);
+        Ok(())
+    }
+
+    /// Changes the priority of a stream: a client tells the server (RFC 9218 §7.1), a server orders its own sending.
+    pub fn set_priority(&mut self, stream: Stream, priority: Priority) -> Result<(), SendError> {
+        self.alive_to_send()?;
+        if self.streams.find(stream).is_none() {
+            return Err(SendError::StreamGone);
+        }
+        self.streams.set_priority(stream, priority);
+        if self.is_client && self.streams.opener(stream.id()) == Opener::Local {
+            let value = alloc::format!("{priority}");
+            self.outbound.frame(&Frame::PriorityUpdate { prioritized: stream.id(), value: value.as_bytes() });
+        }
+        Ok(())
+    }
+
+    /// Names the origins that the server speaks for (RFC 8336).
+    pub fn send_origins(&mut self, origins: &[&[u8]]) -> Result<(), SendError> {
+        self.alive_to_send()?;
+        let mut payload = alloc::vec::Vec::new();
+        for origin in origins {
+            let len = u16::try_from(origin.len()).map_err(|_| SendError::OutOfRange)?;
+            payload.extend_from_slice(&len.to_be_bytes());
+            payload.extend_from_slice(origin);
+        }
+        self.fits_frame(payload.len())?;
+        self.outbound.frame(&Frame::Origin { origins: OriginEntries::new(&payload) });
+        Ok(())
+    }
+
+    /// Names an alternative service (RFC 7838 §4): for an origin, or for the origin of a stream's request.
+    pub fn send_alt_svc(&mut self, on: Option<Stream>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
+        self.alive_to_send()?;
+        let stream = match on {
+            Some(stream) => self.streams.find(stream).map(|_| stream.id()).ok_or(SendError::StreamGone)?,
+            None => StreamId::CONNECTION,
+        };
+        if origin.is_empty() == on.is_none() || origin.len() > usize::from(u16::MAX) {
+            return Err(SendError::OutOfRange);
+        }
+        self.fits_frame(2 + origin.len() + value.len())?;
+        self.outbound.frame(&Frame::AltSvc { stream, origin, value });
+        Ok(())
+    }
+
+    /// Sends a frame of a type that the core does not know (RFC 9113 §5.5).
+    pub fn send_extension(
+        &mut self,
+        kind: Kind,
+        flags: Flags,
+        on: Option<Stream>,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        self.alive_to_send()?;
+        if kind.name().is_some() {
+            return Err(SendError::OutOfRange);
+        }
+        let stream = match on {
+            Some(stream) => self.streams.find(stream).map(|_| stream.id()).ok_or(SendError::StreamGone)?,
+            None => StreamId::CONNECTION,
+        };
+        self.fits_frame(payload.len())?;
+        self.outbound.frame(&Frame::Unknown { kind, flags, stream, payload });
+        Ok(())
+    }
+
+    fn fits_frame(&self, len: usize) -> Result<(), SendError> {
+        if len <= self.remote.max_frame_size as usize { Ok(()) } else { Err(SendError::OutOfRange) }
+    }
+}
+
+const PINGS_WAITING_MAX: u32 = 16;
+const TABLE_BYTES_MAX: u32 = 1 << 20;

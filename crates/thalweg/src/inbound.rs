@@ -1,0 +1,197 @@
+//! The byte machine: cuts the input into frames, whatever the cuts of the transport.
+//!
+//! ```text
+//! Preface -> Head -> Payload -> Head     control frames, header blocks: whole payloads
+//!                 -> Data -> Skip        DATA: handed out as it comes, then padding
+//!                 -> Skip                frames that nobody wants
+//! ```
+//!
+//! Keeps true: a frame that is whole in the caller's buffer is not copied; what is carried over is at most one head and one payload
+//! of a known bound; DATA is never carried; only an empty input stops the machine.
+
+use alloc::vec::Vec;
+
+use crate::frame::{HEAD_LEN, Head, PREFACE};
+use crate::stream_id::{Stream, StreamId};
+use crate::violation::Violation;
+
+/// Where the machine stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// A client's preface is due; so many bytes of it have come.
+    Preface { matched: u8 },
+    /// A frame head is due.
+    Head,
+    /// The payload of this frame is due.
+    Payload(Head),
+    /// DATA is being handed out.
+    Data(DataPhase),
+    /// So many bytes are passed over.
+    Skip { left: u32 },
+    /// The connection has failed.
+    Dead,
+}
+
+/// A DATA frame under way. It was debited from the windows at its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataPhase {
+    /// The stream.
+    pub stream: Stream,
+    /// Payload bytes that are still to come; content first, then padding.
+    pub left: u32,
+    /// Padding behind the content; `None` while the Pad Length is still to come.
+    pub pad_len: Option<u8>,
+    /// END_STREAM
+    pub end: bool,
+    /// The whole payload, as flow control counts it.
+    pub len: u32,
+    /// Pad Length and padding, as flow control counts them.
+    pub overhead: u32,
+}
+
+/// A header block of which the last fragment has not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenBlock {
+    /// The stream of its frames.
+    pub stream: StreamId,
+    /// The promised stream, for PUSH_PROMISE.
+    pub promised: Option<StreamId>,
+    /// END_STREAM
+    pub end: bool,
+    /// CONTINUATION frames so far.
+    pub continuations: u32,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Inbound {
+    /// Where it stands.
+    pub phase: Phase,
+    /// The header block under way.
+    pub open_block: Option<OpenBlock>,
+    /// Fragments of that block.
+    pub fragments: Vec<u8>,
+    head: [u8; HEAD_LEN],
+    head_len: u8,
+    payload: Vec<u8>,
+}
+
+/// A payload that is whole.
+pub enum Payload<'b> {
+    /// In the caller's buffer.
+    Borrowed(&'b [u8]),
+    /// Carried over; [`Inbound::put_back`] returns the memory.
+    Carried(Vec<u8>),
+}
+
+impl Inbound {
+    /// Starts before the preface, or before the first frame.
+    pub const fn new(expects_preface: bool) -> Self {
+        let phase = if expects_preface { Phase::Preface { matched: 0 } } else { Phase::Head };
+        Self {
+            phase,
+            open_block: None,
+            fragments: Vec::new(),
+            head: [0; HEAD_LEN],
+            head_len: 0,
+            payload: Vec::new(),
+        }
+    }
+
+    /// Compares input with the preface. `Ok(true)`: it is whole. `Ok(false)`: it is right so far.
+    pub fn take_preface(&mut self, matched: u8, input: &mut &[u8]) -> Result<bool, Violation> {
+        let expected = &PREFACE[usize::from(matched)..];
+        let len = expected.len().min(input.len());
+        let (seen, rest) = input.split_at(len);
+        if seen != &expected[..len] {
+            return Err(Violation::PrefaceInvalid);
+        }
+        *input = rest;
+        let whole = len == expected.len();
+        self.phase = if whole { Phase::Head } else { Phase::Preface { matched: matched + len as u8 } };
+        Ok(whole)
+    }
+
+    /// Takes a head off the input; `None` when it is not whole yet, and the input is empty then.
+    #[inline]
+    pub fn take_head(&mut self, input: &mut &[u8]) -> Option<Head> {
+        if self.head_len == 0
+            && let Some((head, rest)) = input.split_first_chunk::<HEAD_LEN>()
+        {
+            *input = rest;
+            return Some(Head::parse(head));
+        }
+        self.carry_head(input)
+    }
+
+    fn carry_head(&mut self, input: &mut &[u8]) -> Option<Head> {
+        let have = usize::from(self.head_len);
+        let len = (HEAD_LEN - have).min(input.len());
+        let (seen, rest) = input.split_at(len);
+        self.head[have..have + len].copy_from_slice(seen);
+        *input = rest;
+        self.head_len += len as u8;
+        if usize::from(self.head_len) < HEAD_LEN {
+            return None;
+        }
+        self.head_len = 0;
+        Some(Head::parse(&self.head))
+    }
+
+    /// Takes a payload of `len` bytes off the input; `None` when it is not whole yet, and the input is empty then.
+    #[inline]
+    pub fn take_payload<'b>(&mut self, len: usize, input: &mut &'b [u8]) -> Option<Payload<'b>> {
+        if self.payload.is_empty()
+            && let Some((payload, rest)) = input.split_at_checked(len)
+        {
+            *input = rest;
+            return Some(Payload::Borrowed(payload));
+        }
+        let missing = len - self.payload.len();
+        let (seen, rest) = input.split_at(missing.min(input.len()));
+        self.payload.extend_from_slice(seen);
+        *input = rest;
+        if self.payload.len() < len {
+            return None;
+        }
+        Some(Payload::Carried(core::mem::take(&mut self.payload)))
+    }
+
+    /// Returns the memory of a carried payload. Small buffers are kept, large ones freed.
+    pub fn put_back(&mut self, mut payload: Vec<u8>) {
+        payload.clear();
+        if payload.capacity() <= KEPT_BYTES_MAX {
+            self.payload = payload;
+        }
+    }
+
+    /// Ends the header block under way; its fragments' memory is kept if it is small.
+    pub fn close_block(&mut self, mut fragments: Vec<u8>) {
+        self.open_block = None;
+        fragments.clear();
+        if fragments.capacity() <= KEPT_BYTES_MAX {
+            self.fragments = fragments;
+        }
+    }
+
+    /// Whether the input so far ends between two frames.
+    pub fn is_between_frames(&self) -> bool {
+        self.phase == Phase::Head && self.head_len == 0 && self.open_block.is_none()
+    }
+
+    /// Takes no more input for good, and frees what was carried.
+    pub fn kill(&mut self) {
+        self.phase = Phase::Dead;
+        self.open_block = None;
+        self.fragments = Vec::new();
+        self.payload = Vec::new();
+    }
+
+    /// Bytes carried over.
+    pub fn carried_bytes(&self) -> usize {
+        usize::from(self.head_len) + self.payload.len() + self.fragments.len()
+    }
+}
+
+/// The largest buffer that is kept for the next frame, bytes.
+const KEPT_BYTES_MAX: usize = 1024;
