@@ -7,8 +7,8 @@ use core::marker::PhantomData;
 use thalweg_hpack::Field;
 
 use crate::config::Config;
-use crate::core::{Core, Shown, Step};
-use crate::error::{ConfigError, ConnectionError, ErrorCode, OpenError, SendError};
+use crate::core::{Core, Shown, Step, upgrade_settings};
+use crate::error::{ConfigError, ConnectionError, ErrorCode, OpenError, SendError, UpgradeError};
 use crate::event::Event;
 use crate::frame::{Flags, Kind, OriginEntries, SettingEntries};
 use crate::message::{Request, Status};
@@ -364,6 +364,22 @@ impl<R: Role> Connection<R> {
 }
 
 impl Connection<Client> {
+    /// Takes over after a `101` answer to an Upgrade to h2c (RFC 7540 §3.2). `method` is that of the request; its response comes on the
+    /// stream that is returned. The bytes behind the 101 belong to [`receive`](Self::receive).
+    ///
+    /// # Errors
+    /// `Config`.
+    pub fn upgraded(config: Config, method: &[u8]) -> Result<(Self, Stream), UpgradeError> {
+        let mut connection = Self::new(config)?;
+        let stream = connection.core.open_upgraded(method);
+        Ok((connection, stream))
+    }
+
+    /// The payload for the field `HTTP2-Settings` of an Upgrade request, still to be coded in base64url.
+    pub fn upgrade_settings(config: &Config) -> Vec<u8> {
+        upgrade_settings(config)
+    }
+
     /// Opens a stream with a request. `end` says that there is no content.
     ///
     /// # Errors
@@ -381,6 +397,19 @@ impl Connection<Client> {
 }
 
 impl Connection<Server> {
+    /// Takes over after the `101` answer to an Upgrade to h2c (RFC 7540 §3.2). `settings` is the decoded field `HTTP2-Settings`, `method` that of
+    /// the request, which must have been received whole; answer it on the stream that is returned. The client's preface
+    /// still comes.
+    ///
+    /// # Errors
+    /// `Settings`: answer over HTTP/1.1 instead. `Config`.
+    pub fn upgraded(config: Config, settings: &[u8], method: &[u8]) -> Result<(Self, Stream), UpgradeError> {
+        let mut connection = Self::new(config)?;
+        connection.core.apply_upgrade_settings(settings).map_err(UpgradeError::Settings)?;
+        let stream = connection.core.open_upgraded(method);
+        Ok((connection, stream))
+    }
+
     /// Sends the final response. `end` says that there is no content.
     ///
     /// # Errors

@@ -448,6 +448,33 @@ impl From<SendError> for OpenError {
     }
 }
 
+/// Why a connection could not take over from an HTTP/1.1 Upgrade (RFC 7540 §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpgradeError {
+    /// The configuration.
+    Config(ConfigError),
+    /// The settings in the field `HTTP2-Settings`: answer over HTTP/1.1 instead.
+    Settings(Violation),
+}
+
+impl fmt::Display for UpgradeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Settings(violation) => write!(f, "http2-settings: {violation}"),
+        }
+    }
+}
+
+impl core::error::Error for UpgradeError {}
+
+impl From<ConfigError> for UpgradeError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
 /// A field of [`Config`](crate::Config) outside its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfigError {

@@ -10,7 +10,6 @@ use core::time::Duration;
 ///
 /// The largest value is about 584 years after the origin; arithmetic saturates there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Instant(u64);
 
 impl Instant {

@@ -10,6 +10,7 @@ mod receive;
 mod send;
 mod send_control;
 mod timeout;
+mod upgrade;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -37,6 +38,7 @@ use crate::time::Instant;
 use crate::violation::{Scope, Violation};
 
 pub use receive::{Shown, Step};
+pub use upgrade::upgrade_settings;
 
 /// The whole of a connection.
 #[derive(Debug)]

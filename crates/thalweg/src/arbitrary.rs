@@ -1,0 +1,82 @@
+//! The feature `arbitrary`: values for fuzzing, always inside their ranges.
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+
+use crate::config::{Budget, Config, Release};
+use crate::error::ErrorCode;
+use crate::message::Status;
+use crate::priority::Priority;
+use crate::stream_id::StreamId;
+use crate::time::Instant;
+
+impl<'a> Arbitrary<'a> for Instant {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(Self::from_nanos(u.arbitrary()?))
+    }
+}
+
+impl<'a> Arbitrary<'a> for StreamId {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(Self::new(u.arbitrary()?))
+    }
+}
+
+impl<'a> Arbitrary<'a> for ErrorCode {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(Self(u.int_in_range(0..=0xf)?))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Priority {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(Self::new(u.int_in_range(0..=7)?, u.arbitrary()?))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Status {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(Self::new(u.int_in_range(100..=999)?).unwrap_or(Self::OK))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Budget {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(Self::new(u.int_in_range(1..=10_000)?, u.int_in_range(0..=10_000)?))
+    }
+}
+
+/// Small numbers are likelier than large ones, since most faults live near the small limits.
+fn skewed(u: &mut Unstructured<'_>, min: u32, max: u32) -> Result<u32> {
+    let bits = u.int_in_range(0..=31u32)?;
+    let span = (max - min).min(1 << bits);
+    Ok(min + u.int_in_range(0..=span)?)
+}
+
+impl<'a> Arbitrary<'a> for Config {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let config = Self {
+            header_table_bytes_max: skewed(u, 0, 1 << 16)?,
+            encoder_table_bytes_max: skewed(u, 0, 1 << 16)?,
+            hash_seed: u.arbitrary()?,
+            enable_push: u.arbitrary()?,
+            concurrent_streams_max: skewed(u, 0, 1000)?,
+            stream_window_bytes: skewed(u, 0, (1 << 31) - 1)?,
+            connection_window_bytes: skewed(u, 65_535, (1 << 31) - 1)?,
+            frame_bytes_max: skewed(u, 16_384, 1 << 20)?,
+            enable_connect_protocol: u.arbitrary()?,
+            release: if u.arbitrary()? { Release::Automatic } else { Release::Explicit },
+            extension_frames: u.arbitrary()?,
+            header_list_bytes_max: skewed(u, 256, 1 << 16)?,
+            header_fields_max: skewed(u, 8, 1 << 10)?,
+            header_block_bytes_max: skewed(u, 256, 1 << 16)?,
+            continuations_max: skewed(u, 0, 64)?,
+            settings_entries_max: skewed(u, 8, 64)?,
+            control_payload_bytes_max: skewed(u, 256, 1 << 16)?,
+            closed_streams_remembered: skewed(u, 16, 1024)?,
+            output_bytes_max: skewed(u, 1024, 1 << 20)?,
+            ..Self::default()
+        };
+        debug_assert_eq!(config.validate(), Ok(()));
+        Ok(config)
+    }
+}

@@ -1,0 +1,52 @@
+//! Taking over from an HTTP/1.1 Upgrade (RFC 7540 §3.2): stream 1 carries the request that was made there.
+
+use alloc::vec::Vec;
+
+use crate::config::Config;
+use crate::frame::SettingEntries;
+use crate::headers::rules::method_of;
+use crate::settings::Settings;
+use crate::stream_id::{Stream, StreamId};
+use crate::streams::state::{Half, State};
+use crate::violation::Violation;
+
+use super::Core;
+
+impl Core {
+    /// Opens stream 1 for the request of the Upgrade, which was whole.
+    pub fn open_upgraded(&mut self, method: &[u8]) -> Stream {
+        let state = if self.is_client {
+            State::opened(true, true)
+        } else {
+            State::Active { local: Half::Head, remote: Half::Ended }
+        };
+        let mut slot = self.new_slot(state, method_of(method));
+        slot.shown = true;
+        self.counters.streams_opened += 1;
+        self.streams.open(StreamId::new(1), slot)
+    }
+
+    /// Takes the settings that the client sent in `HTTP2-Settings`. RFC 7540 §3.2.1: they are not acknowledged.
+    pub fn apply_upgrade_settings(&mut self, payload: &[u8]) -> Result<(), Violation> {
+        if !payload.len().is_multiple_of(6) {
+            return Err(Violation::SettingsLength);
+        }
+        let mut settings = self.remote;
+        for (id, value) in SettingEntries::new(payload) {
+            settings.apply(id, value, false)?;
+        }
+        self.encoder.set_peer_table_bytes_max(settings.header_table_size);
+        self.remote = settings;
+        Ok(())
+    }
+}
+
+/// The payload of SETTINGS that a client with this configuration puts into `HTTP2-Settings`.
+pub fn upgrade_settings(config: &Config) -> Vec<u8> {
+    let mut payload = Vec::new();
+    for (id, value) in Settings::from_config(config, true).changes_from(&Settings::default()) {
+        payload.extend_from_slice(&id.0.to_be_bytes());
+        payload.extend_from_slice(&value.to_be_bytes());
+    }
+    payload
+}
