@@ -4,6 +4,7 @@
 //! a variant of `Command` whose doc comment is the help text, and an arm in `Command::run`. Every
 //! command starts with the project's root as its current directory.
 
+mod interop;
 mod metadata;
 mod nostd;
 mod process;
@@ -28,6 +29,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Runs our servers and clients against those of others
+    Interop(interop::Args),
     /// Proves that the protocol crates link into a program without std
     Nostd,
     /// Installs the programs that the tests talk to, where that is allowed (root on Debian)
@@ -43,6 +46,7 @@ enum Command {
 impl Command {
     fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::Interop(args) => interop::run(&args),
             Self::Nostd => nostd::run(),
             Self::Setup => setup::run(),
             Self::Spec(args) => spec::run(&args),

@@ -5,9 +5,9 @@
 //! (SIGTERM) before they are forced (SIGKILL), so that a child which started groups of its own, as
 //! nextest and we do, can end them too.
 
-use std::io::{PipeReader, Read};
+use std::io::Read;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ pub fn run(command: &mut Command, limit: Duration) -> anyhow::Result<Finished> {
     let (stdout, stdout_end) = io::pipe()?;
     let (stderr, stderr_end) = io::pipe()?;
     let group = Group::spawn(command.stdout(stdout_end).stderr(stderr_end))?;
-    finish(group, command, limit, collect(stdout), Some(collect(stderr)))
+    finish(group, command, limit, &collect(stdout), Some(&collect(stderr)))
 }
 
 /// As `run`, with standard error going into the same stream as standard output, in order.
@@ -72,15 +72,15 @@ pub fn run_merged(command: &mut Command, limit: Duration) -> anyhow::Result<Fini
     let (stdout, stdout_end) = io::pipe()?;
     let stderr_end = stdout_end.try_clone()?;
     let group = Group::spawn(command.stdout(stdout_end).stderr(stderr_end))?;
-    finish(group, command, limit, collect(stdout), None)
+    finish(group, command, limit, &collect(stdout), None)
 }
 
 fn finish(
     mut group: Group,
     command: &mut Command,
     limit: Duration,
-    stdout: Pieces,
-    stderr: Option<Pieces>,
+    stdout: &Receiver<Vec<u8>>,
+    stderr: Option<&Receiver<Vec<u8>>>,
 ) -> anyhow::Result<Finished> {
     // The command keeps our ends of the pipes open, and with them the readers waiting.
     command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -88,27 +88,12 @@ fn finish(
     let status = group.wait(limit)?;
     group.end();
     let elapsed = start.elapsed();
-    let stderr = stderr.map(Pieces::gather).unwrap_or_default();
-    Ok(Finished { status, stdout: stdout.gather(), stderr, elapsed })
+    let stderr = stderr.map(gather).unwrap_or_default();
+    Ok(Finished { status, stdout: gather(stdout), stderr, elapsed })
 }
 
-/// What comes out of a pipe.
-struct Pieces(Receiver<Vec<u8>>);
-
-impl Pieces {
-    /// Everything up to the end of the pipe. A process that left the group may hold the pipe open: what
-    /// it writes after a silence is not waited for.
-    fn gather(self) -> Vec<u8> {
-        let mut all = Vec::new();
-        while let Ok(piece) = self.0.recv_timeout(Duration::from_secs(2)) {
-            all.extend(piece);
-        }
-        all
-    }
-}
-
-/// Reads a pipe to its end on a thread of its own.
-fn collect(mut pipe: PipeReader) -> Pieces {
+/// Reads a pipe to its end on a thread of its own: its pieces, as they come.
+pub fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
@@ -118,7 +103,17 @@ fn collect(mut pipe: PipeReader) -> Pieces {
             }
         }
     });
-    Pieces(receiver)
+    receiver
+}
+
+/// Everything up to the end of a pipe. A process that left the group may hold the pipe open: what it
+/// writes after a silence is not waited for.
+fn gather(pieces: &Receiver<Vec<u8>>) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let Ok(piece) = pieces.recv_timeout(Duration::from_secs(2)) {
+        all.extend(piece);
+    }
+    all
 }
 
 /// A child that leads a process group, ended when this is dropped.
@@ -130,9 +125,14 @@ pub struct Group {
 impl Group {
     /// Starts a command as the leader of a new group, without standard input.
     pub fn spawn(command: &mut Command) -> anyhow::Result<Self> {
+        Self::spawn_with_input(command, Stdio::null())
+    }
+
+    /// As `spawn`, with a standard input.
+    pub fn spawn_with_input(command: &mut Command, input: Stdio) -> anyhow::Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         let child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .process_group(0)
             .spawn()
             .with_context(|| format!("{name} does not start"))?;
@@ -151,6 +151,15 @@ impl Group {
             }
             thread::sleep(POLL);
         }
+    }
+
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        kill_process_group(self.id, signal).context("the child cannot be signalled")
+    }
+
+    /// The ends of the pipes that the command asked for; each can be taken once.
+    pub fn pipes(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
+        (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take())
     }
 
     /// Asks the leader to end, and forces what is left of the group after a while.
@@ -218,6 +227,7 @@ pub fn cargo(arguments: &[&str]) -> Command {
 
 #[cfg(test)]
 mod tests {
+    use std::io::PipeReader;
     use std::sync::mpsc::RecvTimeoutError;
 
     use super::*;
@@ -260,7 +270,7 @@ mod tests {
 
     /// Whether every holder of the pipe's other end has ended.
     fn reaches_its_end(pipe: PipeReader) -> bool {
-        let Pieces(pieces) = collect(pipe);
+        let pieces = collect(pipe);
         loop {
             match pieces.recv_timeout(Duration::from_secs(10)) {
                 Ok(_) => {}

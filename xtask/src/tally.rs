@@ -1,4 +1,7 @@
-//! How many checks passed, failed and were skipped, and the line that says so.
+//! How many checks passed, failed and were skipped, and the lines that say so.
+//!
+//! Commands that run many checks print a row for each and a closing line; `cargo xtask test` reads
+//! them again from its children.
 
 use std::fmt;
 
@@ -10,7 +13,35 @@ pub struct Tally {
     pub skipped: Vec<String>,
 }
 
+/// How one check ended.
+pub enum Outcome {
+    Passed,
+    Failed(String),
+    Skipped(String),
+}
+
 impl Tally {
+    /// Prints the row of a check and counts it.
+    pub fn report(&mut self, name: &str, outcome: &Outcome) {
+        match outcome {
+            Outcome::Passed => {
+                println!("{name}: passed");
+                self.passed += 1;
+            }
+            Outcome::Failed(why) => {
+                println!("{name}: failed");
+                for line in why.lines() {
+                    println!("    {line}");
+                }
+                self.failed += 1;
+            }
+            Outcome::Skipped(why) => {
+                println!("{name}: skipped ({why})");
+                self.skipped.push(format!("{name}: {why}"));
+            }
+        }
+    }
+
     pub fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;

@@ -12,6 +12,8 @@ pub enum Reading {
     Nextest,
     /// The test harness of Rust with `--show-output`, any number of times.
     Libtest,
+    /// Rows and a closing line, as `Tally` prints them.
+    Rows,
 }
 
 /// A test that cannot run where it is says so on a line of its own that begins with this.
@@ -26,6 +28,7 @@ impl Reading {
             Self::Whole => Some(whole(step, &output)),
             Self::Nextest => nextest(&output),
             Self::Libtest => libtest(&output),
+            Self::Rows => rows(&output),
         };
         match told {
             Some(tally) if finished.is_success() && tally.failed == 0 => tally,
@@ -60,15 +63,25 @@ fn nextest(output: &str) -> Option<Tally> {
         }
     }
     let passed = |line: &str| {
-        let (_, name) = line.trim_start().strip_prefix("PASS [")?.split_once("] ")?;
-        // Between time and name stands the place in the run: `(3/29)`.
-        Some(name.rsplit_once(')').map_or(name, |(_, name)| name).trim().to_owned())
+        let (status, name) = nextest_test(line)?;
+        (status == "PASS").then(|| name.to_owned())
     };
-    move_skipped(&mut tally, skipped_tests(output, passed, |line| line.trim_start().starts_with("FAIL [")));
+    let other = |line: &str| nextest_test(line).is_some();
+    move_skipped(&mut tally, skipped_tests(output, passed, other));
     if unrun > 0 {
         tally.skipped.push(format!("tests that are ignored: {unrun}"));
     }
     Some(tally)
+}
+
+/// The status and name of the test that a line like `PASS [   0.004s] (1/4) package test` is about.
+fn nextest_test(line: &str) -> Option<(&str, &str)> {
+    let (status, rest) = line.trim_start().split_once(" [")?;
+    let (time, name) = rest.split_once("] ")?;
+    let is_status = status.chars().all(|letter| letter.is_ascii_uppercase() || letter == ' ');
+    let is_time = time.trim().strip_suffix('s').is_some_and(|seconds| seconds.parse::<f64>().is_ok());
+    let name = name.rsplit_once(')').map_or(name, |(_, name)| name).trim();
+    (is_status && is_time).then_some((status, name))
 }
 
 fn libtest(output: &str) -> Option<Tally> {
@@ -127,6 +140,23 @@ fn move_skipped(tally: &mut Tally, skipped: Vec<String>) {
     tally.skipped.extend(skipped);
 }
 
+/// The rows, if the closing line agrees with them.
+fn rows(output: &str) -> Option<Tally> {
+    let mut tally = Tally::default();
+    // What a failed row had to say is indented.
+    for line in output.lines().filter(|line| !line.starts_with(' ')) {
+        if line.ends_with(": passed") {
+            tally.passed += 1;
+        } else if line.ends_with(": failed") {
+            tally.failed += 1;
+        } else if let Some((name, why)) = line.split_once(": skipped (") {
+            tally.skipped.push(format!("{name}: {}", why.trim_end_matches(')')));
+        }
+    }
+    let closing = tally.to_string();
+    output.lines().any(|line| line == closing).then_some(tally)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt as _;
@@ -151,8 +181,7 @@ mod tests {
 
     const NEXTEST: &str = "\
     Starting 4 tests across 2 binaries
-        PASS [   0.004s] (1/4) thalweg-hpack decoder::tests::a
-        PASS [   0.005s] (2/4) thalweg-hpack::corpus every_story
+        PASS [   0.005s] (1/4) thalweg-hpack::corpus every_story
   stdout ───
 
     running 1 test
@@ -160,7 +189,8 @@ mod tests {
     skipped: and so is the rest
     test every_story ... ok
 
-        FAIL [   0.006s] (3/4) xtask::bin/xtask tests::c
+        PASS [   0.004s] (2/4) thalweg-hpack decoder::tests::a
+     SIGABRT [   0.006s] (3/4) xtask::bin/xtask tests::c
   stdout ───
 
     skipped: a failed test is not skipped
@@ -220,7 +250,7 @@ test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
     #[test]
     fn a_step_that_fails_without_a_failed_test_counts_as_one() {
         let build_error = "error: could not compile";
-        for reading in [Reading::Whole, Reading::Nextest, Reading::Libtest] {
+        for reading in [Reading::Whole, Reading::Nextest, Reading::Libtest, Reading::Rows] {
             assert_eq!(tally(reading, 101, build_error), counts(0, 1, &[]), "{reading:?}");
         }
         let crash_later = "test result: ok. 7 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
@@ -229,7 +259,7 @@ test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
 
     #[test]
     fn a_step_of_many_tests_that_tells_no_number_has_failed() {
-        for reading in [Reading::Nextest, Reading::Libtest] {
+        for reading in [Reading::Nextest, Reading::Libtest, Reading::Rows] {
             assert_eq!(tally(reading, 0, "nothing to see\n"), counts(0, 1, &[]), "{reading:?}");
         }
     }
@@ -246,5 +276,14 @@ test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
         assert_eq!(tally(Reading::Whole, 0, "all well\n"), counts(1, 0, &[]));
         let skipped = "setup: skipped: apt-get is absent\n";
         assert_eq!(tally(Reading::Whole, 0, skipped), counts(0, 0, &["step: apt-get is absent"]));
+    }
+
+    #[test]
+    fn rows_are_counted_if_the_closing_line_agrees() {
+        let output = "a page: passed\nan upload: failed\n    x: passed\nNode: skipped (node is absent)\n";
+        let closed = format!("{output}1 passed, 1 failed, 1 skipped\n");
+        assert_eq!(tally(Reading::Rows, 1, &closed), counts(1, 1, &["Node: node is absent"]));
+        let cut_short = format!("{output}2 passed, 1 failed, 1 skipped\n");
+        assert_eq!(tally(Reading::Rows, 1, &cut_short), counts(0, 1, &[]));
     }
 }

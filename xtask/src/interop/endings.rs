@@ -1,0 +1,152 @@
+//! How our servers end: a connection that makes no sense, Ctrl-C, and a command line that cannot work.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+use super::curl::curl;
+use super::lab::{self, DOWNLOAD_PATH, Lab, PAGE, PAGE_PATH};
+use super::server::{self, Server, Subject};
+use super::{Need, Row};
+use crate::process;
+
+/// The core's own deadlines (preface, SETTINGS ACK) are ten seconds.
+const END_LIMIT: Duration = Duration::from_secs(20);
+
+/// First bytes that are not HTTP/2, and whether the client then goes on listening or is done.
+const NONSENSE: &[(&str, &[u8], Shutdown)] = &[
+    (
+        "an HTTP/1.1 request",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        Shutdown::Read,
+    ),
+    ("a TLS hello", b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", Shutdown::Read),
+    ("a preface cut short", b"PRI * HTTP/2.0\r\n\r\nSM", Shutdown::Write),
+    ("half a frame", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x06\x04", Shutdown::Write),
+    (
+        "DATA on stream 0",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00\
+                           \x00\x00\x00\x00\x00\x00\x00\x00\x00",
+        Shutdown::Read,
+    ),
+    ("nothing at all", b"", Shutdown::Write),
+];
+
+pub fn rows(subject: Subject) -> Vec<Row> {
+    let needs = [subject.need(), Need::Program("curl")];
+    let name = |what: &str| format!("{}: {what}", subject.name());
+    let nonsense = NONSENSE.iter().map(|(what, bytes, end)| {
+        Row::new(name(&format!("ends the connection after {what}")), &needs, move |lab| {
+            server::on(lab, subject, |server| ends_after(server, bytes, *end))
+        })
+    });
+    let mut rows: Vec<Row> = nonsense.collect();
+    if subject == Subject::Nghttpd {
+        return rows;
+    }
+    rows.push(Row::new(name("logs requests and ends"), &needs, move |lab| {
+        server::on(lab, subject, |server| log(server))
+    }));
+    rows.push(Row::new(name("ends at Ctrl-C"), &needs, move |lab| {
+        server::to_the_end_of(lab, subject, interrupted_idle)
+    }));
+    rows.push(Row::new(name("ends at Ctrl-C after the transfer under way"), &needs, move |lab| {
+        server::to_the_end_of(lab, subject, |server| interrupted_busy(lab, server))
+    }));
+    rows.push(Row::new(name("says that the port is in use"), &needs[..1], move |lab| {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?.to_string();
+        refuses(&mut subject.example_command(lab, &address)?)
+    }));
+    rows.push(Row::new(name("says that the root is missing"), &needs[..1], move |lab| {
+        let mut command = Command::new(lab.example(subject.name())?);
+        refuses(command.args(["--h2c", "127.0.0.1:0", "--root"]).arg(lab.root().join("no-such-folder")))
+    }));
+    rows.push(Row::new(name("says that an argument is wrong"), &needs[..1], move |lab| {
+        refuses(&mut subject.example_command(lab, "nonsense")?)
+    }));
+    rows
+}
+
+fn ends_after(server: &Server, bytes: &[u8], end: Shutdown) -> anyhow::Result<()> {
+    let mut stream = TcpStream::connect(server.address)?;
+    stream.set_read_timeout(Some(END_LIMIT))?;
+    stream.write_all(bytes)?;
+    if end == Shutdown::Write {
+        stream.shutdown(Shutdown::Write)?;
+    }
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Ok(_) => {}
+        // The server may have closed before it read everything: TCP says so with a reset.
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+        Err(error) => return Err(error).context("the connection does not end"),
+    }
+    get_page(server).context("afterwards")
+}
+
+fn get_page(server: &Server) -> anyhow::Result<()> {
+    let page = process::run(curl(&["--fail"]).arg(server.url(PAGE_PATH)), Duration::from_secs(60))?;
+    lab::compare(page.into_text("curl")?.as_bytes(), PAGE.as_bytes())
+}
+
+fn log(server: &Server) -> anyhow::Result<()> {
+    let before = server.output().len();
+    get_page(server)?;
+    // The end of the connection is noticed after curl has gone.
+    for _ in 0..100 {
+        let output = server.output();
+        let new = &output[before.min(output.len())..];
+        if new.len() >= 2 && new.iter().any(|line| line.contains(PAGE_PATH)) {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    anyhow::bail!("no line for the request and none for the end of the connection");
+}
+
+fn interrupted_idle(server: &mut Server) -> anyhow::Result<()> {
+    get_page(server)?;
+    server.interrupt()?;
+    ends_well(server)
+}
+
+fn interrupted_busy(lab: &Lab, server: &mut Server) -> anyhow::Result<()> {
+    let rate = (lab.load.download_bytes / 3).to_string();
+    let mut command = curl(&["--fail", "--limit-rate", &rate]);
+    command.arg(server.url(DOWNLOAD_PATH));
+    let transfer = thread::spawn(move || process::run(&mut command, Duration::from_secs(130)));
+    thread::sleep(Duration::from_millis(700));
+    ensure!(!transfer.is_finished(), "the transfer ended too early to be interrupted");
+    server.interrupt()?;
+    let transfer = transfer.join().map_err(|_| anyhow::anyhow!("the thread of curl panicked"))??;
+    ensure!(
+        transfer.is_success(),
+        "curl: {}: {}",
+        transfer.outcome(),
+        String::from_utf8_lossy(&transfer.stderr)
+    );
+    lab::compare(&transfer.stdout, &std::fs::read(lab.root().join("download.bin"))?)?;
+    ends_well(server)
+}
+
+fn ends_well(server: &mut Server) -> anyhow::Result<()> {
+    let status = server.wait(END_LIMIT)?.context("it still runs")?;
+    ensure!(status.success(), "{status}");
+    Ok(())
+}
+
+/// One clear line, and a status that says no.
+fn refuses(command: &mut Command) -> anyhow::Result<()> {
+    let finished = process::run(command, END_LIMIT)?;
+    let words = String::from_utf8_lossy(&finished.stderr);
+    let code = finished.status.and_then(|status| status.code());
+    ensure!(code.is_some_and(|code| code != 0), "{}: {words}", finished.outcome());
+    ensure!(!words.contains("panicked"), "it panics: {words}");
+    ensure!(words.lines().count() == 1, "not one line: {words:?}");
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! `cargo xtask interop`: our servers and clients against programs that others wrote.
+//!
+//! A row is one check. It names what it needs; where that is absent it is skipped, with the reason.
+//! Each group of rows has a file of its own with a function `rows`; a new group is a `mod` line and a
+//! line in `all_rows`. With `--against nghttpd` the rows for servers run against nghttpd in place of
+//! ours: whatever fails then is the row's own fault.
+
+mod curl;
+mod endings;
+mod lab;
+mod nghttp2;
+mod own_clients;
+mod server;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+use crate::metadata::Metadata;
+use crate::process;
+use crate::tally::{Outcome, Tally};
+use lab::{Lab, Load};
+use server::Subject;
+
+const EXAMPLES: &str = "thalweg-examples";
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Smaller files and fewer requests, and the examples built for debugging: what `xtask test` runs
+    #[arg(long)]
+    smoke: bool,
+    /// Runs only the rows whose name contains this
+    #[arg(long)]
+    only: Option<String>,
+    /// Checks the rows themselves, with another server in place of ours
+    #[arg(long, value_parser = ["nghttpd"])]
+    against: Option<String>,
+}
+
+/// One check of one pair of programs.
+pub struct Row {
+    name: String,
+    needs: Vec<Need>,
+    check: Check,
+}
+
+type Check = Box<dyn Fn(&Lab) -> anyhow::Result<()>>;
+
+impl Row {
+    pub fn new(
+        name: impl Into<String>,
+        needs: &[Need],
+        check: impl Fn(&Lab) -> anyhow::Result<()> + 'static,
+    ) -> Self {
+        Self { name: name.into(), needs: needs.to_vec(), check: Box::new(check) }
+    }
+}
+
+#[derive(Clone, Copy)]
+pub enum Need {
+    /// A program that prints its version when asked for it.
+    Program(&'static str),
+    /// One of ours.
+    Example(&'static str),
+}
+
+fn all_rows(subjects: &[Subject]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for subject in subjects {
+        rows.extend(curl::rows(*subject));
+        rows.extend(nghttp2::rows(*subject));
+        rows.extend(endings::rows(*subject));
+    }
+    rows.extend(own_clients::rows());
+    rows
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let subjects: &[Subject] = match args.against {
+        None => server::OURS,
+        Some(_) => &[Subject::Nghttpd],
+    };
+    let mut rows = all_rows(subjects);
+    if let Some(part) = &args.only {
+        rows.retain(|row| row.name.contains(part));
+        ensure!(!rows.is_empty(), "no row is named {part}");
+    }
+    let load = if args.smoke { Load::SMOKE } else { Load::FULL };
+    let lab = Lab::new(load, build_examples(args.smoke)?)?;
+
+    let mut tally = Tally::default();
+    for row in &rows {
+        let outcome = match row.needs.iter().find_map(|need| absence(*need, &lab)) {
+            Some(why) => Outcome::Skipped(why),
+            None => match (row.check)(&lab) {
+                Ok(()) => Outcome::Passed,
+                Err(error) => Outcome::Failed(format!("{error:#}")),
+            },
+        };
+        tally.report(&row.name, &outcome);
+    }
+    println!("{tally}");
+    // The closing line is the last word, so that failure is told by the status alone.
+    if tally.failed > 0 {
+        drop(lab);
+        std::process::exit(1);
+    }
+    Ok(())
+}
+
+/// Why a need is not met.
+fn absence(need: Need, lab: &Lab) -> Option<String> {
+    match need {
+        Need::Example(name) => {
+            lab.example(name).is_err().then(|| format!("the example {name} does not exist"))
+        }
+        Need::Program(name) => {
+            let version = process::run(Command::new(name).arg("--version"), Duration::from_secs(20));
+            match version {
+                Ok(finished) if !finished.is_success() => Some(format!("{name} does not run")),
+                Ok(finished)
+                    if name == "curl" && !finished.stdout.windows(5).any(|part| part == b"HTTP2") =>
+                {
+                    Some("curl is built without HTTP/2".to_owned())
+                }
+                Ok(_) => None,
+                Err(_) => Some(format!("{name} is absent")),
+            }
+        }
+    }
+}
+
+/// Builds the examples: their files, by name.
+fn build_examples(is_debug: bool) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    let metadata = Metadata::of_workspace()?;
+    let package = metadata.package(EXAMPLES).with_context(|| format!("there is no package {EXAMPLES}"))?;
+    let is_program = |kind: &str| package.targets.iter().any(|target| target.is(kind));
+    let kinds = [("example", "--examples"), ("bin", "--bins")];
+    let selection: Vec<&str> =
+        kinds.iter().filter(|(kind, _)| is_program(kind)).map(|(_, selection)| *selection).collect();
+    if selection.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut command = process::cargo(&["build", "--package", EXAMPLES, "--all-features"]);
+    command.args(selection).arg("--message-format=json-render-diagnostics");
+    if !is_debug {
+        command.arg("--release");
+    }
+    let messages = process::run(&mut command, Duration::from_secs(900))?.into_text("cargo build")?;
+    Ok(messages.lines().filter_map(executable).collect())
+}
+
+/// The program that a line of cargo's JSON announces.
+fn executable(message: &str) -> Option<(String, PathBuf)> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    let file = message.get("executable")?.as_str()?;
+    let name = message.get("target")?.get("name")?.as_str()?;
+    Some((name.to_owned(), PathBuf::from(file)))
+}

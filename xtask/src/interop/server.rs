@@ -1,0 +1,206 @@
+//! Servers that run for the time of one row.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use anyhow::{Context as _, bail, ensure};
+use rustix::process::Signal;
+
+use super::Need;
+use super::lab::{self, Lab};
+use crate::process::Group;
+
+const START_LIMIT: Duration = Duration::from_secs(20);
+/// How much of a server's output a failed row shows.
+const LINES_SHOWN: usize = 40;
+
+/// A server that rows can run against.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// One of ours, which keeps the contract of the examples.
+    Example(&'static str),
+    /// nghttp2's, which keeps as much of that contract as files can.
+    Nghttpd,
+}
+
+pub const OURS: &[Subject] = &[Subject::Example("serve"), Subject::Example("blocking_serve")];
+
+impl Subject {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Example(name) => name,
+            Self::Nghttpd => "nghttpd",
+        }
+    }
+
+    pub fn need(self) -> Need {
+        match self {
+            Self::Example(name) => Need::Example(name),
+            Self::Nghttpd => Need::Program("nghttpd"),
+        }
+    }
+
+    /// The command line of one of our servers; nghttpd's needs a port.
+    pub fn example_command(self, lab: &Lab, address: &str) -> anyhow::Result<Command> {
+        let mut command = Command::new(lab.example(self.name())?);
+        command.args(["--h2c", address, "--root"]).arg(lab.root());
+        Ok(command)
+    }
+}
+
+pub struct Server {
+    group: Group,
+    pub address: SocketAddr,
+    output: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    pub fn start(lab: &Lab, subject: Subject) -> anyhow::Result<Self> {
+        match subject {
+            Subject::Example(_) => Self::start_example(subject.example_command(lab, "127.0.0.1:0")?),
+            Subject::Nghttpd => Self::start_nghttpd(lab),
+        }
+        .with_context(|| format!("{} does not start", subject.name()))
+    }
+
+    /// Our servers take a free port and say which on their first line.
+    fn start_example(mut command: Command) -> anyhow::Result<Self> {
+        let (group, output, lines) = spawn(&mut command)?;
+        let first = lines.recv_timeout(START_LIMIT).unwrap_or_default();
+        let address = first.strip_prefix("listening on ").and_then(|address| address.parse().ok());
+        let Some(address) = address else {
+            bail!("its first line is {first:?}; all it wrote:\n{}", tail(&output));
+        };
+        Ok(Self { group, address, output })
+    }
+
+    fn start_nghttpd(lab: &Lab) -> anyhow::Result<Self> {
+        // It cannot take a free port by itself, and another program may take the port that we found.
+        for _ in 0..5 {
+            let address = free_address()?;
+            let mut command = Command::new("nghttpd");
+            command.args(["--no-tls", "--echo-upload", "--address", "127.0.0.1", "--htdocs"]);
+            command.arg(stand_in_root(lab)?).arg(address.port().to_string());
+            let (mut group, output, _) = spawn(&mut command)?;
+            let deadline = Instant::now() + START_LIMIT;
+            while Instant::now() < deadline && group.wait(Duration::ZERO)?.is_none() {
+                if TcpStream::connect(address).is_ok() {
+                    return Ok(Self { group, address, output });
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+        bail!("five times");
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// What it has written, line by line.
+    pub fn output(&self) -> Vec<String> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ctrl-C.
+    pub fn interrupt(&self) -> anyhow::Result<()> {
+        self.group.signal(Signal::INT)
+    }
+
+    /// Its status if it ends within the limit.
+    pub fn wait(&mut self, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
+        self.group.wait(limit)
+    }
+}
+
+/// Runs a check on a server that must survive it. What the server wrote is told with a failure.
+pub fn on(
+    lab: &Lab,
+    subject: Subject,
+    check: impl FnOnce(&mut Server) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut server = Server::start(lab, subject)?;
+    let result = check(&mut server).and_then(|()| {
+        let end = server.wait(Duration::ZERO)?;
+        ensure!(
+            end.is_none(),
+            "the server ended: {}",
+            end.map(|status| status.to_string()).unwrap_or_default()
+        );
+        Ok(())
+    });
+    tell_output(result, &server)
+}
+
+/// Runs a check that ends the server itself.
+pub fn to_the_end_of(
+    lab: &Lab,
+    subject: Subject,
+    check: impl FnOnce(&mut Server) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut server = Server::start(lab, subject)?;
+    let result = check(&mut server);
+    tell_output(result, &server)
+}
+
+fn tell_output(result: anyhow::Result<()>, server: &Server) -> anyhow::Result<()> {
+    result.map_err(|error| anyhow::anyhow!("{error:#}\nthe server's output:\n{}", tail(&server.output)))
+}
+
+fn tail(output: &Mutex<Vec<String>>) -> String {
+    let lines = output.lock().unwrap_or_else(PoisonError::into_inner);
+    lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n")
+}
+
+type Lines = (Group, Arc<Mutex<Vec<String>>>, Receiver<String>);
+
+/// Starts a program: all lines that it writes, and those of its standard output as they come.
+fn spawn(command: &mut Command) -> anyhow::Result<Lines> {
+    let mut group = Group::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+    let (_, stdout, stderr) = group.pipes();
+    let output = Arc::new(Mutex::new(Vec::new()));
+    let (sender, receiver) = channel();
+    let read = |pipe: Box<dyn Read + Send>, each: Box<dyn Fn(&str) + Send>| {
+        let output = Arc::clone(&output);
+        thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                each(&line);
+                output.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+    };
+    if let Some(stdout) = stdout {
+        // Nobody listens after the first line.
+        read(Box::new(stdout), Box::new(move |line| drop(sender.send(line.to_owned()))));
+    }
+    if let Some(stderr) = stderr {
+        read(Box::new(stderr), Box::new(|_| {}));
+    }
+    Ok((group, output, receiver))
+}
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+/// A folder that makes nghttpd answer as our servers do: files where ours compute.
+fn stand_in_root(lab: &Lab) -> anyhow::Result<PathBuf> {
+    let root = lab.root().with_file_name("stand-in");
+    if !root.exists() {
+        fs::create_dir_all(root.join("bytes"))?;
+        for name in ["page.html", "download.bin", "folder"] {
+            symlink(lab.root().join(name), root.join(name))?;
+        }
+        fs::write(root.join("index.html"), "page.html download.bin folder")?;
+        fs::write(root.join("echo"), "")?;
+        fs::write(root.join("bytes/1000000"), lab::contract_bytes(1_000_000, 7))?;
+    }
+    Ok(root)
+}
