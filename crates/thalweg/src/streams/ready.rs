@@ -35,9 +35,14 @@ impl Ready {
         Self { heap: BinaryHeap::new(), listed: 0, turn: 0 }
     }
 
-    /// The key that a stream gets if it is listed now.
+    /// The key that a stream gets if it is listed now. It never had that key before, so what is left of earlier times
+    /// stays stale.
     pub fn key(&self, stream: Stream, priority: Priority) -> Key {
-        let order = if priority.incremental() { self.turn + 1 } else { u64::from(stream.id().as_u32()) };
+        let turn = self.turn + 1;
+        let order = match priority.incremental() {
+            true => turn,
+            false => u64::from(stream.id().as_u32()) << TURN_BITS | turn & ((1 << TURN_BITS) - 1),
+        };
         let incremental = u64::from(priority.incremental());
         Key(u64::from(priority.urgency()) << URGENCY_SHIFT | incremental << INCREMENTAL_SHIFT | order)
     }
@@ -91,4 +96,34 @@ impl Ready {
 
 const URGENCY_SHIFT: u32 = 61;
 const INCREMENTAL_SHIFT: u32 = 60;
+/// What an identifier of 31 bits leaves of the 60 below.
+const TURN_BITS: u32 = 28;
 const STALE_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream_id::StreamId;
+
+    #[test]
+    fn a_stream_that_comes_back_is_listed_once() {
+        let (first, second) = (stream(1), stream(3));
+        let mut ready = Ready::new();
+        let other = ready.list(second, Priority::default());
+        let mut keys = [Key::NONE, other];
+        for _ in 0..3 {
+            keys[0] = Key::NONE;
+            if ready.listed > 1 {
+                ready.left(|stream| keys[stream.index()]);
+            }
+            keys[0] = ready.list(first, Priority::default());
+        }
+        ready.check(2, |stream| keys[stream.index()]);
+        assert_eq!(ready.first(|stream| keys[stream.index()]), Some((keys[0], first)));
+        assert!(keys[0] < keys[1], "streams that are not incremental go by identifier");
+    }
+
+    fn stream(id: u32) -> Stream {
+        Stream::from_parts(StreamId::new(id), id / 2)
+    }
+}
