@@ -113,15 +113,15 @@ impl Plan {
     fn idle_streams<E: Endpoint>(&self, reader: &mut Reader) -> (Cost, Work) {
         let mut script = Script::new(self.scene);
         let opening = script.opening();
-        let [few, rest] = [script.held(FEW_STREAMS), script.held(MANY_STREAMS - FEW_STREAMS)];
+        let chunks: Vec<_> = (0..MANY_STREAMS / FEW_STREAMS).map(|_| script.held(FEW_STREAMS)).collect();
         let mut end: E = self.connect(&opening, reader);
-        let mut open = |streams: usize, bytes: &[u8]| {
-            reader.ask(&mut end, if self.scene.is_client() { streams } else { 0 });
-            reader.read(&mut end, bytes);
+        let mut open = |chunk: &[u8]| {
+            reader.ask(&mut end, if self.scene.is_client() { FEW_STREAMS } else { 0 });
+            reader.read(&mut end, chunk);
         };
-        open(FEW_STREAMS, &few);
+        open(&chunks[0]);
         let watch = Watch::start();
-        open(MANY_STREAMS - FEW_STREAMS, &rest);
+        chunks[1..].iter().for_each(|chunk| open(chunk));
         let cost = watch.stop(MANY_STREAMS - FEW_STREAMS).with_live_bytes(0);
         (cost, Work::seen_by(&[end]))
     }
@@ -252,7 +252,7 @@ const READ_BYTES: usize = 64 << 10;
 pub const WARM_CHUNKS: usize = 5;
 /// Connections of `w5idle`.
 pub const IDLE_CONNECTIONS: usize = 1000;
-/// Streams that `w5stream` has open before it starts to count.
+/// Streams that `w5stream` opens at a time. It counts from the second time on.
 const FEW_STREAMS: usize = 100;
 /// Streams that it has open at the end.
 pub const MANY_STREAMS: usize = 1000;

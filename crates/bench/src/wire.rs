@@ -4,6 +4,8 @@
 #[derive(Default)]
 pub struct Wire {
     kept: Option<Vec<u8>>,
+    /// The buffer that a library fills or swaps with its own: one for all connections of the thread.
+    taken: Vec<u8>,
 }
 
 impl Wire {
@@ -14,7 +16,7 @@ impl Wire {
 
     /// A sink that keeps what it gets for [`Wire::tally`].
     pub fn keeping() -> Self {
-        Self { kept: Some(Vec::new()) }
+        Self { kept: Some(Vec::new()), ..Self::default() }
     }
 
     /// Takes bytes. Pieces are free, as in a vectored write.
@@ -25,6 +27,19 @@ impl Wire {
         if let Some(kept) = &mut self.kept {
             kept.extend_from_slice(bytes);
         }
+    }
+
+    /// Takes what `take` puts into an empty buffer, if it says that it did.
+    #[inline]
+    pub fn put_taken(&mut self, take: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+        let mut bytes = std::mem::take(&mut self.taken);
+        bytes.clear();
+        let has_taken = take(&mut bytes);
+        if has_taken {
+            self.put(&bytes);
+        }
+        self.taken = bytes;
+        has_taken
     }
 
     /// Counts the frames of all that was kept, on all connections. A client's preface counts nothing.

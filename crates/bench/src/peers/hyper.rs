@@ -1,7 +1,5 @@
 //! hyper's HTTP/2 server and client on a single-threaded task pool: what a program built on the
 //! usual stack pays, with a task for each request and a channel for each body.
-//!
-//! One pool serves all connections of the thread, as a runtime does.
 
 use super::memory_io::{HyperIo, MemoryIo};
 use super::messages::{Requests, body, response, trailers};
@@ -17,6 +15,7 @@ use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
+use hyper::rt::Executor;
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::Future;
@@ -26,6 +25,7 @@ use std::task::{Context, Poll};
 
 /// A server.
 pub struct Server {
+    tasks: Tasks,
     io: MemoryIo,
     seen: Rc<Cell<Seen>>,
 }
@@ -34,12 +34,12 @@ impl Endpoint for Server {
     const READS: bool = true;
 
     fn start(app: App, streams_max: u32) -> Self {
-        let io = MemoryIo::new();
+        let (io, tasks) = (MemoryIo::new(), Tasks::new());
         let seen = Rc::new(Cell::new(Seen::default()));
         let seen_by_service = Rc::clone(&seen);
         let service =
             hyper::service::service_fn(move |request| serve(app, Rc::clone(&seen_by_service), request));
-        let connection = hyper::server::conn::http2::Builder::new(Tasks)
+        let connection = hyper::server::conn::http2::Builder::new(tasks.spawner())
             .max_concurrent_streams(streams_max)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
@@ -47,12 +47,13 @@ impl Endpoint for Server {
             .max_local_error_reset_streams(None)
             .auto_date_header(false)
             .serve_connection(HyperIo(io.clone()), service);
-        spawn(connection);
-        Self { io, seen }
+        tasks.spawner().execute(connection);
+        Self { tasks, io, seen }
     }
 
     fn turn(&mut self, input: &[u8], out: &mut Wire) {
-        self.io.during(input, out, run_tasks);
+        let tasks = &mut self.tasks;
+        self.io.during(input, out, || tasks.run());
     }
 
     fn seen(&self) -> Seen {
@@ -66,12 +67,9 @@ async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Infallible> {
     note(&seen, |seen| seen.messages += 1);
-    if app == App::Hold {
-        std::future::pending::<()>().await;
-    }
     let mut body = request.into_body();
-    if swallow(&mut body, &seen).await.is_err() || app == App::Cancel {
-        // The stream is gone, or never to be answered: the response goes nowhere.
+    if app == App::Hold || swallow(&mut body, &seen).await.is_err() || app == App::Cancel {
+        // The stream is gone, or never to be answered.
         std::future::pending::<()>().await;
     }
     Ok(response(app, Outgoing::response(app)))
@@ -95,6 +93,7 @@ fn note(seen: &Cell<Seen>, what: impl FnOnce(&mut Seen)) {
 
 /// A client.
 pub struct Client {
+    tasks: Tasks,
     io: MemoryIo,
     sender: Rc<RefCell<Option<SendRequest<Outgoing>>>>,
     app: App,
@@ -106,12 +105,13 @@ impl Endpoint for Client {
     const READS: bool = true;
 
     fn start(app: App, streams_max: u32) -> Self {
-        let io = MemoryIo::new();
+        let (io, tasks) = (MemoryIo::new(), Tasks::new());
         let theirs = HyperIo(io.clone());
+        let spawner = tasks.spawner();
         let sender = Rc::new(RefCell::new(None));
         let opened = Rc::clone(&sender);
-        spawn(async move {
-            let (sender, connection) = hyper::client::conn::http2::Builder::new(Tasks)
+        tasks.spawner().execute(async move {
+            let (sender, connection) = hyper::client::conn::http2::Builder::new(spawner)
                 .initial_stream_window_size(WINDOW_BYTES)
                 .initial_connection_window_size(WINDOW_BYTES)
                 .initial_max_send_streams(streams_max as usize)
@@ -121,7 +121,7 @@ impl Endpoint for Client {
             *opened.borrow_mut() = Some(sender);
             connection.await
         });
-        Self { io, sender, app, requests: Requests::new(app), seen: Rc::default() }
+        Self { tasks, io, sender, app, requests: Requests::new(app), seen: Rc::default() }
     }
 
     fn ask(&mut self, requests: usize) {
@@ -131,7 +131,7 @@ impl Endpoint for Client {
             let request = self.requests.next(Outgoing::request(self.app));
             let reply = sender.send_request(request);
             let (app, seen) = (self.app, Rc::clone(&self.seen));
-            spawn(async move {
+            self.tasks.spawner().execute(async move {
                 let response = reply.await?;
                 note(&seen, |seen| seen.messages += 1);
                 if app != App::Cancel {
@@ -143,7 +143,8 @@ impl Endpoint for Client {
     }
 
     fn turn(&mut self, input: &[u8], out: &mut Wire) {
-        self.io.during(input, out, run_tasks);
+        let tasks = &mut self.tasks;
+        self.io.during(input, out, || tasks.run());
     }
 
     fn seen(&self) -> Seen {
@@ -202,26 +203,32 @@ impl Body for Outgoing {
     }
 }
 
-/// Runs hyper's tasks on the pool of the thread.
-#[derive(Clone)]
-struct Tasks;
+/// The tasks of one connection; they end with it.
+struct Tasks {
+    pool: LocalPool,
+}
 
-impl<F: Future + 'static> hyper::rt::Executor<F> for Tasks {
-    fn execute(&self, task: F) {
-        spawn(task);
+impl Tasks {
+    fn new() -> Self {
+        Self { pool: LocalPool::new() }
+    }
+
+    fn spawner(&self) -> Spawner {
+        Spawner(self.pool.spawner())
+    }
+
+    fn run(&mut self) {
+        self.pool.run_until_stalled();
     }
 }
 
-thread_local! {
-    static POOL: RefCell<LocalPool> = RefCell::default();
-    static SPAWNER: LocalSpawner = POOL.with_borrow(LocalPool::spawner);
-}
+#[derive(Clone)]
+struct Spawner(LocalSpawner);
 
-fn spawn<F: Future + 'static>(task: F) {
-    let task = async move { drop(task.await) };
-    SPAWNER.with(|spawner| spawner.spawn_local(task)).expect("the pool lives as long as its thread");
-}
-
-fn run_tasks() {
-    POOL.with_borrow_mut(LocalPool::run_until_stalled);
+impl<F: Future + 'static> Executor<F> for Spawner {
+    fn execute(&self, task: F) {
+        let task = async move { drop(task.await) };
+        // A pool that is being dropped takes no more tasks, and needs none.
+        drop(self.0.spawn_local(task));
+    }
 }

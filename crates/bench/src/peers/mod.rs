@@ -11,11 +11,14 @@ mod memory_io;
 mod messages;
 #[cfg(feature = "nghttp2")]
 mod nghttp2;
+mod thalweg;
 
 use crate::run::{Mode, Plan};
 
 /// The peers of this build.
 pub const NAMES: &[&str] = &[
+    "thalweg",
+    "thalweg-plain",
     #[cfg(feature = "nghttp2")]
     "nghttp2",
     #[cfg(feature = "nghttp2")]
@@ -35,6 +38,10 @@ pub fn run(peer: &str, plan: &Plan, mode: Mode) -> Result<String, String> {
     let client = plan.scene.is_client();
     match (peer, client) {
         ("floor", _) => plan.run::<floor::Floor>(mode),
+        ("thalweg", false) => plan.run::<thalweg::Server<true>>(mode),
+        ("thalweg", true) => plan.run::<thalweg::Client<true>>(mode),
+        ("thalweg-plain", false) => plan.run::<thalweg::Server<false>>(mode),
+        ("thalweg-plain", true) => plan.run::<thalweg::Client<false>>(mode),
         #[cfg(feature = "nghttp2")]
         ("nghttp2", false) => plan.run::<nghttp2::Server<true>>(mode),
         #[cfg(feature = "nghttp2")]
