@@ -6,7 +6,7 @@ use thalweg_hpack::Field;
 
 use crate::error::{Deadline, ErrorCode, OpenError, SendError};
 use crate::frame::{Flags, Kind};
-use crate::headers::outgoing::{Outgoing, PeerLimits};
+use crate::headers::outgoing::{self, FieldList, PeerLimits};
 use crate::headers::rules::{Learned, method_of};
 use crate::message::{Request, Status};
 use crate::stream_id::{Stream, StreamId};
@@ -59,8 +59,8 @@ impl Core {
             self.openable = Openable::Wanted;
             return Err(OpenError::TooManyStreams { limit: self.remote.max_concurrent_streams });
         }
-        let outgoing = Outgoing::request(request, fields, self.peer_limits())?;
-        let content = ContentLeft::new(outgoing.content_length);
+        let mut list = FieldList::new();
+        let content = ContentLeft::new(outgoing::request(&mut list, request, fields, self.peer_limits())?);
         if end && !content.allows(0, true) {
             let left = content.bytes().unwrap_or(0);
             return Err(SendError::ContentLength { left, given: 0 }.into());
@@ -71,7 +71,7 @@ impl Core {
         let stream = self.streams.open(id, slot);
         self.counters.streams_opened += 1;
         self.liveness.disarm(Deadline::Idle);
-        self.write_block(Kind::HEADERS, id, end, None, &outgoing.fields);
+        self.write_block(Kind::HEADERS, id, end, None, &list);
         Ok(stream)
     }
 
@@ -97,9 +97,10 @@ impl Core {
             return Err(SendError::Malformed(Violation::StatusInvalid));
         }
         let method = slot.method;
-        let outgoing = Outgoing::response(status, fields, self.peer_limits())?;
+        let mut list = FieldList::new();
+        let content_length = outgoing::response(&mut list, status, fields, self.peer_limits())?;
         let status = status.as_u16();
-        let learned = Learned { content_length: outgoing.content_length, status, ..Learned::default() };
+        let learned = Learned { content_length, status, ..Learned::default() };
         let content = response_content(method, &learned);
         if end && !content.allows(0, true) && !has_no_content(method, status) {
             return Err(SendError::ContentLength { left: content.bytes().unwrap_or(0), given: 0 });
@@ -108,7 +109,7 @@ impl Core {
             slot.send_left = content;
             slot.tunnel = method == crate::headers::rules::Method::Connect && (200..300).contains(&status);
         }
-        self.write_block(Kind::HEADERS, stream.id(), end, None, &outgoing.fields);
+        self.write_block(Kind::HEADERS, stream.id(), end, None, &list);
         self.go_on(stream, next);
         Ok(())
     }
@@ -126,8 +127,9 @@ impl Core {
         if !status.is_informational() {
             return Err(SendError::Malformed(Violation::StatusInvalid));
         }
-        let outgoing = Outgoing::response(status, fields, self.peer_limits())?;
-        self.write_block(Kind::HEADERS, stream.id(), false, None, &outgoing.fields);
+        let mut list = FieldList::new();
+        outgoing::response(&mut list, status, fields, self.peer_limits())?;
+        self.write_block(Kind::HEADERS, stream.id(), false, None, &list);
         self.go_on(stream, next);
         Ok(())
     }
@@ -147,8 +149,9 @@ impl Core {
         if !left.allows(0, true) {
             return Err(SendError::ContentLength { left: left.bytes().unwrap_or(0), given: 0 });
         }
-        let outgoing = Outgoing::trailers(fields, self.peer_limits())?;
-        self.write_block(Kind::HEADERS, stream.id(), true, None, &outgoing.fields);
+        let mut list = FieldList::new();
+        outgoing::gather(&mut list, fields, self.peer_limits())?;
+        self.write_block(Kind::HEADERS, stream.id(), true, None, &list);
         self.stop_waiting(stream);
         self.go_on(stream, next);
         Ok(())
@@ -179,15 +182,16 @@ impl Core {
         if !matches!(request.method, b"GET" | b"HEAD") || request.authority.is_none() {
             return Err(SendError::Malformed(Violation::PushRequestInvalid).into());
         }
-        let outgoing = Outgoing::request(request, fields, self.peer_limits())?;
-        if outgoing.content_length.is_some_and(|length| length > 0) {
+        let mut list = FieldList::new();
+        let content_length = outgoing::request(&mut list, request, fields, self.peer_limits())?;
+        if content_length.is_some_and(|length| length > 0) {
             return Err(SendError::Malformed(Violation::PushRequestInvalid).into());
         }
         let mut slot = self.new_slot(State::ReservedLocal, method_of(request.method));
         slot.shown = true;
         let stream = self.streams.open(id, slot);
         self.counters.streams_opened += 1;
-        self.write_block(Kind::PUSH_PROMISE, parent.id(), false, Some(id), &outgoing.fields);
+        self.write_block(Kind::PUSH_PROMISE, parent.id(), false, Some(id), &list);
         Ok(stream)
     }
 

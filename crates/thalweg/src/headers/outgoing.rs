@@ -12,111 +12,97 @@ use crate::violation::Violation;
 /// The fields of one block, in the order of the wire.
 pub type FieldList<'a> = SmallVec<[Field<'a>; FIELDS_INLINE]>;
 
-/// A header list that may be sent.
-#[derive(Debug)]
-pub struct Outgoing<'a> {
-    /// The fields, pseudo-header fields first.
-    pub fields: FieldList<'a>,
-    /// The value of `content-length`.
-    pub content_length: Option<u64>,
+/// Gathers a request into `list`, which is empty. Returns its content-length.
+///
+/// # Errors
+/// `Malformed`, `HeaderListTooLarge`, or `NotAllowedByPeer` for `:protocol`.
+pub fn request<'a, 'f: 'a>(
+    list: &mut FieldList<'a>,
+    request: &Request<'a>,
+    fields: impl IntoIterator<Item = Field<'f>>,
+    peer: PeerLimits,
+) -> Result<Option<u64>, SendError> {
+    let is_connect = request.method == b"CONNECT";
+    if request.protocol.is_some() && !peer.connect_protocol {
+        return Err(SendError::NotAllowedByPeer);
+    }
+    let tunnel = is_connect && request.protocol.is_none();
+    let complete = if tunnel {
+        request.scheme.is_none() && request.path.is_none() && request.authority.is_some()
+    } else {
+        request.scheme.is_some() && request.path.is_some()
+    };
+    if !complete || (request.protocol.is_some() && !(is_connect && request.authority.is_some())) {
+        let violation = if is_connect { Violation::ConnectPseudo } else { Violation::PseudoMissing };
+        return Err(SendError::Malformed(violation));
+    }
+    if request.path == Some(b"*") && request.method != b"OPTIONS" {
+        return Err(SendError::Malformed(Violation::PathInvalid));
+    }
+    let pseudos = [
+        (Token::METHOD, Some(request.method)),
+        (Token::SCHEME, request.scheme),
+        (Token::AUTHORITY, request.authority),
+        (Token::PATH, request.path),
+        (Token::PROTOCOL, request.protocol),
+    ];
+    for (token, value) in pseudos {
+        let Some(value) = value else { continue };
+        rules::check_pseudo_value(token, value).map_err(SendError::Malformed)?;
+        list.push(Field::with_token(token, value));
+    }
+    gather(list, fields, peer)
 }
 
-impl<'a> Outgoing<'a> {
-    /// Gathers a request.
-    ///
-    /// # Errors
-    /// `Malformed`, `HeaderListTooLarge`, or `NotAllowedByPeer` for `:protocol`.
-    pub fn request<'f: 'a>(
-        request: &Request<'a>,
-        fields: impl IntoIterator<Item = Field<'f>>,
-        peer: PeerLimits,
-    ) -> Result<Self, SendError> {
-        let is_connect = request.method == b"CONNECT";
-        if request.protocol.is_some() && !peer.connect_protocol {
-            return Err(SendError::NotAllowedByPeer);
-        }
-        let tunnel = is_connect && request.protocol.is_none();
-        let complete = if tunnel {
-            request.scheme.is_none() && request.path.is_none() && request.authority.is_some()
-        } else {
-            request.scheme.is_some() && request.path.is_some()
-        };
-        if !complete || (request.protocol.is_some() && !(is_connect && request.authority.is_some())) {
-            let violation = if is_connect { Violation::ConnectPseudo } else { Violation::PseudoMissing };
-            return Err(SendError::Malformed(violation));
-        }
-        if request.path == Some(b"*") && request.method != b"OPTIONS" {
-            return Err(SendError::Malformed(Violation::PathInvalid));
-        }
-        let mut list = FieldList::new();
-        let pseudos = [
-            (Token::METHOD, Some(request.method)),
-            (Token::SCHEME, request.scheme),
-            (Token::AUTHORITY, request.authority),
-            (Token::PATH, request.path),
-            (Token::PROTOCOL, request.protocol),
-        ];
-        for (token, value) in pseudos {
-            let Some(value) = value else { continue };
-            rules::check_pseudo_value(token, value).map_err(SendError::Malformed)?;
-            list.push(Field::with_token(token, value));
-        }
-        Self::gather(list, fields, peer)
+/// Gathers a response into `list`, which is empty. Returns its content-length.
+///
+/// # Errors
+/// `Malformed` or `HeaderListTooLarge`.
+#[inline]
+pub fn response<'a, 'f: 'a>(
+    list: &mut FieldList<'a>,
+    status: &'a Status,
+    fields: impl IntoIterator<Item = Field<'f>>,
+    peer: PeerLimits,
+) -> Result<Option<u64>, SendError> {
+    // RFC 9113 §8.6: 101 does not exist in HTTP/2.
+    if status.as_bytes() == b"101" {
+        return Err(SendError::Malformed(Violation::StatusSwitchingProtocols));
     }
+    list.push(Field::with_token(Token::STATUS, status.as_bytes()));
+    gather(list, fields, peer)
+}
 
-    /// Gathers a response.
-    ///
-    /// # Errors
-    /// `Malformed` or `HeaderListTooLarge`.
-    pub fn response<'f: 'a>(
-        status: &'a Status,
-        fields: impl IntoIterator<Item = Field<'f>>,
-        peer: PeerLimits,
-    ) -> Result<Self, SendError> {
-        // RFC 9113 §8.6: 101 does not exist in HTTP/2.
-        if status.as_bytes() == b"101" {
-            return Err(SendError::Malformed(Violation::StatusSwitchingProtocols));
-        }
-        let mut list = FieldList::new();
-        list.push(Field::with_token(Token::STATUS, status.as_bytes()));
-        Self::gather(list, fields, peer)
-    }
-
-    /// Gathers a trailer section.
-    ///
-    /// # Errors
-    /// `Malformed` or `HeaderListTooLarge`.
-    pub fn trailers(
-        fields: impl IntoIterator<Item = Field<'a>>,
-        peer: PeerLimits,
-    ) -> Result<Self, SendError> {
-        Self::gather(FieldList::new(), fields, peer)
-    }
-
-    fn gather<'f: 'a>(
-        mut list: FieldList<'a>,
-        fields: impl IntoIterator<Item = Field<'f>>,
-        peer: PeerLimits,
-    ) -> Result<Self, SendError> {
-        let mut content_length = None;
-        let mut bytes: u64 = list.iter().map(|field| field.size() as u64).sum();
-        for field in fields {
-            rules::check_outgoing(&field).map_err(SendError::Malformed)?;
-            if field.token == Token::CONTENT_LENGTH {
-                let length = rules::parse_content_length(field.value);
-                if content_length.is_some() && content_length != length {
-                    return Err(SendError::Malformed(Violation::ContentLengthInvalid));
-                }
-                content_length = length;
+/// Gathers regular fields behind what `list` holds. Returns the content-length among them.
+///
+/// # Errors
+/// `Malformed` or `HeaderListTooLarge`.
+#[inline]
+pub fn gather<'a, 'f: 'a>(
+    list: &mut FieldList<'a>,
+    fields: impl IntoIterator<Item = Field<'f>>,
+    peer: PeerLimits,
+) -> Result<Option<u64>, SendError> {
+    let mut content_length = None;
+    for field in fields {
+        if field.token == Token::CONTENT_LENGTH {
+            let length = rules::parse_content_length(field.value);
+            if length.is_none() || content_length.is_some_and(|earlier| Some(earlier) != length) {
+                return Err(SendError::Malformed(Violation::ContentLengthInvalid));
             }
-            bytes += field.size() as u64;
-            list.push(field);
+            content_length = length;
+        } else {
+            rules::check_outgoing(&field).map_err(SendError::Malformed)?;
         }
+        list.push(field);
+    }
+    if peer.header_list_bytes != u32::MAX {
+        let bytes: u64 = list.iter().map(|field| field.size() as u64).sum();
         if bytes > u64::from(peer.header_list_bytes) {
             return Err(SendError::HeaderListTooLarge { bytes, limit: peer.header_list_bytes });
         }
-        Ok(Self { fields: list, content_length })
     }
+    Ok(content_length)
 }
 
 /// What the peer's settings say about header lists.

@@ -77,14 +77,20 @@ impl Checker {
     }
 
     /// Judges the next field. Returns whether it passed; after one that did not, no more need be shown.
-    #[inline]
+    #[inline(always)]
     pub fn field(&mut self, decoded: &Decoded<'_>) -> bool {
-        let Decoded { field, checked } = decoded;
-        let judged = match class(field.token) {
-            Class::Regular => {
-                self.fields_begun = true;
-                check_bytes(field, *checked)
+        if let Class::Regular = CLASSES[usize::from(decoded.field.token.id())] {
+            self.fields_begun = true;
+            if decoded.checked == Checked::Both {
+                return true;
             }
+        }
+        self.field_unchecked(decoded)
+    }
+
+    fn field_unchecked(&mut self, Decoded { field, checked }: &Decoded<'_>) -> bool {
+        let judged = match CLASSES[usize::from(field.token.id())] {
+            Class::Regular => check_bytes(field, *checked),
             Class::Pseudo(bit) => self.pseudo(field, bit),
             Class::Special => self.special(field, *checked),
         };
@@ -115,9 +121,18 @@ impl Checker {
         }
         self.seen |= bit;
         match bit {
-            METHOD => self.learned.method = method_of(field.value),
+            METHOD => {
+                self.learned.method = method_of(field.value);
+                if self.learned.method != Method::Other {
+                    return Ok(());
+                }
+            }
+            SCHEME if matches!(field.value, b"https" | b"http") => return Ok(()),
             PATH => self.path_is_asterisk = field.value == b"*",
-            STATUS => self.learned.status = parse_status(field.value).ok_or(Violation::StatusInvalid)?,
+            STATUS => {
+                self.learned.status = parse_status(field.value).ok_or(Violation::StatusInvalid)?;
+                return Ok(());
+            }
             _ => {}
         }
         check_pseudo_value(field.token, field.value)
@@ -229,7 +244,15 @@ pub fn check_bytes(field: &Field<'_>, checked: Checked) -> Result<(), Violation>
 }
 
 /// Judges what a regular field may be in a message that we send.
+#[inline]
 pub fn check_outgoing(field: &Field<'_>) -> Result<(), Violation> {
+    if let Class::Regular = CLASSES[usize::from(field.token.id())] {
+        return check_bytes(field, Checked::Name);
+    }
+    check_outgoing_special(field)
+}
+
+fn check_outgoing_special(field: &Field<'_>) -> Result<(), Violation> {
     // A caller can pair any name with `UNKNOWN`: what goes out under a name is judged by that name.
     let token = if field.token == Token::UNKNOWN { Token::of(field.name) } else { field.token };
     let checked = Checked::new(token != Token::UNKNOWN, false);
@@ -243,16 +266,17 @@ pub fn check_outgoing(field: &Field<'_>) -> Result<(), Violation> {
 }
 
 /// Judges the value of a pseudo-header field by itself.
+#[inline]
 pub fn check_pseudo_value(token: Token, value: &[u8]) -> Result<(), Violation> {
-    match token {
-        Token::METHOD if !is_token(value) => Err(Violation::MethodInvalid),
-        Token::SCHEME if !is_scheme(value) => Err(Violation::SchemeInvalid),
-        Token::PATH if !is_path(value) => Err(Violation::PathInvalid),
-        Token::AUTHORITY if !is_authority(value) => Err(Violation::AuthorityInvalid),
-        Token::PROTOCOL if !is_token(value) => Err(Violation::FieldValueInvalid),
-        Token::STATUS if parse_status(value).is_none() => Err(Violation::StatusInvalid),
-        _ => Ok(()),
-    }
+    let (good, violation) = match token {
+        Token::PATH => (is_path(value), Violation::PathInvalid),
+        Token::AUTHORITY => (is_authority(value), Violation::AuthorityInvalid),
+        Token::METHOD => (is_token(value), Violation::MethodInvalid),
+        Token::SCHEME => (is_scheme(value), Violation::SchemeInvalid),
+        Token::STATUS => (parse_status(value).is_some(), Violation::StatusInvalid),
+        _ => (is_token(value), Violation::FieldValueInvalid),
+    };
+    if good { Ok(()) } else { Err(violation) }
 }
 
 /// Reads a status: three digits, 100 to 999 (RFC 9110 §15).
@@ -289,28 +313,86 @@ pub fn method_of(value: &[u8]) -> Method {
 
 /// RFC 9110 §5.6.2
 fn is_token(value: &[u8]) -> bool {
-    let is_tchar = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
-    !value.is_empty() && value.iter().all(is_tchar)
+    !value.is_empty() && value.iter().all(|byte| BYTES[usize::from(*byte)] & TCHAR != 0)
 }
 
 /// RFC 3986 §3.1
 fn is_scheme(value: &[u8]) -> bool {
-    let is_scheme_byte = |b: &u8| b.is_ascii_alphanumeric() || b"+-.".contains(b);
+    let is_scheme_byte = |byte: &u8| BYTES[usize::from(*byte)] & SCHEME_BYTE != 0;
     value.first().is_some_and(u8::is_ascii_alphabetic) && value.iter().all(is_scheme_byte)
 }
 
 /// RFC 9113 §8.3.1: not empty; beginning with a slash, or an asterisk alone. We also refuse what no URI holds: controls,
 /// space, DEL, and the number sign of a fragment.
+#[inline]
 fn is_path(value: &[u8]) -> bool {
-    let is_path_byte = |b: &u8| *b > b' ' && *b != 0x7f && *b != b'#';
-    (value.first() == Some(&b'/') || value == b"*") && value.iter().all(is_path_byte)
+    (value.first() == Some(&b'/') && no_byte(value, |word| equals(word, b'#'))) || value == b"*"
 }
 
 /// RFC 9113 §8.3.1: no user information. We also refuse controls, space, and what would end an authority.
+#[inline]
 fn is_authority(value: &[u8]) -> bool {
-    let is_authority_byte = |b: &u8| *b > b' ' && *b != 0x7f && !b"@/?#\\".contains(b);
-    !value.is_empty() && value.iter().all(is_authority_byte)
+    let ends = |word| {
+        equals(word, b'@')
+            | equals(word, b'/')
+            | equals(word, b'?')
+            | equals(word, b'#')
+            | equals(word, b'\\')
+    };
+    !value.is_empty() && no_byte(value, ends)
 }
+
+/// Whether `text` holds no control, space or DEL, and nothing that `forbidden` finds: eight bytes at a time, the last eight
+/// overlapping those before.
+#[inline]
+fn no_byte(text: &[u8], forbidden: impl Fn(u64) -> u64) -> bool {
+    let bad = |word: u64| below(word, 0x21) | equals(word, 0x7f) | forbidden(word);
+    let Some(last) = text.last_chunk::<8>() else {
+        let mut short = [b'a'; 8];
+        short[..text.len()].copy_from_slice(text);
+        return bad(u64::from_le_bytes(short)) == 0;
+    };
+    let mut found = bad(u64::from_le_bytes(*last));
+    for word in text.as_chunks::<8>().0 {
+        found |= bad(u64::from_le_bytes(*word));
+    }
+    found == 0
+}
+
+/// Marks bytes below `bound`, which is at most 0x80: exact in whether there is any.
+const fn below(word: u64, bound: u8) -> u64 {
+    word.wrapping_sub(ONES * bound as u64) & !word & TOPS
+}
+
+/// Marks bytes equal to `byte`: exact in whether there is any.
+const fn equals(word: u64, byte: u8) -> u64 {
+    below(word ^ (ONES * byte as u64), 1)
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const TOPS: u64 = 0x80 * ONES;
+
+/// In which alphabets a byte is.
+static BYTES: [u8; 256] = {
+    let mut bytes = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let letter = (byte as u8).is_ascii_alphanumeric();
+        if letter || matches!(byte as u8, b'+' | b'-' | b'.') {
+            bytes[byte] |= SCHEME_BYTE;
+        }
+        if letter
+            || matches!(byte as u8, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+        {
+            bytes[byte] |= TCHAR;
+        }
+        byte += 1;
+    }
+    bytes
+};
+
+const TCHAR: u8 = 1;
+const SCHEME_BYTE: u8 = 2;
 
 /// How much attention a token needs.
 #[derive(Clone, Copy)]
@@ -320,27 +402,36 @@ enum Class {
     Special,
 }
 
-/// One look-up decides for the fields of ordinary messages.
-#[inline]
-const fn class(token: Token) -> Class {
-    match token {
-        Token::METHOD => Class::Pseudo(METHOD),
-        Token::SCHEME => Class::Pseudo(SCHEME),
-        Token::AUTHORITY => Class::Pseudo(AUTHORITY),
-        Token::PATH => Class::Pseudo(PATH),
-        Token::PROTOCOL => Class::Pseudo(PROTOCOL),
-        Token::STATUS => Class::Pseudo(STATUS),
+/// The class of each token: one look-up decides for the fields of ordinary messages.
+static CLASSES: [Class; 256] = {
+    let marked = [
+        (Token::METHOD, Class::Pseudo(METHOD)),
+        (Token::SCHEME, Class::Pseudo(SCHEME)),
+        (Token::AUTHORITY, Class::Pseudo(AUTHORITY)),
+        (Token::PATH, Class::Pseudo(PATH)),
+        (Token::PROTOCOL, Class::Pseudo(PROTOCOL)),
+        (Token::STATUS, Class::Pseudo(STATUS)),
         // RFC 9113 §8.2.2: fields that speak of a connection do not belong in HTTP/2.
-        Token::CONNECTION
-        | Token::KEEP_ALIVE
-        | Token::PROXY_CONNECTION
-        | Token::TRANSFER_ENCODING
-        | Token::UPGRADE
+        (Token::CONNECTION, Class::Special),
+        (Token::KEEP_ALIVE, Class::Special),
+        (Token::PROXY_CONNECTION, Class::Special),
+        (Token::TRANSFER_ENCODING, Class::Special),
+        (Token::UPGRADE, Class::Special),
         // These have rules of their own; an unknown name could begin with a colon.
-        | Token::UNKNOWN | Token::CONTENT_LENGTH | Token::TE | Token::HOST | Token::PRIORITY => Class::Special,
-        _ => Class::Regular,
+        (Token::UNKNOWN, Class::Special),
+        (Token::CONTENT_LENGTH, Class::Special),
+        (Token::TE, Class::Special),
+        (Token::HOST, Class::Special),
+        (Token::PRIORITY, Class::Special),
+    ];
+    let mut classes = [Class::Regular; 256];
+    let mut index = 0;
+    while index < marked.len() {
+        classes[marked[index].0.id() as usize] = marked[index].1;
+        index += 1;
     }
-}
+    classes
+};
 
 const METHOD: u8 = 1;
 const SCHEME: u8 = 2;
