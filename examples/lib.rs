@@ -1,1 +1,0 @@
-//! Small programs: see the files beside this one.
