@@ -4,6 +4,7 @@
 //! a variant of `Command` whose doc comment is the help text, and an arm in `Command::run`. Every
 //! command starts with the project's root as its current directory.
 
+mod bench;
 mod interop;
 mod metadata;
 mod nostd;
@@ -29,6 +30,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measures the core beside its peers: instructions, time, memory
+    Bench(bench::Args),
     /// Runs our servers and clients against those of others
     Interop(interop::Args),
     /// Proves that the protocol crates link into a program without std
@@ -46,6 +49,7 @@ enum Command {
 impl Command {
     fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::Bench(args) => bench::run(&args),
             Self::Interop(args) => interop::run(&args),
             Self::Nostd => nostd::run(),
             Self::Setup => setup::run(),

@@ -11,23 +11,30 @@ use anyhow::{Context as _, bail};
 const PACKAGES: &[&str] = &["curl", "nghttp2-client", "nghttp2-server", "libnghttp2-dev"];
 
 pub fn run() -> anyhow::Result<()> {
-    let absent: Vec<&str> = PACKAGES.iter().copied().filter(|package| !is_installed(package)).collect();
+    if ensure(PACKAGES)? {
+        eprintln!("setup: all there");
+    }
+    Ok(())
+}
+
+/// Whether the packages are there, after an attempt to install those that are not.
+pub fn ensure(packages: &[&str]) -> anyhow::Result<bool> {
+    let absent: Vec<&str> = packages.iter().copied().filter(|package| !is_installed(package)).collect();
     if absent.is_empty() {
-        println!("setup: all there");
-        return Ok(());
+        return Ok(true);
     }
     let list = absent.join(" ");
     if let Some(reason) = why_not_install() {
-        println!("setup: skipped: {reason}; not found: {list}");
-        return Ok(());
+        eprintln!("setup: skipped: {reason}; not found: {list}");
+        return Ok(false);
     }
     // The package lists of a fresh container are empty, so a first failure is followed by an update.
     if apt_get(&install_arguments(&absent)).is_err() {
         apt_get(&["update"])?;
         apt_get(&install_arguments(&absent))?;
     }
-    println!("setup: installed {list}");
-    Ok(())
+    eprintln!("setup: installed {list}");
+    Ok(true)
 }
 
 fn is_installed(package: &str) -> bool {

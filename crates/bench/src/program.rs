@@ -7,6 +7,10 @@ use std::process::ExitCode;
 /// Runs the program with the arguments of the process, and prints what it found out.
 pub fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == ["peers"] {
+        println!("{}", peers::NAMES.join("\n"));
+        return ExitCode::SUCCESS;
+    }
     match parse(&arguments).and_then(|(peer, plan, mode)| peers::run(&peer, &plan, mode)) {
         Ok(report) => {
             println!("{report}");
@@ -47,7 +51,8 @@ fn parse(arguments: &[String]) -> Result<(String, Plan, Mode), String> {
 }
 
 const USAGE: &str = "usage: measure WORKLOAD PEER count|time|allocations|check
-    [--chunks N] [--made N] [--units N] [--held N] [--connections N]";
+    [--chunks N] [--made N] [--units N] [--held N] [--connections N]
+or: measure peers";
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,2 @@
-//! Tools for testing HTTP/2 without sockets.
-//!
-//! * [`frames`] writes frames in the words of the RFC, lies included, and reads them back without mercy.
-//! * [`hpack`] writes and reads header blocks with a codec that shares no code with ours.
+//! testkit for Thalweg.
 #![forbid(unsafe_code)]
-
-pub mod frames;
-pub mod hpack;

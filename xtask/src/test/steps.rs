@@ -25,11 +25,13 @@ pub fn all(metadata: &Metadata, xtask: &Path) -> Vec<Step> {
     let mut steps = vec![own("setup", xtask, &["setup"], 300)];
     steps.extend(formats());
     steps.push(clippy("clippy", &["--workspace", "--all-targets"], 900));
+    steps.push(clippy("bench with all peers", &["--package", "thalweg-bench", "--all-features"], 600));
     steps.extend(metadata.published().flat_map(feature_sets));
     steps.extend(tests());
     steps.push(documentation(metadata));
     steps.push(own("tidy", xtask, &["tidy"], 300));
     steps.push(own("nostd", xtask, &["nostd"], 300));
+    steps.push(own("bench gate", xtask, &["bench", "gate"], 600));
     steps.push(own("spec", xtask, &["spec", "--allow-gaps"], 120));
     let smoke = own("interop", xtask, &["interop", "--smoke"], 900);
     steps.push(Step { reading: Reading::Rows, ..smoke });

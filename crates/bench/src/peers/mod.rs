@@ -9,7 +9,7 @@ mod hyper;
 mod memory_io;
 #[cfg(feature = "peers")]
 mod messages;
-#[cfg(feature = "nghttp2")]
+#[cfg(has_nghttp2)]
 mod nghttp2;
 mod thalweg;
 
@@ -19,9 +19,9 @@ use crate::run::{Mode, Plan};
 pub const NAMES: &[&str] = &[
     "thalweg",
     "thalweg-plain",
-    #[cfg(feature = "nghttp2")]
+    #[cfg(has_nghttp2)]
     "nghttp2",
-    #[cfg(feature = "nghttp2")]
+    #[cfg(has_nghttp2)]
     "nghttp2-default",
     #[cfg(feature = "peers")]
     "h2",
@@ -42,13 +42,13 @@ pub fn run(peer: &str, plan: &Plan, mode: Mode) -> Result<String, String> {
         ("thalweg", true) => plan.run::<thalweg::Client<true>>(mode),
         ("thalweg-plain", false) => plan.run::<thalweg::Server<false>>(mode),
         ("thalweg-plain", true) => plan.run::<thalweg::Client<false>>(mode),
-        #[cfg(feature = "nghttp2")]
+        #[cfg(has_nghttp2)]
         ("nghttp2", false) => plan.run::<nghttp2::Server<true>>(mode),
-        #[cfg(feature = "nghttp2")]
+        #[cfg(has_nghttp2)]
         ("nghttp2", true) => plan.run::<nghttp2::Client<true>>(mode),
-        #[cfg(feature = "nghttp2")]
+        #[cfg(has_nghttp2)]
         ("nghttp2-default", false) => plan.run::<nghttp2::Server<false>>(mode),
-        #[cfg(feature = "nghttp2")]
+        #[cfg(has_nghttp2)]
         ("nghttp2-default", true) => plan.run::<nghttp2::Client<false>>(mode),
         #[cfg(feature = "peers")]
         ("h2", false) => plan.run::<h2::Server>(mode),

@@ -29,10 +29,8 @@ pub struct Slot {
     pub method: Method,
     /// RFC 9218.
     pub priority: Priority,
-    /// Whether `send_data` was cut short, and since when too little could be sent.
+    /// Whether `send_data` was cut short, and since when no window opened.
     pub waiting: Waiting,
-    /// Bytes sent since then.
-    pub progress_bytes: u32,
     /// Whether the caller was told of the stream: only then is it told of its end.
     pub shown: bool,
     /// Whether CONNECT made it a tunnel: then only DATA may follow (RFC 9113 §8.5).
@@ -57,7 +55,7 @@ pub struct Slot {
 pub enum Waiting {
     /// All that was given was taken.
     No,
-    /// Something was left, and since this time not much of it could be sent.
+    /// Something was left, and this is when a window last moved.
     Since(Instant),
 }
 
@@ -394,7 +392,6 @@ impl Slot {
             method,
             priority: Priority::default(),
             waiting: Waiting::No,
-            progress_bytes: 0,
             shown: false,
             tunnel: false,
             send_window: SendWindow::new(send_window),

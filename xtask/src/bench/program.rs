@@ -1,0 +1,241 @@
+//! The programs of `crates/bench`: built, run under valgrind or a clock, and their figures read.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use serde::Deserialize;
+
+use super::scenes::Peer;
+use crate::{process, setup};
+
+/// What is linked into the measured programs. Ours alone is built alone, so that its figures do not
+/// depend on which peers can be had.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Build {
+    Core,
+    Peers,
+}
+
+/// A build's programs.
+pub struct Programs {
+    directory: PathBuf,
+}
+
+impl Programs {
+    /// Builds the programs and puts them where no other build overwrites them.
+    pub fn build(build: Build) -> anyhow::Result<Self> {
+        let (name, features) = match build {
+            Build::Core => ("core", ""),
+            Build::Peers => ("peers", "peers,nghttp2"),
+        };
+        eprintln!("bench: building {name}");
+        let mut arguments = vec!["build", "--package", "thalweg-bench", "--profile", "measure"];
+        arguments.extend(["--bins", "--features", features, "--message-format", "json-render-diagnostics"]);
+        let built = process::run(&mut process::cargo(&arguments), BUILD_LIMIT)?;
+        if !built.is_success() {
+            bail!("cargo build: {}\n{}", built.outcome(), String::from_utf8_lossy(&built.stderr).trim_end());
+        }
+        let mut directory = None;
+        for line in String::from_utf8_lossy(&built.stdout).lines() {
+            let Ok(Message { executable: Some(from) }) = serde_json::from_str(line) else { continue };
+            let target = from.ancestors().nth(2).context("cargo builds two levels deep")?;
+            let to = target.join("bench").join(name);
+            std::fs::create_dir_all(&to)?;
+            std::fs::copy(&from, to.join(from.file_name().context("a program has a name")?))?;
+            directory = Some(to);
+        }
+        Ok(Self { directory: directory.context("cargo built no program")? })
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// The programs that hold a peer.
+    pub fn build_for(peer: Peer) -> anyhow::Result<Self> {
+        let build = if peer.is_ours() { Build::Core } else { Build::Peers };
+        let programs = Self::build(build)?;
+        ensure!(programs.peers()?.iter().any(|name| name == peer.name()), "{} is absent", peer.name());
+        Ok(programs)
+    }
+
+    /// The peers that could be linked.
+    pub fn peers(&self) -> anyhow::Result<Vec<String>> {
+        let mut command = Command::new(self.path("measure"));
+        let names = process::run(command.arg("peers"), RUN_LIMIT)?.into_text("measure")?;
+        Ok(names.lines().map(str::to_owned).collect())
+    }
+
+    /// Fails unless the peer does exactly the plan's work.
+    pub fn check(&self, plan: &Plan<'_>) -> anyhow::Result<()> {
+        let mut command = Command::new(self.path("measure"));
+        let checked = process::run(command.args(plan.arguments("check")), RUN_LIMIT)?;
+        checked
+            .into_text("measure")
+            .with_context(|| format!("{} did other work in {}", plan.peer, plan.scene))?;
+        Ok(())
+    }
+
+    /// Instructions per unit: the difference of two runs of different size.
+    pub fn instructions(&self, plan: &Plan<'_>, sizes: (usize, usize)) -> anyhow::Result<f64> {
+        self.count(plan, sizes, NO_REP_MOVSB)
+    }
+
+    /// The same, as it would be on a processor with nothing but what its architecture requires.
+    pub fn instructions_anywhere(&self, plan: &Plan<'_>, sizes: (usize, usize)) -> anyhow::Result<f64> {
+        self.count(plan, sizes, &format!("{NO_REP_MOVSB}:{PLAIN_PROCESSOR}"))
+    }
+
+    fn count(&self, plan: &Plan<'_>, (few, many): (usize, usize), tunables: &str) -> anyhow::Result<f64> {
+        let count = |chunks| {
+            let plan = Plan { chunks, made: many, ..*plan };
+            let mut command = callgrind(Path::new("/dev/null"));
+            command.env("GLIBC_TUNABLES", tunables);
+            command.arg(self.path("measure")).args(plan.arguments("count"));
+            let run = process::run(&mut command, VALGRIND_LIMIT)?;
+            let said = String::from_utf8_lossy(&run.stderr).into_owned();
+            let units = value_of(&run.into_text("valgrind")?, "units")?;
+            let total = said.rsplit_once("Collected : ").map(|(_, total)| total.lines().next().unwrap_or(""));
+            let total: f64 = total.unwrap_or_default().trim().parse().context("callgrind counted nothing")?;
+            anyhow::Ok((total, units))
+        };
+        let ((total, units), (more, more_units)) = (count(few)?, count(many)?);
+        Ok((more - total) / (more_units - units))
+    }
+
+    /// Writes a profile of the measured part, for `callgrind_annotate`.
+    pub fn profile(&self, plan: &Plan<'_>, out: &Path) -> anyhow::Result<()> {
+        let mut command = callgrind(out);
+        command.args(["--toggle-collect=*measured_*", "--dump-instr=no"]);
+        command.arg(self.path("measure")).args(plan.arguments("count"));
+        process::run(&mut command, VALGRIND_LIMIT)?.into_text("valgrind")?;
+        Ok(())
+    }
+
+    /// Nanoseconds per unit, once.
+    pub fn ns(&self, plan: &Plan<'_>) -> anyhow::Result<f64> {
+        let mut command = pinned(&self.path("measure"), Core::Client);
+        let run = process::run(command.args(plan.arguments("time")), RUN_LIMIT)?;
+        value_of(&run.into_text("measure")?, "ns")
+    }
+
+    /// Allocations and bytes per unit.
+    pub fn allocations(&self, plan: &Plan<'_>) -> anyhow::Result<(f64, f64)> {
+        let mut command = Command::new(self.path("measure_allocations"));
+        let run = process::run(command.args(plan.arguments("allocations")), RUN_LIMIT)?;
+        let text = run.into_text("measure_allocations")?;
+        Ok((value_of(&text, "allocations")?, value_of(&text, "bytes")?))
+    }
+}
+
+/// The arguments of a measured program.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    pub scene: &'a str,
+    pub peer: &'a str,
+    pub chunks: usize,
+    pub made: usize,
+    /// Units in a chunk, if not as many as usual.
+    pub units: Option<usize>,
+    pub held: usize,
+    pub connections: usize,
+}
+
+impl<'a> Plan<'a> {
+    pub fn new(scene: &'a str, peer: &'a str, chunks: usize) -> Self {
+        Self { scene, peer, chunks, made: chunks, units: None, held: 0, connections: 1 }
+    }
+
+    fn arguments(&self, mode: &str) -> Vec<String> {
+        let mut all: Vec<String> = [self.scene, self.peer, mode].map(str::to_owned).into();
+        let mut option = |name: &str, value: usize| all.extend([name.to_owned(), value.to_string()]);
+        option("--chunks", self.chunks);
+        option("--made", self.made);
+        option("--held", self.held);
+        option("--connections", self.connections);
+        if let Some(units) = self.units {
+            option("--units", units);
+        }
+        all
+    }
+}
+
+/// Callgrind, writing its profile to `out`.
+///
+/// A copy by `rep movsb` would count each byte as an instruction, so the C library is told to use
+/// its vector loops.
+pub fn callgrind(out: &Path) -> Command {
+    let mut command = Command::new("valgrind");
+    let out = format!("--callgrind-out-file={}", out.display());
+    command.args(["--tool=callgrind", &out]).env("GLIBC_TUNABLES", NO_REP_MOVSB);
+    command
+}
+
+/// Who runs on which core, where there are two.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Core {
+    Server,
+    Client,
+}
+
+/// A command that stays on its core, where the machine has more than one.
+pub fn pinned(program: &Path, core: Core) -> Command {
+    let cores = std::thread::available_parallelism().map_or(1, Into::into);
+    if cores < 2 {
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", if core == Core::Server { "0" } else { "1" }]).arg(program);
+    command
+}
+
+/// Whether instructions can be counted here, after an attempt to install what does it.
+pub fn has_valgrind() -> anyhow::Result<bool> {
+    let version = || Command::new("valgrind").arg("--version").stdout(Stdio::null()).status();
+    let is_there = || version().is_ok_and(|status| status.success());
+    Ok(is_there() || setup::ensure(&["valgrind"])? && is_there())
+}
+
+/// A number in a program's output of lines `name number`.
+fn value_of(text: &str, name: &str) -> anyhow::Result<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let value = line.with_context(|| format!("no `{name}` in: {text}"))?;
+    value.parse().with_context(|| format!("`{name}` is no number in: {text}"))
+}
+
+/// The part of cargo's messages that tells where a program is.
+#[derive(Deserialize)]
+struct Message {
+    executable: Option<PathBuf>,
+}
+
+const NO_REP_MOVSB: &str =
+    "glibc.cpu.x86_rep_movsb_threshold=1073741824:glibc.cpu.x86_rep_stosb_threshold=1073741824";
+/// What the C library may otherwise find and copy bytes with.
+const PLAIN_PROCESSOR: &str = "glibc.cpu.hwcaps=-AVX,-AVX2,-AVX2_Usable,-AVX_Fast_Unaligned_Load,\
+    -AVX512F,-AVX512VL,-AVX512BW,-BMI1,-BMI2,-ERMS,-FSRM,-LZCNT,-MOVBE,-POPCNT,-RTM,-SSE4_1,-SSE4_2,-SSSE3";
+const BUILD_LIMIT: Duration = Duration::from_secs(1200);
+pub const RUN_LIMIT: Duration = Duration::from_secs(120);
+const VALGRIND_LIMIT: Duration = Duration::from_secs(900);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_read_by_name() {
+        let text = "allocations 5\nbytes 864.5\n";
+        assert_eq!(value_of(text, "bytes").unwrap(), 864.5);
+        assert!(value_of(text, "ns").is_err());
+        assert!(value_of("ns fast", "ns").is_err());
+    }
+
+    #[test]
+    fn a_plan_spells_its_arguments() {
+        let plan = Plan { units: Some(10), connections: 3, ..Plan::new("w1", "h2", 7) };
+        let spelt = plan.arguments("time").join(" ");
+        assert_eq!(spelt, "w1 h2 time --chunks 7 --made 7 --held 0 --connections 3 --units 10");
+    }
+}
