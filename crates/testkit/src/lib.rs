@@ -1,2 +1,8 @@
-//! testkit for Thalweg.
+//! Tools for testing HTTP/2 without sockets.
+//!
+//! * [`frames`] writes frames in the words of the RFC, lies included, and reads them back without mercy.
+//! * [`hpack`] writes and reads header blocks with a codec that shares no code with ours.
 #![forbid(unsafe_code)]
+
+pub mod frames;
+pub mod hpack;

@@ -62,6 +62,10 @@ pub struct Config {
     /// the peer provokes may go beyond; `wants_read` is false then, and at four times the limit the connection ends.
     pub output_bytes_max: u32,
 
+    /// The least that a stream which waits for window must be able to send within each `deadlines.stall`, bytes: window in crumbs is a
+    /// stall, too. Default 4,096.
+    pub stall_bytes_min: u32,
+
     /// What a peer may make us do.
     pub budgets: Budgets,
     /// How long the peer may let us wait.
@@ -138,7 +142,7 @@ pub struct Deadlines {
     pub idle: Option<Duration>,
     /// For open streams to end after `shutdown`. Default 30 s.
     pub shutdown: Option<Duration>,
-    /// For window on a stream that has data to send: it is reset with CANCEL. Default 60 s.
+    /// For window on a stream that has data to send, `stall_bytes_min` at least: else it is reset with CANCEL. Default 60 s.
     pub stall: Option<Duration>,
     /// For output to be fetched by `poll_transmit`: the peer does not read. Default 60 s.
     pub transmit: Option<Duration>,
@@ -166,6 +170,7 @@ impl Default for Config {
             control_payload_bytes_max: 4096,
             closed_streams_remembered: 256,
             output_bytes_max: 64 << 10,
+            stall_bytes_min: 4096,
             budgets: Budgets::default(),
             deadlines: Deadlines::default(),
         }

@@ -76,7 +76,8 @@
 //! # Where to go next
 //!
 //! [`Connection`] lists the four kinds of methods and the turn of an I/O loop; [`Config`] lists every limit with its default;
-//! [`Violation`] lists every rule that a peer can break; [`frame`] is the frame layer as a tool of its own.
+//! [`Violation`] lists every rule that a peer can break; [`frame`] is the frame layer as a tool of its own, and
+//! [`inspect`] reads a connection that goes by.
 //!
 //! # Features
 //!
@@ -99,6 +100,7 @@ mod flow;
 pub mod frame;
 mod headers;
 mod inbound;
+pub mod inspect;
 mod liveness;
 mod message;
 mod outbound;

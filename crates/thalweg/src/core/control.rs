@@ -7,9 +7,9 @@ use crate::priority::Priority;
 use crate::settings::Settings;
 use crate::shutdown::Stage;
 use crate::stream_id::{Stream, StreamId};
+use crate::streams::Opener;
 use crate::streams::ids::Fate;
 use crate::streams::state::State;
-use crate::streams::{Opener, Waiting};
 use crate::violation::Violation;
 
 use super::receive::{Shown, Step};
@@ -168,15 +168,11 @@ impl Core {
         if increment == 0 {
             return self.stream_violated(id, Violation::WindowUpdateZero).map(|()| None);
         }
-        let now = self.now.unwrap_or_default();
         let Some(slot) = self.streams.find_mut(stream) else { return Ok(None) };
         if slot.send_window.add(increment).is_none() {
             return self.stream_violated(id, Violation::WindowOverflow).map(|()| None);
         }
-        if slot.waiting != Waiting::No {
-            slot.waiting = Waiting::Since(now);
-            self.streams.list_if_sendable(stream);
-        }
+        self.streams.list_if_sendable(stream);
         Ok(None)
     }
 

@@ -248,7 +248,7 @@ impl Core {
                 return Ok(taken);
             }
         }
-        self.note_cut(stream, taken < data.len() || end, taken > 0);
+        self.note_cut(stream, taken < data.len() || end);
         Ok(taken)
     }
 
@@ -256,7 +256,7 @@ impl Core {
     pub fn splice_data(&mut self, stream: Stream, len: usize, end: bool) -> Result<usize, SendError> {
         self.judge_data(stream, len, end)?;
         let Some(taken) = self.next_frame(stream, len, 0) else {
-            self.note_cut(stream, true, false);
+            self.note_cut(stream, true);
             return Ok(0);
         };
         let last = end && taken == len;
@@ -267,7 +267,7 @@ impl Core {
         if last {
             self.finish_sending(stream);
         } else {
-            self.note_cut(stream, taken < len || end, taken > 0);
+            self.note_cut(stream, taken < len || end);
         }
         Ok(taken)
     }
@@ -320,6 +320,7 @@ impl Core {
         if let Some(slot) = self.streams.find_mut(stream) {
             slot.send_window.take(bytes);
             slot.send_left.take(len as u64);
+            slot.progress_bytes = slot.progress_bytes.saturating_add(bytes);
         }
         self.streams.take_turn(stream);
     }
@@ -337,14 +338,15 @@ impl Core {
 
     /// Notes whether something was left, so that `poll_writable` names the stream when it can go on.
     #[inline]
-    fn note_cut(&mut self, stream: Stream, cut: bool, moved: bool) {
+    fn note_cut(&mut self, stream: Stream, cut: bool) {
         if !cut {
             return self.stop_waiting(stream);
         }
         let now = self.now.unwrap_or_default();
         let Some(slot) = self.streams.find_mut(stream) else { return };
-        if moved || slot.waiting == Waiting::No {
+        if slot.waiting == Waiting::No || slot.progress_bytes >= self.config.stall_bytes_min {
             slot.waiting = Waiting::Since(now);
+            slot.progress_bytes = 0;
         }
         if slot.send_window.available() == 0 {
             self.streams.unlist(stream);

@@ -69,6 +69,7 @@ impl Core {
                 let blocked = connection_blocked || slot.send_window.available() == 0;
                 if !blocked {
                     slot.waiting = Waiting::Since(now);
+                    slot.progress_bytes = 0;
                 } else if since + limit <= now {
                     stalled = Some(stream);
                     break;

@@ -29,8 +29,10 @@ pub struct Slot {
     pub method: Method,
     /// RFC 9218.
     pub priority: Priority,
-    /// Whether `send_data` was cut short, and since when no window opened.
+    /// Whether `send_data` was cut short, and since when too little could be sent.
     pub waiting: Waiting,
+    /// Bytes sent since then.
+    pub progress_bytes: u32,
     /// Whether the caller was told of the stream: only then is it told of its end.
     pub shown: bool,
     /// Whether CONNECT made it a tunnel: then only DATA may follow (RFC 9113 §8.5).
@@ -55,7 +57,7 @@ pub struct Slot {
 pub enum Waiting {
     /// All that was given was taken.
     No,
-    /// Something was left, and this is when a window last moved.
+    /// Something was left, and since this time not much of it could be sent.
     Since(Instant),
 }
 
@@ -392,6 +394,7 @@ impl Slot {
             method,
             priority: Priority::default(),
             waiting: Waiting::No,
+            progress_bytes: 0,
             shown: false,
             tunnel: false,
             send_window: SendWindow::new(send_window),

@@ -1,0 +1,449 @@
+//! A passive look at a connection: both directions' bytes in, annotated frames out.
+//!
+//! For debug logs of proxies, for packet viewers and for tests. It judges nothing but what it cannot read, answers
+//! nothing, and keeps no stream state: only the header compression state that it needs to show fields.
+//!
+//! Keeps true: any cut of the input gives the same frames; what is carried over is bounded by
+//! [`PAYLOAD_BYTES_MAX`] a direction; DATA is counted, not kept.
+//!
+//! ```
+//! use thalweg::inspect::{Direction, Inspector};
+//! use thalweg::{Client, Config, Connection, Request};
+//!
+//! let mut client = Connection::<Client>::new(Config::default())?;
+//! client.send_request(&Request::get("https", "example.org", "/"), [], true)?;
+//! let mut wire = Vec::new();
+//! client.poll_transmit(&mut wire);
+//!
+//! let mut inspector = Inspector::new();
+//! let mut input = &wire[..];
+//! let mut lines = Vec::new();
+//! while let Some(seen) = inspector.inspect(Direction::ToServer, &mut input) {
+//!     lines.push(seen.to_string());
+//! }
+//! assert_eq!(lines[0], "> preface");
+//! assert!(lines[3].starts_with("> HEADERS stream 1, 13 bytes END_STREAM END_HEADERS {:method: GET"), "{}", lines[3]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use thalweg_hpack::{Decoder, Limits, Verdict};
+
+use crate::frame::{Flags, Frame, HEAD_LEN, Head, Kind, PREFACE, parse};
+use crate::headers::{HeaderBlock, Headers};
+use crate::violation::Violation;
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the client to the server.
+    ToServer,
+    /// From the server to the client.
+    ToClient,
+}
+
+/// The inspector of one connection.
+#[derive(Debug)]
+pub struct Inspector {
+    to_server: Lane,
+    to_client: Lane,
+}
+
+/// What was seen.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Seen<'a> {
+    /// Which way it went.
+    pub direction: Direction,
+    /// How many bytes of this direction came before it.
+    pub offset: u64,
+    /// What it is.
+    pub what: What<'a>,
+}
+
+/// What was seen, by kind.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum What<'a> {
+    /// The client's preface.
+    Preface,
+    /// DATA, whose payload is not kept.
+    Data(Head),
+    /// Any other frame. With the last fragment of a header block come its fields.
+    Frame(Head, Frame<'a>, Option<Headers<'a>>),
+    /// A frame that is too long to be kept, and was passed over.
+    Passed(Head),
+    /// A frame that breaks this rule. After a header block that cannot be decoded, later ones of the direction are not decoded.
+    Broken(Head, Violation),
+    /// The direction does not begin with the preface; its bytes are passed over from here on.
+    NotHttp2,
+}
+
+/// One direction.
+#[derive(Debug)]
+struct Lane {
+    phase: Phase,
+    offset: u64,
+    carry: Vec<u8>,
+    /// The payload that is being shown.
+    payload: Vec<u8>,
+    fragments: Vec<u8>,
+    decoder: Decoder,
+    decodes: bool,
+    headers: HeaderBlock,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Preface,
+    Head,
+    Payload(Head),
+    Skip(u32),
+    Lost,
+}
+
+impl Inspector {
+    /// Starts at the beginning of a connection.
+    pub fn new() -> Self {
+        Self { to_server: Lane::new(Phase::Preface), to_client: Lane::new(Phase::Head) }
+    }
+
+    /// Takes bytes of one direction until something is whole. `None`: `input` is empty.
+    pub fn inspect(&mut self, direction: Direction, input: &mut &[u8]) -> Option<Seen<'_>> {
+        let lane = match direction {
+            Direction::ToServer => &mut self.to_server,
+            Direction::ToClient => &mut self.to_client,
+        };
+        lane.inspect(direction, input)
+    }
+}
+
+impl Default for Inspector {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Lane {
+    fn new(phase: Phase) -> Self {
+        let mut decoder = Decoder::new(4096);
+        // Which size was agreed is the endpoints' affair: any is followed.
+        decoder.set_table_bytes_max(TABLE_BYTES_MAX);
+        Self {
+            phase,
+            offset: 0,
+            carry: Vec::new(),
+            payload: Vec::new(),
+            fragments: Vec::new(),
+            decoder,
+            decodes: true,
+            headers: HeaderBlock::default(),
+        }
+    }
+
+    fn inspect(&mut self, direction: Direction, input: &mut &[u8]) -> Option<Seen<'_>> {
+        loop {
+            match self.phase {
+                Phase::Preface => {
+                    self.collect(PREFACE.len(), input)?;
+                    let offset = self.advance(PREFACE.len());
+                    if self.carry == PREFACE {
+                        self.carry.clear();
+                        self.phase = Phase::Head;
+                        return Some(Seen { direction, offset, what: What::Preface });
+                    }
+                    self.phase = Phase::Lost;
+                    return Some(Seen { direction, offset, what: What::NotHttp2 });
+                }
+                Phase::Head => {
+                    self.collect(HEAD_LEN, input)?;
+                    let head = self.carry.first_chunk().map(Head::parse)?;
+                    self.carry.clear();
+                    if head.kind == Kind::DATA || head.len > PAYLOAD_BYTES_MAX {
+                        let offset = self.advance(HEAD_LEN + head.len as usize);
+                        self.phase = Phase::Skip(head.len);
+                        let what =
+                            if head.kind == Kind::DATA { What::Data(head) } else { What::Passed(head) };
+                        // A block that is not seen whole leaves the tables unknown.
+                        self.decodes &= head.kind == Kind::DATA || !is_fragment(head.kind);
+                        return Some(Seen { direction, offset, what });
+                    }
+                    self.phase = Phase::Payload(head);
+                }
+                Phase::Payload(head) => {
+                    self.collect(head.len as usize, input)?;
+                    self.phase = Phase::Head;
+                    let offset = self.advance(HEAD_LEN + head.len as usize);
+                    let what = self.frame(head);
+                    return Some(Seen { direction, offset, what });
+                }
+                Phase::Skip(left) => {
+                    let len = input.len().min(left as usize);
+                    *input = &input[len..];
+                    let left = left - len as u32;
+                    self.phase = if left == 0 { Phase::Head } else { Phase::Skip(left) };
+                    if left > 0 {
+                        return None;
+                    }
+                }
+                Phase::Lost => {
+                    *input = &[];
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Collects `len` bytes; `None` when the input ends before.
+    fn collect(&mut self, len: usize, input: &mut &[u8]) -> Option<()> {
+        let missing = len - self.carry.len();
+        let (taken, rest) = input.split_at(missing.min(input.len()));
+        self.carry.extend_from_slice(taken);
+        *input = rest;
+        (self.carry.len() == len).then_some(())
+    }
+
+    fn advance(&mut self, bytes: usize) -> u64 {
+        let offset = self.offset;
+        self.offset += bytes as u64;
+        offset
+    }
+
+    /// Reads the frame whose payload is in `carry`; the view borrows it until the next call.
+    fn frame(&mut self, head: Head) -> What<'_> {
+        self.headers.clear();
+        core::mem::swap(&mut self.carry, &mut self.payload);
+        self.carry.clear();
+        let payload = core::mem::take(&mut self.payload);
+        let whole = self.decode_if_last(head, &payload);
+        self.payload = payload;
+        let frame = match Frame::parse(head, &self.payload) {
+            Ok(frame) => frame,
+            Err(violation) => return What::Broken(head, violation),
+        };
+        match whole {
+            Ok(true) => What::Frame(head, frame, Some(self.headers.view())),
+            Ok(false) => What::Frame(head, frame, None),
+            Err(violation) => What::Broken(head, violation),
+        }
+    }
+
+    /// Collects fragments, and decodes the block behind the last one. `Ok(true)`: the fields are there.
+    fn decode_if_last(&mut self, head: Head, payload: &[u8]) -> Result<bool, Violation> {
+        let fragment = match head.kind {
+            Kind::HEADERS => parse::headers(head.flags, payload)?.0,
+            Kind::PUSH_PROMISE => parse::push_promise(head.flags, payload)?.1,
+            Kind::CONTINUATION => payload,
+            _ => return Ok(false),
+        };
+        self.fragments.extend_from_slice(fragment);
+        if self.fragments.len() > PAYLOAD_BYTES_MAX as usize {
+            self.decodes = false;
+            self.fragments.clear();
+        }
+        if !head.flags.contains(Flags::END_HEADERS) || !self.decodes {
+            return Ok(false);
+        }
+        let headers = &mut self.headers;
+        let decoded = self.decoder.decode(&self.fragments, Limits::NONE, |decoded| {
+            headers.push(&decoded.field);
+            Verdict::Unchecked
+        });
+        self.fragments.clear();
+        self.decodes = decoded.is_ok();
+        decoded.map(|_| true).map_err(|_| Violation::HeaderBlockInvalid)
+    }
+}
+
+const fn is_fragment(kind: Kind) -> bool {
+    matches!(kind, Kind::HEADERS | Kind::PUSH_PROMISE | Kind::CONTINUATION)
+}
+
+impl fmt::Display for Seen<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.direction == Direction::ToServer { "> " } else { "< " })?;
+        match self.what {
+            What::Preface => f.write_str("preface"),
+            What::NotHttp2 => f.write_str("not HTTP/2"),
+            What::Data(head) => write_head(f, head),
+            What::Passed(head) => {
+                write_head(f, head)?;
+                f.write_str(" (too long to show)")
+            }
+            What::Broken(head, violation) => {
+                write_head(f, head)?;
+                write!(f, " BROKEN: {violation}")
+            }
+            What::Frame(head, frame, headers) => {
+                write_head(f, head)?;
+                write_detail(f, &frame)?;
+                match headers {
+                    Some(headers) => write!(f, " {headers:?}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+fn write_head(f: &mut fmt::Formatter<'_>, head: Head) -> fmt::Result {
+    match head.kind.name() {
+        Some(name) => f.write_str(name)?,
+        None => write!(f, "type {:#x}", head.kind.0)?,
+    }
+    if !head.stream.is_connection() {
+        write!(f, " stream {},", head.stream)?;
+    }
+    write!(f, " {} bytes", head.len)?;
+    let names: &[(Flags, &str)] = match head.kind {
+        Kind::DATA => &[(Flags::END_STREAM, "END_STREAM"), (Flags::PADDED, "PADDED")],
+        Kind::HEADERS | Kind::PUSH_PROMISE | Kind::CONTINUATION => &[
+            (Flags::END_STREAM, "END_STREAM"),
+            (Flags::END_HEADERS, "END_HEADERS"),
+            (Flags::PADDED, "PADDED"),
+            (Flags::PRIORITY, "PRIORITY"),
+        ],
+        Kind::SETTINGS | Kind::PING => &[(Flags::ACK, "ACK")],
+        _ => &[],
+    };
+    for (flag, name) in names {
+        if head.flags.contains(*flag) {
+            write!(f, " {name}")?;
+        }
+    }
+    Ok(())
+}
+
+fn write_detail(f: &mut fmt::Formatter<'_>, frame: &Frame<'_>) -> fmt::Result {
+    match *frame {
+        Frame::Settings { entries, .. } => {
+            for (id, value) in entries {
+                match id.name() {
+                    Some(name) => write!(f, " {name}={value}")?,
+                    None => write!(f, " {:#x}={value}", id.0)?,
+                }
+            }
+            Ok(())
+        }
+        Frame::Reset { code, .. } => write!(f, " {code}"),
+        Frame::Ping { payload, .. } => write!(f, " {}", payload.escape_ascii()),
+        Frame::GoAway { last_stream, code, debug } => {
+            write!(f, " last stream {last_stream}, {code}")?;
+            if debug.is_empty() { Ok(()) } else { write!(f, ", {}", debug.escape_ascii()) }
+        }
+        Frame::WindowUpdate { increment, .. } => write!(f, " +{increment}"),
+        Frame::PushPromise { promised, .. } => write!(f, " promises stream {promised}"),
+        Frame::PriorityUpdate { prioritized, value } => {
+            write!(f, " for stream {prioritized}: {}", value.escape_ascii())
+        }
+        Frame::AltSvc { origin, value, .. } => {
+            write!(f, " {} {}", origin.escape_ascii(), value.escape_ascii())
+        }
+        Frame::Origin { origins } => {
+            for origin in origins {
+                write!(f, " {}", origin.escape_ascii())?;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The longest payload, and the longest header block, that is kept to be shown, bytes.
+pub const PAYLOAD_BYTES_MAX: u32 = 64 << 10;
+const TABLE_BYTES_MAX: u32 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::{String, ToString};
+
+    use super::*;
+    use crate::stream_id::StreamId;
+
+    fn lines(pieces: &[&[u8]]) -> Vec<String> {
+        let mut inspector = Inspector::new();
+        let mut lines = Vec::new();
+        for mut piece in pieces.iter().copied() {
+            while let Some(seen) = inspector.inspect(Direction::ToServer, &mut piece) {
+                lines.push(alloc::format!("{} {}", seen.offset, seen));
+            }
+        }
+        lines
+    }
+
+    fn wire() -> Vec<u8> {
+        let mut wire = PREFACE.to_vec();
+        let stream = StreamId::new(1);
+        let settings =
+            Frame::Settings { ack: false, entries: crate::frame::SettingEntries::new(&[0, 3, 0, 0, 0, 7]) };
+        let (first, second) = (&b"\x82\x86\x84"[..], &b"\x41\x01a"[..]);
+        let headers = Frame::Headers {
+            stream,
+            fragment: first,
+            end_stream: false,
+            end_headers: false,
+            dependency: None,
+            padding: Some(2),
+        };
+        let frames = [
+            settings,
+            headers,
+            Frame::Continuation { stream, fragment: second, end_headers: true },
+            Frame::Data { stream, data: b"hello", end_stream: true, padding: None },
+            Frame::GoAway { last_stream: stream, code: crate::ErrorCode::NO_ERROR, debug: b"bye\n" },
+            Frame::Headers {
+                stream,
+                fragment: b"\xff\xff\xff",
+                end_stream: true,
+                end_headers: true,
+                dependency: None,
+                padding: None,
+            },
+            Frame::WindowUpdate { stream, increment: 9 },
+        ];
+        for frame in frames {
+            frame.emit(&mut wire);
+        }
+        wire
+    }
+
+    const EXPECTED: [&str; 8] = [
+        "0 > preface",
+        "24 > SETTINGS 6 bytes MAX_CONCURRENT_STREAMS=7",
+        "39 > HEADERS stream 1, 6 bytes PADDED",
+        "54 > CONTINUATION stream 1, 3 bytes END_HEADERS {:method: GET, :scheme: http, :path: /, :authority: a}",
+        "66 > DATA stream 1, 5 bytes END_STREAM",
+        "80 > GOAWAY 12 bytes last stream 1, NO_ERROR, bye\\n",
+        "101 > HEADERS stream 1, 3 bytes END_STREAM END_HEADERS BROKEN: the header block cannot be decoded (RFC 9113 §4.3)",
+        "113 > WINDOW_UPDATE stream 1, 4 bytes +9",
+    ];
+
+    #[test]
+    fn a_conversation_reads_the_same_at_every_cut() {
+        let wire = wire();
+        assert_eq!(lines(&[&wire]), EXPECTED);
+        let bytes: Vec<&[u8]> = wire.chunks(1).collect();
+        assert_eq!(lines(&bytes), EXPECTED);
+        for cut in 0..wire.len() {
+            assert_eq!(lines(&[&wire[..cut], &wire[cut..]]), EXPECTED, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_http2_is_named_once() {
+        assert_eq!(lines(&[b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"]), ["0 > not HTTP/2"]);
+        assert_eq!(lines(&[b"GET / HT"]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_first_word_of_each_line_is_the_direction() {
+        let mut inspector = Inspector::new();
+        let mut wire = Vec::new();
+        Frame::Ping { ack: true, payload: *b"12345678" }.emit(&mut wire);
+        let mut input = &wire[..];
+        let seen = inspector.inspect(Direction::ToClient, &mut input).map(|seen| seen.to_string());
+        assert_eq!(seen.as_deref(), Some("< PING 8 bytes ACK 12345678"));
+    }
+}

@@ -1,0 +1,76 @@
+//! A relay that prints the frames that pass through it, in both directions, with decoded fields:
+//! `frames LISTEN_ADDR TARGET_ADDR`, for example `frames 127.0.0.1:8081 127.0.0.1:8080`.
+//!
+//! Cleartext HTTP/2 only. One line per frame; see `thalweg::inspect`.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use thalweg::inspect::{Direction, Inspector};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [listen, target] = args.as_slice() else {
+        eprintln!("usage: frames LISTEN_ADDR TARGET_ADDR");
+        return ExitCode::from(2);
+    };
+    let listener = match TcpListener::bind(listen) {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("cannot listen on {listen}: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Ok(address) = listener.local_addr() {
+        println!("listening on {address}");
+    }
+    for client in listener.incoming() {
+        let relayed = client.and_then(|client| relay(client, target));
+        if let Err(error) = relayed {
+            eprintln!("{target}: {error}");
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Passes bytes both ways until each side has ended.
+fn relay(client: TcpStream, target: &str) -> std::io::Result<()> {
+    let server = TcpStream::connect(target)?;
+    let inspector = Arc::new(Mutex::new(Inspector::new()));
+    for (from, to, direction) in [
+        (client.try_clone()?, server.try_clone()?, Direction::ToServer),
+        (server, client, Direction::ToClient),
+    ] {
+        let inspector = Arc::clone(&inspector);
+        thread::spawn(move || pass(from, to, direction, &inspector));
+    }
+    Ok(())
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, direction: Direction, inspector: &Mutex<Inspector>) {
+    let mut buf = [0; 16 << 10];
+    loop {
+        let len = match from.read(&mut buf) {
+            Ok(0) => break,
+            Ok(len) => len,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(_) => break,
+        };
+        print(&buf[..len], direction, inspector);
+        if to.write_all(&buf[..len]).is_err() {
+            break;
+        }
+    }
+    // The other direction goes on until its own side has ended.
+    let _ = to.shutdown(Shutdown::Write);
+}
+
+fn print(mut bytes: &[u8], direction: Direction, inspector: &Mutex<Inspector>) {
+    let Ok(mut inspector) = inspector.lock() else { return };
+    while let Some(seen) = inspector.inspect(direction, &mut bytes) {
+        println!("{seen}");
+    }
+}
