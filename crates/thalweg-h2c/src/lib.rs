@@ -1,2 +1,100 @@
-//! The first bytes of a cleartext connection.
+//! The first bytes of a cleartext connection that may speak HTTP/2.
+//!
+//! HTTP/2 without TLS ("h2c") begins in one of two ways: the client knows that the server speaks it and sends the
+//! preface (RFC 9113 §3.3), or it asks by an HTTP/1.1 Upgrade (RFC 7540 §3.2), which RFC 9113 no longer recommends
+//! but `curl --http2`, Java's `HttpClient` and many load testers still use. On the same port arrive plain HTTP/1,
+//! TLS by mistake, and port scanners. This crate tells them apart, without I/O: bytes go in, a decision comes out,
+//! and every byte goes to whom it belongs.
+//!
+//! - A server feeds a [`Sniffer`], and gets an [`Opening`]: [`Http2`](Opening::Http2), an [`Upgrade`], or plain
+//!   [`Http1`] with its bytes untouched; or a [`SniffError`] that can be logged, and answered.
+//! - A client sends the bytes of an [`Upgrader`], feeds it what the server says, and gets an [`Answer`].
+//! - A server that speaks HTTP/2 only finds its complete HTTP/1.1 answers in [`answer`].
+//!
+//! Both sides take what they need from the front of `&mut &[u8]`, keep what is incomplete within the limits of
+//! [`Config`], and leave the rest to the HTTP/2 connection. Any chunking of the input gives the same outcome.
+//!
+//! # Example
+//!
+//! ```
+//! use thalweg_h2c::{Answer, Config, Opening, Request, Sniffer, Upgrader};
+//!
+//! // The client asks.
+//! let request = Request::new("GET", "example.com:8080", "/notes?page=2").with_field("accept", "*/*");
+//! let settings = [0x00, 0x04, 0x00, 0x0f, 0xff, 0xff]; // SETTINGS_INITIAL_WINDOW_SIZE = 1,048,575
+//! let mut client = Upgrader::new(&request, &settings, Config::default())?;
+//!
+//! // The server finds out what came: here in two reads.
+//! let (first_read, second_read) = client.bytes().split_at(20);
+//! let mut server = Sniffer::new(Config::default());
+//! assert!(server.receive(&mut &first_read[..])?.is_none());
+//! let mut input = second_read;
+//! let upgrade = match server.receive(&mut input)?.expect("the request is complete") {
+//!     Opening::Upgrade(upgrade) => upgrade,
+//!     Opening::Http2 { seen } => panic!("an HTTP/2 connection would receive {seen:?}, then {input:?}"),
+//!     Opening::Http1(request) => panic!("plain HTTP/1, answered by {:?}", request.answer()),
+//!     other => panic!("{other:?}"),
+//! };
+//!
+//! // What it upgrades to is stream 1 of an HTTP/2 connection with these settings of the client.
+//! assert_eq!(upgrade.request, request);
+//! assert_eq!(upgrade.settings, settings);
+//!
+//! // The server accepts; its SETTINGS frame would follow at once.
+//! assert_eq!(client.receive(&mut upgrade.answer())?, Some(Answer::Switched));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is refused
+//!
+//! Servers and proxies that read one HTTP/1 message differently are how requests are smuggled, and an Upgrade turns
+//! such a message into one of another protocol. So an Upgrade is made only where there is one reading. A request
+//! that has two, or that asks for more than is served here, stays plain HTTP/1, which is always allowed
+//! (RFC 9110 §7.8); its [`Refusal`] says why:
+//!
+//! - `Connection` lists both `Upgrade` and `HTTP2-Settings` (RFC 7540 §3.2.1), and nothing that would take a field
+//!   out of the request (RFC 9110 §7.6.1). There is one `HTTP2-Settings`, base64url without padding, and it holds
+//!   settings that HTTP/2 allows.
+//! - There is one valid `Host` (RFC 9112 §3.2). The target is a path, `*` with `OPTIONS` (§3.2.4), or in absolute form
+//!   with the scheme `http` and the authority that `Host` names (§3.2.2). `CONNECT` does not upgrade.
+//! - A body has one `Content-Length` or is `chunked`, not both (RFC 9112 §6.1); no list of lengths, not even of equal
+//!   ones (RFC 9110 §8.6). Chunks have neither extensions nor trailers. The body must be here whole before HTTP/2
+//!   begins (RFC 7540 §3.2), so it is kept, up to [`Config::body_bytes_max`]. `Expect` is refused.
+//! - Lines end in CRLF (RFC 9112 §2.2). Folded lines make the request malformed (§5.2).
+//!
+//! # Security
+//!
+//! An HTTP/1 proxy that forwards `Upgrade: h2c` to a server that accepts it gives the client a tunnel past
+//! every rule that the proxy enforces ("h2c smuggling"). A server behind such a proxy sets
+//! [`Config::upgrade`] to `false`; HTTP/2 with prior knowledge still works.
+#![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod answer;
+mod body;
+mod config;
+mod error;
+mod head;
+mod http1;
+mod judge;
+mod refusal;
+mod request;
+mod settings;
+mod sniffer;
+mod target;
+mod upgrader;
+
+pub use config::Config;
+pub use error::{AnswerError, Cut, Excerpt, RequestError, SniffError};
+pub use head::Version;
+pub use http1::Http1;
+pub use refusal::Refusal;
+pub use request::Request;
+pub use settings::SettingsError;
+pub use sniffer::{Opening, Sniffer, Upgrade};
+pub use upgrader::{Answer, Upgrader};
+
+/// What a client of HTTP/2 sends first (RFC 9113 §3.4).
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -14,6 +14,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::panic::PanicInfo;
 
 use thalweg as _;
+use thalweg_h2c::{Config, Opening, Sniffer};
 use thalweg_hpack::{Decoder, Encoder, Field, Limits, Verdict};
 
 /// Memory is not the point here: there is none.
@@ -46,4 +47,13 @@ pub extern "C" fn hpack_round_trip() -> u64 {
     encoder.encode(Field::new(b"x-depth", b"4"), &mut block);
     let totals = Decoder::new(4096).decode(&block, Limits::NONE, |_| Verdict::Valid);
     totals.map_or(0, |totals| totals.list_bytes)
+}
+
+/// Asks what the first bytes of a connection are: 1 for an HTTP/1.1 request that upgrades to HTTP/2.
+#[unsafe(no_mangle)]
+pub extern "C" fn h2c_upgrade() -> u64 {
+    let mut request = &b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+        HTTP2-Settings: AAMAAABk\r\n\r\n"[..];
+    let opening = Sniffer::new(Config::default()).receive(&mut request);
+    u64::from(matches!(opening, Ok(Some(Opening::Upgrade(_)))))
 }

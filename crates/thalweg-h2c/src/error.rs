@@ -1,0 +1,297 @@
+//! How an opening fails: on the server's side, on the client's, and in the hands of the caller.
+
+use core::fmt;
+
+use crate::answer;
+use crate::head::HeadError;
+use crate::settings::SettingsError;
+
+/// The first bytes of what was seen, for the log.
+///
+/// Printed as a quoted string with escapes, so that nothing in it reaches a terminal or a log as a control byte.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Excerpt {
+    bytes: [u8; Self::BYTES_MAX],
+    len: u8,
+}
+
+impl Excerpt {
+    /// Bytes that an excerpt holds at most.
+    pub const BYTES_MAX: usize = 32;
+
+    pub(crate) fn of(seen: &[u8]) -> Self {
+        let len = seen.len().min(Self::BYTES_MAX);
+        let mut bytes = [0; Self::BYTES_MAX];
+        bytes[..len].copy_from_slice(&seen[..len]);
+        Self { bytes, len: len as u8 }
+    }
+
+    /// Gives the bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.as_bytes().escape_ascii())
+    }
+}
+
+impl fmt::Debug for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Where the client's bytes ended too early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cut {
+    /// Before it was clear which protocol they are.
+    Opening,
+    /// In the head of an HTTP/1 request.
+    Head,
+    /// In the body of a request that would have upgraded.
+    Body,
+}
+
+/// Why the first bytes of a connection lead nowhere.
+///
+/// Every byte that was taken is still in [`Sniffer::seen`](crate::Sniffer::seen).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SniffError {
+    /// A TLS record: the client takes this for a port with TLS (RFC 8446 §5.1).
+    Tls {
+        /// What came.
+        seen: Excerpt,
+    },
+    /// Neither HTTP/2 nor HTTP/1: no request begins like this.
+    NotHttp {
+        /// What came.
+        seen: Excerpt,
+    },
+    /// A malformed request line (RFC 9112 §3). HTTP/0.9 is one.
+    RequestLine {
+        /// What came.
+        seen: Excerpt,
+    },
+    /// A request line of another version than HTTP/1.0 and HTTP/1.1 (RFC 9112 §2.3).
+    Version {
+        /// What came.
+        seen: Excerpt,
+    },
+    /// A malformed field line (RFC 9112 §5); a folded one is too (§5.2).
+    FieldLine,
+    /// More fields than [`Config::fields_max`](crate::Config::fields_max).
+    TooManyFields {
+        /// The limit.
+        limit: usize,
+    },
+    /// No end of the head within [`Config::head_bytes_max`](crate::Config::head_bytes_max).
+    HeadTooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The client sent its last byte before all was said.
+    Eof {
+        /// Where that was.
+        at: Cut,
+        /// Bytes that had come.
+        bytes: usize,
+    },
+    /// The caller's mistake: the decision was handed out before, and bytes now belong to what was decided.
+    Decided,
+}
+
+impl SniffError {
+    /// Gives a complete HTTP/1.1 answer, where the client can be expected to understand one.
+    ///
+    /// It has content even where the request may have been a `HEAD`: it ends the connection, so no reader can take
+    /// that content for the beginning of a next answer.
+    pub fn answer(&self) -> Option<&'static [u8]> {
+        match self {
+            // RFC 9112 §8: an incomplete request may be answered before the connection closes.
+            Self::RequestLine { .. } | Self::FieldLine | Self::Eof { at: Cut::Head | Cut::Body, .. } => {
+                Some(answer::BAD_REQUEST)
+            }
+            Self::Version { .. } => Some(answer::VERSION_NOT_SUPPORTED),
+            Self::TooManyFields { .. } | Self::HeadTooLong { .. } => Some(answer::FIELDS_TOO_LARGE),
+            Self::Tls { .. } | Self::NotHttp { .. } | Self::Eof { at: Cut::Opening, .. } | Self::Decided => {
+                None
+            }
+        }
+    }
+
+    pub(crate) fn of_head(error: HeadError, fields_max: usize) -> Self {
+        match error {
+            HeadError::Syntax => Self::FieldLine,
+            HeadError::TooMany => Self::TooManyFields { limit: fields_max },
+        }
+    }
+}
+
+impl fmt::Display for SniffError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tls { seen } => write!(f, "tls on a cleartext port: {seen}"),
+            Self::NotHttp { seen } => write!(f, "neither http/2 nor http/1: {seen}"),
+            Self::RequestLine { seen } => write!(f, "malformed request line: {seen}"),
+            Self::Version { seen } => write!(f, "http version is not 1.0, 1.1 or 2: {seen}"),
+            Self::FieldLine => f.write_str("malformed field line"),
+            Self::TooManyFields { limit } => write!(f, "more than {limit} fields (fields_max)"),
+            Self::HeadTooLong { limit } => write!(f, "head is longer than {limit} bytes (head_bytes_max)"),
+            Self::Eof { at, bytes } => {
+                let at = match at {
+                    Cut::Opening => "before the protocol was clear",
+                    Cut::Head => "in the head of a request",
+                    Cut::Body => "in the body of a request that upgrades",
+                };
+                write!(f, "end of input {at}, after {bytes} bytes")
+            }
+            Self::Decided => f.write_str("the opening was decided before: bytes belong to what was decided"),
+        }
+    }
+}
+
+impl core::error::Error for SniffError {}
+
+/// Why the answer to an Upgrade request is unusable.
+///
+/// Every byte that was taken is still in [`Upgrader::seen`](crate::Upgrader::seen). Close the connection: what
+/// follows on it cannot be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// A TLS record, most likely an alert: the server speaks TLS on this port.
+    Tls {
+        /// What came.
+        seen: Excerpt,
+    },
+    /// The SETTINGS frame of a server that speaks HTTP/2 at once: connect again, with prior knowledge.
+    Http2 {
+        /// What came.
+        seen: Excerpt,
+    },
+    /// No response of HTTP/1.0 or HTTP/1.1.
+    NotHttp {
+        /// What came.
+        seen: Excerpt,
+    },
+    /// A malformed status line (RFC 9112 §4).
+    StatusLine {
+        /// What came.
+        seen: Excerpt,
+    },
+    /// A malformed field line in an interim response or in the 101.
+    FieldLine,
+    /// More fields than [`Config::fields_max`](crate::Config::fields_max).
+    TooManyFields {
+        /// The limit.
+        limit: usize,
+    },
+    /// No end of the heads within [`Config::head_bytes_max`](crate::Config::head_bytes_max).
+    HeadTooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A 101 of HTTP/1.0, which knows no interim responses (RFC 9110 §15.2).
+    Http10,
+    /// A 101 with a line that ends in LF without CR (RFC 9112 §2.2).
+    BareLineFeed,
+    /// A 101 whose `Upgrade` is not exactly `h2c` (RFC 9110 §7.8).
+    Protocol,
+    /// A 101 whose `Connection` does not list `Upgrade` (RFC 9110 §7.8).
+    UpgradeNotListed,
+    /// A 101 with Content-Length or Transfer-Encoding, which cannot have content (RFC 9110 §8.6, RFC 9112 §6.1).
+    Framed,
+    /// The server sent its last byte before it had answered.
+    Eof {
+        /// Bytes that had come.
+        bytes: usize,
+    },
+    /// The caller's mistake: the decision was handed out before, and bytes now belong to what was decided.
+    Decided,
+}
+
+impl AnswerError {
+    pub(crate) fn of_head(error: HeadError, fields_max: usize) -> Self {
+        match error {
+            HeadError::Syntax => Self::FieldLine,
+            HeadError::TooMany => Self::TooManyFields { limit: fields_max },
+        }
+    }
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tls { seen } => write!(f, "tls on a cleartext port: {seen}"),
+            Self::Http2 { seen } => write!(f, "http/2 without an upgrade: {seen}"),
+            Self::NotHttp { seen } => write!(f, "not an http/1 response: {seen}"),
+            Self::StatusLine { seen } => write!(f, "malformed status line: {seen}"),
+            Self::FieldLine => f.write_str("malformed field line"),
+            Self::TooManyFields { limit } => write!(f, "more than {limit} fields (fields_max)"),
+            Self::HeadTooLong { limit } => write!(f, "heads are longer than {limit} bytes (head_bytes_max)"),
+            Self::Http10 => f.write_str("a 101 of HTTP/1.0"),
+            Self::BareLineFeed => f.write_str("a line of the 101 ends in LF without CR"),
+            Self::Protocol => f.write_str("the 101 switches to something other than h2c"),
+            Self::UpgradeNotListed => f.write_str("connection of the 101 does not list upgrade"),
+            Self::Framed => f.write_str("the 101 has content-length or transfer-encoding"),
+            Self::Eof { bytes } => write!(f, "end of input after {bytes} bytes, before an answer"),
+            Self::Decided => f.write_str("the answer was decided before: bytes belong to what was decided"),
+        }
+    }
+}
+
+impl core::error::Error for AnswerError {}
+
+/// Why a [`Request`](crate::Request) cannot be sent as one that upgrades.
+///
+/// Nothing has been written then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The method is no token, or is `CONNECT`.
+    Method,
+    /// The authority is no host with an optional port.
+    Authority,
+    /// The path does not begin with a slash, nor is it the `*` of `OPTIONS`; or it has bytes that no URI has.
+    Path,
+    /// A field's name is no token.
+    FieldName {
+        /// Index in [`Request::fields`](crate::Request::fields).
+        index: usize,
+    },
+    /// A field's value has control bytes, or white space at an end.
+    FieldValue {
+        /// Index in [`Request::fields`](crate::Request::fields).
+        index: usize,
+    },
+    /// A field that this crate writes, or that does not go with an Upgrade: `host`, `connection`, `upgrade`,
+    /// `http2-settings`, `keep-alive`, `proxy-connection`, `transfer-encoding`, `expect`; `te` unless it is
+    /// `trailers`; `content-length` unless it is alone and fits the body.
+    FieldForbidden {
+        /// Index in [`Request::fields`](crate::Request::fields).
+        index: usize,
+    },
+    /// The settings are no payload of a valid SETTINGS frame.
+    Settings(SettingsError),
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Method => f.write_str("method is not a token, or is connect"),
+            Self::Authority => f.write_str("authority is not a host with an optional port"),
+            Self::Path => f.write_str("path does not suit the method, or has invalid bytes"),
+            Self::FieldName { index } => write!(f, "name of field {index} is not a token"),
+            Self::FieldValue { index } => write!(f, "value of field {index} has invalid bytes"),
+            Self::FieldForbidden { index } => write!(f, "field {index} is not the caller's to send"),
+            Self::Settings(error) => write!(f, "settings: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for RequestError {}

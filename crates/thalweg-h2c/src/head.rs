@@ -1,0 +1,208 @@
+//! HTTP/1 heads: collecting their bytes, and the places of their parts once httparse has seen them.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Range;
+
+/// The bytes that came so far, collected line by line up to a limit.
+///
+/// Keeps true: `line` is where the last, unfinished line begins; `bare_lf` tells of every line before it.
+#[derive(Default)]
+pub struct Carry {
+    pub bytes: Vec<u8>,
+    line: usize,
+    bare_lf: bool,
+}
+
+/// What [`Carry::take_line`] came to.
+pub enum Taken {
+    /// A line is complete, and this is where it lies, its end included.
+    Line(Range<usize>),
+    /// The input is empty.
+    More,
+    /// The limit is reached.
+    Full,
+}
+
+impl Carry {
+    /// Takes one byte.
+    pub fn push(&mut self, byte: u8) {
+        self.bytes.push(byte);
+        if byte == b'\n' {
+            self.finish_line();
+        }
+    }
+
+    /// Takes bytes up to the end of a line, and never more than `limit` in all.
+    pub fn take_line(&mut self, input: &mut &[u8], limit: usize) -> Taken {
+        let room = limit.saturating_sub(self.bytes.len());
+        if room == 0 {
+            return Taken::Full;
+        }
+        let within = &input[..input.len().min(room)];
+        let line_feed = within.iter().position(|&byte| byte == b'\n');
+        let taken = line_feed.map_or(within.len(), |at| at + 1);
+        self.bytes.extend_from_slice(&within[..taken]);
+        *input = &input[taken..];
+        if line_feed.is_some() {
+            return Taken::Line(self.finish_line());
+        }
+        if taken == room { Taken::Full } else { Taken::More }
+    }
+
+    /// Whether a line ended in LF without CR.
+    pub fn has_bare_lf(&self) -> bool {
+        self.bare_lf
+    }
+
+    /// Whether this line ends a head.
+    pub fn is_empty_line(&self, line: &Range<usize>) -> bool {
+        matches!(&self.bytes[line.clone()], b"\r\n" | b"\n")
+    }
+
+    fn finish_line(&mut self) -> Range<usize> {
+        let line = self.line..self.bytes.len();
+        self.bare_lf |= !self.bytes[line.clone()].ends_with(b"\r\n");
+        self.line = self.bytes.len();
+        line
+    }
+}
+
+/// The version of an HTTP/1 request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// `HTTP/1.0`: knows no Upgrade (RFC 9110 §7.8).
+    Http10,
+    /// `HTTP/1.1`.
+    Http11,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+        })
+    }
+}
+
+/// Why httparse refused the fields of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    Syntax,
+    TooMany,
+}
+
+/// Where in the carried bytes the parts of a request head lie.
+pub struct RequestHead {
+    pub method: Range<usize>,
+    pub target: Range<usize>,
+    pub version: Version,
+    pub fields: FieldPlaces,
+    pub len: usize,
+}
+
+impl RequestHead {
+    /// Parses a head that is complete: `bytes` ends with its empty line.
+    pub fn parse(bytes: &[u8], fields_max: usize) -> Result<Self, HeadError> {
+        let mut fields = vec![httparse::EMPTY_HEADER; fields_max];
+        let mut request = httparse::Request::new(&mut fields);
+        let httparse::Status::Complete(len) = request.parse(bytes).map_err(head_error)? else {
+            return Err(HeadError::Syntax);
+        };
+        let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
+        else {
+            return Err(HeadError::Syntax);
+        };
+        Ok(Self {
+            method: place(bytes, method.as_bytes()),
+            target: place(bytes, target.as_bytes()),
+            version: if minor == 0 { Version::Http10 } else { Version::Http11 },
+            fields: FieldPlaces::of(bytes, request.headers),
+            len,
+        })
+    }
+}
+
+/// Where in the carried bytes the names and values of fields lie.
+pub struct FieldPlaces(Vec<(Range<usize>, Range<usize>)>);
+
+impl FieldPlaces {
+    fn of(bytes: &[u8], fields: &[httparse::Header<'_>]) -> Self {
+        let places =
+            fields.iter().map(|field| (place(bytes, field.name.as_bytes()), place(bytes, field.value)));
+        Self(places.collect())
+    }
+
+    /// Parses the fields of a response head that is complete: `bytes` ends with its empty line.
+    pub fn of_response(bytes: &[u8], fields_max: usize) -> Result<Self, HeadError> {
+        let mut fields = vec![httparse::EMPTY_HEADER; fields_max];
+        let mut response = httparse::Response::new(&mut fields);
+        match response.parse(bytes).map_err(head_error)? {
+            httparse::Status::Complete(_) => Ok(Self::of(bytes, response.headers)),
+            httparse::Status::Partial => Err(HeadError::Syntax),
+        }
+    }
+
+    /// Gives the fields, as they lie in `bytes`.
+    pub fn within<'a>(&'a self, bytes: &'a [u8]) -> Fields<'a> {
+        Fields { places: &self.0, bytes }
+    }
+}
+
+/// The fields of a head, with the bytes that hold them.
+#[derive(Clone, Copy)]
+pub struct Fields<'a> {
+    places: &'a [(Range<usize>, Range<usize>)],
+    bytes: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    /// Yields names, case as it came, and values.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        let bytes = self.bytes;
+        self.places.iter().map(move |(name, value)| (text(bytes, name), &bytes[value.clone()]))
+    }
+
+    /// Yields the values of a field by its name in any case.
+    pub fn values(self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Yields the members of a list-valued field, over all its lines. Empty ones are passed over (RFC 9110 §5.6.1).
+    pub fn members(self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.values(name)
+            .flat_map(|value| value.split(|&byte| byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|member| !member.is_empty())
+    }
+
+    /// Whether a list-valued field has a member, in any case.
+    pub fn lists(self, name: &'static str, member: &str) -> bool {
+        self.members(name).any(|found| found.eq_ignore_ascii_case(member.as_bytes()))
+    }
+
+    /// Whether there is a field of this name.
+    pub fn has(self, name: &'static str) -> bool {
+        self.values(name).next().is_some()
+    }
+}
+
+/// Reads what httparse gave out as `str`.
+pub fn text<'a>(bytes: &'a [u8], place: &Range<usize>) -> &'a str {
+    core::str::from_utf8(&bytes[place.clone()]).expect("httparse gave this place out as a str")
+}
+
+/// Finds where `part`, a slice of `bytes`, lies in it.
+fn place(bytes: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr() as usize - bytes.as_ptr() as usize;
+    start..start + part.len()
+}
+
+fn head_error(error: httparse::Error) -> HeadError {
+    match error {
+        httparse::Error::TooManyHeaders => HeadError::TooMany,
+        _ => HeadError::Syntax,
+    }
+}

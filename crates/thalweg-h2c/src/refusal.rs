@@ -1,0 +1,122 @@
+//! Why a request that asked for h2c stays an HTTP/1 request.
+
+use core::fmt;
+
+use crate::answer;
+use crate::settings::SettingsError;
+
+/// Why an HTTP/1 request that asks for h2c is not upgraded.
+///
+/// Ignoring an Upgrade is always allowed (RFC 9110 §7.8), so a refusal is no error: the request goes on as plain
+/// HTTP/1. What makes HTTP/1 framing or routing doubtful is refused here even where RFC 9112 would let a server
+/// repair it, because two readers who repair it differently are how requests are smuggled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// [`Config::upgrade`](crate::Config::upgrade) is off.
+    Disabled,
+    /// The server took it back by [`Upgrade::decline`](crate::Upgrade::decline).
+    Declined,
+    /// An HTTP/1.0 request cannot upgrade (RFC 9110 §7.8).
+    Http10,
+    /// A line of the head ends in LF without CR (RFC 9112 §2.2).
+    BareLineFeed,
+    /// `Connection` does not list `Upgrade` (RFC 9110 §7.8).
+    UpgradeNotListed,
+    /// `Connection` does not list `HTTP2-Settings` (RFC 7540 §3.2.1).
+    SettingsNotListed,
+    /// `Connection` lists something other than `Upgrade`, `HTTP2-Settings`, `Keep-Alive` and `TE`: `close`, or a
+    /// field that would have to be taken out of the request (RFC 9110 §7.6.1).
+    ConnectionOption,
+    /// There is no `HTTP2-Settings` (RFC 7540 §3.2.1).
+    SettingsMissing,
+    /// There is more than one `HTTP2-Settings` (RFC 7540 §3.2.1).
+    SettingsRepeated,
+    /// `HTTP2-Settings` is not base64url without padding (RFC 7540 §3.2.1).
+    SettingsEncoding,
+    /// `HTTP2-Settings` holds no payload of a valid SETTINGS frame.
+    Settings(SettingsError),
+    /// `CONNECT` asks for a tunnel, not for a resource (RFC 9110 §9.3.6).
+    Connect,
+    /// There is no `Host` (RFC 9112 §3.2).
+    HostMissing,
+    /// There is more than one `Host` (RFC 9112 §3.2).
+    HostRepeated,
+    /// `Host` is no host with an optional port (RFC 9110 §7.2).
+    Host,
+    /// The target is in absolute form and names another host than `Host` (RFC 9112 §3.2.2).
+    HostDiffers,
+    /// The target has none of the forms that suit the method, or bytes that no URI has (RFC 9112 §3.2).
+    Target,
+    /// The target is in absolute form with another scheme than "http" (RFC 7540 §3.2).
+    Scheme,
+    /// There is more than one `Content-Length`, equal or not (RFC 9110 §8.6).
+    ContentLengthRepeated,
+    /// `Content-Length` is no decimal number, or too large for any machine (RFC 9110 §8.6).
+    ContentLength,
+    /// There are both `Content-Length` and `Transfer-Encoding` (RFC 9112 §6.1).
+    ContentLengthAndCoding,
+    /// `Transfer-Encoding` is not exactly one `chunked` (RFC 9112 §6.1).
+    TransferCoding,
+    /// A chunk is malformed, or has an extension (RFC 9112 §7.1).
+    Chunk,
+    /// The chunked body ends with a trailer section (RFC 9112 §7.1.2).
+    Trailers,
+    /// The body is longer than [`Config::body_bytes_max`](crate::Config::body_bytes_max).
+    BodyTooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The client waits for an answer to `Expect` before it sends the body (RFC 9110 §10.1.1).
+    Expectation,
+}
+
+impl Refusal {
+    /// Gives the answer of a server that speaks HTTP/2 only.
+    pub(crate) fn answer(self) -> &'static [u8] {
+        match self {
+            Self::Disabled | Self::Declined | Self::Http10 => answer::VERSION_NOT_SUPPORTED,
+            Self::BodyTooLong { .. } => answer::CONTENT_TOO_LARGE,
+            Self::Expectation => answer::EXPECTATION_FAILED,
+            Self::Connect | Self::TransferCoding | Self::Trailers => answer::NOT_IMPLEMENTED,
+            _ => answer::BAD_REQUEST,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Disabled => "upgrades are switched off in the configuration",
+            Self::Declined => "the server declined",
+            Self::Http10 => "an HTTP/1.0 request cannot upgrade",
+            Self::BareLineFeed => "a line of the head ends in LF without CR",
+            Self::UpgradeNotListed => "connection does not list upgrade",
+            Self::SettingsNotListed => "connection does not list http2-settings",
+            Self::ConnectionOption => "connection lists an option that does not go with an upgrade",
+            Self::SettingsMissing => "http2-settings is missing",
+            Self::SettingsRepeated => "more than one http2-settings",
+            Self::SettingsEncoding => "http2-settings is not base64url without padding",
+            Self::Settings(error) => return write!(f, "http2-settings: {error}"),
+            Self::Connect => "connect cannot upgrade",
+            Self::HostMissing => "host is missing",
+            Self::HostRepeated => "more than one host",
+            Self::Host => "host is not a host with an optional port",
+            Self::HostDiffers => "the target names another host than the host field",
+            Self::Target => "the target has no form that suits the method",
+            Self::Scheme => "the target's scheme is not http",
+            Self::ContentLengthRepeated => "more than one content-length",
+            Self::ContentLength => "content-length is not a decimal number within range",
+            Self::ContentLengthAndCoding => "both content-length and transfer-encoding",
+            Self::TransferCoding => "transfer-encoding is not exactly one chunked",
+            Self::Chunk => "a chunk is malformed or has an extension",
+            Self::Trailers => "the chunked body has a trailer section",
+            Self::BodyTooLong { limit } => {
+                return write!(f, "the body is longer than {limit} bytes (body_bytes_max)");
+            }
+            Self::Expectation => "the client expects an answer before it sends the body",
+        })
+    }
+}
+
+impl core::error::Error for Refusal {}

@@ -1,0 +1,294 @@
+//! The client's side: an HTTP/1.1 request that asks for h2c, and what the server makes of it.
+//!
+//! Owns the bytes of the request and every byte of the answer that it takes, until it hands them out. Keeps true:
+//!
+//! - The byte that decides is the last that is taken, so any chunking gives the same decision and the same bytes.
+//! - All heads together never exceed [`Config::head_bytes_max`].
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::config::Config;
+use crate::error::{AnswerError, Excerpt, RequestError};
+use crate::head::{Carry, FieldPlaces, Taken};
+use crate::request::Request;
+
+/// What the server made of the request.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// The server switches to HTTP/2: what is left of the input belongs to that, and begins with its SETTINGS.
+    ///
+    /// RFC 7540 §3.2: the client now sends its preface, SETTINGS included, and gets the response on stream 1.
+    Switched,
+    /// The server answers in HTTP/1, without an Upgrade.
+    Http1 {
+        /// The status of the final response.
+        status: u16,
+        /// Every byte that was taken, up to the end of that response's status line, interim responses included:
+        /// give them to an HTTP/1 implementation, then what is left of the input.
+        seen: Vec<u8>,
+    },
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Switched => f.write_str("Switched"),
+            Self::Http1 { status, seen } => {
+                write!(f, "Http1 {{ status: {status}, seen: \"{}\" }}", seen.escape_ascii())
+            }
+        }
+    }
+}
+
+/// Asks a server by HTTP/1.1 to go on in HTTP/2, and reads its answer up to the decision.
+///
+/// Interim responses, such as 103, are passed over (RFC 9110 §15.2).
+///
+/// # Example
+///
+/// ```
+/// use thalweg_h2c::{Answer, Config, Request, Upgrader};
+///
+/// let request = Request::new("GET", "example.com", "/");
+/// let settings = [0x00, 0x03, 0x00, 0x00, 0x00, 0x64]; // SETTINGS_MAX_CONCURRENT_STREAMS = 100
+/// let mut upgrader = Upgrader::new(&request, &settings, Config::default())?;
+/// assert_eq!(
+///     upgrader.bytes(),
+///     b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+///       HTTP2-Settings: AAMAAABk\r\n\r\n"
+/// );
+///
+/// let mut input = &b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n\0\0\0"[..];
+/// assert_eq!(upgrader.receive(&mut input)?, Some(Answer::Switched));
+/// assert_eq!(input, b"\0\0\0"); // the server's first frame begins
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Upgrader {
+    request: Vec<u8>,
+    config: Config,
+    carry: Carry,
+    stage: Stage,
+}
+
+enum Stage {
+    /// So many bytes of `HTTP/1.` came in the line that begins a response.
+    Version { matched: usize },
+    /// The first byte came, and may be that of a frame.
+    FrameHead,
+    /// Behind the version, in the same line.
+    StatusLine { response: usize },
+    /// In the fields of an interim response or of the 101, which begins at this byte.
+    Fields { response: usize, switching: bool },
+    /// The decision was handed out.
+    Decided,
+    /// There is none.
+    Failed(AnswerError),
+}
+
+impl Upgrader {
+    /// Writes the request, with the payload of a SETTINGS frame in `HTTP2-Settings`.
+    ///
+    /// `settings` are those of the SETTINGS frame that the connection will begin with. A body is sent as it is,
+    /// with its length.
+    ///
+    /// # Errors
+    ///
+    /// A [`RequestError`] names the part that cannot be sent.
+    pub fn new(request: &Request, settings: &[u8], config: Config) -> Result<Self, RequestError> {
+        Ok(Self {
+            request: request.to_http1(settings, config.settings_max)?,
+            config,
+            carry: Carry::default(),
+            stage: Stage::Version { matched: 0 },
+        })
+    }
+
+    /// Gives the bytes of the request, body included.
+    ///
+    /// All of them go out before anything else does (RFC 7540 §3.2).
+    pub fn bytes(&self) -> &[u8] {
+        &self.request
+    }
+
+    /// Takes bytes from the front of `input` until the answer is decided.
+    ///
+    /// `Ok(None)` means: all of `input` is taken, and more is needed. With the decision, what is left of `input`
+    /// belongs to the protocol that was decided for.
+    ///
+    /// # Errors
+    ///
+    /// Any [`AnswerError`] but [`Eof`](AnswerError::Eof) when no decision will come. Later calls take nothing and
+    /// return the same error. After a decision they take nothing and return [`AnswerError::Decided`].
+    pub fn receive(&mut self, input: &mut &[u8]) -> Result<Option<Answer>, AnswerError> {
+        let outcome = self.advance(input);
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(_)) => self.stage = Stage::Decided,
+            Err(error) => self.stage = Stage::Failed(error),
+        }
+        outcome
+    }
+
+    /// Takes note that the server will send no more.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError::Eof`] when the answer is still due, and this or the earlier error ever after.
+    pub fn handle_eof(&mut self) -> Result<(), AnswerError> {
+        let error = match self.stage {
+            Stage::Decided => return Ok(()),
+            Stage::Failed(error) => error,
+            _ => AnswerError::Eof { bytes: self.carry.bytes.len() },
+        };
+        self.stage = Stage::Failed(error);
+        Err(error)
+    }
+
+    /// Gives every byte that was taken and not handed out with a decision.
+    pub fn seen(&self) -> &[u8] {
+        &self.carry.bytes
+    }
+
+    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Answer>, AnswerError> {
+        loop {
+            match self.stage {
+                Stage::Version { matched } => {
+                    self.check_room()?;
+                    let Some((&byte, rest)) = input.split_first() else { return Ok(None) };
+                    *input = rest;
+                    self.carry.push(byte);
+                    self.stage = self.step(matched, byte)?;
+                }
+                Stage::FrameHead => {
+                    self.check_room()?;
+                    let Some((&byte, rest)) = input.split_first() else { return Ok(None) };
+                    *input = rest;
+                    self.carry.push(byte);
+                    self.check_frame_head()?;
+                }
+                Stage::StatusLine { response } => {
+                    let Some(_) = self.take_line(input)? else { return Ok(None) };
+                    match self.read_status(response)? {
+                        101 => self.stage = Stage::Fields { response, switching: true },
+                        100..=199 => self.stage = Stage::Fields { response, switching: false },
+                        status => {
+                            let seen = core::mem::take(&mut self.carry.bytes);
+                            return Ok(Some(Answer::Http1 { status, seen }));
+                        }
+                    }
+                }
+                Stage::Fields { response, switching } => {
+                    let Some(is_last) = self.take_line(input)? else { return Ok(None) };
+                    if is_last && self.finish_head(response, switching)? {
+                        self.carry.bytes = Vec::new();
+                        return Ok(Some(Answer::Switched));
+                    }
+                }
+                Stage::Decided => return Err(AnswerError::Decided),
+                Stage::Failed(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Judges a byte of the version as soon as it is there: a server of another protocol may send no line end.
+    fn step(&self, matched: usize, byte: u8) -> Result<Stage, AnswerError> {
+        if byte == VERSION[matched] {
+            let response = self.carry.bytes.len() - (matched + 1);
+            let complete = matched + 1 == VERSION.len();
+            return Ok(if complete {
+                Stage::StatusLine { response }
+            } else {
+                Stage::Version { matched: matched + 1 }
+            });
+        }
+        match self.carry.bytes[..] {
+            // RFC 8446 §5.1: an alert or handshake record.
+            [0x15 | 0x16] => Err(AnswerError::Tls { seen: self.excerpt() }),
+            [0] => Ok(Stage::FrameHead),
+            _ => Err(AnswerError::NotHttp { seen: self.excerpt() }),
+        }
+    }
+
+    /// RFC 9113 §3.4: a server of HTTP/2 begins with SETTINGS, whose type stands behind three bytes of length.
+    fn check_frame_head(&self) -> Result<(), AnswerError> {
+        match self.carry.bytes[..] {
+            [_, _, _, 0x04] => Err(AnswerError::Http2 { seen: self.excerpt() }),
+            [_, _, _, _] => Err(AnswerError::NotHttp { seen: self.excerpt() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a line, and says whether it ends a head.
+    fn take_line(&mut self, input: &mut &[u8]) -> Result<Option<bool>, AnswerError> {
+        match self.carry.take_line(input, self.config.head_bytes_max) {
+            Taken::Line(line) => Ok(Some(self.carry.is_empty_line(&line))),
+            Taken::More => Ok(None),
+            Taken::Full => Err(self.too_long()),
+        }
+    }
+
+    fn read_status(&self, response: usize) -> Result<u16, AnswerError> {
+        let mut parsed = httparse::Response::new(&mut []);
+        let outcome = parsed.parse(&self.carry.bytes[response..]);
+        let error = AnswerError::StatusLine { seen: Excerpt::of(&self.carry.bytes[response..]) };
+        match (outcome, parsed.code, parsed.version) {
+            (Ok(_), Some(101), Some(0)) => Err(AnswerError::Http10),
+            // RFC 9110 §15: the first digit is 1 to 5, but a client may not choke on others.
+            (Ok(_), Some(status @ 100..), _) => Ok(status),
+            _ => Err(error),
+        }
+    }
+
+    /// A head of 1xx is complete. Says whether it switches.
+    fn finish_head(&mut self, response: usize, switching: bool) -> Result<bool, AnswerError> {
+        let bytes = &self.carry.bytes[response..];
+        let fields_max = self.config.fields_max;
+        let places = FieldPlaces::of_response(bytes, fields_max)
+            .map_err(|error| AnswerError::of_head(error, fields_max))?;
+        if !switching {
+            self.stage = Stage::Version { matched: 0 };
+            return Ok(false);
+        }
+        if self.carry.has_bare_lf() {
+            return Err(AnswerError::BareLineFeed);
+        }
+        let fields = places.within(bytes);
+        // RFC 9110 §7.8: the 101 names what it switches to, which is what was asked for and nothing on top.
+        let mut protocols = fields.members("upgrade");
+        let is_h2c = protocols.next().is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"h2c"));
+        if !is_h2c || protocols.next().is_some() {
+            return Err(AnswerError::Protocol);
+        }
+        if !fields.lists("connection", "upgrade") {
+            return Err(AnswerError::UpgradeNotListed);
+        }
+        // RFC 9112 §6.3: a 101 has no content, so whoever says otherwise sees another beginning of HTTP/2.
+        if fields.has("content-length") || fields.has("transfer-encoding") {
+            return Err(AnswerError::Framed);
+        }
+        Ok(true)
+    }
+
+    fn check_room(&self) -> Result<(), AnswerError> {
+        if self.carry.bytes.len() < self.config.head_bytes_max { Ok(()) } else { Err(self.too_long()) }
+    }
+
+    fn too_long(&self) -> AnswerError {
+        AnswerError::HeadTooLong { limit: self.config.head_bytes_max }
+    }
+
+    fn excerpt(&self) -> Excerpt {
+        Excerpt::of(&self.carry.bytes)
+    }
+}
+
+impl fmt::Debug for Upgrader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrader").field("seen", &Excerpt::of(self.seen())).finish_non_exhaustive()
+    }
+}
+
+/// What every response begins with.
+const VERSION: &[u8] = b"HTTP/1.";

@@ -1,0 +1,200 @@
+//! Feeds both sides in every chunking that matters, and compares what comes out.
+#![allow(dead_code)] // each test binary uses its part
+
+use std::fmt::Debug;
+
+use thalweg_h2c::{
+    Answer, AnswerError, Config, Opening, Refusal, Request, SniffError, Sniffer, Upgrader, Version,
+};
+
+/// What a sniffer came to, in a form that can be compared.
+#[derive(Debug, PartialEq, Eq, Clone)]
+pub enum Found {
+    Http2 { seen: Vec<u8> },
+    Upgrade { request: Request, settings: Vec<u8>, seen: Vec<u8> },
+    Http1 { seen: Vec<u8>, refusal: Option<Refusal>, parsed: Parsed, answer: &'static [u8] },
+    Error { error: SniffError, seen: Vec<u8> },
+    More { seen: Vec<u8> },
+}
+
+#[derive(Debug, PartialEq, Eq, Clone)]
+pub struct Parsed {
+    pub method: String,
+    pub target: String,
+    pub version: Version,
+    pub fields: Vec<(String, Vec<u8>)>,
+    pub head_bytes: usize,
+}
+
+impl Found {
+    pub fn seen(&self) -> &[u8] {
+        match self {
+            Self::Http2 { seen }
+            | Self::Upgrade { seen, .. }
+            | Self::Http1 { seen, .. }
+            | Self::Error { seen, .. }
+            | Self::More { seen } => seen,
+        }
+    }
+
+    #[track_caller]
+    pub fn error(self) -> SniffError {
+        match self {
+            Self::Error { error, .. } => error,
+            other => panic!("no error but {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::Http1 { refusal, .. } => refusal,
+            other => panic!("not HTTP/1 but {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub fn request(self) -> Request {
+        match self {
+            Self::Upgrade { request, .. } => request,
+            other => panic!("no upgrade but {other:?}"),
+        }
+    }
+}
+
+/// Sniffs chunks in turn. Gives what was found, and how many bytes were left.
+///
+/// Checks on the way that nothing is lost or invented: what was seen and what is left are the input.
+pub fn sniff(config: Config, chunks: &[&[u8]]) -> (Found, usize) {
+    let mut sniffer = Sniffer::new(config);
+    let all = chunks.concat();
+    let mut left = all.len();
+    for chunk in chunks {
+        let mut input = *chunk;
+        let outcome = sniffer.receive(&mut input);
+        left -= chunk.len() - input.len();
+        let found = match outcome {
+            Ok(None) => {
+                assert!(input.is_empty(), "undecided, and yet {} bytes are not taken", input.len());
+                continue;
+            }
+            Ok(Some(opening)) => {
+                assert_eq!(sniffer.receive(&mut &b"x"[..]).err(), Some(SniffError::Decided));
+                assert!(sniffer.seen().is_empty());
+                found(opening)
+            }
+            Err(error) => {
+                assert_eq!(sniffer.receive(&mut &b"x"[..]).err(), Some(error));
+                Found::Error { error, seen: sniffer.seen().to_vec() }
+            }
+        };
+        assert_conserved(found.seen(), left, &all);
+        return (found, left);
+    }
+    assert_conserved(sniffer.seen(), left, &all);
+    (Found::More { seen: sniffer.seen().to_vec() }, left)
+}
+
+fn found(opening: Opening) -> Found {
+    match opening {
+        Opening::Http2 { seen } => Found::Http2 { seen: seen.to_vec() },
+        Opening::Upgrade(upgrade) => Found::Upgrade {
+            request: upgrade.request.clone(),
+            settings: upgrade.settings.clone(),
+            seen: upgrade.decline().into_seen(),
+        },
+        Opening::Http1(http1) => Found::Http1 {
+            refusal: http1.refusal(),
+            parsed: Parsed {
+                method: http1.method().into(),
+                target: http1.target().into(),
+                version: http1.version(),
+                fields: http1.fields().map(|(name, value)| (name.into(), value.into())).collect(),
+                head_bytes: http1.head_bytes(),
+            },
+            answer: http1.answer(),
+            seen: http1.into_seen(),
+        },
+        other => panic!("an opening that the tests do not know: {other:?}"),
+    }
+}
+
+/// What an upgrader came to.
+#[derive(Debug, PartialEq, Eq, Clone)]
+pub enum Heard {
+    Answer(Answer),
+    Error { error: AnswerError, seen: Vec<u8> },
+    More { seen: Vec<u8> },
+}
+
+/// Gives an upgrader chunks of an answer in turn. Gives what came of it, and how many bytes were left.
+pub fn hear(config: Config, chunks: &[&[u8]]) -> (Heard, usize) {
+    let upgrader = Upgrader::new(&Request::new("GET", "example.com", "/"), &[], config);
+    let mut upgrader = upgrader.expect("the request is valid");
+    let all = chunks.concat();
+    let mut left = all.len();
+    for chunk in chunks {
+        let mut input = *chunk;
+        let outcome = upgrader.receive(&mut input);
+        left -= chunk.len() - input.len();
+        match outcome {
+            Ok(None) => assert!(input.is_empty(), "undecided, and yet {} bytes are not taken", input.len()),
+            Ok(Some(answer)) => {
+                assert_eq!(upgrader.receive(&mut &b"x"[..]), Err(AnswerError::Decided));
+                if let Answer::Http1 { seen, .. } = &answer {
+                    assert_conserved(seen, left, &all);
+                }
+                return (Heard::Answer(answer), left);
+            }
+            Err(error) => {
+                assert_eq!(upgrader.receive(&mut &b"x"[..]), Err(error));
+                assert_conserved(upgrader.seen(), left, &all);
+                return (Heard::Error { error, seen: upgrader.seen().to_vec() }, left);
+            }
+        }
+    }
+    (Heard::More { seen: upgrader.seen().to_vec() }, left)
+}
+
+#[track_caller]
+fn assert_conserved(seen: &[u8], left: usize, all: &[u8]) {
+    assert_eq!(seen.escape_ascii().to_string(), all[..all.len() - left].escape_ascii().to_string());
+}
+
+/// Runs at every cut, and gives the one outcome: whole, byte by byte, and in every two parts.
+///
+/// Of long inputs only some two-part cuts are tried.
+#[track_caller]
+pub fn at_every_cut<T: PartialEq + Debug>(bytes: &[u8], run: impl Fn(&[&[u8]]) -> T) -> T {
+    let whole = run(&[bytes]);
+    let single: Vec<&[u8]> = bytes.chunks(1).collect();
+    assert_eq!(run(&single), whole, "byte by byte");
+    for at in (0..bytes.len()).step_by(1 + bytes.len() / 500) {
+        let (a, b) = bytes.split_at(at);
+        assert_eq!(run(&[a, b]), whole, "cut at {at}");
+    }
+    whole
+}
+
+/// Sniffs at every cut, with the default configuration.
+#[track_caller]
+pub fn sniff_at_every_cut(bytes: &[u8]) -> (Found, usize) {
+    at_every_cut(bytes, |chunks| sniff(Config::default(), chunks))
+}
+
+/// Hears an answer at every cut, with the default configuration.
+#[track_caller]
+pub fn hear_at_every_cut(bytes: &[u8]) -> (Heard, usize) {
+    at_every_cut(bytes, |chunks| hear(Config::default(), chunks))
+}
+
+/// What curl 7.88 sends for `curl --http2 http://127.0.0.1:8080/notes`.
+pub const CURL: &str = "GET /notes HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\
+    Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n";
+
+/// The curl request with one part replaced by another.
+#[track_caller]
+pub fn curl_but(part: &str, by: &str) -> Vec<u8> {
+    assert_eq!(CURL.matches(part).count(), 1, "{part:?} is there once");
+    CURL.replace(part, by).into_bytes()
+}
