@@ -270,6 +270,40 @@ impl Config {
     }
 }
 
+/// What a running connection still asks of its configuration: small, since every idle connection holds it.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub concurrent_streams_max: u32,
+    pub header_list_bytes_max: u32,
+    pub header_fields_max: u32,
+    pub header_block_bytes_max: u32,
+    pub continuations_max: u32,
+    pub settings_entries_max: u32,
+    pub control_payload_bytes_max: u32,
+    pub output_bytes_max: u32,
+    pub stall_bytes_min: u32,
+    pub release: Release,
+    pub extension_frames: bool,
+}
+
+impl From<&Config> for Bounds {
+    fn from(config: &Config) -> Self {
+        Self {
+            concurrent_streams_max: config.concurrent_streams_max,
+            header_list_bytes_max: config.header_list_bytes_max,
+            header_fields_max: config.header_fields_max,
+            header_block_bytes_max: config.header_block_bytes_max,
+            continuations_max: config.continuations_max,
+            settings_entries_max: config.settings_entries_max,
+            control_payload_bytes_max: config.control_payload_bytes_max,
+            output_bytes_max: config.output_bytes_max,
+            stall_bytes_min: config.stall_bytes_min,
+            release: config.release,
+            extension_frames: config.extension_frames,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

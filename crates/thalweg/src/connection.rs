@@ -78,7 +78,7 @@ impl<R: Role> Connection<R> {
     /// The first field of `config` that is outside its range.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.validate()?;
-        Ok(Self { core: Core::new(config, R::IS_CLIENT), role: PhantomData })
+        Ok(Self { core: Core::new(&config, R::IS_CLIENT), role: PhantomData })
     }
 
     /// Takes bytes off the front of `input` until there is something to tell, or nothing is left.

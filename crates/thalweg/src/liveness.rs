@@ -12,35 +12,43 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub struct Liveness {
     at: [Instant; Deadline::COUNT],
-    durations: Deadlines,
+    /// Nanoseconds; `OFF` is none.
+    durations: [u64; Deadline::COUNT],
 }
 
 impl Liveness {
     /// Starts with none armed.
-    pub const fn new(durations: Deadlines) -> Self {
+    pub fn new(deadlines: &Deadlines) -> Self {
+        let nanos = |duration: Option<Duration>| {
+            duration.map_or(OFF, |duration| u64::try_from(duration.as_nanos()).unwrap_or(OFF - 1))
+        };
+        let durations = [
+            nanos(deadlines.preface),
+            nanos(deadlines.settings_ack),
+            nanos(deadlines.header_block),
+            nanos(deadlines.keep_alive),
+            nanos(deadlines.ping),
+            nanos(deadlines.idle),
+            nanos(deadlines.shutdown),
+            nanos(deadlines.stall),
+            nanos(deadlines.transmit),
+        ];
         Self { at: [Instant::NEVER; Deadline::COUNT], durations }
     }
 
     /// How long a deadline is, if it is on.
-    pub const fn duration(&self, deadline: Deadline) -> Option<Duration> {
-        let durations = &self.durations;
-        match deadline {
-            Deadline::Preface => durations.preface,
-            Deadline::SettingsAck => durations.settings_ack,
-            Deadline::HeaderBlock => durations.header_block,
-            Deadline::KeepAlive => durations.keep_alive,
-            Deadline::Ping => durations.ping,
-            Deadline::Idle => durations.idle,
-            Deadline::Shutdown => durations.shutdown,
-            Deadline::Stall => durations.stall,
-            Deadline::Transmit => durations.transmit,
-        }
+    #[inline]
+    pub fn duration(&self, deadline: Deadline) -> Option<Duration> {
+        let nanos = self.durations[deadline as usize];
+        (nanos != OFF).then(|| Duration::from_nanos(nanos))
     }
 
     /// Arms a deadline from `now` on, in place of where it stood.
+    #[inline]
     pub fn arm(&mut self, deadline: Deadline, now: Instant) {
-        if let Some(duration) = self.duration(deadline) {
-            self.at[deadline as usize] = now + duration;
+        let nanos = self.durations[deadline as usize];
+        if nanos != OFF {
+            self.at[deadline as usize] = Instant::from_nanos(now.as_nanos().saturating_add(nanos));
         }
     }
 
@@ -65,8 +73,7 @@ impl Liveness {
 
     /// Whether any deadline that a new connection has is on.
     pub fn is_used(&self) -> bool {
-        let Deadlines { preface, settings_ack, keep_alive, idle, .. } = self.durations;
-        [preface, settings_ack, keep_alive, idle].iter().any(Option::is_some)
+        STARTED_AT_ONCE.iter().any(|deadline| self.duration(*deadline).is_some())
     }
 
     /// The earliest deadline.
@@ -85,13 +92,18 @@ impl Liveness {
     }
 }
 
+/// The deadlines that a new connection starts with.
+pub const STARTED_AT_ONCE: [Deadline; 4] =
+    [Deadline::Preface, Deadline::SettingsAck, Deadline::Idle, Deadline::KeepAlive];
+const OFF: u64 = u64::MAX;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_earliest_is_next_and_what_is_off_never_comes() {
-        let mut liveness = Liveness::new(Deadlines { idle: None, ..Deadlines::default() });
+        let mut liveness = Liveness::new(&Deadlines { idle: None, ..Deadlines::default() });
         assert_eq!(liveness.next(), None);
         liveness.arm(Deadline::Idle, Instant::ZERO);
         assert_eq!(liveness.next(), None);

@@ -34,6 +34,11 @@ pub struct Splice {
 }
 
 impl Outbound {
+    /// Starts empty, with memory for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
+    }
+
     /// Bytes that wait, spliced payloads included.
     #[inline]
     pub fn len(&self) -> usize {

@@ -40,14 +40,14 @@ impl Core {
             return Err(self.violated(Violation::PushFromClient, head.stream));
         }
         let bytes = self.inbound.fragments.len() as u64 + u64::from(head.len);
-        let bound = u64::from(self.config.header_block_bytes_max);
+        let bound = u64::from(self.bounds.header_block_bytes_max);
         // Pad Length, padding and priority fields are no part of the block.
         if bytes > bound + 261 {
             return Err(self.limited(Limit::HeaderBlockBytes, head.stream, bytes, bound));
         }
         if let Some(block) = &mut self.inbound.open_block {
             block.continuations += 1;
-            let (seen, bound) = (u64::from(block.continuations), u64::from(self.config.continuations_max));
+            let (seen, bound) = (u64::from(block.continuations), u64::from(self.bounds.continuations_max));
             if seen > bound {
                 return Err(self.limited(Limit::Continuations, head.stream, seen, bound));
             }
@@ -143,8 +143,8 @@ impl Core {
     #[inline]
     fn decode(&mut self, message: Message, bytes: &[u8]) -> Result<Judged, ConnectionError> {
         let limits = Limits {
-            list_bytes_max: self.config.header_list_bytes_max,
-            fields_max: self.config.header_fields_max,
+            list_bytes_max: self.bounds.header_list_bytes_max,
+            fields_max: self.bounds.header_fields_max,
         };
         let headers = &mut self.headers;
         headers.clear();
@@ -183,7 +183,7 @@ impl Core {
             self.streams.refuse(id);
             return self.discard_block(bytes).map(|()| None);
         }
-        if self.streams.counted(Opener::Remote) >= self.config.concurrent_streams_max {
+        if self.streams.counted(Opener::Remote) >= self.bounds.concurrent_streams_max {
             self.discard_block(bytes)?;
             return self.refuse(id, ErrorCode::REFUSED_STREAM);
         }
@@ -334,7 +334,7 @@ impl Core {
             self.discard_block(bytes)?;
             return self.refuse(promised, ErrorCode::CANCEL);
         }
-        if self.streams.live() >= self.config.concurrent_streams_max.saturating_mul(2) {
+        if self.streams.live() >= self.bounds.concurrent_streams_max.saturating_mul(2) {
             self.discard_block(bytes)?;
             return self.refuse(promised, ErrorCode::REFUSED_STREAM);
         }

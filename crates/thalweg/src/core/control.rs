@@ -212,7 +212,7 @@ impl Core {
         match early.binary_search_by_key(&id, |(id, _)| *id) {
             Ok(index) => early[index].1 = priority,
             Err(index)
-                if early.len() < (self.config.concurrent_streams_max as usize).min(EARLY_PRIORITIES_MAX) =>
+                if early.len() < (self.bounds.concurrent_streams_max as usize).min(EARLY_PRIORITIES_MAX) =>
             {
                 early.insert(index, (id, priority));
             }

@@ -157,7 +157,7 @@ impl Core {
     /// All content of a frame was handed out: credit what needs no consumer, and end the peer's half if it says so.
     #[inline]
     fn finish_data(&mut self, data: &DataPhase) {
-        let credit = match self.config.release {
+        let credit = match self.bounds.release {
             Release::Automatic => data.len,
             Release::Explicit => data.overhead,
         };

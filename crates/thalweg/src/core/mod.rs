@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use thalweg_hpack::{Decoder, Encoder};
 
 use crate::budget::{Accounts, Exhausted, Work};
-use crate::config::{Config, Release};
+use crate::config::{Bounds, Config, Release};
 use crate::error::{Cause, ConnectionError, Deadline, ErrorCode, Limit, StreamError};
 use crate::event::Initiator;
 use crate::flow::{ReceiveWindow, SendWindow};
@@ -43,8 +43,8 @@ pub use upgrade::upgrade_settings;
 /// The whole of a connection.
 #[derive(Debug)]
 pub struct Core {
-    pub config: Config,
-    pub is_client: bool,
+    bounds: Bounds,
+    is_client: bool,
     pub outbound: Outbound,
     pub headers: HeaderBlock,
     /// Payload of the control frame that the last event shows.
@@ -111,11 +111,12 @@ enum HandedOut {
 
 impl Core {
     /// Starts a connection; the first bytes are in the output.
-    pub fn new(config: Config, is_client: bool) -> Self {
-        let settings = Settings::from_config(&config, is_client);
+    pub fn new(config: &Config, is_client: bool) -> Self {
+        let settings = Settings::from_config(config, is_client);
         let mut core = Self {
+            bounds: Bounds::from(config),
             is_client,
-            outbound: Outbound::default(),
+            outbound: Outbound::with_capacity(OUTPUT_BYTES_INITIAL),
             headers: HeaderBlock::default(),
             shown: Vec::new(),
             inbound: Inbound::new(!is_client),
@@ -129,7 +130,7 @@ impl Core {
             decoder: Decoder::new(TABLE_BYTES_INITIAL),
             encoder: Encoder::new(config.encoder_table_bytes_max, config.hash_seed),
             accounts: Accounts::new(&config.budgets),
-            liveness: Liveness::new(config.deadlines),
+            liveness: Liveness::new(&config.deadlines),
             shutdown: Shutdown::default(),
             handed_out: HandedOut::Nothing,
             pings_waiting: 0,
@@ -144,14 +145,13 @@ impl Core {
             streams_alive: 0,
             last_frame: None,
             counters: Counters::default(),
-            config,
         };
-        core.begin(&settings);
+        core.begin(&settings, config.connection_window_bytes);
         core
     }
 
     /// RFC 9113 §3.4: preface, then SETTINGS. The connection window has no setting: WINDOW_UPDATE widens it.
-    fn begin(&mut self, settings: &Settings) {
+    fn begin(&mut self, settings: &Settings, connection_window_bytes: u32) {
         if self.is_client {
             self.outbound.preface();
         }
@@ -159,7 +159,7 @@ impl Core {
         // RFC 9113 §6.5.2: a server must not send SETTINGS_ENABLE_PUSH as 1; it is 1 without being sent.
         debug_assert!(self.is_client || !changes.iter().any(|(id, _)| *id == SettingId::ENABLE_PUSH));
         self.outbound.settings(changes.into_iter());
-        let widening = self.config.connection_window_bytes - CONNECTION_WINDOW_INITIAL;
+        let widening = connection_window_bytes - CONNECTION_WINDOW_INITIAL;
         if widening > 0 {
             self.receive_window.widen(widening);
             self.outbound.window_update(StreamId::CONNECTION, widening);
@@ -345,7 +345,7 @@ impl Core {
 
     /// Whether the caller should read from the transport.
     pub fn wants_read(&self) -> bool {
-        self.error.is_none() && !self.eof && self.outbound.len() <= self.config.output_bytes_max as usize
+        self.error.is_none() && !self.eof && self.outbound.len() <= self.bounds.output_bytes_max as usize
     }
 
     /// How the connection stands, or how it ended.
@@ -423,5 +423,7 @@ impl Core {
 
 /// RFC 9113 §6.9.2
 const CONNECTION_WINDOW_INITIAL: u32 = 65_535;
+/// Preface, SETTINGS, WINDOW_UPDATE and the acknowledgement of SETTINGS fit into so many bytes.
+const OUTPUT_BYTES_INITIAL: usize = 128;
 /// RFC 9113 §6.5.2
 const TABLE_BYTES_INITIAL: u32 = 4096;

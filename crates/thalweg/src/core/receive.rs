@@ -5,6 +5,7 @@ use crate::error::{ConnectionError, Deadline, ErrorCode, Limit};
 use crate::event::{HeadersKind, Initiator};
 use crate::frame::{Flags, Head, Kind, parse};
 use crate::inbound::{Payload, Phase};
+use crate::liveness::STARTED_AT_ONCE;
 use crate::priority::Priority;
 use crate::stream_id::{Stream, StreamId};
 use crate::streams::Opener;
@@ -192,8 +193,8 @@ impl Core {
         match head.kind {
             Kind::SETTINGS => {
                 let entries = head.len / 6;
-                if entries > self.config.settings_entries_max {
-                    let bound = u64::from(self.config.settings_entries_max);
+                if entries > self.bounds.settings_entries_max {
+                    let bound = u64::from(self.bounds.settings_entries_max);
                     return Err(self.limited(
                         Limit::SettingsEntries,
                         StreamId::CONNECTION,
@@ -204,13 +205,13 @@ impl Core {
             }
             Kind::PRIORITY | Kind::RST_STREAM | Kind::PING | Kind::WINDOW_UPDATE => {}
             Kind::GOAWAY | Kind::PRIORITY_UPDATE | Kind::ORIGIN | Kind::ALTSVC => {
-                if head.len > self.config.control_payload_bytes_max {
+                if head.len > self.bounds.control_payload_bytes_max {
                     return self.receive_oversized_control(head);
                 }
             }
             _ => {
                 self.charge(Work::Extension, head.stream)?;
-                let shown = self.config.extension_frames && head.len <= self.config.control_payload_bytes_max;
+                let shown = self.bounds.extension_frames && head.len <= self.bounds.control_payload_bytes_max;
                 if !shown {
                     self.inbound.phase = Phase::Skip { left: head.len };
                 }
@@ -223,7 +224,7 @@ impl Core {
     #[cold]
     fn receive_oversized_control(&mut self, head: Head) -> Result<(), ConnectionError> {
         if head.kind == Kind::GOAWAY {
-            let bound = u64::from(self.config.control_payload_bytes_max);
+            let bound = u64::from(self.bounds.control_payload_bytes_max);
             return Err(self.limited(Limit::ControlPayloadBytes, head.stream, u64::from(head.len), bound));
         }
         self.inbound.phase = Phase::Skip { left: head.len };
@@ -297,7 +298,7 @@ impl Core {
     /// The first time that is told starts the deadlines of a new connection.
     fn start_clock(&mut self, now: Instant) {
         self.now = Some(now);
-        for deadline in [Deadline::Preface, Deadline::SettingsAck, Deadline::Idle, Deadline::KeepAlive] {
+        for deadline in STARTED_AT_ONCE {
             self.liveness.arm(deadline, now);
         }
     }
@@ -313,7 +314,7 @@ impl Core {
     /// What the peer provokes must be read by it: far beyond the output's limit, it is not.
     #[inline]
     fn check_output(&mut self) -> Result<(), ConnectionError> {
-        let bound = self.config.output_bytes_max as usize * OUTPUT_OVERRUN;
+        let bound = self.bounds.output_bytes_max as usize * OUTPUT_OVERRUN;
         let waiting = self.outbound.len();
         if waiting <= bound {
             return Ok(());

@@ -176,7 +176,7 @@ impl Core {
             return Err(OpenError::GoingAway);
         }
         let id = self.next_id()?;
-        if self.streams.reserved_local() >= self.config.concurrent_streams_max || !self.may_open() {
+        if self.streams.reserved_local() >= self.bounds.concurrent_streams_max || !self.may_open() {
             return Err(OpenError::TooManyStreams { limit: self.remote.max_concurrent_streams });
         }
         if !matches!(request.method, b"GET" | b"HEAD") || request.authority.is_none() {
@@ -288,7 +288,7 @@ impl Core {
     /// Flow control counts padding too, and an empty frame needs no window (RFC 9113 §6.9.1).
     #[inline]
     fn next_frame(&mut self, stream: Stream, len: usize, overhead: usize) -> Option<usize> {
-        let room = (self.config.output_bytes_max as usize).saturating_sub(self.outbound.len());
+        let room = (self.bounds.output_bytes_max as usize).saturating_sub(self.outbound.len());
         if len == 0 && overhead == 0 {
             return Some(0);
         }
@@ -344,7 +344,7 @@ impl Core {
         }
         let now = self.now.unwrap_or_default();
         let Some(slot) = self.streams.find_mut(stream) else { return };
-        if slot.waiting == Waiting::No || slot.progress_bytes >= self.config.stall_bytes_min {
+        if slot.waiting == Waiting::No || slot.progress_bytes >= self.bounds.stall_bytes_min {
             slot.waiting = Waiting::Since(now);
             slot.progress_bytes = 0;
         }
@@ -378,7 +378,7 @@ impl Core {
         if self.error.is_some() || self.send_window.available() == 0 {
             return None;
         }
-        let room_needed = self.config.output_bytes_max as usize / 2;
+        let room_needed = self.bounds.output_bytes_max as usize / 2;
         if self.outbound.len() > room_needed {
             return None;
         }

@@ -35,8 +35,10 @@ impl Core {
         if !in_range {
             return Err(SendError::OutOfRange);
         }
-        self.config.concurrent_streams_max = after.max_concurrent_streams;
-        self.config.header_list_bytes_max = after.max_header_list_size;
+        if after.max_concurrent_streams != before.max_concurrent_streams {
+            self.bounds.concurrent_streams_max = after.max_concurrent_streams;
+        }
+        self.bounds.header_list_bytes_max = after.max_header_list_size;
         self.outbound.settings(after.changes_from(&before).into_iter());
         self.local.announce(after);
         if let Some(now) = self.now {
