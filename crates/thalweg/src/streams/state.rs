@@ -226,7 +226,7 @@ mod tests {
         }
     }
 
-    /// 9113-5.1: every state times every input, against the tables above.
+    /// RFC 9113 §5.1: every state times every input, against the tables above.
     #[test]
     fn every_state_answers_every_input() {
         let row = |table: &[(Half, &'static str); 3], half| {
