@@ -138,6 +138,17 @@ impl Limit {
     }
 }
 
+impl Limit {
+    /// The error code that a connection or stream ended by this limit carries.
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            // RFC 9113 §4.3: whoever leaves a field block undecoded must say so.
+            Self::HeaderBlockBytes | Self::Continuations => ErrorCode::COMPRESSION_ERROR,
+            _ => ErrorCode::ENHANCE_YOUR_CALM,
+        }
+    }
+}
+
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.config_field())
@@ -250,8 +261,7 @@ impl ConnectionError {
     }
 
     pub(crate) const fn limit(limit: Limit, stream: StreamId, seen: u64, bound: u64) -> Self {
-        let code = ErrorCode::ENHANCE_YOUR_CALM;
-        Self { cause: Cause::Limit(limit), code, stream, seen, limit: bound }
+        Self { cause: Cause::Limit(limit), code: limit.code(), stream, seen, limit: bound }
     }
 
     /// Adds the value that was seen and the bound that it passed.
@@ -330,7 +340,7 @@ impl StreamError {
     pub const fn code(self) -> ErrorCode {
         match self {
             Self::Violation(violation) => violation.code(),
-            Self::Limit(_) => ErrorCode::ENHANCE_YOUR_CALM,
+            Self::Limit(limit) => limit.code(),
             Self::Deadline(deadline) => deadline.code(),
         }
     }
