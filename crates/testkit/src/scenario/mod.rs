@@ -1,0 +1,446 @@
+//! A scripted, impolite peer against one connection.
+//!
+//! A scenario is a script of the peer's bytes, of calls, and of time, with what must be seen of them: events and output frames as one line
+//! each. It is played several times, with the peer's bytes whole, byte by byte, and cut at random places, and every run must go the
+//! same way. Nothing may be left unseen at its end.
+//!
+//! ```
+//! use thalweg::ErrorCode;
+//! use thalweg_testkit::frames::{data, rst_stream};
+//! use thalweg_testkit::scenario;
+//!
+//! scenario::server(|s| {
+//!     let stream = s.post(1);
+//!     s.peer(data(1, "hello"));
+//!     s.peer(rst_stream(1, ErrorCode::CANCEL));
+//!     s.events(["DATA stream=1 \"hello\"", "RESET stream=1 CANCEL by the peer"]);
+//!     s.call(|core| core.send_reset(stream, ErrorCode::CANCEL));
+//!     s.nothing();
+//! });
+//! ```
+
+mod lines;
+mod run;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use thalweg::{
+    Cause, Client, Connection, ConnectionError, ErrorCode, Event, Instant, Request, Role, Scope, SendError,
+    Server, Status, Stream, Violation,
+};
+
+use crate::frames::{self, Frame, Piece, Reader, kind, setting};
+use crate::hpack;
+
+use lines::Seen;
+use run::Cuts;
+pub use run::{Opening, client, client_with, new_client, new_server, server, server_with};
+
+/// One run of a script: the connection under test and all that was seen of it and not looked at yet.
+pub struct Scene<R: Role> {
+    core: Connection<R>,
+    now: Instant,
+    cuts: Cuts,
+    /// Bytes of the peer that were not fed yet.
+    queue: Vec<u8>,
+    seen: Vec<Seen>,
+    sent: Vec<Sent>,
+    reader: Reader,
+    /// A header block of ours that is not whole yet.
+    block: Option<lines::Block>,
+    decoder: hpack::Decoder,
+    /// SETTINGS of the peer that we have not acknowledged yet: what their acknowledgement allows us.
+    allowed: Vec<(Option<u32>, Option<u32>)>,
+    streams: BTreeMap<u32, Stream>,
+    error: Option<ConnectionError>,
+    transcript: Vec<String>,
+}
+
+/// An output frame, and its line; a header block has one line, at its last frame.
+struct Sent {
+    frame: Frame,
+    line: Option<String>,
+}
+
+impl<R: Role> Scene<R> {
+    /// The peer sends a frame, a list of frames, or bytes. They are fed at the next call or look.
+    #[expect(clippy::needless_pass_by_value, reason = "scripts read better without ampersands")]
+    pub fn peer(&mut self, piece: impl Piece) {
+        let start = self.queue.len();
+        piece.put(&mut self.queue);
+        let bytes = &self.queue[start..];
+        self.transcript.push(format!("peer: {}", lines::shorten(bytes)));
+    }
+
+    /// The peer sends SETTINGS, which are taken and acknowledged.
+    #[expect(clippy::needless_pass_by_value, reason = "scripts read better without ampersands")]
+    pub fn peer_settings(&mut self, settings: Frame) {
+        self.peer(settings.clone());
+        self.events([settings.to_string()]);
+        self.output(["SETTINGS ACK"]);
+    }
+
+    /// A call of the application. What it sends is seen in the output.
+    pub fn call<T>(&mut self, call: impl FnOnce(&mut Connection<R>) -> T) -> T {
+        self.feed();
+        let result = call(&mut self.core);
+        self.core.check();
+        result
+    }
+
+    /// The connection under test, to be looked at.
+    pub fn core(&mut self) -> &Connection<R> {
+        self.feed();
+        &self.core
+    }
+
+    /// The handle of a stream that an event or a call has told of.
+    pub fn stream(&mut self, id: u32) -> Stream {
+        self.feed();
+        self.streams[&id]
+    }
+
+    /// Time passes, and the connection is told.
+    pub fn pass(&mut self, duration: Duration) {
+        self.feed();
+        self.now = self.now + duration;
+        self.transcript.push(format!("time: {duration:?} later"));
+        if let Err(error) = self.core.handle_timeout(self.now) {
+            self.note_error(error);
+        }
+        self.core.check();
+        self.drain_events();
+    }
+
+    /// The peer ends its byte stream.
+    pub fn eof(&mut self) {
+        self.feed();
+        self.transcript.push("peer: end of bytes".to_owned());
+        if let Err(error) = self.core.handle_eof() {
+            self.note_error(error);
+        }
+        self.core.check();
+        self.drain_events();
+    }
+
+    /// The events since the last look are exactly these.
+    #[track_caller]
+    pub fn events<T: AsRef<str>>(&mut self, expected: impl AsRef<[T]>) {
+        self.feed();
+        self.drain_events();
+        let seen = lines::event_lines(std::mem::take(&mut self.seen));
+        self.transcript.extend(seen.iter().map(|line| format!("event: {line}")));
+        assert_lines("events", &seen, expected.as_ref());
+    }
+
+    /// The output since the last look is exactly these frames.
+    #[track_caller]
+    pub fn output<T: AsRef<str>>(&mut self, expected: impl AsRef<[T]>) {
+        let sent: Vec<String> = self.take_sent().into_iter().filter_map(|sent| sent.line).collect();
+        assert_lines("output", &sent, expected.as_ref());
+    }
+
+    /// The output since the last look, frame by frame.
+    pub fn frames(&mut self) -> Vec<Frame> {
+        self.take_sent().into_iter().map(|sent| sent.frame).collect()
+    }
+
+    /// There was no event and no output since the last look.
+    #[track_caller]
+    pub fn nothing(&mut self) {
+        self.events::<&str>([]);
+        self.output::<&str>([]);
+    }
+
+    /// The peer's last frames had no effect, and the connection lives: it answers a PING.
+    #[track_caller]
+    pub fn unmoved(&mut self) {
+        self.nothing();
+        self.answers();
+    }
+
+    /// The connection lives: it answers a PING, with nothing before the answer.
+    #[track_caller]
+    pub fn answers(&mut self) {
+        self.peer(frames::ping(*b"alive? !"));
+        self.output(["PING ACK alive? !"]);
+    }
+
+    /// A stream was reset for a rule that the peer broke: one event, one RST_STREAM, and the connection lives.
+    #[track_caller]
+    pub fn stream_error(&mut self, stream: u32, code: ErrorCode, violation: Violation) {
+        assert_eq!(violation.scope(), Scope::Stream);
+        self.events([format!("RESET stream={stream} {code} by us: {violation}")]);
+        self.refused(stream, code);
+    }
+
+    /// A stream of which the application knows nothing, or nothing any more, was reset, and the connection lives.
+    #[track_caller]
+    pub fn refused(&mut self, stream: u32, code: ErrorCode) {
+        self.events::<&str>([]);
+        self.output([format!("RST_STREAM stream={stream} {code}")]);
+        self.answers();
+    }
+
+    /// The connection ended for a rule that the peer broke: one error, one GOAWAY with `code` and `last`, and nothing
+    /// afterwards.
+    #[track_caller]
+    pub fn connection_error(&mut self, code: ErrorCode, violation: Violation, last: u32) {
+        self.ends(code, Cause::Violation(violation), last);
+    }
+
+    /// The connection ended by an error: one GOAWAY with `code` and `last`, and nothing afterwards.
+    #[track_caller]
+    pub fn ends(&mut self, code: ErrorCode, cause: Cause, last: u32) {
+        self.feed();
+        self.drain_events();
+        let Some(error) = self.error else {
+            self.events(["an error"]);
+            unreachable!("an event that is none");
+        };
+        assert_eq!((error.cause(), error.code()), (cause, code));
+        self.events([format!("ERROR {code}: {error}")]);
+        let accused = matches!(cause, Cause::Violation(_) | Cause::Limit(_) | Cause::Deadline(_));
+        let reason = error.to_string();
+        let debug =
+            if accused { format!(" \"{}\"", reason.as_bytes().escape_ascii()) } else { String::new() };
+        self.output([format!("GOAWAY last={last} {code}{debug}")]);
+        self.check_dead();
+    }
+
+    /// Feeds what the peer has sent, cut as this run cuts it.
+    fn feed(&mut self) {
+        let queue = std::mem::take(&mut self.queue);
+        self.note_settings(&queue);
+        let mut rest = &queue[..];
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(self.cuts.next(rest.len()));
+            rest = after;
+            self.receive(piece);
+        }
+    }
+
+    fn receive(&mut self, mut input: &[u8]) {
+        loop {
+            // One that knows `core` alone is borrowed by the event.
+            match self.core.receive(&mut input, self.now) {
+                Ok(Some(event)) => {
+                    if let Event::Headers { stream, .. } = event {
+                        self.streams.insert(stream.id().as_u32(), stream);
+                    }
+                    self.seen.push(Seen::of(&event));
+                }
+                Ok(None) => {
+                    assert!(input.is_empty(), "`receive` left {} bytes", input.len());
+                    break;
+                }
+                Err(error) => {
+                    self.note_error(error);
+                    break;
+                }
+            }
+        }
+        self.core.check();
+    }
+
+    /// Events that calls or time have caused.
+    fn drain_events(&mut self) {
+        if self.error.is_none() {
+            self.receive(&[]);
+        }
+    }
+
+    fn note_error(&mut self, error: ConnectionError) {
+        match self.error {
+            None => {
+                self.seen.push(Seen::Line(format!("ERROR {}: {error}", error.code())));
+                self.error = Some(error);
+            }
+            Some(first) => assert_eq!(error, first, "the error changed"),
+        }
+    }
+
+    /// Remembers what the peer's SETTINGS will allow once they are acknowledged.
+    fn note_settings(&mut self, bytes: &[u8]) {
+        let mut rest = bytes.strip_prefix(&frames::PREFACE).unwrap_or(bytes);
+        while let Some(&[a, b, c, kind, flags, s0, s1, s2, s3]) = rest.first_chunk() {
+            let len = u32::from_be_bytes([0, a, b, c]) as usize;
+            let Some((payload, after)) = rest[9..].split_at_checked(len) else { break };
+            rest = after;
+            let ack = flags & frames::flag::ACK != 0;
+            if (kind, [s0, s1, s2, s3]) != (kind::SETTINGS, [0; 4]) || ack || !len.is_multiple_of(6) {
+                continue;
+            }
+            let entries = frames::raw(kind, flags, 0, payload).entries();
+            let last = |wanted| entries.iter().rev().find(|(id, _)| *id == wanted).map(|(_, value)| *value);
+            self.allowed.push((last(setting::HEADER_TABLE_SIZE), last(setting::MAX_FRAME_SIZE)));
+        }
+    }
+
+    /// Reads the output strictly, and decodes its header blocks.
+    fn take_sent(&mut self) -> Vec<Sent> {
+        self.feed();
+        let mut wire = Vec::new();
+        while self.core.poll_transmit(&mut wire) {}
+        let bytes = wire.strip_prefix(&frames::PREFACE).unwrap_or(&wire);
+        self.reader.push(bytes);
+        while let Some(frame) = self.reader.next_frame().unwrap_or_else(|error| panic!("output: {error}")) {
+            let line = self.line_of(&frame);
+            self.transcript.extend(line.iter().map(|line| format!("output: {line}")));
+            self.sent.push(Sent { frame, line });
+        }
+        assert!(self.reader.rest().is_empty(), "the output ends inside a frame");
+        assert!(!self.reader.in_block(), "the output ends inside a header block");
+        std::mem::take(&mut self.sent)
+    }
+
+    fn line_of(&mut self, frame: &Frame) -> Option<String> {
+        if frame.kind == kind::SETTINGS && frame.has(frames::flag::ACK) {
+            self.allow();
+        }
+        if frame.block().is_none() {
+            return Some(lines::frame_line(frame));
+        }
+        let mut block = self.block.take().unwrap_or_else(|| lines::Block::begin(frame));
+        if block.add(frame) {
+            return Some(block.line(&mut self.decoder));
+        }
+        self.block = Some(block);
+        None
+    }
+
+    /// The oldest SETTINGS of the peer were acknowledged.
+    fn allow(&mut self) {
+        assert!(!self.allowed.is_empty(), "an acknowledgement without SETTINGS");
+        let (table_bytes, frame_bytes) = self.allowed.remove(0);
+        if let Some(bytes) = table_bytes {
+            self.decoder.allow_table_bytes(bytes as usize);
+        }
+        if let Some(bytes) = frame_bytes {
+            self.reader.allow_frame_bytes(bytes as usize);
+        }
+    }
+
+    /// After the end: the same error for ever, and not a byte more.
+    #[track_caller]
+    fn check_dead(&mut self) {
+        let error = self.error.expect("only called after the end");
+        let anything = frames::ping([0; 8]).bytes();
+        assert_eq!(self.core.receive(&mut &anything[..], self.now).map(|_| ()), Err(error));
+        assert_eq!(self.core.handle_timeout(self.now + Duration::from_secs(3600)), Err(error));
+        assert_eq!(self.core.handle_eof(), Err(error));
+        assert_eq!(self.core.send_ping([1; 8]), Err(SendError::Connection(error)));
+        assert_eq!(self.core.send_settings(|_| {}), Err(SendError::Connection(error)));
+        for &stream in self.streams.values() {
+            let refused = Err(SendError::Connection(error));
+            assert_eq!(self.core.send_data(stream, b"x", false), refused);
+            assert_eq!(self.core.send_trailers(stream, []), Err(SendError::Connection(error)));
+            self.core.send_reset(stream, ErrorCode::CANCEL);
+            self.core.release(stream, 1);
+        }
+        self.core.shutdown();
+        self.core.close(ErrorCode::INTERNAL_ERROR, b"again");
+        assert_eq!(self.core.poll_writable(), None);
+        assert_eq!(self.core.poll_timeout(), None);
+        assert_eq!(self.core.live_streams(), 0);
+        assert_eq!(self.core.report().error, Some(error));
+        assert!(!self.core.poll_transmit(&mut Vec::new()), "output after the end");
+        assert!(self.core.is_finished() && !self.core.wants_read());
+        self.core.check();
+    }
+}
+
+impl Scene<Server> {
+    /// The peer asks `GET /` and ends the request there: the stream is half-closed (remote).
+    #[track_caller]
+    pub fn get(&mut self, id: u32) -> Stream {
+        self.peer(frames::headers(id, hpack::get("/")).end_stream().end_headers());
+        self.events([format!("HEADERS stream={id} request end [{GET}]")]);
+        self.streams[&id]
+    }
+
+    /// The peer asks `POST /` and does not end the request: the stream is open.
+    #[track_caller]
+    pub fn post(&mut self, id: u32) -> Stream {
+        self.peer(frames::headers(id, hpack::request("POST", "/")).end_headers());
+        self.events([format!("HEADERS stream={id} request [{POST}]")]);
+        self.streams[&id]
+    }
+
+    /// The application answers 200 without ending the stream.
+    #[track_caller]
+    pub fn respond(&mut self, stream: Stream) {
+        assert_eq!(self.call(|core| core.send_response(stream, Status::OK, [], false)), Ok(()));
+        self.output([format!("HEADERS stream={stream} [:status: 200]")]);
+    }
+
+    /// The application promises `GET /pushed`: the new stream is reserved (local).
+    #[track_caller]
+    pub fn promise(&mut self, parent: Stream) -> Stream {
+        let request = Request::get("https", "example.org", "/pushed");
+        let stream = self.call(|core| core.send_push(parent, &request, [])).expect("a promise");
+        self.streams.insert(stream.id().as_u32(), stream);
+        self.output([format!("PUSH_PROMISE stream={parent} promised={stream} [{PUSHED}]")]);
+        stream
+    }
+}
+
+impl Scene<Client> {
+    /// The application asks `GET /` and ends the request there: the stream is half-closed (local).
+    #[track_caller]
+    pub fn get(&mut self) -> Stream {
+        let stream = self.open("GET", true);
+        self.output([format!("HEADERS stream={stream} end [{GET}]")]);
+        stream
+    }
+
+    /// The application asks `POST /` and does not end the request: the stream is open.
+    #[track_caller]
+    pub fn post(&mut self) -> Stream {
+        let stream = self.open("POST", false);
+        self.output([format!("HEADERS stream={stream} [{POST}]")]);
+        stream
+    }
+
+    #[track_caller]
+    fn open(&mut self, method: &str, end: bool) -> Stream {
+        let request = Request::new(method, "https", "example.org", "/");
+        let stream = self.call(|core| core.send_request(&request, [], end)).expect("a new stream");
+        self.streams.insert(stream.id().as_u32(), stream);
+        stream
+    }
+
+    /// The peer answers 200 without ending the stream.
+    #[track_caller]
+    pub fn response(&mut self, id: u32) {
+        self.peer(frames::headers(id, hpack::response(200)).end_headers());
+        self.events([format!("HEADERS stream={id} response [:status: 200]")]);
+    }
+
+    /// The peer promises `GET /pushed` on the stream `parent`: the new stream is reserved (remote).
+    #[track_caller]
+    pub fn promised(&mut self, parent: u32, id: u32) -> Stream {
+        self.peer(frames::push_promise(parent, id, hpack::get("/pushed")).end_headers());
+        self.events([format!("HEADERS stream={id} push on={parent} [{PUSHED}]")]);
+        self.streams[&id]
+    }
+}
+
+#[track_caller]
+fn assert_lines<T: AsRef<str>>(what: &str, seen: &[String], expected: &[T]) {
+    let expected: Vec<String> = expected.iter().map(|line| line.as_ref().to_owned()).collect();
+    if seen == expected {
+        return;
+    }
+    let show =
+        |lines: &[String]| lines.iter().map(|line| format!("\n    {}", lines::cut(line))).collect::<String>();
+    panic!("{what}:{}\nexpected:{}", show(seen), show(&expected));
+}
+
+/// The fields of the requests that [`Scene`] makes.
+pub const GET: &str = ":method: GET, :scheme: https, :authority: example.org, :path: /";
+/// The same for POST.
+pub const POST: &str = ":method: POST, :scheme: https, :authority: example.org, :path: /";
+/// The same for a promised request.
+pub const PUSHED: &str = ":method: GET, :scheme: https, :authority: example.org, :path: /pushed";

@@ -1,0 +1,144 @@
+//! The runs of a script: what they start from, how they cut the input, and what holds at their end.
+
+use std::collections::BTreeMap;
+
+use thalweg::{Client, Config, Connection, Instant, Role, Server};
+
+use super::{Scene, lines};
+use crate::frames::{self, Frame, Reader};
+use crate::hpack;
+
+/// What a scenario starts from.
+pub struct Opening {
+    /// The configuration of the connection under test.
+    pub config: Config,
+    /// The peer's first SETTINGS.
+    pub peer_settings: Frame,
+}
+
+/// Plays a script against a server after the handshake.
+pub fn server(script: impl Fn(&mut Scene<Server>)) {
+    server_with(|_| {}, script);
+}
+
+/// Plays a script against a client after the handshake.
+pub fn client(script: impl Fn(&mut Scene<Client>)) {
+    client_with(|_| {}, script);
+}
+
+/// Plays a script against a server after a handshake of the script's making.
+pub fn server_with(opening: impl Fn(&mut Opening), script: impl Fn(&mut Scene<Server>)) {
+    play(&opening, true, script);
+}
+
+/// Plays a script against a client after a handshake of the script's making.
+pub fn client_with(opening: impl Fn(&mut Opening), script: impl Fn(&mut Scene<Client>)) {
+    play(&opening, true, script);
+}
+
+/// Plays a script against a server that has not heard of its peer yet.
+pub fn new_server(script: impl Fn(&mut Scene<Server>)) {
+    play(&|_| {}, false, script);
+}
+
+/// Plays a script against a client that has not heard of its peer yet.
+pub fn new_client(script: impl Fn(&mut Scene<Client>)) {
+    play(&|_| {}, false, script);
+}
+
+fn play<R: Role>(opening: &dyn Fn(&mut Opening), handshake: bool, script: impl Fn(&mut Scene<R>)) {
+    let mut whole: Option<Vec<String>> = None;
+    for cuts in [Cuts::Whole, Cuts::Bytewise, Cuts::Random(7), Cuts::Random(1001)] {
+        let mut start = Opening { config: Config::default(), peer_settings: frames::settings() };
+        opening(&mut start);
+        let mut scene = Scene::<R>::new(start.config, cuts);
+        if handshake {
+            scene.shake_hands(&start.peer_settings);
+        }
+        script(&mut scene);
+        scene.nothing();
+        if scene.error.is_some() {
+            scene.check_dead();
+        }
+        let transcript = std::mem::take(&mut scene.transcript);
+        match &whole {
+            None => whole = Some(transcript),
+            Some(whole) => assert_eq!(*whole, transcript, "{cuts:?} went another way than the whole"),
+        }
+    }
+}
+
+impl<R: Role> Scene<R> {
+    fn new(config: Config, cuts: Cuts) -> Self {
+        Self {
+            core: Connection::new(config).expect("a valid configuration"),
+            now: Instant::ZERO,
+            cuts,
+            queue: Vec::new(),
+            seen: Vec::new(),
+            sent: Vec::new(),
+            reader: Reader::default(),
+            block: None,
+            decoder: hpack::Decoder::default(),
+            allowed: Vec::new(),
+            streams: BTreeMap::new(),
+            error: None,
+            transcript: Vec::new(),
+        }
+    }
+
+    /// Both prefaces and both acknowledgements; not shown to the script.
+    fn shake_hands(&mut self, peer_settings: &Frame) {
+        let mut wire = Vec::new();
+        self.core.poll_transmit(&mut wire);
+        if !wire.starts_with(&frames::PREFACE) {
+            self.peer(frames::preface());
+        }
+        self.peer(peer_settings.clone());
+        self.peer(frames::settings_ack());
+        self.events([peer_settings.to_string(), "SETTINGS ACK".to_owned()]);
+        self.output(["SETTINGS ACK"]);
+    }
+}
+
+impl<R: Role> Drop for Scene<R> {
+    /// A failure shows what led to it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let lines: Vec<String> = self.transcript.iter().map(|line| lines::cut(line)).collect();
+            eprintln!("transcript, input cut {:?}:\n    {}", self.cuts, lines.join("\n    "));
+        }
+    }
+}
+
+/// How a run cuts the peer's bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum Cuts {
+    /// Not at all.
+    Whole,
+    /// After every byte; long payloads only at their ends.
+    Bytewise,
+    /// Anywhere, by this seed.
+    Random(u64),
+}
+
+impl Cuts {
+    /// The length of the next piece of `left` bytes.
+    pub fn next(&mut self, left: usize) -> usize {
+        match self {
+            Self::Whole => left,
+            Self::Bytewise if left > LONG_BYTES => (left - LONG_BYTES).min(LONG_BYTES),
+            Self::Bytewise => 1,
+            Self::Random(state) => {
+                *state =
+                    state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                // Mostly short pieces, now and then a long one.
+                let bound = if state.is_multiple_of(4) { left } else { 24 };
+                left.min(1 + (*state >> 33) as usize % bound)
+            }
+        }
+    }
+}
+
+/// What is cut after every byte, bytes.
+const LONG_BYTES: usize = 4096;
