@@ -45,6 +45,52 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # With the HTTP/2 connection behind it
+//!
+//! The two ways to begin, on the server. What is left of `input` goes to the connection next.
+//!
+//! ```
+//! use thalweg::{Connection, Server};
+//! use thalweg_h2c::Opening;
+//!
+//! type Error = Box<dyn std::error::Error>;
+//!
+//! /// Turns an opening into a connection, and writes what goes out in front of its frames.
+//! fn connect(opening: Opening, out: &mut Vec<u8>) -> Result<Option<Connection<Server>>, Error> {
+//!     let config = thalweg::Config::default();
+//!     match opening {
+//!         Opening::Http2 { seen } => {
+//!             let mut connection = Connection::<Server>::new(config)?;
+//!             let event = connection.receive(&mut &seen[..], thalweg::Instant::ZERO)?;
+//!             assert!(event.is_none(), "half a preface is no event");
+//!             Ok(Some(connection))
+//!         }
+//!         Opening::Upgrade(upgrade) => {
+//!             let method = upgrade.request.method.as_bytes();
+//!             let (mut connection, stream) = Connection::<Server>::upgraded(config, &upgrade.settings, method)?;
+//!             out.extend_from_slice(upgrade.answer());
+//!             connection.send_response(stream, thalweg::Status::OK, [], true)?; // to `upgrade.request`
+//!             Ok(Some(connection))
+//!         }
+//!         Opening::Http1(request) => {
+//!             out.extend_from_slice(request.answer());
+//!             Ok(None)
+//!         }
+//!         _ => Ok(None),
+//!     }
+//! }
+//! # let http2 = connect(Opening::Http2 { seen: b"PRI * HTTP/2" }, &mut Vec::new())?;
+//! # assert!(http2.is_some());
+//! # let mut request = &b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+//! #     HTTP2-Settings: AAMAAABk\r\n\r\n"[..];
+//! # let mut sniffer = thalweg_h2c::Sniffer::new(thalweg_h2c::Config::default());
+//! # let upgrade = sniffer.receive(&mut request)?.expect("the request is complete");
+//! # let mut out = Vec::new();
+//! # assert!(connect(upgrade, &mut out)?.is_some());
+//! # assert_eq!(out, thalweg_h2c::answer::SWITCHING_PROTOCOLS);
+//! # Ok::<(), Error>(())
+//! ```
+//!
 //! # What is refused
 //!
 //! Servers and proxies that read one HTTP/1 message differently are how requests are smuggled, and an Upgrade turns

@@ -1,0 +1,128 @@
+//! With the core behind it: a connection that was sniffed or upgraded is one that works, at every cut.
+
+use thalweg::{Client, Connection, Event, Field, HeadersKind, Instant, Server, Status};
+use thalweg_h2c::{Answer, Config, Opening, Request, Sniffer, Upgrader};
+
+/// A server that takes its input as the network cuts it, and answers each request with its path.
+struct Host {
+    sniffer: Sniffer,
+    connection: Option<Connection<Server>>,
+    output: Vec<u8>,
+}
+
+impl Host {
+    fn new() -> Self {
+        Self { sniffer: Sniffer::new(Config::default()), connection: None, output: Vec::new() }
+    }
+
+    fn receive(&mut self, mut input: &[u8]) {
+        if self.connection.is_none() {
+            match self.sniffer.receive(&mut input).expect("the client speaks HTTP") {
+                None => return,
+                Some(Opening::Http2 { seen }) => {
+                    self.connection = Connection::<Server>::new(thalweg::Config::default()).ok();
+                    self.serve(seen);
+                }
+                Some(Opening::Upgrade(upgrade)) => self.upgrade(&upgrade),
+                Some(other) => panic!("{other:?}"),
+            }
+        }
+        self.serve(input);
+    }
+
+    fn upgrade(&mut self, upgrade: &thalweg_h2c::Upgrade) {
+        self.output.extend_from_slice(upgrade.answer());
+        let Request { method, path, .. } = &upgrade.request;
+        let config = thalweg::Config::default();
+        let (mut connection, stream) =
+            Connection::<Server>::upgraded(config, &upgrade.settings, method.as_bytes())
+                .expect("the settings were judged");
+        answer(&mut connection, stream, path.as_bytes());
+        self.connection = Some(connection);
+    }
+
+    fn serve(&mut self, mut input: &[u8]) {
+        let connection = self.connection.as_mut().expect("the opening is decided");
+        while let Some(event) = connection.receive(&mut input, Instant::ZERO).expect("the client behaves") {
+            if let Event::Headers { stream, kind: HeadersKind::Request, headers, .. } = event {
+                let path: Vec<u8> = headers.path().expect("a request has a path").into();
+                answer(connection, stream, &path);
+            }
+        }
+        let mut wire = Vec::new();
+        while connection.poll_transmit(&mut wire) {
+            self.output.append(&mut wire);
+        }
+    }
+}
+
+fn answer(connection: &mut Connection<Server>, stream: thalweg::Stream, path: &[u8]) {
+    connection.send_response(stream, Status::OK, [Field::new(b"server", b"x")], false).expect("a response");
+    assert_eq!(connection.send_data(stream, path, true), Ok(path.len()));
+}
+
+/// Collects the bodies of all responses.
+fn listen(client: &mut Connection<Client>, mut input: &[u8]) -> Vec<u8> {
+    let mut bodies = Vec::new();
+    while let Some(event) = client.receive(&mut input, Instant::ZERO).expect("the server behaves") {
+        if let Event::Data { data, .. } = event {
+            bodies.extend_from_slice(data);
+        }
+    }
+    bodies
+}
+
+fn transmitted(client: &mut Connection<Client>) -> Vec<u8> {
+    let (mut all, mut wire) = (Vec::new(), Vec::new());
+    while client.poll_transmit(&mut wire) {
+        all.append(&mut wire);
+    }
+    all
+}
+
+fn get(client: &mut Connection<Client>, path: &str) {
+    let request = thalweg::Request::new("GET", "http", "example.com", path);
+    client.send_request(&request, [], true).expect("a stream is free");
+}
+
+#[test]
+fn prior_knowledge_becomes_a_connection() {
+    let mut client = Connection::<Client>::new(thalweg::Config::default()).expect("a valid configuration");
+    get(&mut client, "/first");
+    let bytes = transmitted(&mut client);
+    for cut in 0..bytes.len() {
+        let mut host = Host::new();
+        host.receive(&bytes[..cut]);
+        host.receive(&bytes[cut..]);
+        let mut client =
+            Connection::<Client>::new(thalweg::Config::default()).expect("a valid configuration");
+        get(&mut client, "/first");
+        assert_eq!(listen(&mut client, &host.output), b"/first", "cut at {cut}");
+    }
+}
+
+#[test]
+fn an_upgrade_becomes_a_connection() {
+    let settings = Connection::<Client>::upgrade_settings(&thalweg::Config::default());
+    let request = Request::new("POST", "example.com", "/first").with_body("what is not needed");
+    let upgrader = || Upgrader::new(&request, &settings, Config::default()).expect("a valid request");
+    let bytes = upgrader().bytes().to_vec();
+    for cut in 0..bytes.len() {
+        let mut host = Host::new();
+        host.receive(&bytes[..cut]);
+        host.receive(&bytes[cut..]);
+        let mut heard = &host.output[..];
+        assert_eq!(upgrader().receive(&mut heard), Ok(Some(Answer::Switched)));
+
+        let (mut client, stream) = Connection::<Client>::upgraded(thalweg::Config::default(), b"POST")
+            .expect("a valid configuration");
+        assert_eq!(stream.id().as_u32(), 1);
+        assert_eq!(listen(&mut client, heard), b"/first", "cut at {cut}");
+
+        // The connection goes on as any other.
+        get(&mut client, "/second");
+        host.output.clear();
+        host.receive(&transmitted(&mut client));
+        assert_eq!(listen(&mut client, &host.output), b"/second");
+    }
+}
