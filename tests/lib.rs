@@ -1,1 +1,3 @@
-//! Requirement and law tests: see the folder `tests/`.
+//! Requirement and law tests over the public API of all crates: see the folder `tests/`.
+
+pub mod abuse;

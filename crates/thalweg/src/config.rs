@@ -106,7 +106,7 @@ impl Budget {
 #[non_exhaustive]
 pub struct Budgets {
     /// Streams that the peer resets before they were answered, that we must reset for its errors, or refuse. Each stream that
-    /// completes gives a token back. Default 1,000 and 33 a second.
+    /// completes gives four tokens back. Default 1,000 and 33 a second.
     pub resets: Budget,
     /// PING. Each DATA frame gives a token back, since honest peers probe the bandwidth with PINGs. Default 10,000 and 1,000 a second.
     pub pings: Budget,

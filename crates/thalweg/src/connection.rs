@@ -95,8 +95,6 @@ impl<R: Role> Connection<R> {
         now: Instant,
     ) -> Result<Option<Event<'c, 'b>>, ConnectionError> {
         let step = self.core.receive(input, now)?;
-        #[cfg(debug_assertions)]
-        self.core.check();
         Ok(step.map(|step| self.event(step)))
     }
 

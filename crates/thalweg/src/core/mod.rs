@@ -272,7 +272,7 @@ impl Core {
         let Some(slot) = self.streams.close(stream, Closed::Ended) else { return };
         self.orphans += slot.receive_window.held();
         self.counters.streams_completed += 1;
-        self.accounts.credit(Work::Reset, 1);
+        self.accounts.credit(Work::Reset, RESETS_PER_COMPLETED_STREAM);
         self.after_stream_end();
     }
 
@@ -421,6 +421,8 @@ impl Core {
     }
 }
 
+/// A client that cancels four of five calls is still one that uses the service.
+const RESETS_PER_COMPLETED_STREAM: u32 = 4;
 /// RFC 9113 §6.9.2
 const CONNECTION_WINDOW_INITIAL: u32 = 65_535;
 /// Preface, SETTINGS, WINDOW_UPDATE and the acknowledgement of SETTINGS fit into so many bytes.

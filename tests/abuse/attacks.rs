@@ -1,0 +1,295 @@
+//! The scripts.
+
+use std::time::Duration;
+
+use thalweg::{Config, ErrorCode};
+use thalweg_testkit::frames::{
+    self, continuation, data, headers, ping, priority, priority_update, raw, rst_stream, settings,
+    window_update,
+};
+use thalweg_testkit::hpack::{self, Block};
+
+use super::{Application, Attack, End};
+
+/// The stream of a step: each opens a new one.
+fn id(step: u32) -> u32 {
+    2 * step + 1
+}
+
+fn get(stream: u32) -> Vec<u8> {
+    headers(stream, hpack::get("/")).end_stream().end_headers().bytes()
+}
+
+/// A request whose content is still to come.
+fn post(stream: u32) -> Vec<u8> {
+    headers(stream, hpack::request("POST", "/")).end_headers().bytes()
+}
+
+fn two(mut first: Vec<u8>, second: &frames::Frame) -> Vec<u8> {
+    first.extend_from_slice(&second.bytes());
+    first
+}
+
+/// A block that enters a large field once and then names it again and again: 4 KiB of list for each byte.
+fn bomb(stream: u32) -> Vec<u8> {
+    let block = Block::new().raw(hpack::get("/")).literal_indexed("x-bomb", "b".repeat(4000));
+    let block = (0..8000).fold(block, |block, _| block.indexed(62));
+    headers(stream, block.bytes()).end_stream().end_headers().bytes()
+}
+
+/// Every attack, in the order of the table in `docs/security.md`.
+pub const ALL: &[Attack] = &[
+    Attack {
+        name: "header bomb",
+        known_as: "CVE-2016-6581: one byte names 4 KiB",
+        step: |step| bomb(id(step)),
+        steps: 1100,
+        end: End::Cut("budgets.resets"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "one-byte fields",
+        known_as: "indexed fields beyond header_fields_max",
+        step: |step| {
+            let block = (0..6000).fold(Block::new().raw(hpack::get("/")), |block, _| block.indexed(17));
+            headers(id(step), block.bytes()).end_stream().end_headers().bytes()
+        },
+        steps: 2000,
+        end: End::Cut("budgets.resets"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "CONTINUATION flood",
+        known_as: "CVE-2024-27316 and others: a header block that never ends",
+        opening: || headers(1, hpack::get("/")).bytes(),
+        step: |_| continuation(1, Block::new().literal("x-a", "b".repeat(100)).bytes()).bytes(),
+        end: End::Cut("continuations_max"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "large CONTINUATION",
+        known_as: "a header block beyond header_block_bytes_max",
+        opening: || headers(1, hpack::get("/")).bytes(),
+        step: |_| continuation(1, Block::new().literal("x-a", "b".repeat(16_000)).bytes()).bytes(),
+        end: End::Cut("header_block_bytes_max"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "empty CONTINUATION",
+        known_as: "CVE-2019-9518 in header blocks",
+        opening: || headers(1, hpack::get("/")).bytes(),
+        step: |_| continuation(1, []).bytes(),
+        end: End::Cut("continuations_max"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "rapid reset",
+        known_as: "CVE-2023-44487: streams opened and cancelled in one breath",
+        step: |step| two(get(id(step)), &rst_stream(id(step), ErrorCode::CANCEL)),
+        server: Application::Waits,
+        end: End::Cut("budgets.resets"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "made you reset: window",
+        known_as: "CVE-2025-8671: WINDOW_UPDATE of 0 makes the server reset",
+        step: |step| two(get(id(step)), &window_update(id(step), 0)),
+        server: Application::Waits,
+        end: End::Cut("budgets.resets"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "made you reset: data",
+        known_as: "CVE-2025-8671: DATA after END_STREAM",
+        step: |step| two(get(id(step)), &data(id(step), "x")),
+        server: Application::Waits,
+        end: End::Cut("budgets.resets"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "malformed requests",
+        known_as: "CVE-2019-9514: requests that must be reset",
+        step: |step| {
+            headers(id(step), Block::new().literal("x", "y").bytes()).end_stream().end_headers().bytes()
+        },
+        end: End::Cut("budgets.resets"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "empty field names",
+        known_as: "CVE-2019-9516: fields without a name",
+        step: |step| {
+            let block = Block::new().raw(hpack::get("/")).literal("", "").bytes();
+            headers(id(step), block).end_stream().end_headers().bytes()
+        },
+        end: End::Cut("budgets.resets"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "beyond the stream limit",
+        known_as: "streams that must be refused",
+        step: |step| post(id(step)),
+        server: Application::Waits,
+        end: End::Cut("budgets.resets"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "PING flood",
+        known_as: "CVE-2019-9512",
+        step: |step| ping(u64::from(step).to_be_bytes()).bytes(),
+        end: End::Cut("budgets.pings"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "SETTINGS flood",
+        known_as: "CVE-2019-9515",
+        step: |step| settings().entry(4, 1000 + step % 2).bytes(),
+        end: End::Cut("budgets.settings"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "SETTINGS bomb",
+        known_as: "thousands of entries in one frame",
+        step: |_| (0..2000).fold(settings(), |frame, value| frame.entry(1, value)).bytes(),
+        end: End::Cut("settings_entries_max"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "empty DATA",
+        known_as: "CVE-2019-9518",
+        opening: || post(1),
+        step: |_| data(1, []).bytes(),
+        end: End::Cut("budgets.empty_frames"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "tiny DATA",
+        known_as: "CVE-2019-9511, the other way round: content byte by byte",
+        opening: || post(1),
+        step: |_| data(1, "x").bytes(),
+        steps: 200_000,
+        server: Application::Waits,
+        end: End::Cut("budgets.small_data"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "PRIORITY flood",
+        known_as: "CVE-2019-9513",
+        step: |step| priority(id(step), 0, 7).bytes(),
+        end: End::Cut("budgets.priorities"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "PRIORITY_UPDATE flood",
+        known_as: "priorities for streams that never come",
+        step: |step| priority_update(id(step), "u=1").bytes(),
+        end: End::Cut("budgets.priorities"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "WINDOW_UPDATE of 1",
+        known_as: "window in crumbs",
+        step: |_| window_update(0, 1).bytes(),
+        end: End::Cut("budgets.window_updates"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "unknown frames",
+        known_as: "extensions that nobody asked for",
+        step: |_| raw(0xfe, 0, 0, [0; 64]).bytes(),
+        end: End::Cut("budgets.extensions"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "answers left unread",
+        known_as: "PINGs by one who does not read",
+        step: |_| ping(*b"unread!!").repeated(100),
+        config: || {
+            let mut config = Config::default();
+            config.budgets.pings = thalweg::Budget::UNLIMITED;
+            config
+        },
+        reads: false,
+        end: End::Cut("output_bytes_max"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "zero window",
+        known_as: "CVE-2019-9517, CVE-2016-1546: responses that nobody lets through",
+        opening: || two(settings().entry(4, 0).bytes(), &frames::settings_ack()),
+        step: |step| if step < 50 { get(id(step)) } else { Vec::new() },
+        steps: 200,
+        pause: Duration::from_secs(1),
+        server: Application::Large,
+        end: End::StreamsReset,
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "window byte by byte",
+        known_as: "CVE-2019-9511: a response that lasts for ever",
+        opening: || {
+            let limits = two(settings().entry(4, 0).bytes(), &frames::settings_ack());
+            two(limits, &headers(1, hpack::get("/")).end_stream().end_headers())
+        },
+        step: |_| window_update(1, 1).bytes(),
+        steps: 200,
+        pause: Duration::from_secs(1),
+        server: Application::Large,
+        end: End::StreamsReset,
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "half a header block",
+        known_as: "CVE-2007-6750 in HTTP/2: a head that never ends",
+        opening: || two(frames::settings_ack().bytes(), &headers(1, hpack::get("/"))),
+        steps: 100,
+        pause: Duration::from_secs(1),
+        end: End::Cut("deadlines.header_block"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "SETTINGS never acknowledged",
+        known_as: "a peer that will not be bound",
+        step: |step| get(id(step)),
+        steps: 100,
+        pause: Duration::from_secs(1),
+        end: End::Cut("deadlines.settings_ack"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "table size flapping",
+        known_as: "size updates that empty and refill the table",
+        opening: || frames::settings_ack().bytes(),
+        step: |step| {
+            let block = Block::new().table_size(0).table_size(4096).raw(hpack::get("/"));
+            headers(id(step), block.literal_indexed("x-a", "b".repeat(3000)).bytes())
+                .end_stream()
+                .end_headers()
+                .bytes()
+        },
+        steps: 5000,
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "late frames",
+        known_as: "RST_STREAM and WINDOW_UPDATE on streams that have ended",
+        opening: || {
+            two(frames::settings_ack().bytes(), &headers(1, hpack::get("/")).end_stream().end_headers())
+        },
+        step: |step| {
+            let late = if step % 2 == 0 { rst_stream(1, ErrorCode::CANCEL) } else { window_update(1, 1000) };
+            late.bytes()
+        },
+        ..Attack::DEFAULT
+    },
+];
+
+trait Repeated {
+    fn repeated(&self, times: usize) -> Vec<u8>;
+}
+
+impl Repeated for frames::Frame {
+    fn repeated(&self, times: usize) -> Vec<u8> {
+        self.bytes().repeat(times)
+    }
+}

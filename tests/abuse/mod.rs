@@ -1,0 +1,72 @@
+//! Attacks on cost: what ten years of HTTP/2 faults teach, one script each.
+//!
+//! An [`Attack`] is a preface and a step that is repeated; [`run`](run::run) plays it against a server core whose application answers every
+//! request, counts the work, and tells how it ended. The same scripts are played over sockets by `cargo xtask abuse`.
+
+pub mod attacks;
+pub mod run;
+
+use std::time::Duration;
+
+use thalweg::Config;
+
+/// One attack.
+pub struct Attack {
+    /// A short name.
+    pub name: &'static str,
+    /// The weakness that it is known by, or the row of the table of limits that it tries.
+    pub known_as: &'static str,
+    /// What the attacker sends after the preface and its SETTINGS, once.
+    pub opening: fn() -> Vec<u8>,
+    /// What it sends in each step.
+    pub step: fn(u32) -> Vec<u8>,
+    /// How many steps it would like to make.
+    pub steps: u32,
+    /// Virtual time between the steps.
+    pub pause: Duration,
+    /// Whether the attacker reads what it gets.
+    pub reads: bool,
+    /// What the server's application does.
+    pub server: Application,
+    /// How the server is configured.
+    pub config: fn() -> Config,
+    /// How it has to end.
+    pub end: End,
+}
+
+/// What the application of the attacked server does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Application {
+    /// Answers each request at once with a few bytes.
+    Answers,
+    /// Answers with more than any window lets through.
+    Large,
+    /// Does not answer: its handlers are slow.
+    Waits,
+}
+
+/// How an attack has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// GOAWAY, and this text in the error and in its debug data.
+    Cut(&'static str),
+    /// The connection lives, and each step cost no more than honest traffic of the same size: nothing is accumulated.
+    Borne,
+    /// The connection lives; the attacked streams were reset for this deadline.
+    StreamsReset,
+}
+
+impl Attack {
+    const DEFAULT: Self = Self {
+        name: "",
+        known_as: "",
+        opening: Vec::new,
+        step: |_| Vec::new(),
+        steps: 20_000,
+        pause: Duration::ZERO,
+        reads: true,
+        server: Application::Answers,
+        config: Config::default,
+        end: End::Borne,
+    };
+}

@@ -1,0 +1,183 @@
+//! Plays an attack against a server core, and counts.
+
+use thalweg::{
+    Config, Connection, ConnectionError, Event, HeadersKind, Initiator, Instant, Server, Status, StreamError,
+};
+use thalweg_testkit::frames::{self, Reader};
+
+use super::{Application, Attack};
+
+/// What an attack came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Steps that were made before it ended.
+    pub steps: u32,
+    /// Bytes that the attacker sent.
+    pub bytes_in: u64,
+    /// Bytes that the server wrote.
+    pub bytes_out: u64,
+    /// Events that reached the application.
+    pub events: u64,
+    /// Streams that reached the application.
+    pub requests: u64,
+    /// Streams that a deadline reset.
+    pub stalled: u64,
+    /// The most heap that the connection held, as it counts it itself, bytes.
+    pub heap_peak: usize,
+    /// How the connection ended, if it did.
+    pub error: Option<ConnectionError>,
+    /// The GOAWAY frames on the wire: code and debug data.
+    pub go_aways: Vec<(thalweg::ErrorCode, String)>,
+}
+
+/// Plays `attack` to its end.
+pub fn run(attack: &Attack) -> Outcome {
+    let mut victim = Victim::new((attack.config)(), attack.server);
+    let mut hello = frames::preface().to_vec();
+    hello.extend_from_slice(&frames::settings().bytes());
+    hello.extend_from_slice(&(attack.opening)());
+    let mut now = Instant::ZERO;
+    let mut steps = 0;
+    if victim.take(&hello, now, attack.reads) {
+        while steps < attack.steps {
+            now = now + attack.pause;
+            let bytes = (attack.step)(steps);
+            steps += 1;
+            if !victim.take(&bytes, now, attack.reads) {
+                break;
+            }
+        }
+    }
+    victim.finish(steps)
+}
+
+struct Victim {
+    connection: Connection<Server>,
+    application: Application,
+    wire: Vec<u8>,
+    out: Vec<u8>,
+    outcome: Outcome,
+}
+
+impl Victim {
+    fn new(config: Config, application: Application) -> Self {
+        let connection = Connection::new(config).expect("the configuration of an attack is valid");
+        let outcome = Outcome {
+            steps: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            events: 0,
+            requests: 0,
+            stalled: 0,
+            heap_peak: 0,
+            error: None,
+            go_aways: Vec::new(),
+        };
+        Self { connection, application, wire: Vec::new(), out: Vec::new(), outcome }
+    }
+
+    /// One turn of the server's loop. Returns whether the connection lives.
+    fn take(&mut self, bytes: &[u8], now: Instant, reads: bool) -> bool {
+        self.outcome.bytes_in += bytes.len() as u64;
+        let mut input = bytes;
+        let mut error = None;
+        loop {
+            match self.connection.receive(&mut input, now) {
+                Ok(None) => break,
+                Ok(Some(event)) => {
+                    let told = Told::of(&event);
+                    self.answer(told);
+                }
+                Err(end) => {
+                    error = Some(end);
+                    break;
+                }
+            }
+        }
+        while let Some(stream) = self.connection.poll_writable() {
+            // The rest of a large answer; its stream may have been reset meanwhile.
+            let _ = self.connection.send_data(stream, &[0; 1 << 16], false);
+        }
+        if error.is_none() {
+            error = self.connection.handle_timeout(now).err();
+        }
+        self.outcome.heap_peak = self.outcome.heap_peak.max(self.connection.heap_bytes());
+        if reads || error.is_some() {
+            self.transmit();
+        }
+        self.outcome.error = error;
+        error.is_none()
+    }
+
+    fn answer(&mut self, told: Told) {
+        self.outcome.events += 1;
+        match told {
+            Told::Request(stream) => {
+                self.outcome.requests += 1;
+                // A reset may have overtaken the request: then there is nobody to answer.
+                match self.application {
+                    Application::Waits => {}
+                    Application::Answers => {
+                        let _ = self.connection.send_response(stream, Status::OK, [], false);
+                        let _ = self.connection.send_data(stream, b"hello", true);
+                    }
+                    Application::Large => {
+                        let _ = self.connection.send_response(stream, Status::OK, [], false);
+                        let _ = self.connection.send_data(stream, &[0; 1 << 16], false);
+                    }
+                }
+            }
+            Told::Data(stream, len) => self.connection.release(stream, len),
+            Told::Stalled => self.outcome.stalled += 1,
+            Told::Other => {}
+        }
+    }
+
+    fn transmit(&mut self) {
+        self.out.clear();
+        while self.connection.poll_transmit(&mut self.out) {
+            self.outcome.bytes_out += self.out.len() as u64;
+            // Only the last words are looked at.
+            if self.wire.len() > 1 << 20 {
+                self.wire.clear();
+            }
+            self.wire.extend_from_slice(&self.out);
+            self.out.clear();
+        }
+    }
+
+    fn finish(mut self, steps: u32) -> Outcome {
+        self.transmit();
+        self.outcome.steps = steps;
+        // What was cleared ended between two frames, since each transmission does.
+        let mut reader = Reader::default();
+        reader.push(&self.wire);
+        while let Ok(Some(frame)) = reader.next_frame() {
+            if let (Some(code), Some(_)) = (frame.code(), frame.last_stream()) {
+                let debug = String::from_utf8_lossy(&frame.payload()[8..]).into_owned();
+                self.outcome.go_aways.push((code, debug));
+            }
+        }
+        self.outcome
+    }
+}
+
+/// What matters of an event, free of its borrows.
+#[derive(Clone, Copy)]
+enum Told {
+    Request(thalweg::Stream),
+    Data(thalweg::Stream, usize),
+    Stalled,
+    Other,
+}
+
+impl Told {
+    fn of(event: &Event<'_, '_>) -> Self {
+        match event {
+            Event::Headers { stream, kind: HeadersKind::Request, .. } => Self::Request(*stream),
+            Event::Data { stream, data, .. } => Self::Data(*stream, data.len()),
+            Event::Reset { by: Initiator::Local(StreamError::Deadline(_)), .. } => Self::Stalled,
+            _ => Self::Other,
+        }
+    }
+}
