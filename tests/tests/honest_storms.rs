@@ -38,8 +38,8 @@ impl Storm {
     fn new(seed: u64) -> Self {
         let config = Config::default();
         Self {
-            client: Connection::new(config).unwrap(),
-            server: Connection::new(config).unwrap(),
+            client: Connection::new(config).expect("the default configuration"),
+            server: Connection::new(config).expect("the default configuration"),
             now: Instant::ZERO,
             random: Random(seed),
             calls: Vec::new(),
@@ -66,7 +66,7 @@ impl Storm {
     }
 
     /// Passes bytes to the server, in pieces, and lets it answer some of what it was asked.
-    fn to_server(&mut self, answers: usize) {
+    fn serve(&mut self, answers: usize) {
         let mut wire = Vec::new();
         while self.client.poll_transmit(&mut wire) {}
         let piece = 1 + self.random.below(900) as usize;
@@ -96,7 +96,7 @@ impl Storm {
         }
     }
 
-    fn to_client(&mut self) {
+    fn listen(&mut self) {
         let mut wire = Vec::new();
         while self.server.poll_transmit(&mut wire) {}
         let mut input = &wire[..];
@@ -123,8 +123,8 @@ impl Storm {
 
     fn settle(&mut self) {
         for _ in 0..10 {
-            self.to_server(usize::MAX);
-            self.to_client();
+            self.serve(usize::MAX);
+            self.listen();
         }
         assert!(self.calls.is_empty(), "{} calls were never answered", self.calls.len());
         assert_eq!((self.client.live_streams(), self.server.live_streams()), (0, 0), "leaked slots");
@@ -151,7 +151,7 @@ fn ten_thousand_of_twenty_thousand_calls_are_cancelled_at_random_points() {
             // Deadlines of a millisecond: some calls die before the server has seen them, some while it answers.
             storm.now = storm.now + Duration::from_millis(1);
             if storm.random.below(2) == 0 {
-                storm.to_server(0);
+                storm.serve(0);
             }
             let deaths = storm.calls.len() as u64 / 2 + storm.random.below(2);
             for _ in 0..deaths.min(storm.calls.len() as u64) {
@@ -159,11 +159,11 @@ fn ten_thousand_of_twenty_thousand_calls_are_cancelled_at_random_points() {
                 storm.cancel(index);
             }
             let answers = 1 + storm.random.below(60) as usize;
-            storm.to_server(answers);
-            storm.to_client();
+            storm.serve(answers);
+            storm.listen();
             while storm.calls.len() > 100 {
-                storm.to_server(200);
-                storm.to_client();
+                storm.serve(200);
+                storm.listen();
             }
         }
         storm.settle();
@@ -184,12 +184,12 @@ fn a_burst_of_nine_hundred_cancellations_is_borne_again_and_again() {
             for _ in 0..100 {
                 storm.call();
             }
-            storm.to_server(0);
+            storm.serve(0);
             while !storm.calls.is_empty() {
                 storm.cancel(0);
             }
-            storm.to_server(0);
-            storm.to_client();
+            storm.serve(0);
+            storm.listen();
         }
         // The client's service recovers: as many calls complete.
         for _ in 0..10 {
