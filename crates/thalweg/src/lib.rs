@@ -123,6 +123,7 @@ pub use event::{Event, HeadersKind, Initiator};
 pub use headers::Headers;
 #[cfg(feature = "http")]
 pub use headers::http::map_fields;
+pub use headers::outgoing::check_field;
 pub use message::{Request, Status};
 pub use outbound::Splice;
 pub use priority::Priority;

@@ -105,6 +105,27 @@ pub fn gather<'a, 'f: 'a>(
     Ok(content_length)
 }
 
+/// Judges a regular field by itself, as every call that sends fields does (RFC 9113 §8.2, RFC 9110 §8.6): for callers who want to
+/// know where a field is made. Costs a look at each byte.
+///
+/// ```
+/// use thalweg::{Field, Violation, check_field};
+///
+/// assert_eq!(check_field(&Field::new(b"content-type", b"text/plain")), Ok(()));
+/// assert_eq!(check_field(&Field::new(b"content-length", b"1e3")), Err(Violation::ContentLengthInvalid));
+/// assert_eq!(check_field(&Field::new(b"x-mine", b"a\r\nb")), Err(Violation::FieldValueInvalid));
+/// assert_eq!(check_field(&Field::new(b":path", b"/")), Err(Violation::PseudoAfterField));
+/// ```
+///
+/// # Errors
+/// The rule that the field breaks.
+pub fn check_field(field: &Field<'_>) -> Result<(), Violation> {
+    if field.token == Token::CONTENT_LENGTH && rules::parse_content_length(field.value).is_none() {
+        return Err(Violation::ContentLengthInvalid);
+    }
+    rules::check_outgoing(field)
+}
+
 /// What the peer's settings say about header lists.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerLimits {
