@@ -4,6 +4,7 @@
 //! a variant of `Command` whose doc comment is the help text, and an arm in `Command::run`. Every
 //! command starts with the project's root as its current directory.
 
+mod abuse;
 mod bench;
 mod interop;
 mod metadata;
@@ -30,6 +31,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Plays every scripted attack against the core, and prints what it came to
+    Abuse,
     /// Measures the core beside its peers: instructions, time, memory
     Bench(bench::Args),
     /// Runs our servers and clients against those of others
@@ -49,6 +52,7 @@ enum Command {
 impl Command {
     fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::Abuse => abuse::run(),
             Self::Bench(args) => bench::run(&args),
             Self::Interop(args) => interop::run(&args),
             Self::Nostd => nostd::run(),
