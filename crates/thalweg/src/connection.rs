@@ -256,7 +256,8 @@ impl<R: Role> Connection<R> {
     /// Sends a frame of a type that the core does not know, on a stream or on the connection (RFC 9113 §5.5).
     ///
     /// # Errors
-    /// `OutOfRange` for a known type or a payload above the peer's frame size; `StreamGone`; `Connection`.
+    /// `OutOfRange` for a known type or a payload above the peer's frame size; `StreamGone`, `HeadersNotSent`, `AlreadyEnded`
+    /// and `Malformed` on a stream that is gone, promised, ended by us, or a tunnel; `Connection`.
     pub fn send_extension(
         &mut self,
         kind: Kind,
@@ -411,7 +412,8 @@ impl Connection<Server> {
     /// Sends the final response. `end` says that there is no content.
     ///
     /// # Errors
-    /// `StreamGone`, `HeadersSent`, `ContentLength`, `Malformed`, `HeaderListTooLarge`, `Connection`.
+    /// `StreamGone`, `HeadersSent`, `ContentLength`, `Malformed`, `HeaderListTooLarge`, `Connection`; `TooMany` for a pushed
+    /// response beyond the client's limit of concurrent streams: wait for [`Event::Openable`].
     #[inline]
     pub fn send_response<'a>(
         &mut self,
@@ -426,7 +428,7 @@ impl Connection<Server> {
     /// Sends an informational response, for example 103 Early Hints (RFC 8297); any number of them may come before the final one.
     ///
     /// # Errors
-    /// `StreamGone`, `HeadersSent`, `Malformed`, `HeaderListTooLarge`, `Connection`.
+    /// `StreamGone`, `HeadersSent`, `Malformed`, `HeaderListTooLarge`, `Connection`, and `TooMany` as for a response.
     pub fn send_informational<'a>(
         &mut self,
         stream: Stream,
@@ -462,7 +464,8 @@ impl Connection<Server> {
     /// stream's request.
     ///
     /// # Errors
-    /// `OutOfRange`, `StreamGone`, `Connection`.
+    /// `OutOfRange`; `StreamGone`, `HeadersNotSent`, `AlreadyEnded` and `Malformed` on a stream that is gone, promised, ended by
+    /// us, or a tunnel; `Connection`.
     pub fn send_alt_svc(&mut self, on: Option<Stream>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
         self.core.send_alt_svc(on, origin, value)
     }

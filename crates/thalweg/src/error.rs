@@ -392,7 +392,8 @@ pub enum SendError {
     NotAllowedByPeer,
     /// A setting, priority or payload outside its range.
     OutOfRange,
-    /// Too many of these are under way: SETTINGS or PINGs that were not acknowledged yet.
+    /// Too many of these are under way: SETTINGS or PINGs that were not acknowledged yet, or pushed responses beyond the client's
+    /// limit of concurrent streams; for those, `Event::Openable` tells when there is room.
     TooMany,
 }
 
@@ -413,7 +414,7 @@ impl fmt::Display for SendError {
             }
             Self::NotAllowedByPeer => f.write_str("the peer's settings do not allow this"),
             Self::OutOfRange => f.write_str("a value is outside its range"),
-            Self::TooMany => f.write_str("wait for the earlier ones to be acknowledged"),
+            Self::TooMany => f.write_str("wait for earlier ones to be acknowledged or to end"),
         }
     }
 }

@@ -59,7 +59,7 @@ pub enum Event<'c, 'b> {
     },
     /// The peer acknowledged our oldest unacknowledged SETTINGS: they bind it now.
     SettingsAcknowledged,
-    /// A request that failed with `TooManyStreams` can be tried again.
+    /// A request that failed with `TooManyStreams`, or a pushed response that failed with `TooMany`, can be tried again.
     Openable,
     /// A PING of ours was answered.
     Pong {

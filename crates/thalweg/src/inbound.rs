@@ -28,6 +28,8 @@ pub enum Phase {
     Data(DataPhase),
     /// So many bytes are passed over.
     Skip { left: u32 },
+    /// DATA with padding is passed over; its Pad Length is due.
+    SkipPadded { stream: StreamId, left: u32 },
     /// The connection has failed.
     Dead,
 }

@@ -157,8 +157,10 @@ impl Outbound {
     pub fn splice(&mut self, stream: Stream, len: usize, end: bool) {
         let flags = Flags::default().with(Flags::END_STREAM, end);
         emit::head(&mut self.bytes, Kind::DATA, flags, stream.id(), len);
-        self.splices.push(Splice { offset: self.bytes.len(), len, stream });
-        self.spliced_bytes += len;
+        if len > 0 {
+            self.splices.push(Splice { offset: self.bytes.len(), len, stream });
+            self.spliced_bytes += len;
+        }
     }
 
     /// Appends a header block: HEADERS or PUSH_PROMISE, and as many CONTINUATION as the peer's frame size asks for.

@@ -64,6 +64,8 @@ pub enum Violation {
     StreamIdParity,
     StreamIdNotRising,
     StreamIdle,
+    StreamReserved,
+    StreamsExceeded,
     DataOnClosedStream,
     HeadersOnClosedStream,
     DataAfterEnd,
@@ -108,7 +110,7 @@ pub enum Violation {
     TrailersWithoutEnd,
     InformationalWithEnd,
     DataBeforeHeaders,
-    HeadersOnTunnel,
+    FrameInTunnel,
     PushRequestInvalid,
 }
 
@@ -173,7 +175,7 @@ use ErrorCode as E;
 use Violation as V;
 
 #[rustfmt::skip]
-static RULES: [Rule; 82] = [
+static RULES: [Rule; 84] = [
     connection(V::PrefaceInvalid, "RFC 9113 §3.4", E::PROTOCOL_ERROR, "the connection does not begin with the HTTP/2 preface"),
     connection(V::PrefaceWithoutSettings, "RFC 9113 §3.4", E::PROTOCOL_ERROR, "the first frame is not SETTINGS"),
     connection(V::FrameTooLarge, "RFC 9113 §4.2", E::FRAME_SIZE_ERROR, "frame longer than SETTINGS_MAX_FRAME_SIZE"),
@@ -213,6 +215,8 @@ static RULES: [Rule; 82] = [
     connection(V::StreamIdParity, "RFC 9113 §5.1.1", E::PROTOCOL_ERROR, "the stream identifier belongs to the other side"),
     connection(V::StreamIdNotRising, "RFC 9113 §5.1.1", E::PROTOCOL_ERROR, "a new stream has an identifier below an earlier one"),
     connection(V::StreamIdle, "RFC 9113 §5.1", E::PROTOCOL_ERROR, "frame on a stream that was never opened"),
+    connection(V::StreamReserved, "RFC 9113 §5.1", E::PROTOCOL_ERROR, "frame that a reserved stream does not allow"),
+    stream(V::StreamsExceeded, "RFC 9113 §5.1.2", E::REFUSED_STREAM, "more streams than SETTINGS_MAX_CONCURRENT_STREAMS"),
     stream(V::DataOnClosedStream, "RFC 9113 §6.1", E::STREAM_CLOSED, "DATA on a closed stream"),
     connection(V::HeadersOnClosedStream, "RFC 9113 §5.1", E::STREAM_CLOSED, "HEADERS on a closed stream"),
     stream(V::DataAfterEnd, "RFC 9113 §5.1", E::STREAM_CLOSED, "DATA after END_STREAM"),
@@ -254,7 +258,7 @@ static RULES: [Rule; 82] = [
     malformed(V::TrailersWithoutEnd, "RFC 9113 §8.1", "a second header block without END_STREAM"),
     malformed(V::InformationalWithEnd, "RFC 9113 §8.1", "an informational response with END_STREAM"),
     malformed(V::DataBeforeHeaders, "RFC 9113 §8.1", "DATA before the final header block"),
-    malformed(V::HeadersOnTunnel, "RFC 9113 §8.5", "HEADERS in a tunnel that CONNECT opened"),
+    malformed(V::FrameInTunnel, "RFC 9113 §8.5", "frame other than DATA in a tunnel that CONNECT opened"),
     malformed(V::PushRequestInvalid, "RFC 9113 §8.4.1", "a promised request that is not safe, cacheable and without content"),
 ];
 

@@ -132,8 +132,7 @@ impl Core {
             Fate::Closed(Closed::ResetLocal) => self.discard_block(bytes).map(|()| None),
             Fate::Closed(Closed::Ended) => Err(self.violated(Violation::HeadersOnClosedStream, id)),
             Fate::Closed(Closed::ResetRemote) | Fate::Forgotten => {
-                self.discard_block(bytes)?;
-                self.stream_violated(id, Violation::HeadersAfterEnd).map(|()| None)
+                self.discard_violating(bytes, id, Violation::HeadersAfterEnd)
             }
             Fate::Skipped => Err(self.violated(Violation::StreamIdNotRising, id)),
         }
@@ -175,6 +174,13 @@ impl Core {
         }
     }
 
+    /// Decodes a block that came where none may come, and answers that. What cannot be decoded goes first.
+    #[cold]
+    fn discard_violating<'b>(&mut self, bytes: &[u8], id: StreamId, violation: Violation) -> Outcome<'b> {
+        self.discard_block(bytes)?;
+        self.stream_violated(id, violation).map(|()| None)
+    }
+
     /// A client opens a stream.
     #[inline]
     fn finish_request<'b>(&mut self, id: StreamId, end: bool, bytes: &[u8]) -> Outcome<'b> {
@@ -183,7 +189,7 @@ impl Core {
             self.streams.refuse(id);
             return self.discard_block(bytes).map(|()| None);
         }
-        if self.streams.counted(Opener::Remote) >= self.bounds.concurrent_streams_max {
+        if self.is_full() {
             self.discard_block(bytes)?;
             return self.refuse(id, ErrorCode::REFUSED_STREAM);
         }
@@ -236,17 +242,22 @@ impl Core {
     fn finish_message<'b>(&mut self, stream: Stream, end: bool, bytes: &[u8]) -> Outcome<'b> {
         let Some(slot) = self.streams.find(stream) else { return self.discard_block(bytes).map(|()| None) };
         match slot.state.remote() {
+            Half::Head if slot.state == State::ReservedRemote && self.is_full() => {
+                self.discard_violating(bytes, stream.id(), Violation::StreamsExceeded)
+            }
             Half::Head => self.finish_response(stream, end, bytes),
-            Half::Body if slot.tunnel => {
-                self.discard_block(bytes)?;
-                self.stream_violated(stream.id(), Violation::HeadersOnTunnel).map(|()| None)
-            }
+            Half::Body if slot.tunnel => self.discard_violating(bytes, stream.id(), Violation::FrameInTunnel),
             Half::Body => self.finish_trailers(stream, end, bytes),
-            Half::Ended => {
-                self.discard_block(bytes)?;
-                self.stream_violated(stream.id(), Violation::HeadersAfterEnd).map(|()| None)
+            Half::Ended if slot.state == State::ReservedLocal => {
+                self.discard_violating(bytes, stream.id(), Violation::StreamReserved)
             }
+            Half::Ended => self.discard_violating(bytes, stream.id(), Violation::HeadersAfterEnd),
         }
+    }
+
+    /// Whether the peer has as many streams open as we allow (RFC 9113 §5.1.2).
+    fn is_full(&self) -> bool {
+        self.streams.counted(Opener::Remote) >= self.bounds.concurrent_streams_max
     }
 
     fn finish_response<'b>(&mut self, stream: Stream, end: bool, bytes: &[u8]) -> Outcome<'b> {
@@ -312,32 +323,31 @@ impl Core {
     /// RFC 9113 §6.6, §8.4.1: a server promises a response.
     fn finish_promise<'b>(&mut self, id: StreamId, promised: StreamId, bytes: &[u8]) -> Outcome<'b> {
         let parent = match self.streams.fate(id) {
-            Fate::Live(slot) if self.streams.opener(id) == Opener::Local => {
-                let parent = Stream::from_parts(id, slot);
-                let open = self.streams.find(parent).is_some_and(|slot| slot.state.remote() != Half::Ended);
-                if !open {
-                    return Err(self.violated(Violation::PushOnWrongStream, id));
-                }
-                Some(parent)
-            }
+            _ if self.streams.opener(id) == Opener::Remote => None,
+            Fate::Live(slot) => Some(Stream::from_parts(id, slot)),
             // RFC 9113 §5.1: our reset may not have reached the server; what it promises is reserved all the same.
-            Fate::Closed(Closed::ResetLocal) => None,
-            _ => return Err(self.violated(Violation::PushOnWrongStream, id)),
+            Fate::Closed(Closed::ResetLocal) => {
+                return self.refuse_promise(id, promised, ErrorCode::CANCEL, bytes);
+            }
+            _ => None,
         };
-        let is_new = self.streams.fate(promised) == Fate::Idle;
-        if promised.is_connection() || promised.is_client_initiated() || !is_new {
-            return Err(self.violated(Violation::PushIdInvalid, id));
+        let slot = parent.and_then(|parent| self.streams.find(parent));
+        let Some((parent, slot)) = parent.zip(slot).filter(|(_, slot)| slot.state.remote() != Half::Ended)
+        else {
+            return Err(self.violated(Violation::PushOnWrongStream, id));
+        };
+        if slot.tunnel {
+            self.refuse_promise(id, promised, ErrorCode::CANCEL, bytes)?;
+            return self.stream_violated(id, Violation::FrameInTunnel).map(|()| None);
         }
-        let unwanted =
-            parent.is_none() || !self.local.announced().enable_push || self.shutdown.is_going_away();
-        if unwanted {
-            self.discard_block(bytes)?;
-            return self.refuse(promised, ErrorCode::CANCEL);
+        if !self.local.announced().enable_push || self.shutdown.is_going_away() {
+            return self.refuse_promise(id, promised, ErrorCode::CANCEL, bytes);
         }
-        if self.streams.live() >= self.bounds.concurrent_streams_max.saturating_mul(2) {
-            self.discard_block(bytes)?;
-            return self.refuse(promised, ErrorCode::REFUSED_STREAM);
+        // RFC 9113 §10.5: promises cost memory before they count as streams.
+        if self.streams.live_of(Opener::Remote) >= self.bounds.concurrent_streams_max.saturating_mul(2) {
+            return self.refuse_promise(id, promised, ErrorCode::REFUSED_STREAM, bytes);
         }
+        self.check_promised(id, promised)?;
         let learned = match self.decode(Message::Push, bytes)? {
             Judged::Good(learned) => learned,
             Judged::Malformed(violation) => return self.refuse(promised, violation.code()),
@@ -347,8 +357,30 @@ impl Core {
         slot.shown = true;
         let stream = self.streams.open(promised, slot);
         self.counters.streams_opened += 1;
-        let parent = parent.unwrap_or(stream);
         Ok(Some(Step::Headers { stream, kind: HeadersKind::Push { parent }, end: false }))
+    }
+
+    /// RFC 9113 §5.1.1, §6.6: a promise names a new stream of the server's.
+    fn check_promised(&mut self, id: StreamId, promised: StreamId) -> Result<(), ConnectionError> {
+        let is_new = self.streams.fate(promised) == Fate::Idle;
+        if promised.is_connection() || promised.is_client_initiated() || !is_new {
+            return Err(self.violated(Violation::PushIdInvalid, id));
+        }
+        Ok(())
+    }
+
+    /// Takes a promise that is not wanted, or not any more: its block is decoded and its stream reset.
+    #[cold]
+    fn refuse_promise<'b>(
+        &mut self,
+        id: StreamId,
+        promised: StreamId,
+        code: ErrorCode,
+        bytes: &[u8],
+    ) -> Outcome<'b> {
+        self.check_promised(id, promised)?;
+        self.discard_block(bytes)?;
+        self.refuse(promised, code)
     }
 
     /// A slot with the windows that hold now.

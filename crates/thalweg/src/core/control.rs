@@ -169,6 +169,10 @@ impl Core {
             return self.stream_violated(id, Violation::WindowUpdateZero).map(|()| None);
         }
         let Some(slot) = self.streams.find_mut(stream) else { return Ok(None) };
+        // RFC 9113 §5.1: the server has nothing to receive on a stream that it promised.
+        if slot.state == State::ReservedRemote {
+            return Err(self.violated(Violation::StreamReserved, id));
+        }
         if slot.send_window.add(increment).is_none() {
             return self.stream_violated(id, Violation::WindowOverflow).map(|()| None);
         }

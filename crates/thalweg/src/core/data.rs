@@ -39,12 +39,9 @@ impl Core {
             Fate::Live(slot) => self.begin_data(head, Stream::from_parts(id, slot), end, too_large),
             Fate::Idle => Err(self.violated(Violation::StreamIdle, id)),
             // RFC 9113 §5.1: the peer may not have seen our reset yet.
-            Fate::Closed(Closed::ResetLocal) => {
-                self.discard_data(len);
-                Ok(())
-            }
+            Fate::Closed(Closed::ResetLocal) => self.discard_data(head),
             Fate::Closed(Closed::Ended | Closed::ResetRemote) | Fate::Forgotten | Fate::Skipped => {
-                self.discard_data(len);
+                self.discard_data(head)?;
                 self.stream_violated(id, Violation::DataOnClosedStream)
             }
         }
@@ -83,7 +80,7 @@ impl Core {
             Ok(_) => None,
         };
         if let Some(violation) = refusal {
-            self.discard_data(len);
+            self.discard_data(head)?;
             return self.stream_violated(stream.id(), violation);
         }
         if padded && len == 0 {
@@ -175,9 +172,34 @@ impl Core {
     }
 
     /// Passes DATA over that nobody will see; the connection gets its credit at once.
-    fn discard_data(&mut self, len: u32) {
+    fn discard_data(&mut self, head: Head) -> Result<(), ConnectionError> {
+        let Head { len, stream, .. } = head;
         self.inbound.phase = Phase::Skip { left: len };
+        if head.flags.contains(Flags::PADDED) {
+            if len == 0 {
+                return Err(self.violated(Violation::DataLength, stream));
+            }
+            self.inbound.phase = Phase::SkipPadded { stream, left: len };
+        }
         self.release_on_connection(len);
+        Ok(())
+    }
+
+    /// RFC 9113 §5.4: an error of the connection is one even where the stream is in error, or gone.
+    #[cold]
+    pub(super) fn skip_pad_len(
+        &mut self,
+        id: StreamId,
+        left: u32,
+        input: &mut &[u8],
+    ) -> Result<(), ConnectionError> {
+        let Some((&pad_len, rest)) = input.split_first() else { return Ok(()) };
+        *input = rest;
+        if u32::from(pad_len) >= left {
+            return Err(self.violated(Violation::PaddingTooLong, id));
+        }
+        self.inbound.phase = Phase::Skip { left: left - 1 };
+        Ok(())
     }
 }
 

@@ -32,7 +32,7 @@ use crate::report::{CloseReport, Counters};
 use crate::settings::{LocalSettings, Settings};
 use crate::shutdown::{Shutdown, Stage};
 use crate::stream_id::{Stream, StreamId};
-use crate::streams::ids::Closed;
+use crate::streams::ids::{Closed, Fate};
 use crate::streams::{Opener, Streams};
 use crate::time::Instant;
 use crate::violation::{Scope, Violation};
@@ -240,7 +240,10 @@ impl Core {
         let code = error.code();
         match self.streams.handle(id) {
             Some(stream) => self.reset_for(stream, code, Initiator::Local(error)),
+            // RFC 9113 §5.4, §5.4.2: the first error of a stream is the only one, and has one RST_STREAM.
+            None if self.streams.fate(id) == Fate::Closed(Closed::ResetLocal) => {}
             None => {
+                self.streams.note_reset(id);
                 self.counters.resets_sent += 1;
                 self.outbound.reset(id, code);
             }

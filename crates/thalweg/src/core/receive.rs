@@ -100,6 +100,8 @@ impl Core {
                     }
                     self.inbound.phase = Phase::Head;
                 }
+                Phase::SkipPadded { .. } if input.is_empty() => return Ok(None),
+                Phase::SkipPadded { stream, left } => self.skip_pad_len(stream, left, input)?,
                 Phase::Preface { matched } => {
                     if input.is_empty() {
                         return Ok(None);

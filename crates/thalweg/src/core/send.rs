@@ -92,10 +92,12 @@ impl Core {
         end: bool,
     ) -> Result<(), SendError> {
         let slot = self.sendable(stream)?;
-        let next = slot.state.next(Input::SendHeaders { end })?;
+        let (state, next) = (slot.state, slot.state.next(Input::SendHeaders { end })?);
         if status.is_informational() {
             return Err(SendError::Malformed(Violation::StatusInvalid));
         }
+        self.may_begin(state)?;
+        let slot = self.sendable(stream)?;
         let method = slot.method;
         let mut list = FieldList::new();
         let content_length = outgoing::response(&mut list, status, fields, self.peer_limits())?;
@@ -114,6 +116,15 @@ impl Core {
         Ok(())
     }
 
+    /// RFC 9113 §5.1.2: the first header block of a pushed response makes it count towards the client's limit.
+    fn may_begin(&mut self, state: State) -> Result<(), SendError> {
+        if state != State::ReservedLocal || self.may_open() {
+            return Ok(());
+        }
+        self.openable = Openable::Wanted;
+        Err(SendError::TooMany)
+    }
+
     /// Sends an informational response.
     pub fn send_informational<'a>(
         &mut self,
@@ -123,10 +134,11 @@ impl Core {
     ) -> Result<(), SendError> {
         let slot = self.sendable(stream)?;
         // RFC 9113 §8.4.2 has no informational responses before a reserved stream is open.
-        let next = slot.state.next(Input::SendInformational)?;
+        let (state, next) = (slot.state, slot.state.next(Input::SendInformational)?);
         if !status.is_informational() {
             return Err(SendError::Malformed(Violation::StatusInvalid));
         }
+        self.may_begin(state)?;
         let mut list = FieldList::new();
         outgoing::response(&mut list, status, fields, self.peer_limits())?;
         self.write_block(Kind::HEADERS, stream.id(), false, None, &list);
@@ -143,7 +155,7 @@ impl Core {
         let slot = self.sendable(stream)?;
         let next = slot.state.next(Input::SendTrailers)?;
         if slot.tunnel {
-            return Err(SendError::Malformed(Violation::HeadersOnTunnel));
+            return Err(SendError::Malformed(Violation::FrameInTunnel));
         }
         let left = slot.send_left;
         if !left.allows(0, true) {
@@ -168,6 +180,9 @@ impl Core {
         // RFC 9113 §6.6: on a stream of the client's, while we may still send on it.
         if self.streams.opener(parent.id()) == Opener::Local || slot.state.local() == Half::Ended {
             return Err(SendError::AlreadyEnded.into());
+        }
+        if slot.tunnel {
+            return Err(SendError::Malformed(Violation::FrameInTunnel).into());
         }
         if !self.remote.enable_push {
             return Err(SendError::NotAllowedByPeer.into());
@@ -393,5 +408,23 @@ impl Core {
         self.outbound.reset(stream.id(), code);
         self.counters.resets_sent += 1;
         self.drop_stream(stream, Closed::ResetLocal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn when_all_identifiers_are_used_opening_fails_and_the_connection_goes_on() {
+        // 9113-5.1.1-11
+        let mut core = Core::new(&Config::default(), true);
+        core.streams.refuse(StreamId::new(StreamId::MAX.as_u32() - 2));
+        let request = Request::get("https", "example.org", "/");
+        let last = core.send_request(&request, [], true).map(Stream::id);
+        assert_eq!(last, Ok(StreamId::MAX));
+        assert_eq!(core.send_request(&request, [], true), Err(OpenError::IdsExhausted));
+        assert_eq!(core.alive(), Ok(()));
     }
 }

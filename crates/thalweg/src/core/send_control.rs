@@ -6,6 +6,8 @@ use crate::priority::Priority;
 use crate::settings::Settings;
 use crate::stream_id::{Stream, StreamId};
 use crate::streams::Opener;
+use crate::streams::state::{Half, State};
+use crate::violation::Violation;
 
 use super::Core;
 use crate::error::Deadline;
@@ -92,10 +94,7 @@ impl Core {
     /// Names an alternative service (RFC 7838 §4): for an origin, or for the origin of a stream's request.
     pub fn send_alt_svc(&mut self, on: Option<Stream>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
         self.alive_to_send()?;
-        let stream = match on {
-            Some(stream) => self.streams.find(stream).map(|_| stream.id()).ok_or(SendError::StreamGone)?,
-            None => StreamId::CONNECTION,
-        };
+        let stream = self.extension_stream(on)?;
         if origin.is_empty() == on.is_none() || origin.len() > usize::from(u16::MAX) {
             return Err(SendError::OutOfRange);
         }
@@ -116,13 +115,22 @@ impl Core {
         if kind.name().is_some() {
             return Err(SendError::OutOfRange);
         }
-        let stream = match on {
-            Some(stream) => self.streams.find(stream).map(|_| stream.id()).ok_or(SendError::StreamGone)?,
-            None => StreamId::CONNECTION,
-        };
+        let stream = self.extension_stream(on)?;
         self.fits_frame(payload.len())?;
         self.outbound.frame(&Frame::Unknown { kind, flags, stream, payload });
         Ok(())
+    }
+
+    /// Where an extension frame goes. RFC 9113 §5.1, §8.5: not on a stream that is reserved, ended by us, or a tunnel.
+    fn extension_stream(&self, on: Option<Stream>) -> Result<StreamId, SendError> {
+        let Some(stream) = on else { return Ok(StreamId::CONNECTION) };
+        let slot = self.streams.find(stream).ok_or(SendError::StreamGone)?;
+        match slot.state {
+            State::ReservedLocal => Err(SendError::HeadersNotSent),
+            state if state.local() == Half::Ended => Err(SendError::AlreadyEnded),
+            _ if slot.tunnel => Err(SendError::Malformed(Violation::FrameInTunnel)),
+            _ => Ok(stream.id()),
+        }
     }
 
     fn fits_frame(&self, len: usize) -> Result<(), SendError> {

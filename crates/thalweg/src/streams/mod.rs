@@ -106,7 +106,7 @@ pub struct Streams {
     ids: [Ids; 2],
     /// Streams that count towards the limits of our side, and of the peer's.
     counted: [u32; 2],
-    live: u32,
+    live: [u32; 2],
     local_is_client: bool,
     ready: Ready,
 }
@@ -128,7 +128,7 @@ impl Streams {
             first_free: NO_SLOT,
             ids: [Ids::new(remembered), Ids::new(remembered)],
             counted: [0; 2],
-            live: 0,
+            live: [0; 2],
             local_is_client,
             ready: Ready::new(),
         }
@@ -152,7 +152,12 @@ impl Streams {
 
     /// The live streams, reserved ones included.
     pub const fn live(&self) -> u32 {
-        self.live
+        self.live[0] + self.live[1]
+    }
+
+    /// The live streams of a side, reserved ones included.
+    pub const fn live_of(&self, opener: Opener) -> u32 {
+        self.live[opener as usize]
     }
 
     /// What is known of an identifier other than 0.
@@ -188,7 +193,7 @@ impl Streams {
         let opener = self.opener(id);
         slot.id = id.as_u32();
         self.counted[opener as usize] += u32::from(slot.state.is_counted());
-        self.live += 1;
+        self.live[opener as usize] += 1;
         let index = match self.first_free {
             NO_SLOT => {
                 self.slots.push(slot);
@@ -203,6 +208,11 @@ impl Streams {
         };
         self.ids[opener as usize].open(id.as_u32(), index);
         Stream::from_parts(id, index)
+    }
+
+    /// Remembers that an ended stream was reset by us, too, as far as it is remembered at all.
+    pub fn note_reset(&mut self, id: StreamId) {
+        self.ids[self.opener(id) as usize].close(id.as_u32(), Closed::ResetLocal);
     }
 
     /// Remembers that an identifier was refused.
@@ -232,7 +242,7 @@ impl Streams {
         slot.next_free = first_free;
         self.first_free = stream.index() as u32;
         self.counted[opener as usize] -= u32::from(ended.state.is_counted());
-        self.live -= 1;
+        self.live[opener as usize] -= 1;
         self.ids[opener as usize].close(stream.id().as_u32(), how);
         Some(ended)
     }
@@ -242,7 +252,7 @@ impl Streams {
         self.slots = Vec::new();
         self.first_free = NO_SLOT;
         self.counted = [0; 2];
-        self.live = 0;
+        self.live = [0; 2];
         self.ready.clear();
         for ids in &mut self.ids {
             ids.forget_all();
@@ -366,11 +376,11 @@ impl Streams {
     /// Asserts what this owner keeps true.
     pub fn check(&self) {
         let live = self.slots.iter().filter(|slot| slot.id != 0);
-        debug_assert_eq!(live.clone().count(), self.live as usize);
         for opener in [Opener::Local, Opener::Remote] {
-            let is_counted =
-                |slot: &&Slot| self.opener(StreamId::new(slot.id)) == opener && slot.state.is_counted();
-            debug_assert_eq!(live.clone().filter(is_counted).count(), self.counted(opener) as usize);
+            let of_side = live.clone().filter(|slot| self.opener(StreamId::new(slot.id)) == opener);
+            debug_assert_eq!(of_side.clone().count(), self.live_of(opener) as usize);
+            let counted = of_side.filter(|slot| slot.state.is_counted());
+            debug_assert_eq!(counted.count(), self.counted(opener) as usize);
             self.ids[opener as usize].check(|id, slot| self.slots[slot as usize].id == id);
         }
         let mut listed = 0;

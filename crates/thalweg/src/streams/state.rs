@@ -106,10 +106,20 @@ impl State {
                 Ok(local) => Ok(join(local, remote)),
                 Err(refusal) => Err(refusal),
             },
+            _ if self.forbids(input) => Err(Refusal::Violation(Violation::StreamReserved)),
             _ => match receive(remote, input) {
                 Ok(remote) => Ok(join(local, remote)),
                 Err(violation) => Err(Refusal::Violation(violation)),
             },
+        }
+    }
+
+    /// RFC 9113 §5.1: what the peer sends on a reserved stream is limited to its response, if it is to send one.
+    const fn forbids(self, received: Input) -> bool {
+        match self {
+            Self::ReservedLocal => true,
+            Self::ReservedRemote => matches!(received, Input::ReceiveData { .. }),
+            Self::Active { .. } => false,
         }
     }
 
@@ -270,5 +280,16 @@ mod tests {
         let received = State::ReservedRemote.next(Input::ReceiveHeaders { end: false });
         assert_eq!(received, Ok(Next::State(half_closed_local)));
         assert!(!State::ReservedLocal.is_counted() && half_closed_local.is_counted());
+    }
+
+    #[test]
+    fn reserved_streams_allow_nothing_else() {
+        let forbidden = Err(Refusal::Violation(Violation::StreamReserved));
+        for input in &INPUTS[6..] {
+            assert_eq!(State::ReservedLocal.next(*input), forbidden, "{input:?}");
+        }
+        assert_eq!(State::ReservedRemote.next(Input::ReceiveData { end: true }), forbidden);
+        assert_eq!(State::ReservedLocal.next(Input::SendTrailers), Err(Refusal::HeadersNotSent));
+        assert_eq!(State::ReservedRemote.next(Input::SendData { end: true }), Err(Refusal::Ended));
     }
 }
