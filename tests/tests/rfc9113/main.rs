@@ -5,3 +5,5 @@
 
 mod s3_start;
 mod s4_frames;
+mod s5_1_states;
+mod s5_streams;

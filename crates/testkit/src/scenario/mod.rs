@@ -127,18 +127,29 @@ impl<R: Role> Scene<R> {
     /// The events since the last look are exactly these.
     #[track_caller]
     pub fn events<T: AsRef<str>>(&mut self, expected: impl AsRef<[T]>) {
+        let seen = self.take_events();
+        assert_lines("events", &seen, expected.as_ref());
+    }
+
+    /// The events since the last look.
+    pub fn take_events(&mut self) -> Vec<String> {
         self.feed();
         self.drain_events();
         let seen = lines::event_lines(std::mem::take(&mut self.seen));
         self.transcript.extend(seen.iter().map(|line| format!("event: {line}")));
-        assert_lines("events", &seen, expected.as_ref());
+        seen
     }
 
     /// The output since the last look is exactly these frames.
     #[track_caller]
     pub fn output<T: AsRef<str>>(&mut self, expected: impl AsRef<[T]>) {
-        let sent: Vec<String> = self.take_sent().into_iter().filter_map(|sent| sent.line).collect();
+        let sent = self.take_output();
         assert_lines("output", &sent, expected.as_ref());
+    }
+
+    /// The output since the last look.
+    pub fn take_output(&mut self) -> Vec<String> {
+        self.take_sent().into_iter().filter_map(|sent| sent.line).collect()
     }
 
     /// The output since the last look, frame by frame.
