@@ -1,3 +1,8 @@
 //! Requirement and law tests over the public API of all crates: see the folder `tests/`.
 
 pub mod abuse;
+
+/// The guide's code compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/io-layer.md")]
+pub struct Guide;
