@@ -6,8 +6,11 @@
 
 mod abuse;
 mod bench;
+mod cover;
+mod fuzz;
 mod interop;
 mod metadata;
+mod mutants;
 mod nostd;
 mod process;
 mod setup;
@@ -35,8 +38,14 @@ enum Command {
     Abuse,
     /// Measures the core beside its peers: instructions, time, memory
     Bench(bench::Args),
+    /// Measures which lines the tests reach, and writes docs/coverage.md
+    Cover(cover::Args),
+    /// Fuzzes each target for a while, and fails on a finding
+    Fuzz(fuzz::Args),
     /// Runs our servers and clients against those of others
     Interop(interop::Args),
+    /// Changes the code and expects a test to notice, and writes docs/mutants.md
+    Mutants(mutants::Args),
     /// Proves that the protocol crates link into a program without std
     Nostd,
     /// Installs the programs that the tests talk to, where that is allowed (root on Debian)
@@ -54,7 +63,10 @@ impl Command {
         match self {
             Self::Abuse => abuse::run(),
             Self::Bench(args) => bench::run(&args),
+            Self::Cover(args) => cover::run(&args),
+            Self::Fuzz(args) => fuzz::run(&args),
             Self::Interop(args) => interop::run(&args),
+            Self::Mutants(args) => mutants::run(&args),
             Self::Nostd => nostd::run(),
             Self::Setup => setup::run(),
             Self::Spec(args) => spec::run(&args),

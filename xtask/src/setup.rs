@@ -1,11 +1,15 @@
-//! `cargo xtask setup`: Debian packages of the programs that the tests talk to.
+//! `cargo xtask setup`: Debian packages of the programs that the tests talk to. Also installs, for other
+//! commands, what only they need.
 //!
 //! Installs only what is absent, only as root, and only where `apt-get` exists. Where it may not, it
 //! says what is missing and succeeds: the tests that need it then print their own skip.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+
+use crate::process;
 
 /// What the tests use, by Debian package.
 const PACKAGES: &[&str] = &["curl", "nghttp2-client", "nghttp2-server", "libnghttp2-dev"];
@@ -35,6 +39,20 @@ pub fn ensure(packages: &[&str]) -> anyhow::Result<bool> {
     }
     eprintln!("setup: installed {list}");
     Ok(true)
+}
+
+/// Sees to it that a subcommand of cargo is installed, from crates.io. Takes minutes when it is not.
+pub fn cargo_tool(subcommand: &str, version: &str) -> anyhow::Result<()> {
+    let name = format!("cargo-{subcommand}");
+    let probe = process::run(&mut process::cargo(&[subcommand, "--version"]), Duration::from_secs(60));
+    if probe.is_ok_and(|finished| finished.is_success()) {
+        return Ok(());
+    }
+    eprintln!("installing {name} {version}, which takes some minutes");
+    let mut install = process::cargo(&["install", "--locked", "--version", version, &name]);
+    process::run_merged(&mut install, Duration::from_secs(1800))?
+        .into_text(&format!("cargo install {name}"))?;
+    Ok(())
 }
 
 fn is_installed(package: &str) -> bool {

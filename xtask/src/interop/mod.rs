@@ -10,6 +10,7 @@ mod endings;
 mod lab;
 mod nghttp2;
 mod own_clients;
+mod programs;
 mod server;
 
 use std::collections::BTreeMap;
@@ -75,6 +76,7 @@ fn all_rows(subjects: &[Subject]) -> Vec<Row> {
         rows.extend(endings::rows(*subject));
     }
     rows.extend(own_clients::rows());
+    rows.extend(programs::rows());
     rows
 }
 

@@ -64,15 +64,15 @@ pub struct Server {
 impl Server {
     pub fn start(lab: &Lab, subject: Subject) -> anyhow::Result<Self> {
         match subject {
-            Subject::Example(_) => Self::start_example(subject.example_command(lab, "127.0.0.1:0")?),
+            Subject::Example(_) => Self::start_listening(&mut subject.example_command(lab, "127.0.0.1:0")?),
             Subject::Nghttpd => Self::start_nghttpd(lab),
         }
         .with_context(|| format!("{} does not start", subject.name()))
     }
 
-    /// Our servers take a free port and say which on their first line.
-    fn start_example(mut command: Command) -> anyhow::Result<Self> {
-        let (group, output, lines) = spawn(&mut command)?;
+    /// Starts one of our programs, which take a free port and say which on their first line.
+    pub fn start_listening(command: &mut Command) -> anyhow::Result<Self> {
+        let (group, output, lines) = spawn(command)?;
         let first = lines.recv_timeout(START_LIMIT).unwrap_or_default();
         let address = first.strip_prefix("listening on ").and_then(|address| address.parse().ok());
         let Some(address) = address else {

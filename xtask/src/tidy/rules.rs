@@ -18,12 +18,7 @@ pub const CRATES: &[CrateRule] = &[
         always: &["thalweg-hpack", "smallvec"],
         optional: &["bytes", "http", "arbitrary"],
     },
-    CrateRule {
-        name: "thalweg-h2c",
-        is_protocol: false,
-        always: &["thalweg", "httparse", "base64"],
-        optional: &[],
-    },
+    CrateRule { name: "thalweg-h2c", is_protocol: true, always: &["httparse", "base64"], optional: &[] },
     CrateRule {
         name: "thalweg-tokio",
         is_protocol: false,
