@@ -4,12 +4,13 @@
 
 use crate::dynamic_table::{DynamicTable, Entry};
 use crate::error::DecodeError;
-use crate::field::{Field, Indexing, OVERHEAD};
-use crate::huffman;
+use crate::field::{Field, Indexing};
+use crate::huffman::{self, decode::Decoded as Huffman};
 use crate::integer;
 use crate::static_table::{STATIC_LEN, STATIC_TABLE, StaticEntry};
 use crate::token::Token;
-use crate::valid::{Checked, ends_are_visible, name_is_valid, value_is_valid};
+use crate::valid::{Checked, ends_are_visible, rest_is_valid};
+use crate::words;
 
 /// How much of one block is delivered. Past either bound delivery stops, and the block is still decoded
 /// to its end, so that the table stays in step with the peer's.
@@ -51,8 +52,24 @@ impl Decoded<'_> {
     /// once. A pseudo-field's name is valid if it is a known one.
     #[inline(always)]
     pub fn is_valid(&self) -> bool {
-        (self.checked.name() || name_is_valid(self.field.name))
-            && (self.checked.value() || value_is_valid(self.field.value))
+        self.checked == Checked::Both || rest_is_valid(self.checked, self.field.name, self.field.value)
+    }
+}
+
+impl StaticEntry {
+    #[inline(always)]
+    fn decoded(&self) -> Decoded<'_> {
+        let &Self { name, value, token } = self;
+        Decoded { field: Field { name, value, token, indexing: Indexing::Default }, checked: Checked::Both }
+    }
+}
+
+impl DynamicTable {
+    #[inline(always)]
+    fn decoded(&self, entry: &Entry) -> Decoded<'_> {
+        let (name, value) = self.strings(entry);
+        let field = Field { name, value, token: entry.token, indexing: Indexing::Default };
+        Decoded { field, checked: entry.checked }
     }
 }
 
@@ -128,45 +145,101 @@ impl Decoder {
         &mut self,
         block: &[u8],
         limits: Limits,
-        mut sink: impl FnMut(Decoded<'_>) -> Verdict,
+        sink: impl FnMut(Decoded<'_>) -> Verdict,
     ) -> Result<Totals, DecodeError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let mut delivery = Delivery { limits, totals: NOTHING, is_open: true };
-        match self.decode_block(block, &mut delivery, &mut sink) {
-            Ok(()) => Ok(delivery.totals),
-            Err(error) => {
-                self.failed = Some(error);
-                Err(error)
-            }
+        let decoded = self.decode_block(block, limits, sink);
+        if let Err(error) = decoded {
+            self.failed = Some(error);
         }
+        decoded
     }
 
+    /// The loop over the fields of a block. It has one place that calls the sink, so that the sink is
+    /// compiled into it, and nothing that it calls takes the address of its counters.
     #[inline(always)]
     fn decode_block(
         &mut self,
         block: &[u8],
-        delivery: &mut Delivery,
-        sink: &mut impl FnMut(Decoded<'_>) -> Verdict,
-    ) -> Result<(), DecodeError> {
+        limits: Limits,
+        mut sink: impl FnMut(Decoded<'_>) -> Verdict,
+    ) -> Result<Totals, DecodeError> {
+        let mut totals = Totals { list_bytes: 0, fields: 0, over_limit: None, stopped: false };
         let mut at = self.size_updates(block)?;
         while let Some(&first) = block.get(at) {
             at += 1;
-            if first >= 0x80 {
+            let mut unchecked = None;
+            let decoded = if first >= 0x80 {
+                // RFC 7541 §6.1.
                 let index = integer::decode(block, &mut at, first, 0x7f)?;
-                self.indexed(index, delivery, sink)?;
-            } else {
-                let literal = self.literal(block, &mut at, first)?;
-                let (name, value) = (self.text(literal.name), self.text(literal.value));
-                let field = Field { name, value, token: literal.token, indexing: literal.indexing };
-                let verdict = delivery.offer(Decoded { field, checked: literal.checked }, sink);
-                if first >= 0x40 {
-                    self.insert(&literal, verdict);
+                if index <= STATIC_LEN {
+                    static_entry(index)?.decoded()
+                } else {
+                    let (slot, entry) = self.dynamic_entry(index)?;
+                    unchecked = (entry.checked != Checked::Both).then_some(slot);
+                    self.table.decoded(entry)
                 }
+            } else if first >= 0x40 {
+                let (entry, slot, end) = self.literal_to_index(block, at, first)?;
+                (at, unchecked) = (end, slot);
+                self.table.decoded(&entry)
+            } else {
+                let literal = self.literal(block, at, first)?;
+                at = literal.end;
+                literal.decoded(&self.table)
+            };
+            totals.list_bytes += decoded.field.size() as u64;
+            totals.fields += 1;
+            if totals.list_bytes > u64::from(limits.list_bytes_max) {
+                totals.over_limit = Some(Limit::ListBytes);
+                return self.decode_undelivered(block, at, totals);
+            }
+            if totals.fields > limits.fields_max {
+                totals.over_limit = Some(Limit::Fields);
+                return self.decode_undelivered(block, at, totals);
+            }
+            match (sink(decoded), unchecked) {
+                (Verdict::Valid, Some(slot)) => self.table.set_valid(slot),
+                (Verdict::Stop, _) => {
+                    totals.stopped = true;
+                    return self.decode_undelivered(block, at, totals);
+                }
+                _ => {}
             }
         }
-        Ok(())
+        Ok(totals)
+    }
+
+    /// Decodes the rest of a block for the table's sake alone: what a hostile block is mostly made of.
+    fn decode_undelivered(
+        &mut self,
+        block: &[u8],
+        mut at: usize,
+        mut totals: Totals,
+    ) -> Result<Totals, DecodeError> {
+        while let Some(&first) = block.get(at) {
+            at += 1;
+            totals.fields += 1;
+            totals.list_bytes += if first >= 0x80 {
+                let index = integer::decode(block, &mut at, first, 0x7f)?;
+                if index <= STATIC_LEN {
+                    static_entry(index)?.decoded().field.size() as u64
+                } else {
+                    u64::from(self.dynamic_entry(index)?.1.size)
+                }
+            } else if first >= 0x40 {
+                let (entry, _, end) = self.literal_to_index(block, at, first)?;
+                at = end;
+                u64::from(entry.size)
+            } else {
+                let literal = self.literal(block, at, first)?;
+                at = literal.end;
+                literal.decoded(&self.table).field.size() as u64
+            };
+        }
+        Ok(totals)
     }
 
     /// RFC 7541 §6.3: reads the size updates at the front of a block, and returns where they end.
@@ -194,202 +267,148 @@ impl Decoder {
             if bytes > self.bytes_max {
                 return Err(DecodeError::SizeUpdateTooLarge { bytes, bytes_max: self.bytes_max });
             }
-            if self.update_due.is_some_and(|due| bytes <= due) {
-                self.update_due = None;
+            // The first one must name the smallest size that we had set (RFC 7541 §4.2), or less.
+            if let Some(bytes_max) = self.update_due.take()
+                && bytes > bytes_max
+            {
+                return Err(DecodeError::SizeUpdateMissing { bytes_max });
             }
             self.table.set_size_max(bytes);
         }
         Ok(())
     }
 
-    /// RFC 7541 §6.1.
+    /// An entry of the dynamic table, and its slot.
     #[inline(always)]
-    fn indexed(
-        &mut self,
-        index: u32,
-        delivery: &mut Delivery,
-        sink: &mut impl FnMut(Decoded<'_>) -> Verdict,
-    ) -> Result<(), DecodeError> {
-        if index <= STATIC_LEN {
-            let &StaticEntry { name, value, token } = static_entry(index)?;
-            let field = Field { name, value, token, indexing: Indexing::Default };
-            delivery.offer(Decoded { field, checked: Checked::Both }, sink);
-            return Ok(());
-        }
-        let age = index - STATIC_LEN - 1;
-        let &entry = self.dynamic_entry(age)?;
-        let (name, value) = self.table.strings(&entry);
-        let field = Field { name, value, token: entry.token, indexing: Indexing::Default };
-        let verdict = delivery.offer(Decoded { field, checked: entry.checked }, sink);
-        if verdict == Verdict::Valid && entry.checked != Checked::Both {
-            self.table.set_valid(age);
-        }
-        Ok(())
+    fn dynamic_entry(&self, index: u32) -> Result<(usize, &Entry), DecodeError> {
+        let found = self.table.entry(index - STATIC_LEN - 1);
+        found.ok_or(DecodeError::IndexPastEnd { index, last: STATIC_LEN + self.table.len() })
     }
 
+    /// RFC 7541 §6.2.1: a literal field that becomes the newest entry. Both strings are gathered in the
+    /// scratch space behind the last entry, where an insertion only has to count them in. Returns the
+    /// entry (also if it was too large for the table), its slot if it is there but not known to be valid,
+    /// and where the field ends in the block.
     #[inline(always)]
-    fn dynamic_entry(&self, age: u32) -> Result<&Entry, DecodeError> {
-        self.table.entry(age).ok_or_else(|| DecodeError::IndexPastEnd {
-            index: age + STATIC_LEN + 1,
-            last: STATIC_LEN + self.table.len(),
-        })
-    }
-
-    /// RFC 7541 §6.2: reads a literal field. What had to be decoded, and the name of what will be
-    /// indexed, is in the table's scratch space afterwards.
-    fn literal<'b>(
+    fn literal_to_index(
         &mut self,
-        block: &'b [u8],
-        at: &mut usize,
+        block: &[u8],
+        mut at: usize,
         first: u8,
-    ) -> Result<Literal<'b>, DecodeError> {
-        let (indexing, mask) = match first >> 4 {
-            4.. => (Indexing::Default, 0x3f),
-            2 | 3 => return Err(DecodeError::SizeUpdateLate),
-            1 => (Indexing::Never, 0x0f),
-            _ => (Indexing::Without, 0x0f),
-        };
-        let is_indexed = first >= 0x40;
-        let index = integer::decode(block, at, first, mask)?;
-        let name = match index {
-            0 => self.literal_name(block, at, is_indexed)?,
-            1..=STATIC_LEN => Name::known(static_entry(index)?.token),
-            _ => self.dynamic_name(index - STATIC_LEN - 1, is_indexed)?,
-        };
-        let value = Encoded::read(block, at)?;
-        if !value.is_huffman {
-            return Ok(Literal {
-                name: name.text,
-                value: Text::At(&block[value.start..value.end]),
-                token: name.token,
-                indexing,
-                checked: Checked::new(name.is_valid, false),
-                name_scratch: name.scratch,
-            });
+    ) -> Result<(Entry, Option<usize>, usize), DecodeError> {
+        let index = integer::decode(block, &mut at, first, 0x3f)?;
+        let token;
+        let (mut name_len, mut name_is_valid) = (0, true);
+        let mut owner = None;
+        if index == 0 {
+            let coded = Encoded::read(block, &mut at)?;
+            name_len = self.place(0, &coded)?.len;
+            token = Token::of(&self.table.scratch()[..name_len]);
+            name_is_valid = false;
+        } else if index <= STATIC_LEN {
+            token = static_entry(index)?.token;
+        } else {
+            let (slot, &entry) = self.dynamic_entry(index)?;
+            token = entry.token;
+            name_is_valid = entry.checked.name();
+            if !token.is_known() {
+                if entry.name_len < SHARED_LEN_MIN {
+                    name_len = entry.name_len as usize;
+                    self.table.reserve_scratch(name_len, 0);
+                    self.table.copy_name_to_scratch(&entry);
+                } else {
+                    owner = Some(slot);
+                }
+            }
         }
-        let room = name.scratch + huffman::decode::room_for(value.end - value.start);
-        let moved = self.table.reserve_scratch(room, name.scratch);
-        let to = &mut self.table.scratch_mut()[name.scratch..];
-        let decoded = huffman::decode::decode(block, value.start, value.end, to)?;
-        let is_valid = decoded.is_plain && ends_are_visible(&to[..decoded.len]);
-        Ok(Literal {
-            name: name.text.moved(moved),
-            value: Text::InTable { start: self.table.head() + name.scratch, len: decoded.len },
-            token: name.token,
-            indexing,
-            checked: Checked::new(name.is_valid, is_valid),
-            name_scratch: name.scratch,
-        })
+        if token.is_known() {
+            (name_len, name_is_valid) = (0, true);
+        }
+        let coded = Encoded::read(block, &mut at)?;
+        let value = self.place(name_len, &coded)?;
+        let checked = Checked::new(name_is_valid, value.is_plain);
+        let mut entry = self.table.scratch_entry(name_len, value.len, token, checked);
+        if let Some(slot) = owner {
+            self.table.share_name(&mut entry, slot);
+        }
+        let slot = self.table.commit(&entry);
+        Ok((entry, if checked == Checked::Both { None } else { slot }, at))
     }
 
-    /// A name that is spelled out. An unknown one is in the scratch space if it came as Huffman code, or
-    /// if its field will be indexed.
+    /// Decodes or copies a string to the scratch space behind its first `kept` octets.
     #[inline(always)]
-    fn literal_name<'b>(
-        &mut self,
-        block: &'b [u8],
-        at: &mut usize,
-        is_indexed: bool,
-    ) -> Result<Name<'b>, DecodeError> {
-        let coded = Encoded::read(block, at)?;
-        let len = coded.end - coded.start;
+    fn place(&mut self, kept: usize, coded: &Encoded<'_>) -> Result<Huffman, DecodeError> {
+        let octets = coded.octets;
         if coded.is_huffman {
-            self.table.reserve_scratch(huffman::decode::room_for(len), 0);
-            let to = self.table.scratch_mut();
-            let len = huffman::decode::decode(block, coded.start, coded.end, to)?.len;
-            let token = Token::of(&to[..len]);
-            if token.is_known() {
-                return Ok(Name::known(token));
-            }
-            return Ok(Name::in_scratch(self.table.head(), len, false));
+            return self.place_huffman(kept, octets);
         }
-        let raw = &block[coded.start..coded.end];
-        let token = Token::of(raw);
+        self.table.reserve_scratch(kept + octets.len().max(SHORT), kept);
+        let to = &mut self.table.scratch_mut()[kept..];
+        match (coded.run.first_chunk::<SHORT>(), to.first_chunk_mut::<SHORT>()) {
+            (Some(from), Some(to)) if octets.len() <= SHORT => words::copy(from, to),
+            _ => to[..octets.len()].copy_from_slice(octets),
+        }
+        Ok(Huffman { len: octets.len(), is_plain: octets.is_empty() })
+    }
+
+    #[inline(never)]
+    fn place_huffman(&mut self, kept: usize, octets: &[u8]) -> Result<Huffman, DecodeError> {
+        self.table.reserve_scratch(kept + huffman::decode::room_for(octets.len()), kept);
+        let to = &mut self.table.scratch_mut()[kept..];
+        let mut decoded = huffman::decode::decode(octets, to)?;
+        decoded.is_plain = decoded.is_plain && ends_are_visible(&to[..decoded.len]);
+        Ok(decoded)
+    }
+
+    /// RFC 7541 §6.2.2 and §6.2.3: a literal field that leaves the table alone. Its strings stay where
+    /// they are: in the block, in an entry, or, if they are Huffman-coded, in the scratch space.
+    #[inline(always)]
+    fn literal<'b>(&mut self, block: &'b [u8], mut at: usize, first: u8) -> Result<Literal<'b>, DecodeError> {
+        let indexing = match first >> 4 {
+            0 => Indexing::Without,
+            1 => Indexing::Never,
+            _ => return Err(DecodeError::SizeUpdateLate),
+        };
+        let index = integer::decode(block, &mut at, first, 0x0f)?;
+        let name = match index {
+            0 => self.literal_name(block, &mut at)?,
+            1..=STATIC_LEN => Name::known(static_entry(index)?.token),
+            _ => {
+                let (slot, entry) = self.dynamic_entry(index)?;
+                if entry.token.is_known() {
+                    Name::known(entry.token)
+                } else {
+                    let is_valid = entry.checked.name();
+                    Name { text: Text::Entry(slot), token: entry.token, is_valid, scratch: 0 }
+                }
+            }
+        };
+        let coded = Encoded::read(block, &mut at)?;
+        let (mut value, mut value_is_valid) = (Text::At(coded.octets), coded.octets.is_empty());
+        if coded.is_huffman {
+            let decoded = self.place(name.scratch, &coded)?;
+            value = Text::Scratch { start: name.scratch, len: decoded.len };
+            value_is_valid = decoded.is_plain;
+        }
+        let checked = Checked::new(name.is_valid, value_is_valid);
+        Ok(Literal { name: name.text, value, token: name.token, indexing, checked, end: at })
+    }
+
+    /// A name that is spelled out.
+    #[inline(always)]
+    fn literal_name<'b>(&mut self, block: &'b [u8], at: &mut usize) -> Result<Name<'b>, DecodeError> {
+        let coded = Encoded::read(block, at)?;
+        let (mut text, mut scratch) = (Text::At(coded.octets), 0);
+        let mut token = Token::of(coded.octets);
+        if coded.is_huffman {
+            scratch = self.place(0, &coded)?.len;
+            text = Text::Scratch { start: 0, len: scratch };
+            token = Token::of(&self.table.scratch()[..scratch]);
+        }
         if token.is_known() {
             return Ok(Name::known(token));
         }
-        if is_indexed {
-            self.table.reserve_scratch(len, 0);
-            self.table.scratch_mut()[..len].copy_from_slice(raw);
-            return Ok(Name::in_scratch(self.table.head(), len, false));
-        }
-        Ok(Name { text: Text::At(raw), token, is_valid: false, scratch: 0 })
-    }
-
-    /// The name of a dynamic entry. One that will be indexed again is copied, because the insertion may
-    /// evict the entry (RFC 7541 §4.4).
-    #[inline(always)]
-    fn dynamic_name<'b>(&mut self, age: u32, is_indexed: bool) -> Result<Name<'b>, DecodeError> {
-        let &entry = self.dynamic_entry(age)?;
-        if entry.token.is_known() {
-            return Ok(Name::known(entry.token));
-        }
-        let (len, is_valid) = (entry.name_len as usize, entry.checked.name());
-        if !is_indexed {
-            let text = Text::InTable { start: self.table.offset(&entry), len };
-            return Ok(Name { text, token: entry.token, is_valid, scratch: 0 });
-        }
-        self.table.reserve_scratch(len, 0);
-        self.table.copy_to_scratch(self.table.offset(&entry), len);
-        Ok(Name::in_scratch(self.table.head(), len, is_valid))
-    }
-
-    #[inline(always)]
-    fn text<'a>(&'a self, text: Text<'a>) -> &'a [u8] {
-        match text {
-            Text::At(octets) => octets,
-            Text::InTable { start, len } => self.table.text(start, len),
-        }
-    }
-
-    /// RFC 7541 §6.2.1: a literal becomes the newest entry.
-    #[inline(always)]
-    fn insert(&mut self, literal: &Literal<'_>, verdict: Verdict) {
-        let value_len = match literal.value {
-            Text::InTable { len, .. } => len,
-            Text::At(value) => {
-                self.table.reserve_scratch(literal.name_scratch + value.len(), literal.name_scratch);
-                self.table.scratch_mut()[literal.name_scratch..][..value.len()].copy_from_slice(value);
-                value.len()
-            }
-        };
-        let checked = if verdict == Verdict::Valid { Checked::Both } else { literal.checked };
-        self.table.commit(literal.name_scratch, value_len, literal.token, checked);
-    }
-}
-
-/// Counts the fields of a block and passes them on while that is allowed.
-struct Delivery {
-    limits: Limits,
-    totals: Totals,
-    is_open: bool,
-}
-
-const NOTHING: Totals = Totals { list_bytes: 0, fields: 0, over_limit: None, stopped: false };
-
-impl Delivery {
-    #[inline(always)]
-    fn offer(&mut self, decoded: Decoded<'_>, sink: &mut impl FnMut(Decoded<'_>) -> Verdict) -> Verdict {
-        let totals = &mut self.totals;
-        totals.list_bytes += (decoded.field.name.len() + decoded.field.value.len() + OVERHEAD) as u64;
-        totals.fields += 1;
-        if !self.is_open {
-            return Verdict::Unchecked;
-        }
-        if totals.list_bytes > u64::from(self.limits.list_bytes_max) {
-            totals.over_limit = Some(Limit::ListBytes);
-        } else if totals.fields > self.limits.fields_max {
-            totals.over_limit = Some(Limit::Fields);
-        } else {
-            let verdict = sink(decoded);
-            if verdict == Verdict::Stop {
-                totals.stopped = true;
-                self.is_open = false;
-            }
-            return verdict;
-        }
-        self.is_open = false;
-        Verdict::Unchecked
+        Ok(Name { text, token, is_valid: false, scratch })
     }
 }
 
@@ -398,17 +417,22 @@ impl Delivery {
 enum Text<'b> {
     /// In the block, or a name that never moves.
     At(&'b [u8]),
-    /// In the table's text or scratch space, at an offset of its text.
-    InTable { start: usize, len: usize },
+    /// In the table's scratch space.
+    Scratch { start: usize, len: usize },
+    /// The stored name of the entry in a slot.
+    Entry(usize),
 }
 
-impl Text<'_> {
-    /// The same string after the table's text moved towards its front.
+impl<'b> Text<'b> {
     #[inline(always)]
-    fn moved(self, by: usize) -> Self {
+    fn octets<'a>(self, table: &'a DynamicTable) -> &'a [u8]
+    where
+        'b: 'a,
+    {
         match self {
-            Self::InTable { start, len } => Self::InTable { start: start - by, len },
-            Self::At(_) => self,
+            Self::At(octets) => octets,
+            Self::Scratch { start, len } => &table.scratch()[start..start + len],
+            Self::Entry(slot) => table.stored_name(table.entry_in(slot)),
         }
     }
 }
@@ -427,11 +451,6 @@ impl Name<'_> {
     fn known(token: Token) -> Self {
         Self { text: Text::At(token.name()), token, is_valid: true, scratch: 0 }
     }
-
-    #[inline(always)]
-    fn in_scratch(start: usize, len: usize, is_valid: bool) -> Self {
-        Self { text: Text::InTable { start, len }, token: Token::UNKNOWN, is_valid, scratch: len }
-    }
 }
 
 /// A literal field, read but not yet delivered.
@@ -441,30 +460,50 @@ struct Literal<'b> {
     token: Token,
     indexing: Indexing,
     checked: Checked,
-    name_scratch: usize,
-}
-
-/// A string as it is in the block, RFC 7541 §5.2.
-struct Encoded {
-    is_huffman: bool,
-    start: usize,
+    /// Where it ends in the block.
     end: usize,
 }
 
-impl Encoded {
+impl<'b> Literal<'b> {
     #[inline(always)]
-    fn read(block: &[u8], at: &mut usize) -> Result<Self, DecodeError> {
+    fn decoded<'a>(&self, table: &'a DynamicTable) -> Decoded<'a>
+    where
+        'b: 'a,
+    {
+        let (name, value) = (self.name.octets(table), self.value.octets(table));
+        let field = Field { name, value, token: self.token, indexing: self.indexing };
+        Decoded { field, checked: self.checked }
+    }
+}
+
+/// A string as it is in the block, RFC 7541 §5.2.
+struct Encoded<'b> {
+    is_huffman: bool,
+    octets: &'b [u8],
+    /// The same octets and all behind them.
+    run: &'b [u8],
+}
+
+impl<'b> Encoded<'b> {
+    #[inline(always)]
+    fn read(block: &'b [u8], at: &mut usize) -> Result<Self, DecodeError> {
         let first = *block.get(*at).ok_or(DecodeError::Truncated)?;
         *at += 1;
         let len = integer::decode(block, at, first, 0x7f)? as usize;
-        if len > block.len() - *at {
-            return Err(DecodeError::Truncated);
-        }
-        let start = *at;
+        let run = block.get(*at..).ok_or(DecodeError::Truncated)?;
+        let octets = run.get(..len).ok_or(DecodeError::Truncated)?;
         *at += len;
-        Ok(Self { is_huffman: first >= 0x80, start, end: start + len })
+        // An empty string needs no decoding.
+        Ok(Self { is_huffman: first >= 0x80 && len > 0, octets, run })
     }
 }
+
+/// A plain string of so many octets is copied in one move.
+const SHORT: usize = 16;
+
+/// A name from here on is shared by the entries that repeat it, not copied: two octets of a block that
+/// make an entry with a name of thousands then cost no more than others.
+const SHARED_LEN_MIN: u32 = 64;
 
 /// The static entry of an index up to 61.
 #[inline(always)]

@@ -7,34 +7,29 @@ use crate::field::OVERHEAD;
 use crate::token::Token;
 use crate::valid::Checked;
 
-/// One field of the table. Its strings lie in the table's text.
+/// One field of the table. Its strings lie in the table's text, at positions that only grow, modulo 2^32.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// Where the strings begin: a position that only grows, modulo 2^32.
-    pub start: u32,
-    /// The length of the name in the text: 0 when the token names it.
+    pub name_start: u32,
+    pub value_start: u32,
+    /// 0 when the token names the field: then the text does not hold the name.
     pub name_len: u32,
     pub value_len: u32,
+    /// RFC 7541 §4.1: what the entry counts, with its name wherever that is.
+    pub size: u32,
     pub token: Token,
     pub checked: Checked,
 }
 
-const VACANT: Entry =
-    Entry { start: 0, name_len: 0, value_len: 0, token: Token::UNKNOWN, checked: Checked::Nothing };
-
-impl Entry {
-    /// The octets that the entry has in the text.
-    #[inline(always)]
-    fn text_len(&self) -> u32 {
-        self.name_len + self.value_len
-    }
-
-    /// RFC 7541 §4.1.
-    #[inline(always)]
-    fn size(&self) -> u32 {
-        self.text_len() + self.token.name().len() as u32 + OVERHEAD as u32
-    }
-}
+const VACANT: Entry = Entry {
+    name_start: 0,
+    value_start: 0,
+    name_len: 0,
+    value_len: 0,
+    size: 0,
+    token: Token::UNKNOWN,
+    checked: Checked::Nothing,
+};
 
 /// The table of one direction.
 #[derive(Debug)]
@@ -47,6 +42,8 @@ pub struct DynamicTable {
     head: usize,
     /// A ring; its length is a power of two, or 0 before the first insertion.
     entries: Vec<Entry>,
+    /// Whether the name of some entry may lie before `tail`.
+    has_shared: bool,
     /// The ids of the oldest entry and of the one to come. An id grows by one each insertion, modulo
     /// 2^32; its entry lies at that id modulo the ring's length.
     first: u32,
@@ -63,6 +60,7 @@ impl DynamicTable {
             tail: 0,
             head: 0,
             entries: Vec::new(),
+            has_shared: false,
             first: 1,
             next: 1,
             size: 0,
@@ -104,20 +102,31 @@ impl DynamicTable {
         id as usize & self.entries.len().wrapping_sub(1)
     }
 
-    /// The entry that is `age` insertions older than the newest one.
+    /// The entry that is `age` insertions older than the newest one, and its slot.
     #[inline(always)]
-    pub fn entry(&self, age: u32) -> Option<&Entry> {
-        if age < self.len() {
-            self.entries.get(self.slot(self.next.wrapping_sub(1).wrapping_sub(age)))
-        } else {
-            None
+    pub fn entry(&self, age: u32) -> Option<(usize, &Entry)> {
+        if age >= self.len() {
+            return None;
         }
+        let slot = self.slot(self.next.wrapping_sub(1).wrapping_sub(age));
+        Some((slot, self.entries.get(slot)?))
     }
 
-    /// Marks that the entry passed the caller's checks.
+    /// The token of the entry with this id.
     #[inline(always)]
-    pub fn set_valid(&mut self, age: u32) {
-        let slot = self.slot(self.next.wrapping_sub(1).wrapping_sub(age));
+    pub fn token(&self, id: u32) -> Token {
+        self.entries[self.slot(id)].token
+    }
+
+    /// The entry in a slot.
+    #[inline(always)]
+    pub fn entry_in(&self, slot: usize) -> &Entry {
+        &self.entries[slot]
+    }
+
+    /// Marks that the entry of a slot passed the caller's checks.
+    #[inline(always)]
+    pub fn set_valid(&mut self, slot: usize) {
         if let Some(entry) = self.entries.get_mut(slot) {
             entry.checked = Checked::Both;
         }
@@ -126,57 +135,74 @@ impl DynamicTable {
     /// The strings of an entry.
     #[inline(always)]
     pub fn strings(&self, entry: &Entry) -> (&[u8], &[u8]) {
-        let start = self.offset(entry);
-        let text = &self.text[start..start + entry.text_len() as usize];
-        let (name, value) = text.split_at(entry.name_len as usize);
-        (if entry.token.is_known() { entry.token.name() } else { name }, value)
+        let name = if entry.token.is_known() { entry.token.name() } else { self.stored_name(entry) };
+        (name, self.value(entry))
     }
 
-    /// Where the strings of an entry begin in the text.
+    /// The value of an entry.
     #[inline(always)]
-    pub fn offset(&self, entry: &Entry) -> usize {
-        entry.start.wrapping_sub(self.base) as usize
+    pub fn value(&self, entry: &Entry) -> &[u8] {
+        let start = self.offset(entry.value_start);
+        &self.text[start..start + entry.value_len as usize]
+    }
+
+    /// The name of an entry as far as the text holds it.
+    #[inline(always)]
+    pub fn stored_name(&self, entry: &Entry) -> &[u8] {
+        let start = self.offset(entry.name_start);
+        &self.text[start..start + entry.name_len as usize]
+    }
+
+    /// Where a position lies in the text.
+    #[inline(always)]
+    fn offset(&self, position: u32) -> usize {
+        position.wrapping_sub(self.base) as usize
+    }
+
+    /// The position of an offset of the text.
+    #[inline(always)]
+    fn position(&self, offset: usize) -> u32 {
+        self.base.wrapping_add(offset as u32)
     }
 
     /// The scratch space behind the newest entry.
+    #[inline(always)]
+    pub fn scratch(&self) -> &[u8] {
+        &self.text[self.head..]
+    }
+
+    /// The same, to write to.
     #[inline(always)]
     pub fn scratch_mut(&mut self) -> &mut [u8] {
         &mut self.text[self.head..]
     }
 
-    /// Any octets of the text, by offset.
+    /// Copies the stored name of an entry to the front of the scratch space, which must hold it.
     #[inline(always)]
-    pub fn text(&self, offset: usize, len: usize) -> &[u8] {
-        &self.text[offset..offset + len]
+    pub fn copy_name_to_scratch(&mut self, entry: &Entry) {
+        let start = self.offset(entry.name_start);
+        self.text.copy_within(start..start + entry.name_len as usize, self.head);
     }
 
-    /// Copies octets of the text to the front of the scratch space.
+    /// Makes the scratch space at least `bytes` long; its first `kept` octets stay.
     #[inline(always)]
-    pub fn copy_to_scratch(&mut self, offset: usize, len: usize) {
-        self.text.copy_within(offset..offset + len, self.head);
-    }
-
-    /// The offset of the scratch space.
-    #[inline(always)]
-    pub fn head(&self) -> usize {
-        self.head
-    }
-
-    /// Makes the scratch space at least `bytes` long; its first `kept` octets stay. Returns by how much
-    /// the text moved towards its front.
-    #[inline(always)]
-    pub fn reserve_scratch(&mut self, bytes: usize, kept: usize) -> usize {
-        if self.text.len() - self.head < bytes { self.make_room(bytes, kept) } else { 0 }
+    pub fn reserve_scratch(&mut self, bytes: usize, kept: usize) {
+        if self.text.len() - self.head < bytes {
+            self.make_room(bytes, kept);
+        }
     }
 
     #[cold]
     #[inline(never)]
-    fn make_room(&mut self, bytes: usize, kept: usize) -> usize {
-        let moved = self.tail;
-        self.text.copy_within(self.tail..self.head + kept, 0);
-        self.base = self.base.wrapping_add(self.tail as u32);
-        self.head -= self.tail;
-        self.tail = 0;
+    fn make_room(&mut self, bytes: usize, kept: usize) {
+        if self.has_shared {
+            self.unshare(kept);
+        } else {
+            self.text.copy_within(self.tail..self.head + kept, 0);
+            self.base = self.position(self.tail);
+            self.head -= self.tail;
+            self.tail = 0;
+        }
         let need = self.head + bytes;
         // While more than half is taken, entries would soon move again: double until twice the limit.
         let roomy = (self.text.len() * 2).min(2 * self.size_max as usize).max(TEXT_MIN);
@@ -185,7 +211,28 @@ impl DynamicTable {
         } else if self.head > self.text.len() / 2 && self.text.len() < roomy {
             self.text.resize(roomy, 0);
         }
-        moved
+    }
+
+    /// Gives every entry its own name in a new text, followed by `kept` octets of scratch space. What all
+    /// entries then have is at most `size_max` (RFC 7541 §4.1), so this cannot outgrow the limit.
+    fn unshare(&mut self, kept: usize) {
+        let mut text = Vec::with_capacity(self.text.len());
+        let mut id = self.first;
+        while id != self.next {
+            let slot = self.slot(id);
+            let entry = self.entries[slot];
+            let moved = &mut self.entries[slot];
+            moved.name_start = text.len() as u32;
+            moved.value_start = moved.name_start + entry.name_len;
+            text.extend_from_slice(self.stored_name(&entry));
+            text.extend_from_slice(self.value(&entry));
+            id = id.wrapping_add(1);
+        }
+        let head = text.len();
+        text.extend_from_slice(&self.scratch()[..kept]);
+        text.resize(text.len().max(self.text.len()), 0);
+        (self.text, self.base, self.tail, self.head) = (text, 0, 0, head);
+        self.has_shared = false;
     }
 
     /// Evicts entries until `size` is at most `limit` (RFC 7541 §4.3).
@@ -193,9 +240,9 @@ impl DynamicTable {
     fn evict_to(&mut self, limit: u32) {
         while self.size > limit {
             let slot = self.slot(self.first);
-            let entry = &self.entries[slot];
-            self.size -= entry.size();
-            self.tail += entry.text_len() as usize;
+            let entry = self.entries[slot];
+            self.size -= entry.size;
+            self.tail = self.offset(entry.value_start) + entry.value_len as usize;
             self.first = self.first.wrapping_add(1);
         }
     }
@@ -206,32 +253,44 @@ impl DynamicTable {
         self.evict_to(bytes);
     }
 
-    /// Makes the front of the scratch space the newest entry: `name_len` octets of name (none when the
-    /// token is known), then `value_len` of value. Says whether it fits the table at all; when it does
-    /// not, the table is empty afterwards (RFC 7541 §4.4).
+    /// What the front of the scratch space holds: `name_len` octets of name (none when the token is
+    /// known), then `value_len` of value.
     #[inline(always)]
-    pub fn commit(&mut self, name_len: usize, value_len: usize, token: Token, checked: Checked) -> bool {
-        let size = name_len + value_len + token.name().len() + OVERHEAD;
-        if size > self.size_max as usize {
+    pub fn scratch_entry(&self, name_len: usize, value_len: usize, token: Token, checked: Checked) -> Entry {
+        let name_start = self.position(self.head);
+        let size = u32::try_from(token.name().len() + name_len + value_len + OVERHEAD).unwrap_or(u32::MAX);
+        let (name_len, value_len) = (name_len as u32, value_len as u32);
+        let value_start = name_start.wrapping_add(name_len);
+        Entry { name_start, value_start, name_len, value_len, size, token, checked }
+    }
+
+    /// Lends a scratch entry the name of the entry in `slot`.
+    #[inline(always)]
+    pub fn share_name(&mut self, entry: &mut Entry, slot: usize) {
+        let owner = &self.entries[slot];
+        (entry.name_start, entry.name_len) = (owner.name_start, owner.name_len);
+        entry.size = entry.size.saturating_add(owner.name_len);
+        self.has_shared = true;
+    }
+
+    /// Makes a scratch entry the newest one, and returns its slot. One that is larger than the table
+    /// only empties it (RFC 7541 §4.4).
+    #[inline(always)]
+    pub fn commit(&mut self, entry: &Entry) -> Option<usize> {
+        if entry.size > self.size_max {
             self.evict_to(0);
-            return false;
+            return None;
         }
-        self.evict_to(self.size_max - size as u32);
+        self.evict_to(self.size_max - entry.size);
         if self.len() as usize == self.entries.len() {
             self.grow_ring();
         }
         let slot = self.slot(self.next);
-        self.entries[slot] = Entry {
-            start: self.base.wrapping_add(self.head as u32),
-            name_len: name_len as u32,
-            value_len: value_len as u32,
-            token,
-            checked,
-        };
+        self.entries[slot] = *entry;
         self.next = self.next.wrapping_add(1);
-        self.head += name_len + value_len;
-        self.size += size as u32;
-        true
+        self.head = self.offset(entry.value_start) + entry.value_len as usize;
+        self.size += entry.size;
+        Some(slot)
     }
 
     #[cold]

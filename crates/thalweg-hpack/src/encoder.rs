@@ -3,14 +3,15 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::dynamic_table::DynamicTable;
+use crate::dynamic_table::{DynamicTable, Entry};
 use crate::field::{Field, Indexing};
 use crate::hash::{SPREAD, fold, hash};
 use crate::huffman;
 use crate::integer;
-use crate::static_table::{STATIC_LEN, STATIC_RUN, STATIC_TABLE};
+use crate::static_table::{STATIC_LEN, STATIC_TABLE, STATIC_VALUES};
 use crate::token::Token;
 use crate::valid::Checked;
+use crate::words;
 
 /// The size of a table before anybody changes it (RFC 9113 §6.5.2).
 const TABLE_BYTES_INITIAL: u32 = 4096;
@@ -25,6 +26,8 @@ pub struct Encoder {
     /// many heads as the ring has entries.
     fields: Vec<u32>,
     names: Vec<u32>,
+    /// By token: the newest entry of that name.
+    known: Vec<u32>,
     seed: u64,
     own_bytes_max: u32,
     /// RFC 7541 §4.2: the smallest size since the last block, if the size changed.
@@ -54,6 +57,7 @@ impl Encoder {
             links: Vec::new(),
             fields: Vec::new(),
             names: Vec::new(),
+            known: Vec::new(),
             seed,
             own_bytes_max: table_bytes_max,
             smallest: if is_small { Some(bytes) } else { None },
@@ -74,7 +78,7 @@ impl Encoder {
     pub fn table_bytes(&self) -> usize {
         self.table.heap_bytes()
             + self.links.capacity() * size_of::<Link>()
-            + (self.fields.capacity() + self.names.capacity()) * size_of::<u32>()
+            + (self.fields.capacity() + self.names.capacity() + self.known.capacity()) * size_of::<u32>()
     }
 
     /// Opens a block: appends the size updates that are due.
@@ -89,42 +93,76 @@ impl Encoder {
     }
 
     /// Appends one field of the open block.
-    #[inline]
     pub fn encode(&mut self, field: Field<'_>, out: &mut Vec<u8>) {
-        let choice = Choice::of(&field, self.table.size_max());
+        let choice = Choice::of(&field);
         if choice != Choice::Never
             && let Some(index) = static_match(field.token, field.value)
         {
             out.push(0x80 | index);
             return;
         }
-        self.encode_searched(&field, choice, out);
+        match choice {
+            Choice::Index => self.encode_indexed(&field, out),
+            Choice::Without => self.encode_literal(&field, 0x00, out),
+            Choice::Never | Choice::NeverIfShort => self.encode_literal(&field, 0x10, out),
+        }
     }
 
-    fn encode_searched(&mut self, field: &Field<'_>, choice: Choice, out: &mut Vec<u8>) {
+    /// RFC 7541 §6.2.2 and §6.2.3: a literal that leaves the table alone.
+    fn encode_literal(&mut self, field: &Field<'_>, lead: u8, out: &mut Vec<u8>) {
+        let same_name = match field.token.static_index() {
+            Some(_) => None,
+            None => self.find_name(hash_name(self.seed, field), field),
+        };
+        literal(out, lead, 0x0f, name_index(field.token, same_name), field);
+    }
+
+    /// RFC 7541 §6.1 if an entry equals the field, else §6.2.1.
+    #[inline(always)]
+    fn encode_indexed(&mut self, field: &Field<'_>, out: &mut Vec<u8>) {
         let name_hash = hash_name(self.seed, field);
         let same_name = self.find_name(name_hash, field);
-        if choice != Choice::Index {
-            let name_index = name_index(field.token, same_name);
-            let lead = if choice == Choice::Never { 0x10 } else { 0 };
-            literal(out, lead, 0x0f, name_index, field);
-            return;
-        }
-        if let Some(age) = same_name
-            && self.table.entry(age).is_some_and(|entry| self.table.strings(entry).1 == field.value)
+        // Most fields say what the last one of their name said: no need to hash the value.
+        if let Some((age, entry)) = same_name
+            && self.table.value(entry) == field.value
         {
             integer::encode(out, 0x80, 0x7f, STATIC_LEN + 1 + age);
             return;
         }
+        let name_index = name_index(field.token, same_name);
+        self.encode_changed(field, name_hash, name_index, same_name.is_some(), out);
+    }
+
+    /// As `encode_indexed`, for a field that differs from the last one of its name, if there was one. Apart,
+    /// so that the registers this takes are not saved on the way to the common answer.
+    #[inline(never)]
+    fn encode_changed(
+        &mut self,
+        field: &Field<'_>,
+        name_hash: u64,
+        name_index: u32,
+        has_same_name: bool,
+        out: &mut Vec<u8>,
+    ) {
         let field_hash = hash_field(self.seed, name_hash, field.value);
-        if same_name.is_some()
-            && let Some(age) = self.find_field(field_hash, field)
-        {
+        if has_same_name && let Some(age) = self.find_field(field_hash, field) {
             integer::encode(out, 0x80, 0x7f, STATIC_LEN + 1 + age);
             return;
         }
-        literal(out, 0x40, 0x3f, name_index(field.token, same_name), field);
+        if field.size() > self.entry_size_max(field.indexing) {
+            literal(out, 0x00, 0x0f, name_index, field);
+            return;
+        }
+        literal(out, 0x40, 0x3f, name_index, field);
         self.insert(field, name_hash, field_hash);
+    }
+
+    /// The size of the largest field that may enter the table. By default that is less than the table,
+    /// so that one field does not push out all others.
+    #[inline(always)]
+    fn entry_size_max(&self, indexing: Indexing) -> usize {
+        let table = self.table.size_max() as usize;
+        if indexing == Indexing::Always { table } else { table / 4 * 3 }
     }
 
     /// Appends one field of the open block that was hashed in advance.
@@ -133,7 +171,6 @@ impl Encoder {
         if let Some(index) = field.static_index {
             out.push(0x80 | index);
         } else if field.seed == self.seed
-            && Choice::of(&field.field, self.table.size_max()) == Choice::Index
             && let Some(age) = self.find_field(field.field_hash, &field.field)
         {
             integer::encode(out, 0x80, 0x7f, STATIC_LEN + 1 + age);
@@ -142,24 +179,29 @@ impl Encoder {
         }
     }
 
-    /// The age of the newest entry with the name of `field`.
+    /// The newest entry with the name of `field`, and its age.
     #[inline(always)]
-    fn find_name(&self, name_hash: u64, field: &Field<'_>) -> Option<u32> {
-        let head = *self.names.get(head(name_hash, self.names.len()))?;
+    fn find_name(&self, name_hash: u64, field: &Field<'_>) -> Option<(u32, &Entry)> {
         let newest = self.table.next_id().wrapping_sub(1);
-        let (mut id, mut past) = (head, 0);
+        if field.token.is_known() {
+            let age = newest.wrapping_sub(*self.known.get(usize::from(field.token.id()))?);
+            let (_, entry) = self.table.entry(age)?;
+            return if entry.token == field.token { Some((age, entry)) } else { None };
+        }
+        let mut id = *self.names.get(head(name_hash, self.names.len()))?;
+        let mut past = 0;
         loop {
             let age = newest.wrapping_sub(id);
             if age < past {
                 return None;
             }
-            let entry = self.table.entry(age)?;
-            let link = self.links.get(self.table.slot(id))?;
+            let (slot, entry) = self.table.entry(age)?;
+            let link = self.links.get(slot)?;
             if link.name_hash == name_hash as u32
-                && entry.token == field.token
-                && (entry.token.is_known() || self.table.strings(entry).0 == field.name)
+                && !entry.token.is_known()
+                && self.table.strings(entry).0 == field.name
             {
-                return Some(age);
+                return Some((age, entry));
             }
             past = age + 1;
             id = link.name_next;
@@ -169,21 +211,22 @@ impl Encoder {
     /// The age of an entry that equals `field`.
     #[inline(always)]
     fn find_field(&self, field_hash: u64, field: &Field<'_>) -> Option<u32> {
-        let head = *self.fields.get(head(field_hash, self.fields.len()))?;
         let newest = self.table.next_id().wrapping_sub(1);
-        let (mut id, mut past) = (head, 0);
+        let mut id = *self.fields.get(head(field_hash, self.fields.len()))?;
+        let mut past = 0;
         loop {
             let age = newest.wrapping_sub(id);
             if age < past {
                 return None;
             }
-            let entry = self.table.entry(age)?;
-            let link = self.links.get(self.table.slot(id))?;
-            if link.field_hash == field_hash as u32 && entry.token == field.token {
-                let (name, value) = self.table.strings(entry);
-                if value == field.value && (entry.token.is_known() || name == field.name) {
-                    return Some(age);
-                }
+            let (slot, entry) = self.table.entry(age)?;
+            let link = self.links.get(slot)?;
+            if link.field_hash == field_hash as u32
+                && entry.token == field.token
+                && self.table.value(entry) == field.value
+                && (entry.token.is_known() || self.table.strings(entry).0 == field.name)
+            {
+                return Some(age);
             }
             past = age + 1;
             id = link.field_next;
@@ -199,28 +242,32 @@ impl Encoder {
         scratch[..name_len].copy_from_slice(name);
         scratch[name_len..name_len + value_len].copy_from_slice(field.value);
         let id = self.table.next_id();
-        if !self.table.commit(name_len, value_len, field.token, Checked::Nothing) {
+        if self.known.is_empty() {
+            self.known = vec![0; Token::COUNT];
+        }
+        let entry = self.table.scratch_entry(name_len, value_len, field.token, Checked::Nothing);
+        if self.table.commit(&entry).is_none() {
             return;
         }
         if self.links.len() != self.table.ring_len() {
             self.grow_links(id);
         }
-        self.link(id, name_hash, field_hash);
+        self.link(id, field.token, name_hash as u32, field_hash as u32);
     }
 
     #[inline(always)]
-    fn link(&mut self, id: u32, name_hash: u64, field_hash: u64) {
+    fn link(&mut self, id: u32, token: Token, name_hash: u32, field_hash: u32) {
         let slot = self.table.slot(id);
-        let (field_head, name_head) =
-            (head(field_hash, self.fields.len()), head(name_hash, self.names.len()));
-        self.links[slot] = Link {
-            field_hash: field_hash as u32,
-            name_hash: name_hash as u32,
-            field_next: self.fields[field_head],
-            name_next: self.names[name_head],
-        };
-        self.fields[field_head] = id;
-        self.names[name_head] = id;
+        let field_head = field_hash as usize & (self.fields.len() - 1);
+        let field_next = core::mem::replace(&mut self.fields[field_head], id);
+        let mut name_next = 0;
+        if token.is_known() {
+            self.known[usize::from(token.id())] = id;
+        } else {
+            let name_head = name_hash as usize & (self.names.len() - 1);
+            name_next = core::mem::replace(&mut self.names[name_head], id);
+        }
+        self.links[slot] = Link { field_hash, name_hash, field_next, name_next };
     }
 
     /// Follows the ring of entries, which has doubled, and links all entries older than `end` again.
@@ -236,7 +283,8 @@ impl Encoder {
         let mut id = end.wrapping_sub(self.table.len() - 1);
         while id != end {
             let link = old[id as usize & (old.len() - 1)];
-            self.link(id, u64::from(link.name_hash), u64::from(link.field_hash));
+            let token = self.table.token(id);
+            self.link(id, token, link.name_hash, link.field_hash);
             id = id.wrapping_add(1);
         }
     }
@@ -257,7 +305,7 @@ impl<'a> Prepared<'a> {
     /// Hashes `field` for encoders with `seed`.
     pub fn new(field: Field<'a>, seed: u64) -> Self {
         let field_hash = hash_field(seed, hash_name(seed, &field), field.value);
-        let is_never = Choice::of(&field, u32::MAX) == Choice::Never;
+        let is_never = Choice::of(&field) == Choice::Never;
         let static_index = if is_never { None } else { static_match(field.token, field.value) };
         Self { field, seed, field_hash, static_index }
     }
@@ -274,48 +322,66 @@ enum Choice {
     Index,
     Without,
     Never,
+    /// `Never` if the value is short, else `Index`.
+    NeverIfShort,
 }
 
 impl Choice {
     #[inline(always)]
-    fn of(field: &Field<'_>, table_bytes_max: u32) -> Self {
-        match field.indexing {
-            Indexing::Never => Self::Never,
-            Indexing::Always if field.size() <= table_bytes_max as usize => Self::Index,
-            Indexing::Without | Indexing::Always => Self::Without,
-            Indexing::Default => Self::by_policy(field, table_bytes_max),
+    fn of(field: &Field<'_>) -> Self {
+        if field.indexing != Indexing::Default {
+            return Self::told(field.indexing);
+        }
+        match POLICY[usize::from(field.token.id() & 127)] {
+            Self::NeverIfShort if field.value.len() < SECRET_LEN_MIN => Self::Never,
+            Self::NeverIfShort => Self::Index,
+            choice => choice,
         }
     }
 
-    /// What differs on every message would only push out what does not; what is secret and short could be
-    /// guessed by its size (RFC 7541 §7.1).
-    #[inline(always)]
-    fn by_policy(field: &Field<'_>, table_bytes_max: u32) -> Self {
-        match field.token {
-            Token::AUTHORIZATION | Token::PROXY_AUTHORIZATION => Self::Never,
-            Token::COOKIE if field.value.len() < 20 => Self::Never,
-            Token::PATH
-            | Token::AGE
-            | Token::CONTENT_LENGTH
-            | Token::ETAG
-            | Token::IF_MODIFIED_SINCE
-            | Token::IF_NONE_MATCH
-            | Token::LOCATION
-            | Token::SET_COOKIE => Self::Without,
-            _ if field.size() > table_bytes_max as usize / 4 * 3 => Self::Without,
-            _ => Self::Index,
+    #[cold]
+    fn told(indexing: Indexing) -> Self {
+        match indexing {
+            Indexing::Default | Indexing::Always => Self::Index,
+            Indexing::Without => Self::Without,
+            Indexing::Never => Self::Never,
         }
     }
 }
 
+/// What is done with the fields of a name when the caller leaves it to us. What differs on every message
+/// would only push out what does not; what is secret and short could be guessed by the size of what we
+/// send (RFC 7541 §7.1.3).
+static POLICY: [Choice; 128] = {
+    let mut policy = [Choice::Index; 128];
+    policy[Token::AUTHORIZATION.id() as usize] = Choice::Never;
+    policy[Token::PROXY_AUTHORIZATION.id() as usize] = Choice::Never;
+    policy[Token::COOKIE.id() as usize] = Choice::NeverIfShort;
+    policy[Token::PATH.id() as usize] = Choice::Without;
+    policy[Token::AGE.id() as usize] = Choice::Without;
+    policy[Token::CONTENT_LENGTH.id() as usize] = Choice::Without;
+    policy[Token::ETAG.id() as usize] = Choice::Without;
+    policy[Token::IF_MODIFIED_SINCE.id() as usize] = Choice::Without;
+    policy[Token::IF_NONE_MATCH.id() as usize] = Choice::Without;
+    policy[Token::LAST_MODIFIED.id() as usize] = Choice::Without;
+    policy[Token::SET_COOKIE.id() as usize] = Choice::Without;
+    policy
+};
+
+/// A value of at least so many octets is taken to be too long to guess.
+const SECRET_LEN_MIN: usize = 20;
+
 /// The index of the static entry that equals the field.
 #[inline(always)]
 fn static_match(token: Token, value: &[u8]) -> Option<u8> {
-    let first = usize::from(token.static_index()?);
-    let run = usize::from(*STATIC_RUN.get(first)?);
-    for (at, entry) in STATIC_TABLE.get(first..first + run)?.iter().enumerate() {
-        if entry.value == value {
-            return Some((first + at) as u8);
+    let values = usize::from(STATIC_VALUES[usize::from(token.id() & 127)]);
+    if values == 0 {
+        return if value.is_empty() { token.static_index() } else { None };
+    }
+    let first = token.static_index()?;
+    for index in first..first + values as u8 {
+        if words::equal(STATIC_TABLE.get(usize::from(index))?.value, value) {
+            return Some(index);
         }
     }
     None
@@ -323,22 +389,17 @@ fn static_match(token: Token, value: &[u8]) -> Option<u8> {
 
 /// The index that names the field: the static one if there is one.
 #[inline(always)]
-fn name_index(token: Token, same_name: Option<u32>) -> u32 {
+fn name_index(token: Token, same_name: Option<(u32, &Entry)>) -> u32 {
     match (token.static_index(), same_name) {
         (Some(index), _) => u32::from(index),
-        (None, Some(age)) => STATIC_LEN + 1 + age,
+        (None, Some((age, _))) => STATIC_LEN + 1 + age,
         (None, None) => 0,
     }
 }
 
 #[inline(always)]
 fn hash_name(seed: u64, field: &Field<'_>) -> u64 {
-    if field.token.is_known() {
-        let spread = u64::from(field.token.id()).wrapping_mul(SPREAD);
-        spread >> 32
-    } else {
-        hash(seed, field.name)
-    }
+    if field.token.is_known() { u64::from(field.token.id()) } else { hash(seed, field.name) }
 }
 
 #[inline(always)]
@@ -376,16 +437,16 @@ fn string(out: &mut Vec<u8>, text: &[u8]) {
     if len < 0x7f {
         out[at] = 0x80 | len as u8;
     } else {
-        long_string(out, at, len);
+        long_string(out, at);
     }
 }
 
-/// Makes room for a length of more than one octet before the `len` octets at the end of `out`.
+/// Puts the length of what is behind `at + 1` in front of it, where one octet was left for it.
 #[cold]
 #[inline(never)]
-fn long_string(out: &mut Vec<u8>, at: usize, len: usize) {
+fn long_string(out: &mut Vec<u8>, at: usize) {
     let end = out.len();
-    integer::encode(out, 0x80, 0x7f, len as u32);
+    integer::encode(out, 0x80, 0x7f, (end - at - 1) as u32);
     let length_octets = out.len() - end;
     out[at + 1..].rotate_right(length_octets);
     out.remove(at);

@@ -26,18 +26,22 @@ pub fn decode(block: &[u8], at: &mut usize, first: u8, mask: u8) -> Result<u32, 
     if prefix < mask {
         return Ok(u32::from(prefix));
     }
-    decode_rest(block, at, mask)
+    let (value, end) = decode_rest(block, *at, mask)?;
+    *at = end;
+    Ok(value)
 }
 
+/// The value, and where its octets end. Takes and returns the place by value, so that the callers'
+/// copies of it can stay in a register.
 #[inline(never)]
-fn decode_rest(block: &[u8], at: &mut usize, mask: u8) -> Result<u32, DecodeError> {
+fn decode_rest(block: &[u8], at: usize, mask: u8) -> Result<(u32, usize), DecodeError> {
     let mut value = u64::from(mask);
     for group in 0..5 {
-        let octet = *block.get(*at).ok_or(DecodeError::Truncated)?;
-        *at += 1;
+        let octet = *block.get(at + group).ok_or(DecodeError::Truncated)?;
         value += u64::from(octet & 0x7f) << (7 * group);
         if octet < 0x80 {
-            return u32::try_from(value).map_err(|_| DecodeError::IntegerTooLarge);
+            let value = u32::try_from(value).map_err(|_| DecodeError::IntegerTooLarge)?;
+            return Ok((value, at + group + 1));
         }
     }
     Err(DecodeError::IntegerTooLarge)

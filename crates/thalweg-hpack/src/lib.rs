@@ -17,6 +17,7 @@ mod integer;
 mod static_table;
 mod token;
 mod valid;
+mod words;
 
 pub use decoder::{Decoded, Decoder, Limit, Limits, Totals, Verdict};
 pub use encoder::{Encoder, Prepared};

@@ -26,85 +26,87 @@ pub static STATIC_TABLE: [StaticEntry; FIELDS.len() + 1] = {
     let mut table = [StaticEntry { name: b"", value: b"", token: Token::UNKNOWN }; FIELDS.len() + 1];
     let mut index = 1;
     while index < table.len() {
-        let (name, value) = FIELDS[index - 1];
-        table[index] = StaticEntry { name, value, token: Token::of(name) };
+        let (token, value) = FIELDS[index - 1];
+        table[index] = StaticEntry { name: token.name(), value, token };
         index += 1;
     }
     table
 };
 
-/// How many entries share the name of each token; 0 for numbers that are no token of a static name.
-pub static STATIC_RUN: [u8; FIELDS.len() + 1] = {
-    let mut run = [0; FIELDS.len() + 1];
+/// By token, how many entries have that name and some value; 0 for names whose only entry is empty.
+pub static STATIC_VALUES: [u8; 128] = {
+    let mut values = [0; 128];
     let mut index = 1;
-    while index < run.len() {
-        run[STATIC_TABLE[index].token.id() as usize] += 1;
+    while index < STATIC_TABLE.len() {
+        if !STATIC_TABLE[index].value.is_empty() {
+            values[STATIC_TABLE[index].token.id() as usize] += 1;
+        }
         index += 1;
     }
-    run
+    values
 };
 
 #[rustfmt::skip]
-const FIELDS: [(&[u8], &[u8]); 61] = [
-    (b":authority", b""),
-    (b":method", b"GET"),
-    (b":method", b"POST"),
-    (b":path", b"/"),
-    (b":path", b"/index.html"),
-    (b":scheme", b"http"),
-    (b":scheme", b"https"),
-    (b":status", b"200"),
-    (b":status", b"204"),
-    (b":status", b"206"),
-    (b":status", b"304"),
-    (b":status", b"400"),
-    (b":status", b"404"),
-    (b":status", b"500"),
-    (b"accept-charset", b""),
-    (b"accept-encoding", b"gzip, deflate"),
-    (b"accept-language", b""),
-    (b"accept-ranges", b""),
-    (b"accept", b""),
-    (b"access-control-allow-origin", b""),
-    (b"age", b""),
-    (b"allow", b""),
-    (b"authorization", b""),
-    (b"cache-control", b""),
-    (b"content-disposition", b""),
-    (b"content-encoding", b""),
-    (b"content-language", b""),
-    (b"content-length", b""),
-    (b"content-location", b""),
-    (b"content-range", b""),
-    (b"content-type", b""),
-    (b"cookie", b""),
-    (b"date", b""),
-    (b"etag", b""),
-    (b"expect", b""),
-    (b"expires", b""),
-    (b"from", b""),
-    (b"host", b""),
-    (b"if-match", b""),
-    (b"if-modified-since", b""),
-    (b"if-none-match", b""),
-    (b"if-range", b""),
-    (b"if-unmodified-since", b""),
-    (b"last-modified", b""),
-    (b"link", b""),
-    (b"location", b""),
-    (b"max-forwards", b""),
-    (b"proxy-authenticate", b""),
-    (b"proxy-authorization", b""),
-    (b"range", b""),
-    (b"referer", b""),
-    (b"refresh", b""),
-    (b"retry-after", b""),
-    (b"server", b""),
-    (b"set-cookie", b""),
-    (b"strict-transport-security", b""),
-    (b"transfer-encoding", b""),
-    (b"user-agent", b""),
-    (b"vary", b""),
-    (b"via", b""),
-    (b"www-authenticate", b""),
+const FIELDS: [(Token, &[u8]); 61] = [
+    (Token::AUTHORITY, b""),
+    (Token::METHOD, b"GET"),
+    (Token::METHOD, b"POST"),
+    (Token::PATH, b"/"),
+    (Token::PATH, b"/index.html"),
+    (Token::SCHEME, b"http"),
+    (Token::SCHEME, b"https"),
+    (Token::STATUS, b"200"),
+    (Token::STATUS, b"204"),
+    (Token::STATUS, b"206"),
+    (Token::STATUS, b"304"),
+    (Token::STATUS, b"400"),
+    (Token::STATUS, b"404"),
+    (Token::STATUS, b"500"),
+    (Token::ACCEPT_CHARSET, b""),
+    (Token::ACCEPT_ENCODING, b"gzip, deflate"),
+    (Token::ACCEPT_LANGUAGE, b""),
+    (Token::ACCEPT_RANGES, b""),
+    (Token::ACCEPT, b""),
+    (Token::ACCESS_CONTROL_ALLOW_ORIGIN, b""),
+    (Token::AGE, b""),
+    (Token::ALLOW, b""),
+    (Token::AUTHORIZATION, b""),
+    (Token::CACHE_CONTROL, b""),
+    (Token::CONTENT_DISPOSITION, b""),
+    (Token::CONTENT_ENCODING, b""),
+    (Token::CONTENT_LANGUAGE, b""),
+    (Token::CONTENT_LENGTH, b""),
+    (Token::CONTENT_LOCATION, b""),
+    (Token::CONTENT_RANGE, b""),
+    (Token::CONTENT_TYPE, b""),
+    (Token::COOKIE, b""),
+    (Token::DATE, b""),
+    (Token::ETAG, b""),
+    (Token::EXPECT, b""),
+    (Token::EXPIRES, b""),
+    (Token::FROM, b""),
+    (Token::HOST, b""),
+    (Token::IF_MATCH, b""),
+    (Token::IF_MODIFIED_SINCE, b""),
+    (Token::IF_NONE_MATCH, b""),
+    (Token::IF_RANGE, b""),
+    (Token::IF_UNMODIFIED_SINCE, b""),
+    (Token::LAST_MODIFIED, b""),
+    (Token::LINK, b""),
+    (Token::LOCATION, b""),
+    (Token::MAX_FORWARDS, b""),
+    (Token::PROXY_AUTHENTICATE, b""),
+    (Token::PROXY_AUTHORIZATION, b""),
+    (Token::RANGE, b""),
+    (Token::REFERER, b""),
+    (Token::REFRESH, b""),
+    (Token::RETRY_AFTER, b""),
+    (Token::SERVER, b""),
+    (Token::SET_COOKIE, b""),
+    (Token::STRICT_TRANSPORT_SECURITY, b""),
+    (Token::TRANSFER_ENCODING, b""),
+    (Token::USER_AGENT, b""),
+    (Token::VARY, b""),
+    (Token::VIA, b""),
+    (Token::WWW_AUTHENTICATE, b""),
 ];

@@ -14,6 +14,8 @@
 
 use core::fmt;
 
+use crate::words;
+
 /// A known field name, or [`Token::UNKNOWN`].
 ///
 /// Tokens 1 to 61 are the index of the first static table entry with that name (RFC 7541 Appendix A), so
@@ -40,7 +42,7 @@ impl Token {
     #[inline]
     pub const fn of(name: &[u8]) -> Self {
         let id = SLOTS[slot(name)];
-        if equal(NAMES[(id & 127) as usize], name) { Self(id) } else { Self::UNKNOWN }
+        if words::equal(NAMES[(id & 127) as usize], name) { Self(id) } else { Self::UNKNOWN }
     }
 
     /// The index of the first static table entry with this name, if there is one.
@@ -99,28 +101,9 @@ const SLOT_BITS: u32 = 9;
 
 #[inline(always)]
 const fn slot(name: &[u8]) -> usize {
-    let len = name.len();
-    let (head, tail) = match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-        (Some(head), Some(tail)) => (u32::from_le_bytes(*head), u32::from_le_bytes(*tail)),
-        _ if len > 0 => (name[0] as u32 | (name[len / 2] as u32) << 8 | (name[len - 1] as u32) << 16, 0),
-        _ => (0, 0),
-    };
-    let key = ((head as u64) << 32 | tail as u64).wrapping_add(len as u64);
+    let (first, last) = words::ends(name);
+    let key = ((first as u64) << 32 | last as u64).wrapping_add(name.len() as u64);
     (key.wrapping_mul(MULTIPLIER) >> (64 - SLOT_BITS)) as usize
-}
-
-const fn equal(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let mut at = 0;
-    while at < a.len() {
-        if a[at] != b[at] {
-            return false;
-        }
-        at += 1;
-    }
-    true
 }
 
 static NAMES: [&[u8]; 128] = {

@@ -13,13 +13,13 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checked {
     /// Neither was looked at.
-    Nothing,
+    Nothing = 0,
     /// The name is valid: it is a known one, or comes from an entry whose name was valid.
-    Name,
+    Name = 1,
     /// The value is valid: none of its Huffman codes was longer than 12 bits, and its ends are visible.
-    Value,
+    Value = 2,
     /// Both are valid.
-    Both,
+    Both = 3,
 }
 
 impl Checked {
@@ -37,13 +37,13 @@ impl Checked {
     /// Whether the name is known to be valid.
     #[inline(always)]
     pub const fn name(self) -> bool {
-        matches!(self, Self::Name | Self::Both)
+        self as u8 & Self::Name as u8 != 0
     }
 
     /// Whether the value is known to be valid.
     #[inline(always)]
     pub const fn value(self) -> bool {
-        matches!(self, Self::Value | Self::Both)
+        self as u8 & Self::Value as u8 != 0
     }
 }
 
@@ -53,14 +53,21 @@ impl Checked {
 /// Pseudo-fields begin with a colon and so are not valid here: match them by their token first.
 #[inline]
 pub fn name_is_valid(name: &[u8]) -> bool {
-    !name.is_empty() && words(name, b'a', bad_in_name)
+    !name.is_empty() && words(name, bad_in_name)
 }
 
 /// Whether `value` has only octets that RFC 9113 §8.2.1 allows: no NUL, CR or LF anywhere, and neither
 /// space nor tab at either end.
 #[inline]
 pub fn value_is_valid(value: &[u8]) -> bool {
-    ends_are_visible(value) && words(value, b'a', bad_in_value)
+    ends_are_visible(value) && (words(value, control) || words(value, bad_in_value))
+}
+
+/// Looks at those strings of a field that were not checked yet. Takes values: a reference to the field
+/// would force it into memory.
+#[inline(never)]
+pub fn rest_is_valid(checked: Checked, name: &[u8], value: &[u8]) -> bool {
+    (checked.name() || name_is_valid(name)) && (checked.value() || value_is_valid(value))
 }
 
 /// Whether neither end of `value` is a space or a tab (RFC 9113 §8.2.1).
@@ -75,23 +82,31 @@ pub fn ends_are_visible(value: &[u8]) -> bool {
 const ONES: u64 = 0x0101_0101_0101_0101;
 const TOPS: u64 = 0x80 * ONES;
 
-/// Runs `bad` over all octets of `text`, eight at a time, short ones filled up with `filler`.
+/// Whether `bad` finds nothing in any word of `text`.
 #[inline(always)]
-fn words(text: &[u8], filler: u8, bad: impl Fn(u64) -> u64) -> bool {
-    let Some(last) = text.last_chunk::<8>() else {
-        let mut word = [filler; 8];
-        for (to, from) in word.iter_mut().zip(text) {
-            *to = *from;
-        }
-        return bad(u64::from_le_bytes(word)) == 0;
-    };
-    let (chunks, _) = text.as_chunks::<8>();
+fn words(text: &[u8], bad: impl Fn(u64) -> u64) -> bool {
+    let Some(last) = text.last_chunk::<8>() else { return bad(short_word(text)) & TOPS == 0 };
     let mut found = bad(u64::from_le_bytes(*last));
-    for chunk in chunks {
-        found |= bad(u64::from_le_bytes(*chunk));
+    let mut rest = text;
+    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
+        found |= bad(u64::from_le_bytes(*word));
+        rest = behind;
     }
-    found == 0
+    found & TOPS == 0
 }
+
+/// All octets of a text of less than eight, some of them twice, and letters.
+#[inline(always)]
+fn short_word(text: &[u8]) -> u64 {
+    match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+        }
+        _ => text.iter().fold(u64::from(b'a') * ONES, |word, &octet| word << 8 | u64::from(octet)),
+    }
+}
+
+// The functions below answer in the top bit of each lane; the other bits mean nothing.
 
 /// The top bit of each lane whose low seven bits are at least `bound`.
 #[inline(always)]
@@ -112,7 +127,13 @@ const fn bad_in_name(word: u64) -> u64 {
     let delete = at_least(low, 0x7f);
     let upper = at_least(low, b'A') & !at_least(low, b'Z' + 1);
     let colon = !not_zero(low ^ (b':' as u64 * ONES));
-    (word | below_space | delete | upper | colon) & TOPS
+    word | below_space | delete | upper | colon
+}
+
+/// Finds a control octet below a space. Exact as long as it finds nothing.
+#[inline(always)]
+const fn control(word: u64) -> u64 {
+    word.wrapping_sub(b' ' as u64 * ONES) & !word
 }
 
 #[inline(always)]
@@ -121,7 +142,7 @@ const fn bad_in_value(word: u64) -> u64 {
     let nul = !not_zero(low);
     let line_feed = !not_zero(low ^ (b'\n' as u64 * ONES));
     let carriage_return = !not_zero(low ^ (b'\r' as u64 * ONES));
-    (nul | line_feed | carriage_return) & !word & TOPS
+    (nul | line_feed | carriage_return) & !word
 }
 
 #[cfg(test)]

@@ -34,100 +34,120 @@ pub const fn room_for(len: usize) -> usize {
     len / LENGTH_MIN * 8 + 16
 }
 
-/// Decodes `block[start..end]` to the front of `to`, which holds at least `room_for(end - start)`.
-///
-/// What follows `end` in the block is loaded but not used: a load of 8 octets then needs no special case
-/// but at the block's own end.
+/// Decodes `text` to the front of `to`, which holds at least `room_for(text.len())`.
 ///
 /// # Errors
 ///
 /// `HuffmanPadding` and `HuffmanEndOfString`.
 #[inline]
-pub fn decode(block: &[u8], start: usize, end: usize, to: &mut [u8]) -> Result<Decoded, DecodeError> {
-    // The top `bits` bits of `acc` are the front of what is not yet decoded; ones follow after the end.
-    let (mut acc, mut bits) = (0u64, 0i32);
-    let (mut at, mut len) = (start, 0);
-    let mut is_plain = true;
-    loop {
-        let left = end - at;
-        let mut word = load(block, at);
-        if left < 8 {
-            word |= u64::MAX >> (8 * left);
-        }
-        acc |= word >> (bits & 63);
-        let taken = ((63 - bits) as usize / 8).min(left);
-        at += taken;
-        bits += 8 * taken as i32;
-
-        let (mut symbols, mut used) = (0, 0);
-        let mut entry = 0;
-        for _ in 0..4 {
-            entry = TABLE[(acc >> (64 - INDEX_BITS)) as usize];
-            symbols |= u64::from(entry >> 16) << (used >> 8 & 63);
-            used += entry & 0xffff;
-            acc <<= entry & 63;
-        }
-        bits -= (used & 0xff) as i32;
-        let Some(place) = to.get_mut(len..len + 8) else { return Err(DecodeError::HuffmanPadding) };
-        place.copy_from_slice(&symbols.to_le_bytes());
-        len += (used >> 11) as usize;
-
-        if entry == 0 {
-            if at == end && bits < 8 {
-                let padded = bits >= 0 && acc >> 56 == 0xff;
-                return if padded { Ok(Decoded { len, is_plain }) } else { Err(DecodeError::HuffmanPadding) };
-            }
-            if bits < LENGTH_MAX as i32 && at < end {
-                continue;
-            }
-            let (symbol, length) = long_symbol(acc, bits)?;
-            to[len] = symbol;
-            len += 1;
-            acc <<= length;
-            bits -= length;
+pub fn decode(text: &[u8], to: &mut [u8]) -> Result<Decoded, DecodeError> {
+    let (mut at_bit, mut len, mut is_plain) = (0, 0, true);
+    // As long as there are 8 octets, at least 57 bits of a load are news; four look-ups take 48.
+    while let Some(octets) = text.get(at_bit / 8..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_be_bytes(*octets) << (at_bit % 8);
+        let round = Round::of::<4>(word);
+        round.store(to, &mut len)?;
+        at_bit += round.bits();
+        if round.bits() == 0 {
+            let (symbol, length) = long_symbol(word, 57)?;
+            put(to, &mut len, symbol)?;
+            at_bit += length;
             is_plain = false;
-        } else if bits < 0 {
+        }
+    }
+    let last = last_word(text);
+    let mut left = text.len() * 8 - at_bit;
+    while left > 0 {
+        let word = last << (64 - left) | u64::MAX >> left;
+        if left < 8 && word == u64::MAX {
+            break;
+        }
+        let round = if left > 24 { Round::of::<4>(word) } else { Round::of::<2>(word) };
+        round.store(to, &mut len)?;
+        if round.bits() > left {
             return Err(DecodeError::HuffmanPadding);
         }
+        left -= round.bits();
+        if round.bits() == 0 {
+            let (symbol, length) = long_symbol(word, left)?;
+            put(to, &mut len, symbol)?;
+            left -= length;
+            is_plain = false;
+        }
+    }
+    Ok(Decoded { len, is_plain })
+}
+
+/// What a few look-ups found at the front of a word.
+#[derive(Clone, Copy)]
+struct Round {
+    symbols: u64,
+    /// The sum of the entries: bits in bits 0..8, 8 times the number of symbols in bits 8..16.
+    sum: u32,
+}
+
+impl Round {
+    #[inline(always)]
+    fn of<const LOOK_UPS: usize>(mut word: u64) -> Self {
+        let (mut symbols, mut sum) = (0, 0u32);
+        for _ in 0..LOOK_UPS {
+            let entry = TABLE[(word >> (64 - INDEX_BITS)) as usize];
+            symbols |= u64::from(entry >> 16) << (sum >> 8 & 63);
+            sum = sum.wrapping_add(entry);
+            word <<= entry & 63;
+        }
+        Self { symbols, sum }
+    }
+
+    #[inline(always)]
+    fn bits(self) -> usize {
+        (self.sum & 0xff) as usize
+    }
+
+    /// Writes the symbols, and whatever follows them, behind the first `len` octets.
+    #[inline(always)]
+    fn store(self, to: &mut [u8], len: &mut usize) -> Result<(), DecodeError> {
+        let place = to.get_mut(*len..).and_then(|rest| rest.first_chunk_mut::<8>());
+        *place.ok_or(DecodeError::HuffmanPadding)? = self.symbols.to_le_bytes();
+        *len += (self.sum >> 11 & 0x1f) as usize;
+        Ok(())
     }
 }
 
-/// The 8 octets at `at`, the first one highest; ones past the end of the block.
 #[inline(always)]
-fn load(block: &[u8], at: usize) -> u64 {
-    match block.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+fn put(to: &mut [u8], len: &mut usize, symbol: u8) -> Result<(), DecodeError> {
+    *to.get_mut(*len).ok_or(DecodeError::HuffmanPadding)? = symbol;
+    *len += 1;
+    Ok(())
+}
+
+/// The last 8 octets, or all and zeros before them.
+#[inline(always)]
+fn last_word(text: &[u8]) -> u64 {
+    match text.last_chunk::<8>() {
         Some(octets) => u64::from_be_bytes(*octets),
-        None => load_at_the_end(block, at),
+        None => text.iter().fold(0, |word, &octet| word << 8 | u64::from(octet)),
     }
 }
 
+/// Finds the symbol at the front of `word` whatever the length of its code, and that length. Only the
+/// first `bits` bits belong to the string.
 #[cold]
 #[inline(never)]
-fn load_at_the_end(block: &[u8], at: usize) -> u64 {
-    let mut octets = [0xff; 8];
-    for (to, from) in octets.iter_mut().zip(block.get(at..).unwrap_or_default()) {
-        *to = *from;
-    }
-    u64::from_be_bytes(octets)
-}
-
-/// Finds the symbol at the front of `acc` whatever the length of its code, and that length.
-#[cold]
-#[inline(never)]
-fn long_symbol(acc: u64, bits: i32) -> Result<(u8, i32), DecodeError> {
-    let front = (acc >> 32) as u32;
-    for length in LENGTH_MIN..=LENGTH_MAX {
+fn long_symbol(word: u64, bits: usize) -> Result<(u8, usize), DecodeError> {
+    let front = (word >> 32) as u32;
+    for length in FIRST_LENGTHS[front.leading_ones() as usize]..=LENGTH_MAX {
         if front < CANON.end[length] {
-            if length as i32 > bits {
+            if length > bits {
                 return Err(DecodeError::HuffmanPadding);
             }
             let code = (front >> (32 - length)) as u16;
             let rank = code.wrapping_add(CANON.rank[length]);
-            return Ok((CANON.symbols[usize::from(rank & 0xff)], length as i32));
+            return Ok((CANON.symbols[usize::from(rank & 0xff)], length));
         }
     }
     // Ones only. Fewer than 30 of them are padding that is a whole octet too long.
-    Err(if bits < LENGTH_MAX as i32 { DecodeError::HuffmanPadding } else { DecodeError::HuffmanEndOfString })
+    Err(if bits < LENGTH_MAX { DecodeError::HuffmanPadding } else { DecodeError::HuffmanEndOfString })
 }
 
 const INDEX_BITS: usize = 12;
@@ -167,6 +187,22 @@ const fn fill(table: &mut [u32; 1 << INDEX_BITS], base: usize, rest: usize, entr
         at += 1;
     }
 }
+
+/// By the number of ones that a code begins with, the shortest length of such a code. Long codes begin
+/// with ten ones or more, and few lengths share a number.
+static FIRST_LENGTHS: [usize; 33] = {
+    let mut lengths = [LENGTH_MAX; 33];
+    let mut octet = 0;
+    while octet < 256 {
+        let length = LENGTHS[octet] as usize;
+        let ones = (CODES[octet] << (32 - length)).leading_ones() as usize;
+        if length < lengths[ones] {
+            lengths[ones] = length;
+        }
+        octet += 1;
+    }
+    lengths
+};
 
 /// The canonical code, for codes of any length.
 struct Canon {
