@@ -14,6 +14,7 @@
 //! and `peers` (h2 and hyper).
 
 pub mod allocator;
+pub mod codec;
 pub mod endpoint;
 mod hpack;
 pub mod peers;

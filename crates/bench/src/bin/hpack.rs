@@ -1,5 +1,5 @@
 //! Runs one HPACK workload on one codec: its time, or under valgrind its instructions.
 
 fn main() -> std::process::ExitCode {
-    thalweg_bench::codec::program::main(|| 0)
+    thalweg_bench::codec::program::main()
 }

@@ -1,6 +1,7 @@
 //! nghttp2's inflater and deflater, by its public C interface (`nghttp2/nghttp2.h`, 1.52).
 
 use super::{Decode, Encode};
+use crate::peers::nghttp2::memory;
 use std::ffi::{c_int, c_void};
 use std::hint::black_box;
 use std::marker::PhantomData;
@@ -12,7 +13,7 @@ pub struct Inflater(*mut c_void);
 impl Inflater {
     /// Tells the inflater that our `SETTINGS_HEADER_TABLE_SIZE` was acknowledged.
     pub fn set_table_bytes_max(&mut self, bytes: u32) {
-        // SAFETY: the pointer came from `nghttp2_hd_inflate_new` and lives as long as `self`.
+        // SAFETY: the pointer came from `nghttp2_hd_inflate_new2` and lives as long as `self`.
         let code = unsafe { nghttp2_hd_inflate_change_table_size(self.0, bytes as usize) };
         assert_eq!(code, 0, "nghttp2 is between two blocks");
     }
@@ -55,8 +56,8 @@ impl Inflater {
 impl Decode for Inflater {
     fn new() -> Self {
         let mut inflater = ptr::null_mut();
-        // SAFETY: the call writes a pointer to the variable.
-        let code = unsafe { nghttp2_hd_inflate_new(&raw mut inflater) };
+        // SAFETY: the call writes a pointer to the variable; the allocator is static.
+        let code = unsafe { nghttp2_hd_inflate_new2(&raw mut inflater, memory::source().cast()) };
         assert_eq!(code, 0, "nghttp2 has memory");
         Self(inflater)
     }
@@ -74,7 +75,7 @@ impl Decode for Inflater {
 
 impl Drop for Inflater {
     fn drop(&mut self) {
-        // SAFETY: the pointer came from `nghttp2_hd_inflate_new` and is not used again.
+        // SAFETY: the pointer came from `nghttp2_hd_inflate_new2` and is not used again.
         unsafe { nghttp2_hd_inflate_del(self.0) };
     }
 }
@@ -87,8 +88,8 @@ impl Encode for Deflater {
 
     fn new() -> Self {
         let mut deflater = ptr::null_mut();
-        // SAFETY: the call writes a pointer to the variable.
-        let code = unsafe { nghttp2_hd_deflate_new(&raw mut deflater, 4096) };
+        // SAFETY: the call writes a pointer to the variable; the allocator is static.
+        let code = unsafe { nghttp2_hd_deflate_new2(&raw mut deflater, 4096, memory::source().cast()) };
         assert_eq!(code, 0, "nghttp2 has memory");
         Self(deflater)
     }
@@ -121,7 +122,7 @@ impl Encode for Deflater {
 
 impl Drop for Deflater {
     fn drop(&mut self) {
-        // SAFETY: the pointer came from `nghttp2_hd_deflate_new` and is not used again.
+        // SAFETY: the pointer came from `nghttp2_hd_deflate_new2` and is not used again.
         unsafe { nghttp2_hd_deflate_del(self.0) };
     }
 }
@@ -177,7 +178,7 @@ const NV_NO_INDEX: u8 = 0x01;
 
 #[link(name = "nghttp2")]
 unsafe extern "C" {
-    fn nghttp2_hd_inflate_new(out: *mut *mut c_void) -> c_int;
+    fn nghttp2_hd_inflate_new2(out: *mut *mut c_void, memory: *const c_void) -> c_int;
     fn nghttp2_hd_inflate_del(inflater: *mut c_void);
     fn nghttp2_hd_inflate_change_table_size(inflater: *mut c_void, bytes: usize) -> c_int;
     fn nghttp2_hd_inflate_hd2(
@@ -189,7 +190,8 @@ unsafe extern "C" {
         is_final: c_int,
     ) -> isize;
     fn nghttp2_hd_inflate_end_headers(inflater: *mut c_void) -> c_int;
-    fn nghttp2_hd_deflate_new(out: *mut *mut c_void, table_bytes_max: usize) -> c_int;
+    fn nghttp2_hd_deflate_new2(out: *mut *mut c_void, table_bytes_max: usize, memory: *const c_void)
+    -> c_int;
     fn nghttp2_hd_deflate_del(deflater: *mut c_void);
     fn nghttp2_hd_deflate_bound(deflater: *mut c_void, nva: *const Nv, len: usize) -> usize;
     fn nghttp2_hd_deflate_hd(

@@ -5,15 +5,14 @@ use super::workload::Workload;
 use std::process::ExitCode;
 
 /// Runs the program with the arguments of the process, and prints a name and a figure.
-pub fn main(allocations: fn() -> u64) -> ExitCode {
+pub fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let report = match &arguments[..] {
         [workload, peer, rest @ ..] if workload == "hostile" => {
             let name = rest.get(1).map_or("", String::as_str);
             count(rest, 0, 1).and_then(|passes| super::run_hostile(peer, passes, name))
         }
-        _ => parse(&arguments, allocations)
-            .and_then(|(workload, peer, plan)| super::run(workload, &peer, &plan)),
+        _ => parse(&arguments).and_then(|(workload, peer, plan)| super::run(workload, &peer, &plan)),
     };
     match report {
         Ok(report) => {
@@ -27,7 +26,7 @@ pub fn main(allocations: fn() -> u64) -> ExitCode {
     }
 }
 
-fn parse(arguments: &[String], allocations: fn() -> u64) -> Result<(Workload, String, Plan), String> {
+fn parse(arguments: &[String]) -> Result<(Workload, String, Plan), String> {
     let [workload, peer, mode, counts @ ..] = arguments else { return Err("too few arguments".to_owned()) };
     let mode = match mode.as_str() {
         "count" => Mode::Count,
@@ -37,7 +36,7 @@ fn parse(arguments: &[String], allocations: fn() -> u64) -> Result<(Workload, St
         other => return Err(format!("no mode is called `{other}`")),
     };
     let (passes, stories_max) = (count(counts, 0, 1)?, count(counts, 1, usize::MAX)?);
-    let plan = Plan { mode, passes, stories_max, allocations };
+    let plan = Plan { mode, passes, stories_max };
     Ok((workload.parse()?, peer.clone(), plan))
 }
 

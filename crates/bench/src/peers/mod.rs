@@ -10,7 +10,7 @@ mod memory_io;
 #[cfg(feature = "peers")]
 mod messages;
 #[cfg(has_nghttp2)]
-mod nghttp2;
+pub mod nghttp2;
 mod thalweg;
 
 use crate::run::{Mode, Plan};

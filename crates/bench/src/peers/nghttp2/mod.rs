@@ -6,7 +6,7 @@
 //! still have to gather them for one write is not charged.
 
 mod ffi;
-mod memory;
+pub mod memory;
 mod session;
 
 use crate::endpoint::{Endpoint, Seen};
