@@ -121,8 +121,10 @@ impl Chunked {
             _ => return Some(Progress::Refused(Refusal::Chunk)),
         };
         match self.place {
-            // A chunk that cannot fit is refused before it is kept.
-            Place::Data { left } if left > self.room => Some(self.too_long()),
+            // A chunk that cannot fit with what must follow it is refused before it is kept.
+            Place::Data { left } if left > self.room.saturating_sub(LEAST_BEHIND_DATA.len()) => {
+                Some(self.too_long())
+            }
             _ => None,
         }
     }
@@ -131,6 +133,9 @@ impl Chunked {
         Progress::Refused(Refusal::BodyTooLong { limit: self.limit })
     }
 }
+
+/// The end of a chunk, the last chunk, and the empty line.
+const LEAST_BEHIND_DATA: &[u8] = b"\r\n0\r\n\r\n";
 
 fn digit(byte: u8) -> usize {
     match byte {

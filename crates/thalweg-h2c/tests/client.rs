@@ -101,6 +101,7 @@ fn what_cannot_be_sent_is_named() {
     for (request, error) in cases {
         assert_eq!(Upgrader::new(&request, SETTINGS, Config::default()).unwrap_err(), error, "{request:?}");
     }
+    assert_eq!(RequestError::FieldValue { index: 1 }.to_string(), "value of field 1 has invalid bytes");
     let settings = |payload: &[u8]| Upgrader::new(&get(), payload, Config::default()).unwrap_err();
     assert_eq!(settings(&[0; 7]), RequestError::Settings(SettingsError::Length { bytes: 7 }));
     assert_eq!(
@@ -232,6 +233,16 @@ fn limits_hold_at_the_limit_and_one_past_it() {
     config.fields_max = 1;
     let (heard, _) = at_every_cut(&bytes, |chunks| hear(config, chunks));
     assert!(matches!(heard, Heard::Error { error: AnswerError::TooManyFields { limit: 1 }, .. }));
+}
+
+#[test]
+fn what_is_printed_holds_no_control_byte() {
+    let mut upgrader = Upgrader::new(&Request::new("GET", "a", "/"), &[], Config::default()).unwrap();
+    assert_eq!(upgrader.receive(&mut &b"HTTP/1.1 200 \x80"[..]), Ok(None));
+    assert_eq!(format!("{upgrader:?}"), r#"Upgrader { seen: "HTTP/1.1 200 \x80", .. }"#);
+    let answer = upgrader.receive(&mut &b"\r\n"[..]).unwrap().unwrap();
+    assert_eq!(format!("{answer:?}"), r#"Http1 { status: 200, seen: "HTTP/1.1 200 \x80\r\n" }"#);
+    assert_eq!(format!("{:?}", Answer::Switched), "Switched");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 mod common;
 
 use common::*;
-use thalweg_h2c::{Config, Excerpt, PREFACE, Refusal, SettingsError, SniffError, answer};
+use thalweg_h2c::{
+    Config, Cut, Excerpt, PREFACE, Refusal, Request, SettingsError, SniffError, Sniffer, Version, answer,
+};
 
 /// Requests that ask for h2c and may not have it: what replaces a part of curl's, why not, and the answer.
 fn refusals() -> Vec<(&'static str, &'static str, Refusal, &'static [u8])> {
@@ -177,11 +179,13 @@ fn body_limits_hold_at_the_limit_and_one_past_it() {
 
     let (found, 0) = run("Transfer-Encoding: chunked", b"6\r\nabcdef\r\n0\r\n\r\n") else { panic!() };
     assert_eq!(found.request().body, b"abcdef");
-    let (found, left) = run("Transfer-Encoding: chunked", b"06\r\nabcdef\r\n0\r\n\r\n");
-    assert_eq!((found.refusal(), left), (too_long, 1));
     // A chunk that cannot fit is not waited for, nor is one whose size no machine can count.
-    let (found, left) = run("Transfer-Encoding: chunked", b"e\r\nabcdef");
-    assert_eq!((found.refusal(), left), (too_long, 6));
+    for body in [b"06\r\nabcdef\r\n0\r\n\r\n", b"0e\r\nabcdef\r\n0\r\n\r\n"] {
+        let (found, left) = run("Transfer-Encoding: chunked", body);
+        assert_eq!((found.refusal(), left), (too_long, 13));
+    }
+    let (found, left) = run("Transfer-Encoding: chunked", b"6\r\nabcdef\r\n00\r\n\r\n");
+    assert_eq!((found.refusal(), left), (too_long, 1));
     let (found, left) = run("Transfer-Encoding: chunked", b"fffffffffffff\r\nabc");
     assert_eq!((found.refusal(), left), (too_long, 3));
 
@@ -348,12 +352,29 @@ fn fields_are_limited_in_number() {
 }
 
 #[test]
+fn what_is_printed_holds_no_control_byte() {
+    let mut sniffer = Sniffer::new(Config::default());
+    assert!(sniffer.receive(&mut &b"GET / HTTP/1.1\r\n"[..]).unwrap().is_none());
+    assert_eq!(format!("{sniffer:?}"), r#"Sniffer { seen: "GET / HTTP/1.1\r\n", .. }"#);
+    let opening = sniffer.receive(&mut &b"A: \xff\r\n\r\n"[..]).unwrap().unwrap();
+    let printed = r#"Http1(Http1 { seen: "GET / HTTP/1.1\r\nA: \xff\r\n\r\n", refusal: None, .. })"#;
+    assert_eq!(format!("{opening:?}"), printed);
+    let error = sniff(Config::default(), &[b"\x1b[31m"]).0.error();
+    assert_eq!(format!("{error:?}"), r#"NotHttp { seen: "\x1b" }"#);
+    let request = Request::new("GET", "a", "/").with_field("b", "c\x1b").with_body("\0");
+    assert_eq!(format!("{request:?}"), "GET http://a/\nb: c\\x1b\n\n\\x00");
+    assert_eq!(format!("{} {}", Version::Http10, Version::Http11), "HTTP/1.0 HTTP/1.1");
+}
+
+#[test]
 fn errors_say_what_was_seen_and_which_limit_tripped() {
     let say = |bytes: &[u8]| sniff(Config::default(), &[bytes]).0.error().to_string();
     assert_eq!(say(b"SSH-2.0-x\r\n"), r#"neither http/2 nor http/1: "SSH-2.0-x\r""#);
     assert_eq!(say(b"GET /\r\n"), r#"malformed request line: "GET /\r\n""#);
     assert_eq!(say(b"GET / HTTP/3\r\n"), r#"http version is not 1.0, 1.1 or 2: "GET / HTTP/3\r\n""#);
     assert_eq!(say(&[b'A'; 20_000]), "head is longer than 16384 bytes (head_bytes_max)");
+    let eof = SniffError::Eof { at: Cut::Body, bytes: 7 };
+    assert_eq!(eof.to_string(), "end of input in the body of a request that upgrades, after 7 bytes");
     assert_eq!(
         Refusal::Settings(SettingsError::Value { id: 2, value: 7 }).to_string(),
         "http2-settings: setting 0x2 has the invalid value 7"
