@@ -1,0 +1,187 @@
+//! The client: a handle that is cloned as often as there are callers, and the connection behind it.
+
+mod requests;
+mod response;
+mod room;
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use thalweg::{Config, ConfigError, Connection as Core};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, ToSocketAddrs};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc};
+use tower_service::Service;
+
+use crate::body::Body;
+use crate::driver::Driver;
+use crate::error::{BoxError, End, Error};
+
+pub use response::ResponseFuture;
+
+use requests::{Order, Requests};
+use room::Room;
+
+/// A handle to a connection of a client. Clones share the connection; it ends gracefully when the last one is dropped and the last
+/// response is read.
+///
+/// As a tower service, `poll_ready` waits while as many streams are open as the peer allows. A response whose future or
+/// body is dropped early is cancelled with RST_STREAM.
+pub struct Client<B> {
+    shared: Arc<Shared<B>>,
+    permit: Option<OwnedSemaphorePermit>,
+    acquire: Option<Acquire>,
+}
+
+struct Shared<B> {
+    orders: mpsc::UnboundedSender<Order<B>>,
+    room: Arc<Semaphore>,
+    end: Arc<OnceLock<Arc<End>>>,
+}
+
+type Acquire = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send + Sync>>;
+
+/// The connection behind the handles, as a future that drives it to its end: spawn it.
+#[must_use = "a connection does nothing unless it is polled"]
+pub struct Connection<IO, B>
+where
+    B: HttpBody,
+    B::Error: Into<BoxError>,
+{
+    driver: Driver<IO, Requests<B>>,
+}
+
+/// Connects over TCP and speaks HTTP/2 with prior knowledge (RFC 9113 §3.3). Does not wait for the peer's first word:
+/// whether it speaks HTTP/2 at all shows with the first request.
+///
+/// # Errors
+/// What the operating system says.
+pub async fn connect<B>(addr: impl ToSocketAddrs) -> io::Result<(Client<B>, Connection<TcpStream, B>)>
+where
+    B: HttpBody,
+    B::Error: Into<BoxError>,
+{
+    let socket = TcpStream::connect(addr).await?;
+    socket.set_nodelay(true)?;
+    let connected = handshake(socket, Config::default());
+    Ok(connected.expect("the default configuration is valid"))
+}
+
+/// Speaks HTTP/2 on a transport that is connected. The requests' bodies are of type `B`.
+///
+/// # Errors
+/// The first field of `config` that is outside its range.
+pub fn handshake<IO, B>(io: IO, config: Config) -> Result<(Client<B>, Connection<IO, B>), ConfigError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    B: HttpBody,
+    B::Error: Into<BoxError>,
+{
+    let core = Core::new(config)?;
+    let (orders, receiver) = mpsc::unbounded_channel();
+    let room = Room::new();
+    let end = Arc::new(OnceLock::new());
+    let shared = Arc::new(Shared { orders, room: room.permits(), end: Arc::clone(&end) });
+    let driver = Driver::new(io, core, Requests::new(receiver, room, end));
+    Ok((Client { shared, permit: None, acquire: None }, Connection { driver }))
+}
+
+impl<IO, B> Future for Connection<IO, B>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    B: HttpBody,
+    B::Error: Into<BoxError>,
+{
+    type Output = Arc<End>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.get_mut().driver).poll(cx)
+    }
+}
+
+impl<B> Client<B> {
+    /// Waits until the peer allows another stream.
+    ///
+    /// # Errors
+    /// `Connection` and `GoingAway`: a new connection is needed.
+    pub async fn ready(&mut self) -> Result<(), Error> {
+        poll_fn(|cx| self.poll_room(cx)).await
+    }
+
+    /// Sends a request, which waits first if the peer allows no further stream now.
+    ///
+    /// The URI must name scheme and authority, or the request goes without (RFC 9113 §8.3.1). A content-length is added if the
+    /// body knows its length.
+    pub fn send(&mut self, request: Request<B>) -> ResponseFuture<B> {
+        match self.permit.take() {
+            Some(permit) => ResponseFuture::ordered(&self.shared, request, permit),
+            None => match Arc::clone(&self.shared.room).try_acquire_owned() {
+                Ok(permit) => ResponseFuture::ordered(&self.shared, request, permit),
+                Err(_) => ResponseFuture::waiting(Arc::clone(&self.shared), request),
+            },
+        }
+    }
+
+    /// Whether the connection takes no further requests.
+    pub fn is_closed(&self) -> bool {
+        self.shared.room.is_closed()
+    }
+
+    /// How the connection ended, once it has.
+    pub fn end(&self) -> Option<Arc<End>> {
+        self.shared.end.get().cloned()
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.permit.is_none() {
+            let room = &self.shared.room;
+            let acquire = self.acquire.get_or_insert_with(|| Box::pin(Arc::clone(room).acquire_owned()));
+            let acquired = ready!(acquire.as_mut().poll(cx));
+            self.acquire = None;
+            self.permit = Some(acquired.map_err(|_| self.shared.closed())?);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<B> Shared<B> {
+    /// Why nothing can be sent any more.
+    fn closed(&self) -> Error {
+        match self.end.get() {
+            Some(end) => Error::Connection { end: Arc::clone(end), processed: false },
+            None => Error::GoingAway,
+        }
+    }
+}
+
+impl<B> Clone for Client<B> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), permit: None, acquire: None }
+    }
+}
+
+impl<B> Service<Request<B>> for Client<B> {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = ResponseFuture<B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.poll_room(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture<B> {
+        self.send(request)
+    }
+}
+
+impl<B> fmt::Debug for Client<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("closed", &self.is_closed()).finish_non_exhaustive()
+    }
+}

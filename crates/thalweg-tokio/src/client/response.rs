@@ -1,0 +1,109 @@
+//! The response to come.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::body::Body;
+use crate::error::Error;
+use crate::inbox::Inbox;
+
+use super::requests::Order;
+use super::{Acquire, Shared};
+
+/// The response to a request, as a future. Dropping it cancels the request.
+#[must_use = "a request whose response nobody waits for is cancelled"]
+pub struct ResponseFuture<B>(State<B>);
+
+enum State<B> {
+    /// The peer allows no further stream yet.
+    Waiting {
+        shared: Arc<Shared<B>>,
+        acquire: Acquire,
+        request: Option<Box<Request<B>>>,
+    },
+    /// The driver has it.
+    Ordered(Unanswered),
+    /// It could not be ordered.
+    Failed(Option<Error>),
+    Done,
+}
+
+/// An inbox that is let go of if nobody takes it out.
+struct Unanswered(Option<Arc<Inbox>>);
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(inbox) = &self.0 {
+            inbox.abandon();
+        }
+    }
+}
+
+// Bodies of requests are not pinned here: they are only passed on.
+impl<B> Unpin for ResponseFuture<B> {}
+
+impl<B> ResponseFuture<B> {
+    pub(super) fn ordered(shared: &Shared<B>, request: Request<B>, permit: OwnedSemaphorePermit) -> Self {
+        let inbox = Arc::new(Inbox::new(None));
+        let order = Order { request, inbox: Arc::clone(&inbox), permit };
+        Self(match shared.orders.send(order) {
+            Ok(()) => State::Ordered(Unanswered(Some(inbox))),
+            Err(_) => State::Failed(Some(shared.closed())),
+        })
+    }
+
+    pub(super) fn waiting(shared: Arc<Shared<B>>, request: Request<B>) -> Self {
+        let acquire = Box::pin(Arc::clone(&shared.room).acquire_owned());
+        Self(State::Waiting { shared, acquire, request: Some(Box::new(request)) })
+    }
+}
+
+impl<B> Future for ResponseFuture<B> {
+    type Output = Result<Response<Body>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            match &mut this.0 {
+                State::Waiting { shared, acquire, request } => {
+                    let permit = ready!(acquire.as_mut().poll(cx));
+                    let next = match (permit, request.take()) {
+                        (Ok(permit), Some(request)) => Self::ordered(shared, *request, permit),
+                        _ => Self(State::Failed(Some(shared.closed()))),
+                    };
+                    *this = next;
+                }
+                State::Ordered(unanswered) => {
+                    let Some(inbox) = &unanswered.0 else { return Poll::Pending };
+                    let head = ready!(inbox.poll_head(cx));
+                    let inbox = unanswered.0.take();
+                    this.0 = State::Done;
+                    return Poll::Ready(match (head, inbox) {
+                        (Ok(head), Some(inbox)) => Ok(head.map(|()| Body::new(inbox))),
+                        (Ok(head), None) => Ok(head.map(|()| Body::empty())),
+                        (Err(error), _) => Err(error),
+                    });
+                }
+                State::Failed(error) => {
+                    let error = error.take();
+                    this.0 = State::Done;
+                    return error.map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
+                }
+                // Polled after its end: nothing more will come.
+                State::Done => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl<B> fmt::Debug for ResponseFuture<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

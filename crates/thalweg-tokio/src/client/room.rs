@@ -1,0 +1,84 @@
+//! How many streams the peer allows at once, as permits that callers wait for.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The driver's side: it changes the number of permits as the peer changes its limit.
+#[derive(Debug)]
+pub struct Room {
+    permits: Arc<Semaphore>,
+    limit: usize,
+    /// Permits that are out beyond the limit: they do not come back.
+    excess: usize,
+}
+
+impl Room {
+    /// Starts with what a client may assume before the peer's SETTINGS have come.
+    pub fn new() -> Self {
+        Self { permits: Arc::new(Semaphore::new(LIMIT_INITIAL)), limit: LIMIT_INITIAL, excess: 0 }
+    }
+
+    /// The callers' side.
+    pub fn permits(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.permits)
+    }
+
+    /// The peer has said how many streams it allows.
+    pub fn set_limit(&mut self, limit: u32) {
+        let limit = (limit as usize).min(LIMIT_MAX);
+        if limit > self.limit {
+            let more = limit - self.limit;
+            let kept = more.min(self.excess);
+            self.excess -= kept;
+            self.permits.add_permits(more - kept);
+        } else {
+            let fewer = self.limit - limit;
+            self.excess += fewer - self.permits.forget_permits(fewer);
+        }
+        self.limit = limit;
+    }
+
+    /// A stream has ended.
+    pub fn give_back(&mut self, permit: OwnedSemaphorePermit) {
+        if self.excess > 0 {
+            self.excess -= 1;
+            permit.forget();
+        }
+    }
+
+    /// The connection takes nothing more: who waits is told.
+    pub fn close(&self) {
+        self.permits.close();
+    }
+}
+
+/// RFC 9113 §6.5.2 advises peers against less than 100.
+const LIMIT_INITIAL: usize = 100;
+/// More than stream identifiers last for.
+const LIMIT_MAX: usize = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permits_follow_the_limit_even_below_what_is_out() {
+        let mut room = Room::new();
+        let permits = room.permits();
+        room.set_limit(3);
+        let mut out: Vec<_> = (0..3).map(|_| Arc::clone(&permits).try_acquire_owned().unwrap()).collect();
+        assert_eq!(permits.available_permits(), 0);
+        room.set_limit(1);
+        room.give_back(out.remove(0));
+        room.give_back(out.remove(0));
+        assert_eq!(permits.available_permits(), 0, "one stream is open, and one is allowed");
+        room.give_back(out.remove(0));
+        assert_eq!(permits.available_permits(), 1);
+
+        let _out: Vec<_> = (0..1).map(|_| Arc::clone(&permits).try_acquire_owned().unwrap()).collect();
+        room.set_limit(0);
+        room.set_limit(2);
+        assert_eq!(permits.available_permits(), 1, "one of two is out");
+    }
+}

@@ -1,0 +1,121 @@
+//! The loop of one connection: the only owner of its transport, its `Connection`, and its buffers.
+//!
+//! A turn reads once, passes the events on, lets every exchange that can go on do so, and writes once. Turns follow each
+//! other until nothing moves; then the task sleeps.
+//!
+//! Keeps true: the application is told of the end before the transport is ended; a driver that never runs dry lets other
+//! tasks run after a bounded number of turns.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use thalweg::{Connection, Event, Role};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::doorbell::Doorbell;
+use crate::error::End;
+use crate::log;
+use crate::wire::{Followup, Wire};
+
+/// What a role does with its streams.
+pub trait Application {
+    /// The role.
+    type Role: Role;
+
+    /// Takes what the peer did. What it asks of the connection waits for `work`.
+    fn hear(&mut self, event: Event<'_, '_>) -> Followup;
+
+    /// Lets everybody go on who can. Returns whether anybody moved.
+    fn work(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection<Self::Role>,
+        doorbell: &mut Doorbell,
+    ) -> bool;
+
+    /// The task is another one: bells that were given out are dead, everybody must be polled with a new one.
+    fn move_bells(&mut self, doorbell: &mut Doorbell);
+
+    /// The connection is over: every exchange ends.
+    fn end(&mut self, end: &Arc<End>);
+
+    /// Gives back memory that is not needed without streams. Returns whether there are none.
+    fn rest(&mut self) -> bool;
+}
+
+/// A connection with its transport and its application, as a future.
+pub struct Driver<IO, A: Application> {
+    wire: Wire<IO, A::Role>,
+    application: A,
+    doorbell: Doorbell,
+    peer: Option<SocketAddr>,
+    /// How it ended, once the application was told.
+    end: Option<Arc<End>>,
+}
+
+// Nothing in it is pinned in place: handlers and bodies are in boxes.
+impl<IO, A: Application> Unpin for Driver<IO, A> {}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Driver<IO, A> {
+    /// Puts the three together.
+    pub fn new(io: IO, connection: Connection<A::Role>, application: A) -> Self {
+        let (wire, doorbell) = (Wire::new(io, connection), Doorbell::default());
+        Self { wire, application, doorbell, peer: None, end: None }
+    }
+
+    /// Names the peer for the log.
+    pub fn set_peer(&mut self, peer: SocketAddr) {
+        self.peer = Some(peer);
+    }
+
+    fn poll_turns(&mut self, cx: &mut Context<'_>) -> Poll<Arc<End>> {
+        if self.doorbell.wake_up(cx) {
+            self.application.move_bells(&mut self.doorbell);
+        }
+        for _ in 0..TURNS_MAX {
+            if self.end.is_some() {
+                return self.poll_end(cx);
+            }
+            let application = &mut self.application;
+            let heard = self.wire.poll_input(cx, |event| application.hear(event));
+            let worked =
+                !self.wire.is_over() && self.application.work(cx, self.wire.connection(), &mut self.doorbell);
+            let wrote = self.wire.poll_output(cx);
+            let timed = self.wire.poll_time(cx);
+            if self.wire.is_finished() {
+                let end = Arc::new(self.wire.end());
+                log::ended(&end, self.peer);
+                self.application.end(&end);
+                self.end = Some(end);
+                continue;
+            }
+            if !(heard || worked || wrote || timed) && self.doorbell.may_sleep() {
+                if self.application.rest() {
+                    self.wire.rest();
+                    self.doorbell.rest();
+                }
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Arc<End>> {
+        self.wire.poll_end(cx).map(|()| self.end.clone().expect("set before the transport is ended"))
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Future for Driver<IO, A> {
+    type Output = Arc<End>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.get_mut().poll_turns(cx)
+    }
+}
+
+/// Turns before other tasks may run.
+const TURNS_MAX: usize = 16;

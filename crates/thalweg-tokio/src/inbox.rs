@@ -1,0 +1,335 @@
+//! What the peer sends on one stream, on its way to the application: a channel of that stream alone.
+//!
+//! Keeps true: pieces come out in order and once; bytes that were handed out or thrown away are claimed exactly once,
+//! so that window credit follows what the application consumed; after a failure nothing more is claimed, since the
+//! core has credited the rest; small pieces share memory, so what is held stays near what the peer may send.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Response};
+use http_body::Frame;
+
+use crate::error::Error;
+
+/// The channel. The driver and the application hold it in an `Arc`; the lock is of this stream alone and never
+/// held over a call to either.
+#[derive(Debug)]
+pub struct Inbox(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    head: Option<Response<()>>,
+    pieces: VecDeque<BytesMut>,
+    trailers: Option<HeaderMap>,
+    end: Ending,
+    /// What content-length leaves to hand out.
+    announced: Option<u64>,
+    /// Bytes that the application has consumed and the driver has not yet claimed.
+    consumed: usize,
+    reader: Option<Waker>,
+    reader_gone: bool,
+    /// Rings the driver.
+    bell: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum Ending {
+    /// More may come.
+    Open,
+    /// All has come.
+    Ended,
+    /// It broke off; `None` when the reader was told.
+    Failed(Option<Error>),
+}
+
+/// What the driver learns when it looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Bytes to release.
+    pub bytes: usize,
+    /// The application has let go of its end.
+    pub reader_gone: bool,
+    /// Bytes that the application has yet to consume.
+    pub held: bool,
+}
+
+impl Inbox {
+    /// An empty channel. `bell` tells the driver that something was consumed or let go.
+    pub fn new(bell: Option<Waker>) -> Self {
+        Self(Mutex::new(State {
+            head: None,
+            pieces: VecDeque::new(),
+            trailers: None,
+            end: Ending::Open,
+            announced: None,
+            consumed: 0,
+            reader: None,
+            reader_gone: false,
+            bell,
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives it another bell.
+    pub fn set_bell(&self, bell: Option<Waker>) {
+        self.lock().bell = bell;
+    }
+
+    /// Whether the application has let go.
+    pub fn is_abandoned(&self) -> bool {
+        self.lock().reader_gone
+    }
+
+    /// Notes how long the content is said to be.
+    pub fn announce(&self, len: Option<u64>) {
+        self.lock().announced = len;
+    }
+
+    /// The head of the response has come.
+    pub fn push_head(&self, head: Response<()>) {
+        let mut state = self.lock();
+        state.head = Some(head);
+        state.wake_reader();
+    }
+
+    /// A piece of content has come. Returns `false` if nobody will read it.
+    pub fn push(&self, data: &[u8]) -> bool {
+        let mut state = self.lock();
+        if state.reader_gone {
+            return false;
+        }
+        if data.is_empty() {
+            return true;
+        }
+        let fits = |last: &&mut BytesMut| last.capacity() - last.len() >= data.len();
+        match state.pieces.back_mut().filter(fits) {
+            Some(last) => last.extend_from_slice(data),
+            None => {
+                let room = if state.pieces.is_empty() { 0 } else { PIECE_BYTES_MIN };
+                let mut piece = BytesMut::with_capacity(data.len().max(room));
+                piece.extend_from_slice(data);
+                state.pieces.push_back(piece);
+            }
+        }
+        state.wake_reader();
+        true
+    }
+
+    /// All has come.
+    pub fn finish(&self, trailers: Option<HeaderMap>) {
+        let mut state = self.lock();
+        if matches!(state.end, Ending::Open) {
+            state.trailers = trailers;
+            state.end = Ending::Ended;
+            state.wake_reader();
+        }
+    }
+
+    /// The stream is over. What has come whole stays readable; of the rest nothing does. Nothing is claimed any more.
+    pub fn fail(&self, error: Error) {
+        let mut state = self.lock();
+        state.bell = None;
+        state.consumed = 0;
+        if matches!(state.end, Ending::Open) {
+            state.pieces = VecDeque::new();
+            state.end = Ending::Failed(Some(error));
+            state.wake_reader();
+        }
+    }
+
+    /// What the application did since the last look.
+    pub fn claim(&self) -> Claim {
+        let mut state = self.lock();
+        let bytes = std::mem::take(&mut state.consumed);
+        Claim { bytes, reader_gone: state.reader_gone, held: !state.pieces.is_empty() }
+    }
+
+    /// For the application: the head of the response.
+    pub fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Error>> {
+        let mut state = self.lock();
+        if let Some(head) = state.head.take() {
+            return Poll::Ready(Ok(head));
+        }
+        if let Ending::Failed(error) = &mut state.end {
+            let told = || Error::reset(thalweg::ErrorCode::CANCEL);
+            return Poll::Ready(Err(error.take().unwrap_or_else(told)));
+        }
+        state.wait(cx);
+        Poll::Pending
+    }
+
+    /// For the application: the next piece, or the trailers.
+    pub fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let mut state = self.lock();
+        if let Some(piece) = state.pieces.pop_front() {
+            state.hand_out(piece.len());
+            return Poll::Ready(Some(Ok(Frame::data(piece.freeze()))));
+        }
+        match &mut state.end {
+            Ending::Open => {
+                state.wait(cx);
+                Poll::Pending
+            }
+            Ending::Ended => Poll::Ready(state.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
+            Ending::Failed(error) => Poll::Ready(error.take().map(Err)),
+        }
+    }
+
+    /// For the application: whether `poll_frame` would say that nothing is left.
+    pub fn is_end(&self) -> bool {
+        let state = self.lock();
+        let over = matches!(state.end, Ending::Ended | Ending::Failed(None));
+        over && state.pieces.is_empty() && state.trailers.is_none()
+    }
+
+    /// For the application: the bytes that are left, if it is known how many.
+    pub fn bytes_left(&self) -> Option<u64> {
+        let state = self.lock();
+        match state.end {
+            Ending::Open => state.announced,
+            Ending::Ended => Some(state.pieces.iter().map(|piece| piece.len() as u64).sum()),
+            Ending::Failed(_) => None,
+        }
+    }
+
+    /// For the application: it lets go; what it has not read counts as consumed.
+    pub fn abandon(&self) {
+        let mut state = self.lock();
+        state.reader_gone = true;
+        state.reader = None;
+        let pieces = std::mem::take(&mut state.pieces);
+        let unread = pieces.iter().map(BytesMut::len).sum();
+        state.hand_out(unread);
+        // Where all has come and nothing is to be credited, nobody waits to hear of it.
+        if matches!(state.end, Ending::Open) || state.consumed > 0 {
+            state.ring();
+        }
+    }
+}
+
+impl State {
+    fn wake_reader(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
+    fn wait(&mut self, cx: &Context<'_>) {
+        match &mut self.reader {
+            Some(reader) => reader.clone_from(cx.waker()),
+            None => self.reader = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Counts bytes as consumed.
+    fn hand_out(&mut self, len: usize) {
+        if let Some(announced) = &mut self.announced {
+            *announced = announced.saturating_sub(len as u64);
+        }
+        if len > 0 && !matches!(self.end, Ending::Failed(_)) && self.bell.is_some() {
+            self.consumed += len;
+            self.ring();
+        }
+    }
+
+    fn ring(&self) {
+        if let Some(bell) = &self.bell {
+            bell.wake_by_ref();
+        }
+    }
+}
+
+/// Room of each piece behind the first, bytes: what a slow reader leaves in small pieces is collected in such.
+const PIECE_BYTES_MIN: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thalweg::ErrorCode;
+
+    fn inbox() -> Inbox {
+        Inbox::new(Some(Waker::noop().clone()))
+    }
+
+    fn next(inbox: &Inbox) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        inbox.poll_frame(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn data(inbox: &Inbox) -> Bytes {
+        match next(inbox) {
+            Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn consumed_bytes_are_claimed_once() {
+        let inbox = inbox();
+        assert!(inbox.push(b"hello") && inbox.push(&[7; 5000]));
+        assert_eq!(inbox.claim(), Claim { bytes: 0, reader_gone: false, held: true });
+        assert_eq!(data(&inbox), &b"hello"[..]);
+        assert_eq!(inbox.claim().bytes, 5);
+        assert_eq!(inbox.claim().bytes, 0);
+        inbox.abandon();
+        assert_eq!(inbox.claim(), Claim { bytes: 5000, reader_gone: true, held: false });
+        assert!(!inbox.push(b"late"));
+    }
+
+    #[test]
+    fn crumbs_share_memory() {
+        let inbox = inbox();
+        for _ in 0..10_000 {
+            inbox.push(b"x");
+        }
+        assert_eq!(inbox.lock().pieces.len(), 4, "one of its own, then pieces of 4,096");
+        let mut read = 0;
+        while let Poll::Ready(Some(Ok(frame))) = next(&inbox) {
+            read += frame.into_data().unwrap().len();
+        }
+        assert_eq!(read, 10_000);
+    }
+
+    #[test]
+    fn a_whole_message_survives_a_late_reset_and_a_broken_one_does_not() {
+        let whole = inbox();
+        whole.push(b"all");
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", "0".parse().unwrap());
+        whole.finish(Some(trailers));
+        whole.fail(Error::reset(ErrorCode::NO_ERROR));
+        assert_eq!(data(&whole), &b"all"[..]);
+        assert_eq!(whole.claim().bytes, 0, "the core has credited it");
+        assert!(!whole.is_end());
+        assert!(matches!(next(&whole), Poll::Ready(Some(Ok(frame))) if frame.is_trailers()));
+        assert!(whole.is_end());
+        assert!(matches!(next(&whole), Poll::Ready(None)));
+
+        let broken = inbox();
+        broken.push(b"half");
+        broken.fail(Error::reset(ErrorCode::CANCEL));
+        assert!(matches!(next(&broken), Poll::Ready(Some(Err(Error::Reset { .. })))));
+        assert!(matches!(next(&broken), Poll::Ready(None)));
+    }
+
+    #[test]
+    fn what_is_left_is_known_from_the_length_or_from_the_end() {
+        let inbox = inbox();
+        assert_eq!(inbox.bytes_left(), None);
+        inbox.announce(Some(10));
+        inbox.push(b"1234");
+        data(&inbox);
+        assert_eq!(inbox.bytes_left(), Some(6));
+        inbox.push(b"567890");
+        inbox.finish(None);
+        assert_eq!(inbox.bytes_left(), Some(6));
+        data(&inbox);
+        assert_eq!(inbox.bytes_left(), Some(0));
+        assert!(inbox.is_end());
+    }
+}

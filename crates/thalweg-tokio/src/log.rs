@@ -1,0 +1,61 @@
+//! What is told through `tracing`, with the feature of that name; without it, nothing.
+
+use std::any::Any;
+use std::error::Error as StdError;
+
+use thalweg::{ErrorCode, Stream};
+
+use crate::error::{End, Error};
+
+#[cfg(feature = "tracing")]
+mod told {
+    use super::{Any, End, ErrorCode, StdError, Stream};
+
+    pub fn ended(end: &End, peer: Option<std::net::SocketAddr>) {
+        let peer = peer.map(tracing::field::display);
+        if end.is_warning() {
+            tracing::warn!(peer, "connection ended: {end}");
+        } else {
+            tracing::debug!(peer, "connection ended: {end}");
+        }
+    }
+
+    pub fn tell_failed(stream: Stream, code: ErrorCode, error: &(dyn StdError + 'static)) {
+        tracing::warn!(stream = stream.id().as_u32(), %code, "exchange failed: {error}");
+    }
+
+    pub fn tell_panicked(stream: Stream, panic: &(dyn Any + Send)) {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(stream = stream.id().as_u32(), "handler panicked: {}", text.unwrap_or("?"));
+    }
+
+    pub fn not_accepted(error: &std::io::Error) {
+        tracing::warn!("connection not accepted: {error}");
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+mod told {
+    use super::{Any, End, ErrorCode, StdError, Stream};
+
+    pub fn ended(_: &End, _: Option<std::net::SocketAddr>) {}
+    pub fn tell_failed(_: Stream, _: ErrorCode, _: &(dyn StdError + 'static)) {}
+    pub fn tell_panicked(_: Stream, _: &(dyn Any + Send)) {}
+    pub fn not_accepted(_: &std::io::Error) {}
+}
+
+pub use told::{ended, not_accepted};
+
+/// An application failed an exchange. Returns the code with which its stream is to be reset.
+pub fn failed(stream: Stream, error: &(dyn StdError + 'static)) -> ErrorCode {
+    let code = Error::code_for(error);
+    told::tell_failed(stream, code, error);
+    code
+}
+
+/// An application panicked. Returns the code with which its stream is to be reset.
+pub fn panicked(stream: Stream, panic: &(dyn Any + Send)) -> ErrorCode {
+    told::tell_panicked(stream, panic);
+    ErrorCode::INTERNAL_ERROR
+}

@@ -1,0 +1,244 @@
+//! The listener: accepts connections, serves them, and ends them gracefully.
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::{Request, Response};
+use thalweg::Config;
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::task::{Id, JoinSet};
+use tokio::time;
+use tower_service::Service;
+
+use crate::body::Body;
+use crate::error::{BoxError, End};
+use crate::log;
+
+use super::{Connection, Handle};
+
+/// A TCP listener that serves HTTP/2 with prior knowledge (RFC 9113 §3.3).
+pub struct Server {
+    listener: TcpListener,
+    config: Config,
+    connections_max: usize,
+    on_end: Option<Arc<OnEnd>>,
+}
+
+type OnEnd = dyn Fn(SocketAddr, &End) + Send + Sync;
+
+/// What a server did, told when it has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Served {
+    /// Connections that were accepted.
+    pub accepted: u64,
+    /// Connections that had to be dropped because they outlived the graceful shutdown.
+    pub dropped: u64,
+}
+
+impl Server {
+    /// Listens on an address.
+    ///
+    /// # Errors
+    /// What the operating system says, for example that the port is in use.
+    pub async fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
+        TcpListener::bind(addr).await.map(Self::from_listener)
+    }
+
+    /// Uses a listener that exists.
+    pub fn from_listener(listener: TcpListener) -> Self {
+        Self { listener, config: Config::default(), connections_max: CONNECTIONS_MAX, on_end: None }
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The configuration of each connection.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The most connections at once. Default 10,000. Further ones wait in the listener's queue.
+    #[must_use]
+    pub fn connections_max(mut self, connections_max: usize) -> Self {
+        self.connections_max = connections_max;
+        self
+    }
+
+    /// Is called once for each connection, when it has ended, with the peer's address and the terminal report.
+    #[must_use]
+    pub fn on_end(mut self, on_end: impl Fn(SocketAddr, &End) + Send + Sync + 'static) -> Self {
+        self.on_end = Some(Arc::new(on_end));
+        self
+    }
+
+    /// Serves until `signal` completes; then accepts nothing more and ends all connections gracefully, for at most
+    /// `Config::deadlines.shutdown`. Each connection gets its own clone of the service and its own task.
+    ///
+    /// # Errors
+    /// A configuration outside its ranges, before anything is accepted. Failures to accept are logged and tried again.
+    pub async fn serve_until<S, B, F>(self, service: S, signal: F) -> io::Result<Served>
+    where
+        S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+        F: Future<Output = ()>,
+    {
+        self.config.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let mut signal = pin!(signal);
+        let mut connections = Connections::default();
+        let mut served = Served::default();
+        loop {
+            let room = connections.tasks.len() < self.connections_max;
+            let next = poll_fn(|cx| {
+                if signal.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Next::Stop);
+                }
+                if connections.poll_ended(cx) && !room {
+                    return Poll::Ready(Next::Ended);
+                }
+                if !room {
+                    return Poll::Pending;
+                }
+                self.listener.poll_accept(cx).map(Next::Accepted)
+            });
+            match next.await {
+                Next::Stop => break,
+                Next::Ended => {}
+                Next::Accepted(Ok((socket, peer))) => {
+                    served.accepted += 1;
+                    connections.serve(socket, peer, service.clone(), self.config, self.on_end.clone());
+                }
+                Next::Accepted(Err(error)) => {
+                    log::not_accepted(&error);
+                    // Without file descriptors or memory, to try again at once would only burn the processor.
+                    if !is_of_one_connection(&error) {
+                        time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        }
+        drop(self.listener);
+        served.dropped = connections.shut_down(self.config.deadlines.shutdown).await;
+        Ok(served)
+    }
+
+    /// Serves for ever.
+    ///
+    /// # Errors
+    /// As for [`serve_until`](Self::serve_until).
+    pub async fn serve<S, B>(self, service: S) -> io::Result<Served>
+    where
+        S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        self.serve_until(service, std::future::pending()).await
+    }
+}
+
+enum Next {
+    Stop,
+    Ended,
+    Accepted(io::Result<(TcpStream, SocketAddr)>),
+}
+
+/// The tasks of all connections, and how to reach them.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    handles: HashMap<Id, Handle>,
+}
+
+impl Connections {
+    fn serve<S, B>(
+        &mut self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        service: S,
+        config: Config,
+        on_end: Option<Arc<OnEnd>>,
+    ) where
+        S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        // A turn is written at once; to wait for more would only delay it.
+        let _ = socket.set_nodelay(true);
+        let mut connection =
+            Connection::new(socket, service, config).expect("the configuration was validated");
+        connection.driver.set_peer(peer);
+        let handle = connection.handle();
+        let task = self.tasks.spawn(async move {
+            let end = connection.await;
+            if let Some(on_end) = on_end {
+                on_end(peer, &end);
+            }
+        });
+        self.handles.insert(task.id(), handle);
+    }
+
+    /// Forgets connections that have ended. Returns whether there were any.
+    fn poll_ended(&mut self, cx: &mut std::task::Context<'_>) -> bool {
+        let mut any = false;
+        while let Poll::Ready(Some(ended)) = self.tasks.poll_join_next_with_id(cx) {
+            any = true;
+            let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+            self.handles.remove(&id);
+        }
+        any
+    }
+
+    /// Ends all gracefully; returns how many had to be dropped.
+    async fn shut_down(&mut self, limit: Option<Duration>) -> u64 {
+        for handle in self.handles.values() {
+            handle.shut_down();
+        }
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        match limit {
+            // The core ends each connection at its deadline; the rest is for its last word.
+            Some(limit) => {
+                let _ = time::timeout(limit + LAST_WORD_TIME, all).await;
+            }
+            None => all.await,
+        }
+        let dropped = self.tasks.len() as u64;
+        self.tasks.shutdown().await;
+        dropped
+    }
+}
+
+/// Whether accepting failed for the connection that was to be accepted, not for want of resources.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
+
+const CONNECTIONS_MAX: usize = 10_000;
+/// How long accepting rests when the process has run out of file descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const LAST_WORD_TIME: Duration = Duration::from_secs(8);

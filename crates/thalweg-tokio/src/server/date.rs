@@ -1,0 +1,75 @@
+//! The `date` field (RFC 9110 §6.6.1), made once a second and thread.
+
+use std::cell::RefCell;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::HeaderValue;
+
+thread_local! {
+    static LAST: RefCell<Option<(u64, HeaderValue)>> = const { RefCell::new(None) };
+}
+
+/// The current date; `None` if the clock stands before 1970 or after 9999.
+pub fn now() -> Option<HeaderValue> {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+    LAST.with_borrow_mut(|last| match last {
+        Some((at, value)) if *at == seconds => Some(value.clone()),
+        _ => {
+            let value = HeaderValue::from_bytes(&imf_fixdate(seconds)?).ok()?;
+            *last = Some((seconds, value.clone()));
+            Some(value)
+        }
+    })
+}
+
+/// Writes seconds since 1970 as RFC 9110 §5.6.7 wants a date.
+fn imf_fixdate(seconds: u64) -> Option<Vec<u8>> {
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let weekday = WEEKDAYS[(days % 7) as usize];
+    let (year, month, day) = civil(days);
+    if year > 9999 {
+        return None;
+    }
+    let month = MONTHS[month as usize - 1];
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    Some(format!("{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} GMT").into_bytes())
+}
+
+/// The year, month and day of a day since 1970 in the Gregorian calendar.
+fn civil(days: u64) -> (u64, u64, u64) {
+    // Years begin in March, so that the leap day comes last; eras of 400 years are all alike.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+/// 1 January 1970 was a Thursday.
+const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_written_as_the_rfc_wants_them() {
+        for (seconds, date) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            // The example of RFC 9110 §5.6.7.
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (1_709_251_199, "Thu, 29 Feb 2024 23:59:59 GMT"),
+            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+            (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ] {
+            assert_eq!(imf_fixdate(seconds).as_deref(), Some(date.as_bytes()));
+        }
+        assert_eq!(imf_fixdate(253_402_300_800), None);
+    }
+}

@@ -1,0 +1,172 @@
+//! One request and its response, from the arrival of the one to the end of the other.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::{CONTENT_LENGTH, DATE};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use pin_project_lite::pin_project;
+use thalweg::{Connection, ErrorCode, Field, SendError, Server, Status, Stream, Violation};
+
+use crate::body::Body;
+use crate::content::{Content, Progress};
+use crate::error::BoxError;
+use crate::fields::{Digits, Http1, content_length, fields};
+use crate::inbox::Inbox;
+use crate::log;
+
+use super::date;
+
+pin_project! {
+    /// Where an exchange stands.
+    #[project = StageProjection]
+    pub enum Stage<F, B>
+    where
+        B: http_body::Body,
+    {
+        /// The service has not got the request yet.
+        Arrived,
+        /// The handler runs.
+        Handling { #[pin] handler: F },
+        /// The response's headers were sent, its content was not.
+        Responding { #[pin] content: Content<B> },
+        /// The response was sent; the request may go on.
+        Responded,
+    }
+}
+
+/// A stage in memory that the next exchange can use again.
+pub type PinnedStage<F, B> = Pin<Box<Stage<F, B>>>;
+
+/// One request and its response.
+pub struct Exchange<F, B: http_body::Body> {
+    pub stream: Stream,
+    pub stage: PinnedStage<F, B>,
+    /// The request's content, as long as more may come or something of it is unread.
+    pub inbox: Option<Arc<Inbox>>,
+    /// Whether the peer may still send content.
+    pub request_open: bool,
+    pub method: Method,
+}
+
+/// What an exchange needs next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Somebody will ring, or the stream will be named as writable, or its end will be told.
+    Waiting,
+    /// To be polled again after the others.
+    Yielding,
+    /// The response is sent.
+    Responded,
+    /// The stream is to be reset.
+    Reset(ErrorCode),
+}
+
+impl<F, B, E> Exchange<F, B>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    E: Into<BoxError>,
+    B: http_body::Body,
+    B::Error: Into<BoxError>,
+{
+    /// Goes on with the handler or with the response. A panic of either ends this exchange and nothing else.
+    pub fn poll(&mut self, cx: &mut Context<'_>, connection: &mut Connection<Server>) -> Outcome {
+        match catch_unwind(AssertUnwindSafe(|| self.advance(cx, connection))) {
+            Ok(outcome) => outcome,
+            Err(panic) => Outcome::Reset(log::panicked(self.stream, panic.as_ref())),
+        }
+    }
+
+    fn advance(&mut self, cx: &mut Context<'_>, connection: &mut Connection<Server>) -> Outcome {
+        if let StageProjection::Handling { handler } = self.stage.as_mut().project() {
+            let response = match handler.poll(cx) {
+                Poll::Pending => return Outcome::Waiting,
+                Poll::Ready(Ok(response)) => response,
+                Poll::Ready(Err(error)) => return Outcome::Reset(log::failed(self.stream, &*error.into())),
+            };
+            match self.respond(response, connection) {
+                Ok(true) => return Outcome::Responded,
+                Ok(false) => {}
+                Err(SendError::StreamGone | SendError::Connection(_)) => return Outcome::Waiting,
+                Err(error) => return Outcome::Reset(log::failed(self.stream, &error)),
+            }
+        }
+        match self.stage.as_mut().project() {
+            StageProjection::Responding { content } => match content.poll_send(cx, connection, self.stream) {
+                Progress::Waiting | Progress::Gone => Outcome::Waiting,
+                Progress::Yielding => Outcome::Yielding,
+                Progress::Ended => Outcome::Responded,
+                Progress::Failed(error) => Outcome::Reset(log::failed(self.stream, &error)),
+            },
+            StageProjection::Responded => Outcome::Responded,
+            StageProjection::Arrived | StageProjection::Handling { .. } => Outcome::Waiting,
+        }
+    }
+
+    /// Sends the headers of the response. Returns whether that was all of it.
+    fn respond(
+        &mut self,
+        response: Response<B>,
+        connection: &mut Connection<Server>,
+    ) -> Result<bool, SendError> {
+        let (head, body) = response.into_parts();
+        let end = body.is_end_stream() || has_no_content(&self.method, head.status);
+        let size = body.size_hint().exact();
+        let len = size.filter(|len| may_announce(&self.method, head.status, *len, &head.headers));
+        let mut digits = Digits::default();
+        let len = len.map(|len| Field::new(b"content-length", digits.format(len)));
+        let date = if head.headers.contains_key(DATE) { None } else { date::now() };
+        let date = date.as_ref().map(|date| Field::new(b"date", date.as_bytes()));
+        let added = len.into_iter().chain(date);
+        let status = Status::from(head.status);
+        let mut send = |http_1| {
+            let fields = fields(&head.headers, http_1).chain(added.clone());
+            connection.send_response(self.stream, status, fields, end)
+        };
+        match send(Http1::Kept) {
+            Err(SendError::Malformed(Violation::FieldConnectionSpecific)) => send(Http1::LeftOut)?,
+            sent => sent?,
+        }
+        if end {
+            // The body goes where bodies may panic when they are dropped: under the caller's guard.
+            return Ok(true);
+        }
+        self.stage.set(Stage::Responding { content: Content::new(body) });
+        Ok(false)
+    }
+}
+
+impl<F, B: http_body::Body> Exchange<F, B> {
+    /// Drops the handler or the rest of the response. A panic goes no further.
+    pub fn abandon(&mut self) {
+        let stage = &mut self.stage;
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| stage.set(Stage::Responded))) {
+            log::panicked(self.stream, panic.as_ref());
+        }
+    }
+}
+
+/// RFC 9110 §6.4.1: what never has content, whatever the service gave.
+fn has_no_content(method: &Method, status: StatusCode) -> bool {
+    method == Method::HEAD || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
+}
+
+/// Whether the length of the body is worth a field. RFC 9110 §8.6: none with 204, or with 2xx to CONNECT; to HEAD an
+/// empty body says nothing about the length that GET would get.
+fn may_announce(method: &Method, status: StatusCode, len: u64, headers: &HeaderMap) -> bool {
+    let forbidden = status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
+        || method == Method::CONNECT && status.is_success()
+        || method == Method::HEAD && len == 0;
+    !forbidden && !headers.contains_key(CONTENT_LENGTH)
+}
+
+/// Makes the request that a service gets.
+pub fn request(head: Request<()>, inbox: Option<&Arc<Inbox>>) -> Request<Body> {
+    if let Some(inbox) = inbox {
+        inbox.announce(content_length(head.headers()));
+    }
+    head.map(|()| inbox.map_or_else(Body::empty, |inbox| Body::new(Arc::clone(inbox))))
+}

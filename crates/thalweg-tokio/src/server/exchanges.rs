@@ -1,0 +1,356 @@
+//! All exchanges of a server's connection: the server's side of the driver.
+//!
+//! Keeps true: an exchange leaves when its response is sent and its request has ended or is not wanted; content that the service
+//! has not consumed keeps its place in the connection's window even when its exchange has left.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use thalweg::{Connection, ErrorCode, Event, Headers, HeadersKind, Server, Status, Stream};
+use tower_service::Service;
+
+use crate::body::Body;
+use crate::doorbell::Doorbell;
+use crate::driver::Application;
+use crate::error::{BoxError, End, Error};
+use crate::inbox::Inbox;
+use crate::log;
+use crate::orphans::Orphans;
+use crate::wire::Followup;
+
+use super::control::Control;
+use super::exchange::{self, Exchange, Outcome, PinnedStage, Stage};
+
+/// The exchanges, by the index of their streams, and those who wait for something else.
+pub struct Exchanges<S, B>
+where
+    S: Service<Request<Body>>,
+    B: http_body::Body,
+{
+    service: S,
+    exchanges: Vec<Option<Exchange<S::Future, B>>>,
+    live: usize,
+    /// Memory of exchanges that have left, for those to come.
+    spare: Vec<PinnedStage<S::Future, B>>,
+    /// Requests that the service has not got yet, in the order of their arrival.
+    arrived: VecDeque<(Stream, Request<()>)>,
+    /// Requests that cannot be represented, and whether they had ended.
+    refused: Vec<(Stream, bool)>,
+    orphans: Orphans,
+    control: Arc<Control>,
+    has_registered: bool,
+}
+
+impl<S, B> Exchanges<S, B>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    B: http_body::Body,
+    B::Error: Into<BoxError>,
+{
+    /// Starts without any.
+    pub const fn new(service: S, control: Arc<Control>) -> Self {
+        Self {
+            service,
+            exchanges: Vec::new(),
+            live: 0,
+            spare: Vec::new(),
+            arrived: VecDeque::new(),
+            refused: Vec::new(),
+            orphans: Orphans::new(),
+            control,
+            has_registered: false,
+        }
+    }
+
+    fn find(&mut self, stream: Stream) -> Option<&mut Exchange<S::Future, B>> {
+        let exchange = self.exchanges.get_mut(stream.index())?.as_mut()?;
+        if exchange.stream == stream { Some(exchange) } else { None }
+    }
+
+    /// A request has come; the service gets it in `work`.
+    fn hear_request(&mut self, stream: Stream, headers: &Headers<'_>, end: bool) {
+        let Ok(request) = headers.to_request() else {
+            self.refused.push((stream, end));
+            return;
+        };
+        if self.exchanges.len() <= stream.index() {
+            self.exchanges.resize_with(stream.index() + 1, || None);
+        }
+        self.exchanges[stream.index()] = Some(Exchange {
+            stream,
+            stage: self.spare.pop().unwrap_or_else(|| Box::pin(Stage::Arrived)),
+            inbox: (!end).then(|| Arc::new(Inbox::new(None))),
+            request_open: !end,
+            method: request.method().clone(),
+        });
+        self.live += 1;
+        self.arrived.push_back((stream, request));
+    }
+
+    fn hear_data(&mut self, stream: Stream, data: &[u8], end: bool) -> Followup {
+        let inbox = self.find(stream).and_then(|exchange| exchange.inbox.as_ref());
+        let is_wanted = inbox.is_some_and(|inbox| inbox.push(data));
+        if end {
+            self.hear_end(stream, None);
+        }
+        if is_wanted { Followup::None } else { Followup::Release(stream, data.len()) }
+    }
+
+    fn hear_trailers(&mut self, stream: Stream, headers: &Headers<'_>) -> Followup {
+        match headers.to_header_map() {
+            Ok(trailers) => {
+                self.hear_end(stream, Some(trailers));
+                Followup::None
+            }
+            Err(error) => {
+                self.hear_reset(stream, error.into());
+                Followup::Reset(stream, ErrorCode::PROTOCOL_ERROR)
+            }
+        }
+    }
+
+    /// The request has ended, perhaps long after its response.
+    fn hear_end(&mut self, stream: Stream, trailers: Option<http::HeaderMap>) {
+        let Some(exchange) = self.find(stream) else { return };
+        exchange.request_open = false;
+        if let Some(inbox) = &exchange.inbox {
+            inbox.finish(trailers);
+        }
+        if matches!(*exchange.stage, Stage::Responded) {
+            self.leave(stream);
+        }
+    }
+
+    fn hear_reset(&mut self, stream: Stream, error: Error) {
+        let Some(exchange) = self.find(stream) else { return };
+        if let Some(inbox) = exchange.inbox.take() {
+            inbox.fail(error);
+        }
+        if matches!(*exchange.stage, Stage::Arrived) {
+            self.arrived.retain(|(waiting, _)| *waiting != stream);
+        }
+        self.leave(stream);
+    }
+
+    /// An exchange is over. What is unread of its request goes on being accounted for.
+    fn leave(&mut self, stream: Stream) {
+        let Some(mut exchange) = self.exchanges.get_mut(stream.index()).and_then(Option::take) else {
+            return;
+        };
+        self.live -= 1;
+        exchange.abandon();
+        exchange.stage.set(Stage::Arrived);
+        self.spare.push(exchange.stage);
+        if let Some(inbox) = exchange.inbox {
+            self.orphans.adopt(stream, inbox);
+        }
+    }
+
+    /// Starts the requests that have arrived, as far as the service is ready. Returns whether any was.
+    fn start(&mut self, connection: &mut Connection<Server>, doorbell: &mut Doorbell) -> bool {
+        let mut moved = false;
+        while let Some((stream, _)) = self.arrived.front() {
+            let stream = *stream;
+            let bell = doorbell.bell(SERVICE_BELL);
+            let mut cx = Context::from_waker(bell);
+            let service = &mut self.service;
+            let ready = match catch_unwind(AssertUnwindSafe(|| service.poll_ready(&mut cx))) {
+                Ok(Poll::Pending) => break,
+                Ok(Poll::Ready(Ok(()))) => Ok(()),
+                Ok(Poll::Ready(Err(error))) => Err(log::failed(stream, &*error.into())),
+                Err(panic) => Err(log::panicked(stream, panic.as_ref())),
+            };
+            let Some((_, head)) = self.arrived.pop_front() else { break };
+            moved = true;
+            match ready.and_then(|()| self.call(stream, head, doorbell)) {
+                Ok(()) => self.poll_exchange(stream, connection, doorbell),
+                Err(code) => self.reset(stream, code, connection),
+            }
+        }
+        moved
+    }
+
+    /// Hands a request to the service.
+    fn call(&mut self, stream: Stream, head: Request<()>, doorbell: &mut Doorbell) -> Result<(), ErrorCode> {
+        let service = &mut self.service;
+        let Some(Some(exchange)) = self.exchanges.get_mut(stream.index()) else { return Ok(()) };
+        if let Some(inbox) = &exchange.inbox {
+            inbox.set_bell(Some(doorbell.bell(bell_of(stream)).clone()));
+        }
+        let request = exchange::request(head, exchange.inbox.as_ref());
+        let handler = catch_unwind(AssertUnwindSafe(|| service.call(request)))
+            .map_err(|panic| log::panicked(stream, panic.as_ref()))?;
+        exchange.stage.set(Stage::Handling { handler });
+        Ok(())
+    }
+
+    fn reset(&mut self, stream: Stream, code: ErrorCode, connection: &mut Connection<Server>) {
+        connection.send_reset(stream, code);
+        self.hear_reset(stream, Error::reset(code));
+    }
+
+    /// Lets one exchange go on, and credits what its service has consumed.
+    fn poll_exchange(
+        &mut self,
+        stream: Stream,
+        connection: &mut Connection<Server>,
+        doorbell: &mut Doorbell,
+    ) {
+        let Some(exchange) = self.find(stream) else { return };
+        let bell = doorbell.bell(bell_of(stream));
+        let outcome = exchange.poll(&mut Context::from_waker(bell), connection);
+        if outcome == Outcome::Responded {
+            // With the handler's last part it lets go of the request.
+            exchange.abandon();
+        }
+        let mut is_read = false;
+        if let Some(inbox) = &exchange.inbox {
+            let claim = inbox.claim();
+            is_read = !claim.reader_gone;
+            if claim.bytes > 0 {
+                connection.release(stream, claim.bytes);
+            }
+            if !exchange.request_open && !claim.held {
+                exchange.inbox = None;
+            }
+        }
+        match outcome {
+            Outcome::Yielding => bell.wake_by_ref(),
+            Outcome::Reset(code) => self.reset(stream, code, connection),
+            Outcome::Responded if !exchange.request_open => self.leave(stream),
+            // RFC 9113 §8.1: the response is whole, and nobody will read the rest of the request.
+            Outcome::Responded if !is_read => self.reset(stream, ErrorCode::NO_ERROR, connection),
+            Outcome::Responded | Outcome::Waiting => {}
+        }
+    }
+
+    /// Polls those who rang. Returns whether anybody had.
+    fn answer(&mut self, connection: &mut Connection<Server>, doorbell: &mut Doorbell) -> bool {
+        let mut moved = false;
+        let mut word = 0;
+        while let Some(mut bits) = doorbell.take(word) {
+            while bits != 0 {
+                let bell = 64 * word + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                moved = true;
+                let exchange = bell.checked_sub(FIRST_BELL).and_then(|index| self.exchanges.get(index));
+                if let Some(Some(Exchange { stream, .. })) = exchange {
+                    self.poll_exchange(*stream, connection, doorbell);
+                }
+            }
+            word += 1;
+        }
+        moved
+    }
+
+    /// Answers requests that no service could be given.
+    fn refuse(&mut self, connection: &mut Connection<Server>) {
+        for (stream, has_ended) in std::mem::take(&mut self.refused) {
+            let status = Status::from(http::StatusCode::BAD_REQUEST);
+            if connection.send_response(stream, status, [], true).is_ok() && !has_ended {
+                connection.send_reset(stream, ErrorCode::NO_ERROR);
+            }
+        }
+    }
+}
+
+impl<S, B> Application for Exchanges<S, B>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    B: http_body::Body,
+    B::Error: Into<BoxError>,
+{
+    type Role = Server;
+
+    fn hear(&mut self, event: Event<'_, '_>) -> Followup {
+        match event {
+            Event::Headers { stream, kind: HeadersKind::Request, headers, end } => {
+                self.hear_request(stream, &headers, end);
+            }
+            Event::Headers { stream, kind: HeadersKind::Trailers, headers, .. } => {
+                return self.hear_trailers(stream, &headers);
+            }
+            Event::Data { stream, data, end } => return self.hear_data(stream, data, end),
+            Event::Reset { stream, code, by } => self.hear_reset(stream, Error::Reset { code, by }),
+            _ => {}
+        }
+        Followup::None
+    }
+
+    fn work(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection<Server>,
+        doorbell: &mut Doorbell,
+    ) -> bool {
+        if !self.has_registered {
+            self.has_registered = true;
+            self.control.register(cx.waker());
+        }
+        if self.control.wants_shutdown() {
+            connection.shutdown();
+        }
+        let mut moved = self.start(connection, doorbell);
+        moved |= self.answer(connection, doorbell);
+        while let Some(stream) = connection.poll_writable() {
+            moved = true;
+            self.poll_exchange(stream, connection, doorbell);
+        }
+        if !self.orphans.is_empty() {
+            self.orphans.claim(connection, doorbell.bell(ORPHANS_BELL));
+        }
+        if !self.refused.is_empty() {
+            self.refuse(connection);
+        }
+        moved
+    }
+
+    fn move_bells(&mut self, doorbell: &mut Doorbell) {
+        self.has_registered = false;
+        self.orphans.forget_bell();
+        for exchange in self.exchanges.iter_mut().flatten() {
+            let bell = doorbell.bell(bell_of(exchange.stream));
+            if let Some(inbox) = &exchange.inbox {
+                inbox.set_bell(Some(bell.clone()));
+            }
+            bell.wake_by_ref();
+        }
+    }
+
+    fn end(&mut self, end: &Arc<End>) {
+        self.arrived.clear();
+        self.orphans.clear();
+        for mut exchange in self.exchanges.drain(..).flatten() {
+            if let Some(inbox) = exchange.inbox.take() {
+                inbox.fail(Error::Connection { end: Arc::clone(end), processed: true });
+            }
+            exchange.abandon();
+        }
+        self.live = 0;
+    }
+
+    fn rest(&mut self) -> bool {
+        let is_idle = self.live == 0 && self.orphans.is_empty();
+        if is_idle {
+            self.exchanges = Vec::new();
+            self.spare = Vec::new();
+        }
+        is_idle
+    }
+}
+
+const fn bell_of(stream: Stream) -> usize {
+    FIRST_BELL + stream.index()
+}
+
+/// Rung when the service may be ready.
+const SERVICE_BELL: usize = 0;
+/// Rung when content of a stream that has ended was consumed.
+const ORPHANS_BELL: usize = 1;
+/// The bell of the stream with index 0.
+const FIRST_BELL: usize = 2;

@@ -1,0 +1,58 @@
+//! Handlers on tasks of their own.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::task::JoinHandle;
+use tower_service::Service;
+
+use crate::error::BoxError;
+
+/// Runs each call of a service on a task of its own, so that a handler that computes for long does not hold up the other
+/// streams of its connection. Costs a task per request.
+///
+/// A call whose future is dropped is aborted at its next await. A panic becomes an error.
+#[derive(Clone, Copy, Debug)]
+pub struct Spawn<S>(pub S);
+
+impl<S, R> Service<R> for Spawn<S>
+where
+    S: Service<R>,
+    S::Future: Send + 'static,
+    S::Response: Send + 'static,
+    S::Error: Into<BoxError> + Send + 'static,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Spawned<S::Response, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        Spawned(tokio::spawn(self.0.call(request)))
+    }
+}
+
+/// A call that runs on a task of its own.
+#[derive(Debug)]
+pub struct Spawned<T, E>(JoinHandle<Result<T, E>>);
+
+impl<T, E: Into<BoxError>> Future for Spawned<T, E> {
+    type Output = Result<T, BoxError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(match ready!(Pin::new(&mut self.0).poll(cx)) {
+            Ok(outcome) => outcome.map_err(Into::into),
+            Err(panic) => Err(panic.into()),
+        })
+    }
+}
+
+impl<T, E> Drop for Spawned<T, E> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,59 @@
+//! Fetches a URL: the body goes to stdout; with `-v`, status and fields go to stderr.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use http::{Request, Uri};
+use http_body_util::{BodyExt as _, Empty};
+use thalweg_examples::arguments::{self, Arguments};
+use thalweg_tokio::client;
+
+const USAGE: &str = "get [-v] http://HOST[:PORT]/PATH";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    arguments::exit("get", run().await)
+}
+
+async fn run() -> Result<(), String> {
+    let mut args = Arguments::from_env(USAGE);
+    let verbose = args.switch("-v");
+    let url = args.word("URL")?;
+    args.finish()?;
+    let uri: Uri = url.parse().map_err(|error| format!("{url}: {error}"))?;
+    let (Some("http"), Some(host)) = (uri.scheme_str(), uri.host()) else {
+        return Err(format!("{url}: not an http URL; usage: {USAGE}"));
+    };
+    let host = host.trim_matches(['[', ']']);
+    let port = uri.port_u16().unwrap_or(80);
+
+    let (mut client, connection) =
+        client::connect((host, port)).await.map_err(|error| format!("cannot connect to {url}: {error}"))?;
+    let connection = tokio::spawn(connection);
+    let request = Request::get(uri).body(Empty::<Bytes>::new()).map_err(|error| format!("{url}: {error}"))?;
+    let response = client.send(request).await.map_err(|error| format!("{url}: {error}"))?;
+    if verbose {
+        eprintln!("{:?} {}", response.version(), response.status());
+        for (name, value) in response.headers() {
+            eprintln!("{name}: {}", value.as_bytes().escape_ascii());
+        }
+    }
+    let status = response.status();
+    let mut body = response.into_body();
+    let mut stdout = std::io::stdout().lock();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| format!("{url}: {error}"))?;
+        if let Some(data) = frame.data_ref() {
+            stdout.write_all(data).map_err(|error| format!("stdout: {error}"))?;
+        }
+    }
+    stdout.flush().map_err(|error| format!("stdout: {error}"))?;
+    // The connection says goodbye when nobody can ask for more.
+    drop((client, body));
+    connection.await.map_err(|error| error.to_string())?;
+    if status.is_client_error() || status.is_server_error() {
+        return Err(format!("{url}: {status}"));
+    }
+    Ok(())
+}
