@@ -21,6 +21,18 @@ pub enum Message {
     Trailers,
 }
 
+impl Message {
+    /// The pseudo-header fields that such a block may hold.
+    const fn pseudos(self) -> u8 {
+        match self {
+            Self::Request { .. } => METHOD | SCHEME | AUTHORITY | PATH | PROTOCOL,
+            Self::Push => METHOD | SCHEME | AUTHORITY | PATH,
+            Self::Response => STATUS,
+            Self::Trailers => 0,
+        }
+    }
+}
+
 /// What the rules learned from a block that passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Learned {
@@ -54,8 +66,9 @@ pub enum Method {
 #[derive(Debug)]
 pub struct Checker {
     message: Message,
+    /// Pseudo-header fields that may still come: each once, none after a regular field.
+    allowed: u8,
     seen: u8,
-    fields_begun: bool,
     has_host: bool,
     path_is_asterisk: bool,
     learned: Learned,
@@ -67,8 +80,8 @@ impl Checker {
     pub fn new(message: Message) -> Self {
         Self {
             message,
+            allowed: message.pseudos(),
             seen: 0,
-            fields_begun: false,
             has_host: false,
             path_is_asterisk: false,
             learned: Learned::default(),
@@ -80,7 +93,7 @@ impl Checker {
     #[inline(always)]
     pub fn field(&mut self, decoded: &Decoded<'_>) -> bool {
         if let Class::Regular = CLASSES[usize::from(decoded.field.token.id())] {
-            self.fields_begun = true;
+            self.allowed = 0;
             if decoded.checked == Checked::Both {
                 return true;
             }
@@ -103,22 +116,12 @@ impl Checker {
         }
     }
 
+    #[inline(always)]
     fn pseudo(&mut self, field: &Field<'_>, bit: u8) -> Result<(), Violation> {
-        let allowed = match self.message {
-            Message::Request { .. } => METHOD | SCHEME | AUTHORITY | PATH | PROTOCOL,
-            Message::Push => METHOD | SCHEME | AUTHORITY | PATH,
-            Message::Response => STATUS,
-            Message::Trailers => return Err(Violation::PseudoInTrailers),
-        };
-        if self.fields_begun {
-            return Err(Violation::PseudoAfterField);
+        if bit & self.allowed == 0 {
+            return Err(self.misplaced(bit));
         }
-        if bit & allowed == 0 {
-            return Err(Violation::PseudoUnknown);
-        }
-        if self.seen & bit != 0 {
-            return Err(Violation::PseudoDuplicate);
-        }
+        self.allowed &= !bit;
         self.seen |= bit;
         match bit {
             METHOD => {
@@ -138,9 +141,23 @@ impl Checker {
         check_pseudo_value(field.token, field.value)
     }
 
+    /// Why a pseudo-header field may not stand where it does.
+    #[cold]
+    fn misplaced(&self, bit: u8) -> Violation {
+        if self.message == Message::Trailers {
+            Violation::PseudoInTrailers
+        } else if bit & self.message.pseudos() == 0 {
+            Violation::PseudoUnknown
+        } else if self.seen & bit != 0 {
+            Violation::PseudoDuplicate
+        } else {
+            Violation::PseudoAfterField
+        }
+    }
+
     /// The regular fields that have rules of their own.
     fn special(&mut self, field: &Field<'_>, checked: Checked) -> Result<(), Violation> {
-        self.fields_begun = true;
+        self.allowed = 0;
         match field.token {
             Token::UNKNOWN if field.name.first() == Some(&b':') => return Err(Violation::PseudoUnknown),
             Token::UNKNOWN => {}
@@ -332,13 +349,9 @@ fn is_path(value: &[u8]) -> bool {
 /// RFC 9113 §8.3.1: no user information. We also refuse controls, space, and what would end an authority.
 #[inline]
 fn is_authority(value: &[u8]) -> bool {
-    let ends = |word| {
-        equals(word, b'@')
-            | equals(word, b'/')
-            | equals(word, b'?')
-            | equals(word, b'#')
-            | equals(word, b'\\')
-    };
+    // A slash and a question mark differ in one bit.
+    let slash_or_mark = |word| equals(word | (ONES * 0x10), b'?');
+    let ends = |word| equals(word, b'@') | slash_or_mark(word) | equals(word, b'#') | equals(word, b'\\');
     !value.is_empty() && no_byte(value, ends)
 }
 
@@ -439,3 +452,35 @@ const AUTHORITY: u8 = 4;
 const PATH: u8 = 8;
 const PROTOCOL: u8 = 16;
 const STATUS: u8 = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each alphabet against its definition, byte by byte, at every place of a value of two words and a bit.
+    #[test]
+    fn forbidden_bytes_are_found_wherever_they_stand() {
+        for byte in 0..=255u8 {
+            for at in 0..19 {
+                let mut value = *b"/aaaaaaaaaaaaaaaaaa";
+                value[at] = byte;
+                let common = byte > b' ' && byte != 0x7f && byte != b'#';
+                assert_eq!(is_path(&value), common && (at > 0 || byte == b'/'), "path, {byte:#x} at {at}");
+                value[0] = b'a';
+                value[at] = byte;
+                assert_eq!(
+                    is_authority(&value),
+                    common && !b"@/?\\".contains(&byte),
+                    "authority, {byte:#x} at {at}"
+                );
+                let token = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+                assert_eq!(is_token(&value[..=at]), token, "token, {byte:#x} at {at}");
+                let scheme = byte.is_ascii_alphabetic()
+                    || (at > 0 && (byte.is_ascii_digit() || b"+-.".contains(&byte)));
+                assert_eq!(is_scheme(&value[..=at]), scheme, "scheme, {byte:#x} at {at}");
+            }
+        }
+        assert!(is_path(b"*") && is_path(b"/") && !is_path(b"") && !is_path(b"*/"));
+        assert!(!is_authority(b"") && !is_token(b"") && !is_scheme(b""));
+    }
+}
