@@ -141,6 +141,11 @@ impl Group {
         Ok(Self { child, id })
     }
 
+    /// The number of the group, which is its leader's.
+    pub fn id(&self) -> i32 {
+        self.id.as_raw_nonzero().get()
+    }
+
     /// The leader's status if it ends within `limit`.
     pub fn wait(&mut self, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
         let deadline = Instant::now() + limit;

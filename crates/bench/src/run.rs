@@ -11,7 +11,7 @@ use crate::traffic::STREAMS_MAX;
 use crate::wire::Wire;
 use crate::work::Work;
 use crate::workload::{Scene, Workload};
-use std::time::Instant;
+use rustix::time::{ClockId, clock_gettime};
 
 /// What to run.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ pub struct Plan {
 pub enum Mode {
     /// `units`, for a program that counts this one's instructions.
     Count,
-    /// `ns` per unit.
+    /// `ns` of processor time per unit.
     Time,
     /// `allocations` and `bytes` per unit, or per connection or stream in `w5idle` and `w5stream`.
     Allocations,
@@ -197,18 +197,21 @@ impl Reader {
 }
 
 /// Clock and allocation counts at the start of what is measured.
+///
+/// The clock is the thread's own processor time: what else runs on the machine stops the thread, but
+/// not its clock's meaning.
 struct Watch {
     counts: Counts,
-    clock: Instant,
+    ns: i64,
 }
 
 impl Watch {
     fn start() -> Self {
-        Self { counts: Counts::now(), clock: Instant::now() }
+        Self { counts: Counts::now(), ns: thread_ns() }
     }
 
     fn stop(&self, units: usize) -> Cost {
-        let ns = self.clock.elapsed().as_nanos() as f64;
+        let ns = (thread_ns() - self.ns) as f64;
         let now = Counts::now();
         let per_unit = |amount: f64| amount / units as f64;
         Cost {
@@ -219,6 +222,11 @@ impl Watch {
             live_bytes: per_unit((now.live - self.counts.live) as f64),
         }
     }
+}
+
+fn thread_ns() -> i64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
 /// What was measured, per unit of work.

@@ -4,9 +4,8 @@ use anyhow::bail;
 
 use super::figures::{Figure, Metric, Sheet, median, readable};
 use super::machine::Machine;
-use super::program::{self, Build, Plan, Programs};
+use super::program::{self, Lineup, Plan};
 use super::scenes::{self, Peer, Scene};
-use crate::setup;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -38,82 +37,61 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
                 println!("{}", serde_json::to_string(figure)?);
             }
         } else {
-            print_table(scene, &bench.peers, &figures);
+            print_table(scene, &bench.lineup.peers, &figures);
         }
         all.extend(figures);
     }
     if options.save {
         let machine = Machine::here(&["thalweg", "h2", "hyper"], &["libnghttp2-14", "valgrind", "libc6"]);
-        Sheet { machine, figures: all }.save("cores")?;
+        Sheet { machine, figures: all }.save(SHEET)?;
     }
     Ok(())
 }
 
 /// What is compared, and with which means.
 struct Bench {
-    core: Programs,
-    others: Option<Programs>,
-    peers: Vec<Peer>,
+    lineup: Lineup,
     has_valgrind: bool,
     rounds: usize,
 }
 
 impl Bench {
     fn prepare(options: &Options) -> anyhow::Result<Self> {
+        let mut peers = vec![Peer::Thalweg];
+        peers.extend(options.against.iter().filter(|peer| **peer != Peer::Thalweg));
         let has_valgrind = program::has_valgrind()?;
         if !has_valgrind {
             eprintln!("bench: skipped: instructions, as valgrind is absent");
         }
-        let mut peers = vec![Peer::Thalweg];
-        peers.extend(options.against.iter().filter(|peer| **peer != Peer::Thalweg));
-        if peers.iter().any(|peer| peer.is_nghttp2()) {
-            setup::ensure(&["libnghttp2-dev"])?;
-        }
-        let core = Programs::build(Build::Core)?;
-        let others =
-            if peers.iter().all(|peer| peer.is_ours()) { None } else { Some(Programs::build(Build::Peers)?) };
-        if let Some(others) = &others {
-            let linked = others.peers()?;
-            peers.retain(|peer| {
-                let is_linked = linked.iter().any(|name| name == peer.name());
-                if !is_linked {
-                    eprintln!("bench: skipped: {}, as its library is absent", peer.name());
-                }
-                is_linked
-            });
-        }
-        Ok(Self { core, others, peers, has_valgrind, rounds: options.rounds.max(1) })
-    }
-
-    fn programs(&self, peer: Peer) -> &Programs {
-        match &self.others {
-            Some(others) if !peer.is_ours() => others,
-            _ => &self.core,
-        }
+        Ok(Self { lineup: Lineup::build(&peers)?, has_valgrind, rounds: options.rounds.max(1) })
     }
 
     fn measure(&self, scene: &Scene) -> anyhow::Result<Vec<Figure>> {
-        for &peer in &self.peers {
-            self.programs(peer).check(&Plan::new(scene.name, peer.name(), CHECKED_CHUNKS))?;
+        for &peer in &self.lineup.peers {
+            self.lineup.programs(peer).check(&Plan::new(scene.name, peer.name(), CHECKED_CHUNKS))?;
         }
         let mut figures = Vec::new();
         let mut keep =
             |peer: Peer, metric, value| figures.push(Figure::new(scene.name, peer.name(), metric, value));
         if let Some(sizes) = scene.counted_chunks().filter(|_| self.has_valgrind) {
-            let floor = self.floor(scene, |plan| self.core.instructions(plan, sizes))?;
-            for &peer in &self.peers {
+            let floor = self.floor(scene, |plan| self.lineup.core.instructions(plan, sizes))?;
+            for &peer in &self.lineup.peers {
                 let plan = Plan::new(scene.name, peer.name(), sizes.1);
-                keep(peer, Metric::Instructions, self.programs(peer).instructions(&plan, sizes)? - floor);
+                keep(
+                    peer,
+                    Metric::Instructions,
+                    self.lineup.programs(peer).instructions(&plan, sizes)? - floor,
+                );
             }
         }
         if let Some(chunks) = scene.timed_chunks() {
-            for (&peer, ns) in self.peers.iter().zip(self.times(scene, chunks)?) {
+            for (&peer, ns) in self.lineup.peers.iter().zip(self.times(scene, chunks)?) {
                 keep(peer, Metric::Ns, ns);
             }
         }
-        for &peer in &self.peers {
+        for &peer in &self.lineup.peers {
             let plan = Plan::new(scene.name, peer.name(), ALLOCATING_CHUNKS);
-            let (allocations, bytes) = self.programs(peer).allocations(&plan)?;
+            let (allocations, bytes) = self.lineup.programs(peer).allocations(&plan)?;
             keep(peer, Metric::Allocations, allocations);
             keep(peer, Metric::Bytes, bytes);
         }
@@ -122,11 +100,11 @@ impl Bench {
 
     /// Medians of rounds in which the peers take turns, so that a drift of the machine meets all alike.
     fn times(&self, scene: &Scene, chunks: usize) -> anyhow::Result<Vec<f64>> {
-        let mut taken = vec![Vec::new(); self.peers.len()];
+        let mut taken = vec![Vec::new(); self.lineup.peers.len()];
         for _ in 0..self.rounds {
-            let floor = self.floor(scene, |plan| self.core.ns(&Plan { chunks, ..*plan }))?;
-            for (taken, &peer) in taken.iter_mut().zip(&self.peers) {
-                let ns = self.programs(peer).ns(&Plan::new(scene.name, peer.name(), chunks))?;
+            let floor = self.floor(scene, |plan| self.lineup.core.ns(&Plan { chunks, ..*plan }))?;
+            for (taken, &peer) in taken.iter_mut().zip(&self.lineup.peers) {
+                let ns = self.lineup.programs(peer).ns(&Plan::new(scene.name, peer.name(), chunks))?;
                 taken.push(ns - floor);
             }
         }
@@ -160,5 +138,6 @@ fn print_table(scene: &Scene, peers: &[Peer], figures: &[Figure]) {
     }
 }
 
+pub const SHEET: &str = "cores";
 const CHECKED_CHUNKS: usize = 12;
 const ALLOCATING_CHUNKS: usize = 100;

@@ -48,9 +48,16 @@ impl Figure {
     }
 }
 
-impl<F: Serialize> Sheet<F> {
+impl<F: Serialize + for<'a> Deserialize<'a>> Sheet<F> {
     pub fn path(name: &str) -> PathBuf {
         PathBuf::from("docs/bench").join(name).with_extension("json")
+    }
+
+    /// Reads the sheet that was committed under a name.
+    pub fn load(name: &str) -> anyhow::Result<Self> {
+        let path = Self::path(name);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("{} is absent", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is not a sheet", path.display()))
     }
 
     /// Writes the sheet with one figure a line, so that a change shows as such.

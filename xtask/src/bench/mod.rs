@@ -4,11 +4,14 @@
 //! those of `crates/bench`; everything here only builds, runs and reports.
 
 mod compare;
+mod e2e;
 mod figures;
 mod gate;
 mod machine;
+mod plots;
 mod profile;
 mod program;
+mod scale;
 mod scenes;
 
 use clap::Subcommand;
@@ -24,8 +27,14 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Loads whole servers on the loopback: processor time and system calls a request
+    E2e(e2e::Args),
     /// Fails if a workload costs more than 3 % above the figures in docs/bench/baseline.json
     Gate(gate::Args),
+    /// Writes the tables of docs/benchmarks.md and its pictures from the figures in docs/bench
+    Plots(plots::Args),
+    /// Measures a request beside up to 10,000 open streams, and among up to 10,000 connections
+    Scale(scale::Args),
     /// Shows where the instructions of a workload go
     Profile(profile::Args),
 }
@@ -33,7 +42,10 @@ enum Command {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         None => compare::run(&args.compare),
+        Some(Command::E2e(args)) => e2e::run(args),
         Some(Command::Gate(args)) => gate::run(args),
+        Some(Command::Plots(args)) => plots::run(args),
         Some(Command::Profile(args)) => profile::run(args),
+        Some(Command::Scale(args)) => scale::run(args),
     }
 }

@@ -130,6 +130,44 @@ impl Programs {
     }
 }
 
+/// The peers of a comparison with their programs.
+pub struct Lineup {
+    pub core: Programs,
+    others: Option<Programs>,
+    pub peers: Vec<Peer>,
+}
+
+impl Lineup {
+    /// Builds what the peers need. Those that cannot be had are announced and left out.
+    pub fn build(peers: &[Peer]) -> anyhow::Result<Self> {
+        if peers.iter().any(|peer| peer.is_nghttp2()) {
+            setup::ensure(&["libnghttp2-dev"])?;
+        }
+        let core = Programs::build(Build::Core)?;
+        if peers.iter().all(|peer| peer.is_ours()) {
+            return Ok(Self { core, others: None, peers: peers.to_vec() });
+        }
+        let others = Programs::build(Build::Peers)?;
+        let linked = others.peers()?;
+        let mut peers = peers.to_vec();
+        peers.retain(|peer| {
+            let is_linked = linked.iter().any(|name| name == peer.name());
+            if !is_linked {
+                eprintln!("bench: skipped: {}, as its library is absent", peer.name());
+            }
+            is_linked
+        });
+        Ok(Self { core, others: Some(others), peers })
+    }
+
+    pub fn programs(&self, peer: Peer) -> &Programs {
+        match &self.others {
+            Some(others) if !peer.is_ours() => others,
+            _ => &self.core,
+        }
+    }
+}
+
 /// The arguments of a measured program.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan<'a> {
