@@ -7,3 +7,6 @@ mod s3_start;
 mod s4_frames;
 mod s5_1_states;
 mod s5_streams;
+mod s6_5_settings;
+mod s6_9_flow_control;
+mod s6_frames;

@@ -219,8 +219,10 @@ fn push(core: &mut thalweg::Connection<Server>, parent: Stream) -> Result<(), Se
     }
 }
 
+type Call<R> = fn(&mut Scene<R>, Stream) -> Result<(), SendError>;
+
 /// Each call that sends on a stream, in the order of the tables' columns.
-fn server_calls() -> [fn(&mut Scene<Server>, Stream) -> Result<(), SendError>; 9] {
+fn server_calls() -> [Call<Server>; 9] {
     [
         |s, t| s.call(|core| core.send_informational(t, Status::EARLY_HINTS, [])),
         |s, t| s.call(|core| core.send_response(t, Status::OK, [], false)),
@@ -272,7 +274,7 @@ fn s5_1_a_server_sends_what_each_state_allows() {
     }
 }
 
-fn client_calls() -> [fn(&mut Scene<Client>, Stream) -> Result<(), SendError>; 5] {
+fn client_calls() -> [Call<Client>; 5] {
     [
         |s, t| s.call(|core| core.send_data(t, b"x", false)).map(|_| ()),
         |s, t| s.call(|core| core.splice_data(t, 0, true)).map(|_| ()),
