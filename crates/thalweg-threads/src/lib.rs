@@ -1,2 +1,81 @@
-//! threads for Thalweg.
+//! HTTP/2 on plain threads: a server and a client for programs without an async runtime, driven by the
+//! [`thalweg`] core.
+//!
+//! Each connection has one thread, its driver, which alone owns the socket, the core, and their buffers. Handlers run on a bounded [`Pool`]; callers of a
+//! [`Client`] wait where they are. Between them go messages that own their data, so no buffer is in use on both sides of a thread.
+//!
+//! ```
+//! use std::io::Read;
+//! use thalweg_threads::{Client, Request, Responder, Response, Server};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::bind("127.0.0.1:0")?;
+//! let (address, handle) = (server.local_addr(), server.handle());
+//! let serving = std::thread::spawn(move || {
+//!     server.serve(|request: Request<_>, responder: Responder| {
+//!         responder.send(Response::ok().body(format!("you asked for {}", request.path())))
+//!     })
+//! });
+//!
+//! let client = Client::connect(&address.to_string())?;
+//! let mut text = String::new();
+//! client.send(Request::get("/thalweg"))?.body.read_to_string(&mut text)?;
+//! assert_eq!(text, "you asked for /thalweg");
+//!
+//! handle.shutdown(std::time::Duration::from_secs(5));
+//! serving.join().expect("the server does not panic")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What holds
+//!
+//! * **Content is a stream.** A [`Body`] is a reader and a [`BodyWriter`] a writer. The peer gets credit for what was read; writing waits while
+//!   the peer's windows are closed. A few buffers per stream bound the memory.
+//! * **Nothing is short in silence.** A handler that panics, fails, or drops its [`Responder`] or writer resets its stream with
+//!   INTERNAL_ERROR. A client that drops an answer cancels its stream. Other streams go on.
+//! * **A cancelled stream is seen.** Reading and writing give an error with the reason ([`Error`]); a handler that computes asks
+//!   its [`Cancellation`].
+//! * **A last word.** A connection ends with GOAWAY, flushed; then its sending side is ended, and what the peer still sends is drained for a bounded
+//!   time. Its [`ConnectionEnd`] is told once.
+//! * **Bounds.** Threads, connections, requests that wait, and bytes on their way are bounded; what has no room waits, down to the peer.
+//!
+//! Programs with an event loop of their own take a [`ServerDriver`] or a [`ClientDriver`], and call its `turn`.
+//!
+//! # Features
+//!
+//! * `rustls`: TLS with ALPN, by a `rustls` configuration that the caller makes.
+//! * `tracing`: connections' ends, handlers' errors, and what could not be sent, as events.
 #![forbid(unsafe_code)]
+
+mod body;
+mod client;
+mod driver;
+mod error;
+mod exchange;
+mod fields;
+mod mailbox;
+mod message;
+mod poller;
+mod pool;
+mod responder;
+mod server;
+mod trace;
+mod transport;
+mod writer;
+
+pub use body::Body;
+pub use client::{Answer, Client};
+pub use driver::client::ClientDriver;
+pub use driver::server::ServerDriver;
+pub use driver::{Driver, Options, Readiness, Turn, Wait};
+pub use error::{ConnectionEnd, Error};
+pub use fields::Fields;
+pub use message::{Payload, Request, Response};
+pub use pool::{Handler, Pool};
+pub use responder::{Cancellation, Responder};
+pub use server::{Population, Server, ServerHandle};
+pub use thalweg;
+pub use thalweg::{Config, ErrorCode, Status};
+pub use transport::Transport;
+pub use writer::BodyWriter;

@@ -37,7 +37,7 @@ pub const CRATES: &[CrateRule] = &[
     CrateRule {
         name: "thalweg-threads",
         is_protocol: false,
-        always: &["thalweg", "thalweg-h2c", "bytes", "polling"],
+        always: &["thalweg", "thalweg-h2c", "bytes", "mio"],
         optional: &["http", "rustls", "tracing"],
     },
 ];

@@ -1,0 +1,267 @@
+//! A client: one connection, shared by any number of threads.
+
+use std::fmt;
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use thalweg::{ErrorCode, Stream};
+
+use crate::body::Body;
+use crate::driver::client::{ClientDriver, Ending, Open, Opens};
+use crate::driver::{Options, ToDriver};
+use crate::error::{ConnectionEnd, Error};
+use crate::exchange::{Ask, Chunk, Exchange, Finish, Limits, Outbox, Turn, Wish};
+use crate::message::{Payload, Request, Response, Source};
+use crate::poller::{Poller, Socket};
+use crate::writer::{BodyWriter, Upload};
+
+/// A client of one server, over one connection that a thread of its own drives. Clones share the connection.
+///
+/// Requests are opened in the order in which they were made; while the server has no room for another stream, its caller waits. When
+/// the last clone, and all bodies of its responses, are dropped, the connection ends gracefully.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+    time_limit: Option<Duration>,
+}
+
+/// What lives as long as somebody may send something.
+struct Inner {
+    opens: Arc<Opens>,
+    ending: Arc<Ending>,
+    limits: Limits,
+}
+
+impl Client {
+    /// Connects to a server in clear text, by prior knowledge (RFC 9113 §3.3), with the default configuration.
+    ///
+    /// `authority` is host and port, for example `example.org:8080`; without a port, 80 is meant.
+    ///
+    /// # Errors
+    /// The name is not known, nobody listens, or the system has no thread.
+    pub fn connect(authority: &str) -> io::Result<Self> {
+        Self::connect_with(authority, &Options::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); `InvalidInput` for a configuration out of range.
+    pub fn connect_with(authority: &str, options: &Options) -> io::Result<Self> {
+        let stream = connect_tcp(authority, 80)?;
+        Self::over(stream, "http", authority, options)
+    }
+
+    /// Takes a connected socket.
+    ///
+    /// # Errors
+    /// As [`connect_with`](Self::connect_with).
+    pub fn over(
+        stream: TcpStream,
+        scheme: &'static str,
+        authority: &str,
+        options: &Options,
+    ) -> io::Result<Self> {
+        Self::start(stream, scheme, authority, options, Ok)
+    }
+
+    /// Starts the driver's thread; `wrap` may put something around the socket.
+    pub(crate) fn start<T: crate::Transport + 'static>(
+        stream: TcpStream,
+        scheme: &'static str,
+        authority: &str,
+        options: &Options,
+        wrap: impl FnOnce(Socket) -> io::Result<T>,
+    ) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let options = Options { remote: stream.peer_addr().ok(), ..*options };
+        let mut socket = mio::net::TcpStream::from_std(stream);
+        let mut poller = Poller::new()?;
+        poller.watch(&mut socket)?;
+        let transport = wrap(Socket(socket))?;
+        let (mut driver, client) = ClientDriver::new(transport, scheme, authority, &options, poller.waker())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        thread::Builder::new().name("thalweg client".to_owned()).spawn(move || {
+            poller.drive(&mut driver, |_| {});
+        })?;
+        Ok(client)
+    }
+
+    pub(crate) fn new(opens: Arc<Opens>, ending: Arc<Ending>, limits: Limits) -> Self {
+        Self { inner: Arc::new(Inner { opens, ending, limits }), time_limit: None }
+    }
+
+    /// Bounds each wait for the server: for room for a stream, for the response, for content, and for room to send. Default: no
+    /// bound.
+    #[must_use]
+    pub fn time_limit(mut self, limit: Option<Duration>) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// Sends a request and waits for the head of its response. The request's content is sent while this waits, and then while the response's content
+    /// is read, so that a server may answer before it has heard everything.
+    ///
+    /// # Errors
+    /// The stream ended first; see [`Error::is_retryable`].
+    pub fn send(&self, request: Request<impl Into<Payload>>) -> Result<Response<Body>, Error> {
+        let (head, payload) = request.replace_body(());
+        let Payload { source, trailers } = payload.into();
+        let finish = trailers.map_or(Finish::End, Finish::Trailers);
+        let (chunk, finish, upload) = match source {
+            Source::Nothing => (Chunk::EMPTY, Some(finish), None),
+            Source::Whole(bytes) => (Chunk::Bytes(bytes), Some(finish), None),
+            Source::Reader(reader, _) => (Chunk::EMPTY, None, Some((reader, finish))),
+        };
+        let mut answer = self.open(head, chunk, finish)?;
+        if let Some((reader, finish)) = upload {
+            answer.exchange().wait_open(self.deadline())?;
+            let writer = BodyWriter::new(Arc::clone(answer.exchange()), ErrorCode::CANCEL, self.time_limit);
+            let trailers = match finish {
+                Finish::End => None,
+                Finish::Trailers(trailers) => Some(trailers),
+            };
+            answer.upload = Some(Upload::new(writer, reader, trailers));
+        }
+        answer.wait()
+    }
+
+    /// Opens a stream with a request whose content is then written, by this thread or another than the one that waits for the answer.
+    ///
+    /// # Errors
+    /// The stream could not be opened, or not in time.
+    pub fn start_request(&self, request: Request<()>) -> Result<(BodyWriter, Answer), Error> {
+        let answer = self.open(request, Chunk::EMPTY, None)?;
+        answer.exchange().wait_open(self.deadline())?;
+        let writer = BodyWriter::new(Arc::clone(answer.exchange()), ErrorCode::CANCEL, self.time_limit);
+        Ok((writer, answer))
+    }
+
+    /// Ends gracefully: what is under way goes on, nothing new is opened.
+    pub fn shutdown(&self) {
+        self.inner.opens.post(ToDriver::Shutdown);
+    }
+
+    /// Ends at once: everything that is under way fails.
+    pub fn close(&self) {
+        self.inner.opens.post(ToDriver::Close(ErrorCode::NO_ERROR));
+    }
+
+    /// How the connection ended, if it has.
+    pub fn end(&self) -> Option<Arc<ConnectionEnd>> {
+        self.inner.ending.end()
+    }
+
+    /// Waits until the connection has ended and its last word is on the wire. Does not end it.
+    pub fn wait_end(&self) -> Arc<ConnectionEnd> {
+        self.inner.ending.wait()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.time_limit.map(|limit| Instant::now() + limit)
+    }
+
+    fn open(&self, head: Request<()>, chunk: Chunk, finish: Option<Finish>) -> Result<Answer, Error> {
+        let exchange = Exchange::new(Arc::clone(&self.inner) as _, self.inner.limits, None);
+        let open = Open { head, chunk, finish, exchange: Arc::clone(&exchange) };
+        if !self.inner.opens.post(ToDriver::Host(Box::new(open)))
+            && let Some(end) = self.end()
+        {
+            return Err(Error::Connection { end, unprocessed: true });
+        }
+        Ok(Answer { exchange: Some(exchange), upload: None, time_limit: self.time_limit })
+    }
+}
+
+impl Outbox for Inner {
+    fn ask(&self, stream: Stream, ask: Ask) {
+        self.opens.post(ToDriver::Stream(stream, ask));
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.opens.post(ToDriver::Shutdown);
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("end", &self.end()).finish()
+    }
+}
+
+/// The answer to a request that was begun. Dropped, it cancels the request (RST_STREAM with CANCEL).
+pub struct Answer {
+    exchange: Option<Arc<Exchange>>,
+    upload: Option<Upload>,
+    time_limit: Option<Duration>,
+}
+
+impl Answer {
+    /// Waits for the head of the response.
+    ///
+    /// # Errors
+    /// The stream ended first, or the time limit has passed.
+    pub fn wait(mut self) -> Result<Response<Body>, Error> {
+        let deadline = self.time_limit.map(|limit| Instant::now() + limit);
+        loop {
+            let wish = Wish { head: true, content: false, room: self.upload.is_some() };
+            match self.exchange().wait_for(wish, &mut Vec::new(), deadline) {
+                Turn::Head(head) => return Ok(self.take(head)),
+                Turn::Room(buffer) => {
+                    if let Some(upload) = self.upload.take() {
+                        self.upload = upload.go_on(buffer)?;
+                    }
+                }
+                Turn::Over(error) => return Err(error),
+                Turn::Late => return Err(Error::TimedOut),
+                Turn::Content | Turn::Ended(_) => {}
+            }
+        }
+    }
+
+    fn take(mut self, head: Response<()>) -> Response<Body> {
+        let exchange = Arc::clone(self.exchange());
+        let body = Body::of_response(exchange, self.upload.take(), self.time_limit);
+        // From here on, the body cancels.
+        self.exchange = None;
+        head.replace_body(body).0
+    }
+
+    fn exchange(&self) -> &Arc<Exchange> {
+        self.exchange.as_ref().expect("it is taken with `self`")
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(exchange) = &self.exchange {
+            exchange.ask(Ask::Reset { code: ErrorCode::CANCEL });
+        }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").finish_non_exhaustive()
+    }
+}
+
+/// Connects to the first address of a name that answers.
+fn connect_tcp(authority: &str, default_port: u16) -> io::Result<TcpStream> {
+    let has_port = authority.rsplit_once(':').is_some_and(|(host, port)| {
+        port.bytes().all(|byte| byte.is_ascii_digit())
+            && !port.is_empty()
+            && (!host.contains(':') || host.ends_with(']'))
+    });
+    if has_port {
+        return TcpStream::connect(authority);
+    }
+    let host = authority.trim_start_matches('[').trim_end_matches(']');
+    TcpStream::connect((host, default_port).to_socket_addrs()?.collect::<Vec<_>>().as_slice())
+}

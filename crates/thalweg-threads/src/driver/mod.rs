@@ -1,0 +1,445 @@
+//! One connection's driver: it alone owns the transport, the core, and their buffers; others send it messages.
+//!
+//! Keeps true: a turn reads, tells events, and writes, in that order, and never blocks; once the connection is over, the output is
+//! flushed, our side is ended, and what the peer still sends is drained, all within the linger time; everybody who waits is told the end.
+
+pub mod client;
+pub mod server;
+mod table;
+mod wire;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use thalweg::{
+    Config, ConfigError, Connection, ConnectionError, ErrorCode, Event, Headers, HeadersKind, Role, Stream,
+};
+
+use self::table::Table;
+pub use self::wire::Readiness;
+use self::wire::{Input, Wire};
+use crate::error::{ConnectionEnd, Error};
+use crate::exchange::{Ask, Limits, Outbox};
+use crate::mailbox::Mailbox;
+use crate::trace;
+use crate::transport::Transport;
+
+/// A message to a driver.
+pub enum ToDriver<M> {
+    /// From an application, for its stream.
+    Stream(Stream, Ask),
+    /// For the driver's role.
+    Host(M),
+    /// End gracefully.
+    Shutdown,
+    /// End now.
+    Close(ErrorCode),
+}
+
+impl<M: Send> Outbox for Mailbox<ToDriver<M>> {
+    fn ask(&self, stream: Stream, ask: Ask) {
+        self.post(ToDriver::Stream(stream, ask));
+    }
+}
+
+/// What differs between a server's driver and a client's.
+pub trait Host {
+    /// The core's role.
+    type Role: Role;
+    /// What only this role is sent.
+    type Message: Send;
+
+    /// A header block has come. Returns a code if its stream is not wanted.
+    fn receive_headers(
+        &mut self,
+        table: &mut Table,
+        stream: Stream,
+        kind: HeadersKind,
+        headers: &Headers<'_>,
+        end: bool,
+    ) -> Option<ErrorCode>;
+
+    /// Does what a message of this role asks for.
+    fn perform(&mut self, connection: &mut Connection<Self::Role>, table: &mut Table, message: Self::Message);
+
+    /// Does what an application asks for its stream.
+    fn perform_ask(
+        &mut self,
+        connection: &mut Connection<Self::Role>,
+        table: &mut Table,
+        stream: Stream,
+        ask: Ask,
+    );
+
+    /// The peer has room for streams again.
+    fn openable(&mut self, connection: &mut Connection<Self::Role>, table: &mut Table);
+
+    /// A stream was reset.
+    fn stream_reset(&mut self, stream: Stream);
+
+    /// All events of a turn were told. Returns when it wants to be called again.
+    fn after_events(&mut self, now: Instant) -> Option<Duration>;
+
+    /// The connection is over.
+    fn connection_ended(&mut self, end: &Arc<ConnectionEnd>);
+
+    /// The transport was ended.
+    fn connection_closed(&mut self, end: &Arc<ConnectionEnd>);
+
+    /// A message came too late.
+    fn refuse(&mut self, message: Self::Message, error: &Error);
+}
+
+/// What a driver is told about its connection.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// The core's configuration.
+    pub config: Config,
+    /// The peer's address, for the report. Default none.
+    pub remote: Option<SocketAddr>,
+    /// How long the end of a connection may take once it is over: to flush the last word, to end our side, and to drain what the peer still
+    /// sends. Default 2 s.
+    pub linger: Duration,
+    /// What the writer of a stream's content may be ahead of the core, bytes; above it, it waits. Default 128 KiB.
+    pub unsent_bytes_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            config: Config::default(),
+            remote: None,
+            linger: Duration::from_secs(2),
+            unsent_bytes_max: 128 << 10,
+        }
+    }
+}
+
+impl Options {
+    pub(crate) fn limits(&self) -> Limits {
+        // Less than half of the window, which is when the core passes credit on.
+        let report_bytes = (self.config.stream_window_bytes / 4) as usize;
+        Limits { report_bytes, unsent_bytes_max: self.unsent_bytes_max }
+    }
+}
+
+/// What a connection's driver does next.
+#[derive(Debug)]
+#[must_use]
+pub enum Turn {
+    /// It waits.
+    Wait(Wait),
+    /// The connection is over, and the transport may be dropped.
+    Ended(Arc<ConnectionEnd>),
+}
+
+/// What a driver waits for: any of these, or its wake-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// Bytes to read.
+    pub read: bool,
+    /// Room to write.
+    pub write: bool,
+    /// Time to pass; zero: there is more to do at once.
+    pub timeout: Option<Duration>,
+}
+
+/// Drives one connection over one transport.
+///
+/// It does nothing by itself: call [`turn`](Self::turn) whenever the transport is ready, the time has passed that the last turn named, or
+/// the wake-up given at its making was called.
+pub struct Driver<H: Host, T: Transport> {
+    connection: Connection<H::Role>,
+    host: H,
+    table: Table,
+    wire: Wire<T>,
+    mailbox: Arc<Mailbox<ToDriver<H::Message>>>,
+    messages: Vec<ToDriver<H::Message>>,
+    origin: Instant,
+    remote: Option<SocketAddr>,
+    linger: Duration,
+    phase: Phase,
+    /// The last turn stopped writing before it had to.
+    has_more: bool,
+    end: Option<Arc<ConnectionEnd>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// The connection is over; its last words are being written.
+    Flushing {
+        until: Instant,
+    },
+    /// Our side has ended; what the peer sends is thrown away.
+    Draining {
+        until: Instant,
+        bytes_left: usize,
+    },
+    Closed,
+}
+
+impl<H: Host, T: Transport> Driver<H, T> {
+    fn start(
+        transport: T,
+        options: &Options,
+        host: H,
+        mailbox: Arc<Mailbox<ToDriver<H::Message>>>,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self {
+            connection: Connection::new(options.config)?,
+            host,
+            table: Table::default(),
+            wire: Wire::new(transport),
+            mailbox,
+            messages: Vec::new(),
+            origin: Instant::now(),
+            remote: options.remote,
+            linger: options.linger,
+            phase: Phase::Open,
+            has_more: false,
+            end: None,
+        })
+    }
+
+    /// Does what can be done now without blocking: acts on messages, reads, hands events on, and writes.
+    ///
+    /// `ready` says what is known of the transport; [`Readiness::ALL`] if nothing is. Costs at most a handful of reads and of
+    /// writes; the common turn is one of each.
+    pub fn turn(&mut self, ready: Readiness) -> Turn {
+        self.wire.note(ready);
+        let now = Instant::now();
+        let mut recall = None;
+        let outcome = match self.phase {
+            Phase::Open => self.advance(now).map(|again| recall = again),
+            Phase::Flushing { .. } | Phase::Draining { .. } => self.wind_up(now),
+            Phase::Closed => Ok(()),
+        };
+        if let Err(error) = outcome {
+            self.fail(error);
+        }
+        self.rest(now, recall)
+    }
+
+    /// The transport is of no more use, for a reason that the caller's loop found.
+    pub fn fail(&mut self, error: io::Error) {
+        if self.end.is_none() {
+            // The bytes have ended, whatever the reason; whoever still waits is over.
+            let _ = self.connection.handle_eof();
+            self.connection.close(ErrorCode::NO_ERROR, &[]);
+        }
+        self.end(Some(error), Instant::now());
+        self.phase = Phase::Closed;
+    }
+
+    /// The transport.
+    pub fn transport(&self) -> &T {
+        &self.wire.transport
+    }
+
+    /// The live streams.
+    pub fn live_streams(&self) -> u32 {
+        self.connection.live_streams()
+    }
+
+    /// The time as the core counts it.
+    fn core_time(&self, now: Instant) -> thalweg::Instant {
+        thalweg::Instant::from_origin(now.saturating_duration_since(self.origin))
+    }
+
+    /// One turn of a connection that lives.
+    fn advance(&mut self, now: Instant) -> io::Result<Option<Duration>> {
+        let time = self.core_time(now);
+        self.perform_messages();
+        let mut outcome = self.read(time)?;
+        if outcome.is_ok() {
+            outcome = self.pass_time(time);
+        }
+        let recall = self.host.after_events(now);
+        self.transmit()?;
+        // What was handed out and not written starts the core's deadline for it.
+        if outcome.is_ok() && self.connection.poll_timeout().is_some_and(|at| at <= time) {
+            outcome = self.connection.handle_timeout(time);
+        }
+        if outcome.is_err() || self.connection.is_finished() && self.wire.is_flushed() {
+            self.end(None, now);
+            self.wind_up(now)?;
+        }
+        Ok(recall)
+    }
+
+    fn perform_messages(&mut self) {
+        let Self { connection, host, table, mailbox, messages, .. } = self;
+        mailbox.take(messages);
+        for message in messages.drain(..) {
+            match message {
+                ToDriver::Stream(stream, ask) => host.perform_ask(connection, table, stream, ask),
+                ToDriver::Host(message) => host.perform(connection, table, message),
+                ToDriver::Shutdown => connection.shutdown(),
+                ToDriver::Close(code) => connection.close(code, &[]),
+            }
+        }
+    }
+
+    /// Reads while there is something to read, up to a bound. The inner result is the connection's.
+    fn read(&mut self, time: thalweg::Instant) -> io::Result<Result<(), ConnectionError>> {
+        for _ in 0..READS_PER_TURN {
+            if !self.wire.is_readable() || !self.connection.wants_read() {
+                break;
+            }
+            let outcome = match self.wire.read()? {
+                Input::Blocked => break,
+                Input::Bytes(len) => self.receive(len, time),
+                Input::End => self.connection.handle_eof(),
+            };
+            if outcome.is_err() {
+                return Ok(outcome);
+            }
+        }
+        // What messages have caused is told, too.
+        Ok(self.receive(0, time))
+    }
+
+    fn pass_time(&mut self, time: thalweg::Instant) -> Result<(), ConnectionError> {
+        if self.connection.poll_timeout().is_none_or(|at| at > time) {
+            return Ok(());
+        }
+        self.connection.handle_timeout(time)?;
+        self.receive(0, time)
+    }
+
+    /// Hands on the events of `len` bytes that were read.
+    fn receive(&mut self, len: usize, time: thalweg::Instant) -> Result<(), ConnectionError> {
+        let Self { connection, host, table, wire, .. } = self;
+        let mut input = wire.input(len);
+        while let Some(event) = connection.receive(&mut input, time)? {
+            match event {
+                Event::Data { stream, data, end } => table.receive_data(connection, stream, data, end),
+                Event::Headers { stream, kind, headers, end } => {
+                    if let Some(code) = host.receive_headers(table, stream, kind, &headers, end) {
+                        connection.send_reset(stream, code);
+                    }
+                }
+                Event::Reset { stream, code, by } => {
+                    host.stream_reset(stream);
+                    if let Some(entry) = table.remove(stream) {
+                        entry.exchange.tell_end(Error::Reset { code, by });
+                    }
+                }
+                Event::Openable => host.openable(connection, table),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets streams go on that can, and writes, until the transport is full or nothing is left, up to a bound.
+    fn transmit(&mut self) -> io::Result<()> {
+        self.has_more = false;
+        for _ in 0..WRITES_PER_TURN {
+            while let Some(stream) = self.connection.poll_writable() {
+                self.table.go_on(&mut self.connection, stream);
+            }
+            if !self.wire.write(&mut self.connection)? {
+                return Ok(());
+            }
+        }
+        self.has_more = true;
+        Ok(())
+    }
+
+    /// The connection is over: everybody is told, once.
+    fn end(&mut self, transport: Option<io::Error>, now: Instant) {
+        if self.end.is_some() {
+            return;
+        }
+        let report = self.connection.report();
+        let end = Arc::new(ConnectionEnd { remote: self.remote, report, transport });
+        for entry in self.table.remove_all() {
+            let unprocessed = report.retry_above.is_some_and(|last| entry.stream.id() > last);
+            self.host.stream_reset(entry.stream);
+            entry.exchange.tell_end(Error::Connection { end: Arc::clone(&end), unprocessed });
+        }
+        self.host.connection_ended(&end);
+        let late = Error::Connection { end: Arc::clone(&end), unprocessed: true };
+        for message in self.messages.drain(..).chain(self.mailbox.close()) {
+            if let ToDriver::Host(message) = message {
+                self.host.refuse(message, &late);
+            }
+        }
+        self.end = Some(end);
+        self.phase = Phase::Flushing { until: now + self.linger };
+    }
+
+    /// The last word: flush, end our side, drain (RFC 9113 §6.8: GOAWAY is of no use if TCP throws it away).
+    fn wind_up(&mut self, now: Instant) -> io::Result<()> {
+        if let Phase::Flushing { until } = self.phase {
+            while self.wire.write(&mut self.connection)? {}
+            if self.wire.is_flushed() && self.connection.is_finished() && self.wire.end_writing()? {
+                self.phase = Phase::Draining { until, bytes_left: DRAIN_BYTES_MAX };
+            } else if now >= until {
+                self.phase = Phase::Closed;
+            }
+        }
+        while let Phase::Draining { until, bytes_left } = self.phase {
+            if self.wire.has_ended() || now >= until {
+                self.phase = Phase::Closed;
+            } else if !self.wire.is_readable() {
+                break;
+            } else if let Input::Bytes(len) = self.wire.read()? {
+                self.phase = match bytes_left.checked_sub(len) {
+                    Some(bytes_left) => Phase::Draining { until, bytes_left },
+                    None => Phase::Closed,
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides what to wait for.
+    fn rest(&mut self, now: Instant, recall: Option<Duration>) -> Turn {
+        let writes = !self.wire.is_flushed();
+        let until = match (self.phase, &self.end) {
+            (Phase::Closed, Some(end)) => return Turn::Ended(Arc::clone(end)),
+            (Phase::Flushing { until }, _) => {
+                let timeout = Some(until.saturating_duration_since(now));
+                return Turn::Wait(Wait { read: false, write: true, timeout });
+            }
+            (Phase::Draining { until, .. }, _) => {
+                let timeout = Some(until.saturating_duration_since(now));
+                return Turn::Wait(Wait { read: true, write: false, timeout });
+            }
+            _ => self.connection.poll_timeout(),
+        };
+        let read = self.connection.wants_read() && !self.wire.has_ended();
+        let more = read && self.wire.is_readable() || self.has_more;
+        if more || !self.mailbox.sleep() {
+            return Turn::Wait(Wait { read, write: writes, timeout: Some(Duration::ZERO) });
+        }
+        let deadline = until.map(|at| at.saturating_duration_since(self.core_time(now)));
+        let timeout = [deadline, recall].into_iter().flatten().min();
+        Turn::Wait(Wait { read, write: writes, timeout })
+    }
+}
+
+impl<H: Host, T: Transport> Drop for Driver<H, T> {
+    fn drop(&mut self) {
+        if self.end.is_none() {
+            self.fail(io::Error::new(io::ErrorKind::Interrupted, "its driver was dropped"));
+        }
+        if let Some(end) = &self.end {
+            trace::connection_ended(end);
+            self.host.connection_closed(end);
+        }
+    }
+}
+
+/// How often a turn reads before it writes.
+const READS_PER_TURN: u32 = 4;
+/// How often a turn writes before it reads.
+const WRITES_PER_TURN: u32 = 4;
+/// What is drained from a peer that does not end its side, bytes.
+const DRAIN_BYTES_MAX: usize = 16 << 20;

@@ -1,0 +1,181 @@
+//! A server's side of a driver: requests go to the pool, answers come back.
+
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use thalweg::{ConfigError, Connection, ErrorCode, Headers, HeadersKind, Server, Status, Stream};
+
+use super::table::{Entry, Table};
+use super::{Driver, Host, Options, ToDriver};
+use crate::body::Body;
+use crate::error::{ConnectionEnd, Error};
+use crate::exchange::{Ask, Chunk, Exchange, Finish, Limits};
+use crate::mailbox::Mailbox;
+use crate::message::{Request, Response};
+use crate::pool::{Job, Lane, Pool};
+use crate::responder::Responder;
+use crate::transport::Transport;
+
+/// The mailbox of a server's driver.
+pub type Answers = Mailbox<ToDriver<Answer>>;
+
+/// An answer from a handler: a head, and what of the content is there.
+pub struct Answer {
+    pub stream: Stream,
+    pub head: Response<()>,
+    pub chunk: Chunk,
+    pub finish: Option<Finish>,
+}
+
+/// What makes a driver a server's.
+pub struct Requests {
+    lane: Lane,
+    answers: Arc<Answers>,
+    limits: Limits,
+    remote: Option<SocketAddr>,
+    /// Requests of this turn, which go to the pool together.
+    jobs: Vec<Job>,
+}
+
+/// Drives one connection of a server.
+pub type ServerDriver<T> = Driver<Requests, T>;
+
+impl<T: Transport> ServerDriver<T> {
+    /// Starts a server's side over a transport that does not block. Requests are answered by `pool`; `wake` must make the caller's loop take
+    /// a turn soon, from any thread: it is called when an answer comes while the driver waits.
+    ///
+    /// # Errors
+    /// The first field of the configuration that is outside its range.
+    pub fn new(
+        transport: T,
+        pool: &Pool,
+        options: &Options,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self, ConfigError> {
+        let answers = Arc::new(Mailbox::new(Box::new(wake)));
+        let requests = Requests {
+            lane: pool.lane(),
+            answers: Arc::clone(&answers),
+            limits: options.limits(),
+            remote: options.remote,
+            jobs: Vec::new(),
+        };
+        Self::start(transport, options, requests, answers)
+    }
+
+    /// Ends gracefully (RFC 9113 §6.8): requests that are under way are still answered.
+    pub fn shutdown(&mut self) {
+        self.host.answers.post(ToDriver::Shutdown);
+    }
+
+    /// The way to this driver from other threads.
+    pub(crate) fn answers(&self) -> Arc<Answers> {
+        Arc::clone(&self.host.answers)
+    }
+}
+
+impl Requests {
+    fn receive_request(&mut self, table: &mut Table, stream: Stream, headers: &Headers<'_>, end: bool) {
+        let head = Request::from_block(headers, self.remote);
+        let exchange = Exchange::new(Arc::clone(&self.answers) as _, self.limits, Some(stream));
+        table.insert(Entry::new(stream, Arc::clone(&exchange), false, end));
+        let body = if end {
+            Body::empty()
+        } else {
+            let expects_continue = head.fields.text("expect").is_some_and(|value| {
+                // RFC 9110 §10.1.1: the only expectation there is.
+                value.eq_ignore_ascii_case("100-continue")
+            });
+            Body::of_request(Arc::clone(&exchange), expects_continue)
+        };
+        let responder = Responder::new(exchange, Arc::clone(&self.answers), stream, head.method());
+        let request = head.replace_body(body).0;
+        self.jobs.push(Job { stream, request, responder });
+    }
+
+    fn answer(connection: &mut Connection<Server>, table: &mut Table, answer: Answer) {
+        let Answer { stream, head, chunk, finish } = answer;
+        let status = head.status();
+        let fields = head.fields.iter();
+        if status.is_informational() {
+            if let Err(error) = connection.send_informational(stream, status, fields) {
+                table.refused(connection, stream, error);
+            }
+            return;
+        }
+        let ends = chunk.as_slice().is_empty() && matches!(finish, Some(Finish::End));
+        match connection.send_response(stream, status, fields, ends) {
+            Ok(()) if ends => table.end_local(connection, stream),
+            Ok(()) => table.send(connection, stream, chunk, finish),
+            Err(error) => table.refused(connection, stream, error),
+        }
+    }
+}
+
+impl Host for Requests {
+    type Role = Server;
+    type Message = Answer;
+
+    fn receive_headers(
+        &mut self,
+        table: &mut Table,
+        stream: Stream,
+        kind: HeadersKind,
+        headers: &Headers<'_>,
+        end: bool,
+    ) -> Option<ErrorCode> {
+        match kind {
+            HeadersKind::Request => self.receive_request(table, stream, headers, end),
+            _ => {
+                if let Some(entry) = table.find(stream) {
+                    entry.exchange.tell_trailers(headers.fields().collect());
+                }
+                table.end_remote(stream);
+            }
+        }
+        None
+    }
+
+    fn perform(&mut self, connection: &mut Connection<Server>, table: &mut Table, message: Answer) {
+        Self::answer(connection, table, message);
+    }
+
+    fn perform_ask(
+        &mut self,
+        connection: &mut Connection<Server>,
+        table: &mut Table,
+        stream: Stream,
+        ask: Ask,
+    ) {
+        match ask {
+            // Too late is no fault: the handler has answered, or the stream has ended.
+            Ask::Continue => {
+                let _ = connection.send_informational(stream, Status::CONTINUE, []);
+            }
+            ask => table.perform(connection, stream, ask),
+        }
+    }
+
+    fn openable(&mut self, _: &mut Connection<Server>, _: &mut Table) {}
+
+    fn stream_reset(&mut self, stream: Stream) {
+        // It may still be here, or wait in the pool, or be with a handler, who sees its end.
+        self.jobs.retain(|job| job.stream != stream);
+        drop(self.lane.cancel(stream));
+    }
+
+    fn after_events(&mut self, now: Instant) -> Option<Duration> {
+        self.lane.submit(&mut self.jobs);
+        self.lane.tend(now)
+    }
+
+    fn connection_ended(&mut self, _: &Arc<ConnectionEnd>) {
+        drop(mem::take(&mut self.jobs));
+    }
+
+    fn connection_closed(&mut self, _: &Arc<ConnectionEnd>) {}
+
+    fn refuse(&mut self, _: Answer, _: &Error) {}
+}

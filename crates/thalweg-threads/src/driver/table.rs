@@ -1,0 +1,264 @@
+//! The streams of a connection as the driver knows them: their exchanges, and what waits to be sent on them.
+//!
+//! Keeps true: an entry lives as long as its stream lives in the core; `held` is what its application has not released.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+
+use thalweg::{Connection, ErrorCode, Role, SendError, Stream};
+
+use crate::error::Error;
+use crate::exchange::{Ask, Chunk, Exchange, Finish};
+use crate::trace;
+
+/// All live streams.
+#[derive(Default)]
+pub struct Table {
+    entries: Vec<Option<Entry>>,
+    /// Content of streams that ended in order while their applications still held it.
+    orphans: Vec<(Stream, usize)>,
+}
+
+/// One live stream.
+pub struct Entry {
+    pub stream: Stream,
+    pub exchange: Arc<Exchange>,
+    /// What the core has taken in part, or will take next, and how much of it it has.
+    current: Option<(Chunk, usize)>,
+    /// What comes behind it.
+    queue: VecDeque<Chunk>,
+    finish: Option<Finish>,
+    local_ended: bool,
+    remote_ended: bool,
+    /// What arrives is not wanted.
+    discards: bool,
+    /// Shown to the application and not released, bytes.
+    held: usize,
+}
+
+impl Entry {
+    pub fn new(stream: Stream, exchange: Arc<Exchange>, local_ended: bool, remote_ended: bool) -> Self {
+        Self {
+            stream,
+            exchange,
+            current: None,
+            queue: VecDeque::new(),
+            finish: None,
+            local_ended,
+            remote_ended,
+            discards: false,
+            held: 0,
+        }
+    }
+
+    /// Hands the core as much as it takes. Returns whether our half has ended.
+    fn send<R: Role>(&mut self, connection: &mut Connection<R>) -> Result<bool, SendError> {
+        while let Some((chunk, at)) = &mut self.current {
+            let rest = &chunk.as_slice()[*at..];
+            let ends = self.queue.is_empty() && matches!(self.finish, Some(Finish::End));
+            let taken = connection.send_data(self.stream, rest, ends)?;
+            if taken < rest.len() {
+                *at += taken;
+                return Ok(false);
+            }
+            let next = self.queue.pop_front().map(|chunk| (chunk, 0));
+            let done = mem::replace(&mut self.current, next);
+            if ends {
+                return Ok(true);
+            }
+            // Nobody waits for room once the end was said.
+            if let (None, Some((chunk, _))) = (&self.finish, done) {
+                self.exchange.tell_sent(chunk);
+            }
+        }
+        match self.finish.take() {
+            None => return Ok(false),
+            Some(Finish::End) => {
+                connection.send_data(self.stream, &[], true)?;
+            }
+            Some(Finish::Trailers(trailers)) => connection.send_trailers(self.stream, trailers.iter())?,
+        }
+        Ok(true)
+    }
+}
+
+impl Table {
+    /// A stream was opened.
+    pub fn insert(&mut self, entry: Entry) {
+        let index = entry.stream.index();
+        if index >= self.entries.len() {
+            self.entries.resize_with(index + 1, || None);
+        }
+        debug_assert!(self.entries[index].is_none(), "the stream before it in its slot has ended");
+        self.entries[index] = Some(entry);
+    }
+
+    /// A live stream.
+    pub fn find(&mut self, stream: Stream) -> Option<&mut Entry> {
+        self.entries.get_mut(stream.index())?.as_mut().filter(|entry| entry.stream == stream)
+    }
+
+    /// A stream has ended, whoever ended it.
+    pub fn remove(&mut self, stream: Stream) -> Option<Entry> {
+        self.find(stream)?;
+        self.entries[stream.index()].take()
+    }
+
+    /// All streams have ended.
+    pub fn remove_all(&mut self) -> impl Iterator<Item = Entry> {
+        self.orphans = Vec::new();
+        mem::take(&mut self.entries).into_iter().flatten()
+    }
+
+    /// Content has come.
+    pub fn receive_data<R: Role>(
+        &mut self,
+        connection: &mut Connection<R>,
+        stream: Stream,
+        data: &[u8],
+        end: bool,
+    ) {
+        match self.find(stream) {
+            Some(entry) if entry.discards => connection.release(stream, data.len()),
+            Some(entry) => {
+                entry.held += data.len();
+                entry.exchange.tell_content(data, end);
+            }
+            None => connection.release(stream, data.len()),
+        }
+        if end {
+            self.end_remote(stream);
+        }
+    }
+
+    /// The peer's half has ended.
+    pub fn end_remote(&mut self, stream: Stream) {
+        let Some(entry) = self.find(stream) else { return };
+        entry.remote_ended = true;
+        if entry.local_ended {
+            self.complete(stream);
+        }
+    }
+
+    /// Our half has ended.
+    pub fn end_local<R: Role>(&mut self, connection: &mut Connection<R>, stream: Stream) {
+        let Some(entry) = self.find(stream) else { return };
+        entry.local_ended = true;
+        if entry.remote_ended {
+            self.complete(stream);
+        } else if entry.discards {
+            self.ask_to_stop(connection, stream);
+        }
+    }
+
+    fn complete(&mut self, stream: Stream) {
+        if let Some(entry) = self.remove(stream)
+            && entry.held > 0
+        {
+            self.orphans.push((stream, entry.held));
+        }
+    }
+
+    /// RFC 9113 §8.1: the response is whole, and the rest of the request is not wanted.
+    fn ask_to_stop<R: Role>(&mut self, connection: &mut Connection<R>, stream: Stream) {
+        self.remove(stream);
+        connection.send_reset(stream, ErrorCode::NO_ERROR);
+    }
+
+    /// Queues content and sends what the core takes.
+    pub fn send<R: Role>(
+        &mut self,
+        connection: &mut Connection<R>,
+        stream: Stream,
+        chunk: Chunk,
+        finish: Option<Finish>,
+    ) {
+        let Some(entry) = self.find(stream) else { return };
+        let is_blocked = entry.current.is_some();
+        if chunk.as_slice().is_empty() {
+            // There is only an end to say.
+        } else if is_blocked {
+            entry.queue.push_back(chunk);
+        } else {
+            entry.current = Some((chunk, 0));
+        }
+        if finish.is_some() {
+            entry.finish = finish;
+        }
+        // What was cut short goes on when the core says so.
+        if !is_blocked {
+            self.go_on(connection, stream);
+        }
+    }
+
+    /// Sends what the core takes of what is queued.
+    pub fn go_on<R: Role>(&mut self, connection: &mut Connection<R>, stream: Stream) {
+        let Some(entry) = self.find(stream) else { return };
+        match entry.send(connection) {
+            Ok(false) => {}
+            Ok(true) => self.end_local(connection, stream),
+            Err(error) => self.refused(connection, stream, error),
+        }
+    }
+
+    /// The core refused something that the application wanted to send.
+    pub fn refused<R: Role>(&mut self, connection: &mut Connection<R>, stream: Stream, error: SendError) {
+        // Its end is told by an event, or by the connection's end.
+        if matches!(error, SendError::StreamGone | SendError::Connection(_)) {
+            return;
+        }
+        trace::refused(stream, &error);
+        self.reset(connection, stream, ErrorCode::INTERNAL_ERROR, Error::Refused(error));
+    }
+
+    /// Resets a stream and tells its application why.
+    pub fn reset<R: Role>(
+        &mut self,
+        connection: &mut Connection<R>,
+        stream: Stream,
+        code: ErrorCode,
+        error: Error,
+    ) {
+        if let Some(entry) = self.remove(stream) {
+            connection.send_reset(stream, code);
+            entry.exchange.tell_end(error);
+        }
+    }
+
+    /// Does what an application asks for a stream; too late, it is nothing.
+    pub fn perform<R: Role>(&mut self, connection: &mut Connection<R>, stream: Stream, ask: Ask) {
+        match ask {
+            Ask::Send { chunk, finish } => self.send(connection, stream, chunk, finish),
+            Ask::Release { bytes } => self.release(connection, stream, bytes),
+            Ask::Discard => self.discard(connection, stream),
+            Ask::Reset { code } => self.reset(connection, stream, code, Error::GivenUp(code)),
+            // Only servers are asked for it, and they answer it themselves.
+            Ask::Continue => {}
+        }
+    }
+
+    fn release<R: Role>(&mut self, connection: &mut Connection<R>, stream: Stream, bytes: usize) {
+        let held = match self.find(stream) {
+            Some(entry) => &mut entry.held,
+            None => match self.orphans.iter_mut().find(|(orphan, _)| *orphan == stream) {
+                Some((_, held)) => held,
+                // Reset: the core has released it.
+                None => return,
+            },
+        };
+        let bytes = bytes.min(*held);
+        *held -= bytes;
+        connection.release(stream, bytes);
+        self.orphans.retain(|(_, held)| *held > 0);
+    }
+
+    fn discard<R: Role>(&mut self, connection: &mut Connection<R>, stream: Stream) {
+        self.release(connection, stream, usize::MAX);
+        let Some(entry) = self.find(stream) else { return };
+        entry.discards = true;
+        if entry.local_ended {
+            self.ask_to_stop(connection, stream);
+        }
+    }
+}

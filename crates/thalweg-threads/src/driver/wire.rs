@@ -1,0 +1,182 @@
+//! A transport, what was read from it, and what is still to be written to it.
+//!
+//! Keeps true: bytes that the core handed out are written in order and once, or the transport has failed; the transport is
+//! asked again only after it became ready.
+
+use std::io;
+use std::mem;
+
+use thalweg::{Connection, Role};
+
+use crate::transport::Transport;
+
+/// What the transport is ready for, as far as the caller's loop knows. Wrong hopes cost a system call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// Bytes may be there to read, or the end.
+    pub read: bool,
+    /// There may be room to write.
+    pub write: bool,
+    /// The peer has ended its side: reading goes on until the end is read.
+    pub hangup: bool,
+}
+
+impl Readiness {
+    /// Ready for everything: for loops that do not know.
+    pub const ALL: Self = Self { read: true, write: true, hangup: false };
+    /// Ready for nothing: woken by time or by a message.
+    pub const NONE: Self = Self { read: false, write: false, hangup: false };
+}
+
+pub struct Wire<T> {
+    pub transport: T,
+    input: Box<[u8]>,
+    output: Vec<u8>,
+    written: usize,
+    readable: bool,
+    writable: bool,
+    hung_up: bool,
+    ended: bool,
+}
+
+/// What a read gave.
+pub enum Input {
+    /// So many bytes.
+    Bytes(usize),
+    /// Nothing now.
+    Blocked,
+    /// The end of the peer's bytes.
+    End,
+}
+
+impl<T: Transport> Wire<T> {
+    pub fn new(transport: T) -> Self {
+        Self {
+            transport,
+            input: vec![0; INPUT_BYTES].into_boxed_slice(),
+            output: Vec::new(),
+            written: 0,
+            readable: true,
+            writable: true,
+            hung_up: false,
+            ended: false,
+        }
+    }
+
+    /// Takes over what the caller's loop knows.
+    pub fn note(&mut self, ready: Readiness) {
+        self.readable |= ready.read | ready.hangup;
+        self.writable |= ready.write;
+        self.hung_up |= ready.hangup;
+    }
+
+    /// Whether a read may give something now.
+    pub fn is_readable(&self) -> bool {
+        self.readable && !self.ended
+    }
+
+    /// Whether the peer's bytes have ended.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether everything that was handed out is written.
+    pub fn is_flushed(&self) -> bool {
+        self.written == self.output.len() && !self.transport.wants_write()
+    }
+
+    /// Reads once.
+    pub fn read(&mut self) -> io::Result<Input> {
+        loop {
+            match self.transport.read(&mut self.input) {
+                Ok(0) => {
+                    self.ended = true;
+                    return Ok(Input::End);
+                }
+                Ok(len) => {
+                    let emptied = len < self.input.len() && self.transport.is_emptied_by_short_read();
+                    self.readable = !emptied || self.hung_up;
+                    return Ok(Input::Bytes(len));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return Ok(Input::Blocked);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.ended = true;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// What the last read gave.
+    pub fn input(&self, len: usize) -> &[u8] {
+        &self.input[..len]
+    }
+
+    /// Fetches the core's output if the last is written, and writes once. Returns whether the transport takes more and
+    /// something was written.
+    pub fn write<R: Role>(&mut self, connection: &mut Connection<R>) -> io::Result<bool> {
+        if self.written == self.output.len() {
+            self.output.clear();
+            self.written = 0;
+            if !connection.poll_transmit(&mut self.output) {
+                self.release_memory();
+                return self.flush_transport().map(|()| false);
+            }
+        }
+        while self.writable {
+            match self.transport.write(&self.output[self.written..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(len) => {
+                    self.written += len;
+                    let is_whole = self.written == self.output.len();
+                    // A socket that took a part is full.
+                    self.writable = is_whole || !self.transport.is_emptied_by_short_read();
+                    if is_whole || !self.writable {
+                        self.flush_transport()?;
+                        return Ok(is_whole);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Lets a transport with buffers of its own go on.
+    fn flush_transport(&mut self) -> io::Result<()> {
+        if !self.transport.wants_write() {
+            return Ok(());
+        }
+        match self.transport.flush() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Ends our side. Returns whether that is done.
+    pub fn end_writing(&mut self) -> io::Result<bool> {
+        match self.transport.end_writing() {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A connection that says nothing holds no large output buffer.
+    fn release_memory(&mut self) {
+        if self.output.capacity() > IDLE_OUTPUT_BYTES {
+            drop(mem::take(&mut self.output));
+        }
+    }
+}
+
+/// What one read can give, bytes.
+const INPUT_BYTES: usize = 64 << 10;
+/// An output buffer up to this size is kept while it is empty, bytes.
+const IDLE_OUTPUT_BYTES: usize = 16 << 10;

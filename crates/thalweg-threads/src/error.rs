@@ -1,0 +1,172 @@
+//! How streams and connections end, for those who talk to them from other threads.
+//!
+//! Keeps true: a connection's end is one value that everybody shares; an error says whether the request may be tried again.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use thalweg::{CloseReport, ErrorCode, Initiator, OpenError, SendError};
+
+/// The one terminal report of a connection: who or what ended it, and what it did.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ConnectionEnd {
+    /// The peer's address, where there is one.
+    pub remote: Option<SocketAddr>,
+    /// The core's report.
+    pub report: CloseReport,
+    /// The transport's error, if that ended the connection.
+    pub transport: Option<io::Error>,
+}
+
+impl ConnectionEnd {
+    /// Whether nobody is to blame: the connection was drained, or it was idle when the transport ended.
+    pub fn is_orderly(&self) -> bool {
+        self.report.error.is_none() && self.transport.is_none()
+    }
+
+    /// Whether the end deserves a warning (see [`CloseReport::is_warning`]).
+    pub fn is_warning(&self) -> bool {
+        self.report.is_warning()
+    }
+}
+
+impl fmt::Display for ConnectionEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(error) = &self.transport {
+            write!(f, "the transport failed ({error}): ")?;
+        }
+        self.report.fmt(f)
+    }
+}
+
+/// Why a stream ended before its time, or never began.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The stream was reset.
+    Reset {
+        /// The code that was received or sent.
+        code: ErrorCode,
+        /// Who ended it.
+        by: Initiator,
+    },
+    /// We gave the stream up: its handler panicked or did not answer, or its client no longer wants the answer.
+    GivenUp(ErrorCode),
+    /// The core refused what should be sent; the stream was reset.
+    Refused(SendError),
+    /// The stream could not be opened.
+    NotOpened(OpenError),
+    /// The connection ended first.
+    Connection {
+        /// How it ended.
+        end: Arc<ConnectionEnd>,
+        /// Whether it is certain that the peer did not act on the request.
+        unprocessed: bool,
+    },
+    /// The time that the client allows has passed; the stream was reset with CANCEL.
+    TimedOut,
+    /// The reader of the request's content failed; the stream was reset with CANCEL.
+    Content(Arc<io::Error>),
+}
+
+impl Error {
+    /// Whether it is certain that the peer did not act on the request, so that any request may be tried again on
+    /// another connection (RFC 9113 §8.7).
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Reset { by: Initiator::Remote, code, .. } => *code == ErrorCode::REFUSED_STREAM,
+            Self::NotOpened(OpenError::Send(error)) => matches!(error, SendError::Connection(_)),
+            Self::Reset { by: Initiator::GoAway, .. } | Self::NotOpened(_) => true,
+            Self::Connection { unprocessed, .. } => *unprocessed,
+            _ => false,
+        }
+    }
+
+    /// The code of the RST_STREAM that ended the stream, if one did.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Reset { code, .. } | Self::GivenUp(code) => Some(*code),
+            Self::Refused(_) => Some(ErrorCode::INTERNAL_ERROR),
+            Self::TimedOut | Self::Content(_) => Some(ErrorCode::CANCEL),
+            Self::NotOpened(_) | Self::Connection { .. } => None,
+        }
+    }
+
+    /// How the connection ended, if that ended the stream.
+    pub fn connection_end(&self) -> Option<&Arc<ConnectionEnd>> {
+        match self {
+            Self::Connection { end, .. } => Some(end),
+            _ => None,
+        }
+    }
+
+    /// The error inside an [`io::Error`] that reading or writing content gave.
+    pub fn of_io(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    fn kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Reset { .. } | Self::GivenUp(_) => io::ErrorKind::ConnectionReset,
+            Self::Refused(_) => io::ErrorKind::InvalidInput,
+            Self::NotOpened(_) => io::ErrorKind::NotConnected,
+            Self::Connection { .. } => io::ErrorKind::ConnectionAborted,
+            Self::TimedOut => io::ErrorKind::TimedOut,
+            Self::Content(error) => error.kind(),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reset { code, by: Initiator::Remote } => write!(f, "the peer reset the stream with {code}"),
+            Self::Reset { by: Initiator::Local(error), .. } => write!(f, "stream reset: {error}"),
+            Self::Reset { code, by: Initiator::GoAway } => {
+                write!(f, "the peer goes away and did not process the stream ({code})")
+            }
+            Self::Reset { code, .. } => write!(f, "stream reset with {code}"),
+            Self::GivenUp(code) => write!(f, "stream given up with {code}"),
+            Self::Refused(error) => write!(f, "not sent: {error}"),
+            Self::NotOpened(error) => write!(f, "stream not opened: {error}"),
+            Self::Connection { end, .. } => write!(f, "connection over: {end}"),
+            Self::TimedOut => f.write_str("no answer in time"),
+            Self::Content(error) => write!(f, "the request's content cannot be read: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::new(error.kind(), error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_certainly_not_processed_may_be_tried_again() {
+        let reset = |code, by| Error::Reset { code, by };
+        assert!(reset(ErrorCode::REFUSED_STREAM, Initiator::Remote).is_retryable());
+        assert!(reset(ErrorCode::REFUSED_STREAM, Initiator::GoAway).is_retryable());
+        assert!(!reset(ErrorCode::CANCEL, Initiator::Remote).is_retryable());
+        assert!(Error::NotOpened(OpenError::GoingAway).is_retryable());
+        assert!(!Error::NotOpened(OpenError::Send(SendError::OutOfRange)).is_retryable());
+        assert!(!Error::TimedOut.is_retryable());
+    }
+
+    #[test]
+    fn an_io_error_keeps_the_error_that_it_was_made_of() {
+        let error = io::Error::from(Error::GivenUp(ErrorCode::CANCEL));
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(Error::of_io(&error).and_then(Error::code), Some(ErrorCode::CANCEL));
+        assert!(Error::of_io(&io::Error::from(io::ErrorKind::TimedOut)).is_none());
+    }
+}

@@ -1,0 +1,341 @@
+//! One request and its response, between the driver's thread and the thread that works on it.
+//!
+//! Bytes go over in buffers that change their owner: what has arrived is swapped out whole by its reader, what is to be sent
+//! is moved into a message. Nothing is copied under the lock but what the driver received.
+//!
+//! Keeps true: what has arrived is within the stream's window; what is unsent is within `Limits::unsent_bytes_max` and one
+//! chunk; the end is told once, and stays; nobody is woken who does not wait.
+
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use thalweg::{ErrorCode, Stream};
+
+use crate::error::Error;
+use crate::fields::Fields;
+use crate::message::Response;
+use crate::pool;
+
+/// Bounds of one stream's buffers.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// What a reader consumes before it says so, bytes.
+    pub report_bytes: usize,
+    /// What a writer may be ahead of the core, bytes.
+    pub unsent_bytes_max: usize,
+}
+
+/// What a thread asks of the driver for a stream.
+#[derive(Debug)]
+pub enum Ask {
+    /// Send content, and end our half if `finish` says so.
+    Send { chunk: Chunk, finish: Option<Finish> },
+    /// So many bytes of what has arrived were consumed.
+    Release { bytes: usize },
+    /// What has arrived, and what will, is not wanted.
+    Discard,
+    /// The client may send its content (RFC 9110 §10.1.1).
+    Continue,
+    /// End the stream.
+    Reset { code: ErrorCode },
+}
+
+/// Content on its way out, owned.
+#[derive(Debug)]
+pub enum Chunk {
+    /// Shared or static; or nothing.
+    Bytes(Bytes),
+    /// From a writer, who gets the buffer back.
+    Buffer(Vec<u8>),
+}
+
+impl Chunk {
+    /// No content.
+    pub const EMPTY: Self = Self::Bytes(Bytes::new());
+
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Buffer(buffer) => buffer,
+        }
+    }
+
+    /// What it counts for among what is unsent: its bytes, and what a message costs.
+    pub fn cost(&self) -> usize {
+        self.as_slice().len() + MESSAGE_COST_BYTES
+    }
+}
+
+/// How our half of a stream ends.
+#[derive(Debug)]
+pub enum Finish {
+    /// With its content.
+    End,
+    /// With trailers.
+    Trailers(Fields),
+}
+
+/// The way to a driver.
+pub trait Outbox: Send + Sync {
+    /// Passes a wish on; it is lost if the driver has ended, which the exchange tells.
+    fn ask(&self, stream: Stream, ask: Ask);
+}
+
+/// The meeting point of a stream's driver and its application.
+pub struct Exchange {
+    outbox: Arc<dyn Outbox>,
+    pub limits: Limits,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    waiters: u32,
+    /// On a client, unknown until the stream is open.
+    stream: Option<Stream>,
+    /// On a client, the response's head until its reader takes it.
+    head: Option<Response<()>>,
+    arrived: Vec<u8>,
+    incoming: Incoming,
+    unsent: usize,
+    /// A buffer for the next chunk.
+    spare: Option<Vec<u8>>,
+    over: Option<Error>,
+    /// The application has gone before the stream was open.
+    abandoned: bool,
+}
+
+/// What may still arrive.
+enum Incoming {
+    Open,
+    Ended(Option<Fields>),
+}
+
+/// What there is to do for a thread that waited.
+pub enum Turn {
+    /// The head of a response.
+    Head(Response<()>),
+    /// Content was swapped in.
+    Content,
+    /// Content has ended.
+    Ended(Option<Fields>),
+    /// There is room for content to be sent, and perhaps a buffer for it.
+    Room(Option<Vec<u8>>),
+    /// The stream ended before its time.
+    Over(Error),
+    /// The deadline has passed.
+    Late,
+}
+
+/// What a thread waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    pub head: bool,
+    pub content: bool,
+    pub room: bool,
+}
+
+impl Exchange {
+    pub fn new(outbox: Arc<dyn Outbox>, limits: Limits, stream: Option<Stream>) -> Arc<Self> {
+        let state = State {
+            waiters: 0,
+            stream,
+            head: None,
+            arrived: Vec::new(),
+            incoming: Incoming::Open,
+            unsent: 0,
+            spare: None,
+            over: None,
+            abandoned: false,
+        };
+        Arc::new(Self { outbox, limits, state: Mutex::new(state), changed: Condvar::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics under this lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        let is_awaited = state.waiters > 0;
+        drop(state);
+        if is_awaited {
+            self.changed.notify_all();
+        }
+    }
+
+    // What the driver tells.
+
+    /// The stream is open. Returns whether anybody still wants it.
+    pub fn open(&self, stream: Stream) -> bool {
+        let mut wanted = true;
+        self.change(|state| {
+            state.stream = Some(stream);
+            wanted = !state.abandoned;
+        });
+        wanted
+    }
+
+    /// Whether somebody waits for the stream to be opened.
+    pub fn is_wanted(&self) -> bool {
+        !self.lock().abandoned
+    }
+
+    /// The head of the response has come.
+    pub fn tell_head(&self, head: Response<()>, end: bool) {
+        self.change(|state| {
+            state.head = Some(head);
+            if end {
+                state.incoming = Incoming::Ended(None);
+            }
+        });
+    }
+
+    /// Content has come.
+    pub fn tell_content(&self, data: &[u8], end: bool) {
+        self.change(|state| {
+            state.arrived.extend_from_slice(data);
+            if end {
+                state.incoming = Incoming::Ended(None);
+            }
+        });
+    }
+
+    /// Trailers have come.
+    pub fn tell_trailers(&self, trailers: Fields) {
+        self.change(|state| state.incoming = Incoming::Ended(Some(trailers)));
+    }
+
+    /// A chunk has gone to the core: its writer may go on, and gets its buffer back.
+    pub fn tell_sent(&self, chunk: Chunk) {
+        let cost = chunk.cost();
+        self.change(|state| {
+            state.unsent = state.unsent.saturating_sub(cost);
+            if let Chunk::Buffer(buffer) = chunk {
+                state.spare = Some(buffer);
+            }
+        });
+    }
+
+    /// The stream is over before its time. The first end that is told counts.
+    pub fn tell_end(&self, error: Error) {
+        self.change(|state| {
+            state.over.get_or_insert(error);
+        });
+    }
+
+    // What the application asks.
+
+    /// Why the stream ended before its time, if it did.
+    pub fn over(&self) -> Option<Error> {
+        self.lock().over.clone()
+    }
+
+    /// Asks the driver for something; before the stream is open, only its end can be asked for.
+    pub fn ask(&self, ask: Ask) {
+        let mut state = self.lock();
+        match state.stream {
+            Some(stream) => {
+                drop(state);
+                self.outbox.ask(stream, ask);
+            }
+            None => state.abandoned = true,
+        }
+    }
+
+    /// Waits until the stream is open.
+    ///
+    /// # Errors
+    /// It was not opened, or not in time.
+    pub fn wait_open(&self, deadline: Option<Instant>) -> Result<(), Error> {
+        self.wait(deadline, |state| match &state.over {
+            Some(error) => Some(Err(error.clone())),
+            None => state.stream.map(|_| Ok(())),
+        })
+        .unwrap_or(Err(Error::TimedOut))
+    }
+
+    /// Waits until one of the wishes is fulfilled, in their order, or the stream ends. `content` is empty, and is swapped with
+    /// what has arrived.
+    pub fn wait_for(&self, wish: Wish, content: &mut Vec<u8>, deadline: Option<Instant>) -> Turn {
+        let unsent_bytes_max = self.limits.unsent_bytes_max;
+        self.wait(deadline, |state| state.turn(wish, content, unsent_bytes_max)).unwrap_or(Turn::Late)
+    }
+
+    /// Whether nothing has arrived yet, and something may.
+    pub fn is_silent(&self) -> bool {
+        let state = self.lock();
+        state.arrived.is_empty() && matches!(state.incoming, Incoming::Open)
+    }
+
+    /// Forgets what has arrived. Returns whether all content had arrived and was taken before.
+    pub fn drop_arrived(&self) -> bool {
+        let mut state = self.lock();
+        let arrived = mem::take(&mut state.arrived);
+        let is_ended = matches!(state.incoming, Incoming::Ended(_));
+        drop(state);
+        is_ended && arrived.is_empty()
+    }
+
+    /// Passes content on. There was room for it.
+    pub fn send(&self, chunk: Chunk, finish: Option<Finish>) {
+        self.lock().unsent += chunk.cost();
+        self.ask(Ask::Send { chunk, finish });
+    }
+
+    fn wait<T>(&self, deadline: Option<Instant>, mut look: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
+        if let Some(found) = look(&mut self.lock()) {
+            return Some(found);
+        }
+        let _blocked = pool::Blocked::enter();
+        let mut state = self.lock();
+        state.waiters += 1;
+        let found = loop {
+            if let Some(found) = look(&mut state) {
+                break Some(found);
+            }
+            state = match deadline {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        break None;
+                    }
+                    let waited = self.changed.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        };
+        state.waiters -= 1;
+        found
+    }
+}
+
+/// What one message counts for, so that many small ones are bounded, too.
+const MESSAGE_COST_BYTES: usize = 256;
+
+impl State {
+    fn turn(&mut self, wish: Wish, content: &mut Vec<u8>, unsent_bytes_max: usize) -> Option<Turn> {
+        if wish.head && self.head.is_some() {
+            return self.head.take().map(Turn::Head);
+        }
+        if wish.content && !self.arrived.is_empty() {
+            mem::swap(&mut self.arrived, content);
+            return Some(Turn::Content);
+        }
+        if wish.content
+            && let Incoming::Ended(trailers) = &mut self.incoming
+        {
+            return Some(Turn::Ended(trailers.take()));
+        }
+        if let Some(error) = &self.over {
+            return Some(Turn::Over(error.clone()));
+        }
+        (wish.room && self.unsent < unsent_bytes_max).then(|| Turn::Room(self.spare.take()))
+    }
+}

@@ -1,0 +1,180 @@
+//! Owned header fields: what a message carries from one thread to another.
+//!
+//! Keeps true: names are in lower case; a name that has a token is not stored; two allocations hold a whole list.
+
+use std::fmt;
+
+use thalweg::{Field, Indexing, Token};
+
+/// A list of header or trailer fields, in order; a name may come more than once.
+#[derive(Clone, Default)]
+pub struct Fields {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    /// Where the name begins, or the value if the token knows the name.
+    start: u32,
+    name_len: u32,
+    value_len: u32,
+    token: Token,
+    indexing: Indexing,
+}
+
+impl Fields {
+    /// An empty list. Allocates nothing.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), entries: Vec::new() }
+    }
+
+    /// Appends a field; the name is put into lower case (RFC 9113 §8.2). What may not be sent is refused when it is sent.
+    pub fn push(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let name = name.as_ref();
+        if name.iter().any(u8::is_ascii_uppercase) {
+            return self.push_field(&Field::new(&name.to_ascii_lowercase(), value.as_ref()));
+        }
+        self.push_field(&Field::new(name, value.as_ref()));
+    }
+
+    /// Appends a field that nobody on the way may put into a compression table (RFC 7541 §7.1.3): a password, a session key.
+    pub fn push_sensitive(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.push(name, value);
+        if let Some(entry) = self.entries.last_mut() {
+            entry.indexing = Indexing::Never;
+        }
+    }
+
+    /// Appends a field as the core shows it: its name is in lower case.
+    pub fn push_field(&mut self, field: &Field<'_>) {
+        let start = self.bytes.len() as u32;
+        let mut name_len = 0;
+        if field.token == Token::UNKNOWN {
+            self.bytes.extend_from_slice(field.name);
+            name_len = field.name.len() as u32;
+        }
+        self.bytes.extend_from_slice(field.value);
+        let value_len = field.value.len() as u32;
+        self.entries.push(Entry { start, name_len, value_len, token: field.token, indexing: field.indexing });
+    }
+
+    /// The same list with one more field.
+    #[must_use]
+    pub fn with(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.push(name, value);
+        self
+    }
+
+    /// The fields in order. Costs nothing but the walk.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Field<'_>> + Clone {
+        self.entries.iter().map(|entry| self.field(entry))
+    }
+
+    /// The first value of the field `name`, which must be in lower case. Costs a walk.
+    pub fn value(&self, name: &str) -> Option<&[u8]> {
+        self.iter().find(|field| field.name == name.as_bytes()).map(|field| field.value)
+    }
+
+    /// The same as text; `None`, too, if it is not UTF-8.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.value(name)?).ok()
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Makes room for `fields` fields of `bytes` bytes in all.
+    pub(crate) fn with_capacity(fields: usize, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), entries: Vec::with_capacity(fields) }
+    }
+
+    fn field(&self, entry: &Entry) -> Field<'_> {
+        let name_end = (entry.start + entry.name_len) as usize;
+        let name = match entry.token {
+            Token::UNKNOWN => &self.bytes[entry.start as usize..name_end],
+            token => token.name(),
+        };
+        let value = &self.bytes[name_end..name_end + entry.value_len as usize];
+        Field { name, value, token: entry.token, indexing: entry.indexing }
+    }
+}
+
+impl<'a> FromIterator<Field<'a>> for Fields {
+    fn from_iter<I: IntoIterator<Item = Field<'a>>>(fields: I) -> Self {
+        let fields = fields.into_iter();
+        let len = fields.size_hint().0;
+        let mut list = Self::with_capacity(len, len * BYTES_PER_FIELD);
+        for field in fields {
+            list.push_field(&field);
+        }
+        list
+    }
+}
+
+impl<N: AsRef<[u8]>, V: AsRef<[u8]>, const COUNT: usize> From<[(N, V); COUNT]> for Fields {
+    fn from(fields: [(N, V); COUNT]) -> Self {
+        let mut list = Self::new();
+        for (name, value) in fields {
+            list.push(name, value);
+        }
+        list
+    }
+}
+
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len()
+            && self.iter().zip(other.iter()).all(|(a, b)| a.name == b.name && a.value == b.value)
+    }
+}
+
+impl Eq for Fields {}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for field in self.iter() {
+            let shown = if field.indexing == Indexing::Never { &b"(sensitive)"[..] } else { field.value };
+            map.entry(
+                &format_args!("{}", field.name.escape_ascii()),
+                &format_args!("{}", shown.escape_ascii()),
+            );
+        }
+        map.finish()
+    }
+}
+
+/// A guess that spares most lists a second allocation.
+const BYTES_PER_FIELD: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_gives_back_what_was_pushed_with_names_in_lower_case() {
+        let mut fields = Fields::from([("Content-Type", "text/plain"), ("X-Mine", "a")]).with("x-mine", "b");
+        fields.push_sensitive("authorization", "secret");
+        let pairs: Vec<_> = fields.iter().map(|field| (field.name, field.value)).collect();
+        let expected: [(&[u8], &[u8]); 4] = [
+            (b"content-type", b"text/plain"),
+            (b"x-mine", b"a"),
+            (b"x-mine", b"b"),
+            (b"authorization", b"secret"),
+        ];
+        assert_eq!(pairs, expected);
+        assert_eq!(fields.text("x-mine"), Some("a"));
+        assert_eq!(fields.value("x-other"), None);
+        assert_eq!(fields.iter().last().map(|field| field.indexing), Some(Indexing::Never));
+        assert!(!format!("{fields:?}").contains("secret"));
+        assert_eq!(fields.iter().collect::<Fields>(), fields);
+    }
+}

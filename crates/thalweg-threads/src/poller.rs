@@ -1,0 +1,112 @@
+//! Waiting for a socket, a wake-up, or time, in a driver's own thread.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use crate::driver::{Driver, Host, Readiness, Turn};
+use crate::error::ConnectionEnd;
+use crate::transport::Transport;
+
+/// A queue of readiness for one socket, and its wake-up.
+pub struct Poller {
+    poll: Poll,
+    events: Events,
+    waker: Arc<Waker>,
+}
+
+impl Poller {
+    /// Takes what it needs from the system: two file descriptors on Linux.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        Ok(Self { poll, events: Events::with_capacity(8), waker })
+    }
+
+    /// Watches a socket for everything, once.
+    pub fn watch(&self, socket: &mut TcpStream) -> io::Result<()> {
+        self.poll.registry().register(socket, SOCKET, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Makes `wait` return, from any thread.
+    pub fn waker(&self) -> impl Fn() + Send + Sync + 'static {
+        let waker = Arc::clone(&self.waker);
+        // It fails only when the system is out of memory; then the driver sees the message at its next turn.
+        move || drop(waker.wake())
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Readiness> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        let mut ready = Readiness::NONE;
+        for event in self.events.iter().filter(|event| event.token() == SOCKET) {
+            ready.read |= event.is_readable() || event.is_error();
+            ready.write |= event.is_writable();
+            ready.hangup |= event.is_read_closed() || event.is_error();
+        }
+        Ok(ready)
+    }
+
+    /// Takes a driver's turns until its connection has ended.
+    pub fn drive<H: Host, T: Transport>(
+        &mut self,
+        driver: &mut Driver<H, T>,
+        mut each_turn: impl FnMut(&Driver<H, T>),
+    ) -> Arc<ConnectionEnd> {
+        let mut ready = Readiness::ALL;
+        loop {
+            match driver.turn(ready) {
+                Turn::Ended(end) => return end,
+                Turn::Wait(wait) => {
+                    each_turn(driver);
+                    ready = self.wait(wait.timeout).unwrap_or_else(|error| {
+                        driver.fail(error);
+                        Readiness::NONE
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// A socket that a [`Poller`] watches.
+pub struct Socket(pub TcpStream);
+
+impl Read for Socket {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.0.read(out)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Transport for Socket {
+    fn end_writing(&mut self) -> io::Result<()> {
+        match self.0.shutdown(Shutdown::Write) {
+            // The peer was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    fn is_emptied_by_short_read(&self) -> bool {
+        true
+    }
+}
+
+const SOCKET: Token = Token(0);
+const WAKER: Token = Token(1);

@@ -1,0 +1,290 @@
+//! The way back from a handler: informational responses, the response, and its content.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use thalweg::{ErrorCode, Status, Stream, Token};
+
+use crate::driver::ToDriver;
+use crate::driver::server::{Answer, Answers};
+use crate::error::Error;
+use crate::exchange::{Ask, Chunk, Exchange, Finish};
+use crate::fields::Fields;
+use crate::message::{Payload, Response, Source};
+use crate::writer::{BodyWriter, Upload};
+
+/// Answers one request. Dropped without an answer, it resets the stream with INTERNAL_ERROR.
+pub struct Responder {
+    exchange: Arc<Exchange>,
+    answers: Arc<Answers>,
+    stream: Stream,
+    asked: Asked,
+    is_answered: bool,
+}
+
+/// What the method means for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// RFC 9110 §9.3.2: an answer without its content.
+    Head,
+    /// RFC 9110 §9.3.6: a tunnel, whose length nobody knows.
+    Connect,
+    Other,
+}
+
+impl Responder {
+    pub(crate) fn new(exchange: Arc<Exchange>, answers: Arc<Answers>, stream: Stream, method: &str) -> Self {
+        let asked = match method {
+            "HEAD" => Asked::Head,
+            "CONNECT" => Asked::Connect,
+            _ => Asked::Other,
+        };
+        Self { exchange, answers, stream, asked, is_answered: false }
+    }
+
+    /// Sends a response. If its length is known and it has no `content-length`, it gets one. Content from a reader is read and sent
+    /// before this returns; content that is there goes out in one message, and its fate is told by the connection alone.
+    ///
+    /// A response to HEAD, and one with the status 204 or 304, is sent without its content (RFC 9110 §6.4.1).
+    ///
+    /// # Errors
+    /// A field that may not be sent, or a `content-length` other than that of the content (`InvalidInput`); the reader's; the stream's end
+    /// ([`Error`] is inside).
+    pub fn send(self, response: Response<impl Into<Payload>>) -> io::Result<()> {
+        let (mut head, payload) = response.replace_body(());
+        let payload = payload.into();
+        match (self.asked, &payload.source) {
+            (Asked::Connect, _) | (Asked::Head, Source::Nothing) => {}
+            _ => announce_length(&mut head, payload.content_length())?,
+        }
+        check_fields(&head.fields)?;
+        if let Some(trailers) = &payload.trailers {
+            check_fields(trailers)?;
+        }
+        let finish = payload.trailers.map_or(Finish::End, Finish::Trailers);
+        let content = match payload.source {
+            _ if self.has_no_content(head.status()) => {
+                return self.answer(head, Chunk::EMPTY, Some(Finish::End));
+            }
+            Source::Nothing => Bytes::new(),
+            Source::Whole(bytes) => bytes,
+            Source::Reader(mut reader, Some(len)) if len <= WHOLE_BYTES_MAX => {
+                let mut content = Vec::with_capacity(len as usize);
+                if (reader.read_to_end(&mut content)? as u64) < len {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                content.into()
+            }
+            Source::Reader(reader, _) => return self.pump(head, reader, finish),
+        };
+        self.answer(head, Chunk::Bytes(content), Some(finish))
+    }
+
+    /// Sends the head of a response; its content follows through the writer, which must be finished.
+    ///
+    /// # Errors
+    /// A field that may not be sent (`InvalidInput`); the stream's end.
+    pub fn start(self, head: Response<()>) -> io::Result<BodyWriter> {
+        check_fields(&head.fields)?;
+        let exchange = Arc::clone(&self.exchange);
+        if self.has_no_content(head.status()) {
+            self.answer(head, Chunk::EMPTY, Some(Finish::End))?;
+            return Ok(BodyWriter::mute(exchange));
+        }
+        self.answer(head, Chunk::EMPTY, None)?;
+        Ok(BodyWriter::new(exchange, ErrorCode::INTERNAL_ERROR, None))
+    }
+
+    /// Sends an informational response, for example 103 (RFC 8297); any number of them may come before the final one.
+    ///
+    /// # Errors
+    /// A status other than 1xx, or a field that may not be sent (`InvalidInput`); the stream's end.
+    pub fn inform(&mut self, head: Response<()>) -> io::Result<()> {
+        if !head.status().is_informational() || head.status().as_u16() == 101 {
+            return Err(invalid("an informational response has a status 1xx other than 101".to_owned()));
+        }
+        check_fields(&head.fields)?;
+        self.check_over()?;
+        self.tell(head, Chunk::EMPTY, None);
+        Ok(())
+    }
+
+    /// Refuses the request: resets the stream.
+    pub fn reset(mut self, code: ErrorCode) {
+        self.is_answered = true;
+        self.exchange.ask(Ask::Reset { code });
+    }
+
+    /// Sees whether the stream ends while its request is worked on.
+    pub fn cancellation(&self) -> Cancellation {
+        Cancellation { exchange: Arc::clone(&self.exchange) }
+    }
+
+    fn pump(self, head: Response<()>, reader: Box<dyn io::Read + Send>, finish: Finish) -> io::Result<()> {
+        let trailers = match finish {
+            Finish::End => None,
+            Finish::Trailers(trailers) => Some(trailers),
+        };
+        let exchange = Arc::clone(&self.exchange);
+        self.answer(head, Chunk::EMPTY, None)?;
+        let writer = BodyWriter::new(exchange, ErrorCode::INTERNAL_ERROR, None);
+        Upload::new(writer, reader, trailers).finish()
+    }
+
+    fn answer(mut self, head: Response<()>, chunk: Chunk, finish: Option<Finish>) -> io::Result<()> {
+        if head.status().is_informational() {
+            return Err(invalid("a final response has a status of 200 or more".to_owned()));
+        }
+        self.check_over()?;
+        self.is_answered = true;
+        self.tell(head, chunk, finish);
+        Ok(())
+    }
+
+    fn tell(&self, head: Response<()>, chunk: Chunk, finish: Option<Finish>) {
+        let answer = Answer { stream: self.stream, head, chunk, finish };
+        // If the driver has ended, the exchange tells it.
+        self.answers.post(ToDriver::Host(answer));
+    }
+
+    fn check_over(&self) -> Result<(), Error> {
+        self.exchange.over().map_or(Ok(()), Err)
+    }
+
+    fn has_no_content(&self, status: Status) -> bool {
+        self.asked == Asked::Head || matches!(status.as_u16(), 204 | 304)
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.exchange.ask(Ask::Reset { code: ErrorCode::INTERNAL_ERROR });
+        }
+    }
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responder").field("stream", &self.stream).finish()
+    }
+}
+
+/// Tells a handler that works for long whether anybody still wants the answer.
+#[derive(Clone)]
+pub struct Cancellation {
+    exchange: Arc<Exchange>,
+}
+
+impl Cancellation {
+    /// Whether the stream has ended before its time. Costs a lock that nobody else holds for long.
+    pub fn is_cancelled(&self) -> bool {
+        self.reason().is_some()
+    }
+
+    /// Why, if it has.
+    pub fn reason(&self) -> Option<Error> {
+        self.exchange.over()
+    }
+}
+
+impl fmt::Debug for Cancellation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cancellation").field("reason", &self.reason()).finish()
+    }
+}
+
+/// Gives a head the `content-length` that it lacks. RFC 9110 §8.6: not with 1xx and 204.
+fn announce_length(head: &mut Response<()>, len: Option<u64>) -> io::Result<()> {
+    let Some(len) = len else { return Ok(()) };
+    if head.status().is_informational() || matches!(head.status().as_u16(), 204 | 304) {
+        return Ok(());
+    }
+    let Some(announced) = head.fields.iter().find(|field| field.token == Token::CONTENT_LENGTH) else {
+        head.fields.push("content-length", Decimal::new(len).as_bytes());
+        return Ok(());
+    };
+    if announced.value == Decimal::new(len).as_bytes() {
+        return Ok(());
+    }
+    let announced = announced.value.escape_ascii();
+    Err(invalid(format!("content-length is {announced}, the content has {len} bytes")))
+}
+
+/// Judges fields where their author can be told.
+fn check_fields(fields: &Fields) -> io::Result<()> {
+    for field in fields.iter() {
+        if let Err(violation) = thalweg::check_field(&field) {
+            return Err(invalid(format!("field {:?}: {violation}", field.name.escape_ascii().to_string())));
+        }
+    }
+    Ok(())
+}
+
+fn invalid(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+/// Content up to this length is read before its head is sent: then one message carries both.
+const WHOLE_BYTES_MAX: u64 = 64 << 10;
+
+/// A number in decimal digits, without an allocation.
+struct Decimal {
+    digits: [u8; 20],
+    start: usize,
+}
+
+impl Decimal {
+    fn new(mut number: u64) -> Self {
+        let mut digits = [b'0'; 20];
+        let mut start = digits.len();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                return Self { digits, start };
+            }
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.digits[self.start..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_its_digits() {
+        for number in [0, 7, 10, 65_535, u64::MAX] {
+            assert_eq!(Decimal::new(number).as_bytes(), number.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_length_is_announced_once_and_must_be_true() {
+        let mut head = Response::ok();
+        announce_length(&mut head, Some(12)).unwrap();
+        announce_length(&mut head, Some(12)).unwrap();
+        assert_eq!(head.fields, Fields::from([("content-length", "12")]));
+        let error = announce_length(&mut head, Some(13)).unwrap_err();
+        assert_eq!(error.to_string(), "content-length is 12, the content has 13 bytes");
+        let mut head = Response::new(Status::new(204).unwrap());
+        announce_length(&mut head, Some(0)).unwrap();
+        assert!(head.fields.is_empty());
+    }
+
+    #[test]
+    fn a_field_that_may_not_be_sent_is_named() {
+        check_fields(&Fields::from([("content-type", "text/plain")])).unwrap();
+        for (name, value) in [("connection", "close"), ("x", "a\r\nb"), ("a b", ""), (":path", "/")] {
+            let error = check_fields(&Fields::from([(name, value)])).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! A server: accepts connections, gives each a thread that drives it, and hands requests to a pool.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+use thalweg::{Config, ErrorCode};
+
+use crate::driver::server::{Answers, ServerDriver};
+use crate::driver::{Options, ToDriver};
+use crate::error::ConnectionEnd;
+use crate::poller::{Poller, Socket};
+use crate::pool::{Handler, Pool};
+use crate::trace;
+use crate::transport::Transport;
+
+/// A server that is bound to an address and not yet serving.
+pub struct Server {
+    listener: TcpListener,
+    local: SocketAddr,
+    poll: Poll,
+    options: Options,
+    threads_max: usize,
+    connections_max: usize,
+    on_end: Box<OnEnd>,
+    wrap: Arc<Wrap>,
+    shared: Arc<Shared>,
+}
+
+type OnEnd = dyn Fn(&ConnectionEnd) + Send + Sync;
+/// Puts something around an accepted socket.
+type Wrap = dyn Fn(Socket) -> io::Result<Box<dyn Transport>> + Send + Sync;
+
+/// What the accepting thread, the connections, and the handles share.
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    waker: Waker,
+}
+
+#[derive(Default)]
+struct State {
+    connections: HashMap<u64, Arc<Live>>,
+    next: u64,
+    /// When what is left is closed, once the server shuts down.
+    shutdown: Option<Instant>,
+}
+
+/// A live connection, seen from outside.
+struct Live {
+    answers: Arc<Answers>,
+    streams: AtomicU32,
+}
+
+/// How a server stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Population {
+    /// Live connections, those that are being ended included.
+    pub connections: usize,
+    /// Their live streams, as of each connection's last turn.
+    pub streams: u32,
+}
+
+impl Server {
+    /// Binds to an address; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// The address cannot be had.
+    pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let local = listener.local_addr()?;
+        let mut listener = TcpListener::from_std(listener);
+        let poll = Poll::new()?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let shared = Shared { state: Mutex::default(), changed: Condvar::new(), waker };
+        Ok(Self {
+            listener,
+            local,
+            poll,
+            options: Options::default(),
+            threads_max: THREADS_MAX,
+            connections_max: CONNECTIONS_MAX,
+            on_end: Box::new(|_| {}),
+            wrap: Arc::new(|socket| Ok(Box::new(socket))),
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Replaces the core's configuration.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.options.config = config;
+        self
+    }
+
+    /// Replaces everything that a connection's driver is told; `remote` is set for each.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Bounds the threads on which handlers run. Default 64; at least 1. Requests wait when all are busy.
+    #[must_use]
+    pub fn threads_max(mut self, threads: usize) -> Self {
+        self.threads_max = threads;
+        self
+    }
+
+    /// Bounds the connections, each of which has a thread. Default 1,024; at least 1. Further ones wait in the system's backlog.
+    #[must_use]
+    pub fn connections_max(mut self, connections: usize) -> Self {
+        self.connections_max = connections.max(1);
+        self
+    }
+
+    /// Is called once for each connection, in its thread, when its transport was ended.
+    #[must_use]
+    pub fn on_end(mut self, on_end: impl Fn(&ConnectionEnd) + Send + Sync + 'static) -> Self {
+        self.on_end = Box::new(on_end);
+        self
+    }
+
+    /// The address, with the port that was taken.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// A handle with which other threads can look at the server and end it.
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Serves until a handle shuts it down, and returns when all connections and threads have ended, or the time
+    /// allowed for that is over.
+    ///
+    /// A connection that cannot be accepted, for want of file descriptors for example, is traced, and tried again after a while.
+    ///
+    /// # Errors
+    /// The configuration is out of range (`InvalidInput`), or the system cannot wait for connections.
+    pub fn serve(self, handler: impl Handler) -> io::Result<()> {
+        let Self {
+            mut listener, mut poll, options, threads_max, connections_max, on_end, wrap, shared, ..
+        } = self;
+        options.config.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let pool = Pool::new(threads_max, handler);
+        let on_end = Arc::from(on_end);
+        let acceptor = Acceptor { options, pool: pool.clone(), on_end, wrap, shared: Arc::clone(&shared) };
+        let outcome = acceptor.accept(&mut poll, &listener, connections_max);
+        drop(poll.registry().deregister(&mut listener));
+        drop(listener);
+        let deadline = shared.end_connections();
+        pool.close(deadline);
+        outcome
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("local", &self.local).finish_non_exhaustive()
+    }
+}
+
+/// Looks at a server, and ends it.
+#[derive(Clone)]
+pub struct ServerHandle {
+    shared: Arc<Shared>,
+}
+
+impl ServerHandle {
+    /// Ends the server gracefully: it accepts nothing more, and every connection ends when its streams have
+    /// (RFC 9113 §6.8). What is left after `limit` is closed. The configuration's own deadline for it counts, too.
+    pub fn shutdown(&self, limit: Duration) {
+        self.shared.lock().shutdown.get_or_insert(Instant::now() + limit);
+        // It fails only when the system is out of memory.
+        drop(self.shared.waker.wake());
+    }
+
+    /// How many connections and streams there are.
+    pub fn population(&self) -> Population {
+        let state = self.shared.lock();
+        let streams = state.connections.values().map(|live| live.streams.load(Ordering::Relaxed)).sum();
+        Population { connections: state.connections.len(), streams }
+    }
+
+    /// Waits until there are no connections, or until the time has passed. Returns whether there are none.
+    pub fn wait_idle(&self, limit: Duration) -> bool {
+        self.shared.wait_idle(Instant::now() + limit)
+    }
+}
+
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ServerHandle").field(&self.population()).finish()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics under this lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_idle(&self, deadline: Instant) -> bool {
+        let mut state = self.lock();
+        while !state.connections.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Tells every connection to do something.
+    fn tell_all(&self, message: impl Fn() -> ToDriver<crate::driver::server::Answer>) {
+        let connections: Vec<_> = self.lock().connections.values().cloned().collect();
+        for live in connections {
+            live.answers.post(message());
+        }
+    }
+
+    /// Ends all connections, gracefully while there is time. Returns the deadline.
+    fn end_connections(&self) -> Instant {
+        let deadline = *self.lock().shutdown.get_or_insert_with(Instant::now);
+        self.tell_all(|| ToDriver::Shutdown);
+        if !self.wait_idle(deadline) {
+            self.tell_all(|| ToDriver::Close(ErrorCode::NO_ERROR));
+            self.wait_idle(Instant::now() + CLOSE_LIMIT);
+        }
+        deadline.max(Instant::now() + HANDLERS_LIMIT)
+    }
+}
+
+/// What a new connection needs.
+struct Acceptor {
+    options: Options,
+    pool: Pool,
+    on_end: Arc<OnEnd>,
+    wrap: Arc<Wrap>,
+    shared: Arc<Shared>,
+}
+
+impl Acceptor {
+    /// Accepts connections until the server is shut down.
+    fn accept(&self, poll: &mut Poll, listener: &TcpListener, connections_max: usize) -> io::Result<()> {
+        let mut events = Events::with_capacity(8);
+        // What the system gives only while it has it is taken before a connection is, so that none is lost.
+        let mut poller = None;
+        let mut pause = None;
+        let mut is_ready = true;
+        loop {
+            let (is_ending, has_room) = {
+                let state = self.shared.lock();
+                (state.shutdown.is_some(), state.connections.len() < connections_max)
+            };
+            if is_ending {
+                return Ok(());
+            }
+            if is_ready && has_room {
+                match self.accept_one(listener, &mut poller) {
+                    Ok(()) => {
+                        pause = None;
+                        continue;
+                    }
+                    Err(error) => match error.kind() {
+                        io::ErrorKind::WouldBlock => is_ready = false,
+                        // The peer has given up; the next one may not have.
+                        io::ErrorKind::Interrupted
+                        | io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::ConnectionReset => continue,
+                        _ => {
+                            trace::accept_failed(&error);
+                            pause = Some(pause.map_or(PAUSE_MIN, |pause| PAUSE_MAX.min(pause * 2)));
+                        }
+                    },
+                }
+            }
+            let timeout = pause.filter(|_| is_ready);
+            if let Err(error) = poll.poll(&mut events, timeout)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                return Err(error);
+            }
+            is_ready |= events.iter().any(|event| event.token() == LISTENER);
+        }
+    }
+
+    fn accept_one(&self, listener: &TcpListener, spare: &mut Option<Poller>) -> io::Result<()> {
+        let poller = match spare.take() {
+            Some(poller) => poller,
+            None => Poller::new()?,
+        };
+        match listener.accept() {
+            Ok((stream, remote)) => self.start(stream, remote, poller),
+            Err(error) => {
+                *spare = Some(poller);
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives a connection its thread.
+    fn start(&self, mut stream: TcpStream, remote: SocketAddr, mut poller: Poller) -> io::Result<()> {
+        let prepared = stream.set_nodelay(true).and_then(|()| poller.watch(&mut stream));
+        let transport = match prepared.and_then(|()| (self.wrap)(Socket(stream))) {
+            Ok(transport) => transport,
+            // The peer has gone already.
+            Err(error) => return Err(io::Error::new(io::ErrorKind::ConnectionAborted, error)),
+        };
+        let options = Options { remote: Some(remote), ..self.options };
+        let mut driver = ServerDriver::new(transport, &self.pool, &options, poller.waker())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let place = Place::take(&self.shared, driver.answers());
+        let on_end = Arc::clone(&self.on_end);
+        thread::Builder::new().name("thalweg connection".to_owned()).spawn(move || {
+            let end = poller.drive(&mut driver, |driver| {
+                place.live.streams.store(driver.live_streams(), Ordering::Relaxed);
+            });
+            drop(driver);
+            on_end(&end);
+            drop(place);
+        })?;
+        Ok(())
+    }
+}
+
+/// A connection's entry among the live ones, for as long as its thread runs.
+struct Place {
+    shared: Arc<Shared>,
+    number: u64,
+    live: Arc<Live>,
+}
+
+impl Place {
+    fn take(shared: &Arc<Shared>, answers: Arc<Answers>) -> Self {
+        let live = Arc::new(Live { answers, streams: AtomicU32::new(0) });
+        let mut state = shared.lock();
+        let number = state.next;
+        state.next += 1;
+        state.connections.insert(number, Arc::clone(&live));
+        drop(state);
+        Self { shared: Arc::clone(shared), number, live }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.lock().connections.remove(&self.number);
+        self.shared.changed.notify_all();
+        // There may be room for another connection.
+        drop(self.shared.waker.wake());
+    }
+}
+
+const LISTENER: Token = Token(0);
+const WAKER: Token = Token(1);
+const THREADS_MAX: usize = 64;
+const CONNECTIONS_MAX: usize = 1024;
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// For connections to end that were closed, the linger time included.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+/// For handlers to return whose connections have ended.
+const HANDLERS_LIMIT: Duration = Duration::from_secs(1);

@@ -1,0 +1,46 @@
+//! What is traced, if the feature `tracing` is on.
+
+use std::io;
+
+use crate::error::ConnectionEnd;
+
+/// The one report of a connection.
+pub fn connection_ended(end: &ConnectionEnd) {
+    #[cfg(feature = "tracing")]
+    {
+        let remote = end.remote.map(tracing::field::display);
+        let counters = &end.report.counters;
+        let (opened, completed) = (counters.streams_opened, counters.streams_completed);
+        if end.is_warning() {
+            tracing::warn!(remote, opened, completed, "connection ended: {end}");
+        } else {
+            tracing::info!(remote, opened, completed, "connection ended: {end}");
+        }
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = end;
+}
+
+/// A handler returned an error.
+pub fn handler_failed(error: &io::Error) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!("handler failed: {error}");
+    #[cfg(not(feature = "tracing"))]
+    let _ = error;
+}
+
+/// The core refused what the application wanted to send.
+pub fn refused(stream: thalweg::Stream, error: &thalweg::SendError) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(stream = stream.id().as_u32(), "not sent: {error}");
+    #[cfg(not(feature = "tracing"))]
+    let _ = (stream, error);
+}
+
+/// A connection could not be accepted.
+pub fn accept_failed(error: &io::Error) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!("cannot accept a connection: {error}");
+    #[cfg(not(feature = "tracing"))]
+    let _ = error;
+}

@@ -1,0 +1,59 @@
+//! Byte streams that a driver can run on.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+/// A byte stream that never blocks: where it would, it says [`WouldBlock`](io::ErrorKind::WouldBlock).
+pub trait Transport: Read + Write + Send {
+    /// Ends the sending side; the peer reads the end, and may go on sending.
+    ///
+    /// # Errors
+    /// `WouldBlock`: call again when the transport is writable. Others: the transport is of no more use.
+    fn end_writing(&mut self) -> io::Result<()>;
+
+    /// Whether a read that gave fewer bytes than were asked for has emptied the transport. Saves a call that would give
+    /// `WouldBlock`.
+    fn is_emptied_by_short_read(&self) -> bool {
+        false
+    }
+
+    /// Whether something waits inside for the transport to become writable, though nothing is left to write.
+    fn wants_write(&self) -> bool {
+        false
+    }
+}
+
+impl Transport for TcpStream {
+    fn end_writing(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    fn is_emptied_by_short_read(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(unix)]
+impl Transport for std::os::unix::net::UnixStream {
+    fn end_writing(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    fn is_emptied_by_short_read(&self) -> bool {
+        true
+    }
+}
+
+impl<T: Transport + ?Sized> Transport for Box<T> {
+    fn end_writing(&mut self) -> io::Result<()> {
+        (**self).end_writing()
+    }
+
+    fn is_emptied_by_short_read(&self) -> bool {
+        (**self).is_emptied_by_short_read()
+    }
+
+    fn wants_write(&self) -> bool {
+        (**self).wants_write()
+    }
+}
