@@ -1,0 +1,51 @@
+//! Fetches one URL over cleartext HTTP/2, on threads, and writes its content to standard output: `blocking_get http://HOST[:PORT]/PATH`.
+//!
+//! Says on standard error what came, with `-v` the fields, too. A status of 400 or more is an error.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use thalweg_examples::arguments::{self, Arguments};
+use thalweg_threads::{Client, Request};
+
+const USAGE: &str = "blocking_get [-v] http://HOST[:PORT]/PATH";
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    arguments::exit("blocking_get", run())
+}
+
+fn run() -> Result<(), String> {
+    let mut arguments = Arguments::from_env(USAGE);
+    let is_verbose = arguments.switch("-v");
+    let url = arguments.word("URL")?;
+    arguments.finish()?;
+
+    let Some(rest) = url.strip_prefix("http://") else {
+        return Err(format!("{url}: not a URL that begins with http://"));
+    };
+    let path_at = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(path_at);
+    // A fragment stays here (RFC 9110 §7.1), and a path begins with a slash.
+    let path = path.split('#').next().unwrap_or_default();
+    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+
+    let describe = |error: &dyn std::fmt::Display| format!("{url}: {error}");
+    let client = Client::connect(authority).map_err(|error| describe(&error))?;
+    let client = client.time_limit(Some(TIME_LIMIT));
+    let mut response = client.send(Request::get(path)).map_err(|error| describe(&error))?;
+    if is_verbose {
+        eprintln!("{} {:?}", response.status(), response.fields);
+    }
+    let bytes = io::copy(&mut response.body, &mut io::stdout().lock()).map_err(|error| describe(&error))?;
+    client.shutdown();
+    let end = client.wait_end();
+    if is_verbose {
+        eprintln!("{bytes} bytes; connection ended: {end}");
+    }
+    if response.status().as_u16() >= 400 {
+        return Err(describe(&format!("status {}", response.status())));
+    }
+    Ok(())
+}
