@@ -7,7 +7,7 @@ use core::marker::PhantomData;
 use thalweg_hpack::Field;
 
 use crate::config::Config;
-use crate::core::{Core, Shown, Step, upgrade_settings};
+use crate::core::{Core, Failed, Shown, Step, upgrade_settings};
 use crate::error::{ConfigError, ConnectionError, ErrorCode, OpenError, SendError, UpgradeError};
 use crate::event::Event;
 use crate::frame::{Flags, Kind, OriginEntries, SettingEntries};
@@ -94,8 +94,10 @@ impl<R: Role> Connection<R> {
         input: &mut &'b [u8],
         now: Instant,
     ) -> Result<Option<Event<'c, 'b>>, ConnectionError> {
-        let step = self.core.receive(input, now)?;
-        Ok(step.map(|step| self.event(step)))
+        match self.core.receive(input, now) {
+            Ok(step) => Ok(step.map(|step| self.event(step))),
+            Err(Failed) => Err(self.core.failure()),
+        }
     }
 
     #[inline]
@@ -133,7 +135,7 @@ impl<R: Role> Connection<R> {
     /// # Errors
     /// The peer still owed something: its preface, the rest of a frame, or the rest of a message.
     pub fn handle_eof(&mut self) -> Result<(), ConnectionError> {
-        self.core.handle_eof()
+        self.core.handle_eof().map_err(|Failed| self.core.failure())
     }
 
     /// The caller has consumed `bytes` of a stream's content: the peer may send as much more. More than was received
@@ -301,7 +303,7 @@ impl<R: Role> Connection<R> {
     /// # Errors
     /// A deadline ended the connection, or it was over before.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
-        self.core.handle_timeout(now)
+        self.core.handle_timeout(now).map_err(|Failed| self.core.failure())
     }
 
     /// Ends gracefully (RFC 9113 §6.8): GOAWAY now, streams that are open or under way are served to their end, then the final GOAWAY.

@@ -18,7 +18,7 @@ pub struct Counters {
     pub bytes_received: u64,
     /// Bytes sent, as far as they were fetched by `poll_transmit`.
     pub bytes_sent: u64,
-    /// The most bytes that ever waited in the output when input was received.
+    /// The most bytes that ever waited in the output when it was fetched.
     pub output_bytes_peak: u64,
     /// Streams opened by either side.
     pub streams_opened: u64,

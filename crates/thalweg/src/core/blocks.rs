@@ -3,7 +3,7 @@
 use thalweg_hpack::{Limits, Verdict};
 
 use crate::budget::Work;
-use crate::error::{ConnectionError, Deadline, ErrorCode, Limit, StreamError};
+use crate::error::{Deadline, ErrorCode, Limit, StreamError};
 use crate::event::HeadersKind;
 use crate::frame::{Flags, Head, Kind, parse};
 use crate::headers::rules::{Checker, Learned, Message, Method};
@@ -18,10 +18,10 @@ use crate::streams::state::{Half, Input, Next, Refusal, State};
 use crate::streams::{ContentLeft, Opener, Slot};
 use crate::violation::Violation;
 
-use super::Core;
 use super::receive::Step;
+use super::{Core, Failed};
 
-type Outcome<'b> = Result<Option<Step<'b>>, ConnectionError>;
+type Outcome<'b> = Result<Option<Step<'b>>, Failed>;
 
 /// A block that was decoded whole: its verdict.
 enum Judged {
@@ -33,7 +33,7 @@ enum Judged {
 impl Core {
     /// Bounds a header block before its next fragment is collected.
     #[inline]
-    pub(super) fn receive_fragment_head(&mut self, head: Head) -> Result<(), ConnectionError> {
+    pub(super) fn receive_fragment_head(&mut self, head: Head) -> Result<(), Failed> {
         self.inbound.phase = Phase::Payload(head);
         if head.kind == Kind::PUSH_PROMISE && !self.is_client {
             // RFC 9113 §8.4: a client cannot push.
@@ -140,7 +140,7 @@ impl Core {
 
     /// Decodes a block into the arena and judges it.
     #[inline]
-    fn decode(&mut self, message: Message, bytes: &[u8]) -> Result<Judged, ConnectionError> {
+    fn decode(&mut self, message: Message, bytes: &[u8]) -> Result<Judged, Failed> {
         let limits = Limits {
             list_bytes_max: self.bounds.header_list_bytes_max,
             fields_max: self.bounds.header_fields_max,
@@ -167,7 +167,7 @@ impl Core {
     }
 
     /// Decodes a block that nobody will see.
-    fn discard_block(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
+    fn discard_block(&mut self, bytes: &[u8]) -> Result<(), Failed> {
         match self.decoder.decode(bytes, Limits::NONE, |_| Verdict::Stop) {
             Ok(_) => Ok(()),
             Err(_) => Err(self.violated(Violation::HeaderBlockInvalid, StreamId::CONNECTION)),
@@ -361,7 +361,7 @@ impl Core {
     }
 
     /// RFC 9113 §5.1.1, §6.6: a promise names a new stream of the server's.
-    fn check_promised(&mut self, id: StreamId, promised: StreamId) -> Result<(), ConnectionError> {
+    fn check_promised(&mut self, id: StreamId, promised: StreamId) -> Result<(), Failed> {
         let is_new = self.streams.fate(promised) == Fate::Idle;
         if promised.is_connection() || promised.is_client_initiated() || !is_new {
             return Err(self.violated(Violation::PushIdInvalid, id));

@@ -13,9 +13,9 @@ use crate::streams::state::State;
 use crate::violation::Violation;
 
 use super::receive::{Shown, Step};
-use super::{Core, Openable};
+use super::{Core, Failed, Openable};
 
-type Outcome<'b> = Result<Option<Step<'b>>, ConnectionError>;
+type Outcome<'b> = Result<Option<Step<'b>>, Failed>;
 
 impl Core {
     /// RFC 9113 §6.5
@@ -56,7 +56,7 @@ impl Core {
     }
 
     /// RFC 9113 §6.9.2: a new initial window moves the window of every stream, below zero if need be.
-    fn move_send_windows(&mut self, before: &Settings, after: &Settings) -> Result<(), ConnectionError> {
+    fn move_send_windows(&mut self, before: &Settings, after: &Settings) -> Result<(), Failed> {
         let change = i64::from(after.initial_window_size) - i64::from(before.initial_window_size);
         if change == 0 {
             return Ok(());
@@ -248,8 +248,10 @@ impl Core {
     }
 
     /// The byte stream has ended. Says the last word, and whether the end was in order.
-    pub fn handle_eof(&mut self) -> Result<(), ConnectionError> {
-        self.alive()?;
+    pub fn handle_eof(&mut self) -> Result<(), Failed> {
+        if self.error.is_some() {
+            return Err(Failed);
+        }
         if self.eof {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use crate::streams::state::{Input, Next, Refusal};
 use crate::violation::Violation;
 
 use super::receive::Step;
-use super::{Core, Release};
+use super::{Core, Failed, Release};
 
 impl DataPhase {
     /// Whether nothing can be said before more input comes.
@@ -25,7 +25,7 @@ impl DataPhase {
 impl Core {
     /// Debits the windows and judges the stream before any of the payload is looked at.
     #[inline]
-    pub(super) fn receive_data_head(&mut self, head: Head, too_large: bool) -> Result<(), ConnectionError> {
+    pub(super) fn receive_data_head(&mut self, head: Head, too_large: bool) -> Result<(), Failed> {
         let (id, len) = (head.stream, head.len);
         // RFC 9113 §6.9: every DATA frame counts on the connection, whatever becomes of its stream.
         if self.receive_window.receive(len).is_none() {
@@ -49,7 +49,7 @@ impl Core {
 
     /// Small frames cost more than they carry: content pays for them.
     #[inline]
-    fn charge_data(&mut self, id: StreamId, len: u32, end: bool) -> Result<(), ConnectionError> {
+    fn charge_data(&mut self, id: StreamId, len: u32, end: bool) -> Result<(), Failed> {
         if len >= SMALL_DATA_BYTES {
             self.accounts.credit(Work::SmallData, len / SMALL_DATA_BYTES);
             self.accounts.credit(Work::Ping, 1);
@@ -62,13 +62,7 @@ impl Core {
     }
 
     #[inline]
-    fn begin_data(
-        &mut self,
-        head: Head,
-        stream: Stream,
-        end: bool,
-        too_large: bool,
-    ) -> Result<(), ConnectionError> {
+    fn begin_data(&mut self, head: Head, stream: Stream, end: bool, too_large: bool) -> Result<(), Failed> {
         let len = head.len;
         let Some(slot) = self.streams.find_mut(stream) else { return Ok(()) };
         let padded = head.flags.contains(Flags::PADDED);
@@ -76,6 +70,10 @@ impl Core {
             _ if too_large => Some(Violation::DataTooLarge),
             Err(Refusal::Violation(violation)) => Some(violation),
             Err(_) => Some(Violation::DataAfterEnd),
+            // Padded frames are judged when their Pad Length is known.
+            Ok(_) if !padded && !slot.receive_left.allows(u64::from(len), end) => {
+                Some(Violation::ContentLengthMismatch)
+            }
             Ok(_) if slot.receive_window.receive(len).is_none() => Some(Violation::WindowExceeded),
             Ok(_) => None,
         };
@@ -87,14 +85,17 @@ impl Core {
             return Err(self.violated(Violation::DataLength, stream.id()));
         }
         let pad_len = if padded { None } else { Some(0) };
+        if !padded {
+            slot.receive_left.take(u64::from(len));
+        }
         let data = DataPhase { stream, left: len, pad_len, end, len, overhead: 0 };
         self.inbound.phase = Phase::Data(data);
-        if padded { Ok(()) } else { self.check_content(stream, len, end) }
+        Ok(())
     }
 
     /// RFC 9113 §8.1.1: content-length must equal the sum of DATA.
     #[inline]
-    fn check_content(&mut self, stream: Stream, content: u32, end: bool) -> Result<(), ConnectionError> {
+    fn check_content(&mut self, stream: Stream, content: u32, end: bool) -> Result<(), Failed> {
         let Some(slot) = self.streams.find_mut(stream) else { return Ok(()) };
         if slot.receive_left.allows(u64::from(content), end) {
             slot.receive_left.take(u64::from(content));
@@ -109,7 +110,7 @@ impl Core {
         &mut self,
         mut data: DataPhase,
         input: &mut &'b [u8],
-    ) -> Result<Option<Step<'b>>, ConnectionError> {
+    ) -> Result<Option<Step<'b>>, Failed> {
         let Some(pad_len) = data.pad_len else { return self.receive_pad_len(data, input) };
         if self.streams.find(data.stream).is_none() {
             // Reset in the middle of the frame: the rest was credited with what was held.
@@ -137,7 +138,7 @@ impl Core {
         &mut self,
         mut data: DataPhase,
         input: &mut &'b [u8],
-    ) -> Result<Option<Step<'b>>, ConnectionError> {
+    ) -> Result<Option<Step<'b>>, Failed> {
         let Some((&pad_len, rest)) = input.split_first() else { return Ok(None) };
         *input = rest;
         data.left -= 1;
@@ -172,7 +173,7 @@ impl Core {
     }
 
     /// Passes DATA over that nobody will see; the connection gets its credit at once.
-    fn discard_data(&mut self, head: Head) -> Result<(), ConnectionError> {
+    fn discard_data(&mut self, head: Head) -> Result<(), Failed> {
         let Head { len, stream, .. } = head;
         self.inbound.phase = Phase::Skip { left: len };
         if head.flags.contains(Flags::PADDED) {
@@ -187,12 +188,7 @@ impl Core {
 
     /// RFC 9113 §5.4: an error of the connection is one even where the stream is in error, or gone.
     #[cold]
-    pub(super) fn skip_pad_len(
-        &mut self,
-        id: StreamId,
-        left: u32,
-        input: &mut &[u8],
-    ) -> Result<(), ConnectionError> {
+    pub(super) fn skip_pad_len(&mut self, id: StreamId, left: u32, input: &mut &[u8]) -> Result<(), Failed> {
         let Some((&pad_len, rest)) = input.split_first() else { return Ok(()) };
         *input = rest;
         if u32::from(pad_len) >= left {

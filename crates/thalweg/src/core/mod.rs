@@ -89,6 +89,10 @@ pub struct Ended {
     pub by: Initiator,
 }
 
+/// The connection has failed: `Core::error` says how. Inside the core an error is one bit, so that results stay small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failed;
+
 /// Whether the caller waits for room for a new stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Openable {
@@ -175,16 +179,22 @@ impl Core {
         }
     }
 
+    /// What a caller is told after [`Failed`].
+    #[cold]
+    pub fn failure(&self) -> ConnectionError {
+        self.error.unwrap_or(ConnectionError::new(Cause::Closed, ErrorCode::INTERNAL_ERROR))
+    }
+
     /// Ends the connection: a GOAWAY that says why, and nothing after it. Called once.
     #[cold]
-    pub fn fail(&mut self, error: ConnectionError) -> ConnectionError {
+    pub fn fail(&mut self, error: ConnectionError) -> Failed {
         debug_assert!(self.error.is_none());
         let debug = match error.cause() {
             Cause::Violation(_) | Cause::Limit(_) | Cause::Deadline(_) => alloc::format!("{error}"),
             Cause::Closed | Cause::Eof | Cause::GoAway => alloc::string::String::new(),
         };
         self.end(error, debug.as_bytes());
-        error
+        Failed
     }
 
     /// Ends the connection with debug data of the caller's.
@@ -204,19 +214,19 @@ impl Core {
 
     /// Ends the connection for a rule that the peer broke.
     #[cold]
-    fn violated(&mut self, violation: Violation, stream: StreamId) -> ConnectionError {
+    fn violated(&mut self, violation: Violation, stream: StreamId) -> Failed {
         self.fail(ConnectionError::violation(violation, stream))
     }
 
     /// Ends the connection for a limit that the peer ran into.
     #[cold]
-    fn limited(&mut self, limit: Limit, stream: StreamId, seen: u64, bound: u64) -> ConnectionError {
+    fn limited(&mut self, limit: Limit, stream: StreamId, seen: u64, bound: u64) -> Failed {
         self.fail(ConnectionError::limit(limit, stream, seen, bound))
     }
 
     /// Charges work to the peer; an empty bucket ends the connection.
     #[inline]
-    fn charge(&mut self, work: Work, stream: StreamId) -> Result<(), ConnectionError> {
+    fn charge(&mut self, work: Work, stream: StreamId) -> Result<(), Failed> {
         match self.accounts.charge(work, self.now.unwrap_or_default()) {
             Ok(()) => Ok(()),
             Err(Exhausted { limit, burst }) => {
@@ -227,7 +237,7 @@ impl Core {
 
     /// Answers a rule broken on a stream, whatever has become of that stream.
     #[cold]
-    fn stream_violated(&mut self, id: StreamId, violation: Violation) -> Result<(), ConnectionError> {
+    fn stream_violated(&mut self, id: StreamId, violation: Violation) -> Result<(), Failed> {
         if violation.scope() == Scope::Connection {
             return Err(self.violated(violation, id));
         }
@@ -236,7 +246,7 @@ impl Core {
 
     /// Resets a stream for an error that the peer made, and charges it.
     #[cold]
-    fn stream_failed(&mut self, id: StreamId, error: StreamError) -> Result<(), ConnectionError> {
+    fn stream_failed(&mut self, id: StreamId, error: StreamError) -> Result<(), Failed> {
         let code = error.code();
         match self.streams.handle(id) {
             Some(stream) => self.reset_for(stream, code, Initiator::Local(error)),

@@ -13,7 +13,7 @@ use crate::streams::ids::{Closed, Fate};
 use crate::time::Instant;
 use crate::violation::{Scope, Violation};
 
-use super::{Core, Openable};
+use super::{Core, Failed, Openable};
 
 /// What `receive` will show; what borrows from the connection is filled in by the shell.
 #[derive(Clone, Copy, Debug)]
@@ -38,15 +38,20 @@ pub enum Shown {
     Extension { kind: Kind, flags: Flags, stream: StreamId },
 }
 
-type Outcome<'b> = Result<Option<Step<'b>>, ConnectionError>;
+type Outcome<'b> = Result<Option<Step<'b>>, Failed>;
 
 impl Core {
     /// Takes input until something is to be shown, or the input is empty.
     pub fn receive<'b>(&mut self, input: &mut &'b [u8], now: Instant) -> Outcome<'b> {
-        self.alive()?;
-        self.set_now(now);
-        if !input.is_empty() {
-            self.note_input();
+        if self.error.is_some() {
+            return Err(Failed);
+        }
+        // Many frames come in one read: what depends on the time alone is done for the first.
+        if self.now != Some(now) {
+            self.tell_time(now);
+            if !input.is_empty() {
+                self.liveness.arm(Deadline::KeepAlive, now);
+            }
         }
         let before = input.len();
         let outcome = self.advance(input);
@@ -54,19 +59,20 @@ impl Core {
         outcome
     }
 
+    /// What waits to be told goes between two frames, or when the input is empty.
     fn advance<'b>(&mut self, input: &mut &'b [u8]) -> Outcome<'b> {
         loop {
-            if let Some(step) = self.take_pending() {
-                return Ok(Some(step));
-            }
             match self.inbound.phase {
                 Phase::Head => {
+                    if let Some(step) = self.take_pending() {
+                        return Ok(Some(step));
+                    }
                     let Some(head) = self.inbound.take_head(input) else { return Ok(None) };
                     self.receive_head(head)?;
                 }
                 Phase::Payload(head) => {
                     let Some(payload) = self.inbound.take_payload(head.len as usize, input) else {
-                        return Ok(None);
+                        return Ok(self.take_pending());
                     };
                     self.inbound.phase = Phase::Head;
                     let step = match payload {
@@ -84,7 +90,7 @@ impl Core {
                 }
                 Phase::Data(data) => {
                     if input.is_empty() && data.awaits_input() {
-                        return Ok(None);
+                        return Ok(self.take_pending());
                     }
                     if let Some(step) = self.receive_data(data, input)? {
                         return Ok(Some(step));
@@ -96,31 +102,36 @@ impl Core {
                     let left = left - len as u32;
                     if left > 0 {
                         self.inbound.phase = Phase::Skip { left };
-                        return Ok(None);
+                        return Ok(self.take_pending());
                     }
                     self.inbound.phase = Phase::Head;
                 }
-                Phase::SkipPadded { .. } if input.is_empty() => return Ok(None),
+                Phase::SkipPadded { .. } if input.is_empty() => return Ok(self.take_pending()),
                 Phase::SkipPadded { stream, left } => self.skip_pad_len(stream, left, input)?,
                 Phase::Preface { matched } => {
                     if input.is_empty() {
-                        return Ok(None);
+                        return Ok(self.take_pending());
                     }
                     if let Err(violation) = self.inbound.take_preface(matched, input) {
                         return Err(self.violated(violation, StreamId::CONNECTION));
                     }
                 }
-                Phase::Dead => return Ok(None),
+                Phase::Dead => return Ok(self.take_pending()),
             }
         }
     }
 
     /// What calls, time, and earlier frames have left to tell.
-    #[inline]
+    #[inline(always)]
     fn take_pending<'b>(&mut self) -> Option<Step<'b>> {
         if self.ended.is_empty() && self.excluded_from.is_none() && self.openable != Openable::Due {
             return None;
         }
+        self.take_next_pending()
+    }
+
+    #[cold]
+    fn take_next_pending<'b>(&mut self) -> Option<Step<'b>> {
         if let Some(ended) = self.ended.pop_front() {
             return Some(Step::Reset { stream: ended.stream, code: ended.code, by: ended.by });
         }
@@ -150,7 +161,7 @@ impl Core {
 
     /// Judges a head and decides what becomes of the payload.
     #[inline]
-    fn receive_head(&mut self, head: Head) -> Result<(), ConnectionError> {
+    fn receive_head(&mut self, head: Head) -> Result<(), Failed> {
         self.counters.count_frame(head.kind);
         self.last_frame = Some((head.kind, head.stream));
         let bound = self.local.in_force().max_frame_size;
@@ -180,7 +191,7 @@ impl Core {
 
     /// A frame that is wrong by its head alone.
     #[cold]
-    fn receive_impossible(&mut self, head: Head, violation: Violation) -> Result<(), ConnectionError> {
+    fn receive_impossible(&mut self, head: Head, violation: Violation) -> Result<(), Failed> {
         if violation.scope() == Scope::Connection || self.streams.fate(head.stream) == Fate::Idle {
             let error = ConnectionError::violation(violation, head.stream);
             return Err(self.fail(error));
@@ -190,7 +201,7 @@ impl Core {
     }
 
     /// Bounds what is collected of a control frame before its payload is.
-    fn receive_control_head(&mut self, head: Head) -> Result<(), ConnectionError> {
+    fn receive_control_head(&mut self, head: Head) -> Result<(), Failed> {
         self.inbound.phase = Phase::Payload(head);
         match head.kind {
             Kind::SETTINGS => {
@@ -224,7 +235,7 @@ impl Core {
 
     /// Advisory frames beyond the bound are ignored; a GOAWAY is too important for that.
     #[cold]
-    fn receive_oversized_control(&mut self, head: Head) -> Result<(), ConnectionError> {
+    fn receive_oversized_control(&mut self, head: Head) -> Result<(), Failed> {
         if head.kind == Kind::GOAWAY {
             let bound = u64::from(self.bounds.control_payload_bytes_max);
             return Err(self.limited(Limit::ControlPayloadBytes, head.stream, u64::from(head.len), bound));
@@ -289,7 +300,8 @@ impl Core {
         self.shown.extend_from_slice(payload);
     }
 
-    fn set_now(&mut self, now: Instant) {
+    /// Takes the time that a caller tells.
+    pub(super) fn tell_time(&mut self, now: Instant) {
         match self.now {
             None => self.start_clock(now),
             // A clock that jumps back is held.
@@ -305,28 +317,15 @@ impl Core {
         }
     }
 
-    fn note_input(&mut self) {
-        let peak = self.counters.output_bytes_peak.max(self.outbound.len() as u64);
-        self.counters.output_bytes_peak = peak;
-        if let Some(now) = self.now {
-            self.liveness.arm(Deadline::KeepAlive, now);
-        }
-    }
-
     /// What the peer provokes must be read by it: far beyond the output's limit, it is not.
     #[inline]
-    fn check_output(&mut self) -> Result<(), ConnectionError> {
+    fn check_output(&mut self) -> Result<(), Failed> {
         let bound = self.bounds.output_bytes_max as usize * OUTPUT_OVERRUN;
         let waiting = self.outbound.len();
         if waiting <= bound {
             return Ok(());
         }
         Err(self.limited(Limit::OutputBytes, StreamId::CONNECTION, waiting as u64, bound as u64))
-    }
-
-    /// Takes time: sets the clock, and returns whether it was the first time.
-    pub(super) fn tell_time(&mut self, now: Instant) {
-        self.set_now(now);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::streams::Waiting;
 use crate::time::Instant;
 
 use super::control::{KEEP_ALIVE_PING, SHUTDOWN_PING};
-use super::{Core, HandedOut};
+use super::{Core, Failed, HandedOut};
 
 impl Core {
     /// When `handle_timeout` wants to be called.
@@ -26,10 +26,12 @@ impl Core {
     }
 
     /// Acts on every deadline that has passed.
-    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Failed> {
         self.tell_time(now);
         let now = self.now.unwrap_or(now);
-        self.alive()?;
+        if self.error.is_some() {
+            return Err(Failed);
+        }
         if self.handed_out == HandedOut::Unseen {
             self.handed_out = HandedOut::Timed;
             self.liveness.arm(Deadline::Transmit, now);
@@ -57,7 +59,7 @@ impl Core {
     }
 
     /// Resets the streams that have waited for window too long, and sets the deadline for the next.
-    fn reset_stalled(&mut self, now: Instant) -> Result<(), ConnectionError> {
+    fn reset_stalled(&mut self, now: Instant) -> Result<(), Failed> {
         let Some(limit) = self.liveness.duration(Deadline::Stall) else { return Ok(()) };
         let connection_blocked = self.send_window.available() == 0;
         let mut next: Option<Instant> = None;
@@ -118,6 +120,7 @@ impl Core {
     /// Hands the output to the caller. That the caller asks shows that it has written what it was handed before.
     #[inline]
     pub fn poll_transmit(&mut self, out: &mut alloc::vec::Vec<u8>) -> bool {
+        self.note_output();
         let taken = self.outbound.take(out);
         self.note_transmit(taken);
         taken
@@ -129,9 +132,16 @@ impl Core {
         out: &mut alloc::vec::Vec<u8>,
         splices: &mut alloc::vec::Vec<crate::outbound::Splice>,
     ) -> bool {
+        self.note_output();
         let taken = self.outbound.take_spliced(out, splices);
         self.note_transmit(taken);
         taken
+    }
+
+    #[inline]
+    fn note_output(&mut self) {
+        let waiting = self.outbound.len() as u64;
+        self.counters.output_bytes_peak = self.counters.output_bytes_peak.max(waiting);
     }
 
     #[inline]
