@@ -52,7 +52,8 @@ pub extern "C" fn hpack_round_trip() -> u64 {
 /// Asks what the first bytes of a connection are: 1 for an HTTP/1.1 request that upgrades to HTTP/2.
 #[unsafe(no_mangle)]
 pub extern "C" fn h2c_upgrade() -> u64 {
-    let mut request = &b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+    let mut request =
+        &b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
         HTTP2-Settings: AAMAAABk\r\n\r\n"[..];
     let opening = Sniffer::new(Config::default()).receive(&mut request);
     u64::from(matches!(opening, Ok(Some(Opening::Upgrade(_)))))

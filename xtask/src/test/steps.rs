@@ -25,7 +25,7 @@ pub fn all(metadata: &Metadata, xtask: &Path) -> Vec<Step> {
     let mut steps = vec![own("setup", xtask, &["setup"], 300)];
     steps.extend(formats());
     steps.push(clippy("clippy", &["--workspace", "--all-targets"], 900));
-    steps.push(clippy("bench with all peers", &["--package", "thalweg-bench", "--all-features"], 600));
+    steps.push(clippy("clippy with all features", &["--workspace", "--all-targets", "--all-features"], 900));
     steps.extend(metadata.published().flat_map(feature_sets));
     steps.extend(tests());
     steps.push(documentation(metadata));
@@ -50,11 +50,15 @@ fn own(name: &str, xtask: &Path, arguments: &[&str], limit_s: u64) -> Step {
 }
 
 fn formats() -> Vec<Step> {
-    let mut steps = vec![step("fmt", cargo(&["fmt", "--all", "--check"]), 60, Reading::Whole)];
+    let fmt = |name: &str, what: &[&str]| {
+        let mut command = cargo(&["fmt", "--check"]);
+        command.args(what).args(["--", "--color", "never"]);
+        step(name, command, 60, Reading::Whole)
+    };
+    let mut steps = vec![fmt("fmt", &["--all"])];
     for manifest in SATELLITES.iter().filter(|manifest| Path::new(manifest).exists()) {
-        let command = cargo(&["fmt", "--check", "--manifest-path", manifest]);
         let folder = manifest.trim_end_matches("/Cargo.toml");
-        steps.push(step(&format!("fmt {folder}"), command, 60, Reading::Whole));
+        steps.push(fmt(&format!("fmt {folder}"), &["--manifest-path", manifest]));
     }
     steps
 }
@@ -65,8 +69,9 @@ fn clippy(name: &str, what: &[&str], limit_s: u64) -> Step {
     step(name, command, limit_s, Reading::Whole)
 }
 
-/// A published crate without features, with each alone, and with all: features only add, so that what
-/// goes wrong between two of them shows in one of these.
+/// A published crate by itself, without features, with each alone, and with all: features only add, so
+/// that what goes wrong between two of them shows in one of these. In the workspace a crate also gets
+/// what the others ask for.
 fn feature_sets(package: &Package) -> Vec<Step> {
     let name = package.name.as_str();
     let bare = ["--package", name, "--no-default-features"];
@@ -77,7 +82,7 @@ fn feature_sets(package: &Package) -> Vec<Step> {
         steps.push(clippy(&format!("{name} with {feature}"), &alone, 300));
     }
     if features().next().is_some() {
-        let all = ["--package", name, "--all-features", "--all-targets"];
+        let all = ["--package", name, "--all-features"];
         steps.push(clippy(&format!("{name} with all features"), &all, 300));
     }
     steps
