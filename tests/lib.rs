@@ -6,3 +6,8 @@ pub mod abuse;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/io-layer.md")]
 pub struct Guide;
+
+/// So does that of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
