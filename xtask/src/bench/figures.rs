@@ -38,8 +38,8 @@ impl Figure {
     /// A figure with no more digits than it can bear.
     pub fn new(workload: impl fmt::Display, peer: &str, metric: Metric, value: f64) -> Self {
         let digits = match metric {
-            Metric::Instructions | Metric::Bytes => 1.0,
-            Metric::Ns => 10.0,
+            Metric::Bytes => 1.0,
+            Metric::Instructions | Metric::Ns => 10.0,
             Metric::Allocations => 100.0,
         };
         // Adding zero turns a negative zero into a plain one.
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_figure_is_one_object_in_the_agreed_shape() {
-        let figure = Figure::new("w1", "thalweg", Metric::Instructions, 4711.4);
+        let figure = Figure::new("w1", "thalweg", Metric::Instructions, 4711.04);
         let json = serde_json::to_string(&figure).unwrap();
         assert_eq!(json, r#"{"workload":"w1","peer":"thalweg","metric":"instructions","value":4711.0}"#);
         assert_eq!(serde_json::from_str::<Figure>(&json).unwrap(), figure);

@@ -14,6 +14,8 @@ use crate::{process, setup};
 /// depend on which peers can be had.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Build {
+    /// What the gate counts, and no more, so that it is quick.
+    Gate,
     Core,
     Peers,
 }
@@ -26,13 +28,17 @@ pub struct Programs {
 impl Programs {
     /// Builds the programs and puts them where no other build overwrites them.
     pub fn build(build: Build) -> anyhow::Result<Self> {
-        let (name, features) = match build {
-            Build::Core => ("core", ""),
-            Build::Peers => ("peers", "peers,nghttp2"),
+        let (name, features, programs) = match build {
+            Build::Gate => ("gate", "", &["measure", "hpack"][..]),
+            Build::Core => ("core", "", &["measure", "measure_allocations"][..]),
+            Build::Peers => {
+                ("peers", "peers,nghttp2", &["measure", "measure_allocations", "hyper_serve"][..])
+            }
         };
         eprintln!("bench: building {name}");
         let mut arguments = vec!["build", "--package", "thalweg-bench", "--profile", "measure"];
-        arguments.extend(["--bins", "--features", features, "--message-format", "json-render-diagnostics"]);
+        arguments.extend(["--features", features, "--message-format", "json-render-diagnostics"]);
+        arguments.extend(programs.iter().flat_map(|program| ["--bin", program]));
         let built = process::run(&mut process::cargo(&arguments), BUILD_LIMIT)?;
         if !built.is_success() {
             bail!("cargo build: {}\n{}", built.outcome(), String::from_utf8_lossy(&built.stderr).trim_end());
@@ -85,24 +91,44 @@ impl Programs {
 
     /// The same, as it would be on a processor with nothing but what its architecture requires.
     pub fn instructions_anywhere(&self, plan: &Plan<'_>, sizes: (usize, usize)) -> anyhow::Result<f64> {
-        self.count(plan, sizes, &format!("{NO_REP_MOVSB}:{PLAIN_PROCESSOR}"))
+        self.count(plan, sizes, &anywhere())
+    }
+
+    /// Instructions per header field of a workload of the program `hpack`, as on the plainest processor.
+    pub fn hpack_instructions_anywhere(&self, workload: &str) -> anyhow::Result<f64> {
+        let count = |passes: usize| {
+            let arguments = [workload, "thalweg", "count", &passes.to_string()].map(str::to_owned);
+            let (total, said) = self.callgrind("hpack", &arguments, &anywhere())?;
+            // It says the fields of one pass, and its start is the same however many there are.
+            anyhow::Ok((total, value_of(&said, "fields")? * passes as f64))
+        };
+        difference(count(2)?, count(6)?)
     }
 
     fn count(&self, plan: &Plan<'_>, (few, many): (usize, usize), tunables: &str) -> anyhow::Result<f64> {
         let count = |chunks| {
             let plan = Plan { chunks, made: many, ..*plan };
-            let mut command = callgrind(Path::new("/dev/null"));
-            command.env("GLIBC_TUNABLES", tunables);
-            command.arg(self.path("measure")).args(plan.arguments("count"));
-            let run = process::run(&mut command, VALGRIND_LIMIT)?;
-            let said = String::from_utf8_lossy(&run.stderr).into_owned();
-            let units = value_of(&run.into_text("valgrind")?, "units")?;
-            let total = said.rsplit_once("Collected : ").map(|(_, total)| total.lines().next().unwrap_or(""));
-            let total: f64 = total.unwrap_or_default().trim().parse().context("callgrind counted nothing")?;
-            anyhow::Ok((total, units))
+            let (total, said) = self.callgrind("measure", &plan.arguments("count"), tunables)?;
+            anyhow::Ok((total, value_of(&said, "units")?))
         };
-        let ((total, units), (more, more_units)) = (count(few)?, count(many)?);
-        Ok((more - total) / (more_units - units))
+        difference(count(few)?, count(many)?)
+    }
+
+    /// The instructions of a run, and what it printed.
+    fn callgrind(
+        &self,
+        program: &str,
+        arguments: &[String],
+        tunables: &str,
+    ) -> anyhow::Result<(f64, String)> {
+        let mut command = callgrind(Path::new("/dev/null"));
+        command.env("GLIBC_TUNABLES", tunables).arg(self.path(program)).args(arguments);
+        let run = process::run(&mut command, VALGRIND_LIMIT)?;
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        let total = said.rsplit_once("Collected : ").map(|(_, total)| total.lines().next().unwrap_or(""));
+        let total = total.unwrap_or_default().trim().parse();
+        let printed = run.into_text("valgrind")?;
+        Ok((total.context("callgrind counted nothing")?, printed))
     }
 
     /// Writes a profile of the measured part, for `callgrind_annotate`.
@@ -211,6 +237,17 @@ pub fn callgrind(out: &Path) -> Command {
     command
 }
 
+/// Instructions per unit, from two runs of different size.
+fn difference((few, few_units): (f64, f64), (many, many_units): (f64, f64)) -> anyhow::Result<f64> {
+    ensure!(many_units > few_units, "both runs did {few_units} units");
+    Ok((many - few) / (many_units - few_units))
+}
+
+/// What makes the C library do the same on every processor.
+fn anywhere() -> String {
+    format!("{NO_REP_MOVSB}:{PLAIN_PROCESSOR}")
+}
+
 /// Who runs on which core, where there are two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Core {
@@ -268,6 +305,12 @@ mod tests {
         assert_eq!(value_of(text, "bytes").unwrap(), 864.5);
         assert!(value_of(text, "ns").is_err());
         assert!(value_of("ns fast", "ns").is_err());
+    }
+
+    #[test]
+    fn what_both_runs_do_cancels_out() {
+        assert_eq!(difference((1500.0, 10.0), (2500.0, 20.0)).unwrap(), 100.0);
+        assert!(difference((1.0, 10.0), (2.0, 10.0)).is_err());
     }
 
     #[test]

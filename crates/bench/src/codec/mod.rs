@@ -8,7 +8,7 @@ pub mod corpus;
 #[cfg(feature = "fluke")]
 mod fluke;
 pub mod hostile;
-#[cfg(feature = "nghttp2")]
+#[cfg(has_nghttp2)]
 pub mod nghttp2;
 pub mod program;
 pub mod run;
@@ -49,7 +49,7 @@ pub trait Encode {
 pub fn run_hostile(peer: &str, passes: usize, name: &str) -> Result<String, String> {
     match peer {
         "thalweg" => Ok(hostile::run::<thalweg::Decoder>(passes, name)),
-        #[cfg(feature = "nghttp2")]
+        #[cfg(has_nghttp2)]
         "nghttp2" => Ok(hostile::run::<nghttp2::Inflater>(passes, name)),
         #[cfg(feature = "fluke")]
         "fluke" => Ok(hostile::run::<fluke::Decoder>(passes, name)),
@@ -70,9 +70,9 @@ pub fn run(workload: Workload, peer: &str, plan: &run::Plan) -> Result<String, S
             Ok(plan.encode::<thalweg::PreparedEncoder>(&stories))
         }
         (false, "thalweg") => Ok(plan.encode::<thalweg::Encoder>(&stories)),
-        #[cfg(feature = "nghttp2")]
+        #[cfg(has_nghttp2)]
         (true, "nghttp2") => Ok(plan.decode::<nghttp2::Inflater>(&stories)),
-        #[cfg(feature = "nghttp2")]
+        #[cfg(has_nghttp2)]
         (false, "nghttp2") => Ok(plan.encode::<nghttp2::Deflater>(&stories)),
         #[cfg(feature = "fluke")]
         (true, "fluke") => Ok(plan.decode::<fluke::Decoder>(&stories)),
