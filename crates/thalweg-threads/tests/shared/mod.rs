@@ -10,7 +10,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use thalweg::Cause;
-use thalweg_testkit::frames::{Frame, Reader, goaway, kind, preface, settings, settings_ack, wire};
+use thalweg_testkit::frames::{
+    Frame, Reader, flag, goaway, kind, preface, raw, settings, settings_ack, wire,
+};
 use thalweg_threads::{Client, ConnectionEnd, ErrorCode, Handler, Server, ServerHandle};
 
 /// For anything that takes no time unless something is broken.
@@ -186,6 +188,18 @@ impl Peer {
     pub fn fields(&mut self, frame: &Frame) -> Vec<String> {
         let block = frame.block().expect("a header block");
         self.decoder.decode(block).unwrap().iter().map(ToString::to_string).collect()
+    }
+
+    /// As a server: all frames until the client ends its side. PINGs are answered.
+    pub fn until_end_of_client(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.frame() {
+            if frame.kind == kind::PING && frame.flags == 0 {
+                self.send(&raw(kind::PING, flag::ACK, 0, &frame.body).bytes());
+            }
+            frames.push(frame);
+        }
+        frames
     }
 
     /// Ends the connection as a polite client does, and waits for the server to end its side.

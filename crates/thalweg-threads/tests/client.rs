@@ -1,0 +1,365 @@
+//! What a client promises to the threads that share it.
+
+#![allow(clippy::unwrap_used, reason = "it is all tests")]
+
+mod shared;
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use shared::{LIMIT, Peer, Running};
+use thalweg::{Cause, Violation};
+use thalweg_testkit::frames::{
+    Frame, data, flag, goaway, headers, kind, push_promise, rst_stream, setting, settings, window_update,
+    wire,
+};
+use thalweg_testkit::hpack;
+use thalweg_threads::{Body, Client, Error, ErrorCode, Options, Payload, Request, Responder, Response};
+
+fn echo(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
+    let mut echo = responder.start(Response::ok())?;
+    echo.write_from(&mut request.body)?;
+    echo.finish()
+}
+
+/// A scripted server, and a client of it.
+fn scripted(settings: &Frame) -> (Peer, Client) {
+    let (mut peer, client) = Peer::accept(|address| Client::connect(&address.to_string()).unwrap());
+    peer.answer_greeting(settings);
+    (peer, client.time_limit(Some(LIMIT)))
+}
+
+fn respond(stream: u32, content: &[u8]) -> Vec<u8> {
+    wire([&headers(stream, hpack::response(200)).end_headers(), &data(stream, content).end_stream()])
+}
+
+#[test]
+fn many_threads_share_one_connection() {
+    const THREADS: usize = 16;
+    const REQUESTS: usize = 25;
+    let server = Running::start(echo);
+    let client = server.client();
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let client = client.clone();
+            scope.spawn(move || {
+                for request in 0..REQUESTS {
+                    let content = vec![(thread * REQUESTS + request) as u8; 1 + 977 * request];
+                    let mut response = client.send(Request::post("/echo").body(content.clone())).unwrap();
+                    assert!(response.body.read_whole(1 << 20).unwrap() == content);
+                }
+            });
+        }
+    });
+    client.shutdown();
+    let end = client.wait_end();
+    assert!(end.is_orderly(), "{end}");
+    assert_eq!(end.report.counters.streams_completed, (THREADS * REQUESTS) as u64);
+    assert_eq!(server.end().cause, None);
+}
+
+#[test]
+fn content_larger_than_all_windows_goes_both_ways_at_once() {
+    const LEN: u64 = 8 << 20;
+    let server = Running::start(echo);
+    let payload = Payload::sized_reader(io::repeat(42), LEN);
+    // One thread: it sends while it waits for the head, and while it reads.
+    let mut response = server.client().send(Request::post("/echo").body(payload)).unwrap();
+    let mut count = 0;
+    let mut buffer = vec![0; 100_000];
+    loop {
+        let len = response.body.read(&mut buffer).unwrap();
+        if len == 0 {
+            break;
+        }
+        assert!(buffer[..len].iter().all(|byte| *byte == 42));
+        count += len as u64;
+    }
+    assert_eq!(count, LEN);
+    assert!(response.body.is_ended());
+}
+
+#[test]
+fn requests_beyond_the_servers_limit_wait_for_room() {
+    let (mut peer, client) = scripted(&settings().entry(setting::MAX_CONCURRENT_STREAMS, 1));
+    let send = |path: &'static str| {
+        let client = client.clone();
+        thread::spawn(move || client.send(Request::get(path)).unwrap().body.read_whole(100).unwrap())
+    };
+    let first = send("/1");
+    assert_eq!(peer.until(kind::HEADERS).stream, 1);
+    let others = [send("/2"), send("/3")];
+    // The second may come only when the first has ended, and so on.
+    for stream in [1, 3, 5] {
+        peer.send(&wire([&respond(stream, b"content"), &thalweg_testkit::frames::ping([stream as u8; 8])]));
+        loop {
+            let frame = peer.frame().unwrap();
+            match frame.kind {
+                kind::HEADERS => assert_eq!(frame.stream, stream + 2),
+                kind::PING => continue,
+                _ => panic!("{frame}"),
+            }
+            break;
+        }
+        if stream == 3 {
+            break;
+        }
+    }
+    peer.send(&respond(5, b"content"));
+    assert_eq!(first.join().unwrap(), b"content");
+    for other in others {
+        assert_eq!(other.join().unwrap(), b"content");
+    }
+}
+
+#[test]
+fn what_is_dropped_is_cancelled() {
+    let (mut peer, client) = scripted(&settings());
+    let (writer, answer) = client.start_request(Request::post("/answer")).unwrap();
+    drop(answer);
+    assert_eq!(peer.until(kind::RST_STREAM), rst_stream(1, ErrorCode::CANCEL));
+    assert!(writer.finish().is_err(), "its stream has ended");
+
+    let (writer, answer) = client.start_request(Request::post("/writer")).unwrap();
+    drop(writer);
+    assert_eq!(peer.until(kind::RST_STREAM), rst_stream(3, ErrorCode::CANCEL));
+    let error = answer.wait().unwrap_err();
+    assert!(matches!(error, Error::GivenUp(ErrorCode::CANCEL)), "{error}");
+
+    let waiting = client.clone();
+    let response = thread::spawn(move || waiting.send(Request::get("/body")).unwrap());
+    assert_eq!(peer.until(kind::HEADERS).stream, 5);
+    peer.send(&wire([&headers(5, hpack::response(200)).end_headers(), &data(5, b"part")]));
+    drop(response.join().unwrap());
+    assert_eq!(peer.until(kind::RST_STREAM), rst_stream(5, ErrorCode::CANCEL));
+
+    // What is whole needs no cancelling.
+    let waiting = client.clone();
+    let response = thread::spawn(move || waiting.send(Request::get("/whole")).unwrap());
+    assert_eq!(peer.until(kind::HEADERS).stream, 7);
+    peer.send(&respond(7, b""));
+    drop(response.join().unwrap());
+    drop(client);
+    let frames = peer.until_end_of_client();
+    assert!(frames.iter().all(|frame| frame.kind != kind::RST_STREAM), "{frames:?}");
+}
+
+#[test]
+fn a_request_that_waits_for_room_can_be_given_up() {
+    let (mut peer, client) = scripted(&settings().entry(setting::MAX_CONCURRENT_STREAMS, 1));
+    let (writer, answer) = client.start_request(Request::post("/")).unwrap();
+    let hurried = client.clone().time_limit(Some(Duration::from_millis(20)));
+    let error = hurried.send(Request::get("/late")).unwrap_err();
+    assert!(matches!(error, Error::TimedOut), "{error}");
+    writer.finish().unwrap();
+    peer.send(&respond(1, b"done"));
+    assert_eq!(answer.wait().unwrap().body.read_whole(10).unwrap(), b"done");
+    // The one that was given up is never sent.
+    let (_writer, _answer) = client.start_request(Request::post("/next")).unwrap();
+    loop {
+        let frame = peer.until(kind::HEADERS);
+        let fields = peer.fields(&frame);
+        assert!(!fields.contains(&":path: /late".to_owned()));
+        if fields.contains(&":path: /next".to_owned()) {
+            break;
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_does_not_come_in_time_is_cancelled() {
+    let (mut peer, client) = scripted(&settings());
+    let client = client.time_limit(Some(Duration::from_millis(20)));
+    let error = client.send(Request::get("/")).unwrap_err();
+    assert!(matches!(error, Error::TimedOut) && !error.is_retryable(), "{error}");
+    assert_eq!(peer.until(kind::RST_STREAM), rst_stream(1, ErrorCode::CANCEL));
+}
+
+#[test]
+fn streams_above_the_goaway_may_be_tried_again() {
+    let (mut peer, client) = scripted(&settings());
+    let (first, first_answer) = client.start_request(Request::post("/1")).unwrap();
+    let (_second, second_answer) = client.start_request(Request::post("/2")).unwrap();
+    peer.send(&goaway(1, ErrorCode::NO_ERROR).bytes());
+    let error = second_answer.wait().unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    let error = client.start_request(Request::post("/3")).map(drop).unwrap_err();
+    assert!(matches!(error, Error::NotOpened(_)) && error.is_retryable(), "{error}");
+    first.finish().unwrap();
+    peer.send(&respond(1, b"served"));
+    assert_eq!(first_answer.wait().unwrap().body.read_whole(10).unwrap(), b"served");
+    // The connection has nothing more to do.
+    let end = client.wait_end();
+    assert!(end.is_orderly(), "{end}");
+    let error = client.send(Request::get("/4")).unwrap_err();
+    assert!(error.is_retryable() && error.connection_end().is_some(), "{error}");
+}
+
+#[test]
+fn a_refused_stream_may_be_tried_again_and_a_reset_one_not() {
+    let (mut peer, client) = scripted(&settings());
+    for (stream, code, retryable) in [(1, ErrorCode::REFUSED_STREAM, true), (3, ErrorCode::CANCEL, false)] {
+        let (_writer, answer) = client.start_request(Request::post("/")).unwrap();
+        peer.until(kind::HEADERS);
+        peer.send(&rst_stream(stream, code).bytes());
+        let error = answer.wait().unwrap_err();
+        assert_eq!((error.code(), error.is_retryable()), (Some(code), retryable));
+    }
+}
+
+#[test]
+fn a_lost_connection_is_told_with_its_report() {
+    let (peer, client) = scripted(&settings().entry(setting::MAX_CONCURRENT_STREAMS, 1));
+    let (_writer, answer) = client.start_request(Request::post("/")).unwrap();
+    let waiting = client.clone();
+    let (tell, told) = channel();
+    let waiting = thread::spawn(move || {
+        tell.send(()).unwrap();
+        waiting.send(Request::get("/")).map(drop).unwrap_err()
+    });
+    told.recv_timeout(LIMIT).unwrap();
+    drop(peer);
+    let error = answer.wait().unwrap_err();
+    let end = error.connection_end().expect("the connection ended");
+    assert!(!error.is_retryable(), "the server may have acted on it: {error}");
+    assert_eq!(end.report.error.map(|error| error.cause()), Some(Cause::Eof), "{end}");
+    assert!(waiting.join().unwrap().is_retryable(), "it was never sent");
+    assert!(client.send(Request::get("/")).unwrap_err().is_retryable());
+    assert!(client.wait_end().report.error.is_some());
+}
+
+#[test]
+fn a_server_that_answers_early_needs_no_more_content() {
+    let (mut peer, client) = scripted(&settings());
+    let sending = client.clone();
+    let response = thread::spawn(move || {
+        let payload = Payload::reader(io::repeat(1));
+        let mut response = sending.send(Request::post("/").body(payload)).unwrap();
+        response.body.read_whole(100)
+    });
+    assert_eq!(peer.until(kind::DATA).stream, 1);
+    peer.send(&respond(1, b"enough"));
+    peer.send(&rst_stream(1, ErrorCode::NO_ERROR).bytes());
+    assert_eq!(response.join().unwrap().unwrap(), b"enough");
+}
+
+#[test]
+fn content_that_cannot_be_read_cancels_its_request() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::new(ErrorKind::NotFound, "no more"))
+        }
+    }
+    let (mut peer, client) = scripted(&settings());
+    let payload = Payload::reader(Read::chain(&b"some"[..], Broken));
+    let error = client.send(Request::post("/").body(payload)).unwrap_err();
+    assert!(matches!(&error, Error::Content(cause) if cause.kind() == ErrorKind::NotFound), "{error}");
+    assert_eq!(peer.until(kind::DATA).body, b"some");
+    assert_eq!(peer.until(kind::RST_STREAM), rst_stream(1, ErrorCode::CANCEL));
+}
+
+#[test]
+fn a_request_that_may_not_be_sent_is_refused_and_the_connection_goes_on() {
+    let server = Running::start(echo);
+    let client = server.client();
+    for request in [Request::get("no slash"), Request::get("/").field("connection", "close")] {
+        let error = client.send(request).unwrap_err();
+        assert!(matches!(error, Error::NotOpened(_)) && !error.is_retryable(), "{error}");
+    }
+    let request = Request::post("/").field("content-length", "3").body("four");
+    let error = client.send(request).unwrap_err();
+    assert!(matches!(error, Error::Refused(_)), "{error}");
+    assert!(client.send(Request::get("/")).is_ok());
+}
+
+#[test]
+fn the_window_of_the_server_holds_a_writer_back() {
+    let (mut peer, client) = scripted(&settings().entry(setting::INITIAL_WINDOW_SIZE, 10));
+    let (mut writer, answer) = client.start_request(Request::post("/")).unwrap();
+    let writing = thread::spawn(move || {
+        writer.write_all(&[5; 200_000]).unwrap();
+        writer.finish().unwrap();
+    });
+    let mut received = peer.until(kind::DATA).body.len();
+    assert_eq!(received, 10);
+    peer.send(&wire([&window_update(1, 200_000), &window_update(0, 200_000)]));
+    loop {
+        let frame = peer.until(kind::DATA);
+        received += frame.body.len();
+        if frame.has(flag::END_STREAM) {
+            break;
+        }
+    }
+    assert_eq!(received, 200_000);
+    writing.join().unwrap();
+    peer.send(&respond(1, b""));
+    answer.wait().unwrap();
+}
+
+#[test]
+fn the_last_clone_that_goes_ends_the_connection_but_not_what_is_under_way() {
+    let (mut peer, client) = scripted(&settings());
+    let (writer, answer) = client.start_request(Request::post("/")).unwrap();
+    writer.finish().unwrap();
+    peer.until(kind::HEADERS);
+    drop(client.clone());
+    drop(client);
+    peer.send(&headers(1, hpack::response(200)).end_headers().bytes());
+    let mut response = answer.wait().unwrap();
+    // The body keeps the connection: nothing but its content moves.
+    peer.send(&data(1, b"content").end_stream().bytes());
+    assert_eq!(response.body.read_whole(100).unwrap(), b"content");
+    drop(response);
+    let frames = peer.until_end_of_client();
+    assert_eq!(frames.last(), Some(&goaway(0, ErrorCode::NO_ERROR)), "{frames:?}");
+}
+
+#[test]
+fn a_push_is_refused_by_whoever_allowed_it_without_asking_for_it() {
+    let mut options = Options::default();
+    options.config.enable_push = true;
+    let (mut peer, client) =
+        Peer::accept(|address| Client::connect_with(&address.to_string(), &options).unwrap());
+    peer.answer_greeting(&settings());
+    let (_writer, answer) = client.start_request(Request::post("/")).unwrap();
+    peer.until(kind::HEADERS);
+    peer.send(&push_promise(1, 2, hpack::get("/pushed")).end_headers().bytes());
+    assert_eq!(peer.until(kind::RST_STREAM), rst_stream(2, ErrorCode::CANCEL));
+    peer.send(&respond(1, b"asked for"));
+    assert_eq!(answer.wait().unwrap().body.read_whole(10).unwrap(), b"asked for");
+}
+
+#[test]
+fn a_server_that_speaks_http1_is_a_clear_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let mut told = Vec::new();
+        stream.read_to_end(&mut told).unwrap();
+        told
+    });
+    let client = Client::connect(&address).unwrap();
+    let error = client.send(Request::get("/")).unwrap_err();
+    let end = error.connection_end().expect("the connection ended");
+    let cause = end.report.error.map(|error| error.cause());
+    assert!(matches!(cause, Some(Cause::Violation(Violation::FrameTooLarge))), "{end}");
+    // It was told why, too.
+    let told = serving.join().unwrap();
+    let frames = thalweg_testkit::frames::read_all(thalweg_testkit::frames::after_preface(&told));
+    assert_eq!(frames.last().map(|frame| frame.kind), Some(kind::GOAWAY));
+}
+
+#[test]
+fn nobody_at_the_address_is_an_error_of_connecting() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    assert_eq!(Client::connect(&address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    assert!(Client::connect("no-such-host.invalid").is_err());
+}

@@ -1,0 +1,456 @@
+//! Drivers in a loop of the caller's own, over a transport that takes and gives as little as it likes.
+
+#![allow(clippy::unwrap_used, reason = "it is all tests")]
+
+mod shared;
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use shared::{LIMIT, Random};
+use thalweg::Budget;
+use thalweg_testkit::frames::{
+    Frame, Reader, data, flag, headers, kind, preface, read_all, rst_stream, setting, settings, settings_ack,
+    window_update, wire,
+};
+use thalweg_testkit::hpack;
+use thalweg_threads::{
+    Body, ClientDriver, Error, ErrorCode, Options, Pool, Readiness, Request, Responder, Response,
+    ServerDriver, Transport, Turn, Wait,
+};
+
+/// A transport in memory. The test holds its other end.
+#[derive(Clone, Default)]
+struct Pipe(Arc<Mutex<Ends>>);
+
+#[derive(Default)]
+struct Ends {
+    to_driver: Vec<u8>,
+    from_driver: Vec<u8>,
+    /// Bytes that the driver may still write; without a value, any number.
+    room: Option<usize>,
+    /// The most that one call moves.
+    step: Option<usize>,
+    writes: usize,
+    has_ended: bool,
+    driver_has_ended: bool,
+    fails: Option<ErrorKind>,
+}
+
+impl Pipe {
+    fn with<T>(&self, act: impl FnOnce(&mut Ends) -> T) -> T {
+        act(&mut self.0.lock().unwrap())
+    }
+
+    fn send(&self, bytes: &[u8]) {
+        self.with(|ends| ends.to_driver.extend_from_slice(bytes));
+    }
+
+    fn written(&self) -> Vec<u8> {
+        self.with(|ends| std::mem::take(&mut ends.from_driver))
+    }
+}
+
+impl Read for Pipe {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.with(|ends| {
+            if let Some(kind) = ends.fails {
+                return Err(kind.into());
+            }
+            let len = out.len().min(ends.to_driver.len()).min(ends.step.unwrap_or(usize::MAX));
+            if len == 0 && !ends.has_ended {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            out[..len].copy_from_slice(&ends.to_driver[..len]);
+            ends.to_driver.drain(..len);
+            Ok(len)
+        })
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.with(|ends| {
+            assert!(!ends.driver_has_ended, "it writes after its end");
+            if let Some(kind) = ends.fails {
+                return Err(kind.into());
+            }
+            let len = data.len().min(ends.room.unwrap_or(usize::MAX)).min(ends.step.unwrap_or(usize::MAX));
+            if len == 0 {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            ends.room = ends.room.map(|room| room - len);
+            ends.writes += 1;
+            ends.from_driver.extend_from_slice(&data[..len]);
+            Ok(len)
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Transport for Pipe {
+    fn end_writing(&mut self) -> io::Result<()> {
+        self.with(|ends| ends.driver_has_ended = true);
+        Ok(())
+    }
+}
+
+/// A server's driver, its transport's other end, and its wake-ups.
+struct Bench {
+    driver: ServerDriver<Pipe>,
+    pipe: Pipe,
+    woken: Receiver<()>,
+}
+
+impl Bench {
+    fn new(pool: &Pool, options: &Options) -> Self {
+        let pipe = Pipe::default();
+        let (wake, woken) = channel();
+        let driver = ServerDriver::new(pipe.clone(), pool, options, waker(wake)).unwrap();
+        Self { driver, pipe, woken }
+    }
+
+    /// Takes turns until the driver would wait for its transport, or has ended.
+    fn turns(&mut self) -> Turn {
+        for _ in 0..1_000_000 {
+            match self.driver.turn(Readiness::ALL) {
+                Turn::Wait(Wait { timeout: Some(Duration::ZERO), .. }) => {}
+                turn => return turn,
+            }
+        }
+        panic!("it never waits");
+    }
+
+    /// The same; what the driver waits for does not matter.
+    fn go(&mut self) {
+        let _ = self.turns();
+    }
+
+    /// Takes turns, and waits for wake-ups, until `done` sees what it looks for.
+    fn until<T>(&mut self, mut done: impl FnMut(&Pipe) -> Option<T>) -> T {
+        let deadline = Instant::now() + LIMIT;
+        while Instant::now() < deadline {
+            let turn = self.turns();
+            if let Some(found) = done(&self.pipe) {
+                return found;
+            }
+            if let Turn::Wait(wait) = turn {
+                let timeout = wait.timeout.unwrap_or(LIMIT).min(LIMIT);
+                let _ = self.woken.recv_timeout(timeout);
+            }
+        }
+        panic!("it does not come");
+    }
+
+    /// Turns until `count` frames of a kind have come out; returns all that came.
+    fn frames(&mut self, wanted: u8, count: usize) -> Vec<Frame> {
+        let (mut reader, mut frames) = (Reader::default(), Vec::new());
+        self.until(|pipe| {
+            reader.push(&pipe.written());
+            while let Some(frame) = reader.next_frame().unwrap() {
+                frames.push(frame);
+            }
+            (frames.iter().filter(|frame: &&Frame| frame.kind == wanted).count() >= count).then_some(())
+        });
+        frames
+    }
+}
+
+/// A wake-up that is a message; nobody may listen any more.
+fn waker(wake: Sender<()>) -> impl Fn() + Send + Sync + 'static {
+    let wake = Mutex::new(wake);
+    move || wake.lock().unwrap().send(()).unwrap_or_default()
+}
+
+fn get(stream: u32, path: &str) -> Vec<u8> {
+    headers(stream, hpack::get(path)).end_stream().end_headers().bytes()
+}
+
+fn greeting(window: u32) -> Vec<u8> {
+    let settings = settings().entry(setting::INITIAL_WINDOW_SIZE, window);
+    wire([&preface(), &settings, &settings_ack(), &window_update(0, 0x7fff_0000)])
+}
+
+/// Says hello, or sends as many bytes as the path names.
+#[allow(clippy::needless_pass_by_value, reason = "it is a handler")]
+fn sized(request: Request<Body>, responder: Responder) -> io::Result<()> {
+    match request.path()[1..].parse::<usize>() {
+        Ok(len) => responder.send(Response::ok().body(vec![len as u8; len])),
+        Err(_) => responder.send(Response::ok().body("hello")),
+    }
+}
+
+/// The fault that gave this project its reason: a reset while a response is half written. Whatever the place, the frame that
+/// has begun completes, nothing of it changes, and the other stream is whole.
+#[test]
+fn a_reset_at_any_place_of_the_output_leaves_every_frame_whole() {
+    const LEN: usize = 50_000;
+    let pool = Pool::new(2, sized);
+    let mut random = Random(0x0b5e_55ed);
+    for round in 0..200 {
+        let mut bench = Bench::new(&pool, &Options::default());
+        bench.pipe.with(|ends| ends.room = Some(0));
+        bench.pipe.send(&greeting(0x7fff_ffff));
+        bench.pipe.send(&wire([&get(1, "/50000"), &get(3, "/50000")]));
+        // So much of the output is on the wire when the reset comes.
+        let room = 1 + random.below(90_000) as usize;
+        bench.pipe.with(|ends| {
+            ends.room = Some(room);
+            ends.step = (round % 2 == 0).then_some(1 + room / 10);
+        });
+        bench.until(|pipe| pipe.with(|ends| ends.room == Some(0)).then_some(()));
+        bench.pipe.send(&rst_stream(1, ErrorCode::CANCEL).bytes());
+        bench.go();
+        bench.pipe.with(|ends| ends.room = None);
+        let (mut reader, mut other) = (Reader::default(), Vec::new());
+        bench.until(|pipe| {
+            reader.push(&pipe.written());
+            while let Some(frame) = reader.next_frame().unwrap() {
+                match frame.kind {
+                    kind::DATA => {
+                        assert!(
+                            frame.body.iter().all(|byte| *byte == LEN as u8),
+                            "changed after it was sent"
+                        );
+                        if frame.stream == 3 {
+                            let end = frame.has(flag::END_STREAM);
+                            other.extend(frame.body);
+                            assert_eq!(end, other.len() == LEN);
+                        }
+                    }
+                    kind::RST_STREAM | kind::GOAWAY => panic!("round {round}: {frame}"),
+                    _ => {}
+                }
+            }
+            (other.len() == LEN).then_some(())
+        });
+        assert!(reader.rest().is_empty(), "round {round}: it ends inside a frame");
+    }
+}
+
+#[test]
+fn a_transport_that_moves_one_byte_at_a_time_changes_nothing() {
+    let pool = Pool::new(1, sized);
+    let script = wire([&greeting(0x7fff_ffff), &get(1, "/"), &get(3, "/40000"), &get(5, "/")]);
+    let run = |step: Option<usize>| {
+        let mut bench = Bench::new(&pool, &Options::default());
+        bench.pipe.with(|ends| ends.step = step);
+        bench.pipe.send(&script);
+        let content = |frames: Vec<Frame>, stream| -> Vec<u8> {
+            let of_stream = frames.iter().filter(|frame| frame.kind == kind::DATA && frame.stream == stream);
+            of_stream.flat_map(|frame| frame.body.clone()).collect()
+        };
+        let frames = bench.frames(kind::DATA, 5);
+        [1, 3, 5].map(|stream| content(frames.clone(), stream))
+    };
+    let whole = run(None);
+    assert_eq!(whole, [b"hello".to_vec(), vec![40_000_u16 as u8; 40_000], b"hello".to_vec()]);
+    assert_eq!(run(Some(1)), whole);
+}
+
+#[test]
+fn answers_of_one_turn_go_out_in_one_write() {
+    let (gate, closed) = channel::<()>();
+    let closed = Mutex::new(closed);
+    let pool = Pool::new(1, move |_: Request<Body>, responder: Responder| {
+        // Until the gate is gone.
+        closed.lock().unwrap().recv_timeout(LIMIT).unwrap_err();
+        responder.send(Response::ok().body("hello"))
+    });
+    let mut bench = Bench::new(&pool, &Options::default());
+    bench.pipe.send(&greeting(0x7fff_ffff));
+    for stream in 0..50 {
+        bench.pipe.send(&get(2 * stream + 1, "/"));
+    }
+    bench.go();
+    bench.pipe.written();
+    bench.pipe.with(|ends| ends.writes = 0);
+    drop(gate);
+    assert!(pool.close(Instant::now() + LIMIT), "all are answered");
+    bench.woken.try_recv().unwrap();
+    assert!(bench.woken.try_recv().is_err(), "it was woken more than once");
+    bench.go();
+    assert_eq!(bench.pipe.with(|ends| ends.writes), 1);
+    let frames = read_all(&bench.pipe.written());
+    assert_eq!(frames.iter().filter(|frame| frame.kind == kind::DATA).count(), 50);
+}
+
+#[test]
+fn a_turn_says_what_it_waits_for() {
+    let pool = Pool::new(1, sized);
+    let mut options = Options::default();
+    options.config.budgets.pings = Budget::UNLIMITED;
+    let mut bench = Bench::new(&pool, &options);
+    let wait = |turn| match turn {
+        Turn::Wait(wait) => wait,
+        Turn::Ended(end) => panic!("{end}"),
+    };
+    let first = wait(bench.turns());
+    assert_eq!((first.read, first.write), (true, false));
+    // The preface is due within ten seconds.
+    assert!(first.timeout.is_some_and(|timeout| timeout <= Duration::from_secs(10)), "{first:?}");
+    // Nothing can be written, and a peer that asks without listening is not read for ever.
+    bench.pipe.with(|ends| ends.room = Some(0));
+    bench.pipe.send(&greeting(0x7fff_ffff));
+    let ping = thalweg_testkit::frames::ping([1; 8]).bytes();
+    bench.pipe.send(&ping.repeat(40_000));
+    let blocked = wait(bench.turns());
+    assert_eq!((blocked.read, blocked.write), (false, true));
+    assert!(bench.pipe.with(|ends| ends.to_driver.len()) > 0, "it has read everything");
+    bench.pipe.with(|ends| ends.room = None);
+    let open = wait(bench.turns());
+    assert_eq!((open.read, open.write), (true, false));
+    assert_eq!(bench.pipe.with(|ends| ends.to_driver.len()), 0);
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_left_after_its_deadline() {
+    let pool = Pool::new(1, sized);
+    let mut options = Options::default();
+    options.config.deadlines.transmit = Some(Duration::from_millis(30));
+    options.linger = Duration::from_millis(30);
+    let mut bench = Bench::new(&pool, &options);
+    bench.pipe.with(|ends| ends.room = Some(10));
+    bench.pipe.send(&greeting(0x7fff_ffff));
+    let end = loop {
+        match bench.turns() {
+            Turn::Ended(end) => break end,
+            Turn::Wait(wait) => drop(bench.woken.recv_timeout(wait.timeout.expect("a deadline"))),
+        }
+    };
+    assert_eq!(end.report.error.map(|error| error.to_string()), Some("deadlines.transmit passed".to_owned()));
+    assert!(!bench.pipe.with(|ends| ends.driver_has_ended), "it could not say its last word");
+}
+
+#[test]
+fn a_driver_that_is_dropped_ends_everything_once() {
+    let (tell, told) = channel();
+    let tell = Mutex::new(tell);
+    let pool = Pool::new(1, move |mut request: Request<Body>, responder: Responder| {
+        tell.lock().unwrap().send(Ok(())).unwrap();
+        let error = request.body.read(&mut [0]).unwrap_err();
+        tell.lock().unwrap().send(Err(Error::of_io(&error).unwrap().clone())).unwrap();
+        drop(responder);
+        Ok(())
+    });
+    let mut bench = Bench::new(&pool, &Options::default());
+    bench.pipe.send(&greeting(0));
+    for stream in [1, 3] {
+        bench.pipe.send(&headers(stream, hpack::request("POST", "/")).end_headers().bytes());
+    }
+    bench.go();
+    assert!(told.recv_timeout(LIMIT).unwrap().is_ok());
+    drop(bench);
+    let error = told.recv_timeout(LIMIT).unwrap().unwrap_err();
+    let end = error.connection_end().expect("the connection ended");
+    assert_eq!(end.transport.as_ref().map(io::Error::kind), Some(ErrorKind::Interrupted));
+    assert!(pool.close(Instant::now() + LIMIT));
+    assert!(told.try_recv().is_err(), "the request that waited is never run, and nobody is told twice");
+}
+
+#[test]
+fn a_transport_that_fails_ends_the_connection_with_its_error() {
+    let pool = Pool::new(1, sized);
+    let mut bench = Bench::new(&pool, &Options::default());
+    bench.pipe.send(&greeting(0));
+    bench.go();
+    bench.pipe.with(|ends| ends.fails = Some(ErrorKind::BrokenPipe));
+    let Turn::Ended(end) = bench.turns() else { panic!("it goes on") };
+    assert_eq!(end.transport.as_ref().map(io::Error::kind), Some(ErrorKind::BrokenPipe));
+    let Turn::Ended(again) = bench.turns() else { panic!("it goes on") };
+    assert!(Arc::ptr_eq(&end, &again), "there is one report");
+}
+
+#[test]
+fn a_graceful_end_flushes_ends_its_side_and_drains() {
+    let pool = Pool::new(1, sized);
+    let mut bench = Bench::new(&pool, &Options::default());
+    bench.pipe.send(&greeting(0));
+    bench.go();
+    bench.pipe.written();
+    bench.driver.shutdown();
+    bench.go();
+    let frames = read_all(&bench.pipe.written());
+    let ping =
+        frames.iter().find(|frame| frame.kind == kind::PING).expect("a PING to learn when it was heard");
+    assert!(!bench.pipe.with(|ends| ends.driver_has_ended));
+    let answer = thalweg_testkit::frames::ping_ack(ping.body.clone().try_into().unwrap());
+    bench.pipe.send(&answer.bytes());
+    let Turn::Wait(wait) = bench.turns() else { panic!("the peer has not ended") };
+    assert!(wait.read && wait.timeout.is_some_and(|timeout| timeout <= Duration::from_secs(2)), "{wait:?}");
+    assert_eq!(read_all(&bench.pipe.written()).last().map(|frame| frame.kind), Some(kind::GOAWAY));
+    assert!(bench.pipe.with(|ends| ends.driver_has_ended));
+    // What the peer still says is thrown away, until it ends, too.
+    bench.pipe.send(&[0xff; 100_000]);
+    assert!(matches!(bench.turns(), Turn::Wait(_)));
+    assert_eq!(bench.pipe.with(|ends| ends.to_driver.len()), 0);
+    bench.pipe.with(|ends| ends.has_ended = true);
+    let Turn::Ended(end) = bench.turns() else { panic!("it goes on") };
+    assert!(end.is_orderly(), "{end}");
+}
+
+#[test]
+fn a_client_and_a_server_meet_in_one_loop() {
+    let pool = Pool::new(2, |mut request: Request<Body>, responder: Responder| {
+        let content = request.body.read_whole(1 << 20)?;
+        responder.send(Response::ok().body(content))
+    });
+    let (wake, woken) = channel();
+    let (to_server, to_client) = (Pipe::default(), Pipe::default());
+    let server_wake = waker(wake.clone());
+    let mut server = ServerDriver::new(to_server.clone(), &pool, &Options::default(), server_wake).unwrap();
+    let (mut client_driver, client) =
+        ClientDriver::new(to_client.clone(), "http", "example.org", &Options::default(), waker(wake))
+            .unwrap();
+    let caller = thread::spawn(move || {
+        let content = vec![9; 500_000];
+        let response = client.send(Request::post("/").body(content.clone()));
+        let same = response.unwrap().body.read_whole(1 << 20).unwrap() == content;
+        client.shutdown();
+        same
+    });
+    let deadline = Instant::now() + LIMIT;
+    let (mut server_end, mut client_end) = (None, None);
+    while server_end.is_none() || client_end.is_none() {
+        assert!(Instant::now() < deadline, "it does not end");
+        let mut is_idle = true;
+        if let Turn::Ended(end) = server.turn(Readiness::ALL) {
+            server_end = Some(end);
+        }
+        if let Turn::Ended(end) = client_driver.turn(Readiness::ALL) {
+            client_end = Some(end);
+        }
+        for (from, to) in [(&to_server, &to_client), (&to_client, &to_server)] {
+            let bytes = from.written();
+            is_idle &= bytes.is_empty();
+            to.send(&bytes);
+            let has_ended = from.with(|ends| ends.driver_has_ended);
+            to.with(|ends| ends.has_ended = has_ended);
+        }
+        if is_idle {
+            let _ = woken.recv_timeout(Duration::from_millis(5));
+        }
+    }
+    assert!(caller.join().unwrap());
+    assert!(server_end.unwrap().is_orderly() && client_end.unwrap().is_orderly());
+}
+
+#[test]
+fn a_stream_lives_until_both_its_halves_have_ended() {
+    let pool = Pool::new(1, sized);
+    let mut bench = Bench::new(&pool, &Options::default());
+    bench.pipe.send(&greeting(0));
+    bench.pipe.send(&headers(1, hpack::request("POST", "/")).end_headers().bytes());
+    bench.frames(kind::HEADERS, 1);
+    // The response waits for window, the request for its end.
+    assert_eq!(bench.driver.live_streams(), 1);
+    bench.pipe.send(&wire([&data(1, b"x").end_stream(), &window_update(1, 100)]));
+    bench.until(|pipe| pipe.with(|ends| ends.from_driver.ends_with(b"hello")).then_some(()));
+    assert_eq!(bench.driver.live_streams(), 0);
+}
