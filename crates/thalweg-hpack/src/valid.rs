@@ -1,4 +1,4 @@
-//! Which octets names and values may hold, RFC 9113 §8.2.1.
+//! Which octets names and values may hold, RFC 9113 §8.2.1, RFC 9110 §5.1.
 //!
 //! Both checks look at eight octets at a time: a comparison of all lanes of a word with a bound is one
 //! addition, whose carry into a lane's top bit says "at least that". The last word overlaps the one
@@ -47,13 +47,21 @@ impl Checked {
     }
 }
 
-/// Whether `name` has only octets that RFC 9113 §8.2.1 allows in the name of a regular field: none below
-/// 0x21, no upper case, no colon, none from 0x7f. An empty name is not valid.
+/// Whether `name` has only octets that the name of a regular field may have: those of a token (RFC 9110
+/// §5.6.2), in lower case (RFC 9113 §8.2.1). An empty name is not valid.
 ///
 /// Pseudo-fields begin with a colon and so are not valid here: match them by their token first.
 #[inline]
 pub fn name_is_valid(name: &[u8]) -> bool {
-    !name.is_empty() && words(name, bad_in_name)
+    !name.is_empty() && (words(name, unusual_in_name) || unusual_name_is_valid(name))
+}
+
+#[cold]
+fn unusual_name_is_valid(name: &[u8]) -> bool {
+    name.iter().all(|octet| match octet {
+        b'a'..=b'z' | b'0'..=b'9' => true,
+        other => b"!#$%&'*+-.^_`|~".contains(other),
+    })
 }
 
 /// Whether `value` has only octets that RFC 9113 §8.2.1 allows: no NUL, CR or LF anywhere, and neither
@@ -120,14 +128,14 @@ const fn not_zero(low: u64) -> u64 {
     low + 0x7f * ONES
 }
 
+/// Finds what is neither a lower-case letter nor a digit nor a hyphen.
 #[inline(always)]
-const fn bad_in_name(word: u64) -> u64 {
+const fn unusual_in_name(word: u64) -> u64 {
     let low = word & !TOPS;
-    let below_space = !at_least(low, 0x21);
-    let delete = at_least(low, 0x7f);
-    let upper = at_least(low, b'A') & !at_least(low, b'Z' + 1);
-    let colon = !not_zero(low ^ (b':' as u64 * ONES));
-    word | below_space | delete | upper | colon
+    let letter = at_least(low, b'a') & !at_least(low, b'z' + 1);
+    let digit = at_least(low, b'0') & !at_least(low, b'9' + 1);
+    let hyphen = !not_zero(low ^ (b'-' as u64 * ONES));
+    word | !(letter | digit | hyphen)
 }
 
 /// Finds a control octet below a space. Exact as long as it finds nothing.
@@ -151,7 +159,8 @@ mod tests {
     use alloc::vec;
 
     fn name_octet(octet: u8) -> bool {
-        !matches!(octet, 0..=0x20 | b'A'..=b'Z' | b':' | 0x7f..)
+        // What RFC 9113 §8.2.1 forbids, and the delimiters of RFC 9110 §5.6.2.
+        !matches!(octet, 0..=0x20 | b'A'..=b'Z' | b':' | 0x7f..) && !b"\"(),/;<=>?@[\\]{}".contains(&octet)
     }
 
     fn value_octet(octet: u8) -> bool {
