@@ -67,6 +67,8 @@ impl Status {
     pub const EARLY_HINTS: Self = Self(*b"103");
     /// 100
     pub const CONTINUE: Self = Self(*b"100");
+    /// 400
+    pub const BAD_REQUEST: Self = Self(*b"400");
     /// 404
     pub const NOT_FOUND: Self = Self(*b"404");
     /// 431

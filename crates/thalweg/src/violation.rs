@@ -248,7 +248,7 @@ static RULES: [Rule; 84] = [
     malformed(V::PathInvalid, "RFC 9113 §8.3.1", ":path is empty or does not begin with a slash"),
     malformed(V::AuthorityInvalid, "RFC 9113 §8.3.1", ":authority is empty, or holds user information or a forbidden byte"),
     malformed(V::AuthorityDiffersFromHost, "RFC 9113 §8.3.1", "host differs from :authority"),
-    malformed(V::ConnectPseudo, "RFC 9113 §8.5", "CONNECT with :scheme or :path, or without :authority"),
+    malformed(V::ConnectPseudo, "RFC 9113 §8.5", "CONNECT with :scheme or :path, or without host and port in :authority"),
     malformed(V::ProtocolNotEnabled, "RFC 8441 §4", ":protocol without SETTINGS_ENABLE_CONNECT_PROTOCOL or without CONNECT"),
     malformed(V::StatusInvalid, "RFC 9113 §8.3.2", ":status is missing or not three digits from 100 to 999"),
     malformed(V::StatusSwitchingProtocols, "RFC 9113 §8.6", "status 101 does not exist in HTTP/2"),

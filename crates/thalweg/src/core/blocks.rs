@@ -196,7 +196,7 @@ impl Core {
         let connect_protocol = self.local.announced().enable_connect_protocol;
         let learned = match self.decode(Message::Request { connect_protocol }, bytes)? {
             Judged::Good(learned) => learned,
-            Judged::Malformed(violation) => return self.refuse(id, violation.code()),
+            Judged::Malformed(violation) => return self.refuse_malformed(id, violation),
             Judged::TooLarge(_) => return self.answer_too_large(id, end),
         };
         let content = request_content(&learned);
@@ -224,12 +224,25 @@ impl Core {
         self.charge(Work::Reset, id).map(|()| None)
     }
 
+    /// RFC 9113 §8.2.1: a field that is no field is answered 400; the rest of §8 by the reset alone (§8.1.1).
+    #[cold]
+    fn refuse_malformed<'b>(&mut self, id: StreamId, violation: Violation) -> Outcome<'b> {
+        if matches!(violation, Violation::FieldNameInvalid | Violation::FieldValueInvalid) {
+            // Without END_STREAM: nothing may follow that, and the reset says why.
+            self.write_status(id, Status::BAD_REQUEST, false);
+        }
+        self.refuse(id, violation.code())
+    }
+
+    fn write_status(&mut self, id: StreamId, status: Status, end: bool) {
+        let field = thalweg_hpack::Field::with_token(thalweg_hpack::Token::STATUS, status.as_bytes());
+        self.write_block(Kind::HEADERS, id, end, None, &[field]);
+    }
+
     /// RFC 9113 §10.5.1, RFC 6585 §5: a header list beyond our limit is answered 431.
     #[cold]
     fn answer_too_large<'b>(&mut self, id: StreamId, end: bool) -> Outcome<'b> {
-        let status = Status::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        let field = thalweg_hpack::Field::with_token(thalweg_hpack::Token::STATUS, status.as_bytes());
-        self.write_block(Kind::HEADERS, id, true, None, &[field]);
+        self.write_status(id, Status::REQUEST_HEADER_FIELDS_TOO_LARGE, true);
         self.streams.refuse(id);
         if !end {
             self.outbound.reset(id, ErrorCode::NO_ERROR);

@@ -5,20 +5,29 @@
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, StatusCode, Uri, Version};
-use thalweg_hpack::{Field, Indexing};
+use thalweg_hpack::{Field, Indexing, Token};
 
 use super::Headers;
 use crate::message::{Request, Status};
 
 impl Headers<'_> {
-    /// Returns the regular fields as a map; what the peer marked as never indexed is marked as sensitive.
+    /// Returns the regular fields as a map; what the peer marked as never indexed is marked as sensitive. The crumbs of `cookie`
+    /// are one field again (RFC 9113 §8.2.3).
     ///
     /// # Errors
     /// A name or value that HTTP/2 allows and the `http` crate does not.
     pub fn to_header_map(&self) -> Result<HeaderMap, http::Error> {
         let fields = self.fields();
         let mut map = HeaderMap::with_capacity(fields.len());
+        let mut cookies = self.joined_cookies();
         for field in fields {
+            if field.token == Token::COOKIE {
+                let Some(cookies) = cookies.take() else { continue };
+                let mut value = HeaderValue::from_maybe_shared(cookies)?;
+                value.set_sensitive(field.indexing == Indexing::Never);
+                map.append(http::header::COOKIE, value);
+                continue;
+            }
             let name = HeaderName::from_bytes(field.name)?;
             let mut value = HeaderValue::from_bytes(field.value)?;
             value.set_sensitive(field.indexing == Indexing::Never);
@@ -78,17 +87,17 @@ pub fn map_fields(map: &HeaderMap) -> impl Iterator<Item = Field<'_>> {
 
 impl<'a> Request<'a> {
     /// Takes the control data from a method and a URI. A missing scheme counts as `http`, a missing path as `/` or, for
-    /// OPTIONS, `*`.
+    /// OPTIONS, `*`. A `Uri` with a scheme always has a path: OPTIONS for a whole server needs one that says `*`.
     pub fn from_http(method: &'a Method, uri: &'a Uri) -> Self {
         let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
         if method == Method::CONNECT {
             let authority = authority.or(Some(b""));
             return Self { method: b"CONNECT", scheme: None, authority, path: None, protocol: None };
         }
-        let path = match uri.path_and_query().map(PathAndQuery::as_str) {
-            None | Some("") if method == Method::OPTIONS => "*",
-            None | Some("") => "/",
-            Some(path) => path,
+        let path = match uri.path_and_query() {
+            Some(path) => path.as_str(),
+            None if method == Method::OPTIONS => "*",
+            None => "/",
         };
         Self {
             method: method.as_str().as_bytes(),

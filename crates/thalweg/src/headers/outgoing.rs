@@ -36,6 +36,11 @@ pub fn request<'a, 'f: 'a>(
         let violation = if is_connect { Violation::ConnectPseudo } else { Violation::PseudoMissing };
         return Err(SendError::Malformed(violation));
     }
+    // RFC 9110 §9.3.6: the destination of a tunnel is a host and a port.
+    let port = request.authority.and_then(rules::split_port).map(|(_, port)| port);
+    if tunnel && port.is_none_or(<[u8]>::is_empty) {
+        return Err(SendError::Malformed(Violation::ConnectPseudo));
+    }
     if request.path == Some(b"*") && request.method != b"OPTIONS" {
         return Err(SendError::Malformed(Violation::PathInvalid));
     }
@@ -51,7 +56,11 @@ pub fn request<'a, 'f: 'a>(
         rules::check_pseudo_value(token, value).map_err(SendError::Malformed)?;
         list.push(Field::with_token(token, value));
     }
-    gather(list, fields, peer)
+    let content_length = gather(list, fields, peer)?;
+    let hosts = list.iter().filter(|field| field.token == Token::HOST);
+    rules::check_hosts(request.authority, request.scheme, hosts.map(|field| field.value))
+        .map_err(SendError::Malformed)?;
+    Ok(content_length)
 }
 
 /// Gathers a response into `list`, which is empty. Returns its content-length.

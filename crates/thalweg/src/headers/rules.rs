@@ -232,23 +232,50 @@ impl Checker {
             return Err(Violation::PathInvalid);
         }
         if self.has_host {
-            check_host(block, self.seen & AUTHORITY != 0)?;
+            check_host(block)?;
         }
         Ok(())
     }
 }
 
 /// RFC 9113 §8.3.1: `host` must not contradict `:authority`; RFC 9110 §7.2: it is one.
-fn check_host(block: &HeaderBlock, has_authority: bool) -> Result<(), Violation> {
+fn check_host(block: &HeaderBlock) -> Result<(), Violation> {
     let headers = block.view();
-    let mut hosts = headers.fields().filter(|field| field.token == Token::HOST).map(|field| field.value);
-    let first = if has_authority { headers.authority() } else { hosts.next() };
-    let Some(first) = first else { return Ok(()) };
-    if hosts.all(|host| host.eq_ignore_ascii_case(first)) {
+    let hosts = headers.fields().filter(|field| field.token == Token::HOST).map(|field| field.value);
+    check_hosts(headers.authority(), headers.scheme(), hosts)
+}
+
+/// Judges the values of `host` against `:authority`, or, where that is absent, against each other.
+pub fn check_hosts<'a>(
+    authority: Option<&'a [u8]>,
+    scheme: Option<&[u8]>,
+    mut hosts: impl Iterator<Item = &'a [u8]>,
+) -> Result<(), Violation> {
+    let Some(first) = authority.or_else(|| hosts.next()) else { return Ok(()) };
+    let first = normal_authority(first, scheme);
+    if hosts.all(|host| normal_authority(host, scheme).eq_ignore_ascii_case(first)) {
         Ok(())
     } else {
         Err(Violation::AuthorityDiffersFromHost)
     }
+}
+
+/// RFC 3986 §6.2.3: an empty port, and the one that the scheme implies, say nothing.
+fn normal_authority<'a>(authority: &'a [u8], scheme: Option<&[u8]>) -> &'a [u8] {
+    let Some((host, port)) = split_port(authority) else { return authority };
+    let implied: &[u8] = match scheme {
+        Some(b"https") => b"443",
+        Some(b"http") => b"80",
+        _ => b"",
+    };
+    if port.is_empty() || port == implied { host } else { authority }
+}
+
+/// Splits the port off an authority: decimal digits, or nothing, behind the last colon.
+pub fn split_port(authority: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = authority.iter().rposition(|byte| *byte == b':')?;
+    let (host, port) = (&authority[..colon], &authority[colon + 1..]);
+    port.iter().all(u8::is_ascii_digit).then_some((host, port))
 }
 
 /// Judges the bytes of a regular field (RFC 9113 §8.2.1).
@@ -272,6 +299,14 @@ pub fn check_outgoing(field: &Field<'_>) -> Result<(), Violation> {
 fn check_outgoing_special(field: &Field<'_>) -> Result<(), Violation> {
     // A caller can pair any name with `UNKNOWN`: what goes out under a name is judged by that name.
     let token = if field.token == Token::UNKNOWN { Token::of(field.name) } else { field.token };
+    if field.token != token {
+        // What is held against the rest of the message is found by its token, and nobody may hide it.
+        match token {
+            Token::CONTENT_LENGTH => return Err(Violation::ContentLengthInvalid),
+            Token::HOST => return Err(Violation::AuthorityDiffersFromHost),
+            _ => {}
+        }
+    }
     let checked = Checked::new(token != Token::UNKNOWN, false);
     let mut checker = Checker::new(Message::Trailers);
     checker.field(&Decoded { field: Field { token, ..*field }, checked });
