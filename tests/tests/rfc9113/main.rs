@@ -3,6 +3,7 @@
 //! Each test names the requirements of `requirements.toml` that it keeps.
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
+mod s10_limits;
 mod s3_start;
 mod s4_frames;
 mod s5_1_states;
@@ -10,3 +11,5 @@ mod s5_streams;
 mod s6_5_settings;
 mod s6_9_flow_control;
 mod s6_frames;
+mod s8_3_control_data;
+mod s8_messages;
