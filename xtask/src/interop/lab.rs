@@ -67,6 +67,11 @@ impl Lab {
         self.folder.join("received")
     }
 
+    /// The names of our programs that exist.
+    pub fn examples(&self) -> impl Iterator<Item = &str> {
+        self.examples.keys().map(String::as_str)
+    }
+
     pub fn example(&self, name: &str) -> anyhow::Result<&Path> {
         let file = self.examples.get(name).with_context(|| format!("the example {name} does not exist"))?;
         Ok(file)

@@ -94,6 +94,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let lab = Lab::new(load, build_examples(args.smoke)?)?;
 
     let mut tally = Tally::default();
+    if args.only.is_none() && args.against.is_none() {
+        tally.report("every example has a row", &without_row(&lab, &rows));
+    }
     for row in &rows {
         let outcome = match row.needs.iter().find_map(|need| absence(*need, &lab)) {
             Some(why) => Outcome::Skipped(why),
@@ -111,6 +114,20 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         std::process::exit(1);
     }
     Ok(())
+}
+
+/// An example that nothing runs is one that nobody knows to work.
+fn without_row(lab: &Lab, rows: &[Row]) -> Outcome {
+    let is_needed = |example: &str| {
+        let mut needs = rows.iter().flat_map(|row| &row.needs);
+        needs.any(|need| matches!(need, Need::Example(name) if *name == example))
+    };
+    let unused: Vec<&str> = lab.examples().filter(|example| !is_needed(example)).collect();
+    if unused.is_empty() {
+        Outcome::Passed
+    } else {
+        Outcome::Failed(format!("not run: {}", unused.join(", ")))
+    }
 }
 
 /// Why a need is not met.
