@@ -5,6 +5,7 @@
 
 pub mod attacks;
 pub mod run;
+pub mod wire;
 
 use std::time::Duration;
 

@@ -1,18 +1,75 @@
-//! Prints what every attack came to: `cargo xtask abuse` runs it.
+//! Prints what every attack came to: `cargo xtask abuse` runs it. With an address, the attacks go to the server that listens there.
 //!
 //! Heap is counted by the allocator of this program, over the server and what it holds; CPU time is that of the whole play, the
 //! attacker's share included, and is shown, not judged.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use thalweg_tests::abuse::attacks::ALL;
 use thalweg_tests::abuse::run::{Outcome, run};
+use thalweg_tests::abuse::wire::{OnTheWire, play};
 use thalweg_tests::abuse::{Attack, End};
 
 fn main() -> ExitCode {
+    match std::env::args().nth(1).map(|address| address.parse()) {
+        None => in_memory(),
+        Some(Ok(address)) => on_the_wire(address),
+        Some(Err(error)) => {
+            eprintln!("usage: abuse [ADDRESS:PORT]: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Every attack that needs no virtual time, five times, against a server on this machine.
+fn on_the_wire(server: SocketAddr) -> ExitCode {
+    println!("{:<28} {:>12} {:>12} {:>16}  end", "attack", "bytes in", "bytes out", "bystander waited");
+    let (mut passed, mut failed) = (0, 0);
+    for attack in ALL {
+        if !attack.pause.is_zero() {
+            println!(
+                "{:<28} skipped: it takes {} s of waiting; the core plays it",
+                attack.name, attack.steps
+            );
+            continue;
+        }
+        let plays: Result<Vec<OnTheWire>, _> = (0..5).map(|_| play(attack, server)).collect();
+        let mut plays = match plays {
+            Ok(plays) => plays,
+            Err(error) => {
+                println!("{:<28} WRONG: {error}", attack.name);
+                failed += 1;
+                continue;
+            }
+        };
+        plays.sort_by_key(|play| play.bystander_worst);
+        let silent = plays.iter().filter(|play| play.silent_end).count();
+        let median = &plays[plays.len() / 2];
+        let end = match (&median.go_away, silent) {
+            (_, 1..) => format!("WRONG: {silent} of 5 ended without GOAWAY"),
+            (Some(debug), 0) if debug.is_empty() => "borne, ended in order".to_owned(),
+            (Some(debug), 0) => format!("GOAWAY: {debug}"),
+            (None, 0) => "borne".to_owned(),
+        };
+        failed += u32::from(silent > 0);
+        passed += u32::from(silent == 0);
+        println!(
+            "{:<28} {:>12} {:>12} {:>13.1} ms  {end}",
+            attack.name,
+            median.bytes_in,
+            median.bytes_out,
+            median.bystander_worst.as_secs_f64() * 1e3
+        );
+    }
+    println!("\n{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn in_memory() -> ExitCode {
     println!(
         "{:<28} {:>8} {:>12} {:>12} {:>9} {:>11} {:>10}  end",
         "attack", "steps", "bytes in", "bytes out", "requests", "peak heap", "ns / byte"

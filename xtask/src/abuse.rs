@@ -1,16 +1,59 @@
-//! `cargo xtask abuse`: plays every scripted attack and prints what it came to.
+//! `cargo xtask abuse`: plays every scripted attack against the core, and over sockets against both servers.
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
 pub fn run() -> anyhow::Result<()> {
-    let status = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--release", "--package", "thalweg-tests", "--bin", "abuse"])
-        .status()
-        .context("cargo could not be started")?;
-    if !status.success() {
+    cargo(&["build", "--quiet", "--release", "--package", "thalweg-tests", "--bin", "abuse"])?;
+    cargo(&["build", "--quiet", "--release", "--example", "serve", "--example", "blocking_serve"])?;
+    println!("against the core:");
+    let mut all_good = play(&[])?;
+    for server in ["serve", "blocking_serve"] {
+        let (mut child, address) = start(server)?;
+        println!("\nagainst {server} on {address}:");
+        let played = play(&[&address]);
+        child.kill().with_context(|| format!("{server} could not be ended"))?;
+        child.wait()?;
+        all_good &= played?;
+    }
+    if !all_good {
         bail!("an attack did not end as it should");
     }
     Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
+    let status =
+        Command::new(env!("CARGO")).args(arguments).status().context("cargo could not be started")?;
+    if !status.success() {
+        bail!("cargo {} failed", arguments.join(" "));
+    }
+    Ok(())
+}
+
+fn play(arguments: &[&str]) -> anyhow::Result<bool> {
+    let status =
+        Command::new("target/release/abuse").args(arguments).status().context("abuse did not start")?;
+    Ok(status.success())
+}
+
+/// Starts an example server on a free port; its first line says which.
+fn start(name: &str) -> anyhow::Result<(Child, String)> {
+    let program = format!("target/release/examples/{name}");
+    let mut child = Command::new(&program)
+        .args(["--h2c", "127.0.0.1:0", "--root", "docs"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .with_context(|| format!("{program} did not start"))?;
+    let mut lines = BufReader::new(child.stdout.take().context("its output is piped")?).lines();
+    let first = lines.next().context("it ended at once")??;
+    // Its log is read and thrown away, so that it never waits for a reader.
+    std::thread::spawn(move || lines.for_each(drop));
+    match first.strip_prefix("listening on ") {
+        Some(address) => Ok((child, address.to_owned())),
+        None => bail!("{program} said `{first}`"),
+    }
 }

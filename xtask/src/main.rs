@@ -34,7 +34,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Plays every scripted attack against the core, and prints what it came to
+    /// Plays every scripted attack against the core and both servers, and prints what it came to
     Abuse,
     /// Measures the core beside its peers: instructions, time, memory
     Bench(bench::Args),
