@@ -1,5 +1,6 @@
-//! What the example programs share. None of it knows a runtime or a protocol.
+//! What the example programs share. None of it knows a runtime; `application` alone knows the core.
 
+pub mod application;
 pub mod arguments;
 pub mod content_type;
 pub mod pattern;

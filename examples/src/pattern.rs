@@ -37,6 +37,11 @@ impl Pattern {
         self.len - self.at
     }
 
+    /// Passes over the next `len` bytes, or as many as are left.
+    pub fn skip(&mut self, len: u64) {
+        self.at += len.min(self.remaining());
+    }
+
     /// Writes the next bytes into `buf`, as many as fit and are left, and returns how many.
     pub fn fill(&mut self, buf: &mut [u8]) -> usize {
         let len = buf.len().min(usize::try_from(self.remaining()).unwrap_or(usize::MAX));

@@ -1,0 +1,176 @@
+//! What the loops that use the core by itself serve: `GET /bytes/N?seed=S`, a greeting at `/`, and 404.
+//!
+//! The core queues no content: this remembers what was cut short, and goes on when the core says who may.
+
+use thalweg::{Connection, ErrorCode, Field, Headers, Server, Status, Stream};
+
+use crate::pattern::Pattern;
+
+/// The responses of one connection whose content is not sent whole yet.
+#[derive(Debug, Default)]
+pub struct Application {
+    /// By `Stream::index`, which is dense.
+    unsent: Vec<Option<(Stream, Content)>>,
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    status: Status,
+    content_type: &'static [u8],
+    content: Content,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Text(&'static [u8]),
+    Bytes(Pattern),
+}
+
+impl Answer {
+    /// Reads a request. The headers borrow the connection, the answer does not.
+    pub fn to(headers: &Headers<'_>) -> Self {
+        let path = headers.path().and_then(|path| std::str::from_utf8(path).ok()).unwrap_or_default();
+        match (headers.method(), Pattern::from_target(path)) {
+            (Some(b"GET"), Some(Ok(pattern))) => Self {
+                status: Status::OK,
+                content_type: b"application/octet-stream",
+                content: Content::Bytes(pattern),
+            },
+            (Some(b"GET"), Some(Err(mistake))) => Self::text(400, mistake),
+            (Some(b"GET"), None) if path == "/" => Self::text(200, "the line of fastest flow\n"),
+            (Some(b"GET"), None) => Self::text(404, "not found\n"),
+            _ => Self::text(405, "only GET is served here\n"),
+        }
+    }
+
+    fn text(status: u16, text: &'static str) -> Self {
+        let status = Status::new(status).expect("the statuses here are in range");
+        Self { status, content_type: b"text/plain; charset=utf-8", content: Content::Text(text.as_bytes()) }
+    }
+}
+
+impl Application {
+    /// Sends an answer, as far as the windows are open. One that the peer does not accept resets its stream.
+    pub fn answer(&mut self, connection: &mut Connection<Server>, stream: Stream, answer: Answer) {
+        let len = answer.content.len().to_string();
+        let fields =
+            [Field::new(b"content-type", answer.content_type), Field::new(b"content-length", len.as_bytes())];
+        if connection.send_response(stream, answer.status, fields, false).is_err() {
+            return connection.send_reset(stream, ErrorCode::INTERNAL_ERROR);
+        }
+        let index = stream.index();
+        if index >= self.unsent.len() {
+            self.unsent.resize(index + 1, None);
+        }
+        self.unsent[index] = Some((stream, answer.content));
+        self.send(connection, stream);
+    }
+
+    /// Goes on with the streams that were cut short and can go on.
+    pub fn go_on(&mut self, connection: &mut Connection<Server>) {
+        while let Some(stream) = connection.poll_writable() {
+            self.send(connection, stream);
+        }
+    }
+
+    fn send(&mut self, connection: &mut Connection<Server>, stream: Stream) {
+        let Some(place) = self.unsent.get_mut(stream.index()) else { return };
+        let Some((_, content)) = place.as_mut().filter(|(owner, _)| *owner == stream) else { return };
+        let mut buffer = [0; 16 << 10];
+        loop {
+            let (len, last) = content.peek(&mut buffer);
+            match connection.send_data(stream, &buffer[..len], last) {
+                Ok(taken) if taken < len => return content.skip(taken),
+                Ok(taken) if !last => content.skip(taken),
+                // Sent whole, or its stream has ended.
+                Ok(_) | Err(_) => return *place = None,
+            }
+        }
+    }
+}
+
+impl Content {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Text(text) => text.len() as u64,
+            Self::Bytes(pattern) => pattern.remaining(),
+        }
+    }
+
+    /// Copies the next bytes; says how many, and whether they are the last.
+    fn peek(&self, buffer: &mut [u8]) -> (usize, bool) {
+        let len = match self {
+            Self::Text(text) => {
+                buffer[..text.len()].copy_from_slice(text);
+                text.len()
+            }
+            Self::Bytes(pattern) => pattern.clone().fill(buffer),
+        };
+        (len, len as u64 == self.len())
+    }
+
+    fn skip(&mut self, len: usize) {
+        match self {
+            Self::Text(text) => *text = &text[len..],
+            Self::Bytes(pattern) => pattern.skip(len as u64),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thalweg::{Client, Config, Event, HeadersKind, Instant, Request};
+
+    /// Fetches a path from an application whose client opens a small window at a time.
+    fn fetch(path: &str, window: u32) -> (u16, Vec<u8>) {
+        let mut config = Config::default();
+        config.stream_window_bytes = window;
+        let mut client = Connection::<Client>::new(config).unwrap();
+        let mut server = Connection::<Server>::new(Config::default()).unwrap();
+        let mut application = Application::default();
+        client.send_request(&Request::get("http", "example.org", path), [], true).unwrap();
+        let (mut status, mut content, mut wire) = (0, Vec::new(), Vec::new());
+        loop {
+            while client.poll_transmit(&mut wire) {}
+            let mut input = &*std::mem::take(&mut wire);
+            while let Some(event) = server.receive(&mut input, Instant::ZERO).unwrap() {
+                if let Event::Headers { stream, kind: HeadersKind::Request, headers, .. } = event {
+                    let answer = Answer::to(&headers);
+                    application.answer(&mut server, stream, answer);
+                }
+            }
+            application.go_on(&mut server);
+            while server.poll_transmit(&mut wire) {}
+            let mut input = &*std::mem::take(&mut wire);
+            assert!(!input.is_empty(), "nothing moves any more");
+            while let Some(event) = client.receive(&mut input, Instant::ZERO).unwrap() {
+                match event {
+                    Event::Headers { headers, .. } => status = headers.status().unwrap(),
+                    Event::Data { stream, data, end } => {
+                        content.extend_from_slice(data);
+                        client.release(stream, data.len());
+                        if end {
+                            return (status, content);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn content_is_whole_whatever_the_window() {
+        for (window, len) in [(7, 1000), (1000, 100_000), (1 << 20, 100_000)] {
+            let mut expected = vec![0; len];
+            Pattern::new(len as u64, 7).fill(&mut expected);
+            assert_eq!(fetch(&format!("/bytes/{len}?seed=7"), window), (200, expected), "window {window}");
+            assert_eq!(fetch("/", window), (200, b"the line of fastest flow\n".to_vec()));
+        }
+        assert_eq!(fetch("/nothing", 7).0, 404);
+        assert_eq!(fetch("/bytes/many", 7).0, 400);
+        assert_eq!(fetch("/bytes/0", 7), (200, Vec::new()));
+    }
+}
