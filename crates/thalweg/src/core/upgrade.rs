@@ -28,7 +28,8 @@ impl Core {
 
     /// Takes the settings that the client sent in `HTTP2-Settings`. RFC 7540 §3.2.1: they are not acknowledged.
     pub fn apply_upgrade_settings(&mut self, payload: &[u8]) -> Result<(), Violation> {
-        if !payload.len().is_multiple_of(6) {
+        let entries_max = self.bounds.settings_entries_max as usize;
+        if !payload.len().is_multiple_of(6) || payload.len() > 6 * entries_max {
             return Err(Violation::SettingsLength);
         }
         let mut settings = self.remote;
