@@ -35,6 +35,8 @@ pub struct Config {
     pub frame_bytes_max: u32,
     /// SETTINGS_ENABLE_CONNECT_PROTOCOL, for servers (RFC 8441). Default false.
     pub enable_connect_protocol: bool,
+    /// Whether the transport is TLS. A client takes notice of ORIGIN only then (RFC 8336 §2.2). Default false.
+    pub over_tls: bool,
     /// Who gives window credit back. Default [`Release::Explicit`].
     pub release: Release,
     /// Whether frames of unknown types are shown as [`Event::Extension`](crate::Event::Extension). Default false: they are
@@ -160,6 +162,7 @@ impl Default for Config {
             connection_window_bytes: 1 << 20,
             frame_bytes_max: 16_384,
             enable_connect_protocol: false,
+            over_tls: false,
             release: Release::Explicit,
             extension_frames: false,
             header_list_bytes_max: 16 << 10,
@@ -284,6 +287,7 @@ pub struct Bounds {
     pub stall_bytes_min: u32,
     pub release: Release,
     pub extension_frames: bool,
+    pub over_tls: bool,
 }
 
 impl From<&Config> for Bounds {
@@ -300,6 +304,7 @@ impl From<&Config> for Bounds {
             stall_bytes_min: config.stall_bytes_min,
             release: config.release,
             extension_frames: config.extension_frames,
+            over_tls: config.over_tls,
         }
     }
 }

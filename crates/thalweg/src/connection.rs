@@ -250,7 +250,7 @@ impl<R: Role> Connection<R> {
     /// [`poll_writable`](Self::poll_writable).
     ///
     /// # Errors
-    /// `StreamGone`, `Connection`.
+    /// `StreamGone`, `Connection`; `NotAllowedByPeer` on a client whose server does not go by RFC 9218 (§2.1.1).
     pub fn set_priority(&mut self, stream: Stream, priority: Priority) -> Result<(), SendError> {
         self.core.set_priority(stream, priority)
     }

@@ -388,7 +388,7 @@ pub enum SendError {
         /// The peer's limit.
         limit: u32,
     },
-    /// The peer did not allow this: pushes, extended CONNECT.
+    /// The peer did not allow this: pushes, extended CONNECT, PRIORITY_UPDATE.
     NotAllowedByPeer,
     /// A setting, priority or payload outside its range.
     OutOfRange,

@@ -73,7 +73,7 @@ pub enum Event<'c, 'b> {
         /// Its new priority.
         priority: Priority,
     },
-    /// The server named its origins (RFC 8336). Clients only.
+    /// The server named its origins (RFC 8336). Clients only, and only with `Config::over_tls`.
     Origin {
         /// The origins.
         origins: OriginEntries<'c>,

@@ -68,6 +68,8 @@ impl Settings {
             }
             SettingId::MAX_FRAME_SIZE => self.max_frame_size = value,
             SettingId::MAX_HEADER_LIST_SIZE => self.max_header_list_size = value,
+            // RFC 8441 §3: what a client says of it means nothing.
+            SettingId::ENABLE_CONNECT_PROTOCOL if !from_server => {}
             // RFC 8441 §3: a sender must not take it back.
             SettingId::ENABLE_CONNECT_PROTOCOL => match value {
                 1 => self.enable_connect_protocol = true,

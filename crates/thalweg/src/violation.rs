@@ -85,6 +85,7 @@ pub enum Violation {
     PushIdInvalid,
     PriorityUpdateFromServer,
     PriorityUpdateIdInvalid,
+    PriorityUpdateTooMany,
     // Messages.
     FieldNameInvalid,
     FieldValueInvalid,
@@ -175,7 +176,7 @@ use ErrorCode as E;
 use Violation as V;
 
 #[rustfmt::skip]
-static RULES: [Rule; 84] = [
+static RULES: [Rule; 85] = [
     connection(V::PrefaceInvalid, "RFC 9113 §3.4", E::PROTOCOL_ERROR, "the connection does not begin with the HTTP/2 preface"),
     connection(V::PrefaceWithoutSettings, "RFC 9113 §3.4", E::PROTOCOL_ERROR, "the first frame is not SETTINGS"),
     connection(V::FrameTooLarge, "RFC 9113 §4.2", E::FRAME_SIZE_ERROR, "frame longer than SETTINGS_MAX_FRAME_SIZE"),
@@ -234,6 +235,7 @@ static RULES: [Rule; 84] = [
     connection(V::PushIdInvalid, "RFC 9113 §6.6", E::PROTOCOL_ERROR, "PUSH_PROMISE promises an identifier that is not a new even one"),
     connection(V::PriorityUpdateFromServer, "RFC 9218 §7.1", E::PROTOCOL_ERROR, "PRIORITY_UPDATE from a server"),
     connection(V::PriorityUpdateIdInvalid, "RFC 9218 §7.1", E::PROTOCOL_ERROR, "PRIORITY_UPDATE for stream 0 or for a push that was not promised"),
+    connection(V::PriorityUpdateTooMany, "RFC 9218 §7.1", E::PROTOCOL_ERROR, "PRIORITY_UPDATE for more idle streams than may be opened"),
     malformed(V::FieldNameInvalid, "RFC 9113 §8.2.1", "field name with a forbidden byte"),
     malformed(V::FieldValueInvalid, "RFC 9113 §8.2.1", "field value with NUL, CR, LF, or white space at an end"),
     malformed(V::FieldConnectionSpecific, "RFC 9113 §8.2.2", "connection-specific field"),

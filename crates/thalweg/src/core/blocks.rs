@@ -408,9 +408,7 @@ impl Core {
     fn first_priority(&mut self, id: StreamId, has_field: bool) -> Priority {
         if !self.early_priorities.is_empty() {
             // Streams below this one can no longer be opened.
-            while self.early_priorities.front().is_some_and(|(early, _)| *early < id) {
-                self.early_priorities.pop_front();
-            }
+            self.forget_early_priorities(StreamId::new(id.as_u32() - 1));
             if let Some((early, priority)) = self.early_priorities.front().copied()
                 && early == id
             {

@@ -2,7 +2,7 @@
 
 use crate::budget::Work;
 use crate::error::{ConnectionError, Deadline, ErrorCode};
-use crate::frame::{Flags, OriginEntries, SettingEntries, SettingId, parse};
+use crate::frame::{Flags, Head, OriginEntries, SettingEntries, SettingId, parse};
 use crate::priority::Priority;
 use crate::settings::Settings;
 use crate::shutdown::Stage;
@@ -202,31 +202,53 @@ impl Core {
         }
         let priority = Priority::parse(value);
         if idle {
-            self.keep_early_priority(id, priority);
-            return Ok(None);
+            return self.keep_early_priority(id, priority).map(|()| None);
         }
         let Some(stream) = self.streams.handle(id) else { return Ok(None) };
         self.streams.set_priority(stream, priority);
         Ok(Some(Step::Priority { stream, priority }))
     }
 
-    /// RFC 9218 §7.1: priorities may come before their requests; as many are kept as streams may be opened.
-    fn keep_early_priority(&mut self, id: StreamId, priority: Priority) {
+    /// RFC 9218 §7.1: priorities may come before their requests, for as many streams as may still be opened.
+    fn keep_early_priority(&mut self, id: StreamId, priority: Priority) -> Result<(), Failed> {
+        self.forget_early_priorities(self.streams.last(Opener::Remote));
         let early = &mut self.early_priorities;
-        match early.binary_search_by_key(&id, |(id, _)| *id) {
-            Ok(index) => early[index].1 = priority,
-            Err(index)
-                if early.len() < (self.bounds.concurrent_streams_max as usize).min(EARLY_PRIORITIES_MAX) =>
-            {
-                early.insert(index, (id, priority));
+        let index = match early.binary_search_by_key(&id, |(id, _)| *id) {
+            Ok(index) => {
+                early[index].1 = priority;
+                return Ok(());
             }
-            Err(_) => {}
+            Err(index) => index,
+        };
+        let streams = self.streams.counted(Opener::Remote) as usize + early.len() + 1;
+        let limit = self.local.in_force().max_concurrent_streams;
+        if streams > limit as usize {
+            let error = ConnectionError::violation(Violation::PriorityUpdateTooMany, id);
+            return Err(self.fail(error.with_values(streams as u64, limit.into())));
+        }
+        // Until the limit is acknowledged it binds our memory and not the peer.
+        if early.len() < self.bounds.concurrent_streams_max as usize {
+            early.insert(index, (id, priority));
+        }
+        Ok(())
+    }
+
+    /// Drops the early priorities of streams up to `last`, which are idle no more.
+    pub(super) fn forget_early_priorities(&mut self, last: StreamId) {
+        while self.early_priorities.front().is_some_and(|(early, _)| *early <= last) {
+            self.early_priorities.pop_front();
         }
     }
 
-    /// RFC 8336 §2.1: on the connection, from a server; anything else is ignored.
-    pub(super) fn receive_origin<'b>(&mut self, payload: &[u8]) -> Option<Step<'b>> {
-        if !self.is_client || self.last_frame.is_some_and(|(_, stream)| !stream.is_connection()) {
+    /// RFC 8336 §2.1, §2.2: on the connection, over TLS, from a server, without a flag that could mean something; anything else
+    /// is ignored.
+    pub(super) fn receive_origin<'b>(&mut self, head: Head, payload: &[u8]) -> Option<Step<'b>> {
+        let Head { flags: Flags(flags), stream, .. } = head;
+        if !self.is_client
+            || !self.bounds.over_tls
+            || !stream.is_connection()
+            || flags & ORIGIN_FLAGS_CRITICAL != 0
+        {
             return None;
         }
         self.show(OriginEntries::new(payload).as_bytes());
@@ -283,5 +305,6 @@ pub const KEEP_ALIVE_PING: [u8; 8] = *b"\0thalive";
 pub const SHUTDOWN_PING: [u8; 8] = *b"\0thaldwn";
 /// WINDOW_UPDATE below this many bytes is charged.
 const SMALL_INCREMENT_BYTES: u32 = 256;
-const EARLY_PRIORITIES_MAX: usize = 256;
+/// RFC 8336 §2.1: flags that a later meaning could make essential.
+const ORIGIN_FLAGS_CRITICAL: u8 = 0x0f;
 const WINDOW_MAX: u64 = (1 << 31) - 1;

@@ -259,7 +259,7 @@ impl Core {
             // RFC 9113 §5.3.2: the deprecated priority signals have no effect.
             Kind::PRIORITY => self.charge(Work::Priority, head.stream).map(|()| None),
             Kind::PRIORITY_UPDATE => self.receive_priority_update(payload),
-            Kind::ORIGIN => Ok(self.receive_origin(payload)),
+            Kind::ORIGIN => Ok(self.receive_origin(head, payload)),
             Kind::ALTSVC => Ok(self.receive_alt_svc(head.stream, payload)),
             kind => {
                 self.show(payload);

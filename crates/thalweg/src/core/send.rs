@@ -311,20 +311,10 @@ impl Core {
         let window = slot.send_window.available().min(self.send_window.available()) as usize;
         let frame = window.min(self.remote.max_frame_size as usize).min(room);
         let fits = frame.checked_sub(overhead)?;
-        if fits == 0 && len > 0 || !self.is_its_turn(stream) {
+        if fits == 0 && len > 0 || !self.streams.is_next(stream) {
             return None;
         }
         Some(len.min(fits))
-    }
-
-    /// RFC 9218 §10: nobody is served before a stream that comes earlier and can go on.
-    #[inline]
-    fn is_its_turn(&mut self, stream: Stream) -> bool {
-        match self.streams.first_ready() {
-            None => true,
-            Some((_, first)) if first == stream => true,
-            Some((key, _)) => self.streams.key(stream) < key,
-        }
     }
 
     /// Counts a frame that was written.

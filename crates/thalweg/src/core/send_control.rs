@@ -5,7 +5,6 @@ use crate::frame::{Flags, Frame, Kind, OriginEntries};
 use crate::priority::Priority;
 use crate::settings::Settings;
 use crate::stream_id::{Stream, StreamId};
-use crate::streams::Opener;
 use crate::streams::state::{Half, State};
 use crate::violation::Violation;
 
@@ -66,11 +65,14 @@ impl Core {
     /// Changes the priority of a stream: a client tells the server (RFC 9218 §7.1), a server orders its own sending.
     pub fn set_priority(&mut self, stream: Stream, priority: Priority) -> Result<(), SendError> {
         self.alive_to_send()?;
-        if self.streams.find(stream).is_none() {
-            return Err(SendError::StreamGone);
+        let slot = self.streams.find(stream).ok_or(SendError::StreamGone)?;
+        let receives = slot.state.remote() != Half::Ended;
+        // RFC 9218 §2.1.1: a server that has not said that it goes by these priorities would not look at them.
+        if self.is_client && self.remote_settings_seen && !self.remote.no_rfc7540_priorities {
+            return Err(SendError::NotAllowedByPeer);
         }
         self.streams.set_priority(stream, priority);
-        if self.is_client && self.streams.opener(stream.id()) == Opener::Local {
+        if self.is_client && receives {
             let value = alloc::format!("{priority}");
             self.outbound.frame(&Frame::PriorityUpdate { prioritized: stream.id(), value: value.as_bytes() });
         }

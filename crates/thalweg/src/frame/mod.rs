@@ -18,7 +18,10 @@ pub(crate) mod emit;
 pub(crate) mod parse;
 mod settings;
 
+use thalweg_hpack::Token;
+
 use crate::error::ErrorCode;
+use crate::headers::rules;
 use crate::stream_id::StreamId;
 
 pub use settings::{SettingEntries, SettingId};
@@ -221,7 +224,7 @@ pub enum Frame<'a> {
     WindowUpdate {
         /// The stream, or the connection.
         stream: StreamId,
-        /// Bytes, 0 to 2^31-1; 0 is an error whose scope the receiver decides.
+        /// Bytes, 1 to 2^31-1.
         increment: u32,
     },
     /// CONTINUATION (RFC 9113 §6.10).
@@ -274,7 +277,7 @@ pub struct OriginEntries<'a> {
 }
 
 impl<'a> OriginEntries<'a> {
-    /// Wraps a payload. RFC 8336 §2.1: an entry whose length passes the end is dropped.
+    /// Wraps a payload. RFC 8336 §2.1: an entry whose length passes the end, or that is no origin, is passed over.
     pub const fn new(payload: &'a [u8]) -> Self {
         Self { payload }
     }
@@ -289,12 +292,25 @@ impl<'a> Iterator for OriginEntries<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        let (len, rest) = self.payload.split_first_chunk::<2>()?;
-        let Some((origin, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*len))) else {
-            self.payload = &[];
-            return None;
-        };
-        self.payload = rest;
-        Some(origin)
+        loop {
+            let (len, rest) = self.payload.split_first_chunk::<2>()?;
+            let Some((origin, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*len))) else {
+                self.payload = &[];
+                return None;
+            };
+            self.payload = rest;
+            if is_origin(origin) {
+                return Some(origin);
+            }
+        }
     }
+}
+
+/// RFC 6454 §6.2: a scheme, a host, and perhaps a port, in ASCII. The origin `null` names no server.
+fn is_origin(text: &[u8]) -> bool {
+    let Some(at) = text.windows(3).position(|separator| separator == b"://") else { return false };
+    let (scheme, authority) = (&text[..at], &text[at + 3..]);
+    text.is_ascii()
+        && rules::check_pseudo_value(Token::SCHEME, scheme).is_ok()
+        && rules::check_pseudo_value(Token::AUTHORITY, authority).is_ok()
 }

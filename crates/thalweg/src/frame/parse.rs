@@ -87,6 +87,10 @@ impl<'a> Frame<'a> {
             }
             Kind::PUSH_PROMISE => {
                 let (promised, fragment, padding) = push_promise(head.flags, payload)?;
+                // RFC 9113 §5.1.1: servers have the even identifiers.
+                if promised.is_connection() || promised.is_client_initiated() {
+                    return Err(Violation::PushIdInvalid);
+                }
                 let end_headers = head.flags.contains(Flags::END_HEADERS);
                 Self::PushPromise { stream, promised, fragment, end_headers, padding }
             }
@@ -98,7 +102,11 @@ impl<'a> Frame<'a> {
                 let (last_stream, code, debug) = go_away(payload)?;
                 Self::GoAway { last_stream, code, debug }
             }
-            Kind::WINDOW_UPDATE => Self::WindowUpdate { stream, increment: window_increment(payload)? },
+            Kind::WINDOW_UPDATE => match window_increment(payload)? {
+                0 if stream.is_connection() => return Err(Violation::WindowUpdateZeroOnConnection),
+                0 => return Err(Violation::WindowUpdateZero),
+                increment => Self::WindowUpdate { stream, increment },
+            },
             Kind::CONTINUATION => {
                 let end_headers = head.flags.contains(Flags::END_HEADERS);
                 Self::Continuation { stream, fragment: payload, end_headers }

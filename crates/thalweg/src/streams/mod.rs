@@ -10,7 +10,7 @@ pub mod state;
 use alloc::vec::Vec;
 
 use self::ids::{Closed, Fate, Ids};
-use self::ready::{Key, Ready};
+use self::ready::{Key, Line, Ready};
 use self::state::State;
 use crate::flow::{ReceiveWindow, SendWindow};
 use crate::headers::rules::Method;
@@ -298,7 +298,7 @@ impl Streams {
         };
         let sendable = slot.waiting != Waiting::No && slot.send_window.available() > 0;
         if sendable && slot.listed == Key::NONE {
-            slot.listed = self.ready.list(stream, slot.priority);
+            slot.listed = self.ready.list(stream, slot.priority, slot.line());
         }
     }
 
@@ -313,12 +313,15 @@ impl Streams {
         }
     }
 
-    /// After a frame, an incremental stream that is listed goes to the end of its turn (RFC 9218 §10).
+    /// After a frame, a stream in turns that is listed goes to the end of its line (RFC 9218 §10).
     #[inline]
     pub fn take_turn(&mut self, stream: Stream) {
         let Some(slot) = self.find_mut(stream) else { return };
         slot.claim = Key::NONE;
-        if slot.listed != Key::NONE && (slot.priority.incremental() || slot.send_window.available() == 0) {
+        let (line, moves) = (slot.line(), slot.listed != Key::NONE);
+        let moves = moves && (line != Line::InOrder || slot.send_window.available() == 0);
+        self.ready.frame_sent(line);
+        if moves {
             self.unlist(stream);
             self.list_if_sendable(stream);
         }
@@ -331,7 +334,7 @@ impl Streams {
 
     /// The first ready stream.
     #[inline]
-    pub fn first_ready(&mut self) -> Option<(Key, Stream)> {
+    fn first_ready(&mut self) -> Option<(Key, Stream)> {
         let slots = &self.slots;
         self.ready.first(|stream| key_of(slots, stream))
     }
@@ -346,13 +349,19 @@ impl Streams {
         Some(stream)
     }
 
-    /// The key by which a stream takes part: the one that it has, or the one that it would get now.
+    /// Whether a stream may send the next frame: nobody who is ready goes before it.
     #[inline]
-    pub fn key(&self, stream: Stream) -> Key {
+    pub fn is_next(&mut self, stream: Stream) -> bool {
+        let Some((first, ready)) = self.first_ready() else { return true };
+        ready == stream || self.ready.precedes(self.key(stream), first)
+    }
+
+    /// The key by which a stream takes part: the one that it has, or the one that it would get now.
+    fn key(&self, stream: Stream) -> Key {
         match self.find(stream) {
             Some(slot) if slot.listed != Key::NONE => slot.listed,
             Some(slot) if slot.claim != Key::NONE => slot.claim,
-            Some(slot) => self.ready.key(stream, slot.priority),
+            Some(slot) => self.ready.key(stream, slot.priority, slot.line()),
             None => Key::NONE,
         }
     }
@@ -415,6 +424,14 @@ impl Slot {
             claim: Key::NONE,
             next_free: NO_SLOT,
         }
+    }
+}
+
+impl Slot {
+    /// In which line the stream waits when it is cut short.
+    #[inline]
+    fn line(&self) -> Line {
+        Line::of(self.priority, self.tunnel)
     }
 }
 

@@ -1,10 +1,14 @@
 //! Who was cut short and may go on, in the order of RFC 9218 §10.
 //!
-//! A heap of keys: urgency first, then streams that are not incremental by identifier, then incremental ones by turn. An entry
-//! counts only while its slot still carries the same key, so leaving the list costs nothing and stale entries are
+//! Three lines, each a heap of keys: streams that are not incremental, by urgency and identifier; incremental ones, by urgency and
+//! turn; tunnels, by urgency and turn. The most urgent head of the three goes first; at the same urgency the first line
+//! does, but after some of its frames one of the second goes in between, so that a long response does not starve them. Tunnels are
+//! incremental, and after some frames of others one goes first whatever its urgency (RFC 9218 §10.1).
+//!
+//! An entry counts only while its slot still carries the same key, so leaving the list costs nothing and stale entries are
 //! dropped when they come up, or all at once when they are the majority.
 //!
-//! Keeps true: a slot is listed at most once; the heap holds at most twice as many entries as slots are listed, and a few.
+//! Keeps true: a slot is listed at most once; the lines hold at most twice as many entries as slots are listed, and a few.
 
 use alloc::collections::BinaryHeap;
 use core::cmp::Reverse;
@@ -12,55 +16,93 @@ use core::cmp::Reverse;
 use crate::priority::Priority;
 use crate::stream_id::Stream;
 
-/// Where a stream stands in the list; smaller goes first.
+/// Where a stream stands in its line: urgency, line, and its order there; smaller goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(u64);
 
 impl Key {
     /// The key of a slot that is not listed.
     pub const NONE: Self = Self(0);
+
+    const fn new(urgency: u8, line: Line, order: u64) -> Self {
+        Self((urgency as u64) << URGENCY_SHIFT | (line as u64) << LINE_SHIFT | order)
+    }
+
+    const fn line(self) -> u8 {
+        (self.0 >> LINE_SHIFT) as u8 & 3
+    }
+}
+
+/// In which line a stream waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Line {
+    /// One after the other.
+    InOrder,
+    /// In turns of one frame.
+    InTurns,
+    /// In turns, and now and then before all others.
+    Tunnel,
+}
+
+impl Line {
+    /// The line of a stream.
+    #[inline]
+    pub const fn of(priority: Priority, tunnel: bool) -> Self {
+        match (tunnel, priority.incremental()) {
+            (true, _) => Self::Tunnel,
+            (false, true) => Self::InTurns,
+            (false, false) => Self::InOrder,
+        }
+    }
 }
 
 /// The list.
 #[derive(Debug)]
 pub struct Ready {
-    heap: BinaryHeap<Reverse<(Key, Stream)>>,
+    lines: [BinaryHeap<Reverse<(Key, Stream)>>; LINES],
     listed: u32,
     turn: u64,
+    /// Frames since one was sent that was not [`Line::InOrder`].
+    in_order_run: u8,
+    /// Frames since one was sent in a tunnel.
+    tunnels_wait: u8,
 }
 
 impl Ready {
     /// Starts empty, without memory.
     pub const fn new() -> Self {
-        Self { heap: BinaryHeap::new(), listed: 0, turn: 0 }
+        let lines = [const { BinaryHeap::new() }; LINES];
+        Self { lines, listed: 0, turn: 0, in_order_run: 0, tunnels_wait: 0 }
     }
 
     /// The key that a stream gets if it is listed now. It never had that key before, so what is left of earlier times
     /// stays stale.
-    pub fn key(&self, stream: Stream, priority: Priority) -> Key {
+    pub fn key(&self, stream: Stream, priority: Priority, line: Line) -> Key {
         let turn = self.turn + 1;
-        let order = match priority.incremental() {
-            true => turn,
-            false => u64::from(stream.id().as_u32()) << TURN_BITS | turn & ((1 << TURN_BITS) - 1),
+        let order = match line {
+            Line::InOrder => u64::from(stream.id().as_u32()) << TURN_BITS | turn & ((1 << TURN_BITS) - 1),
+            Line::InTurns | Line::Tunnel => turn,
         };
-        let incremental = u64::from(priority.incremental());
-        Key(u64::from(priority.urgency()) << URGENCY_SHIFT | incremental << INCREMENTAL_SHIFT | order)
+        Key::new(priority.urgency(), line, order)
     }
 
     /// Lists a stream; the caller keeps the key in its slot.
-    pub fn list(&mut self, stream: Stream, priority: Priority) -> Key {
-        let key = self.key(stream, priority);
+    pub fn list(&mut self, stream: Stream, priority: Priority, line: Line) -> Key {
+        let key = self.key(stream, priority, line);
         self.turn += 1;
         self.listed += 1;
-        self.heap.push(Reverse((key, stream)));
+        self.lines[line as usize].push(Reverse((key, stream)));
         key
     }
 
     /// Notes that one listed stream has left: its slot no longer carries its key.
     pub fn left(&mut self, key_of: impl Fn(Stream) -> Key) {
         self.listed -= 1;
-        if self.heap.len() > 2 * self.listed as usize + STALE_MAX {
-            self.heap.retain(|Reverse((key, stream))| key_of(*stream) == *key);
+        if self.entries() > 2 * self.listed as usize + STALE_MAX {
+            for line in &mut self.lines {
+                line.retain(|Reverse((key, stream))| key_of(*stream) == *key);
+            }
         }
     }
 
@@ -70,35 +112,78 @@ impl Ready {
         if self.listed == 0 {
             return None;
         }
-        while let Some(Reverse((key, stream))) = self.heap.peek() {
-            if key_of(*stream) == *key {
-                return Some((*key, *stream));
+        let mut first: Option<(Key, Stream)> = None;
+        for line in 0..LINES {
+            while let Some(&Reverse((key, stream))) = self.lines[line].peek() {
+                if key_of(stream) == key {
+                    if first.is_none_or(|(earlier, _)| self.precedes(key, earlier)) {
+                        first = Some((key, stream));
+                    }
+                    break;
+                }
+                self.lines[line].pop();
             }
-            self.heap.pop();
         }
-        None
+        first
+    }
+
+    /// Whether the stream with the key `one` goes before the one with the key `other`.
+    #[inline]
+    pub fn precedes(&self, one: Key, other: Key) -> bool {
+        self.rank(one) < self.rank(other)
+    }
+
+    /// What decides between lines: due tunnels, then urgency, then whose turn it is.
+    fn rank(&self, key: Key) -> (bool, u64, u8, u64) {
+        let urgency = key.0 >> URGENCY_SHIFT;
+        let order = key.0 & ((1 << LINE_SHIFT) - 1);
+        let (in_order, tunnel) = (Line::InOrder as u8, Line::Tunnel as u8);
+        let due = key.line() == tunnel && self.tunnels_wait >= TUNNELS_WAIT_MAX;
+        let after = match key.line() == in_order {
+            true if self.in_order_run >= IN_ORDER_RUN_MAX => 2,
+            true => 0,
+            false => 1,
+        };
+        (!due, urgency, after, order)
+    }
+
+    /// Notes that a frame of a stream of this line was written.
+    #[inline]
+    pub fn frame_sent(&mut self, line: Line) {
+        self.in_order_run = if line == Line::InOrder { self.in_order_run.saturating_add(1) } else { 0 };
+        self.tunnels_wait = if line == Line::Tunnel { 0 } else { self.tunnels_wait.saturating_add(1) };
     }
 
     /// Forgets everybody.
     pub fn clear(&mut self) {
-        self.heap = BinaryHeap::new();
+        self.lines = Default::default();
         self.listed = 0;
+    }
+
+    fn entries(&self) -> usize {
+        self.lines.iter().map(BinaryHeap::len).sum()
     }
 
     /// Asserts what this owner keeps true; `listed` counts the slots that carry a key.
     pub fn check(&self, listed: usize, key_of: impl Fn(Stream) -> Key) {
         debug_assert_eq!(self.listed as usize, listed);
-        debug_assert!(self.heap.len() <= 2 * listed + STALE_MAX + 1);
-        let current = self.heap.iter().filter(|Reverse((key, stream))| key_of(*stream) == *key).count();
+        debug_assert!(self.entries() <= 2 * listed + STALE_MAX + 1);
+        let entries = self.lines.iter().flatten();
+        let current = entries.filter(|Reverse((key, stream))| key_of(*stream) == *key).count();
         debug_assert_eq!(current, listed);
     }
 }
 
+const LINES: usize = 3;
 const URGENCY_SHIFT: u32 = 61;
-const INCREMENTAL_SHIFT: u32 = 60;
-/// What an identifier of 31 bits leaves of the 60 below.
+const LINE_SHIFT: u32 = 59;
+/// What an identifier of 31 bits leaves of the 59 below.
 const TURN_BITS: u32 = 28;
 const STALE_MAX: usize = 16;
+/// After so many frames of streams that are not incremental, an incremental one of the same urgency has its turn.
+const IN_ORDER_RUN_MAX: u8 = 3;
+/// After so many frames of others, a tunnel goes first.
+const TUNNELS_WAIT_MAX: u8 = 7;
 
 #[cfg(test)]
 mod tests {
@@ -109,14 +194,14 @@ mod tests {
     fn a_stream_that_comes_back_is_listed_once() {
         let (first, second) = (stream(1), stream(3));
         let mut ready = Ready::new();
-        let other = ready.list(second, Priority::default());
+        let other = ready.list(second, Priority::default(), Line::InOrder);
         let mut keys = [Key::NONE, other];
         for _ in 0..3 {
             keys[0] = Key::NONE;
             if ready.listed > 1 {
                 ready.left(|stream| keys[stream.index()]);
             }
-            keys[0] = ready.list(first, Priority::default());
+            keys[0] = ready.list(first, Priority::default(), Line::InOrder);
         }
         ready.check(2, |stream| keys[stream.index()]);
         assert_eq!(ready.first(|stream| keys[stream.index()]), Some((keys[0], first)));
