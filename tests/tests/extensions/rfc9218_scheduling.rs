@@ -1,0 +1,155 @@
+//! RFC 9218 §10: in which order a server sends what waits.
+//!
+//! Every response has more to send than there is room for. Room is made for one frame at a time, and who is named sends one.
+
+use thalweg::{Server, Stream};
+use thalweg_testkit::frames::{headers, setting, settings, window_update};
+use thalweg_testkit::hpack::{self, Block};
+use thalweg_testkit::scenario::{Opening, Scene, server_with};
+
+const FRAME_BYTES: usize = 1000;
+
+/// Streams have all the window they want; the connection's window runs out at once, and then opens frame by frame.
+fn opening(opening: &mut Opening) {
+    opening.peer_settings = settings().entry(setting::INITIAL_WINDOW_SIZE, 1 << 24);
+    opening.config.output_bytes_max = 1 << 20;
+    opening.config.enable_connect_protocol = true;
+}
+
+/// Uses the connection's window up, so that all others wait from the start.
+fn use_up(s: &mut Scene<Server>) {
+    let first = s.get(1);
+    s.respond(first);
+    s.call(|core| core.send_data(first, &[0; 65_535], true)).unwrap();
+    s.frames();
+}
+
+/// Opens a response of this priority that waits.
+fn waiting(s: &mut Scene<Server>, id: u32, priority: &str) -> Stream {
+    let block = Block::new().raw(hpack::get("/")).literal("priority", priority).bytes();
+    s.peer(headers(id, block).end_stream().end_headers());
+    wait(s, id)
+}
+
+/// Opens a tunnel that waits.
+fn tunnel(s: &mut Scene<Server>, id: u32, priority: &str) -> Stream {
+    let lines = [(":method", "CONNECT"), (":authority", "example.org:443"), ("priority", priority)];
+    s.peer(headers(id, hpack::block(&lines)).end_headers());
+    wait(s, id)
+}
+
+fn wait(s: &mut Scene<Server>, id: u32) -> Stream {
+    assert_eq!(s.take_events().len(), 1);
+    let stream = s.stream(id);
+    s.respond(stream);
+    assert_eq!(s.call(|core| core.send_data(stream, &[0; FRAME_BYTES], false)), Ok(0));
+    stream
+}
+
+/// Who sends the next frames. Each stream that is named sends one, and has more.
+fn served(s: &mut Scene<Server>, frames: usize) -> Vec<u32> {
+    let turn = |s: &mut Scene<Server>| {
+        s.peer(window_update(0, FRAME_BYTES as u32));
+        let stream = s.call(thalweg::Connection::poll_writable).expect("somebody waits");
+        let taken = s.call(|core| core.send_data(stream, &[0; 2 * FRAME_BYTES], false)).unwrap();
+        assert_eq!(taken, FRAME_BYTES, "the one that is named may send");
+        let [frame] = &s.frames()[..] else { panic!("one frame") };
+        frame.stream
+    };
+    (0..frames).map(|_| turn(s)).collect()
+}
+
+#[test]
+fn s10_the_more_urgent_response_goes_first() {
+    // 9218-10-1
+    server_with(opening, |s| {
+        use_up(s);
+        waiting(s, 3, "u=5");
+        waiting(s, 5, "u=1");
+        let last = waiting(s, 7, "u=0, i");
+        assert_eq!(served(s, 5), [7, 7, 7, 7, 7]);
+        s.call(|core| core.send_reset(last, thalweg::ErrorCode::CANCEL));
+        s.frames();
+        assert_eq!(served(s, 3), [5, 5, 5]);
+    });
+}
+
+#[test]
+fn s10_nobody_sends_before_a_more_urgent_response_that_waits() {
+    // 9218-10-1
+    server_with(opening, |s| {
+        use_up(s);
+        let low = waiting(s, 3, "u=5");
+        let high = waiting(s, 5, "u=1");
+        s.peer(window_update(0, 5000));
+        assert_eq!(s.call(|core| core.send_data(low, &[0; 100], false)), Ok(0));
+        assert_eq!(s.call(|core| core.send_data(high, &[0; 100], false)), Ok(100));
+        assert_eq!(s.call(|core| core.send_data(low, &[0; 100], false)), Ok(100));
+        s.output(["DATA stream=5 100 bytes", "DATA stream=3 100 bytes"]);
+    });
+}
+
+#[test]
+fn s10_responses_that_are_not_incremental_go_in_the_order_of_their_streams() {
+    // 9218-10-3, 9218-10-2
+    server_with(opening, |s| {
+        use_up(s);
+        waiting(s, 5, "");
+        waiting(s, 9, "");
+        let second = waiting(s, 11, "u=3");
+        assert_eq!(served(s, 4), [5, 5, 5, 5]);
+        let first = s.stream(5);
+        s.call(|core| core.send_reset(first, thalweg::ErrorCode::CANCEL));
+        s.frames();
+        assert_eq!(served(s, 3), [9, 9, 9]);
+        s.call(|core| core.set_priority(second, thalweg::Priority::new(2, false))).unwrap();
+        assert_eq!(served(s, 2), [11, 11]);
+    });
+}
+
+#[test]
+fn s10_incremental_responses_share() {
+    // 9218-10-4, 9218-10-2
+    server_with(opening, |s| {
+        use_up(s);
+        for id in [3, 5, 7] {
+            waiting(s, id, "i");
+        }
+        assert_eq!(served(s, 9), [3, 5, 7, 3, 5, 7, 3, 5, 7]);
+    });
+}
+
+#[test]
+fn s10_a_long_response_does_not_starve_incremental_ones() {
+    // 9218-10-5
+    server_with(opening, |s| {
+        use_up(s);
+        waiting(s, 3, "");
+        waiting(s, 5, "");
+        waiting(s, 7, "i");
+        waiting(s, 9, "i");
+        let shares = served(s, 16);
+        // Three frames in order, one in turns; stream 1 has used its three already.
+        assert_eq!(shares, [7, 3, 3, 3, 9, 3, 3, 3, 7, 3, 3, 3, 9, 3, 3, 3]);
+    });
+}
+
+#[test]
+fn s10_1_tunnels_get_a_share() {
+    // 9218-10.1-1
+    server_with(opening, |s| {
+        use_up(s);
+        waiting(s, 3, "u=0");
+        tunnel(s, 5, "u=6");
+        tunnel(s, 7, "u=6");
+        let shares = served(s, 16);
+        // Seven frames of others, four of which stream 1 has sent, and one in a tunnel.
+        assert_eq!(shares, [3, 3, 3, 5, 3, 3, 3, 3, 3, 3, 3, 7, 3, 3, 3, 3]);
+    });
+    server_with(opening, |s| {
+        use_up(s);
+        tunnel(s, 3, "");
+        tunnel(s, 5, "");
+        assert_eq!(served(s, 4), [3, 5, 3, 5], "among each other they share");
+    });
+}
