@@ -45,8 +45,8 @@ fn serve(mut socket: TcpStream) -> Result<CloseReport, Box<dyn Error>> {
             break;
         }
     }
-    // What the peer still sends is drained, or TCP would throw the last word away.
-    socket.shutdown(Shutdown::Write)?;
+    // What the peer still sends is drained, or TCP would throw the last word away. It may have gone already.
+    let _ = socket.shutdown(Shutdown::Write);
     socket.set_read_timeout(Some(Duration::from_secs(1)))?;
     while socket.read(&mut buf).is_ok_and(|len| len > 0) {}
     Ok(connection.report())

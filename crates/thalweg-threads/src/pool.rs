@@ -198,6 +198,13 @@ impl Lane {
         job
     }
 
+    /// Takes back all requests that wait: the connection has ended.
+    pub fn clear(&self) -> VecDeque<Job> {
+        let mut state = self.shared.lock();
+        state.listed.retain(|index| *index != self.index);
+        state.lanes.get_mut(self.index).and_then(Option::as_mut).map(mem::take).unwrap_or_default()
+    }
+
     /// Looks after requests that wait. Returns when to look again, if any do.
     pub fn tend(&mut self, now: Instant) -> Option<Duration> {
         let mut state = self.shared.lock();

@@ -358,12 +358,12 @@ impl<H: Host, T: Transport> Driver<H, T> {
         }
         let report = self.connection.report();
         let end = Arc::new(ConnectionEnd { remote: self.remote, report, transport });
-        for entry in self.table.remove_all() {
-            let unprocessed = report.retry_above.is_some_and(|last| entry.stream.id() > last);
-            self.host.stream_reset(entry.stream);
-            entry.exchange.tell_end(Error::Connection { end: Arc::clone(&end), unprocessed });
-        }
         self.host.connection_ended(&end);
+        // Streams that a GOAWAY of the peer excludes were reset before; of these nobody knows what the peer did.
+        let unknown = Error::Connection { end: Arc::clone(&end), unprocessed: false };
+        for entry in self.table.remove_all() {
+            entry.exchange.tell_end(unknown.clone());
+        }
         let late = Error::Connection { end: Arc::clone(&end), unprocessed: true };
         for message in self.messages.drain(..).chain(self.mailbox.close()) {
             if let ToDriver::Host(message) = message {

@@ -172,7 +172,9 @@ impl Host for Requests {
     }
 
     fn connection_ended(&mut self, _: &Arc<ConnectionEnd>) {
+        // Before any handler is told, or its thread would take one of these.
         drop(mem::take(&mut self.jobs));
+        drop(self.lane.clear());
     }
 
     fn connection_closed(&mut self, _: &Arc<ConnectionEnd>) {}

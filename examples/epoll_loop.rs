@@ -1,0 +1,253 @@
+//! A complete HTTP/2 server in one thread: an epoll loop by `mio`, the core, and nothing else. `epoll_loop [--h2c ADDRESS]`.
+//!
+//! One read buffer serves all connections, since the core keeps nothing of it; an idle connection costs its own state only.
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use thalweg::{Config, Connection, Event, HeadersKind, Instant, Server};
+use thalweg_examples::application::{Answer, Application};
+use thalweg_examples::arguments::{self, Arguments};
+
+const LISTENER: Token = Token(0);
+/// For the peer to end its side once ours has ended.
+const LINGER: Duration = Duration::from_secs(1);
+
+struct Loop {
+    poll: Poll,
+    listener: TcpListener,
+    peers: HashMap<Token, Peer>,
+    next: usize,
+    start: std::time::Instant,
+    buf: Vec<u8>,
+}
+
+struct Peer {
+    socket: TcpStream,
+    connection: Connection<Server>,
+    application: Application,
+    out: Vec<u8>,
+    written: usize,
+    /// Our side has ended; until then the peer's is drained.
+    draining: Option<Instant>,
+    ended: bool,
+}
+
+impl Loop {
+    fn bind(address: SocketAddr) -> io::Result<Self> {
+        let mut listener = TcpListener::bind(address)?;
+        let poll = Poll::new()?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let (peers, start) = (HashMap::new(), std::time::Instant::now());
+        Ok(Self { poll, listener, peers, next: 1, start, buf: vec![0; 64 << 10] })
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_origin(self.start.elapsed())
+    }
+
+    /// Waits for sockets and deadlines, and serves those that are due.
+    fn turn(&mut self, events: &mut Events) -> io::Result<()> {
+        // A loop for many connections would keep the deadlines in a heap.
+        let deadline = self.peers.values().filter_map(Peer::deadline).min();
+        let timeout = deadline.map(|at| at.saturating_duration_since(self.now()));
+        match self.poll.poll(events, timeout) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        let now = self.now();
+        let ready = events.iter().map(mio::event::Event::token);
+        let due = self.peers.iter().filter(|(_, peer)| peer.deadline().is_some_and(|at| at <= now));
+        let tokens: Vec<Token> = ready.chain(due.map(|(token, _)| *token)).collect();
+        for token in tokens {
+            if token == LISTENER {
+                self.accept(now);
+            } else {
+                self.serve(token, now);
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, now: Instant) {
+        while let Ok((mut socket, _)) = self.listener.accept() {
+            let token = Token(self.next);
+            self.next += 1;
+            let both = Interest::READABLE | Interest::WRITABLE;
+            if self.poll.registry().register(&mut socket, token, both).is_ok() {
+                self.peers.insert(token, Peer::new(socket));
+                self.serve(token, now);
+            }
+        }
+    }
+
+    fn serve(&mut self, token: Token, now: Instant) {
+        let Some(peer) = self.peers.get_mut(&token) else { return };
+        let outcome = peer.turn(&mut self.buf, now);
+        if !matches!(outcome, Ok(true)) {
+            println!("connection ended: {}", peer.connection.report());
+            self.peers.remove(&token);
+        }
+    }
+}
+
+impl Peer {
+    fn new(socket: TcpStream) -> Self {
+        let connection = Connection::new(Config::default()).expect("the default configuration is in range");
+        let application = Application::default();
+        Self { socket, connection, application, out: Vec::new(), written: 0, draining: None, ended: false }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.draining.or_else(|| self.connection.poll_timeout())
+    }
+
+    /// Does what can be done without waiting. Returns whether the connection goes on.
+    fn turn(&mut self, buf: &mut [u8], now: Instant) -> io::Result<bool> {
+        if let Some(until) = self.draining {
+            while !self.ended && self.read(buf)?.is_some() {}
+            return Ok(!self.ended && now < until);
+        }
+        loop {
+            let mut moved = false;
+            while self.connection.wants_read()
+                && let Some(len) = self.read(buf)?
+            {
+                self.receive(&buf[..len], now);
+                moved = true;
+            }
+            if self.connection.poll_timeout().is_some_and(|at| at <= now) {
+                // An error is in the output, and in the report.
+                let _ = self.connection.handle_timeout(now);
+            }
+            self.application.go_on(&mut self.connection);
+            moved |= self.write()?;
+            if self.connection.is_finished() && self.written == self.out.len() {
+                // The peer may have gone already.
+                let _ = self.socket.shutdown(Shutdown::Write);
+                self.draining = Some(now + LINGER);
+                return self.turn(buf, now);
+            }
+            // What was written makes room for more, and lets us read again.
+            if !moved {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Reads once. `None`: there is nothing now, or never again.
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+        match self.socket.read(buf) {
+            Ok(0) => {
+                self.ended = true;
+                let _ = self.connection.handle_eof();
+                Ok(None)
+            }
+            Ok(len) => Ok(Some(len)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn receive(&mut self, mut input: &[u8], now: Instant) {
+        while let Ok(Some(event)) = self.connection.receive(&mut input, now) {
+            match event {
+                Event::Headers { stream, kind: HeadersKind::Request, headers, .. } => {
+                    let answer = Answer::to(&headers);
+                    self.application.answer(&mut self.connection, stream, answer);
+                }
+                Event::Data { stream, data, .. } => self.connection.release(stream, data.len()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Writes once. What the socket does not take stays in `out`, and nobody touches it.
+    fn write(&mut self) -> io::Result<bool> {
+        if self.written == self.out.len() {
+            self.out.clear();
+            self.written = 0;
+            if !self.connection.poll_transmit(&mut self.out) {
+                return Ok(false);
+            }
+        }
+        match self.socket.write(&self.out[self.written..]) {
+            Ok(len) => self.written += len,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+}
+
+fn main() -> ExitCode {
+    arguments::exit("epoll_loop", run())
+}
+
+fn run() -> Result<(), String> {
+    let mut arguments = Arguments::from_env("epoll_loop [--h2c ADDRESS]");
+    let address = arguments.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+    arguments.finish()?;
+    let describe = |error: io::Error| format!("{address}: {error}");
+    let mut server = Loop::bind(address).map_err(describe)?;
+    println!("listening on {}", server.listener.local_addr().map_err(describe)?);
+    let mut events = Events::with_capacity(256);
+    loop {
+        server.turn(&mut events).map_err(describe)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use thalweg_examples::pattern::Pattern;
+    use thalweg_threads::{Client, Request};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn many_connections_share_one_thread_and_one_buffer() {
+        let mut server = Loop::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = server.listener.local_addr().unwrap();
+        let done = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&done);
+        let serving = thread::spawn(move || {
+            let mut events = Events::with_capacity(16);
+            while !stop.load(Ordering::SeqCst) || !server.peers.is_empty() {
+                server.turn(&mut events).unwrap();
+            }
+        });
+        let fetch = move |seed: u64| {
+            let client = Client::connect(&address.to_string()).unwrap().time_limit(Some(LIMIT));
+            let mut expected = vec![0; 2_000_000];
+            Pattern::new(2_000_000, seed).fill(&mut expected);
+            let path = format!("/bytes/2000000?seed={seed}");
+            let mut response = client.send(Request::get(path)).unwrap();
+            assert!(response.body.read_whole(2_000_000).unwrap() == expected);
+            client.shutdown();
+            assert!(client.wait_end().is_orderly());
+        };
+        let clients: Vec<_> = (0..10).map(|seed| thread::spawn(move || fetch(seed))).collect();
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        // What is not HTTP/2 gets a last word.
+        let mut socket = std::net::TcpStream::connect(address).unwrap();
+        socket.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        let mut told = Vec::new();
+        socket.read_to_end(&mut told).unwrap();
+        assert!(told.windows(4).any(|head| head[3] == 7), "no GOAWAY in {told:?}");
+        // The end of the last connection lets the loop see that it is done.
+        done.store(true, Ordering::SeqCst);
+        drop(socket);
+        serving.join().unwrap();
+    }
+}
