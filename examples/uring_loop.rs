@@ -1,0 +1,348 @@
+//! A complete HTTP/2 server in one thread on io_uring (Linux): `uring_loop [--h2c ADDRESS]`.
+//!
+//! The kernel works with a buffer while nobody else may touch it. So each operation owns its buffer: what the core hands out by `poll_transmit`
+//! moves into a send, and comes back with its completion; there is no time at which both sides hold it. Where the kernel refuses io_uring, it says so and ends.
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    println!("skipped: io_uring is Linux's");
+}
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    thalweg_examples::arguments::exit("uring_loop", uring::run())
+}
+
+#[cfg(target_os = "linux")]
+mod uring {
+    use std::collections::HashMap;
+    use std::io;
+    use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+    use std::os::fd::{AsRawFd as _, FromRawFd as _};
+    use std::time::Duration;
+
+    use io_uring::types::{Fd, SubmitArgs, Timespec};
+    use io_uring::{IoUring, opcode, squeue};
+    use thalweg::{Config, Connection, Event, HeadersKind, Instant, Server};
+    use thalweg_examples::application::{Answer, Application};
+    use thalweg_examples::arguments::Arguments;
+
+    /// For the peer to end its side once ours has ended.
+    const LINGER: Duration = Duration::from_secs(1);
+    const READ_BYTES: usize = 16 << 10;
+
+    pub struct Loop {
+        ring: IoUring,
+        pub listener: TcpListener,
+        pub peers: HashMap<u64, Peer>,
+        operations: HashMap<u64, Operation>,
+        next: u64,
+        start: std::time::Instant,
+    }
+
+    /// What the kernel is asked to do. While it is here, its buffer is the kernel's.
+    enum Operation {
+        Accept,
+        Receive { peer: u64, buf: Vec<u8> },
+        Send { peer: u64, buf: Vec<u8>, sent: usize },
+    }
+
+    pub struct Peer {
+        socket: TcpStream,
+        connection: Connection<Server>,
+        application: Application,
+        receiving: bool,
+        sending: bool,
+        /// Our side has ended; until then the peer's is drained.
+        draining: Option<Instant>,
+        ended: bool,
+    }
+
+    impl Loop {
+        pub fn new(listener: TcpListener) -> io::Result<Self> {
+            let ring = IoUring::new(256)?;
+            let (peers, operations) = (HashMap::new(), HashMap::new());
+            let mut this =
+                Self { ring, listener, peers, operations, next: 0, start: std::time::Instant::now() };
+            this.submit(Operation::Accept)?;
+            Ok(this)
+        }
+
+        fn now(&self) -> Instant {
+            Instant::from_origin(self.start.elapsed())
+        }
+
+        /// Hands an operation to the kernel, and keeps its buffer until the completion.
+        fn submit(&mut self, operation: Operation) -> io::Result<()> {
+            let id = self.next;
+            self.next += 1;
+            self.operations.insert(id, operation);
+            let fd_of = |peer: &u64| Fd(self.peers[peer].socket.as_raw_fd());
+            let entry = match self.operations.get_mut(&id).expect("it was just inserted") {
+                Operation::Accept => {
+                    let fd = Fd(self.listener.as_raw_fd());
+                    opcode::Accept::new(fd, std::ptr::null_mut(), std::ptr::null_mut()).build()
+                }
+                Operation::Receive { peer, buf } => {
+                    opcode::Recv::new(fd_of(peer), buf.as_mut_ptr(), buf.len() as u32).build()
+                }
+                Operation::Send { peer, buf, sent } => {
+                    let rest = &buf[*sent..];
+                    opcode::Send::new(fd_of(peer), rest.as_ptr(), rest.len() as u32).build()
+                }
+            };
+            self.push(&entry.user_data(id))
+        }
+
+        fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
+            // SAFETY: the entry points into the heap of a `Vec` in `operations`, or nowhere. It stays there, neither touched nor freed, until
+            // its completion takes it out; and a socket is closed only when nothing is under way on it.
+            while unsafe { self.ring.submission().push(entry) }.is_err() {
+                self.ring.submit()?;
+            }
+            Ok(())
+        }
+
+        /// Waits for completions and deadlines, and serves those that are due.
+        pub fn turn(&mut self) -> io::Result<()> {
+            let deadline = self.peers.values().filter_map(Peer::deadline).min();
+            let wait =
+                deadline.map_or(Duration::from_secs(60), |at| at.saturating_duration_since(self.now()));
+            let time = Timespec::from(wait);
+            match self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&time)) {
+                Err(error) if !matches!(error.raw_os_error(), Some(ETIME | EINTR | EBUSY)) => {
+                    return Err(error);
+                }
+                _ => {}
+            }
+            let completions: Vec<_> = self
+                .ring
+                .completion()
+                .map(|completion| (completion.user_data(), completion.result()))
+                .collect();
+            let now = self.now();
+            for (id, result) in completions {
+                self.complete(id, result, now)?;
+            }
+            let is_due = |peer: &Peer| peer.deadline().is_some_and(|at| at <= now);
+            let due: Vec<u64> =
+                self.peers.iter().filter(|(_, peer)| is_due(peer)).map(|(id, _)| *id).collect();
+            due.into_iter().try_for_each(|peer| self.serve(peer, now))
+        }
+
+        /// The kernel gives an operation's buffer back.
+        fn complete(&mut self, id: u64, result: i32, now: Instant) -> io::Result<()> {
+            match self.operations.remove(&id).expect("each completes once") {
+                Operation::Accept => {
+                    if result >= 0 {
+                        // SAFETY: the kernel has just made this descriptor for us.
+                        let socket = unsafe { TcpStream::from_raw_fd(result) };
+                        self.next += 1;
+                        self.peers.insert(self.next, Peer::new(socket));
+                        self.serve(self.next, now)?;
+                    }
+                    self.submit(Operation::Accept)
+                }
+                Operation::Receive { peer: id, buf } => {
+                    let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
+                    peer.receiving = false;
+                    peer.receive(&buf[..usize::try_from(result).unwrap_or(0)], now);
+                    self.serve(id, now)
+                }
+                Operation::Send { peer: id, buf, sent } => {
+                    let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
+                    let sent = sent + usize::try_from(result).unwrap_or(0);
+                    if result > 0 && sent < buf.len() {
+                        return self.submit(Operation::Send { peer: id, buf, sent });
+                    }
+                    peer.sending = false;
+                    if result <= 0 {
+                        // The transport is broken: there is nobody to wait for.
+                        peer.draining = Some(now);
+                    }
+                    self.serve(id, now)
+                }
+            }
+        }
+
+        /// Starts what a connection wants to do next.
+        fn serve(&mut self, id: u64, now: Instant) -> io::Result<()> {
+            let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
+            let output = peer.next_output(now);
+            if peer.is_over(now) {
+                println!("connection ended: {}", peer.connection.report());
+                self.peers.remove(&id);
+                return Ok(());
+            }
+            let receives = peer.wants_input();
+            if let Some(buf) = output {
+                self.submit(Operation::Send { peer: id, buf, sent: 0 })?;
+            }
+            if receives {
+                self.submit(Operation::Receive { peer: id, buf: vec![0; READ_BYTES] })?;
+            }
+            Ok(())
+        }
+    }
+
+    impl Peer {
+        fn new(socket: TcpStream) -> Self {
+            let connection =
+                Connection::new(Config::default()).expect("the default configuration is in range");
+            let application = Application::default();
+            Self {
+                socket,
+                connection,
+                application,
+                receiving: false,
+                sending: false,
+                draining: None,
+                ended: false,
+            }
+        }
+
+        fn deadline(&self) -> Option<Instant> {
+            self.draining.or_else(|| self.connection.poll_timeout())
+        }
+
+        fn receive(&mut self, mut input: &[u8], now: Instant) {
+            if input.is_empty() {
+                self.ended = true;
+                let _ = self.connection.handle_eof();
+            } else if self.draining.is_some() {
+                return;
+            }
+            while let Ok(Some(event)) = self.connection.receive(&mut input, now) {
+                match event {
+                    Event::Headers { stream, kind: HeadersKind::Request, headers, .. } => {
+                        let answer = Answer::to(&headers);
+                        self.application.answer(&mut self.connection, stream, answer);
+                    }
+                    Event::Data { stream, data, .. } => self.connection.release(stream, data.len()),
+                    _ => {}
+                }
+            }
+        }
+
+        /// The bytes to send next, unless some are under way. When there are no more, ends our side.
+        fn next_output(&mut self, now: Instant) -> Option<Vec<u8>> {
+            if self.connection.poll_timeout().is_some_and(|at| at <= now) {
+                // An error is in the output, and in the report.
+                let _ = self.connection.handle_timeout(now);
+            }
+            if self.sending || self.draining.is_some() {
+                return None;
+            }
+            self.application.go_on(&mut self.connection);
+            let mut out = Vec::new();
+            if self.connection.poll_transmit(&mut out) {
+                self.sending = true;
+                return Some(out);
+            }
+            if self.connection.is_finished() {
+                let _ = self.socket.shutdown(Shutdown::Write);
+                self.draining = Some(now + LINGER);
+            }
+            None
+        }
+
+        fn wants_input(&mut self) -> bool {
+            let wants =
+                !self.receiving && !self.ended && (self.draining.is_some() || self.connection.wants_read());
+            self.receiving |= wants;
+            wants
+        }
+
+        /// Whether our side has ended, the peer's too or its time is up, and nothing is under way.
+        fn is_over(&self, now: Instant) -> bool {
+            let Some(until) = self.draining else { return false };
+            if until <= now {
+                // A receive that is under way completes at once.
+                let _ = self.socket.shutdown(Shutdown::Both);
+            }
+            (self.ended || until <= now) && !self.sending && !self.receiving
+        }
+    }
+
+    pub fn run() -> Result<(), String> {
+        let mut arguments = Arguments::from_env("uring_loop [--h2c ADDRESS]");
+        let address = arguments.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+        arguments.finish()?;
+        let describe = |error: io::Error| format!("{address}: {error}");
+        let listener = TcpListener::bind(address).map_err(describe)?;
+        let bound = listener.local_addr().map_err(describe)?;
+        let mut server = match Loop::new(listener) {
+            Ok(server) => server,
+            Err(error) => {
+                println!("skipped: the kernel refuses io_uring: {error}");
+                return Ok(());
+            }
+        };
+        println!("listening on {bound}");
+        loop {
+            server.turn().map_err(describe)?;
+        }
+    }
+
+    const EINTR: i32 = 4;
+    const EBUSY: i32 = 16;
+    const ETIME: i32 = 62;
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
+    use thalweg_examples::pattern::Pattern;
+    use thalweg_threads::{Client, Request};
+
+    use super::uring::Loop;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn buffers_go_to_the_kernel_and_come_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut server = match Loop::new(listener) {
+            Ok(server) => server,
+            Err(error) => return println!("skipped: the kernel refuses io_uring: {error}"),
+        };
+        let done = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&done);
+        let serving = thread::spawn(move || {
+            while !stop.load(Ordering::SeqCst) || !server.peers.is_empty() {
+                server.turn().unwrap();
+            }
+        });
+        let fetch = move |seed: u64| {
+            let client = Client::connect(&address.to_string()).unwrap().time_limit(Some(LIMIT));
+            let mut expected = vec![0; 2_000_000];
+            Pattern::new(2_000_000, seed).fill(&mut expected);
+            let path = format!("/bytes/2000000?seed={seed}");
+            let mut response = client.send(Request::get(path)).unwrap();
+            assert!(response.body.read_whole(2_000_000).unwrap() == expected);
+            // One that is broken off in the middle.
+            drop(client.send(Request::get("/bytes/2000000")).unwrap());
+            client.shutdown();
+            assert!(client.wait_end().is_orderly());
+        };
+        let clients: Vec<_> = (0..10).map(|seed| thread::spawn(move || fetch(seed))).collect();
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        // What is not HTTP/2 gets a last word.
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        let mut told = Vec::new();
+        socket.read_to_end(&mut told).unwrap();
+        assert!(told.windows(4).any(|head| head[3] == 7), "no GOAWAY in {told:?}");
+        // The end of the last connection lets the loop see that it is done.
+        done.store(true, Ordering::SeqCst);
+        drop(socket);
+        serving.join().unwrap();
+    }
+}
