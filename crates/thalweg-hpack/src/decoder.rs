@@ -98,7 +98,7 @@ pub struct Totals {
 }
 
 /// Decodes the header blocks of one direction of a connection, in order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Decoder {
     table: DynamicTable,
     /// The most that a size update may ask for.
@@ -129,6 +129,14 @@ impl Decoder {
         if bytes < self.table.size_max() {
             self.update_due = Some(self.update_due.map_or(bytes, |due| due.min(bytes)));
         }
+    }
+
+    /// Asserts the decoder's invariants, in builds with debug assertions: for tests and fuzzing.
+    pub fn check(&self) {
+        self.table.check();
+        debug_assert!(
+            self.failed.is_some() || self.update_due.is_some() || self.table.size_max() <= self.bytes_max
+        );
     }
 
     /// The memory that the decoder holds, in bytes.
@@ -315,7 +323,7 @@ impl Decoder {
                 if entry.name_len < SHARED_LEN_MIN {
                     name_len = entry.name_len as usize;
                     self.table.reserve_scratch(name_len, 0);
-                    self.table.copy_name_to_scratch(&entry);
+                    self.table.copy_name_to_scratch(slot);
                 } else {
                     owner = Some(slot);
                 }

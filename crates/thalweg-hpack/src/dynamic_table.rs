@@ -32,7 +32,7 @@ const VACANT: Entry = Entry {
 };
 
 /// The table of one direction.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DynamicTable {
     /// The strings of all entries back to back, oldest first, at `tail..head`; scratch space follows.
     text: Vec<u8>,
@@ -177,9 +177,11 @@ impl DynamicTable {
         &mut self.text[self.head..]
     }
 
-    /// Copies the stored name of an entry to the front of the scratch space, which must hold it.
+    /// Copies the stored name of the entry in `slot` to the front of the scratch space, which must hold it.
     #[inline(always)]
-    pub fn copy_name_to_scratch(&mut self, entry: &Entry) {
+    pub fn copy_name_to_scratch(&mut self, slot: usize) {
+        // By slot, not by entry: making room may have moved names.
+        let entry = &self.entries[slot];
         let start = self.offset(entry.name_start);
         self.text.copy_within(start..start + entry.name_len as usize, self.head);
     }
@@ -291,6 +293,31 @@ impl DynamicTable {
         self.head = self.offset(entry.value_start) + entry.value_len as usize;
         self.size += entry.size;
         Some(slot)
+    }
+
+    /// Asserts what the table keeps true, in builds with debug assertions.
+    pub fn check(&self) {
+        if !cfg!(debug_assertions) {
+            return;
+        }
+        debug_assert!(self.size <= self.size_max, "size {} over {}", self.size, self.size_max);
+        debug_assert!(self.entries.is_empty() || self.entries.len().is_power_of_two());
+        debug_assert!(self.len() as usize <= self.entries.len());
+        debug_assert!(self.tail <= self.head && self.head <= self.text.len());
+        let (mut size, mut end) = (0, self.tail);
+        for age in (0..self.len()).rev() {
+            let Some((slot, entry)) = self.entry(age) else { unreachable!("an age below the length") };
+            debug_assert_eq!(slot, self.slot(self.next.wrapping_sub(1 + age)));
+            let (name, value) = self.strings(entry);
+            debug_assert_eq!(entry.size as usize, name.len() + value.len() + OVERHEAD);
+            // Own strings lie back to back; a name elsewhere is shared.
+            let (name_start, value_start) = (self.offset(entry.name_start), self.offset(entry.value_start));
+            let has_own_name = name_start == end && name_start + entry.name_len as usize == value_start;
+            debug_assert!(has_own_name || (self.has_shared && value_start == end));
+            end = value_start + entry.value_len as usize;
+            size += entry.size;
+        }
+        debug_assert_eq!((size, end), (self.size, self.head));
     }
 
     #[cold]

@@ -17,7 +17,7 @@ use crate::words;
 const TABLE_BYTES_INITIAL: u32 = 4096;
 
 /// Encodes the header blocks of one direction of a connection, in order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Encoder {
     table: DynamicTable,
     /// By place in the ring of entries: where to look further.
@@ -71,6 +71,25 @@ impl Encoder {
         if bytes != self.table.size_max() {
             self.smallest = Some(self.smallest.map_or(bytes, |smallest| smallest.min(bytes)));
             self.table.set_size_max(bytes);
+        }
+    }
+
+    /// Asserts the encoder's invariants, in builds with debug assertions: for tests and fuzzing. Takes time
+    /// in proportion to the table.
+    pub fn check(&self) {
+        self.table.check();
+        debug_assert!(self.table.size_max() <= self.own_bytes_max);
+        debug_assert_eq!(self.links.len(), self.table.ring_len());
+        for age in 0..self.table.len() {
+            let Some((slot, entry)) = self.table.entry(age) else { unreachable!("an age below the length") };
+            let (name, value) = self.table.strings(entry);
+            let field = Field { token: entry.token, ..Field::new(name, value) };
+            let name_hash = hash_name(self.seed, &field);
+            let field_hash = hash_field(self.seed, name_hash, value);
+            debug_assert_eq!(self.links[slot].field_hash, field_hash as u32);
+            // Each entry is found, or a newer one that equals it.
+            debug_assert!(self.find_field(field_hash, &field).is_some_and(|found| found <= age));
+            debug_assert!(self.find_name(name_hash, &field).is_some_and(|(found, _)| found <= age));
         }
     }
 
@@ -170,7 +189,8 @@ impl Encoder {
     pub fn encode_prepared(&mut self, field: &Prepared<'_>, out: &mut Vec<u8>) {
         if let Some(index) = field.static_index {
             out.push(0x80 | index);
-        } else if field.seed == self.seed
+        } else if field.may_be_indexed
+            && field.seed == self.seed
             && let Some(age) = self.find_field(field.field_hash, &field.field)
         {
             integer::encode(out, 0x80, 0x7f, STATIC_LEN + 1 + age);
@@ -299,15 +319,17 @@ pub struct Prepared<'a> {
     seed: u64,
     field_hash: u64,
     static_index: Option<u8>,
+    may_be_indexed: bool,
 }
 
 impl<'a> Prepared<'a> {
     /// Hashes `field` for encoders with `seed`.
     pub fn new(field: Field<'a>, seed: u64) -> Self {
         let field_hash = hash_field(seed, hash_name(seed, &field), field.value);
-        let is_never = Choice::of(&field) == Choice::Never;
+        let choice = Choice::of(&field);
+        let is_never = choice == Choice::Never;
         let static_index = if is_never { None } else { static_match(field.token, field.value) };
-        Self { field, seed, field_hash, static_index }
+        Self { field, seed, field_hash, static_index, may_be_indexed: choice == Choice::Index }
     }
 
     /// The field.

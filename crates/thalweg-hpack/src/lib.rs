@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "fluke"))]
 extern crate std;
 
 mod decoder;
@@ -11,6 +11,8 @@ mod dynamic_table;
 mod encoder;
 mod error;
 mod field;
+#[cfg(feature = "fluke")]
+pub mod fluke;
 mod hash;
 mod huffman;
 mod integer;

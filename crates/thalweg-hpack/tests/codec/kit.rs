@@ -1,4 +1,4 @@
-//! What several tests need: the corpus, and plain ways to encode and decode.
+//! What several tests need: the corpus, lists, and plain ways to encode and decode.
 
 use std::path::PathBuf;
 
@@ -65,6 +65,50 @@ fn pair(object: &Value) -> (Vec<u8>, Vec<u8>) {
 pub fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+/// A list of text fields.
+pub fn list(fields: &[(&str, &str)]) -> List {
+    fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
+}
+
+/// An integer with a prefix of the `mask` bits, below `flags` (RFC 7541 §5.1).
+pub fn integer(flags: u8, mask: u8, value: u64) -> Vec<u8> {
+    let Some(mut left) = value.checked_sub(u64::from(mask)) else { return vec![flags | value as u8] };
+    let mut octets = vec![flags | mask];
+    while left >= 128 {
+        octets.push((left % 128) as u8 | 0x80);
+        left /= 128;
+    }
+    octets.push(left as u8);
+    octets
+}
+
+/// A string in plain octets (RFC 7541 §5.2).
+pub fn string(text: &[u8]) -> Vec<u8> {
+    [integer(0, 0x7f, text.len() as u64), text.to_vec()].concat()
+}
+
+/// A literal field with its name spelled out, in plain octets, below `flags` (RFC 7541 §6.2).
+pub fn literal(flags: u8, name: &[u8], value: &[u8]) -> Vec<u8> {
+    [vec![flags], string(name), string(value)].concat()
+}
+
+/// The whole dynamic table, newest entry first, as a peer can see it.
+pub fn entries(decoder: &mut Decoder) -> List {
+    let mut entries = List::new();
+    for index in 62.. {
+        // A decoder that has failed stays so: ask a copy of what is there, one index at a time.
+        let mut probe = decoder.clone();
+        match decode(&mut probe, &integer(0x80, 0x7f, index)) {
+            Ok(field) => entries.extend(field),
+            Err(error) => {
+                assert!(matches!(error, DecodeError::IndexPastEnd { .. }), "{error}");
+                break;
+            }
+        }
+    }
+    entries
 }
 
 /// Decodes a block to its end, whatever its size.

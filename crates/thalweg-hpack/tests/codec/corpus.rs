@@ -1,11 +1,8 @@
 //! The stories of http2jp's hpack-test-case, read where they lie beside the project.
 
-#![allow(clippy::unwrap_used)]
-
-mod shared;
-
-use shared::{corpus, decode, encode, stories};
 use thalweg_hpack::{Decoder, Encoder};
+
+use crate::kit::{corpus, decode, encode, stories};
 
 /// The directories of the corpus, one for each encoder, with the number of their stories.
 const ENCODERS: [(&str, usize); 14] = [

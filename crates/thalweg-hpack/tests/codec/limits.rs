@@ -1,0 +1,209 @@
+//! Bounds on what is delivered of a block, and that the table stays in step past them.
+
+use thalweg_hpack::{Checked, Decoder, Limit, Limits, Totals, Verdict};
+
+use crate::kit::{List, decode, entries, integer, list, literal, unhex};
+
+/// Decodes a block and returns what came out of it.
+fn within(decoder: &mut Decoder, block: &[u8], limits: Limits) -> (List, Totals) {
+    let mut seen = List::new();
+    let totals = decoder.decode(block, limits, |decoded| {
+        seen.push((decoded.field.name.to_vec(), decoded.field.value.to_vec()));
+        Verdict::Valid
+    });
+    (seen, totals.unwrap())
+}
+
+/// Three fields of 34, 34 and 35 octets, all of which enter the table.
+fn three() -> (Vec<u8>, List) {
+    let fields = [(b"a", &b"1"[..]), (b"b", b"2"), (b"c", b"33")];
+    let block = fields.iter().map(|(name, value)| literal(0x40, *name, value)).collect::<Vec<_>>().concat();
+    (block, list(&[("a", "1"), ("b", "2"), ("c", "33")]))
+}
+
+#[test]
+fn s6_5_2_a_list_at_its_limit_is_delivered_whole() {
+    let (block, fields) = three();
+    for (list_bytes_max, fields_max) in [(103, 3), (103, u32::MAX), (u32::MAX, 3)] {
+        let limits = Limits { list_bytes_max, fields_max };
+        let (seen, totals) = within(&mut Decoder::new(4096), &block, limits);
+        assert_eq!(seen, fields);
+        assert_eq!(totals, Totals { list_bytes: 103, fields: 3, over_limit: None, stopped: false });
+    }
+}
+
+#[test]
+fn s6_5_2_past_a_limit_delivery_stops_and_the_table_stays_in_step() {
+    let (block, fields) = three();
+    let cases = [
+        (102, 9, 2, Limit::ListBytes),
+        (68, 9, 2, Limit::ListBytes),
+        (67, 9, 1, Limit::ListBytes),
+        (33, 9, 0, Limit::ListBytes),
+        (0, 9, 0, Limit::ListBytes),
+        (999, 2, 2, Limit::Fields),
+        (999, 1, 1, Limit::Fields),
+        (999, 0, 0, Limit::Fields),
+        (67, 1, 1, Limit::ListBytes),
+    ];
+    for (list_bytes_max, fields_max, delivered, limit) in cases {
+        let mut decoder = Decoder::new(4096);
+        let (seen, totals) = within(&mut decoder, &block, Limits { list_bytes_max, fields_max });
+        assert_eq!(seen, fields[..delivered]);
+        let over_limit = Some(limit);
+        assert_eq!(totals, Totals { list_bytes: 103, fields: 3, over_limit, stopped: false });
+        let mut newest_first = fields.clone();
+        newest_first.reverse();
+        assert_eq!(entries(&mut decoder), newest_first);
+    }
+}
+
+#[test]
+fn past_a_limit_every_representation_is_still_decoded() {
+    let long_name = "n".repeat(70);
+    let block = [
+        literal(0x40, b"a", b"1"),
+        literal(0x40, long_name.as_bytes(), b"2"),
+        unhex("7e 81 1f"),                 // the long name again, 'a'
+        unhex("82 bf"),                    // indexed, of either table
+        literal(0x10, b"b", b"3"),         // never indexed
+        unhex("0f 2f 81 1f"),              // without indexing, name of entry 62
+        unhex("00 81 1f 81 1f"),           // Huffman-coded name and value
+        literal(0x40, b"a", &[b'v'; 200]), // longer than one octet can say
+    ]
+    .concat();
+    let mut whole = Decoder::new(4096);
+    let (all, totals) = within(&mut whole, &block, Limits::NONE);
+    assert_eq!(all.len(), 9);
+    for fields_max in 0..9 {
+        let mut decoder = Decoder::new(4096);
+        let limits = Limits { fields_max, ..Limits::NONE };
+        let (seen, bounded) = within(&mut decoder, &block, limits);
+        assert_eq!(seen, all[..fields_max as usize]);
+        assert_eq!((bounded.fields, bounded.list_bytes), (totals.fields, totals.list_bytes));
+        assert_eq!(entries(&mut decoder), entries(&mut whole));
+    }
+}
+
+#[test]
+fn an_error_past_a_limit_is_an_error() {
+    let limits = Limits { fields_max: 1, ..Limits::NONE };
+    for bad in ["80", "c0", "20", "40 02 61", "41 81 ff", "7e 00", "0f 2f 00", "00 81 00 00"] {
+        let block = [unhex("82 84"), unhex(bad)].concat();
+        let bounded = Decoder::new(4096).decode(&block, limits, |_| Verdict::Valid).unwrap_err();
+        assert_eq!(Err(bounded), decode(&mut Decoder::new(4096), &block), "{bad}");
+    }
+}
+
+#[test]
+fn a_sink_that_stops_gets_no_more_and_the_table_stays_in_step() {
+    let (block, fields) = three();
+    for stop_at in 0..3 {
+        let mut decoder = Decoder::new(4096);
+        let mut seen = 0;
+        let totals = decoder.decode(&block, Limits::NONE, |_| {
+            seen += 1;
+            if seen > stop_at { Verdict::Stop } else { Verdict::Valid }
+        });
+        assert_eq!(seen, stop_at + 1);
+        let stopped = Totals { list_bytes: 103, fields: 3, over_limit: None, stopped: true };
+        assert_eq!(totals, Ok(stopped));
+        assert_eq!(entries(&mut decoder).len(), fields.len());
+    }
+}
+
+#[test]
+fn a_block_of_16384_octets_of_any_one_field_is_bounded() {
+    let limits = Limits { list_bytes_max: 16 << 10, fields_max: 128 };
+    // What is sent before, the octets that are repeated, and how many fields are delivered of them.
+    let large = literal(0x40, &[b'n'; 4000], &[b'v'; 64]);
+    let cases = [
+        (vec![], "82", 128),
+        (large.clone(), "be", 4),
+        (vec![], "00 80 80", 128),
+        (vec![], "41 00", 128),
+        (vec![], "00 81 1f 81 1f", 128),
+        (large, "7e 00", 4),
+    ];
+    for (before, unit, delivered) in cases {
+        let unit = unhex(unit);
+        let count = (16 << 10) / unit.len();
+        let block = unit.repeat(count);
+        let mut decoder = Decoder::new(4096);
+        decode(&mut decoder, &before).unwrap();
+        for _ in 0..3 {
+            let (seen, totals) = within(&mut decoder, &block, limits);
+            assert_eq!((seen.len(), totals.fields as usize), (delivered, count), "{unit:x?}");
+            assert!(totals.over_limit.is_some());
+        }
+        // As much as two tables, what one Huffman-coded string may need, and the entries.
+        assert!(decoder.table_bytes() < 2 * 4096 + 128 * 32 + 1024, "{}", decoder.table_bytes());
+    }
+}
+
+#[test]
+fn what_passed_once_is_known_to_be_valid() {
+    let mut decoder = Decoder::new(4096);
+    let mut checked = |block: &[u8], verdict| {
+        let mut seen = Vec::new();
+        let totals = decoder.decode(block, Limits::NONE, |decoded| {
+            seen.push(decoded.checked);
+            verdict
+        });
+        totals.unwrap();
+        seen
+    };
+    // Static entries are valid; a plain literal is not looked at.
+    assert_eq!(checked(&unhex("82"), Verdict::Unchecked), [Checked::Both]);
+    assert_eq!(checked(&literal(0x40, b"n", b"v"), Verdict::Unchecked), [Checked::Nothing]);
+    assert_eq!(checked(&unhex("be"), Verdict::Unchecked), [Checked::Nothing]);
+    // The verdict on an entry is remembered, whether it is on the literal or on the entry.
+    assert_eq!(checked(&unhex("be"), Verdict::Valid), [Checked::Nothing]);
+    assert_eq!(checked(&unhex("be"), Verdict::Unchecked), [Checked::Both]);
+    assert_eq!(checked(&literal(0x40, b"m", b"v"), Verdict::Valid), [Checked::Nothing]);
+    assert_eq!(checked(&unhex("be"), Verdict::Unchecked), [Checked::Both]);
+    // A new value for the name of a valid entry, or for a known name: only the value is open.
+    assert_eq!(checked(&unhex("7e 01 77"), Verdict::Unchecked), [Checked::Name]);
+    assert_eq!(checked(&unhex("0f 2f 01 77"), Verdict::Unchecked), [Checked::Name]);
+    assert_eq!(checked(&unhex("41 01 77"), Verdict::Unchecked), [Checked::Name]);
+    assert_eq!(checked(&literal(0x00, b"te", b"w"), Verdict::Unchecked), [Checked::Name]);
+    // A value in common Huffman codes, or none, needs no look; one with a space at an end does.
+    assert_eq!(checked(&unhex("41 81 1f"), Verdict::Unchecked), [Checked::Both]);
+    assert_eq!(checked(&unhex("41 00"), Verdict::Unchecked), [Checked::Both]);
+    assert_eq!(checked(&unhex("00 01 61 81 1f"), Verdict::Unchecked), [Checked::Value]);
+    assert_eq!(checked(&unhex("41 81 53"), Verdict::Unchecked), [Checked::Name]);
+    // A code of more than 12 bits may be a control octet: here it is 0x00.
+    assert_eq!(checked(&unhex("41 82 ff c7"), Verdict::Unchecked), [Checked::Name]);
+}
+
+#[test]
+fn s8_2_1_is_valid_says_what_the_octets_say() {
+    for (name, value, is_valid) in [
+        ("a", "b", true),
+        ("te", "trailers", true),
+        (":method", "GET", true),
+        (":unknown", "x", false),
+        ("A", "b", false),
+        ("", "b", false),
+        ("a b", "c", false),
+        ("a", " b", false),
+        ("a", "b\t", false),
+        ("a", "b\tc", true),
+        ("a", "b\nc", false),
+        ("a", "", true),
+        ("te", " ", false),
+    ] {
+        for flags in [0x40, 0x00] {
+            let mut decoder = Decoder::new(4096);
+            let block = literal(flags, name.as_bytes(), value.as_bytes());
+            let again = if flags == 0x40 { integer(0x80, 0x7f, 62) } else { block.clone() };
+            for block in [&block, &again, &again] {
+                let totals = decoder.decode(block, Limits::NONE, |decoded| {
+                    assert_eq!(decoded.is_valid(), is_valid, "{name:?}: {value:?}");
+                    if decoded.is_valid() { Verdict::Valid } else { Verdict::Unchecked }
+                });
+                assert_eq!(totals.unwrap().fields, 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The codec from outside: RFC 7541 by section, its examples, bad input, bounds, and other codecs as
+//! judges.
+
+#![allow(clippy::unwrap_used)] // The lint's exception for tests does not reach the helpers beside them.
+
+mod bad_input;
+mod corpus;
+mod encoder;
+mod kit;
+mod limits;
+#[cfg(feature = "fluke")]
+mod oracle;
+mod rfc7541;
+#[cfg(feature = "fluke")]
+mod script;
+mod steady;

@@ -1,0 +1,211 @@
+//! What the fuzz targets do with their input. The ordinary tests replay their corpora with it.
+//!
+//! An input is read as a script: octets that choose, and octets that are used. Whatever the input, the
+//! codec must keep what is asserted here.
+
+use thalweg_hpack::{
+    Checked, DecodeError, Decoded, Decoder, Encoder, Field, Indexing, Limits, Prepared, Token, Verdict, fluke,
+};
+
+/// Feeds blocks to our decoder and to the guarded fluke-hpack, and expects the same of both.
+///
+/// A step is an octet that says what the peer's limit becomes and how a second decoder of ours is bounded,
+/// an octet of length, and as many octets of block. A length of 255 is all that is left.
+pub fn decode_agrees(input: &[u8]) {
+    let mut script = Script(input);
+    let bytes = TABLE_BYTES[usize::from(script.octet() >> 5)];
+    let mut ours = Decoder::new(bytes);
+    let mut bounded = Decoder::new(bytes);
+    let mut fluke = fluke::Decoder::new(bytes);
+    while !script.0.is_empty() {
+        let choice = script.octet();
+        if choice & 0x10 != 0 {
+            let bytes = TABLE_BYTES[usize::from(choice >> 5)];
+            ours.set_table_bytes_max(bytes);
+            bounded.set_table_bytes_max(bytes);
+            fluke.set_table_bytes_max(bytes);
+        }
+        let len = usize::from(script.octet());
+        let block = if len == 255 { script.take(usize::MAX) } else { script.take(len) };
+        let judged = fluke.decode(block);
+        let decoded = decode(&mut ours, block);
+        ours.check();
+        let Ok(list) = &decoded else {
+            assert!(judged.is_err(), "only we refuse {block:02x?}: {decoded:?}");
+            assert_eq!(decode(&mut ours, &[]), decoded, "an error is final");
+            assert_eq!(decode_bounded(&mut bounded, block, choice, &[]).err(), decoded.err());
+            return;
+        };
+        assert_eq!(judged.as_ref(), Ok(list), "{block:02x?}");
+        let bound = decode_bounded(&mut bounded, block, choice, list);
+        bounded.check();
+        assert_eq!(bound, Ok(()), "the bounded decoder is out of step");
+    }
+}
+
+/// Decodes a block to its end, checks all that is said of it, and returns its fields.
+fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<fluke::Field>, DecodeError> {
+    let mut list = Vec::new();
+    let totals = decoder.decode(block, Limits::NONE, |decoded| {
+        check(&decoded);
+        list.push(owned(&decoded.field));
+        if decoded.is_valid() { Verdict::Valid } else { Verdict::Unchecked }
+    })?;
+    let list_bytes: usize = list.iter().map(|field| field.name.len() + field.value.len() + 32).sum();
+    assert_eq!((totals.fields as usize, totals.list_bytes), (list.len(), list_bytes as u64));
+    assert_eq!((totals.over_limit, totals.stopped), (None, false));
+    Ok(list)
+}
+
+/// Decodes a block within bounds, or with a sink that stops: what is delivered is how `list` begins.
+fn decode_bounded(
+    decoder: &mut Decoder,
+    block: &[u8],
+    choice: u8,
+    list: &[fluke::Field],
+) -> Result<(), DecodeError> {
+    let (bound, stop_at) = (u32::from(choice & 0x07), usize::from(choice & 0x07));
+    let limits = match choice & 0x08 {
+        0 => Limits { list_bytes_max: bound * 40, fields_max: 6 },
+        _ => Limits::NONE,
+    };
+    let mut seen = 0;
+    let totals = decoder.decode(block, limits, |decoded| {
+        check(&decoded);
+        if let Some(field) = list.get(seen) {
+            assert_eq!(owned(&decoded.field), *field);
+        }
+        seen += 1;
+        if seen > stop_at { Verdict::Stop } else { Verdict::Unchecked }
+    })?;
+    assert_eq!(totals.fields as usize, list.len());
+    assert!(seen <= list.len());
+    assert!(seen == list.len() || totals.stopped || totals.over_limit.is_some());
+    Ok(())
+}
+
+fn owned(field: &Field<'_>) -> fluke::Field {
+    fluke::Field { name: field.name.to_vec(), value: field.value.to_vec(), indexing: field.indexing }
+}
+
+/// What a decoded field says of itself must be so.
+fn check(decoded: &Decoded<'_>) {
+    let Field { name, value, token, .. } = decoded.field;
+    assert_eq!(token, Token::of(name));
+    let name_is_valid = token != Token::UNKNOWN
+        || (!name.is_empty()
+            && !name.iter().any(|octet| matches!(octet, 0..=0x20 | b'A'..=b'Z' | b':' | 0x7f..)));
+    let is_blank = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
+    let value_is_valid = !value.iter().any(|octet| matches!(octet, 0 | b'\r' | b'\n'))
+        && !is_blank(value.first())
+        && !is_blank(value.last());
+    assert!(!matches!(decoded.checked, Checked::Name | Checked::Both) || name_is_valid);
+    assert!(!matches!(decoded.checked, Checked::Value | Checked::Both) || value_is_valid);
+    assert_eq!(decoded.is_valid(), name_is_valid && value_is_valid);
+}
+
+/// Encodes lists, and expects them back from our decoder and, for every fourth seed, from fluke-hpack,
+/// which takes most of the time.
+pub fn round_trip(input: &[u8]) {
+    let mut script = Script(input);
+    let (own, seed) = (TABLE_BYTES[usize::from(script.octet() & 7)], u64::from(script.octet()));
+    let mut encoder = Encoder::new(own, seed);
+    let mut ours = Decoder::new(4096);
+    let mut fluke = fluke::Decoder::new(4096);
+    while !script.0.is_empty() {
+        let choice = script.octet();
+        for _ in 0..choice >> 6 {
+            let bytes = TABLE_BYTES[usize::from(script.octet() & 7)];
+            encoder.set_peer_table_bytes_max(bytes);
+            ours.set_table_bytes_max(bytes);
+            fluke.set_table_bytes_max(bytes);
+        }
+        let mut block = Vec::new();
+        encoder.begin(&mut block);
+        let mut list = Vec::new();
+        for _ in 0..choice & 0x0f {
+            let before = block.len();
+            let choice = script.octet();
+            let (name, value) = (script.name(), script.value());
+            let indexing = INDEXINGS[usize::from(choice & 3)];
+            let field = Field { indexing, ..Field::new(&name, &value) };
+            if choice & 4 != 0 {
+                encoder.encode_prepared(&Prepared::new(field, u64::from(choice >> 3)), &mut block);
+            } else {
+                encoder.encode(field, &mut block);
+            }
+            // One octet of representation, and lengths of at most three: never longer than plain octets.
+            assert!(block.len() - before <= 1 + 3 + name.len() + 3 + value.len());
+            list.push((name, value, indexing));
+        }
+        let decoded = decode(&mut ours, &block).expect("what we encode we decode");
+        encoder.check();
+        ours.check();
+        if seed % 4 == 0 {
+            assert_eq!(fluke.decode(&block).as_ref(), Ok(&decoded));
+        }
+        assert_eq!(decoded.len(), list.len());
+        for (field, (name, value, indexing)) in decoded.iter().zip(&list) {
+            assert_eq!((&field.name, &field.value), (name, value));
+            if *indexing == Indexing::Never {
+                assert_eq!(field.indexing, Indexing::Never);
+            }
+        }
+    }
+}
+
+/// What is left of an input.
+struct Script<'a>(&'a [u8]);
+
+impl<'a> Script<'a> {
+    /// The next octet; 0 after the end.
+    fn octet(&mut self) -> u8 {
+        self.take(1).first().copied().unwrap_or(0)
+    }
+
+    /// The next octets, as far as there are any.
+    fn take(&mut self, len: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(len.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+
+    /// A name: a common one, or octets of the input.
+    fn name(&mut self) -> Vec<u8> {
+        let choice = self.octet();
+        match NAMES.get(usize::from(choice)) {
+            Some(name) => name.to_vec(),
+            None => self.take(usize::from(choice & 0x0f)).to_vec(),
+        }
+    }
+
+    /// A value: octets of the input, or a few of them again and again.
+    fn value(&mut self) -> Vec<u8> {
+        let choice = self.octet();
+        let octets = self.take(usize::from(choice & 0x1f));
+        octets.repeat(if choice & 0x80 == 0 { 1 } else { usize::from(choice >> 5 & 3) * 20 + 1 })
+    }
+}
+
+const TABLE_BYTES: [u32; 8] = [4096, 0, 33, 64, 100, 200, 1000, 70_000];
+
+const INDEXINGS: [Indexing; 4] = [Indexing::Default, Indexing::Always, Indexing::Without, Indexing::Never];
+
+const NAMES: [&[u8]; 16] = [
+    b":method",
+    b":path",
+    b":status",
+    b":authority",
+    b"accept-encoding",
+    b"cookie",
+    b"authorization",
+    b"date",
+    b"te",
+    b"grpc-status",
+    b"",
+    b"x",
+    b"x-custom-name",
+    b"X-Upper",
+    b"name with spaces",
+    b"a-name-of-more-than-sixty-four-octets-that-entries-share-instead-of-copying-it",
+];

@@ -1,0 +1,9 @@
+//! Blocks of header fields: our decoder and fluke-hpack must agree on each.
+
+#![no_main]
+
+#[path = "../../crates/thalweg-hpack/tests/codec/script.rs"]
+#[allow(dead_code)] // Each target runs one half of it.
+mod script;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| script::decode_agrees(input));
