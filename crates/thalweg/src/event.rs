@@ -10,6 +10,47 @@ use crate::stream_id::{Stream, StreamId};
 ///
 /// `'b` is the life of the caller's read buffer, `'c` the borrow of the connection: `data` stays usable while the
 /// connection is called, `headers` and control payloads must be read before the next call.
+///
+/// # What does not compile
+///
+/// A read buffer that is refilled while an event lives:
+///
+/// ```compile_fail,E0502
+/// # use thalweg::*;
+/// # fn turn(connection: &mut Connection<Server>, buffer: &mut Vec<u8>) -> Result<(), ConnectionError> {
+/// let mut input = &buffer[..];
+/// let event = connection.receive(&mut input, Instant::ZERO)?;
+/// buffer.fill(0);
+/// if let Some(Event::Data { data, .. }) = event { println!("{data:?}") }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Data that lies in the buffer, on a thread that may outlive it:
+///
+/// ```compile_fail,E0597
+/// # use thalweg::*;
+/// # fn turn(connection: &mut Connection<Server>, buffer: Vec<u8>) -> Result<(), ConnectionError> {
+/// let mut input = &buffer[..];
+/// if let Some(Event::Data { data, .. }) = connection.receive(&mut input, Instant::ZERO)? {
+///     std::thread::spawn(move || println!("{data:?}"));
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Headers that are held across a call on the connection:
+///
+/// ```compile_fail,E0499
+/// # use thalweg::*;
+/// # fn turn(connection: &mut Connection<Server>, mut input: &[u8]) -> Result<(), ConnectionError> {
+/// if let Some(Event::Headers { stream, headers, .. }) = connection.receive(&mut input, Instant::ZERO)? {
+///     let _ = connection.send_response(stream, Status::OK, [], true);
+///     println!("{headers:?}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'c, 'b> {

@@ -1,0 +1,11 @@
+//! E0499: headers are kept while the connection, in which they lie, is called.
+
+use thalweg::{Connection, ConnectionError, Event, Instant, Server, Status};
+
+pub fn turn(connection: &mut Connection<Server>, mut input: &[u8]) -> Result<(), ConnectionError> {
+    if let Some(Event::Headers { stream, headers, .. }) = connection.receive(&mut input, Instant::ZERO)? {
+        let _ = connection.send_response(stream, Status::OK, [], true);
+        println!("{headers:?}");
+    }
+    Ok(())
+}
