@@ -107,7 +107,6 @@ pub enum Violation {
     StatusSwitchingProtocols,
     ContentLengthInvalid,
     ContentLengthMismatch,
-    BodyNotAllowed,
     TrailersWithoutEnd,
     InformationalWithEnd,
     DataBeforeHeaders,
@@ -176,7 +175,7 @@ use ErrorCode as E;
 use Violation as V;
 
 #[rustfmt::skip]
-static RULES: [Rule; 85] = [
+static RULES: [Rule; 84] = [
     connection(V::PrefaceInvalid, "RFC 9113 §3.4", E::PROTOCOL_ERROR, "the connection does not begin with the HTTP/2 preface"),
     connection(V::PrefaceWithoutSettings, "RFC 9113 §3.4", E::PROTOCOL_ERROR, "the first frame is not SETTINGS"),
     connection(V::FrameTooLarge, "RFC 9113 §4.2", E::FRAME_SIZE_ERROR, "frame longer than SETTINGS_MAX_FRAME_SIZE"),
@@ -256,7 +255,6 @@ static RULES: [Rule; 85] = [
     malformed(V::StatusSwitchingProtocols, "RFC 9113 §8.6", "status 101 does not exist in HTTP/2"),
     malformed(V::ContentLengthInvalid, "RFC 9110 §8.6", "content-length is not one number"),
     malformed(V::ContentLengthMismatch, "RFC 9113 §8.1.1", "content-length differs from the bytes of DATA"),
-    malformed(V::BodyNotAllowed, "RFC 9110 §6.4.1", "DATA in a message that has no content"),
     malformed(V::TrailersWithoutEnd, "RFC 9113 §8.1", "a second header block without END_STREAM"),
     malformed(V::InformationalWithEnd, "RFC 9113 §8.1", "an informational response with END_STREAM"),
     malformed(V::DataBeforeHeaders, "RFC 9113 §8.1", "DATA before the final header block"),

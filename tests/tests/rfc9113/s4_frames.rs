@@ -132,7 +132,9 @@ fn all_that_we_send() -> Vec<u8> {
             s.events(["ERROR NO_ERROR: closed by us with NO_ERROR"]);
         },
     );
-    client(|s| {
+    let goes_by_rfc_9218 =
+        |opening: &mut Opening| opening.peer_settings = settings().entry(setting::NO_RFC7540_PRIORITIES, 1);
+    client_with(goes_by_rfc_9218, |s| {
         let stream = s.post();
         s.call(|core| core.set_priority(stream, thalweg::Priority::new(1, true))).unwrap();
         keep(s.frames());

@@ -242,6 +242,9 @@ fn s8_1_1_what_does_not_fit_the_content_length_is_not_sent() {
     let five = || [Field::new(b"content-length", b"5")];
     server(|s| {
         let stream = s.get(1);
+        let hidden = [Field { token: Token::UNKNOWN, ..five()[0] }];
+        let refused = s.call(|core| core.send_response(stream, Status::OK, hidden, false));
+        assert_eq!(refused, Err(SendError::Malformed(Violation::ContentLengthInvalid)));
         let early = s.call(|core| core.send_response(stream, Status::OK, five(), true));
         assert_eq!(early, Err(SendError::ContentLength { left: 5, given: 0 }));
         s.call(|core| core.send_response(stream, Status::OK, five(), false)).unwrap();

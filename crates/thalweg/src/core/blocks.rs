@@ -294,7 +294,7 @@ impl Core {
             let content = response_content(slot.method, &learned);
             slot.receive_left = content;
             slot.tunnel = slot.method == Method::Connect && (200..300).contains(&learned.status);
-            if end && !content.allows(0, true) && !has_no_content(slot.method, learned.status) {
+            if end && !content.allows(0, true) {
                 let violation = Violation::ContentLengthMismatch;
                 return self.stream_violated(stream.id(), violation).map(|()| None);
             }
@@ -445,6 +445,6 @@ pub fn response_content(method: Method, learned: &Learned) -> ContentLeft {
 }
 
 /// RFC 9110 §6.4.1: responses to HEAD, 204 and 304 have no content, whatever their content-length says.
-pub fn has_no_content(method: Method, status: u16) -> bool {
+fn has_no_content(method: Method, status: u16) -> bool {
     method == Method::Head || status == 204 || status == 304
 }

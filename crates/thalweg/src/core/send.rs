@@ -15,7 +15,7 @@ use crate::streams::state::{Half, Input, Next, Refusal, State};
 use crate::streams::{ContentLeft, Opener, Slot, Waiting};
 use crate::violation::Violation;
 
-use super::blocks::{has_no_content, response_content};
+use super::blocks::response_content;
 use super::{Core, Openable};
 
 impl From<Refusal> for SendError {
@@ -104,7 +104,7 @@ impl Core {
         let status = status.as_u16();
         let learned = Learned { content_length, status, ..Learned::default() };
         let content = response_content(method, &learned);
-        if end && !content.allows(0, true) && !has_no_content(method, status) {
+        if end && !content.allows(0, true) {
             return Err(SendError::ContentLength { left: content.bytes().unwrap_or(0), given: 0 });
         }
         if let Some(slot) = self.streams.find_mut(stream) {
