@@ -3,8 +3,15 @@
 //! * [`frames`] writes frames in the words of the RFC, lies included, and reads them back without mercy.
 //! * [`hpack`] writes and reads header blocks with a codec that shares no code with ours.
 //! * [`scenario`] plays a script of an impolite peer against one connection, at every cut of the input.
+//! * [`monitor`] is a second opinion on all that an end says.
+//! * [`sim`] runs two ends with random applications over a hostile wire.
 #![forbid(unsafe_code)]
 
+pub mod endpoint;
+pub mod fault;
 pub mod frames;
 pub mod hpack;
+pub mod monitor;
+pub mod random;
 pub mod scenario;
+pub mod sim;

@@ -18,6 +18,7 @@ mod show;
 use thalweg::ErrorCode;
 
 pub use reader::{ReadError, Reader, after_preface, read_all};
+pub use show::kind_name;
 
 /// Frame types as they are on the wire (RFC 9113 §6, RFC 7838 §4, RFC 8336 §2, RFC 9218 §7.1).
 #[allow(missing_docs)]

@@ -1,0 +1,364 @@
+//! One end of a connection, of either role, checked after every call, and broken on purpose where a test asks for it.
+
+use thalweg::frame::{Flags, Kind};
+use thalweg::{
+    Client, CloseReport, Config, ConfigError, Connection, ConnectionError, ErrorCode, Event, Field, Instant,
+    OpenError, Priority, Request, SendError, Server, Settings, Splice, Status, Stream,
+};
+
+use crate::fault::{Fault, Faults};
+
+/// A connection of either role. Every call is followed by [`Connection::check`].
+#[derive(Debug)]
+pub struct Endpoint {
+    core: Core,
+    faults: Faults,
+}
+
+#[derive(Debug)]
+enum Core {
+    Client(Connection<Client>),
+    Server(Connection<Server>),
+}
+
+/// The same call for both roles, and the check after it.
+macro_rules! call {
+    ($endpoint:expr, $core:ident => $call:expr) => {{
+        let result = match &mut $endpoint.core {
+            Core::Client($core) => $call,
+            Core::Server($core) => $call,
+        };
+        $endpoint.check();
+        result
+    }};
+}
+
+/// The same look for both roles.
+macro_rules! look {
+    ($endpoint:expr, $core:ident => $look:expr) => {
+        match &$endpoint.core {
+            Core::Client($core) => $look,
+            Core::Server($core) => $look,
+        }
+    };
+}
+
+impl Endpoint {
+    /// Starts a client.
+    ///
+    /// # Errors
+    /// As for [`Connection::new`].
+    pub fn client(config: Config) -> Result<Self, ConfigError> {
+        Ok(Self { core: Core::Client(Connection::new(config)?), faults: Faults::default() })
+    }
+
+    /// Starts a server.
+    ///
+    /// # Errors
+    /// As for [`Connection::new`].
+    pub fn server(config: Config) -> Result<Self, ConfigError> {
+        Ok(Self { core: Core::Server(Connection::new(config)?), faults: Faults::default() })
+    }
+
+    /// Breaks this end: to see that a law notices.
+    #[must_use]
+    pub fn with_fault(mut self, fault: Fault) -> Self {
+        self.faults = Faults::new(fault);
+        self
+    }
+
+    /// Whether it is a client.
+    pub const fn is_client(&self) -> bool {
+        matches!(self.core, Core::Client(_))
+    }
+
+    /// Asserts the invariants of the core, in builds with debug assertions.
+    pub fn check(&self) {
+        look!(self, core => core.check());
+    }
+
+    /// See [`Connection::receive`].
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub fn receive<'c, 'b>(
+        &'c mut self,
+        input: &mut &'b [u8],
+        now: Instant,
+    ) -> Result<Option<Event<'c, 'b>>, ConnectionError> {
+        if let Some(stream) = self.faults.alter_input(input) {
+            let code = ErrorCode::CANCEL;
+            return Ok(Some(Event::Reset { stream, code, by: thalweg::Initiator::Remote }));
+        }
+        // The core checks itself here: an event borrows it.
+        let event = match &mut self.core {
+            Core::Client(core) => core.receive(input, now),
+            Core::Server(core) => core.receive(input, now),
+        };
+        match event {
+            // Something harmless in its place: `None` would say that the input is eaten.
+            Ok(Some(event)) if self.faults.hides(&event) => Ok(Some(Event::Openable)),
+            event => event,
+        }
+    }
+
+    /// See [`Connection::handle_eof`].
+    ///
+    /// # Errors
+    /// The peer still owed something.
+    pub fn handle_eof(&mut self) -> Result<(), ConnectionError> {
+        call!(self, core => core.handle_eof())
+    }
+
+    /// See [`Connection::release`].
+    pub fn release(&mut self, stream: Stream, bytes: usize) {
+        call!(self, core => core.release(stream, bytes));
+    }
+
+    /// See [`Connection::send_data`] and [`Connection::send_data_padded`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_data(
+        &mut self,
+        stream: Stream,
+        data: &[u8],
+        end: bool,
+        pad_len: Option<u8>,
+    ) -> Result<usize, SendError> {
+        match pad_len {
+            None => call!(self, core => core.send_data(stream, data, end)),
+            Some(pad_len) => call!(self, core => core.send_data_padded(stream, data, end, pad_len)),
+        }
+    }
+
+    /// See [`Connection::splice_data`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn splice_data(&mut self, stream: Stream, len: usize, end: bool) -> Result<usize, SendError> {
+        call!(self, core => core.splice_data(stream, len, end))
+    }
+
+    /// See [`Connection::send_trailers`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_trailers(&mut self, stream: Stream, fields: &[Field<'_>]) -> Result<(), SendError> {
+        call!(self, core => core.send_trailers(stream, fields.iter().copied()))
+    }
+
+    /// See [`Connection::send_reset`].
+    pub fn send_reset(&mut self, stream: Stream, code: ErrorCode) {
+        call!(self, core => core.send_reset(stream, code));
+    }
+
+    /// See [`Connection::send_settings`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_settings(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), SendError> {
+        call!(self, core => core.send_settings(change))
+    }
+
+    /// See [`Connection::send_ping`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
+        call!(self, core => core.send_ping(payload))
+    }
+
+    /// See [`Connection::set_priority`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_priority(&mut self, stream: Stream, priority: Priority) -> Result<(), SendError> {
+        call!(self, core => core.set_priority(stream, priority))
+    }
+
+    /// See [`Connection::send_extension`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_extension(
+        &mut self,
+        kind: Kind,
+        flags: Flags,
+        on: Option<Stream>,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        call!(self, core => core.send_extension(kind, flags, on, payload))
+    }
+
+    /// See [`Connection::poll_writable`].
+    pub fn poll_writable(&mut self) -> Option<Stream> {
+        call!(self, core => core.poll_writable())
+    }
+
+    /// See [`Connection::poll_transmit_spliced`].
+    pub fn poll_transmit(&mut self, out: &mut Vec<u8>, splices: &mut Vec<Splice>) -> bool {
+        let taken = call!(self, core => core.poll_transmit_spliced(out, splices));
+        self.faults.alter_output(out, taken)
+    }
+
+    /// See [`Connection::poll_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        look!(self, core => core.poll_timeout())
+    }
+
+    /// See [`Connection::handle_timeout`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
+        call!(self, core => core.handle_timeout(now))
+    }
+
+    /// See [`Connection::shutdown`].
+    pub fn shutdown(&mut self) {
+        call!(self, core => core.shutdown());
+    }
+
+    /// See [`Connection::close`].
+    pub fn close(&mut self, code: ErrorCode, debug: &[u8]) {
+        call!(self, core => core.close(code, debug));
+    }
+
+    /// See [`Connection::is_finished`].
+    pub fn is_finished(&self) -> bool {
+        look!(self, core => core.is_finished())
+    }
+
+    /// See [`Connection::wants_read`].
+    pub fn wants_read(&self) -> bool {
+        look!(self, core => core.wants_read())
+    }
+
+    /// See [`Connection::report`].
+    pub fn report(&self) -> CloseReport {
+        look!(self, core => core.report())
+    }
+
+    /// See [`Connection::remote_settings`].
+    pub fn remote_settings(&self) -> &Settings {
+        look!(self, core => core.remote_settings())
+    }
+
+    /// See [`Connection::local_settings`].
+    pub fn local_settings(&self) -> &Settings {
+        look!(self, core => core.local_settings())
+    }
+
+    /// See [`Connection::send_capacity`].
+    pub fn send_capacity(&self, stream: Stream) -> Option<(u32, u32)> {
+        look!(self, core => core.send_capacity(stream))
+    }
+
+    /// See [`Connection::live_streams`].
+    pub fn live_streams(&self) -> u32 {
+        look!(self, core => core.live_streams())
+    }
+
+    /// See [`Connection::heap_bytes`].
+    pub fn heap_bytes(&self) -> usize {
+        look!(self, core => core.heap_bytes())
+    }
+
+    /// See [`Connection::send_request`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// On a server.
+    pub fn send_request(
+        &mut self,
+        request: &Request<'_>,
+        fields: &[Field<'_>],
+        end: bool,
+    ) -> Result<Stream, OpenError> {
+        let Core::Client(core) = &mut self.core else { panic!("a server sends no requests") };
+        let opened = core.send_request(request, fields.iter().copied(), end);
+        core.check();
+        opened
+    }
+
+    /// See [`Connection::send_response`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// On a client.
+    pub fn send_response(
+        &mut self,
+        stream: Stream,
+        status: Status,
+        fields: &[Field<'_>],
+        end: bool,
+    ) -> Result<(), SendError> {
+        self.as_server(|core| core.send_response(stream, status, fields.iter().copied(), end))
+    }
+
+    /// See [`Connection::send_informational`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// On a client.
+    pub fn send_informational(
+        &mut self,
+        stream: Stream,
+        status: Status,
+        fields: &[Field<'_>],
+    ) -> Result<(), SendError> {
+        self.as_server(|core| core.send_informational(stream, status, fields.iter().copied()))
+    }
+
+    /// See [`Connection::send_push`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// On a client.
+    pub fn send_push(
+        &mut self,
+        parent: Stream,
+        request: &Request<'_>,
+        fields: &[Field<'_>],
+    ) -> Result<Stream, OpenError> {
+        self.as_server(|core| core.send_push(parent, request, fields.iter().copied()))
+    }
+
+    /// See [`Connection::send_origins`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// On a client.
+    pub fn send_origins(&mut self, origins: &[&[u8]]) -> Result<(), SendError> {
+        self.as_server(|core| core.send_origins(origins))
+    }
+
+    /// See [`Connection::send_alt_svc`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// On a client.
+    pub fn send_alt_svc(&mut self, on: Option<Stream>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
+        self.as_server(|core| core.send_alt_svc(on, origin, value))
+    }
+
+    fn as_server<T>(&mut self, call: impl FnOnce(&mut Connection<Server>) -> T) -> T {
+        let Core::Server(core) = &mut self.core else { panic!("only a server does this") };
+        let result = call(core);
+        core.check();
+        result
+    }
+}

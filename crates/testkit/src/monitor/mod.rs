@@ -1,0 +1,264 @@
+//! A second opinion on one end of a connection: what it said is held against what it had seen.
+//!
+//! The monitor knows RFC 9113 from its text, as plainly as it can be written down, and nothing of the core. It reads the frames that
+//! an end has seen and those that it said, and complains of each that it should not have said: window exceeded, state wrong,
+//! identifier not rising, header block undecodable, SETTINGS not acknowledged.
+//!
+//! Output is fetched in batches. What a batch holds may have been decided before or after what was seen since the
+//! batch before, so a RST_STREAM or GOAWAY of the peer binds from the next batch on. SETTINGS bind from their
+//! acknowledgement on, which stands in the output itself.
+
+mod message;
+mod said;
+mod seen;
+mod stream;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use thalweg::Config;
+
+use crate::frames::{Frame, HEAD_LEN, PREFACE, ReadError, Reader, kind};
+use crate::hpack;
+
+pub use stream::{Place, Stream};
+
+/// The second opinion on one end.
+#[derive(Debug)]
+pub struct Monitor {
+    is_client: bool,
+    /// What the end may grant at most: its configuration's connection window.
+    connection_window_max: i64,
+    preface: Vec<u8>,
+    said: Reader,
+    seen: SeenBytes,
+    /// For blocks that are said.
+    decoder: hpack::Decoder,
+    /// For blocks that are seen; `None` after one that is malformed.
+    seen_decoder: Option<hpack::Decoder>,
+    /// The block that is being seen: its first frame, and its fragments.
+    seen_block: Option<(SeenFrame, Vec<u8>)>,
+    /// The block that is being said: its first frame, and its fragments.
+    block: Option<(Frame, Vec<u8>)>,
+    streams: BTreeMap<u32, Stream>,
+    last_local: u32,
+    last_remote: u32,
+    /// What the end may send on the connection.
+    send_window: i64,
+    /// What the peer may send on the connection, as far as it was told.
+    receive_window: i64,
+    /// The peer's settings as the end has acknowledged them, and those that it has seen and not acknowledged.
+    remote: Settings,
+    remote_pending: VecDeque<Vec<(u16, u32)>>,
+    /// Our settings as the peer has acknowledged them, and those that were said and not acknowledged.
+    local: Settings,
+    local_pending: VecDeque<Vec<(u16, u32)>>,
+    settings_said: bool,
+    pings: VecDeque<Vec<u8>>,
+    /// The last stream of the latest GOAWAY that was said, and its code.
+    go_away_said: Option<(u32, u32)>,
+    go_away_seen: Option<Batch>,
+    batch: Batch,
+    /// Frames that were said, by type and by the state of their stream.
+    pub coverage: BTreeMap<(u8, Place), u64>,
+}
+
+/// The number of a batch of output.
+type Batch = u64;
+
+/// Settings of one side, as far as they matter here.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    header_table_size: u32,
+    enable_push: bool,
+    max_concurrent_streams: u32,
+    initial_window_size: i64,
+    max_frame_size: u32,
+    enable_connect_protocol: bool,
+}
+
+impl Default for Settings {
+    /// RFC 9113 §6.5.2
+    fn default() -> Self {
+        Self {
+            header_table_size: 4096,
+            enable_push: true,
+            max_concurrent_streams: u32::MAX,
+            initial_window_size: 65_535,
+            max_frame_size: 16_384,
+            enable_connect_protocol: false,
+        }
+    }
+}
+
+impl Settings {
+    fn apply(&mut self, entries: &[(u16, u32)]) {
+        use crate::frames::setting;
+        for &(id, value) in entries {
+            match id {
+                setting::HEADER_TABLE_SIZE => self.header_table_size = value,
+                setting::ENABLE_PUSH => self.enable_push = value == 1,
+                setting::MAX_CONCURRENT_STREAMS => self.max_concurrent_streams = value,
+                setting::INITIAL_WINDOW_SIZE => self.initial_window_size = i64::from(value),
+                setting::MAX_FRAME_SIZE => self.max_frame_size = value,
+                setting::ENABLE_CONNECT_PROTOCOL => self.enable_connect_protocol = value == 1,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What an end should not have said.
+pub type Complaint = String;
+
+impl Monitor {
+    /// Starts with the connection. The configuration says how much window the end may grant.
+    pub fn new(is_client: bool, config: &Config) -> Self {
+        Self {
+            is_client,
+            connection_window_max: i64::from(config.connection_window_bytes),
+            preface: if is_client { PREFACE.to_vec() } else { Vec::new() },
+            said: Reader::default(),
+            seen: SeenBytes::new(!is_client),
+            decoder: hpack::Decoder::default(),
+            seen_decoder: Some(hpack::Decoder::default()),
+            seen_block: None,
+            block: None,
+            streams: BTreeMap::new(),
+            last_local: 0,
+            last_remote: 0,
+            send_window: 65_535,
+            receive_window: 65_535,
+            remote: Settings::default(),
+            remote_pending: VecDeque::new(),
+            local: Settings::default(),
+            local_pending: VecDeque::new(),
+            settings_said: false,
+            pings: VecDeque::new(),
+            go_away_said: None,
+            go_away_seen: None,
+            batch: 0,
+            coverage: BTreeMap::new(),
+        }
+    }
+
+    /// The end has taken these bytes.
+    pub fn sees(&mut self, bytes: &[u8]) {
+        self.seen.push(bytes);
+        while let Some(frame) = self.seen.next_frame() {
+            self.sees_frame(frame);
+        }
+    }
+
+    /// The end has said all of this, since the last batch. `show` is given each frame.
+    ///
+    /// # Errors
+    /// The first thing that it should not have said.
+    pub fn says(&mut self, batch: &[u8], mut show: impl FnMut(&Frame)) -> Result<(), Complaint> {
+        let mut bytes = batch;
+        if !self.preface.is_empty() {
+            bytes = bytes.strip_prefix(self.preface.as_slice()).ok_or("a client begins with its preface")?;
+            self.preface.clear();
+        }
+        self.said.push(bytes);
+        loop {
+            self.said.allow_frame_bytes(self.remote.max_frame_size.max(16_384) as usize);
+            let frame = self.said.next_frame().map_err(|error: ReadError| error.to_string())?;
+            let Some(frame) = frame else { break };
+            show(&frame);
+            let place = self.place(frame.stream);
+            self.says_frame(&frame).map_err(|complaint| format!("{complaint}, in {frame} ({place:?})"))?;
+            *self.coverage.entry((frame.kind, place)).or_default() += 1;
+        }
+        if !self.said.rest().is_empty() {
+            return Err("a batch ends inside a frame".to_owned());
+        }
+        if self.block.is_some() {
+            return Err("a batch ends inside a header block".to_owned());
+        }
+        self.batch += 1;
+        Ok(())
+    }
+
+    /// What must have been said when nothing is left to be sent: acknowledgements of all that was seen.
+    ///
+    /// # Errors
+    /// What is owed.
+    pub fn is_settled(&self) -> Result<(), Complaint> {
+        if !self.remote_pending.is_empty() {
+            return Err("SETTINGS were seen and never acknowledged".to_owned());
+        }
+        if !self.pings.is_empty() {
+            return Err("PING was seen and never answered".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Where a stream is in its life, as this end sees it (RFC 9113 §5.1).
+    pub fn place(&self, id: u32) -> Place {
+        if id == 0 {
+            return Place::Connection;
+        }
+        let last = if self.is_local(id) { self.last_local } else { self.last_remote };
+        match self.streams.get(&id) {
+            Some(stream) => stream.place(),
+            None if id > last => Place::Idle,
+            None => Place::Closed,
+        }
+    }
+
+    /// Whether this end opens streams of such identifiers.
+    const fn is_local(&self, id: u32) -> bool {
+        (id % 2 == 1) == self.is_client
+    }
+}
+
+/// Cuts seen bytes into frames, whatever they are.
+#[derive(Debug)]
+struct SeenBytes {
+    buffer: Vec<u8>,
+    /// Bytes of a preface or of DATA that are still to be passed over.
+    skip: usize,
+}
+
+/// A frame that was seen: all of it; of DATA, the head.
+#[derive(Debug)]
+struct SeenFrame {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+    len: usize,
+    payload: Vec<u8>,
+}
+
+impl SeenBytes {
+    const fn new(has_preface: bool) -> Self {
+        Self { buffer: Vec::new(), skip: if has_preface { PREFACE.len() } else { 0 } }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let skipped = self.skip.min(bytes.len());
+        self.skip -= skipped;
+        self.buffer.extend_from_slice(&bytes[skipped..]);
+    }
+
+    /// The next frame. DATA counts from its head on: it takes window before its payload has come.
+    fn next_frame(&mut self) -> Option<SeenFrame> {
+        let &[a, b, c, kind, flags, ref stream @ ..] = self.buffer.first_chunk::<HEAD_LEN>()?;
+        let len = u32::from_be_bytes([0, a, b, c]) as usize;
+        let stream = u32::from_be_bytes(*stream) & (u32::MAX >> 1);
+        let end = if kind == kind::DATA { HEAD_LEN } else { HEAD_LEN + len };
+        let payload = self.buffer.get(HEAD_LEN..end)?.to_vec();
+        self.buffer.drain(..end);
+        if kind == kind::DATA {
+            let skipped = len.min(self.buffer.len());
+            self.buffer.drain(..skipped);
+            self.skip = len - skipped;
+        }
+        Some(SeenFrame { kind, flags, stream, len, payload })
+    }
+}
+
+/// Frame types that open or continue a header block.
+const fn is_block(kind: u8) -> bool {
+    matches!(kind, kind::HEADERS | kind::PUSH_PROMISE | kind::CONTINUATION)
+}

@@ -1,0 +1,125 @@
+//! Where choices come from: a seed, or the input of a fuzzer.
+
+/// A source of choices. The same source gives the same choices for ever.
+pub trait Choices {
+    /// A number below `bound`, which is not 0.
+    fn below(&mut self, bound: u32) -> u32;
+
+    /// Whether all further choices will be the same: a script ends here.
+    fn is_exhausted(&self) -> bool {
+        false
+    }
+
+    /// Whether something happens that has a chance of `part` in `whole`.
+    fn chance(&mut self, part: u32, whole: u32) -> bool {
+        self.below(whole) < part
+    }
+
+    /// One of `options`, which are not empty.
+    fn pick<T: Copy>(&mut self, options: &[T]) -> T {
+        let len = u32::try_from(options.len()).expect("a list of options is short");
+        options[self.below(len) as usize]
+    }
+
+    /// A size up to `max`, small ones as likely as large ones: first its number of bits is chosen.
+    fn size(&mut self, max: u32) -> u32 {
+        let bits = self.below(u32::BITS - max.leading_zeros() + 1);
+        self.below(1_u32.checked_shl(bits).unwrap_or(u32::MAX)).min(max)
+    }
+}
+
+/// Pseudo-random numbers from a seed (splitmix64).
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// Starts from a seed; neighbouring seeds have nothing in common.
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next 64 bits.
+    pub fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ word >> 31
+    }
+}
+
+impl Choices for Random {
+    fn below(&mut self, bound: u32) -> u32 {
+        let word = u128::from(self.next_u64()) * u128::from(bound);
+        (word >> 64) as u32
+    }
+}
+
+/// Choices read off the input of a fuzzer: a byte for a small bound, more for larger ones, 0 past the end.
+#[derive(Clone, Debug)]
+pub struct FromBytes<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> FromBytes<'a> {
+    /// Starts at the first byte.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// What is left.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    fn byte(&mut self) -> u32 {
+        let Some((first, rest)) = self.bytes.split_first() else { return 0 };
+        self.bytes = rest;
+        u32::from(*first)
+    }
+}
+
+impl Choices for FromBytes<'_> {
+    fn is_exhausted(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn below(&mut self, bound: u32) -> u32 {
+        let mut word = self.byte();
+        let mut seen = 1 << 8;
+        while seen < u64::from(bound) {
+            word = word << 8 | self.byte();
+            seen <<= 8;
+        }
+        word % bound
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_stay_below_their_bound_and_reach_it() {
+        let mut random = Random::new(1);
+        let mut seen = [false; 7];
+        for _ in 0..200 {
+            seen[random.below(7) as usize] = true;
+        }
+        assert_eq!(seen, [true; 7]);
+        let sizes: Vec<u32> = (0..2000).map(|_| random.size(1000)).collect();
+        assert!(sizes.iter().all(|size| *size <= 1000));
+        assert!(sizes.contains(&0) && sizes.contains(&1000));
+    }
+
+    #[test]
+    fn bytes_are_read_as_far_as_the_bound_asks() {
+        let mut bytes = FromBytes::new(&[7, 1, 2, 9, 9, 9]);
+        assert_eq!(bytes.below(256), 7);
+        assert_eq!(bytes.below(65_536), 0x0102);
+        assert_eq!(bytes.below(2), 1);
+        assert_eq!(bytes.rest(), [9, 9]);
+        assert_eq!(bytes.below(1 << 24), 0x09_0900);
+        assert_eq!(bytes.below(5), 0);
+    }
+}

@@ -1,0 +1,404 @@
+//! What an application at one end knows of its streams: what it has to send, and what must arrive.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thalweg::{Event, Headers, HeadersKind, Initiator, Stream, StreamError, Violation};
+
+use super::content::{self, Fields, TRAILER};
+use super::script::{End, Exchange, Message, Method};
+
+/// What both applications have agreed on: exchanges by stream.
+#[derive(Debug, Default)]
+pub struct Plans {
+    /// By client-initiated stream: its number and its plan.
+    pub exchanges: BTreeMap<u32, (u32, Exchange)>,
+    /// By promised stream: the number of its exchange, and what is pushed.
+    pub pushes: BTreeMap<u32, (u32, Message)>,
+}
+
+/// How far a message has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The final header block is still to come.
+    Head,
+    /// Content or trailers are.
+    Body,
+    /// It is over, or there never was one.
+    Done,
+}
+
+/// A message that is being sent.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The plan; `body` is what is really sent.
+    pub message: Message,
+    /// How far it is.
+    pub stage: Stage,
+    /// Content that was taken.
+    pub sent: u32,
+    /// It was cut short.
+    pub is_cut: bool,
+}
+
+/// A message that is being received.
+#[derive(Debug)]
+pub struct Incoming {
+    message: Message,
+    /// The content that is really due: a response to HEAD announces more.
+    body: u32,
+    index: u32,
+    informational: u8,
+    status: u16,
+    /// How far it is.
+    pub stage: Stage,
+    got: u32,
+}
+
+/// One stream of an application.
+#[derive(Debug)]
+pub struct Talk {
+    /// The handle.
+    pub stream: Stream,
+    /// What is sent.
+    pub out: Outgoing,
+    /// What is received.
+    pub inc: Incoming,
+    /// Content that was received and not released.
+    pub held: usize,
+    /// Whether content is held back.
+    pub is_paused: bool,
+}
+
+/// What an application does about an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// Nothing.
+    None,
+    /// A request has come; so has its end, perhaps.
+    Request(Stream),
+    /// The peer's half has ended.
+    Ended(Stream),
+    /// Content has come, which is consumed at once.
+    Consume(Stream, usize),
+    /// Content has come, and the end.
+    ConsumeAndEnd(Stream, usize),
+    /// There is room for new streams.
+    Retry,
+}
+
+/// What should not have been told.
+pub type Complaint = String;
+
+/// The application at one end.
+#[derive(Debug)]
+pub struct App {
+    end: End,
+    /// The streams that are not over.
+    pub talks: BTreeMap<u32, Talk>,
+    /// The streams that are.
+    pub over: BTreeSet<u32>,
+    /// The handles of streams that are over.
+    pub handles: BTreeMap<u32, Stream>,
+    /// Streams that this application has reset.
+    pub resets: BTreeSet<u32>,
+    /// Handles of streams that are over while content of them is held.
+    pub leftovers: Vec<(Stream, usize)>,
+    /// Whether a request waits for room.
+    pub waits_for_room: bool,
+    /// It has changed the limit of concurrent streams.
+    pub limits_streams: bool,
+    /// Time has passed in which deadlines may have ended something.
+    pub is_slow: bool,
+    /// What is told cannot be trusted: somebody tampers with the wire.
+    pub is_hostile: bool,
+}
+
+impl Talk {
+    /// A stream that an application opens or answers.
+    pub fn new(stream: Stream, out: Message, out_stage: Stage, inc: Incoming) -> Self {
+        let out = Outgoing { message: out, stage: out_stage, sent: 0, is_cut: false };
+        Self { stream, out, inc, held: 0, is_paused: false }
+    }
+
+    fn is_over(&self) -> bool {
+        self.out.stage == Stage::Done && self.inc.stage == Stage::Done
+    }
+}
+
+impl Incoming {
+    /// A response that must come.
+    pub fn response(index: u32, exchange: &Exchange) -> Self {
+        let body = content::response_body(exchange);
+        let Exchange { informational, status, response: message, .. } = *exchange;
+        Self { message, body, index, informational, status, stage: Stage::Head, got: 0 }
+    }
+
+    /// A message whose header block is there, or none at all.
+    pub const fn begun(index: u32, message: Message, stage: Stage) -> Self {
+        Self { message, body: message.body, index, informational: 0, status: 0, stage, got: 0 }
+    }
+
+    /// The response to a push.
+    pub const fn pushed(index: u32, message: Message) -> Self {
+        Self { message, body: message.body, index, informational: 0, status: 200, stage: Stage::Head, got: 0 }
+    }
+}
+
+impl App {
+    /// Starts without streams.
+    pub const fn new(end: End, is_slow: bool, is_hostile: bool) -> Self {
+        Self {
+            end,
+            talks: BTreeMap::new(),
+            over: BTreeSet::new(),
+            handles: BTreeMap::new(),
+            resets: BTreeSet::new(),
+            leftovers: Vec::new(),
+            waits_for_room: false,
+            limits_streams: false,
+            is_slow,
+            is_hostile,
+        }
+    }
+
+    /// The `nth` stream that is not over, counted round.
+    pub fn nth(&mut self, nth: u8) -> Option<&mut Talk> {
+        let len = self.talks.len();
+        if len == 0 {
+            return None;
+        }
+        self.talks.values_mut().nth(usize::from(nth) % len)
+    }
+
+    /// Takes a stream off the list if both halves are done.
+    pub fn settle(&mut self, id: u32) {
+        if self.talks.get(&id).is_some_and(Talk::is_over)
+            && let Some(talk) = self.end_talk(id)
+            && talk.held > 0
+        {
+            self.leftovers.push((talk.stream, talk.held));
+        }
+    }
+
+    /// Takes a stream off the list. What is held of it is the core's to credit, if it ended early.
+    pub fn end_talk(&mut self, id: u32) -> Option<Talk> {
+        let talk = self.talks.remove(&id)?;
+        self.over.insert(id);
+        self.handles.insert(id, talk.stream);
+        Some(talk)
+    }
+
+    /// An event is told.
+    ///
+    /// # Errors
+    /// It should not have been.
+    pub fn told(&mut self, event: &Event<'_, '_>, plans: &Plans, peer: &Self) -> Result<Reaction, Complaint> {
+        match *event {
+            Event::Headers { stream, kind, ref headers, end } => {
+                self.told_headers(stream, kind, headers, end, plans)
+            }
+            Event::Data { stream, data, end } => self.told_data(stream, data, end),
+            Event::Reset { stream, code, by } => {
+                let id = stream.id().as_u32();
+                if self.end_talk(id).is_none() {
+                    return Err(format!("the end of stream {id} is told, and it was over or unknown"));
+                }
+                let explained = match by {
+                    Initiator::GoAway => true,
+                    // REFUSED_STREAM and CANCEL of pushes may be the peer's core's own.
+                    Initiator::Remote => peer.resets.contains(&id) || matches!(code.0, 0x7 | 0x8),
+                    Initiator::Local(StreamError::Deadline(_)) => self.is_slow,
+                    // A lower limit holds at once, before the peer can know of it.
+                    Initiator::Local(StreamError::Violation(Violation::StreamsExceeded)) => {
+                        self.limits_streams
+                    }
+                    _ => false,
+                };
+                if explained || self.is_hostile {
+                    return Ok(Reaction::None);
+                }
+                Err(format!("stream {id} was reset with {code}, {by:?}, and nobody had asked for it"))
+            }
+            Event::Openable if self.waits_for_room => {
+                self.waits_for_room = false;
+                Ok(Reaction::Retry)
+            }
+            Event::Openable if !self.is_hostile => Err("Openable, and nobody waits".to_owned()),
+            _ => Ok(Reaction::None),
+        }
+    }
+
+    fn told_headers(
+        &mut self,
+        stream: Stream,
+        kind: HeadersKind,
+        headers: &Headers<'_>,
+        end: bool,
+        plans: &Plans,
+    ) -> Result<Reaction, Complaint> {
+        let id = stream.id().as_u32();
+        match kind {
+            HeadersKind::Request => return self.told_request(stream, headers, end, plans),
+            HeadersKind::Push { parent } => return self.told_push(stream, parent, headers, plans),
+            _ => {}
+        }
+        let is_hostile = self.is_hostile;
+        let talk =
+            self.talks.get_mut(&id).ok_or_else(|| format!("{kind:?} on stream {id}, which is over"))?;
+        let inc = &mut talk.inc;
+        let good = match kind {
+            HeadersKind::Informational => {
+                inc.informational = inc.informational.wrapping_sub(1);
+                inc.stage == Stage::Head && headers.status() == Some(103) && !end
+            }
+            HeadersKind::Response => {
+                let good = inc.stage == Stage::Head
+                    && inc.informational == 0
+                    && headers.status() == Some(inc.status)
+                    && Fields::new(inc.index, &inc.message).are_in(headers);
+                inc.stage = Stage::Body;
+                good
+            }
+            HeadersKind::Trailers => {
+                let trailer = headers.fields().next().map(|field| (field.name, field.value));
+                inc.stage == Stage::Body && inc.message.trailers && end && trailer == Some(TRAILER)
+            }
+            _ => false,
+        };
+        if !good && !is_hostile {
+            return Err(format!("stream {id} got {kind:?} {headers:?}, {inc:?} was due"));
+        }
+        if end { self.told_end(stream, 0, kind == HeadersKind::Trailers) } else { Ok(Reaction::None) }
+    }
+
+    fn told_request(
+        &mut self,
+        stream: Stream,
+        headers: &Headers<'_>,
+        end: bool,
+        plans: &Plans,
+    ) -> Result<Reaction, Complaint> {
+        let id = stream.id().as_u32();
+        if self.talks.contains_key(&id) || self.over.contains(&id) {
+            return Err(format!("stream {id} is opened twice"));
+        }
+        let (index, exchange) = match plans.exchanges.get(&id) {
+            Some(plan) => *plan,
+            None if self.is_hostile => (0, UNPLANNED),
+            None => return Err(format!("stream {id} was never opened")),
+        };
+        let path = format!("/{index}");
+        let good = headers.method() == Some(exchange.method.text())
+            && (exchange.method == Method::Connect || headers.path() == Some(path.as_bytes()))
+            && Fields::new(index, &exchange.request).are_in(headers);
+        if !good && !self.is_hostile {
+            return Err(format!("stream {id} got {headers:?} for {exchange:?}"));
+        }
+        let inc = Incoming::begun(index, exchange.request, Stage::Body);
+        let out = Message { body: content::response_body(&exchange), ..exchange.response };
+        self.talks.insert(id, Talk::new(stream, out, Stage::Head, inc));
+        if end {
+            self.told_end(stream, 0, false)?;
+        }
+        Ok(Reaction::Request(stream))
+    }
+
+    fn told_push(
+        &mut self,
+        stream: Stream,
+        parent: Stream,
+        headers: &Headers<'_>,
+        plans: &Plans,
+    ) -> Result<Reaction, Complaint> {
+        let id = stream.id().as_u32();
+        if self.talks.contains_key(&id) || self.over.contains(&id) {
+            return Err(format!("stream {id} is promised twice"));
+        }
+        let (index, message) = match plans.pushes.get(&id) {
+            Some(plan) => *plan,
+            None if self.is_hostile => (0, Message::default()),
+            None => return Err(format!("stream {id} was never promised")),
+        };
+        if !self.talks.contains_key(&parent.id().as_u32()) {
+            return Err(format!("stream {id} is promised on stream {parent}, which is over"));
+        }
+        if headers.method() != Some(b"GET") && !self.is_hostile {
+            return Err(format!("stream {id} got the promise {headers:?}"));
+        }
+        let talk = Talk::new(stream, Message::default(), Stage::Done, Incoming::pushed(index, message));
+        self.talks.insert(id, talk);
+        Ok(Reaction::None)
+    }
+
+    fn told_data(&mut self, stream: Stream, data: &[u8], end: bool) -> Result<Reaction, Complaint> {
+        let (id, from) = (stream.id().as_u32(), self.end.other());
+        let is_hostile = self.is_hostile;
+        let talk = self.talks.get_mut(&id).ok_or_else(|| format!("DATA on stream {id}, which is over"))?;
+        if data.is_empty() && !end {
+            return Err(format!("DATA without bytes and without an end on stream {id}"));
+        }
+        let inc = &mut talk.inc;
+        if inc.stage != Stage::Body {
+            return Err(format!("DATA on stream {id}, {inc:?} was due"));
+        }
+        let len = u32::try_from(data.len()).expect("a read is short");
+        let good = len <= inc.body - inc.got.min(inc.body) && content::matches(data, id, from, inc.got);
+        if !good && !is_hostile {
+            return Err(format!("stream {id} got {len} wrong bytes: {inc:?}"));
+        }
+        inc.got = inc.got.saturating_add(len);
+        talk.held += data.len();
+        let consumed = if talk.is_paused { 0 } else { data.len() };
+        if end {
+            return self.told_end(stream, consumed, false);
+        }
+        Ok(if consumed > 0 { Reaction::Consume(stream, consumed) } else { Reaction::None })
+    }
+
+    /// The peer's half has ended: all that was due must be there.
+    fn told_end(
+        &mut self,
+        stream: Stream,
+        consumed: usize,
+        by_trailers: bool,
+    ) -> Result<Reaction, Complaint> {
+        let id = stream.id().as_u32();
+        let talk = self.talks.get_mut(&id).expect("the caller found it");
+        let inc = &mut talk.inc;
+        if inc.stage == Stage::Done {
+            return Err(format!("stream {id} ends twice"));
+        }
+        inc.stage = Stage::Done;
+        let is_whole = inc.got == inc.body && inc.message.trailers == by_trailers;
+        if !is_whole && !self.is_hostile {
+            return Err(format!("stream {id} ends too early: {inc:?}"));
+        }
+        Ok(match consumed {
+            0 => Reaction::Ended(stream),
+            consumed => Reaction::ConsumeAndEnd(stream, consumed),
+        })
+    }
+}
+
+/// What a server answers to a request out of nowhere.
+pub const UNPLANNED: Exchange = {
+    let nothing = Message {
+        body: 0,
+        chunk: 1,
+        announces: false,
+        trailers: false,
+        padding: None,
+        spliced: false,
+        header_bytes: 0,
+    };
+    Exchange {
+        method: Method::Get,
+        request: nothing,
+        informational: 0,
+        waits: false,
+        status: 200,
+        response: Message { body: 100, ..nothing },
+        pushes: 0,
+        pushed: nothing,
+    }
+};

@@ -1,0 +1,242 @@
+//! Random scripts.
+
+use super::script::{Change, End, Exchange, Message, Method, Op, Script, Setup};
+use crate::frames::{flag, kind};
+use crate::hpack;
+use crate::random::Choices;
+
+/// What may go wrong in a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weather {
+    /// Two honest ends, a wire that only delays.
+    Fair,
+    /// The wire may be cut.
+    Stormy,
+    /// Somebody tampers with the wire.
+    Hostile,
+}
+
+impl Script {
+    /// Makes a script out of choices.
+    pub fn generate(choices: &mut impl Choices) -> Self {
+        let weather = match choices.below(10) {
+            0..=6 => Weather::Fair,
+            7 => Weather::Stormy,
+            _ => Weather::Hostile,
+        };
+        let (client, server) = (Setup::generate(choices), Setup::generate(choices));
+        let len = 1 + choices.size(200);
+        let mut ops = Vec::new();
+        while ops.len() < len as usize && !choices.is_exhausted() {
+            ops.push(op(choices, weather, &client, &server));
+        }
+        Self { client, server, ops }
+    }
+}
+
+impl Setup {
+    fn generate(choices: &mut impl Choices) -> Self {
+        let default = Self::default();
+        let tiny = choices.chance(1, 3);
+        let window = if tiny { 1 + choices.size(4000) } else { default.stream_window };
+        Self {
+            stream_window: window,
+            connection_window: choices.pick(&[65_535, 65_536, 100_000, 1 << 20]),
+            frame_bytes: choices.pick(&[16_384, 16_385, 40_000]),
+            output_bytes: choices.pick(&[1024, 5000, 20_000, 65_536, 65_536]),
+            table_bytes: choices.pick(&[0, 64, 200, 4096, 4096, 16_384]),
+            encoder_table_bytes: choices.pick(&[0, 64, 300, 4096, 4096, 65_536]),
+            streams: choices.pick(&[1, 2, 5, 100, 256]),
+            push: choices.chance(1, 2),
+            automatic: choices.chance(1, 4),
+            extensions: choices.chance(1, 2),
+        }
+    }
+}
+
+fn end(choices: &mut impl Choices) -> End {
+    choices.pick(&[End::Client, End::Server])
+}
+
+fn nth(choices: &mut impl Choices) -> u8 {
+    choices.below(8) as u8
+}
+
+fn op(choices: &mut impl Choices, weather: Weather, client: &Setup, server: &Setup) -> Op {
+    match choices.below(100) {
+        0..=59 => movement(choices),
+        60..=79 => Op::Open(exchange(choices, client, server)),
+        80..=95 => deed(choices),
+        _ => match weather {
+            Weather::Stormy if choices.chance(1, 4) => Op::Cut { to: end(choices) },
+            Weather::Hostile => hostile(choices),
+            Weather::Fair | Weather::Stormy => movement(choices),
+        },
+    }
+}
+
+/// Bytes, time, and turns.
+fn movement(choices: &mut impl Choices) -> Op {
+    let by = end(choices);
+    match choices.below(12) {
+        0..=5 => Op::Turn { of: by, bytes: choices.size(1 << 17) },
+        6 | 7 => Op::Receive { by, bytes: choices.size(1 << 12) },
+        8 => Op::Serve { by },
+        9 | 10 => Op::Transmit { by },
+        _ if choices.chance(1, 200) => Op::Tick { ms: choices.below(70_000) },
+        _ => Op::Tick { ms: choices.size(40) },
+    }
+}
+
+/// What an application does beside its exchanges.
+fn deed(choices: &mut impl Choices) -> Op {
+    let by = end(choices);
+    match choices.below(36) {
+        0..=4 => Op::Reset { by, nth: nth(choices), code: choices.pick(&[0, 5, 7, 8]) },
+        5..=8 => Op::Pause { by, nth: nth(choices) },
+        9..=12 => Op::Resume { by },
+        13..=16 => {
+            let (urgency, incremental) = (choices.below(8) as u8, choices.chance(1, 2));
+            Op::Priority { by, nth: nth(choices), urgency, incremental }
+        }
+        17 | 18 => Op::Ping { by },
+        19..=25 => Op::Settings { by, change: change(choices) },
+        26 | 27 => Op::Extension { by, bytes: choices.size(300) as u16 },
+        28 => Op::Origins,
+        29 => Op::AltSvc { nth: nth(choices) },
+        30..=33 => Op::Misuse { by, nth: nth(choices) },
+        34 if choices.chance(1, 4) => Op::Shutdown { by },
+        35 if choices.chance(1, 8) => Op::Close { by, code: choices.pick(&[0, 2, 8, 11]) },
+        _ => Op::Serve { by },
+    }
+}
+
+fn change(choices: &mut impl Choices) -> Change {
+    match choices.below(6) {
+        // Smaller ones would make an honest peer spend its budget of small WINDOW_UPDATE frames.
+        0 | 1 if choices.chance(1, 2) => Change::InitialWindow(512 + choices.below(4000)),
+        0 | 1 => Change::InitialWindow(512 + choices.size(300_000)),
+        2 => Change::HeaderTable(choices.size(20_000)),
+        3 => Change::Streams(1 + choices.size(100)),
+        4 => Change::FrameSize(16_384 + choices.size(30_000)),
+        _ if choices.chance(1, 2) => Change::Push(choices.chance(1, 2)),
+        // Below what a request of ours may need there would be honest refusals.
+        _ => Change::HeaderList(12_000 + choices.size(20_000)),
+    }
+}
+
+fn exchange(choices: &mut impl Choices, client: &Setup, server: &Setup) -> Exchange {
+    let method =
+        choices.pick(&[Method::Get, Method::Get, Method::Post, Method::Post, Method::Head, Method::Connect]);
+    let has_content = matches!(method, Method::Post | Method::Connect);
+    let request = message(choices, has_content, server);
+    let response = message(choices, true, client);
+    let pushed = message(choices, true, client);
+    let exchange = Exchange {
+        method,
+        request,
+        informational: if choices.chance(1, 6) { 1 + choices.below(3) as u8 } else { 0 },
+        waits: choices.chance(1, 3),
+        status: choices.pick(&[200, 200, 200, 200, 404, 204, 304]),
+        response,
+        pushes: if choices.chance(1, 6) { 1 + choices.below(3) as u8 } else { 0 },
+        pushed,
+    };
+    if method != Method::Connect {
+        return exchange;
+    }
+    // RFC 9113 §8.5: a tunnel has neither content-length nor trailers.
+    let plain = |message| Message { announces: false, trailers: false, ..message };
+    Exchange {
+        status: 200,
+        request: plain(request),
+        response: plain(response),
+        waits: false,
+        pushes: 0,
+        ..exchange
+    }
+}
+
+fn message(choices: &mut impl Choices, has_content: bool, receiver: &Setup) -> Message {
+    // Tiny windows make many frames of little: not too many.
+    let most = receiver.stream_window.saturating_mul(50).min(200_000);
+    let most = if choices.chance(1, 10) { most } else { most.min(6000) };
+    let body = if has_content && choices.chance(7, 8) { choices.size(most) } else { 0 };
+    let whole = choices.chance(1, 2);
+    Message {
+        body,
+        chunk: if whole { body.max(1) } else { 1 + choices.size(20_000).max(body / 100) },
+        announces: choices.chance(1, 3),
+        trailers: choices.chance(1, 5),
+        padding: if choices.chance(1, 10) { Some(choices.below(256) as u8) } else { None },
+        spliced: choices.chance(1, 10),
+        header_bytes: if choices.chance(1, 20) {
+            choices.size(9000) as u16
+        } else {
+            choices.size(200) as u16
+        },
+    }
+}
+
+/// What somebody on the wire does.
+fn hostile(choices: &mut impl Choices) -> Op {
+    let to = end(choices);
+    if choices.chance(1, 3) {
+        return Op::Alter { to, at: choices.size(2000) as u16, xor: 1 + choices.below(255) as u8 };
+    }
+    let kind = match choices.below(20) {
+        0..=15 => choices.below(10) as u8,
+        16 => kind::ALTSVC,
+        17 => kind::ORIGIN,
+        18 => kind::PRIORITY_UPDATE,
+        _ => choices.below(256) as u8,
+    };
+    let flags = match choices.below(4) {
+        0 => choices.below(256) as u8,
+        1 => flag::END_HEADERS | flag::END_STREAM,
+        2 => flag::END_HEADERS,
+        _ => 0,
+    };
+    let stream = if choices.chance(1, 4) { 0 } else { choices.size(20) };
+    Op::Inject { to, kind, flags, stream, payload: payload(choices, kind) }
+}
+
+fn payload(choices: &mut impl Choices, kind: u8) -> Vec<u8> {
+    if choices.chance(1, 8) {
+        let len = choices.size(40);
+        return (0..len).map(|_| choices.below(256) as u8).collect();
+    }
+    let word = |value: u32| value.to_be_bytes().to_vec();
+    match kind {
+        kind::HEADERS | kind::CONTINUATION => block(choices),
+        kind::PUSH_PROMISE => [word(choices.size(20)), block(choices)].concat(),
+        kind::RST_STREAM => word(choices.below(16)),
+        kind::WINDOW_UPDATE => word(choices.size(u32::MAX)),
+        kind::SETTINGS => {
+            let entries = choices.below(3);
+            (0..entries)
+                .flat_map(|_| {
+                    let id = choices.below(11) as u16;
+                    let value = choices.size(u32::MAX);
+                    [id.to_be_bytes().to_vec(), word(value)].concat()
+                })
+                .collect()
+        }
+        kind::PING => vec![7; 8],
+        kind::GOAWAY => [word(choices.size(u32::MAX)), word(choices.below(16))].concat(),
+        kind::PRIORITY => vec![0, 0, 0, 1, 15],
+        kind::PRIORITY_UPDATE => [word(choices.size(20)), b"u=1, i".to_vec()].concat(),
+        _ => vec![0; choices.size(100) as usize],
+    }
+}
+
+fn block(choices: &mut impl Choices) -> Vec<u8> {
+    match choices.below(6) {
+        0 => hpack::get("/"),
+        1 => hpack::request("POST", "/"),
+        2 => hpack::response(choices.pick(&[100, 103, 200, 204, 304, 404])),
+        3 => hpack::block(&[("x-trailer", "1")]),
+        4 => hpack::Block::new().indexed(choices.size(70)).bytes(),
+        _ => hpack::block(&[(":method", "GET"), ("Bad", "1")]),
+    }
+}

@@ -1,0 +1,98 @@
+//! The simulator: random applications at both ends of a connection, a wire that delays, cuts and tampers, and a model that
+//! knows what must arrive. A run depends on its script alone, and a script on its seed.
+
+mod app;
+mod content;
+mod generate;
+mod script;
+mod shrink;
+mod world;
+
+use std::fmt::{self, Display, Formatter};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use script::{Change, End, Exchange, Message, Method, Op, Script, Setup};
+pub use shrink::shrink;
+pub use world::Coverage;
+
+use crate::endpoint::Endpoint;
+use crate::random::Random;
+use world::World;
+
+/// A run that went wrong.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What should not have happened.
+    pub complaint: String,
+    /// What happened before it, line by line.
+    pub transcript: Vec<String>,
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for line in &self.transcript {
+            writeln!(f, "  {line}")?;
+        }
+        write!(f, "{}", self.complaint)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Runs a script.
+///
+/// # Errors
+/// Something happened that should not: an invariant of the core failed, an end said what it must not, an application
+/// was told what is not true, or something never came.
+pub fn run(script: &Script) -> Result<Coverage, Failure> {
+    run_with(script, || endpoints(script))
+}
+
+/// Runs a script with other ends than its setups ask for: broken ones.
+///
+/// # Errors
+/// As for [`run`].
+pub fn run_with(script: &Script, endpoints: impl Fn() -> [Endpoint; 2]) -> Result<Coverage, Failure> {
+    let (outcome, _) = attempt(script, endpoints(), false);
+    let Err(complaint) = outcome else { return outcome.map_err(|_| unreachable!("it is no error")) };
+    // Once more, with every line written down.
+    let (_, transcript) = attempt(script, endpoints(), true);
+    Err(Failure { complaint, transcript })
+}
+
+/// The two ends that a script asks for.
+pub fn endpoints(script: &Script) -> [Endpoint; 2] {
+    let client = Endpoint::client(script.client.config()).expect("a setup makes a valid configuration");
+    let server = Endpoint::server(script.server.config()).expect("a setup makes a valid configuration");
+    [client, server]
+}
+
+/// The script of a seed.
+pub fn script(seed: u64) -> Script {
+    Script::generate(&mut Random::new(seed))
+}
+
+fn attempt(
+    script: &Script,
+    endpoints: [Endpoint; 2],
+    is_talkative: bool,
+) -> (Result<Coverage, String>, Vec<String>) {
+    let mut world = World::new(script, endpoints, is_talkative);
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        for op in &script.ops {
+            world.step(op)?;
+        }
+        world.finish()
+    }));
+    let outcome = match outcome {
+        Ok(Ok(())) => Ok(std::mem::take(&mut world.coverage)),
+        Ok(Err(complaint)) => Err(complaint),
+        Err(panic) => Err(format!("panic: {}", panic_text(panic.as_ref()))),
+    };
+    (outcome, world.transcript().to_vec())
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a text")
+}

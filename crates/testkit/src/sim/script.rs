@@ -1,0 +1,264 @@
+//! Scripts: what happens in a run, as plain data that can be shrunk, printed, and pasted into a test.
+
+use std::fmt::{self, Display, Formatter};
+
+use thalweg::{Config, Release};
+
+/// One of the two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// The client.
+    Client = 0,
+    /// The server.
+    Server = 1,
+}
+
+impl End {
+    /// The other end.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+}
+
+/// A whole run: two configurations, and what happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// The client's configuration.
+    pub client: Setup,
+    /// The server's configuration.
+    pub server: Setup,
+    /// What happens, in order. When it is over, the run is brought to a quiet end.
+    pub ops: Vec<Op>,
+}
+
+/// The part of a configuration that a run varies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// `Config::stream_window_bytes`
+    pub stream_window: u32,
+    /// `Config::connection_window_bytes`
+    pub connection_window: u32,
+    /// `Config::frame_bytes_max`
+    pub frame_bytes: u32,
+    /// `Config::output_bytes_max`
+    pub output_bytes: u32,
+    /// `Config::header_table_bytes_max`
+    pub table_bytes: u32,
+    /// `Config::encoder_table_bytes_max`
+    pub encoder_table_bytes: u32,
+    /// `Config::concurrent_streams_max`
+    pub streams: u32,
+    /// `Config::enable_push`
+    pub push: bool,
+    /// `Config::release` is `Automatic`.
+    pub automatic: bool,
+    /// `Config::extension_frames`
+    pub extensions: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let config = Config::default();
+        Self {
+            stream_window: config.stream_window_bytes,
+            connection_window: config.connection_window_bytes,
+            frame_bytes: config.frame_bytes_max,
+            output_bytes: config.output_bytes_max,
+            table_bytes: config.header_table_bytes_max,
+            encoder_table_bytes: config.encoder_table_bytes_max,
+            streams: config.concurrent_streams_max,
+            push: config.enable_push,
+            automatic: false,
+            extensions: config.extension_frames,
+        }
+    }
+}
+
+impl Setup {
+    /// The configuration.
+    pub fn config(&self) -> Config {
+        let mut config = Config::default();
+        config.stream_window_bytes = self.stream_window;
+        config.connection_window_bytes = self.connection_window;
+        config.frame_bytes_max = self.frame_bytes;
+        config.output_bytes_max = self.output_bytes;
+        config.header_table_bytes_max = self.table_bytes;
+        config.encoder_table_bytes_max = self.encoder_table_bytes;
+        config.concurrent_streams_max = self.streams;
+        config.enable_push = self.push;
+        config.release = if self.automatic { Release::Automatic } else { Release::Explicit };
+        config.extension_frames = self.extensions;
+        config
+    }
+}
+
+/// Something that happens. `by` and `of` do it, `to` suffers it; `nth` counts the streams of that end round.
+#[allow(missing_docs, reason = "the names of the fields say it")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// The client makes a request; it waits its turn if the server allows no more streams.
+    Open(Exchange),
+    /// An end reads up to so many bytes off the wire, serves who may go on, and writes.
+    Turn { of: End, bytes: u32 },
+    /// An end reads, and does nothing else.
+    Receive { by: End, bytes: u32 },
+    /// An end serves the streams that may go on.
+    Serve { by: End },
+    /// An end writes.
+    Transmit { by: End },
+    /// An end resets one of its streams.
+    Reset { by: End, nth: u8, code: u32 },
+    /// An end stops to consume one of its streams.
+    Pause { by: End, nth: u8 },
+    /// An end consumes all that it holds, and goes on consuming.
+    Resume { by: End },
+    /// An end changes the priority of one of its streams.
+    Priority { by: End, nth: u8, urgency: u8, incremental: bool },
+    /// An end sends a PING.
+    Ping { by: End },
+    /// An end changes its settings.
+    Settings { by: End, change: Change },
+    /// An end sends a frame of an unknown type.
+    Extension { by: End, bytes: u16 },
+    /// The server names its origins.
+    Origins,
+    /// The server names an alternative service for one of its streams.
+    AltSvc { nth: u8 },
+    /// An end does what it must not.
+    Misuse { by: End, nth: u8 },
+    /// An end shuts the connection down.
+    Shutdown { by: End },
+    /// An end closes the connection.
+    Close { by: End, code: u32 },
+    /// Time passes.
+    Tick { ms: u32 },
+    /// The wire to an end is cut: what is on it is lost.
+    Cut { to: End },
+    /// Somebody puts a frame on the wire to an end.
+    Inject { to: End, kind: u8, flags: u8, stream: u32, payload: Vec<u8> },
+    /// Somebody alters a byte on the wire to an end.
+    Alter { to: End, at: u16, xor: u8 },
+}
+
+/// A change of one setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// SETTINGS_INITIAL_WINDOW_SIZE
+    InitialWindow(u32),
+    /// SETTINGS_HEADER_TABLE_SIZE
+    HeaderTable(u32),
+    /// SETTINGS_MAX_CONCURRENT_STREAMS
+    Streams(u32),
+    /// SETTINGS_MAX_FRAME_SIZE
+    FrameSize(u32),
+    /// SETTINGS_MAX_HEADER_LIST_SIZE
+    HeaderList(u32),
+    /// SETTINGS_ENABLE_PUSH, of a client
+    Push(bool),
+}
+
+/// A request and its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// The method.
+    pub method: Method,
+    /// What the client sends.
+    pub request: Message,
+    /// Informational responses before the final one.
+    pub informational: u8,
+    /// Whether the server waits for the end of the request.
+    pub waits: bool,
+    /// The status of the final response.
+    pub status: u16,
+    /// What the server sends.
+    pub response: Message,
+    /// Promises before the response, each with a message of this kind.
+    pub pushes: u8,
+    /// What the server pushes.
+    pub pushed: Message,
+}
+
+/// Methods that differ in what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// No content, usually.
+    Get,
+    /// Content.
+    Post,
+    /// The response has no content, whatever it announces.
+    Head,
+    /// A tunnel.
+    Connect,
+}
+
+impl Method {
+    /// The text on the wire.
+    pub const fn text(self) -> &'static [u8] {
+        match self {
+            Self::Get => b"GET",
+            Self::Post => b"POST",
+            Self::Head => b"HEAD",
+            Self::Connect => b"CONNECT",
+        }
+    }
+}
+
+/// One direction of an exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// Bytes of content.
+    pub body: u32,
+    /// Bytes that are given to `send_data` at once.
+    pub chunk: u32,
+    /// Whether content-length says how much there will be.
+    pub announces: bool,
+    /// Whether trailers end it.
+    pub trailers: bool,
+    /// Whether content is padded.
+    pub padding: Option<u8>,
+    /// Whether content is spliced into the transport.
+    pub spliced: bool,
+    /// Bytes of fields beyond the usual ones.
+    pub header_bytes: u16,
+}
+
+impl Message {
+    /// Whether END_STREAM goes with the headers if there is no content; else an empty DATA frame carries it.
+    pub const fn ends_in_headers(&self) -> bool {
+        !self.trailers && self.chunk.is_multiple_of(2)
+    }
+}
+
+impl Script {
+    /// Whether nothing tampers with the wire, so that neither end has a reason to accuse the other.
+    pub fn is_honest(&self) -> bool {
+        !self.ops.iter().any(|op| matches!(op, Op::Inject { .. } | Op::Alter { .. }))
+    }
+
+    /// Milliseconds that pass.
+    pub fn total_ms(&self) -> u64 {
+        let tick = |op: &Op| if let Op::Tick { ms } = op { u64::from(*ms) } else { 0 };
+        self.ops.iter().map(tick).sum()
+    }
+}
+
+impl Display for Script {
+    /// As Rust source.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "use thalweg_testkit::sim::{{Change::*, End::*, Method::*, Op::*, *}};")?;
+        writeln!(f, "let script = Script {{")?;
+        writeln!(f, "    client: {:?},", self.client)?;
+        writeln!(f, "    server: {:?},", self.server)?;
+        writeln!(f, "    ops: vec![")?;
+        for op in &self.ops {
+            let text = format!("{op:?}").replace("payload: [", "payload: vec![");
+            writeln!(f, "        {text},")?;
+        }
+        writeln!(f, "    ],\n}};")?;
+        write!(f, "sim::run(&script).unwrap();")
+    }
+}

@@ -1,0 +1,130 @@
+//! The end of a run: the wire is fair, the applications consume all, and everything must come to its end.
+
+use thalweg::ErrorCode;
+
+use super::{Complaint, World};
+use crate::sim::script::End;
+
+impl World {
+    /// Brings the run to its end.
+    ///
+    /// # Errors
+    /// Something that was due did not come: content, an answer, the end of a stream or of the connection.
+    pub fn finish(&mut self) -> Result<(), Complaint> {
+        self.say(|| "-- the script is over".to_owned());
+        self.settle()?;
+        if self.is_broken || self.ends.iter().any(|side| side.over.is_some()) {
+            self.wait_for_deadlines()?;
+        }
+        for side in &self.ends {
+            if side.over.is_some() {
+                continue;
+            }
+            side.monitor.is_settled().map_err(|complaint| format!("{:?}: {complaint}", side.end))?;
+        }
+        self.expect_completion()?;
+        if self.is_honest && !self.is_broken {
+            self.say(|| "-- both ends shut down".to_owned());
+            self.ends.iter_mut().for_each(|side| side.endpoint.shutdown());
+        } else {
+            self.say(|| "-- both ends close".to_owned());
+            for end in [End::Client, End::Server] {
+                self.side(end).endpoint.close(ErrorCode::NO_ERROR, &[]);
+                self.note_end(end);
+            }
+        }
+        self.settle()?;
+        self.expect_the_end()?;
+        for side in &mut self.ends {
+            for (key, count) in &side.monitor.coverage {
+                *self.coverage.frames.entry(*key).or_default() += count;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a cut has left half done is ended by deadlines, and by nothing else.
+    fn wait_for_deadlines(&mut self) -> Result<(), Complaint> {
+        self.is_slow = true;
+        self.ends.iter_mut().for_each(|side| side.app.is_slow = true);
+        for _ in 0..DEADLINES_MAX {
+            if self.ends.iter().all(|side| side.app.talks.is_empty()) {
+                return Ok(());
+            }
+            let next = self.ends.iter().filter_map(|side| side.endpoint.poll_timeout()).min();
+            let Some(next) = next else { break };
+            self.say(|| format!("-- the clock jumps to {next:?}"));
+            self.now = self.now.max(next);
+            self.settle()?;
+        }
+        let report = self.ends.iter().map(|side| side.endpoint.report().to_string());
+        Err(format!("streams outlive every deadline: {:?}", report.collect::<Vec<_>>()))
+    }
+
+    /// Lets both ends take turns until nothing moves.
+    fn settle(&mut self) -> Result<(), Complaint> {
+        for _ in 0..ROUNDS_MAX {
+            let mut moved = false;
+            for end in [End::Client, End::Server] {
+                self.resume(end);
+                moved |= self.turn(end, usize::MAX)?;
+                moved |= self.hang_up(end);
+            }
+            if !moved {
+                return Ok(());
+            }
+        }
+        Err("the ends never come to rest".to_owned())
+    }
+
+    /// An end whose connection is over ends its side of the transport.
+    fn hang_up(&mut self, end: End) -> bool {
+        let side = self.side(end);
+        if side.over.is_none() || !side.endpoint.is_finished() {
+            return false;
+        }
+        let peer = self.side(end.other());
+        !std::mem::replace(&mut peer.is_cut, true)
+    }
+
+    /// Liveness: with a fair wire, and applications that read, everything completes.
+    fn expect_completion(&self) -> Result<(), Complaint> {
+        if !self.is_honest || self.ends.iter().any(|side| side.over.is_some()) {
+            return Ok(());
+        }
+        for side in &self.ends {
+            if let Some((id, talk)) = side.app.talks.first_key_value() {
+                return Err(format!("{:?}: stream {id} never completes: {talk:?}", side.end));
+            }
+        }
+        if let Some((index, _)) = self.waiting.front() {
+            return Err(format!("request {index} is never sent"));
+        }
+        Ok(())
+    }
+
+    fn expect_the_end(&mut self) -> Result<(), Complaint> {
+        for end in [End::Client, End::Server] {
+            let is_orderly = self.is_honest && !self.is_broken && !self.is_slow;
+            let side = self.side(end);
+            if !side.endpoint.is_finished() {
+                return Err(format!("{end:?} is never finished: {}", side.endpoint.report()));
+            }
+            if side.endpoint.live_streams() > 0 || !side.app.talks.is_empty() {
+                return Err(format!("{end:?} is finished, and streams live"));
+            }
+            if side.over.is_none() && !side.eof_told {
+                let ended = side.endpoint.handle_eof();
+                if ended.is_err() && is_orderly {
+                    return Err(format!("{end:?} does not call the end orderly: {ended:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Rounds after which a run is taken for endless: 200,000 bytes in windows of a byte need as many.
+const ROUNDS_MAX: u32 = 300_000;
+/// Deadlines that may pass before everything is over.
+const DEADLINES_MAX: u32 = 100;

@@ -1,0 +1,80 @@
+//! Calls that make no sense: each is refused by its error value, and changes nothing.
+
+use thalweg::{ErrorCode, Field, OpenError, Priority, Request, SendError, Status, Stream};
+
+use super::{Complaint, World};
+use crate::sim::app::Stage;
+use crate::sim::script::End;
+
+impl World {
+    /// One end makes every mistake that its state offers.
+    pub(super) fn misuse(&mut self, by: End, nth: u8) -> Result<(), Complaint> {
+        let stale = self.stale(by);
+        let side = self.side(by);
+        if side.over.is_some() {
+            let dead = matches!(side.endpoint.send_ping([1; 8]), Err(SendError::Connection(_)));
+            return expect(dead, "a PING after the end");
+        }
+        let before = side.endpoint.report();
+        if let Some(stale) = stale {
+            let gone = Err(SendError::StreamGone);
+            expect(
+                side.endpoint.send_data(stale, b"late", true, None) == Err(SendError::StreamGone),
+                "late DATA",
+            )?;
+            expect(side.endpoint.send_trailers(stale, &[]) == gone, "late trailers")?;
+            expect(side.endpoint.set_priority(stale, Priority::default()) == gone, "a late priority")?;
+            expect(side.endpoint.send_capacity(stale).is_none(), "a late window")?;
+            side.endpoint.send_reset(stale, ErrorCode::CANCEL);
+        }
+        if let Some((stream, stage)) = side.app.nth(nth).map(|talk| (talk.stream, talk.out.stage)) {
+            let wrong = match stage {
+                Stage::Head => Err(SendError::HeadersNotSent),
+                Stage::Done => Err(SendError::AlreadyEnded),
+                Stage::Body => Ok(0),
+            };
+            if stage != Stage::Body {
+                expect(side.endpoint.send_data(stream, b"wrong", false, None) == wrong, "DATA out of turn")?;
+                expect(side.endpoint.send_trailers(stream, &[]) == wrong.map(drop), "trailers out of turn")?;
+            }
+            if by == End::Server && stage == Stage::Body {
+                let again = side.endpoint.send_response(stream, Status::OK, &[], false);
+                expect(again == Err(SendError::HeadersSent), "a second response")?;
+            }
+            if by == End::Server && stage == Stage::Head {
+                let bad = [Field::new(b"Upper", b"case")];
+                let refused = side.endpoint.send_response(stream, Status::OK, &bad, false);
+                // A promised stream may have no room; then `Openable` is due for it.
+                let no_room = refused == Err(SendError::TooMany);
+                side.app.waits_for_room |= no_room;
+                expect(no_room || matches!(refused, Err(SendError::Malformed(_))), "a malformed response")?;
+            }
+        }
+        if by == End::Client {
+            let bad = Request::new("GET", "https", "example.org", "no slash");
+            let refused = side.endpoint.send_request(&bad, &[], true);
+            let is_refused = matches!(
+                refused,
+                Err(OpenError::Send(SendError::Malformed(_))
+                    | OpenError::GoingAway
+                    | OpenError::TooManyStreams { .. })
+            );
+            side.app.waits_for_room |= matches!(refused, Err(OpenError::TooManyStreams { .. }));
+            expect(is_refused, "a malformed request")?;
+        }
+        let refused = side.endpoint.send_settings(|settings| settings.initial_window_size = 1 << 31);
+        expect(matches!(refused, Err(SendError::OutOfRange | SendError::TooMany)), "a window of 2^31")?;
+        let after = side.endpoint.report();
+        expect(before == after, "counting a refused call")
+    }
+
+    /// A handle whose stream is over: the oldest that was ever used at this end.
+    fn stale(&self, by: End) -> Option<Stream> {
+        let app = &self.ends[by as usize].app;
+        app.over.iter().find_map(|id| app.handles.get(id).copied())
+    }
+}
+
+fn expect(holds: bool, what: &str) -> Result<(), Complaint> {
+    if holds { Ok(()) } else { Err(format!("misuse was not refused as it should: {what}")) }
+}

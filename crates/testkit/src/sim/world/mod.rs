@@ -1,0 +1,706 @@
+//! A run: two ends, two applications, a wire, and a clock that only the script moves.
+
+mod ending;
+mod misuse;
+mod show;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use thalweg::frame::{Flags, Kind};
+use thalweg::{
+    ConnectionError, ErrorCode, Field, Instant, OpenError, Priority, Request, SendError, Splice, Status,
+    Stream,
+};
+
+use self::show::{event_name, show_event};
+use super::app::{App, Incoming, Plans, Reaction, Stage, Talk, UNPLANNED};
+use super::content::{self, Fields, TRAILER};
+use super::script::{Change, End, Exchange, Message, Method, Op, Script};
+use crate::endpoint::Endpoint;
+use crate::frames::{Frame, raw};
+use crate::monitor::{Monitor, Place};
+
+/// What should not have happened.
+pub type Complaint = String;
+
+/// A run.
+#[derive(Debug)]
+pub struct World {
+    ends: [Side; 2],
+    plans: Plans,
+    /// Requests that wait for room.
+    waiting: VecDeque<(u32, Exchange)>,
+    /// Pushed streams whose responses wait for room, with the number of their exchange.
+    unanswered: VecDeque<(Stream, u32, Message)>,
+    opened: u32,
+    now: Instant,
+    is_honest: bool,
+    /// Time has passed in which deadlines may have ended something.
+    is_slow: bool,
+    /// The wire was cut, or an application closed the connection.
+    is_broken: bool,
+    /// Lines for people, if they are wanted.
+    transcript: Option<Vec<String>>,
+    /// What was seen on the way.
+    pub coverage: Coverage,
+}
+
+/// What a run has touched.
+#[derive(Clone, Debug, Default)]
+pub struct Coverage {
+    /// Frames that were said, by type and by the state of their stream.
+    pub frames: BTreeMap<(u8, Place), u64>,
+    /// Events, by name, and the ends of connections, by cause.
+    pub events: BTreeMap<String, u64>,
+}
+
+impl Coverage {
+    /// Adds what another run has touched.
+    pub fn add(&mut self, other: &Self) {
+        for (key, count) in &other.frames {
+            *self.frames.entry(*key).or_default() += count;
+        }
+        for (key, count) in &other.events {
+            *self.events.entry(key.clone()).or_default() += count;
+        }
+    }
+
+    fn note(&mut self, event: &str) {
+        match self.events.get_mut(event) {
+            Some(count) => *count += 1,
+            None => drop(self.events.insert(event.to_owned(), 1)),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Side {
+    end: End,
+    endpoint: Endpoint,
+    monitor: Monitor,
+    app: App,
+    /// Bytes on the wire to this end.
+    inbox: Vec<u8>,
+    /// No more bytes will come.
+    is_cut: bool,
+    eof_told: bool,
+    over: Option<ConnectionError>,
+    settings_changes: u32,
+    /// Stream and offset of spliced content that was announced and not placed yet.
+    splices: VecDeque<(u32, u32)>,
+}
+
+impl World {
+    /// Sets a script's stage. `endpoints`: the client and the server, made from the script's setups.
+    pub fn new(script: &Script, endpoints: [Endpoint; 2], is_talkative: bool) -> Self {
+        let is_honest = script.is_honest();
+        let is_slow = script.total_ms() > SHORTEST_DEADLINE_MS;
+        let [client, server] = endpoints;
+        let side = |end, endpoint, monitor| Side {
+            end,
+            endpoint,
+            monitor,
+            app: App::new(end, is_slow, !is_honest),
+            inbox: Vec::new(),
+            is_cut: false,
+            eof_told: false,
+            over: None,
+            settings_changes: 0,
+            splices: VecDeque::new(),
+        };
+        Self {
+            ends: [
+                side(End::Client, client, Monitor::new(true, &script.client.config())),
+                side(End::Server, server, Monitor::new(false, &script.server.config())),
+            ],
+            plans: Plans::default(),
+            waiting: VecDeque::new(),
+            unanswered: VecDeque::new(),
+            opened: 0,
+            now: Instant::ZERO,
+            is_honest,
+            is_slow,
+            is_broken: false,
+            transcript: is_talkative.then(Vec::new),
+            coverage: Coverage::default(),
+        }
+    }
+
+    /// What happened, line by line.
+    pub fn transcript(&self) -> &[String] {
+        self.transcript.as_deref().unwrap_or_default()
+    }
+
+    /// Does one thing.
+    ///
+    /// # Errors
+    /// Something has happened that should not.
+    pub fn step(&mut self, op: &Op) -> Result<(), Complaint> {
+        self.say(|| format!("-- {op:?}"));
+        match *op {
+            Op::Open(exchange) => {
+                self.opened += 1;
+                self.waiting.push_back((self.opened, exchange));
+                self.open_waiting()
+            }
+            Op::Turn { of, bytes } => self.turn(of, bytes as usize).map(drop),
+            Op::Receive { by, bytes } => self.receive(by, bytes as usize).map(drop),
+            Op::Serve { by } => self.serve(by).map(drop),
+            Op::Transmit { by } => self.transmit(by).map(drop),
+            Op::Reset { by, nth, code } => {
+                self.reset(by, nth, ErrorCode(code));
+                Ok(())
+            }
+            Op::Pause { by, nth } => {
+                if let Some(talk) = self.side(by).app.nth(nth) {
+                    talk.is_paused = true;
+                }
+                Ok(())
+            }
+            Op::Resume { by } => {
+                self.resume(by);
+                Ok(())
+            }
+            Op::Tick { ms } => self.tick(Duration::from_millis(ms.into())),
+            Op::Cut { to } => {
+                self.is_broken = true;
+                let side = self.side(to);
+                side.inbox.clear();
+                side.is_cut = true;
+                Ok(())
+            }
+            Op::Inject { to, kind, flags, stream, ref payload } => {
+                let frame = raw(kind, flags, stream, payload);
+                self.say(|| format!("{to:?} gets, out of nowhere, {frame}"));
+                let side = self.side(to);
+                if !side.is_cut {
+                    side.inbox.extend(frame.bytes());
+                }
+                Ok(())
+            }
+            Op::Alter { to, at, xor } => {
+                let inbox = &mut self.side(to).inbox;
+                if !inbox.is_empty() {
+                    let at = usize::from(at) % inbox.len();
+                    inbox[at] ^= xor;
+                }
+                Ok(())
+            }
+            _ => self.deed(op),
+        }
+    }
+
+    /// What an application does beside its exchanges. Refusals are fine, as long as nothing breaks.
+    fn deed(&mut self, op: &Op) -> Result<(), Complaint> {
+        match *op {
+            Op::Priority { by, nth, urgency, incremental } => {
+                let side = self.side(by);
+                if let Some(stream) = side.app.nth(nth).map(|talk| talk.stream) {
+                    let changed = side.endpoint.set_priority(stream, Priority::new(urgency, incremental));
+                    expect_sent(changed, &side.over, "set_priority")?;
+                }
+            }
+            Op::Ping { by } => {
+                let _ = self.side(by).endpoint.send_ping(*b"are you?");
+            }
+            Op::Settings { by, change } => {
+                let side = self.side(by);
+                side.app.limits_streams |= matches!(change, Change::Streams(_));
+                // More would spend the peer's budget, and rightly so.
+                if side.settings_changes < 90 {
+                    let changed = side.endpoint.send_settings(|settings| match change {
+                        Change::InitialWindow(bytes) => settings.initial_window_size = bytes,
+                        Change::HeaderTable(bytes) => settings.header_table_size = bytes,
+                        Change::Streams(streams) => settings.max_concurrent_streams = streams,
+                        Change::FrameSize(bytes) => settings.max_frame_size = bytes,
+                        Change::HeaderList(bytes) => settings.max_header_list_size = bytes,
+                        Change::Push(on) => settings.enable_push = on,
+                    });
+                    side.settings_changes += u32::from(changed.is_ok());
+                }
+            }
+            Op::Extension { by, bytes } => {
+                let payload = vec![7; usize::from(bytes)];
+                let _ = self.side(by).endpoint.send_extension(Kind(0x42), Flags(0x5a), None, &payload);
+            }
+            Op::Origins => {
+                let _ = self.side(End::Server).endpoint.send_origins(&[b"https://a.example", b""]);
+            }
+            Op::AltSvc { nth } => {
+                let side = self.side(End::Server);
+                let stream = side.app.nth(nth).map(|talk| talk.stream);
+                let origin: &[u8] = if stream.is_some() { b"" } else { b"https://a.example" };
+                let _ = side.endpoint.send_alt_svc(stream, origin, b"h2=\":443\"");
+            }
+            Op::Misuse { by, nth } => return self.misuse(by, nth),
+            Op::Shutdown { by } => self.side(by).endpoint.shutdown(),
+            Op::Close { by, code } => {
+                self.is_broken = true;
+                let side = self.side(by);
+                side.endpoint.close(ErrorCode(code), b"enough");
+                self.note_end(by);
+            }
+            _ => unreachable!("the caller has done the others"),
+        }
+        Ok(())
+    }
+
+    const fn side(&mut self, end: End) -> &mut Side {
+        &mut self.ends[end as usize]
+    }
+
+    fn say(&mut self, line: impl FnOnce() -> String) {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.push(line());
+        }
+    }
+
+    /// One turn of the I/O loop that the documentation of `Connection` recommends. Returns whether anything moved.
+    fn turn(&mut self, end: End, bytes: usize) -> Result<bool, Complaint> {
+        let mut moved = self.receive(end, bytes)?;
+        if end == End::Client {
+            self.open_waiting()?;
+        }
+        moved |= self.serve(end)?;
+        moved |= self.transmit(end)?;
+        self.handle_due(end)?;
+        Ok(moved)
+    }
+
+    /// An end takes up to so many bytes off the wire, and its application acts on every event.
+    fn receive(&mut self, end: End, bytes: usize) -> Result<bool, Complaint> {
+        let side = self.side(end);
+        if side.over.is_some() {
+            return Ok(false);
+        }
+        let bytes = if side.endpoint.wants_read() { bytes.min(side.inbox.len()) } else { 0 };
+        let input: Vec<u8> = side.inbox.drain(..bytes).collect();
+        let mut rest = input.as_slice();
+        while let Some(reaction) = self.receive_step(end, &mut rest)? {
+            self.react(end, reaction)?;
+        }
+        let side = self.side(end);
+        if side.over.is_none() {
+            if !rest.is_empty() {
+                return Err(format!("{end:?} left {} bytes", rest.len()));
+            }
+            let (core, app) = (side.endpoint.live_streams(), side.app.talks.len());
+            if core as usize != app {
+                return Err(format!("{end:?} has {core} streams, its application {app}"));
+            }
+            if side.is_cut && side.inbox.is_empty() && !side.eof_told {
+                side.eof_told = true;
+                let ended = side.endpoint.handle_eof();
+                self.say(|| format!("{end:?} is at the end of its input: {ended:?}"));
+                self.note_end(end);
+            }
+        }
+        Ok(bytes > 0)
+    }
+
+    /// One call of `receive`. `None`: there is nothing more to tell.
+    fn receive_step(&mut self, end: End, rest: &mut &[u8]) -> Result<Option<Reaction>, Complaint> {
+        let now = self.now;
+        let [client, server] = &mut self.ends;
+        let (side, peer) = if end == End::Client { (client, &server.app) } else { (server, &client.app) };
+        let before = *rest;
+        let received = side.endpoint.receive(rest, now);
+        side.monitor.sees(&before[..before.len() - rest.len()]);
+        match received {
+            Ok(None) => Ok(None),
+            Ok(Some(event)) => {
+                self.coverage.note(event_name(&event));
+                if let Some(transcript) = &mut self.transcript {
+                    transcript.push(format!("{end:?} is told {}", show_event(&event)));
+                }
+                let reaction = side
+                    .app
+                    .told(&event, &self.plans, peer)
+                    .map_err(|complaint| format!("{end:?}: {complaint}"))?;
+                Ok(Some(reaction))
+            }
+            Err(error) => {
+                self.say(|| format!("{end:?} is over: {error}"));
+                self.note_end(end);
+                self.judge_end(end, error)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Between two honest ends nobody is accused.
+    fn judge_end(&mut self, end: End, error: ConnectionError) -> Result<(), Complaint> {
+        self.coverage.note(&format!("over: {:?}", error.cause()));
+        let expected = !self.is_honest || self.is_slow;
+        if error.accuses_peer() && !expected {
+            return Err(format!("{end:?} accuses its peer: {error}"));
+        }
+        Ok(())
+    }
+
+    /// Notes that a connection is over, if it is: its streams are over without an event.
+    fn note_end(&mut self, end: End) {
+        let side = self.side(end);
+        if side.over.is_none()
+            && let Some(error) = side.endpoint.report().error
+        {
+            side.over = Some(error);
+            let ids: Vec<u32> = side.app.talks.keys().copied().collect();
+            for id in ids {
+                side.app.end_talk(id);
+            }
+        }
+    }
+
+    fn react(&mut self, end: End, reaction: Reaction) -> Result<(), Complaint> {
+        match reaction {
+            Reaction::None => Ok(()),
+            Reaction::Retry if end == End::Client => self.open_waiting(),
+            Reaction::Retry => self.respond_waiting(),
+            Reaction::Request(stream) => {
+                let exchange = self.plans.exchanges.get(&stream.id().as_u32()).map(|(_, exchange)| *exchange);
+                let ended = self.side(end).app.talks.get(&stream.id().as_u32());
+                let ended = ended.is_some_and(|talk| talk.inc.stage == Stage::Done);
+                if ended || exchange.is_none_or(|exchange| !exchange.waits) {
+                    self.answer(stream)?;
+                }
+                Ok(())
+            }
+            Reaction::Consume(stream, len) => {
+                self.consume(end, stream, len);
+                Ok(())
+            }
+            Reaction::ConsumeAndEnd(stream, len) => {
+                self.consume(end, stream, len);
+                self.remote_ended(end, stream)
+            }
+            Reaction::Ended(stream) => self.remote_ended(end, stream),
+        }
+    }
+
+    fn remote_ended(&mut self, end: End, stream: Stream) -> Result<(), Complaint> {
+        let side = self.side(end);
+        let id = stream.id().as_u32();
+        if end == End::Server && side.app.talks.get(&id).is_some_and(|talk| talk.out.stage == Stage::Head) {
+            self.answer(stream)?;
+        }
+        self.side(end).app.settle(id);
+        Ok(())
+    }
+
+    fn consume(&mut self, end: End, stream: Stream, len: usize) {
+        let side = self.side(end);
+        side.endpoint.release(stream, len);
+        if let Some(talk) = side.app.talks.get_mut(&stream.id().as_u32()) {
+            talk.held -= len;
+        }
+    }
+
+    /// Everything that is held is consumed.
+    fn resume(&mut self, end: End) {
+        let side = self.side(end);
+        for (stream, held) in side.app.leftovers.drain(..) {
+            side.endpoint.release(stream, held);
+        }
+        for talk in side.app.talks.values_mut() {
+            talk.is_paused = false;
+            // A call that releases nothing would give credit that waits a second chance.
+            if talk.held > 0 {
+                side.endpoint.release(talk.stream, std::mem::take(&mut talk.held));
+            }
+        }
+    }
+
+    fn reset(&mut self, end: End, nth: u8, code: ErrorCode) {
+        let side = self.side(end);
+        let Some(stream) = side.app.nth(nth).map(|talk| talk.stream) else { return };
+        side.endpoint.send_reset(stream, code);
+        let id = stream.id().as_u32();
+        side.app.resets.insert(id);
+        side.app.end_talk(id);
+    }
+
+    /// The client opens what waits, as far as there is room.
+    fn open_waiting(&mut self) -> Result<(), Complaint> {
+        while let Some(&(index, exchange)) = self.waiting.front() {
+            let side = &mut self.ends[0];
+            if side.app.waits_for_room && side.over.is_none() {
+                return Ok(());
+            }
+            let fields = Fields::new(index, &exchange.request);
+            let path = format!("/{index}");
+            let request = match exchange.method {
+                Method::Connect => Request::connect("example.org:443"),
+                method => Request::new(method.text(), b"https", b"example.org", path.as_bytes()),
+            };
+            let end = exchange.request.body == 0 && exchange.request.ends_in_headers();
+            match side.endpoint.send_request(&request, &fields.list(), end) {
+                Ok(stream) => {
+                    let id = stream.id().as_u32();
+                    let stage = if end { Stage::Done } else { Stage::Body };
+                    let inc = Incoming::response(index, &exchange);
+                    side.app.talks.insert(id, Talk::new(stream, exchange.request, stage, inc));
+                    self.plans.exchanges.insert(id, (index, exchange));
+                    self.waiting.pop_front();
+                    self.say(|| format!("Client opens stream {id}"));
+                    self.pump(End::Client, id)?;
+                }
+                Err(OpenError::TooManyStreams { .. }) => {
+                    side.app.waits_for_room = true;
+                    return Ok(());
+                }
+                Err(OpenError::GoingAway) => drop(self.waiting.pop_front()),
+                Err(OpenError::Send(SendError::Connection(_))) if side.over.is_some() => {
+                    self.waiting.clear();
+                }
+                // A hostile SETTINGS may have shrunk what the server accepts.
+                Err(_) if !self.is_honest => drop(self.waiting.pop_front()),
+                Err(error) => return Err(format!("a request was refused: {error}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The server answers a request: promises, informational responses, the final one, and what goes of the content.
+    fn answer(&mut self, stream: Stream) -> Result<(), Complaint> {
+        let id = stream.id().as_u32();
+        let (index, exchange) = match self.plans.exchanges.get(&id) {
+            Some(plan) => *plan,
+            None => (0, UNPLANNED),
+        };
+        // All promises first, so that their responses compete.
+        let promised: Vec<Stream> =
+            (0..exchange.pushes).filter_map(|_| self.promise(stream, index, &exchange.pushed)).collect();
+        self.unanswered.extend(promised.into_iter().map(|stream| (stream, index, exchange.pushed)));
+        self.respond_waiting()?;
+        let is_honest = self.is_honest;
+        let side = self.side(End::Server);
+        if !side.app.talks.get(&id).is_some_and(|talk| talk.out.stage == Stage::Head) {
+            return Ok(());
+        }
+        for _ in 0..exchange.informational {
+            let hint = [Field::new(b"link", b"</style.css>; rel=preload")];
+            let sent = side.endpoint.send_informational(stream, Status::EARLY_HINTS, &hint);
+            expect_sent(sent, &side.over, "send_informational")
+                .or_else(|error| tolerate(is_honest, error))?;
+        }
+        self.respond(stream, index, exchange.status, &exchange.response)
+    }
+
+    /// The server responds on the streams that it has promised, as far as there is room.
+    fn respond_waiting(&mut self) -> Result<(), Complaint> {
+        while !self.side(End::Server).app.waits_for_room
+            && let Some((stream, index, message)) = self.unanswered.pop_front()
+        {
+            self.respond(stream, index, 200, &message)?;
+            if self.side(End::Server).app.waits_for_room {
+                self.unanswered.push_front((stream, index, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn respond(
+        &mut self,
+        stream: Stream,
+        index: u32,
+        status: u16,
+        message: &Message,
+    ) -> Result<(), Complaint> {
+        let id = stream.id().as_u32();
+        let is_honest = self.is_honest;
+        let side = self.side(End::Server);
+        let Some(talk) = side.app.talks.get_mut(&id) else { return Ok(()) };
+        let fields = Fields::new(index, message);
+        let status = Status::new(status).expect("scripts hold valid statuses");
+        let end = talk.out.message.body == 0 && message.ends_in_headers();
+        let sent = side.endpoint.send_response(stream, status, &fields.list(), end);
+        match sent {
+            Ok(()) => talk.out.stage = if end { Stage::Done } else { Stage::Body },
+            Err(SendError::TooMany) if id.is_multiple_of(2) => {
+                side.app.waits_for_room = true;
+                return Ok(());
+            }
+            Err(_) => {}
+        }
+        expect_sent(sent, &side.over, "send_response").or_else(|error| tolerate(is_honest, error))?;
+        side.app.settle(id);
+        self.pump(End::Server, id)
+    }
+
+    fn promise(&mut self, parent: Stream, index: u32, message: &Message) -> Option<Stream> {
+        let side = self.side(End::Server);
+        let request = Request::get("https", "example.org", "/pushed");
+        let stream = side.endpoint.send_push(parent, &request, &[]).ok()?;
+        let id = stream.id().as_u32();
+        let inc = Incoming::begun(index, Message::default(), Stage::Done);
+        side.app.talks.insert(id, Talk::new(stream, *message, Stage::Head, inc));
+        self.plans.pushes.insert(id, (index, *message));
+        self.say(|| format!("Server promises stream {id}"));
+        Some(stream)
+    }
+
+    /// Serves the streams that may go on.
+    fn serve(&mut self, end: End) -> Result<bool, Complaint> {
+        let (mut served, mut in_vain) = (false, 0);
+        while let Some(stream) = self.side(end).endpoint.poll_writable() {
+            let id = stream.id().as_u32();
+            let talk = self.side(end).app.talks.get_mut(&id);
+            let Some(talk) = talk.filter(|talk| talk.out.is_cut) else {
+                return Err(format!("{end:?}: stream {id} may go on, and it was not cut short"));
+            };
+            talk.out.is_cut = false;
+            let before = talk.out.sent;
+            self.pump(end, id)?;
+            served = true;
+            let talk = self.side(end).app.talks.get(&id);
+            in_vain = if talk.is_some_and(|talk| talk.out.sent == before) { in_vain + 1 } else { 0 };
+            if in_vain > TURNS_MAX {
+                return Err(format!("{end:?}: poll_writable names stream {id} for ever"));
+            }
+        }
+        Ok(served)
+    }
+
+    /// Sends as much of a message as goes.
+    fn pump(&mut self, end: End, id: u32) -> Result<(), Complaint> {
+        let side = &mut self.ends[end as usize];
+        let mut buffer = Vec::new();
+        while let Some(talk) = side.app.talks.get_mut(&id)
+            && talk.out.stage == Stage::Body
+            && !talk.out.is_cut
+        {
+            let Message { body, chunk, trailers, padding, spliced, .. } = talk.out.message;
+            let left = body - talk.out.sent;
+            let len = left.min(chunk.max(1));
+            let ends = len == left && !trailers;
+            if left == 0 && trailers {
+                let sent = side.endpoint.send_trailers(talk.stream, &[Field::new(TRAILER.0, TRAILER.1)]);
+                if sent.is_ok() {
+                    talk.out.stage = Stage::Done;
+                }
+                expect_sent(sent, &side.over, "send_trailers")
+                    .or_else(|error| tolerate(self.is_honest, error))?;
+                break;
+            }
+            let sent = if spliced {
+                side.endpoint.splice_data(talk.stream, len as usize, ends)
+            } else {
+                content::fill(&mut buffer, id, end, talk.out.sent, len);
+                side.endpoint.send_data(talk.stream, &buffer, ends, padding)
+            };
+            let taken = match sent {
+                Ok(taken) => u32::try_from(taken).map_err(|_| "more was taken than was given")?,
+                Err(error) => {
+                    expect_sent(Err(error), &side.over, "send_data")
+                        .or_else(|error| tolerate(self.is_honest, error))?;
+                    break;
+                }
+            };
+            if spliced && taken > 0 {
+                side.splices.push_back((id, talk.out.sent));
+            }
+            talk.out.sent += taken;
+            if taken < len {
+                talk.out.is_cut = true;
+            } else if ends {
+                talk.out.stage = Stage::Done;
+            }
+        }
+        side.app.settle(id);
+        Ok(())
+    }
+
+    /// Writes: what comes out is judged, and goes on the wire.
+    fn transmit(&mut self, end: End) -> Result<bool, Complaint> {
+        let (mut out, mut splices) = (Vec::new(), Vec::new());
+        let [client, server] = &mut self.ends;
+        let (side, peer) = if end == End::Client { (client, server) } else { (server, client) };
+        if !side.endpoint.poll_transmit(&mut out, &mut splices) {
+            return Ok(false);
+        }
+        let batch = place_spliced(&out, &splices, &mut side.splices, end)?;
+        let transcript = &mut self.transcript;
+        let judged = side.monitor.says(&batch, |frame: &Frame| {
+            if let Some(transcript) = transcript {
+                transcript.push(format!("{end:?} says {frame}"));
+            }
+        });
+        judged.map_err(|complaint| format!("{end:?} says what it must not: {complaint}"))?;
+        if !peer.is_cut {
+            peer.inbox.extend_from_slice(&batch);
+        }
+        Ok(true)
+    }
+
+    fn tick(&mut self, duration: Duration) -> Result<(), Complaint> {
+        self.now = self.now + duration;
+        self.handle_due(End::Client)?;
+        self.handle_due(End::Server)
+    }
+
+    fn handle_due(&mut self, end: End) -> Result<(), Complaint> {
+        let now = self.now;
+        for _ in 0..TURNS_MAX {
+            let side = self.side(end);
+            if side.endpoint.poll_timeout().is_none_or(|at| at > now) {
+                return Ok(());
+            }
+            let handled = side.endpoint.handle_timeout(now);
+            if let Err(error) = handled {
+                self.say(|| format!("{end:?} is over: {error}"));
+                self.note_end(end);
+                self.judge_end(end, error)?;
+                return Ok(());
+            }
+        }
+        Err(format!("{end:?}: poll_timeout names a time that has been handled, for ever"))
+    }
+}
+
+/// Puts spliced content where it belongs.
+fn place_spliced(
+    out: &[u8],
+    splices: &[Splice],
+    places: &mut VecDeque<(u32, u32)>,
+    from: End,
+) -> Result<Vec<u8>, Complaint> {
+    let mut wire = Vec::new();
+    let (mut at, mut content) = (0, Vec::new());
+    for splice in splices {
+        let (id, offset) = places.pop_front().ok_or("a splice that nobody made")?;
+        if id != splice.stream.id().as_u32() {
+            return Err(format!("the splice of stream {id} is named as one of {}", splice.stream));
+        }
+        wire.extend_from_slice(out.get(at..splice.offset).ok_or("a splice out of order")?);
+        at = splice.offset;
+        content::fill(&mut content, id, from, offset, splice.len as u32);
+        wire.extend_from_slice(&content);
+    }
+    wire.extend_from_slice(&out[at..]);
+    Ok(wire)
+}
+
+/// A call that sends is refused only when the connection is over.
+fn expect_sent(
+    sent: Result<(), SendError>,
+    over: &Option<ConnectionError>,
+    call: &str,
+) -> Result<(), Complaint> {
+    match sent {
+        Ok(()) => Ok(()),
+        Err(SendError::Connection(error)) if *over == Some(error) => Ok(()),
+        Err(error) => Err(format!("{call} was refused: {error}")),
+    }
+}
+
+/// On a wire that somebody tampers with, applications are led into mistakes.
+fn tolerate(is_honest: bool, complaint: Complaint) -> Result<(), Complaint> {
+    if is_honest { Err(complaint) } else { Ok(()) }
+}
+
+/// No deadline of the default configuration is shorter.
+const SHORTEST_DEADLINE_MS: u64 = 9_000;
+/// Turns without progress after which a loop is taken for endless.
+const TURNS_MAX: u32 = 1000;
