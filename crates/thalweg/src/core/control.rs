@@ -81,8 +81,14 @@ impl Core {
         self.decoder.set_table_bytes_max(after.header_table_size);
         let change = i64::from(after.initial_window_size) - i64::from(before.initial_window_size);
         if change != 0 {
-            for (_, slot) in self.streams.iter_mut() {
+            for (stream, slot) in self.streams.iter_mut() {
                 slot.receive_window.shift(change);
+                // Credit that was too little to announce may be all that a smaller window leaves.
+                if slot.state.remote() != crate::streams::state::Half::Ended
+                    && let Some(increment) = slot.receive_window.take_update()
+                {
+                    self.outbound.window_update(stream.id(), increment);
+                }
             }
         }
         match (self.local.is_waiting(), self.now) {

@@ -1,0 +1,53 @@
+//! What the simulator and the fuzzers have found, each as the shortest script that showed it.
+
+use thalweg_testkit::sim::{self, Change::*, End::*, Method::*, Op::*, *};
+
+const MESSAGE: Message = Message {
+    body: 0,
+    chunk: 1,
+    announces: false,
+    trailers: false,
+    padding: None,
+    spliced: false,
+    header_bytes: 0,
+};
+
+const EXCHANGE: Exchange = Exchange {
+    method: Get,
+    request: MESSAGE,
+    informational: 0,
+    waits: false,
+    status: 200,
+    response: MESSAGE,
+    pushes: 0,
+    pushed: MESSAGE,
+};
+
+/// Runs a script, and shows what happened if it fails.
+fn run(client: Setup, server: Setup, ops: Vec<Op>) {
+    if let Err(failure) = sim::run(&Script { client, server, ops }) {
+        panic!("{failure}");
+    }
+}
+
+/// 9113-6.9.2: credit that is too little for a WINDOW_UPDATE may be all that the peer needs once the window has shrunk.
+#[test]
+fn credit_that_waits_goes_out_when_the_window_shrinks() {
+    let client = Setup { stream_window: 4000, ..Setup::default() };
+    let server = Setup { output_bytes: 1024, ..Setup::default() };
+    let response = Message { body: 6000, chunk: 6000, ..MESSAGE };
+    let everything = 1 << 20;
+    run(
+        client,
+        server,
+        vec![
+            Open(Exchange { response, ..EXCHANGE }),
+            Turn { of: Client, bytes: 0 },
+            Receive { by: Server, bytes: everything },
+            Transmit { by: Server },
+            Settings { by: Client, change: InitialWindow(512) },
+            Turn { of: Client, bytes: everything },
+            Receive { by: Server, bytes: everything },
+        ],
+    );
+}
