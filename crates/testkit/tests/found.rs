@@ -51,3 +51,11 @@ fn credit_that_waits_goes_out_when_the_window_shrinks() {
         ],
     );
 }
+
+/// 9113-6.9.1: a window below the padding is still a window.
+#[test]
+fn padding_gives_way_where_the_window_is_short() {
+    let client = Setup { stream_window: 5, ..Setup::default() };
+    let response = Message { body: 30, chunk: 30, padding: Some(152), ..MESSAGE };
+    run(client, Setup::default(), vec![Open(Exchange { response, ..EXCHANGE })]);
+}

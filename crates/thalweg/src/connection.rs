@@ -183,7 +183,7 @@ impl<R: Role> Connection<R> {
     }
 
     /// The same with `pad_len` bytes of padding in each frame, to blur lengths (RFC 9113 §10.7). Padding counts
-    /// in the windows.
+    /// in the windows, and where a window is short there is less of it: content goes first.
     ///
     /// # Errors
     /// As for [`send_data`](Self::send_data).

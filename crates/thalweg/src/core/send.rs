@@ -250,11 +250,11 @@ impl Core {
             if rest.is_empty() && !(end && taken == data.len()) {
                 break;
             }
-            let Some(len) = self.next_frame(stream, rest.len(), overhead) else { break };
+            let Some((len, overhead)) = self.next_frame(stream, rest.len(), overhead) else { break };
             let last = end && len == rest.len();
-            match pad_len {
+            match overhead.checked_sub(1) {
                 None => self.outbound.data(stream.id(), &rest[..len], last),
-                Some(pad_len) => self.outbound.data_padded(stream.id(), &rest[..len], last, pad_len),
+                Some(pad_len) => self.outbound.data_padded(stream.id(), &rest[..len], last, pad_len as u8),
             }
             self.debit(stream, len, overhead);
             taken += len;
@@ -270,7 +270,7 @@ impl Core {
     /// Reserves window for `len` bytes and writes the head of one DATA frame; the payload is the caller's to place.
     pub fn splice_data(&mut self, stream: Stream, len: usize, end: bool) -> Result<usize, SendError> {
         self.judge_data(stream, len, end)?;
-        let Some(taken) = self.next_frame(stream, len, 0) else {
+        let Some((taken, _)) = self.next_frame(stream, len, 0) else {
             self.note_cut(stream, true);
             return Ok(0);
         };
@@ -298,23 +298,32 @@ impl Core {
         Err(SendError::ContentLength { left: slot.send_left.bytes().unwrap_or(0), given: len as u64 })
     }
 
-    /// The length of the next DATA frame of a stream that has `len` bytes; `None` if it must wait.
+    /// The next DATA frame of a stream that has `len` bytes: its content, and Pad Length with padding; `None` if it must wait.
     ///
-    /// Flow control counts padding too, and an empty frame needs no window (RFC 9113 §6.9.1).
+    /// Flow control counts padding too, and an empty frame needs no window (RFC 9113 §6.9.1). Where the window is short, padding
+    /// gives way to content, or a stream whose window stays below its padding would be named for ever.
     #[inline]
-    fn next_frame(&mut self, stream: Stream, len: usize, overhead: usize) -> Option<usize> {
-        let room = (self.bounds.output_bytes_max as usize).saturating_sub(self.outbound.len());
+    fn next_frame(&mut self, stream: Stream, len: usize, overhead: usize) -> Option<(usize, usize)> {
+        const END_ALONE: Option<(usize, usize)> = Some((0, 0));
         if len == 0 && overhead == 0 {
-            return Some(0);
+            return END_ALONE;
         }
+        let room = (self.bounds.output_bytes_max as usize).saturating_sub(self.outbound.len());
         let slot = self.streams.find(stream)?;
         let window = slot.send_window.available().min(self.send_window.available()) as usize;
-        let frame = window.min(self.remote.max_frame_size as usize).min(room);
-        let fits = frame.checked_sub(overhead)?;
-        if fits == 0 && len > 0 || !self.streams.is_next(stream) {
-            return None;
+        let frame = room.min(self.remote.max_frame_size as usize);
+        let mut content = len.min(frame.saturating_sub(overhead));
+        let mut overhead = overhead;
+        if content + overhead > window {
+            content = len.min(frame).min(window);
+            overhead = overhead.min(window - content);
         }
-        Some(len.min(fits))
+        let goes = content + overhead <= frame && (content > 0 || len == 0) && self.streams.is_next(stream);
+        match (goes, len) {
+            (true, _) => Some((content, overhead)),
+            (false, 0) => END_ALONE,
+            (false, _) => None,
+        }
     }
 
     /// Counts a frame that was written.
