@@ -59,3 +59,16 @@ fn padding_gives_way_where_the_window_is_short() {
     let response = Message { body: 30, chunk: 30, padding: Some(152), ..MESSAGE };
     run(client, Setup::default(), vec![Open(Exchange { response, ..EXCHANGE })]);
 }
+
+/// 9113-5.1.2: the limit that is enforced on pushes is the limit that was announced, when pushes are allowed late, too.
+#[test]
+fn pushes_that_are_allowed_late_are_limited_as_announced() {
+    let client = Setup { streams: 2, ..Setup::default() };
+    let pushed = Message { body: 61_000, chunk: 1000, ..MESSAGE };
+    let ops = vec![
+        Settings { by: Client, change: Push(true) },
+        Settings { by: Client, change: InitialWindow(512) },
+        Open(Exchange { pushes: 3, pushed, ..EXCHANGE }),
+    ];
+    run(client, Setup::default(), ops);
+}

@@ -25,6 +25,10 @@ impl Core {
         let before = *self.local.announced();
         let mut after = before;
         change(&mut after);
+        // A client that did not accept pushes had no reason to name a limit for them.
+        if after.enable_push && !before.enable_push && after.max_concurrent_streams == u32::MAX {
+            after.max_concurrent_streams = self.bounds.concurrent_streams_max;
+        }
         let frame_size = 16_384..=crate::frame::PAYLOAD_LEN_MAX;
         let in_range = after.initial_window_size <= 0x7fff_ffff
             && frame_size.contains(&after.max_frame_size)
