@@ -72,3 +72,13 @@ fn pushes_that_are_allowed_late_are_limited_as_announced() {
     ];
     run(client, Setup::default(), ops);
 }
+
+/// What an application answers is not what its peer provokes: long response headers in one turn accuse nobody.
+#[test]
+fn the_peer_is_not_accused_of_what_the_application_sends() {
+    let server = Setup { output_bytes: 1024, ..Setup::default() };
+    let response = Message { header_bytes: 3000, ..MESSAGE };
+    let request = Message { body: 15, chunk: 15, ..MESSAGE };
+    let exchange = Exchange { method: Post, request, waits: true, response, ..EXCHANGE };
+    run(Setup::default(), server, vec![Open(exchange), Open(exchange), Open(exchange)]);
+}

@@ -16,6 +16,8 @@ pub struct Outbound {
     splices: Vec<Splice>,
     /// Payload bytes that the caller will place itself.
     spliced_bytes: usize,
+    /// Bytes among those that wait which the peer has provoked.
+    answers: usize,
     /// Bytes handed out, spliced payloads included.
     total: u64,
 }
@@ -50,6 +52,13 @@ impl Outbound {
         self.bytes.is_empty()
     }
 
+    /// Counts what was appended since the output was `before` bytes long as answers to the peer. Returns all answers that wait.
+    #[inline]
+    pub fn count_answers(&mut self, before: usize) -> usize {
+        self.answers += self.len() - before;
+        self.answers
+    }
+
     /// Bytes handed out since the connection began.
     pub fn total(&self) -> u64 {
         self.total
@@ -64,6 +73,7 @@ impl Outbound {
             return false;
         }
         self.total += self.bytes.len() as u64;
+        self.answers = 0;
         if out.is_empty() {
             core::mem::swap(&mut self.bytes, out);
         } else {
@@ -79,6 +89,7 @@ impl Outbound {
             return false;
         }
         self.total += self.len() as u64;
+        self.answers = 0;
         let base = out.len();
         for splice in &mut self.splices {
             splice.offset += base;

@@ -75,6 +75,7 @@ impl Core {
                         return Ok(self.take_pending());
                     };
                     self.inbound.phase = Phase::Head;
+                    let output_before = self.outbound.len();
                     let step = match payload {
                         Payload::Borrowed(payload) => self.receive_payload(head, payload)?,
                         Payload::Carried(payload) => {
@@ -83,7 +84,7 @@ impl Core {
                             step
                         }
                     };
-                    self.check_output()?;
+                    self.check_answers(output_before)?;
                     if step.is_some() {
                         return Ok(step);
                     }
@@ -317,11 +318,12 @@ impl Core {
         }
     }
 
-    /// What the peer provokes must be read by it: far beyond the output's limit, it is not.
+    /// What the peer provokes must be read by it: far beyond the output's limit, it is not. What the caller sends does
+    /// not count, however much it is.
     #[inline]
-    fn check_output(&mut self) -> Result<(), Failed> {
+    fn check_answers(&mut self, output_before: usize) -> Result<(), Failed> {
         let bound = self.bounds.output_bytes_max as usize * OUTPUT_OVERRUN;
-        let waiting = self.outbound.len();
+        let waiting = self.outbound.count_answers(output_before);
         if waiting <= bound {
             return Ok(());
         }
