@@ -1,5 +1,9 @@
 //! What the simulator and the fuzzers have found, each as the shortest script that showed it.
+#![allow(clippy::unwrap_used)]
 
+use thalweg::{Cause, Config, Connection, ErrorCode, Instant, Server, Status};
+use thalweg_testkit::frames::{flag, goaway, headers, kind, preface, settings, wire};
+use thalweg_testkit::hpack;
 use thalweg_testkit::sim::{self, Change::*, End::*, Method::*, Op::*, *};
 
 const MESSAGE: Message = Message {
@@ -81,4 +85,32 @@ fn the_peer_is_not_accused_of_what_the_application_sends() {
     let request = Message { body: 15, chunk: 15, ..MESSAGE };
     let exchange = Exchange { method: Post, request, waits: true, response, ..EXCHANGE };
     run(Setup::default(), server, vec![Open(exchange), Open(exchange), Open(exchange)]);
+}
+
+/// 9113-5.4.1: a peer that says GOAWAY with an error and ends its side gives no window any more, so nothing waits for it.
+#[test]
+fn the_end_of_input_after_a_goaway_with_an_error_ends_the_connection() {
+    let mut server = Connection::<Server>::new(Config::default()).unwrap();
+    let request = headers(1, hpack::get("/")).flags(flag::END_STREAM | flag::END_HEADERS);
+    let tiny = settings().entry(4, 10);
+    let input =
+        wire([&preface(), &tiny, &request, &goaway(0, ErrorCode::INTERNAL_ERROR).debug("out of luck")]);
+    let mut rest = input.as_slice();
+    let mut stream = None;
+    while let Some(event) = server.receive(&mut rest, Instant::ZERO).unwrap() {
+        if let thalweg::Event::Headers { stream: opened, .. } = event {
+            stream = Some(opened);
+        }
+    }
+    let stream = stream.unwrap();
+    server.send_response(stream, Status::OK, [], false).unwrap();
+    assert_eq!(server.send_data(stream, &[0; 100], true), Ok(10));
+    let error = server.handle_eof().unwrap_err();
+    assert_eq!((error.cause(), error.code()), (Cause::GoAway, ErrorCode::INTERNAL_ERROR));
+    assert!(!error.accuses_peer());
+    let mut out = Vec::new();
+    assert!(server.poll_transmit(&mut out));
+    let last = thalweg_testkit::frames::read_all(&out).pop().unwrap();
+    assert_eq!((last.kind, last.code()), (kind::GOAWAY, Some(ErrorCode::NO_ERROR)), "no error of ours");
+    assert!(server.is_finished());
 }

@@ -133,7 +133,8 @@ impl<R: Role> Connection<R> {
     /// The transport's byte stream has ended. The last word is in the output; streams whose requests were whole can still be answered.
     ///
     /// # Errors
-    /// The peer still owed something: its preface, the rest of a frame, or the rest of a message.
+    /// The peer still owed something: its preface, the rest of a frame, or the rest of a message; or it ended for an error that it
+    /// told in a GOAWAY.
     pub fn handle_eof(&mut self) -> Result<(), ConnectionError> {
         self.core.handle_eof().map_err(|Failed| self.core.failure())
     }

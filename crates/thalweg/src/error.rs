@@ -237,7 +237,7 @@ pub enum Cause {
     Closed,
     /// The byte stream ended while the peer still owed something: a preface, a frame's rest, or an open stream.
     Eof,
-    /// The peer said GOAWAY with an error code.
+    /// The peer said GOAWAY with an error code, and ended the byte stream.
     GoAway,
 }
 

@@ -1,7 +1,7 @@
 //! Control frames on their way in: SETTINGS, PING, GOAWAY, WINDOW_UPDATE, and the extensions.
 
 use crate::budget::Work;
-use crate::error::{ConnectionError, Deadline, ErrorCode};
+use crate::error::{Cause, ConnectionError, Deadline, ErrorCode};
 use crate::frame::{Flags, Head, OriginEntries, SettingEntries, SettingId, parse};
 use crate::priority::Priority;
 use crate::settings::Settings;
@@ -9,7 +9,7 @@ use crate::shutdown::Stage;
 use crate::stream_id::{Stream, StreamId};
 use crate::streams::Opener;
 use crate::streams::ids::Fate;
-use crate::streams::state::State;
+use crate::streams::state::{Half, State};
 use crate::violation::Violation;
 
 use super::receive::{Shown, Step};
@@ -84,7 +84,7 @@ impl Core {
             for (stream, slot) in self.streams.iter_mut() {
                 slot.receive_window.shift(change);
                 // Credit that was too little to announce may be all that a smaller window leaves.
-                if slot.state.remote() != crate::streams::state::Half::Ended
+                if slot.state.remote() != Half::Ended
                     && let Some(increment) = slot.receive_window.take_update()
                 {
                     self.outbound.window_update(stream.id(), increment);
@@ -283,16 +283,19 @@ impl Core {
         if self.eof {
             return Ok(());
         }
+        // RFC 9113 §5.4.1: a peer that found an error says so and ends; its streams get neither window nor an ear any more.
+        if let Some(code) = self.remote_code.filter(|code| *code != ErrorCode::NO_ERROR) {
+            return Err(self.fail(ConnectionError::new(Cause::GoAway, code)));
+        }
         let silent = self.counters.bytes_received == 0;
         let owes_nothing = self.remote_settings_seen && self.inbound.is_between_frames();
         let unfinished = self.streams.iter().any(|(_, slot)| {
-            !matches!(slot.state, State::ReservedLocal)
-                && slot.state.remote() != crate::streams::state::Half::Ended
+            !matches!(slot.state, State::ReservedLocal) && slot.state.remote() != Half::Ended
         });
         // A peer that only wanted to hear may end its side while we still answer; then the streams go on.
         if !owes_nothing || unfinished || self.is_client && self.streams.live() > 0 {
             let code = if owes_nothing || silent { ErrorCode::NO_ERROR } else { ErrorCode::PROTOCOL_ERROR };
-            return Err(self.fail(ConnectionError::new(crate::error::Cause::Eof, code)));
+            return Err(self.fail(ConnectionError::new(Cause::Eof, code)));
         }
         self.eof = true;
         self.liveness.disarm(Deadline::KeepAlive);

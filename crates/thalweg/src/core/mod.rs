@@ -203,7 +203,9 @@ impl Core {
             Stage::Final(last) => last,
             Stage::Open | Stage::Announced => self.streams.last(Opener::Remote),
         };
-        self.outbound.go_away(last, error.code(), debug);
+        // An error that the peer found is not ours to say.
+        let code = if error.cause() == Cause::GoAway { ErrorCode::NO_ERROR } else { error.code() };
+        self.outbound.go_away(last, code, debug);
         self.error = Some(error);
         self.streams_alive = self.streams.live();
         self.streams.close_all();
