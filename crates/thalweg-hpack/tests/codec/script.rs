@@ -92,9 +92,10 @@ fn owned(field: &Field<'_>) -> fluke::Field {
 fn check(decoded: &Decoded<'_>) {
     let Field { name, value, token, .. } = decoded.field;
     assert_eq!(token, Token::of(name));
-    let name_is_valid = token != Token::UNKNOWN
-        || (!name.is_empty()
-            && !name.iter().any(|octet| matches!(octet, 0..=0x20 | b'A'..=b'Z' | b':' | 0x7f..)));
+    // RFC 9110 §5.6.2: a token; RFC 9113 §8.2.1: in lower case.
+    let in_token =
+        |octet: &u8| matches!(octet, b'a'..=b'z' | b'0'..=b'9') || b"!#$%&'*+-.^_`|~".contains(octet);
+    let name_is_valid = token != Token::UNKNOWN || (!name.is_empty() && name.iter().all(in_token));
     let is_blank = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
     let value_is_valid = !value.iter().any(|octet| matches!(octet, 0 | b'\r' | b'\n'))
         && !is_blank(value.first())
