@@ -17,6 +17,7 @@ fn main() -> std::process::ExitCode {
 mod uring {
     use std::collections::HashMap;
     use std::io;
+    use std::mem;
     use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
     use std::os::fd::{AsRawFd as _, FromRawFd as _};
     use std::time::Duration;
@@ -51,6 +52,9 @@ mod uring {
         socket: TcpStream,
         connection: Connection<Server>,
         application: Application,
+        /// Buffers that the kernel has given back.
+        input: Vec<u8>,
+        output: Vec<u8>,
         receiving: bool,
         sending: bool,
         /// Our side has ended; until then the peer's is drained.
@@ -147,15 +151,18 @@ mod uring {
                     let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
                     peer.receiving = false;
                     peer.receive(&buf[..usize::try_from(result).unwrap_or(0)], now);
+                    peer.input = buf;
                     self.serve(id, now)
                 }
-                Operation::Send { peer: id, buf, sent } => {
+                Operation::Send { peer: id, mut buf, sent } => {
                     let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
                     let sent = sent + usize::try_from(result).unwrap_or(0);
                     if result > 0 && sent < buf.len() {
                         return self.submit(Operation::Send { peer: id, buf, sent });
                     }
                     peer.sending = false;
+                    buf.clear();
+                    peer.output = buf;
                     if result <= 0 {
                         // The transport is broken: there is nobody to wait for.
                         peer.draining = Some(now);
@@ -174,12 +181,12 @@ mod uring {
                 self.peers.remove(&id);
                 return Ok(());
             }
-            let receives = peer.wants_input();
+            let input = peer.next_input();
             if let Some(buf) = output {
                 self.submit(Operation::Send { peer: id, buf, sent: 0 })?;
             }
-            if receives {
-                self.submit(Operation::Receive { peer: id, buf: vec![0; READ_BYTES] })?;
+            if let Some(buf) = input {
+                self.submit(Operation::Receive { peer: id, buf })?;
             }
             Ok(())
         }
@@ -189,11 +196,12 @@ mod uring {
         fn new(socket: TcpStream) -> Self {
             let connection =
                 Connection::new(Config::default()).expect("the default configuration is in range");
-            let application = Application::default();
             Self {
                 socket,
                 connection,
-                application,
+                application: Application::default(),
+                input: vec![0; READ_BYTES],
+                output: Vec::new(),
                 receiving: false,
                 sending: false,
                 draining: None,
@@ -234,10 +242,10 @@ mod uring {
                 return None;
             }
             self.application.go_on(&mut self.connection);
-            let mut out = Vec::new();
-            if self.connection.poll_transmit(&mut out) {
+            // Empty: the core swaps it with its output.
+            if self.connection.poll_transmit(&mut self.output) {
                 self.sending = true;
-                return Some(out);
+                return Some(mem::take(&mut self.output));
             }
             if self.connection.is_finished() {
                 let _ = self.socket.shutdown(Shutdown::Write);
@@ -246,11 +254,14 @@ mod uring {
             None
         }
 
-        fn wants_input(&mut self) -> bool {
-            let wants =
-                !self.receiving && !self.ended && (self.draining.is_some() || self.connection.wants_read());
-            self.receiving |= wants;
-            wants
+        /// The buffer for the next receive, if one is wanted.
+        fn next_input(&mut self) -> Option<Vec<u8>> {
+            let is_open = self.draining.is_some() || self.connection.wants_read();
+            if self.receiving || self.ended || !is_open {
+                return None;
+            }
+            self.receiving = true;
+            Some(mem::take(&mut self.input))
         }
 
         /// Whether our side has ended, the peer's too or its time is up, and nothing is under way.
