@@ -44,7 +44,6 @@
 //!
 //! # Features
 //!
-//! * `rustls`: TLS with ALPN, by a `rustls` configuration that the caller makes.
 //! * `tracing`: connections' ends, handlers' errors, and what could not be sent, as events.
 #![forbid(unsafe_code)]
 
