@@ -15,6 +15,9 @@ use crate::process;
 /// Examples that run by themselves and end, and a line that they print when all went well.
 const ALONE: &[(&str, &str)] = &[("in_memory", "answer: the line of fastest flow")];
 
+/// Examples that serve `/bytes/N` on a loop of their own.
+const LOOPS: &[&str] = &["blocking_loop", "epoll_loop", "uring_loop"];
+
 pub fn rows() -> Vec<Row> {
     let alone = ALONE.iter().map(|(name, expected)| {
         Row::new(format!("{name}: runs"), &[Need::Example(name)], move |lab| runs(lab, name, expected))
@@ -24,7 +27,21 @@ pub fn rows() -> Vec<Row> {
         &[Need::Example("frames"), Need::Program("nghttpd"), Need::Program("curl")],
         |lab| server::on(lab, Subject::Nghttpd, |nghttpd| frames(lab, nghttpd)),
     );
-    alone.chain([frames]).collect()
+    let loops = LOOPS.iter().map(|name| {
+        let needs = [Need::Example(name), Need::Program("curl")];
+        Row::new(format!("{name}: serves bytes"), &needs, move |lab| serves_bytes(lab, name))
+    });
+    alone.chain([frames]).chain(loops).collect()
+}
+
+/// Servers on the core alone: their content is checked byte for byte.
+fn serves_bytes(lab: &Lab, name: &str) -> anyhow::Result<()> {
+    let server = Server::start_listening(Command::new(lab.example(name)?).args(["--h2c", "127.0.0.1:0"]))?;
+    let url = server.url("/bytes/1000000?seed=7");
+    let content = process::run(curl(&["--fail"]).arg(url), Duration::from_secs(60))?;
+    ensure!(content.is_success(), "curl ended with {:?}", content.status);
+    let expected: Vec<u8> = (0..1_000_000u64).map(|i| (7 * 131 + i * 7 + (i >> 8) * 13) as u8).collect();
+    lab::compare(&content.stdout, &expected)
 }
 
 fn runs(lab: &Lab, name: &str, expected: &str) -> anyhow::Result<()> {
