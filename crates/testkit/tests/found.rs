@@ -34,7 +34,7 @@ fn run(client: Setup, server: Setup, ops: Vec<Op>) {
     }
 }
 
-/// 9113-6.9.2: credit that is too little for a WINDOW_UPDATE may be all that the peer needs once the window has shrunk.
+/// RFC 9113 §6.9.2: credit that is too little for a WINDOW_UPDATE may be all that the peer needs once the window has shrunk.
 #[test]
 fn credit_that_waits_goes_out_when_the_window_shrinks() {
     let client = Setup { stream_window: 4000, ..Setup::default() };
@@ -56,7 +56,7 @@ fn credit_that_waits_goes_out_when_the_window_shrinks() {
     );
 }
 
-/// 9113-6.9.1: a window below the padding is still a window.
+/// RFC 9113 §6.9.1: a window below the padding is still a window.
 #[test]
 fn padding_gives_way_where_the_window_is_short() {
     let client = Setup { stream_window: 5, ..Setup::default() };
@@ -64,7 +64,7 @@ fn padding_gives_way_where_the_window_is_short() {
     run(client, Setup::default(), vec![Open(Exchange { response, ..EXCHANGE })]);
 }
 
-/// 9113-5.1.2: the limit that is enforced on pushes is the limit that was announced, when pushes are allowed late, too.
+/// RFC 9113 §5.1.2: the limit that is enforced on pushes is the limit that was announced, when pushes are allowed late, too.
 #[test]
 fn pushes_that_are_allowed_late_are_limited_as_announced() {
     let client = Setup { streams: 2, ..Setup::default() };
@@ -87,7 +87,7 @@ fn the_peer_is_not_accused_of_what_the_application_sends() {
     run(Setup::default(), server, vec![Open(exchange), Open(exchange), Open(exchange)]);
 }
 
-/// 9113-5.4.1: a peer that says GOAWAY with an error and ends its side gives no window any more, so nothing waits for it.
+/// RFC 9113 §5.4.1: a peer that says GOAWAY with an error and ends its side gives no window any more, so nothing waits for it.
 #[test]
 fn the_end_of_input_after_a_goaway_with_an_error_ends_the_connection() {
     let mut server = Connection::<Server>::new(Config::default()).unwrap();
