@@ -333,6 +333,8 @@ pub enum StreamError {
     Limit(Limit),
     /// A deadline passed.
     Deadline(Deadline),
+    /// The peer ended its byte stream while this stream was out of window: none can come any more.
+    Eof,
 }
 
 impl StreamError {
@@ -342,6 +344,7 @@ impl StreamError {
             Self::Violation(violation) => violation.code(),
             Self::Limit(limit) => limit.code(),
             Self::Deadline(deadline) => deadline.code(),
+            Self::Eof => ErrorCode::CANCEL,
         }
     }
 }
@@ -352,6 +355,7 @@ impl fmt::Display for StreamError {
             Self::Violation(violation) => violation.fmt(f),
             Self::Limit(limit) => write!(f, "limit {limit} of the configuration reached"),
             Self::Deadline(deadline) => write!(f, "{} passed", deadline.config_field()),
+            Self::Eof => f.write_str("the peer ended the byte stream, and no window is left"),
         }
     }
 }

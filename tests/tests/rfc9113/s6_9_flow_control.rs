@@ -345,3 +345,30 @@ fn s6_9_frames_without_flow_control_are_received_with_both_windows_exhausted() {
         s.answers();
     });
 }
+
+#[test]
+fn s6_9_who_waits_for_window_after_the_peers_last_byte_waits_no_longer() {
+    const RESET: &str = "us: the peer ended the byte stream, and no window is left";
+    // One stream is cut short before the end, the other behind it; what needs no window is still served.
+    let opening = |opening: &mut Opening| {
+        opening.peer_settings = settings().entry(setting::INITIAL_WINDOW_SIZE, 5);
+    };
+    server_with(opening, |s| {
+        let (first, second, third) = (s.get(1), s.get(3), s.get(5));
+        for stream in [first, second, third] {
+            s.respond(stream);
+        }
+        s.take_output();
+        assert_eq!(s.call(|core| core.send_data(first, b"hello!", true)), Ok(5));
+        s.output(["DATA stream=1 \"hello\""]);
+        s.eof();
+        s.output(["GOAWAY last=5 NO_ERROR", "RST_STREAM stream=1 CANCEL"]);
+        s.events([format!("RESET stream=1 CANCEL by {RESET}")]);
+        assert_eq!(s.call(|core| core.send_data(second, b"hello!", true)), Ok(5));
+        s.output(["DATA stream=3 \"hello\"", "RST_STREAM stream=3 CANCEL"]);
+        s.events([format!("RESET stream=3 CANCEL by {RESET}")]);
+        assert_eq!(s.call(|core| core.send_data(third, b"hello", true)), Ok(5));
+        s.output(["DATA stream=5 \"hello\" end"]);
+        assert!(s.core().is_finished());
+    });
+}

@@ -1,15 +1,16 @@
 //! Control frames on their way in: SETTINGS, PING, GOAWAY, WINDOW_UPDATE, and the extensions.
 
 use crate::budget::Work;
-use crate::error::{Cause, ConnectionError, Deadline, ErrorCode};
+use crate::error::{Cause, ConnectionError, Deadline, ErrorCode, StreamError};
+use crate::event::Initiator;
 use crate::frame::{Flags, Head, OriginEntries, SettingEntries, SettingId, parse};
 use crate::priority::Priority;
 use crate::settings::Settings;
 use crate::shutdown::Stage;
 use crate::stream_id::{Stream, StreamId};
-use crate::streams::Opener;
 use crate::streams::ids::Fate;
 use crate::streams::state::{Half, State};
+use crate::streams::{Opener, Slot, Waiting};
 use crate::violation::Violation;
 
 use super::receive::{Shown, Step};
@@ -304,7 +305,22 @@ impl Core {
             self.liveness.arm_if_off(Deadline::Shutdown, now);
         }
         self.say_final_go_away();
+        self.reset_without_window();
         Ok(())
+    }
+
+    /// After the end of the peer's byte stream no window comes any more: what waits for it would wait for ever.
+    #[cold]
+    pub(super) fn reset_without_window(&mut self) {
+        let connection_blocked = self.send_window.available() == 0;
+        let is_blocked = |_: StreamId, slot: &Slot| {
+            slot.waiting != Waiting::No && (connection_blocked || slot.send_window.available() == 0)
+        };
+        let mut from = 0;
+        while let Some(stream) = self.streams.find_from(from, is_blocked) {
+            from = stream.index() + 1;
+            self.reset_for(stream, ErrorCode::CANCEL, Initiator::Local(StreamError::Eof));
+        }
     }
 }
 

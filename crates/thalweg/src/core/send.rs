@@ -367,6 +367,9 @@ impl Core {
         }
         self.streams.list_if_sendable(stream);
         self.liveness.arm_if_off(Deadline::Stall, now);
+        if self.eof {
+            self.reset_without_window();
+        }
     }
 
     #[inline]
