@@ -17,18 +17,31 @@ use crate::inbox::Inbox;
 /// counts the rest as consumed; on a client it also cancels the exchange. Trailers come as the last frame.
 ///
 /// A piece stays as the peer's data came, up to the stream's window in length. Polling costs no copy.
-pub struct Body {
-    inbox: Option<Arc<Inbox>>,
+pub struct Body(Kind);
+
+enum Kind {
+    Empty,
+    /// Content that is here already.
+    Whole(Bytes),
+    Coming(Arc<Inbox>),
 }
 
 impl Body {
     /// A body without content.
     pub const fn empty() -> Self {
-        Self { inbox: None }
+        Self(Kind::Empty)
     }
 
     pub(crate) const fn new(inbox: Arc<Inbox>) -> Self {
-        Self { inbox: Some(inbox) }
+        Self(Kind::Coming(inbox))
+    }
+
+    fn bytes_left(&self) -> Option<u64> {
+        match &self.0 {
+            Kind::Empty => Some(0),
+            Kind::Whole(bytes) => Some(bytes.len() as u64),
+            Kind::Coming(inbox) => inbox.bytes_left(),
+        }
     }
 }
 
@@ -38,35 +51,47 @@ impl Default for Body {
     }
 }
 
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(if bytes.is_empty() { Kind::Empty } else { Kind::Whole(bytes) })
+    }
+}
+
 impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Error;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match &self.inbox {
-            None => Poll::Ready(None),
-            Some(inbox) => inbox.poll_frame(cx),
+        match &mut self.0 {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Whole(bytes) => {
+                let frame = Frame::data(std::mem::take(bytes));
+                self.0 = Kind::Empty;
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Kind::Coming(inbox) => inbox.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inbox.as_ref().is_none_or(|inbox| inbox.is_end())
+        match &self.0 {
+            Kind::Empty => true,
+            Kind::Whole(_) => false,
+            Kind::Coming(inbox) => inbox.is_end(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.inbox {
-            None => SizeHint::with_exact(0),
-            Some(inbox) => inbox.bytes_left().map_or_else(SizeHint::default, SizeHint::with_exact),
-        }
+        self.bytes_left().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if let Some(inbox) = &self.inbox {
+        if let Kind::Coming(inbox) = &self.0 {
             inbox.abandon();
         }
     }
@@ -74,7 +99,6 @@ impl Drop for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let left = self.inbox.as_ref().map_or(Some(0), |inbox| inbox.bytes_left());
-        f.debug_struct("Body").field("bytes_left", &left).finish()
+        f.debug_struct("Body").field("bytes_left", &self.bytes_left()).finish()
     }
 }

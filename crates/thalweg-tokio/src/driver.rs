@@ -7,7 +7,6 @@
 //! tasks run after a bounded number of turns.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,7 +16,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::doorbell::Doorbell;
 use crate::error::End;
-use crate::log;
 use crate::wire::{Followup, Wire};
 
 /// What a role does with its streams.
@@ -51,7 +49,6 @@ pub struct Driver<IO, A: Application> {
     wire: Wire<IO, A::Role>,
     application: A,
     doorbell: Doorbell,
-    peer: Option<SocketAddr>,
     /// How it ended, once the application was told.
     end: Option<Arc<End>>,
 }
@@ -63,12 +60,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Driver<IO, A> {
     /// Puts the three together.
     pub fn new(io: IO, connection: Connection<A::Role>, application: A) -> Self {
         let (wire, doorbell) = (Wire::new(io, connection), Doorbell::default());
-        Self { wire, application, doorbell, peer: None, end: None }
+        Self { wire, application, doorbell, end: None }
     }
 
-    /// Names the peer for the log.
-    pub fn set_peer(&mut self, peer: SocketAddr) {
-        self.peer = Some(peer);
+    /// The application.
+    pub fn application(&mut self) -> &mut A {
+        &mut self.application
+    }
+
+    /// The transport's part.
+    pub fn wire(&mut self) -> &mut Wire<IO, A::Role> {
+        &mut self.wire
     }
 
     fn poll_turns(&mut self, cx: &mut Context<'_>) -> Poll<Arc<End>> {
@@ -87,7 +89,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Driver<IO, A> {
             let timed = self.wire.poll_time(cx);
             if self.wire.is_finished() {
                 let end = Arc::new(self.wire.end());
-                log::ended(&end, self.peer);
                 self.application.end(&end);
                 self.end = Some(end);
                 continue;

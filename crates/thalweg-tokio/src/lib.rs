@@ -2,18 +2,25 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod buffer;
 pub mod client;
+mod closing;
+
 mod content;
+mod control;
 mod doorbell;
 mod driver;
 mod error;
 mod fields;
 mod inbox;
 mod log;
+mod opening;
 mod orphans;
 pub mod server;
 mod service;
 mod spawn;
+#[cfg(feature = "rustls")]
+mod tls;
 mod wire;
 
 pub use body::Body;
@@ -23,3 +30,6 @@ pub use server::Server;
 pub use service::{ServiceFn, service_fn};
 pub use spawn::{Spawn, Spawned};
 pub use thalweg;
+pub use thalweg_h2c;
+#[cfg(feature = "rustls")]
+pub use tokio_rustls::rustls;

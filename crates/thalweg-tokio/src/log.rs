@@ -2,21 +2,30 @@
 
 use std::any::Any;
 use std::error::Error as StdError;
+use std::net::SocketAddr;
 
 use thalweg::{ErrorCode, Stream};
 
 use crate::error::{End, Error};
+use crate::server::Closed;
 
 #[cfg(feature = "tracing")]
 mod told {
-    use super::{Any, End, ErrorCode, StdError, Stream};
+    use super::{Any, Closed, End, ErrorCode, SocketAddr, StdError, Stream};
 
-    pub fn ended(end: &End, peer: Option<std::net::SocketAddr>) {
-        let peer = peer.map(tracing::field::display);
-        if end.is_warning() {
-            tracing::warn!(peer, "connection ended: {end}");
+    pub fn closed(closed: &Closed, peer: SocketAddr) {
+        if closed.is_warning() {
+            tracing::warn!(%peer, "connection ended: {closed}");
         } else {
-            tracing::debug!(peer, "connection ended: {end}");
+            tracing::debug!(%peer, "connection ended: {closed}");
+        }
+    }
+
+    pub fn ended(end: &End) {
+        if end.is_warning() {
+            tracing::warn!("connection ended: {end}");
+        } else {
+            tracing::debug!("connection ended: {end}");
         }
     }
 
@@ -37,15 +46,16 @@ mod told {
 
 #[cfg(not(feature = "tracing"))]
 mod told {
-    use super::{Any, End, ErrorCode, StdError, Stream};
+    use super::{Any, Closed, End, ErrorCode, SocketAddr, StdError, Stream};
 
-    pub fn ended(_: &End, _: Option<std::net::SocketAddr>) {}
+    pub fn closed(_: &Closed, _: SocketAddr) {}
+    pub fn ended(_: &End) {}
     pub fn tell_failed(_: Stream, _: ErrorCode, _: &(dyn StdError + 'static)) {}
     pub fn tell_panicked(_: Stream, _: &(dyn Any + Send)) {}
     pub fn not_accepted(_: &std::io::Error) {}
 }
 
-pub use told::{ended, not_accepted};
+pub use told::{closed, ended, not_accepted};
 
 /// An application failed an exchange. Returns the code with which its stream is to be reset.
 pub fn failed(stream: Stream, error: &(dyn StdError + 'static)) -> ErrorCode {

@@ -1,25 +1,28 @@
 //! The transport under a connection: bytes in both directions, its clock, and its end.
 //!
-//! Keeps true: no read buffer is held while the task sleeps; every write hands over all that one turn has made; what was
-//! handed over is written to its last byte before the transport ends; the end is told to the peer by a half-close,
-//! and what it still sends is read and thrown away within a bound, so that TCP does not swallow the last word.
+//! Keeps true: every write hands over all that one turn has made; what was handed over is written to its last byte before
+//! the transport ends, if the peer takes it within a bound of time.
 
-use std::cell::Cell;
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use thalweg::{Connection, ErrorCode, Event, Instant, Role, Stream};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use thalweg::{Connection, ConnectionError, ErrorCode, Event, Instant, Role, Stream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{self, Sleep};
 
+use crate::buffer;
+use crate::closing::Closing;
 use crate::error::End;
 
 /// A transport and the connection on it.
 pub struct Wire<IO, R: Role> {
     io: IO,
     connection: Connection<R>,
+    /// Read before this began.
+    first_input: Vec<u8>,
     output: Vec<u8>,
     written: usize,
     needs_flush: bool,
@@ -28,28 +31,14 @@ pub struct Wire<IO, R: Role> {
     eof: bool,
     /// The connection is over: only its output is left.
     over: bool,
-    ending: Option<Ending>,
+    last_output: Option<Pin<Box<Sleep>>>,
+    closing: Option<Closing>,
     failure: Option<io::Error>,
 }
 
 struct Timer {
     at: Instant,
     sleep: Pin<Box<Sleep>>,
-}
-
-/// The way from the last word to the end of the transport.
-struct Ending {
-    deadline: Pin<Box<Sleep>>,
-    stage: Stage,
-    /// Bytes that are still read and thrown away.
-    drain_left: usize,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Writing,
-    ShuttingDown,
-    Draining,
 }
 
 /// What an event asks of the connection, once the event is let go.
@@ -69,6 +58,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
         Self {
             io,
             connection,
+            first_input: Vec::new(),
             output: Vec::new(),
             written: 0,
             needs_flush: false,
@@ -76,7 +66,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
             timer: None,
             eof: false,
             over: false,
-            ending: None,
+            last_output: None,
+            closing: None,
             failure: None,
         }
     }
@@ -101,63 +92,51 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
         self.failure.is_some() || self.over || self.connection.is_finished()
     }
 
+    /// What was read before the connection was put on the transport: it comes first.
+    pub fn set_first_input(&mut self, bytes: Vec<u8>) {
+        self.first_input = bytes;
+    }
+
+    /// What goes out in front of all frames.
+    pub fn set_first_output(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+    }
+
     /// Reads once and passes what came to `hear`, event by event. Returns whether to come again at once.
     pub fn poll_input(
         &mut self,
         cx: &mut Context<'_>,
         mut hear: impl FnMut(Event<'_, '_>) -> Followup,
     ) -> bool {
-        if self.eof || self.over || !self.connection.wants_read() {
-            // Time and calls have events, too.
-            if !self.over {
-                self.pass(&[], &mut hear);
-            }
+        if self.over {
             return false;
         }
-        let mut buffer = take_buffer();
-        let mut read = ReadBuf::new(&mut buffer);
-        let outcome = Pin::new(&mut self.io).poll_read(cx, &mut read);
-        let again = match outcome {
-            Poll::Pending => {
-                self.pass(&[], &mut hear);
-                false
-            }
-            Poll::Ready(Ok(())) if read.filled().is_empty() => {
-                self.eof = true;
-                self.over = self.connection.handle_eof().is_err();
-                true
-            }
-            Poll::Ready(Ok(())) => {
-                self.pass(read.filled(), &mut hear);
-                true
-            }
-            Poll::Ready(Err(error)) => {
-                self.fail(error);
-                true
-            }
-        };
-        put_buffer(buffer);
-        again
-    }
-
-    fn pass(&mut self, mut input: &[u8], hear: &mut impl FnMut(Event<'_, '_>) -> Followup) {
-        // The core never goes back in time: without input it stays where it is.
-        let now = if input.is_empty() { Instant::ZERO } else { self.now() };
-        loop {
-            let followup = match self.connection.receive(&mut input, now) {
-                Ok(Some(event)) => hear(event),
-                Ok(None) => return,
-                Err(_) => {
-                    self.over = true;
-                    return;
+        if !self.first_input.is_empty() {
+            let bytes = std::mem::take(&mut self.first_input);
+            self.over = pass(&mut self.connection, &bytes, self.origin, &mut hear).is_err();
+            return true;
+        }
+        if !self.eof && self.connection.wants_read() {
+            let Self { io, connection, origin, .. } = self;
+            let read = buffer::poll_read(io, cx, |bytes| {
+                pass(connection, bytes, *origin, &mut hear).map(|()| bytes.len())
+            });
+            match read {
+                Poll::Pending => {}
+                Poll::Ready(Ok(outcome)) => {
+                    self.eof = outcome == Ok(0);
+                    self.over = outcome.is_err() || self.eof && self.connection.handle_eof().is_err();
+                    return true;
                 }
-            };
-            match followup {
-                Followup::None => {}
-                Followup::Release(stream, bytes) => self.connection.release(stream, bytes),
-                Followup::Reset(stream, code) => self.connection.send_reset(stream, code),
+                Poll::Ready(Err(error)) => {
+                    self.fail(error);
+                    return true;
+                }
             }
         }
+        // Time and calls have events, too.
+        self.over = pass(&mut self.connection, &[], self.origin, &mut hear).is_err();
+        false
     }
 
     /// Writes what the turn has made. Returns whether all of it went out, so that there is room for more.
@@ -255,56 +234,26 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
         if self.failure.is_some() {
             return Poll::Ready(());
         }
-        let ending = self.ending.get_or_insert_with(|| Ending {
-            deadline: Box::pin(time::sleep(WRITE_TIME_MAX)),
-            stage: Stage::Writing,
-            drain_left: DRAIN_BYTES_MAX,
-        });
-        if ending.deadline.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        if ending.stage == Stage::Writing {
-            self.poll_output(cx);
+        if self.closing.is_none() {
+            ready!(self.poll_last_output(cx));
             if self.failure.is_some() {
                 return Poll::Ready(());
             }
-            if !self.output.is_empty() || self.needs_flush {
-                return Poll::Pending;
-            }
         }
-        self.poll_close(cx)
+        let closing = self.closing.get_or_insert_with(Closing::new);
+        closing.poll(&mut self.io, cx, self.eof)
     }
 
-    /// The half-close and the drain.
-    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(ending) = &mut self.ending else { return Poll::Ready(()) };
-        if ending.stage == Stage::Writing {
-            ending.stage = Stage::ShuttingDown;
-            ending.deadline.as_mut().reset(time::Instant::now() + DRAIN_TIME_MAX);
-            // Only a poll makes the new deadline known to the task.
-            if ending.deadline.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
-            }
+    /// Writes what is left, within a bound of time.
+    fn poll_last_output(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_output(cx);
+        if self.failure.is_some() || self.output.is_empty() && !self.needs_flush {
+            return Poll::Ready(());
         }
-        if ending.stage == Stage::ShuttingDown {
-            if ready!(Pin::new(&mut self.io).poll_shutdown(cx)).is_err() || self.eof {
-                return Poll::Ready(());
-            }
-            ending.stage = Stage::Draining;
-        }
-        let mut buffer = take_buffer();
-        let drained = loop {
-            let mut read = ReadBuf::new(&mut buffer);
-            match Pin::new(&mut self.io).poll_read(cx, &mut read) {
-                Poll::Pending => break Poll::Pending,
-                Poll::Ready(Ok(())) if !read.filled().is_empty() && ending.drain_left > 0 => {
-                    ending.drain_left = ending.drain_left.saturating_sub(read.filled().len());
-                }
-                Poll::Ready(_) => break Poll::Ready(()),
-            }
-        };
-        put_buffer(buffer);
-        drained
+        let deadline = self.last_output.get_or_insert_with(|| Box::pin(time::sleep(WRITE_TIME_MAX)));
+        ready!(deadline.as_mut().poll(cx));
+        self.failure = Some(io::ErrorKind::TimedOut.into());
+        Poll::Ready(())
     }
 
     /// Gives back memory that an idle connection does not need.
@@ -315,27 +264,24 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
     }
 }
 
-thread_local! {
-    /// The read buffer of all connections that this thread drives. Nobody has it while a task sleeps.
-    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+/// Passes bytes on, event by event.
+fn pass<R: Role>(
+    connection: &mut Connection<R>,
+    mut input: &[u8],
+    origin: time::Instant,
+    hear: &mut impl FnMut(Event<'_, '_>) -> Followup,
+) -> Result<(), ConnectionError> {
+    // The core never goes back in time: without input it stays where it is.
+    let now = if input.is_empty() { Instant::ZERO } else { Instant::from_origin(origin.elapsed()) };
+    while let Some(event) = connection.receive(&mut input, now)? {
+        match hear(event) {
+            Followup::None => {}
+            Followup::Release(stream, bytes) => connection.release(stream, bytes),
+            Followup::Reset(stream, code) => connection.send_reset(stream, code),
+        }
+    }
+    Ok(())
 }
 
-fn take_buffer() -> Vec<u8> {
-    let mut buffer = BUFFER.take();
-    // Zeroed once per thread, and for a transport that drives another connection while it is read.
-    buffer.resize(READ_BYTES, 0);
-    buffer
-}
-
-fn put_buffer(buffer: Vec<u8>) {
-    BUFFER.set(buffer);
-}
-
-/// The most bytes of one read.
-const READ_BYTES: usize = 64 << 10;
 /// How long the last output may take.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long the peer may take to end its side after we have ended ours.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
-/// How much the peer may send after we have ended our side, bytes.
-const DRAIN_BYTES_MAX: usize = 16 << 20;

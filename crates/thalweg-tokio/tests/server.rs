@@ -20,6 +20,7 @@ use thalweg::{Config, ErrorCode};
 use thalweg_testkit::frames::{Frame, data, flag, headers, kind, ping, ping_ack, rst_stream, window_update};
 use thalweg_testkit::hpack;
 use thalweg_tokio::{Body, BoxError, Error, service_fn};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
 
 /// A body whose frames come from a channel, and that counts how often it gave one.
@@ -557,7 +558,10 @@ async fn a_spawned_handler_answers_and_is_aborted_with_its_stream() {
     assert_eq!(peer.expect_content(1).await.0, b"spawned");
     peer.send_frames(&[headers(3, hpack::get("/panic")).end_headers().end_stream()]).await;
     assert_eq!(peer.expect_on(3).await.code(), Some(ErrorCode::INTERNAL_ERROR));
-    peer.send_frames(&[post(5), rst_stream(5, ErrorCode::CANCEL), get(7)]).await;
+    peer.send_frames(&[post(5), ping([7; 8])]).await;
+    peer.expect(kind::PING).await;
+    assert_eq!(alive.count(), 1);
+    peer.send_frames(&[rst_stream(5, ErrorCode::CANCEL), get(7)]).await;
     peer.expect_headers().await;
     for _ in 0..1000 {
         if alive.count() == 0 {
@@ -659,4 +663,97 @@ async fn many_streams_at_once_all_complete() {
     }
     drop(peer);
     assert_eq!(running.end().await.report.counters.streams_completed, 250);
+}
+
+/// Handlers on other threads ring the driver's bells while it goes to sleep.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn handlers_on_other_threads_lose_no_ring() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let service = thalweg_tokio::Spawn(service_fn(|request: Request<Body>| async {
+        let (sender, body) = channel();
+        let mut content = request.into_body();
+        tokio::spawn(async move {
+            while let Some(frame) = content.frame().await {
+                sender.send(frame.map_err(Into::into)).unwrap();
+                tokio::task::yield_now().await;
+            }
+        });
+        Ok::<_, Infallible>(Response::new(body))
+    }));
+    tokio::spawn(thalweg_tokio::server::Connection::new(far, service, Config::default()).unwrap());
+    let mut peer = Peer::client(near).await;
+    for round in 0..500 {
+        let stream = 2 * round + 1;
+        peer.send_frames(&[post(stream), data(stream, [0; 100])]).await;
+        peer.expect_headers().await;
+        assert_eq!(peer.expect_on(stream).await.body.len(), 100);
+        peer.send_frames(&[data(stream, [1; 50]).end_stream()]).await;
+        assert_eq!(peer.expect_content(stream).await.0.len(), 50);
+    }
+}
+
+/// A transport that is full, and whose second refusal makes a handler go on.
+struct Congested<IO> {
+    io: IO,
+    ring: Option<oneshot::Sender<()>>,
+    is_waited_for: Arc<AtomicUsize>,
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Congested<IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Congested<IO> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        match self.is_waited_for.load(Ordering::SeqCst) {
+            0 => return Pin::new(&mut self.io).poll_write(cx, bytes),
+            1 => self.is_waited_for.store(2, Ordering::SeqCst),
+            _ => drop(self.ring.take()),
+        }
+        Poll::Pending
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test]
+async fn a_ring_behind_the_last_look_is_heard_before_the_driver_sleeps() {
+    let (ring, rung) = oneshot::channel::<()>();
+    let is_waited_for = Arc::new(AtomicUsize::new(0));
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let (mut rung, waits) = (Some(rung), Arc::clone(&is_waited_for));
+    let service = service_fn(move |_: Request<Body>| {
+        let rung = rung.take();
+        let (tell, waits) = (tell.clone(), Arc::clone(&waits));
+        async move {
+            if let Some(rung) = rung {
+                waits.store(1, Ordering::SeqCst);
+                let _ = rung.await;
+                tell.send(()).unwrap();
+            }
+            hello(Request::new(Body::empty())).await
+        }
+    });
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let io = Congested { io: far, ring: Some(ring), is_waited_for };
+    tokio::spawn(thalweg_tokio::server::Connection::new(io, service, Config::default()).unwrap());
+    let mut peer = Peer::client(near).await;
+    peer.send_frames(&[get(1), get(3)]).await;
+    within(told.recv()).await.unwrap();
 }

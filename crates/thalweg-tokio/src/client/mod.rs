@@ -22,7 +22,10 @@ use tower_service::Service;
 use crate::body::Body;
 use crate::driver::Driver;
 use crate::error::{BoxError, End, Error};
+use crate::log;
 
+#[cfg(feature = "rustls")]
+pub use crate::tls::connect as connect_tls;
 pub use response::ResponseFuture;
 
 use requests::{Order, Requests};
@@ -101,7 +104,9 @@ where
     type Output = Arc<End>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.get_mut().driver).poll(cx)
+        let end = ready!(Pin::new(&mut self.get_mut().driver).poll(cx));
+        log::ended(&end);
+        Poll::Ready(end)
     }
 }
 

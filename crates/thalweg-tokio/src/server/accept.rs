@@ -11,26 +11,39 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use thalweg::Config;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::task::{Id, JoinSet};
 use tokio::time;
 use tower_service::Service;
 
 use crate::body::Body;
+use crate::control::Control;
 use crate::error::{BoxError, End};
 use crate::log;
 
 use super::{Connection, Handle};
+use crate::opening::{Closed, Opened, Refusal, UNUSABLE_UPGRADE, open_cleartext, refuse};
 
-/// A TCP listener that serves HTTP/2 with prior knowledge (RFC 9113 §3.3).
+/// A TCP listener that serves HTTP/2: with prior knowledge (RFC 9113 §3.3), and by Upgrade from HTTP/1.1.
+///
+/// What does not speak HTTP/2 is told so in the words of HTTP/1.1 where it may understand them.
 pub struct Server {
     listener: TcpListener,
-    config: Config,
     connections_max: usize,
-    on_end: Option<Arc<OnEnd>>,
+    options: Options,
 }
 
-type OnEnd = dyn Fn(SocketAddr, &End) + Send + Sync;
+/// What all connections share.
+struct Options {
+    config: Config,
+    h2c: thalweg_h2c::Config,
+    #[cfg(feature = "rustls")]
+    tls: Option<tokio_rustls::TlsAcceptor>,
+    on_end: Option<Box<OnEnd>>,
+}
+
+type OnEnd = dyn Fn(SocketAddr, &Closed) + Send + Sync;
 
 /// What a server did, told when it has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,7 +66,14 @@ impl Server {
 
     /// Uses a listener that exists.
     pub fn from_listener(listener: TcpListener) -> Self {
-        Self { listener, config: Config::default(), connections_max: CONNECTIONS_MAX, on_end: None }
+        let options = Options {
+            config: Config::default(),
+            h2c: thalweg_h2c::Config::default(),
+            #[cfg(feature = "rustls")]
+            tls: None,
+            on_end: None,
+        };
+        Self { listener, connections_max: CONNECTIONS_MAX, options }
     }
 
     /// The address that it listens on.
@@ -67,7 +87,23 @@ impl Server {
     /// The configuration of each connection.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
+        self.options.config = config;
+        self
+    }
+
+    /// What the first bytes of a cleartext connection may cost, and whether Upgrade is honoured: by default it is.
+    #[must_use]
+    pub fn h2c(mut self, h2c: thalweg_h2c::Config) -> Self {
+        self.options.h2c = h2c;
+        self
+    }
+
+    /// Speaks TLS on every connection, and HTTP/2 with those that negotiate `h2` by ALPN (RFC 9113 §3.2). A configuration
+    /// without ALPN protocols gets `h2`. Others are refused, in HTTP/1.1 if that is what they speak.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls(mut self, config: impl Into<Arc<crate::rustls::ServerConfig>>) -> Self {
+        self.options.tls = Some(crate::tls::acceptor(config.into()));
         self
     }
 
@@ -78,10 +114,10 @@ impl Server {
         self
     }
 
-    /// Is called once for each connection, when it has ended, with the peer's address and the terminal report.
+    /// Is called once for each connection, when it has ended, with the peer's address and how it ended.
     #[must_use]
-    pub fn on_end(mut self, on_end: impl Fn(SocketAddr, &End) + Send + Sync + 'static) -> Self {
-        self.on_end = Some(Arc::new(on_end));
+    pub fn on_end(mut self, on_end: impl Fn(SocketAddr, &Closed) + Send + Sync + 'static) -> Self {
+        self.options.on_end = Some(Box::new(on_end));
         self
     }
 
@@ -100,7 +136,8 @@ impl Server {
         B::Error: Into<BoxError>,
         F: Future<Output = ()>,
     {
-        self.config.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        self.options.config.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let options = Arc::new(self.options);
         let mut signal = pin!(signal);
         let mut connections = Connections::default();
         let mut served = Served::default();
@@ -123,7 +160,7 @@ impl Server {
                 Next::Ended => {}
                 Next::Accepted(Ok((socket, peer))) => {
                     served.accepted += 1;
-                    connections.serve(socket, peer, service.clone(), self.config, self.on_end.clone());
+                    connections.serve(socket, peer, service.clone(), Arc::clone(&options));
                 }
                 Next::Accepted(Err(error)) => {
                     log::not_accepted(&error);
@@ -135,7 +172,7 @@ impl Server {
             }
         }
         drop(self.listener);
-        served.dropped = connections.shut_down(self.config.deadlines.shutdown).await;
+        served.dropped = connections.shut_down(options.config.deadlines.shutdown).await;
         Ok(served)
     }
 
@@ -162,6 +199,64 @@ enum Next {
     Accepted(io::Result<(TcpStream, SocketAddr)>),
 }
 
+impl Options {
+    /// Serves one connection to its end.
+    async fn serve<S, B>(
+        &self,
+        mut socket: TcpStream,
+        service: S,
+        control: Arc<Control>,
+    ) -> Result<Arc<End>, Refusal>
+    where
+        S: Service<Request<Body>, Response = Response<B>>,
+        S::Error: Into<BoxError>,
+        B: http_body::Body,
+        B::Error: Into<BoxError>,
+    {
+        #[cfg(feature = "rustls")]
+        if let Some(acceptor) = &self.tls {
+            let stream = self.in_time(crate::tls::accept(acceptor, socket, &control)).await?;
+            return self.run(stream, Opened::default(), service, control).await;
+        }
+        let opened = self.in_time(open_cleartext(&mut socket, self.h2c, &control)).await;
+        if let Err(Refusal::TimedOut) = opened {
+            refuse(&mut socket, &[]).await;
+        }
+        self.run(socket, opened?, service, control).await
+    }
+
+    async fn run<IO, S, B>(
+        &self,
+        io: IO,
+        opened: Opened,
+        service: S,
+        control: Arc<Control>,
+    ) -> Result<Arc<End>, Refusal>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+        S: Service<Request<Body>, Response = Response<B>>,
+        S::Error: Into<BoxError>,
+        B: http_body::Body,
+        B::Error: Into<BoxError>,
+    {
+        match Connection::opened(io, opened, service, self.config, control) {
+            Ok(connection) => Ok(connection.await),
+            Err(mut io) => {
+                refuse(&mut io, UNUSABLE_UPGRADE).await;
+                Err(Refusal::Upgrade)
+            }
+        }
+    }
+
+    /// The time for a connection to come to the point.
+    async fn in_time<T>(&self, opening: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+        match self.config.deadlines.preface {
+            Some(limit) => time::timeout(limit, opening).await.unwrap_or(Err(Refusal::TimedOut)),
+            None => opening.await,
+        }
+    }
+}
+
 /// The tasks of all connections, and how to reach them.
 #[derive(Default)]
 struct Connections {
@@ -170,14 +265,8 @@ struct Connections {
 }
 
 impl Connections {
-    fn serve<S, B>(
-        &mut self,
-        socket: TcpStream,
-        peer: SocketAddr,
-        service: S,
-        config: Config,
-        on_end: Option<Arc<OnEnd>>,
-    ) where
+    fn serve<S, B>(&mut self, socket: TcpStream, peer: SocketAddr, service: S, options: Arc<Options>)
+    where
         S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send,
@@ -187,14 +276,16 @@ impl Connections {
     {
         // A turn is written at once; to wait for more would only delay it.
         let _ = socket.set_nodelay(true);
-        let mut connection =
-            Connection::new(socket, service, config).expect("the configuration was validated");
-        connection.driver.set_peer(peer);
-        let handle = connection.handle();
+        let control = Arc::<Control>::default();
+        let handle = Handle { control: Arc::clone(&control) };
         let task = self.tasks.spawn(async move {
-            let end = connection.await;
-            if let Some(on_end) = on_end {
-                on_end(peer, &end);
+            let closed = match options.serve(socket, service, control).await {
+                Ok(end) => Closed::Ended(end),
+                Err(refusal) => Closed::Refused(refusal),
+            };
+            log::closed(&closed, peer);
+            if let Some(on_end) = &options.on_end {
+                on_end(peer, &closed);
             }
         });
         self.handles.insert(task.id(), handle);

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{CONTENT_LENGTH, DATE};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use pin_project_lite::pin_project;
 use thalweg::{Connection, ErrorCode, Field, SendError, Server, Status, Stream, Violation};
 
-use crate::body::Body;
 use crate::content::{Content, Progress};
 use crate::error::BoxError;
-use crate::fields::{Digits, Http1, content_length, fields};
+use crate::fields::{Digits, Http1, fields};
 use crate::inbox::Inbox;
 use crate::log;
 
@@ -161,12 +160,4 @@ fn may_announce(method: &Method, status: StatusCode, len: u64, headers: &HeaderM
         || method == Method::CONNECT && status.is_success()
         || method == Method::HEAD && len == 0;
     !forbidden && !headers.contains_key(CONTENT_LENGTH)
-}
-
-/// Makes the request that a service gets.
-pub fn request(head: Request<()>, inbox: Option<&Arc<Inbox>>) -> Request<Body> {
-    if let Some(inbox) = inbox {
-        inbox.announce(content_length(head.headers()));
-    }
-    head.map(|()| inbox.map_or_else(Body::empty, |inbox| Body::new(Arc::clone(inbox))))
 }

@@ -13,16 +13,17 @@ use thalweg::{Connection, ErrorCode, Event, Headers, HeadersKind, Server, Status
 use tower_service::Service;
 
 use crate::body::Body;
+use crate::control::Control;
 use crate::doorbell::Doorbell;
 use crate::driver::Application;
 use crate::error::{BoxError, End, Error};
+use crate::fields::content_length;
 use crate::inbox::Inbox;
 use crate::log;
 use crate::orphans::Orphans;
 use crate::wire::Followup;
 
-use super::control::Control;
-use super::exchange::{self, Exchange, Outcome, PinnedStage, Stage};
+use super::exchange::{Exchange, Outcome, PinnedStage, Stage};
 
 /// The exchanges, by the index of their streams, and those who wait for something else.
 pub struct Exchanges<S, B>
@@ -36,7 +37,7 @@ where
     /// Memory of exchanges that have left, for those to come.
     spare: Vec<PinnedStage<S::Future, B>>,
     /// Requests that the service has not got yet, in the order of their arrival.
-    arrived: VecDeque<(Stream, Request<()>)>,
+    arrived: VecDeque<(Stream, Request<Body>)>,
     /// Requests that cannot be represented, and whether they had ended.
     refused: Vec<(Stream, bool)>,
     orphans: Orphans,
@@ -77,14 +78,28 @@ where
             self.refused.push((stream, end));
             return;
         };
+        let inbox = (!end).then(|| Arc::new(Inbox::new(None)));
+        let length = content_length(request.headers());
+        let request = request.map(|()| match &inbox {
+            None => Body::empty(),
+            Some(inbox) => {
+                inbox.announce(length);
+                Body::new(Arc::clone(inbox))
+            }
+        });
+        self.arrive(stream, request, inbox);
+    }
+
+    /// Makes an exchange of a request, which has ended if there is no inbox for the rest of it.
+    pub fn arrive(&mut self, stream: Stream, request: Request<Body>, inbox: Option<Arc<Inbox>>) {
         if self.exchanges.len() <= stream.index() {
             self.exchanges.resize_with(stream.index() + 1, || None);
         }
         self.exchanges[stream.index()] = Some(Exchange {
             stream,
             stage: self.spare.pop().unwrap_or_else(|| Box::pin(Stage::Arrived)),
-            inbox: (!end).then(|| Arc::new(Inbox::new(None))),
-            request_open: !end,
+            request_open: inbox.is_some(),
+            inbox,
             method: request.method().clone(),
         });
         self.live += 1;
@@ -164,9 +179,9 @@ where
                 Ok(Poll::Ready(Err(error))) => Err(log::failed(stream, &*error.into())),
                 Err(panic) => Err(log::panicked(stream, panic.as_ref())),
             };
-            let Some((_, head)) = self.arrived.pop_front() else { break };
+            let Some((_, request)) = self.arrived.pop_front() else { break };
             moved = true;
-            match ready.and_then(|()| self.call(stream, head, doorbell)) {
+            match ready.and_then(|()| self.call(stream, request, doorbell)) {
                 Ok(()) => self.poll_exchange(stream, connection, doorbell),
                 Err(code) => self.reset(stream, code, connection),
             }
@@ -175,13 +190,17 @@ where
     }
 
     /// Hands a request to the service.
-    fn call(&mut self, stream: Stream, head: Request<()>, doorbell: &mut Doorbell) -> Result<(), ErrorCode> {
+    fn call(
+        &mut self,
+        stream: Stream,
+        request: Request<Body>,
+        doorbell: &mut Doorbell,
+    ) -> Result<(), ErrorCode> {
         let service = &mut self.service;
         let Some(Some(exchange)) = self.exchanges.get_mut(stream.index()) else { return Ok(()) };
         if let Some(inbox) = &exchange.inbox {
             inbox.set_bell(Some(doorbell.bell(bell_of(stream)).clone()));
         }
-        let request = exchange::request(head, exchange.inbox.as_ref());
         let handler = catch_unwind(AssertUnwindSafe(|| service.call(request)))
             .map_err(|panic| log::panicked(stream, panic.as_ref()))?;
         exchange.stage.set(Stage::Handling { handler });

@@ -1,7 +1,6 @@
 //! The server: connections on any transport, and a listener that serves them all.
 
 mod accept;
-mod control;
 mod date;
 mod exchange;
 mod exchanges;
@@ -10,7 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
 use thalweg::{Config, ConfigError, Connection as Core};
@@ -18,12 +17,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
 use crate::body::Body;
+use crate::control::Control;
 use crate::driver::Driver;
 use crate::error::{BoxError, End};
+use crate::log;
+use crate::opening;
 
+pub use crate::opening::{Closed, Refusal};
 pub use accept::{Served, Server};
 
-use control::Control;
 use exchanges::Exchanges;
 
 /// One connection of a server, as a future that drives it to its end.
@@ -39,6 +41,8 @@ where
 {
     driver: Driver<IO, Exchanges<S, B>>,
     control: Arc<Control>,
+    /// Whether nobody else tells the log of its end.
+    is_alone: bool,
 }
 
 impl<IO, S, B> Connection<IO, S, B>
@@ -54,10 +58,43 @@ where
     /// # Errors
     /// The first field of `config` that is outside its range.
     pub fn new(io: IO, service: S, config: Config) -> Result<Self, ConfigError> {
-        let core = Core::new(config)?;
-        let control = Arc::new(Control::default());
+        let connection = Self::begin(io, Core::new(config)?, service, Arc::default());
+        Ok(Self { is_alone: true, ..connection })
+    }
+
+    fn begin(io: IO, core: Core<thalweg::Server>, service: S, control: Arc<Control>) -> Self {
         let exchanges = Exchanges::new(service, Arc::clone(&control));
-        Ok(Self { driver: Driver::new(io, core, exchanges), control })
+        Self { driver: Driver::new(io, core, exchanges), control, is_alone: false }
+    }
+
+    /// Begins with what the first bytes of a transport turned out to be. `None`: the Upgrade among them cannot be used, and the
+    /// transport is given back.
+    fn opened(
+        io: IO,
+        opened: opening::Opened,
+        service: S,
+        config: Config,
+        control: Arc<Control>,
+    ) -> Result<Self, IO> {
+        let opening::Opened { seen, upgrade } = opened;
+        let Some(upgrade) = upgrade else {
+            let Ok(core) = Core::new(config) else { return Err(io) };
+            let mut connection = Self::begin(io, core, service, control);
+            connection.driver.wire().set_first_input(seen);
+            return Ok(connection);
+        };
+        let (answer, settings, request) = (upgrade.answer(), upgrade.settings, upgrade.request);
+        let Ok((core, stream)) =
+            Core::<thalweg::Server>::upgraded(config, &settings, request.method.as_bytes())
+        else {
+            return Err(io);
+        };
+        let Ok(request) = opening::upgraded_request(request) else { return Err(io) };
+        let mut connection = Self::begin(io, core, service, control);
+        connection.driver.application().arrive(stream, request, None);
+        connection.driver.wire().set_first_input(seen);
+        connection.driver.wire().set_first_output(answer);
+        Ok(connection)
     }
 
     /// The handle that ends it gracefully from elsewhere.
@@ -77,7 +114,12 @@ where
     type Output = Arc<End>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.get_mut().driver).poll(cx)
+        let this = self.get_mut();
+        let end = ready!(Pin::new(&mut this.driver).poll(cx));
+        if this.is_alone {
+            log::ended(&end);
+        }
+        Poll::Ready(end)
     }
 }
 

@@ -1,0 +1,215 @@
+//! How a connection of a listener opens: what its first bytes are, and what becomes of those that are not HTTP/2.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::Request;
+use thalweg_h2c::{Opening, SniffError, Sniffer, Upgrade, answer};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+
+use crate::body::Body;
+use crate::buffer;
+use crate::closing::Closing;
+use crate::control::Control;
+use crate::error::End;
+
+/// How a connection that a server accepted has ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Closed {
+    /// It spoke HTTP/2.
+    Ended(Arc<End>),
+    /// It never came to that.
+    Refused(Refusal),
+}
+
+impl Closed {
+    /// Whether it deserves a warning: the peer is to blame, and not for mere silence.
+    pub fn is_warning(&self) -> bool {
+        match self {
+            Self::Ended(end) => end.is_warning(),
+            Self::Refused(refusal) => !matches!(refusal, Refusal::Silent | Refusal::ShuttingDown),
+        }
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended(end) => end.fmt(f),
+            Self::Refused(refusal) => refusal.fmt(f),
+        }
+    }
+}
+
+/// Why a connection never spoke HTTP/2.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It ended without a byte, as those of port scanners and health checks do.
+    Silent,
+    /// Its first bytes lead nowhere.
+    Opening(SniffError),
+    /// It speaks HTTP/1, and was told that this server does not.
+    Http1,
+    /// The settings or the request of an Upgrade cannot be used; it was told so over HTTP/1.1.
+    Upgrade,
+    /// It did not come to the point within `Config::deadlines.preface`.
+    TimedOut,
+    /// The server ends.
+    ShuttingDown,
+    /// The transport failed, or the TLS handshake did.
+    Transport(io::Error),
+    /// TLS without `h2` in ALPN (RFC 9113 §3.2).
+    NoAlpn,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent => f.write_str("closed by the peer without a byte"),
+            Self::Opening(error) => write!(f, "refused: {error}"),
+            Self::Http1 => f.write_str("refused: http/1, which this server does not speak"),
+            Self::Upgrade => f.write_str("refused: an upgrade with unusable settings or request"),
+            Self::TimedOut => f.write_str("refused: too slow, deadlines.preface passed"),
+            Self::ShuttingDown => f.write_str("closed because the server shuts down"),
+            Self::Transport(error) => write!(f, "transport failed: {error}"),
+            Self::NoAlpn => f.write_str("refused: tls without h2 in alpn"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Opening(error) => Some(error),
+            Self::Transport(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// What a connection opened with.
+#[derive(Default)]
+pub struct Opened {
+    /// Bytes that belong to the connection and were read already.
+    pub seen: Vec<u8>,
+    /// The request of an Upgrade.
+    pub upgrade: Option<Box<Upgrade>>,
+}
+
+/// Finds out what the peer of a cleartext connection speaks, and tells it if that is not HTTP/2.
+pub async fn open_cleartext<IO>(
+    io: &mut IO,
+    config: thalweg_h2c::Config,
+    control: &Control,
+) -> Result<Opened, Refusal>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut sniffer = Sniffer::new(config);
+    let (opening, mut rest) = match poll_fn(|cx| poll_sniff(io, cx, &mut sniffer, control)).await {
+        Ok(sniffed) => sniffed,
+        Err(refusal) => {
+            if let Refusal::Opening(error) = &refusal {
+                refuse(io, error.answer().unwrap_or_default()).await;
+            }
+            return Err(refusal);
+        }
+    };
+    match opening {
+        Opening::Http2 { seen } => {
+            rest.splice(..0, seen.iter().copied());
+            Ok(Opened { seen: rest, upgrade: None })
+        }
+        Opening::Upgrade(upgrade) => Ok(Opened { seen: rest, upgrade: Some(upgrade) }),
+        Opening::Http1(request) => {
+            refuse(io, request.answer()).await;
+            Err(Refusal::Http1)
+        }
+        _ => Err(Refusal::Http1),
+    }
+}
+
+type Sniffed = Result<(Opening, Vec<u8>), Refusal>;
+
+fn poll_sniff<IO>(
+    io: &mut IO,
+    cx: &mut Context<'_>,
+    sniffer: &mut Sniffer,
+    control: &Control,
+) -> Poll<Sniffed>
+where
+    IO: AsyncRead + Unpin,
+{
+    loop {
+        control.register(cx.waker());
+        if control.wants_shutdown() {
+            return Poll::Ready(Err(Refusal::ShuttingDown));
+        }
+        let read = buffer::poll_read(io, cx, |bytes| {
+            let mut input = bytes;
+            if bytes.is_empty() {
+                return match sniffer.handle_eof() {
+                    Ok(()) => Err(Refusal::Silent),
+                    Err(error) => Err(Refusal::Opening(error)),
+                };
+            }
+            match sniffer.receive(&mut input) {
+                Ok(opening) => Ok(opening.map(|opening| (opening, input.to_vec()))),
+                Err(error) => Err(Refusal::Opening(error)),
+            }
+        });
+        match read {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(Refusal::Transport(error))),
+            Poll::Ready(Ok(Ok(None))) => {}
+            Poll::Ready(Ok(Ok(Some(sniffed)))) => return Poll::Ready(Ok(sniffed)),
+            Poll::Ready(Ok(Err(refusal))) => return Poll::Ready(Err(refusal)),
+        }
+    }
+}
+
+/// Says a last word in HTTP/1.1 and ends the transport.
+pub async fn refuse<IO>(io: &mut IO, answer: &[u8])
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut closing = Closing::new();
+    // The answer fits any socket's buffer; one that is full has a peer that does not read.
+    let written = tokio::time::timeout(ANSWER_TIME_MAX, async {
+        io.write_all(answer).await?;
+        io.flush().await
+    });
+    if let Ok(Ok(())) = written.await {
+        poll_fn(|cx| closing.poll(io, cx, false)).await;
+    }
+}
+
+/// Makes the request of an Upgrade the one that a service gets.
+pub fn upgraded_request(request: thalweg_h2c::Request) -> Result<Request<Body>, http::Error> {
+    let uri = if request.path.starts_with('/') {
+        format!("http://{}{}", request.authority, request.path)
+    } else {
+        request.path
+    };
+    let mut builder =
+        Request::builder().method(request.method.as_str()).uri(uri).version(http::Version::HTTP_2);
+    for (name, value) in request.fields {
+        builder = builder.header(name, value);
+    }
+    builder.body(Body::from(Bytes::from(request.body)))
+}
+
+/// What a peer gets over TLS that does not ask for HTTP/2 there.
+#[cfg(feature = "rustls")]
+pub const NO_HTTP_1: &[u8] = answer::VERSION_NOT_SUPPORTED;
+
+/// What a peer gets whose Upgrade cannot be used.
+pub const UNUSABLE_UPGRADE: &[u8] = answer::BAD_REQUEST;
+
+const ANSWER_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(1);

@@ -1,0 +1,84 @@
+//! TLS by rustls, with `h2` negotiated by ALPN (RFC 9113 §3.2).
+//!
+//! What RFC 9113 §9.2 asks of TLS holds by itself: rustls speaks 1.2 and 1.3 only, without compression, renegotiation, or
+//! any of the prohibited cipher suites.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use http_body::Body;
+use thalweg::Config;
+use tokio::net::{TcpStream, ToSocketAddrs};
+use tokio_rustls::client::TlsStream as ClientStream;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, ServerConfig};
+use tokio_rustls::server::TlsStream as ServerStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::client::{Client, Connection, handshake};
+use crate::control::Control;
+use crate::error::BoxError;
+use crate::opening::{NO_HTTP_1, Refusal, refuse};
+
+/// Makes the server's side of handshakes.
+pub fn acceptor(mut config: Arc<ServerConfig>) -> TlsAcceptor {
+    if config.alpn_protocols.is_empty() {
+        Arc::make_mut(&mut config).alpn_protocols = vec![H2.to_vec()];
+    }
+    TlsAcceptor::from(config)
+}
+
+/// Does the server's side of a handshake.
+pub async fn accept(
+    acceptor: &TlsAcceptor,
+    socket: TcpStream,
+    control: &Control,
+) -> Result<ServerStream<TcpStream>, Refusal> {
+    let mut handshake = pin!(acceptor.accept(socket));
+    let shaken = poll_fn(|cx| {
+        control.register(cx.waker());
+        if control.wants_shutdown() {
+            return Poll::Ready(Err(Refusal::ShuttingDown));
+        }
+        handshake.as_mut().poll(cx).map_err(Refusal::Transport)
+    });
+    let mut stream = shaken.await?;
+    if stream.get_ref().1.alpn_protocol() == Some(H2) {
+        return Ok(stream);
+    }
+    refuse(&mut stream, NO_HTTP_1).await;
+    Err(Refusal::NoAlpn)
+}
+
+/// Connects over TCP and TLS, and speaks HTTP/2 if the server agrees to by ALPN. A configuration without ALPN protocols gets `h2`.
+///
+/// # Errors
+/// What the operating system or the handshake says, for example that the certificate is not valid for `name`;
+/// `Unsupported` if the server does not negotiate `h2`.
+pub async fn connect<B>(
+    addr: impl ToSocketAddrs,
+    name: ServerName<'static>,
+    mut tls: Arc<ClientConfig>,
+    config: Config,
+) -> io::Result<(Client<B>, Connection<ClientStream<TcpStream>, B>)>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    if tls.alpn_protocols.is_empty() {
+        Arc::make_mut(&mut tls).alpn_protocols = vec![H2.to_vec()];
+    }
+    let socket = TcpStream::connect(addr).await?;
+    socket.set_nodelay(true)?;
+    let stream = TlsConnector::from(tls).connect(name, socket).await?;
+    if stream.get_ref().1.alpn_protocol() != Some(H2) {
+        let text = "the server does not speak HTTP/2: it did not negotiate h2 by ALPN";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+    }
+    handshake(stream, config).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+}
+
+const H2: &[u8] = b"h2";

@@ -1,0 +1,182 @@
+//! What a listener makes of the first bytes of its connections.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod support;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use support::{Peer, describe, within};
+use thalweg::Config;
+use thalweg_h2c::SniffError;
+use thalweg_testkit::frames::{headers, kind, preface, settings, wire};
+use thalweg_testkit::hpack;
+use thalweg_tokio::server::{Closed, Refusal, Served};
+use thalweg_tokio::{Server, service_fn};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// A server, and what it tells of its connections.
+struct Listening {
+    addr: SocketAddr,
+    closed: mpsc::UnboundedReceiver<String>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<std::io::Result<Served>>,
+}
+
+async fn listen(config: Config) -> Listening {
+    let (tell, closed) = mpsc::unbounded_channel();
+    let server = Server::bind("127.0.0.1:0").await.unwrap().config(config).on_end(move |_, end| {
+        let what = match end {
+            Closed::Ended(end) => format!("ended: {end}"),
+            Closed::Refused(Refusal::Opening(SniffError::Tls { .. })) => "tls".into(),
+            Closed::Refused(Refusal::Opening(SniffError::NotHttp { .. })) => "garbage".into(),
+            Closed::Refused(refusal) => format!("{refusal:?}"),
+            _ => "?".into(),
+        };
+        tell.send(what).unwrap();
+    });
+    let addr = server.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let signal = async { drop(stopped.await) };
+    let task = tokio::spawn(server.serve_until(service_fn(describe), signal));
+    Listening { addr, closed, stop, task }
+}
+
+/// Says something and returns all that comes back, and how the server saw it.
+async fn say(listening: &mut Listening, bytes: &[u8]) -> (Vec<u8>, String) {
+    let mut socket = TcpStream::connect(listening.addr).await.unwrap();
+    socket.write_all(bytes).await.unwrap();
+    socket.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    within(socket.read_to_end(&mut answer)).await.unwrap();
+    (answer, within(listening.closed.recv()).await.unwrap())
+}
+
+#[tokio::test]
+async fn an_http_1_request_is_told_what_to_speak() {
+    let mut listening = listen(Config::default()).await;
+    let (answer, how) = say(&mut listening, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(answer.starts_with(b"HTTP/1.1 426 Upgrade Required\r\n"), "{}", answer.escape_ascii());
+    assert_eq!(how, "Http1");
+    let (answer, how) = say(&mut listening, b"GET / HTTP/3.0\r\nHost: a\r\n\r\n").await;
+    assert!(answer.starts_with(b"HTTP/1.1 505 "), "{}", answer.escape_ascii());
+    assert!(how.contains("Version"), "{how}");
+}
+
+#[tokio::test]
+async fn an_upgrade_becomes_http_2_with_its_request_on_stream_1() {
+    let mut listening = listen(Config::default()).await;
+    let window = URL_SAFE_NO_PAD.encode([0, 4, 0, 0, 0, 5]);
+    let request = format!(
+        "POST /up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+         HTTP2-Settings: {window}\r\nContent-Length: 4\r\n\r\nbody"
+    );
+    let mut socket = TcpStream::connect(listening.addr).await.unwrap();
+    // The client's first HTTP/2 bytes may come in the same packet.
+    let bytes = wire([
+        &request.into_bytes(),
+        &preface(),
+        &settings(),
+        &headers(3, hpack::get("/g")).end_headers().end_stream(),
+    ]);
+    socket.write_all(&bytes).await.unwrap();
+    let mut switching =
+        vec![0; b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n".len()];
+    within(socket.read_exact(&mut switching)).await.unwrap();
+    assert!(
+        switching.starts_with(b"HTTP/1.1 101 ") && switching.ends_with(b"\r\n\r\n"),
+        "{}",
+        switching.escape_ascii()
+    );
+    let mut peer = Peer::new(socket);
+    assert_eq!(peer.expect_on(1).await.kind, kind::HEADERS);
+    assert_eq!(peer.expect_on(1).await.body, b"POST ", "five bytes are the window of its settings");
+    peer.send(&thalweg_testkit::frames::window_update(1, 100).bytes()).await;
+    assert_eq!(peer.expect_content(1).await.0, b"/up body");
+    drop(peer);
+    assert!(within(listening.closed.recv()).await.unwrap().starts_with("ended"));
+}
+
+#[tokio::test]
+async fn an_upgrade_that_cannot_be_used_stays_http_1() {
+    let mut listening = listen(Config::default()).await;
+    // SETTINGS_MAX_FRAME_SIZE of 5.
+    let settings = URL_SAFE_NO_PAD.encode([0, 5, 0, 0, 0, 5]);
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+         HTTP2-Settings: {settings}\r\n\r\n"
+    );
+    let (answer, how) = say(&mut listening, request.as_bytes()).await;
+    assert!(answer.starts_with(b"HTTP/1.1 4"), "{}", answer.escape_ascii());
+    assert!(["Http1", "Upgrade"].contains(&how.as_str()), "{how}");
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_named_and_not_answered() {
+    let mut listening = listen(Config::default()).await;
+    let tls_hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 506]].concat();
+    for (bytes, expected) in
+        [(&tls_hello[..], "tls"), (&[0; 64], "garbage"), (b"", "Silent"), (b"\x00", "garbage")]
+    {
+        let (answer, how) = say(&mut listening, bytes).await;
+        assert_eq!((answer.as_slice(), how.as_str()), (&b""[..], expected));
+    }
+}
+
+#[tokio::test]
+async fn a_preface_that_goes_wrong_late_gets_a_goaway() {
+    let mut listening = listen(Config::default()).await;
+    let (answer, how) = say(&mut listening, b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n").await;
+    let frames = thalweg_testkit::frames::read_all(&answer);
+    assert_eq!(frames.last().unwrap().code(), Some(thalweg::ErrorCode::PROTOCOL_ERROR), "{frames:?}");
+    assert!(how.contains("preface"), "{how}");
+}
+
+#[tokio::test]
+async fn who_does_not_come_to_the_point_is_let_go() {
+    let mut config = Config::default();
+    config.deadlines.preface = Some(Duration::from_millis(20));
+    let mut listening = listen(config).await;
+    let mut socket = TcpStream::connect(listening.addr).await.unwrap();
+    socket.write_all(b"GET / HT").await.unwrap();
+    let mut answer = Vec::new();
+    within(socket.read_to_end(&mut answer)).await.unwrap();
+    drop(socket);
+    assert_eq!(within(listening.closed.recv()).await.unwrap(), "TimedOut");
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_who_has_said_nothing() {
+    let mut listening = listen(Config::default()).await;
+    let _silent = TcpStream::connect(listening.addr).await.unwrap();
+    let peer = Peer::client(TcpStream::connect(listening.addr).await.unwrap()).await;
+    listening.stop.send(()).unwrap();
+    assert_eq!(within(listening.closed.recv()).await.unwrap(), "ShuttingDown");
+    drop(peer);
+    let served = within(listening.task).await.unwrap().unwrap();
+    assert_eq!((served.accepted, served.dropped), (2, 0));
+    assert!(TcpStream::connect(listening.addr).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn no_more_connections_are_served_than_allowed() {
+    let server = Server::bind("127.0.0.1:0").await.unwrap().connections_max(2);
+    let addr = server.local_addr().unwrap();
+    tokio::spawn(server.serve(service_fn(describe)));
+    let first = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
+    let _second = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
+    let mut third = TcpStream::connect(addr).await.unwrap();
+    third.write_all(&wire([&preface(), &settings()])).await.unwrap();
+    let mut byte = [0];
+    // Not a proof that it never will be, but it fails if there is no limit.
+    let early = tokio::time::timeout(Duration::from_millis(50), third.read(&mut byte)).await;
+    assert!(early.is_err(), "the third waits in the queue");
+    drop(first);
+    assert_eq!(within(third.read(&mut byte)).await.unwrap(), 1);
+}
