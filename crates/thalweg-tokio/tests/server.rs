@@ -752,7 +752,10 @@ async fn a_ring_behind_the_last_look_is_heard_before_the_driver_sleeps() {
     });
     let (near, far) = tokio::io::duplex(64 << 10);
     let io = Congested { io: far, ring: Some(ring), is_waited_for };
-    tokio::spawn(thalweg_tokio::server::Connection::new(io, service, Config::default()).unwrap());
+    // Without deadlines nothing else wakes the driver.
+    let mut config = Config::default();
+    config.deadlines = thalweg::Deadlines::OFF;
+    tokio::spawn(thalweg_tokio::server::Connection::new(io, service, config).unwrap());
     let mut peer = Peer::client(near).await;
     peer.send_frames(&[get(1), get(3)]).await;
     within(told.recv()).await.unwrap();
