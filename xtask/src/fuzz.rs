@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let output = String::from_utf8_lossy(&finished.stdout);
         let statistics = statistics(&output);
         println!("{}", line(&target, &statistics));
-        if !finished.is_success() || !statistics.findings.is_empty() || statistics.executions == 0 {
+        if is_broken(finished.is_success(), &statistics) {
             let lines: Vec<&str> = output.lines().collect();
             println!("{target}: {}", finished.outcome());
             for line in &lines[lines.len().saturating_sub(LINES_SHOWN)..] {
@@ -109,6 +109,11 @@ fn fuzz(args: &Args, target: &str) -> anyhow::Result<Finished> {
         .arg(format!("-max_total_time={}", args.seconds))
         .arg("-print_final_stats=1");
     process::run_merged(&mut command, Duration::from_secs(args.seconds) + SLACK)
+}
+
+/// A fuzzer that fails without a finding has not run, and neither has one that tried nothing.
+fn is_broken(is_success: bool, statistics: &Statistics) -> bool {
+    !is_success || !statistics.findings.is_empty() || statistics.executions == 0
 }
 
 fn statistics(output: &str) -> Statistics {
@@ -165,6 +170,15 @@ stat::average_exec_per_sec:     32768
             "{OUTPUT}artifact_prefix='./fuzz/artifacts/t/'; Test unit written to ./fuzz/artifacts/t/crash-1f\n"
         );
         assert!(line("t", &statistics(&output)).ends_with("findings: crash-1f"));
+    }
+
+    #[test]
+    fn only_a_run_without_findings_is_well() {
+        let well = statistics(OUTPUT);
+        assert!(!is_broken(true, &well));
+        assert!(is_broken(false, &well));
+        assert!(is_broken(true, &Statistics { executions: 0, ..statistics(OUTPUT) }));
+        assert!(is_broken(true, &Statistics { findings: vec!["crash-1f".to_owned()], ..well }));
     }
 
     #[test]
