@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use crate::process;
 
 /// What the tests use, by Debian package.
-const PACKAGES: &[&str] = &["curl", "nghttp2-client", "nghttp2-server", "libnghttp2-dev"];
+const PACKAGES: &[&str] = &["curl", "g++", "nghttp2-client", "nghttp2-server", "libnghttp2-dev"];
 
 pub fn run() -> anyhow::Result<()> {
     if ensure(PACKAGES)? {

@@ -17,7 +17,7 @@ pub struct Step {
 }
 
 /// Packages with a lock file of their own: the workspace's commands do not reach them.
-const SATELLITES: &[&str] = &["fuzz/Cargo.toml", "xtask/nostd-proof/Cargo.toml"];
+const SATELLITES: &[&str] = &["fuzz", "xtask/nostd-proof"];
 
 const DENY_WARNINGS: &[&str] = &["--", "--deny", "warnings"];
 
@@ -26,6 +26,7 @@ pub fn all(metadata: &Metadata, xtask: &Path) -> Vec<Step> {
     steps.extend(formats());
     steps.push(clippy("clippy", &["--workspace", "--all-targets"], 900));
     steps.push(clippy("clippy with all features", &["--workspace", "--all-targets", "--all-features"], 900));
+    steps.extend(satellites().map(clippy_of_satellite));
     steps.extend(metadata.published().flat_map(feature_sets));
     steps.extend(tests());
     steps.push(documentation(metadata));
@@ -56,11 +57,35 @@ fn formats() -> Vec<Step> {
         step(name, command, 60, Reading::Whole)
     };
     let mut steps = vec![fmt("fmt", &["--all"])];
-    for manifest in SATELLITES.iter().filter(|manifest| Path::new(manifest).exists()) {
-        let folder = manifest.trim_end_matches("/Cargo.toml");
-        steps.push(fmt(&format!("fmt {folder}"), &["--manifest-path", manifest]));
-    }
+    let fmt_of_satellite =
+        |satellite| fmt(&format!("fmt {satellite}"), &["--manifest-path", &manifest(satellite)]);
+    steps.extend(satellites().map(fmt_of_satellite));
     steps
+}
+
+fn satellites() -> impl Iterator<Item = &'static str> {
+    SATELLITES.iter().copied().filter(|satellite| Path::new(&manifest(satellite)).exists())
+}
+
+fn manifest(satellite: &str) -> String {
+    format!("{satellite}/Cargo.toml")
+}
+
+fn clippy_of_satellite(satellite: &str) -> Step {
+    let name = format!("clippy {satellite}");
+    // The fuzzer's own library is C++.
+    if satellite == "fuzz" && !runs(Command::new("c++").arg("--version")) {
+        let mut skip = Command::new("echo");
+        skip.arg("skipped: there is no C++ compiler");
+        return step(&name, skip, 10, Reading::Whole);
+    }
+    // Beside the other builds, where git does not see it.
+    let target_dir = format!("target/{satellite}");
+    clippy(&name, &["--manifest-path", &manifest(satellite), "--target-dir", &target_dir], 600)
+}
+
+fn runs(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 fn clippy(name: &str, what: &[&str], limit_s: u64) -> Step {
@@ -92,7 +117,7 @@ fn feature_sets(package: &Package) -> Vec<Step> {
 /// nextest does not know.
 fn tests() -> Vec<Step> {
     let what = ["--workspace", "--all-features", "--no-fail-fast"];
-    let mut tests = if is_nextest_installed() {
+    let mut tests = if runs(&mut cargo(&["nextest", "--version"])) {
         let output = ["--success-output", "immediate", "--failure-output", "final"];
         let mut command = cargo(&["nextest", "run"]);
         command.args(output);
@@ -109,11 +134,6 @@ fn tests() -> Vec<Step> {
         }
     }
     vec![tests, in_docs]
-}
-
-fn is_nextest_installed() -> bool {
-    let version = cargo(&["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    version.is_ok_and(|status| status.success())
 }
 
 fn documentation(metadata: &Metadata) -> Step {
