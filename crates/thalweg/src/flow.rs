@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_send_window_stops_at_its_largest_value() {
-        // 9113-6.9.1-5
+        // 9113-6.9.1-7
         let mut window = SendWindow::new(0);
         assert_eq!(window.add(0x7fff_ffff), Some(()));
         assert_eq!(window.add(1), None);

@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn parameters_in_any_order_and_company() {
-        // 9218-4-1, 9218-4.1-1
+        // 9218-4-1, 9218-4-2, 9218-4-3, 9218-4-4
         let cases: [(&[u8], u8, bool); 17] = [
             (b"", 3, false),
             (b"u=0", 0, false),
