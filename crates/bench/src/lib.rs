@@ -11,7 +11,7 @@
 //! instructions are counted, and compares.
 //!
 //! Peers that need more than this workspace are behind features: `nghttp2` (the C library, by FFI)
-//! and `peers` (h2 and hyper).
+//! and `peers` (h2 and hyper). The servers of the end-to-end runs are behind `servers`.
 
 pub mod allocator;
 pub mod codec;
@@ -21,6 +21,8 @@ pub mod peers;
 pub mod program;
 pub mod run;
 pub mod script;
+#[cfg(feature = "servers")]
+pub mod served;
 pub mod traffic;
 pub mod wire;
 pub mod work;

@@ -18,6 +18,8 @@ pub enum Build {
     Gate,
     Core,
     Peers,
+    /// What the end-to-end runs load.
+    Servers,
 }
 
 /// A build's programs.
@@ -31,9 +33,8 @@ impl Programs {
         let (name, features, programs) = match build {
             Build::Gate => ("gate", "", &["measure", "hpack"][..]),
             Build::Core => ("core", "", &["measure", "measure_allocations"][..]),
-            Build::Peers => {
-                ("peers", "peers,nghttp2", &["measure", "measure_allocations", "hyper_serve"][..])
-            }
+            Build::Peers => ("peers", "peers,nghttp2", &["measure", "measure_allocations"][..]),
+            Build::Servers => ("servers", "servers", &["tokio_serve", "threads_serve", "hyper_serve"][..]),
         };
         eprintln!("bench: building {name}");
         let mut arguments = vec!["build", "--package", "thalweg-bench", "--profile", "measure"];
@@ -291,7 +292,7 @@ const NO_REP_MOVSB: &str =
 /// What the C library may otherwise find and copy bytes with.
 const PLAIN_PROCESSOR: &str = "glibc.cpu.hwcaps=-AVX,-AVX2,-AVX2_Usable,-AVX_Fast_Unaligned_Load,\
     -AVX512F,-AVX512VL,-AVX512BW,-BMI1,-BMI2,-ERMS,-FSRM,-LZCNT,-MOVBE,-POPCNT,-RTM,-SSE4_1,-SSE4_2,-SSSE3";
-const BUILD_LIMIT: Duration = Duration::from_secs(1200);
+pub const BUILD_LIMIT: Duration = Duration::from_secs(1800);
 pub const RUN_LIMIT: Duration = Duration::from_secs(120);
 const VALGRIND_LIMIT: Duration = Duration::from_secs(900);
 

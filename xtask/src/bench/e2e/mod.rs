@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if !has_strace {
         eprintln!("bench e2e: skipped: system calls, as strace is absent");
     }
-    let place = Place::prepare(Programs::build(Build::Peers)?)?;
+    let place = Place::prepare(Programs::build(Build::Servers)?)?;
     let servers = installed(&place, servers)?;
     let mut samples: Vec<_> = servers.iter().map(|&server| Samples::of(server)).collect();
     for round in 0..args.rounds.max(1) {

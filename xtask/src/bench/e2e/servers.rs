@@ -12,17 +12,21 @@ use clap::ValueEnum;
 
 use super::load::{LARGE, SMALL};
 use super::{output_of, text};
-use crate::bench::program::{Core, Programs, pinned};
+use crate::bench::program::{BUILD_LIMIT, Core, Programs, pinned};
 use crate::process::{self, Group};
 use crate::setup;
 
 /// A server that can be measured.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Server {
-    /// Our example `serve`: thalweg-tokio
+    /// thalweg-tokio on one thread, bodies from memory
     ThalwegTokio,
-    /// Our example `blocking_serve`: thalweg-threads
+    /// thalweg-threads, bodies from memory
     ThalwegThreads,
+    /// Our example `serve` on thalweg-tokio: several threads, bodies are computed
+    Serve,
+    /// Our example `blocking_serve` on thalweg-threads: bodies are computed
+    BlockingServe,
     /// hyper on one thread of tokio, bodies from memory
     Hyper,
     /// nghttp2's server
@@ -32,13 +36,23 @@ pub enum Server {
 }
 
 impl Server {
-    pub const ALL: [Self; 6] =
-        [Self::ThalwegTokio, Self::ThalwegThreads, Self::Hyper, Self::Nghttpd, Self::H2o, Self::Nginx];
+    pub const ALL: [Self; 8] = [
+        Self::ThalwegTokio,
+        Self::ThalwegThreads,
+        Self::Serve,
+        Self::BlockingServe,
+        Self::Hyper,
+        Self::Nghttpd,
+        Self::H2o,
+        Self::Nginx,
+    ];
 
     /// The Debian package of servers that are not ours to build.
     fn package(self) -> Option<&'static str> {
         match self {
-            Self::ThalwegTokio | Self::ThalwegThreads | Self::Hyper => None,
+            Self::ThalwegTokio | Self::ThalwegThreads | Self::Serve | Self::BlockingServe | Self::Hyper => {
+                None
+            }
             Self::Nghttpd => Some("nghttp2-server"),
             Self::H2o => Some("h2o"),
             Self::Nginx => Some("nginx"),
@@ -55,8 +69,10 @@ impl Server {
 
     fn program(self, place: &Place) -> PathBuf {
         match self {
-            Self::ThalwegTokio => place.examples.join("serve"),
-            Self::ThalwegThreads => place.examples.join("blocking_serve"),
+            Self::ThalwegTokio => place.programs.path("tokio_serve"),
+            Self::ThalwegThreads => place.programs.path("threads_serve"),
+            Self::Serve => place.examples.join("serve"),
+            Self::BlockingServe => place.examples.join("blocking_serve"),
             Self::Hyper => place.programs.path("hyper_serve"),
             Self::Nghttpd => "nghttpd".into(),
             Self::H2o => "h2o".into(),
@@ -67,10 +83,10 @@ impl Server {
     fn arguments(self, place: &Place, port: u16) -> anyhow::Result<Vec<String>> {
         let root = text(&place.root);
         Ok(match self {
-            Self::ThalwegTokio | Self::ThalwegThreads => {
-                vec!["--h2c".into(), format!("127.0.0.1:{port}"), "--root".into(), root]
+            Self::Serve | Self::BlockingServe => {
+                vec!["--quiet".into(), "--h2c".into(), format!("127.0.0.1:{port}"), "--root".into(), root]
             }
-            Self::Hyper => vec![port.to_string()],
+            Self::ThalwegTokio | Self::ThalwegThreads | Self::Hyper => vec![port.to_string()],
             Self::Nghttpd => {
                 let fixed = ["--no-tls", "-n1", "-m1000", "-a127.0.0.1"].map(str::to_owned);
                 fixed.into_iter().chain([format!("-d{root}"), port.to_string()]).collect()
@@ -90,6 +106,8 @@ impl fmt::Display for Server {
         f.write_str(match self {
             Self::ThalwegTokio => "thalweg-tokio",
             Self::ThalwegThreads => "thalweg-threads",
+            Self::Serve => "serve",
+            Self::BlockingServe => "blocking_serve",
             Self::Hyper => "hyper",
             Self::Nghttpd => "nghttpd",
             Self::H2o => "h2o",
@@ -134,8 +152,9 @@ impl Place {
     /// Builds our servers and lays out the files that the others serve.
     pub fn prepare(programs: Programs) -> anyhow::Result<Self> {
         eprintln!("bench e2e: building our servers");
-        let arguments = ["build", "--package", "thalweg-examples", "--profile", "measure", "--examples"];
-        output_of(&mut process::cargo(&arguments), "cargo build")?;
+        let mut arguments = vec!["build", "--package", "thalweg-examples", "--profile", "measure"];
+        arguments.extend(["--example", "serve", "--example", "blocking_serve"]);
+        process::run(&mut process::cargo(&arguments), BUILD_LIMIT)?.into_text("cargo build")?;
         let target = programs.path("").ancestors().nth(2).context("programs lie below target")?.to_owned();
         let examples = target.join("measure/examples");
         let directory = target.join("bench/e2e");

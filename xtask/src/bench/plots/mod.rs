@@ -154,7 +154,8 @@ fn servers(figures: &[e2e::Figure], metric: e2e::Metric, title: &str) -> String 
         .iter()
         .filter(|figure| figure.metric == metric)
         .map(|figure| {
-            let colour = if figure.server.starts_with("thalweg") { COLOURS[0] } else { OTHERS };
+            let is_ours = figure.server.starts_with("thalweg") || figure.server.ends_with("serve");
+            let colour = if is_ours { COLOURS[0] } else { OTHERS };
             Bar { label: figure.server.clone(), value: figure.value, colour }
         })
         .collect();

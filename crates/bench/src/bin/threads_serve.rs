@@ -1,0 +1,18 @@
+//! thalweg-threads' server for the end-to-end runs: `threads_serve PORT`.
+
+use std::error::Error;
+use std::net::Ipv4Addr;
+use thalweg_bench::served::{self, Served};
+use thalweg_threads::{Request, Responder, Response, Server, Status};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let (port, served) = (served::port()?, Served::new());
+    let server = Server::bind((Ipv4Addr::LOCALHOST, port))?;
+    server.serve(move |request: Request<_>, responder: Responder| {
+        let answer = served.answer(request.path());
+        let status = if answer.is_some() { Status::OK } else { Status::NOT_FOUND };
+        let response = Response::new(status).field("content-type", served::CONTENT_TYPE);
+        responder.send(response.body(answer.unwrap_or_default()))
+    })?;
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! thalweg-tokio's server for the end-to-end runs, on one thread: `tokio_serve PORT`.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use std::convert::Infallible;
+use std::error::Error;
+use std::net::Ipv4Addr;
+use thalweg_bench::served::{self, Served};
+use thalweg_tokio::{Body, Server, service_fn};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let (port, served) = (served::port()?, Served::new());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async move {
+        let server = Server::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let service = service_fn(move |request: Request<Body>| serve(served.clone(), request));
+        server.serve(service).await?;
+        Ok(())
+    })
+}
+
+async fn serve(served: Served, request: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let answer = served.answer(request.uri().path());
+    let status = if answer.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    let mut response = Response::new(Full::new(answer.unwrap_or_default()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(served::CONTENT_TYPE));
+    Ok(response)
+}
