@@ -109,6 +109,8 @@ pub struct App {
     pub limits_streams: bool,
     /// Time has passed in which deadlines may have ended something.
     pub is_slow: bool,
+    /// The end of the peer's byte stream was told.
+    pub is_cut: bool,
     /// What is told cannot be trusted: somebody tampers with the wire.
     pub is_hostile: bool,
 }
@@ -157,6 +159,7 @@ impl App {
             waits_for_room: false,
             limits_streams: false,
             is_slow,
+            is_cut: false,
             is_hostile,
         }
     }
@@ -201,6 +204,11 @@ impl App {
             Event::Reset { stream, code, by } => {
                 let id = stream.id().as_u32();
                 if self.end_talk(id).is_none() {
+                    // The core had ended it before the application did, and could not say so yet.
+                    let crossed = by == Initiator::Local(StreamError::Eof) && self.resets.contains(&id);
+                    if crossed && self.is_cut {
+                        return Ok(Reaction::None);
+                    }
                     return Err(format!("the end of stream {id} is told, and it was over or unknown"));
                 }
                 let explained = match by {
@@ -208,6 +216,7 @@ impl App {
                     // REFUSED_STREAM and CANCEL of pushes may be the peer's core's own.
                     Initiator::Remote => peer.resets.contains(&id) || matches!(code.0, 0x7 | 0x8),
                     Initiator::Local(StreamError::Deadline(_)) => self.is_slow,
+                    Initiator::Local(StreamError::Eof) => self.is_cut,
                     // A lower limit holds at once, before the peer can know of it.
                     Initiator::Local(StreamError::Violation(Violation::StreamsExceeded)) => {
                         self.limits_streams

@@ -291,6 +291,7 @@ impl World {
             }
             if side.is_cut && side.inbox.is_empty() && !side.eof_told {
                 side.eof_told = true;
+                side.app.is_cut = true;
                 let ended = side.endpoint.handle_eof();
                 self.say(|| format!("{end:?} is at the end of its input: {ended:?}"));
                 self.note_end(end);
