@@ -1,7 +1,10 @@
-//! What the example programs share. None of it knows a runtime; `application` alone knows the core.
+//! What the example programs share. `files` alone knows tokio, `blocking_files` the threads, and `application` the core by itself.
 
 pub mod application;
 pub mod arguments;
+pub mod blocking_files;
 pub mod content_type;
+pub mod files;
+pub mod grpc;
 pub mod pattern;
 pub mod site;

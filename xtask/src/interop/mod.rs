@@ -7,6 +7,7 @@
 
 mod curl;
 mod endings;
+mod grpc;
 mod lab;
 mod nghttp2;
 mod own_clients;
@@ -75,6 +76,7 @@ fn all_rows(subjects: &[Subject]) -> Vec<Row> {
         rows.extend(nghttp2::rows(*subject));
         rows.extend(endings::rows(*subject));
     }
+    rows.extend(grpc::rows());
     rows.extend(own_clients::rows());
     rows.extend(programs::rows());
     rows

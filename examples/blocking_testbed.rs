@@ -1,0 +1,84 @@
+//! What `blocking_serve` serves and two gRPC calls, `/echo.Echo/Unary` and `/echo.Echo/Stream`, on threads:
+//! `blocking_testbed --h2c 127.0.0.1:8080 --root DIR`.
+//!
+//! The programs of other people are tried on this one. Prints how each connection ended. Ctrl-C ends it gracefully.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use thalweg_examples::arguments::{self, Arguments};
+use thalweg_examples::blocking_files;
+use thalweg_examples::grpc::{self, Call, Refusal, Replies};
+use thalweg_examples::site::Site;
+use thalweg_threads::{Body, Fields, Request, Responder, Response, Server, Status};
+
+const USAGE: &str = "blocking_testbed [--h2c ADDRESS] [--root DIR] [--quiet]";
+/// How long transfers may go on after Ctrl-C.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(30);
+const UNSUPPORTED_MEDIA_TYPE: u16 = 415;
+
+fn main() -> ExitCode {
+    arguments::exit("blocking_testbed", run())
+}
+
+fn run() -> Result<(), String> {
+    let mut arguments = Arguments::from_env(USAGE);
+    let address: SocketAddr = arguments.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+    let root: PathBuf = arguments.option("--root")?.unwrap_or_else(|| PathBuf::from("."));
+    let is_quiet = arguments.switch("--quiet");
+    arguments.finish()?;
+
+    let site = Site::new(&root)?;
+    let describe = |error: io::Error| format!("{address}: {error}");
+    let server = Server::bind(address).map_err(describe)?.on_end(move |end| {
+        if !is_quiet || end.is_warning() {
+            println!("connection ended: {end}");
+        }
+    });
+    println!("listening on {}", server.local_addr());
+    let handle = server.handle();
+    ctrlc::set_handler(move || handle.shutdown(SHUTDOWN_LIMIT)).map_err(|error| error.to_string())?;
+    server
+        .serve(move |request: Request<Body>, responder: Responder| match Call::from_path(request.path()) {
+            Some(call) => answer(call, request, responder),
+            None => blocking_files::answer(&site, request, responder).map(drop),
+        })
+        .map_err(describe)
+}
+
+fn answer(call: Result<Call, Refusal>, mut request: Request<Body>, responder: Responder) -> io::Result<()> {
+    if !request.fields.text("content-type").is_some_and(|value| value.starts_with(grpc::CONTENT_TYPE)) {
+        let status = Status::new(UNSUPPORTED_MEDIA_TYPE).expect("a status is from 100 to 999");
+        return responder.send(Response::new(status));
+    }
+    let outcome = match call {
+        Ok(call) => message(&mut request.body)?.and_then(|message| call.answer(message.into())),
+        Err(refusal) => Err(refusal),
+    };
+    let head = Response::ok().field("content-type", grpc::CONTENT_TYPE);
+    match outcome {
+        Ok(replies) => send(replies, head, responder),
+        Err(refusal) => responder
+            .send(head.field("grpc-status", refusal.code).field("grpc-message", refusal.message).body(())),
+    }
+}
+
+/// A message that is too long is an answer; one that is cut short has nobody to hear it.
+fn message(body: &mut Body) -> io::Result<Result<Vec<u8>, Refusal>> {
+    match body.read_whole(grpc::REQUEST_BYTES_MAX) {
+        Ok(message) => Ok(Ok(message)),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Ok(Err(grpc::TOO_LONG)),
+        Err(error) => Err(error),
+    }
+}
+
+fn send(replies: Replies, head: Response<()>, responder: Responder) -> io::Result<()> {
+    let mut content = responder.start(head)?;
+    for reply in replies {
+        io::Write::write_all(&mut content, &reply)?;
+    }
+    content.finish_with(Fields::new().with("grpc-status", "0"))
+}

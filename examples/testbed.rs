@@ -1,0 +1,116 @@
+//! What `serve` serves and two gRPC calls, `/echo.Echo/Unary` and `/echo.Echo/Stream`: `testbed --h2c 127.0.0.1:8080 --root DIR`.
+//!
+//! The programs of other people are tried on this one. Prints how each connection ended. Ctrl-C ends it gracefully.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Either, LengthLimitError, Limited};
+use thalweg_examples::arguments::{self, Arguments};
+use thalweg_examples::files::{self, Reply};
+use thalweg_examples::grpc::{self, Call, Refusal, Replies};
+use thalweg_examples::site::Site;
+use thalweg_tokio::{Body, Server, service_fn};
+
+const USAGE: &str = "testbed [--h2c ADDR] [--root DIR] [--quiet]";
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    arguments::exit("testbed", run().await)
+}
+
+async fn run() -> Result<(), String> {
+    let mut args = Arguments::from_env(USAGE);
+    let addr = args.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+    let root: PathBuf = args.option("--root")?.unwrap_or_else(|| ".".into());
+    let quiet = args.switch("--quiet");
+    args.finish()?;
+    let site = Site::new(&root)?;
+    let server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+    println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
+
+    let server = server.on_end(move |peer, end| {
+        if !quiet {
+            println!("{peer} ended: {end}");
+        }
+    });
+    let service = service_fn(move |request: Request<Body>| {
+        let site = site.clone();
+        async move { Ok::<_, Infallible>(answer(site, request).await) }
+    });
+    let signal = async { drop(tokio::signal::ctrl_c().await) };
+    server.serve_until(service, signal).await.map(drop).map_err(|error| error.to_string())
+}
+
+async fn answer(site: Site, request: Request<Body>) -> Response<Either<Reply, Messages>> {
+    let Some(call) = Call::from_path(request.uri().path()) else {
+        return files::answer(site, request).await.map(Either::Left);
+    };
+    let is_grpc = |value: &HeaderValue| value.as_bytes().starts_with(grpc::CONTENT_TYPE.as_bytes());
+    if !request.headers().get(CONTENT_TYPE).is_some_and(is_grpc) {
+        let mut refusal = Response::new(Either::Right(Messages::default()));
+        *refusal.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return refusal;
+    }
+    let outcome = match call {
+        Ok(call) => message(request.into_body()).await.and_then(|message| call.answer(message)),
+        Err(refusal) => Err(refusal),
+    };
+    let mut response = match outcome {
+        Ok(replies) => Response::new(Messages { replies: Some(replies), trailers: Some(status("0")) }),
+        Err(refusal) => {
+            let mut response = Response::new(Messages::default());
+            *response.headers_mut() = status(refusal.code);
+            response.headers_mut().insert(GRPC_MESSAGE, HeaderValue::from_static(refusal.message));
+            response
+        }
+    };
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(grpc::CONTENT_TYPE));
+    response.map(Either::Right)
+}
+
+async fn message(body: Body) -> Result<Bytes, Refusal> {
+    match Limited::new(body, grpc::REQUEST_BYTES_MAX).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(grpc::TOO_LONG),
+        Err(_) => Err(grpc::CANCELLED),
+    }
+}
+
+fn status(code: &'static str) -> HeaderMap {
+    HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static(code))])
+}
+
+/// The messages of a call, made as they are sent, and its status.
+#[derive(Default)]
+struct Messages {
+    replies: Option<Replies>,
+    trailers: Option<HeaderMap>,
+}
+
+impl http_body::Body for Messages {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let message = self.replies.as_mut().and_then(Iterator::next).map(Frame::data);
+        Poll::Ready(message.or_else(|| self.trailers.take().map(Frame::trailers)).map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.trailers.is_none()
+    }
+}
