@@ -1,15 +1,20 @@
-//! Fetches a URL: the body goes to stdout; with `-v`, status and fields go to stderr.
+//! Fetches a URL: the body goes to stdout; with `-v`, status and fields go to stderr. Over TLS the system's certificates count; with
+//! `-k`, any certificate does.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Uri};
 use http_body_util::{BodyExt as _, Empty};
 use thalweg_examples::arguments::{self, Arguments};
+use thalweg_examples::tls;
 use thalweg_tokio::client;
+use thalweg_tokio::rustls::pki_types::ServerName;
+use thalweg_tokio::thalweg::Config;
 
-const USAGE: &str = "get [-v] http://HOST[:PORT]/PATH";
+const USAGE: &str = "get [-v] [-k] http[s]://HOST[:PORT]/PATH";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -19,18 +24,27 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), String> {
     let mut args = Arguments::from_env(USAGE);
     let verbose = args.switch("-v");
+    let trusts_all = args.switch("-k");
     let url = args.word("URL")?;
     args.finish()?;
     let uri: Uri = url.parse().map_err(|error| format!("{url}: {error}"))?;
-    let (Some("http"), Some(host)) = (uri.scheme_str(), uri.host()) else {
+    let (Some(scheme @ ("http" | "https")), Some(host)) = (uri.scheme_str(), uri.host()) else {
         return Err(format!("{url}: not an http URL; usage: {USAGE}"));
     };
-    let host = host.trim_matches(['[', ']']);
-    let port = uri.port_u16().unwrap_or(80);
-
-    let (mut client, connection) =
-        client::connect((host, port)).await.map_err(|error| format!("cannot connect to {url}: {error}"))?;
-    let connection = tokio::spawn(connection);
+    let host = host.trim_matches(['[', ']']).to_owned();
+    let failed = |error: io::Error| format!("cannot connect to {url}: {error}");
+    let (mut client, connection) = if scheme == "https" {
+        let addr = (host.as_str(), uri.port_u16().unwrap_or(443));
+        let name = ServerName::try_from(host.clone()).map_err(|error| format!("{url}: {error}"))?;
+        let tls = Arc::new(tls::client_config(trusts_all)?);
+        let (client, connection) =
+            client::connect_tls(addr, name, tls, Config::default()).await.map_err(failed)?;
+        (client, tokio::spawn(connection))
+    } else {
+        let addr = (host.as_str(), uri.port_u16().unwrap_or(80));
+        let (client, connection) = client::connect(addr).await.map_err(failed)?;
+        (client, tokio::spawn(connection))
+    };
     let request = Request::get(uri).body(Empty::<Bytes>::new()).map_err(|error| format!("{url}: {error}"))?;
     let response = client.send(request).await.map_err(|error| format!("{url}: {error}"))?;
     if verbose {
@@ -41,7 +55,7 @@ async fn run() -> Result<(), String> {
     }
     let status = response.status();
     let mut body = response.into_body();
-    let mut stdout = std::io::stdout().lock();
+    let mut stdout = io::stdout().lock();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| format!("{url}: {error}"))?;
         if let Some(data) = frame.data_ref() {

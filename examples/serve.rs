@@ -1,4 +1,5 @@
-//! The main job: files of a directory, bytes by number, and an echo, over HTTP/2 with prior knowledge.
+//! The main job: files of a directory, bytes by number, and an echo, over HTTP/2: with prior knowledge and by Upgrade, or with
+//! `--tls` over TLS. Without the files of a certificate and its key it makes a certificate for `localhost` by itself.
 //!
 //! `GET /bytes/N?seed=S` answers with N bytes, `POST /echo` with what it gets while it gets it, any other path with a file or
 //! the page of a directory. Prints a line per request and per connection that has ended. Ctrl-C ends it gracefully.
@@ -12,9 +13,10 @@ use http::Request;
 use thalweg_examples::arguments::{self, Arguments};
 use thalweg_examples::files;
 use thalweg_examples::site::Site;
+use thalweg_examples::tls;
 use thalweg_tokio::{Body, Server, service_fn};
 
-const USAGE: &str = "serve [--h2c ADDR] [--root DIR] [--quiet]";
+const USAGE: &str = "serve [--h2c ADDR] [--tls [CERT KEY]] [--root DIR] [--quiet]";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -24,13 +26,17 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), String> {
     let mut args = Arguments::from_env(USAGE);
     let addr = args.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+    let tls = args.words_behind("--tls").map(|files| tls::server_config(&files)).transpose()?;
     let root: PathBuf = args.option("--root")?.unwrap_or_else(|| ".".into());
     let quiet = args.switch("--quiet");
     args.finish()?;
     let site = Site::new(&root)?;
-    let server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+    let mut server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
     println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
 
+    if let Some(tls) = tls {
+        server = server.tls(tls);
+    }
     let server = server.on_end(move |peer, end| {
         if !quiet {
             println!("{peer} ended: {end}");

@@ -38,6 +38,14 @@ impl Arguments {
         at.map(|at| self.words.remove(at)).is_some()
     }
 
+    /// Takes `name` and the words behind it up to the next option; `None` when it is absent.
+    pub fn words_behind(&mut self, name: &str) -> Option<Vec<String>> {
+        let at = self.words.iter().position(|word| word == name)?;
+        let behind = &self.words[at + 1..];
+        let len = behind.iter().position(|word| word.starts_with('-')).unwrap_or(behind.len());
+        Some(self.words.drain(at..=at + len).skip(1).collect())
+    }
+
     /// Takes the next word that is no option; `what` names it in the mistake.
     pub fn word(&mut self, what: &str) -> Result<String, String> {
         match self.words.iter().position(|word| !word.starts_with('-')) {
@@ -86,6 +94,12 @@ mod tests {
         assert!(args.switch("-v") && !args.switch("-q"));
         assert_eq!(args.word("URL"), Ok("http://x".into()));
         assert_eq!(args.finish(), Ok(()));
+
+        let mut args = arguments("--tls cert key --port 80");
+        assert_eq!(args.words_behind("--tls"), Some(vec!["cert".into(), "key".into()]));
+        assert_eq!(args.words_behind("--tls"), None);
+        assert_eq!(args.option::<u16>("--port"), Ok(Some(80)));
+        assert_eq!(arguments("--tls").words_behind("--tls"), Some(vec![]));
     }
 
     #[test]

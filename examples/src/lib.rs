@@ -1,4 +1,5 @@
-//! What the example programs share. `files` alone knows tokio, `blocking_files` the threads, and `application` the core by itself.
+//! What the example programs share. `files` alone knows tokio, `blocking_files` the threads, `application` the core by itself, and
+//! `tls` rustls.
 
 pub mod application;
 pub mod arguments;
@@ -8,3 +9,4 @@ pub mod files;
 pub mod grpc;
 pub mod pattern;
 pub mod site;
+pub mod tls;

@@ -62,7 +62,7 @@ pub async fn connect<B>(
     addr: impl ToSocketAddrs,
     name: ServerName<'static>,
     mut tls: Arc<ClientConfig>,
-    config: Config,
+    mut config: Config,
 ) -> io::Result<(Client<B>, Connection<ClientStream<TcpStream>, B>)>
 where
     B: Body,
@@ -78,6 +78,7 @@ where
         let text = "the server does not speak HTTP/2: it did not negotiate h2 by ALPN";
         return Err(io::Error::new(io::ErrorKind::Unsupported, text));
     }
+    config.over_tls = true;
     handshake(stream, config).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 

@@ -10,6 +10,7 @@ mod endings;
 mod grpc;
 mod lab;
 mod nghttp2;
+mod openings;
 mod own_clients;
 mod programs;
 mod server;
@@ -77,6 +78,7 @@ fn all_rows(subjects: &[Subject]) -> Vec<Row> {
         rows.extend(endings::rows(*subject));
     }
     rows.extend(grpc::rows());
+    rows.extend(openings::rows());
     rows.extend(own_clients::rows());
     rows.extend(programs::rows());
     rows

@@ -1,0 +1,103 @@
+//! What TLS needs: a server's certificate and key, from files or made on the spot, and what a client trusts.
+
+use std::sync::Arc;
+
+use thalweg_tokio::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use thalweg_tokio::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use thalweg_tokio::rustls::pki_types::pem::PemObject as _;
+use thalweg_tokio::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use thalweg_tokio::rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
+};
+
+/// A server's side: the files of the certificate chain and of its key, both in PEM, or no files for a certificate of its own making,
+/// which is good for `localhost` and trusted by nobody.
+///
+/// # Errors
+/// What is wrong with the files.
+pub fn server_config(files: &[String]) -> Result<ServerConfig, String> {
+    let (chain, key) = match files {
+        [] => self_made()?,
+        [chain, key] => from_files(chain, key)?,
+        _ => return Err("--tls takes the files of a certificate and its key, or nothing".into()),
+    };
+    let builder = ServerConfig::builder().with_no_client_auth();
+    builder.with_single_cert(chain, key).map_err(|error| format!("certificate: {error}"))
+}
+
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn self_made() -> Result<Identity, String> {
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).map_err(|error| format!("certificate: {error}"))?;
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der())?;
+    Ok((vec![made.cert.der().clone()], key))
+}
+
+fn from_files(chain: &str, key: &str) -> Result<Identity, String> {
+    let certificates = CertificateDer::pem_file_iter(chain)
+        .and_then(Iterator::collect)
+        .map_err(|error| format!("{chain}: {error}"))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("{key}: {error}"))?;
+    Ok((certificates, key))
+}
+
+/// A client's side: it trusts whom the system trusts, or everybody.
+///
+/// # Errors
+/// The system's certificates cannot be read.
+pub fn client_config(trusts_all: bool) -> Result<ClientConfig, String> {
+    let builder = ClientConfig::builder();
+    if trusts_all {
+        let trust = Arc::new(TrustAll(ring::default_provider()));
+        return Ok(builder.dangerous().with_custom_certificate_verifier(trust).with_no_client_auth());
+    }
+    let found = rustls_native_certs::load_native_certs();
+    if let ([], [error, ..]) = (&found.certs[..], &found.errors[..]) {
+        return Err(format!("the system's certificates: {error}"));
+    }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Any certificate will do, as long as the server has its key.
+#[derive(Debug)]
+struct TrustAll(CryptoProvider);
+
+impl ServerCertVerifier for TrustAll {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,101 @@
+//! How connections to `serve` open: by Upgrade, over TLS, and in ways that are refused with a clear word.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::ensure;
+
+use super::lab::{self, BYTES_PATH, Lab, PAGE, PAGE_PATH};
+use super::server::{self, Server, Subject};
+use super::{Need, Row};
+use crate::process;
+
+const SERVE: Subject = Subject::Example("serve");
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub fn rows() -> Vec<Row> {
+    let cleartext = |what: &str, check: fn(&Lab, &Server) -> anyhow::Result<()>| {
+        Row::new(format!("serve: {what}"), &[SERVE.need(), Need::Program("curl")], move |lab| {
+            server::on(lab, SERVE, |server| check(lab, server))
+        })
+    };
+    let tls = |what: &str, need: Need, check: fn(&Lab, &Server) -> anyhow::Result<()>| {
+        Row::new(format!("serve --tls: {what}"), &[SERVE.need(), need], move |lab| {
+            let mut command = SERVE.example_command(lab, "127.0.0.1:0")?;
+            check(lab, &Server::start_listening(command.arg("--tls"))?)
+        })
+    };
+    let (curl, get) = (Need::Program("curl"), Need::Example("get"));
+    vec![
+        cleartext("curl upgrades from HTTP/1.1", upgrade),
+        cleartext("curl with HTTP/1.1 is told to upgrade", http_1),
+        tls("curl gets a page by ALPN", curl, alpn),
+        tls("curl without h2 is refused", curl, no_h2),
+        tls("get gets bytes by contract", get, own_client),
+        tls("get does not trust a strange certificate", get, distrust),
+    ]
+}
+
+/// What curl gets, and over which version with which status.
+fn fetch(url: &str, arguments: &[&str]) -> anyhow::Result<(String, Vec<u8>)> {
+    let mut command = Command::new("curl");
+    command.args(["--disable", "--silent", "--show-error", "--noproxy", "*", "--max-time", "30"]);
+    command.args(["--write-out", "%{stderr}%{http_version} %{response_code}"]).args(arguments).arg(url);
+    let finished = process::run(&mut command, LIMIT)?;
+    Ok((String::from_utf8_lossy(&finished.stderr).into_owned(), finished.stdout))
+}
+
+fn expect(told: &str, expected: &str) -> anyhow::Result<()> {
+    ensure!(told == expected, "curl says {told:?}, expected {expected:?}");
+    Ok(())
+}
+
+fn upgrade(_: &Lab, server: &Server) -> anyhow::Result<()> {
+    // The second request goes over the connection that the first one upgraded.
+    let page = server.url(PAGE_PATH);
+    let (told, body) = fetch(&page, &["--http2", &page])?;
+    expect(&told, "2 2002 200")?;
+    lab::compare(&body, PAGE.repeat(2).as_bytes())
+}
+
+fn http_1(_: &Lab, server: &Server) -> anyhow::Result<()> {
+    let (told, body) = fetch(&server.url(PAGE_PATH), &["--http1.1"])?;
+    expect(&told, "1.1 426")?;
+    let body = String::from_utf8_lossy(&body);
+    ensure!(body.contains("HTTP/2"), "the answer does not say what to speak: {body:?}");
+    Ok(())
+}
+
+fn secure(server: &Server, path: &str) -> String {
+    format!("https://{}{path}", server.address)
+}
+
+fn alpn(_: &Lab, server: &Server) -> anyhow::Result<()> {
+    let (told, body) = fetch(&secure(server, PAGE_PATH), &["--insecure"])?;
+    expect(&told, "2 200")?;
+    lab::compare(&body, PAGE.as_bytes())
+}
+
+fn no_h2(_: &Lab, server: &Server) -> anyhow::Result<()> {
+    let url = secure(server, PAGE_PATH);
+    let (told, _) = fetch(&url, &["--insecure", "--no-alpn"])?;
+    expect(&told, "1.1 505")?;
+    let (told, _) = fetch(&url, &["--insecure", "--http1.1"])?;
+    ensure!(told.ends_with("0 000"), "the handshake should fail: {told}");
+    Ok(())
+}
+
+fn own_client(lab: &Lab, server: &Server) -> anyhow::Result<()> {
+    let mut get = Command::new(lab.example("get")?);
+    let finished = process::run(get.args(["-k", &secure(server, BYTES_PATH)]), LIMIT)?;
+    ensure!(finished.is_success(), "get: {}", String::from_utf8_lossy(&finished.stderr));
+    lab::compare(&finished.stdout, &lab::contract_bytes(1_000_000, 7))
+}
+
+fn distrust(lab: &Lab, server: &Server) -> anyhow::Result<()> {
+    let finished = process::run(Command::new(lab.example("get")?).arg(secure(server, PAGE_PATH)), LIMIT)?;
+    let words = String::from_utf8_lossy(&finished.stderr);
+    ensure!(!finished.is_success() && finished.stdout.is_empty(), "get trusts it");
+    ensure!(words.contains("certificate"), "get does not say why: {words}");
+    Ok(())
+}
