@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use thalweg::{Cause, Config, Connection, ErrorCode, Instant, Server, Status};
-use thalweg_testkit::frames::{flag, goaway, headers, kind, preface, settings, wire};
-use thalweg_testkit::hpack;
+use thalweg_testkit::frames::{flag, goaway, headers, kind, preface, raw, settings, wire};
 use thalweg_testkit::sim::{self, Change::*, End::*, Method::*, Op::*, *};
+use thalweg_testkit::{hpack, scenario};
 
 const MESSAGE: Message = Message {
     body: 0,
@@ -113,4 +113,18 @@ fn the_end_of_input_after_a_goaway_with_an_error_ends_the_connection() {
     let last = thalweg_testkit::frames::read_all(&out).pop().unwrap();
     assert_eq!((last.kind, last.code()), (kind::GOAWAY, Some(ErrorCode::NO_ERROR)), "no error of ours");
     assert!(server.is_finished());
+}
+
+/// RFC 9113 §6.1: a DATA frame may reset its stream by its head and end the connection by its padding: both are told at every cut.
+#[test]
+fn a_reset_by_the_head_of_data_is_told_before_the_error_of_its_padding() {
+    scenario::client(|s| {
+        s.get();
+        s.peer(raw(kind::DATA, flag::PADDED, 1, &[20]));
+        let events = s.take_events();
+        assert!(events[0].starts_with("RESET stream=1 PROTOCOL_ERROR by us: DATA before"), "{events:?}");
+        assert!(events[1].starts_with("ERROR PROTOCOL_ERROR: padding fills"), "{events:?}");
+        assert_eq!(events.len(), 2);
+        s.take_output();
+    });
 }

@@ -107,8 +107,16 @@ impl Core {
                     }
                     self.inbound.phase = Phase::Head;
                 }
-                Phase::SkipPadded { .. } if input.is_empty() => return Ok(self.take_pending()),
-                Phase::SkipPadded { stream, left } => self.skip_pad_len(stream, left, input)?,
+                Phase::SkipPadded { stream, left } => {
+                    // The head may have reset the stream, and Pad Length may end the connection: in this order at every cut.
+                    if let Some(step) = self.take_pending() {
+                        return Ok(Some(step));
+                    }
+                    if input.is_empty() {
+                        return Ok(None);
+                    }
+                    self.skip_pad_len(stream, left, input)?;
+                }
                 Phase::Preface { matched } => {
                     if input.is_empty() {
                         return Ok(self.take_pending());
