@@ -55,8 +55,7 @@ impl Monitor {
             content_left: message.content_length,
             ..self.new_stream(message)
         };
-        self.last_local = id;
-        self.streams.insert(id, stream);
+        self.said_first(id, stream);
         Ok(())
     }
 
@@ -105,9 +104,24 @@ impl Monitor {
         }
         let stream =
             Stream { local: Half::Head, remote: Half::Ended, reserved: true, ..self.new_stream(message) };
-        self.last_local = promised;
-        self.streams.insert(promised, stream);
+        self.said_first(promised, stream);
         Ok(())
+    }
+
+    /// A stream is said for the first time; of what was seen of it before, nothing is forgotten.
+    fn said_first(&mut self, id: u32, stream: Stream) {
+        let early = self.early.remove(&id).unwrap_or_default();
+        self.last_local = id;
+        self.streams.insert(
+            id,
+            Stream {
+                send_window: stream.send_window + early.send_window,
+                receive_window: stream.receive_window + early.receive_window,
+                reset_seen: early.reset_seen,
+                remote: if early.remote == Half::Head { stream.remote } else { early.remote },
+                ..stream
+            },
+        );
     }
 
     /// RFC 9113 §5.1.2: the peer's limit, as far as it was acknowledged.

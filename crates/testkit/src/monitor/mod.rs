@@ -40,6 +40,8 @@ pub struct Monitor {
     /// The block that is being said: its first frame, and its fragments.
     block: Option<(Frame, Vec<u8>)>,
     streams: BTreeMap<u32, Stream>,
+    /// What was seen of streams before they were said: windows count from 0 here.
+    early: BTreeMap<u32, Stream>,
     last_local: u32,
     last_remote: u32,
     /// What the end may send on the connection.
@@ -124,6 +126,7 @@ impl Monitor {
             seen_block: None,
             block: None,
             streams: BTreeMap::new(),
+            early: BTreeMap::new(),
             last_local: 0,
             last_remote: 0,
             send_window: 65_535,

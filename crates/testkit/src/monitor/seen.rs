@@ -16,7 +16,7 @@ impl Monitor {
             kind::DATA => self.sees_data(id, len as i64, flags & flag::END_STREAM != 0),
             kind::RST_STREAM => {
                 let batch = self.batch;
-                if let Some(stream) = self.streams.get_mut(&id) {
+                if let Some(stream) = self.seen_stream(id) {
                     stream.reset_seen.get_or_insert(batch);
                 }
             }
@@ -35,19 +35,28 @@ impl Monitor {
             kind::WINDOW_UPDATE => {
                 let increment = payload.first_chunk().map_or(0, |word| u32::from_be_bytes(*word));
                 let increment = i64::from(increment & (u32::MAX >> 1));
-                match self.streams.get_mut(&id) {
-                    _ if id == 0 => self.send_window += increment,
-                    Some(stream) => stream.send_window += increment,
-                    None => {}
+                if id == 0 {
+                    self.send_window += increment;
+                } else if let Some(stream) = self.seen_stream(id) {
+                    stream.send_window += increment;
                 }
             }
             _ => {}
         }
     }
 
+    /// The stream of a frame. One that this end has opened and not said yet is open for it all the same: somebody guessed.
+    fn seen_stream(&mut self, id: u32) -> Option<&mut Stream> {
+        if self.streams.contains_key(&id) {
+            return self.streams.get_mut(&id);
+        }
+        let is_early = id != 0 && self.is_local(id) && id > self.last_local;
+        is_early.then(|| self.early.entry(id).or_default())
+    }
+
     fn sees_data(&mut self, id: u32, len: i64, ends: bool) {
         self.receive_window -= len;
-        if let Some(stream) = self.streams.get_mut(&id) {
+        if let Some(stream) = self.seen_stream(id) {
             stream.receive_window -= len;
             if ends {
                 stream.remote = Half::Ended;
@@ -81,7 +90,7 @@ impl Monitor {
 
     fn sees_headers(&mut self, id: u32, message: &Message<'_>, ends: bool) {
         let remote = if ends { Half::Ended } else { Half::Body };
-        if let Some(stream) = self.streams.get_mut(&id) {
+        if let Some(stream) = self.seen_stream(id) {
             // Whether it is a final response or an informational one makes no difference to what may be said.
             stream.reserved &= stream.local == Half::Head;
             if stream.remote != Half::Ended {

@@ -24,9 +24,10 @@ pub enum Place {
 }
 
 /// How far one half of a stream has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Half {
     /// The final header block is still to come.
+    #[default]
     Head,
     /// Content or trailers may come.
     Body,
@@ -35,7 +36,7 @@ pub enum Half {
 }
 
 /// One stream.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Stream {
     /// This end's half.
     pub local: Half,
