@@ -14,6 +14,7 @@ mod mutants;
 mod nostd;
 mod process;
 mod setup;
+mod sim;
 mod spec;
 mod tally;
 mod test;
@@ -50,6 +51,8 @@ enum Command {
     Nostd,
     /// Installs the programs that the tests talk to, where that is allowed (root on Debian)
     Setup,
+    /// Runs random conversations between two ends, and holds the model against them
+    Sim(sim::Args),
     /// Holds the ledger of requirements against the tests, and writes docs/conformance.md
     Spec(spec::Args),
     /// Runs every check and test of the project
@@ -69,6 +72,7 @@ impl Command {
             Self::Mutants(args) => mutants::run(&args),
             Self::Nostd => nostd::run(),
             Self::Setup => setup::run(),
+            Self::Sim(args) => sim::run(&args),
             Self::Spec(args) => spec::run(&args),
             Self::Test(args) => test::run(&args),
             Self::Tidy => tidy::run(),
