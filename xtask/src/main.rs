@@ -16,6 +16,7 @@ mod process;
 mod setup;
 mod sim;
 mod spec;
+mod strangers;
 mod tally;
 mod test;
 mod tidy;

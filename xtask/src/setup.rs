@@ -1,5 +1,5 @@
-//! `cargo xtask setup`: Debian packages of the programs that the tests talk to. Also installs, for other
-//! commands, what only they need.
+//! `cargo xtask setup`: Debian packages of the programs that the tests talk to, and Python's own packages
+//! in an environment below `target`. Also installs, for other commands, what only they need.
 //!
 //! Installs only what is absent, only as root, and only where `apt-get` exists. Where it may not, it
 //! says what is missing and succeeds: the tests that need it then print their own skip.
@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::process;
+use crate::{process, strangers};
 
 /// What the tests use, by Debian package.
 const PACKAGES: &[&str] = &["curl", "g++", "nghttp2-client", "nghttp2-server", "libnghttp2-dev"];
 
 pub fn run() -> anyhow::Result<()> {
-    if ensure(PACKAGES)? {
+    let packages = [PACKAGES, strangers::PACKAGES].concat();
+    // Python's own packages need no Debian package where there is another Python.
+    let are_there = ensure(&packages)?;
+    if strangers::ensure_python()? && are_there {
         eprintln!("setup: all there");
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Where the rows work: the files that servers serve, a place for what clients fetch, our programs.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,11 +15,27 @@ pub struct Load {
     pub upload_bytes: usize,
     /// Of `h2load`.
     pub requests: u32,
+    /// Of the storm of grpc-go.
+    pub go_calls: u32,
+    /// Of the storm of grpcio.
+    pub python_calls: u32,
 }
 
 impl Load {
-    pub const SMOKE: Self = Self { download_bytes: 10_000_000, upload_bytes: 5_000_000, requests: 10_000 };
-    pub const FULL: Self = Self { download_bytes: 100_000_000, upload_bytes: 50_000_000, requests: 100_000 };
+    pub const SMOKE: Self = Self {
+        download_bytes: 10_000_000,
+        upload_bytes: 5_000_000,
+        requests: 10_000,
+        go_calls: 4_000,
+        python_calls: 1_200,
+    };
+    pub const FULL: Self = Self {
+        download_bytes: 100_000_000,
+        upload_bytes: 50_000_000,
+        requests: 100_000,
+        go_calls: 20_000,
+        python_calls: 6_000,
+    };
 }
 
 pub const PAGE: &str = "<!doctype html>\n<title>Thalweg</title>\n<p>The line of fastest flow.\n";
@@ -32,12 +49,13 @@ pub struct Lab {
     folder: PathBuf,
     pub load: Load,
     examples: BTreeMap<String, PathBuf>,
+    notes: RefCell<Vec<String>>,
 }
 
 impl Lab {
     pub fn new(load: Load, examples: BTreeMap<String, PathBuf>) -> anyhow::Result<Self> {
         let folder = std::env::current_dir()?.join(format!("target/xtask/interop-{}", std::process::id()));
-        let lab = Self { folder, load, examples };
+        let lab = Self { folder, load, examples, notes: RefCell::default() };
         lab.write_files().with_context(|| format!("{} cannot be filled", lab.folder.display()))?;
         Ok(lab)
     }
@@ -65,6 +83,15 @@ impl Lab {
     /// A file to receive into. There is one, as one row runs at a time.
     pub fn received(&self) -> PathBuf {
         self.folder.join("received")
+    }
+
+    /// Says more about a check that passes.
+    pub fn note(&self, note: String) {
+        self.notes.borrow_mut().push(note);
+    }
+
+    pub fn take_notes(&self) -> Vec<String> {
+        self.notes.take()
     }
 
     /// The names of our programs that exist.

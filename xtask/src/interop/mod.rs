@@ -13,7 +13,9 @@ mod nghttp2;
 mod openings;
 mod own_clients;
 mod programs;
+mod relay;
 mod server;
+mod storms;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,8 +25,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 
 use crate::metadata::Metadata;
-use crate::process;
 use crate::tally::{Outcome, Tally};
+use crate::{process, strangers};
 use lab::{Lab, Load};
 use server::Subject;
 
@@ -62,10 +64,14 @@ impl Row {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
     /// A program that prints its version when asked for it.
     Program(&'static str),
+    /// A module of Python.
+    Python(&'static str),
+    /// A package of Go.
+    Go(&'static str),
     /// One of ours.
     Example(&'static str),
 }
@@ -79,6 +85,7 @@ fn all_rows(subjects: &[Subject]) -> Vec<Row> {
     }
     rows.extend(grpc::rows());
     rows.extend(openings::rows());
+    rows.extend(storms::rows());
     rows.extend(own_clients::rows());
     rows.extend(programs::rows());
     rows
@@ -101,8 +108,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.only.is_none() && args.against.is_none() {
         tally.report("every example has a row", &without_row(&lab, &rows));
     }
+    let mut absences = BTreeMap::new();
+    let mut why_absent = |need: &Need| absences.entry(*need).or_insert_with(|| absence(*need, &lab)).clone();
     for row in &rows {
-        let outcome = match row.needs.iter().find_map(|need| absence(*need, &lab)) {
+        let outcome = match row.needs.iter().find_map(&mut why_absent) {
             Some(why) => Outcome::Skipped(why),
             None => match (row.check)(&lab) {
                 Ok(()) => Outcome::Passed,
@@ -110,6 +119,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             },
         };
         tally.report(&row.name, &outcome);
+        for note in lab.take_notes() {
+            println!("    {note}");
+        }
     }
     println!("{tally}");
     // The closing line is the last word, so that failure is told by the status alone.
@@ -140,6 +152,8 @@ fn absence(need: Need, lab: &Lab) -> Option<String> {
         Need::Example(name) => {
             lab.example(name).is_err().then(|| format!("the example {name} does not exist"))
         }
+        Need::Python(module) => strangers::python_lacks(module),
+        Need::Go(package) => strangers::go_lacks(package),
         Need::Program(name) => {
             let version = process::run(Command::new(name).arg("--version"), Duration::from_secs(20));
             match version {

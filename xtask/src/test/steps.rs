@@ -22,7 +22,7 @@ const SATELLITES: &[&str] = &["fuzz", "xtask/nostd-proof"];
 const DENY_WARNINGS: &[&str] = &["--", "--deny", "warnings"];
 
 pub fn all(metadata: &Metadata, xtask: &Path) -> Vec<Step> {
-    let mut steps = vec![own("setup", xtask, &["setup"], 300)];
+    let mut steps = vec![own("setup", xtask, &["setup"], 600)];
     steps.extend(formats());
     steps.push(clippy("clippy", &["--workspace", "--all-targets"], 900));
     steps.push(clippy("clippy with all features", &["--workspace", "--all-targets", "--all-features"], 900));
