@@ -105,9 +105,8 @@ impl ReceiveWindow {
         if self.due == 0 {
             return None;
         }
-        // In 64 bits nothing overflows: each term is below 2^32.
         let (due, available) = (i64::from(self.due), i64::from(self.available));
-        if due <= available && due < available + i64::from(self.held) {
+        if due < available || (due == available && self.held > 0) {
             return None;
         }
         let increment = self.due;

@@ -23,9 +23,32 @@ impl DataPhase {
 }
 
 impl Core {
+    /// A frame's head, and what is there of its payload.
+    #[inline]
+    pub(super) fn receive_data_frame<'b>(
+        &mut self,
+        head: Head,
+        too_large: bool,
+        input: &mut &'b [u8],
+    ) -> Result<Option<Step<'b>>, Failed> {
+        let Some(data) = self.receive_data_head(head, too_large)? else { return Ok(None) };
+        match input.split_at_checked(data.len as usize) {
+            Some((content, rest)) if data.pad_len == Some(0) && data.len > 0 => {
+                *input = rest;
+                self.finish_data(&data);
+                Ok(Some(Step::Data { stream: data.stream, data: content, end: data.end }))
+            }
+            // In pieces, or with padding: the machine goes on from there.
+            _ => {
+                self.inbound.phase = Phase::Data(data);
+                Ok(None)
+            }
+        }
+    }
+
     /// Debits the windows and judges the stream before any of the payload is looked at.
     #[inline]
-    pub(super) fn receive_data_head(&mut self, head: Head, too_large: bool) -> Result<(), Failed> {
+    fn receive_data_head(&mut self, head: Head, too_large: bool) -> Result<Option<DataPhase>, Failed> {
         let (id, len) = (head.stream, head.len);
         // RFC 9113 §6.9: every DATA frame counts on the connection, whatever becomes of its stream.
         if self.receive_window.receive(len).is_none() {
@@ -39,10 +62,10 @@ impl Core {
             Fate::Live(slot) => self.begin_data(head, Stream::from_parts(id, slot), end, too_large),
             Fate::Idle => Err(self.violated(Violation::StreamIdle, id)),
             // RFC 9113 §5.1: the peer may not have seen our reset yet.
-            Fate::Closed(Closed::ResetLocal) => self.discard_data(head),
+            Fate::Closed(Closed::ResetLocal) => self.discard_data(head).map(|()| None),
             Fate::Closed(Closed::Ended | Closed::ResetRemote) | Fate::Forgotten | Fate::Skipped => {
                 self.discard_data(head)?;
-                self.stream_violated(id, Violation::DataOnClosedStream)
+                self.stream_violated(id, Violation::DataOnClosedStream).map(|()| None)
             }
         }
     }
@@ -62,9 +85,15 @@ impl Core {
     }
 
     #[inline]
-    fn begin_data(&mut self, head: Head, stream: Stream, end: bool, too_large: bool) -> Result<(), Failed> {
+    fn begin_data(
+        &mut self,
+        head: Head,
+        stream: Stream,
+        end: bool,
+        too_large: bool,
+    ) -> Result<Option<DataPhase>, Failed> {
         let len = head.len;
-        let Some(slot) = self.streams.find_mut(stream) else { return Ok(()) };
+        let Some(slot) = self.streams.find_mut(stream) else { return Ok(None) };
         let padded = head.flags.contains(Flags::PADDED);
         let refusal = match slot.state.next(Input::ReceiveData { end }) {
             _ if too_large => Some(Violation::DataTooLarge),
@@ -79,7 +108,7 @@ impl Core {
         };
         if let Some(violation) = refusal {
             self.discard_data(head)?;
-            return self.stream_violated(stream.id(), violation);
+            return self.stream_violated(stream.id(), violation).map(|()| None);
         }
         if padded && len == 0 {
             return Err(self.violated(Violation::DataLength, stream.id()));
@@ -88,9 +117,7 @@ impl Core {
         if !padded {
             slot.receive_left.take(u64::from(len));
         }
-        let data = DataPhase { stream, left: len, pad_len, end, len, overhead: 0 };
-        self.inbound.phase = Phase::Data(data);
-        Ok(())
+        Ok(Some(DataPhase { stream, left: len, pad_len, end, len, overhead: 0 }))
     }
 
     /// RFC 9113 §8.1.1: content-length must equal the sum of DATA.
@@ -168,7 +195,7 @@ impl Core {
             }
         }
         if credit > 0 {
-            self.release(data.stream, credit as usize);
+            self.credit(data.stream, credit);
         }
     }
 

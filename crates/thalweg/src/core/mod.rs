@@ -332,7 +332,11 @@ impl Core {
         if self.error.is_some() {
             return;
         }
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.credit(stream, u32::try_from(bytes).unwrap_or(u32::MAX));
+    }
+
+    /// Gives back what was received on a stream, on a connection that lives.
+    fn credit(&mut self, stream: Stream, bytes: u32) {
         let Some(slot) = self.streams.find_mut(stream) else {
             let released = bytes.min(self.orphans);
             self.orphans -= released;

@@ -68,7 +68,9 @@ impl Core {
                         return Ok(Some(step));
                     }
                     let Some(head) = self.inbound.take_head(input) else { return Ok(None) };
-                    self.receive_head(head)?;
+                    if let Some(step) = self.receive_head(head, input)? {
+                        return Ok(Some(step));
+                    }
                 }
                 Phase::Payload(head) => {
                     let Some(payload) = self.inbound.take_payload(head.len as usize, input) else {
@@ -168,9 +170,9 @@ impl Core {
         Some(Step::Reset { stream, code: ErrorCode::REFUSED_STREAM, by: Initiator::GoAway })
     }
 
-    /// Judges a head and decides what becomes of the payload.
+    /// Judges a head and decides what becomes of the payload. What is there of DATA is a step at once.
     #[inline]
-    fn receive_head(&mut self, head: Head) -> Result<(), Failed> {
+    fn receive_head<'b>(&mut self, head: Head, input: &mut &'b [u8]) -> Outcome<'b> {
         self.counters.count_frame(head.kind);
         self.last_frame = Some((head.kind, head.stream));
         let bound = self.local.in_force().max_frame_size;
@@ -189,13 +191,14 @@ impl Core {
             return Err(self.violated(Violation::ContinuationUnexpected, head.stream));
         }
         if let Err(violation) = head.check() {
-            return self.receive_impossible(head, violation);
+            return self.receive_impossible(head, violation).map(|()| None);
         }
         match head.kind {
-            Kind::DATA => self.receive_data_head(head, head.len > bound),
-            Kind::HEADERS | Kind::PUSH_PROMISE | Kind::CONTINUATION => self.receive_fragment_head(head),
-            _ => self.receive_control_head(head),
+            Kind::DATA => return self.receive_data_frame(head, head.len > bound, input),
+            Kind::HEADERS | Kind::PUSH_PROMISE | Kind::CONTINUATION => self.receive_fragment_head(head)?,
+            _ => self.receive_control_head(head)?,
         }
+        Ok(None)
     }
 
     /// A frame that is wrong by its head alone.

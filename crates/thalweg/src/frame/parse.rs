@@ -9,10 +9,12 @@ impl Head {
     /// Reads a head. Any nine bytes are one.
     #[inline]
     pub const fn parse(bytes: &[u8; HEAD_LEN]) -> Self {
+        // Length and type are one load, the identifier another.
         let [l2, l1, l0, kind, flags, s3, s2, s1, s0] = *bytes;
+        let first = u32::from_be_bytes([l2, l1, l0, kind]);
         Self {
-            len: u32::from_be_bytes([0, l2, l1, l0]),
-            kind: Kind(kind),
+            len: first >> 8,
+            kind: Kind(first as u8),
             flags: Flags(flags),
             stream: StreamId::new(u32::from_be_bytes([s3, s2, s1, s0])),
         }
