@@ -87,7 +87,7 @@ impl Body {
     /// The stream ended first ([`Error`] is inside), or there is more than `bytes_max` (`FileTooLarge`).
     pub fn read_whole(&mut self, bytes_max: usize) -> io::Result<Vec<u8>> {
         let mut whole = Vec::new();
-        self.take(bytes_max as u64 + 1).read_to_end(&mut whole)?;
+        self.take((bytes_max as u64).saturating_add(1)).read_to_end(&mut whole)?;
         if whole.len() > bytes_max {
             return Err(io::ErrorKind::FileTooLarge.into());
         }

@@ -55,6 +55,30 @@ impl Client {
         Self::over(stream, "http", authority, options)
     }
 
+    /// Connects to a server over TLS; `authority` without a port means 443. HTTP/2 is spoken if the server agrees to it by ALPN
+    /// (RFC 9113 §3.2). A configuration without ALPN protocols gets `h2`. The handshake has as long as
+    /// `options.config.deadlines.preface`.
+    ///
+    /// # Errors
+    /// As [`connect_with`](Self::connect_with). `InvalidData` with a [`rustls::Error`] inside: the handshake failed, for
+    /// example because the certificate is not valid for the name. `Unsupported` with
+    /// [`Refusal::NoAlpn`](crate::Refusal::NoAlpn) inside: the server did not agree to `h2`.
+    #[cfg(feature = "rustls")]
+    pub fn connect_tls(
+        authority: &str,
+        tls: Arc<rustls::ClientConfig>,
+        options: &Options,
+    ) -> io::Result<Self> {
+        let host = split_port(authority).map_or(authority, |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = rustls::pki_types::ServerName::try_from(host)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let mut stream = connect_tcp(authority, 443)?;
+        stream.set_nodelay(true)?;
+        let session = crate::tls::shake_hands(&mut stream, name, tls, options.config.deadlines.preface)?;
+        Self::start(stream, "https", authority, options, |socket| Ok(crate::Tls::new(session, socket)))
+    }
+
     /// Takes a connected socket.
     ///
     /// # Errors
@@ -252,14 +276,18 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// Connects to the first address of a name that answers.
-fn connect_tcp(authority: &str, default_port: u16) -> io::Result<TcpStream> {
-    let has_port = authority.rsplit_once(':').is_some_and(|(host, port)| {
+/// Host and port, if there is one.
+fn split_port(authority: &str) -> Option<(&str, &str)> {
+    authority.rsplit_once(':').filter(|(host, port)| {
         port.bytes().all(|byte| byte.is_ascii_digit())
             && !port.is_empty()
             && (!host.contains(':') || host.ends_with(']'))
-    });
-    if has_port {
+    })
+}
+
+/// Connects to the first address of a name that answers.
+fn connect_tcp(authority: &str, default_port: u16) -> io::Result<TcpStream> {
+    if split_port(authority).is_some() {
         return TcpStream::connect(authority);
     }
     let host = authority.trim_start_matches('[').trim_end_matches(']');

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use thalweg::{CloseReport, ErrorCode, Initiator, OpenError, SendError};
 
+use crate::opening::Refusal;
+
 /// The one terminal report of a connection: who or what ended it, and what it did.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -19,17 +21,19 @@ pub struct ConnectionEnd {
     pub report: CloseReport,
     /// The transport's error, if that ended the connection.
     pub transport: Option<io::Error>,
+    /// Why the peer was not served at all, if it never came to speak HTTP/2.
+    pub refusal: Option<Refusal>,
 }
 
 impl ConnectionEnd {
     /// Whether nobody is to blame: the connection was drained, or it was idle when the transport ended.
     pub fn is_orderly(&self) -> bool {
-        self.report.error.is_none() && self.transport.is_none()
+        self.report.error.is_none() && self.transport.is_none() && self.refusal.is_none()
     }
 
-    /// Whether the end deserves a warning (see [`CloseReport::is_warning`]).
+    /// Whether the end deserves a warning (see [`CloseReport::is_warning`] and [`Refusal::is_warning`]).
     pub fn is_warning(&self) -> bool {
-        self.report.is_warning()
+        self.report.is_warning() || self.refusal.is_some_and(|refusal| refusal.is_warning())
     }
 }
 
@@ -38,7 +42,10 @@ impl fmt::Display for ConnectionEnd {
         if let Some(error) = &self.transport {
             write!(f, "the transport failed ({error}): ")?;
         }
-        self.report.fmt(f)
+        match &self.refusal {
+            Some(refusal) => refusal.fmt(f),
+            None => self.report.fmt(f),
+        }
     }
 }
 

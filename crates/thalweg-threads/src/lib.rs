@@ -44,6 +44,7 @@
 //!
 //! # Features
 //!
+//! * `rustls`: TLS for servers, clients and drivers ([`Server::tls`], [`Client::connect_tls`], [`Tls`]).
 //! * `tracing`: connections' ends, handlers' errors, and what could not be sent, as events.
 #![forbid(unsafe_code)]
 
@@ -55,10 +56,13 @@ mod exchange;
 mod fields;
 mod mailbox;
 mod message;
+mod opening;
 mod poller;
 mod pool;
 mod responder;
 mod server;
+#[cfg(feature = "rustls")]
+mod tls;
 mod trace;
 mod transport;
 mod writer;
@@ -71,10 +75,16 @@ pub use driver::{Driver, Options, Readiness, Turn, Wait};
 pub use error::{ConnectionEnd, Error};
 pub use fields::Fields;
 pub use message::{Payload, Request, Response};
+pub use opening::Refusal;
 pub use pool::{Handler, Pool};
 pub use responder::{Cancellation, Responder};
+#[cfg(feature = "rustls")]
+pub use rustls;
 pub use server::{Population, Server, ServerHandle};
 pub use thalweg;
 pub use thalweg::{Config, ErrorCode, Status};
-pub use transport::Transport;
+pub use thalweg_h2c;
+#[cfg(feature = "rustls")]
+pub use tls::Tls;
+pub use transport::{Agreement, Transport};
 pub use writer::BodyWriter;

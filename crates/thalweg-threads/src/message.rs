@@ -74,6 +74,24 @@ impl Request<()> {
             body: (),
         }
     }
+
+    /// Takes over a request of an Upgrade, without its body (RFC 7540 §3.2).
+    pub(crate) fn from_upgrade(request: &thalweg_h2c::Request, remote: Option<SocketAddr>) -> Self {
+        let mut fields = Fields::new();
+        for (name, value) in &request.fields {
+            fields.push(name, value);
+        }
+        Self {
+            remote,
+            method: known(METHODS, request.method.as_bytes()),
+            scheme: Cow::Borrowed("http"),
+            authority: request.authority.clone(),
+            path: text(request.path.as_bytes()),
+            protocol: None,
+            fields,
+            body: (),
+        }
+    }
 }
 
 impl<B> Request<B> {

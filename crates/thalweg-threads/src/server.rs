@@ -21,7 +21,8 @@ use crate::pool::{Handler, Pool};
 use crate::trace;
 use crate::transport::Transport;
 
-/// A server that is bound to an address and not yet serving.
+/// A server that is bound to an address and not yet serving: HTTP/2 with prior knowledge (RFC 9113 §3.3), and by Upgrade from
+/// HTTP/1.1. What does not speak HTTP/2 is told so in the words of HTTP/1.1 where it may understand them.
 pub struct Server {
     listener: TcpListener,
     local: SocketAddr,
@@ -100,6 +101,23 @@ impl Server {
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.options.config = config;
+        self
+    }
+
+    /// What the first bytes of a cleartext connection may be (see [`Options::h2c`]).
+    #[must_use]
+    pub fn h2c(mut self, h2c: Option<thalweg_h2c::Config>) -> Self {
+        self.options.h2c = h2c;
+        self
+    }
+
+    /// Speaks TLS on every connection, and HTTP/2 with those that negotiate `h2` by ALPN (RFC 9113 §3.2). A configuration without ALPN
+    /// protocols gets `h2`. Others are refused, in HTTP/1.1 if that is what they may understand.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls(mut self, config: impl Into<Arc<rustls::ServerConfig>>) -> Self {
+        let config = crate::tls::server_config(config.into());
+        self.wrap = Arc::new(move |socket| Ok(Box::new(crate::Tls::server(socket, Arc::clone(&config))?)));
         self
     }
 

@@ -21,6 +21,25 @@ pub trait Transport: Read + Write + Send {
     fn wants_write(&self) -> bool {
         false
     }
+
+    /// What both ends have agreed that the transport carries.
+    fn agreement(&self) -> Agreement {
+        Agreement::None
+    }
+}
+
+/// What both ends of a transport have agreed that it carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Agreement {
+    /// Nothing: its first bytes tell.
+    None,
+    /// It is being negotiated; reading goes on with that, and gives nothing until it is done.
+    Pending,
+    /// HTTP/2: TLS with `h2` in ALPN (RFC 9113 §3.2).
+    Http2,
+    /// TLS, and not HTTP/2.
+    Other,
 }
 
 impl Transport for TcpStream {
@@ -55,5 +74,9 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn wants_write(&self) -> bool {
         (**self).wants_write()
+    }
+
+    fn agreement(&self) -> Agreement {
+        (**self).agreement()
     }
 }

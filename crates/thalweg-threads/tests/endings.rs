@@ -16,7 +16,7 @@ use thalweg_testkit::frames::{
     data, goaway, headers, kind, ping, preface, raw, rst_stream, setting, settings, settings_ack, wire,
 };
 use thalweg_testkit::hpack;
-use thalweg_threads::{Body, ErrorCode, Options, Payload, Request, Responder, Response};
+use thalweg_threads::{Body, ErrorCode, Options, Payload, Refusal, Request, Responder, Response};
 
 /// `/large` is a megabyte, `/echo` an echo, and everything else says hello.
 fn handler(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
@@ -42,7 +42,7 @@ fn still_serves(server: &Running) {
 
 #[test]
 fn what_is_not_http2_ends_with_a_goaway_that_says_so() {
-    let server = Running::start(handler);
+    let server = Running::with(|server| server.h2c(None), handler);
     let nonsense: [&[u8]; 5] = [
         b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00",
@@ -92,11 +92,22 @@ fn the_end_of_the_bytes_at_every_place_is_an_end_in_order() {
         &data(1, b"content").end_stream(),
     ]);
     let settings_end = 24 + 9;
+    // So much of the preface tells that HTTP/2 is spoken.
+    let deciding = b"PRI * HTTP/2".len();
     for cut in 0..=script.len() {
         let mut peer = server.peer();
         peer.send(&script[..cut]);
         peer.stream.shutdown(Shutdown::Write).unwrap();
         let frames = peer.rest();
+        if cut < deciding {
+            assert_eq!(frames, [], "cut at {cut}");
+            let refusal = server.end().refusal;
+            assert!(
+                matches!(refusal, Some(Refusal::Silent | Refusal::Opening(_))),
+                "cut at {cut}: {refusal:?}"
+            );
+            continue;
+        }
         // Streams that were whole are still answered behind it.
         let last = frames.iter().rfind(|frame| frame.kind == kind::GOAWAY).expect("a last word");
         let end = server.end();
@@ -290,7 +301,7 @@ fn kill_one(server: &Running, random: &mut Random) {
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     let half = random.below(cut as u64 + 1) as usize;
     stream.write_all(&script[..half]).unwrap();
-    if random.below(2) == 0 {
+    if half >= b"PRI * HTTP/2".len() && random.below(2) == 0 {
         // The server has spoken: what is left unread makes the end a reset.
         let mut some = vec![0; 1 + random.below(100) as usize];
         let _ = stream.read(&mut some).unwrap();
@@ -317,5 +328,5 @@ fn a_polite_client_leaves_in_order() {
     assert_eq!((end.cause, end.transport), (None, None));
     let plain = Peer::client(TcpStream::connect(server.address).unwrap());
     drop(plain);
-    assert_eq!(server.end().cause, Some(Cause::Eof), "it has said nothing at all");
+    assert_eq!(server.end().refusal, Some(Refusal::Silent), "it has said nothing at all");
 }

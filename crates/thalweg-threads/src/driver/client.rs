@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use thalweg::{Client, ConfigError, Connection, ErrorCode, Headers, HeadersKind, OpenError, Stream};
 
 use super::table::{Entry, Table};
-use super::{Driver, Host, Options, ToDriver};
+use super::{Driver, Host, Opened, Options, ToDriver};
 use crate::error::{ConnectionEnd, Error};
 use crate::exchange::{Ask, Chunk, Exchange, Finish};
 use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
+use crate::opening::{Refusal, Refused};
 use crate::transport::Transport;
 
 /// The mailbox of a client's driver.
@@ -56,7 +57,7 @@ impl<T: Transport> ClientDriver<T> {
         let authority = authority.into();
         let waiting = VecDeque::new();
         let responses = Responses { scheme, authority, waiting, ending: Arc::clone(&ending) };
-        let driver = Self::start(transport, options, responses, Arc::clone(&opens))?;
+        let driver = Self::start(transport, options, responses, false, Arc::clone(&opens))?;
         Ok((driver, crate::client::Client::new(opens, ending, options.limits())))
     }
 }
@@ -98,7 +99,7 @@ impl Ending {
 
 impl Responses {
     /// Sends a request. Returns it if the peer has no room for a stream.
-    fn open(
+    fn open_stream(
         &self,
         connection: &mut Connection<Client>,
         table: &mut Table,
@@ -132,6 +133,20 @@ impl Host for Responses {
     type Role = Client;
     type Message = Box<Open>;
 
+    fn open(
+        &mut self,
+        _: &mut Connection<Client>,
+        _: &mut Table,
+        _: &mut &[u8],
+    ) -> Result<Option<Opened>, Refused> {
+        // A client knows what it asked for.
+        Ok(Some(Opened { seen: &[], answer: &[] }))
+    }
+
+    fn open_eof(&mut self) -> Refused {
+        Refused::silently(Refusal::Silent)
+    }
+
     fn receive_headers(
         &mut self,
         table: &mut Table,
@@ -160,7 +175,7 @@ impl Host for Responses {
     fn perform(&mut self, connection: &mut Connection<Client>, table: &mut Table, message: Box<Open>) {
         // Those who came earlier go first.
         if self.waiting.is_empty() {
-            self.waiting.extend(self.open(connection, table, message));
+            self.waiting.extend(self.open_stream(connection, table, message));
         } else {
             self.waiting.push_back(message);
         }
@@ -178,7 +193,7 @@ impl Host for Responses {
 
     fn openable(&mut self, connection: &mut Connection<Client>, table: &mut Table) {
         while let Some(open) = self.waiting.pop_front() {
-            if let Some(open) = self.open(connection, table, open) {
+            if let Some(open) = self.open_stream(connection, table, open) {
                 self.waiting.push_front(open);
                 return;
             }

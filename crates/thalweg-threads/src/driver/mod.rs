@@ -10,6 +10,7 @@ mod wire;
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,9 @@ use self::wire::{Input, Wire};
 use crate::error::{ConnectionEnd, Error};
 use crate::exchange::{Ask, Limits, Outbox};
 use crate::mailbox::Mailbox;
+use crate::opening::{Refusal, Refused};
 use crate::trace;
-use crate::transport::Transport;
+use crate::transport::{Agreement, Transport};
 
 /// A message to a driver.
 pub enum ToDriver<M> {
@@ -50,6 +52,18 @@ pub trait Host {
     type Role: Role;
     /// What only this role is sent.
     type Message: Send;
+
+    /// Looks at the first bytes of a transport on which nothing is agreed, and takes those that it needs. Returns what goes to the
+    /// core before the rest, once that is clear; and puts what is to be said first on the wire.
+    fn open(
+        &mut self,
+        connection: &mut Connection<Self::Role>,
+        table: &mut Table,
+        input: &mut &[u8],
+    ) -> Result<Option<Opened>, Refused>;
+
+    /// The bytes have ended before that was clear.
+    fn open_eof(&mut self) -> Refused;
 
     /// A header block has come. Returns a code if its stream is not wanted.
     fn receive_headers(
@@ -92,6 +106,15 @@ pub trait Host {
     fn refuse(&mut self, message: Self::Message, error: &Error);
 }
 
+/// How HTTP/2 begins on a transport.
+#[derive(Debug)]
+pub struct Opened {
+    /// Bytes that were taken and belong to the core.
+    pub seen: &'static [u8],
+    /// What is said before its first frame.
+    pub answer: &'static [u8],
+}
+
 /// What a driver is told about its connection.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -103,6 +126,9 @@ pub struct Options {
     /// How long the end of a connection may take once it is over: to flush the last word, to end our side, and to drain what the peer still
     /// sends. Default 2 s.
     pub linger: Duration,
+    /// What the first bytes of a server's cleartext connection may be and cost. Default: HTTP/2, an HTTP/1.1 Upgrade to it, or HTTP/1, which
+    /// is told in its own words that it is not spoken. None: HTTP/2 alone (RFC 9113 §3.3), and the server speaks first.
+    pub h2c: Option<thalweg_h2c::Config>,
     /// What the writer of a stream's content may be ahead of the core, bytes; above it, it waits. Default 128 KiB.
     pub unsent_bytes_max: usize,
 }
@@ -113,6 +139,7 @@ impl Default for Options {
             config: Config::default(),
             remote: None,
             linger: Duration::from_secs(2),
+            h2c: Some(thalweg_h2c::Config::default()),
             unsent_bytes_max: 128 << 10,
         }
     }
@@ -164,11 +191,16 @@ pub struct Driver<H: Host, T: Transport> {
     phase: Phase,
     /// The last turn stopped writing before it had to.
     has_more: bool,
+    refusal: Option<Refusal>,
     end: Option<Arc<ConnectionEnd>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// It is not clear yet that HTTP/2 is spoken.
+    Opening {
+        until: Option<Instant>,
+    },
     Open,
     /// The connection is over; its last words are being written.
     Flushing {
@@ -182,13 +214,28 @@ enum Phase {
     Closed,
 }
 
+/// How far a turn brought the opening.
+enum Progress {
+    Undecided,
+    /// HTTP/2 is spoken; what the core says of the bytes that came with that.
+    Open(Result<(), ConnectionError>),
+    Refused(Refused),
+}
+
 impl<H: Host, T: Transport> Driver<H, T> {
     fn start(
         transport: T,
         options: &Options,
         host: H,
+        sniffs: bool,
         mailbox: Arc<Mailbox<ToDriver<H::Message>>>,
     ) -> Result<Self, ConfigError> {
+        let origin = Instant::now();
+        let phase = match transport.agreement() {
+            Agreement::None if !sniffs => Phase::Open,
+            Agreement::Http2 => Phase::Open,
+            _ => Phase::Opening { until: options.config.deadlines.preface.map(|limit| origin + limit) },
+        };
         Ok(Self {
             connection: Connection::new(options.config)?,
             host,
@@ -196,11 +243,12 @@ impl<H: Host, T: Transport> Driver<H, T> {
             wire: Wire::new(transport),
             mailbox,
             messages: Vec::new(),
-            origin: Instant::now(),
+            origin,
             remote: options.remote,
             linger: options.linger,
-            phase: Phase::Open,
+            phase,
             has_more: false,
+            refusal: None,
             end: None,
         })
     }
@@ -214,25 +262,38 @@ impl<H: Host, T: Transport> Driver<H, T> {
         let now = Instant::now();
         let mut recall = None;
         let outcome = match self.phase {
-            Phase::Open => self.advance(now).map(|again| recall = again),
+            Phase::Opening { .. } | Phase::Open => self.advance(now).map(|again| recall = again),
             Phase::Flushing { .. } | Phase::Draining { .. } => self.wind_up(now),
             Phase::Closed => Ok(()),
         };
         if let Err(error) = outcome {
-            self.fail(error);
+            self.end_transport(error, now);
         }
         self.rest(now, recall)
     }
 
-    /// The transport is of no more use, for a reason that the caller's loop found.
+    /// The transport is of no more use, for a reason that the caller's loop found. The last word is still tried, once.
     pub fn fail(&mut self, error: io::Error) {
+        self.end_transport(error, Instant::now());
+        self.phase = Phase::Closed;
+    }
+
+    /// The transport has failed. If that was in reading, the last word may still get through.
+    fn end_transport(&mut self, error: io::Error, now: Instant) {
         if self.end.is_none() {
             // The bytes have ended, whatever the reason; whoever still waits is over.
             let _ = self.connection.handle_eof();
             self.connection.close(ErrorCode::NO_ERROR, &[]);
+            if matches!(self.phase, Phase::Opening { .. }) {
+                self.fall_silent();
+                let is_handshake = self.wire.transport.agreement() == Agreement::Pending;
+                self.refusal = is_handshake.then_some(Refusal::Handshake);
+            }
         }
-        self.end(Some(error), Instant::now());
-        self.phase = Phase::Closed;
+        self.end(Some(error), now);
+        if self.wire.is_broken() || self.wind_up(now).is_err() {
+            self.phase = Phase::Closed;
+        }
     }
 
     /// The transport.
@@ -253,13 +314,27 @@ impl<H: Host, T: Transport> Driver<H, T> {
     /// One turn of a connection that lives.
     fn advance(&mut self, now: Instant) -> io::Result<Option<Duration>> {
         let time = self.core_time(now);
-        self.perform_messages();
-        let mut outcome = self.read(time)?;
+        let wants_end = self.perform_messages();
+        let mut outcome = Ok(());
+        if let Phase::Opening { until } = self.phase {
+            let is_late = until.is_some_and(|until| now >= until);
+            outcome = match self.open(is_late, wants_end, time)? {
+                Progress::Undecided => return self.wire.flush_transport().map(|()| None),
+                Progress::Open(outcome) => outcome,
+                Progress::Refused(refused) => return self.refuse(&refused, now).map(|()| None),
+            };
+        }
+        if outcome.is_ok() {
+            outcome = self.read(time)?;
+        }
         if outcome.is_ok() {
             outcome = self.pass_time(time);
         }
         let recall = self.host.after_events(now);
-        self.transmit()?;
+        if let Err(error) = self.transmit() {
+            self.hear_out(time);
+            return Err(error);
+        }
         // What was handed out and not written starts the core's deadline for it.
         if outcome.is_ok() && self.connection.poll_timeout().is_some_and(|at| at <= time) {
             outcome = self.connection.handle_timeout(time);
@@ -271,17 +346,91 @@ impl<H: Host, T: Transport> Driver<H, T> {
         Ok(recall)
     }
 
-    fn perform_messages(&mut self) {
+    /// Finds out whether HTTP/2 is spoken.
+    fn open(&mut self, is_late: bool, wants_end: bool, time: thalweg::Instant) -> io::Result<Progress> {
+        if wants_end && self.connection.live_streams() == 0 {
+            return Ok(Progress::Refused(Refused::silently(Refusal::ShuttingDown)));
+        }
+        for _ in 0..READS_PER_TURN {
+            if !self.wire.is_readable() {
+                break;
+            }
+            let input = self.wire.read()?;
+            let progress = match (self.wire.transport.agreement(), input) {
+                (Agreement::None, Input::Bytes(len)) => self.open_with(len, time),
+                (Agreement::None | Agreement::Pending, Input::End) => Progress::Refused(self.host.open_eof()),
+                (Agreement::Other, _) => Progress::Refused(Refused::NO_ALPN),
+                (Agreement::Http2, Input::Blocked) => Progress::Open(Ok(())),
+                (Agreement::Http2, Input::Bytes(len)) => Progress::Open(self.receive(0..len, time)),
+                (Agreement::Http2, Input::End) => Progress::Open(self.connection.handle_eof()),
+                (Agreement::None | Agreement::Pending, _) => Progress::Undecided,
+            };
+            if !matches!(progress, Progress::Undecided) {
+                self.phase = Phase::Open;
+                return Ok(progress);
+            }
+        }
+        if is_late {
+            return Ok(Progress::Refused(Refused::silently(Refusal::TimedOut)));
+        }
+        Ok(Progress::Undecided)
+    }
+
+    /// Looks at the first bytes.
+    fn open_with(&mut self, len: usize, time: thalweg::Instant) -> Progress {
+        let mut input = self.wire.input(0..len);
+        let opened = self.host.open(&mut self.connection, &mut self.table, &mut input);
+        let taken = len - input.len();
+        match opened {
+            Ok(None) => Progress::Undecided,
+            Ok(Some(Opened { mut seen, answer })) => {
+                self.wire.say(answer);
+                let begun = self.connection.receive(&mut seen, time);
+                debug_assert!(begun.is_ok_and(|event| event.is_none()), "half a preface is no event");
+                Progress::Open(self.receive(taken..len, time))
+            }
+            Err(refused) => Progress::Refused(refused),
+        }
+    }
+
+    /// The peer does not speak HTTP/2: it is told in its own words, and the transport ends.
+    fn refuse(&mut self, refused: &Refused, now: Instant) -> io::Result<()> {
+        self.connection.close(ErrorCode::NO_ERROR, &[]);
+        self.fall_silent();
+        self.wire.say(refused.answer);
+        self.refusal = Some(refused.refusal);
+        self.end(None, now);
+        self.wind_up(now)
+    }
+
+    /// What the core has to say is not for this peer.
+    fn fall_silent(&mut self) {
+        let mut unsaid = Vec::new();
+        while self.connection.poll_transmit(&mut unsaid) {
+            unsaid.clear();
+        }
+    }
+
+    /// Acts on messages. Returns whether one of them wants the connection's end.
+    fn perform_messages(&mut self) -> bool {
+        let mut wants_end = false;
         let Self { connection, host, table, mailbox, messages, .. } = self;
         mailbox.take(messages);
         for message in messages.drain(..) {
             match message {
                 ToDriver::Stream(stream, ask) => host.perform_ask(connection, table, stream, ask),
                 ToDriver::Host(message) => host.perform(connection, table, message),
-                ToDriver::Shutdown => connection.shutdown(),
-                ToDriver::Close(code) => connection.close(code, &[]),
+                ToDriver::Shutdown => {
+                    wants_end = true;
+                    connection.shutdown();
+                }
+                ToDriver::Close(code) => {
+                    wants_end = true;
+                    connection.close(code, &[]);
+                }
             }
         }
+        wants_end
     }
 
     /// Reads while there is something to read, up to a bound. The inner result is the connection's.
@@ -292,7 +441,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
             }
             let outcome = match self.wire.read()? {
                 Input::Blocked => break,
-                Input::Bytes(len) => self.receive(len, time),
+                Input::Bytes(len) => self.receive(0..len, time),
                 Input::End => self.connection.handle_eof(),
             };
             if outcome.is_err() {
@@ -300,7 +449,17 @@ impl<H: Host, T: Transport> Driver<H, T> {
             }
         }
         // What messages have caused is told, too.
-        Ok(self.receive(0, time))
+        Ok(self.receive(0..0, time))
+    }
+
+    /// Nothing can be written any more, but the peer may have said why before it left.
+    fn hear_out(&mut self, time: thalweg::Instant) {
+        for _ in 0..FINAL_READS_MAX {
+            match self.wire.read() {
+                Ok(Input::Bytes(len)) if self.receive(0..len, time).is_ok() => {}
+                _ => return,
+            }
+        }
     }
 
     fn pass_time(&mut self, time: thalweg::Instant) -> Result<(), ConnectionError> {
@@ -308,13 +467,13 @@ impl<H: Host, T: Transport> Driver<H, T> {
             return Ok(());
         }
         self.connection.handle_timeout(time)?;
-        self.receive(0, time)
+        self.receive(0..0, time)
     }
 
-    /// Hands on the events of `len` bytes that were read.
-    fn receive(&mut self, len: usize, time: thalweg::Instant) -> Result<(), ConnectionError> {
+    /// Hands on the events of bytes that were read.
+    fn receive(&mut self, read: Range<usize>, time: thalweg::Instant) -> Result<(), ConnectionError> {
         let Self { connection, host, table, wire, .. } = self;
-        let mut input = wire.input(len);
+        let mut input = wire.input(read);
         while let Some(event) = connection.receive(&mut input, time)? {
             match event {
                 Event::Data { stream, data, end } => table.receive_data(connection, stream, data, end),
@@ -357,7 +516,8 @@ impl<H: Host, T: Transport> Driver<H, T> {
             return;
         }
         let report = self.connection.report();
-        let end = Arc::new(ConnectionEnd { remote: self.remote, report, transport });
+        let refusal = self.refusal;
+        let end = Arc::new(ConnectionEnd { remote: self.remote, report, transport, refusal });
         self.host.connection_ended(&end);
         // Streams that a GOAWAY of the peer excludes were reset before; of these nobody knows what the peer did.
         let unknown = Error::Connection { end: Arc::clone(&end), unprocessed: false };
@@ -412,6 +572,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
                 let timeout = Some(until.saturating_duration_since(now));
                 return Turn::Wait(Wait { read: true, write: false, timeout });
             }
+            (Phase::Opening { until }, _) => until.map(|until| self.core_time(until)),
             _ => self.connection.poll_timeout(),
         };
         let read = self.connection.wants_read() && !self.wire.has_ended();
@@ -439,6 +600,8 @@ impl<H: Host, T: Transport> Drop for Driver<H, T> {
 
 /// How often a turn reads before it writes.
 const READS_PER_TURN: u32 = 4;
+/// How often a transport is read on which nothing can be written.
+const FINAL_READS_MAX: u32 = 64;
 /// How often a turn writes before it reads.
 const WRITES_PER_TURN: u32 = 4;
 /// What is drained from a peer that does not end its side, bytes.

@@ -5,15 +5,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use thalweg::{ConfigError, Connection, ErrorCode, Headers, HeadersKind, Server, Status, Stream};
+use thalweg::{Config, ConfigError, Connection, ErrorCode, Headers, HeadersKind, Server, Status, Stream};
+use thalweg_h2c::{Sniffer, Upgrade};
 
 use super::table::{Entry, Table};
-use super::{Driver, Host, Options, ToDriver};
+use super::{Driver, Host, Opened, Options, ToDriver};
 use crate::body::Body;
 use crate::error::{ConnectionEnd, Error};
 use crate::exchange::{Ask, Chunk, Exchange, Finish, Limits};
 use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
+use crate::opening::{self, Beginning, Refused};
 use crate::pool::{Job, Lane, Pool};
 use crate::responder::Responder;
 use crate::transport::Transport;
@@ -35,6 +37,9 @@ pub struct Requests {
     answers: Arc<Answers>,
     limits: Limits,
     remote: Option<SocketAddr>,
+    /// Until it is clear what the first bytes are.
+    sniffer: Option<Box<Sniffer>>,
+    config: Config,
     /// Requests of this turn, which go to the pool together.
     jobs: Vec<Job>,
 }
@@ -60,9 +65,11 @@ impl<T: Transport> ServerDriver<T> {
             answers: Arc::clone(&answers),
             limits: options.limits(),
             remote: options.remote,
+            sniffer: options.h2c.map(|h2c| Box::new(Sniffer::new(h2c))),
+            config: options.config,
             jobs: Vec::new(),
         };
-        Self::start(transport, options, requests, answers)
+        Self::start(transport, options, requests, options.h2c.is_some(), answers)
     }
 
     /// Ends gracefully (RFC 9113 §6.8): requests that are under way are still answered.
@@ -90,6 +97,35 @@ impl Requests {
             });
             Body::of_request(Arc::clone(&exchange), expects_continue)
         };
+        self.submit(exchange, stream, head, body);
+    }
+
+    /// RFC 7540 §3.2: the request becomes that of stream 1, which the client has closed.
+    fn upgrade(
+        &mut self,
+        connection: &mut Connection<Server>,
+        table: &mut Table,
+        upgrade: &Upgrade,
+    ) -> Result<Opened, Refused> {
+        let method = upgrade.request.method.as_bytes();
+        let upgraded = Connection::<Server>::upgraded(self.config, &upgrade.settings, method);
+        let (upgraded, stream) = upgraded.map_err(|_| Refused::UPGRADE)?;
+        *connection = upgraded;
+        let head = Request::from_upgrade(&upgrade.request, self.remote);
+        let exchange = Exchange::new(Arc::clone(&self.answers) as _, self.limits, Some(stream));
+        table.insert(Entry::new(stream, Arc::clone(&exchange), false, true));
+        let body = if upgrade.request.body.is_empty() {
+            Body::empty()
+        } else {
+            exchange.tell_content(&upgrade.request.body, true);
+            Body::of_request(Arc::clone(&exchange), false)
+        };
+        self.submit(exchange, stream, head, body);
+        Ok(Opened { seen: &[], answer: upgrade.answer() })
+    }
+
+    /// Makes a request one of this turn.
+    fn submit(&mut self, exchange: Arc<Exchange>, stream: Stream, head: Request<()>, body: Body) {
         let responder = Responder::new(exchange, Arc::clone(&self.answers), stream, head.method());
         let request = head.replace_body(body).0;
         self.jobs.push(Job { stream, request, responder });
@@ -117,6 +153,30 @@ impl Requests {
 impl Host for Requests {
     type Role = Server;
     type Message = Answer;
+
+    fn open(
+        &mut self,
+        connection: &mut Connection<Server>,
+        table: &mut Table,
+        input: &mut &[u8],
+    ) -> Result<Option<Opened>, Refused> {
+        let Some(sniffer) = &mut self.sniffer else {
+            return Ok(Some(Opened { seen: &[], answer: &[] }));
+        };
+        let Some(beginning) = opening::sniff(sniffer, input)? else { return Ok(None) };
+        self.sniffer = None;
+        match beginning {
+            Beginning::Preface(seen) => Ok(Some(Opened { seen, answer: &[] })),
+            Beginning::Upgrade(upgrade) => self.upgrade(connection, table, &upgrade).map(Some),
+        }
+    }
+
+    fn open_eof(&mut self) -> Refused {
+        match &mut self.sniffer {
+            Some(sniffer) => opening::sniff_eof(sniffer),
+            None => Refused::silently(opening::Refusal::Silent),
+        }
+    }
 
     fn receive_headers(
         &mut self,

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::mem;
+use std::ops::Range;
 
 use thalweg::{Connection, Role};
 
@@ -37,6 +38,8 @@ pub struct Wire<T> {
     writable: bool,
     hung_up: bool,
     ended: bool,
+    /// Writing has failed.
+    is_broken: bool,
 }
 
 /// What a read gave.
@@ -60,7 +63,18 @@ impl<T: Transport> Wire<T> {
             writable: true,
             hung_up: false,
             ended: false,
+            is_broken: false,
         }
+    }
+
+    /// Says something in front of what the core says next.
+    pub fn say(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+    }
+
+    /// Whether nothing can be written any more.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
     }
 
     /// Takes over what the caller's loop knows.
@@ -111,14 +125,20 @@ impl<T: Transport> Wire<T> {
         }
     }
 
-    /// What the last read gave.
-    pub fn input(&self, len: usize) -> &[u8] {
-        &self.input[..len]
+    /// A part of what the last read gave.
+    pub fn input(&self, range: Range<usize>) -> &[u8] {
+        &self.input[range]
     }
 
     /// Fetches the core's output if the last is written, and writes once. Returns whether the transport takes more and
     /// something was written.
     pub fn write<R: Role>(&mut self, connection: &mut Connection<R>) -> io::Result<bool> {
+        let outcome = self.write_once(connection);
+        self.is_broken |= outcome.is_err();
+        outcome
+    }
+
+    fn write_once<R: Role>(&mut self, connection: &mut Connection<R>) -> io::Result<bool> {
         if self.written == self.output.len() {
             self.output.clear();
             self.written = 0;
@@ -149,7 +169,7 @@ impl<T: Transport> Wire<T> {
     }
 
     /// Lets a transport with buffers of its own go on.
-    fn flush_transport(&mut self) -> io::Result<()> {
+    pub fn flush_transport(&mut self) -> io::Result<()> {
         if !self.transport.wants_write() {
             return Ok(());
         }

@@ -13,7 +13,7 @@ use thalweg::Cause;
 use thalweg_testkit::frames::{
     Frame, Reader, flag, goaway, kind, preface, raw, settings, settings_ack, wire,
 };
-use thalweg_threads::{Client, ConnectionEnd, ErrorCode, Handler, Server, ServerHandle};
+use thalweg_threads::{Client, ConnectionEnd, ErrorCode, Handler, Refusal, Server, ServerHandle};
 
 /// For anything that takes no time unless something is broken.
 pub const LIMIT: Duration = Duration::from_secs(20);
@@ -32,6 +32,7 @@ pub struct Running {
 pub struct End {
     pub cause: Option<Cause>,
     pub transport: Option<ErrorKind>,
+    pub refusal: Option<Refusal>,
     pub text: String,
 }
 
@@ -40,6 +41,7 @@ impl End {
         Self {
             cause: end.report.error.map(|error| error.cause()),
             transport: end.transport.as_ref().map(std::io::Error::kind),
+            refusal: end.refusal,
             text: end.to_string(),
         }
     }

@@ -1,0 +1,110 @@
+//! How a server's connection opens: what its first bytes are, and what becomes of those that are not HTTP/2.
+//!
+//! Keeps true: a peer that does not speak HTTP/2 is never sent a frame; every byte goes to whom it belongs.
+
+use std::fmt;
+
+use thalweg_h2c::{Opening, SniffError, Sniffer, Upgrade, answer};
+
+/// Why a connection never spoke HTTP/2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It ended without a byte, as those of port scanners and health checks do.
+    Silent,
+    /// Its first bytes lead nowhere.
+    Opening(SniffError),
+    /// It speaks HTTP/1, and was told that this server does not.
+    Http1,
+    /// The settings of an Upgrade cannot be used; it was told so in HTTP/1.1.
+    Upgrade,
+    /// It did not come to the point within `Config::deadlines.preface`.
+    TimedOut,
+    /// It was ended before it came to that.
+    ShuttingDown,
+    /// The TLS handshake failed; [`ConnectionEnd::transport`](crate::ConnectionEnd::transport) says why.
+    Handshake,
+    /// TLS without `h2` in ALPN (RFC 9113 §3.2).
+    NoAlpn,
+}
+
+impl Refusal {
+    /// Whether it deserves a warning: the peer is to blame, and not for mere silence.
+    pub fn is_warning(&self) -> bool {
+        !matches!(self, Self::Silent | Self::ShuttingDown)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent => f.write_str("closed by the peer without a byte"),
+            Self::Opening(error) => write!(f, "refused: {error}"),
+            Self::Http1 => f.write_str("refused: http/1, which this server does not speak"),
+            Self::Upgrade => f.write_str("refused: an upgrade with unusable settings"),
+            Self::TimedOut => f.write_str("refused: too slow, deadlines.preface passed"),
+            Self::ShuttingDown => f.write_str("closed by a shutdown before it began"),
+            Self::Handshake => f.write_str("the tls handshake failed"),
+            Self::NoAlpn => f.write_str("refused: the peer did not agree to h2 by alpn"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Opening(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// A refusal, and what the peer is told in words that it may understand.
+#[derive(Debug)]
+pub struct Refused {
+    pub refusal: Refusal,
+    pub answer: &'static [u8],
+}
+
+impl Refused {
+    /// Nothing is said.
+    pub const fn silently(refusal: Refusal) -> Self {
+        Self { refusal, answer: &[] }
+    }
+
+    /// RFC 9113 §3.2: over TLS, HTTP/2 is spoken only with those that negotiated it.
+    pub const NO_ALPN: Self = Self { refusal: Refusal::NoAlpn, answer: answer::VERSION_NOT_SUPPORTED };
+    /// The settings of an Upgrade cannot be used.
+    pub const UPGRADE: Self = Self { refusal: Refusal::Upgrade, answer: answer::BAD_REQUEST };
+}
+
+impl From<SniffError> for Refused {
+    fn from(error: SniffError) -> Self {
+        Self { refusal: Refusal::Opening(error), answer: error.answer().unwrap_or_default() }
+    }
+}
+
+/// How HTTP/2 begins.
+#[derive(Debug)]
+pub enum Beginning {
+    /// With the preface, of which these bytes were taken already.
+    Preface(&'static [u8]),
+    /// With an HTTP/1.1 request.
+    Upgrade(Box<Upgrade>),
+}
+
+/// Takes bytes until it is clear how HTTP/2 begins, or that it does not.
+pub fn sniff(sniffer: &mut Sniffer, input: &mut &[u8]) -> Result<Option<Beginning>, Refused> {
+    match sniffer.receive(input)? {
+        None => Ok(None),
+        Some(Opening::Http2 { seen }) => Ok(Some(Beginning::Preface(seen))),
+        Some(Opening::Upgrade(upgrade)) => Ok(Some(Beginning::Upgrade(upgrade))),
+        Some(Opening::Http1(request)) => Err(Refused { refusal: Refusal::Http1, answer: request.answer() }),
+        Some(_) => Err(Refused { refusal: Refusal::Http1, answer: answer::VERSION_NOT_SUPPORTED }),
+    }
+}
+
+/// The peer's bytes have ended before that was clear.
+pub fn sniff_eof(sniffer: &mut Sniffer) -> Refused {
+    sniffer.handle_eof().map_or_else(Refused::from, |()| Refused::silently(Refusal::Silent))
+}

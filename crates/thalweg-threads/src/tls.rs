@@ -1,0 +1,216 @@
+//! TLS by rustls, with `h2` negotiated by ALPN (RFC 9113 §3.2).
+//!
+//! What RFC 9113 §9.2 asks of TLS holds by itself: rustls speaks 1.2 and 1.3 only, without compression, renegotiation, or any of the
+//! prohibited cipher suites.
+//!
+//! Keeps true: an alert that rustls has written goes out before its error is told; plaintext is taken only while earlier records
+//! are on the wire, so what is buffered stays within one write.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
+
+use crate::opening::Refusal;
+use crate::transport::{Agreement, Transport};
+
+/// TLS around a transport, of either side. HTTP/2 is spoken over it only if both sides agree to `h2` by ALPN.
+pub struct Tls<T> {
+    session: Connection,
+    transport: T,
+    /// It can carry nothing more.
+    has_failed: bool,
+    has_said_end: bool,
+}
+
+impl<T: Transport> Tls<T> {
+    /// The server's side. A configuration without ALPN protocols gets `h2`.
+    ///
+    /// # Errors
+    /// `InvalidInput`: rustls cannot use the configuration.
+    pub fn server(transport: T, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let session = ServerConnection::new(server_config(config)).map_err(unusable)?;
+        Ok(Self::new(session.into(), transport))
+    }
+
+    /// The client's side, for a server of this name. A configuration without ALPN protocols gets `h2`.
+    ///
+    /// # Errors
+    /// `InvalidInput`: rustls cannot use the configuration.
+    pub fn client(transport: T, name: ServerName<'static>, config: Arc<ClientConfig>) -> io::Result<Self> {
+        let session = ClientConnection::new(client_config(config), name).map_err(unusable)?;
+        Ok(Self::new(session.into(), transport))
+    }
+
+    /// Takes over a session after its handshake, or before.
+    pub(crate) fn new(session: Connection, transport: T) -> Self {
+        Self { session, transport, has_failed: false, has_said_end: false }
+    }
+
+    /// Writes records until the transport is full or none is left.
+    fn send_records(&mut self) -> io::Result<()> {
+        while self.session.wants_write() {
+            match self.session.write_tls(&mut self.transport) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads records once. Returns whether the peer's bytes have ended.
+    fn receive_records(&mut self) -> io::Result<bool> {
+        let len = self.session.read_tls(&mut self.transport)?;
+        if let Err(error) = self.session.process_new_packets() {
+            self.has_failed = true;
+            // The alert says why; where it cannot go out, this error tells as much.
+            let _ = self.send_records();
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        }
+        match self.send_records() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(len == 0),
+        }
+    }
+}
+
+impl<T: Transport> Read for Tls<T> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.session.reader().read(out) {
+                Ok(len) => return Ok(len),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // The end without close_notify: HTTP/2 knows by itself whether something was cut off.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+                Err(error) => return Err(error),
+            }
+            let was_shaking_hands = self.session.is_handshaking();
+            if self.receive_records()? && was_shaking_hands {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+}
+
+impl<T: Transport> Write for Tls<T> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.has_failed {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.send_records()?;
+        let len = self.session.writer().write(data)?;
+        match self.send_records() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(len),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.send_records()
+    }
+}
+
+impl<T: Transport> Transport for Tls<T> {
+    fn end_writing(&mut self) -> io::Result<()> {
+        if !self.has_said_end && !self.has_failed {
+            self.has_said_end = true;
+            self.session.send_close_notify();
+        }
+        self.send_records()?;
+        self.transport.end_writing()
+    }
+
+    fn wants_write(&self) -> bool {
+        self.session.wants_write()
+    }
+
+    fn agreement(&self) -> Agreement {
+        match self.session.alpn_protocol() {
+            _ if self.session.is_handshaking() => Agreement::Pending,
+            Some(H2) => Agreement::Http2,
+            _ => Agreement::Other,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Tls<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("is_handshaking", &self.session.is_handshaking()).finish_non_exhaustive()
+    }
+}
+
+/// A configuration that offers something by ALPN.
+pub fn server_config(mut config: Arc<ServerConfig>) -> Arc<ServerConfig> {
+    if config.alpn_protocols.is_empty() {
+        Arc::make_mut(&mut config).alpn_protocols = vec![H2.to_vec()];
+    }
+    config
+}
+
+fn client_config(mut config: Arc<ClientConfig>) -> Arc<ClientConfig> {
+    if config.alpn_protocols.is_empty() {
+        Arc::make_mut(&mut config).alpn_protocols = vec![H2.to_vec()];
+    }
+    config
+}
+
+/// Does the client's side of a handshake over a socket that blocks.
+pub fn shake_hands(
+    stream: &mut TcpStream,
+    name: ServerName<'static>,
+    config: Arc<ClientConfig>,
+    limit: Option<Duration>,
+) -> io::Result<Connection> {
+    let mut session = ClientConnection::new(client_config(config), name).map_err(unusable)?;
+    let until = limit.map(|limit| Instant::now() + limit);
+    while session.is_handshaking() || session.wants_write() {
+        if let Some(until) = until {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            stream.set_read_timeout(Some(left))?;
+            stream.set_write_timeout(Some(left))?;
+        }
+        exchange_records(&mut session, stream).map_err(|error| match error.kind() {
+            // So says a socket whose time is over.
+            io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+            _ => error,
+        })?;
+    }
+    stream.set_read_timeout(None)?;
+    stream.set_write_timeout(None)?;
+    if session.alpn_protocol() != Some(H2) {
+        session.send_close_notify();
+        let _ = session.write_tls(stream);
+        return Err(io::Error::new(io::ErrorKind::Unsupported, Refusal::NoAlpn));
+    }
+    Ok(session.into())
+}
+
+fn exchange_records(session: &mut ClientConnection, stream: &mut TcpStream) -> io::Result<()> {
+    if session.wants_write() {
+        return session.write_tls(stream).map(drop);
+    }
+    if session.read_tls(stream)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    if let Err(error) = session.process_new_packets() {
+        // The alert says why.
+        let _ = session.write_tls(stream);
+        return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+    }
+    Ok(())
+}
+
+fn unusable(error: rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error)
+}
+
+const H2: &[u8] = b"h2";

@@ -1,0 +1,174 @@
+//! What a server makes of the first bytes of its connections.
+
+#![allow(clippy::unwrap_used, reason = "it is all tests")]
+
+mod shared;
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use shared::{LIMIT, Running};
+use thalweg::{Cause, Config, Violation};
+use thalweg_testkit::frames::{headers, kind, preface, read_all, settings, window_update, wire};
+use thalweg_testkit::hpack;
+use thalweg_threads::thalweg_h2c::SniffError;
+use thalweg_threads::{Body, ErrorCode, Refusal, Request, Responder, Response};
+
+/// Says what it was asked.
+fn describe(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
+    let mut text = format!("{} {} {} ", request.method(), request.authority(), request.path());
+    request.body.read_to_string(&mut text)?;
+    responder.send(Response::ok().body(text))
+}
+
+/// Says something and returns all that comes back, and how the server saw it.
+fn say(server: &Running, bytes: &[u8]) -> (Vec<u8>, shared::End) {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.write_all(bytes).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    (answer, server.end())
+}
+
+fn upgrade(method: &str, settings: &[u8], content: &str) -> Vec<u8> {
+    let len = content.len();
+    let settings = URL_SAFE_NO_PAD.encode(settings);
+    format!(
+        "{method} /up HTTP/1.1\r\nHost: example.org\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+         HTTP2-Settings: {settings}\r\nContent-Length: {len}\r\n\r\n{content}"
+    )
+    .into_bytes()
+}
+
+#[test]
+fn an_http_1_request_is_told_what_to_speak() {
+    let server = Running::start(describe);
+    let (answer, end) = say(&server, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(answer.starts_with(b"HTTP/1.1 426 Upgrade Required\r\n"), "{}", answer.escape_ascii());
+    assert_eq!(end.refusal, Some(Refusal::Http1));
+    let (answer, end) = say(&server, b"GET / HTTP/3.0\r\nHost: a\r\n\r\n");
+    assert!(answer.starts_with(b"HTTP/1.1 505 "), "{}", answer.escape_ascii());
+    assert!(matches!(end.refusal, Some(Refusal::Opening(SniffError::Version { .. }))), "{end:?}");
+}
+
+#[test]
+fn an_upgrade_becomes_http_2_with_its_request_on_stream_1() {
+    let server = Running::start(describe);
+    let mut peer = server.peer();
+    // The client's first HTTP/2 bytes may come in the same packet. Five bytes are the window of its settings.
+    peer.send(&wire([
+        &upgrade("POST", &[0, 4, 0, 0, 0, 5], "body"),
+        &preface(),
+        &settings(),
+        &headers(3, hpack::get("/g")).end_headers().end_stream(),
+    ]));
+    let expected = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+    let mut switching = vec![0; expected.len()];
+    peer.stream.read_exact(&mut switching).unwrap();
+    assert_eq!(switching.escape_ascii().to_string(), expected.escape_ascii().to_string());
+    let (mut upgraded, mut other) = (Vec::new(), Vec::new());
+    while upgraded != b"POST example.org /up body" || other.is_empty() {
+        let frame = peer.until(kind::DATA);
+        if frame.stream == 1 && upgraded.is_empty() {
+            assert_eq!(frame.body, b"POST ");
+            peer.send(&window_update(1, 100).bytes());
+        }
+        if frame.stream == 1 { &mut upgraded } else { &mut other }.extend_from_slice(&frame.body);
+    }
+    assert!(other.starts_with(b"GET "), "{}", other.escape_ascii());
+    peer.leave();
+    assert_eq!(server.end().refusal, None);
+}
+
+#[test]
+fn an_upgrade_may_come_byte_by_byte() {
+    let server = Running::start(describe);
+    let mut peer = server.peer();
+    for byte in wire([&upgrade("GET", &[0, 4, 0, 0, 1, 0], ""), &preface(), &settings()]) {
+        peer.send(&[byte]);
+    }
+    let mut first = [0; 12];
+    peer.stream.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 101");
+}
+
+#[test]
+fn an_upgrade_that_cannot_be_used_stays_http_1() {
+    let server = Running::start(describe);
+    // SETTINGS_MAX_FRAME_SIZE of 5.
+    let (answer, end) = say(&server, &upgrade("GET", &[0, 5, 0, 0, 0, 5], ""));
+    assert!(answer.starts_with(b"HTTP/1.1 4"), "{}", answer.escape_ascii());
+    assert!(matches!(end.refusal, Some(Refusal::Http1 | Refusal::Upgrade)), "{end:?}");
+}
+
+#[test]
+fn what_is_no_http_is_named_and_not_answered() {
+    let server = Running::start(describe);
+    let tls_hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 506]].concat();
+    let (answer, end) = say(&server, &tls_hello);
+    assert_eq!(answer, b"");
+    assert!(matches!(end.refusal, Some(Refusal::Opening(SniffError::Tls { .. }))), "{end:?}");
+    let (answer, end) = say(&server, &[0; 64]);
+    assert_eq!(answer, b"");
+    assert!(matches!(end.refusal, Some(Refusal::Opening(SniffError::NotHttp { .. }))), "{end:?}");
+    let (answer, end) = say(&server, b"");
+    assert_eq!((answer.as_slice(), end.refusal), (&b""[..], Some(Refusal::Silent)));
+}
+
+#[test]
+fn a_preface_that_goes_wrong_late_gets_a_goaway() {
+    let server = Running::start(describe);
+    let (answer, end) = say(&server, b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n");
+    let frames = read_all(&answer);
+    assert_eq!(frames.last().unwrap().code(), Some(ErrorCode::PROTOCOL_ERROR), "{frames:?}");
+    assert_eq!(end.cause, Some(Cause::Violation(Violation::PrefaceInvalid)), "{}", end.text);
+}
+
+#[test]
+fn who_does_not_come_to_the_point_is_let_go() {
+    let mut config = Config::default();
+    config.deadlines.preface = Some(Duration::from_millis(20));
+    let server = Running::with(|server| server.config(config), describe);
+    for beginning in [&b"GET / HT"[..], b"PRI *", b""] {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.write_all(beginning).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer, b"");
+        drop(stream);
+        assert_eq!(server.end().refusal, Some(Refusal::TimedOut));
+    }
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_who_has_said_nothing() {
+    let server = Running::start(describe);
+    let mut silent = TcpStream::connect(server.address).unwrap();
+    silent.set_read_timeout(Some(LIMIT)).unwrap();
+    while server.handle.population().connections == 0 {
+        thread::yield_now();
+    }
+    server.handle.shutdown(LIMIT);
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0, "nothing is said");
+    drop(silent);
+    assert_eq!(server.end().refusal, Some(Refusal::ShuttingDown));
+}
+
+#[test]
+fn a_server_of_http_2_alone_speaks_first_and_upgrades_nobody() {
+    let server = Running::with(|server| server.h2c(None), describe);
+    let mut peer = server.peer();
+    assert_eq!(peer.frame().unwrap().kind, kind::SETTINGS);
+    peer.send(&upgrade("GET", &[0, 4, 0, 0, 1, 0], ""));
+    let last = peer.rest().pop().unwrap();
+    assert_eq!((last.kind, last.code()), (kind::GOAWAY, Some(ErrorCode::PROTOCOL_ERROR)));
+    drop(peer);
+    assert_eq!(server.end().cause, Some(Cause::Violation(Violation::PrefaceInvalid)));
+}

@@ -1,0 +1,199 @@
+//! TLS and ALPN, between our ends and against others that do not agree.
+#![cfg(feature = "rustls")]
+#![allow(clippy::unwrap_used, reason = "it is all tests")]
+
+mod shared;
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use shared::{LIMIT, Running};
+use thalweg::Config;
+use thalweg_testkit::frames::preface;
+use thalweg_threads::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use thalweg_threads::rustls::{
+    self, CertificateError, ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection,
+};
+use thalweg_threads::{Body, Client, Options, Payload, Refusal, Request, Responder, Response};
+
+/// An identity for `localhost` that is valid until a year.
+fn identity(until: i32) -> (CertificateDer<'static>, ServerConfig) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+    params.not_after = rcgen::date_time_ymd(until, 1, 1);
+    let certificate = params.self_signed(&key).unwrap().der().clone();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    (certificate, config)
+}
+
+fn trusting(certificate: &CertificateDer<'static>) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
+}
+
+fn echo(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
+    let mut echo = responder.start(Response::ok().field("x-scheme", request.scheme()))?;
+    echo.write_from(&mut request.body)?;
+    echo.finish()
+}
+
+fn listen(until: i32) -> (Running, CertificateDer<'static>) {
+    let (certificate, config) = identity(until);
+    (Running::with(|server| server.tls(config), echo), certificate)
+}
+
+/// Connects as the client of a server with a name.
+fn connect(server: &Running, name: &str, tls: ClientConfig) -> io::Result<Client> {
+    // The name that is resolved is that of the certificate; every server here listens on 127.0.0.1.
+    Client::connect_tls(&format!("{name}:{}", server.address.port()), Arc::new(tls), &Options::default())
+        .map(|client| client.time_limit(Some(LIMIT)))
+}
+
+fn tls_error(error: &io::Error) -> rustls::Error {
+    assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+    error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).expect("an error of TLS").clone()
+}
+
+#[test]
+fn both_ends_speak_h2_by_alpn_and_content_larger_than_all_buffers_goes_both_ways() {
+    let (server, certificate) = listen(2100);
+    let client = connect(&server, "localhost", trusting(&certificate)).unwrap();
+    let len = 3 << 20;
+    let payload = Payload::sized_reader(io::repeat(7), len);
+    let mut response = client.send(Request::post("/").body(payload)).unwrap();
+    assert_eq!(response.fields.text("x-scheme"), Some("https"));
+    let content = response.body.read_whole(usize::MAX).unwrap();
+    assert_eq!((content.len() as u64, content.iter().all(|byte| *byte == 7)), (len, true));
+    client.shutdown();
+    assert!(client.wait_end().is_orderly());
+    let end = server.end();
+    assert_eq!((end.cause, end.transport, end.refusal), (None, None, None), "{}", end.text);
+}
+
+#[test]
+fn a_certificate_that_is_wrong_or_expired_is_a_typed_error_and_the_server_is_told() {
+    let (server, certificate) = listen(2100);
+    let error = connect(&server, "127.0.0.1", trusting(&certificate)).unwrap_err();
+    let expected = matches!(
+        tls_error(&error),
+        rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. })
+    );
+    assert!(expected, "{error}");
+    let end = server.end();
+    assert_eq!((end.refusal, end.transport), (Some(Refusal::Handshake), Some(ErrorKind::InvalidData)));
+
+    let (_, other) = listen(2100);
+    let error = connect(&server, "localhost", trusting(&other)).unwrap_err();
+    assert!(matches!(tls_error(&error), rustls::Error::InvalidCertificate(_)), "{error}");
+
+    let (expired, certificate) = listen(2001);
+    let error = connect(&expired, "localhost", trusting(&certificate)).unwrap_err();
+    let expected = matches!(
+        tls_error(&error),
+        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { .. })
+    );
+    assert!(expected, "{error}");
+}
+
+#[test]
+fn a_client_of_http_1_only_is_refused_in_the_handshake() {
+    let (server, certificate) = listen(2100);
+    let mut tls = trusting(&certificate);
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let error = connect(&server, "localhost", tls).unwrap_err();
+    let alert = rustls::AlertDescription::NoApplicationProtocol;
+    assert_eq!(tls_error(&error), rustls::Error::AlertReceived(alert));
+    assert_eq!(server.end().refusal, Some(Refusal::Handshake));
+}
+
+#[test]
+fn a_client_without_alpn_is_answered_in_http_1() {
+    let (server, certificate) = listen(2100);
+    let name = ServerName::try_from("localhost").unwrap();
+    let session = ClientConnection::new(Arc::new(trusting(&certificate)), name).unwrap();
+    let socket = TcpStream::connect(server.address).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut stream = rustls::StreamOwned::new(session, socket);
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 505 "), "{answer}");
+    drop(stream);
+    assert_eq!(server.end().refusal, Some(Refusal::NoAlpn));
+}
+
+#[test]
+fn a_server_that_does_not_agree_to_h2_is_named() {
+    let (certificate, config) = identity(2100);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let accepting = thread::spawn(move || {
+        let mut socket = listener.accept().unwrap().0;
+        let mut session = ServerConnection::new(Arc::new(config)).unwrap();
+        session.complete_io(&mut socket).unwrap();
+    });
+    let authority = format!("localhost:{}", address.port());
+    let tls = Arc::new(trusting(&certificate));
+    let error = Client::connect_tls(&authority, tls, &Options::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let refusal = error.get_ref().and_then(|inner| inner.downcast_ref::<Refusal>());
+    assert_eq!(refusal, Some(&Refusal::NoAlpn));
+    accepting.join().unwrap();
+}
+
+#[test]
+fn a_server_that_never_shakes_hands_is_left_after_its_deadline() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let authority = format!("localhost:{}", listener.local_addr().unwrap().port());
+    let mut options = Options::default();
+    options.config.deadlines.preface = Some(Duration::from_millis(50));
+    let (certificate, _) = identity(2100);
+    let started = Instant::now();
+    let error = Client::connect_tls(&authority, Arc::new(trusting(&certificate)), &options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(started.elapsed() >= Duration::from_millis(50));
+}
+
+#[test]
+fn a_client_that_never_shakes_hands_is_left_after_its_deadline() {
+    let (_, config) = identity(2100);
+    let mut core = Config::default();
+    core.deadlines.preface = Some(Duration::from_millis(20));
+    let server = Running::with(|server| server.tls(config).config(core), echo);
+    let mut silent = TcpStream::connect(server.address).unwrap();
+    silent.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut answer = Vec::new();
+    silent.read_to_end(&mut answer).unwrap();
+    drop(silent);
+    assert_eq!(server.end().refusal, Some(Refusal::TimedOut));
+}
+
+#[test]
+fn cleartext_on_a_tls_port_ends_in_an_alert() {
+    let (server, _) = listen(2100);
+    let mut socket = TcpStream::connect(server.address).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    socket.write_all(&preface()).unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer.first(), Some(&0x15), "an alert");
+    drop(socket);
+    assert_eq!(server.end().refusal, Some(Refusal::Handshake));
+}
+
+#[test]
+fn a_name_that_is_none_is_refused_before_anything_is_sent() {
+    let (certificate, _) = identity(2100);
+    let error =
+        Client::connect_tls("a b:1", Arc::new(trusting(&certificate)), &Options::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}
