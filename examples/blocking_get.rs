@@ -1,15 +1,18 @@
-//! Fetches one URL over cleartext HTTP/2, on threads, and writes its content to standard output: `blocking_get http://HOST[:PORT]/PATH`.
+//! Fetches one URL over HTTP/2, on threads, and writes its content to standard output: `blocking_get http://HOST[:PORT]/PATH`.
 //!
-//! Says on standard error what came, with `-v` the fields, too. A status of 400 or more is an error.
+//! Says on standard error what came, with `-v` the fields, too. A status of 400 or more is an error. Over TLS the system's certificates
+//! count; with `-k`, any certificate does.
 
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_examples::arguments::{self, Arguments};
-use thalweg_threads::{Client, Request};
+use thalweg_examples::tls;
+use thalweg_threads::{Client, Options, Request};
 
-const USAGE: &str = "blocking_get [-v] http://HOST[:PORT]/PATH";
+const USAGE: &str = "blocking_get [-v] [-k] http[s]://HOST[:PORT]/PATH";
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
@@ -19,11 +22,12 @@ fn main() -> ExitCode {
 fn run() -> Result<(), String> {
     let mut arguments = Arguments::from_env(USAGE);
     let is_verbose = arguments.switch("-v");
+    let trusts_all = arguments.switch("-k");
     let url = arguments.word("URL")?;
     arguments.finish()?;
 
-    let Some(rest) = url.strip_prefix("http://") else {
-        return Err(format!("{url}: not a URL that begins with http://"));
+    let Some((scheme @ ("http" | "https"), rest)) = url.split_once("://") else {
+        return Err(format!("{url}: not a URL that begins with http:// or https://"));
     };
     let path_at = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(path_at);
@@ -32,7 +36,12 @@ fn run() -> Result<(), String> {
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
 
     let describe = |error: &dyn std::fmt::Display| format!("{url}: {error}");
-    let client = Client::connect(authority).map_err(|error| describe(&error))?;
+    let connected = if scheme == "https" {
+        Client::connect_tls(authority, Arc::new(tls::client_config(trusts_all)?), &Options::default())
+    } else {
+        Client::connect(authority)
+    };
+    let client = connected.map_err(|error| describe(&error))?;
     let client = client.time_limit(Some(TIME_LIMIT));
     let mut response = client.send(Request::get(path)).map_err(|error| describe(&error))?;
     if is_verbose {

@@ -1,4 +1,4 @@
-//! How connections to `serve` open: by Upgrade, over TLS, and in ways that are refused with a clear word.
+//! How connections to our servers open: by Upgrade, over TLS, and in ways that are refused with a clear word.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,29 +10,37 @@ use super::server::{self, Server, Subject};
 use super::{Need, Row};
 use crate::process;
 
-const SERVE: Subject = Subject::Example("serve");
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub fn rows() -> Vec<Row> {
+    server::OURS
+        .iter()
+        .zip(["get", "blocking_get"])
+        .flat_map(|(subject, client)| rows_of(*subject, client))
+        .collect()
+}
+
+fn rows_of(subject: Subject, client: &'static str) -> Vec<Row> {
+    let name = subject.name();
     let cleartext = |what: &str, check: fn(&Lab, &Server) -> anyhow::Result<()>| {
-        Row::new(format!("serve: {what}"), &[SERVE.need(), Need::Program("curl")], move |lab| {
-            server::on(lab, SERVE, |server| check(lab, server))
+        Row::new(format!("{name}: {what}"), &[subject.need(), Need::Program("curl")], move |lab| {
+            server::on(lab, subject, |server| check(lab, server))
         })
     };
-    let tls = |what: &str, need: Need, check: fn(&Lab, &Server) -> anyhow::Result<()>| {
-        Row::new(format!("serve --tls: {what}"), &[SERVE.need(), need], move |lab| {
-            let mut command = SERVE.example_command(lab, "127.0.0.1:0")?;
-            check(lab, &Server::start_listening(command.arg("--tls"))?)
+    let tls = |what: &str, need: Need, check: fn(&Lab, &Server, &str) -> anyhow::Result<()>| {
+        Row::new(format!("{name} --tls: {what}"), &[subject.need(), need], move |lab| {
+            let mut command = subject.example_command(lab, "127.0.0.1:0")?;
+            check(lab, &Server::start_listening(command.arg("--tls"))?, client)
         })
     };
-    let (curl, get) = (Need::Program("curl"), Need::Example("get"));
+    let (curl, own) = (Need::Program("curl"), Need::Example(client));
     vec![
         cleartext("curl upgrades from HTTP/1.1", upgrade),
         cleartext("curl with HTTP/1.1 is told to upgrade", http_1),
         tls("curl gets a page by ALPN", curl, alpn),
         tls("curl without h2 is refused", curl, no_h2),
-        tls("get gets bytes by contract", get, own_client),
-        tls("get does not trust a strange certificate", get, distrust),
+        tls(&format!("{client} gets bytes by contract"), own, own_client),
+        tls(&format!("{client} does not trust a strange certificate"), own, distrust),
     ]
 }
 
@@ -70,13 +78,13 @@ fn secure(server: &Server, path: &str) -> String {
     format!("https://{}{path}", server.address)
 }
 
-fn alpn(_: &Lab, server: &Server) -> anyhow::Result<()> {
+fn alpn(_: &Lab, server: &Server, _: &str) -> anyhow::Result<()> {
     let (told, body) = fetch(&secure(server, PAGE_PATH), &["--insecure"])?;
     expect(&told, "2 200")?;
     lab::compare(&body, PAGE.as_bytes())
 }
 
-fn no_h2(_: &Lab, server: &Server) -> anyhow::Result<()> {
+fn no_h2(_: &Lab, server: &Server, _: &str) -> anyhow::Result<()> {
     let url = secure(server, PAGE_PATH);
     let (told, _) = fetch(&url, &["--insecure", "--no-alpn"])?;
     expect(&told, "1.1 505")?;
@@ -85,17 +93,18 @@ fn no_h2(_: &Lab, server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn own_client(lab: &Lab, server: &Server) -> anyhow::Result<()> {
-    let mut get = Command::new(lab.example("get")?);
+fn own_client(lab: &Lab, server: &Server, client: &str) -> anyhow::Result<()> {
+    let mut get = Command::new(lab.example(client)?);
     let finished = process::run(get.args(["-k", &secure(server, BYTES_PATH)]), LIMIT)?;
-    ensure!(finished.is_success(), "get: {}", String::from_utf8_lossy(&finished.stderr));
+    ensure!(finished.is_success(), "{client}: {}", String::from_utf8_lossy(&finished.stderr));
     lab::compare(&finished.stdout, &lab::contract_bytes(1_000_000, 7))
 }
 
-fn distrust(lab: &Lab, server: &Server) -> anyhow::Result<()> {
-    let finished = process::run(Command::new(lab.example("get")?).arg(secure(server, PAGE_PATH)), LIMIT)?;
+fn distrust(lab: &Lab, server: &Server, client: &str) -> anyhow::Result<()> {
+    let mut get = Command::new(lab.example(client)?);
+    let finished = process::run(get.arg(secure(server, PAGE_PATH)), LIMIT)?;
     let words = String::from_utf8_lossy(&finished.stderr);
-    ensure!(!finished.is_success() && finished.stdout.is_empty(), "get trusts it");
-    ensure!(words.contains("certificate"), "get does not say why: {words}");
+    ensure!(!finished.is_success() && finished.stdout.is_empty(), "{client} trusts it");
+    ensure!(words.contains("certificate"), "{client} does not say why: {words}");
     Ok(())
 }
