@@ -2,13 +2,14 @@
 
 use thalweg::frame::{Flags, Kind};
 use thalweg::{
-    Client, CloseReport, Config, ConfigError, Connection, ConnectionError, ErrorCode, Event, Field, Instant,
-    OpenError, Priority, Request, SendError, Server, Settings, Splice, Status, Stream,
+    Client, CloseReport, Config, ConfigError, ConnectionError, ErrorCode, Event, Field, Instant, OpenError,
+    Priority, Request, SendError, Server, Settings, Splice, Status, Stream,
 };
+use thalweg_record::{Recorded, Recorder};
 
 use crate::fault::{Fault, Faults};
 
-/// A connection of either role. Every call is followed by [`Connection::check`].
+/// A connection of either role. Every call is followed by [`thalweg::Connection::check`].
 #[derive(Debug)]
 pub struct Endpoint {
     core: Core,
@@ -17,8 +18,8 @@ pub struct Endpoint {
 
 #[derive(Debug)]
 enum Core {
-    Client(Connection<Client>),
-    Server(Connection<Server>),
+    Client(Recorder<Client>),
+    Server(Recorder<Server>),
 }
 
 /// The same call for both roles, and the check after it.
@@ -47,17 +48,33 @@ impl Endpoint {
     /// Starts a client.
     ///
     /// # Errors
-    /// As for [`Connection::new`].
+    /// As for [`thalweg::Connection::new`].
     pub fn client(config: Config) -> Result<Self, ConfigError> {
-        Ok(Self { core: Core::Client(Connection::new(config)?), faults: Faults::default() })
+        Self::recorded_client(config, Recorded::nothing())
+    }
+
+    /// Starts a client that is recorded.
+    ///
+    /// # Errors
+    /// As for [`thalweg::Connection::new`].
+    pub fn recorded_client(config: Config, recorded: Recorded) -> Result<Self, ConfigError> {
+        Ok(Self { core: Core::Client(Recorder::new(config, recorded)?), faults: Faults::default() })
     }
 
     /// Starts a server.
     ///
     /// # Errors
-    /// As for [`Connection::new`].
+    /// As for [`thalweg::Connection::new`].
     pub fn server(config: Config) -> Result<Self, ConfigError> {
-        Ok(Self { core: Core::Server(Connection::new(config)?), faults: Faults::default() })
+        Self::recorded_server(config, Recorded::nothing())
+    }
+
+    /// Starts a server that is recorded.
+    ///
+    /// # Errors
+    /// As for [`thalweg::Connection::new`].
+    pub fn recorded_server(config: Config, recorded: Recorded) -> Result<Self, ConfigError> {
+        Ok(Self { core: Core::Server(Recorder::new(config, recorded)?), faults: Faults::default() })
     }
 
     /// Breaks this end: to see that a law notices.
@@ -77,7 +94,7 @@ impl Endpoint {
         look!(self, core => core.check());
     }
 
-    /// See [`Connection::receive`].
+    /// See [`thalweg::Connection::receive`].
     ///
     /// # Errors
     /// The connection is over.
@@ -102,7 +119,7 @@ impl Endpoint {
         }
     }
 
-    /// See [`Connection::handle_eof`].
+    /// See [`thalweg::Connection::handle_eof`].
     ///
     /// # Errors
     /// The peer still owed something.
@@ -110,12 +127,12 @@ impl Endpoint {
         call!(self, core => core.handle_eof())
     }
 
-    /// See [`Connection::release`].
+    /// See [`thalweg::Connection::release`].
     pub fn release(&mut self, stream: Stream, bytes: usize) {
         call!(self, core => core.release(stream, bytes));
     }
 
-    /// See [`Connection::send_data`] and [`Connection::send_data_padded`].
+    /// See [`thalweg::Connection::send_data`] and [`thalweg::Connection::send_data_padded`].
     ///
     /// # Errors
     /// As there.
@@ -132,7 +149,7 @@ impl Endpoint {
         }
     }
 
-    /// See [`Connection::splice_data`].
+    /// See [`thalweg::Connection::splice_data`].
     ///
     /// # Errors
     /// As there.
@@ -140,7 +157,7 @@ impl Endpoint {
         call!(self, core => core.splice_data(stream, len, end))
     }
 
-    /// See [`Connection::send_trailers`].
+    /// See [`thalweg::Connection::send_trailers`].
     ///
     /// # Errors
     /// As there.
@@ -148,12 +165,12 @@ impl Endpoint {
         call!(self, core => core.send_trailers(stream, fields.iter().copied()))
     }
 
-    /// See [`Connection::send_reset`].
+    /// See [`thalweg::Connection::send_reset`].
     pub fn send_reset(&mut self, stream: Stream, code: ErrorCode) {
         call!(self, core => core.send_reset(stream, code));
     }
 
-    /// See [`Connection::send_settings`].
+    /// See [`thalweg::Connection::send_settings`].
     ///
     /// # Errors
     /// As there.
@@ -161,7 +178,7 @@ impl Endpoint {
         call!(self, core => core.send_settings(change))
     }
 
-    /// See [`Connection::send_ping`].
+    /// See [`thalweg::Connection::send_ping`].
     ///
     /// # Errors
     /// As there.
@@ -169,7 +186,7 @@ impl Endpoint {
         call!(self, core => core.send_ping(payload))
     }
 
-    /// See [`Connection::set_priority`].
+    /// See [`thalweg::Connection::set_priority`].
     ///
     /// # Errors
     /// As there.
@@ -177,7 +194,7 @@ impl Endpoint {
         call!(self, core => core.set_priority(stream, priority))
     }
 
-    /// See [`Connection::send_extension`].
+    /// See [`thalweg::Connection::send_extension`].
     ///
     /// # Errors
     /// As there.
@@ -191,23 +208,23 @@ impl Endpoint {
         call!(self, core => core.send_extension(kind, flags, on, payload))
     }
 
-    /// See [`Connection::poll_writable`].
+    /// See [`thalweg::Connection::poll_writable`].
     pub fn poll_writable(&mut self) -> Option<Stream> {
         call!(self, core => core.poll_writable())
     }
 
-    /// See [`Connection::poll_transmit_spliced`].
+    /// See [`thalweg::Connection::poll_transmit_spliced`].
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>, splices: &mut Vec<Splice>) -> bool {
         let taken = call!(self, core => core.poll_transmit_spliced(out, splices));
         self.faults.alter_output(out, taken)
     }
 
-    /// See [`Connection::poll_timeout`].
+    /// See [`thalweg::Connection::poll_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         look!(self, core => core.poll_timeout())
     }
 
-    /// See [`Connection::handle_timeout`].
+    /// See [`thalweg::Connection::handle_timeout`].
     ///
     /// # Errors
     /// As there.
@@ -215,57 +232,57 @@ impl Endpoint {
         call!(self, core => core.handle_timeout(now))
     }
 
-    /// See [`Connection::shutdown`].
+    /// See [`thalweg::Connection::shutdown`].
     pub fn shutdown(&mut self) {
         call!(self, core => core.shutdown());
     }
 
-    /// See [`Connection::close`].
+    /// See [`thalweg::Connection::close`].
     pub fn close(&mut self, code: ErrorCode, debug: &[u8]) {
         call!(self, core => core.close(code, debug));
     }
 
-    /// See [`Connection::is_finished`].
+    /// See [`thalweg::Connection::is_finished`].
     pub fn is_finished(&self) -> bool {
         look!(self, core => core.is_finished())
     }
 
-    /// See [`Connection::wants_read`].
+    /// See [`thalweg::Connection::wants_read`].
     pub fn wants_read(&self) -> bool {
         look!(self, core => core.wants_read())
     }
 
-    /// See [`Connection::report`].
+    /// See [`thalweg::Connection::report`].
     pub fn report(&self) -> CloseReport {
         look!(self, core => core.report())
     }
 
-    /// See [`Connection::remote_settings`].
+    /// See [`thalweg::Connection::remote_settings`].
     pub fn remote_settings(&self) -> &Settings {
         look!(self, core => core.remote_settings())
     }
 
-    /// See [`Connection::local_settings`].
+    /// See [`thalweg::Connection::local_settings`].
     pub fn local_settings(&self) -> &Settings {
         look!(self, core => core.local_settings())
     }
 
-    /// See [`Connection::send_capacity`].
+    /// See [`thalweg::Connection::send_capacity`].
     pub fn send_capacity(&self, stream: Stream) -> Option<(u32, u32)> {
         look!(self, core => core.send_capacity(stream))
     }
 
-    /// See [`Connection::live_streams`].
+    /// See [`thalweg::Connection::live_streams`].
     pub fn live_streams(&self) -> u32 {
         look!(self, core => core.live_streams())
     }
 
-    /// See [`Connection::heap_bytes`].
+    /// See [`thalweg::Connection::heap_bytes`].
     pub fn heap_bytes(&self) -> usize {
         look!(self, core => core.heap_bytes())
     }
 
-    /// See [`Connection::send_request`].
+    /// See [`thalweg::Connection::send_request`].
     ///
     /// # Errors
     /// As there.
@@ -284,7 +301,7 @@ impl Endpoint {
         opened
     }
 
-    /// See [`Connection::send_response`].
+    /// See [`thalweg::Connection::send_response`].
     ///
     /// # Errors
     /// As there.
@@ -301,7 +318,7 @@ impl Endpoint {
         self.as_server(|core| core.send_response(stream, status, fields.iter().copied(), end))
     }
 
-    /// See [`Connection::send_informational`].
+    /// See [`thalweg::Connection::send_informational`].
     ///
     /// # Errors
     /// As there.
@@ -317,7 +334,7 @@ impl Endpoint {
         self.as_server(|core| core.send_informational(stream, status, fields.iter().copied()))
     }
 
-    /// See [`Connection::send_push`].
+    /// See [`thalweg::Connection::send_push`].
     ///
     /// # Errors
     /// As there.
@@ -333,7 +350,7 @@ impl Endpoint {
         self.as_server(|core| core.send_push(parent, request, fields.iter().copied()))
     }
 
-    /// See [`Connection::send_origins`].
+    /// See [`thalweg::Connection::send_origins`].
     ///
     /// # Errors
     /// As there.
@@ -344,7 +361,7 @@ impl Endpoint {
         self.as_server(|core| core.send_origins(origins))
     }
 
-    /// See [`Connection::send_alt_svc`].
+    /// See [`thalweg::Connection::send_alt_svc`].
     ///
     /// # Errors
     /// As there.
@@ -355,7 +372,7 @@ impl Endpoint {
         self.as_server(|core| core.send_alt_svc(on, origin, value))
     }
 
-    fn as_server<T>(&mut self, call: impl FnOnce(&mut Connection<Server>) -> T) -> T {
+    fn as_server<T>(&mut self, call: impl FnOnce(&mut Recorder<Server>) -> T) -> T {
         let Core::Server(core) = &mut self.core else { panic!("only a server does this") };
         let result = call(core);
         core.check();

@@ -28,23 +28,25 @@ pub enum Client {}
 pub enum Server {}
 
 /// [`Client`] or [`Server`].
-pub trait Role: sealed::Sealed {}
+pub trait Role: sealed::Sealed {
+    /// Whether it is the client's.
+    const IS_CLIENT: bool;
+}
 
-impl Role for Client {}
-impl Role for Server {}
+impl Role for Client {
+    const IS_CLIENT: bool = true;
+}
+
+impl Role for Server {
+    const IS_CLIENT: bool = false;
+}
 
 mod sealed {
-    pub trait Sealed {
-        const IS_CLIENT: bool;
-    }
+    pub trait Sealed {}
 
-    impl Sealed for super::Client {
-        const IS_CLIENT: bool = true;
-    }
+    impl Sealed for super::Client {}
 
-    impl Sealed for super::Server {
-        const IS_CLIENT: bool = false;
-    }
+    impl Sealed for super::Server {}
 }
 
 /// One end of an HTTP/2 connection.

@@ -16,6 +16,7 @@ use core::panic::PanicInfo;
 use thalweg as _;
 use thalweg_h2c::{Config, Opening, Sniffer};
 use thalweg_hpack::{Decoder, Encoder, Field, Limits, Verdict};
+use thalweg_record as _;
 
 /// Memory is not the point here: there is none.
 struct NoMemory;

@@ -19,6 +19,7 @@ pub const CRATES: &[CrateRule] = &[
         optional: &["bytes", "http", "arbitrary"],
     },
     CrateRule { name: "thalweg-h2c", is_protocol: true, always: &["httparse", "base64"], optional: &[] },
+    CrateRule { name: "thalweg-record", is_protocol: true, always: &["thalweg"], optional: &["bytes"] },
     CrateRule {
         name: "thalweg-tokio",
         is_protocol: false,
@@ -32,13 +33,13 @@ pub const CRATES: &[CrateRule] = &[
             "tokio",
             "tower-service",
         ],
-        optional: &["rustls", "tokio-rustls", "tracing"],
+        optional: &["rustls", "thalweg-record", "tokio-rustls", "tracing"],
     },
     CrateRule {
         name: "thalweg-threads",
         is_protocol: false,
         always: &["thalweg", "thalweg-h2c", "bytes", "mio"],
-        optional: &["http", "rustls", "tracing"],
+        optional: &["http", "rustls", "thalweg-record", "tracing"],
     },
 ];
 

@@ -1,0 +1,203 @@
+//! Numbers, strings and instants in the file: how they are written, and read back.
+//!
+//! Keeps true: what is written is read back; reading never goes past the end, and says where it failed.
+
+use alloc::vec::Vec;
+
+use thalweg::Instant;
+
+use crate::error::ReadError;
+
+/// Appends a number in groups of seven bits, the lowest first; all but the last have the top bit.
+pub fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// Appends a length and the bytes.
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_number(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Reads from a piece of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+    /// Where `rest` begins in the file.
+    offset: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `bytes`, which begin at `offset` of the file.
+    pub const fn new(bytes: &'a [u8], offset: usize) -> Self {
+        Self { rest: bytes, offset }
+    }
+
+    /// Where it stands in the file.
+    pub const fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Whether nothing is left.
+    pub const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// That something makes no sense here.
+    pub const fn malformed(&self, what: &'static str) -> ReadError {
+        ReadError::Malformed { offset: self.offset, what }
+    }
+
+    /// Takes bytes.
+    pub fn take(&mut self, len: usize, what: &'static str) -> Result<&'a [u8], ReadError> {
+        let (taken, rest) = self.rest.split_at_checked(len).ok_or(self.malformed(what))?;
+        self.rest = rest;
+        self.offset += len;
+        Ok(taken)
+    }
+
+    /// Takes bytes into an array.
+    pub fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], ReadError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N, what)?);
+        Ok(array)
+    }
+
+    /// Reads a byte.
+    pub fn byte(&mut self, what: &'static str) -> Result<u8, ReadError> {
+        self.array::<1>(what).map(|[byte]| byte)
+    }
+
+    /// Reads a number.
+    pub fn number(&mut self, what: &'static str) -> Result<u64, ReadError> {
+        let start = *self;
+        let mut number = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte(what)?;
+            let group = u64::from(byte & 0x7f);
+            if (group << shift) >> shift != group {
+                break;
+            }
+            number |= group << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(start.malformed(what))
+    }
+
+    /// Reads a number of a narrower type.
+    pub fn narrow<T: TryFrom<u64>>(&mut self, what: &'static str) -> Result<T, ReadError> {
+        let start = *self;
+        T::try_from(self.number(what)?).map_err(|_| start.malformed(what))
+    }
+
+    /// Reads a length and bytes.
+    pub fn bytes(&mut self, what: &'static str) -> Result<&'a [u8], ReadError> {
+        let len = self.narrow::<usize>(what)?;
+        self.take(len, what)
+    }
+}
+
+/// The last time that was told: times are written as what has passed since.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock {
+    last: u64,
+}
+
+impl Clock {
+    /// The two bits that say how `now` is written.
+    pub const fn code(self, now: Instant) -> u8 {
+        match now.as_nanos() {
+            nanos if nanos == self.last => SAME,
+            0 => ORIGIN,
+            nanos if nanos > self.last => LATER,
+            _ => ABSOLUTE,
+        }
+    }
+
+    /// Appends what the code leaves open.
+    pub fn put(&mut self, out: &mut Vec<u8>, now: Instant) {
+        let nanos = now.as_nanos();
+        match self.code(now) {
+            LATER => put_number(out, nanos - self.last),
+            ABSOLUTE => put_number(out, nanos),
+            _ => {}
+        }
+        self.note(nanos);
+    }
+
+    /// Reads a time.
+    pub fn take(&mut self, code: u8, reader: &mut Reader<'_>) -> Result<Instant, ReadError> {
+        let nanos = match code {
+            SAME => self.last,
+            ORIGIN => 0,
+            LATER => {
+                let start = *reader;
+                self.last.checked_add(reader.number("a time")?).ok_or(start.malformed("a time"))?
+            }
+            _ => reader.number("a time")?,
+        };
+        self.note(nanos);
+        Ok(Instant::from_nanos(nanos))
+    }
+
+    /// The origin is told where no time is known: it is not the last time.
+    const fn note(&mut self, nanos: u64) {
+        if nanos != 0 {
+            self.last = nanos;
+        }
+    }
+}
+
+const SAME: u8 = 0;
+const ORIGIN: u8 = 1;
+const LATER: u8 = 2;
+const ABSOLUTE: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_back() {
+        let numbers = [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX - 1, u64::MAX];
+        let mut out = Vec::new();
+        for number in numbers {
+            put_number(&mut out, number);
+        }
+        let mut reader = Reader::new(&out, 0);
+        for number in numbers {
+            assert_eq!(reader.number("a number"), Ok(number));
+        }
+        assert!(reader.is_empty());
+    }
+
+    #[test]
+    fn a_number_too_large_or_cut_off_is_refused() {
+        let large = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02];
+        assert_eq!(Reader::new(&large, 7).number("it"), Err(ReadError::Malformed { offset: 7, what: "it" }));
+        assert!(Reader::new(&[0x80], 0).number("it").is_err());
+        assert!(Reader::new(&[3, 1, 2], 0).bytes("it").is_err());
+        assert!(Reader::new(&[0x80, 0x02], 0).narrow::<u8>("it").is_err());
+    }
+
+    #[test]
+    fn times_come_back_whichever_way_they_go() {
+        let times = [5, 5, 0, 5, 900, 899, 0, 0, u64::MAX, 1].map(Instant::from_nanos);
+        let (mut clock, mut out, mut codes) = (Clock::default(), Vec::new(), Vec::new());
+        for now in times {
+            codes.push(clock.code(now));
+            clock.put(&mut out, now);
+        }
+        assert_eq!(codes[..5], [LATER, SAME, ORIGIN, SAME, LATER]);
+        let (mut clock, mut reader) = (Clock::default(), Reader::new(&out, 0));
+        for (now, code) in times.into_iter().zip(codes) {
+            assert_eq!(clock.take(code, &mut reader), Ok(now));
+        }
+    }
+}

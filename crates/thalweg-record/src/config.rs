@@ -1,0 +1,168 @@
+//! How a configuration is written and read back: every field, in one list that serves both directions.
+//!
+//! Keeps true: a configuration comes back as it was (a test counts its fields, so that a new one cannot be forgotten).
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use thalweg::{Budget, Config, Release};
+
+use crate::bytes::{Reader, put_number};
+use crate::error::ReadError;
+
+/// Appends a configuration.
+pub fn put(out: &mut Vec<u8>, config: &Config) {
+    let mut config = *config;
+    visit(&mut config, &mut |value| {
+        put_number(out, *value);
+        Ok(())
+    })
+    .expect("writing does not fail");
+}
+
+/// Reads a configuration.
+pub fn take(reader: &mut Reader<'_>) -> Result<Config, ReadError> {
+    let mut config = Config::default();
+    visit(&mut config, &mut |value| {
+        *value = reader.number("a configuration")?;
+        Ok(())
+    })?;
+    Ok(config)
+}
+
+/// Either writes a number or replaces it.
+type Codec<'c> = dyn FnMut(&mut u64) -> Result<(), ReadError> + 'c;
+
+fn visit(config: &mut Config, codec: &mut Codec<'_>) -> Result<(), ReadError> {
+    codec(&mut config.hash_seed)?;
+    for value in [
+        &mut config.header_table_bytes_max,
+        &mut config.encoder_table_bytes_max,
+        &mut config.concurrent_streams_max,
+        &mut config.stream_window_bytes,
+        &mut config.connection_window_bytes,
+        &mut config.frame_bytes_max,
+        &mut config.header_list_bytes_max,
+        &mut config.header_fields_max,
+        &mut config.header_block_bytes_max,
+        &mut config.continuations_max,
+        &mut config.settings_entries_max,
+        &mut config.control_payload_bytes_max,
+        &mut config.closed_streams_remembered,
+        &mut config.output_bytes_max,
+        &mut config.stall_bytes_min,
+    ] {
+        number(value, codec)?;
+    }
+    for value in [
+        &mut config.enable_push,
+        &mut config.enable_connect_protocol,
+        &mut config.over_tls,
+        &mut config.extension_frames,
+    ] {
+        flag(value, codec)?;
+    }
+    let mut automatic = config.release == Release::Automatic;
+    flag(&mut automatic, codec)?;
+    config.release = if automatic { Release::Automatic } else { Release::Explicit };
+    let budgets = &mut config.budgets;
+    for Budget { burst, per_second } in [
+        &mut budgets.resets,
+        &mut budgets.pings,
+        &mut budgets.settings,
+        &mut budgets.empty_frames,
+        &mut budgets.priorities,
+        &mut budgets.window_updates,
+        &mut budgets.extensions,
+        &mut budgets.small_data,
+    ] {
+        number(burst, codec)?;
+        number(per_second, codec)?;
+    }
+    let deadlines = &mut config.deadlines;
+    for value in [
+        &mut deadlines.preface,
+        &mut deadlines.settings_ack,
+        &mut deadlines.header_block,
+        &mut deadlines.keep_alive,
+        &mut deadlines.ping,
+        &mut deadlines.idle,
+        &mut deadlines.shutdown,
+        &mut deadlines.stall,
+        &mut deadlines.transmit,
+    ] {
+        duration(value, codec)?;
+    }
+    Ok(())
+}
+
+/// What a reader gives beyond the type's range is the range's end: configurations are judged when they are used.
+fn number(value: &mut u32, codec: &mut Codec<'_>) -> Result<(), ReadError> {
+    let mut wide = u64::from(*value);
+    codec(&mut wide)?;
+    *value = u32::try_from(wide).unwrap_or(u32::MAX);
+    Ok(())
+}
+
+fn flag(value: &mut bool, codec: &mut Codec<'_>) -> Result<(), ReadError> {
+    let mut wide = u64::from(*value);
+    codec(&mut wide)?;
+    *value = wide != 0;
+    Ok(())
+}
+
+fn duration(value: &mut Option<Duration>, codec: &mut Codec<'_>) -> Result<(), ReadError> {
+    let mut is_some = value.is_some();
+    flag(&mut is_some, codec)?;
+    if !is_some {
+        *value = None;
+        return Ok(());
+    }
+    let duration = value.unwrap_or_default();
+    let (mut seconds, mut nanos) = (duration.as_secs(), u64::from(duration.subsec_nanos()));
+    codec(&mut seconds)?;
+    codec(&mut nanos)?;
+    *value = Some(Duration::from_secs(seconds).saturating_add(Duration::from_nanos(nanos)));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    /// Each number another one.
+    fn odd() -> Config {
+        let mut config = Config::default();
+        let mut next = 1_000_000;
+        visit(&mut config, &mut |value| {
+            next += 1;
+            *value = next;
+            Ok(())
+        })
+        .unwrap();
+        config
+    }
+
+    #[test]
+    fn a_configuration_comes_back() {
+        for config in [Config::default(), odd()] {
+            let mut out = Vec::new();
+            put(&mut out, &config);
+            let mut reader = Reader::new(&out, 0);
+            assert_eq!(take(&mut reader).unwrap(), config);
+            assert!(reader.is_empty());
+        }
+    }
+
+    /// A field that `visit` leaves out keeps its default, and shows here.
+    #[test]
+    fn no_field_is_left_out() {
+        let (usual, odd) = (format!("{:?}", Config::default()), format!("{:?}", odd()));
+        assert_eq!(usual.split(", ").count(), odd.split(", ").count());
+        let pairs = usual.split(", ").zip(odd.split(", "));
+        let same: Vec<_> = pairs.filter(|(usual, odd)| usual == odd).collect();
+        assert_eq!(same, []);
+    }
+}

@@ -1,0 +1,48 @@
+//! Records a connection of the [`thalweg`] core, and replays it to the same events and the same bytes, so that a failure seen
+//! once in production becomes a unit test.
+//!
+//! A connection is determined by its configuration, its role, and the calls on it with their times and bytes. A [`Recorder`] is a
+//! connection that writes these down, up to a bound; [`Recording::parse`] reads the file; [`replay`] makes the same calls on a new
+//! connection and compares what it answers.
+//!
+//! ```
+//! use thalweg::{Config, Instant, Server};
+//! use thalweg_record::{Recorded, Recorder, Recording, replay};
+//!
+//! let mut server = Recorder::<Server>::new(Config::default(), Recorded::up_to(1 << 20))?;
+//! let ended = server.receive(&mut &b"GET / HTTP/1.1\r\n\r\n......"[..], Instant::ZERO);
+//! assert!(ended.is_err());
+//! let file = server.finish().expect("it records");
+//!
+//! let recording = Recording::parse(&file)?;
+//! let replayed = replay(&recording, |_| {})?;
+//! assert!(replayed.is_same());
+//! assert_eq!(replayed.report.error, ended.err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Features
+//!
+//! None by default. `bytes` sends from any `Buf`; `std` keeps the last recordings of a process as files.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod bytes;
+mod call;
+mod config;
+mod digest;
+mod error;
+mod outcome;
+mod player;
+mod recorder;
+mod recording;
+mod replay;
+mod tape;
+
+pub use call::Call;
+pub use error::ReadError;
+pub use recorder::{Recorded, Recorder};
+pub use recording::{Recording, Side, Start, Step};
+pub use replay::{Difference, Moment, ReplayError, Replayed, replay};

@@ -1,0 +1,103 @@
+//! What goes into the digest of a step: the events and results that a call gave.
+//!
+//! Keeps true: two outcomes that a caller could tell apart have different digests, but for chance.
+
+use core::fmt;
+
+use thalweg::{ConnectionError, Event, HeadersKind, Splice, Stream};
+
+use crate::digest::Digest;
+
+/// Adds an event, or that there was none, or the error.
+pub fn received(digest: &mut Digest, outcome: &Result<Option<Event<'_, '_>>, ConnectionError>) {
+    match outcome {
+        Ok(None) => digest.word(NOTHING),
+        Ok(Some(found)) => event(digest, found),
+        Err(error) => digest.debug(error),
+    }
+}
+
+fn event(digest: &mut Digest, event: &Event<'_, '_>) {
+    match event {
+        Event::Headers { stream, kind, headers, end } => {
+            let kind = match kind {
+                HeadersKind::Request => 0,
+                HeadersKind::Response => 1,
+                HeadersKind::Informational => 2,
+                HeadersKind::Trailers => 3,
+                HeadersKind::Push { parent } => handle(*parent) << 3 | 4,
+                kind => {
+                    digest.debug(kind);
+                    5
+                }
+            };
+            for word in [HEADERS, handle(*stream), kind, u64::from(*end)] {
+                digest.word(word);
+            }
+            for field in headers.fields() {
+                digest.word(field.indexing as u64);
+                digest.bytes(field.name);
+                digest.bytes(field.value);
+            }
+        }
+        Event::Data { stream, data, end } => {
+            for word in [DATA, handle(*stream), u64::from(*end)] {
+                digest.word(word);
+            }
+            digest.bytes(data);
+        }
+        // The rest is rare.
+        event => digest.debug(event),
+    }
+}
+
+/// Adds what a call returned.
+pub fn returned<T: Returned, E: fmt::Debug>(digest: &mut Digest, result: &Result<T, E>) {
+    match result {
+        Ok(value) => digest.word(value.word()),
+        Err(error) => digest.debug(error),
+    }
+}
+
+/// Adds what was handed out; the offsets of splices count from `base`.
+pub fn transmitted(digest: &mut Digest, out: &[u8], base: usize, splices: &[Splice]) {
+    digest.bytes(out);
+    for splice in splices {
+        for word in [(splice.offset - base) as u64, splice.len as u64, handle(splice.stream)] {
+            digest.word(word);
+        }
+    }
+}
+
+/// A handle as a number.
+pub const fn handle(stream: Stream) -> u64 {
+    (stream.index() as u64) << 32 | stream.id().as_u32() as u64
+}
+
+/// A result that is a number at heart.
+pub trait Returned {
+    /// The number.
+    fn word(&self) -> u64;
+}
+
+impl Returned for () {
+    fn word(&self) -> u64 {
+        0
+    }
+}
+
+impl Returned for usize {
+    fn word(&self) -> u64 {
+        *self as u64
+    }
+}
+
+impl Returned for Stream {
+    fn word(&self) -> u64 {
+        handle(*self)
+    }
+}
+
+const NOTHING: u64 = 0;
+const HEADERS: u64 = 1;
+const DATA: u64 = 2;

@@ -1,0 +1,235 @@
+//! Makes recorded calls on a new connection, which records them again.
+//!
+//! Keeps true: a handle is one that the new connection gave out for the identifier that was recorded; what the new
+//! connection answers is written by the same code as the recording, so that equal answers have equal digests.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use thalweg::{Client, CloseReport, Event, HeadersKind, Instant, Server, Settings, Splice, Stream, StreamId};
+
+use crate::call::Call;
+use crate::digest::Digest;
+use crate::recorder::{Recorded, Recorder};
+use crate::recording::{Recording, Side, Start};
+use crate::replay::{Moment, ReplayError};
+
+pub struct Player<'a> {
+    end: End,
+    /// The handles that the connection has given out, by identifier.
+    streams: BTreeMap<StreamId, Stream>,
+    /// What the last `receive` left.
+    input: &'a [u8],
+    output: Vec<u8>,
+    splices: Vec<Splice>,
+    pub output_bytes: u64,
+}
+
+enum End {
+    Client(Recorder<Client>),
+    Server(Recorder<Server>),
+}
+
+/// The same for both roles.
+macro_rules! on {
+    ($player:ident, $recorder:ident => $call:expr) => {
+        match &mut $player.end {
+            End::Client($recorder) => $call,
+            End::Server($recorder) => $call,
+        }
+    };
+}
+
+/// The call cannot be made: there is no such stream, or, if none is named, the role has no such call.
+pub type Unplayable = Option<StreamId>;
+
+/// Is told what happens.
+pub type Observer<'o> = dyn FnMut(Moment<'_>) + 'o;
+
+impl<'a> Player<'a> {
+    /// Begins as the recording does.
+    pub fn new(recording: &Recording<'a>) -> Result<Self, ReplayError> {
+        let (config, recorded) = (recording.config, Recorded::up_to(usize::MAX));
+        let (end, stream) = match (recording.side, recording.start) {
+            (Side::Client, Start::New) => (End::Client(Recorder::new(config, recorded)?), None),
+            (Side::Server, Start::New) => (End::Server(Recorder::new(config, recorded)?), None),
+            (Side::Client, Start::Upgraded { method, .. }) => {
+                let (recorder, stream) = Recorder::<Client>::upgraded(config, method, recorded)?;
+                (End::Client(recorder), Some(stream))
+            }
+            (Side::Server, Start::Upgraded { settings, method }) => {
+                let (recorder, stream) = Recorder::<Server>::upgraded(config, settings, method, recorded)?;
+                (End::Server(recorder), Some(stream))
+            }
+        };
+        Ok(Self {
+            end,
+            streams: stream.map(|stream| (stream.id(), stream)).into_iter().collect(),
+            input: &[],
+            output: Vec::new(),
+            splices: Vec::new(),
+            output_bytes: 0,
+        })
+    }
+
+    /// The digest of what all steps gave.
+    pub fn digest(&mut self) -> Digest {
+        on!(self, recorder => recorder.digest()).expect("it records until it is finished")
+    }
+
+    /// How the connection stands.
+    pub fn report(&mut self) -> CloseReport {
+        on!(self, recorder => recorder.report())
+    }
+
+    fn stream(&self, id: StreamId) -> Result<Stream, Unplayable> {
+        self.streams.get(&id).copied().ok_or(Some(id))
+    }
+
+    fn on(&self, id: Option<StreamId>) -> Result<Option<Stream>, Unplayable> {
+        id.map(|id| self.stream(id)).transpose()
+    }
+
+    fn learn(&mut self, stream: Stream) {
+        self.streams.insert(stream.id(), stream);
+    }
+
+    /// Makes a call.
+    pub fn play(&mut self, call: &Call<'a>, observe: &mut Observer<'_>) -> Result<(), Unplayable> {
+        // What it gives is in the digest.
+        match call {
+            Call::Receive { now, input } => self.receive(*now, *input, observe),
+            Call::HandleEof => {
+                let _ = on!(self, recorder => recorder.handle_eof());
+            }
+            Call::HandleTimeout { now } => {
+                let _ = on!(self, recorder => recorder.handle_timeout(*now));
+            }
+            Call::Release { stream, bytes } => {
+                let (stream, bytes) = (self.stream(*stream)?, usize::try_from(*bytes).unwrap_or(usize::MAX));
+                on!(self, recorder => recorder.release(stream, bytes));
+            }
+            Call::SendReset { stream, code } => {
+                let stream = self.stream(*stream)?;
+                on!(self, recorder => recorder.send_reset(stream, *code));
+            }
+            Call::SendSettings { settings } => {
+                let change = |announced: &mut Settings| *announced = settings.unwrap_or(*announced);
+                let _ = on!(self, recorder => recorder.send_settings(change));
+            }
+            Call::SendPing { payload } => {
+                let _ = on!(self, recorder => recorder.send_ping(*payload));
+            }
+            Call::SetPriority { stream, priority } => {
+                let stream = self.stream(*stream)?;
+                let _ = on!(self, recorder => recorder.set_priority(stream, *priority));
+            }
+            Call::SendExtension { kind, flags, on, payload } => {
+                let on = self.on(*on)?;
+                let _ = on!(self, recorder => recorder.send_extension(*kind, *flags, on, payload));
+            }
+            Call::PollWritable => {
+                let _ = on!(self, recorder => recorder.poll_writable());
+            }
+            Call::PollTransmit { spliced } => self.transmit(*spliced, observe),
+            Call::Shutdown => on!(self, recorder => recorder.shutdown()),
+            Call::Close { code, debug } => on!(self, recorder => recorder.close(*code, debug)),
+            Call::SendData { .. } | Call::SpliceData { .. } | Call::SendTrailers { .. } => {
+                self.send_content(call)?;
+            }
+            call => self.send_of_role(call)?,
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, now: Instant, input: Option<&'a [u8]>, observe: &mut Observer<'_>) {
+        let before = input.unwrap_or(self.input);
+        let mut rest = before;
+        let event = on!(self, recorder => recorder.receive(&mut rest, now));
+        self.input = rest;
+        observe(Moment::Input(&before[..before.len() - rest.len()]));
+        let Ok(Some(event)) = event else { return };
+        observe(Moment::Event(&event));
+        let Event::Headers { stream, kind, .. } = event else { return };
+        if matches!(kind, HeadersKind::Request | HeadersKind::Push { .. }) {
+            self.learn(stream);
+        }
+    }
+
+    fn transmit(&mut self, spliced: bool, observe: &mut Observer<'_>) {
+        self.output.clear();
+        self.splices.clear();
+        let (output, splices) = (&mut self.output, &mut self.splices);
+        let was_any = if spliced {
+            on!(self, recorder => recorder.poll_transmit_spliced(output, splices))
+        } else {
+            on!(self, recorder => recorder.poll_transmit(output))
+        };
+        self.output_bytes += self.output.len() as u64;
+        if was_any {
+            observe(Moment::Output(&self.output));
+        }
+    }
+
+    fn send_content(&mut self, call: &Call<'a>) -> Result<(), Unplayable> {
+        match call {
+            Call::SendData { stream, data, end, pad_len } => {
+                let stream = self.stream(*stream)?;
+                let _ = match pad_len {
+                    None => on!(self, recorder => recorder.send_data(stream, data, *end)),
+                    Some(pad_len) => {
+                        on!(self, recorder => recorder.send_data_padded(stream, data, *end, *pad_len))
+                    }
+                };
+            }
+            Call::SpliceData { stream, len, end } => {
+                let (stream, len) = (self.stream(*stream)?, usize::try_from(*len).unwrap_or(usize::MAX));
+                let _ = on!(self, recorder => recorder.splice_data(stream, len, *end));
+            }
+            Call::SendTrailers { stream, fields } => {
+                let (stream, fields) = (self.stream(*stream)?, fields.iter().copied());
+                let _ = on!(self, recorder => recorder.send_trailers(stream, fields));
+            }
+            _ => return Err(None),
+        }
+        Ok(())
+    }
+
+    /// The calls that only one role has.
+    fn send_of_role(&mut self, call: &Call<'a>) -> Result<(), Unplayable> {
+        let stream = match call {
+            Call::SendResponse { stream, .. }
+            | Call::SendInformational { stream, .. }
+            | Call::SendPush { parent: stream, .. } => Some(self.stream(*stream)?),
+            Call::SendAltSvc { on, .. } => self.on(*on)?,
+            _ => None,
+        };
+        let opened = match (&mut self.end, call, stream) {
+            (End::Client(client), Call::SendRequest { request, fields, end }, _) => {
+                client.send_request(request, fields.iter().copied(), *end).ok()
+            }
+            (End::Server(server), Call::SendPush { request, fields, .. }, Some(parent)) => {
+                server.send_push(parent, request, fields.iter().copied()).ok()
+            }
+            (End::Server(server), Call::SendResponse { status, fields, end, .. }, Some(stream)) => {
+                let _ = server.send_response(stream, *status, fields.iter().copied(), *end);
+                None
+            }
+            (End::Server(server), Call::SendInformational { status, fields, .. }, Some(stream)) => {
+                let _ = server.send_informational(stream, *status, fields.iter().copied());
+                None
+            }
+            (End::Server(server), Call::SendOrigins { origins }, _) => {
+                let _ = server.send_origins(origins);
+                None
+            }
+            (End::Server(server), Call::SendAltSvc { origin, value, .. }, on) => {
+                let _ = server.send_alt_svc(on, origin, value);
+                None
+            }
+            _ => return Err(None),
+        };
+        opened.into_iter().for_each(|stream| self.learn(stream));
+        Ok(())
+    }
+}

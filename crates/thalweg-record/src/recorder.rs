@@ -1,0 +1,502 @@
+//! A connection that writes down what happens to it.
+//!
+//! Keeps true: it does what its connection does, whether it records or not; every call that can change the connection is
+//! written down, in order.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Deref;
+
+use thalweg::frame::{Flags, Kind};
+use thalweg::{
+    Client, CloseReport, Config, ConfigError, Connection, ConnectionError, ErrorCode, Event, Field, Instant,
+    OpenError, Priority, Request, Role, SendError, Server, Settings, Splice, Status, Stream, UpgradeError,
+};
+
+use crate::call::Call;
+use crate::digest::Digest;
+use crate::outcome;
+use crate::recording::{Side, Start};
+use crate::tape::Tape;
+
+/// A [`Connection`] that can record. Its methods are those of the connection; what only looks is reached by [`Deref`].
+///
+/// Without a recording each call costs one branch more than the connection's own. With one, it costs a copy of what came in
+/// and a digest of what went out, and memory up to the bound.
+pub struct Recorder<R: Role> {
+    connection: Connection<R>,
+    recording: Option<Box<Running>>,
+}
+
+/// What takes the file of a recording when its connection is dropped.
+pub type Sink = dyn FnOnce(Vec<u8>, &CloseReport) + Send + Sync;
+
+struct Running {
+    tape: Tape,
+    sink: Option<Box<Sink>>,
+}
+
+/// What to record: nothing, or so many bytes.
+#[derive(Default)]
+pub struct Recorded {
+    bytes_max: Option<usize>,
+    sink: Option<Box<Sink>>,
+}
+
+impl Recorded {
+    /// Records nothing.
+    pub const fn nothing() -> Self {
+        Self { bytes_max: None, sink: None }
+    }
+
+    /// Records up to `bytes_max` bytes of file, of which the beginning and the end take about 300. What does not fit is left
+    /// out whole, and with it all that comes after.
+    pub const fn up_to(bytes_max: usize) -> Self {
+        Self { bytes_max: Some(bytes_max), sink: None }
+    }
+
+    /// Gives the file to `sink` when the connection is dropped.
+    #[must_use]
+    pub fn to_sink(self, sink: impl FnOnce(Vec<u8>, &CloseReport) + Send + Sync + 'static) -> Self {
+        Self { sink: Some(Box::new(sink)), ..self }
+    }
+
+    fn begin<R: Role>(self, config: &Config, start: &Start<'_>) -> Option<Box<Running>> {
+        let side = if R::IS_CLIENT { Side::Client } else { Side::Server };
+        let tape = Tape::new(side, config, start, self.bytes_max?);
+        Some(Box::new(Running { tape, sink: self.sink }))
+    }
+}
+
+impl fmt::Debug for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorded").field("bytes_max", &self.bytes_max).finish_non_exhaustive()
+    }
+}
+
+/// Runs a call and writes it down if there is a recording.
+macro_rules! record {
+    ($self:ident, $call:expr, $made:expr) => {{
+        let result = $made;
+        if let Some(recording) = &mut $self.recording {
+            recording.tape.step(&$call, |digest| outcome::returned(digest, &result));
+        }
+        result
+    }};
+}
+
+impl<R: Role> Recorder<R> {
+    /// See [`Connection::new`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn new(config: Config, recorded: Recorded) -> Result<Self, ConfigError> {
+        let connection = Connection::new(config)?;
+        Ok(Self { connection, recording: recorded.begin::<R>(&config, &Start::New) })
+    }
+
+    /// Ends the recording, if there is one: the bytes of its file. The connection goes on without.
+    pub fn finish(&mut self) -> Option<Vec<u8>> {
+        self.recording.take().map(|recording| recording.tape.into_file())
+    }
+
+    /// The digest of what all recorded calls gave.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        self.recording.as_ref().map(|recording| recording.tape.digest())
+    }
+
+    /// See [`Connection::receive`].
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn receive<'c, 'b>(
+        &'c mut self,
+        input: &mut &'b [u8],
+        now: Instant,
+    ) -> Result<Option<Event<'c, 'b>>, ConnectionError> {
+        let before = *input;
+        let event = self.connection.receive(input, now);
+        if let Some(recording) = &mut self.recording {
+            recording.tape.receive(before, before.len() - input.len(), now, &event);
+        }
+        event
+    }
+
+    /// See [`Connection::handle_eof`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn handle_eof(&mut self) -> Result<(), ConnectionError> {
+        record!(self, Call::HandleEof, self.connection.handle_eof())
+    }
+
+    /// See [`Connection::handle_timeout`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
+        record!(self, Call::HandleTimeout { now }, self.connection.handle_timeout(now))
+    }
+
+    /// See [`Connection::release`].
+    pub fn release(&mut self, stream: Stream, bytes: usize) {
+        self.connection.release(stream, bytes);
+        self.note(|| Call::Release { stream: stream.id(), bytes: bytes as u64 });
+    }
+
+    /// See [`Connection::send_data`].
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn send_data(&mut self, stream: Stream, data: &[u8], end: bool) -> Result<usize, SendError> {
+        record!(
+            self,
+            Call::SendData { stream: stream.id(), data, end, pad_len: None },
+            self.connection.send_data(stream, data, end)
+        )
+    }
+
+    /// See [`Connection::send_buf`].
+    ///
+    /// # Errors
+    /// As there.
+    #[cfg(feature = "bytes")]
+    pub fn send_buf(
+        &mut self,
+        stream: Stream,
+        buf: &mut impl ::bytes::Buf,
+        end: bool,
+    ) -> Result<usize, SendError> {
+        if self.recording.is_none() {
+            return self.connection.send_buf(stream, buf, end);
+        }
+        let mut taken = 0;
+        loop {
+            let chunk = buf.chunk();
+            let (len, last) = (chunk.len(), chunk.len() == buf.remaining());
+            let sent = self.send_data(stream, chunk, end && last)?;
+            buf.advance(sent);
+            taken += sent;
+            if last || sent < len {
+                return Ok(taken);
+            }
+        }
+    }
+
+    /// See [`Connection::send_data_padded`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_data_padded(
+        &mut self,
+        stream: Stream,
+        data: &[u8],
+        end: bool,
+        pad_len: u8,
+    ) -> Result<usize, SendError> {
+        record!(
+            self,
+            Call::SendData { stream: stream.id(), data, end, pad_len: Some(pad_len) },
+            self.connection.send_data_padded(stream, data, end, pad_len)
+        )
+    }
+
+    /// See [`Connection::splice_data`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn splice_data(&mut self, stream: Stream, len: usize, end: bool) -> Result<usize, SendError> {
+        record!(
+            self,
+            Call::SpliceData { stream: stream.id(), len: len as u64, end },
+            self.connection.splice_data(stream, len, end)
+        )
+    }
+
+    /// See [`Connection::send_trailers`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_trailers<'a>(
+        &mut self,
+        stream: Stream,
+        fields: impl IntoIterator<Item = Field<'a>>,
+    ) -> Result<(), SendError> {
+        if self.recording.is_none() {
+            return self.connection.send_trailers(stream, fields);
+        }
+        let fields: Vec<_> = fields.into_iter().collect();
+        let result = self.connection.send_trailers(stream, fields.iter().copied());
+        record!(self, Call::SendTrailers { stream: stream.id(), fields }, result)
+    }
+
+    /// See [`Connection::send_reset`].
+    pub fn send_reset(&mut self, stream: Stream, code: ErrorCode) {
+        self.connection.send_reset(stream, code);
+        self.note(|| Call::SendReset { stream: stream.id(), code });
+    }
+
+    /// See [`Connection::send_settings`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_settings(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), SendError> {
+        let mut settings = None;
+        let result = self.connection.send_settings(|announced| {
+            change(announced);
+            settings = Some(*announced);
+        });
+        record!(self, Call::SendSettings { settings }, result)
+    }
+
+    /// See [`Connection::send_ping`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
+        record!(self, Call::SendPing { payload }, self.connection.send_ping(payload))
+    }
+
+    /// See [`Connection::set_priority`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_priority(&mut self, stream: Stream, priority: Priority) -> Result<(), SendError> {
+        record!(
+            self,
+            Call::SetPriority { stream: stream.id(), priority },
+            self.connection.set_priority(stream, priority)
+        )
+    }
+
+    /// See [`Connection::send_extension`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_extension(
+        &mut self,
+        kind: Kind,
+        flags: Flags,
+        on: Option<Stream>,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        record!(
+            self,
+            Call::SendExtension { kind, flags, on: on.map(Stream::id), payload },
+            self.connection.send_extension(kind, flags, on, payload)
+        )
+    }
+
+    /// See [`Connection::poll_writable`].
+    #[inline]
+    pub fn poll_writable(&mut self) -> Option<Stream> {
+        let named = self.connection.poll_writable();
+        if let Some(recording) = &mut self.recording {
+            let word = named.map_or(u64::MAX, outcome::handle);
+            recording.tape.step(&Call::PollWritable, |digest| digest.word(word));
+        }
+        named
+    }
+
+    /// See [`Connection::poll_transmit`].
+    #[inline]
+    pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> bool {
+        let base = out.len();
+        let was_any = self.connection.poll_transmit(out);
+        if let Some(recording) = &mut self.recording {
+            recording.tape.transmit(false, was_any, &out[base..], base, &[]);
+        }
+        was_any
+    }
+
+    /// See [`Connection::poll_transmit_spliced`].
+    #[inline]
+    pub fn poll_transmit_spliced(&mut self, out: &mut Vec<u8>, splices: &mut Vec<Splice>) -> bool {
+        let (base, first) = (out.len(), splices.len());
+        let was_any = self.connection.poll_transmit_spliced(out, splices);
+        if let Some(recording) = &mut self.recording {
+            recording.tape.transmit(true, was_any, &out[base..], base, &splices[first..]);
+        }
+        was_any
+    }
+
+    /// See [`Connection::shutdown`].
+    pub fn shutdown(&mut self) {
+        self.connection.shutdown();
+        self.note(|| Call::Shutdown);
+    }
+
+    /// See [`Connection::close`].
+    pub fn close(&mut self, code: ErrorCode, debug: &[u8]) {
+        self.connection.close(code, debug);
+        self.note(|| Call::Close { code, debug });
+    }
+
+    /// Writes down a call that returns nothing.
+    fn note<'a>(&mut self, call: impl FnOnce() -> Call<'a>) {
+        if let Some(recording) = &mut self.recording {
+            recording.tape.step(&call(), |_| {});
+        }
+    }
+}
+
+impl Recorder<Client> {
+    /// See [`Connection::upgraded`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn upgraded(
+        config: Config,
+        method: &[u8],
+        recorded: Recorded,
+    ) -> Result<(Self, Stream), UpgradeError> {
+        let (connection, stream) = Connection::<Client>::upgraded(config, method)?;
+        let recording = recorded.begin::<Client>(&config, &Start::Upgraded { settings: &[], method });
+        Ok((Self { connection, recording }, stream))
+    }
+
+    /// See [`Connection::send_request`].
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn send_request<'a>(
+        &mut self,
+        request: &Request<'a>,
+        fields: impl IntoIterator<Item = Field<'a>>,
+        end: bool,
+    ) -> Result<Stream, OpenError> {
+        if self.recording.is_none() {
+            return self.connection.send_request(request, fields, end);
+        }
+        let fields: Vec<_> = fields.into_iter().collect();
+        let result = self.connection.send_request(request, fields.iter().copied(), end);
+        record!(self, Call::SendRequest { request: *request, fields, end }, result)
+    }
+}
+
+impl Recorder<Server> {
+    /// See [`Connection::upgraded`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn upgraded(
+        config: Config,
+        settings: &[u8],
+        method: &[u8],
+        recorded: Recorded,
+    ) -> Result<(Self, Stream), UpgradeError> {
+        let (connection, stream) = Connection::<Server>::upgraded(config, settings, method)?;
+        let recording = recorded.begin::<Server>(&config, &Start::Upgraded { settings, method });
+        Ok((Self { connection, recording }, stream))
+    }
+
+    /// See [`Connection::send_response`].
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn send_response<'a>(
+        &mut self,
+        stream: Stream,
+        status: Status,
+        fields: impl IntoIterator<Item = Field<'a>>,
+        end: bool,
+    ) -> Result<(), SendError> {
+        if self.recording.is_none() {
+            return self.connection.send_response(stream, status, fields, end);
+        }
+        let fields: Vec<_> = fields.into_iter().collect();
+        let result = self.connection.send_response(stream, status, fields.iter().copied(), end);
+        record!(self, Call::SendResponse { stream: stream.id(), status, fields, end }, result)
+    }
+
+    /// See [`Connection::send_informational`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_informational<'a>(
+        &mut self,
+        stream: Stream,
+        status: Status,
+        fields: impl IntoIterator<Item = Field<'a>>,
+    ) -> Result<(), SendError> {
+        if self.recording.is_none() {
+            return self.connection.send_informational(stream, status, fields);
+        }
+        let fields: Vec<_> = fields.into_iter().collect();
+        let result = self.connection.send_informational(stream, status, fields.iter().copied());
+        record!(self, Call::SendInformational { stream: stream.id(), status, fields }, result)
+    }
+
+    /// See [`Connection::send_push`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_push<'a>(
+        &mut self,
+        parent: Stream,
+        request: &Request<'a>,
+        fields: impl IntoIterator<Item = Field<'a>>,
+    ) -> Result<Stream, OpenError> {
+        if self.recording.is_none() {
+            return self.connection.send_push(parent, request, fields);
+        }
+        let fields: Vec<_> = fields.into_iter().collect();
+        let result = self.connection.send_push(parent, request, fields.iter().copied());
+        record!(self, Call::SendPush { parent: parent.id(), request: *request, fields }, result)
+    }
+
+    /// See [`Connection::send_origins`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_origins(&mut self, origins: &[&[u8]]) -> Result<(), SendError> {
+        record!(self, Call::SendOrigins { origins: origins.to_vec() }, self.connection.send_origins(origins))
+    }
+
+    /// See [`Connection::send_alt_svc`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_alt_svc(&mut self, on: Option<Stream>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
+        record!(
+            self,
+            Call::SendAltSvc { on: on.map(Stream::id), origin, value },
+            self.connection.send_alt_svc(on, origin, value)
+        )
+    }
+}
+
+/// Whatever looks and changes nothing: `poll_timeout`, `is_finished`, `wants_read`, `report`, and the like.
+impl<R: Role> Deref for Recorder<R> {
+    type Target = Connection<R>;
+
+    #[inline]
+    fn deref(&self) -> &Connection<R> {
+        &self.connection
+    }
+}
+
+/// A recording with a sink is given to it, however the connection ended.
+impl<R: Role> Drop for Recorder<R> {
+    fn drop(&mut self) {
+        let Some(recording) = self.recording.take() else { return };
+        let Running { tape, sink } = *recording;
+        if let Some(sink) = sink {
+            sink(tape.into_file(), &self.connection.report());
+        }
+    }
+}
+
+impl<R: Role> fmt::Debug for Recorder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder")
+            .field("connection", &self.connection)
+            .field("records", &self.recording.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,203 @@
+//! The writer: a recording that grows, in the very bytes of the file.
+//!
+//! Keeps true: never larger than its bound; cut only between two steps, so that what is there can be replayed; once it is
+//! cut, nothing more is added.
+//!
+//! ```text
+//! file    "THALWEG", version, then blocks; the last is an end
+//! block   kind, length of the payload (4 bytes, the lowest first), payload, checksum of all three (8 bytes)
+//! ```
+
+use alloc::vec::Vec;
+
+use thalweg::{Config, ConnectionError, Event, Instant, Splice};
+
+use crate::bytes::{Clock, put_bytes, put_number};
+use crate::call::Call;
+use crate::config;
+use crate::digest::{self, Digest};
+use crate::error::VERSION;
+use crate::outcome;
+use crate::recording::{Side, Start};
+
+/// A recording that is being made.
+#[derive(Debug)]
+pub struct Tape {
+    /// The file so far; its last block is open.
+    file: Vec<u8>,
+    bytes_max: usize,
+    /// Where the open block begins.
+    block: usize,
+    clock: Clock,
+    digest: Digest,
+    output_bytes: u64,
+    steps: u64,
+    unread: Unread,
+    is_cut: bool,
+}
+
+/// The input that the last `receive` left.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unread {
+    /// The address of its first byte, to be compared with and nothing else.
+    address: usize,
+    len: usize,
+    /// Where it is in the file.
+    offset: usize,
+}
+
+impl Tape {
+    /// Begins with how the connection began.
+    pub fn new(side: Side, config: &Config, start: &Start<'_>, bytes_max: usize) -> Self {
+        let mut file = Vec::with_capacity(bytes_max.min(FIRST_BYTES));
+        file.extend_from_slice(MAGIC);
+        file.push(VERSION);
+        let block = open_block(&mut file, BEGIN);
+        file.push(side as u8);
+        put_bytes(&mut file, MADE_BY.as_bytes());
+        config::put(&mut file, config);
+        start.put(&mut file);
+        close_block(&mut file, block);
+        let block = open_block(&mut file, STEPS);
+        let mut tape = Self {
+            file,
+            // The beginning and the end are always there.
+            bytes_max: bytes_max.min(BYTES_MAX).saturating_sub(2 * BLOCK_BYTES + END_BYTES_MAX),
+            block,
+            clock: Clock::default(),
+            digest: Digest::new(),
+            output_bytes: 0,
+            steps: 0,
+            unread: Unread::default(),
+            is_cut: false,
+        };
+        tape.is_cut = tape.file.len() + CHECKSUM_BYTES > tape.bytes_max;
+        tape
+    }
+
+    /// The digest of all that was answered.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Adds a call and what it gave. Returns where in the file the call ends; `None`: there was no room for it.
+    pub fn step(&mut self, call: &Call<'_>, outcome: impl FnOnce(&mut Digest)) -> Option<usize> {
+        if self.is_cut {
+            return None;
+        }
+        let (before, clock) = (self.file.len(), self.clock);
+        let fits = |len: usize| len + CHECKSUM_BYTES < self.bytes_max;
+        if !fits(before + call.content_len()) {
+            self.is_cut = true;
+            return None;
+        }
+        call.put(&mut self.file, &mut self.clock);
+        if self.file.len() + CHECKSUM_BYTES >= self.bytes_max {
+            self.file.truncate(before);
+            self.clock = clock;
+            self.is_cut = true;
+            return None;
+        }
+        let end = self.file.len();
+        self.digest.word(self.steps);
+        outcome(&mut self.digest);
+        // The check: the digest's lowest bits.
+        self.file.push(self.digest.value() as u8);
+        self.steps += 1;
+        if self.file.len() - self.block >= STEPS_BYTES {
+            close_block(&mut self.file, self.block);
+            self.block = open_block(&mut self.file, STEPS);
+        }
+        Some(end)
+    }
+
+    /// Adds a `receive` that ate the first `eaten` bytes of `input`.
+    pub fn receive(
+        &mut self,
+        input: &[u8],
+        eaten: usize,
+        now: Instant,
+        event: &Result<Option<Event<'_, '_>>, ConnectionError>,
+    ) {
+        let is_known = self.knows(input, eaten);
+        let call = Call::Receive { now, input: (!is_known).then_some(input) };
+        let end = self.step(&call, |digest| {
+            digest.word(eaten as u64);
+            outcome::received(digest, event);
+        });
+        let Some(end) = end else { return };
+        let offset = if is_known { self.unread.offset } else { end - input.len() };
+        let address = input.as_ptr().addr() + eaten;
+        self.unread = Unread { address, len: input.len() - eaten, offset: offset + eaten };
+    }
+
+    /// Whether `input` is what the last `receive` left: the same place in memory, and the same bytes as far as they were eaten.
+    fn knows(&self, input: &[u8], eaten: usize) -> bool {
+        let Unread { address, len, offset } = self.unread;
+        if input.is_empty() && len == 0 {
+            return true;
+        }
+        input.len() == len
+            && input.as_ptr().addr() == address
+            && self.file.get(offset..offset + eaten) == Some(&input[..eaten])
+    }
+
+    /// Adds a `poll_transmit` that handed out `out` with `splices`, whose offsets count from `base`.
+    pub fn transmit(&mut self, spliced: bool, was_any: bool, out: &[u8], base: usize, splices: &[Splice]) {
+        let added = self.step(&Call::PollTransmit { spliced }, |digest| {
+            digest.word(was_any.into());
+            outcome::transmitted(digest, out, base, splices);
+        });
+        if added.is_some() {
+            self.output_bytes += out.len() as u64;
+        }
+    }
+
+    /// Ends the recording: the bytes of the file.
+    pub fn into_file(mut self) -> Vec<u8> {
+        close_block(&mut self.file, self.block);
+        let block = open_block(&mut self.file, END);
+        put_number(&mut self.file, self.steps);
+        put_number(&mut self.file, self.output_bytes);
+        self.file.extend_from_slice(&self.digest.value().to_le_bytes());
+        self.file.push(self.is_cut.into());
+        close_block(&mut self.file, block);
+        self.file
+    }
+}
+
+/// Appends the head of a block; returns where it begins.
+fn open_block(file: &mut Vec<u8>, kind: u8) -> usize {
+    let at = file.len();
+    file.extend_from_slice(&[kind, 0, 0, 0, 0]);
+    at
+}
+
+/// Sets the length of the block at `at`, and appends its checksum.
+fn close_block(file: &mut Vec<u8>, at: usize) {
+    let len = u32::try_from(file.len() - at - BLOCK_HEAD_BYTES).expect("a block holds less than its bound");
+    file[at + 1..at + BLOCK_HEAD_BYTES].copy_from_slice(&len.to_le_bytes());
+    let checksum = digest::of(&file[at..]);
+    file.extend_from_slice(&checksum.to_le_bytes());
+}
+
+/// How a file begins; the version follows.
+pub const MAGIC: &[u8; 7] = b"THALWEG";
+/// The kinds of blocks.
+pub const BEGIN: u8 = b'B';
+pub const STEPS: u8 = b'S';
+pub const END: u8 = b'E';
+/// The kind, and the length of the payload.
+pub const BLOCK_HEAD_BYTES: usize = 5;
+pub const CHECKSUM_BYTES: usize = 8;
+/// A block of steps that has so many bytes is closed, so that damage is narrowed down.
+const STEPS_BYTES: usize = 16 << 10;
+/// What one more block takes.
+const BLOCK_BYTES: usize = BLOCK_HEAD_BYTES + CHECKSUM_BYTES;
+/// The end with two numbers, the digest, and the mark.
+const END_BYTES_MAX: usize = BLOCK_BYTES + 2 * 10 + 8 + 1;
+/// The length of a block has four bytes.
+const BYTES_MAX: usize = u32::MAX as usize;
+/// What a recording begins with in memory.
+const FIRST_BYTES: usize = 4 << 10;
+const MADE_BY: &str = concat!("thalweg ", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,250 @@
+//! What was recorded is replayed to the same events and the same bytes, and what differs is found.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::{Arc, Mutex};
+
+use thalweg::{Client, Config, ErrorCode, Event, Field, Instant, Request, Server, Status};
+use thalweg_record::{Call, Moment, Recorded, Recorder, Recording, replay};
+use thalweg_testkit::endpoint::Endpoint;
+use thalweg_testkit::sim::{self, Script};
+
+/// Both ends of a conversation, and what each said of itself.
+#[derive(Default)]
+struct Heard {
+    output: Vec<u8>,
+    events: Vec<String>,
+}
+
+/// A conversation in memory: the files of the client and of the server, and what they said when it happened.
+fn conversation(bytes_max: usize) -> [(Vec<u8>, Heard); 2] {
+    let mut config = Config::default();
+    config.hash_seed = 0x5eed;
+    let mut client = Recorder::<Client>::new(config, Recorded::up_to(bytes_max)).unwrap();
+    let mut server = Recorder::<Server>::new(config, Recorded::up_to(bytes_max)).unwrap();
+    let (mut asked, mut answered) = (Heard::default(), Heard::default());
+    let mut now = Instant::from_nanos(1_000);
+    for turn in 0..20u8 {
+        let path = format!("/{turn}");
+        let request = Request::new("POST", "https", "example.org", path.as_str());
+        let fields = [Field::new(b"authorization", b"Bearer t0ps3cret").sensitive()];
+        let stream = client.send_request(&request, fields, false).unwrap();
+        client.send_data(stream, &[turn; 300], turn % 3 == 0).unwrap();
+        if turn % 3 != 0 {
+            client.send_trailers(stream, [Field::new(b"x-sum", &[b'a' + turn])]).unwrap();
+        }
+        client.send_ping([turn + 1; 8]).unwrap();
+        for _ in 0..3 {
+            now = now + std::time::Duration::from_micros(137);
+            carry(&mut client, &mut asked, |piece| hear(&mut server, &mut answered, piece, now));
+            carry(&mut server, &mut answered, |piece| listen(&mut client, &mut asked, piece, now));
+        }
+    }
+    client.shutdown();
+    carry(&mut client, &mut asked, |piece| hear(&mut server, &mut answered, piece, now));
+    [(client.finish().unwrap(), asked), (server.finish().unwrap(), answered)]
+}
+
+fn carry<R: thalweg::Role>(from: &mut Recorder<R>, heard: &mut Heard, mut to: impl FnMut(&[u8])) {
+    let mut wire = Vec::new();
+    if from.poll_transmit(&mut wire) {
+        heard.output.extend_from_slice(&wire);
+        wire.chunks(251).for_each(&mut to);
+    }
+}
+
+fn hear(server: &mut Recorder<Server>, heard: &mut Heard, mut input: &[u8], now: Instant) {
+    while let Some(event) = server.receive(&mut input, now).unwrap() {
+        heard.events.push(format!("{event:?}"));
+        match event {
+            Event::Headers { stream, end: false, .. } => {
+                let fields = [Field::new(b"set-cookie", b"session=t0ps3cret-t0ps3cret")];
+                server.send_response(stream, Status::OK, fields, false).unwrap();
+            }
+            Event::Data { stream, data, .. } => {
+                server.send_data(stream, data, false).unwrap();
+                server.release(stream, data.len());
+            }
+            _ => {}
+        }
+        if let Some(stream) = server.poll_writable() {
+            server.send_reset(stream, ErrorCode::CANCEL);
+        }
+    }
+}
+
+fn listen(client: &mut Recorder<Client>, heard: &mut Heard, mut input: &[u8], now: Instant) {
+    while let Some(event) = client.receive(&mut input, now).unwrap() {
+        heard.events.push(format!("{event:?}"));
+        if let Event::Data { stream, data, .. } = event {
+            client.release(stream, data.len());
+        }
+    }
+}
+
+fn heard_again(recording: &Recording<'_>) -> Heard {
+    let mut heard = Heard::default();
+    let replayed = replay(recording, |moment| match moment {
+        Moment::Event(event) => heard.events.push(format!("{event:?}")),
+        Moment::Output(bytes) => heard.output.extend_from_slice(bytes),
+        _ => {}
+    });
+    assert_eq!(replayed.unwrap().difference, None);
+    heard
+}
+
+#[test]
+fn a_replay_tells_the_same_events_and_writes_the_same_bytes() {
+    for (file, heard) in conversation(1 << 20) {
+        let recording = Recording::parse(&file).unwrap();
+        assert!(!recording.is_cut && heard.events.len() > 60, "{}", heard.events.len());
+        assert_eq!(recording.output_bytes, heard.output.len() as u64);
+        let again = heard_again(&recording);
+        assert!(again.output == heard.output);
+        assert_eq!(again.events, heard.events);
+    }
+}
+
+#[test]
+fn simulated_conversations_replay() {
+    let mut steps = 0;
+    for seed in 0..150 {
+        let script = sim::script(seed);
+        for file in record(&script) {
+            let recording = Recording::parse(&file).unwrap();
+            let replayed = replay(&recording, |_| {}).unwrap();
+            assert_eq!(replayed.difference, None, "seed {seed}");
+            assert_eq!(
+                (replayed.steps, replayed.output_bytes),
+                (recording.steps.len(), recording.output_bytes)
+            );
+            steps += replayed.steps;
+        }
+    }
+    assert!(steps > 10_000, "{steps}");
+}
+
+/// The recordings of both ends of a simulator's script.
+fn record(script: &Script) -> Vec<Vec<u8>> {
+    let files = Arc::new(Mutex::new(Vec::new()));
+    let recorded = || {
+        let files = Arc::clone(&files);
+        Recorded::up_to(64 << 20).to_sink(move |file, _| files.lock().unwrap().push(file))
+    };
+    let endpoints = || {
+        [
+            Endpoint::recorded_client(script.client.config(), recorded()).unwrap(),
+            Endpoint::recorded_server(script.server.config(), recorded()).unwrap(),
+        ]
+    };
+    sim::run_with(script, endpoints).unwrap();
+    let files = std::mem::take(&mut *files.lock().unwrap());
+    assert_eq!(files.len(), 2);
+    files
+}
+
+#[test]
+fn a_difference_is_found_where_it_begins() {
+    let [(file, _), _] = conversation(1 << 20);
+    let mut recording = Recording::parse(&file).unwrap();
+    let is_data = |call: &Call<'_>| matches!(call, Call::SendData { .. });
+    let at = recording.steps.iter().rposition(|step| is_data(&step.call)).unwrap();
+    let Call::SendData { data, .. } = &mut recording.steps[at].call else { unreachable!() };
+    // One byte less is seen at once, another byte when it is written.
+    let (shorter, other) = (&data[1..], vec![0xee; data.len()]);
+    *data = shorter;
+    let difference = replay(&recording, |_| {}).unwrap().difference.unwrap();
+    assert_eq!((difference.step, difference.call), (at, "send_data"));
+    assert_eq!(difference.offset, recording.steps[at].offset);
+    let Call::SendData { data, .. } = &mut recording.steps[at].call else { unreachable!() };
+    *data = &other;
+    let difference = replay(&recording, |_| {}).unwrap().difference.unwrap();
+    assert_eq!(difference.call, "poll_transmit");
+    assert!(difference.step > at);
+}
+
+#[test]
+fn a_difference_that_no_check_shows_is_found_at_the_end() {
+    let [(file, _), _] = conversation(1 << 20);
+    let mut recording = Recording::parse(&file).unwrap();
+    recording.digest ^= 1 << 63;
+    let replayed = replay(&recording, |_| {}).unwrap();
+    assert_eq!(replayed.difference.unwrap().step, recording.steps.len());
+}
+
+#[test]
+fn an_unknown_stream_is_a_difference() {
+    let [_, (file, _)] = conversation(1 << 20);
+    let mut recording = Recording::parse(&file).unwrap();
+    let release = recording.steps.iter_mut().find_map(|step| match &mut step.call {
+        Call::Release { stream, .. } => Some(stream),
+        _ => None,
+    });
+    *release.unwrap() = thalweg::StreamId::new(99);
+    let difference = replay(&recording, |_| {}).unwrap().difference.unwrap();
+    assert_eq!(difference.unknown_stream, Some(thalweg::StreamId::new(99)));
+    assert!(difference.to_string().ends_with("release: there is no stream 99"), "{difference}");
+}
+
+#[test]
+fn an_upgraded_connection_replays() {
+    let settings = thalweg::Connection::<Client>::upgrade_settings(&Config::default());
+    let recorded = || Recorded::up_to(1 << 20);
+    let (mut client, asked) = Recorder::<Client>::upgraded(Config::default(), b"GET", recorded()).unwrap();
+    let (mut server, answered) =
+        Recorder::<Server>::upgraded(Config::default(), &settings, b"GET", recorded()).unwrap();
+    server.send_response(answered, Status::OK, [], true).unwrap();
+    let (mut heard, mut told) = (Heard::default(), Heard::default());
+    carry(&mut server, &mut heard, |piece| listen(&mut client, &mut told, piece, Instant::ZERO));
+    client.release(asked, 0);
+    for file in [client.finish(), server.finish()] {
+        heard_again(&Recording::parse(&file.unwrap()).unwrap());
+    }
+    assert!(told.events.iter().any(|event| event.starts_with("Headers")), "{:?}", told.events);
+}
+
+/// The input may be the same buffer with other bytes, and what was left of it may be dropped.
+#[test]
+fn input_is_recorded_as_it_was_eaten() {
+    let mut client = Recorder::<Client>::new(Config::default(), Recorded::nothing()).unwrap();
+    for path in ["/1", "/2", "/3"] {
+        client.send_request(&Request::get("https", "example.org", path), [], true).unwrap();
+    }
+    let mut wire = Vec::new();
+    client.poll_transmit(&mut wire);
+    let mut server = Recorder::<Server>::new(Config::default(), Recorded::up_to(1 << 20)).unwrap();
+    let mut heard = Heard::default();
+    let mut buffer = wire.clone();
+    let mut at = 0;
+    // One event at a time; what lies behind it is rubbish until it is its turn.
+    for _ in 0..100 {
+        buffer.copy_from_slice(&wire);
+        let mut input = &buffer[at..];
+        if let Some(event) = server.receive(&mut input, Instant::ZERO).unwrap() {
+            heard.events.push(format!("{event:?}"));
+        }
+        at = buffer.len() - input.len();
+        buffer[at..].fill(0xff);
+    }
+    carry(&mut server, &mut heard, |_| {});
+    let file = server.finish().unwrap();
+    assert!(heard.events.len() > 3);
+    assert_eq!(heard_again(&Recording::parse(&file).unwrap()).events, heard.events);
+}
+
+#[test]
+fn a_file_never_exceeds_its_bound_and_what_fits_replays() {
+    let [(_, _), (whole, _)] = conversation(1 << 20);
+    let mut cut = 0;
+    for bound in (400..whole.len() + 500).step_by(97) {
+        let [_, (file, _)] = conversation(bound);
+        assert!(file.len() <= bound, "{} of {bound}", file.len());
+        let recording = Recording::parse(&file).unwrap();
+        cut += usize::from(recording.is_cut);
+        assert!(recording.is_cut || file == whole);
+        heard_again(&recording);
+    }
+    assert!(cut > 50);
+    // The beginning and the end are there whatever the bound.
+    let [(file, _), _] = conversation(0);
+    assert!(Recording::parse(&file).is_ok_and(|recording| recording.is_cut && recording.steps.is_empty()));
+}
