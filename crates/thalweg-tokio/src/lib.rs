@@ -5,7 +5,6 @@ mod body;
 mod buffer;
 pub mod client;
 mod closing;
-
 mod content;
 mod control;
 mod doorbell;
@@ -16,16 +15,20 @@ mod inbox;
 mod log;
 mod opening;
 mod orphans;
+mod protocol;
 pub mod server;
 mod service;
 mod spawn;
 #[cfg(feature = "rustls")]
 mod tls;
+pub mod tunnel;
 mod wire;
+mod wishes;
 
 pub use body::Body;
 pub use client::Client;
 pub use error::{BoxError, End, Error};
+pub use protocol::Protocol;
 pub use server::Server;
 pub use service::{ServiceFn, service_fn};
 pub use spawn::{Spawn, Spawned};
@@ -33,3 +36,4 @@ pub use thalweg;
 pub use thalweg_h2c;
 #[cfg(feature = "rustls")]
 pub use tokio_rustls::rustls;
+pub use tunnel::Tunnel;

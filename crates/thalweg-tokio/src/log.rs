@@ -11,7 +11,7 @@ use crate::server::Closed;
 
 #[cfg(feature = "tracing")]
 mod told {
-    use super::{Any, Closed, End, ErrorCode, SocketAddr, StdError, Stream};
+    use super::{Any, Closed, End, Error, ErrorCode, SocketAddr, StdError, Stream};
 
     pub fn closed(closed: &Closed, peer: SocketAddr) {
         if closed.is_warning() {
@@ -39,6 +39,10 @@ mod told {
         tracing::error!(stream = stream.id().as_u32(), "handler panicked: {}", text.unwrap_or("?"));
     }
 
+    pub fn left_out(stream: Stream, error: &Error) {
+        tracing::debug!(stream = stream.id().as_u32(), "left out: {error}");
+    }
+
     pub fn not_accepted(error: &std::io::Error) {
         tracing::warn!("connection not accepted: {error}");
     }
@@ -46,16 +50,17 @@ mod told {
 
 #[cfg(not(feature = "tracing"))]
 mod told {
-    use super::{Any, Closed, End, ErrorCode, SocketAddr, StdError, Stream};
+    use super::{Any, Closed, End, Error, ErrorCode, SocketAddr, StdError, Stream};
 
     pub fn closed(_: &Closed, _: SocketAddr) {}
     pub fn ended(_: &End) {}
     pub fn tell_failed(_: Stream, _: ErrorCode, _: &(dyn StdError + 'static)) {}
     pub fn tell_panicked(_: Stream, _: &(dyn Any + Send)) {}
+    pub fn left_out(_: Stream, _: &Error) {}
     pub fn not_accepted(_: &std::io::Error) {}
 }
 
-pub use told::{closed, ended, not_accepted};
+pub use told::{closed, ended, left_out, not_accepted};
 
 /// An application failed an exchange. Returns the code with which its stream is to be reset.
 pub fn failed(stream: Stream, error: &(dyn StdError + 'static)) -> ErrorCode {

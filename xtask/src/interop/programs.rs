@@ -13,7 +13,10 @@ use super::{Need, Row};
 use crate::process;
 
 /// Examples that run by themselves and end, and a line that they print when all went well.
-const ALONE: &[(&str, &str)] = &[("in_memory", "answer: the line of fastest flow")];
+const ALONE: &[(&str, &str)] = &[
+    ("in_memory", "answer: the line of fastest flow"),
+    ("websocket_tunnel", "both sides have ended the tunnel"),
+];
 
 /// Examples that serve `/bytes/N` on a loop of their own.
 const LOOPS: &[&str] = &["blocking_loop", "epoll_loop", "uring_loop"];

@@ -1,5 +1,6 @@
 //! The client: a handle that is cloned as often as there are callers, and the connection behind it.
 
+mod extras;
 mod requests;
 mod response;
 mod room;
@@ -26,6 +27,7 @@ use crate::log;
 
 #[cfg(feature = "rustls")]
 pub use crate::tls::connect as connect_tls;
+pub use extras::{OnInformational, OnPush, Pushed, StreamHandle};
 pub use response::ResponseFuture;
 
 use requests::{Order, Requests};

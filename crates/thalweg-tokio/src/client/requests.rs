@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Method, Request};
 use http_body::Body;
 use thalweg::{
     Client, Connection, ErrorCode, Event, Field, Headers, HeadersKind, OpenError, SendError, Stream,
@@ -28,8 +28,10 @@ use crate::fields::{Digits, Http1, content_length, fields};
 use crate::inbox::Inbox;
 use crate::log;
 use crate::orphans::Orphans;
+use crate::protocol::Protocol;
 use crate::wire::Followup;
 
+use super::extras::Extras;
 use super::room::Room;
 
 /// A request on its way to the driver.
@@ -49,7 +51,9 @@ struct Exchange<B: Body> {
     content: Option<Pin<Box<Content<B>>>>,
     inbox: Arc<Inbox>,
     response_open: bool,
-    permit: OwnedSemaphorePermit,
+    /// Its place among the streams that the peer allows; a pushed stream takes none.
+    permit: Option<OwnedSemaphorePermit>,
+    extras: Option<Box<Extras>>,
 }
 
 /// The exchanges, by the index of their streams, and the requests that wait for theirs.
@@ -59,10 +63,14 @@ pub struct Requests<B: Body> {
     waiting: VecDeque<Order<B>>,
     exchanges: Vec<Option<Exchange<B>>>,
     live: usize,
+    /// Promised streams whose inboxes have no bell yet.
+    promised: Vec<Stream>,
     orphans: Orphans,
     room: Room,
     /// The peer's settings have changed.
     has_new_settings: bool,
+    /// The peer's first settings have come.
+    has_settings: bool,
     /// No handle is left: nothing more will be ordered.
     is_abandoned: bool,
     end: Arc<OnceLock<Arc<End>>>,
@@ -80,9 +88,11 @@ where
             waiting: VecDeque::new(),
             exchanges: Vec::new(),
             live: 0,
+            promised: Vec::new(),
             orphans: Orphans::default(),
             room,
             has_new_settings: false,
+            has_settings: false,
             is_abandoned: false,
             end,
         }
@@ -109,6 +119,38 @@ where
             self.hear_end(stream, None);
         }
         Followup::None
+    }
+
+    fn hear_informational(&mut self, stream: Stream, headers: &Headers<'_>) {
+        let extras = self.find(stream).and_then(|exchange| exchange.extras.as_ref());
+        if let (Some(extras), Ok(response)) = (extras, headers.to_response()) {
+            extras.inform(stream, response);
+        }
+    }
+
+    /// The server promises a response to a request that it makes up.
+    fn hear_push(&mut self, parent: Stream, stream: Stream, headers: &Headers<'_>) -> Followup {
+        let extras = self.find(parent).and_then(|exchange| exchange.extras.as_ref());
+        let (Some(extras), Ok(request)) = (extras.filter(|extras| extras.wants_push()), headers.to_request())
+        else {
+            return Followup::Reset(stream, ErrorCode::CANCEL);
+        };
+        let inbox = Arc::new(Inbox::new(None));
+        extras.promise(stream, request, Arc::clone(&inbox));
+        let exchange =
+            Exchange { stream, content: None, inbox, response_open: true, permit: None, extras: None };
+        self.promised.push(stream);
+        self.enter(exchange);
+        Followup::None
+    }
+
+    fn enter(&mut self, exchange: Exchange<B>) {
+        let index = exchange.stream.index();
+        if self.exchanges.len() <= index {
+            self.exchanges.resize_with(index + 1, || None);
+        }
+        self.exchanges[index] = Some(exchange);
+        self.live += 1;
     }
 
     fn hear_data(&mut self, stream: Stream, data: &[u8], end: bool) -> Followup {
@@ -153,7 +195,9 @@ where
     fn leave(&mut self, stream: Stream) {
         let Some(exchange) = self.exchanges.get_mut(stream.index()).and_then(Option::take) else { return };
         self.live -= 1;
-        self.room.give_back(exchange.permit);
+        if let Some(permit) = exchange.permit {
+            self.room.give_back(permit);
+        }
         self.orphans.adopt(stream, exchange.inbox);
         drop_content(stream, exchange.content);
     }
@@ -197,6 +241,10 @@ where
         if order.inbox.is_abandoned() {
             return None;
         }
+        // RFC 8441 §3: whether the server knows extended CONNECT is in its first settings.
+        if !self.has_settings && order.request.extensions().get::<Protocol>().is_some() {
+            return Some(order);
+        }
         let end = order.request.body().is_end_stream();
         let stream = match send_head(&order.request, end, connection) {
             Ok(stream) => stream,
@@ -206,15 +254,16 @@ where
                 return None;
             }
         };
-        let Order { request, inbox, permit } = order;
-        let index = stream.index();
-        inbox.set_bell(Some(doorbell.bell(FIRST_BELL + index).clone()));
-        if self.exchanges.len() <= index {
-            self.exchanges.resize_with(index + 1, || None);
+        let Order { mut request, inbox, permit } = order;
+        let bell = doorbell.bell(FIRST_BELL + stream.index());
+        inbox.set_bell(Some(bell.clone()));
+        let extras = Extras::take(request.extensions_mut());
+        if let Some(extras) = &extras {
+            extras.set_bell(bell);
         }
         let content = (!end).then(|| Box::pin(Content::new(request.into_body())));
-        self.exchanges[index] = Some(Exchange { stream, content, inbox, response_open: true, permit });
-        self.live += 1;
+        let permit = Some(permit);
+        self.enter(Exchange { stream, content, inbox, response_open: true, permit, extras });
         self.poll_exchange(stream, connection, doorbell);
         None
     }
@@ -233,6 +282,11 @@ where
             // RFC 9113 §8.1 has no gentler way to say that a response is no longer wanted.
             connection.send_reset(stream, ErrorCode::CANCEL);
             return self.fail(stream, Error::reset(ErrorCode::CANCEL));
+        }
+        if let Some(priority) = exchange.extras.as_ref().and_then(|extras| extras.priority())
+            && let Err(error) = connection.set_priority(stream, priority)
+        {
+            log::left_out(stream, &error.into());
         }
         let Some(content) = &mut exchange.content else { return };
         let bell = doorbell.bell(FIRST_BELL + stream.index());
@@ -293,9 +347,11 @@ where
             Event::Headers { stream, kind: HeadersKind::Trailers, headers, .. } => {
                 return self.hear_trailers(stream, &headers);
             }
-            // Nobody asks for pushed responses.
-            Event::Headers { stream, kind: HeadersKind::Push { .. }, .. } => {
-                return Followup::Reset(stream, ErrorCode::CANCEL);
+            Event::Headers { stream, kind: HeadersKind::Informational, headers, .. } => {
+                self.hear_informational(stream, &headers);
+            }
+            Event::Headers { stream, kind: HeadersKind::Push { parent }, headers, .. } => {
+                return self.hear_push(parent, stream, &headers);
             }
             Event::Data { stream, data, end } => return self.hear_data(stream, data, end),
             Event::Reset { stream, code, by } => self.fail(stream, Error::Reset { code, by }),
@@ -314,9 +370,16 @@ where
     ) -> bool {
         if self.has_new_settings {
             self.has_new_settings = false;
+            self.has_settings = true;
             self.room.set_limit(connection.remote_settings().max_concurrent_streams);
         }
         let mut moved = self.answer(connection, doorbell);
+        for stream in std::mem::take(&mut self.promised) {
+            if let Some(exchange) = self.find(stream) {
+                exchange.inbox.set_bell(Some(doorbell.bell(FIRST_BELL + stream.index()).clone()));
+                self.poll_exchange(stream, connection, doorbell);
+            }
+        }
         moved |= self.send(cx, connection, doorbell);
         while let Some(stream) = connection.poll_writable() {
             moved = true;
@@ -336,6 +399,9 @@ where
         for exchange in self.exchanges.iter().flatten() {
             let bell = doorbell.bell(FIRST_BELL + exchange.stream.index());
             exchange.inbox.set_bell(Some(bell.clone()));
+            if let Some(extras) = &exchange.extras {
+                extras.set_bell(bell);
+            }
             bell.wake_by_ref();
         }
     }
@@ -378,11 +444,20 @@ fn send_head<B: Body>(
     connection: &mut Connection<Client>,
 ) -> Result<Stream, OpenError> {
     let headers = request.headers();
-    let size = if end { None } else { request.body().size_hint().exact() };
+    let protocol = request.extensions().get::<Protocol>();
+    // RFC 9110 §8.6, §9.3.6: what goes through a tunnel has no length.
+    let is_tunnel = protocol.is_some() || request.method() == Method::CONNECT;
+    let size = if end || is_tunnel { None } else { request.body().size_hint().exact() };
     let mut digits = Digits::default();
     let len = size.filter(|_| !headers.contains_key(CONTENT_LENGTH));
     let len = len.map(|len| Field::new(b"content-length", digits.format(len)));
-    let head = thalweg::Request::from_http(request.method(), request.uri());
+    let head = match protocol {
+        // It has the control data of any other request, and CONNECT for its method.
+        Some(protocol) => {
+            thalweg::Request::from_http(&Method::GET, request.uri()).with_protocol(protocol.as_bytes())
+        }
+        None => thalweg::Request::from_http(request.method(), request.uri()),
+    };
     let mut send = |http_1| {
         let fields = fields(headers, http_1).chain(len);
         connection.send_request(&head, fields, end)

@@ -35,7 +35,23 @@ enum State<B> {
 }
 
 /// An inbox that is let go of if nobody takes it out.
-struct Unanswered(Option<Arc<Inbox>>);
+pub struct Unanswered(Option<Arc<Inbox>>);
+
+impl Unanswered {
+    /// Takes an inbox.
+    pub const fn new(inbox: Arc<Inbox>) -> Self {
+        Self(Some(inbox))
+    }
+
+    /// Waits for the response; its body takes the inbox over.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Body>, Error>> {
+        // Polled after its end: nothing more will come.
+        let Some(inbox) = &self.0 else { return Poll::Pending };
+        let head = ready!(inbox.poll_head(cx));
+        let inbox = self.0.take();
+        Poll::Ready(head.map(|head| head.map(|()| inbox.map_or_else(Body::empty, Body::new))))
+    }
+}
 
 impl Drop for Unanswered {
     fn drop(&mut self) {
@@ -53,7 +69,7 @@ impl<B> ResponseFuture<B> {
         let inbox = Arc::new(Inbox::new(None));
         let order = Order { request, inbox: Arc::clone(&inbox), permit };
         Self(match shared.orders.send(order) {
-            Ok(()) => State::Ordered(Unanswered(Some(inbox))),
+            Ok(()) => State::Ordered(Unanswered::new(inbox)),
             Err(_) => State::Failed(Some(shared.closed())),
         })
     }
@@ -79,17 +95,7 @@ impl<B> Future for ResponseFuture<B> {
                     };
                     *this = next;
                 }
-                State::Ordered(unanswered) => {
-                    let Some(inbox) = &unanswered.0 else { return Poll::Pending };
-                    let head = ready!(inbox.poll_head(cx));
-                    let inbox = unanswered.0.take();
-                    this.0 = State::Done;
-                    return Poll::Ready(match (head, inbox) {
-                        (Ok(head), Some(inbox)) => Ok(head.map(|()| Body::new(inbox))),
-                        (Ok(head), None) => Ok(head.map(|()| Body::empty())),
-                        (Err(error), _) => Err(error),
-                    });
-                }
+                State::Ordered(unanswered) => return unanswered.poll(cx),
                 State::Failed(error) => {
                     let error = error.take();
                     this.0 = State::Done;

@@ -38,6 +38,7 @@ pub struct Server {
 struct Options {
     config: Config,
     h2c: thalweg_h2c::Config,
+    stream_handles: bool,
     #[cfg(feature = "rustls")]
     tls: Option<tokio_rustls::TlsAcceptor>,
     on_end: Option<Box<OnEnd>>,
@@ -69,6 +70,7 @@ impl Server {
         let options = Options {
             config: Config::default(),
             h2c: thalweg_h2c::Config::default(),
+            stream_handles: false,
             #[cfg(feature = "rustls")]
             tls: None,
             on_end: None,
@@ -95,6 +97,13 @@ impl Server {
     #[must_use]
     pub fn h2c(mut self, h2c: thalweg_h2c::Config) -> Self {
         self.options.h2c = h2c;
+        self
+    }
+
+    /// Gives each request a [`StreamHandle`](super::StreamHandle) as an extension. Costs three allocations per request.
+    #[must_use]
+    pub fn stream_handles(mut self) -> Self {
+        self.options.stream_handles = true;
         self
     }
 
@@ -240,6 +249,7 @@ impl Options {
         B::Error: Into<BoxError>,
     {
         match Connection::opened(io, opened, service, self.config, control) {
+            Ok(connection) if self.stream_handles => Ok(connection.stream_handles().await),
             Ok(connection) => Ok(connection.await),
             Err(mut io) => {
                 refuse(&mut io, UNUSABLE_UPGRADE).await;

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{CONTENT_LENGTH, DATE};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use thalweg::{Connection, ErrorCode, Field, SendError, Server, Status, Stream, Violation};
 
 use crate::content::{Content, Progress};
-use crate::error::BoxError;
+use crate::error::{BoxError, Error};
 use crate::fields::{Digits, Http1, fields};
 use crate::inbox::Inbox;
 use crate::log;
 
 use super::date;
+use super::stream_handle::{StreamHandle, Wish};
 
 pin_project! {
     /// Where an exchange stands.
@@ -48,6 +49,10 @@ pub struct Exchange<F, B: http_body::Body> {
     /// Whether the peer may still send content.
     pub request_open: bool,
     pub method: Method,
+    /// Where the handler says what it wants besides.
+    pub handle: Option<StreamHandle>,
+    /// Requests that were promised on this stream and wait for the service.
+    pub promised: Vec<(Stream, Request<()>)>,
 }
 
 /// What an exchange needs next.
@@ -80,7 +85,9 @@ where
 
     fn advance(&mut self, cx: &mut Context<'_>, connection: &mut Connection<Server>) -> Outcome {
         if let StageProjection::Handling { handler } = self.stage.as_mut().project() {
-            let response = match handler.poll(cx) {
+            let polled = handler.poll(cx);
+            self.grant_wishes(connection);
+            let response = match polled {
                 Poll::Pending => return Outcome::Waiting,
                 Poll::Ready(Ok(response)) => response,
                 Poll::Ready(Err(error)) => return Outcome::Reset(log::failed(self.stream, &*error.into())),
@@ -89,9 +96,12 @@ where
                 Ok(true) => return Outcome::Responded,
                 Ok(false) => {}
                 Err(SendError::StreamGone | SendError::Connection(_)) => return Outcome::Waiting,
+                // A pushed response for which the client has no room now.
+                Err(SendError::TooMany) => return Outcome::Reset(ErrorCode::REFUSED_STREAM),
                 Err(error) => return Outcome::Reset(log::failed(self.stream, &error)),
             }
         }
+        self.grant_wishes(connection);
         match self.stage.as_mut().project() {
             StageProjection::Responding { content } => match content.poll_send(cx, connection, self.stream) {
                 Progress::Waiting | Progress::Gone => Outcome::Waiting,
@@ -138,6 +148,32 @@ where
 }
 
 impl<F, B: http_body::Body> Exchange<F, B> {
+    /// Does what the handler wants besides its response. What cannot be is left out.
+    fn grant_wishes(&mut self, connection: &mut Connection<Server>) {
+        let Some(handle) = &self.handle else { return };
+        for wish in handle.take() {
+            let granted = match wish {
+                Wish::Inform(response) => {
+                    let fields = fields(response.headers(), Http1::LeftOut);
+                    let status = Status::from(response.status());
+                    connection.send_informational(self.stream, status, fields).map_err(Error::from)
+                }
+                Wish::Push(request) => {
+                    let head = thalweg::Request::from_http(request.method(), request.uri());
+                    let fields = fields(request.headers(), Http1::LeftOut);
+                    let promised = connection.send_push(self.stream, &head, fields);
+                    promised.map(|stream| self.promised.push((stream, *request))).map_err(Error::from)
+                }
+                Wish::Prioritise(priority) => {
+                    connection.set_priority(self.stream, priority).map_err(Error::from)
+                }
+            };
+            if let Err(error) = granted {
+                log::left_out(self.stream, &error);
+            }
+        }
+    }
+
     /// Drops the handler or the rest of the response. A panic goes no further.
     pub fn abandon(&mut self) {
         let stage = &mut self.stage;

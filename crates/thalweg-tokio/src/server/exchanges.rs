@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use thalweg::{Connection, ErrorCode, Event, Headers, HeadersKind, Server, Status, Stream};
+use thalweg::{Connection, ErrorCode, Event, Headers, HeadersKind, Priority, Server, Status, Stream};
 use tower_service::Service;
 
 use crate::body::Body;
@@ -21,9 +21,11 @@ use crate::fields::content_length;
 use crate::inbox::Inbox;
 use crate::log;
 use crate::orphans::Orphans;
+use crate::protocol::Protocol;
 use crate::wire::Followup;
 
 use super::exchange::{Exchange, Outcome, PinnedStage, Stage};
+use super::stream_handle::StreamHandle;
 
 /// The exchanges, by the index of their streams, and those who wait for something else.
 pub struct Exchanges<S, B>
@@ -43,6 +45,8 @@ where
     orphans: Orphans,
     control: Arc<Control>,
     has_registered: bool,
+    /// Whether each request gets a handle to its stream.
+    gives_handles: bool,
 }
 
 impl<S, B> Exchanges<S, B>
@@ -64,7 +68,13 @@ where
             orphans: Orphans::new(),
             control,
             has_registered: false,
+            gives_handles: false,
         }
+    }
+
+    /// Each request gets a handle to its stream.
+    pub fn give_handles(&mut self) {
+        self.gives_handles = true;
     }
 
     fn find(&mut self, stream: Stream) -> Option<&mut Exchange<S::Future, B>> {
@@ -80,18 +90,28 @@ where
         };
         let inbox = (!end).then(|| Arc::new(Inbox::new(None)));
         let length = content_length(request.headers());
-        let request = request.map(|()| match &inbox {
+        let mut request = request.map(|()| match &inbox {
             None => Body::empty(),
             Some(inbox) => {
                 inbox.announce(length);
                 Body::new(Arc::clone(inbox))
             }
         });
+        if let Some(protocol) = headers.protocol() {
+            request.extensions_mut().insert(Protocol::new(protocol.to_vec()));
+        }
         self.arrive(stream, request, inbox);
     }
 
     /// Makes an exchange of a request, which has ended if there is no inbox for the rest of it.
-    pub fn arrive(&mut self, stream: Stream, request: Request<Body>, inbox: Option<Arc<Inbox>>) {
+    pub fn arrive(&mut self, stream: Stream, mut request: Request<Body>, inbox: Option<Arc<Inbox>>) {
+        let handle = self.gives_handles.then(|| {
+            let priority = request.headers().get("priority");
+            let priority = priority.map_or_else(Priority::default, |text| Priority::parse(text.as_bytes()));
+            let handle = StreamHandle::new(priority);
+            request.extensions_mut().insert(handle.clone());
+            handle
+        });
         if self.exchanges.len() <= stream.index() {
             self.exchanges.resize_with(stream.index() + 1, || None);
         }
@@ -101,6 +121,8 @@ where
             request_open: inbox.is_some(),
             inbox,
             method: request.method().clone(),
+            handle,
+            promised: Vec::new(),
         });
         self.live += 1;
         self.arrived.push_back((stream, request));
@@ -158,6 +180,9 @@ where
         };
         self.live -= 1;
         exchange.abandon();
+        if let Some(handle) = &exchange.handle {
+            handle.end();
+        }
         exchange.stage.set(Stage::Arrived);
         self.spare.push(exchange.stage);
         if let Some(inbox) = exchange.inbox {
@@ -201,6 +226,9 @@ where
         if let Some(inbox) = &exchange.inbox {
             inbox.set_bell(Some(doorbell.bell(bell_of(stream)).clone()));
         }
+        if let Some(handle) = &exchange.handle {
+            handle.set_bell(doorbell.bell(bell_of(stream)).clone());
+        }
         let handler = catch_unwind(AssertUnwindSafe(|| service.call(request)))
             .map_err(|panic| log::panicked(stream, panic.as_ref()))?;
         exchange.stage.set(Stage::Handling { handler });
@@ -222,6 +250,7 @@ where
         let Some(exchange) = self.find(stream) else { return };
         let bell = doorbell.bell(bell_of(stream));
         let outcome = exchange.poll(&mut Context::from_waker(bell), connection);
+        let promised = std::mem::take(&mut exchange.promised);
         if outcome == Outcome::Responded {
             // With the handler's last part it lets go of the request.
             exchange.abandon();
@@ -244,6 +273,9 @@ where
             // RFC 9113 §8.1: the response is whole, and nobody will read the rest of the request.
             Outcome::Responded if !is_read => self.reset(stream, ErrorCode::NO_ERROR, connection),
             Outcome::Responded | Outcome::Waiting => {}
+        }
+        for (stream, request) in promised {
+            self.arrive(stream, request.map(|()| Body::empty()), None);
         }
     }
 
@@ -295,6 +327,11 @@ where
                 return self.hear_trailers(stream, &headers);
             }
             Event::Data { stream, data, end } => return self.hear_data(stream, data, end),
+            Event::Priority { stream, priority } => {
+                if let Some(handle) = self.find(stream).and_then(|exchange| exchange.handle.as_ref()) {
+                    handle.note_priority(priority);
+                }
+            }
             Event::Reset { stream, code, by } => self.hear_reset(stream, Error::Reset { code, by }),
             _ => {}
         }
@@ -337,6 +374,9 @@ where
             if let Some(inbox) = &exchange.inbox {
                 inbox.set_bell(Some(bell.clone()));
             }
+            if let Some(handle) = &exchange.handle {
+                handle.set_bell(bell.clone());
+            }
             bell.wake_by_ref();
         }
     }
@@ -349,6 +389,9 @@ where
                 inbox.fail(Error::Connection { end: Arc::clone(end), processed: true });
             }
             exchange.abandon();
+            if let Some(handle) = &exchange.handle {
+                handle.end();
+            }
         }
         self.live = 0;
     }

@@ -4,6 +4,7 @@ mod accept;
 mod date;
 mod exchange;
 mod exchanges;
+mod stream_handle;
 
 use std::fmt;
 use std::future::Future;
@@ -25,6 +26,7 @@ use crate::opening;
 
 pub use crate::opening::{Closed, Refusal};
 pub use accept::{Served, Server};
+pub use stream_handle::StreamHandle;
 
 use exchanges::Exchanges;
 
@@ -95,6 +97,12 @@ where
         connection.driver.wire().set_first_input(seen);
         connection.driver.wire().set_first_output(answer);
         Ok(connection)
+    }
+
+    /// Gives each request a [`StreamHandle`] as an extension. Costs three allocations per request.
+    pub fn stream_handles(mut self) -> Self {
+        self.driver.application().give_handles();
+        self
     }
 
     /// The handle that ends it gracefully from elsewhere.

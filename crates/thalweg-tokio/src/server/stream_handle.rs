@@ -1,0 +1,114 @@
+//! What a handler may say on its stream besides the response.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
+
+use http::header::HeaderMap;
+use http::{Request, Response, StatusCode};
+use thalweg::{Priority, SendError};
+
+use crate::error::Error;
+use crate::wishes::Wishes;
+
+/// A handle to the stream of a request: interim responses, pushes, and its priority. An extension of each request, with
+/// [`Server::stream_handles`](crate::Server::stream_handles). Clones are of the same stream.
+#[derive(Clone)]
+pub struct StreamHandle(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    wishes: Wishes<Wish>,
+    priority: Mutex<Priority>,
+}
+
+/// What a handler wants of its stream.
+#[derive(Debug)]
+pub enum Wish {
+    /// An interim response.
+    Inform(Box<Response<()>>),
+    /// A promised request.
+    Push(Box<Request<()>>),
+    /// Another priority.
+    Prioritise(Priority),
+}
+
+impl StreamHandle {
+    pub(super) fn new(priority: Priority) -> Self {
+        Self(Arc::new(Shared { wishes: Wishes::default(), priority: Mutex::new(priority) }))
+    }
+
+    /// Sends an interim response (RFC 9110 §15.2), before the final one. One that the core refuses is logged and left out.
+    ///
+    /// # Errors
+    /// `Send` with `OutOfRange` if the status is not 1xx or is 101, which HTTP/2 does not have; with `StreamGone` after the end
+    /// of the stream.
+    pub fn send_informational(&self, response: Response<()>) -> Result<(), Error> {
+        let status = response.status();
+        if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Error::Send(SendError::OutOfRange));
+        }
+        self.wish(Wish::Inform(Box::new(response)))
+    }
+
+    /// Sends 103 Early Hints (RFC 8297).
+    ///
+    /// # Errors
+    /// `Send` with `StreamGone` after the end of the stream.
+    pub fn send_early_hints(&self, hints: HeaderMap) -> Result<(), Error> {
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::EARLY_HINTS;
+        *response.headers_mut() = hints;
+        self.send_informational(response)
+    }
+
+    /// Promises the response to a request that the client would have made (RFC 9113 §8.4): the service gets it as any other. Before
+    /// the end of the response, and best before what refers to it. Left out if the client does not accept pushes, as
+    /// most do not.
+    ///
+    /// # Errors
+    /// `Send` with `StreamGone` after the end of the stream.
+    pub fn push(&self, request: Request<()>) -> Result<(), Error> {
+        self.wish(Wish::Push(Box::new(request)))
+    }
+
+    /// The priority that the client asked for last, by field or by PRIORITY_UPDATE (RFC 9218), or that was set since.
+    pub fn priority(&self) -> Priority {
+        *self.0.priority.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the order in which responses are sent.
+    ///
+    /// # Errors
+    /// `Send` with `StreamGone` after the end of the stream.
+    pub fn set_priority(&self, priority: Priority) -> Result<(), Error> {
+        self.note_priority(priority);
+        self.wish(Wish::Prioritise(priority))
+    }
+
+    fn wish(&self, wish: Wish) -> Result<(), Error> {
+        if self.0.wishes.push(wish) { Ok(()) } else { Err(Error::Send(SendError::StreamGone)) }
+    }
+
+    pub(super) fn note_priority(&self, priority: Priority) {
+        *self.0.priority.lock().unwrap_or_else(PoisonError::into_inner) = priority;
+    }
+
+    pub(super) fn take(&self) -> Vec<Wish> {
+        self.0.wishes.take()
+    }
+
+    pub(super) fn set_bell(&self, bell: Waker) {
+        self.0.wishes.set_bell(bell);
+    }
+
+    pub(super) fn end(&self) {
+        self.0.wishes.end();
+    }
+}
+
+impl fmt::Debug for StreamHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamHandle").field("priority", &self.priority()).finish()
+    }
+}

@@ -1,0 +1,62 @@
+//! What the application wants of one stream besides its messages: a channel of that stream alone.
+//!
+//! Keeps true: a wish is taken once and in order; after the stream's end none is accepted.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+/// The channel. The driver and the application hold it in an `Arc`; the lock is of this stream alone and never held over a call
+/// to either.
+#[derive(Debug)]
+pub struct Wishes<T>(Mutex<State<T>>);
+
+#[derive(Debug)]
+struct State<T> {
+    waiting: Vec<T>,
+    /// Rings the driver.
+    bell: Option<Waker>,
+    is_over: bool,
+}
+
+impl<T> Default for Wishes<T> {
+    fn default() -> Self {
+        Self(Mutex::new(State { waiting: Vec::new(), bell: None, is_over: false }))
+    }
+}
+
+impl<T> Wishes<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For the application. Returns whether the stream is still there to hear it.
+    pub fn push(&self, wish: T) -> bool {
+        let mut state = self.lock();
+        if state.is_over {
+            return false;
+        }
+        state.waiting.push(wish);
+        if let Some(bell) = &state.bell {
+            bell.wake_by_ref();
+        }
+        true
+    }
+
+    /// For the driver: what was wished since the last look.
+    pub fn take(&self) -> Vec<T> {
+        std::mem::take(&mut self.lock().waiting)
+    }
+
+    /// For the driver: how it is rung.
+    pub fn set_bell(&self, bell: Waker) {
+        self.lock().bell = Some(bell);
+    }
+
+    /// For the driver: the stream has ended.
+    pub fn end(&self) {
+        let mut state = self.lock();
+        state.is_over = true;
+        state.bell = None;
+        state.waiting = Vec::new();
+    }
+}

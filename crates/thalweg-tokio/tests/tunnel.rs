@@ -1,0 +1,203 @@
+//! Streams as bytes in both directions: CONNECT and extended CONNECT, between our ends and on the wire.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod support;
+
+use std::convert::Infallible;
+use std::io;
+
+use http::{Method, Request, Response};
+use support::{Crumbs, Peer, Random, Running, within};
+use thalweg::{Config, ErrorCode, SendError};
+use thalweg_testkit::frames::{data, headers, kind, rst_stream, setting};
+use thalweg_testkit::hpack::Block;
+use thalweg_tokio::tunnel::{Outgoing, outgoing};
+use thalweg_tokio::{Body, Client, Error, Protocol, Tunnel, client, server, service_fn};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
+use tokio::sync::mpsc;
+
+fn with_protocol() -> Config {
+    let mut config = Config::default();
+    config.enable_connect_protocol = true;
+    config
+}
+
+/// A server that hands out its tunnels, with what was asked for.
+fn serve<IO>(io: IO) -> mpsc::UnboundedReceiver<(String, Tunnel)>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (tell, tunnels) = mpsc::unbounded_channel();
+    let service = service_fn(move |request: Request<Body>| {
+        let protocol = request.extensions().get::<Protocol>().map(Protocol::to_string);
+        let what = format!("{} {} {}", request.method(), request.uri(), protocol.unwrap_or_default());
+        let (tunnel, content) = Tunnel::accept(request.into_body());
+        tell.send((what, tunnel)).unwrap();
+        async { Ok::<_, Infallible>(Response::new(content)) }
+    });
+    tokio::spawn(server::Connection::new(io, service, with_protocol()).unwrap());
+    tunnels
+}
+
+fn client<IO>(io: IO) -> (Client<Outgoing>, Running)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (client, connection) = client::handshake(io, Config::default()).unwrap();
+    (client, Running(tokio::spawn(connection)))
+}
+
+async fn open(client: &mut Client<Outgoing>, request: Request<()>) -> Result<Tunnel, Error> {
+    let (writer, content) = outgoing();
+    let response = within(client.send(request.map(|()| content))).await?;
+    assert_eq!(response.status(), 200);
+    Ok(Tunnel::new(response.into_body(), writer))
+}
+
+fn websocket() -> Request<()> {
+    let mut request = Request::get("https://example.org/chat").body(()).unwrap();
+    request.extensions_mut().insert(Protocol::new("websocket"));
+    request
+}
+
+fn connect() -> Request<()> {
+    Request::builder().method(Method::CONNECT).uri("example.org:443").body(()).unwrap()
+}
+
+#[tokio::test]
+async fn an_extended_connect_carries_megabytes_both_ways_at_once() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let mut tunnels = serve(Crumbs::new(far, 1));
+    let (mut client, _running) = client(near);
+    let tunnel = open(&mut client, websocket()).await.unwrap();
+    let (what, theirs) = within(tunnels.recv()).await.unwrap();
+    assert_eq!(what, "CONNECT https://example.org/chat websocket");
+    let echo = tokio::spawn(async move {
+        let (mut read, mut write) = tokio::io::split(theirs);
+        tokio::io::copy(&mut read, &mut write).await.unwrap();
+        write.shutdown().await.unwrap();
+    });
+    let mut random = Random(7);
+    let sent: Vec<u8> = (0..300_000).map(|_| random.below(256) as u8).collect();
+    let (mut read, mut write) = tokio::io::split(tunnel);
+    let expected = sent.clone();
+    let writing = tokio::spawn(async move {
+        write.write_all(&sent).await.unwrap();
+        write.shutdown().await.unwrap();
+    });
+    let mut heard = Vec::new();
+    within(read.read_to_end(&mut heard)).await.unwrap();
+    assert!(heard == expected, "{} bytes came back", heard.len());
+    within(writing).await.unwrap();
+    within(echo).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_plain_connect_names_only_its_authority() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let mut tunnels = serve(far);
+    let (mut client, _running) = client(near);
+    let mut tunnel = open(&mut client, connect()).await.unwrap();
+    let (what, mut theirs) = within(tunnels.recv()).await.unwrap();
+    assert_eq!(what, "CONNECT example.org:443 ");
+    theirs.write_all(b"hello from the other side").await.unwrap();
+    drop(theirs);
+    // Dropped without a shutdown: nobody may take it for the whole.
+    let mut heard = Vec::new();
+    let error = within(tunnel.read_to_end(&mut heard)).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    within(async {
+        while tunnel.write_all(b"x").await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(tunnel.write(b"x").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+}
+
+#[tokio::test]
+async fn without_the_setting_no_extended_connect_is_sent() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let (mut client, _running) = client(near);
+    let mut peer = Peer::server(far, thalweg_testkit::frames::settings()).await;
+    let error = open(&mut client, websocket()).await.unwrap_err();
+    assert!(matches!(error, Error::Send(SendError::NotAllowedByPeer)), "{error}");
+    drop(client);
+    loop {
+        let frame = peer.next().await.unwrap();
+        assert_ne!(frame.kind, kind::HEADERS);
+        if frame.kind == kind::GOAWAY {
+            break;
+        }
+    }
+}
+
+/// A raw peer with a tunnel on stream 1.
+async fn raw() -> (Peer<DuplexStream>, Tunnel) {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let mut tunnels = serve(far);
+    let mut peer = Peer::new(near);
+    peer.send(&thalweg_testkit::frames::wire([
+        &thalweg_testkit::frames::preface(),
+        &thalweg_testkit::frames::settings(),
+    ]))
+    .await;
+    let settings = peer.expect(kind::SETTINGS).await;
+    assert!(settings.entries().contains(&(setting::ENABLE_CONNECT_PROTOCOL, 1)));
+    peer.send(&thalweg_testkit::frames::settings_ack().bytes()).await;
+    let request = Block::new()
+        .literal(":method", "CONNECT")
+        .literal(":protocol", "websocket")
+        .literal(":scheme", "https")
+        .literal(":authority", "a")
+        .literal(":path", "/");
+    peer.send_frames(&[headers(1, request.bytes()).end_headers()]).await;
+    assert_eq!(peer.expect_headers().await[0], ":status: 200");
+    let (_, tunnel) = within(tunnels.recv()).await.unwrap();
+    (peer, tunnel)
+}
+
+#[tokio::test]
+async fn each_side_of_a_tunnel_ends_by_itself() {
+    let (mut peer, mut tunnel) = raw().await;
+    peer.send_frames(&[data(1, "last words").end_stream()]).await;
+    let mut heard = String::new();
+    within(tunnel.read_to_string(&mut heard)).await.unwrap();
+    assert_eq!(heard, "last words");
+    within(tunnel.write_all(b"still here")).await.unwrap();
+    within(tunnel.shutdown()).await.unwrap();
+    drop(tunnel);
+    assert_eq!(peer.expect_content(1).await.0, b"still here");
+}
+
+#[tokio::test]
+async fn a_tunnel_that_is_dropped_is_cancelled() {
+    let (mut peer, tunnel) = raw().await;
+    drop(tunnel);
+    assert_eq!(peer.expect_on(1).await.code(), Some(ErrorCode::CANCEL));
+}
+
+#[tokio::test]
+async fn a_reset_ends_reading_and_writing() {
+    let (mut peer, mut tunnel) = raw().await;
+    peer.send_frames(&[rst_stream(1, ErrorCode::CONNECT_ERROR)]).await;
+    let error = within(tunnel.read_u8()).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    assert!(error.to_string().contains("CONNECT_ERROR"), "{error}");
+    assert_eq!(within(tunnel.write(b"x")).await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+}
+
+#[tokio::test]
+async fn a_writer_waits_for_who_does_not_read() {
+    let (_peer, mut tunnel) = raw().await;
+    // The window of 65,535 bytes, the transport, and what may wait.
+    let mut written = 0;
+    let stuck = tokio::time::timeout(std::time::Duration::from_millis(200), async {
+        loop {
+            written += tunnel.write(&[7; 1000]).await.unwrap();
+        }
+    });
+    assert!(stuck.await.is_err());
+    assert!((65_535..65_535 + (32 << 10)).contains(&written), "{written}");
+}
