@@ -4,13 +4,15 @@ use std::fmt;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use thalweg::{ErrorCode, Stream};
+use thalweg::{ErrorCode, Priority, Stream};
 
 use crate::body::Body;
 use crate::driver::client::{ClientDriver, Ending, Open, Opens};
+use crate::driver::pushes::Outlet;
 use crate::driver::{Options, ToDriver};
 use crate::error::{ConnectionEnd, Error};
 use crate::exchange::{Ask, Chunk, Exchange, Finish, Limits, Outbox, Turn, Wish};
@@ -32,6 +34,7 @@ pub struct Client {
 struct Inner {
     opens: Arc<Opens>,
     ending: Arc<Ending>,
+    outlet: Arc<Outlet>,
     limits: Limits,
 }
 
@@ -75,6 +78,10 @@ impl Client {
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let mut stream = connect_tcp(authority, 443)?;
         stream.set_nodelay(true)?;
+        // RFC 8336 §2.2: origins count over TLS alone.
+        let mut options = *options;
+        options.config.over_tls = true;
+        let options = &options;
         let session = crate::tls::shake_hands(&mut stream, name, tls, options.config.deadlines.preface)?;
         Self::start(stream, "https", authority, options, |socket| Ok(crate::Tls::new(session, socket)))
     }
@@ -115,8 +122,14 @@ impl Client {
         Ok(client)
     }
 
-    pub(crate) fn new(opens: Arc<Opens>, ending: Arc<Ending>, limits: Limits) -> Self {
-        Self { inner: Arc::new(Inner { opens, ending, limits }), time_limit: None }
+    pub(crate) fn new(opens: Arc<Opens>, ending: Arc<Ending>, outlet: Arc<Outlet>, limits: Limits) -> Self {
+        Self { inner: Arc::new(Inner { opens, ending, outlet, limits }), time_limit: None }
+    }
+
+    /// Takes pushed responses (RFC 9113 §8.4) from now on, in place of whoever took them before. The configuration must allow them
+    /// (`enable_push`); while nobody takes them, they are cancelled.
+    pub fn accept_pushes(&self) -> Pushes {
+        Pushes { promises: self.inner.outlet.open(), time_limit: self.time_limit }
     }
 
     /// Bounds each wait for the server: for room for a stream, for the response, for content, and for room to send. Default: no
@@ -197,7 +210,7 @@ impl Client {
         {
             return Err(Error::Connection { end, unprocessed: true });
         }
-        Ok(Answer { exchange: Some(exchange), upload: None, time_limit: self.time_limit })
+        Ok(Answer::new(exchange, self.time_limit))
     }
 }
 
@@ -227,6 +240,26 @@ pub struct Answer {
 }
 
 impl Answer {
+    pub(crate) fn new(exchange: Arc<Exchange>, time_limit: Option<Duration>) -> Self {
+        Self { exchange: Some(exchange), upload: None, time_limit }
+    }
+
+    /// Waits for an informational response, for example 103 (RFC 8297), or for the final one: then it is `None`, and
+    /// [`wait`](Self::wait) has it. The last 16 are kept for whoever comes late.
+    ///
+    /// # Errors
+    /// As for [`wait`](Self::wait).
+    pub fn informational(&mut self) -> Result<Option<Response<()>>, Error> {
+        let deadline = self.time_limit.map(|limit| Instant::now() + limit);
+        self.exchange().wait_informational(deadline)
+    }
+
+    /// Asks the server to treat the response as more or less urgent from now on (RFC 9218 §7.1). A server that does not go by that is
+    /// not asked.
+    pub fn set_priority(&self, priority: Priority) {
+        self.exchange().ask(Ask::Prioritize(priority));
+    }
+
     /// Waits for the head of the response.
     ///
     /// # Errors
@@ -283,6 +316,33 @@ fn split_port(authority: &str) -> Option<(&str, &str)> {
             && !port.is_empty()
             && (!host.contains(':') || host.ends_with(']'))
     })
+}
+
+/// Pushed responses as they are promised: an iterator that waits, and ends with the connection. Dropped, it lets them be cancelled.
+#[derive(Debug)]
+pub struct Pushes {
+    promises: Receiver<Pushed>,
+    time_limit: Option<Duration>,
+}
+
+impl Iterator for Pushes {
+    type Item = Pushed;
+
+    fn next(&mut self) -> Option<Pushed> {
+        let mut pushed = self.promises.recv().ok()?;
+        pushed.answer.time_limit = self.time_limit;
+        Some(pushed)
+    }
+}
+
+/// A response that the server promised without being asked. Its answer, dropped, cancels it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Pushed {
+    /// The request that the server answers.
+    pub request: Request<()>,
+    /// The response on its way.
+    pub answer: Answer,
 }
 
 /// Connects to the first address of a name that answers.

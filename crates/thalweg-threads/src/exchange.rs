@@ -6,12 +6,13 @@
 //! Keeps true: what has arrived is within the stream's window; what is unsent is within `Limits::unsent_bytes_max` and one
 //! chunk; the end is told once, and stays; nobody is woken who does not wait.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use thalweg::{ErrorCode, Stream};
+use thalweg::{ErrorCode, Priority, Stream};
 
 use crate::error::Error;
 use crate::fields::Fields;
@@ -38,6 +39,8 @@ pub enum Ask {
     Discard,
     /// The client may send its content (RFC 9110 §10.1.1).
     Continue,
+    /// Order the stream among the others (RFC 9218).
+    Prioritize(Priority),
     /// End the stream.
     Reset { code: ErrorCode },
 }
@@ -96,6 +99,8 @@ struct State {
     waiters: u32,
     /// On a client, unknown until the stream is open.
     stream: Option<Stream>,
+    /// On a client, informational responses until somebody takes them.
+    informational: VecDeque<Response<()>>,
     /// On a client, the response's head until its reader takes it.
     head: Option<Response<()>>,
     arrived: Vec<u8>,
@@ -143,6 +148,7 @@ impl Exchange {
         let state = State {
             waiters: 0,
             stream,
+            informational: VecDeque::new(),
             head: None,
             arrived: Vec::new(),
             incoming: Incoming::Open,
@@ -184,6 +190,16 @@ impl Exchange {
     /// Whether somebody waits for the stream to be opened.
     pub fn is_wanted(&self) -> bool {
         !self.lock().abandoned
+    }
+
+    /// An informational response has come. Nobody must take it: the latest are kept.
+    pub fn tell_informational(&self, head: Response<()>) {
+        self.change(|state| {
+            if state.informational.len() == INFORMATIONAL_MAX {
+                state.informational.pop_front();
+            }
+            state.informational.push_back(head);
+        });
     }
 
     /// The head of the response has come.
@@ -260,6 +276,24 @@ impl Exchange {
         .unwrap_or(Err(Error::TimedOut))
     }
 
+    /// The stream, once it is open.
+    pub fn stream(&self) -> Option<Stream> {
+        self.lock().stream
+    }
+
+    /// Waits for an informational response; `None`: the final one is there.
+    ///
+    /// # Errors
+    /// The stream ended first, or the deadline has passed.
+    pub fn wait_informational(&self, deadline: Option<Instant>) -> Result<Option<Response<()>>, Error> {
+        self.wait(deadline, |state| match (state.informational.pop_front(), &state.over) {
+            (Some(head), _) => Some(Ok(Some(head))),
+            (None, _) if state.head.is_some() => Some(Ok(None)),
+            (None, over) => over.clone().map(Err),
+        })
+        .unwrap_or(Err(Error::TimedOut))
+    }
+
     /// Waits until one of the wishes is fulfilled, in their order, or the stream ends. `content` is empty, and is swapped with
     /// what has arrived.
     pub fn wait_for(&self, wish: Wish, content: &mut Vec<u8>, deadline: Option<Instant>) -> Turn {
@@ -316,6 +350,8 @@ impl Exchange {
     }
 }
 
+/// Informational responses that are kept for whoever wants them.
+const INFORMATIONAL_MAX: usize = 16;
 /// What one message counts for, so that many small ones are bounded, too.
 const MESSAGE_COST_BYTES: usize = 256;
 

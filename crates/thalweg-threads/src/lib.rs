@@ -65,10 +65,11 @@ mod server;
 mod tls;
 mod trace;
 mod transport;
+mod tunnel;
 mod writer;
 
 pub use body::Body;
-pub use client::{Answer, Client};
+pub use client::{Answer, Client, Pushed, Pushes};
 pub use driver::client::ClientDriver;
 pub use driver::server::ServerDriver;
 pub use driver::{Driver, Options, Readiness, Turn, Wait};
@@ -82,9 +83,10 @@ pub use responder::{Cancellation, Responder};
 pub use rustls;
 pub use server::{Population, Server, ServerHandle};
 pub use thalweg;
-pub use thalweg::{Config, ErrorCode, Status};
+pub use thalweg::{Config, ErrorCode, Priority, Status};
 pub use thalweg_h2c;
 #[cfg(feature = "rustls")]
 pub use tls::Tls;
 pub use transport::{Agreement, Transport};
+pub use tunnel::Tunnel;
 pub use writer::BodyWriter;

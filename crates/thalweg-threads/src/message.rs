@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use thalweg::{Headers, Status};
+use thalweg::{Headers, Priority, Status};
 
 use crate::fields::Fields;
 
@@ -59,6 +59,20 @@ impl Request<()> {
     /// Makes a POST request.
     pub fn post(path: impl Into<String>) -> Self {
         Self::new("POST", path)
+    }
+
+    /// Makes a CONNECT: the server is asked for a tunnel to `authority`, host and port (RFC 9113 §8.5).
+    pub fn connect(authority: impl Into<String>) -> Self {
+        let mut request = Self::new("CONNECT", "");
+        request.authority = authority.into();
+        request
+    }
+
+    /// Makes an extended CONNECT: the server is asked for a tunnel that speaks `protocol`, for example `websocket` (RFC 8441 §4).
+    pub fn extended_connect(protocol: impl Into<String>, path: impl Into<String>) -> Self {
+        let mut request = Self::new("CONNECT", path);
+        request.protocol = Some(protocol.into());
+        request
     }
 
     /// Takes over what the core shows of a request.
@@ -120,9 +134,25 @@ impl<B> Request<B> {
         self.protocol.as_deref()
     }
 
+    /// What the field `priority` asks for (RFC 9218 §5), or the default. Changes that came later are in force, but not seen here.
+    pub fn priority(&self) -> Priority {
+        self.fields.value("priority").map(Priority::parse).unwrap_or_default()
+    }
+
     /// The address of the client, in a request that was received over a socket.
     pub fn remote(&self) -> Option<SocketAddr> {
         self.remote
+    }
+
+    /// The same request with the origin of another one unless it names its own.
+    pub(crate) fn or_origin_of<C>(mut self, other: &Request<C>) -> Self {
+        if self.scheme.is_empty() {
+            self.scheme = other.scheme.clone();
+        }
+        if self.authority.is_empty() {
+            self.authority.clone_from(&other.authority);
+        }
+        self
     }
 
     /// Adds a field.

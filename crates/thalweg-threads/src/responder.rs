@@ -5,14 +5,16 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thalweg::{ErrorCode, Status, Stream, Token};
+use thalweg::{ErrorCode, Priority, Status, Stream, Token};
 
+use crate::body::Body;
 use crate::driver::ToDriver;
-use crate::driver::server::{Answer, Answers};
+use crate::driver::server::{Answer, Answers, Promise, Say};
 use crate::error::Error;
 use crate::exchange::{Ask, Chunk, Exchange, Finish};
 use crate::fields::Fields;
-use crate::message::{Payload, Response, Source};
+use crate::message::{Payload, Request, Response, Source};
+use crate::tunnel::Tunnel;
 use crate::writer::{BodyWriter, Upload};
 
 /// Answers one request. Dropped without an answer, it resets the stream with INTERNAL_ERROR.
@@ -111,6 +113,42 @@ impl Responder {
         Ok(())
     }
 
+    /// Promises a response that the client has not asked for (RFC 9113 §8.4), and gives the way to send it. `promised` takes scheme and
+    /// authority of `request`, the one that is being answered, unless it names its own. Do it before what refers to it is sent. Waits for one turn of the
+    /// connection's driver.
+    ///
+    /// # Errors
+    /// A field that may not be sent (`InvalidInput`). [`Error::NotOpened`]: the client does not take pushes, or no more at once; go on without.
+    /// The stream's end.
+    pub fn push<B>(&self, request: &Request<B>, promised: Request<()>) -> io::Result<Self> {
+        check_fields(&promised.fields)?;
+        self.check_over()?;
+        let head = promised.or_origin_of(request);
+        let exchange = Exchange::new(Arc::clone(&self.answers) as _, self.exchange.limits, None);
+        let method = head.method().to_owned();
+        let promise = Promise { parent: self.stream, head, exchange: Arc::clone(&exchange) };
+        if !self.answers.post(ToDriver::Host(Say::Push(Box::new(promise)))) {
+            self.check_over()?;
+            return Err(Error::GivenUp(ErrorCode::CANCEL).into());
+        }
+        exchange.wait_open(None)?;
+        let stream = exchange.stream().expect("it is open");
+        Ok(Self::new(exchange, Arc::clone(&self.answers), stream, &method))
+    }
+
+    /// Orders the response among the others of its connection (RFC 9218), whatever the client asked for.
+    pub fn set_priority(&self, priority: Priority) {
+        self.exchange.ask(Ask::Prioritize(priority));
+    }
+
+    /// Accepts a CONNECT: `head` with a status 2xx, then a stream of bytes in both directions. `body` is that of the request.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn tunnel(self, head: Response<()>, body: Body) -> io::Result<Tunnel> {
+        Ok(Tunnel::new(body, self.start(head)?))
+    }
+
     /// Refuses the request: resets the stream.
     pub fn reset(mut self, code: ErrorCode) {
         self.is_answered = true;
@@ -146,7 +184,7 @@ impl Responder {
     fn tell(&self, head: Response<()>, chunk: Chunk, finish: Option<Finish>) {
         let answer = Answer { stream: self.stream, head, chunk, finish };
         // If the driver has ended, the exchange tells it.
-        self.answers.post(ToDriver::Host(answer));
+        self.answers.post(ToDriver::Host(Say::Answer(answer)));
     }
 
     fn check_over(&self) -> Result<(), Error> {

@@ -242,7 +242,7 @@ impl Shared {
     }
 
     /// Tells every connection to do something.
-    fn tell_all(&self, message: impl Fn() -> ToDriver<crate::driver::server::Answer>) {
+    fn tell_all(&self, message: impl Fn() -> ToDriver<crate::driver::server::Say>) {
         let connections: Vec<_> = self.lock().connections.values().cloned().collect();
         for live in connections {
             live.answers.post(message());

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::error::ConnectionEnd;
 
-/// The one report of a connection.
+/// The one report of a connection: a warning if the peer is to blame or a limit has tripped.
 pub fn connection_ended(end: &ConnectionEnd) {
     #[cfg(feature = "tracing")]
     {
@@ -14,7 +14,7 @@ pub fn connection_ended(end: &ConnectionEnd) {
         if end.is_warning() {
             tracing::warn!(remote, opened, completed, "connection ended: {end}");
         } else {
-            tracing::info!(remote, opened, completed, "connection ended: {end}");
+            tracing::debug!(remote, opened, completed, "connection ended: {end}");
         }
     }
     #[cfg(not(feature = "tracing"))]

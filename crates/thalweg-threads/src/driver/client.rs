@@ -4,12 +4,16 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use thalweg::{Client, ConfigError, Connection, ErrorCode, Headers, HeadersKind, OpenError, Stream};
+use thalweg::{
+    Client, ConfigError, Connection, ErrorCode, Headers, HeadersKind, OpenError, SendError, Stream,
+};
 
+use super::pushes::Outlet;
 use super::table::{Entry, Table};
 use super::{Driver, Host, Opened, Options, ToDriver};
+use crate::client::{Answer, Pushed};
 use crate::error::{ConnectionEnd, Error};
-use crate::exchange::{Ask, Chunk, Exchange, Finish};
+use crate::exchange::{Ask, Chunk, Exchange, Finish, Limits};
 use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
 use crate::opening::{Refusal, Refused};
@@ -32,7 +36,12 @@ pub struct Responses {
     authority: String,
     /// Requests that wait for the peer's limit of streams; their callers wait with them.
     waiting: VecDeque<Box<Open>>,
+    /// Whether it is known what the server allows.
+    has_settings: bool,
     ending: Arc<Ending>,
+    outlet: Arc<Outlet>,
+    opens: Arc<Opens>,
+    limits: Limits,
 }
 
 /// Drives one connection of a client.
@@ -55,10 +64,19 @@ impl<T: Transport> ClientDriver<T> {
         let opens = Arc::new(Mailbox::new(Box::new(wake)));
         let ending = Arc::new(Ending::default());
         let authority = authority.into();
-        let waiting = VecDeque::new();
-        let responses = Responses { scheme, authority, waiting, ending: Arc::clone(&ending) };
+        let outlet = Arc::new(Outlet::default());
+        let responses = Responses {
+            scheme,
+            authority,
+            waiting: VecDeque::new(),
+            has_settings: false,
+            ending: Arc::clone(&ending),
+            outlet: Arc::clone(&outlet),
+            opens: Arc::clone(&opens),
+            limits: options.limits(),
+        };
         let driver = Self::start(transport, options, responses, false, Arc::clone(&opens))?;
-        Ok((driver, crate::client::Client::new(opens, ending, options.limits())))
+        Ok((driver, crate::client::Client::new(opens, ending, outlet, options.limits())))
     }
 }
 
@@ -113,6 +131,8 @@ impl Responses {
         let stream = match connection.send_request(&control, open.head.fields.iter(), ends) {
             Ok(stream) => stream,
             Err(OpenError::TooManyStreams { .. }) => return Some(open),
+            // RFC 8441 §3: whether extended CONNECT is allowed, the server's settings tell, which have not come yet.
+            Err(OpenError::Send(SendError::NotAllowedByPeer)) if !self.has_settings => return Some(open),
             Err(error) => {
                 open.exchange.tell_end(Error::NotOpened(error));
                 return None;
@@ -126,6 +146,25 @@ impl Responses {
             table.send(connection, stream, chunk, finish);
         }
         None
+    }
+}
+
+impl Responses {
+    /// RFC 9113 §8.4: a response will come that nobody here has asked for. Somebody takes it, or it is not wanted.
+    fn receive_push(
+        &mut self,
+        table: &mut Table,
+        stream: Stream,
+        headers: &Headers<'_>,
+    ) -> Option<ErrorCode> {
+        let exchange = Exchange::new(Arc::clone(&self.opens) as _, self.limits, Some(stream));
+        table.insert(Entry::new(stream, Arc::clone(&exchange), true, false));
+        let request = Request::from_block(headers, None);
+        if self.outlet.tell(Pushed { request, answer: Answer::new(exchange, None) }) {
+            return None;
+        }
+        table.remove(stream);
+        Some(ErrorCode::CANCEL)
     }
 }
 
@@ -162,8 +201,10 @@ impl Host for Responses {
             (HeadersKind::Trailers, Some(entry)) => {
                 entry.exchange.tell_trailers(headers.fields().collect());
             }
-            // Nobody here takes what was not asked for.
-            (HeadersKind::Push { .. }, _) => return Some(ErrorCode::CANCEL),
+            (HeadersKind::Informational, Some(entry)) => {
+                entry.exchange.tell_informational(Response::from_block(headers));
+            }
+            (HeadersKind::Push { .. }, _) => return self.receive_push(table, stream, headers),
             _ => {}
         }
         if end {
@@ -200,6 +241,13 @@ impl Host for Responses {
         }
     }
 
+    fn settings_received(&mut self, connection: &mut Connection<Client>, table: &mut Table) {
+        if !self.has_settings {
+            self.has_settings = true;
+            self.openable(connection, table);
+        }
+    }
+
     fn stream_reset(&mut self, _: Stream) {}
 
     fn after_events(&mut self, _: Instant) -> Option<Duration> {
@@ -211,6 +259,7 @@ impl Host for Responses {
         for open in self.waiting.drain(..) {
             open.exchange.tell_end(error.clone());
         }
+        self.outlet.close();
         self.ending.tell(end, false);
     }
 

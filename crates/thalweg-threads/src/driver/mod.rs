@@ -4,6 +4,7 @@
 //! flushed, our side is ended, and what the peer still sends is drained, all within the linger time; everybody who waits is told the end.
 
 pub mod client;
+pub mod pushes;
 pub mod server;
 mod table;
 mod wire;
@@ -89,6 +90,9 @@ pub trait Host {
 
     /// The peer has room for streams again.
     fn openable(&mut self, connection: &mut Connection<Self::Role>, table: &mut Table);
+
+    /// The peer's settings have come.
+    fn settings_received(&mut self, connection: &mut Connection<Self::Role>, table: &mut Table);
 
     /// A stream was reset.
     fn stream_reset(&mut self, stream: Stream);
@@ -489,6 +493,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
                     }
                 }
                 Event::Openable => host.openable(connection, table),
+                Event::Settings { .. } => host.settings_received(connection, table),
                 _ => {}
             }
         }

@@ -21,7 +21,7 @@ use crate::responder::Responder;
 use crate::transport::Transport;
 
 /// The mailbox of a server's driver.
-pub type Answers = Mailbox<ToDriver<Answer>>;
+pub type Answers = Mailbox<ToDriver<Say>>;
 
 /// An answer from a handler: a head, and what of the content is there.
 pub struct Answer {
@@ -29,6 +29,19 @@ pub struct Answer {
     pub head: Response<()>,
     pub chunk: Chunk,
     pub finish: Option<Finish>,
+}
+
+/// What a handler says to its driver.
+pub enum Say {
+    Answer(Answer),
+    Push(Box<Promise>),
+}
+
+/// A push that a handler wants (RFC 9113 §8.4).
+pub struct Promise {
+    pub parent: Stream,
+    pub head: Request<()>,
+    pub exchange: Arc<Exchange>,
 }
 
 /// What makes a driver a server's.
@@ -131,6 +144,17 @@ impl Requests {
         self.jobs.push(Job { stream, request, responder });
     }
 
+    fn promise(connection: &mut Connection<Server>, table: &mut Table, promise: Promise) {
+        let Promise { parent, head, exchange } = promise;
+        match connection.send_push(parent, &head.control("", ""), head.fields.iter()) {
+            Ok(stream) => {
+                table.insert(Entry::new(stream, Arc::clone(&exchange), false, true));
+                exchange.open(stream);
+            }
+            Err(error) => exchange.tell_end(Error::NotOpened(error)),
+        }
+    }
+
     fn answer(connection: &mut Connection<Server>, table: &mut Table, answer: Answer) {
         let Answer { stream, head, chunk, finish } = answer;
         let status = head.status();
@@ -152,7 +176,7 @@ impl Requests {
 
 impl Host for Requests {
     type Role = Server;
-    type Message = Answer;
+    type Message = Say;
 
     fn open(
         &mut self,
@@ -198,8 +222,11 @@ impl Host for Requests {
         None
     }
 
-    fn perform(&mut self, connection: &mut Connection<Server>, table: &mut Table, message: Answer) {
-        Self::answer(connection, table, message);
+    fn perform(&mut self, connection: &mut Connection<Server>, table: &mut Table, message: Say) {
+        match message {
+            Say::Answer(answer) => Self::answer(connection, table, answer),
+            Say::Push(promise) => Self::promise(connection, table, *promise),
+        }
     }
 
     fn perform_ask(
@@ -220,6 +247,8 @@ impl Host for Requests {
 
     fn openable(&mut self, _: &mut Connection<Server>, _: &mut Table) {}
 
+    fn settings_received(&mut self, _: &mut Connection<Server>, _: &mut Table) {}
+
     fn stream_reset(&mut self, stream: Stream) {
         // It may still be here, or wait in the pool, or be with a handler, who sees its end.
         self.jobs.retain(|job| job.stream != stream);
@@ -239,5 +268,11 @@ impl Host for Requests {
 
     fn connection_closed(&mut self, _: &Arc<ConnectionEnd>) {}
 
-    fn refuse(&mut self, _: Answer, _: &Error) {}
+    fn refuse(&mut self, message: Say, error: &Error) {
+        match message {
+            // Its handler sees the end of its stream.
+            Say::Answer(_) => {}
+            Say::Push(promise) => promise.exchange.tell_end(error.clone()),
+        }
+    }
 }

@@ -230,6 +230,8 @@ impl Table {
     pub fn perform<R: Role>(&mut self, connection: &mut Connection<R>, stream: Stream, ask: Ask) {
         match ask {
             Ask::Send { chunk, finish } => self.send(connection, stream, chunk, finish),
+            // It is advice: a server that does not go by it, or a stream that has ended, is no fault.
+            Ask::Prioritize(priority) => drop(connection.set_priority(stream, priority)),
             Ask::Release { bytes } => self.release(connection, stream, bytes),
             Ask::Discard => self.discard(connection, stream),
             Ask::Reset { code } => self.reset(connection, stream, code, Error::GivenUp(code)),

@@ -1,0 +1,56 @@
+//! The byte stream inside a CONNECT.
+
+use std::io::{self, Read, Write};
+
+use crate::body::Body;
+use crate::writer::BodyWriter;
+
+/// The byte stream of a CONNECT (RFC 9113 §8.5) or of an extended one, such as a WebSocket (RFC 8441): both halves of a stream as one
+/// reader and writer.
+///
+/// What is written goes out at once. Dropped before [`finish`](Self::finish), it resets the stream.
+#[derive(Debug)]
+pub struct Tunnel {
+    reader: Body,
+    writer: BodyWriter,
+}
+
+impl Tunnel {
+    /// Joins the two halves of a stream: on a server the request's content and the response's writer, on a client the request's
+    /// writer and the response's content.
+    pub fn new(reader: Body, writer: BodyWriter) -> Self {
+        Self { reader, writer }
+    }
+
+    /// Takes it apart, for two threads.
+    pub fn into_parts(self) -> (Body, BodyWriter) {
+        (self.reader, self.writer)
+    }
+
+    /// Ends our half; the other may go on.
+    ///
+    /// # Errors
+    /// The stream has ended before.
+    pub fn finish(self) -> io::Result<Body> {
+        self.writer.finish()?;
+        Ok(self.reader)
+    }
+}
+
+impl Read for Tunnel {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(out)
+    }
+}
+
+impl Write for Tunnel {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let len = self.writer.write(data)?;
+        self.writer.flush()?;
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
