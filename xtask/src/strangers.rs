@@ -76,6 +76,13 @@ pub fn python_script(name: &str) -> anyhow::Result<Command> {
     Ok(command)
 }
 
+/// A Node script of ours.
+pub fn node_script(name: &str) -> anyhow::Result<Command> {
+    let mut command = Command::new("node");
+    command.arg(script(name)?);
+    Ok(command)
+}
+
 /// A Go program of ours, built anew where it has changed.
 pub fn go_program(name: &str) -> anyhow::Result<Command> {
     let folder = std::env::current_dir()?.join(TARGET).join("go");

@@ -5,6 +5,7 @@
 //! line in `all_rows`. With `--against nghttpd` the rows for servers run against nghttpd in place of
 //! ours: whatever fails then is the row's own fault.
 
+mod clients;
 mod curl;
 mod endings;
 mod grpc;
@@ -86,6 +87,7 @@ fn all_rows(subjects: &[Subject]) -> Vec<Row> {
     rows.extend(grpc::rows());
     rows.extend(openings::rows());
     rows.extend(storms::rows());
+    rows.extend(clients::rows());
     rows.extend(own_clients::rows());
     rows.extend(programs::rows());
     rows

@@ -1,4 +1,4 @@
-//! Our clients against nghttpd and against our servers: `PROGRAM URL` writes the body to its standard
+//! Our clients against nghttpd, Node, Go and our servers: `PROGRAM URL` writes the body to its standard
 //! output.
 
 use std::fs;
@@ -14,12 +14,13 @@ use super::{Need, Row};
 use crate::process;
 
 const CLIENTS: &[&str] = &["get", "blocking_get"];
+const STRANGERS: &[Subject] = &[Subject::Nghttpd, Subject::Node, Subject::Go];
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for client in CLIENTS {
-        for subject in [&[Subject::Nghttpd], OURS].concat() {
+        for subject in [STRANGERS, OURS].concat() {
             rows.extend(rows_of(client, subject));
         }
         let refused = format!("{client}: says that nobody listens");

@@ -16,6 +16,7 @@ use rustix::process::Signal;
 use super::Need;
 use super::lab::{self, Lab};
 use crate::process::Group;
+use crate::strangers;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// How much of a server's output a failed row shows.
@@ -28,6 +29,10 @@ pub enum Subject {
     Example(&'static str),
     /// nghttp2's, which keeps as much of that contract as files can.
     Nghttpd,
+    /// Node's `http2`, with a script of ours.
+    Node,
+    /// Go's net/http, with a program of ours.
+    Go,
 }
 
 pub const OURS: &[Subject] = &[Subject::Example("serve"), Subject::Example("blocking_serve")];
@@ -37,6 +42,8 @@ impl Subject {
         match self {
             Self::Example(name) => name,
             Self::Nghttpd => "nghttpd",
+            Self::Node => "Node",
+            Self::Go => "Go",
         }
     }
 
@@ -44,6 +51,8 @@ impl Subject {
         match self {
             Self::Example(name) => Need::Example(name),
             Self::Nghttpd => Need::Program("nghttpd"),
+            Self::Node => Need::Program("node"),
+            Self::Go => Need::Go("golang.org/x/net/http2"),
         }
     }
 
@@ -66,6 +75,8 @@ impl Server {
         match subject {
             Subject::Example(_) => Self::start_listening(&mut subject.example_command(lab, "127.0.0.1:0")?),
             Subject::Nghttpd => Self::start_nghttpd(lab),
+            Subject::Node => Self::start_listening(strangers::node_script("server.mjs")?.arg(lab.root())),
+            Subject::Go => Self::start_listening(strangers::go_program("server.go")?.arg(lab.root())),
         }
         .with_context(|| format!("{} does not start", subject.name()))
     }

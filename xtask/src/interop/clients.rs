@@ -1,0 +1,187 @@
+//! Clients that others wrote and scripts of ours steer: Node's `http2`, httpx, Go's net/http, and h2, which says what few clients say.
+//!
+//! A script makes one check and fails with its reason.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+
+use super::grpc::TESTBEDS;
+use super::lab::Lab;
+use super::server::{self, Server, Subject};
+use super::{Need, Row};
+use crate::process::{self, Group, collect};
+use crate::strangers;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+struct Client {
+    name: &'static str,
+    need: Need,
+    command: fn() -> anyhow::Result<Command>,
+    /// Checks that this client cannot make.
+    cannot: &'static [&'static str],
+}
+
+const CLIENTS: &[Client] = &[
+    Client {
+        name: "Node",
+        need: Need::Program("node"),
+        command: || strangers::node_script("client.mjs"),
+        cannot: &[],
+    },
+    Client {
+        name: "httpx",
+        need: Need::Python("httpx"),
+        command: || strangers::python_script("client.py"),
+        // It shows no trailers, stops reading a stream without a word to the server, and takes any GOAWAY for the end.
+        cannot: &["trailers", "cancel", GOAWAY],
+    },
+    Client {
+        name: "Go",
+        need: Need::Go("golang.org/x/net/http2"),
+        command: || strangers::go_program("client.go"),
+        cannot: &[],
+    },
+];
+
+/// What the scripts call a check, and what it sees.
+const CHECKS: &[(&str, &str)] = &[
+    ("page", "gets a page: status, fields, each byte"),
+    ("head", "asks for the head alone: length, no content"),
+    ("missing", "is told what is not found"),
+    ("download", "gets a large file: each byte"),
+    ("upload", "hears the echo of an upload: each byte"),
+    ("parallel", "gets 100 things at once over one connection: each byte"),
+    ("cancel", "cancels 50 transfers, and the connection goes on"),
+    ("trailers", "sees the trailers of a call"),
+];
+
+/// Made while the server ends, unlike the others.
+const GOAWAY: &str = "goaway";
+
+const H2_CHECKS: &[(&str, &str)] = &[
+    ("bytes_one_by_one", "sends each byte by itself"),
+    ("continuations", "cuts a header block into padded HEADERS and CONTINUATION"),
+    ("padding", "pads an upload: the echo is without it"),
+    ("small_window", "opens a window of one byte at a time"),
+    ("window_shrinks", "takes a window back below zero"),
+    ("settings_change", "takes the compression table away and gives it back"),
+    ("pings", "has each PING answered with its bytes"),
+    ("reset", "resets 20 streams midway, and the connection goes on"),
+    ("request_trailers", "ends an upload with trailers"),
+    ("goodbye", "says GOAWAY, and hears its answer and a GOAWAY"),
+    ("data_on_idle_stream", "sends DATA on an idle stream: GOAWAY(PROTOCOL_ERROR), last stream 1"),
+    ("window_overflow", "overflows the window: GOAWAY(FLOW_CONTROL_ERROR), last stream 1"),
+    ("bad_header_block", "sends a header block that is none: GOAWAY(COMPRESSION_ERROR), last stream 1"),
+    ("interrupted_header_block", "interrupts a header block: GOAWAY(PROTOCOL_ERROR), last stream 1"),
+    ("even_stream", "opens a stream of the server's: GOAWAY(PROTOCOL_ERROR), last stream 1"),
+];
+
+pub fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for subject in TESTBEDS {
+        for client in CLIENTS {
+            rows.extend(client.rows(*subject));
+            if client.cannot.contains(&GOAWAY) {
+                continue;
+            }
+            let name = format!("{}: {} goes on to the end after GOAWAY", subject.name(), client.name);
+            rows.push(Row::new(name, &[subject.need(), client.need], |lab| {
+                server::to_the_end_of(lab, *subject, |server| client.goaway(lab, server))
+            }));
+        }
+        for (check, what) in H2_CHECKS {
+            let needs = [subject.need(), Need::Python("h2")];
+            rows.push(Row::new(format!("{}: h2 {what}", subject.name()), &needs, move |lab| {
+                server::on(lab, *subject, |server| {
+                    let mut command = strangers::python_script("h2_client.py")?;
+                    make(command.arg(check).arg(server.address.to_string()))
+                })
+            }));
+        }
+    }
+    rows.extend(CLIENTS.iter().flat_map(Client::rows_over_tls));
+    rows
+}
+
+impl Client {
+    fn checks(&self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+        CHECKS.iter().filter(|(check, _)| !self.cannot.contains(check))
+    }
+
+    fn rows(&'static self, subject: Subject) -> impl Iterator<Item = Row> {
+        self.checks().map(move |(check, what)| {
+            let name = format!("{}: {} {what}", subject.name(), self.name);
+            Row::new(name, &[subject.need(), self.need], move |lab| {
+                server::on(lab, subject, |server| make(&mut self.command(lab, check, &server.url(""))?))
+            })
+        })
+    }
+
+    fn rows_over_tls(&'static self) -> impl Iterator<Item = Row> {
+        let subject = Subject::Example("serve");
+        // `serve` knows no calls.
+        self.checks().filter(|(check, _)| *check != "trailers").map(move |(check, what)| {
+            let name = format!("serve --tls: {} {what}", self.name);
+            Row::new(name, &[subject.need(), self.need], move |lab| {
+                let mut command = subject.example_command(lab, "127.0.0.1:0")?;
+                let server = Server::start_listening(command.arg("--tls"))?;
+                make(&mut self.command(lab, check, &format!("https://{}", server.address))?)
+            })
+        })
+    }
+
+    fn command(&self, lab: &Lab, check: &str, base: &str) -> anyhow::Result<Command> {
+        let mut command = (self.command)()?;
+        command.args([check, base]).env("ROOT", lab.root()).env("UPLOAD", lab.upload());
+        Ok(command)
+    }
+
+    /// The server is interrupted while it sends: what is under way is sent whole, then both sides end.
+    fn goaway(&self, lab: &Lab, server: &mut Server) -> anyhow::Result<()> {
+        let mut command = self.command(lab, GOAWAY, &server.url(""))?;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut group = Group::spawn_with_input(&mut command, Stdio::piped())?;
+        let (stdin, stdout, stderr) = group.pipes();
+        let mut stdin = stdin.context("a pipe was asked for")?;
+        let words = collect(stdout.context("a pipe was asked for")?);
+        let errors = collect(stderr.context("a pipe was asked for")?);
+        let first = words.recv_timeout(LIMIT).unwrap_or_default();
+        if first != b"started\n" {
+            bail!(
+                "its first words are {:?}; {}",
+                String::from_utf8_lossy(&first),
+                last_words(group, &errors)
+            );
+        }
+        server.interrupt()?;
+        // The client holds the transfer back, so the server has to wait for it.
+        let early = server.wait(Duration::from_millis(300))?;
+        ensure!(early.is_none(), "the server ended within a transfer");
+        stdin.write_all(b"go on\n")?;
+        match group.wait(LIMIT)? {
+            Some(status) if status.success() => {}
+            Some(_) => bail!("{}", last_words(group, &errors)),
+            None => bail!("it does not end"),
+        }
+        let end = server.wait(Duration::from_secs(20))?.context("the server does not end")?;
+        ensure!(end.success(), "the server: {end}");
+        Ok(())
+    }
+}
+
+/// Lets a script make its check.
+fn make(command: &mut Command) -> anyhow::Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    process::run_merged(command, LIMIT)?.into_text(&program).map(drop)
+}
+
+/// What a program wrote up to its end, which comes now.
+fn last_words(group: Group, errors: &Receiver<Vec<u8>>) -> String {
+    drop(group);
+    String::from_utf8_lossy(&errors.iter().flatten().collect::<Vec<u8>>()).into_owned()
+}
