@@ -12,6 +12,8 @@ use crate::token::Token;
 use crate::valid::{Checked, ends_are_visible, rest_is_valid};
 use crate::words;
 
+mod undelivered;
+
 /// How much of one block is delivered. Past either bound delivery stops, and the block is still decoded
 /// to its end, so that the table stays in step with the peer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,36 +218,6 @@ impl Decoder {
                 }
                 _ => {}
             }
-        }
-        Ok(totals)
-    }
-
-    /// Decodes the rest of a block for the table's sake alone: what a hostile block is mostly made of.
-    fn decode_undelivered(
-        &mut self,
-        block: &[u8],
-        mut at: usize,
-        mut totals: Totals,
-    ) -> Result<Totals, DecodeError> {
-        while let Some(&first) = block.get(at) {
-            at += 1;
-            totals.fields += 1;
-            totals.list_bytes += if first >= 0x80 {
-                let index = integer::decode(block, &mut at, first, 0x7f)?;
-                if index <= STATIC_LEN {
-                    static_entry(index)?.decoded().field.size() as u64
-                } else {
-                    u64::from(self.dynamic_entry(index)?.1.size)
-                }
-            } else if first >= 0x40 {
-                let (entry, _, end) = self.literal_to_index(block, at, first)?;
-                at = end;
-                u64::from(entry.size)
-            } else {
-                let literal = self.literal(block, at, first)?;
-                at = literal.end;
-                literal.decoded(&self.table).field.size() as u64
-            };
         }
         Ok(totals)
     }

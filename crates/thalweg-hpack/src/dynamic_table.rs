@@ -7,6 +7,8 @@ use crate::field::OVERHEAD;
 use crate::token::Token;
 use crate::valid::Checked;
 
+pub mod run;
+
 /// One field of the table. Its strings lie in the table's text, at positions that only grow, modulo 2^32.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
@@ -34,15 +36,14 @@ const VACANT: Entry = Entry {
 /// The table of one direction.
 #[derive(Clone, Debug)]
 pub struct DynamicTable {
-    /// The strings of all entries back to back, oldest first, at `tail..head`; scratch space follows.
+    /// The strings of all entries back to back, oldest first, up to `head`; scratch space follows.
     text: Vec<u8>,
     /// The position of `text[0]`, modulo 2^32.
     base: u32,
-    tail: usize,
     head: usize,
     /// A ring; its length is a power of two, or 0 before the first insertion.
     entries: Vec<Entry>,
-    /// Whether the name of some entry may lie before `tail`.
+    /// Whether the name of some entry may lie before those of the oldest.
     has_shared: bool,
     /// The ids of the oldest entry and of the one to come. An id grows by one each insertion, modulo
     /// 2^32; its entry lies at that id modulo the ring's length.
@@ -57,7 +58,6 @@ impl DynamicTable {
         Self {
             text: Vec::new(),
             base: 0,
-            tail: 0,
             head: 0,
             entries: Vec::new(),
             has_shared: false,
@@ -200,10 +200,10 @@ impl DynamicTable {
         if self.has_shared {
             self.unshare(kept);
         } else {
-            self.text.copy_within(self.tail..self.head + kept, 0);
-            self.base = self.position(self.tail);
-            self.head -= self.tail;
-            self.tail = 0;
+            let tail = self.tail();
+            self.text.copy_within(tail..self.head + kept, 0);
+            self.base = self.position(tail);
+            self.head -= tail;
         }
         let need = self.head + bytes;
         // While more than half is taken, entries would soon move again: double until twice the limit.
@@ -233,8 +233,13 @@ impl DynamicTable {
         let head = text.len();
         text.extend_from_slice(&self.scratch()[..kept]);
         text.resize(text.len().max(self.text.len()), 0);
-        (self.text, self.base, self.tail, self.head) = (text, 0, 0, head);
+        (self.text, self.base, self.head) = (text, 0, head);
         self.has_shared = false;
+    }
+
+    /// Where the strings of the oldest entry begin, as long as no name is shared.
+    fn tail(&self) -> usize {
+        if self.len() == 0 { self.head } else { self.offset(self.entries[self.slot(self.first)].name_start) }
     }
 
     /// Evicts entries until `size` is at most `limit` (RFC 7541 §4.3).
@@ -242,9 +247,7 @@ impl DynamicTable {
     fn evict_to(&mut self, limit: u32) {
         while self.size > limit {
             let slot = self.slot(self.first);
-            let entry = self.entries[slot];
-            self.size -= entry.size;
-            self.tail = self.offset(entry.value_start) + entry.value_len as usize;
+            self.size -= self.entries[slot].size;
             self.first = self.first.wrapping_add(1);
         }
     }
@@ -303,8 +306,8 @@ impl DynamicTable {
         debug_assert!(self.size <= self.size_max, "size {} over {}", self.size, self.size_max);
         debug_assert!(self.entries.is_empty() || self.entries.len().is_power_of_two());
         debug_assert!(self.len() as usize <= self.entries.len());
-        debug_assert!(self.tail <= self.head && self.head <= self.text.len());
-        let (mut size, mut end) = (0, self.tail);
+        debug_assert!(self.head <= self.text.len());
+        let (mut size, mut end) = (0, None);
         for age in (0..self.len()).rev() {
             let Some((slot, entry)) = self.entry(age) else { unreachable!("an age below the length") };
             debug_assert_eq!(slot, self.slot(self.next.wrapping_sub(1 + age)));
@@ -312,12 +315,14 @@ impl DynamicTable {
             debug_assert_eq!(entry.size as usize, name.len() + value.len() + OVERHEAD);
             // Own strings lie back to back; a name elsewhere is shared.
             let (name_start, value_start) = (self.offset(entry.name_start), self.offset(entry.value_start));
-            let has_own_name = name_start == end && name_start + entry.name_len as usize == value_start;
-            debug_assert!(has_own_name || (self.has_shared && value_start == end));
-            end = value_start + entry.value_len as usize;
+            let has_own_name = name_start + entry.name_len as usize == value_start;
+            debug_assert!(has_own_name || self.has_shared);
+            let follows = |start| end.is_none_or(|end| start == end);
+            debug_assert!((has_own_name && follows(name_start)) || (self.has_shared && follows(value_start)));
+            end = Some(value_start + entry.value_len as usize);
             size += entry.size;
         }
-        debug_assert_eq!((size, end), (self.size, self.head));
+        debug_assert_eq!((size, end.unwrap_or(self.head)), (self.size, self.head));
     }
 
     #[cold]

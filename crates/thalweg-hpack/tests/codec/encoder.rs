@@ -100,11 +100,14 @@ fn s5_2_a_string_takes_the_shorter_of_its_forms() {
 #[test]
 fn s5_2_strings_of_every_length_and_kind_come_back() {
     // Common octets, octets of long codes, and both; lengths around every edge of the length's integer.
-    let kinds: [fn(usize) -> u8; 4] = [
+    let kinds: [fn(usize) -> u8; 7] = [
         |at| b"e0 /-t~Z"[at % 8],
         |at| (at * 37) as u8,
         |at| if at % 9 == 0 { 0xfe } else { b'o' },
         |_| 0x0a,
+        |at| if at % 2 == 0 { b'$' } else { b'a' },
+        |at| if at % 20 == 0 { b'~' } else { b'&' },
+        |at| b"$a\\\xc3&"[at % 5],
     ];
     for kind in kinds {
         for len in (0..300).chain([16_250, 16_383, 16_384, 20_000, 26_000]) {

@@ -86,12 +86,67 @@ fn past_a_limit_every_representation_is_still_decoded() {
 }
 
 #[test]
+fn past_a_limit_insertions_of_every_shape_are_the_same_as_before_it() {
+    let long_name = [b'n'; 70];
+    let shapes = [
+        unhex("41 00"),                          // a known name, no value
+        unhex("41 03 616263"),                   // a value of a few octets,
+        literal(0x40, b"te", &[b'v'; 16]),       // of as many as are taken in one move,
+        literal(0x40, b"te", &[b'v'; 17]),       // and of more
+        unhex("41 81 1f 41 80"),                 // Huffman-coded values: one symbol, none,
+        unhex("41 88 18c6318c6318c63f"),         // as many as eight octets hold,
+        unhex("41 89 18c6318c6318c6318f"),       // more,
+        unhex("41 84 ffcffe7f 41 84 fffffff3"),  // and in long codes
+        unhex("40 00 00 40 01 61 00"),           // names that are spelled out, plain
+        unhex("40 81 1f 01 62 40 82 4a5f 80"),   // and Huffman-coded, a known one among them
+        literal(0x40, &[b'm'; 16], &[b'v'; 16]), // of 16 octets
+        literal(0x40, &long_name, b"1"),         // and of many, which are shared
+        unhex("7e 00 7e 01 62 7f 00 00"),        // the names of entries: of the newest, of the one before,
+        unhex("41 00 7f 00 00 7f 02 81 1f"),     // of a known name
+        unhex("41 00 41 00 7f 80 00 00"),        // with an index that is longer than it needs
+        unhex("7e 81 1f be 0f 2f 81 1f 82"),     // and other representations between them
+    ];
+    for table_bytes in [0, 32, 33, 64, 150, 4096] {
+        for (first, second) in
+            shapes.iter().flat_map(|first| shapes.iter().map(move |second| (first, second)))
+        {
+            let block =
+                [literal(0x40, b"o", b"o"), literal(0x40, b"p", b"p"), first.repeat(9), second.repeat(9)];
+            let (mut whole, mut bounded) = (Decoder::new(table_bytes), Decoder::new(table_bytes));
+            // Twice, so that the table is full at the second time.
+            for _ in 0..2 {
+                let decoded = whole.decode(&block.concat(), Limits::NONE, |_| Verdict::Unchecked);
+                let again = bounded.decode(&block.concat(), Limits { fields_max: 0, ..Limits::NONE }, |_| {
+                    unreachable!("nothing is delivered")
+                });
+                bounded.check();
+                let Ok(totals) = decoded else {
+                    assert_eq!(again, decoded, "{first:x?} {second:x?} in {table_bytes}");
+                    break;
+                };
+                assert_eq!(again, Ok(Totals { over_limit: Some(Limit::Fields), ..totals }));
+                assert_eq!(
+                    entries(&mut bounded),
+                    entries(&mut whole),
+                    "{first:x?} {second:x?} in {table_bytes}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn an_error_past_a_limit_is_an_error() {
     let limits = Limits { fields_max: 1, ..Limits::NONE };
-    for bad in ["80", "c0", "20", "40 02 61", "41 81 ff", "7e 00", "0f 2f 00", "00 81 00 00"] {
-        let block = [unhex("82 84"), unhex(bad)].concat();
-        let bounded = Decoder::new(4096).decode(&block, limits, |_| Verdict::Valid).unwrap_err();
-        assert_eq!(Err(bounded), decode(&mut Decoder::new(4096), &block), "{bad}");
+    let bad_huffman = ["41 84 ffffffff", "41 82 1fff", "41 81 1e", "00 00 82 ff c6", "41 84 ff cf fe 7e"];
+    let others = ["80", "c0", "20", "40 12 61", "41 81 ff", "7e 00", "7f 00 00", "0f 2f 00", "00 81 00 00"];
+    for bad in bad_huffman.iter().chain(&others) {
+        // What is near the end of a block is read in another way.
+        for padding in [0, 40] {
+            let block = [unhex("82 84"), unhex(bad), vec![0x82; padding]].concat();
+            let bounded = Decoder::new(4096).decode(&block, limits, |_| Verdict::Valid).unwrap_err();
+            assert_eq!(Err(bounded), decode(&mut Decoder::new(4096), &block), "{bad}");
+        }
     }
 }
 

@@ -1,0 +1,167 @@
+//! The rest of a block after its last delivered field: what a hostile block is mostly made of.
+//!
+//! It is decoded for the table's sake alone. Strings are still decoded, because a malformed one is an error
+//! wherever it stands, but they are not looked at, and an entry that takes its name from another always
+//! shares it:
+//!
+//! ```text
+//! 7e 00   an entry with the name of the newest one and no value: 24 octets are written, however long
+//!         the name is
+//! ```
+//!
+//! What a peer can send in two or three octets is what costs most per octet, so short strings take a
+//! path of their own, from the block to the table in words.
+
+use super::{Decoder, Encoded, Totals, static_entry};
+use crate::dynamic_table::run::{Short, ShortName, ShortText};
+use crate::error::DecodeError;
+use crate::field::OVERHEAD;
+use crate::huffman;
+use crate::integer;
+use crate::static_table::{STATIC_LEN, STATIC_TABLE};
+use crate::token::Token;
+use crate::valid::Checked;
+
+impl Decoder {
+    /// Decodes a block from `at` to its end, and counts its fields.
+    pub fn decode_undelivered(
+        &mut self,
+        block: &[u8],
+        mut at: usize,
+        mut totals: Totals,
+    ) -> Result<Totals, DecodeError> {
+        while let Some(&first) = block.get(at) {
+            let size;
+            if first >= 0x80 {
+                (size, at) = self.pass_indexed(block, at + 1, first)?;
+            } else if first >= 0x40 {
+                let run = self.table.insert_run(at, |at| read_short(block, at));
+                if run.fields > 0 {
+                    at = run.end;
+                    totals.fields += run.fields;
+                    totals.list_bytes += run.bytes;
+                    continue;
+                }
+                (size, at) = self.insert_undelivered(block, at + 1, first)?;
+            } else {
+                (size, at) = self.pass_literal(block, at + 1, first)?;
+            }
+            totals.fields += 1;
+            totals.list_bytes += size as u64;
+        }
+        Ok(totals)
+    }
+
+    /// RFC 7541 §6.1. Returns the size of the field, and where it ends, as the functions below do.
+    #[inline(always)]
+    fn pass_indexed(&self, block: &[u8], mut at: usize, first: u8) -> Result<(usize, usize), DecodeError> {
+        let index = integer::decode(block, &mut at, first, 0x7f)?;
+        let size = if index <= STATIC_LEN {
+            static_entry(index)?.decoded().field.size()
+        } else {
+            self.dynamic_entry(index)?.1.size as usize
+        };
+        Ok((size, at))
+    }
+
+    /// RFC 7541 §6.2.1.
+    #[inline(never)]
+    fn insert_undelivered(
+        &mut self,
+        block: &[u8],
+        start: usize,
+        first: u8,
+    ) -> Result<(usize, usize), DecodeError> {
+        let mut at = start;
+        let (token, owner) = match integer::decode(block, &mut at, first, 0x3f)? {
+            0 => {
+                let (entry, _, end) = self.literal_to_index(block, start, first)?;
+                return Ok((entry.size as usize, end));
+            }
+            index @ 1..=STATIC_LEN => (static_entry(index)?.token, None),
+            index => {
+                let (slot, entry) = self.dynamic_entry(index)?;
+                (entry.token, if entry.token.is_known() { None } else { Some(slot) })
+            }
+        };
+        let coded = Encoded::read(block, &mut at)?;
+        let value_len = self.place(0, &coded)?.len;
+        let mut entry = self.table.scratch_entry(0, value_len, token, Checked::Nothing);
+        if let Some(slot) = owner {
+            self.table.share_name(&mut entry, slot);
+        }
+        self.table.commit(&entry);
+        Ok((entry.size as usize, at))
+    }
+
+    /// RFC 7541 §6.2.2 and §6.2.3.
+    #[inline(never)]
+    fn pass_literal(
+        &mut self,
+        block: &[u8],
+        mut at: usize,
+        first: u8,
+    ) -> Result<(usize, usize), DecodeError> {
+        if first >= 0x20 {
+            return Err(DecodeError::SizeUpdateLate);
+        }
+        let name_len = match integer::decode(block, &mut at, first, 0x0f)? {
+            0 => self.pass_string(block, &mut at)?,
+            index @ 1..=STATIC_LEN => static_entry(index)?.name.len(),
+            index => {
+                let (_, entry) = self.dynamic_entry(index)?;
+                entry.size as usize - entry.value_len as usize - OVERHEAD
+            }
+        };
+        let value_len = self.pass_string(block, &mut at)?;
+        Ok((name_len + value_len + OVERHEAD, at))
+    }
+
+    /// The length of a string once it is decoded.
+    #[inline(always)]
+    fn pass_string(&mut self, block: &[u8], at: &mut usize) -> Result<usize, DecodeError> {
+        if let Some((text, end)) = short_text(block, *at) {
+            *at = end;
+            return Ok(text.len as usize);
+        }
+        let coded = Encoded::read(block, at)?;
+        if coded.is_huffman { Ok(self.place(0, &coded)?.len) } else { Ok(coded.octets.len()) }
+    }
+}
+
+/// RFC 7541 §6.2.1, if the field is short and well-formed, its index included.
+#[inline(always)]
+fn read_short(block: &[u8], at: usize) -> Option<(Short, usize)> {
+    // Other representations have other bits above, and then an index that is too large.
+    let (name, at) = match *block.get(at)? ^ 0x40 {
+        0 => {
+            let (text, end) = short_text(block, at + 1)?;
+            let token = Token::of(text.octets.get(..text.len as usize)?);
+            (if token.is_known() { ShortName::Known(token) } else { ShortName::Spelled(text) }, end)
+        }
+        index @ 1..62 => (ShortName::Known(STATIC_TABLE[usize::from(index)].token), at + 1),
+        62 => (ShortName::OfEntry(0), at + 1),
+        63 => match *block.get(at + 1)? {
+            more @ 0..0x80 => (ShortName::OfEntry(u32::from(more) + 1), at + 2),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let (value, end) = short_text(block, at)?;
+    Some((Short { name, value }, end))
+}
+
+/// RFC 7541 §5.2, if the string takes 16 octets at most and is well-formed. None that ends close to the end
+/// of the block is taken.
+#[inline(always)]
+fn short_text(block: &[u8], at: usize) -> Option<(ShortText, usize)> {
+    let [first, octets @ ..] = block.get(at..)?.first_chunk::<17>()?;
+    let coded_len = usize::from(first & 0x7f);
+    let text = if *first < 0x80 {
+        ShortText { octets: *octets, len: coded_len as u32 }
+    } else {
+        let (octets, len) = huffman::decode::decode_short(*octets.first_chunk()?, coded_len)?;
+        ShortText { octets, len: len as u32 }
+    };
+    if text.len <= 16 { Some((text, at + 1 + coded_len)) } else { None }
+}
