@@ -73,20 +73,21 @@ impl Decoder {
         first: u8,
     ) -> Result<(usize, usize), DecodeError> {
         let mut at = start;
-        let (token, owner) = match integer::decode(block, &mut at, first, 0x3f)? {
+        let (token, owner, name_is_valid) = match integer::decode(block, &mut at, first, 0x3f)? {
             0 => {
                 let (entry, _, end) = self.literal_to_index(block, start, first)?;
                 return Ok((entry.size as usize, end));
             }
-            index @ 1..=STATIC_LEN => (static_entry(index)?.token, None),
+            index @ 1..=STATIC_LEN => (static_entry(index)?.token, None, true),
             index => {
                 let (slot, entry) = self.dynamic_entry(index)?;
-                (entry.token, if entry.token.is_known() { None } else { Some(slot) })
+                (entry.token, if entry.token.is_known() { None } else { Some(slot) }, entry.checked.name())
             }
         };
         let coded = Encoded::read(block, &mut at)?;
         let value_len = self.place(0, &coded)?.len;
-        let mut entry = self.table.scratch_entry(0, value_len, token, Checked::Nothing);
+        let checked = Checked::new(name_is_valid, false);
+        let mut entry = self.table.scratch_entry(0, value_len, token, checked);
         if let Some(slot) = owner {
             self.table.share_name(&mut entry, slot);
         }

@@ -12,6 +12,7 @@
 use super::{DynamicTable, Entry, VACANT};
 use crate::field::OVERHEAD;
 use crate::token::Token;
+use crate::valid::Checked;
 use crate::words;
 
 /// A field to insert.
@@ -78,6 +79,7 @@ impl DynamicTable {
         match &short.name {
             &ShortName::Known(token) => {
                 (entry.token, entry.size) = (token, (token.name().len() + OVERHEAD) as u32);
+                entry.checked = Checked::Name;
             }
             ShortName::Spelled(name) => {
                 words::copy(&name.octets, room.first_chunk_mut()?);
@@ -92,6 +94,7 @@ impl DynamicTable {
                 let id = now.next.wrapping_sub(1).wrapping_sub(age);
                 let owner = self.entries.get(id as usize & self.entries.len().wrapping_sub(1))?;
                 (entry.token, entry.size) = (owner.token, owner.size - owner.value_len);
+                entry.checked = Checked::new(owner.checked.name(), false);
                 if !owner.token.is_known() {
                     (entry.name_start, entry.name_len) = (owner.name_start, owner.name_len);
                     self.has_shared = true;

@@ -125,14 +125,25 @@ fn past_a_limit_insertions_of_every_shape_are_the_same_as_before_it() {
                     break;
                 };
                 assert_eq!(again, Ok(Totals { over_limit: Some(Limit::Fields), ..totals }));
-                assert_eq!(
-                    entries(&mut bounded),
-                    entries(&mut whole),
-                    "{first:x?} {second:x?} in {table_bytes}"
-                );
+                let pair = format!("{first:x?} {second:x?} in {table_bytes}");
+                assert_eq!(entries(&mut bounded), entries(&mut whole), "{pair}");
+                assert!(validity(&bounded).eq(validity(&whole)), "{pair}");
             }
         }
     }
+}
+
+/// Whether each entry of the table is valid, newest first.
+fn validity(decoder: &Decoder) -> impl Iterator<Item = bool> {
+    (62..).map_while(|index| {
+        let mut is_valid = None;
+        let block = integer(0x80, 0x7f, index);
+        let decoded = decoder.clone().decode(&block, Limits::NONE, |decoded| {
+            is_valid = Some(decoded.is_valid());
+            Verdict::Unchecked
+        });
+        decoded.ok().and(is_valid)
+    })
 }
 
 #[test]
