@@ -120,7 +120,7 @@ fn the_end_of_input_after_a_goaway_with_an_error_ends_the_connection() {
 fn a_reset_by_the_head_of_data_is_told_before_the_error_of_its_padding() {
     scenario::client(|s| {
         s.get();
-        s.peer(raw(kind::DATA, flag::PADDED, 1, &[20]));
+        s.peer(raw(kind::DATA, flag::PADDED, 1, [20]));
         let events = s.take_events();
         assert!(events[0].starts_with("RESET stream=1 PROTOCOL_ERROR by us: DATA before"), "{events:?}");
         assert!(events[1].starts_with("ERROR PROTOCOL_ERROR: padding fills"), "{events:?}");

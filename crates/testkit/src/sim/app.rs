@@ -205,8 +205,12 @@ impl App {
                 let id = stream.id().as_u32();
                 if self.end_talk(id).is_none() {
                     // The core had ended it before the application did, and could not say so yet.
-                    let crossed = by == Initiator::Local(StreamError::Eof) && self.resets.contains(&id);
-                    if crossed && self.is_cut {
+                    let crossed = match by {
+                        Initiator::Local(StreamError::Deadline(_)) => self.is_slow,
+                        Initiator::Local(StreamError::Eof) => self.is_cut,
+                        _ => false,
+                    };
+                    if crossed && self.resets.contains(&id) {
                         return Ok(Reaction::None);
                     }
                     return Err(format!("the end of stream {id} is told, and it was over or unknown"));

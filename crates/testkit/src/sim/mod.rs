@@ -72,6 +72,14 @@ pub fn script(seed: u64) -> Script {
     Script::generate(&mut Random::new(seed))
 }
 
+/// What the client and the server take off the wire in a run, read by read.
+pub fn heard(script: &Script) -> [Vec<Vec<u8>>; 2] {
+    let mut world = World::new(script, endpoints(script), true);
+    // A run that fails has been heard up to there.
+    let _ = script.ops.iter().try_for_each(|op| world.step(op)).and_then(|()| world.finish());
+    world.heard()
+}
+
 fn attempt(
     script: &Script,
     endpoints: [Endpoint; 2],

@@ -89,6 +89,8 @@ struct Side {
     settings_changes: u32,
     /// Stream and offset of spliced content that was announced and not placed yet.
     splices: VecDeque<(u32, u32)>,
+    /// What it took off the wire, read by read, if that is wanted.
+    heard: Vec<Vec<u8>>,
 }
 
 impl World {
@@ -108,6 +110,7 @@ impl World {
             over: None,
             settings_changes: 0,
             splices: VecDeque::new(),
+            heard: Vec::new(),
         };
         Self {
             ends: [
@@ -130,6 +133,11 @@ impl World {
     /// What happened, line by line.
     pub fn transcript(&self) -> &[String] {
         self.transcript.as_deref().unwrap_or_default()
+    }
+
+    /// What the client and the server took off the wire, read by read, in a run with a transcript.
+    pub fn heard(self) -> [Vec<Vec<u8>>; 2] {
+        self.ends.map(|side| side.heard)
     }
 
     /// Does one thing.
@@ -193,10 +201,8 @@ impl World {
 
     /// What an application does beside its exchanges. Refusals are fine, as long as nothing breaks.
     fn deed(&mut self, op: &Op) -> Result<(), Complaint> {
-        if let Op::Priority { by, .. } | Op::Misuse { by, .. } = *op
-            && self.side(by).eof_told
-        {
-            // After the end of input calls end streams that wait for window: the application hears of it first.
+        if let Op::Priority { by, .. } | Op::Misuse { by, .. } = *op {
+            // Time, the end of input, and calls end streams: the application hears of it before it names one.
             self.receive(by, 0)?;
         }
         match *op {
@@ -284,6 +290,9 @@ impl World {
         }
         let bytes = if side.endpoint.wants_read() { bytes.min(side.inbox.len()) } else { 0 };
         let input: Vec<u8> = side.inbox.drain(..bytes).collect();
+        if self.transcript.is_some() && !input.is_empty() {
+            self.side(end).heard.push(input.clone());
+        }
         let mut rest = input.as_slice();
         while let Some(reaction) = self.receive_step(end, &mut rest)? {
             self.react(end, reaction)?;
@@ -303,6 +312,9 @@ impl World {
                 let ended = side.endpoint.handle_eof();
                 self.say(|| format!("{end:?} is at the end of its input: {ended:?}"));
                 self.note_end(end);
+                while let Some(reaction) = self.receive_step(end, &mut &[][..])? {
+                    self.react(end, reaction)?;
+                }
             }
         }
         Ok(bytes > 0)
