@@ -114,7 +114,7 @@ impl Endpoint {
         };
         match event {
             // Something harmless in its place: `None` would say that the input is eaten.
-            Ok(Some(event)) if self.faults.hides(&event) => Ok(Some(Event::Openable)),
+            Ok(Some(event)) if self.faults.hides(&event) => Ok(Some(Event::Pong { payload: [0; 8] })),
             event => event,
         }
     }
@@ -279,7 +279,7 @@ impl Endpoint {
 
     /// See [`thalweg::Connection::heap_bytes`].
     pub fn heap_bytes(&self) -> usize {
-        look!(self, core => core.heap_bytes())
+        look!(self, core => core.heap_bytes()) + self.faults.heap_bytes()
     }
 
     /// See [`thalweg::Connection::send_request`].

@@ -2,22 +2,22 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use thalweg::{Event, Stream};
+use thalweg::{ErrorCode, Event, Stream};
 
-use crate::frames::{HEAD_LEN, PREFACE, kind, ping, rst_stream};
+use crate::frames::{HEAD_LEN, PREFACE, Piece, kind, ping, rst_stream};
 
 /// A way in which an end is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Its WINDOW_UPDATE frames are lost: flow control comes to a stop.
     LosesWindowUpdates,
-    /// It counts one byte too few of its peer's WINDOW_UPDATE frames as granted, by granting one more itself.
+    /// Each WINDOW_UPDATE grants one byte more, or one less, than it should.
     GrantsTooMuch,
-    /// One bit of each DATA payload that it sends is wrong.
+    /// One bit of each piece of content that it sends is wrong.
     AltersData,
-    /// It resets a stream that its peer has opened, as if the peer had broken a rule.
+    /// It resets stream 1 instead of sending its content, as if the peer had broken a rule.
     Accuses,
-    /// It tells the end of a stream twice.
+    /// It tells twice that a stream was reset.
     TellsEndsTwice,
     /// It tells nobody that a stream was reset.
     HidesResets,
@@ -27,7 +27,7 @@ pub enum Fault {
     Chatters,
     /// What it says depends on something outside of it.
     IsUnsteady,
-    /// It keeps all that it receives.
+    /// It keeps a copy of all that it receives.
     Hoards,
     /// It allocates at every call.
     Allocates,
@@ -59,6 +59,11 @@ impl Faults {
         self.told.take()
     }
 
+    /// What it keeps for itself, bytes.
+    pub const fn heap_bytes(&self) -> usize {
+        self.hoard.capacity()
+    }
+
     /// Breaks what is told: returns whether an event is swallowed.
     pub fn hides(&mut self, event: &Event<'_, '_>) -> bool {
         match (self.fault, event) {
@@ -71,61 +76,72 @@ impl Faults {
         }
     }
 
-    /// Breaks what goes out. Returns whether there is anything.
+    /// Breaks what goes out, which holds no splices. Returns whether there is anything.
     pub fn alter_output(&mut self, out: &mut Vec<u8>, taken: bool) -> bool {
         match self.fault {
-            Some(Fault::LosesWindowUpdates) => retain_frames(out, |frame| frame[3] != kind::WINDOW_UPDATE),
-            Some(Fault::GrantsTooMuch) => retain_frames(out, |frame| {
-                if frame[3] == kind::WINDOW_UPDATE {
+            Some(Fault::LosesWindowUpdates) => rewrite(out, |frame| {
+                if frame[KIND_AT] == kind::WINDOW_UPDATE {
+                    frame.clear();
+                }
+            }),
+            Some(Fault::GrantsTooMuch) => rewrite(out, |frame| {
+                if frame[KIND_AT] == kind::WINDOW_UPDATE {
                     frame[12] ^= 1;
                 }
-                true
             }),
-            Some(Fault::AltersData) => retain_frames(out, |frame| {
-                if frame[3] == kind::DATA && frame.len() > HEAD_LEN {
+            Some(Fault::AltersData) => rewrite(out, |frame| {
+                if frame[KIND_AT] == kind::DATA && frame.len() > HEAD_LEN {
                     frame[HEAD_LEN] ^= 1;
                 }
-                true
             }),
-            Some(Fault::Accuses) if taken && !self.fired => {
-                // The first answer to a request is replaced.
-                retain_frames(out, |frame| {
-                    if frame[3] == kind::HEADERS && !self.fired {
-                        self.fired = true;
-                        return false;
-                    }
-                    true
-                });
+            Some(Fault::Accuses) => rewrite(out, |frame| self.accuse(frame)),
+            Some(Fault::Chatters) if !taken => {
+                // Once each time that it is out of words.
+                self.fired = !self.fired;
                 if self.fired {
-                    out.extend(rst_stream(1, thalweg::ErrorCode::PROTOCOL_ERROR).bytes());
+                    out.extend(ping([0; 8]).bytes());
                 }
             }
-            Some(Fault::Chatters) => out.extend(ping([0; 8]).bytes()),
-            Some(Fault::IsUnsteady) if taken => {
+            Some(Fault::IsUnsteady) if taken && !self.fired => {
                 static TURN: AtomicU64 = AtomicU64::new(0);
+                self.fired = true;
                 out.extend(ping(TURN.fetch_add(1, Ordering::Relaxed).to_be_bytes()).bytes());
             }
             _ => return taken,
         }
         !out.is_empty()
     }
+
+    /// The first content becomes a reset, and what follows on its stream is lost.
+    fn accuse(&mut self, frame: &mut Vec<u8>) {
+        if frame[6..HEAD_LEN] != [0, 0, 1] || (frame[KIND_AT] != kind::DATA && !self.fired) {
+            return;
+        }
+        frame.clear();
+        if !self.fired {
+            self.fired = true;
+            rst_stream(1, ErrorCode::PROTOCOL_ERROR).put(frame);
+        }
+    }
 }
 
-/// Keeps the frames of an output that `keep` wants, and lets it alter them.
-fn retain_frames(out: &mut Vec<u8>, mut keep: impl FnMut(&mut [u8]) -> bool) {
-    let mut kept = Vec::new();
-    let mut rest = out.as_mut_slice();
-    if rest.starts_with(&PREFACE) {
-        kept.extend_from_slice(&PREFACE);
-        rest = &mut rest[PREFACE.len()..];
+/// Has every frame of an output altered, or emptied.
+fn rewrite(out: &mut Vec<u8>, mut alter: impl FnMut(&mut Vec<u8>)) {
+    let mut altered = Vec::new();
+    let mut rest = out.as_slice();
+    if let Some(after) = rest.strip_prefix(&PREFACE) {
+        altered.extend_from_slice(&PREFACE);
+        rest = after;
     }
     while let Some(&[a, b, c]) = rest.first_chunk::<3>() {
         let len = HEAD_LEN + u32::from_be_bytes([0, a, b, c]) as usize;
-        let (frame, after) = rest.split_at_mut(len);
-        if keep(frame) {
-            kept.extend_from_slice(frame);
-        }
+        let (frame, after) = rest.split_at(len);
+        let mut frame = frame.to_vec();
+        alter(&mut frame);
+        altered.append(&mut frame);
         rest = after;
     }
-    *out = kept;
+    *out = altered;
 }
+
+const KIND_AT: usize = 3;

@@ -85,19 +85,67 @@ impl Choices for FromBytes<'_> {
     }
 
     fn below(&mut self, bound: u32) -> u32 {
-        let mut word = self.byte();
-        let mut seen = 1 << 8;
-        while seen < u64::from(bound) {
-            word = word << 8 | self.byte();
-            seen <<= 8;
-        }
+        let word = (0..bytes_for(bound)).fold(0, |word, _| word << 8 | self.byte());
         word % bound
+    }
+}
+
+/// Choices of another source, written down so that [`FromBytes`] makes them again.
+#[derive(Clone, Debug)]
+pub struct Written<C> {
+    choices: C,
+    bytes: Vec<u8>,
+}
+
+impl<C> Written<C> {
+    /// Starts to write down what `choices` chooses.
+    pub const fn new(choices: C) -> Self {
+        Self { choices, bytes: Vec::new() }
+    }
+
+    /// What was written down.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+impl<C: Choices> Choices for Written<C> {
+    fn is_exhausted(&self) -> bool {
+        self.choices.is_exhausted()
+    }
+
+    fn below(&mut self, bound: u32) -> u32 {
+        let choice = self.choices.below(bound);
+        let word = choice.to_be_bytes();
+        self.bytes.extend_from_slice(&word[4 - bytes_for(bound)..]);
+        choice
+    }
+}
+
+/// Bytes that a choice below `bound` takes.
+const fn bytes_for(bound: u32) -> usize {
+    match bound {
+        0..=0x100 => 1,
+        0x101..=0x1_0000 => 2,
+        0x1_0001..=0x100_0000 => 3,
+        _ => 4,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn choices_that_are_written_down_are_made_again() {
+        let bounds = [1, 2, 255, 256, 257, 65_536, 65_537, 1 << 24, (1 << 24) + 1, u32::MAX];
+        let mut written = Written::new(Random::new(9));
+        let chosen: Vec<u32> = bounds.iter().cycle().take(500).map(|bound| written.below(*bound)).collect();
+        let bytes = written.into_bytes();
+        let mut again = FromBytes::new(&bytes);
+        assert!(bounds.iter().cycle().zip(&chosen).all(|(bound, choice)| again.below(*bound) == *choice));
+        assert!(again.is_exhausted());
+    }
 
     #[test]
     fn choices_stay_below_their_bound_and_reach_it() {

@@ -1,0 +1,154 @@
+//! The laws of a connection, as functions that say what breaks them.
+//!
+//! * [`chunking`]: any cut of the input gives the same events, pieces of DATA joined, and the same output.
+//! * [`determinism`]: the same script gives the same bytes.
+//! * [`silence`]: without input, time or calls there is no output and no event.
+//! * [`bounded_memory`]: the heap stays below a function of the configuration.
+//! * Pair agreement, liveness and "exactly once" need two ends: [`sim::run_with`](crate::sim::run_with).
+//! * [`no_allocations`]: steady work allocates nothing.
+//!
+//! The first four take a [`Play`]: one end, what comes in, and an application that reacts in the same way to the same events.
+
+mod play;
+mod random;
+mod steady;
+
+pub use play::{Play, Reactions, Step};
+pub use steady::no_allocations;
+
+use thalweg::{Config, Instant};
+
+use crate::cuts::Cuts;
+use crate::endpoint::Endpoint;
+use crate::random::Random;
+use play::Played;
+
+/// What breaks a law.
+pub type Breach = String;
+
+/// Any cut of the input gives the same events and the same output.
+///
+/// # Errors
+/// The first difference.
+pub fn chunking(play: &Play, make: impl Fn() -> Endpoint, seed: u64) -> Result<(), Breach> {
+    let whole = play.run(make(), &mut Cuts::Whole)?;
+    is_the_same_at_every_cut(play, &make, seed, &whole)
+}
+
+fn is_the_same_at_every_cut(
+    play: &Play,
+    make: &impl Fn() -> Endpoint,
+    seed: u64,
+    whole: &Played,
+) -> Result<(), Breach> {
+    let mut cuts = vec![("at random places", Cuts::Random(Random::new(seed)))];
+    if play.input_len() <= BYTEWISE_MAX {
+        cuts.push(("byte by byte", Cuts::Bytewise));
+    }
+    for (name, mut cuts) in cuts {
+        let cut = play.run(make(), &mut cuts)?;
+        compare(whole, &cut).map_err(|difference| format!("chunking: input cut {name} {difference}"))?;
+    }
+    Ok(())
+}
+
+/// [`chunking`], [`determinism`], [`silence`] and [`bounded_memory`], in fewer runs.
+///
+/// # Errors
+/// As for the first law that is broken.
+pub fn all(play: &Play, make: impl Fn() -> Endpoint, seed: u64) -> Result<(), Breach> {
+    let whole = play.run_and(make(), &mut Cuts::Whole, |endpoint, now| {
+        is_silent(endpoint, now).and_then(|()| is_bounded(endpoint.heap_bytes(), &play.config))
+    })?;
+    is_repeated(play, &make, &whole)?;
+    is_the_same_at_every_cut(play, &make, seed, &whole)
+}
+
+/// The same script gives the same bytes.
+///
+/// # Errors
+/// The first difference.
+pub fn determinism(play: &Play, make: impl Fn() -> Endpoint) -> Result<(), Breach> {
+    let first = play.run(make(), &mut Cuts::Whole)?;
+    is_repeated(play, &make, &first)
+}
+
+fn is_repeated(play: &Play, make: &impl Fn() -> Endpoint, first: &Played) -> Result<(), Breach> {
+    let second = play.run(make(), &mut Cuts::Whole)?;
+    compare(first, &second)
+        .map_err(|difference| format!("determinism: played again, the script {difference}"))
+}
+
+/// Without input, time or calls there is no output and no event.
+///
+/// # Errors
+/// What was said or told without a cause.
+pub fn silence(play: &Play, make: impl Fn() -> Endpoint) -> Result<(), Breach> {
+    play.run_and(make(), &mut Cuts::Whole, is_silent).map(drop)
+}
+
+fn is_silent(endpoint: &mut Endpoint, now: Instant) -> Result<(), Breach> {
+    for _ in 0..2 {
+        match endpoint.receive(&mut &[][..], now) {
+            Ok(None) | Err(_) => {}
+            Ok(Some(event)) => return Err(format!("silence: {event:?} is told without a cause")),
+        }
+        let mut out = Vec::new();
+        if endpoint.poll_transmit(&mut out, &mut Vec::new()) {
+            return Err(format!("silence: {} bytes are said without a cause", out.len()));
+        }
+    }
+    Ok(())
+}
+
+/// The heap stays below a function of the configuration. `heap` measures it: [`Endpoint::heap_bytes`], or an allocator.
+///
+/// # Errors
+/// How much it was.
+pub fn bounded_memory(
+    play: &Play,
+    make: impl Fn() -> Endpoint,
+    heap: impl Fn(&Endpoint) -> usize,
+) -> Result<(), Breach> {
+    play.run_and(make(), &mut Cuts::Whole, |endpoint, _| is_bounded(heap(endpoint), &play.config)).map(drop)
+}
+
+fn is_bounded(heap: usize, config: &Config) -> Result<(), Breach> {
+    let bound = heap_bound(config);
+    if heap > bound { Err(format!("bounded memory: {heap} bytes, bound {bound}")) } else { Ok(()) }
+}
+
+/// What a connection may hold by its configuration, after its output was fetched, bytes.
+pub fn heap_bound(config: &Config) -> usize {
+    let tables = 3 * (config.header_table_bytes_max as usize + config.encoder_table_bytes_max as usize);
+    let headers = 3 * config.header_list_bytes_max as usize + 64 * config.header_fields_max as usize;
+    let carried = 2 * config.header_block_bytes_max as usize + 2 * config.control_payload_bytes_max as usize;
+    // A client bounds the streams that it opens itself.
+    let streams = 4 * 256 * (config.concurrent_streams_max as usize).min(1 << 16);
+    let remembered = 2 * 32 * config.closed_streams_remembered as usize;
+    let output = config.output_bytes_max as usize * 5;
+    tables + headers + carried + streams + remembered + output + FIXED_BYTES
+}
+
+fn compare(one: &Played, other: &Played) -> Result<(), Breach> {
+    for (index, pair) in one.events.iter().zip(&other.events).enumerate() {
+        if pair.0 != pair.1 {
+            return Err(format!("tells, as event {index}, `{}` instead of `{}`", pair.1, pair.0));
+        }
+    }
+    if one.events.len() != other.events.len() {
+        return Err(format!("tells {} events instead of {}", other.events.len(), one.events.len()));
+    }
+    for (step, pair) in one.output.iter().zip(&other.output).enumerate() {
+        if pair.0 != pair.1 {
+            let at = pair.0.iter().zip(pair.1).take_while(|(one, other)| one == other).count();
+            return Err(format!("says something else at byte {at} of its output after step {step}"));
+        }
+    }
+    if one.output.len() == other.output.len() { Ok(()) } else { Err("takes other steps".to_owned()) }
+}
+
+/// Longer inputs are not played byte by byte.
+const BYTEWISE_MAX: usize = 4096;
+/// What does not depend on the configuration: the encoder's hash table, small buffers that are kept.
+const FIXED_BYTES: usize = 16 << 10;

@@ -1,0 +1,313 @@
+//! One end, what comes in, and an application whose reactions do not depend on how the input is cut.
+
+use std::time::Duration;
+
+use thalweg::{Config, ErrorCode, Event, Field, HeadersKind, Instant, Request, Status, Stream};
+
+use super::Breach;
+use crate::cuts::Cuts;
+use crate::endpoint::Endpoint;
+use crate::monitor::Monitor;
+
+/// A script for one end.
+#[derive(Clone, Debug)]
+pub struct Play {
+    /// Whether the end is a client.
+    pub is_client: bool,
+    /// Its configuration.
+    pub config: Config,
+    /// How its application reacts.
+    pub reactions: Reactions,
+    /// What happens to it.
+    pub steps: Vec<Step>,
+}
+
+/// Something that happens to the end. After each step its output is fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// These bytes come.
+    Input(Vec<u8>),
+    /// Time passes, milliseconds.
+    Wait(u32),
+    /// The application opens a stream, or, at a server, promises one.
+    Open,
+    /// The application resets its oldest stream.
+    Reset,
+    /// The application begins a graceful end.
+    Shutdown,
+    /// The input ends.
+    Eof,
+}
+
+/// How an application reacts. Each choice depends on what is told, never on how the input is cut.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reactions {
+    /// It answers requests at once with so many bytes.
+    pub answer_bytes: Option<u16>,
+    /// It releases content when the stream ends; else never.
+    pub releases: bool,
+    /// It resets every stream whose identifier is so many times 2, plus 1.
+    pub resets_every: Option<u8>,
+    /// It sends informational responses first.
+    pub informs: bool,
+    /// It ends responses with trailers.
+    pub trailers: bool,
+}
+
+/// What one end did.
+#[derive(Debug, Default)]
+pub struct Played {
+    /// Its events, one line each, pieces of DATA joined.
+    pub events: Vec<String>,
+    /// Its output, by step.
+    pub output: Vec<Vec<u8>>,
+}
+
+/// The state of a run.
+struct Run<'p> {
+    play: &'p Play,
+    endpoint: Endpoint,
+    monitor: Monitor,
+    now: Instant,
+    played: Played,
+    /// DATA of one stream that was told without an interruption.
+    data: Option<(u32, Vec<u8>)>,
+    streams: Vec<Stream>,
+    unreleased: Vec<(Stream, usize)>,
+    opened: u32,
+}
+
+impl Play {
+    /// Bytes that come in.
+    pub fn input_len(&self) -> usize {
+        let len = |step: &Step| if let Step::Input(bytes) = step { bytes.len() } else { 0 };
+        self.steps.iter().map(len).sum()
+    }
+
+    /// A new end for this play.
+    pub fn endpoint(&self) -> Endpoint {
+        let made = if self.is_client { Endpoint::client(self.config) } else { Endpoint::server(self.config) };
+        made.expect("a play has a valid configuration")
+    }
+
+    /// Plays, and has all output judged by a [`Monitor`].
+    pub(super) fn run(&self, endpoint: Endpoint, cuts: &mut Cuts) -> Result<Played, Breach> {
+        self.run_and(endpoint, cuts, |_, _| Ok(()))
+    }
+
+    /// Plays, and looks at the end after each step.
+    pub(super) fn run_and(
+        &self,
+        endpoint: Endpoint,
+        cuts: &mut Cuts,
+        look: impl Fn(&mut Endpoint, Instant) -> Result<(), Breach>,
+    ) -> Result<Played, Breach> {
+        let mut run = Run {
+            play: self,
+            endpoint,
+            monitor: Monitor::new(self.is_client, &self.config),
+            now: Instant::ZERO,
+            played: Played::default(),
+            data: None,
+            streams: Vec::new(),
+            unreleased: Vec::new(),
+            opened: 0,
+        };
+        run.transmit()?;
+        for step in &self.steps {
+            run.step(step, cuts)?;
+            run.transmit()?;
+            look(&mut run.endpoint, run.now)?;
+        }
+        run.end_data();
+        Ok(run.played)
+    }
+}
+
+impl Run<'_> {
+    fn step(&mut self, step: &Step, cuts: &mut Cuts) -> Result<(), Breach> {
+        match step {
+            Step::Input(bytes) => {
+                let mut rest = bytes.as_slice();
+                while !rest.is_empty() {
+                    let piece = cuts.take(&mut rest);
+                    self.receive(piece)?;
+                }
+            }
+            Step::Wait(ms) => {
+                self.now = self.now + Duration::from_millis((*ms).into());
+                if let Err(error) = self.endpoint.handle_timeout(self.now) {
+                    self.tell(format!("the end: {error}"));
+                }
+            }
+            Step::Open => self.open(),
+            Step::Reset => {
+                if !self.streams.is_empty() {
+                    let stream = self.streams.remove(0);
+                    self.endpoint.send_reset(stream, ErrorCode::CANCEL);
+                }
+            }
+            Step::Shutdown => self.endpoint.shutdown(),
+            Step::Eof => {
+                let ended = self.endpoint.handle_eof();
+                self.tell(format!("the end of input: {ended:?}"));
+            }
+        }
+        // What calls and time have caused is told without input.
+        self.receive(&[])
+    }
+
+    fn receive(&mut self, piece: &[u8]) -> Result<(), Breach> {
+        let mut rest = piece;
+        loop {
+            let before = rest;
+            let received = self.endpoint.receive(&mut rest, self.now);
+            self.monitor.sees(&before[..before.len() - rest.len()]);
+            let event = match received {
+                Ok(Some(event)) => event,
+                Ok(None) if rest.is_empty() => return Ok(()),
+                Ok(None) => return Err(format!("`None`, and {} bytes are left", rest.len())),
+                Err(error) => {
+                    self.tell(format!("the end: {error}"));
+                    return Ok(());
+                }
+            };
+            if let Event::Data { stream, data, end } = event {
+                self.told_data(stream, data, end);
+                continue;
+            }
+            let line = format!("{event:?}");
+            let reaction = match event {
+                Event::Headers { stream, kind, end, .. } => Some((stream, kind, end)),
+                Event::Reset { stream, .. } => {
+                    self.streams.retain(|live| *live != stream);
+                    None
+                }
+                _ => None,
+            };
+            self.tell(line);
+            if let Some((stream, kind, end)) = reaction {
+                self.told_headers(stream, kind, end);
+            }
+        }
+    }
+
+    /// A line for an event; the same error is told once.
+    fn tell(&mut self, line: String) {
+        self.end_data();
+        if !(line.starts_with("the end: ") && self.played.events.contains(&line)) {
+            self.played.events.push(line);
+        }
+    }
+
+    fn end_data(&mut self) {
+        if let Some((stream, data)) = self.data.take() {
+            self.played.events.push(format!("Data on stream {stream}: {}", data.escape_ascii()));
+        }
+    }
+
+    fn told_data(&mut self, stream: Stream, data: &[u8], end: bool) {
+        let id = stream.id().as_u32();
+        if self.data.as_ref().is_none_or(|(other, _)| *other != id) {
+            self.end_data();
+        }
+        self.data.get_or_insert((id, Vec::new())).1.extend_from_slice(data);
+        match self.unreleased.iter_mut().find(|(other, _)| *other == stream) {
+            Some((_, held)) => *held += data.len(),
+            None => self.unreleased.push((stream, data.len())),
+        }
+        if end {
+            self.tell(format!("the end of stream {id}"));
+            self.remote_ended(stream);
+        }
+    }
+
+    fn told_headers(&mut self, stream: Stream, kind: HeadersKind, end: bool) {
+        if matches!(kind, HeadersKind::Request | HeadersKind::Push { .. }) {
+            self.streams.push(stream);
+        }
+        if self.resets(stream) {
+            self.endpoint.send_reset(stream, ErrorCode::CANCEL);
+            self.streams.retain(|live| *live != stream);
+            return;
+        }
+        if kind == HeadersKind::Request {
+            self.answer(stream);
+        }
+        if end {
+            self.remote_ended(stream);
+        }
+    }
+
+    fn resets(&self, stream: Stream) -> bool {
+        self.play
+            .reactions
+            .resets_every
+            .is_some_and(|every| every > 0 && (stream.id().as_u32() / 2).is_multiple_of(every.into()))
+    }
+
+    fn remote_ended(&mut self, stream: Stream) {
+        if self.play.reactions.releases {
+            self.unreleased.retain(|(other, held)| {
+                if *other == stream {
+                    self.endpoint.release(stream, *held);
+                }
+                *other != stream
+            });
+        }
+    }
+
+    fn answer(&mut self, stream: Stream) {
+        let Reactions { answer_bytes, informs, trailers, .. } = self.play.reactions;
+        let Some(len) = answer_bytes else { return };
+        if informs {
+            let _ = self.endpoint.send_informational(stream, Status::EARLY_HINTS, &[]);
+        }
+        let fields = [Field::new(b"server", b"thalweg")];
+        let sent = self.endpoint.send_response(stream, Status::OK, &fields, len == 0 && !trailers);
+        if sent.is_err() {
+            return;
+        }
+        let body = vec![b'x'; len.into()];
+        let taken = self.endpoint.send_data(stream, &body, !trailers, None);
+        if trailers && taken == Ok(body.len()) {
+            let _ = self.endpoint.send_trailers(stream, &fields);
+        }
+    }
+
+    fn open(&mut self) {
+        self.opened += 1;
+        let path = format!("/{}", self.opened);
+        let request = Request::get("https", "example.org", &path);
+        let opened = if self.play.is_client {
+            self.endpoint.send_request(&request, &[], self.opened % 2 == 1)
+        } else {
+            match self.streams.first() {
+                Some(parent) => self.endpoint.send_push(*parent, &request, &[]),
+                None => return,
+            }
+        };
+        self.streams.extend(opened.ok());
+    }
+
+    /// Fetches the output, and has it judged. What was cut short is not taken up again: the application forgets it.
+    fn transmit(&mut self) -> Result<(), Breach> {
+        while self.endpoint.poll_writable().is_some() {}
+        let (mut out, mut splices) = (Vec::new(), Vec::new());
+        let mut step = Vec::new();
+        let mut batches = 0;
+        while self.endpoint.poll_transmit(&mut out, &mut splices) {
+            self.monitor.says(&out, |_| {})?;
+            step.append(&mut out);
+            batches += 1;
+            if batches > BATCHES_MAX {
+                return Err("silence: the output never ends".to_owned());
+            }
+        }
+        self.played.output.push(step);
+        Ok(())
+    }
+}
+
+/// More output than this in one turn has no cause.
+const BATCHES_MAX: u32 = 16;

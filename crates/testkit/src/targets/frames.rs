@@ -1,0 +1,73 @@
+//! Frames: the core's frame layer, its inspector, and the test kit's reader against each other.
+
+use thalweg::frame::{Frame, HEAD_LEN, Head};
+use thalweg::inspect::{Direction, Inspector};
+
+use crate::cuts::Cuts;
+use crate::frames::{self, Reader};
+use crate::random::Random;
+
+/// Bytes as frames: what parses is emitted and parses to the same; what the strict reader accepts, the core parses, and emits
+/// to the byte; an inspector sees the same whatever the cuts.
+///
+/// # Panics
+/// On a finding.
+pub fn frame_roundtrip(input: &[u8]) {
+    parse_all(input);
+    read_all(input);
+    for direction in [Direction::ToServer, Direction::ToClient] {
+        let whole = inspect(direction, input, Cuts::Whole);
+        for cuts in [Cuts::Bytewise, Cuts::Random(Random::new(1))] {
+            assert_eq!(whole, inspect(direction, input, cuts), "the inspector depends on the cuts");
+        }
+    }
+}
+
+fn parse_all(input: &[u8]) {
+    let mut rest = input;
+    while let Some((head, after)) = rest.split_first_chunk::<HEAD_LEN>() {
+        let head = Head::parse(head);
+        let Some((payload, after)) = after.split_at_checked(head.len as usize) else { break };
+        rest = after;
+        let Ok(frame) = Frame::parse(head, payload) else { continue };
+        let mut emitted = Vec::new();
+        frame.emit(&mut emitted);
+        let (head_again, payload_again) =
+            emitted.split_first_chunk::<HEAD_LEN>().expect("a frame has a head");
+        let head_again = Head::parse(head_again);
+        assert_eq!(head_again.len, head.len, "{frame:?} is emitted with another length");
+        assert_eq!(Frame::parse(head_again, payload_again), Ok(frame), "{frame:?} is emitted as another");
+    }
+}
+
+/// The strict reader knows frames from RFC 9113 alone.
+fn read_all(input: &[u8]) {
+    let mut reader = Reader::default();
+    reader.allow_frame_bytes(1 << 24);
+    reader.push(input);
+    while let Ok(Some(frame)) = reader.next_frame() {
+        let bytes = frame.bytes();
+        let (head, payload) = bytes.split_first_chunk::<HEAD_LEN>().expect("a frame has a head");
+        let parsed = Frame::parse(Head::parse(head), payload);
+        let parsed = parsed.unwrap_or_else(|violation| panic!("{frame} is refused: {violation}"));
+        let mut emitted = Vec::new();
+        parsed.emit(&mut emitted);
+        // RFC 8336 §2.1: an origin whose length passes the end is dropped when it is shown, not when it is passed on.
+        assert_eq!(emitted, bytes, "{frame} is emitted as other bytes");
+        let shown = frames::kind_name(frame.kind).map(str::to_owned);
+        assert_eq!(Head::parse(head).kind.name().map(str::to_owned), shown, "the name of a type");
+    }
+}
+
+fn inspect(direction: Direction, input: &[u8], mut cuts: Cuts) -> Vec<String> {
+    let mut inspector = Inspector::new();
+    let mut lines = Vec::new();
+    let mut rest = input;
+    while !rest.is_empty() {
+        let mut piece = cuts.take(&mut rest);
+        while let Some(seen) = inspector.inspect(direction, &mut piece) {
+            lines.push(seen.to_string());
+        }
+    }
+    lines
+}

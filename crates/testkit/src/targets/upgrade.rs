@@ -1,0 +1,151 @@
+//! Arbitrary bytes before HTTP/2 begins: the server's sniffer and the client's upgrader.
+
+use thalweg::{Connection, Server};
+use thalweg_h2c::{Answer, Config, Opening, Request, Sniffer, Upgrader};
+
+use crate::cuts::Cuts;
+use crate::random::{Choices, FromBytes, Random};
+
+/// Bytes at a server's sniffer, and as a server's answer at a client's upgrader: no cut makes a difference, no byte is lost or
+/// altered, what is kept is bounded, what is upgraded has one reading, and HTTP/2 begins with it.
+///
+/// The first four bytes choose the limits and a seed for cuts; the rest is the wire.
+///
+/// # Panics
+/// On a finding.
+pub fn upgrade(input: &[u8]) {
+    let (head, wire) = input.split_at(input.len().min(HEAD_LEN));
+    let mut choices = FromBytes::new(head);
+    let config = config(&mut choices);
+    let seed = u64::from(choices.below(256));
+    let sniffed = sniff(config, wire, Cuts::Whole);
+    let heard = hear(config, wire, Cuts::Whole);
+    for cuts in [Cuts::Bytewise, Cuts::Random(Random::new(seed))] {
+        assert_eq!(sniff(config, wire, cuts.clone()), sniffed, "the sniffer depends on the cuts");
+        assert_eq!(hear(config, wire, cuts), heard, "the upgrader depends on the cuts");
+    }
+}
+
+/// What an end came to, and what it left.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    found: String,
+    /// What it handed back of what it had taken.
+    seen: Vec<u8>,
+    left: usize,
+}
+
+fn sniff(config: Config, wire: &[u8], mut cuts: Cuts) -> Outcome {
+    let mut sniffer = Sniffer::new(config);
+    let mut rest = wire;
+    while !rest.is_empty() {
+        let mut input = cuts.take(&mut rest);
+        let decided = match sniffer.receive(&mut input) {
+            Ok(None) => {
+                assert!(input.is_empty(), "undecided, and {} bytes are not taken", input.len());
+                None
+            }
+            Ok(Some(opening)) => Some(told(config, opening)),
+            Err(error) => {
+                assert_eq!(sniffer.receive(&mut &b"x"[..]).err(), Some(error), "the error changed");
+                Some((error.to_string(), sniffer.seen().to_vec()))
+            }
+        };
+        if let Some((found, seen)) = decided {
+            return outcome(config, wire, found, seen, input.len() + rest.len());
+        }
+        kept_within_limits(config, sniffer.seen());
+    }
+    let seen = sniffer.seen().to_vec();
+    let found = format!("the end of input: {:?}", sniffer.handle_eof());
+    outcome(config, wire, found, seen, 0)
+}
+
+/// What a server is told, and what it is handed back.
+fn told(config: Config, opening: Opening) -> (String, Vec<u8>) {
+    match opening {
+        Opening::Http2 { seen } => ("HTTP/2".to_owned(), seen.to_vec()),
+        Opening::Http1(http1) => {
+            assert!(http1.answer().starts_with(b"HTTP/1.1 4") || http1.answer().starts_with(b"HTTP/1.1 5"));
+            let fields: Vec<_> = http1.fields().map(|(name, value)| (name, value.escape_ascii())).collect();
+            (format!("{http1:?} {} {} {fields:?}", http1.method(), http1.target()), http1.into_seen())
+        }
+        Opening::Upgrade(upgrade) => {
+            begins_with(config, &upgrade.request, &upgrade.settings);
+            (format!("{:?} {:?}", upgrade.request, upgrade.settings), upgrade.decline().into_seen())
+        }
+        other => panic!("an opening that the test kit does not know: {other:?}"),
+    }
+}
+
+/// An Upgrade that is offered can be made: its settings are valid, and its request is one that a client can ask again.
+fn begins_with(config: Config, request: &Request, settings: &[u8]) {
+    assert!(config.upgrade, "an Upgrade is offered that was switched off");
+    assert!(request.body.len() <= config.body_bytes_max);
+    let begun =
+        Connection::<Server>::upgraded(thalweg::Config::default(), settings, request.method.as_bytes());
+    assert!(begun.is_ok(), "the upgrade cannot be made: {:?}", begun.err());
+}
+
+fn hear(config: Config, wire: &[u8], mut cuts: Cuts) -> Outcome {
+    let request = Request::new("GET", "example.org", "/");
+    let mut upgrader = Upgrader::new(&request, &[0, 3, 0, 0, 0, 100], config).expect("a valid request");
+    let mut rest = wire;
+    while !rest.is_empty() {
+        let mut input = cuts.take(&mut rest);
+        let decided = match upgrader.receive(&mut input) {
+            Ok(None) => {
+                assert!(input.is_empty(), "undecided, and {} bytes are not taken", input.len());
+                None
+            }
+            // What led to the switch belongs to nobody else.
+            Ok(Some(Answer::Switched)) => {
+                let taken = wire.len() - input.len() - rest.len();
+                Some(("switched".to_owned(), wire[..taken].to_vec()))
+            }
+            Ok(Some(Answer::Http1 { status, seen })) => Some((format!("status {status}"), seen)),
+            Ok(Some(other)) => panic!("an answer that the test kit does not know: {other:?}"),
+            Err(error) => {
+                assert_eq!(upgrader.receive(&mut &b"x"[..]), Err(error), "the error changed");
+                Some((error.to_string(), upgrader.seen().to_vec()))
+            }
+        };
+        if let Some((found, seen)) = decided {
+            return outcome(config, wire, found, seen, input.len() + rest.len());
+        }
+        kept_within_limits(config, upgrader.seen());
+    }
+    let seen = upgrader.seen().to_vec();
+    let found = format!("the end of input: {:?}", upgrader.handle_eof());
+    outcome(config, wire, found, seen, 0)
+}
+
+/// What was taken and what was left are the wire, byte for byte.
+fn outcome(config: Config, wire: &[u8], found: String, seen: Vec<u8>, left: usize) -> Outcome {
+    kept_within_limits(config, &seen);
+    assert_eq!(wire[..wire.len() - left], seen, "bytes are lost or altered: {found}");
+    Outcome { found, seen, left }
+}
+
+fn kept_within_limits(config: Config, seen: &[u8]) {
+    // What decides for HTTP/2 is 12 bytes long.
+    let bound = config.head_bytes_max.max(12) + config.body_bytes_max;
+    assert!(seen.len() <= bound, "{} bytes are kept, bound {bound}", seen.len());
+}
+
+fn config(choices: &mut impl Choices) -> Config {
+    let mut config = Config::default();
+    let bits = choices.below(256);
+    config.upgrade = bits & 1 == 0;
+    if bits & 2 != 0 {
+        config.head_bytes_max = choices.below(256) as usize;
+        config.fields_max = 6;
+    }
+    if bits & 4 != 0 {
+        config.body_bytes_max = choices.below(16) as usize;
+        config.settings_max = 2;
+    }
+    config
+}
+
+const HEAD_LEN: usize = 4;

@@ -1,0 +1,59 @@
+//! Steady work allocates nothing, and the law bites.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use thalweg::Config;
+use thalweg_testkit::endpoint::Endpoint;
+use thalweg_testkit::fault::Fault;
+use thalweg_testkit::laws;
+
+/// Counts the allocations of each thread.
+struct Counting;
+
+// SAFETY: every call is passed on unchanged to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn ends() -> [Endpoint; 2] {
+    let config = Config::default();
+    [
+        Endpoint::client(config).expect("a valid configuration"),
+        Endpoint::server(config).expect("a valid configuration"),
+    ]
+}
+
+#[test]
+fn steady_work_allocates_nothing() {
+    assert_eq!(laws::no_allocations(ends(), || COUNT.get()), Ok(()));
+}
+
+#[test]
+fn an_end_that_allocates_at_every_call_is_noticed() {
+    let [client, server] = ends();
+    let breach = laws::no_allocations([client, server.with_fault(Fault::Allocates)], || COUNT.get());
+    assert!(breach.is_err_and(|breach| breach.starts_with("no allocations: ")));
+}
