@@ -108,7 +108,20 @@ fn fuzz(args: &Args, target: &str) -> anyhow::Result<Finished> {
         .arg("--")
         .arg(format!("-max_total_time={}", args.seconds))
         .arg("-print_final_stats=1");
+    if let Some(dictionary) = dictionary(target) {
+        command.arg(format!("-dict={}", root.join(dictionary).display()));
+    }
     process::run_merged(&mut command, Duration::from_secs(args.seconds) + SLACK)
+}
+
+/// The words that a target's input is made of. Scripts and lists of fields are made of choices, and have none.
+fn dictionary(target: &str) -> Option<&'static str> {
+    match target {
+        "hpack_decode" => Some("fuzz/dictionaries/hpack.dict"),
+        "frame_roundtrip" | "server_bytes" | "client_bytes" => Some("fuzz/dictionaries/frames.dict"),
+        "upgrade" => Some("fuzz/dictionaries/http1.dict"),
+        _ => None,
+    }
 }
 
 /// A fuzzer that fails without a finding has not run, and neither has one that tried nothing.
@@ -179,6 +192,15 @@ stat::average_exec_per_sec:     32768
         assert!(is_broken(false, &well));
         assert!(is_broken(true, &Statistics { executions: 0, ..statistics(OUTPUT) }));
         assert!(is_broken(true, &Statistics { findings: vec!["crash-1f".to_owned()], ..well }));
+    }
+
+    #[test]
+    fn every_dictionary_is_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let manifest = fs::read_to_string(root.join(MANIFEST)).unwrap();
+        let named: Vec<_> = targets(&manifest).unwrap().iter().filter_map(|name| dictionary(name)).collect();
+        assert_eq!(named.len(), 5);
+        assert!(named.iter().all(|file| root.join(file).is_file()), "{named:?}");
     }
 
     #[test]

@@ -1,0 +1,5 @@
+//! Arbitrary bytes, cuts, time and reactions at a client: all laws of a connection hold.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| thalweg_testkit::targets::client_bytes(input));

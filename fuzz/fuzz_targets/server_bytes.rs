@@ -1,0 +1,5 @@
+//! Arbitrary bytes, cuts, time and reactions at a server: all laws of a connection hold.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| thalweg_testkit::targets::server_bytes(input));
