@@ -4,187 +4,23 @@
 
 mod shared;
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::io::{self, ErrorKind, Read};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use shared::pipe::{Bench, Pipe, get, greeting, sized, waker};
 use shared::{LIMIT, Random};
 use thalweg::Budget;
 use thalweg_testkit::frames::{
-    Frame, Reader, data, flag, headers, kind, preface, read_all, rst_stream, setting, settings, settings_ack,
-    window_update, wire,
+    Frame, Reader, data, flag, headers, kind, read_all, rst_stream, window_update, wire,
 };
 use thalweg_testkit::hpack;
 use thalweg_threads::{
     Body, ClientDriver, Error, ErrorCode, Options, Pool, Readiness, Request, Responder, Response,
-    ServerDriver, Transport, Turn, Wait,
+    ServerDriver, Turn,
 };
-
-/// A transport in memory. The test holds its other end.
-#[derive(Clone, Default)]
-struct Pipe(Arc<Mutex<Ends>>);
-
-#[derive(Default)]
-struct Ends {
-    to_driver: Vec<u8>,
-    from_driver: Vec<u8>,
-    /// Bytes that the driver may still write; without a value, any number.
-    room: Option<usize>,
-    /// The most that one call moves.
-    step: Option<usize>,
-    writes: usize,
-    has_ended: bool,
-    driver_has_ended: bool,
-    fails: Option<ErrorKind>,
-}
-
-impl Pipe {
-    fn with<T>(&self, act: impl FnOnce(&mut Ends) -> T) -> T {
-        act(&mut self.0.lock().unwrap())
-    }
-
-    fn send(&self, bytes: &[u8]) {
-        self.with(|ends| ends.to_driver.extend_from_slice(bytes));
-    }
-
-    fn written(&self) -> Vec<u8> {
-        self.with(|ends| std::mem::take(&mut ends.from_driver))
-    }
-}
-
-impl Read for Pipe {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.with(|ends| {
-            if let Some(kind) = ends.fails {
-                return Err(kind.into());
-            }
-            let len = out.len().min(ends.to_driver.len()).min(ends.step.unwrap_or(usize::MAX));
-            if len == 0 && !ends.has_ended {
-                return Err(ErrorKind::WouldBlock.into());
-            }
-            out[..len].copy_from_slice(&ends.to_driver[..len]);
-            ends.to_driver.drain(..len);
-            Ok(len)
-        })
-    }
-}
-
-impl Write for Pipe {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.with(|ends| {
-            assert!(!ends.driver_has_ended, "it writes after its end");
-            if let Some(kind) = ends.fails {
-                return Err(kind.into());
-            }
-            let len = data.len().min(ends.room.unwrap_or(usize::MAX)).min(ends.step.unwrap_or(usize::MAX));
-            if len == 0 {
-                return Err(ErrorKind::WouldBlock.into());
-            }
-            ends.room = ends.room.map(|room| room - len);
-            ends.writes += 1;
-            ends.from_driver.extend_from_slice(&data[..len]);
-            Ok(len)
-        })
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Transport for Pipe {
-    fn end_writing(&mut self) -> io::Result<()> {
-        self.with(|ends| ends.driver_has_ended = true);
-        Ok(())
-    }
-}
-
-/// A server's driver, its transport's other end, and its wake-ups.
-struct Bench {
-    driver: ServerDriver<Pipe>,
-    pipe: Pipe,
-    woken: Receiver<()>,
-}
-
-impl Bench {
-    fn new(pool: &Pool, options: &Options) -> Self {
-        let pipe = Pipe::default();
-        let (wake, woken) = channel();
-        let driver = ServerDriver::new(pipe.clone(), pool, options, waker(wake)).unwrap();
-        Self { driver, pipe, woken }
-    }
-
-    /// Takes turns until the driver would wait for its transport, or has ended.
-    fn turns(&mut self) -> Turn {
-        for _ in 0..1_000_000 {
-            match self.driver.turn(Readiness::ALL) {
-                Turn::Wait(Wait { timeout: Some(Duration::ZERO), .. }) => {}
-                turn => return turn,
-            }
-        }
-        panic!("it never waits");
-    }
-
-    /// The same; what the driver waits for does not matter.
-    fn go(&mut self) {
-        let _ = self.turns();
-    }
-
-    /// Takes turns, and waits for wake-ups, until `done` sees what it looks for.
-    fn until<T>(&mut self, mut done: impl FnMut(&Pipe) -> Option<T>) -> T {
-        let deadline = Instant::now() + LIMIT;
-        while Instant::now() < deadline {
-            let turn = self.turns();
-            if let Some(found) = done(&self.pipe) {
-                return found;
-            }
-            if let Turn::Wait(wait) = turn {
-                let timeout = wait.timeout.unwrap_or(LIMIT).min(LIMIT);
-                let _ = self.woken.recv_timeout(timeout);
-            }
-        }
-        panic!("it does not come");
-    }
-
-    /// Turns until `count` frames of a kind have come out; returns all that came.
-    fn frames(&mut self, wanted: u8, count: usize) -> Vec<Frame> {
-        let (mut reader, mut frames) = (Reader::default(), Vec::new());
-        self.until(|pipe| {
-            reader.push(&pipe.written());
-            while let Some(frame) = reader.next_frame().unwrap() {
-                frames.push(frame);
-            }
-            (frames.iter().filter(|frame: &&Frame| frame.kind == wanted).count() >= count).then_some(())
-        });
-        frames
-    }
-}
-
-/// A wake-up that is a message; nobody may listen any more.
-fn waker(wake: Sender<()>) -> impl Fn() + Send + Sync + 'static {
-    let wake = Mutex::new(wake);
-    move || wake.lock().unwrap().send(()).unwrap_or_default()
-}
-
-fn get(stream: u32, path: &str) -> Vec<u8> {
-    headers(stream, hpack::get(path)).end_stream().end_headers().bytes()
-}
-
-fn greeting(window: u32) -> Vec<u8> {
-    let settings = settings().entry(setting::INITIAL_WINDOW_SIZE, window);
-    wire([&preface(), &settings, &settings_ack(), &window_update(0, 0x7fff_0000)])
-}
-
-/// Says hello, or sends as many bytes as the path names.
-#[allow(clippy::needless_pass_by_value, reason = "it is a handler")]
-fn sized(request: Request<Body>, responder: Responder) -> io::Result<()> {
-    match request.path()[1..].parse::<usize>() {
-        Ok(len) => responder.send(Response::ok().body(vec![len as u8; len])),
-        Err(_) => responder.send(Response::ok().body("hello")),
-    }
-}
 
 /// The fault that gave this project its reason: a reset while a response is half written. Whatever the place, the frame that
 /// has begun completes, nothing of it changes, and the other stream is whole.

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file takes what it needs")]
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
+pub mod pipe;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
@@ -213,6 +215,7 @@ impl Peer {
 }
 
 /// A generator of numbers that a seed replays (SplitMix64).
+#[derive(Clone)]
 pub struct Random(pub u64);
 
 impl Random {

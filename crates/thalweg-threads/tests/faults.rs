@@ -1,0 +1,329 @@
+//! The faults of the world at every point of one conversation: the connection is reset, half closed, stuttering, shut down, asleep. Nobody
+//! hangs, every end is told once, and a last word that can still go out does.
+
+#![allow(clippy::unwrap_used, reason = "it is all tests")]
+
+mod shared;
+
+use std::io::{self, ErrorKind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use shared::pipe::{Bench, Pipe, get, greeting, waker};
+use shared::{LIMIT, Random, Running};
+use thalweg_testkit::frames::{
+    Frame, Reader, data, flag, goaway, headers, kind, raw, read_all, rst_stream, settings, settings_ack, wire,
+};
+use thalweg_testkit::hpack;
+use thalweg_threads::{
+    Body, Client, ClientDriver, ConnectionEnd, ErrorCode, Options, Pool, Readiness, Request, Responder,
+    Response, Turn,
+};
+
+/// An echo for content, and a greeting for everything else.
+fn echo(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
+    if request.body.is_ended() {
+        return responder.send(Response::ok().body("hello"));
+    }
+    let mut echo = responder.start(Response::ok())?;
+    echo.write_from(&mut request.body)?;
+    echo.finish()
+}
+
+/// A conversation of two whole requests and one that is never finished.
+fn script() -> Vec<u8> {
+    wire([
+        &greeting(0x7fff_ffff),
+        &get(1, "/"),
+        &headers(3, hpack::request("POST", "/")).end_headers(),
+        &data(3, [3; 1000]),
+        &data(3, [3; 1000]).end_stream(),
+        &headers(5, hpack::request("POST", "/")).end_headers(),
+        &data(5, [5; 10]),
+    ])
+}
+
+/// Turns until the connection has ended.
+fn to_the_end(bench: &mut Bench) -> Arc<ConnectionEnd> {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        match bench.driver.turn(Readiness::ALL) {
+            Turn::Ended(end) => return end,
+            Turn::Wait(_) => assert!(Instant::now() < deadline, "it does not end"),
+        }
+        thread::yield_now();
+    }
+}
+
+/// The same as a peer that answers PINGs, which a graceful end waits for; all frames that came.
+fn answering_pings(bench: &mut Bench) -> (Vec<Frame>, Arc<ConnectionEnd>) {
+    let deadline = Instant::now() + LIMIT;
+    let (mut reader, mut frames) = (Reader::default(), Vec::new());
+    loop {
+        let turn = bench.driver.turn(Readiness::ALL);
+        reader.push(&bench.pipe.written());
+        while let Some(frame) = reader.next_frame().unwrap() {
+            if frame.kind == kind::PING && frame.flags == 0 {
+                bench.pipe.send(&raw(kind::PING, flag::ACK, 0, &frame.body).bytes());
+            }
+            frames.push(frame);
+        }
+        match turn {
+            Turn::Ended(end) => return (frames, end),
+            Turn::Wait(_) => assert!(Instant::now() < deadline, "it does not end: {frames:?}"),
+        }
+        thread::yield_now();
+    }
+}
+
+fn is_content_end(frame: &Frame) -> bool {
+    [kind::DATA, kind::HEADERS].contains(&frame.kind) && frame.has(flag::END_STREAM)
+}
+
+fn no_linger() -> Options {
+    let mut options = Options::default();
+    options.linger = Duration::ZERO;
+    options
+}
+
+/// All handlers have returned: whoever waited in a body was told of the end.
+fn close(pool: &Pool) {
+    assert!(pool.close(Instant::now() + LIMIT), "a handler still waits");
+}
+
+#[test]
+fn a_reset_at_every_point_is_told_once_and_lets_every_handler_go() {
+    let pool = Pool::new(4, echo);
+    let script = script();
+    for cut in 0..=script.len() {
+        let mut bench = Bench::new(&pool, &no_linger());
+        bench.pipe.send(&script[..cut]);
+        bench.go();
+        bench.pipe.with(|ends| ends.fails = Some(ErrorKind::ConnectionReset));
+        let end = to_the_end(&mut bench);
+        assert_eq!(end.transport.as_ref().map(io::Error::kind), Some(ErrorKind::ConnectionReset));
+        assert!(Arc::ptr_eq(&end, &to_the_end(&mut bench)), "cut at {cut}: there is one report");
+        assert_eq!(bench.driver.live_streams(), 0, "cut at {cut}");
+    }
+    close(&pool);
+}
+
+#[test]
+fn where_reading_fails_the_last_word_still_goes_out_at_every_point() {
+    let pool = Pool::new(4, echo);
+    let script = script();
+    for cut in (0..=script.len()).step_by(7).chain([script.len()]) {
+        let mut bench = Bench::new(&pool, &no_linger());
+        bench.pipe.send(&script[..cut]);
+        bench.go();
+        bench.pipe.with(|ends| ends.read_fails = Some(ErrorKind::TimedOut));
+        let end = to_the_end(&mut bench);
+        assert_eq!(end.transport.as_ref().map(io::Error::kind), Some(ErrorKind::TimedOut));
+        let is_http_2 = cut >= b"PRI * HTTP/2".len();
+        let frames = read_all(&bench.pipe.written());
+        let last = frames.last().map(|frame| frame.kind);
+        assert_eq!(last, is_http_2.then_some(kind::GOAWAY), "cut at {cut}: {frames:?}");
+        assert!(bench.pipe.with(|ends| ends.driver_has_ended), "cut at {cut}: our side was not ended");
+    }
+    close(&pool);
+}
+
+#[test]
+fn where_writing_fails_the_peers_last_word_is_still_heard() {
+    let pipe = Pipe::default();
+    let (wake, _woken) = channel();
+    let options = no_linger();
+    let (mut driver, client): (ClientDriver<Pipe>, Client) =
+        ClientDriver::new(pipe.clone(), "http", "example.org", &options, waker(wake)).unwrap();
+    // Something is left to write.
+    pipe.with(|ends| ends.room = Some(20));
+    let caller = thread::spawn(move || client.send(Request::post("/not/again")).unwrap_err());
+    let deadline = Instant::now() + LIMIT;
+    while driver.live_streams() == 0 {
+        assert!(Instant::now() < deadline, "it is not opened");
+        let _ = driver.turn(Readiness::ALL);
+    }
+    // The server said that it processed nothing, and went; the rest of that is not read when a write fails.
+    pipe.send(&wire([&settings(), &settings_ack(), &goaway(0, ErrorCode::NO_ERROR)]));
+    pipe.with(|ends| {
+        ends.step = Some(1);
+        ends.write_fails = Some(ErrorKind::BrokenPipe);
+    });
+    let Turn::Ended(end) = driver.turn(Readiness::ALL) else { panic!("it goes on") };
+    assert_eq!(end.transport.as_ref().map(io::Error::kind), Some(ErrorKind::BrokenPipe));
+    let error = caller.join().unwrap();
+    assert!(error.is_retryable(), "the server has said that it did not act on it: {error}");
+}
+
+#[test]
+fn an_end_of_writing_at_every_point_of_the_output_leaves_nobody_waiting() {
+    let pool = Pool::new(4, echo);
+    for room in (0..2600).step_by(13) {
+        let mut bench = Bench::new(&pool, &no_linger());
+        bench.pipe.with(|ends| ends.room = Some(room));
+        bench.pipe.send(&script());
+        bench.until(|pipe| {
+            pipe.with(|ends| ends.room == Some(0) || ends.from_driver.len() > 2000).then_some(())
+        });
+        bench.pipe.with(|ends| ends.write_fails = Some(ErrorKind::BrokenPipe));
+        bench.pipe.send(&wire([&rst_stream(5, ErrorCode::CANCEL), &get(7, "/")]));
+        let end = to_the_end(&mut bench);
+        assert!(end.transport.is_some(), "room {room}: {end}");
+        assert_eq!(bench.driver.live_streams(), 0, "room {room}");
+    }
+    close(&pool);
+}
+
+#[test]
+fn a_transport_that_is_never_ready_when_it_says_so_changes_nothing() {
+    let pool = Pool::new(4, echo);
+    for seed in 0..100 {
+        let mut bench = Bench::new(&pool, &Options::default());
+        let mut random = Random(seed);
+        bench.pipe.with(|ends| {
+            ends.step = Some(1 + random.below(200) as usize);
+            ends.stutter = Some(random.clone());
+        });
+        bench.pipe.send(&script());
+        let deadline = Instant::now() + LIMIT;
+        let mut output = Vec::new();
+        let content = |frames: &[Frame], stream| -> Vec<u8> {
+            let of_stream = frames.iter().filter(|frame| frame.kind == kind::DATA && frame.stream == stream);
+            of_stream.flat_map(|frame| frame.body.clone()).collect()
+        };
+        loop {
+            assert!(Instant::now() < deadline, "seed {seed}: it does not come");
+            let _ = bench.driver.turn(Readiness::ALL);
+            output.extend(bench.pipe.written());
+            let (mut reader, mut frames) = (Reader::default(), Vec::new());
+            reader.push(&output);
+            while let Some(frame) = reader.next_frame().unwrap() {
+                frames.push(frame);
+            }
+            let ends = frames.iter().filter(|frame| is_content_end(frame)).count();
+            if ends >= 2 && content(&frames, 5).len() == 10 {
+                assert_eq!(content(&frames, 1), b"hello", "seed {seed}");
+                assert!(content(&frames, 3) == [3; 2000], "seed {seed}");
+                break;
+            }
+        }
+    }
+    close(&pool);
+}
+
+#[test]
+fn a_shutdown_in_the_middle_of_everything_serves_what_was_begun() {
+    let pool = Pool::new(4, echo);
+    // The last request is finished, too, so that all can end in order.
+    let script = [script(), data(5, b"").end_stream().bytes()].concat();
+    let first = greeting(0x7fff_ffff).len();
+    for cut in (first..=script.len()).step_by(11).chain([script.len()]) {
+        let mut bench = Bench::new(&pool, &no_linger());
+        bench.pipe.send(&script[..cut]);
+        bench.go();
+        bench.driver.shutdown();
+        bench.go();
+        bench.pipe.send(&script[cut..]);
+        let (frames, end) = answering_pings(&mut bench);
+        assert!(end.is_orderly(), "cut at {cut}: {end}");
+        let goaways: Vec<_> = frames.iter().filter(|frame| frame.kind == kind::GOAWAY).collect();
+        let last_stream = goaways.last().and_then(|goaway| goaway.last_stream()).expect("a last word");
+        // Whatever the last word admits is answered whole, and nothing else.
+        for stream in [1, 3, 5] {
+            let is_whole = frames.iter().any(|frame| frame.stream == stream && is_content_end(frame));
+            assert_eq!(is_whole, stream <= last_stream, "cut at {cut}, stream {stream}: {frames:?}");
+        }
+    }
+    close(&pool);
+}
+
+/// A machine that slept past every deadline finds the bytes that came meanwhile: they are looked at before anybody is judged.
+#[test]
+fn a_clock_that_jumps_does_not_accuse_a_peer_that_was_in_time() {
+    let pool = Pool::new(1, echo);
+    let mut options = Options::default();
+    options.config.deadlines.settings_ack = Some(Duration::from_millis(10));
+    options.config.deadlines.preface = Some(Duration::from_millis(10));
+    let mut bench = Bench::new(&pool, &options);
+    bench.pipe.send(&greeting(0x7fff_ffff)[..24 + 15]);
+    bench.go();
+    bench.pipe.send(&greeting(0x7fff_ffff)[24 + 15..]);
+    bench.pipe.send(&get(1, "/"));
+    thread::sleep(Duration::from_millis(30));
+    bench.frames(kind::DATA, 1);
+    let Turn::Wait(_) = bench.turns() else { panic!("it has ended") };
+}
+
+#[test]
+fn a_peer_that_fills_every_limit_is_served() {
+    const STREAMS: u32 = 256;
+    let (gate, closed) = channel::<()>();
+    let closed = Mutex::new(closed);
+    let bytes = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&bytes);
+    let server = Running::with(
+        |server| server.threads_max(4),
+        move |mut request: Request<Body>, responder: Responder| -> io::Result<()> {
+            let _ = closed.lock().unwrap().recv();
+            let len = request.body.read_whole(1 << 20)?.len();
+            counter.fetch_add(len + request.fields.value("x-large").unwrap().len(), Ordering::Relaxed);
+            responder.send(Response::ok().body("done"))
+        },
+    );
+    let mut peer = server.peer();
+    peer.greet();
+    // 256 streams with lists of almost 16 KiB, and as much content as the connection's window lets through: 1 MiB.
+    let fields = hpack::block(&[
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/"),
+        (":authority", "a"),
+        ("x-large", &"x".repeat(15_000)),
+    ]);
+    for index in 0..STREAMS {
+        let stream = 2 * index + 1;
+        peer.send(&headers(stream, &fields).end_headers().bytes());
+        peer.send(&data(stream, [7; 4096]).end_stream().bytes());
+    }
+    let refused = 2 * STREAMS + 1;
+    peer.send(&headers(refused, &fields).end_headers().end_stream().bytes());
+    assert_eq!(peer.until(kind::RST_STREAM), rst_stream(refused, ErrorCode::REFUSED_STREAM));
+    drop(gate);
+    let mut answered = 0;
+    while answered < STREAMS {
+        let frame = peer.until(kind::DATA);
+        assert_eq!(frame.body, b"done");
+        answered += 1;
+    }
+    assert_eq!(bytes.load(Ordering::Relaxed), STREAMS as usize * (4096 + 15_000));
+    peer.leave();
+    assert_eq!(server.end().cause, None);
+}
+
+#[test]
+fn a_handler_that_never_answers_holds_up_nobody_and_ends_with_its_connection() {
+    let (told, tell) = channel();
+    let told = Mutex::new(told);
+    let server = Running::start(move |mut request: Request<Body>, responder: Responder| -> io::Result<()> {
+        if request.path() == "/never" {
+            // It waits for content that does not come, until the stream is over.
+            let error = request.body.read_whole(1).unwrap_err();
+            told.lock().unwrap().send(error.kind()).unwrap();
+            return Err(error);
+        }
+        responder.send(Response::ok().body("hello"))
+    });
+    let mut peer = server.peer();
+    peer.greet();
+    peer.send(&headers(1, hpack::request("POST", "/never")).end_headers().bytes());
+    for stream in [3, 5, 7] {
+        peer.send(&get(stream, "/"));
+        assert_eq!(peer.until(kind::DATA).body, b"hello");
+    }
+    drop(peer);
+    assert_eq!(tell.recv_timeout(LIMIT).unwrap(), ErrorKind::ConnectionAborted);
+    server.drained();
+}
