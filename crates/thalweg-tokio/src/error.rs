@@ -7,6 +7,8 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::{fmt, io};
 
+#[cfg(feature = "tonic")]
+use crate::status;
 use thalweg::{CloseReport, ErrorCode, Initiator, OpenError, SendError};
 
 /// Any error, as services and bodies give them.
@@ -45,6 +47,10 @@ impl StdError for End {
 }
 
 /// Why an exchange, a request and its response, did not come to its end.
+///
+/// With the feature `tonic`, the source of an error that the peer or the connection caused is the `tonic::Status` that gRPC gives it,
+/// where tonic looks for one: CANCEL is `Cancelled`, REFUSED_STREAM and a connection that is over are `Unavailable`, and so on. A stream
+/// that fails for a status `Cancelled` is reset with CANCEL.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -115,6 +121,10 @@ impl Error {
             if let Some(Self::Reset { code, .. }) = error.downcast_ref() {
                 return *code;
             }
+            #[cfg(feature = "tonic")]
+            if let Some(code) = error.downcast_ref().and_then(status::code_of) {
+                return code;
+            }
             next = error.source();
         }
         ErrorCode::INTERNAL_ERROR
@@ -140,6 +150,10 @@ impl fmt::Display for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        #[cfg(feature = "tonic")]
+        if let Some(status) = status::of(self) {
+            return Some(status);
+        }
         match self {
             Self::Connection { end, .. } => Some(end.as_ref()),
             Self::Send(error) => Some(error),

@@ -19,6 +19,8 @@ mod protocol;
 pub mod server;
 mod service;
 mod spawn;
+#[cfg(feature = "tonic")]
+mod status;
 #[cfg(feature = "rustls")]
 mod tls;
 pub mod tunnel;

@@ -1,6 +1,7 @@
 //! gRPC, the protocol, without its libraries: a call by curl.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -21,7 +22,29 @@ pub fn rows() -> Vec<Row> {
             server::on(lab, *subject, |server| call(lab, server))
         })
     });
-    rows.collect()
+    let tonic = Row::new(
+        "tonic_echo: curl makes a call and sees its trailers",
+        &[Need::Example("tonic_echo"), Need::Program("curl")],
+        |lab| call(lab, &tonic_echo(lab)?),
+    );
+    let calls = Row::new("tonic_echo: makes a call of each kind", &[Need::Example("tonic_echo")], call_all);
+    rows.chain([tonic, calls]).collect()
+}
+
+fn tonic_echo(lab: &Lab) -> anyhow::Result<Server> {
+    Server::start_listening(Command::new(lab.example("tonic_echo")?).args(["--h2c", "127.0.0.1:0"]))
+}
+
+/// tonic's client on our client against tonic's service on our server.
+fn call_all(lab: &Lab) -> anyhow::Result<()> {
+    let server = tonic_echo(lab)?;
+    let mut caller = Command::new(lab.example("tonic_echo")?);
+    let finished = process::run(caller.args(["--call", &server.url("")]), Duration::from_secs(60))?;
+    let text = finished.into_text("tonic_echo")?;
+    for expected in ["unary: hello", "collect: the line of fastest flow", "chat: flow"] {
+        ensure!(text.lines().any(|line| line == expected), "not there: {expected}\n{text}");
+    }
+    Ok(())
 }
 
 fn call(lab: &Lab, server: &Server) -> anyhow::Result<()> {

@@ -34,7 +34,20 @@ pub fn rows() -> Vec<Row> {
         let needs = [Need::Example(name), Need::Program("curl")];
         Row::new(format!("{name}: serves bytes"), &needs, move |lab| serves_bytes(lab, name))
     });
-    alone.chain([frames]).chain(loops).collect()
+    let axum = Row::new(
+        "axum_app: curl is greeted",
+        &[Need::Example("axum_app"), Need::Program("curl")],
+        axum_greets,
+    );
+    alone.chain([frames, axum]).chain(loops).collect()
+}
+
+fn axum_greets(lab: &Lab) -> anyhow::Result<()> {
+    let server =
+        Server::start_listening(Command::new(lab.example("axum_app")?).args(["--h2c", "127.0.0.1:0"]))?;
+    let url = server.url("/hello/curl?times=2");
+    let text = process::run(curl(&["--fail"]).arg(url), Duration::from_secs(60))?.into_text("curl")?;
+    lab::compare(text.as_bytes(), b"hello, curl\nhello, curl\n")
 }
 
 /// Servers on the core alone: their content is checked byte for byte.

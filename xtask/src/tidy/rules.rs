@@ -33,7 +33,7 @@ pub const CRATES: &[CrateRule] = &[
             "tokio",
             "tower-service",
         ],
-        optional: &["rustls", "thalweg-record", "tokio-rustls", "tracing"],
+        optional: &["rustls", "thalweg-record", "tokio-rustls", "tonic", "tracing"],
     },
     CrateRule {
         name: "thalweg-threads",

@@ -1,0 +1,84 @@
+//! An axum `Router` on Thalweg: one line serves it. Extractors, content that streams, server-sent events, a fallback.
+//!
+//! `axum_app [--h2c ADDR] [--tls [CERT KEY]]`; then `curl --http2-prior-knowledge http://ADDR/hello/you?times=2`.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Query};
+use axum::http::{StatusCode, Uri};
+use axum::response::sse::{Event, Sse};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt as _};
+use serde::{Deserialize, Serialize};
+use thalweg_examples::arguments::{self, Arguments};
+use thalweg_examples::tls;
+use thalweg_tokio::Server;
+
+const USAGE: &str = "axum_app [--h2c ADDR] [--tls [CERT KEY]]";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    arguments::exit("axum_app", run().await)
+}
+
+async fn run() -> Result<(), String> {
+    let mut args = Arguments::from_env(USAGE);
+    let addr = args.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+    let tls = args.words_behind("--tls").map(|files| tls::server_config(&files)).transpose()?;
+    args.finish()?;
+    let mut server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+    println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
+    if let Some(tls) = tls {
+        server = server.tls(tls);
+    }
+    let signal = async { drop(tokio::signal::ctrl_c().await) };
+    server.serve_until(router(), signal).await.map(drop).map_err(|error| error.to_string())
+}
+
+/// What is served.
+pub fn router() -> Router {
+    Router::new()
+        .route("/hello/{name}", get(hello))
+        .route("/sum", post(sum))
+        .route("/upper", post(upper))
+        .route("/ticks", get(ticks))
+        .fallback(|uri: Uri| async move { (StatusCode::NOT_FOUND, format!("nothing at {}\n", uri.path())) })
+}
+
+#[derive(Deserialize)]
+struct Times {
+    times: Option<usize>,
+}
+
+async fn hello(Path(name): Path<String>, Query(Times { times }): Query<Times>) -> String {
+    format!("hello, {name}\n").repeat(times.unwrap_or(1).min(100))
+}
+
+#[derive(Serialize)]
+struct Sum {
+    sum: i64,
+}
+
+async fn sum(Json(numbers): Json<Vec<i32>>) -> Json<Sum> {
+    Json(Sum { sum: numbers.into_iter().map(i64::from).sum() })
+}
+
+/// Answers with the request in upper case, piece by piece as it comes.
+async fn upper(body: Body) -> Body {
+    let pieces = body.into_data_stream();
+    Body::from_stream(pieces.map(|piece| piece.map(|piece| Bytes::from(piece.to_ascii_uppercase()))))
+}
+
+/// Server-sent events, ten a second, without an end.
+async fn ticks() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    Sse::new(stream::unfold(0_u64, |number| async move {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Some((Ok(Event::default().event("tick").data(number.to_string())), number + 1))
+    }))
+}

@@ -1,0 +1,193 @@
+//! A gRPC service and a client by tonic on Thalweg, without a protobuf compiler: messages are bytes.
+//!
+//! `tonic_echo --h2c ADDR` serves the four kinds of calls; `tonic_echo --call http://ADDR` makes one of each.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::task::{Context, Poll};
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use futures_util::stream::{self, StreamExt as _};
+use http::Uri;
+use http::uri::PathAndQuery;
+use thalweg_examples::arguments::{self, Arguments};
+use thalweg_tokio::{BoxError, Server, client, service_fn};
+use tonic::client::{Grpc as Caller, GrpcService};
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder, Streaming};
+use tonic::server::{Grpc, NamedService};
+use tonic::{Request, Response, Status};
+use tower_service::Service;
+
+const USAGE: &str = "tonic_echo [--h2c ADDR] | --call URL";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    arguments::exit("tonic_echo", run().await)
+}
+
+async fn run() -> Result<(), String> {
+    let mut args = Arguments::from_env(USAGE);
+    let addr = args.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+    let url: Option<Uri> = args.option("--call")?;
+    args.finish()?;
+    if let Some(url) = url {
+        let host = url.authority().ok_or("the URL names no host")?.as_str();
+        let (client, connection) = client::connect(host).await.map_err(|error| error.to_string())?;
+        tokio::spawn(connection);
+        for line in call_all(client, url).await.map_err(|status| status.to_string())? {
+            println!("{line}");
+        }
+        return Ok(());
+    }
+    let server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+    println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
+    let signal = async { drop(tokio::signal::ctrl_c().await) };
+    server.serve_until(Echo, signal).await.map(drop).map_err(|error| error.to_string())
+}
+
+/// The service `echo.Echo`, for any server that takes tower services.
+#[derive(Clone, Copy, Debug)]
+pub struct Echo;
+
+impl NamedService for Echo {
+    const NAME: &'static str = "echo.Echo";
+}
+
+impl<B> Service<http::Request<B>> for Echo
+where
+    B: http_body::Body<Data: Send, Error: Into<BoxError> + Send> + Send + 'static,
+{
+    type Response = http::Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        Box::pin(async move {
+            let mut grpc = Grpc::new(Plain);
+            Ok(match request.uri().path() {
+                "/echo.Echo/Unary" => grpc.unary(service_fn(unary), request).await,
+                "/echo.Echo/Stream" => grpc.server_streaming(service_fn(stream), request).await,
+                "/echo.Echo/Collect" => grpc.client_streaming(service_fn(collect), request).await,
+                "/echo.Echo/Chat" => grpc.streaming(service_fn(chat), request).await,
+                _ => Status::unimplemented("unknown method").into_http(),
+            })
+        })
+    }
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// One message in, the same out.
+async fn unary(request: Request<Bytes>) -> Answer<Bytes> {
+    Ok(Response::new(request.into_inner()))
+}
+
+/// A count and a payload in, so many numbered copies out.
+async fn stream(request: Request<Bytes>) -> Answer<impl stream::Stream<Item = Result<Bytes, Status>>> {
+    let mut message = request.into_inner();
+    if message.len() < size_of::<u32>() {
+        return Err(Status::invalid_argument("a count of 4 bytes comes first"));
+    }
+    let count = message.get_u32();
+    Ok(Response::new(stream::iter(0..count).map(move |number| {
+        let mut copy = BytesMut::with_capacity(size_of::<u32>() + message.len());
+        copy.put_u32(number);
+        copy.extend_from_slice(&message);
+        Ok(copy.freeze())
+    })))
+}
+
+/// Messages in, all of them joined out.
+async fn collect(request: Request<Streaming<Bytes>>) -> Answer<Bytes> {
+    let mut messages = request.into_inner();
+    let mut all = BytesMut::new();
+    while let Some(message) = messages.message().await? {
+        all.extend_from_slice(&message);
+    }
+    Ok(Response::new(all.freeze()))
+}
+
+/// Messages in, each at once out again.
+async fn chat(request: Request<Streaming<Bytes>>) -> Answer<Streaming<Bytes>> {
+    Ok(Response::new(request.into_inner()))
+}
+
+/// Makes a call of each kind; a line for each says what came back.
+pub async fn call_all<T>(service: T, origin: Uri) -> Result<Vec<String>, Status>
+where
+    T: GrpcService<tonic::body::Body>,
+    T::ResponseBody: http_body::Body<Error: Into<BoxError>> + Send + 'static,
+{
+    let mut caller = Caller::with_origin(service, origin);
+    let mut lines = Vec::new();
+    let path = |name| PathAndQuery::from_static(name);
+    let failed = |error: T::Error| Status::from_error(error.into());
+    let words = || stream::iter(["the line ", "of fastest ", "flow"].map(Bytes::from));
+
+    caller.ready().await.map_err(failed)?;
+    let answer = caller.unary(Request::new(Bytes::from("hello")), path("/echo.Echo/Unary"), Plain).await?;
+    lines.push(format!("unary: {}", String::from_utf8_lossy(answer.get_ref())));
+
+    caller.ready().await.map_err(failed)?;
+    let count = Request::new(Bytes::from_static(b"\0\0\0\x03x"));
+    let mut copies = caller.server_streaming(count, path("/echo.Echo/Stream"), Plain).await?.into_inner();
+    while let Some(copy) = copies.message().await? {
+        lines.push(format!("stream: {}", copy.escape_ascii()));
+    }
+
+    caller.ready().await.map_err(failed)?;
+    let all = caller.client_streaming(Request::new(words()), path("/echo.Echo/Collect"), Plain).await?;
+    lines.push(format!("collect: {}", String::from_utf8_lossy(all.get_ref())));
+
+    caller.ready().await.map_err(failed)?;
+    let mut chat =
+        caller.streaming(Request::new(words()), path("/echo.Echo/Chat"), Plain).await?.into_inner();
+    while let Some(word) = chat.message().await? {
+        lines.push(format!("chat: {}", String::from_utf8_lossy(&word)));
+    }
+    Ok(lines)
+}
+
+/// Messages as they are, in place of protobuf.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
+
+impl Codec for Plain {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for Plain {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, buf: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buf.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for Plain {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buf.copy_to_bytes(buf.remaining())))
+    }
+}
