@@ -1,7 +1,82 @@
 //! What the fuzzers run, and what ordinary tests run again on everything that the fuzzers have found.
 //!
-//! Each target is a function from bytes to nothing that panics on a finding. `fuzz/` holds a program for each; its README says how
-//! to fuzz an I/O layer of one's own with them.
+//! Each target is a function from bytes to nothing that panics on a finding. `fuzz/` holds a program for each, with dictionaries and
+//! with corpora to start from.
+//!
+//! # A target for an I/O layer of your own
+//!
+//! [`play`] turns an input into what a loop around a connection has to bear: bytes, time, the end. Feed it to your layer in place of a
+//! socket, cut by [`Cuts`](crate::cuts::Cuts), and have what it writes judged by a [`Monitor`](crate::monitor::Monitor). Two runs that differ
+//! in nothing but the cuts must write the same.
+//!
+//! ```
+//! use thalweg::{Config, Connection, Event, Instant, Server, Status};
+//! use thalweg_testkit::cuts::Cuts;
+//! use thalweg_testkit::laws::{Play, Step};
+//! use thalweg_testkit::monitor::Monitor;
+//! use thalweg_testkit::random::Random;
+//! use thalweg_testkit::targets;
+//!
+//! /// The layer under test: yours.
+//! struct Layer {
+//!     connection: Connection<Server>,
+//!     outbox: Vec<u8>,
+//! }
+//!
+//! impl Layer {
+//!     fn new(config: Config) -> Self {
+//!         Self { connection: Connection::new(config).unwrap(), outbox: Vec::new() }
+//!     }
+//!
+//!     fn readable(&mut self, mut input: &[u8], now: Instant) {
+//!         while let Ok(Some(event)) = self.connection.receive(&mut input, now) {
+//!             if let Event::Headers { stream, end: true, .. } = event {
+//!                 let _ = self.connection.send_response(stream, Status::OK, [], true);
+//!             }
+//!         }
+//!     }
+//!
+//!     fn written(&mut self) -> Vec<u8> {
+//!         while self.connection.poll_transmit(&mut self.outbox) {}
+//!         std::mem::take(&mut self.outbox)
+//!     }
+//! }
+//!
+//! /// Plays against the layer, and returns all that it wrote.
+//! fn run(play: &Play, mut cuts: Cuts) -> Vec<u8> {
+//!     let mut layer = Layer::new(play.config);
+//!     let mut monitor = Monitor::new(play.is_client, &play.config);
+//!     let mut now = Instant::ZERO;
+//!     let mut output = Vec::new();
+//!     for step in &play.steps {
+//!         match step {
+//!             Step::Input(bytes) => {
+//!                 let mut rest = bytes.as_slice();
+//!                 while !rest.is_empty() {
+//!                     let piece = cuts.take(&mut rest);
+//!                     layer.readable(piece, now);
+//!                     monitor.sees(piece);
+//!                 }
+//!             }
+//!             Step::Wait(ms) => now = now + std::time::Duration::from_millis((*ms).into()),
+//!             // What your layer offers beside: opening streams, resetting them, ending.
+//!             _ => {}
+//!         }
+//!         let written = layer.written();
+//!         monitor.says(&written, |_| {}).unwrap_or_else(|complaint| panic!("{complaint}"));
+//!         output.extend(written);
+//!     }
+//!     output
+//! }
+//!
+//! fn my_layer_obeys(input: &[u8]) {
+//!     let play = targets::play(false, input);
+//!     assert_eq!(run(&play, Cuts::Whole), run(&play, Cuts::Random(Random::new(1))));
+//! }
+//!
+//! // In the fuzzer: `fuzz_target!(|input: &[u8]| my_layer_obeys(input));`
+//! my_layer_obeys(b"\0\0\0\0\0\0\0\0\0\0\x06\x01\x05\0\0\0\x01\x82\x87\x84\x41\x01a");
+//! ```
 
 mod bytes;
 mod frames;
