@@ -28,6 +28,8 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 mod bytes;
 mod call;
@@ -38,6 +40,8 @@ mod outcome;
 mod player;
 mod recorder;
 mod recording;
+#[cfg(feature = "std")]
+mod recordings;
 mod replay;
 mod tape;
 
@@ -45,4 +49,6 @@ pub use call::Call;
 pub use error::ReadError;
 pub use recorder::{Recorded, Recorder};
 pub use recording::{Recording, Side, Start, Step};
+#[cfg(feature = "std")]
+pub use recordings::{Keep, Recordings};
 pub use replay::{Difference, Moment, ReplayError, Replayed, replay};

@@ -481,12 +481,14 @@ impl<R: Role> Deref for Recorder<R> {
     }
 }
 
-/// A recording with a sink is given to it, however the connection ended.
+/// A recording with a sink is given to it, however the connection ended. One without any step tells nothing, and is not.
 impl<R: Role> Drop for Recorder<R> {
     fn drop(&mut self) {
         let Some(recording) = self.recording.take() else { return };
         let Running { tape, sink } = *recording;
-        if let Some(sink) = sink {
+        if let Some(sink) = sink
+            && !tape.is_blank()
+        {
             sink(tape.into_file(), &self.connection.report());
         }
     }

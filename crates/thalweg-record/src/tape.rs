@@ -75,6 +75,11 @@ impl Tape {
         tape
     }
 
+    /// Whether there is no step.
+    pub fn is_blank(&self) -> bool {
+        self.steps == 0
+    }
+
     /// The digest of all that was answered.
     pub fn digest(&self) -> Digest {
         self.digest

@@ -1,0 +1,212 @@
+//! The last recordings of a process, as files in a folder: a ring for production.
+//!
+//! Keeps true: no more files than the bound, each no larger than its bound, the oldest going first and whole; no connection
+//! waits for a disk, since one thread of its own writes; a file is there as a whole or not at all.
+
+use std::borrow::ToOwned;
+use std::ffi::OsStr;
+use std::format;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
+use std::vec::Vec;
+
+use thalweg::{CloseReport, ErrorCode};
+
+use crate::recorder::Recorded;
+
+/// Where recordings go, how large they are, and which are kept. Clones share the folder and its thread.
+///
+/// When the last clone is dropped, it waits until what was handed over is written.
+#[derive(Clone, Debug)]
+pub struct Recordings {
+    bytes_max: usize,
+    files_max: usize,
+    keep: Keep,
+    writer: Arc<Writer>,
+}
+
+/// Which recordings become files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Keep {
+    /// Those of connections that ended in an error, ours or, by its GOAWAY, the peer's.
+    #[default]
+    Faults,
+    /// All.
+    All,
+}
+
+impl Keep {
+    /// Whether a connection that ended so is kept.
+    pub fn wants(self, report: &CloseReport) -> bool {
+        let is_fault =
+            || report.error.is_some() || report.remote_code.is_some_and(|code| code != ErrorCode::NO_ERROR);
+        self == Self::All || is_fault()
+    }
+}
+
+impl Recordings {
+    /// Keeps recordings in `folder`, which is made if it is not there, and starts the thread that writes them.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or the thread not started.
+    pub fn new(folder: impl Into<PathBuf>) -> io::Result<Self> {
+        let writer = Arc::new(Writer::start(folder.into())?);
+        Ok(Self { bytes_max: BYTES_MAX, files_max: FILES_MAX, keep: Keep::Faults, writer })
+    }
+
+    /// The bound of one recording, bytes, in memory while its connection lives and as a file. Default 1 MiB.
+    #[must_use]
+    pub fn bytes_max(mut self, bytes: usize) -> Self {
+        self.bytes_max = bytes;
+        self
+    }
+
+    /// The most files in the folder: the oldest are removed. Default 16, at least 1. Only files that are named as recordings are
+    /// counted and removed, those of earlier processes among them.
+    #[must_use]
+    pub fn files_max(mut self, files: usize) -> Self {
+        self.files_max = files.max(1);
+        self
+    }
+
+    /// Which recordings become files. Default [`Keep::Faults`].
+    #[must_use]
+    pub fn keep(mut self, keep: Keep) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// What one connection is told: it records, and its file comes here when it is dropped.
+    pub fn recorded(&self) -> Recorded {
+        let recordings = self.clone();
+        Recorded::up_to(self.bytes_max).to_sink(move |file, report| {
+            if recordings.keep.wants(report) {
+                recordings.writer.take(file, recordings.files_max);
+            }
+        })
+    }
+
+    /// Waits until what was handed over is written.
+    pub fn flush(&self) {
+        self.writer.flush();
+    }
+
+    /// How many recordings were lost, because the disk was too slow or refused them.
+    pub fn lost(&self) -> u64 {
+        self.writer.lost.load(Ordering::Relaxed)
+    }
+}
+
+/// The thread that writes.
+#[derive(Debug)]
+struct Writer {
+    /// Taken when the writer is dropped.
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    lost: Arc<AtomicU64>,
+}
+
+enum Job {
+    File { bytes: Vec<u8>, files_max: usize },
+    Flush(Sender<()>),
+}
+
+impl Writer {
+    fn start(folder: PathBuf) -> io::Result<Self> {
+        fs::create_dir_all(&folder)?;
+        let (jobs, queue) = sync_channel(QUEUE_MAX);
+        let lost = Arc::new(AtomicU64::new(0));
+        let losses = Arc::clone(&lost);
+        let thread = thread::Builder::new()
+            .name("thalweg recordings".to_owned())
+            .spawn(move || write_all(&folder, &queue, &losses))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), lost })
+    }
+
+    fn take(&self, bytes: Vec<u8>, files_max: usize) {
+        let Some(jobs) = &self.jobs else { return };
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+            jobs.try_send(Job::File { bytes, files_max })
+        {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn flush(&self) {
+        let (done, waits) = channel();
+        if let Some(jobs) = &self.jobs
+            && jobs.send(Job::Flush(done)).is_ok()
+        {
+            // It fails when the thread is gone, and then nothing more is written.
+            let _ = waits.recv();
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there has lost its recordings, and nothing else.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write_all(folder: &Path, queue: &Receiver<Job>, lost: &AtomicU64) {
+    for (sequence, job) in queue.iter().enumerate() {
+        match job {
+            Job::File { bytes, files_max } => {
+                if write(folder, sequence, &bytes, files_max).is_err() {
+                    lost.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Job::Flush(done) => {
+                // Whoever waited may have gone.
+                let _ = done.send(());
+            }
+        }
+    }
+}
+
+/// Makes room, and writes a file under another name until it is whole.
+fn write(folder: &Path, sequence: usize, bytes: &[u8], files_max: usize) -> io::Result<()> {
+    let mut files = recordings_in(folder)?;
+    // The names begin with the time: the oldest come first.
+    files.sort_unstable();
+    for oldest in files.iter().take((files.len() + 1).saturating_sub(files_max)) {
+        fs::remove_file(oldest)?;
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let name = format!("{now:014}-{:05}-{sequence:08}", std::process::id());
+    let whole = folder.join(format!("{name}.{EXTENSION}"));
+    let part = folder.join(format!("{name}.part"));
+    fs::write(&part, bytes)?;
+    fs::rename(part, whole)
+}
+
+/// The files that are named as recordings.
+fn recordings_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_recording = |path: &PathBuf| {
+        let name = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+        path.extension() == Some(OsStr::new(EXTENSION))
+            && name.len() >= 14
+            && name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+    };
+    let entries = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
+    entries.filter(|path| path.as_ref().map_or(true, is_recording)).collect()
+}
+
+/// How recordings' names end.
+const EXTENSION: &str = "thalweg";
+const BYTES_MAX: usize = 1 << 20;
+const FILES_MAX: usize = 16;
+/// Recordings that wait for the disk.
+const QUEUE_MAX: usize = 16;
