@@ -79,7 +79,7 @@ impl Client {
         let mut stream = connect_tcp(authority, 443)?;
         stream.set_nodelay(true)?;
         // RFC 8336 §2.2: origins count over TLS alone.
-        let mut options = *options;
+        let mut options = options.clone();
         options.config.over_tls = true;
         let options = &options;
         let session = crate::tls::shake_hands(&mut stream, name, tls, options.config.deadlines.preface)?;
@@ -109,7 +109,7 @@ impl Client {
     ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
-        let options = Options { remote: stream.peer_addr().ok(), ..*options };
+        let options = Options { remote: stream.peer_addr().ok(), ..options.clone() };
         let mut socket = mio::net::TcpStream::from_std(stream);
         let mut poller = Poller::new()?;
         poller.watch(&mut socket)?;

@@ -45,6 +45,7 @@
 //! # Features
 //!
 //! * `rustls`: TLS for servers, clients and drivers ([`Server::tls`], [`Client::connect_tls`], [`Tls`]).
+//! * `record`: connections that write down what happens to them, for `thalweg_record` to replay.
 //! * `tracing`: connections' ends, handlers' errors, and what could not be sent, as events.
 #![forbid(unsafe_code)]
 
@@ -59,6 +60,7 @@ mod message;
 mod opening;
 mod poller;
 mod pool;
+mod record;
 mod responder;
 mod server;
 #[cfg(feature = "rustls")]
@@ -85,6 +87,8 @@ pub use server::{Population, Server, ServerHandle};
 pub use thalweg;
 pub use thalweg::{Config, ErrorCode, Priority, Status};
 pub use thalweg_h2c;
+#[cfg(feature = "record")]
+pub use thalweg_record;
 #[cfg(feature = "rustls")]
 pub use tls::Tls;
 pub use transport::{Agreement, Transport};

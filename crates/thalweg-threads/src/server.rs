@@ -121,6 +121,14 @@ impl Server {
         self
     }
 
+    /// Records each connection. See [`Recordings`](thalweg_record::Recordings) for where to, how much, and which are kept.
+    #[cfg(feature = "record")]
+    #[must_use]
+    pub fn record(mut self, recordings: &thalweg_record::Recordings) -> Self {
+        self.options.recordings = Some(recordings.clone());
+        self
+    }
+
     /// Replaces everything that a connection's driver is told; `remote` is set for each.
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
@@ -337,7 +345,7 @@ impl Acceptor {
             // The peer has gone already.
             Err(error) => return Err(io::Error::new(io::ErrorKind::ConnectionAborted, error)),
         };
-        let options = Options { remote: Some(remote), ..self.options };
+        let options = Options { remote: Some(remote), ..self.options.clone() };
         let mut driver = ServerDriver::new(transport, &self.pool, &options, poller.waker())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let place = Place::take(&self.shared, driver.answers());

@@ -10,9 +10,10 @@ use std::task::{Context, Poll};
 use bytes::Buf;
 use http_body::Body;
 use pin_project_lite::pin_project;
-use thalweg::{Connection, Role, SendError, Stream, map_fields};
+use thalweg::{Role, SendError, Stream, map_fields};
 
 use crate::error::{BoxError, Error};
+use crate::record::Connection;
 
 pin_project! {
     /// A body and the piece of it that its stream did not take yet.

@@ -11,11 +11,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use thalweg::{Connection, Event, Role};
+use thalweg::{Event, Role};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::doorbell::Doorbell;
 use crate::error::End;
+use crate::record::Connection;
 use crate::wire::{Followup, Wire};
 
 /// What a role does with its streams.

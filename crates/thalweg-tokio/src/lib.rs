@@ -16,6 +16,7 @@ mod log;
 mod opening;
 mod orphans;
 mod protocol;
+mod record;
 pub mod server;
 mod service;
 mod spawn;
@@ -36,6 +37,8 @@ pub use service::{ServiceFn, service_fn};
 pub use spawn::{Spawn, Spawned};
 pub use thalweg;
 pub use thalweg_h2c;
+#[cfg(feature = "record")]
+pub use thalweg_record;
 #[cfg(feature = "rustls")]
 pub use tokio_rustls::rustls;
 pub use tunnel::Tunnel;

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use thalweg::{Connection, Role, Stream};
+use thalweg::{Role, Stream};
 
 use crate::inbox::Inbox;
+use crate::record::Connection;
 
 /// The inboxes whose exchanges have left.
 #[derive(Debug, Default)]

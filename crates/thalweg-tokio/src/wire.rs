@@ -9,13 +9,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use thalweg::{Connection, ConnectionError, ErrorCode, Event, Instant, Role, Stream};
+use thalweg::{ConnectionError, ErrorCode, Event, Instant, Role, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{self, Sleep};
 
 use crate::buffer;
 use crate::closing::Closing;
 use crate::error::End;
+use crate::record::Connection;
 
 /// A transport and the connection on it.
 pub struct Wire<IO, R: Role> {

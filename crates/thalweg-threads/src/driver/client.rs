@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use thalweg::{
-    Client, ConfigError, Connection, ErrorCode, Headers, HeadersKind, OpenError, SendError, Stream,
-};
+use thalweg::{Client, ConfigError, ErrorCode, Headers, HeadersKind, OpenError, SendError, Stream};
 
 use super::pushes::Outlet;
 use super::table::{Entry, Table};
@@ -17,6 +15,7 @@ use crate::exchange::{Ask, Chunk, Exchange, Finish, Limits};
 use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
 use crate::opening::{Refusal, Refused};
+use crate::record::Connection;
 use crate::transport::Transport;
 
 /// The mailbox of a client's driver.

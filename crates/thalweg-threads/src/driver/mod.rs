@@ -15,9 +15,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use thalweg::{
-    Config, ConfigError, Connection, ConnectionError, ErrorCode, Event, Headers, HeadersKind, Role, Stream,
-};
+use thalweg::{Config, ConfigError, ConnectionError, ErrorCode, Event, Headers, HeadersKind, Role, Stream};
 
 use self::table::Table;
 pub use self::wire::Readiness;
@@ -26,6 +24,7 @@ use crate::error::{ConnectionEnd, Error};
 use crate::exchange::{Ask, Limits, Outbox};
 use crate::mailbox::Mailbox;
 use crate::opening::{Refusal, Refused};
+use crate::record::{self, Connection};
 use crate::trace;
 use crate::transport::{Agreement, Transport};
 
@@ -120,7 +119,7 @@ pub struct Opened {
 }
 
 /// What a driver is told about its connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
     /// The core's configuration.
@@ -135,6 +134,9 @@ pub struct Options {
     pub h2c: Option<thalweg_h2c::Config>,
     /// What the writer of a stream's content may be ahead of the core, bytes; above it, it waits. Default 128 KiB.
     pub unsent_bytes_max: usize,
+    /// Who gets the connection's recording. Default none: it is not recorded.
+    #[cfg(feature = "record")]
+    pub recordings: Option<thalweg_record::Recordings>,
 }
 
 impl Default for Options {
@@ -145,6 +147,8 @@ impl Default for Options {
             linger: Duration::from_secs(2),
             h2c: Some(thalweg_h2c::Config::default()),
             unsent_bytes_max: 128 << 10,
+            #[cfg(feature = "record")]
+            recordings: None,
         }
     }
 }
@@ -241,7 +245,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
             _ => Phase::Opening { until: options.config.deadlines.preface.map(|limit| origin + limit) },
         };
         Ok(Self {
-            connection: Connection::new(options.config)?,
+            connection: record::start(options)?,
             host,
             table: Table::default(),
             wire: Wire::new(transport),

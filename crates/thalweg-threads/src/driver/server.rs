@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use thalweg::{Config, ConfigError, Connection, ErrorCode, Headers, HeadersKind, Server, Status, Stream};
+use thalweg::{ConfigError, ErrorCode, Headers, HeadersKind, Server, Status, Stream};
 use thalweg_h2c::{Sniffer, Upgrade};
 
 use super::table::{Entry, Table};
@@ -17,6 +17,7 @@ use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
 use crate::opening::{self, Beginning, Refused};
 use crate::pool::{Job, Lane, Pool};
+use crate::record::{self, Connection};
 use crate::responder::Responder;
 use crate::transport::Transport;
 
@@ -52,7 +53,7 @@ pub struct Requests {
     remote: Option<SocketAddr>,
     /// Until it is clear what the first bytes are.
     sniffer: Option<Box<Sniffer>>,
-    config: Config,
+    options: Options,
     /// Requests of this turn, which go to the pool together.
     jobs: Vec<Job>,
 }
@@ -79,7 +80,7 @@ impl<T: Transport> ServerDriver<T> {
             limits: options.limits(),
             remote: options.remote,
             sniffer: options.h2c.map(|h2c| Box::new(Sniffer::new(h2c))),
-            config: options.config,
+            options: options.clone(),
             jobs: Vec::new(),
         };
         Self::start(transport, options, requests, options.h2c.is_some(), answers)
@@ -121,7 +122,7 @@ impl Requests {
         upgrade: &Upgrade,
     ) -> Result<Opened, Refused> {
         let method = upgrade.request.method.as_bytes();
-        let upgraded = Connection::<Server>::upgraded(self.config, &upgrade.settings, method);
+        let upgraded = record::upgraded(&self.options, &upgrade.settings, method);
         let (upgraded, stream) = upgraded.map_err(|_| Refused::UPGRADE)?;
         *connection = upgraded;
         let head = Request::from_upgrade(&upgrade.request, self.remote);

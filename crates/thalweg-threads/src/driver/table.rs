@@ -6,10 +6,11 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
-use thalweg::{Connection, ErrorCode, Role, SendError, Stream};
+use thalweg::{ErrorCode, Role, SendError, Stream};
 
 use crate::error::Error;
 use crate::exchange::{Ask, Chunk, Exchange, Finish};
+use crate::record::Connection;
 use crate::trace;
 
 /// All live streams.

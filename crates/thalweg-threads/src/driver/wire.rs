@@ -7,8 +7,9 @@ use std::io;
 use std::mem;
 use std::ops::Range;
 
-use thalweg::{Connection, Role};
+use thalweg::Role;
 
+use crate::record::Connection;
 use crate::transport::Transport;
 
 /// What the transport is ready for, as far as the caller's loop knows. Wrong hopes cost a system call.

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
 use http_body::Body as HttpBody;
-use thalweg::{Config, ConfigError, Connection as Core};
+use thalweg::{Config, ConfigError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc};
@@ -24,6 +24,7 @@ use crate::body::Body;
 use crate::driver::Driver;
 use crate::error::{BoxError, End, Error};
 use crate::log;
+use crate::record::Setup;
 
 #[cfg(feature = "rustls")]
 pub use crate::tls::connect as connect_tls;
@@ -88,7 +89,34 @@ where
     B: HttpBody,
     B::Error: Into<BoxError>,
 {
-    let core = Core::new(config)?;
+    start(io, &Setup::from(config))
+}
+
+/// The same, recorded.
+///
+/// # Errors
+/// The first field of `config` that is outside its range.
+#[cfg(feature = "record")]
+pub fn handshake_recorded<IO, B>(
+    io: IO,
+    config: Config,
+    recordings: &thalweg_record::Recordings,
+) -> Result<(Client<B>, Connection<IO, B>), ConfigError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    B: HttpBody,
+    B::Error: Into<BoxError>,
+{
+    start(io, &Setup { config, recordings: Some(recordings.clone()) })
+}
+
+fn start<IO, B>(io: IO, setup: &Setup) -> Result<(Client<B>, Connection<IO, B>), ConfigError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    B: HttpBody,
+    B::Error: Into<BoxError>,
+{
+    let core = setup.start()?;
     let (orders, receiver) = mpsc::unbounded_channel();
     let room = Room::new();
     let end = Arc::new(OnceLock::new());

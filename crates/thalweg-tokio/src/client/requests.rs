@@ -14,8 +14,7 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request};
 use http_body::Body;
 use thalweg::{
-    Client, Connection, ErrorCode, Event, Field, Headers, HeadersKind, OpenError, SendError, Stream,
-    Violation,
+    Client, ErrorCode, Event, Field, Headers, HeadersKind, OpenError, SendError, Stream, Violation,
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -29,6 +28,7 @@ use crate::inbox::Inbox;
 use crate::log;
 use crate::orphans::Orphans;
 use crate::protocol::Protocol;
+use crate::record::Connection;
 use crate::wire::Followup;
 
 use super::extras::Extras;

@@ -24,6 +24,7 @@ use crate::log;
 
 use super::{Connection, Handle};
 use crate::opening::{Closed, Opened, Refusal, UNUSABLE_UPGRADE, open_cleartext, refuse};
+use crate::record::Setup;
 
 /// A TCP listener that serves HTTP/2: with prior knowledge (RFC 9113 §3.3), and by Upgrade from HTTP/1.1.
 ///
@@ -36,7 +37,7 @@ pub struct Server {
 
 /// What all connections share.
 struct Options {
-    config: Config,
+    setup: Setup,
     h2c: thalweg_h2c::Config,
     stream_handles: bool,
     #[cfg(feature = "rustls")]
@@ -68,7 +69,7 @@ impl Server {
     /// Uses a listener that exists.
     pub fn from_listener(listener: TcpListener) -> Self {
         let options = Options {
-            config: Config::default(),
+            setup: Setup::default(),
             h2c: thalweg_h2c::Config::default(),
             stream_handles: false,
             #[cfg(feature = "rustls")]
@@ -89,7 +90,7 @@ impl Server {
     /// The configuration of each connection.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
-        self.options.config = config;
+        self.options.setup.config = config;
         self
     }
 
@@ -113,6 +114,14 @@ impl Server {
     #[must_use]
     pub fn tls(mut self, config: impl Into<Arc<crate::rustls::ServerConfig>>) -> Self {
         self.options.tls = Some(crate::tls::acceptor(config.into()));
+        self
+    }
+
+    /// Records each connection. See [`Recordings`](thalweg_record::Recordings) for where to, how much, and which are kept.
+    #[cfg(feature = "record")]
+    #[must_use]
+    pub fn record(mut self, recordings: &thalweg_record::Recordings) -> Self {
+        self.options.setup.recordings = Some(recordings.clone());
         self
     }
 
@@ -145,7 +154,11 @@ impl Server {
         B::Error: Into<BoxError>,
         F: Future<Output = ()>,
     {
-        self.options.config.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        self.options
+            .setup
+            .config
+            .validate()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let options = Arc::new(self.options);
         let mut signal = pin!(signal);
         let mut connections = Connections::default();
@@ -181,7 +194,7 @@ impl Server {
             }
         }
         drop(self.listener);
-        served.dropped = connections.shut_down(options.config.deadlines.shutdown).await;
+        served.dropped = connections.shut_down(options.setup.config.deadlines.shutdown).await;
         Ok(served)
     }
 
@@ -248,7 +261,7 @@ impl Options {
         B: http_body::Body,
         B::Error: Into<BoxError>,
     {
-        match Connection::opened(io, opened, service, self.config, control) {
+        match Connection::opened(io, opened, service, &self.setup, control) {
             Ok(connection) if self.stream_handles => Ok(connection.stream_handles().await),
             Ok(connection) => Ok(connection.await),
             Err(mut io) => {
@@ -260,7 +273,7 @@ impl Options {
 
     /// The time for a connection to come to the point.
     async fn in_time<T>(&self, opening: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-        match self.config.deadlines.preface {
+        match self.setup.config.deadlines.preface {
             Some(limit) => time::timeout(limit, opening).await.unwrap_or(Err(Refusal::TimedOut)),
             None => opening.await,
         }

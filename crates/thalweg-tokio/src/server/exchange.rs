@@ -8,13 +8,14 @@ use std::task::{Context, Poll};
 use http::header::{CONTENT_LENGTH, DATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
-use thalweg::{Connection, ErrorCode, Field, SendError, Server, Status, Stream, Violation};
+use thalweg::{ErrorCode, Field, SendError, Server, Status, Stream, Violation};
 
 use crate::content::{Content, Progress};
 use crate::error::{BoxError, Error};
 use crate::fields::{Digits, Http1, fields};
 use crate::inbox::Inbox;
 use crate::log;
+use crate::record::Connection;
 
 use super::date;
 use super::stream_handle::{StreamHandle, Wish};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use thalweg::{Connection, ErrorCode, Event, Headers, HeadersKind, Priority, Server, Status, Stream};
+use thalweg::{ErrorCode, Event, Headers, HeadersKind, Priority, Server, Status, Stream};
 use tower_service::Service;
 
 use crate::body::Body;
@@ -22,6 +22,7 @@ use crate::inbox::Inbox;
 use crate::log;
 use crate::orphans::Orphans;
 use crate::protocol::Protocol;
+use crate::record::Connection;
 use crate::wire::Followup;
 
 use super::exchange::{Exchange, Outcome, PinnedStage, Stage};

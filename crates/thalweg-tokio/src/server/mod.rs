@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
-use thalweg::{Config, ConfigError, Connection as Core};
+use thalweg::{Config, ConfigError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
@@ -23,6 +23,7 @@ use crate::driver::Driver;
 use crate::error::{BoxError, End};
 use crate::log;
 use crate::opening;
+use crate::record::{Connection as Core, Setup};
 
 pub use crate::opening::{Closed, Refusal};
 pub use accept::{Served, Server};
@@ -60,7 +61,25 @@ where
     /// # Errors
     /// The first field of `config` that is outside its range.
     pub fn new(io: IO, service: S, config: Config) -> Result<Self, ConfigError> {
-        let connection = Self::begin(io, Core::new(config)?, service, Arc::default());
+        Self::alone(io, service, &Setup::from(config))
+    }
+
+    /// The same, recorded.
+    ///
+    /// # Errors
+    /// The first field of `config` that is outside its range.
+    #[cfg(feature = "record")]
+    pub fn recorded(
+        io: IO,
+        service: S,
+        config: Config,
+        recordings: &thalweg_record::Recordings,
+    ) -> Result<Self, ConfigError> {
+        Self::alone(io, service, &Setup { config, recordings: Some(recordings.clone()) })
+    }
+
+    fn alone(io: IO, service: S, setup: &Setup) -> Result<Self, ConfigError> {
+        let connection = Self::begin(io, setup.start()?, service, Arc::default());
         Ok(Self { is_alone: true, ..connection })
     }
 
@@ -75,20 +94,18 @@ where
         io: IO,
         opened: opening::Opened,
         service: S,
-        config: Config,
+        setup: &Setup,
         control: Arc<Control>,
     ) -> Result<Self, IO> {
         let opening::Opened { seen, upgrade } = opened;
         let Some(upgrade) = upgrade else {
-            let Ok(core) = Core::new(config) else { return Err(io) };
+            let Ok(core) = setup.start() else { return Err(io) };
             let mut connection = Self::begin(io, core, service, control);
             connection.driver.wire().set_first_input(seen);
             return Ok(connection);
         };
         let (answer, settings, request) = (upgrade.answer(), upgrade.settings, upgrade.request);
-        let Ok((core, stream)) =
-            Core::<thalweg::Server>::upgraded(config, &settings, request.method.as_bytes())
-        else {
+        let Ok((core, stream)) = setup.upgraded(&settings, request.method.as_bytes()) else {
             return Err(io);
         };
         let Ok(request) = opening::upgraded_request(request) else { return Err(io) };

@@ -1,0 +1,51 @@
+//! A recorded connection replays, whichever end it is.
+#![cfg(feature = "record")]
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::Read as _;
+use std::thread;
+use std::time::Duration;
+
+use thalweg_record::{Keep, Recording, Recordings, Side, replay};
+use thalweg_threads::{Client, Options, Request, Responder, Response, Server, thalweg_record};
+
+#[test]
+fn both_ends_are_recorded_and_replay() {
+    let folder = std::env::temp_dir().join(format!("thalweg-threads-record-{}", std::process::id()));
+    let recordings = Recordings::new(&folder).unwrap().keep(Keep::All);
+
+    let server = Server::bind("127.0.0.1:0").unwrap().record(&recordings);
+    let (address, handle) = (server.local_addr(), server.handle());
+    let serving = thread::spawn(move || {
+        server.serve(|request: Request<_>, responder: Responder| {
+            responder.send(Response::ok().body(request.path().repeat(10_000)))
+        })
+    });
+    let mut options = Options::default();
+    options.recordings = Some(recordings.clone());
+    let client = Client::connect_with(&address.to_string(), &options).unwrap();
+    for path in ["/a", "/thalweg"] {
+        let mut text = String::new();
+        client.send(Request::get(path)).unwrap().body.read_to_string(&mut text).unwrap();
+        assert_eq!(text.len(), path.len() * 10_000);
+    }
+    client.shutdown();
+    client.wait_end();
+    handle.shutdown(Duration::from_secs(5));
+    serving.join().unwrap().unwrap();
+    recordings.flush();
+
+    let mut sides = Vec::new();
+    for entry in fs::read_dir(&folder).unwrap() {
+        let file = fs::read(entry.unwrap().path()).unwrap();
+        let recording = Recording::parse(&file).unwrap();
+        let replayed = replay(&recording, |_| {}).unwrap();
+        assert_eq!(replayed.difference, None);
+        assert_eq!(replayed.report.counters.streams_completed, 2);
+        sides.push(recording.side as u8);
+    }
+    fs::remove_dir_all(&folder).unwrap();
+    sides.sort_unstable();
+    assert_eq!(sides, [Side::Client as u8, Side::Server as u8]);
+}

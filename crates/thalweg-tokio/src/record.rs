@@ -1,0 +1,56 @@
+//! Which connection the drivers hold: the core's own, or, with the feature `record`, one that can record.
+//!
+//! Keeps true: without the feature nothing of it is there; with it, a connection records if its setup says so.
+
+#[cfg(not(feature = "record"))]
+pub use thalweg::Connection;
+use thalweg::{Config, ConfigError, Role, Server, Stream, UpgradeError};
+#[cfg(feature = "record")]
+pub use thalweg_record::Recorder as Connection;
+#[cfg(feature = "record")]
+use thalweg_record::{Recorded, Recordings};
+
+/// How connections are started: their configuration, and who gets their recordings.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    pub config: Config,
+    #[cfg(feature = "record")]
+    pub recordings: Option<Recordings>,
+}
+
+impl From<Config> for Setup {
+    fn from(config: Config) -> Self {
+        Self {
+            config,
+            #[cfg(feature = "record")]
+            recordings: None,
+        }
+    }
+}
+
+impl Setup {
+    /// Starts a connection.
+    pub fn start<R: Role>(&self) -> Result<Connection<R>, ConfigError> {
+        #[cfg(feature = "record")]
+        return Connection::new(self.config, self.recorded());
+        #[cfg(not(feature = "record"))]
+        Connection::new(self.config)
+    }
+
+    /// Starts a server's connection after an Upgrade.
+    pub fn upgraded(
+        &self,
+        settings: &[u8],
+        method: &[u8],
+    ) -> Result<(Connection<Server>, Stream), UpgradeError> {
+        #[cfg(feature = "record")]
+        return Connection::<Server>::upgraded(self.config, settings, method, self.recorded());
+        #[cfg(not(feature = "record"))]
+        Connection::<Server>::upgraded(self.config, settings, method)
+    }
+
+    #[cfg(feature = "record")]
+    fn recorded(&self) -> Recorded {
+        self.recordings.as_ref().map(Recordings::recorded).unwrap_or_default()
+    }
+}

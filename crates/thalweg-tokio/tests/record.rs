@@ -1,0 +1,64 @@
+//! A recorded connection replays, whichever end it is.
+#![cfg(feature = "record")]
+#![allow(clippy::unwrap_used)]
+
+use std::convert::Infallible;
+use std::fs;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Collected, Full};
+use thalweg_record::{Keep, Recording, Recordings, Side, replay};
+use thalweg_tokio::thalweg::Config;
+use thalweg_tokio::{Body, Server, client, service_fn, thalweg_record};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+async fn echo(request: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let body = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
+    Ok(Response::new(Full::new(body)))
+}
+
+#[tokio::test]
+async fn both_ends_are_recorded_and_replay() {
+    let folder = std::env::temp_dir().join(format!("thalweg-tokio-record-{}", std::process::id()));
+    let recordings = Recordings::new(&folder).unwrap().keep(Keep::All);
+
+    let server = Server::bind("127.0.0.1:0").await.unwrap().record(&recordings);
+    let address = server.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(server.serve_until(service_fn(echo), async { drop(stopped.await) }));
+
+    let socket = TcpStream::connect(address).await.unwrap();
+    let (mut client, connection) =
+        client::handshake_recorded(socket, Config::default(), &recordings).unwrap();
+    let driving = tokio::spawn(connection);
+    for len in [0, 10, 100_000] {
+        let request = Request::post(format!("http://{address}/{len}"))
+            .body(Full::new(Bytes::from(vec![7; len])))
+            .unwrap();
+        let answer = client.send(request).await.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(answer.to_bytes().len(), len);
+    }
+    client.ready().await.unwrap();
+    drop(client);
+    driving.await.unwrap();
+    stop.send(()).unwrap();
+    serving.await.unwrap().unwrap();
+    recordings.flush();
+
+    let mut sides = Vec::new();
+    for entry in fs::read_dir(&folder).unwrap() {
+        let file = fs::read(entry.unwrap().path()).unwrap();
+        let recording = Recording::parse(&file).unwrap();
+        let replayed = replay(&recording, |_| {}).unwrap();
+        assert_eq!(replayed.difference, None);
+        assert_eq!(replayed.report.counters.streams_completed, 3);
+        assert!(replayed.output_bytes > 100_000);
+        sides.push(recording.side as u8);
+    }
+    fs::remove_dir_all(PathBuf::from(&folder)).unwrap();
+    sides.sort_unstable();
+    assert_eq!(sides, [Side::Client as u8, Side::Server as u8]);
+}
