@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use thalweg::{Event, Role};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::counters::{Counters, Share};
 use crate::doorbell::Doorbell;
 use crate::error::End;
 use crate::record::Connection;
@@ -50,6 +51,8 @@ pub struct Driver<IO, A: Application> {
     wire: Wire<IO, A::Role>,
     application: A,
     doorbell: Doorbell,
+    /// Where it counts what it does.
+    share: Option<Share>,
     /// How it ended, once the application was told.
     end: Option<Arc<End>>,
 }
@@ -61,12 +64,22 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Driver<IO, A> {
     /// Puts the three together.
     pub fn new(io: IO, connection: Connection<A::Role>, application: A) -> Self {
         let (wire, doorbell) = (Wire::new(io, connection), Doorbell::default());
-        Self { wire, application, doorbell, end: None }
+        Self { wire, application, doorbell, share: None, end: None }
     }
 
     /// The application.
     pub fn application(&mut self) -> &mut A {
         &mut self.application
+    }
+
+    /// Counts what it does from now on.
+    pub fn set_counters(&mut self, counters: Arc<Counters>) {
+        self.share = Some(Share::new(counters));
+    }
+
+    /// Where it counts.
+    pub fn counters(&self) -> Option<&Counters> {
+        self.share.as_ref().map(Share::counters)
     }
 
     /// The transport's part.
@@ -115,7 +128,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Future for Driver<IO, A
     type Output = Arc<End>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.get_mut().poll_turns(cx)
+        let this = self.get_mut();
+        let polled = this.poll_turns(cx);
+        if let Some(share) = &mut this.share {
+            share.add(&this.wire.connection().report());
+        }
+        polled
     }
 }
 

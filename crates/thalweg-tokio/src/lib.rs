@@ -7,6 +7,7 @@ pub mod client;
 mod closing;
 mod content;
 mod control;
+mod counters;
 mod doorbell;
 mod driver;
 mod error;
@@ -30,6 +31,7 @@ mod wishes;
 
 pub use body::Body;
 pub use client::Client;
+pub use counters::{Counters, Snapshot};
 pub use error::{BoxError, End, Error};
 pub use protocol::Protocol;
 pub use server::Server;

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::error::Error as StdError;
 use std::net::SocketAddr;
 
+use http::{Method, Uri};
 use thalweg::{ErrorCode, Stream};
 
 use crate::error::{End, Error};
@@ -11,7 +12,22 @@ use crate::server::Closed;
 
 #[cfg(feature = "tracing")]
 mod told {
-    use super::{Any, Closed, End, Error, ErrorCode, SocketAddr, StdError, Stream};
+    use super::{Any, Closed, End, Error, ErrorCode, Method, SocketAddr, StdError, Stream, Uri};
+
+    /// The span of an exchange; its handler and its bodies are polled inside.
+    #[derive(Clone)]
+    pub struct Span(tracing::Span);
+
+    impl Span {
+        /// Begins one. Costs next to nothing unless somebody listens to DEBUG.
+        pub fn new(stream: Stream, method: &Method, uri: &Uri) -> Self {
+            Self(tracing::debug_span!("exchange", stream = stream.id().as_u32(), %method, path = uri.path()))
+        }
+
+        pub fn in_scope<T>(&self, function: impl FnOnce() -> T) -> T {
+            self.0.in_scope(function)
+        }
+    }
 
     pub fn closed(closed: &Closed, peer: SocketAddr) {
         if closed.is_warning() {
@@ -50,7 +66,20 @@ mod told {
 
 #[cfg(not(feature = "tracing"))]
 mod told {
-    use super::{Any, Closed, End, Error, ErrorCode, SocketAddr, StdError, Stream};
+    use super::{Any, Closed, End, Error, ErrorCode, Method, SocketAddr, StdError, Stream, Uri};
+
+    #[derive(Clone)]
+    pub struct Span;
+
+    impl Span {
+        pub fn new(_: Stream, _: &Method, _: &Uri) -> Self {
+            Self
+        }
+
+        pub fn in_scope<T>(&self, function: impl FnOnce() -> T) -> T {
+            function()
+        }
+    }
 
     pub fn closed(_: &Closed, _: SocketAddr) {}
     pub fn ended(_: &End) {}
@@ -60,7 +89,7 @@ mod told {
     pub fn not_accepted(_: &std::io::Error) {}
 }
 
-pub use told::{closed, ended, left_out, not_accepted};
+pub use told::{Span, closed, ended, left_out, not_accepted};
 
 /// An application failed an exchange. Returns the code with which its stream is to be reset.
 pub fn failed(stream: Stream, error: &(dyn StdError + 'static)) -> ErrorCode {

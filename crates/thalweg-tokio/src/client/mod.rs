@@ -21,6 +21,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc};
 use tower_service::Service;
 
 use crate::body::Body;
+use crate::counters::Counters;
 use crate::driver::Driver;
 use crate::error::{BoxError, End, Error};
 use crate::log;
@@ -125,6 +126,20 @@ where
     Ok((Client { shared, permit: None, acquire: None }, Connection { driver }))
 }
 
+impl<IO, B> Connection<IO, B>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    B: HttpBody,
+    B::Error: Into<BoxError>,
+{
+    /// Counts what it does in `counters`, with other connections or alone.
+    pub fn counters(mut self, counters: Arc<Counters>) -> Self {
+        counters.count_opened();
+        self.driver.set_counters(counters);
+        self
+    }
+}
+
 impl<IO, B> Future for Connection<IO, B>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
@@ -134,8 +149,12 @@ where
     type Output = Arc<End>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let end = ready!(Pin::new(&mut self.get_mut().driver).poll(cx));
+        let driver = &mut self.get_mut().driver;
+        let end = ready!(Pin::new(&mut *driver).poll(cx));
         log::ended(&end);
+        if let Some(counters) = driver.counters() {
+            counters.count_ended(false, end.is_warning());
+        }
         Poll::Ready(end)
     }
 }

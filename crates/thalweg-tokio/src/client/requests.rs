@@ -54,6 +54,7 @@ struct Exchange<B: Body> {
     /// Its place among the streams that the peer allows; a pushed stream takes none.
     permit: Option<OwnedSemaphorePermit>,
     extras: Option<Box<Extras>>,
+    span: log::Span,
 }
 
 /// The exchanges, by the index of their streams, and the requests that wait for theirs.
@@ -136,9 +137,10 @@ where
             return Followup::Reset(stream, ErrorCode::CANCEL);
         };
         let inbox = Arc::new(Inbox::new(None));
+        let span = log::Span::new(stream, request.method(), request.uri());
         extras.promise(stream, request, Arc::clone(&inbox));
         let exchange =
-            Exchange { stream, content: None, inbox, response_open: true, permit: None, extras: None };
+            Exchange { stream, content: None, inbox, response_open: true, permit: None, extras: None, span };
         self.promised.push(stream);
         self.enter(exchange);
         Followup::None
@@ -261,9 +263,10 @@ where
         if let Some(extras) = &extras {
             extras.set_bell(bell);
         }
+        let span = log::Span::new(stream, request.method(), request.uri());
         let content = (!end).then(|| Box::pin(Content::new(request.into_body())));
         let permit = Some(permit);
-        self.enter(Exchange { stream, content, inbox, response_open: true, permit, extras });
+        self.enter(Exchange { stream, content, inbox, response_open: true, permit, extras, span });
         self.poll_exchange(stream, connection, doorbell);
         None
     }
@@ -291,7 +294,8 @@ where
         let Some(content) = &mut exchange.content else { return };
         let bell = doorbell.bell(FIRST_BELL + stream.index());
         let mut cx = Context::from_waker(bell);
-        let sent = catch_unwind(AssertUnwindSafe(|| content.as_mut().poll_send(&mut cx, connection, stream)));
+        let poll = || content.as_mut().poll_send(&mut cx, connection, stream);
+        let sent = exchange.span.in_scope(|| catch_unwind(AssertUnwindSafe(poll)));
         let error = match sent {
             Ok(Progress::Waiting | Progress::Gone) => return,
             Ok(Progress::Yielding) => return bell.wake_by_ref(),

@@ -19,6 +19,7 @@ use tower_service::Service;
 
 use crate::body::Body;
 use crate::control::Control;
+use crate::counters::Counters;
 use crate::error::{BoxError, End};
 use crate::log;
 
@@ -40,6 +41,7 @@ struct Options {
     setup: Setup,
     h2c: thalweg_h2c::Config,
     stream_handles: bool,
+    counters: Arc<Counters>,
     #[cfg(feature = "rustls")]
     tls: Option<tokio_rustls::TlsAcceptor>,
     on_end: Option<Box<OnEnd>>,
@@ -72,6 +74,7 @@ impl Server {
             setup: Setup::default(),
             h2c: thalweg_h2c::Config::default(),
             stream_handles: false,
+            counters: Arc::default(),
             #[cfg(feature = "rustls")]
             tls: None,
             on_end: None,
@@ -106,6 +109,11 @@ impl Server {
     pub fn stream_handles(mut self) -> Self {
         self.options.stream_handles = true;
         self
+    }
+
+    /// What all its connections do, counted: keep a clone and read it at any time.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.options.counters)
     }
 
     /// Speaks TLS on every connection, and HTTP/2 with those that negotiate `h2` by ALPN (RFC 9113 §3.2). A configuration
@@ -262,8 +270,13 @@ impl Options {
         B::Error: Into<BoxError>,
     {
         match Connection::opened(io, opened, service, &self.setup, control) {
-            Ok(connection) if self.stream_handles => Ok(connection.stream_handles().await),
-            Ok(connection) => Ok(connection.await),
+            Ok(mut connection) => {
+                connection.driver.set_counters(Arc::clone(&self.counters));
+                if self.stream_handles {
+                    connection.driver.application().give_handles();
+                }
+                Ok(connection.await)
+            }
             Err(mut io) => {
                 refuse(&mut io, UNUSABLE_UPGRADE).await;
                 Err(Refusal::Upgrade)
@@ -301,12 +314,15 @@ impl Connections {
         let _ = socket.set_nodelay(true);
         let control = Arc::<Control>::default();
         let handle = Handle { control: Arc::clone(&control) };
+        options.counters.count_opened();
         let task = self.tasks.spawn(async move {
             let closed = match options.serve(socket, service, control).await {
                 Ok(end) => Closed::Ended(end),
                 Err(refusal) => Closed::Refused(refusal),
             };
             log::closed(&closed, peer);
+            let is_refused = matches!(closed, Closed::Refused(_));
+            options.counters.count_ended(is_refused, closed.is_warning());
             if let Some(on_end) = &options.on_end {
                 on_end(peer, &closed);
             }

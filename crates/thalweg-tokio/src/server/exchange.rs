@@ -50,6 +50,7 @@ pub struct Exchange<F, B: http_body::Body> {
     /// Whether the peer may still send content.
     pub request_open: bool,
     pub method: Method,
+    pub span: log::Span,
     /// Where the handler says what it wants besides.
     pub handle: Option<StreamHandle>,
     /// Requests that were promised on this stream and wait for the service.
@@ -78,10 +79,10 @@ where
 {
     /// Goes on with the handler or with the response. A panic of either ends this exchange and nothing else.
     pub fn poll(&mut self, cx: &mut Context<'_>, connection: &mut Connection<Server>) -> Outcome {
-        match catch_unwind(AssertUnwindSafe(|| self.advance(cx, connection))) {
+        self.span.clone().in_scope(|| match catch_unwind(AssertUnwindSafe(|| self.advance(cx, connection))) {
             Ok(outcome) => outcome,
             Err(panic) => Outcome::Reset(log::panicked(self.stream, panic.as_ref())),
-        }
+        })
     }
 
     fn advance(&mut self, cx: &mut Context<'_>, connection: &mut Connection<Server>) -> Outcome {
@@ -178,9 +179,11 @@ impl<F, B: http_body::Body> Exchange<F, B> {
     /// Drops the handler or the rest of the response. A panic goes no further.
     pub fn abandon(&mut self) {
         let stage = &mut self.stage;
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| stage.set(Stage::Responded))) {
-            log::panicked(self.stream, panic.as_ref());
-        }
+        self.span.in_scope(|| {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| stage.set(Stage::Responded))) {
+                log::panicked(self.stream, panic.as_ref());
+            }
+        });
     }
 }
 

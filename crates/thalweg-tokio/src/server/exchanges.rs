@@ -122,6 +122,7 @@ where
             request_open: inbox.is_some(),
             inbox,
             method: request.method().clone(),
+            span: log::Span::new(stream, request.method(), request.uri()),
             handle,
             promised: Vec::new(),
         });
@@ -230,7 +231,9 @@ where
         if let Some(handle) = &exchange.handle {
             handle.set_bell(doorbell.bell(bell_of(stream)).clone());
         }
-        let handler = catch_unwind(AssertUnwindSafe(|| service.call(request)))
+        let handler = exchange
+            .span
+            .in_scope(|| catch_unwind(AssertUnwindSafe(|| service.call(request))))
             .map_err(|panic| log::panicked(stream, panic.as_ref()))?;
         exchange.stage.set(Stage::Handling { handler });
         Ok(())

@@ -19,6 +19,7 @@ use tower_service::Service;
 
 use crate::body::Body;
 use crate::control::Control;
+use crate::counters::Counters;
 use crate::driver::Driver;
 use crate::error::{BoxError, End};
 use crate::log;
@@ -122,6 +123,13 @@ where
         self
     }
 
+    /// Counts what it does in `counters`, with other connections or alone.
+    pub fn counters(mut self, counters: Arc<Counters>) -> Self {
+        counters.count_opened();
+        self.driver.set_counters(counters);
+        self
+    }
+
     /// The handle that ends it gracefully from elsewhere.
     pub fn handle(&self) -> Handle {
         Handle { control: Arc::clone(&self.control) }
@@ -143,6 +151,9 @@ where
         let end = ready!(Pin::new(&mut this.driver).poll(cx));
         if this.is_alone {
             log::ended(&end);
+            if let Some(counters) = this.driver.counters() {
+                counters.count_ended(false, end.is_warning());
+            }
         }
         Poll::Ready(end)
     }
