@@ -16,15 +16,43 @@ pub struct Case {
     pub list: List,
 }
 
+/// The directories that hold blocks: one for each encoder that took part. `raw-data` has only lists.
+pub const ENCODERS: [&str; 14] = [
+    "go-hpack",
+    "haskell-http2-linear",
+    "haskell-http2-linear-huffman",
+    "haskell-http2-naive",
+    "haskell-http2-naive-huffman",
+    "haskell-http2-static",
+    "haskell-http2-static-huffman",
+    "nghttp2",
+    "nghttp2-16384-4096",
+    "nghttp2-change-table-size",
+    "node-http2-hpack",
+    "python-hpack",
+    "swift-nio-hpack-huffman",
+    "swift-nio-hpack-plain-text",
+];
+
+/// Where the corpus lies.
+///
+/// # Errors
+///
+/// When it is absent: the text says where it was sought.
+pub fn directory() -> Result<PathBuf, String> {
+    let shared = std::env::var_os("THALWEG_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
+    let directory = shared.join("data/hpack-test-case");
+    if directory.is_dir() { Ok(directory) } else { Err(format!("{} is absent", directory.display())) }
+}
+
 /// All stories of one encoder's directory, in order of their names.
 ///
 /// # Errors
 ///
-/// When the corpus is absent or cannot be read: the text says where it was sought.
+/// When the corpus is absent or cannot be read.
 pub fn stories(encoder: &str) -> Result<Vec<Vec<Case>>, String> {
-    let shared = std::env::var_os("THALWEG_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
-    let directory = shared.join("data/hpack-test-case").join(encoder);
+    let directory = directory()?.join(encoder);
     let entries = std::fs::read_dir(&directory).map_err(|e| format!("{}: {e}", directory.display()))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
@@ -41,8 +69,8 @@ fn story(path: &Path) -> Result<Vec<Case>, String> {
 
 fn case(json: &Value) -> Option<Case> {
     let table_bytes = match json.get("header_table_size") {
+        None | Some(Value::Null) => None,
         Some(bytes) => Some(u32::try_from(bytes.as_u64()?).ok()?),
-        None => None,
     };
     let wire = unhex(json.get("wire").map_or(Some(""), Value::as_str)?)?;
     let list = json["headers"].as_array()?.iter().map(field).collect::<Option<List>>()?;
