@@ -2,7 +2,7 @@
 //! `--tls` over TLS. Without the files of a certificate and its key it makes a certificate for `localhost` by itself.
 //!
 //! `GET /bytes/N?seed=S` answers with N bytes, `POST /echo` with what it gets while it gets it, any other path with a file or
-//! the page of a directory. Prints a line per request and per connection that has ended. Ctrl-C ends it gracefully.
+//! the page of a directory. `--record DIR` keeps the last 16 connections as files for the example `replay`. Prints a line per request and per connection that has ended. Ctrl-C ends it gracefully.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -14,9 +14,10 @@ use thalweg_examples::arguments::{self, Arguments};
 use thalweg_examples::files;
 use thalweg_examples::site::Site;
 use thalweg_examples::tls;
+use thalweg_tokio::thalweg_record::{Keep, Recordings};
 use thalweg_tokio::{Body, Server, service_fn};
 
-const USAGE: &str = "serve [--h2c ADDR] [--tls [CERT KEY]] [--root DIR] [--quiet]";
+const USAGE: &str = "serve [--h2c ADDR] [--tls [CERT KEY]] [--root DIR] [--record DIR] [--quiet]";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -28,6 +29,7 @@ async fn run() -> Result<(), String> {
     let addr = args.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
     let tls = args.words_behind("--tls").map(|files| tls::server_config(&files)).transpose()?;
     let root: PathBuf = args.option("--root")?.unwrap_or_else(|| ".".into());
+    let record: Option<PathBuf> = args.option("--record")?;
     let quiet = args.switch("--quiet");
     args.finish()?;
     let site = Site::new(&root)?;
@@ -36,6 +38,11 @@ async fn run() -> Result<(), String> {
 
     if let Some(tls) = tls {
         server = server.tls(tls);
+    }
+    if let Some(folder) = record {
+        let recordings =
+            Recordings::new(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        server = server.record(&recordings.keep(Keep::All));
     }
     let server = server.on_end(move |peer, end| {
         if !quiet {

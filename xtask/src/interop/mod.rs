@@ -14,6 +14,7 @@ mod nghttp2;
 mod openings;
 mod own_clients;
 mod programs;
+mod recordings;
 mod relay;
 mod server;
 mod storms;
@@ -90,6 +91,7 @@ fn all_rows(subjects: &[Subject]) -> Vec<Row> {
     rows.extend(clients::rows());
     rows.extend(own_clients::rows());
     rows.extend(programs::rows());
+    rows.extend(recordings::rows());
     rows
 }
 

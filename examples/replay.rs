@@ -1,0 +1,68 @@
+//! Replays a recording and prints the conversation: `replay FILE`, for example one that `serve --record DIR` has kept.
+//!
+//! A line per frame, as in `frames`, with the time at which it was told; then whether the replay gave the same events and bytes, and how
+//! the connection stands. Ends with 1 if it did not.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use thalweg::Instant;
+use thalweg::inspect::{Direction, Inspector};
+use thalweg_record::{Call, Moment, Recording, Side, replay};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [path] = args.as_slice() else {
+        eprintln!("usage: replay FILE");
+        return ExitCode::from(2);
+    };
+    match show(path) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{path}: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Returns whether it was reproduced.
+fn show(path: &str) -> Result<bool, Box<dyn std::error::Error>> {
+    let file = std::fs::read(path)?;
+    let recording = Recording::parse(&file)?;
+    let (theirs, ours) = match recording.side {
+        Side::Client => (Direction::ToClient, Direction::ToServer),
+        Side::Server => (Direction::ToServer, Direction::ToClient),
+    };
+    println!("a {:?}, recorded by {}: {} steps", recording.side, recording.made_by, recording.steps.len());
+    let mut inspector = Inspector::new();
+    let mut now = Instant::ZERO;
+    let mut print = |direction, mut bytes: &[u8], now: Instant| {
+        let time = Duration::from_nanos(now.as_nanos());
+        while let Some(seen) = inspector.inspect(direction, &mut bytes) {
+            println!("{time:>12.1?} {seen}");
+        }
+    };
+    let replayed = replay(&recording, |moment| match moment {
+        Moment::Call(step) => match step.call {
+            // Zero is told where there is no input.
+            Call::Receive { now: at, .. } | Call::HandleTimeout { now: at } => now = at.max(now),
+            _ => {}
+        },
+        Moment::Input(bytes) => print(theirs, bytes, now),
+        Moment::Output(bytes) => print(ours, bytes, now),
+        _ => {}
+    })?;
+    if recording.is_cut {
+        println!("the recording ends here, at its bound");
+    }
+    println!("{}", replayed.report);
+    match replayed.difference {
+        None => println!(
+            "reproduced: {} steps, {} bytes written, all the same",
+            replayed.steps, replayed.output_bytes
+        ),
+        Some(difference) => println!("NOT reproduced: {difference}"),
+    }
+    Ok(replayed.is_same())
+}
