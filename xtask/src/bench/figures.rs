@@ -25,6 +25,8 @@ pub enum Metric {
     Ns,
     Allocations,
     Bytes,
+    /// Bytes out per byte in.
+    Ratio,
 }
 
 /// The figures of one run, and where they were measured.
@@ -41,6 +43,7 @@ impl Figure {
             Metric::Bytes => 1.0,
             Metric::Instructions | Metric::Ns => 10.0,
             Metric::Allocations => 100.0,
+            Metric::Ratio => 10_000.0,
         };
         // Adding zero turns a negative zero into a plain one.
         let value = (value * digits).round() / digits + 0.0;

@@ -7,6 +7,7 @@ mod compare;
 mod e2e;
 mod figures;
 mod gate;
+mod hpack;
 mod machine;
 mod plots;
 mod profile;
@@ -31,6 +32,8 @@ enum Command {
     E2e(e2e::Args),
     /// Fails if a workload costs more than 3 % above the figures in docs/bench/baseline.json
     Gate(gate::Args),
+    /// Measures what a header field costs to decode and to encode, beside nghttp2 and fluke-hpack
+    Hpack(hpack::Args),
     /// Writes the tables of docs/benchmarks.md and its pictures from the figures in docs/bench
     Plots(plots::Args),
     /// Measures a request beside up to 10,000 open streams, and among up to 10,000 connections
@@ -44,6 +47,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         None => compare::run(&args.compare),
         Some(Command::E2e(args)) => e2e::run(args),
         Some(Command::Gate(args)) => gate::run(args),
+        Some(Command::Hpack(args)) => hpack::run(args),
         Some(Command::Plots(args)) => plots::run(args),
         Some(Command::Profile(args)) => profile::run(args),
         Some(Command::Scale(args)) => scale::run(args),

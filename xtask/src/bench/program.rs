@@ -20,6 +20,9 @@ pub enum Build {
     Peers,
     /// What the end-to-end runs load.
     Servers,
+    /// Our header codec alone, and beside others.
+    Hpack,
+    HpackPeers,
 }
 
 /// A build's programs.
@@ -34,6 +37,8 @@ impl Programs {
             Build::Gate => ("gate", "", &["measure", "hpack"][..]),
             Build::Core => ("core", "", &["measure", "measure_allocations"][..]),
             Build::Peers => ("peers", "peers,nghttp2", &["measure", "measure_allocations"][..]),
+            Build::Hpack => ("hpack", "", HPACK),
+            Build::HpackPeers => ("hpack-peers", "nghttp2,fluke", HPACK),
             Build::Servers => ("servers", "servers", &["tokio_serve", "threads_serve", "hyper_serve"][..]),
         };
         eprintln!("bench: building {name}");
@@ -97,13 +102,52 @@ impl Programs {
 
     /// Instructions per header field of a workload of the program `hpack`, as on the plainest processor.
     pub fn hpack_instructions_anywhere(&self, workload: &str) -> anyhow::Result<f64> {
+        self.hpack_count(&[workload, "thalweg", "count"], None, (2, 6), &anywhere())
+    }
+
+    /// Instructions per header field of a workload of one codec: of its first stories, or of all.
+    pub fn hpack_instructions(
+        &self,
+        workload: &str,
+        codec: &str,
+        stories: Option<usize>,
+    ) -> anyhow::Result<f64> {
+        self.hpack_count(&[workload, codec, "count"], stories, (1, 3), NO_REP_MOVSB)
+    }
+
+    fn hpack_count(
+        &self,
+        arguments: &[&str],
+        stories: Option<usize>,
+        (few, many): (usize, usize),
+        tunables: &str,
+    ) -> anyhow::Result<f64> {
         let count = |passes: usize| {
-            let arguments = [workload, "thalweg", "count", &passes.to_string()].map(str::to_owned);
-            let (total, said) = self.callgrind("hpack", &arguments, &anywhere())?;
+            let arguments = hpack_arguments(arguments, passes, stories);
+            let (total, said) = self.callgrind("hpack", &arguments, tunables)?;
             // It says the fields of one pass, and its start is the same however many there are.
             anyhow::Ok((total, value_of(&said, "fields")? * passes as f64))
         };
-        difference(count(2)?, count(6)?)
+        difference(count(few)?, count(many)?)
+    }
+
+    /// What one of the programs for header codecs prints as `mode`.
+    pub fn hpack_figure(
+        &self,
+        program: &str,
+        [workload, codec, mode]: [&str; 3],
+        passes: usize,
+        stories: Option<usize>,
+    ) -> anyhow::Result<f64> {
+        let mut command = pinned(&self.path(program), Core::Client);
+        command.args(hpack_arguments(&[workload, codec, mode], passes, stories));
+        value_of(&process::run(&mut command, RUN_LIMIT)?.into_text(program)?, mode_name(mode))
+    }
+
+    /// What `hpack hostile` prints: the best of many, in nanoseconds, and what was sent.
+    pub fn hpack_hostile(&self, codec: &str) -> anyhow::Result<String> {
+        let mut command = pinned(&self.path("hpack"), Core::Client);
+        process::run(command.args(["hostile", codec, "2000"]), RUN_LIMIT)?.into_text("hpack")
     }
 
     fn count(&self, plan: &Plan<'_>, (few, many): (usize, usize), tunables: &str) -> anyhow::Result<f64> {
@@ -193,6 +237,16 @@ impl Lineup {
             _ => &self.core,
         }
     }
+}
+
+fn hpack_arguments(front: &[&str], passes: usize, stories: Option<usize>) -> Vec<String> {
+    let counts = [Some(passes), stories].into_iter().flatten().map(|count| count.to_string());
+    front.iter().map(|&text| text.to_owned()).chain(counts).collect()
+}
+
+/// The name of the figure that a mode of the program `hpack` prints.
+fn mode_name(mode: &str) -> &str {
+    if mode == "time" { "ns" } else { mode }
 }
 
 /// The arguments of a measured program.
@@ -287,6 +341,7 @@ struct Message {
     executable: Option<PathBuf>,
 }
 
+const HPACK: &[&str] = &["hpack", "hpack_allocations"];
 const NO_REP_MOVSB: &str =
     "glibc.cpu.x86_rep_movsb_threshold=1073741824:glibc.cpu.x86_rep_stosb_threshold=1073741824";
 /// What the C library may otherwise find and copy bytes with.

@@ -144,6 +144,7 @@ fn cost(figures: &[Figure], metric: Metric, workloads: &[&str], title: &str) -> 
         Metric::Ns => "nanoseconds; less is better",
         Metric::Allocations => "allocations; less is better",
         Metric::Bytes => "bytes; less is better",
+        Metric::Ratio => "bytes out per byte in; less is better",
     };
     Bars { title, axis, groups: workloads.iter().filter_map(group).collect() }.draw()
 }
