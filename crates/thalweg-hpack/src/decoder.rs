@@ -1,6 +1,17 @@
 //! The decoder, RFC 7541 §3 and §6.
 //!
-//! Owns the dynamic table of what the peer sends, and the rules for its size.
+//! Owns the dynamic table of what the peer sends, and the rules for its size. A field's strings stay where
+//! they are: in the block, in the table, or, if they were coded, in the table's scratch space. What was
+//! found out about an entry is kept with it, so a header that comes with every request is validated once:
+//!
+//! ```text
+//! 40 04 "x-id" 02 "17"   delivered: nothing checked     sink: Valid  ->  entry 62 is marked
+//! be                     delivered: both strings valid  nobody looks at them again
+//! ```
+//!
+//! What it keeps true: the table is what the peer's is, however much of a block was delivered; after an
+//! error it is not used again; a size update stands in front of a block, obeys our limit, and is there when
+//! we have lowered that.
 
 use crate::dynamic_table::{DynamicTable, Entry};
 use crate::error::DecodeError;

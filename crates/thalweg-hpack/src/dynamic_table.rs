@@ -1,4 +1,21 @@
 //! The dynamic table, RFC 7541 §2.3.2 and §4.
+//!
+//! Owns the entries of one direction. Their strings lie in one run of text, oldest first; what is read next
+//! is gathered right behind the newest, so that an insertion moves no octet: it only counts them in. An
+//! eviction counts out:
+//!
+//! ```text
+//! text     ..gone.. | oldest ... newest | scratch: "x-id" "17" |
+//!                                       ^ head                 ^ head after the insertion
+//! entries  a ring by id:  id modulo its length;  index 62 is the newest id, 63 the one before
+//! ```
+//!
+//! When the text is used up, what is left moves to its front; it has twice the table's size, so that happens
+//! once in a table's worth of octets. A known name is a token and takes no text. A long name that
+//! entries repeat is shared by position, until the text moves.
+//!
+//! What it keeps true: `size` is the sum of the entries' sizes and at most `size_max`; all strings of
+//! entries lie before `head`; nothing is allocated before the first insertion.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -1,4 +1,20 @@
 //! The encoder, RFC 7541 §2.3 and §6.
+//!
+//! Owns the dynamic table of what we send, the tables that find a field in it, and the choice of a
+//! representation. Entries with one hash form a chain from the newest to older ones. Ids only grow, so a
+//! chain ends at the first id that is no longer in the table, and an eviction unlinks nothing:
+//!
+//! ```text
+//! heads[hash] -> id 90 -> id 71 -> id 12          the table holds 60..=93: 12 is gone, the chain ends
+//! ```
+//!
+//! Most fields repeat what the last one of their name said. A known name finds that entry by its token,
+//! without a hash, and then one comparison is all. A field that an application prepared is hashed once in
+//! its life ([`Prepared`]).
+//!
+//! What it keeps true: every entry is found by its field and by its name, or a newer one that equals it; the
+//! table is never larger than what the peer allows and what we want; a change is announced in front of
+//! the next block.
 
 use alloc::vec;
 use alloc::vec::Vec;

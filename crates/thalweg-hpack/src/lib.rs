@@ -1,4 +1,38 @@
-//! HPACK, RFC 7541.
+//! HPACK (RFC 7541) without I/O, unsafe code, or allocation per field.
+//!
+//! A [`Decoder`] and an [`Encoder`] each own one direction of a connection. A block goes in whole and comes out
+//! field by field:
+//!
+//! ```
+//! use thalweg_hpack::{Decoder, Encoder, Field, Limits, Verdict};
+//!
+//! let mut block = Vec::new();
+//! let mut encoder = Encoder::new(4096, 0x5eed); // a number that the peer cannot guess
+//! encoder.begin(&mut block);
+//! encoder.encode(Field::new(b":method", b"GET"), &mut block);
+//! encoder.encode(Field::new(b"accept", b"*/*"), &mut block);
+//!
+//! let mut decoder = Decoder::new(4096);
+//! let limits = Limits { list_bytes_max: 16 << 10, fields_max: 128 };
+//! let mut names = Vec::new();
+//! let totals = decoder.decode(&block, limits, |decoded| {
+//!     names.push(decoded.field.name.to_vec());
+//!     if decoded.is_valid() { Verdict::Valid } else { Verdict::Stop }
+//! });
+//! assert_eq!(totals.unwrap().fields, 2);
+//! assert_eq!(names, [&b":method"[..], b"accept"]);
+//! ```
+//!
+//! Each section of the RFC is in one file, and each file begins with what makes it fast:
+//!
+//! | RFC 7541 | file | its trick |
+//! |---|---|---|
+//! | §2.3.1, A | `static_table`, `token` | a perfect hash gives each common name a number |
+//! | §2.3.2, §4 | `dynamic_table` | a ring of entries over one run of text, which nothing leaves one by one |
+//! | §3, §6 | `decoder` | fields are borrowed, and an entry is validated once |
+//! | §5.1 | `integer` | one comparison where the prefix suffices |
+//! | §5.2, B | `huffman` | two symbols a look-up, four octets a push |
+//! | §6, §7.1 | `encoder` | chains that end where the table ends, so that eviction costs them nothing |
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The Huffman code of RFC 7541 §5.2 and Appendix B.
+//! The Huffman code of RFC 7541 §5.2 and Appendix B: the code, and its two directions.
 
 pub mod code;
 pub mod decode;
