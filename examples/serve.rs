@@ -42,7 +42,8 @@ async fn run() -> Result<(), String> {
     if let Some(folder) = record {
         let recordings =
             Recordings::new(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        server = server.record(&recordings.keep(Keep::All));
+        // What is served here is no secret.
+        server = server.record(&recordings.keep(Keep::All).with_secrets());
     }
     let server = server.on_end(move |peer, end| {
         if !quiet {

@@ -59,5 +59,6 @@ pub use decoder::{Decoded, Decoder, Limit, Limits, Totals, Verdict};
 pub use encoder::{Encoder, Prepared};
 pub use error::DecodeError;
 pub use field::{Field, Indexing};
+pub use huffman::HUFFMAN_LENGTHS;
 pub use token::Token;
 pub use valid::{Checked, name_is_valid, value_is_valid};

@@ -51,6 +51,20 @@ impl Token {
         if self.0 >= 1 && self.0 <= 61 { Some(self.0) } else { None }
     }
 
+    /// The token of a static table entry's name (RFC 7541 Appendix A); `UNKNOWN` for an index that is not 1 to 61.
+    #[inline]
+    pub const fn of_static_index(index: u8) -> Self {
+        match index {
+            // Several entries share these names.
+            3 => Self::METHOD,
+            5 => Self::PATH,
+            7 => Self::SCHEME,
+            9..=14 => Self::STATUS,
+            1..=61 => Self(index),
+            _ => Self::UNKNOWN,
+        }
+    }
+
     /// The name; empty for [`Token::UNKNOWN`].
     #[inline]
     pub const fn name(self) -> &'static [u8] {
@@ -261,6 +275,14 @@ tokens! {
 mod tests {
     use super::*;
     use crate::static_table::STATIC_TABLE;
+
+    #[test]
+    fn each_entry_of_the_static_table_has_the_token_of_its_name() {
+        for (index, entry) in (0..).zip(&STATIC_TABLE) {
+            assert_eq!(Token::of_static_index(index).name(), entry.name, "index {index}");
+        }
+        assert_eq!(Token::of_static_index(62), Token::UNKNOWN);
+    }
 
     #[test]
     fn every_row_is_found_and_named() {

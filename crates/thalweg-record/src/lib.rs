@@ -42,6 +42,7 @@ mod recorder;
 mod recording;
 #[cfg(feature = "std")]
 mod recordings;
+mod redact;
 mod replay;
 mod tape;
 
@@ -51,4 +52,5 @@ pub use recorder::{Recorded, Recorder};
 pub use recording::{Recording, Side, Start, Step};
 #[cfg(feature = "std")]
 pub use recordings::{Keep, Recordings};
+pub use redact::{RedactError, Redacted};
 pub use replay::{Difference, Moment, ReplayError, Replayed, replay};

@@ -34,6 +34,13 @@ fn event(digest: &mut Digest, event: &Event<'_, '_>) {
             for word in [HEADERS, handle(*stream), kind, u64::from(*end)] {
                 digest.word(word);
             }
+            let pseudos =
+                [headers.method(), headers.scheme(), headers.authority(), headers.path(), headers.protocol()];
+            for pseudo in pseudos {
+                digest.word(pseudo.is_some().into());
+                digest.bytes(pseudo.unwrap_or_default());
+            }
+            digest.word(headers.status().unwrap_or(0).into());
             for field in headers.fields() {
                 digest.word(field.indexing as u64);
                 digest.bytes(field.name);

@@ -82,6 +82,11 @@ impl<'a> Player<'a> {
         on!(self, recorder => recorder.report())
     }
 
+    /// The new recording; `is_cut`: more happened than was replayed.
+    pub fn into_file(mut self, is_cut: bool) -> Vec<u8> {
+        on!(self, recorder => recorder.finish_as(is_cut)).expect("it records until it is finished")
+    }
+
     fn stream(&self, id: StreamId) -> Result<Stream, Unplayable> {
         self.streams.get(&id).copied().ok_or(Some(id))
     }
@@ -148,7 +153,11 @@ impl<'a> Player<'a> {
         let event = on!(self, recorder => recorder.receive(&mut rest, now));
         self.input = rest;
         observe(Moment::Input(&before[..before.len() - rest.len()]));
-        let Ok(Some(event)) = event else { return };
+        let event = match event {
+            Ok(Some(event)) => event,
+            Ok(None) => return,
+            Err(error) => return observe(Moment::Over(error)),
+        };
         observe(Moment::Event(&event));
         let Event::Headers { stream, kind, .. } = event else { return };
         if matches!(kind, HeadersKind::Request | HeadersKind::Push { .. }) {

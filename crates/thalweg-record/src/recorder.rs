@@ -101,6 +101,15 @@ impl<R: Role> Recorder<R> {
         self.recording.take().map(|recording| recording.tape.into_file())
     }
 
+    /// The same, and more happened than was recorded if `is_cut` says so.
+    pub(crate) fn finish_as(&mut self, is_cut: bool) -> Option<Vec<u8>> {
+        let Running { mut tape, .. } = *self.recording.take()?;
+        if is_cut {
+            tape.cut();
+        }
+        Some(tape.into_file())
+    }
+
     /// The digest of what all recorded calls gave.
     pub(crate) fn digest(&self) -> Option<Digest> {
         self.recording.as_ref().map(|recording| recording.tape.digest())

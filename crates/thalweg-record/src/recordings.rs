@@ -4,9 +4,11 @@
 //! waits for a disk, since one thread of its own writes; a file is there as a whole or not at all.
 
 use std::borrow::ToOwned;
+use std::collections::hash_map::RandomState;
 use std::ffi::OsStr;
 use std::format;
 use std::fs;
+use std::hash::BuildHasher as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use std::vec::Vec;
 use thalweg::{CloseReport, ErrorCode};
 
 use crate::recorder::Recorded;
+use crate::recording::Recording;
 
 /// Where recordings go, how large they are, and which are kept. Clones share the folder and its thread.
 ///
@@ -28,6 +31,7 @@ pub struct Recordings {
     bytes_max: usize,
     files_max: usize,
     keep: Keep,
+    redacts: bool,
     writer: Arc<Writer>,
 }
 
@@ -58,7 +62,7 @@ impl Recordings {
     /// The folder cannot be made, or the thread not started.
     pub fn new(folder: impl Into<PathBuf>) -> io::Result<Self> {
         let writer = Arc::new(Writer::start(folder.into())?);
-        Ok(Self { bytes_max: BYTES_MAX, files_max: FILES_MAX, keep: Keep::Faults, writer })
+        Ok(Self { bytes_max: BYTES_MAX, files_max: FILES_MAX, keep: Keep::Faults, redacts: true, writer })
     }
 
     /// The bound of one recording, bytes, in memory while its connection lives and as a file. Default 1 MiB.
@@ -83,12 +87,20 @@ impl Recordings {
         self
     }
 
+    /// Writes header values and content as they are. Else they are redacted before they reach the disk (see
+    /// [`Recording::redacted`]), with a key that is not kept.
+    #[must_use]
+    pub fn with_secrets(mut self) -> Self {
+        self.redacts = false;
+        self
+    }
+
     /// What one connection is told: it records, and its file comes here when it is dropped.
     pub fn recorded(&self) -> Recorded {
         let recordings = self.clone();
         Recorded::up_to(self.bytes_max).to_sink(move |file, report| {
             if recordings.keep.wants(report) {
-                recordings.writer.take(file, recordings.files_max);
+                recordings.writer.take(file, recordings.files_max, recordings.redacts);
             }
         })
     }
@@ -114,7 +126,7 @@ struct Writer {
 }
 
 enum Job {
-    File { bytes: Vec<u8>, files_max: usize },
+    File { bytes: Vec<u8>, files_max: usize, redacts: bool },
     Flush(Sender<()>),
 }
 
@@ -130,10 +142,10 @@ impl Writer {
         Ok(Self { jobs: Some(jobs), thread: Some(thread), lost })
     }
 
-    fn take(&self, bytes: Vec<u8>, files_max: usize) {
+    fn take(&self, bytes: Vec<u8>, files_max: usize, redacts: bool) {
         let Some(jobs) = &self.jobs else { return };
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            jobs.try_send(Job::File { bytes, files_max })
+            jobs.try_send(Job::File { bytes, files_max, redacts })
         {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -163,8 +175,10 @@ impl Drop for Writer {
 fn write_all(folder: &Path, queue: &Receiver<Job>, lost: &AtomicU64) {
     for (sequence, job) in queue.iter().enumerate() {
         match job {
-            Job::File { bytes, files_max } => {
-                if write(folder, sequence, &bytes, files_max).is_err() {
+            Job::File { bytes, files_max, redacts } => {
+                let file = if redacts { redacted(&bytes) } else { Some(bytes) };
+                let written = file.map(|file| write(folder, sequence, &file, files_max));
+                if !matches!(written, Some(Ok(()))) {
                     lost.fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -174,6 +188,13 @@ fn write_all(folder: &Path, queue: &Receiver<Job>, lost: &AtomicU64) {
             }
         }
     }
+}
+
+/// A recording without its secrets; what cannot be redacted is not written.
+fn redacted(file: &[u8]) -> Option<Vec<u8>> {
+    // The standard library has randomness in its maps alone.
+    let key = [0, 1].map(|half| RandomState::new().hash_one(half));
+    Recording::parse(file).ok()?.redacted(key).ok().map(|redacted| redacted.file)
 }
 
 /// Makes room, and writes a file under another name until it is whole.

@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use thalweg::{CloseReport, ConfigError, Event, StreamId, UpgradeError};
+use thalweg::{CloseReport, ConfigError, ConnectionError, Event, StreamId, UpgradeError};
 
 use crate::player::Player;
 use crate::recording::{Recording, Step};
@@ -20,6 +20,8 @@ pub enum Moment<'m> {
     Input(&'m [u8]),
     /// The connection told an event.
     Event(&'m Event<'m, 'm>),
+    /// The connection is over: `receive` gave this error.
+    Over(ConnectionError),
     /// The connection handed out bytes to be written. Spliced content is not among them.
     Output(&'m [u8]),
 }

@@ -80,6 +80,11 @@ impl Tape {
         self.steps == 0
     }
 
+    /// Ends it as one that reached its bound.
+    pub fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
     /// The digest of all that was answered.
     pub fn digest(&self) -> Digest {
         self.digest

@@ -1,4 +1,5 @@
-//! What was recorded is replayed to the same events and the same bytes, and what differs is found.
+//! What was recorded is replayed to the same events and the same bytes, and what differs is found; without its secrets it still
+//! replays, to the same frames.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex};
@@ -247,4 +248,122 @@ fn a_file_never_exceeds_its_bound_and_what_fits_replays() {
     // The beginning and the end are there whatever the bound.
     let [(file, _), _] = conversation(0);
     assert!(Recording::parse(&file).is_ok_and(|recording| recording.is_cut && recording.steps.is_empty()));
+}
+
+/// Every value that a replay tells or is told.
+fn values(recording: &Recording<'_>) -> Vec<Vec<u8>> {
+    let mut values = Vec::new();
+    let replayed = replay(recording, |moment| match moment {
+        Moment::Event(Event::Headers { headers, .. }) => {
+            values.extend(headers.fields().map(|field| field.value.to_vec()));
+            values.extend([headers.authority(), headers.path()].into_iter().flatten().map(<[u8]>::to_vec));
+        }
+        Moment::Event(Event::Data { data, .. }) => values.push(data.to_vec()),
+        Moment::Call(step) => match &step.call {
+            Call::SendRequest { request, fields, .. } => {
+                values.extend(fields.iter().map(|field| field.value.to_vec()));
+                values.extend([request.authority, request.path].into_iter().flatten().map(<[u8]>::to_vec));
+            }
+            Call::SendResponse { fields, .. } | Call::SendTrailers { fields, .. } => {
+                values.extend(fields.iter().map(|field| field.value.to_vec()));
+            }
+            Call::SendData { data, .. } => values.push(data.to_vec()),
+            _ => {}
+        },
+        _ => {}
+    });
+    assert_eq!(replayed.unwrap().difference, None);
+    values
+}
+
+fn holds(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+#[test]
+fn a_redacted_recording_keeps_lengths_and_hides_values() {
+    for (file, heard) in conversation(1 << 20) {
+        let recording = Recording::parse(&file).unwrap();
+        let secrets: &[&[u8]] = &[b"t0ps3cret", b"Bearer", b"session", b"example.org", b"/17", &[7; 30]];
+        let clear = values(&recording);
+        for secret in secrets {
+            assert!(clear.iter().any(|value| holds(value, secret)), "{secret:?}");
+        }
+        let redacted = recording.redacted([0x0123, 0x4567]).unwrap();
+        assert!(redacted.is_same_shape);
+        let hidden = Recording::parse(&redacted.file).unwrap();
+        for secret in secrets {
+            assert!(!holds(&redacted.file, secret), "{secret:?}");
+            assert!(!values(&hidden).iter().any(|value| holds(value, secret)), "{secret:?}");
+        }
+        // Each call is there, each value as long as it was, and equal where it was equal.
+        assert_eq!(hidden.steps.len(), recording.steps.len());
+        assert_eq!(hidden.output_bytes, recording.output_bytes);
+        let veiled = values(&hidden);
+        assert!(veiled.iter().map(Vec::len).eq(clear.iter().map(Vec::len)));
+        for (at, value) in clear.iter().enumerate() {
+            let twin = clear.iter().position(|other| other == value).unwrap();
+            assert_eq!(veiled[at], veiled[twin]);
+        }
+        let again = heard_again(&hidden);
+        assert_eq!(frame_heads(&again.output), frame_heads(&heard.output));
+        assert!(again.output != heard.output);
+    }
+}
+
+/// The heads of all frames in an output.
+fn frame_heads(mut output: &[u8]) -> Vec<[u8; 9]> {
+    output = output.strip_prefix(thalweg::frame::PREFACE).unwrap_or(output);
+    let mut heads = Vec::new();
+    while let Some(head) = output.first_chunk::<9>() {
+        let len = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        heads.push(*head);
+        output = &output[9 + len..];
+    }
+    heads
+}
+
+#[test]
+fn simulated_conversations_keep_their_shape_without_secrets() {
+    let (mut count, mut same) = (0, 0);
+    for seed in 0..100 {
+        for file in record(&sim::script(seed)) {
+            let recording = Recording::parse(&file).unwrap();
+            let redacted = recording.redacted([seed, 7]).unwrap();
+            heard_again(&Recording::parse(&redacted.file).unwrap());
+            count += 1;
+            same += u32::from(redacted.is_same_shape);
+        }
+    }
+    // Where the wire was tampered with, what cannot be read is not kept.
+    assert!(same * 100 >= count * 95, "{same} of {count}");
+}
+
+#[test]
+fn another_protocol_and_what_no_decoder_reads_are_overwritten() {
+    let preface = thalweg::frame::PREFACE.as_slice();
+    let settings = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // A literal whose value ends behind the block, and one with padding that is no padding.
+    let cut_off = b"\0\0\x0d\x01\x05\0\0\0\x01\0\x01a\x20t0ps3cret";
+    let no_huffman = b"\0\0\x0d\x01\x05\0\0\0\x01\0\x01a\x89t0ps3cret";
+    for input in [
+        b"GET /t0ps3cret HTTP/1.1\r\nhost: a\r\n\r\n".to_vec(),
+        [preface, settings, cut_off].concat(),
+        [preface, settings, no_huffman].concat(),
+        [preface, settings, b"\0\0\x0c\xfa\0\0\0\0\0t0ps3cret..."].concat(),
+        [preface, settings, b"\0\0\x11\x07\0\0\0\0\0\0\0\0\0\0\0\0\0t0ps3cret"].concat(),
+    ] {
+        let mut server = Recorder::<Server>::new(Config::default(), Recorded::up_to(1 << 20)).unwrap();
+        let mut rest = &input[..];
+        while matches!(server.receive(&mut rest, Instant::ZERO), Ok(Some(_))) {}
+        server.shutdown();
+        let error = server.report().error;
+        let file = server.finish().unwrap();
+        assert!(holds(&file, b"t0ps3cret"));
+        let redacted = Recording::parse(&file).unwrap().redacted([1, 2]).unwrap();
+        assert!(!holds(&redacted.file, b"t0ps3cret"));
+        assert!(redacted.is_same_shape, "{error:?}");
+        let hidden = Recording::parse(&redacted.file).unwrap();
+        assert_eq!(replay(&hidden, |_| {}).unwrap().report.error, error);
+    }
 }

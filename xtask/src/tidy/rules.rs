@@ -19,7 +19,12 @@ pub const CRATES: &[CrateRule] = &[
         optional: &["bytes", "http", "arbitrary"],
     },
     CrateRule { name: "thalweg-h2c", is_protocol: true, always: &["httparse", "base64"], optional: &[] },
-    CrateRule { name: "thalweg-record", is_protocol: true, always: &["thalweg"], optional: &["bytes"] },
+    CrateRule {
+        name: "thalweg-record",
+        is_protocol: true,
+        always: &["thalweg", "thalweg-hpack"],
+        optional: &["bytes"],
+    },
     CrateRule {
         name: "thalweg-tokio",
         is_protocol: false,

@@ -9,7 +9,7 @@
 //! six bits:   ' ' 010100  '%' 010101  '-' 010110  ..         (01010 with one bit more, and on)
 //! ```
 
-/// The number of bits of each octet's code. The end-of-string symbol, 30 ones, comes after them.
+/// The number of bits of each octet's Huffman code (RFC 7541 Appendix B). The end-of-string symbol, 30 ones, comes after them.
 #[rustfmt::skip]
 pub const LENGTHS: [u8; 256] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28,

@@ -3,3 +3,5 @@
 pub mod code;
 pub mod decode;
 pub mod encode;
+
+pub use code::LENGTHS as HUFFMAN_LENGTHS;

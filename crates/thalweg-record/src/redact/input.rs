@@ -1,0 +1,220 @@
+//! The peer's bytes without its secrets: frames are walked, header blocks are walked, strings are replaced in place.
+//!
+//! Keeps true: no byte is added or taken away; frame heads, lengths, padding lengths, names and the structure of header blocks
+//! stay. What cannot be read is overwritten.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use thalweg::frame::{Flags, HEAD_LEN, Head, Kind, PREFACE};
+use thalweg_hpack::Token;
+
+use super::huffman;
+use super::words::Words;
+
+/// Overwrites the secrets in all that a peer has said. `is_client`: whether the peer is one.
+pub fn redact(stream: &mut [u8], is_client: bool, words: &mut Words) {
+    let mut at = 0;
+    if is_client {
+        let matching = stream.iter().zip(PREFACE).take_while(|(seen, due)| seen == due).count();
+        if matching < PREFACE.len() {
+            // Another protocol: from the first wrong byte on all is wrong.
+            stream[matching..].fill(FILL);
+            return;
+        }
+        at = PREFACE.len();
+    }
+    let mut table = Table { entries: VecDeque::new(), bytes: 0, bytes_max: TABLE_BYTES };
+    let mut fragments = Vec::new();
+    while let Some(head) = stream[at..].first_chunk().map(Head::parse) {
+        let start = at + HEAD_LEN;
+        let end = stream.len().min(start + head.len as usize);
+        at = end;
+        let is_fragment = matches!(head.kind, Kind::HEADERS | Kind::PUSH_PROMISE | Kind::CONTINUATION);
+        if !is_fragment {
+            payload(head, &mut stream[start..end]);
+            continue;
+        }
+        fragments.push(fragment(head, &mut stream[start..end], start));
+        if head.flags.contains(Flags::END_HEADERS) || end == stream.len() {
+            let mut coded: Vec<u8> = fragments
+                .iter()
+                .flat_map(|range: &Range<usize>| stream[range.clone()].iter().copied())
+                .collect();
+            block(&mut coded, &mut table, words);
+            let mut rest = &coded[..];
+            for range in fragments.drain(..) {
+                let (piece, behind) = rest.split_at(range.len());
+                stream[range].copy_from_slice(piece);
+                rest = behind;
+            }
+        }
+    }
+    // Less than a head is kept: it holds a length and a type.
+}
+
+/// Overwrites what a frame other than those of header blocks tells in words.
+fn payload(head: Head, payload: &mut [u8]) {
+    let kept = match head.kind {
+        Kind::PRIORITY
+        | Kind::RST_STREAM
+        | Kind::SETTINGS
+        | Kind::PING
+        | Kind::WINDOW_UPDATE
+        | Kind::PRIORITY_UPDATE => payload.len(),
+        Kind::DATA if head.flags.contains(Flags::PADDED) => 1,
+        Kind::GOAWAY => 8,
+        Kind::ALTSVC => 2,
+        Kind::ORIGIN => return origins(payload),
+        _ => 0,
+    };
+    payload.iter_mut().skip(kept).for_each(|byte| *byte = FILL);
+}
+
+/// RFC 8336 §2.1: a length of two bytes before each.
+fn origins(payload: &mut [u8]) {
+    let mut rest = payload;
+    while let Some((len, behind)) = rest.split_first_chunk_mut::<2>() {
+        let len = behind.len().min(u16::from_be_bytes(*len).into());
+        let (origin, next) = behind.split_at_mut(len);
+        origin.fill(FILL);
+        rest = next;
+    }
+}
+
+/// Where in the stream the fragment of a header block is; padding is overwritten.
+fn fragment(head: Head, payload: &mut [u8], start: usize) -> Range<usize> {
+    let is_first = head.kind != Kind::CONTINUATION;
+    let is_padded = is_first && head.flags.contains(Flags::PADDED);
+    let pad_len = if is_padded { payload.first().map_or(0, |len| usize::from(*len)) } else { 0 };
+    let before = usize::from(is_padded)
+        + match head.kind {
+            Kind::HEADERS if head.flags.contains(Flags::PRIORITY) => 5,
+            Kind::PUSH_PROMISE => 4,
+            _ => 0,
+        };
+    let from = before.min(payload.len());
+    // A frame that is not here to its end has its padding in what is missing.
+    let end = (head.len as usize).saturating_sub(pad_len).clamp(from, payload.len().max(from));
+    payload[end..].fill(0);
+    start + from..start + end
+}
+
+/// The names and sizes of a dynamic table (RFC 7541 §2.3.2): what decides which value is kept.
+struct Table {
+    entries: VecDeque<(Vec<u8>, usize)>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Table {
+    fn name(&self, index: usize) -> Option<Vec<u8>> {
+        match index {
+            0 => None,
+            1..=61 => Some(Token::of_static_index(index as u8).name().to_owned()),
+            _ => self.entries.get(index - 62).map(|(name, _)| name.clone()),
+        }
+    }
+
+    fn insert(&mut self, name: Vec<u8>, size: usize) {
+        self.entries.push_front((name, size));
+        self.bytes += size;
+        self.evict();
+    }
+
+    fn evict(&mut self) {
+        while self.bytes > self.bytes_max
+            && let Some((_, size)) = self.entries.pop_back()
+        {
+            self.bytes -= size;
+        }
+    }
+}
+
+/// Replaces the values of a header block. From what cannot be read on, it is overwritten by what cannot be read.
+fn block(coded: &mut [u8], table: &mut Table, words: &mut Words) {
+    let mut at = 0;
+    while at < coded.len() {
+        let start = at;
+        if representation(coded, &mut at, table, words).is_none() {
+            coded[start..].fill(UNREADABLE);
+            return;
+        }
+    }
+}
+
+/// One representation (RFC 7541 §6); `None` if it is cut off or makes no sense.
+fn representation(coded: &mut [u8], at: &mut usize, table: &mut Table, words: &mut Words) -> Option<()> {
+    let lead = *coded.get(*at)?;
+    if lead & 0x80 != 0 {
+        return integer(coded, at, 7).map(|_| ());
+    }
+    if lead & 0xe0 == 0x20 {
+        table.bytes_max = integer(coded, at, 5)?;
+        table.evict();
+        return Some(());
+    }
+    let is_indexed = lead & 0x40 != 0;
+    let index = integer(coded, at, if is_indexed { 6 } else { 4 })?;
+    let name = if index == 0 {
+        let (range, is_coded) = string(coded, at)?;
+        if is_coded { huffman::decode(&coded[range])? } else { coded[range].to_vec() }
+    } else {
+        table.name(index)?
+    };
+    let (range, is_coded) = string(coded, at)?;
+    let value = &mut coded[range];
+    let value_len = if is_coded {
+        let text = huffman::decode(value)?;
+        huffman::overwrite(value, &words.value(&name, &text));
+        text.len()
+    } else {
+        let word = words.value(&name, value);
+        value.copy_from_slice(&word);
+        word.len()
+    };
+    if is_indexed {
+        let size = name.len() + value_len + ENTRY_OVERHEAD;
+        table.insert(name, size);
+    }
+    Some(())
+}
+
+/// An integer with a prefix of `bits` (RFC 7541 §5.1).
+fn integer(coded: &[u8], at: &mut usize, bits: u32) -> Option<usize> {
+    let mask = (1usize << bits) - 1;
+    let mut number = usize::from(*coded.get(*at)?) & mask;
+    *at += 1;
+    if number < mask {
+        return Some(number);
+    }
+    for shift in (0..28).step_by(7) {
+        let byte = usize::from(*coded.get(*at)?);
+        *at += 1;
+        number += (byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// Where a string is, and whether it is in the Huffman code (RFC 7541 §5.2).
+fn string(coded: &[u8], at: &mut usize) -> Option<(Range<usize>, bool)> {
+    let is_coded = coded.get(*at)? & 0x80 != 0;
+    let len = integer(coded, at, 7)?;
+    let range = *at..at.checked_add(len)?;
+    *at = range.end;
+    (range.end <= coded.len()).then_some((range, is_coded))
+}
+
+/// What stands for content.
+pub const FILL: u8 = b'x';
+/// Index 0, which is in no table (RFC 7541 §6.1).
+const UNREADABLE: u8 = 0x80;
+/// What a dynamic table may hold at the beginning (RFC 9113 §6.5.2).
+const TABLE_BYTES: usize = 4096;
+/// RFC 7541 §4.1
+const ENTRY_OVERHEAD: usize = 32;

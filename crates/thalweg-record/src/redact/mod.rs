@@ -1,0 +1,263 @@
+//! A recording without its secrets, which still replays: to frames of the same kinds, lengths and order.
+//!
+//! Keeps true: values and content do not leave; lengths, names, and which values are equal stay. The key is not in the file.
+
+mod huffman;
+mod input;
+mod words;
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+use thalweg::{Event, Field, Request};
+
+use crate::bytes::{Clock, Reader};
+use crate::call::Call;
+use crate::digest::Digest;
+use crate::player::Player;
+use crate::recording::{Recording, Side, Step};
+use crate::replay::{Difference, Moment, ReplayError, replay};
+use input::FILL;
+use words::Words;
+
+/// A recording without its secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Redacted {
+    /// The file.
+    pub file: Vec<u8>,
+    /// Whether its replay does what the original's does: the same kinds, lengths and order of events and output, and the same
+    /// report at the end. Else the fault may be in a value that is gone.
+    pub is_same_shape: bool,
+}
+
+/// Why a recording cannot be redacted: its replay must be the same to begin with.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum RedactError {
+    /// It cannot begin.
+    Replay(ReplayError),
+    /// It gives something else.
+    Difference(Difference),
+}
+
+impl fmt::Display for RedactError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Replay(error) => error.fmt(f),
+            Self::Difference(difference) => write!(f, "the recording is not reproduced: {difference}"),
+        }
+    }
+}
+
+impl core::error::Error for RedactError {}
+
+impl From<ReplayError> for RedactError {
+    fn from(error: ReplayError) -> Self {
+        Self::Replay(error)
+    }
+}
+
+impl Recording<'_> {
+    /// Makes a recording without secrets. What stands for a value depends on `key`: give it from a source of randomness,
+    /// and throw it away.
+    ///
+    /// Costs two replays, and the recording in memory a few times over.
+    ///
+    /// # Errors
+    /// The recording is not reproduced by this version of the core.
+    pub fn redacted(&self, key: [u64; 2]) -> Result<Redacted, RedactError> {
+        let (shape, mut said) = (&mut Shape::default(), Said::default());
+        let replayed = replay(self, |moment| {
+            shape.note(&moment);
+            said.note(&moment);
+        })?;
+        if let Some(difference) = replayed.difference {
+            return Err(RedactError::Difference(difference));
+        }
+        let mut words = Words::new(key);
+        input::redact(&mut said.bytes, self.side == Side::Server, &mut words);
+        let script = self.script(said, &mut words);
+
+        let mut beginning = Self { steps: Vec::new(), ..self.clone() };
+        // It decides how the encoder finds its entries, never what it writes, and it is a secret of the process.
+        beginning.config.hash_seed = 0;
+        let mut player = Player::new(&beginning)?;
+        let (mut reader, mut clock) = (Reader::new(&script, 0), Clock::default());
+        let (mut other, mut is_played) = (Shape::default(), true);
+        while !reader.is_empty() {
+            let call = Call::take(&mut reader, &mut clock).expect("it was written a moment ago");
+            is_played &= player.play(&call, &mut |moment| other.note(&moment)).is_ok();
+        }
+        let is_same_shape = is_played && *shape == other && replayed.report == player.report();
+        Ok(Redacted { file: player.into_file(self.is_cut), is_same_shape })
+    }
+
+    /// The calls without secrets, as they are written in a file, but without checks.
+    fn script(&self, said: Said, words: &mut Words) -> Vec<u8> {
+        let (mut script, mut clock) = (Vec::new(), Clock::default());
+        let (mut bytes, mut inputs) = (&said.bytes[..], said.inputs.into_iter());
+        for step in &self.steps {
+            match &step.call {
+                Call::Receive { now, input: Some(input) } => {
+                    let (eaten, rest) = bytes.split_at(inputs.next().unwrap_or(0));
+                    bytes = rest;
+                    // What nobody looked at is of no effect.
+                    let mut redacted = eaten.to_vec();
+                    redacted.resize(input.len(), 0);
+                    Call::Receive { now: *now, input: Some(&redacted) }.put(&mut script, &mut clock);
+                }
+                call => redact_call(call, words, &mut |call| call.put(&mut script, &mut clock)),
+            }
+        }
+        script
+    }
+}
+
+/// All that the peer has said, as far as it was eaten, or was looked at when the connection ended.
+#[derive(Default)]
+struct Said {
+    bytes: Vec<u8>,
+    /// How much of each new input that is.
+    inputs: Vec<usize>,
+    /// The last new input.
+    input: Vec<u8>,
+}
+
+impl Said {
+    fn note(&mut self, moment: &Moment<'_>) {
+        match moment {
+            Moment::Call(Step { call: Call::Receive { input: Some(input), .. }, .. }) => {
+                self.inputs.push(0);
+                self.input = input.to_vec();
+            }
+            Moment::Input(eaten) => self.take(eaten.len()),
+            Moment::Over(_) => self.take(usize::MAX),
+            _ => {}
+        }
+    }
+
+    fn take(&mut self, len: usize) {
+        let Some(taken) = self.inputs.last_mut() else { return };
+        let piece = &self.input[*taken..];
+        let piece = &piece[..len.min(piece.len())];
+        self.bytes.extend_from_slice(piece);
+        *taken += piece.len();
+    }
+}
+
+/// Kinds, lengths and order of what a connection gave.
+#[derive(Debug, PartialEq, Eq)]
+struct Shape(Digest);
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self(Digest::new())
+    }
+}
+
+impl Shape {
+    fn note(&mut self, moment: &Moment<'_>) {
+        let digest = &mut self.0;
+        match moment {
+            Moment::Input(bytes) | Moment::Output(bytes) => digest.word(bytes.len() as u64),
+            Moment::Event(Event::Headers { stream, headers, end, .. }) => {
+                digest.debug(&("headers", stream, end));
+                for field in headers.fields() {
+                    digest.bytes(field.name);
+                    digest.word(field.value.len() as u64);
+                }
+            }
+            Moment::Event(Event::Data { stream, data, end }) => {
+                digest.debug(&("data", stream, data.len(), end));
+            }
+            Moment::Event(Event::Reset { stream, code, by }) => digest.debug(&("reset", stream, code, by)),
+            _ => {}
+        }
+    }
+}
+
+/// Gives `put` the call without its secrets.
+fn redact_call(call: &Call<'_>, words: &mut Words, put: &mut dyn FnMut(Call<'_>)) {
+    let fill = |len: usize| vec![FILL; len];
+    match call {
+        Call::SendData { stream, data, end, pad_len } => {
+            put(Call::SendData { stream: *stream, data: &fill(data.len()), end: *end, pad_len: *pad_len });
+        }
+        Call::SendExtension { kind, flags, on, payload } => {
+            let payload = &fill(payload.len());
+            put(Call::SendExtension { kind: *kind, flags: *flags, on: *on, payload });
+        }
+        Call::Close { code, debug } => put(Call::Close { code: *code, debug: &fill(debug.len()) }),
+        Call::SendOrigins { origins } => {
+            let origins: Vec<_> = origins.iter().map(|origin| words.word(origin)).collect();
+            put(Call::SendOrigins { origins: origins.iter().map(Vec::as_slice).collect() });
+        }
+        Call::SendAltSvc { on, origin, value } => {
+            let (origin, value) = (&words.word(origin), &words.word(value));
+            put(Call::SendAltSvc { on: *on, origin, value });
+        }
+        Call::SendTrailers { stream, fields } => {
+            let values = Values::of(fields, words);
+            put(Call::SendTrailers { stream: *stream, fields: values.fields(fields) });
+        }
+        Call::SendResponse { stream, status, fields, end } => {
+            let values = Values::of(fields, words);
+            let fields = values.fields(fields);
+            put(Call::SendResponse { stream: *stream, status: *status, fields, end: *end });
+        }
+        Call::SendInformational { stream, status, fields } => {
+            let values = Values::of(fields, words);
+            let fields = values.fields(fields);
+            put(Call::SendInformational { stream: *stream, status: *status, fields });
+        }
+        Call::SendRequest { request, fields, end } => {
+            let (values, target) = (Values::of(fields, words), Target::of(request, words));
+            let (request, fields) = (target.request(request), values.fields(fields));
+            put(Call::SendRequest { request, fields, end: *end });
+        }
+        Call::SendPush { parent, request, fields } => {
+            let (values, target) = (Values::of(fields, words), Target::of(request, words));
+            let (request, fields) = (target.request(request), values.fields(fields));
+            put(Call::SendPush { parent: *parent, request, fields });
+        }
+        // Numbers, and what the core itself has chosen.
+        call => put(call.clone()),
+    }
+}
+
+/// What stands for the values of fields.
+struct Values(Vec<Vec<u8>>);
+
+impl Values {
+    fn of(fields: &[Field<'_>], words: &mut Words) -> Self {
+        Self(fields.iter().map(|field| words.value(field.name, field.value)).collect())
+    }
+
+    fn fields<'a>(&'a self, fields: &[Field<'a>]) -> Vec<Field<'a>> {
+        fields.iter().zip(&self.0).map(|(field, value)| Field { value, ..*field }).collect()
+    }
+}
+
+/// What stands for the authority and the path of a request.
+struct Target {
+    authority: Option<Vec<u8>>,
+    path: Option<Vec<u8>>,
+}
+
+impl Target {
+    fn of(request: &Request<'_>, words: &mut Words) -> Self {
+        Self {
+            authority: request.authority.map(|authority| words.value(b":authority", authority)),
+            path: request.path.map(|path| words.value(b":path", path)),
+        }
+    }
+
+    fn request<'a>(&'a self, request: &Request<'a>) -> Request<'a> {
+        let mut redacted = *request;
+        redacted.authority = self.authority.as_deref();
+        redacted.path = self.path.as_deref();
+        redacted
+    }
+}

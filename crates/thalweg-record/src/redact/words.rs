@@ -1,0 +1,208 @@
+//! What stands for a value: another of the same length, raw and in the Huffman code, from a key that is thrown away.
+//!
+//! Keeps true: equal values are replaced by equal ones and different ones by different ones, so that tables are hit where they
+//! were; no value becomes one of the static table, and those of the static table stay. Bytes that the core's rules look for stay.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use thalweg_hpack::HUFFMAN_LENGTHS as LENGTHS;
+
+/// Values and what stands for them, for one recording.
+#[derive(Debug)]
+pub struct Words {
+    key: [u64; 2],
+    known: BTreeMap<Vec<u8>, Vec<u8>>,
+    taken: BTreeSet<Vec<u8>>,
+    /// The bytes that may stand for each other, by the length of their codes.
+    classes: [Vec<u8>; 31],
+}
+
+impl Words {
+    /// Starts with a key that nobody may know.
+    pub fn new(key: [u64; 2]) -> Self {
+        let mut classes = [const { Vec::new() }; 31];
+        for byte in (0..=255u8).filter(|byte| !stays(*byte)) {
+            classes[usize::from(LENGTHS[usize::from(byte)])].push(byte);
+        }
+        Self { key, known: BTreeMap::new(), taken: BTreeSet::new(), classes }
+    }
+
+    /// What stands for the value of a field.
+    pub fn value(&mut self, name: &[u8], value: &[u8]) -> Vec<u8> {
+        if KEPT_NAMES.contains(&name) {
+            return value.to_vec();
+        }
+        // RFC 9110 §4.2.3: a port may be the one that the scheme implies, which the core compares.
+        if matches!(name, b":authority" | b"host")
+            && let Some(colon) = value.iter().rposition(|byte| *byte == b':')
+            && value[colon + 1..].iter().all(u8::is_ascii_digit)
+        {
+            let mut word = self.word(&value[..colon]);
+            word.extend_from_slice(&value[colon..]);
+            return word;
+        }
+        self.word(value)
+    }
+
+    /// What stands for a value of any name.
+    pub fn word(&mut self, value: &[u8]) -> Vec<u8> {
+        if STATIC_VALUES.contains(&value) || value.iter().all(|byte| stays(*byte)) {
+            return value.to_vec();
+        }
+        if let Some(word) = self.known.get(value) {
+            return word.clone();
+        }
+        let mut word = Vec::new();
+        for attempt in 0..ATTEMPTS_MAX {
+            word = self.attempt(value, attempt);
+            if word != value && !self.taken.contains(&word) && !STATIC_VALUES.contains(&&word[..]) {
+                break;
+            }
+        }
+        self.taken.insert(word.clone());
+        self.known.insert(value.to_vec(), word.clone());
+        word
+    }
+
+    fn attempt(&self, value: &[u8], attempt: u64) -> Vec<u8> {
+        let mut state = hash([self.key[0], self.key[1] ^ attempt], value);
+        let substitute = |byte: &u8| {
+            if stays(*byte) {
+                return *byte;
+            }
+            let class = &self.classes[usize::from(LENGTHS[usize::from(*byte)])];
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            class[(mix(state) % class.len() as u64) as usize]
+        };
+        value.iter().map(substitute).collect()
+    }
+}
+
+/// Controls and space, and what the rules of RFC 9113 §8 look for in paths, authorities and lists.
+const fn stays(byte: u8) -> bool {
+    byte <= b' '
+        || byte == 0x7f
+        || matches!(byte, b'/' | b'?' | b'#' | b'*' | b'@' | b':' | b'[' | b']' | b'\\' | b',' | b';')
+}
+
+/// Spreads the bits of a counter.
+const fn mix(state: u64) -> u64 {
+    let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    state ^ (state >> 31)
+}
+
+/// SipHash-2-4, which nobody inverts or forges without the key.
+fn hash(key: [u64; 2], bytes: &[u8]) -> u64 {
+    let mut state = [
+        key[0] ^ 0x736f_6d65_7073_6575,
+        key[1] ^ 0x646f_7261_6e64_6f6d,
+        key[0] ^ 0x6c79_6765_6e65_7261,
+        key[1] ^ 0x7465_6462_7974_6573,
+    ];
+    let mut absorb = |word: u64| {
+        state[3] ^= word;
+        sip_rounds(&mut state, 2);
+        state[0] ^= word;
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().for_each(|word| absorb(u64::from_le_bytes(*word)));
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    last[7] = bytes.len() as u8;
+    absorb(u64::from_le_bytes(last));
+    state[2] ^= 0xff;
+    sip_rounds(&mut state, 4);
+    state[0] ^ state[1] ^ state[2] ^ state[3]
+}
+
+fn sip_rounds(v: &mut [u64; 4], rounds: u32) {
+    for _ in 0..rounds {
+        v[0] = v[0].wrapping_add(v[1]);
+        v[2] = v[2].wrapping_add(v[3]);
+        v[1] = v[1].rotate_left(13) ^ v[0];
+        v[3] = v[3].rotate_left(16) ^ v[2];
+        v[0] = v[0].rotate_left(32);
+        v[2] = v[2].wrapping_add(v[1]);
+        v[0] = v[0].wrapping_add(v[3]);
+        v[1] = v[1].rotate_left(17) ^ v[2];
+        v[3] = v[3].rotate_left(21) ^ v[0];
+        v[2] = v[2].rotate_left(32);
+    }
+}
+
+/// Their values decide what the core does.
+const KEPT_NAMES: &[&[u8]] =
+    &[b":method", b":scheme", b":status", b":protocol", b"content-length", b"te", b"priority"];
+
+/// RFC 7541 Appendix A: values that the static table has.
+const STATIC_VALUES: &[&[u8]] = &[
+    b"GET",
+    b"POST",
+    b"/",
+    b"/index.html",
+    b"http",
+    b"https",
+    b"200",
+    b"204",
+    b"206",
+    b"304",
+    b"400",
+    b"404",
+    b"500",
+    b"gzip, deflate",
+];
+
+/// A value whose every stand-in is taken shares one: values of one or two letters.
+const ATTEMPTS_MAX: u64 = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The test vector of the paper, Appendix A.
+    #[test]
+    fn the_hash_is_siphash() {
+        let key = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
+        let bytes: Vec<u8> = (0..15).collect();
+        assert_eq!(hash(key, &bytes), 0xa129_ca61_49be_45e5);
+    }
+
+    #[test]
+    fn a_stand_in_is_as_long_and_its_own() {
+        let mut words = Words::new([1, 2]);
+        let mut seen = BTreeSet::new();
+        let bits = |text: &[u8]| text.iter().map(|byte| u32::from(LENGTHS[usize::from(*byte)])).sum::<u32>();
+        for number in 0..3000u32 {
+            let value = alloc::format!("/path/{number}?q=\"Wert {number}\"&\u{e9}");
+            let word = words.word(value.as_bytes());
+            assert_eq!(word.len(), value.len());
+            assert_eq!(bits(&word), bits(value.as_bytes()));
+            assert_eq!(word, words.value(b":path", value.as_bytes()));
+            assert!(word.starts_with(b"/") && word != value.as_bytes());
+            assert!(seen.insert(word));
+        }
+        // All ten letters of five bits, each once, however unlikely the last one is.
+        let short: BTreeSet<_> = b"012aceiost".iter().map(|letter| words.word(&[*letter])).collect();
+        assert!(short.len() >= 9, "{short:?}");
+    }
+
+    #[test]
+    fn another_key_gives_other_words() {
+        let value = b"Bearer t0ps3cret-t0ps3cret";
+        assert_ne!(Words::new([1, 2]).word(value), Words::new([1, 3]).word(value));
+        assert_eq!(Words::new([1, 2]).word(value), Words::new([1, 2]).word(value));
+    }
+
+    #[test]
+    fn what_decides_is_kept() {
+        let mut words = Words::new([1, 2]);
+        assert_eq!(words.value(b"content-length", b"117"), b"117");
+        assert_eq!(words.value(b":method", b"PATCH"), b"PATCH");
+        assert_eq!(words.value(b"x-any", b"gzip, deflate"), b"gzip, deflate");
+        let authority = words.value(b":authority", b"bank.example:8443");
+        assert!(authority.ends_with(b":8443") && !authority.starts_with(b"bank"));
+        assert_eq!(words.value(b"host", b"bank.example"), authority[..12]);
+    }
+}
