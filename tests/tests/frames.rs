@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 use serde_json::Value;
-use thalweg::frame::{Dependency, Flags, Frame, HEAD_LEN, Head, Kind, OriginEntries, SettingEntries};
+use thalweg::frame::{
+    Dependency, Flags, Frame, HEAD_LEN, Head, Kind, OriginEntries, SettingEntries, SettingId,
+};
 use thalweg::{ErrorCode, StreamId, Violation};
 use thalweg_testkit::frames as kit;
 
@@ -279,4 +281,75 @@ fn views_of_lists_show_whole_entries() {
     let origins = b"\0\x08http://a\0\0\0\x03bad\0\x0ahttps://b:1\0\x09http";
     let shown: Vec<_> = OriginEntries::new(origins).collect();
     assert_eq!(shown, [&b"http://a"[..], b"https://b:"]);
+}
+
+// Heads, and the small types.
+
+#[test]
+fn a_head_alone_tells_a_length_that_its_type_cannot_have() {
+    // 9113-4.2-3, 9113-4.2-4
+    let impossible = [
+        (Kind::PRIORITY, 1, [4, 6], Violation::PriorityLength),
+        (Kind::RST_STREAM, 1, [3, 5], Violation::ResetLength),
+        (Kind::SETTINGS, 0, [5, 7], Violation::SettingsLength),
+        (Kind::PING, 0, [7, 9], Violation::PingLength),
+        (Kind::GOAWAY, 0, [0, 7], Violation::GoAwayLength),
+        (Kind::WINDOW_UPDATE, 0, [3, 5], Violation::WindowUpdateLength),
+        (Kind::WINDOW_UPDATE, 1, [3, 5], Violation::WindowUpdateLength),
+        (Kind::PRIORITY_UPDATE, 0, [0, 3], Violation::PriorityUpdateLength),
+    ];
+    for (kind, stream, lens, violation) in impossible {
+        for len in lens {
+            let head = Head { len, kind, flags: Flags::default(), stream: StreamId::new(stream) };
+            assert_eq!(head.check(), Err(violation), "{head:?}");
+        }
+    }
+    for (kind, stream, len) in [
+        (Kind::PRIORITY, 1, 5),
+        (Kind::RST_STREAM, 1, 4),
+        (Kind::SETTINGS, 0, 12),
+        (Kind::PING, 0, 8),
+        (Kind::GOAWAY, 0, 8),
+        (Kind::WINDOW_UPDATE, 0, 4),
+        (Kind::PRIORITY_UPDATE, 0, 4),
+    ] {
+        let head = Head { len, kind, flags: Flags::default(), stream: StreamId::new(stream) };
+        assert_eq!(head.check(), Ok(()), "{head:?}");
+    }
+}
+
+#[test]
+fn a_window_update_of_0_is_told_apart_by_its_place() {
+    // 9113-6.9-2, 9113-6.9-3
+    assert_eq!(parse(&kit::window_update(0, 0).bytes()), Err(Violation::WindowUpdateZeroOnConnection));
+    assert_eq!(parse(&kit::window_update(1, 0).bytes()), Err(Violation::WindowUpdateZero));
+}
+
+#[test]
+fn settings_are_counted_and_named_as_the_registry_names_them() {
+    let registry = [
+        (1, "HEADER_TABLE_SIZE"),
+        (2, "ENABLE_PUSH"),
+        (3, "MAX_CONCURRENT_STREAMS"),
+        (4, "INITIAL_WINDOW_SIZE"),
+        (5, "MAX_FRAME_SIZE"),
+        (6, "MAX_HEADER_LIST_SIZE"),
+        (8, "ENABLE_CONNECT_PROTOCOL"),
+        (9, "NO_RFC7540_PRIORITIES"),
+    ];
+    let payload = registry.map(|(id, _)| kit::settings().entry(id, 0).payload()).concat();
+    let mut entries = SettingEntries::new(&payload);
+    for (at, (id, name)) in registry.into_iter().enumerate() {
+        assert_eq!(entries.remaining(), registry.len() - at);
+        let (read, _) = entries.next().unwrap();
+        assert_eq!((read.0, read.name()), (id, Some(name)));
+    }
+    assert_eq!((entries.remaining(), entries.next()), (0, None));
+    assert_eq!(SettingId(7).name(), None);
+}
+
+#[test]
+fn a_flag_that_is_set_stays_set() {
+    let flags = Flags::ACK.with(Flags::ACK, true).with(Flags::PADDED, true).with(Flags::PADDED, false);
+    assert_eq!(flags, Flags(0x9));
 }

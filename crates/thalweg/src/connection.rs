@@ -356,7 +356,7 @@ impl<R: Role> Connection<R> {
         self.core.live_streams()
     }
 
-    /// The heap that the connection holds, bytes.
+    /// The heap that the connection holds, bytes: all that it has allocated and not freed.
     pub fn heap_bytes(&self) -> usize {
         self.core.heap_bytes()
     }

@@ -162,6 +162,7 @@ mod tests {
         let mut window = ReceiveWindow::new(1000);
         assert_eq!(window.receive(499), Some(()));
         assert_eq!((window.release(499), window.take_update()), (499, None));
+        assert_eq!(window.size(), 1000, "what is due counts");
         assert_eq!(window.receive(1), Some(()));
         assert_eq!((window.release(9), window.take_update()), (1, Some(500)));
         assert_eq!(window, ReceiveWindow::new(1000));

@@ -189,9 +189,9 @@ impl Inbound {
         self.payload = Vec::new();
     }
 
-    /// Bytes carried over.
-    pub fn carried_bytes(&self) -> usize {
-        usize::from(self.head_len) + self.payload.len() + self.fragments.len()
+    /// Returns the memory that is held, bytes.
+    pub fn capacity_bytes(&self) -> usize {
+        self.payload.capacity() + self.fragments.capacity()
     }
 }
 

@@ -47,6 +47,11 @@ impl Outbound {
         self.bytes.len() + self.spliced_bytes
     }
 
+    /// Returns the memory that is held, bytes.
+    pub fn capacity_bytes(&self) -> usize {
+        self.bytes.capacity() + self.splices.capacity() * size_of::<Splice>()
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()

@@ -174,6 +174,11 @@ impl LocalSettings {
         Ok((before, self.in_force))
     }
 
+    /// Returns the memory that is held, bytes.
+    pub fn capacity_bytes(&self) -> usize {
+        if self.waiting.spilled() { self.waiting.capacity() * size_of::<Settings>() } else { 0 }
+    }
+
     /// Asserts what this owner keeps true.
     pub fn check(&self) {
         debug_assert!(self.waiting.len() <= WAITING_MAX);

@@ -51,6 +51,10 @@ fn s3_other_values_from_a_server_end_the_connection() {
             s.connection_error(ErrorCode::PROTOCOL_ERROR, Violation::SettingsConnectProtocol, 0);
         });
     }
+    client(|s| {
+        s.peer_settings(settings().entry(setting::ENABLE_CONNECT_PROTOCOL, 0));
+        s.answers();
+    });
     client_with(allowed, |s| {
         s.peer(settings().entry(setting::ENABLE_CONNECT_PROTOCOL, 0));
         s.connection_error(ErrorCode::PROTOCOL_ERROR, Violation::SettingsConnectProtocol, 0);

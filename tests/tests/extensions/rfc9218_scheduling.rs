@@ -153,3 +153,64 @@ fn s10_1_tunnels_get_a_share() {
         assert_eq!(served(s, 4), [3, 5, 3, 5], "among each other they share");
     });
 }
+
+#[test]
+fn s10_nobody_begins_before_a_more_urgent_response_that_waits() {
+    // 9218-10-1
+    server_with(opening, |s| {
+        use_up(s);
+        let high = waiting(s, 3, "u=1");
+        s.peer(window_update(0, 5000));
+        let block = Block::new().raw(hpack::get("/")).literal("priority", "u=5").bytes();
+        s.peer(headers(5, block).end_stream().end_headers());
+        assert_eq!(s.take_events().len(), 1);
+        let low = s.stream(5);
+        s.respond(low);
+        assert_eq!(s.call(|core| core.send_data(low, &[0; 100], false)), Ok(0));
+        assert_eq!(s.call(|core| core.send_data(high, &[0; 100], false)), Ok(100));
+        assert_eq!(s.call(|core| core.send_data(low, &[0; 100], false)), Ok(100));
+        s.output(["DATA stream=3 100 bytes", "DATA stream=5 100 bytes"]);
+    });
+}
+
+#[test]
+fn s10_an_incremental_response_that_sends_unasked_has_had_its_turn() {
+    // 9218-10-4
+    server_with(opening, |s| {
+        use_up(s);
+        let first = waiting(s, 3, "i");
+        waiting(s, 5, "i");
+        s.peer(window_update(0, FRAME_BYTES as u32));
+        let taken = s.call(|core| core.send_data(first, &[0; 2 * FRAME_BYTES], false));
+        assert_eq!(taken, Ok(FRAME_BYTES));
+        s.output(["DATA stream=3 1000 bytes"]);
+        assert_eq!(served(s, 3), [5, 3, 5]);
+    });
+}
+
+#[test]
+fn s10_a_response_without_window_is_not_named() {
+    let small = |opening: &mut Opening| {
+        opening.peer_settings = settings().entry(setting::INITIAL_WINDOW_SIZE, 1500);
+        opening.config.output_bytes_max = 1024;
+    };
+    for priority in ["", "i"] {
+        server_with(small, |s| {
+            let block = Block::new().raw(hpack::get("/")).literal("priority", priority).bytes();
+            s.peer(headers(1, block).end_stream().end_headers());
+            s.take_events();
+            let stream = s.stream(1);
+            s.respond(stream);
+            // Cut short by the room for output, and then, unasked, by its window.
+            let taken = s.call(|core| core.send_data(stream, &[0; 2000], false)).unwrap();
+            assert!(taken > 0 && taken < 1500, "{taken}");
+            s.frames();
+            let rest = s.call(|core| core.send_data(stream, &[0; 2000], false)).unwrap();
+            assert_eq!(taken + rest, 1500);
+            s.frames();
+            assert_eq!(s.call(thalweg::Connection::poll_writable), None);
+            s.peer(window_update(1, 1));
+            assert_eq!(s.call(thalweg::Connection::poll_writable), Some(stream));
+        });
+    }
+}

@@ -1,6 +1,6 @@
 //! RFC 9113 §10.5: what a peer can make us do is bounded. The attacks themselves are in the tests of abuse.
 
-use thalweg::{Budget, Cause, ErrorCode, Limit, StreamError};
+use thalweg::{Budget, Cause, ErrorCode, Limit, OpenError, Request, StreamError};
 use thalweg_testkit::frames::{headers, ping, priority, push_promise, raw, settings, window_update};
 use thalweg_testkit::hpack::{self, Block};
 use thalweg_testkit::scenario::{GET, Opening, PUSHED, client_with, server_with};
@@ -89,4 +89,22 @@ fn s10_5_1_a_list_over_the_limit_is_decoded_and_answered() {
         s.peer(headers(3, Block::new().indexed(8).indexed(62).bytes()).end_headers());
         s.events(["HEADERS stream=3 response [:status: 200, x-kept: yes]"]);
     });
+}
+
+#[test]
+fn s10_5_promises_of_ours_are_limited_before_they_count_as_streams() {
+    // 9113-10.5-1
+    server_with(
+        |opening| opening.config.concurrent_streams_max = 2,
+        |s| {
+            let parent = s.get(1);
+            let first = s.promise(parent);
+            s.promise(parent);
+            let request = Request::get("https", "example.org", "/third");
+            let third = s.call(|core| core.send_push(parent, &request, []));
+            assert!(matches!(third, Err(OpenError::TooManyStreams { .. })), "{third:?}");
+            s.respond(first);
+            s.promise(parent);
+        },
+    );
 }

@@ -471,6 +471,20 @@ fn s5_4_1_every_end_begins_with_goaway() {
 }
 
 #[test]
+fn s5_4_1_an_end_within_a_frame_or_a_block_is_an_error() {
+    // 9113-5.4.1-3
+    let whole = raw(0xf0, 0, 0, [0; 4]).bytes();
+    let open_block = headers(1, &hpack::get("/")[..1]).bytes();
+    for (bytes, last) in [(&whole[..1], 0), (&whole[..8], 0), (&whole[..10], 0), (&open_block[..], 0)] {
+        server(|s| {
+            s.peer(bytes.to_vec());
+            s.eof();
+            s.ends(ErrorCode::PROTOCOL_ERROR, Cause::Eof, last);
+        });
+    }
+}
+
+#[test]
 fn s5_4_2_a_stream_error_leaves_the_others_alone() {
     // 9113-5.4.2-1, 9113-5.4.2-2
     server(|s| {

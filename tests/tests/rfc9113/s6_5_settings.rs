@@ -54,6 +54,9 @@ fn s6_5_every_setting_of_the_peer_has_its_effect() {
         // 32 + 7 + 3 for the status, 32 + 7 + 20 for the field.
         assert_eq!(refused, Err(SendError::HeaderListTooLarge { bytes: 101, limit: 100 }));
         s.nothing();
+        let large = Field::new(b"x-large", &[b'a'; 19]);
+        assert_eq!(s.call(|core| core.send_response(stream, Status::OK, [large], true)), Ok(()));
+        s.frames();
     });
 }
 
@@ -312,5 +315,38 @@ fn s6_5_3_settings_that_are_never_acknowledged_end_the_connection() {
         s.nothing();
         s.pass(Duration::from_millis(1));
         s.ends(ErrorCode::SETTINGS_TIMEOUT, Cause::Deadline(Deadline::SettingsAck), 1);
+    });
+}
+
+#[test]
+fn s6_5_3_each_announcement_must_be_acknowledged_in_time() {
+    // The first acknowledgement of two does not end the wait.
+    server(|s| {
+        for bytes in [1000, 2000] {
+            s.call(|core| core.send_settings(|settings| settings.max_header_list_size = bytes)).unwrap();
+        }
+        s.frames();
+        s.peer(settings_ack());
+        s.events(["SETTINGS ACK"]);
+        s.pass(Duration::from_secs(10));
+        s.ends(ErrorCode::SETTINGS_TIMEOUT, Cause::Deadline(Deadline::SettingsAck), 0);
+    });
+}
+
+#[test]
+fn s6_5_only_so_many_announcements_wait() {
+    let announce = |s: &mut thalweg_testkit::scenario::Scene<Server>, bytes| {
+        s.call(|core| core.send_settings(|settings| settings.max_header_list_size = bytes))
+    };
+    server(|s| {
+        for bytes in 1001..=1008 {
+            assert_eq!(announce(s, bytes), Ok(()));
+        }
+        assert_eq!(announce(s, 1009), Err(SendError::TooMany));
+        assert_eq!(s.frames().len(), 8);
+        s.peer(settings_ack());
+        s.events(["SETTINGS ACK"]);
+        assert_eq!(announce(s, 1009), Ok(()));
+        s.output(["SETTINGS MAX_HEADER_LIST_SIZE=1009"]);
     });
 }

@@ -246,6 +246,7 @@ fn s8_3_1_the_target_decides_what_a_request_says() {
             "https://example.org/",
             ":method: OPTIONS, :scheme: https, :authority: example.org, :path: /",
         ),
+        ("GET", "example.org", ":method: GET, :scheme: http, :authority: example.org, :path: /"),
         ("GET", "/only/a/path", ":method: GET, :scheme: http, :path: /only/a/path"),
         ("CONNECT", "example.org:443", ":method: CONNECT, :authority: example.org:443"),
     ];
@@ -341,6 +342,10 @@ fn s8_3_1_the_target_comes_from_the_authority() {
     let lines = [METHOD, SCHEME, (":path", "/a"), ("host", "example.org")];
     let uri = with_request(&lines, |headers| headers.to_request().unwrap().uri().to_string());
     assert_eq!(uri, "https://example.org/a", "host, where there is nothing else");
+    let uri = with_request(&[METHOD, SCHEME, (":path", "/a")], |headers| {
+        headers.to_request().unwrap().uri().to_string()
+    });
+    assert_eq!(uri, "/a", "neither");
 }
 
 // §8.3.2: responses.

@@ -173,12 +173,16 @@ fn s8_1_1_content_that_differs_from_its_length_is_malformed() {
 #[test]
 fn s8_1_1_a_content_length_that_is_no_number_is_malformed() {
     // 9113-8.1.1-2, 9113-8.1.1-5
-    for value in ["", "+5", "-5", "5 ", "5, 5", "0x5", "5.0", "99999999999999999999"] {
+    for value in ["", "+5", "-5", "5 ", "5, 5", "0x5", "5.0", "5:", "/5", "9999999999999999999"] {
         server(|s| {
             s.peer(headers(1, post_of(value)).end_headers());
             s.refused(1, ErrorCode::PROTOCOL_ERROR);
         });
     }
+    server(|s| {
+        s.peer(headers(1, post_of("999999999999999999")).end_headers());
+        assert_eq!(s.take_events().len(), 1, "eighteen digits are read");
+    });
     server(|s| {
         let block = Block::new().raw(post_of("5")).literal("content-length", "6").bytes();
         s.peer(headers(1, block).end_headers());
@@ -233,6 +237,29 @@ fn s8_1_1_a_malformed_message_is_never_shown() {
         s.get();
         s.peer(push_promise(5, 2, get_with(bad)).end_headers());
         s.refused(2, ErrorCode::PROTOCOL_ERROR);
+    });
+}
+
+#[test]
+fn s8_1_1_a_content_length_that_is_no_number_is_not_sent() {
+    // 9113-8.1.1-2
+    let lengths = |values: &'static [&str]| {
+        values.iter().map(|value| Field::new(b"content-length", value.as_bytes())).collect::<Vec<_>>()
+    };
+    for values in [&["five"][..], &[""], &["-1"], &["1, 1"], &["5", "6"], &["5", "five"]] {
+        client(|s| {
+            let request = Request::new("POST", "https", "example.org", "/");
+            let refused = s.call(|core| core.send_request(&request, lengths(values), false));
+            let malformed = SendError::Malformed(Violation::ContentLengthInvalid);
+            assert_eq!(refused, Err(malformed.into()), "{values:?}");
+        });
+    }
+    client(|s| {
+        let request = Request::new("POST", "https", "example.org", "/");
+        let stream = s.call(|core| core.send_request(&request, lengths(&["5", "5"]), false)).unwrap();
+        s.frames();
+        assert_eq!(s.call(|core| core.send_data(stream, b"hello", true)), Ok(5));
+        s.frames();
     });
 }
 
@@ -539,4 +566,34 @@ fn s8_2_3_crumbs_of_cookies_are_joined() {
     let cookies: Vec<_> = map.get_all("cookie").iter().collect();
     assert_eq!(cookies, ["a=b; c=d; e=f"]);
     assert_eq!(map.get("accept").unwrap(), "*/*");
+}
+
+#[test]
+fn what_is_never_indexed_is_sensitive_in_a_map() {
+    let block = Block::new()
+        .raw(hpack::get("/"))
+        .literal_never("cookie", "secret=1")
+        .literal_never("x-secret", "2")
+        .literal("x-open", "3")
+        .bytes();
+    let is_sensitive = |block: Vec<u8>, name: &str| {
+        let mut server = thalweg::Connection::<thalweg::Server>::new(thalweg::Config::default()).unwrap();
+        let wire = thalweg_testkit::frames::wire([
+            &thalweg_testkit::frames::preface(),
+            &thalweg_testkit::frames::settings(),
+            &headers(1, block).end_stream().end_headers(),
+        ]);
+        let mut input = &wire[..];
+        server.receive(&mut input, thalweg::Instant::ZERO).unwrap();
+        match server.receive(&mut input, thalweg::Instant::ZERO).unwrap() {
+            Some(thalweg::Event::Headers { headers, .. }) => {
+                headers.to_header_map().unwrap().get(name).map(http::HeaderValue::is_sensitive)
+            }
+            _ => panic!("a request"),
+        }
+    };
+    assert_eq!(is_sensitive(block.clone(), "cookie"), Some(true));
+    assert_eq!(is_sensitive(block.clone(), "x-secret"), Some(true));
+    assert_eq!(is_sensitive(block, "x-open"), Some(false));
+    assert_eq!(is_sensitive(get_with(&[("cookie", "a=b")]), "cookie"), Some(false));
 }

@@ -412,9 +412,12 @@ impl Core {
             + self.headers.capacity_bytes()
             + self.decoder.table_bytes()
             + self.encoder.table_bytes()
-            + self.inbound.carried_bytes()
-            + self.outbound.len()
+            + self.inbound.capacity_bytes()
+            + self.outbound.capacity_bytes()
+            + self.local.capacity_bytes()
             + self.shown.capacity()
+            + self.early_priorities.capacity() * size_of::<(StreamId, Priority)>()
+            + self.ended.capacity() * size_of::<Ended>()
     }
 
     /// Asserts what all owners keep true.

@@ -317,7 +317,7 @@ fn check_outgoing_special(field: &Field<'_>) -> Result<(), Violation> {
     }
 }
 
-/// Judges the value of a pseudo-header field by itself.
+/// Judges the value of a pseudo-header field by itself; `:status` is judged where it is read.
 #[inline]
 pub fn check_pseudo_value(token: Token, value: &[u8]) -> Result<(), Violation> {
     let (good, violation) = match token {
@@ -325,7 +325,6 @@ pub fn check_pseudo_value(token: Token, value: &[u8]) -> Result<(), Violation> {
         Token::AUTHORITY => (is_authority(value), Violation::AuthorityInvalid),
         Token::METHOD => (is_token(value), Violation::MethodInvalid),
         Token::SCHEME => (is_scheme(value), Violation::SchemeInvalid),
-        Token::STATUS => (parse_status(value).is_some(), Violation::StatusInvalid),
         _ => (is_token(value), Violation::FieldValueInvalid),
     };
     if good { Ok(()) } else { Err(violation) }
@@ -341,7 +340,7 @@ pub fn parse_status(value: &[u8]) -> Option<u16> {
     }
 }
 
-/// Reads a content-length: one decimal number below 2^63, nothing else (RFC 9110 §8.6).
+/// Reads a content-length: one decimal number of up to 18 digits, nothing else (RFC 9110 §8.6).
 pub fn parse_content_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 18 {
         return None;

@@ -379,7 +379,7 @@ impl Streams {
     /// Returns the memory that is held, bytes.
     pub fn capacity_bytes(&self) -> usize {
         let ids: usize = self.ids.iter().map(Ids::capacity_bytes).sum();
-        ids + self.slots.capacity() * size_of::<Slot>()
+        ids + self.slots.capacity() * size_of::<Slot>() + self.ready.capacity_bytes()
     }
 
     /// Asserts what this owner keeps true.

@@ -160,6 +160,12 @@ impl Ready {
         self.listed = 0;
     }
 
+    /// Returns the memory that is held, bytes.
+    pub fn capacity_bytes(&self) -> usize {
+        let entries: usize = self.lines.iter().map(BinaryHeap::capacity).sum();
+        entries * size_of::<(Key, Stream)>()
+    }
+
     fn entries(&self) -> usize {
         self.lines.iter().map(BinaryHeap::len).sum()
     }
@@ -206,6 +212,20 @@ mod tests {
         ready.check(2, |stream| keys[stream.index()]);
         assert_eq!(ready.first(|stream| keys[stream.index()]), Some((keys[0], first)));
         assert!(keys[0] < keys[1], "streams that are not incremental go by identifier");
+    }
+
+    #[test]
+    fn what_has_left_does_not_pile_up() {
+        let (first, second) = (stream(1), stream(3));
+        let mut ready = Ready::new();
+        let other = ready.list(second, Priority::default(), Line::InOrder);
+        for _ in 0..100 {
+            ready.list(first, Priority::default(), Line::InTurns);
+            let keys = [Key::NONE, other];
+            ready.left(|stream| keys[stream.index()]);
+            ready.check(1, |stream| keys[stream.index()]);
+        }
+        assert_eq!(ready.first(|stream| [Key::NONE, other][stream.index()]), Some((other, second)));
     }
 
     fn stream(id: u32) -> Stream {
