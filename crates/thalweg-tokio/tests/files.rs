@@ -1,0 +1,60 @@
+//! A process that runs out of file descriptors goes on serving those that it has, and the others when it can. Alone in its file,
+//! since the limit is the process's.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod support;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use support::{Peer, hello, within};
+use thalweg_testkit::frames::headers;
+use thalweg_testkit::hpack;
+use thalweg_tokio::{Server, service_fn};
+use tokio::net::TcpStream;
+
+async fn is_served(addr: SocketAddr) -> Peer<TcpStream> {
+    let mut peer = Peer::client(within(TcpStream::connect(addr)).await.unwrap()).await;
+    peer.send_frames(&[headers(1, hpack::get("/")).end_stream().end_headers()]).await;
+    peer.expect_headers().await;
+    assert_eq!(peer.expect_content(1).await.0, b"hello");
+    peer
+}
+
+#[tokio::test]
+async fn too_many_open_files_are_waited_out() {
+    const SERVED: usize = 3;
+    const WAITING: usize = 4;
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let (addr, counters) = (server.local_addr().unwrap(), server.counters());
+    tokio::spawn(server.serve(service_fn(hello)));
+    let open = fs::read_dir("/proc/self/fd").unwrap().count() - 1;
+    let limits = getrlimit(Resource::Nofile);
+    // Each connection needs a descriptor at both of its ends, which are here.
+    let current = Some((open + 2 * SERVED + WAITING) as u64);
+    setrlimit(Resource::Nofile, Rlimit { current, ..limits }).unwrap();
+    let mut served = Vec::new();
+    for _ in 0..SERVED {
+        served.push(is_served(addr).await);
+    }
+    // These are in the listener's queue, and there is no descriptor left to accept them with.
+    let mut waiting = Vec::new();
+    for _ in 0..WAITING {
+        // Without a pause in which the server could accept it.
+        waiting.push(std::net::TcpStream::connect(addr).unwrap());
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let accepted = counters.snapshot().connections_opened as usize;
+    assert!((SERVED..SERVED + WAITING).contains(&accepted), "{accepted} were accepted");
+    drop(served);
+    let peer = waiting.pop().unwrap();
+    peer.set_nonblocking(true).unwrap();
+    let mut peer = Peer::client(TcpStream::from_std(peer).unwrap()).await;
+    peer.send_frames(&[headers(1, hpack::get("/")).end_stream().end_headers()]).await;
+    peer.expect_headers().await;
+    assert_eq!(peer.expect_content(1).await.0, b"hello");
+}
