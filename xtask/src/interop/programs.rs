@@ -39,7 +39,12 @@ pub fn rows() -> Vec<Row> {
         &[Need::Example("axum_app"), Need::Program("curl")],
         axum_greets,
     );
-    alone.chain([frames, axum]).chain(loops).collect()
+    let proxy = Row::new(
+        "proxy: curl gets a page and hears its echo through it",
+        &[Need::Example("proxy"), Need::Example("serve"), Need::Program("curl")],
+        |lab| server::on(lab, Subject::Example("serve"), |origin| proxy(lab, origin)),
+    );
+    alone.chain([frames, axum, proxy]).chain(loops).collect()
 }
 
 fn axum_greets(lab: &Lab) -> anyhow::Result<()> {
@@ -48,6 +53,19 @@ fn axum_greets(lab: &Lab) -> anyhow::Result<()> {
     let url = server.url("/hello/curl?times=2");
     let text = process::run(curl(&["--fail"]).arg(url), Duration::from_secs(60))?.into_text("curl")?;
     lab::compare(text.as_bytes(), b"hello, curl\nhello, curl\n")
+}
+
+fn proxy(lab: &Lab, origin: &Server) -> anyhow::Result<()> {
+    let mut command = Command::new(lab.example("proxy")?);
+    command.args(["--h2c", "127.0.0.1:0", "--to", &origin.address.to_string()]);
+    let proxy = Server::start_listening(&mut command)?;
+    let page = process::run(curl(&["--fail"]).arg(proxy.url(PAGE_PATH)), Duration::from_secs(60))?;
+    lab::compare(page.into_text("curl")?.as_bytes(), PAGE.as_bytes())?;
+    let upload = format!("@{}", lab.upload().display());
+    let mut command = curl(&["--fail", "--data-binary", &upload]);
+    let echo = process::run(command.arg(proxy.url("/echo")), Duration::from_secs(120))?;
+    ensure!(echo.is_success(), "curl: {}", echo.outcome());
+    lab::compare(&echo.stdout, &std::fs::read(lab.upload())?)
 }
 
 /// Servers on the core alone: their content is checked byte for byte.

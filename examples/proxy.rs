@@ -1,0 +1,85 @@
+//! A reverse proxy with HTTP/2 on both sides: `proxy --to HOST:PORT [--h2c ADDR]`.
+//!
+//! Content streams in both directions as fast as its receiver takes it and no faster, since a body is polled only when the other side has
+//! window, and gives window back only when it was polled. Trailers, tunnels, cancellations and reset codes pass, too.
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{HeaderValue, VIA};
+use http::{Request, Response, StatusCode};
+use thalweg_examples::arguments::{self, Arguments};
+use thalweg_tokio::{Body, Client, Error, Server, client, service_fn};
+use tokio::sync::Mutex;
+
+const USAGE: &str = "proxy --to HOST:PORT [--h2c ADDR]";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    arguments::exit("proxy", run().await)
+}
+
+async fn run() -> Result<(), String> {
+    let mut args = Arguments::from_env(USAGE);
+    let addr = args.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+    let origin: String = args.option("--to")?.ok_or(format!("--to is missing; usage: {USAGE}"))?;
+    args.finish()?;
+    let server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+    println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
+    let origin = Arc::new(Origin::new(origin));
+    let service = service_fn(move |request| forward(Arc::clone(&origin), request));
+    let signal = async { drop(tokio::signal::ctrl_c().await) };
+    server.serve_until(service, signal).await.map(drop).map_err(|error| error.to_string())
+}
+
+/// Where requests go, by one connection that is made anew when it is over.
+pub struct Origin {
+    addr: String,
+    client: Mutex<Option<Client<Body>>>,
+}
+
+impl Origin {
+    /// Connects with the first request.
+    pub fn new(addr: String) -> Self {
+        Self { addr, client: Mutex::new(None) }
+    }
+
+    /// A client that takes requests. The lock is held while a connection is made, not while one is used.
+    async fn client(&self) -> io::Result<Client<Body>> {
+        let mut client = self.client.lock().await;
+        match &*client {
+            Some(client) if !client.is_closed() => Ok(client.clone()),
+            _ => {
+                let (new, connection) = client::connect(&self.addr).await?;
+                tokio::spawn(connection);
+                Ok(client.insert(new).clone())
+            }
+        }
+    }
+}
+
+/// Passes a request on and its response back. An error that it returns resets the stream with the code that the origin gave.
+pub async fn forward(origin: Arc<Origin>, mut request: Request<Body>) -> Result<Response<Body>, Error> {
+    request.headers_mut().append(VIA, HeaderValue::from_static("2.0 thalweg"));
+    let mut client = match origin.client().await {
+        Ok(client) => client,
+        Err(error) => return Ok(bad_gateway(&error)),
+    };
+    match client.send(request).await {
+        Ok(mut response) => {
+            response.headers_mut().append(VIA, HeaderValue::from_static("2.0 thalweg"));
+            Ok(response)
+        }
+        Err(error @ (Error::Connection { .. } | Error::GoingAway)) => Ok(bad_gateway(&error)),
+        Err(error) => Err(error),
+    }
+}
+
+fn bad_gateway(error: &dyn std::error::Error) -> Response<Body> {
+    let mut response = Response::new(Body::from(Bytes::from(format!("the origin: {error}\n"))));
+    *response.status_mut() = StatusCode::BAD_GATEWAY;
+    response
+}

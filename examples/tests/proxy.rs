@@ -1,0 +1,155 @@
+//! The proxy between our ends: what passes, and that nobody is made to hold what the other side does not take.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, Request, Response};
+use http_body::Frame;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, StreamBody};
+use thalweg_tokio::thalweg::ErrorCode;
+use thalweg_tokio::{Body, BoxError, Client, Error, Server, client, service_fn};
+use tokio::sync::mpsc;
+
+#[allow(dead_code, reason = "its main is not called")]
+#[path = "../proxy.rs"]
+mod proxy;
+
+type Content = BoxBody<Bytes, BoxError>;
+
+async fn within<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it takes too long")
+}
+
+/// Content without an end, which counts what was taken of it.
+fn endless(taken: &Arc<AtomicUsize>) -> Content {
+    let taken = Arc::clone(taken);
+    let pieces = stream::repeat_with(move || {
+        taken.fetch_add(1000, Ordering::SeqCst);
+        Ok(Frame::data(Bytes::from_static(&[7; 1000])))
+    });
+    BodyExt::boxed(StreamBody::new(pieces))
+}
+
+/// Says over a channel when it is dropped.
+struct Farewell(mpsc::UnboundedSender<()>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+struct World {
+    client: Client<Content>,
+    taken: Arc<AtomicUsize>,
+    left: mpsc::UnboundedReceiver<()>,
+}
+
+/// An origin, the proxy, and a client of the proxy.
+async fn world() -> World {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let (tell, left) = mpsc::unbounded_channel();
+    let count = Arc::clone(&taken);
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let origin = server.local_addr().unwrap();
+    tokio::spawn(server.serve(service_fn(move |request: Request<Body>| {
+        let (taken, tell) = (Arc::clone(&count), tell.clone());
+        async move {
+            match request.uri().path() {
+                "/endless" => Ok::<_, BoxError>(Response::new(endless(&taken))),
+                "/echo" => Ok(Response::new(BodyExt::boxed(request.into_body().map_err(Into::into)))),
+                "/calm" => Err(Error::reset(ErrorCode::ENHANCE_YOUR_CALM).into()),
+                _ => {
+                    let _farewell = Farewell(tell);
+                    std::future::pending().await
+                }
+            }
+        }
+    })));
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let addr = server.local_addr().unwrap();
+    let to = Arc::new(proxy::Origin::new(origin.to_string()));
+    tokio::spawn(server.serve(service_fn(move |request| proxy::forward(Arc::clone(&to), request))));
+    let (client, connection) = client::connect(addr).await.unwrap();
+    tokio::spawn(connection);
+    World { client, taken, left }
+}
+
+fn post(path: &str, content: Content) -> Request<Content> {
+    Request::post(format!("http://example.org{path}")).body(content).unwrap()
+}
+
+fn nothing() -> Content {
+    BodyExt::boxed(http_body_util::Empty::new().map_err(|never| match never {}))
+}
+
+#[tokio::test]
+async fn content_and_trailers_pass_both_ways() {
+    let mut world = world().await;
+    let trailers = HeaderMap::from_iter([("x-sum".parse().unwrap(), "42".parse().unwrap())]);
+    let frames = (0..300).map(|_| Frame::data(Bytes::from(vec![3; 1000]))).chain([Frame::trailers(trailers)]);
+    let content =
+        BodyExt::boxed(StreamBody::new(stream::iter(frames.map(Ok::<_, BoxError>).collect::<Vec<_>>())));
+    let response = within(world.client.send(post("/echo", content))).await.unwrap();
+    assert_eq!(response.headers()["via"], "2.0 thalweg");
+    let whole = within(response.into_body().collect()).await.unwrap();
+    assert_eq!(whole.trailers().unwrap()["x-sum"], "42");
+    assert_eq!(whole.to_bytes(), vec![3; 300_000]);
+}
+
+/// Windows and buffers of two connections, with room to spare; without backpressure it would be as much as the time allows.
+const HELD_MAX: usize = 4 << 20;
+
+#[tokio::test]
+async fn a_client_that_does_not_read_slows_the_origin() {
+    let mut world = world().await;
+    let _response = within(world.client.send(post("/endless", nothing()))).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let taken = world.taken.load(Ordering::SeqCst);
+    assert!((1..HELD_MAX).contains(&taken), "{taken}");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(world.taken.load(Ordering::SeqCst), taken, "it stands still");
+}
+
+#[tokio::test]
+async fn an_origin_that_does_not_read_slows_the_client() {
+    let mut world = world().await;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let _waiting = world.client.send(post("/never", endless(&sent)));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let taken = sent.load(Ordering::SeqCst);
+    assert!((1..HELD_MAX).contains(&taken), "{taken}");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(sent.load(Ordering::SeqCst), taken, "it stands still");
+}
+
+#[tokio::test]
+async fn a_reset_passes_with_its_code() {
+    let mut world = world().await;
+    let error = within(world.client.send(post("/calm", nothing()))).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::ENHANCE_YOUR_CALM), "{error}");
+}
+
+#[tokio::test]
+async fn a_cancellation_reaches_the_origin() {
+    let mut world = world().await;
+    let waiting =
+        tokio::time::timeout(Duration::from_millis(200), world.client.send(post("/never", nothing())));
+    assert!(waiting.await.is_err());
+    within(world.left.recv()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_origin_that_is_not_there_is_a_bad_gateway() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let origin = Arc::new(proxy::Origin::new(gone.to_string()));
+    let request = Request::get("http://example.org/").body(Body::empty()).unwrap();
+    let response = within(proxy::forward(origin, request)).await.unwrap();
+    assert_eq!(response.status(), 502);
+}
