@@ -275,7 +275,8 @@ impl Options {
                 if self.stream_handles {
                     connection.driver.application().give_handles();
                 }
-                Ok(connection.await)
+                // The task was as large as its opening; what lives long is on the heap by itself.
+                Ok(Box::pin(connection).await)
             }
             Err(mut io) => {
                 refuse(&mut io, UNUSABLE_UPGRADE).await;
