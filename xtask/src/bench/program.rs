@@ -145,9 +145,9 @@ impl Programs {
     }
 
     /// What `hpack hostile` prints: the best of many, in nanoseconds, and what was sent.
-    pub fn hpack_hostile(&self, codec: &str) -> anyhow::Result<String> {
+    pub fn hpack_hostile(&self, codec: &str, passes: usize) -> anyhow::Result<String> {
         let mut command = pinned(&self.path("hpack"), Core::Client);
-        process::run(command.args(["hostile", codec, "2000"]), RUN_LIMIT)?.into_text("hpack")
+        process::run(command.args(["hostile", codec, &passes.to_string()]), RUN_LIMIT)?.into_text("hpack")
     }
 
     fn count(&self, plan: &Plan<'_>, (few, many): (usize, usize), tunables: &str) -> anyhow::Result<f64> {

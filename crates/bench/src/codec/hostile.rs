@@ -31,14 +31,19 @@ pub fn all() -> Vec<Hostile> {
         [[0xff, 0xff, 0xff, 0xf3, 0xff, 0xff, 0xff, 0xdf, 0xff, 0xff, 0xff, 0xbf, 0xff, 0xff, 0xfc]; 1090]
             .concat();
     let coded = [&[0x00, 0x01, b'n', 0xff, 0xdf, 0x7e][..], &long_codes[..16350], &[0x82; 28]].concat();
+    // Of 13 bits and of 5 by turns, `$a$a$a$a` in nine octets: no look-up helps the next.
+    let by_turns = [0xff, 0xc8, 0xff, 0xf2, 0x3f, 0xfc, 0x8f, 0xff, 0x23].repeat(1818);
+    let by_turns = [&[0x00, 0x01, b'n', 0xff, 0xeb, 0x7e][..], &by_turns, &[0x82; 16]].concat();
     vec![
         repeated("static fields of one octet", &[0x82]),
         Hostile { before: large.clone(), ..repeated("the largest entry, by one octet", &[0xbe]) },
         repeated("empty huffman strings", &[0x00, 0x80, 0x80]),
         repeated("huffman strings of one octet", &[0x00, 0x81, 0x1f, 0x81, 0x1f]),
+        repeated("insertions of two huffman strings", &[0x40, 0x81, 0x1f, 0x81, 0x1f]),
         repeated("insertions of two octets", &[0x41, 0x00]),
         Hostile { before: large, ..repeated("insertions of the largest name, by two octets", &[0x7e, 0x00]) },
         Hostile { name: "the longest huffman codes", before: Vec::new(), block: coded },
+        Hostile { name: "long and short huffman codes by turns", before: Vec::new(), block: by_turns },
     ]
 }
 
