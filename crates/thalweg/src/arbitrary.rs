@@ -80,3 +80,42 @@ impl<'a> Arbitrary<'a> for Config {
         Ok(config)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values made of pseudo-random bytes: 2000 of them.
+    fn values<T: for<'a> Arbitrary<'a>>() -> impl Iterator<Item = T> {
+        let mut word = 1_u32;
+        (0..2000).map(move |_| {
+            let bytes: [u8; 128] = core::array::from_fn(|_| {
+                word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (word >> 24) as u8
+            });
+            T::arbitrary(&mut Unstructured::new(&bytes)).expect("there are bytes enough")
+        })
+    }
+
+    #[test]
+    fn configurations_are_valid_and_reach_their_small_limits() {
+        let configs: alloc::vec::Vec<Config> = values().collect();
+        assert!(configs.iter().all(|config| config.validate().is_ok()));
+        assert!(configs.iter().any(|config| config.stream_window_bytes < 8));
+        assert!(configs.iter().any(|config| config.stream_window_bytes > 1 << 24));
+        assert!(configs.iter().any(|config| config.release == Release::Automatic));
+    }
+
+    #[test]
+    fn values_are_in_their_ranges() {
+        assert!(values::<Status>().all(|status| (100..=999).contains(&status.as_u16())));
+        assert!(values::<ErrorCode>().all(|code| code.0 <= 0xf));
+        assert!(values::<StreamId>().all(|id| id <= StreamId::MAX));
+        assert!(
+            values::<Priority>()
+                .all(|priority| priority == Priority::new(priority.urgency(), priority.incremental()))
+        );
+        assert!(values::<Budget>().all(|budget| budget.burst >= 1));
+        assert!(values::<Instant>().any(|instant| instant > Instant::ZERO));
+    }
+}
