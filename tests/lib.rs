@@ -1,6 +1,7 @@
 //! Requirement and law tests over the public API of all crates: see the folder `tests/`.
 
 pub mod abuse;
+pub mod relay;
 
 /// The guide's code compiles.
 #[cfg(doctest)]

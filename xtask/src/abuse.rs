@@ -5,7 +5,30 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
-pub fn run() -> anyhow::Result<()> {
+#[derive(clap::Args)]
+pub struct Args {
+    /// In place of the attacks: a relay that breaks so many connections of each adapter at random points
+    #[arg(long, value_name = "ROUNDS")]
+    relay: Option<u64>,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    match args.relay {
+        Some(rounds) => relay(rounds),
+        None => attacks(),
+    }
+}
+
+fn relay(rounds: u64) -> anyhow::Result<()> {
+    cargo(&["build", "--quiet", "--release", "--package", "thalweg-tests", "--bin", "relay"])?;
+    let status = Command::new("target/release/relay").arg(rounds.to_string()).status();
+    if !status.context("relay did not start")?.success() {
+        bail!("the relay has found a fault");
+    }
+    Ok(())
+}
+
+fn attacks() -> anyhow::Result<()> {
     cargo(&["build", "--quiet", "--release", "--package", "thalweg-tests", "--bin", "abuse"])?;
     cargo(&["build", "--quiet", "--release", "--example", "serve", "--example", "blocking_serve"])?;
     println!("against the core:");

@@ -37,7 +37,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Plays every scripted attack against the core and both servers, and prints what it came to
-    Abuse,
+    Abuse(abuse::Args),
     /// Measures the core beside its peers: instructions, time, memory
     Bench(bench::Args),
     /// Measures which lines the tests reach, and writes docs/coverage.md
@@ -65,7 +65,7 @@ enum Command {
 impl Command {
     fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Abuse => abuse::run(),
+            Self::Abuse(args) => abuse::run(&args),
             Self::Bench(args) => bench::run(&args),
             Self::Cover(args) => cover::run(&args),
             Self::Fuzz(args) => fuzz::run(&args),

@@ -1,0 +1,94 @@
+//! Both ends on plain threads.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use thalweg_threads::{Body, Client, Options, Payload, Request, Responder, Response, Server, ServerHandle};
+
+use super::{Asked, Counts, LIMIT, Subject, content};
+
+pub struct Running {
+    address: SocketAddr,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Running {
+    pub fn start(counts: Arc<Counts>) -> Self {
+        let server = Server::bind("127.0.0.1:0").expect("a free port").options(options()).on_end(move |_| {
+            counts.server_ends.fetch_add(1, Ordering::Relaxed);
+        });
+        let (address, handle) = (server.local_addr(), server.handle());
+        let thread = Some(thread::spawn(move || server.serve(serve)));
+        Self { address, handle, thread }
+    }
+}
+
+fn options() -> Options {
+    let mut options = Options::default();
+    options.linger = Duration::from_millis(200);
+    options.config.deadlines.shutdown = Some(Duration::from_secs(2));
+    options
+}
+
+/// Echoes, or sends as many bytes as the path says.
+fn serve(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
+    if let Some(len) = request.path().strip_prefix("/n/").and_then(|len| len.parse().ok()) {
+        return responder.send(Response::ok().body(content(len)));
+    }
+    let mut echo = responder.start(Response::ok())?;
+    echo.write_from(&mut request.body)?;
+    echo.finish()
+}
+
+fn fetch(client: &Client, asked: Asked) -> io::Result<Vec<u8>> {
+    let mut response = if asked.is_echo {
+        // From a reader, so that it is sent piece by piece.
+        let payload = Payload::reader(io::Cursor::new(content(asked.len)));
+        client.send(Request::post("/echo").body(payload))?
+    } else {
+        client.send(Request::get(format!("/n/{}", asked.len)))?
+    };
+    response.body.read_whole(asked.len + 1)
+}
+
+impl Subject for Running {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn live(&self, address: SocketAddr, requests: &[Asked], counts: &Counts) {
+        let Ok(client) = Client::connect_with(&address.to_string(), &options()) else {
+            return counts.not_connected(requests);
+        };
+        let client = client.time_limit(Some(LIMIT));
+        thread::scope(|scope| {
+            for asked in requests {
+                let client = &client;
+                scope.spawn(move || counts.judge(*asked, fetch(client, *asked)));
+            }
+        });
+        client.shutdown();
+        client.wait_end();
+        counts.client_ends.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn settle(&self) -> u64 {
+        self.handle.wait_idle(LIMIT);
+        let population = self.handle.population();
+        population.connections as u64 + u64::from(population.streams)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.handle.shutdown(Duration::from_secs(1));
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the server does not panic").expect("it ends in order");
+        }
+    }
+}
