@@ -4,7 +4,7 @@ use std::path::Path;
 
 use thalweg_hpack::{Decoder, Encoder, Indexing, fluke};
 
-use crate::kit::{List, corpus, decode, encode_as, stories};
+use crate::kit::{List, Story, corpus, decode, encode_as, stories};
 use crate::script;
 
 /// What fluke-hpack makes of a block.
@@ -36,17 +36,31 @@ fn fluke_hpack_reads_the_corpus_as_we_do() {
 
 #[test]
 fn fluke_hpack_reads_what_we_encode() {
+    // The whole corpus as it is by default, with stories in which the limit changes; else a part of it.
+    for directory in ["raw-data", "nghttp2-change-table-size", "nghttp2-16384-4096"] {
+        for story in stories(directory) {
+            fluke_reads(&story, Indexing::Default, 16_384, usize::MAX);
+        }
+    }
     for indexing in [Indexing::Default, Indexing::Always, Indexing::Without, Indexing::Never] {
         for table_bytes in [4096, 300] {
             for story in stories("raw-data").iter().step_by(4) {
-                let mut encoder = Encoder::new(table_bytes, 11);
-                let mut fluke = fluke::Decoder::new(4096);
-                for case in story.cases.iter().take(4) {
-                    let block = encode_as(&mut encoder, &case.list, indexing);
-                    assert_eq!(judge(&mut fluke, &block).as_ref(), Ok(&case.list), "{}", story.name);
-                }
+                fluke_reads(story, indexing, table_bytes, 4);
             }
         }
+    }
+}
+
+fn fluke_reads(story: &Story, indexing: Indexing, table_bytes: u32, blocks: usize) {
+    let mut encoder = Encoder::new(table_bytes, 11);
+    let mut fluke = fluke::Decoder::new(4096);
+    for case in story.cases.iter().take(blocks) {
+        if let Some(bytes) = case.table_bytes {
+            encoder.set_peer_table_bytes_max(bytes);
+            fluke.set_table_bytes_max(bytes);
+        }
+        let block = encode_as(&mut encoder, &case.list, indexing);
+        assert_eq!(judge(&mut fluke, &block).as_ref(), Ok(&case.list), "{}", story.name);
     }
 }
 
