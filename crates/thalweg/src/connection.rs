@@ -309,7 +309,8 @@ impl<R: Role> Connection<R> {
         self.core.handle_timeout(now).map_err(|Failed| self.core.failure())
     }
 
-    /// Ends gracefully (RFC 9113 §6.8): GOAWAY now, streams that are open or under way are served to their end, then the final GOAWAY.
+    /// Ends gracefully (RFC 9113 §6.8): GOAWAY now, streams that are open or under way are served to their end, then a server's
+    /// final GOAWAY. A client's first one is its final one.
     pub fn shutdown(&mut self) {
         self.core.shutdown();
     }

@@ -19,7 +19,7 @@ pub enum Stage {
     /// No GOAWAY was sent.
     #[default]
     Open,
-    /// A GOAWAY that excludes nothing was sent, with a PING: streams that the peer opens before it answers are served.
+    /// A server's GOAWAY that excludes nothing was sent, with a PING: streams that the peer opens before it answers are served.
     Announced,
     /// The final GOAWAY was sent; later streams of the peer are not looked at.
     Final(StreamId),

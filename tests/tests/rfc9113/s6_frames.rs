@@ -468,6 +468,21 @@ fn s6_8_a_graceful_shutdown_serves_what_was_under_way() {
 }
 
 #[test]
+fn s6_8_a_client_says_its_only_goaway_at_once() {
+    // 9113-6.8-3, 9113-6.8-6
+    client(|s| {
+        s.get();
+        s.call(thalweg::Connection::shutdown);
+        s.output(["GOAWAY last=0 NO_ERROR"]);
+        assert!(!s.core().is_finished());
+        s.peer(headers(1, hpack::response(200)).end_stream().end_headers());
+        s.events(["HEADERS stream=1 response end [:status: 200]"]);
+        assert!(s.core().is_finished());
+        s.nothing();
+    });
+}
+
+#[test]
 fn s6_8_streams_above_our_goaway_are_ignored() {
     // 9113-6.8-1, 9113-6.8-9
     server(|s| {

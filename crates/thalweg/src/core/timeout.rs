@@ -93,8 +93,9 @@ impl Core {
         Ok(())
     }
 
-    /// Begins a graceful end (RFC 9113 §6.8): a GOAWAY that excludes nothing, and a PING whose answer shows that the peer has
-    /// seen it; then the final GOAWAY.
+    /// Begins a graceful end (RFC 9113 §6.8). A server says a GOAWAY that excludes nothing, with a PING whose answer shows that
+    /// the peer has seen it; then the final GOAWAY. A client, to which nobody opens anything but pushes that it does not take any
+    /// more, says the final one at once.
     pub fn shutdown(&mut self) {
         if self.error.is_some() || !self.shutdown.announce() {
             return;
@@ -102,8 +103,12 @@ impl Core {
         if self.eof {
             return self.say_final_go_away();
         }
-        self.outbound.go_away(StreamId::MAX, ErrorCode::NO_ERROR, &[]);
-        self.outbound.ping(false, SHUTDOWN_PING);
+        if self.is_client {
+            self.say_final_go_away();
+        } else {
+            self.outbound.go_away(StreamId::MAX, ErrorCode::NO_ERROR, &[]);
+            self.outbound.ping(false, SHUTDOWN_PING);
+        }
         if let Some(now) = self.now {
             self.liveness.arm(Deadline::Shutdown, now);
         }
