@@ -43,18 +43,27 @@ fn run() -> Result<(), String> {
     };
     let client = connected.map_err(|error| describe(&error))?;
     let client = client.time_limit(Some(TIME_LIMIT));
-    let mut response = client.send(Request::get(path)).map_err(|error| describe(&error))?;
-    if is_verbose {
-        eprintln!("{} {:?}", response.status(), response.fields);
-    }
-    let bytes = io::copy(&mut response.body, &mut io::stdout().lock()).map_err(|error| describe(&error))?;
+    let outcome = fetch(&client, path, is_verbose);
+    // The connection says goodbye, whatever came of the request.
     client.shutdown();
     let end = client.wait_end();
     if is_verbose {
-        eprintln!("{bytes} bytes; connection ended: {end}");
+        eprintln!("connection ended: {end}");
+    }
+    outcome.map_err(|error| describe(&error))
+}
+
+fn fetch(client: &Client, path: String, is_verbose: bool) -> Result<(), String> {
+    let mut response = client.send(Request::get(path)).map_err(|error| error.to_string())?;
+    if is_verbose {
+        eprintln!("{} {:?}", response.status(), response.fields);
+    }
+    let bytes = io::copy(&mut response.body, &mut io::stdout().lock()).map_err(|error| error.to_string())?;
+    if is_verbose {
+        eprintln!("{bytes} bytes");
     }
     if response.status().as_u16() >= 400 {
-        return Err(describe(&format!("status {}", response.status())));
+        return Err(format!("status {}", response.status()));
     }
     Ok(())
 }

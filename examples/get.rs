@@ -10,7 +10,7 @@ use http::{Request, Uri};
 use http_body_util::{BodyExt as _, Empty};
 use thalweg_examples::arguments::{self, Arguments};
 use thalweg_examples::tls;
-use thalweg_tokio::client;
+use thalweg_tokio::client::{self, Client};
 use thalweg_tokio::rustls::pki_types::ServerName;
 use thalweg_tokio::thalweg::Config;
 
@@ -33,7 +33,7 @@ async fn run() -> Result<(), String> {
     };
     let host = host.trim_matches(['[', ']']).to_owned();
     let failed = |error: io::Error| format!("cannot connect to {url}: {error}");
-    let (mut client, connection) = if scheme == "https" {
+    let (client, connection) = if scheme == "https" {
         let addr = (host.as_str(), uri.port_u16().unwrap_or(443));
         let name = ServerName::try_from(host.clone()).map_err(|error| format!("{url}: {error}"))?;
         let tls = Arc::new(tls::client_config(trusts_all)?);
@@ -45,8 +45,15 @@ async fn run() -> Result<(), String> {
         let (client, connection) = client::connect(addr).await.map_err(failed)?;
         (client, tokio::spawn(connection))
     };
-    let request = Request::get(uri).body(Empty::<Bytes>::new()).map_err(|error| format!("{url}: {error}"))?;
-    let response = client.send(request).await.map_err(|error| format!("{url}: {error}"))?;
+    let outcome = fetch(client, uri, verbose).await;
+    // The connection says goodbye when nobody can ask for more, whatever came of the request.
+    connection.await.map_err(|error| error.to_string())?;
+    outcome.map_err(|error| format!("{url}: {error}"))
+}
+
+async fn fetch(mut client: Client<Empty<Bytes>>, uri: Uri, verbose: bool) -> Result<(), String> {
+    let request = Request::get(uri).body(Empty::new()).map_err(|error| error.to_string())?;
+    let response = client.send(request).await.map_err(|error| error.to_string())?;
     if verbose {
         eprintln!("{:?} {}", response.version(), response.status());
         for (name, value) in response.headers() {
@@ -57,17 +64,14 @@ async fn run() -> Result<(), String> {
     let mut body = response.into_body();
     let mut stdout = io::stdout().lock();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| format!("{url}: {error}"))?;
+        let frame = frame.map_err(|error| error.to_string())?;
         if let Some(data) = frame.data_ref() {
             stdout.write_all(data).map_err(|error| format!("stdout: {error}"))?;
         }
     }
     stdout.flush().map_err(|error| format!("stdout: {error}"))?;
-    // The connection says goodbye when nobody can ask for more.
-    drop((client, body));
-    connection.await.map_err(|error| error.to_string())?;
     if status.is_client_error() || status.is_server_error() {
-        return Err(format!("{url}: {status}"));
+        return Err(status.to_string());
     }
     Ok(())
 }
