@@ -1,4 +1,4 @@
-//! gRPC, the protocol, without its libraries: a call by curl.
+//! gRPC: calls by curl, which knows nothing of it, by tonic, grpcio and grpc-go.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +10,9 @@ use super::curl::curl;
 use super::lab::{self, Lab};
 use super::server::{self, Server, Subject};
 use super::{Need, Row};
-use crate::process;
+use crate::{process, strangers};
+
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// The servers of `/echo.Echo/Unary` and `/echo.Echo/Stream`.
 pub const TESTBEDS: &[Subject] = &[Subject::Example("testbed"), Subject::Example("blocking_testbed")];
@@ -27,17 +29,43 @@ pub fn rows() -> Vec<Row> {
         &[Need::Example("tonic_echo"), Need::Program("curl")],
         |lab| call(lab, &tonic_echo(lab)?),
     );
-    let calls = Row::new("tonic_echo: makes a call of each kind", &[Need::Example("tonic_echo")], call_all);
-    rows.chain([tonic, calls]).collect()
+    let calls = Row::new("tonic_echo: makes a call of each kind", &[Need::Example("tonic_echo")], |lab| {
+        call_all(lab, &tonic_echo(lab)?)
+    });
+    let go = tonic_called_by("grpc-go", Need::Go("google.golang.org/grpc"), || {
+        strangers::go_program("grpc_calls.go")
+    });
+    let python =
+        tonic_called_by("grpcio", Need::Python("grpc"), || strangers::python_script("grpc_calls.py"));
+    let calls_grpcio = Row::new(
+        "tonic_echo: makes a call of each kind to grpcio's server",
+        &[Need::Example("tonic_echo"), Need::Python("grpc")],
+        |lab| {
+            let server = Server::start_listening(&mut strangers::python_script("grpc_server.py")?)?;
+            call_all(lab, &server)
+        },
+    );
+    rows.chain([tonic, calls, go, python, calls_grpcio]).collect()
 }
 
-fn tonic_echo(lab: &Lab) -> anyhow::Result<Server> {
+/// A client of gRPC's own makes a call of each kind to tonic's service on our server.
+fn tonic_called_by(client: &str, need: Need, command: fn() -> anyhow::Result<Command>) -> Row {
+    let name = format!("tonic_echo: {client} makes a call of each kind and is refused two");
+    let needs = [Need::Example("tonic_echo"), need];
+    Row::new(name, &needs, move |lab| {
+        let server = tonic_echo(lab)?;
+        let finished = process::run_merged(command()?.arg(server.address.to_string()), LIMIT)?;
+        finished.into_text("the client").map(drop)
+    })
+}
+
+/// tonic's service on our server.
+pub fn tonic_echo(lab: &Lab) -> anyhow::Result<Server> {
     Server::start_listening(Command::new(lab.example("tonic_echo")?).args(["--h2c", "127.0.0.1:0"]))
 }
 
-/// tonic's client on our client against tonic's service on our server.
-fn call_all(lab: &Lab) -> anyhow::Result<()> {
-    let server = tonic_echo(lab)?;
+/// Calls by tonic's client on our client.
+fn call_all(lab: &Lab, server: &Server) -> anyhow::Result<()> {
     let mut caller = Command::new(lab.example("tonic_echo")?);
     let finished = process::run(caller.args(["--call", &server.url("")]), Duration::from_secs(60))?;
     let text = finished.into_text("tonic_echo")?;

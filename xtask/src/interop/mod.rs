@@ -16,6 +16,7 @@ mod own_clients;
 mod programs;
 mod recordings;
 mod relay;
+mod scripted;
 mod server;
 mod storms;
 
@@ -90,6 +91,7 @@ fn all_rows(subjects: &[Subject]) -> Vec<Row> {
     rows.extend(storms::rows());
     rows.extend(clients::rows());
     rows.extend(own_clients::rows());
+    rows.extend(scripted::rows());
     rows.extend(programs::rows());
     rows.extend(recordings::rows());
     rows

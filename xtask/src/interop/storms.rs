@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 
-use super::grpc::TESTBEDS;
+use super::grpc::{self, TESTBEDS};
 use super::lab::Lab;
 use super::relay::{Observed, Relay};
 use super::server::{self, Server};
@@ -56,11 +56,13 @@ const STORMS: &[Storm] = &[
 
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
-    for subject in TESTBEDS {
-        for storm in STORMS {
-            let name = format!("{}: {} cancels half of its calls in a storm", subject.name(), storm.client);
+    for storm in STORMS {
+        let name = |server: &str| format!("{server}: {} cancels half of its calls in a storm", storm.client);
+        let needs = [storm.needs, &[Need::Example("tonic_echo")]].concat();
+        rows.push(Row::new(name("tonic_echo"), &needs, |lab| storm.rage(lab, &grpc::tonic_echo(lab)?)));
+        for subject in TESTBEDS {
             let needs = [storm.needs, &[subject.need()]].concat();
-            rows.push(Row::new(name, &needs, |lab| {
+            rows.push(Row::new(name(subject.name()), &needs, |lab| {
                 server::on(lab, *subject, |server| storm.rage(lab, server))
             }));
         }

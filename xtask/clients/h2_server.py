@@ -1,0 +1,217 @@
+"""A server that does what few servers do, to one connection: h2_server.py BEHAVIOUR
+
+Answers one request with 100,000 bytes (byte i is i * 7 mod 256) or ends it in a way of its own. h2 watches every frame of the client
+and raises where one breaks a rule. Prints `well` when the client has behaved, and has said GOAWAY before it closed.
+"""
+
+import socket
+import sys
+
+import h2.config
+import h2.connection
+import h2.events
+from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
+from hyperframe import frame
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+CONTENT = bytes(i * 7 & 0xFF for i in range(100_000))
+OK = [(":status", "200"), ("content-length", str(len(CONTENT)))]
+
+
+class Peer:
+    def __init__(self, connection):
+        connection.settimeout(20)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = connection
+        self.piece_bytes = 1 << 20
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        self.h2.initiate_connection()
+        self.events = []
+        self.unread = b""
+        self.is_open = False
+
+    def flush(self):
+        data = self.h2.data_to_send()
+        for start in range(0, len(data), self.piece_bytes):
+            self.socket.sendall(data[start : start + self.piece_bytes])
+
+    def write(self, *frames):
+        """Frames by hand, behind what h2 has to say."""
+        self.flush()
+        self.socket.sendall(b"".join(one.serialize() for one in frames))
+
+    def seen(self, kind):
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def receive(self):
+        self.flush()
+        data = self.socket.recv(65_536)
+        self.read(data)
+        self.flush()
+        return bool(data)
+
+    def read(self, data):
+        """Frame by frame: h2 takes a GOAWAY for the end, where other frames may follow."""
+        self.unread += data
+        while (end := self.unit()) <= len(self.unread) and not self.seen(h2.events.ConnectionTerminated):
+            self.events += self.h2.receive_data(self.unread[:end])
+            self.unread = self.unread[end:]
+            self.is_open = True
+
+    def unit(self):
+        """The length of what comes next: the preface, then frames."""
+        if not self.is_open:
+            return len(PREFACE)
+        return 9 + int.from_bytes(self.unread[:3], "big") if len(self.unread) >= 3 else 9
+
+    def until(self, is_done):
+        while not is_done():
+            assert self.receive(), f"the client has gone; it did {self.events}"
+
+    def request(self):
+        self.until(lambda: self.seen(h2.events.RequestReceived))
+        event = self.seen(h2.events.RequestReceived)[0]
+        assert event.stream_id == 1, event
+        assert dict(event.headers)[b":method"] == b"GET", event
+
+    def send(self, content, **options):
+        """Content, as the windows allow."""
+        while content:
+            room = min(self.h2.local_flow_control_window(1), self.h2.max_outbound_frame_size)
+            room -= options.get("pad_length", -1) + 1
+            if room <= 0:
+                assert self.receive(), "the client has gone"
+                continue
+            self.h2.send_data(1, content[:room], **options)
+            content = content[room:]
+            self.flush()
+
+    def end(self):
+        self.h2.end_stream(1)
+        self.flush()
+
+    def goodbye(self, code=ErrorCodes.NO_ERROR):
+        """The client says GOAWAY before it closes."""
+        while self.receive():
+            pass
+        ends = [event.error_code for event in self.seen(h2.events.ConnectionTerminated)]
+        assert ends == [code], f"GOAWAYs of the client: {ends}"
+
+
+def informational(peer):
+    peer.request()
+    peer.h2.send_headers(1, [(":status", "103"), ("link", "</style.css>; rel=preload")])
+    peer.h2.send_headers(1, OK)
+    peer.send(CONTENT)
+    peer.h2.send_headers(1, [("x-checksum", "1")], end_stream=True)
+    peer.goodbye()
+
+
+def bytes_one_by_one(peer):
+    peer.piece_bytes = 1
+    peer.request()
+    peer.h2.send_headers(1, OK)
+    peer.send(CONTENT)
+    peer.end()
+    peer.goodbye()
+
+
+def padding(peer):
+    peer.request()
+    peer.h2.send_headers(1, OK)
+    for start in range(0, len(CONTENT), 500):
+        peer.send(CONTENT[start : start + 500], pad_length=255)
+    peer.end()
+    peer.goodbye()
+
+
+def pings(peer):
+    peer.request()
+    peer.h2.send_headers(1, OK)
+    for number in range(10):
+        peer.h2.ping(bytes([number]) * 8)
+        peer.send(CONTENT[number * 10_000 : (number + 1) * 10_000])
+        peer.until(lambda: len(peer.seen(h2.events.PingAckReceived)) == number + 1)
+    peer.end()
+    assert [e.ping_data for e in peer.seen(h2.events.PingAckReceived)] == [bytes([n]) * 8 for n in range(10)]
+    peer.goodbye()
+
+
+def settings_change(peer):
+    peer.request()
+    acknowledged = lambda: len(peer.seen(h2.events.SettingsAcknowledged))
+    peer.until(acknowledged)
+    for size in (0, 100, 65_536):
+        before = acknowledged()
+        peer.h2.update_settings({SettingCodes.HEADER_TABLE_SIZE: size, SettingCodes.MAX_CONCURRENT_STREAMS: size})
+        peer.until(lambda: acknowledged() > before)
+    peer.h2.send_headers(1, OK)
+    peer.send(CONTENT)
+    peer.end()
+    peer.goodbye()
+
+
+def goaway_midway(peer):
+    """GOAWAY does not end what it includes."""
+    peer.request()
+    peer.h2.send_headers(1, OK)
+    peer.send(CONTENT[:50_000])
+    # By hand: h2 takes its own GOAWAY for the end of everything.
+    peer.write(frame.GoAwayFrame(0, last_stream_id=1))
+    peer.send(CONTENT[50_000:])
+    peer.end()
+    peer.goodbye()
+
+
+def reset_midway(peer):
+    peer.request()
+    peer.h2.send_headers(1, OK)
+    peer.send(CONTENT[:50_000])
+    peer.h2.reset_stream(1, ErrorCodes.INTERNAL_ERROR)
+    peer.goodbye()
+
+
+def refused(peer):
+    peer.request()
+    peer.h2.reset_stream(1, ErrorCodes.REFUSED_STREAM)
+    peer.goodbye()
+
+
+def goaway_at_once(peer):
+    peer.request()
+    peer.write(frame.GoAwayFrame(0, last_stream_id=0))
+    peer.goodbye()
+
+
+def closed_midway(peer):
+    """TCP ends, and nobody said why."""
+    peer.request()
+    peer.h2.send_headers(1, OK)
+    peer.send(CONTENT[:50_000])
+    peer.socket.shutdown(socket.SHUT_WR)
+    peer.goodbye()
+
+
+def too_short(peer):
+    """Less content than was promised: the client says what rule that breaks."""
+    peer.request()
+    peer.h2.send_headers(1, OK)
+    peer.send(CONTENT[:50_000])
+    peer.end()
+    peer.goodbye()
+
+
+def window_overflow(peer):
+    """More window than there can be."""
+    peer.request()
+    peer.h2.send_headers(1, OK)
+    peer.send(CONTENT[:50_000])
+    peer.write(*[frame.WindowUpdateFrame(0, 2**31 - 1)] * 2)
+    peer.goodbye(ErrorCodes.FLOW_CONTROL_ERROR)
+
+
+listener = socket.create_server(("127.0.0.1", 0))
+print(f"listening on 127.0.0.1:{listener.getsockname()[1]}", flush=True)
+globals()[sys.argv[1]](Peer(listener.accept()[0]))
+print("well", flush=True)
