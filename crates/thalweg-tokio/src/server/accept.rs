@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -223,6 +223,8 @@ impl Server {
     }
 }
 
+type Boxed<IO, S, B> = Pin<Box<Connection<IO, S, B>>>;
+
 enum Next {
     Stop,
     Ended,
@@ -269,20 +271,36 @@ impl Options {
         B: http_body::Body,
         B::Error: Into<BoxError>,
     {
-        match Connection::opened(io, opened, service, &self.setup, control) {
-            Ok(mut connection) => {
-                connection.driver.set_counters(Arc::clone(&self.counters));
-                if self.stream_handles {
-                    connection.driver.application().give_handles();
-                }
-                // The task was as large as its opening; what lives long is on the heap by itself.
-                Ok(Box::pin(connection).await)
-            }
+        match self.begin(io, opened, service, control) {
+            Ok(connection) => Ok(connection.await),
             Err(mut io) => {
                 refuse(&mut io, UNUSABLE_UPGRADE).await;
                 Err(Refusal::Upgrade)
             }
         }
+    }
+
+    /// Makes the connection, on the heap by itself: the task keeps room for the largest thing that it ever held.
+    fn begin<IO, S, B>(
+        &self,
+        io: IO,
+        opened: Opened,
+        service: S,
+        control: Arc<Control>,
+    ) -> Result<Boxed<IO, S, B>, IO>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+        S: Service<Request<Body>, Response = Response<B>>,
+        S::Error: Into<BoxError>,
+        B: http_body::Body,
+        B::Error: Into<BoxError>,
+    {
+        let mut connection = Connection::opened(io, opened, service, &self.setup, control)?;
+        connection.driver.set_counters(Arc::clone(&self.counters));
+        if self.stream_handles {
+            connection.driver.application().give_handles();
+        }
+        Ok(Box::pin(connection))
     }
 
     /// The time for a connection to come to the point.
