@@ -34,6 +34,13 @@ fn both_ends_are_recorded_and_replay() {
     client.wait_end();
     handle.shutdown(Duration::from_secs(5));
     serving.join().unwrap().unwrap();
+    // A recording is handed over when its connection is dropped, which may be after its end was told.
+    for _ in 0..500 {
+        if fs::read_dir(&folder).unwrap().count() == 2 {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
     recordings.flush();
 
     let mut sides = Vec::new();

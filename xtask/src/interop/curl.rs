@@ -42,13 +42,16 @@ pub fn rows(subject: Subject) -> Vec<Row> {
         row("gets bytes by contract", bytes),
         row("hears the echo of an upload", echo),
     ];
-    // nghttpd keeps an upload until its end.
+    // nghttpd keeps an upload until its end, and makes no bytes.
     if subject != Subject::Nghttpd {
+        rows.push(row("gets forty bodies at a time on one connection", parallel));
         rows.push(row("hears the echo before the upload ends", early_echo));
     }
     rows
 }
 
+/// Sizes of what is fetched side by side, bytes.
+const PARALLEL_LENS: std::ops::Range<usize> = 40_000..40_040;
 /// Of an upload that waits for its echo, a tenth of a second each.
 const EARLY_PARTS_MAX: usize = 200;
 
@@ -158,6 +161,33 @@ fn echo(lab: &Lab, server: &Server) -> anyhow::Result<()> {
     let fetched = fetch(lab, &server.url("/echo"), &["--data-binary", &upload])?;
     expect_status(&fetched, 200)?;
     lab::compare(&fetched.body, &fs::read(lab.upload())?)
+}
+
+/// Transfers side by side, all on one connection.
+fn parallel(lab: &Lab, server: &Server) -> anyhow::Result<()> {
+    let received = |len: usize| lab.received().with_file_name(format!("parallel-{len}"));
+    for len in PARALLEL_LENS {
+        // What an earlier row received must not pass for this one's.
+        fs::write(received(len), "")?;
+    }
+    let mut command = curl(&["--parallel", "--parallel-max", "40", "--globoff"]);
+    command.args(["--write-out", "%{http_version} %{response_code} %{num_connects}\n"]);
+    for len in PARALLEL_LENS {
+        command.arg("--output").arg(received(len));
+        command.arg(server.url(&format!("/bytes/{len}?seed=7")));
+    }
+    let told = process::run(&mut command, LIMIT)?.into_text("curl")?;
+    let mut connections = 0;
+    for line in told.lines() {
+        let connects = line.strip_prefix("2 200 ").with_context(|| format!("curl tells {line:?}"))?;
+        connections += connects.parse::<u32>().context("curl tells no number of connections")?;
+    }
+    ensure!(connections == 1, "{connections} connections for what fits one");
+    for len in PARALLEL_LENS {
+        lab::compare(&fs::read(received(len))?, &lab::contract_bytes(len, 7))
+            .with_context(|| format!("of {len} bytes"))?;
+    }
+    Ok(())
 }
 
 /// Uploads until the first of the echo arrives. The file `.` is standard input, read while the answer
