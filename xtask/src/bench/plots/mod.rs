@@ -72,6 +72,7 @@ impl Sheets {
             "allocations" => tables::workloads(cores, Metric::Allocations, |name| !name.contains("w5")),
             "client instructions" => tables::workloads(cores, Metric::Instructions, is_client),
             "client ns" => tables::workloads(cores, Metric::Ns, is_client),
+            "goals" => tables::goals(cores),
             "memory" => tables::memory(cores),
             "growth" => tables::growth(&self.scale.figures),
             "capacity" => tables::capacity(cores),

@@ -9,6 +9,20 @@ use crate::bench::scenes;
 /// The peers of the tables, ours first.
 pub const PEERS: [&str; 4] = ["thalweg", "nghttp2", "h2", "hyper"];
 
+/// What a unit of work may cost, and what it should.
+const GOALS: [(&str, Metric, f64, f64); 10] = [
+    ("w1", Metric::Instructions, 6000.0, 4000.0),
+    ("w1lit", Metric::Instructions, 16_000.0, 10_000.0),
+    ("w2", Metric::Instructions, 6500.0, 4500.0),
+    ("w3down", Metric::Instructions, 2100.0, 2100.0),
+    ("w3splice", Metric::Instructions, 500.0, 300.0),
+    ("w3up", Metric::Instructions, 500.0, 300.0),
+    ("w4", Metric::Instructions, 5000.0, 3500.0),
+    ("w6", Metric::Instructions, 4000.0, 2500.0),
+    ("w5idle", Metric::Bytes, 2048.0, 1229.0),
+    ("w5stream", Metric::Bytes, 192.0, 128.0),
+];
+
 /// Where and with what a sheet was measured, in a sentence or two.
 pub fn machine(machine: &Machine) -> String {
     let Machine { date, cpu, cores, kernel, rustc, versions } = machine;
@@ -33,6 +47,20 @@ pub fn workloads(figures: &[Figure], metric: Metric, is_wanted: impl Fn(&str) ->
 /// The heap of connections and streams that lie still.
 pub fn memory(figures: &[Figure]) -> String {
     workloads(figures, Metric::Bytes, |name| name.contains("w5"))
+}
+
+/// What was reached of the project's own goals, for the server's side.
+pub fn goals(figures: &[Figure]) -> String {
+    let mut rows = vec![head("server", &["goal", "aim", "reached", "of nghttp2"])];
+    for (workload, metric, goal, aim) in GOALS {
+        let Some(reached) = value(figures, workload, "thalweg", metric) else { continue };
+        let peer = value(figures, workload, "nghttp2", metric).filter(|value| *value > 0.0);
+        let share = peer.map_or_else(|| "-".to_owned(), |peer| format!("{:.0} %", reached / peer * 100.0));
+        let unit = if metric == Metric::Bytes { "bytes" } else { "instructions" };
+        let what = format!("`{workload}`, {unit}");
+        rows.push(row(&what, [readable(goal), readable(aim), readable(reached), share]));
+    }
+    rows.concat()
 }
 
 /// How the cost of a request grows.
