@@ -10,7 +10,7 @@
 //! use thalweg_record::{Recorded, Recorder, Recording, replay};
 //!
 //! let mut server = Recorder::<Server>::new(Config::default(), Recorded::up_to(1 << 20))?;
-//! let ended = server.receive(&mut &b"GET / HTTP/1.1\r\n\r\n......"[..], Instant::ZERO);
+//! let ended = server.receive(&mut &b"GET / HTTP/1.1\r\n\r\n......"[..], Instant::ZERO).map(drop);
 //! assert!(ended.is_err());
 //! let file = server.finish().expect("it records");
 //!

@@ -169,6 +169,15 @@ mod tests {
     }
 
     #[test]
+    fn credit_waits_while_the_peer_has_as_much_left() {
+        let mut window = ReceiveWindow::new(1000);
+        assert_eq!(window.receive(600), Some(()));
+        assert_eq!((window.release(400), window.take_update()), (400, None));
+        assert_eq!((window.available(), window.held(), window.size()), (400, 200, 1000));
+        assert_eq!((window.release(200), window.take_update()), (200, Some(600)));
+    }
+
+    #[test]
     fn a_stalled_peer_gets_credit_though_the_caller_holds_more_than_half() {
         let mut window = ReceiveWindow::new(1000);
         assert_eq!(window.receive(1000), Some(()));

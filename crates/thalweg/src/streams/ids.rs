@@ -236,6 +236,8 @@ mod tests {
                 assert_eq!(ids.fate(id), Fate::Live(slot));
             }
         }
-        assert!(ids.capacity_bytes() <= 16 * 8 + 64 * 8);
+        let (cells, elders) = (ids.ring.capacity(), ids.elders.capacity());
+        assert!(cells == 16 && (1..=64).contains(&elders), "{cells} cells, {elders} elders");
+        assert_eq!(ids.capacity_bytes(), 8 * cells + 8 * elders);
     }
 }

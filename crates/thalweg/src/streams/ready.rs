@@ -224,6 +224,8 @@ mod tests {
             let keys = [Key::NONE, other];
             ready.left(|stream| keys[stream.index()]);
             ready.check(1, |stream| keys[stream.index()]);
+            let entries: usize = ready.lines.iter().map(BinaryHeap::len).sum();
+            assert!((1..=2 + STALE_MAX + 1).contains(&entries), "{entries} entries");
         }
         assert_eq!(ready.first(|stream| [Key::NONE, other][stream.index()]), Some((other, second)));
     }
