@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use crate::{process, strangers};
 
 /// What the tests use, by Debian package.
-const PACKAGES: &[&str] = &["curl", "g++", "nghttp2-client", "nghttp2-server", "libnghttp2-dev"];
+const PACKAGES: &[&str] = &["chromium", "curl", "g++", "nghttp2-client", "nghttp2-server", "libnghttp2-dev"];
 
 pub fn run() -> anyhow::Result<()> {
     let packages = [PACKAGES, strangers::PACKAGES].concat();

@@ -96,6 +96,11 @@ pub fn go_program(name: &str) -> anyhow::Result<Command> {
     Ok(Command::new(program))
 }
 
+/// The text of a script that a page runs.
+pub fn page_script(name: &str) -> anyhow::Result<String> {
+    Ok(fs::read_to_string(script(name)?)?)
+}
+
 fn script(name: &str) -> anyhow::Result<PathBuf> {
     let file = std::env::current_dir().context("there is no current directory")?.join(SCRIPTS).join(name);
     ensure!(file.is_file(), "{} is absent", file.display());

@@ -8,6 +8,8 @@ use std::{fs, io};
 
 use anyhow::{Context as _, ensure};
 
+use super::chromium::Browser;
+
 /// How much is asked of the programs.
 #[derive(Clone, Copy)]
 pub struct Load {
@@ -50,12 +52,14 @@ pub struct Lab {
     pub load: Load,
     examples: BTreeMap<String, PathBuf>,
     notes: RefCell<Vec<String>>,
+    /// The one browser, once a row has asked for it.
+    pub browser: RefCell<Option<Browser>>,
 }
 
 impl Lab {
     pub fn new(load: Load, examples: BTreeMap<String, PathBuf>) -> anyhow::Result<Self> {
         let folder = std::env::current_dir()?.join(format!("target/xtask/interop-{}", std::process::id()));
-        let lab = Self { folder, load, examples, notes: RefCell::default() };
+        let lab = Self { folder, load, examples, notes: RefCell::default(), browser: RefCell::default() };
         lab.write_files().with_context(|| format!("{} cannot be filled", lab.folder.display()))?;
         Ok(lab)
     }
@@ -107,6 +111,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        self.browser.take();
         // What stays behind is below `target`, and nobody reads it.
         let _ = fs::remove_dir_all(&self.folder);
     }

@@ -5,6 +5,7 @@
 //! line in `all_rows`. With `--against nghttpd` the rows for servers run against nghttpd in place of
 //! ours: whatever fails then is the row's own fault.
 
+mod chromium;
 mod clients;
 mod curl;
 mod endings;
@@ -13,6 +14,7 @@ mod lab;
 mod nghttp2;
 mod openings;
 mod own_clients;
+mod pages;
 mod programs;
 mod recordings;
 mod relay;
@@ -90,6 +92,7 @@ fn all_rows(subjects: &[Subject]) -> Vec<Row> {
     rows.extend(openings::rows());
     rows.extend(storms::rows());
     rows.extend(clients::rows());
+    rows.extend(pages::rows());
     rows.extend(own_clients::rows());
     rows.extend(scripted::rows());
     rows.extend(programs::rows());

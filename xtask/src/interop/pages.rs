@@ -1,0 +1,37 @@
+//! Chromium's own `fetch`, with a script of ours in a page that our servers serve over TLS.
+
+use super::Row;
+use super::chromium;
+use super::lab::{Lab, PAGE_PATH};
+use super::server::{OURS, Server, Subject};
+use crate::strangers;
+
+/// What the script calls a check, and what it sees.
+const CHECKS: &[(&str, &str)] = &[
+    ("page", "gets a page: status, fields, text"),
+    ("head", "asks for the head alone: length, no content"),
+    ("missing", "is told what is not found"),
+    ("download", "gets 20 MB: each byte"),
+    ("upload", "hears the echo of an upload: each byte"),
+    ("stream", "hears the echo of an upload from a stream: each byte"),
+    ("parallel", "gets 100 things at once: each byte"),
+    ("cancel", "cancels 50 transfers, and the connection goes on"),
+];
+
+pub fn rows() -> Vec<Row> {
+    let pairs = OURS.iter().flat_map(|subject| CHECKS.iter().map(move |check| (*subject, check)));
+    let row = |(subject, (check, what)): (Subject, &'static (&str, &str))| {
+        let name = format!("{} --tls: Chromium {what}", subject.name());
+        Row::new(name, &[subject.need(), chromium::NEED], move |lab| make(lab, subject, check))
+    };
+    pairs.map(row).collect()
+}
+
+fn make(lab: &Lab, subject: Subject, check: &str) -> anyhow::Result<()> {
+    let server = Server::start_listening(subject.example_command(lab, "127.0.0.1:0")?.arg("--tls"))?;
+    chromium::on_page(lab, |page| {
+        page.open(&format!("https://{}{PAGE_PATH}", server.address))?;
+        page.evaluate(&strangers::page_script("page.js")?)?;
+        page.evaluate(&format!("check('{check}')")).map(drop)
+    })
+}
