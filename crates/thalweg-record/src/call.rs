@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use thalweg::frame::{Flags, Kind};
+use thalweg::frame::{Flags, Kind, SettingId};
 use thalweg::{ErrorCode, Field, Indexing, Instant, Priority, Request, Settings, Status, StreamId, Token};
 
 use crate::bytes::{Clock, Reader, put_bytes, put_number};
@@ -74,6 +74,11 @@ pub enum Call<'a> {
     SendSettings {
         /// What the settings were changed to; `None` when the change was not asked for, since the call was refused before.
         settings: Option<Settings>,
+    },
+    /// `send_extension_settings`
+    SendExtensionSettings {
+        /// The entries.
+        entries: Vec<(SettingId, u32)>,
     },
     /// `send_ping`
     SendPing {
@@ -181,6 +186,7 @@ impl<'a> Call<'a> {
             Self::SendTrailers { .. } => "send_trailers",
             Self::SendReset { .. } => "send_reset",
             Self::SendSettings { .. } => "send_settings",
+            Self::SendExtensionSettings { .. } => "send_extension_settings",
             Self::SendPing { .. } => "send_ping",
             Self::SetPriority { .. } => "set_priority",
             Self::SendExtension { .. } => "send_extension",
@@ -236,6 +242,12 @@ impl<'a> Call<'a> {
             Self::SendSettings { settings } => {
                 if let Some(settings) = settings {
                     put_numbers(out, numbers_of(settings));
+                }
+            }
+            Self::SendExtensionSettings { entries } => {
+                put_number(out, entries.len() as u64);
+                for (id, value) in entries {
+                    put_numbers(out, [id.0.into(), (*value).into()]);
                 }
             }
             Self::SendPing { payload } => out.extend_from_slice(payload),
@@ -294,6 +306,7 @@ impl<'a> Call<'a> {
             Self::SendTrailers { .. } => (SEND_TRAILERS, 0),
             Self::SendReset { .. } => (SEND_RESET, 0),
             Self::SendSettings { settings } => (SEND_SETTINGS, two(settings.is_some(), false)),
+            Self::SendExtensionSettings { .. } => (SEND_EXTENSION_SETTINGS, 0),
             Self::SendPing { .. } => (SEND_PING, 0),
             Self::SetPriority { .. } => (SET_PRIORITY, 0),
             Self::SendExtension { .. } => (SEND_EXTENSION, 0),
@@ -337,6 +350,11 @@ impl<'a> Call<'a> {
             SEND_RESET => Self::SendReset { stream: take_id(reader)?, code: take_code(reader)? },
             SEND_SETTINGS => {
                 Self::SendSettings { settings: first.then(|| take_settings(reader)).transpose()? }
+            }
+            SEND_EXTENSION_SETTINGS => {
+                let count = reader.number("settings")?;
+                let entries = (0..count).map(|_| take_entry(reader));
+                Self::SendExtensionSettings { entries: entries.collect::<Result<_, _>>()? }
             }
             SEND_PING => Self::SendPing { payload: reader.array("a payload")? },
             SET_PRIORITY => {
@@ -480,6 +498,10 @@ fn take_field<'a>(reader: &mut Reader<'a>) -> Result<Field<'a>, ReadError> {
     Ok(field)
 }
 
+fn take_entry(reader: &mut Reader<'_>) -> Result<(SettingId, u32), ReadError> {
+    Ok((reader.narrow("a setting").map(SettingId)?, reader.narrow("a setting")?))
+}
+
 fn numbers_of(settings: &Settings) -> [u64; 8] {
     [
         settings.header_table_size.into(),
@@ -528,3 +550,4 @@ const SEND_INFORMATIONAL: u8 = 18;
 const SEND_PUSH: u8 = 19;
 const SEND_ORIGINS: u8 = 20;
 const SEND_ALT_SVC: u8 = 21;
+const SEND_EXTENSION_SETTINGS: u8 = 22;

@@ -122,6 +122,9 @@ impl<'a> Player<'a> {
                 let change = |announced: &mut Settings| *announced = settings.unwrap_or(*announced);
                 let _ = on!(self, recorder => recorder.send_settings(change));
             }
+            Call::SendExtensionSettings { entries } => {
+                let _ = on!(self, recorder => recorder.send_extension_settings(entries));
+            }
             Call::SendPing { payload } => {
                 let _ = on!(self, recorder => recorder.send_ping(*payload));
             }

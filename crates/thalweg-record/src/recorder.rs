@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Deref;
 
-use thalweg::frame::{Flags, Kind};
+use thalweg::frame::{Flags, Kind, SettingId};
 use thalweg::{
     Client, CloseReport, Config, ConfigError, Connection, ConnectionError, ErrorCode, Event, Field, Instant,
     OpenError, Priority, Request, Role, SendError, Server, Settings, Splice, Status, Stream, UpgradeError,
@@ -259,6 +259,18 @@ impl<R: Role> Recorder<R> {
             settings = Some(*announced);
         });
         record!(self, Call::SendSettings { settings }, result)
+    }
+
+    /// See [`Connection::send_extension_settings`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_extension_settings(&mut self, entries: &[(SettingId, u32)]) -> Result<(), SendError> {
+        record!(
+            self,
+            Call::SendExtensionSettings { entries: entries.to_vec() },
+            self.connection.send_extension_settings(entries)
+        )
     }
 
     /// See [`Connection::send_ping`].

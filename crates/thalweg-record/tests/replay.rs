@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use thalweg::frame::SettingId;
 use thalweg::{Client, Config, ErrorCode, Event, Field, Instant, Request, Server, Status};
 use thalweg_record::{Call, Moment, Recorded, Recorder, Recording, replay};
 use thalweg_testkit::endpoint::Endpoint;
@@ -34,6 +35,7 @@ fn conversation(bytes_max: usize) -> [(Vec<u8>, Heard); 2] {
             client.send_trailers(stream, [Field::new(b"x-sum", &[b'a' + turn])]).unwrap();
         }
         client.send_ping([turn + 1; 8]).unwrap();
+        client.send_extension_settings(&[(SettingId(0xfe00), turn.into())]).unwrap();
         for _ in 0..3 {
             now = now + std::time::Duration::from_micros(137);
             carry(&mut client, &mut asked, |piece| hear(&mut server, &mut answered, piece, now));

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::core::{Core, Failed, Shown, Step, upgrade_settings};
 use crate::error::{ConfigError, ConnectionError, ErrorCode, OpenError, SendError, UpgradeError};
 use crate::event::Event;
-use crate::frame::{Flags, Kind, OriginEntries, SettingEntries};
+use crate::frame::{Flags, Kind, OriginEntries, SettingEntries, SettingId};
 use crate::message::{Request, Status};
 use crate::outbound::Splice;
 use crate::priority::Priority;
@@ -238,6 +238,17 @@ impl<R: Role> Connection<R> {
     /// `OutOfRange`; `TooMany` when several announcements wait for their acknowledgement; `Connection`.
     pub fn send_settings(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), SendError> {
         self.core.send_settings(change)
+    }
+
+    /// Announces settings that the core does not know, in a SETTINGS frame of their own (RFC 9113 §5.5): a peer that does not know
+    /// them either ignores them. Their acknowledgement comes as [`Event::SettingsAcknowledged`], too; the peer's are entries of
+    /// [`Event::Settings`].
+    ///
+    /// # Errors
+    /// `OutOfRange` for a setting that the core knows, or more of them than fit a frame; `TooMany` when several announcements wait
+    /// for their acknowledgement; `Connection`.
+    pub fn send_extension_settings(&mut self, entries: &[(SettingId, u32)]) -> Result<(), SendError> {
+        self.core.send_extension_settings(entries)
     }
 
     /// Sends a PING; its answer comes as [`Event::Pong`].

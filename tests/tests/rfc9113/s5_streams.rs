@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use thalweg::frame::{Flags, Kind};
+use thalweg::frame::{Flags, Kind, SettingId};
 use thalweg::{
     Cause, Deadlines, ErrorCode, Field, OpenError, Request, SendError, Status, StreamId, Violation,
 };
 use thalweg_testkit::frames::{
     data, flag, goaway, headers, kind, ping, priority, push_promise, raw, rst_stream, setting, settings,
-    window_update,
+    settings_ack, window_update,
 };
 use thalweg_testkit::hpack::{self, Block};
 use thalweg_testkit::scenario::{GET, Opening, PUSHED, Scene, client, client_with, server, server_with};
@@ -577,6 +577,31 @@ fn s5_5_only_unknown_frames_are_extensions() {
         assert_eq!(s.call(|core| core.send_extension(Kind(0xfe), Flags(0x81), Some(stream), b"?")), Ok(()));
         s.output(["TYPE 0xfe stream=1 0x81 1 bytes"]);
     });
+}
+
+/// Settings of extensions go out in a frame of their own, among the announcements that the peer acknowledges.
+#[test]
+fn s5_5_only_unknown_settings_are_extensions_and_they_are_acknowledged() {
+    fn sent<R: thalweg::Role>(s: &mut Scene<R>) {
+        for id in (1..=6).chain([8, 9]) {
+            let result =
+                s.call(|core| core.send_extension_settings(&[(SettingId(0xfe), 1), (SettingId(id), 0)]));
+            assert_eq!(result, Err(SendError::OutOfRange), "setting {id:#x}");
+        }
+        let many = [(SettingId(0xfe), 1); 16_384 / 6 + 1];
+        assert_eq!(s.call(|core| core.send_extension_settings(&many)), Err(SendError::OutOfRange));
+        s.unmoved();
+        let entries = [(SettingId(0xfe), 1), (SettingId(0xfff0), u32::MAX)];
+        assert_eq!(s.call(|core| core.send_extension_settings(&entries)), Ok(()));
+        s.output(["SETTINGS 0xfe=1 0xfff0=4294967295"]);
+        s.peer(settings_ack());
+        s.events(["SETTINGS ACK"]);
+        let outcomes = [0; 9].map(|_| s.call(|core| core.send_extension_settings(&entries)));
+        assert_eq!(outcomes[7..], [Ok(()), Err(SendError::TooMany)]);
+        s.output(["SETTINGS 0xfe=1 0xfff0=4294967295"; 8]);
+    }
+    server(sent);
+    client(sent);
 }
 
 /// The fields of a promise are as the test kit says.

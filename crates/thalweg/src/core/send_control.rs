@@ -1,7 +1,7 @@
 //! Control frames on their way out: SETTINGS, PING, and the extensions.
 
 use crate::error::SendError;
-use crate::frame::{Flags, Frame, Kind, OriginEntries};
+use crate::frame::{Flags, Frame, Kind, OriginEntries, SettingId};
 use crate::priority::Priority;
 use crate::settings::Settings;
 use crate::stream_id::{Stream, StreamId};
@@ -46,6 +46,24 @@ impl Core {
         self.bounds.header_list_bytes_max = after.max_header_list_size;
         self.outbound.settings(after.changes_from(&before).into_iter());
         self.local.announce(after);
+        if let Some(now) = self.now {
+            self.liveness.arm_if_off(Deadline::SettingsAck, now);
+        }
+        Ok(())
+    }
+
+    /// Announces settings that the core does not know (RFC 9113 §5.5).
+    pub fn send_extension_settings(&mut self, entries: &[(SettingId, u32)]) -> Result<(), SendError> {
+        self.alive_to_send()?;
+        if !self.local.may_announce() {
+            return Err(SendError::TooMany);
+        }
+        if entries.iter().any(|(id, _)| id.name().is_some()) {
+            return Err(SendError::OutOfRange);
+        }
+        self.fits_frame(SETTING_LEN * entries.len())?;
+        self.outbound.settings(entries.iter().copied());
+        self.local.announce(*self.local.announced());
         if let Some(now) = self.now {
             self.liveness.arm_if_off(Deadline::SettingsAck, now);
         }
@@ -146,3 +164,5 @@ impl Core {
 
 const PINGS_WAITING_MAX: u32 = 16;
 const TABLE_BYTES_MAX: u32 = 1 << 20;
+/// Bytes of one entry of SETTINGS (RFC 9113 §6.5.1).
+const SETTING_LEN: usize = 6;

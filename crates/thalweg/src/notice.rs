@@ -1,0 +1,91 @@
+//! What a peer says about its connection besides messages, as a value that can be kept and sent to other threads.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::error::ErrorCode;
+use crate::event::Event;
+use crate::frame::{Flags, Kind, SettingId};
+use crate::priority::Priority;
+use crate::stream_id::StreamId;
+
+/// An event that is of no message, with its data: for I/O layers that pass it on. Made by [`Event::notice`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The peer's SETTINGS came and are in force.
+    Settings {
+        /// The entries in the order of the wire, unknown ones included.
+        entries: Vec<(SettingId, u32)>,
+    },
+    /// The peer acknowledged our oldest unacknowledged SETTINGS.
+    SettingsAcknowledged,
+    /// The peer changed the priority of a stream (RFC 9218 §7.1); it is already in force.
+    Priority {
+        /// The stream.
+        stream: StreamId,
+        /// Its new priority.
+        priority: Priority,
+    },
+    /// The server named its origins (RFC 8336). Clients only, and only with `Config::over_tls`.
+    Origin {
+        /// Origins such as `https://example.org`.
+        origins: Vec<Box<[u8]>>,
+    },
+    /// The server named an alternative service (RFC 7838). Clients only.
+    AltSvc {
+        /// The stream whose origin is meant, or the connection.
+        stream: StreamId,
+        /// The origin; empty on a stream.
+        origin: Box<[u8]>,
+        /// An Alt-Svc field value.
+        value: Box<[u8]>,
+    },
+    /// A frame of an unknown type (RFC 9113 §5.5), only with `Config::extension_frames`.
+    Extension {
+        /// The frame type.
+        kind: Kind,
+        /// The flags.
+        flags: Flags,
+        /// The stream, or the connection.
+        stream: StreamId,
+        /// The payload.
+        payload: Box<[u8]>,
+    },
+    /// The peer will accept no new streams (RFC 9113 §6.8).
+    GoAway {
+        /// The last stream that the peer may have acted on.
+        last_stream: StreamId,
+        /// Why.
+        code: ErrorCode,
+        /// Debug data of the peer, not to be trusted.
+        debug: Box<[u8]>,
+    },
+}
+
+impl Event<'_, '_> {
+    /// The event with its data, if it is of no message: costs a copy of that. `None` for headers, content, ends of streams, and what
+    /// only the one who drives the connection asked for.
+    pub fn notice(&self) -> Option<Notice> {
+        Some(match *self {
+            Self::Settings { entries } => Notice::Settings { entries: entries.collect() },
+            Self::SettingsAcknowledged => Notice::SettingsAcknowledged,
+            Self::Priority { stream, priority } => Notice::Priority { stream: stream.id(), priority },
+            Self::Origin { origins } => Notice::Origin { origins: origins.map(Box::from).collect() },
+            Self::AltSvc { stream, origin, value } => {
+                Notice::AltSvc { stream, origin: origin.into(), value: value.into() }
+            }
+            Self::Extension { kind, flags, stream, payload } => {
+                Notice::Extension { kind, flags, stream, payload: payload.into() }
+            }
+            Self::GoAway { last_stream, code, debug } => {
+                Notice::GoAway { last_stream, code, debug: debug.into() }
+            }
+            Self::Headers { .. }
+            | Self::Data { .. }
+            | Self::Reset { .. }
+            | Self::Openable
+            | Self::Pong { .. } => return None,
+        })
+    }
+}
