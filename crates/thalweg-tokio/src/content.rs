@@ -50,14 +50,15 @@ where
         Self { body, piece: None, is_last: false }
     }
 
-    /// Sends what the body has and the stream takes.
+    /// Sends what the body has and the stream takes, with `pad_len` bytes of padding in each frame.
     pub fn poll_send<R: Role>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         connection: &mut Connection<R>,
         stream: Stream,
+        pad_len: Option<u8>,
     ) -> Progress {
-        match self.send(cx, connection, stream) {
+        match self.send(cx, connection, stream, pad_len) {
             Ok(progress) => progress,
             // What ended the stream or the connection has told the application by itself.
             Err(Error::Send(SendError::StreamGone | SendError::Connection(_))) => Progress::Gone,
@@ -70,11 +71,15 @@ where
         cx: &mut Context<'_>,
         connection: &mut Connection<R>,
         stream: Stream,
+        pad_len: Option<u8>,
     ) -> Result<Progress, Error> {
         let mut this = self.project();
         for _ in 0..FRAMES_MAX {
             if let Some(piece) = this.piece {
-                connection.send_buf(stream, piece, *this.is_last)?;
+                match pad_len {
+                    None => connection.send_buf(stream, piece, *this.is_last)?,
+                    Some(pad_len) => send_padded(connection, stream, piece, *this.is_last, pad_len)?,
+                };
                 if piece.has_remaining() {
                     return Ok(Progress::Waiting);
                 }
@@ -105,6 +110,27 @@ where
             }
         }
         Ok(Progress::Yielding)
+    }
+}
+
+/// Sends a piece with padding in each frame.
+fn send_padded<R: Role>(
+    connection: &mut Connection<R>,
+    stream: Stream,
+    piece: &mut impl Buf,
+    is_last: bool,
+    pad_len: u8,
+) -> Result<usize, SendError> {
+    let mut taken = 0;
+    loop {
+        let chunk = piece.chunk();
+        let (len, is_rest) = (chunk.len(), chunk.len() == piece.remaining());
+        let sent = connection.send_data_padded(stream, chunk, is_last && is_rest, pad_len)?;
+        piece.advance(sent);
+        taken += sent;
+        if is_rest || sent < len {
+            return Ok(taken);
+        }
     }
 }
 

@@ -1,33 +1,153 @@
-//! What the rest of the program may tell a connection that a driver owns.
+//! What the rest of the program may tell a connection that a driver owns, and hear of it.
+//!
+//! Keeps true: a wish is granted once and in order; after the connection's end none is accepted.
 
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
-/// A wish and the way to the driver. Taken by the driver once, and by who wishes once.
-#[derive(Debug, Default)]
-pub struct Control {
-    shutdown: AtomicBool,
-    driver: Mutex<Option<Waker>>,
+use thalweg::frame::{Flags, Kind, SettingId};
+use thalweg::{Notice, Role, SendError, Server};
+
+use crate::log;
+use crate::record::Connection;
+use crate::wishes::Wishes;
+
+/// What is wished of a connection.
+type Wish<R> = Box<dyn FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send>;
+
+/// Wishes and the way to the driver.
+pub struct Control<R: Role> {
+    wants_shutdown: AtomicBool,
+    /// Whether there is anything to look at.
+    is_asked: AtomicBool,
+    wishes: Wishes<Wish<R>>,
 }
 
-impl Control {
-    /// Asks for a graceful end.
-    pub fn shut_down(&self) {
-        self.shutdown.store(true, Ordering::SeqCst);
-        let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(driver) = driver {
-            driver.wake();
+impl<R: Role> Default for Control<R> {
+    fn default() -> Self {
+        let no = || AtomicBool::new(false);
+        Self { wants_shutdown: no(), is_asked: no(), wishes: Wishes::default() }
+    }
+}
+
+impl<R: Role> Control<R> {
+    /// For the driver: whether a graceful end was asked for.
+    pub fn wants_shutdown(&self) -> bool {
+        self.wants_shutdown.load(Ordering::SeqCst)
+    }
+
+    /// For the driver: how to wake it. It looks at the wishes afterwards.
+    pub fn register(&self, driver: &Waker) {
+        self.wishes.set_bell(driver.clone());
+    }
+
+    /// For the driver: does what is wished. What the core refuses is left out. Costs a load if there is nothing.
+    pub fn grant(&self, connection: &mut Connection<R>) {
+        if !self.is_asked.load(Ordering::SeqCst) {
+            return;
+        }
+        self.is_asked.store(false, Ordering::SeqCst);
+        for wish in self.wishes.take() {
+            if let Err(error) = wish(connection) {
+                log::not_granted(&error);
+            }
+        }
+        if self.wants_shutdown() {
+            connection.shutdown();
         }
     }
 
-    /// For the driver: whether a graceful end was asked for.
-    pub fn wants_shutdown(&self) -> bool {
-        self.shutdown.load(Ordering::SeqCst)
+    /// For the driver: the connection is over.
+    pub fn end(&self) {
+        self.wishes.end();
+    }
+}
+
+/// A handle to one connection: what may be said on it besides requests and responses. Clones are of the same connection, and equal.
+///
+/// Each method that sends returns whether the connection is still there to do it. What the core refuses then, as its own methods
+/// of these names say, is logged and left out.
+pub struct Handle<R: Role>(Arc<Control<R>>);
+
+impl<R: Role> Handle<R> {
+    pub(crate) const fn new(control: Arc<Control<R>>) -> Self {
+        Self(control)
     }
 
-    /// For the driver: how to wake it. It looks at the wish afterwards.
-    pub fn register(&self, driver: &Waker) {
-        *self.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver.clone());
+    pub(crate) const fn control(&self) -> &Arc<Control<R>> {
+        &self.0
+    }
+
+    /// Says GOAWAY; what is open or under way is served to its end, for at most `Config::deadlines.shutdown`.
+    pub fn shut_down(&self) {
+        self.0.wants_shutdown.store(true, Ordering::SeqCst);
+        self.wish(|_| Ok(()));
+    }
+
+    /// Sends a frame of a type that HTTP/2 does not know (RFC 9113 §5.5), on the connection.
+    pub fn send_extension(&self, kind: Kind, flags: Flags, payload: impl Into<Vec<u8>>) -> bool {
+        let payload = payload.into();
+        self.wish(move |connection| connection.send_extension(kind, flags, None, &payload))
+    }
+
+    /// Announces settings that HTTP/2 does not know (RFC 9113 §5.5).
+    pub fn send_extension_settings(&self, entries: impl Into<Vec<(SettingId, u32)>>) -> bool {
+        let entries = entries.into();
+        self.wish(move |connection| connection.send_extension_settings(&entries))
+    }
+
+    fn wish(&self, wish: impl FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send + 'static) -> bool {
+        let control = &self.0;
+        control.wishes.push_with(Box::new(wish), || control.is_asked.store(true, Ordering::SeqCst))
+    }
+}
+
+impl Handle<Server> {
+    /// Names the origins that the server speaks for, for example `https://example.org` (RFC 8336).
+    pub fn send_origins<T: Into<Vec<u8>>>(&self, origins: impl IntoIterator<Item = T>) -> bool {
+        let origins: Vec<Vec<u8>> = origins.into_iter().map(Into::into).collect();
+        self.wish(move |connection| {
+            let origins: Vec<&[u8]> = origins.iter().map(Vec::as_slice).collect();
+            connection.send_origins(&origins)
+        })
+    }
+
+    /// Names an alternative service for an origin, for example `h3=":443"` (RFC 7838 §4).
+    pub fn send_alt_svc(&self, origin: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> bool {
+        let (origin, value) = (origin.into(), value.into());
+        self.wish(move |connection| connection.send_alt_svc(None, &origin, &value))
+    }
+}
+
+impl<R: Role> Clone for Handle<R> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<R: Role> PartialEq for Handle<R> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<R: Role> Eq for Handle<R> {}
+
+impl<R: Role> fmt::Debug for Handle<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("wants_shutdown", &self.0.wants_shutdown()).finish_non_exhaustive()
+    }
+}
+
+/// Who hears what the peer says about the connection.
+pub type OnNotice<R> = Arc<dyn Fn(&Handle<R>, Notice) + Send + Sync>;
+
+/// Tells an application's listener. A panic of it goes no further.
+pub fn tell<R: Role>(listener: &OnNotice<R>, handle: &Handle<R>, notice: Notice) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| listener(handle, notice))) {
+        log::listener_panicked(panic.as_ref());
     }
 }

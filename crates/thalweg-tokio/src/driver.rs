@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use thalweg::{Event, Role};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::control::{Control, Handle, OnNotice, tell};
 use crate::counters::{Counters, Share};
 use crate::doorbell::Doorbell;
 use crate::error::End;
@@ -51,6 +52,10 @@ pub struct Driver<IO, A: Application> {
     wire: Wire<IO, A::Role>,
     application: A,
     doorbell: Doorbell,
+    /// What others wish of the connection.
+    handle: Handle<A::Role>,
+    has_registered: bool,
+    on_notice: Option<OnNotice<A::Role>>,
     /// Where it counts what it does.
     share: Option<Share>,
     /// How it ended, once the application was told.
@@ -62,9 +67,32 @@ impl<IO, A: Application> Unpin for Driver<IO, A> {}
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Driver<IO, A> {
     /// Puts the three together.
-    pub fn new(io: IO, connection: Connection<A::Role>, application: A) -> Self {
-        let (wire, doorbell) = (Wire::new(io, connection), Doorbell::default());
-        Self { wire, application, doorbell, share: None, end: None }
+    pub fn new(
+        io: IO,
+        connection: Connection<A::Role>,
+        application: A,
+        control: Arc<Control<A::Role>>,
+    ) -> Self {
+        Self {
+            wire: Wire::new(io, connection),
+            application,
+            doorbell: Doorbell::default(),
+            handle: Handle::new(control),
+            has_registered: false,
+            on_notice: None,
+            share: None,
+            end: None,
+        }
+    }
+
+    /// The way to it from elsewhere.
+    pub const fn handle(&self) -> &Handle<A::Role> {
+        &self.handle
+    }
+
+    /// Tells what the peer says about the connection.
+    pub fn set_on_notice(&mut self, on_notice: OnNotice<A::Role>) {
+        self.on_notice = Some(on_notice);
     }
 
     /// The application.
@@ -90,19 +118,35 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Driver<IO, A> {
     fn poll_turns(&mut self, cx: &mut Context<'_>) -> Poll<Arc<End>> {
         if self.doorbell.wake_up(cx) {
             self.application.move_bells(&mut self.doorbell);
+            self.has_registered = false;
+        }
+        if !self.has_registered {
+            self.has_registered = true;
+            self.handle.control().register(cx.waker());
         }
         for _ in 0..TURNS_MAX {
             if self.end.is_some() {
                 return self.poll_end(cx);
             }
-            let application = &mut self.application;
-            let heard = self.wire.poll_input(cx, |event| application.hear(event));
-            let worked =
-                !self.wire.is_over() && self.application.work(cx, self.wire.connection(), &mut self.doorbell);
+            let Self { application, handle, on_notice, wire, .. } = &mut *self;
+            let heard = wire.poll_input(cx, |event| {
+                if let Some(listener) = on_notice
+                    && let Some(notice) = event.notice()
+                {
+                    tell(listener, handle, notice);
+                }
+                application.hear(event)
+            });
+            let mut worked = false;
+            if !self.wire.is_over() {
+                self.handle.control().grant(self.wire.connection());
+                worked = self.application.work(cx, self.wire.connection(), &mut self.doorbell);
+            }
             let wrote = self.wire.poll_output(cx);
             let timed = self.wire.poll_time(cx);
             if self.wire.is_finished() {
                 let end = Arc::new(self.wire.end());
+                self.handle.control().end();
                 self.application.end(&end);
                 self.end = Some(end);
                 continue;
@@ -134,6 +178,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Future for Driver<IO, A
             share.add(&this.wire.connection().report());
         }
         polled
+    }
+}
+
+impl<IO, A: Application> Drop for Driver<IO, A> {
+    fn drop(&mut self) {
+        self.handle.control().end();
     }
 }
 

@@ -31,6 +31,7 @@ mod wishes;
 
 pub use body::Body;
 pub use client::Client;
+pub use control::Handle;
 pub use counters::{Counters, Snapshot};
 pub use error::{BoxError, End, Error};
 pub use protocol::Protocol;

@@ -5,14 +5,14 @@ use std::error::Error as StdError;
 use std::net::SocketAddr;
 
 use http::{Method, Uri};
-use thalweg::{ErrorCode, Stream};
+use thalweg::{ErrorCode, SendError, Stream};
 
 use crate::error::{End, Error};
 use crate::server::Closed;
 
 #[cfg(feature = "tracing")]
 mod told {
-    use super::{Any, Closed, End, Error, ErrorCode, Method, SocketAddr, StdError, Stream, Uri};
+    use super::{Any, Closed, End, Error, ErrorCode, Method, SendError, SocketAddr, StdError, Stream, Uri};
 
     /// The span of an exchange; its handler and its bodies are polled inside.
     #[derive(Clone)]
@@ -50,9 +50,20 @@ mod told {
     }
 
     pub fn tell_panicked(stream: Stream, panic: &(dyn Any + Send)) {
+        tracing::error!(stream = stream.id().as_u32(), "handler panicked: {}", text_of(panic));
+    }
+
+    pub fn listener_panicked(panic: &(dyn Any + Send)) {
+        tracing::error!("listener panicked: {}", text_of(panic));
+    }
+
+    fn text_of(panic: &(dyn Any + Send)) -> &str {
         let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        tracing::error!(stream = stream.id().as_u32(), "handler panicked: {}", text.unwrap_or("?"));
+        text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?")
+    }
+
+    pub fn not_granted(error: &SendError) {
+        tracing::debug!("left out: {error}");
     }
 
     pub fn left_out(stream: Stream, error: &Error) {
@@ -66,7 +77,7 @@ mod told {
 
 #[cfg(not(feature = "tracing"))]
 mod told {
-    use super::{Any, Closed, End, Error, ErrorCode, Method, SocketAddr, StdError, Stream, Uri};
+    use super::{Any, Closed, End, Error, ErrorCode, Method, SendError, SocketAddr, StdError, Stream, Uri};
 
     #[derive(Clone)]
     pub struct Span;
@@ -85,11 +96,13 @@ mod told {
     pub fn ended(_: &End) {}
     pub fn tell_failed(_: Stream, _: ErrorCode, _: &(dyn StdError + 'static)) {}
     pub fn tell_panicked(_: Stream, _: &(dyn Any + Send)) {}
+    pub fn listener_panicked(_: &(dyn Any + Send)) {}
+    pub fn not_granted(_: &SendError) {}
     pub fn left_out(_: Stream, _: &Error) {}
     pub fn not_accepted(_: &std::io::Error) {}
 }
 
-pub use told::{Span, closed, ended, left_out, not_accepted};
+pub use told::{Span, closed, ended, left_out, listener_panicked, not_accepted, not_granted};
 
 /// An application failed an exchange. Returns the code with which its stream is to be reset.
 pub fn failed(stream: Stream, error: &(dyn StdError + 'static)) -> ErrorCode {

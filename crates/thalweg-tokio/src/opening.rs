@@ -106,7 +106,7 @@ pub struct Opened {
 pub async fn open_cleartext<IO>(
     io: &mut IO,
     config: thalweg_h2c::Config,
-    control: &Control,
+    control: &Control<thalweg::Server>,
 ) -> Result<Opened, Refusal>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
@@ -141,7 +141,7 @@ fn poll_sniff<IO>(
     io: &mut IO,
     cx: &mut Context<'_>,
     sniffer: &mut Sniffer,
-    control: &Control,
+    control: &Control<thalweg::Server>,
 ) -> Poll<Sniffed>
 where
     IO: AsyncRead + Unpin,

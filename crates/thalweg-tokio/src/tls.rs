@@ -35,7 +35,7 @@ pub fn acceptor(mut config: Arc<ServerConfig>) -> TlsAcceptor {
 pub async fn accept(
     acceptor: &TlsAcceptor,
     socket: TcpStream,
-    control: &Control,
+    control: &Control<thalweg::Server>,
 ) -> Result<ServerStream<TcpStream>, Refusal> {
     let mut handshake = pin!(acceptor.accept(socket));
     let shaken = poll_fn(|cx| {

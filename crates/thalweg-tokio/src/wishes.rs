@@ -1,16 +1,14 @@
-//! What the application wants of one stream besides its messages: a channel of that stream alone.
+//! What the application wants of one stream, or of one connection, besides messages: a channel of that alone.
 //!
-//! Keeps true: a wish is taken once and in order; after the stream's end none is accepted.
+//! Keeps true: a wish is taken once and in order; after the end none is accepted.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-/// The channel. The driver and the application hold it in an `Arc`; the lock is of this stream alone and never held over a call
+/// The channel. The driver and the application hold it in an `Arc`; the lock is of this channel alone and never held over a call
 /// to either.
-#[derive(Debug)]
 pub struct Wishes<T>(Mutex<State<T>>);
 
-#[derive(Debug)]
 struct State<T> {
     waiting: Vec<T>,
     /// Rings the driver.
@@ -29,13 +27,19 @@ impl<T> Wishes<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For the application. Returns whether the stream is still there to hear it.
+    /// For the application. Returns whether the driver is still there to hear it.
     pub fn push(&self, wish: T) -> bool {
+        self.push_with(wish, || {})
+    }
+
+    /// The same; `note` is called between the wish and the ring.
+    pub fn push_with(&self, wish: T, note: impl FnOnce()) -> bool {
         let mut state = self.lock();
         if state.is_over {
             return false;
         }
         state.waiting.push(wish);
+        note();
         if let Some(bell) = &state.bell {
             bell.wake_by_ref();
         }
@@ -52,7 +56,7 @@ impl<T> Wishes<T> {
         self.lock().bell = Some(bell);
     }
 
-    /// For the driver: the stream has ended.
+    /// For the driver: it listens no more.
     pub fn end(&self) {
         let mut state = self.lock();
         state.is_over = true;

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use http::{Extensions, Request, Response};
-use thalweg::{Priority, SendError, Stream};
+use thalweg::frame::{Flags, Kind};
+use thalweg::{Client, Priority, SendError, Stream};
 
 use crate::body::Body;
 use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::log;
+use crate::record::Connection;
 use crate::wishes::Wishes;
 
 use super::response::Unanswered;
@@ -69,7 +71,17 @@ impl Future for Pushed {
 
 /// A handle to the stream of a request: insert a clone as an extension of the request.
 #[derive(Clone, Default)]
-pub struct StreamHandle(Arc<Wishes<Priority>>);
+pub struct StreamHandle(Arc<Wishes<Wish>>);
+
+/// What a caller wants of its stream.
+pub enum Wish {
+    /// Another priority.
+    Prioritise(Priority),
+    /// Another length of padding.
+    Pad(Option<u8>),
+    /// A frame of an unknown type.
+    Extend(Kind, Flags, Vec<u8>),
+}
 
 impl StreamHandle {
     /// Makes a handle that is of no stream yet.
@@ -83,7 +95,29 @@ impl StreamHandle {
     /// # Errors
     /// `Send` with `StreamGone` after the end of the stream.
     pub fn set_priority(&self, priority: Priority) -> Result<(), Error> {
-        if self.0.push(priority) { Ok(()) } else { Err(Error::Send(SendError::StreamGone)) }
+        self.wish(Wish::Prioritise(priority))
+    }
+
+    /// Adds `pad_len` bytes of padding to each DATA frame of the request from now on, to blur its length (RFC 9113 §10.7); with
+    /// `None` no more.
+    ///
+    /// # Errors
+    /// `Send` with `StreamGone` after the end of the stream.
+    pub fn set_padding(&self, pad_len: Option<u8>) -> Result<(), Error> {
+        self.wish(Wish::Pad(pad_len))
+    }
+
+    /// Sends a frame of a type that HTTP/2 does not know (RFC 9113 §5.5), on this stream. One that the core refuses, as it does after
+    /// the end of the request, is logged and left out.
+    ///
+    /// # Errors
+    /// `Send` with `StreamGone` after the end of the stream.
+    pub fn send_extension(&self, kind: Kind, flags: Flags, payload: impl Into<Vec<u8>>) -> Result<(), Error> {
+        self.wish(Wish::Extend(kind, flags, payload.into()))
+    }
+
+    fn wish(&self, wish: Wish) -> Result<(), Error> {
+        if self.0.push(wish) { Ok(()) } else { Err(Error::Send(SendError::StreamGone)) }
     }
 }
 
@@ -130,9 +164,25 @@ impl Extras {
         }
     }
 
-    /// The priority that was wished for last since the last look.
-    pub fn priority(&self) -> Option<Priority> {
-        self.handle.as_ref()?.0.take().pop()
+    /// Does what was wished of the stream since the last look. What cannot be is left out. Returns the padding, if it changes.
+    pub fn grant(&self, connection: &mut Connection<Client>, stream: Stream) -> Option<Option<u8>> {
+        let mut padding = None;
+        for wish in self.handle.as_ref()?.0.take() {
+            let granted = match wish {
+                Wish::Prioritise(priority) => connection.set_priority(stream, priority),
+                Wish::Pad(pad_len) => {
+                    padding = Some(pad_len);
+                    Ok(())
+                }
+                Wish::Extend(kind, flags, payload) => {
+                    connection.send_extension(kind, flags, Some(stream), &payload)
+                }
+            };
+            if let Err(error) = granted {
+                log::left_out(stream, &error.into());
+            }
+        }
+        padding
     }
 
     /// How the driver is rung.

@@ -14,13 +14,14 @@ use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
 use http_body::Body as HttpBody;
-use thalweg::{Config, ConfigError};
+use thalweg::{Config, ConfigError, Notice};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc};
 use tower_service::Service;
 
 use crate::body::Body;
+use crate::control::{Control, Handle};
 use crate::counters::Counters;
 use crate::driver::Driver;
 use crate::error::{BoxError, End, Error};
@@ -122,7 +123,8 @@ where
     let room = Room::new();
     let end = Arc::new(OnceLock::new());
     let shared = Arc::new(Shared { orders, room: room.permits(), end: Arc::clone(&end) });
-    let driver = Driver::new(io, core, Requests::new(receiver, room, end));
+    let requests = Requests::new(receiver, room, end);
+    let driver = Driver::new(io, core, requests, Arc::<Control<thalweg::Client>>::default());
     Ok((Client { shared, permit: None, acquire: None }, Connection { driver }))
 }
 
@@ -132,6 +134,21 @@ where
     B: HttpBody,
     B::Error: Into<BoxError>,
 {
+    /// The handle through which others end it gracefully, and say what belongs to no request.
+    pub fn handle(&self) -> Handle<thalweg::Client> {
+        self.driver.handle().clone()
+    }
+
+    /// Is called with what the server says about the connection: its settings, origins, alternative services, extension frames. It
+    /// runs in the connection's task and should only pass on what it gets.
+    pub fn on_notice(
+        mut self,
+        on_notice: impl Fn(&Handle<thalweg::Client>, Notice) + Send + Sync + 'static,
+    ) -> Self {
+        self.driver.set_on_notice(Arc::new(on_notice));
+        self
+    }
+
     /// Counts what it does in `counters`, with other connections or alone.
     pub fn counters(mut self, counters: Arc<Counters>) -> Self {
         counters.count_opened();

@@ -54,6 +54,8 @@ struct Exchange<B: Body> {
     /// Its place among the streams that the peer allows; a pushed stream takes none.
     permit: Option<OwnedSemaphorePermit>,
     extras: Option<Box<Extras>>,
+    /// Padding in each frame of content.
+    pad_len: Option<u8>,
     span: log::Span,
 }
 
@@ -139,8 +141,16 @@ where
         let inbox = Arc::new(Inbox::new(None));
         let span = log::Span::new(stream, request.method(), request.uri());
         extras.promise(stream, request, Arc::clone(&inbox));
-        let exchange =
-            Exchange { stream, content: None, inbox, response_open: true, permit: None, extras: None, span };
+        let exchange = Exchange {
+            stream,
+            content: None,
+            inbox,
+            response_open: true,
+            permit: None,
+            extras: None,
+            pad_len: None,
+            span,
+        };
         self.promised.push(stream);
         self.enter(exchange);
         Followup::None
@@ -266,7 +276,16 @@ where
         let span = log::Span::new(stream, request.method(), request.uri());
         let content = (!end).then(|| Box::pin(Content::new(request.into_body())));
         let permit = Some(permit);
-        self.enter(Exchange { stream, content, inbox, response_open: true, permit, extras, span });
+        self.enter(Exchange {
+            stream,
+            content,
+            inbox,
+            response_open: true,
+            permit,
+            extras,
+            pad_len: None,
+            span,
+        });
         self.poll_exchange(stream, connection, doorbell);
         None
     }
@@ -286,15 +305,14 @@ where
             connection.send_reset(stream, ErrorCode::CANCEL);
             return self.fail(stream, Error::reset(ErrorCode::CANCEL));
         }
-        if let Some(priority) = exchange.extras.as_ref().and_then(|extras| extras.priority())
-            && let Err(error) = connection.set_priority(stream, priority)
-        {
-            log::left_out(stream, &error.into());
+        if let Some(pad_len) = exchange.extras.as_ref().and_then(|extras| extras.grant(connection, stream)) {
+            exchange.pad_len = pad_len;
         }
+        let pad_len = exchange.pad_len;
         let Some(content) = &mut exchange.content else { return };
         let bell = doorbell.bell(FIRST_BELL + stream.index());
         let mut cx = Context::from_waker(bell);
-        let poll = || content.as_mut().poll_send(&mut cx, connection, stream);
+        let poll = || content.as_mut().poll_send(&mut cx, connection, stream, pad_len);
         let sent = exchange.span.in_scope(|| catch_unwind(AssertUnwindSafe(poll)));
         let error = match sent {
             Ok(Progress::Waiting | Progress::Gone) => return,

@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
-use thalweg::Config;
+use thalweg::{Config, Notice};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::task::{Id, JoinSet};
@@ -18,12 +18,12 @@ use tokio::time;
 use tower_service::Service;
 
 use crate::body::Body;
-use crate::control::Control;
+use crate::control::{Control, Handle, OnNotice};
 use crate::counters::Counters;
 use crate::error::{BoxError, End};
 use crate::log;
 
-use super::{Connection, Handle};
+use super::Connection;
 use crate::opening::{Closed, Opened, Refusal, UNUSABLE_UPGRADE, open_cleartext, refuse};
 use crate::record::Setup;
 
@@ -44,9 +44,12 @@ struct Options {
     counters: Arc<Counters>,
     #[cfg(feature = "rustls")]
     tls: Option<tokio_rustls::TlsAcceptor>,
+    on_open: Option<Box<OnOpen>>,
+    on_notice: Option<OnNotice<thalweg::Server>>,
     on_end: Option<Box<OnEnd>>,
 }
 
+type OnOpen = dyn Fn(&Handle<thalweg::Server>, SocketAddr) + Send + Sync;
 type OnEnd = dyn Fn(SocketAddr, &Closed) + Send + Sync;
 
 /// What a server did, told when it has ended.
@@ -77,6 +80,8 @@ impl Server {
             counters: Arc::default(),
             #[cfg(feature = "rustls")]
             tls: None,
+            on_open: None,
+            on_notice: None,
             on_end: None,
         };
         Self { listener, connections_max: CONNECTIONS_MAX, options }
@@ -137,6 +142,28 @@ impl Server {
     #[must_use]
     pub fn connections_max(mut self, connections_max: usize) -> Self {
         self.connections_max = connections_max;
+        self
+    }
+
+    /// Is called once for each connection, before anything is read from it, with its handle and the peer's address. What is said
+    /// through the handle then, for example its origins, comes right behind the server's SETTINGS.
+    #[must_use]
+    pub fn on_open(
+        mut self,
+        on_open: impl Fn(&Handle<thalweg::Server>, SocketAddr) + Send + Sync + 'static,
+    ) -> Self {
+        self.options.on_open = Some(Box::new(on_open));
+        self
+    }
+
+    /// Is called with what clients say about their connections: settings, priorities, extension frames. It runs in the connection's task
+    /// and should only pass on what it gets.
+    #[must_use]
+    pub fn on_notice(
+        mut self,
+        on_notice: impl Fn(&Handle<thalweg::Server>, Notice) + Send + Sync + 'static,
+    ) -> Self {
+        self.options.on_notice = Some(Arc::new(on_notice));
         self
     }
 
@@ -237,7 +264,7 @@ impl Options {
         &self,
         mut socket: TcpStream,
         service: S,
-        control: Arc<Control>,
+        control: Arc<Control<thalweg::Server>>,
     ) -> Result<Arc<End>, Refusal>
     where
         S: Service<Request<Body>, Response = Response<B>>,
@@ -262,7 +289,7 @@ impl Options {
         io: IO,
         opened: Opened,
         service: S,
-        control: Arc<Control>,
+        control: Arc<Control<thalweg::Server>>,
     ) -> Result<Arc<End>, Refusal>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
@@ -286,7 +313,7 @@ impl Options {
         io: IO,
         opened: Opened,
         service: S,
-        control: Arc<Control>,
+        control: Arc<Control<thalweg::Server>>,
     ) -> Result<Boxed<IO, S, B>, IO>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
@@ -297,6 +324,9 @@ impl Options {
     {
         let mut connection = Connection::opened(io, opened, service, &self.setup, control)?;
         connection.driver.set_counters(Arc::clone(&self.counters));
+        if let Some(on_notice) = &self.on_notice {
+            connection.driver.set_on_notice(Arc::clone(on_notice));
+        }
         if self.stream_handles {
             connection.driver.application().give_handles();
         }
@@ -316,7 +346,7 @@ impl Options {
 #[derive(Default)]
 struct Connections {
     tasks: JoinSet<()>,
-    handles: HashMap<Id, Handle>,
+    handles: HashMap<Id, Handle<thalweg::Server>>,
 }
 
 impl Connections {
@@ -331,14 +361,19 @@ impl Connections {
     {
         // A turn is written at once; to wait for more would only delay it.
         let _ = socket.set_nodelay(true);
-        let control = Arc::<Control>::default();
-        let handle = Handle { control: Arc::clone(&control) };
+        let control = Arc::<Control<thalweg::Server>>::default();
+        let handle = Handle::new(Arc::clone(&control));
         options.counters.count_opened();
+        if let Some(on_open) = &options.on_open {
+            on_open(&handle, peer);
+        }
+        let wishes = handle.clone();
         let task = self.tasks.spawn(async move {
             let closed = match options.serve(socket, service, control).await {
                 Ok(end) => Closed::Ended(end),
                 Err(refusal) => Closed::Refused(refusal),
             };
+            wishes.control().end();
             log::closed(&closed, peer);
             let is_refused = matches!(closed, Closed::Refused(_));
             options.counters.count_ended(is_refused, closed.is_warning());

@@ -55,6 +55,8 @@ pub struct Exchange<F, B: http_body::Body> {
     pub handle: Option<StreamHandle>,
     /// Requests that were promised on this stream and wait for the service.
     pub promised: Vec<(Stream, Request<()>)>,
+    /// Padding in each frame of content.
+    pub pad_len: Option<u8>,
 }
 
 /// What an exchange needs next.
@@ -105,12 +107,14 @@ where
         }
         self.grant_wishes(connection);
         match self.stage.as_mut().project() {
-            StageProjection::Responding { content } => match content.poll_send(cx, connection, self.stream) {
-                Progress::Waiting | Progress::Gone => Outcome::Waiting,
-                Progress::Yielding => Outcome::Yielding,
-                Progress::Ended => Outcome::Responded,
-                Progress::Failed(error) => Outcome::Reset(log::failed(self.stream, &error)),
-            },
+            StageProjection::Responding { content } => {
+                match content.poll_send(cx, connection, self.stream, self.pad_len) {
+                    Progress::Waiting | Progress::Gone => Outcome::Waiting,
+                    Progress::Yielding => Outcome::Yielding,
+                    Progress::Ended => Outcome::Responded,
+                    Progress::Failed(error) => Outcome::Reset(log::failed(self.stream, &error)),
+                }
+            }
             StageProjection::Responded => Outcome::Responded,
             StageProjection::Arrived | StageProjection::Handling { .. } => Outcome::Waiting,
         }
@@ -168,6 +172,16 @@ impl<F, B: http_body::Body> Exchange<F, B> {
                 }
                 Wish::Prioritise(priority) => {
                     connection.set_priority(self.stream, priority).map_err(Error::from)
+                }
+                Wish::Pad(pad_len) => {
+                    self.pad_len = pad_len;
+                    Ok(())
+                }
+                Wish::Extend(kind, flags, payload) => {
+                    connection.send_extension(kind, flags, Some(self.stream), &payload).map_err(Error::from)
+                }
+                Wish::AltSvc(value) => {
+                    connection.send_alt_svc(Some(self.stream), &[], &value).map_err(Error::from)
                 }
             };
             if let Err(error) = granted {

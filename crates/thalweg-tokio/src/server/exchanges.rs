@@ -13,7 +13,6 @@ use thalweg::{ErrorCode, Event, Headers, HeadersKind, Priority, Server, Status, 
 use tower_service::Service;
 
 use crate::body::Body;
-use crate::control::Control;
 use crate::doorbell::Doorbell;
 use crate::driver::Application;
 use crate::error::{BoxError, End, Error};
@@ -44,8 +43,6 @@ where
     /// Requests that cannot be represented, and whether they had ended.
     refused: Vec<(Stream, bool)>,
     orphans: Orphans,
-    control: Arc<Control>,
-    has_registered: bool,
     /// Whether each request gets a handle to its stream.
     gives_handles: bool,
 }
@@ -58,7 +55,7 @@ where
     B::Error: Into<BoxError>,
 {
     /// Starts without any.
-    pub const fn new(service: S, control: Arc<Control>) -> Self {
+    pub const fn new(service: S) -> Self {
         Self {
             service,
             exchanges: Vec::new(),
@@ -67,8 +64,6 @@ where
             arrived: VecDeque::new(),
             refused: Vec::new(),
             orphans: Orphans::new(),
-            control,
-            has_registered: false,
             gives_handles: false,
         }
     }
@@ -125,6 +120,7 @@ where
             span: log::Span::new(stream, request.method(), request.uri()),
             handle,
             promised: Vec::new(),
+            pad_len: None,
         });
         self.live += 1;
         self.arrived.push_back((stream, request));
@@ -344,17 +340,10 @@ where
 
     fn work(
         &mut self,
-        cx: &mut Context<'_>,
+        _: &mut Context<'_>,
         connection: &mut Connection<Server>,
         doorbell: &mut Doorbell,
     ) -> bool {
-        if !self.has_registered {
-            self.has_registered = true;
-            self.control.register(cx.waker());
-        }
-        if self.control.wants_shutdown() {
-            connection.shutdown();
-        }
         let mut moved = self.start(connection, doorbell);
         moved |= self.answer(connection, doorbell);
         while let Some(stream) = connection.poll_writable() {
@@ -371,7 +360,6 @@ where
     }
 
     fn move_bells(&mut self, doorbell: &mut Doorbell) {
-        self.has_registered = false;
         self.orphans.forget_bell();
         for exchange in self.exchanges.iter_mut().flatten() {
             let bell = doorbell.bell(bell_of(exchange.stream));

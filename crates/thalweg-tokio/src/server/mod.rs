@@ -6,19 +6,18 @@ mod exchange;
 mod exchanges;
 mod stream_handle;
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
-use thalweg::{Config, ConfigError};
+use thalweg::{Config, ConfigError, Notice};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
 use crate::body::Body;
-use crate::control::Control;
+use crate::control::{Control, Handle};
 use crate::counters::Counters;
 use crate::driver::Driver;
 use crate::error::{BoxError, End};
@@ -44,7 +43,6 @@ where
     Exchanges<S, B>: crate::driver::Application,
 {
     driver: Driver<IO, Exchanges<S, B>>,
-    control: Arc<Control>,
     /// Whether nobody else tells the log of its end.
     is_alone: bool,
 }
@@ -84,9 +82,13 @@ where
         Ok(Self { is_alone: true, ..connection })
     }
 
-    fn begin(io: IO, core: Core<thalweg::Server>, service: S, control: Arc<Control>) -> Self {
-        let exchanges = Exchanges::new(service, Arc::clone(&control));
-        Self { driver: Driver::new(io, core, exchanges), control, is_alone: false }
+    fn begin(
+        io: IO,
+        core: Core<thalweg::Server>,
+        service: S,
+        control: Arc<Control<thalweg::Server>>,
+    ) -> Self {
+        Self { driver: Driver::new(io, core, Exchanges::new(service), control), is_alone: false }
     }
 
     /// Begins with what the first bytes of a transport turned out to be. `None`: the Upgrade among them cannot be used, and the
@@ -96,7 +98,7 @@ where
         opened: opening::Opened,
         service: S,
         setup: &Setup,
-        control: Arc<Control>,
+        control: Arc<Control<thalweg::Server>>,
     ) -> Result<Self, IO> {
         let opening::Opened { seen, upgrade } = opened;
         let Some(upgrade) = upgrade else {
@@ -130,9 +132,19 @@ where
         self
     }
 
-    /// The handle that ends it gracefully from elsewhere.
-    pub fn handle(&self) -> Handle {
-        Handle { control: Arc::clone(&self.control) }
+    /// The handle through which others end it gracefully, and say what belongs to no request.
+    pub fn handle(&self) -> Handle<thalweg::Server> {
+        self.driver.handle().clone()
+    }
+
+    /// Is called with what the client says about the connection: its settings, priorities, extension frames. It runs in the
+    /// connection's task and should only pass on what it gets.
+    pub fn on_notice(
+        mut self,
+        on_notice: impl Fn(&Handle<thalweg::Server>, Notice) + Send + Sync + 'static,
+    ) -> Self {
+        self.driver.set_on_notice(Arc::new(on_notice));
+        self
     }
 }
 
@@ -156,24 +168,5 @@ where
             }
         }
         Poll::Ready(end)
-    }
-}
-
-/// Asks one connection to end gracefully.
-#[derive(Clone)]
-pub struct Handle {
-    control: Arc<Control>,
-}
-
-impl Handle {
-    /// Says GOAWAY; what is open or under way is served to its end, for at most `Config::deadlines.shutdown`.
-    pub fn shut_down(&self) {
-        self.control.shut_down();
-    }
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").finish_non_exhaustive()
     }
 }

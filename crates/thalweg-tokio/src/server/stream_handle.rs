@@ -6,12 +6,14 @@ use std::task::Waker;
 
 use http::header::HeaderMap;
 use http::{Request, Response, StatusCode};
+use thalweg::frame::{Flags, Kind};
 use thalweg::{Priority, SendError};
 
 use crate::error::Error;
 use crate::wishes::Wishes;
 
-/// A handle to the stream of a request: interim responses, pushes, and its priority. An extension of each request, with
+/// A handle to the stream of a request: interim responses, pushes, its priority, and what
+/// extensions of HTTP/2 put on it. An extension of each request, with
 /// [`Server::stream_handles`](crate::Server::stream_handles). Clones are of the same stream.
 #[derive(Clone)]
 pub struct StreamHandle(Arc<Shared>);
@@ -31,6 +33,12 @@ pub enum Wish {
     Push(Box<Request<()>>),
     /// Another priority.
     Prioritise(Priority),
+    /// Another length of padding.
+    Pad(Option<u8>),
+    /// A frame of an unknown type.
+    Extend(Kind, Flags, Vec<u8>),
+    /// An alternative service.
+    AltSvc(Vec<u8>),
 }
 
 impl StreamHandle {
@@ -84,6 +92,33 @@ impl StreamHandle {
     pub fn set_priority(&self, priority: Priority) -> Result<(), Error> {
         self.note_priority(priority);
         self.wish(Wish::Prioritise(priority))
+    }
+
+    /// Adds `pad_len` bytes of padding to each DATA frame of the response from now on, to blur its length (RFC 9113 §10.7); with
+    /// `None` no more. Set it before the response is given, or the beginning goes without.
+    ///
+    /// # Errors
+    /// `Send` with `StreamGone` after the end of the stream.
+    pub fn set_padding(&self, pad_len: Option<u8>) -> Result<(), Error> {
+        self.wish(Wish::Pad(pad_len))
+    }
+
+    /// Sends a frame of a type that HTTP/2 does not know (RFC 9113 §5.5), on this stream. One that the core refuses is logged and
+    /// left out.
+    ///
+    /// # Errors
+    /// `Send` with `StreamGone` after the end of the stream.
+    pub fn send_extension(&self, kind: Kind, flags: Flags, payload: impl Into<Vec<u8>>) -> Result<(), Error> {
+        self.wish(Wish::Extend(kind, flags, payload.into()))
+    }
+
+    /// Names an alternative service for the origin of this request, for example `h3=":443"` (RFC 7838 §4). Left out where the core
+    /// refuses it.
+    ///
+    /// # Errors
+    /// `Send` with `StreamGone` after the end of the stream.
+    pub fn send_alt_svc(&self, value: impl Into<Vec<u8>>) -> Result<(), Error> {
+        self.wish(Wish::AltSvc(value.into()))
     }
 
     fn wish(&self, wish: Wish) -> Result<(), Error> {

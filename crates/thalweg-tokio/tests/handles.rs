@@ -1,0 +1,262 @@
+//! What belongs to no request and to no response: origins, alternative services, extension frames and settings, and padding; said
+//! and heard on both sides, over sockets, frame by frame.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod support;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{Empty, Full};
+use support::{Peer, within};
+use thalweg::frame::{Flags, Kind, SettingId};
+use thalweg::{Client, Config, ErrorCode, Notice, Priority, StreamId};
+use thalweg_testkit::frames::{
+    self, Frame, altsvc, data, goaway, headers, kind, origin, ping, priority_update, raw, setting, settings,
+};
+use thalweg_testkit::hpack;
+use thalweg_tokio::server::StreamHandle;
+use thalweg_tokio::{Body, Handle, Server, client, service_fn};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+
+const MINE: SettingId = SettingId(0xfe01);
+const TYPE: Kind = Kind(0xfe);
+
+async fn listen() -> (Server, SocketAddr) {
+    let mut config = Config::default();
+    config.extension_frames = true;
+    let server = Server::bind("127.0.0.1:0").await.unwrap().config(config);
+    let addr = server.local_addr().unwrap();
+    (server, addr)
+}
+
+async fn answer(request: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
+    if let Some(handle) = request.extensions().get::<StreamHandle>() {
+        handle.send_alt_svc("h3=\":1\"").unwrap();
+        handle.send_extension(TYPE, Flags(5), "of the stream").unwrap();
+        handle.set_padding(Some(10)).unwrap();
+    }
+    Ok(Response::new(Full::from("hello")))
+}
+
+fn serve(server: Server) {
+    tokio::spawn(server.serve(service_fn(answer)));
+}
+
+fn get(stream: u32) -> Frame {
+    headers(stream, hpack::get("/")).end_headers().end_stream()
+}
+
+/// The next frames, but for those by which every connection begins and lives.
+async fn said(peer: &mut Peer<TcpStream>, count: usize) -> Vec<Frame> {
+    let mut said = Vec::new();
+    while said.len() < count {
+        let frame = peer.next().await.expect("a frame, not the end");
+        let is_usual = frame.kind == kind::WINDOW_UPDATE || frame.kind == kind::SETTINGS && frame.has(1);
+        if !is_usual {
+            said.push(frame);
+        }
+    }
+    said
+}
+
+#[tokio::test]
+async fn what_a_server_says_of_its_connection_comes_right_behind_its_settings() {
+    let (server, addr) = listen().await;
+    serve(server.on_open(|handle, peer| {
+        assert!(peer.ip().is_loopback());
+        assert!(handle.send_origins(["https://a.example", "https://b.example"]));
+        assert!(handle.send_alt_svc("https://a.example", "h3=\":443\""));
+        assert!(handle.send_extension(TYPE, Flags(0x81), [1, 2, 3]));
+        assert!(handle.send_extension_settings([(MINE, 7)]));
+        // What is of the core itself is left out, and hurts nobody.
+        assert!(handle.send_extension(Kind::GOAWAY, Flags(0), [0; 8]));
+    }));
+    let mut peer = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
+    peer.send_frames(&[get(1)]).await;
+    let expected = [
+        origin(["https://a.example", "https://b.example"]),
+        altsvc(0, "https://a.example", "h3=\":443\""),
+        raw(0xfe, 0x81, 0, [1, 2, 3]),
+        settings().entry(MINE.0, 7),
+    ];
+    assert_eq!(said(&mut peer, 4).await, expected);
+    assert_eq!(peer.expect_headers().await[0], ":status: 200");
+    assert_eq!(peer.expect(kind::DATA).await, data(1, "hello").end_stream());
+}
+
+#[tokio::test]
+async fn a_handler_puts_frames_and_padding_on_its_stream() {
+    let (server, addr) = listen().await;
+    serve(server.stream_handles());
+    let mut peer = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
+    peer.send_frames(&[get(1)]).await;
+    let frames = said(&mut peer, 4).await;
+    assert_eq!(frames[0], altsvc(1, "", "h3=\":1\""));
+    assert_eq!(frames[1], raw(0xfe, 5, 1, "of the stream"));
+    assert_eq!(frames[2].kind, kind::HEADERS);
+    assert_eq!(frames[3], data(1, "hello").padded(10).end_stream());
+}
+
+#[tokio::test]
+async fn a_server_hears_what_a_client_says_of_the_connection_and_can_answer_it() {
+    let (server, addr) = listen().await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let (opened, mut handles) = mpsc::unbounded_channel();
+    serve(server.on_open(move |handle, _| opened.send(handle.clone()).unwrap()).on_notice(
+        move |handle: &Handle<_>, notice| {
+            if matches!(notice, Notice::Extension { .. }) {
+                assert!(handle.send_extension(TYPE, Flags(0), "heard"));
+            }
+            tell.send((handle.clone(), notice)).unwrap();
+            panic!("a panic of the listener goes no further");
+        },
+    ));
+    let mut peer = Peer::new(TcpStream::connect(addr).await.unwrap());
+    let first = settings().entry(setting::MAX_FRAME_SIZE, 20_000).entry(MINE.0, 3);
+    peer.send(&frames::wire([&frames::preface(), &first, &frames::settings_ack()])).await;
+    let (extension, update) = (raw(0xfe, 9, 0, "ask"), priority_update(1, "u=0"));
+    peer.send_frames(&[headers(1, hpack::get("/")).end_headers(), extension, update]).await;
+    let expected = [
+        Notice::Settings { entries: vec![(SettingId::MAX_FRAME_SIZE, 20_000), (MINE, 3)] },
+        Notice::SettingsAcknowledged,
+        Notice::Extension {
+            kind: TYPE,
+            flags: Flags(9),
+            stream: StreamId::CONNECTION,
+            payload: (*b"ask").into(),
+        },
+        Notice::Priority { stream: StreamId::new(1), priority: Priority::new(0, false) },
+    ];
+    let opened: Handle<_> = within(handles.recv()).await.unwrap();
+    for notice in expected {
+        assert_eq!(within(told.recv()).await.unwrap(), (opened.clone(), notice));
+    }
+    assert_eq!(peer.expect(0xfe).await, raw(0xfe, 0, 0, "heard"));
+    peer.send_frames(&[data(1, "").end_stream(), goaway(0, ErrorCode::NO_ERROR)]).await;
+    assert_eq!(peer.expect_headers().await[0], ":status: 200");
+    assert_eq!(peer.expect_content(1).await.0, b"hello");
+    let over =
+        Notice::GoAway { last_stream: StreamId::CONNECTION, code: ErrorCode::NO_ERROR, debug: [].into() };
+    assert_eq!(within(told.recv()).await.unwrap().1, over);
+    // Once the connection is over, nothing more is taken, even while its transport is still drained.
+    peer.rest().await;
+    assert!(!opened.send_extension(TYPE, Flags(0), "late"));
+}
+
+#[tokio::test]
+async fn a_connection_that_never_speaks_http_2_takes_nothing_after_its_end() {
+    let (server, addr) = listen().await;
+    let (opened, mut handles) = mpsc::unbounded_channel();
+    serve(server.on_open(move |handle, _| opened.send(handle.clone()).unwrap()));
+    let mut peer = Peer::new(TcpStream::connect(addr).await.unwrap());
+    let handle: Handle<_> = within(handles.recv()).await.unwrap();
+    assert!(handle.send_origins(["https://a.example"]));
+    peer.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    drop(peer);
+    within(async {
+        while handle.send_extension(TYPE, Flags(0), "late") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// A client over a socket, its handle, what it is told, and the server that the test plays.
+async fn connected(
+    config: Config,
+) -> (thalweg_tokio::Client<Full<Bytes>>, Handle<Client>, UnboundedReceiver<Notice>, Peer<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (client, connection) = client::handshake(near, config).unwrap();
+    let (tell, told) = mpsc::unbounded_channel();
+    let connection = connection.on_notice(move |_, notice| drop(tell.send(notice)));
+    let handle = connection.handle();
+    tokio::spawn(connection);
+    let peer = Peer::server(listener.accept().await.unwrap().0, settings().entry(MINE.0, 1)).await;
+    (client, handle, told, peer)
+}
+
+#[tokio::test]
+async fn a_client_hears_origins_alternative_services_settings_and_extensions() {
+    let mut config = Config::default();
+    (config.over_tls, config.extension_frames) = (true, true);
+    let (_client, _handle, mut told, mut peer) = connected(config).await;
+    peer.send_frames(&[
+        origin(["https://a.example"]),
+        altsvc(0, "https://a.example", "clear"),
+        raw(0xfe, 1, 0, "!"),
+        settings().entry(MINE.0, 2),
+    ])
+    .await;
+    let expected = [
+        Notice::Settings { entries: vec![(MINE, 1)] },
+        Notice::SettingsAcknowledged,
+        Notice::Origin { origins: vec![(*b"https://a.example").into()] },
+        Notice::AltSvc {
+            stream: StreamId::CONNECTION,
+            origin: (*b"https://a.example").into(),
+            value: (*b"clear").into(),
+        },
+        Notice::Extension {
+            kind: TYPE,
+            flags: Flags(1),
+            stream: StreamId::CONNECTION,
+            payload: (*b"!").into(),
+        },
+        Notice::Settings { entries: vec![(MINE, 2)] },
+    ];
+    for notice in expected {
+        assert_eq!(within(told.recv()).await.unwrap(), notice);
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_does_not_know_is_ignored() {
+    let (_client, _handle, mut told, mut peer) = connected(Config::default()).await;
+    peer.send_frames(&[raw(0xfe, 1, 0, "!"), origin(["https://a.example"]), ping([1; 8])]).await;
+    peer.expect(kind::PING).await;
+    let mut heard = vec![within(told.recv()).await.unwrap(), within(told.recv()).await.unwrap()];
+    assert_eq!(heard.pop(), Some(Notice::SettingsAcknowledged));
+    assert!(told.try_recv().is_err(), "the answer to the PING came behind the rest");
+}
+
+#[tokio::test]
+async fn a_client_says_extensions_and_pads_its_content() {
+    let (mut client, handle, _told, mut peer) = connected(Config::default()).await;
+    assert!(handle.send_extension(TYPE, Flags(2), "ahead"));
+    assert!(handle.send_extension_settings([(MINE, 9)]));
+    assert_eq!(said(&mut peer, 2).await, [raw(0xfe, 2, 0, "ahead"), settings().entry(MINE.0, 9)]);
+    let stream = client::StreamHandle::new();
+    stream.set_padding(Some(3)).unwrap();
+    stream.send_extension(TYPE, Flags(4), "on it").unwrap();
+    let mut request = Request::post("http://a/").body(Full::from("content")).unwrap();
+    request.extensions_mut().insert(stream);
+    let _answer = client.send(request);
+    let frames = said(&mut peer, 3).await;
+    assert_eq!(frames[0].kind, kind::HEADERS);
+    assert_eq!(frames[1..], [raw(0xfe, 4, 1, "on it"), data(1, "content").padded(3).end_stream()]);
+}
+
+#[tokio::test]
+async fn a_client_is_ended_gracefully_through_its_handle() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (mut client, connection) = client::handshake::<_, Empty<Bytes>>(near, Config::default()).unwrap();
+    let handle = connection.handle();
+    let running = support::Running(tokio::spawn(connection));
+    let mut peer = Peer::server(listener.accept().await.unwrap().0, settings()).await;
+    let answer = tokio::spawn(client.send(Request::get("http://a/").body(Empty::new()).unwrap()));
+    peer.expect(kind::HEADERS).await;
+    handle.shut_down();
+    assert_eq!(peer.expect(kind::GOAWAY).await.code(), Some(ErrorCode::NO_ERROR));
+    peer.send_frames(&[headers(1, hpack::response(200)).end_headers().end_stream()]).await;
+    assert_eq!(within(answer).await.unwrap().unwrap().status(), 200);
+    drop(peer);
+    assert!(running.end().await.report.error.is_none());
+    assert!(!handle.send_extension(TYPE, Flags(0), "late"));
+}
