@@ -8,7 +8,7 @@ use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use thalweg::{ErrorCode, Priority, Stream};
+use thalweg::{ErrorCode, Stream};
 
 use crate::body::Body;
 use crate::driver::client::{ClientDriver, Ending, Open, Opens};
@@ -16,6 +16,7 @@ use crate::driver::pushes::Outlet;
 use crate::driver::{Options, ToDriver};
 use crate::error::{ConnectionEnd, Error};
 use crate::exchange::{Ask, Chunk, Exchange, Finish, Limits, Outbox, Turn, Wish};
+use crate::handle::{Handle, StreamHandle};
 use crate::message::{Payload, Request, Response, Source};
 use crate::poller::{Poller, Socket};
 use crate::writer::{BodyWriter, Upload};
@@ -178,6 +179,12 @@ impl Client {
         Ok((writer, answer))
     }
 
+    /// The handle through which others end the connection gracefully, and say what belongs to no request. It does not keep the
+    /// connection alive.
+    pub fn handle(&self) -> Handle<thalweg::Client> {
+        Handle::new(Arc::clone(&self.inner.opens))
+    }
+
     /// Ends gracefully: what is under way goes on, nothing new is opened.
     pub fn shutdown(&self) {
         self.inner.opens.post(ToDriver::Shutdown);
@@ -254,10 +261,9 @@ impl Answer {
         self.exchange().wait_informational(deadline)
     }
 
-    /// Asks the server to treat the response as more or less urgent from now on (RFC 9218 §7.1). A server that does not go by that is
-    /// not asked.
-    pub fn set_priority(&self, priority: Priority) {
-        self.exchange().ask(Ask::Prioritize(priority));
+    /// The handle to the stream: its priority, its padding, and what extensions of HTTP/2 put on it.
+    pub fn handle(&self) -> StreamHandle {
+        StreamHandle::new(Arc::clone(self.exchange()))
     }
 
     /// Waits for the head of the response.

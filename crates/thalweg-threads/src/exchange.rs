@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
+use thalweg::frame::{Flags, Kind};
 use thalweg::{ErrorCode, Priority, Stream};
 
 use crate::error::Error;
@@ -41,6 +42,10 @@ pub enum Ask {
     Continue,
     /// Order the stream among the others (RFC 9218).
     Prioritize(Priority),
+    /// Pad each frame of content that is sent.
+    Pad(Option<u8>),
+    /// Send a frame of an unknown type.
+    Extend { kind: Kind, flags: Flags, payload: Vec<u8> },
     /// End the stream.
     Reset { code: ErrorCode },
 }
@@ -109,6 +114,7 @@ struct State {
     /// A buffer for the next chunk.
     spare: Option<Vec<u8>>,
     over: Option<Error>,
+    priority: Priority,
     /// The application has gone before the stream was open.
     abandoned: bool,
 }
@@ -155,6 +161,7 @@ impl Exchange {
             unsent: 0,
             spare: None,
             over: None,
+            priority: Priority::default(),
             abandoned: false,
         };
         Arc::new(Self { outbox, limits, state: Mutex::new(state), changed: Condvar::new() })
@@ -245,7 +252,17 @@ impl Exchange {
         });
     }
 
+    /// The stream has another priority.
+    pub fn tell_priority(&self, priority: Priority) {
+        self.lock().priority = priority;
+    }
+
     // What the application asks.
+
+    /// The priority that was told or asked for last.
+    pub fn priority(&self) -> Priority {
+        self.lock().priority
+    }
 
     /// Why the stream ended before its time, if it did.
     pub fn over(&self) -> Option<Error> {

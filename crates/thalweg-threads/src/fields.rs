@@ -81,6 +81,12 @@ impl Fields {
         std::str::from_utf8(self.value(name)?).ok()
     }
 
+    /// The first value of a field by its token. Costs a walk over small numbers.
+    pub(crate) fn known(&self, token: Token) -> Option<&[u8]> {
+        let entry = self.entries.iter().find(|entry| entry.token == token)?;
+        Some(self.field(entry).value)
+    }
+
     /// How many fields there are.
     pub fn len(&self) -> usize {
         self.entries.len()

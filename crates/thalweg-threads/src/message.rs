@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use thalweg::{Headers, Priority, Status};
+use thalweg::{Headers, Priority, Status, Token};
 
 use crate::fields::Fields;
 
@@ -134,9 +134,10 @@ impl<B> Request<B> {
         self.protocol.as_deref()
     }
 
-    /// What the field `priority` asks for (RFC 9218 §5), or the default. Changes that came later are in force, but not seen here.
+    /// What the field `priority` asks for (RFC 9218 §5), or the default. Changes that came later are seen by
+    /// [`StreamHandle::priority`](crate::StreamHandle::priority).
     pub fn priority(&self) -> Priority {
-        self.fields.value("priority").map(Priority::parse).unwrap_or_default()
+        self.fields.known(Token::PRIORITY).map(Priority::parse).unwrap_or_default()
     }
 
     /// The address of the client, in a request that was received over a socket.

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thalweg::{ErrorCode, Priority, Status, Stream, Token};
+use thalweg::{ErrorCode, Status, Stream, Token};
 
 use crate::body::Body;
 use crate::driver::ToDriver;
@@ -13,6 +13,7 @@ use crate::driver::server::{Answer, Answers, Promise, Say};
 use crate::error::Error;
 use crate::exchange::{Ask, Chunk, Exchange, Finish};
 use crate::fields::Fields;
+use crate::handle::StreamHandle;
 use crate::message::{Payload, Request, Response, Source};
 use crate::tunnel::Tunnel;
 use crate::writer::{BodyWriter, Upload};
@@ -136,9 +137,15 @@ impl Responder {
         Ok(Self::new(exchange, Arc::clone(&self.answers), stream, &method))
     }
 
-    /// Orders the response among the others of its connection (RFC 9218), whatever the client asked for.
-    pub fn set_priority(&self, priority: Priority) {
-        self.exchange.ask(Ask::Prioritize(priority));
+    /// The handle to the stream: its priority, its padding, and what extensions of HTTP/2 put on it.
+    pub fn handle(&self) -> StreamHandle {
+        StreamHandle::new(Arc::clone(&self.exchange))
+    }
+
+    /// Names an alternative service for the origin of this request, for example `h3=":443"` (RFC 7838 §4). Left out where the core
+    /// refuses it.
+    pub fn send_alt_svc(&self, value: impl Into<Vec<u8>>) {
+        self.answers.post(ToDriver::Host(Say::AltSvc(self.stream, value.into())));
     }
 
     /// Accepts a CONNECT: `head` with a status 2xx, then a stream of bytes in both directions. `body` is that of the request.

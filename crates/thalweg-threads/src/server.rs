@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use thalweg::{Config, ErrorCode};
+use thalweg::{Config, ErrorCode, Notice};
 
 use crate::driver::server::{Answers, ServerDriver};
 use crate::driver::{Options, ToDriver};
 use crate::error::ConnectionEnd;
+use crate::handle::{Handle, OnNotice};
 use crate::poller::{Poller, Socket};
 use crate::pool::{Handler, Pool};
 use crate::trace;
@@ -30,11 +31,20 @@ pub struct Server {
     options: Options,
     threads_max: usize,
     connections_max: usize,
-    on_end: Box<OnEnd>,
+    hooks: Hooks,
     wrap: Arc<Wrap>,
     shared: Arc<Shared>,
 }
 
+/// Who is told of connections.
+struct Hooks {
+    on_open: Box<OnOpen>,
+    on_notice: Option<Arc<OnServerNotice>>,
+    on_end: Box<OnEnd>,
+}
+
+type OnOpen = dyn Fn(&Handle<thalweg::Server>, SocketAddr) + Send + Sync;
+type OnServerNotice = dyn Fn(&Handle<thalweg::Server>, Notice) + Send + Sync;
 type OnEnd = dyn Fn(&ConnectionEnd) + Send + Sync;
 /// Puts something around an accepted socket.
 type Wrap = dyn Fn(Socket) -> io::Result<Box<dyn Transport>> + Send + Sync;
@@ -91,7 +101,7 @@ impl Server {
             options: Options::default(),
             threads_max: THREADS_MAX,
             connections_max: CONNECTIONS_MAX,
-            on_end: Box::new(|_| {}),
+            hooks: Hooks { on_open: Box::new(|_, _| {}), on_notice: None, on_end: Box::new(|_| {}) },
             wrap: Arc::new(|socket| Ok(Box::new(socket))),
             shared: Arc::new(shared),
         })
@@ -150,10 +160,32 @@ impl Server {
         self
     }
 
+    /// Is called once for each connection, before anything is read from it, with its handle and the peer's address. What is said
+    /// through the handle then, for example its origins, comes right behind the server's SETTINGS.
+    #[must_use]
+    pub fn on_open(
+        mut self,
+        on_open: impl Fn(&Handle<thalweg::Server>, SocketAddr) + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.on_open = Box::new(on_open);
+        self
+    }
+
+    /// Is called with what clients say about their connections: settings, priorities, extension frames. It runs in the connection's
+    /// thread and should only pass on what it gets.
+    #[must_use]
+    pub fn on_notice(
+        mut self,
+        on_notice: impl Fn(&Handle<thalweg::Server>, Notice) + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.on_notice = Some(Arc::new(on_notice));
+        self
+    }
+
     /// Is called once for each connection, in its thread, when its transport was ended.
     #[must_use]
     pub fn on_end(mut self, on_end: impl Fn(&ConnectionEnd) + Send + Sync + 'static) -> Self {
-        self.on_end = Box::new(on_end);
+        self.hooks.on_end = Box::new(on_end);
         self
     }
 
@@ -176,12 +208,12 @@ impl Server {
     /// The configuration is out of range (`InvalidInput`), or the system cannot wait for connections.
     pub fn serve(self, handler: impl Handler) -> io::Result<()> {
         let Self {
-            mut listener, mut poll, options, threads_max, connections_max, on_end, wrap, shared, ..
+            mut listener, mut poll, options, threads_max, connections_max, hooks, wrap, shared, ..
         } = self;
         options.config.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let pool = Pool::new(threads_max, handler);
-        let on_end = Arc::from(on_end);
-        let acceptor = Acceptor { options, pool: pool.clone(), on_end, wrap, shared: Arc::clone(&shared) };
+        let hooks = Arc::new(hooks);
+        let acceptor = Acceptor { options, pool: pool.clone(), hooks, wrap, shared: Arc::clone(&shared) };
         let outcome = acceptor.accept(&mut poll, &listener, connections_max);
         drop(poll.registry().deregister(&mut listener));
         drop(listener);
@@ -250,7 +282,7 @@ impl Shared {
     }
 
     /// Tells every connection to do something.
-    fn tell_all(&self, message: impl Fn() -> ToDriver<crate::driver::server::Say>) {
+    fn tell_all(&self, message: impl Fn() -> ToDriver<crate::driver::server::Say, thalweg::Server>) {
         let connections: Vec<_> = self.lock().connections.values().cloned().collect();
         for live in connections {
             live.answers.post(message());
@@ -273,7 +305,7 @@ impl Shared {
 struct Acceptor {
     options: Options,
     pool: Pool,
-    on_end: Arc<OnEnd>,
+    hooks: Arc<Hooks>,
     wrap: Arc<Wrap>,
     shared: Arc<Shared>,
 }
@@ -349,13 +381,19 @@ impl Acceptor {
         let mut driver = ServerDriver::new(transport, &self.pool, &options, poller.waker())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let place = Place::take(&self.shared, driver.answers());
-        let on_end = Arc::clone(&self.on_end);
+        let hooks = Arc::clone(&self.hooks);
+        let handle = driver.handle();
+        if let Some(on_notice) = hooks.on_notice.clone() {
+            let handle = handle.clone();
+            driver.set_on_notice(OnNotice::new(move |notice| on_notice(&handle, notice)));
+        }
+        (hooks.on_open)(&handle, remote);
         thread::Builder::new().name("thalweg connection".to_owned()).spawn(move || {
             let end = poller.drive(&mut driver, |driver| {
                 place.live.streams.store(driver.live_streams(), Ordering::Relaxed);
             });
             drop(driver);
-            on_end(&end);
+            (hooks.on_end)(&end);
             drop(place);
         })?;
         Ok(())

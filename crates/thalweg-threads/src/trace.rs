@@ -37,6 +37,20 @@ pub fn refused(stream: thalweg::Stream, error: &thalweg::SendError) {
     let _ = (stream, error);
 }
 
+/// The core refused what was wished of a connection or a stream besides messages.
+pub fn left_out(error: &thalweg::SendError) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!("left out: {error}");
+    #[cfg(not(feature = "tracing"))]
+    let _ = error;
+}
+
+/// A listener of the application panicked.
+pub fn listener_panicked() {
+    #[cfg(feature = "tracing")]
+    tracing::error!("listener panicked");
+}
+
 /// A connection could not be accepted.
 pub fn accept_failed(error: &io::Error) {
     #[cfg(feature = "tracing")]

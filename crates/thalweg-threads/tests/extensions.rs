@@ -212,7 +212,7 @@ fn a_client_tells_the_server_of_a_changed_priority() {
     let (_writer, answer) = client.start_request(request).unwrap();
     let request = peer.until(kind::HEADERS);
     assert!(peer.fields(&request).contains(&"priority: u=5".to_owned()));
-    answer.set_priority(Priority::new(1, true));
+    answer.handle().set_priority(Priority::new(1, true));
     assert_eq!(peer.until(kind::PRIORITY_UPDATE), priority_update(1, "u=1, i"));
 }
 
@@ -223,7 +223,7 @@ fn a_handler_can_put_its_response_before_the_others() {
     let answered = Mutex::new(answered);
     let server = Running::start(move |request: Request<Body>, responder: Responder| -> io::Result<()> {
         if request.path() == "/urgent" {
-            responder.set_priority(Priority::new(0, false));
+            responder.handle().set_priority(Priority::new(0, false));
         }
         responder.send(Response::ok().body(vec![7; LEN]))?;
         answered.lock().unwrap().send(()).unwrap();

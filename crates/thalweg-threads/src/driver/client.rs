@@ -19,7 +19,7 @@ use crate::record::Connection;
 use crate::transport::Transport;
 
 /// The mailbox of a client's driver.
-pub type Opens = Mailbox<ToDriver<Box<Open>>>;
+pub type Opens = Mailbox<ToDriver<Box<Open>, Client>>;
 
 /// A request that a caller wants to send: its head, and what of the content is there.
 pub struct Open {

@@ -10,6 +10,7 @@ mod table;
 mod wire;
 
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use self::wire::Readiness;
 use self::wire::{Input, Wire};
 use crate::error::{ConnectionEnd, Error};
 use crate::exchange::{Ask, Limits, Outbox};
+use crate::handle::{Handle, OnNotice, Wish};
 use crate::mailbox::Mailbox;
 use crate::opening::{Refusal, Refused};
 use crate::record::{self, Connection};
@@ -29,18 +31,20 @@ use crate::trace;
 use crate::transport::{Agreement, Transport};
 
 /// A message to a driver.
-pub enum ToDriver<M> {
+pub enum ToDriver<M, R: Role> {
     /// From an application, for its stream.
     Stream(Stream, Ask),
     /// For the driver's role.
     Host(M),
+    /// For the connection, once it speaks HTTP/2.
+    Wish(Wish<R>),
     /// End gracefully.
     Shutdown,
     /// End now.
     Close(ErrorCode),
 }
 
-impl<M: Send> Outbox for Mailbox<ToDriver<M>> {
+impl<M: Send, R: Role> Outbox for Mailbox<ToDriver<M, R>> {
     fn ask(&self, stream: Stream, ask: Ask) {
         self.post(ToDriver::Stream(stream, ask));
     }
@@ -134,6 +138,8 @@ pub struct Options {
     pub h2c: Option<thalweg_h2c::Config>,
     /// What the writer of a stream's content may be ahead of the core, bytes; above it, it waits. Default 128 KiB.
     pub unsent_bytes_max: usize,
+    /// Who hears what the peer says about the connection. Default nobody.
+    pub on_notice: Option<OnNotice>,
     /// Who gets the connection's recording. Default none: it is not recorded.
     #[cfg(feature = "record")]
     pub recordings: Option<thalweg_record::Recordings>,
@@ -147,6 +153,7 @@ impl Default for Options {
             linger: Duration::from_secs(2),
             h2c: Some(thalweg_h2c::Config::default()),
             unsent_bytes_max: 128 << 10,
+            on_notice: None,
             #[cfg(feature = "record")]
             recordings: None,
         }
@@ -191,12 +198,15 @@ pub struct Driver<H: Host, T: Transport> {
     host: H,
     table: Table,
     wire: Wire<T>,
-    mailbox: Arc<Mailbox<ToDriver<H::Message>>>,
-    messages: Vec<ToDriver<H::Message>>,
+    mailbox: Arc<Mailbox<ToDriver<H::Message, H::Role>>>,
+    messages: Vec<ToDriver<H::Message, H::Role>>,
     origin: Instant,
     remote: Option<SocketAddr>,
     linger: Duration,
     phase: Phase,
+    /// What was wished before it was clear that HTTP/2 is spoken.
+    early: Vec<Wish<H::Role>>,
+    on_notice: Option<OnNotice>,
     /// The last turn stopped writing before it had to.
     has_more: bool,
     refusal: Option<Refusal>,
@@ -236,7 +246,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         options: &Options,
         host: H,
         sniffs: bool,
-        mailbox: Arc<Mailbox<ToDriver<H::Message>>>,
+        mailbox: Arc<Mailbox<ToDriver<H::Message, H::Role>>>,
     ) -> Result<Self, ConfigError> {
         let origin = Instant::now();
         let phase = match transport.agreement() {
@@ -255,6 +265,8 @@ impl<H: Host, T: Transport> Driver<H, T> {
             remote: options.remote,
             linger: options.linger,
             phase,
+            early: Vec::new(),
+            on_notice: options.on_notice.clone(),
             has_more: false,
             refusal: None,
             end: None,
@@ -304,6 +316,20 @@ impl<H: Host, T: Transport> Driver<H, T> {
         }
     }
 
+    /// The handle through which others end the connection gracefully, and say what belongs to no request.
+    pub fn handle(&self) -> Handle<H::Role>
+    where
+        H::Role: 'static,
+        H::Message: 'static,
+    {
+        Handle::new(Arc::clone(&self.mailbox))
+    }
+
+    /// Tells what the peer says about the connection from now on.
+    pub(crate) fn set_on_notice(&mut self, on_notice: OnNotice) {
+        self.on_notice = Some(on_notice);
+    }
+
     /// The transport.
     pub fn transport(&self) -> &T {
         &self.wire.transport
@@ -328,7 +354,10 @@ impl<H: Host, T: Transport> Driver<H, T> {
             let is_late = until.is_some_and(|until| now >= until);
             outcome = match self.open(is_late, wants_end, time)? {
                 Progress::Undecided => return self.wire.flush_transport().map(|()| None),
-                Progress::Open(outcome) => outcome,
+                Progress::Open(outcome) => {
+                    mem::take(&mut self.early).into_iter().for_each(|wish| grant(&mut self.connection, wish));
+                    outcome
+                }
                 Progress::Refused(refused) => return self.refuse(&refused, now).map(|()| None),
             };
         }
@@ -422,12 +451,15 @@ impl<H: Host, T: Transport> Driver<H, T> {
     /// Acts on messages. Returns whether one of them wants the connection's end.
     fn perform_messages(&mut self) -> bool {
         let mut wants_end = false;
-        let Self { connection, host, table, mailbox, messages, .. } = self;
+        let Self { connection, host, table, mailbox, messages, early, phase, .. } = self;
         mailbox.take(messages);
         for message in messages.drain(..) {
             match message {
                 ToDriver::Stream(stream, ask) => host.perform_ask(connection, table, stream, ask),
                 ToDriver::Host(message) => host.perform(connection, table, message),
+                // An Upgrade makes another connection of this one.
+                ToDriver::Wish(wish) if matches!(phase, Phase::Opening { .. }) => early.push(wish),
+                ToDriver::Wish(wish) => grant(connection, wish),
                 ToDriver::Shutdown => {
                     wants_end = true;
                     connection.shutdown();
@@ -480,9 +512,14 @@ impl<H: Host, T: Transport> Driver<H, T> {
 
     /// Hands on the events of bytes that were read.
     fn receive(&mut self, read: Range<usize>, time: thalweg::Instant) -> Result<(), ConnectionError> {
-        let Self { connection, host, table, wire, .. } = self;
+        let Self { connection, host, table, wire, on_notice, .. } = self;
         let mut input = wire.input(read);
         while let Some(event) = connection.receive(&mut input, time)? {
+            if let Some(on_notice) = on_notice
+                && let Some(notice) = event.notice()
+            {
+                on_notice.tell(notice);
+            }
             match event {
                 Event::Data { stream, data, end } => table.receive_data(connection, stream, data, end),
                 Event::Headers { stream, kind, headers, end } => {
@@ -494,6 +531,11 @@ impl<H: Host, T: Transport> Driver<H, T> {
                     host.stream_reset(stream);
                     if let Some(entry) = table.remove(stream) {
                         entry.exchange.tell_end(Error::Reset { code, by });
+                    }
+                }
+                Event::Priority { stream, priority } => {
+                    if let Some(entry) = table.find(stream) {
+                        entry.exchange.tell_priority(priority);
                     }
                 }
                 Event::Openable => host.openable(connection, table),
@@ -604,6 +646,13 @@ impl<H: Host, T: Transport> Drop for Driver<H, T> {
             trace::connection_ended(end);
             self.host.connection_closed(end);
         }
+    }
+}
+
+/// Does what is wished of a connection. What the core refuses is left out.
+fn grant<R: Role>(connection: &mut Connection<R>, wish: Wish<R>) {
+    if let Err(error) = wish(connection) {
+        trace::left_out(&error);
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use thalweg::{ConfigError, ErrorCode, Headers, HeadersKind, Server, Status, Stream};
+use thalweg::{ConfigError, ErrorCode, Headers, HeadersKind, Priority, Server, Status, Stream};
 use thalweg_h2c::{Sniffer, Upgrade};
 
 use super::table::{Entry, Table};
@@ -19,10 +19,11 @@ use crate::opening::{self, Beginning, Refused};
 use crate::pool::{Job, Lane, Pool};
 use crate::record::{self, Connection};
 use crate::responder::Responder;
+use crate::trace;
 use crate::transport::Transport;
 
 /// The mailbox of a server's driver.
-pub type Answers = Mailbox<ToDriver<Say>>;
+pub type Answers = Mailbox<ToDriver<Say, Server>>;
 
 /// An answer from a handler: a head, and what of the content is there.
 pub struct Answer {
@@ -36,6 +37,8 @@ pub struct Answer {
 pub enum Say {
     Answer(Answer),
     Push(Box<Promise>),
+    /// An alternative service for the origin of a request (RFC 7838 §4).
+    AltSvc(Stream, Vec<u8>),
 }
 
 /// A push that a handler wants (RFC 9113 §8.4).
@@ -140,6 +143,10 @@ impl Requests {
 
     /// Makes a request one of this turn.
     fn submit(&mut self, exchange: Arc<Exchange>, stream: Stream, head: Request<()>, body: Body) {
+        let priority = head.priority();
+        if priority != Priority::default() {
+            exchange.tell_priority(priority);
+        }
         let responder = Responder::new(exchange, Arc::clone(&self.answers), stream, head.method());
         let request = head.replace_body(body).0;
         self.jobs.push(Job { stream, request, responder });
@@ -227,6 +234,11 @@ impl Host for Requests {
         match message {
             Say::Answer(answer) => Self::answer(connection, table, answer),
             Say::Push(promise) => Self::promise(connection, table, *promise),
+            Say::AltSvc(stream, value) => {
+                if let Err(error) = connection.send_alt_svc(Some(stream), &[], &value) {
+                    trace::left_out(&error);
+                }
+            }
         }
     }
 
@@ -272,7 +284,7 @@ impl Host for Requests {
     fn refuse(&mut self, message: Say, error: &Error) {
         match message {
             // Its handler sees the end of its stream.
-            Say::Answer(_) => {}
+            Say::Answer(_) | Say::AltSvc(..) => {}
             Say::Push(promise) => promise.exchange.tell_end(error.clone()),
         }
     }

@@ -32,6 +32,8 @@ pub struct Entry {
     finish: Option<Finish>,
     local_ended: bool,
     remote_ended: bool,
+    /// Padding in each frame of content that is sent.
+    pad_len: Option<u8>,
     /// What arrives is not wanted.
     discards: bool,
     /// Shown to the application and not released, bytes.
@@ -48,6 +50,7 @@ impl Entry {
             finish: None,
             local_ended,
             remote_ended,
+            pad_len: None,
             discards: false,
             held: 0,
         }
@@ -58,7 +61,10 @@ impl Entry {
         while let Some((chunk, at)) = &mut self.current {
             let rest = &chunk.as_slice()[*at..];
             let ends = self.queue.is_empty() && matches!(self.finish, Some(Finish::End));
-            let taken = connection.send_data(self.stream, rest, ends)?;
+            let taken = match self.pad_len {
+                None => connection.send_data(self.stream, rest, ends)?,
+                Some(pad_len) => connection.send_data_padded(self.stream, rest, ends, pad_len)?,
+            };
             if taken < rest.len() {
                 *at += taken;
                 return Ok(false);
@@ -233,6 +239,16 @@ impl Table {
             Ask::Send { chunk, finish } => self.send(connection, stream, chunk, finish),
             // It is advice: a server that does not go by it, or a stream that has ended, is no fault.
             Ask::Prioritize(priority) => drop(connection.set_priority(stream, priority)),
+            Ask::Pad(pad_len) => {
+                if let Some(entry) = self.find(stream) {
+                    entry.pad_len = pad_len;
+                }
+            }
+            Ask::Extend { kind, flags, payload } => {
+                if let Err(error) = connection.send_extension(kind, flags, Some(stream), &payload) {
+                    trace::left_out(&error);
+                }
+            }
             Ask::Release { bytes } => self.release(connection, stream, bytes),
             Ask::Discard => self.discard(connection, stream),
             Ask::Reset { code } => self.reset(connection, stream, code, Error::GivenUp(code)),
