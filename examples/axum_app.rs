@@ -1,6 +1,7 @@
 //! An axum `Router` on Thalweg: one line serves it. Extractors, content that streams, server-sent events, a fallback.
 //!
-//! `axum_app [--h2c ADDR] [--tls [CERT KEY]]`; then `curl --http2-prior-knowledge http://ADDR/hello/you?times=2`.
+//! `axum_app [--h2c ADDR] [--tls [CERT KEY]]`; then `curl --http2-prior-knowledge http://ADDR/hello/you?times=2`, or with `--tls` a
+//! browser at `https://ADDR/`, whose page tries all of it.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Path, Query};
 use axum::http::{StatusCode, Uri};
+use axum::response::Html;
 use axum::response::sse::{Event, Sse};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -44,6 +46,7 @@ async fn run() -> Result<(), String> {
 /// What is served.
 pub fn router() -> Router {
     Router::new()
+        .route("/", get(async || Html(include_str!("axum_app.html"))))
         .route("/hello/{name}", get(hello))
         .route("/sum", post(sum))
         .route("/upper", post(upper))

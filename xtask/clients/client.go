@@ -1,6 +1,6 @@
-// One check by Go's net/http with golang.org/x/net/http2, over one connection: client CHECK BASE_URL
+// One check by Go's net/http, over one connection: client CHECK BASE_URL
 //
-// ROOT is the folder that is served, UPLOAD a file to send. A check that fails panics.
+// Over TLS this is net/http alone; in cleartext it speaks HTTP/2 by golang.org/x/net/http2 only. ROOT is the folder that is served, UPLOAD a file to send. A check that fails panics.
 package main
 
 import (
@@ -24,23 +24,24 @@ var (
 	connections int
 )
 
-func dial(network, address string, config *tls.Config) (net.Conn, error) {
+func dial(network, address string) (net.Conn, error) {
 	connections++
-	if strings.HasPrefix(base, "http:") {
-		return net.Dial(network, address)
-	}
-	connection, err := tls.Dial(network, address, config)
-	if err == nil && connection.ConnectionState().NegotiatedProtocol != "h2" {
-		return nil, fmt.Errorf("ALPN gave %q", connection.ConnectionState().NegotiatedProtocol)
-	}
-	return connection, err
+	return net.Dial(network, address)
 }
 
-var client = &http.Client{Transport: &http2.Transport{
-	AllowHTTP:       true,
-	DialTLS:         dial,
-	TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
-}}
+var client = &http.Client{Transport: transport()}
+
+func transport() http.RoundTripper {
+	if strings.HasPrefix(base, "http:") {
+		dial := func(network, address string, _ *tls.Config) (net.Conn, error) { return dial(network, address) }
+		return &http2.Transport{AllowHTTP: true, DialTLS: dial}
+	}
+	return &http.Transport{
+		Dial:              dial,
+		ForceAttemptHTTP2: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+	}
+}
 
 func ensure(is bool, format string, words ...any) {
 	if !is {
@@ -150,6 +151,56 @@ func trailers() {
 	ensure(response.Trailer.Get("grpc-status") == "0", "trailers %v", response.Trailer)
 }
 
+func text(response *http.Response, status int, expected string) {
+	expect(response, status)
+	same(content(response), []byte(expected))
+}
+
+func hello() {
+	text(get("/hello/Go?times=2"), 200, "hello, Go\nhello, Go\n")
+	expect(get("/hello/Go?times=x"), 400)
+}
+
+func sum() {
+	post := func(body string) *http.Response {
+		return must(client.Post(base+"/sum", "application/json", strings.NewReader(body)))
+	}
+	text(post("[1, 2, 39]"), 200, `{"sum":42}`)
+	expect(post("[1, 2"), 400)
+}
+
+// The next piece is said when the last has come back.
+func upper() {
+	pieces, mouth := io.Pipe()
+	response := must(client.Post(base+"/upper", "text/plain", pieces))
+	expect(response, 200)
+	for i := 0; i < 100; i++ {
+		piece := fmt.Sprintf("piece %d;", i)
+		must(mouth.Write([]byte(piece)))
+		heard := make([]byte, len(piece))
+		must(io.ReadFull(response.Body, heard))
+		same(heard, []byte(strings.ToUpper(piece)))
+	}
+	mouth.Close()
+	same(content(response), nil)
+}
+
+func events() {
+	response := get("/ticks")
+	expect(response, 200)
+	ensure(response.Header.Get("content-type") == "text/event-stream", "%v", response.Header)
+	lines := bufio.NewReader(response.Body)
+	for i := 0; i < 3; i++ {
+		for _, expected := range []string{"event: tick\n", fmt.Sprintf("data: %d\n", i), "\n"} {
+			same([]byte(must(lines.ReadString('\n'))), []byte(expected))
+		}
+	}
+	response.Body.Close()
+	text(get("/hello/again"), 200, "hello, again\n")
+}
+
+func fallback() { text(get("/no/such/page"), 404, "nothing at /no/such/page\n") }
+
 // The server is told to end while this transfer is under way.
 func goaway() {
 	response := get("/bytes/20000000?seed=5")
@@ -164,6 +215,7 @@ func goaway() {
 func main() {
 	checks := map[string]func(){
 		"page": page, "head": head, "missing": missing, "download": download, "upload": upload,
+		"hello": hello, "sum": sum, "upper": upper, "events": events, "fallback": fallback,
 		"parallel": parallel, "cancel": cancel, "trailers": trailers, "goaway": goaway,
 	}
 	checks[os.Args[1]]()

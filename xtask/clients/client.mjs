@@ -22,8 +22,9 @@ async function content(stream) {
   return Buffer.concat(pieces);
 }
 
-async function fetch(target, fields = {}) {
+async function fetch(target, fields = {}, upload) {
   const stream = session.request({ ":path": target, ...fields });
+  if (upload !== undefined) stream.end(upload);
   const [head] = await once(stream, "response");
   return { head, body: await content(stream), stream };
 }
@@ -34,6 +35,12 @@ function same(body, expected) {
 }
 
 const file = (name) => fs.readFileSync(path.join(process.env.ROOT, name));
+
+async function text(expected, status, target, fields, upload) {
+  const { head, body } = await fetch(target, fields, upload);
+  assert.equal(head[":status"], status);
+  if (expected !== undefined) assert.equal(String(body), expected);
+}
 
 const checks = {
   async page() {
@@ -96,6 +103,42 @@ const checks = {
     same(await content(stream), message);
     const [fields] = await trailers;
     assert.equal(fields["grpc-status"], "0");
+  },
+  async hello() {
+    await text("hello, Node\nhello, Node\n", 200, "/hello/Node?times=2");
+    await text(undefined, 400, "/hello/Node?times=x");
+  },
+  async sum() {
+    const fields = { ":method": "POST", "content-type": "application/json" };
+    await text('{"sum":42}', 200, "/sum", fields, "[1, 2, 39]");
+    await text(undefined, 400, "/sum", fields, "[1, 2");
+  },
+  // The next piece is said when the last has come back.
+  async upper() {
+    const stream = session.request({ ":path": "/upper", ":method": "POST" });
+    const [head] = await once(stream, "response");
+    assert.equal(head[":status"], 200);
+    for (let i = 0; i < 100; i++) {
+      const heard = once(stream, "data");
+      stream.write(`piece ${i};`);
+      assert.equal(String((await heard)[0]), `PIECE ${i};`);
+    }
+    stream.end();
+    await once(stream, "end");
+  },
+  async events() {
+    const stream = session.request({ ":path": "/ticks" });
+    const [head] = await once(stream, "response");
+    assert.equal(head["content-type"], "text/event-stream");
+    const expected = [0, 1, 2].map((number) => `event: tick\ndata: ${number}\n\n`).join("");
+    let heard = "";
+    while (heard.length < expected.length) heard += (await once(stream, "data"))[0];
+    assert.equal(heard, expected);
+    stream.close(http2.constants.NGHTTP2_CANCEL);
+    await text("hello, again\n", 200, "/hello/again");
+  },
+  async fallback() {
+    await text("nothing at /no/such/page\n", 404, "/no/such/page");
   },
   // The server is told to end while this transfer is under way.
   async goaway() {

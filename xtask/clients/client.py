@@ -88,5 +88,44 @@ def parallel(_):
     asyncio.run(all_of_them())
 
 
+def text(response, status, expected):
+    expect(response, status)
+    assert response.text == expected, response.text
+
+
+def hello(client):
+    text(client.get("/hello/Python", params={"times": 2}), 200, "hello, Python\nhello, Python\n")
+    expect(client.get("/hello/Python?times=x"), 400)
+
+
+def sum(client):
+    text(client.post("/sum", json=[1, 2, 39]), 200, '{"sum":42}')
+    broken = client.post("/sum", content="[1, 2", headers={"content-type": "application/json"})
+    expect(broken, 400)
+
+
+def upper(client):
+    pieces = [f"piece {number};" for number in range(100)]
+    with client.stream("POST", "/upper", content=(piece.encode() for piece in pieces)) as response:
+        expect(response, 200)
+        same(b"".join(response.iter_bytes()), "".join(pieces).upper().encode())
+
+
+def events(client):
+    with client.stream("GET", "/ticks") as response:
+        expect(response, 200)
+        assert response.headers["content-type"] == "text/event-stream"
+        lines = response.iter_lines()
+        for number in range(3):
+            for expected in ("event: tick", f"data: {number}", ""):
+                line = next(lines)
+                assert line == expected, line
+    text(client.get("/hello/again"), 200, "hello, again\n")
+
+
+def fallback(client):
+    text(client.get("/no/such/page"), 404, "nothing at /no/such/page\n")
+
+
 with httpx.Client(**options()) as client:
     globals()[sys.argv[1]](client)

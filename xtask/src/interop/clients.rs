@@ -18,15 +18,15 @@ use crate::strangers;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-struct Client {
-    name: &'static str,
-    need: Need,
+pub struct Client {
+    pub name: &'static str,
+    pub need: Need,
     command: fn() -> anyhow::Result<Command>,
     /// Checks that this client cannot make.
     cannot: &'static [&'static str],
 }
 
-const CLIENTS: &[Client] = &[
+pub const CLIENTS: &[Client] = &[
     Client {
         name: "Node",
         need: Need::Program("node"),
@@ -135,7 +135,8 @@ impl Client {
         })
     }
 
-    fn command(&self, lab: &Lab, check: &str, base: &str) -> anyhow::Result<Command> {
+    /// A check by its name for it, of a server by its URL.
+    pub fn command(&self, lab: &Lab, check: &str, base: &str) -> anyhow::Result<Command> {
         let mut command = (self.command)()?;
         command.args([check, base]).env("ROOT", lab.root()).env("UPLOAD", lab.upload());
         Ok(command)
@@ -175,7 +176,7 @@ impl Client {
 }
 
 /// Lets a script make its check.
-fn make(command: &mut Command) -> anyhow::Result<()> {
+pub fn make(command: &mut Command) -> anyhow::Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     process::run_merged(command, LIMIT)?.into_text(&program).map(drop)
 }

@@ -5,6 +5,7 @@
 //! line in `all_rows`. With `--against nghttpd` the rows for servers run against nghttpd in place of
 //! ours: whatever fails then is the row's own fault.
 
+mod axum_app;
 mod chromium;
 mod clients;
 mod curl;
@@ -89,6 +90,7 @@ fn all_rows(subjects: &[Subject]) -> Vec<Row> {
         rows.extend(endings::rows(*subject));
     }
     rows.extend(grpc::rows());
+    rows.extend(axum_app::rows());
     rows.extend(openings::rows());
     rows.extend(storms::rows());
     rows.extend(clients::rows());

@@ -34,25 +34,12 @@ pub fn rows() -> Vec<Row> {
         let needs = [Need::Example(name), Need::Program("curl")];
         Row::new(format!("{name}: serves bytes"), &needs, move |lab| serves_bytes(lab, name))
     });
-    let axum = Row::new(
-        "axum_app: curl is greeted",
-        &[Need::Example("axum_app"), Need::Program("curl")],
-        axum_greets,
-    );
     let proxy = Row::new(
         "proxy: curl gets a page and hears its echo through it",
         &[Need::Example("proxy"), Need::Example("serve"), Need::Program("curl")],
         |lab| server::on(lab, Subject::Example("serve"), |origin| proxy(lab, origin)),
     );
-    alone.chain([frames, axum, proxy]).chain(loops).collect()
-}
-
-fn axum_greets(lab: &Lab) -> anyhow::Result<()> {
-    let server =
-        Server::start_listening(Command::new(lab.example("axum_app")?).args(["--h2c", "127.0.0.1:0"]))?;
-    let url = server.url("/hello/curl?times=2");
-    let text = process::run(curl(&["--fail"]).arg(url), Duration::from_secs(60))?.into_text("curl")?;
-    lab::compare(text.as_bytes(), b"hello, curl\nhello, curl\n")
+    alone.chain([frames, proxy]).chain(loops).collect()
 }
 
 fn proxy(lab: &Lab, origin: &Server) -> anyhow::Result<()> {

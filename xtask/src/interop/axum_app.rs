@@ -1,0 +1,171 @@
+//! axum's own `Router` on our server, in cleartext and over TLS: extractors, streams both ways, events, a fallback.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use serde_json::json;
+
+use super::chromium;
+use super::clients::{self, CLIENTS};
+use super::curl::curl;
+use super::lab::{self, Lab};
+use super::server::Server;
+use super::{Need, Row};
+use crate::process::{self, Group, collect};
+
+const APP: Need = Need::Example("axum_app");
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What the scripts call a check, and what it sees.
+const CHECKS: &[(&str, &str)] = &[
+    ("hello", "is greeted by path and query, and told of a bad query"),
+    ("sum", "has numbers in JSON added up, and is told of broken JSON"),
+    ("upper", "streams pieces up and hears them changed"),
+    ("events", "hears three server-sent events in order and leaves; the next request is answered"),
+    ("fallback", "is told what is not found by the fallback"),
+];
+
+type CurlCheck = fn(&App) -> anyhow::Result<()>;
+const CURL_CHECKS: &[CurlCheck] = &[hello, sum, upper, events, fallback];
+
+/// What the app's own page says when all went well.
+const SEEN: &[&str] = &[
+    r#"path and query: "hello, browser\nhello, browser\n""#,
+    r#"json: {"sum":42}"#,
+    "no json: 400",
+    "stream: THE LINE OF FASTEST FLOW",
+    "events: 0 1 2",
+    r#"fallback: 404 "nothing at /no/such/page\n""#,
+    "protocol: h2",
+];
+
+pub fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (name, tls) in [("axum_app", &[][..]), ("axum_app --tls", &["--tls"])] {
+        for ((_, what), check) in CHECKS.iter().zip(CURL_CHECKS) {
+            let needs = [APP, Need::Program("curl")];
+            rows.push(Row::new(format!("{name}: curl {what}"), &needs, |lab| check(&App::start(lab, tls)?)));
+        }
+        for (client, (check, what)) in
+            CLIENTS.iter().flat_map(|client| CHECKS.iter().map(move |c| (client, c)))
+        {
+            rows.push(Row::new(format!("{name}: {} {what}", client.name), &[APP, client.need], |lab| {
+                let app = App::start(lab, tls)?;
+                clients::make(&mut client.command(lab, check, &app.url(""))?)
+            }));
+        }
+    }
+    let what =
+        "axum_app --tls: Chromium's fetch and EventSource see all of it by the app's own page, over h2";
+    rows.push(Row::new(what, &[APP, chromium::NEED], |lab| page(lab, &App::start(lab, &["--tls"])?)));
+    rows
+}
+
+struct App {
+    server: Server,
+    scheme: &'static str,
+}
+
+impl App {
+    fn start(lab: &Lab, tls: &[&str]) -> anyhow::Result<Self> {
+        let mut command = Command::new(lab.example("axum_app")?);
+        let server = Server::start_listening(command.args(["--h2c", "127.0.0.1:0"]).args(tls))?;
+        Ok(Self { server, scheme: if tls.is_empty() { "http" } else { "https" } })
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}://{}{path}", self.scheme, self.server.address)
+    }
+
+    /// What curl is answered, with the status, over HTTP/2.
+    fn ask(&self, path: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = curl(&["--insecure", "--write-out", "%{http_version} %{response_code}"]);
+        let told = process::run(command.args(arguments).arg(self.url(path)), LIMIT)?.into_text("curl")?;
+        let (text, status) = told.rsplit_once("2 ").with_context(|| format!("not over HTTP/2: {told:?}"))?;
+        Ok(format!("{status} {text}"))
+    }
+
+    /// curl with what it writes coming piece by piece.
+    fn stream(&self, path: &str, arguments: &[&str]) -> anyhow::Result<(Group, Receiver<Vec<u8>>)> {
+        let mut command = curl(&["--insecure", "--no-buffer"]);
+        command.args(arguments).arg(self.url(path)).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut group = Group::spawn_with_input(&mut command, Stdio::piped())?;
+        let (stdin, stdout, _) = group.pipes();
+        // A curl that uploads says what comes; another does not ask.
+        if let Some(mut stdin) = stdin.filter(|_| !arguments.is_empty()) {
+            std::thread::spawn(move || {
+                for number in 0..100 {
+                    let written = stdin.write_all(format!("piece {number};").as_bytes());
+                    if written.is_err() {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            });
+        }
+        Ok((group, collect(stdout.context("a pipe was asked for")?)))
+    }
+}
+
+fn same(told: &str, expected: &str) -> anyhow::Result<()> {
+    ensure!(told == expected, "curl hears {told:?}, expected {expected:?}");
+    Ok(())
+}
+
+fn hello(app: &App) -> anyhow::Result<()> {
+    same(&app.ask("/hello/curl?times=2", &[])?, "200 hello, curl\nhello, curl\n")?;
+    let told = app.ask("/hello/curl?times=x", &[])?;
+    ensure!(told.starts_with("400 "), "curl hears {told:?}");
+    Ok(())
+}
+
+fn sum(app: &App) -> anyhow::Result<()> {
+    let ask = |numbers| app.ask("/sum", &["--header", "content-type: application/json", "--data", numbers]);
+    same(&ask("[1, 2, 39]")?, r#"200 {"sum":42}"#)?;
+    let told = ask("[1, 2")?;
+    ensure!(told.starts_with("400 "), "curl hears {told:?}");
+    Ok(())
+}
+
+/// The first pieces come back while the last have not been said.
+fn upper(app: &App) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let (mut curl, pieces) = app.stream("/upper", &["--request", "POST", "--upload-file", "."])?;
+    let mut heard = pieces.recv_timeout(LIMIT).context("nothing comes back")?;
+    ensure!(!heard.ends_with(b"PIECE 99;"), "all came at once, after {:?}", start.elapsed());
+    heard.extend(pieces.iter().flatten());
+    let expected: String = (0..100).map(|number| format!("PIECE {number};")).collect();
+    lab::compare(&heard, expected.as_bytes())?;
+    let status = curl.wait(LIMIT)?;
+    ensure!(status.is_some_and(|status| status.success()), "curl did not end well: {status:?}");
+    Ok(())
+}
+
+fn events(app: &App) -> anyhow::Result<()> {
+    let (curl, pieces) = app.stream("/ticks", &[])?;
+    let expected = "event: tick\ndata: 0\n\nevent: tick\ndata: 1\n\nevent: tick\ndata: 2\n\n";
+    let mut heard = Vec::new();
+    while heard.len() < expected.len() {
+        heard.extend(pieces.recv_timeout(LIMIT).context("no more events")?);
+    }
+    lab::compare(&heard[..expected.len()], expected.as_bytes())?;
+    drop(curl);
+    same(&app.ask("/hello/again", &[])?, "200 hello, again\n")
+}
+
+fn fallback(app: &App) -> anyhow::Result<()> {
+    same(&app.ask("/no/such/page", &[])?, "404 nothing at /no/such/page\n")
+}
+
+fn page(lab: &Lab, app: &App) -> anyhow::Result<()> {
+    let seen = chromium::on_page(lab, |page| {
+        page.open(&app.url("/"))?;
+        page.until("'done' in document.body.dataset")?;
+        page.evaluate("Array.from(document.querySelectorAll('#seen li'), (line) => line.textContent)")
+    })?;
+    ensure!(seen == json!(SEEN), "the page says {seen:#}\nexpected {:#}", json!(SEEN));
+    Ok(())
+}
