@@ -6,6 +6,7 @@
 use crate::config::{Budget, Budgets};
 use crate::error::Limit;
 use crate::time::Instant;
+use crate::view::BudgetView;
 
 /// The kinds of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +89,14 @@ impl Accounts {
         bucket.tokens = bucket.tokens.saturating_add(tokens).min(bucket.budget.burst);
     }
 
+    /// What is left in each bucket.
+    pub fn view(&self) -> [BudgetView; KINDS] {
+        WORKS.map(|work| {
+            let bucket = &self.buckets[work as usize];
+            BudgetView { limit: limit_of(work), tokens: bucket.tokens, burst: bucket.budget.burst }
+        })
+    }
+
     /// Asserts what this owner keeps true.
     pub fn check(&self) {
         debug_assert!(self.buckets.iter().all(|bucket| bucket.tokens <= bucket.budget.burst));
@@ -128,7 +137,20 @@ const fn limit_of(work: Work) -> Limit {
     }
 }
 
-const KINDS: usize = 8;
+/// All kinds, in the order of the buckets.
+const WORKS: [Work; KINDS] = [
+    Work::Reset,
+    Work::Ping,
+    Work::Settings,
+    Work::EmptyFrame,
+    Work::Priority,
+    Work::WindowUpdate,
+    Work::Extension,
+    Work::SmallData,
+];
+
+/// How many kinds there are.
+pub const KINDS: usize = 8;
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::report::CloseReport;
 use crate::settings::Settings;
 use crate::stream_id::Stream;
 use crate::time::Instant;
+use crate::view::{BudgetView, StreamView, WindowView};
 
 /// The role of a client: opens streams with requests.
 #[derive(Clone, Copy, Debug)]
@@ -366,6 +367,27 @@ impl<R: Role> Connection<R> {
     /// The live streams, promised ones included.
     pub fn live_streams(&self) -> u32 {
         self.core.live_streams()
+    }
+
+    /// Every live stream, promised ones included, as it stands. For tools that show a connection: costs a look at every slot.
+    pub fn streams(&self) -> impl Iterator<Item = StreamView> {
+        self.core.streams()
+    }
+
+    /// The windows of the connection as a whole. Costs four loads.
+    pub fn window(&self) -> WindowView {
+        self.core.window()
+    }
+
+    /// What is left of each of the budgets, in the order of [`Budgets`](crate::Budgets)' fields. Costs a few loads each.
+    pub fn budgets(&self) -> [BudgetView; 8] {
+        self.core.budgets()
+    }
+
+    /// Whether all that was received ends with a whole frame, and no header block is under way: from here on, an
+    /// [`Inspector`](crate::inspect::Inspector::midway) can follow the input. Costs a load or two.
+    pub fn is_between_frames(&self) -> bool {
+        self.core.is_between_frames()
     }
 
     /// The heap that the connection holds, bytes: all that it has allocated and not freed.

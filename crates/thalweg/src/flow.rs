@@ -71,6 +71,11 @@ impl ReceiveWindow {
         self.available as i64
     }
 
+    /// Bytes released and not yet announced.
+    pub const fn due(&self) -> u32 {
+        self.due
+    }
+
     /// The whole window: `available + held + due`.
     pub const fn size(&self) -> i64 {
         self.available as i64 + self.held as i64 + self.due as i64

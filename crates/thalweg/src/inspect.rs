@@ -110,6 +110,13 @@ impl Inspector {
         Self { to_server: Lane::new(Phase::Preface), to_client: Lane::new(Phase::Head) }
     }
 
+    /// Starts between two frames of each direction, later than at the beginning. What the compression of header fields was told
+    /// until then is not known, so no fields are shown.
+    pub fn midway() -> Self {
+        let lane = || Lane { decodes: false, ..Lane::new(Phase::Head) };
+        Self { to_server: lane(), to_client: lane() }
+    }
+
     /// Takes bytes of one direction until something is whole. `None`: `input` is empty.
     pub fn inspect(&mut self, direction: Direction, input: &mut &[u8]) -> Option<Seen<'_>> {
         let lane = match direction {
@@ -429,6 +436,24 @@ mod tests {
         for cut in 0..wire.len() {
             assert_eq!(lines(&[&wire[..cut], &wire[cut..]]), EXPECTED, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn midway_frames_are_shown_without_fields() {
+        let wire = wire();
+        let mut inspector = Inspector::midway();
+        let mut input = &wire[PREFACE.len()..];
+        let mut lines = Vec::new();
+        while let Some(seen) = inspector.inspect(Direction::ToServer, &mut input) {
+            lines.push(seen.to_string());
+        }
+        assert_eq!(lines[0], "> SETTINGS 6 bytes MAX_CONCURRENT_STREAMS=7");
+        assert_eq!(lines[2], "> CONTINUATION stream 1, 3 bytes END_HEADERS");
+        assert_eq!(
+            lines[5], "> HEADERS stream 1, 3 bytes END_STREAM END_HEADERS",
+            "it is not judged, either"
+        );
+        assert_eq!(lines.len(), EXPECTED.len() - 1);
     }
 
     #[test]

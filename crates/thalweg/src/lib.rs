@@ -112,6 +112,7 @@ mod shutdown;
 mod stream_id;
 mod streams;
 mod time;
+mod view;
 mod violation;
 
 pub use config::{Budget, Budgets, Config, Deadlines, Release};
@@ -134,4 +135,5 @@ pub use settings::Settings;
 pub use stream_id::{Stream, StreamId};
 pub use thalweg_hpack::{Field, Indexing, Prepared, Token};
 pub use time::Instant;
+pub use view::{BudgetView, Half, StreamView, WindowView};
 pub use violation::{Scope, Violation};

@@ -11,6 +11,7 @@ mod send;
 mod send_control;
 mod timeout;
 mod upgrade;
+mod view;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -1,0 +1,73 @@
+//! How a connection stands, as plain values for whoever looks at it: its windows, its budgets, its streams.
+//!
+//! Keeps true: looking changes nothing, and what is not looked at costs nothing.
+
+use crate::error::Limit;
+use crate::priority::Priority;
+use crate::stream_id::Stream;
+
+pub use crate::streams::state::Half;
+
+/// Both flow-control windows of a stream, or of the connection (RFC 9113 §5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WindowView {
+    /// What we may send, bytes. Negative after the peer's setting shrank (RFC 9113 §6.9.2).
+    pub send: i64,
+    /// What the peer may send, bytes. Negative after our setting shrank.
+    pub receive: i64,
+    /// What the peer sent and the caller has not released, bytes.
+    pub held: u32,
+    /// What the caller has released and no WINDOW_UPDATE has announced yet, bytes.
+    pub due: u32,
+}
+
+/// How a live stream stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamView {
+    /// Its handle.
+    pub stream: Stream,
+    /// Whether it is promised and its response has not begun.
+    pub is_reserved: bool,
+    /// How far our half has come.
+    pub local: Half,
+    /// How far the peer's half has come.
+    pub remote: Half,
+    /// RFC 9218.
+    pub priority: Priority,
+    /// Whether `send_data` was cut short and has not caught up: content waits for a window, for output room, or for its turn.
+    pub is_cut_short: bool,
+    /// Its windows.
+    pub window: WindowView,
+    /// Content that an announced content-length still leaves to send, bytes.
+    pub send_left: Option<u64>,
+    /// Content that an announced content-length still leaves to receive, bytes.
+    pub receive_left: Option<u64>,
+}
+
+impl StreamView {
+    /// The name of its state (RFC 9113 §5.1).
+    pub const fn state(&self) -> &'static str {
+        match (self.is_reserved, self.local, self.remote) {
+            (true, _, Half::Ended) => "reserved (local)",
+            (true, ..) => "reserved (remote)",
+            (_, Half::Ended, Half::Ended) => "closed",
+            (_, Half::Ended, _) => "half-closed (local)",
+            (_, _, Half::Ended) => "half-closed (remote)",
+            _ => "open",
+        }
+    }
+}
+
+/// What is left of a budget (see [`Budgets`](crate::Budgets)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BudgetView {
+    /// Which.
+    pub limit: Limit,
+    /// The tokens that are left. While more than half are left, those that time gives back are not counted in.
+    pub tokens: u32,
+    /// The most tokens.
+    pub burst: u32,
+}
