@@ -92,6 +92,12 @@ impl Token {
         self.0
     }
 
+    /// The token with this number; [`Token::UNKNOWN`] for a number that no name has.
+    #[inline]
+    pub const fn of_id(id: u8) -> Self {
+        if (id as usize) < Self::COUNT && !NAMES[id as usize].is_empty() { Self(id) } else { Self::UNKNOWN }
+    }
+
     /// One more than the highest number.
     pub const COUNT: usize = 62 + ROWS.len() - STATIC_NAMES;
 }
@@ -289,7 +295,10 @@ mod tests {
         for &(id, name) in ROWS {
             assert_eq!(Token::of(name.as_bytes()), Token(id));
             assert_eq!(Token(id).name(), name.as_bytes());
+            assert_eq!(Token::of_id(id), Token(id));
         }
+        let named = (0..=u8::MAX).filter(|&id| Token::of_id(id).is_known()).count();
+        assert_eq!(named, ROWS.len());
         assert_eq!(ROWS.iter().filter(|row| row.0 <= 61).count(), STATIC_NAMES);
         assert_eq!(usize::from(ROWS[ROWS.len() - 1].0) + 1, Token::COUNT);
     }

@@ -16,7 +16,8 @@ use crate::inbox::Inbox;
 /// The peer may send as much more as was polled out of it, so a slow reader slows the peer down. Dropping it
 /// counts the rest as consumed; on a client it also cancels the exchange. Trailers come as the last frame.
 ///
-/// A piece stays as the peer's data came, up to the stream's window in length. Polling costs no copy.
+/// A piece stays as the peer's data came, up to the stream's window in length. Polling costs no copy. If the stream is reset, what
+/// had arrived comes first, and the error behind it; a handler that runs on the connection's task is dropped at once.
 pub struct Body(Kind);
 
 enum Kind {

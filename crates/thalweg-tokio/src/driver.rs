@@ -19,15 +19,18 @@ use crate::counters::{Counters, Share};
 use crate::doorbell::Doorbell;
 use crate::error::End;
 use crate::record::Connection;
-use crate::wire::{Followup, Wire};
+use crate::wire::{Followup, Listener, Wire};
 
 /// What a role does with its streams.
 pub trait Application {
     /// The role.
     type Role: Role;
 
-    /// Takes what the peer did. What it asks of the connection waits for `work`.
+    /// Takes what the peer did. What it asks of the connection waits for `work`, or for `start`.
     fn hear(&mut self, event: Event<'_, '_>) -> Followup;
+
+    /// Begins what was heard, in the middle of what was read.
+    fn start(&mut self, connection: &mut Connection<Self::Role>, doorbell: &mut Doorbell);
 
     /// Lets everybody go on who can. Returns whether anybody moved.
     fn work(
@@ -60,6 +63,29 @@ pub struct Driver<IO, A: Application> {
     share: Option<Share>,
     /// How it ended, once the application was told.
     end: Option<Arc<End>>,
+}
+
+/// The application while bytes are read.
+struct Ears<'a, A: Application> {
+    application: &'a mut A,
+    doorbell: &'a mut Doorbell,
+    handle: &'a Handle<A::Role>,
+    on_notice: &'a Option<OnNotice<A::Role>>,
+}
+
+impl<A: Application> Listener<A::Role> for Ears<'_, A> {
+    fn hear(&mut self, event: Event<'_, '_>) -> Followup {
+        if let Some(listener) = self.on_notice
+            && let Some(notice) = event.notice()
+        {
+            tell(listener, self.handle, notice);
+        }
+        self.application.hear(event)
+    }
+
+    fn work(&mut self, connection: &mut Connection<A::Role>) {
+        self.application.start(connection, self.doorbell);
+    }
 }
 
 // Nothing in it is pinned in place: handlers and bodies are in boxes.
@@ -128,15 +154,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Driver<IO, A> {
             if self.end.is_some() {
                 return self.poll_end(cx);
             }
-            let Self { application, handle, on_notice, wire, .. } = &mut *self;
-            let heard = wire.poll_input(cx, |event| {
-                if let Some(listener) = on_notice
-                    && let Some(notice) = event.notice()
-                {
-                    tell(listener, handle, notice);
-                }
-                application.hear(event)
-            });
+            let Self { application, doorbell, handle, on_notice, wire, .. } = &mut *self;
+            let heard = wire.poll_input(cx, &mut Ears { application, doorbell, handle, on_notice });
             let mut worked = false;
             if !self.wire.is_over() {
                 self.handle.control().grant(self.wire.connection());

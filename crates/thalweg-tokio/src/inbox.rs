@@ -1,8 +1,8 @@
 //! What the peer sends on one stream, on its way to the application: a channel of that stream alone.
 //!
 //! Keeps true: pieces come out in order and once; bytes that were handed out or thrown away are claimed exactly once,
-//! so that window credit follows what the application consumed; after a failure nothing more is claimed, since the
-//! core has credited the rest; small pieces share memory, so what is held stays near what the peer may send.
+//! so that window credit follows what the application consumed; a failure comes behind what had arrived, and nothing more is
+//! claimed then, since the core has credited the rest; small pieces share memory, so what is held stays near what the peer may send.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -131,13 +131,13 @@ impl Inbox {
         }
     }
 
-    /// The stream is over. What has come whole stays readable; of the rest nothing does. Nothing is claimed any more.
+    /// The stream is over. What has come stays readable, with the failure behind it if that was not all. Nothing is claimed any
+    /// more.
     pub fn fail(&self, error: Error) {
         let mut state = self.lock();
         state.bell = None;
         state.consumed = 0;
         if matches!(state.end, Ending::Open) {
-            state.pieces = VecDeque::new();
             state.end = Ending::Failed(Some(error));
             state.wake_reader();
         }
@@ -147,7 +147,9 @@ impl Inbox {
     pub fn claim(&self) -> Claim {
         let mut state = self.lock();
         let bytes = std::mem::take(&mut state.consumed);
-        Claim { bytes, reader_gone: state.reader_gone, held: !state.pieces.is_empty() }
+        // The core has credited what is held of a stream that failed.
+        let held = !state.pieces.is_empty() && !matches!(state.end, Ending::Failed(_));
+        Claim { bytes, reader_gone: state.reader_gone, held }
     }
 
     /// For the application: the head of the response.
@@ -296,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_message_survives_a_late_reset_and_a_broken_one_does_not() {
+    fn what_had_come_survives_a_reset_and_only_a_broken_message_fails() {
         let whole = inbox();
         whole.push(b"all");
         let mut trailers = HeaderMap::new();
@@ -313,6 +315,9 @@ mod tests {
         let broken = inbox();
         broken.push(b"half");
         broken.fail(Error::reset(ErrorCode::CANCEL));
+        assert!(!broken.claim().held, "the core has credited it");
+        assert_eq!(data(&broken), &b"half"[..]);
+        assert_eq!(broken.claim().bytes, 0);
         assert!(matches!(next(&broken), Poll::Ready(Some(Err(Error::Reset { .. })))));
         assert!(matches!(next(&broken), Poll::Ready(None)));
     }

@@ -51,6 +51,17 @@ pub enum Followup {
     Release(Stream, usize),
     /// The end of a stream.
     Reset(Stream, ErrorCode),
+    /// So much was heard that it goes to work before it hears more.
+    Work,
+}
+
+/// Who hears what the peer did.
+pub trait Listener<R: Role> {
+    /// Takes an event.
+    fn hear(&mut self, event: Event<'_, '_>) -> Followup;
+
+    /// Acts on what was heard, between two events.
+    fn work(&mut self, connection: &mut Connection<R>);
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
@@ -103,24 +114,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
         self.output.extend_from_slice(bytes);
     }
 
-    /// Reads once and passes what came to `hear`, event by event. Returns whether to come again at once.
-    pub fn poll_input(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut hear: impl FnMut(Event<'_, '_>) -> Followup,
-    ) -> bool {
+    /// Reads once and passes what came on, event by event. Returns whether to come again at once.
+    pub fn poll_input(&mut self, cx: &mut Context<'_>, listener: &mut impl Listener<R>) -> bool {
         if self.over {
             return false;
         }
         if !self.first_input.is_empty() {
             let bytes = std::mem::take(&mut self.first_input);
-            self.over = pass(&mut self.connection, &bytes, self.origin, &mut hear).is_err();
+            self.over = pass(&mut self.connection, &bytes, self.origin, listener).is_err();
             return true;
         }
         if !self.eof && self.connection.wants_read() {
             let Self { io, connection, origin, .. } = self;
             let read = buffer::poll_read(io, cx, |bytes| {
-                pass(connection, bytes, *origin, &mut hear).map(|()| bytes.len())
+                pass(connection, bytes, *origin, listener).map(|()| bytes.len())
             });
             match read {
                 Poll::Pending => {}
@@ -136,7 +143,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
             }
         }
         // Time and calls have events, too.
-        self.over = pass(&mut self.connection, &[], self.origin, &mut hear).is_err();
+        self.over = pass(&mut self.connection, &[], self.origin, listener).is_err();
         false
     }
 
@@ -270,13 +277,14 @@ fn pass<R: Role>(
     connection: &mut Connection<R>,
     mut input: &[u8],
     origin: time::Instant,
-    hear: &mut impl FnMut(Event<'_, '_>) -> Followup,
+    listener: &mut impl Listener<R>,
 ) -> Result<(), ConnectionError> {
     // The core never goes back in time: without input it stays where it is.
     let now = if input.is_empty() { Instant::ZERO } else { Instant::from_origin(origin.elapsed()) };
     while let Some(event) = connection.receive(&mut input, now)? {
-        match hear(event) {
+        match listener.hear(event) {
             Followup::None => {}
+            Followup::Work => listener.work(connection),
             Followup::Release(stream, bytes) => connection.release(stream, bytes),
             Followup::Reset(stream, code) => connection.send_reset(stream, code),
         }

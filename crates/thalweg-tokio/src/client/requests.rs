@@ -384,6 +384,9 @@ where
         Followup::None
     }
 
+    /// What comes goes to inboxes at once; there is nothing to begin.
+    fn start(&mut self, _: &mut Connection<Client>, _: &mut Doorbell) {}
+
     fn work(
         &mut self,
         cx: &mut Context<'_>,

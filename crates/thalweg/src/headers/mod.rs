@@ -10,6 +10,7 @@ pub(crate) mod rules;
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
 use thalweg_hpack::{Field, Indexing, Token};
 
@@ -28,6 +29,15 @@ struct Entry {
     value_len: u32,
     token: Token,
     indexing: Indexing,
+}
+
+impl Entry {
+    /// Where the value lies in the block.
+    #[inline]
+    fn value(&self) -> Range<usize> {
+        let start = (self.start + self.name_len) as usize;
+        start..start + self.value_len as usize
+    }
 }
 
 impl HeaderBlock {
@@ -62,13 +72,12 @@ impl HeaderBlock {
     }
 
     fn field(&self, entry: &Entry) -> Field<'_> {
-        let name_end = (entry.start + entry.name_len) as usize;
+        let value = entry.value();
         let name = match entry.token {
-            Token::UNKNOWN => &self.bytes[entry.start as usize..name_end],
+            Token::UNKNOWN => &self.bytes[entry.start as usize..value.start],
             token => token.name(),
         };
-        let value = &self.bytes[name_end..name_end + entry.value_len as usize];
-        Field { name, value, token: entry.token, indexing: entry.indexing }
+        Field { name, value: &self.bytes[value], token: entry.token, indexing: entry.indexing }
     }
 }
 

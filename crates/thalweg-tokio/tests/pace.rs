@@ -1,0 +1,102 @@
+//! What is begun when, and what is left of it when its stream ends early.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod support;
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Empty};
+use support::{Peer, hello, serve, within};
+use thalweg::ErrorCode;
+use thalweg_testkit::frames::{Frame, data, headers, kind, ping, rst_stream, settings};
+use thalweg_testkit::hpack;
+use thalweg_tokio::{Body, client};
+use tokio::sync::mpsc;
+
+fn get(stream: u32) -> Frame {
+    headers(stream, hpack::get("/")).end_stream().end_headers()
+}
+
+fn post(stream: u32) -> Frame {
+    headers(stream, hpack::request("POST", "/")).end_headers()
+}
+
+/// Many requests in one read are begun in small groups, and all of them are answered in their order.
+#[tokio::test]
+async fn requests_of_one_read_are_answered_in_their_order() {
+    let (io, running) = serve(hello);
+    let mut peer = Peer::client(io).await;
+    let requests: Vec<Frame> = (0..50).map(|index| get(2 * index + 1)).collect();
+    peer.send_frames(&requests).await;
+    for index in 0..50 {
+        assert_eq!(peer.expect(kind::HEADERS).await.stream, 2 * index + 1);
+        assert_eq!(peer.expect_content(2 * index + 1).await.0, b"hello");
+    }
+    drop(peer);
+    assert_eq!(running.end().await.report.counters.streams_completed, 50);
+}
+
+#[tokio::test]
+async fn a_request_whose_reset_comes_right_behind_it_never_reaches_the_service() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let (io, _running) = serve(move |request: Request<Body>| {
+        tell.send(request.uri().path().to_owned()).unwrap();
+        std::future::pending::<Result<Response<Empty<Bytes>>, Infallible>>()
+    });
+    let mut peer = Peer::client(io).await;
+    let ended = |stream| [get(stream), rst_stream(stream, ErrorCode::CANCEL)];
+    let mut frames: Vec<Frame> = (0..20).flat_map(|index| ended(2 * index + 1)).collect();
+    frames.extend([headers(41, hpack::get("/last")).end_stream().end_headers(), ping([1; 8])]);
+    peer.send_frames(&frames).await;
+    peer.expect(kind::PING).await;
+    assert_eq!(told.recv().await.as_deref(), Some("/last"));
+}
+
+/// Collects a body frame by frame: its content, and the code of its failure.
+async fn read(mut body: Body) -> (Vec<u8>, Option<ErrorCode>) {
+    let mut content = Vec::new();
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => content.extend_from_slice(&frame.into_data().unwrap()),
+            Err(error) => return (content, error.code()),
+        }
+    }
+    (content, None)
+}
+
+#[tokio::test]
+async fn content_that_had_arrived_is_read_before_the_reset_on_a_server() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let (io, _running) = serve(move |request: Request<Body>| {
+        tell.send(request.into_body()).unwrap();
+        std::future::pending::<Result<Response<Empty<Bytes>>, Infallible>>()
+    });
+    let mut peer = Peer::client(io).await;
+    peer.send_frames(&[post(1)]).await;
+    let body = within(told.recv()).await.unwrap();
+    peer.send_frames(&[data(1, "half"), rst_stream(1, ErrorCode::CANCEL), ping([1; 8])]).await;
+    peer.expect(kind::PING).await;
+    assert_eq!(within(read(body)).await, (b"half".to_vec(), Some(ErrorCode::CANCEL)));
+}
+
+#[tokio::test]
+async fn content_that_had_arrived_is_read_before_the_reset_on_a_client() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let (mut client, connection) = client::handshake(far, thalweg::Config::default()).unwrap();
+    tokio::spawn(connection);
+    let mut peer = Peer::server(near, settings()).await;
+    let request = Request::get("http://example.org/").body(Empty::<Bytes>::new()).unwrap();
+    let response = client.send(request);
+    peer.expect(kind::HEADERS).await;
+    let head = headers(1, hpack::Block::new().indexed(8).bytes()).end_headers();
+    peer.send_frames(&[head, data(1, "half"), rst_stream(1, ErrorCode::INTERNAL_ERROR), ping([1; 8])]).await;
+    peer.expect(kind::PING).await;
+    let body = within(response).await.unwrap().into_body();
+    assert_eq!(within(read(body)).await, (b"half".to_vec(), Some(ErrorCode::INTERNAL_ERROR)));
+    // Nothing of the stream is left behind: the connection ends by itself.
+    drop(client);
+    peer.expect(kind::GOAWAY).await;
+}
