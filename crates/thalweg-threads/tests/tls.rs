@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 
 use shared::{LIMIT, Running};
 use thalweg::Config;
-use thalweg_testkit::frames::preface;
+use thalweg_testkit::frames::{kind, preface, settings, wire};
 use thalweg_threads::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use thalweg_threads::rustls::server::Acceptor;
 use thalweg_threads::rustls::{
-    self, CertificateError, ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection,
+    self, CertificateError, ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
 };
 use thalweg_threads::{Body, Client, Options, Payload, Refusal, Request, Responder, Response};
 
@@ -115,14 +116,33 @@ fn a_client_of_http_1_only_is_refused_in_the_handshake() {
     assert_eq!(server.end().refusal, Some(Refusal::Handshake));
 }
 
+/// A client's side of TLS, by rustls alone.
+fn stream(
+    server: &Running,
+    certificate: &CertificateDer<'static>,
+    alpn: &[&[u8]],
+) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut tls = trusting(certificate);
+    tls.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    let name = ServerName::try_from("localhost").unwrap();
+    let session = ClientConnection::new(Arc::new(tls), name).unwrap();
+    let socket = TcpStream::connect(server.address).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    StreamOwned::new(session, socket)
+}
+
+/// What a server says to a client that speaks HTTP/2 by prior knowledge, up to its end.
+fn answer_to_preface(mut stream: impl Read + Write) -> Vec<u8> {
+    stream.write_all(&wire([&preface(), &settings()])).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    answer
+}
+
 #[test]
 fn a_client_without_alpn_is_answered_in_http_1() {
     let (server, certificate) = listen(2100);
-    let name = ServerName::try_from("localhost").unwrap();
-    let session = ClientConnection::new(Arc::new(trusting(&certificate)), name).unwrap();
-    let socket = TcpStream::connect(server.address).unwrap();
-    socket.set_read_timeout(Some(LIMIT)).unwrap();
-    let mut stream = rustls::StreamOwned::new(session, socket);
+    let mut stream = stream(&server, &certificate, &[]);
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -132,22 +152,104 @@ fn a_client_without_alpn_is_answered_in_http_1() {
 }
 
 #[test]
-fn a_server_that_does_not_agree_to_h2_is_named() {
+fn s3_3_a_server_takes_no_prior_knowledge_over_tls() {
+    // 9113-3.3-1
+    let (server, certificate) = listen(2100);
+    let answer = answer_to_preface(stream(&server, &certificate, &[]));
+    assert!(answer.starts_with(b"HTTP/1.1 505 "), "no SETTINGS: {answer:?}");
+    assert_eq!(server.end().refusal, Some(Refusal::NoAlpn));
+}
+
+#[test]
+fn s3_2_a_server_agrees_to_h2_whatever_else_is_offered() {
+    // 9113-3.2-1
+    let (server, certificate) = listen(2100);
+    let mut stream = stream(&server, &certificate, &[b"h2c", b"http/1.1", b"h2"]);
+    stream.write_all(&wire([&preface(), &settings()])).unwrap();
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(stream.conn.alpn_protocol(), Some(&b"h2"[..]));
+    assert_eq!(head[3], kind::SETTINGS);
+}
+
+#[test]
+fn s3_2_a_server_does_not_agree_to_h2c() {
+    // 9113-3.2-1
+    let (server, certificate) = listen(2100);
+    let mut tls = trusting(&certificate);
+    tls.alpn_protocols = vec![b"h2c".to_vec()];
+    let error = connect(&server, "localhost", tls).unwrap_err();
+    let alert = rustls::AlertDescription::NoApplicationProtocol;
+    assert_eq!(tls_error(&error), rustls::Error::AlertReceived(alert));
+    assert_eq!(server.end().refusal, Some(Refusal::Handshake));
+
+    // Not even where it is told to: what the two have agreed to is not HTTP/2 over TLS.
+    let (certificate, mut config) = identity(2100);
+    config.alpn_protocols = vec![b"h2c".to_vec()];
+    let server = Running::with(|server| server.tls(config), echo);
+    let answer = answer_to_preface(stream(&server, &certificate, &[b"h2c"]));
+    assert!(answer.starts_with(b"HTTP/1.1 505 "), "no SETTINGS: {answer:?}");
+    assert_eq!(server.end().refusal, Some(Refusal::NoAlpn));
+}
+
+/// What a client says in its ClientHello.
+#[derive(Debug, PartialEq, Eq)]
+struct Hello {
+    name: Option<String>,
+    alpn: Option<Vec<Vec<u8>>>,
+}
+
+/// A server by rustls alone, without ALPN: what the client of `127.0.0.1` or `localhost` says in its ClientHello, the content
+/// that it sends after the handshake, and what it was told.
+fn listen_to(name: &str) -> (Hello, Vec<u8>, io::Error) {
     let (certificate, config) = identity(2100);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let accepting = thread::spawn(move || {
+    let authority = format!("{name}:{}", listener.local_addr().unwrap().port());
+    let listening = thread::spawn(move || {
         let mut socket = listener.accept().unwrap().0;
-        let mut session = ServerConnection::new(Arc::new(config)).unwrap();
-        session.complete_io(&mut socket).unwrap();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        let mut acceptor = Acceptor::default();
+        let accepted = loop {
+            acceptor.read_tls(&mut socket).unwrap();
+            if let Some(accepted) = acceptor.accept().unwrap() {
+                break accepted;
+            }
+        };
+        let hello = accepted.client_hello();
+        let hello = Hello {
+            name: hello.server_name().map(str::to_owned),
+            alpn: hello.alpn().map(|names| names.map(<[u8]>::to_vec).collect()),
+        };
+        let session = accepted.into_connection(Arc::new(config)).unwrap();
+        let mut said = Vec::new();
+        // The client breaks off, with or without a word.
+        let _ = StreamOwned::new(session, socket).read_to_end(&mut said);
+        (hello, said)
     });
-    let authority = format!("localhost:{}", address.port());
     let tls = Arc::new(trusting(&certificate));
     let error = Client::connect_tls(&authority, tls, &Options::default()).unwrap_err();
+    let (hello, said) = listening.join().unwrap();
+    (hello, said, error)
+}
+
+#[test]
+fn s9_2_a_client_names_the_server_and_offers_h2_alone() {
+    // 9113-3.2-1, 9113-9.2-4
+    let (hello, ..) = listen_to("localhost");
+    assert_eq!(hello, Hello { name: Some("localhost".into()), alpn: Some(vec![b"h2".to_vec()]) });
+    // An address is no domain name: RFC 6066 has no place for it.
+    let (hello, ..) = listen_to("127.0.0.1");
+    assert_eq!(hello, Hello { name: None, alpn: Some(vec![b"h2".to_vec()]) });
+}
+
+#[test]
+fn s3_3_a_client_speaks_no_http_2_to_a_server_without_alpn() {
+    // 9113-3.3-1
+    let (_, said, error) = listen_to("localhost");
+    assert_eq!(said, b"", "no preface");
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let refusal = error.get_ref().and_then(|inner| inner.downcast_ref::<Refusal>());
     assert_eq!(refusal, Some(&Refusal::NoAlpn));
-    accepting.join().unwrap();
 }
 
 #[test]

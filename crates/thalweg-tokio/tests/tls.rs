@@ -13,14 +13,17 @@ use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use support::{describe, within};
 use thalweg::Config;
+use thalweg_testkit::frames::{kind, preface, settings, wire};
 use thalweg_tokio::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use thalweg_tokio::rustls::server::Acceptor;
 use thalweg_tokio::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use thalweg_tokio::server::{Closed, Refusal};
 use thalweg_tokio::{Client, Server, client, service_fn};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
 struct Secure {
     addr: SocketAddr,
@@ -28,8 +31,8 @@ struct Secure {
     certificate: CertificateDer<'static>,
 }
 
-/// A server with a certificate for `localhost` that is valid until a year.
-async fn listen(until: i32) -> Secure {
+/// An identity for `localhost` that is valid until a year.
+fn identity(until: i32) -> (CertificateDer<'static>, ServerConfig) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     params.not_before = rcgen::date_time_ymd(2000, 1, 1);
@@ -40,6 +43,15 @@ async fn listen(until: i32) -> Secure {
         .with_no_client_auth()
         .with_single_cert(vec![certificate.clone()], key)
         .unwrap();
+    (certificate, tls)
+}
+
+async fn listen(until: i32) -> Secure {
+    let (certificate, tls) = identity(until);
+    serve(certificate, tls).await
+}
+
+async fn serve(certificate: CertificateDer<'static>, tls: ServerConfig) -> Secure {
     let (tell, closed) = mpsc::unbounded_channel();
     let server = Server::bind("127.0.0.1:0").await.unwrap().tls(tls).on_end(move |_, closed| {
         let what = match closed {
@@ -112,13 +124,19 @@ async fn a_client_of_http_1_only_is_refused_in_the_handshake() {
     assert!(within(server.closed.recv()).await.unwrap().starts_with("tls: "));
 }
 
+/// A client's side of TLS, by rustls alone.
+async fn shake_hands(server: &Secure, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
+    let mut tls = trusting(&server.certificate);
+    tls.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    let socket = TcpStream::connect(server.addr).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    within(TlsConnector::from(Arc::new(tls)).connect(name, socket)).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_client_without_alpn_is_answered_in_http_1() {
     let mut server = listen(2100).await;
-    let connector = TlsConnector::from(Arc::new(trusting(&server.certificate)));
-    let socket = TcpStream::connect(server.addr).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let mut stream = within(connector.connect(name, socket)).await.unwrap();
+    let mut stream = shake_hands(&server, &[]).await;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     within(stream.read_to_string(&mut answer)).await.unwrap();
@@ -128,36 +146,112 @@ async fn a_client_without_alpn_is_answered_in_http_1() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_agree_to_h2_is_named() {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::new(["localhost".to_owned()])
-        .unwrap()
-        .self_signed(&key)
-        .unwrap()
-        .der()
-        .clone();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let tls = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.clone()], key)
-        .unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+async fn s3_3_a_server_takes_no_prior_knowledge_over_tls() {
+    // 9113-3.3-1
+    let mut server = listen(2100).await;
+    let mut stream = shake_hands(&server, &[]).await;
+    stream.write_all(&wire([&preface(), &settings()])).await.unwrap();
+    let mut answer = Vec::new();
+    within(stream.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 505 "), "no SETTINGS: {answer:?}");
+    drop(stream);
+    assert_eq!(within(server.closed.recv()).await.unwrap(), "no alpn");
+}
+
+#[tokio::test]
+async fn s3_2_a_server_agrees_to_h2_whatever_else_is_offered() {
+    // 9113-3.2-1
+    let server = listen(2100).await;
+    let mut stream = shake_hands(&server, &[b"h2c", b"http/1.1", b"h2"]).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    stream.write_all(&wire([&preface(), &settings()])).await.unwrap();
+    let mut head = [0; 9];
+    within(stream.read_exact(&mut head)).await.unwrap();
+    assert_eq!(head[3], kind::SETTINGS);
+}
+
+#[tokio::test]
+async fn s3_2_a_server_does_not_agree_to_h2c() {
+    // 9113-3.2-1
+    let mut server = listen(2100).await;
+    let mut tls = trusting(&server.certificate);
+    tls.alpn_protocols = vec![b"h2c".to_vec()];
+    let error = fetch(server.addr, "localhost", tls).await.unwrap_err();
+    assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
+    assert!(within(server.closed.recv()).await.unwrap().starts_with("tls: "));
+
+    // Not even where it is told to: what the two have agreed to is not HTTP/2 over TLS.
+    let (certificate, mut tls) = identity(2100);
+    tls.alpn_protocols = vec![b"h2c".to_vec()];
+    let mut server = serve(certificate, tls).await;
+    let mut stream = shake_hands(&server, &[b"h2c"]).await;
+    stream.write_all(&wire([&preface(), &settings()])).await.unwrap();
+    let mut answer = Vec::new();
+    within(stream.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 505 "), "no SETTINGS: {answer:?}");
+    drop(stream);
+    assert_eq!(within(server.closed.recv()).await.unwrap(), "no alpn");
+}
+
+/// A server by rustls alone: what the client of a name says in its ClientHello (the server's name, the protocols), and
+/// the content that it sends after a handshake in which the server agrees to `alpn`. Then what the client was told.
+async fn listen_to(name: &'static str, alpn: &[&[u8]]) -> (Hello, Vec<u8>, io::Result<String>) {
+    let (certificate, mut tls) = identity(2100);
+    tls.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    tokio::spawn(async move {
+    let listening = tokio::spawn(async move {
         let (socket, _) = listener.accept().await.unwrap();
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
-        let _stream = acceptor.accept(socket).await.unwrap();
-        std::future::pending::<()>().await;
+        let start = LazyConfigAcceptor::new(Acceptor::default(), socket).await.unwrap();
+        let hello = start.client_hello();
+        let hello = Hello {
+            name: hello.server_name().map(str::to_owned),
+            alpn: hello.alpn().map(|names| names.map(<[u8]>::to_vec).collect()),
+        };
+        let mut said = Vec::new();
+        if let Ok(mut stream) = start.into_stream(Arc::new(tls)).await {
+            // The client breaks off, with or without a word.
+            let _ = stream.read_to_end(&mut said).await;
+        }
+        (hello, said)
     });
-    let error = fetch(addr, "localhost", trusting(&certificate)).await.unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+    let told = fetch(addr, name, trusting(&certificate)).await;
+    let (hello, said) = within(listening).await.unwrap();
+    (hello, said, told)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Hello {
+    name: Option<String>,
+    alpn: Option<Vec<Vec<u8>>>,
+}
+
+#[tokio::test]
+async fn s9_2_a_client_names_the_server_and_offers_h2_alone() {
+    // 9113-3.2-1, 9113-9.2-4
+    let (hello, _, _) = listen_to("localhost", &[]).await;
+    assert_eq!(hello, Hello { name: Some("localhost".into()), alpn: Some(vec![b"h2".to_vec()]) });
+    // The name is that of the caller, not of the address.
+    let (hello, _, _) = listen_to("example.org", &[]).await;
+    assert_eq!(hello.name.as_deref(), Some("example.org"));
+    // An address is no domain name: RFC 6066 has no place for it.
+    let (hello, _, _) = listen_to("127.0.0.1", &[]).await;
+    assert_eq!(hello, Hello { name: None, alpn: Some(vec![b"h2".to_vec()]) });
+}
+
+#[tokio::test]
+async fn s3_3_a_client_speaks_no_http_2_to_a_server_without_alpn() {
+    // 9113-3.3-1
+    let (_, said, told) = listen_to("localhost", &[]).await;
+    assert_eq!(said, b"", "no preface");
+    assert_eq!(told.unwrap_err().kind(), io::ErrorKind::Unsupported);
 }
 
 #[tokio::test]
 async fn cleartext_on_a_tls_port_ends_in_the_handshake() {
     let mut server = listen(2100).await;
     let mut socket = TcpStream::connect(server.addr).await.unwrap();
-    socket.write_all(&thalweg_testkit::frames::preface()).await.unwrap();
+    socket.write_all(&preface()).await.unwrap();
     let mut answer = Vec::new();
     within(socket.read_to_end(&mut answer)).await.unwrap();
     assert_eq!(answer.first(), Some(&0x15), "an alert");

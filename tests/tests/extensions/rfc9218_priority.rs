@@ -90,16 +90,22 @@ fn order_of_service(s: &mut Scene<thalweg::Server>, ids: &[u32]) -> Vec<u32> {
 
 #[test]
 fn s2_1_1_a_client_sends_none_of_the_old_signals() {
-    // 9218-2.1.1-2
-    client_with(goes_by_rfc_9218, |s| {
+    // 9218-2.1.1-1, 9218-2.1.1-2: not before the server's SETTINGS, and not after it
+    let says_nothing_old = |s: &mut Scene<thalweg::Client>| {
         let stream = s.post();
         s.call(|core| core.set_priority(stream, Priority::new(0, true))).unwrap();
         let request = thalweg::Request::get("https", "example.org", "/");
         s.call(|core| core.send_request(&request, [thalweg::Field::new(b"priority", b"u=1")], true)).unwrap();
         let frames = s.frames();
-        assert!(frames.iter().all(|frame| frame.kind != kind::PRIORITY && frame.dependency.is_none()));
-        assert_eq!(frames.len(), 2);
+        let kinds: Vec<u8> = frames.iter().map(|frame| frame.kind).collect();
+        assert_eq!(kinds, [kind::PRIORITY_UPDATE, kind::HEADERS]);
+        assert!(frames.iter().all(|frame| frame.dependency.is_none()));
+    };
+    new_client(|s| {
+        assert!(s.frames().iter().all(|frame| frame.kind != kind::PRIORITY));
+        says_nothing_old(s);
     });
+    client_with(goes_by_rfc_9218, says_nothing_old);
 }
 
 #[test]

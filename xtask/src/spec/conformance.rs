@@ -12,26 +12,30 @@ const HEAD: &str = "\
 
 What the RFCs demand of an endpoint, in our words, and the tests that keep it. The level is that of the RFC, and
 MUST or MUST NOT too where it states a rule without a key word. The role says who of client and server is bound;
-what is not ours names who has to keep it instead.
+what is not ours names who has to keep it instead. A SHOULD that is not followed says why, and its test shows what
+is done instead.
 ";
 
 /// Writes the page. It depends on the ledger and the tests alone.
 pub fn page(ledger: &Ledger, coverage: &Coverage<'_>) -> String {
     let mut page = HEAD.to_owned();
-    page.push_str("\n| RFC | MUST, tested | SHOULD, tested | not ours |\n|---|---|---|---|\n");
+    page.push_str(
+        "\n| RFC | MUST, tested | SHOULD, tested | not followed | not ours |\n|---|---|---|---|---|\n",
+    );
     for rfc in &ledger.rfcs {
         let of_rfc = ledger.requirements.iter().filter(|requirement| requirement.id.rfc == rfc.number);
         let counts = coverage.counts(of_rfc);
         line(
             &mut page,
             format_args!(
-                "| {} {} | {} of {} | {} of {} | {} |",
+                "| {} {} | {} of {} | {} of {} | {} | {} |",
                 rfc.number,
                 rfc.title,
                 counts.must_tested,
                 counts.must,
                 counts.should_tested,
                 counts.should,
+                counts.declined,
                 counts.not_ours
             ),
         );
@@ -52,9 +56,10 @@ pub fn page(ledger: &Ledger, coverage: &Coverage<'_>) -> String {
 }
 
 fn row(page: &mut String, requirement: &Requirement, coverage: &Coverage<'_>) {
-    let Requirement { id, level, role, text, note, why, .. } = requirement;
+    let Requirement { id, level, role, text, note, why, declined, .. } = requirement;
     let note = note.as_ref().map(|note| format!(" *{note}*")).unwrap_or_default();
-    let demand = format!("{text}{note}").replace('|', "\\|");
+    let declined = declined.as_ref().map(|why| format!(" *Not followed: {why}*")).unwrap_or_default();
+    let demand = format!("{text}{note}{declined}").replace('|', "\\|");
     let tests: Vec<String> =
         coverage.tests_of(requirement).map(|test| format!("[`{}`](../{})", test.name, test.file)).collect();
     let tests = match why {
@@ -79,9 +84,9 @@ mod tests {
         let (ledger, scan) = (ledger(), scan());
         let (coverage, _) = Coverage::new(&ledger, &scan);
         let expected = "\n\
-            | RFC | MUST, tested | SHOULD, tested | not ours |\n\
-            |---|---|---|---|\n\
-            | 9113 HTTP/2 | 1 of 2 | 1 of 2 | 1 |\n\
+            | RFC | MUST, tested | SHOULD, tested | not followed | not ours |\n\
+            |---|---|---|---|---|\n\
+            | 9113 HTTP/2 | 1 of 2 | 1 of 2 | 1 | 1 |\n\
             \n\
             ## RFC 9113: HTTP/2\n\
             \n\
@@ -94,7 +99,9 @@ mod tests {
             | `9113-6.1-2` | MUST NOT | client | No other is. | none |\n\
             | `9113-6.1-3` | MUST | not ours | Some forward. | proxies |\n\
             | `9113-6.1-4` | SHOULD | server | It may be much. | [`listed`](../tests/a.rs) |\n\
-            | `9113-6.1-5` | SHOULD NOT | server | It may not be too much. | none |\n";
+            | `9113-6.1-5` | SHOULD NOT | server | It may not be too much. | none |\n\
+            | `9113-6.1-6` | SHOULD | client | It may be dear. *Dear.* *Not followed: We are poor.* | \
+              [`listed`](../tests/a.rs) |\n";
         assert_eq!(page(&ledger, &coverage), format!("{HEAD}{expected}"));
     }
 }

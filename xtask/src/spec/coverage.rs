@@ -9,13 +9,14 @@ pub struct Coverage<'a> {
     tests: BTreeMap<&'a Id, BTreeSet<&'a TestFunction>>,
 }
 
-/// How many requirements there are, and how many of them have a test.
+/// How many requirements there are, and how many of them have a test. What was declined is not among the SHOULDs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     pub must: usize,
     pub must_tested: usize,
     pub should: usize,
     pub should_tested: usize,
+    pub declined: usize,
     pub not_ours: usize,
 }
 
@@ -69,6 +70,8 @@ impl<'a> Coverage<'a> {
             } else if requirement.level.is_must() {
                 counts.must += 1;
                 counts.must_tested += tested;
+            } else if requirement.declined.is_some() {
+                counts.declined += 1;
             } else {
                 counts.should += 1;
                 counts.should_tested += tested;
@@ -82,7 +85,7 @@ impl<'a> Coverage<'a> {
 pub mod tests {
     use super::{Counts, Coverage, Ledger, Scan};
 
-    /// Five requirements: tested, not tested, not ours, a SHOULD that lists its test, and one without.
+    /// Six requirements: tested, not tested, not ours, a SHOULD that lists its test, one without, and one that is not followed.
     pub const LEDGER: &str = "
         [[rfc]]
         number = 9113
@@ -124,6 +127,15 @@ pub mod tests {
         level = 'SHOULD NOT'
         text = 'It may not be too much.'
         role = 'server'
+        [[requirement]]
+        id = '9113-6.1-6'
+        section = '6.1'
+        level = 'SHOULD'
+        text = 'It may be dear.'
+        role = 'client'
+        note = 'Dear.'
+        declined = 'We are poor.'
+        tests = ['listed']
     ";
 
     pub fn ledger() -> Ledger {
@@ -147,11 +159,15 @@ pub mod tests {
             .iter()
             .map(|requirement| coverage.tests_of(requirement).map(|test| test.name.as_str()).collect())
             .collect();
-        assert_eq!(names, [vec!["named_too", "named"], vec![], vec![], vec!["listed"], vec![]]);
+        assert_eq!(
+            names,
+            [vec!["named_too", "named"], vec![], vec![], vec!["listed"], vec![], vec!["listed"]]
+        );
         let gaps: Vec<bool> =
             ledger.requirements.iter().map(|requirement| coverage.is_gap(requirement)).collect();
-        assert_eq!(gaps, [false, true, false, false, true]);
-        let expected = Counts { must: 2, must_tested: 1, should: 2, should_tested: 1, not_ours: 1 };
+        assert_eq!(gaps, [false, true, false, false, true, false]);
+        let expected =
+            Counts { must: 2, must_tested: 1, should: 2, should_tested: 1, declined: 1, not_ours: 1 };
         assert_eq!(coverage.counts(ledger.requirements.iter()), expected);
     }
 
@@ -159,11 +175,12 @@ pub mod tests {
     fn unknown_ids_and_unknown_tests_are_problems() {
         let ledger: Ledger = toml::from_str(&LEDGER.replace("'listed'", "'listed', 'lost'")).unwrap();
         let mut scan = scan();
-        scan.add("tests/c.rs", "#[test] fn c() { // 9113-6.1-6\n }");
+        scan.add("tests/c.rs", "#[test] fn c() { // 9113-6.1-7\n }");
         let (_, problems) = Coverage::new(&ledger, &scan);
         let expected = [
             "9113-6.1-4: there is no test function `lost`",
-            "tests/c.rs: test `c` names the unknown 9113-6.1-6",
+            "9113-6.1-6: there is no test function `lost`",
+            "tests/c.rs: test `c` names the unknown 9113-6.1-7",
         ];
         assert_eq!(problems, expected);
     }

@@ -49,6 +49,8 @@ pub struct Requirement {
     /// Who has to keep it, if it is not ours.
     pub why: Option<String>,
     pub note: Option<String>,
+    /// Why it is not followed. A SHOULD leaves that choice.
+    pub declined: Option<String>,
     /// Names of test functions that do not name the id themselves.
     #[serde(default)]
     pub tests: Vec<String>,
@@ -234,6 +236,9 @@ impl Requirement {
         if self.is_ours() == self.why.is_some() {
             faults.push("`why` goes with the role \"not ours\", and with no other");
         }
+        if self.declined.is_some() && (self.level.is_must() || !self.is_ours()) {
+            faults.push("only a SHOULD or SHOULD NOT that is ours can be `declined`");
+        }
         faults
     }
 }
@@ -314,6 +319,16 @@ mod tests {
         let fault = ["9113-6.1-1: `why` goes with the role \"not ours\", and with no other"];
         assert_eq!(problems(&[entry("9113-6.1-1", "role = 'not ours'")]), fault);
         assert_eq!(problems(&[entry("9113-6.1-1", "role = 'both'\nwhy = 'x'")]), fault);
+    }
+
+    #[test]
+    fn a_must_cannot_be_declined() {
+        let fault = ["9113-6.1-1: only a SHOULD or SHOULD NOT that is ours can be `declined`"];
+        let must = entry("9113-6.1-1", "role = 'both'\ndeclined = 'x'");
+        assert_eq!(problems(std::slice::from_ref(&must)), fault);
+        let should = must.replace("'MUST'", "'SHOULD'");
+        assert_eq!(problems(std::slice::from_ref(&should)), [""; 0]);
+        assert_eq!(problems(&[should.replace("'both'", "'not ours'\nwhy = 'x'")]), fault);
     }
 
     #[test]
