@@ -54,6 +54,9 @@ pub struct Args {
     /// Leaves out what cannot be chosen at run time, and would need a build for each change
     #[arg(long)]
     quick: bool,
+    /// How many test programs run at a time
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
     /// Writes docs/mutants.md of the last verdicts, and runs nothing
     #[arg(long)]
     page: bool,
@@ -103,7 +106,7 @@ fn judge(
     let ids: Vec<usize> = held.iter().copied().filter(is_due).collect();
     let rest: Vec<usize> = (0..mutants.len()).filter(|id| !held.contains(id)).filter(is_due).collect();
     let verdicts = Mutex::new(kept);
-    play::play(&judges, mutants, &ids, &shared, &|id, verdict| {
+    play::play(&judges, mutants, &ids, &shared, args.jobs, &|id, verdict| {
         let mut verdicts = verdicts.lock().unwrap_or_else(PoisonError::into_inner);
         verdicts.insert(keys[id].clone(), verdict);
         // So that a run that is ended early is not lost.

@@ -17,8 +17,6 @@ use super::tree::Program;
 use super::verdict::Verdict;
 use crate::process::{self, Finished};
 
-/// How many run at a time.
-const AT_A_TIME: usize = 2;
 /// A run may compute for this many times what it takes without a change, and this many seconds more.
 const FACTOR: u64 = 4;
 const SECONDS_MORE: u64 = 5;
@@ -111,18 +109,19 @@ pub fn judges(programs: Vec<Program>, folder: &Path, shared: &Path) -> anyhow::R
     Ok(judges)
 }
 
-/// What becomes of each change; `told` hears of each as it is known.
+/// What becomes of each change, so many `jobs` at a time; `told` hears of each as it is known.
 pub fn play(
     judges: &[Judge],
     mutants: &[Mutant],
     ids: &[usize],
     shared: &Path,
+    jobs: usize,
     told: &(dyn Fn(usize, Verdict) + Sync),
 ) -> anyhow::Result<()> {
     let next = AtomicUsize::new(0);
     let fault = Mutex::new(None);
     thread::scope(|scope| {
-        for _ in 0..AT_A_TIME {
+        for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some(&id) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
                     match verdict(judges, id, shared) {
