@@ -51,6 +51,7 @@
 
 mod body;
 mod client;
+mod counters;
 mod driver;
 mod error;
 mod exchange;
@@ -73,6 +74,7 @@ mod writer;
 
 pub use body::Body;
 pub use client::{Answer, Client, Pushed, Pushes};
+pub use counters::{Counters, Snapshot};
 pub use driver::client::ClientDriver;
 pub use driver::server::ServerDriver;
 pub use driver::{Driver, Options, Readiness, Turn, Wait};

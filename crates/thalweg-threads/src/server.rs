@@ -13,6 +13,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use thalweg::{Config, ErrorCode, Notice};
 
+use crate::counters::Counters;
 use crate::driver::server::{Answers, ServerDriver};
 use crate::driver::{Options, ToDriver};
 use crate::error::ConnectionEnd;
@@ -31,6 +32,7 @@ pub struct Server {
     options: Options,
     threads_max: usize,
     connections_max: usize,
+    counters: Arc<Counters>,
     hooks: Hooks,
     wrap: Arc<Wrap>,
     shared: Arc<Shared>,
@@ -101,6 +103,7 @@ impl Server {
             options: Options::default(),
             threads_max: THREADS_MAX,
             connections_max: CONNECTIONS_MAX,
+            counters: Arc::default(),
             hooks: Hooks { on_open: Box::new(|_, _| {}), on_notice: None, on_end: Box::new(|_| {}) },
             wrap: Arc::new(|socket| Ok(Box::new(socket))),
             shared: Arc::new(shared),
@@ -139,7 +142,7 @@ impl Server {
         self
     }
 
-    /// Replaces everything that a connection's driver is told; `remote` is set for each.
+    /// Replaces everything that a connection's driver is told; `remote` is set for each, and `counters` are the server's.
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
@@ -189,6 +192,11 @@ impl Server {
         self
     }
 
+    /// What all its connections do, counted: keep a clone and read it at any time.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
     /// The address, with the port that was taken.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
@@ -208,8 +216,18 @@ impl Server {
     /// The configuration is out of range (`InvalidInput`), or the system cannot wait for connections.
     pub fn serve(self, handler: impl Handler) -> io::Result<()> {
         let Self {
-            mut listener, mut poll, options, threads_max, connections_max, hooks, wrap, shared, ..
+            mut listener,
+            mut poll,
+            mut options,
+            threads_max,
+            connections_max,
+            counters,
+            hooks,
+            wrap,
+            shared,
+            ..
         } = self;
+        options.counters = Some(counters);
         options.config.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let pool = Pool::new(threads_max, handler);
         let hooks = Arc::new(hooks);

@@ -19,7 +19,7 @@ const ALONE: &[(&str, &str)] = &[
 ];
 
 /// Examples that serve `/bytes/N` on a loop of their own.
-const LOOPS: &[&str] = &["blocking_loop", "epoll_loop", "uring_loop"];
+const LOOPS: &[&str] = &["blocking_loop", "epoll_loop", "driver_loop", "uring_loop"];
 
 pub fn rows() -> Vec<Row> {
     let alone = ALONE.iter().map(|(name, expected)| {

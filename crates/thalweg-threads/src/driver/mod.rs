@@ -21,6 +21,7 @@ use thalweg::{Config, ConfigError, ConnectionError, ErrorCode, Event, Headers, H
 use self::table::Table;
 pub use self::wire::Readiness;
 use self::wire::{Input, Wire};
+use crate::counters::{Counters, Share};
 use crate::error::{ConnectionEnd, Error};
 use crate::exchange::{Ask, Limits, Outbox};
 use crate::handle::{Handle, OnNotice, Wish};
@@ -138,6 +139,8 @@ pub struct Options {
     pub h2c: Option<thalweg_h2c::Config>,
     /// What the writer of a stream's content may be ahead of the core, bytes; above it, it waits. Default 128 KiB.
     pub unsent_bytes_max: usize,
+    /// Where the connection counts what it does, with others or alone. Default nowhere; [`Server`](crate::Server) has its own.
+    pub counters: Option<Arc<Counters>>,
     /// Who hears what the peer says about the connection. Default nobody.
     pub on_notice: Option<OnNotice>,
     /// Who gets the connection's recording. Default none: it is not recorded.
@@ -153,6 +156,7 @@ impl Default for Options {
             linger: Duration::from_secs(2),
             h2c: Some(thalweg_h2c::Config::default()),
             unsent_bytes_max: 128 << 10,
+            counters: None,
             on_notice: None,
             #[cfg(feature = "record")]
             recordings: None,
@@ -207,6 +211,7 @@ pub struct Driver<H: Host, T: Transport> {
     /// What was wished before it was clear that HTTP/2 is spoken.
     early: Vec<Wish<H::Role>>,
     on_notice: Option<OnNotice>,
+    share: Option<Share>,
     /// The last turn stopped writing before it had to.
     has_more: bool,
     refusal: Option<Refusal>,
@@ -254,8 +259,12 @@ impl<H: Host, T: Transport> Driver<H, T> {
             Agreement::Http2 => Phase::Open,
             _ => Phase::Opening { until: options.config.deadlines.preface.map(|limit| origin + limit) },
         };
+        let connection = record::start(options)?;
+        if let Some(counters) = &options.counters {
+            counters.count_opened();
+        }
         Ok(Self {
-            connection: record::start(options)?,
+            connection,
             host,
             table: Table::default(),
             wire: Wire::new(transport),
@@ -267,6 +276,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
             phase,
             early: Vec::new(),
             on_notice: options.on_notice.clone(),
+            share: options.counters.clone().map(Share::new),
             has_more: false,
             refusal: None,
             end: None,
@@ -610,6 +620,13 @@ impl<H: Host, T: Transport> Driver<H, T> {
         Ok(())
     }
 
+    /// Adds what has happened to the counters.
+    fn count(&mut self) {
+        if let Some(share) = &mut self.share {
+            share.add(&self.connection.report());
+        }
+    }
+
     /// Decides what to wait for.
     fn rest(&mut self, now: Instant, recall: Option<Duration>) -> Turn {
         let writes = !self.wire.is_flushed();
@@ -631,6 +648,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         if more || !self.mailbox.sleep() {
             return Turn::Wait(Wait { read, write: writes, timeout: Some(Duration::ZERO) });
         }
+        self.count();
         let deadline = until.map(|at| at.saturating_duration_since(self.core_time(now)));
         let timeout = [deadline, recall].into_iter().flatten().min();
         Turn::Wait(Wait { read, write: writes, timeout })
@@ -644,6 +662,10 @@ impl<H: Host, T: Transport> Drop for Driver<H, T> {
         }
         if let Some(end) = &self.end {
             trace::connection_ended(end);
+            if let Some(share) = &mut self.share {
+                share.add(&self.connection.report());
+                share.counters().count_ended(end.refusal.is_some(), end.is_warning());
+            }
             self.host.connection_closed(end);
         }
     }

@@ -1,0 +1,118 @@
+//! What all connections of a server or a client did, for a metrics crate to read while they do it.
+//!
+//! Keeps true: numbers only grow; a connection adds to them when its driver waits and when it ends, so that requests do not
+//! meet at a shared counter.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use thalweg::CloseReport;
+
+/// Counters that connections share. Reading them costs a load each and holds up nobody.
+#[derive(Debug, Default)]
+pub struct Counters {
+    connections_opened: AtomicU64,
+    connections_ended: AtomicU64,
+    connections_refused: AtomicU64,
+    connections_warned: AtomicU64,
+    bytes_received: AtomicU64,
+    bytes_sent: AtomicU64,
+    streams_opened: AtomicU64,
+    streams_completed: AtomicU64,
+    resets_received: AtomicU64,
+    resets_sent: AtomicU64,
+}
+
+/// The counters at one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Connections that were accepted or made.
+    pub connections_opened: u64,
+    /// Those of them that have ended, refused ones included.
+    pub connections_ended: u64,
+    /// Those of them that never spoke HTTP/2.
+    pub connections_refused: u64,
+    /// Those of them whose end deserved a warning.
+    pub connections_warned: u64,
+    /// Bytes received.
+    pub bytes_received: u64,
+    /// Bytes handed to the transports.
+    pub bytes_sent: u64,
+    /// Streams opened by either side.
+    pub streams_opened: u64,
+    /// Streams that ended by END_STREAM on both halves.
+    pub streams_completed: u64,
+    /// Streams that peers reset.
+    pub resets_received: u64,
+    /// Streams that we reset or refused.
+    pub resets_sent: u64,
+}
+
+impl Counters {
+    /// Reads them all, one by one: what happens meanwhile may be in some of them already.
+    pub fn snapshot(&self) -> Snapshot {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Snapshot {
+            connections_opened: read(&self.connections_opened),
+            connections_ended: read(&self.connections_ended),
+            connections_refused: read(&self.connections_refused),
+            connections_warned: read(&self.connections_warned),
+            bytes_received: read(&self.bytes_received),
+            bytes_sent: read(&self.bytes_sent),
+            streams_opened: read(&self.streams_opened),
+            streams_completed: read(&self.streams_completed),
+            resets_received: read(&self.resets_received),
+            resets_sent: read(&self.resets_sent),
+        }
+    }
+
+    pub(crate) fn count_opened(&self) {
+        add(&self.connections_opened, 1);
+    }
+
+    pub(crate) fn count_ended(&self, is_refused: bool, is_warning: bool) {
+        add(&self.connections_ended, 1);
+        add(&self.connections_refused, is_refused.into());
+        add(&self.connections_warned, is_warning.into());
+    }
+}
+
+/// One connection's part in the counters.
+#[derive(Debug)]
+pub struct Share {
+    counters: Arc<Counters>,
+    /// What was added already.
+    added: thalweg::Counters,
+}
+
+impl Share {
+    /// Begins with nothing.
+    pub fn new(counters: Arc<Counters>) -> Self {
+        Self { counters, added: thalweg::Counters::default() }
+    }
+
+    /// Adds what has happened since the last time.
+    pub fn add(&mut self, report: &CloseReport) {
+        let (now, before, all) = (&report.counters, &self.added, &self.counters);
+        add(&all.bytes_received, now.bytes_received - before.bytes_received);
+        add(&all.bytes_sent, now.bytes_sent - before.bytes_sent);
+        add(&all.streams_opened, now.streams_opened - before.streams_opened);
+        add(&all.streams_completed, now.streams_completed - before.streams_completed);
+        add(&all.resets_received, now.resets_received - before.resets_received);
+        add(&all.resets_sent, now.resets_sent - before.resets_sent);
+        self.added = *now;
+    }
+
+    /// The counters.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}
+
+fn add(counter: &AtomicU64, more: u64) {
+    // A store to a shared line costs more than the look that spares it.
+    if more > 0 {
+        counter.fetch_add(more, Ordering::Relaxed);
+    }
+}
