@@ -1,6 +1,7 @@
 //! A gRPC service and a client by tonic on Thalweg, without a protobuf compiler: messages are bytes.
 //!
-//! `tonic_echo --h2c ADDR` serves the four kinds of calls; `tonic_echo --call http://ADDR` makes one of each.
+//! `tonic_echo --h2c ADDR` serves the four kinds of calls, with `--tonic` over tonic's own transport; `tonic_echo --call http://ADDR`
+//! makes one of each.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -13,14 +14,16 @@ use futures_util::stream::{self, StreamExt as _};
 use http::Uri;
 use http::uri::PathAndQuery;
 use thalweg_examples::arguments::{self, Arguments};
+use thalweg_examples::plain::Plain;
 use thalweg_tokio::{BoxError, Server, client, service_fn};
 use tonic::client::{Grpc as Caller, GrpcService};
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder, Streaming};
+use tonic::codec::Streaming;
 use tonic::server::{Grpc, NamedService};
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use tower_service::Service;
 
-const USAGE: &str = "tonic_echo [--h2c ADDR] | --call URL";
+const USAGE: &str = "tonic_echo [--h2c ADDR] [--tonic] | --call URL";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -31,6 +34,7 @@ async fn run() -> Result<(), String> {
     let mut args = Arguments::from_env(USAGE);
     let addr = args.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
     let url: Option<Uri> = args.option("--call")?;
+    let is_tonics = args.switch("--tonic");
     args.finish()?;
     if let Some(url) = url {
         let host = url.authority().ok_or("the URL names no host")?.as_str();
@@ -41,9 +45,17 @@ async fn run() -> Result<(), String> {
         }
         return Ok(());
     }
+    let signal = async { drop(tokio::signal::ctrl_c().await) };
+    if is_tonics {
+        let incoming =
+            TcpIncoming::bind(addr).map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+        println!("listening on {}", incoming.local_addr().map_err(|error| error.to_string())?);
+        let server = tonic::transport::Server::builder().add_service(Echo);
+        let served = server.serve_with_incoming_shutdown(incoming, signal).await;
+        return served.map_err(|error| error.to_string());
+    }
     let server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
     println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
-    let signal = async { drop(tokio::signal::ctrl_c().await) };
     server.serve_until(Echo, signal).await.map(drop).map_err(|error| error.to_string())
 }
 
@@ -152,42 +164,4 @@ where
         lines.push(format!("chat: {}", String::from_utf8_lossy(&word)));
     }
     Ok(lines)
-}
-
-/// Messages as they are, in place of protobuf.
-#[derive(Clone, Copy, Debug)]
-pub struct Plain;
-
-impl Codec for Plain {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Plain {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, message: Bytes, buf: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buf.put(message);
-        Ok(())
-    }
-}
-
-impl Decoder for Plain {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buf.copy_to_bytes(buf.remaining())))
-    }
 }

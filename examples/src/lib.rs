@@ -1,5 +1,5 @@
-//! What the example programs share. `files` alone knows tokio, `blocking_files` the threads, `application` the core by itself, and
-//! `tls` rustls.
+//! What the example programs share. `files` alone knows tokio, `blocking_files` the threads, `application` the core by itself, `tls`
+//! rustls, and `plain` tonic.
 
 pub mod application;
 pub mod arguments;
@@ -8,5 +8,6 @@ pub mod content_type;
 pub mod files;
 pub mod grpc;
 pub mod pattern;
+pub mod plain;
 pub mod site;
 pub mod tls;

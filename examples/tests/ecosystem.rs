@@ -11,6 +11,7 @@ use futures_util::stream;
 use http::Uri;
 use http::uri::PathAndQuery;
 use http_body_util::{BodyExt as _, Full, StreamBody};
+use thalweg_examples::plain::Plain;
 use thalweg_tokio::server::Closed;
 use thalweg_tokio::thalweg::{Config, ErrorCode};
 use thalweg_tokio::{Body, Client, Error, Server, client, service_fn};
@@ -27,7 +28,7 @@ mod axum_app;
 #[path = "../tonic_echo.rs"]
 mod tonic_echo;
 
-use tonic_echo::{Echo, Plain, call_all};
+use tonic_echo::{Echo, call_all};
 
 async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(60), future).await.expect("it takes too long")

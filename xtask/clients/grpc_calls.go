@@ -1,4 +1,6 @@
-// A call of each kind by grpc-go, and one that is refused: grpc_calls HOST:PORT. A check that fails panics.
+// Calls by grpc-go, and what becomes of them: grpc_calls CALL HOST:PORT
+//
+// CALL is one of the four kinds, or a way in which calls do not come to their end. A check that fails panics.
 package main
 
 import (
@@ -39,61 +41,126 @@ func check(err error) {
 
 var words = [][]byte{[]byte("the line "), []byte("of fastest "), []byte("flow"), {}, bytes.Repeat([]byte("x"), 100_000)}
 
-func open(ctx context.Context, channel *grpc.ClientConn, name string, client, server bool) grpc.ClientStream {
+// Of a call that is to miss it.
+const deadline = 100 * time.Millisecond
+
+var (
+	ctx, _  = context.WithTimeout(context.Background(), 60*time.Second)
+	channel *grpc.ClientConn
+)
+
+func open(ctx context.Context, name string, client, server bool) grpc.ClientStream {
 	description := &grpc.StreamDesc{StreamName: name, ClientStreams: client, ServerStreams: server}
 	stream, err := channel.NewStream(ctx, description, "/echo.Echo/"+name)
 	check(err)
 	return stream
 }
 
-func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
-	defer cancel()
-	channel, err := grpc.Dial(os.Args[1], grpc.WithInsecure(), grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{})))
-	check(err)
-	defer channel.Close()
-	var reply []byte
+func say(stream grpc.ClientStream, message []byte) { check(stream.SendMsg(&message)) }
 
+func hear(stream grpc.ClientStream, expected []byte) {
+	var reply []byte
+	check(stream.RecvMsg(&reply))
+	ensure(bytes.Equal(reply, expected), "%d bytes for %d", len(reply), len(expected))
+}
+
+func end(stream grpc.ClientStream) {
+	var reply []byte
+	err := stream.RecvMsg(&reply)
+	ensure(err == io.EOF, "%v in place of the end", err)
+}
+
+func hasCode(err error, code codes.Code) { ensure(status.Code(err) == code, "%v in place of %v", err, code) }
+
+func numbered(number uint32) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, number), "payload"...)
+}
+
+func unary() {
 	for _, message := range [][]byte{{}, []byte("hello"), bytes.Repeat([]byte("y"), 3_000_000)} {
+		var reply []byte
 		check(channel.Invoke(ctx, "/echo.Echo/Unary", &message, &reply))
 		ensure(bytes.Equal(reply, message), "%d bytes for %d", len(reply), len(message))
 	}
+}
 
-	stream := open(ctx, channel, "Stream", false, true)
-	request := append(binary.BigEndian.AppendUint32(nil, 500), "payload"...)
-	check(stream.SendMsg(&request))
-	check(stream.CloseSend())
+func stream() {
+	copies := open(ctx, "Stream", false, true)
+	say(copies, numbered(500))
+	check(copies.CloseSend())
 	for number := uint32(0); number < 500; number++ {
-		check(stream.RecvMsg(&reply))
-		expected := append(binary.BigEndian.AppendUint32(nil, number), "payload"...)
-		ensure(bytes.Equal(reply, expected), "message %d is %q", number, reply)
+		hear(copies, numbered(number))
 	}
-	ensure(stream.RecvMsg(&reply) == io.EOF, "more than 500 messages")
+	end(copies)
+}
 
-	collect := open(ctx, channel, "Collect", true, false)
-	for i := range words {
-		check(collect.SendMsg(&words[i]))
+func collect() {
+	all := open(ctx, "Collect", true, false)
+	for _, word := range words {
+		say(all, word)
 	}
-	check(collect.CloseSend())
-	check(collect.RecvMsg(&reply))
-	ensure(bytes.Equal(reply, bytes.Join(words, nil)), "%d bytes", len(reply))
+	check(all.CloseSend())
+	hear(all, bytes.Join(words, nil))
+}
 
-	// Each word is sent when the one before has come back.
-	chat := open(ctx, channel, "Chat", true, true)
-	for i := range words {
-		check(chat.SendMsg(&words[i]))
-		check(chat.RecvMsg(&reply))
-		ensure(bytes.Equal(reply, words[i]), "%q", reply)
+// Each word is said when the one before has come back.
+func chat() {
+	echo := open(ctx, "Chat", true, true)
+	for _, word := range words {
+		say(echo, word)
+		hear(echo, word)
 	}
-	check(chat.CloseSend())
-	ensure(chat.RecvMsg(&reply) == io.EOF, "more than was said")
+	check(echo.CloseSend())
+	end(echo)
+}
 
+func refused() {
 	for path, code := range map[string]codes.Code{
 		"/echo.Echo/Other":  codes.Unimplemented,
 		"/echo.Echo/Stream": codes.InvalidArgument,
 	} {
-		message := []byte("x")
-		err := channel.Invoke(ctx, path, &message, &reply)
-		ensure(status.Code(err) == code, "%s: %v", path, err)
+		message, reply := []byte("x"), []byte(nil)
+		hasCode(channel.Invoke(ctx, path, &message, &reply), code)
 	}
+}
+
+// Messages without an end.
+func tooLate() {
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	endless := open(ctx, "Stream", false, true)
+	say(endless, numbered(1<<32-1))
+	check(endless.CloseSend())
+	var reply []byte
+	var err error
+	for err == nil {
+		err = endless.RecvMsg(&reply)
+	}
+	hasCode(err, codes.DeadlineExceeded)
+	unary()
+}
+
+func cancelled() {
+	for i := 0; i < 20; i++ {
+		ctx, cancel := context.WithCancel(ctx)
+		echo := open(ctx, "Chat", true, true)
+		say(echo, []byte("half a word"))
+		hear(echo, []byte("half a word"))
+		cancel()
+		var reply []byte
+		hasCode(echo.RecvMsg(&reply), codes.Canceled)
+	}
+	unary()
+}
+
+func main() {
+	calls := map[string]func(){
+		"unary": unary, "stream": stream, "collect": collect, "chat": chat,
+		"refused": refused, "deadline": tooLate, "cancel": cancelled,
+	}
+	var err error
+	channel, err = grpc.Dial(os.Args[2], grpc.WithInsecure(), grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{})))
+	check(err)
+	calls[os.Args[1]]()
+	check(channel.Close())
 }

@@ -1,31 +1,83 @@
-"""A call of each kind by grpcio, and one that is refused: grpc_calls.py HOST:PORT. A check that fails raises."""
+"""Calls by grpcio, and what becomes of them: grpc_calls.py CALL HOST:PORT
 
+CALL is one of the four kinds, or a way in which calls do not come to their end. A check that fails raises.
+"""
+
+import queue
 import struct
 import sys
 
 import grpc
 
 WORDS = [b"the line ", b"of fastest ", b"flow", b"", b"x" * 100_000]
+# Of a call that is to miss it, seconds.
+DEADLINE = 0.1
 
-with grpc.insecure_channel(sys.argv[1]) as channel:
+
+def numbered(number):
+    return struct.pack(">I", number) + b"payload"
+
+
+def unary(channel):
     for message in (b"", b"hello", b"y" * 3_000_000):
         assert channel.unary_unary("/echo.Echo/Unary")(message, timeout=60) == message
 
-    copies = list(channel.unary_stream("/echo.Echo/Stream")(struct.pack(">I", 500) + b"payload", timeout=60))
-    assert copies == [struct.pack(">I", number) + b"payload" for number in range(500)], len(copies)
 
+def stream(channel):
+    copies = list(channel.unary_stream("/echo.Echo/Stream")(numbered(500), timeout=60))
+    assert copies == [numbered(number) for number in range(500)], len(copies)
+
+
+def collect(channel):
     assert channel.stream_unary("/echo.Echo/Collect")(iter(WORDS), timeout=60) == b"".join(WORDS)
 
-    echoes = channel.stream_stream("/echo.Echo/Chat")(iter(WORDS), timeout=60)
-    assert list(echoes) == WORDS
 
+def chat(channel):
+    """Each word is said when the one before has come back."""
+    said = queue.Queue()
+    echo = channel.stream_stream("/echo.Echo/Chat")(iter(said.get, None), timeout=60)
+    for word in WORDS:
+        said.put(word)
+        assert next(echo) == word
+    said.put(None)
+    assert list(echo) == []
+
+
+def has_code(code, call):
+    try:
+        call()
+    except grpc.RpcError as error:
+        assert error.code() == code, error
+    else:
+        raise AssertionError(f"{code} was expected")
+
+
+def refused(channel):
     for path, code in (
         ("/echo.Echo/Other", grpc.StatusCode.UNIMPLEMENTED),
         ("/echo.Echo/Stream", grpc.StatusCode.INVALID_ARGUMENT),
     ):
-        try:
-            channel.unary_unary(path)(b"x", timeout=60)
-        except grpc.RpcError as error:
-            assert error.code() == code, error
-        else:
-            raise AssertionError(f"{path} is answered")
+        has_code(code, lambda: channel.unary_unary(path)(b"x", timeout=60))
+
+
+def deadline(channel):
+    """Messages without an end."""
+    endless = channel.unary_stream("/echo.Echo/Stream")(numbered(2**32 - 1), timeout=DEADLINE)
+    has_code(grpc.StatusCode.DEADLINE_EXCEEDED, lambda: [None for _ in endless])
+    unary(channel)
+
+
+def cancel(channel):
+    for _ in range(20):
+        said = queue.Queue()
+        echo = channel.stream_stream("/echo.Echo/Chat")(iter(said.get, None), timeout=60)
+        said.put(b"half a word")
+        assert next(echo) == b"half a word"
+        echo.cancel()
+        has_code(grpc.StatusCode.CANCELLED, lambda: next(echo))
+        said.put(None)
+    unary(channel)
+
+
+with grpc.insecure_channel(sys.argv[2]) as channel:
+    globals()[sys.argv[1]](channel)

@@ -6,7 +6,9 @@ import struct
 import grpc
 
 
-def stream(request, _):
+def stream(request, context):
+    if len(request) < 4:
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a count of 4 bytes comes first")
     (count,) = struct.unpack(">I", request[:4])
     return (struct.pack(">I", number) + request[4:] for number in range(count))
 

@@ -1,6 +1,6 @@
 """A server that does what few servers do, to one connection: h2_server.py BEHAVIOUR
 
-Answers one request with 100,000 bytes (byte i is i * 7 mod 256) or ends it in a way of its own. h2 watches every frame of the client
+Answers one request with 100,000 bytes (byte i is i * 7 mod 256) or ends it, or several, in a way of its own. h2 watches every frame of the client
 and raises where one breaks a rule. Prints `well` when the client has behaved, and has said GOAWAY before it closed.
 """
 
@@ -209,6 +209,17 @@ def window_overflow(peer):
     peer.send(CONTENT[:50_000])
     peer.write(*[frame.WindowUpdateFrame(0, 2**31 - 1)] * 2)
     peer.goodbye(ErrorCodes.FLOW_CONTROL_ERROR)
+
+
+def resets(peer):
+    """Each call is reset with the code at the end of its path."""
+    answered = 0
+    while peer.receive():
+        for event in peer.seen(h2.events.RequestReceived)[answered:]:
+            path = dict(event.headers)[b":path"]
+            peer.h2.reset_stream(event.stream_id, int(path.removeprefix(b"/echo.Echo/Reset")))
+            answered += 1
+    peer.goodbye()
 
 
 listener = socket.create_server(("127.0.0.1", 0))

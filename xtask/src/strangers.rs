@@ -2,9 +2,11 @@
 //!
 //! Go's packages are Debian's, without a module proxy. Python's lie in an environment below `target`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -83,16 +85,22 @@ pub fn node_script(name: &str) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// A Go program of ours, built anew where it has changed.
-pub fn go_program(name: &str) -> anyhow::Result<Command> {
+/// A Go program of ours, built at its first use: anew where it has changed.
+pub fn go_program(name: &'static str) -> anyhow::Result<Command> {
+    static BUILT: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
     let folder = std::env::current_dir()?.join(TARGET).join("go");
-    fs::create_dir_all(&folder)?;
     let program = folder.join(name.trim_end_matches(".go"));
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if built.contains(name) {
+        return Ok(Command::new(program));
+    }
+    fs::create_dir_all(&folder)?;
     let mut build = Command::new("go");
     build.args(["build", "-o"]).arg(&program).arg(script(name)?);
     build.envs([("GO111MODULE", "off"), ("GOPATH", GO_PATH), ("GOFLAGS", ""), ("GOPROXY", "off")]);
     build.env("GOCACHE", folder.join("cache"));
     process::run_merged(&mut build, Duration::from_secs(300))?.into_text("go build")?;
+    built.insert(name);
     Ok(Command::new(program))
 }
 

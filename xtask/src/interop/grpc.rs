@@ -1,4 +1,4 @@
-//! gRPC: calls by curl, which knows nothing of it, by tonic, grpcio and grpc-go.
+//! gRPC: calls by curl, which knows nothing of it, and what the example of tonic prints.
 
 use std::fs;
 use std::process::Command;
@@ -10,9 +10,7 @@ use super::curl::curl;
 use super::lab::{self, Lab};
 use super::server::{self, Server, Subject};
 use super::{Need, Row};
-use crate::{process, strangers};
-
-const LIMIT: Duration = Duration::from_secs(120);
+use crate::process;
 
 /// The servers of `/echo.Echo/Unary` and `/echo.Echo/Stream`.
 pub const TESTBEDS: &[Subject] = &[Subject::Example("testbed"), Subject::Example("blocking_testbed")];
@@ -32,31 +30,7 @@ pub fn rows() -> Vec<Row> {
     let calls = Row::new("tonic_echo: makes a call of each kind", &[Need::Example("tonic_echo")], |lab| {
         call_all(lab, &tonic_echo(lab)?)
     });
-    let go = tonic_called_by("grpc-go", Need::Go("google.golang.org/grpc"), || {
-        strangers::go_program("grpc_calls.go")
-    });
-    let python =
-        tonic_called_by("grpcio", Need::Python("grpc"), || strangers::python_script("grpc_calls.py"));
-    let calls_grpcio = Row::new(
-        "tonic_echo: makes a call of each kind to grpcio's server",
-        &[Need::Example("tonic_echo"), Need::Python("grpc")],
-        |lab| {
-            let server = Server::start_listening(&mut strangers::python_script("grpc_server.py")?)?;
-            call_all(lab, &server)
-        },
-    );
-    rows.chain([tonic, calls, go, python, calls_grpcio]).collect()
-}
-
-/// A client of gRPC's own makes a call of each kind to tonic's service on our server.
-fn tonic_called_by(client: &str, need: Need, command: fn() -> anyhow::Result<Command>) -> Row {
-    let name = format!("tonic_echo: {client} makes a call of each kind and is refused two");
-    let needs = [Need::Example("tonic_echo"), need];
-    Row::new(name, &needs, move |lab| {
-        let server = tonic_echo(lab)?;
-        let finished = process::run_merged(command()?.arg(server.address.to_string()), LIMIT)?;
-        finished.into_text("the client").map(drop)
-    })
+    rows.chain([tonic, calls]).collect()
 }
 
 /// tonic's service on our server.

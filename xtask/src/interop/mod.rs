@@ -22,6 +22,7 @@ mod relay;
 mod scripted;
 mod server;
 mod storms;
+mod tonic;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -90,6 +91,7 @@ fn all_rows(subjects: &[Subject]) -> Vec<Row> {
         rows.extend(endings::rows(*subject));
     }
     rows.extend(grpc::rows());
+    rows.extend(tonic::rows());
     rows.extend(axum_app::rows());
     rows.extend(openings::rows());
     rows.extend(storms::rows());

@@ -1,0 +1,140 @@
+//! tonic on our server and on our client, with gRPC's own programs at the other end: each kind of call, statuses,
+//! deadlines, cancellations. A relay reads the frames in between.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+use super::lab::Lab;
+use super::relay::{Observed, Relay};
+use super::server::Server;
+use super::{Need, Row};
+use crate::{process, strangers};
+
+const LIMIT: Duration = Duration::from_secs(120);
+/// Of the connections, once the client has ended.
+const END_LIMIT: Duration = Duration::from_secs(20);
+
+/// What the programs call a check, what it sees, and how many calls it stops on the wire.
+const CALLS: &[(&str, &str, u32)] = &[
+    ("unary", "makes unary calls of 0 B, 5 B and 3 MB: each byte", 0),
+    ("stream", "hears 500 messages of a server that streams", 0),
+    ("collect", "streams messages and hears them joined", 0),
+    ("chat", "streams both ways, each message an answer to the last", 0),
+    ("refused", "is refused with UNIMPLEMENTED and INVALID_ARGUMENT", 0),
+    ("deadline", "leaves an endless stream at its deadline, and the connection goes on", 1),
+    ("cancel", "cancels 20 chats midway, and the connection goes on", 20),
+];
+
+struct End {
+    name: &'static str,
+    needs: &'static [Need],
+    command: fn(&Lab) -> anyhow::Result<Command>,
+}
+
+const OURS: End = End {
+    name: "tonic on our client",
+    needs: &[Need::Example("tonic_calls")],
+    command: |lab| Ok(Command::new(lab.example("tonic_calls")?)),
+};
+
+const CLIENTS: &[End] = &[
+    End {
+        name: "tonic on its own client",
+        needs: &[Need::Example("tonic_calls")],
+        command: |lab| {
+            let mut command = Command::new(lab.example("tonic_calls")?);
+            command.arg("--tonic");
+            Ok(command)
+        },
+    },
+    End {
+        name: "grpc-go",
+        needs: &[Need::Go("google.golang.org/grpc")],
+        command: |_| strangers::go_program("grpc_calls.go"),
+    },
+    End {
+        name: "grpcio",
+        needs: &[Need::Python("grpc")],
+        command: |_| strangers::python_script("grpc_calls.py"),
+    },
+    OURS,
+];
+
+const ECHO: End = End {
+    name: "tonic_echo",
+    needs: &[Need::Example("tonic_echo")],
+    command: |lab| {
+        let mut command = Command::new(lab.example("tonic_echo")?);
+        command.args(["--h2c", "127.0.0.1:0"]);
+        Ok(command)
+    },
+};
+
+const SERVERS: &[End] = &[
+    End {
+        name: "tonic's own server",
+        needs: &[Need::Example("tonic_echo")],
+        command: |lab| {
+            let mut command = (ECHO.command)(lab)?;
+            command.arg("--tonic");
+            Ok(command)
+        },
+    },
+    End {
+        name: "grpcio's server",
+        needs: &[Need::Python("grpc")],
+        command: |_| strangers::python_script("grpc_server.py"),
+    },
+];
+
+pub fn rows() -> Vec<Row> {
+    let to_us = CLIENTS.iter().map(|client| (client, &ECHO));
+    let by_us = SERVERS.iter().map(|server| (&OURS, server));
+    let mut rows = Vec::new();
+    for (client, server) in to_us.chain(by_us) {
+        for (call, what, stopped) in CALLS {
+            let name = format!("{}: {} {what}", server.name, client.name);
+            let needs = [client.needs, server.needs].concat();
+            rows.push(Row::new(name, &needs, |lab| make(lab, client, server, call, *stopped)));
+        }
+    }
+    let resets = "h2: tonic on our client hears of ten reset codes as the gRPC statuses that belong to them";
+    rows.push(Row::new(resets, &[OURS.needs, &[Need::Python("h2")]].concat(), hear_resets));
+    rows
+}
+
+fn make(lab: &Lab, client: &End, server: &End, call: &str, stopped: u32) -> anyhow::Result<()> {
+    let running = Server::start_listening(&mut (server.command)(lab)?)?;
+    let relay = Relay::start(running.address)?;
+    let address = relay.address.to_string();
+    let is_tonic = client.needs.contains(&Need::Example("tonic_calls"));
+    let target = if is_tonic { format!("http://{address}") } else { address };
+    let finished = process::run_merged((client.command)(lab)?.args([call, &target]), LIMIT)?;
+    finished.into_text(client.name)?;
+    let observed = relay.finish(END_LIMIT)?;
+    judge(&observed, stopped, server.name == ECHO.name).with_context(|| format!("{observed:?}"))
+}
+
+fn judge(observed: &Observed, stopped: u32, is_ours: bool) -> anyhow::Result<()> {
+    ensure!(observed.connections == 1, "{} connections in place of one", observed.connections);
+    ensure!(observed.broken == 0, "{} frames break a rule", observed.broken);
+    ensure!(observed.other_errors == 0, "{} GOAWAYs with an error", observed.other_errors);
+    ensure!(observed.resets_by_client >= stopped, "{} calls were stopped", observed.resets_by_client);
+    // How another server ends is its own affair.
+    ensure!(!is_ours || observed.without_goaway == 0, "the server ends without a GOAWAY");
+    ensure!(!is_ours || observed.within_frame == 0, "the server ends within a frame");
+    Ok(())
+}
+
+/// A server in Python resets each call with the code in its path, and sees that the client goes in peace.
+fn hear_resets(lab: &Lab) -> anyhow::Result<()> {
+    let mut server = Server::start_listening(strangers::python_script("h2_server.py")?.arg("resets"))?;
+    let mut command = (OURS.command)(lab)?;
+    process::run_merged(command.args(["resets", &server.url("")]), LIMIT)?.into_text(OURS.name)?;
+    let end = server.wait(END_LIMIT)?.context("the script does not end")?;
+    let told = server.output().join("\n");
+    ensure!(end.success() && told.ends_with("well"), "the script: {end}\n{told}");
+    Ok(())
+}
