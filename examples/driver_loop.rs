@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -150,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(20);
+    const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
 
     #[test]
     fn many_drivers_share_one_thread_and_one_pool() {

@@ -103,7 +103,7 @@ fn what_the_only_turn_of_a_connection_did_is_counted_at_its_end() {
     let pool = Pool::new(1, answer);
     let mut bench = Bench::new(&pool, &options);
     // RFC 9113 §6.1: DATA belongs to a stream.
-    let bytes = wire([&preface(), &settings(), &data(0, "?")]);
+    let bytes = wire([&preface(), &settings(), &data(0, "")]);
     bench.pipe.send(&bytes);
     bench.go();
     drop(bench);
