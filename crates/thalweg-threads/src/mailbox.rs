@@ -1,16 +1,22 @@
 //! Messages to a driver from other threads, and the one wake-up that a batch of them costs.
 //!
 //! Keeps true: a message is taken once, in the order in which it was posted; the driver is woken at most once for all that is
-//! posted while it sleeps, and never while it is awake; after the driver's end, messages are refused.
+//! posted while it sleeps, and never while it is awake; what is not urgent waits for a driver that naps, until nothing more is on its
+//! way, and no longer than the nap; after the driver's end, messages are refused.
 
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A driver's mailbox. What is posted owns its data.
 pub struct Mailbox<M> {
     inner: Mutex<Inner<M>>,
     wake: Box<dyn Fn() + Send + Sync>,
+    coming: Arc<Coming>,
 }
+
+/// How many requests wait whose answers are still to come: the pool keeps it, without a promise about when it is seen.
+pub type Coming = AtomicUsize;
 
 struct Inner<M> {
     messages: Vec<M>,
@@ -23,6 +29,8 @@ enum State {
     Awake,
     /// It waits to be woken.
     Asleep,
+    /// It waits to be woken, and will look after a moment by itself.
+    Napping,
     /// It looks no more.
     Gone,
 }
@@ -30,17 +38,32 @@ enum State {
 impl<M> Mailbox<M> {
     /// An empty mailbox; `wake` must make a driver that waits for its transport stop waiting, from any thread.
     pub fn new(wake: Box<dyn Fn() + Send + Sync>) -> Self {
+        Self::with_coming(wake, Arc::default())
+    }
+
+    /// The same for a driver that naps while answers are on their way.
+    pub fn with_coming(wake: Box<dyn Fn() + Send + Sync>, coming: Arc<Coming>) -> Self {
         let inner = Inner { messages: Vec::new(), driver: State::Awake };
-        Self { inner: Mutex::new(inner), wake }
+        Self { inner: Mutex::new(inner), wake, coming }
     }
 
     /// Posts a message. Returns whether the driver will see it.
     pub fn post(&self, message: M) -> bool {
+        self.put(message, true)
+    }
+
+    /// Posts a message that may wait for those that come at once behind it, so that one wake-up and one write serve them all.
+    pub fn post_with_next(&self, message: M) -> bool {
+        self.put(message, self.coming.load(Ordering::Relaxed) == 0)
+    }
+
+    fn put(&self, message: M, is_urgent: bool) -> bool {
         let mut inner = self.lock();
         match inner.driver {
             State::Gone => return false,
             State::Awake => inner.messages.push(message),
-            State::Asleep => {
+            State::Napping if !is_urgent => inner.messages.push(message),
+            State::Asleep | State::Napping => {
                 inner.messages.push(message);
                 inner.driver = State::Awake;
                 drop(inner);
@@ -57,11 +80,11 @@ impl<M> Mailbox<M> {
         mem::swap(&mut inner.messages, taken);
     }
 
-    /// The driver wants to wait. Returns whether it may: not while there are messages.
-    pub fn sleep(&self) -> bool {
+    /// The driver wants to wait, and `naps` if that is for a moment. Returns whether it may: not while there are messages.
+    pub fn sleep(&self, naps: bool) -> bool {
         let mut inner = self.lock();
         if inner.messages.is_empty() {
-            inner.driver = State::Asleep;
+            inner.driver = if naps { State::Napping } else { State::Asleep };
         }
         inner.messages.is_empty()
     }
@@ -81,8 +104,7 @@ impl<M> Mailbox<M> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     use super::*;
 
@@ -94,10 +116,10 @@ mod tests {
             counter.fetch_add(1, Ordering::Relaxed);
         }));
         assert!(mailbox.post(1));
-        assert!(!mailbox.sleep(), "a message waits");
+        assert!(!mailbox.sleep(false), "a message waits");
         let mut taken = Vec::new();
         mailbox.take(&mut taken);
-        assert!(mailbox.sleep());
+        assert!(mailbox.sleep(false));
         assert_eq!(wakes.load(Ordering::Relaxed), 0);
         assert!(mailbox.post(2) && mailbox.post(3));
         assert_eq!(wakes.load(Ordering::Relaxed), 1);
@@ -108,5 +130,36 @@ mod tests {
         assert_eq!(mailbox.close(), [4]);
         assert!(!mailbox.post(5));
         assert_eq!(wakes.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn what_is_not_urgent_waits_for_a_nap_only_while_more_is_coming() {
+        let wakes = Arc::new(AtomicU32::new(0));
+        let (counter, coming) = (Arc::clone(&wakes), Arc::new(Coming::new(1)));
+        let wake = move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        };
+        let mailbox = Mailbox::with_coming(Box::new(wake), Arc::clone(&coming));
+        let woken = || wakes.swap(0, Ordering::Relaxed);
+        let mut taken = Vec::new();
+        let mut nap = |naps| {
+            mailbox.take(&mut taken);
+            taken.clear();
+            assert!(mailbox.sleep(naps));
+        };
+        nap(true);
+        assert!(mailbox.post_with_next(1) && mailbox.post_with_next(2));
+        assert_eq!(woken(), 0);
+        assert!(mailbox.post(3));
+        assert_eq!(woken(), 1, "it is urgent");
+        nap(true);
+        assert!(mailbox.post_with_next(4));
+        coming.store(0, Ordering::Relaxed);
+        assert!(mailbox.post_with_next(5));
+        assert_eq!(woken(), 1, "it is the last");
+        coming.store(1, Ordering::Relaxed);
+        nap(false);
+        assert!(mailbox.post_with_next(6));
+        assert_eq!(woken(), 1, "nobody would look by himself");
     }
 }

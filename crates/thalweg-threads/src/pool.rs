@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 use thalweg::Stream;
 
 use crate::body::Body;
+use crate::mailbox::Coming;
 use crate::message::Request;
 use crate::responder::Responder;
 
@@ -63,7 +65,7 @@ struct Shared {
 }
 
 struct State {
-    lanes: Vec<Option<VecDeque<Job>>>,
+    lanes: Vec<Option<Queue>>,
     free_lanes: Vec<usize>,
     /// Lanes with requests, in the order of their turns.
     listed: VecDeque<usize>,
@@ -84,6 +86,22 @@ struct Seat {
     is_called: Mutex<bool>,
 }
 
+/// The requests of a lane.
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// How many there are, for those who do not hold the lock.
+    waiting: Arc<Coming>,
+}
+
+impl Queue {
+    fn change<T>(&mut self, change: impl FnOnce(&mut VecDeque<Job>) -> T) -> T {
+        let changed = change(&mut self.jobs);
+        self.waiting.store(self.jobs.len(), Ordering::Relaxed);
+        changed
+    }
+}
+
 /// A request on its way to a thread.
 pub struct Job {
     pub stream: Stream,
@@ -95,6 +113,7 @@ pub struct Job {
 pub struct Lane {
     shared: Arc<Shared>,
     index: usize,
+    count: Arc<Coming>,
     /// When requests began to wait, and how many the pool had taken then.
     waiting: Option<(Instant, u64)>,
 }
@@ -133,18 +152,20 @@ impl Pool {
 
     /// Makes a place for a connection.
     pub(crate) fn lane(&self) -> Lane {
+        let queue = Queue::default();
+        let count = Arc::clone(&queue.waiting);
         let mut state = self.shared.lock();
         let index = match state.free_lanes.pop() {
             Some(index) => {
-                state.lanes[index] = Some(VecDeque::new());
+                state.lanes[index] = Some(queue);
                 index
             }
             None => {
-                state.lanes.push(Some(VecDeque::new()));
+                state.lanes.push(Some(queue));
                 state.lanes.len() - 1
             }
         };
-        Lane { shared: Arc::clone(&self.shared), index, waiting: None }
+        Lane { shared: Arc::clone(&self.shared), index, count, waiting: None }
     }
 
     /// Ends the threads once their handlers return, and waits for that until `deadline`. Returns whether all have ended.
@@ -167,6 +188,11 @@ impl Pool {
 }
 
 impl Lane {
+    /// How many requests wait.
+    pub fn waiting(&self) -> Arc<Coming> {
+        Arc::clone(&self.count)
+    }
+
     /// Queues requests; `jobs` is emptied.
     pub fn submit(&mut self, jobs: &mut Vec<Job>) {
         if jobs.is_empty() {
@@ -175,8 +201,8 @@ impl Lane {
         let mut state = self.shared.lock();
         let index = self.index;
         let Some(lane) = state.lanes.get_mut(index).and_then(Option::as_mut) else { return };
-        let was_empty = lane.is_empty();
-        lane.extend(jobs.drain(..));
+        let was_empty = lane.jobs.is_empty();
+        lane.change(|waiting| waiting.extend(jobs.drain(..)));
         if was_empty {
             state.listed.push_back(index);
         }
@@ -188,11 +214,11 @@ impl Lane {
     /// Takes back a request that waits: its stream has ended.
     pub fn cancel(&self, stream: Stream) -> Option<Job> {
         let mut state = self.shared.lock();
-        let jobs = state.lanes.get_mut(self.index)?.as_mut()?;
+        let lane = state.lanes.get_mut(self.index)?.as_mut()?;
         // Streams are opened in rising order.
-        let place = jobs.binary_search_by_key(&stream.id(), |job| job.stream.id()).ok()?;
-        let job = jobs.remove(place);
-        if jobs.is_empty() {
+        let place = lane.jobs.binary_search_by_key(&stream.id(), |job| job.stream.id()).ok()?;
+        let job = lane.change(|jobs| jobs.remove(place));
+        if lane.jobs.is_empty() {
             state.listed.retain(|index| *index != self.index);
         }
         job
@@ -202,13 +228,14 @@ impl Lane {
     pub fn clear(&self) -> VecDeque<Job> {
         let mut state = self.shared.lock();
         state.listed.retain(|index| *index != self.index);
-        state.lanes.get_mut(self.index).and_then(Option::as_mut).map(mem::take).unwrap_or_default()
+        let lane = state.lanes.get_mut(self.index).and_then(Option::as_mut);
+        lane.map(|lane| lane.change(mem::take)).unwrap_or_default()
     }
 
     /// Looks after requests that wait. Returns when to look again, if any do.
     pub fn tend(&mut self, now: Instant) -> Option<Duration> {
         let mut state = self.shared.lock();
-        if state.lanes.get(self.index)?.as_ref()?.is_empty() {
+        if state.lanes.get(self.index)?.as_ref()?.jobs.is_empty() {
             self.waiting = None;
             return None;
         }
@@ -308,9 +335,9 @@ impl Shared {
 impl State {
     fn take(&mut self) -> Option<Job> {
         let index = self.listed.pop_front()?;
-        let jobs = self.lanes.get_mut(index)?.as_mut()?;
-        let job = jobs.pop_front();
-        if !jobs.is_empty() {
+        let lane = self.lanes.get_mut(index)?.as_mut()?;
+        let job = lane.change(VecDeque::pop_front);
+        if !lane.jobs.is_empty() {
             self.listed.push_back(index);
         }
         self.taken += 1;

@@ -189,9 +189,14 @@ impl Responder {
     }
 
     fn tell(&self, head: Response<()>, chunk: Chunk, finish: Option<Finish>) {
-        let answer = Answer { stream: self.stream, head, chunk, finish };
+        let is_whole = finish.is_some();
+        let answer = ToDriver::Host(Say::Answer(Answer { stream: self.stream, head, chunk, finish }));
         // If the driver has ended, the exchange tells it.
-        self.answers.post(ToDriver::Host(Say::Answer(answer)));
+        if is_whole {
+            self.answers.post_with_next(answer);
+        } else {
+            self.answers.post(answer);
+        }
     }
 
     fn check_over(&self) -> Result<(), Error> {

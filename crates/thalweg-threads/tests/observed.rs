@@ -19,6 +19,7 @@ use thalweg_threads::{
 };
 
 /// Answers at once; to /wait, when the client has gone.
+#[allow(clippy::needless_pass_by_value, reason = "a handler owns its request")]
 fn answer(request: Request<Body>, responder: Responder) -> io::Result<()> {
     if request.path() == "/wait" {
         let cancellation = responder.cancellation();

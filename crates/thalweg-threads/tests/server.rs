@@ -444,6 +444,31 @@ fn requests_wait_while_all_threads_are_busy_and_connections_take_turns() {
     assert!(place <= 2, "served as number {place}");
 }
 
+/// Answers wait for each other to go out together, but not for a handler that takes long.
+#[test]
+fn an_answer_goes_out_while_the_next_request_is_worked_on_and_others_wait() {
+    let (go, gate) = channel::<()>();
+    let gate = Mutex::new(gate);
+    let server = Running::with(
+        |server| server.threads_max(1),
+        move |request: Request<Body>, responder: Responder| {
+            if request.path() == "/slow" {
+                gate.lock().unwrap().recv_timeout(LIMIT).unwrap();
+            }
+            responder.send(Response::ok())
+        },
+    );
+    let mut peer = server.peer();
+    peer.greet();
+    let request = |stream: u32, path: &str| headers(stream, hpack::get(path)).end_stream().end_headers();
+    peer.send(&wire([&request(1, "/"), &request(3, "/slow"), &request(5, "/slow")]));
+    assert_eq!(peer.until(kind::HEADERS).stream, 1);
+    go.send(()).unwrap();
+    assert_eq!(peer.until(kind::HEADERS).stream, 3);
+    go.send(()).unwrap();
+    assert_eq!(peer.until(kind::HEADERS).stream, 5);
+}
+
 #[test]
 fn blocked_handlers_do_not_keep_others_from_running() {
     // More than there are processors, all blocked outside of our readers and writers.

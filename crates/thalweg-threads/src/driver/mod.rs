@@ -645,7 +645,8 @@ impl<H: Host, T: Transport> Driver<H, T> {
         };
         let read = self.connection.wants_read() && !self.wire.has_ended();
         let more = read && self.wire.is_readable() || self.has_more;
-        if more || !self.mailbox.sleep() {
+        // Whoever wants to be called again looks by himself after a moment.
+        if more || !self.mailbox.sleep(recall.is_some()) {
             return Turn::Wait(Wait { read, write: writes, timeout: Some(Duration::ZERO) });
         }
         self.count();

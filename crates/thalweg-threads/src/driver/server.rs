@@ -76,9 +76,10 @@ impl<T: Transport> ServerDriver<T> {
         options: &Options,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, ConfigError> {
-        let answers = Arc::new(Mailbox::new(Box::new(wake)));
+        let lane = pool.lane();
+        let answers = Arc::new(Mailbox::with_coming(Box::new(wake), lane.waiting()));
         let requests = Requests {
-            lane: pool.lane(),
+            lane,
             answers: Arc::clone(&answers),
             limits: options.limits(),
             remote: options.remote,
