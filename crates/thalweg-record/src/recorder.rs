@@ -96,6 +96,12 @@ impl<R: Role> Recorder<R> {
         Ok(Self { connection, recording: recorded.begin::<R>(&config, &Start::New) })
     }
 
+    /// Whether calls are written down. What is sent by [`splice_data`](Self::splice_data) is not in the recording, so content that shall be
+    /// must be sent by [`send_data`](Self::send_data).
+    pub const fn is_recording(&self) -> bool {
+        self.recording.is_some()
+    }
+
     /// Ends the recording, if there is one: the bytes of its file. The connection goes on without.
     pub fn finish(&mut self) -> Option<Vec<u8>> {
         self.recording.take().map(|recording| recording.tape.into_file())

@@ -7,13 +7,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use thalweg::{Role, SendError, Stream, map_fields};
 
 use crate::error::{BoxError, Error};
-use crate::record::Connection;
+use crate::link::Link;
 
 pin_project! {
     /// A body and the piece of it that its stream did not take yet.
@@ -21,6 +21,8 @@ pin_project! {
         #[pin]
         body: B,
         piece: Option<B::Data>,
+        // The front of the piece, if it is sent from where it lies.
+        staged: Bytes,
         is_last: bool,
     }
 }
@@ -47,14 +49,14 @@ where
 {
     /// Takes a body whose headers were sent without END_STREAM.
     pub const fn new(body: B) -> Self {
-        Self { body, piece: None, is_last: false }
+        Self { body, piece: None, staged: Bytes::new(), is_last: false }
     }
 
     /// Sends what the body has and the stream takes, with `pad_len` bytes of padding in each frame.
     pub fn poll_send<R: Role>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        connection: &mut Connection<R>,
+        connection: &mut Link<R>,
         stream: Stream,
         pad_len: Option<u8>,
     ) -> Progress {
@@ -69,7 +71,7 @@ where
     fn send<R: Role>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        connection: &mut Connection<R>,
+        connection: &mut Link<R>,
         stream: Stream,
         pad_len: Option<u8>,
     ) -> Result<Progress, Error> {
@@ -77,10 +79,12 @@ where
         for _ in 0..FRAMES_MAX {
             if let Some(piece) = this.piece {
                 match pad_len {
-                    None => connection.send_buf(stream, piece, *this.is_last)?,
-                    Some(pad_len) => send_padded(connection, stream, piece, *this.is_last, pad_len)?,
-                };
-                if piece.has_remaining() {
+                    Some(pad_len) if this.staged.is_empty() => {
+                        send_padded(connection, stream, piece, *this.is_last, pad_len)?;
+                    }
+                    _ => send_piece(connection, stream, this.staged, piece, *this.is_last)?,
+                }
+                if piece.has_remaining() || this.staged.has_remaining() {
                     return Ok(Progress::Waiting);
                 }
                 *this.piece = None;
@@ -113,26 +117,50 @@ where
     }
 }
 
+/// Sends a piece: a long one from where it lies, in stages, a short one by a copy.
+fn send_piece<R: Role>(
+    connection: &mut Link<R>,
+    stream: Stream,
+    staged: &mut Bytes,
+    piece: &mut impl Buf,
+    is_last: bool,
+) -> Result<(), SendError> {
+    loop {
+        if staged.is_empty() {
+            let len = piece.remaining();
+            if !connection.splices(len) {
+                return connection.send_buf(stream, piece, is_last).map(drop);
+            }
+            // Free for `Bytes`; other buffers are copied here, and foreign code must not run once a frame's head is written.
+            *staged = piece.copy_to_bytes(len.min(STAGE_BYTES_MAX));
+        }
+        connection.splice(stream, staged, is_last && !piece.has_remaining())?;
+        if !staged.is_empty() || !piece.has_remaining() {
+            return Ok(());
+        }
+    }
+}
+
 /// Sends a piece with padding in each frame.
 fn send_padded<R: Role>(
-    connection: &mut Connection<R>,
+    connection: &mut Link<R>,
     stream: Stream,
     piece: &mut impl Buf,
     is_last: bool,
     pad_len: u8,
-) -> Result<usize, SendError> {
-    let mut taken = 0;
+) -> Result<(), SendError> {
     loop {
         let chunk = piece.chunk();
         let (len, is_rest) = (chunk.len(), chunk.len() == piece.remaining());
         let sent = connection.send_data_padded(stream, chunk, is_last && is_rest, pad_len)?;
         piece.advance(sent);
-        taken += sent;
         if is_rest || sent < len {
-            return Ok(taken);
+            return Ok(());
         }
     }
 }
 
 /// Frames of one body before others get their turn.
 const FRAMES_MAX: usize = 32;
+/// Bytes of a piece that are staged at once.
+const STAGE_BYTES_MAX: usize = 64 << 10;

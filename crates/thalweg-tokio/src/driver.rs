@@ -18,6 +18,7 @@ use crate::control::{Control, Handle, OnNotice, tell};
 use crate::counters::{Counters, Share};
 use crate::doorbell::Doorbell;
 use crate::error::End;
+use crate::link::Link;
 use crate::record::Connection;
 use crate::wire::{Followup, Listener, Wire};
 
@@ -30,13 +31,13 @@ pub trait Application {
     fn hear(&mut self, event: Event<'_, '_>) -> Followup;
 
     /// Begins what was heard, in the middle of what was read.
-    fn start(&mut self, connection: &mut Connection<Self::Role>, doorbell: &mut Doorbell);
+    fn start(&mut self, connection: &mut Link<Self::Role>, doorbell: &mut Doorbell);
 
     /// Lets everybody go on who can. Returns whether anybody moved.
     fn work(
         &mut self,
         cx: &mut Context<'_>,
-        connection: &mut Connection<Self::Role>,
+        connection: &mut Link<Self::Role>,
         doorbell: &mut Doorbell,
     ) -> bool;
 
@@ -83,7 +84,7 @@ impl<A: Application> Listener<A::Role> for Ears<'_, A> {
         self.application.hear(event)
     }
 
-    fn work(&mut self, connection: &mut Connection<A::Role>) {
+    fn work(&mut self, connection: &mut Link<A::Role>) {
         self.application.start(connection, self.doorbell);
     }
 }

@@ -13,6 +13,7 @@ mod driver;
 mod error;
 mod fields;
 mod inbox;
+mod link;
 mod log;
 mod opening;
 mod orphans;

@@ -54,3 +54,14 @@ impl Setup {
         self.recordings.as_ref().map(Recordings::recorded).unwrap_or_default()
     }
 }
+
+/// Whether what is sent shall be seen by the connection, since it is recorded.
+pub fn is_recorded<R: Role>(connection: &Connection<R>) -> bool {
+    #[cfg(feature = "record")]
+    return connection.is_recording();
+    #[cfg(not(feature = "record"))]
+    {
+        let _ = connection;
+        false
+    }
+}

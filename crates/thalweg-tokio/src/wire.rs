@@ -16,16 +16,16 @@ use tokio::time::{self, Sleep};
 use crate::buffer;
 use crate::closing::Closing;
 use crate::error::End;
+use crate::link::{Link, Output};
 use crate::record::Connection;
 
 /// A transport and the connection on it.
 pub struct Wire<IO, R: Role> {
     io: IO,
-    connection: Connection<R>,
+    link: Link<R>,
     /// Read before this began.
     first_input: Vec<u8>,
-    output: Vec<u8>,
-    written: usize,
+    output: Output,
     needs_flush: bool,
     origin: time::Instant,
     timer: Option<Timer>,
@@ -61,18 +61,18 @@ pub trait Listener<R: Role> {
     fn hear(&mut self, event: Event<'_, '_>) -> Followup;
 
     /// Acts on what was heard, between two events.
-    fn work(&mut self, connection: &mut Connection<R>);
+    fn work(&mut self, connection: &mut Link<R>);
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
     /// Puts a connection on a transport.
     pub fn new(io: IO, connection: Connection<R>) -> Self {
+        let link = Link::new(connection, io.is_write_vectored());
         Self {
             io,
-            connection,
+            link,
             first_input: Vec::new(),
-            output: Vec::new(),
-            written: 0,
+            output: Output::default(),
             needs_flush: false,
             origin: time::Instant::now(),
             timer: None,
@@ -85,13 +85,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
     }
 
     /// The connection.
-    pub fn connection(&mut self) -> &mut Connection<R> {
-        &mut self.connection
+    pub fn connection(&mut self) -> &mut Link<R> {
+        &mut self.link
     }
 
     /// How the connection stands, or how it ended.
     pub fn end(&mut self) -> End {
-        End { report: self.connection.report(), transport: self.failure.take() }
+        End { report: self.link.report(), transport: self.failure.take() }
     }
 
     /// Whether the connection is over: nothing may be asked of it any more.
@@ -101,7 +101,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
 
     /// Whether all is said, so that the transport may end.
     pub fn is_finished(&self) -> bool {
-        self.failure.is_some() || self.over || self.connection.is_finished()
+        self.failure.is_some() || self.over || self.link.is_finished()
     }
 
     /// What was read before the connection was put on the transport: it comes first.
@@ -111,7 +111,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
 
     /// What goes out in front of all frames.
     pub fn set_first_output(&mut self, bytes: &[u8]) {
-        self.output.extend_from_slice(bytes);
+        self.output.begin_with(bytes);
     }
 
     /// Reads once and passes what came on, event by event. Returns whether to come again at once.
@@ -121,19 +121,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
         }
         if !self.first_input.is_empty() {
             let bytes = std::mem::take(&mut self.first_input);
-            self.over = pass(&mut self.connection, &bytes, self.origin, listener).is_err();
+            self.over = pass(&mut self.link, &bytes, self.origin, listener).is_err();
             return true;
         }
-        if !self.eof && self.connection.wants_read() {
-            let Self { io, connection, origin, .. } = self;
-            let read = buffer::poll_read(io, cx, |bytes| {
-                pass(connection, bytes, *origin, listener).map(|()| bytes.len())
-            });
+        if !self.eof && self.link.wants_read() {
+            let Self { io, link, origin, .. } = self;
+            let read =
+                buffer::poll_read(io, cx, |bytes| pass(link, bytes, *origin, listener).map(|()| bytes.len()));
             match read {
                 Poll::Pending => {}
                 Poll::Ready(Ok(outcome)) => {
                     self.eof = outcome == Ok(0);
-                    self.over = outcome.is_err() || self.eof && self.connection.handle_eof().is_err();
+                    self.over = outcome.is_err() || self.eof && self.link.handle_eof().is_err();
                     return true;
                 }
                 Poll::Ready(Err(error)) => {
@@ -143,7 +142,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
             }
         }
         // Time and calls have events, too.
-        self.over = pass(&mut self.connection, &[], self.origin, listener).is_err();
+        self.over = pass(&mut self.link, &[], self.origin, listener).is_err();
         false
     }
 
@@ -151,15 +150,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
     pub fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
         let mut wrote = false;
         loop {
-            while self.written < self.output.len() {
-                match Pin::new(&mut self.io).poll_write(cx, &self.output[self.written..]) {
+            while !self.output.is_empty() {
+                match self.output.poll_write(&mut self.io, cx) {
                     Poll::Pending => return false,
                     Poll::Ready(Ok(0)) => {
                         self.fail(io::ErrorKind::WriteZero.into());
                         return false;
                     }
-                    Poll::Ready(Ok(len)) => {
-                        self.written += len;
+                    Poll::Ready(Ok(_)) => {
                         self.needs_flush = true;
                         wrote = true;
                     }
@@ -169,9 +167,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
                     }
                 }
             }
-            self.output.clear();
-            self.written = 0;
-            if !self.connection.poll_transmit(&mut self.output) {
+            if !self.output.fetch(&mut self.link) {
                 break;
             }
         }
@@ -190,7 +186,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
         if self.over {
             return false;
         }
-        let Some(at) = self.connection.poll_timeout() else {
+        let Some(at) = self.link.poll_timeout() else {
             self.timer = None;
             return false;
         };
@@ -211,7 +207,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
     }
 
     fn pass_time(&mut self) -> bool {
-        self.over = self.connection.handle_timeout(self.now()).is_err();
+        let now = self.now();
+        self.over = self.link.handle_timeout(now).is_err();
         true
     }
 
@@ -232,7 +229,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
 
     fn fail(&mut self, error: io::Error) {
         // The core's report should say what the peer still owed.
-        let _ = self.connection.handle_eof();
+        let _ = self.link.handle_eof();
         self.over = true;
         self.failure = Some(error);
     }
@@ -267,14 +264,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
     /// Gives back memory that an idle connection does not need.
     pub fn rest(&mut self) {
         if self.output.is_empty() {
-            self.output = Vec::new();
+            self.output = Output::default();
         }
     }
 }
 
 /// Passes bytes on, event by event.
 fn pass<R: Role>(
-    connection: &mut Connection<R>,
+    connection: &mut Link<R>,
     mut input: &[u8],
     origin: time::Instant,
     listener: &mut impl Listener<R>,

@@ -25,10 +25,10 @@ use crate::driver::Application;
 use crate::error::{BoxError, End, Error};
 use crate::fields::{Digits, Http1, content_length, fields};
 use crate::inbox::Inbox;
+use crate::link::Link;
 use crate::log;
 use crate::orphans::Orphans;
 use crate::protocol::Protocol;
-use crate::record::Connection;
 use crate::wire::Followup;
 
 use super::extras::Extras;
@@ -215,12 +215,7 @@ where
     }
 
     /// Sends what was ordered. Returns whether anything was.
-    fn send(
-        &mut self,
-        cx: &mut Context<'_>,
-        connection: &mut Connection<Client>,
-        doorbell: &mut Doorbell,
-    ) -> bool {
+    fn send(&mut self, cx: &mut Context<'_>, connection: &mut Link<Client>, doorbell: &mut Doorbell) -> bool {
         let mut moved = false;
         while let Some(order) = self.waiting.pop_front() {
             if let Some(order) = self.open(order, connection, doorbell) {
@@ -247,7 +242,7 @@ where
     fn open(
         &mut self,
         order: Order<B>,
-        connection: &mut Connection<Client>,
+        connection: &mut Link<Client>,
         doorbell: &mut Doorbell,
     ) -> Option<Order<B>> {
         if order.inbox.is_abandoned() {
@@ -291,12 +286,7 @@ where
     }
 
     /// Lets one exchange go on, and credits what was consumed of its response.
-    fn poll_exchange(
-        &mut self,
-        stream: Stream,
-        connection: &mut Connection<Client>,
-        doorbell: &mut Doorbell,
-    ) {
+    fn poll_exchange(&mut self, stream: Stream, connection: &mut Link<Client>, doorbell: &mut Doorbell) {
         let Some(exchange) = self.find(stream) else { return };
         let claim = exchange.inbox.claim();
         connection.release(stream, claim.bytes);
@@ -335,7 +325,7 @@ where
     }
 
     /// Polls those who rang. Returns whether anybody had.
-    fn answer(&mut self, connection: &mut Connection<Client>, doorbell: &mut Doorbell) -> bool {
+    fn answer(&mut self, connection: &mut Link<Client>, doorbell: &mut Doorbell) -> bool {
         let mut moved = false;
         let mut word = 0;
         while let Some(mut bits) = doorbell.take(word) {
@@ -385,14 +375,9 @@ where
     }
 
     /// What comes goes to inboxes at once; there is nothing to begin.
-    fn start(&mut self, _: &mut Connection<Client>, _: &mut Doorbell) {}
+    fn start(&mut self, _: &mut Link<Client>, _: &mut Doorbell) {}
 
-    fn work(
-        &mut self,
-        cx: &mut Context<'_>,
-        connection: &mut Connection<Client>,
-        doorbell: &mut Doorbell,
-    ) -> bool {
+    fn work(&mut self, cx: &mut Context<'_>, connection: &mut Link<Client>, doorbell: &mut Doorbell) -> bool {
         if self.has_new_settings {
             self.has_new_settings = false;
             self.has_settings = true;
@@ -466,7 +451,7 @@ where
 fn send_head<B: Body>(
     request: &Request<B>,
     end: bool,
-    connection: &mut Connection<Client>,
+    connection: &mut Link<Client>,
 ) -> Result<Stream, OpenError> {
     let headers = request.headers();
     let protocol = request.extensions().get::<Protocol>();

@@ -14,8 +14,8 @@ use crate::content::{Content, Progress};
 use crate::error::{BoxError, Error};
 use crate::fields::{Digits, Http1, fields};
 use crate::inbox::Inbox;
+use crate::link::Link;
 use crate::log;
-use crate::record::Connection;
 
 use super::date;
 use super::stream_handle::{StreamHandle, Wish};
@@ -80,14 +80,14 @@ where
     B::Error: Into<BoxError>,
 {
     /// Goes on with the handler or with the response. A panic of either ends this exchange and nothing else.
-    pub fn poll(&mut self, cx: &mut Context<'_>, connection: &mut Connection<Server>) -> Outcome {
+    pub fn poll(&mut self, cx: &mut Context<'_>, connection: &mut Link<Server>) -> Outcome {
         self.span.clone().in_scope(|| match catch_unwind(AssertUnwindSafe(|| self.advance(cx, connection))) {
             Ok(outcome) => outcome,
             Err(panic) => Outcome::Reset(log::panicked(self.stream, panic.as_ref())),
         })
     }
 
-    fn advance(&mut self, cx: &mut Context<'_>, connection: &mut Connection<Server>) -> Outcome {
+    fn advance(&mut self, cx: &mut Context<'_>, connection: &mut Link<Server>) -> Outcome {
         if let StageProjection::Handling { handler } = self.stage.as_mut().project() {
             let polled = handler.poll(cx);
             self.grant_wishes(connection);
@@ -121,11 +121,7 @@ where
     }
 
     /// Sends the headers of the response. Returns whether that was all of it.
-    fn respond(
-        &mut self,
-        response: Response<B>,
-        connection: &mut Connection<Server>,
-    ) -> Result<bool, SendError> {
+    fn respond(&mut self, response: Response<B>, connection: &mut Link<Server>) -> Result<bool, SendError> {
         let (head, body) = response.into_parts();
         let end = body.is_end_stream() || has_no_content(&self.method, head.status);
         let size = body.size_hint().exact();
@@ -155,7 +151,7 @@ where
 
 impl<F, B: http_body::Body> Exchange<F, B> {
     /// Does what the handler wants besides its response. What cannot be is left out.
-    fn grant_wishes(&mut self, connection: &mut Connection<Server>) {
+    fn grant_wishes(&mut self, connection: &mut Link<Server>) {
         let Some(handle) = &self.handle else { return };
         for wish in handle.take() {
             let granted = match wish {

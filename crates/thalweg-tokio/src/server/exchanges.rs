@@ -18,10 +18,10 @@ use crate::driver::Application;
 use crate::error::{BoxError, End, Error};
 use crate::fields::content_length;
 use crate::inbox::Inbox;
+use crate::link::Link;
 use crate::log;
 use crate::orphans::Orphans;
 use crate::protocol::Protocol;
-use crate::record::Connection;
 use crate::wire::Followup;
 
 use super::exchange::{Exchange, Outcome, PinnedStage, Stage};
@@ -189,7 +189,7 @@ where
     }
 
     /// Starts the requests that have arrived, as far as the service is ready. Returns whether any was.
-    fn start_arrived(&mut self, connection: &mut Connection<Server>, doorbell: &mut Doorbell) -> bool {
+    fn start_arrived(&mut self, connection: &mut Link<Server>, doorbell: &mut Doorbell) -> bool {
         let mut moved = false;
         while let Some((stream, _)) = self.arrived.front() {
             let stream = *stream;
@@ -235,18 +235,13 @@ where
         Ok(())
     }
 
-    fn reset(&mut self, stream: Stream, code: ErrorCode, connection: &mut Connection<Server>) {
+    fn reset(&mut self, stream: Stream, code: ErrorCode, connection: &mut Link<Server>) {
         connection.send_reset(stream, code);
         self.hear_reset(stream, Error::reset(code));
     }
 
     /// Lets one exchange go on, and credits what its service has consumed.
-    fn poll_exchange(
-        &mut self,
-        stream: Stream,
-        connection: &mut Connection<Server>,
-        doorbell: &mut Doorbell,
-    ) {
+    fn poll_exchange(&mut self, stream: Stream, connection: &mut Link<Server>, doorbell: &mut Doorbell) {
         let Some(exchange) = self.find(stream) else { return };
         let bell = doorbell.bell(bell_of(stream));
         let outcome = exchange.poll(&mut Context::from_waker(bell), connection);
@@ -280,7 +275,7 @@ where
     }
 
     /// Polls those who rang. Returns whether anybody had.
-    fn answer(&mut self, connection: &mut Connection<Server>, doorbell: &mut Doorbell) -> bool {
+    fn answer(&mut self, connection: &mut Link<Server>, doorbell: &mut Doorbell) -> bool {
         let mut moved = false;
         let mut word = 0;
         while let Some(mut bits) = doorbell.take(word) {
@@ -299,7 +294,7 @@ where
     }
 
     /// Answers requests that no service could be given.
-    fn refuse(&mut self, connection: &mut Connection<Server>) {
+    fn refuse(&mut self, connection: &mut Link<Server>) {
         for (stream, has_ended) in std::mem::take(&mut self.refused) {
             let status = Status::from(http::StatusCode::BAD_REQUEST);
             if connection.send_response(stream, status, [], true).is_ok() && !has_ended {
@@ -341,16 +336,11 @@ where
         Followup::None
     }
 
-    fn start(&mut self, connection: &mut Connection<Server>, doorbell: &mut Doorbell) {
+    fn start(&mut self, connection: &mut Link<Server>, doorbell: &mut Doorbell) {
         self.start_arrived(connection, doorbell);
     }
 
-    fn work(
-        &mut self,
-        _: &mut Context<'_>,
-        connection: &mut Connection<Server>,
-        doorbell: &mut Doorbell,
-    ) -> bool {
+    fn work(&mut self, _: &mut Context<'_>, connection: &mut Link<Server>, doorbell: &mut Doorbell) -> bool {
         let mut moved = self.start_arrived(connection, doorbell);
         moved |= self.answer(connection, doorbell);
         while let Some(stream) = connection.poll_writable() {

@@ -138,6 +138,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Peer<IO> {
         }
     }
 
+    /// The same behind a header block.
+    pub async fn expect_content_of(&mut self, stream: u32) -> (Vec<u8>, Vec<String>) {
+        assert_eq!(self.expect_on(stream).await.kind, kind::HEADERS);
+        self.expect_content(stream).await
+    }
+
     /// All frames until the other side ends the byte stream.
     pub async fn rest(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();

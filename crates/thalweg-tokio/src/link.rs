@@ -1,0 +1,171 @@
+//! A connection, and the content that its output leaves places for.
+//!
+//! Keeps true: there is one payload for each place, in the same order; content that was handed over stays here, untouched, until
+//! the transport has taken its last byte, whatever becomes of its stream.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf as _, Bytes};
+use thalweg::{Role, SendError, Splice, Stream};
+use tokio::io::AsyncWrite;
+
+use crate::record::{Connection, is_recorded};
+
+/// A connection that sends long content from where it lies.
+pub struct Link<R: Role> {
+    connection: Connection<R>,
+    /// What belongs into the places of the output that is yet to be fetched.
+    payloads: VecDeque<Bytes>,
+    may_splice: bool,
+}
+
+impl<R: Role> Link<R> {
+    /// Begins without content. `is_vectored`: the transport takes many slices in one write. If not, copies are cheaper.
+    pub fn new(connection: Connection<R>, is_vectored: bool) -> Self {
+        let may_splice = is_vectored && !is_recorded(&connection);
+        Self { connection, payloads: VecDeque::new(), may_splice }
+    }
+
+    /// Whether content of so many bytes is better sent from where it lies than copied.
+    pub const fn splices(&self, len: usize) -> bool {
+        self.may_splice && len >= SPLICE_BYTES_MIN
+    }
+
+    /// Sends content without copying it, as much as the stream takes, and advances it by that.
+    ///
+    /// # Errors
+    /// As for `send_data`.
+    pub fn splice(&mut self, stream: Stream, content: &mut Bytes, end: bool) -> Result<(), SendError> {
+        while content.has_remaining() {
+            match self.connection.splice_data(stream, content.len(), end)? {
+                0 => break,
+                len => self.payloads.push_back(content.split_to(len)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<R: Role> Deref for Link<R> {
+    type Target = Connection<R>;
+
+    fn deref(&self) -> &Connection<R> {
+        &self.connection
+    }
+}
+
+impl<R: Role> DerefMut for Link<R> {
+    fn deref_mut(&mut self) -> &mut Connection<R> {
+        &mut self.connection
+    }
+}
+
+/// What a connection has handed out, on its way to the transport.
+#[derive(Debug, Default)]
+pub struct Output {
+    bytes: Vec<u8>,
+    written: usize,
+    splices: Vec<Splice>,
+    /// How many of the places are behind us.
+    placed: usize,
+    payloads: VecDeque<Bytes>,
+}
+
+impl Output {
+    /// Puts bytes in front of all that the connection will hand out.
+    pub fn begin_with(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Whether all is written.
+    pub fn is_empty(&self) -> bool {
+        self.written == self.bytes.len() && self.payloads.is_empty()
+    }
+
+    /// Takes what the connection has made since. All is written before. Returns whether there was anything.
+    pub fn fetch<R: Role>(&mut self, link: &mut Link<R>) -> bool {
+        debug_assert!(self.is_empty());
+        self.bytes.clear();
+        self.splices.clear();
+        (self.written, self.placed) = (0, 0);
+        let any = link.connection.poll_transmit_spliced(&mut self.bytes, &mut self.splices);
+        std::mem::swap(&mut self.payloads, &mut link.payloads);
+        debug_assert_eq!(self.splices.len(), self.payloads.len());
+        any
+    }
+
+    /// Writes once. Returns how many bytes the transport took.
+    pub fn poll_write<IO>(&mut self, io: &mut IO, cx: &mut Context<'_>) -> Poll<io::Result<usize>>
+    where
+        IO: AsyncWrite + Unpin,
+    {
+        let io = Pin::new(io);
+        let polled = if self.payloads.is_empty() {
+            io.poll_write(cx, &self.bytes[self.written..])
+        } else {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let count = self.fill(&mut slices);
+            io.poll_write_vectored(cx, &slices[..count])
+        };
+        if let Poll::Ready(Ok(len)) = polled {
+            self.advance(len);
+        }
+        polled
+    }
+
+    /// Lays out what comes next, heads and payloads in turn. Returns how many slices there are.
+    fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
+        let (mut at, mut count) = (self.written, 0);
+        for (splice, payload) in self.splices[self.placed..].iter().zip(&self.payloads) {
+            if count + 2 > SLICES_MAX {
+                return count;
+            }
+            if splice.offset > at {
+                slices[count] = IoSlice::new(&self.bytes[at..splice.offset]);
+                (at, count) = (splice.offset, count + 1);
+            }
+            slices[count] = IoSlice::new(payload);
+            count += 1;
+        }
+        if at < self.bytes.len() && count < SLICES_MAX {
+            slices[count] = IoSlice::new(&self.bytes[at..]);
+            count += 1;
+        }
+        count
+    }
+
+    fn advance(&mut self, mut len: usize) {
+        while len > 0 {
+            let next = self.splices.get(self.placed).map(|splice| splice.offset);
+            let taken = if next == Some(self.written)
+                && let Some(payload) = self.payloads.front_mut()
+            {
+                let taken = len.min(payload.len());
+                payload.advance(taken);
+                if payload.is_empty() {
+                    self.payloads.pop_front();
+                    self.placed += 1;
+                }
+                taken
+            } else {
+                let taken = len.min(next.unwrap_or(self.bytes.len()) - self.written);
+                self.written += taken;
+                taken
+            };
+            if taken == 0 {
+                // The transport says that it took more than it was given.
+                return;
+            }
+            len -= taken;
+        }
+    }
+}
+
+/// Content below this many bytes is copied: a slice more in a write costs about as much.
+const SPLICE_BYTES_MIN: usize = 2048;
+/// Slices of one write.
+const SLICES_MAX: usize = 32;
