@@ -356,7 +356,7 @@ fn a_server_that_speaks_http1_is_a_clear_error() {
     let error = client.send(Request::get("/")).unwrap_err();
     let end = error.connection_end().expect("the connection ended");
     let cause = end.report.error.map(|error| error.cause());
-    assert!(matches!(cause, Some(Cause::Violation(Violation::FrameTooLarge))), "{end}");
+    assert!(matches!(cause, Some(Cause::Violation(Violation::PrefaceOfHttp1))), "{end}");
     // It was told why, too.
     let told = serving.join().unwrap();
     let frames = thalweg_testkit::frames::read_all(thalweg_testkit::frames::after_preface(&told));

@@ -22,6 +22,7 @@ pub enum Violation {
     // How a connection starts.
     PrefaceInvalid,
     PrefaceWithoutSettings,
+    PrefaceOfHttp1,
     // Frame heads and fixed layouts.
     FrameTooLarge,
     DataTooLarge,
@@ -175,9 +176,10 @@ use ErrorCode as E;
 use Violation as V;
 
 #[rustfmt::skip]
-static RULES: [Rule; 84] = [
+static RULES: [Rule; 85] = [
     connection(V::PrefaceInvalid, "RFC 9113 §3.4", E::PROTOCOL_ERROR, "the connection does not begin with the HTTP/2 preface"),
     connection(V::PrefaceWithoutSettings, "RFC 9113 §3.4", E::PROTOCOL_ERROR, "the first frame is not SETTINGS"),
+    connection(V::PrefaceOfHttp1, "RFC 9113 §3.4", E::PROTOCOL_ERROR, "the server answers in HTTP/1: it does not speak HTTP/2 here"),
     connection(V::FrameTooLarge, "RFC 9113 §4.2", E::FRAME_SIZE_ERROR, "frame longer than SETTINGS_MAX_FRAME_SIZE"),
     stream(V::DataTooLarge, "RFC 9113 §4.2", E::FRAME_SIZE_ERROR, "DATA longer than SETTINGS_MAX_FRAME_SIZE"),
     connection(V::PaddingTooLong, "RFC 9113 §6.1", E::PROTOCOL_ERROR, "padding fills the frame or more"),

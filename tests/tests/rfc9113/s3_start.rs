@@ -134,3 +134,21 @@ fn s3_4_a_server_that_does_not_begin_with_settings_is_refused() {
         });
     }
 }
+
+#[test]
+fn s3_4_a_server_that_answers_in_http_1_is_told_apart() {
+    // 9113-3.4-8
+    for line in ["HTTP/1.1 400 Bad Request\r\n", "HTTP/1.0 505 HTTP Version Not Supported\r\n"] {
+        new_client(|s| {
+            own_preface(s);
+            s.peer(line.as_bytes().to_vec());
+            s.connection_error(ErrorCode::PROTOCOL_ERROR, Violation::PrefaceOfHttp1, 0);
+        });
+    }
+    // Another first frame that is too long is no SETTINGS before anything else.
+    new_client(|s| {
+        own_preface(s);
+        s.peer(b"HTTP/2.1 400 Bad Request\r\n".to_vec());
+        s.connection_error(ErrorCode::PROTOCOL_ERROR, Violation::PrefaceWithoutSettings, 0);
+    });
+}

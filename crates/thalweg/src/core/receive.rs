@@ -3,7 +3,7 @@
 use crate::budget::Work;
 use crate::error::{ConnectionError, Deadline, ErrorCode, Limit};
 use crate::event::{HeadersKind, Initiator};
-use crate::frame::{Flags, Head, Kind, parse};
+use crate::frame::{Flags, HEAD_LEN, Head, Kind, parse};
 use crate::inbound::{Payload, Phase};
 use crate::liveness::STARTED_AT_ONCE;
 use crate::priority::Priority;
@@ -180,12 +180,12 @@ impl Core {
         self.counters.count_frame(head.kind);
         self.last_frame = Some((head.kind, head.stream));
         let bound = self.local.in_force().max_frame_size;
+        if !self.remote_settings_seen && (head.kind != Kind::SETTINGS || head.flags.contains(Flags::ACK)) {
+            return Err(self.receive_no_settings(head));
+        }
         if head.len > bound && head.kind != Kind::DATA {
             let error = ConnectionError::violation(Violation::FrameTooLarge, head.stream);
             return Err(self.fail(error.with_values(u64::from(head.len), u64::from(bound))));
-        }
-        if !self.remote_settings_seen && (head.kind != Kind::SETTINGS || head.flags.contains(Flags::ACK)) {
-            return Err(self.violated(Violation::PrefaceWithoutSettings, head.stream));
         }
         if let Some(block) = &self.inbound.open_block {
             if head.kind != Kind::CONTINUATION || head.stream != block.stream {
@@ -203,6 +203,16 @@ impl Core {
             _ => self.receive_control_head(head)?,
         }
         Ok(None)
+    }
+
+    /// RFC 9113 §3.4: a first frame that is not SETTINGS. A server that does not speak HTTP/2 answers the preface with a status line.
+    #[cold]
+    fn receive_no_settings(&mut self, head: Head) -> Failed {
+        const STATUS_LINES: [&[u8; HEAD_LEN]; 2] = [b"HTTP/1.1 ", b"HTTP/1.0 "];
+        if STATUS_LINES.iter().any(|line| Head::parse(line) == head) {
+            return self.violated(Violation::PrefaceOfHttp1, StreamId::CONNECTION);
+        }
+        self.violated(Violation::PrefaceWithoutSettings, head.stream)
     }
 
     /// A frame that is wrong by its head alone.
