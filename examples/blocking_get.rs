@@ -35,13 +35,13 @@ fn run() -> Result<(), String> {
     let path = path.split('#').next().unwrap_or_default();
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
 
-    let describe = |error: &dyn std::fmt::Display| format!("{url}: {error}");
+    let describe = |error: &str| format!("{url}: {error}");
     let connected = if scheme == "https" {
         Client::connect_tls(authority, Arc::new(tls::client_config(trusts_all)?), &Options::default())
     } else {
         Client::connect(authority)
     };
-    let client = connected.map_err(|error| describe(&error))?;
+    let client = connected.map_err(|error| describe(&tls::failure(&error)))?;
     let client = client.time_limit(Some(TIME_LIMIT));
     let outcome = fetch(&client, path, is_verbose);
     // The connection says goodbye, whatever came of the request.

@@ -32,7 +32,7 @@ async fn run() -> Result<(), String> {
         return Err(format!("{url}: not an http URL; usage: {USAGE}"));
     };
     let host = host.trim_matches(['[', ']']).to_owned();
-    let failed = |error: io::Error| format!("cannot connect to {url}: {error}");
+    let failed = |error: io::Error| format!("cannot connect to {url}: {}", tls::failure(&error));
     let (client, connection) = if scheme == "https" {
         let addr = (host.as_str(), uri.port_u16().unwrap_or(443));
         let name = ServerName::try_from(host.clone()).map_err(|error| format!("{url}: {error}"))?;

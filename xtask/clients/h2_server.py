@@ -1,10 +1,11 @@
-"""A server that does what few servers do, to one connection: h2_server.py BEHAVIOUR
+"""A server that does what few servers do, to one connection: h2_server.py BEHAVIOUR [CERT KEY]
 
 Answers one request with 100,000 bytes (byte i is i * 7 mod 256) or ends it, or several, in a way of its own. h2 watches every frame of the client
-and raises where one breaks a rule. Prints `well` when the client has behaved, and has said GOAWAY before it closed.
+and raises where one breaks a rule. With the files of a certificate and its key it speaks over TLS. Prints `well` when the client has behaved, and has said GOAWAY before it closed.
 """
 
 import socket
+import ssl
 import sys
 
 import h2.config
@@ -224,5 +225,12 @@ def resets(peer):
 
 listener = socket.create_server(("127.0.0.1", 0))
 print(f"listening on 127.0.0.1:{listener.getsockname()[1]}", flush=True)
-globals()[sys.argv[1]](Peer(listener.accept()[0]))
+connection = listener.accept()[0]
+if len(sys.argv) > 2:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*sys.argv[2:])
+    context.set_alpn_protocols(["h2"])
+    connection = context.wrap_socket(connection, server_side=True)
+    assert connection.selected_alpn_protocol() == "h2", connection.selected_alpn_protocol()
+globals()[sys.argv[1]](Peer(connection))
 print("well", flush=True)

@@ -1,10 +1,10 @@
-// A server by Node's `http2` that keeps the contract of our own: server.mjs ROOT
+// A server by Node's `http2` that keeps the contract of our own: server.mjs ROOT [CERT KEY]
 import fs from "node:fs";
 import http2 from "node:http2";
 import path from "node:path";
 import { pipeline, Readable } from "node:stream";
 
-const root = process.argv[2];
+const [root, cert, key] = process.argv.slice(2);
 
 function* pattern(length, seed) {
   for (let at = 0; at < length; at += 65536) {
@@ -14,7 +14,8 @@ function* pattern(length, seed) {
   }
 }
 
-const server = http2.createServer();
+const identity = cert && { cert: fs.readFileSync(cert), key: fs.readFileSync(key) };
+const server = identity ? http2.createSecureServer(identity) : http2.createServer();
 server.on("stream", (stream, fields) => {
   // A client that goes away is its own affair.
   stream.on("error", () => {});

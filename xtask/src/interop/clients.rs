@@ -104,7 +104,9 @@ pub fn rows() -> Vec<Row> {
             }));
         }
     }
-    rows.extend(CLIENTS.iter().flat_map(Client::rows_over_tls));
+    for subject in server::OURS {
+        rows.extend(CLIENTS.iter().flat_map(|client| client.rows_over_tls(*subject)));
+    }
     rows
 }
 
@@ -122,11 +124,10 @@ impl Client {
         })
     }
 
-    fn rows_over_tls(&'static self) -> impl Iterator<Item = Row> {
-        let subject = Subject::Example("serve");
-        // `serve` knows no calls.
+    fn rows_over_tls(&'static self, subject: Subject) -> impl Iterator<Item = Row> {
+        // These servers know no calls.
         self.checks().filter(|(check, _)| *check != "trailers").map(move |(check, what)| {
-            let name = format!("serve --tls: {} {what}", self.name);
+            let name = format!("{} --tls: {} {what}", subject.name(), self.name);
             Row::new(name, &[subject.need(), self.need], move |lab| {
                 let mut command = subject.example_command(lab, "127.0.0.1:0")?;
                 let server = Server::start_listening(command.arg("--tls"))?;

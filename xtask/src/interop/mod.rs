@@ -22,6 +22,7 @@ mod relay;
 mod scripted;
 mod server;
 mod storms;
+mod tls;
 mod tonic;
 
 use std::collections::BTreeMap;
@@ -99,6 +100,7 @@ fn all_rows(subjects: &[Subject]) -> Vec<Row> {
     rows.extend(pages::rows());
     rows.extend(own_clients::rows());
     rows.extend(scripted::rows());
+    rows.extend(tls::rows());
     rows.extend(programs::rows());
     rows.extend(recordings::rows());
     rows

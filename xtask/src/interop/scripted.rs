@@ -55,9 +55,22 @@ pub fn rows() -> Vec<Row> {
     rows
 }
 
+/// The same over TLS, with the files of a certificate and its key.
+pub fn gets_all_over_tls(lab: &Lab, client: &str, identity: [&str; 2]) -> anyhow::Result<()> {
+    let mut script = strangers::python_script("h2_server.py")?;
+    let server = Server::start_listening(script.arg("informational").args(identity))?;
+    let url = format!("https://{}/", server.address);
+    judge(server, Command::new(lab.example(client)?).args(["-k", &url]), Outcome::Whole)
+}
+
 fn meet(lab: &Lab, client: &str, behaviour: &str, outcome: Outcome) -> anyhow::Result<()> {
-    let mut server = Server::start_listening(strangers::python_script("h2_server.py")?.arg(behaviour))?;
-    let finished = process::run(Command::new(lab.example(client)?).arg(server.url("/")), LIMIT)?;
+    let server = Server::start_listening(strangers::python_script("h2_server.py")?.arg(behaviour))?;
+    let url = server.url("/");
+    judge(server, Command::new(lab.example(client)?).arg(url), outcome)
+}
+
+fn judge(mut server: Server, client: &mut Command, outcome: Outcome) -> anyhow::Result<()> {
+    let finished = process::run(client, LIMIT)?;
     let words = String::from_utf8_lossy(&finished.stderr);
     let judged = match outcome {
         Outcome::Whole if finished.is_success() => lab::compare(&finished.stdout, &content()),
@@ -73,7 +86,8 @@ fn meet(lab: &Lab, client: &str, behaviour: &str, outcome: Outcome) -> anyhow::R
     Ok(())
 }
 
-fn judge_failure(code: Option<i32>, words: &str, expected: &str) -> anyhow::Result<()> {
+/// One clear line, and a status that says no.
+pub fn judge_failure(code: Option<i32>, words: &str, expected: &str) -> anyhow::Result<()> {
     ensure!(code.is_some_and(|code| code != 0), "it does not fail: {code:?}, {words}");
     ensure!(words.lines().count() == 1 && !words.contains("panicked"), "not one clear line: {words:?}");
     ensure!(words.contains(expected), "{expected} is not in it: {words}");
