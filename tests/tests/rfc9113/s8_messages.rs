@@ -569,6 +569,31 @@ fn s8_2_3_crumbs_of_cookies_are_joined() {
 }
 
 #[test]
+fn s8_2_3_crumbs_are_joined_where_there_is_nothing_else() {
+    // 9113-8.2.3-1
+    let mut server = thalweg::Connection::<thalweg::Server>::new(thalweg::Config::default()).unwrap();
+    let crumbs = Block::new().literal("cookie", "a=b").literal("cookie", "c=d").bytes();
+    let wire = thalweg_testkit::frames::wire([
+        &thalweg_testkit::frames::preface(),
+        &thalweg_testkit::frames::settings(),
+        &headers(1, hpack::request("POST", "/")).end_headers(),
+        &headers(1, crumbs).end_stream().end_headers(),
+    ]);
+    let mut input = &wire[..];
+    let map = loop {
+        match server.receive(&mut input, thalweg::Instant::ZERO).unwrap() {
+            Some(thalweg::Event::Headers { kind: thalweg::HeadersKind::Trailers, headers, .. }) => {
+                break headers.to_header_map().unwrap();
+            }
+            Some(_) => {}
+            None => panic!("trailers"),
+        }
+    };
+    let cookies: Vec<_> = map.get_all("cookie").iter().collect();
+    assert_eq!(cookies, ["a=b; c=d"]);
+}
+
+#[test]
 fn what_is_never_indexed_is_sensitive_in_a_map() {
     let block = Block::new()
         .raw(hpack::get("/"))

@@ -313,13 +313,14 @@ impl Streams {
         }
     }
 
-    /// After a frame, a stream in turns that is listed goes to the end of its line (RFC 9218 §10).
+    /// After a frame, a stream in turns that is listed goes to the end of its line (RFC 9218 §10). Whether it is still sendable is
+    /// judged once, after the last frame of a call.
     #[inline]
     pub fn take_turn(&mut self, stream: Stream) {
         let Some(slot) = self.find_mut(stream) else { return };
         slot.claim = Key::NONE;
-        let (line, moves) = (slot.line(), slot.listed != Key::NONE);
-        let moves = moves && (line != Line::InOrder || slot.send_window.available() == 0);
+        let line = slot.line();
+        let moves = slot.listed != Key::NONE && line != Line::InOrder;
         self.ready.frame_sent(line);
         if moves {
             self.unlist(stream);
