@@ -3,7 +3,7 @@
 //!
 //! cargo-mutants says what to change. One build in a copy of the project holds all the changes, each
 //! behind a switch that is set when a test program starts; so that a change costs a run of the tests that come to it,
-//! and no build. Those that cannot be chosen at run time (in constants, say) are left to cargo-mutants, one by one.
+//! and no build. Those that cannot be chosen at run time (in constants, say) get a build each, after that.
 //!
 //! Why a change that no test notices is no fault stands in `tests/mutants.toml`. A run of whole packages
 //! writes `docs/mutants.md`; it fails where a change was missed that is not explained.
@@ -48,7 +48,7 @@ pub struct Args {
     /// Changes only files that match, by a pattern as in `crates/thalweg/src/frame/*.rs`
     #[arg(long)]
     file: Vec<String>,
-    /// Runs only what is new or was missed the last time
+    /// Runs only what is new, or was missed the last time and is not explained
     #[arg(long)]
     missed: bool,
     /// Leaves out what cannot be chosen at run time, and would need a build for each change
@@ -72,8 +72,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mutants = list::read(&packages, &args.file)?;
     let keys = verdict::keys(&mutants)?;
     let kept = verdict::load(Path::new(VERDICTS));
-    let verdicts = if args.page { kept } else { judge(args, &packages, &mutants, &keys, kept)? };
     let explained = Explained::read()?;
+    let is_due = |key: &Key| match kept.get(key) {
+        Some(verdict) if args.missed => verdict.is_missed() && explained.of(key).is_none(),
+        _ => true,
+    };
+    let due: Vec<usize> = (0..mutants.len()).filter(|id| is_due(&keys[*id])).collect();
+    let verdicts = if args.page { kept } else { judge(args, &packages, &mutants, (&keys, &due), kept)? };
     let results: Vec<page::Row<'_>> =
         mutants.iter().zip(&keys).map(|(mutant, key)| (mutant, key, verdicts.get(key))).collect();
     let page = page::page(&results, &explained);
@@ -91,11 +96,10 @@ fn judge(
     args: &Args,
     packages: &[&str],
     mutants: &[Mutant],
-    keys: &[Key],
+    (keys, due): (&[Key], &[usize]),
     kept: HashMap<Key, Verdict>,
 ) -> anyhow::Result<HashMap<Key, Verdict>> {
     let shared = shared_folder()?;
-    let is_due = |id: &usize| !args.missed || kept.get(&keys[*id]).is_none_or(Verdict::is_missed);
     let mut tree = Tree::new(Path::new(FOLDER), PROTOCOL_CRATES, mutants)?;
     let all_judges = [packages, JUDGES].concat();
     let programs = tree.build(PROTOCOL_CRATES, &all_judges, mutants)?;
@@ -103,25 +107,22 @@ fn judge(
     println!("mutants: {} of {} changes are in one build", held.len(), mutants.len());
     let judges = play::judges(programs, Path::new(FOLDER), &shared)?;
 
-    let ids: Vec<usize> = held.iter().copied().filter(is_due).collect();
-    let rest: Vec<usize> = (0..mutants.len()).filter(|id| !held.contains(id)).filter(is_due).collect();
+    let (ids, rest): (Vec<usize>, Vec<usize>) = due.iter().partition(|id| held.contains(id));
     let verdicts = Mutex::new(kept);
-    play::play(&judges, mutants, &ids, &shared, args.jobs, &|id, verdict| {
+    let told = |id: usize, verdict| {
         let mut verdicts = verdicts.lock().unwrap_or_else(PoisonError::into_inner);
         verdicts.insert(keys[id].clone(), verdict);
         // So that a run that is ended early is not lost.
         if verdicts.len().is_multiple_of(20) {
             let _ = verdict::save(Path::new(VERDICTS), &verdicts);
         }
-    })?;
-    let mut verdicts = verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
-    verdict::save(Path::new(VERDICTS), &verdicts)?;
+    };
+    play::play(&judges, mutants, &ids, &shared, args.jobs, &told)?;
     if !args.quick && !rest.is_empty() {
-        for (id, verdict) in slow::judge(mutants, &rest, packages, &all_judges, &shared)? {
-            verdicts.insert(keys[id].clone(), verdict);
-        }
-        verdict::save(Path::new(VERDICTS), &verdicts)?;
+        slow::judge(mutants, &rest, &all_judges, &shared, &told)?;
     }
+    let verdicts = verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    verdict::save(Path::new(VERDICTS), &verdicts)?;
     Ok(verdicts)
 }
 

@@ -65,10 +65,23 @@ impl Judge {
         if !self.reached.contains(&id) {
             return Ok(None);
         }
+        self.outcome(&self.program, id, shared)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.program.name
+    }
+
+    /// Runs a program that is ours but for the one change that it was built with.
+    pub fn judge_built(&self, program: &Program, shared: &Path) -> anyhow::Result<Option<Verdict>> {
+        self.outcome(program, usize::MAX, shared)
+    }
+
+    fn outcome(&self, program: &Program, id: usize, shared: &Path) -> anyhow::Result<Option<Verdict>> {
         let seconds = (self.seconds.ceil() as u64) * FACTOR + SECONDS_MORE;
         let setting = ("MUTANT", id.to_string());
-        let finished = run(&self.program, shared, &setting, self.ends_at_panic, seconds)?;
-        let by = self.program.name.clone();
+        let finished = run(program, shared, &setting, self.ends_at_panic, seconds)?;
+        let by = program.name.clone();
         Ok(match finished.status {
             Some(status) if status.success() => None,
             Some(status) if status.signal() != Some(Signal::XCPU.as_raw()) => Some(Verdict::Caught { by }),
@@ -95,17 +108,23 @@ fn run(
     process::run_merged(&mut command, Duration::from_secs(seconds) * WAITING_FACTOR)
 }
 
-/// The judges from cheap to dear, each of which passes without a change.
+/// The judges that reach a change, from cheap to dear.
 pub fn judges(programs: Vec<Program>, folder: &Path, shared: &Path) -> anyhow::Result<Vec<Judge>> {
+    let mut judges = sorted_judges(programs, folder, shared)?;
+    judges.retain(|judge| !judge.reached.is_empty());
+    ensure!(!judges.is_empty(), "no test reaches what would be changed");
+    Ok(judges)
+}
+
+/// All judges from cheap to dear, each of which passes without a change.
+pub fn sorted_judges(programs: Vec<Program>, folder: &Path, shared: &Path) -> anyhow::Result<Vec<Judge>> {
     let mut judges = Vec::new();
     for program in programs {
         let judge = Judge::new(program, folder, shared)?;
         println!("mutants: {}", judge.describe());
         judges.push(judge);
     }
-    judges.retain(|judge| !judge.reached.is_empty());
     judges.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
-    ensure!(!judges.is_empty(), "no test reaches what would be changed");
     Ok(judges)
 }
 

@@ -1,160 +1,185 @@
-//! What cannot be chosen at run time: cargo-mutants itself, a build for each change.
+//! What cannot be chosen at run time: a build for each change, in a copy of the project.
+//!
+//! Most of it does not compile, which a check tells in a second or two. For the rest, what comes first is what fails
+//! first: the tests of the package itself, then those of the others that judge it, the quick ones before the slow.
 
 use std::collections::HashMap;
-use std::fs;
-use std::path::Path;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use serde::Deserialize;
+use anyhow::Context as _;
 
+use super::FOLDER;
 use super::list::Mutant;
+use super::play::{self, Judge};
+use super::tree::{self, Program};
 use super::verdict::Verdict;
-use super::{FOLDER, SHARED};
 use crate::process::{self, cargo};
 
-/// Of the whole run.
-const LIMIT: Duration = Duration::from_secs(12 * 3600);
+/// Of a build. One that takes longer computes a constant without end.
+const BUILD: Duration = Duration::from_secs(900);
 
-/// `outcomes.json` of cargo-mutants, as far as we need it.
-#[derive(Deserialize)]
-struct Outcomes {
-    outcomes: Vec<Outcome>,
-}
-
-#[derive(Deserialize)]
-struct Outcome {
-    scenario: Scenario,
-    summary: String,
-}
-
-#[derive(Deserialize)]
-enum Scenario {
-    /// The code as it is.
-    Baseline,
-    Mutant {
-        name: String,
-    },
-}
-
-/// What becomes of each: first whether it compiles, and of those that do, whether a test fails.
+/// What becomes of each change; `told` hears of each as it is known.
 pub fn judge(
     mutants: &[Mutant],
     ids: &[usize],
-    packages: &[&str],
     judges: &[&str],
     shared: &Path,
-) -> anyhow::Result<Vec<(usize, Verdict)>> {
-    println!("mutants: {} are left to cargo-mutants", ids.len());
-    let by_name: HashMap<&str, usize> = ids.iter().map(|id| (mutants[*id].name.as_str(), *id)).collect();
-    let checked = cargo_mutants(mutants, ids, packages, &["--check"], shared)?;
-    let mut verdicts = Vec::new();
+    told: &dyn Fn(usize, Verdict),
+) -> anyhow::Result<()> {
+    println!("mutants: {} are left to a build of their own", ids.len());
+    let copy = Copy::new(&env::current_dir()?.join(FOLDER).join("alone"))?;
     let mut compiling = Vec::new();
-    for (name, summary) in &checked {
-        let Some(id) = by_name.get(name.as_str()) else { continue };
-        match summary.as_str() {
-            "Unviable" => verdicts.push((*id, Verdict::Unviable)),
-            "Success" => compiling.push(*id),
-            other => bail!("{name}: checked, with the result {other}, which we do not know"),
+    for &id in ids {
+        copy.change(&mutants[id])?;
+        if copy.compiles(package(&mutants[id].file))? {
+            compiling.push(id);
+        } else {
+            told(id, Verdict::Unviable);
         }
-    }
-    if compiling.is_empty() {
-        return Ok(verdicts);
+        copy.restore(&mutants[id].file)?;
     }
     println!("mutants: {} of them compile", compiling.len());
-    let judges = judges.join(",");
-    let tested = cargo_mutants(mutants, &compiling, packages, &["--test-package", &judges], shared)?;
-    for (name, summary) in &tested {
-        let Some(id) = by_name.get(name.as_str()) else { continue };
-        verdicts.push((*id, verdict(name, summary)?));
+    if compiling.is_empty() {
+        return Ok(());
     }
-    Ok(verdicts)
-}
-
-fn verdict(name: &str, summary: &str) -> anyhow::Result<Verdict> {
-    let by = "cargo-mutants".to_string();
-    Ok(match summary {
-        "CaughtMutant" => Verdict::Caught { by },
-        "Timeout" => Verdict::TimedOut { by },
-        "Unviable" => Verdict::Unviable,
-        "MissedMutant" => {
-            println!("  missed: {name}");
-            Verdict::Missed
+    let programs = copy.build(judges)?.context("the project does not build without a change")?;
+    let judges_of_all = play::sorted_judges(programs, Path::new(FOLDER), shared)?;
+    for id in compiling {
+        let mutant = &mutants[id];
+        copy.change(mutant)?;
+        let verdict = copy.verdict(package(&mutant.file), judges, &judges_of_all, shared)?;
+        copy.restore(&mutant.file)?;
+        if verdict.is_missed() {
+            println!("  missed: {}", mutant.name);
         }
-        other => bail!("{name}: ended as {other}, which we do not know"),
-    })
+        told(id, verdict);
+    }
+    Ok(())
 }
 
-fn cargo_mutants(
-    mutants: &[Mutant],
-    ids: &[usize],
-    packages: &[&str],
-    arguments: &[&str],
-    shared: &Path,
-) -> anyhow::Result<Vec<(String, String)>> {
-    let mut command =
-        cargo(&["mutants", "--all-features", "--no-shuffle", "--colors", "never", "--output", FOLDER]);
-    for package in packages {
-        command.args(["--package", package]);
-    }
-    for id in ids {
-        command.args(["--re", &format!("^{}$", escape(&mutants[*id].name))]);
-    }
-    command.args(arguments).env(SHARED, shared);
-    let finished = process::run_merged(&mut command, LIMIT)?;
-    // 2: mutants were missed, 3: some timed out. Anything else is no result.
-    if !finished.status.is_some_and(|status| matches!(status.code(), Some(0 | 2 | 3))) {
-        finished.into_text("cargo mutants")?;
-        bail!("cargo mutants ended otherwise than we know");
-    }
-    let path = Path::new(FOLDER).join("mutants.out/outcomes.json");
-    let text = fs::read_to_string(&path).with_context(|| format!("{} was not written", path.display()))?;
-    outcomes(&text)
+/// `thalweg` of `crates/thalweg/src/flow.rs`.
+fn package(file: &str) -> &str {
+    file.split('/').nth(1).unwrap_or(file)
 }
 
-/// Name and summary of each change.
-fn outcomes(text: &str) -> anyhow::Result<Vec<(String, String)>> {
-    let outcomes: Outcomes =
-        serde_json::from_str(text).context("cargo mutants writes another format than we know")?;
-    let named = outcomes.outcomes.into_iter().filter_map(|outcome| match outcome.scenario {
-        Scenario::Mutant { name } => Some((name, outcome.summary)),
-        Scenario::Baseline => None,
-    });
-    Ok(named.collect())
+/// A copy of the project that holds one change at most.
+struct Copy {
+    root: PathBuf,
+    target: PathBuf,
+    originals: HashMap<String, String>,
 }
 
-/// The text as a pattern that matches it alone.
-fn escape(text: &str) -> String {
-    let mut pattern = String::new();
-    for letter in text.chars() {
-        if letter.is_ascii_punctuation() {
-            pattern.push('\\');
+impl Copy {
+    fn new(folder: &Path) -> anyhow::Result<Self> {
+        let mut copy =
+            Self { root: folder.join("tree"), target: folder.join("build"), originals: HashMap::new() };
+        for (path, bytes) in tree::project_files()? {
+            tree::write(&copy.root, &path, &bytes)?;
+            if let Ok(text) = String::from_utf8(bytes) {
+                copy.originals.insert(path, text);
+            }
         }
-        pattern.push(letter);
+        tree::write_sim(&copy.root)?;
+        Ok(copy)
     }
-    pattern
+
+    fn change(&self, mutant: &Mutant) -> anyhow::Result<()> {
+        let text = self.original(&mutant.file)?;
+        tree::write(&self.root, &mutant.file, changed(text, mutant).as_bytes())
+    }
+
+    fn restore(&self, file: &str) -> anyhow::Result<()> {
+        tree::write(&self.root, file, self.original(file)?.as_bytes())
+    }
+
+    fn original(&self, file: &str) -> anyhow::Result<&str> {
+        self.originals.get(file).map(String::as_str).with_context(|| format!("{file} is not in the copy"))
+    }
+
+    fn cargo(&self, verb: &str, packages: &[&str]) -> Command {
+        let mut command = cargo(&[verb, "--all-features", "--message-format", "json"]);
+        tree::set_profile(&mut command, packages);
+        for package in packages {
+            command.args(["--package", package]);
+        }
+        command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target).env("CARGO_INCREMENTAL", "1");
+        command
+    }
+
+    fn compiles(&self, package: &str) -> anyhow::Result<bool> {
+        Ok(process::run(&mut self.cargo("check", &[package]), BUILD)?.is_success())
+    }
+
+    /// The test programs of the packages, or nothing if they do not compile.
+    fn build(&self, packages: &[&str]) -> anyhow::Result<Option<Vec<Program>>> {
+        let finished = process::run(self.cargo("build", packages).args(["--tests", "--bins"]), BUILD)?;
+        let messages = tree::messages(&finished.stdout);
+        Ok(finished.is_success().then(|| tree::programs(&messages)))
+    }
+
+    fn verdict(
+        &self,
+        package: &str,
+        packages: &[&str],
+        judges: &[Judge],
+        shared: &Path,
+    ) -> anyhow::Result<Verdict> {
+        let mut done: Vec<String> = Vec::new();
+        for packages in [&[package], packages] {
+            let Some(programs) = self.build(packages)? else { return Ok(Verdict::Unviable) };
+            for judge in judges {
+                let Some(program) = programs.iter().find(|program| program.name == judge.name()) else {
+                    continue;
+                };
+                if done.contains(&program.name) {
+                    continue;
+                }
+                if let Some(verdict) = judge.judge_built(program, shared)? {
+                    return Ok(verdict);
+                }
+                done.push(program.name.clone());
+            }
+        }
+        Ok(Verdict::Missed)
+    }
+}
+
+/// The text with the change in it.
+fn changed(text: &str, mutant: &Mutant) -> String {
+    let starts: Vec<usize> =
+        std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+    let offset = |place: super::list::Place| {
+        let line = &text[starts[place.line - 1]..];
+        starts[place.line - 1] + line.char_indices().nth(place.column - 1).map_or(line.len(), |(at, _)| at)
+    };
+    let (start, end) = (offset(mutant.span.start), offset(mutant.span.end));
+    format!("{}{}{}", &text[..start], mutant.replacement, &text[end..])
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::list::{Genre, Place, Span};
     use super::*;
 
     #[test]
-    fn the_outcomes_of_cargo_mutants_are_read_without_the_baseline() {
-        let text = r#"{"outcomes":[
-            {"scenario":"Baseline","summary":"Success"},
-            {"scenario":{"Mutant":{"name":"x","package":"p","function":null}},"summary":"MissedMutant"}]}"#;
-        assert_eq!(outcomes(text).unwrap(), [("x".to_string(), "MissedMutant".to_string())]);
+    fn a_change_replaces_its_span_alone() {
+        // Columns are characters, not bytes.
+        let span = Span { start: Place { line: 2, column: 8 }, end: Place { line: 2, column: 9 } };
+        let mutant = Mutant {
+            file: String::new(),
+            name: String::new(),
+            genre: Genre::BinaryOperator,
+            replacement: "-".into(),
+            span,
+        };
+        assert_eq!(changed("a + b\n\"§\", c + d\n", &mutant), "a + b\n\"§\", c - d\n");
     }
 
     #[test]
-    fn an_unknown_end_is_an_error() {
-        assert_eq!(verdict("x", "Timeout").unwrap(), Verdict::TimedOut { by: "cargo-mutants".into() });
-        assert!(verdict("x", "Failure").is_err());
-    }
-
-    #[test]
-    fn a_name_is_a_pattern_without_meaning() {
-        assert_eq!(escape("a.rs: f -> <T>"), r"a\.rs\: f \-\> \<T\>");
+    fn the_package_is_the_folder_among_the_crates() {
+        assert_eq!(package("crates/thalweg-h2c/src/lib.rs"), "thalweg-h2c");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use std::{env, fs};
 
@@ -61,34 +62,23 @@ impl Tree {
 
     /// Copies what git knows, so that what has not changed is not built anew.
     fn copy(&mut self, changed: &BTreeSet<&str>, packages: &[&str]) -> anyhow::Result<()> {
-        let mut git = std::process::Command::new("git");
-        git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-        let list = process::run(&mut git, Duration::from_secs(60))?.into_text("git ls-files")?;
-        for path in list.split('\0').filter(|path| Path::new(path).is_file()) {
-            let mut bytes = fs::read(path).with_context(|| format!("{path} cannot be read"))?;
-            if changed.contains(path) {
-                self.originals.insert(path.into(), String::from_utf8(bytes)?);
+        for (path, mut bytes) in project_files()? {
+            if changed.contains(path.as_str()) {
+                self.originals.insert(path, String::from_utf8(bytes)?);
                 continue;
             }
             if packages.iter().any(|package| path == format!("crates/{package}/Cargo.toml")) {
                 bytes.extend(b"\n[dependencies.mutant-switch]\npath = \"../../mutant-switch\"\n");
             }
-            self.write(path, &bytes)?;
+            self.write(&path, &bytes)?;
         }
         self.write("mutant-switch/Cargo.toml", SWITCH_MANIFEST.as_bytes())?;
         self.write("mutant-switch/src/lib.rs", SWITCH.as_bytes())?;
-        self.write("crates/testkit/src/bin/mutant_sim.rs", SIM.as_bytes())
+        write_sim(&self.root)
     }
 
     fn write(&self, path: &str, bytes: &[u8]) -> anyhow::Result<()> {
-        let path = self.root.join(path);
-        if fs::read(&path).is_ok_and(|old| old == bytes) {
-            return Ok(());
-        }
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        fs::write(&path, bytes).with_context(|| format!("{} cannot be written", path.display()))
+        write(&self.root, path, bytes)
     }
 
     /// Writes the changed files: all changes but those that were dropped.
@@ -124,22 +114,14 @@ impl Tree {
             self.put(mutants)?;
             let mut arguments = if is_checked { vec!["build"] } else { vec!["check"] };
             arguments.extend(["--all-features", "--keep-going", "--message-format", "json"]);
-            arguments.extend(["--config", "profile.dev.debug=0", "--config", "profile.dev.opt-level=1"]);
             for package in if is_checked { judges } else { packages } {
                 arguments.extend(["--package", package]);
             }
             if is_checked {
                 arguments.extend(["--tests", "--bins"]);
             }
-            let optimised: Vec<String> = packages
-                .iter()
-                .chain(judges)
-                .map(|package| format!("profile.dev.package.{package}.opt-level=1"))
-                .collect();
             let mut command = cargo(&arguments);
-            for setting in &optimised {
-                command.args(["--config", setting]);
-            }
+            set_profile(&mut command, &[packages, judges].concat());
             command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
             // The changes make code that the lints would refuse.
             command.env("RUSTFLAGS", "--cap-lints=allow");
@@ -224,6 +206,42 @@ impl Tree {
     }
 }
 
+/// What git knows of the project.
+pub fn project_files() -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let mut git = Command::new("git");
+    git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let list = process::run(&mut git, Duration::from_secs(60))?.into_text("git ls-files")?;
+    let paths = list.split('\0').filter(|path| Path::new(path).is_file());
+    paths
+        .map(|path| Ok((path.into(), fs::read(path).with_context(|| format!("{path} cannot be read"))?)))
+        .collect()
+}
+
+/// Writes a file below `root`, unless it is as it should be: what does not change is not built anew.
+pub fn write(root: &Path, path: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    let path = root.join(path);
+    if fs::read(&path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(&path, bytes).with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// The simulator as a test program of its own, with fewer seeds than its test has.
+pub fn write_sim(root: &Path) -> anyhow::Result<()> {
+    write(root, "crates/testkit/src/bin/mutant_sim.rs", SIM.as_bytes())
+}
+
+/// A little optimisation for all: the tests run more often than they are built.
+pub fn set_profile(command: &mut Command, packages: &[&str]) {
+    command.args(["--config", "profile.dev.debug=0", "--config", "profile.dev.opt-level=1"]);
+    for package in packages {
+        command.args(["--config", &format!("profile.dev.package.{package}.opt-level=1")]);
+    }
+}
+
 /// An error of the compiler.
 #[derive(Deserialize)]
 struct Fault {
@@ -259,11 +277,11 @@ impl Fault {
     }
 }
 
-fn messages(stdout: &[u8]) -> Vec<Value> {
+pub fn messages(stdout: &[u8]) -> Vec<Value> {
     String::from_utf8_lossy(stdout).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-fn programs(messages: &[Value]) -> Vec<Program> {
+pub fn programs(messages: &[Value]) -> Vec<Program> {
     let mut programs = Vec::new();
     for message in messages {
         let (Some(path), Some(name), Some(manifest)) = (
