@@ -2,20 +2,12 @@
 
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
-use thalweg::{Field, map_fields};
+use thalweg::{Field, Token};
 
-/// What becomes of fields that only HTTP/1 knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Http1 {
-    /// They stay: the core refuses them. Costs nothing, so it is tried first.
-    Kept,
-    /// They are left out, for services that speak HTTP/1, too (RFC 9113 §8.2.2).
-    LeftOut,
-}
-
-/// The fields of a message for the core.
-pub fn fields(headers: &HeaderMap, http_1: Http1) -> impl Iterator<Item = Field<'_>> {
-    map_fields(headers).filter(move |field| http_1 == Http1::Kept || !HTTP_1_NAMES.contains(&field.name))
+/// Leaves out the fields that only HTTP/1 knows (RFC 9113 §8.2.2), for services that speak that, too. The core refuses them, so it is
+/// tried without this first.
+pub fn without_http_1<'a>(fields: impl Iterator<Item = Field<'a>>) -> impl Iterator<Item = Field<'a>> {
+    fields.filter(|field| !HTTP_1.contains(&field.token))
 }
 
 /// The length that a message announces for its content, if it is a number.
@@ -23,9 +15,8 @@ pub fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// RFC 9113 §8.2.2
-const HTTP_1_NAMES: [&[u8]; 5] =
-    [b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"];
+const HTTP_1: [Token; 5] =
+    [Token::CONNECTION, Token::KEEP_ALIVE, Token::PROXY_CONNECTION, Token::TRANSFER_ENCODING, Token::UPGRADE];
 
 /// The decimal digits of a number, without an allocation.
 #[derive(Debug, Default)]

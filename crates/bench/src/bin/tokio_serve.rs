@@ -1,4 +1,5 @@
-//! thalweg-tokio's server for the end-to-end runs, on one thread: `tokio_serve PORT`.
+//! thalweg-tokio's server for the end-to-end runs, on one thread: `tokio_serve PORT [spawned]`. Handlers run on the task of their
+//! connection, or on tasks of their own.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -8,7 +9,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::net::Ipv4Addr;
 use thalweg_bench::served::{self, Served};
-use thalweg_tokio::{Body, Server, service_fn};
+use thalweg_tokio::{Body, Server, Spawn, service_fn};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (port, served) = (served::port()?, Served::new());
@@ -16,7 +17,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     runtime.block_on(async move {
         let server = Server::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let service = service_fn(move |request: Request<Body>| serve(served.clone(), request));
-        server.serve(service).await?;
+        if std::env::args().nth(2).is_some_and(|how| how == "spawned") {
+            server.serve(Spawn(service)).await?;
+        } else {
+            server.serve(service).await?;
+        }
         Ok(())
     })
 }

@@ -15,6 +15,7 @@ use http::{HeaderMap, Method, Request};
 use http_body::Body;
 use thalweg::{
     Client, ErrorCode, Event, Field, Headers, HeadersKind, OpenError, SendError, Stream, Violation,
+    map_fields,
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -23,7 +24,7 @@ use crate::content::{Content, Progress};
 use crate::doorbell::Doorbell;
 use crate::driver::Application;
 use crate::error::{BoxError, End, Error};
-use crate::fields::{Digits, Http1, content_length, fields};
+use crate::fields::{Digits, content_length, without_http_1};
 use crate::inbox::Inbox;
 use crate::link::Link;
 use crate::log;
@@ -468,13 +469,9 @@ fn send_head<B: Body>(
         }
         None => thalweg::Request::from_http(request.method(), request.uri()),
     };
-    let mut send = |http_1| {
-        let fields = fields(headers, http_1).chain(len);
-        connection.send_request(&head, fields, end)
-    };
-    match send(Http1::Kept) {
+    match connection.send_request(&head, map_fields(headers).chain(len), end) {
         Err(OpenError::Send(SendError::Malformed(Violation::FieldConnectionSpecific))) => {
-            send(Http1::LeftOut)
+            connection.send_request(&head, without_http_1(map_fields(headers)).chain(len), end)
         }
         sent => sent,
     }

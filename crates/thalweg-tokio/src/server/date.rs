@@ -1,25 +1,34 @@
 //! The `date` field (RFC 9110 §6.6.1), made once a second and thread.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::HeaderValue;
-
 thread_local! {
-    static LAST: RefCell<Option<(u64, HeaderValue)>> = const { RefCell::new(None) };
+    static LAST: Cell<Option<(u64, Date)>> = const { Cell::new(None) };
 }
 
-/// The current date; `None` if the clock stands before 1970 or after 9999.
-pub fn now() -> Option<HeaderValue> {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
-    LAST.with_borrow_mut(|last| match last {
-        Some((at, value)) if *at == seconds => Some(value.clone()),
-        _ => {
-            let value = HeaderValue::from_bytes(&imf_fixdate(seconds)?).ok()?;
-            *last = Some((seconds, value.clone()));
-            Some(value)
+/// A date as RFC 9110 §5.6.7 wants it.
+#[derive(Clone, Copy, Debug)]
+pub struct Date([u8; DATE_LEN]);
+
+impl Date {
+    /// The current date; `None` if the clock stands before 1970 or after 9999. Reads the clock.
+    pub fn now() -> Option<Self> {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+        if let Some((at, date)) = LAST.get()
+            && at == seconds
+        {
+            return Some(date);
         }
-    })
+        let date = Self(imf_fixdate(seconds)?.try_into().ok()?);
+        LAST.set(Some((seconds, date)));
+        Some(date)
+    }
+
+    /// Its text.
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// Writes seconds since 1970 as RFC 9110 §5.6.7 wants a date.
@@ -48,6 +57,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
+const DATE_LEN: usize = 29;
 /// 1 January 1970 was a Thursday.
 const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 const MONTHS: [&str; 12] =

@@ -5,19 +5,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{CONTENT_LENGTH, DATE};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
-use thalweg::{ErrorCode, Field, SendError, Server, Status, Stream, Violation};
+use thalweg::{ErrorCode, Field, SendError, Server, Status, Stream, Token, Violation, map_fields};
 
 use crate::content::{Content, Progress};
 use crate::error::{BoxError, Error};
-use crate::fields::{Digits, Http1, fields};
+use crate::fields::{Digits, without_http_1};
 use crate::inbox::Inbox;
 use crate::link::Link;
 use crate::log;
 
-use super::date;
+use super::date::Date;
 use super::stream_handle::{StreamHandle, Wish};
 
 pin_project! {
@@ -79,15 +78,28 @@ where
     B: http_body::Body,
     B::Error: Into<BoxError>,
 {
-    /// Goes on with the handler or with the response. A panic of either ends this exchange and nothing else.
-    pub fn poll(&mut self, cx: &mut Context<'_>, connection: &mut Link<Server>) -> Outcome {
-        self.span.clone().in_scope(|| match catch_unwind(AssertUnwindSafe(|| self.advance(cx, connection))) {
+    /// Goes on with the handler or with the response, which is sent with `date` unless it has one. A panic of either ends this
+    /// exchange and nothing else.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Link<Server>,
+        date: Option<Date>,
+    ) -> Outcome {
+        let span = self.span.clone();
+        let advance = || catch_unwind(AssertUnwindSafe(|| self.advance(cx, connection, date)));
+        match span.in_scope(advance) {
             Ok(outcome) => outcome,
-            Err(panic) => Outcome::Reset(log::panicked(self.stream, panic.as_ref())),
-        })
+            Err(panic) => Outcome::Reset(span.in_scope(|| log::panicked(self.stream, panic.as_ref()))),
+        }
     }
 
-    fn advance(&mut self, cx: &mut Context<'_>, connection: &mut Link<Server>) -> Outcome {
+    fn advance(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Link<Server>,
+        date: Option<Date>,
+    ) -> Outcome {
         if let StageProjection::Handling { handler } = self.stage.as_mut().project() {
             let polled = handler.poll(cx);
             self.grant_wishes(connection);
@@ -96,7 +108,7 @@ where
                 Poll::Ready(Ok(response)) => response,
                 Poll::Ready(Err(error)) => return Outcome::Reset(log::failed(self.stream, &*error.into())),
             };
-            match self.respond(response, connection) {
+            match self.respond(response, connection, date) {
                 Ok(true) => return Outcome::Responded,
                 Ok(false) => {}
                 Err(SendError::StreamGone | SendError::Connection(_)) => return Outcome::Waiting,
@@ -121,25 +133,29 @@ where
     }
 
     /// Sends the headers of the response. Returns whether that was all of it.
-    fn respond(&mut self, response: Response<B>, connection: &mut Link<Server>) -> Result<bool, SendError> {
+    fn respond(
+        &mut self,
+        response: Response<B>,
+        connection: &mut Link<Server>,
+        date: Option<Date>,
+    ) -> Result<bool, SendError> {
         let (head, body) = response.into_parts();
         let end = body.is_end_stream() || has_no_content(&self.method, head.status);
         let size = body.size_hint().exact();
-        let len = size.filter(|len| may_announce(&self.method, head.status, *len, &head.headers));
+        let len = size.filter(|len| may_announce(&self.method, head.status, *len));
         let mut digits = Digits::default();
         let len = len.map(|len| Field::new(b"content-length", digits.format(len)));
-        let date = if head.headers.contains_key(DATE) { None } else { date::now() };
         let date = date.as_ref().map(|date| Field::new(b"date", date.as_bytes()));
-        let added = len.into_iter().chain(date);
         let status = Status::from(head.status);
-        let mut send = |http_1| {
-            let fields = fields(&head.headers, http_1).chain(added.clone());
-            connection.send_response(self.stream, status, fields, end)
+        let mut sent = {
+            let own = OwnFields::new(map_fields(&head.headers), [len, date]);
+            connection.send_response(self.stream, status, own, end)
         };
-        match send(Http1::Kept) {
-            Err(SendError::Malformed(Violation::FieldConnectionSpecific)) => send(Http1::LeftOut)?,
-            sent => sent?,
+        if let Err(SendError::Malformed(Violation::FieldConnectionSpecific)) = sent {
+            let own = OwnFields::new(without_http_1(map_fields(&head.headers)), [len, date]);
+            sent = connection.send_response(self.stream, status, own, end);
         }
+        sent?;
         if end {
             // The body goes where bodies may panic when they are dropped: under the caller's guard.
             return Ok(true);
@@ -156,13 +172,13 @@ impl<F, B: http_body::Body> Exchange<F, B> {
         for wish in handle.take() {
             let granted = match wish {
                 Wish::Inform(response) => {
-                    let fields = fields(response.headers(), Http1::LeftOut);
+                    let fields = without_http_1(map_fields(response.headers()));
                     let status = Status::from(response.status());
                     connection.send_informational(self.stream, status, fields).map_err(Error::from)
                 }
                 Wish::Push(request) => {
                     let head = thalweg::Request::from_http(request.method(), request.uri());
-                    let fields = fields(request.headers(), Http1::LeftOut);
+                    let fields = without_http_1(map_fields(request.headers()));
                     let promised = connection.send_push(self.stream, &head, fields);
                     promised.map(|stream| self.promised.push((stream, *request))).map_err(Error::from)
                 }
@@ -204,10 +220,38 @@ fn has_no_content(method: &Method, status: StatusCode) -> bool {
 
 /// Whether the length of the body is worth a field. RFC 9110 §8.6: none with 204, or with 2xx to CONNECT; to HEAD an
 /// empty body says nothing about the length that GET would get.
-fn may_announce(method: &Method, status: StatusCode, len: u64, headers: &HeaderMap) -> bool {
+fn may_announce(method: &Method, status: StatusCode, len: u64) -> bool {
     let forbidden = status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED
         || method == Method::CONNECT && status.is_success()
         || method == Method::HEAD && len == 0;
-    !forbidden && !headers.contains_key(CONTENT_LENGTH)
+    !forbidden
+}
+
+/// The fields of a response, and behind them those of ours that it lacks.
+struct OwnFields<'a, I> {
+    fields: I,
+    ours: [Option<Field<'a>>; 2],
+}
+
+impl<'a, I> OwnFields<'a, I> {
+    const fn new(fields: I, ours: [Option<Field<'a>>; 2]) -> Self {
+        Self { fields, ours }
+    }
+}
+
+impl<'a, I: Iterator<Item = Field<'a>>> Iterator for OwnFields<'a, I> {
+    type Item = Field<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Field<'a>> {
+        let Some(field) = self.fields.next() else { return self.ours.iter_mut().find_map(Option::take) };
+        if matches!(field.token, Token::CONTENT_LENGTH | Token::DATE) {
+            // The response says it itself.
+            for ours in &mut self.ours {
+                *ours = ours.filter(|ours| ours.token != field.token);
+            }
+        }
+        Some(field)
+    }
 }

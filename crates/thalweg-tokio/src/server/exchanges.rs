@@ -24,6 +24,7 @@ use crate::orphans::Orphans;
 use crate::protocol::Protocol;
 use crate::wire::Followup;
 
+use super::date::Date;
 use super::exchange::{Exchange, Outcome, PinnedStage, Stage};
 use super::stream_handle::StreamHandle;
 
@@ -45,6 +46,8 @@ where
     orphans: Orphans,
     /// Whether each request gets a handle to its stream.
     gives_handles: bool,
+    /// The date of responses. One look at the clock serves all that are sent together.
+    date: Option<Date>,
 }
 
 impl<S, B> Exchanges<S, B>
@@ -65,6 +68,7 @@ where
             refused: Vec::new(),
             orphans: Orphans::new(),
             gives_handles: false,
+            date: None,
         }
     }
 
@@ -242,9 +246,10 @@ where
 
     /// Lets one exchange go on, and credits what its service has consumed.
     fn poll_exchange(&mut self, stream: Stream, connection: &mut Link<Server>, doorbell: &mut Doorbell) {
+        let date = self.date;
         let Some(exchange) = self.find(stream) else { return };
         let bell = doorbell.bell(bell_of(stream));
-        let outcome = exchange.poll(&mut Context::from_waker(bell), connection);
+        let outcome = exchange.poll(&mut Context::from_waker(bell), connection, date);
         let promised = std::mem::take(&mut exchange.promised);
         if outcome == Outcome::Responded {
             // With the handler's last part it lets go of the request.
@@ -337,10 +342,14 @@ where
     }
 
     fn start(&mut self, connection: &mut Link<Server>, doorbell: &mut Doorbell) {
+        self.date = Date::now();
         self.start_arrived(connection, doorbell);
     }
 
     fn work(&mut self, _: &mut Context<'_>, connection: &mut Link<Server>, doorbell: &mut Doorbell) -> bool {
+        if self.live > 0 {
+            self.date = Date::now();
+        }
         let mut moved = self.start_arrived(connection, doorbell);
         moved |= self.answer(connection, doorbell);
         while let Some(stream) = connection.poll_writable() {
