@@ -6,6 +6,7 @@ and raises where one breaks a rule. With the files of a certificate and its key 
 
 import socket
 import ssl
+import struct
 import sys
 
 import h2.config
@@ -192,6 +193,15 @@ def closed_midway(peer):
     peer.send(CONTENT[:50_000])
     peer.socket.shutdown(socket.SHUT_WR)
     peer.goodbye()
+
+
+def dies_midway(peer):
+    """The process is gone, and TCP says so."""
+    peer.request()
+    peer.h2.send_headers(1, OK)
+    peer.send(CONTENT[:50_000])
+    peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.socket.close()
 
 
 def too_short(peer):

@@ -17,6 +17,7 @@ mod openings;
 mod own_clients;
 mod pages;
 mod programs;
+mod proxy;
 mod recordings;
 mod relay;
 mod scripted;
@@ -102,6 +103,7 @@ fn all_rows(subjects: &[Subject]) -> Vec<Row> {
     rows.extend(scripted::rows());
     rows.extend(tls::rows());
     rows.extend(programs::rows());
+    rows.extend(proxy::rows());
     rows.extend(recordings::rows());
     rows
 }

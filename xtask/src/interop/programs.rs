@@ -5,7 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use serde_json::json;
 
+use super::chromium;
 use super::curl::curl;
 use super::lab::{self, Lab, PAGE, PAGE_PATH};
 use super::server::{self, Server, Subject};
@@ -34,25 +36,34 @@ pub fn rows() -> Vec<Row> {
         let needs = [Need::Example(name), Need::Program("curl")];
         Row::new(format!("{name}: serves bytes"), &needs, move |lab| serves_bytes(lab, name))
     });
-    let proxy = Row::new(
-        "proxy: curl gets a page and hears its echo through it",
-        &[Need::Example("proxy"), Need::Example("serve"), Need::Program("curl")],
-        |lab| server::on(lab, Subject::Example("serve"), |origin| proxy(lab, origin)),
+    let websocket = Row::new(
+        "websocket_tunnel: Chromium's WebSocket over HTTP/2 hears its echo, text and 1 MB, and closes cleanly",
+        &[Need::Example("websocket_tunnel"), chromium::NEED],
+        chats,
     );
-    alone.chain([frames, proxy]).chain(loops).collect()
+    alone.chain([frames, websocket]).chain(loops).collect()
 }
 
-fn proxy(lab: &Lab, origin: &Server) -> anyhow::Result<()> {
-    let mut command = Command::new(lab.example("proxy")?);
-    command.args(["--h2c", "127.0.0.1:0", "--to", &origin.address.to_string()]);
-    let proxy = Server::start_listening(&mut command)?;
-    let page = process::run(curl(&["--fail"]).arg(proxy.url(PAGE_PATH)), Duration::from_secs(60))?;
-    lab::compare(page.into_text("curl")?.as_bytes(), PAGE.as_bytes())?;
-    let upload = format!("@{}", lab.upload().display());
-    let mut command = curl(&["--fail", "--data-binary", &upload]);
-    let echo = process::run(command.arg(proxy.url("/echo")), Duration::from_secs(120))?;
-    ensure!(echo.is_success(), "curl: {}", echo.outcome());
-    lab::compare(&echo.stdout, &std::fs::read(lab.upload())?)
+/// A page of the example talks over a WebSocket; the server speaks nothing but HTTP/2.
+fn chats(lab: &Lab) -> anyhow::Result<()> {
+    let mut command = Command::new(lab.example("websocket_tunnel")?);
+    let server = Server::start_listening(command.args(["--serve", "127.0.0.1:0", "--tls"]))?;
+    let heard = chromium::on_page(lab, |page| {
+        page.open(&format!("https://{}/", server.address))?;
+        page.until("'done' in document.body.dataset")?;
+        page.evaluate("Array.from(document.querySelectorAll('#heard li'), (line) => line.textContent)")
+    })?;
+    let expected =
+        json!(["the line", "of fastest flow", "1000000 bytes, each the same", "closed with 1000, cleanly"]);
+    ensure!(heard == expected, "the page hears {heard:#}\nexpected {expected:#}");
+    // The other end of the same chat.
+    for _ in 0..100 {
+        if server.output().iter().any(|line| line == "a chat has come to its end") {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    anyhow::bail!("the server does not see the end: {:?}", server.output());
 }
 
 /// Servers on the core alone: their content is checked byte for byte.

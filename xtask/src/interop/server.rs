@@ -120,6 +120,14 @@ impl Server {
         self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How much memory it occupies.
+    pub fn resident_bytes(&self) -> anyhow::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.group.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).context("no resident memory")?;
+        Ok(kib.trim().parse::<u64>()? << 10)
+    }
+
     /// Ctrl-C.
     pub fn interrupt(&self) -> anyhow::Result<()> {
         self.group.signal(Signal::INT)

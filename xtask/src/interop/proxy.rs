@@ -1,0 +1,143 @@
+//! The proxy between programs that others wrote: what passes, what is held, and what becomes of an origin that dies.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+use super::curl::curl;
+use super::lab::{self, BYTES_PATH, DOWNLOAD_PATH, Lab, PAGE, PAGE_PATH};
+use super::server::{self, Server, Subject};
+use super::{Need, Row};
+use crate::process::{self, Group};
+use crate::strangers;
+
+const PROXY: Need = Need::Example("proxy");
+const CURL: Need = Need::Program("curl");
+const LIMIT: Duration = Duration::from_secs(120);
+/// What nobody could hold unseen, bytes.
+const ENDLESS: &str = "/bytes/1000000000?seed=3";
+/// A client that takes this much a second takes next to nothing of it.
+const SLOW: &str = "20000";
+/// How much more resident memory the proxy may have with slow clients, bytes: windows and buffers of two connections for each.
+const HELD_MAX: u64 = 8 << 20;
+const SLOW_CLIENTS: usize = 3;
+
+/// Origins of other people.
+const ORIGINS: &[Subject] = &[Subject::Node, Subject::Go, Subject::Nghttpd];
+
+pub fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for origin in [Subject::Example("serve")].iter().chain(ORIGINS) {
+        let name = format!(
+            "proxy: curl gets a page, a large file and bytes, and hears its echo, from {}",
+            origin.name()
+        );
+        rows.push(Row::new(name, &[PROXY, CURL, origin.need()], |lab| {
+            server::on(lab, *origin, |running| passes(lab, running))
+        }));
+    }
+    let needs = [PROXY, CURL, Need::Example("serve")];
+    rows.push(Row::new("proxy: slow clients do not make it hold what they do not take", &needs, |lab| {
+        server::on(lab, Subject::Example("serve"), |origin| slow_clients(lab, origin))
+    }));
+    let needs = [PROXY, CURL, Need::Python("h2")];
+    for (behaviour, what) in [
+        ("reset_midway", "an origin that resets midway is a reset, not a short body"),
+        ("dies_midway", "an origin that dies midway is a reset, not a short body"),
+    ] {
+        rows.push(Row::new(format!("proxy: {what}"), &needs, move |lab| dies(lab, behaviour)));
+    }
+    let needs = [PROXY, Need::Program("nghttp"), Need::Python("h2")];
+    rows.push(Row::new("proxy: an origin that refuses the stream is a reset with its code", &needs, refuses));
+    rows.push(Row::new("proxy: an origin that nobody serves is status 502", &[PROXY, CURL], nobody));
+    rows
+}
+
+fn start(lab: &Lab, origin: &str) -> anyhow::Result<Server> {
+    let mut command = Command::new(lab.example("proxy")?);
+    Server::start_listening(command.args(["--h2c", "127.0.0.1:0", "--to", origin]))
+}
+
+fn passes(lab: &Lab, origin: &Server) -> anyhow::Result<()> {
+    let proxy = start(lab, &origin.address.to_string())?;
+    for (path, expected) in [
+        (PAGE_PATH, PAGE.as_bytes().to_vec()),
+        (DOWNLOAD_PATH, fs::read(lab.root().join("download.bin"))?),
+        (BYTES_PATH, lab::contract_bytes(1_000_000, 7)),
+    ] {
+        let finished = process::run(curl(&["--fail"]).arg(proxy.url(path)), LIMIT)?;
+        ensure!(finished.is_success(), "{path}: {}", String::from_utf8_lossy(&finished.stderr));
+        lab::compare(&finished.stdout, &expected).context(path)?;
+    }
+    let upload = format!("@{}", lab.upload().display());
+    let echo = process::run(curl(&["--fail", "--data-binary", &upload]).arg(proxy.url("/echo")), LIMIT)?;
+    ensure!(echo.is_success(), "curl: {}", String::from_utf8_lossy(&echo.stderr));
+    lab::compare(&echo.stdout, &fs::read(lab.upload())?)
+}
+
+/// An origin that could send a gigabyte in seconds, and clients that do not take it.
+fn slow_clients(lab: &Lab, origin: &Server) -> anyhow::Result<()> {
+    let proxy = start(lab, &origin.address.to_string())?;
+    // What comes with the first transfer is not held for it.
+    ensure!(process::run(curl(&["--fail"]).arg(proxy.url(BYTES_PATH)), LIMIT)?.is_success(), "no transfer");
+    let before = proxy.resident_bytes()?;
+    let mut clients = Vec::new();
+    for _ in 0..SLOW_CLIENTS {
+        let mut command = curl(&["--fail", "--limit-rate", SLOW, "--output", "/dev/null"]);
+        command.arg(proxy.url(ENDLESS)).stdout(Stdio::null()).stderr(Stdio::null());
+        clients.push(Group::spawn(&mut command)?);
+    }
+    thread::sleep(Duration::from_secs(3));
+    let held = proxy.resident_bytes()?.saturating_sub(before);
+    for client in &mut clients {
+        ensure!(client.wait(Duration::ZERO)?.is_none(), "a client has come to an end");
+    }
+    ensure!(
+        held < HELD_MAX,
+        "the proxy holds {held} bytes more than before, at most {HELD_MAX} are expected"
+    );
+    lab.note(format!(
+        "{} KiB more resident memory with {SLOW_CLIENTS} slow clients of a gigabyte each",
+        held >> 10
+    ));
+    drop(clients);
+    let page = process::run(curl(&["--fail"]).arg(proxy.url(PAGE_PATH)), LIMIT)?.into_text("curl")?;
+    lab::compare(page.as_bytes(), PAGE.as_bytes()).context("afterwards")
+}
+
+/// The status is 200 and content has come, when the origin is gone: curl must hear of it.
+fn dies(lab: &Lab, behaviour: &str) -> anyhow::Result<()> {
+    let origin = Server::start_listening(strangers::python_script("h2_server.py")?.arg(behaviour))?;
+    let proxy = start(lab, &origin.address.to_string())?;
+    let finished = process::run(curl(&[]).arg(proxy.url("/")), LIMIT)?;
+    let words = String::from_utf8_lossy(&finished.stderr);
+    ensure!(!finished.is_success(), "curl takes {} bytes for all", finished.stdout.len());
+    ensure!(words.contains("not closed cleanly: "), "no reset: {words}");
+    ensure!(finished.stdout.len() <= 50_000, "{} bytes came", finished.stdout.len());
+    Ok(())
+}
+
+fn refuses(lab: &Lab) -> anyhow::Result<()> {
+    let origin = Server::start_listening(strangers::python_script("h2_server.py")?.arg("refused"))?;
+    let proxy = start(lab, &origin.address.to_string())?;
+    // curl would try again by itself.
+    let mut nghttp = Command::new("nghttp");
+    let finished = process::run_merged(nghttp.args(["--verbose"]).arg(proxy.url("/")), LIMIT)?;
+    let words = String::from_utf8_lossy(&finished.stdout);
+    let reset = words.lines().skip_while(|line| !line.contains("recv RST_STREAM frame")).nth(1);
+    ensure!(reset.is_some_and(|code| code.contains("REFUSED_STREAM")), "nghttp says {words}");
+    Ok(())
+}
+
+fn nobody(lab: &Lab) -> anyhow::Result<()> {
+    // The port was free a moment ago.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let proxy = start(lab, &gone.to_string())?;
+    let mut command = curl(&["--write-out", "%{response_code}", "--output", "/dev/null"]);
+    let told = process::run(command.arg(proxy.url("/")), LIMIT)?.into_text("curl")?;
+    ensure!(told == "502", "status {told}");
+    Ok(())
+}
