@@ -1,5 +1,5 @@
-//! What the example programs share. `files` alone knows tokio, `blocking_files` the threads, `application` the core by itself, `tls`
-//! rustls, and `plain` tonic.
+//! What the example programs share. `files` and `inspect` know tokio, `blocking_files` the threads, `application` the core by
+//! itself, `tls` rustls, and `plain` tonic.
 
 pub mod application;
 pub mod arguments;
@@ -7,6 +7,7 @@ pub mod blocking_files;
 pub mod content_type;
 pub mod files;
 pub mod grpc;
+pub mod inspect;
 pub mod pattern;
 pub mod plain;
 pub mod site;

@@ -194,6 +194,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Future for Driver<IO, A
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let polled = this.poll_turns(cx);
+        this.wire.turn(cx);
         if let Some(share) = &mut this.share {
             share.add(&this.wire.connection().report());
         }

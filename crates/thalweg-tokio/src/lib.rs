@@ -13,6 +13,8 @@ mod driver;
 mod error;
 mod fields;
 mod inbox;
+#[cfg(feature = "inspect")]
+pub mod inspect;
 mod link;
 mod log;
 mod opening;
@@ -24,6 +26,7 @@ mod service;
 mod spawn;
 #[cfg(feature = "tonic")]
 mod status;
+mod tap;
 #[cfg(feature = "rustls")]
 mod tls;
 pub mod tunnel;

@@ -98,6 +98,24 @@ impl Output {
         any
     }
 
+    /// All that was fetched, in the order of the wire. None of it is written yet.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let mut at = 0;
+        let placed = self.splices.iter().zip(&self.payloads).flat_map(move |(splice, payload)| {
+            let head = &self.bytes[at..splice.offset];
+            at = splice.offset;
+            [head, &payload[..]]
+        });
+        let behind = self.splices.last().map_or(0, |splice| splice.offset);
+        placed.chain([&self.bytes[behind..]])
+    }
+
+    /// What the transport has not taken, bytes.
+    pub fn unwritten_bytes(&self) -> usize {
+        let payloads: usize = self.payloads.iter().map(Bytes::len).sum();
+        self.bytes.len() - self.written + payloads
+    }
+
     /// Writes once. Returns how many bytes the transport took.
     pub fn poll_write<IO>(&mut self, io: &mut IO, cx: &mut Context<'_>) -> Poll<io::Result<usize>>
     where

@@ -18,6 +18,7 @@ use crate::closing::Closing;
 use crate::error::End;
 use crate::link::{Link, Output};
 use crate::record::Connection;
+use crate::tap::Tap;
 
 /// A transport and the connection on it.
 pub struct Wire<IO, R: Role> {
@@ -35,6 +36,7 @@ pub struct Wire<IO, R: Role> {
     last_output: Option<Pin<Box<Sleep>>>,
     closing: Option<Closing>,
     failure: Option<io::Error>,
+    tap: Tap,
 }
 
 struct Timer {
@@ -81,6 +83,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
             last_output: None,
             closing: None,
             failure: None,
+            tap: Tap::default(),
         }
     }
 
@@ -91,7 +94,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
 
     /// How the connection stands, or how it ended.
     pub fn end(&mut self) -> End {
-        End { report: self.link.report(), transport: self.failure.take() }
+        let end = End { report: self.link.report(), transport: self.failure.take() };
+        self.tap.end(&end);
+        end
     }
 
     /// Whether the connection is over: nothing may be asked of it any more.
@@ -114,6 +119,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
         self.output.begin_with(bytes);
     }
 
+    /// Tells a watch what happens from now on.
+    pub fn set_tap(&mut self, tap: Tap) {
+        self.tap = tap;
+    }
+
+    /// The task is about to sleep.
+    pub fn turn(&mut self, cx: &Context<'_>) {
+        let Self { tap, link, output, .. } = self;
+        tap.turn(cx, link, || output.unwritten_bytes());
+    }
+
     /// Reads once and passes what came on, event by event. Returns whether to come again at once.
     pub fn poll_input(&mut self, cx: &mut Context<'_>, listener: &mut impl Listener<R>) -> bool {
         if self.over {
@@ -121,13 +137,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
         }
         if !self.first_input.is_empty() {
             let bytes = std::mem::take(&mut self.first_input);
+            self.tap.heard(&bytes);
             self.over = pass(&mut self.link, &bytes, self.origin, listener).is_err();
             return true;
         }
         if !self.eof && self.link.wants_read() {
-            let Self { io, link, origin, .. } = self;
-            let read =
-                buffer::poll_read(io, cx, |bytes| pass(link, bytes, *origin, listener).map(|()| bytes.len()));
+            let Self { io, link, origin, tap, .. } = self;
+            let read = buffer::poll_read(io, cx, |bytes| {
+                tap.heard(bytes);
+                pass(link, bytes, *origin, listener).map(|()| bytes.len())
+            });
             match read {
                 Poll::Pending => {}
                 Poll::Ready(Ok(outcome)) => {
@@ -170,6 +189,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
             if !self.output.fetch(&mut self.link) {
                 break;
             }
+            self.tap.said(self.output.pieces());
         }
         if self.needs_flush {
             match Pin::new(&mut self.io).poll_flush(cx) {

@@ -12,6 +12,7 @@ mod curl;
 mod endings;
 mod grpc;
 mod lab;
+mod live_view;
 mod nghttp2;
 mod openings;
 mod own_clients;
@@ -96,6 +97,7 @@ fn all_rows(subjects: &[Subject]) -> Vec<Row> {
     rows.extend(tonic::rows());
     rows.extend(axum_app::rows());
     rows.extend(openings::rows());
+    rows.extend(live_view::rows());
     rows.extend(storms::rows());
     rows.extend(clients::rows());
     rows.extend(pages::rows());

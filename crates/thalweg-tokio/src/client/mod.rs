@@ -134,6 +134,13 @@ where
     B: HttpBody,
     B::Error: Into<BoxError>,
 {
+    /// Shows it to a [`Watch`](crate::inspect::Watch); `peer` is for the eyes of who looks.
+    #[cfg(feature = "inspect")]
+    pub fn inspect(mut self, watch: &crate::inspect::Watch, peer: Option<std::net::SocketAddr>) -> Self {
+        self.driver.wire().set_tap(crate::tap::Tap::new(watch, peer, true));
+        self
+    }
+
     /// The handle through which others end it gracefully, and say what belongs to no request.
     pub fn handle(&self) -> Handle<thalweg::Client> {
         self.driver.handle().clone()

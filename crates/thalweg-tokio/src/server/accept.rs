@@ -26,6 +26,7 @@ use crate::log;
 use super::Connection;
 use crate::opening::{Closed, Opened, Refusal, UNUSABLE_UPGRADE, open_cleartext, refuse};
 use crate::record::Setup;
+use crate::tap::Tap;
 
 /// A TCP listener that serves HTTP/2: with prior knowledge (RFC 9113 §3.3), and by Upgrade from HTTP/1.1.
 ///
@@ -42,6 +43,8 @@ struct Options {
     h2c: thalweg_h2c::Config,
     stream_handles: bool,
     counters: Arc<Counters>,
+    #[cfg(feature = "inspect")]
+    watch: Option<crate::inspect::Watch>,
     #[cfg(feature = "rustls")]
     tls: Option<tokio_rustls::TlsAcceptor>,
     on_open: Option<Box<OnOpen>>,
@@ -78,6 +81,8 @@ impl Server {
             h2c: thalweg_h2c::Config::default(),
             stream_handles: false,
             counters: Arc::default(),
+            #[cfg(feature = "inspect")]
+            watch: None,
             #[cfg(feature = "rustls")]
             tls: None,
             on_open: None,
@@ -135,6 +140,14 @@ impl Server {
     #[must_use]
     pub fn record(mut self, recordings: &thalweg_record::Recordings) -> Self {
         self.options.setup.recordings = Some(recordings.clone());
+        self
+    }
+
+    /// Shows each connection to a [`Watch`](crate::inspect::Watch). See there for what it costs.
+    #[cfg(feature = "inspect")]
+    #[must_use]
+    pub fn inspect(mut self, watch: &crate::inspect::Watch) -> Self {
+        self.options.watch = Some(watch.clone());
         self
     }
 
@@ -272,16 +285,17 @@ impl Options {
         B: http_body::Body,
         B::Error: Into<BoxError>,
     {
+        let peer = socket.peer_addr().ok();
         #[cfg(feature = "rustls")]
         if let Some(acceptor) = &self.tls {
             let stream = self.in_time(crate::tls::accept(acceptor, socket, &control)).await?;
-            return self.run(stream, Opened::default(), service, control).await;
+            return self.run(stream, Opened::default(), service, control, peer).await;
         }
         let opened = self.in_time(open_cleartext(&mut socket, self.h2c, &control)).await;
         if let Err(Refusal::TimedOut) = opened {
             refuse(&mut socket, &[]).await;
         }
-        self.run(socket, opened?, service, control).await
+        self.run(socket, opened?, service, control, peer).await
     }
 
     async fn run<IO, S, B>(
@@ -290,6 +304,7 @@ impl Options {
         opened: Opened,
         service: S,
         control: Arc<Control<thalweg::Server>>,
+        peer: Option<SocketAddr>,
     ) -> Result<Arc<End>, Refusal>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
@@ -298,7 +313,7 @@ impl Options {
         B: http_body::Body,
         B::Error: Into<BoxError>,
     {
-        match self.begin(io, opened, service, control) {
+        match self.begin(io, opened, service, control, peer) {
             Ok(connection) => Ok(connection.await),
             Err(mut io) => {
                 refuse(&mut io, UNUSABLE_UPGRADE).await;
@@ -314,6 +329,7 @@ impl Options {
         opened: Opened,
         service: S,
         control: Arc<Control<thalweg::Server>>,
+        peer: Option<SocketAddr>,
     ) -> Result<Boxed<IO, S, B>, IO>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
@@ -324,6 +340,7 @@ impl Options {
     {
         let mut connection = Connection::opened(io, opened, service, &self.setup, control)?;
         connection.driver.set_counters(Arc::clone(&self.counters));
+        connection.driver.wire().set_tap(self.tap(peer));
         if let Some(on_notice) = &self.on_notice {
             connection.driver.set_on_notice(Arc::clone(on_notice));
         }
@@ -331,6 +348,16 @@ impl Options {
             connection.driver.application().give_handles();
         }
         Ok(Box::pin(connection))
+    }
+
+    #[cfg(feature = "inspect")]
+    fn tap(&self, peer: Option<SocketAddr>) -> Tap {
+        self.watch.as_ref().map(|watch| Tap::new(watch, peer, false)).unwrap_or_default()
+    }
+
+    #[cfg(not(feature = "inspect"))]
+    fn tap(&self, _: Option<SocketAddr>) -> Tap {
+        Tap::default()
     }
 
     /// The time for a connection to come to the point.

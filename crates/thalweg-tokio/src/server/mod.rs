@@ -132,6 +132,13 @@ where
         self
     }
 
+    /// Shows it to a [`Watch`](crate::inspect::Watch); `peer` is for the eyes of who looks.
+    #[cfg(feature = "inspect")]
+    pub fn inspect(mut self, watch: &crate::inspect::Watch, peer: Option<std::net::SocketAddr>) -> Self {
+        self.driver.wire().set_tap(crate::tap::Tap::new(watch, peer, false));
+        self
+    }
+
     /// The handle through which others end it gracefully, and say what belongs to no request.
     pub fn handle(&self) -> Handle<thalweg::Server> {
         self.driver.handle().clone()

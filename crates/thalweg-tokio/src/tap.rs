@@ -1,0 +1,31 @@
+//! What a driver tells a watch: nothing, without the feature `inspect`.
+
+#[cfg(feature = "inspect")]
+pub use crate::inspect::Tap;
+
+#[cfg(not(feature = "inspect"))]
+pub use untapped::Tap;
+
+#[cfg(not(feature = "inspect"))]
+mod untapped {
+    use std::task::Context;
+
+    use thalweg::Role;
+
+    use crate::error::End;
+    use crate::record::Connection;
+
+    /// Nobody listens.
+    #[derive(Default)]
+    pub struct Tap(());
+
+    impl Tap {
+        pub fn heard(&mut self, _: &[u8]) {}
+
+        pub fn said<'a>(&mut self, _: impl Iterator<Item = &'a [u8]>) {}
+
+        pub fn turn<R: Role>(&mut self, _: &Context<'_>, _: &Connection<R>, _: impl FnOnce() -> usize) {}
+
+        pub fn end(&mut self, _: &End) {}
+    }
+}

@@ -1,0 +1,146 @@
+//! What was seen, as JSON for the page. Times are milliseconds.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use thalweg_tokio::inspect::{ConnectionView, FrameNote, Label, Sight, StreamNote};
+use thalweg_tokio::thalweg::{Half, Settings, StreamView, WindowView};
+
+/// All connections in short, and the one with this `id` in full.
+pub fn json(sight: &Sight, id: Option<u64>) -> String {
+    let shown = sight.connections.iter().find(|view| Some(view.label.id) == id).map(full);
+    let connections: Vec<Value> = sight.connections.iter().map(short).collect();
+    let silent: Vec<Value> = sight.silent.iter().map(label).collect();
+    let ended = sight.ended.iter().map(|ended| {
+        let Label { id, peer, is_client, .. } = ended.label;
+        let age = millis(ended.age);
+        let (how, warning) = (&ended.how, ended.is_warning);
+        json!({ "id": id, "peer": peer, "client": is_client, "age": age, "how": how, "warning": warning })
+    });
+    let ended: Vec<Value> = ended.collect();
+    let total = sight.connections_total;
+    json!({ "total": total, "connections": connections, "silent": silent, "ended": ended, "shown": shown })
+        .to_string()
+}
+
+/// Which connection to show: this one while it is there, else one where something waits, else the busiest.
+pub fn choose(sight: &Sight, id: Option<u64>) -> Option<u64> {
+    let rank = |view: &&ConnectionView| (Some(view.label.id) == id, cut_short(view), view.streams.len());
+    // Of equals the newest, which is the first.
+    sight.connections.iter().rev().max_by_key(rank).map(|view| view.label.id)
+}
+
+fn cut_short(view: &ConnectionView) -> usize {
+    view.streams.iter().filter(|stream| stream.is_cut_short).count()
+}
+
+fn label(label: &Label) -> Value {
+    json!({ "id": label.id, "peer": label.peer, "client": label.is_client, "age": millis(label.began.elapsed()) })
+}
+
+fn short(view: &ConnectionView) -> Value {
+    let counters = &view.report.counters;
+    json!({
+        "id": view.label.id,
+        "peer": view.label.peer,
+        "client": view.label.is_client,
+        "age": millis(view.age),
+        "streams": view.streams.len(),
+        "cut": cut_short(view),
+        "opened": counters.streams_opened,
+        "completed": counters.streams_completed,
+        "received": counters.bytes_received,
+        "sent": counters.bytes_sent,
+    })
+}
+
+fn full(view: &ConnectionView) -> Value {
+    let mut value = short(view);
+    let counters = &view.report.counters;
+    let budgets = view.budgets.iter().map(|budget| {
+        let name = budget.limit.config_field().trim_start_matches("budgets.");
+        json!({ "name": name, "tokens": budget.tokens, "burst": budget.burst })
+    });
+    value["window"] = window(&view.window);
+    value["resets_received"] = json!(counters.resets_received);
+    value["resets_sent"] = json!(counters.resets_sent);
+    value["budgets"] = budgets.collect();
+    value["live"] = view.streams.iter().map(stream).collect();
+    value["notes"] = view.notes.iter().map(note).collect();
+    value["frames"] = view.frames.iter().map(frame).collect();
+    value["settings"] =
+        json!({ "remote": settings(&view.remote_settings), "local": settings(&view.local_settings) });
+    value["heap"] = json!(view.heap_bytes);
+    value["unwritten"] = json!(view.unwritten_bytes);
+    value["wants_read"] = json!(view.wants_read);
+    value["shows_fields"] = json!(view.shows_fields);
+    value
+}
+
+fn window(window: &WindowView) -> Value {
+    json!({ "send": window.send, "receive": window.receive, "held": window.held, "due": window.due })
+}
+
+fn settings(settings: &Settings) -> Value {
+    json!({
+        "header_table_size": settings.header_table_size,
+        "max_concurrent_streams": settings.max_concurrent_streams,
+        "initial_window_size": settings.initial_window_size,
+        "max_frame_size": settings.max_frame_size,
+    })
+}
+
+fn stream(view: &StreamView) -> Value {
+    json!({
+        "id": view.stream.id().as_u32(),
+        "state": view.state(),
+        "local": half(view.local),
+        "remote": half(view.remote),
+        "priority": view.priority.to_string(),
+        "cut": view.is_cut_short,
+        "window": window(&view.window),
+        "send_left": view.send_left,
+        "receive_left": view.receive_left,
+    })
+}
+
+const fn half(half: Half) -> &'static str {
+    match half {
+        Half::Head => "head",
+        Half::Body => "body",
+        Half::Ended => "ended",
+    }
+}
+
+fn note(note: &StreamNote) -> Value {
+    json!({
+        "id": note.id.as_u32(),
+        "opened": note.opened.map(millis),
+        "requested": note.request_ended.map(millis),
+        "responded": note.responded.map(millis),
+        "ended": note.ended().map(millis),
+        "reset": note.reset.map(|(_, code, _)| code.to_string()),
+        "reset_by_us": note.reset.map(|(.., by_us)| by_us),
+        "method": note.method,
+        "path": note.path,
+        "status": note.status,
+        "received": note.bytes_received,
+        "sent": note.bytes_sent,
+    })
+}
+
+fn frame(frame: &FrameNote) -> Value {
+    json!({
+        "number": frame.number,
+        "at": millis(frame.at),
+        "sent": frame.is_sent,
+        "name": frame.name,
+        "stream": frame.stream.as_u32(),
+        "len": frame.len,
+        "detail": frame.detail,
+    })
+}
+
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
