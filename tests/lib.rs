@@ -3,12 +3,12 @@
 pub mod abuse;
 pub mod relay;
 
-/// The guide's code compiles.
+/// The guide's code runs.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/io-layer.md")]
 pub struct Guide;
 
-/// So does that of the README.
+/// That of the README compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;

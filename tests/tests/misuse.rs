@@ -1,4 +1,4 @@
-//! What must not compile: the fault that Thalweg was made against, in three shapes.
+//! What must not compile: the fault that Thalweg was made against, in three shapes, and a role that does what it may not.
 //!
 //! Each file of `misuse/` begins with the error code by which the compiler must reject it, and it alone; a right use beside
 //! them shows that nothing else is wrong. (A doc test that fails to compile does not say why on a stable compiler.)
@@ -62,4 +62,9 @@ fn borrowed_data_does_not_go_to_another_thread() {
 #[test]
 fn headers_are_not_held_across_a_call() {
     assert_eq!(error_codes("headers_across_a_call.rs"), ["E0499"]);
+}
+
+#[test]
+fn a_server_does_not_ask() {
+    assert_eq!(error_codes("request_from_a_server.rs"), ["E0599"]);
 }

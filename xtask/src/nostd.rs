@@ -1,4 +1,4 @@
-//! `cargo xtask nostd`: the protocol crates link into a program without std.
+//! `cargo xtask nostd`: the protocol crates, and the loop of the example `no_std_loop`, link into a program without std.
 //!
 //! Builds `xtask/nostd-proof` as it is, which must succeed, and once more with std pulled in on
 //! purpose, which must fail with the error that the proof rests on: else it proves nothing.
@@ -17,7 +17,9 @@ const STD_IS_LINKED: &str = "E0152";
 
 pub fn run() -> anyhow::Result<()> {
     judge(&build(&[])?, &build(&["--features", "std"])?)?;
-    println!("nostd: the protocol crates link without std, and the control with std does not");
+    println!(
+        "nostd: the protocol crates and the loop of no_std_loop link without std, and the control with std does not"
+    );
     Ok(())
 }
 

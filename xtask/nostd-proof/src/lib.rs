@@ -9,11 +9,15 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[path = "../../../examples/no_std_loop/device.rs"]
+mod device;
+
 use alloc::vec::Vec;
 use core::alloc::{GlobalAlloc, Layout};
 use core::panic::PanicInfo;
 
-use thalweg as _;
+use device::{Device, Line};
+use thalweg::Instant;
 use thalweg_h2c::{Config, Opening, Sniffer};
 use thalweg_hpack::{Decoder, Encoder, Field, Limits, Verdict};
 use thalweg_record as _;
@@ -58,4 +62,30 @@ pub extern "C" fn h2c_upgrade() -> u64 {
         HTTP2-Settings: AAMAAABk\r\n\r\n"[..];
     let opening = Sniffer::new(Config::default()).receive(&mut request);
     u64::from(matches!(opening, Ok(Some(Opening::Upgrade(_)))))
+}
+
+/// A line on which nothing ever comes.
+struct Dead;
+
+impl Line for Dead {
+    fn receive(&mut self, _buf: &mut [u8]) -> usize {
+        0
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> usize {
+        bytes.len()
+    }
+
+    fn now(&self) -> Instant {
+        Instant::ZERO
+    }
+}
+
+/// Runs the loop of the example `no_std_loop` until it would sleep, and says what it holds.
+#[unsafe(no_mangle)]
+pub extern "C" fn device_loop() -> u64 {
+    let mut device = Device::new();
+    while device.turn(&mut Dead) {}
+    let sleeps = u64::from(device.deadline().is_some()) + u64::from(device.is_light_on());
+    sleeps + device.heap_bytes() as u64
 }

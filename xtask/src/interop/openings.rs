@@ -17,7 +17,42 @@ pub fn rows() -> Vec<Row> {
         .iter()
         .zip(["get", "blocking_get"])
         .flat_map(|(subject, client)| rows_of(*subject, client))
+        .chain(upgrades_of_ours())
         .collect()
+}
+
+/// The example that begins with HTTP/1.1: nghttpd takes no Upgrade.
+fn upgrades_of_ours() -> Vec<Row> {
+    let row = |subject: Subject, what: &str, check: fn(&Lab, &Server) -> anyhow::Result<()>| {
+        let needs = [Need::Example("h2c_upgrade"), subject.need()];
+        Row::new(format!("h2c_upgrade: {what} {}", subject.name()), &needs, move |lab| {
+            server::on(lab, subject, |server| check(lab, server))
+        })
+    };
+    let mut rows: Vec<Row> =
+        server::OURS.iter().map(|subject| row(*subject, "switches, and gets bytes from", switches)).collect();
+    rows.push(row(Subject::Nghttpd, "is not switched, and says so, by", is_not_switched));
+    rows
+}
+
+fn switches(lab: &Lab, server: &Server) -> anyhow::Result<()> {
+    let mut program = Command::new(lab.example("h2c_upgrade")?);
+    let finished = process::run(program.arg(server.url(BYTES_PATH)), LIMIT)?;
+    let told = String::from_utf8_lossy(&finished.stderr);
+    ensure!(finished.is_success() && told == "the server switches to HTTP/2\n200\n", "it says {told:?}");
+    lab::compare(&finished.stdout, &lab::contract_bytes(1_000_000, 7))
+}
+
+fn is_not_switched(lab: &Lab, server: &Server) -> anyhow::Result<()> {
+    let mut program = Command::new(lab.example("h2c_upgrade")?);
+    let finished = process::run(program.arg(server.url(PAGE_PATH)), LIMIT)?;
+    let told = String::from_utf8_lossy(&finished.stderr);
+    ensure!(!finished.is_success() && finished.stdout.is_empty(), "it succeeds");
+    ensure!(
+        told.starts_with("h2c_upgrade: ") && told.contains("http/2 without an upgrade"),
+        "it says {told:?}"
+    );
+    Ok(())
 }
 
 fn rows_of(subject: Subject, client: &'static str) -> Vec<Row> {

@@ -1,0 +1,102 @@
+//! Fetches a URL in cleartext, and begins as a client that knows nothing of the server: with HTTP/1.1 and an Upgrade to h2c
+//! (RFC 7540 §3.2). The answer's content goes to stdout, what became of the Upgrade to stderr.
+//!
+//! `thalweg-h2c` writes the request and reads the server's decision; from there on the core has the connection. RFC 9113 has
+//! dropped this Upgrade; there are servers that still offer it.
+
+use std::error::Error;
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::ExitCode;
+
+use http::Uri;
+use thalweg::{Client, Config, Connection, Event, Instant, Stream};
+use thalweg_examples::arguments::{self, Arguments};
+use thalweg_tokio::thalweg_h2c::{self, Answer, Request, Upgrader};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    arguments::exit("h2c_upgrade", run())
+}
+
+fn run() -> Result<()> {
+    let mut args = Arguments::from_env("h2c_upgrade http://HOST[:PORT]/PATH");
+    let url: Uri = args.word("URL")?.parse()?;
+    args.finish()?;
+    let (Some("http"), Some(authority)) = (url.scheme_str(), url.authority()) else {
+        return Err("an Upgrade begins in cleartext: the URL begins with http://".into());
+    };
+    let mut socket = TcpStream::connect((authority.host(), authority.port_u16().unwrap_or(80)))?;
+    let path = url.path_and_query().map_or("/", |path| path.as_str());
+    let request = Request::new("GET", authority.as_str(), path);
+    let config = Config::default();
+    let settings = Connection::<Client>::upgrade_settings(&config);
+    let mut upgrader = Upgrader::new(&request, &settings, thalweg_h2c::Config::default())?;
+    socket.write_all(upgrader.bytes())?;
+    let mut buf = [0; 16 << 10];
+    loop {
+        let len = socket.read(&mut buf)?;
+        if len == 0 {
+            upgrader.handle_eof()?;
+        }
+        let mut input = &buf[..len];
+        match upgrader.receive(&mut input)? {
+            None => {}
+            Some(Answer::Switched) => {
+                eprintln!("the server switches to HTTP/2");
+                let (connection, stream) = Connection::<Client>::upgraded(config, b"GET")?;
+                return fetch(socket, connection, stream, input.to_vec());
+            }
+            Some(answer) => return Err(format!("the server stays with HTTP/1.1: {answer:?}").into()),
+        }
+    }
+}
+
+/// Reads the answer to the request that asked for the Upgrade: it comes on stream 1. `input` is what came behind the 101.
+fn fetch(
+    mut socket: TcpStream,
+    mut connection: Connection<Client>,
+    asked: Stream,
+    mut input: Vec<u8>,
+) -> Result<()> {
+    let (mut buf, mut out, start) = ([0; 16 << 10], Vec::new(), std::time::Instant::now());
+    let (mut stdout, mut is_whole) = (io::stdout().lock(), false);
+    while !connection.is_finished() {
+        let (mut rest, now) = (&input[..], Instant::from_origin(start.elapsed()));
+        while let Some(event) = connection.receive(&mut rest, now)? {
+            let is_end = match event {
+                Event::Headers { headers, end, .. } => {
+                    eprintln!("{}", headers.status().unwrap_or_default());
+                    end
+                }
+                Event::Data { stream, data, end } => {
+                    stdout.write_all(data)?;
+                    connection.release(stream, data.len());
+                    end
+                }
+                Event::Reset { stream, code, .. } if stream == asked => {
+                    return Err(format!("the server resets the stream: {code}").into());
+                }
+                _ => false,
+            };
+            if is_end {
+                is_whole = true;
+                connection.shutdown();
+            }
+        }
+        while connection.poll_transmit(&mut out) {
+            socket.write_all(&out)?;
+            out.clear();
+        }
+        if !is_whole {
+            let len = socket.read(&mut buf)?;
+            if len == 0 {
+                return Err("the server ends the connection before its answer".into());
+            }
+            input.clear();
+            input.extend_from_slice(&buf[..len]);
+        }
+    }
+    Ok(stdout.flush()?)
+}

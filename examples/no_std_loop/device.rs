@@ -1,0 +1,184 @@
+//! A device that speaks HTTP/2 on a byte line: everything here is `no_std` with `alloc`, as firmware is.
+//!
+//! `GET /light` answers `on` or `off`, `PUT /light` with one of these switches it. `cargo xtask nostd` links this file
+//! into a program where there is no std.
+
+use alloc::vec::Vec;
+
+use thalweg::{Config, Connection, Event, Headers, HeadersKind, Instant, Server, Status, Stream};
+
+/// What the hardware does: a UART with its two FIFOs, and a timer. Nothing here waits.
+pub trait Line {
+    /// Takes bytes that have arrived; returns how many.
+    fn receive(&mut self, buf: &mut [u8]) -> usize;
+    /// Hands over bytes as far as there is room; returns how many it took.
+    fn send(&mut self, bytes: &[u8]) -> usize;
+    /// The time since the device was started.
+    fn now(&self) -> Instant;
+}
+
+/// The connection and what it switches.
+pub struct Device {
+    connection: Connection<Server>,
+    /// What the line has not taken yet.
+    out: Vec<u8>,
+    sent: usize,
+    is_light_on: bool,
+    /// Requests that switch the light, and what has come of their content.
+    switching: Vec<(Stream, Vec<u8>)>,
+    /// Content that waits for window.
+    answers: Vec<(Stream, &'static [u8])>,
+}
+
+impl Device {
+    /// Starts with limits that fit a small memory.
+    pub fn new() -> Self {
+        let mut config = Config::default();
+        config.concurrent_streams_max = STREAMS_MAX;
+        config.connection_window_bytes = 65_535;
+        config.stream_window_bytes = 1024;
+        config.header_table_bytes_max = 512;
+        config.encoder_table_bytes_max = 512;
+        config.header_list_bytes_max = 1024;
+        config.header_block_bytes_max = 1024;
+        config.control_payload_bytes_max = 256;
+        config.closed_streams_remembered = 16;
+        config.output_bytes_max = 1024;
+        let connection = Connection::new(config).expect("the limits are in their ranges");
+        let (out, switching, answers) = (Vec::new(), Vec::new(), Vec::new());
+        Self { connection, out, sent: 0, is_light_on: false, switching, answers }
+    }
+
+    /// One turn of the main loop. Returns whether anything moved: if not, the processor may sleep until the line or
+    /// [`deadline`](Self::deadline) wakes it.
+    pub fn turn(&mut self, line: &mut impl Line) -> bool {
+        let mut buf = [0; 64];
+        let len = if self.connection.wants_read() { line.receive(&mut buf) } else { 0 };
+        let (mut input, now) = (&buf[..len], line.now());
+        // An error's last word is in the output.
+        let _ = self.connection.handle_timeout(now);
+        while let Ok(Some(event)) = self.connection.receive(&mut input, now) {
+            match event {
+                Event::Headers { stream, kind: HeadersKind::Request, headers, end } => {
+                    let asked = Asked::of(&headers);
+                    self.hear(stream, asked, end);
+                }
+                Event::Data { stream, data, end } => {
+                    self.connection.release(stream, data.len());
+                    self.take(stream, data, end);
+                }
+                Event::Reset { stream, .. } => {
+                    self.switching.retain(|(other, _)| *other != stream);
+                    self.answers.retain(|(other, _)| *other != stream);
+                }
+                _ => {}
+            }
+        }
+        self.answer();
+        let sent = self.write(line);
+        len > 0 || sent
+    }
+
+    /// When the next turn is due, whatever the line does.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.connection.poll_timeout()
+    }
+
+    /// Whether the light is on.
+    pub fn is_light_on(&self) -> bool {
+        self.is_light_on
+    }
+
+    /// The heap that the connection holds, bytes.
+    pub fn heap_bytes(&self) -> usize {
+        self.connection.heap_bytes()
+    }
+
+    fn hear(&mut self, stream: Stream, asked: Asked, end: bool) {
+        match asked {
+            Asked::Light => {
+                let word: &[u8] = if self.is_light_on { b"on" } else { b"off" };
+                self.respond(stream, Status::OK, false);
+                self.answers.push((stream, word));
+            }
+            Asked::Switch if !end => self.switching.push((stream, Vec::new())),
+            Asked::Switch => self.respond(stream, Status::BAD_REQUEST, true),
+            Asked::Other => self.respond(stream, Status::NOT_FOUND, true),
+        }
+    }
+
+    /// Content of a request that switches the light. One byte more than the longest word is kept, and no more.
+    fn take(&mut self, stream: Stream, data: &[u8], end: bool) {
+        let Some(at) = self.switching.iter().position(|(other, _)| *other == stream) else { return };
+        let word = &mut self.switching[at].1;
+        word.extend(data.iter().take(WORD_LEN_MAX + 1 - word.len()));
+        if end {
+            let (_, word) = self.switching.swap_remove(at);
+            match word.as_slice() {
+                b"on" => self.is_light_on = true,
+                b"off" => self.is_light_on = false,
+                _ => return self.respond(stream, Status::BAD_REQUEST, true),
+            }
+            self.respond(stream, Status::OK, true);
+        }
+    }
+
+    fn respond(&mut self, stream: Stream, status: Status, end: bool) {
+        // A stream that is gone wants no answer.
+        let _ = self.connection.send_response(stream, status, [], end);
+    }
+
+    /// Sends content as far as windows allow.
+    fn answer(&mut self) {
+        let connection = &mut self.connection;
+        // Who was cut short is tried again in each turn: there are few.
+        self.answers.retain_mut(|(stream, content)| match connection.send_data(*stream, content, true) {
+            Ok(taken) => {
+                *content = &content[taken..];
+                !content.is_empty()
+            }
+            Err(_) => false,
+        });
+    }
+
+    /// Fills the line. Returns whether it took anything.
+    fn write(&mut self, line: &mut impl Line) -> bool {
+        if self.sent == self.out.len() {
+            self.out.clear();
+            self.sent = 0;
+            self.connection.poll_transmit(&mut self.out);
+        }
+        let taken = line.send(&self.out[self.sent..]);
+        self.sent += taken;
+        taken > 0
+    }
+}
+
+impl Default for Device {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a request is about.
+#[derive(Clone, Copy)]
+enum Asked {
+    Light,
+    Switch,
+    Other,
+}
+
+impl Asked {
+    fn of(headers: &Headers<'_>) -> Self {
+        match (headers.method(), headers.path()) {
+            (Some(b"GET"), Some(b"/light")) => Self::Light,
+            (Some(b"PUT"), Some(b"/light")) => Self::Switch,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Streams at once.
+const STREAMS_MAX: u32 = 4;
+/// `off`
+const WORD_LEN_MAX: usize = 3;
