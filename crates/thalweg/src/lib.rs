@@ -124,7 +124,7 @@ pub use error::{
 pub use event::{Event, HeadersKind, Initiator};
 pub use headers::Headers;
 #[cfg(feature = "http")]
-pub use headers::http::map_fields;
+pub use headers::http::{RecentValues, map_fields};
 pub use headers::outgoing::check_field;
 pub use message::{Request, Status};
 pub use notice::Notice;

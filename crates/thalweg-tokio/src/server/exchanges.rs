@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use thalweg::{ErrorCode, Event, Headers, HeadersKind, Priority, Server, Status, Stream};
+use thalweg::{ErrorCode, Event, Headers, HeadersKind, Priority, RecentValues, Server, Status, Stream};
 use tower_service::Service;
 
 use crate::body::Body;
@@ -46,6 +46,8 @@ where
     orphans: Orphans,
     /// Whether each request gets a handle to its stream.
     gives_handles: bool,
+    /// What requests repeat, from the second on: one alone would pay for what is forgotten when the connection rests.
+    recent: Option<RecentValues>,
     /// The date of responses. One look at the clock serves all that are sent together.
     date: Option<Date>,
 }
@@ -69,6 +71,7 @@ where
             orphans: Orphans::new(),
             gives_handles: false,
             date: None,
+            recent: None,
         }
     }
 
@@ -84,7 +87,14 @@ where
 
     /// A request has come; the service gets it in `work`.
     fn hear_request(&mut self, stream: Stream, headers: &Headers<'_>, end: bool) {
-        let Ok(request) = headers.to_request() else {
+        let request = match &mut self.recent {
+            Some(recent) => headers.to_request_with(recent),
+            None => {
+                self.recent = Some(RecentValues::new());
+                headers.to_request()
+            }
+        };
+        let Ok(request) = request else {
             self.refused.push((stream, end));
             return;
         };
@@ -399,6 +409,7 @@ where
         if is_idle {
             self.exchanges = Vec::new();
             self.spare = Vec::new();
+            self.recent = None;
         }
         is_idle
     }

@@ -1,24 +1,69 @@
 //! The feature `http`: header blocks to and from the types of the `http` crate.
 //!
-//! Those types own what they hold. So a block is copied once, and all values of a message share that copy.
+//! Those types own what they hold, so most of this allocates.
 
-use bytes::Bytes;
+use alloc::vec::Vec;
+
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::{self, Authority, PathAndQuery, Scheme};
 use http::{Method, StatusCode, Uri, Version};
 use thalweg_hpack::{Field, Indexing, Token};
 
-use super::{Entry, Headers};
+use super::Headers;
 use crate::message::{Request, Status};
+
+/// Values of the last messages of a connection. Peers repeat most of what they say, and a value that comes again is cloned: not copied,
+/// and not judged once more. Holds up to 8 KiB of text; sensitive values are not kept.
+#[derive(Debug, Default)]
+pub struct RecentValues {
+    /// By the place of the field in its message.
+    values: Vec<HeaderValue>,
+    authority: Option<Authority>,
+}
+
+impl RecentValues {
+    /// Starts empty, without memory.
+    pub const fn new() -> Self {
+        Self { values: Vec::new(), authority: None }
+    }
+
+    /// Makes a value of `text`, or finds it where it was last time.
+    fn value(&mut self, place: usize, text: &[u8]) -> Result<HeaderValue, http::Error> {
+        if let Some(recent) = self.values.get(place)
+            && recent.as_bytes() == text
+        {
+            return Ok(recent.clone());
+        }
+        let value = HeaderValue::from_bytes(text)?;
+        if place < RECENT_PLACES && text.len() <= RECENT_BYTES {
+            if self.values.len() <= place {
+                self.values.resize(place + 1, const { HeaderValue::from_static("") });
+            }
+            self.values[place] = value.clone();
+        }
+        Ok(value)
+    }
+
+    fn authority(&mut self, text: &[u8]) -> Result<Authority, http::Error> {
+        if let Some(recent) = &self.authority
+            && recent.as_str().as_bytes() == text
+        {
+            return Ok(recent.clone());
+        }
+        let authority = Authority::try_from(text)?;
+        self.authority = (text.len() <= RECENT_BYTES).then(|| authority.clone());
+        Ok(authority)
+    }
+}
 
 impl Headers<'_> {
     /// Returns the regular fields as a map; what the peer marked as never indexed is marked as sensitive. The crumbs of `cookie`
-    /// are one field again (RFC 9113 §8.2.3). The values share one copy of the block: one that is kept keeps all of them.
+    /// are one field again (RFC 9113 §8.2.3).
     ///
     /// # Errors
     /// A name or value that HTTP/2 allows and the `http` crate does not.
     pub fn to_header_map(&self) -> Result<HeaderMap, http::Error> {
-        self.map(&self.copy())
+        self.map(|_, text| Ok(HeaderValue::from_bytes(text)?))
     }
 
     /// Returns a request as the `http` crate knows it. `:protocol` is left out: see [`Headers::protocol`].
@@ -26,10 +71,24 @@ impl Headers<'_> {
     /// # Errors
     /// Control data or fields that the `http` crate does not accept.
     pub fn to_request(&self) -> Result<http::Request<()>, http::Error> {
-        let copy = self.copy();
+        self.request(None)
+    }
+
+    /// The same, with what `recent` keeps of the requests before.
+    ///
+    /// # Errors
+    /// As for [`to_request`](Self::to_request).
+    pub fn to_request_with(&self, recent: &mut RecentValues) -> Result<http::Request<()>, http::Error> {
+        self.request(Some(recent))
+    }
+
+    fn request(&self, mut recent: Option<&mut RecentValues>) -> Result<http::Request<()>, http::Error> {
         let mut request = http::Request::new(());
-        *request.uri_mut() = self.uri(&copy)?;
-        *request.headers_mut() = self.map(&copy)?;
+        *request.uri_mut() = self.uri(recent.as_deref_mut())?;
+        *request.headers_mut() = match recent {
+            Some(recent) => self.map(|place, text| recent.value(place, text))?,
+            None => self.to_header_map()?,
+        };
         *request.method_mut() = Method::from_bytes(self.method().unwrap_or_default())?;
         *request.version_mut() = Version::HTTP_2;
         Ok(request)
@@ -47,29 +106,35 @@ impl Headers<'_> {
         Ok(response)
     }
 
-    /// What all values of this block share.
-    fn copy(&self) -> Bytes {
-        Bytes::copy_from_slice(&self.block.bytes)
-    }
-
-    fn map(&self, copy: &Bytes) -> Result<HeaderMap, http::Error> {
-        let block = self.block;
-        let fields = &block.entries[self.pseudo_count()..];
+    /// Makes a map; `value` makes the values of fields that are not sensitive, by their place.
+    fn map(
+        &self,
+        mut value: impl FnMut(usize, &[u8]) -> Result<HeaderValue, http::Error>,
+    ) -> Result<HeaderMap, http::Error> {
+        let fields = self.fields();
         let mut map = HeaderMap::with_capacity(fields.len());
+        let crumbs = fields.clone().filter(|field| field.token == Token::COOKIE).count();
         let mut has_cookie = false;
-        for entry in fields {
-            let value = if entry.token != Token::COOKIE {
-                copy.slice(entry.value())
-            } else if !has_cookie {
+        for (place, field) in fields.enumerate() {
+            let joined;
+            let mut text = field.value;
+            if field.token == Token::COOKIE && crumbs > 1 {
+                if has_cookie {
+                    continue;
+                }
                 has_cookie = true;
-                self.cookie(copy, entry)
+                joined = self.joined_cookies().unwrap_or_default();
+                text = &joined;
+            }
+            let value = if field.indexing == Indexing::Never {
+                let mut value = HeaderValue::from_bytes(text)?;
+                value.set_sensitive(true);
+                value
             } else {
-                continue;
+                value(place, text)?
             };
-            let mut value = HeaderValue::from_maybe_shared(value)?;
-            value.set_sensitive(entry.indexing == Indexing::Never);
-            let name = match entry.token {
-                Token::UNKNOWN => HeaderName::from_bytes(block.field(entry).name)?,
+            let name = match field.token {
+                Token::UNKNOWN => HeaderName::from_bytes(field.name)?,
                 token => NAMES[usize::from(token.id())].clone(),
             };
             map.try_append(name, value)?;
@@ -77,43 +142,32 @@ impl Headers<'_> {
         Ok(map)
     }
 
-    /// All crumbs, of which `first` is the first. Most clients send one.
-    fn cookie(&self, copy: &Bytes, first: &Entry) -> Bytes {
-        let mut crumbs = self.block.entries.iter().filter(|entry| entry.token == Token::COOKIE);
-        match crumbs.nth(1) {
-            None => copy.slice(first.value()),
-            Some(_) => self.joined_cookies().unwrap_or_default().into(),
-        }
-    }
-
-    fn uri(&self, copy: &Bytes) -> Result<Uri, http::Error> {
+    fn uri(&self, mut recent: Option<&mut RecentValues>) -> Result<Uri, http::Error> {
+        let mut authority = |text| match &mut recent {
+            Some(recent) => recent.authority(text),
+            None => Ok(Authority::try_from(text)?),
+        };
         let mut parts = uri::Parts::default();
-        for entry in &self.block.entries[..self.pseudo_count()] {
+        let block = self.block;
+        for entry in block.entries.iter().take_while(|entry| entry.token.is_pseudo()) {
+            let text = &block.bytes[entry.value()];
             match entry.token {
-                Token::SCHEME => parts.scheme = Some(Scheme::try_from(&copy[entry.value()])?),
-                Token::AUTHORITY => {
-                    parts.authority = Some(Authority::from_maybe_shared(copy.slice(entry.value()))?);
-                }
-                Token::PATH => {
-                    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(copy.slice(entry.value()))?);
-                }
+                Token::SCHEME => parts.scheme = Some(Scheme::try_from(text)?),
+                Token::AUTHORITY => parts.authority = Some(authority(text)?),
+                Token::PATH => parts.path_and_query = Some(PathAndQuery::try_from(text)?),
                 _ => {}
             }
         }
         if parts.authority.is_none()
             && let Some(host) = self.get(b"host")
         {
-            parts.authority = Some(Authority::try_from(host)?);
+            parts.authority = Some(authority(host)?);
         }
         if parts.authority.is_none() && parts.path_and_query.is_some() {
             // The `http` crate wants an authority beside a scheme; without one only the path is said.
             parts.scheme = None;
         }
         Ok(Uri::from_parts(parts)?)
-    }
-
-    fn pseudo_count(&self) -> usize {
-        self.block.entries.iter().take_while(|entry| entry.token.is_pseudo()).count()
     }
 }
 
@@ -172,9 +226,44 @@ static NAMES: [HeaderName; Token::COUNT] = {
     names
 };
 
+/// Places of fields whose values are kept.
+const RECENT_PLACES: usize = 32;
+/// The longest value that is kept.
+const RECENT_BYTES: usize = 256;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn a_value_that_comes_again_shares_its_memory_and_another_replaces_it() {
+        let mut recent = RecentValues::new();
+        let first = recent.value(3, b"text/html").unwrap();
+        assert_eq!(recent.value(3, b"text/html").unwrap().as_bytes().as_ptr(), first.as_bytes().as_ptr());
+        assert_eq!(recent.value(3, b"text/htm").unwrap(), "text/htm");
+        assert_eq!(recent.value(3, b"text/html").unwrap(), "text/html");
+        assert_eq!(recent.value(0, b"").unwrap(), "");
+        assert!(recent.value(3, b"a\x7f").is_err());
+        let authority = recent.authority(b"a.example:80").unwrap();
+        assert_eq!(recent.authority(b"a.example:80").unwrap().as_str().as_ptr(), authority.as_str().as_ptr());
+        assert_eq!(recent.authority(b"b.example").unwrap(), "b.example");
+        assert!(recent.authority(b"b example").is_err());
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut recent = RecentValues::new();
+        for place in 0..200 {
+            for len in [RECENT_BYTES, RECENT_BYTES + 1, 16 << 10] {
+                assert_eq!(recent.value(place, &vec![b'x'; len]).unwrap().len(), len);
+            }
+        }
+        assert_eq!(recent.values.len(), RECENT_PLACES);
+        assert!(recent.values.iter().all(|value| value.len() == RECENT_BYTES));
+        recent.authority(&[b'a'; RECENT_BYTES + 1]).unwrap();
+        assert!(recent.authority.is_none());
+    }
 
     #[test]
     fn every_token_of_a_regular_field_has_its_name() {
