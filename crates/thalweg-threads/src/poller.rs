@@ -1,6 +1,6 @@
 //! Waiting for a socket, a wake-up, or time, in a driver's own thread.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +89,10 @@ impl Write for Socket {
         self.0.write(data)
     }
 
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(slices)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -104,6 +108,10 @@ impl Transport for Socket {
     }
 
     fn is_emptied_by_short_read(&self) -> bool {
+        true
+    }
+
+    fn is_vectored(&self) -> bool {
         true
     }
 }

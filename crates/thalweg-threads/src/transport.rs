@@ -17,6 +17,11 @@ pub trait Transport: Read + Write + Send {
         false
     }
 
+    /// Whether `write_vectored` takes many slices in one call, as sockets do. Large content that is there goes out without a copy then.
+    fn is_vectored(&self) -> bool {
+        false
+    }
+
     /// Whether something waits inside for the transport to become writable, though nothing is left to write.
     fn wants_write(&self) -> bool {
         false
@@ -50,6 +55,10 @@ impl Transport for TcpStream {
     fn is_emptied_by_short_read(&self) -> bool {
         true
     }
+
+    fn is_vectored(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(unix)]
@@ -61,6 +70,10 @@ impl Transport for std::os::unix::net::UnixStream {
     fn is_emptied_by_short_read(&self) -> bool {
         true
     }
+
+    fn is_vectored(&self) -> bool {
+        true
+    }
 }
 
 impl<T: Transport + ?Sized> Transport for Box<T> {
@@ -70,6 +83,10 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn is_emptied_by_short_read(&self) -> bool {
         (**self).is_emptied_by_short_read()
+    }
+
+    fn is_vectored(&self) -> bool {
+        (**self).is_vectored()
     }
 
     fn wants_write(&self) -> bool {

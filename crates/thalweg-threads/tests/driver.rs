@@ -29,8 +29,9 @@ fn a_reset_at_any_place_of_the_output_leaves_every_frame_whole() {
     const LEN: usize = 50_000;
     let pool = Pool::new(2, sized);
     let mut random = Random(0x0b5e_55ed);
-    for round in 0..200 {
-        let mut bench = Bench::new(&pool, &Options::default());
+    for round in 0..400 {
+        let make = if round < 200 { Bench::new } else { Bench::vectored };
+        let mut bench = make(&pool, &Options::default());
         bench.pipe.with(|ends| ends.room = Some(0));
         bench.pipe.send(&greeting(0x7fff_ffff));
         bench.pipe.send(&wire([&get(1, "/50000"), &get(3, "/50000")]));
@@ -74,8 +75,8 @@ fn a_reset_at_any_place_of_the_output_leaves_every_frame_whole() {
 fn a_transport_that_moves_one_byte_at_a_time_changes_nothing() {
     let pool = Pool::new(1, sized);
     let script = wire([&greeting(0x7fff_ffff), &get(1, "/"), &get(3, "/40000"), &get(5, "/")]);
-    let run = |step: Option<usize>| {
-        let mut bench = Bench::new(&pool, &Options::default());
+    let run = |make: fn(&Pool, &Options) -> Bench, step: Option<usize>| {
+        let mut bench = make(&pool, &Options::default());
         bench.pipe.with(|ends| ends.step = step);
         bench.pipe.send(&script);
         let content = |frames: Vec<Frame>, stream| -> Vec<u8> {
@@ -85,9 +86,56 @@ fn a_transport_that_moves_one_byte_at_a_time_changes_nothing() {
         let frames = bench.frames(kind::DATA, 5);
         [1, 3, 5].map(|stream| content(frames.clone(), stream))
     };
-    let whole = run(None);
+    let whole = run(Bench::new, None);
     assert_eq!(whole, [b"hello".to_vec(), vec![40_000_u16 as u8; 40_000], b"hello".to_vec()]);
-    assert_eq!(run(Some(1)), whole);
+    for (make, step) in
+        [(Bench::new as fn(&_, &_) -> _, Some(1)), (Bench::vectored, None), (Bench::vectored, Some(1))]
+    {
+        assert_eq!(run(make, step), whole);
+    }
+}
+
+/// A transport that takes slices gets large content from where the handler has it, in its place among the frames, whatever part of
+/// it one write takes.
+#[test]
+fn large_content_goes_out_without_a_copy_and_in_its_place() {
+    const LEN: usize = 200_000;
+    static CONTENT: [u8; LEN] = {
+        let (mut content, mut at) = ([0; LEN], 0);
+        while at < LEN {
+            content[at] = (at % 251) as u8;
+            at += 1;
+        }
+        content
+    };
+    let pool = Pool::new(1, |_: Request<Body>, responder: Responder| {
+        responder.send(Response::ok().body(&CONTENT[..]))
+    });
+    let mut random = Random(0x5911_ced1);
+    for round in 0..60 {
+        let mut bench = Bench::vectored(&pool, &Options::default());
+        let step = (round > 0).then(|| 1 + random.below(70_000) as usize);
+        bench.pipe.with(|ends| ends.step = step);
+        bench.pipe.send(&wire([&greeting(0x7fff_ffff), &get(1, "/"), &get(3, "/")]));
+        let (mut reader, mut contents) = (Reader::default(), [Vec::new(), Vec::new()]);
+        bench.until(|pipe| {
+            reader.push(&pipe.written());
+            while let Some(frame) = reader.next_frame().unwrap() {
+                if frame.kind == kind::DATA {
+                    contents[frame.stream as usize / 2].extend(frame.body);
+                }
+            }
+            contents.iter().all(|content| content.len() == LEN).then_some(())
+        });
+        assert!(contents.iter().all(|content| content[..] == CONTENT[..]), "round {round}, step {step:?}");
+        let there = CONTENT.as_ptr() as usize..CONTENT.as_ptr() as usize + LEN;
+        let of_content = |slices: &[(usize, usize)]| -> usize {
+            slices.iter().filter(|(at, _)| there.contains(at)).map(|(_, len)| len).sum()
+        };
+        let direct = bench.pipe.with(|ends| of_content(&ends.slices));
+        // What is left below 8 KiB at the end of a piece is copied.
+        assert!(direct >= 2 * LEN - 2 * (8 << 10), "round {round}: {direct} bytes went out as they lay");
+    }
 }
 
 #[test]

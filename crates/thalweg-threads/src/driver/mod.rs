@@ -266,7 +266,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         Ok(Self {
             connection,
             host,
-            table: Table::default(),
+            table: Table::new(transport.is_vectored()),
             wire: Wire::new(transport),
             mailbox,
             messages: Vec::new(),
@@ -563,7 +563,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
             while let Some(stream) = self.connection.poll_writable() {
                 self.table.go_on(&mut self.connection, stream);
             }
-            if !self.wire.write(&mut self.connection)? {
+            if !self.wire.write(&mut self.connection, &mut self.table.pieces)? {
                 return Ok(());
             }
         }
@@ -598,7 +598,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
     /// The last word: flush, end our side, drain (RFC 9113 §6.8: GOAWAY is of no use if TCP throws it away).
     fn wind_up(&mut self, now: Instant) -> io::Result<()> {
         if let Phase::Flushing { until } = self.phase {
-            while self.wire.write(&mut self.connection)? {}
+            while self.wire.write(&mut self.connection, &mut self.table.pieces)? {}
             if self.wire.is_flushed() && self.connection.is_finished() && self.wire.end_writing()? {
                 self.phase = Phase::Draining { until, bytes_left: DRAIN_BYTES_MAX };
             } else if now >= until {

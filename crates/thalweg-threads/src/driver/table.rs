@@ -6,17 +6,22 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use thalweg::{ErrorCode, Role, SendError, Stream};
 
+use super::wire::Pieces;
 use crate::error::Error;
 use crate::exchange::{Ask, Chunk, Exchange, Finish};
 use crate::record::Connection;
 use crate::trace;
 
 /// All live streams.
-#[derive(Default)]
 pub struct Table {
     entries: Vec<Option<Entry>>,
+    /// Content of frames whose heads the core has, on its way to the transport.
+    pub pieces: Pieces,
+    /// Whether large content goes to the transport as it is.
+    splices: bool,
     /// Content of streams that ended in order while their applications still held it.
     orphans: Vec<(Stream, usize)>,
 }
@@ -57,13 +62,21 @@ impl Entry {
     }
 
     /// Hands the core as much as it takes. Returns whether our half has ended.
-    fn send<R: Role>(&mut self, connection: &mut Connection<R>) -> Result<bool, SendError> {
+    fn send<R: Role>(
+        &mut self,
+        connection: &mut Connection<R>,
+        pieces: Option<&mut Pieces>,
+    ) -> Result<bool, SendError> {
+        let mut pieces = pieces;
         while let Some((chunk, at)) = &mut self.current {
             let rest = &chunk.as_slice()[*at..];
             let ends = self.queue.is_empty() && matches!(self.finish, Some(Finish::End));
-            let taken = match self.pad_len {
-                None => connection.send_data(self.stream, rest, ends)?,
-                Some(pad_len) => connection.send_data_padded(self.stream, rest, ends, pad_len)?,
+            let taken = match (self.pad_len, &mut pieces, &*chunk) {
+                (None, Some(pieces), Chunk::Bytes(bytes)) if rest.len() >= SPLICE_BYTES_MIN => {
+                    splice(connection, self.stream, &bytes.slice(*at..), ends, pieces)?
+                }
+                (None, ..) => connection.send_data(self.stream, rest, ends)?,
+                (Some(pad_len), ..) => connection.send_data_padded(self.stream, rest, ends, pad_len)?,
             };
             if taken < rest.len() {
                 *at += taken;
@@ -90,7 +103,35 @@ impl Entry {
     }
 }
 
+/// Announces content frame by frame as far as the core takes it, and puts it where the transport finds it. Returns its length.
+fn splice<R: Role>(
+    connection: &mut Connection<R>,
+    stream: Stream,
+    content: &Bytes,
+    ends: bool,
+    pieces: &mut Pieces,
+) -> Result<usize, SendError> {
+    let mut taken = 0;
+    while taken < content.len() {
+        let len = connection.splice_data(stream, content.len() - taken, ends)?;
+        if len == 0 {
+            break;
+        }
+        pieces.push_back(content.slice(taken..taken + len));
+        taken += len;
+    }
+    Ok(taken)
+}
+
+/// Content below this length is copied: that costs less than to place it.
+const SPLICE_BYTES_MIN: usize = 8 << 10;
+
 impl Table {
+    /// Without streams. `splices`: the transport takes many slices at once.
+    pub const fn new(splices: bool) -> Self {
+        Self { entries: Vec::new(), pieces: Pieces::new(), splices, orphans: Vec::new() }
+    }
+
     /// A stream was opened.
     pub fn insert(&mut self, entry: Entry) {
         let index = entry.stream.index();
@@ -201,8 +242,9 @@ impl Table {
 
     /// Sends what the core takes of what is queued.
     pub fn go_on<R: Role>(&mut self, connection: &mut Connection<R>, stream: Stream) {
-        let Some(entry) = self.find(stream) else { return };
-        match entry.send(connection) {
+        let entry = self.entries.get_mut(stream.index()).and_then(Option::as_mut);
+        let Some(entry) = entry.filter(|entry| entry.stream == stream) else { return };
+        match entry.send(connection, self.splices.then_some(&mut self.pieces)) {
             Ok(false) => {}
             Ok(true) => self.end_local(connection, stream),
             Err(error) => self.refused(connection, stream, error),

@@ -1,13 +1,15 @@
 //! A transport, what was read from it, and what is still to be written to it.
 //!
-//! Keeps true: bytes that the core handed out are written in order and once, or the transport has failed; the transport is
-//! asked again only after it became ready.
+//! Keeps true: bytes that the core handed out are written in order and once, or the transport has failed, and so is content that was
+//! spliced between them, whatever becomes of its stream; the transport is asked again only after it became ready.
 
-use std::io;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
 use std::mem;
 use std::ops::Range;
 
-use thalweg::Role;
+use bytes::Bytes;
+use thalweg::{Role, Splice};
 
 use crate::record::Connection;
 use crate::transport::Transport;
@@ -34,6 +36,10 @@ pub struct Wire<T> {
     pub transport: T,
     input: Box<[u8]>,
     output: Vec<u8>,
+    /// Where content belongs that is not in the output.
+    splices: Vec<Splice>,
+    /// The length of the output with that content, and how much of it is written.
+    len: usize,
     written: usize,
     readable: bool,
     writable: bool,
@@ -42,6 +48,9 @@ pub struct Wire<T> {
     /// Writing has failed.
     is_broken: bool,
 }
+
+/// Content that goes from its owner to the transport without a copy, in the order of the frames that the core announced.
+pub type Pieces = VecDeque<Bytes>;
 
 /// What a read gave.
 pub enum Input {
@@ -59,6 +68,8 @@ impl<T: Transport> Wire<T> {
             transport,
             input: vec![0; INPUT_BYTES].into_boxed_slice(),
             output: Vec::new(),
+            splices: Vec::new(),
+            len: 0,
             written: 0,
             readable: true,
             writable: true,
@@ -71,6 +82,7 @@ impl<T: Transport> Wire<T> {
     /// Says something in front of what the core says next.
     pub fn say(&mut self, bytes: &[u8]) {
         self.output.extend_from_slice(bytes);
+        self.len += bytes.len();
     }
 
     /// Whether nothing can be written any more.
@@ -97,7 +109,7 @@ impl<T: Transport> Wire<T> {
 
     /// Whether everything that was handed out is written.
     pub fn is_flushed(&self) -> bool {
-        self.written == self.output.len() && !self.transport.wants_write()
+        self.written == self.len && !self.transport.wants_write()
     }
 
     /// Reads once.
@@ -131,31 +143,36 @@ impl<T: Transport> Wire<T> {
         &self.input[range]
     }
 
-    /// Fetches the core's output if the last is written, and writes once. Returns whether the transport takes more and
-    /// something was written.
-    pub fn write<R: Role>(&mut self, connection: &mut Connection<R>) -> io::Result<bool> {
-        let outcome = self.write_once(connection);
+    /// Fetches the core's output if the last is written, and writes once, with the `pieces` that belong between. Returns whether
+    /// the transport takes more and something was written.
+    pub fn write<R: Role>(
+        &mut self,
+        connection: &mut Connection<R>,
+        pieces: &mut Pieces,
+    ) -> io::Result<bool> {
+        let outcome = self.write_once(connection, pieces);
         self.is_broken |= outcome.is_err();
         outcome
     }
 
-    fn write_once<R: Role>(&mut self, connection: &mut Connection<R>) -> io::Result<bool> {
-        if self.written == self.output.len() {
-            self.output.clear();
-            self.written = 0;
-            if !connection.poll_transmit(&mut self.output) {
-                self.release_memory();
-                return self.flush_transport().map(|()| false);
-            }
+    fn write_once<R: Role>(
+        &mut self,
+        connection: &mut Connection<R>,
+        pieces: &mut Pieces,
+    ) -> io::Result<bool> {
+        if self.written == self.len && !self.fetch(connection, pieces) {
+            self.release_memory();
+            return self.flush_transport().map(|()| false);
         }
         while self.writable {
-            match self.transport.write(&self.output[self.written..]) {
+            let (outcome, offered) = self.offer(pieces);
+            match outcome {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(len) => {
                     self.written += len;
-                    let is_whole = self.written == self.output.len();
+                    let is_whole = self.written == self.len;
                     // A socket that took a part is full.
-                    self.writable = is_whole || !self.transport.is_emptied_by_short_read();
+                    self.writable = len == offered || !self.transport.is_emptied_by_short_read();
                     if is_whole || !self.writable {
                         self.flush_transport()?;
                         return Ok(is_whole);
@@ -167,6 +184,33 @@ impl<T: Transport> Wire<T> {
             }
         }
         Ok(false)
+    }
+
+    /// Takes what the core has to say. All that it said before is written.
+    fn fetch<R: Role>(&mut self, connection: &mut Connection<R>, pieces: &mut Pieces) -> bool {
+        pieces.drain(..self.splices.len());
+        self.splices.clear();
+        self.output.clear();
+        self.written = 0;
+        let is_any = connection.poll_transmit_spliced(&mut self.output, &mut self.splices);
+        self.len = self.output.len() + self.splices.iter().map(|splice| splice.len).sum::<usize>();
+        is_any
+    }
+
+    /// Writes once. Returns what came of it, and how many bytes were offered.
+    fn offer(&mut self, pieces: &Pieces) -> (io::Result<usize>, usize) {
+        if self.splices.is_empty() {
+            let rest = &self.output[self.written..];
+            return (self.transport.write(rest), rest.len());
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let (mut count, mut offered) = (0, 0);
+        for slice in segments(&self.output, &self.splices, pieces, self.written).take(SLICES_MAX) {
+            slices[count] = IoSlice::new(slice);
+            count += 1;
+            offered += slice.len();
+        }
+        (self.transport.write_vectored(&slices[..count]), offered)
     }
 
     /// Lets a transport with buffers of its own go on.
@@ -197,6 +241,27 @@ impl<T: Transport> Wire<T> {
     }
 }
 
+/// Output and content in the order of the wire, without the first `written` bytes.
+fn segments<'a>(
+    output: &'a [u8],
+    splices: &'a [Splice],
+    pieces: &'a Pieces,
+    written: usize,
+) -> impl Iterator<Item = &'a [u8]> {
+    let starts = [0].into_iter().chain(splices.iter().map(|splice| splice.offset));
+    let ends = splices.iter().map(|splice| splice.offset).chain([output.len()]);
+    let heads = starts.zip(ends).map(|(start, end)| &output[start..end]);
+    let contents = pieces.iter().map(|piece| &piece[..]).take(splices.len()).chain([&[][..]]);
+    let mut skipped = written;
+    heads.zip(contents).flat_map(|(head, content)| [head, content]).filter_map(move |segment| {
+        let skip = skipped.min(segment.len());
+        skipped -= skip;
+        Some(&segment[skip..]).filter(|rest| !rest.is_empty())
+    })
+}
+
+/// The most slices of one write.
+const SLICES_MAX: usize = 64;
 /// What one read can give, bytes.
 const INPUT_BYTES: usize = 64 << 10;
 /// An output buffer up to this size is kept while it is empty, bytes.

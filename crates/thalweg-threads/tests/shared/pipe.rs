@@ -1,6 +1,6 @@
 //! A driver in a loop of the test's own, over a transport that takes and gives as little as it likes.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -28,6 +28,9 @@ pub struct Ends {
     /// The most that one call moves.
     pub step: Option<usize>,
     pub writes: usize,
+    /// Whether one call may bring many slices, and where those lay that came so, and their lengths.
+    pub is_vectored: bool,
+    pub slices: Vec<(usize, usize)>,
     pub has_ended: bool,
     pub driver_has_ended: bool,
     pub fails: Option<ErrorKind>,
@@ -92,12 +95,22 @@ impl Write for Pipe {
         })
     }
 
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let places = slices.iter().map(|slice| (slice.as_ptr() as usize, slice.len()));
+        self.with(|ends| ends.slices.extend(places));
+        self.write(&slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
 impl Transport for Pipe {
+    fn is_vectored(&self) -> bool {
+        self.with(|ends| ends.is_vectored)
+    }
+
     fn end_writing(&mut self) -> io::Result<()> {
         self.with(|ends| ends.driver_has_ended = true);
         Ok(())
@@ -113,7 +126,17 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(pool: &Pool, options: &Options) -> Self {
+        Self::over(Pipe::default(), pool, options)
+    }
+
+    /// The same over a transport that takes many slices at once.
+    pub fn vectored(pool: &Pool, options: &Options) -> Self {
         let pipe = Pipe::default();
+        pipe.with(|ends| ends.is_vectored = true);
+        Self::over(pipe, pool, options)
+    }
+
+    fn over(pipe: Pipe, pool: &Pool, options: &Options) -> Self {
         let (wake, woken) = channel();
         let driver = ServerDriver::new(pipe.clone(), pool, options, waker(wake)).unwrap();
         Self { driver, pipe, woken }
