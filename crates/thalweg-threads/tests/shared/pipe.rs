@@ -97,8 +97,11 @@ impl Write for Pipe {
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let places = slices.iter().map(|slice| (slice.as_ptr() as usize, slice.len()));
-        self.with(|ends| ends.slices.extend(places));
-        self.write(&slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>())
+        let step = self.with(|ends| {
+            ends.slices.extend(places);
+            ends.step.unwrap_or(usize::MAX)
+        });
+        self.write(&slices.iter().flat_map(|slice| slice.iter().copied()).take(step).collect::<Vec<u8>>())
     }
 
     fn flush(&mut self) -> io::Result<()> {
