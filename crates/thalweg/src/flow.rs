@@ -144,6 +144,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_receive_window_that_settings_move_stays_within_32_bits() {
+        let mut window = ReceiveWindow::new(i32::MAX as u32);
+        window.shift(1);
+        assert_eq!(window.available(), i64::from(i32::MAX));
+        window.shift(-(1 << 33));
+        assert_eq!(window.available(), i64::from(i32::MIN));
+    }
+
+    #[test]
     fn a_send_window_stops_at_its_largest_value() {
         // 9113-6.9.1-7
         let mut window = SendWindow::new(0);
