@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use thalweg::{Config, Connection, Event, HeadersKind, Instant, Server};
-use thalweg_examples::application::{Answer, Application};
+use thalweg::{Config, Connection, Instant, Server};
+use thalweg_examples::application::Application;
 use thalweg_examples::arguments::{self, Arguments};
 
 const LISTENER: Token = Token(0);
@@ -118,7 +118,7 @@ impl Peer {
             while self.connection.wants_read()
                 && let Some(len) = self.read(buf)?
             {
-                self.receive(&buf[..len], now);
+                self.application.hear(&mut self.connection, &buf[..len], now);
                 moved = true;
             }
             if self.connection.poll_timeout().is_some_and(|at| at <= now) {
@@ -151,19 +151,6 @@ impl Peer {
             Ok(len) => Ok(Some(len)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
-        }
-    }
-
-    fn receive(&mut self, mut input: &[u8], now: Instant) {
-        while let Ok(Some(event)) = self.connection.receive(&mut input, now) {
-            match event {
-                Event::Headers { stream, kind: HeadersKind::Request, headers, .. } => {
-                    let answer = Answer::to(&headers);
-                    self.application.answer(&mut self.connection, stream, answer);
-                }
-                Event::Data { stream, data, .. } => self.connection.release(stream, data.len()),
-                _ => {}
-            }
         }
     }
 
@@ -208,12 +195,9 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
-    use thalweg_examples::pattern::Pattern;
-    use thalweg_threads::{Client, Request};
+    use thalweg_examples::trial;
 
     use super::*;
-
-    const LIMIT: Duration = Duration::from_secs(20);
 
     #[test]
     fn many_connections_share_one_thread_and_one_buffer() {
@@ -227,24 +211,8 @@ mod tests {
                 server.turn(&mut events).unwrap();
             }
         });
-        let fetch = move |seed: u64| {
-            let client = Client::connect(&address.to_string()).unwrap().time_limit(Some(LIMIT));
-            let mut expected = vec![0; 2_000_000];
-            Pattern::new(2_000_000, seed).fill(&mut expected);
-            let path = format!("/bytes/2000000?seed={seed}");
-            let mut response = client.send(Request::get(path)).unwrap();
-            assert!(response.body.read_whole(2_000_000).unwrap() == expected);
-            client.shutdown();
-            assert!(client.wait_end().is_orderly());
-        };
-        let clients: Vec<_> = (0..10).map(|seed| thread::spawn(move || fetch(seed))).collect();
-        clients.into_iter().for_each(|client| client.join().unwrap());
-        // What is not HTTP/2 gets a last word.
-        let mut socket = std::net::TcpStream::connect(address).unwrap();
-        socket.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-        let mut told = Vec::new();
-        socket.read_to_end(&mut told).unwrap();
-        assert!(told.windows(4).any(|head| head[3] == 7), "no GOAWAY in {told:?}");
+        trial::fetch_at_once(address);
+        let socket = trial::hear_last_word(address).unwrap();
         // The end of the last connection lets the loop see that it is done.
         done.store(true, Ordering::SeqCst);
         drop(socket);

@@ -24,8 +24,8 @@ mod uring {
 
     use io_uring::types::{Fd, SubmitArgs, Timespec};
     use io_uring::{IoUring, opcode, squeue};
-    use thalweg::{Config, Connection, Event, HeadersKind, Instant, Server};
-    use thalweg_examples::application::{Answer, Application};
+    use thalweg::{Config, Connection, Instant, Server};
+    use thalweg_examples::application::Application;
     use thalweg_examples::arguments::Arguments;
 
     /// For the peer to end its side once ours has ended.
@@ -213,23 +213,14 @@ mod uring {
             self.draining.or_else(|| self.connection.poll_timeout())
         }
 
-        fn receive(&mut self, mut input: &[u8], now: Instant) {
+        fn receive(&mut self, input: &[u8], now: Instant) {
             if input.is_empty() {
                 self.ended = true;
                 let _ = self.connection.handle_eof();
             } else if self.draining.is_some() {
                 return;
             }
-            while let Ok(Some(event)) = self.connection.receive(&mut input, now) {
-                match event {
-                    Event::Headers { stream, kind: HeadersKind::Request, headers, .. } => {
-                        let answer = Answer::to(&headers);
-                        self.application.answer(&mut self.connection, stream, answer);
-                    }
-                    Event::Data { stream, data, .. } => self.connection.release(stream, data.len()),
-                    _ => {}
-                }
-            }
+            self.application.hear(&mut self.connection, input, now);
         }
 
         /// The bytes to send next, unless some are under way. When there are no more, ends our side.
@@ -302,19 +293,14 @@ mod uring {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use std::io::{Read as _, Write as _};
-    use std::net::{TcpListener, TcpStream};
+    use std::net::TcpListener;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
-    use std::time::Duration;
 
-    use thalweg_examples::pattern::Pattern;
-    use thalweg_threads::{Client, Request};
+    use thalweg_examples::trial;
 
     use super::uring::Loop;
-
-    const LIMIT: Duration = Duration::from_secs(20);
 
     #[test]
     fn buffers_go_to_the_kernel_and_come_back() {
@@ -331,26 +317,8 @@ mod tests {
                 server.turn().unwrap();
             }
         });
-        let fetch = move |seed: u64| {
-            let client = Client::connect(&address.to_string()).unwrap().time_limit(Some(LIMIT));
-            let mut expected = vec![0; 2_000_000];
-            Pattern::new(2_000_000, seed).fill(&mut expected);
-            let path = format!("/bytes/2000000?seed={seed}");
-            let mut response = client.send(Request::get(path)).unwrap();
-            assert!(response.body.read_whole(2_000_000).unwrap() == expected);
-            // One that is broken off in the middle.
-            drop(client.send(Request::get("/bytes/2000000")).unwrap());
-            client.shutdown();
-            assert!(client.wait_end().is_orderly());
-        };
-        let clients: Vec<_> = (0..10).map(|seed| thread::spawn(move || fetch(seed))).collect();
-        clients.into_iter().for_each(|client| client.join().unwrap());
-        // What is not HTTP/2 gets a last word.
-        let mut socket = TcpStream::connect(address).unwrap();
-        socket.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-        let mut told = Vec::new();
-        socket.read_to_end(&mut told).unwrap();
-        assert!(told.windows(4).any(|head| head[3] == 7), "no GOAWAY in {told:?}");
+        trial::fetch_at_once(address);
+        let socket = trial::hear_last_word(address).unwrap();
         // The end of the last connection lets the loop see that it is done.
         done.store(true, Ordering::SeqCst);
         drop(socket);

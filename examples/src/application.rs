@@ -2,7 +2,7 @@
 //!
 //! The core queues no content: this remembers what was cut short, and goes on when the core says who may.
 
-use thalweg::{Connection, ErrorCode, Field, Headers, Server, Status, Stream};
+use thalweg::{Connection, ErrorCode, Event, Field, Headers, HeadersKind, Instant, Server, Status, Stream};
 
 use crate::pattern::Pattern;
 
@@ -51,6 +51,20 @@ impl Answer {
 }
 
 impl Application {
+    /// Takes input, and answers the requests in it. What ends the connection is in its output, and in its report.
+    pub fn hear(&mut self, connection: &mut Connection<Server>, mut input: &[u8], now: Instant) {
+        while let Ok(Some(event)) = connection.receive(&mut input, now) {
+            match event {
+                Event::Headers { stream, kind: HeadersKind::Request, headers, .. } => {
+                    let answer = Answer::to(&headers);
+                    self.answer(connection, stream, answer);
+                }
+                Event::Data { stream, data, .. } => connection.release(stream, data.len()),
+                _ => {}
+            }
+        }
+    }
+
     /// Sends an answer, as far as the windows are open. One that the peer does not accept resets its stream.
     pub fn answer(&mut self, connection: &mut Connection<Server>, stream: Stream, answer: Answer) {
         let len = answer.content.len().to_string();
@@ -121,7 +135,7 @@ impl Content {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use thalweg::{Client, Config, Event, HeadersKind, Instant, Request};
+    use thalweg::{Client, Config, Request};
 
     /// Fetches a path from an application whose client opens a small window at a time.
     fn fetch(path: &str, window: u32) -> (u16, Vec<u8>) {
@@ -134,13 +148,7 @@ mod tests {
         let (mut status, mut content, mut wire) = (0, Vec::new(), Vec::new());
         loop {
             while client.poll_transmit(&mut wire) {}
-            let mut input = &*std::mem::take(&mut wire);
-            while let Some(event) = server.receive(&mut input, Instant::ZERO).unwrap() {
-                if let Event::Headers { stream, kind: HeadersKind::Request, headers, .. } = event {
-                    let answer = Answer::to(&headers);
-                    application.answer(&mut server, stream, answer);
-                }
-            }
+            application.hear(&mut server, &std::mem::take(&mut wire), Instant::ZERO);
             application.go_on(&mut server);
             while server.poll_transmit(&mut wire) {}
             let mut input = &*std::mem::take(&mut wire);

@@ -1,5 +1,5 @@
 //! What the example programs share. `files` and `inspect` know tokio, `blocking_files` the threads, `application` the core by
-//! itself, `tls` rustls, and `plain` tonic.
+//! itself, `tls` rustls, and `plain` tonic. `trial` is for their tests.
 
 pub mod application;
 pub mod arguments;
@@ -12,3 +12,4 @@ pub mod pattern;
 pub mod plain;
 pub mod site;
 pub mod tls;
+pub mod trial;
