@@ -113,9 +113,7 @@ fn judge(
         let mut verdicts = verdicts.lock().unwrap_or_else(PoisonError::into_inner);
         verdicts.insert(keys[id].clone(), verdict);
         // So that a run that is ended early is not lost.
-        if verdicts.len().is_multiple_of(20) {
-            let _ = verdict::save(Path::new(VERDICTS), &verdicts);
-        }
+        let _ = verdict::save(Path::new(VERDICTS), &verdicts);
     };
     play::play(&judges, mutants, &ids, &shared, args.jobs, &told)?;
     if !args.quick && !rest.is_empty() {

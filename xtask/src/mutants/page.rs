@@ -12,8 +12,8 @@ pub type Row<'a> = (&'a Mutant, &'a Key, Option<&'a Verdict>);
 
 const HEAD: &str = "<!-- Written by `cargo xtask mutants`. Changes here are lost. -->\n# Mutants\n\n\
     Changes to the code, one at a time, and whether a test noticed. A test that hangs has noticed, too.\n\
-    Not run: files that no run has come to, and what is in constants and other places where the compiler computes, which\n\
-    needs a build for each.\n\n\
+    Not run: files that no run has come to, code that is newer than the last run, and what is in constants as far as the\n\
+    last run did not come to it: each of those needs a build.\n\n\
     | File | Caught | Hung | Explained | Missed | Do not compile | Not run |\n|---|--:|--:|--:|--:|--:|--:|\n";
 
 #[derive(Default, Clone, Copy)]
