@@ -49,7 +49,7 @@ mod beside_nghttp2 {
     fn ours(decoder: &mut Decoder, block: &[u8]) -> Result<Fields, DecodeError> {
         let mut fields = Fields::new();
         decoder.decode(block, Limits::NONE, |decoded| {
-            let field = decoded.field;
+            let field = decoded.field();
             fields.push((field.name.to_vec(), field.value.to_vec(), field.indexing == Indexing::Never));
             Verdict::Unchecked
         })?;

@@ -1,8 +1,9 @@
 //! The decoder, RFC 7541 §3 and §6.
 //!
-//! Owns the dynamic table of what the peer sends, and the rules for its size. A field's strings stay where
-//! they are: in the block, in the table, or, if they were coded, in the table's scratch space. What was
-//! found out about an entry is kept with it, so a header that comes with every request is validated once:
+//! Owns the dynamic table of what the peer sends, and the rules for its size. The strings of a literal go
+//! to their place in the table's text at once, and stay there until the next block, whether they became an entry
+//! or not. What was found out about an entry is kept with it, so a header that comes with every request is
+//! validated once:
 //!
 //! ```text
 //! 40 04 "x-id" 02 "17"   delivered: nothing checked     sink: Valid  ->  entry 62 is marked
@@ -13,16 +14,19 @@
 //! error it is not used again; a size update stands in front of a block, obeys our limit, and is there when
 //! we have lowered that.
 
-use crate::dynamic_table::{DynamicTable, Entry};
+use crate::dynamic_table::{DynamicTable, Entry, NO_SLOT, Place, VACANT};
 use crate::error::DecodeError;
-use crate::field::{Field, Indexing};
+use crate::field::{Indexing, OVERHEAD};
 use crate::huffman::{self, decode::Decoded as Huffman};
 use crate::integer;
-use crate::static_table::{STATIC_LEN, STATIC_TABLE, StaticEntry};
+use crate::static_table::{STATIC_ENTRIES, STATIC_LEN};
 use crate::token::Token;
-use crate::valid::{Checked, ends_are_visible, rest_is_valid};
+use crate::valid::{Checked, ends_are_visible};
 use crate::words;
 
+pub use self::decoded::{Decoded, Held};
+
+mod decoded;
 mod undelivered;
 
 /// How much of one block is delivered. Past either bound delivery stops, and the block is still decoded
@@ -50,46 +54,10 @@ pub enum Limit {
     Fields,
 }
 
-/// One field of a block, and what is known of its octets.
-#[derive(Clone, Copy, Debug)]
-pub struct Decoded<'a> {
-    /// The field. It lives until the sink returns.
-    pub field: Field<'a>,
-    /// Which of its strings need no check any more.
-    pub checked: Checked,
-}
-
-impl Decoded<'_> {
-    /// Whether name and value hold only octets that RFC 9113 §8.2.1 allows. Looks only at what was not
-    /// checked before; a sink that is content returns [`Verdict::Valid`], so a table entry is looked at
-    /// once. A pseudo-field's name is valid if it is a known one.
-    #[inline(always)]
-    pub fn is_valid(&self) -> bool {
-        self.checked == Checked::Both || rest_is_valid(self.checked, self.field.name, self.field.value)
-    }
-}
-
-impl StaticEntry {
-    #[inline(always)]
-    fn decoded(&self) -> Decoded<'_> {
-        let &Self { name, value, token } = self;
-        Decoded { field: Field { name, value, token, indexing: Indexing::Default }, checked: Checked::Both }
-    }
-}
-
-impl DynamicTable {
-    #[inline(always)]
-    fn decoded(&self, entry: &Entry) -> Decoded<'_> {
-        let (name, value) = self.strings(entry);
-        let field = Field { name, value, token: entry.token, indexing: Indexing::Default };
-        Decoded { field, checked: entry.checked }
-    }
-}
-
 /// What the sink says to a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Its octets are valid: if it enters the table, remember that.
+    /// It is valid: if it enters the table, or is there, remember that.
     Valid,
     /// Nothing is to be remembered.
     Unchecked,
@@ -108,6 +76,21 @@ pub struct Totals {
     pub over_limit: Option<Limit>,
     /// Whether the sink ended delivery.
     pub stopped: bool,
+}
+
+impl Totals {
+    /// Counts a field, and says whether it is beyond a bound.
+    #[inline(always)]
+    fn count(&mut self, entry: &Entry, limits: Limits) -> bool {
+        self.list_bytes += u64::from(entry.size);
+        self.fields += 1;
+        if self.list_bytes > u64::from(limits.list_bytes_max) {
+            self.over_limit = Some(Limit::ListBytes);
+        } else if self.fields > limits.fields_max {
+            self.over_limit = Some(Limit::Fields);
+        }
+        self.over_limit.is_some()
+    }
 }
 
 /// Decodes the header blocks of one direction of a connection, in order.
@@ -178,8 +161,8 @@ impl Decoder {
         decoded
     }
 
-    /// The loop over the fields of a block. It has one place that calls the sink, so that the sink is
-    /// compiled into it, and nothing that it calls takes the address of its counters.
+    /// The loop over the fields of a block. Indexed fields, the most of them, take few registers and no call; literals
+    /// are read elsewhere.
     #[inline(always)]
     fn decode_block(
         &mut self,
@@ -189,45 +172,29 @@ impl Decoder {
     ) -> Result<Totals, DecodeError> {
         let mut totals = Totals { list_bytes: 0, fields: 0, over_limit: None, stopped: false };
         let mut at = self.size_updates(block)?;
+        self.table.pin();
         while let Some(&first) = block.get(at) {
             at += 1;
-            let mut unchecked = None;
-            let decoded = if first >= 0x80 {
+            let (slot, entry) = if first >= 0x80 {
                 // RFC 7541 §6.1.
                 let index = integer::decode(block, &mut at, first, 0x7f)?;
-                if index <= STATIC_LEN {
-                    static_entry(index)?.decoded()
-                } else {
-                    let (slot, entry) = self.dynamic_entry(index)?;
-                    unchecked = (entry.checked != Checked::Both).then_some(slot);
-                    self.table.decoded(entry)
-                }
-            } else if first >= 0x40 {
-                let (entry, slot, end) = self.literal_to_index(block, at, first)?;
-                (at, unchecked) = (end, slot);
-                self.table.decoded(&entry)
+                if index <= STATIC_LEN { (NO_SLOT, static_entry(index)?) } else { self.dynamic_entry(index)? }
             } else {
-                let literal = self.literal(block, at, first)?;
-                at = literal.end;
-                literal.decoded(&self.table)
+                let slot;
+                (slot, at) = self.literal(block, at, first)?;
+                (slot, self.table.entry_in(slot))
             };
-            totals.list_bytes += decoded.field.size() as u64;
-            totals.fields += 1;
-            if totals.list_bytes > u64::from(limits.list_bytes_max) {
-                totals.over_limit = Some(Limit::ListBytes);
+            if totals.count(entry, limits) {
                 return self.decode_undelivered(block, at, totals);
             }
-            if totals.fields > limits.fields_max {
-                totals.over_limit = Some(Limit::Fields);
+            let is_approved = entry.checked == Checked::Approved;
+            let verdict = sink(Decoded { entry, table: &self.table });
+            if verdict == Verdict::Stop {
+                totals.stopped = true;
                 return self.decode_undelivered(block, at, totals);
             }
-            match (sink(decoded), unchecked) {
-                (Verdict::Valid, Some(slot)) => self.table.set_valid(slot),
-                (Verdict::Stop, _) => {
-                    totals.stopped = true;
-                    return self.decode_undelivered(block, at, totals);
-                }
-                _ => {}
+            if verdict == Verdict::Valid && !is_approved {
+                self.table.set_valid(slot);
             }
         }
         Ok(totals)
@@ -276,17 +243,27 @@ impl Decoder {
         found.ok_or(DecodeError::IndexPastEnd { index, last: STATIC_LEN + self.table.len() })
     }
 
-    /// RFC 7541 §6.2.1: a literal field that becomes the newest entry. Both strings are gathered in the
-    /// scratch space behind the last entry, where an insertion only has to count them in. Returns the
-    /// entry (also if it was too large for the table), its slot if it is there but not known to be valid,
-    /// and where the field ends in the block.
+    /// RFC 7541 §6.2: a literal field. Returns its slot, which is none where it enters no table, and where it ends in the
+    /// block.
+    #[inline(never)]
+    fn literal(&mut self, block: &[u8], at: usize, first: u8) -> Result<(usize, usize), DecodeError> {
+        match first {
+            0x40.. => self.literal_to_index(block, at, first),
+            0x20.. => Err(DecodeError::SizeUpdateLate),
+            0x10.. => self.literal_apart(block, at, first, Indexing::Never),
+            _ => self.literal_apart(block, at, first, Indexing::Without),
+        }
+    }
+
+    /// RFC 7541 §6.2.1: a literal field that becomes the newest entry, unless it is too large. Both strings are gathered
+    /// in the scratch space behind the last entry, where an insertion only has to count them in.
     #[inline(always)]
     fn literal_to_index(
         &mut self,
         block: &[u8],
         mut at: usize,
         first: u8,
-    ) -> Result<(Entry, Option<usize>, usize), DecodeError> {
+    ) -> Result<(usize, usize), DecodeError> {
         let index = integer::decode(block, &mut at, first, 0x3f)?;
         let token;
         let (mut name_len, mut name_is_valid) = (0, true);
@@ -322,8 +299,69 @@ impl Decoder {
         if let Some(slot) = owner {
             self.table.share_name(&mut entry, slot);
         }
-        let slot = self.table.commit(&entry);
-        Ok((entry, if checked == Checked::Both { None } else { slot }, at))
+        Ok((self.table.commit(&entry), at))
+    }
+
+    /// RFC 7541 §6.2.2 and §6.2.3: a literal field that leaves the table alone. Its strings are kept for this block.
+    #[inline(always)]
+    fn literal_apart(
+        &mut self,
+        block: &[u8],
+        mut at: usize,
+        first: u8,
+        indexing: Indexing,
+    ) -> Result<(usize, usize), DecodeError> {
+        let index = integer::decode(block, &mut at, first, 0x0f)?;
+        let mut entry = Entry { indexing, place: Place::Apart, ..VACANT };
+        let mut name_is_valid = true;
+        if index == 0 {
+            let coded = Encoded::read(block, &mut at)?;
+            let name;
+            (entry.name_start, name) = self.place_apart(&coded)?;
+            entry.token = Token::of(self.table.apart(entry.name_start, name.len as u32));
+            (entry.name_len, name_is_valid) = (name.len as u32, false);
+        } else if index <= STATIC_LEN {
+            entry.token = static_entry(index)?.token;
+        } else {
+            let (slot, &owner) = self.dynamic_entry(index)?;
+            (entry.name_len, entry.token) = (owner.name_len, owner.token);
+            name_is_valid = owner.checked.name();
+            entry.name_start = self.table.copy_name_apart(slot);
+        }
+        if entry.token.is_known() {
+            (entry.name_len, name_is_valid) = (0, true);
+        }
+        let coded = Encoded::read(block, &mut at)?;
+        let value;
+        (entry.value_start, value) = self.place_apart(&coded)?;
+        entry.value_len = value.len as u32;
+        let size = entry.token.name().len() + entry.name_len as usize + value.len + OVERHEAD;
+        entry.size = u32::try_from(size).unwrap_or(u32::MAX);
+        entry.checked = Checked::new(name_is_valid, value.is_plain);
+        self.table.set_apart(entry);
+        Ok((NO_SLOT, at))
+    }
+
+    /// Decodes or copies a string to where it is kept apart. Returns its offset there.
+    #[inline(always)]
+    fn place_apart(&mut self, coded: &Encoded<'_>) -> Result<(u32, Huffman), DecodeError> {
+        let octets = coded.octets;
+        if coded.is_huffman {
+            return self.place_huffman_apart(octets);
+        }
+        let (start, to) = self.table.room_apart(octets.len().max(SHORT));
+        coded.copy(to);
+        self.table.keep_apart(octets.len());
+        Ok((start, Huffman { len: octets.len(), is_plain: octets.is_empty() }))
+    }
+
+    #[inline(never)]
+    fn place_huffman_apart(&mut self, octets: &[u8]) -> Result<(u32, Huffman), DecodeError> {
+        let (start, to) = self.table.room_apart(huffman::decode::room_for(octets.len()));
+        let mut decoded = huffman::decode::decode(octets, to)?;
+        decoded.is_plain = decoded.is_plain && ends_are_visible(&to[..decoded.len]);
+        self.table.keep_apart(decoded.len);
+        Ok((start, decoded))
     }
 
     /// Decodes or copies a string to the scratch space behind its first `kept` octets.
@@ -334,11 +372,7 @@ impl Decoder {
             return self.place_huffman(kept, octets);
         }
         self.table.reserve_scratch(kept + octets.len().max(SHORT), kept);
-        let to = &mut self.table.scratch_mut()[kept..];
-        match (coded.run.first_chunk::<SHORT>(), to.first_chunk_mut::<SHORT>()) {
-            (Some(from), Some(to)) if octets.len() <= SHORT => words::copy(from, to),
-            _ => to[..octets.len()].copy_from_slice(octets),
-        }
+        coded.copy(&mut self.table.scratch_mut()[kept..]);
         Ok(Huffman { len: octets.len(), is_plain: octets.is_empty() })
     }
 
@@ -349,121 +383,6 @@ impl Decoder {
         let mut decoded = huffman::decode::decode(octets, to)?;
         decoded.is_plain = decoded.is_plain && ends_are_visible(&to[..decoded.len]);
         Ok(decoded)
-    }
-
-    /// RFC 7541 §6.2.2 and §6.2.3: a literal field that leaves the table alone. Its strings stay where
-    /// they are: in the block, in an entry, or, if they are Huffman-coded, in the scratch space.
-    #[inline(always)]
-    fn literal<'b>(&mut self, block: &'b [u8], mut at: usize, first: u8) -> Result<Literal<'b>, DecodeError> {
-        let indexing = match first >> 4 {
-            0 => Indexing::Without,
-            1 => Indexing::Never,
-            _ => return Err(DecodeError::SizeUpdateLate),
-        };
-        let index = integer::decode(block, &mut at, first, 0x0f)?;
-        let name = match index {
-            0 => self.literal_name(block, &mut at)?,
-            1..=STATIC_LEN => Name::known(static_entry(index)?.token),
-            _ => {
-                let (slot, entry) = self.dynamic_entry(index)?;
-                if entry.token.is_known() {
-                    Name::known(entry.token)
-                } else {
-                    let is_valid = entry.checked.name();
-                    Name { text: Text::Entry(slot), token: entry.token, is_valid, scratch: 0 }
-                }
-            }
-        };
-        let coded = Encoded::read(block, &mut at)?;
-        let (mut value, mut value_is_valid) = (Text::At(coded.octets), coded.octets.is_empty());
-        if coded.is_huffman {
-            let decoded = self.place(name.scratch, &coded)?;
-            value = Text::Scratch { start: name.scratch, len: decoded.len };
-            value_is_valid = decoded.is_plain;
-        }
-        let checked = Checked::new(name.is_valid, value_is_valid);
-        Ok(Literal { name: name.text, value, token: name.token, indexing, checked, end: at })
-    }
-
-    /// A name that is spelled out.
-    #[inline(always)]
-    fn literal_name<'b>(&mut self, block: &'b [u8], at: &mut usize) -> Result<Name<'b>, DecodeError> {
-        let coded = Encoded::read(block, at)?;
-        let (mut text, mut scratch) = (Text::At(coded.octets), 0);
-        let mut token = Token::of(coded.octets);
-        if coded.is_huffman {
-            scratch = self.place(0, &coded)?.len;
-            text = Text::Scratch { start: 0, len: scratch };
-            token = Token::of(&self.table.scratch()[..scratch]);
-        }
-        if token.is_known() {
-            return Ok(Name::known(token));
-        }
-        Ok(Name { text, token, is_valid: false, scratch })
-    }
-}
-
-/// Where a decoded string is.
-#[derive(Clone, Copy)]
-enum Text<'b> {
-    /// In the block, or a name that never moves.
-    At(&'b [u8]),
-    /// In the table's scratch space.
-    Scratch { start: usize, len: usize },
-    /// The stored name of the entry in a slot.
-    Entry(usize),
-}
-
-impl<'b> Text<'b> {
-    #[inline(always)]
-    fn octets<'a>(self, table: &'a DynamicTable) -> &'a [u8]
-    where
-        'b: 'a,
-    {
-        match self {
-            Self::At(octets) => octets,
-            Self::Scratch { start, len } => &table.scratch()[start..start + len],
-            Self::Entry(slot) => table.stored_name(table.entry_in(slot)),
-        }
-    }
-}
-
-/// The name of a literal field.
-struct Name<'b> {
-    text: Text<'b>,
-    token: Token,
-    is_valid: bool,
-    /// How many octets of it are at the front of the scratch space.
-    scratch: usize,
-}
-
-impl Name<'_> {
-    #[inline(always)]
-    fn known(token: Token) -> Self {
-        Self { text: Text::At(token.name()), token, is_valid: true, scratch: 0 }
-    }
-}
-
-/// A literal field, read but not yet delivered.
-struct Literal<'b> {
-    name: Text<'b>,
-    value: Text<'b>,
-    token: Token,
-    indexing: Indexing,
-    checked: Checked,
-    /// Where it ends in the block.
-    end: usize,
-}
-
-impl<'b> Literal<'b> {
-    #[inline(always)]
-    fn decoded<'a>(&self, table: &'a DynamicTable) -> Decoded<'a>
-    where
-        'b: 'a,
-    {
-        let (name, value) = (self.name.octets(table), self.value.octets(table));
-        let field = Field { name, value, token: self.token, indexing: self.indexing };
-        Decoded { field, checked: self.checked }
     }
 }
 
@@ -487,6 +406,15 @@ impl<'b> Encoded<'b> {
         // An empty string needs no decoding.
         Ok(Self { is_huffman: first >= 0x80 && len > 0, octets, run })
     }
+
+    /// Copies a plain string. A short one is copied with whatever is behind it.
+    #[inline(always)]
+    fn copy(&self, to: &mut [u8]) {
+        match (self.run.first_chunk::<SHORT>(), to.first_chunk_mut::<SHORT>()) {
+            (Some(from), Some(to)) if self.octets.len() <= SHORT => words::copy(from, to),
+            _ => to[..self.octets.len()].copy_from_slice(self.octets),
+        }
+    }
 }
 
 /// A plain string of so many octets is copied in one move.
@@ -498,8 +426,8 @@ const SHARED_LEN_MIN: u32 = 64;
 
 /// The static entry of an index up to 61.
 #[inline(always)]
-fn static_entry(index: u32) -> Result<&'static StaticEntry, DecodeError> {
-    match STATIC_TABLE.get(index as usize) {
+fn static_entry(index: u32) -> Result<&'static Entry, DecodeError> {
+    match STATIC_ENTRIES.get(index as usize) {
         Some(entry) if index != 0 => Ok(entry),
         _ => Err(DecodeError::IndexZero),
     }

@@ -14,19 +14,23 @@
 //! once in a table's worth of octets. A known name is a token and takes no text. A long name that
 //! entries repeat is shared by position, until the text moves.
 //!
+//! While a block is delivered nothing moves, so that a field can be kept as a position. The strings of fields
+//! that enter no table are then kept apart, until the next block begins.
+//!
 //! What it keeps true: `size` is the sum of the entries' sizes and at most `size_max`; all strings of
-//! entries lie before `head`; nothing is allocated before the first insertion.
+//! entries lie before `head`; nothing is allocated before the first string.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::field::OVERHEAD;
+use crate::field::{Indexing, OVERHEAD};
 use crate::token::Token;
 use crate::valid::Checked;
 
 pub mod run;
 
 /// One field of the table. Its strings lie in the table's text, at positions that only grow, modulo 2^32.
+/// Fields that are in no table, or in the static one, take the same form while they are delivered.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     pub name_start: u32,
@@ -38,9 +42,23 @@ pub struct Entry {
     pub size: u32,
     pub token: Token,
     pub checked: Checked,
+    pub place: Place,
+    /// How the field was represented. In the table: `Default`.
+    pub indexing: Indexing,
 }
 
-const VACANT: Entry = Entry {
+/// Where the strings of a field lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the table's text.
+    Text,
+    /// In the static table, whose index is `value_start`.
+    Static,
+    /// Apart, at offsets.
+    Apart,
+}
+
+pub const VACANT: Entry = Entry {
     name_start: 0,
     value_start: 0,
     name_len: 0,
@@ -48,7 +66,12 @@ const VACANT: Entry = Entry {
     size: 0,
     token: Token::UNKNOWN,
     checked: Checked::Nothing,
+    place: Place::Text,
+    indexing: Indexing::Default,
 };
+
+/// The slot of what is not in the table.
+pub const NO_SLOT: usize = usize::MAX;
 
 /// The table of one direction.
 #[derive(Clone, Debug)]
@@ -60,8 +83,14 @@ pub struct DynamicTable {
     head: usize,
     /// A ring; its length is a power of two, or 0 before the first insertion.
     entries: Vec<Entry>,
+    /// The strings of literals of the present block that entered no table, and the last of these literals.
+    apart: Vec<u8>,
+    apart_len: usize,
+    apart_entry: Entry,
     /// Whether the name of some entry may lie before those of the oldest.
     has_shared: bool,
+    /// Whether what lies in the text must stay where it is.
+    is_pinned: bool,
     /// The ids of the oldest entry and of the one to come. An id grows by one each insertion, modulo
     /// 2^32; its entry lies at that id modulo the ring's length.
     first: u32,
@@ -77,7 +106,11 @@ impl DynamicTable {
             base: 0,
             head: 0,
             entries: Vec::new(),
+            apart: Vec::new(),
+            apart_len: 0,
+            apart_entry: VACANT,
             has_shared: false,
+            is_pinned: false,
             first: 1,
             next: 1,
             size: 0,
@@ -103,6 +136,12 @@ impl DynamicTable {
         self.next
     }
 
+    /// How many insertions older than the newest entry that with this id is, or would be.
+    #[inline(always)]
+    pub fn age(&self, id: u32) -> u32 {
+        self.next.wrapping_sub(1).wrapping_sub(id)
+    }
+
     /// The length of the ring of entries.
     pub fn ring_len(&self) -> usize {
         self.entries.len()
@@ -110,7 +149,7 @@ impl DynamicTable {
 
     /// The memory held, in bytes.
     pub fn heap_bytes(&self) -> usize {
-        self.text.capacity() + self.entries.capacity() * size_of::<Entry>()
+        self.text.capacity() + self.apart.capacity() + self.entries.capacity() * size_of::<Entry>()
     }
 
     /// The place of `id` in the ring, and in every table that runs along with it.
@@ -135,17 +174,23 @@ impl DynamicTable {
         self.entries[self.slot(id)].token
     }
 
-    /// The entry in a slot.
+    /// The entry in a slot, or the last literal that has none.
     #[inline(always)]
     pub fn entry_in(&self, slot: usize) -> &Entry {
-        &self.entries[slot]
+        self.entries.get(slot).unwrap_or(&self.apart_entry)
     }
 
-    /// Marks that the entry of a slot passed the caller's checks.
+    /// Keeps a literal that enters no table.
+    #[inline(always)]
+    pub fn set_apart(&mut self, entry: Entry) {
+        self.apart_entry = entry;
+    }
+
+    /// Marks that the entry of a slot passed the sink's checks.
     #[inline(always)]
     pub fn set_valid(&mut self, slot: usize) {
         if let Some(entry) = self.entries.get_mut(slot) {
-            entry.checked = Checked::Both;
+            entry.checked = Checked::Approved;
         }
     }
 
@@ -159,15 +204,19 @@ impl DynamicTable {
     /// The value of an entry.
     #[inline(always)]
     pub fn value(&self, entry: &Entry) -> &[u8] {
-        let start = self.offset(entry.value_start);
-        &self.text[start..start + entry.value_len as usize]
+        between(&self.text, self.offset(entry.value_start), entry.value_len)
+    }
+
+    /// So much of what is kept apart, from an offset on.
+    #[inline(always)]
+    pub fn apart(&self, start: u32, len: u32) -> &[u8] {
+        between(&self.apart, start as usize, len)
     }
 
     /// The name of an entry as far as the text holds it.
     #[inline(always)]
     pub fn stored_name(&self, entry: &Entry) -> &[u8] {
-        let start = self.offset(entry.name_start);
-        &self.text[start..start + entry.name_len as usize]
+        between(&self.text, self.offset(entry.name_start), entry.name_len)
     }
 
     /// Where a position lies in the text.
@@ -203,6 +252,18 @@ impl DynamicTable {
         self.text.copy_within(start..start + entry.name_len as usize, self.head);
     }
 
+    /// Copies the stored name of the entry in `slot`, to be kept apart.
+    #[inline(always)]
+    pub fn copy_name_apart(&mut self, slot: usize) -> u32 {
+        let Entry { name_start, name_len, .. } = self.entries[slot];
+        let (from, len) = (self.offset(name_start), name_len as usize);
+        self.room_apart(len);
+        let start = self.apart_len;
+        self.apart[start..start + len].copy_from_slice(&self.text[from..from + len]);
+        self.keep_apart(len);
+        start as u32
+    }
+
     /// Makes the scratch space at least `bytes` long; its first `kept` octets stay.
     #[inline(always)]
     pub fn reserve_scratch(&mut self, bytes: usize, kept: usize) {
@@ -211,9 +272,32 @@ impl DynamicTable {
         }
     }
 
+    /// Begins a block: what was kept of the last one goes. From here on no text moves, not even that of entries which
+    /// are evicted.
+    #[inline(always)]
+    pub fn pin(&mut self) {
+        self.is_pinned = false;
+        self.apart_len = 0;
+        // Text that had to grow for one block must not grow again for the next.
+        let is_grown = self.text.len() > 2 * self.size_max as usize;
+        if self.text.len() - self.head < self.text.len() / if is_grown { 2 } else { 8 } {
+            self.make_room(0, 0);
+        }
+        self.is_pinned = true;
+    }
+
+    /// Lets text move again.
+    #[inline(always)]
+    pub fn unpin(&mut self) {
+        self.is_pinned = false;
+    }
+
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, bytes: usize, kept: usize) {
+        if self.is_pinned {
+            return self.grow_text(bytes);
+        }
         if self.has_shared {
             self.unshare(kept);
         } else {
@@ -230,6 +314,35 @@ impl DynamicTable {
         } else if self.head > self.text.len() / 2 && self.text.len() < roomy {
             self.text.resize(roomy, 0);
         }
+    }
+
+    /// Makes the scratch space at least `bytes` long, and moves nothing within the text.
+    fn grow_text(&mut self, bytes: usize) {
+        let need = self.head + bytes;
+        let roomy = (self.text.len() * 2).min(2 * self.size_max as usize).max(TEXT_MIN);
+        grow(&mut self.text, (need + need / 8).max(roomy));
+    }
+
+    /// Where the next string goes that is kept apart until the next block, and `bytes` of room for it.
+    #[inline(always)]
+    pub fn room_apart(&mut self, bytes: usize) -> (u32, &mut [u8]) {
+        if self.apart.len() - self.apart_len < bytes {
+            self.grow_apart(bytes);
+        }
+        (self.apart_len as u32, &mut self.apart[self.apart_len..])
+    }
+
+    /// Keeps `len` octets of that room.
+    #[inline(always)]
+    pub fn keep_apart(&mut self, len: usize) {
+        self.apart_len += len;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow_apart(&mut self, bytes: usize) {
+        let need = self.apart_len + bytes;
+        grow(&mut self.apart, need + need / 8);
     }
 
     /// Gives every entry its own name in a new text, followed by `kept` octets of scratch space. What all
@@ -283,7 +396,7 @@ impl DynamicTable {
         let size = u32::try_from(token.name().len() + name_len + value_len + OVERHEAD).unwrap_or(u32::MAX);
         let (name_len, value_len) = (name_len as u32, value_len as u32);
         let value_start = name_start.wrapping_add(name_len);
-        Entry { name_start, value_start, name_len, value_len, size, token, checked }
+        Entry { name_start, value_start, name_len, value_len, size, token, checked, ..VACANT }
     }
 
     /// Lends a scratch entry the name of the entry in `slot`.
@@ -296,12 +409,14 @@ impl DynamicTable {
     }
 
     /// Makes a scratch entry the newest one, and returns its slot. One that is larger than the table
-    /// only empties it (RFC 7541 §4.4).
+    /// only empties it (RFC 7541 §4.4); it then has no slot, and its strings stay where they are, all the same.
     #[inline(always)]
-    pub fn commit(&mut self, entry: &Entry) -> Option<usize> {
+    pub fn commit(&mut self, entry: &Entry) -> usize {
         if entry.size > self.size_max {
             self.evict_to(0);
-            return None;
+            self.head = self.offset(entry.value_start) + entry.value_len as usize;
+            self.apart_entry = *entry;
+            return NO_SLOT;
         }
         self.evict_to(self.size_max - entry.size);
         if self.len() as usize == self.entries.len() {
@@ -312,7 +427,7 @@ impl DynamicTable {
         self.next = self.next.wrapping_add(1);
         self.head = self.offset(entry.value_start) + entry.value_len as usize;
         self.size += entry.size;
-        Some(slot)
+        slot
     }
 
     /// Asserts what the table keeps true, in builds with debug assertions.
@@ -354,6 +469,18 @@ impl DynamicTable {
         }
         self.entries = grown;
     }
+}
+
+/// So many octets of `text` from `start` on; nothing if they are not all there, as for an entry that was kept for too long.
+#[inline(always)]
+pub fn between(text: &[u8], start: usize, len: u32) -> &[u8] {
+    text.get(start..).and_then(|text| text.get(..len as usize)).unwrap_or_default()
+}
+
+/// Makes room, and no more than that.
+fn grow(text: &mut Vec<u8>, len: usize) {
+    text.reserve_exact(len - text.len());
+    text.resize(len, 0);
 }
 
 /// What the first insertion allocates: octets of text, and entries.

@@ -19,7 +19,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::dynamic_table::{DynamicTable, Entry};
+use crate::dynamic_table::{DynamicTable, Entry, NO_SLOT};
 use crate::field::{Field, Indexing};
 use crate::hash::{SPREAD, fold, hash};
 use crate::huffman;
@@ -127,6 +127,41 @@ impl Encoder {
         }
     }
 
+    /// Looks for `field` where it is most likely to be: in the static table, and in the newest entry of its name. Changes
+    /// nothing. Tell [`encode_found`](Self::encode_found) the answer.
+    ///
+    /// A field that is found is one that this encoder has encoded before, or is in RFC 7541: what a caller then checked
+    /// of its octets need not be checked again.
+    #[inline(always)]
+    pub fn find(&self, field: &Field<'_>) -> Found {
+        let choice = Choice::of(field);
+        if choice == Choice::Never {
+            return Found(Place::Nowhere);
+        }
+        if let Some(index) = static_match(field.token, field.value) {
+            return Found(Place::Static(index));
+        }
+        if choice == Choice::Index
+            && let Some((age, entry)) = self.find_name(hash_name(self.seed, field), field)
+            && words::equal_long(self.table.value(entry), field.value)
+        {
+            return Found(Place::Entry(self.table.next_id().wrapping_sub(1 + age)));
+        }
+        Found(Place::Nowhere)
+    }
+
+    /// Appends one field of the open block, which was looked for before. Entries that were made since are no matter.
+    #[inline(always)]
+    pub fn encode_found(&mut self, field: &Field<'_>, found: Found, out: &mut Vec<u8>) {
+        match found.0 {
+            Place::Static(index) => out.push(0x80 | index),
+            Place::Entry(id) if self.table.age(id) < self.table.len() => {
+                integer::encode(out, 0x80, 0x7f, STATIC_LEN + 1 + self.table.age(id));
+            }
+            _ => self.encode(*field, out),
+        }
+    }
+
     /// Appends one field of the open block.
     pub fn encode(&mut self, field: Field<'_>, out: &mut Vec<u8>) {
         let choice = Choice::of(&field);
@@ -159,7 +194,7 @@ impl Encoder {
         let same_name = self.find_name(name_hash, field);
         // Most fields say what the last one of their name said: no need to hash the value.
         if let Some((age, entry)) = same_name
-            && self.table.value(entry) == field.value
+            && words::equal_long(self.table.value(entry), field.value)
         {
             integer::encode(out, 0x80, 0x7f, STATIC_LEN + 1 + age);
             return;
@@ -282,7 +317,7 @@ impl Encoder {
             self.known = vec![0; Token::COUNT];
         }
         let entry = self.table.scratch_entry(name_len, value_len, field.token, Checked::Nothing);
-        if self.table.commit(&entry).is_none() {
+        if self.table.commit(&entry) == NO_SLOT {
             return;
         }
         if self.links.len() != self.table.ring_len() {
@@ -323,6 +358,30 @@ impl Encoder {
             self.link(id, token, link.name_hash, link.field_hash);
             id = id.wrapping_add(1);
         }
+    }
+}
+
+/// Where an encoder has a field whole, or that it did not see it: what [`Encoder::find`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found(Place);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Nowhere,
+    /// The static entry with this index.
+    Static(u8),
+    /// The entry with this id.
+    Entry(u32),
+}
+
+impl Found {
+    /// For a field that nobody looked for.
+    pub const NOT_LOOKED: Self = Self(Place::Nowhere);
+
+    /// Whether it was found.
+    #[inline(always)]
+    pub fn is_found(self) -> bool {
+        self.0 != Place::Nowhere
     }
 }
 

@@ -16,7 +16,7 @@
 //! let limits = Limits { list_bytes_max: 16 << 10, fields_max: 128 };
 //! let mut names = Vec::new();
 //! let totals = decoder.decode(&block, limits, |decoded| {
-//!     names.push(decoded.field.name.to_vec());
+//!     names.push(decoded.field().name.to_vec());
 //!     if decoded.is_valid() { Verdict::Valid } else { Verdict::Stop }
 //! });
 //! assert_eq!(totals.unwrap().fields, 2);
@@ -55,8 +55,8 @@ mod token;
 mod valid;
 mod words;
 
-pub use decoder::{Decoded, Decoder, Limit, Limits, Totals, Verdict};
-pub use encoder::{Encoder, Prepared};
+pub use decoder::{Decoded, Decoder, Held, Limit, Limits, Totals, Verdict};
+pub use encoder::{Encoder, Found, Prepared};
 pub use error::DecodeError;
 pub use field::{Field, Indexing};
 pub use huffman::HUFFMAN_LENGTHS;

@@ -8,7 +8,10 @@
 //! index 62..     the dynamic table  0x41 0x01 0x78  ->  :authority: x
 //! ```
 
+use crate::dynamic_table::{Entry, Place, VACANT};
+use crate::field::OVERHEAD;
 use crate::token::Token;
+use crate::valid::Checked;
 
 /// One entry: its name, its value, and the token of its name.
 #[derive(Clone, Copy)]
@@ -31,6 +34,24 @@ pub static STATIC_TABLE: [StaticEntry; FIELDS.len() + 1] = {
         index += 1;
     }
     table
+};
+
+/// The same entries in the form in which fields are delivered.
+pub static STATIC_ENTRIES: [Entry; FIELDS.len() + 1] = {
+    let mut entries = [Entry { place: Place::Static, ..VACANT }; FIELDS.len() + 1];
+    let mut index = 1;
+    while index < entries.len() {
+        let StaticEntry { name, value, token } = STATIC_TABLE[index];
+        let entry = &mut entries[index];
+        entry.value_start = index as u32;
+        entry.value_len = value.len() as u32;
+        entry.size = (name.len() + value.len() + OVERHEAD) as u32;
+        entry.token = token;
+        // Where there is no value, the entry is for its name.
+        entry.checked = if value.is_empty() { Checked::Both } else { Checked::Approved };
+        index += 1;
+    }
+    entries
 };
 
 /// By token, how many entries have that name and some value; 0 for names whose only entry is empty.

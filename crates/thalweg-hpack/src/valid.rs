@@ -10,7 +10,7 @@
 //! ```
 
 /// Which strings of a field are known to pass [`name_is_valid`] and [`value_is_valid`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Checked {
     /// Neither was looked at.
     Nothing = 0,
@@ -20,6 +20,9 @@ pub enum Checked {
     Value = 2,
     /// Both are valid.
     Both = 3,
+    /// Both are valid, and the sink has called the field valid before, or the static table has it with a value: what else a
+    /// sink asks of a name and a value is so, too.
+    Approved = 7,
 }
 
 impl Checked {
@@ -69,13 +72,6 @@ fn unusual_name_is_valid(name: &[u8]) -> bool {
 #[inline]
 pub fn value_is_valid(value: &[u8]) -> bool {
     ends_are_visible(value) && (words(value, control) || words(value, bad_in_value))
-}
-
-/// Looks at those strings of a field that were not checked yet. Takes values: a reference to the field
-/// would force it into memory.
-#[inline(never)]
-pub fn rest_is_valid(checked: Checked, name: &[u8], value: &[u8]) -> bool {
-    (checked.name() || name_is_valid(name)) && (checked.value() || value_is_valid(value))
 }
 
 /// Whether neither end of `value` is a space or a tab (RFC 9113 §8.2.1).

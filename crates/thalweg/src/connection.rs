@@ -107,7 +107,7 @@ impl<R: Role> Connection<R> {
     fn event<'c, 'b>(&'c self, step: Step<'b>) -> Event<'c, 'b> {
         match step {
             Step::Headers { stream, kind, end } => {
-                Event::Headers { stream, kind, headers: self.core.headers.view(), end }
+                Event::Headers { stream, kind, headers: self.core.headers(), end }
             }
             Step::Data { stream, data, end } => Event::Data { stream, data, end },
             Step::Reset { stream, code, by } => Event::Reset { stream, code, by },

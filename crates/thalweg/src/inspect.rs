@@ -231,7 +231,7 @@ impl Lane {
             Err(violation) => return What::Broken(head, violation),
         };
         match whole {
-            Ok(true) => What::Frame(head, frame, Some(self.headers.view())),
+            Ok(true) => What::Frame(head, frame, Some(self.headers.view(&self.decoder))),
             Ok(false) => What::Frame(head, frame, None),
             Err(violation) => What::Broken(head, violation),
         }
@@ -255,7 +255,7 @@ impl Lane {
         }
         let headers = &mut self.headers;
         let decoded = self.decoder.decode(&self.fragments, Limits::NONE, |decoded| {
-            headers.push(&decoded.field);
+            headers.push(&decoded);
             Verdict::Unchecked
         });
         self.fragments.clear();

@@ -21,7 +21,7 @@
 //! ```
 //!
 //! **In.** [`receive`](Connection::receive) eats the input and returns one [`Event`] at a time. [`Event::Data`] borrows your read
-//! buffer, [`Event::Headers`] borrows the connection's one header arena; so you can answer while you hold data, decoding
+//! buffer, [`Event::Headers`] borrows the connection's header decoder; so you can answer while you hold data, decoding
 //! copies no content, and a buffer that is still in use cannot be refilled: the compiler refuses it.
 //!
 //! **Out.** Every `send_*` call writes whole frames to the output at once, and [`poll_transmit`](Connection::poll_transmit) hands

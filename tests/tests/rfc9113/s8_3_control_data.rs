@@ -331,6 +331,31 @@ fn with_request<T>(lines: Lines<'_>, look: impl FnOnce(thalweg::Headers<'_>) -> 
 }
 
 #[test]
+fn s8_3_1_an_authority_is_judged_however_it_is_coded_and_each_time() {
+    // 9113-8.1.1-5
+    server(|s| {
+        let request = |s: &mut Scene<Server>, id, authority: &[u8], is_good: bool| {
+            let block = [b"\x82\x87", authority, b"\x84"].concat();
+            s.peer(headers(id, block).end_stream().end_headers());
+            if is_good {
+                let shown = ":method: GET, :scheme: https, :authority: a.b, :path: /";
+                s.events([format!("HEADERS stream={id} request end [{shown}]")]);
+            } else {
+                s.refused(id, ErrorCode::PROTOCOL_ERROR);
+            }
+        };
+        // The static entry, whose value is empty.
+        request(s, 1, b"\x81", false);
+        // `a/b` in short codes, and again from the entry that it became.
+        request(s, 3, b"\x41\x83\x1b\x11\xff", false);
+        request(s, 5, b"\xbe", false);
+        request(s, 7, b"\x41\x03a.b", true);
+        request(s, 9, b"\xbe", true);
+        request(s, 11, b"\xbf", false);
+    });
+}
+
+#[test]
 fn s8_3_1_the_target_comes_from_the_authority() {
     // 9113-8.3.1-1
     let lines = [METHOD, SCHEME, (":authority", "example.org"), (":path", "/a"), ("host", "EXAMPLE.org:443")];

@@ -19,7 +19,8 @@ impl Decode for Decoder {
             if !decoded.is_valid() {
                 return Verdict::Stop;
             }
-            octets += decoded.field.name.len() + decoded.field.value.len();
+            let field = decoded.field();
+            octets += field.name.len() + field.value.len();
             Verdict::Valid
         });
         black_box(octets);

@@ -185,7 +185,7 @@ fn plain_string<'a>(rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
     let field = [&[0x00, 0x00], string].concat();
     let mut value = Vec::new();
     let decoded = Decoder::new(0).decode(&field, Limits::NONE, |decoded| {
-        value = decoded.field.value.to_vec();
+        value = decoded.field().value.to_vec();
         Verdict::Unchecked
     });
     decoded.expect("nghttp2's blocks are well-formed");

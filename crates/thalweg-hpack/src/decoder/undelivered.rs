@@ -30,6 +30,7 @@ impl Decoder {
         mut at: usize,
         mut totals: Totals,
     ) -> Result<Totals, DecodeError> {
+        self.table.unpin();
         while let Some(&first) = block.get(at) {
             let size;
             if first >= 0x80 {
@@ -57,7 +58,7 @@ impl Decoder {
     fn pass_indexed(&self, block: &[u8], mut at: usize, first: u8) -> Result<(usize, usize), DecodeError> {
         let index = integer::decode(block, &mut at, first, 0x7f)?;
         let size = if index <= STATIC_LEN {
-            static_entry(index)?.decoded().field.size()
+            static_entry(index)?.size as usize
         } else {
             self.dynamic_entry(index)?.1.size as usize
         };
@@ -75,8 +76,8 @@ impl Decoder {
         let mut at = start;
         let (token, owner, name_is_valid) = match integer::decode(block, &mut at, first, 0x3f)? {
             0 => {
-                let (entry, _, end) = self.literal_to_index(block, start, first)?;
-                return Ok((entry.size as usize, end));
+                let (slot, end) = self.literal_to_index(block, start, first)?;
+                return Ok((self.table.entry_in(slot).size as usize, end));
             }
             index @ 1..=STATIC_LEN => (static_entry(index)?.token, None, true),
             index => {
@@ -108,7 +109,7 @@ impl Decoder {
         }
         let name_len = match integer::decode(block, &mut at, first, 0x0f)? {
             0 => self.pass_string(block, &mut at)?,
-            index @ 1..=STATIC_LEN => static_entry(index)?.name.len(),
+            index @ 1..=STATIC_LEN => static_entry(index)?.token.name().len(),
             index => {
                 let (_, entry) = self.dynamic_entry(index)?;
                 entry.size as usize - entry.value_len as usize - OVERHEAD

@@ -115,7 +115,7 @@ pub fn entries(decoder: &mut Decoder) -> List {
 pub fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<List, DecodeError> {
     let mut list = List::new();
     decoder.decode(block, Limits::NONE, |decoded| {
-        list.push((decoded.field.name.to_vec(), decoded.field.value.to_vec()));
+        list.push((decoded.field().name.to_vec(), decoded.field().value.to_vec()));
         if decoded.is_valid() { Verdict::Valid } else { Verdict::Unchecked }
     })?;
     Ok(list)

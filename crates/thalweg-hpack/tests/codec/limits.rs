@@ -8,7 +8,7 @@ use crate::kit::{List, decode, entries, integer, list, literal, unhex};
 fn within(decoder: &mut Decoder, block: &[u8], limits: Limits) -> (List, Totals) {
     let mut seen = List::new();
     let totals = decoder.decode(block, limits, |decoded| {
-        seen.push((decoded.field.name.to_vec(), decoded.field.value.to_vec()));
+        seen.push((decoded.field().name.to_vec(), decoded.field().value.to_vec()));
         Verdict::Valid
     });
     (seen, totals.unwrap())
@@ -213,21 +213,24 @@ fn what_passed_once_is_known_to_be_valid() {
     let mut checked = |block: &[u8], verdict| {
         let mut seen = Vec::new();
         let totals = decoder.decode(block, Limits::NONE, |decoded| {
-            seen.push(decoded.checked);
+            seen.push(decoded.checked());
             verdict
         });
         totals.unwrap();
         seen
     };
-    // Static entries are valid; a plain literal is not looked at.
-    assert_eq!(checked(&unhex("82"), Verdict::Unchecked), [Checked::Both]);
+    // Static entries are approved, but for those without a value; a plain literal is not looked at.
+    assert_eq!(
+        checked(&unhex("82 81 8f"), Verdict::Unchecked),
+        [Checked::Approved, Checked::Both, Checked::Both]
+    );
     assert_eq!(checked(&literal(0x40, b"n", b"v"), Verdict::Unchecked), [Checked::Nothing]);
     assert_eq!(checked(&unhex("be"), Verdict::Unchecked), [Checked::Nothing]);
     // The verdict on an entry is remembered, whether it is on the literal or on the entry.
     assert_eq!(checked(&unhex("be"), Verdict::Valid), [Checked::Nothing]);
-    assert_eq!(checked(&unhex("be"), Verdict::Unchecked), [Checked::Both]);
+    assert_eq!(checked(&unhex("be"), Verdict::Unchecked), [Checked::Approved]);
     assert_eq!(checked(&literal(0x40, b"m", b"v"), Verdict::Valid), [Checked::Nothing]);
-    assert_eq!(checked(&unhex("be"), Verdict::Unchecked), [Checked::Both]);
+    assert_eq!(checked(&unhex("be"), Verdict::Unchecked), [Checked::Approved]);
     // A new value for the name of a valid entry, or for a known name: only the value is open.
     assert_eq!(checked(&unhex("7e 01 77"), Verdict::Unchecked), [Checked::Name]);
     assert_eq!(checked(&unhex("0f 2f 01 77"), Verdict::Unchecked), [Checked::Name]);
@@ -235,6 +238,8 @@ fn what_passed_once_is_known_to_be_valid() {
     assert_eq!(checked(&literal(0x00, b"te", b"w"), Verdict::Unchecked), [Checked::Name]);
     // A value in common Huffman codes, or none, needs no look; one with a space at an end does.
     assert_eq!(checked(&unhex("41 81 1f"), Verdict::Unchecked), [Checked::Both]);
+    assert_eq!(checked(&unhex("be"), Verdict::Valid), [Checked::Both]);
+    assert_eq!(checked(&unhex("be"), Verdict::Unchecked), [Checked::Approved]);
     assert_eq!(checked(&unhex("41 00"), Verdict::Unchecked), [Checked::Both]);
     assert_eq!(checked(&unhex("00 01 61 81 1f"), Verdict::Unchecked), [Checked::Value]);
     assert_eq!(checked(&unhex("41 81 53"), Verdict::Unchecked), [Checked::Name]);

@@ -6,6 +6,7 @@
 mod bad_input;
 mod corpus;
 mod encoder;
+mod held;
 mod kit;
 mod limits;
 #[cfg(feature = "fluke")]

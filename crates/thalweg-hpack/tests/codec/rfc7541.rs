@@ -117,8 +117,8 @@ fn s6_2_3_the_mark_of_a_field_that_is_never_indexed_goes_through() {
     let block = encode_as(&mut encoder, &known, Indexing::Never);
     let mut forwarded = Vec::new();
     let totals = decoder.decode(&block, Limits::NONE, |decoded| {
-        assert_eq!(decoded.field.indexing, Indexing::Never);
-        encoder.encode(decoded.field, &mut forwarded);
+        assert_eq!(decoded.field().indexing, Indexing::Never);
+        encoder.encode(decoded.field(), &mut forwarded);
         Verdict::Valid
     });
     assert_eq!(totals.unwrap().fields, 2);
@@ -136,7 +136,7 @@ fn s6_2_the_decoder_tells_representations_apart() {
             .concat();
     let mut seen = Vec::new();
     let totals = decoder.decode(&block, Limits::NONE, |decoded| {
-        seen.push(decoded.field.indexing);
+        seen.push(decoded.field().indexing);
         Verdict::Unchecked
     });
     assert_eq!(totals.unwrap().fields, 5);

@@ -60,6 +60,7 @@ fn a_long_string_that_is_not_indexed_costs_its_own_length_once() {
     let block = [unhex("04 ff 91 4d"), vec![0; 10_000]].concat();
     for _ in 0..10 {
         assert_eq!(decode(&mut decoder, &block).unwrap()[0].1, [b'0'; 16_000]);
-        assert!(decoder.table_bytes() <= 16_100, "{}", decoder.table_bytes());
+        // And an eighth, so that many strings do not each ask for more.
+        assert!(decoder.table_bytes() <= 18_100, "{}", decoder.table_bytes());
     }
 }

@@ -1,6 +1,6 @@
 //! Header blocks on their way in: HEADERS, PUSH_PROMISE, CONTINUATION (RFC 9113 §4.3, §6.2, §6.6, §6.10, §8).
 
-use thalweg_hpack::{Limits, Verdict};
+use thalweg_hpack::{Found, Limits, Verdict};
 
 use crate::budget::Work;
 use crate::error::{Deadline, ErrorCode, Limit, StreamError};
@@ -138,7 +138,7 @@ impl Core {
         }
     }
 
-    /// Decodes a block into the arena and judges it.
+    /// Decodes a block and judges it.
     #[inline]
     fn decode(&mut self, message: Message, bytes: &[u8]) -> Result<Judged, Failed> {
         let limits = Limits {
@@ -152,12 +152,12 @@ impl Core {
             if !checker.field(&decoded) {
                 return Verdict::Stop;
             }
-            headers.push(&decoded.field);
+            headers.push(&decoded);
             Verdict::Valid
         });
         match totals {
             Err(_) => Err(self.violated(Violation::HeaderBlockInvalid, StreamId::CONNECTION)),
-            Ok(totals) => Ok(match (checker.finish(&self.headers), totals.over_limit) {
+            Ok(totals) => Ok(match (checker.finish(&self.headers()), totals.over_limit) {
                 (_, Some(thalweg_hpack::Limit::ListBytes)) => Judged::TooLarge(Limit::HeaderListBytes),
                 (_, Some(thalweg_hpack::Limit::Fields)) => Judged::TooLarge(Limit::HeaderFields),
                 (Ok(learned), None) => Judged::Good(learned),
@@ -236,7 +236,7 @@ impl Core {
 
     fn write_status(&mut self, id: StreamId, status: Status, end: bool) {
         let field = thalweg_hpack::Field::with_token(thalweg_hpack::Token::STATUS, status.as_bytes());
-        self.write_block(Kind::HEADERS, id, end, None, &[field]);
+        self.write_block(Kind::HEADERS, id, end, None, &[(field, Found::NOT_LOOKED)]);
     }
 
     /// RFC 9113 §10.5.1, RFC 6585 §5: a header list beyond our limit is answered 431.
@@ -419,7 +419,7 @@ impl Core {
         if !has_field {
             return Priority::default();
         }
-        let value = self.headers.view().get(b"priority");
+        let value = self.headers().get(b"priority");
         value.map(Priority::parse).unwrap_or_default()
     }
 }

@@ -24,7 +24,7 @@ use crate::error::{Cause, ConnectionError, Deadline, ErrorCode, Limit, StreamErr
 use crate::event::Initiator;
 use crate::flow::{ReceiveWindow, SendWindow};
 use crate::frame::{Kind, SettingId};
-use crate::headers::HeaderBlock;
+use crate::headers::{HeaderBlock, Headers};
 use crate::inbound::Inbound;
 use crate::liveness::Liveness;
 use crate::outbound::Outbound;
@@ -47,7 +47,7 @@ pub struct Core {
     bounds: Bounds,
     is_client: bool,
     pub outbound: Outbound,
-    pub headers: HeaderBlock,
+    headers: HeaderBlock,
     /// Payload of the control frame that the last event shows.
     pub shown: Vec<u8>,
     inbound: Inbound,
@@ -405,6 +405,12 @@ impl Core {
     pub fn send_capacity(&self, stream: Stream) -> Option<(u32, u32)> {
         let slot = self.streams.find(stream)?;
         Some((slot.send_window.available(), self.send_window.available()))
+    }
+
+    /// The fields of the last header block.
+    #[inline]
+    pub fn headers(&self) -> Headers<'_> {
+        self.headers.view(&self.decoder)
     }
 
     /// Heap that is held, bytes.

@@ -2,7 +2,7 @@
 //!
 //! Everything is judged before the first byte is written: a refusal changes nothing.
 
-use thalweg_hpack::Field;
+use thalweg_hpack::{Field, Found};
 
 use crate::error::{Deadline, ErrorCode, OpenError, SendError};
 use crate::frame::{Flags, Kind};
@@ -60,7 +60,13 @@ impl Core {
             return Err(OpenError::TooManyStreams { limit: self.remote.max_concurrent_streams });
         }
         let mut list = FieldList::new();
-        let content = ContentLeft::new(outgoing::request(&mut list, request, fields, self.peer_limits())?);
+        let content = ContentLeft::new(outgoing::request(
+            &mut list,
+            &self.encoder,
+            request,
+            fields,
+            self.peer_limits(),
+        )?);
         if end && !content.allows(0, true) {
             let left = content.bytes().unwrap_or(0);
             return Err(SendError::ContentLength { left, given: 0 }.into());
@@ -100,7 +106,8 @@ impl Core {
         let slot = self.sendable(stream)?;
         let method = slot.method;
         let mut list = FieldList::new();
-        let content_length = outgoing::response(&mut list, status, fields, self.peer_limits())?;
+        let content_length =
+            outgoing::response(&mut list, &self.encoder, status, fields, self.peer_limits())?;
         let status = status.as_u16();
         let learned = Learned { content_length, status, ..Learned::default() };
         let content = response_content(method, &learned);
@@ -140,7 +147,7 @@ impl Core {
         }
         self.may_begin(state)?;
         let mut list = FieldList::new();
-        outgoing::response(&mut list, status, fields, self.peer_limits())?;
+        outgoing::response(&mut list, &self.encoder, status, fields, self.peer_limits())?;
         self.write_block(Kind::HEADERS, stream.id(), false, None, &list);
         self.go_on(stream, next);
         Ok(())
@@ -162,7 +169,7 @@ impl Core {
             return Err(SendError::ContentLength { left: left.bytes().unwrap_or(0), given: 0 });
         }
         let mut list = FieldList::new();
-        outgoing::gather(&mut list, fields, self.peer_limits())?;
+        outgoing::gather(&mut list, &self.encoder, fields, self.peer_limits())?;
         self.write_block(Kind::HEADERS, stream.id(), true, None, &list);
         self.stop_waiting(stream);
         self.go_on(stream, next);
@@ -198,7 +205,8 @@ impl Core {
             return Err(SendError::Malformed(Violation::PushRequestInvalid).into());
         }
         let mut list = FieldList::new();
-        let content_length = outgoing::request(&mut list, request, fields, self.peer_limits())?;
+        let content_length =
+            outgoing::request(&mut list, &self.encoder, request, fields, self.peer_limits())?;
         if content_length.is_some_and(|length| length > 0) {
             return Err(SendError::Malformed(Violation::PushRequestInvalid).into());
         }
@@ -218,7 +226,7 @@ impl Core {
         id: StreamId,
         end: bool,
         promised: Option<StreamId>,
-        fields: &[Field<'_>],
+        fields: &[(Field<'_>, Found)],
     ) {
         let flags = Flags::default().with(Flags::END_STREAM, end);
         let frame_bytes_max = self.remote.max_frame_size as usize;
@@ -228,8 +236,8 @@ impl Core {
                 out.extend_from_slice(&promised.as_u32().to_be_bytes());
             }
             encoder.begin(out);
-            for field in fields {
-                encoder.encode(*field, out);
+            for (field, found) in fields {
+                encoder.encode_found(field, *found, out);
             }
         });
     }

@@ -148,10 +148,9 @@ impl Headers<'_> {
             None => Ok(Authority::try_from(text)?),
         };
         let mut parts = uri::Parts::default();
-        let block = self.block;
-        for entry in block.entries.iter().take_while(|entry| entry.token.is_pseudo()) {
-            let text = &block.bytes[entry.value()];
-            match entry.token {
+        for held in self.block.fields.iter().take_while(|held| held.token().is_pseudo()) {
+            let text = self.decoder.field(held).value;
+            match held.token() {
                 Token::SCHEME => parts.scheme = Some(Scheme::try_from(text)?),
                 Token::AUTHORITY => parts.authority = Some(authority(text)?),
                 Token::PATH => parts.path_and_query = Some(PathAndQuery::try_from(text)?),

@@ -1,7 +1,7 @@
-//! Header blocks: the one reusable arena into which they are decoded, and the view that events show.
+//! Header blocks: what is kept of one while its event lasts, and the view that events show.
 //!
-//! Keeps true: pseudo-header fields come first, each at most once; names that have a token are not stored; the arena holds
-//! one block at a time and never more than `Config::header_list_bytes_max` allows.
+//! Keeps true: pseudo-header fields come first, each at most once; strings stay in the decoder, which moves none before its
+//! next block; one block at a time, never more than `Config::header_list_bytes_max` allows.
 
 #[cfg(feature = "http")]
 pub(crate) mod http;
@@ -10,74 +10,36 @@ pub(crate) mod rules;
 
 use alloc::vec::Vec;
 use core::fmt;
-use core::ops::Range;
 
-use thalweg_hpack::{Field, Indexing, Token};
+use thalweg_hpack::{Decoded, Decoder, Field, Held, Indexing, Token};
 
 /// The decoded fields of one header block, inside the connection.
 #[derive(Debug, Default)]
 pub struct HeaderBlock {
-    bytes: Vec<u8>,
-    entries: Vec<Entry>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    /// Where the name begins, or the value if the token knows the name.
-    start: u32,
-    name_len: u32,
-    value_len: u32,
-    token: Token,
-    indexing: Indexing,
-}
-
-impl Entry {
-    /// Where the value lies in the block.
-    #[inline]
-    fn value(&self) -> Range<usize> {
-        let start = (self.start + self.name_len) as usize;
-        start..start + self.value_len as usize
-    }
+    fields: Vec<Held>,
 }
 
 impl HeaderBlock {
     /// Forgets the last block and keeps its memory.
     pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.entries.clear();
+        self.fields.clear();
     }
 
     /// Appends a field.
     #[inline]
-    pub fn push(&mut self, field: &Field<'_>) {
-        let start = self.bytes.len() as u32;
-        let mut name_len = 0;
-        if field.token == Token::UNKNOWN {
-            self.bytes.extend_from_slice(field.name);
-            name_len = field.name.len() as u32;
-        }
-        self.bytes.extend_from_slice(field.value);
-        let value_len = field.value.len() as u32;
-        self.entries.push(Entry { start, name_len, value_len, token: field.token, indexing: field.indexing });
+    pub fn push(&mut self, field: &Decoded<'_>) {
+        self.fields.push(field.hold());
     }
 
-    /// The view that an event shows.
-    pub fn view(&self) -> Headers<'_> {
-        Headers { block: self }
+    /// The view that an event shows. `decoder` is that of the block.
+    #[inline]
+    pub fn view<'c>(&'c self, decoder: &'c Decoder) -> Headers<'c> {
+        Headers { block: self, decoder }
     }
 
     /// Returns the memory that is held, bytes.
     pub fn capacity_bytes(&self) -> usize {
-        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
-    }
-
-    fn field(&self, entry: &Entry) -> Field<'_> {
-        let value = entry.value();
-        let name = match entry.token {
-            Token::UNKNOWN => &self.bytes[entry.start as usize..value.start],
-            token => token.name(),
-        };
-        Field { name, value: &self.bytes[value], token: entry.token, indexing: entry.indexing }
+        self.fields.capacity() * size_of::<Held>()
     }
 }
 
@@ -85,6 +47,7 @@ impl HeaderBlock {
 #[derive(Clone, Copy)]
 pub struct Headers<'c> {
     block: &'c HeaderBlock,
+    decoder: &'c Decoder,
 }
 
 impl<'c> Headers<'c> {
@@ -120,9 +83,8 @@ impl<'c> Headers<'c> {
 
     /// The regular fields in the order of the wire. Costs nothing but the walk.
     pub fn fields(&self) -> impl ExactSizeIterator<Item = Field<'c>> + Clone + use<'c> {
-        let block = self.block;
-        let pseudos = block.entries.iter().take_while(|entry| entry.token.is_pseudo()).count();
-        block.entries[pseudos..].iter().map(move |entry| block.field(entry))
+        let Self { block, decoder } = *self;
+        block.fields[self.pseudo_count()..].iter().map(move |held| decoder.field(held))
     }
 
     /// The first value of the field `name`, which must be lower case. Costs a walk.
@@ -147,18 +109,20 @@ impl<'c> Headers<'c> {
     }
 
     fn pseudo(&self, token: Token) -> Option<&'c [u8]> {
-        let block = self.block;
-        let is_pseudo = |entry: &&Entry| entry.token.is_pseudo();
-        let entry = block.entries.iter().take_while(is_pseudo).find(|entry| entry.token == token)?;
-        Some(block.field(entry).value)
+        let held = self.block.fields[..self.pseudo_count()].iter().find(|held| held.token() == token)?;
+        Some(self.decoder.field(held).value)
+    }
+
+    fn pseudo_count(&self) -> usize {
+        self.block.fields.iter().take_while(|held| held.token().is_pseudo()).count()
     }
 }
 
 impl fmt::Debug for Headers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
-        for entry in &self.block.entries {
-            let field = self.block.field(entry);
+        for held in &self.block.fields {
+            let field = self.decoder.field(held);
             let shown = if field.indexing == Indexing::Never { &b"(sensitive)"[..] } else { field.value };
             map.entry(
                 &format_args!("{}", field.name.escape_ascii()),

@@ -1,16 +1,16 @@
 //! Header lists on their way out: gathered and judged whole before the first byte is written, so that a refusal
-//! changes nothing.
+//! changes nothing. A field that the encoder has already was judged when it came there.
 
 use smallvec::SmallVec;
-use thalweg_hpack::{Field, Token};
+use thalweg_hpack::{Encoder, Field, Found, Token};
 
 use super::rules;
 use crate::error::SendError;
 use crate::message::{Request, Status};
 use crate::violation::Violation;
 
-/// The fields of one block, in the order of the wire.
-pub type FieldList<'a> = SmallVec<[Field<'a>; FIELDS_INLINE]>;
+/// The fields of one block, in the order of the wire, each with the place where the encoder has it.
+pub type FieldList<'a> = SmallVec<[(Field<'a>, Found); FIELDS_INLINE]>;
 
 /// Gathers a request into `list`, which is empty. Returns its content-length.
 ///
@@ -18,6 +18,7 @@ pub type FieldList<'a> = SmallVec<[Field<'a>; FIELDS_INLINE]>;
 /// `Malformed`, `HeaderListTooLarge`, or `NotAllowedByPeer` for `:protocol`.
 pub fn request<'a, 'f: 'a>(
     list: &mut FieldList<'a>,
+    encoder: &Encoder,
     request: &Request<'a>,
     fields: impl IntoIterator<Item = Field<'f>>,
     peer: PeerLimits,
@@ -53,11 +54,16 @@ pub fn request<'a, 'f: 'a>(
     ];
     for (token, value) in pseudos {
         let Some(value) = value else { continue };
-        rules::check_pseudo_value(token, value).map_err(SendError::Malformed)?;
-        list.push(Field::with_token(token, value));
+        let field = Field::with_token(token, value);
+        let found = encoder.find(&field);
+        // The static table has an empty `:authority`.
+        if !found.is_found() || value.is_empty() {
+            rules::check_pseudo_value(token, value).map_err(SendError::Malformed)?;
+        }
+        list.push((field, found));
     }
-    let content_length = gather(list, fields, peer)?;
-    let hosts = list.iter().filter(|field| field.token == Token::HOST);
+    let content_length = gather(list, encoder, fields, peer)?;
+    let hosts = list.iter().map(|(field, _)| field).filter(|field| field.token == Token::HOST);
     rules::check_hosts(request.authority, request.scheme, hosts.map(|field| field.value))
         .map_err(SendError::Malformed)?;
     Ok(content_length)
@@ -70,6 +76,7 @@ pub fn request<'a, 'f: 'a>(
 #[inline]
 pub fn response<'a, 'f: 'a>(
     list: &mut FieldList<'a>,
+    encoder: &Encoder,
     status: &'a Status,
     fields: impl IntoIterator<Item = Field<'f>>,
     peer: PeerLimits,
@@ -78,8 +85,9 @@ pub fn response<'a, 'f: 'a>(
     if status.as_bytes() == b"101" {
         return Err(SendError::Malformed(Violation::StatusSwitchingProtocols));
     }
-    list.push(Field::with_token(Token::STATUS, status.as_bytes()));
-    gather(list, fields, peer)
+    let field = Field::with_token(Token::STATUS, status.as_bytes());
+    list.push((field, encoder.find(&field)));
+    gather(list, encoder, fields, peer)
 }
 
 /// Gathers regular fields behind what `list` holds. Returns the content-length among them.
@@ -89,24 +97,26 @@ pub fn response<'a, 'f: 'a>(
 #[inline]
 pub fn gather<'a, 'f: 'a>(
     list: &mut FieldList<'a>,
+    encoder: &Encoder,
     fields: impl IntoIterator<Item = Field<'f>>,
     peer: PeerLimits,
 ) -> Result<Option<u64>, SendError> {
     let mut content_length = None;
     for field in fields {
+        let found = encoder.find(&field);
         if field.token == Token::CONTENT_LENGTH {
             let length = rules::parse_content_length(field.value);
             if length.is_none() || content_length.is_some_and(|earlier| Some(earlier) != length) {
                 return Err(SendError::Malformed(Violation::ContentLengthInvalid));
             }
             content_length = length;
-        } else {
+        } else if !(found.is_found() && rules::is_regular(field.token)) {
             rules::check_outgoing(&field).map_err(SendError::Malformed)?;
         }
-        list.push(field);
+        list.push((field, found));
     }
     if peer.header_list_bytes != u32::MAX {
-        let bytes: u64 = list.iter().map(|field| field.size() as u64).sum();
+        let bytes: u64 = list.iter().map(|(field, _)| field.size() as u64).sum();
         if bytes > u64::from(peer.header_list_bytes) {
             return Err(SendError::HeaderListTooLarge { bytes, limit: peer.header_list_bytes });
         }

@@ -5,7 +5,7 @@
 
 use thalweg_hpack::{Checked, Decoded, Field, Token, name_is_valid, value_is_valid};
 
-use super::HeaderBlock;
+use super::Headers;
 use crate::violation::Violation;
 
 /// What kind of block is being judged.
@@ -92,20 +92,32 @@ impl Checker {
     /// Judges the next field. Returns whether it passed; after one that did not, no more need be shown.
     #[inline(always)]
     pub fn field(&mut self, decoded: &Decoded<'_>) -> bool {
-        if let Class::Regular = CLASSES[usize::from(decoded.field.token.id())] {
-            self.allowed = 0;
-            if decoded.checked == Checked::Both {
+        let checked = decoded.checked();
+        match CLASSES[usize::from(decoded.token().id())] {
+            Class::Regular => {
+                self.allowed = 0;
+                if checked >= Checked::Both {
+                    return true;
+                }
+            }
+            // Nothing is learned from these.
+            Class::Pseudo(bit)
+                if bit & self.allowed & (SCHEME | AUTHORITY) != 0 && checked == Checked::Approved =>
+            {
+                self.allowed &= !bit;
+                self.seen |= bit;
                 return true;
             }
+            _ => {}
         }
-        self.field_unchecked(decoded)
+        self.judge(&decoded.field(), checked)
     }
 
-    fn field_unchecked(&mut self, Decoded { field, checked }: &Decoded<'_>) -> bool {
+    fn judge(&mut self, field: &Field<'_>, checked: Checked) -> bool {
         let judged = match CLASSES[usize::from(field.token.id())] {
-            Class::Regular => check_bytes(field, *checked),
-            Class::Pseudo(bit) => self.pseudo(field, bit),
-            Class::Special => self.special(field, *checked),
+            Class::Regular => check_bytes(field, checked),
+            Class::Pseudo(bit) => self.pseudo(field, bit, checked),
+            Class::Special => self.special(field, checked),
         };
         match judged {
             Ok(()) => true,
@@ -117,7 +129,7 @@ impl Checker {
     }
 
     #[inline(always)]
-    fn pseudo(&mut self, field: &Field<'_>, bit: u8) -> Result<(), Violation> {
+    fn pseudo(&mut self, field: &Field<'_>, bit: u8, checked: Checked) -> Result<(), Violation> {
         if bit & self.allowed == 0 {
             return Err(self.misplaced(bit));
         }
@@ -138,7 +150,8 @@ impl Checker {
             }
             _ => {}
         }
-        check_pseudo_value(field.token, field.value)
+        // Its value passed here before, or is one of the static table's.
+        if checked == Checked::Approved { Ok(()) } else { check_pseudo_value(field.token, field.value) }
     }
 
     /// Why a pseudo-header field may not stand where it does.
@@ -179,7 +192,7 @@ impl Checker {
     }
 
     /// Judges the block as a whole.
-    pub fn finish(self, block: &HeaderBlock) -> Result<Learned, Violation> {
+    pub fn finish(self, headers: &Headers<'_>) -> Result<Learned, Violation> {
         if let Some(violation) = self.fault {
             return Err(violation);
         }
@@ -194,9 +207,9 @@ impl Checker {
                     return Err(Violation::StatusSwitchingProtocols);
                 }
             }
-            Message::Request { connect_protocol } => self.check_request(block, connect_protocol)?,
+            Message::Request { connect_protocol } => self.check_request(headers, connect_protocol)?,
             Message::Push => {
-                self.check_request(block, false)?;
+                self.check_request(headers, false)?;
                 // RFC 9113 §8.4.1: safe, cacheable, without content.
                 let safe = matches!(self.learned.method, Method::Get | Method::Head);
                 if !safe || self.learned.content_length.is_some_and(|length| length > 0) {
@@ -210,7 +223,7 @@ impl Checker {
         Ok(self.learned)
     }
 
-    fn check_request(&self, block: &HeaderBlock, connect_protocol: bool) -> Result<(), Violation> {
+    fn check_request(&self, headers: &Headers<'_>, connect_protocol: bool) -> Result<(), Violation> {
         if self.seen & METHOD == 0 {
             return Err(Violation::PseudoMissing);
         }
@@ -232,15 +245,14 @@ impl Checker {
             return Err(Violation::PathInvalid);
         }
         if self.has_host {
-            check_host(block)?;
+            check_host(headers)?;
         }
         Ok(())
     }
 }
 
 /// RFC 9113 §8.3.1: `host` must not contradict `:authority`; RFC 9110 §7.2: it is one.
-fn check_host(block: &HeaderBlock) -> Result<(), Violation> {
-    let headers = block.view();
+fn check_host(headers: &Headers<'_>) -> Result<(), Violation> {
     let hosts = headers.fields().filter(|field| field.token == Token::HOST).map(|field| field.value);
     check_hosts(headers.authority(), headers.scheme(), hosts)
 }
@@ -287,6 +299,12 @@ pub fn check_bytes(field: &Field<'_>, checked: Checked) -> Result<(), Violation>
     if checked.value() || value_is_valid(field.value) { Ok(()) } else { Err(Violation::FieldValueInvalid) }
 }
 
+/// Whether a field of this name follows no rule but those for its octets.
+#[inline]
+pub fn is_regular(token: Token) -> bool {
+    matches!(CLASSES[usize::from(token.id())], Class::Regular)
+}
+
 /// Judges what a regular field may be in a message that we send.
 #[inline]
 pub fn check_outgoing(field: &Field<'_>) -> Result<(), Violation> {
@@ -309,7 +327,7 @@ fn check_outgoing_special(field: &Field<'_>) -> Result<(), Violation> {
     }
     let checked = Checked::new(token != Token::UNKNOWN, false);
     let mut checker = Checker::new(Message::Trailers);
-    checker.field(&Decoded { field: Field { token, ..*field }, checked });
+    checker.judge(&Field { token, ..*field }, checked);
     match checker.fault {
         Some(Violation::PseudoInTrailers) => Err(Violation::PseudoAfterField),
         Some(violation) => Err(violation),

@@ -1,0 +1,120 @@
+//! Fields as they are delivered, and how a sink keeps them without copying.
+//!
+//! The decoder moves no text until its next block, so what a sink keeps of a field is its entry: 24 octets, from which
+//! [`Decoder::field`] makes the field when it is looked at:
+//!
+//! ```text
+//! 82               GET             Held: static entry 2
+//! be               x-id: 17        Held: the newest entry, wherever its text is
+//! 04 02 2f 61      :path: /a       Held: 2 octets that are kept apart
+//! ```
+
+use super::Decoder;
+use crate::dynamic_table::{DynamicTable, Entry, Place};
+use crate::field::Field;
+use crate::static_table::STATIC_TABLE;
+use crate::token::Token;
+use crate::valid::{Checked, name_is_valid, value_is_valid};
+
+/// One field of a block, and what is known of its octets. Its strings are found when they are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Decoded<'a> {
+    pub(super) entry: &'a Entry,
+    pub(super) table: &'a DynamicTable,
+}
+
+impl<'a> Decoded<'a> {
+    /// The field. It lives until the sink returns.
+    #[inline(always)]
+    pub fn field(&self) -> Field<'a> {
+        field(self.table, self.entry)
+    }
+
+    /// The token of the name.
+    #[inline(always)]
+    pub fn token(&self) -> Token {
+        self.entry.token
+    }
+
+    /// Which of its strings need no check any more.
+    #[inline(always)]
+    pub fn checked(&self) -> Checked {
+        self.entry.checked
+    }
+
+    /// Whether name and value hold only octets that RFC 9113 §8.2.1 allows. Looks only at what was not
+    /// checked before; a sink that is content returns [`Verdict::Valid`](super::Verdict::Valid), so a table entry is
+    /// looked at once. A pseudo-field's name is valid if it is a known one.
+    #[inline(always)]
+    pub fn is_valid(&self) -> bool {
+        self.checked() >= Checked::Both || rest_is_valid(self.table, self.entry)
+    }
+
+    /// Keeps the field beyond the sink, for [`Decoder::field`]. Copies no string.
+    #[inline(always)]
+    pub fn hold(&self) -> Held {
+        Held(*self.entry)
+    }
+}
+
+/// A field that a sink kept: 24 octets that know where its strings are, until the decoder's next block.
+#[derive(Clone, Copy, Debug)]
+pub struct Held(Entry);
+
+impl Held {
+    /// The token of the name.
+    #[inline(always)]
+    pub fn token(&self) -> Token {
+        self.0.token
+    }
+}
+
+impl Decoder {
+    /// The field that a sink kept while the last block was decoded.
+    ///
+    /// Means nothing once another block was begun, or if that block was not delivered to its end: then name and value may be
+    /// empty or somebody else's.
+    ///
+    /// ```
+    /// use thalweg_hpack::{Decoder, Limits, Verdict};
+    ///
+    /// let mut decoder = Decoder::new(4096);
+    /// let mut kept = Vec::new();
+    /// let totals = decoder.decode(b"\x82\x04\x02/a", Limits::NONE, |decoded| {
+    ///     kept.push(decoded.hold());
+    ///     Verdict::Unchecked
+    /// });
+    /// assert!(totals.is_ok());
+    /// assert_eq!(decoder.field(&kept[0]).value, b"GET");
+    /// assert_eq!(decoder.field(&kept[1]).value, b"/a");
+    /// ```
+    #[inline(always)]
+    pub fn field(&self, held: &Held) -> Field<'_> {
+        field(&self.table, &held.0)
+    }
+}
+
+/// Looks at those strings of a field that were not checked yet.
+#[inline(never)]
+fn rest_is_valid(table: &DynamicTable, entry: &Entry) -> bool {
+    let Field { name, value, .. } = field(table, entry);
+    (entry.checked.name() || name_is_valid(name)) && (entry.checked.value() || value_is_valid(value))
+}
+
+#[inline(always)]
+fn field<'a>(table: &'a DynamicTable, entry: &Entry) -> Field<'a> {
+    let &Entry { token, indexing, .. } = entry;
+    let (name, value) = match entry.place {
+        Place::Text => table.strings(entry),
+        Place::Static => {
+            let found = STATIC_TABLE.get(entry.value_start as usize);
+            found.map_or((&[][..], &[][..]), |found| (found.name, found.value))
+        }
+        Place::Apart => {
+            let value = table.apart(entry.value_start, entry.value_len);
+            let spelled = table.apart(entry.name_start, entry.name_len);
+            (if token.is_known() { token.name() } else { spelled }, value)
+        }
+    };
+    Field { name, value, token, indexing }
+}
