@@ -108,8 +108,9 @@ impl<'c> Headers<'c> {
         joined
     }
 
+    #[inline]
     fn pseudo(&self, token: Token) -> Option<&'c [u8]> {
-        let held = self.block.fields[..self.pseudo_count()].iter().find(|held| held.token() == token)?;
+        let held = self.block.fields.iter().take(PSEUDOS_MAX).find(|held| held.token() == token)?;
         Some(self.decoder.field(held).value)
     }
 
@@ -117,6 +118,9 @@ impl<'c> Headers<'c> {
         self.block.fields.iter().take_while(|held| held.token().is_pseudo()).count()
     }
 }
+
+/// So many pseudo-header fields one block has at most: those of an extended CONNECT (RFC 8441 §4).
+const PSEUDOS_MAX: usize = 5;
 
 impl fmt::Debug for Headers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
