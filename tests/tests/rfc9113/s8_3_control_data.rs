@@ -356,6 +356,45 @@ fn s8_3_1_an_authority_is_judged_however_it_is_coded_and_each_time() {
 }
 
 #[test]
+fn s8_3_a_pseudo_header_field_that_comes_twice_from_a_table_is_malformed() {
+    // 9113-8.3-12
+    server(|s| {
+        // The second request puts an authority into the table, which the third takes from there.
+        for (id, block, is_good) in [
+            (1, &b"\x82\x87\x87\x84"[..], false),
+            (3, b"\x82\x87\x41\x03a.b\x84", true),
+            (5, b"\x82\x87\xbe\x84", true),
+            (7, b"\x82\x87\xbe\xbe\x84", false),
+            (9, b"\x82\x87\xbe\x87\x84", false),
+        ] {
+            s.peer(headers(id, block.to_vec()).end_stream().end_headers());
+            if is_good {
+                let shown = ":method: GET, :scheme: https, :authority: a.b, :path: /";
+                s.events([format!("HEADERS stream={id} request end [{shown}]")]);
+            } else {
+                s.refused(id, ErrorCode::PROTOCOL_ERROR);
+            }
+        }
+    });
+}
+
+#[test]
+fn s8_2_1_the_value_of_a_common_name_is_judged_as_any() {
+    // 9113-8.2.1-2, 9113-8.2.1-6, 9113-8.2.1-7
+    server(|s| {
+        let literals =
+            [&b"\x53\x03a\nb"[..], b"\xbe", b"\x53\x01\0", b"\xbe", b"\x53\x02 a", b"\xbe", b"\xc0"];
+        for (at, accept) in literals.iter().enumerate() {
+            let id = 2 * at as u32 + 1;
+            s.peer(headers(id, [b"\x82\x87\x84", *accept].concat()).end_stream().end_headers());
+            s.events::<&str>([]);
+            let reset = format!("RST_STREAM stream={id} PROTOCOL_ERROR");
+            s.output([format!("HEADERS stream={id} [:status: 400]"), reset]);
+        }
+    });
+}
+
+#[test]
 fn s8_3_1_the_target_comes_from_the_authority() {
     // 9113-8.3.1-1
     let lines = [METHOD, SCHEME, (":authority", "example.org"), (":path", "/a"), ("host", "EXAMPLE.org:443")];
