@@ -367,7 +367,7 @@ fn s8_3_a_pseudo_header_field_that_comes_twice_from_a_table_is_malformed() {
             (7, b"\x82\x87\xbe\xbe\x84", false),
             (9, b"\x82\x87\xbe\x87\x84", false),
         ] {
-            s.peer(headers(id, block.to_vec()).end_stream().end_headers());
+            s.peer(headers(id, block).end_stream().end_headers());
             if is_good {
                 let shown = ":method: GET, :scheme: https, :authority: a.b, :path: /";
                 s.events([format!("HEADERS stream={id} request end [{shown}]")]);
