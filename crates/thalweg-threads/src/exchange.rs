@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use thalweg::frame::{Flags, Kind};
-use thalweg::{ErrorCode, Priority, Stream};
+use thalweg::{ErrorCode, Initiator, Priority, Stream};
 
 use crate::error::Error;
 use crate::fields::Fields;
@@ -269,6 +269,13 @@ impl Exchange {
         self.lock().over.clone()
     }
 
+    /// RFC 9113 §8.1: whether the peer has answered in full and then asked to stop, without an error. The answer stands.
+    pub fn is_answered(&self) -> bool {
+        let state = self.lock();
+        matches!(state.over, Some(Error::Reset { code: ErrorCode::NO_ERROR, by: Initiator::Remote }))
+            && matches!(state.incoming, Incoming::Ended(_))
+    }
+
     /// Asks the driver for something; before the stream is open, only its end can be asked for.
     pub fn ask(&self, ask: Ask) {
         let mut state = self.lock();
@@ -281,14 +288,14 @@ impl Exchange {
         }
     }
 
-    /// Waits until the stream is open.
+    /// Waits until the stream was opened. What has become of it since, the calls after this one tell: it may be answered already.
     ///
     /// # Errors
     /// It was not opened, or not in time.
     pub fn wait_open(&self, deadline: Option<Instant>) -> Result<(), Error> {
-        self.wait(deadline, |state| match &state.over {
-            Some(error) => Some(Err(error.clone())),
-            None => state.stream.map(|_| Ok(())),
+        self.wait(deadline, |state| match (state.stream, &state.over) {
+            (Some(_), _) => Some(Ok(())),
+            (None, over) => over.clone().map(Err),
         })
         .unwrap_or(Err(Error::TimedOut))
     }
@@ -390,5 +397,43 @@ impl State {
             return Some(Turn::Over(error.clone()));
         }
         (wish.room && self.unsent < unsent_bytes_max).then(|| Turn::Room(self.spare.take()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nowhere;
+
+    impl Outbox for Nowhere {
+        fn ask(&self, _: Stream, _: Ask) {}
+    }
+
+    fn exchange() -> Arc<Exchange> {
+        Exchange::new(Arc::new(Nowhere), Limits { report_bytes: 1, unsent_bytes_max: 1 }, None)
+    }
+
+    fn stream() -> Stream {
+        let mut client = thalweg::Connection::<thalweg::Client>::new(thalweg::Config::default()).unwrap();
+        let request = thalweg::Request::get("https", "localhost", "/");
+        client.send_request(&request, [], false).unwrap()
+    }
+
+    #[test]
+    fn a_stream_that_was_answered_and_reset_before_its_opener_looked_was_opened() {
+        let exchange = exchange();
+        exchange.open(stream());
+        exchange.tell_head(Response::ok(), true);
+        exchange.tell_end(Error::Reset { code: ErrorCode::NO_ERROR, by: Initiator::Remote });
+        exchange.wait_open(None).unwrap();
+        assert!(exchange.is_answered());
+    }
+
+    #[test]
+    fn a_stream_that_was_not_opened_tells_why() {
+        let exchange = exchange();
+        exchange.tell_end(Error::NotOpened(thalweg::OpenError::GoingAway));
+        assert!(matches!(exchange.wait_open(None), Err(Error::NotOpened(_))));
     }
 }

@@ -66,7 +66,8 @@ impl BodyWriter {
         }
     }
 
-    /// Ends the content. What was written is on its way; whether it arrives, the stream's or the connection's end tells.
+    /// Ends the content. What was written is on its way; whether it arrives, the stream's or the connection's end tells. To a server that has
+    /// answered in full and wants no more (RFC 9113 §8.1) nothing is sent, and that is no error.
     ///
     /// # Errors
     /// The stream has ended before.
@@ -96,10 +97,13 @@ impl BodyWriter {
         if self.state == State::Mute {
             return Ok(());
         }
-        if !self.buffer.is_empty() {
-            self.wait_for_room_of(false)?;
-        } else if let Some(error) = self.exchange.over() {
-            return Err(error);
+        let room = match self.exchange.over() {
+            None if !self.buffer.is_empty() => self.wait_for_room_of(false),
+            over => over.map_or(Ok(()), Err),
+        };
+        if let Err(error) = room {
+            let is_answered = self.exchange.is_answered();
+            return if is_answered { Ok(()) } else { Err(error) };
         }
         let chunk = match mem::take(&mut self.buffer) {
             rest if rest.is_empty() => Chunk::EMPTY,

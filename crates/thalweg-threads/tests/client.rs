@@ -13,8 +13,8 @@ use std::time::Duration;
 use shared::{LIMIT, Peer, Running};
 use thalweg::{Cause, Violation};
 use thalweg_testkit::frames::{
-    Frame, data, flag, goaway, headers, kind, push_promise, rst_stream, setting, settings, window_update,
-    wire,
+    Frame, data, flag, goaway, headers, kind, ping, push_promise, rst_stream, setting, settings,
+    window_update, wire,
 };
 use thalweg_testkit::hpack;
 use thalweg_threads::{Body, Client, Error, ErrorCode, Options, Payload, Request, Responder, Response};
@@ -94,7 +94,7 @@ fn requests_beyond_the_servers_limit_wait_for_room() {
     let others = [send("/2"), send("/3")];
     // The second may come only when the first has ended, and so on.
     for stream in [1, 3, 5] {
-        peer.send(&wire([&respond(stream, b"content"), &thalweg_testkit::frames::ping([stream as u8; 8])]));
+        peer.send(&wire([&respond(stream, b"content"), &ping([stream as u8; 8])]));
         loop {
             let frame = peer.frame().unwrap();
             match frame.kind {
@@ -252,6 +252,30 @@ fn a_server_that_answers_early_needs_no_more_content() {
     peer.send(&respond(1, b"enough"));
     peer.send(&rst_stream(1, ErrorCode::NO_ERROR).bytes());
     assert_eq!(response.join().unwrap().unwrap(), b"enough");
+}
+
+/// 9113-8.1-8: the answer stands, and the writer's end is no error; a part of it is.
+#[test]
+fn a_request_that_was_answered_before_its_end_needs_none() {
+    for (code, rest) in
+        [(ErrorCode::NO_ERROR, &b""[..]), (ErrorCode::NO_ERROR, b"rest"), (ErrorCode::CANCEL, b"")]
+    {
+        let (mut peer, client) = scripted(&settings());
+        let (mut writer, answer) = client.start_request(Request::post("/")).unwrap();
+        peer.until(kind::HEADERS);
+        peer.send(&respond(1, b"enough"));
+        peer.send(&rst_stream(1, code).bytes());
+        // The answer to the PING says that everything before it was heard.
+        peer.send(&ping([7; 8]).bytes());
+        peer.until(kind::PING);
+        writer.write_all(rest).unwrap();
+        let error = writer.flush().err();
+        assert_eq!(error.is_some(), !rest.is_empty(), "there is no use in writing more");
+        assert_eq!(writer.finish().is_ok(), code == ErrorCode::NO_ERROR, "{code}");
+        assert_eq!(answer.wait().unwrap().body.read_whole(100).unwrap(), b"enough");
+        drop(client);
+        assert_eq!(peer.rest(), [goaway(0, ErrorCode::NO_ERROR)], "nothing more was said of the stream");
+    }
 }
 
 #[test]
