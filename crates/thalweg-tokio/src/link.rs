@@ -186,4 +186,4 @@ impl Output {
 /// Content below this many bytes is copied: a slice more in a write costs about as much.
 const SPLICE_BYTES_MIN: usize = 2048;
 /// Slices of one write.
-const SLICES_MAX: usize = 32;
+const SLICES_MAX: usize = 64;

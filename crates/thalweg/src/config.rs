@@ -60,8 +60,9 @@ pub struct Config {
     /// How many stream identifiers below the newest are remembered after their streams ended, to tell late frames from
     /// wrong ones. Default 256 (2 KiB, allocated as streams are opened); 16 to 65,536.
     pub closed_streams_remembered: u32,
-    /// The room for DATA in the output, bytes: `send_data` stops there until `poll_transmit`. Default 64 KiB. Answers that
-    /// the peer provokes may go beyond; `wants_read` is false then, and at four times the limit the connection ends.
+    /// The room for DATA in the output, bytes: `send_data` stops there until `poll_transmit`, `splice_data`, whose content stays
+    /// with its owner, at four times that. Default 64 KiB. Answers that the peer provokes may go beyond; `wants_read` is false
+    /// then, and at four times the limit the connection ends.
     pub output_bytes_max: u32,
 
     /// The least that a stream which waits for window must be able to send within each `deadlines.stall`, bytes: window in crumbs is a

@@ -47,6 +47,12 @@ impl Outbound {
         self.bytes.len() + self.spliced_bytes
     }
 
+    /// Bytes that wait here, without the payloads that stay with the caller.
+    #[inline]
+    pub fn own_len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Returns the memory that is held, bytes.
     pub fn capacity_bytes(&self) -> usize {
         self.bytes.capacity() + self.splices.capacity() * size_of::<Splice>()

@@ -341,6 +341,34 @@ fn s5_2_2_input_is_processed_while_data_is_not_consumed() {
     });
 }
 
+#[test]
+fn s5_2_2_input_is_processed_while_spliced_content_waits_for_the_transport() {
+    // 9113-5.2.2-1
+    server_with(
+        |opening| opening.config.output_bytes_max = 1024,
+        |s| {
+            let stream = s.post(1);
+            s.respond(stream);
+            let mut announced = 0;
+            for left in (1..=10).rev() {
+                let taken = s.call(|core| core.splice_data(stream, 1000 * left, false)).unwrap();
+                announced += taken;
+                if taken == 0 {
+                    break;
+                }
+            }
+            assert!((4 * 1024 - 100..=4 * 1024).contains(&announced), "four times the room: {announced}");
+            assert_eq!(s.call(|core| core.send_data(stream, b"copied", false)), Ok(0));
+            assert!(s.core().wants_read(), "only the heads of the frames lie here");
+            let (mut wire, mut splices) = (Vec::new(), Vec::new());
+            assert!(s.call(|core| core.poll_transmit_spliced(&mut wire, &mut splices)));
+            assert_eq!(splices.iter().map(|splice| splice.len).sum::<usize>(), announced);
+            assert_eq!(s.call(|core| core.send_data(stream, b"copied", false)), Ok(6));
+            s.output(["DATA stream=1 \"copied\""]);
+        },
+    );
+}
+
 // §5.4: errors.
 
 #[test]

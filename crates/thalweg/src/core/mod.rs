@@ -365,7 +365,9 @@ impl Core {
 
     /// Whether the caller should read from the transport.
     pub fn wants_read(&self) -> bool {
-        self.error.is_none() && !self.eof && self.outbound.len() <= self.bounds.output_bytes_max as usize
+        let room = self.bounds.output_bytes_max as usize;
+        // Spliced payloads do not count: two peers that write to each other would both wait to be read.
+        self.error.is_none() && !self.eof && self.outbound.own_len() <= room
     }
 
     /// How the connection stands, or how it ended.

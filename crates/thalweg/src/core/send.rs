@@ -258,7 +258,8 @@ impl Core {
             if rest.is_empty() && !(end && taken == data.len()) {
                 break;
             }
-            let Some((len, overhead)) = self.next_frame(stream, rest.len(), overhead) else { break };
+            let room = self.room(1);
+            let Some((len, overhead)) = self.next_frame(stream, rest.len(), overhead, room) else { break };
             let last = end && len == rest.len();
             match overhead.checked_sub(1) {
                 None => self.outbound.data(stream.id(), &rest[..len], last),
@@ -278,7 +279,8 @@ impl Core {
     /// Reserves window for `len` bytes and writes the head of one DATA frame; the payload is the caller's to place.
     pub fn splice_data(&mut self, stream: Stream, len: usize, end: bool) -> Result<usize, SendError> {
         self.judge_data(stream, len, end)?;
-        let Some((taken, _)) = self.next_frame(stream, len, 0) else {
+        let room = self.room(SPLICED_OVERRUN);
+        let Some((taken, _)) = self.next_frame(stream, len, 0, room) else {
             self.note_cut(stream, true);
             return Ok(0);
         };
@@ -306,17 +308,29 @@ impl Core {
         Err(SendError::ContentLength { left: slot.send_left.bytes().unwrap_or(0), given: len as u64 })
     }
 
-    /// The next DATA frame of a stream that has `len` bytes: its content, and Pad Length with padding; `None` if it must wait.
+    /// What `times` the room for DATA still takes.
+    #[inline]
+    fn room(&self, times: usize) -> usize {
+        (times * self.bounds.output_bytes_max as usize).saturating_sub(self.outbound.len())
+    }
+
+    /// The next DATA frame of a stream that has `len` bytes, in so much room: its content, and Pad Length with padding; `None` if it must
+    /// wait.
     ///
     /// Flow control counts padding too, and an empty frame needs no window (RFC 9113 §6.9.1). Where the window is short, padding
     /// gives way to content, or a stream whose window stays below its padding would be named for ever.
     #[inline]
-    fn next_frame(&mut self, stream: Stream, len: usize, overhead: usize) -> Option<(usize, usize)> {
+    fn next_frame(
+        &mut self,
+        stream: Stream,
+        len: usize,
+        overhead: usize,
+        room: usize,
+    ) -> Option<(usize, usize)> {
         const END_ALONE: Option<(usize, usize)> = Some((0, 0));
         if len == 0 && overhead == 0 {
             return END_ALONE;
         }
-        let room = (self.bounds.output_bytes_max as usize).saturating_sub(self.outbound.len());
         let slot = self.streams.find(stream)?;
         let window = slot.send_window.available().min(self.send_window.available()) as usize;
         let frame = room.min(self.remote.max_frame_size as usize);
@@ -420,6 +434,10 @@ impl Core {
         self.drop_stream(stream, Closed::ResetLocal);
     }
 }
+
+/// How often the output's limit may be exceeded by payloads that stay with the caller: they cost no memory here, and a transport that
+/// takes long writes wakes its reader less often.
+const SPLICED_OVERRUN: usize = 4;
 
 #[cfg(test)]
 mod tests {
