@@ -207,6 +207,25 @@ impl DynamicTable {
         between(&self.text, self.offset(entry.value_start), entry.value_len)
     }
 
+    /// Whether an entry has this value.
+    #[inline(always)]
+    pub fn has_value(&self, entry: &Entry, value: &[u8]) -> bool {
+        entry.value_len as usize == value.len() && self.holds(entry.value_start, value)
+    }
+
+    /// Whether an entry whose token is not known has this name.
+    #[inline(always)]
+    pub fn has_name(&self, entry: &Entry, name: &[u8]) -> bool {
+        entry.name_len as usize == name.len() && self.holds(entry.name_start, name)
+    }
+
+    /// Whether the text has these octets at a position.
+    #[inline(always)]
+    fn holds(&self, position: u32, octets: &[u8]) -> bool {
+        let start = self.offset(position);
+        self.text.get(start..start.wrapping_add(octets.len())) == Some(octets)
+    }
+
     /// So much of what is kept apart, from an offset on.
     #[inline(always)]
     pub fn apart(&self, start: u32, len: u32) -> &[u8] {
@@ -474,7 +493,8 @@ impl DynamicTable {
 /// So many octets of `text` from `start` on; nothing if they are not all there, as for an entry that was kept for too long.
 #[inline(always)]
 pub fn between(text: &[u8], start: usize, len: u32) -> &[u8] {
-    text.get(start..).and_then(|text| text.get(..len as usize)).unwrap_or_default()
+    // An end that wraps lies before the start, so that there are none, either.
+    text.get(start..start.wrapping_add(len as usize)).unwrap_or_default()
 }
 
 /// Makes room, and no more than that.

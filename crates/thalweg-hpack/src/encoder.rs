@@ -143,7 +143,7 @@ impl Encoder {
         }
         if choice == Choice::Index
             && let Some((age, entry)) = self.find_name(hash_name(self.seed, field), field)
-            && words::equal_long(self.table.value(entry), field.value)
+            && self.table.has_value(entry, field.value)
         {
             return Found(Place::Entry(self.table.next_id().wrapping_sub(1 + age)));
         }
@@ -194,7 +194,7 @@ impl Encoder {
         let same_name = self.find_name(name_hash, field);
         // Most fields say what the last one of their name said: no need to hash the value.
         if let Some((age, entry)) = same_name
-            && words::equal_long(self.table.value(entry), field.value)
+            && self.table.has_value(entry, field.value)
         {
             integer::encode(out, 0x80, 0x7f, STATIC_LEN + 1 + age);
             return;
@@ -270,7 +270,7 @@ impl Encoder {
             let link = self.links.get(slot)?;
             if link.name_hash == name_hash as u32
                 && !entry.token.is_known()
-                && self.table.strings(entry).0 == field.name
+                && self.table.has_name(entry, field.name)
             {
                 return Some((age, entry));
             }
@@ -294,8 +294,8 @@ impl Encoder {
             let link = self.links.get(slot)?;
             if link.field_hash == field_hash as u32
                 && entry.token == field.token
-                && self.table.value(entry) == field.value
-                && (entry.token.is_known() || self.table.strings(entry).0 == field.name)
+                && self.table.has_value(entry, field.value)
+                && (entry.token.is_known() || self.table.has_name(entry, field.name))
             {
                 return Some(age);
             }

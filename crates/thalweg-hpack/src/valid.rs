@@ -71,16 +71,28 @@ fn unusual_name_is_valid(name: &[u8]) -> bool {
 /// space nor tab at either end.
 #[inline]
 pub fn value_is_valid(value: &[u8]) -> bool {
-    ends_are_visible(value) && (words(value, control) || words(value, bad_in_value))
+    ends_are_visible(value) && (words(value, control) || unusual_value_is_valid(value))
+}
+
+#[cold]
+#[inline(never)]
+fn unusual_value_is_valid(value: &[u8]) -> bool {
+    words(value, bad_in_value)
 }
 
 /// Whether neither end of `value` is a space or a tab (RFC 9113 §8.2.1).
 #[inline(always)]
 pub fn ends_are_visible(value: &[u8]) -> bool {
     match (value.first(), value.last()) {
-        (Some(first), Some(last)) => !matches!(first, b' ' | b'\t') && !matches!(last, b' ' | b'\t'),
+        (Some(&first), Some(&last)) => is_visible(first) && is_visible(last),
         _ => true,
     }
+}
+
+/// Whether an octet is neither a space nor a tab. Most octets take one comparison.
+#[inline(always)]
+fn is_visible(octet: u8) -> bool {
+    octet > b' ' || !matches!(octet, b' ' | b'\t')
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
@@ -91,10 +103,8 @@ const TOPS: u64 = 0x80 * ONES;
 fn words(text: &[u8], bad: impl Fn(u64) -> u64) -> bool {
     let Some(last) = text.last_chunk::<8>() else { return bad(short_word(text)) & TOPS == 0 };
     let mut found = bad(u64::from_le_bytes(*last));
-    let mut rest = text;
-    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
+    for word in text.as_chunks::<8>().0 {
         found |= bad(u64::from_le_bytes(*word));
-        rest = behind;
     }
     found & TOPS == 0
 }

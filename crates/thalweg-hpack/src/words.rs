@@ -54,12 +54,6 @@ pub const fn equal(a: &[u8], b: &[u8]) -> bool {
     differ == 0
 }
 
-/// Whether two texts are equal, of which long ones are left to the library.
-#[inline(always)]
-pub fn equal_long(a: &[u8], b: &[u8]) -> bool {
-    if a.len() <= 32 { equal(a, b) } else { a == b }
-}
-
 /// Copies 16 octets by two words, which needs no call: so a text of up to 16 octets is copied together
 /// with whatever is behind it. (As one array, the compiler would take it for any other copy.)
 #[inline(always)]

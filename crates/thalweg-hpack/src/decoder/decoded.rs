@@ -94,27 +94,32 @@ impl Decoder {
     }
 }
 
-/// Looks at those strings of a field that were not checked yet.
+/// Looks at those strings of a field that were not checked yet: mostly the value alone.
 #[inline(never)]
 fn rest_is_valid(table: &DynamicTable, entry: &Entry) -> bool {
-    let Field { name, value, .. } = field(table, entry);
-    (entry.checked.name() || name_is_valid(name)) && (entry.checked.value() || value_is_valid(value))
+    (entry.checked.name() || spelled_name_is_valid(table, entry))
+        && (entry.checked.value() || value_is_valid(field(table, entry).value))
+}
+
+#[inline(never)]
+fn spelled_name_is_valid(table: &DynamicTable, entry: &Entry) -> bool {
+    name_is_valid(field(table, entry).name)
 }
 
 #[inline(always)]
 fn field<'a>(table: &'a DynamicTable, entry: &Entry) -> Field<'a> {
     let &Entry { token, indexing, .. } = entry;
-    let (name, value) = match entry.place {
-        Place::Text => table.strings(entry),
-        Place::Static => {
-            let found = STATIC_TABLE.get(entry.value_start as usize);
-            found.map_or((&[][..], &[][..]), |found| (found.name, found.value))
-        }
-        Place::Apart => {
-            let value = table.apart(entry.value_start, entry.value_len);
-            let spelled = table.apart(entry.name_start, entry.name_len);
-            (if token.is_known() { token.name() } else { spelled }, value)
-        }
+    let value = match entry.place {
+        Place::Text => table.value(entry),
+        Place::Static => STATIC_TABLE.get(entry.value_start as usize).map_or(&[][..], |found| found.value),
+        Place::Apart => table.apart(entry.value_start, entry.value_len),
+    };
+    let name = match entry.place {
+        _ if token.is_known() => token.name(),
+        Place::Text => table.stored_name(entry),
+        // All names of the static table are known ones.
+        Place::Static => &[],
+        Place::Apart => table.apart(entry.name_start, entry.name_len),
     };
     Field { name, value, token, indexing }
 }
