@@ -12,19 +12,23 @@ use thalweg_hpack::{Field, Indexing, Token};
 use super::Headers;
 use crate::message::{Request, Status};
 
-/// Values of the last messages of a connection. Peers repeat most of what they say, and a value that comes again is cloned: not copied,
-/// and not judged once more. Holds up to 8 KiB of text; sensitive values are not kept.
+/// What the last requests of a connection said. Peers repeat most of what they say: a value that comes again is cloned, not copied and
+/// not judged once more, and so are a whole URI and a whole map. Holds up to 17 KiB of text; sensitive values are not kept.
 #[derive(Debug, Default)]
 pub struct RecentValues {
     /// By the place of the field in its message.
     values: Vec<HeaderValue>,
-    authority: Option<Authority>,
+    /// Whether all values of this message are those of the last.
+    repeats: bool,
+    /// The fields of the last two messages, which were the same.
+    map: Option<HeaderMap>,
+    uri: Option<Uri>,
 }
 
 impl RecentValues {
     /// Starts empty, without memory.
     pub const fn new() -> Self {
-        Self { values: Vec::new(), authority: None }
+        Self { values: Vec::new(), repeats: false, map: None, uri: None }
     }
 
     /// Makes a value of `text`, or finds it where it was last time.
@@ -34,6 +38,7 @@ impl RecentValues {
         {
             return Ok(recent.clone());
         }
+        self.repeats = false;
         let value = HeaderValue::from_bytes(text)?;
         if place < RECENT_PLACES && text.len() <= RECENT_BYTES {
             if self.values.len() <= place {
@@ -44,16 +49,58 @@ impl RecentValues {
         Ok(value)
     }
 
-    fn authority(&mut self, text: &[u8]) -> Result<Authority, http::Error> {
-        if let Some(recent) = &self.authority
-            && recent.as_str().as_bytes() == text
+    /// Makes a map of a request's fields, or finds it.
+    fn map(&mut self, headers: &Headers<'_>) -> Result<HeaderMap, http::Error> {
+        if let Some(map) = &self.map
+            && is_map_of(map, headers.fields())
+        {
+            return Ok(map.clone());
+        }
+        self.repeats = true;
+        let map = headers.map(|place, text| self.value(place, text))?;
+        // A clone would be wasted on those who say something else each time.
+        self.map = (self.repeats && may_keep(&map)).then(|| map.clone());
+        Ok(map)
+    }
+
+    /// Makes a URI of a request's control data, or finds it, or at least its authority.
+    fn uri(&mut self, target: &Target<'_>) -> Result<Uri, http::Error> {
+        if target.is_sensitive {
+            return target.to_uri(None);
+        }
+        let recent = self.uri.as_ref().filter(|uri| authority_of(uri) == target.authority);
+        if let Some(recent) = recent
+            && recent.scheme_str().map(str::as_bytes) == target.scheme
+            && recent.path_and_query().map(|path| path.as_str().as_bytes()) == target.path
         {
             return Ok(recent.clone());
         }
-        let authority = Authority::try_from(text)?;
-        self.authority = (text.len() <= RECENT_BYTES).then(|| authority.clone());
-        Ok(authority)
+        let uri = target.to_uri(recent.and_then(|recent| recent.authority().cloned()))?;
+        let len = target.authority.map_or(0, <[u8]>::len) + target.path.map_or(0, <[u8]>::len);
+        self.uri = (len <= RECENT_URI_BYTES).then(|| uri.clone());
+        Ok(uri)
     }
+}
+
+fn authority_of(uri: &Uri) -> Option<&[u8]> {
+    uri.authority().map(|authority| authority.as_str().as_bytes())
+}
+
+/// Whether a map may be kept with its names and values.
+fn may_keep(map: &HeaderMap) -> bool {
+    map.iter().all(|(name, value)| name.as_str().len() <= RECENT_BYTES && !value.is_sensitive())
+}
+
+/// Whether a map holds those fields and no others, in their order.
+fn is_map_of<'a>(map: &HeaderMap, fields: impl ExactSizeIterator<Item = Field<'a>>) -> bool {
+    fields.len() == map.len()
+        && map.iter().zip(fields).all(|((name, value), field)| {
+            let is_name = match field.token {
+                Token::UNKNOWN => name.as_str().as_bytes() == field.name,
+                token => *name == NAMES[usize::from(token.id())],
+            };
+            is_name && value.as_bytes() == field.value && field.indexing != Indexing::Never
+        })
 }
 
 impl Headers<'_> {
@@ -84,12 +131,16 @@ impl Headers<'_> {
 
     fn request(&self, mut recent: Option<&mut RecentValues>) -> Result<http::Request<()>, http::Error> {
         let mut request = http::Request::new(());
-        *request.uri_mut() = self.uri(recent.as_deref_mut())?;
+        let target = Target::of(self);
+        *request.uri_mut() = match recent.as_deref_mut() {
+            Some(recent) => recent.uri(&target)?,
+            None => target.to_uri(None)?,
+        };
         *request.headers_mut() = match recent {
-            Some(recent) => self.map(|place, text| recent.value(place, text))?,
+            Some(recent) => recent.map(self)?,
             None => self.to_header_map()?,
         };
-        *request.method_mut() = Method::from_bytes(self.method().unwrap_or_default())?;
+        *request.method_mut() = Method::from_bytes(target.method.unwrap_or_default())?;
         *request.version_mut() = Version::HTTP_2;
         Ok(request)
     }
@@ -141,31 +192,49 @@ impl Headers<'_> {
         }
         Ok(map)
     }
+}
 
-    fn uri(&self, mut recent: Option<&mut RecentValues>) -> Result<Uri, http::Error> {
-        let mut authority = |text| match &mut recent {
-            Some(recent) => recent.authority(text),
-            None => Ok(Authority::try_from(text)?),
-        };
-        let mut parts = uri::Parts::default();
-        for held in self.block.fields.iter().take_while(|held| held.token().is_pseudo()) {
-            let text = self.decoder.field(held).value;
-            match held.token() {
-                Token::SCHEME => parts.scheme = Some(Scheme::try_from(text)?),
-                Token::AUTHORITY => parts.authority = Some(authority(text)?),
-                Token::PATH => parts.path_and_query = Some(PathAndQuery::try_from(text)?),
+/// The control data of a request (RFC 9113 §8.3.1).
+struct Target<'c> {
+    method: Option<&'c [u8]>,
+    scheme: Option<&'c [u8]>,
+    authority: Option<&'c [u8]>,
+    path: Option<&'c [u8]>,
+    is_sensitive: bool,
+}
+
+impl<'c> Target<'c> {
+    fn of(headers: &Headers<'c>) -> Self {
+        let mut target =
+            Self { method: None, scheme: None, authority: None, path: None, is_sensitive: false };
+        for held in headers.block.fields.iter().take_while(|held| held.token().is_pseudo()) {
+            let field = headers.decoder.field(held);
+            match field.token {
+                Token::METHOD => target.method = Some(field.value),
+                Token::SCHEME => target.scheme = Some(field.value),
+                Token::AUTHORITY => target.authority = Some(field.value),
+                Token::PATH => target.path = Some(field.value),
                 _ => {}
             }
+            target.is_sensitive |= field.indexing == Indexing::Never;
         }
-        if parts.authority.is_none()
-            && let Some(host) = self.get(b"host")
-        {
-            parts.authority = Some(authority(host)?);
-        }
-        if parts.authority.is_none() && parts.path_and_query.is_some() {
+        target.authority = target.authority.or_else(|| headers.get(b"host"));
+        if target.authority.is_none() && target.path.is_some() {
             // The `http` crate wants an authority beside a scheme; without one only the path is said.
-            parts.scheme = None;
+            target.scheme = None;
         }
+        target
+    }
+
+    /// `authority` is that of the request, if it was made before.
+    fn to_uri(&self, authority: Option<Authority>) -> Result<Uri, http::Error> {
+        let mut parts = uri::Parts::default();
+        parts.scheme = self.scheme.map(Scheme::try_from).transpose()?;
+        parts.authority = match authority {
+            None => self.authority.map(Authority::try_from).transpose()?,
+            made => made,
+        };
+        parts.path_and_query = self.path.map(PathAndQuery::try_from).transpose()?;
         Ok(Uri::from_parts(parts)?)
     }
 }
@@ -227,13 +296,115 @@ static NAMES: [HeaderName; Token::COUNT] = {
 
 /// Places of fields whose values are kept.
 const RECENT_PLACES: usize = 32;
-/// The longest value that is kept.
+/// The longest name or value that is kept.
 const RECENT_BYTES: usize = 256;
+/// The longest authority with its path that is kept.
+const RECENT_URI_BYTES: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use alloc::format;
     use alloc::vec;
+
+    use thalweg_hpack::{Decoder, Encoder, Limits, Verdict};
+
+    use super::super::HeaderBlock;
+    use super::*;
+
+    const TARGET: [(&str, &str); 4] =
+        [(":method", "GET"), (":scheme", "https"), (":authority", "a.example"), (":path", "/a?b")];
+
+    /// The fields of a request, and which of them is sensitive.
+    struct Request<'a>(Vec<(&'a str, &'a str)>, Option<&'a str>);
+
+    impl Request<'_> {
+        fn see<T>(&self, look: impl FnOnce(&Headers<'_>) -> T) -> T {
+            let (mut encoder, mut decoder) = (Encoder::new(4096, 1), Decoder::new(4096));
+            let (mut wire, mut block) = (Vec::new(), HeaderBlock::default());
+            encoder.begin(&mut wire);
+            for (name, value) in &self.0 {
+                let field = Field::new(name.as_bytes(), value.as_bytes());
+                encoder.encode(if self.1 == Some(*name) { field.sensitive() } else { field }, &mut wire);
+            }
+            let decoded = decoder.decode(&wire, Limits::NONE, |field| {
+                block.push(&field);
+                Verdict::Unchecked
+            });
+            decoded.unwrap();
+            look(&block.view(&decoder))
+        }
+
+        fn made(&self) -> http::Request<()> {
+            self.see(|headers| headers.to_request().unwrap())
+        }
+
+        fn made_with(&self, recent: &mut RecentValues) -> http::Request<()> {
+            self.see(|headers| headers.to_request_with(recent).unwrap())
+        }
+    }
+
+    fn parts(request: &http::Request<()>) -> (&Method, &Uri, Vec<(&HeaderName, &HeaderValue, bool)>) {
+        let fields = request.headers().iter().map(|(name, value)| (name, value, value.is_sensitive()));
+        (request.method(), request.uri(), fields.collect())
+    }
+
+    /// Whatever came before, a request is what it would be without memory.
+    #[test]
+    fn what_is_kept_changes_no_request() {
+        let target =
+            [(":method", "GET"), (":scheme", "https"), (":authority", "a.example"), (":path", "/a?b")];
+        let with = |fields: &[(&'static str, &'static str)]| Request([&target, fields].concat(), None);
+        let replaced = |at: usize, field| {
+            let mut request = with(&[("accept", "*/*"), ("x-id", "1")]);
+            request.0[at] = field;
+            request
+        };
+        let sensitive = |name| Request(with(&[("accept", "*/*"), ("x-id", "1")]).0, Some(name));
+        let requests = [
+            with(&[]),
+            with(&[("accept", "*/*"), ("x-id", "1")]),
+            with(&[("x-id", "1"), ("accept", "*/*")]),
+            with(&[("accept", "*/*"), ("x-id", "1"), ("accept", "*/*")]),
+            with(&[("accept", "*/*"), ("accept", "*/*")]),
+            with(&[("cookie", "a=1"), ("cookie", "b=2")]),
+            with(&[("cookie", "a=1; b=2")]),
+            sensitive("accept"),
+            replaced(4, ("accept-x", "*/*")),
+            replaced(5, ("x-id", "2")),
+            replaced(3, (":path", "/other")),
+            sensitive(":path"),
+            replaced(2, (":authority", "b.example")),
+            replaced(1, (":scheme", "http")),
+            replaced(0, (":method", "POST")),
+            Request([&target[..2], &target[3..], &[("host", "a.example")]].concat(), None),
+            Request([&target[..2], &target[3..]].concat(), None),
+            Request([(":method", "CONNECT"), (":authority", "a.example")].to_vec(), None),
+        ];
+        let all: Vec<_> = requests.iter().map(Request::made).collect();
+        for first in 0..requests.len() {
+            for second in 0..requests.len() {
+                let mut recent = RecentValues::new();
+                for now in [first, first, first, second, second, first, second, second, second] {
+                    let made = requests[now].made_with(&mut recent);
+                    assert_eq!(parts(&made), parts(&all[now]), "{first}, then {second}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_that_comes_a_third_time_shares_the_memory_of_the_others() {
+        let request = Request([&TARGET[..], &[("x-id", "1")]].concat(), None);
+        let mut recent = RecentValues::new();
+        let first = request.made_with(&mut recent);
+        assert!(recent.map.is_none(), "nobody knows yet that it comes again");
+        let (second, third) = (request.made_with(&mut recent), request.made_with(&mut recent));
+        let texts = |request: &http::Request<()>| {
+            (request.uri().path().as_ptr(), request.headers()["x-id"].as_bytes().as_ptr())
+        };
+        assert_eq!([texts(&second), texts(&third)], [texts(&first); 2]);
+        assert!(recent.map.is_some());
+    }
 
     #[test]
     fn a_value_that_comes_again_shares_its_memory_and_another_replaces_it() {
@@ -244,10 +415,6 @@ mod tests {
         assert_eq!(recent.value(3, b"text/html").unwrap(), "text/html");
         assert_eq!(recent.value(0, b"").unwrap(), "");
         assert!(recent.value(3, b"a\x7f").is_err());
-        let authority = recent.authority(b"a.example:80").unwrap();
-        assert_eq!(recent.authority(b"a.example:80").unwrap().as_str().as_ptr(), authority.as_str().as_ptr());
-        assert_eq!(recent.authority(b"b.example").unwrap(), "b.example");
-        assert!(recent.authority(b"b example").is_err());
     }
 
     #[test]
@@ -260,8 +427,21 @@ mod tests {
         }
         assert_eq!(recent.values.len(), RECENT_PLACES);
         assert!(recent.values.iter().all(|value| value.len() == RECENT_BYTES));
-        recent.authority(&[b'a'; RECENT_BYTES + 1]).unwrap();
-        assert!(recent.authority.is_none());
+        let long = vec![b'a'; RECENT_BYTES + 1];
+        let mut named = Request([&TARGET[..], &[("x", "y")]].concat(), None);
+        for (path, is_kept) in [(RECENT_URI_BYTES, true), (RECENT_URI_BYTES + 1, false)] {
+            let path = format!("/{}", "p".repeat(path - "/a.example".len()));
+            Request([&TARGET[..3], &[(":path", &path)]].concat(), None).made_with(&mut recent);
+            assert_eq!(recent.uri.is_some(), is_kept);
+        }
+        recent.uri = None;
+        Request(TARGET.to_vec(), Some(":path")).made_with(&mut recent);
+        assert!(recent.uri.is_none(), "it is sensitive");
+        for (name, is_kept) in [("y", true), (core::str::from_utf8(&long).unwrap(), false)] {
+            named.0[4].0 = name;
+            (0..3).for_each(|_| drop(named.made_with(&mut recent)));
+            assert_eq!(recent.map.is_some(), is_kept);
+        }
     }
 
     #[test]
