@@ -1,0 +1,61 @@
+//! The README's server: what it shows is the program that runs here.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+include!("readme/server.rs");
+
+use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
+
+use thalweg_threads::{Client, Options, Request};
+
+/// Serves one connection, and tells whether all went well.
+fn serve_one(content: &'static [u8]) -> (SocketAddr, thread::JoinHandle<Result<(), String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        serve(socket, content).map_err(|error| error.to_string())
+    });
+    (address, served)
+}
+
+#[test]
+fn the_readme_shows_this_program() {
+    let shown = concat!("```rust,no_run\n", include_str!("readme/server.rs"), "```\n");
+    assert!(include_str!("../../README.md").contains(shown));
+}
+
+#[test]
+fn content_beyond_all_windows_is_whole_on_streams_that_are_there_together_and_follow_each_other() {
+    let content: &[u8] = (0..1_000_000_u32).map(|i| (i * 7 + (i >> 8)) as u8).collect::<Vec<u8>>().leak();
+    let (address, served) = serve_one(content);
+    let mut options = Options::default();
+    options.config.stream_window_bytes = 5_000;
+    let client = Client::connect_with(&address.to_string(), &options).unwrap();
+    let client = client.time_limit(Some(Duration::from_secs(30)));
+    for _ in 0..2 {
+        let mut responses = [(); 3].map(|()| client.send(Request::post("/").body("a word")).unwrap());
+        for response in &mut responses {
+            assert!(response.body.read_whole(2_000_000).unwrap() == content);
+        }
+        // What its caller drops is reset midway, and the others do not mind.
+        drop(client.send(Request::get("/")).unwrap());
+    }
+    assert_eq!(client.send(Request::new("HEAD", "/")).unwrap().status().as_u16(), 200);
+    client.shutdown();
+    assert!(client.wait_end().is_orderly());
+    served.join().unwrap().unwrap();
+}
+
+#[test]
+fn what_is_not_http2_gets_a_last_word() {
+    let (address, served) = serve_one(b"");
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    let mut told = Vec::new();
+    socket.read_to_end(&mut told).unwrap();
+    assert!(told.windows(4).any(|head| head[3] == 7), "no GOAWAY in {told:?}");
+    served.join().unwrap().unwrap();
+}
