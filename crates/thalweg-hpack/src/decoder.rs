@@ -133,6 +133,10 @@ impl Decoder {
         debug_assert!(
             self.failed.is_some() || self.update_due.is_some() || self.table.size_max() <= self.bytes_max
         );
+        // A known name is not looked at again, and a pseudo-field's would not pass.
+        for (_, entry) in (0..self.table.len()).filter_map(|age| self.table.entry(age)) {
+            debug_assert!(!entry.token.is_known() || (entry.checked.name() && entry.name_len == 0));
+        }
     }
 
     /// The memory that the decoder holds, in bytes.
@@ -272,7 +276,10 @@ impl Decoder {
             let coded = Encoded::read(block, &mut at)?;
             name_len = self.place(0, &coded)?.len;
             token = Token::of(&self.table.scratch()[..name_len]);
-            name_is_valid = false;
+            name_is_valid = token.is_known();
+            if name_is_valid {
+                name_len = 0;
+            }
         } else if index <= STATIC_LEN {
             token = static_entry(index)?.token;
         } else {
@@ -288,9 +295,6 @@ impl Decoder {
                     owner = Some(slot);
                 }
             }
-        }
-        if token.is_known() {
-            (name_len, name_is_valid) = (0, true);
         }
         let coded = Encoded::read(block, &mut at)?;
         let value = self.place(name_len, &coded)?;
@@ -319,17 +323,19 @@ impl Decoder {
             let name;
             (entry.name_start, name) = self.place_apart(&coded)?;
             entry.token = Token::of(self.table.apart(entry.name_start, name.len as u32));
-            (entry.name_len, name_is_valid) = (name.len as u32, false);
+            name_is_valid = entry.token.is_known();
+            if !name_is_valid {
+                entry.name_len = name.len as u32;
+            }
         } else if index <= STATIC_LEN {
             entry.token = static_entry(index)?.token;
         } else {
-            let (slot, &owner) = self.dynamic_entry(index)?;
+            let (slot, owner) = self.dynamic_entry(index)?;
             (entry.name_len, entry.token) = (owner.name_len, owner.token);
             name_is_valid = owner.checked.name();
-            entry.name_start = self.table.copy_name_apart(slot);
-        }
-        if entry.token.is_known() {
-            (entry.name_len, name_is_valid) = (0, true);
+            if entry.name_len > 0 {
+                entry.name_start = self.table.copy_name_apart(slot);
+            }
         }
         let coded = Encoded::read(block, &mut at)?;
         let value;
@@ -371,15 +377,13 @@ impl Decoder {
         if coded.is_huffman {
             return self.place_huffman(kept, octets);
         }
-        self.table.reserve_scratch(kept + octets.len().max(SHORT), kept);
-        coded.copy(&mut self.table.scratch_mut()[kept..]);
+        coded.copy(self.table.scratch_room(octets.len().max(SHORT), kept));
         Ok(Huffman { len: octets.len(), is_plain: octets.is_empty() })
     }
 
     #[inline(never)]
     fn place_huffman(&mut self, kept: usize, octets: &[u8]) -> Result<Huffman, DecodeError> {
-        self.table.reserve_scratch(kept + huffman::decode::room_for(octets.len()), kept);
-        let to = &mut self.table.scratch_mut()[kept..];
+        let to = self.table.scratch_room(huffman::decode::room_for(octets.len()), kept);
         let mut decoded = huffman::decode::decode(octets, to)?;
         decoded.is_plain = decoded.is_plain && ends_are_visible(&to[..decoded.len]);
         Ok(decoded)
@@ -418,7 +422,7 @@ impl<'b> Encoded<'b> {
 }
 
 /// A plain string of so many octets is copied in one move.
-const SHORT: usize = 16;
+const SHORT: usize = 32;
 
 /// A name from here on is shared by the entries that repeat it, not copied: two octets of a block that
 /// make an entry with a name of thousands then cost no more than others.

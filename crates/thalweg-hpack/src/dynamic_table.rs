@@ -262,6 +262,16 @@ impl DynamicTable {
         &mut self.text[self.head..]
     }
 
+    /// At least `bytes` of scratch space behind its first `kept` octets, which stay.
+    #[inline(always)]
+    pub fn scratch_room(&mut self, bytes: usize, kept: usize) -> &mut [u8] {
+        let start = self.head + kept;
+        if self.text.len() < start + bytes {
+            self.make_room(kept + bytes, kept);
+        }
+        &mut self.text[self.head + kept..]
+    }
+
     /// Copies the stored name of the entry in `slot` to the front of the scratch space, which must hold it.
     #[inline(always)]
     pub fn copy_name_to_scratch(&mut self, slot: usize) {
@@ -394,11 +404,12 @@ impl DynamicTable {
     /// Evicts entries until `size` is at most `limit` (RFC 7541 §4.3).
     #[inline(always)]
     fn evict_to(&mut self, limit: u32) {
-        while self.size > limit {
-            let slot = self.slot(self.first);
-            self.size -= self.entries[slot].size;
-            self.first = self.first.wrapping_add(1);
+        let (mut first, mut size) = (self.first, self.size);
+        while size > limit {
+            size -= self.entries[self.slot(first)].size;
+            first = first.wrapping_add(1);
         }
+        (self.first, self.size) = (first, size);
     }
 
     /// Changes the most that the table may hold (RFC 7541 §4.2).

@@ -29,12 +29,7 @@ impl Checked {
     /// From what is known of each string.
     #[inline(always)]
     pub const fn new(name: bool, value: bool) -> Self {
-        match (name, value) {
-            (false, false) => Self::Nothing,
-            (true, false) => Self::Name,
-            (false, true) => Self::Value,
-            (true, true) => Self::Both,
-        }
+        [Self::Nothing, Self::Name, Self::Value, Self::Both][name as usize + 2 * value as usize]
     }
 
     /// Whether the name is known to be valid.

@@ -54,13 +54,13 @@ pub const fn equal(a: &[u8], b: &[u8]) -> bool {
     differ == 0
 }
 
-/// Copies 16 octets by two words, which needs no call: so a text of up to 16 octets is copied together
-/// with whatever is behind it. (As one array, the compiler would take it for any other copy.)
+/// Copies a few octets by words, which needs no call: so a short text is copied together with whatever is
+/// behind it. (As one array, the compiler would take it for any other copy.)
 #[inline(always)]
-pub fn copy(from: &[u8; 16], to: &mut [u8; 16]) {
-    let (low, high) = (word(from, 0), word(from, 8));
-    to[..8].copy_from_slice(&low.to_le_bytes());
-    to[8..].copy_from_slice(&high.to_le_bytes());
+pub fn copy<const LEN: usize>(from: &[u8; LEN], to: &mut [u8; LEN]) {
+    for at in (0..LEN).step_by(8) {
+        to[at..at + 8].copy_from_slice(&word(from, at).to_le_bytes());
+    }
 }
 
 #[cfg(test)]
