@@ -1,4 +1,4 @@
-//! What the loops that use the core by itself serve: `GET /bytes/N?seed=S`, a greeting at `/`, and 404.
+//! What the loops that use the core by itself serve: `GET` and `HEAD` of `/bytes/N?seed=S`, a greeting at `/`, and 404.
 //!
 //! The core queues no content: this remembers what was cut short, and goes on when the core says who may.
 
@@ -19,6 +19,8 @@ pub struct Answer {
     status: Status,
     content_type: &'static [u8],
     content: Content,
+    /// RFC 9110 §9.3.2: a response to HEAD has a head alone.
+    is_head: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -31,22 +33,26 @@ impl Answer {
     /// Reads a request. The headers borrow the connection, the answer does not.
     pub fn to(headers: &Headers<'_>) -> Self {
         let path = headers.path().and_then(|path| std::str::from_utf8(path).ok()).unwrap_or_default();
-        match (headers.method(), Pattern::from_target(path)) {
-            (Some(b"GET"), Some(Ok(pattern))) => Self {
-                status: Status::OK,
-                content_type: b"application/octet-stream",
-                content: Content::Bytes(pattern),
-            },
-            (Some(b"GET"), Some(Err(mistake))) => Self::text(400, mistake),
-            (Some(b"GET"), None) if path == "/" => Self::text(200, "the line of fastest flow\n"),
-            (Some(b"GET"), None) => Self::text(404, "not found\n"),
-            _ => Self::text(405, "only GET is served here\n"),
-        }
+        let is_head = headers.method() == Some(b"HEAD");
+        let answer = match (headers.method(), Pattern::from_target(path)) {
+            (Some(b"GET" | b"HEAD"), Some(Ok(pattern))) => {
+                Self::new(200, b"application/octet-stream", Content::Bytes(pattern))
+            }
+            (Some(b"GET" | b"HEAD"), Some(Err(mistake))) => Self::text(400, mistake),
+            (Some(b"GET" | b"HEAD"), None) if path == "/" => Self::text(200, "the line of fastest flow\n"),
+            (Some(b"GET" | b"HEAD"), None) => Self::text(404, "not found\n"),
+            _ => Self::text(405, "only GET and HEAD are served here\n"),
+        };
+        Self { is_head, ..answer }
     }
 
     fn text(status: u16, text: &'static str) -> Self {
+        Self::new(status, b"text/plain; charset=utf-8", Content::Text(text.as_bytes()))
+    }
+
+    fn new(status: u16, content_type: &'static [u8], content: Content) -> Self {
         let status = Status::new(status).expect("the statuses here are in range");
-        Self { status, content_type: b"text/plain; charset=utf-8", content: Content::Text(text.as_bytes()) }
+        Self { status, content_type, content, is_head: false }
     }
 }
 
@@ -70,8 +76,11 @@ impl Application {
         let len = answer.content.len().to_string();
         let fields =
             [Field::new(b"content-type", answer.content_type), Field::new(b"content-length", len.as_bytes())];
-        if connection.send_response(stream, answer.status, fields, false).is_err() {
+        if connection.send_response(stream, answer.status, fields, answer.is_head).is_err() {
             return connection.send_reset(stream, ErrorCode::INTERNAL_ERROR);
+        }
+        if answer.is_head {
+            return;
         }
         let index = stream.index();
         if index >= self.unsent.len() {
@@ -137,14 +146,18 @@ mod tests {
     use super::*;
     use thalweg::{Client, Config, Request};
 
-    /// Fetches a path from an application whose client opens a small window at a time.
     fn fetch(path: &str, window: u32) -> (u16, Vec<u8>) {
+        ask("GET", path, window)
+    }
+
+    /// Asks an application whose client opens a small window at a time.
+    fn ask(method: &str, path: &str, window: u32) -> (u16, Vec<u8>) {
         let mut config = Config::default();
         config.stream_window_bytes = window;
         let mut client = Connection::<Client>::new(config).unwrap();
         let mut server = Connection::<Server>::new(Config::default()).unwrap();
         let mut application = Application::default();
-        client.send_request(&Request::get("http", "example.org", path), [], true).unwrap();
+        client.send_request(&Request::new(method, "http", "example.org", path), [], true).unwrap();
         let (mut status, mut content, mut wire) = (0, Vec::new(), Vec::new());
         loop {
             while client.poll_transmit(&mut wire) {}
@@ -155,7 +168,12 @@ mod tests {
             assert!(!input.is_empty(), "nothing moves any more");
             while let Some(event) = client.receive(&mut input, Instant::ZERO).unwrap() {
                 match event {
-                    Event::Headers { headers, .. } => status = headers.status().unwrap(),
+                    Event::Headers { headers, end, .. } => {
+                        status = headers.status().unwrap();
+                        if end {
+                            return (status, content);
+                        }
+                    }
                     Event::Data { stream, data, end } => {
                         content.extend_from_slice(data);
                         client.release(stream, data.len());
@@ -180,5 +198,13 @@ mod tests {
         assert_eq!(fetch("/nothing", 7).0, 404);
         assert_eq!(fetch("/bytes/many", 7).0, 400);
         assert_eq!(fetch("/bytes/0", 7), (200, Vec::new()));
+    }
+
+    #[test]
+    fn a_head_is_answered_whole_and_without_content() {
+        for (path, status) in [("/", 200), ("/bytes/1000", 200), ("/nothing", 404)] {
+            assert_eq!(ask("HEAD", path, 7), (status, Vec::new()));
+        }
+        assert_eq!(ask("DELETE", "/", 7).0, 405);
     }
 }
