@@ -2,12 +2,13 @@
 //! in an environment below `target`. Also installs, for other commands, what only they need.
 //!
 //! Installs only what is absent, only as root, and only where `apt-get` exists. Where it may not, it
-//! says what is missing and succeeds: the tests that need it then print their own skip.
+//! says what is missing and succeeds: the tests that need it then print their own skip. A package that
+//! cannot be installed keeps none of the others away; it is named at the end, and the command fails.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::{process, strangers};
 
@@ -16,32 +17,60 @@ const PACKAGES: &[&str] = &["chromium", "curl", "g++", "nghttp2-client", "nghttp
 
 pub fn run() -> anyhow::Result<()> {
     let packages = [PACKAGES, strangers::PACKAGES].concat();
+    let packages = ensure(&packages);
     // Python's own packages need no Debian package where there is another Python.
-    let are_there = ensure(&packages)?;
-    if strangers::ensure_python()? && are_there {
+    let has_python = strangers::ensure_python()?;
+    if packages? && has_python {
         eprintln!("setup: all there");
     }
     Ok(())
 }
 
 /// Whether the packages are there, after an attempt to install those that are not.
+///
+/// # Errors
+/// Some cannot be installed; the others are.
 pub fn ensure(packages: &[&str]) -> anyhow::Result<bool> {
     let absent: Vec<&str> = packages.iter().copied().filter(|package| !is_installed(package)).collect();
     if absent.is_empty() {
         return Ok(true);
     }
-    let list = absent.join(" ");
     if let Some(reason) = why_not_install() {
-        eprintln!("setup: skipped: {reason}; not found: {list}");
+        eprintln!("setup: skipped: {reason}; not found: {}", absent.join(" "));
         return Ok(false);
     }
-    // The package lists of a fresh container are empty, so a first failure is followed by an update.
-    if apt_get(&install_arguments(&absent)).is_err() {
-        apt_get(&["update"])?;
-        apt_get(&install_arguments(&absent))?;
+    let failures = install(&absent, apt_get);
+    let is_installed = |package: &&&str| failures.iter().all(|(failed, _)| failed != *package);
+    let installed: Vec<&str> = absent.iter().filter(is_installed).copied().collect();
+    if !installed.is_empty() {
+        eprintln!("setup: installed {}", installed.join(" "));
     }
-    eprintln!("setup: installed {list}");
+    for (_, error) in &failures {
+        eprintln!("setup: {error:#}");
+    }
+    let missing: Vec<&str> = failures.iter().map(|(package, _)| *package).collect();
+    ensure!(missing.is_empty(), "cannot be installed: {}", missing.join(" "));
     Ok(true)
+}
+
+/// Installs packages: all together if that goes, for it is quicker. Returns those that cannot be installed, each with the reason.
+fn install<'a>(
+    packages: &[&'a str],
+    apt_get: impl Fn(&[&str]) -> anyhow::Result<()>,
+) -> Vec<(&'a str, anyhow::Error)> {
+    let install = |packages: &[&str]| apt_get(&install_arguments(packages));
+    if install(packages).is_ok() {
+        return Vec::new();
+    }
+    // The package lists of a fresh container are empty, so a first failure is followed by an update.
+    if let Err(error) = apt_get(&["update"]) {
+        eprintln!("setup: {error:#}");
+    }
+    if install(packages).is_ok() {
+        return Vec::new();
+    }
+    // One that does not exist keeps apt-get from installing any.
+    packages.iter().filter_map(|package| Some((*package, install(&[package]).err()?))).collect()
 }
 
 /// Sees to it that a subcommand of cargo is installed, from crates.io. Takes minutes when it is not.
@@ -96,4 +125,35 @@ fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
         bail!("apt-get {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    /// What is installed by an apt-get that knows these packages, and what cannot be.
+    fn run<'a>(known: &[&str], packages: &[&'a str]) -> (Vec<String>, Vec<&'a str>) {
+        let installed = RefCell::new(Vec::new());
+        let failures = install(packages, |arguments| {
+            let names = arguments.iter().filter(|argument| !argument.starts_with("--")).skip(1);
+            let names: Vec<String> = names.map(|name| (*name).to_owned()).collect();
+            if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+                bail!("unable to locate package {name}");
+            }
+            installed.borrow_mut().extend(names);
+            Ok(())
+        });
+        (installed.into_inner(), failures.into_iter().map(|(package, _)| package).collect())
+    }
+
+    #[test]
+    fn a_package_that_does_not_exist_keeps_none_of_the_others_away() {
+        let known = ["curl", "nodejs"];
+        assert_eq!(run(&known, &known), (known.map(str::to_owned).to_vec(), Vec::new()));
+        let (installed, missing) = run(&known, &["curl", "chromium", "nodejs", "no-such-package"]);
+        assert_eq!(installed, known);
+        assert_eq!(missing, ["chromium", "no-such-package"]);
+    }
 }
