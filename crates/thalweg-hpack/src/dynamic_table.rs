@@ -26,6 +26,7 @@ use alloc::vec::Vec;
 use crate::field::{Indexing, OVERHEAD};
 use crate::token::Token;
 use crate::valid::Checked;
+use crate::words;
 
 pub mod run;
 
@@ -223,7 +224,8 @@ impl DynamicTable {
     #[inline(always)]
     fn holds(&self, position: u32, octets: &[u8]) -> bool {
         let start = self.offset(position);
-        self.text.get(start..start.wrapping_add(octets.len())) == Some(octets)
+        let held = self.text.get(start..start.wrapping_add(octets.len()));
+        held.is_some_and(|held| words::equal_short(held, octets))
     }
 
     /// So much of what is kept apart, from an offset on.
