@@ -5,15 +5,18 @@
 mod support;
 
 use std::convert::Infallible;
+use std::io;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Empty};
 use support::{Peer, hello, serve, within};
 use thalweg::ErrorCode;
-use thalweg_testkit::frames::{Frame, data, headers, kind, ping, rst_stream, settings};
+use thalweg_testkit::frames::{Frame, data, headers, kind, ping, rst_stream, setting, settings};
 use thalweg_testkit::hpack;
+use thalweg_tokio::tunnel::outgoing;
 use thalweg_tokio::{Body, client};
+use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::sync::mpsc;
 
 fn get(stream: u32) -> Frame {
@@ -99,4 +102,56 @@ async fn content_that_had_arrived_is_read_before_the_reset_on_a_client() {
     // Nothing of the stream is left behind: the connection ends by itself.
     drop(client);
     peer.expect(kind::GOAWAY).await;
+}
+
+/// 9113-8.1-8: the server answers in full and stops the upload with NO_ERROR. The answer stands wherever its caller is by then: it has not
+/// looked yet, or it waits for the head, for content, or for trailers. The upload is over for its writer.
+#[tokio::test]
+async fn a_response_in_full_stands_wherever_its_caller_is() {
+    // How much of the answer has come when the caller waits for the next of it.
+    for seen in [None, Some(0), Some(1), Some(2)] {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let (mut client, connection) = client::handshake(far, thalweg::Config::default()).unwrap();
+        tokio::spawn(connection);
+        let mut peer = Peer::server(near, settings().entry(setting::INITIAL_WINDOW_SIZE, 3)).await;
+        settle(&mut peer).await;
+        let (mut writer, content) = outgoing();
+        let response = client.send(Request::post("http://example.org/").body(content).unwrap());
+        let upload = tokio::spawn(async move { writer.write_all(&[7; 100_000]).await });
+        assert_eq!(peer.expect(kind::DATA).await.body, [7; 3]);
+        let collect = async { response.await.unwrap().into_body().collect().await };
+        let trailers = hpack::block(&[("grpc-status", "0")]);
+        let answer = [
+            headers(1, hpack::response(200)).end_headers(),
+            data(1, "enough"),
+            headers(1, trailers).end_headers().end_stream(),
+            rst_stream(1, ErrorCode::NO_ERROR),
+        ];
+        let (before, after) = answer.split_at(seen.unwrap_or_default());
+        let collected = if seen.is_some() {
+            let collecting = tokio::spawn(collect);
+            peer.send_frames(before).await;
+            settle(&mut peer).await;
+            peer.send_frames(after).await;
+            within(collecting).await.unwrap()
+        } else {
+            peer.send_frames(after).await;
+            settle(&mut peer).await;
+            within(collect).await
+        };
+        let collected = collected.unwrap();
+        assert_eq!(collected.trailers().unwrap()["grpc-status"], "0", "{seen:?}");
+        assert_eq!(collected.to_bytes(), "enough", "{seen:?}");
+        assert_eq!(within(upload).await.unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        drop(client);
+        let rest = peer.rest().await;
+        assert!(rest.iter().all(|frame| frame.stream == 0), "nothing more was said of the stream: {rest:?}");
+    }
+}
+
+/// Everything that was sent before was heard, and whoever waited for it has had a turn.
+async fn settle(peer: &mut Peer<DuplexStream>) {
+    peer.send_frames(&[ping([1; 8])]).await;
+    peer.expect(kind::PING).await;
+    tokio::task::yield_now().await;
 }
