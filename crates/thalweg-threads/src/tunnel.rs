@@ -8,7 +8,8 @@ use crate::writer::BodyWriter;
 /// The byte stream of a CONNECT (RFC 9113 §8.5) or of an extended one, such as a WebSocket (RFC 8441): both halves of a stream as one
 /// reader and writer.
 ///
-/// What is written goes out at once. Dropped before [`finish`](Self::finish), it resets the stream.
+/// What is written goes out at once. Dropped before [`finish`](Self::finish), it resets the stream: a server with INTERNAL_ERROR, a client
+/// with CANCEL. To drop what `finish` returns, while the peer still sends, resets it too: a server with NO_ERROR, a client with CANCEL.
 #[derive(Debug)]
 pub struct Tunnel {
     reader: Body,

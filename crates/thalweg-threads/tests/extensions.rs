@@ -12,8 +12,8 @@ use std::thread;
 use shared::{LIMIT, Peer, Running};
 use thalweg::{Config, OpenError, SendError};
 use thalweg_testkit::frames::{
-    Frame, goaway, headers, kind, ping, priority_update, push_promise, rst_stream, setting, settings,
-    settings_ack, window_update, wire,
+    Frame, data, flag, goaway, headers, kind, ping, priority_update, push_promise, rst_stream, setting,
+    settings, settings_ack, window_update, wire,
 };
 use thalweg_testkit::hpack;
 use thalweg_threads::{
@@ -249,4 +249,66 @@ fn a_handler_can_put_its_response_before_the_others() {
     }
     assert!(order.is_sorted_by(|a, b| a >= b), "the urgent one comes first: {order:?}");
     assert_eq!(order.first(), Some(&3));
+}
+
+/// What becomes of a tunnel after its last word, and whether that was said to be the last.
+const ENDS: [(bool, fn(Tunnel)); 3] = [
+    (false, drop),
+    (true, |tunnel| drop(tunnel.finish().unwrap())),
+    (true, |tunnel| assert_eq!(tunnel.finish().unwrap().read_whole(10).unwrap(), b"")),
+];
+
+/// Reads "part" on stream 1, its end, and the reset with this code, each if it is expected; then nothing more is said.
+fn hear(peer: &mut Peer, is_ended: bool, code: Option<ErrorCode>) {
+    let (mut content, mut flags) = (Vec::new(), 0);
+    while content.len() < 4 || is_ended && flags & flag::END_STREAM == 0 {
+        let frame = peer.until(kind::DATA);
+        content.extend(frame.body);
+        flags |= frame.flags;
+    }
+    assert_eq!((&*content, flags & flag::END_STREAM != 0), (&b"part"[..], is_ended));
+    if let Some(code) = code {
+        assert_eq!(peer.frame().unwrap(), rst_stream(1, code));
+    }
+    peer.send(&ping([7; 8]).bytes());
+    assert_eq!(peer.frame().unwrap().kind, kind::PING);
+}
+
+#[test]
+fn a_server_that_drops_its_tunnel_resets_the_stream_unless_both_sides_have_ended() {
+    let codes = [Some(ErrorCode::INTERNAL_ERROR), Some(ErrorCode::NO_ERROR), None];
+    for ((is_ended, end), code) in ENDS.into_iter().zip(codes) {
+        let server = Running::start(move |request: Request<Body>, responder: Responder| -> io::Result<()> {
+            let mut tunnel = responder.tunnel(Response::ok(), request.replace_body(()).1)?;
+            tunnel.write_all(b"part")?;
+            end(tunnel);
+            Ok(())
+        });
+        let mut peer = server.peer();
+        peer.greet();
+        let connect = hpack::block(&[(":method", "CONNECT"), (":authority", "example.org:443")]);
+        peer.send(&headers(1, connect).end_headers().bytes());
+        if code.is_none() {
+            peer.send(&data(1, "").end_stream().bytes());
+        }
+        hear(&mut peer, is_ended, code);
+    }
+}
+
+#[test]
+fn a_client_that_drops_its_tunnel_resets_the_stream_unless_both_sides_have_ended() {
+    let codes = [Some(ErrorCode::CANCEL), Some(ErrorCode::CANCEL), None];
+    for ((is_ended, end), code) in ENDS.into_iter().zip(codes) {
+        let (mut peer, client) = scripted(&Options::default(), &settings());
+        let (writer, answer) = client.start_request(Request::connect("example.org:443")).unwrap();
+        peer.until(kind::HEADERS);
+        peer.send(&headers(1, hpack::response(200)).end_headers().bytes());
+        let mut tunnel = Tunnel::new(answer.wait().unwrap().replace_body(()).1, writer);
+        tunnel.write_all(b"part").unwrap();
+        if code.is_none() {
+            peer.send(&data(1, "").end_stream().bytes());
+        }
+        end(tunnel);
+        hear(&mut peer, is_ended, code);
+    }
 }

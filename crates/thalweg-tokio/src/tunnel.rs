@@ -24,7 +24,7 @@ use crate::error::Error;
 /// content of the response.
 ///
 /// The peer may send as much as was read. `shutdown` ends our side; to drop the tunnel before resets the stream with
-/// CANCEL.
+/// CANCEL. To drop it after, while the peer still sends, resets it too: a server with NO_ERROR, a client with CANCEL.
 #[derive(Debug)]
 pub struct Tunnel {
     incoming: Body,

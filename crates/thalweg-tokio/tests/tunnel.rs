@@ -10,7 +10,7 @@ use std::io;
 use http::{Method, Request, Response};
 use support::{Crumbs, Peer, Random, Running, within};
 use thalweg::{Config, ErrorCode, SendError};
-use thalweg_testkit::frames::{data, headers, kind, rst_stream, setting};
+use thalweg_testkit::frames::{Frame, data, flag, headers, kind, ping, rst_stream, setting};
 use thalweg_testkit::hpack::Block;
 use thalweg_tokio::tunnel::{Outgoing, outgoing};
 use thalweg_tokio::{Body, Client, Error, Protocol, Tunnel, client, server, service_fn};
@@ -171,11 +171,80 @@ async fn each_side_of_a_tunnel_ends_by_itself() {
     assert_eq!(peer.expect_content(1).await.0, b"still here");
 }
 
+/// A raw peer that has accepted a tunnel of our client on stream 1. The connection lives as long as the client.
+async fn raw_server() -> (Peer<DuplexStream>, Tunnel, Client<Outgoing>) {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let (client, _) = client(near);
+    let mut opener = client.clone();
+    let opening = tokio::spawn(async move { open(&mut opener, connect()).await.unwrap() });
+    let mut peer = Peer::server(far, thalweg_testkit::frames::settings()).await;
+    assert_eq!(peer.expect_headers().await, [":method: CONNECT", ":authority: example.org:443"]);
+    peer.send_frames(&[headers(1, thalweg_testkit::hpack::response(200)).end_headers()]).await;
+    (peer, within(opening).await.unwrap(), client)
+}
+
+/// Either end with a tunnel on stream 1, and what keeps its connection alive.
+async fn both_ends() -> [(Peer<DuplexStream>, Tunnel, Option<Client<Outgoing>>); 2] {
+    let (peer, tunnel) = raw().await;
+    let (other_peer, other_tunnel, client) = raw_server().await;
+    [(peer, tunnel, None), (other_peer, other_tunnel, Some(client))]
+}
+
+/// What was said on stream 1 until two PINGs came back: the answer to the first goes out before what it woke.
+async fn said(peer: &mut Peer<DuplexStream>) -> Vec<Frame> {
+    let mut said = Vec::new();
+    for _ in 0..2 {
+        peer.send_frames(&[ping([1; 8])]).await;
+        loop {
+            let frame = peer.next().await.unwrap();
+            match (frame.stream, frame.kind) {
+                (1, _) => said.push(frame),
+                (_, kind::PING) => break,
+                _ => {}
+            }
+        }
+    }
+    said
+}
+
 #[tokio::test]
-async fn a_tunnel_that_is_dropped_is_cancelled() {
-    let (mut peer, tunnel) = raw().await;
-    drop(tunnel);
-    assert_eq!(peer.expect_on(1).await.code(), Some(ErrorCode::CANCEL));
+async fn a_tunnel_that_is_dropped_without_a_shutdown_is_cancelled() {
+    for (mut peer, mut tunnel, _client) in both_ends().await {
+        within(tunnel.write_all(b"part")).await.unwrap();
+        assert_eq!(said(&mut peer).await, [data(1, "part")]);
+        drop(tunnel);
+        assert_eq!(said(&mut peer).await, [rst_stream(1, ErrorCode::CANCEL)]);
+        // The peer may not know yet; its last bytes change nothing.
+        peer.send_frames(&[data(1, "late").end_stream()]).await;
+        assert_eq!(said(&mut peer).await, []);
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_that_has_ended_on_both_sides_is_dropped_in_silence() {
+    for (mut peer, mut tunnel, _client) in both_ends().await {
+        within(tunnel.write_all(b"all")).await.unwrap();
+        within(tunnel.shutdown()).await.unwrap();
+        let ended = said(&mut peer).await;
+        assert_eq!(ended.last().map(|frame| frame.flags), Some(flag::END_STREAM), "{ended:?}");
+        peer.send_frames(&[data(1, "").end_stream()]).await;
+        assert_eq!(within(tunnel.read(&mut [0])).await.unwrap(), 0);
+        drop(tunnel);
+        assert_eq!(said(&mut peer).await, []);
+    }
+}
+
+/// It says all that it has to say, and hears no more.
+#[tokio::test]
+async fn a_tunnel_that_is_dropped_after_its_shutdown_stops_its_peer() {
+    for (mut peer, mut tunnel, client) in both_ends().await {
+        // RFC 9113 §8.1: a server that has said all may stop the rest of the request without blame.
+        let code = if client.is_some() { ErrorCode::CANCEL } else { ErrorCode::NO_ERROR };
+        within(tunnel.shutdown()).await.unwrap();
+        assert_eq!(said(&mut peer).await, [data(1, "").end_stream()]);
+        drop(tunnel);
+        assert_eq!(said(&mut peer).await, [rst_stream(1, code)]);
+    }
 }
 
 #[tokio::test]
