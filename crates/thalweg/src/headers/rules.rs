@@ -100,12 +100,16 @@ impl Checker {
                     return true;
                 }
             }
-            // Nothing is learned from these.
+            // Nothing is learned from these, but for the method.
             Class::Pseudo(bit)
-                if bit & self.allowed & (SCHEME | AUTHORITY) != 0 && checked == Checked::Approved =>
+                if bit & self.allowed & (METHOD | SCHEME | AUTHORITY) != 0
+                    && checked == Checked::Approved =>
             {
                 self.allowed &= !bit;
                 self.seen |= bit;
+                if bit == METHOD {
+                    self.learned.method = method_of(decoded.field().value);
+                }
                 return true;
             }
             _ => {}
