@@ -179,12 +179,20 @@ impl Encoder {
     }
 
     /// RFC 7541 §6.2.2 and §6.2.3: a literal that leaves the table alone.
+    #[inline(always)]
     fn encode_literal(&mut self, field: &Field<'_>, lead: u8, out: &mut Vec<u8>) {
-        let same_name = match field.token.static_index() {
-            Some(_) => None,
-            None => self.find_name(hash_name(self.seed, field), field),
+        let name_index = match field.token.static_index() {
+            Some(index) => u32::from(index),
+            None => self.dynamic_name_index(field),
         };
-        literal(out, lead, 0x0f, name_index(field.token, same_name), field);
+        literal(out, lead, 0x0f, name_index, field);
+    }
+
+    /// The index that names a field whose name the static table lacks; 0 if no table has it.
+    #[inline(never)]
+    fn dynamic_name_index(&self, field: &Field<'_>) -> u32 {
+        let same_name = self.find_name(hash_name(self.seed, field), field);
+        same_name.map_or(0, |(age, _)| STATIC_LEN + 1 + age)
     }
 
     /// RFC 7541 §6.1 if an entry equals the field, else §6.2.1.
