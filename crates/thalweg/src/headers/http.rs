@@ -366,6 +366,9 @@ mod tests {
             with(&[("x-id", "1"), ("accept", "*/*")]),
             with(&[("accept", "*/*"), ("x-id", "1"), ("accept", "*/*")]),
             with(&[("accept", "*/*"), ("accept", "*/*")]),
+            with(&[("accept", "text/html"), ("x-id", "2")]),
+            with(&[("x-id", "1")]),
+            Request(with(&[("x-id", "1")]).0, Some("x-id")),
             with(&[("cookie", "a=1"), ("cookie", "b=2")]),
             with(&[("cookie", "a=1; b=2")]),
             sensitive("accept"),
@@ -404,6 +407,11 @@ mod tests {
         };
         assert_eq!([texts(&second), texts(&third)], [texts(&first); 2]);
         assert!(recent.map.is_some());
+        // A map that is made anew has a name of its own, whatever its values are.
+        let name =
+            |request: &http::Request<()>| request.headers().keys().next().map(|name| name.as_str().as_ptr());
+        assert_eq!(name(&third), name(&second));
+        assert_ne!(name(&second), name(&first));
     }
 
     #[test]
