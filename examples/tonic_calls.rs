@@ -1,18 +1,21 @@
-//! Calls by tonic over our client, and what becomes of them: `tonic_calls CALL http://HOST:PORT [--tonic]`.
+//! Calls by tonic over our client, and what becomes of them: `tonic_calls CALL URL [--tonic]`.
 //!
 //! `CALL` is one of the four kinds (`unary`, `stream`, `collect`, `chat`), `refused`, `deadline`, `cancel`, or `resets` for a server that
-//! resets each call. With `--tonic` they go over tonic's own transport. The server is `tonic_echo` or one like it. An answer that is not
-//! the right one is an error.
+//! resets each call. With an `https` URL any certificate will do. With `--tonic` calls go over tonic's own transport, in cleartext. The
+//! server is `tonic_echo` or one like it. An answer that is not the right one is an error.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::stream::{self, Stream};
 use http::Uri;
-use http::uri::PathAndQuery;
+use http::uri::{PathAndQuery, Scheme};
 use thalweg_examples::arguments::{self, Arguments};
 use thalweg_examples::plain::Plain;
+use thalweg_examples::tls;
+use thalweg_tokio::thalweg::Config;
 use thalweg_tokio::{BoxError, client};
 use tokio::sync::mpsc;
 use tonic::body::Body;
@@ -21,7 +24,7 @@ use tonic::codec::Streaming;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request, Response, Status};
 
-const USAGE: &str = "tonic_calls CALL http://HOST:PORT [--tonic]";
+const USAGE: &str = "tonic_calls CALL URL [--tonic]";
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// Of a call that is to miss it.
 const DEADLINE: Duration = Duration::from_millis(100);
@@ -42,7 +45,7 @@ async fn run() -> Result<(), BoxError> {
     let mut args = Arguments::from_env(USAGE);
     let is_tonics = args.switch("--tonic");
     let call = args.word("CALL")?;
-    let origin: Uri = args.word("http://HOST:PORT")?.parse()?;
+    let origin: Uri = args.word("URL")?.parse()?;
     args.finish()?;
     let made = async {
         if is_tonics {
@@ -50,8 +53,15 @@ async fn run() -> Result<(), BoxError> {
             return Calls::new(channel, origin).make(&call).await;
         }
         let host = origin.authority().ok_or("the URL names no host")?.as_str();
-        let (client, connection) = client::connect(host).await?;
-        let connection = tokio::spawn(connection);
+        let (client, connection) = if origin.scheme() == Some(&Scheme::HTTPS) {
+            let name = origin.host().unwrap_or_default().to_owned().try_into()?;
+            let tls = Arc::new(tls::client_config(true)?);
+            let (client, connection) = client::connect_tls(host, name, tls, Config::default()).await?;
+            (client, tokio::spawn(connection))
+        } else {
+            let (client, connection) = client::connect(host).await?;
+            (client, tokio::spawn(connection))
+        };
         let outcome = Calls::new(client, origin).make(&call).await;
         // It says goodbye when nobody can call any more.
         connection.await?;

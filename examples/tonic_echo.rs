@@ -1,7 +1,7 @@
 //! A gRPC service and a client by tonic on Thalweg, without a protobuf compiler: messages are bytes.
 //!
-//! `tonic_echo --h2c ADDR` serves the four kinds of calls, with `--tonic` over tonic's own transport; `tonic_echo --call http://ADDR`
-//! makes one of each.
+//! `tonic_echo --h2c ADDR [--tls [CERT KEY]]` serves the four kinds of calls, with `--tonic` over tonic's own transport;
+//! `tonic_echo --call http://ADDR` makes one of each.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,6 +15,7 @@ use http::Uri;
 use http::uri::PathAndQuery;
 use thalweg_examples::arguments::{self, Arguments};
 use thalweg_examples::plain::Plain;
+use thalweg_examples::tls;
 use thalweg_tokio::{BoxError, Server, client, service_fn};
 use tonic::client::{Grpc as Caller, GrpcService};
 use tonic::codec::Streaming;
@@ -23,7 +24,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use tower_service::Service;
 
-const USAGE: &str = "tonic_echo [--h2c ADDR] [--tonic] | --call URL";
+const USAGE: &str = "tonic_echo [--h2c ADDR] [--tls [CERT KEY]] [--tonic] | --call URL";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -35,6 +36,7 @@ async fn run() -> Result<(), String> {
     let addr = args.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
     let url: Option<Uri> = args.option("--call")?;
     let is_tonics = args.switch("--tonic");
+    let tls = args.words_behind("--tls").map(|files| tls::server_config(&files)).transpose()?;
     args.finish()?;
     if let Some(url) = url {
         let host = url.authority().ok_or("the URL names no host")?.as_str();
@@ -46,6 +48,9 @@ async fn run() -> Result<(), String> {
         return Ok(());
     }
     let signal = async { drop(tokio::signal::ctrl_c().await) };
+    if is_tonics && tls.is_some() {
+        return Err(format!("with --tonic there is no TLS; usage: {USAGE}"));
+    }
     if is_tonics {
         let incoming =
             TcpIncoming::bind(addr).map_err(|error| format!("cannot listen on {addr}: {error}"))?;
@@ -54,8 +59,11 @@ async fn run() -> Result<(), String> {
         let served = server.serve_with_incoming_shutdown(incoming, signal).await;
         return served.map_err(|error| error.to_string());
     }
-    let server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+    let mut server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
     println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
+    if let Some(tls) = tls {
+        server = server.tls(tls);
+    }
     server.serve_until(Echo, signal).await.map(drop).map_err(|error| error.to_string())
 }
 

@@ -39,9 +39,12 @@ const OURS: End = End {
     command: |lab| Ok(Command::new(lab.example("tonic_calls")?)),
 };
 
+/// It is built without TLS.
+const TONICS: &str = "tonic on its own client";
+
 const CLIENTS: &[End] = &[
     End {
-        name: "tonic on its own client",
+        name: TONICS,
         needs: &[Need::Example("tonic_calls")],
         command: |lab| {
             let mut command = Command::new(lab.example("tonic_calls")?);
@@ -100,6 +103,13 @@ pub fn rows() -> Vec<Row> {
             rows.push(Row::new(name, &needs, |lab| make(lab, client, server, call, *stopped)));
         }
     }
+    for client in CLIENTS.iter().filter(|client| client.name != TONICS) {
+        for (call, what, _) in CALLS {
+            let name = format!("tonic_echo --tls: {} {what}", client.name);
+            let needs = [client.needs, ECHO.needs].concat();
+            rows.push(Row::new(name, &needs, |lab| make_over_tls(lab, client, call)));
+        }
+    }
     let resets = "h2: tonic on our client hears of ten reset codes as the gRPC statuses that belong to them";
     rows.push(Row::new(resets, &[OURS.needs, &[Need::Python("h2")]].concat(), hear_resets));
     rows
@@ -115,6 +125,18 @@ fn make(lab: &Lab, client: &End, server: &End, call: &str, stopped: u32) -> anyh
     finished.into_text(client.name)?;
     let observed = relay.finish(END_LIMIT)?;
     judge(&observed, stopped, server.name == ECHO.name).with_context(|| format!("{observed:?}"))
+}
+
+/// No relay can look into this.
+fn make_over_tls(lab: &Lab, client: &End, call: &str) -> anyhow::Result<()> {
+    let server = Server::start_listening((ECHO.command)(lab)?.arg("--tls"))?;
+    let mut command = (client.command)(lab)?;
+    if client.name == OURS.name {
+        command.args([call, &format!("https://{}", server.address)]);
+    } else {
+        command.args([call, &server.address.to_string(), "tls"]);
+    }
+    process::run_merged(&mut command, LIMIT)?.into_text(client.name).map(drop)
 }
 
 fn judge(observed: &Observed, stopped: u32, is_ours: bool) -> anyhow::Result<()> {
