@@ -28,6 +28,9 @@ const (
 	// How many calls may be under way: more than the server allows, so that the client's own queue is tried as well.
 	underWayMax = 400
 	afterwards  = 64
+	// Bytes that the server may be ahead of a stream's reader, and of all of them.
+	streamWindow     = 256 << 10
+	connectionWindow = 1 << 20
 	// Messages of a stream.
 	short = 40
 	long  = 1000
@@ -239,7 +242,10 @@ func main() {
 		panic(err)
 	}
 	codec := grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{}))
-	channel, err := grpc.Dial(os.Args[1], grpc.WithInsecure(), grpc.WithBlock(), codec)
+	// Windows of a fixed size: before 1.48, grpc-go forgot to tell a stream that was being opened of windows that it had just raised
+	// by itself, and then called what came within them a fault (grpc/grpc-go#5494).
+	stream, connection := grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(connectionWindow)
+	channel, err := grpc.Dial(os.Args[1], grpc.WithInsecure(), grpc.WithBlock(), codec, stream, connection)
 	if err != nil {
 		panic(err)
 	}
