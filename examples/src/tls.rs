@@ -24,8 +24,15 @@ pub fn server_config(files: &[String]) -> Result<ServerConfig, String> {
         [chain, key] => from_files(chain, key)?,
         _ => return Err("--tls takes the files of a certificate and its key, or nothing".into()),
     };
-    let builder = ServerConfig::builder().with_no_client_auth();
+    let versions = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let builder = versions.map_err(|error| format!("TLS: {error}"))?.with_no_client_auth();
     builder.with_single_cert(chain, key).map_err(|error| format!("certificate: {error}"))
+}
+
+/// What the process has chosen, or else what these programs are built with. `builder()` would panic in a
+/// program that is built with more than one provider.
+fn provider() -> Arc<CryptoProvider> {
+    CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()))
 }
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
@@ -50,9 +57,12 @@ fn from_files(chain: &str, key: &str) -> Result<Identity, String> {
 /// # Errors
 /// The system's certificates cannot be read.
 pub fn client_config(trusts_all: bool) -> Result<ClientConfig, String> {
-    let builder = ClientConfig::builder();
+    let provider = provider();
+    let versions =
+        ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+    let builder = versions.map_err(|error| format!("TLS: {error}"))?;
     if trusts_all {
-        let trust = Arc::new(TrustAll(ring::default_provider()));
+        let trust = Arc::new(TrustAll(provider));
         return Ok(builder.dangerous().with_custom_certificate_verifier(trust).with_no_client_auth());
     }
     let found = rustls_native_certs::load_native_certs();
@@ -77,7 +87,7 @@ pub fn failure(error: &io::Error) -> String {
 
 /// Any certificate will do, as long as the server has its key.
 #[derive(Debug)]
-struct TrustAll(CryptoProvider);
+struct TrustAll(Arc<CryptoProvider>);
 
 impl ServerCertVerifier for TrustAll {
     fn verify_server_cert(

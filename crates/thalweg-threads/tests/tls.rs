@@ -13,12 +13,18 @@ use std::time::{Duration, Instant};
 use shared::{LIMIT, Running};
 use thalweg::Config;
 use thalweg_testkit::frames::{kind, preface, settings, wire};
+use thalweg_threads::rustls::crypto::{CryptoProvider, ring};
 use thalweg_threads::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use thalweg_threads::rustls::server::Acceptor;
 use thalweg_threads::rustls::{
     self, CertificateError, ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
 };
 use thalweg_threads::{Body, Client, Options, Payload, Refusal, Request, Responder, Response};
+
+/// With all features there are two, and rustls takes none of them by itself.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
 
 /// An identity for `localhost` that is valid until a year.
 fn identity(until: i32) -> (CertificateDer<'static>, ServerConfig) {
@@ -28,7 +34,9 @@ fn identity(until: i32) -> (CertificateDer<'static>, ServerConfig) {
     params.not_after = rcgen::date_time_ymd(until, 1, 1);
     let certificate = params.self_signed(&key).unwrap().der().clone();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let config = ServerConfig::builder()
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![certificate.clone()], key)
         .unwrap();
@@ -38,7 +46,11 @@ fn identity(until: i32) -> (CertificateDer<'static>, ServerConfig) {
 fn trusting(certificate: &CertificateDer<'static>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).unwrap();
-    ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
+    ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
 
 fn echo(mut request: Request<Body>, responder: Responder) -> io::Result<()> {

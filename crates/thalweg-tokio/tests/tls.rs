@@ -14,6 +14,7 @@ use http_body_util::{BodyExt as _, Full};
 use support::{describe, within};
 use thalweg::Config;
 use thalweg_testkit::frames::{kind, preface, settings, wire};
+use thalweg_tokio::rustls::crypto::{CryptoProvider, ring};
 use thalweg_tokio::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use thalweg_tokio::rustls::server::Acceptor;
 use thalweg_tokio::rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -31,6 +32,11 @@ struct Secure {
     certificate: CertificateDer<'static>,
 }
 
+/// With all features there are two, and rustls takes none of them by itself.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
 /// An identity for `localhost` that is valid until a year.
 fn identity(until: i32) -> (CertificateDer<'static>, ServerConfig) {
     let key = rcgen::KeyPair::generate().unwrap();
@@ -39,7 +45,9 @@ fn identity(until: i32) -> (CertificateDer<'static>, ServerConfig) {
     params.not_after = rcgen::date_time_ymd(until, 1, 1);
     let certificate = params.self_signed(&key).unwrap().der().clone();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let tls = ServerConfig::builder()
+    let tls = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![certificate.clone()], key)
         .unwrap();
@@ -70,7 +78,11 @@ async fn serve(certificate: CertificateDer<'static>, tls: ServerConfig) -> Secur
 fn trusting(certificate: &CertificateDer<'static>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).unwrap();
-    ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
+    ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
 
 async fn fetch(addr: SocketAddr, name: &'static str, tls: ClientConfig) -> io::Result<String> {

@@ -19,6 +19,10 @@ pub struct Step {
 /// Packages with a lock file of their own: the workspace's commands do not reach them.
 const SATELLITES: &[&str] = &["fuzz", "xtask/nostd-proof"];
 
+/// Features that only pass a choice on to a dependency: no code of ours stands behind them. All together
+/// are built with the others, and that each brings what it should is the test `plain_rustls`.
+const FORWARDED: &[&str] = &["aws-lc-rs", "ring"];
+
 const DENY_WARNINGS: &[&str] = &["--", "--deny", "warnings"];
 
 pub fn all(metadata: &Metadata, xtask: &Path) -> Vec<Step> {
@@ -28,6 +32,7 @@ pub fn all(metadata: &Metadata, xtask: &Path) -> Vec<Step> {
     steps.push(clippy("clippy with all features", &["--workspace", "--all-targets", "--all-features"], 900));
     steps.extend(satellites().map(clippy_of_satellite));
     steps.extend(metadata.published().flat_map(feature_sets));
+    steps.extend(programs());
     steps.extend(tests());
     steps.push(documentation(metadata));
     steps.push(own("tidy", xtask, &["tidy"], 300));
@@ -101,8 +106,8 @@ fn feature_sets(package: &Package) -> Vec<Step> {
     let name = package.name.as_str();
     let bare = ["--package", name, "--no-default-features"];
     let mut steps = vec![clippy(&format!("{name} bare"), &bare, 300)];
-    let features = || package.features.keys().filter(|feature| *feature != "default");
-    for feature in features() {
+    let features = || package.features.keys().map(String::as_str).filter(|feature| *feature != "default");
+    for feature in features().filter(|feature| !FORWARDED.contains(feature)) {
         let alone = [bare.as_slice(), &["--features", feature]].concat();
         steps.push(clippy(&format!("{name} with {feature}"), &alone, 300));
     }
@@ -111,6 +116,17 @@ fn feature_sets(package: &Package) -> Vec<Step> {
         steps.push(clippy(&format!("{name} with all features"), &all, 300));
     }
     steps
+}
+
+/// What tests start in processes of their own, and would build within their time limit.
+fn programs() -> Vec<Step> {
+    let build = |name: &str, what: &[&str]| {
+        let mut command = cargo(&["build", "--package", name]);
+        command.args(what);
+        step(&format!("build {name}"), command, 900, Reading::Whole)
+    };
+    let examples = ["--all-features", "--examples", "--release"];
+    vec![build("thalweg-examples", &examples), build("thalweg-plain-rustls", &[])]
 }
 
 /// All tests with all features: nextest's, where it is installed, and those in the documentation, which

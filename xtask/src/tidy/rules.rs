@@ -69,6 +69,17 @@ pub const TREES: &[TreeRule] = &[
         features: &["--no-default-features"],
         tree: Tree::Only(&["thalweg-hpack", "smallvec"]),
     },
+    // The program chooses its provider of cryptography: rustls panics where it finds two.
+    TreeRule {
+        name: "thalweg-tokio",
+        features: &["--features", "rustls"],
+        tree: Tree::Without(&["ring", "aws-lc"]),
+    },
+    TreeRule {
+        name: "thalweg-threads",
+        features: &["--features", "rustls"],
+        tree: Tree::Without(&["ring", "aws-lc"]),
+    },
     TreeRule {
         name: "thalweg-threads",
         features: &["--all-features"],
