@@ -124,6 +124,115 @@ async fn a_connection_that_is_lost_is_unavailable() {
     assert_eq!(status.code(), Code::Unavailable, "{status}");
 }
 
+/// What tonic generates for each call of a client, `Unknown` included.
+async fn generated_call(client: Client<tonic::body::Body>, addr: SocketAddr) -> Status {
+    let mut caller = Caller::with_origin(client, url(addr));
+    if let Err(error) = within(caller.ready()).await {
+        return Status::unknown(format!("Service was not ready: {error}"));
+    }
+    let path = PathAndQuery::from_static("/echo.Echo/Unary");
+    within(caller.unary(Request::new(Bytes::from("?")), path, Plain)).await.unwrap_err()
+}
+
+async fn closed(client: &Client<tonic::body::Body>) {
+    within(async {
+        while !client.is_closed() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// The ends that a caller finds behind it, and those that overtake its call.
+#[tokio::test]
+async fn a_connection_that_takes_no_calls_is_unavailable_and_never_unknown() {
+    // It was closed while nobody called.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move { drop(listener.accept().await.unwrap()) });
+    let client = connect(addr).await;
+    closed(&client).await;
+    let status = generated_call(client.clone(), addr).await;
+    assert_eq!(status.code(), Code::Unavailable, "closed: {status}");
+    assert_eq!(generated_call(client, addr).await.code(), Code::Unavailable, "and again");
+
+    // The server shuts down: its GOAWAY has come, and another call is still under way.
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let addr = server.local_addr().unwrap();
+    let (tell, mut arrived) = mpsc::unbounded_channel();
+    let never = service_fn(move |_: http::Request<Body>| {
+        tell.send(()).unwrap();
+        std::future::pending::<Result<http::Response<Full<Bytes>>, Error>>()
+    });
+    tokio::spawn(server.serve_until(never, async { drop(stopped.await) }));
+    let client = connect(addr).await;
+    let under_way = tokio::spawn(generated_call(client.clone(), addr));
+    within(arrived.recv()).await.unwrap();
+    // Ready before the GOAWAY, called behind it.
+    let mut early = Caller::with_origin(client.clone(), url(addr));
+    early.ready().await.unwrap();
+    stop.send(()).unwrap();
+    closed(&client).await;
+    let status = generated_call(client, addr).await;
+    assert_eq!(status.code(), Code::Unavailable, "GOAWAY: {status}");
+    let path = PathAndQuery::from_static("/echo.Echo/Unary");
+    let status = within(early.unary(Request::new(Bytes::from("?")), path, Plain)).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "GOAWAY between ready and call: {status}");
+    under_way.abort();
+}
+
+/// A peer that takes the connection and says what it is told to, frame by frame.
+async fn scripted(
+    config: Config,
+    script: &'static [u8],
+) -> (Client<tonic::body::Body>, tokio::io::DuplexStream) {
+    let (near, mut far) = tokio::io::duplex(64 << 10);
+    let (client, connection) = client::handshake(near, config).unwrap();
+    tokio::spawn(connection);
+    tokio::io::AsyncWriteExt::write_all(&mut far, script).await.unwrap();
+    (client, far)
+}
+
+/// SETTINGS without entries.
+const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+#[tokio::test]
+async fn a_call_under_way_when_its_connection_ends_is_unavailable() {
+    let addr = SocketAddr::from(([127, 0, 0, 1], 1));
+    // GOAWAY with last stream 0: the call was not processed (RFC 9113 §6.8).
+    const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    // The same with PROTOCOL_ERROR.
+    const ACCUSED: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    // PING on a stream breaks a rule: we end the connection.
+    const BROKEN: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    for last in [GOAWAY, ACCUSED, BROKEN] {
+        let (client, mut far) = scripted(Config::default(), &SETTINGS).await;
+        let calling = tokio::spawn(generated_call(client, addr));
+        // The preface of 24 bytes and more: then the request may be on its way or not.
+        let mut preface = [0; 24];
+        within(tokio::io::AsyncReadExt::read_exact(&mut far, &mut preface)).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut far, last).await.unwrap();
+        let status = within(calling).await.unwrap();
+        assert_eq!(status.code(), Code::Unavailable, "{last:?}: {status}");
+    }
+
+    // A server that stops answering, which a PING finds out.
+    let mut config = Config::default();
+    config.deadlines.keep_alive = Some(Duration::from_millis(20));
+    config.deadlines.ping = Some(Duration::from_millis(20));
+    let (client, _far) = scripted(config, &SETTINGS).await;
+    let status = generated_call(client, addr).await;
+    assert_eq!(status.code(), Code::Unavailable, "PING: {status}");
+
+    // A server that never says a word.
+    let mut config = Config::default();
+    config.deadlines.preface = Some(Duration::from_millis(20));
+    let (client, _far) = scripted(config, &[]).await;
+    let status = generated_call(client, addr).await;
+    assert_eq!(status.code(), Code::Unavailable, "preface: {status}");
+}
+
 /// tonic takes `Cancelled` on a request for its end, and anything else for an error.
 #[tokio::test]
 async fn a_cancelled_call_is_seen_as_cancelled() {
@@ -173,12 +282,21 @@ async fn a_deadline_that_passes_cancels_the_call_and_accuses_nobody() {
         tell.send((end.is_warning(), end.report.counters.resets_received)).unwrap();
     });
     let addr = server.local_addr().unwrap();
-    tokio::spawn(server.serve(service_fn(|_: http::Request<Body>| {
+    let (tell_arrival, mut arrived) = mpsc::unbounded_channel();
+    tokio::spawn(server.serve(service_fn(move |_: http::Request<Body>| {
+        tell_arrival.send(()).unwrap();
         std::future::pending::<Result<http::Response<Full<Bytes>>, Error>>()
     })));
     let client = connect(addr).await;
-    let late = tokio::time::timeout(Duration::from_millis(50), call(client, addr)).await;
-    assert!(late.is_err());
+    // It begins when the call has arrived: before that there may be nothing to cancel.
+    let deadline = async {
+        within(arrived.recv()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    tokio::select! {
+        answer = call(client, addr) => panic!("{answer:?}"),
+        () = deadline => {}
+    }
     assert_eq!(within(told.recv()).await, Some((false, 1)));
 }
 

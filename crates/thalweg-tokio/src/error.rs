@@ -49,8 +49,8 @@ impl StdError for End {
 /// Why an exchange, a request and its response, did not come to its end.
 ///
 /// With the feature `tonic`, the source of an error that the peer or the connection caused is the `tonic::Status` that gRPC gives it,
-/// where tonic looks for one: CANCEL is `Cancelled`, REFUSED_STREAM and a connection that is over are `Unavailable`, and so on. A stream
-/// that fails for a status `Cancelled` is reset with CANCEL.
+/// where tonic looks for one: CANCEL is `Cancelled`, REFUSED_STREAM, a connection that is over and a stream whose peer takes nothing any
+/// more are `Unavailable`, and so on. A stream that fails for a status `Cancelled` is reset with CANCEL.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {

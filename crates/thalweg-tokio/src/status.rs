@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use thalweg::ErrorCode;
+use thalweg::{ErrorCode, Initiator, SendError, StreamError};
 use tonic::{Code, Status};
 
 use crate::error::Error;
@@ -19,17 +19,34 @@ static BY_CODE: LazyLock<Vec<Status>> = LazyLock::new(|| {
 static UNKNOWN: LazyLock<Status> =
     LazyLock::new(|| Status::unknown("the stream was reset with an unknown code"));
 static UNAVAILABLE: LazyLock<Status> = LazyLock::new(|| Status::unavailable("the connection is over"));
+static STALLED: LazyLock<Status> =
+    LazyLock::new(|| Status::unavailable("the peer stopped taking what the call sends"));
+static METADATA_TOO_LARGE: LazyLock<Status> =
+    LazyLock::new(|| Status::resource_exhausted("the metadata are larger than the peer accepts"));
+static NOT_SENT: LazyLock<Status> = LazyLock::new(|| Status::internal("the request cannot be sent"));
+static NOT_UNDERSTOOD: LazyLock<Status> =
+    LazyLock::new(|| Status::internal("the peer's message cannot be represented"));
 
 /// The status of an error; `None` where the error's own source says more.
 pub fn of(error: &Error) -> Option<&'static Status> {
     match error {
+        // We gave up on the transport. The code CANCEL that the peer gets would say that the caller did.
+        Error::Reset { by: Initiator::Local(StreamError::Deadline(_) | StreamError::Eof), .. } => {
+            Some(&STALLED)
+        }
         // What the peer surely has not processed carries REFUSED_STREAM.
         Error::Reset { code, .. } => {
             let index = usize::try_from(code.0).ok();
             Some(index.and_then(|index| BY_CODE.get(index)).unwrap_or(&UNKNOWN))
         }
-        Error::Connection { .. } | Error::GoingAway => Some(&UNAVAILABLE),
-        Error::Send(_) | Error::Message(_) | Error::Body(_) => None,
+        Error::Connection { .. } | Error::GoingAway | Error::Send(SendError::Connection(_)) => {
+            Some(&UNAVAILABLE)
+        }
+        Error::Send(SendError::HeaderListTooLarge { .. }) => Some(&METADATA_TOO_LARGE),
+        Error::Send(_) => Some(&NOT_SENT),
+        Error::Message(_) => Some(&NOT_UNDERSTOOD),
+        // A status of the body's own may be among its sources.
+        Error::Body(_) => None,
     }
 }
 
@@ -53,7 +70,10 @@ fn grpc_code(code: ErrorCode) -> Code {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use thalweg::{Deadline, Violation};
 
     #[test]
     fn tonic_finds_the_status_of_a_code() {
@@ -73,7 +93,31 @@ mod tests {
             let known = code.0 < 0x999;
             assert_eq!(status.message().contains(&code.to_string()), known, "{}", status.message());
         }
-        assert_eq!(Status::from_error(Box::new(Error::GoingAway)).code(), Code::Unavailable);
+    }
+
+    #[test]
+    fn what_is_no_reset_of_the_peer_has_a_status_too() {
+        let stalled = StreamError::Deadline(Deadline::Stall);
+        let too_large = SendError::HeaderListTooLarge { bytes: 20_000, limit: 16_384 };
+        let violation = StreamError::Violation(Violation::WindowOverflow);
+        let unlike_http = http::Request::get("https://a b").body(()).unwrap_err();
+        let own = Error::Body(Arc::new(Status::data_loss("of the body")));
+        let by = |error: StreamError| Error::Reset { code: error.code(), by: Initiator::Local(error) };
+        let excluded = Error::Reset { code: ErrorCode::REFUSED_STREAM, by: Initiator::GoAway };
+        for (error, expected) in [
+            (Error::GoingAway, Code::Unavailable),
+            (excluded, Code::Unavailable),
+            (by(stalled), Code::Unavailable),
+            (by(StreamError::Eof), Code::Unavailable),
+            (by(violation), Code::Internal),
+            (Error::Send(too_large), Code::ResourceExhausted),
+            (Error::Send(SendError::StreamGone), Code::Internal),
+            (Error::Message(Arc::new(unlike_http)), Code::Internal),
+            (own, Code::DataLoss),
+        ] {
+            let text = error.to_string();
+            assert_eq!(Status::from_error(Box::new(error)).code(), expected, "{text}");
+        }
     }
 
     #[test]
