@@ -185,7 +185,7 @@ fn settled(live_heap: fn() -> usize) -> usize {
         let now = live_heap();
         same = if now == last { same + 1 } else { 0 };
         last = now;
-        if same == 10 {
+        if same == 30 {
             break;
         }
     }

@@ -245,14 +245,15 @@ fn a_shutdown_in_the_middle_of_everything_serves_what_was_begun() {
 fn a_clock_that_jumps_does_not_accuse_a_peer_that_was_in_time() {
     let pool = Pool::new(1, echo);
     let mut options = Options::default();
-    options.config.deadlines.settings_ack = Some(Duration::from_millis(10));
-    options.config.deadlines.preface = Some(Duration::from_millis(10));
+    // Longer than this thread is likely to be kept from its turns by others.
+    options.config.deadlines.settings_ack = Some(Duration::from_millis(500));
+    options.config.deadlines.preface = Some(Duration::from_millis(500));
     let mut bench = Bench::new(&pool, &options);
     bench.pipe.send(&greeting(0x7fff_ffff)[..24 + 15]);
     bench.go();
     bench.pipe.send(&greeting(0x7fff_ffff)[24 + 15..]);
     bench.pipe.send(&get(1, "/"));
-    thread::sleep(Duration::from_millis(30));
+    thread::sleep(Duration::from_millis(600));
     bench.frames(kind::DATA, 1);
     let Turn::Wait(_) = bench.turns() else { panic!("it has ended") };
 }

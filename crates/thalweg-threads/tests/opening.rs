@@ -130,6 +130,10 @@ fn a_preface_that_goes_wrong_late_gets_a_goaway() {
     assert_eq!(end.cause, Some(Cause::Violation(Violation::PrefaceInvalid)), "{}", end.text);
 }
 
+fn is_reset(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+}
+
 #[test]
 fn who_does_not_come_to_the_point_is_let_go() {
     let mut config = Config::default();
@@ -138,9 +142,10 @@ fn who_does_not_come_to_the_point_is_let_go() {
     for beginning in [&b"GET / HT"[..], b"PRI *", b""] {
         let mut stream = TcpStream::connect(server.address).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
-        stream.write_all(beginning).unwrap();
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
+        // On a busy machine the time may be up before it is written: then TCP says so with a reset.
+        let heard = stream.write_all(beginning).and_then(|()| stream.read_to_end(&mut answer));
+        assert!(heard.map_or_else(|error| is_reset(&error), |_| true), "not in time");
         assert_eq!(answer, b"");
         drop(stream);
         assert_eq!(server.end().refusal, Some(Refusal::TimedOut));

@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::Read as _;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thalweg_record::{Keep, Recording, Recordings, Side, replay};
 use thalweg_threads::{Client, Options, Request, Responder, Response, Server, thalweg_record};
@@ -35,10 +35,8 @@ fn both_ends_are_recorded_and_replay() {
     handle.shutdown(Duration::from_secs(5));
     serving.join().unwrap().unwrap();
     // A recording is handed over when its connection is dropped, which may be after its end was told.
-    for _ in 0..500 {
-        if fs::read_dir(&folder).unwrap().count() == 2 {
-            break;
-        }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while fs::read_dir(&folder).unwrap().count() < 2 && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(10));
     }
     recordings.flush();

@@ -257,7 +257,8 @@ async fn a_reset_ends_reading_and_writing() {
     assert_eq!(within(tunnel.write(b"x")).await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
 }
 
-#[tokio::test]
+/// The clock stands while anything moves: time passes only when nothing can.
+#[tokio::test(start_paused = true)]
 async fn a_writer_waits_for_who_does_not_read() {
     let (_peer, mut tunnel) = raw().await;
     // The window of 65,535 bytes, the transport, and what may wait.

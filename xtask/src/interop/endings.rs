@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -12,10 +12,12 @@ use super::curl::curl;
 use super::lab::{self, DOWNLOAD_PATH, Lab, PAGE, PAGE_PATH};
 use super::server::{self, Server, Subject};
 use super::{Need, Row};
-use crate::process;
+use crate::process::{self, Group, collect};
 
 /// The core's own deadlines (preface, SETTINGS ACK) are ten seconds.
 const END_LIMIT: Duration = Duration::from_secs(20);
+/// Of a transfer that curl holds back for three seconds.
+const TRANSFER_LIMIT: Duration = Duration::from_secs(130);
 
 /// First bytes that are not HTTP/2, and whether the client then goes on listening or is done.
 const NONSENSE: &[(&str, &[u8], Shutdown)] = &[
@@ -118,19 +120,24 @@ fn interrupted_idle(server: &mut Server) -> anyhow::Result<()> {
 fn interrupted_busy(lab: &Lab, server: &mut Server) -> anyhow::Result<()> {
     let rate = (lab.load.download_bytes / 3).to_string();
     let mut command = curl(&["--fail", "--limit-rate", &rate]);
-    command.arg(server.url(DOWNLOAD_PATH));
-    let transfer = thread::spawn(move || process::run(&mut command, Duration::from_secs(130)));
-    thread::sleep(Duration::from_millis(700));
-    ensure!(!transfer.is_finished(), "the transfer ended too early to be interrupted");
+    command.args(["--no-buffer"]).arg(server.url(DOWNLOAD_PATH));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut transfer = Group::spawn_with_input(&mut command, Stdio::null())?;
+    let (_, stdout, stderr) = transfer.pipes();
+    let content = collect(stdout.context("a pipe was asked for")?);
+    let errors = collect(stderr.context("a pipe was asked for")?);
+    let mut heard = content.recv_timeout(TRANSFER_LIMIT).context("the transfer does not begin")?;
+    let expected = std::fs::read(lab.root().join("download.bin"))?;
+    ensure!(heard.len() < expected.len(), "the transfer ended too early to be interrupted");
     server.interrupt()?;
-    let transfer = transfer.join().map_err(|_| anyhow::anyhow!("the thread of curl panicked"))??;
-    ensure!(
-        transfer.is_success(),
-        "curl: {}: {}",
-        transfer.outcome(),
-        String::from_utf8_lossy(&transfer.stderr)
-    );
-    lab::compare(&transfer.stdout, &std::fs::read(lab.root().join("download.bin"))?)?;
+    // It ends with curl, which is ended with its group.
+    while let Ok(piece) = content.recv_timeout(TRANSFER_LIMIT) {
+        heard.extend(piece);
+    }
+    let status = transfer.wait(TRANSFER_LIMIT)?.context("curl does not end")?;
+    let errors: Vec<u8> = errors.iter().flatten().collect();
+    ensure!(status.success(), "curl: {status}: {}", String::from_utf8_lossy(&errors));
+    lab::compare(&heard, &expected)?;
     ends_well(server)
 }
 
