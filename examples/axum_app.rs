@@ -1,10 +1,9 @@
 //! An axum `Router` on Thalweg: one line serves it. Extractors, content that streams, server-sent events, a fallback.
 //!
-//! `axum_app [--h2c ADDR] [--tls [CERT KEY]]`; then `curl --http2-prior-knowledge http://ADDR/hello/you?times=2`, or with `--tls` a
+//! `axum_app [--listen ADDR] [--tls [CERT KEY]]`; then `curl --http2-prior-knowledge http://ADDR/hello/you?times=2`, or with `--tls` a
 //! browser at `https://ADDR/`, whose page tries all of it.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,30 +15,36 @@ use axum::response::sse::{Event, Sse};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
+use clap::Parser;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
-use thalweg_examples::arguments::{self, Arguments};
-use thalweg_examples::tls;
+use thalweg_examples::arguments::{self, Listen, Tls};
+use thalweg_examples::signals;
 use thalweg_tokio::Server;
 
-const USAGE: &str = "axum_app [--h2c ADDR] [--tls [CERT KEY]]";
+/// An axum Router on Thalweg. Ctrl-C and SIGTERM end it gracefully
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(flatten)]
+    listen: Listen,
+    #[command(flatten)]
+    tls: Tls,
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    arguments::exit("axum_app", run().await)
+    arguments::exit("axum_app", run(Arguments::parse()).await)
 }
 
-async fn run() -> Result<(), String> {
-    let mut args = Arguments::from_env(USAGE);
-    let addr = args.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
-    let tls = args.words_behind("--tls").map(|files| tls::server_config(&files)).transpose()?;
-    args.finish()?;
+async fn run(args: Arguments) -> Result<(), String> {
+    let addr = args.listen.addr;
+    let tls = args.tls.server_config()?;
+    let signal = signals::shutdown()?;
     let mut server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
     println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
     if let Some(tls) = tls {
         server = server.tls(tls);
     }
-    let signal = async { drop(tokio::signal::ctrl_c().await) };
     server.serve_until(router(), signal).await.map(drop).map_err(|error| error.to_string())
 }
 

@@ -8,35 +8,40 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_examples::arguments::{self, Arguments};
+use clap::Parser;
+use http::Uri;
+use thalweg_examples::arguments;
 use thalweg_examples::tls;
 use thalweg_threads::{Client, Options, Request};
 
-const USAGE: &str = "blocking_get [-v] [-k] http[s]://HOST[:PORT]/PATH";
+/// Fetches a URL over HTTP/2, on threads: the content goes to stdout
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Prints status, fields and the end of the connection on stderr
+    #[arg(short, long)]
+    verbose: bool,
+    /// Takes any certificate, and not only those that the system trusts
+    #[arg(short = 'k', long)]
+    insecure: bool,
+    /// http[s]://HOST[:PORT]/PATH
+    #[arg(value_parser = arguments::web_url)]
+    url: Uri,
+}
+
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    arguments::exit("blocking_get", run())
+    arguments::exit("blocking_get", run(Arguments::parse()))
 }
 
-fn run() -> Result<(), String> {
-    let mut arguments = Arguments::from_env(USAGE);
-    let is_verbose = arguments.switch("-v");
-    let trusts_all = arguments.switch("-k");
-    let url = arguments.word("URL")?;
-    arguments.finish()?;
-
-    let Some((scheme @ ("http" | "https"), rest)) = url.split_once("://") else {
-        return Err(format!("{url}: not a URL that begins with http:// or https://"));
-    };
-    let path_at = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(path_at);
-    // A fragment stays here (RFC 9110 §7.1), and a path begins with a slash.
-    let path = path.split('#').next().unwrap_or_default();
-    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+fn run(args: Arguments) -> Result<(), String> {
+    let Arguments { verbose: is_verbose, insecure: trusts_all, url } = args;
+    let authority = url.authority().map_or("", |authority| authority.as_str());
+    // A fragment stays here (RFC 9110 §7.1): `Uri` has none.
+    let path = url.path_and_query().map_or("/", |path| path.as_str()).to_owned();
 
     let describe = |error: &str| format!("{url}: {error}");
-    let connected = if scheme == "https" {
+    let connected = if url.scheme_str() == Some("https") {
         Client::connect_tls(authority, Arc::new(tls::client_config(trusts_all)?), &Options::default())
     } else {
         Client::connect(authority)

@@ -1,18 +1,19 @@
 //! A complete HTTP/2 server with nothing but the core and `std`: a thread per connection, and in it one loop.
 //!
-//! `blocking_loop [ADDRESS]`, then `curl --http2-prior-knowledge http://ADDRESS/bytes/1000000?seed=7`. It has no deadlines:
+//! `blocking_loop [--listen ADDR]`, then `curl --http2-prior-knowledge http://ADDR/bytes/1000000?seed=7`. It has no deadlines:
 //! `epoll_loop.rs` shows them.
 
 use std::error::Error;
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use clap::Parser;
 use thalweg::{CloseReport, Config, Connection, Event, HeadersKind, Instant, Server};
 use thalweg_examples::application::{Answer, Application};
-use thalweg_examples::arguments::{self, Arguments};
+use thalweg_examples::arguments::{self, Listen};
 
 /// Serves one connection to its end. Whatever the peer does, the last word is written.
 fn serve(mut socket: TcpStream) -> Result<CloseReport, Box<dyn Error>> {
@@ -52,14 +53,18 @@ fn serve(mut socket: TcpStream) -> Result<CloseReport, Box<dyn Error>> {
     Ok(connection.report())
 }
 
-fn main() -> ExitCode {
-    arguments::exit("blocking_loop", run())
+/// A complete HTTP/2 server with nothing but the core and std: a thread per connection
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(flatten)]
+    listen: Listen,
 }
 
-fn run() -> Result<(), String> {
-    let mut arguments = Arguments::from_env("blocking_loop [--h2c ADDRESS]");
-    let address = arguments.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
-    arguments.finish()?;
+fn main() -> ExitCode {
+    arguments::exit("blocking_loop", run(Arguments::parse()))
+}
+
+fn run(Arguments { listen: Listen { addr: address } }: Arguments) -> Result<(), String> {
     let describe = |error: std::io::Error| format!("{address}: {error}");
     let listener = TcpListener::bind(address).map_err(describe)?;
     println!("listening on {}", listener.local_addr().map_err(describe)?);
@@ -76,6 +81,7 @@ fn run() -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::net::SocketAddr;
 
     use thalweg_examples::pattern::Pattern;
     use thalweg_threads::{Client, Request};

@@ -1,41 +1,56 @@
-//! Serves a directory over HTTP/2, on threads: `blocking_serve --h2c 127.0.0.1:8080 --root DIR`, with prior knowledge and by Upgrade, or with
+//! Serves a directory over HTTP/2, on threads: `blocking_serve --listen 127.0.0.1:8080 --root DIR`, with prior knowledge and by Upgrade, or with
 //! `--tls` over TLS. Without the files of a certificate and its key it makes a certificate for `localhost` by itself.
 //!
 //! Besides files there are `GET /bytes/N?seed=S`, N computed bytes, and `POST /echo`, which sends back what it hears while it hears it. Prints
-//! a line for each request and for each connection's end (`--quiet`: only for connections that went wrong). Ctrl-C ends gracefully.
+//! a line for each request and for each connection's end (`--quiet`: only for connections that went wrong). Ctrl-C and SIGTERM end it gracefully.
 
 use std::io;
-use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use thalweg_examples::arguments::{self, Arguments};
+use clap::Parser;
+use thalweg_examples::arguments::{self, Listen, Tls};
 use thalweg_examples::blocking_files;
 use thalweg_examples::site::Site;
-use thalweg_examples::tls;
 use thalweg_threads::{Body, Request, Responder, Server};
 
-const USAGE: &str = "blocking_serve --h2c ADDRESS [--tls [CERT KEY]] --root DIR [--threads N] [--quiet]";
-/// How long transfers may go on after Ctrl-C.
+/// Serves a directory, bytes by number and an echo over HTTP/2, on threads. Ctrl-C and SIGTERM end it
+/// gracefully
+///
+/// GET /bytes/N?seed=S answers with N bytes, POST /echo with what it gets, any other path with a file
+/// or the page of a directory.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(flatten)]
+    listen: Listen,
+    #[command(flatten)]
+    tls: Tls,
+    /// Directory whose files are served
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    root: PathBuf,
+    /// Handlers that run at a time
+    #[arg(long, value_name = "N", default_value = "64")]
+    threads: NonZeroUsize,
+    /// Prints only how connections ended that went wrong
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// How long transfers may go on after Ctrl-C or SIGTERM.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
-    arguments::exit("blocking_serve", run())
+    arguments::exit("blocking_serve", run(Arguments::parse()))
 }
 
-fn run() -> Result<(), String> {
-    let mut arguments = Arguments::from_env(USAGE);
-    let address: SocketAddr = arguments.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
-    let tls = arguments.words_behind("--tls").map(|files| tls::server_config(&files)).transpose()?;
-    let root: PathBuf = arguments.option("--root")?.unwrap_or_else(|| PathBuf::from("."));
-    let threads: usize = arguments.option("--threads")?.unwrap_or(64);
-    let is_quiet = arguments.switch("--quiet");
-    arguments.finish()?;
-
+fn run(args: Arguments) -> Result<(), String> {
+    let Arguments { listen: Listen { addr: address }, tls, root, threads, quiet: is_quiet } = args;
+    let tls = tls.server_config()?;
     let site = Site::new(&root)?;
     let describe = |error: io::Error| format!("{address}: {error}");
-    let mut server = Server::bind(address).map_err(describe)?.threads_max(threads);
+    let mut server = Server::bind(address).map_err(describe)?.threads_max(threads.get());
     if let Some(tls) = tls {
         server = server.tls(tls);
     }

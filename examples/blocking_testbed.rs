@@ -1,36 +1,50 @@
 //! What `blocking_serve` serves and two gRPC calls, `/echo.Echo/Unary` and `/echo.Echo/Stream`, on threads:
-//! `blocking_testbed --h2c 127.0.0.1:8080 --root DIR`.
+//! `blocking_testbed --listen 127.0.0.1:8080 --root DIR`.
 //!
-//! The programs of other people are tried on this one. Prints how each connection ended. Ctrl-C ends it gracefully.
+//! The programs of other people are tried on this one. `GET /slow/MS/N` answers with N bytes after MS
+//! milliseconds. Prints how each connection ended. Ctrl-C and SIGTERM end it gracefully.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
-use thalweg_examples::arguments::{self, Arguments};
+use clap::Parser;
+use thalweg_examples::arguments::{self, Listen};
 use thalweg_examples::blocking_files;
 use thalweg_examples::grpc::{self, Call, Refusal, Replies};
 use thalweg_examples::site::Site;
+use thalweg_examples::slow::Slow;
 use thalweg_threads::{Body, Fields, Request, Responder, Response, Server, Status};
 
-const USAGE: &str = "blocking_testbed [--h2c ADDRESS] [--root DIR] [--quiet]";
-/// How long transfers may go on after Ctrl-C.
+/// Serves what the example blocking_serve does, slow answers and two gRPC calls, for other people's
+/// clients. Ctrl-C and SIGTERM end it gracefully
+///
+/// GET /slow/MS/N answers with N bytes after MS milliseconds; /echo.Echo/Unary and /echo.Echo/Stream are
+/// the calls.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(flatten)]
+    listen: Listen,
+    /// Directory whose files are served
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    root: PathBuf,
+    /// Prints only how connections ended that went wrong
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// How long transfers may go on after Ctrl-C or SIGTERM.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(30);
 const UNSUPPORTED_MEDIA_TYPE: u16 = 415;
 
 fn main() -> ExitCode {
-    arguments::exit("blocking_testbed", run())
+    arguments::exit("blocking_testbed", run(Arguments::parse()))
 }
 
-fn run() -> Result<(), String> {
-    let mut arguments = Arguments::from_env(USAGE);
-    let address: SocketAddr = arguments.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
-    let root: PathBuf = arguments.option("--root")?.unwrap_or_else(|| PathBuf::from("."));
-    let is_quiet = arguments.switch("--quiet");
-    arguments.finish()?;
-
+fn run(args: Arguments) -> Result<(), String> {
+    let Arguments { listen: Listen { addr: address }, root, quiet: is_quiet } = args;
     let site = Site::new(&root)?;
     let describe = |error: io::Error| format!("{address}: {error}");
     let server = Server::bind(address).map_err(describe)?.on_end(move |end| {
@@ -44,9 +58,22 @@ fn run() -> Result<(), String> {
     server
         .serve(move |request: Request<Body>, responder: Responder| match Call::from_path(request.path()) {
             Some(call) => answer(call, request, responder),
-            None => blocking_files::answer(&site, request, responder).map(drop),
+            None => match slow(&request) {
+                Some(Ok(Slow { delay, content })) => {
+                    // It holds one of the pool's threads meanwhile, as a handler that computes does.
+                    thread::sleep(delay);
+                    blocking_files::bytes(content, responder).map(drop)
+                }
+                Some(Err(mistake)) => blocking_files::bad_request(mistake, responder).map(drop),
+                None => blocking_files::answer(&site, request, responder).map(drop),
+            },
         })
         .map_err(describe)
+}
+
+/// A request for an answer that takes its time.
+fn slow(request: &Request<Body>) -> Option<Result<Slow, String>> {
+    if matches!(request.method(), "GET" | "HEAD") { Slow::from_target(request.path()) } else { None }
 }
 
 fn answer(call: Result<Call, Refusal>, mut request: Request<Body>, responder: Responder) -> io::Result<()> {

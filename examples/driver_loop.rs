@@ -1,18 +1,19 @@
 //! A server in a loop of its own that leaves HTTP/2 to `thalweg-threads`: `mio` waits, the `ServerDriver` of each connection takes its turns in
-//! this one thread, and handlers run on a pool. `driver_loop [--h2c ADDRESS] [--dir DIRECTORY]`.
+//! this one thread, and handlers run on a pool. `driver_loop [--listen ADDR] [--root DIR]`.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use clap::Parser;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use thalweg_examples::arguments::{self, Arguments};
+use thalweg_examples::arguments::{self, Listen};
 use thalweg_examples::blocking_files;
 use thalweg_examples::site::Site;
 use thalweg_threads::{Body, Options, Pool, Readiness, Request, Responder, ServerDriver, Turn};
@@ -121,16 +122,23 @@ impl Loop {
     }
 }
 
-fn main() -> ExitCode {
-    arguments::exit("driver_loop", run())
+/// Serves a directory over HTTP/2 with the drivers of thalweg-threads, in a loop of its own
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(flatten)]
+    listen: Listen,
+    /// Directory whose files are served
+    #[arg(long, visible_alias = "dir", value_name = "DIR", default_value = ".")]
+    root: PathBuf,
 }
 
-fn run() -> Result<(), String> {
-    let mut arguments = Arguments::from_env("driver_loop [--h2c ADDRESS] [--dir DIRECTORY]");
-    let address = arguments.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
-    let directory = arguments.option::<String>("--dir")?.unwrap_or_else(|| ".".to_owned());
-    arguments.finish()?;
-    let site = Site::new(Path::new(&directory))?;
+fn main() -> ExitCode {
+    arguments::exit("driver_loop", run(Arguments::parse()))
+}
+
+fn run(args: Arguments) -> Result<(), String> {
+    let Arguments { listen: Listen { addr: address }, root } = args;
+    let site = Site::new(&root)?;
     let describe = |error: io::Error| format!("{address}: {error}");
     let mut server = Loop::bind(address, site).map_err(describe)?;
     println!("listening on {}", server.listener.local_addr().map_err(describe)?);
@@ -142,6 +150,7 @@ fn run() -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 

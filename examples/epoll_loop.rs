@@ -1,4 +1,4 @@
-//! A complete HTTP/2 server in one thread: an epoll loop by `mio`, the core, and nothing else. `epoll_loop [--h2c ADDRESS]`.
+//! A complete HTTP/2 server in one thread: an epoll loop by `mio`, the core, and nothing else. `epoll_loop [--listen ADDR]`.
 //!
 //! One read buffer serves all connections, since the core keeps nothing of it; an idle connection costs its own state only.
 
@@ -8,11 +8,12 @@ use std::net::{Shutdown, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Parser;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use thalweg::{Config, Connection, Instant, Server};
 use thalweg_examples::application::Application;
-use thalweg_examples::arguments::{self, Arguments};
+use thalweg_examples::arguments::{self, Listen};
 
 const LISTENER: Token = Token(0);
 /// For the peer to end its side once ours has ended.
@@ -172,14 +173,18 @@ impl Peer {
     }
 }
 
-fn main() -> ExitCode {
-    arguments::exit("epoll_loop", run())
+/// A complete HTTP/2 server in one thread, with mio and the core
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(flatten)]
+    listen: Listen,
 }
 
-fn run() -> Result<(), String> {
-    let mut arguments = Arguments::from_env("epoll_loop [--h2c ADDRESS]");
-    let address = arguments.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
-    arguments.finish()?;
+fn main() -> ExitCode {
+    arguments::exit("epoll_loop", run(Arguments::parse()))
+}
+
+fn run(Arguments { listen: Listen { addr: address } }: Arguments) -> Result<(), String> {
     let describe = |error: io::Error| format!("{address}: {error}");
     let mut server = Loop::bind(address).map_err(describe)?;
     println!("listening on {}", server.listener.local_addr().map_err(describe)?);

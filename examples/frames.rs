@@ -4,19 +4,26 @@
 //! Cleartext HTTP/2 only. One line per frame; see `thalweg::inspect`.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use clap::Parser;
 use thalweg::inspect::{Direction, Inspector};
 
+/// Relays cleartext HTTP/2 and prints the frames that pass, with decoded fields
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Where clients connect
+    listen_addr: SocketAddr,
+    /// The server that they are connected with, as HOST:PORT
+    #[arg(value_name = "TARGET_ADDR")]
+    target: String,
+}
+
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let [listen, target] = args.as_slice() else {
-        eprintln!("usage: frames LISTEN_ADDR TARGET_ADDR");
-        return ExitCode::from(2);
-    };
+    let Arguments { listen_addr: listen, target } = Arguments::parse();
     let listener = match TcpListener::bind(listen) {
         Ok(listener) => listener,
         Err(error) => {
@@ -28,7 +35,7 @@ fn main() -> ExitCode {
         println!("listening on {address}");
     }
     for client in listener.incoming() {
-        let relayed = client.and_then(|client| relay(client, target));
+        let relayed = client.and_then(|client| relay(client, &target));
         if let Err(error) = relayed {
             eprintln!("{target}: {error}");
         }

@@ -6,34 +6,40 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use clap::Parser;
 use http::{Request, Uri};
 use http_body_util::{BodyExt as _, Empty};
-use thalweg_examples::arguments::{self, Arguments};
+use thalweg_examples::arguments;
 use thalweg_examples::tls;
 use thalweg_tokio::client::{self, Client};
 use thalweg_tokio::rustls::pki_types::ServerName;
 use thalweg_tokio::thalweg::Config;
 
-const USAGE: &str = "get [-v] [-k] http[s]://HOST[:PORT]/PATH";
+/// Fetches a URL over HTTP/2: the content goes to stdout
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Prints status and fields on stderr
+    #[arg(short, long)]
+    verbose: bool,
+    /// Takes any certificate, and not only those that the system trusts
+    #[arg(short = 'k', long)]
+    insecure: bool,
+    /// http[s]://HOST[:PORT]/PATH
+    #[arg(value_parser = arguments::web_url)]
+    url: Uri,
+}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    arguments::exit("get", run().await)
+    arguments::exit("get", run(Arguments::parse()).await)
 }
 
-async fn run() -> Result<(), String> {
-    let mut args = Arguments::from_env(USAGE);
-    let verbose = args.switch("-v");
-    let trusts_all = args.switch("-k");
-    let url = args.word("URL")?;
-    args.finish()?;
-    let uri: Uri = url.parse().map_err(|error| format!("{url}: {error}"))?;
-    let (Some(scheme @ ("http" | "https")), Some(host)) = (uri.scheme_str(), uri.host()) else {
-        return Err(format!("{url}: not an http URL; usage: {USAGE}"));
-    };
-    let host = host.trim_matches(['[', ']']).to_owned();
+async fn run(args: Arguments) -> Result<(), String> {
+    let Arguments { verbose, insecure: trusts_all, url: uri } = args;
+    let url = uri.to_string();
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let failed = |error: io::Error| format!("cannot connect to {url}: {}", tls::failure(&error));
-    let (client, connection) = if scheme == "https" {
+    let (client, connection) = if uri.scheme_str() == Some("https") {
         let addr = (host.as_str(), uri.port_u16().unwrap_or(443));
         let name = ServerName::try_from(host.clone()).map_err(|error| format!("{url}: {error}"))?;
         let tls = Arc::new(tls::client_config(trusts_all)?);

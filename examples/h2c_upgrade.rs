@@ -9,24 +9,28 @@ use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::ExitCode;
 
+use clap::Parser;
 use http::Uri;
 use thalweg::{Client, Config, Connection, Event, Instant, Stream};
-use thalweg_examples::arguments::{self, Arguments};
+use thalweg_examples::arguments;
 use thalweg_tokio::thalweg_h2c::{self, Answer, Request, Upgrader};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-fn main() -> ExitCode {
-    arguments::exit("h2c_upgrade", run())
+/// Fetches a URL in cleartext, beginning with HTTP/1.1 and an Upgrade to h2c: the content goes to stdout
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// http://HOST[:PORT]/PATH
+    #[arg(value_parser = arguments::cleartext_url)]
+    url: Uri,
 }
 
-fn run() -> Result<()> {
-    let mut args = Arguments::from_env("h2c_upgrade http://HOST[:PORT]/PATH");
-    let url: Uri = args.word("URL")?.parse()?;
-    args.finish()?;
-    let (Some("http"), Some(authority)) = (url.scheme_str(), url.authority()) else {
-        return Err("an Upgrade begins in cleartext: the URL begins with http://".into());
-    };
+fn main() -> ExitCode {
+    arguments::exit("h2c_upgrade", run(Arguments::parse()))
+}
+
+fn run(Arguments { url }: Arguments) -> Result<()> {
+    let authority = url.authority().ok_or("the URL names no host")?;
     let mut socket = TcpStream::connect((authority.host(), authority.port_u16().unwrap_or(80)))?;
     let path = url.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::new("GET", authority.as_str(), path);

@@ -7,6 +7,7 @@ use thalweg::{Client, Config, Connection, Event, Field, HeadersKind, Instant, Re
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Result<()> {
+    thalweg_examples::arguments::none("in_memory", "Two ends of a connection in memory, without I/O");
     let mut client = Connection::<Client>::new(Config::default())?;
     let mut server = Connection::<Server>::new(Config::default())?;
 

@@ -90,6 +90,7 @@ fn ask(
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    thalweg_examples::arguments::none("no_std_loop", "The core in the loop of a device without std");
     let (mut device, mut uart) = (Device::new(), Uart::default());
     let mut client = Connection::<Client>::new(Config::default())?;
     for (method, content) in [("GET", ""), ("PUT", "on"), ("GET", ""), ("PUT", "dimmed"), ("DELETE", "")] {

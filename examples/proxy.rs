@@ -1,37 +1,43 @@
-//! A reverse proxy with HTTP/2 on both sides: `proxy --to HOST:PORT [--h2c ADDR]`.
+//! A reverse proxy with HTTP/2 on both sides: `proxy --to HOST:PORT [--listen ADDR]`.
 //!
 //! Content streams in both directions as fast as its receiver takes it and no faster, since a body is polled only when the other side has
 //! window, and gives window back only when it was polled. Trailers, tunnels, cancellations and reset codes pass, too.
 
 use std::io;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use clap::Parser;
 use http::header::{HeaderValue, VIA};
 use http::{Request, Response, StatusCode};
-use thalweg_examples::arguments::{self, Arguments};
+use thalweg_examples::arguments::{self, Listen};
+use thalweg_examples::signals;
 use thalweg_tokio::{Body, Client, Error, Server, client, service_fn};
 use tokio::sync::Mutex;
 
-const USAGE: &str = "proxy --to HOST:PORT [--h2c ADDR]";
+/// A reverse proxy with HTTP/2 on both sides, in cleartext. Ctrl-C and SIGTERM end it gracefully
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(flatten)]
+    listen: Listen,
+    /// The server that requests are passed to
+    #[arg(long, value_name = "HOST:PORT")]
+    to: String,
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    arguments::exit("proxy", run().await)
+    arguments::exit("proxy", run(Arguments::parse()).await)
 }
 
-async fn run() -> Result<(), String> {
-    let mut args = Arguments::from_env(USAGE);
-    let addr = args.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
-    let origin: String = args.option("--to")?.ok_or(format!("--to is missing; usage: {USAGE}"))?;
-    args.finish()?;
+async fn run(args: Arguments) -> Result<(), String> {
+    let Arguments { listen: Listen { addr }, to: origin } = args;
+    let signal = signals::shutdown()?;
     let server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
     println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
     let origin = Arc::new(Origin::new(origin));
     let service = service_fn(move |request| forward(Arc::clone(&origin), request));
-    let signal = async { drop(tokio::signal::ctrl_c().await) };
     server.serve_until(service, signal).await.map(drop).map_err(|error| error.to_string())
 }
 

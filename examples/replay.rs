@@ -3,31 +3,37 @@
 //! A line per frame, as in `frames`, with the time at which it was told; then whether the replay gave the same events and bytes, and how
 //! the connection stands. Ends with 1 if it did not.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Parser;
 use thalweg::Instant;
 use thalweg::inspect::{Direction, Inspector};
 use thalweg_record::{Call, Moment, Recording, Side, replay};
 
+/// Replays a recording and prints the conversation: exits with 1 if the replay differs
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// A file that `serve --record DIR` has kept, or another recording
+    #[arg(value_name = "FILE")]
+    path: PathBuf,
+}
+
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let [path] = args.as_slice() else {
-        eprintln!("usage: replay FILE");
-        return ExitCode::from(2);
-    };
-    match show(path) {
+    let Arguments { path } = Arguments::parse();
+    match show(&path) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("{path}: {error}");
+            eprintln!("{}: {error}", path.display());
             ExitCode::from(2)
         }
     }
 }
 
 /// Returns whether it was reproduced.
-fn show(path: &str) -> Result<bool, Box<dyn std::error::Error>> {
+fn show(path: &Path) -> Result<bool, Box<dyn std::error::Error>> {
     let file = std::fs::read(path)?;
     let recording = Recording::parse(&file)?;
     let (theirs, ours) = match recording.side {

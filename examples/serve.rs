@@ -4,40 +4,57 @@
 //! `GET /bytes/N?seed=S` answers with N bytes, `POST /echo` with what it gets while it gets it, any other path with a file or
 //! the page of a directory. `--record DIR` keeps the last 16 connections as files for the example `replay`.
 //! `--inspect ADDR` shows the connections on a page that updates itself. Prints a line per request and per connection that has
-//! ended. Ctrl-C ends it gracefully.
+//! ended. Ctrl-C and SIGTERM end it gracefully.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::Parser;
 use http::Request;
-use thalweg_examples::arguments::{self, Arguments};
+use thalweg_examples::arguments::{self, Listen, Tls};
 use thalweg_examples::files;
 use thalweg_examples::inspect;
+use thalweg_examples::signals;
 use thalweg_examples::site::Site;
-use thalweg_examples::tls;
 use thalweg_tokio::inspect::Watch;
 use thalweg_tokio::thalweg_record::{Keep, Recordings};
 use thalweg_tokio::{Body, Server, service_fn};
 
-const USAGE: &str =
-    "serve [--h2c ADDR] [--tls [CERT KEY]] [--root DIR] [--record DIR] [--inspect ADDR] [--quiet]";
+/// Serves a directory, bytes by number and an echo over HTTP/2. Ctrl-C and SIGTERM end it gracefully
+///
+/// GET /bytes/N?seed=S answers with N bytes, POST /echo with what it gets, any other path with a file
+/// or the page of a directory.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(flatten)]
+    listen: Listen,
+    #[command(flatten)]
+    tls: Tls,
+    /// Directory whose files are served
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    root: PathBuf,
+    /// Keeps recordings of the last 16 connections here, for the example replay
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+    /// Shows the connections on a page at this loopback address
+    #[arg(long, value_name = "ADDR")]
+    inspect: Option<SocketAddr>,
+    /// Prints no line per request and per connection
+    #[arg(long)]
+    quiet: bool,
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    arguments::exit("serve", run().await)
+    arguments::exit("serve", run(Arguments::parse()).await)
 }
 
-async fn run() -> Result<(), String> {
-    let mut args = Arguments::from_env(USAGE);
-    let addr = args.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
-    let tls = args.words_behind("--tls").map(|files| tls::server_config(&files)).transpose()?;
-    let root: PathBuf = args.option("--root")?.unwrap_or_else(|| ".".into());
-    let record: Option<PathBuf> = args.option("--record")?;
-    let inspect: Option<SocketAddr> = args.option("--inspect")?;
-    let quiet = args.switch("--quiet");
-    args.finish()?;
+async fn run(args: Arguments) -> Result<(), String> {
+    let Arguments { listen: Listen { addr }, tls, root, record, inspect, quiet } = args;
+    let tls = tls.server_config()?;
+    let signal = signals::shutdown()?;
     let site = Site::new(&root)?;
     let mut server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
     println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
@@ -73,6 +90,5 @@ async fn run() -> Result<(), String> {
             Ok::<_, Infallible>(response)
         }
     });
-    let signal = async { drop(tokio::signal::ctrl_c().await) };
     server.serve_until(service, signal).await.map(|_| ()).map_err(|error| error.to_string())
 }

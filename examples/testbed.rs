@@ -1,40 +1,56 @@
-//! What `serve` serves and two gRPC calls, `/echo.Echo/Unary` and `/echo.Echo/Stream`: `testbed --h2c 127.0.0.1:8080 --root DIR`.
+//! What `serve` serves and two gRPC calls, `/echo.Echo/Unary` and `/echo.Echo/Stream`: `testbed --listen 127.0.0.1:8080 --root DIR`.
 //!
-//! The programs of other people are tried on this one. Prints how each connection ended. Ctrl-C ends it gracefully.
+//! The programs of other people are tried on this one. `GET /slow/MS/N` answers with N bytes after MS
+//! milliseconds. Prints how each connection ended. Ctrl-C and SIGTERM end it gracefully.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use clap::Parser;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Either, LengthLimitError, Limited};
-use thalweg_examples::arguments::{self, Arguments};
+use thalweg_examples::arguments::{self, Listen};
 use thalweg_examples::files::{self, Reply};
 use thalweg_examples::grpc::{self, Call, Refusal, Replies};
+use thalweg_examples::signals;
 use thalweg_examples::site::Site;
+use thalweg_examples::slow::Slow;
 use thalweg_tokio::{Body, Server, service_fn};
 
-const USAGE: &str = "testbed [--h2c ADDR] [--root DIR] [--quiet]";
+/// Serves what the example serve does, slow answers and two gRPC calls, for other people's clients.
+/// Ctrl-C and SIGTERM end it gracefully
+///
+/// GET /slow/MS/N answers with N bytes after MS milliseconds; /echo.Echo/Unary and /echo.Echo/Stream are
+/// the calls.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(flatten)]
+    listen: Listen,
+    /// Directory whose files are served
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    root: PathBuf,
+    /// Prints no line per connection
+    #[arg(long)]
+    quiet: bool,
+}
+
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    arguments::exit("testbed", run().await)
+    arguments::exit("testbed", run(Arguments::parse()).await)
 }
 
-async fn run() -> Result<(), String> {
-    let mut args = Arguments::from_env(USAGE);
-    let addr = args.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
-    let root: PathBuf = args.option("--root")?.unwrap_or_else(|| ".".into());
-    let quiet = args.switch("--quiet");
-    args.finish()?;
+async fn run(args: Arguments) -> Result<(), String> {
+    let Arguments { listen: Listen { addr }, root, quiet } = args;
+    let signal = signals::shutdown()?;
     let site = Site::new(&root)?;
     let server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
     println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
@@ -48,11 +64,19 @@ async fn run() -> Result<(), String> {
         let site = site.clone();
         async move { Ok::<_, Infallible>(answer(site, request).await) }
     });
-    let signal = async { drop(tokio::signal::ctrl_c().await) };
     server.serve_until(service, signal).await.map(drop).map_err(|error| error.to_string())
 }
 
 async fn answer(site: Site, request: Request<Body>) -> Response<Either<Reply, Messages>> {
+    if let Some(slow) = slow(&request) {
+        return match slow {
+            Ok(Slow { delay, content }) => {
+                tokio::time::sleep(delay).await;
+                files::bytes(content).map(Either::Left)
+            }
+            Err(mistake) => files::bad_request(mistake).map(Either::Left),
+        };
+    }
     let Some(call) = Call::from_path(request.uri().path()) else {
         return files::answer(site, request).await.map(Either::Left);
     };
@@ -77,6 +101,12 @@ async fn answer(site: Site, request: Request<Body>) -> Response<Either<Reply, Me
     };
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(grpc::CONTENT_TYPE));
     response.map(Either::Right)
+}
+
+/// A request for an answer that takes its time.
+fn slow(request: &Request<Body>) -> Option<Result<Slow, String>> {
+    let is_asked = request.method() == Method::GET || request.method() == Method::HEAD;
+    if is_asked { Slow::from_target(request.uri().path()) } else { None }
 }
 
 async fn message(body: Body) -> Result<Bytes, Refusal> {

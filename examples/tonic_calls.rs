@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use clap::{Parser, ValueEnum};
 use futures_util::stream::{self, Stream};
 use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
-use thalweg_examples::arguments::{self, Arguments};
+use thalweg_examples::arguments;
 use thalweg_examples::plain::Plain;
 use thalweg_examples::tls;
 use thalweg_tokio::thalweg::Config;
@@ -24,7 +25,35 @@ use tonic::codec::Streaming;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request, Response, Status};
 
-const USAGE: &str = "tonic_calls CALL URL [--tonic]";
+/// Makes gRPC calls by tonic over Thalweg's client; an answer that is not the right one is an error
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// What to call
+    call: Call,
+    /// The service, `tonic_echo` or one like it; with https any certificate will do
+    #[arg(value_parser = arguments::web_url)]
+    url: Uri,
+    /// Calls over tonic's own transport, in cleartext
+    #[arg(long)]
+    tonic: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Call {
+    Unary,
+    Stream,
+    Collect,
+    Chat,
+    /// Calls that the service refuses
+    Refused,
+    /// Messages without an end, given up when their time is over
+    Deadline,
+    /// Calls that are dropped half way
+    Cancel,
+    /// For a server that resets each call
+    Resets,
+}
+
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// Of a call that is to miss it.
 const DEADLINE: Duration = Duration::from_millis(100);
@@ -38,19 +67,15 @@ const WORDS: [Bytes; 5] = [
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    arguments::exit("tonic_calls", run().await)
+    arguments::exit("tonic_calls", run(Arguments::parse()).await)
 }
 
-async fn run() -> Result<(), BoxError> {
-    let mut args = Arguments::from_env(USAGE);
-    let is_tonics = args.switch("--tonic");
-    let call = args.word("CALL")?;
-    let origin: Uri = args.word("URL")?.parse()?;
-    args.finish()?;
+async fn run(args: Arguments) -> Result<(), BoxError> {
+    let Arguments { call, url: origin, tonic: is_tonics } = args;
     let made = async {
         if is_tonics {
             let channel = Endpoint::from(origin.clone()).connect().await?;
-            return Calls::new(channel, origin).make(&call).await;
+            return Calls::new(channel, origin).make(call).await;
         }
         let host = origin.authority().ok_or("the URL names no host")?.as_str();
         let (client, connection) = if origin.scheme() == Some(&Scheme::HTTPS) {
@@ -62,7 +87,7 @@ async fn run() -> Result<(), BoxError> {
             let (client, connection) = client::connect(host).await?;
             (client, tokio::spawn(connection))
         };
-        let outcome = Calls::new(client, origin).make(&call).await;
+        let outcome = Calls::new(client, origin).make(call).await;
         // It says goodbye when nobody can call any more.
         connection.await?;
         outcome
@@ -86,17 +111,16 @@ where
         Self { grpc: Grpc::with_origin(service, origin) }
     }
 
-    async fn make(mut self, call: &str) -> Result<(), BoxError> {
+    async fn make(mut self, call: Call) -> Result<(), BoxError> {
         match call {
-            "unary" => self.unary().await,
-            "stream" => self.stream().await,
-            "collect" => self.collect().await,
-            "chat" => self.chat().await,
-            "refused" => self.refused().await,
-            "deadline" => self.deadline().await,
-            "cancel" => self.cancel().await,
-            "resets" => self.resets().await,
-            _ => Err(format!("no call is named {call}; usage: {USAGE}").into()),
+            Call::Unary => self.unary().await,
+            Call::Stream => self.stream().await,
+            Call::Collect => self.collect().await,
+            Call::Chat => self.chat().await,
+            Call::Refused => self.refused().await,
+            Call::Deadline => self.deadline().await,
+            Call::Cancel => self.cancel().await,
+            Call::Resets => self.resets().await,
         }
     }
 

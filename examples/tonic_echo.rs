@@ -1,21 +1,21 @@
 //! A gRPC service and a client by tonic on Thalweg, without a protobuf compiler: messages are bytes.
 //!
-//! `tonic_echo --h2c ADDR [--tls [CERT KEY]]` serves the four kinds of calls, with `--tonic` over tonic's own transport;
+//! `tonic_echo --listen ADDR [--tls [CERT KEY]]` serves the four kinds of calls, with `--tonic` over tonic's own transport;
 //! `tonic_echo --call http://ADDR` makes one of each.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use clap::Parser;
 use futures_util::stream::{self, StreamExt as _};
 use http::Uri;
 use http::uri::PathAndQuery;
-use thalweg_examples::arguments::{self, Arguments};
+use thalweg_examples::arguments::{self, Listen, Tls};
 use thalweg_examples::plain::Plain;
-use thalweg_examples::tls;
+use thalweg_examples::signals;
 use thalweg_tokio::{BoxError, Server, client, service_fn};
 use tonic::client::{Grpc as Caller, GrpcService};
 use tonic::codec::Streaming;
@@ -24,20 +24,29 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use tower_service::Service;
 
-const USAGE: &str = "tonic_echo [--h2c ADDR] [--tls [CERT KEY]] [--tonic] | --call URL";
+/// A gRPC service by tonic on Thalweg, and its client. Ctrl-C and SIGTERM end the service gracefully
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(flatten)]
+    listen: Listen,
+    #[command(flatten)]
+    tls: Tls,
+    /// Serves over tonic's own transport, in cleartext
+    #[arg(long, conflicts_with = "tls")]
+    tonic: bool,
+    /// Serves nothing: makes a call of each kind to the service at this URL
+    #[arg(long, value_name = "URL", value_parser = arguments::cleartext_url)]
+    #[arg(conflicts_with_all = ["listen", "tls", "tonic"])]
+    call: Option<Uri>,
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    arguments::exit("tonic_echo", run().await)
+    arguments::exit("tonic_echo", run(Arguments::parse()).await)
 }
 
-async fn run() -> Result<(), String> {
-    let mut args = Arguments::from_env(USAGE);
-    let addr = args.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
-    let url: Option<Uri> = args.option("--call")?;
-    let is_tonics = args.switch("--tonic");
-    let tls = args.words_behind("--tls").map(|files| tls::server_config(&files)).transpose()?;
-    args.finish()?;
+async fn run(args: Arguments) -> Result<(), String> {
+    let Arguments { listen: Listen { addr }, tls, tonic: is_tonics, call: url } = args;
     if let Some(url) = url {
         let host = url.authority().ok_or("the URL names no host")?.as_str();
         let (client, connection) = client::connect(host).await.map_err(|error| error.to_string())?;
@@ -47,10 +56,8 @@ async fn run() -> Result<(), String> {
         }
         return Ok(());
     }
-    let signal = async { drop(tokio::signal::ctrl_c().await) };
-    if is_tonics && tls.is_some() {
-        return Err(format!("with --tonic there is no TLS; usage: {USAGE}"));
-    }
+    let tls = tls.server_config()?;
+    let signal = signals::shutdown()?;
     if is_tonics {
         let incoming =
             TcpIncoming::bind(addr).map_err(|error| format!("cannot listen on {addr}: {error}"))?;

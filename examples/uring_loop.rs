@@ -1,4 +1,4 @@
-//! A complete HTTP/2 server in one thread on io_uring (Linux): `uring_loop [--h2c ADDRESS]`.
+//! A complete HTTP/2 server in one thread on io_uring (Linux): `uring_loop [--listen ADDR]`.
 //!
 //! The kernel works with a buffer while nobody else may touch it. So each operation owns its buffer: what the core hands out by `poll_transmit`
 //! moves into a send, and comes back with its completion; there is no time at which both sides hold it. Where the kernel refuses io_uring, it says so and ends.
@@ -10,7 +10,9 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    thalweg_examples::arguments::exit("uring_loop", uring::run())
+    use clap::Parser as _;
+
+    thalweg_examples::arguments::exit("uring_loop", uring::run(uring::Arguments::parse()))
 }
 
 #[cfg(target_os = "linux")]
@@ -18,15 +20,16 @@ mod uring {
     use std::collections::HashMap;
     use std::io;
     use std::mem;
-    use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+    use std::net::{Shutdown, TcpListener, TcpStream};
     use std::os::fd::{AsRawFd as _, FromRawFd as _};
     use std::time::Duration;
 
+    use clap::Parser;
     use io_uring::types::{Fd, SubmitArgs, Timespec};
     use io_uring::{IoUring, opcode, squeue};
     use thalweg::{Config, Connection, Instant, Server};
     use thalweg_examples::application::Application;
-    use thalweg_examples::arguments::Arguments;
+    use thalweg_examples::arguments::Listen;
 
     /// For the peer to end its side once ours has ended.
     const LINGER: Duration = Duration::from_secs(1);
@@ -266,10 +269,14 @@ mod uring {
         }
     }
 
-    pub fn run() -> Result<(), String> {
-        let mut arguments = Arguments::from_env("uring_loop [--h2c ADDRESS]");
-        let address = arguments.option("--h2c")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
-        arguments.finish()?;
+    /// A complete HTTP/2 server in one thread, on io_uring
+    #[derive(Debug, Parser)]
+    pub struct Arguments {
+        #[command(flatten)]
+        listen: Listen,
+    }
+
+    pub fn run(Arguments { listen: Listen { addr: address } }: Arguments) -> Result<(), String> {
         let describe = |error: io::Error| format!("{address}: {error}");
         let listener = TcpListener::bind(address).map_err(describe)?;
         let bound = listener.local_addr().map_err(describe)?;

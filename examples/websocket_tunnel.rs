@@ -1,7 +1,7 @@
 //! WebSockets on streams of a connection: extended CONNECT (RFC 8441). The stream becomes a `Tunnel`, which reads and writes as a
 //! socket does, and is the transport of a WebSocket library, here tungstenite.
 //!
-//! `websocket_tunnel` talks to itself. `websocket_tunnel --serve ADDR --tls [CERT KEY]` echoes to a browser; the page at `https://ADDR/`
+//! `websocket_tunnel` talks to itself. `websocket_tunnel --listen ADDR --tls [CERT KEY]` echoes to a browser; the page at `https://ADDR/`
 //! shows it. Browsers speak HTTP/2 over TLS only, and extended CONNECT on the connection that the page came by.
 
 use std::convert::Infallible;
@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use bytes::Bytes;
+use clap::Parser;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Either;
-use thalweg_examples::arguments::{self, Arguments};
-use thalweg_examples::tls;
+use thalweg_examples::arguments::{self, Tls};
+use thalweg_examples::signals;
 use thalweg_tokio::thalweg::Config;
 use thalweg_tokio::tunnel::{Outgoing, outgoing};
 use thalweg_tokio::{Body, BoxError, Client, Protocol, Server, Tunnel, client, service_fn};
@@ -23,18 +24,27 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Message, protocol::Role};
 
 const PAGE: &[u8] = include_bytes!("websocket_tunnel.html");
-const USAGE: &str = "websocket_tunnel [--serve ADDR [--tls [CERT KEY]]]";
+
+/// WebSockets on streams of an HTTP/2 connection: talks to itself, or echoes to browsers
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Address to listen on; Ctrl-C and SIGTERM end the server gracefully
+    #[arg(long, visible_aliases = ["serve", "h2c"], value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    #[command(flatten)]
+    tls: Tls,
+}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    arguments::exit("websocket_tunnel", run().await)
+    arguments::exit("websocket_tunnel", run(Arguments::parse()).await)
 }
 
-async fn run() -> Result<(), BoxError> {
-    let mut args = Arguments::from_env(USAGE);
-    let addr: Option<SocketAddr> = args.option("--serve")?;
-    let tls = args.words_behind("--tls").map(|files| tls::server_config(&files)).transpose()?;
-    args.finish()?;
+async fn run(args: Arguments) -> Result<(), BoxError> {
+    let (addr, tls) = (args.listen, args.tls.server_config()?);
+    if addr.is_none() && tls.is_some() {
+        arguments::mistake("--tls is for browsers: give --listen ADDR, too");
+    }
     // Without this setting no client may ask for a protocol.
     let mut config = Config::default();
     config.enable_connect_protocol = true;
@@ -46,8 +56,8 @@ async fn run() -> Result<(), BoxError> {
     if addr.is_none() {
         return talk_to_ourselves(server).await;
     }
+    let signal = signals::shutdown()?;
     println!("listening on {}", server.local_addr()?);
-    let signal = async { drop(tokio::signal::ctrl_c().await) };
     Ok(server.serve_until(service_fn(answer), signal).await.map(drop)?)
 }
 

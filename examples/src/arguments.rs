@@ -1,70 +1,89 @@
-//! Command lines of the form `--name value`, and errors of one line.
+//! What the command lines of the example programs have in common: clap reads them.
+//!
+//! `--help` and `-h` print the usage and exit with 0, wrong arguments exit with 2 and a message, and
+//! whatever fails later exits with 1 and one line.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::str::FromStr;
 
-/// What stands behind the program's name.
-#[derive(Debug)]
-pub struct Arguments {
-    usage: &'static str,
-    words: Vec<String>,
+use clap::Args;
+use clap::error::ErrorKind;
+use http::Uri;
+use thalweg_tokio::rustls::ServerConfig;
+
+use crate::tls;
+
+/// Where a server listens.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Listen {
+    /// Address to listen on, in cleartext and with TLS alike; port 0 takes any free one
+    #[arg(
+        id = "listen",
+        long = "listen",
+        visible_alias = "h2c",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub addr: SocketAddr,
 }
 
-impl Arguments {
-    /// Takes the arguments of this process; `usage` is printed with every mistake.
-    pub fn from_env(usage: &'static str) -> Self {
-        Self::new(usage, std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()))
-    }
+/// Whether a server speaks TLS, and as whom.
+#[derive(Args, Clone, Debug)]
+pub struct Tls {
+    /// Speaks TLS, with a certificate chain and its key from PEM files, or, without files, with a
+    /// certificate for localhost that it makes
+    #[arg(long, num_args = 0..=2, value_names = ["CERT", "KEY"])]
+    tls: Option<Vec<String>>,
+}
 
-    fn new(usage: &'static str, words: impl IntoIterator<Item = String>) -> Self {
-        Self { usage, words: words.into_iter().collect() }
-    }
-
-    /// Takes `name` and the value behind it; `None` when it is absent.
-    pub fn option<T: FromStr<Err: Display>>(&mut self, name: &str) -> Result<Option<T>, String> {
-        let Some(at) = self.words.iter().position(|word| word == name) else { return Ok(None) };
-        if at + 1 == self.words.len() {
-            return Err(self.mistake(&format!("{name} needs a value")));
+impl Tls {
+    /// Makes the configuration; `None` without `--tls`. Exits with 2 when one of the two files is
+    /// missing from the command line.
+    ///
+    /// # Errors
+    /// What is wrong with the files.
+    pub fn server_config(&self) -> Result<Option<ServerConfig>, String> {
+        let Some(files) = &self.tls else { return Ok(None) };
+        if let [only] = files.as_slice() {
+            mistake(format_args!("--tls {only}: takes the files of a certificate and its key, or none"));
         }
-        let value = self.words.remove(at + 1);
-        self.words.remove(at);
-        value.parse().map(Some).map_err(|error| self.mistake(&format!("{name} {value}: {error}")))
+        tls::server_config(files).map(Some)
     }
+}
 
-    /// Takes a switch and tells whether it was there.
-    pub fn switch(&mut self, name: &str) -> bool {
-        let at = self.words.iter().position(|word| word == name);
-        at.map(|at| self.words.remove(at)).is_some()
+/// Reads a URL of either scheme.
+///
+/// # Errors
+/// It is malformed, of another scheme, or names no host.
+pub fn web_url(text: &str) -> Result<Uri, String> {
+    let url: Uri = text.parse().map_err(|error| format!("{error}"))?;
+    match (url.scheme_str(), url.host()) {
+        (Some("http" | "https"), Some(_)) => Ok(url),
+        _ => Err("a URL here begins with http:// or https:// and a host".to_owned()),
     }
+}
 
-    /// Takes `name` and the words behind it up to the next option; `None` when it is absent.
-    pub fn words_behind(&mut self, name: &str) -> Option<Vec<String>> {
-        let at = self.words.iter().position(|word| word == name)?;
-        let behind = &self.words[at + 1..];
-        let len = behind.iter().position(|word| word.starts_with('-')).unwrap_or(behind.len());
-        Some(self.words.drain(at..=at + len).skip(1).collect())
+/// Reads a URL without TLS.
+///
+/// # Errors
+/// It is malformed, of another scheme, or names no host.
+pub fn cleartext_url(text: &str) -> Result<Uri, String> {
+    let url = web_url(text)?;
+    if url.scheme_str() == Some("http") {
+        return Ok(url);
     }
+    Err("this program speaks cleartext only: the URL begins with http://".to_owned())
+}
 
-    /// Takes the next word that is no option; `what` names it in the mistake.
-    pub fn word(&mut self, what: &str) -> Result<String, String> {
-        match self.words.iter().position(|word| !word.starts_with('-')) {
-            Some(at) => Ok(self.words.remove(at)),
-            None => Err(self.mistake(&format!("{what} is missing"))),
-        }
-    }
+/// For a program without arguments: reads `--help`, and ends the process for anything else.
+pub fn none(program: &'static str, about: &'static str) {
+    clap::Command::new(program).about(about).get_matches();
+}
 
-    /// Nothing may be left over.
-    pub fn finish(self) -> Result<(), String> {
-        match self.words.first() {
-            None => Ok(()),
-            Some(word) => Err(self.mistake(&format!("unexpected argument {word}"))),
-        }
-    }
-
-    fn mistake(&self, what: &str) -> String {
-        format!("{what}; usage: {}", self.usage)
-    }
+/// Ends the process as clap does for wrong arguments: a message on stderr, and exit code 2.
+pub fn mistake(message: impl Display) -> ! {
+    clap::Error::raw(ErrorKind::ValueValidation, format_args!("{message}; see --help\n")).exit()
 }
 
 /// The end of an example's `main`: an error is one line on stderr, and exit code 1.
@@ -80,34 +99,51 @@ pub fn exit(program: &str, outcome: Result<(), impl Display>) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
-    fn arguments(line: &str) -> Arguments {
-        Arguments::new("serve [--port N]", line.split_whitespace().map(str::to_owned))
+    #[derive(Debug, Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        listen: Listen,
+        #[command(flatten)]
+        tls: Tls,
+        #[arg(long)]
+        quiet: bool,
+    }
+
+    fn parse(line: &str) -> Result<Arguments, ErrorKind> {
+        let words = std::iter::once("serve").chain(line.split_whitespace());
+        Arguments::try_parse_from(words).map_err(|error| error.kind())
     }
 
     #[test]
-    fn options_switches_and_words_come_in_any_order() {
-        let mut args = arguments("-v http://x --port 80");
-        assert_eq!(args.option::<u16>("--port"), Ok(Some(80)));
-        assert_eq!(args.option::<u16>("--other"), Ok(None));
-        assert!(args.switch("-v") && !args.switch("-q"));
-        assert_eq!(args.word("URL"), Ok("http://x".into()));
-        assert_eq!(args.finish(), Ok(()));
-
-        let mut args = arguments("--tls cert key --port 80");
-        assert_eq!(args.words_behind("--tls"), Some(vec!["cert".into(), "key".into()]));
-        assert_eq!(args.words_behind("--tls"), None);
-        assert_eq!(args.option::<u16>("--port"), Ok(Some(80)));
-        assert_eq!(arguments("--tls").words_behind("--tls"), Some(vec![]));
+    fn both_names_of_the_address_mean_the_same() {
+        let addr = |line| parse(line).map(|arguments| arguments.listen.addr.to_string());
+        assert_eq!(addr(""), Ok("127.0.0.1:8080".to_owned()));
+        assert_eq!(addr("--listen 127.0.0.1:1"), Ok("127.0.0.1:1".to_owned()));
+        assert_eq!(addr("--h2c [::1]:2 --tls"), Ok("[::1]:2".to_owned()));
+        assert_eq!(addr("--listen 127.0.0.1:1 --h2c 127.0.0.1:2"), Err(ErrorKind::ArgumentConflict));
+        assert_eq!(addr("--listen 127.0.0.1"), Err(ErrorKind::ValueValidation));
     }
 
     #[test]
-    fn mistakes_are_one_line_that_names_them() {
-        let port = |line| arguments(line).option::<u16>("--port").unwrap_err();
-        assert_eq!(port("--port"), "--port needs a value; usage: serve [--port N]");
-        assert!(port("--port 65536").starts_with("--port 65536: number too large"));
-        assert!(arguments("").word("URL").unwrap_err().starts_with("URL is missing"));
-        assert!(arguments("--prot 1").finish().unwrap_err().starts_with("unexpected argument --prot"));
+    fn tls_takes_two_files_or_none() {
+        let files = |line| parse(line).map(|arguments| (arguments.tls.tls, arguments.quiet));
+        assert_eq!(files(""), Ok((None, false)));
+        assert_eq!(files("--tls --quiet"), Ok((Some(vec![]), true)));
+        assert_eq!(files("--tls a b --quiet"), Ok((Some(vec!["a".into(), "b".into()]), true)));
+        assert_eq!(files("--tls a b c"), Err(ErrorKind::UnknownArgument));
+    }
+
+    #[test]
+    fn urls_are_of_their_scheme_and_name_a_host() {
+        assert_eq!(web_url("https://example.org/a?b#c").unwrap(), "https://example.org/a?b");
+        for text in ["example.org", "ftp://example.org/", "/path", "http://", "https:// x"] {
+            assert!(web_url(text).is_err(), "{text}");
+        }
+        assert_eq!(cleartext_url("http://[::1]:80").unwrap().host(), Some("[::1]"));
+        assert!(cleartext_url("https://example.org/").unwrap_err().contains("http://"));
     }
 }

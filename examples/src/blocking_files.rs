@@ -23,15 +23,29 @@ pub fn answer(site: &Site, mut request: Request<Body>, responder: Responder) -> 
             Ok((Status::OK, bytes))
         }
         ("GET" | "HEAD", _) => match Pattern::from_target(path) {
-            Some(Ok(pattern)) => {
-                let len = pattern.remaining();
-                send(responder, 200, "application/octet-stream", Payload::sized_reader(pattern, len))
-            }
+            Some(Ok(pattern)) => bytes(pattern, responder),
             Some(Err(mistake)) => send(responder, 400, "text/plain; charset=utf-8", mistake.into()),
             None => file(site, path, responder),
         },
         _ => send(responder, 405, "text/plain; charset=utf-8", "GET, HEAD, or POST /echo\n".into()),
     }
+}
+
+/// Answers with bytes by number, as [`answer`] does.
+///
+/// # Errors
+/// The stream's end.
+pub fn bytes(pattern: Pattern, responder: Responder) -> io::Result<(Status, u64)> {
+    let len = pattern.remaining();
+    send(responder, 200, "application/octet-stream", Payload::sized_reader(pattern, len))
+}
+
+/// Answers with 400, and `mistake` says why.
+///
+/// # Errors
+/// The stream's end.
+pub fn bad_request(mistake: String, responder: Responder) -> io::Result<(Status, u64)> {
+    send(responder, 400, "text/plain; charset=utf-8", mistake.into())
 }
 
 fn file(site: &Site, path: &str, responder: Responder) -> io::Result<(Status, u64)> {

@@ -29,9 +29,7 @@ pub async fn answer(site: Site, request: Request<Body>) -> Response<Reply> {
         return refusal;
     }
     match Pattern::from_target(target) {
-        Some(Ok(pattern)) => {
-            return reply(StatusCode::OK, "application/octet-stream", Reply::Pattern(pattern));
-        }
+        Some(Ok(pattern)) => return bytes(pattern),
         Some(Err(mistake)) => return text(StatusCode::BAD_REQUEST, mistake),
         None => {}
     }
@@ -57,6 +55,16 @@ pub async fn answer(site: Site, request: Request<Body>) -> Response<Reply> {
         Ok(Err(_)) => text(StatusCode::NOT_FOUND, "not found\n"),
         Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the file system failed\n"),
     }
+}
+
+/// Answers with bytes by number.
+pub fn bytes(pattern: Pattern) -> Response<Reply> {
+    reply(StatusCode::OK, "application/octet-stream", Reply::Pattern(pattern))
+}
+
+/// Answers with 400, and `mistake` says why.
+pub fn bad_request(mistake: String) -> Response<Reply> {
+    reply(StatusCode::BAD_REQUEST, "text/plain; charset=utf-8", Reply::Text(Some(mistake.into())))
 }
 
 fn text(status: StatusCode, text: &'static str) -> Response<Reply> {

@@ -10,6 +10,8 @@ pub mod grpc;
 pub mod inspect;
 pub mod pattern;
 pub mod plain;
+pub mod signals;
 pub mod site;
+pub mod slow;
 pub mod tls;
 pub mod trial;
