@@ -1,31 +1,66 @@
 //! Two ends of a connection, no I/O: the first thing to read.
 //!
-//! A client asks, a server echoes, and the bytes that would cross a network are passed by hand.
+//! A client asks, a server echoes, and the bytes that would cross a network are passed by hand. The content is longer than
+//! the first window of a stream, so both ends send it in parts.
 
-use thalweg::{Client, Config, Connection, Event, Field, HeadersKind, Instant, Request, Server, Status};
+use std::collections::HashMap;
+
+use thalweg::{
+    Client, Config, Connection, Event, Field, HeadersKind, Instant, Request, Role, Server, Status, Stream,
+};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+/// One end of the connection and what its application has not sent yet: the core queues nothing.
+struct End<R: Role> {
+    connection: Connection<R>,
+    /// The content that waits, and whether END_STREAM follows it.
+    unsent: HashMap<Stream, (Vec<u8>, bool)>,
+}
+
+impl<R: Role> End<R> {
+    fn new() -> Result<Self> {
+        Ok(Self { connection: Connection::new(Config::default())?, unsent: HashMap::new() })
+    }
+
+    /// Sends content behind what waits already, and returns how much the core took of it all.
+    fn send(&mut self, stream: Stream, data: &[u8], end: bool) -> Result<usize> {
+        let (mut content, ends) = self.unsent.remove(&stream).unwrap_or_default();
+        content.extend_from_slice(data);
+        let end = end || ends;
+        let taken = self.connection.send_data(stream, &content, end)?;
+        if taken < content.len() {
+            // The windows allow no more now. `poll_writable` names the stream when they do.
+            content.drain(..taken);
+            self.unsent.insert(stream, (content, end));
+        }
+        Ok(taken)
+    }
+}
+
 fn main() -> Result<()> {
     thalweg_examples::arguments::none("in_memory", "Two ends of a connection in memory, without I/O");
-    let mut client = Connection::<Client>::new(Config::default())?;
-    let mut server = Connection::<Server>::new(Config::default())?;
+    let mut client = End::<Client>::new()?;
+    let mut server = End::<Server>::new()?;
 
+    let content = b"the line of fastest flow, ".repeat(20_000);
     let request = Request::new("POST", "http", "example.org", "/echo");
-    let stream = client.send_request(&request, [Field::new(b"content-type", b"text/plain")], false)?;
-    client.send_data(stream, b"the line of fastest flow", true)?;
+    let fields = [Field::new(b"content-type", b"text/plain")];
+    let stream = client.connection.send_request(&request, fields, false)?;
+    let taken = client.send(stream, &content, true)?;
+    println!("client: {taken} of {} bytes at once", content.len());
 
     let mut answer = Vec::new();
     let mut wire = Vec::new();
     loop {
         let mut quiet = true;
-        while client.poll_transmit(&mut wire) {
+        while client.connection.poll_transmit(&mut wire) {
             quiet = false;
             println!("client -> server: {} bytes", wire.len());
             serve(&mut server, &wire)?;
             wire.clear();
         }
-        while server.poll_transmit(&mut wire) {
+        while server.connection.poll_transmit(&mut wire) {
             quiet = false;
             println!("server -> client: {} bytes", wire.len());
             listen(&mut client, &wire, &mut answer)?;
@@ -35,41 +70,50 @@ fn main() -> Result<()> {
             break;
         }
     }
-    println!("answer: {}", String::from_utf8_lossy(&answer));
-    assert_eq!(answer, b"the line of fastest flow");
+    assert_eq!(answer, content);
+    println!("answer: {}... {} bytes", String::from_utf8_lossy(&answer[..24]), answer.len());
     Ok(())
 }
 
 /// The server's application: sends back what it gets.
-fn serve(server: &mut Connection<Server>, mut input: &[u8]) -> Result<()> {
-    while let Some(event) = server.receive(&mut input, Instant::ZERO)? {
+fn serve(server: &mut End<Server>, mut input: &[u8]) -> Result<()> {
+    while let Some(event) = server.connection.receive(&mut input, Instant::ZERO)? {
         match event {
             Event::Headers { stream, kind: HeadersKind::Request, headers, .. } => {
                 println!("server: {headers:?}");
-                server.send_response(stream, Status::OK, [Field::new(b"server", b"thalweg")], false)?;
+                let fields = [Field::new(b"server", b"thalweg")];
+                server.connection.send_response(stream, Status::OK, fields, false)?;
             }
             Event::Data { stream, data, end } => {
                 // `data` lies in `input`, so the connection is free to be called with it.
-                server.send_data(stream, data, end)?;
-                server.release(stream, data.len());
+                let sent = server.send(stream, data, end)?;
+                // Only what went on is released: the client's window bounds what waits here.
+                server.connection.release(stream, sent);
             }
             _ => {}
         }
     }
+    while let Some(stream) = server.connection.poll_writable() {
+        let sent = server.send(stream, &[], false)?;
+        server.connection.release(stream, sent);
+    }
     Ok(())
 }
 
-/// The client's application: collects the answer.
-fn listen(client: &mut Connection<Client>, mut input: &[u8], answer: &mut Vec<u8>) -> Result<()> {
-    while let Some(event) = client.receive(&mut input, Instant::ZERO)? {
+/// The client's application: collects the answer, and sends the rest of its content.
+fn listen(client: &mut End<Client>, mut input: &[u8], answer: &mut Vec<u8>) -> Result<()> {
+    while let Some(event) = client.connection.receive(&mut input, Instant::ZERO)? {
         match event {
             Event::Headers { headers, .. } => println!("client: {headers:?}"),
             Event::Data { stream, data, .. } => {
                 answer.extend_from_slice(data);
-                client.release(stream, data.len());
+                client.connection.release(stream, data.len());
             }
             _ => {}
         }
+    }
+    while let Some(stream) = client.connection.poll_writable() {
+        client.send(stream, &[], false)?;
     }
     Ok(())
 }

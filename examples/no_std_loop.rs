@@ -50,8 +50,9 @@ fn ask(
 ) -> Result<(u16, Vec<u8>), Box<dyn Error>> {
     let request = Request::new(method, "http", "device", "/light");
     let stream = client.send_request(&request, [], content.is_empty())?;
-    if !content.is_empty() {
-        client.send_data(stream, content, true)?;
+    // The first window is longer than any content here, so that all is taken at once.
+    if !content.is_empty() && client.send_data(stream, content, true)? < content.len() {
+        return Err("content beyond the first window".into());
     }
     let (mut wire, mut status, mut answer) = (VecDeque::new(), 0, Vec::new());
     loop {

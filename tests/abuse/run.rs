@@ -95,7 +95,8 @@ impl Victim {
             }
         }
         while let Some(stream) = self.connection.poll_writable() {
-            // The rest of a large answer; its stream may have been reset meanwhile.
+            // An endless answer, so that what was not taken is offered anew; its stream may have been
+            // reset meanwhile.
             let _ = self.connection.send_data(stream, &[0; 1 << 16], false);
         }
         if error.is_none() {
@@ -119,6 +120,7 @@ impl Victim {
                     Application::Waits => {}
                     Application::Answers => {
                         let _ = self.connection.send_response(stream, Status::OK, [], false);
+                        // Attacks that wait without end keep their windows shut: the rest is theirs.
                         let _ = self.connection.send_data(stream, b"hello", true);
                     }
                     Application::Large => {

@@ -12,8 +12,8 @@ pub fn turn(connection: &mut Connection<Server>, buffer: &mut Vec<u8>) -> Result
                 let _ = connection.send_response(stream, status, [], true);
             }
             Event::Data { stream, data, end } => {
-                let _ = connection.send_data(stream, data, end);
-                let owned = data.to_vec();
+                let taken = connection.send_data(stream, data, end).unwrap_or(0);
+                let owned = data[taken..].to_vec();
                 std::thread::spawn(move || drop(owned));
             }
             _ => {}

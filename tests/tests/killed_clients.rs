@@ -29,7 +29,8 @@ fn life(random: &mut Random) -> Vec<u8> {
             }
             2 | 3 if !streams.is_empty() => {
                 let stream = streams[random.below(streams.len())];
-                // The stream may have ended or been reset before: then nothing is sent.
+                // The stream may have ended or been reset before: then nothing is sent. What is not
+                // taken is a request that this client abandons.
                 let _ = client.send_data(stream, &vec![7; random.below(3000)], random.below(3) == 0);
             }
             _ if !streams.is_empty() => {

@@ -72,7 +72,7 @@ fn a_stream_is_shown_from_its_request_to_its_end() {
     let shown = only(server);
     assert_eq!((shown.is_cut_short, shown.window.send), (true, 0));
     assert_eq!((shown.state(), shown.local), ("open", Half::Body));
-    client.send_data(asked, &[1; 200], true).unwrap();
+    assert_eq!(client.send_data(asked, &[1; 200], true), Ok(200));
     assert_eq!(only(client).state(), "half-closed (local)");
     pass(client, server);
     assert_eq!((only(server).state(), only(server).remote), ("half-closed (remote)", Half::Ended));

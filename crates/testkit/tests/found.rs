@@ -128,3 +128,52 @@ fn a_reset_by_the_head_of_data_is_told_before_the_error_of_its_padding() {
         s.take_output();
     });
 }
+
+/// RFC 9113 §8.4: the client's half of a promised stream never exists. HEADERS that were injected on
+/// it before the promise was sent do not make it count as open (seed 902,332,337).
+#[test]
+fn headers_before_a_promise_and_a_connection_error_leave_the_stream_reserved() {
+    let client = Setup { streams: 1, push: true, ..Setup::default() };
+    let request = Message { header_bytes: 63, ..MESSAGE };
+    let exchange = Exchange { request, waits: true, pushes: 3, ..EXCHANGE };
+    let ops = vec![
+        Open(exchange),
+        Transmit { by: Client },
+        // Too short for its PRIORITY flag: a connection error.
+        Inject { to: Server, kind: kind::HEADERS, flags: 0x26, stream: 6, payload: vec![] },
+    ];
+    run(client, Setup::default(), ops);
+}
+
+/// The same with promises on several requests, the last of them early (seed 902,997,021).
+#[test]
+fn headers_before_the_last_of_many_promises_leave_the_stream_reserved() {
+    let client = Setup { streams: 1, push: true, automatic: true, ..Setup::default() };
+    let pushed = Message { body: 316, chunk: 316, ..MESSAGE };
+    let exchange = |pushes| Exchange { pushes, pushed, ..EXCHANGE };
+    let last = Exchange { waits: true, ..exchange(2) };
+    let ops = vec![
+        Open(exchange(2)),
+        Open(exchange(1)),
+        Open(exchange(2)),
+        Open(last),
+        Transmit { by: Client },
+        Inject { to: Server, kind: kind::HEADERS, flags: 0x64, stream: 14, payload: vec![] },
+    ];
+    run(client, Setup::default(), ops);
+}
+
+/// The same where the early HEADERS reset the promised stream only: the other promises still take
+/// their turns (seed 903,414,180).
+#[test]
+fn headers_before_a_promise_and_a_stream_error_leave_the_stream_reserved() {
+    let client = Setup { streams: 1, push: true, ..Setup::default() };
+    let pushed = Message { body: 529, chunk: 15, trailers: true, padding: Some(235), ..MESSAGE };
+    let exchange = Exchange { status: 204, pushes: 3, pushed, ..EXCHANGE };
+    let ops = vec![
+        Open(exchange),
+        Transmit { by: Client },
+        Inject { to: Server, kind: kind::HEADERS, flags: flag::END_HEADERS, stream: 2, payload: vec![] },
+    ];
+    run(client, Setup::default(), ops);
+}

@@ -165,6 +165,7 @@ impl<R: Role> Recorder<R> {
     ///
     /// # Errors
     /// As there.
+    #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
     #[inline]
     pub fn send_data(&mut self, stream: Stream, data: &[u8], end: bool) -> Result<usize, SendError> {
         record!(
@@ -178,6 +179,7 @@ impl<R: Role> Recorder<R> {
     ///
     /// # Errors
     /// As there.
+    #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
     #[cfg(feature = "bytes")]
     pub fn send_buf(
         &mut self,
@@ -205,6 +207,7 @@ impl<R: Role> Recorder<R> {
     ///
     /// # Errors
     /// As there.
+    #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
     pub fn send_data_padded(
         &mut self,
         stream: Stream,
@@ -223,6 +226,7 @@ impl<R: Role> Recorder<R> {
     ///
     /// # Errors
     /// As there.
+    #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
     pub fn splice_data(&mut self, stream: Stream, len: usize, end: bool) -> Result<usize, SendError> {
         record!(
             self,

@@ -30,7 +30,7 @@ fn conversation(bytes_max: usize) -> [(Vec<u8>, Heard); 2] {
         let request = Request::new("POST", "https", "example.org", path.as_str());
         let fields = [Field::new(b"authorization", b"Bearer t0ps3cret").sensitive()];
         let stream = client.send_request(&request, fields, false).unwrap();
-        client.send_data(stream, &[turn; 300], turn % 3 == 0).unwrap();
+        assert_eq!(client.send_data(stream, &[turn; 300], turn % 3 == 0), Ok(300));
         if turn % 3 != 0 {
             client.send_trailers(stream, [Field::new(b"x-sum", &[b'a' + turn])]).unwrap();
         }
@@ -64,7 +64,7 @@ fn hear(server: &mut Recorder<Server>, heard: &mut Heard, mut input: &[u8], now:
                 server.send_response(stream, Status::OK, fields, false).unwrap();
             }
             Event::Data { stream, data, .. } => {
-                server.send_data(stream, data, false).unwrap();
+                assert_eq!(server.send_data(stream, data, false), Ok(data.len()));
                 server.release(stream, data.len());
             }
             _ => {}

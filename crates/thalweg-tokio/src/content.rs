@@ -95,6 +95,7 @@ where
             match this.body.as_mut().poll_frame(cx) {
                 Poll::Pending => return Ok(Progress::Waiting),
                 Poll::Ready(None) => {
+                    // An end alone is always taken.
                     connection.send_data(stream, &[], true)?;
                     return Ok(Progress::Ended);
                 }

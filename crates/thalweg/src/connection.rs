@@ -153,10 +153,12 @@ impl<R: Role> Connection<R> {
     /// `Config::output_bytes_max` allow, and returns how many bytes it took. END_STREAM is set if `end` and all was taken.
     ///
     /// If less was taken, call again with the rest when [`poll_writable`](Self::poll_writable) names the stream.
+    /// An end alone, empty `data` with `end`, is always taken.
     /// Costs one copy of what was taken.
     ///
     /// # Errors
     /// `StreamGone`, `HeadersNotSent`, `AlreadyEnded`, `ContentLength`, `Connection`.
+    #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
     #[inline]
     pub fn send_data(&mut self, stream: Stream, data: &[u8], end: bool) -> Result<usize, SendError> {
         self.core.send_data(stream, data, end, None)
@@ -166,6 +168,7 @@ impl<R: Role> Connection<R> {
     ///
     /// # Errors
     /// As for [`send_data`](Self::send_data).
+    #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
     #[cfg(feature = "bytes")]
     pub fn send_buf(
         &mut self,
@@ -191,6 +194,7 @@ impl<R: Role> Connection<R> {
     ///
     /// # Errors
     /// As for [`send_data`](Self::send_data).
+    #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
     pub fn send_data_padded(
         &mut self,
         stream: Stream,
@@ -209,6 +213,7 @@ impl<R: Role> Connection<R> {
     ///
     /// # Errors
     /// As for [`send_data`](Self::send_data).
+    #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
     #[inline]
     pub fn splice_data(&mut self, stream: Stream, len: usize, end: bool) -> Result<usize, SendError> {
         self.core.splice_data(stream, len, end)

@@ -58,7 +58,8 @@
 //!     if let Event::Headers { stream, headers, .. } = event {
 //!         assert_eq!(headers.path(), Some(&b"/"[..]));
 //!         server.send_response(stream, Status::OK, [], false)?;
-//!         server.send_data(stream, b"hello", true)?;
+//!         // A longer body may be taken in part; `poll_writable` says when to send the rest.
+//!         assert_eq!(server.send_data(stream, b"hello", true)?, 5);
 //!     }
 //! }
 //! let mut back = Vec::new();

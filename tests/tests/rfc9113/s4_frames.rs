@@ -121,8 +121,8 @@ fn all_that_we_send() -> Vec<u8> {
                 core.send_push(stream, &Request::get("https", "example.org", "/p"), []).unwrap();
                 core.send_informational(stream, Status::EARLY_HINTS, []).unwrap();
                 core.send_response(stream, Status::OK, [Field::new(b"x-long", &long)], false).unwrap();
-                core.send_data(stream, b"x", false).unwrap();
-                core.send_data_padded(stream, b"x", false, 3).unwrap();
+                assert_eq!(core.send_data(stream, b"x", false), Ok(1));
+                assert_eq!(core.send_data_padded(stream, b"x", false, 3), Ok(1));
                 core.send_trailers(stream, [Field::new(b"x-sum", b"1")]).unwrap();
                 core.release(stream, 1000);
                 core.send_reset(stream, ErrorCode::CANCEL);

@@ -513,7 +513,7 @@ fn s8_4_1_a_promise_goes_out_before_what_refers_to_it() {
         s.respond(parent);
         s.call(|core| {
             core.send_push(parent, &Request::get("https", "example.org", "/style.css"), []).unwrap();
-            core.send_data(parent, b"<link href=/style.css>", true).unwrap();
+            assert_eq!(core.send_data(parent, b"<link href=/style.css>", true), Ok(22));
         });
         s.output([
             "PUSH_PROMISE stream=1 promised=2 [:method: GET, :scheme: https, :authority: example.org, :path: /style.css]",

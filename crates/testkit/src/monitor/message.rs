@@ -118,7 +118,7 @@ impl Monitor {
                 send_window: stream.send_window + early.send_window,
                 receive_window: stream.receive_window + early.receive_window,
                 reset_seen: early.reset_seen,
-                remote: if early.remote == Half::Head { stream.remote } else { early.remote },
+                remote: stream.remote_after(early.remote),
                 ..stream
             },
         );

@@ -81,6 +81,18 @@ impl Stream {
         matches!(self.place(), Place::Open | Place::HalfClosedLocal | Place::HalfClosedRemote)
     }
 
+    /// The peer's half, given how far frames that were seen before the stream was said take it.
+    ///
+    /// RFC 9113 §8.4: the client's half of a promised stream never exists, so an early HEADERS frame
+    /// does not open it.
+    pub const fn remote_after(&self, early: Half) -> Half {
+        match (self.remote, early) {
+            (Half::Ended, _) => Half::Ended,
+            (remote, Half::Head) => remote,
+            (_, early) => early,
+        }
+    }
+
     /// Whether this end may still send on it in this batch.
     pub fn may_send(&self, batch: Batch) -> bool {
         !self.reset_said && self.local != Half::Ended && self.reset_seen.is_none_or(|seen| seen == batch)

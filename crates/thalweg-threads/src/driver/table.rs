@@ -95,6 +95,7 @@ impl Entry {
         match self.finish.take() {
             None => return Ok(false),
             Some(Finish::End) => {
+                // An end alone is always taken.
                 connection.send_data(self.stream, &[], true)?;
             }
             Some(Finish::Trailers(trailers)) => connection.send_trailers(self.stream, trailers.iter())?,
