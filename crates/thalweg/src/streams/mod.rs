@@ -27,8 +27,8 @@ pub struct Slot {
     pub state: State,
     /// What the request's method means for the messages.
     pub method: Method,
-    /// RFC 9218.
-    pub priority: Priority,
+    /// RFC 9218: what was signalled, by the peer or by our own caller. Without a signal, streams take turns.
+    pub signalled: Option<Priority>,
     /// Whether `send_data` was cut short, and since when too little could be sent.
     pub waiting: Waiting,
     /// Bytes sent since then.
@@ -298,7 +298,7 @@ impl Streams {
         };
         let sendable = slot.waiting != Waiting::No && slot.send_window.available() > 0;
         if sendable && slot.listed == Key::NONE {
-            slot.listed = self.ready.list(stream, slot.priority, slot.line());
+            slot.listed = self.ready.list(stream, slot.priority(), slot.line());
         }
     }
 
@@ -362,7 +362,7 @@ impl Streams {
         match self.find(stream) {
             Some(slot) if slot.listed != Key::NONE => slot.listed,
             Some(slot) if slot.claim != Key::NONE => slot.claim,
-            Some(slot) => self.ready.key(stream, slot.priority, slot.line()),
+            Some(slot) => self.ready.key(stream, slot.priority(), slot.line()),
             None => Key::NONE,
         }
     }
@@ -371,7 +371,7 @@ impl Streams {
     pub fn set_priority(&mut self, stream: Stream, priority: Priority) {
         self.unlist(stream);
         if let Some(slot) = self.find_mut(stream) {
-            slot.priority = priority;
+            slot.signalled = Some(priority);
             slot.claim = Key::NONE;
         }
         self.list_if_sendable(stream);
@@ -412,7 +412,7 @@ impl Slot {
             id: 0,
             state,
             method,
-            priority: Priority::default(),
+            signalled: None,
             waiting: Waiting::No,
             progress_bytes: 0,
             shown: false,
@@ -432,7 +432,13 @@ impl Slot {
     /// In which line the stream waits when it is cut short.
     #[inline]
     fn line(&self) -> Line {
-        Line::of(self.priority, self.tunnel)
+        Line::of(self.signalled, self.tunnel)
+    }
+
+    /// The priority that holds: the defaults without a signal.
+    #[inline]
+    pub fn priority(&self) -> Priority {
+        self.signalled.unwrap_or_default()
     }
 }
 
