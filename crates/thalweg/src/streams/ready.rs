@@ -183,6 +183,12 @@ impl Ready {
         self.frames_since_tunnel = count(self.frames_since_tunnel, line == Line::Tunnel);
     }
 
+    /// Whether no stream is listed.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.listed == 0
+    }
+
     /// Forgets everybody.
     pub fn clear(&mut self) {
         self.lines = Default::default();
