@@ -19,7 +19,11 @@ fn opening(opening: &mut Opening) {
 
 /// Uses the connection's window up, so that all others wait from the start.
 fn use_up(s: &mut Scene<Server>) {
-    s.peer(headers(1, Block::new().raw(hpack::get("/")).literal("priority", "").bytes()).end_stream().end_headers());
+    s.peer(
+        headers(1, Block::new().raw(hpack::get("/")).literal("priority", "").bytes())
+            .end_stream()
+            .end_headers(),
+    );
     s.take_events();
     let first = s.stream(1);
     s.respond(first);

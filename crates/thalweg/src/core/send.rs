@@ -335,14 +335,13 @@ impl Core {
         }
         let slot = self.streams.find(stream)?;
         let window = slot.send_window.available().min(self.send_window.available()) as usize;
-        let shortest = slot.shortest_frame(self.streams.full_frame()) as usize;
         let frame = room.min(self.remote.max_frame_size as usize);
         let mut content = len.min(frame.saturating_sub(overhead));
         let (mut overhead, mut is_short) = (overhead, false);
         if content + overhead > window {
             content = len.min(frame).min(window);
             overhead = overhead.min(window - content);
-            if content < len.min(frame) && content < shortest {
+            if content < len.min(frame) && self.is_short(stream, content) {
                 if !self.may_send_short(stream) {
                     return None;
                 }
@@ -359,6 +358,12 @@ impl Core {
             (false, 0) => END_ALONE,
             (false, _) => None,
         }
+    }
+
+    /// Whether a frame that the window makes short would be shorter than half of the windows allow.
+    fn is_short(&self, stream: Stream, content: usize) -> bool {
+        let shortest = |slot: &Slot| slot.shortest_frame(self.streams.full_frame());
+        self.streams.find(stream).is_some_and(|slot| content < shortest(slot) as usize)
     }
 
     /// Whether the next frame of a stream may be shorter than half of its windows allow.
@@ -383,7 +388,7 @@ impl Core {
     /// Starts the timer of short frames if the connection's window makes the stream whose turn it is wait.
     #[inline]
     pub(super) fn watch_connection_window(&mut self) {
-        if self.send_window.available() < self.streams.full_frame() && self.streams.any_ready() {
+        if self.streams.any_ready() && self.send_window.available() < self.streams.full_frame() {
             self.avoidance.watch();
         }
     }
@@ -471,7 +476,7 @@ impl Core {
 
     /// Who was cut short and may go on now, the most urgent first; naming it takes it off the list.
     pub fn poll_writable(&mut self) -> Option<Stream> {
-        if self.error.is_some() || self.send_window.available() == 0 {
+        if !self.streams.any_ready() || self.error.is_some() || self.send_window.available() == 0 {
             return None;
         }
         let room_needed = self.bounds.output_bytes_max as usize / 2;
