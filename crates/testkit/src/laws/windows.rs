@@ -45,7 +45,7 @@ pub enum Credit {
 pub struct Uploaded {
     /// The lengths of the DATA frames.
     pub lens: Vec<u32>,
-    /// Frames, and their bytes, other than those that carry the rest of a piece and those that time has let go.
+    /// Frames, and their bytes, other than short ones that carry the rest of a piece and those that time has let go.
     pub long: (u64, u64),
     /// How often nothing moved until time passed.
     pub silences: u32,
@@ -193,7 +193,8 @@ impl<'a> Run<'a> {
         self.window -= i64::from(len);
         self.connection_window -= i64::from(len);
         self.uploaded.lens.push(len);
-        if self.wire_left > 0 && !std::mem::take(&mut self.time_has_passed) {
+        let is_full = len >= self.upload.full_frame().min(self.upload.piece_bytes);
+        if (self.wire_left > 0 || is_full) && !std::mem::take(&mut self.time_has_passed) {
             self.uploaded.long.0 += 1;
             self.uploaded.long.1 += u64::from(len);
         }
