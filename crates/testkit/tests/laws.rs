@@ -4,7 +4,7 @@ use thalweg::Config;
 use thalweg_testkit::endpoint::Endpoint;
 use thalweg_testkit::fault::Fault;
 use thalweg_testkit::frames::{preface, raw, settings, wire};
-use thalweg_testkit::laws::{self, Breach, Play, Reactions, Step};
+use thalweg_testkit::laws::{self, Breach, Credit, Play, Reactions, Step, Upload};
 use thalweg_testkit::sim::{self, Op, Script};
 
 type Law = fn(&Play, &dyn Fn() -> Endpoint) -> Result<(), Breach>;
@@ -50,6 +50,40 @@ fn without_a_cause_nothing_is_said() {
 #[test]
 fn the_heap_is_bounded() {
     holds(BOUNDED_MEMORY);
+}
+
+#[test]
+fn no_pattern_of_credit_makes_data_short_for_long() {
+    for seed in 0..UPLOADS {
+        let upload = Upload::random(seed);
+        assert_eq!(laws::long_frames(&upload), Ok(()), "upload {seed}");
+    }
+}
+
+/// The pattern in which an upload once sent 4,851 of 13,000 frames with one byte, and ended at a limit.
+#[test]
+fn credit_frame_by_frame_does_not_cut_the_window_into_crumbs() {
+    for piece_bytes in [64 << 10, 1 << 20] {
+        let upload = Upload {
+            window_bytes: 65_535,
+            connection_bytes_more: 1,
+            frame_bytes: 16_384,
+            piece_bytes,
+            total_bytes: 20_000_000,
+            credit: Credit::EachFrame,
+        };
+        let uploaded = upload.run().expect("no limit is reached");
+        let short = uploaded.lens.iter().filter(|len| **len < 1000).count();
+        let frames = uploaded.lens.len();
+        assert!(frames < 1300 && short < 10, "{piece_bytes}: {frames} frames, {short} short");
+    }
+}
+
+#[test]
+fn streams_without_a_signal_take_turns_in_any_mix() {
+    for seed in 0..MIXES {
+        assert_eq!(laws::fair_turns(seed), Ok(()), "mix {seed}");
+    }
 }
 
 #[test]
@@ -146,6 +180,10 @@ fn an_end_that_hides_a_reset_breaks_exactly_once() {
     assert!(complaint.contains("streams, its application"), "{complaint}");
 }
 
+/// Uploads with random windows and patterns of credit.
+const UPLOADS: u64 = 100;
+/// Random mixes of streams.
+const MIXES: u64 = 150;
 /// Plays for each law: about a second, with assertions.
 const PLAYS: u64 = 400;
 /// Scripts in which each fault must show.

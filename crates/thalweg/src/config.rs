@@ -119,7 +119,7 @@ pub struct Budgets {
     pub empty_frames: Budget,
     /// PRIORITY and PRIORITY_UPDATE. Each new stream gives a token back. Default 2,000 and 200 a second.
     pub priorities: Budget,
-    /// WINDOW_UPDATE of less than 256 bytes. Default 10,000 and 1,000 a second.
+    /// WINDOW_UPDATE of less than 256 bytes that goes beyond the DATA which was sent. Default 10,000 and 1,000 a second.
     pub window_updates: Budget,
     /// Frames of unknown types. Default 1,000 and 100 a second.
     pub extensions: Budget,
@@ -229,7 +229,7 @@ impl Default for Deadlines {
 }
 
 impl Deadlines {
-    /// No deadlines at all: `poll_timeout` is always `None`.
+    /// No deadlines at all: `poll_timeout` is always `None`. No DATA frame waits for a larger window then, since that takes a clock.
     pub const OFF: Self = Self {
         preface: None,
         settings_ack: None,

@@ -152,6 +152,8 @@ impl<R: Role> Connection<R> {
     /// Sends content: frames as much of `data` as the windows, the peer's frame size, the order of priorities, and the room below
     /// `Config::output_bytes_max` allow, and returns how many bytes it took. END_STREAM is set if `end` and all was taken.
     ///
+    /// A frame that only a window makes short waits for more of it, 200 ms at most, which [`poll_timeout`](Self::poll_timeout) asks for.
+    ///
     /// If less was taken, call again with the rest when [`poll_writable`](Self::poll_writable) names the stream.
     /// An end alone, empty `data` with `end`, is always taken.
     /// Costs one copy of what was taken.
@@ -290,8 +292,8 @@ impl<R: Role> Connection<R> {
         self.core.send_extension(kind, flags, on, payload)
     }
 
-    /// Names a stream that was cut short and can go on now: the most urgent first (RFC 9218 §10). Each is named once until
-    /// it is cut short again.
+    /// Names a stream that was cut short and can go on now: the most urgent first (RFC 9218 §10), in turns where no priority was
+    /// signalled. Each is named once until it is cut short again.
     #[inline]
     pub fn poll_writable(&mut self) -> Option<Stream> {
         self.core.poll_writable()

@@ -1,47 +1,75 @@
 //! Flow-control windows (RFC 9113 §5.2, §6.9).
 //!
-//! Keeps true: a send window stays within [-(2^31), 2^31-1]; in a receive window, what the peer may still send, what the
+//! Keeps true: a send window stays within [-(2^31), 2^31-1], and knows what of it the peer has yet to credit; in a receive window, what the peer may still send, what the
 //! caller holds, and what is due back to the peer add up to the window's size.
 
 /// What we may send: on a stream, or on the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SendWindow(i32);
+pub struct SendWindow {
+    /// Negative after a settings change (RFC 9113 §6.9.2).
+    available: i32,
+    /// DATA bytes sent for which no WINDOW_UPDATE has come yet.
+    uncredited: u32,
+}
 
 impl SendWindow {
-    /// Starts at `bytes`.
+    /// Creates a window of `bytes`.
     pub const fn new(bytes: u32) -> Self {
-        Self(bytes as i32)
+        Self { available: bytes as i32, uncredited: 0 }
     }
 
     /// Bytes that may be sent now: 0 while the window is negative.
     #[inline]
     pub const fn available(self) -> u32 {
-        if self.0 > 0 { self.0 as u32 } else { 0 }
+        if self.available > 0 { self.available as u32 } else { 0 }
     }
 
     /// The window as the RFC counts it, negative after a settings change.
     pub const fn as_i64(self) -> i64 {
-        self.0 as i64
+        self.available as i64
+    }
+
+    /// Returns the bytes that were sent and not credited yet.
+    pub const fn uncredited(self) -> u32 {
+        self.uncredited
+    }
+
+    /// Returns what the window would be if the peer credited all that was sent: it follows every settings change.
+    #[inline]
+    pub const fn size(self) -> u32 {
+        let size = self.available as i64 + self.uncredited as i64;
+        if size > 0 { size as u32 } else { 0 }
     }
 
     /// Takes `bytes` that are about to be sent. They are available.
     #[inline]
     pub fn take(&mut self, bytes: u32) {
         debug_assert!(bytes <= self.available());
-        self.0 -= bytes as i32;
+        self.available -= bytes as i32;
+        self.uncredited = self.uncredited.saturating_add(bytes);
     }
 
-    /// Adds a WINDOW_UPDATE. `None`: the window would pass 2^31-1 (RFC 9113 §6.9.1), and has not changed.
-    pub fn add(&mut self, increment: u32) -> Option<()> {
-        self.0 = self.0.checked_add_unsigned(increment)?;
-        Some(())
+    /// Adds a WINDOW_UPDATE, and returns by how much it goes beyond what was sent. `None`: the window would pass 2^31-1
+    /// (RFC 9113 §6.9.1), and has not changed.
+    #[inline]
+    pub fn add(&mut self, increment: u32) -> Option<u32> {
+        self.available = self.available.checked_add_unsigned(increment)?;
+        Some(take_credit(&mut self.uncredited, increment))
     }
 
     /// Moves the window by the change of SETTINGS_INITIAL_WINDOW_SIZE; it may become negative (RFC 9113 §6.9.2).
     pub fn shift(&mut self, change: i64) -> Option<()> {
-        self.0 = i32::try_from(i64::from(self.0) + change).ok()?;
+        self.available = i32::try_from(i64::from(self.available) + change).ok()?;
         Some(())
     }
+}
+
+/// Takes the credit for bytes that were sent, and returns by how much the increment goes beyond them.
+#[inline]
+pub fn take_credit(uncredited: &mut u32, increment: u32) -> u32 {
+    let credit = increment.min(*uncredited);
+    *uncredited -= credit;
+    increment - credit
 }
 
 /// What the peer may send, and what has become of what it sent: on a stream, or on the connection.
@@ -156,7 +184,7 @@ mod tests {
     fn a_send_window_stops_at_its_largest_value() {
         // 9113-6.9.1-7
         let mut window = SendWindow::new(0);
-        assert_eq!(window.add(0x7fff_ffff), Some(()));
+        assert_eq!(window.add(0x7fff_ffff), Some(0x7fff_ffff));
         assert_eq!(window.add(1), None);
         assert_eq!(window.available(), 0x7fff_ffff);
     }
@@ -167,8 +195,24 @@ mod tests {
         window.take(60_000);
         assert_eq!(window.shift(-49_151), Some(()));
         assert_eq!((window.as_i64(), window.available()), (-43_616, 0));
-        assert_eq!(window.add(43_617), Some(()));
+        assert_eq!(window.add(43_617), Some(0));
         assert_eq!(window.available(), 1);
+    }
+
+    #[test]
+    fn credit_is_told_apart_from_growth() {
+        let mut window = SendWindow::new(100);
+        window.take(60);
+        assert_eq!((window.size(), window.uncredited()), (100, 60));
+        assert_eq!(window.add(50), Some(0));
+        assert_eq!((window.size(), window.uncredited()), (100, 10));
+        assert_eq!(window.add(25), Some(15));
+        assert_eq!((window.size(), window.uncredited()), (115, 0));
+        window.take(115);
+        assert_eq!(window.shift(-99), Some(()));
+        assert_eq!(window.size(), 16, "what can come back follows the settings");
+        assert_eq!(window.shift(-17), Some(()));
+        assert_eq!(window.size(), 0);
     }
 
     #[test]

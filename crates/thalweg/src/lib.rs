@@ -110,6 +110,7 @@ mod priority;
 mod report;
 mod settings;
 mod shutdown;
+mod silly_window;
 mod stream_id;
 mod streams;
 mod time;

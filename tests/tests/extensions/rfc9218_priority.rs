@@ -64,8 +64,8 @@ fn s2_1_the_old_signals_have_no_effect() {
             let stream = s.stream(id);
             s.respond(stream);
         }
-        // 1 goes first, as without any signal.
-        assert_eq!(order_of_service(s, &[3, 1]), [1, 3]);
+        // As without any signal they take turns: the one that waits longer goes first.
+        assert_eq!(order_of_service(s, &[3, 1]), [3, 1]);
     });
 }
 

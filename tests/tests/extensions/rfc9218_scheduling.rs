@@ -7,7 +7,8 @@ use thalweg_testkit::frames::{headers, setting, settings, window_update};
 use thalweg_testkit::hpack::{self, Block};
 use thalweg_testkit::scenario::{Opening, Scene, server_with};
 
-const FRAME_BYTES: usize = 1000;
+/// As much as a frame takes: a shorter one would wait for more window.
+const FRAME_BYTES: usize = 16_384;
 
 /// Streams have all the window they want; the connection's window runs out at once, and then opens frame by frame.
 fn opening(opening: &mut Opening) {
@@ -18,7 +19,13 @@ fn opening(opening: &mut Opening) {
 
 /// Uses the connection's window up, so that all others wait from the start.
 fn use_up(s: &mut Scene<Server>) {
-    let first = s.get(1);
+    s.peer(
+        headers(1, Block::new().raw(hpack::get("/")).literal("priority", "").bytes())
+            .end_stream()
+            .end_headers(),
+    );
+    s.take_events();
+    let first = s.stream(1);
     s.respond(first);
     s.call(|core| core.send_data(first, &[0; 65_535], true)).unwrap();
     s.frames();
@@ -183,7 +190,7 @@ fn s10_an_incremental_response_that_sends_unasked_has_had_its_turn() {
         s.peer(window_update(0, FRAME_BYTES as u32));
         let taken = s.call(|core| core.send_data(first, &[0; 2 * FRAME_BYTES], false));
         assert_eq!(taken, Ok(FRAME_BYTES));
-        s.output(["DATA stream=3 1000 bytes"]);
+        s.output(["DATA stream=3 16384 bytes"]);
         assert_eq!(served(s, 3), [5, 3, 5]);
     });
 }
@@ -208,6 +215,9 @@ fn s10_a_response_without_window_is_not_named() {
             let rest = s.call(|core| core.send_data(stream, &[0; 2000], false)).unwrap();
             assert_eq!(taken + rest, 1500);
             s.frames();
+            assert_eq!(s.call(thalweg::Connection::poll_writable), None);
+            // A frame of half the window is long enough.
+            s.peer(window_update(1, 749));
             assert_eq!(s.call(thalweg::Connection::poll_writable), None);
             s.peer(window_update(1, 1));
             assert_eq!(s.call(thalweg::Connection::poll_writable), Some(stream));

@@ -6,15 +6,21 @@
 //! * [`bounded_memory`]: the heap stays below a function of the configuration.
 //! * Pair agreement, liveness and "exactly once" need two ends: [`sim::run_with`](crate::sim::run_with).
 //! * [`no_allocations`]: steady work allocates nothing.
+//! * [`long_frames`]: however a peer credits, its windows do not make DATA short for long, and no limit is reached.
+//! * [`fair_turns`]: no stream without a priority signal waits for more than a bounded number of frames of others.
 //!
 //! The first four take a [`Play`]: one end, what comes in, and an application that reacts in the same way to the same events.
 
 mod play;
 mod random;
 mod steady;
+mod turns;
+mod windows;
 
 pub use play::{Play, Reactions, Step};
 pub use steady::no_allocations;
+pub use turns::fair_turns;
+pub use windows::{Credit, Upload, Uploaded, long_frames};
 
 use thalweg::{Config, Instant};
 

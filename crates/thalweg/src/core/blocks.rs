@@ -206,7 +206,7 @@ impl Core {
         let state = State::opened(false, end);
         let mut slot = self.new_slot(state, learned.method);
         slot.receive_left = content;
-        slot.priority = self.first_priority(id, learned.has_priority);
+        slot.signalled = self.first_priority(id, learned.has_priority);
         slot.shown = true;
         let stream = self.streams.open(id, slot);
         self.counters.streams_opened += 1;
@@ -403,9 +403,9 @@ impl Core {
         Slot::new(state, method, self.remote.initial_window_size, initial_window_size)
     }
 
-    /// The priority that a new request starts with: PRIORITY_UPDATE goes before the field (RFC 9218 §7.1).
+    /// The priority that was signalled for a new request, if any was: PRIORITY_UPDATE goes before the field (RFC 9218 §7.1).
     #[inline]
-    fn first_priority(&mut self, id: StreamId, has_field: bool) -> Priority {
+    fn first_priority(&mut self, id: StreamId, has_field: bool) -> Option<Priority> {
         if !self.early_priorities.is_empty() {
             // Streams below this one can no longer be opened.
             self.forget_early_priorities(StreamId::new(id.as_u32() - 1));
@@ -413,14 +413,13 @@ impl Core {
                 && early == id
             {
                 self.early_priorities.pop_front();
-                return priority;
+                return Some(priority);
             }
         }
         if !has_field {
-            return Priority::default();
+            return None;
         }
-        let value = self.headers().get(b"priority");
-        value.map(Priority::parse).unwrap_or_default()
+        self.headers().get(b"priority").map(Priority::parse)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::frame::{Flags, Head, OriginEntries, SettingEntries, SettingId, parse}
 use crate::priority::Priority;
 use crate::settings::Settings;
 use crate::shutdown::Stage;
+use crate::silly_window;
 use crate::stream_id::{Stream, StreamId};
 use crate::streams::ids::Fate;
 use crate::streams::state::{Half, State};
@@ -59,7 +60,7 @@ impl Core {
     /// RFC 9113 §6.9.2: a new initial window moves the window of every stream, below zero if need be.
     fn move_send_windows(&mut self, before: &Settings, after: &Settings) -> Result<(), Failed> {
         let change = i64::from(after.initial_window_size) - i64::from(before.initial_window_size);
-        if change == 0 {
+        if change == 0 && before.max_frame_size == after.max_frame_size {
             return Ok(());
         }
         let overflow =
@@ -70,8 +71,27 @@ impl Core {
         if let Some(id) = overflow {
             return Err(self.violated(Violation::SettingsWindowOverflow, id));
         }
-        self.streams.relist();
+        if !self.judge_full_frame() {
+            self.streams.relist();
+        }
+        if self.streams.any_waits_short() {
+            self.avoidance.watch();
+        }
         Ok(())
+    }
+
+    /// Finds out anew how short a frame the connection's window may make, after the peer's frame size, the connection's window or
+    /// the hope for more window has changed. Returns whether that moved the list of ready streams.
+    pub(super) fn judge_full_frame(&mut self) -> bool {
+        let full_frame = match self.avoidance.is_on() {
+            true => silly_window::full_frame(self.remote.max_frame_size, self.send_window.size()),
+            false => 1,
+        };
+        let changed = self.streams.set_full_frame(full_frame);
+        if changed {
+            self.streams.relist();
+        }
+        changed
     }
 
     fn receive_settings_ack<'b>(&mut self) -> Outcome<'b> {
@@ -153,26 +173,32 @@ impl Core {
             Ok(increment) => increment,
             Err(violation) => return Err(self.violated(violation, id)),
         };
-        if increment < SMALL_INCREMENT_BYTES {
-            self.charge(Work::WindowUpdate, id)?;
-        }
         if id.is_connection() {
             if increment == 0 {
                 return Err(self.violated(Violation::WindowUpdateZeroOnConnection, id));
             }
-            if self.send_window.add(increment).is_none() {
+            let Some(excess) = self.send_window.add(increment) else {
                 let error = ConnectionError::violation(Violation::WindowOverflowOnConnection, id);
                 return Err(self.fail(error.with_values(self.overflow(None, increment), WINDOW_MAX)));
+            };
+            if excess > 0 {
+                self.judge_full_frame();
             }
-            return Ok(None);
+            self.avoidance.credited();
+            self.watch_connection_window();
+            return self.charge_increment(id, increment, excess).map(|()| None);
         }
         let stream = match self.streams.fate(id) {
             Fate::Live(slot) => Stream::from_parts(id, slot),
             Fate::Idle => return Err(self.violated(Violation::StreamIdle, id)),
             // RFC 9113 §6.9: it may come after the stream has ended.
-            _ => return Ok(None),
+            _ => {
+                let excess = self.streams.take_credit_after_close(increment);
+                return self.charge_increment(id, increment, excess).map(|()| None);
+            }
         };
         if increment == 0 {
+            self.charge(Work::WindowUpdate, id)?;
             return self.stream_violated(id, Violation::WindowUpdateZero).map(|()| None);
         }
         let Some(slot) = self.streams.find_mut(stream) else { return Ok(None) };
@@ -180,11 +206,24 @@ impl Core {
         if slot.state == State::ReservedRemote {
             return Err(self.violated(Violation::StreamReserved, id));
         }
-        if slot.send_window.add(increment).is_none() {
+        let Some(excess) = slot.send_window.add(increment) else {
             return self.stream_violated(id, Violation::WindowOverflow).map(|()| None);
-        }
+        };
         self.streams.list_if_sendable(stream);
-        Ok(None)
+        self.avoidance.credited();
+        if self.streams.waits_short(stream) {
+            self.avoidance.watch();
+        }
+        self.charge_increment(id, increment, excess).map(|()| None)
+    }
+
+    /// Charges a small WINDOW_UPDATE, unless it credits bytes that were sent: those bytes have paid for it.
+    #[inline]
+    fn charge_increment(&mut self, id: StreamId, increment: u32, excess: u32) -> Result<(), Failed> {
+        if increment < SMALL_INCREMENT_BYTES && (excess > 0 || increment == 0) {
+            return self.charge(Work::WindowUpdate, id);
+        }
+        Ok(())
     }
 
     fn overflow(&self, stream: Option<Stream>, increment: u32) -> u64 {
@@ -305,6 +344,8 @@ impl Core {
             self.liveness.arm_if_off(Deadline::Shutdown, now);
         }
         self.say_final_go_away();
+        self.avoidance.turn_off();
+        self.judge_full_frame();
         self.reset_without_window();
         Ok(())
     }
@@ -328,7 +369,7 @@ impl Core {
 pub const KEEP_ALIVE_PING: [u8; 8] = *b"\0thalive";
 /// Sent with the first GOAWAY of a shutdown: its answer tells that the peer has seen it.
 pub const SHUTDOWN_PING: [u8; 8] = *b"\0thaldwn";
-/// WINDOW_UPDATE below this many bytes is charged.
+/// WINDOW_UPDATE below this many bytes is charged if it goes beyond what was sent.
 const SMALL_INCREMENT_BYTES: u32 = 256;
 /// RFC 8336 §2.1: flags that a later meaning could make essential.
 const ORIGIN_FLAGS_CRITICAL: u8 = 0x0f;

@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use thalweg_hpack::{Decoder, Encoder};
 
 use crate::budget::{Accounts, Exhausted, Work};
-use crate::config::{Bounds, Config, Release};
+use crate::config::{Bounds, Config, Deadlines, Release};
 use crate::error::{Cause, ConnectionError, Deadline, ErrorCode, Limit, StreamError};
 use crate::event::Initiator;
 use crate::flow::{ReceiveWindow, SendWindow};
@@ -32,6 +32,7 @@ use crate::priority::Priority;
 use crate::report::{CloseReport, Counters};
 use crate::settings::{LocalSettings, Settings};
 use crate::shutdown::{Shutdown, Stage};
+use crate::silly_window::Avoidance;
 use crate::stream_id::{Stream, StreamId};
 use crate::streams::ids::{Closed, Fate};
 use crate::streams::{Opener, Streams};
@@ -56,6 +57,7 @@ pub struct Core {
     /// Unreleased bytes of streams that have ended.
     orphans: u32,
     send_window: SendWindow,
+    avoidance: Avoidance,
     local: LocalSettings,
     remote: Settings,
     remote_settings_seen: bool,
@@ -129,6 +131,7 @@ impl Core {
             receive_window: ReceiveWindow::new(CONNECTION_WINDOW_INITIAL),
             orphans: 0,
             send_window: SendWindow::new(CONNECTION_WINDOW_INITIAL),
+            avoidance: Avoidance::new(config.deadlines != Deadlines::OFF, config.deadlines.stall),
             local: LocalSettings::new(settings),
             remote: Settings::default(),
             remote_settings_seen: false,
@@ -152,6 +155,7 @@ impl Core {
             counters: Counters::default(),
         };
         core.begin(&settings, config.connection_window_bytes);
+        core.judge_full_frame();
         core
     }
 

@@ -330,9 +330,11 @@ impl Core {
     pub(super) fn tell_time(&mut self, now: Instant) {
         match self.now {
             None => self.start_clock(now),
-            // A clock that jumps back is held.
-            Some(earlier) => self.now = Some(earlier.max(now)),
+            // A clock that jumps back is held, and starts nothing.
+            Some(earlier) if now < earlier => return,
+            Some(_) => self.now = Some(now),
         }
+        self.avoidance.observe_time(now);
     }
 
     /// The first time that is told starts the deadlines of a new connection.

@@ -9,6 +9,7 @@ use crate::frame::{Flags, Kind};
 use crate::headers::outgoing::{self, FieldList, PeerLimits};
 use crate::headers::rules::{Learned, method_of};
 use crate::message::{Request, Status};
+use crate::silly_window::Wait;
 use crate::stream_id::{Stream, StreamId};
 use crate::streams::ids::Closed;
 use crate::streams::state::{Half, Input, Next, Refusal, State};
@@ -272,7 +273,7 @@ impl Core {
                 return Ok(taken);
             }
         }
-        self.note_cut(stream, taken < data.len() || end);
+        self.note_cut(stream, (taken < data.len() || end).then_some(data.len() - taken));
         Ok(taken)
     }
 
@@ -281,7 +282,7 @@ impl Core {
         self.judge_data(stream, len, end)?;
         let room = self.room(SPLICED_OVERRUN);
         let Some((taken, _)) = self.next_frame(stream, len, 0, room) else {
-            self.note_cut(stream, true);
+            self.note_cut(stream, Some(len));
             return Ok(0);
         };
         let last = end && taken == len;
@@ -292,7 +293,7 @@ impl Core {
         if last {
             self.finish_sending(stream);
         } else {
-            self.note_cut(stream, taken < len || end);
+            self.note_cut(stream, (taken < len || end).then_some(len - taken));
         }
         Ok(taken)
     }
@@ -318,7 +319,8 @@ impl Core {
     /// wait.
     ///
     /// Flow control counts padding too, and an empty frame needs no window (RFC 9113 §6.9.1). Where the window is short, padding
-    /// gives way to content, or a stream whose window stays below its padding would be named for ever.
+    /// gives way to content, or a stream whose window stays below its padding would be named for ever. Where the window makes
+    /// content short, `silly_window` says whether it waits.
     #[inline]
     fn next_frame(
         &mut self,
@@ -335,16 +337,59 @@ impl Core {
         let window = slot.send_window.available().min(self.send_window.available()) as usize;
         let frame = room.min(self.remote.max_frame_size as usize);
         let mut content = len.min(frame.saturating_sub(overhead));
-        let mut overhead = overhead;
+        let (mut overhead, mut is_short) = (overhead, false);
         if content + overhead > window {
             content = len.min(frame).min(window);
             overhead = overhead.min(window - content);
+            if content < len.min(frame) && self.is_short(stream, content) {
+                if !self.may_send_short(stream) {
+                    return None;
+                }
+                is_short = true;
+            }
         }
         let goes = content + overhead <= frame && (content > 0 || len == 0) && self.streams.is_next(stream);
+        if goes && is_short {
+            self.avoidance.short_frame_sent();
+            self.avoidance.connection_wait = Wait::No;
+        }
         match (goes, len) {
             (true, _) => Some((content, overhead)),
             (false, 0) => END_ALONE,
             (false, _) => None,
+        }
+    }
+
+    /// Whether a frame that the window makes short would be shorter than half of the windows allow.
+    fn is_short(&self, stream: Stream, content: usize) -> bool {
+        let shortest = |slot: &Slot| slot.shortest_frame(self.streams.full_frame());
+        self.streams.find(stream).is_some_and(|slot| content < shortest(slot) as usize)
+    }
+
+    /// Whether the next frame of a stream may be shorter than half of its windows allow.
+    #[cold]
+    fn may_send_short(&self, stream: Stream) -> bool {
+        let Some(slot) = self.streams.find(stream) else { return false };
+        if slot.short_wait == Wait::Over {
+            return true;
+        }
+        if slot.send_window.available() < self.send_window.available() {
+            self.avoidance.allows_short(slot.send_window.size())
+        } else {
+            self.may_exhaust_connection()
+        }
+    }
+
+    /// Whether the connection's window may make the next frame of whatever stream short.
+    fn may_exhaust_connection(&self) -> bool {
+        self.avoidance.connection_wait == Wait::Over || self.avoidance.allows_short(self.send_window.size())
+    }
+
+    /// Starts the timer of short frames if the connection's window makes the stream whose turn it is wait.
+    #[inline]
+    pub(super) fn watch_connection_window(&mut self) {
+        if self.streams.any_ready() && self.send_window.available() < self.streams.full_frame() {
+            self.avoidance.watch();
         }
     }
 
@@ -357,8 +402,11 @@ impl Core {
             slot.send_window.take(bytes);
             slot.send_left.take(len as u64);
             slot.progress_bytes = slot.progress_bytes.saturating_add(bytes);
+            slot.short_wait = Wait::No;
         }
+        self.avoidance.frame_sent(bytes);
         self.streams.take_turn(stream);
+        self.watch_connection_window();
     }
 
     /// END_STREAM was written.
@@ -372,25 +420,38 @@ impl Core {
         }
     }
 
-    /// Notes whether something was left, so that `poll_writable` names the stream when it can go on.
+    /// Notes how much was left, if anything was, so that `poll_writable` names the stream when it can go on.
     #[inline]
-    fn note_cut(&mut self, stream: Stream, cut: bool) {
-        if !cut {
-            return self.stop_waiting(stream);
-        }
+    fn note_cut(&mut self, stream: Stream, left: Option<usize>) {
+        let Some(left) = left else { return self.stop_waiting(stream) };
         let now = self.now.unwrap_or_default();
         let Some(slot) = self.streams.find_mut(stream) else { return };
         if slot.waiting == Waiting::No || slot.progress_bytes >= self.bounds.stall_bytes_min {
             slot.waiting = Waiting::Since(now);
             slot.progress_bytes = 0;
         }
-        if slot.send_window.available() == 0 {
-            self.streams.unlist(stream);
+        slot.blocked_bytes = u32::try_from(left).unwrap_or(u32::MAX);
+        let size = slot.send_window.size();
+        if self.streams.waits_short(stream) {
+            self.wait_short(stream, size);
         }
-        self.streams.list_if_sendable(stream);
+        self.streams.judge(stream);
+        self.watch_connection_window();
         self.liveness.arm_if_off(Deadline::Stall, now);
         if self.eof {
             self.reset_without_window();
+        }
+    }
+
+    /// A stream has less window than its next frame should have: it waits for more, or has one short frame.
+    #[cold]
+    fn wait_short(&mut self, stream: Stream, window_size: u32) {
+        if !self.avoidance.allows_short(window_size) {
+            return self.avoidance.watch();
+        }
+        self.avoidance.short_frame_sent();
+        if let Some(slot) = self.streams.find_mut(stream) {
+            slot.short_wait = Wait::Over;
         }
     }
 
@@ -399,6 +460,7 @@ impl Core {
         let Some(slot) = self.streams.find_mut(stream) else { return };
         if slot.waiting != Waiting::No {
             slot.waiting = Waiting::No;
+            slot.short_wait = Wait::No;
             self.streams.unlist(stream);
         }
     }
@@ -414,14 +476,15 @@ impl Core {
 
     /// Who was cut short and may go on now, the most urgent first; naming it takes it off the list.
     pub fn poll_writable(&mut self) -> Option<Stream> {
-        if self.error.is_some() || self.send_window.available() == 0 {
+        if !self.streams.any_ready() || self.error.is_some() || self.send_window.available() == 0 {
             return None;
         }
         let room_needed = self.bounds.output_bytes_max as usize / 2;
         if self.outbound.len() > room_needed {
             return None;
         }
-        self.streams.take_first_ready()
+        let may_exhaust = self.may_exhaust_connection();
+        self.streams.take_first_ready(if may_exhaust { u32::MAX } else { self.send_window.available() })
     }
 
     /// Ends a stream for the caller. Nothing more will be told of it.

@@ -2,6 +2,7 @@
 
 use crate::error::{Cause, ConnectionError, Deadline, ErrorCode, StreamError};
 use crate::event::Initiator;
+use crate::silly_window::Wait;
 use crate::stream_id::{Stream, StreamId};
 use crate::streams::Waiting;
 use crate::time::Instant;
@@ -21,7 +22,10 @@ impl Core {
             // The clock of a new connection starts with the first time that is told.
             None => self.liveness.is_used().then_some(Instant::ZERO),
             Some(now) if unseen => Some(now),
-            Some(_) => self.liveness.next(),
+            Some(now) => match (self.liveness.next(), self.avoidance.next(now)) {
+                (Some(timeout), Some(short_frame)) => Some(timeout.min(short_frame)),
+                (timeout, short_frame) => timeout.or(short_frame),
+            },
         }
     }
 
@@ -35,6 +39,9 @@ impl Core {
         if self.handed_out == HandedOut::Unseen {
             self.handed_out = HandedOut::Timed;
             self.liveness.arm(Deadline::Transmit, now);
+        }
+        if self.avoidance.take_due(now) {
+            self.release_short_frames();
         }
         while let Some(due) = self.liveness.take_due(now) {
             match due {
@@ -58,17 +65,36 @@ impl Core {
         Ok(())
     }
 
+    /// Lets frames go that the window makes short and that have waited long enough: see `silly_window`.
+    fn release_short_frames(&mut self) {
+        let mut waiting = self.streams.release_short_frames();
+        let connection_window = self.send_window.available();
+        let first_needs = self.streams.first_ready_needs().unwrap_or(0);
+        if connection_window > 0 && connection_window < first_needs {
+            self.avoidance.connection_wait.advance();
+            waiting = true;
+        } else {
+            self.avoidance.connection_wait = Wait::No;
+        }
+        if waiting {
+            self.avoidance.watch();
+            self.avoidance.observe_time(self.now.unwrap_or_default());
+        }
+    }
+
     /// Resets the streams that have waited for window too long, and sets the deadline for the next.
     fn reset_stalled(&mut self, now: Instant) -> Result<(), Failed> {
         let Some(limit) = self.liveness.duration(Deadline::Stall) else { return Ok(()) };
-        let connection_blocked = self.send_window.available() == 0;
+        let full_frame = self.streams.full_frame();
+        let connection_window = self.send_window.available();
         let mut next: Option<Instant> = None;
         let mut stalled: Option<Stream> = None;
         let mut from = 0;
         loop {
             for (stream, slot) in self.streams.iter_mut().filter(|(stream, _)| stream.index() >= from) {
                 let Waiting::Since(since) = slot.waiting else { continue };
-                let blocked = connection_blocked || slot.send_window.available() == 0;
+                let window = slot.send_window.available().min(connection_window);
+                let blocked = window < slot.needed_window(full_frame);
                 if !blocked {
                     slot.waiting = Waiting::Since(now);
                     slot.progress_bytes = 0;

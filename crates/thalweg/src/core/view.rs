@@ -37,7 +37,7 @@ fn view(stream: Stream, slot: &Slot) -> StreamView {
         is_reserved: matches!(slot.state, State::ReservedLocal | State::ReservedRemote),
         local: slot.state.local(),
         remote: slot.state.remote(),
-        priority: slot.priority,
+        priority: slot.priority(),
         is_cut_short: slot.waiting != Waiting::No,
         window: window(slot.send_window, &slot.receive_window),
         send_left: slot.send_left.bytes(),

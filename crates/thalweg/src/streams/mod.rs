@@ -1,7 +1,7 @@
 //! The live streams: slots, the way from identifier to slot, and the list of those that may go on sending.
 //!
 //! Keeps true: a handle is valid while `slots[slot].id == id`; the counts per side equal the live slots of that side; a slot
-//! is listed as ready if and only if its stream was cut short and its own window is open.
+//! is listed as ready if and only if its stream was cut short and its own window is enough for its next frame.
 
 pub mod ids;
 pub mod ready;
@@ -12,9 +12,10 @@ use alloc::vec::Vec;
 use self::ids::{Closed, Fate, Ids};
 use self::ready::{Key, Line, Ready};
 use self::state::State;
-use crate::flow::{ReceiveWindow, SendWindow};
+use crate::flow::{ReceiveWindow, SendWindow, take_credit};
 use crate::headers::rules::Method;
 use crate::priority::Priority;
+use crate::silly_window::Wait;
 use crate::stream_id::{Stream, StreamId};
 use crate::time::Instant;
 
@@ -27,12 +28,16 @@ pub struct Slot {
     pub state: State,
     /// What the request's method means for the messages.
     pub method: Method,
-    /// RFC 9218.
-    pub priority: Priority,
+    /// RFC 9218: what was signalled, by the peer or by our own caller. Without a signal, streams take turns.
+    pub signalled: Option<Priority>,
     /// Whether `send_data` was cut short, and since when too little could be sent.
     pub waiting: Waiting,
     /// Bytes sent since then.
     pub progress_bytes: u32,
+    /// What `send_data` could not take, bytes.
+    pub blocked_bytes: u32,
+    /// How long a frame that the window makes short has waited.
+    pub short_wait: Wait,
     /// Whether the caller was told of the stream: only then is it told of its end.
     pub shown: bool,
     /// Whether CONNECT made it a tunnel: then only DATA may follow (RFC 9113 §8.5).
@@ -109,6 +114,10 @@ pub struct Streams {
     live: [u32; 2],
     local_is_client: bool,
     ready: Ready,
+    /// What a stream must be able to send, bytes, unless it has less: see `silly_window`.
+    full_frame: u32,
+    /// DATA bytes of streams that have ended, for which no WINDOW_UPDATE has come.
+    uncredited_after_close: u32,
 }
 
 /// Which side opened a stream.
@@ -131,6 +140,8 @@ impl Streams {
             live: [0; 2],
             local_is_client,
             ready: Ready::new(),
+            full_frame: 1,
+            uncredited_after_close: 0,
         }
     }
 
@@ -243,6 +254,8 @@ impl Streams {
         self.first_free = stream.index() as u32;
         self.counted[opener as usize] -= u32::from(ended.state.is_counted());
         self.live[opener as usize] -= 1;
+        let uncredited = ended.send_window.uncredited();
+        self.uncredited_after_close = self.uncredited_after_close.saturating_add(uncredited);
         self.ids[opener as usize].close(stream.id().as_u32(), how);
         Some(ended)
     }
@@ -274,12 +287,68 @@ impl Streams {
     /// Puts every stream on the list or takes it off, after all windows have moved.
     pub fn relist(&mut self) {
         for index in 0..self.slots.len() {
-            let stream = Stream::from_parts(StreamId::new(self.slots[index].id), index as u32);
-            if self.slots[index].send_window.available() == 0 {
-                self.unlist(stream);
+            if self.slots[index].id != 0 {
+                self.judge(Stream::from_parts(StreamId::new(self.slots[index].id), index as u32));
             }
+        }
+    }
+
+    /// The shortest frame that the connection's window may make of a longer one, bytes.
+    #[inline]
+    pub const fn full_frame(&self) -> u32 {
+        self.full_frame
+    }
+
+    /// Changes the shortest frame that the connection's window may make. Returns whether it has changed; the list is
+    /// then to be judged anew.
+    pub fn set_full_frame(&mut self, bytes: u32) -> bool {
+        core::mem::replace(&mut self.full_frame, bytes) != bytes
+    }
+
+    /// Takes the credit for DATA of streams that have ended, and returns by how much the increment goes beyond it.
+    pub fn take_credit_after_close(&mut self, increment: u32) -> u32 {
+        take_credit(&mut self.uncredited_after_close, increment)
+    }
+
+    /// Puts a stream on the list or takes it off, after its window or what it needs has changed.
+    #[inline]
+    pub fn judge(&mut self, stream: Stream) {
+        let full_frame = self.full_frame;
+        let Some(slot) = self.find(stream) else { return };
+        if slot.listed != Key::NONE && !slot.has_window(full_frame) {
+            self.unlist(stream);
+        }
+        self.list_if_sendable(stream);
+    }
+
+    /// Whether a stream waits because its own window would make its next frame too short.
+    #[inline]
+    pub fn waits_short(&self, stream: Stream) -> bool {
+        self.find(stream).is_some_and(|slot| slot.waits_short(self.full_frame))
+    }
+
+    /// Whether any stream does.
+    pub fn any_waits_short(&self) -> bool {
+        self.iter().any(|(_, slot)| slot.waits_short(self.full_frame))
+    }
+
+    /// Lets the short frames of streams go that have waited long enough. Returns whether others wait on.
+    pub fn release_short_frames(&mut self) -> bool {
+        let (full_frame, mut waiting, mut from) = (self.full_frame, false, 0);
+        while let Some(stream) = self.find_from(from, |_, slot| slot.waits_short(full_frame)) {
+            from = stream.index() + 1;
+            let Some(slot) = self.find_mut(stream) else { continue };
+            slot.short_wait.advance();
+            waiting |= slot.short_wait != Wait::Over;
             self.list_if_sendable(stream);
         }
+        waiting
+    }
+
+    /// Whether any stream was cut short and could go on.
+    #[inline]
+    pub const fn any_ready(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     /// The first live stream whose slot is `from` or later and that `wanted` picks.
@@ -296,9 +365,9 @@ impl Streams {
         let Some(slot) = self.slots.get_mut(stream.index()).filter(|slot| slot.id == id && id != 0) else {
             return;
         };
-        let sendable = slot.waiting != Waiting::No && slot.send_window.available() > 0;
-        if sendable && slot.listed == Key::NONE {
-            slot.listed = self.ready.list(stream, slot.priority, slot.line());
+        let sendable = slot.waiting != Waiting::No && slot.listed == Key::NONE;
+        if sendable && slot.has_window(self.full_frame) {
+            slot.listed = self.ready.list(stream, slot.priority(), slot.line());
         }
     }
 
@@ -340,9 +409,19 @@ impl Streams {
         self.ready.first(|stream| key_of(slots, stream))
     }
 
-    /// Takes the first ready stream off the list; its place is good for one more frame.
-    pub fn take_first_ready(&mut self) -> Option<Stream> {
+    /// Returns what the first ready stream needs of the connection's window, bytes.
+    pub fn first_ready_needs(&mut self) -> Option<u32> {
+        let (_, stream) = self.first_ready()?;
+        self.find(stream).map(|slot| slot.needed_window(self.full_frame))
+    }
+
+    /// Takes the first ready stream off the list, unless the connection's window is too small for it; its place is good for
+    /// one more frame.
+    pub fn take_first_ready(&mut self, connection_window: u32) -> Option<Stream> {
         let (key, stream) = self.first_ready()?;
+        if self.find(stream)?.needed_window(self.full_frame) > connection_window {
+            return None;
+        }
         self.unlist(stream);
         if let Some(slot) = self.find_mut(stream) {
             slot.claim = key;
@@ -362,7 +441,7 @@ impl Streams {
         match self.find(stream) {
             Some(slot) if slot.listed != Key::NONE => slot.listed,
             Some(slot) if slot.claim != Key::NONE => slot.claim,
-            Some(slot) => self.ready.key(stream, slot.priority, slot.line()),
+            Some(slot) => self.ready.key(stream, slot.priority(), slot.line()),
             None => Key::NONE,
         }
     }
@@ -371,7 +450,7 @@ impl Streams {
     pub fn set_priority(&mut self, stream: Stream, priority: Priority) {
         self.unlist(stream);
         if let Some(slot) = self.find_mut(stream) {
-            slot.priority = priority;
+            slot.signalled = Some(priority);
             slot.claim = Key::NONE;
         }
         self.list_if_sendable(stream);
@@ -398,7 +477,7 @@ impl Streams {
             slot.receive_window.check();
             if slot.listed != Key::NONE {
                 listed += 1;
-                debug_assert!(slot.waiting != Waiting::No && slot.send_window.available() > 0);
+                debug_assert!(slot.waiting != Waiting::No && slot.has_window(self.full_frame));
             }
         }
         self.ready.check(listed, |stream| key_of(&self.slots, stream));
@@ -412,9 +491,11 @@ impl Slot {
             id: 0,
             state,
             method,
-            priority: Priority::default(),
+            signalled: None,
             waiting: Waiting::No,
             progress_bytes: 0,
+            blocked_bytes: 0,
+            short_wait: Wait::No,
             shown: false,
             tunnel: false,
             send_window: SendWindow::new(send_window),
@@ -432,7 +513,40 @@ impl Slot {
     /// In which line the stream waits when it is cut short.
     #[inline]
     fn line(&self) -> Line {
-        Line::of(self.priority, self.tunnel)
+        Line::of(self.signalled, self.tunnel)
+    }
+
+    /// The window that the next frame of a stream that was cut short needs, bytes: see `silly_window`.
+    #[inline]
+    pub fn needed_window(&self, full_frame: u32) -> u32 {
+        match self.short_wait {
+            Wait::Over => 1,
+            Wait::No | Wait::Found => self.shortest_frame(full_frame).min(self.blocked_bytes).max(1),
+        }
+    }
+
+    /// The shortest frame that the windows may make of a longer one, bytes: see `silly_window`.
+    #[inline]
+    pub fn shortest_frame(&self, full_frame: u32) -> u32 {
+        full_frame.min((self.send_window.size() / 2).max(1))
+    }
+
+    /// Whether the stream waits because its own window would make its next frame too short.
+    #[inline]
+    fn waits_short(&self, full_frame: u32) -> bool {
+        self.waiting != Waiting::No && self.send_window.available() > 0 && !self.has_window(full_frame)
+    }
+
+    /// Whether the stream's own window is enough for its next frame.
+    #[inline]
+    fn has_window(&self, full_frame: u32) -> bool {
+        self.send_window.available() >= self.needed_window(full_frame)
+    }
+
+    /// The priority that holds: the defaults without a signal.
+    #[inline]
+    pub fn priority(&self) -> Priority {
+        self.signalled.unwrap_or_default()
     }
 }
 

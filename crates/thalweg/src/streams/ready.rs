@@ -1,14 +1,19 @@
-//! Who was cut short and may go on, in the order of RFC 9218 §10.
+//! The streams that were cut short and can go on, in the order in which they send (RFC 9218 §10).
 //!
-//! Three lines, each a heap of keys: streams that are not incremental, by urgency and identifier; incremental ones, by urgency and
-//! turn; tunnels, by urgency and turn. The most urgent head of the three goes first; at the same urgency the first line
-//! does, but after some of its frames one of the second goes in between, so that a long response does not starve them. Tunnels are
-//! incremental, and after some frames of others one goes first whatever its urgency (RFC 9218 §10.1).
+//! Four classes, each a heap of keys: streams that are not incremental, by urgency and identifier; incremental ones;
+//! streams without any priority signal; tunnels. The last three take turns of one frame: their keys count turns. The most
+//! urgent head goes first. At the same urgency the first class does, but after some of its frames one of the others goes in
+//! between, so that a long response does not starve them.
+//!
+//! RFC 9218 orders what a client has signalled. A stream without a signal has the default urgency and takes turns, and where
+//! both kinds share a connection, neither waits for ever for the other, whatever the urgency: after some frames of others, a
+//! stream without a signal, one with a signal, or a tunnel (RFC 9218 §10.1) goes first.
 //!
 //! An entry counts only while its slot still carries the same key, so leaving the list costs nothing and stale entries are
 //! dropped when they come up, or all at once when they are the majority.
 //!
-//! Keeps true: a slot is listed at most once; the lines hold at most twice as many entries as slots are listed, and a few.
+//! Keeps true: a slot is listed at most once; the heaps hold at most twice as many entries as slots are listed, and a few;
+//! a class that waits sends at least one of [`STARVATION_FRAMES_MAX`] frames and one for each other class.
 
 use alloc::collections::BinaryHeap;
 use core::cmp::Reverse;
@@ -37,22 +42,25 @@ impl Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Line {
-    /// One after the other.
+    /// Signalled and not incremental: one after the other.
     InOrder,
-    /// In turns of one frame.
+    /// Signalled as incremental: in turns of one frame.
     InTurns,
-    /// In turns, and now and then before all others.
+    /// Without a signal: in turns of one frame.
+    Unsignalled,
+    /// A tunnel: in turns of one frame.
     Tunnel,
 }
 
 impl Line {
     /// The line of a stream.
     #[inline]
-    pub const fn of(priority: Priority, tunnel: bool) -> Self {
-        match (tunnel, priority.incremental()) {
-            (true, _) => Self::Tunnel,
-            (false, true) => Self::InTurns,
-            (false, false) => Self::InOrder,
+    pub const fn of(signalled: Option<Priority>, tunnel: bool) -> Self {
+        match signalled {
+            _ if tunnel => Self::Tunnel,
+            None => Self::Unsignalled,
+            Some(priority) if priority.incremental() => Self::InTurns,
+            Some(_) => Self::InOrder,
         }
     }
 }
@@ -65,15 +73,27 @@ pub struct Ready {
     turn: u64,
     /// Frames since one was sent that was not [`Line::InOrder`].
     in_order_run: u8,
+    /// Frames since one of a stream with a signal was sent.
+    frames_since_signalled: u8,
+    /// Frames since one of a stream without a signal was sent.
+    frames_since_unsignalled: u8,
     /// Frames since one was sent in a tunnel.
-    tunnels_wait: u8,
+    frames_since_tunnel: u8,
 }
 
 impl Ready {
     /// Starts empty, without memory.
     pub const fn new() -> Self {
         let lines = [const { BinaryHeap::new() }; LINES];
-        Self { lines, listed: 0, turn: 0, in_order_run: 0, tunnels_wait: 0 }
+        Self {
+            lines,
+            listed: 0,
+            turn: 0,
+            in_order_run: 0,
+            frames_since_signalled: 0,
+            frames_since_unsignalled: 0,
+            frames_since_tunnel: 0,
+        }
     }
 
     /// The key that a stream gets if it is listed now. It never had that key before, so what is left of earlier times
@@ -82,7 +102,7 @@ impl Ready {
         let turn = self.turn + 1;
         let order = match line {
             Line::InOrder => u64::from(stream.id().as_u32()) << TURN_BITS | turn & ((1 << TURN_BITS) - 1),
-            Line::InTurns | Line::Tunnel => turn,
+            Line::InTurns | Line::Unsignalled | Line::Tunnel => turn,
         };
         Key::new(priority.urgency(), line, order)
     }
@@ -133,13 +153,18 @@ impl Ready {
         self.rank(one) < self.rank(other)
     }
 
-    /// What decides between lines: due tunnels, then urgency, then whose turn it is.
+    /// What decides between lines: those that have waited too long, then urgency, then whose turn it is.
+    #[inline]
     fn rank(&self, key: Key) -> (bool, u64, u8, u64) {
         let urgency = key.0 >> URGENCY_SHIFT;
         let order = key.0 & ((1 << LINE_SHIFT) - 1);
-        let (in_order, tunnel) = (Line::InOrder as u8, Line::Tunnel as u8);
-        let due = key.line() == tunnel && self.tunnels_wait >= TUNNELS_WAIT_MAX;
-        let after = match key.line() == in_order {
+        let waited = match key.line() {
+            UNSIGNALLED => self.frames_since_unsignalled,
+            TUNNEL => self.frames_since_tunnel,
+            _ => self.frames_since_signalled,
+        };
+        let due = waited >= STARVATION_FRAMES_MAX;
+        let after = match key.line() == IN_ORDER {
             true if self.in_order_run >= IN_ORDER_RUN_MAX => 2,
             true => 0,
             false => 1,
@@ -151,7 +176,17 @@ impl Ready {
     #[inline]
     pub fn frame_sent(&mut self, line: Line) {
         self.in_order_run = if line == Line::InOrder { self.in_order_run.saturating_add(1) } else { 0 };
-        self.tunnels_wait = if line == Line::Tunnel { 0 } else { self.tunnels_wait.saturating_add(1) };
+        let count = |frames: u8, sent: bool| if sent { 0 } else { frames.saturating_add(1) };
+        let signalled = matches!(line, Line::InOrder | Line::InTurns);
+        self.frames_since_signalled = count(self.frames_since_signalled, signalled);
+        self.frames_since_unsignalled = count(self.frames_since_unsignalled, line == Line::Unsignalled);
+        self.frames_since_tunnel = count(self.frames_since_tunnel, line == Line::Tunnel);
+    }
+
+    /// Whether no stream is listed.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.listed == 0
     }
 
     /// Forgets everybody.
@@ -180,16 +215,19 @@ impl Ready {
     }
 }
 
-const LINES: usize = 3;
+const LINES: usize = 4;
+const IN_ORDER: u8 = Line::InOrder as u8;
+const UNSIGNALLED: u8 = Line::Unsignalled as u8;
+const TUNNEL: u8 = Line::Tunnel as u8;
 const URGENCY_SHIFT: u32 = 61;
 const LINE_SHIFT: u32 = 59;
 /// What an identifier of 31 bits leaves of the 59 below.
 const TURN_BITS: u32 = 28;
 const STALE_MAX: usize = 16;
-/// After so many frames of streams that are not incremental, an incremental one of the same urgency has its turn.
+/// After so many frames of streams that are not incremental, one that takes turns goes at the same urgency.
 const IN_ORDER_RUN_MAX: u8 = 3;
-/// After so many frames of others, a tunnel goes first.
-const TUNNELS_WAIT_MAX: u8 = 7;
+/// After so many frames of others, a tunnel, a stream with a signal, or one without goes first.
+const STARVATION_FRAMES_MAX: u8 = 7;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,131 @@
+//! Whose turn it is: a server with more to send on every stream than the windows allow.
+
+use thalweg::{Config, Event, Instant, Status, Stream};
+
+use super::Breach;
+use crate::endpoint::Endpoint;
+use crate::frames::{Reader, headers, kind, preface, setting, settings, window_update, wire};
+use crate::hpack::{self, Block};
+use crate::random::{Choices, Random};
+
+/// What a stream has signalled, and whether it is a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    None,
+    Priority { urgency: u8, incremental: bool },
+    Tunnel { urgency: u8 },
+}
+
+/// No stream without a signal waits for more than a bounded number of frames of others, in any mix; streams with a signal
+/// together, and tunnels together, do not either.
+///
+/// # Errors
+/// The mix, and who waited.
+pub fn fair_turns(seed: u64) -> Result<(), Breach> {
+    let mut random = Random::new(seed);
+    let signals: Vec<Signal> = (0..2 + random.below(8)).map(|_| signal(&mut random)).collect();
+    let mut config = Config::default();
+    config.output_bytes_max = 1 << 20;
+    let mut server = Endpoint::server(config).map_err(|error| error.to_string())?;
+    let streams = open(&mut server, &signals)?;
+    let served = serve(&mut server, &streams, &mut random)?;
+    let unsignalled = signals.iter().filter(|signal| **signal == Signal::None).count();
+    for (index, signal) in signals.iter().enumerate() {
+        if *signal == Signal::None {
+            let gap = longest_gap(&served, |stream| stream == index);
+            if gap > GAP_MAX * unsignalled {
+                return Err(format!("turns: stream {index} of {signals:?} waited for {gap} frames"));
+            }
+        }
+    }
+    let is_signalled = |index: usize| matches!(signals[index], Signal::Priority { .. });
+    let is_tunnel = |index: usize| matches!(signals[index], Signal::Tunnel { .. });
+    let classes: [(&str, &dyn Fn(usize) -> bool); 2] = [("signalled", &is_signalled), ("tunnel", &is_tunnel)];
+    for (name, class) in classes {
+        let gap = longest_gap(&served, class);
+        if (0..signals.len()).any(class) && gap > GAP_MAX {
+            return Err(format!("turns: every {name} stream of {signals:?} waited for {gap} frames"));
+        }
+    }
+    Ok(())
+}
+
+fn signal(choices: &mut impl Choices) -> Signal {
+    let urgency = choices.below(8) as u8;
+    match choices.below(5) {
+        0 | 1 => Signal::None,
+        2 => Signal::Tunnel { urgency },
+        _ => Signal::Priority { urgency, incremental: choices.chance(1, 2) },
+    }
+}
+
+fn open(server: &mut Endpoint, signals: &[Signal]) -> Result<Vec<Stream>, Breach> {
+    let mut input = wire([&preface(), &settings().entry(setting::INITIAL_WINDOW_SIZE, (1 << 31) - 1)]);
+    for (id, signal) in (1..).step_by(2).zip(signals) {
+        let get = Block::new().raw(hpack::get("/"));
+        let block = match signal {
+            Signal::None => get.bytes(),
+            Signal::Priority { urgency, incremental } => {
+                let text = format!("u={urgency}{}", if *incremental { ", i" } else { "" });
+                get.literal("priority", text).bytes()
+            }
+            Signal::Tunnel { urgency } => {
+                let text = format!("u={urgency}");
+                let fields = [(":method", "CONNECT"), (":authority", "example.org:443"), ("priority", &text)];
+                hpack::block(&fields)
+            }
+        };
+        let frame = headers(id, block).end_headers();
+        let frame = if matches!(signal, Signal::Tunnel { .. }) { frame } else { frame.end_stream() };
+        input.extend(frame.bytes());
+    }
+    let (mut streams, mut input) = (Vec::new(), input.as_slice());
+    while let Some(event) = server.receive(&mut input, Instant::ZERO).map_err(|error| error.to_string())? {
+        if let Event::Headers { stream, .. } = event {
+            streams.push(stream);
+        }
+    }
+    for stream in &streams {
+        server.send_response(*stream, Status::OK, &[], false).map_err(|error| error.to_string())?;
+        server.send_data(*stream, CONTENT, false, None).map_err(|error| error.to_string())?;
+    }
+    Ok(streams)
+}
+
+/// Serves whoever is named, and returns whose the frames are.
+fn serve(
+    server: &mut Endpoint,
+    streams: &[Stream],
+    choices: &mut impl Choices,
+) -> Result<Vec<usize>, Breach> {
+    let mut reader = Reader::default();
+    let mut served = Vec::new();
+    for _ in 0..TURNS {
+        let update = window_update(0, 16_384 * (1 + choices.below(4))).bytes();
+        let mut update = update.as_slice();
+        while server.receive(&mut update, Instant::ZERO).map_err(|error| error.to_string())?.is_some() {}
+        while let Some(stream) = server.poll_writable() {
+            server.send_data(stream, CONTENT, false, None).map_err(|error| error.to_string())?;
+        }
+        let mut out = Vec::new();
+        while server.poll_transmit(&mut out, &mut Vec::new()) {}
+        reader.push(&out);
+        while let Some(frame) = reader.next_frame().map_err(|error| error.to_string())? {
+            if frame.kind == kind::DATA {
+                let index = streams.iter().position(|stream| stream.id().as_u32() == frame.stream);
+                served.push(index.ok_or("DATA on no stream")?);
+            }
+        }
+    }
+    // What went before all streams were there says nothing.
+    Ok(served.split_off(8.min(served.len())))
+}
+
+fn longest_gap(served: &[usize], is_meant: impl Fn(usize) -> bool) -> usize {
+    served.split(|index| is_meant(*index)).map(<[usize]>::len).max().unwrap_or(0)
+}
+
+static CONTENT: &[u8] = &[b'x'; 200_000];
+const TURNS: usize = 200;
+/// Seven frames of others, and one of each of the two other classes that have waited as long.
+const GAP_MAX: usize = 10;

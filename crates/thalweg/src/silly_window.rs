@@ -1,0 +1,223 @@
+//! Sender-side avoidance of silly windows, as RFC 1122 §4.2.3.4 describes it for TCP.
+//!
+//! A peer that credits each DATA frame by its length turns every short frame into a short increment, and that into the next
+//! short frame: the window stays cut into crumbs. So a frame that only the window makes short waits.
+//!
+//! The rule, whose only owner this module is. A frame goes at once if
+//!
+//! * it carries all that the caller has, or as much as the peer's frame size or the room of the output allows; or
+//! * it is at least as long as [`full_frame`]: the smaller of the peer's frame size, half of the stream's window and half of
+//!   the connection's. The window counts whole here, what was sent and not credited included, and so it follows each change
+//!   of SETTINGS_INITIAL_WINDOW_SIZE: a window of one byte carries frames of one byte; or
+//! * it is the first short one after half of the limiting window was sent without any credit between: the peer
+//!   does not credit frame by frame. One that consumes nothing before the last byte which fits the window gets that byte
+//!   at once; or
+//! * it has waited for one to two times [`Avoidance::interval`]. One short frame then goes.
+//!
+//! Why this never waits for window that cannot come: a frame that waits has a window between zero and the threshold. Either
+//! credit lifts it to the threshold, or none comes, and the timer lets the frame go: the window is exhausted, which is
+//! where a sender without the rule would stand. What waits behind it in the order of priorities waits no longer than it.
+//! Without a clock (all timeouts are off, so that `poll_timeout` never asks for time), and after the peer's last byte,
+//! no frame waits.
+//!
+//! Why frames are long: of the frames that the window makes short, each is at least half of `full_frame` or comes after
+//! others that are not, for half a window, which are `full_frame` bytes at least; or it comes after the timer.
+//! Whatever pattern the peer credits in, the mean is at least half of `full_frame`.
+//!
+//! Keeps true: nothing is armed unless a stream could send a short frame.
+
+use core::time::Duration;
+
+use crate::time::Instant;
+
+/// Returns the shortest frame that a window may make of a longer one, as far as the connection decides; at least 1.
+#[inline]
+pub fn full_frame(frame_bytes_max: u32, connection_window_size: u32) -> u32 {
+    frame_bytes_max.min(connection_window_size / 2).max(1)
+}
+
+/// How long a short frame has waited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// The timer has not found it yet.
+    #[default]
+    No,
+    /// The timer has found it once.
+    Found,
+    /// It may go.
+    Over,
+}
+
+impl Wait {
+    /// Advances the wait when the timer fires.
+    pub const fn advance(&mut self) {
+        *self = match self {
+            Self::No => Self::Found,
+            Self::Found | Self::Over => Self::Over,
+        };
+    }
+}
+
+/// When the timer fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Timer {
+    Off,
+    /// It starts at the next time that is told.
+    Pending,
+    At(Instant),
+}
+
+/// The timer, and what is known of how the peer credits.
+#[derive(Debug)]
+pub struct Avoidance {
+    /// `None` without a clock.
+    interval: Option<Duration>,
+    timer: Timer,
+    /// DATA bytes since credit came, or since a short frame went.
+    burst_bytes: u32,
+    /// The wait of the stream whose turn it is for the connection's window.
+    pub connection_wait: Wait,
+}
+
+impl Avoidance {
+    /// Creates it without anything armed. `stall`: the timeout of a stream without window; a short frame waits less.
+    pub fn new(has_clock: bool, stall: Option<Duration>) -> Self {
+        let interval = stall.map_or(INTERVAL_MAX, |stall| INTERVAL_MAX.min(stall / 4));
+        Self {
+            interval: has_clock.then_some(interval),
+            timer: Timer::Off,
+            burst_bytes: 0,
+            connection_wait: Wait::No,
+        }
+    }
+
+    /// Whether frames wait at all.
+    pub const fn is_on(&self) -> bool {
+        self.interval.is_some()
+    }
+
+    /// Stops all waiting: no window comes any more.
+    pub const fn turn_off(&mut self) {
+        self.interval = None;
+        self.timer = Timer::Off;
+    }
+
+    /// Whether a short frame may go at once, under a window of this size.
+    #[inline]
+    pub const fn allows_short(&self, window_size: u32) -> bool {
+        self.burst_bytes >= window_size.div_ceil(2)
+    }
+
+    /// Counts a DATA frame.
+    #[inline]
+    pub const fn frame_sent(&mut self, bytes: u32) {
+        self.burst_bytes = self.burst_bytes.saturating_add(bytes);
+    }
+
+    /// Notes that a short frame was sent, or is promised to a stream.
+    pub const fn short_frame_sent(&mut self) {
+        self.burst_bytes = 0;
+    }
+
+    /// Notes that the peer has credited something.
+    #[inline]
+    pub const fn credited(&mut self) {
+        self.burst_bytes = 0;
+    }
+
+    /// Starts the timer, at the next time that is told, unless it runs.
+    #[inline]
+    pub fn watch(&mut self) {
+        if self.timer == Timer::Off && self.interval.is_some() {
+            self.timer = Timer::Pending;
+        }
+    }
+
+    /// Takes the time that is told.
+    #[inline]
+    pub fn observe_time(&mut self, now: Instant) {
+        if self.timer == Timer::Pending
+            && let Some(interval) = self.interval
+        {
+            self.timer = Timer::At(now + interval);
+        }
+    }
+
+    /// Returns when the timer wants to be looked at; `now` is the last time that was told.
+    #[inline]
+    pub const fn next(&self, now: Instant) -> Option<Instant> {
+        match self.timer {
+            Timer::Off => None,
+            Timer::Pending => Some(now),
+            Timer::At(at) => Some(at),
+        }
+    }
+
+    /// Whether the timer has fired: it is off then.
+    pub fn take_due(&mut self, now: Instant) -> bool {
+        let is_due = matches!(self.timer, Timer::At(at) if at <= now);
+        if is_due {
+            self.timer = Timer::Off;
+        }
+        is_due
+    }
+}
+
+/// RFC 1122 §4.2.3.4 allows 0.1 to 1 s; a short frame waits for one to two intervals.
+const INTERVAL_MAX: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_frame_is_half_a_small_window_and_never_0() {
+        let cases = [(16_384, 65_535, 16_384), (16_384, 20_000, 10_000), (16_384, 1, 1), (16_384, 0, 1)];
+        for (frame, window, full) in cases {
+            assert_eq!(full_frame(frame, window), full, "{frame} {window}");
+        }
+    }
+
+    #[test]
+    fn the_timer_starts_at_the_next_time_that_is_told() {
+        let seconds = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+        let mut avoidance = Avoidance::new(true, None);
+        assert_eq!(avoidance.next(seconds(1)), None);
+        avoidance.watch();
+        assert_eq!(avoidance.next(seconds(1)), Some(seconds(1)), "at once");
+        assert!(!avoidance.take_due(seconds(100)));
+        avoidance.observe_time(seconds(100));
+        let at = seconds(100) + INTERVAL_MAX;
+        assert_eq!(avoidance.next(seconds(100)), Some(at));
+        avoidance.watch();
+        avoidance.observe_time(seconds(101));
+        assert_eq!(avoidance.next(seconds(101)), Some(at), "it runs already");
+        assert!(avoidance.take_due(at));
+        assert!(!avoidance.take_due(at));
+    }
+
+    #[test]
+    fn a_short_frame_waits_less_than_a_stall_and_not_at_all_without_a_clock() {
+        let mut avoidance = Avoidance::new(true, Some(Duration::from_millis(80)));
+        avoidance.watch();
+        avoidance.observe_time(Instant::ZERO);
+        assert_eq!(avoidance.next(Instant::ZERO), Some(Instant::ZERO + Duration::from_millis(20)));
+        let mut avoidance = Avoidance::new(false, None);
+        avoidance.watch();
+        assert_eq!((avoidance.is_on(), avoidance.next(Instant::ZERO)), (false, None));
+    }
+
+    #[test]
+    fn half_a_window_without_credit_allows_one_short_frame() {
+        let mut avoidance = Avoidance::new(true, None);
+        avoidance.frame_sent(32_767);
+        assert!(!avoidance.allows_short(65_535));
+        avoidance.frame_sent(1);
+        assert!(avoidance.allows_short(65_535));
+        avoidance.short_frame_sent();
+        assert!(!avoidance.allows_short(65_535));
+        avoidance.frame_sent(65_535);
+        avoidance.credited();
+        assert!(!avoidance.allows_short(65_535));
+    }
+}
