@@ -5,6 +5,8 @@
 //! * [`silence`]: without input, time or calls there is no output and no event.
 //! * [`bounded_memory`]: the heap stays below a function of the configuration.
 //! * Pair agreement, liveness and "exactly once" need two ends: [`sim::run_with`](crate::sim::run_with).
+//! * [`Timeouts`]: no timeout fires sooner than its length after the call or the frame that armed it. It is told what
+//!   happens to an end; the simulator does so in every run.
 //! * [`no_allocations`]: steady work allocates nothing.
 //!
 //! The first four take a [`Play`]: one end, what comes in, and an application that reacts in the same way to the same events.
@@ -12,9 +14,11 @@
 mod play;
 mod random;
 mod steady;
+mod timeouts;
 
 pub use play::{Play, Reactions, Step};
 pub use steady::no_allocations;
+pub use timeouts::Timeouts;
 
 use thalweg::{Config, Instant};
 

@@ -62,11 +62,17 @@ impl Core {
         if change == 0 {
             return Ok(());
         }
-        let overflow =
-            self.streams.iter_mut().find_map(|(stream, slot)| match slot.send_window.shift(change) {
-                Some(()) => None,
-                None => Some(stream.id()),
-            });
+        let now = self.liveness.now();
+        let overflow = self.streams.iter_mut().find_map(|(stream, slot)| {
+            let was_open = slot.send_window.available() > 0;
+            if slot.send_window.shift(change).is_none() {
+                return Some(stream.id());
+            }
+            if !was_open {
+                slot.opened_at = now;
+            }
+            None
+        });
         if let Some(id) = overflow {
             return Err(self.violated(Violation::SettingsWindowOverflow, id));
         }
@@ -92,9 +98,10 @@ impl Core {
                 }
             }
         }
-        match (self.local.is_waiting(), self.now) {
-            (true, Some(now)) => self.liveness.arm(Deadline::SettingsAck, now),
-            _ => self.liveness.disarm(Deadline::SettingsAck),
+        if self.local.is_waiting() {
+            self.liveness.arm(Deadline::SettingsAck);
+        } else {
+            self.liveness.disarm(Deadline::SettingsAck);
         }
         Ok(Some(Step::SettingsAcknowledged))
     }
@@ -137,9 +144,7 @@ impl Core {
         }
         self.remote_code = Some(code);
         self.excluded_from = Some(0);
-        if let Some(now) = self.now {
-            self.liveness.arm_if_off(Deadline::Shutdown, now);
-        }
+        self.liveness.arm_if_off(Deadline::Shutdown);
         if self.streams.live() == 0 {
             self.say_final_go_away();
         }
@@ -160,6 +165,9 @@ impl Core {
             if increment == 0 {
                 return Err(self.violated(Violation::WindowUpdateZeroOnConnection, id));
             }
+            if self.send_window.available() == 0 {
+                self.window_opened_at = self.liveness.now();
+            }
             if self.send_window.add(increment).is_none() {
                 let error = ConnectionError::violation(Violation::WindowOverflowOnConnection, id);
                 return Err(self.fail(error.with_values(self.overflow(None, increment), WINDOW_MAX)));
@@ -179,6 +187,9 @@ impl Core {
         // RFC 9113 §5.1: the server has nothing to receive on a stream that it promised.
         if slot.state == State::ReservedRemote {
             return Err(self.violated(Violation::StreamReserved, id));
+        }
+        if slot.send_window.available() == 0 {
+            slot.opened_at = self.liveness.now();
         }
         if slot.send_window.add(increment).is_none() {
             return self.stream_violated(id, Violation::WindowOverflow).map(|()| None);
@@ -301,9 +312,7 @@ impl Core {
         self.eof = true;
         self.liveness.disarm(Deadline::KeepAlive);
         self.liveness.disarm(Deadline::Ping);
-        if let Some(now) = self.now {
-            self.liveness.arm_if_off(Deadline::Shutdown, now);
-        }
+        self.liveness.arm_if_off(Deadline::Shutdown);
         self.say_final_go_away();
         self.reset_without_window();
         Ok(())

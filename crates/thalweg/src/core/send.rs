@@ -2,6 +2,8 @@
 //!
 //! Everything is judged before the first byte is written: a refusal changes nothing.
 
+use core::time::Duration;
+
 use thalweg_hpack::{Field, Found};
 
 use crate::error::{Deadline, ErrorCode, OpenError, SendError};
@@ -272,7 +274,7 @@ impl Core {
                 return Ok(taken);
             }
         }
-        self.note_cut(stream, taken < data.len() || end);
+        self.note_cut(stream, taken < data.len() || end, taken > 0);
         Ok(taken)
     }
 
@@ -281,7 +283,7 @@ impl Core {
         self.judge_data(stream, len, end)?;
         let room = self.room(SPLICED_OVERRUN);
         let Some((taken, _)) = self.next_frame(stream, len, 0, room) else {
-            self.note_cut(stream, true);
+            self.note_cut(stream, true, false);
             return Ok(0);
         };
         let last = end && taken == len;
@@ -292,7 +294,7 @@ impl Core {
         if last {
             self.finish_sending(stream);
         } else {
-            self.note_cut(stream, taken < len || end);
+            self.note_cut(stream, taken < len || end, taken > 0);
         }
         Ok(taken)
     }
@@ -374,24 +376,42 @@ impl Core {
 
     /// Notes whether something was left, so that `poll_writable` names the stream when it can go on.
     #[inline]
-    fn note_cut(&mut self, stream: Stream, cut: bool) {
+    fn note_cut(&mut self, stream: Stream, cut: bool, sent: bool) {
         if !cut {
             return self.stop_waiting(stream);
         }
-        let now = self.now.unwrap_or_default();
+        self.wait_for_window(stream, sent);
         let Some(slot) = self.streams.find_mut(stream) else { return };
-        if slot.waiting == Waiting::No || slot.progress_bytes >= self.bounds.stall_bytes_min {
-            slot.waiting = Waiting::Since(now);
-            slot.progress_bytes = 0;
-        }
         if slot.send_window.available() == 0 {
             self.streams.unlist(stream);
         }
         self.streams.list_if_sendable(stream);
-        self.liveness.arm_if_off(Deadline::Stall, now);
         if self.eof {
             self.reset_without_window();
         }
+    }
+
+    /// Starts the wait for window anew, if this call has begun it. While the window was open between two waits, the
+    /// stream did not wait for the peer.
+    #[inline]
+    fn wait_for_window(&mut self, stream: Stream, sent: bool) {
+        let connection_blocked = self.send_window.available() == 0;
+        let Some(slot) = self.streams.find_mut(stream) else { return };
+        let waited = match slot.waiting {
+            Waiting::Since(since) if slot.progress_bytes < self.bounds.stall_bytes_min => {
+                if !sent || !connection_blocked && slot.send_window.available() > 0 {
+                    return;
+                }
+                slot.opened_at.max(self.window_opened_at).saturating_duration_since(since)
+            }
+            Waiting::FromNextTime { .. } => return,
+            Waiting::No | Waiting::Since(_) => {
+                slot.progress_bytes = 0;
+                Duration::ZERO
+            }
+        };
+        self.streams.wait_from_next_time(stream, waited);
+        self.liveness.arm_for_one_more(Deadline::Stall);
     }
 
     #[inline]

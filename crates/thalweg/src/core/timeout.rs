@@ -7,7 +7,7 @@ use crate::streams::Waiting;
 use crate::time::Instant;
 
 use super::control::{KEEP_ALIVE_PING, SHUTDOWN_PING};
-use super::{Core, Failed, HandedOut};
+use super::{Core, Failed};
 
 impl Core {
     /// When `handle_timeout` wants to be called.
@@ -15,32 +15,28 @@ impl Core {
         if self.error.is_some() {
             return None;
         }
-        let unseen =
-            self.handed_out == HandedOut::Unseen && self.liveness.duration(Deadline::Transmit).is_some();
-        match self.now {
-            // The clock of a new connection starts with the first time that is told.
-            None => self.liveness.is_used().then_some(Instant::ZERO),
-            Some(now) if unseen => Some(now),
-            Some(_) => self.liveness.next(),
-        }
+        self.liveness.next()
     }
 
     /// Acts on every deadline that has passed.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Failed> {
-        self.tell_time(now);
-        let now = self.now.unwrap_or(now);
         if self.error.is_some() {
             return Err(Failed);
         }
-        if self.handed_out == HandedOut::Unseen {
-            self.handed_out = HandedOut::Timed;
-            self.liveness.arm(Deadline::Transmit, now);
-        }
-        while let Some(due) = self.liveness.take_due(now) {
+        let now = self.liveness.handle_time(now);
+        self.streams.start_waits(now);
+        self.liveness.enter();
+        let outcome = self.handle_due(now);
+        self.liveness.leave();
+        outcome
+    }
+
+    fn handle_due(&mut self, now: Instant) -> Result<(), Failed> {
+        while let Some(due) = self.liveness.take_due() {
             match due {
                 Deadline::KeepAlive => {
                     self.outbound.ping(false, KEEP_ALIVE_PING);
-                    self.liveness.arm_if_off(Deadline::Ping, now);
+                    self.liveness.arm_if_off(Deadline::Ping);
                 }
                 Deadline::Idle if self.streams.live() > 0 => {}
                 Deadline::Idle => self.shutdown(),
@@ -88,7 +84,7 @@ impl Core {
             );
         }
         if let Some(since) = next {
-            self.liveness.arm(Deadline::Stall, since);
+            self.liveness.arm_since(Deadline::Stall, since);
         }
         Ok(())
     }
@@ -109,9 +105,7 @@ impl Core {
             self.outbound.go_away(StreamId::MAX, ErrorCode::NO_ERROR, &[]);
             self.outbound.ping(false, SHUTDOWN_PING);
         }
-        if let Some(now) = self.now {
-            self.liveness.arm(Deadline::Shutdown, now);
-        }
+        self.liveness.arm(Deadline::Shutdown);
     }
 
     /// Ends the connection now.
@@ -151,8 +145,11 @@ impl Core {
 
     #[inline]
     fn note_transmit(&mut self, taken: bool) {
-        self.handed_out = if taken { HandedOut::Unseen } else { HandedOut::Nothing };
-        self.liveness.disarm(Deadline::Transmit);
+        if taken {
+            self.liveness.arm(Deadline::Transmit);
+        } else {
+            self.liveness.disarm(Deadline::Transmit);
+        }
     }
 }
 
