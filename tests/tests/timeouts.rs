@@ -1,7 +1,8 @@
-//! Timeouts: each starts at the call or the frame that arms it, however long the connection was silent before.
+//! Timeouts: each starts at the call or the frame that arms it, however long the connection was
+//! silent before.
 //!
-//! A frame's timeout starts at the `now` that comes with the frame. A call carries no time, so its timeout starts at the
-//! next one, and `poll_timeout` asks for that at once.
+//! A frame's timeout starts at the `now` that comes with the frame. A call carries no time, so its
+//! timeout starts at the next one, and `poll_timeout` asks for that at once.
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
 use std::time::Duration;
@@ -311,7 +312,8 @@ fn time_with_an_open_window_is_no_wait_for_the_peer() {
         assert_eq!(server.send_data(stream, &[7], false), Ok(0));
         drain(&mut server);
         server.handle_timeout(at(100)).unwrap();
-        // The window opens after 20 s. The application goes on 35 s later, and leaves it empty again.
+        // The window opens after 20 s. The application goes on 35 s later, and leaves it empty
+        // again.
         feed(&mut server, frames::window_update(id, 10), at(120));
         assert_eq!(server.poll_writable(), Some(stream));
         server.handle_timeout(at(155)).unwrap();

@@ -1,11 +1,12 @@
 //! The timer table: the timeouts of a connection, and the time as the core knows it.
 //!
-//! Only `receive` and `handle_timeout` carry the time. A timeout that is armed while one of them runs starts at that
-//! time. A timeout that any other call arms is *pending*: it starts at the next time that the caller passes. So no
-//! timeout can be measured from a time that passed before the call that armed it.
+//! Only `receive` and `handle_timeout` carry the time. A timeout that is armed while one of them
+//! runs starts at that time. A timeout that any other call arms is *pending*: it starts at the next
+//! time that the caller passes. So no timeout can be measured from a time that passed before the
+//! call that armed it.
 //!
-//! Keeps true: `next` is the earliest armed timeout, or the last known time while one is pending; a timeout that is
-//! off in the configuration is neither armed nor pending.
+//! Keeps true: `next` is the earliest armed timeout, or the last known time while one is pending; a
+//! timeout that is off in the configuration is neither armed nor pending.
 
 use core::time::Duration;
 
@@ -30,7 +31,8 @@ pub struct Liveness {
 }
 
 impl Liveness {
-    /// Creates the table of a new connection: the timeouts that it begins with start at the first time.
+    /// Creates the table of a new connection: the timeouts that it begins with start at the first
+    /// time.
     pub fn new(deadlines: &Deadlines) -> Self {
         let nanos = |duration: Option<Duration>| {
             duration.map_or(OFF, |duration| u64::try_from(duration.as_nanos()).unwrap_or(OFF - 1))
@@ -77,8 +79,9 @@ impl Liveness {
         self.input_at == Some(now)
     }
 
-    /// Takes the `now` of `receive`. Returns whether it is later than the time before: only then do pending timeouts
-    /// start. An equal `now` is the same reading of the clock, made before the calls that came between.
+    /// Takes the `now` of `receive`. Returns whether it is later than the time before: only then do
+    /// pending timeouts start. An equal `now` is the same reading of the clock, made before the
+    /// calls that came between.
     pub fn receive_time(&mut self, now: Instant, has_input: bool) -> bool {
         let is_later = self.now.is_none_or(|before| now > before);
         if is_later {
@@ -91,8 +94,8 @@ impl Liveness {
         is_later
     }
 
-    /// Takes the `now` of `handle_timeout`, which starts what is pending in any case. Returns the time that it is: a
-    /// clock that jumps back is held.
+    /// Takes the `now` of `handle_timeout`, which starts what is pending in any case. Returns the
+    /// time that it is: a clock that jumps back is held.
     pub fn handle_time(&mut self, now: Instant) -> Instant {
         self.start_pending(now.max(self.now()));
         self.now()
@@ -139,8 +142,9 @@ impl Liveness {
         }
     }
 
-    /// Arms a timeout that several streams share, for one more of them. An armed one keeps its earlier end; the next
-    /// time is asked for in any case, since the stream's own wait starts there.
+    /// Arms a timeout that several streams share, for one more of them. An armed one keeps its
+    /// earlier end; the next time is asked for in any case, since the stream's own wait starts
+    /// there.
     #[inline]
     pub fn arm_for_one_more(&mut self, deadline: Deadline) {
         if self.durations[deadline as usize] != OFF {
@@ -185,8 +189,8 @@ impl Liveness {
         self.pending = 0;
     }
 
-    /// Returns when `handle_timeout` should be called: at once, which is the last known time, while a timeout is
-    /// pending; else at the earliest timeout.
+    /// Returns when `handle_timeout` should be called: at once, which is the last known time, while
+    /// a timeout is pending; else at the earliest timeout.
     pub fn next(&self) -> Option<Instant> {
         if self.pending != 0 {
             return Some(self.now());

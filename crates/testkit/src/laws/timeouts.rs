@@ -1,9 +1,9 @@
 //! No timeout fires sooner than its length after the call or the frame that armed it.
 //!
-//! Knows nothing of the timers of the core: a [`Timeouts`] is told of the calls that are made on one end, of the frames
-//! that it takes and sends, and of the time at which each of these really happened. From these alone it knows the
-//! earliest time at which a timeout may fire. Where a timeout could have started at one of several times, it takes the
-//! earliest.
+//! Knows nothing of the timers of the core: a [`Timeouts`] is told of the calls that are made on
+//! one end, of the frames that it takes and sends, and of the time at which each of these really
+//! happened. From these alone it knows the earliest time at which a timeout may fire. Where a
+//! timeout could have started at one of several times, it takes the earliest.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -115,8 +115,8 @@ impl Timeouts {
         self.transmit = now;
     }
 
-    /// A call that sends took `sent` bytes of a stream, and left some. `is_padded`: how many it took of the window is not
-    /// known.
+    /// A call that sends took `sent` bytes of a stream, and left some. `is_padded`: how many it
+    /// took of the window is not known.
     pub fn is_cut(&mut self, id: u32, sent: u32, is_padded: bool, now: Instant) {
         let Some(cut) = self.cut.get_mut(&id) else {
             self.cut.insert(id, Cut { since: now, sent: 0 });
@@ -175,7 +175,8 @@ impl Timeouts {
             Deadline::Transmit => Some(self.transmit),
             _ => None,
         };
-        // A keep-alive PING that is still in the output, or a shutdown for idleness, may be the cause.
+        // A keep-alive PING that is still in the output, or a shutdown for idleness, may be the
+        // cause.
         let is_hidden = match timeout {
             Deadline::Ping => cause.is_none(),
             Deadline::Shutdown => self.config.deadlines.idle.is_some(),

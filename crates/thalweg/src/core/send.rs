@@ -391,8 +391,8 @@ impl Core {
         }
     }
 
-    /// Starts the wait for window anew, if this call has begun it. While the window was open between two waits, the
-    /// stream did not wait for the peer.
+    /// Starts the wait for window anew, if this call has begun it. While the window was open
+    /// between two waits, the stream did not wait for the peer.
     #[inline]
     fn wait_for_window(&mut self, stream: Stream, sent: bool) {
         let connection_blocked = self.send_window.available() == 0;

@@ -53,7 +53,8 @@ pub struct Slot {
     /// The place that it held when it was named; it is good for one frame.
     claim: Key,
     next_free: u32,
-    /// The next slot of the list of waits that start at the next time: `NO_SLOT` off the list, the slot itself at its end.
+    /// The next slot of the list of waits that start at the next time: `NO_SLOT` off the list, the
+    /// slot itself at its end.
     next_wait: u32,
 }
 
@@ -62,8 +63,8 @@ pub struct Slot {
 pub enum Waiting {
     /// All that was given was taken.
     No,
-    /// Something was left by a call after which no time has been passed yet. The wait goes on at the next time; before the
-    /// window was open in between, it had lasted so long.
+    /// Something was left by a call after which no time has been passed yet. The wait goes on at
+    /// the next time; before the window was open in between, it had lasted so long.
     FromNextTime { waited: Duration },
     /// Something was left, and since this time not much of it could be sent.
     Since(Instant),
@@ -284,21 +285,24 @@ impl Streams {
         live.map(|(index, slot)| (Stream::from_parts(StreamId::new(slot.id), index as u32), slot))
     }
 
-    /// Notes that a stream was cut short, and that its wait for window starts at the next time; `waited` counts as part of it.
+    /// Notes that a stream was cut short, and that its wait for window starts at the next time;
+    /// `waited` counts as part of it.
     #[inline]
     pub fn wait_from_next_time(&mut self, stream: Stream, waited: Duration) {
         let index = stream.index() as u32;
         let first = self.first_wait;
         let Some(slot) = self.find_mut(stream) else { return };
         slot.waiting = Waiting::FromNextTime { waited };
-        // Once a slot at most, whatever streams live in it meanwhile: the list cannot outgrow the slots.
+        // Once a slot at most, whatever streams live in it meanwhile: the list cannot outgrow the
+        // slots.
         if slot.next_wait == NO_SLOT {
             slot.next_wait = if first == NO_SLOT { index } else { first };
             self.first_wait = index;
         }
     }
 
-    /// Starts the waits of the streams that calls cut short since the last time. Costs a step for each such call at most.
+    /// Starts the waits of the streams that calls cut short since the last time. Costs a step for
+    /// each such call at most.
     #[inline]
     pub fn start_waits(&mut self, now: Instant) {
         while let Some(slot) = self.slots.get_mut(self.first_wait as usize) {

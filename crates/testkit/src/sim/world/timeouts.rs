@@ -21,7 +21,8 @@ impl World {
         streams.filter(|stream| side.endpoint.send_capacity(*stream).is_some()).collect()
     }
 
-    /// What `handle_timeout` has just done was due: streams that lived `before` it and ended, and output.
+    /// What `handle_timeout` has just done was due: streams that lived `before` it and ended, and
+    /// output.
     pub(super) fn judge_time(&mut self, end: End, before: &[Stream]) -> Result<(), Complaint> {
         let now = self.now;
         let side = &mut self.ends[end as usize];
@@ -46,7 +47,8 @@ impl World {
     }
 }
 
-/// The law for one end. To fetch its output takes `transmit` back, so that is not done where `transmit` is the shortest.
+/// The law for one end. To fetch its output takes `transmit` back, so that is not done where
+/// `transmit` is the shortest.
 pub(super) fn of(config: Config) -> Timeouts {
     let Deadlines { keep_alive, idle, transmit, .. } = config.deadlines;
     let timeouts = Timeouts::new(config, Instant::ZERO);
