@@ -296,8 +296,9 @@ fn pass<R: Role>(
     origin: time::Instant,
     listener: &mut impl Listener<R>,
 ) -> Result<(), ConnectionError> {
-    // The core never goes back in time: without input it stays where it is.
-    let now = if input.is_empty() { Instant::ZERO } else { Instant::from_origin(origin.elapsed()) };
+    // Without input, too: the calls of this turn come after this time, and timeouts that they arm
+    // start later.
+    let now = Instant::from_origin(origin.elapsed());
     while let Some(event) = connection.receive(&mut input, now)? {
         match listener.hear(event) {
             Followup::None => {}

@@ -62,6 +62,16 @@ mod sealed {
 /// Any method may be called at any time. A call that makes no sense is an error value and changes nothing.
 /// After a connection error, `receive` and every `send_*` return that same error, and the output only drains.
 ///
+/// # Time
+///
+/// Only [`receive`](Self::receive) and [`handle_timeout`](Self::handle_timeout) carry the time. A
+/// timeout that a frame arms starts at the `now` that comes with the frame. Other calls carry no
+/// time: a timeout that one of them arms (`shutdown`, `send_settings`, `send_data` that is cut
+/// short, `poll_transmit`, a call that ends the last stream) starts at the next time, and
+/// [`poll_timeout`](Self::poll_timeout) asks for that at once. So no timeout fires before its
+/// length has passed since the call or the frame that armed it, however long the connection was
+/// silent before. Read the clock anew for each `handle_timeout`, and once for each read.
+///
 /// # One turn of an I/O loop
 ///
 /// 1. Read bytes; call [`receive`](Self::receive) until it returns `None` or an error, and act on each event.
@@ -88,6 +98,10 @@ impl<R: Role> Connection<R> {
     ///
     /// Returns `Ok(None)` only when `input` is empty and nothing is left to tell. How the input is cut makes no
     /// difference but for the pieces of [`Event::Data`]. With an empty input it still yields what time or calls have caused.
+    ///
+    /// `now` is the time at which the bytes were read. A later `now` than the last starts the
+    /// timeouts that calls have armed since; an equal one is taken for the same reading of the
+    /// clock, made before those calls.
     ///
     /// # Errors
     /// The connection is over; GOAWAY is in the output, and every later call returns the same error.
@@ -315,12 +329,19 @@ impl<R: Role> Connection<R> {
         self.core.poll_transmit_spliced(out, splices)
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called; it may change with every other call.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called; it may change with
+    /// every other call.
+    ///
+    /// After a call that has armed a timeout it returns the last time that was passed, which is due
+    /// at once: the timeout starts at the `now` of that `handle_timeout`, or of a later `receive`.
+    /// `None` if no timeout runs: always, with [`Deadlines::OFF`](crate::Deadlines::OFF).
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.core.poll_timeout()
     }
 
-    /// Time has passed. Streams that a deadline ended are told by [`receive`](Self::receive).
+    /// Acts on the timeouts that have passed, and starts those that calls have armed since the last
+    /// time, at `now`. Streams that a timeout ended are told by [`receive`](Self::receive). A `now`
+    /// before the last is taken for the last.
     ///
     /// # Errors
     /// A deadline ended the connection, or it was over before.
@@ -329,7 +350,9 @@ impl<R: Role> Connection<R> {
     }
 
     /// Ends gracefully (RFC 9113 §6.8): GOAWAY now, streams that are open or under way are served to their end, then a server's
-    /// final GOAWAY. A client's first one is its final one.
+    /// final GOAWAY. A client's first one is its final one. `Config::deadlines.shutdown` counts
+    /// from the next time that is passed, which [`poll_timeout`](Self::poll_timeout) asks for at
+    /// once.
     pub fn shutdown(&mut self) {
         self.core.shutdown();
     }

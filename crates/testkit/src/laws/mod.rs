@@ -5,6 +5,8 @@
 //! * [`silence`]: without input, time or calls there is no output and no event.
 //! * [`bounded_memory`]: the heap stays below a function of the configuration.
 //! * Pair agreement, liveness and "exactly once" need two ends: [`sim::run_with`](crate::sim::run_with).
+//! * [`Timeouts`]: no timeout fires sooner than its length after the call or the frame that armed it. It is told what
+//!   happens to an end; the simulator does so in every run.
 //! * [`no_allocations`]: steady work allocates nothing.
 //! * [`long_frames`]: however a peer credits, its windows do not make DATA short for long, and no limit is reached.
 //! * [`fair_turns`]: no stream without a priority signal waits for more than a bounded number of frames of others.
@@ -14,11 +16,13 @@
 mod play;
 mod random;
 mod steady;
+mod timeouts;
 mod turns;
 mod windows;
 
 pub use play::{Play, Reactions, Step};
 pub use steady::no_allocations;
+pub use timeouts::Timeouts;
 pub use turns::fair_turns;
 pub use windows::{Credit, Upload, Uploaded, long_frames};
 

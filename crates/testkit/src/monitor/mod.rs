@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use thalweg::Config;
 
-use crate::frames::{Frame, HEAD_LEN, PREFACE, ReadError, Reader, kind};
+use crate::frames::{Frame, HEAD_LEN, PREFACE, ReadError, Reader, kind, raw};
 use crate::hpack;
 
 pub use stream::{Place, Stream};
@@ -146,8 +146,14 @@ impl Monitor {
 
     /// The end has taken these bytes.
     pub fn sees(&mut self, bytes: &[u8]) {
+        self.sees_each(bytes, |_| {});
+    }
+
+    /// The end has taken these bytes. `show` is given each frame, DATA without its payload.
+    pub fn sees_each(&mut self, bytes: &[u8], mut show: impl FnMut(&Frame)) {
         self.seen.push(bytes);
         while let Some(frame) = self.seen.next_frame() {
+            show(&raw(frame.kind, frame.flags, frame.stream, &frame.payload));
             self.sees_frame(frame);
         }
     }

@@ -1,6 +1,6 @@
 //! Random scripts.
 
-use super::script::{Change, End, Exchange, Message, Method, Op, Script, Setup};
+use super::script::{Change, End, Exchange, Message, Method, Op, Script, Setup, TimeoutsMs};
 use crate::frames::{flag, kind};
 use crate::hpack;
 use crate::random::Choices;
@@ -30,7 +30,37 @@ impl Script {
         while ops.len() < len as usize && !choices.is_exhausted() {
             ops.push(op(choices, weather, &client, &server));
         }
-        Self { client, server, ops }
+        let mut script = Self { client, server, ops };
+        if choices.chance(1, 3) {
+            script.add_silences(choices);
+        }
+        script
+    }
+
+    /// Gives both ends timeouts of all lengths, and lets time pass now and then that reaches them.
+    fn add_silences(&mut self, choices: &mut impl Choices) {
+        self.client.timeouts = TimeoutsMs::generate(choices);
+        self.server.timeouts = TimeoutsMs::generate(choices);
+        for _ in 0..1 + choices.below(8) {
+            let at = choices.below(self.ops.len() as u32 + 1) as usize;
+            let ms = choices.size(500);
+            self.ops.insert(at, Op::Tick { ms });
+        }
+        // What calls arm is seen only if calls come after a silence.
+        if choices.chance(1, 2) {
+            let by = end(choices);
+            let deed = choices.pick(&[0, 1, 2]);
+            let at = choices.below(self.ops.len() as u32 + 1) as usize;
+            self.ops.insert(at, Op::Tick { ms: choices.size(500) });
+            self.ops.insert(
+                at + 1,
+                match deed {
+                    0 => Op::Shutdown { by },
+                    1 => Op::Settings { by, change: Change::InitialWindow(512 + choices.below(70_000)) },
+                    _ => Op::Serve { by },
+                },
+            );
+        }
     }
 }
 
@@ -50,6 +80,30 @@ impl Setup {
             push: choices.chance(1, 2),
             automatic: choices.chance(1, 4),
             extensions: choices.chance(1, 2),
+            timeouts: default.timeouts,
+        }
+    }
+}
+
+impl TimeoutsMs {
+    fn generate(choices: &mut impl Choices) -> Self {
+        let mut length_of = |shorts: u32| {
+            let short = 1 + choices.size(300);
+            if choices.chance(shorts, 8) { Some(short) } else { choices.pick(&[None, Some(10_000)]) }
+        };
+        // Both end the connection before much has happened.
+        let (preface, settings_ack) = (length_of(1), length_of(1));
+        let mut length = || length_of(4);
+        Self {
+            preface,
+            settings_ack,
+            header_block: length(),
+            keep_alive: length(),
+            ping: length(),
+            idle: length(),
+            shutdown: length(),
+            stall: length(),
+            transmit: length(),
         }
     }
 }

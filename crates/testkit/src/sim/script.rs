@@ -1,8 +1,9 @@
 //! Scripts: what happens in a run, as plain data that can be shrunk, printed, and pasted into a test.
 
 use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
 
-use thalweg::{Config, Release};
+use thalweg::{Config, Deadlines, Release};
 
 /// One of the two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +59,68 @@ pub struct Setup {
     pub automatic: bool,
     /// `Config::extension_frames`
     pub extensions: bool,
+    /// `Config::deadlines`
+    pub timeouts: TimeoutsMs,
+}
+
+/// The lengths of timeouts, milliseconds; none is off.
+#[allow(missing_docs, reason = "the names are those of the configuration")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeoutsMs {
+    pub preface: Option<u32>,
+    pub settings_ack: Option<u32>,
+    pub header_block: Option<u32>,
+    pub keep_alive: Option<u32>,
+    pub ping: Option<u32>,
+    pub idle: Option<u32>,
+    pub shutdown: Option<u32>,
+    pub stall: Option<u32>,
+    pub transmit: Option<u32>,
+}
+
+impl Default for TimeoutsMs {
+    /// Those of the default configuration.
+    fn default() -> Self {
+        let ms = |length: Option<Duration>| length.map(|length| length.as_millis() as u32);
+        let lengths = Deadlines::default();
+        Self {
+            preface: ms(lengths.preface),
+            settings_ack: ms(lengths.settings_ack),
+            header_block: ms(lengths.header_block),
+            keep_alive: ms(lengths.keep_alive),
+            ping: ms(lengths.ping),
+            idle: ms(lengths.idle),
+            shutdown: ms(lengths.shutdown),
+            stall: ms(lengths.stall),
+            transmit: ms(lengths.transmit),
+        }
+    }
+}
+
+impl TimeoutsMs {
+    /// The configuration.
+    pub fn deadlines(&self) -> Deadlines {
+        let length = |ms: Option<u32>| ms.map(|ms| Duration::from_millis(ms.into()));
+        let mut lengths = Deadlines::OFF;
+        lengths.preface = length(self.preface);
+        lengths.settings_ack = length(self.settings_ack);
+        lengths.header_block = length(self.header_block);
+        lengths.keep_alive = length(self.keep_alive);
+        lengths.ping = length(self.ping);
+        lengths.idle = length(self.idle);
+        lengths.shutdown = length(self.shutdown);
+        lengths.stall = length(self.stall);
+        lengths.transmit = length(self.transmit);
+        lengths
+    }
+
+    /// The shortest of them.
+    pub fn min(&self) -> Option<u32> {
+        let Self { preface, settings_ack, header_block, keep_alive, ping, idle, shutdown, stall, transmit } =
+            *self;
+        let all = [preface, settings_ack, header_block, keep_alive, ping, idle, shutdown, stall, transmit];
+        all.into_iter().flatten().min()
+    }
 }
 
 impl Default for Setup {
@@ -74,6 +137,7 @@ impl Default for Setup {
             push: config.enable_push,
             automatic: false,
             extensions: config.extension_frames,
+            timeouts: TimeoutsMs::default(),
         }
     }
 }
@@ -92,6 +156,7 @@ impl Setup {
         config.enable_push = self.push;
         config.release = if self.automatic { Release::Automatic } else { Release::Explicit };
         config.extension_frames = self.extensions;
+        config.deadlines = self.timeouts.deadlines();
         config
     }
 }
@@ -237,6 +302,13 @@ impl Script {
     /// Whether nothing tampers with the wire, so that neither end has a reason to accuse the other.
     pub fn is_honest(&self) -> bool {
         !self.ops.iter().any(|op| matches!(op, Op::Inject { .. } | Op::Alter { .. }))
+    }
+
+    /// Whether time passes in which a timeout may fire.
+    pub fn is_slow(&self) -> bool {
+        let shortest =
+            [&self.client, &self.server].into_iter().filter_map(|setup| setup.timeouts.min()).min();
+        shortest.is_some_and(|shortest| self.total_ms() >= shortest.into())
     }
 
     /// Milliseconds that pass.

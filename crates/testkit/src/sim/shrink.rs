@@ -66,6 +66,7 @@ fn plainer_setups(script: &Script) -> Vec<Script> {
             Setup { push: false, ..setup },
             Setup { automatic: false, ..setup },
             Setup { extensions: false, ..setup },
+            Setup { timeouts: default.timeouts, ..setup },
         ]
     };
     let clients = plain(script.client).map(|client| Script { client, ..script.clone() });

@@ -358,8 +358,12 @@ impl<H: Host, T: Transport> Driver<H, T> {
     /// One turn of a connection that lives.
     fn advance(&mut self, now: Instant) -> io::Result<Option<Duration>> {
         let time = self.core_time(now);
-        let wants_end = self.perform_messages();
         let mut outcome = Ok(());
+        if self.phase == Phase::Open {
+            // The core learns the time before messages are forwarded to it.
+            outcome = self.receive(0..0, time);
+        }
+        let wants_end = self.perform_messages();
         if let Phase::Opening { until } = self.phase {
             let is_late = until.is_some_and(|until| now >= until);
             outcome = match self.open(is_late, wants_end, time)? {
@@ -375,16 +379,16 @@ impl<H: Host, T: Transport> Driver<H, T> {
             outcome = self.read(time)?;
         }
         if outcome.is_ok() {
-            outcome = self.pass_time(time);
+            outcome = self.pass_time();
         }
         let recall = self.host.after_events(now);
         if let Err(error) = self.transmit() {
             self.hear_out(time);
             return Err(error);
         }
-        // What was handed out and not written starts the core's deadline for it.
-        if outcome.is_ok() && self.connection.poll_timeout().is_some_and(|at| at <= time) {
-            outcome = self.connection.handle_timeout(time);
+        // Timeouts that the calls of this turn have armed start now, after them.
+        if outcome.is_ok() {
+            outcome = self.pass_time();
         }
         if outcome.is_err() || self.connection.is_finished() && self.wire.is_flushed() {
             self.end(None, now);
@@ -512,8 +516,12 @@ impl<H: Host, T: Transport> Driver<H, T> {
         }
     }
 
-    fn pass_time(&mut self, time: thalweg::Instant) -> Result<(), ConnectionError> {
-        if self.connection.poll_timeout().is_none_or(|at| at > time) {
+    /// Passes the time if the core asks for it. The clock is read anew: the core counts from here
+    /// what the calls before have armed.
+    fn pass_time(&mut self) -> Result<(), ConnectionError> {
+        let Some(at) = self.connection.poll_timeout() else { return Ok(()) };
+        let time = self.core_time(Instant::now());
+        if at > time {
             return Ok(());
         }
         self.connection.handle_timeout(time)?;

@@ -89,9 +89,7 @@ impl Core {
         }
         self.inbound.open_block = Some(block);
         self.inbound.fragments.extend_from_slice(fragment);
-        if let Some(now) = self.now {
-            self.liveness.arm(Deadline::HeaderBlock, now);
-        }
+        self.liveness.arm(Deadline::HeaderBlock);
         Ok(None)
     }
 

@@ -63,11 +63,17 @@ impl Core {
         if change == 0 && before.max_frame_size == after.max_frame_size {
             return Ok(());
         }
-        let overflow =
-            self.streams.iter_mut().find_map(|(stream, slot)| match slot.send_window.shift(change) {
-                Some(()) => None,
-                None => Some(stream.id()),
-            });
+        let now = self.liveness.now();
+        let overflow = self.streams.iter_mut().find_map(|(stream, slot)| {
+            let was_open = slot.send_window.available() > 0;
+            if slot.send_window.shift(change).is_none() {
+                return Some(stream.id());
+            }
+            if !was_open {
+                slot.opened_at = now;
+            }
+            None
+        });
         if let Some(id) = overflow {
             return Err(self.violated(Violation::SettingsWindowOverflow, id));
         }
@@ -112,9 +118,10 @@ impl Core {
                 }
             }
         }
-        match (self.local.is_waiting(), self.now) {
-            (true, Some(now)) => self.liveness.arm(Deadline::SettingsAck, now),
-            _ => self.liveness.disarm(Deadline::SettingsAck),
+        if self.local.is_waiting() {
+            self.liveness.arm(Deadline::SettingsAck);
+        } else {
+            self.liveness.disarm(Deadline::SettingsAck);
         }
         Ok(Some(Step::SettingsAcknowledged))
     }
@@ -157,9 +164,7 @@ impl Core {
         }
         self.remote_code = Some(code);
         self.excluded_from = Some(0);
-        if let Some(now) = self.now {
-            self.liveness.arm_if_off(Deadline::Shutdown, now);
-        }
+        self.liveness.arm_if_off(Deadline::Shutdown);
         if self.streams.live() == 0 {
             self.say_final_go_away();
         }
@@ -176,6 +181,9 @@ impl Core {
         if id.is_connection() {
             if increment == 0 {
                 return Err(self.violated(Violation::WindowUpdateZeroOnConnection, id));
+            }
+            if self.send_window.available() == 0 {
+                self.window_opened_at = self.liveness.now();
             }
             let Some(excess) = self.send_window.add(increment) else {
                 let error = ConnectionError::violation(Violation::WindowOverflowOnConnection, id);
@@ -205,6 +213,9 @@ impl Core {
         // RFC 9113 §5.1: the server has nothing to receive on a stream that it promised.
         if slot.state == State::ReservedRemote {
             return Err(self.violated(Violation::StreamReserved, id));
+        }
+        if slot.send_window.available() == 0 {
+            slot.opened_at = self.liveness.now();
         }
         let Some(excess) = slot.send_window.add(increment) else {
             return self.stream_violated(id, Violation::WindowOverflow).map(|()| None);
@@ -340,9 +351,7 @@ impl Core {
         self.eof = true;
         self.liveness.disarm(Deadline::KeepAlive);
         self.liveness.disarm(Deadline::Ping);
-        if let Some(now) = self.now {
-            self.liveness.arm_if_off(Deadline::Shutdown, now);
-        }
+        self.liveness.arm_if_off(Deadline::Shutdown);
         self.say_final_go_away();
         self.avoidance.turn_off();
         self.judge_full_frame();

@@ -58,6 +58,8 @@ pub struct Core {
     orphans: u32,
     send_window: SendWindow,
     avoidance: Avoidance,
+    /// When the peer last opened the connection's send window, which had been empty.
+    window_opened_at: Instant,
     local: LocalSettings,
     remote: Settings,
     remote_settings_seen: bool,
@@ -66,7 +68,6 @@ pub struct Core {
     accounts: Accounts,
     liveness: Liveness,
     shutdown: Shutdown,
-    handed_out: HandedOut,
     pings_waiting: u32,
     /// Priorities for streams that were not opened yet (RFC 9218 §7.1).
     early_priorities: VecDeque<(StreamId, Priority)>,
@@ -75,7 +76,6 @@ pub struct Core {
     /// The slot at which the search for streams beyond the peer's GOAWAY goes on.
     excluded_from: Option<usize>,
     openable: Openable,
-    now: Option<Instant>,
     error: Option<ConnectionError>,
     eof: bool,
     remote_code: Option<ErrorCode>,
@@ -106,16 +106,6 @@ enum Openable {
     Due,
 }
 
-/// Whether what `poll_transmit` handed out is known to be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HandedOut {
-    Nothing,
-    /// Handed out, at a time that nobody has told yet.
-    Unseen,
-    /// Handed out, and the deadline is armed.
-    Timed,
-}
-
 impl Core {
     /// Starts a connection; the first bytes are in the output.
     pub fn new(config: &Config, is_client: bool) -> Self {
@@ -132,6 +122,7 @@ impl Core {
             orphans: 0,
             send_window: SendWindow::new(CONNECTION_WINDOW_INITIAL),
             avoidance: Avoidance::new(config.deadlines != Deadlines::OFF, config.deadlines.stall),
+            window_opened_at: Instant::ZERO,
             local: LocalSettings::new(settings),
             remote: Settings::default(),
             remote_settings_seen: false,
@@ -140,13 +131,11 @@ impl Core {
             accounts: Accounts::new(&config.budgets),
             liveness: Liveness::new(&config.deadlines),
             shutdown: Shutdown::default(),
-            handed_out: HandedOut::Nothing,
             pings_waiting: 0,
             early_priorities: VecDeque::new(),
             ended: VecDeque::new(),
             excluded_from: None,
             openable: Openable::NotAsked,
-            now: None,
             error: None,
             eof: false,
             remote_code: None,
@@ -234,7 +223,7 @@ impl Core {
     /// Charges work to the peer; an empty bucket ends the connection.
     #[inline]
     fn charge(&mut self, work: Work, stream: StreamId) -> Result<(), Failed> {
-        match self.accounts.charge(work, self.now.unwrap_or_default()) {
+        match self.accounts.charge(work, self.liveness.now()) {
             Ok(()) => Ok(()),
             Err(Exhausted { limit, burst }) => {
                 Err(self.limited(limit, stream, u64::from(burst) + 1, u64::from(burst)))
@@ -304,9 +293,7 @@ impl Core {
             if self.shutdown.remote_last().is_some() {
                 self.say_final_go_away();
             }
-            if let Some(now) = self.now {
-                self.liveness.arm(Deadline::Idle, now);
-            }
+            self.liveness.arm(Deadline::Idle);
         }
     }
 
@@ -440,6 +427,7 @@ impl Core {
         }
         self.streams.check();
         self.local.check();
+        self.liveness.check();
         self.accounts.check();
         self.outbound.check();
         self.receive_window.check();

@@ -1,11 +1,10 @@
 //! Input: from bytes to steps. Cuts frames, judges heads, and passes payloads to those who know them.
 
 use crate::budget::Work;
-use crate::error::{ConnectionError, Deadline, ErrorCode, Limit};
+use crate::error::{ConnectionError, ErrorCode, Limit};
 use crate::event::{HeadersKind, Initiator};
 use crate::frame::{Flags, HEAD_LEN, Head, Kind, parse};
 use crate::inbound::{Payload, Phase};
-use crate::liveness::STARTED_AT_ONCE;
 use crate::priority::Priority;
 use crate::stream_id::{Stream, StreamId};
 use crate::streams::Opener;
@@ -47,14 +46,14 @@ impl Core {
             return Err(Failed);
         }
         // Many frames come in one read: what depends on the time alone is done for the first.
-        if self.now != Some(now) {
-            self.tell_time(now);
-            if !input.is_empty() {
-                self.liveness.arm(Deadline::KeepAlive, now);
-            }
+        if !self.liveness.is_input_time(now) && self.liveness.receive_time(now, !input.is_empty()) {
+            self.streams.start_waits(now);
+            self.avoidance.observe_time(now);
         }
         let before = input.len();
+        self.liveness.enter();
         let outcome = self.advance(input);
+        self.liveness.leave();
         self.counters.bytes_received += (before - input.len()) as u64;
         outcome
     }
@@ -324,25 +323,6 @@ impl Core {
     pub(super) fn show(&mut self, payload: &[u8]) {
         self.shown.clear();
         self.shown.extend_from_slice(payload);
-    }
-
-    /// Takes the time that a caller tells.
-    pub(super) fn tell_time(&mut self, now: Instant) {
-        match self.now {
-            None => self.start_clock(now),
-            // A clock that jumps back is held, and starts nothing.
-            Some(earlier) if now < earlier => return,
-            Some(_) => self.now = Some(now),
-        }
-        self.avoidance.observe_time(now);
-    }
-
-    /// The first time that is told starts the deadlines of a new connection.
-    fn start_clock(&mut self, now: Instant) {
-        self.now = Some(now);
-        for deadline in STARTED_AT_ONCE {
-            self.liveness.arm(deadline, now);
-        }
     }
 
     /// What the peer provokes must be read by it: far beyond the output's limit, it is not. What the caller sends does

@@ -2,6 +2,8 @@
 //!
 //! Everything is judged before the first byte is written: a refusal changes nothing.
 
+use core::time::Duration;
+
 use thalweg_hpack::{Field, Found};
 
 use crate::error::{Deadline, ErrorCode, OpenError, SendError};
@@ -273,7 +275,8 @@ impl Core {
                 return Ok(taken);
             }
         }
-        self.note_cut(stream, (taken < data.len() || end).then_some(data.len() - taken));
+        let left = (taken < data.len() || end).then_some(data.len() - taken);
+        self.note_cut(stream, left, taken > 0);
         Ok(taken)
     }
 
@@ -282,7 +285,7 @@ impl Core {
         self.judge_data(stream, len, end)?;
         let room = self.room(SPLICED_OVERRUN);
         let Some((taken, _)) = self.next_frame(stream, len, 0, room) else {
-            self.note_cut(stream, Some(len));
+            self.note_cut(stream, Some(len), false);
             return Ok(0);
         };
         let last = end && taken == len;
@@ -293,7 +296,7 @@ impl Core {
         if last {
             self.finish_sending(stream);
         } else {
-            self.note_cut(stream, (taken < len || end).then_some(len - taken));
+            self.note_cut(stream, (taken < len || end).then_some(len - taken), taken > 0);
         }
         Ok(taken)
     }
@@ -422,14 +425,10 @@ impl Core {
 
     /// Notes how much was left, if anything was, so that `poll_writable` names the stream when it can go on.
     #[inline]
-    fn note_cut(&mut self, stream: Stream, left: Option<usize>) {
+    fn note_cut(&mut self, stream: Stream, left: Option<usize>, sent: bool) {
         let Some(left) = left else { return self.stop_waiting(stream) };
-        let now = self.now.unwrap_or_default();
+        self.wait_for_window(stream, sent);
         let Some(slot) = self.streams.find_mut(stream) else { return };
-        if slot.waiting == Waiting::No || slot.progress_bytes >= self.bounds.stall_bytes_min {
-            slot.waiting = Waiting::Since(now);
-            slot.progress_bytes = 0;
-        }
         slot.blocked_bytes = u32::try_from(left).unwrap_or(u32::MAX);
         let size = slot.send_window.size();
         if self.streams.waits_short(stream) {
@@ -437,7 +436,6 @@ impl Core {
         }
         self.streams.judge(stream);
         self.watch_connection_window();
-        self.liveness.arm_if_off(Deadline::Stall, now);
         if self.eof {
             self.reset_without_window();
         }
@@ -453,6 +451,29 @@ impl Core {
         if let Some(slot) = self.streams.find_mut(stream) {
             slot.short_wait = Wait::Over;
         }
+    }
+
+    /// Starts the wait for window anew, if this call has begun it. While the window was open
+    /// between two waits, the stream did not wait for the peer.
+    #[inline]
+    fn wait_for_window(&mut self, stream: Stream, sent: bool) {
+        let connection_blocked = self.send_window.available() == 0;
+        let Some(slot) = self.streams.find_mut(stream) else { return };
+        let waited = match slot.waiting {
+            Waiting::Since(since) if slot.progress_bytes < self.bounds.stall_bytes_min => {
+                if !sent || !connection_blocked && slot.send_window.available() > 0 {
+                    return;
+                }
+                slot.opened_at.max(self.window_opened_at).saturating_duration_since(since)
+            }
+            Waiting::FromNextTime { .. } => return,
+            Waiting::No | Waiting::Since(_) => {
+                slot.progress_bytes = 0;
+                Duration::ZERO
+            }
+        };
+        self.streams.wait_from_next_time(stream, waited);
+        self.liveness.arm_for_one_more(Deadline::Stall);
     }
 
     #[inline]

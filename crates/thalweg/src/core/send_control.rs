@@ -46,9 +46,7 @@ impl Core {
         self.bounds.header_list_bytes_max = after.max_header_list_size;
         self.outbound.settings(after.changes_from(&before).into_iter());
         self.local.announce(after);
-        if let Some(now) = self.now {
-            self.liveness.arm_if_off(Deadline::SettingsAck, now);
-        }
+        self.liveness.arm_if_off(Deadline::SettingsAck);
         Ok(())
     }
 
@@ -64,9 +62,7 @@ impl Core {
         self.fits_frame(SETTING_LEN * entries.len())?;
         self.outbound.settings(entries.iter().copied());
         self.local.announce(*self.local.announced());
-        if let Some(now) = self.now {
-            self.liveness.arm_if_off(Deadline::SettingsAck, now);
-        }
+        self.liveness.arm_if_off(Deadline::SettingsAck);
         Ok(())
     }
 

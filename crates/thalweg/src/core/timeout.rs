@@ -8,7 +8,7 @@ use crate::streams::Waiting;
 use crate::time::Instant;
 
 use super::control::{KEEP_ALIVE_PING, SHUTDOWN_PING};
-use super::{Core, Failed, HandedOut};
+use super::{Core, Failed};
 
 impl Core {
     /// When `handle_timeout` wants to be called.
@@ -16,38 +16,35 @@ impl Core {
         if self.error.is_some() {
             return None;
         }
-        let unseen =
-            self.handed_out == HandedOut::Unseen && self.liveness.duration(Deadline::Transmit).is_some();
-        match self.now {
-            // The clock of a new connection starts with the first time that is told.
-            None => self.liveness.is_used().then_some(Instant::ZERO),
-            Some(now) if unseen => Some(now),
-            Some(now) => match (self.liveness.next(), self.avoidance.next(now)) {
-                (Some(timeout), Some(short_frame)) => Some(timeout.min(short_frame)),
-                (timeout, short_frame) => timeout.or(short_frame),
-            },
+        match (self.liveness.next(), self.avoidance.next(self.liveness.now())) {
+            (Some(timeout), Some(short_frame)) => Some(timeout.min(short_frame)),
+            (timeout, short_frame) => timeout.or(short_frame),
         }
     }
 
     /// Acts on every deadline that has passed.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Failed> {
-        self.tell_time(now);
-        let now = self.now.unwrap_or(now);
         if self.error.is_some() {
             return Err(Failed);
         }
-        if self.handed_out == HandedOut::Unseen {
-            self.handed_out = HandedOut::Timed;
-            self.liveness.arm(Deadline::Transmit, now);
-        }
+        let now = self.liveness.handle_time(now);
+        self.streams.start_waits(now);
+        self.avoidance.observe_time(now);
+        self.liveness.enter();
+        let outcome = self.handle_due(now);
+        self.liveness.leave();
+        outcome
+    }
+
+    fn handle_due(&mut self, now: Instant) -> Result<(), Failed> {
         if self.avoidance.take_due(now) {
-            self.release_short_frames();
+            self.release_short_frames(now);
         }
-        while let Some(due) = self.liveness.take_due(now) {
+        while let Some(due) = self.liveness.take_due() {
             match due {
                 Deadline::KeepAlive => {
                     self.outbound.ping(false, KEEP_ALIVE_PING);
-                    self.liveness.arm_if_off(Deadline::Ping, now);
+                    self.liveness.arm_if_off(Deadline::Ping);
                 }
                 Deadline::Idle if self.streams.live() > 0 => {}
                 Deadline::Idle => self.shutdown(),
@@ -66,7 +63,7 @@ impl Core {
     }
 
     /// Lets frames go that the window makes short and that have waited long enough: see `silly_window`.
-    fn release_short_frames(&mut self) {
+    fn release_short_frames(&mut self, now: Instant) {
         let mut waiting = self.streams.release_short_frames();
         let connection_window = self.send_window.available();
         let first_needs = self.streams.first_ready_needs().unwrap_or(0);
@@ -78,7 +75,7 @@ impl Core {
         }
         if waiting {
             self.avoidance.watch();
-            self.avoidance.observe_time(self.now.unwrap_or_default());
+            self.avoidance.observe_time(now);
         }
     }
 
@@ -114,7 +111,7 @@ impl Core {
             );
         }
         if let Some(since) = next {
-            self.liveness.arm(Deadline::Stall, since);
+            self.liveness.arm_since(Deadline::Stall, since);
         }
         Ok(())
     }
@@ -135,9 +132,7 @@ impl Core {
             self.outbound.go_away(StreamId::MAX, ErrorCode::NO_ERROR, &[]);
             self.outbound.ping(false, SHUTDOWN_PING);
         }
-        if let Some(now) = self.now {
-            self.liveness.arm(Deadline::Shutdown, now);
-        }
+        self.liveness.arm(Deadline::Shutdown);
     }
 
     /// Ends the connection now.
@@ -177,8 +172,11 @@ impl Core {
 
     #[inline]
     fn note_transmit(&mut self, taken: bool) {
-        self.handed_out = if taken { HandedOut::Unseen } else { HandedOut::Nothing };
-        self.liveness.disarm(Deadline::Transmit);
+        if taken {
+            self.liveness.arm(Deadline::Transmit);
+        } else {
+            self.liveness.disarm(Deadline::Transmit);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod ready;
 pub mod state;
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use self::ids::{Closed, Fate, Ids};
 use self::ready::{Key, Line, Ready};
@@ -38,6 +39,8 @@ pub struct Slot {
     pub blocked_bytes: u32,
     /// How long a frame that the window makes short has waited.
     pub short_wait: Wait,
+    /// When the peer last opened the stream's window, which had been empty.
+    pub opened_at: Instant,
     /// Whether the caller was told of the stream: only then is it told of its end.
     pub shown: bool,
     /// Whether CONNECT made it a tunnel: then only DATA may follow (RFC 9113 §8.5).
@@ -55,6 +58,9 @@ pub struct Slot {
     /// The place that it held when it was named; it is good for one frame.
     claim: Key,
     next_free: u32,
+    /// The next slot of the list of waits that start at the next time: `NO_SLOT` off the list, the
+    /// slot itself at its end.
+    next_wait: u32,
 }
 
 /// Whether `send_data` was cut short.
@@ -62,6 +68,9 @@ pub struct Slot {
 pub enum Waiting {
     /// All that was given was taken.
     No,
+    /// Something was left by a call after which no time has been passed yet. The wait goes on at
+    /// the next time; before the window was open in between, it had lasted so long.
+    FromNextTime { waited: Duration },
     /// Something was left, and since this time not much of it could be sent.
     Since(Instant),
 }
@@ -107,6 +116,8 @@ impl ContentLeft {
 pub struct Streams {
     slots: Vec<Slot>,
     first_free: u32,
+    /// The first slot whose wait may start at the next time.
+    first_wait: u32,
     /// Identifiers of our side, and of the peer's.
     ids: [Ids; 2],
     /// Streams that count towards the limits of our side, and of the peer's.
@@ -135,6 +146,7 @@ impl Streams {
         Self {
             slots: Vec::new(),
             first_free: NO_SLOT,
+            first_wait: NO_SLOT,
             ids: [Ids::new(remembered), Ids::new(remembered)],
             counted: [0; 2],
             live: [0; 2],
@@ -213,6 +225,7 @@ impl Streams {
             index => {
                 let free = &mut self.slots[index as usize];
                 self.first_free = free.next_free;
+                slot.next_wait = free.next_wait;
                 *free = slot;
                 index
             }
@@ -264,6 +277,7 @@ impl Streams {
     pub fn close_all(&mut self) {
         self.slots = Vec::new();
         self.first_free = NO_SLOT;
+        self.first_wait = NO_SLOT;
         self.counted = [0; 2];
         self.live = [0; 2];
         self.ready.clear();
@@ -282,6 +296,35 @@ impl Streams {
     pub fn iter(&self) -> impl Iterator<Item = (Stream, &Slot)> {
         let live = self.slots.iter().enumerate().filter(|(_, slot)| slot.id != 0);
         live.map(|(index, slot)| (Stream::from_parts(StreamId::new(slot.id), index as u32), slot))
+    }
+
+    /// Notes that a stream was cut short, and that its wait for window starts at the next time;
+    /// `waited` counts as part of it.
+    #[inline]
+    pub fn wait_from_next_time(&mut self, stream: Stream, waited: Duration) {
+        let index = stream.index() as u32;
+        let first = self.first_wait;
+        let Some(slot) = self.find_mut(stream) else { return };
+        slot.waiting = Waiting::FromNextTime { waited };
+        // Once a slot at most, whatever streams live in it meanwhile: the list cannot outgrow the
+        // slots.
+        if slot.next_wait == NO_SLOT {
+            slot.next_wait = if first == NO_SLOT { index } else { first };
+            self.first_wait = index;
+        }
+    }
+
+    /// Starts the waits of the streams that calls cut short since the last time. Costs a step for
+    /// each such call at most.
+    #[inline]
+    pub fn start_waits(&mut self, now: Instant) {
+        while let Some(slot) = self.slots.get_mut(self.first_wait as usize) {
+            let next = core::mem::replace(&mut slot.next_wait, NO_SLOT);
+            if let Waiting::FromNextTime { waited } = slot.waiting {
+                slot.waiting = Waiting::Since(now.saturating_sub(waited));
+            }
+            self.first_wait = if next == self.first_wait { NO_SLOT } else { next };
+        }
     }
 
     /// Puts every stream on the list or takes it off, after all windows have moved.
@@ -493,6 +536,7 @@ impl Slot {
             method,
             signalled: None,
             waiting: Waiting::No,
+            opened_at: Instant::ZERO,
             progress_bytes: 0,
             blocked_bytes: 0,
             short_wait: Wait::No,
@@ -505,6 +549,7 @@ impl Slot {
             listed: Key::NONE,
             claim: Key::NONE,
             next_free: NO_SLOT,
+            next_wait: NO_SLOT,
         }
     }
 }

@@ -25,7 +25,7 @@ impl World {
         self.expect_completion()?;
         if self.is_honest && !self.is_broken {
             self.say(|| "-- both ends shut down".to_owned());
-            self.ends.iter_mut().for_each(|side| side.endpoint.shutdown());
+            [End::Client, End::Server].into_iter().for_each(|end| self.shut_down(end));
         } else {
             self.say(|| "-- both ends close".to_owned());
             for end in [End::Client, End::Server] {

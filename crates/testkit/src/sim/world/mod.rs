@@ -3,14 +3,15 @@
 mod ending;
 mod misuse;
 mod show;
+mod timeouts;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use thalweg::frame::{Flags, Kind};
 use thalweg::{
-    ConnectionError, ErrorCode, Field, Instant, OpenError, Priority, Request, SendError, Splice, Status,
-    Stream,
+    Config, ConnectionError, ErrorCode, Field, Instant, OpenError, Priority, Request, SendError, Splice,
+    Status, Stream,
 };
 
 use self::show::{event_name, show_event};
@@ -19,6 +20,7 @@ use super::content::{self, Fields, TRAILER};
 use super::script::{Change, End, Exchange, Message, Method, Op, Script};
 use crate::endpoint::Endpoint;
 use crate::frames::{Frame, raw};
+use crate::laws::Timeouts;
 use crate::monitor::{Monitor, Place};
 
 /// What should not have happened.
@@ -79,6 +81,7 @@ struct Side {
     end: End,
     endpoint: Endpoint,
     monitor: Monitor,
+    timeouts: Timeouts,
     app: App,
     /// Bytes on the wire to this end.
     inbox: Vec<u8>,
@@ -97,12 +100,13 @@ impl World {
     /// Sets a script's stage. `endpoints`: the client and the server, made from the script's setups.
     pub fn new(script: &Script, endpoints: [Endpoint; 2], is_talkative: bool) -> Self {
         let is_honest = script.is_honest();
-        let is_slow = script.total_ms() > SHORTEST_DEADLINE_MS;
+        let is_slow = script.is_slow();
         let [client, server] = endpoints;
-        let side = |end, endpoint, monitor| Side {
+        let side = |end, endpoint, config: Config| Side {
             end,
             endpoint,
-            monitor,
+            monitor: Monitor::new(end == End::Client, &config),
+            timeouts: timeouts::of(config),
             app: App::new(end, is_slow, !is_honest),
             inbox: Vec::new(),
             is_cut: false,
@@ -114,8 +118,8 @@ impl World {
         };
         Self {
             ends: [
-                side(End::Client, client, Monitor::new(true, &script.client.config())),
-                side(End::Server, server, Monitor::new(false, &script.server.config())),
+                side(End::Client, client, script.client.config()),
+                side(End::Server, server, script.server.config()),
             ],
             plans: Plans::default(),
             waiting: VecDeque::new(),
@@ -205,6 +209,7 @@ impl World {
             // Time, the end of input, and calls end streams: the application hears of it before it names one.
             self.receive(by, 0)?;
         }
+        let now = self.now;
         match *op {
             Op::Priority { by, nth, urgency, incremental } => {
                 let is_honest = self.is_honest;
@@ -231,7 +236,10 @@ impl World {
                         Change::HeaderList(bytes) => settings.max_header_list_size = bytes,
                         Change::Push(on) => settings.enable_push = on,
                     });
-                    side.settings_changes += u32::from(changed.is_ok());
+                    if changed.is_ok() {
+                        side.settings_changes += 1;
+                        side.timeouts.announces(now);
+                    }
                 }
             }
             Op::Extension { by, bytes } => {
@@ -248,7 +256,7 @@ impl World {
                 let _ = side.endpoint.send_alt_svc(stream, origin, b"h2=\":443\"");
             }
             Op::Misuse { by, nth } => return self.misuse(by, nth),
-            Op::Shutdown { by } => self.side(by).endpoint.shutdown(),
+            Op::Shutdown { by } => self.shut_down(by),
             Op::Close { by, code } => {
                 self.is_broken = true;
                 let side = self.side(by);
@@ -258,6 +266,13 @@ impl World {
             _ => unreachable!("the caller has done the others"),
         }
         Ok(())
+    }
+
+    fn shut_down(&mut self, end: End) {
+        let now = self.now;
+        let side = self.side(end);
+        side.endpoint.shutdown();
+        side.timeouts.shuts_down(now);
     }
 
     const fn side(&mut self, end: End) -> &mut Side {
@@ -284,12 +299,16 @@ impl World {
 
     /// An end takes up to so many bytes off the wire, and its application acts on every event.
     fn receive(&mut self, end: End, bytes: usize) -> Result<bool, Complaint> {
+        let now = self.now;
         let side = self.side(end);
         if side.over.is_some() {
             return Ok(false);
         }
         let bytes = if side.endpoint.wants_read() { bytes.min(side.inbox.len()) } else { 0 };
         let input: Vec<u8> = side.inbox.drain(..bytes).collect();
+        if bytes > 0 {
+            side.timeouts.receives(now);
+        }
         if self.transcript.is_some() && !input.is_empty() {
             self.side(end).heard.push(input.clone());
         }
@@ -310,6 +329,7 @@ impl World {
                 side.eof_told = true;
                 side.app.is_cut = true;
                 let ended = side.endpoint.handle_eof();
+                side.timeouts.shuts_down(now);
                 self.say(|| format!("{end:?} is at the end of its input: {ended:?}"));
                 self.note_end(end);
                 while let Some(reaction) = self.receive_step(end, &mut &[][..])? {
@@ -326,8 +346,10 @@ impl World {
         let [client, server] = &mut self.ends;
         let (side, peer) = if end == End::Client { (client, &server.app) } else { (server, &client.app) };
         let before = *rest;
+        side.note_streams(now);
         let received = side.endpoint.receive(rest, now);
-        side.monitor.sees(&before[..before.len() - rest.len()]);
+        let Side { monitor, timeouts, .. } = side;
+        monitor.sees_each(&before[..before.len() - rest.len()], |frame| timeouts.sees(frame, now));
         match received {
             Ok(None) => Ok(None),
             Ok(Some(event)) => {
@@ -434,8 +456,10 @@ impl World {
     }
 
     fn reset(&mut self, end: End, nth: u8, code: ErrorCode) {
+        let now = self.now;
         let side = self.side(end);
         let Some(stream) = side.app.nth(nth).map(|talk| talk.stream) else { return };
+        side.note_streams(now);
         side.endpoint.send_reset(stream, code);
         let id = stream.id().as_u32();
         side.app.resets.insert(id);
@@ -530,8 +554,9 @@ impl World {
         message: &Message,
     ) -> Result<(), Complaint> {
         let id = stream.id().as_u32();
-        let is_honest = self.is_honest;
+        let (is_honest, now) = (self.is_honest, self.now);
         let side = self.side(End::Server);
+        side.note_streams(now);
         let Some(talk) = side.app.talks.get_mut(&id) else { return Ok(()) };
         let fields = Fields::new(index, message);
         let status = Status::new(status).expect("scripts hold valid statuses");
@@ -586,7 +611,9 @@ impl World {
 
     /// Sends as much of a message as goes.
     fn pump(&mut self, end: End, id: u32) -> Result<(), Complaint> {
+        let now = self.now;
         let side = &mut self.ends[end as usize];
+        side.note_streams(now);
         let mut buffer = Vec::new();
         while let Some(talk) = side.app.talks.get_mut(&id)
             && talk.out.stage == Stage::Body
@@ -625,7 +652,11 @@ impl World {
             talk.out.sent += taken;
             if taken < len {
                 talk.out.is_cut = true;
-            } else if ends {
+                side.timeouts.is_cut(id, taken, padding.is_some(), now);
+                continue;
+            }
+            side.timeouts.is_not_cut(id);
+            if ends {
                 talk.out.stage = Stage::Done;
             }
         }
@@ -635,15 +666,22 @@ impl World {
 
     /// Writes: what comes out is judged, and goes on the wire.
     fn transmit(&mut self, end: End) -> Result<bool, Complaint> {
+        self.transmit_each(end, |_| {})
+    }
+
+    fn transmit_each(&mut self, end: End, mut look: impl FnMut(&Frame)) -> Result<bool, Complaint> {
+        let now = self.now;
         let (mut out, mut splices) = (Vec::new(), Vec::new());
         let [client, server] = &mut self.ends;
         let (side, peer) = if end == End::Client { (client, server) } else { (server, client) };
         if !side.endpoint.poll_transmit(&mut out, &mut splices) {
             return Ok(false);
         }
+        side.timeouts.transmits(now);
         let batch = place_spliced(&out, &splices, &mut side.splices, end)?;
         let transcript = &mut self.transcript;
         let judged = side.monitor.says(&batch, |frame: &Frame| {
+            look(frame);
             if let Some(transcript) = transcript {
                 transcript.push(format!("{end:?} says {frame}"));
             }
@@ -668,15 +706,28 @@ impl World {
             if side.endpoint.poll_timeout().is_none_or(|at| at > now) {
                 return Ok(());
             }
-            let handled = side.endpoint.handle_timeout(now);
+            side.note_streams(now);
+            let living = self.living(end);
+            let handled = self.side(end).endpoint.handle_timeout(now);
             if let Err(error) = handled {
                 self.say(|| format!("{end:?} is over: {error}"));
+                self.judge_timeout(end, error)?;
                 self.note_end(end);
                 self.judge_end(end, error)?;
                 return Ok(());
             }
+            self.judge_time(end, &living)?;
         }
         Err(format!("{end:?}: poll_timeout names a time that has been handled, for ever"))
+    }
+}
+
+impl Side {
+    /// Notes for the timeouts that streams live, before a call or a frame may end the last of them.
+    fn note_streams(&mut self, now: Instant) {
+        if self.endpoint.live_streams() > 0 {
+            self.timeouts.is_busy(now);
+        }
     }
 }
 
@@ -721,7 +772,5 @@ fn tolerate(is_honest: bool, complaint: Complaint) -> Result<(), Complaint> {
     if is_honest { Err(complaint) } else { Ok(()) }
 }
 
-/// No deadline of the default configuration is shorter.
-const SHORTEST_DEADLINE_MS: u64 = 9_000;
 /// Turns without progress after which a loop is taken for endless.
 const TURNS_MAX: u32 = 1000;

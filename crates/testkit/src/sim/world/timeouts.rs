@@ -1,0 +1,61 @@
+//! What timeouts do is held against the law of timeouts.
+
+use thalweg::{Cause, Config, ConnectionError, Deadlines, Instant, Stream};
+
+use super::{Complaint, World};
+use crate::laws::Timeouts;
+use crate::sim::script::End;
+
+impl World {
+    /// A timeout that ended the connection was due.
+    pub(super) fn judge_timeout(&mut self, end: End, error: ConnectionError) -> Result<(), Complaint> {
+        let now = self.now;
+        let Cause::Deadline(timeout) = error.cause() else { return Ok(()) };
+        self.side(end).timeouts.ends(timeout, now).map_err(|breach| format!("{end:?}: {breach}"))
+    }
+
+    /// The streams of an end that live.
+    pub(super) fn living(&mut self, end: End) -> Vec<Stream> {
+        let side = self.side(end);
+        let streams = side.app.talks.values().map(|talk| talk.stream);
+        streams.filter(|stream| side.endpoint.send_capacity(*stream).is_some()).collect()
+    }
+
+    /// What `handle_timeout` has just done was due: streams that lived `before` it and ended, and
+    /// output.
+    pub(super) fn judge_time(&mut self, end: End, before: &[Stream]) -> Result<(), Complaint> {
+        let now = self.now;
+        let side = &mut self.ends[end as usize];
+        for stream in before.iter().filter(|stream| side.endpoint.send_capacity(**stream).is_none()) {
+            self.coverage.note("timeout: Stall");
+            side.timeouts.stalls(stream.id().as_u32(), now).map_err(|breach| format!("{end:?}: {breach}"))?;
+        }
+        if !side.timeouts.knows_output() {
+            return Ok(());
+        }
+        // What timeouts say is fetched at once, to know when they said it.
+        let mut said = Vec::new();
+        self.transmit_each(end, |frame| said.push(frame.clone()))?;
+        let timeouts = &mut self.ends[end as usize].timeouts;
+        for frame in &said {
+            let fired = timeouts.says_in_time(frame, now).map_err(|breach| format!("{end:?}: {breach}"))?;
+            if let Some(timeout) = fired {
+                self.coverage.note(&format!("timeout: {timeout:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The law for one end. To fetch its output takes `transmit` back, so that is not done where
+/// `transmit` is the shortest.
+pub(super) fn of(config: Config) -> Timeouts {
+    let Deadlines { keep_alive, idle, transmit, .. } = config.deadlines;
+    let timeouts = Timeouts::new(config, Instant::ZERO);
+    let talks = keep_alive.into_iter().chain(idle).min();
+    match (talks, transmit) {
+        (Some(talks), Some(transmit)) if talks > transmit => timeouts.without_output(),
+        (None, _) => timeouts.without_output(),
+        _ => timeouts,
+    }
+}
