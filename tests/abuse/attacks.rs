@@ -37,6 +37,15 @@ fn bomb(stream: u32) -> Vec<u8> {
     headers(stream, block.bytes()).end_stream().end_headers().bytes()
 }
 
+/// A request, or the end of one, whose field block takes many frames.
+fn oversized(stream: u32, fields: &[u8]) -> Vec<u8> {
+    let block = Block::new().raw(hpack::get("/")).raw(fields).bytes();
+    frames::fragments(headers(stream, block).end_stream(), 16_384)
+        .iter()
+        .flat_map(frames::Frame::bytes)
+        .collect()
+}
+
 /// Every attack, in the order of the table in `docs/security.md`.
 pub const ALL: &[Attack] = &[
     Attack {
@@ -68,10 +77,58 @@ pub const ALL: &[Attack] = &[
     },
     Attack {
         name: "large CONTINUATION",
-        known_as: "a header block beyond header_block_bytes_max",
+        known_as: "a field block beyond oversized_block_bytes_max",
         opening: || headers(1, hpack::get("/")).bytes(),
         step: |_| continuation(1, Block::new().literal("x-a", "b".repeat(16_000)).bytes()).bytes(),
-        end: End::Cut("header_block_bytes_max"),
+        end: End::Cut("oversized_block_bytes_max"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "oversized requests",
+        known_as: "field blocks of 1 MB, each decoded and answered 431",
+        step: |step| oversized(id(step), &Block::new().literal("x-a", "b".repeat(1_000_000)).bytes()),
+        steps: 100,
+        end: End::Cut("budgets.resets"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "oversized bomb",
+        known_as: "CVE-2016-6581 in 1 MB: one byte names 4 KiB",
+        step: |step| {
+            let block = Block::new().literal_indexed("x-bomb", "b".repeat(4000));
+            oversized(id(step), &block.raw(vec![0xbe; 1_000_000]).bytes())
+        },
+        steps: 100,
+        end: End::Cut("budgets.resets"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "oversized insertions",
+        known_as: "three bytes enter a field into the table and evict another",
+        step: |step| oversized(id(step), &[0x50, 0x01, b'a'].repeat(333_000)),
+        steps: 100,
+        end: End::Cut("budgets.resets"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "oversized Huffman string",
+        known_as: "1 MB of code that is never kept",
+        step: |step| {
+            let block = Block::new().raw([0x00, 0x01, b'a', 0xff, 0xc1, 0x83, 0x3d]);
+            oversized(id(step), &block.raw(vec![0x18; 1_000_000]).bytes())
+        },
+        steps: 100,
+        end: End::Cut("budgets.resets"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "oversized trailers",
+        known_as: "field blocks of 1 MB on a stream that was reset",
+        opening: || post(1),
+        step: |_| oversized(1, &Block::new().literal("x-a", "b".repeat(1_000_000)).bytes()),
+        steps: 100,
+        server: Application::Waits,
+        end: End::Cut("budgets.resets"),
         ..Attack::DEFAULT
     },
     Attack {

@@ -24,8 +24,10 @@ use crate::token::Token;
 use crate::valid::{Checked, ends_are_visible};
 use crate::words;
 
+pub use self::block_skipper::BlockSkipper;
 pub use self::decoded::{Decoded, Held};
 
+mod block_skipper;
 mod decoded;
 mod undelivered;
 
@@ -212,9 +214,16 @@ impl Decoder {
             Some(first) if first & 0xe0 == 0x20 => self.size_updates_present(block, &mut at)?,
             _ => {}
         }
+        self.check_update_due()?;
+        Ok(at)
+    }
+
+    /// RFC 7541 §4.2: fails if the size updates that ended here had to hold one and did not.
+    #[inline(always)]
+    fn check_update_due(&self) -> Result<(), DecodeError> {
         match self.update_due {
             Some(bytes_max) => Err(DecodeError::SizeUpdateMissing { bytes_max }),
-            None => Ok(at),
+            None => Ok(()),
         }
     }
 
@@ -224,20 +233,27 @@ impl Decoder {
             if first & 0xe0 != 0x20 {
                 break;
             }
-            *at += 1;
-            let bytes = integer::decode(block, at, first, 0x1f)?;
-            if bytes > self.bytes_max {
-                return Err(DecodeError::SizeUpdateTooLarge { bytes, bytes_max: self.bytes_max });
-            }
-            // The first one must name the smallest size that we had set (RFC 7541 §4.2), or less.
-            if let Some(bytes_max) = self.update_due.take()
-                && bytes > bytes_max
-            {
-                return Err(DecodeError::SizeUpdateMissing { bytes_max });
-            }
-            self.table.set_size_max(bytes);
+            *at = self.size_update(block, *at, first)?;
         }
         Ok(())
+    }
+
+    /// RFC 7541 §6.3: obeys the size update at `at`, and returns where it ends. One that is cut short
+    /// changes nothing.
+    fn size_update(&mut self, block: &[u8], at: usize, first: u8) -> Result<usize, DecodeError> {
+        let mut end = at + 1;
+        let bytes = integer::decode(block, &mut end, first, 0x1f)?;
+        if bytes > self.bytes_max {
+            return Err(DecodeError::SizeUpdateTooLarge { bytes, bytes_max: self.bytes_max });
+        }
+        // The first one must name the smallest size that we had set (RFC 7541 §4.2), or less.
+        if let Some(bytes_max) = self.update_due.take()
+            && bytes > bytes_max
+        {
+            return Err(DecodeError::SizeUpdateMissing { bytes_max });
+        }
+        self.table.set_size_max(bytes);
+        Ok(end)
     }
 
     /// An entry of the dynamic table, and its slot.

@@ -414,6 +414,11 @@ impl DynamicTable {
         (self.first, self.size) = (first, size);
     }
 
+    /// Evicts all entries, as an entry does that is larger than the table (RFC 7541 §4.4).
+    pub fn evict_all(&mut self) {
+        self.evict_to(0);
+    }
+
     /// Changes the most that the table may hold (RFC 7541 §4.2).
     pub fn set_size_max(&mut self, bytes: u32) {
         self.size_max = bytes;

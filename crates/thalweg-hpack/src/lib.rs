@@ -55,7 +55,7 @@ mod token;
 mod valid;
 mod words;
 
-pub use decoder::{Decoded, Decoder, Held, Limit, Limits, Totals, Verdict};
+pub use decoder::{BlockSkipper, Decoded, Decoder, Held, Limit, Limits, Totals, Verdict};
 pub use encoder::{Encoder, Found, Prepared};
 pub use error::DecodeError;
 pub use field::{Field, Indexing};

@@ -45,6 +45,7 @@ fn visit(config: &mut Config, codec: &mut Codec<'_>) -> Result<(), ReadError> {
         &mut config.header_list_bytes_max,
         &mut config.header_fields_max,
         &mut config.header_block_bytes_max,
+        &mut config.oversized_block_bytes_max,
         &mut config.continuations_max,
         &mut config.settings_entries_max,
         &mut config.control_payload_bytes_max,

@@ -54,6 +54,7 @@ fn skewed(u: &mut Unstructured<'_>, min: u32, max: u32) -> Result<u32> {
 
 impl<'a> Arbitrary<'a> for Config {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let header_block_bytes_max = skewed(u, 256, 1 << 16)?;
         let config = Self {
             header_table_bytes_max: skewed(u, 0, 1 << 16)?,
             encoder_table_bytes_max: skewed(u, 0, 1 << 16)?,
@@ -68,7 +69,8 @@ impl<'a> Arbitrary<'a> for Config {
             extension_frames: u.arbitrary()?,
             header_list_bytes_max: skewed(u, 256, 1 << 16)?,
             header_fields_max: skewed(u, 8, 1 << 10)?,
-            header_block_bytes_max: skewed(u, 256, 1 << 16)?,
+            header_block_bytes_max,
+            oversized_block_bytes_max: skewed(u, header_block_bytes_max, 1 << 20)?,
             continuations_max: skewed(u, 0, 64)?,
             settings_entries_max: skewed(u, 8, 64)?,
             control_payload_bytes_max: skewed(u, 256, 1 << 16)?,

@@ -46,11 +46,19 @@ pub struct Config {
     /// SETTINGS_MAX_HEADER_LIST_SIZE: the largest header list, bytes as RFC 9113 §6.5.2 counts them. Default 16 KiB.
     /// A larger request is answered 431, a larger response is reset.
     pub header_list_bytes_max: u32,
-    /// The most fields in one header list. Default 128.
+    /// The most fields in one header list. Default 512, which the default of `header_list_bytes_max` hardly
+    /// lets through: each field counts 32 bytes there beside its strings. What one costs is 24 bytes here,
+    /// kept until the next message, and what the application makes of it.
     pub header_fields_max: u32,
-    /// The largest header block on the wire, bytes, CONTINUATION included. Default 32 KiB; past it the connection ends.
+    /// The largest field block that is collected, bytes on the wire, CONTINUATION included. Default 32 KiB.
+    /// A larger one is decoded as it arrives and not kept: a request is answered 431, a response, trailers or
+    /// a push reset their stream.
     pub header_block_bytes_max: u32,
-    /// The most CONTINUATION frames of one header block. Default 8.
+    /// The largest field block that is decoded at all, bytes on the wire, CONTINUATION included. Default
+    /// 1 MiB; `header_block_bytes_max` to 16 MiB. Past it the connection ends. Each 16 KiB of a block beyond
+    /// `header_block_bytes_max` draws one token of `budgets.resets`.
+    pub oversized_block_bytes_max: u32,
+    /// The most CONTINUATION frames of one field block. Default 128; past it the connection ends.
     pub continuations_max: u32,
     /// The most entries in one SETTINGS frame. Default 32.
     pub settings_entries_max: u32,
@@ -109,7 +117,8 @@ impl Budget {
 #[non_exhaustive]
 pub struct Budgets {
     /// Streams that the peer resets before they were answered, that we must reset for its errors, or refuse. Each stream that
-    /// completes gives four tokens back. Default 1,000 and 33 a second.
+    /// completes gives four tokens back. A field block beyond `header_block_bytes_max` draws one more for each
+    /// 16 KiB of it. Default 1,000 and 33 a second.
     pub resets: Budget,
     /// PING. Each DATA frame gives a token back, since honest peers probe the bandwidth with PINGs. Default 10,000 and 1,000 a second.
     pub pings: Budget,
@@ -167,9 +176,10 @@ impl Default for Config {
             release: Release::Explicit,
             extension_frames: false,
             header_list_bytes_max: 16 << 10,
-            header_fields_max: 128,
+            header_fields_max: 512,
             header_block_bytes_max: 32 << 10,
-            continuations_max: 8,
+            oversized_block_bytes_max: 1 << 20,
+            continuations_max: 128,
             settings_entries_max: 32,
             control_payload_bytes_max: 4096,
             closed_streams_remembered: 256,
@@ -259,6 +269,12 @@ impl Config {
             ("header_list_bytes_max", self.header_list_bytes_max, 256, 16 << 20),
             ("header_fields_max", self.header_fields_max, 8, 1 << 16),
             ("header_block_bytes_max", self.header_block_bytes_max, 256, 16 << 20),
+            (
+                "oversized_block_bytes_max",
+                self.oversized_block_bytes_max,
+                u64::from(self.header_block_bytes_max),
+                16 << 20,
+            ),
             ("settings_entries_max", self.settings_entries_max, 8, 1 << 16),
             ("control_payload_bytes_max", self.control_payload_bytes_max, 256, 1 << 20),
             ("closed_streams_remembered", self.closed_streams_remembered, 16, 1 << 16),
@@ -281,6 +297,7 @@ pub struct Bounds {
     pub header_list_bytes_max: u32,
     pub header_fields_max: u32,
     pub header_block_bytes_max: u32,
+    pub oversized_block_bytes_max: u32,
     pub continuations_max: u32,
     pub settings_entries_max: u32,
     pub control_payload_bytes_max: u32,
@@ -298,6 +315,7 @@ impl From<&Config> for Bounds {
             header_list_bytes_max: config.header_list_bytes_max,
             header_fields_max: config.header_fields_max,
             header_block_bytes_max: config.header_block_bytes_max,
+            oversized_block_bytes_max: config.oversized_block_bytes_max,
             continuations_max: config.continuations_max,
             settings_entries_max: config.settings_entries_max,
             control_payload_bytes_max: config.control_payload_bytes_max,
@@ -324,5 +342,15 @@ mod tests {
         );
         let high = Config { stream_window_bytes: 1 << 31, ..Config::default() };
         assert_eq!(high.validate().map_err(|e| e.field()), Err("stream_window_bytes"));
+        let crossed = Config { header_block_bytes_max: 2 << 20, ..Config::default() };
+        assert_eq!(
+            crossed.validate(),
+            Err(ConfigError {
+                field: "oversized_block_bytes_max",
+                seen: 1 << 20,
+                min: 2 << 20,
+                max: 16 << 20
+            })
+        );
     }
 }

@@ -89,6 +89,8 @@ pub enum Limit {
     HeaderFields,
     /// `Config::header_block_bytes_max`
     HeaderBlockBytes,
+    /// `Config::oversized_block_bytes_max`
+    OversizedBlockBytes,
     /// `Config::continuations_max`
     Continuations,
     /// `Config::settings_entries_max`
@@ -122,6 +124,7 @@ impl Limit {
             Self::HeaderListBytes => "header_list_bytes_max",
             Self::HeaderFields => "header_fields_max",
             Self::HeaderBlockBytes => "header_block_bytes_max",
+            Self::OversizedBlockBytes => "oversized_block_bytes_max",
             Self::Continuations => "continuations_max",
             Self::SettingsEntries => "settings_entries_max",
             Self::ControlPayloadBytes => "control_payload_bytes_max",
@@ -143,7 +146,7 @@ impl Limit {
     pub const fn code(self) -> ErrorCode {
         match self {
             // RFC 9113 §4.3: whoever leaves a field block undecoded must say so.
-            Self::HeaderBlockBytes | Self::Continuations => ErrorCode::COMPRESSION_ERROR,
+            Self::OversizedBlockBytes | Self::Continuations => ErrorCode::COMPRESSION_ERROR,
             _ => ErrorCode::ENHANCE_YOUR_CALM,
         }
     }

@@ -9,7 +9,10 @@
 //! Keeps true: a frame that is whole in the caller's buffer is not copied; what is carried over is at most one head and one payload
 //! of a known bound; DATA is never carried; only an empty input stops the machine.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+
+use thalweg_hpack::BlockSkipper;
 
 use crate::frame::{HEAD_LEN, Head, PREFACE};
 use crate::stream_id::{Stream, StreamId};
@@ -62,6 +65,8 @@ pub struct OpenBlock {
     pub end: bool,
     /// CONTINUATION frames so far.
     pub continuations: u32,
+    /// Bytes of fragments so far.
+    pub bytes: u32,
 }
 
 /// The machine.
@@ -71,8 +76,10 @@ pub struct Inbound {
     pub phase: Phase,
     /// The header block under way.
     pub open_block: Option<OpenBlock>,
-    /// Fragments of that block.
+    /// Fragments of that block, none when it is too large to be kept.
     pub fragments: Vec<u8>,
+    /// What decodes the block under way when it is too large to be kept.
+    pub skipper: Option<Box<BlockSkipper>>,
     head: [u8; HEAD_LEN],
     head_len: u8,
     payload: Vec<u8>,
@@ -94,6 +101,7 @@ impl Inbound {
             phase,
             open_block: None,
             fragments: Vec::new(),
+            skipper: None,
             head: [0; HEAD_LEN],
             head_len: 0,
             payload: Vec::new(),
@@ -186,12 +194,15 @@ impl Inbound {
         self.phase = Phase::Dead;
         self.open_block = None;
         self.fragments = Vec::new();
+        self.skipper = None;
         self.payload = Vec::new();
     }
 
     /// Returns the memory that is held, bytes.
     pub fn capacity_bytes(&self) -> usize {
-        self.payload.capacity() + self.fragments.capacity()
+        let skipper = self.skipper.as_ref();
+        let skipped = skipper.map_or(0, |skipper| size_of::<BlockSkipper>() + skipper.capacity_bytes());
+        self.payload.capacity() + self.fragments.capacity() + skipped
     }
 }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
 mod s10_limits;
+mod s10_oversized_blocks;
 mod s3_start;
 mod s4_frames;
 mod s5_1_states;

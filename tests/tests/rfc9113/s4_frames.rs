@@ -396,16 +396,19 @@ fn s4_3_the_blocks_of_malformed_requests_are_decoded() {
 fn s4_3_a_block_that_is_too_long_to_decode_ends_the_connection() {
     // 9113-4.3-3
     server_with(
-        |opening| opening.config.header_block_bytes_max = 1000,
+        |opening| {
+            opening.config.header_block_bytes_max = 1000;
+            opening.config.oversized_block_bytes_max = 1500;
+        },
         |s| {
-            s.peer(headers(1, [0; 1000]));
-            s.peer(continuation(1, [0; 1000]));
-            s.ends(ErrorCode::COMPRESSION_ERROR, Cause::Limit(Limit::HeaderBlockBytes), 0);
+            s.peer(headers(1, [0x82; 1000]));
+            s.peer(continuation(1, [0x82; 501]));
+            s.ends(ErrorCode::COMPRESSION_ERROR, Cause::Limit(Limit::OversizedBlockBytes), 0);
         },
     );
     server(|s| {
         s.peer(headers(1, []));
-        for _ in 0..9 {
+        for _ in 0..129 {
             s.peer(continuation(1, [0x88]));
         }
         s.ends(ErrorCode::COMPRESSION_ERROR, Cause::Limit(Limit::Continuations), 0);

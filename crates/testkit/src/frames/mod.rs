@@ -102,6 +102,22 @@ struct Padding {
     bytes: Vec<u8>,
 }
 
+/// A field block in several frames: `first` (HEADERS or PUSH_PROMISE, with all of the block) keeps `len`
+/// bytes, and CONTINUATION frames of at most `len` bytes carry the rest.
+///
+/// # Panics
+/// If `len` is 0.
+pub fn fragments(mut first: Frame, len: usize) -> Vec<Frame> {
+    let rest = first.body.split_off(len.min(first.body.len()));
+    let stream = first.stream;
+    let mut frames = vec![first];
+    frames.extend(rest.chunks(len).map(|piece| continuation(stream, piece)));
+    if let Some(last) = frames.pop() {
+        frames.push(last.end_headers());
+    }
+    frames
+}
+
 /// The client's connection preface, without its SETTINGS.
 pub const fn preface() -> [u8; 24] {
     PREFACE

@@ -133,11 +133,14 @@ pub fn heap_bound(config: &Config) -> usize {
     let tables = 3 * (config.header_table_bytes_max as usize + config.encoder_table_bytes_max as usize);
     let headers = 3 * config.header_list_bytes_max as usize + 64 * config.header_fields_max as usize;
     let carried = 2 * config.header_block_bytes_max as usize + 2 * config.control_payload_bytes_max as usize;
+    // Of a larger block, one payload and one field that may become an entry.
+    let payload = config.frame_bytes_max.min(config.oversized_block_bytes_max + 261) as usize;
+    let skipped = 2 * payload + 2 * 4 * config.header_table_bytes_max.max(4096) as usize;
     // A client bounds the streams that it opens itself.
     let streams = 4 * 256 * (config.concurrent_streams_max as usize).min(1 << 16);
     let remembered = 2 * 32 * config.closed_streams_remembered as usize;
     let output = config.output_bytes_max as usize * 5;
-    tables + headers + carried + streams + remembered + output + FIXED_BYTES
+    tables + headers + carried + skipped + streams + remembered + output + FIXED_BYTES
 }
 
 fn compare(one: &Played, other: &Played) -> Result<(), Breach> {

@@ -252,7 +252,13 @@ fn hostile(choices: &mut impl Choices) -> Op {
         _ => 0,
     };
     let stream = if choices.chance(1, 4) { 0 } else { choices.size(20) };
-    Op::Inject { to, kind, flags, stream, payload: payload(choices, kind) }
+    let payload = payload(choices, kind);
+    if kind == kind::CONTINUATION && flags & flag::END_HEADERS == 0 {
+        // Alone it would be one more frame that is not expected. What is decoded without being kept begins at 32 KiB.
+        let (bytes, piece) = (choices.size(1_200_000), 1 + choices.size(16_000));
+        return Op::InjectBlock { to, stream, bytes, piece: piece.max(bytes / 100) as u16 };
+    }
+    Op::Inject { to, kind, flags, stream, payload }
 }
 
 fn payload(choices: &mut impl Choices, kind: u8) -> Vec<u8> {

@@ -205,6 +205,9 @@ pub enum Op {
     Cut { to: End },
     /// Somebody puts a frame on the wire to an end.
     Inject { to: End, kind: u8, flags: u8, stream: u32, payload: Vec<u8> },
+    /// Somebody puts a field block on the wire to an end, in frames of up to `piece` bytes: a GET with a value
+    /// of `bytes` bytes and a field for the table behind it.
+    InjectBlock { to: End, stream: u32, bytes: u32, piece: u16 },
     /// Somebody alters a byte on the wire to an end.
     Alter { to: End, at: u16, xor: u8 },
 }
@@ -301,7 +304,7 @@ impl Message {
 impl Script {
     /// Whether nothing tampers with the wire, so that neither end has a reason to accuse the other.
     pub fn is_honest(&self) -> bool {
-        !self.ops.iter().any(|op| matches!(op, Op::Inject { .. } | Op::Alter { .. }))
+        !self.ops.iter().any(|op| matches!(op, Op::Inject { .. } | Op::InjectBlock { .. } | Op::Alter { .. }))
     }
 
     /// Whether time passes in which a timeout may fire.

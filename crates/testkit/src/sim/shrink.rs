@@ -94,6 +94,9 @@ fn plainer(op: &Op) -> Vec<Op> {
                 Op::Inject { to, kind, flags, stream, payload: half },
             ]
         }
+        Op::InjectBlock { to, stream, bytes, piece } => {
+            vec![Op::InjectBlock { to, stream, bytes: bytes / 2, piece }]
+        }
         Op::Alter { to, at, xor } => vec![Op::Alter { to, at: at / 2, xor }],
         _ => Vec::new(),
     }

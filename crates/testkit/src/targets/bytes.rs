@@ -91,7 +91,8 @@ fn config(choices: &mut impl Choices) -> Config {
         config.header_list_bytes_max = 256;
         config.header_fields_max = 8;
         config.header_block_bytes_max = 256;
-        config.continuations_max = 2;
+        config.oversized_block_bytes_max = 1000;
+        config.continuations_max = 4;
     }
     if small & 4 != 0 {
         config.concurrent_streams_max = 2;

@@ -31,6 +31,20 @@ impl Decoder {
         mut totals: Totals,
     ) -> Result<Totals, DecodeError> {
         self.table.unpin();
+        self.skip_fields(block, &mut at, &mut totals)?;
+        Ok(totals)
+    }
+
+    /// Decodes the fields of `block` from `end` on and counts them. `end` is where the last whole field
+    /// ended, after an error too: a field that is cut short has changed nothing.
+    #[inline(always)]
+    pub(super) fn skip_fields(
+        &mut self,
+        block: &[u8],
+        end: &mut usize,
+        totals: &mut Totals,
+    ) -> Result<(), DecodeError> {
+        let mut at = *end;
         while let Some(&first) = block.get(at) {
             let size;
             if first >= 0x80 {
@@ -39,6 +53,7 @@ impl Decoder {
                 let run = self.table.insert_run(at, |at| read_short(block, at));
                 if run.fields > 0 {
                     at = run.end;
+                    *end = at;
                     totals.fields += run.fields;
                     totals.list_bytes += run.bytes;
                     continue;
@@ -47,10 +62,11 @@ impl Decoder {
             } else {
                 (size, at) = self.pass_literal(block, at + 1, first)?;
             }
+            *end = at;
             totals.fields += 1;
             totals.list_bytes += size as u64;
         }
-        Ok(totals)
+        Ok(())
     }
 
     /// RFC 7541 §6.1. Returns the size of the field, and where it ends, as the functions below do.

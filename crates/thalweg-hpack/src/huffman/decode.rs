@@ -107,7 +107,7 @@ pub fn decode_short(octets: [u8; 8], len: usize) -> Option<([u8; 16], usize)> {
 
 /// What a few look-ups found at the front of a word.
 #[derive(Clone, Copy)]
-struct Round {
+pub(super) struct Round {
     symbols: u64,
     /// The sum of the entries: bits in bits 0..8, 8 times the number of symbols in bits 8..16.
     sum: u32,
@@ -115,7 +115,7 @@ struct Round {
 
 impl Round {
     #[inline(always)]
-    fn of<const LOOK_UPS: usize>(mut word: u64) -> Self {
+    pub(super) fn of<const LOOK_UPS: usize>(mut word: u64) -> Self {
         let (mut symbols, mut sum) = (0, 0u32);
         for _ in 0..LOOK_UPS {
             let entry = TABLE[(word >> (64 - INDEX_BITS)) as usize];
@@ -127,7 +127,7 @@ impl Round {
     }
 
     #[inline(always)]
-    fn bits(self) -> usize {
+    pub(super) fn bits(self) -> usize {
         (self.sum & 0xff) as usize
     }
 
@@ -192,7 +192,7 @@ fn long_symbols(
 }
 
 /// Codes longer than 12 bits begin with ten ones or more, others with fewer.
-const LONG: u64 = 0x3ff << 54;
+pub(super) const LONG: u64 = 0x3ff << 54;
 
 /// The last 8 octets, or all and zeros before them.
 #[inline(always)]
@@ -206,7 +206,7 @@ fn last_word(text: &[u8]) -> u64 {
 /// Finds the symbol at the front of `word` whatever the length of its code, and that length. Only the
 /// first `bits` bits belong to the string.
 #[inline(always)]
-fn long_symbol(word: u64, bits: usize) -> Result<(u8, usize), DecodeError> {
+pub(super) fn long_symbol(word: u64, bits: usize) -> Result<(u8, usize), DecodeError> {
     let front = (word >> 32) as u32;
     for length in FIRST_LENGTHS[front.leading_ones() as usize]..=LENGTH_MAX {
         if front < CANON.end[length] {

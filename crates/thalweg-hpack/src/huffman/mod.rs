@@ -3,5 +3,6 @@
 pub mod code;
 pub mod decode;
 pub mod encode;
+pub mod validate;
 
 pub use code::LENGTHS as HUFFMAN_LENGTHS;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // The lint's exception for tests does not reach the helpers beside them.
 
 mod bad_input;
+mod block_skipper;
 mod corpus;
 mod encoder;
 mod held;

@@ -4,7 +4,8 @@
 //! codec must keep what is asserted here.
 
 use thalweg_hpack::{
-    DecodeError, Decoded, Decoder, Encoder, Field, Indexing, Limits, Prepared, Token, Verdict, fluke,
+    BlockSkipper, DecodeError, Decoded, Decoder, Encoder, Field, Indexing, Limits, Prepared, Token, Verdict,
+    fluke,
 };
 
 /// Feeds blocks to our decoder and to the guarded fluke-hpack, and expects the same of both.
@@ -16,6 +17,7 @@ pub fn decode_agrees(input: &[u8]) {
     let bytes = TABLE_BYTES[usize::from(script.octet() >> 5)];
     let mut ours = Decoder::new(bytes);
     let mut bounded = Decoder::new(bytes);
+    let mut skipping = Decoder::new(bytes);
     let mut fluke = fluke::Decoder::new(bytes);
     while !script.0.is_empty() {
         let choice = script.octet();
@@ -23,6 +25,7 @@ pub fn decode_agrees(input: &[u8]) {
             let bytes = TABLE_BYTES[usize::from(choice >> 5)];
             ours.set_table_bytes_max(bytes);
             bounded.set_table_bytes_max(bytes);
+            skipping.set_table_bytes_max(bytes);
             fluke.set_table_bytes_max(bytes);
         }
         let len = usize::from(script.octet());
@@ -30,6 +33,9 @@ pub fn decode_agrees(input: &[u8]) {
         let judged = fluke.decode(block);
         let decoded = decode(&mut ours, block);
         ours.check();
+        let skipped = skip(&mut skipping, block, choice);
+        skipping.check();
+        assert_eq!(skipped.is_ok(), decoded.is_ok(), "skipped in fragments: {block:02x?}: {skipped:?}");
         let Ok(list) = &decoded else {
             assert!(judged.is_err(), "only we refuse {block:02x?}: {decoded:?}");
             assert_eq!(decode(&mut ours, &[]), decoded, "an error is final");
@@ -57,6 +63,22 @@ fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<fluke::Field>, Deco
     assert_eq!((totals.over_limit, totals.stopped), (None, false));
     assert!(held.iter().map(|held| owned(&decoder.field(held))).eq(list.iter().cloned()));
     Ok(list)
+}
+
+/// Decodes a block in fragments whose lengths vary with `choice`. In every other step the block is delivered
+/// instead, so that a table that is out of step shows.
+fn skip(decoder: &mut Decoder, block: &[u8], choice: u8) -> Result<(), DecodeError> {
+    if choice & 0x08 != 0 {
+        return decode(decoder, block).map(drop);
+    }
+    let mut skipper = BlockSkipper::new();
+    let (mut rest, mut len) = (block, usize::from(choice & 0x07));
+    while !rest.is_empty() {
+        let (fragment, after) = rest.split_at(len.min(rest.len()));
+        skipper.push(decoder, fragment)?;
+        (rest, len) = (after, (len * 5 + 1) % 23);
+    }
+    skipper.finish(decoder)
 }
 
 /// Decodes a block within bounds, or with a sink that stops: what is delivered is how `list` begins.

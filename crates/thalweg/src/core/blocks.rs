@@ -1,6 +1,8 @@
 //! Header blocks on their way in: HEADERS, PUSH_PROMISE, CONTINUATION (RFC 9113 §4.3, §6.2, §6.6, §6.10, §8).
 
-use thalweg_hpack::{Found, Limits, Verdict};
+use alloc::boxed::Box;
+
+use thalweg_hpack::{BlockSkipper, Found, Limits, Verdict};
 
 use crate::budget::Work;
 use crate::error::{Deadline, ErrorCode, Limit, StreamError};
@@ -23,6 +25,15 @@ use super::{Core, Failed};
 
 type Outcome<'b> = Result<Option<Step<'b>>, Failed>;
 
+/// A whole field block.
+#[derive(Clone, Copy, Debug)]
+enum FieldBlock<'a> {
+    /// Still to be decoded.
+    Kept(&'a [u8]),
+    /// Larger than `Config::header_block_bytes_max`: decoded as it arrived, and not kept.
+    Skipped,
+}
+
 /// A block that was decoded whole: its verdict.
 enum Judged {
     Good(Learned),
@@ -39,11 +50,12 @@ impl Core {
             // RFC 9113 §8.4: a client cannot push.
             return Err(self.violated(Violation::PushFromClient, head.stream));
         }
-        let bytes = self.inbound.fragments.len() as u64 + u64::from(head.len);
-        let bound = u64::from(self.bounds.header_block_bytes_max);
+        let before = self.inbound.open_block.as_ref().map_or(0, |block| block.bytes);
+        let bytes = u64::from(before) + u64::from(head.len);
+        let bound = u64::from(self.bounds.oversized_block_bytes_max);
         // Pad Length, padding and priority fields are no part of the block.
         if bytes > bound + 261 {
-            return Err(self.limited(Limit::HeaderBlockBytes, head.stream, bytes, bound));
+            return Err(self.limited(Limit::OversizedBlockBytes, head.stream, bytes, bound));
         }
         if let Some(block) = &mut self.inbound.open_block {
             block.continuations += 1;
@@ -62,7 +74,7 @@ impl Core {
             Err(violation) => return Err(self.violated(violation, head.stream)),
         };
         let end = head.flags.contains(Flags::END_STREAM);
-        let block = OpenBlock { stream: head.stream, promised: None, end, continuations: 0 };
+        let block = OpenBlock { stream: head.stream, promised: None, end, continuations: 0, bytes: 0 };
         self.begin_block(block, fragment, head.flags)
     }
 
@@ -75,20 +87,34 @@ impl Core {
         if !self.local.in_force().enable_push {
             return Err(self.violated(Violation::PushDisabled, head.stream));
         }
-        let block = OpenBlock { stream: head.stream, promised: Some(promised), end: false, continuations: 0 };
+        let block = OpenBlock {
+            stream: head.stream,
+            promised: Some(promised),
+            end: false,
+            continuations: 0,
+            bytes: 0,
+        };
         self.begin_block(block, fragment, head.flags)
     }
 
     #[inline]
     fn begin_block<'b>(&mut self, block: OpenBlock, fragment: &[u8], flags: Flags) -> Outcome<'b> {
-        if flags.contains(Flags::END_HEADERS) {
-            return self.finish_block(block, fragment);
+        if flags.contains(Flags::END_HEADERS) && fragment.len() <= self.bounds.header_block_bytes_max as usize
+        {
+            return self.finish_block(block, FieldBlock::Kept(fragment));
         }
+        self.begin_open_block(block, fragment, flags.contains(Flags::END_HEADERS))
+    }
+
+    /// Begins a block of several frames, or one that is too large to be kept.
+    fn begin_open_block<'b>(&mut self, mut block: OpenBlock, fragment: &[u8], is_last: bool) -> Outcome<'b> {
         if fragment.is_empty() {
             self.charge(Work::EmptyFrame, block.stream)?;
         }
-        self.inbound.open_block = Some(block);
-        self.inbound.fragments.extend_from_slice(fragment);
+        self.collect_fragment(&mut block, fragment)?;
+        if is_last {
+            return self.finish_open_block(block);
+        }
         self.liveness.arm(Deadline::HeaderBlock);
         Ok(None)
     }
@@ -97,23 +123,74 @@ impl Core {
         if fragment.is_empty() {
             self.charge(Work::EmptyFrame, head.stream)?;
         }
-        let Some(block) = self.inbound.open_block else { return Ok(None) };
-        self.inbound.fragments.extend_from_slice(fragment);
+        let Some(mut block) = self.inbound.open_block else { return Ok(None) };
+        self.collect_fragment(&mut block, fragment)?;
         if !head.flags.contains(Flags::END_HEADERS) {
             return Ok(None);
         }
         self.liveness.disarm(Deadline::HeaderBlock);
+        self.finish_open_block(block)
+    }
+
+    /// Keeps a fragment of the block under way. A block that outgrows `header_block_bytes_max` is decoded
+    /// without being kept, from its first fragment on.
+    fn collect_fragment(&mut self, block: &mut OpenBlock, fragment: &[u8]) -> Result<(), Failed> {
+        block.bytes = block.bytes.saturating_add(fragment.len() as u32);
+        self.inbound.open_block = Some(*block);
+        if block.bytes <= self.bounds.header_block_bytes_max {
+            self.inbound.fragments.extend_from_slice(fragment);
+            return Ok(());
+        }
+        self.skip_fragment(*block, fragment)
+    }
+
+    /// Decodes a fragment of a block that is not kept, and before it those that were.
+    #[cold]
+    fn skip_fragment(&mut self, block: OpenBlock, fragment: &[u8]) -> Result<(), Failed> {
+        let (bytes, bound) = (block.bytes, self.bounds.oversized_block_bytes_max);
+        if bytes > bound {
+            return Err(self.limited(Limit::OversizedBlockBytes, block.stream, bytes.into(), bound.into()));
+        }
+        let kept = core::mem::take(&mut self.inbound.fragments);
+        let skipper = self.inbound.skipper.get_or_insert_with(|| Box::new(BlockSkipper::new()));
+        let decoder = &mut self.decoder;
+        if skipper.push(decoder, &kept).and_then(|()| skipper.push(decoder, fragment)).is_err() {
+            return Err(self.violated(Violation::HeaderBlockInvalid, StreamId::CONNECTION));
+        }
+        Ok(())
+    }
+
+    /// Finishes a block whose fragments were collected, or skipped.
+    fn finish_open_block<'b>(&mut self, block: OpenBlock) -> Outcome<'b> {
+        if let Some(skipper) = self.inbound.skipper.take() {
+            self.inbound.open_block = None;
+            self.finish_skipped(*skipper, block)?;
+            return self.finish_block(block, FieldBlock::Skipped);
+        }
         let fragments = core::mem::take(&mut self.inbound.fragments);
-        let outcome = self.finish_block(block, &fragments);
+        let outcome = self.finish_block(block, FieldBlock::Kept(&fragments));
         if outcome.is_ok() {
             self.inbound.close_block(fragments);
         }
         outcome
     }
 
+    /// Ends the decoding of a block that was not kept, and charges it by its length: it cost work and is
+    /// worth nothing.
+    #[cold]
+    fn finish_skipped(&mut self, skipper: BlockSkipper, block: OpenBlock) -> Result<(), Failed> {
+        if skipper.finish(&mut self.decoder).is_err() {
+            return Err(self.violated(Violation::HeaderBlockInvalid, StreamId::CONNECTION));
+        }
+        for _ in 0..(block.bytes - self.bounds.header_block_bytes_max).div_ceil(SKIPPED_BYTES_PER_TOKEN) {
+            self.charge(Work::Reset, block.stream)?;
+        }
+        Ok(())
+    }
+
     /// A block is whole. RFC 9113 §4.3: it is decoded, whatever has become of its stream.
     #[inline]
-    fn finish_block<'b>(&mut self, block: OpenBlock, bytes: &[u8]) -> Outcome<'b> {
+    fn finish_block<'b>(&mut self, block: OpenBlock, bytes: FieldBlock<'_>) -> Outcome<'b> {
         let id = block.stream;
         if let Some(promised) = block.promised {
             return self.finish_promise(id, promised, bytes);
@@ -138,7 +215,8 @@ impl Core {
 
     /// Decodes a block and judges it.
     #[inline]
-    fn decode(&mut self, message: Message, bytes: &[u8]) -> Result<Judged, Failed> {
+    fn decode(&mut self, message: Message, bytes: FieldBlock<'_>) -> Result<Judged, Failed> {
+        let FieldBlock::Kept(bytes) = bytes else { return Ok(Judged::TooLarge(Limit::HeaderBlockBytes)) };
         let limits = Limits {
             list_bytes_max: self.bounds.header_list_bytes_max,
             fields_max: self.bounds.header_fields_max,
@@ -165,7 +243,8 @@ impl Core {
     }
 
     /// Decodes a block that nobody will see.
-    fn discard_block(&mut self, bytes: &[u8]) -> Result<(), Failed> {
+    fn discard_block(&mut self, bytes: FieldBlock<'_>) -> Result<(), Failed> {
+        let FieldBlock::Kept(bytes) = bytes else { return Ok(()) };
         match self.decoder.decode(bytes, Limits::NONE, |_| Verdict::Stop) {
             Ok(_) => Ok(()),
             Err(_) => Err(self.violated(Violation::HeaderBlockInvalid, StreamId::CONNECTION)),
@@ -174,14 +253,19 @@ impl Core {
 
     /// Decodes a block that came where none may come, and answers that. What cannot be decoded goes first.
     #[cold]
-    fn discard_violating<'b>(&mut self, bytes: &[u8], id: StreamId, violation: Violation) -> Outcome<'b> {
+    fn discard_violating<'b>(
+        &mut self,
+        bytes: FieldBlock<'_>,
+        id: StreamId,
+        violation: Violation,
+    ) -> Outcome<'b> {
         self.discard_block(bytes)?;
         self.stream_violated(id, violation).map(|()| None)
     }
 
     /// A client opens a stream.
     #[inline]
-    fn finish_request<'b>(&mut self, id: StreamId, end: bool, bytes: &[u8]) -> Outcome<'b> {
+    fn finish_request<'b>(&mut self, id: StreamId, end: bool, bytes: FieldBlock<'_>) -> Outcome<'b> {
         if let Stage::Final(_) = self.shutdown.stage() {
             // RFC 9113 §6.8: beyond the last stream of our GOAWAY nothing is processed.
             self.streams.refuse(id);
@@ -250,7 +334,7 @@ impl Core {
     }
 
     /// A header block on a live stream: a response, or trailers.
-    fn finish_message<'b>(&mut self, stream: Stream, end: bool, bytes: &[u8]) -> Outcome<'b> {
+    fn finish_message<'b>(&mut self, stream: Stream, end: bool, bytes: FieldBlock<'_>) -> Outcome<'b> {
         let Some(slot) = self.streams.find(stream) else { return self.discard_block(bytes).map(|()| None) };
         match slot.state.remote() {
             Half::Head if slot.state == State::ReservedRemote && self.is_full() => {
@@ -271,7 +355,7 @@ impl Core {
         self.streams.counted(Opener::Remote) >= self.bounds.concurrent_streams_max
     }
 
-    fn finish_response<'b>(&mut self, stream: Stream, end: bool, bytes: &[u8]) -> Outcome<'b> {
+    fn finish_response<'b>(&mut self, stream: Stream, end: bool, bytes: FieldBlock<'_>) -> Outcome<'b> {
         let learned = match self.decode(Message::Response, bytes)? {
             Judged::Good(learned) => learned,
             Judged::Malformed(violation) => {
@@ -300,7 +384,7 @@ impl Core {
         self.receive_on(stream, input, kind, end)
     }
 
-    fn finish_trailers<'b>(&mut self, stream: Stream, end: bool, bytes: &[u8]) -> Outcome<'b> {
+    fn finish_trailers<'b>(&mut self, stream: Stream, end: bool, bytes: FieldBlock<'_>) -> Outcome<'b> {
         let violation = match self.decode(Message::Trailers, bytes)? {
             Judged::Good(_) => None,
             Judged::Malformed(violation) => Some(violation),
@@ -332,7 +416,7 @@ impl Core {
     }
 
     /// RFC 9113 §6.6, §8.4.1: a server promises a response.
-    fn finish_promise<'b>(&mut self, id: StreamId, promised: StreamId, bytes: &[u8]) -> Outcome<'b> {
+    fn finish_promise<'b>(&mut self, id: StreamId, promised: StreamId, bytes: FieldBlock<'_>) -> Outcome<'b> {
         let parent = match self.streams.fate(id) {
             _ if self.streams.opener(id) == Opener::Remote => None,
             Fate::Live(slot) => Some(Stream::from_parts(id, slot)),
@@ -387,7 +471,7 @@ impl Core {
         id: StreamId,
         promised: StreamId,
         code: ErrorCode,
-        bytes: &[u8],
+        bytes: FieldBlock<'_>,
     ) -> Outcome<'b> {
         self.check_promised(id, promised)?;
         self.discard_block(bytes)?;
@@ -445,3 +529,7 @@ pub fn response_content(method: Method, learned: &Learned) -> ContentLeft {
 fn has_no_content(method: Method, status: u16) -> bool {
     method == Method::Head || status == 204 || status == 304
 }
+
+/// So many bytes of a block that is not kept draw one token of `Config::budgets.resets`: what one frame of
+/// the default size carries.
+const SKIPPED_BYTES_PER_TOKEN: u32 = 16 << 10;

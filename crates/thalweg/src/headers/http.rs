@@ -163,7 +163,7 @@ impl Headers<'_> {
         mut value: impl FnMut(usize, &[u8]) -> Result<HeaderValue, http::Error>,
     ) -> Result<HeaderMap, http::Error> {
         let fields = self.fields();
-        let mut map = HeaderMap::with_capacity(fields.len());
+        let mut map = HeaderMap::try_with_capacity(fields.len())?;
         let crumbs = fields.clone().filter(|field| field.token == Token::COOKIE).count();
         let mut has_cookie = false;
         for (place, field) in fields.enumerate() {

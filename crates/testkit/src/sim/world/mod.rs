@@ -19,7 +19,8 @@ use super::app::{App, Incoming, Plans, Reaction, Stage, Talk, UNPLANNED};
 use super::content::{self, Fields, TRAILER};
 use super::script::{Change, End, Exchange, Message, Method, Op, Script};
 use crate::endpoint::Endpoint;
-use crate::frames::{Frame, raw};
+use crate::frames::{Frame, fragments, headers, raw};
+use crate::hpack;
 use crate::laws::Timeouts;
 use crate::monitor::{Monitor, Place};
 
@@ -188,6 +189,18 @@ impl World {
                 let side = self.side(to);
                 if !side.is_cut {
                     side.inbox.extend(frame.bytes());
+                }
+                Ok(())
+            }
+            Op::InjectBlock { to, stream, bytes, piece } => {
+                self.say(|| format!("{to:?} gets, out of nowhere, a block of {bytes} bytes"));
+                let block =
+                    hpack::Block::new().raw(hpack::get("/")).literal("x-large", vec![b'v'; bytes as usize]);
+                let block = block.literal_indexed("x-kept", "yes");
+                let frames = fragments(headers(stream, block.bytes()).end_stream(), piece.into());
+                let side = self.side(to);
+                if !side.is_cut {
+                    side.inbox.extend(frames.iter().flat_map(Frame::bytes));
                 }
                 Ok(())
             }

@@ -1,0 +1,308 @@
+//! RFC 9113 §10.5.1, §4.3: a field block that is too large to be kept is decoded as it arrives. It costs its own message
+//! and no other stream.
+
+use std::time::Duration;
+
+use thalweg::{
+    Budget, Cause, Config, Connection, ErrorCode, Event, Instant, Limit, Server, StreamError, Violation,
+};
+use thalweg_testkit::frames::{
+    continuation, data, fragments, headers, preface, push_promise, rst_stream, settings, settings_ack, wire,
+};
+use thalweg_testkit::hpack::{self, Block};
+use thalweg_testkit::scenario::{GET, Opening, PUSHED, client_with, server, server_with};
+
+const TOO_LARGE: StreamError = StreamError::Limit(Limit::HeaderBlockBytes);
+
+/// A block with two fields for the table, one before and one behind a value of `bytes` bytes.
+fn oversized(front: &[u8], bytes: usize) -> Vec<u8> {
+    Block::new()
+        .raw(front)
+        .literal_indexed("x-before", "1")
+        .literal("x-large", "v".repeat(bytes))
+        .literal_indexed("x-behind", "2")
+        .bytes()
+}
+
+/// Names both fields: what decodes to them shows that the tables agree.
+fn both(front: &[u8]) -> Vec<u8> {
+    Block::new().raw(front).indexed(63).indexed(62).bytes()
+}
+
+/// A bound of 1,000 bytes on what is kept.
+fn small(opening: &mut Opening) {
+    opening.config.header_block_bytes_max = 1000;
+}
+
+#[test]
+fn s10_5_1_an_oversized_request_is_answered_431_and_five_neighbours_go_on() {
+    // 9113-10.5.1-1, 9113-4.3-2
+    server(|s| {
+        let neighbours = [1, 3, 5, 7, 9].map(|id| s.get(id));
+        for stream in neighbours {
+            s.respond(stream);
+        }
+        for frame in fragments(headers(11, &oversized(&hpack::get("/"), 40_000)).end_stream(), 16_384) {
+            s.peer(frame);
+        }
+        s.events::<&str>([]);
+        s.output(["HEADERS stream=11 end [:status: 431]"]);
+        for stream in neighbours {
+            assert_eq!(s.call(|core| core.send_data(stream, b"download", true)), Ok(8));
+            s.output([format!("DATA stream={stream} \"download\" end")]);
+        }
+        s.peer(headers(13, both(&hpack::get("/"))).end_stream().end_headers());
+        s.events([format!("HEADERS stream=13 request end [{GET}, x-before: 1, x-behind: 2]")]);
+        s.answers();
+    });
+}
+
+/// The whole of grpcio's metadata of 60,000 bytes, and one block for each representation that is cut.
+#[test]
+fn s10_5_1_a_block_of_small_entries_is_decoded_to_its_end() {
+    // 9113-10.5.1-1
+    server(|s| {
+        let block = (0..1000).fold(Block::new().raw(hpack::request("POST", "/")), |block, number| {
+            block.literal_indexed(format!("key-{number}"), "v".repeat(48))
+        });
+        for frame in fragments(headers(1, block.bytes()), 16_384) {
+            s.peer(frame);
+        }
+        s.events::<&str>([]);
+        s.output(["HEADERS stream=1 end [:status: 431]", "RST_STREAM stream=1 NO_ERROR"]);
+        s.peer(headers(3, Block::new().raw(hpack::get("/")).indexed(62).bytes()).end_stream().end_headers());
+        s.events([format!("HEADERS stream=3 request end [{GET}, key-999: {}]", "v".repeat(48))]);
+    });
+}
+
+#[test]
+fn s4_3_an_oversized_block_may_be_cut_at_every_byte() {
+    // 9113-4.3-2
+    let block = oversized(&hpack::get("/"), 3000);
+    for cut in 0..=block.len() {
+        let mut config = Config::default();
+        config.header_block_bytes_max = 1000;
+        let mut core = Connection::<Server>::new(config).unwrap();
+        let (one, two) = block.split_at(cut);
+        let next = headers(3, both(&hpack::get("/"))).end_stream().end_headers();
+        let bytes = wire([
+            &preface(),
+            &settings(),
+            &settings_ack(),
+            &headers(1, one).end_stream(),
+            &continuation(1, two).end_headers(),
+            &next,
+        ]);
+        let mut input = &bytes[..];
+        let mut heard = Vec::new();
+        while let Some(event) = core.receive(&mut input, Instant::ZERO).unwrap() {
+            if let Event::Headers { stream, headers, .. } = event {
+                let fields: Vec<_> =
+                    headers.fields().map(|field| (field.name.to_vec(), field.value.to_vec())).collect();
+                heard.push((stream.id().as_u32(), fields));
+            }
+        }
+        core.check();
+        let expected = vec![(b"x-before".to_vec(), b"1".to_vec()), (b"x-behind".to_vec(), b"2".to_vec())];
+        assert_eq!(heard, [(3, expected)], "cut at {cut}");
+    }
+}
+
+#[test]
+fn s10_5_1_the_content_of_an_oversized_request_is_discarded_and_credited() {
+    // 9113-10.5.1-1, 9113-6.9-7
+    let opening = |opening: &mut Opening| {
+        small(opening);
+        opening.config.connection_window_bytes = 65_535;
+    };
+    server_with(opening, |s| {
+        s.peer(fragments(headers(1, &oversized(&hpack::request("POST", "/"), 2000)), 1500));
+        s.output(["HEADERS stream=1 end [:status: 431]", "RST_STREAM stream=1 NO_ERROR"]);
+        for _ in 0..3 {
+            s.peer(data(1, [0; 11_000]));
+        }
+        s.events::<&str>([]);
+        s.output(["WINDOW_UPDATE increment=33000"]);
+        s.peer(headers(1, hpack::block(&[("x-trailer", "1")])).end_stream().end_headers());
+        s.nothing();
+        s.peer(headers(3, both(&hpack::get("/"))).end_stream().end_headers());
+        s.events([format!("HEADERS stream=3 request end [{GET}, x-before: 1, x-behind: 2]")]);
+    });
+}
+
+#[test]
+fn s10_5_1_a_block_at_each_bound_and_one_past_it() {
+    // 9113-10.5.1-1, 9113-4.3-3
+    let opening = |opening: &mut Opening| {
+        small(opening);
+        opening.config.oversized_block_bytes_max = 2000;
+    };
+    // Three octets of name and three of length stand before the value.
+    let value = |bytes: usize| "v".repeat(bytes - hpack::get("/").len() - 6);
+    let padded = |bytes| Block::new().raw(hpack::get("/")).literal("x", value(bytes)).bytes();
+    server_with(opening, |s| {
+        assert_eq!(padded(1000).len(), 1000);
+        s.peer(headers(1, padded(1000)).end_stream().end_headers());
+        s.events([format!("HEADERS stream=1 request end [{GET}, x: {}]", value(1000))]);
+    });
+    for bytes in [1001, 2000] {
+        server_with(opening, |s| {
+            s.peer(headers(1, padded(bytes)).end_stream().end_headers());
+            s.output(["HEADERS stream=1 end [:status: 431]"]);
+            s.answers();
+        });
+    }
+    for len in [2001, 700] {
+        server_with(opening, |s| {
+            s.peer(fragments(headers(1, &padded(2001)).end_stream(), len));
+            s.ends(ErrorCode::COMPRESSION_ERROR, Cause::Limit(Limit::OversizedBlockBytes), 0);
+        });
+    }
+}
+
+#[test]
+fn s10_5_1_oversized_trailers_reset_their_stream() {
+    // 9113-10.5.1-1
+    server_with(small, |s| {
+        s.post(1);
+        s.get(3);
+        s.peer(fragments(headers(1, &oversized(&[], 2000)).end_stream(), 1500));
+        s.events([format!("RESET stream=1 ENHANCE_YOUR_CALM by us: {TOO_LARGE}")]);
+        s.refused(1, ErrorCode::ENHANCE_YOUR_CALM);
+        s.peer(headers(5, both(&hpack::get("/"))).end_stream().end_headers());
+        s.events([format!("HEADERS stream=5 request end [{GET}, x-before: 1, x-behind: 2]")]);
+        let stream = s.stream(3);
+        s.respond(stream);
+    });
+    client_with(small, |s| {
+        s.get();
+        s.get();
+        s.response(1);
+        s.peer(fragments(headers(1, &oversized(&[], 2000)).end_stream(), 1500));
+        s.events([format!("RESET stream=1 ENHANCE_YOUR_CALM by us: {TOO_LARGE}")]);
+        s.refused(1, ErrorCode::ENHANCE_YOUR_CALM);
+        s.peer(headers(3, both(&hpack::response(200))).end_headers());
+        s.events(["HEADERS stream=3 response [:status: 200, x-before: 1, x-behind: 2]"]);
+    });
+}
+
+#[test]
+fn s10_5_1_an_oversized_response_resets_its_stream() {
+    // 9113-10.5.1-1
+    for status in [103, 200] {
+        client_with(small, |s| {
+            s.get();
+            s.get();
+            s.peer(fragments(headers(1, &oversized(&hpack::response(status), 2000)), 1500));
+            s.events([format!("RESET stream=1 ENHANCE_YOUR_CALM by us: {TOO_LARGE}")]);
+            s.refused(1, ErrorCode::ENHANCE_YOUR_CALM);
+            s.peer(headers(3, both(&hpack::response(200))).end_headers());
+            s.events(["HEADERS stream=3 response [:status: 200, x-before: 1, x-behind: 2]"]);
+        });
+    }
+}
+
+#[test]
+fn s10_5_1_an_oversized_promise_is_refused_and_its_parent_goes_on() {
+    // 9113-10.5.1-1
+    let opening = |opening: &mut Opening| {
+        small(opening);
+        opening.config.enable_push = true;
+    };
+    client_with(opening, |s| {
+        s.get();
+        s.peer(fragments(push_promise(1, 2, &oversized(&hpack::get("/pushed"), 2000)), 1500));
+        s.refused(2, ErrorCode::ENHANCE_YOUR_CALM);
+        s.peer(push_promise(1, 4, both(&hpack::get("/pushed"))).end_headers());
+        s.events([format!("HEADERS stream=4 push on=1 [{PUSHED}, x-before: 1, x-behind: 2]")]);
+        s.response(1);
+    });
+}
+
+#[test]
+fn s4_3_an_oversized_block_is_decoded_whatever_became_of_its_stream() {
+    // 9113-4.3-2
+    let opening = |opening: &mut Opening| {
+        small(opening);
+        opening.config.concurrent_streams_max = 1;
+    };
+    let send = |id| fragments(headers(id, &oversized(&hpack::get("/"), 2000)).end_stream(), 1500);
+    // The stream was reset by us.
+    server_with(opening, |s| {
+        let stream = s.post(1);
+        s.call(|core| core.send_reset(stream, ErrorCode::CANCEL));
+        s.output(["RST_STREAM stream=1 CANCEL"]);
+        s.peer(send(1));
+        s.unmoved();
+        s.peer(headers(3, both(&hpack::get("/"))).end_stream().end_headers());
+        s.events([format!("HEADERS stream=3 request end [{GET}, x-before: 1, x-behind: 2]")]);
+    });
+    // It is one too many.
+    server_with(opening, |s| {
+        s.post(1);
+        s.peer(send(3));
+        s.refused(3, ErrorCode::REFUSED_STREAM);
+        s.peer(rst_stream(1, ErrorCode::CANCEL));
+        s.events(["RESET stream=1 CANCEL by the peer"]);
+        s.peer(headers(5, both(&hpack::get("/"))).end_stream().end_headers());
+        s.events([format!("HEADERS stream=5 request end [{GET}, x-before: 1, x-behind: 2]")]);
+    });
+}
+
+#[test]
+fn s4_3_an_oversized_block_that_cannot_be_decoded_ends_the_connection() {
+    // 9113-4.3-4
+    let bad = [
+        Block::new().raw(hpack::get("/")).literal("x", "v".repeat(2000)).indexed(62).bytes(),
+        Block::new().raw(hpack::get("/")).literal("x", "v".repeat(2000)).raw([0x00, 0x01]).bytes(),
+        Block::new().raw(hpack::get("/")).literal("x", "v".repeat(2000)).table_size(0).bytes(),
+    ];
+    for block in bad {
+        for len in [700, 16_384] {
+            server_with(small, |s| {
+                s.get(1);
+                s.peer(fragments(headers(3, block.clone()).end_stream(), len));
+                s.connection_error(ErrorCode::COMPRESSION_ERROR, Violation::HeaderBlockInvalid, 1);
+            });
+        }
+    }
+}
+
+#[test]
+fn s10_5_oversized_blocks_are_charged_by_their_length_and_in_rate() {
+    // 9113-10.5-2
+    let opening = |opening: &mut Opening| {
+        small(opening);
+        opening.config.budgets.resets = Budget::new(5, 1);
+    };
+    // 40,000 bytes beyond the bound are three pieces of 16 KiB; the refusal is one token more.
+    let send = |id| fragments(headers(id, &oversized(&hpack::get("/"), 41_000 - 70)).end_stream(), 16_384);
+    server_with(opening, |s| {
+        s.peer(send(1));
+        s.output(["HEADERS stream=1 end [:status: 431]"]);
+        s.peer(send(3));
+        s.ends(ErrorCode::ENHANCE_YOUR_CALM, Cause::Limit(Limit::Resets), 1);
+    });
+    server_with(opening, |s| {
+        for id in (1..40).step_by(2) {
+            s.peer(send(id));
+            s.output([format!("HEADERS stream={id} end [:status: 431]")]);
+            s.pass(Duration::from_secs(4));
+        }
+    });
+}
+
+#[test]
+fn s10_5_1_a_mebibyte_is_decoded_without_being_kept() {
+    // 9113-10.5-1
+    server(|s| {
+        let block = oversized(&hpack::get("/"), 1_000_000);
+        let mut peak = 0;
+        for frame in fragments(headers(1, &block).end_stream(), 16_384) {
+            s.peer(frame);
+            peak = peak.max(s.core().heap_bytes());
+        }
+        s.output(["HEADERS stream=1 end [:status: 431]"]);
+        assert!(peak < 80 << 10, "{peak} bytes of heap");
+    });
+}
