@@ -170,7 +170,8 @@ pub enum Deadline {
     KeepAlive,
     /// `Config::deadlines.ping`: a keep-alive PING was not answered.
     Ping,
-    /// `Config::deadlines.idle`: no stream was open; the connection is shut down, not accused.
+    /// `Config::deadlines.idle`, or `client_idle`: no stream was open; the connection is shut down, not
+    /// accused.
     Idle,
     /// `Config::deadlines.shutdown`: streams were still open long after `shutdown`.
     Shutdown,
@@ -178,11 +179,13 @@ pub enum Deadline {
     Stall,
     /// `Config::deadlines.transmit`: output was not fetched, so the peer does not read.
     Transmit,
+    /// `Config::deadlines.content`: the rest of a request's content did not come.
+    Content,
 }
 
 impl Deadline {
     /// How many kinds of deadlines there are.
-    pub(crate) const COUNT: usize = 9;
+    pub(crate) const COUNT: usize = 10;
 
     /// All kinds, in the order of their numbers.
     pub(crate) const ALL: [Self; Self::COUNT] = [
@@ -195,13 +198,14 @@ impl Deadline {
         Self::Shutdown,
         Self::Stall,
         Self::Transmit,
+        Self::Content,
     ];
 
     /// The error code that a connection or stream ended by this deadline carries.
     pub const fn code(self) -> ErrorCode {
         match self {
             Self::SettingsAck => ErrorCode::SETTINGS_TIMEOUT,
-            Self::Stall => ErrorCode::CANCEL,
+            Self::Stall | Self::Content => ErrorCode::CANCEL,
             Self::Idle | Self::Shutdown | Self::KeepAlive | Self::Ping => ErrorCode::NO_ERROR,
             Self::Preface | Self::HeaderBlock | Self::Transmit => ErrorCode::ENHANCE_YOUR_CALM,
         }
@@ -219,6 +223,7 @@ impl Deadline {
             Self::Shutdown => "deadlines.shutdown",
             Self::Stall => "deadlines.stall",
             Self::Transmit => "deadlines.transmit",
+            Self::Content => "deadlines.content",
         }
     }
 }

@@ -32,6 +32,7 @@ impl Liveness {
             nanos(deadlines.shutdown),
             nanos(deadlines.stall),
             nanos(deadlines.transmit),
+            nanos(deadlines.content),
         ];
         Self { at: [Instant::NEVER; Deadline::COUNT], durations }
     }

@@ -112,6 +112,7 @@ impl Core {
         match payload {
             KEEP_ALIVE_PING => self.liveness.disarm(Deadline::Ping),
             SHUTDOWN_PING => {
+                self.liveness.disarm(Deadline::Ping);
                 if self.shutdown.stage() == Stage::Announced {
                     self.say_final_go_away();
                 }

@@ -4,6 +4,7 @@
 //! the output only drains; what is unreleased on the connection is the sum over its streams and orphans.
 
 mod blocks;
+mod content;
 mod control;
 mod data;
 mod receive;
@@ -74,6 +75,9 @@ pub struct Core {
     excluded_from: Option<usize>,
     openable: Openable,
     now: Option<Instant>,
+    /// When content was last received. `None`: the peer got new window, and time counts from the next
+    /// look.
+    content_received: Option<Instant>,
     error: Option<ConnectionError>,
     eof: bool,
     remote_code: Option<ErrorCode>,
@@ -118,6 +122,10 @@ impl Core {
     /// Starts a connection; the first bytes are in the output.
     pub fn new(config: &Config, is_client: bool) -> Self {
         let settings = Settings::from_config(config, is_client);
+        let mut deadlines = config.deadlines;
+        if is_client {
+            deadlines.idle = deadlines.client_idle;
+        }
         let mut core = Self {
             bounds: Bounds::from(config),
             is_client,
@@ -135,7 +143,7 @@ impl Core {
             decoder: Decoder::new(TABLE_BYTES_INITIAL),
             encoder: Encoder::new(config.encoder_table_bytes_max, config.hash_seed),
             accounts: Accounts::new(&config.budgets),
-            liveness: Liveness::new(&config.deadlines),
+            liveness: Liveness::new(&deadlines),
             shutdown: Shutdown::default(),
             handed_out: HandedOut::Nothing,
             pings_waiting: 0,
@@ -144,6 +152,7 @@ impl Core {
             excluded_from: None,
             openable: Openable::NotAsked,
             now: None,
+            content_received: Some(Instant::ZERO),
             error: None,
             eof: false,
             remote_code: None,
@@ -324,6 +333,7 @@ impl Core {
     fn release_on_connection(&mut self, bytes: u32) {
         self.receive_window.release(bytes);
         if let Some(increment) = self.receive_window.take_update() {
+            self.content_received = None;
             self.outbound.window_update(StreamId::CONNECTION, increment);
         }
     }
@@ -347,6 +357,7 @@ impl Core {
         if slot.state.remote() != crate::streams::state::Half::Ended
             && let Some(increment) = slot.receive_window.take_update()
         {
+            slot.content_timer.restart();
             self.outbound.window_update(stream.id(), increment);
         }
         self.release_on_connection(released);

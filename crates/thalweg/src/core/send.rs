@@ -149,6 +149,10 @@ impl Core {
         let mut list = FieldList::new();
         outgoing::response(&mut list, &self.encoder, status, fields, self.peer_limits())?;
         self.write_block(Kind::HEADERS, stream.id(), false, None, &list);
+        // RFC 9110 §10.1.1: the peer may have waited for 100 before it sends content.
+        if let Some(slot) = self.streams.find_mut(stream) {
+            slot.content_timer.restart();
+        }
         self.go_on(stream, next);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use crate::error::{Cause, ConnectionError, Deadline, ErrorCode, StreamError};
 use crate::event::Initiator;
+use crate::shutdown::Stage;
 use crate::stream_id::{Stream, StreamId};
 use crate::streams::Waiting;
 use crate::time::Instant;
@@ -45,6 +46,11 @@ impl Core {
                 Deadline::Idle if self.streams.live() > 0 => {}
                 Deadline::Idle => self.shutdown(),
                 Deadline::Stall => self.reset_stalled(now)?,
+                Deadline::Content => self.end_incomplete_requests(now),
+                // The PING that goes with a first GOAWAY is not answered: the final one need not wait.
+                Deadline::Ping if self.shutdown.stage() == Stage::Announced => {
+                    self.stop_waiting_for_ping(now)
+                }
                 Deadline::Preface
                 | Deadline::SettingsAck
                 | Deadline::HeaderBlock
@@ -108,9 +114,22 @@ impl Core {
         } else {
             self.outbound.go_away(StreamId::MAX, ErrorCode::NO_ERROR, &[]);
             self.outbound.ping(false, SHUTDOWN_PING);
+            if let Some(now) = self.now {
+                self.liveness.arm_if_off(Deadline::Ping, now);
+            }
         }
         if let Some(now) = self.now {
             self.liveness.arm(Deadline::Shutdown, now);
+        }
+    }
+
+    /// Sends the final GOAWAY of a shutdown although the peer has not answered. Without streams, the
+    /// connection has ended in order; else a PING finds out whether the peer is there.
+    fn stop_waiting_for_ping(&mut self, now: Instant) {
+        self.say_final_go_away();
+        if self.streams.live() > 0 && self.liveness.duration(Deadline::KeepAlive).is_some() {
+            self.outbound.ping(false, KEEP_ALIVE_PING);
+            self.liveness.arm(Deadline::Ping, now);
         }
     }
 
