@@ -62,6 +62,8 @@ pub struct Driver<IO, A: Application> {
     on_notice: Option<OnNotice<A::Role>>,
     /// Where it counts what it does.
     share: Option<Share>,
+    /// Streams that were opened before the task last went to sleep.
+    streams_opened: u64,
     /// How it ended, once the application was told.
     end: Option<Arc<End>>,
 }
@@ -108,6 +110,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Driver<IO, A> {
             has_registered: false,
             on_notice: None,
             share: None,
+            streams_opened: 0,
             end: None,
         }
     }
@@ -172,15 +175,26 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Driver<IO, A> {
                 continue;
             }
             if !(heard || worked || wrote || timed) && self.doorbell.may_sleep() {
-                if self.application.rest() {
+                let is_idle = self.application.rest();
+                if is_idle {
                     self.wire.rest();
                     self.doorbell.rest();
+                }
+                if !A::Role::IS_CLIENT {
+                    self.report_idle(is_idle);
                 }
                 return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Lets the listener know since when there are no streams.
+    fn report_idle(&mut self, is_idle: bool) {
+        let opened = self.wire.connection().report().counters.streams_opened;
+        self.handle.control().set_idle(is_idle, opened != self.streams_opened);
+        self.streams_opened = opened;
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Arc<End>> {

@@ -163,20 +163,3 @@ async fn a_shutdown_does_not_wait_for_who_has_said_nothing() {
     assert_eq!((served.accepted, served.dropped), (2, 0));
     assert!(TcpStream::connect(listening.addr).await.is_err(), "nobody listens any more");
 }
-
-#[tokio::test]
-async fn no_more_connections_are_served_than_allowed() {
-    let server = Server::bind("127.0.0.1:0").await.unwrap().connections_max(2);
-    let addr = server.local_addr().unwrap();
-    tokio::spawn(server.serve(service_fn(describe)));
-    let first = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
-    let _second = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
-    let mut third = TcpStream::connect(addr).await.unwrap();
-    third.write_all(&wire([&preface(), &settings()])).await.unwrap();
-    let mut byte = [0];
-    // Not a proof that it never will be, but it fails if there is no limit.
-    let early = tokio::time::timeout(Duration::from_millis(50), third.read(&mut byte)).await;
-    assert!(early.is_err(), "the third waits in the queue");
-    drop(first);
-    assert_eq!(within(third.read(&mut byte)).await.unwrap(), 1);
-}

@@ -350,6 +350,16 @@ impl<H: Host, T: Transport> Driver<H, T> {
         self.connection.live_streams()
     }
 
+    /// Streams that were opened so far.
+    pub(crate) fn streams_opened(&self) -> u64 {
+        self.connection.report().counters.streams_opened
+    }
+
+    /// Whether HTTP/2 is spoken, and there are no streams.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.phase == Phase::Open && self.connection.live_streams() == 0
+    }
+
     /// The time as the core counts it.
     fn core_time(&self, now: Instant) -> thalweg::Instant {
         thalweg::Instant::from_origin(now.saturating_duration_since(self.origin))

@@ -49,7 +49,7 @@ impl Core {
                 Deadline::Content => self.end_incomplete_requests(now),
                 // The PING that goes with a first GOAWAY is not answered: the final one need not wait.
                 Deadline::Ping if self.shutdown.stage() == Stage::Announced => {
-                    self.stop_waiting_for_ping(now)
+                    self.stop_waiting_for_ping(now);
                 }
                 Deadline::Preface
                 | Deadline::SettingsAck
