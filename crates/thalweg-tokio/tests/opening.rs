@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use support::{Peer, describe, within};
 use thalweg::Config;
 use thalweg_h2c::SniffError;
-use thalweg_testkit::frames::{headers, kind, preface, settings, wire};
+use thalweg_testkit::frames::{headers, kind, ping, preface, settings, wire};
 use thalweg_testkit::hpack;
 use thalweg_tokio::server::{Closed, Refusal, Served};
 use thalweg_tokio::{Server, service_fn};
@@ -162,4 +162,28 @@ async fn a_shutdown_does_not_wait_for_who_has_said_nothing() {
     let served = within(listening.task).await.unwrap().unwrap();
     assert_eq!((served.accepted, served.dropped), (2, 0));
     assert!(TcpStream::connect(listening.addr).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn a_stream_that_outlives_the_shutdown_is_counted_as_dropped() {
+    let mut config = Config::default();
+    config.deadlines.shutdown = Some(Duration::from_millis(20));
+    let mut listening = listen(config).await;
+    let mut peer = Peer::client(TcpStream::connect(listening.addr).await.unwrap()).await;
+    // Its content never ends.
+    peer.send_frames(&[headers(1, hpack::request("POST", "/")).end_headers(), ping([7; 8])]).await;
+    peer.expect(kind::PING).await;
+    listening.stop.send(()).unwrap();
+    let told = within(listening.closed.recv()).await.unwrap();
+    assert!(told.starts_with("ended: deadlines.shutdown passed; 1 streams"), "{told}");
+    drop(peer);
+    let served = within(listening.task).await.unwrap().unwrap();
+    assert_eq!((served.accepted, served.dropped), (1, 1));
+}
+
+#[tokio::test]
+async fn a_handshake_that_a_scanner_gives_up_deserves_no_warning() {
+    let refused = |refusal| Closed::Refused(refusal).is_warning();
+    assert!(!refused(Refusal::Handshake(std::io::ErrorKind::ConnectionReset.into())));
+    assert!(!refused(Refusal::NotTls) && !refused(Refusal::Http1) && !refused(Refusal::TimedOut));
 }

@@ -276,6 +276,14 @@ impl ConnectionError {
         self
     }
 
+    /// Adds the first bytes that were seen, up to 8.
+    pub(crate) fn with_excerpt(self, bytes: &[u8]) -> Self {
+        let mut excerpt = [0; 8];
+        let len = bytes.len().min(excerpt.len());
+        excerpt[..len].copy_from_slice(&bytes[..len]);
+        self.with_values(u64::from_be_bytes(excerpt), 0)
+    }
+
     /// Why the connection is over.
     pub const fn cause(&self) -> Cause {
         self.cause
@@ -291,7 +299,8 @@ impl ConnectionError {
         self.stream
     }
 
-    /// The value that broke a limit, and the limit; both 0 where there is none.
+    /// The value that broke a limit, and the limit; both 0 where there is none. Where the peer speaks another
+    /// protocol, the value is its first 8 bytes, the first one highest.
     pub const fn seen_and_limit(&self) -> (u64, u64) {
         (self.seen, self.limit)
     }
@@ -318,6 +327,13 @@ impl fmt::Display for ConnectionError {
         }
         if !self.stream.is_connection() {
             write!(f, " on stream {}", self.stream)?;
+        }
+        if let Cause::Violation(violation) = self.cause
+            && violation.names_protocol()
+        {
+            let excerpt = self.seen.to_be_bytes();
+            let len = excerpt.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            return write!(f, ": \"{}\"", excerpt[..len].escape_ascii());
         }
         if self.limit != 0 || self.seen != 0 {
             write!(f, ": {}, limit {}", self.seen, self.limit)?;

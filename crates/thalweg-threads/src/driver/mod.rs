@@ -317,7 +317,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
             if matches!(self.phase, Phase::Opening { .. }) {
                 self.fall_silent();
                 let is_handshake = self.wire.transport.agreement() == Agreement::Pending;
-                self.refusal = is_handshake.then_some(Refusal::Handshake);
+                self.refusal = Refusal::of_io(&error).or(is_handshake.then_some(Refusal::Handshake));
             }
         }
         self.end(Some(error), now);

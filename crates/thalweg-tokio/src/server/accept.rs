@@ -61,7 +61,7 @@ type OnEnd = dyn Fn(SocketAddr, &Closed) + Send + Sync;
 pub struct Served {
     /// Connections that were accepted.
     pub accepted: u64,
-    /// Connections that had to be dropped because they outlived the graceful shutdown.
+    /// Connections that outlived the graceful shutdown: their streams were cut off when its time was over.
     pub dropped: u64,
 }
 
@@ -257,7 +257,8 @@ impl Server {
         Ok(served)
     }
 
-    /// Serves for ever.
+    /// Serves indefinitely. Handlers of one connection share its task: wrap a service that blocks or computes for long
+    /// in [`Spawn`](crate::Spawn).
     ///
     /// # Errors
     /// As for [`serve_until`](Self::serve_until).
@@ -384,7 +385,8 @@ impl Options {
 /// The tasks of all connections, and how to reach them.
 #[derive(Default)]
 struct Connections {
-    tasks: JoinSet<()>,
+    /// Each returns whether its connection was cut off by the time limit of a shutdown.
+    tasks: JoinSet<bool>,
     handles: HashMap<Id, Handle<thalweg::Server>>,
 }
 
@@ -419,6 +421,7 @@ impl Connections {
             if let Some(on_end) = &options.on_end {
                 on_end(peer, &closed);
             }
+            closed.is_cut_off()
         });
         self.handles.insert(task.id(), handle);
     }
@@ -428,7 +431,7 @@ impl Connections {
         let mut any = false;
         while let Poll::Ready(Some(ended)) = self.tasks.poll_join_next_with_id(cx) {
             any = true;
-            let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+            let id = ended.map_or_else(|error| error.id(), |(id, _)| id);
             self.handles.remove(&id);
         }
         any
@@ -454,7 +457,12 @@ impl Connections {
         for handle in self.handles.values() {
             handle.shut_down();
         }
-        let all = async { while self.tasks.join_next().await.is_some() {} };
+        let mut dropped = 0;
+        let all = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                dropped += u64::from(ended.is_ok_and(|is_cut_off| is_cut_off));
+            }
+        };
         match limit {
             // The core ends each connection at its deadline; the rest is for its last word.
             Some(limit) => {
@@ -462,7 +470,7 @@ impl Connections {
             }
             None => all.await,
         }
-        let dropped = self.tasks.len() as u64;
+        dropped += self.tasks.len() as u64;
         self.tasks.shutdown().await;
         dropped
     }

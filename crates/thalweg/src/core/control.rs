@@ -289,6 +289,7 @@ impl Core {
         if let Some(code) = self.remote_code.filter(|code| *code != ErrorCode::NO_ERROR) {
             return Err(self.fail(ConnectionError::new(Cause::GoAway, code)));
         }
+        self.check_unfinished_preface()?;
         let silent = self.counters.bytes_received == 0;
         let owes_nothing = self.remote_settings_seen && self.inbound.is_between_frames();
         let unfinished = self.streams.iter().any(|(_, slot)| {
@@ -300,6 +301,7 @@ impl Core {
             return Err(self.fail(ConnectionError::new(Cause::Eof, code)));
         }
         self.eof = true;
+        self.ended_without_goaway = self.remote_code.is_none() && self.shutdown.stage() == Stage::Open;
         self.liveness.disarm(Deadline::KeepAlive);
         self.liveness.disarm(Deadline::Ping);
         if let Some(now) = self.now {

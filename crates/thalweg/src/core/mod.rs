@@ -80,6 +80,8 @@ pub struct Core {
     content_received: Option<Instant>,
     error: Option<ConnectionError>,
     eof: bool,
+    /// Whether the byte stream ended though neither side had sent GOAWAY.
+    ended_without_goaway: bool,
     remote_code: Option<ErrorCode>,
     streams_alive: u32,
     last_frame: Option<(Kind, StreamId)>,
@@ -155,6 +157,7 @@ impl Core {
             content_received: Some(Instant::ZERO),
             error: None,
             eof: false,
+            ended_without_goaway: false,
             remote_code: None,
             streams_alive: 0,
             last_frame: None,
@@ -392,6 +395,7 @@ impl Core {
         CloseReport {
             error: self.error,
             remote_code: self.remote_code,
+            ended_without_goaway: self.ended_without_goaway,
             last_frame: self.last_frame,
             streams_alive: if self.error.is_some() { self.streams_alive } else { self.streams.live() },
             retry_above,
