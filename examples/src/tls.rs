@@ -7,7 +7,7 @@ use thalweg_tokio::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
 use thalweg_tokio::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use thalweg_tokio::rustls::pki_types::pem::PemObject as _;
+use thalweg_tokio::rustls::pki_types::pem::{self, PemObject as _};
 use thalweg_tokio::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use thalweg_tokio::rustls::{
     ClientConfig, DigitallySignedStruct, Error, InvalidMessage, RootCertStore, ServerConfig, SignatureScheme,
@@ -48,7 +48,20 @@ fn from_files(chain: &str, key: &str) -> Result<Identity, String> {
     let certificates = CertificateDer::pem_file_iter(chain)
         .and_then(Iterator::collect)
         .map_err(|error| format!("{chain}: {error}"))?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("{key}: {error}"))?;
+    let certificates: Vec<_> = certificates;
+    if certificates.is_empty() {
+        return Err(format!(
+            "{chain} holds no certificate: --tls takes the file of the certificate, then that of its key"
+        ));
+    }
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
+        pem::Error::NoItemsFound => {
+            format!(
+                "{key} holds no private key: --tls takes the file of the certificate, then that of its key"
+            )
+        }
+        error => format!("{key}: {error}"),
+    })?;
     Ok((certificates, key))
 }
 

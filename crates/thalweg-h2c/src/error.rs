@@ -135,7 +135,9 @@ impl SniffError {
 impl fmt::Display for SniffError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tls { seen } => write!(f, "tls on a cleartext port: {seen}"),
+            Self::Tls { seen } => {
+                write!(f, "tls on a cleartext port, where http:// leads and https:// does not: {seen}")
+            }
             Self::NotHttp { seen } => write!(f, "neither http/2 nor http/1: {seen}"),
             Self::RequestLine { seen } => write!(f, "malformed request line: {seen}"),
             Self::Version { seen } => write!(f, "http version is not 1.0, 1.1 or 2: {seen}"),

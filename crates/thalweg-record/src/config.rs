@@ -91,6 +91,8 @@ fn visit(config: &mut Config, codec: &mut Codec<'_>) -> Result<(), ReadError> {
         &mut deadlines.shutdown,
         &mut deadlines.stall,
         &mut deadlines.transmit,
+        &mut deadlines.client_idle,
+        &mut deadlines.content,
     ] {
         duration(value, codec)?;
     }

@@ -58,6 +58,6 @@ fn a_recording_that_is_cut_off_anywhere_is_refused() {
 #[test]
 fn other_files_are_refused_by_name() {
     assert_eq!(Recording::parse(b"GET / HTTP/1.1\r\n").unwrap_err(), ReadError::NotARecording);
-    let error = Recording::parse(b"THALWEG\x02").unwrap_err();
-    assert_eq!(error.to_string(), "a recording of format version 2, and this reads version 1");
+    let error = Recording::parse(b"THALWEG\x01").unwrap_err();
+    assert_eq!(error.to_string(), "a recording of format version 1, and this reads version 2");
 }

@@ -65,8 +65,9 @@ impl Client {
     ///
     /// # Errors
     /// As [`connect_with`](Self::connect_with). `InvalidData` with a [`rustls::Error`] inside: the handshake failed, for
-    /// example because the certificate is not valid for the name. `Unsupported` with
-    /// [`Refusal::NoAlpn`](crate::Refusal::NoAlpn) inside: the server did not agree to `h2`.
+    /// example because the certificate is not valid for the name; with [`Refusal::NotTls`](crate::Refusal::NotTls)
+    /// inside: the server does not speak TLS. `Unsupported` with [`Refusal::NoAlpn`](crate::Refusal::NoAlpn) inside:
+    /// it did not agree to `h2`. `UnexpectedEof`: it ended the connection in the handshake.
     #[cfg(feature = "rustls")]
     pub fn connect_tls(
         authority: &str,

@@ -31,15 +31,20 @@ impl ConnectionEnd {
         self.report.error.is_none() && self.transport.is_none() && self.refusal.is_none()
     }
 
-    /// Whether the end deserves a warning (see [`CloseReport::is_warning`] and [`Refusal::is_warning`]).
+    /// Whether the end deserves a warning (see [`CloseReport::is_warning`]). A [`Refusal`] does not: scanners and
+    /// clients of other protocols come to every port.
     pub fn is_warning(&self) -> bool {
-        self.report.is_warning() || self.refusal.is_some_and(|refusal| refusal.is_warning())
+        self.report.is_warning()
     }
 }
 
 impl fmt::Display for ConnectionEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(error) = &self.transport {
+        // That is what the transport's error says, too.
+        let is_told = matches!(self.refusal, Some(Refusal::NotTls | Refusal::NoAlpn));
+        if let Some(error) = &self.transport
+            && !is_told
+        {
             write!(f, "the transport failed ({error}): ")?;
         }
         match &self.refusal {

@@ -24,14 +24,23 @@ pub enum Refusal {
     ShuttingDown,
     /// The TLS handshake failed; [`ConnectionEnd::transport`](crate::ConnectionEnd::transport) says why.
     Handshake,
+    /// The peer does not speak TLS, on a transport that begins with it.
+    NotTls,
     /// TLS without `h2` in ALPN (RFC 9113 §3.2).
     NoAlpn,
 }
 
 impl Refusal {
-    /// Whether it deserves a warning: the peer is to blame, and not for mere silence.
-    pub fn is_warning(&self) -> bool {
+    /// Whether the peer said or did anything. Even then it deserves no warning: scanners and clients of other
+    /// protocols come to every port.
+    #[cfg(feature = "tracing")]
+    pub(crate) const fn is_notable(self) -> bool {
         !matches!(self, Self::Silent | Self::ShuttingDown)
+    }
+
+    /// The refusal inside an error of a transport.
+    pub(crate) fn of_io(error: &std::io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
     }
 }
 
@@ -44,8 +53,13 @@ impl fmt::Display for Refusal {
             Self::Upgrade => f.write_str("refused: an upgrade with unusable settings"),
             Self::TimedOut => f.write_str("refused: too slow, deadlines.preface passed"),
             Self::ShuttingDown => f.write_str("closed by a shutdown before it began"),
-            Self::Handshake => f.write_str("the tls handshake failed"),
-            Self::NoAlpn => f.write_str("refused: the peer did not agree to h2 by alpn"),
+            Self::Handshake => f.write_str("the TLS handshake failed"),
+            Self::NotTls => f.write_str(
+                "the peer does not speak TLS here: http:// is for a cleartext port, https:// for a TLS port",
+            ),
+            Self::NoAlpn => {
+                f.write_str("the peer does not speak HTTP/2 over TLS: it did not agree to h2 by ALPN")
+            }
         }
     }
 }

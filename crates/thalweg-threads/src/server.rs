@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -70,6 +70,40 @@ struct State {
 struct Live {
     answers: Arc<Answers>,
     streams: AtomicU32,
+    /// Since when there is no stream, in nanoseconds after `ORIGIN`; or `BUSY`.
+    idle_since: AtomicU64,
+    /// Whether the connection is being ended because it is idle.
+    is_evicted: AtomicBool,
+}
+
+impl Live {
+    /// Takes note of how the connection stands after a turn. `was_used`: it had streams since the last.
+    fn update(&self, streams: u32, is_idle: bool, was_used: bool) {
+        self.streams.store(streams, Ordering::Relaxed);
+        let was_idle = self.idle_since.load(Ordering::Relaxed) != BUSY;
+        if is_idle && (was_used || !was_idle) {
+            let nanos = u64::try_from(ORIGIN.elapsed().as_nanos()).unwrap_or(BUSY - 1);
+            self.idle_since.store(nanos, Ordering::Relaxed);
+        } else if !is_idle && was_idle {
+            self.idle_since.store(BUSY, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends the connection, if it still has no streams, to make room for another. GOAWAY names the last
+    /// stream that was served: a request that crosses it may be sent again on another connection
+    /// (RFC 9113 §6.8).
+    fn evict(self: &Arc<Self>) {
+        self.is_evicted.store(true, Ordering::SeqCst);
+        let live = Arc::clone(self);
+        self.answers.post(ToDriver::Wish(Box::new(move |connection| {
+            if connection.live_streams() == 0 {
+                connection.close(ErrorCode::NO_ERROR, EVICTION_TEXT);
+            } else {
+                live.is_evicted.store(false, Ordering::SeqCst);
+            }
+            Ok(())
+        })));
+    }
 }
 
 /// How a server stands.
@@ -156,7 +190,9 @@ impl Server {
         self
     }
 
-    /// Bounds the connections, each of which has a thread. Default 1,024; at least 1. Further ones wait in the system's backlog.
+    /// Bounds the connections, each of which has a thread. Default 1,024; at least 1. When there are so
+    /// many and another client connects, those that have had no streams for longest are ended for it
+    /// with GOAWAY: one, or an eighth of the idle ones, 32 at most. While none is idle, it waits.
     #[must_use]
     pub fn connections_max(mut self, connections: usize) -> Self {
         self.connections_max = connections.max(1);
@@ -299,6 +335,21 @@ impl Shared {
         true
     }
 
+    /// Ends connections that have been idle for longest, unless some are being ended already.
+    fn evict_idle(&self) {
+        let connections: Vec<_> = self.lock().connections.values().cloned().collect();
+        if connections.iter().any(|live| live.is_evicted.load(Ordering::SeqCst)) {
+            return;
+        }
+        let since = |live: &Arc<Live>| live.idle_since.load(Ordering::Relaxed);
+        let mut idle: Vec<_> = connections.iter().filter(|live| since(live) != BUSY).collect();
+        idle.sort_by_key(|live| since(live));
+        let count = (idle.len() / 8).clamp(1, EVICTED_MAX);
+        for live in idle.into_iter().take(count) {
+            live.evict();
+        }
+    }
+
     /// Tells every connection to do something.
     fn tell_all(&self, message: impl Fn() -> ToDriver<crate::driver::server::Say, thalweg::Server>) {
         let connections: Vec<_> = self.lock().connections.values().cloned().collect();
@@ -336,6 +387,8 @@ impl Acceptor {
         let mut poller = None;
         let mut pause = None;
         let mut is_ready = true;
+        // A connection for which there is no room yet.
+        let mut waiting: Option<Accepted> = None;
         loop {
             let (is_ending, has_room) = {
                 let state = self.shared.lock();
@@ -344,8 +397,18 @@ impl Acceptor {
             if is_ending {
                 return Ok(());
             }
-            if is_ready && has_room {
-                match self.accept_one(listener, &mut poller) {
+            if is_ready && waiting.is_none() || waiting.is_some() && has_room {
+                let started = match waiting.take() {
+                    Some(accepted) => self.start(accepted),
+                    None => accept_one(listener, &mut poller).and_then(|accepted| {
+                        if has_room {
+                            return self.start(accepted);
+                        }
+                        waiting = Some(accepted);
+                        Ok(())
+                    }),
+                };
+                match started {
                     Ok(()) => {
                         pause = None;
                         continue;
@@ -363,7 +426,11 @@ impl Acceptor {
                     },
                 }
             }
-            let timeout = pause.filter(|_| is_ready);
+            let mut timeout = pause.filter(|_| is_ready);
+            if waiting.is_some() {
+                self.shared.evict_idle();
+                timeout = Some(EVICTION_INTERVAL);
+            }
             if let Err(error) = poll.poll(&mut events, timeout)
                 && error.kind() != io::ErrorKind::Interrupted
             {
@@ -373,22 +440,9 @@ impl Acceptor {
         }
     }
 
-    fn accept_one(&self, listener: &TcpListener, spare: &mut Option<Poller>) -> io::Result<()> {
-        let poller = match spare.take() {
-            Some(poller) => poller,
-            None => Poller::new()?,
-        };
-        match listener.accept() {
-            Ok((stream, remote)) => self.start(stream, remote, poller),
-            Err(error) => {
-                *spare = Some(poller);
-                Err(error)
-            }
-        }
-    }
-
     /// Gives a connection its thread.
-    fn start(&self, mut stream: TcpStream, remote: SocketAddr, mut poller: Poller) -> io::Result<()> {
+    fn start(&self, accepted: Accepted) -> io::Result<()> {
+        let Accepted { mut stream, remote, mut poller } = accepted;
         let prepared = stream.set_nodelay(true).and_then(|()| poller.watch(&mut stream));
         let transport = match prepared.and_then(|()| (self.wrap)(Socket(stream))) {
             Ok(transport) => transport,
@@ -407,14 +461,37 @@ impl Acceptor {
         }
         (hooks.on_open)(&handle, remote);
         thread::Builder::new().name("thalweg connection".to_owned()).spawn(move || {
+            let mut opened = 0;
             let end = poller.drive(&mut driver, |driver| {
-                place.live.streams.store(driver.live_streams(), Ordering::Relaxed);
+                let before = std::mem::replace(&mut opened, driver.streams_opened());
+                place.live.update(driver.live_streams(), driver.is_idle(), opened != before);
             });
             drop(driver);
             (hooks.on_end)(&end);
             drop(place);
         })?;
         Ok(())
+    }
+}
+
+/// A connection that was accepted, and what it will wait with.
+struct Accepted {
+    stream: TcpStream,
+    remote: SocketAddr,
+    poller: Poller,
+}
+
+fn accept_one(listener: &TcpListener, spare: &mut Option<Poller>) -> io::Result<Accepted> {
+    let poller = match spare.take() {
+        Some(poller) => poller,
+        None => Poller::new()?,
+    };
+    match listener.accept() {
+        Ok((stream, remote)) => Ok(Accepted { stream, remote, poller }),
+        Err(error) => {
+            *spare = Some(poller);
+            Err(error)
+        }
     }
 }
 
@@ -427,7 +504,12 @@ struct Place {
 
 impl Place {
     fn take(shared: &Arc<Shared>, answers: Arc<Answers>) -> Self {
-        let live = Arc::new(Live { answers, streams: AtomicU32::new(0) });
+        let live = Arc::new(Live {
+            answers,
+            streams: AtomicU32::new(0),
+            idle_since: AtomicU64::new(BUSY),
+            is_evicted: AtomicBool::new(false),
+        });
         let mut state = shared.lock();
         let number = state.next;
         state.next += 1;
@@ -446,6 +528,15 @@ impl Drop for Place {
     }
 }
 
+/// Where idle times count from.
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+const BUSY: u64 = u64::MAX;
+/// The debug data of the GOAWAY.
+const EVICTION_TEXT: &[u8] = b"idle, and the server has reached its limit of connections";
+/// How many idle connections are ended at once, at most.
+const EVICTED_MAX: usize = 32;
+/// How often idle connections are looked for while another connection waits.
+const EVICTION_INTERVAL: Duration = Duration::from_millis(50);
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
 const THREADS_MAX: usize = 64;

@@ -66,12 +66,17 @@ impl<T: Transport> Tls<T> {
 
     /// Reads records once. Returns whether the peer's bytes have ended.
     fn receive_records(&mut self) -> io::Result<bool> {
+        let was_shaking_hands = self.session.is_handshaking();
         let len = self.session.read_tls(&mut self.transport)?;
         if let Err(error) = self.session.process_new_packets() {
             self.has_failed = true;
             // The alert says why; where it cannot go out, this error tells as much.
             let _ = self.send_records();
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            return Err(if was_shaking_hands {
+                handshake_failed(error)
+            } else {
+                io::Error::new(io::ErrorKind::InvalidData, error)
+            });
         }
         match self.send_records() {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
@@ -199,14 +204,26 @@ fn exchange_records(session: &mut ClientConnection, stream: &mut TcpStream) -> i
         return session.write_tls(stream).map(drop);
     }
     if session.read_tls(stream)? == 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+        let text = "the server ended the connection in the TLS handshake: it may not speak TLS on this port";
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
     }
     if let Err(error) = session.process_new_packets() {
         // The alert says why.
         let _ = session.write_tls(stream);
-        return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        return Err(handshake_failed(error));
     }
     Ok(())
+}
+
+/// What a failed handshake means. What rustls says of a peer that speaks something else leaves one to guess.
+fn handshake_failed(error: rustls::Error) -> io::Error {
+    match error {
+        rustls::Error::InvalidMessage(_) => io::Error::new(io::ErrorKind::InvalidData, Refusal::NotTls),
+        rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol) => {
+            io::Error::new(io::ErrorKind::Unsupported, Refusal::NoAlpn)
+        }
+        error => io::Error::new(io::ErrorKind::InvalidData, error),
+    }
 }
 
 fn unusable(error: rustls::Error) -> io::Error {

@@ -13,6 +13,8 @@ pub fn connection_ended(end: &ConnectionEnd) {
         let (opened, completed) = (counters.streams_opened, counters.streams_completed);
         if end.is_warning() {
             tracing::warn!(remote, opened, completed, "connection ended: {end}");
+        } else if end.refusal.is_some_and(crate::Refusal::is_notable) {
+            tracing::info!(remote, "connection ended: {end}");
         } else {
             tracing::debug!(remote, opened, completed, "connection ended: {end}");
         }

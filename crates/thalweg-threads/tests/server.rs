@@ -551,23 +551,6 @@ fn an_echo_begins_before_the_request_ends() {
 }
 
 #[test]
-fn connections_beyond_the_limit_wait() {
-    let server = Running::with(|server| server.connections_max(2), hello);
-    let (first, second) = (server.client(), server.client());
-    first.send(Request::get("/")).unwrap();
-    second.send(Request::get("/")).unwrap();
-    let mut third = server.peer();
-    third.send(&wire([&frames::preface(), &settings()]));
-    assert_eq!(server.handle.population().connections, 2);
-    first.shutdown();
-    first.wait_end();
-    // Now there is room for it.
-    third.until(kind::SETTINGS);
-    drop(second);
-    third.leave();
-}
-
-#[test]
 fn a_shutdown_serves_what_is_under_way_and_accepts_nothing_more() {
     let (begin, begun) = channel();
     let (go, gate) = channel::<()>();

@@ -123,8 +123,8 @@ fn a_client_of_http_1_only_is_refused_in_the_handshake() {
     let mut tls = trusting(&certificate);
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     let error = connect(&server, "localhost", tls).unwrap_err();
-    let alert = rustls::AlertDescription::NoApplicationProtocol;
-    assert_eq!(tls_error(&error), rustls::Error::AlertReceived(alert));
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(error.to_string(), "the peer does not speak HTTP/2 over TLS: it did not agree to h2 by ALPN");
     assert_eq!(server.end().refusal, Some(Refusal::Handshake));
 }
 
@@ -191,8 +191,8 @@ fn s3_2_a_server_does_not_agree_to_h2c() {
     let mut tls = trusting(&certificate);
     tls.alpn_protocols = vec![b"h2c".to_vec()];
     let error = connect(&server, "localhost", tls).unwrap_err();
-    let alert = rustls::AlertDescription::NoApplicationProtocol;
-    assert_eq!(tls_error(&error), rustls::Error::AlertReceived(alert));
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(&Refusal::NoAlpn));
     assert_eq!(server.end().refusal, Some(Refusal::Handshake));
 
     // Not even where it is told to: what the two have agreed to is not HTTP/2 over TLS.
@@ -301,7 +301,54 @@ fn cleartext_on_a_tls_port_ends_in_an_alert() {
     socket.read_to_end(&mut answer).unwrap();
     assert_eq!(answer.first(), Some(&0x15), "an alert");
     drop(socket);
-    assert_eq!(server.end().refusal, Some(Refusal::Handshake));
+    let end = server.end();
+    assert_eq!(end.refusal, Some(Refusal::NotTls));
+    assert_eq!(end.text, NOT_TLS);
+}
+
+const NOT_TLS: &str =
+    "the peer does not speak TLS here: http:// is for a cleartext port, https:// for a TLS port";
+
+#[test]
+fn tls_on_a_cleartext_port_is_named_by_what_comes_back() {
+    let cases: [(&[u8], ErrorKind, &str); 2] = [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", ErrorKind::InvalidData, NOT_TLS),
+        (
+            b"",
+            ErrorKind::UnexpectedEof,
+            "the server ended the connection in the TLS handshake: it may not speak TLS on this port",
+        ),
+    ];
+    for (answer, kind, text) in cases {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let authority = format!("localhost:{}", listener.local_addr().unwrap().port());
+        let server = std::thread::spawn(move || {
+            let mut socket = listener.accept().unwrap().0;
+            let mut hello = [0; 4096];
+            socket.read(&mut hello).unwrap();
+            socket.write_all(answer).unwrap();
+            socket.shutdown(std::net::Shutdown::Write).unwrap();
+            while socket.read(&mut hello).is_ok_and(|len| len > 0) {}
+        });
+        let (certificate, _) = identity(2100);
+        let tls = Arc::new(trusting(&certificate));
+        let error = Client::connect_tls(&authority, tls, &Options::default()).unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (kind, text));
+        server.join().unwrap();
+    }
+}
+
+#[test]
+fn an_end_of_tls_without_close_notify_is_no_failure() {
+    let (server, certificate) = listen(2100);
+    let mut stream = stream(&server, &certificate, &[b"h2"]);
+    stream.write_all(&wire([&preface(), &settings()])).unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    // The socket ends, and TLS does not.
+    stream.sock.shutdown(std::net::Shutdown::Write).unwrap();
+    let end = server.end();
+    assert_eq!((end.transport, end.refusal), (None, None));
+    assert!(end.text.starts_with("the peer ended the transport without GOAWAY; 0 streams"), "{}", end.text);
 }
 
 #[test]

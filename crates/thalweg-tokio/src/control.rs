@@ -4,12 +4,13 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::Waker;
+use std::time::Instant;
 
 use thalweg::frame::{Flags, Kind, SettingId};
-use thalweg::{Notice, Role, SendError, Server};
+use thalweg::{ErrorCode, Notice, Role, SendError, Server};
 
 use crate::log;
 use crate::record::Connection;
@@ -23,13 +24,19 @@ pub struct Control<R: Role> {
     wants_shutdown: AtomicBool,
     /// Whether there is anything to look at.
     is_asked: AtomicBool,
+    /// Since when there is no stream, in nanoseconds after `ORIGIN`; or `BUSY`.
+    idle_since: AtomicU64,
+    /// Whether the connection is being ended because it is idle.
+    is_evicted: AtomicBool,
     wishes: Wishes<Wish<R>>,
 }
 
 impl<R: Role> Default for Control<R> {
     fn default() -> Self {
         let no = || AtomicBool::new(false);
-        Self { wants_shutdown: no(), is_asked: no(), wishes: Wishes::default() }
+        let idle_since = AtomicU64::new(BUSY);
+        let wishes = Wishes::default();
+        Self { wants_shutdown: no(), is_asked: no(), idle_since, is_evicted: no(), wishes }
     }
 }
 
@@ -58,6 +65,28 @@ impl<R: Role> Control<R> {
         if self.wants_shutdown() {
             connection.shutdown();
         }
+    }
+
+    /// For the driver: whether the connection has streams as it goes to sleep. `was_used`: it had some
+    /// since the last time.
+    pub fn set_idle(&self, is_idle: bool, was_used: bool) {
+        let was_idle = self.idle_since.load(Ordering::Relaxed) != BUSY;
+        if is_idle && (was_used || !was_idle) {
+            let nanos = u64::try_from(ORIGIN.elapsed().as_nanos()).unwrap_or(BUSY - 1);
+            self.idle_since.store(nanos, Ordering::Relaxed);
+        } else if !is_idle && was_idle {
+            self.idle_since.store(BUSY, Ordering::Relaxed);
+        }
+    }
+
+    /// Since when the connection has had no streams; `None` while it has, or has not begun.
+    pub fn idle_since(&self) -> Option<u64> {
+        Some(self.idle_since.load(Ordering::Relaxed)).filter(|since| *since != BUSY)
+    }
+
+    /// Whether the connection is being ended because it is idle.
+    pub fn is_evicted(&self) -> bool {
+        self.is_evicted.load(Ordering::SeqCst)
     }
 
     /// For the driver: the connection is over.
@@ -106,6 +135,22 @@ impl<R: Role> Handle<R> {
 }
 
 impl Handle<Server> {
+    /// Ends the connection, if it still has no streams, to make room for another. GOAWAY names the last
+    /// stream that was served: a request that crosses it may be sent again on another connection
+    /// (RFC 9113 §6.8).
+    pub(crate) fn evict(&self) {
+        self.0.is_evicted.store(true, Ordering::SeqCst);
+        let control = Arc::clone(&self.0);
+        self.wish(move |connection| {
+            if connection.live_streams() == 0 {
+                connection.close(ErrorCode::NO_ERROR, EVICTION_TEXT);
+            } else {
+                control.is_evicted.store(false, Ordering::SeqCst);
+            }
+            Ok(())
+        });
+    }
+
     /// Names the origins that the server speaks for, for example `https://example.org` (RFC 8336).
     pub fn send_origins<T: Into<Vec<u8>>>(&self, origins: impl IntoIterator<Item = T>) -> bool {
         let origins: Vec<Vec<u8>> = origins.into_iter().map(Into::into).collect();
@@ -141,6 +186,12 @@ impl<R: Role> fmt::Debug for Handle<R> {
         f.debug_struct("Handle").field("wants_shutdown", &self.0.wants_shutdown()).finish_non_exhaustive()
     }
 }
+
+/// Where idle times count from.
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+const BUSY: u64 = u64::MAX;
+/// The debug data of the GOAWAY.
+const EVICTION_TEXT: &[u8] = b"idle, and the server has reached its limit of connections";
 
 /// Who hears what the peer says about the connection.
 pub type OnNotice<R> = Arc<dyn Fn(&Handle<R>, Notice) + Send + Sync>;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use thalweg::CloseReport;
 
@@ -21,6 +22,8 @@ pub struct Counters {
     streams_completed: AtomicU64,
     resets_received: AtomicU64,
     resets_sent: AtomicU64,
+    slow_polls: AtomicU64,
+    longest_poll_nanos: AtomicU64,
 }
 
 /// The counters at one time.
@@ -47,6 +50,11 @@ pub struct Snapshot {
     pub resets_received: u64,
     /// Streams that we reset or refused.
     pub resets_sent: u64,
+    /// Polls of a server's connection that took 20 ms or more: handlers that block or compute for long hold up the
+    /// other streams of their connection unless [`Spawn`](crate::Spawn) wraps the service.
+    pub slow_polls: u64,
+    /// The longest of them.
+    pub longest_poll: Duration,
 }
 
 impl Counters {
@@ -64,7 +72,16 @@ impl Counters {
             streams_completed: read(&self.streams_completed),
             resets_received: read(&self.resets_received),
             resets_sent: read(&self.resets_sent),
+            slow_polls: read(&self.slow_polls),
+            longest_poll: Duration::from_nanos(read(&self.longest_poll_nanos)),
         }
+    }
+
+    /// Counts a poll that took long. Returns whether it is the first.
+    pub(crate) fn count_slow_poll(&self, length: Duration) -> bool {
+        let nanos = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+        self.longest_poll_nanos.fetch_max(nanos, Ordering::Relaxed);
+        self.slow_polls.fetch_add(1, Ordering::Relaxed) == 0
     }
 
     pub(crate) fn count_opened(&self) {

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use thalweg::{Event, Role};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,6 +20,7 @@ use crate::counters::{Counters, Share};
 use crate::doorbell::Doorbell;
 use crate::error::End;
 use crate::link::Link;
+use crate::log;
 use crate::record::Connection;
 use crate::wire::{Followup, Listener, Wire};
 
@@ -62,6 +64,10 @@ pub struct Driver<IO, A: Application> {
     on_notice: Option<OnNotice<A::Role>>,
     /// Where it counts what it does.
     share: Option<Share>,
+    /// Whether a poll took long before.
+    has_warned: bool,
+    /// Streams that were opened before the task last went to sleep.
+    streams_opened: u64,
     /// How it ended, once the application was told.
     end: Option<Arc<End>>,
 }
@@ -108,6 +114,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Driver<IO, A> {
             has_registered: false,
             on_notice: None,
             share: None,
+            has_warned: false,
+            streams_opened: 0,
             end: None,
         }
     }
@@ -172,15 +180,42 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Driver<IO, A> {
                 continue;
             }
             if !(heard || worked || wrote || timed) && self.doorbell.may_sleep() {
-                if self.application.rest() {
+                let is_idle = self.application.rest();
+                if is_idle {
                     self.wire.rest();
                     self.doorbell.rest();
+                }
+                if !A::Role::IS_CLIENT {
+                    self.report_idle(is_idle);
                 }
                 return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// A poll that takes long holds up every other stream, and whatever else the worker thread has to do. Warns of the
+    /// first of a server, or of a connection that counts nothing.
+    fn note_length(&mut self, length: Duration) {
+        if length < SLOW_POLL {
+            return;
+        }
+        let is_first = match &self.share {
+            Some(share) => share.counters().count_slow_poll(length),
+            None => !self.has_warned,
+        };
+        if is_first && !self.has_warned {
+            log::slow_poll(length);
+        }
+        self.has_warned = true;
+    }
+
+    /// Lets the listener know since when there are no streams.
+    fn report_idle(&mut self, is_idle: bool) {
+        let opened = self.wire.connection().report().counters.streams_opened;
+        self.handle.control().set_idle(is_idle, opened != self.streams_opened);
+        self.streams_opened = opened;
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Arc<End>> {
@@ -193,7 +228,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Future for Driver<IO, A
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
+        let started = Instant::now();
         let polled = this.poll_turns(cx);
+        if !A::Role::IS_CLIENT {
+            this.note_length(started.elapsed());
+        }
         this.wire.turn(cx);
         if let Some(share) = &mut this.share {
             share.add(&this.wire.connection().report());
@@ -208,5 +247,7 @@ impl<IO, A: Application> Drop for Driver<IO, A> {
     }
 }
 
+/// A poll of a connection's task from which on it is said to block: longer than a busy machine takes a thread away for.
+const SLOW_POLL: Duration = Duration::from_millis(20);
 /// Turns before other tasks may run.
 const TURNS_MAX: usize = 16;

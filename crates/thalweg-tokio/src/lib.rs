@@ -12,6 +12,14 @@
 //! * `tracing` (by default): connections' ends, handlers' errors and a span for each exchange, as events.
 //! * `record`: connections that write down what happens to them, for `thalweg_record` to replay.
 //! * `inspect`: a view of the connections that live.
+//!
+//! # When to spawn
+//!
+//! All handlers of a connection run inside its one task, which is the fastest for handlers that do not take long. A
+//! handler that blocks or computes for more than a millisecond or so holds up every other stream of its connection:
+//! wrap the service in [`Spawn`], which gives each request a task of its own, or move that work to
+//! `tokio::task::spawn_blocking`. A server warns once when a poll takes 20 ms or more;
+//! [`Snapshot::slow_polls`] and [`Snapshot::longest_poll`] show how many did, and how long the longest was.
 #![forbid(unsafe_code)]
 
 mod body;

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::error::Error as StdError;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use http::{Method, Uri};
 use thalweg::{ErrorCode, SendError, Stream};
@@ -12,7 +13,10 @@ use crate::server::Closed;
 
 #[cfg(feature = "tracing")]
 mod told {
-    use super::{Any, Closed, End, Error, ErrorCode, Method, SendError, SocketAddr, StdError, Stream, Uri};
+    use super::{
+        Any, Closed, Duration, End, Error, ErrorCode, Method, SendError, SocketAddr, StdError, Stream, Uri,
+    };
+    use crate::server::Refusal;
 
     /// The span of an exchange; its handler and its bodies are polled inside.
     #[derive(Clone)]
@@ -32,6 +36,10 @@ mod told {
     pub fn closed(closed: &Closed, peer: SocketAddr) {
         if closed.is_warning() {
             tracing::warn!(%peer, "connection ended: {closed}");
+        } else if let Closed::Refused(refusal) = closed
+            && !matches!(refusal, Refusal::Silent | Refusal::ShuttingDown)
+        {
+            tracing::info!(%peer, "connection ended: {closed}");
         } else {
             tracing::debug!(%peer, "connection ended: {closed}");
         }
@@ -70,6 +78,14 @@ mod told {
         tracing::debug!(stream = stream.id().as_u32(), "left out: {error}");
     }
 
+    pub fn slow_poll(length: Duration) {
+        tracing::warn!(
+            ?length,
+            "a poll of a connection took long and held up its other streams: wrap the service in Spawn, \
+             or move work that blocks to spawn_blocking"
+        );
+    }
+
     pub fn not_accepted(error: &std::io::Error) {
         tracing::warn!("connection not accepted: {error}");
     }
@@ -77,7 +93,9 @@ mod told {
 
 #[cfg(not(feature = "tracing"))]
 mod told {
-    use super::{Any, Closed, End, Error, ErrorCode, Method, SendError, SocketAddr, StdError, Stream, Uri};
+    use super::{
+        Any, Closed, Duration, End, Error, ErrorCode, Method, SendError, SocketAddr, StdError, Stream, Uri,
+    };
 
     #[derive(Clone)]
     pub struct Span;
@@ -99,10 +117,11 @@ mod told {
     pub fn listener_panicked(_: &(dyn Any + Send)) {}
     pub fn not_granted(_: &SendError) {}
     pub fn left_out(_: Stream, _: &Error) {}
+    pub fn slow_poll(_: Duration) {}
     pub fn not_accepted(_: &std::io::Error) {}
 }
 
-pub use told::{Span, closed, ended, left_out, listener_panicked, not_accepted, not_granted};
+pub use told::{Span, closed, ended, left_out, listener_panicked, not_accepted, not_granted, slow_poll};
 
 /// An application failed an exchange. Returns the code with which its stream is to be reset.
 pub fn failed(stream: Stream, error: &(dyn StdError + 'static)) -> ErrorCode {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::Request;
+use thalweg::{Cause, Deadline};
 use thalweg_h2c::{Opening, SniffError, Sniffer, Upgrade, answer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
@@ -28,12 +29,22 @@ pub enum Closed {
 }
 
 impl Closed {
-    /// Whether it deserves a warning: the peer is to blame, and not for mere silence.
+    /// Whether it deserves a warning: the peer is to blame. What happens before HTTP/2 is spoken does not:
+    /// scanners and clients of other protocols come to every port.
     pub fn is_warning(&self) -> bool {
         match self {
             Self::Ended(end) => end.is_warning(),
-            Self::Refused(refusal) => !matches!(refusal, Refusal::Silent | Refusal::ShuttingDown),
+            Self::Refused(_) => false,
         }
+    }
+}
+
+impl Closed {
+    /// Whether streams were under way when the time for a graceful end was over.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        let Self::Ended(end) = self else { return false };
+        let cause = end.report.error.map(|error| error.cause());
+        cause == Some(Cause::Deadline(Deadline::Shutdown)) && end.report.streams_alive > 0
     }
 }
 
@@ -62,8 +73,12 @@ pub enum Refusal {
     TimedOut,
     /// The server ends.
     ShuttingDown,
-    /// The transport failed, or the TLS handshake did.
+    /// The transport failed.
     Transport(io::Error),
+    /// The TLS handshake failed.
+    Handshake(io::Error),
+    /// The peer does not speak TLS, on a transport that begins with it.
+    NotTls,
     /// TLS without `h2` in ALPN (RFC 9113 §3.2).
     NoAlpn,
 }
@@ -78,7 +93,13 @@ impl fmt::Display for Refusal {
             Self::TimedOut => f.write_str("refused: too slow, deadlines.preface passed"),
             Self::ShuttingDown => f.write_str("closed because the server shuts down"),
             Self::Transport(error) => write!(f, "transport failed: {error}"),
-            Self::NoAlpn => f.write_str("refused: tls without h2 in alpn"),
+            Self::Handshake(error) => write!(f, "the TLS handshake failed: {error}"),
+            Self::NotTls => f.write_str(
+                "the peer does not speak TLS here: http:// is for a cleartext port, https:// for a TLS port",
+            ),
+            Self::NoAlpn => {
+                f.write_str("the peer does not speak HTTP/2 over TLS: it did not agree to h2 by ALPN")
+            }
         }
     }
 }
@@ -87,7 +108,7 @@ impl std::error::Error for Refusal {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Opening(error) => Some(error),
-            Self::Transport(error) => Some(error),
+            Self::Transport(error) | Self::Handshake(error) => Some(error),
             _ => None,
         }
     }

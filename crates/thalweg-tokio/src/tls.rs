@@ -14,7 +14,7 @@ use thalweg::Config;
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio_rustls::client::TlsStream as ClientStream;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, ServerConfig};
+use tokio_rustls::rustls::{self, AlertDescription, ClientConfig, ServerConfig};
 use tokio_rustls::server::TlsStream as ServerStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -43,7 +43,7 @@ pub async fn accept(
         if control.wants_shutdown() {
             return Poll::Ready(Err(Refusal::ShuttingDown));
         }
-        handshake.as_mut().poll(cx).map_err(Refusal::Transport)
+        handshake.as_mut().poll(cx).map_err(handshake_failed)
     });
     let mut stream = shaken.await?;
     if stream.get_ref().1.alpn_protocol() == Some(H2) {
@@ -56,8 +56,9 @@ pub async fn accept(
 /// Connects over TCP and TLS, and speaks HTTP/2 if the server agrees to by ALPN. A configuration without ALPN protocols gets `h2`.
 ///
 /// # Errors
-/// What the operating system or the handshake says, for example that the certificate is not valid for `name`;
-/// `Unsupported` if the server does not negotiate `h2`.
+/// What the operating system or the handshake says, for example that the certificate is not valid for `name`.
+/// `Unsupported` with [`Refusal::NoAlpn`] inside: the server does not negotiate `h2`. `InvalidData` with
+/// [`Refusal::NotTls`] inside: it does not speak TLS. `UnexpectedEof`: it ended the connection in the handshake.
 pub async fn connect<B>(
     addr: impl ToSocketAddrs,
     name: ServerName<'static>,
@@ -73,13 +74,35 @@ where
     }
     let socket = TcpStream::connect(addr).await?;
     socket.set_nodelay(true)?;
-    let stream = TlsConnector::from(tls).connect(name, socket).await?;
+    let connected = TlsConnector::from(tls).connect(name, socket).await;
+    let stream = connected.map_err(|error| into_io_error(handshake_failed(error)))?;
     if stream.get_ref().1.alpn_protocol() != Some(H2) {
-        let text = "the server does not speak HTTP/2: it did not negotiate h2 by ALPN";
-        return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        return Err(into_io_error(Refusal::NoAlpn));
     }
     config.over_tls = true;
     handshake(stream, config).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+}
+
+/// What a failed handshake means. What rustls says of a peer that speaks something else leaves one to guess.
+fn handshake_failed(error: io::Error) -> Refusal {
+    match error.get_ref().and_then(|source| source.downcast_ref()) {
+        Some(rustls::Error::InvalidMessage(_)) => Refusal::NotTls,
+        Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => Refusal::NoAlpn,
+        _ => Refusal::Handshake(error),
+    }
+}
+
+fn into_io_error(refusal: Refusal) -> io::Error {
+    match refusal {
+        Refusal::Handshake(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            let text =
+                "the server ended the connection in the TLS handshake: it may not speak TLS on this port";
+            io::Error::new(io::ErrorKind::UnexpectedEof, text)
+        }
+        Refusal::Handshake(error) | Refusal::Transport(error) => error,
+        Refusal::NoAlpn => io::Error::new(io::ErrorKind::Unsupported, refusal),
+        refusal => io::Error::new(io::ErrorKind::InvalidData, refusal),
+    }
 }
 
 const H2: &[u8] = b"h2";

@@ -154,6 +154,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
                     self.over = outcome.is_err() || self.eof && self.link.handle_eof().is_err();
                     return true;
                 }
+                // TLS that ends without close_notify: HTTP/2 knows itself whether something is missing.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.eof = true;
+                    self.over = self.link.handle_eof().is_err();
+                    return true;
+                }
                 Poll::Ready(Err(error)) => {
                     self.fail(error);
                     return true;

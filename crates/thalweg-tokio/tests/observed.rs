@@ -172,7 +172,30 @@ async fn counters_follow_while_connections_live() {
     socket.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     until(&counters, |now| now.connections_refused == 1).await;
     until(&counters, |now| (now.connections_opened, now.connections_ended) == (2, 2)).await;
-    assert_eq!(counters.snapshot().connections_warned, 1);
+    assert_eq!(counters.snapshot().connections_warned, 0, "clients of HTTP/1 come to every port");
+}
+
+#[tokio::test]
+async fn a_poll_that_blocks_is_counted_and_warned_of_once() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let (addr, counters) = (server.local_addr().unwrap(), server.counters());
+    tokio::spawn(server.serve(service_fn(|request| {
+        std::thread::sleep(std::time::Duration::from_millis(25));
+        hello(request)
+    })));
+    let mut peer = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
+    for stream in [1, 3] {
+        peer.send_frames(&[get(stream)]).await;
+        peer.expect_headers().await;
+        peer.expect_content(stream).await;
+    }
+    until(&counters, |now| now.slow_polls >= 2).await;
+    assert!(counters.snapshot().longest_poll >= std::time::Duration::from_millis(25));
+    let lines = log.lines_of("wrap the service in Spawn");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("WARN"), "{lines:?}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use support::{Peer, describe, within};
 use thalweg::Config;
 use thalweg_h2c::SniffError;
-use thalweg_testkit::frames::{headers, kind, preface, settings, wire};
+use thalweg_testkit::frames::{headers, kind, ping, preface, settings, wire};
 use thalweg_testkit::hpack;
 use thalweg_tokio::server::{Closed, Refusal, Served};
 use thalweg_tokio::{Server, service_fn};
@@ -173,18 +173,25 @@ async fn a_shutdown_does_not_wait_for_who_has_said_nothing() {
 }
 
 #[tokio::test]
-async fn no_more_connections_are_served_than_allowed() {
-    let server = Server::bind("127.0.0.1:0").await.unwrap().connections_max(2);
-    let addr = server.local_addr().unwrap();
-    tokio::spawn(server.serve(service_fn(describe)));
-    let first = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
-    let _second = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
-    let mut third = TcpStream::connect(addr).await.unwrap();
-    third.write_all(&wire([&preface(), &settings()])).await.unwrap();
-    let mut byte = [0];
-    // Not a proof that it never will be, but it fails if there is no limit.
-    let early = tokio::time::timeout(Duration::from_millis(50), third.read(&mut byte)).await;
-    assert!(early.is_err(), "the third waits in the queue");
-    drop(first);
-    assert_eq!(within(third.read(&mut byte)).await.unwrap(), 1);
+async fn a_stream_that_outlives_the_shutdown_is_counted_as_dropped() {
+    let mut config = Config::default();
+    config.deadlines.shutdown = Some(Duration::from_millis(20));
+    let mut listening = listen(config).await;
+    let mut peer = Peer::client(TcpStream::connect(listening.addr).await.unwrap()).await;
+    // Its content never ends.
+    peer.send_frames(&[headers(1, hpack::request("POST", "/")).end_headers(), ping([7; 8])]).await;
+    peer.expect(kind::PING).await;
+    listening.stop.send(()).unwrap();
+    let told = within(listening.closed.recv()).await.unwrap();
+    assert!(told.starts_with("ended: deadlines.shutdown passed; 1 streams"), "{told}");
+    drop(peer);
+    let served = within(listening.task).await.unwrap().unwrap();
+    assert_eq!((served.accepted, served.dropped), (1, 1));
+}
+
+#[tokio::test]
+async fn a_handshake_that_a_scanner_gives_up_deserves_no_warning() {
+    let refused = |refusal| Closed::Refused(refusal).is_warning();
+    assert!(!refused(Refusal::Handshake(std::io::ErrorKind::ConnectionReset.into())));
+    assert!(!refused(Refusal::NotTls) && !refused(Refusal::Http1) && !refused(Refusal::TimedOut));
 }

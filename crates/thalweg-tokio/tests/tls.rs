@@ -65,7 +65,7 @@ async fn serve(certificate: CertificateDer<'static>, tls: ServerConfig) -> Secur
         let what = match closed {
             Closed::Ended(end) => format!("ended: {end}"),
             Closed::Refused(Refusal::NoAlpn) => "no alpn".into(),
-            Closed::Refused(Refusal::Transport(error)) => format!("tls: {error}"),
+            Closed::Refused(Refusal::Handshake(error)) => format!("tls: {error}"),
             other => other.to_string(),
         };
         tell.send(what).unwrap();
@@ -132,7 +132,8 @@ async fn a_client_of_http_1_only_is_refused_in_the_handshake() {
     let mut tls = trusting(&server.certificate);
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     let error = fetch(server.addr, "localhost", tls).await.unwrap_err();
-    assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
+    assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+    assert_eq!(error.to_string(), "the peer does not speak HTTP/2 over TLS: it did not agree to h2 by ALPN");
     assert!(within(server.closed.recv()).await.unwrap().starts_with("tls: "));
 }
 
@@ -189,7 +190,7 @@ async fn s3_2_a_server_does_not_agree_to_h2c() {
     let mut tls = trusting(&server.certificate);
     tls.alpn_protocols = vec![b"h2c".to_vec()];
     let error = fetch(server.addr, "localhost", tls).await.unwrap_err();
-    assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
+    assert_eq!(error.kind(), io::ErrorKind::Unsupported);
     assert!(within(server.closed.recv()).await.unwrap().starts_with("tls: "));
 
     // Not even where it is told to: what the two have agreed to is not HTTP/2 over TLS.
@@ -267,5 +268,49 @@ async fn cleartext_on_a_tls_port_ends_in_the_handshake() {
     let mut answer = Vec::new();
     within(socket.read_to_end(&mut answer)).await.unwrap();
     assert_eq!(answer.first(), Some(&0x15), "an alert");
-    assert!(within(server.closed.recv()).await.unwrap().starts_with("tls: "));
+    assert_eq!(within(server.closed.recv()).await.unwrap(), NOT_TLS);
+}
+
+const NOT_TLS: &str =
+    "the peer does not speak TLS here: http:// is for a cleartext port, https:// for a TLS port";
+
+#[tokio::test]
+async fn tls_on_a_cleartext_port_is_named_by_what_comes_back() {
+    let cases: [(&[u8], io::ErrorKind, &str); 2] = [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", io::ErrorKind::InvalidData, NOT_TLS),
+        (
+            b"",
+            io::ErrorKind::UnexpectedEof,
+            "the server ended the connection in the TLS handshake: it may not speak TLS on this port",
+        ),
+    ];
+    for (answer, kind, text) in cases {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut hello = [0; 4096];
+            socket.read(&mut hello).await.unwrap();
+            socket.write_all(answer).await.unwrap();
+            socket.shutdown().await.unwrap();
+            while socket.read(&mut hello).await.is_ok_and(|len| len > 0) {}
+        });
+        let (certificate, _) = identity(2100);
+        let error = fetch(addr, "localhost", trusting(&certificate)).await.unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (kind, text));
+        within(server).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_end_of_tls_without_close_notify_is_no_failure() {
+    let mut server = listen(2100).await;
+    let mut stream = shake_hands(&server, &[b"h2"]).await;
+    stream.write_all(&wire([&preface(), &settings()])).await.unwrap();
+    let mut byte = [0];
+    within(stream.read_exact(&mut byte)).await.unwrap();
+    // The socket ends, and TLS does not.
+    stream.get_mut().0.shutdown().await.unwrap();
+    let told = within(server.closed.recv()).await.unwrap();
+    assert!(told.starts_with("ended: the peer ended the transport without GOAWAY; 0 streams"), "{told}");
 }

@@ -150,12 +150,22 @@ pub struct Deadlines {
     pub keep_alive: Option<Duration>,
     /// For the answer to a keep-alive PING. Default 10 s.
     pub ping: Option<Duration>,
-    /// Without any open stream, the connection is shut down. Default off.
+    /// For a server: without any open stream, the connection is shut down gracefully. A peer that does
+    /// not answer that has `ping` before the connection ends. Default 3 minutes.
     pub idle: Option<Duration>,
+    /// The same for a client, whose application usually decides itself how long it keeps a
+    /// connection. Default off.
+    pub client_idle: Option<Duration>,
     /// For open streams to end after `shutdown`. Default 30 s.
     pub shutdown: Option<Duration>,
     /// For window on a stream that has data to send, `stall_bytes_min` at least: else it is reset with CANCEL. Default 60 s.
     pub stall: Option<Duration>,
+    /// For a server: for more of a request's content, while the peer has window to send it. DATA on any
+    /// stream of the connection counts, since peers may send their streams one after another. Then the
+    /// request is answered 408 if no response was sent, and the stream is reset. Applies to content whose
+    /// length was announced, and to other content until the response begins; never to CONNECT or to
+    /// `content-type: application/grpc`, whose streams may be silent by design. Default 60 s.
+    pub content: Option<Duration>,
     /// For output to be fetched by `poll_transmit`: the peer does not read. Default 60 s.
     pub transmit: Option<Duration>,
 }
@@ -230,9 +240,11 @@ impl Default for Deadlines {
             header_block: TEN_SECONDS,
             keep_alive: None,
             ping: TEN_SECONDS,
-            idle: None,
+            idle: Some(Duration::from_secs(180)),
+            client_idle: None,
             shutdown: Some(Duration::from_secs(30)),
             stall: A_MINUTE,
+            content: A_MINUTE,
             transmit: A_MINUTE,
         }
     }
@@ -247,8 +259,10 @@ impl Deadlines {
         keep_alive: None,
         ping: None,
         idle: None,
+        client_idle: None,
         shutdown: None,
         stall: None,
+        content: None,
         transmit: None,
     };
 }

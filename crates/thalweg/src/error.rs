@@ -173,7 +173,8 @@ pub enum Deadline {
     KeepAlive,
     /// `Config::deadlines.ping`: a keep-alive PING was not answered.
     Ping,
-    /// `Config::deadlines.idle`: no stream was open; the connection is shut down, not accused.
+    /// `Config::deadlines.idle`, or `client_idle`: no stream was open; the connection is shut down, not
+    /// accused.
     Idle,
     /// `Config::deadlines.shutdown`: streams were still open long after `shutdown`.
     Shutdown,
@@ -181,11 +182,13 @@ pub enum Deadline {
     Stall,
     /// `Config::deadlines.transmit`: output was not fetched, so the peer does not read.
     Transmit,
+    /// `Config::deadlines.content`: the rest of a request's content did not come.
+    Content,
 }
 
 impl Deadline {
     /// How many kinds of deadlines there are.
-    pub(crate) const COUNT: usize = 9;
+    pub(crate) const COUNT: usize = 10;
 
     /// All kinds, in the order of their numbers.
     pub(crate) const ALL: [Self; Self::COUNT] = [
@@ -198,13 +201,14 @@ impl Deadline {
         Self::Shutdown,
         Self::Stall,
         Self::Transmit,
+        Self::Content,
     ];
 
     /// The error code that a connection or stream ended by this deadline carries.
     pub const fn code(self) -> ErrorCode {
         match self {
             Self::SettingsAck => ErrorCode::SETTINGS_TIMEOUT,
-            Self::Stall => ErrorCode::CANCEL,
+            Self::Stall | Self::Content => ErrorCode::CANCEL,
             Self::Idle | Self::Shutdown | Self::KeepAlive | Self::Ping => ErrorCode::NO_ERROR,
             Self::Preface | Self::HeaderBlock | Self::Transmit => ErrorCode::ENHANCE_YOUR_CALM,
         }
@@ -222,6 +226,7 @@ impl Deadline {
             Self::Shutdown => "deadlines.shutdown",
             Self::Stall => "deadlines.stall",
             Self::Transmit => "deadlines.transmit",
+            Self::Content => "deadlines.content",
         }
     }
 }
@@ -274,6 +279,14 @@ impl ConnectionError {
         self
     }
 
+    /// Adds the first bytes that were seen, up to 8.
+    pub(crate) fn with_excerpt(self, bytes: &[u8]) -> Self {
+        let mut excerpt = [0; 8];
+        let len = bytes.len().min(excerpt.len());
+        excerpt[..len].copy_from_slice(&bytes[..len]);
+        self.with_values(u64::from_be_bytes(excerpt), 0)
+    }
+
     /// Why the connection is over.
     pub const fn cause(&self) -> Cause {
         self.cause
@@ -289,7 +302,8 @@ impl ConnectionError {
         self.stream
     }
 
-    /// The value that broke a limit, and the limit; both 0 where there is none.
+    /// The value that broke a limit, and the limit; both 0 where there is none. Where the peer speaks another
+    /// protocol, the value is its first 8 bytes, the first one highest.
     pub const fn seen_and_limit(&self) -> (u64, u64) {
         (self.seen, self.limit)
     }
@@ -316,6 +330,13 @@ impl fmt::Display for ConnectionError {
         }
         if !self.stream.is_connection() {
             write!(f, " on stream {}", self.stream)?;
+        }
+        if let Cause::Violation(violation) = self.cause
+            && violation.names_protocol()
+        {
+            let excerpt = self.seen.to_be_bytes();
+            let len = excerpt.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            return write!(f, ": \"{}\"", excerpt[..len].escape_ascii());
         }
         if self.limit != 0 || self.seen != 0 {
             write!(f, ": {}, limit {}", self.seen, self.limit)?;

@@ -134,6 +134,11 @@ impl Inbound {
         self.carry_head(input)
     }
 
+    /// What has come of a frame head that is not whole.
+    pub fn unfinished_head(&self) -> Vec<u8> {
+        self.head[..usize::from(self.head_len)].to_vec()
+    }
+
     fn carry_head(&mut self, input: &mut &[u8]) -> Option<Head> {
         let have = usize::from(self.head_len);
         let len = (HEAD_LEN - have).min(input.len());

@@ -47,6 +47,7 @@ impl Liveness {
             nanos(deadlines.shutdown),
             nanos(deadlines.stall),
             nanos(deadlines.transmit),
+            nanos(deadlines.content),
         ];
         let mut liveness = Self {
             at: [Instant::NEVER; Deadline::COUNT],

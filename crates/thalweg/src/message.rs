@@ -71,6 +71,8 @@ impl Status {
     pub const BAD_REQUEST: Self = Self(*b"400");
     /// 404
     pub const NOT_FOUND: Self = Self(*b"404");
+    /// 408
+    pub const REQUEST_TIMEOUT: Self = Self(*b"408");
     /// 431
     pub const REQUEST_HEADER_FIELDS_TOO_LARGE: Self = Self(*b"431");
     /// 500

@@ -46,6 +46,9 @@ pub struct CloseReport {
     pub error: Option<ConnectionError>,
     /// The code of the GOAWAY that the peer sent, if it sent one.
     pub remote_code: Option<ErrorCode>,
+    /// Whether the peer ended the byte stream though neither side had sent GOAWAY: many clients do, and so does a
+    /// process that is killed.
+    pub ended_without_goaway: bool,
     /// The type and stream of the last frame whose head was received.
     pub last_frame: Option<(Kind, StreamId)>,
     /// Streams that were live when the connection ended.
@@ -68,6 +71,9 @@ impl fmt::Display for CloseReport {
         match (&self.error, self.remote_code) {
             (Some(error), _) => write!(f, "{error}")?,
             (None, Some(code)) => write!(f, "ended in order, the peer said {code}")?,
+            (None, None) if self.ended_without_goaway => {
+                f.write_str("the peer ended the transport without GOAWAY")?;
+            }
             (None, None) => f.write_str("ended in order")?,
         }
         let Counters { streams_opened, streams_completed, resets_received, resets_sent, .. } = self.counters;

@@ -23,6 +23,8 @@ pub enum Violation {
     PrefaceInvalid,
     PrefaceWithoutSettings,
     PrefaceOfHttp1,
+    PrefaceOfTls,
+    PrefaceOfText,
     // Frame heads and fixed layouts.
     FrameTooLarge,
     DataTooLarge,
@@ -149,6 +151,11 @@ impl Violation {
         RULES.iter().map(|rule| rule.violation)
     }
 
+    /// Whether it says which other protocol the peer speaks.
+    pub(crate) const fn names_protocol(self) -> bool {
+        matches!(self, Self::PrefaceOfHttp1 | Self::PrefaceOfTls | Self::PrefaceOfText)
+    }
+
     const fn rule(self) -> &'static Rule {
         &RULES[self as usize]
     }
@@ -176,10 +183,12 @@ use ErrorCode as E;
 use Violation as V;
 
 #[rustfmt::skip]
-static RULES: [Rule; 85] = [
+static RULES: [Rule; 87] = [
     connection(V::PrefaceInvalid, "RFC 9113 §3.4", E::PROTOCOL_ERROR, "the connection does not begin with the HTTP/2 preface"),
     connection(V::PrefaceWithoutSettings, "RFC 9113 §3.4", E::PROTOCOL_ERROR, "the first frame is not SETTINGS"),
     connection(V::PrefaceOfHttp1, "RFC 9113 §3.4", E::PROTOCOL_ERROR, "the server answers in HTTP/1: it does not speak HTTP/2 here"),
+    connection(V::PrefaceOfTls, "RFC 9113 §3.4", E::PROTOCOL_ERROR, "the server speaks TLS on this port: connect with TLS (https)"),
+    connection(V::PrefaceOfText, "RFC 9113 §3.4", E::PROTOCOL_ERROR, "the server answers with text: it does not speak HTTP/2 here"),
     connection(V::FrameTooLarge, "RFC 9113 §4.2", E::FRAME_SIZE_ERROR, "frame longer than SETTINGS_MAX_FRAME_SIZE"),
     stream(V::DataTooLarge, "RFC 9113 §4.2", E::FRAME_SIZE_ERROR, "DATA longer than SETTINGS_MAX_FRAME_SIZE"),
     connection(V::PaddingTooLong, "RFC 9113 §6.1", E::PROTOCOL_ERROR, "padding fills the frame or more"),

@@ -148,7 +148,71 @@ fn s3_4_a_server_that_answers_in_http_1_is_told_apart() {
     // Another first frame that is too long is no SETTINGS before anything else.
     new_client(|s| {
         own_preface(s);
-        s.peer(b"HTTP/2.1 400 Bad Request\r\n".to_vec());
+        s.peer(b"\x01\x02\x03\x7f400 Bad Request\r\n".to_vec());
         s.connection_error(ErrorCode::PROTOCOL_ERROR, Violation::PrefaceWithoutSettings, 0);
+    });
+}
+
+#[test]
+fn s3_4_a_server_that_answers_in_another_protocol_is_named() {
+    // 9113-3.4-8
+    let cases: [(&[u8], Violation, &str); 4] = [
+        (
+            b"<!DOCTYPE html>\n<html>",
+            Violation::PrefaceOfText,
+            "the server answers with text: it does not speak HTTP/2 here (RFC 9113 §3.4): \"<!DOCTYP\"",
+        ),
+        (
+            b"220 ready\r\n",
+            Violation::PrefaceOfText,
+            "the server answers with text: it does not speak HTTP/2 here (RFC 9113 §3.4): \"220 read\"",
+        ),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n",
+            Violation::PrefaceOfHttp1,
+            "the server answers in HTTP/1: it does not speak HTTP/2 here (RFC 9113 §3.4): \"HTTP/1.1\"",
+        ),
+        (
+            b"\x15\x03\x03\x00\x02\x02\x46\x15\x03",
+            Violation::PrefaceOfTls,
+            "the server speaks TLS on this port: connect with TLS (https) (RFC 9113 §3.4): \
+             \"\\x15\\x03\\x03\\x00\\x02\\x02F\\x15\"",
+        ),
+    ];
+    for (bytes, violation, text) in cases {
+        new_client(|s| {
+            own_preface(s);
+            s.peer(bytes.to_vec());
+            s.connection_error(ErrorCode::PROTOCOL_ERROR, violation, 0);
+            assert_eq!(s.core().report().error.unwrap().to_string(), text);
+        });
+    }
+}
+
+#[test]
+fn s3_4_an_alert_of_tls_that_ends_the_bytes_is_named() {
+    // 9113-3.4-8: it is shorter than the head of a frame.
+    new_client(|s| {
+        own_preface(s);
+        s.peer(b"\x15\x03\x01\x00\x02\x02\x46".to_vec());
+        s.eof();
+        s.connection_error(ErrorCode::PROTOCOL_ERROR, Violation::PrefaceOfTls, 0);
+    });
+}
+
+#[test]
+fn a_byte_stream_that_ends_without_goaway_is_not_said_to_end_in_order() {
+    thalweg_testkit::scenario::client(|s| {
+        s.eof();
+        s.output(["GOAWAY last=0 NO_ERROR"]);
+        let report = s.core().report();
+        assert!(report.error.is_none() && report.ended_without_goaway && !report.is_warning());
+        assert!(report.to_string().starts_with("the peer ended the transport without GOAWAY; 0 streams"));
+    });
+    thalweg_testkit::scenario::client(|s| {
+        s.call(|core| core.shutdown());
+        s.eof();
+        s.output(["GOAWAY last=0 NO_ERROR"]);
+        assert!(s.core().report().to_string().starts_with("ended in order; 0 streams"));
     });
 }

@@ -317,7 +317,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
             if matches!(self.phase, Phase::Opening { .. }) {
                 self.fall_silent();
                 let is_handshake = self.wire.transport.agreement() == Agreement::Pending;
-                self.refusal = is_handshake.then_some(Refusal::Handshake);
+                self.refusal = Refusal::of_io(&error).or(is_handshake.then_some(Refusal::Handshake));
             }
         }
         self.end(Some(error), now);
@@ -348,6 +348,16 @@ impl<H: Host, T: Transport> Driver<H, T> {
     /// The live streams.
     pub fn live_streams(&self) -> u32 {
         self.connection.live_streams()
+    }
+
+    /// Streams that were opened so far.
+    pub(crate) fn streams_opened(&self) -> u64 {
+        self.connection.report().counters.streams_opened
+    }
+
+    /// Whether HTTP/2 is spoken, and there are no streams.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.phase == Phase::Open && self.connection.live_streams() == 0
     }
 
     /// The time as the core counts it.

@@ -61,7 +61,7 @@ type OnEnd = dyn Fn(SocketAddr, &Closed) + Send + Sync;
 pub struct Served {
     /// Connections that were accepted.
     pub accepted: u64,
-    /// Connections that had to be dropped because they outlived the graceful shutdown.
+    /// Connections that outlived the graceful shutdown: their streams were cut off when its time was over.
     pub dropped: u64,
 }
 
@@ -151,7 +151,9 @@ impl Server {
         self
     }
 
-    /// The most connections at once. Default 10,000. Further ones wait in the listener's queue.
+    /// The most connections at once. Default 10,000. When there are so many and another client connects,
+    /// those that have had no streams for longest are ended for it with GOAWAY: one, or an eighth of
+    /// the idle ones, 32 at most. While none is idle, it waits.
     #[must_use]
     pub fn connections_max(mut self, connections_max: usize) -> Self {
         self.connections_max = connections_max;
@@ -211,8 +213,20 @@ impl Server {
         let mut signal = pin!(signal);
         let mut connections = Connections::default();
         let mut served = Served::default();
+        // A connection for which there is no room yet.
+        let mut waiting = None;
         loop {
             let room = connections.tasks.len() < self.connections_max;
+            if room && let Some((socket, peer)) = waiting.take() {
+                served.accepted += 1;
+                connections.serve(socket, peer, service.clone(), Arc::clone(&options));
+                continue;
+            }
+            let mut recheck = None;
+            if waiting.is_some() {
+                connections.evict_idle();
+                recheck = Some(Box::pin(time::sleep(EVICTION_INTERVAL)));
+            }
             let next = poll_fn(|cx| {
                 if signal.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Next::Stop);
@@ -220,18 +234,15 @@ impl Server {
                 if connections.poll_ended(cx) && !room {
                     return Poll::Ready(Next::Ended);
                 }
-                if !room {
-                    return Poll::Pending;
+                if let Some(recheck) = &mut recheck {
+                    return recheck.as_mut().poll(cx).map(|()| Next::Ended);
                 }
                 self.listener.poll_accept(cx).map(Next::Accepted)
             });
             match next.await {
                 Next::Stop => break,
                 Next::Ended => {}
-                Next::Accepted(Ok((socket, peer))) => {
-                    served.accepted += 1;
-                    connections.serve(socket, peer, service.clone(), Arc::clone(&options));
-                }
+                Next::Accepted(Ok(accepted)) => waiting = Some(accepted),
                 Next::Accepted(Err(error)) => {
                     log::not_accepted(&error);
                     // Without file descriptors or memory, to try again at once would only burn the processor.
@@ -241,12 +252,13 @@ impl Server {
                 }
             }
         }
-        drop(self.listener);
+        drop((waiting, self.listener));
         served.dropped = connections.shut_down(options.setup.config.deadlines.shutdown).await;
         Ok(served)
     }
 
-    /// Serves for ever.
+    /// Serves indefinitely. Handlers of one connection share its task: wrap a service that blocks or computes for long
+    /// in [`Spawn`](crate::Spawn).
     ///
     /// # Errors
     /// As for [`serve_until`](Self::serve_until).
@@ -267,6 +279,7 @@ type Boxed<IO, S, B> = Pin<Box<Connection<IO, S, B>>>;
 
 enum Next {
     Stop,
+    /// A connection has ended, or it is time to look for an idle one again.
     Ended,
     Accepted(io::Result<(TcpStream, SocketAddr)>),
 }
@@ -372,7 +385,8 @@ impl Options {
 /// The tasks of all connections, and how to reach them.
 #[derive(Default)]
 struct Connections {
-    tasks: JoinSet<()>,
+    /// Each returns whether its connection was cut off by the time limit of a shutdown.
+    tasks: JoinSet<bool>,
     handles: HashMap<Id, Handle<thalweg::Server>>,
 }
 
@@ -407,6 +421,7 @@ impl Connections {
             if let Some(on_end) = &options.on_end {
                 on_end(peer, &closed);
             }
+            closed.is_cut_off()
         });
         self.handles.insert(task.id(), handle);
     }
@@ -416,10 +431,25 @@ impl Connections {
         let mut any = false;
         while let Poll::Ready(Some(ended)) = self.tasks.poll_join_next_with_id(cx) {
             any = true;
-            let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+            let id = ended.map_or_else(|error| error.id(), |(id, _)| id);
             self.handles.remove(&id);
         }
         any
+    }
+
+    /// Ends connections that have been idle for longest, unless some are being ended already.
+    fn evict_idle(&self) {
+        let controls = || self.handles.values().map(Handle::control);
+        if controls().any(|control| control.is_evicted()) {
+            return;
+        }
+        let idle = self.handles.values().filter_map(|handle| Some((handle.control().idle_since()?, handle)));
+        let mut idle: Vec<_> = idle.collect();
+        idle.sort_unstable_by_key(|(since, _)| *since);
+        let count = (idle.len() / 8).clamp(1, EVICTED_MAX);
+        for (_, handle) in idle.into_iter().take(count) {
+            handle.evict();
+        }
     }
 
     /// Ends all gracefully; returns how many had to be dropped.
@@ -427,7 +457,12 @@ impl Connections {
         for handle in self.handles.values() {
             handle.shut_down();
         }
-        let all = async { while self.tasks.join_next().await.is_some() {} };
+        let mut dropped = 0;
+        let all = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                dropped += u64::from(ended.is_ok_and(|is_cut_off| is_cut_off));
+            }
+        };
         match limit {
             // The core ends each connection at its deadline; the rest is for its last word.
             Some(limit) => {
@@ -435,7 +470,7 @@ impl Connections {
             }
             None => all.await,
         }
-        let dropped = self.tasks.len() as u64;
+        dropped += self.tasks.len() as u64;
         self.tasks.shutdown().await;
         dropped
     }
@@ -452,4 +487,8 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 const CONNECTIONS_MAX: usize = 10_000;
 /// How long accepting rests when the process has run out of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How many idle connections are ended at once, at most.
+const EVICTED_MAX: usize = 32;
+/// How often idle connections are looked for while another connection waits.
+const EVICTION_INTERVAL: Duration = Duration::from_millis(50);
 const LAST_WORD_TIME: Duration = Duration::from_secs(8);

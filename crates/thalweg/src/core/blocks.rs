@@ -288,6 +288,9 @@ impl Core {
         let state = State::opened(false, end);
         let mut slot = self.new_slot(state, learned.method);
         slot.receive_left = content;
+        if !end {
+            slot.content_timer = self.start_content_timer(learned.method);
+        }
         slot.signalled = self.first_priority(id, learned.has_priority);
         slot.shown = true;
         let stream = self.streams.open(id, slot);
@@ -316,7 +319,7 @@ impl Core {
         self.refuse(id, violation.code())
     }
 
-    fn write_status(&mut self, id: StreamId, status: Status, end: bool) {
+    pub(super) fn write_status(&mut self, id: StreamId, status: Status, end: bool) {
         let field = thalweg_hpack::Field::with_token(thalweg_hpack::Token::STATUS, status.as_bytes());
         self.write_block(Kind::HEADERS, id, end, None, &[(field, Found::NOT_LOOKED)]);
     }

@@ -139,6 +139,7 @@ impl Core {
         match payload {
             KEEP_ALIVE_PING => self.liveness.disarm(Deadline::Ping),
             SHUTDOWN_PING => {
+                self.liveness.disarm(Deadline::Ping);
                 if self.shutdown.stage() == Stage::Announced {
                     self.say_final_go_away();
                 }
@@ -338,6 +339,7 @@ impl Core {
         if let Some(code) = self.remote_code.filter(|code| *code != ErrorCode::NO_ERROR) {
             return Err(self.fail(ConnectionError::new(Cause::GoAway, code)));
         }
+        self.check_unfinished_preface()?;
         let silent = self.counters.bytes_received == 0;
         let owes_nothing = self.remote_settings_seen && self.inbound.is_between_frames();
         let unfinished = self.streams.iter().any(|(_, slot)| {
@@ -349,6 +351,7 @@ impl Core {
             return Err(self.fail(ConnectionError::new(Cause::Eof, code)));
         }
         self.eof = true;
+        self.ended_without_goaway = self.remote_code.is_none() && self.shutdown.stage() == Stage::Open;
         self.liveness.disarm(Deadline::KeepAlive);
         self.liveness.disarm(Deadline::Ping);
         self.liveness.arm_if_off(Deadline::Shutdown);

@@ -35,6 +35,7 @@ impl Core {
         match input.split_at_checked(data.len as usize) {
             Some((content, rest)) if data.pad_len == Some(0) && data.len > 0 => {
                 *input = rest;
+                self.note_content();
                 self.finish_data(&data);
                 Ok(Some(Step::Data { stream: data.stream, data: content, end: data.end }))
             }
@@ -148,6 +149,9 @@ impl Core {
         let (piece, rest) = input.split_at(content_left.min(input.len()));
         *input = rest;
         data.left -= piece.len() as u32;
+        if !piece.is_empty() {
+            self.note_content();
+        }
         let last = piece.len() == content_left;
         if !last {
             self.inbound.phase = Phase::Data(data);

@@ -4,6 +4,7 @@
 //! the output only drains; what is unreleased on the connection is the sum over its streams and orphans.
 
 mod blocks;
+mod content;
 mod control;
 mod data;
 mod receive;
@@ -76,8 +77,13 @@ pub struct Core {
     /// The slot at which the search for streams beyond the peer's GOAWAY goes on.
     excluded_from: Option<usize>,
     openable: Openable,
+    /// When content was last received. `None`: the peer got new window, and time counts from the next
+    /// look.
+    content_received: Option<Instant>,
     error: Option<ConnectionError>,
     eof: bool,
+    /// Whether the byte stream ended though neither side had sent GOAWAY.
+    ended_without_goaway: bool,
     remote_code: Option<ErrorCode>,
     streams_alive: u32,
     last_frame: Option<(Kind, StreamId)>,
@@ -110,6 +116,10 @@ impl Core {
     /// Starts a connection; the first bytes are in the output.
     pub fn new(config: &Config, is_client: bool) -> Self {
         let settings = Settings::from_config(config, is_client);
+        let mut deadlines = config.deadlines;
+        if is_client {
+            deadlines.idle = deadlines.client_idle;
+        }
         let mut core = Self {
             bounds: Bounds::from(config),
             is_client,
@@ -129,15 +139,17 @@ impl Core {
             decoder: Decoder::new(TABLE_BYTES_INITIAL),
             encoder: Encoder::new(config.encoder_table_bytes_max, config.hash_seed),
             accounts: Accounts::new(&config.budgets),
-            liveness: Liveness::new(&config.deadlines),
+            liveness: Liveness::new(&deadlines),
             shutdown: Shutdown::default(),
             pings_waiting: 0,
             early_priorities: VecDeque::new(),
             ended: VecDeque::new(),
             excluded_from: None,
             openable: Openable::NotAsked,
+            content_received: Some(Instant::ZERO),
             error: None,
             eof: false,
+            ended_without_goaway: false,
             remote_code: None,
             streams_alive: 0,
             last_frame: None,
@@ -315,6 +327,7 @@ impl Core {
     fn release_on_connection(&mut self, bytes: u32) {
         self.receive_window.release(bytes);
         if let Some(increment) = self.receive_window.take_update() {
+            self.content_received = None;
             self.outbound.window_update(StreamId::CONNECTION, increment);
         }
     }
@@ -338,6 +351,7 @@ impl Core {
         if slot.state.remote() != crate::streams::state::Half::Ended
             && let Some(increment) = slot.receive_window.take_update()
         {
+            slot.content_timer.restart();
             self.outbound.window_update(stream.id(), increment);
         }
         self.release_on_connection(released);
@@ -372,6 +386,7 @@ impl Core {
         CloseReport {
             error: self.error,
             remote_code: self.remote_code,
+            ended_without_goaway: self.ended_without_goaway,
             last_frame: self.last_frame,
             streams_alive: if self.error.is_some() { self.streams_alive } else { self.streams.live() },
             retry_above,

@@ -3,7 +3,7 @@
 use crate::budget::Work;
 use crate::error::{ConnectionError, ErrorCode, Limit};
 use crate::event::{HeadersKind, Initiator};
-use crate::frame::{Flags, HEAD_LEN, Head, Kind, parse};
+use crate::frame::{Flags, Head, Kind, parse};
 use crate::inbound::{Payload, Phase};
 use crate::priority::Priority;
 use crate::stream_id::{Stream, StreamId};
@@ -207,11 +207,31 @@ impl Core {
     /// RFC 9113 §3.4: a first frame that is not SETTINGS. A server that does not speak HTTP/2 answers the preface with a status line.
     #[cold]
     fn receive_no_settings(&mut self, head: Head) -> Failed {
-        const STATUS_LINES: [&[u8; HEAD_LEN]; 2] = [b"HTTP/1.1 ", b"HTTP/1.0 "];
-        if STATUS_LINES.iter().any(|line| Head::parse(line) == head) {
-            return self.violated(Violation::PrefaceOfHttp1, StreamId::CONNECTION);
+        match foreign_protocol(&head.to_bytes()) {
+            Some(violation) => self.reject_protocol(violation, &head.to_bytes()),
+            None => self.violated(Violation::PrefaceWithoutSettings, head.stream),
         }
-        self.violated(Violation::PrefaceWithoutSettings, head.stream)
+    }
+
+    /// Ends a connection whose peer speaks something else, with the first bytes for the log.
+    #[cold]
+    fn reject_protocol(&mut self, violation: Violation, bytes: &[u8]) -> Failed {
+        let error = ConnectionError::violation(violation, StreamId::CONNECTION);
+        self.fail(error.with_excerpt(bytes))
+    }
+
+    /// Recognizes another protocol in fewer bytes than a frame head has, after which nothing comes: an alert of
+    /// TLS is 7 bytes long.
+    #[cold]
+    pub(super) fn check_unfinished_preface(&mut self) -> Result<(), Failed> {
+        let bytes = self.inbound.unfinished_head();
+        if self.remote_settings_seen || !self.is_client || bytes.is_empty() {
+            return Ok(());
+        }
+        match foreign_protocol(&bytes) {
+            Some(violation) => Err(self.reject_protocol(violation, &bytes)),
+            None => Ok(()),
+        }
     }
 
     /// A frame that is wrong by its head alone.
@@ -336,6 +356,21 @@ impl Core {
         }
         Err(self.limited(Limit::OutputBytes, StreamId::CONNECTION, waiting as u64, bound as u64))
     }
+}
+
+/// What a server speaks whose first bytes are no frame of HTTP/2.
+fn foreign_protocol(bytes: &[u8]) -> Option<Violation> {
+    // RFC 8446 §5.1: a record of any kind, then the major version of every TLS and of SSL 3.
+    if let [0x14..=0x17, 0x03, ..] = bytes {
+        return Some(Violation::PrefaceOfTls);
+    }
+    if bytes.starts_with(b"HTTP/1.1 ") || bytes.starts_with(b"HTTP/1.0 ") {
+        return Some(Violation::PrefaceOfHttp1);
+    }
+    // A frame head begins with a zero byte, unless the frame has 65,536 bytes or more.
+    let is_text =
+        bytes.len() >= 3 && bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'));
+    is_text.then_some(Violation::PrefaceOfText)
 }
 
 /// How often the output's limit may be exceeded by answers.

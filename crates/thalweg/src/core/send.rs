@@ -152,6 +152,10 @@ impl Core {
         let mut list = FieldList::new();
         outgoing::response(&mut list, &self.encoder, status, fields, self.peer_limits())?;
         self.write_block(Kind::HEADERS, stream.id(), false, None, &list);
+        // RFC 9110 §10.1.1: the peer may have waited for 100 before it sends content.
+        if let Some(slot) = self.streams.find_mut(stream) {
+            slot.content_timer.restart();
+        }
         self.go_on(stream, next);
         Ok(())
     }
@@ -427,10 +431,10 @@ impl Core {
     #[inline]
     fn note_cut(&mut self, stream: Stream, left: Option<usize>, sent: bool) {
         let Some(left) = left else { return self.stop_waiting(stream) };
-        self.wait_for_window(stream, sent);
         let Some(slot) = self.streams.find_mut(stream) else { return };
         slot.blocked_bytes = u32::try_from(left).unwrap_or(u32::MAX);
         let size = slot.send_window.size();
+        self.wait_for_window(stream, sent);
         if self.streams.waits_short(stream) {
             self.wait_short(stream, size);
         }
@@ -457,11 +461,12 @@ impl Core {
     /// between two waits, the stream did not wait for the peer.
     #[inline]
     fn wait_for_window(&mut self, stream: Stream, sent: bool) {
-        let connection_blocked = self.send_window.available() == 0;
+        let (connection_window, full_frame) = (self.send_window.available(), self.streams.full_frame());
         let Some(slot) = self.streams.find_mut(stream) else { return };
+        let is_blocked = slot.send_window.available().min(connection_window) < slot.needed_window(full_frame);
         let waited = match slot.waiting {
             Waiting::Since(since) if slot.progress_bytes < self.bounds.stall_bytes_min => {
-                if !sent || !connection_blocked && slot.send_window.available() > 0 {
+                if !sent || !is_blocked {
                     return;
                 }
                 slot.opened_at.max(self.window_opened_at).saturating_duration_since(since)

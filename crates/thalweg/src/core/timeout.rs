@@ -2,6 +2,7 @@
 
 use crate::error::{Cause, ConnectionError, Deadline, ErrorCode, StreamError};
 use crate::event::Initiator;
+use crate::shutdown::Stage;
 use crate::silly_window::Wait;
 use crate::stream_id::{Stream, StreamId};
 use crate::streams::Waiting;
@@ -49,6 +50,11 @@ impl Core {
                 Deadline::Idle if self.streams.live() > 0 => {}
                 Deadline::Idle => self.shutdown(),
                 Deadline::Stall => self.reset_stalled(now)?,
+                Deadline::Content => self.end_incomplete_requests(now),
+                // The PING that goes with a first GOAWAY is not answered: the final one need not wait.
+                Deadline::Ping if self.shutdown.stage() == Stage::Announced => {
+                    self.stop_waiting_for_ping();
+                }
                 Deadline::Preface
                 | Deadline::SettingsAck
                 | Deadline::HeaderBlock
@@ -131,8 +137,19 @@ impl Core {
         } else {
             self.outbound.go_away(StreamId::MAX, ErrorCode::NO_ERROR, &[]);
             self.outbound.ping(false, SHUTDOWN_PING);
+            self.liveness.arm_if_off(Deadline::Ping);
         }
         self.liveness.arm(Deadline::Shutdown);
+    }
+
+    /// Sends the final GOAWAY of a shutdown although the peer has not answered. Without streams, the
+    /// connection has ended in order; else a PING finds out whether the peer is there.
+    fn stop_waiting_for_ping(&mut self) {
+        self.say_final_go_away();
+        if self.streams.live() > 0 && self.liveness.duration(Deadline::KeepAlive).is_some() {
+            self.outbound.ping(false, KEEP_ALIVE_PING);
+            self.liveness.arm(Deadline::Ping);
+        }
     }
 
     /// Ends the connection now.

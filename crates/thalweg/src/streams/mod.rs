@@ -51,6 +51,8 @@ pub struct Slot {
     pub receive_window: ReceiveWindow,
     /// What content-length leaves to receive.
     pub receive_left: ContentLeft,
+    /// Since when the rest of the peer's content is awaited.
+    pub content_timer: ContentTimer,
     /// What content-length leaves to send.
     pub send_left: ContentLeft,
     /// Where it stands in the list of ready streams, if it does.
@@ -73,6 +75,27 @@ pub enum Waiting {
     FromNextTime { waited: Duration },
     /// Something was left, and since this time not much of it could be sent.
     Since(Instant),
+}
+
+/// Since when the rest of a request's content is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentTimer {
+    /// The content may take any time.
+    Off,
+    /// Time counts from the next look: the peer got window, or was told to go on.
+    Pending,
+    /// Time counts from here, or from later content on the connection.
+    Since(Instant),
+}
+
+impl ContentTimer {
+    /// Lets the time count anew, if it counts.
+    #[inline]
+    pub fn restart(&mut self) {
+        if *self != Self::Off {
+            *self = Self::Pending;
+        }
+    }
 }
 
 /// Bytes of content that an announced content-length still leaves; or any number, if none was announced.
@@ -545,6 +568,7 @@ impl Slot {
             send_window: SendWindow::new(send_window),
             receive_window: ReceiveWindow::new(receive_window),
             receive_left: ContentLeft::ANY,
+            content_timer: ContentTimer::Off,
             send_left: ContentLeft::ANY,
             listed: Key::NONE,
             claim: Key::NONE,

@@ -1,0 +1,112 @@
+//! What happens at the limit of connections: an idle one makes room, a busy one does not.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod shared;
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use shared::{LIMIT, Peer, Running};
+use thalweg::ErrorCode;
+use thalweg_testkit::frames::{data, headers, kind, ping, preface, settings, wire};
+use thalweg_testkit::hpack;
+use thalweg_threads::{Body, Request, Responder, Response};
+
+fn listen(connections_max: usize) -> Running {
+    Running::with(
+        |server| server.connections_max(connections_max),
+        |mut request: Request<Body>, responder: Responder| {
+            let content = request.body.read_whole(100)?;
+            responder.send(Response::ok().body(content))
+        },
+    )
+}
+
+fn connect(server: &Running) -> Peer {
+    let mut peer = server.peer();
+    peer.greet();
+    peer
+}
+
+/// Asks for something and reads the response.
+fn get(peer: &mut Peer, stream: u32) {
+    peer.send(&headers(stream, hpack::get("/")).end_stream().end_headers().bytes());
+    assert_eq!(peer.until(kind::HEADERS).stream, stream);
+}
+
+/// Begins a request and does not end it.
+fn post(peer: &mut Peer, stream: u32) {
+    peer.send(&headers(stream, hpack::request("POST", "/")).end_headers().bytes());
+    // The server has seen it when it answers this.
+    peer.send(&ping([7; 8]).bytes());
+    peer.until(kind::PING);
+}
+
+#[test]
+fn the_connection_that_is_idle_for_longest_makes_room() {
+    let server = listen(2);
+    let mut first = connect(&server);
+    get(&mut first, 1);
+    let mut second = connect(&server);
+    get(&mut second, 1);
+    // The first is used again: now the second has been idle for longest.
+    get(&mut first, 3);
+    let mut third = connect(&server);
+    get(&mut third, 1);
+    let end = second.rest();
+    let end = end.iter().find(|frame| frame.kind == kind::GOAWAY).unwrap();
+    assert_eq!((end.last_stream(), end.code()), (Some(1), Some(ErrorCode::NO_ERROR)));
+    assert_eq!(&end.payload()[8..], b"idle, and the server has reached its limit of connections");
+    get(&mut first, 5);
+    drop((first, third));
+    server.stop();
+}
+
+#[test]
+fn a_connection_that_ends_makes_room() {
+    let server = listen(1);
+    let mut first = connect(&server);
+    post(&mut first, 1);
+    let mut second = server.peer();
+    second.send(&wire([&preface(), &settings()]));
+    assert_eq!(server.handle.population().connections, 1);
+    first.leave();
+    second.until(kind::SETTINGS);
+    second.leave();
+    server.stop();
+}
+
+#[test]
+fn a_silent_peer_makes_room_as_well() {
+    let server = listen(1);
+    let silent = connect(&server);
+    let mut second = connect(&server);
+    get(&mut second, 1);
+    drop((silent, second));
+    server.stop();
+}
+
+#[test]
+fn a_busy_connection_is_left_alone_until_it_is_idle() {
+    let server = listen(2);
+    let mut first = connect(&server);
+    post(&mut first, 1);
+    let mut second = connect(&server);
+    post(&mut second, 1);
+    let mut third = server.peer();
+    third.send(&wire([&preface(), &settings()]));
+    third.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    // Not a proof that it never will be, but it fails if busy connections are ended.
+    let early = std::io::Read::read(&mut third.stream, &mut [0]).unwrap_err();
+    assert!(matches!(early.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{early}");
+    third.stream.set_read_timeout(Some(LIMIT)).unwrap();
+    second.send(&data(1, "x").end_stream().bytes());
+    second.until(kind::HEADERS);
+    third.until(kind::SETTINGS);
+    assert!(second.rest().iter().any(|frame| frame.kind == kind::GOAWAY));
+    first.send(&data(1, "y").end_stream().bytes());
+    first.until(kind::HEADERS);
+    drop((first, third));
+    server.stop();
+}

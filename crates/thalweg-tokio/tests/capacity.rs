@@ -1,0 +1,103 @@
+//! What happens at the limit of connections: an idle one makes room, a busy one does not.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod support;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use support::{Peer, describe, within};
+use thalweg::ErrorCode;
+use thalweg_testkit::frames::{data, headers, kind, ping, preface, settings, wire};
+use thalweg_testkit::hpack;
+use thalweg_tokio::{Server, service_fn};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+async fn listen(connections_max: usize) -> SocketAddr {
+    let server = Server::bind("127.0.0.1:0").await.unwrap().connections_max(connections_max);
+    let addr = server.local_addr().unwrap();
+    tokio::spawn(server.serve(service_fn(describe)));
+    addr
+}
+
+async fn connect(addr: SocketAddr) -> Peer<TcpStream> {
+    Peer::client(TcpStream::connect(addr).await.unwrap()).await
+}
+
+/// Asks for something and reads the response.
+async fn get(peer: &mut Peer<TcpStream>, stream: u32) {
+    peer.send(&headers(stream, hpack::get("/")).end_stream().end_headers().bytes()).await;
+    peer.expect_headers().await;
+    assert_eq!(peer.expect_content(stream).await.0, b"GET / ");
+}
+
+/// Begins a request and does not end it.
+async fn post(peer: &mut Peer<TcpStream>, stream: u32) {
+    peer.send(&headers(stream, hpack::request("POST", "/")).end_headers().bytes()).await;
+    // The server has seen it when it answers this.
+    peer.send(&ping([7; 8]).bytes()).await;
+    peer.expect(kind::PING).await;
+}
+
+#[tokio::test]
+async fn the_connection_that_is_idle_for_longest_makes_room() {
+    let addr = listen(2).await;
+    let mut first = connect(addr).await;
+    get(&mut first, 1).await;
+    let mut second = connect(addr).await;
+    get(&mut second, 1).await;
+    // The first is used again: now the second has been idle for longest.
+    get(&mut first, 3).await;
+    let mut third = connect(addr).await;
+    get(&mut third, 1).await;
+    let end = within(second.next()).await.unwrap();
+    assert_eq!((end.kind, end.last_stream(), end.code()), (kind::GOAWAY, Some(1), Some(ErrorCode::NO_ERROR)));
+    let text = &end.payload()[8..];
+    assert_eq!(text, b"idle, and the server has reached its limit of connections");
+    assert!(within(second.next()).await.is_none());
+    get(&mut first, 5).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_makes_room() {
+    let addr = listen(1).await;
+    let mut first = connect(addr).await;
+    post(&mut first, 1).await;
+    let second = tokio::spawn(connect(addr));
+    drop(first);
+    get(&mut within(second).await.unwrap(), 1).await;
+}
+
+#[tokio::test]
+async fn a_silent_peer_makes_room_as_well() {
+    let addr = listen(1).await;
+    let silent = connect(addr).await;
+    let mut second = connect(addr).await;
+    get(&mut second, 1).await;
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_busy_connection_is_left_alone_until_it_is_idle() {
+    let addr = listen(2).await;
+    let mut first = connect(addr).await;
+    post(&mut first, 1).await;
+    let mut second = connect(addr).await;
+    post(&mut second, 1).await;
+    let mut third = TcpStream::connect(addr).await.unwrap();
+    third.write_all(&wire([&preface(), &settings()])).await.unwrap();
+    let mut byte = [0];
+    // Not a proof that it never will be, but it fails if busy connections are ended.
+    let early = tokio::time::timeout(Duration::from_millis(200), third.read(&mut byte)).await;
+    assert!(early.is_err(), "the third waits");
+    second.send(&data(1, "x").end_stream().bytes()).await;
+    second.expect_headers().await;
+    assert_eq!(second.expect_content(1).await.0, b"POST / x");
+    assert_eq!(within(third.read(&mut byte)).await.unwrap(), 1);
+    second.expect(kind::GOAWAY).await;
+    first.send(&data(1, "y").end_stream().bytes()).await;
+    first.expect_headers().await;
+    assert_eq!(first.expect_content(1).await.0, b"POST / y");
+}
