@@ -244,6 +244,9 @@ impl Core {
             }
             Kind::PRIORITY | Kind::RST_STREAM | Kind::PING | Kind::WINDOW_UPDATE => {}
             Kind::GOAWAY | Kind::PRIORITY_UPDATE | Kind::ORIGIN | Kind::ALTSVC => {
+                if matches!(head.kind, Kind::ORIGIN | Kind::ALTSVC) {
+                    self.charge(Work::Extension, head.stream)?;
+                }
                 if head.len > self.bounds.control_payload_bytes_max {
                     return self.receive_oversized_control(head);
                 }
@@ -267,7 +270,10 @@ impl Core {
             return Err(self.limited(Limit::ControlPayloadBytes, head.stream, u64::from(head.len), bound));
         }
         self.inbound.phase = Phase::Skip { left: head.len };
-        self.charge(Work::Extension, head.stream)
+        if head.kind == Kind::PRIORITY_UPDATE {
+            return self.charge(Work::Priority, head.stream);
+        }
+        Ok(())
     }
 
     /// Passes a whole payload to those who know it.
@@ -310,9 +316,11 @@ impl Core {
         self.counters.resets_received += 1;
         let Some(slot) = self.streams.find(stream) else { return Ok(None) };
         let shown = slot.shown;
-        // A response that is under way was worth its request: only resets before it cost the peer.
+        // A response that is under way was worth its request: only resets before it cost the peer. Those of streams
+        // that have lived for a while are bounded by the number of streams.
         let costs = self.streams.opener(id) == Opener::Remote
-            && slot.state.local() == crate::streams::state::Half::Head;
+            && slot.state.local() == crate::streams::state::Half::Head
+            && self.clock_ticks().wrapping_sub(slot.opened_at_ticks) < RESET_COSTS_TICKS;
         self.drop_stream(stream, Closed::ResetRemote);
         if costs {
             self.charge(Work::Reset, id)?;
@@ -333,6 +341,12 @@ impl Core {
             // A clock that jumps back is held.
             Some(earlier) => self.now = Some(earlier.max(now)),
         }
+    }
+
+    /// The time in ticks of 2^20 ns, about a millisecond; it wraps after 52 days.
+    #[inline]
+    pub(super) fn clock_ticks(&self) -> u32 {
+        (self.now.unwrap_or_default().as_nanos() >> 20) as u32
     }
 
     /// The first time that is told starts the deadlines of a new connection.
@@ -356,5 +370,7 @@ impl Core {
     }
 }
 
+/// Resets of streams that have lived for so many ticks cost nothing: with 256 streams at once, that is 25,600 a second.
+const RESET_COSTS_TICKS: u32 = 10;
 /// How often the output's limit may be exceeded by answers.
 const OUTPUT_OVERRUN: usize = 4;

@@ -4,6 +4,7 @@
 
 use thalweg_hpack::{Field, Found};
 
+use crate::budget::Work;
 use crate::error::{Deadline, ErrorCode, OpenError, SendError};
 use crate::frame::{Flags, Kind};
 use crate::headers::outgoing::{self, FieldList, PeerLimits};
@@ -76,6 +77,7 @@ impl Core {
         slot.shown = true;
         let stream = self.streams.open(id, slot);
         self.counters.streams_opened += 1;
+        self.accounts.credit_stream();
         self.liveness.disarm(Deadline::Idle);
         self.write_block(Kind::HEADERS, id, end, None, &list);
         Ok(stream)
@@ -214,6 +216,7 @@ impl Core {
         slot.shown = true;
         let stream = self.streams.open(id, slot);
         self.counters.streams_opened += 1;
+        self.accounts.credit_stream();
         self.write_block(Kind::PUSH_PROMISE, parent.id(), false, Some(id), &list);
         Ok(stream)
     }
@@ -359,6 +362,8 @@ impl Core {
             slot.progress_bytes = slot.progress_bytes.saturating_add(bytes);
         }
         self.streams.take_turn(stream);
+        // The peer may answer content by a PING, to measure the bandwidth.
+        self.accounts.credit(Work::Ping, 1);
     }
 
     /// END_STREAM was written.

@@ -33,6 +33,8 @@ pub struct Slot {
     pub waiting: Waiting,
     /// Bytes sent since then.
     pub progress_bytes: u32,
+    /// When it was opened, in ticks of the core.
+    pub opened_at_ticks: u32,
     /// Whether the caller was told of the stream: only then is it told of its end.
     pub shown: bool,
     /// Whether CONNECT made it a tunnel: then only DATA may follow (RFC 9113 §8.5).
@@ -415,6 +417,7 @@ impl Slot {
             priority: Priority::default(),
             waiting: Waiting::No,
             progress_bytes: 0,
+            opened_at_ticks: 0,
             shown: false,
             tunnel: false,
             send_window: SendWindow::new(send_window),
