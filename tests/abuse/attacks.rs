@@ -220,13 +220,23 @@ pub const ALL: &[Attack] = &[
         ..Attack::DEFAULT
     },
     Attack {
-        name: "tiny DATA",
+        name: "tiny DATA, unread",
         known_as: "CVE-2019-9511, the other way round: content byte by byte",
+        opening: || [1, 3, 5, 7, 9].map(post).concat(),
+        step: |step| data(1 + step % 5 * 2, "x").bytes(),
+        steps: 300_000,
+        server: Application::Hoards,
+        end: End::Cut("budgets.small_data"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "tiny DATA, read",
+        known_as: "content byte by byte for an application that consumes it",
         opening: || post(1),
         step: |_| data(1, "x").bytes(),
-        steps: 200_000,
+        steps: 300_000,
         server: Application::Waits,
-        end: End::Cut("budgets.small_data"),
+        end: End::Borne,
         ..Attack::DEFAULT
     },
     Attack {

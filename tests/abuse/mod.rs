@@ -44,6 +44,8 @@ pub enum Application {
     Large,
     /// Does not answer: its handlers are slow.
     Waits,
+    /// Does not answer either, and holds all content without consuming it.
+    Hoards,
 }
 
 /// How an attack has to end.

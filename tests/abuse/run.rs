@@ -117,10 +117,10 @@ impl Victim {
                 self.outcome.requests += 1;
                 // A reset may have overtaken the request: then there is nobody to answer.
                 match self.application {
-                    Application::Waits => {}
+                    Application::Waits | Application::Hoards => {}
                     Application::Answers => {
                         let _ = self.connection.send_response(stream, Status::OK, [], false);
-                        // Attacks that wait without end keep their windows shut: the rest is theirs.
+                        // What a shut window leaves is offered anew by `poll_writable`.
                         let _ = self.connection.send_data(stream, b"hello", true);
                     }
                     Application::Large => {
@@ -129,6 +129,7 @@ impl Victim {
                     }
                 }
             }
+            Told::Data(..) if self.application == Application::Hoards => {}
             Told::Data(stream, len) => self.connection.release(stream, len),
             Told::Stalled => self.outcome.stalled += 1,
             Told::Other => {}

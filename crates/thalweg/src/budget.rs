@@ -1,7 +1,8 @@
 //! What a peer may make us do: a token bucket for each kind of cheap frame that costs us work.
 //!
 //! Keeps true: a bucket holds at most its burst; time gives tokens back, and so does useful work (a stream that
-//! completes, content that arrives), so that limits grow with honest traffic and no total is ever counted.
+//! is opened or completes, content that is sent, received or consumed), so that limits grow with honest traffic and no
+//! total is ever counted. The table in `docs/security.md` says what honest peers reach.
 
 use crate::config::{Budget, Budgets};
 use crate::error::Limit;
@@ -26,7 +27,7 @@ pub enum Work {
     WindowUpdate,
     /// A frame of an unknown type.
     Extension,
-    /// A small DATA frame.
+    /// A small DATA frame whose content the application holds.
     SmallData,
 }
 
@@ -87,6 +88,24 @@ impl Accounts {
     pub fn credit(&mut self, work: Work, tokens: u32) {
         let bucket = &mut self.buckets[work as usize];
         bucket.tokens = bucket.tokens.saturating_add(tokens).min(bucket.budget.burst);
+    }
+
+    /// A DATA frame with content has arrived. Honest peers send signals beside it: a PING to measure, an empty frame to
+    /// flush, an extension frame as grease.
+    #[inline]
+    pub fn credit_content(&mut self) {
+        self.credit(Work::Ping, 1);
+        self.credit(Work::EmptyFrame, 1);
+        self.credit(Work::Extension, 1);
+    }
+
+    /// A stream was opened, by either side. Its peer may give it a priority and grease, and end it by an empty frame that
+    /// arrives late.
+    #[inline]
+    pub fn credit_stream(&mut self) {
+        self.credit(Work::Priority, 1);
+        self.credit(Work::EmptyFrame, 1);
+        self.credit(Work::Extension, 1);
     }
 
     /// What is left in each bucket.

@@ -116,23 +116,28 @@ impl Budget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Budgets {
-    /// Streams that the peer resets before they were answered, that we must reset for its errors, or refuse. Each stream that
-    /// completes gives four tokens back. A field block beyond `header_block_bytes_max` draws one more for each
-    /// 16 KiB of it. Default 1,000 and 33 a second.
+    /// Streams that the peer resets before they were answered and within 100 ms, that we must reset for its errors, or refuse.
+    /// Later resets are bounded by `concurrent_streams_max`. Each stream that completes gives four tokens back. A field block
+    /// beyond `header_block_bytes_max` draws one more for each 16 KiB of it. Default 1,000 and 33 a second.
     pub resets: Budget,
-    /// PING. Each DATA frame gives a token back, since honest peers probe the bandwidth with PINGs. Default 10,000 and 1,000 a second.
+    /// PING. Each DATA frame that is sent or received gives a token back, since honest peers measure the bandwidth by PINGs
+    /// beside DATA. Default 10,000 and 1,000 a second.
     pub pings: Budget,
     /// SETTINGS. Default 100 and 10 a second.
     pub settings: Budget,
-    /// DATA without bytes, HEADERS and CONTINUATION with an empty fragment. Default 1,000 and 100 a second.
+    /// DATA without content that ends no stream, HEADERS and CONTINUATION with an empty fragment. Each DATA frame with
+    /// content and each new stream gives a token back. Default 1,000 and 100 a second.
     pub empty_frames: Budget,
-    /// PRIORITY and PRIORITY_UPDATE. Each new stream gives a token back. Default 2,000 and 200 a second.
+    /// PRIORITY and PRIORITY_UPDATE. Each new stream gives a token back. Default 10,000 and 10,000 a second.
     pub priorities: Budget,
     /// WINDOW_UPDATE of less than 256 bytes that goes beyond the DATA which was sent. Default 10,000 and 1,000 a second.
     pub window_updates: Budget,
-    /// Frames of unknown types. Default 1,000 and 100 a second.
+    /// Frames of unknown types, ORIGIN and ALTSVC. Each DATA frame with content and each new stream gives a token back,
+    /// since browsers send such frames beside them. Default 1,000 and 100 a second.
     pub extensions: Budget,
-    /// DATA of less than 16 bytes. Every 16 bytes of content give a token back. Default 100,000 and 10,000 a second.
+    /// DATA of less than 16 bytes that the application has not consumed: each byte that is released or discarded gives a
+    /// token back. Messages of gRPC have 5 bytes at least, so a fifth of `connection_window_bytes` is more than an honest
+    /// peer of that kind reaches; raise the two together. Default 262,144 and 10,000 a second.
     pub small_data: Budget,
 }
 
@@ -208,10 +213,10 @@ impl Default for Budgets {
             pings: Budget::new(10_000, 1000),
             settings: Budget::new(100, 10),
             empty_frames: Budget::new(1000, 100),
-            priorities: Budget::new(2000, 200),
+            priorities: Budget::new(10_000, 10_000),
             window_updates: Budget::new(10_000, 1000),
             extensions: Budget::new(1000, 100),
-            small_data: Budget::new(100_000, 10_000),
+            small_data: Budget::new(1 << 18, 10_000),
         }
     }
 }

@@ -204,9 +204,10 @@ impl Core {
             Fate::Idle if self.is_client => Err(self.violated(Violation::StreamIdle, id)),
             Fate::Idle => self.finish_request(id, block.end, bytes),
             Fate::Live(slot) => self.finish_message(Stream::from_parts(id, slot), block.end, bytes),
-            Fate::Closed(Closed::ResetLocal) => self.discard_block(bytes).map(|()| None),
+            // RFC 9113 §5.1: our reset may have crossed it, and streams since then may have pushed it out of memory.
+            Fate::Closed(Closed::ResetLocal) | Fate::Forgotten => self.discard_block(bytes).map(|()| None),
             Fate::Closed(Closed::Ended) => Err(self.violated(Violation::HeadersOnClosedStream, id)),
-            Fate::Closed(Closed::ResetRemote) | Fate::Forgotten => {
+            Fate::Closed(Closed::ResetRemote) => {
                 self.discard_violating(bytes, id, Violation::HeadersAfterEnd)
             }
             Fate::Skipped => Err(self.violated(Violation::StreamIdNotRising, id)),
@@ -295,7 +296,7 @@ impl Core {
         slot.shown = true;
         let stream = self.streams.open(id, slot);
         self.counters.streams_opened += 1;
-        self.accounts.credit(Work::Priority, 1);
+        self.accounts.credit_stream();
         self.liveness.disarm(Deadline::Idle);
         Ok(Some(Step::Headers { stream, kind: HeadersKind::Request, end }))
     }
@@ -424,7 +425,7 @@ impl Core {
             _ if self.streams.opener(id) == Opener::Remote => None,
             Fate::Live(slot) => Some(Stream::from_parts(id, slot)),
             // RFC 9113 §5.1: our reset may not have reached the server; what it promises is reserved all the same.
-            Fate::Closed(Closed::ResetLocal) => {
+            Fate::Closed(Closed::ResetLocal) | Fate::Forgotten => {
                 return self.refuse_promise(id, promised, ErrorCode::CANCEL, bytes);
             }
             _ => None,
@@ -455,6 +456,7 @@ impl Core {
         slot.shown = true;
         let stream = self.streams.open(promised, slot);
         self.counters.streams_opened += 1;
+        self.accounts.credit_stream();
         Ok(Some(Step::Headers { stream, kind: HeadersKind::Push { parent }, end: false }))
     }
 
@@ -485,7 +487,9 @@ impl Core {
     #[inline]
     pub(super) fn new_slot(&self, state: State, method: Method) -> Slot {
         let Settings { initial_window_size, .. } = *self.local.in_force();
-        Slot::new(state, method, self.remote.initial_window_size, initial_window_size)
+        let mut slot = Slot::new(state, method, self.remote.initial_window_size, initial_window_size);
+        slot.opened_at_ticks = self.clock_ticks();
+        slot
     }
 
     /// The priority that was signalled for a new request, if any was: PRIORITY_UPDATE goes before the field (RFC 9218 §7.1).

@@ -6,7 +6,7 @@ use crate::frame::{Flags, Head};
 use crate::inbound::{DataPhase, Phase};
 use crate::stream_id::{Stream, StreamId};
 use crate::streams::ids::{Closed, Fate};
-use crate::streams::state::{Input, Next, Refusal};
+use crate::streams::state::{Half, Input, Next, Refusal};
 use crate::violation::Violation;
 
 use super::receive::Step;
@@ -58,31 +58,41 @@ impl Core {
             return Err(self.fail(error.with_values(u64::from(len), left)));
         }
         let end = head.flags.contains(Flags::END_STREAM);
-        self.charge_data(id, len, end)?;
+        // Padding is no content: padded frames are charged when their Pad Length is known.
+        if !head.flags.contains(Flags::PADDED) {
+            self.charge_content(id, len, end)?;
+        }
         match self.streams.fate(id) {
             Fate::Live(slot) => self.begin_data(head, Stream::from_parts(id, slot), end, too_large),
             Fate::Idle => Err(self.violated(Violation::StreamIdle, id)),
-            // RFC 9113 §5.1: the peer may not have seen our reset yet.
-            Fate::Closed(Closed::ResetLocal) => self.discard_data(head).map(|()| None),
-            Fate::Closed(Closed::Ended | Closed::ResetRemote) | Fate::Forgotten | Fate::Skipped => {
+            // RFC 9113 §5.1: the peer may not have seen our reset yet; and a fast peer opens more streams before it
+            // does than we remember.
+            Fate::Closed(Closed::ResetLocal) | Fate::Forgotten => self.discard_data(head).map(|()| None),
+            Fate::Closed(Closed::Ended | Closed::ResetRemote) | Fate::Skipped => {
                 self.discard_data(head)?;
                 self.stream_violated(id, Violation::DataOnClosedStream).map(|()| None)
             }
         }
     }
 
-    /// Small frames cost more than they carry: content pays for them.
+    /// Charges a frame with so much content.
     #[inline]
-    fn charge_data(&mut self, id: StreamId, len: u32, end: bool) -> Result<(), Failed> {
-        if len >= SMALL_DATA_BYTES {
-            self.accounts.credit(Work::SmallData, len / SMALL_DATA_BYTES);
-            self.accounts.credit(Work::Ping, 1);
+    fn charge_content(&mut self, id: StreamId, len: u32, end: bool) -> Result<(), Failed> {
+        if len == 0 {
+            return self.charge_empty(id, end);
+        }
+        self.accounts.credit_content();
+        // What the application holds of small frames may cost it more than their window says.
+        if len < SMALL_DATA_BYTES { self.charge(Work::SmallData, id) } else { Ok(()) }
+    }
+
+    /// An empty frame that ends a stream is worth as much as END_STREAM on a longer one: there is one a stream.
+    fn charge_empty(&mut self, id: StreamId, end: bool) -> Result<(), Failed> {
+        let slot = self.streams.handle(id).and_then(|stream| self.streams.find(stream));
+        if end && slot.is_some_and(|slot| slot.state.remote() == Half::Body) {
             return Ok(());
         }
-        if len == 0 && !end {
-            return self.charge(Work::EmptyFrame, id);
-        }
-        self.charge(Work::SmallData, id)
+        self.charge(Work::EmptyFrame, id)
     }
 
     #[inline]
@@ -179,6 +189,7 @@ impl Core {
         data.pad_len = Some(pad_len);
         data.overhead = 1 + u32::from(pad_len);
         self.inbound.phase = Phase::Data(data);
+        self.charge_content(data.stream.id(), content, data.end)?;
         self.check_content(data.stream, content, data.end)?;
         Ok(None)
     }
@@ -226,6 +237,9 @@ impl Core {
             return Err(self.violated(Violation::PaddingTooLong, id));
         }
         self.inbound.phase = Phase::Skip { left: left - 1 };
+        if u32::from(pad_len) + 1 == left {
+            return self.charge(Work::EmptyFrame, id);
+        }
         Ok(())
     }
 }

@@ -326,6 +326,8 @@ impl Core {
     #[inline]
     fn release_on_connection(&mut self, bytes: u32) {
         self.receive_window.release(bytes);
+        // Nobody holds these bytes any more, nor the small frames that they came in.
+        self.accounts.credit(Work::SmallData, bytes);
         if let Some(increment) = self.receive_window.take_update() {
             self.content_received = None;
             self.outbound.window_update(StreamId::CONNECTION, increment);

@@ -263,6 +263,9 @@ impl Core {
             }
             Kind::PRIORITY | Kind::RST_STREAM | Kind::PING | Kind::WINDOW_UPDATE => {}
             Kind::GOAWAY | Kind::PRIORITY_UPDATE | Kind::ORIGIN | Kind::ALTSVC => {
+                if matches!(head.kind, Kind::ORIGIN | Kind::ALTSVC) {
+                    self.charge(Work::Extension, head.stream)?;
+                }
                 if head.len > self.bounds.control_payload_bytes_max {
                     return self.receive_oversized_control(head);
                 }
@@ -286,7 +289,10 @@ impl Core {
             return Err(self.limited(Limit::ControlPayloadBytes, head.stream, u64::from(head.len), bound));
         }
         self.inbound.phase = Phase::Skip { left: head.len };
-        self.charge(Work::Extension, head.stream)
+        if head.kind == Kind::PRIORITY_UPDATE {
+            return self.charge(Work::Priority, head.stream);
+        }
+        Ok(())
     }
 
     /// Passes a whole payload to those who know it.
@@ -329,9 +335,11 @@ impl Core {
         self.counters.resets_received += 1;
         let Some(slot) = self.streams.find(stream) else { return Ok(None) };
         let shown = slot.shown;
-        // A response that is under way was worth its request: only resets before it cost the peer.
+        // A response that is under way was worth its request: only resets before it cost the peer. Those of streams
+        // that have lived for a while are bounded by the number of streams.
         let costs = self.streams.opener(id) == Opener::Remote
-            && slot.state.local() == crate::streams::state::Half::Head;
+            && slot.state.local() == crate::streams::state::Half::Head
+            && self.clock_ticks().wrapping_sub(slot.opened_at_ticks) < RESET_COSTS_TICKS;
         self.drop_stream(stream, Closed::ResetRemote);
         if costs {
             self.charge(Work::Reset, id)?;
@@ -343,6 +351,12 @@ impl Core {
     pub(super) fn show(&mut self, payload: &[u8]) {
         self.shown.clear();
         self.shown.extend_from_slice(payload);
+    }
+
+    /// The time in ticks of 2^20 ns, about a millisecond; it wraps after 52 days.
+    #[inline]
+    pub(super) fn clock_ticks(&self) -> u32 {
+        (self.liveness.now().as_nanos() >> 20) as u32
     }
 
     /// What the peer provokes must be read by it: far beyond the output's limit, it is not. What the caller sends does
@@ -373,5 +387,8 @@ fn foreign_protocol(bytes: &[u8]) -> Option<Violation> {
     is_text.then_some(Violation::PrefaceOfText)
 }
 
+/// Resets of streams that have lived for about 100 ms cost nothing: an honest caller's time limit has passed, and with
+/// 256 streams at once there are 2,560 of them a second at most.
+const RESET_COSTS_TICKS: u32 = 96;
 /// How often the output's limit may be exceeded by answers.
 const OUTPUT_OVERRUN: usize = 4;

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use thalweg_hpack::{Field, Found};
 
+use crate::budget::Work;
 use crate::error::{Deadline, ErrorCode, OpenError, SendError};
 use crate::frame::{Flags, Kind};
 use crate::headers::outgoing::{self, FieldList, PeerLimits};
@@ -79,6 +80,7 @@ impl Core {
         slot.shown = true;
         let stream = self.streams.open(id, slot);
         self.counters.streams_opened += 1;
+        self.accounts.credit_stream();
         self.liveness.disarm(Deadline::Idle);
         self.write_block(Kind::HEADERS, id, end, None, &list);
         Ok(stream)
@@ -221,6 +223,7 @@ impl Core {
         slot.shown = true;
         let stream = self.streams.open(id, slot);
         self.counters.streams_opened += 1;
+        self.accounts.credit_stream();
         self.write_block(Kind::PUSH_PROMISE, parent.id(), false, Some(id), &list);
         Ok(stream)
     }
@@ -414,6 +417,8 @@ impl Core {
         self.avoidance.frame_sent(bytes);
         self.streams.take_turn(stream);
         self.watch_connection_window();
+        // The peer may answer content by a PING, to measure the bandwidth.
+        self.accounts.credit(Work::Ping, 1);
     }
 
     /// END_STREAM was written.

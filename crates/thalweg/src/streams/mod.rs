@@ -41,6 +41,8 @@ pub struct Slot {
     pub short_wait: Wait,
     /// When the peer last opened the stream's window, which had been empty.
     pub opened_at: Instant,
+    /// When it was opened, in ticks of the core.
+    pub opened_at_ticks: u32,
     /// Whether the caller was told of the stream: only then is it told of its end.
     pub shown: bool,
     /// Whether CONNECT made it a tunnel: then only DATA may follow (RFC 9113 §8.5).
@@ -563,6 +565,7 @@ impl Slot {
             progress_bytes: 0,
             blocked_bytes: 0,
             short_wait: Wait::No,
+            opened_at_ticks: 0,
             shown: false,
             tunnel: false,
             send_window: SendWindow::new(send_window),

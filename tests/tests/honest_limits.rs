@@ -1,0 +1,370 @@
+//! Each rate limit of the default configuration from both sides: what an honest peer reaches at most on a fast link
+//! passes with every answer, and the attack that the limit is for is ended and named. The table of these maxima is in
+//! `docs/security.md`.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use thalweg::{
+    Cause, Client, Config, Connection, ConnectionError, ErrorCode, Event, HeadersKind, Instant, Limit,
+    Request, Role, Server, Status, Stream,
+};
+use thalweg_testkit::frames::{
+    Frame, data, flag, headers, kind, ping, preface, priority, priority_update, raw, read_all, rst_stream,
+    settings, settings_ack, window_update, wire,
+};
+use thalweg_testkit::hpack::{self, Block};
+
+/// One end that a scripted peer speaks to.
+struct End<R: Role> {
+    connection: Connection<R>,
+    now: Instant,
+    /// What the application consumes at once; without it, it holds all content.
+    reads: bool,
+    /// Streams that requests or our calls have opened, in order.
+    streams: Vec<Stream>,
+    content_bytes: usize,
+    resets: usize,
+    /// What was sent since the last look.
+    sent: Vec<u8>,
+}
+
+impl End<Server> {
+    fn server() -> Self {
+        let mut end = Self::new(Connection::new(Config::default()).unwrap());
+        end.receive(&wire([&preface(), &settings(), &settings_ack()])).unwrap();
+        end.take_sent();
+        end
+    }
+
+    /// Opens a stream with content to come.
+    fn open(&mut self, id: u32) -> Stream {
+        self.receive(&post(id)).unwrap();
+        *self.streams.last().unwrap()
+    }
+
+    fn respond(&mut self, stream: Stream, end: bool) {
+        self.connection.send_response(stream, Status::OK, [], end).unwrap();
+    }
+}
+
+impl<R: Role> End<R> {
+    fn new(connection: Connection<R>) -> Self {
+        let (streams, sent) = (Vec::new(), Vec::new());
+        Self { connection, now: Instant::ZERO, reads: true, streams, content_bytes: 0, resets: 0, sent }
+    }
+
+    fn receive(&mut self, mut input: &[u8]) -> Result<(), ConnectionError> {
+        while let Some(event) = self.connection.receive(&mut input, self.now)? {
+            match event {
+                Event::Headers { stream, kind: HeadersKind::Request, .. } => self.streams.push(stream),
+                Event::Data { stream, data, .. } => {
+                    self.content_bytes += data.len();
+                    if self.reads {
+                        self.connection.release(stream, data.len());
+                    }
+                }
+                Event::Reset { .. } => self.resets += 1,
+                _ => {}
+            }
+        }
+        while self.connection.poll_transmit(&mut self.sent) {}
+        Ok(())
+    }
+
+    /// Receives frames, one each `gap`, until one ends the connection: which, and by which limit.
+    fn flood(&mut self, gap: Duration, mut frame: impl FnMut(u32) -> Vec<u8>) -> (u32, Cause) {
+        for count in 1..=400_000 {
+            self.now = self.now + gap;
+            if let Err(error) = self.receive(&frame(count)) {
+                assert_eq!(error.code(), ErrorCode::ENHANCE_YOUR_CALM, "{error}");
+                while self.connection.poll_transmit(&mut self.sent) {}
+                let last = self.take_sent().pop().unwrap();
+                assert_eq!(last.kind, kind::GOAWAY);
+                return (count, error.cause());
+            }
+            self.sent.clear();
+        }
+        panic!("the flood is borne");
+    }
+
+    fn take_sent(&mut self) -> Vec<Frame> {
+        read_all(&std::mem::take(&mut self.sent))
+    }
+}
+
+fn post(id: u32) -> Vec<u8> {
+    headers(id, hpack::request("POST", "/")).end_headers().bytes()
+}
+
+fn get(id: u32) -> Vec<u8> {
+    headers(id, hpack::get("/")).end_stream().end_headers().bytes()
+}
+
+const MICROSECOND: Duration = Duration::from_micros(1);
+
+/// grpc-go and grpc-java measure the bandwidth by one PING a round trip while DATA comes to them: on a loopback of
+/// 20 µs, 50,000 a second, for as long as messages are small.
+#[test]
+fn a_ping_for_each_data_frame_that_we_send_passes() {
+    let mut server = End::server();
+    let stream = server.open(1);
+    server.respond(stream, false);
+    server.receive(&wire([&window_update(0, 1 << 30), &window_update(1, 1 << 30)])).unwrap();
+    server.sent.clear();
+    for count in 0..100_000u64 {
+        server.now = server.now + 20 * MICROSECOND;
+        assert_eq!(server.connection.send_data(stream, &[7; 100], false), Ok(100));
+        server.receive(&ping(count.to_be_bytes()).bytes()).unwrap();
+        let [message, answer] = server.take_sent().try_into().unwrap();
+        assert_eq!((message.kind, message.body.len()), (kind::DATA, 100));
+        assert_eq!(
+            (answer.kind, answer.flags, answer.body),
+            (kind::PING, flag::ACK, count.to_be_bytes().into())
+        );
+    }
+    let flood = End::server().flood(Duration::ZERO, |_| ping([0; 8]).bytes());
+    assert_eq!(flood, (10_001, Cause::Limit(Limit::Pings)));
+}
+
+/// grpc-go raises its windows from 64 KiB to 16 MiB by a factor of 1.32 at least: 20 SETTINGS at most. grpc-core sends
+/// up to ten a second.
+#[test]
+fn settings_of_bandwidth_estimators_pass() {
+    let mut server = End::server();
+    for count in 0..20 {
+        server.receive(&settings().entry(4, 65_535 + count).bytes()).unwrap();
+    }
+    for count in 0..6000 {
+        server.now = server.now + Duration::from_millis(100);
+        server.receive(&settings().entry(4, 70_000 + count).bytes()).unwrap();
+    }
+    let sent = server.take_sent();
+    assert_eq!(sent.len(), 6020);
+    assert!(sent.iter().all(|frame| (frame.kind, frame.flags) == (kind::SETTINGS, flag::ACK)));
+    // One is for the handshake.
+    let flood = End::server().flood(Duration::ZERO, |_| settings().bytes());
+    assert_eq!(flood, (100, Cause::Limit(Limit::Settings)));
+}
+
+/// A client that does not know that its content is over when it sends the last of it ends each stream by an empty frame:
+/// 200,000 requests a second.
+#[test]
+fn an_empty_end_for_each_stream_passes() {
+    let mut server = End::server();
+    for count in 0..200_000u32 {
+        server.now = server.now + 5 * MICROSECOND;
+        let stream = server.open(2 * count + 1);
+        server.receive(&data(2 * count + 1, "").end_stream().bytes()).unwrap();
+        server.respond(stream, true);
+    }
+    server.receive(&[]).unwrap();
+    let ends = server.take_sent().iter().filter(|frame| frame.ends_stream()).count();
+    assert_eq!((ends, server.resets), (200_000, 0));
+    let mut server = End::server();
+    server.open(1);
+    let flood = server.flood(Duration::ZERO, |_| data(1, "").bytes());
+    assert_eq!(flood, (1001, Cause::Limit(Limit::EmptyFrames)));
+}
+
+/// The same where the server refuses each upload by a reset, so that the end comes late.
+#[test]
+fn an_empty_end_for_each_stream_that_was_reset_passes() {
+    let mut server = End::server();
+    for count in 0..50_000u32 {
+        let stream = server.open(2 * count + 1);
+        server.connection.send_reset(stream, ErrorCode::NO_ERROR);
+        server.receive(&data(2 * count + 1, "").end_stream().bytes()).unwrap();
+    }
+    let resets = server.take_sent().iter().filter(|frame| frame.kind == kind::RST_STREAM).count();
+    assert_eq!((resets, server.connection.report().error), (50_000, None));
+    // The last stream has given its token back before its end came.
+    let flood = server.flood(Duration::ZERO, |_| data(99_999, "").end_stream().bytes());
+    assert_eq!(flood, (1000, Cause::Limit(Limit::EmptyFrames)));
+}
+
+/// A body that flushes by an empty frame behind each message (hyper sends what its bodies yield).
+#[test]
+fn an_empty_frame_behind_each_message_passes() {
+    let mut server = End::server();
+    server.open(1);
+    let pair = wire([&data(1, [7; 100]), &data(1, "")]);
+    for _ in 0..100_000 {
+        server.receive(&pair).unwrap();
+    }
+    assert_eq!(server.content_bytes, 10_000_000);
+}
+
+/// Padding is no content: frames of nothing but padding are empty frames.
+#[test]
+fn frames_of_padding_alone_are_empty_frames() {
+    let padding = |id: u32| {
+        let mut payload = vec![0; 64];
+        payload[0] = 63;
+        raw(kind::DATA, flag::PADDED, id, payload).bytes()
+    };
+    let mut server = End::server();
+    let stream = server.open(1);
+    assert_eq!(server.flood(Duration::ZERO, |_| padding(1)), (1001, Cause::Limit(Limit::EmptyFrames)));
+    let mut server = End::server();
+    assert_eq!(server.open(1), stream);
+    server.connection.send_reset(stream, ErrorCode::CANCEL);
+    assert_eq!(server.flood(Duration::ZERO, |_| padding(1)), (1001, Cause::Limit(Limit::EmptyFrames)));
+}
+
+/// The smallest message of gRPC has five bytes: a million a second on one stream, all consumed.
+#[test]
+fn a_million_grpc_messages_a_second_pass() {
+    let mut server = End::server();
+    server.open(1);
+    for _ in 0..10_000 {
+        server.now = server.now + 100 * MICROSECOND;
+        let messages = data(1, [0; 5]).bytes().repeat(100);
+        server.receive(&messages).unwrap();
+    }
+    assert_eq!(server.content_bytes, 5_000_000);
+    let updates: u32 = server.take_sent().iter().filter(|f| f.stream == 1).filter_map(Frame::increment).sum();
+    assert!((5_000_000 - 131_072..=5_000_000).contains(&updates), "{updates} bytes of credit");
+}
+
+/// While an application pauses, its peers may fill the connection's window with such messages.
+#[test]
+fn windows_full_of_grpc_messages_pass() {
+    let mut server = End::server();
+    server.reads = false;
+    for id in [1, 3, 5, 7] {
+        server.open(id);
+        server.receive(&data(id, [0; 5]).bytes().repeat(52_428)).unwrap();
+    }
+    assert_eq!((server.content_bytes, server.connection.report().error), (4 * 262_140, None));
+}
+
+/// Single bytes that the application leaves unread cost it more than their window says.
+#[test]
+fn single_bytes_that_are_not_read_end_the_connection() {
+    let mut server = End::server();
+    server.reads = false;
+    server.open(1);
+    server.open(3);
+    let flood = server.flood(Duration::ZERO, |count| data(1 + count % 2 * 2, "x").bytes());
+    assert_eq!(flood, (262_145, Cause::Limit(Limit::SmallData)));
+}
+
+/// What is on its way when a stream is reset is a window's worth, for each stream.
+#[test]
+fn late_messages_of_streams_that_were_reset_pass() {
+    let mut server = End::server();
+    for id in (1..41).step_by(2) {
+        let stream = server.open(id);
+        server.connection.send_reset(stream, ErrorCode::CANCEL);
+        server.receive(&data(id, [0; 5]).bytes().repeat(52_428)).unwrap();
+    }
+    assert_eq!((server.content_bytes, server.connection.report().error), (0, None));
+    let credit: u32 = server.take_sent().iter().filter(|f| f.stream == 0).filter_map(Frame::increment).sum();
+    assert!(credit > 20 * 262_140 - (1 << 19), "{credit} bytes of credit");
+}
+
+/// A page of 256 images under way that is scrolled end to end five times a second: each image comes into view and leaves
+/// it, and old browsers moved a stream by three frames.
+#[test]
+fn priorities_of_a_scrolled_page_pass() {
+    let mut server = End::server();
+    for id in (1..512).step_by(2) {
+        server.receive(&get(id)).unwrap();
+    }
+    for round in 0..100u32 {
+        server.now = server.now + Duration::from_millis(100);
+        for id in (1..512).step_by(2) {
+            server.receive(&priority(id, 0, round as u8).bytes().repeat(2)).unwrap();
+            server.receive(&priority_update(id, format!("u={}", round % 8)).bytes()).unwrap();
+        }
+    }
+    assert_eq!((server.streams.len(), server.connection.report().error), (256, None));
+    let flood = End::server().flood(Duration::ZERO, |_| priority_update(1, "u=1").bytes());
+    assert_eq!(flood, (10_001, Cause::Limit(Limit::Priorities)));
+}
+
+/// Browsers try what servers do with unknown frames by one beside each DATA frame or request.
+#[test]
+fn grease_beside_requests_and_content_passes() {
+    let mut server = End::server();
+    let grease = |id| raw(0xb + 0x1f, 0, id, [1; 20]).bytes();
+    for count in 0..50_000u32 {
+        let id = 2 * count + 1;
+        let stream = server.open(id);
+        server.receive(&grease(id)).unwrap();
+        server.receive(&[grease(id), data(id, "12345678").end_stream().bytes()].concat()).unwrap();
+        server.respond(stream, true);
+    }
+    assert_eq!((server.content_bytes, server.connection.report().error), (400_000, None));
+    assert_eq!(End::server().flood(Duration::ZERO, |_| grease(0)), (1001, Cause::Limit(Limit::Extensions)));
+}
+
+/// A backend stands still, and a client whose calls have deadlines of 11 ms gives up 256 at a time, for a second. The number of
+/// streams bounds that; resets that outrun it do not pass.
+#[test]
+fn calls_that_are_given_up_after_a_while_pass() {
+    let mut server = End::server();
+    let mut id = 1;
+    for _ in 0..90 {
+        let ids: Vec<u32> = (0..256).map(|count| id + 2 * count).collect();
+        id += 512;
+        ids.iter().for_each(|&id| server.receive(&get(id)).unwrap());
+        server.now = server.now + Duration::from_millis(11);
+        ids.iter().for_each(|&id| server.receive(&rst_stream(id, ErrorCode::CANCEL).bytes()).unwrap());
+    }
+    assert_eq!((server.streams.len(), server.resets), (23_040, 23_040));
+    assert_eq!(server.connection.report().error, None);
+    let flood = End::server().flood(MICROSECOND, |count| {
+        let id = 2 * count - 1;
+        [get(id), rst_stream(id, ErrorCode::CANCEL).bytes()].concat()
+    });
+    assert_eq!(flood, (1001, Cause::Limit(Limit::Resets)));
+}
+
+/// RFC 9113 §5.1: what was sent before our reset arrived is no fault, even where faster streams have pushed the reset out of
+/// memory meanwhile.
+#[test]
+fn late_frames_of_streams_that_are_forgotten_pass() {
+    let mut server = End::server();
+    let upload = server.open(1);
+    server.connection.send_reset(upload, ErrorCode::NO_ERROR);
+    for id in (3..1003).step_by(2) {
+        let stream = server.open(id);
+        server.receive(&data(id, "").end_stream().bytes()).unwrap();
+        server.respond(stream, true);
+    }
+    server.receive(&[]).unwrap();
+    server.take_sent();
+    for _ in 0..2000 {
+        server.receive(&data(1, [0; 16_384]).bytes()).unwrap();
+    }
+    // Trailers, whose field goes into the table all the same.
+    let trailers = Block::new().literal_indexed("x-sum", "1").bytes();
+    server.receive(&headers(1, trailers).end_stream().end_headers().bytes()).unwrap();
+    let block = Block::new().raw(hpack::get("/")).indexed(62).bytes();
+    server.receive(&headers(1003, block).end_stream().end_headers().bytes()).unwrap();
+    let sent = server.take_sent();
+    assert!(sent.iter().all(|frame| (frame.kind, frame.stream) == (kind::WINDOW_UPDATE, 0)), "{sent:?}");
+    assert_eq!((server.resets, server.content_bytes, server.connection.report().error), (0, 0, None));
+}
+
+/// The other way round: responses that come after the client gave up, and after it has opened many more streams.
+#[test]
+fn late_responses_to_streams_that_are_forgotten_pass() {
+    let mut client = End::<Client>::new(Connection::new(Config::default()).unwrap());
+    client.receive(&wire([&settings(), &settings_ack()])).unwrap();
+    let request = Request::get("https", "example.org", "/");
+    for _ in 0..5000 {
+        let stream = client.connection.send_request(&request, [], true).unwrap();
+        client.connection.send_reset(stream, ErrorCode::CANCEL);
+    }
+    client.receive(&[]).unwrap();
+    client.sent.clear();
+    for id in (1..10_000).step_by(2) {
+        client.receive(&headers(id, hpack::response(200)).end_headers().bytes()).unwrap();
+        client.receive(&data(id, "late").end_stream().bytes()).unwrap();
+    }
+    assert_eq!((client.take_sent(), client.content_bytes), (Vec::new(), 0));
+    assert_eq!(client.connection.report().error, None);
+}
