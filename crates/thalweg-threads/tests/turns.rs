@@ -15,13 +15,13 @@ fn a_short_response_does_not_wait_for_the_end_of_a_long_one() {
         responder.send(Response::ok().body(vec![b'x'; len]))
     });
     let mut peer = server.peer();
-    peer.send(&settings().entry(setting::INITIAL_WINDOW_SIZE, 1 << 30).bytes());
+    peer.greet_with(&settings().entry(setting::INITIAL_WINDOW_SIZE, 1 << 30));
     peer.send(&window_update(0, 1 << 30).bytes());
     peer.send(&headers(1, hpack::get("/long")).end_stream().end_headers().bytes());
     let mut long_bytes = 0;
     let mut has_asked = false;
     loop {
-        let frame = peer.next().expect("both responses come");
+        let frame = peer.frame().expect("both responses come");
         match (frame.kind, frame.stream) {
             (kind::DATA, 1) if !has_asked => {
                 has_asked = true;

@@ -71,29 +71,17 @@ pub struct Ready {
     lines: [BinaryHeap<Reverse<(Key, Stream)>>; LINES],
     listed: u32,
     turn: u64,
-    /// Frames since one was sent that was not [`Line::InOrder`].
-    in_order_run: u8,
-    /// Frames since one of a stream with a signal was sent.
-    frames_since_signalled: u8,
-    /// Frames since one of a stream without a signal was sent.
-    frames_since_unsignalled: u8,
-    /// Frames since one was sent in a tunnel.
-    frames_since_tunnel: u8,
+    /// Frames that were sent.
+    frames: u32,
+    /// How many had been sent with the last one of each line.
+    frames_at_last: [u32; LINES],
 }
 
 impl Ready {
     /// Starts empty, without memory.
     pub const fn new() -> Self {
         let lines = [const { BinaryHeap::new() }; LINES];
-        Self {
-            lines,
-            listed: 0,
-            turn: 0,
-            in_order_run: 0,
-            frames_since_signalled: 0,
-            frames_since_unsignalled: 0,
-            frames_since_tunnel: 0,
-        }
+        Self { lines, listed: 0, turn: 0, frames: 0, frames_at_last: [0; LINES] }
     }
 
     /// The key that a stream gets if it is listed now. It never had that key before, so what is left of earlier times
@@ -158,14 +146,17 @@ impl Ready {
     fn rank(&self, key: Key) -> (bool, u64, u8, u64) {
         let urgency = key.0 >> URGENCY_SHIFT;
         let order = key.0 & ((1 << LINE_SHIFT) - 1);
+        let [in_order, in_turns, unsignalled, tunnel] =
+            self.frames_at_last.map(|at| self.frames.wrapping_sub(at));
         let waited = match key.line() {
-            UNSIGNALLED => self.frames_since_unsignalled,
-            TUNNEL => self.frames_since_tunnel,
-            _ => self.frames_since_signalled,
+            UNSIGNALLED => unsignalled,
+            TUNNEL => tunnel,
+            _ => in_order.min(in_turns),
         };
         let due = waited >= STARVATION_FRAMES_MAX;
+        let in_order_run = in_turns.min(unsignalled).min(tunnel);
         let after = match key.line() == IN_ORDER {
-            true if self.in_order_run >= IN_ORDER_RUN_MAX => 2,
+            true if in_order_run >= IN_ORDER_RUN_MAX => 2,
             true => 0,
             false => 1,
         };
@@ -175,12 +166,8 @@ impl Ready {
     /// Notes that a frame of a stream of this line was written.
     #[inline]
     pub fn frame_sent(&mut self, line: Line) {
-        self.in_order_run = if line == Line::InOrder { self.in_order_run.saturating_add(1) } else { 0 };
-        let count = |frames: u8, sent: bool| if sent { 0 } else { frames.saturating_add(1) };
-        let signalled = matches!(line, Line::InOrder | Line::InTurns);
-        self.frames_since_signalled = count(self.frames_since_signalled, signalled);
-        self.frames_since_unsignalled = count(self.frames_since_unsignalled, line == Line::Unsignalled);
-        self.frames_since_tunnel = count(self.frames_since_tunnel, line == Line::Tunnel);
+        self.frames = self.frames.wrapping_add(1);
+        self.frames_at_last[line as usize] = self.frames;
     }
 
     /// Whether no stream is listed.
@@ -225,9 +212,9 @@ const LINE_SHIFT: u32 = 59;
 const TURN_BITS: u32 = 28;
 const STALE_MAX: usize = 16;
 /// After so many frames of streams that are not incremental, one that takes turns goes at the same urgency.
-const IN_ORDER_RUN_MAX: u8 = 3;
+const IN_ORDER_RUN_MAX: u32 = 3;
 /// After so many frames of others, a tunnel, a stream with a signal, or one without goes first.
-const STARVATION_FRAMES_MAX: u8 = 7;
+const STARVATION_FRAMES_MAX: u32 = 7;
 
 #[cfg(test)]
 mod tests {
