@@ -110,7 +110,7 @@ fn s4_3_an_oversized_block_may_be_cut_at_every_byte() {
 
 #[test]
 fn s10_5_1_the_content_of_an_oversized_request_is_discarded_and_credited() {
-    // 9113-10.5.1-1, 9113-6.9-7
+    // 9113-10.5.1-1
     let opening = |opening: &mut Opening| {
         small(opening);
         opening.config.connection_window_bytes = 65_535;
