@@ -16,11 +16,11 @@ use thalweg_examples::blocking_files;
 use thalweg_examples::site::Site;
 use thalweg_threads::{Body, Request, Responder, Server};
 
-/// Serves a directory, bytes by number and an echo over HTTP/2, on threads. Ctrl-C and SIGTERM end it
-/// gracefully
+/// Serves a directory, bytes by number and an echo over HTTP/2, on threads. Ctrl-C and SIGTERM end
+/// it gracefully
 ///
-/// GET /bytes/N?seed=S answers with N bytes, POST /echo with what it gets, any other path with a file
-/// or the page of a directory.
+/// GET /bytes/N?seed=S answers with N bytes, POST /echo with what it gets, any other path with a
+/// file or the page of a directory.
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(flatten)]

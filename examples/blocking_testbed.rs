@@ -1,8 +1,8 @@
 //! What `blocking_serve` serves and two gRPC calls, `/echo.Echo/Unary` and `/echo.Echo/Stream`, on threads:
 //! `blocking_testbed --listen 127.0.0.1:8080 --root DIR`.
 //!
-//! The programs of other people are tried on this one. `GET /slow/MS/N` answers with N bytes after MS
-//! milliseconds. Prints how each connection ended. Ctrl-C and SIGTERM end it gracefully.
+//! The programs of other people are tried on this one. `GET /slow/MS/N` answers with N bytes after
+//! MS milliseconds. Prints how each connection ended. Ctrl-C and SIGTERM end it gracefully.
 
 use std::io;
 use std::path::PathBuf;
@@ -21,8 +21,8 @@ use thalweg_threads::{Body, Fields, Request, Responder, Response, Server, Status
 /// Serves what the example blocking_serve does, slow answers and two gRPC calls, for other people's
 /// clients. Ctrl-C and SIGTERM end it gracefully
 ///
-/// GET /slow/MS/N answers with N bytes after MS milliseconds; /echo.Echo/Unary and /echo.Echo/Stream are
-/// the calls.
+/// GET /slow/MS/N answers with N bytes after MS milliseconds; /echo.Echo/Unary and
+/// /echo.Echo/Stream are the calls.
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(flatten)]
@@ -60,7 +60,8 @@ fn run(args: Arguments) -> Result<(), String> {
             Some(call) => answer(call, request, responder),
             None => match slow(&request) {
                 Some(Ok(Slow { delay, content })) => {
-                    // It holds one of the pool's threads meanwhile, as a handler that computes does.
+                    // It holds one of the pool's threads meanwhile, as a handler that computes
+                    // does.
                     thread::sleep(delay);
                     blocking_files::bytes(content, responder).map(drop)
                 }

@@ -1,4 +1,5 @@
-//! A complete HTTP/2 server in one thread: an epoll loop by `mio`, the core, and nothing else. `epoll_loop [--listen ADDR]`.
+//! A complete HTTP/2 server in one thread: an epoll loop by `mio`, the core, and nothing else.
+//! `epoll_loop [--listen ADDR]`.
 //!
 //! One read buffer serves all connections, since the core keeps nothing of it; an idle connection costs its own state only.
 

@@ -17,7 +17,8 @@ use thalweg_tokio::thalweg_h2c::{self, Answer, Request, Upgrader};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Fetches a URL in cleartext, beginning with HTTP/1.1 and an Upgrade to h2c: the content goes to stdout
+/// Fetches a URL in cleartext, beginning with HTTP/1.1 and an Upgrade to h2c: the content goes to
+/// stdout
 #[derive(Debug, Parser)]
 struct Arguments {
     /// http://HOST[:PORT]/PATH

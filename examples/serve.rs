@@ -22,10 +22,11 @@ use thalweg_tokio::inspect::Watch;
 use thalweg_tokio::thalweg_record::{Keep, Recordings};
 use thalweg_tokio::{Body, Server, service_fn};
 
-/// Serves a directory, bytes by number and an echo over HTTP/2. Ctrl-C and SIGTERM end it gracefully
+/// Serves a directory, bytes by number and an echo over HTTP/2. Ctrl-C and SIGTERM end it
+/// gracefully
 ///
-/// GET /bytes/N?seed=S answers with N bytes, POST /echo with what it gets, any other path with a file
-/// or the page of a directory.
+/// GET /bytes/N?seed=S answers with N bytes, POST /echo with what it gets, any other path with a
+/// file or the page of a directory.
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(flatten)]

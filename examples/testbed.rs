@@ -1,7 +1,8 @@
-//! What `serve` serves and two gRPC calls, `/echo.Echo/Unary` and `/echo.Echo/Stream`: `testbed --listen 127.0.0.1:8080 --root DIR`.
+//! What `serve` serves and two gRPC calls, `/echo.Echo/Unary` and `/echo.Echo/Stream`: `testbed
+//! --listen 127.0.0.1:8080 --root DIR`.
 //!
-//! The programs of other people are tried on this one. `GET /slow/MS/N` answers with N bytes after MS
-//! milliseconds. Prints how each connection ended. Ctrl-C and SIGTERM end it gracefully.
+//! The programs of other people are tried on this one. `GET /slow/MS/N` answers with N bytes after
+//! MS milliseconds. Prints how each connection ended. Ctrl-C and SIGTERM end it gracefully.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -26,8 +27,8 @@ use thalweg_tokio::{Body, Server, service_fn};
 /// Serves what the example serve does, slow answers and two gRPC calls, for other people's clients.
 /// Ctrl-C and SIGTERM end it gracefully
 ///
-/// GET /slow/MS/N answers with N bytes after MS milliseconds; /echo.Echo/Unary and /echo.Echo/Stream are
-/// the calls.
+/// GET /slow/MS/N answers with N bytes after MS milliseconds; /echo.Echo/Unary and
+/// /echo.Echo/Stream are the calls.
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(flatten)]

@@ -24,7 +24,8 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use tower_service::Service;
 
-/// A gRPC service by tonic on Thalweg, and its client. Ctrl-C and SIGTERM end the service gracefully
+/// A gRPC service by tonic on Thalweg, and its client. Ctrl-C and SIGTERM end the service
+/// gracefully
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(flatten)]

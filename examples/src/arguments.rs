@@ -1,7 +1,7 @@
 //! What the command lines of the example programs have in common: clap reads them.
 //!
-//! `--help` and `-h` print the usage and exit with 0, wrong arguments exit with 2 and a message, and
-//! whatever fails later exits with 1 and one line.
+//! `--help` and `-h` print the usage and exit with 0, wrong arguments exit with 2 and a message,
+//! and whatever fails later exits with 1 and one line.
 
 use std::fmt::Display;
 use std::net::SocketAddr;

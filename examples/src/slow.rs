@@ -17,8 +17,8 @@ pub struct Slow {
 }
 
 impl Slow {
-    /// Reads a request target. `None`: it asks for something else. An error: it begins with `/slow/`
-    /// and is malformed or out of range; the text says how.
+    /// Reads a request target. `None`: it asks for something else. An error: it begins with
+    /// `/slow/` and is malformed or out of range; the text says how.
     pub fn from_target(target: &str) -> Option<Result<Self, String>> {
         let asked = target.strip_prefix("/slow/")?;
         let asked = asked.split_once('?').map_or(asked, |(path, _)| path);

@@ -29,8 +29,8 @@ pub fn server_config(files: &[String]) -> Result<ServerConfig, String> {
     builder.with_single_cert(chain, key).map_err(|error| format!("certificate: {error}"))
 }
 
-/// What the process has chosen, or else what these programs are built with. `builder()` would panic in a
-/// program that is built with more than one provider.
+/// What the process has chosen, or else what these programs are built with. `builder()` would panic
+/// in a program that is built with more than one provider.
 fn provider() -> Arc<CryptoProvider> {
     CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()))
 }

@@ -1,4 +1,5 @@
-//! The programs as their users start them: help, mistakes, signals, addresses, and what the testbeds serve.
+//! The programs as their users start them: help, mistakes, signals, addresses, and what the
+//! testbeds serve.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -28,8 +29,8 @@ const SERVERS: &[&str] = &[
     "websocket_tunnel",
 ];
 
-/// Cargo without what the one that runs this test says of this package: build scripts that look at it
-/// would run again, and all that depends on them would be built again, each time.
+/// Cargo without what the one that runs this test says of this package: build scripts that look at
+/// it would run again, and all that depends on them would be built again, each time.
 fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let is_of_this_package = |name: &str| {
@@ -45,8 +46,8 @@ fn cargo() -> Command {
     command
 }
 
-/// The programs, by name. A test build makes test harnesses of them, or nothing; so they are built here,
-/// as `cargo xtask interop` builds them.
+/// The programs, by name. A test build makes test harnesses of them, or nothing; so they are built
+/// here, as `cargo xtask interop` builds them.
 fn programs() -> BTreeMap<String, PathBuf> {
     let output = cargo()
         .args(["build", "--package", env!("CARGO_PKG_NAME"), "--all-features", "--examples", "--release"])

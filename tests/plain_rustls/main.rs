@@ -1,7 +1,9 @@
-//! Makes configurations of TLS in the shortest way that rustls has, and hands them to both adapters.
+//! Makes configurations of TLS in the shortest way that rustls has, and hands them to both
+//! adapters.
 //!
-//! `builder()` panics unless exactly one provider of cryptography is compiled into the program. The test
-//! `plain_rustls` builds this package by itself, so that no feature of another program is in it.
+//! `builder()` panics unless exactly one provider of cryptography is compiled into the program. The
+//! test `plain_rustls` builds this package by itself, so that no feature of another program is in
+//! it.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -14,11 +16,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
     let client = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-    // They are of the adapters' own types only if all three are built with one rustls.
+    // They are of the adapters' types only if all three are built with one rustls.
     drop(thalweg_threads::Server::bind("127.0.0.1:0")?.tls(server.clone()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     drop(runtime.block_on(thalweg_tokio::Server::bind("127.0.0.1:0"))?.tls(server));
-    let _: thalweg_tokio::rustls::ClientConfig = client;
+    let tls = Arc::new(client);
+    let options = thalweg_threads::Options::default();
+    // Port 1 takes no connection: what is looked at is that the types agree.
+    let refused = thalweg_threads::Client::connect_tls("127.0.0.1:1", tls, &options);
+    if refused.is_ok() {
+        return Err("there is a server at port 1".into());
+    }
     println!("one provider of cryptography");
     Ok(())
 }

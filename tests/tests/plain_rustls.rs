@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::process::Command;
 
-/// Cargo without what the one that runs this test says of this package: build scripts that look at it
-/// would run again, and all that depends on them would be built again, each time.
+/// Cargo without what the one that runs this test says of this package: build scripts that look at
+/// it would run again, and all that depends on them would be built again, each time.
 fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let is_of_this_package = |name: &str| {

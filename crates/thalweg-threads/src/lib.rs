@@ -44,10 +44,12 @@
 //!
 //! # Features
 //!
-//! * `rustls`: TLS for servers, clients and drivers ([`Server::tls`], [`Client::connect_tls`], [`Tls`]). It brings no
-//!   provider of cryptography: that is the program's choice, by its own dependency on rustls or by one of the next two.
-//! * `ring`, `aws-lc-rs`: `rustls` with this provider. With exactly one in a program, `ServerConfig::builder` of rustls finds
-//!   it; with both, it panics unless the process has installed a default, and `builder_with_provider` names one.
+//! * `rustls`: TLS for servers, clients and drivers ([`Server::tls`], [`Client::connect_tls`],
+//!   [`Tls`]). It brings no provider of cryptography: that is the program's choice, by its own
+//!   dependency on rustls or by one of the next two.
+//! * `ring`, `aws-lc-rs`: `rustls` with this provider. With exactly one in a program,
+//!   `ServerConfig::builder` of rustls finds it; with both, it panics unless the process has
+//!   installed a default, and `builder_with_provider` names one.
 //! * `record`: connections that write down what happens to them, for `thalweg_record` to replay.
 //! * `tracing`: connections' ends, handlers' errors, and what could not be sent, as events.
 #![forbid(unsafe_code)]

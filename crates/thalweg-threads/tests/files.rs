@@ -18,8 +18,8 @@ use thalweg_testkit::frames::{headers, kind};
 use thalweg_testkit::hpack;
 use thalweg_threads::{Body, Request, Responder, Response};
 
-/// Lowers the limit of the process so that it can open so many descriptors and no more. The limit is a bound
-/// on their numbers, and those that the test inherits may leave gaps.
+/// Lowers the limit of the process so that it can open so many descriptors and no more. The limit
+/// is a bound on their numbers, and those that the test inherits may leave gaps.
 fn leave_descriptors(room: usize) {
     let listed: Vec<u64> = fs::read_dir("/proc/self/fd")
         .unwrap()
@@ -39,12 +39,13 @@ fn too_many_open_files_are_waited_out() {
     let server = Running::start(|_: Request<Body>, responder: Responder| -> io::Result<()> {
         responder.send(Response::ok().body("hello"))
     });
-    // The clients have theirs before the limit, so that only the server can run into it: however far it
-    // gets between two steps of this test.
+    // The clients have theirs before the limit, so that only the server can run into it: however
+    // far it gets between two steps of this test.
     let sockets: Vec<_> =
         (0..CLIENTS).map(|_| socket(AddressFamily::INET, SocketType::STREAM, None).unwrap()).collect();
-    // A connection needs three: its socket, its poll and its waker. The last two of the first connection may
-    // be there already; then they serve the second, which lacks the one for its socket.
+    // A connection needs three: its socket, its poll and its waker. The last two of the first
+    // connection may be there already; then they serve the second, which lacks the one for its
+    // socket.
     leave_descriptors(3);
     let connected = sockets.into_iter().map(|socket| {
         connect(&socket, &server.address).unwrap();

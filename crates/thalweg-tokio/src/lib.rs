@@ -2,14 +2,16 @@
 //!
 //! # Features
 //!
-//! * `rustls`: TLS ([`Server::tls`], [`client::connect_tls`]). It brings no provider of cryptography: that is
-//!   the program's choice, by its own dependency on rustls or by one of the next two.
-//! * `ring`, `aws-lc-rs`: `rustls` with this provider. With exactly one in a program, `ServerConfig::builder`
-//!   of rustls finds it; with both, it panics unless the process has installed a default, and
-//!   `builder_with_provider` names one.
-//! * `tonic`: errors carry the gRPC status that belongs to them, and a [`Client`] whose connection is over is
-//!   ready and fails calls with `Unavailable`.
-//! * `tracing` (by default): connections' ends, handlers' errors and a span for each exchange, as events.
+//! * `rustls`: TLS ([`Server::tls`], [`client::connect_tls`]). It brings no provider of
+//!   cryptography: that is the program's choice, by its own dependency on rustls or by one of the
+//!   next two.
+//! * `ring`, `aws-lc-rs`: `rustls` with this provider. With exactly one in a program,
+//!   `ServerConfig::builder` of rustls finds it; with both, it panics unless the process has
+//!   installed a default, and `builder_with_provider` names one.
+//! * `tonic`: errors carry the gRPC status that belongs to them, and a [`Client`] whose connection
+//!   is over is ready and fails calls with `Unavailable`.
+//! * `tracing` (by default): connections' ends, handlers' errors and a span for each exchange, as
+//!   events.
 //! * `record`: connections that write down what happens to them, for `thalweg_record` to replay.
 //! * `inspect`: a view of the connections that live.
 //!

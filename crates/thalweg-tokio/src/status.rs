@@ -30,7 +30,8 @@ static NOT_UNDERSTOOD: LazyLock<Status> =
 /// The status of an error; `None` where the error's own source says more.
 pub fn of(error: &Error) -> Option<&'static Status> {
     match error {
-        // We gave up on the transport. The code CANCEL that the peer gets would say that the caller did.
+        // We gave up on the transport. The code CANCEL that the peer gets would say that the caller
+        // did.
         Error::Reset { by: Initiator::Local(StreamError::Deadline(_) | StreamError::Eof), .. } => {
             Some(&STALLED)
         }

@@ -26,8 +26,8 @@ async fn is_served(addr: SocketAddr) -> Peer<TcpStream> {
     peer
 }
 
-/// Lowers the limit of the process so that it can open so many descriptors and no more. The limit is a bound
-/// on their numbers, and those that the test inherits may leave gaps.
+/// Lowers the limit of the process so that it can open so many descriptors and no more. The limit
+/// is a bound on their numbers, and those that the test inherits may leave gaps.
 fn leave_descriptors(room: usize) {
     let listed: Vec<u64> = fs::read_dir("/proc/self/fd")
         .unwrap()

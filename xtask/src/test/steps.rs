@@ -19,8 +19,9 @@ pub struct Step {
 /// Packages with a lock file of their own: the workspace's commands do not reach them.
 const SATELLITES: &[&str] = &["fuzz", "xtask/nostd-proof"];
 
-/// Features that only pass a choice on to a dependency: no code of ours stands behind them. All together
-/// are built with the others, and that each brings what it should is the test `plain_rustls`.
+/// Features that only pass a choice on to a dependency: no code of ours stands behind them. All
+/// together are built with the others, and that each brings what it should is the test
+/// `plain_rustls`.
 const FORWARDED: &[&str] = &["aws-lc-rs", "ring"];
 
 const DENY_WARNINGS: &[&str] = &["--", "--deny", "warnings"];

@@ -42,9 +42,9 @@ use room::Room;
 /// As a tower service, `poll_ready` waits while as many streams are open as the peer allows. A response whose future or
 /// body is dropped early is cancelled with RST_STREAM.
 ///
-/// `poll_ready` fails when the connection takes no further requests. With the feature `tonic` it reports
-/// ready then, and `call` returns the same error: clients that tonic generates make a status `Unknown` of
-/// what `poll_ready` says, and find `Unavailable` in what `call` says.
+/// `poll_ready` fails when the connection takes no further requests. With the feature `tonic` it
+/// reports ready then, and `call` returns the same error: clients that tonic generates make a
+/// status `Unknown` of what `poll_ready` says, and find `Unavailable` in what `call` says.
 pub struct Client<B> {
     shared: Arc<Shared<B>>,
     permit: Option<OwnedSemaphorePermit>,
@@ -255,8 +255,8 @@ impl<B> Service<Request<B>> for Client<B> {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let room = self.poll_room(cx);
-        // What tonic generates makes `Unknown` of an error from here, and looks for a status in an error
-        // of `call`, which fails at once and for the same reason.
+        // What tonic generates makes `Unknown` of an error from here, and looks for a status in an
+        // error of `call`, which fails at once and for the same reason.
         #[cfg(feature = "tonic")]
         let room = room.map(|_| Ok(()));
         room
