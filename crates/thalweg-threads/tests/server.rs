@@ -17,10 +17,6 @@ use thalweg_threads::{
     Body, Cancellation, Config, Error, ErrorCode, Fields, Payload, Request, Responder, Response, Status,
 };
 
-fn hello(_: Request<Body>, responder: Responder) -> io::Result<()> {
-    responder.send(Response::ok().body("hello"))
-}
-
 #[test]
 fn a_request_is_seen_as_it_was_sent_and_its_response_arrives() {
     let server = Running::start(|request: Request<Body>, responder: Responder| {

@@ -322,10 +322,10 @@ fn tls_on_a_cleartext_port_is_named_by_what_comes_back() {
     for (answer, kind, text) in cases {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let authority = format!("localhost:{}", listener.local_addr().unwrap().port());
-        let server = std::thread::spawn(move || {
+        let server = thread::spawn(move || {
             let mut socket = listener.accept().unwrap().0;
             let mut hello = [0; 4096];
-            socket.read(&mut hello).unwrap();
+            assert!(socket.read(&mut hello).unwrap() > 0);
             socket.write_all(answer).unwrap();
             socket.shutdown(std::net::Shutdown::Write).unwrap();
             while socket.read(&mut hello).is_ok_and(|len| len > 0) {}

@@ -290,7 +290,7 @@ async fn tls_on_a_cleartext_port_is_named_by_what_comes_back() {
         let server = tokio::spawn(async move {
             let (mut socket, _) = listener.accept().await.unwrap();
             let mut hello = [0; 4096];
-            socket.read(&mut hello).await.unwrap();
+            assert!(socket.read(&mut hello).await.unwrap() > 0);
             socket.write_all(answer).await.unwrap();
             socket.shutdown().await.unwrap();
             while socket.read(&mut hello).await.is_ok_and(|len| len > 0) {}

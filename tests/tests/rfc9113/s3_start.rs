@@ -210,7 +210,7 @@ fn a_byte_stream_that_ends_without_goaway_is_not_said_to_end_in_order() {
         assert!(report.to_string().starts_with("the peer ended the transport without GOAWAY; 0 streams"));
     });
     thalweg_testkit::scenario::client(|s| {
-        s.call(|core| core.shutdown());
+        s.call(Connection::shutdown);
         s.eof();
         s.output(["GOAWAY last=0 NO_ERROR"]);
         assert!(s.core().report().to_string().starts_with("ended in order; 0 streams"));
