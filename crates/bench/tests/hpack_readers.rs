@@ -10,7 +10,7 @@ use std::process::Command;
 
 use thalweg_bench::codec::corpus::{self, List};
 use thalweg_bench::codec::workload::{Stories, Workload};
-use thalweg_hpack::{Encoder, Field, Indexing, Prepared};
+use thalweg_hpack::{Encoder, Field, Indexing, PreparedField};
 
 /// Blocks of one connection, with the limits that the reader has set before them, and what they hold.
 struct Connection {
@@ -22,7 +22,7 @@ struct Connection {
 #[derive(Clone, Copy, Debug)]
 enum Way {
     As(Indexing),
-    Prepared,
+    PreparedField,
 }
 
 const SEED: u64 = 7;
@@ -34,12 +34,12 @@ fn encode(name: String, way: Way, table_bytes: u32, lists: Vec<(Option<u32>, Lis
             encoder.set_peer_table_bytes_max(bytes);
         }
         let mut block = Vec::new();
-        encoder.begin(&mut block);
+        encoder.start_block(&mut block);
         for (name, value) in &list {
             let field = Field::new(name, value);
             match way {
                 Way::As(indexing) => encoder.encode(Field { indexing, ..field }, &mut block),
-                Way::Prepared => encoder.encode_prepared(&Prepared::new(field, SEED), &mut block),
+                Way::PreparedField => encoder.encode_prepared(&PreparedField::new(field, SEED), &mut block),
             }
         }
         (limit, block, list)
@@ -60,7 +60,7 @@ fn connections() -> (Vec<Connection>, bool) {
             [Some(4096), None, Some(256), None, None, Some(0), None, Some(100), Some(1000), Some(4096)];
         let lists = stories.0.iter().flat_map(|story| &story.lists);
         let lists: Vec<_> = limits.into_iter().cycle().zip(lists.cloned()).collect();
-        for way in [Way::As(Indexing::Default), Way::As(Indexing::Always), Way::Prepared] {
+        for way in [Way::As(Indexing::Default), Way::As(Indexing::Always), Way::PreparedField] {
             all.push(encode(format!("{name}, {way:?}"), way, 4096, lists.clone()));
         }
     }
@@ -74,10 +74,10 @@ fn connections() -> (Vec<Connection>, bool) {
             corpus::stories(encoder).expect("the corpus can be read").into_iter().enumerate()
         {
             let lists: Vec<_> = story.into_iter().map(|case| (case.table_bytes, case.list)).collect();
-            let ways = [Indexing::Default, Indexing::Always, Indexing::Without, Indexing::Never].map(Way::As);
+            let ways = [Indexing::Default, Indexing::Always, Indexing::NotIndexed, Indexing::Never].map(Way::As);
             // Every story by default, and each otherwise in one of several ways.
             all.push(encode(format!("{encoder} {number}"), ways[0], 16_384, lists.clone()));
-            let way = if number % 4 == 0 { Way::Prepared } else { ways[number % 4] };
+            let way = if number % 4 == 0 { Way::PreparedField } else { ways[number % 4] };
             let table_bytes = [200, 4096, 1000][number % 3];
             all.push(encode(
                 format!("{encoder} {number}, {way:?} in {table_bytes}"),

@@ -18,7 +18,7 @@ mod beside_nghttp2 {
     use thalweg_bench::codec::Decode as _;
     use thalweg_bench::codec::corpus::{self, Case};
     use thalweg_bench::codec::nghttp2::Inflater;
-    use thalweg_hpack::{DecodeError, Decoder, Indexing, Limits, Verdict};
+    use thalweg_hpack::{DecodeError, Decoder, Indexing, ListLimits, SinkAction};
 
     /// Names, values, and whether each is never to be indexed.
     type Fields = Vec<(Vec<u8>, Vec<u8>, bool)>;
@@ -48,10 +48,10 @@ mod beside_nghttp2 {
 
     fn ours(decoder: &mut Decoder, block: &[u8]) -> Result<Fields, DecodeError> {
         let mut fields = Fields::new();
-        decoder.decode(block, Limits::NONE, |decoded| {
+        decoder.decode(block, ListLimits::NONE, |decoded| {
             let field = decoded.field();
             fields.push((field.name.to_vec(), field.value.to_vec(), field.indexing == Indexing::Never));
-            Verdict::Unchecked
+            SinkAction::Unchecked
         })?;
         Ok(fields)
     }

@@ -206,16 +206,16 @@ fn a_cut_wire_is_refused() {
 
 #[test]
 fn our_codec_reads_what_the_other_writes_and_back() {
-    use thalweg_hpack::{Decoder, Encoder, Field, Limits, Verdict};
+    use thalweg_hpack::{Decoder, Encoder, Field, ListLimits, SinkAction};
     let fields: Vec<(Vec<u8>, Vec<u8>)> = (0..=255_u8)
         .map(|byte| (format!("x-{}", byte % 7).into_bytes(), vec![byte; usize::from(byte)]))
         .collect();
     let mut decoder = Decoder::new(4096);
     let mut seen = Vec::new();
     decoder
-        .decode(&hpack::block(&fields), Limits::NONE, |decoded| {
+        .decode(&hpack::block(&fields), ListLimits::NONE, |decoded| {
             seen.push((decoded.field().name.to_vec(), decoded.field().value.to_vec()));
-            Verdict::Unchecked
+            SinkAction::Unchecked
         })
         .unwrap();
     assert_eq!(seen, fields);
@@ -224,7 +224,7 @@ fn our_codec_reads_what_the_other_writes_and_back() {
     let mut ours = hpack::Decoder::default();
     for _ in 0..3 {
         let mut block = Vec::new();
-        encoder.begin(&mut block);
+        encoder.start_block(&mut block);
         for (name, value) in &fields {
             encoder.encode(Field::new(name, value), &mut block);
         }

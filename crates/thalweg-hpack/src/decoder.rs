@@ -14,27 +14,27 @@
 //! error it is not used again; a size update stands in front of a block, obeys our limit, and is there when
 //! we have lowered that.
 
-use crate::dynamic_table::{DynamicTable, Entry, NO_SLOT, Place, VACANT};
+use crate::dynamic_table::{DynamicTable, Entry, NO_SLOT, Storage, EMPTY};
 use crate::error::DecodeError;
 use crate::field::{Indexing, OVERHEAD};
 use crate::huffman::{self, decode::Decoded as Huffman};
 use crate::integer;
 use crate::static_table::{STATIC_ENTRIES, STATIC_LEN};
-use crate::token::Token;
-use crate::valid::{Checked, ends_are_visible};
-use crate::words;
+use crate::known_name::KnownName;
+use crate::validate::{Checked, ends_are_visible};
+use crate::swar;
 
 pub use self::block_skipper::BlockSkipper;
-pub use self::decoded::{Decoded, Held};
+pub use self::decoded::{Decoded, FieldRef};
 
 mod block_skipper;
 mod decoded;
-mod undelivered;
+mod skip;
 
 /// How much of one block is delivered. Past either bound delivery stops, and the block is still decoded
 /// to its end, so that the table stays in step with the peer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ListLimits {
     /// The most that the list may take, in bytes as RFC 9113 §6.5.2 counts them: both strings and 32
     /// for each field.
     pub list_bytes_max: u32,
@@ -42,23 +42,23 @@ pub struct Limits {
     pub fields_max: u32,
 }
 
-impl Limits {
+impl ListLimits {
     /// No bound but that of the integers.
     pub const NONE: Self = Self { list_bytes_max: u32::MAX, fields_max: u32::MAX };
 }
 
 /// Names the bound that a block went past first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// [`Limits::list_bytes_max`].
+pub enum ListLimit {
+    /// [`ListLimits::list_bytes_max`].
     ListBytes,
-    /// [`Limits::fields_max`].
+    /// [`ListLimits::fields_max`].
     Fields,
 }
 
 /// What the sink says to a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SinkAction {
     /// It is valid: if it enters the table, or is there, remember that.
     Valid,
     /// Nothing is to be remembered.
@@ -75,7 +75,7 @@ pub struct Totals {
     /// The number of fields.
     pub fields: u32,
     /// The bound that ended delivery.
-    pub over_limit: Option<Limit>,
+    pub over_limit: Option<ListLimit>,
     /// Whether the sink ended delivery.
     pub stopped: bool,
 }
@@ -83,13 +83,13 @@ pub struct Totals {
 impl Totals {
     /// Counts a field, and says whether it is beyond a bound.
     #[inline(always)]
-    fn count(&mut self, entry: &Entry, limits: Limits) -> bool {
+    fn count(&mut self, entry: &Entry, limits: ListLimits) -> bool {
         self.list_bytes += u64::from(entry.size);
         self.fields += 1;
         if self.list_bytes > u64::from(limits.list_bytes_max) {
-            self.over_limit = Some(Limit::ListBytes);
+            self.over_limit = Some(ListLimit::ListBytes);
         } else if self.fields > limits.fields_max {
-            self.over_limit = Some(Limit::Fields);
+            self.over_limit = Some(ListLimit::Fields);
         }
         self.over_limit.is_some()
     }
@@ -137,7 +137,7 @@ impl Decoder {
         );
         // A known name is not looked at again, and a pseudo-field's would not pass.
         for (_, entry) in (0..self.table.len()).filter_map(|age| self.table.entry(age)) {
-            debug_assert!(!entry.token.is_known() || (entry.checked.name() && entry.name_len == 0));
+            debug_assert!(!entry.known_name.is_known() || (entry.checked.name() && entry.name_len == 0));
         }
     }
 
@@ -154,8 +154,8 @@ impl Decoder {
     pub fn decode(
         &mut self,
         block: &[u8],
-        limits: Limits,
-        sink: impl FnMut(Decoded<'_>) -> Verdict,
+        limits: ListLimits,
+        sink: impl FnMut(Decoded<'_>) -> SinkAction,
     ) -> Result<Totals, DecodeError> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -173,8 +173,8 @@ impl Decoder {
     fn decode_block(
         &mut self,
         block: &[u8],
-        limits: Limits,
-        mut sink: impl FnMut(Decoded<'_>) -> Verdict,
+        limits: ListLimits,
+        mut sink: impl FnMut(Decoded<'_>) -> SinkAction,
     ) -> Result<Totals, DecodeError> {
         let mut totals = Totals { list_bytes: 0, fields: 0, over_limit: None, stopped: false };
         let mut at = self.size_updates(block)?;
@@ -191,16 +191,16 @@ impl Decoder {
                 (slot, self.table.entry_in(slot))
             };
             if totals.count(entry, limits) {
-                return self.decode_undelivered(block, at, totals);
+                return self.skip_remaining(block, at, totals);
             }
-            let is_approved = entry.checked == Checked::Approved;
-            let verdict = sink(Decoded { entry, table: &self.table });
-            if verdict == Verdict::Stop {
+            let is_validated = entry.checked == Checked::Validated;
+            let action = sink(Decoded { entry, table: &self.table });
+            if action == SinkAction::Stop {
                 totals.stopped = true;
-                return self.decode_undelivered(block, at, totals);
+                return self.skip_remaining(block, at, totals);
             }
-            if verdict == Verdict::Valid && !is_approved {
-                self.table.set_valid(slot);
+            if action == SinkAction::Valid && !is_validated {
+                self.table.set_validated(slot);
             }
         }
         Ok(totals)
@@ -268,41 +268,41 @@ impl Decoder {
     #[inline(never)]
     fn literal(&mut self, block: &[u8], at: usize, first: u8) -> Result<(usize, usize), DecodeError> {
         match first {
-            0x40.. => self.literal_to_index(block, at, first),
+            0x40.. => self.literal_indexed(block, at, first),
             0x20.. => Err(DecodeError::SizeUpdateLate),
-            0x10.. => self.literal_apart(block, at, first, Indexing::Never),
-            _ => self.literal_apart(block, at, first, Indexing::Without),
+            0x10.. => self.literal_unindexed(block, at, first, Indexing::Never),
+            _ => self.literal_unindexed(block, at, first, Indexing::NotIndexed),
         }
     }
 
     /// RFC 7541 §6.2.1: a literal field that becomes the newest entry, unless it is too large. Both strings are gathered
     /// in the scratch space behind the last entry, where an insertion only has to count them in.
     #[inline(always)]
-    fn literal_to_index(
+    fn literal_indexed(
         &mut self,
         block: &[u8],
         mut at: usize,
         first: u8,
     ) -> Result<(usize, usize), DecodeError> {
         let index = integer::decode(block, &mut at, first, 0x3f)?;
-        let token;
+        let known_name;
         let (mut name_len, mut name_is_valid) = (0, true);
         let mut owner = None;
         if index == 0 {
             let coded = Encoded::read(block, &mut at)?;
-            name_len = self.place(0, &coded)?.len;
-            token = Token::of(&self.table.scratch()[..name_len]);
-            name_is_valid = token.is_known();
+            name_len = self.read_into_scratch(0, &coded)?.len;
+            known_name = KnownName::of(&self.table.scratch()[..name_len]);
+            name_is_valid = known_name.is_known();
             if name_is_valid {
                 name_len = 0;
             }
         } else if index <= STATIC_LEN {
-            token = static_entry(index)?.token;
+            known_name = static_entry(index)?.known_name;
         } else {
             let (slot, &entry) = self.dynamic_entry(index)?;
-            token = entry.token;
+            known_name = entry.known_name;
             name_is_valid = entry.checked.name();
-            if !token.is_known() {
+            if !known_name.is_known() {
                 if entry.name_len < SHARED_LEN_MIN {
                     name_len = entry.name_len as usize;
                     self.table.reserve_scratch(name_len, 0);
@@ -313,9 +313,9 @@ impl Decoder {
             }
         }
         let coded = Encoded::read(block, &mut at)?;
-        let value = self.place(name_len, &coded)?;
+        let value = self.read_into_scratch(name_len, &coded)?;
         let checked = Checked::new(name_is_valid, value.is_plain);
-        let mut entry = self.table.scratch_entry(name_len, value.len, token, checked);
+        let mut entry = self.table.scratch_entry(name_len, value.len, known_name, checked);
         if let Some(slot) = owner {
             self.table.share_name(&mut entry, slot);
         }
@@ -324,7 +324,7 @@ impl Decoder {
 
     /// RFC 7541 §6.2.2 and §6.2.3: a literal field that leaves the table alone. Its strings are kept for this block.
     #[inline(always)]
-    fn literal_apart(
+    fn literal_unindexed(
         &mut self,
         block: &[u8],
         mut at: usize,
@@ -332,73 +332,73 @@ impl Decoder {
         indexing: Indexing,
     ) -> Result<(usize, usize), DecodeError> {
         let index = integer::decode(block, &mut at, first, 0x0f)?;
-        let mut entry = Entry { indexing, place: Place::Apart, ..VACANT };
+        let mut entry = Entry { indexing, storage: Storage::Unindexed, ..EMPTY };
         let mut name_is_valid = true;
         if index == 0 {
             let coded = Encoded::read(block, &mut at)?;
             let name;
-            (entry.name_start, name) = self.place_apart(&coded)?;
-            entry.token = Token::of(self.table.apart(entry.name_start, name.len as u32));
-            name_is_valid = entry.token.is_known();
+            (entry.name_start, name) = self.read_unindexed(&coded)?;
+            entry.known_name = KnownName::of(self.table.unindexed(entry.name_start, name.len as u32));
+            name_is_valid = entry.known_name.is_known();
             if !name_is_valid {
                 entry.name_len = name.len as u32;
             }
         } else if index <= STATIC_LEN {
-            entry.token = static_entry(index)?.token;
+            entry.known_name = static_entry(index)?.known_name;
         } else {
             let (slot, owner) = self.dynamic_entry(index)?;
-            (entry.name_len, entry.token) = (owner.name_len, owner.token);
+            (entry.name_len, entry.known_name) = (owner.name_len, owner.known_name);
             name_is_valid = owner.checked.name();
             if entry.name_len > 0 {
-                entry.name_start = self.table.copy_name_apart(slot);
+                entry.name_start = self.table.copy_name_unindexed(slot);
             }
         }
         let coded = Encoded::read(block, &mut at)?;
         let value;
-        (entry.value_start, value) = self.place_apart(&coded)?;
+        (entry.value_start, value) = self.read_unindexed(&coded)?;
         entry.value_len = value.len as u32;
-        let size = entry.token.name().len() + entry.name_len as usize + value.len + OVERHEAD;
+        let size = entry.known_name.name().len() + entry.name_len as usize + value.len + OVERHEAD;
         entry.size = u32::try_from(size).unwrap_or(u32::MAX);
         entry.checked = Checked::new(name_is_valid, value.is_plain);
-        self.table.set_apart(entry);
+        self.table.set_unindexed(entry);
         Ok((NO_SLOT, at))
     }
 
     /// Decodes or copies a string to where it is kept apart. Returns its offset there.
     #[inline(always)]
-    fn place_apart(&mut self, coded: &Encoded<'_>) -> Result<(u32, Huffman), DecodeError> {
+    fn read_unindexed(&mut self, coded: &Encoded<'_>) -> Result<(u32, Huffman), DecodeError> {
         let octets = coded.octets;
         if coded.is_huffman {
-            return self.place_huffman_apart(octets);
+            return self.decode_huffman_unindexed(octets);
         }
-        let (start, to) = self.table.room_apart(octets.len().max(SHORT));
+        let (start, to) = self.table.reserve_unindexed(octets.len().max(SHORT));
         coded.copy(to);
-        self.table.keep_apart(octets.len());
+        self.table.commit_unindexed(octets.len());
         Ok((start, Huffman { len: octets.len(), is_plain: octets.is_empty() }))
     }
 
     #[inline(never)]
-    fn place_huffman_apart(&mut self, octets: &[u8]) -> Result<(u32, Huffman), DecodeError> {
-        let (start, to) = self.table.room_apart(huffman::decode::room_for(octets.len()));
+    fn decode_huffman_unindexed(&mut self, octets: &[u8]) -> Result<(u32, Huffman), DecodeError> {
+        let (start, to) = self.table.reserve_unindexed(huffman::decode::room_for(octets.len()));
         let mut decoded = huffman::decode::decode(octets, to)?;
         decoded.is_plain = decoded.is_plain && ends_are_visible(&to[..decoded.len]);
-        self.table.keep_apart(decoded.len);
+        self.table.commit_unindexed(decoded.len);
         Ok((start, decoded))
     }
 
     /// Decodes or copies a string to the scratch space behind its first `kept` octets.
     #[inline(always)]
-    fn place(&mut self, kept: usize, coded: &Encoded<'_>) -> Result<Huffman, DecodeError> {
+    fn read_into_scratch(&mut self, kept: usize, coded: &Encoded<'_>) -> Result<Huffman, DecodeError> {
         let octets = coded.octets;
         if coded.is_huffman {
-            return self.place_huffman(kept, octets);
+            return self.decode_huffman_into_scratch(kept, octets);
         }
         coded.copy(self.table.scratch_room(octets.len().max(SHORT), kept));
         Ok(Huffman { len: octets.len(), is_plain: octets.is_empty() })
     }
 
     #[inline(never)]
-    fn place_huffman(&mut self, kept: usize, octets: &[u8]) -> Result<Huffman, DecodeError> {
+    fn decode_huffman_into_scratch(&mut self, kept: usize, octets: &[u8]) -> Result<Huffman, DecodeError> {
         let to = self.table.scratch_room(huffman::decode::room_for(octets.len()), kept);
         let mut decoded = huffman::decode::decode(octets, to)?;
         decoded.is_plain = decoded.is_plain && ends_are_visible(&to[..decoded.len]);
@@ -411,7 +411,7 @@ struct Encoded<'b> {
     is_huffman: bool,
     octets: &'b [u8],
     /// The same octets and all behind them.
-    run: &'b [u8],
+    tail: &'b [u8],
 }
 
 impl<'b> Encoded<'b> {
@@ -420,18 +420,18 @@ impl<'b> Encoded<'b> {
         let first = *block.get(*at).ok_or(DecodeError::Truncated)?;
         *at += 1;
         let len = integer::decode(block, at, first, 0x7f)? as usize;
-        let run = block.get(*at..).ok_or(DecodeError::Truncated)?;
-        let octets = run.get(..len).ok_or(DecodeError::Truncated)?;
+        let tail = block.get(*at..).ok_or(DecodeError::Truncated)?;
+        let octets = tail.get(..len).ok_or(DecodeError::Truncated)?;
         *at += len;
         // An empty string needs no decoding.
-        Ok(Self { is_huffman: first >= 0x80 && len > 0, octets, run })
+        Ok(Self { is_huffman: first >= 0x80 && len > 0, octets, tail })
     }
 
     /// Copies a plain string. A short one is copied with whatever is behind it.
     #[inline(always)]
     fn copy(&self, to: &mut [u8]) {
-        match (self.run.first_chunk::<SHORT>(), to.first_chunk_mut::<SHORT>()) {
-            (Some(from), Some(to)) if self.octets.len() <= SHORT => words::copy(from, to),
+        match (self.tail.first_chunk::<SHORT>(), to.first_chunk_mut::<SHORT>()) {
+            (Some(from), Some(to)) if self.octets.len() <= SHORT => swar::copy(from, to),
             _ => to[..self.octets.len()].copy_from_slice(self.octets),
         }
     }

@@ -24,11 +24,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::field::{Indexing, OVERHEAD};
-use crate::token::Token;
-use crate::valid::Checked;
-use crate::words;
+use crate::known_name::KnownName;
+use crate::validate::Checked;
+use crate::swar;
 
-pub mod run;
+pub mod bulk_insert;
 
 /// One field of the table. Its strings lie in the table's text, at positions that only grow, modulo 2^32.
 /// Fields that are in no table, or in the static one, take the same form while they are delivered.
@@ -41,33 +41,33 @@ pub struct Entry {
     pub value_len: u32,
     /// RFC 7541 §4.1: what the entry counts, with its name wherever that is.
     pub size: u32,
-    pub token: Token,
+    pub known_name: KnownName,
     pub checked: Checked,
-    pub place: Place,
+    pub storage: Storage,
     /// How the field was represented. In the table: `Default`.
     pub indexing: Indexing,
 }
 
 /// Where the strings of a field lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Storage {
     /// In the table's text.
     Text,
     /// In the static table, whose index is `value_start`.
     Static,
     /// Apart, at offsets.
-    Apart,
+    Unindexed,
 }
 
-pub const VACANT: Entry = Entry {
+pub const EMPTY: Entry = Entry {
     name_start: 0,
     value_start: 0,
     name_len: 0,
     value_len: 0,
     size: 0,
-    token: Token::UNKNOWN,
+    known_name: KnownName::NONE,
     checked: Checked::Nothing,
-    place: Place::Text,
+    storage: Storage::Text,
     indexing: Indexing::Default,
 };
 
@@ -85,9 +85,9 @@ pub struct DynamicTable {
     /// A ring; its length is a power of two, or 0 before the first insertion.
     entries: Vec<Entry>,
     /// The strings of literals of the present block that entered no table, and the last of these literals.
-    apart: Vec<u8>,
-    apart_len: usize,
-    apart_entry: Entry,
+    unindexed: Vec<u8>,
+    unindexed_len: usize,
+    unindexed_entry: Entry,
     /// Whether the name of some entry may lie before those of the oldest.
     has_shared: bool,
     /// Whether what lies in the text must stay where it is.
@@ -107,9 +107,9 @@ impl DynamicTable {
             base: 0,
             head: 0,
             entries: Vec::new(),
-            apart: Vec::new(),
-            apart_len: 0,
-            apart_entry: VACANT,
+            unindexed: Vec::new(),
+            unindexed_len: 0,
+            unindexed_entry: EMPTY,
             has_shared: false,
             is_pinned: false,
             first: 1,
@@ -150,7 +150,7 @@ impl DynamicTable {
 
     /// The memory held, in bytes.
     pub fn heap_bytes(&self) -> usize {
-        self.text.capacity() + self.apart.capacity() + self.entries.capacity() * size_of::<Entry>()
+        self.text.capacity() + self.unindexed.capacity() + self.entries.capacity() * size_of::<Entry>()
     }
 
     /// The place of `id` in the ring, and in every table that runs along with it.
@@ -171,34 +171,34 @@ impl DynamicTable {
 
     /// The token of the entry with this id.
     #[inline(always)]
-    pub fn token(&self, id: u32) -> Token {
-        self.entries[self.slot(id)].token
+    pub fn known_name(&self, id: u32) -> KnownName {
+        self.entries[self.slot(id)].known_name
     }
 
     /// The entry in a slot, or the last literal that has none.
     #[inline(always)]
     pub fn entry_in(&self, slot: usize) -> &Entry {
-        self.entries.get(slot).unwrap_or(&self.apart_entry)
+        self.entries.get(slot).unwrap_or(&self.unindexed_entry)
     }
 
     /// Keeps a literal that enters no table.
     #[inline(always)]
-    pub fn set_apart(&mut self, entry: Entry) {
-        self.apart_entry = entry;
+    pub fn set_unindexed(&mut self, entry: Entry) {
+        self.unindexed_entry = entry;
     }
 
     /// Marks that the entry of a slot passed the sink's checks.
     #[inline(always)]
-    pub fn set_valid(&mut self, slot: usize) {
+    pub fn set_validated(&mut self, slot: usize) {
         if let Some(entry) = self.entries.get_mut(slot) {
-            entry.checked = Checked::Approved;
+            entry.checked = Checked::Validated;
         }
     }
 
     /// The strings of an entry.
     #[inline(always)]
     pub fn strings(&self, entry: &Entry) -> (&[u8], &[u8]) {
-        let name = if entry.token.is_known() { entry.token.name() } else { self.stored_name(entry) };
+        let name = if entry.known_name.is_known() { entry.known_name.name() } else { self.stored_name(entry) };
         (name, self.value(entry))
     }
 
@@ -225,13 +225,13 @@ impl DynamicTable {
     fn holds(&self, position: u32, octets: &[u8]) -> bool {
         let start = self.offset(position);
         let held = self.text.get(start..start.wrapping_add(octets.len()));
-        held.is_some_and(|held| words::equal_short(held, octets))
+        held.is_some_and(|held| swar::equal_short(held, octets))
     }
 
     /// So much of what is kept apart, from an offset on.
     #[inline(always)]
-    pub fn apart(&self, start: u32, len: u32) -> &[u8] {
-        between(&self.apart, start as usize, len)
+    pub fn unindexed(&self, start: u32, len: u32) -> &[u8] {
+        between(&self.unindexed, start as usize, len)
     }
 
     /// The name of an entry as far as the text holds it.
@@ -285,13 +285,13 @@ impl DynamicTable {
 
     /// Copies the stored name of the entry in `slot`, to be kept apart.
     #[inline(always)]
-    pub fn copy_name_apart(&mut self, slot: usize) -> u32 {
+    pub fn copy_name_unindexed(&mut self, slot: usize) -> u32 {
         let Entry { name_start, name_len, .. } = self.entries[slot];
         let (from, len) = (self.offset(name_start), name_len as usize);
-        self.room_apart(len);
-        let start = self.apart_len;
-        self.apart[start..start + len].copy_from_slice(&self.text[from..from + len]);
-        self.keep_apart(len);
+        self.reserve_unindexed(len);
+        let start = self.unindexed_len;
+        self.unindexed[start..start + len].copy_from_slice(&self.text[from..from + len]);
+        self.commit_unindexed(len);
         start as u32
     }
 
@@ -308,7 +308,7 @@ impl DynamicTable {
     #[inline(always)]
     pub fn pin(&mut self) {
         self.is_pinned = false;
-        self.apart_len = 0;
+        self.unindexed_len = 0;
         // Text that had to grow for one block must not grow again for the next.
         let is_grown = self.text.len() > 2 * self.size_max as usize;
         if self.text.len() - self.head < self.text.len() / if is_grown { 2 } else { 8 } {
@@ -330,7 +330,7 @@ impl DynamicTable {
             return self.grow_text(bytes);
         }
         if self.has_shared {
-            self.unshare(kept);
+            self.compact(kept);
         } else {
             let tail = self.tail();
             self.text.copy_within(tail..self.head + kept, 0);
@@ -356,29 +356,29 @@ impl DynamicTable {
 
     /// Where the next string goes that is kept apart until the next block, and `bytes` of room for it.
     #[inline(always)]
-    pub fn room_apart(&mut self, bytes: usize) -> (u32, &mut [u8]) {
-        if self.apart.len() - self.apart_len < bytes {
-            self.grow_apart(bytes);
+    pub fn reserve_unindexed(&mut self, bytes: usize) -> (u32, &mut [u8]) {
+        if self.unindexed.len() - self.unindexed_len < bytes {
+            self.grow_unindexed(bytes);
         }
-        (self.apart_len as u32, &mut self.apart[self.apart_len..])
+        (self.unindexed_len as u32, &mut self.unindexed[self.unindexed_len..])
     }
 
     /// Keeps `len` octets of that room.
     #[inline(always)]
-    pub fn keep_apart(&mut self, len: usize) {
-        self.apart_len += len;
+    pub fn commit_unindexed(&mut self, len: usize) {
+        self.unindexed_len += len;
     }
 
     #[cold]
     #[inline(never)]
-    fn grow_apart(&mut self, bytes: usize) {
-        let need = self.apart_len + bytes;
-        grow(&mut self.apart, need + need / 8);
+    fn grow_unindexed(&mut self, bytes: usize) {
+        let need = self.unindexed_len + bytes;
+        grow(&mut self.unindexed, need + need / 8);
     }
 
     /// Gives every entry its own name in a new text, followed by `kept` octets of scratch space. What all
     /// entries then have is at most `size_max` (RFC 7541 §4.1), so this cannot outgrow the limit.
-    fn unshare(&mut self, kept: usize) {
+    fn compact(&mut self, kept: usize) {
         let mut text = Vec::with_capacity(self.text.len());
         let mut id = self.first;
         while id != self.next {
@@ -428,12 +428,12 @@ impl DynamicTable {
     /// What the front of the scratch space holds: `name_len` octets of name (none when the token is
     /// known), then `value_len` of value.
     #[inline(always)]
-    pub fn scratch_entry(&self, name_len: usize, value_len: usize, token: Token, checked: Checked) -> Entry {
+    pub fn scratch_entry(&self, name_len: usize, value_len: usize, known_name: KnownName, checked: Checked) -> Entry {
         let name_start = self.position(self.head);
-        let size = u32::try_from(token.name().len() + name_len + value_len + OVERHEAD).unwrap_or(u32::MAX);
+        let size = u32::try_from(known_name.name().len() + name_len + value_len + OVERHEAD).unwrap_or(u32::MAX);
         let (name_len, value_len) = (name_len as u32, value_len as u32);
         let value_start = name_start.wrapping_add(name_len);
-        Entry { name_start, value_start, name_len, value_len, size, token, checked, ..VACANT }
+        Entry { name_start, value_start, name_len, value_len, size, known_name, checked, ..EMPTY }
     }
 
     /// Lends a scratch entry the name of the entry in `slot`.
@@ -452,7 +452,7 @@ impl DynamicTable {
         if entry.size > self.size_max {
             self.evict_to(0);
             self.head = self.offset(entry.value_start) + entry.value_len as usize;
-            self.apart_entry = *entry;
+            self.unindexed_entry = *entry;
             return NO_SLOT;
         }
         self.evict_to(self.size_max - entry.size);
@@ -497,7 +497,7 @@ impl DynamicTable {
     #[cold]
     #[inline(never)]
     fn grow_ring(&mut self) {
-        let mut grown = vec![VACANT; (self.entries.len() * 2).max(RING_MIN)];
+        let mut grown = vec![EMPTY; (self.entries.len() * 2).max(RING_MIN)];
         let mask = grown.len() - 1;
         let mut id = self.first;
         while id != self.next {

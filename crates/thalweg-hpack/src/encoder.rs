@@ -10,7 +10,7 @@
 //!
 //! Most fields repeat what the last one of their name said. A known name finds that entry by its token,
 //! without a hash, and then one comparison is all. A field that an application prepared is hashed once in
-//! its life ([`Prepared`]).
+//! its life ([`PreparedField`]).
 //!
 //! What it keeps true: every entry is found by its field and by its name, or a newer one that equals it; the
 //! table is never larger than what the peer allows and what we want; a change is announced in front of
@@ -25,9 +25,9 @@ use crate::hash::{SPREAD, fold, hash};
 use crate::huffman;
 use crate::integer;
 use crate::static_table::{STATIC_LEN, STATIC_TABLE, STATIC_VALUES};
-use crate::token::Token;
-use crate::valid::Checked;
-use crate::words;
+use crate::known_name::KnownName;
+use crate::validate::Checked;
+use crate::swar;
 
 /// The size of a table before anybody changes it (RFC 9113 §6.5.2).
 const TABLE_BYTES_INITIAL: u32 = 4096;
@@ -99,7 +99,7 @@ impl Encoder {
         for age in 0..self.table.len() {
             let Some((slot, entry)) = self.table.entry(age) else { unreachable!("an age below the length") };
             let (name, value) = self.table.strings(entry);
-            let field = Field { token: entry.token, ..Field::new(name, value) };
+            let field = Field { known_name: entry.known_name, ..Field::new(name, value) };
             let name_hash = hash_name(self.seed, &field);
             let field_hash = hash_field(self.seed, name_hash, value);
             debug_assert_eq!(self.links[slot].field_hash, field_hash as u32);
@@ -118,7 +118,7 @@ impl Encoder {
 
     /// Opens a block: appends the size updates that are due.
     #[inline]
-    pub fn begin(&mut self, out: &mut Vec<u8>) {
+    pub fn start_block(&mut self, out: &mut Vec<u8>) {
         if let Some(smallest) = self.smallest.take() {
             if smallest < self.table.size_max() {
                 integer::encode(out, 0x20, 0x1f, smallest);
@@ -128,34 +128,34 @@ impl Encoder {
     }
 
     /// Looks for `field` where it is most likely to be: in the static table, and in the newest entry of its name. Changes
-    /// nothing. Tell [`encode_found`](Self::encode_found) the answer.
+    /// nothing. Tell [`encode_matched`](Self::encode_matched) the answer.
     ///
     /// A field that is found is one that this encoder has encoded before, or is in RFC 7541: what a caller then checked
     /// of its octets need not be checked again.
     #[inline(always)]
-    pub fn find(&self, field: &Field<'_>) -> Found {
-        let choice = Choice::of(field);
-        if choice == Choice::Never {
-            return Found(Place::Nowhere);
+    pub fn find(&self, field: &Field<'_>) -> TableMatch {
+        let representation = Representation::of(field);
+        if representation == Representation::Never {
+            return TableMatch(Location::NotFound);
         }
-        if let Some(index) = static_match(field.token, field.value) {
-            return Found(Place::Static(index));
+        if let Some(index) = static_match(field.known_name, field.value) {
+            return TableMatch(Location::Static(index));
         }
-        if choice == Choice::Index
+        if representation == Representation::Index
             && let Some((age, entry)) = self.find_name(hash_name(self.seed, field), field)
             && self.table.has_value(entry, field.value)
         {
-            return Found(Place::Entry(self.table.next_id().wrapping_sub(1 + age)));
+            return TableMatch(Location::Dynamic(self.table.next_id().wrapping_sub(1 + age)));
         }
-        Found(Place::Nowhere)
+        TableMatch(Location::NotFound)
     }
 
     /// Appends one field of the open block, which was looked for before. Entries that were made since are no matter.
     #[inline(always)]
-    pub fn encode_found(&mut self, field: &Field<'_>, found: Found, out: &mut Vec<u8>) {
+    pub fn encode_matched(&mut self, field: &Field<'_>, found: TableMatch, out: &mut Vec<u8>) {
         match found.0 {
-            Place::Static(index) => out.push(0x80 | index),
-            Place::Entry(id) if self.table.age(id) < self.table.len() => {
+            Location::Static(index) => out.push(0x80 | index),
+            Location::Dynamic(id) if self.table.age(id) < self.table.len() => {
                 integer::encode(out, 0x80, 0x7f, STATIC_LEN + 1 + self.table.age(id));
             }
             _ => self.encode(*field, out),
@@ -164,24 +164,24 @@ impl Encoder {
 
     /// Appends one field of the open block.
     pub fn encode(&mut self, field: Field<'_>, out: &mut Vec<u8>) {
-        let choice = Choice::of(&field);
-        if choice != Choice::Never
-            && let Some(index) = static_match(field.token, field.value)
+        let representation = Representation::of(&field);
+        if representation != Representation::Never
+            && let Some(index) = static_match(field.known_name, field.value)
         {
             out.push(0x80 | index);
             return;
         }
-        match choice {
-            Choice::Index => self.encode_indexed(&field, out),
-            Choice::Without => self.encode_literal(&field, 0x00, out),
-            Choice::Never | Choice::NeverIfShort => self.encode_literal(&field, 0x10, out),
+        match representation {
+            Representation::Index => self.encode_indexed(&field, out),
+            Representation::NotIndexed => self.encode_literal(&field, 0x00, out),
+            Representation::Never | Representation::NeverIfShort => self.encode_literal(&field, 0x10, out),
         }
     }
 
     /// RFC 7541 §6.2.2 and §6.2.3: a literal that leaves the table alone.
     #[inline(always)]
     fn encode_literal(&mut self, field: &Field<'_>, lead: u8, out: &mut Vec<u8>) {
-        let name_index = match field.token.static_index() {
+        let name_index = match field.known_name.static_index() {
             Some(index) => u32::from(index),
             None => self.dynamic_name_index(field),
         };
@@ -207,7 +207,7 @@ impl Encoder {
             integer::encode(out, 0x80, 0x7f, STATIC_LEN + 1 + age);
             return;
         }
-        let name_index = name_index(field.token, same_name);
+        let name_index = name_index(field.known_name, same_name);
         self.encode_changed(field, name_hash, name_index, same_name.is_some(), out);
     }
 
@@ -245,7 +245,7 @@ impl Encoder {
 
     /// Appends one field of the open block that was hashed in advance.
     #[inline]
-    pub fn encode_prepared(&mut self, field: &Prepared<'_>, out: &mut Vec<u8>) {
+    pub fn encode_prepared(&mut self, field: &PreparedField<'_>, out: &mut Vec<u8>) {
         if let Some(index) = field.static_index {
             out.push(0x80 | index);
         } else if field.may_be_indexed
@@ -262,10 +262,10 @@ impl Encoder {
     #[inline(always)]
     fn find_name(&self, name_hash: u64, field: &Field<'_>) -> Option<(u32, &Entry)> {
         let newest = self.table.next_id().wrapping_sub(1);
-        if field.token.is_known() {
-            let age = newest.wrapping_sub(*self.known.get(usize::from(field.token.id()))?);
+        if field.known_name.is_known() {
+            let age = newest.wrapping_sub(*self.known.get(usize::from(field.known_name.id()))?);
             let (_, entry) = self.table.entry(age)?;
-            return if entry.token == field.token { Some((age, entry)) } else { None };
+            return if entry.known_name == field.known_name { Some((age, entry)) } else { None };
         }
         let mut id = *self.names.get(head(name_hash, self.names.len()))?;
         let mut past = 0;
@@ -277,7 +277,7 @@ impl Encoder {
             let (slot, entry) = self.table.entry(age)?;
             let link = self.links.get(slot)?;
             if link.name_hash == name_hash as u32
-                && !entry.token.is_known()
+                && !entry.known_name.is_known()
                 && self.table.has_name(entry, field.name)
             {
                 return Some((age, entry));
@@ -301,9 +301,9 @@ impl Encoder {
             let (slot, entry) = self.table.entry(age)?;
             let link = self.links.get(slot)?;
             if link.field_hash == field_hash as u32
-                && entry.token == field.token
+                && entry.known_name == field.known_name
                 && self.table.has_value(entry, field.value)
-                && (entry.token.is_known() || self.table.has_name(entry, field.name))
+                && (entry.known_name.is_known() || self.table.has_name(entry, field.name))
             {
                 return Some(age);
             }
@@ -314,7 +314,7 @@ impl Encoder {
 
     /// RFC 7541 §6.2.1: the field becomes the newest entry.
     fn insert(&mut self, field: &Field<'_>, name_hash: u64, field_hash: u64) {
-        let name: &[u8] = if field.token.is_known() { b"" } else { field.name };
+        let name: &[u8] = if field.known_name.is_known() { b"" } else { field.name };
         let (name_len, value_len) = (name.len(), field.value.len());
         self.table.reserve_scratch(name_len + value_len, 0);
         let scratch = self.table.scratch_mut();
@@ -322,26 +322,26 @@ impl Encoder {
         scratch[name_len..name_len + value_len].copy_from_slice(field.value);
         let id = self.table.next_id();
         if self.known.is_empty() {
-            self.known = vec![0; Token::COUNT];
+            self.known = vec![0; KnownName::COUNT];
         }
-        let entry = self.table.scratch_entry(name_len, value_len, field.token, Checked::Nothing);
+        let entry = self.table.scratch_entry(name_len, value_len, field.known_name, Checked::Nothing);
         if self.table.commit(&entry) == NO_SLOT {
             return;
         }
         if self.links.len() != self.table.ring_len() {
             self.grow_links(id);
         }
-        self.link(id, field.token, name_hash as u32, field_hash as u32);
+        self.link(id, field.known_name, name_hash as u32, field_hash as u32);
     }
 
     #[inline(always)]
-    fn link(&mut self, id: u32, token: Token, name_hash: u32, field_hash: u32) {
+    fn link(&mut self, id: u32, known_name: KnownName, name_hash: u32, field_hash: u32) {
         let slot = self.table.slot(id);
         let field_head = field_hash as usize & (self.fields.len() - 1);
         let field_next = core::mem::replace(&mut self.fields[field_head], id);
         let mut name_next = 0;
-        if token.is_known() {
-            self.known[usize::from(token.id())] = id;
+        if known_name.is_known() {
+            self.known[usize::from(known_name.id())] = id;
         } else {
             let name_head = name_hash as usize & (self.names.len() - 1);
             name_next = core::mem::replace(&mut self.names[name_head], id);
@@ -362,8 +362,8 @@ impl Encoder {
         let mut id = end.wrapping_sub(self.table.len() - 1);
         while id != end {
             let link = old[id as usize & (old.len() - 1)];
-            let token = self.table.token(id);
-            self.link(id, token, link.name_hash, link.field_hash);
+            let known_name = self.table.known_name(id);
+            self.link(id, known_name, link.name_hash, link.field_hash);
             id = id.wrapping_add(1);
         }
     }
@@ -371,25 +371,25 @@ impl Encoder {
 
 /// Where an encoder has a field whole, or that it did not see it: what [`Encoder::find`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found(Place);
+pub struct TableMatch(Location);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Nowhere,
+enum Location {
+    NotFound,
     /// The static entry with this index.
     Static(u8),
     /// The entry with this id.
-    Entry(u32),
+    Dynamic(u32),
 }
 
-impl Found {
+impl TableMatch {
     /// For a field that nobody looked for.
-    pub const NOT_LOOKED: Self = Self(Place::Nowhere);
+    pub const NOT_SEARCHED: Self = Self(Location::NotFound);
 
     /// Whether it was found.
     #[inline(always)]
     pub fn is_found(self) -> bool {
-        self.0 != Place::Nowhere
+        self.0 != Location::NotFound
     }
 }
 
@@ -397,7 +397,7 @@ impl Found {
 ///
 /// Its hashes hold for encoders with the same seed; others encode it as any field.
 #[derive(Clone, Copy, Debug)]
-pub struct Prepared<'a> {
+pub struct PreparedField<'a> {
     field: Field<'a>,
     seed: u64,
     field_hash: u64,
@@ -405,14 +405,14 @@ pub struct Prepared<'a> {
     may_be_indexed: bool,
 }
 
-impl<'a> Prepared<'a> {
+impl<'a> PreparedField<'a> {
     /// Hashes `field` for encoders with `seed`.
     pub fn new(field: Field<'a>, seed: u64) -> Self {
         let field_hash = hash_field(seed, hash_name(seed, &field), field.value);
-        let choice = Choice::of(&field);
-        let is_never = choice == Choice::Never;
-        let static_index = if is_never { None } else { static_match(field.token, field.value) };
-        Self { field, seed, field_hash, static_index, may_be_indexed: choice == Choice::Index }
+        let representation = Representation::of(&field);
+        let is_never = representation == Representation::Never;
+        let static_index = if is_never { None } else { static_match(field.known_name, field.value) };
+        Self { field, seed, field_hash, static_index, may_be_indexed: representation == Representation::Index }
     }
 
     /// The field.
@@ -423,32 +423,32 @@ impl<'a> Prepared<'a> {
 
 /// The representation that a field gets if no table has it whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Choice {
+enum Representation {
     Index,
-    Without,
+    NotIndexed,
     Never,
     /// `Never` if the value is short, else `Index`.
     NeverIfShort,
 }
 
-impl Choice {
+impl Representation {
     #[inline(always)]
     fn of(field: &Field<'_>) -> Self {
         if field.indexing != Indexing::Default {
-            return Self::told(field.indexing);
+            return Self::from_hint(field.indexing);
         }
-        match POLICY[usize::from(field.token.id() & 127)] {
+        match POLICY[usize::from(field.known_name.id() & 127)] {
             Self::NeverIfShort if field.value.len() < SECRET_LEN_MIN => Self::Never,
             Self::NeverIfShort => Self::Index,
-            choice => choice,
+            representation => representation,
         }
     }
 
     #[cold]
-    fn told(indexing: Indexing) -> Self {
+    fn from_hint(indexing: Indexing) -> Self {
         match indexing {
             Indexing::Default | Indexing::Always => Self::Index,
-            Indexing::Without => Self::Without,
+            Indexing::NotIndexed => Self::NotIndexed,
             Indexing::Never => Self::Never,
         }
     }
@@ -457,19 +457,19 @@ impl Choice {
 /// What is done with the fields of a name when the caller leaves it to us. What differs on every message
 /// would only push out what does not; what is secret and short could be guessed by the size of what we
 /// send (RFC 7541 §7.1.3).
-static POLICY: [Choice; 128] = {
-    let mut policy = [Choice::Index; 128];
-    policy[Token::AUTHORIZATION.id() as usize] = Choice::Never;
-    policy[Token::PROXY_AUTHORIZATION.id() as usize] = Choice::Never;
-    policy[Token::COOKIE.id() as usize] = Choice::NeverIfShort;
-    policy[Token::PATH.id() as usize] = Choice::Without;
-    policy[Token::AGE.id() as usize] = Choice::Without;
-    policy[Token::CONTENT_LENGTH.id() as usize] = Choice::Without;
-    policy[Token::ETAG.id() as usize] = Choice::Without;
-    policy[Token::IF_MODIFIED_SINCE.id() as usize] = Choice::Without;
-    policy[Token::IF_NONE_MATCH.id() as usize] = Choice::Without;
-    policy[Token::LAST_MODIFIED.id() as usize] = Choice::Without;
-    policy[Token::SET_COOKIE.id() as usize] = Choice::Without;
+static POLICY: [Representation; 128] = {
+    let mut policy = [Representation::Index; 128];
+    policy[KnownName::AUTHORIZATION.id() as usize] = Representation::Never;
+    policy[KnownName::PROXY_AUTHORIZATION.id() as usize] = Representation::Never;
+    policy[KnownName::COOKIE.id() as usize] = Representation::NeverIfShort;
+    policy[KnownName::PATH.id() as usize] = Representation::NotIndexed;
+    policy[KnownName::AGE.id() as usize] = Representation::NotIndexed;
+    policy[KnownName::CONTENT_LENGTH.id() as usize] = Representation::NotIndexed;
+    policy[KnownName::ETAG.id() as usize] = Representation::NotIndexed;
+    policy[KnownName::IF_MODIFIED_SINCE.id() as usize] = Representation::NotIndexed;
+    policy[KnownName::IF_NONE_MATCH.id() as usize] = Representation::NotIndexed;
+    policy[KnownName::LAST_MODIFIED.id() as usize] = Representation::NotIndexed;
+    policy[KnownName::SET_COOKIE.id() as usize] = Representation::NotIndexed;
     policy
 };
 
@@ -478,14 +478,14 @@ const SECRET_LEN_MIN: usize = 20;
 
 /// The index of the static entry that equals the field.
 #[inline(always)]
-fn static_match(token: Token, value: &[u8]) -> Option<u8> {
-    let values = usize::from(STATIC_VALUES[usize::from(token.id() & 127)]);
+fn static_match(known_name: KnownName, value: &[u8]) -> Option<u8> {
+    let values = usize::from(STATIC_VALUES[usize::from(known_name.id() & 127)]);
     if values == 0 {
-        return if value.is_empty() { token.static_index() } else { None };
+        return if value.is_empty() { known_name.static_index() } else { None };
     }
-    let first = token.static_index()?;
+    let first = known_name.static_index()?;
     for index in first..first + values as u8 {
-        if words::equal(STATIC_TABLE.get(usize::from(index))?.value, value) {
+        if swar::equal(STATIC_TABLE.get(usize::from(index))?.value, value) {
             return Some(index);
         }
     }
@@ -494,8 +494,8 @@ fn static_match(token: Token, value: &[u8]) -> Option<u8> {
 
 /// The index that names the field: the static one if there is one.
 #[inline(always)]
-fn name_index(token: Token, same_name: Option<(u32, &Entry)>) -> u32 {
-    match (token.static_index(), same_name) {
+fn name_index(known_name: KnownName, same_name: Option<(u32, &Entry)>) -> u32 {
+    match (known_name.static_index(), same_name) {
         (Some(index), _) => u32::from(index),
         (None, Some((age, _))) => STATIC_LEN + 1 + age,
         (None, None) => 0,
@@ -504,7 +504,7 @@ fn name_index(token: Token, same_name: Option<(u32, &Entry)>) -> u32 {
 
 #[inline(always)]
 fn hash_name(seed: u64, field: &Field<'_>) -> u64 {
-    if field.token.is_known() { u64::from(field.token.id()) } else { hash(seed, field.name) }
+    if field.known_name.is_known() { u64::from(field.known_name.id()) } else { hash(seed, field.name) }
 }
 
 #[inline(always)]

@@ -4,7 +4,7 @@
 //! when it is to be encoded. It carries the token of its name, so nobody looks a name up twice, and how
 //! it may be represented (RFC 7541 §6.2), so an intermediary keeps what must never be indexed.
 
-use crate::token::Token;
+use crate::known_name::KnownName;
 
 /// How a field is, or shall be, represented (RFC 7541 §6.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -15,7 +15,7 @@ pub enum Indexing {
     /// To encode: enter the dynamic table whatever the policy says, if it fits there. Never decoded.
     Always,
     /// RFC 7541 §6.2.2: not entered in the dynamic table.
-    Without,
+    NotIndexed,
     /// RFC 7541 §6.2.3: never entered in any dynamic table, on any hop.
     Never,
 }
@@ -23,13 +23,13 @@ pub enum Indexing {
 /// A name, a value, the name's token, and how the field is represented.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
-    /// The name, in lower case. It is `token.name()` when the token is known.
+    /// The name, in lower case. It is `known_name.name()` when the token is known.
     pub name: &'a [u8],
     /// The value.
     pub value: &'a [u8],
     /// The token of the name. The encoder trusts it: a token that belongs to another name encodes that
     /// other name.
-    pub token: Token,
+    pub known_name: KnownName,
     /// How the field is, or shall be, represented.
     pub indexing: Indexing,
 }
@@ -38,13 +38,13 @@ impl<'a> Field<'a> {
     /// A field of any name; looks the name's token up.
     #[inline]
     pub fn new(name: &'a [u8], value: &'a [u8]) -> Self {
-        Self { name, value, token: Token::of(name), indexing: Indexing::Default }
+        Self { name, value, known_name: KnownName::of(name), indexing: Indexing::Default }
     }
 
-    /// A field of a known name; looks nothing up. With [`Token::UNKNOWN`] the name is empty.
+    /// A field of a known name; looks nothing up. With [`KnownName::NONE`] the name is empty.
     #[inline]
-    pub const fn with_token(token: Token, value: &'a [u8]) -> Self {
-        Self { name: token.name(), value, token, indexing: Indexing::Default }
+    pub const fn with_known_name(known_name: KnownName, value: &'a [u8]) -> Self {
+        Self { name: known_name.name(), value, known_name, indexing: Indexing::Default }
     }
 
     /// The same field, never to be indexed by anyone (RFC 7541 §7.1.3): for passwords, session keys and

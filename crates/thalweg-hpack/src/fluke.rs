@@ -27,7 +27,7 @@ pub struct Field {
     pub name: Vec<u8>,
     /// The value.
     pub value: Vec<u8>,
-    /// `Default`, `Without` or `Never`, as [`crate::Decoder`] reports it.
+    /// `Default`, `NotIndexed` or `Never`, as [`crate::Decoder`] reports it.
     pub indexing: Indexing,
 }
 
@@ -102,7 +102,7 @@ fn canonical(mut rest: &[u8]) -> Result<(Vec<u8>, Vec<Indexing>), Refused> {
             0x40.. => (6, Indexing::Default),
             0x20.. => return Err(Refused::ByGuard),
             0x10.. => (4, Indexing::Never),
-            _ => (4, Indexing::Without),
+            _ => (4, Indexing::NotIndexed),
         };
         let index = integer(&mut rest, bits)?;
         put_integer(&mut out, first, bits, index);

@@ -4,7 +4,7 @@
 //! because this crate has no random source: with a seed that the peer cannot guess, it cannot choose
 //! fields that meet in one chain. (Even if it could, a chain is no longer than the table has entries.)
 
-use crate::words::{ends, word};
+use crate::swar::{ends, word};
 
 /// Hashes `text`.
 #[inline]

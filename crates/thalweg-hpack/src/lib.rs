@@ -4,20 +4,20 @@
 //! field by field:
 //!
 //! ```
-//! use thalweg_hpack::{Decoder, Encoder, Field, Limits, Verdict};
+//! use thalweg_hpack::{Decoder, Encoder, Field, ListLimits, SinkAction};
 //!
 //! let mut block = Vec::new();
 //! let mut encoder = Encoder::new(4096, 0x5eed); // a number that the peer cannot guess
-//! encoder.begin(&mut block);
+//! encoder.start_block(&mut block);
 //! encoder.encode(Field::new(b":method", b"GET"), &mut block);
 //! encoder.encode(Field::new(b"accept", b"*/*"), &mut block);
 //!
 //! let mut decoder = Decoder::new(4096);
-//! let limits = Limits { list_bytes_max: 16 << 10, fields_max: 128 };
+//! let limits = ListLimits { list_bytes_max: 16 << 10, fields_max: 128 };
 //! let mut names = Vec::new();
 //! let totals = decoder.decode(&block, limits, |decoded| {
 //!     names.push(decoded.field().name.to_vec());
-//!     if decoded.is_valid() { Verdict::Valid } else { Verdict::Stop }
+//!     if decoded.is_valid() { SinkAction::Valid } else { SinkAction::Stop }
 //! });
 //! assert_eq!(totals.unwrap().fields, 2);
 //! assert_eq!(names, [&b":method"[..], b"accept"]);
@@ -27,7 +27,7 @@
 //!
 //! | RFC 7541 | file | its trick |
 //! |---|---|---|
-//! | §2.3.1, A | `static_table`, `token` | a perfect hash gives each common name a number |
+//! | §2.3.1, A | `static_table`, `known_name` | a perfect hash gives each common name a number |
 //! | §2.3.2, §4 | `dynamic_table` | a ring of entries over one run of text, which nothing leaves one by one |
 //! | §3, §6 | `decoder` | fields are borrowed, and an entry is validated once |
 //! | §5.1 | `integer` | one comparison where the prefix suffices |
@@ -51,14 +51,14 @@ mod hash;
 mod huffman;
 mod integer;
 mod static_table;
-mod token;
-mod valid;
-mod words;
+mod known_name;
+mod validate;
+mod swar;
 
-pub use decoder::{BlockSkipper, Decoded, Decoder, Held, Limit, Limits, Totals, Verdict};
-pub use encoder::{Encoder, Found, Prepared};
+pub use decoder::{BlockSkipper, Decoded, Decoder, FieldRef, ListLimit, ListLimits, Totals, SinkAction};
+pub use encoder::{Encoder, TableMatch, PreparedField};
 pub use error::DecodeError;
 pub use field::{Field, Indexing};
 pub use huffman::HUFFMAN_LENGTHS;
-pub use token::Token;
-pub use valid::{Checked, name_is_valid, value_is_valid};
+pub use known_name::KnownName;
+pub use validate::{Checked, name_is_valid, value_is_valid};

@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use thalweg::frame::{Flags, Kind, SettingId};
-use thalweg::{ErrorCode, Field, Indexing, Instant, Priority, Request, Settings, Status, StreamId, Token};
+use thalweg::{ErrorCode, Field, Indexing, Instant, Priority, Request, Settings, Status, StreamId, KnownName};
 
 use crate::bytes::{Clock, Reader, put_bytes, put_number};
 use crate::error::ReadError;
@@ -462,18 +462,18 @@ fn take_request<'a>(reader: &mut Reader<'a>) -> Result<Request<'a>, ReadError> {
 fn put_fields(out: &mut Vec<u8>, fields: &[Field<'_>]) {
     put_number(out, fields.len() as u64);
     for field in fields {
-        let is_odd = field.token != Token::of(field.name);
+        let is_odd = field.known_name != KnownName::of(field.name);
         let indexing = match field.indexing {
             Indexing::Default => 0,
             Indexing::Always => 1,
-            Indexing::Without => 2,
+            Indexing::NotIndexed => 2,
             Indexing::Never => 3,
         };
         out.push(indexing | u8::from(is_odd) << 2);
         put_bytes(out, field.name);
         put_bytes(out, field.value);
         if is_odd {
-            put_bytes(out, field.token.name());
+            put_bytes(out, field.known_name.name());
         }
     }
 }
@@ -489,11 +489,11 @@ fn take_field<'a>(reader: &mut Reader<'a>) -> Result<Field<'a>, ReadError> {
     field.indexing = match bits & 3 {
         0 => Indexing::Default,
         1 => Indexing::Always,
-        2 => Indexing::Without,
+        2 => Indexing::NotIndexed,
         _ => Indexing::Never,
     };
     if bits & 4 != 0 {
-        field.token = Token::of(reader.bytes("a token")?);
+        field.known_name = KnownName::of(reader.bytes("a token")?);
     }
     Ok(field)
 }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use thalweg::{Field, Indexing, Token};
+use thalweg::{Field, Indexing, KnownName};
 
 /// A list of header or trailer fields, in order; a name may come more than once.
 #[derive(Clone, Default)]
@@ -19,7 +19,7 @@ struct Entry {
     start: u32,
     name_len: u32,
     value_len: u32,
-    token: Token,
+    known_name: KnownName,
     indexing: Indexing,
 }
 
@@ -50,13 +50,13 @@ impl Fields {
     pub fn push_field(&mut self, field: &Field<'_>) {
         let start = self.bytes.len() as u32;
         let mut name_len = 0;
-        if field.token == Token::UNKNOWN {
+        if field.known_name == KnownName::NONE {
             self.bytes.extend_from_slice(field.name);
             name_len = field.name.len() as u32;
         }
         self.bytes.extend_from_slice(field.value);
         let value_len = field.value.len() as u32;
-        self.entries.push(Entry { start, name_len, value_len, token: field.token, indexing: field.indexing });
+        self.entries.push(Entry { start, name_len, value_len, known_name: field.known_name, indexing: field.indexing });
     }
 
     /// The same list with one more field.
@@ -82,8 +82,8 @@ impl Fields {
     }
 
     /// The first value of a field by its token. Costs a walk over small numbers.
-    pub(crate) fn known(&self, token: Token) -> Option<&[u8]> {
-        let entry = self.entries.iter().find(|entry| entry.token == token)?;
+    pub(crate) fn known(&self, known_name: KnownName) -> Option<&[u8]> {
+        let entry = self.entries.iter().find(|entry| entry.known_name == known_name)?;
         Some(self.field(entry).value)
     }
 
@@ -104,12 +104,12 @@ impl Fields {
 
     fn field(&self, entry: &Entry) -> Field<'_> {
         let name_end = (entry.start + entry.name_len) as usize;
-        let name = match entry.token {
-            Token::UNKNOWN => &self.bytes[entry.start as usize..name_end],
-            token => token.name(),
+        let name = match entry.known_name {
+            KnownName::NONE => &self.bytes[entry.start as usize..name_end],
+            known_name => known_name.name(),
         };
         let value = &self.bytes[name_end..name_end + entry.value_len as usize];
-        Field { name, value, token: entry.token, indexing: entry.indexing }
+        Field { name, value, known_name: entry.known_name, indexing: entry.indexing }
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use thalweg::{Headers, Priority, Status, Token};
+use thalweg::{Headers, Priority, Status, KnownName};
 
 use crate::fields::Fields;
 
@@ -137,7 +137,7 @@ impl<B> Request<B> {
     /// What the field `priority` asks for (RFC 9218 §5), or the default. Changes that came later are seen by
     /// [`StreamHandle::priority`](crate::StreamHandle::priority).
     pub fn priority(&self) -> Priority {
-        self.fields.known(Token::PRIORITY).map(Priority::parse).unwrap_or_default()
+        self.fields.known(KnownName::PRIORITY).map(Priority::parse).unwrap_or_default()
     }
 
     /// The address of the client, in a request that was received over a socket.

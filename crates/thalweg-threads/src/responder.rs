@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thalweg::{ErrorCode, Status, Stream, Token};
+use thalweg::{ErrorCode, Status, Stream, KnownName};
 
 use crate::body::Body;
 use crate::driver::ToDriver;
@@ -252,7 +252,7 @@ fn announce_length(head: &mut Response<()>, len: Option<u64>) -> io::Result<()> 
     if head.status().is_informational() || matches!(head.status().as_u16(), 204 | 304) {
         return Ok(());
     }
-    let Some(announced) = head.fields.iter().find(|field| field.token == Token::CONTENT_LENGTH) else {
+    let Some(announced) = head.fields.iter().find(|field| field.known_name == KnownName::CONTENT_LENGTH) else {
         head.fields.push("content-length", Decimal::new(len).as_bytes());
         return Ok(());
     };

@@ -2,12 +2,12 @@
 
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
-use thalweg::{Field, Token};
+use thalweg::{Field, KnownName};
 
 /// Leaves out the fields that only HTTP/1 knows (RFC 9113 §8.2.2), for services that speak that, too. The core refuses them, so it is
 /// tried without this first.
 pub fn without_http_1<'a>(fields: impl Iterator<Item = Field<'a>>) -> impl Iterator<Item = Field<'a>> {
-    fields.filter(|field| !HTTP_1.contains(&field.token))
+    fields.filter(|field| !HTTP_1.contains(&field.known_name))
 }
 
 /// The length that a message announces for its content, if it is a number.
@@ -15,8 +15,8 @@ pub fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-const HTTP_1: [Token; 5] =
-    [Token::CONNECTION, Token::KEEP_ALIVE, Token::PROXY_CONNECTION, Token::TRANSFER_ENCODING, Token::UPGRADE];
+const HTTP_1: [KnownName; 5] =
+    [KnownName::CONNECTION, KnownName::KEEP_ALIVE, KnownName::PROXY_CONNECTION, KnownName::TRANSFER_ENCODING, KnownName::UPGRADE];
 
 /// The decimal digits of a number, without an allocation.
 #[derive(Debug, Default)]

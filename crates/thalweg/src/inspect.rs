@@ -29,7 +29,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use thalweg_hpack::{Decoder, Limits, Verdict};
+use thalweg_hpack::{Decoder, ListLimits, SinkAction};
 
 use crate::frame::{Flags, Frame, HEAD_LEN, Head, Kind, PREFACE, parse};
 use crate::headers::{HeaderBlock, Headers};
@@ -254,9 +254,9 @@ impl Lane {
             return Ok(false);
         }
         let headers = &mut self.headers;
-        let decoded = self.decoder.decode(&self.fragments, Limits::NONE, |decoded| {
+        let decoded = self.decoder.decode(&self.fragments, ListLimits::NONE, |decoded| {
             headers.push(&decoded);
-            Verdict::Unchecked
+            SinkAction::Unchecked
         });
         self.fragments.clear();
         self.decodes = decoded.is_ok();

@@ -135,7 +135,7 @@ pub use priority::Priority;
 pub use report::{CloseReport, Counters};
 pub use settings::Settings;
 pub use stream_id::{Stream, StreamId};
-pub use thalweg_hpack::{Field, Indexing, Prepared, Token};
+pub use thalweg_hpack::{Field, Indexing, PreparedField, KnownName};
 pub use time::Instant;
 pub use view::{BudgetView, Half, StreamView, WindowView};
 pub use violation::{Scope, Violation};

@@ -19,7 +19,7 @@ use core::panic::PanicInfo;
 use device::{Device, Line};
 use thalweg::Instant;
 use thalweg_h2c::{Config, Opening, Sniffer};
-use thalweg_hpack::{Decoder, Encoder, Field, Limits, Verdict};
+use thalweg_hpack::{Decoder, Encoder, Field, ListLimits, SinkAction};
 use thalweg_record as _;
 
 /// Memory is not the point here: there is none.
@@ -48,9 +48,9 @@ fn panic(_info: &PanicInfo<'_>) -> ! {
 pub extern "C" fn hpack_round_trip() -> u64 {
     let mut block = Vec::new();
     let mut encoder = Encoder::new(4096, 7);
-    encoder.begin(&mut block);
+    encoder.start_block(&mut block);
     encoder.encode(Field::new(b"x-depth", b"4"), &mut block);
-    let totals = Decoder::new(4096).decode(&block, Limits::NONE, |_| Verdict::Valid);
+    let totals = Decoder::new(4096).decode(&block, ListLimits::NONE, |_| SinkAction::Valid);
     totals.map_or(0, |totals| totals.list_bytes)
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Decode, Encode};
 use std::hint::black_box;
-use thalweg_hpack::{Field, Limits, Prepared, Token, Verdict};
+use thalweg_hpack::{Field, ListLimits, PreparedField, KnownName, SinkAction};
 
 /// The decoder, as the core drives it.
 pub struct Decoder(thalweg_hpack::Decoder);
@@ -13,15 +13,15 @@ impl Decode for Decoder {
     }
 
     fn block(&mut self, block: &[u8]) -> usize {
-        let limits = Limits { list_bytes_max: 1 << 20, fields_max: 1 << 10 };
+        let limits = ListLimits { list_bytes_max: 1 << 20, fields_max: 1 << 10 };
         let mut octets = 0;
         let totals = self.0.decode(block, limits, |decoded| {
             if !decoded.is_valid() {
-                return Verdict::Stop;
+                return SinkAction::Stop;
             }
             let field = decoded.field();
             octets += field.name.len() + field.value.len();
-            Verdict::Valid
+            SinkAction::Valid
         });
         black_box(octets);
         totals.map_or(0, |totals| totals.fields as usize)
@@ -43,7 +43,7 @@ impl Encode for Encoder {
     }
 
     fn block(&mut self, list: &Self::List<'_>, out: &mut Vec<u8>) {
-        self.0.begin(out);
+        self.0.start_block(out);
         for (name, value) in *list {
             self.0.encode(Field::new(name, value), out);
         }
@@ -54,22 +54,22 @@ impl Encode for Encoder {
 pub struct PreparedEncoder(thalweg_hpack::Encoder);
 
 impl Encode for PreparedEncoder {
-    type List<'a> = Vec<Prepared<'a>>;
+    type List<'a> = Vec<PreparedField<'a>>;
 
     fn new() -> Self {
         Self(thalweg_hpack::Encoder::new(4096, SEED))
     }
 
     fn list<'a>(list: &'a [(Vec<u8>, Vec<u8>)]) -> Self::List<'a> {
-        list.iter().map(|(name, value)| Prepared::new(Field::new(name, value), SEED)).collect()
+        list.iter().map(|(name, value)| PreparedField::new(Field::new(name, value), SEED)).collect()
     }
 
     fn block(&mut self, list: &Self::List<'_>, out: &mut Vec<u8>) {
-        self.0.begin(out);
+        self.0.start_block(out);
         for prepared in list {
             let field = prepared.field();
-            if field.token == Token::PATH {
-                self.0.encode(Field::with_token(Token::PATH, field.value), out);
+            if field.known_name == KnownName::PATH {
+                self.0.encode(Field::with_known_name(KnownName::PATH, field.value), out);
             } else {
                 self.0.encode_prepared(prepared, out);
             }

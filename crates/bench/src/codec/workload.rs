@@ -2,7 +2,7 @@
 
 use super::corpus::{self, List};
 use std::str::FromStr;
-use thalweg_hpack::{Decoder, Encoder, Field, Limits, Verdict};
+use thalweg_hpack::{Decoder, Encoder, Field, ListLimits, SinkAction};
 
 /// What is worked through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,7 +103,7 @@ fn connection(message: fn(usize) -> List) -> Story {
     let mut encoder = Encoder::new(4096, 0);
     let blocks = lists.iter().map(|list| {
         let mut block = Vec::new();
-        encoder.begin(&mut block);
+        encoder.start_block(&mut block);
         for (name, value) in list {
             encoder.encode(Field::new(name, value), &mut block);
         }
@@ -184,9 +184,9 @@ fn plain_string<'a>(rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
     // A literal with an empty name and this value.
     let field = [&[0x00, 0x00], string].concat();
     let mut value = Vec::new();
-    let decoded = Decoder::new(0).decode(&field, Limits::NONE, |decoded| {
+    let decoded = Decoder::new(0).decode(&field, ListLimits::NONE, |decoded| {
         value = decoded.field().value.to_vec();
-        Verdict::Unchecked
+        SinkAction::Unchecked
     });
     decoded.expect("nghttp2's blocks are well-formed");
     match u8::try_from(value.len()) {

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use thalweg::{
     Budget, Config, Connection, ErrorCode, Event, Field, Headers, HeadersKind, Instant, Release, Request,
-    Role, Splice, Status, Stream, Token,
+    Role, Splice, Status, Stream, KnownName,
 };
 
 /// A server.
@@ -202,11 +202,11 @@ fn fields<const PREPARED: bool>(
 }
 
 const fn prepare<const N: usize>(list: &[(&'static str, &'static str); N]) -> [Field<'static>; N] {
-    let mut all = [Field::with_token(Token::UNKNOWN, b""); N];
+    let mut all = [Field::with_known_name(KnownName::NONE, b""); N];
     let mut i = 0;
     while i < N {
         let (name, value) = (list[i].0.as_bytes(), list[i].1.as_bytes());
-        all[i] = Field { name, token: Token::of(name), ..Field::with_token(Token::UNKNOWN, value) };
+        all[i] = Field { name, known_name: KnownName::of(name), ..Field::with_known_name(KnownName::NONE, value) };
         i += 1;
     }
     all

@@ -26,7 +26,7 @@ use crate::static_table::STATIC_LEN;
 /// Decodes one block in fragments and delivers nothing.
 ///
 /// ```
-/// use thalweg_hpack::{BlockSkipper, Decoder, Limits, Verdict};
+/// use thalweg_hpack::{BlockSkipper, Decoder, ListLimits, SinkAction};
 ///
 /// let mut decoder = Decoder::new(4096);
 /// let mut skipper = BlockSkipper::new();
@@ -36,9 +36,9 @@ use crate::static_table::STATIC_LEN;
 ///
 /// // Index 62 is the entry that the skipped block inserted.
 /// let mut value = Vec::new();
-/// let totals = decoder.decode(b"\xbe", Limits::NONE, |decoded| {
+/// let totals = decoder.decode(b"\xbe", ListLimits::NONE, |decoded| {
 ///     value.extend_from_slice(decoded.field().value);
-///     Verdict::Valid
+///     SinkAction::Valid
 /// });
 /// assert_eq!((totals.unwrap().fields, value), (1, b"17".to_vec()));
 /// ```
@@ -252,7 +252,7 @@ impl Decoder {
         let mut size = OVERHEAD as u64;
         match index {
             0 => {}
-            1..=STATIC_LEN => size += static_entry(index)?.token.name().len() as u64,
+            1..=STATIC_LEN => size += static_entry(index)?.known_name.name().len() as u64,
             index => {
                 let entry = self.dynamic_entry(index)?.1;
                 size += u64::from(entry.size - entry.value_len) - OVERHEAD as u64;

@@ -4,17 +4,17 @@
 //! [`Decoder::field`] makes the field when it is looked at:
 //!
 //! ```text
-//! 82               GET             Held: static entry 2
-//! be               x-id: 17        Held: the newest entry, wherever its text is
-//! 04 02 2f 61      :path: /a       Held: 2 octets that are kept apart
+//! 82               GET             FieldRef: static entry 2
+//! be               x-id: 17        FieldRef: the newest entry, wherever its text is
+//! 04 02 2f 61      :path: /a       FieldRef: 2 octets that are kept apart
 //! ```
 
 use super::Decoder;
-use crate::dynamic_table::{DynamicTable, Entry, Place};
+use crate::dynamic_table::{DynamicTable, Entry, Storage};
 use crate::field::Field;
 use crate::static_table::STATIC_TABLE;
-use crate::token::Token;
-use crate::valid::{Checked, name_is_valid, value_is_valid};
+use crate::known_name::KnownName;
+use crate::validate::{Checked, name_is_valid, value_is_valid};
 
 /// One field of a block, and what is known of its octets. Its strings are found when they are asked for.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +32,8 @@ impl<'a> Decoded<'a> {
 
     /// The token of the name.
     #[inline(always)]
-    pub fn token(&self) -> Token {
-        self.entry.token
+    pub fn known_name(&self) -> KnownName {
+        self.entry.known_name
     }
 
     /// Which of its strings need no check any more.
@@ -43,29 +43,29 @@ impl<'a> Decoded<'a> {
     }
 
     /// Whether name and value hold only octets that RFC 9113 §8.2.1 allows. Looks only at what was not
-    /// checked before; a sink that is content returns [`Verdict::Valid`](super::Verdict::Valid), so a table entry is
+    /// checked before; a sink that is content returns [`SinkAction::Valid`](super::SinkAction::Valid), so a table entry is
     /// looked at once. A pseudo-field's name is valid if it is a known one.
     #[inline(always)]
     pub fn is_valid(&self) -> bool {
-        self.checked() >= Checked::Both || rest_is_valid(self.table, self.entry)
+        self.checked() >= Checked::Both || strings_are_valid(self.table, self.entry)
     }
 
     /// Keeps the field beyond the sink, for [`Decoder::field`]. Copies no string.
     #[inline(always)]
-    pub fn hold(&self) -> Held {
-        Held(*self.entry)
+    pub fn to_ref(&self) -> FieldRef {
+        FieldRef(*self.entry)
     }
 }
 
 /// A field that a sink kept: 24 octets that know where its strings are, until the decoder's next block.
 #[derive(Clone, Copy, Debug)]
-pub struct Held(Entry);
+pub struct FieldRef(Entry);
 
-impl Held {
+impl FieldRef {
     /// The token of the name.
     #[inline(always)]
-    pub fn token(&self) -> Token {
-        self.0.token
+    pub fn known_name(&self) -> KnownName {
+        self.0.known_name
     }
 }
 
@@ -76,50 +76,50 @@ impl Decoder {
     /// empty or somebody else's.
     ///
     /// ```
-    /// use thalweg_hpack::{Decoder, Limits, Verdict};
+    /// use thalweg_hpack::{Decoder, ListLimits, SinkAction};
     ///
     /// let mut decoder = Decoder::new(4096);
     /// let mut kept = Vec::new();
-    /// let totals = decoder.decode(b"\x82\x04\x02/a", Limits::NONE, |decoded| {
-    ///     kept.push(decoded.hold());
-    ///     Verdict::Unchecked
+    /// let totals = decoder.decode(b"\x82\x04\x02/a", ListLimits::NONE, |decoded| {
+    ///     kept.push(decoded.to_ref());
+    ///     SinkAction::Unchecked
     /// });
     /// assert!(totals.is_ok());
     /// assert_eq!(decoder.field(&kept[0]).value, b"GET");
     /// assert_eq!(decoder.field(&kept[1]).value, b"/a");
     /// ```
     #[inline(always)]
-    pub fn field(&self, held: &Held) -> Field<'_> {
-        field(&self.table, &held.0)
+    pub fn field(&self, field_ref: &FieldRef) -> Field<'_> {
+        field(&self.table, &field_ref.0)
     }
 }
 
 /// Looks at those strings of a field that were not checked yet: mostly the value alone.
 #[inline(never)]
-fn rest_is_valid(table: &DynamicTable, entry: &Entry) -> bool {
-    (entry.checked.name() || spelled_name_is_valid(table, entry))
+fn strings_are_valid(table: &DynamicTable, entry: &Entry) -> bool {
+    (entry.checked.name() || literal_name_is_valid(table, entry))
         && (entry.checked.value() || value_is_valid(field(table, entry).value))
 }
 
 #[inline(never)]
-fn spelled_name_is_valid(table: &DynamicTable, entry: &Entry) -> bool {
+fn literal_name_is_valid(table: &DynamicTable, entry: &Entry) -> bool {
     name_is_valid(field(table, entry).name)
 }
 
 #[inline(always)]
 fn field<'a>(table: &'a DynamicTable, entry: &Entry) -> Field<'a> {
-    let &Entry { token, indexing, .. } = entry;
-    let value = match entry.place {
-        Place::Text => table.value(entry),
-        Place::Static => STATIC_TABLE.get(entry.value_start as usize).map_or(&[][..], |found| found.value),
-        Place::Apart => table.apart(entry.value_start, entry.value_len),
+    let &Entry { known_name, indexing, .. } = entry;
+    let value = match entry.storage {
+        Storage::Text => table.value(entry),
+        Storage::Static => STATIC_TABLE.get(entry.value_start as usize).map_or(&[][..], |found| found.value),
+        Storage::Unindexed => table.unindexed(entry.value_start, entry.value_len),
     };
-    let name = match entry.place {
-        _ if token.is_known() => token.name(),
-        Place::Text => table.stored_name(entry),
+    let name = match entry.storage {
+        _ if known_name.is_known() => known_name.name(),
+        Storage::Text => table.stored_name(entry),
         // All names of the static table are known ones.
-        Place::Static => &[],
-        Place::Apart => table.apart(entry.name_start, entry.name_len),
+        Storage::Static => &[],
+        Storage::Unindexed => table.unindexed(entry.name_start, entry.name_len),
     };
-    Field { name, value, token, indexing }
+    Field { name, value, known_name, indexing }
 }

@@ -1,8 +1,8 @@
 //! What a peer must not send, each with its error, and that an error is final.
 
-use thalweg_hpack::{DecodeError, Decoder, Encoder, Indexing, Limits, Verdict};
+use thalweg_hpack::{DecodeError, Decoder, Encoder, Indexing, ListLimits, SinkAction};
 
-use crate::kit::{List, decode, encode_as, entries, integer, list, literal, unhex};
+use crate::support::{List, decode, encode_as, entries, integer, list, literal, unhex};
 
 /// The error of a block in a new decoder.
 fn error(block: &[u8]) -> DecodeError {
@@ -145,7 +145,7 @@ fn s6_3_a_size_update_above_the_limit_is_an_error() {
 }
 
 #[test]
-fn s4_2_a_lowered_limit_demands_a_size_update() {
+fn s4_2_a_lowered_limit_requires_a_size_update() {
     // 9113-4.3.1-4, 7541-4.2-4
     // The limits that were set and acknowledged, the block, and what becomes of it.
     let cases: [(&[u32], &str, Option<u32>); 12] = [
@@ -181,7 +181,7 @@ fn s4_2_a_lowered_limit_demands_a_size_update() {
 }
 
 #[test]
-fn s4_2_a_limit_that_the_peer_never_used_demands_nothing() {
+fn s4_2_a_limit_that_the_peer_never_used_requires_no_update() {
     // 9113-4.3.1-4
     let mut decoder = Decoder::new(4096);
     decode(&mut decoder, &integer(0x20, 0x1f, 50)).unwrap();
@@ -194,8 +194,8 @@ fn rich_block() -> Vec<u8> {
     let long = "x".repeat(300);
     let mut encoder = Encoder::new(100, 1);
     let mut block = Vec::new();
-    encoder.begin(&mut block);
-    for indexing in [Indexing::Always, Indexing::Default, Indexing::Without, Indexing::Never] {
+    encoder.start_block(&mut block);
+    for indexing in [Indexing::Always, Indexing::Default, Indexing::NotIndexed, Indexing::Never] {
         let fields = list(&[
             (":method", "GET"),
             (":path", "/a/b?c=d"),
@@ -236,15 +236,15 @@ fn a_block_cut_anywhere_is_truncated_or_ends_between_fields() {
 fn fields_before_an_error_were_delivered_and_no_others() {
     let mut decoder = Decoder::new(4096);
     let mut seen = 0;
-    let decoded = decoder.decode(&unhex("82 84 80 86"), Limits::NONE, |_| {
+    let decoded = decoder.decode(&unhex("82 84 80 86"), ListLimits::NONE, |_| {
         seen += 1;
-        Verdict::Valid
+        SinkAction::Valid
     });
     assert_eq!((decoded, seen), (Err(DecodeError::IndexZero), 2));
 }
 
 #[test]
-fn no_block_of_two_octets_makes_it_panic() {
+fn no_block_of_two_octets_panics() {
     for first in 0..=255u8 {
         let _ = decode(&mut Decoder::new(4096), &[first]);
         for second in 0..=255u8 {

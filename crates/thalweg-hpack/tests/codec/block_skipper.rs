@@ -3,7 +3,7 @@
 
 use thalweg_hpack::{BlockSkipper, DecodeError, Decoder};
 
-use crate::kit::{decode, entries, integer, list, literal, unhex};
+use crate::support::{decode, entries, integer, list, literal, unhex};
 
 /// Skips a block in fragments.
 fn skip<'f>(

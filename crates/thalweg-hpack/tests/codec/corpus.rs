@@ -2,7 +2,7 @@
 
 use thalweg_hpack::{Decoder, Encoder};
 
-use crate::kit::{corpus, decode, encode, stories};
+use crate::support::{corpus, decode, encode, stories};
 
 /// The directories of the corpus, one for each encoder, with the number of their stories.
 const ENCODERS: [(&str, usize); 14] = [

@@ -1,13 +1,13 @@
 //! What the encoder chooses.
 
-use thalweg_hpack::{Decoder, Encoder, Field, Indexing, Prepared, Token};
+use thalweg_hpack::{Decoder, Encoder, Field, Indexing, PreparedField, KnownName};
 
-use crate::kit::{decode, encode, entries, list, literal, unhex};
+use crate::support::{decode, encode, entries, list, literal, unhex};
 
 /// The block of one field in a table that nothing else has touched.
 fn block_of(encoder: &mut Encoder, field: Field<'_>) -> Vec<u8> {
     let mut block = Vec::new();
-    encoder.begin(&mut block);
+    encoder.start_block(&mut block);
     encoder.encode(field, &mut block);
     block
 }
@@ -54,7 +54,7 @@ fn other_fields_enter_the_table_and_are_found_there() {
 #[test]
 fn a_field_without_indexing_is_not_looked_up_and_not_entered() {
     let mut encoder = Encoder::new(4096, 1);
-    let field = Field { indexing: Indexing::Without, ..Field::new(b"x", b"y") };
+    let field = Field { indexing: Indexing::NotIndexed, ..Field::new(b"x", b"y") };
     assert_eq!(block_of(&mut encoder, field), literal(0x00, b"x", b"y"));
     block_of(&mut encoder, Field::new(b"x", b"y"));
     // The name is taken from the entry; the value is spelled out.
@@ -135,14 +135,14 @@ fn output_is_appended_to_what_is_there() {
 fn a_prepared_field_is_encoded_as_any_other() {
     let fields = [
         Field::new(b"server", b"thalweg"),
-        Field::with_token(Token::STATUS, b"200"),
-        Field::with_token(Token::STATUS, b"299"),
+        Field::with_known_name(KnownName::STATUS, b"200"),
+        Field::with_known_name(KnownName::STATUS, b"299"),
         Field::new(b"x-frame-options", b"deny"),
         Field::new(b"x-own", b"1"),
         Field::new(b"authorization", b"secret"),
         Field::new(b"x-own", b"1").sensitive(),
-        Field::with_token(Token::METHOD, b"GET").sensitive(),
-        Field { indexing: Indexing::Without, ..Field::new(b"x-own", b"1") },
+        Field::with_known_name(KnownName::METHOD, b"GET").sensitive(),
+        Field { indexing: Indexing::NotIndexed, ..Field::new(b"x-own", b"1") },
         Field::new(b"content-length", b"17"),
     ];
     for seed in [7, 8] {
@@ -152,7 +152,7 @@ fn a_prepared_field_is_encoded_as_any_other() {
             for field in fields {
                 let (mut one, mut other) = (Vec::new(), Vec::new());
                 plain.encode(field, &mut one);
-                prepared.encode_prepared(&Prepared::new(field, 7), &mut other);
+                prepared.encode_prepared(&PreparedField::new(field, 7), &mut other);
                 assert_eq!(one, other, "{field:?} in turn {turn}");
             }
         }

@@ -1,15 +1,15 @@
 //! Bounds on what is delivered of a block, and that the table stays in step past them.
 
-use thalweg_hpack::{Checked, Decoder, Limit, Limits, Totals, Verdict};
+use thalweg_hpack::{Checked, Decoder, ListLimit, ListLimits, Totals, SinkAction};
 
-use crate::kit::{List, decode, entries, integer, list, literal, unhex};
+use crate::support::{List, decode, entries, integer, list, literal, unhex};
 
 /// Decodes a block and returns what came out of it.
-fn within(decoder: &mut Decoder, block: &[u8], limits: Limits) -> (List, Totals) {
+fn within(decoder: &mut Decoder, block: &[u8], limits: ListLimits) -> (List, Totals) {
     let mut seen = List::new();
     let totals = decoder.decode(block, limits, |decoded| {
         seen.push((decoded.field().name.to_vec(), decoded.field().value.to_vec()));
-        Verdict::Valid
+        SinkAction::Valid
     });
     (seen, totals.unwrap())
 }
@@ -25,7 +25,7 @@ fn three() -> (Vec<u8>, List) {
 fn s6_5_2_a_list_at_its_limit_is_delivered_whole() {
     let (block, fields) = three();
     for (list_bytes_max, fields_max) in [(103, 3), (103, u32::MAX), (u32::MAX, 3)] {
-        let limits = Limits { list_bytes_max, fields_max };
+        let limits = ListLimits { list_bytes_max, fields_max };
         let (seen, totals) = within(&mut Decoder::new(4096), &block, limits);
         assert_eq!(seen, fields);
         assert_eq!(totals, Totals { list_bytes: 103, fields: 3, over_limit: None, stopped: false });
@@ -36,19 +36,19 @@ fn s6_5_2_a_list_at_its_limit_is_delivered_whole() {
 fn s6_5_2_past_a_limit_delivery_stops_and_the_table_stays_in_step() {
     let (block, fields) = three();
     let cases = [
-        (102, 9, 2, Limit::ListBytes),
-        (68, 9, 2, Limit::ListBytes),
-        (67, 9, 1, Limit::ListBytes),
-        (33, 9, 0, Limit::ListBytes),
-        (0, 9, 0, Limit::ListBytes),
-        (999, 2, 2, Limit::Fields),
-        (999, 1, 1, Limit::Fields),
-        (999, 0, 0, Limit::Fields),
-        (67, 1, 1, Limit::ListBytes),
+        (102, 9, 2, ListLimit::ListBytes),
+        (68, 9, 2, ListLimit::ListBytes),
+        (67, 9, 1, ListLimit::ListBytes),
+        (33, 9, 0, ListLimit::ListBytes),
+        (0, 9, 0, ListLimit::ListBytes),
+        (999, 2, 2, ListLimit::Fields),
+        (999, 1, 1, ListLimit::Fields),
+        (999, 0, 0, ListLimit::Fields),
+        (67, 1, 1, ListLimit::ListBytes),
     ];
     for (list_bytes_max, fields_max, delivered, limit) in cases {
         let mut decoder = Decoder::new(4096);
-        let (seen, totals) = within(&mut decoder, &block, Limits { list_bytes_max, fields_max });
+        let (seen, totals) = within(&mut decoder, &block, ListLimits { list_bytes_max, fields_max });
         assert_eq!(seen, fields[..delivered]);
         let over_limit = Some(limit);
         assert_eq!(totals, Totals { list_bytes: 103, fields: 3, over_limit, stopped: false });
@@ -73,11 +73,11 @@ fn past_a_limit_every_representation_is_still_decoded() {
     ]
     .concat();
     let mut whole = Decoder::new(4096);
-    let (all, totals) = within(&mut whole, &block, Limits::NONE);
+    let (all, totals) = within(&mut whole, &block, ListLimits::NONE);
     assert_eq!(all.len(), 9);
     for fields_max in 0..9 {
         let mut decoder = Decoder::new(4096);
-        let limits = Limits { fields_max, ..Limits::NONE };
+        let limits = ListLimits { fields_max, ..ListLimits::NONE };
         let (seen, bounded) = within(&mut decoder, &block, limits);
         assert_eq!(seen, all[..fields_max as usize]);
         assert_eq!((bounded.fields, bounded.list_bytes), (totals.fields, totals.list_bytes));
@@ -115,8 +115,8 @@ fn past_a_limit_insertions_of_every_shape_are_the_same_as_before_it() {
             let (mut whole, mut bounded) = (Decoder::new(table_bytes), Decoder::new(table_bytes));
             // Twice, so that the table is full at the second time.
             for _ in 0..2 {
-                let decoded = whole.decode(&block.concat(), Limits::NONE, |_| Verdict::Unchecked);
-                let again = bounded.decode(&block.concat(), Limits { fields_max: 0, ..Limits::NONE }, |_| {
+                let decoded = whole.decode(&block.concat(), ListLimits::NONE, |_| SinkAction::Unchecked);
+                let again = bounded.decode(&block.concat(), ListLimits { fields_max: 0, ..ListLimits::NONE }, |_| {
                     unreachable!("nothing is delivered")
                 });
                 bounded.check();
@@ -124,7 +124,7 @@ fn past_a_limit_insertions_of_every_shape_are_the_same_as_before_it() {
                     assert_eq!(again, decoded, "{first:x?} {second:x?} in {table_bytes}");
                     break;
                 };
-                assert_eq!(again, Ok(Totals { over_limit: Some(Limit::Fields), ..totals }));
+                assert_eq!(again, Ok(Totals { over_limit: Some(ListLimit::Fields), ..totals }));
                 let pair = format!("{first:x?} {second:x?} in {table_bytes}");
                 assert_eq!(entries(&mut bounded), entries(&mut whole), "{pair}");
                 assert!(validity(&bounded).eq(validity(&whole)), "{pair}");
@@ -138,9 +138,9 @@ fn validity(decoder: &Decoder) -> impl Iterator<Item = bool> {
     (62..).map_while(|index| {
         let mut is_valid = None;
         let block = integer(0x80, 0x7f, index);
-        let decoded = decoder.clone().decode(&block, Limits::NONE, |decoded| {
+        let decoded = decoder.clone().decode(&block, ListLimits::NONE, |decoded| {
             is_valid = Some(decoded.is_valid());
-            Verdict::Unchecked
+            SinkAction::Unchecked
         });
         decoded.ok().and(is_valid)
     })
@@ -148,14 +148,14 @@ fn validity(decoder: &Decoder) -> impl Iterator<Item = bool> {
 
 #[test]
 fn an_error_past_a_limit_is_an_error() {
-    let limits = Limits { fields_max: 1, ..Limits::NONE };
+    let limits = ListLimits { fields_max: 1, ..ListLimits::NONE };
     let bad_huffman = ["41 84 ffffffff", "41 82 1fff", "41 81 1e", "00 00 82 ff c6", "41 84 ff cf fe 7e"];
     let others = ["80", "c0", "20", "40 12 61", "41 81 ff", "7e 00", "7f 00 00", "0f 2f 00", "00 81 00 00"];
     for bad in bad_huffman.iter().chain(&others) {
         // What is near the end of a block is read in another way.
         for padding in [0, 40] {
             let block = [unhex("82 84"), unhex(bad), vec![0x82; padding]].concat();
-            let bounded = Decoder::new(4096).decode(&block, limits, |_| Verdict::Valid).unwrap_err();
+            let bounded = Decoder::new(4096).decode(&block, limits, |_| SinkAction::Valid).unwrap_err();
             assert_eq!(Err(bounded), decode(&mut Decoder::new(4096), &block), "{bad}");
         }
     }
@@ -167,9 +167,9 @@ fn a_sink_that_stops_gets_no_more_and_the_table_stays_in_step() {
     for stop_at in 0..3 {
         let mut decoder = Decoder::new(4096);
         let mut seen = 0;
-        let totals = decoder.decode(&block, Limits::NONE, |_| {
+        let totals = decoder.decode(&block, ListLimits::NONE, |_| {
             seen += 1;
-            if seen > stop_at { Verdict::Stop } else { Verdict::Valid }
+            if seen > stop_at { SinkAction::Stop } else { SinkAction::Valid }
         });
         assert_eq!(seen, stop_at + 1);
         let stopped = Totals { list_bytes: 103, fields: 3, over_limit: None, stopped: true };
@@ -180,7 +180,7 @@ fn a_sink_that_stops_gets_no_more_and_the_table_stays_in_step() {
 
 #[test]
 fn a_block_of_16384_octets_of_any_one_field_is_bounded() {
-    let limits = Limits { list_bytes_max: 16 << 10, fields_max: 128 };
+    let limits = ListLimits { list_bytes_max: 16 << 10, fields_max: 128 };
     // What is sent before, the octets that are repeated, and how many fields are delivered of them.
     let large = literal(0x40, &[b'n'; 4000], &[b'v'; 64]);
     let cases = [
@@ -208,11 +208,11 @@ fn a_block_of_16384_octets_of_any_one_field_is_bounded() {
 }
 
 #[test]
-fn what_passed_once_is_known_to_be_valid() {
+fn a_field_that_passed_once_is_marked_validated() {
     let mut decoder = Decoder::new(4096);
     let mut checked = |block: &[u8], verdict| {
         let mut seen = Vec::new();
-        let totals = decoder.decode(block, Limits::NONE, |decoded| {
+        let totals = decoder.decode(block, ListLimits::NONE, |decoded| {
             seen.push(decoded.checked());
             verdict
         });
@@ -221,34 +221,34 @@ fn what_passed_once_is_known_to_be_valid() {
     };
     // Static entries are approved, but for those without a value; a plain literal is not looked at.
     assert_eq!(
-        checked(&unhex("82 81 8f"), Verdict::Unchecked),
-        [Checked::Approved, Checked::Both, Checked::Both]
+        checked(&unhex("82 81 8f"), SinkAction::Unchecked),
+        [Checked::Validated, Checked::Both, Checked::Both]
     );
-    assert_eq!(checked(&literal(0x40, b"n", b"v"), Verdict::Unchecked), [Checked::Nothing]);
-    assert_eq!(checked(&unhex("be"), Verdict::Unchecked), [Checked::Nothing]);
+    assert_eq!(checked(&literal(0x40, b"n", b"v"), SinkAction::Unchecked), [Checked::Nothing]);
+    assert_eq!(checked(&unhex("be"), SinkAction::Unchecked), [Checked::Nothing]);
     // The verdict on an entry is remembered, whether it is on the literal or on the entry.
-    assert_eq!(checked(&unhex("be"), Verdict::Valid), [Checked::Nothing]);
-    assert_eq!(checked(&unhex("be"), Verdict::Unchecked), [Checked::Approved]);
-    assert_eq!(checked(&literal(0x40, b"m", b"v"), Verdict::Valid), [Checked::Nothing]);
-    assert_eq!(checked(&unhex("be"), Verdict::Unchecked), [Checked::Approved]);
+    assert_eq!(checked(&unhex("be"), SinkAction::Valid), [Checked::Nothing]);
+    assert_eq!(checked(&unhex("be"), SinkAction::Unchecked), [Checked::Validated]);
+    assert_eq!(checked(&literal(0x40, b"m", b"v"), SinkAction::Valid), [Checked::Nothing]);
+    assert_eq!(checked(&unhex("be"), SinkAction::Unchecked), [Checked::Validated]);
     // A new value for the name of a valid entry, or for a known name: only the value is open.
-    assert_eq!(checked(&unhex("7e 01 77"), Verdict::Unchecked), [Checked::Name]);
-    assert_eq!(checked(&unhex("0f 2f 01 77"), Verdict::Unchecked), [Checked::Name]);
-    assert_eq!(checked(&unhex("41 01 77"), Verdict::Unchecked), [Checked::Name]);
-    assert_eq!(checked(&literal(0x00, b"te", b"w"), Verdict::Unchecked), [Checked::Name]);
+    assert_eq!(checked(&unhex("7e 01 77"), SinkAction::Unchecked), [Checked::Name]);
+    assert_eq!(checked(&unhex("0f 2f 01 77"), SinkAction::Unchecked), [Checked::Name]);
+    assert_eq!(checked(&unhex("41 01 77"), SinkAction::Unchecked), [Checked::Name]);
+    assert_eq!(checked(&literal(0x00, b"te", b"w"), SinkAction::Unchecked), [Checked::Name]);
     // A value in common Huffman codes, or none, needs no look; one with a space at an end does.
-    assert_eq!(checked(&unhex("41 81 1f"), Verdict::Unchecked), [Checked::Both]);
-    assert_eq!(checked(&unhex("be"), Verdict::Valid), [Checked::Both]);
-    assert_eq!(checked(&unhex("be"), Verdict::Unchecked), [Checked::Approved]);
-    assert_eq!(checked(&unhex("41 00"), Verdict::Unchecked), [Checked::Both]);
-    assert_eq!(checked(&unhex("00 01 61 81 1f"), Verdict::Unchecked), [Checked::Value]);
-    assert_eq!(checked(&unhex("41 81 53"), Verdict::Unchecked), [Checked::Name]);
+    assert_eq!(checked(&unhex("41 81 1f"), SinkAction::Unchecked), [Checked::Both]);
+    assert_eq!(checked(&unhex("be"), SinkAction::Valid), [Checked::Both]);
+    assert_eq!(checked(&unhex("be"), SinkAction::Unchecked), [Checked::Validated]);
+    assert_eq!(checked(&unhex("41 00"), SinkAction::Unchecked), [Checked::Both]);
+    assert_eq!(checked(&unhex("00 01 61 81 1f"), SinkAction::Unchecked), [Checked::Value]);
+    assert_eq!(checked(&unhex("41 81 53"), SinkAction::Unchecked), [Checked::Name]);
     // A code of more than 12 bits may be a control octet: here it is 0x00.
-    assert_eq!(checked(&unhex("41 82 ff c7"), Verdict::Unchecked), [Checked::Name]);
+    assert_eq!(checked(&unhex("41 82 ff c7"), SinkAction::Unchecked), [Checked::Name]);
 }
 
 #[test]
-fn s8_2_1_is_valid_says_what_the_octets_say() {
+fn s8_2_1_is_valid_agrees_with_the_octets() {
     for (name, value, is_valid) in [
         ("a", "b", true),
         ("te", "trailers", true),
@@ -269,9 +269,9 @@ fn s8_2_1_is_valid_says_what_the_octets_say() {
             let block = literal(flags, name.as_bytes(), value.as_bytes());
             let again = if flags == 0x40 { integer(0x80, 0x7f, 62) } else { block.clone() };
             for block in [&block, &again, &again] {
-                let totals = decoder.decode(block, Limits::NONE, |decoded| {
+                let totals = decoder.decode(block, ListLimits::NONE, |decoded| {
                     assert_eq!(decoded.is_valid(), is_valid, "{name:?}: {value:?}");
-                    if decoded.is_valid() { Verdict::Valid } else { Verdict::Unchecked }
+                    if decoded.is_valid() { SinkAction::Valid } else { SinkAction::Unchecked }
                 });
                 assert_eq!(totals.unwrap().fields, 1);
             }

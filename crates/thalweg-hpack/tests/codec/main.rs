@@ -7,12 +7,12 @@ mod bad_input;
 mod block_skipper;
 mod corpus;
 mod encoder;
-mod held;
-mod kit;
+mod field_ref;
+mod support;
 mod limits;
 #[cfg(feature = "fluke")]
 mod oracle;
 mod rfc7541;
 #[cfg(feature = "fluke")]
 mod script;
-mod steady;
+mod memory;

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use thalweg_hpack::{Decoder, Encoder, Indexing, fluke};
 
-use crate::kit::{List, Story, corpus, decode, encode_as, stories};
+use crate::support::{List, Story, corpus, decode, encode_as, stories};
 use crate::script;
 
 /// What fluke-hpack makes of a block.
-fn judge(decoder: &mut fluke::Decoder, block: &[u8]) -> Result<List, fluke::Refused> {
+fn decode_with_oracle(decoder: &mut fluke::Decoder, block: &[u8]) -> Result<List, fluke::Refused> {
     Ok(decoder.decode(block)?.into_iter().map(|field| (field.name, field.value)).collect())
 }
 
@@ -27,7 +27,7 @@ fn fluke_hpack_reads_the_corpus_as_we_do() {
                     ours.set_table_bytes_max(bytes);
                     fluke.set_table_bytes_max(bytes);
                 }
-                assert_eq!(judge(&mut fluke, &case.wire).as_ref(), Ok(&case.list), "{}", story.name);
+                assert_eq!(decode_with_oracle(&mut fluke, &case.wire).as_ref(), Ok(&case.list), "{}", story.name);
                 assert_eq!(decode(&mut ours, &case.wire).as_ref(), Ok(&case.list), "{}", story.name);
             }
         }
@@ -42,7 +42,7 @@ fn fluke_hpack_reads_what_we_encode() {
             fluke_reads(&story, Indexing::Default, 16_384, usize::MAX);
         }
     }
-    for indexing in [Indexing::Default, Indexing::Always, Indexing::Without, Indexing::Never] {
+    for indexing in [Indexing::Default, Indexing::Always, Indexing::NotIndexed, Indexing::Never] {
         for table_bytes in [4096, 300] {
             for story in stories("raw-data").iter().step_by(4) {
                 fluke_reads(story, indexing, table_bytes, 4);
@@ -60,12 +60,12 @@ fn fluke_reads(story: &Story, indexing: Indexing, table_bytes: u32, blocks: usiz
             fluke.set_table_bytes_max(bytes);
         }
         let block = encode_as(&mut encoder, &case.list, indexing);
-        assert_eq!(judge(&mut fluke, &block).as_ref(), Ok(&case.list), "{}", story.name);
+        assert_eq!(decode_with_oracle(&mut fluke, &block).as_ref(), Ok(&case.list), "{}", story.name);
     }
 }
 
 #[test]
-fn fluke_hpack_judges_mutated_blocks_as_we_do() {
+fn fluke_hpack_agrees_on_mutated_blocks() {
     // Blocks of our own, so that nothing has to be beside the project.
     let mut random = Random(0x9e37_79b9);
     let (mut refused, mut accepted) = (0, 0);
@@ -98,7 +98,7 @@ fn own_block(encoder: &mut Encoder, random: &mut Random, turn: usize) -> Vec<u8>
             (names[random.below(6) as usize].as_bytes().to_vec(), value.into_bytes())
         })
         .collect();
-    let indexings = [Indexing::Default, Indexing::Always, Indexing::Without, Indexing::Never];
+    let indexings = [Indexing::Default, Indexing::Always, Indexing::NotIndexed, Indexing::Never];
     encode_as(encoder, &fields, indexings[random.below(4) as usize])
 }
 
@@ -133,7 +133,7 @@ fn the_guard_refuses_what_would_make_fluke_hpack_panic() {
 }
 
 #[test]
-fn the_judge_is_not_blind() {
+fn the_oracle_detects_differences() {
     // A judge that took everything, or refused everything, would agree with anybody's faults.
     for (block, verdict) in [
         (&[0x82][..], None),
@@ -153,7 +153,7 @@ fn the_judge_is_not_blind() {
     assert_eq!(fluke::Decoder::new(4096).decode(&long).err(), Some(fluke::Refused::ByFluke));
     let short = [0x0f, 0x80, 0x80, 0x80, 0x80, 0x00, 0x01, 0x61];
     let fields = fluke::Decoder::new(4096).decode(&short).unwrap();
-    assert_eq!((&fields[0].name[..], fields[0].indexing), (&b"accept-charset"[..], Indexing::Without));
+    assert_eq!((&fields[0].name[..], fields[0].indexing), (&b"accept-charset"[..], Indexing::NotIndexed));
 }
 
 /// Runs `check` on the committed inputs of a fuzz target.

@@ -1,8 +1,8 @@
 //! RFC 7541 by section: what a well-formed block means, and its examples octet by octet.
 
-use thalweg_hpack::{Decoder, Encoder, Field, Indexing, Limits, Token, Verdict};
+use thalweg_hpack::{Decoder, Encoder, Field, Indexing, ListLimits, KnownName, SinkAction};
 
-use crate::kit::{List, decode, encode, encode_as, entries, integer, list, literal, unhex};
+use crate::support::{List, decode, encode, encode_as, entries, integer, list, literal, unhex};
 
 /// Decodes a block of hexadecimal digits.
 fn decode_hex(decoder: &mut Decoder, hex: &str) -> List {
@@ -116,10 +116,10 @@ fn s6_2_3_the_mark_of_a_field_that_is_never_indexed_goes_through() {
     decode(&mut decoder, &encode_as(&mut encoder, &known, Indexing::Always)).unwrap();
     let block = encode_as(&mut encoder, &known, Indexing::Never);
     let mut forwarded = Vec::new();
-    let totals = decoder.decode(&block, Limits::NONE, |decoded| {
+    let totals = decoder.decode(&block, ListLimits::NONE, |decoded| {
         assert_eq!(decoded.field().indexing, Indexing::Never);
         encoder.encode(decoded.field(), &mut forwarded);
-        Verdict::Valid
+        SinkAction::Valid
     });
     assert_eq!(totals.unwrap().fields, 2);
     assert_eq!(block, forwarded);
@@ -135,13 +135,13 @@ fn s6_2_the_decoder_tells_representations_apart() {
         [literal(0x40, b"a", b"1"), unhex("be 82"), literal(0, b"b", b"2"), literal(0x10, b"c", b"3")]
             .concat();
     let mut seen = Vec::new();
-    let totals = decoder.decode(&block, Limits::NONE, |decoded| {
+    let totals = decoder.decode(&block, ListLimits::NONE, |decoded| {
         seen.push(decoded.field().indexing);
-        Verdict::Unchecked
+        SinkAction::Unchecked
     });
     assert_eq!(totals.unwrap().fields, 5);
     let indexed = Indexing::Default;
-    assert_eq!(seen, [indexed, indexed, indexed, Indexing::Without, Indexing::Never]);
+    assert_eq!(seen, [indexed, indexed, indexed, Indexing::NotIndexed, Indexing::Never]);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn s7_1_3_a_secret_stays_out_of_every_table_by_default() {
         assert_eq!(block[0] & 0xf0, 0x10, "{field:?}");
     }
     let mut block = Vec::new();
-    encoder.encode(Field::with_token(Token::COOKIE, b"session=0123456789abcdef"), &mut block);
+    encoder.encode(Field::with_known_name(KnownName::COOKIE, b"session=0123456789abcdef"), &mut block);
     assert_eq!(block[0] & 0xc0, 0x40);
 }
 
@@ -207,14 +207,14 @@ fn s4_2_the_encoder_announces_the_smallest_size_and_the_last() {
     let first_octets = |sizes: &[u32]| {
         let mut encoder = Encoder::new(10_000, 1);
         let mut block = Vec::new();
-        encoder.begin(&mut block);
+        encoder.start_block(&mut block);
         assert!(block.is_empty());
         for bytes in sizes {
             encoder.set_peer_table_bytes_max(*bytes);
         }
-        encoder.begin(&mut block);
+        encoder.start_block(&mut block);
         let announced = block.len();
-        encoder.begin(&mut block);
+        encoder.start_block(&mut block);
         assert_eq!(block.len(), announced, "announced once");
         block
     };
@@ -230,13 +230,13 @@ fn s4_2_the_encoder_announces_the_smallest_size_and_the_last() {
 }
 
 #[test]
-fn s4_2_an_encoder_that_uses_less_says_so_first() {
+fn s4_2_an_encoder_that_uses_less_announces_it_first() {
     // 7541-4.2-2
     let mut block = Vec::new();
-    Encoder::new(100, 1).begin(&mut block);
+    Encoder::new(100, 1).start_block(&mut block);
     assert_eq!(block, integer(0x20, 0x1f, 100));
     block.clear();
-    Encoder::new(4096, 1).begin(&mut block);
+    Encoder::new(4096, 1).start_block(&mut block);
     assert!(block.is_empty());
 }
 
@@ -295,7 +295,7 @@ fn s4_4_an_entry_may_take_its_name_from_one_that_it_evicts() {
 }
 
 #[test]
-fn s4_4_names_survive_when_shared_ones_are_given_back() {
+fn s4_4_names_survive_the_compaction_of_shared_ones() {
     // 7541-4.4-3
     // Entries that share a long name, one of a short name, and values that move the text again and again:
     // whichever field makes room must still find its own name.
@@ -450,7 +450,7 @@ fn c_4_and_c_6_examples_come_out_octet_by_octet() {
         assert_eq!(encode(&mut encoder, &fields), unhex(block));
     }
     let mut encoder = Encoder::new(256, 1);
-    encoder.begin(&mut Vec::new());
+    encoder.start_block(&mut Vec::new());
     // Ours uses the code only where it is shorter, and "307" is not: that block is as in C.5.
     for (block, (fields, _)) in [C_6[0], C_5[1], C_6[2]].iter().zip(responses()) {
         assert_eq!(encode_as(&mut encoder, &fields, Indexing::Always), unhex(block));

@@ -4,7 +4,7 @@
 //! codec must keep what is asserted here.
 
 use thalweg_hpack::{
-    BlockSkipper, DecodeError, Decoded, Decoder, Encoder, Field, Indexing, Limits, Prepared, Token, Verdict,
+    BlockSkipper, DecodeError, Decoded, Decoder, Encoder, Field, Indexing, ListLimits, PreparedField, KnownName, SinkAction,
     fluke,
 };
 
@@ -52,11 +52,11 @@ pub fn decode_agrees(input: &[u8]) {
 /// Decodes a block to its end, checks all that is said of it, and returns its fields.
 fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<fluke::Field>, DecodeError> {
     let (mut list, mut held) = (Vec::new(), Vec::new());
-    let totals = decoder.decode(block, Limits::NONE, |decoded| {
+    let totals = decoder.decode(block, ListLimits::NONE, |decoded| {
         check(&decoded);
         list.push(owned(&decoded.field()));
-        held.push(decoded.hold());
-        if decoded.is_valid() { Verdict::Valid } else { Verdict::Unchecked }
+        held.push(decoded.to_ref());
+        if decoded.is_valid() { SinkAction::Valid } else { SinkAction::Unchecked }
     })?;
     let list_bytes: usize = list.iter().map(|field| field.name.len() + field.value.len() + 32).sum();
     assert_eq!((totals.fields as usize, totals.list_bytes), (list.len(), list_bytes as u64));
@@ -90,8 +90,8 @@ fn decode_bounded(
 ) -> Result<(), DecodeError> {
     let (bound, stop_at) = (u32::from(choice & 0x07), usize::from(choice & 0x07));
     let limits = match choice & 0x08 {
-        0 => Limits { list_bytes_max: bound * 40, fields_max: 6 },
-        _ => Limits::NONE,
+        0 => ListLimits { list_bytes_max: bound * 40, fields_max: 6 },
+        _ => ListLimits::NONE,
     };
     let mut seen = 0;
     let totals = decoder.decode(block, limits, |decoded| {
@@ -100,7 +100,7 @@ fn decode_bounded(
             assert_eq!(owned(&decoded.field()), *field);
         }
         seen += 1;
-        if seen > stop_at { Verdict::Stop } else { Verdict::Unchecked }
+        if seen > stop_at { SinkAction::Stop } else { SinkAction::Unchecked }
     })?;
     assert_eq!(totals.fields as usize, list.len());
     assert!(seen <= list.len());
@@ -114,12 +114,12 @@ fn owned(field: &Field<'_>) -> fluke::Field {
 
 /// What a decoded field says of itself must be so.
 fn check(decoded: &Decoded<'_>) {
-    let Field { name, value, token, .. } = decoded.field();
-    assert_eq!(token, Token::of(name));
+    let Field { name, value, known_name, .. } = decoded.field();
+    assert_eq!(known_name, KnownName::of(name));
     // RFC 9110 §5.6.2: a token; RFC 9113 §8.2.1: in lower case.
     let in_token =
         |octet: &u8| matches!(octet, b'a'..=b'z' | b'0'..=b'9') || b"!#$%&'*+-.^_`|~".contains(octet);
-    let name_is_valid = token != Token::UNKNOWN || (!name.is_empty() && name.iter().all(in_token));
+    let name_is_valid = known_name != KnownName::NONE || (!name.is_empty() && name.iter().all(in_token));
     let is_blank = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
     let value_is_valid = !value.iter().any(|octet| matches!(octet, 0 | b'\r' | b'\n'))
         && !is_blank(value.first())
@@ -146,7 +146,7 @@ pub fn round_trip(input: &[u8]) {
             fluke.set_table_bytes_max(bytes);
         }
         let mut block = Vec::new();
-        encoder.begin(&mut block);
+        encoder.start_block(&mut block);
         let mut list = Vec::new();
         for _ in 0..choice & 0x0f {
             let before = block.len();
@@ -155,7 +155,7 @@ pub fn round_trip(input: &[u8]) {
             let indexing = INDEXINGS[usize::from(choice & 3)];
             let field = Field { indexing, ..Field::new(&name, &value) };
             if choice & 4 != 0 {
-                encoder.encode_prepared(&Prepared::new(field, u64::from(choice >> 3)), &mut block);
+                encoder.encode_prepared(&PreparedField::new(field, u64::from(choice >> 3)), &mut block);
             } else {
                 encoder.encode(field, &mut block);
             }
@@ -214,7 +214,7 @@ impl<'a> Script<'a> {
 
 const TABLE_BYTES: [u32; 8] = [4096, 0, 33, 64, 100, 200, 1000, 70_000];
 
-const INDEXINGS: [Indexing; 4] = [Indexing::Default, Indexing::Always, Indexing::Without, Indexing::Never];
+const INDEXINGS: [Indexing; 4] = [Indexing::Default, Indexing::Always, Indexing::NotIndexed, Indexing::Never];
 
 const NAMES: [&[u8]; 16] = [
     b":method",

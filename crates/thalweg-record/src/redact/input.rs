@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use thalweg::frame::{Flags, HEAD_LEN, Head, Kind, PREFACE};
-use thalweg_hpack::Token;
+use thalweg_hpack::KnownName;
 
 use super::huffman;
 use super::words::Words;
@@ -113,7 +113,7 @@ impl Table {
     fn name(&self, index: usize) -> Option<Vec<u8>> {
         match index {
             0 => None,
-            1..=61 => Some(Token::of_static_index(index as u8).name().to_owned()),
+            1..=61 => Some(KnownName::of_static_index(index as u8).name().to_owned()),
             _ => self.entries.get(index - 62).map(|(name, _)| name.clone()),
         }
     }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use http::{Method, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
-use thalweg::{ErrorCode, Field, SendError, Server, Status, Stream, Token, Violation, map_fields};
+use thalweg::{ErrorCode, Field, SendError, Server, Status, Stream, KnownName, Violation, map_fields};
 
 use crate::content::{Content, Progress};
 use crate::error::{BoxError, Error};
@@ -246,10 +246,10 @@ impl<'a, I: Iterator<Item = Field<'a>>> Iterator for OwnFields<'a, I> {
     #[inline]
     fn next(&mut self) -> Option<Field<'a>> {
         let Some(field) = self.fields.next() else { return self.ours.iter_mut().find_map(Option::take) };
-        if matches!(field.token, Token::CONTENT_LENGTH | Token::DATE) {
+        if matches!(field.known_name, KnownName::CONTENT_LENGTH | KnownName::DATE) {
             // The response says it itself.
             for ours in &mut self.ours {
-                *ours = ours.filter(|ours| ours.token != field.token);
+                *ours = ours.filter(|ours| ours.known_name != field.known_name);
             }
         }
         Some(field)

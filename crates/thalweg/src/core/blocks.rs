@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use thalweg_hpack::{BlockSkipper, Found, Limits, Verdict};
+use thalweg_hpack::{BlockSkipper, TableMatch, ListLimits, SinkAction};
 
 use crate::budget::Work;
 use crate::error::{Deadline, ErrorCode, Limit, StreamError};
@@ -218,7 +218,7 @@ impl Core {
     #[inline]
     fn decode(&mut self, message: Message, bytes: FieldBlock<'_>) -> Result<Judged, Failed> {
         let FieldBlock::Kept(bytes) = bytes else { return Ok(Judged::TooLarge(Limit::HeaderBlockBytes)) };
-        let limits = Limits {
+        let limits = ListLimits {
             list_bytes_max: self.bounds.header_list_bytes_max,
             fields_max: self.bounds.header_fields_max,
         };
@@ -227,16 +227,16 @@ impl Core {
         let mut checker = Checker::new(message);
         let totals = self.decoder.decode(bytes, limits, |decoded| {
             if !checker.field(&decoded) {
-                return Verdict::Stop;
+                return SinkAction::Stop;
             }
             headers.push(&decoded);
-            Verdict::Valid
+            SinkAction::Valid
         });
         match totals {
             Err(_) => Err(self.violated(Violation::HeaderBlockInvalid, StreamId::CONNECTION)),
             Ok(totals) => Ok(match (checker.finish(&self.headers()), totals.over_limit) {
-                (_, Some(thalweg_hpack::Limit::ListBytes)) => Judged::TooLarge(Limit::HeaderListBytes),
-                (_, Some(thalweg_hpack::Limit::Fields)) => Judged::TooLarge(Limit::HeaderFields),
+                (_, Some(thalweg_hpack::ListLimit::ListBytes)) => Judged::TooLarge(Limit::HeaderListBytes),
+                (_, Some(thalweg_hpack::ListLimit::Fields)) => Judged::TooLarge(Limit::HeaderFields),
                 (Ok(learned), None) => Judged::Good(learned),
                 (Err(violation), None) => Judged::Malformed(violation),
             }),
@@ -246,7 +246,7 @@ impl Core {
     /// Decodes a block that nobody will see.
     fn discard_block(&mut self, bytes: FieldBlock<'_>) -> Result<(), Failed> {
         let FieldBlock::Kept(bytes) = bytes else { return Ok(()) };
-        match self.decoder.decode(bytes, Limits::NONE, |_| Verdict::Stop) {
+        match self.decoder.decode(bytes, ListLimits::NONE, |_| SinkAction::Stop) {
             Ok(_) => Ok(()),
             Err(_) => Err(self.violated(Violation::HeaderBlockInvalid, StreamId::CONNECTION)),
         }
@@ -321,8 +321,8 @@ impl Core {
     }
 
     pub(super) fn write_status(&mut self, id: StreamId, status: Status, end: bool) {
-        let field = thalweg_hpack::Field::with_token(thalweg_hpack::Token::STATUS, status.as_bytes());
-        self.write_block(Kind::HEADERS, id, end, None, &[(field, Found::NOT_LOOKED)]);
+        let field = thalweg_hpack::Field::with_known_name(thalweg_hpack::KnownName::STATUS, status.as_bytes());
+        self.write_block(Kind::HEADERS, id, end, None, &[(field, TableMatch::NOT_SEARCHED)]);
     }
 
     /// RFC 9113 §10.5.1, RFC 6585 §5: a header list beyond our limit is answered 431.

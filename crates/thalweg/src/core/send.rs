@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 
-use thalweg_hpack::{Field, Found};
+use thalweg_hpack::{Field, TableMatch};
 
 use crate::budget::Work;
 use crate::error::{Deadline, ErrorCode, OpenError, SendError};
@@ -236,7 +236,7 @@ impl Core {
         id: StreamId,
         end: bool,
         promised: Option<StreamId>,
-        fields: &[(Field<'_>, Found)],
+        fields: &[(Field<'_>, TableMatch)],
     ) {
         let flags = Flags::default().with(Flags::END_STREAM, end);
         let frame_bytes_max = self.remote.max_frame_size as usize;
@@ -245,9 +245,9 @@ impl Core {
             if let Some(promised) = promised {
                 out.extend_from_slice(&promised.as_u32().to_be_bytes());
             }
-            encoder.begin(out);
+            encoder.start_block(out);
             for (field, found) in fields {
-                encoder.encode_found(field, *found, out);
+                encoder.encode_matched(field, *found, out);
             }
         });
     }

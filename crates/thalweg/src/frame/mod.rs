@@ -18,7 +18,7 @@ pub(crate) mod emit;
 pub(crate) mod parse;
 mod settings;
 
-use thalweg_hpack::Token;
+use thalweg_hpack::KnownName;
 
 use crate::error::ErrorCode;
 use crate::headers::rules;
@@ -311,6 +311,6 @@ fn is_origin(text: &[u8]) -> bool {
     let Some(at) = text.windows(3).position(|separator| separator == b"://") else { return false };
     let (scheme, authority) = (&text[..at], &text[at + 3..]);
     text.is_ascii()
-        && rules::check_pseudo_value(Token::SCHEME, scheme).is_ok()
-        && rules::check_pseudo_value(Token::AUTHORITY, authority).is_ok()
+        && rules::check_pseudo_value(KnownName::SCHEME, scheme).is_ok()
+        && rules::check_pseudo_value(KnownName::AUTHORITY, authority).is_ok()
 }

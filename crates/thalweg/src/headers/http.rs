@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::{self, Authority, PathAndQuery, Scheme};
 use http::{Method, StatusCode, Uri, Version};
-use thalweg_hpack::{Field, Indexing, Token};
+use thalweg_hpack::{Field, Indexing, KnownName};
 
 use super::Headers;
 use crate::message::{Request, Status};
@@ -95,9 +95,9 @@ fn may_keep(map: &HeaderMap) -> bool {
 fn is_map_of<'a>(map: &HeaderMap, fields: impl ExactSizeIterator<Item = Field<'a>>) -> bool {
     fields.len() == map.len()
         && map.iter().zip(fields).all(|((name, value), field)| {
-            let is_name = match field.token {
-                Token::UNKNOWN => name.as_str().as_bytes() == field.name,
-                token => *name == NAMES[usize::from(token.id())],
+            let is_name = match field.known_name {
+                KnownName::NONE => name.as_str().as_bytes() == field.name,
+                known_name => *name == NAMES[usize::from(known_name.id())],
             };
             is_name && value.as_bytes() == field.value && field.indexing != Indexing::Never
         })
@@ -164,12 +164,12 @@ impl Headers<'_> {
     ) -> Result<HeaderMap, http::Error> {
         let fields = self.fields();
         let mut map = HeaderMap::try_with_capacity(fields.len())?;
-        let crumbs = fields.clone().filter(|field| field.token == Token::COOKIE).count();
+        let crumbs = fields.clone().filter(|field| field.known_name == KnownName::COOKIE).count();
         let mut has_cookie = false;
         for (place, field) in fields.enumerate() {
             let joined;
             let mut text = field.value;
-            if field.token == Token::COOKIE && crumbs > 1 {
+            if field.known_name == KnownName::COOKIE && crumbs > 1 {
                 if has_cookie {
                     continue;
                 }
@@ -184,9 +184,9 @@ impl Headers<'_> {
             } else {
                 value(place, text)?
             };
-            let name = match field.token {
-                Token::UNKNOWN => HeaderName::from_bytes(field.name)?,
-                token => NAMES[usize::from(token.id())].clone(),
+            let name = match field.known_name {
+                KnownName::NONE => HeaderName::from_bytes(field.name)?,
+                known_name => NAMES[usize::from(known_name.id())].clone(),
             };
             map.try_append(name, value)?;
         }
@@ -207,13 +207,13 @@ impl<'c> Target<'c> {
     fn of(headers: &Headers<'c>) -> Self {
         let mut target =
             Self { method: None, scheme: None, authority: None, path: None, is_sensitive: false };
-        for held in headers.block.fields.iter().take_while(|held| held.token().is_pseudo()) {
+        for held in headers.block.fields.iter().take_while(|held| held.known_name().is_pseudo()) {
             let field = headers.decoder.field(held);
-            match field.token {
-                Token::METHOD => target.method = Some(field.value),
-                Token::SCHEME => target.scheme = Some(field.value),
-                Token::AUTHORITY => target.authority = Some(field.value),
-                Token::PATH => target.path = Some(field.value),
+            match field.known_name {
+                KnownName::METHOD => target.method = Some(field.value),
+                KnownName::SCHEME => target.scheme = Some(field.value),
+                KnownName::AUTHORITY => target.authority = Some(field.value),
+                KnownName::PATH => target.path = Some(field.value),
                 _ => {}
             }
             target.is_sensitive |= field.indexing == Indexing::Never;
@@ -278,14 +278,14 @@ impl From<StatusCode> for Status {
 }
 
 /// The names of all tokens, by number, so that a known name costs no look at its bytes.
-static NAMES: [HeaderName; Token::COUNT] = {
-    let mut names = [const { HeaderName::from_static("unknown") }; Token::COUNT];
+static NAMES: [HeaderName; KnownName::COUNT] = {
+    let mut names = [const { HeaderName::from_static("unknown") }; KnownName::COUNT];
     let mut id = 1;
     while id < names.len() {
-        let token = Token::of_id(id as u8);
+        let known_name = KnownName::of_id(id as u8);
         // The `http` crate keeps control data elsewhere.
-        if token.is_known() && !token.is_pseudo() {
-            let Ok(name) = core::str::from_utf8(token.name()) else { panic!("names are ASCII") };
+        if known_name.is_known() && !known_name.is_pseudo() {
+            let Ok(name) = core::str::from_utf8(known_name.name()) else { panic!("names are ASCII") };
             // What was there before has no destructor that could run at compile time, and needs none.
             core::mem::forget(core::mem::replace(&mut names[id], HeaderName::from_static(name)));
         }
@@ -306,7 +306,7 @@ mod tests {
     use alloc::format;
     use alloc::vec;
 
-    use thalweg_hpack::{Decoder, Encoder, Limits, Verdict};
+    use thalweg_hpack::{Decoder, Encoder, ListLimits, SinkAction};
 
     use super::super::HeaderBlock;
     use super::*;
@@ -321,14 +321,14 @@ mod tests {
         fn see<T>(&self, look: impl FnOnce(&Headers<'_>) -> T) -> T {
             let (mut encoder, mut decoder) = (Encoder::new(4096, 1), Decoder::new(4096));
             let (mut wire, mut block) = (Vec::new(), HeaderBlock::default());
-            encoder.begin(&mut wire);
+            encoder.start_block(&mut wire);
             for (name, value) in &self.0 {
                 let field = Field::new(name.as_bytes(), value.as_bytes());
                 encoder.encode(if self.1 == Some(*name) { field.sensitive() } else { field }, &mut wire);
             }
-            let decoded = decoder.decode(&wire, Limits::NONE, |field| {
+            let decoded = decoder.decode(&wire, ListLimits::NONE, |field| {
                 block.push(&field);
-                Verdict::Unchecked
+                SinkAction::Unchecked
             });
             decoded.unwrap();
             look(&block.view(&decoder))
@@ -454,11 +454,11 @@ mod tests {
 
     #[test]
     fn every_token_of_a_regular_field_has_its_name() {
-        for id in 0..Token::COUNT as u8 {
-            let token = Token::of_id(id);
+        for id in 0..KnownName::COUNT as u8 {
+            let known_name = KnownName::of_id(id);
             let named = NAMES[usize::from(id)].as_str().as_bytes();
-            let is_regular = token.is_known() && !token.is_pseudo();
-            assert_eq!(named, if is_regular { token.name() } else { b"unknown" }, "{token:?}");
+            let is_regular = known_name.is_known() && !known_name.is_pseudo();
+            assert_eq!(named, if is_regular { known_name.name() } else { b"unknown" }, "{known_name:?}");
         }
     }
 }

@@ -11,12 +11,12 @@ pub(crate) mod rules;
 use alloc::vec::Vec;
 use core::fmt;
 
-use thalweg_hpack::{Decoded, Decoder, Field, Held, Indexing, Token};
+use thalweg_hpack::{Decoded, Decoder, Field, FieldRef, Indexing, KnownName};
 
 /// The decoded fields of one header block, inside the connection.
 #[derive(Debug, Default)]
 pub struct HeaderBlock {
-    fields: Vec<Held>,
+    fields: Vec<FieldRef>,
 }
 
 impl HeaderBlock {
@@ -28,7 +28,7 @@ impl HeaderBlock {
     /// Appends a field.
     #[inline]
     pub fn push(&mut self, field: &Decoded<'_>) {
-        self.fields.push(field.hold());
+        self.fields.push(field.to_ref());
     }
 
     /// The view that an event shows. `decoder` is that of the block.
@@ -39,7 +39,7 @@ impl HeaderBlock {
 
     /// Returns the memory that is held, bytes.
     pub fn capacity_bytes(&self) -> usize {
-        self.fields.capacity() * size_of::<Held>()
+        self.fields.capacity() * size_of::<FieldRef>()
     }
 }
 
@@ -53,38 +53,38 @@ pub struct Headers<'c> {
 impl<'c> Headers<'c> {
     /// `:method` of a request.
     pub fn method(&self) -> Option<&'c [u8]> {
-        self.pseudo(Token::METHOD)
+        self.pseudo(KnownName::METHOD)
     }
 
     /// `:scheme` of a request.
     pub fn scheme(&self) -> Option<&'c [u8]> {
-        self.pseudo(Token::SCHEME)
+        self.pseudo(KnownName::SCHEME)
     }
 
     /// `:authority` of a request; where it is absent, see the field `host`.
     pub fn authority(&self) -> Option<&'c [u8]> {
-        self.pseudo(Token::AUTHORITY)
+        self.pseudo(KnownName::AUTHORITY)
     }
 
     /// `:path` of a request: path and query.
     pub fn path(&self) -> Option<&'c [u8]> {
-        self.pseudo(Token::PATH)
+        self.pseudo(KnownName::PATH)
     }
 
     /// `:protocol` of an extended CONNECT (RFC 8441 §4).
     pub fn protocol(&self) -> Option<&'c [u8]> {
-        self.pseudo(Token::PROTOCOL)
+        self.pseudo(KnownName::PROTOCOL)
     }
 
     /// `:status` of a response, 100 to 999.
     pub fn status(&self) -> Option<u16> {
-        self.pseudo(Token::STATUS).and_then(rules::parse_status)
+        self.pseudo(KnownName::STATUS).and_then(rules::parse_status)
     }
 
     /// The regular fields in the order of the wire. Costs nothing but the walk.
     pub fn fields(&self) -> impl ExactSizeIterator<Item = Field<'c>> + Clone + use<'c> {
         let Self { block, decoder } = *self;
-        block.fields[self.pseudo_count()..].iter().map(move |held| decoder.field(held))
+        block.fields[self.pseudo_count()..].iter().map(move |field_ref| decoder.field(field_ref))
     }
 
     /// The first value of the field `name`, which must be lower case. Costs a walk.
@@ -96,7 +96,7 @@ impl<'c> Headers<'c> {
     /// `None` without any. Allocates.
     pub fn joined_cookies(&self) -> Option<Vec<u8>> {
         let mut joined: Option<Vec<u8>> = None;
-        for field in self.fields().filter(|field| field.token == Token::COOKIE) {
+        for field in self.fields().filter(|field| field.known_name == KnownName::COOKIE) {
             match &mut joined {
                 Some(all) => {
                     all.extend_from_slice(b"; ");
@@ -109,13 +109,13 @@ impl<'c> Headers<'c> {
     }
 
     #[inline]
-    fn pseudo(&self, token: Token) -> Option<&'c [u8]> {
-        let held = self.block.fields.iter().take(PSEUDOS_MAX).find(|held| held.token() == token)?;
-        Some(self.decoder.field(held).value)
+    fn pseudo(&self, known_name: KnownName) -> Option<&'c [u8]> {
+        let field_ref = self.block.fields.iter().take(PSEUDOS_MAX).find(|field_ref| field_ref.known_name() == known_name)?;
+        Some(self.decoder.field(field_ref).value)
     }
 
     fn pseudo_count(&self) -> usize {
-        self.block.fields.iter().take_while(|held| held.token().is_pseudo()).count()
+        self.block.fields.iter().take_while(|field_ref| field_ref.known_name().is_pseudo()).count()
     }
 }
 
@@ -125,8 +125,8 @@ const PSEUDOS_MAX: usize = 5;
 impl fmt::Debug for Headers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
-        for held in &self.block.fields {
-            let field = self.decoder.field(held);
+        for field_ref in &self.block.fields {
+            let field = self.decoder.field(field_ref);
             let shown = if field.indexing == Indexing::Never { &b"(sensitive)"[..] } else { field.value };
             map.entry(
                 &format_args!("{}", field.name.escape_ascii()),

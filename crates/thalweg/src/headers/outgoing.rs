@@ -2,7 +2,7 @@
 //! changes nothing. A field that the encoder has already was judged when it came there.
 
 use smallvec::SmallVec;
-use thalweg_hpack::{Encoder, Field, Found, Token};
+use thalweg_hpack::{Encoder, Field, TableMatch, KnownName};
 
 use super::rules;
 use crate::error::SendError;
@@ -10,7 +10,7 @@ use crate::message::{Request, Status};
 use crate::violation::Violation;
 
 /// The fields of one block, in the order of the wire, each with the place where the encoder has it.
-pub type FieldList<'a> = SmallVec<[(Field<'a>, Found); FIELDS_INLINE]>;
+pub type FieldList<'a> = SmallVec<[(Field<'a>, TableMatch); FIELDS_INLINE]>;
 
 /// Gathers a request into `list`, which is empty. Returns its content-length.
 ///
@@ -46,24 +46,24 @@ pub fn request<'a, 'f: 'a>(
         return Err(SendError::Malformed(Violation::PathInvalid));
     }
     let pseudos = [
-        (Token::METHOD, Some(request.method)),
-        (Token::SCHEME, request.scheme),
-        (Token::AUTHORITY, request.authority),
-        (Token::PATH, request.path),
-        (Token::PROTOCOL, request.protocol),
+        (KnownName::METHOD, Some(request.method)),
+        (KnownName::SCHEME, request.scheme),
+        (KnownName::AUTHORITY, request.authority),
+        (KnownName::PATH, request.path),
+        (KnownName::PROTOCOL, request.protocol),
     ];
-    for (token, value) in pseudos {
+    for (known_name, value) in pseudos {
         let Some(value) = value else { continue };
-        let field = Field::with_token(token, value);
+        let field = Field::with_known_name(known_name, value);
         let found = encoder.find(&field);
         // The static table has an empty `:authority`.
         if !found.is_found() || value.is_empty() {
-            rules::check_pseudo_value(token, value).map_err(SendError::Malformed)?;
+            rules::check_pseudo_value(known_name, value).map_err(SendError::Malformed)?;
         }
         list.push((field, found));
     }
     let content_length = gather(list, encoder, fields, peer)?;
-    let hosts = list.iter().map(|(field, _)| field).filter(|field| field.token == Token::HOST);
+    let hosts = list.iter().map(|(field, _)| field).filter(|field| field.known_name == KnownName::HOST);
     rules::check_hosts(request.authority, request.scheme, hosts.map(|field| field.value))
         .map_err(SendError::Malformed)?;
     Ok(content_length)
@@ -85,7 +85,7 @@ pub fn response<'a, 'f: 'a>(
     if status.as_bytes() == b"101" {
         return Err(SendError::Malformed(Violation::StatusSwitchingProtocols));
     }
-    let field = Field::with_token(Token::STATUS, status.as_bytes());
+    let field = Field::with_known_name(KnownName::STATUS, status.as_bytes());
     list.push((field, encoder.find(&field)));
     gather(list, encoder, fields, peer)
 }
@@ -104,13 +104,13 @@ pub fn gather<'a, 'f: 'a>(
     let mut content_length = None;
     for field in fields {
         let found = encoder.find(&field);
-        if field.token == Token::CONTENT_LENGTH {
+        if field.known_name == KnownName::CONTENT_LENGTH {
             let length = rules::parse_content_length(field.value);
             if length.is_none() || content_length.is_some_and(|earlier| Some(earlier) != length) {
                 return Err(SendError::Malformed(Violation::ContentLengthInvalid));
             }
             content_length = length;
-        } else if !(found.is_found() && rules::is_regular(field.token)) {
+        } else if !(found.is_found() && rules::is_regular(field.known_name)) {
             rules::check_outgoing(&field).map_err(SendError::Malformed)?;
         }
         list.push((field, found));
@@ -139,7 +139,7 @@ pub fn gather<'a, 'f: 'a>(
 /// # Errors
 /// The rule that the field breaks.
 pub fn check_field(field: &Field<'_>) -> Result<(), Violation> {
-    if field.token == Token::CONTENT_LENGTH && rules::parse_content_length(field.value).is_none() {
+    if field.known_name == KnownName::CONTENT_LENGTH && rules::parse_content_length(field.value).is_none() {
         return Err(Violation::ContentLengthInvalid);
     }
     rules::check_outgoing(field)

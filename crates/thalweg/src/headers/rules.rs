@@ -3,7 +3,7 @@
 //! Keeps true: a block that passes is a well-formed request, response, trailer section or promised request. What is
 //! forbidden to receive is forbidden to send: `outgoing` asks the same functions.
 
-use thalweg_hpack::{Checked, Decoded, Field, Token, name_is_valid, value_is_valid};
+use thalweg_hpack::{Checked, Decoded, Field, KnownName, name_is_valid, value_is_valid};
 
 use super::Headers;
 use crate::violation::Violation;
@@ -93,7 +93,7 @@ impl Checker {
     #[inline(always)]
     pub fn field(&mut self, decoded: &Decoded<'_>) -> bool {
         let checked = decoded.checked();
-        match CLASSES[usize::from(decoded.token().id())] {
+        match CLASSES[usize::from(decoded.known_name().id())] {
             Class::Regular => {
                 self.allowed = 0;
                 if checked >= Checked::Both {
@@ -103,7 +103,7 @@ impl Checker {
             // Nothing is learned from these, but for the method.
             Class::Pseudo(bit)
                 if bit & self.allowed & (METHOD | SCHEME | AUTHORITY) != 0
-                    && checked == Checked::Approved =>
+                    && checked == Checked::Validated =>
             {
                 self.allowed &= !bit;
                 self.seen |= bit;
@@ -118,7 +118,7 @@ impl Checker {
     }
 
     fn judge(&mut self, field: &Field<'_>, checked: Checked) -> bool {
-        let judged = match CLASSES[usize::from(field.token.id())] {
+        let judged = match CLASSES[usize::from(field.known_name.id())] {
             Class::Regular => check_bytes(field, checked),
             Class::Pseudo(bit) => self.pseudo(field, bit, checked),
             Class::Special => self.special(field, checked),
@@ -155,7 +155,7 @@ impl Checker {
             _ => {}
         }
         // Its value passed here before, or is one of the static table's.
-        if checked == Checked::Approved { Ok(()) } else { check_pseudo_value(field.token, field.value) }
+        if checked == Checked::Validated { Ok(()) } else { check_pseudo_value(field.known_name, field.value) }
     }
 
     /// Why a pseudo-header field may not stand where it does.
@@ -175,10 +175,10 @@ impl Checker {
     /// The regular fields that have rules of their own.
     fn special(&mut self, field: &Field<'_>, checked: Checked) -> Result<(), Violation> {
         self.allowed = 0;
-        match field.token {
-            Token::UNKNOWN if field.name.first() == Some(&b':') => return Err(Violation::PseudoUnknown),
-            Token::UNKNOWN => {}
-            Token::CONTENT_LENGTH => {
+        match field.known_name {
+            KnownName::NONE if field.name.first() == Some(&b':') => return Err(Violation::PseudoUnknown),
+            KnownName::NONE => {}
+            KnownName::CONTENT_LENGTH => {
                 let length = parse_content_length(field.value).ok_or(Violation::ContentLengthInvalid)?;
                 // RFC 9110 §8.6: repetitions of one value are harmless, anything else is not.
                 if self.learned.content_length.is_some_and(|earlier| earlier != length) {
@@ -186,10 +186,10 @@ impl Checker {
                 }
                 self.learned.content_length = Some(length);
             }
-            Token::TE if field.value.eq_ignore_ascii_case(b"trailers") => {}
-            Token::TE => return Err(Violation::FieldTeInvalid),
-            Token::HOST => self.has_host = true,
-            Token::PRIORITY => self.learned.has_priority = true,
+            KnownName::TE if field.value.eq_ignore_ascii_case(b"trailers") => {}
+            KnownName::TE => return Err(Violation::FieldTeInvalid),
+            KnownName::HOST => self.has_host = true,
+            KnownName::PRIORITY => self.learned.has_priority = true,
             _ => return Err(Violation::FieldConnectionSpecific),
         }
         check_bytes(field, checked)
@@ -257,7 +257,7 @@ impl Checker {
 
 /// RFC 9113 §8.3.1: `host` must not contradict `:authority`; RFC 9110 §7.2: it is one.
 fn check_host(headers: &Headers<'_>) -> Result<(), Violation> {
-    let hosts = headers.fields().filter(|field| field.token == Token::HOST).map(|field| field.value);
+    let hosts = headers.fields().filter(|field| field.known_name == KnownName::HOST).map(|field| field.value);
     check_hosts(headers.authority(), headers.scheme(), hosts)
 }
 
@@ -305,14 +305,14 @@ pub fn check_bytes(field: &Field<'_>, checked: Checked) -> Result<(), Violation>
 
 /// Whether a field of this name follows no rule but those for its octets.
 #[inline]
-pub fn is_regular(token: Token) -> bool {
-    matches!(CLASSES[usize::from(token.id())], Class::Regular)
+pub fn is_regular(known_name: KnownName) -> bool {
+    matches!(CLASSES[usize::from(known_name.id())], Class::Regular)
 }
 
 /// Judges what a regular field may be in a message that we send.
 #[inline]
 pub fn check_outgoing(field: &Field<'_>) -> Result<(), Violation> {
-    if let Class::Regular = CLASSES[usize::from(field.token.id())] {
+    if let Class::Regular = CLASSES[usize::from(field.known_name.id())] {
         return check_bytes(field, Checked::Name);
     }
     check_outgoing_special(field)
@@ -320,18 +320,18 @@ pub fn check_outgoing(field: &Field<'_>) -> Result<(), Violation> {
 
 fn check_outgoing_special(field: &Field<'_>) -> Result<(), Violation> {
     // A caller can pair any name with `UNKNOWN`: what goes out under a name is judged by that name.
-    let token = if field.token == Token::UNKNOWN { Token::of(field.name) } else { field.token };
-    if field.token != token {
+    let known_name = if field.known_name == KnownName::NONE { KnownName::of(field.name) } else { field.known_name };
+    if field.known_name != known_name {
         // What is held against the rest of the message is found by its token, and nobody may hide it.
-        match token {
-            Token::CONTENT_LENGTH => return Err(Violation::ContentLengthInvalid),
-            Token::HOST => return Err(Violation::AuthorityDiffersFromHost),
+        match known_name {
+            KnownName::CONTENT_LENGTH => return Err(Violation::ContentLengthInvalid),
+            KnownName::HOST => return Err(Violation::AuthorityDiffersFromHost),
             _ => {}
         }
     }
-    let checked = Checked::new(token != Token::UNKNOWN, false);
+    let checked = Checked::new(known_name != KnownName::NONE, false);
     let mut checker = Checker::new(Message::Trailers);
-    checker.judge(&Field { token, ..*field }, checked);
+    checker.judge(&Field { known_name, ..*field }, checked);
     match checker.fault {
         Some(Violation::PseudoInTrailers) => Err(Violation::PseudoAfterField),
         Some(violation) => Err(violation),
@@ -341,12 +341,12 @@ fn check_outgoing_special(field: &Field<'_>) -> Result<(), Violation> {
 
 /// Judges the value of a pseudo-header field by itself; `:status` is judged where it is read.
 #[inline]
-pub fn check_pseudo_value(token: Token, value: &[u8]) -> Result<(), Violation> {
-    let (good, violation) = match token {
-        Token::PATH => (is_path(value), Violation::PathInvalid),
-        Token::AUTHORITY => (is_authority(value), Violation::AuthorityInvalid),
-        Token::METHOD => (is_token(value), Violation::MethodInvalid),
-        Token::SCHEME => (is_scheme(value), Violation::SchemeInvalid),
+pub fn check_pseudo_value(known_name: KnownName, value: &[u8]) -> Result<(), Violation> {
+    let (good, violation) = match known_name {
+        KnownName::PATH => (is_path(value), Violation::PathInvalid),
+        KnownName::AUTHORITY => (is_authority(value), Violation::AuthorityInvalid),
+        KnownName::METHOD => (is_token(value), Violation::MethodInvalid),
+        KnownName::SCHEME => (is_scheme(value), Violation::SchemeInvalid),
         _ => (is_token(value), Violation::FieldValueInvalid),
     };
     if good { Ok(()) } else { Err(violation) }
@@ -474,24 +474,24 @@ enum Class {
 /// The class of each token: one look-up decides for the fields of ordinary messages.
 static CLASSES: [Class; 256] = {
     let marked = [
-        (Token::METHOD, Class::Pseudo(METHOD)),
-        (Token::SCHEME, Class::Pseudo(SCHEME)),
-        (Token::AUTHORITY, Class::Pseudo(AUTHORITY)),
-        (Token::PATH, Class::Pseudo(PATH)),
-        (Token::PROTOCOL, Class::Pseudo(PROTOCOL)),
-        (Token::STATUS, Class::Pseudo(STATUS)),
+        (KnownName::METHOD, Class::Pseudo(METHOD)),
+        (KnownName::SCHEME, Class::Pseudo(SCHEME)),
+        (KnownName::AUTHORITY, Class::Pseudo(AUTHORITY)),
+        (KnownName::PATH, Class::Pseudo(PATH)),
+        (KnownName::PROTOCOL, Class::Pseudo(PROTOCOL)),
+        (KnownName::STATUS, Class::Pseudo(STATUS)),
         // RFC 9113 §8.2.2: fields that speak of a connection do not belong in HTTP/2.
-        (Token::CONNECTION, Class::Special),
-        (Token::KEEP_ALIVE, Class::Special),
-        (Token::PROXY_CONNECTION, Class::Special),
-        (Token::TRANSFER_ENCODING, Class::Special),
-        (Token::UPGRADE, Class::Special),
+        (KnownName::CONNECTION, Class::Special),
+        (KnownName::KEEP_ALIVE, Class::Special),
+        (KnownName::PROXY_CONNECTION, Class::Special),
+        (KnownName::TRANSFER_ENCODING, Class::Special),
+        (KnownName::UPGRADE, Class::Special),
         // These have rules of their own; an unknown name could begin with a colon.
-        (Token::UNKNOWN, Class::Special),
-        (Token::CONTENT_LENGTH, Class::Special),
-        (Token::TE, Class::Special),
-        (Token::HOST, Class::Special),
-        (Token::PRIORITY, Class::Special),
+        (KnownName::NONE, Class::Special),
+        (KnownName::CONTENT_LENGTH, Class::Special),
+        (KnownName::TE, Class::Special),
+        (KnownName::HOST, Class::Special),
+        (KnownName::PRIORITY, Class::Special),
     ];
     let mut classes = [Class::Regular; 256];
     let mut index = 0;
@@ -529,8 +529,8 @@ mod tests {
                     common && !b"@/?\\".contains(&byte),
                     "authority, {byte:#x} at {at}"
                 );
-                let token = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-                assert_eq!(is_token(&value[..=at]), token, "token, {byte:#x} at {at}");
+                let known_name = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+                assert_eq!(is_token(&value[..=at]), known_name, "token, {byte:#x} at {at}");
                 let scheme = byte.is_ascii_alphabetic()
                     || (at > 0 && (byte.is_ascii_digit() || b"+-.".contains(&byte)));
                 assert_eq!(is_scheme(&value[..=at]), scheme, "scheme, {byte:#x} at {at}");

@@ -1,6 +1,6 @@
 //! Numbers for names that HTTP/2 endpoints meet all the time.
 //!
-//! Owns the list of known names and the perfect hash that finds them. A [`Token`] stands for the bytes of
+//! Owns the list of known names and the perfect hash that finds them. A [`KnownName`] stands for the bytes of
 //! a name, so rules compare numbers where they would compare strings, and a table entry with a known name
 //! need not store it.
 //!
@@ -14,27 +14,27 @@
 
 use core::fmt;
 
-use crate::words;
+use crate::swar;
 
-/// A known field name, or [`Token::UNKNOWN`].
+/// A known field name, or [`KnownName::NONE`].
 ///
 /// Tokens 1 to 61 are the index of the first static table entry with that name (RFC 7541 Appendix A), so
 /// some numbers in between are not used. The others are names that the static table lacks.
 ///
 /// ```
-/// use thalweg_hpack::Token;
+/// use thalweg_hpack::KnownName;
 ///
-/// assert_eq!(Token::of(b":method"), Token::METHOD);
-/// assert_eq!(Token::METHOD.static_index(), Some(2));
-/// assert_eq!(Token::of(b"grpc-status").static_index(), None);
-/// assert_eq!(Token::of(b"x-mine"), Token::UNKNOWN);
+/// assert_eq!(KnownName::of(b":method"), KnownName::METHOD);
+/// assert_eq!(KnownName::METHOD.static_index(), Some(2));
+/// assert_eq!(KnownName::of(b"grpc-status").static_index(), None);
+/// assert_eq!(KnownName::of(b"x-mine"), KnownName::NONE);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Token(u8);
+pub struct KnownName(u8);
 
-impl Token {
+impl KnownName {
     /// A name that is not on the list.
-    pub const UNKNOWN: Self = Self(0);
+    pub const NONE: Self = Self(0);
 
     /// Finds the token of `name`, which is compared as it is: names of HTTP/2 are lower case.
     ///
@@ -42,7 +42,7 @@ impl Token {
     #[inline]
     pub const fn of(name: &[u8]) -> Self {
         let id = SLOTS[slot(name)];
-        if words::equal(NAMES[(id & 127) as usize], name) { Self(id) } else { Self::UNKNOWN }
+        if swar::equal(NAMES[(id & 127) as usize], name) { Self(id) } else { Self::NONE }
     }
 
     /// The index of the first static table entry with this name, if there is one.
@@ -51,7 +51,7 @@ impl Token {
         if self.0 >= 1 && self.0 <= 61 { Some(self.0) } else { None }
     }
 
-    /// The token of a static table entry's name (RFC 7541 Appendix A); `UNKNOWN` for an index that is not 1 to 61.
+    /// The token of a static table entry's name (RFC 7541 Appendix A); `NONE` for an index that is not 1 to 61.
     #[inline]
     pub const fn of_static_index(index: u8) -> Self {
         match index {
@@ -61,11 +61,11 @@ impl Token {
             7 => Self::SCHEME,
             9..=14 => Self::STATUS,
             1..=61 => Self(index),
-            _ => Self::UNKNOWN,
+            _ => Self::NONE,
         }
     }
 
-    /// The name; empty for [`Token::UNKNOWN`].
+    /// The name; empty for [`KnownName::NONE`].
     #[inline]
     pub const fn name(self) -> &'static [u8] {
         NAMES[(self.0 & 127) as usize]
@@ -86,27 +86,27 @@ impl Token {
         self.0 != 0
     }
 
-    /// The number itself: 0 for unknown, below [`Token::COUNT`] always. Good as an index of a table.
+    /// The number itself: 0 for unknown, below [`KnownName::COUNT`] always. Good as an index of a table.
     #[inline]
     pub const fn id(self) -> u8 {
         self.0
     }
 
-    /// The token with this number; [`Token::UNKNOWN`] for a number that no name has.
+    /// The token with this number; [`KnownName::NONE`] for a number that no name has.
     #[inline]
     pub const fn of_id(id: u8) -> Self {
-        if (id as usize) < Self::COUNT && !NAMES[id as usize].is_empty() { Self(id) } else { Self::UNKNOWN }
+        if (id as usize) < Self::COUNT && !NAMES[id as usize].is_empty() { Self(id) } else { Self::NONE }
     }
 
     /// One more than the highest number.
     pub const COUNT: usize = 62 + ROWS.len() - STATIC_NAMES;
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for KnownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match core::str::from_utf8(self.name()) {
-            Ok(name) if self.is_known() => write!(f, "Token({name})"),
-            _ => f.write_str("Token(unknown)"),
+            Ok(name) if self.is_known() => write!(f, "KnownName({name})"),
+            _ => f.write_str("KnownName(unknown)"),
         }
     }
 }
@@ -121,7 +121,7 @@ const SLOT_BITS: u32 = 9;
 
 #[inline(always)]
 const fn slot(name: &[u8]) -> usize {
-    let (first, last) = words::ends(name);
+    let (first, last) = swar::ends(name);
     let key = ((first as u64) << 32 | last as u64).wrapping_add(name.len() as u64);
     (key.wrapping_mul(MULTIPLIER) >> (64 - SLOT_BITS)) as usize
 }
@@ -148,10 +148,10 @@ static SLOTS: [u8; 1 << SLOT_BITS] = {
     slots
 };
 
-/// Writes each row twice: as a constant of [`Token`], which no `const` table could declare, and as data.
+/// Writes each row twice: as a constant of [`KnownName`], which no `const` table could declare, and as data.
 macro_rules! tokens {
     ($($id:literal $constant:ident $name:literal;)*) => {
-        impl Token {
+        impl KnownName {
             $(
                 #[doc = concat!("`", $name, "`")]
                 pub const $constant: Self = Self($id);
@@ -283,36 +283,36 @@ mod tests {
     use crate::static_table::STATIC_TABLE;
 
     #[test]
-    fn each_entry_of_the_static_table_has_the_token_of_its_name() {
+    fn each_entry_of_the_static_table_has_the_known_name_of_its_name() {
         for (index, entry) in (0..).zip(&STATIC_TABLE) {
-            assert_eq!(Token::of_static_index(index).name(), entry.name, "index {index}");
+            assert_eq!(KnownName::of_static_index(index).name(), entry.name, "index {index}");
         }
-        assert_eq!(Token::of_static_index(62), Token::UNKNOWN);
+        assert_eq!(KnownName::of_static_index(62), KnownName::NONE);
     }
 
     #[test]
-    fn every_row_is_found_and_named() {
+    fn every_known_name_is_found_and_printed() {
         for &(id, name) in ROWS {
-            assert_eq!(Token::of(name.as_bytes()), Token(id));
-            assert_eq!(Token(id).name(), name.as_bytes());
-            assert_eq!(Token::of_id(id), Token(id));
+            assert_eq!(KnownName::of(name.as_bytes()), KnownName(id));
+            assert_eq!(KnownName(id).name(), name.as_bytes());
+            assert_eq!(KnownName::of_id(id), KnownName(id));
         }
-        let named = (0..=u8::MAX).filter(|&id| Token::of_id(id).is_known()).count();
+        let named = (0..=u8::MAX).filter(|&id| KnownName::of_id(id).is_known()).count();
         assert_eq!(named, ROWS.len());
         assert_eq!(ROWS.iter().filter(|row| row.0 <= 61).count(), STATIC_NAMES);
-        assert_eq!(usize::from(ROWS[ROWS.len() - 1].0) + 1, Token::COUNT);
+        assert_eq!(usize::from(ROWS[ROWS.len() - 1].0) + 1, KnownName::COUNT);
     }
 
     #[test]
-    fn static_tokens_are_the_first_index_of_their_name() {
+    fn static_known_names_are_the_first_index_of_their_name() {
         for entry in &STATIC_TABLE[1..] {
             let first = STATIC_TABLE.iter().position(|other| other.name == entry.name).unwrap();
-            assert_eq!(usize::from(entry.token.id()), first);
-            assert_eq!(Token::of(entry.name), entry.token);
-            assert_eq!(entry.token.static_index(), Some(first as u8));
+            assert_eq!(usize::from(entry.known_name.id()), first);
+            assert_eq!(KnownName::of(entry.name), entry.known_name);
+            assert_eq!(entry.known_name.static_index(), Some(first as u8));
         }
-        assert_eq!(Token::PROTOCOL.static_index(), None);
-        assert_eq!(Token::UNKNOWN.static_index(), None);
+        assert_eq!(KnownName::PROTOCOL.static_index(), None);
+        assert_eq!(KnownName::NONE.static_index(), None);
     }
 
     #[test]
@@ -320,22 +320,22 @@ mod tests {
         for name in
             [&b""[..], b"t", b"Te", b"content-lengtg", b"contemt-length", b"content--length", b":Method"]
         {
-            assert_eq!(Token::of(name), Token::UNKNOWN, "{name:?}");
+            assert_eq!(KnownName::of(name), KnownName::NONE, "{name:?}");
         }
         for &(id, name) in ROWS {
             let mut changed = name.as_bytes().to_vec();
             for at in 0..changed.len() {
                 changed[at] ^= 0x20;
-                assert_ne!(Token::of(&changed), Token(id));
+                assert_ne!(KnownName::of(&changed), KnownName(id));
                 changed[at] ^= 0x20;
             }
         }
     }
 
     #[test]
-    fn pseudo_tokens_are_those_with_a_colon() {
+    fn pseudo_known_names_are_those_with_a_colon() {
         for &(id, name) in ROWS {
-            assert_eq!(Token(id).is_pseudo(), name.starts_with(':'), "{name}");
+            assert_eq!(KnownName(id).is_pseudo(), name.starts_with(':'), "{name}");
         }
     }
 }

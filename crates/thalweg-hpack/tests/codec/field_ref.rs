@@ -1,25 +1,25 @@
 //! Fields that a sink keeps: what they say to the end of the block, whatever the block does to the table meanwhile.
 
-use thalweg_hpack::{Decoder, Held, Limits, Verdict};
+use thalweg_hpack::{Decoder, FieldRef, ListLimits, SinkAction};
 
-use crate::kit::unhex;
+use crate::support::unhex;
 
 type List = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Decodes a block whole: the fields as the sink saw them, and as they were held.
 fn both(decoder: &mut Decoder, block: &[u8]) -> (List, List) {
-    let (mut seen, mut held): (List, Vec<Held>) = Default::default();
-    let totals = decoder.decode(block, Limits::NONE, |decoded| {
+    let (mut seen, mut refs): (List, Vec<FieldRef>) = Default::default();
+    let totals = decoder.decode(block, ListLimits::NONE, |decoded| {
         let field = decoded.field();
         seen.push((field.name.to_vec(), field.value.to_vec()));
-        held.push(decoded.hold());
-        Verdict::Unchecked
+        refs.push(decoded.to_ref());
+        SinkAction::Unchecked
     });
     assert_eq!(totals.map(|totals| totals.fields as usize), Ok(seen.len()));
     decoder.check();
-    let kept = held.iter().map(|held| {
-        let field = decoder.field(held);
-        assert_eq!(field.token, held.token());
+    let kept = refs.iter().map(|refs| {
+        let field = decoder.field(refs);
+        assert_eq!(field.known_name, refs.known_name());
         (field.name.to_vec(), field.value.to_vec())
     });
     let kept = kept.collect();
@@ -27,38 +27,38 @@ fn both(decoder: &mut Decoder, block: &[u8]) -> (List, List) {
 }
 
 #[test]
-fn a_held_field_says_the_same_when_its_block_has_ended() {
+fn a_field_ref_resolves_to_the_same_field_after_its_block() {
     let mut decoder = Decoder::new(4096);
     // Of both tables; literals of all kinds, with and without an entry; one that is never indexed.
     let block =
         unhex("82 04 02 2f61 40 01 61 01 62 be 00 01 63 01 64 10 01 65 01 66 81 41 02 7878 bf 0f 2f 81 1f");
     for _ in 0..400 {
-        let (seen, held) = both(&mut decoder, &block);
-        assert_eq!(held, seen);
-        assert_eq!(held.len(), 10);
+        let (seen, refs) = both(&mut decoder, &block);
+        assert_eq!(refs, seen);
+        assert_eq!(refs.len(), 10);
     }
 }
 
 #[test]
-fn a_held_field_outlives_its_entry() {
+fn a_field_ref_outlives_the_eviction_of_its_entry() {
     // A table of three entries: the block pushes out each that it has named.
     let mut decoder = Decoder::new(102);
     let names: Vec<u8> = (b'a'..=b'z').flat_map(|name| [0x40, 1, name, 1, name, 0xbe]).collect();
     for _ in 0..100 {
-        let (seen, held) = both(&mut decoder, &names);
-        assert_eq!(held, seen);
+        let (seen, refs) = both(&mut decoder, &names);
+        assert_eq!(refs, seen);
         assert_eq!(seen.len(), 52);
     }
     // One that is larger than the table empties it.
     let large =
         [&unhex("40 01 61 01 62 40 01 63 70")[..], &[b'v'; 0x70], &unhex("82 00 01 64 01 65")].concat();
-    let (seen, held) = both(&mut decoder, &large);
-    assert_eq!(held, seen);
+    let (seen, refs) = both(&mut decoder, &large);
+    assert_eq!(refs, seen);
     assert_eq!(seen[1].1, [b'v'; 0x70]);
 }
 
 #[test]
-fn held_text_stays_while_the_table_grows_for_its_block() {
+fn referenced_text_stays_while_the_table_grows_for_its_block() {
     // Literals with and without an entry in turns, Huffman-coded and plain, to 16,000 octets from nothing.
     for (with, without) in [("40 01 6e 7f 01", "00 01 6d 7f 02"), ("40 01 6e 7f 00", "0f 2b 7f 03")] {
         let mut block = Vec::new();
@@ -70,8 +70,8 @@ fn held_text_stays_while_the_table_grows_for_its_block() {
         for table in [0, 200, 4096, 65_536] {
             let mut decoder = Decoder::new(table);
             for _ in 0..3 {
-                let (seen, held) = both(&mut decoder, &block);
-                assert_eq!(held, seen);
+                let (seen, refs) = both(&mut decoder, &block);
+                assert_eq!(refs, seen);
                 assert_eq!(seen[178].1, b"a/b");
                 assert_eq!(seen[179].1[0], b'A' + 59 % 26);
             }
@@ -85,7 +85,7 @@ fn with_len(text: &str) -> usize {
 }
 
 #[test]
-fn text_that_was_held_is_given_back() {
+fn text_of_a_finished_block_is_freed() {
     // Entries and literals without one, in turns.
     let mut decoder = Decoder::new(4096);
     let mut most = 0;
@@ -97,8 +97,8 @@ fn text_that_was_held_is_given_back() {
                 [&unhex("00 01 61 28")[..], &[b'g'; 40], &unhex("40 01 62 07"), id.as_bytes()].concat(),
             );
         }
-        let (seen, held) = both(&mut decoder, &block);
-        assert_eq!(held, seen);
+        let (seen, refs) = both(&mut decoder, &block);
+        assert_eq!(refs, seen);
         most = most.max(decoder.table_bytes());
     }
     // Twice the table, twice what a block delivers and an eighth, and the entries.
@@ -106,21 +106,21 @@ fn text_that_was_held_is_given_back() {
 }
 
 #[test]
-fn a_field_that_was_kept_too_long_is_no_panic() {
+fn resolving_a_stale_field_ref_does_not_panic() {
     let mut decoder = Decoder::new(4096);
     let mut kept = Vec::new();
-    let block = |decoder: &mut Decoder, kept: &mut Vec<Held>, value: usize| {
+    let block = |decoder: &mut Decoder, kept: &mut Vec<FieldRef>, value: usize| {
         let block = [&unhex("00 03 782d79")[..], &[value as u8], &vec![b'v'; value]].concat();
-        let totals = decoder.decode(&block, Limits::NONE, |decoded| {
-            kept.push(decoded.hold());
-            Verdict::Unchecked
+        let totals = decoder.decode(&block, ListLimits::NONE, |decoded| {
+            kept.push(decoded.to_ref());
+            SinkAction::Unchecked
         });
         assert!(totals.is_ok());
     };
     block(&mut decoder, &mut kept, 120);
     block(&mut decoder, &mut kept, 3);
-    for held in &kept {
-        assert!(decoder.field(held).value.len() <= 120);
+    for refs in &kept {
+        assert!(decoder.field(refs).value.len() <= 120);
     }
     assert!(Decoder::new(0).field(&kept[0]).value.is_empty());
 }

@@ -2,7 +2,7 @@
 
 use thalweg_hpack::{Decoder, Encoder};
 
-use crate::kit::{decode, encode, list, unhex};
+use crate::support::{decode, encode, list, unhex};
 
 #[test]
 fn a_new_codec_holds_no_memory() {

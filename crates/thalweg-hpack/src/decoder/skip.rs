@@ -13,18 +13,18 @@
 //! path of their own, from the block to the table in words.
 
 use super::{Decoder, Encoded, Totals, static_entry};
-use crate::dynamic_table::run::{Short, ShortName, ShortText};
+use crate::dynamic_table::bulk_insert::{ShortField, ShortName, ShortString};
 use crate::error::DecodeError;
 use crate::field::OVERHEAD;
 use crate::huffman;
 use crate::integer;
 use crate::static_table::{STATIC_LEN, STATIC_TABLE};
-use crate::token::Token;
-use crate::valid::Checked;
+use crate::known_name::KnownName;
+use crate::validate::Checked;
 
 impl Decoder {
     /// Decodes a block from `at` to its end, and counts its fields.
-    pub fn decode_undelivered(
+    pub fn skip_remaining(
         &mut self,
         block: &[u8],
         mut at: usize,
@@ -48,19 +48,19 @@ impl Decoder {
         while let Some(&first) = block.get(at) {
             let size;
             if first >= 0x80 {
-                (size, at) = self.pass_indexed(block, at + 1, first)?;
+                (size, at) = self.skip_indexed(block, at + 1, first)?;
             } else if first >= 0x40 {
-                let run = self.table.insert_run(at, |at| read_short(block, at));
-                if run.fields > 0 {
-                    at = run.end;
+                let bulk = self.table.insert_bulk(at, |at| read_short(block, at));
+                if bulk.fields > 0 {
+                    at = bulk.end;
                     *end = at;
-                    totals.fields += run.fields;
-                    totals.list_bytes += run.bytes;
+                    totals.fields += bulk.fields;
+                    totals.list_bytes += bulk.bytes;
                     continue;
                 }
-                (size, at) = self.insert_undelivered(block, at + 1, first)?;
+                (size, at) = self.insert_skipped(block, at + 1, first)?;
             } else {
-                (size, at) = self.pass_literal(block, at + 1, first)?;
+                (size, at) = self.skip_literal(block, at + 1, first)?;
             }
             *end = at;
             totals.fields += 1;
@@ -71,7 +71,7 @@ impl Decoder {
 
     /// RFC 7541 §6.1. Returns the size of the field, and where it ends, as the functions below do.
     #[inline(always)]
-    fn pass_indexed(&self, block: &[u8], mut at: usize, first: u8) -> Result<(usize, usize), DecodeError> {
+    fn skip_indexed(&self, block: &[u8], mut at: usize, first: u8) -> Result<(usize, usize), DecodeError> {
         let index = integer::decode(block, &mut at, first, 0x7f)?;
         let size = if index <= STATIC_LEN {
             static_entry(index)?.size as usize
@@ -83,28 +83,28 @@ impl Decoder {
 
     /// RFC 7541 §6.2.1.
     #[inline(never)]
-    fn insert_undelivered(
+    fn insert_skipped(
         &mut self,
         block: &[u8],
         start: usize,
         first: u8,
     ) -> Result<(usize, usize), DecodeError> {
         let mut at = start;
-        let (token, owner, name_is_valid) = match integer::decode(block, &mut at, first, 0x3f)? {
+        let (known_name, owner, name_is_valid) = match integer::decode(block, &mut at, first, 0x3f)? {
             0 => {
-                let (slot, end) = self.literal_to_index(block, start, first)?;
+                let (slot, end) = self.literal_indexed(block, start, first)?;
                 return Ok((self.table.entry_in(slot).size as usize, end));
             }
-            index @ 1..=STATIC_LEN => (static_entry(index)?.token, None, true),
+            index @ 1..=STATIC_LEN => (static_entry(index)?.known_name, None, true),
             index => {
                 let (slot, entry) = self.dynamic_entry(index)?;
-                (entry.token, if entry.token.is_known() { None } else { Some(slot) }, entry.checked.name())
+                (entry.known_name, if entry.known_name.is_known() { None } else { Some(slot) }, entry.checked.name())
             }
         };
         let coded = Encoded::read(block, &mut at)?;
-        let value_len = self.place(0, &coded)?.len;
+        let value_len = self.read_into_scratch(0, &coded)?.len;
         let checked = Checked::new(name_is_valid, false);
-        let mut entry = self.table.scratch_entry(0, value_len, token, checked);
+        let mut entry = self.table.scratch_entry(0, value_len, known_name, checked);
         if let Some(slot) = owner {
             self.table.share_name(&mut entry, slot);
         }
@@ -114,7 +114,7 @@ impl Decoder {
 
     /// RFC 7541 §6.2.2 and §6.2.3.
     #[inline(never)]
-    fn pass_literal(
+    fn skip_literal(
         &mut self,
         block: &[u8],
         mut at: usize,
@@ -124,62 +124,62 @@ impl Decoder {
             return Err(DecodeError::SizeUpdateLate);
         }
         let name_len = match integer::decode(block, &mut at, first, 0x0f)? {
-            0 => self.pass_string(block, &mut at)?,
-            index @ 1..=STATIC_LEN => static_entry(index)?.token.name().len(),
+            0 => self.skip_string(block, &mut at)?,
+            index @ 1..=STATIC_LEN => static_entry(index)?.known_name.name().len(),
             index => {
                 let (_, entry) = self.dynamic_entry(index)?;
                 entry.size as usize - entry.value_len as usize - OVERHEAD
             }
         };
-        let value_len = self.pass_string(block, &mut at)?;
+        let value_len = self.skip_string(block, &mut at)?;
         Ok((name_len + value_len + OVERHEAD, at))
     }
 
     /// The length of a string once it is decoded.
     #[inline(always)]
-    fn pass_string(&mut self, block: &[u8], at: &mut usize) -> Result<usize, DecodeError> {
+    fn skip_string(&mut self, block: &[u8], at: &mut usize) -> Result<usize, DecodeError> {
         if let Some((text, end)) = short_text(block, *at) {
             *at = end;
             return Ok(text.len as usize);
         }
         let coded = Encoded::read(block, at)?;
-        if coded.is_huffman { Ok(self.place(0, &coded)?.len) } else { Ok(coded.octets.len()) }
+        if coded.is_huffman { Ok(self.read_into_scratch(0, &coded)?.len) } else { Ok(coded.octets.len()) }
     }
 }
 
 /// RFC 7541 §6.2.1, if the field is short and well-formed, its index included.
 #[inline(always)]
-fn read_short(block: &[u8], at: usize) -> Option<(Short, usize)> {
+fn read_short(block: &[u8], at: usize) -> Option<(ShortField, usize)> {
     // Other representations have other bits above, and then an index that is too large.
     let (name, at) = match *block.get(at)? ^ 0x40 {
         0 => {
             let (text, end) = short_text(block, at + 1)?;
-            let token = Token::of(text.octets.get(..text.len as usize)?);
-            (if token.is_known() { ShortName::Known(token) } else { ShortName::Spelled(text) }, end)
+            let known_name = KnownName::of(text.octets.get(..text.len as usize)?);
+            (if known_name.is_known() { ShortName::Known(known_name) } else { ShortName::Literal(text) }, end)
         }
-        index @ 1..62 => (ShortName::Known(STATIC_TABLE[usize::from(index)].token), at + 1),
-        62 => (ShortName::OfEntry(0), at + 1),
+        index @ 1..62 => (ShortName::Known(STATIC_TABLE[usize::from(index)].known_name), at + 1),
+        62 => (ShortName::FromEntry(0), at + 1),
         63 => match *block.get(at + 1)? {
-            more @ 0..0x80 => (ShortName::OfEntry(u32::from(more) + 1), at + 2),
+            more @ 0..0x80 => (ShortName::FromEntry(u32::from(more) + 1), at + 2),
             _ => return None,
         },
         _ => return None,
     };
     let (value, end) = short_text(block, at)?;
-    Some((Short { name, value }, end))
+    Some((ShortField { name, value }, end))
 }
 
 /// RFC 7541 §5.2, if the string takes 16 octets at most and is well-formed. None that ends close to the end
 /// of the block is taken.
 #[inline(always)]
-fn short_text(block: &[u8], at: usize) -> Option<(ShortText, usize)> {
+fn short_text(block: &[u8], at: usize) -> Option<(ShortString, usize)> {
     let [first, octets @ ..] = block.get(at..)?.first_chunk::<17>()?;
     let coded_len = usize::from(first & 0x7f);
     let text = if *first < 0x80 {
-        ShortText { octets: *octets, len: coded_len as u32 }
+        ShortString { octets: *octets, len: coded_len as u32 }
     } else {
         let (octets, len) = huffman::decode::decode_short(*octets.first_chunk()?, coded_len)?;
-        ShortText { octets, len: len as u32 }
+        ShortString { octets, len: len as u32 }
     };
     if text.len <= 16 { Some((text, at + 1 + coded_len)) } else { None }
 }

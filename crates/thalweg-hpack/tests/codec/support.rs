@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use thalweg_hpack::{DecodeError, Decoder, Encoder, Field, Indexing, Limits, Verdict};
+use thalweg_hpack::{DecodeError, Decoder, Encoder, Field, Indexing, ListLimits, SinkAction};
 
 /// A header list as its strings.
 pub type List = Vec<(Vec<u8>, Vec<u8>)>;
@@ -114,9 +114,9 @@ pub fn entries(decoder: &mut Decoder) -> List {
 /// Decodes a block to its end, whatever its size.
 pub fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<List, DecodeError> {
     let mut list = List::new();
-    decoder.decode(block, Limits::NONE, |decoded| {
+    decoder.decode(block, ListLimits::NONE, |decoded| {
         list.push((decoded.field().name.to_vec(), decoded.field().value.to_vec()));
-        if decoded.is_valid() { Verdict::Valid } else { Verdict::Unchecked }
+        if decoded.is_valid() { SinkAction::Valid } else { SinkAction::Unchecked }
     })?;
     Ok(list)
 }
@@ -129,7 +129,7 @@ pub fn encode(encoder: &mut Encoder, list: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
 /// Encodes a list as one block, all fields represented as `indexing` says.
 pub fn encode_as(encoder: &mut Encoder, list: &[(Vec<u8>, Vec<u8>)], indexing: Indexing) -> Vec<u8> {
     let mut block = Vec::new();
-    encoder.begin(&mut block);
+    encoder.start_block(&mut block);
     for (name, value) in list {
         encoder.encode(Field { indexing, ..Field::new(name, value) }, &mut block);
     }

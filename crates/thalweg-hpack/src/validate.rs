@@ -22,7 +22,7 @@ pub enum Checked {
     Both = 3,
     /// Both are valid, and the sink has called the field valid before, or the static table has it with a value: what else a
     /// sink asks of a name and a value is so, too.
-    Approved = 7,
+    Validated = 7,
 }
 
 impl Checked {
@@ -51,7 +51,7 @@ impl Checked {
 /// Pseudo-fields begin with a colon and so are not valid here: match them by their token first.
 #[inline]
 pub fn name_is_valid(name: &[u8]) -> bool {
-    !name.is_empty() && (words(name, unusual_in_name) || unusual_name_is_valid(name))
+    !name.is_empty() && (no_octet(name, unusual_in_name) || unusual_name_is_valid(name))
 }
 
 #[cold]
@@ -66,13 +66,13 @@ fn unusual_name_is_valid(name: &[u8]) -> bool {
 /// space nor tab at either end.
 #[inline]
 pub fn value_is_valid(value: &[u8]) -> bool {
-    ends_are_visible(value) && (words(value, control) || unusual_value_is_valid(value))
+    ends_are_visible(value) && (no_octet(value, control) || unusual_value_is_valid(value))
 }
 
 #[cold]
 #[inline(never)]
 fn unusual_value_is_valid(value: &[u8]) -> bool {
-    words(value, bad_in_value)
+    no_octet(value, bad_in_value)
 }
 
 /// Whether neither end of `value` is a space or a tab (RFC 9113 §8.2.1).
@@ -95,7 +95,7 @@ const TOPS: u64 = 0x80 * ONES;
 
 /// Whether `bad` finds nothing in any word of `text`.
 #[inline(always)]
-fn words(text: &[u8], bad: impl Fn(u64) -> u64) -> bool {
+fn no_octet(text: &[u8], bad: impl Fn(u64) -> u64) -> bool {
     let Some(last) = text.last_chunk::<8>() else { return bad(short_word(text)) & TOPS == 0 };
     let mut found = bad(u64::from_le_bytes(*last));
     for word in text.as_chunks::<8>().0 {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn s8_2_1_each_octet_is_judged_alike_at_every_place() {
+    fn s8_2_1_each_octet_is_validated_alike_at_every_position() {
         for len in 1..35 {
             for at in 0..len {
                 for octet in 0..=255u8 {
