@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use http::Uri;
-use thalweg::{Client, Config, Connection, Event, Instant, Stream};
+use thalweg::{Client, Config, Connection, Event, Instant, StreamKey};
 use thalweg_examples::arguments;
 use thalweg_tokio::thalweg_h2c::{self, Answer, Request, Upgrader};
 
@@ -50,7 +50,7 @@ fn run(Arguments { url }: Arguments) -> Result<()> {
             None => {}
             Some(Answer::Switched) => {
                 eprintln!("the server switches to HTTP/2");
-                let (connection, stream) = Connection::<Client>::upgraded(config, b"GET")?;
+                let (connection, stream) = Connection::<Client>::from_upgrade(config, b"GET")?;
                 return fetch(socket, connection, stream, input.to_vec());
             }
             Some(answer) => return Err(format!("the server stays with HTTP/1.1: {answer:?}").into()),
@@ -62,7 +62,7 @@ fn run(Arguments { url }: Arguments) -> Result<()> {
 fn fetch(
     mut socket: TcpStream,
     mut connection: Connection<Client>,
-    asked: Stream,
+    asked: StreamKey,
     mut input: Vec<u8>,
 ) -> Result<()> {
     let (mut buf, mut out, start) = ([0; 16 << 10], Vec::new(), std::time::Instant::now());

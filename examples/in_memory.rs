@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use thalweg::{
-    Client, Config, Connection, Event, Field, HeadersKind, Instant, Request, Role, Server, Status, Stream,
+    Client, Config, Connection, Event, Field, HeadersKind, Instant, Request, Role, Server, Status, StreamKey,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -15,7 +15,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 struct End<R: Role> {
     connection: Connection<R>,
     /// The content that waits, and whether END_STREAM follows it.
-    unsent: HashMap<Stream, (Vec<u8>, bool)>,
+    unsent: HashMap<StreamKey, (Vec<u8>, bool)>,
 }
 
 impl<R: Role> End<R> {
@@ -24,7 +24,7 @@ impl<R: Role> End<R> {
     }
 
     /// Sends content behind what waits already, and returns how much the core took of it all.
-    fn send(&mut self, stream: Stream, data: &[u8], end: bool) -> Result<usize> {
+    fn send(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Result<usize> {
         let (mut content, ends) = self.unsent.remove(&stream).unwrap_or_default();
         content.extend_from_slice(data);
         let end = end || ends;

@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use thalweg::{Config, Connection, Event, Headers, HeadersKind, Instant, Server, Status, Stream};
+use thalweg::{Config, Connection, Event, Headers, HeadersKind, Instant, Server, Status, StreamKey};
 
 /// What the hardware does: a UART with its two FIFOs, and a timer. Nothing here waits.
 pub trait Line {
@@ -25,9 +25,9 @@ pub struct Device {
     sent: usize,
     is_light_on: bool,
     /// Requests that switch the light, and what has come of their content.
-    switching: Vec<(Stream, Vec<u8>)>,
+    switching: Vec<(StreamKey, Vec<u8>)>,
     /// Content that waits for window.
-    answers: Vec<(Stream, &'static [u8])>,
+    answers: Vec<(StreamKey, &'static [u8])>,
 }
 
 impl Device {
@@ -42,7 +42,7 @@ impl Device {
         config.header_list_bytes_max = 1024;
         config.header_block_bytes_max = 1024;
         config.control_payload_bytes_max = 256;
-        config.closed_streams_remembered = 16;
+        config.closed_streams_max = 16;
         config.output_bytes_max = 1024;
         let connection = Connection::new(config).expect("the limits are in their ranges");
         let (out, switching, answers) = (Vec::new(), Vec::new(), Vec::new());
@@ -94,7 +94,7 @@ impl Device {
         self.connection.heap_bytes()
     }
 
-    fn hear(&mut self, stream: Stream, asked: Asked, end: bool) {
+    fn hear(&mut self, stream: StreamKey, asked: Asked, end: bool) {
         match asked {
             Asked::Light => {
                 let word: &[u8] = if self.is_light_on { b"on" } else { b"off" };
@@ -108,7 +108,7 @@ impl Device {
     }
 
     /// Content of a request that switches the light. One byte more than the longest word is kept, and no more.
-    fn take(&mut self, stream: Stream, data: &[u8], end: bool) {
+    fn take(&mut self, stream: StreamKey, data: &[u8], end: bool) {
         let Some(at) = self.switching.iter().position(|(other, _)| *other == stream) else { return };
         let word = &mut self.switching[at].1;
         word.extend(data.iter().take(WORD_LEN_MAX + 1 - word.len()));
@@ -123,7 +123,7 @@ impl Device {
         }
     }
 
-    fn respond(&mut self, stream: Stream, status: Status, end: bool) {
+    fn respond(&mut self, stream: StreamKey, status: Status, end: bool) {
         // A stream that is gone wants no answer.
         let _ = self.connection.send_response(stream, status, [], end);
     }

@@ -2,15 +2,15 @@
 //!
 //! The core queues no content: this remembers what was cut short, and goes on when the core says who may.
 
-use thalweg::{Connection, ErrorCode, Event, Field, Headers, HeadersKind, Instant, Server, Status, Stream};
+use thalweg::{Connection, ErrorCode, Event, Field, Headers, HeadersKind, Instant, Server, Status, StreamKey};
 
 use crate::pattern::Pattern;
 
 /// The responses of one connection whose content is not sent whole yet.
 #[derive(Debug, Default)]
 pub struct Application {
-    /// By `Stream::index`, which is dense.
-    unsent: Vec<Option<(Stream, Content)>>,
+    /// By `StreamKey::index`, which is dense.
+    unsent: Vec<Option<(StreamKey, Content)>>,
 }
 
 /// The answer to a request.
@@ -72,7 +72,7 @@ impl Application {
     }
 
     /// Sends an answer, as far as the windows are open. One that the peer does not accept resets its stream.
-    pub fn answer(&mut self, connection: &mut Connection<Server>, stream: Stream, answer: Answer) {
+    pub fn answer(&mut self, connection: &mut Connection<Server>, stream: StreamKey, answer: Answer) {
         let len = answer.content.len().to_string();
         let fields =
             [Field::new(b"content-type", answer.content_type), Field::new(b"content-length", len.as_bytes())];
@@ -97,7 +97,7 @@ impl Application {
         }
     }
 
-    fn send(&mut self, connection: &mut Connection<Server>, stream: Stream) {
+    fn send(&mut self, connection: &mut Connection<Server>, stream: StreamKey) {
         let Some(place) = self.unsent.get_mut(stream.index()) else { return };
         let Some((_, content)) = place.as_mut().filter(|(owner, _)| *owner == stream) else { return };
         let mut buffer = [0; 16 << 10];

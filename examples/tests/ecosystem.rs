@@ -219,15 +219,15 @@ async fn a_call_under_way_when_its_connection_ends_is_unavailable() {
 
     // A server that stops answering, which a PING finds out.
     let mut config = Config::default();
-    config.deadlines.keep_alive = Some(Duration::from_millis(20));
-    config.deadlines.ping = Some(Duration::from_millis(20));
+    config.timeouts.keep_alive = Some(Duration::from_millis(20));
+    config.timeouts.ping = Some(Duration::from_millis(20));
     let (client, _far) = scripted(config, &SETTINGS).await;
     let status = generated_call(client, addr).await;
     assert_eq!(status.code(), Code::Unavailable, "PING: {status}");
 
     // A server that never says a word.
     let mut config = Config::default();
-    config.deadlines.preface = Some(Duration::from_millis(20));
+    config.timeouts.preface = Some(Duration::from_millis(20));
     let (client, _far) = scripted(config, &[]).await;
     let status = generated_call(client, addr).await;
     assert_eq!(status.code(), Code::Unavailable, "preface: {status}");

@@ -53,7 +53,7 @@ pub const ALL: &[Attack] = &[
         known_as: "CVE-2016-6581: one byte names 4 KiB",
         step: |step| bomb(id(step)),
         steps: 1100,
-        end: End::Cut("budgets.resets"),
+        end: End::Cut("rate_limits.resets"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -64,7 +64,7 @@ pub const ALL: &[Attack] = &[
             headers(id(step), block.bytes()).end_stream().end_headers().bytes()
         },
         steps: 2000,
-        end: End::Cut("budgets.resets"),
+        end: End::Cut("rate_limits.resets"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -88,7 +88,7 @@ pub const ALL: &[Attack] = &[
         known_as: "field blocks of 1 MB, each decoded and answered 431",
         step: |step| oversized(id(step), &Block::new().literal("x-a", "b".repeat(1_000_000)).bytes()),
         steps: 100,
-        end: End::Cut("budgets.resets"),
+        end: End::Cut("rate_limits.resets"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -99,7 +99,7 @@ pub const ALL: &[Attack] = &[
             oversized(id(step), &block.raw(vec![0xbe; 1_000_000]).bytes())
         },
         steps: 100,
-        end: End::Cut("budgets.resets"),
+        end: End::Cut("rate_limits.resets"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -107,7 +107,7 @@ pub const ALL: &[Attack] = &[
         known_as: "three bytes enter a field into the table and evict another",
         step: |step| oversized(id(step), &[0x50, 0x01, b'a'].repeat(333_000)),
         steps: 100,
-        end: End::Cut("budgets.resets"),
+        end: End::Cut("rate_limits.resets"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -118,7 +118,7 @@ pub const ALL: &[Attack] = &[
             oversized(id(step), &block.raw(vec![0x18; 1_000_000]).bytes())
         },
         steps: 100,
-        end: End::Cut("budgets.resets"),
+        end: End::Cut("rate_limits.resets"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -128,7 +128,7 @@ pub const ALL: &[Attack] = &[
         step: |_| oversized(1, &Block::new().literal("x-a", "b".repeat(1_000_000)).bytes()),
         steps: 100,
         server: Application::Waits,
-        end: End::Cut("budgets.resets"),
+        end: End::Cut("rate_limits.resets"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -144,7 +144,7 @@ pub const ALL: &[Attack] = &[
         known_as: "CVE-2023-44487: streams opened and cancelled in one breath",
         step: |step| two(get(id(step)), &rst_stream(id(step), ErrorCode::CANCEL)),
         server: Application::Waits,
-        end: End::Cut("budgets.resets"),
+        end: End::Cut("rate_limits.resets"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -152,7 +152,7 @@ pub const ALL: &[Attack] = &[
         known_as: "CVE-2025-8671: WINDOW_UPDATE of 0 makes the server reset",
         step: |step| two(get(id(step)), &window_update(id(step), 0)),
         server: Application::Waits,
-        end: End::Cut("budgets.resets"),
+        end: End::Cut("rate_limits.resets"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -160,7 +160,7 @@ pub const ALL: &[Attack] = &[
         known_as: "CVE-2025-8671: DATA after END_STREAM",
         step: |step| two(get(id(step)), &data(id(step), "x")),
         server: Application::Waits,
-        end: End::Cut("budgets.resets"),
+        end: End::Cut("rate_limits.resets"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -169,7 +169,7 @@ pub const ALL: &[Attack] = &[
         step: |step| {
             headers(id(step), Block::new().literal("x", "y").bytes()).end_stream().end_headers().bytes()
         },
-        end: End::Cut("budgets.resets"),
+        end: End::Cut("rate_limits.resets"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -179,7 +179,7 @@ pub const ALL: &[Attack] = &[
             let block = Block::new().raw(hpack::get("/")).literal("", "").bytes();
             headers(id(step), block).end_stream().end_headers().bytes()
         },
-        end: End::Cut("budgets.resets"),
+        end: End::Cut("rate_limits.resets"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -187,21 +187,21 @@ pub const ALL: &[Attack] = &[
         known_as: "streams that must be refused",
         step: |step| post(id(step)),
         server: Application::Waits,
-        end: End::Cut("budgets.resets"),
+        end: End::Cut("rate_limits.resets"),
         ..Attack::DEFAULT
     },
     Attack {
         name: "PING flood",
         known_as: "CVE-2019-9512",
         step: |step| ping(u64::from(step).to_be_bytes()).bytes(),
-        end: End::Cut("budgets.pings"),
+        end: End::Cut("rate_limits.pings"),
         ..Attack::DEFAULT
     },
     Attack {
         name: "SETTINGS flood",
         known_as: "CVE-2019-9515",
         step: |step| settings().entry(4, 1000 + step % 2).bytes(),
-        end: End::Cut("budgets.settings"),
+        end: End::Cut("rate_limits.settings"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -216,7 +216,7 @@ pub const ALL: &[Attack] = &[
         known_as: "CVE-2019-9518",
         opening: || post(1),
         step: |_| data(1, []).bytes(),
-        end: End::Cut("budgets.empty_frames"),
+        end: End::Cut("rate_limits.empty_frames"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -226,7 +226,7 @@ pub const ALL: &[Attack] = &[
         step: |step| data(1 + step % 5 * 2, "x").bytes(),
         steps: 300_000,
         server: Application::Hoards,
-        end: End::Cut("budgets.small_data"),
+        end: End::Cut("rate_limits.small_data"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -243,28 +243,28 @@ pub const ALL: &[Attack] = &[
         name: "PRIORITY flood",
         known_as: "CVE-2019-9513",
         step: |step| priority(id(step), 0, 7).bytes(),
-        end: End::Cut("budgets.priorities"),
+        end: End::Cut("rate_limits.priorities"),
         ..Attack::DEFAULT
     },
     Attack {
         name: "PRIORITY_UPDATE flood",
         known_as: "priorities for streams that never come",
         step: |step| priority_update(id(step), "u=1").bytes(),
-        end: End::Cut("budgets.priorities"),
+        end: End::Cut("rate_limits.priorities"),
         ..Attack::DEFAULT
     },
     Attack {
         name: "WINDOW_UPDATE of 1",
         known_as: "window in crumbs",
         step: |_| window_update(0, 1).bytes(),
-        end: End::Cut("budgets.window_updates"),
+        end: End::Cut("rate_limits.window_updates"),
         ..Attack::DEFAULT
     },
     Attack {
         name: "unknown frames",
         known_as: "extensions that nobody asked for",
         step: |_| raw(0xfe, 0, 0, [0; 64]).bytes(),
-        end: End::Cut("budgets.extensions"),
+        end: End::Cut("rate_limits.extensions"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -273,7 +273,7 @@ pub const ALL: &[Attack] = &[
         step: |_| ping(*b"unread!!").repeated(100),
         config: || {
             let mut config = Config::default();
-            config.budgets.pings = thalweg::Budget::UNLIMITED;
+            config.rate_limits.pings = thalweg::RateLimit::UNLIMITED;
             config
         },
         reads: false,
@@ -311,7 +311,7 @@ pub const ALL: &[Attack] = &[
         opening: || two(frames::settings_ack().bytes(), &headers(1, hpack::get("/"))),
         steps: 100,
         pause: Duration::from_secs(1),
-        end: End::Cut("deadlines.header_block"),
+        end: End::Cut("timeouts.header_block"),
         ..Attack::DEFAULT
     },
     Attack {
@@ -320,7 +320,7 @@ pub const ALL: &[Attack] = &[
         step: |step| get(id(step)),
         steps: 100,
         pause: Duration::from_secs(1),
-        end: End::Cut("deadlines.settings_ack"),
+        end: End::Cut("timeouts.settings_ack"),
         ..Attack::DEFAULT
     },
     Attack {

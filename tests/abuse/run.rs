@@ -1,7 +1,7 @@
 //! Plays an attack against a server core, and counts.
 
 use thalweg::{
-    Config, Connection, ConnectionError, Event, HeadersKind, Initiator, Instant, Server, Status, StreamError,
+    Config, Connection, ConnectionError, Event, HeadersKind, ResetCause, Instant, Server, Status, StreamError,
 };
 use thalweg_testkit::frames::{self, Reader};
 
@@ -168,8 +168,8 @@ impl Victim {
 /// What matters of an event, free of its borrows.
 #[derive(Clone, Copy)]
 enum Told {
-    Request(thalweg::Stream),
-    Data(thalweg::Stream, usize),
+    Request(thalweg::StreamKey),
+    Data(thalweg::StreamKey, usize),
     Stalled,
     Other,
 }
@@ -179,7 +179,7 @@ impl Told {
         match event {
             Event::Headers { stream, kind: HeadersKind::Request, .. } => Self::Request(*stream),
             Event::Data { stream, data, .. } => Self::Data(*stream, data.len()),
-            Event::Reset { by: Initiator::Local(StreamError::Deadline(_)), .. } => Self::Stalled,
+            Event::Reset { by: ResetCause::Local(StreamError::Timeout(_)), .. } => Self::Stalled,
             _ => Self::Other,
         }
     }

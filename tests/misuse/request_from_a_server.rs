@@ -1,7 +1,7 @@
 //! E0599: a server asks. Only a client has the method.
 
-use thalweg::{Connection, OpenError, Request, Server, Stream};
+use thalweg::{Connection, OpenError, Request, Server, StreamKey};
 
-pub fn ask(connection: &mut Connection<Server>) -> Result<Stream, OpenError> {
+pub fn ask(connection: &mut Connection<Server>) -> Result<StreamKey, OpenError> {
     connection.send_request(&Request::get("https", "example.org", "/"), [], true)
 }

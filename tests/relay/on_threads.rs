@@ -31,7 +31,7 @@ impl Running {
 fn options() -> Options {
     let mut options = Options::default();
     options.linger = Duration::from_millis(200);
-    options.config.deadlines.shutdown = Some(Duration::from_secs(2));
+    options.config.timeouts.shutdown = Some(Duration::from_secs(2));
     options
 }
 

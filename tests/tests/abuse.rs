@@ -23,7 +23,7 @@ fn every_attack_ends_as_its_row_says() {
             End::Cut(limit) => {
                 let error = outcome.error.unwrap_or_else(|| panic!("{name} was not cut off: {outcome:?}"));
                 assert!(error.to_string().contains(limit), "{name}: {error}");
-                assert!(error.accuses_peer(), "{name}: {error}");
+                assert!(error.is_peer_fault(), "{name}: {error}");
                 let [(code, debug)] = outcome.go_aways.as_slice() else {
                     panic!("{name}: not one GOAWAY but {:?}", outcome.go_aways);
                 };

@@ -8,15 +8,15 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 use serde_json::Value;
 use thalweg::frame::{
-    Dependency, Flags, Frame, HEAD_LEN, Head, Kind, OriginEntries, SettingEntries, SettingId,
+    Dependency, Flags, Frame, HEADER_LEN, FrameHeader, FrameType, OriginEntries, SettingEntries, SettingId,
 };
 use thalweg::{ErrorCode, StreamId, Violation};
 use thalweg_testkit::frames as kit;
 
 /// Takes the first frame off a wire.
 fn parse(wire: &[u8]) -> Result<Frame<'_>, Violation> {
-    let (head, payload) = wire.split_first_chunk::<HEAD_LEN>().unwrap();
-    Frame::parse(Head::parse(head), payload)
+    let (head, payload) = wire.split_first_chunk::<HEADER_LEN>().unwrap();
+    Frame::parse(FrameHeader::parse(head), payload)
 }
 
 fn emit(frame: &Frame<'_>) -> Vec<u8> {
@@ -102,7 +102,7 @@ fn fields(frame: &Value) -> Vec<(String, String)> {
 
 /// What the frame layer read, by the names of the vectors.
 fn fields_of(wire: &[u8], frame: &Frame<'_>) -> Vec<(String, String)> {
-    let head = Head::parse(wire.first_chunk().unwrap());
+    let head = FrameHeader::parse(wire.first_chunk().unwrap());
     let mut fields = vec![
         ("length", head.len.to_string()),
         ("type", head.kind.0.to_string()),
@@ -231,10 +231,10 @@ proptest! {
         let wire = frame.bytes();
         let parsed = parse(&wire).unwrap();
         prop_assert_eq!(emit(&parsed), wire.clone());
-        let head = Head::parse(wire.first_chunk().unwrap());
+        let head = FrameHeader::parse(wire.first_chunk().unwrap());
         prop_assert_eq!((head.kind.0, head.flags.0, head.stream.as_u32()), (frame.kind, frame.flags, frame.stream));
-        prop_assert_eq!(head.len as usize, wire.len() - HEAD_LEN);
-        prop_assert_eq!(&head.to_bytes()[..], &wire[..HEAD_LEN]);
+        prop_assert_eq!(head.len as usize, wire.len() - HEADER_LEN);
+        prop_assert_eq!(&head.to_bytes()[..], &wire[..HEADER_LEN]);
     }
 
     /// What is emitted passes the strict reader of the test kit.
@@ -268,7 +268,7 @@ proptest! {
 #[test]
 fn a_payload_of_another_length_than_announced_is_no_frame() {
     for announced in [0, 7, 9] {
-        let head = Head { len: announced, kind: Kind::PING, flags: Flags(0), stream: StreamId::CONNECTION };
+        let head = FrameHeader { len: announced, kind: FrameType::PING, flags: Flags(0), stream: StreamId::CONNECTION };
         assert_eq!(Frame::parse(head, &[0; 8]), Err(Violation::FrameTooLarge));
     }
 }
@@ -289,31 +289,31 @@ fn views_of_lists_show_whole_entries() {
 fn a_head_alone_tells_a_length_that_its_type_cannot_have() {
     // 9113-4.2-3, 9113-4.2-4
     let impossible = [
-        (Kind::PRIORITY, 1, [4, 6], Violation::PriorityLength),
-        (Kind::RST_STREAM, 1, [3, 5], Violation::ResetLength),
-        (Kind::SETTINGS, 0, [5, 7], Violation::SettingsLength),
-        (Kind::PING, 0, [7, 9], Violation::PingLength),
-        (Kind::GOAWAY, 0, [0, 7], Violation::GoAwayLength),
-        (Kind::WINDOW_UPDATE, 0, [3, 5], Violation::WindowUpdateLength),
-        (Kind::WINDOW_UPDATE, 1, [3, 5], Violation::WindowUpdateLength),
-        (Kind::PRIORITY_UPDATE, 0, [0, 3], Violation::PriorityUpdateLength),
+        (FrameType::PRIORITY, 1, [4, 6], Violation::PriorityLength),
+        (FrameType::RST_STREAM, 1, [3, 5], Violation::ResetLength),
+        (FrameType::SETTINGS, 0, [5, 7], Violation::SettingsLength),
+        (FrameType::PING, 0, [7, 9], Violation::PingLength),
+        (FrameType::GOAWAY, 0, [0, 7], Violation::GoAwayLength),
+        (FrameType::WINDOW_UPDATE, 0, [3, 5], Violation::WindowUpdateLength),
+        (FrameType::WINDOW_UPDATE, 1, [3, 5], Violation::WindowUpdateLength),
+        (FrameType::PRIORITY_UPDATE, 0, [0, 3], Violation::PriorityUpdateLength),
     ];
     for (kind, stream, lens, violation) in impossible {
         for len in lens {
-            let head = Head { len, kind, flags: Flags::default(), stream: StreamId::new(stream) };
+            let head = FrameHeader { len, kind, flags: Flags::default(), stream: StreamId::new(stream) };
             assert_eq!(head.check(), Err(violation), "{head:?}");
         }
     }
     for (kind, stream, len) in [
-        (Kind::PRIORITY, 1, 5),
-        (Kind::RST_STREAM, 1, 4),
-        (Kind::SETTINGS, 0, 12),
-        (Kind::PING, 0, 8),
-        (Kind::GOAWAY, 0, 8),
-        (Kind::WINDOW_UPDATE, 0, 4),
-        (Kind::PRIORITY_UPDATE, 0, 4),
+        (FrameType::PRIORITY, 1, 5),
+        (FrameType::RST_STREAM, 1, 4),
+        (FrameType::SETTINGS, 0, 12),
+        (FrameType::PING, 0, 8),
+        (FrameType::GOAWAY, 0, 8),
+        (FrameType::WINDOW_UPDATE, 0, 4),
+        (FrameType::PRIORITY_UPDATE, 0, 4),
     ] {
-        let head = Head { len, kind, flags: Flags::default(), stream: StreamId::new(stream) };
+        let head = FrameHeader { len, kind, flags: Flags::default(), stream: StreamId::new(stream) };
         assert_eq!(head.check(), Ok(()), "{head:?}");
     }
 }

@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use thalweg::{Config, Connection, ErrorCode, Event, Field, Instant, Server, Status, Stream};
+use thalweg::{Config, Connection, ErrorCode, Event, Field, Instant, Server, Status, StreamKey};
 use thalweg_testkit::frames::{
     continuation, data, headers, origin, preface, priority_update, settings, settings_ack, wire,
 };
@@ -39,7 +39,7 @@ static GLOBAL: Counting = Counting;
 struct Held {
     core: Connection<Server>,
     bytes: isize,
-    streams: Vec<Stream>,
+    streams: Vec<StreamKey>,
 }
 
 impl Held {

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use thalweg::{
-    Cause, Client, Config, Connection, ConnectionError, ErrorCode, Event, HeadersKind, Instant, Limit,
-    Request, Role, Server, Status, Stream,
+    CloseCause, Client, Config, Connection, ConnectionError, ErrorCode, Event, HeadersKind, Instant, Limit,
+    Request, Role, Server, Status, StreamKey,
 };
 use thalweg_testkit::frames::{
     Frame, data, flag, headers, kind, ping, preface, priority, priority_update, raw, read_all, rst_stream,
@@ -22,7 +22,7 @@ struct End<R: Role> {
     /// What the application consumes at once; without it, it holds all content.
     reads: bool,
     /// Streams that requests or our calls have opened, in order.
-    streams: Vec<Stream>,
+    streams: Vec<StreamKey>,
     content_bytes: usize,
     resets: usize,
     /// What was sent since the last look.
@@ -38,12 +38,12 @@ impl End<Server> {
     }
 
     /// Opens a stream with content to come.
-    fn open(&mut self, id: u32) -> Stream {
+    fn open(&mut self, id: u32) -> StreamKey {
         self.receive(&post(id)).unwrap();
         *self.streams.last().unwrap()
     }
 
-    fn respond(&mut self, stream: Stream, end: bool) {
+    fn respond(&mut self, stream: StreamKey, end: bool) {
         self.connection.send_response(stream, Status::OK, [], end).unwrap();
     }
 }
@@ -73,7 +73,7 @@ impl<R: Role> End<R> {
     }
 
     /// Receives frames, one each `gap`, until one ends the connection: which, and by which limit.
-    fn flood(&mut self, gap: Duration, mut frame: impl FnMut(u32) -> Vec<u8>) -> (u32, Cause) {
+    fn flood(&mut self, gap: Duration, mut frame: impl FnMut(u32) -> Vec<u8>) -> (u32, CloseCause) {
         for count in 1..=400_000 {
             self.now = self.now + gap;
             if let Err(error) = self.receive(&frame(count)) {
@@ -124,7 +124,7 @@ fn a_ping_for_each_data_frame_that_we_send_passes() {
         );
     }
     let flood = End::server().flood(Duration::ZERO, |_| ping([0; 8]).bytes());
-    assert_eq!(flood, (10_001, Cause::Limit(Limit::Pings)));
+    assert_eq!(flood, (10_001, CloseCause::Limit(Limit::Pings)));
 }
 
 /// grpc-go raises its windows from 64 KiB to 16 MiB by a factor of 1.32 at least: 20 SETTINGS at most. grpc-core sends
@@ -144,7 +144,7 @@ fn settings_of_bandwidth_estimators_pass() {
     assert!(sent.iter().all(|frame| (frame.kind, frame.flags) == (kind::SETTINGS, flag::ACK)));
     // One is for the handshake.
     let flood = End::server().flood(Duration::ZERO, |_| settings().bytes());
-    assert_eq!(flood, (100, Cause::Limit(Limit::Settings)));
+    assert_eq!(flood, (100, CloseCause::Limit(Limit::Settings)));
 }
 
 /// A client that does not know that its content is over when it sends the last of it ends each stream by an empty frame:
@@ -164,7 +164,7 @@ fn an_empty_end_for_each_stream_passes() {
     let mut server = End::server();
     server.open(1);
     let flood = server.flood(Duration::ZERO, |_| data(1, "").bytes());
-    assert_eq!(flood, (1001, Cause::Limit(Limit::EmptyFrames)));
+    assert_eq!(flood, (1001, CloseCause::Limit(Limit::EmptyFrames)));
 }
 
 /// The same where the server refuses each upload by a reset, so that the end comes late.
@@ -180,7 +180,7 @@ fn an_empty_end_for_each_stream_that_was_reset_passes() {
     assert_eq!((resets, server.connection.report().error), (50_000, None));
     // The last stream has given its token back before its end came.
     let flood = server.flood(Duration::ZERO, |_| data(99_999, "").end_stream().bytes());
-    assert_eq!(flood, (1000, Cause::Limit(Limit::EmptyFrames)));
+    assert_eq!(flood, (1000, CloseCause::Limit(Limit::EmptyFrames)));
 }
 
 /// A body that flushes by an empty frame behind each message (hyper sends what its bodies yield).
@@ -205,11 +205,11 @@ fn frames_of_padding_alone_are_empty_frames() {
     };
     let mut server = End::server();
     let stream = server.open(1);
-    assert_eq!(server.flood(Duration::ZERO, |_| padding(1)), (1001, Cause::Limit(Limit::EmptyFrames)));
+    assert_eq!(server.flood(Duration::ZERO, |_| padding(1)), (1001, CloseCause::Limit(Limit::EmptyFrames)));
     let mut server = End::server();
     assert_eq!(server.open(1), stream);
     server.connection.send_reset(stream, ErrorCode::CANCEL);
-    assert_eq!(server.flood(Duration::ZERO, |_| padding(1)), (1001, Cause::Limit(Limit::EmptyFrames)));
+    assert_eq!(server.flood(Duration::ZERO, |_| padding(1)), (1001, CloseCause::Limit(Limit::EmptyFrames)));
 }
 
 /// The smallest message of gRPC has five bytes: a million a second on one stream, all consumed.
@@ -247,7 +247,7 @@ fn single_bytes_that_are_not_read_end_the_connection() {
     server.open(1);
     server.open(3);
     let flood = server.flood(Duration::ZERO, |count| data(1 + count % 2 * 2, "x").bytes());
-    assert_eq!(flood, (262_145, Cause::Limit(Limit::SmallData)));
+    assert_eq!(flood, (262_145, CloseCause::Limit(Limit::SmallData)));
 }
 
 /// What is on its way when a stream is reset is a window's worth, for each stream.
@@ -281,7 +281,7 @@ fn priorities_of_a_scrolled_page_pass() {
     }
     assert_eq!((server.streams.len(), server.connection.report().error), (256, None));
     let flood = End::server().flood(Duration::ZERO, |_| priority_update(1, "u=1").bytes());
-    assert_eq!(flood, (10_001, Cause::Limit(Limit::Priorities)));
+    assert_eq!(flood, (10_001, CloseCause::Limit(Limit::Priorities)));
 }
 
 /// Browsers try what servers do with unknown frames by one beside each DATA frame or request.
@@ -297,7 +297,7 @@ fn grease_beside_requests_and_content_passes() {
         server.respond(stream, true);
     }
     assert_eq!((server.content_bytes, server.connection.report().error), (400_000, None));
-    assert_eq!(End::server().flood(Duration::ZERO, |_| grease(0)), (1001, Cause::Limit(Limit::Extensions)));
+    assert_eq!(End::server().flood(Duration::ZERO, |_| grease(0)), (1001, CloseCause::Limit(Limit::Extensions)));
 }
 
 /// A backend stands still, and a client whose calls have deadlines of 11 ms gives up 256 at a time, for a second. The number of
@@ -319,7 +319,7 @@ fn calls_that_are_given_up_after_a_while_pass() {
         let id = 2 * count - 1;
         [get(id), rst_stream(id, ErrorCode::CANCEL).bytes()].concat()
     });
-    assert_eq!(flood, (1001, Cause::Limit(Limit::Resets)));
+    assert_eq!(flood, (1001, CloseCause::Limit(Limit::Resets)));
 }
 
 /// RFC 9113 §5.1: what was sent before our reset arrived is no fault, even where faster streams have pushed the reset out of

@@ -1,6 +1,6 @@
 //! Honest clients cancel, too: in bursts, at random points, thousands of times. They are no attackers.
 //!
-//! How the two are told apart: each stream that ends early before it was answered takes a token from `budgets.resets`, each that
+//! How the two are told apart: each stream that ends early before it was answered takes a token from `rate_limits.resets`, each that
 //! completes gives four back, and time gives 33 a second. A client whose calls complete now and then never runs dry; one that only opens
 //! and resets does after a thousand.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use thalweg::{
     Client, Config, Connection, ErrorCode, Event, Field, HeadersKind, Instant, Request, Server, Status,
-    Stream,
+    StreamKey,
 };
 
 /// A small generator: seeded, so that a failure repeats.
@@ -27,9 +27,9 @@ struct Storm {
     now: Instant,
     random: Random,
     /// Calls under way, with the bytes that came back of each.
-    calls: Vec<(Stream, Vec<u8>)>,
+    calls: Vec<(StreamKey, Vec<u8>)>,
     /// Requests that the server has not answered yet.
-    asked: Vec<(Stream, Vec<u8>)>,
+    asked: Vec<(StreamKey, Vec<u8>)>,
     completed: u32,
     cancelled: u32,
 }
@@ -132,7 +132,7 @@ impl Storm {
     }
 }
 
-fn message(stream: Stream) -> Vec<u8> {
+fn message(stream: StreamKey) -> Vec<u8> {
     let id = stream.id().as_u32();
     (0..64 + id % 200).map(|i| (i * 7 + id) as u8).collect()
 }
@@ -229,6 +229,6 @@ fn a_client_that_only_opens_and_resets_is_cut_off() {
     };
     assert_eq!(
         error.to_string(),
-        "limit budgets.resets of the configuration reached on stream 2001: 1001, limit 1000"
+        "limit rate_limits.resets of the configuration reached on stream 2001: 1001, limit 1000"
     );
 }

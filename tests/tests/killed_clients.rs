@@ -1,7 +1,7 @@
 //! Clients that die at any point leave nothing behind.
 
 use thalweg::{
-    Cause, Client, Config, Connection, ErrorCode, Event, Field, HeadersKind, Instant, Request, Server, Status,
+    CloseCause, Client, Config, Connection, ErrorCode, Event, Field, HeadersKind, Instant, Request, Server, Status,
 };
 use thalweg_testkit::frames::read_all;
 
@@ -76,8 +76,8 @@ fn ten_thousand_clients_die_at_random_points() {
             }
             Err(error) => {
                 early += 1;
-                assert_eq!(error.cause(), Cause::Eof, "round {round}");
-                assert!(!error.accuses_peer());
+                assert_eq!(error.cause(), CloseCause::Eof, "round {round}");
+                assert!(!error.is_peer_fault());
             }
         }
         server.check();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use thalweg::inspect::{Direction, Inspector};
 use thalweg::{
-    Client, Config, Connection, ConnectionError, Deadline, ErrorCode, Limit, OpenError, SendError, Server,
+    Client, Config, Connection, ConnectionError, Timeout, ErrorCode, Limit, OpenError, SendError, Server,
     Status, StreamError, UpgradeError, Violation,
 };
 use thalweg_testkit::frames::{self, Piece, flag, kind};
@@ -33,7 +33,7 @@ fn over() -> ConnectionError {
 #[test]
 fn refused_calls_say_what_to_do() {
     let errors = [
-        SendError::StreamGone,
+        SendError::StreamClosed,
         SendError::Connection(over()),
         SendError::AlreadyEnded,
         SendError::HeadersSent,
@@ -43,7 +43,7 @@ fn refused_calls_say_what_to_do() {
         SendError::HeaderListTooLarge { bytes: 70, limit: 60 },
         SendError::NotAllowedByPeer,
         SendError::OutOfRange,
-        SendError::TooMany,
+        SendError::TooManyPending,
     ];
     let texts = read_well(errors);
     assert_eq!(texts[1], "closed by us with INTERNAL_ERROR");
@@ -53,11 +53,11 @@ fn refused_calls_say_what_to_do() {
         OpenError::TooManyStreams { limit: 7 },
         OpenError::GoingAway,
         OpenError::IdsExhausted,
-        OpenError::from(SendError::TooMany),
+        OpenError::from(SendError::TooManyPending),
     ];
     let texts = read_well(errors);
-    assert_eq!(texts[0], "the peer allows 7 streams at once: wait for Openable");
-    assert_eq!(texts[3], SendError::TooMany.to_string());
+    assert_eq!(texts[0], "the peer allows 7 streams at once: wait for StreamAvailable");
+    assert_eq!(texts[3], SendError::TooManyPending.to_string());
 }
 
 #[test]
@@ -65,12 +65,12 @@ fn what_resets_a_stream_names_its_rule_or_its_limit() {
     let errors = [
         StreamError::Violation(Violation::ContentLengthMismatch),
         StreamError::Limit(Limit::HeaderListBytes),
-        StreamError::Deadline(Deadline::Stall),
+        StreamError::Timeout(Timeout::Stall),
         StreamError::Eof,
     ];
     let texts = read_well(errors);
     assert_eq!(texts[1], "limit header_list_bytes_max of the configuration reached");
-    assert_eq!(texts[2], "deadlines.stall passed");
+    assert_eq!(texts[2], "timeouts.stall passed");
     let codes = errors.map(StreamError::code);
     assert_eq!(codes[0], Violation::ContentLengthMismatch.code());
     assert_eq!(codes[1], Limit::HeaderListBytes.code());
@@ -86,7 +86,7 @@ fn an_upgrade_or_a_configuration_that_fails_names_the_setting() {
     let text = error.to_string();
     assert_eq!(text, "Config::frame_bytes_max is 16383, it must be from 16384 to 16777215");
     assert_eq!(UpgradeError::from(error).to_string(), text);
-    let failed = Connection::<Server>::upgraded(Config::default(), &[0, 2, 0, 0, 0, 2], b"GET");
+    let failed = Connection::<Server>::from_upgrade(Config::default(), &[0, 2, 0, 0, 0, 2], b"GET");
     let text = failed.expect_err("ENABLE_PUSH of 2").to_string();
     assert!(text.starts_with("http2-settings: ") && text.contains("§6.5.2"), "{text}");
 }
@@ -100,14 +100,14 @@ fn every_error_code_and_every_deadline_has_its_name() {
     assert_eq!(format!("{:?}", ErrorCode::HTTP_1_1_REQUIRED), "HTTP_1_1_REQUIRED");
     assert_eq!(ErrorCode(14).to_string(), "error code 0xe");
     let deadlines = [
-        Deadline::Preface,
-        Deadline::SettingsAck,
-        Deadline::HeaderBlock,
-        Deadline::KeepAlive,
-        Deadline::Ping,
+        Timeout::Preface,
+        Timeout::SettingsAck,
+        Timeout::HeaderBlock,
+        Timeout::KeepAlive,
+        Timeout::Ping,
     ];
-    let fields = read_well(deadlines.map(Deadline::config_field));
-    assert!(fields.iter().all(|field| field.starts_with("deadlines.")));
+    let fields = read_well(deadlines.map(Timeout::config_field));
+    assert!(fields.iter().all(|field| field.starts_with("timeouts.")));
     assert_eq!(format!("{:?}", Status::NOT_FOUND), "404");
 }
 

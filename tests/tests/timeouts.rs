@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use thalweg::{
-    Client, Config, Connection, Deadline, Deadlines, ErrorCode, Event, Field, Initiator, Instant, Request,
-    Role, Server, Status, Stream, StreamError,
+    Client, Config, Connection, Timeout, Timeouts, ErrorCode, Event, Field, ResetCause, Instant, Request,
+    Role, Server, Status, StreamKey, StreamError,
 };
 use thalweg_testkit::frames::{self, Frame, Piece, setting};
 use thalweg_testkit::hpack;
@@ -24,18 +24,18 @@ const fn seconds(seconds: u64) -> Option<Duration> {
 }
 
 /// One timeout is on, or those that `set` turns on.
-fn only(set: impl FnOnce(&mut Deadlines)) -> Config {
+fn only(set: impl FnOnce(&mut Timeouts)) -> Config {
     let mut config = Config::default();
-    config.deadlines = Deadlines::OFF;
-    set(&mut config.deadlines);
+    config.timeouts = Timeouts::OFF;
+    set(&mut config.timeouts);
     config
 }
 
 /// What `receive` has to tell of a piece of input, as far as these tests look at it.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
-    Request(Stream),
-    Stalled(Stream),
+    Request(StreamKey),
+    Stalled(StreamKey),
     Other,
 }
 
@@ -46,7 +46,7 @@ fn feed<R: Role>(connection: &mut Connection<R>, piece: impl Piece, now: Instant
     while let Some(event) = connection.receive(&mut input, now).unwrap() {
         told.push(match event {
             Event::Headers { stream, .. } => Told::Request(stream),
-            Event::Reset { stream, by: Initiator::Local(StreamError::Deadline(Deadline::Stall)), .. } => {
+            Event::Reset { stream, by: ResetCause::Local(StreamError::Timeout(Timeout::Stall)), .. } => {
                 Told::Stalled(stream)
             }
             _ => Told::Other,
@@ -82,7 +82,7 @@ fn client(config: Config, peer: Frame) -> Connection<Client> {
     client
 }
 
-fn request(server: &mut Connection<Server>, id: u32, now: Instant) -> Stream {
+fn request(server: &mut Connection<Server>, id: u32, now: Instant) -> StreamKey {
     let request = frames::headers(id, hpack::get("/")).end_stream().end_headers();
     match feed(server, request, now)[..] {
         [Told::Request(stream)] => stream,
@@ -101,11 +101,11 @@ fn assert_starts_at_the_next_time<R: Role>(connection: &mut Connection<R>, lengt
 
 /// The connection ends at `due` for this timeout, and not a nanosecond before.
 #[track_caller]
-fn assert_ends_at<R: Role>(connection: &mut Connection<R>, due: Instant, timeout: Deadline) {
+fn assert_ends_at<R: Role>(connection: &mut Connection<R>, due: Instant, timeout: Timeout) {
     let before = Instant::from_nanos(due.as_nanos() - 1);
     assert_eq!(connection.handle_timeout(before), Ok(()));
     let error = connection.handle_timeout(due).unwrap_err();
-    assert_eq!(error.cause(), thalweg::Cause::Deadline(timeout));
+    assert_eq!(error.cause(), thalweg::CloseCause::Timeout(timeout));
     assert_eq!(connection.poll_timeout(), None);
 }
 
@@ -118,7 +118,7 @@ fn shutdown_counts_from_the_call_and_not_from_the_last_time_before_it() {
     server.shutdown();
     drain(&mut server);
     assert_starts_at_the_next_time(&mut server, 30);
-    assert_ends_at(&mut server, at(130), Deadline::Shutdown);
+    assert_ends_at(&mut server, at(130), Timeout::Shutdown);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_goaway_of_the_peer_counts_from_the_frame() {
     request(&mut server, 1, at(1));
     feed(&mut server, frames::goaway(0, ErrorCode::NO_ERROR), at(100));
     assert_eq!(server.poll_timeout(), Some(at(130)));
-    assert_ends_at(&mut server, at(130), Deadline::Shutdown);
+    assert_ends_at(&mut server, at(130), Timeout::Shutdown);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn changed_settings_count_from_the_call() {
     assert_eq!(server.poll_timeout(), None);
     server.send_settings(|settings| settings.initial_window_size = 70_000).unwrap();
     assert_starts_at_the_next_time(&mut server, 10);
-    assert_ends_at(&mut server, at(110), Deadline::SettingsAck);
+    assert_ends_at(&mut server, at(110), Timeout::SettingsAck);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn extension_settings_count_from_the_call() {
     let mut client = client(only(|timeouts| timeouts.settings_ack = seconds(10)), frames::settings());
     client.send_extension_settings(&[(thalweg::frame::SettingId(0xf000), 1)]).unwrap();
     assert_starts_at_the_next_time(&mut client, 10);
-    assert_ends_at(&mut client, at(110), Deadline::SettingsAck);
+    assert_ends_at(&mut client, at(110), Timeout::SettingsAck);
 }
 
 #[test]
@@ -358,13 +358,13 @@ fn handed_out_output_counts_from_its_call() {
     let mut out = Vec::new();
     assert!(server.poll_transmit(&mut out));
     assert_starts_at_the_next_time(&mut server, 60);
-    assert_ends_at(&mut server, at(160), Deadline::Transmit);
+    assert_ends_at(&mut server, at(160), Timeout::Transmit);
 }
 
 #[test]
 fn idleness_counts_from_the_call_that_ended_the_last_stream() {
     let config = only(|timeouts| timeouts.idle = seconds(20));
-    let ends: [fn(&mut Connection<Server>, Stream); 4] = [
+    let ends: [fn(&mut Connection<Server>, StreamKey); 4] = [
         |server, stream| server.send_response(stream, Status::OK, [], true).unwrap(),
         |server, stream| {
             server.send_response(stream, Status::OK, [], false).unwrap();
@@ -410,7 +410,7 @@ fn keep_alive_and_its_answer_count_from_the_last_bytes_and_from_the_ping() {
     server.handle_timeout(at(200)).unwrap();
     assert_eq!(drain(&mut server), frames::ping(*b"\0thalive").bytes());
     assert_eq!(server.poll_timeout(), Some(at(210)));
-    assert_ends_at(&mut server, at(210), Deadline::Ping);
+    assert_ends_at(&mut server, at(210), Timeout::Ping);
 }
 
 #[test]
@@ -418,14 +418,14 @@ fn a_header_block_counts_from_its_first_frame() {
     let mut server = server(only(|timeouts| timeouts.header_block = seconds(10)), frames::settings());
     feed(&mut server, frames::headers(1, hpack::get("/")), at(100));
     assert_eq!(server.poll_timeout(), Some(at(110)));
-    assert_ends_at(&mut server, at(110), Deadline::HeaderBlock);
+    assert_ends_at(&mut server, at(110), Timeout::HeaderBlock);
 }
 
 #[test]
 fn what_a_connection_starts_with_counts_from_the_first_time() {
     let preface = only(|timeouts| timeouts.preface = seconds(10));
     let settings_ack = only(|timeouts| timeouts.settings_ack = seconds(10));
-    for (config, timeout) in [(preface, Deadline::Preface), (settings_ack, Deadline::SettingsAck)] {
+    for (config, timeout) in [(preface, Timeout::Preface), (settings_ack, Timeout::SettingsAck)] {
         let mut client = Connection::<Client>::new(config).unwrap();
         assert_eq!(client.poll_timeout(), Some(Instant::ZERO));
         client.handle_timeout(at(100)).unwrap();

@@ -3,8 +3,8 @@
 
 use thalweg::inspect::{Direction, Inspector};
 use thalweg::{
-    Client, Config, Connection, Event, Field, Half, Instant, Limit, Priority, Request, Role, Server, Status,
-    Stream, StreamView,
+    Client, Config, Connection, Event, Field, HalfState, Instant, Limit, Priority, Request, Role, Server, Status,
+    StreamKey, StreamSnapshot,
 };
 
 type Pair = (Connection<Client>, Connection<Server>);
@@ -16,7 +16,7 @@ fn pair() -> Pair {
 }
 
 /// Passes all that one end has to say to the other; returns the streams that it hears of.
-fn pass<F: Role, T: Role>(from: &mut Connection<F>, to: &mut Connection<T>) -> Vec<Stream> {
+fn pass<F: Role, T: Role>(from: &mut Connection<F>, to: &mut Connection<T>) -> Vec<StreamKey> {
     let (mut wire, mut streams) = (Vec::new(), Vec::new());
     from.poll_transmit(&mut wire);
     let mut input = &wire[..];
@@ -34,8 +34,8 @@ fn greet((client, server): &mut Pair) {
     pass(client, server);
 }
 
-fn only<R: Role>(connection: &Connection<R>) -> StreamView {
-    let streams: Vec<StreamView> = connection.streams().collect();
+fn only<R: Role>(connection: &Connection<R>) -> StreamSnapshot {
+    let streams: Vec<StreamSnapshot> = connection.streams().collect();
     assert_eq!(streams.len(), 1);
     streams[0]
 }
@@ -52,7 +52,7 @@ fn a_stream_is_shown_from_its_request_to_its_end() {
     assert_eq!(client.send_data(asked, &[1; 100], false).unwrap(), 100);
     let shown = only(client);
     assert_eq!((shown.stream, shown.state(), shown.is_reserved), (asked, "open", false));
-    assert_eq!((shown.local, shown.remote), (Half::Body, Half::Head));
+    assert_eq!((shown.local, shown.remote), (HalfState::Data, HalfState::Headers));
     assert_eq!((shown.send_left, shown.receive_left), (Some(200), None));
     assert_eq!((shown.window.send, client.window().send), (900, 65_535 + (1 << 20) - 65_535 - 100));
 
@@ -70,12 +70,12 @@ fn a_stream_is_shown_from_its_request_to_its_end() {
     server.send_response(stream, Status::OK, [], false).unwrap();
     assert_eq!(server.send_data(stream, &[2; 1200], true).unwrap(), 1000);
     let shown = only(server);
-    assert_eq!((shown.is_cut_short, shown.window.send), (true, 0));
-    assert_eq!((shown.state(), shown.local), ("open", Half::Body));
+    assert_eq!((shown.is_blocked, shown.window.send), (true, 0));
+    assert_eq!((shown.state(), shown.local), ("open", HalfState::Data));
     assert_eq!(client.send_data(asked, &[1; 200], true), Ok(200));
     assert_eq!(only(client).state(), "half-closed (local)");
     pass(client, server);
-    assert_eq!((only(server).state(), only(server).remote), ("half-closed (remote)", Half::Ended));
+    assert_eq!((only(server).state(), only(server).remote), ("half-closed (remote)", HalfState::Closed));
     server.send_reset(stream, thalweg::ErrorCode::CANCEL);
     assert_eq!(server.streams().count(), 0);
 }
@@ -91,7 +91,7 @@ fn a_promised_stream_is_reserved_until_its_response() {
     let parent = pass(client, server)[0];
     let promised = server.send_push(parent, &Request::get("http", "a", "/style"), []).unwrap();
     pass(server, client);
-    let states = |streams: Vec<StreamView>| streams.into_iter().map(|view| view.state()).collect::<Vec<_>>();
+    let states = |streams: Vec<StreamSnapshot>| streams.into_iter().map(|view| view.state()).collect::<Vec<_>>();
     assert_eq!(states(server.streams().collect()), ["half-closed (remote)", "reserved (local)"]);
     assert_eq!(states(client.streams().collect()), ["half-closed (local)", "reserved (remote)"]);
     server.send_response(promised, Status::OK, [], false).unwrap();
@@ -104,18 +104,18 @@ fn what_is_left_of_a_budget_is_shown_under_its_name() {
     let mut pair = pair();
     greet(&mut pair);
     let (client, server) = &mut pair;
-    let tokens = |server: &Connection<Server>| server.budgets().map(|budget| budget.tokens);
+    let tokens = |server: &Connection<Server>| server.rate_limits().map(|budget| budget.tokens);
     let before = tokens(server);
     client.send_ping(*b"12345678").unwrap();
     pass(client, server);
     let after = tokens(server);
     let changed: Vec<usize> = (0..8).filter(|index| before[*index] != after[*index]).collect();
     assert_eq!(changed, [1]);
-    let pings = server.budgets()[1];
+    let pings = server.rate_limits()[1];
     assert_eq!((pings.limit, pings.tokens, pings.burst), (Limit::Pings, 9_999, 10_000));
-    let names = server.budgets().map(|budget| budget.limit.config_field());
-    assert_eq!(names[0], "budgets.resets");
-    assert_eq!(names[7], "budgets.small_data");
+    let names = server.rate_limits().map(|budget| budget.limit.config_field());
+    assert_eq!(names[0], "rate_limits.resets");
+    assert_eq!(names[7], "rate_limits.small_data");
 }
 
 #[test]

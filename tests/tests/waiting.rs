@@ -10,7 +10,7 @@ use thalweg_testkit::scenario::{POST, Scene, client, server, server_with};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const MILLISECOND: Duration = Duration::from_millis(1);
-const TIMED_OUT: &str = "RESET stream=1 NO_ERROR by us: deadlines.content passed";
+const TIMED_OUT: &str = "RESET stream=1 NO_ERROR by us: timeouts.content passed";
 const ANSWERED: [&str; 2] = ["HEADERS stream=1 end [:status: 408]", "RST_STREAM stream=1 NO_ERROR"];
 
 /// A POST whose content is still to come, with one more field.
@@ -87,7 +87,7 @@ fn a_client_keeps_its_connection_as_long_as_it_likes() {
 #[test]
 fn a_client_has_an_idle_timeout_of_its_own() {
     thalweg_testkit::scenario::client_with(
-        |opening| opening.config.deadlines.client_idle = Some(MINUTE),
+        |opening| opening.config.timeouts.client_idle = Some(MINUTE),
         |s| {
             s.pass(MINUTE);
             s.output(["GOAWAY last=0 NO_ERROR"]);
@@ -132,7 +132,7 @@ fn a_response_that_has_begun_is_reset_when_announced_content_does_not_come() {
         s.peer(data(1, "12345"));
         s.events(["DATA stream=1 \"12345\""]);
         s.pass(MINUTE);
-        s.events(["RESET stream=1 CANCEL by us: deadlines.content passed"]);
+        s.events(["RESET stream=1 CANCEL by us: timeouts.content passed"]);
         s.output(["RST_STREAM stream=1 CANCEL"]);
     });
 }
@@ -166,7 +166,7 @@ fn content_on_another_stream_counts_since_peers_send_streams_one_after_another()
         }
         s.pass(MINUTE);
         let events = s.take_events();
-        assert_eq!(events, [TIMED_OUT, "RESET stream=3 NO_ERROR by us: deadlines.content passed"]);
+        assert_eq!(events, [TIMED_OUT, "RESET stream=3 NO_ERROR by us: timeouts.content passed"]);
         assert_eq!(s.take_output().len(), 4);
     });
 }
@@ -227,7 +227,7 @@ fn an_informational_response_lets_the_time_count_anew() {
 
 #[test]
 fn the_timeout_can_be_turned_off() {
-    let off = |opening: &mut thalweg_testkit::scenario::Opening| opening.config.deadlines.content = None;
+    let off = |opening: &mut thalweg_testkit::scenario::Opening| opening.config.timeouts.content = None;
     server_with(off, |s| {
         post(s, 1, "content-length", "10");
         s.pass(600 * MINUTE);
@@ -237,6 +237,6 @@ fn the_timeout_can_be_turned_off() {
 
 #[test]
 fn the_code_of_a_stream_that_times_out_is_cancel() {
-    assert_eq!(thalweg::Deadline::Content.code(), ErrorCode::CANCEL);
-    assert_eq!(thalweg::Deadline::Content.config_field(), "deadlines.content");
+    assert_eq!(thalweg::Timeout::Content.code(), ErrorCode::CANCEL);
+    assert_eq!(thalweg::Timeout::Content.config_field(), "timeouts.content");
 }

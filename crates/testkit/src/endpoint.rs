@@ -1,9 +1,9 @@
 //! One end of a connection, of either role, checked after every call, and broken on purpose where a test asks for it.
 
-use thalweg::frame::{Flags, Kind};
+use thalweg::frame::{Flags, FrameType};
 use thalweg::{
     Client, CloseReport, Config, ConfigError, ConnectionError, ErrorCode, Event, Field, Instant, OpenError,
-    Priority, Request, SendError, Server, Settings, Splice, Status, Stream,
+    Priority, Request, SendError, Server, Settings, Splice, Status, StreamKey,
 };
 use thalweg_record::{Recorded, Recorder};
 
@@ -105,7 +105,7 @@ impl Endpoint {
     ) -> Result<Option<Event<'c, 'b>>, ConnectionError> {
         if let Some(stream) = self.faults.alter_input(input) {
             let code = ErrorCode::CANCEL;
-            return Ok(Some(Event::Reset { stream, code, by: thalweg::Initiator::Remote }));
+            return Ok(Some(Event::Reset { stream, code, by: thalweg::ResetCause::Remote }));
         }
         // The core checks itself here: an event borrows it.
         let event = match &mut self.core {
@@ -128,7 +128,7 @@ impl Endpoint {
     }
 
     /// See [`thalweg::Connection::release`].
-    pub fn release(&mut self, stream: Stream, bytes: usize) {
+    pub fn release(&mut self, stream: StreamKey, bytes: usize) {
         call!(self, core => core.release(stream, bytes));
     }
 
@@ -138,7 +138,7 @@ impl Endpoint {
     /// As there.
     pub fn send_data(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         data: &[u8],
         end: bool,
         pad_len: Option<u8>,
@@ -153,7 +153,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// As there.
-    pub fn splice_data(&mut self, stream: Stream, len: usize, end: bool) -> Result<usize, SendError> {
+    pub fn splice_data(&mut self, stream: StreamKey, len: usize, end: bool) -> Result<usize, SendError> {
         call!(self, core => core.splice_data(stream, len, end))
     }
 
@@ -161,12 +161,12 @@ impl Endpoint {
     ///
     /// # Errors
     /// As there.
-    pub fn send_trailers(&mut self, stream: Stream, fields: &[Field<'_>]) -> Result<(), SendError> {
+    pub fn send_trailers(&mut self, stream: StreamKey, fields: &[Field<'_>]) -> Result<(), SendError> {
         call!(self, core => core.send_trailers(stream, fields.iter().copied()))
     }
 
     /// See [`thalweg::Connection::send_reset`].
-    pub fn send_reset(&mut self, stream: Stream, code: ErrorCode) {
+    pub fn send_reset(&mut self, stream: StreamKey, code: ErrorCode) {
         call!(self, core => core.send_reset(stream, code));
     }
 
@@ -190,7 +190,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// As there.
-    pub fn set_priority(&mut self, stream: Stream, priority: Priority) -> Result<(), SendError> {
+    pub fn set_priority(&mut self, stream: StreamKey, priority: Priority) -> Result<(), SendError> {
         call!(self, core => core.set_priority(stream, priority))
     }
 
@@ -200,16 +200,16 @@ impl Endpoint {
     /// As there.
     pub fn send_extension(
         &mut self,
-        kind: Kind,
+        kind: FrameType,
         flags: Flags,
-        on: Option<Stream>,
+        on: Option<StreamKey>,
         payload: &[u8],
     ) -> Result<(), SendError> {
         call!(self, core => core.send_extension(kind, flags, on, payload))
     }
 
     /// See [`thalweg::Connection::poll_writable`].
-    pub fn poll_writable(&mut self) -> Option<Stream> {
+    pub fn poll_writable(&mut self) -> Option<StreamKey> {
         call!(self, core => core.poll_writable())
     }
 
@@ -268,7 +268,7 @@ impl Endpoint {
     }
 
     /// See [`thalweg::Connection::send_capacity`].
-    pub fn send_capacity(&self, stream: Stream) -> Option<(u32, u32)> {
+    pub fn send_capacity(&self, stream: StreamKey) -> Option<(u32, u32)> {
         look!(self, core => core.send_capacity(stream))
     }
 
@@ -294,7 +294,7 @@ impl Endpoint {
         request: &Request<'_>,
         fields: &[Field<'_>],
         end: bool,
-    ) -> Result<Stream, OpenError> {
+    ) -> Result<StreamKey, OpenError> {
         let Core::Client(core) = &mut self.core else { panic!("a server sends no requests") };
         let opened = core.send_request(request, fields.iter().copied(), end);
         core.check();
@@ -310,7 +310,7 @@ impl Endpoint {
     /// On a client.
     pub fn send_response(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         status: Status,
         fields: &[Field<'_>],
         end: bool,
@@ -327,7 +327,7 @@ impl Endpoint {
     /// On a client.
     pub fn send_informational(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         status: Status,
         fields: &[Field<'_>],
     ) -> Result<(), SendError> {
@@ -343,10 +343,10 @@ impl Endpoint {
     /// On a client.
     pub fn send_push(
         &mut self,
-        parent: Stream,
+        parent: StreamKey,
         request: &Request<'_>,
         fields: &[Field<'_>],
-    ) -> Result<Stream, OpenError> {
+    ) -> Result<StreamKey, OpenError> {
         self.as_server(|core| core.send_push(parent, request, fields.iter().copied()))
     }
 
@@ -368,7 +368,7 @@ impl Endpoint {
     ///
     /// # Panics
     /// On a client.
-    pub fn send_alt_svc(&mut self, on: Option<Stream>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
+    pub fn send_alt_svc(&mut self, on: Option<StreamKey>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
         self.as_server(|core| core.send_alt_svc(on, origin, value))
     }
 

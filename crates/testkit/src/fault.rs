@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use thalweg::{ErrorCode, Event, Stream};
+use thalweg::{ErrorCode, Event, StreamKey};
 
 use crate::frames::{HEAD_LEN, PREFACE, Piece, kind, ping, rst_stream};
 
@@ -38,7 +38,7 @@ pub enum Fault {
 pub struct Faults {
     fault: Option<Fault>,
     hoard: Vec<u8>,
-    told: Option<Stream>,
+    told: Option<StreamKey>,
     fired: bool,
 }
 
@@ -49,7 +49,7 @@ impl Faults {
     }
 
     /// Breaks what comes in. Returns a stream whose end shall be told once more.
-    pub fn alter_input(&mut self, input: &mut &[u8]) -> Option<Stream> {
+    pub fn alter_input(&mut self, input: &mut &[u8]) -> Option<StreamKey> {
         match self.fault? {
             Fault::LosesSingleBytes if input.len() == 1 => *input = &[],
             Fault::Hoards => self.hoard.extend_from_slice(input),

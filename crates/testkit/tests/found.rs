@@ -1,7 +1,7 @@
 //! What the simulator and the fuzzers have found, each as the shortest script that showed it.
 #![allow(clippy::unwrap_used)]
 
-use thalweg::{Cause, Config, Connection, ErrorCode, Instant, Server, Status};
+use thalweg::{CloseCause, Config, Connection, ErrorCode, Instant, Server, Status};
 use thalweg_testkit::frames::{flag, goaway, headers, kind, preface, raw, settings, wire};
 use thalweg_testkit::sim::{self, Change::*, End::*, Method::*, Op::*, *};
 use thalweg_testkit::{hpack, scenario};
@@ -106,8 +106,8 @@ fn the_end_of_input_after_a_goaway_with_an_error_ends_the_connection() {
     server.send_response(stream, Status::OK, [], false).unwrap();
     assert_eq!(server.send_data(stream, &[0; 100], true), Ok(10));
     let error = server.handle_eof().unwrap_err();
-    assert_eq!((error.cause(), error.code()), (Cause::GoAway, ErrorCode::INTERNAL_ERROR));
-    assert!(!error.accuses_peer());
+    assert_eq!((error.cause(), error.code()), (CloseCause::GoAway, ErrorCode::INTERNAL_ERROR));
+    assert!(!error.is_peer_fault());
     let mut out = Vec::new();
     assert!(server.poll_transmit(&mut out));
     let last = thalweg_testkit::frames::read_all(&out).pop().unwrap();

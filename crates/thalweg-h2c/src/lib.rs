@@ -67,7 +67,7 @@
 //!         }
 //!         Opening::Upgrade(upgrade) => {
 //!             let method = upgrade.request.method.as_bytes();
-//!             let (mut connection, stream) = Connection::<Server>::upgraded(config, &upgrade.settings, method)?;
+//!             let (mut connection, stream) = Connection::<Server>::from_upgrade(config, &upgrade.settings, method)?;
 //!             out.extend_from_slice(upgrade.answer());
 //!             connection.send_response(stream, thalweg::Status::OK, [], true)?; // to `upgrade.request`
 //!             Ok(Some(connection))

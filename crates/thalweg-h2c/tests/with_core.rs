@@ -35,7 +35,7 @@ impl Host {
         let Request { method, path, .. } = &upgrade.request;
         let config = thalweg::Config::default();
         let (mut connection, stream) =
-            Connection::<Server>::upgraded(config, &upgrade.settings, method.as_bytes())
+            Connection::<Server>::from_upgrade(config, &upgrade.settings, method.as_bytes())
                 .expect("the settings were judged");
         answer(&mut connection, stream, path.as_bytes());
         self.connection = Some(connection);
@@ -56,7 +56,7 @@ impl Host {
     }
 }
 
-fn answer(connection: &mut Connection<Server>, stream: thalweg::Stream, path: &[u8]) {
+fn answer(connection: &mut Connection<Server>, stream: thalweg::StreamKey, path: &[u8]) {
     connection.send_response(stream, Status::OK, [Field::new(b"server", b"x")], false).expect("a response");
     assert_eq!(connection.send_data(stream, path, true), Ok(path.len()));
 }
@@ -114,7 +114,7 @@ fn an_upgrade_becomes_a_connection() {
         let mut heard = &host.output[..];
         assert_eq!(upgrader().receive(&mut heard), Ok(Some(Answer::Switched)));
 
-        let (mut client, stream) = Connection::<Client>::upgraded(thalweg::Config::default(), b"POST")
+        let (mut client, stream) = Connection::<Client>::from_upgrade(thalweg::Config::default(), b"POST")
             .expect("a valid configuration");
         assert_eq!(stream.id().as_u32(), 1);
         assert_eq!(listen(&mut client, heard), b"/first", "cut at {cut}");

@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use thalweg::frame::{Flags, Kind, SettingId};
+use thalweg::frame::{Flags, FrameType, SettingId};
 use thalweg::{ErrorCode, Field, Indexing, Instant, Priority, Request, Settings, Status, StreamId, KnownName};
 
 use crate::bytes::{Clock, Reader, put_bytes, put_number};
@@ -95,7 +95,7 @@ pub enum Call<'a> {
     /// `send_extension`
     SendExtension {
         /// The frame type.
-        kind: Kind,
+        kind: FrameType,
         /// Its flags.
         flags: Flags,
         /// The stream, or the connection.
@@ -365,7 +365,7 @@ impl<'a> Call<'a> {
             SEND_EXTENSION => {
                 let [kind, flags] = reader.array("a frame type")?;
                 let (on, payload) = (take_on(reader)?, reader.bytes("a payload")?);
-                Self::SendExtension { kind: Kind(kind), flags: Flags(flags), on, payload }
+                Self::SendExtension { kind: FrameType(kind), flags: Flags(flags), on, payload }
             }
             POLL_WRITABLE => Self::PollWritable,
             POLL_TRANSMIT => Self::PollTransmit { spliced: first },

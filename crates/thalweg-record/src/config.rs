@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use thalweg::{Budget, Config, Release};
+use thalweg::{RateLimit, Config, WindowRelease};
 
 use crate::bytes::{Reader, put_number};
 use crate::error::ReadError;
@@ -49,7 +49,7 @@ fn visit(config: &mut Config, codec: &mut Codec<'_>) -> Result<(), ReadError> {
         &mut config.continuations_max,
         &mut config.settings_entries_max,
         &mut config.control_payload_bytes_max,
-        &mut config.closed_streams_remembered,
+        &mut config.closed_streams_max,
         &mut config.output_bytes_max,
         &mut config.stall_bytes_min,
     ] {
@@ -63,36 +63,36 @@ fn visit(config: &mut Config, codec: &mut Codec<'_>) -> Result<(), ReadError> {
     ] {
         flag(value, codec)?;
     }
-    let mut automatic = config.release == Release::Automatic;
+    let mut automatic = config.release == WindowRelease::Automatic;
     flag(&mut automatic, codec)?;
-    config.release = if automatic { Release::Automatic } else { Release::Explicit };
-    let budgets = &mut config.budgets;
-    for Budget { burst, per_second } in [
-        &mut budgets.resets,
-        &mut budgets.pings,
-        &mut budgets.settings,
-        &mut budgets.empty_frames,
-        &mut budgets.priorities,
-        &mut budgets.window_updates,
-        &mut budgets.extensions,
-        &mut budgets.small_data,
+    config.release = if automatic { WindowRelease::Automatic } else { WindowRelease::Explicit };
+    let rate_limits = &mut config.rate_limits;
+    for RateLimit { burst, per_second } in [
+        &mut rate_limits.resets,
+        &mut rate_limits.pings,
+        &mut rate_limits.settings,
+        &mut rate_limits.empty_frames,
+        &mut rate_limits.priorities,
+        &mut rate_limits.window_updates,
+        &mut rate_limits.extensions,
+        &mut rate_limits.small_data,
     ] {
         number(burst, codec)?;
         number(per_second, codec)?;
     }
-    let deadlines = &mut config.deadlines;
+    let timeouts = &mut config.timeouts;
     for value in [
-        &mut deadlines.preface,
-        &mut deadlines.settings_ack,
-        &mut deadlines.header_block,
-        &mut deadlines.keep_alive,
-        &mut deadlines.ping,
-        &mut deadlines.idle,
-        &mut deadlines.shutdown,
-        &mut deadlines.stall,
-        &mut deadlines.transmit,
-        &mut deadlines.client_idle,
-        &mut deadlines.content,
+        &mut timeouts.preface,
+        &mut timeouts.settings_ack,
+        &mut timeouts.header_block,
+        &mut timeouts.keep_alive,
+        &mut timeouts.ping,
+        &mut timeouts.idle,
+        &mut timeouts.shutdown,
+        &mut timeouts.stall,
+        &mut timeouts.transmit,
+        &mut timeouts.client_idle,
+        &mut timeouts.content,
     ] {
         duration(value, codec)?;
     }

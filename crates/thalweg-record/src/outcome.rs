@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-use thalweg::{ConnectionError, Event, HeadersKind, Splice, Stream};
+use thalweg::{ConnectionError, Event, HeadersKind, Splice, StreamKey};
 
 use crate::digest::Digest;
 
@@ -77,7 +77,7 @@ pub fn transmitted(digest: &mut Digest, out: &[u8], base: usize, splices: &[Spli
 }
 
 /// A handle as a number.
-pub const fn handle(stream: Stream) -> u64 {
+pub const fn handle(stream: StreamKey) -> u64 {
     (stream.index() as u64) << 32 | stream.id().as_u32() as u64
 }
 
@@ -99,7 +99,7 @@ impl Returned for usize {
     }
 }
 
-impl Returned for Stream {
+impl Returned for StreamKey {
     fn word(&self) -> u64 {
         handle(*self)
     }

@@ -6,7 +6,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use thalweg::{Client, CloseReport, Event, HeadersKind, Instant, Server, Settings, Splice, Stream, StreamId};
+use thalweg::{Client, CloseReport, Event, HeadersKind, Instant, Server, Settings, Splice, StreamKey, StreamId};
 
 use crate::call::Call;
 use crate::digest::Digest;
@@ -17,7 +17,7 @@ use crate::replay::{Moment, ReplayError};
 pub struct Player<'a> {
     end: End,
     /// The handles that the connection has given out, by identifier.
-    streams: BTreeMap<StreamId, Stream>,
+    streams: BTreeMap<StreamId, StreamKey>,
     /// What the last `receive` left.
     input: &'a [u8],
     output: Vec<u8>,
@@ -54,11 +54,11 @@ impl<'a> Player<'a> {
             (Side::Client, Start::New) => (End::Client(Recorder::new(config, recorded)?), None),
             (Side::Server, Start::New) => (End::Server(Recorder::new(config, recorded)?), None),
             (Side::Client, Start::Upgraded { method, .. }) => {
-                let (recorder, stream) = Recorder::<Client>::upgraded(config, method, recorded)?;
+                let (recorder, stream) = Recorder::<Client>::from_upgrade(config, method, recorded)?;
                 (End::Client(recorder), Some(stream))
             }
             (Side::Server, Start::Upgraded { settings, method }) => {
-                let (recorder, stream) = Recorder::<Server>::upgraded(config, settings, method, recorded)?;
+                let (recorder, stream) = Recorder::<Server>::from_upgrade(config, settings, method, recorded)?;
                 (End::Server(recorder), Some(stream))
             }
         };
@@ -87,15 +87,15 @@ impl<'a> Player<'a> {
         on!(self, recorder => recorder.finish_as(is_cut)).expect("it records until it is finished")
     }
 
-    fn stream(&self, id: StreamId) -> Result<Stream, Unplayable> {
+    fn stream(&self, id: StreamId) -> Result<StreamKey, Unplayable> {
         self.streams.get(&id).copied().ok_or(Some(id))
     }
 
-    fn on(&self, id: Option<StreamId>) -> Result<Option<Stream>, Unplayable> {
+    fn on(&self, id: Option<StreamId>) -> Result<Option<StreamKey>, Unplayable> {
         id.map(|id| self.stream(id)).transpose()
     }
 
-    fn learn(&mut self, stream: Stream) {
+    fn learn(&mut self, stream: StreamKey) {
         self.streams.insert(stream.id(), stream);
     }
 

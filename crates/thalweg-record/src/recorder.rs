@@ -8,10 +8,10 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Deref;
 
-use thalweg::frame::{Flags, Kind, SettingId};
+use thalweg::frame::{Flags, FrameType, SettingId};
 use thalweg::{
     Client, CloseReport, Config, ConfigError, Connection, ConnectionError, ErrorCode, Event, Field, Instant,
-    OpenError, Priority, Request, Role, SendError, Server, Settings, Splice, Status, Stream, UpgradeError,
+    OpenError, Priority, Request, Role, SendError, Server, Settings, Splice, Status, StreamKey, UpgradeError,
 };
 
 use crate::call::Call;
@@ -156,7 +156,7 @@ impl<R: Role> Recorder<R> {
     }
 
     /// See [`Connection::release`].
-    pub fn release(&mut self, stream: Stream, bytes: usize) {
+    pub fn release(&mut self, stream: StreamKey, bytes: usize) {
         self.connection.release(stream, bytes);
         self.note(|| Call::Release { stream: stream.id(), bytes: bytes as u64 });
     }
@@ -167,7 +167,7 @@ impl<R: Role> Recorder<R> {
     /// As there.
     #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
     #[inline]
-    pub fn send_data(&mut self, stream: Stream, data: &[u8], end: bool) -> Result<usize, SendError> {
+    pub fn send_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Result<usize, SendError> {
         record!(
             self,
             Call::SendData { stream: stream.id(), data, end, pad_len: None },
@@ -183,7 +183,7 @@ impl<R: Role> Recorder<R> {
     #[cfg(feature = "bytes")]
     pub fn send_buf(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         buf: &mut impl ::bytes::Buf,
         end: bool,
     ) -> Result<usize, SendError> {
@@ -210,7 +210,7 @@ impl<R: Role> Recorder<R> {
     #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
     pub fn send_data_padded(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         data: &[u8],
         end: bool,
         pad_len: u8,
@@ -227,7 +227,7 @@ impl<R: Role> Recorder<R> {
     /// # Errors
     /// As there.
     #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
-    pub fn splice_data(&mut self, stream: Stream, len: usize, end: bool) -> Result<usize, SendError> {
+    pub fn splice_data(&mut self, stream: StreamKey, len: usize, end: bool) -> Result<usize, SendError> {
         record!(
             self,
             Call::SpliceData { stream: stream.id(), len: len as u64, end },
@@ -241,7 +241,7 @@ impl<R: Role> Recorder<R> {
     /// As there.
     pub fn send_trailers<'a>(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         fields: impl IntoIterator<Item = Field<'a>>,
     ) -> Result<(), SendError> {
         if self.recording.is_none() {
@@ -253,7 +253,7 @@ impl<R: Role> Recorder<R> {
     }
 
     /// See [`Connection::send_reset`].
-    pub fn send_reset(&mut self, stream: Stream, code: ErrorCode) {
+    pub fn send_reset(&mut self, stream: StreamKey, code: ErrorCode) {
         self.connection.send_reset(stream, code);
         self.note(|| Call::SendReset { stream: stream.id(), code });
     }
@@ -295,7 +295,7 @@ impl<R: Role> Recorder<R> {
     ///
     /// # Errors
     /// As there.
-    pub fn set_priority(&mut self, stream: Stream, priority: Priority) -> Result<(), SendError> {
+    pub fn set_priority(&mut self, stream: StreamKey, priority: Priority) -> Result<(), SendError> {
         record!(
             self,
             Call::SetPriority { stream: stream.id(), priority },
@@ -309,21 +309,21 @@ impl<R: Role> Recorder<R> {
     /// As there.
     pub fn send_extension(
         &mut self,
-        kind: Kind,
+        kind: FrameType,
         flags: Flags,
-        on: Option<Stream>,
+        on: Option<StreamKey>,
         payload: &[u8],
     ) -> Result<(), SendError> {
         record!(
             self,
-            Call::SendExtension { kind, flags, on: on.map(Stream::id), payload },
+            Call::SendExtension { kind, flags, on: on.map(StreamKey::id), payload },
             self.connection.send_extension(kind, flags, on, payload)
         )
     }
 
     /// See [`Connection::poll_writable`].
     #[inline]
-    pub fn poll_writable(&mut self) -> Option<Stream> {
+    pub fn poll_writable(&mut self) -> Option<StreamKey> {
         let named = self.connection.poll_writable();
         if let Some(recording) = &mut self.recording {
             let word = named.map_or(u64::MAX, outcome::handle);
@@ -375,16 +375,16 @@ impl<R: Role> Recorder<R> {
 }
 
 impl Recorder<Client> {
-    /// See [`Connection::upgraded`].
+    /// See [`Connection::from_upgrade`].
     ///
     /// # Errors
     /// As there.
-    pub fn upgraded(
+    pub fn from_upgrade(
         config: Config,
         method: &[u8],
         recorded: Recorded,
-    ) -> Result<(Self, Stream), UpgradeError> {
-        let (connection, stream) = Connection::<Client>::upgraded(config, method)?;
+    ) -> Result<(Self, StreamKey), UpgradeError> {
+        let (connection, stream) = Connection::<Client>::from_upgrade(config, method)?;
         let recording = recorded.begin::<Client>(&config, &Start::Upgraded { settings: &[], method });
         Ok((Self { connection, recording }, stream))
     }
@@ -399,7 +399,7 @@ impl Recorder<Client> {
         request: &Request<'a>,
         fields: impl IntoIterator<Item = Field<'a>>,
         end: bool,
-    ) -> Result<Stream, OpenError> {
+    ) -> Result<StreamKey, OpenError> {
         if self.recording.is_none() {
             return self.connection.send_request(request, fields, end);
         }
@@ -410,17 +410,17 @@ impl Recorder<Client> {
 }
 
 impl Recorder<Server> {
-    /// See [`Connection::upgraded`].
+    /// See [`Connection::from_upgrade`].
     ///
     /// # Errors
     /// As there.
-    pub fn upgraded(
+    pub fn from_upgrade(
         config: Config,
         settings: &[u8],
         method: &[u8],
         recorded: Recorded,
-    ) -> Result<(Self, Stream), UpgradeError> {
-        let (connection, stream) = Connection::<Server>::upgraded(config, settings, method)?;
+    ) -> Result<(Self, StreamKey), UpgradeError> {
+        let (connection, stream) = Connection::<Server>::from_upgrade(config, settings, method)?;
         let recording = recorded.begin::<Server>(&config, &Start::Upgraded { settings, method });
         Ok((Self { connection, recording }, stream))
     }
@@ -432,7 +432,7 @@ impl Recorder<Server> {
     #[inline]
     pub fn send_response<'a>(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         status: Status,
         fields: impl IntoIterator<Item = Field<'a>>,
         end: bool,
@@ -451,7 +451,7 @@ impl Recorder<Server> {
     /// As there.
     pub fn send_informational<'a>(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         status: Status,
         fields: impl IntoIterator<Item = Field<'a>>,
     ) -> Result<(), SendError> {
@@ -469,10 +469,10 @@ impl Recorder<Server> {
     /// As there.
     pub fn send_push<'a>(
         &mut self,
-        parent: Stream,
+        parent: StreamKey,
         request: &Request<'a>,
         fields: impl IntoIterator<Item = Field<'a>>,
-    ) -> Result<Stream, OpenError> {
+    ) -> Result<StreamKey, OpenError> {
         if self.recording.is_none() {
             return self.connection.send_push(parent, request, fields);
         }
@@ -493,10 +493,10 @@ impl Recorder<Server> {
     ///
     /// # Errors
     /// As there.
-    pub fn send_alt_svc(&mut self, on: Option<Stream>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
+    pub fn send_alt_svc(&mut self, on: Option<StreamKey>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
         record!(
             self,
-            Call::SendAltSvc { on: on.map(Stream::id), origin, value },
+            Call::SendAltSvc { on: on.map(StreamKey::id), origin, value },
             self.connection.send_alt_svc(on, origin, value)
         )
     }

@@ -28,7 +28,7 @@ pub enum Side {
 pub enum Start<'a> {
     /// By `new`.
     New,
-    /// By `upgraded`, after an Upgrade to h2c.
+    /// By `from_upgrade`, after an Upgrade to h2c.
     Upgraded {
         /// The decoded field `HTTP2-Settings`; empty on a client.
         settings: &'a [u8],

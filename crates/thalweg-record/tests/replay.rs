@@ -192,9 +192,9 @@ fn an_unknown_stream_is_a_difference() {
 fn an_upgraded_connection_replays() {
     let settings = thalweg::Connection::<Client>::upgrade_settings(&Config::default());
     let recorded = || Recorded::up_to(1 << 20);
-    let (mut client, asked) = Recorder::<Client>::upgraded(Config::default(), b"GET", recorded()).unwrap();
+    let (mut client, asked) = Recorder::<Client>::from_upgrade(Config::default(), b"GET", recorded()).unwrap();
     let (mut server, answered) =
-        Recorder::<Server>::upgraded(Config::default(), &settings, b"GET", recorded()).unwrap();
+        Recorder::<Server>::from_upgrade(Config::default(), &settings, b"GET", recorded()).unwrap();
     server.send_response(answered, Status::OK, [], true).unwrap();
     let (mut heard, mut told) = (Heard::default(), Heard::default());
     carry(&mut server, &mut heard, |piece| listen(&mut client, &mut told, piece, Instant::ZERO));

@@ -8,7 +8,7 @@ use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use thalweg::{ErrorCode, Stream};
+use thalweg::{ErrorCode, StreamKey};
 
 use crate::body::Body;
 use crate::driver::client::{ClientDriver, Ending, Open, Opens};
@@ -61,7 +61,7 @@ impl Client {
 
     /// Connects to a server over TLS; `authority` without a port means 443. HTTP/2 is spoken if the server agrees to it by ALPN
     /// (RFC 9113 §3.2). A configuration without ALPN protocols gets `h2`. The handshake has as long as
-    /// `options.config.deadlines.preface`.
+    /// `options.config.timeouts.preface`.
     ///
     /// # Errors
     /// As [`connect_with`](Self::connect_with). `InvalidData` with a [`rustls::Error`] inside: the handshake failed, for
@@ -84,7 +84,7 @@ impl Client {
         let mut options = options.clone();
         options.config.over_tls = true;
         let options = &options;
-        let session = crate::tls::shake_hands(&mut stream, name, tls, options.config.deadlines.preface)?;
+        let session = crate::tls::shake_hands(&mut stream, name, tls, options.config.timeouts.preface)?;
         Self::start(stream, "https", authority, options, |socket| Ok(crate::Tls::new(session, socket)))
     }
 
@@ -223,7 +223,7 @@ impl Client {
 }
 
 impl Outbox for Inner {
-    fn ask(&self, stream: Stream, ask: Ask) {
+    fn ask(&self, stream: StreamKey, ask: Ask) {
         self.opens.post(ToDriver::Stream(stream, ask));
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use thalweg::{CloseReport, ErrorCode, Initiator, OpenError, SendError};
+use thalweg::{CloseReport, ErrorCode, ResetCause, OpenError, SendError};
 
 use crate::opening::Refusal;
 
@@ -63,7 +63,7 @@ pub enum Error {
         /// The code that was received or sent.
         code: ErrorCode,
         /// Who ended it.
-        by: Initiator,
+        by: ResetCause,
     },
     /// We gave the stream up: its handler panicked or did not answer, or its client no longer wants the answer.
     GivenUp(ErrorCode),
@@ -89,9 +89,9 @@ impl Error {
     /// another connection (RFC 9113 §8.7).
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Reset { by: Initiator::Remote, code, .. } => *code == ErrorCode::REFUSED_STREAM,
+            Self::Reset { by: ResetCause::Remote, code, .. } => *code == ErrorCode::REFUSED_STREAM,
             Self::NotOpened(OpenError::Send(error)) => matches!(error, SendError::Connection(_)),
-            Self::Reset { by: Initiator::GoAway, .. } | Self::NotOpened(_) => true,
+            Self::Reset { by: ResetCause::GoAway, .. } | Self::NotOpened(_) => true,
             Self::Connection { unprocessed, .. } => *unprocessed,
             _ => false,
         }
@@ -135,9 +135,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reset { code, by: Initiator::Remote } => write!(f, "the peer reset the stream with {code}"),
-            Self::Reset { by: Initiator::Local(error), .. } => write!(f, "stream reset: {error}"),
-            Self::Reset { code, by: Initiator::GoAway } => {
+            Self::Reset { code, by: ResetCause::Remote } => write!(f, "the peer reset the stream with {code}"),
+            Self::Reset { by: ResetCause::Local(error), .. } => write!(f, "stream reset: {error}"),
+            Self::Reset { code, by: ResetCause::GoAway } => {
                 write!(f, "the peer goes away and did not process the stream ({code})")
             }
             Self::Reset { code, .. } => write!(f, "stream reset with {code}"),
@@ -166,9 +166,9 @@ mod tests {
     #[test]
     fn only_what_was_certainly_not_processed_may_be_tried_again() {
         let reset = |code, by| Error::Reset { code, by };
-        assert!(reset(ErrorCode::REFUSED_STREAM, Initiator::Remote).is_retryable());
-        assert!(reset(ErrorCode::REFUSED_STREAM, Initiator::GoAway).is_retryable());
-        assert!(!reset(ErrorCode::CANCEL, Initiator::Remote).is_retryable());
+        assert!(reset(ErrorCode::REFUSED_STREAM, ResetCause::Remote).is_retryable());
+        assert!(reset(ErrorCode::REFUSED_STREAM, ResetCause::GoAway).is_retryable());
+        assert!(!reset(ErrorCode::CANCEL, ResetCause::Remote).is_retryable());
         assert!(Error::NotOpened(OpenError::GoingAway).is_retryable());
         assert!(!Error::NotOpened(OpenError::Send(SendError::OutOfRange)).is_retryable());
         assert!(!Error::TimedOut.is_retryable());

@@ -12,8 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use thalweg::frame::{Flags, Kind};
-use thalweg::{ErrorCode, Initiator, Priority, Stream};
+use thalweg::frame::{Flags, FrameType};
+use thalweg::{ErrorCode, ResetCause, Priority, StreamKey};
 
 use crate::error::Error;
 use crate::fields::Fields;
@@ -45,7 +45,7 @@ pub enum Ask {
     /// Pad each frame of content that is sent.
     Pad(Option<u8>),
     /// Send a frame of an unknown type.
-    Extend { kind: Kind, flags: Flags, payload: Vec<u8> },
+    Extend { kind: FrameType, flags: Flags, payload: Vec<u8> },
     /// End the stream.
     Reset { code: ErrorCode },
 }
@@ -89,7 +89,7 @@ pub enum Finish {
 /// The way to a driver.
 pub trait Outbox: Send + Sync {
     /// Passes a wish on; it is lost if the driver has ended, which the exchange tells.
-    fn ask(&self, stream: Stream, ask: Ask);
+    fn ask(&self, stream: StreamKey, ask: Ask);
 }
 
 /// The meeting point of a stream's driver and its application.
@@ -103,7 +103,7 @@ pub struct Exchange {
 struct State {
     waiters: u32,
     /// On a client, unknown until the stream is open.
-    stream: Option<Stream>,
+    stream: Option<StreamKey>,
     /// On a client, informational responses until somebody takes them.
     informational: VecDeque<Response<()>>,
     /// On a client, the response's head until its reader takes it.
@@ -150,7 +150,7 @@ pub struct Wish {
 }
 
 impl Exchange {
-    pub fn new(outbox: Arc<dyn Outbox>, limits: Limits, stream: Option<Stream>) -> Arc<Self> {
+    pub fn new(outbox: Arc<dyn Outbox>, limits: Limits, stream: Option<StreamKey>) -> Arc<Self> {
         let state = State {
             waiters: 0,
             stream,
@@ -185,7 +185,7 @@ impl Exchange {
     // What the driver tells.
 
     /// The stream is open. Returns whether anybody still wants it.
-    pub fn open(&self, stream: Stream) -> bool {
+    pub fn open(&self, stream: StreamKey) -> bool {
         let mut wanted = true;
         self.change(|state| {
             state.stream = Some(stream);
@@ -272,7 +272,7 @@ impl Exchange {
     /// RFC 9113 §8.1: whether the peer has answered in full and then asked to stop, without an error. The answer stands.
     pub fn is_answered(&self) -> bool {
         let state = self.lock();
-        matches!(state.over, Some(Error::Reset { code: ErrorCode::NO_ERROR, by: Initiator::Remote }))
+        matches!(state.over, Some(Error::Reset { code: ErrorCode::NO_ERROR, by: ResetCause::Remote }))
             && matches!(state.incoming, Incoming::Ended(_))
     }
 
@@ -301,7 +301,7 @@ impl Exchange {
     }
 
     /// The stream, once it is open.
-    pub fn stream(&self) -> Option<Stream> {
+    pub fn stream(&self) -> Option<StreamKey> {
         self.lock().stream
     }
 
@@ -407,14 +407,14 @@ mod tests {
     struct Nowhere;
 
     impl Outbox for Nowhere {
-        fn ask(&self, _: Stream, _: Ask) {}
+        fn ask(&self, _: StreamKey, _: Ask) {}
     }
 
     fn exchange() -> Arc<Exchange> {
         Exchange::new(Arc::new(Nowhere), Limits { report_bytes: 1, unsent_bytes_max: 1 }, None)
     }
 
-    fn stream() -> Stream {
+    fn stream() -> StreamKey {
         let mut client = thalweg::Connection::<thalweg::Client>::new(thalweg::Config::default()).unwrap();
         let request = thalweg::Request::get("https", "localhost", "/");
         client.send_request(&request, [], false).unwrap()
@@ -425,7 +425,7 @@ mod tests {
         let exchange = exchange();
         exchange.open(stream());
         exchange.tell_head(Response::ok(), true);
-        exchange.tell_end(Error::Reset { code: ErrorCode::NO_ERROR, by: Initiator::Remote });
+        exchange.tell_end(Error::Reset { code: ErrorCode::NO_ERROR, by: ResetCause::Remote });
         exchange.wait_open(None).unwrap();
         assert!(exchange.is_answered());
     }

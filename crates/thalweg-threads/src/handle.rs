@@ -4,8 +4,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use thalweg::frame::{Flags, Kind, SettingId};
-use thalweg::{Notice, Priority, Role, SendError, Server};
+use thalweg::frame::{Flags, FrameType, SettingId};
+use thalweg::{OwnedEvent, Priority, Role, SendError, Server};
 
 use crate::driver::ToDriver;
 use crate::exchange::{Ask, Exchange};
@@ -46,13 +46,13 @@ impl<R: Role> Handle<R> {
         Self(mailbox)
     }
 
-    /// Says GOAWAY; what is open or under way is served to its end, for at most `Config::deadlines.shutdown`.
+    /// Says GOAWAY; what is open or under way is served to its end, for at most `Config::timeouts.shutdown`.
     pub fn shut_down(&self) {
         self.0.shut_down();
     }
 
     /// Sends a frame of a type that HTTP/2 does not know (RFC 9113 §5.5), on the connection.
-    pub fn send_extension(&self, kind: Kind, flags: Flags, payload: impl Into<Vec<u8>>) -> bool {
+    pub fn send_extension(&self, kind: FrameType, flags: Flags, payload: impl Into<Vec<u8>>) -> bool {
         let payload = payload.into();
         self.0.wish(Box::new(move |connection| connection.send_extension(kind, flags, None, &payload)))
     }
@@ -131,7 +131,7 @@ impl StreamHandle {
 
     /// Sends a frame of a type that HTTP/2 does not know (RFC 9113 §5.5), on this stream. What the core refuses, as it does when our
     /// half has ended, is traced and left out.
-    pub fn send_extension(&self, kind: Kind, flags: Flags, payload: impl Into<Vec<u8>>) {
+    pub fn send_extension(&self, kind: FrameType, flags: Flags, payload: impl Into<Vec<u8>>) {
         self.0.ask(Ask::Extend { kind, flags, payload: payload.into() });
     }
 }
@@ -146,15 +146,15 @@ impl fmt::Debug for StreamHandle {
 ///
 /// It runs in the connection's thread and should only pass on what it gets. A panic of it goes no further.
 #[derive(Clone)]
-pub struct OnNotice(Arc<dyn Fn(Notice) + Send + Sync>);
+pub struct OnNotice(Arc<dyn Fn(OwnedEvent) + Send + Sync>);
 
 impl OnNotice {
     /// Takes the function.
-    pub fn new(function: impl Fn(Notice) + Send + Sync + 'static) -> Self {
+    pub fn new(function: impl Fn(OwnedEvent) + Send + Sync + 'static) -> Self {
         Self(Arc::new(function))
     }
 
-    pub(crate) fn tell(&self, notice: Notice) {
+    pub(crate) fn tell(&self, notice: OwnedEvent) {
         if catch_unwind(AssertUnwindSafe(|| (self.0)(notice))).is_err() {
             trace::listener_panicked();
         }

@@ -94,7 +94,7 @@ pub use responder::{Cancellation, Responder};
 pub use rustls;
 pub use server::{Population, Server, ServerHandle};
 pub use thalweg;
-pub use thalweg::{Config, ErrorCode, Notice, Priority, Status};
+pub use thalweg::{Config, ErrorCode, OwnedEvent, Priority, Status};
 pub use thalweg_h2c;
 #[cfg(feature = "record")]
 pub use thalweg_record;

@@ -18,7 +18,7 @@ pub enum Refusal {
     Http1,
     /// The settings of an Upgrade cannot be used; it was told so in HTTP/1.1.
     Upgrade,
-    /// It did not come to the point within `Config::deadlines.preface`.
+    /// It did not come to the point within `Config::timeouts.preface`.
     TimedOut,
     /// It was ended before it came to that.
     ShuttingDown,
@@ -51,7 +51,7 @@ impl fmt::Display for Refusal {
             Self::Opening(error) => write!(f, "refused: {error}"),
             Self::Http1 => f.write_str("refused: http/1, which this server does not speak"),
             Self::Upgrade => f.write_str("refused: an upgrade with unusable settings"),
-            Self::TimedOut => f.write_str("refused: too slow, deadlines.preface passed"),
+            Self::TimedOut => f.write_str("refused: too slow, timeouts.preface passed"),
             Self::ShuttingDown => f.write_str("closed by a shutdown before it began"),
             Self::Handshake => f.write_str("the TLS handshake failed"),
             Self::NotTls => f.write_str(

@@ -21,7 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use thalweg::Stream;
+use thalweg::StreamKey;
 
 use crate::body::Body;
 use crate::mailbox::Coming;
@@ -104,7 +104,7 @@ impl Queue {
 
 /// A request on its way to a thread.
 pub struct Job {
-    pub stream: Stream,
+    pub stream: StreamKey,
     pub request: Request<Body>,
     pub responder: Responder,
 }
@@ -212,7 +212,7 @@ impl Lane {
     }
 
     /// Takes back a request that waits: its stream has ended.
-    pub fn cancel(&self, stream: Stream) -> Option<Job> {
+    pub fn cancel(&self, stream: StreamKey) -> Option<Job> {
         let mut state = self.shared.lock();
         let lane = state.lanes.get_mut(self.index)?.as_mut()?;
         // Streams are opened in rising order.

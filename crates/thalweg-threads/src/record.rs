@@ -4,7 +4,7 @@
 
 #[cfg(not(feature = "record"))]
 pub use thalweg::Connection;
-use thalweg::{ConfigError, Role, Server, Stream, UpgradeError};
+use thalweg::{ConfigError, Role, Server, StreamKey, UpgradeError};
 #[cfg(feature = "record")]
 pub use thalweg_record::Recorder as Connection;
 #[cfg(feature = "record")]
@@ -25,11 +25,11 @@ pub fn upgraded(
     options: &Options,
     settings: &[u8],
     method: &[u8],
-) -> Result<(Connection<Server>, Stream), UpgradeError> {
+) -> Result<(Connection<Server>, StreamKey), UpgradeError> {
     #[cfg(feature = "record")]
-    return Connection::<Server>::upgraded(options.config, settings, method, recorded(options));
+    return Connection::<Server>::from_upgrade(options.config, settings, method, recorded(options));
     #[cfg(not(feature = "record"))]
-    Connection::<Server>::upgraded(options.config, settings, method)
+    Connection::<Server>::from_upgrade(options.config, settings, method)
 }
 
 #[cfg(feature = "record")]

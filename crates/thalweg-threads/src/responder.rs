@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thalweg::{ErrorCode, Status, Stream, KnownName};
+use thalweg::{ErrorCode, Status, StreamKey, KnownName};
 
 use crate::body::Body;
 use crate::driver::ToDriver;
@@ -22,7 +22,7 @@ use crate::writer::{BodyWriter, Upload};
 pub struct Responder {
     exchange: Arc<Exchange>,
     answers: Arc<Answers>,
-    stream: Stream,
+    stream: StreamKey,
     asked: Asked,
     is_answered: bool,
 }
@@ -38,7 +38,7 @@ enum Asked {
 }
 
 impl Responder {
-    pub(crate) fn new(exchange: Arc<Exchange>, answers: Arc<Answers>, stream: Stream, method: &str) -> Self {
+    pub(crate) fn new(exchange: Arc<Exchange>, answers: Arc<Answers>, stream: StreamKey, method: &str) -> Self {
         let asked = match method {
             "HEAD" => Asked::Head,
             "CONNECT" => Asked::Connect,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use thalweg::{Config, ErrorCode, Notice};
+use thalweg::{Config, ErrorCode, OwnedEvent};
 
 use crate::counters::Counters;
 use crate::driver::server::{Answers, ServerDriver};
@@ -46,7 +46,7 @@ struct Hooks {
 }
 
 type OnOpen = dyn Fn(&Handle<thalweg::Server>, SocketAddr) + Send + Sync;
-type OnServerNotice = dyn Fn(&Handle<thalweg::Server>, Notice) + Send + Sync;
+type OnServerNotice = dyn Fn(&Handle<thalweg::Server>, OwnedEvent) + Send + Sync;
 type OnEnd = dyn Fn(&ConnectionEnd) + Send + Sync;
 /// Puts something around an accepted socket.
 type Wrap = dyn Fn(Socket) -> io::Result<Box<dyn Transport>> + Send + Sync;
@@ -215,7 +215,7 @@ impl Server {
     #[must_use]
     pub fn on_notice(
         mut self,
-        on_notice: impl Fn(&Handle<thalweg::Server>, Notice) + Send + Sync + 'static,
+        on_notice: impl Fn(&Handle<thalweg::Server>, OwnedEvent) + Send + Sync + 'static,
     ) -> Self {
         self.hooks.on_notice = Some(Arc::new(on_notice));
         self

@@ -32,7 +32,7 @@ pub fn handler_failed(error: &io::Error) {
 }
 
 /// The core refused what the application wanted to send.
-pub fn refused(stream: thalweg::Stream, error: &thalweg::SendError) {
+pub fn refused(stream: thalweg::StreamKey, error: &thalweg::SendError) {
     #[cfg(feature = "tracing")]
     tracing::error!(stream = stream.id().as_u32(), "not sent: {error}");
     #[cfg(not(feature = "tracing"))]

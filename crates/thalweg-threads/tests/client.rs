@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use shared::{LIMIT, Peer, Running};
-use thalweg::{Cause, Violation};
+use thalweg::{CloseCause, Violation};
 use thalweg_testkit::frames::{
     Frame, data, flag, goaway, headers, kind, ping, push_promise, rst_stream, setting, settings,
     window_update, wire,
@@ -233,7 +233,7 @@ fn a_lost_connection_is_told_with_its_report() {
     let error = answer.wait().unwrap_err();
     let end = error.connection_end().expect("the connection ended");
     assert!(!error.is_retryable(), "the server may have acted on it: {error}");
-    assert_eq!(end.report.error.map(|error| error.cause()), Some(Cause::Eof), "{end}");
+    assert_eq!(end.report.error.map(|error| error.cause()), Some(CloseCause::Eof), "{end}");
     assert!(waiting.join().unwrap().is_retryable(), "it was never sent");
     assert!(client.send(Request::get("/")).unwrap_err().is_retryable());
     assert!(client.wait_end().report.error.is_some());
@@ -380,7 +380,7 @@ fn a_server_that_speaks_http1_is_a_clear_error() {
     let error = client.send(Request::get("/")).unwrap_err();
     let end = error.connection_end().expect("the connection ended");
     let cause = end.report.error.map(|error| error.cause());
-    assert!(matches!(cause, Some(Cause::Violation(Violation::PrefaceOfHttp1))), "{end}");
+    assert!(matches!(cause, Some(CloseCause::Violation(Violation::PrefaceOfHttp1))), "{end}");
     // It was told why, too.
     let told = serving.join().unwrap();
     let frames = thalweg_testkit::frames::read_all(thalweg_testkit::frames::after_preface(&told));

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use shared::pipe::{Bench, Pipe, get, greeting, sized, waker};
 use shared::{LIMIT, Random};
-use thalweg::Budget;
+use thalweg::RateLimit;
 use thalweg_testkit::frames::{
     Frame, Reader, data, flag, headers, kind, read_all, rst_stream, window_update, wire,
 };
@@ -169,7 +169,7 @@ fn answers_of_one_turn_go_out_in_one_write() {
 fn a_turn_says_what_it_waits_for() {
     let pool = Pool::new(1, sized);
     let mut options = Options::default();
-    options.config.budgets.pings = Budget::UNLIMITED;
+    options.config.rate_limits.pings = RateLimit::UNLIMITED;
     let mut bench = Bench::new(&pool, &options);
     let wait = |turn| match turn {
         Turn::Wait(wait) => wait,
@@ -200,7 +200,7 @@ fn a_turn_says_what_it_waits_for() {
 fn a_peer_that_does_not_read_is_left_after_its_deadline() {
     let pool = Pool::new(1, sized);
     let mut options = Options::default();
-    options.config.deadlines.transmit = Some(Duration::from_millis(30));
+    options.config.timeouts.transmit = Some(Duration::from_millis(30));
     options.linger = Duration::from_millis(30);
     let mut bench = Bench::new(&pool, &options);
     bench.pipe.with(|ends| ends.room = Some(10));
@@ -211,7 +211,7 @@ fn a_peer_that_does_not_read_is_left_after_its_deadline() {
             Turn::Wait(wait) => drop(bench.woken.recv_timeout(wait.timeout.expect("a deadline"))),
         }
     };
-    assert_eq!(end.report.error.map(|error| error.to_string()), Some("deadlines.transmit passed".to_owned()));
+    assert_eq!(end.report.error.map(|error| error.to_string()), Some("timeouts.transmit passed".to_owned()));
     assert!(!bench.pipe.with(|ends| ends.driver_has_ended), "it could not say its last word");
 }
 

@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use shared::{LIMIT, Peer, Random, Running};
-use thalweg::{Cause, Limit, Violation};
+use thalweg::{CloseCause, Limit, Violation};
 use thalweg_testkit::frames::{
     data, goaway, headers, kind, ping, preface, raw, rst_stream, setting, settings, settings_ack, wire,
 };
@@ -60,7 +60,7 @@ fn what_is_not_http2_ends_with_a_goaway_that_says_so() {
         assert_eq!((last.kind, last.code()), (kind::GOAWAY, Some(ErrorCode::PROTOCOL_ERROR)), "{last}");
         drop(peer);
         let end = server.end();
-        assert_eq!(end.cause, Some(Cause::Violation(Violation::PrefaceInvalid)), "{}", end.text);
+        assert_eq!(end.cause, Some(CloseCause::Violation(Violation::PrefaceInvalid)), "{}", end.text);
     }
     still_serves(&server);
 }
@@ -116,7 +116,7 @@ fn the_end_of_the_bytes_at_every_place_is_an_end_in_order() {
             assert_eq!(end.cause, None, "cut at {cut}: {}", end.text);
             assert_eq!(last.code(), Some(ErrorCode::NO_ERROR), "cut at {cut}");
         } else {
-            assert_eq!(end.cause, Some(Cause::Eof), "cut at {cut}: {}", end.text);
+            assert_eq!(end.cause, Some(CloseCause::Eof), "cut at {cut}: {}", end.text);
         }
         let answered = frames.iter().any(|frame| frame.kind == kind::DATA && frame.body == b"content");
         assert_eq!(answered, cut == script.len(), "cut at {cut}: {frames:?}");
@@ -168,7 +168,7 @@ fn a_peer_that_does_not_leave_is_left() {
         peer.send(&request.bytes());
     }
     peer.send(&data(0, b"").bytes());
-    assert!(matches!(server.end().cause, Some(Cause::Violation(_))));
+    assert!(matches!(server.end().cause, Some(CloseCause::Violation(_))));
     server.drained();
     still_serves(&server);
 }
@@ -184,7 +184,7 @@ fn a_transport_that_fails_is_told_with_its_error() {
     assert!(peer.stream.peek(&mut [0]).unwrap() > 0);
     drop(peer);
     let end = server.end();
-    let expected = (Some(Cause::Eof), Some(ErrorKind::ConnectionReset));
+    let expected = (Some(CloseCause::Eof), Some(ErrorKind::ConnectionReset));
     assert_eq!((end.cause, end.transport), expected, "{}", end.text);
     still_serves(&server);
 }
@@ -205,8 +205,8 @@ fn a_flood_ends_with_the_name_of_the_limit() {
     peer.stream.shutdown(Shutdown::Both).unwrap();
     flooding.join().unwrap();
     let end = server.end();
-    assert_eq!(end.cause, Some(Cause::Limit(Limit::Pings)), "{}", end.text);
-    assert!(end.text.contains("budgets.pings"), "{}", end.text);
+    assert_eq!(end.cause, Some(CloseCause::Limit(Limit::Pings)), "{}", end.text);
+    assert!(end.text.contains("rate_limits.pings"), "{}", end.text);
     still_serves(&server);
 }
 

@@ -246,8 +246,8 @@ fn a_clock_that_jumps_does_not_accuse_a_peer_that_was_in_time() {
     let pool = Pool::new(1, echo);
     let mut options = Options::default();
     // Longer than this thread is likely to be kept from its turns by others.
-    options.config.deadlines.settings_ack = Some(Duration::from_millis(500));
-    options.config.deadlines.preface = Some(Duration::from_millis(500));
+    options.config.timeouts.settings_ack = Some(Duration::from_millis(500));
+    options.config.timeouts.preface = Some(Duration::from_millis(500));
     let mut bench = Bench::new(&pool, &options);
     bench.pipe.send(&greeting(0x7fff_ffff)[..24 + 15]);
     bench.go();

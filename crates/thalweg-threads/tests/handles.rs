@@ -14,19 +14,19 @@ use std::time::Duration;
 use base64::Engine as _;
 use shared::{LIMIT, Peer, Running};
 use thalweg::Config;
-use thalweg::frame::{Flags, Kind, SettingId};
+use thalweg::frame::{Flags, FrameType, SettingId};
 use thalweg_testkit::frames::{
     Frame, altsvc, data, goaway, headers, kind, origin, ping, preface, priority_update, raw, setting,
     settings, settings_ack, wire,
 };
 use thalweg_testkit::hpack;
 use thalweg_threads::{
-    Body, Client, ErrorCode, Handle, Notice, OnNotice, Options, Priority, Request, Responder, Response,
+    Body, Client, ErrorCode, Handle, OwnedEvent, OnNotice, Options, Priority, Request, Responder, Response,
     Server,
 };
 
 const MINE: SettingId = SettingId(0xfe01);
-const TYPE: Kind = Kind(0xfe);
+const TYPE: FrameType = FrameType(0xfe);
 const CONNECTION: thalweg::StreamId = thalweg::StreamId::CONNECTION;
 
 fn hello(_: Request<Body>, responder: Responder) -> io::Result<()> {
@@ -62,7 +62,7 @@ fn speak(handle: &Handle<thalweg::Server>) {
     assert!(handle.send_extension(TYPE, Flags(0x81), [1, 2, 3]));
     assert!(handle.send_extension_settings([(MINE, 7)]));
     // What is of the core itself is left out, and hurts nobody.
-    assert!(handle.send_extension(Kind::GOAWAY, Flags(0), [0; 8]));
+    assert!(handle.send_extension(FrameType::GOAWAY, Flags(0), [0; 8]));
 }
 
 fn spoken() -> [Frame; 4] {
@@ -172,7 +172,7 @@ fn a_server_hears_what_a_client_says_of_the_connection_and_can_answer_it() {
             hearing(server)
                 .on_open(move |handle, _| opened.lock().unwrap().send(handle.clone()).unwrap())
                 .on_notice(move |handle, notice| {
-                    if matches!(notice, Notice::Extension { .. }) {
+                    if matches!(notice, OwnedEvent::Extension { .. }) {
                         assert!(handle.send_extension(TYPE, Flags(0), "heard"));
                     }
                     let told = (handle.clone(), notice);
@@ -189,17 +189,17 @@ fn a_server_hears_what_a_client_says_of_the_connection_and_can_answer_it() {
     peer.send(&wire([&request, &ask, &priority_update(1, "u=0")]));
     let opened: Handle<_> = handles.recv_timeout(LIMIT).unwrap();
     let expected = [
-        Notice::Settings { entries: vec![(SettingId::MAX_FRAME_SIZE, 20_000), (MINE, 3)] },
-        Notice::SettingsAcknowledged,
-        Notice::Extension { kind: TYPE, flags: Flags(9), stream: CONNECTION, payload: (*b"ask").into() },
-        Notice::Priority { stream: thalweg::StreamId::new(1), priority: Priority::new(0, false) },
+        OwnedEvent::Settings { entries: vec![(SettingId::MAX_FRAME_SIZE, 20_000), (MINE, 3)] },
+        OwnedEvent::SettingsAcknowledged,
+        OwnedEvent::Extension { kind: TYPE, flags: Flags(9), stream: CONNECTION, payload: (*b"ask").into() },
+        OwnedEvent::Priority { stream: thalweg::StreamId::new(1), priority: Priority::new(0, false) },
     ];
     for notice in expected {
         assert_eq!(told.recv_timeout(LIMIT).unwrap(), (opened.clone(), notice));
     }
     assert_eq!(peer.until(0xfe), raw(0xfe, 0, 0, "heard"));
     peer.send(&goaway(0, ErrorCode::NO_ERROR).bytes());
-    let over = Notice::GoAway { last_stream: CONNECTION, code: ErrorCode::NO_ERROR, debug: [].into() };
+    let over = OwnedEvent::GoAway { last_stream: CONNECTION, code: ErrorCode::NO_ERROR, debug: [].into() };
     assert_eq!(told.recv_timeout(LIMIT).unwrap().1, over);
     peer.send(&data(1, "").end_stream().bytes());
     assert_eq!(peer.until(kind::DATA), data(1, "hello").end_stream());
@@ -209,7 +209,7 @@ fn a_server_hears_what_a_client_says_of_the_connection_and_can_answer_it() {
 }
 
 /// A client, what it is told, and the server that the test plays.
-fn connected(config: Config) -> (Client, Receiver<Notice>, Peer) {
+fn connected(config: Config) -> (Client, Receiver<OwnedEvent>, Peer) {
     let (tell, told) = channel();
     let tell = Mutex::new(tell);
     let mut options = Options::default();
@@ -229,16 +229,16 @@ fn a_client_hears_origins_alternative_services_settings_and_extensions() {
     let (origins, service) = (origin(["https://a.example"]), altsvc(0, "https://a.example", "clear"));
     peer.send(&wire([&origins, &service, &raw(0xfe, 1, 0, "!"), &settings().entry(MINE.0, 2)]));
     let expected = [
-        Notice::Settings { entries: vec![(MINE, 1)] },
-        Notice::SettingsAcknowledged,
-        Notice::Origin { origins: vec![(*b"https://a.example").into()] },
-        Notice::AltSvc {
+        OwnedEvent::Settings { entries: vec![(MINE, 1)] },
+        OwnedEvent::SettingsAcknowledged,
+        OwnedEvent::Origin { origins: vec![(*b"https://a.example").into()] },
+        OwnedEvent::AltSvc {
             stream: CONNECTION,
             origin: (*b"https://a.example").into(),
             value: (*b"clear").into(),
         },
-        Notice::Extension { kind: TYPE, flags: Flags(1), stream: CONNECTION, payload: (*b"!").into() },
-        Notice::Settings { entries: vec![(MINE, 2)] },
+        OwnedEvent::Extension { kind: TYPE, flags: Flags(1), stream: CONNECTION, payload: (*b"!").into() },
+        OwnedEvent::Settings { entries: vec![(MINE, 2)] },
     ];
     for notice in expected {
         assert_eq!(told.recv_timeout(LIMIT).unwrap(), notice);

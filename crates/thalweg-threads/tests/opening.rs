@@ -12,7 +12,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use shared::{LIMIT, Running};
-use thalweg::{Cause, Config, Violation};
+use thalweg::{CloseCause, Config, Violation};
 use thalweg_testkit::frames::{headers, kind, preface, read_all, settings, window_update, wire};
 use thalweg_testkit::hpack;
 use thalweg_threads::thalweg_h2c::SniffError;
@@ -127,7 +127,7 @@ fn a_preface_that_goes_wrong_late_gets_a_goaway() {
     let (answer, end) = say(&server, b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n");
     let frames = read_all(&answer);
     assert_eq!(frames.last().unwrap().code(), Some(ErrorCode::PROTOCOL_ERROR), "{frames:?}");
-    assert_eq!(end.cause, Some(Cause::Violation(Violation::PrefaceInvalid)), "{}", end.text);
+    assert_eq!(end.cause, Some(CloseCause::Violation(Violation::PrefaceInvalid)), "{}", end.text);
 }
 
 fn is_reset(error: &io::Error) -> bool {
@@ -137,7 +137,7 @@ fn is_reset(error: &io::Error) -> bool {
 #[test]
 fn who_does_not_come_to_the_point_is_let_go() {
     let mut config = Config::default();
-    config.deadlines.preface = Some(Duration::from_millis(20));
+    config.timeouts.preface = Some(Duration::from_millis(20));
     let server = Running::with(|server| server.config(config), describe);
     for beginning in [&b"GET / HT"[..], b"PRI *", b""] {
         let mut stream = TcpStream::connect(server.address).unwrap();
@@ -175,5 +175,5 @@ fn a_server_of_http_2_alone_speaks_first_and_upgrades_nobody() {
     let last = peer.rest().pop().unwrap();
     assert_eq!((last.kind, last.code()), (kind::GOAWAY, Some(ErrorCode::PROTOCOL_ERROR)));
     drop(peer);
-    assert_eq!(server.end().cause, Some(Cause::Violation(Violation::PrefaceInvalid)));
+    assert_eq!(server.end().cause, Some(CloseCause::Violation(Violation::PrefaceInvalid)));
 }

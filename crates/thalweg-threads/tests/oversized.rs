@@ -9,7 +9,7 @@ use std::io;
 use std::thread;
 
 use shared::{LIMIT, Peer, Running};
-use thalweg::{Initiator, Limit, StreamError};
+use thalweg::{ResetCause, Limit, StreamError};
 use thalweg_testkit::frames::{
     Frame, data, flag, fragments, headers, kind, setting, settings, window_update, wire,
 };
@@ -95,7 +95,7 @@ fn an_oversized_response_fails_its_own_request() {
     let kept = Block::new().raw(hpack::response(200)).indexed(62).bytes();
     peer.send(&wire([&headers(3, kept).end_headers(), &data(3, "content").end_stream()]));
     let error = first.join().unwrap().unwrap_err();
-    let Error::Reset { code: ErrorCode::ENHANCE_YOUR_CALM, by: Initiator::Local(by) } = error else {
+    let Error::Reset { code: ErrorCode::ENHANCE_YOUR_CALM, by: ResetCause::Local(by) } = error else {
         panic!("{error:?}")
     };
     assert_eq!(by, limit);
@@ -112,6 +112,6 @@ fn an_oversized_response_fails_its_own_request() {
     peer.send(&frames.iter().flat_map(Frame::bytes).collect::<Vec<u8>>());
     let error = third.join().unwrap().unwrap().body.read_whole(100).unwrap_err();
     let error = Error::of_io(&error).expect("an error of ours");
-    assert!(matches!(error, Error::Reset { by: Initiator::Local(by), .. } if *by == limit), "{error:?}");
+    assert!(matches!(error, Error::Reset { by: ResetCause::Local(by), .. } if *by == limit), "{error:?}");
     client.shutdown();
 }

@@ -24,9 +24,9 @@ const BODY: usize = 1 << 20;
 /// `shutdown`, `stall` and `settings_ack` are short.
 fn config() -> Config {
     let mut config = Config::default();
-    config.deadlines.shutdown = Some(TIMEOUT);
-    config.deadlines.stall = Some(TIMEOUT);
-    config.deadlines.settings_ack = Some(TIMEOUT);
+    config.timeouts.shutdown = Some(TIMEOUT);
+    config.timeouts.stall = Some(TIMEOUT);
+    config.timeouts.settings_ack = Some(TIMEOUT);
     config
 }
 

@@ -269,7 +269,7 @@ fn a_server_that_never_shakes_hands_is_left_after_its_deadline() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let authority = format!("localhost:{}", listener.local_addr().unwrap().port());
     let mut options = Options::default();
-    options.config.deadlines.preface = Some(Duration::from_millis(50));
+    options.config.timeouts.preface = Some(Duration::from_millis(50));
     let (certificate, _) = identity(2100);
     let started = Instant::now();
     let error = Client::connect_tls(&authority, Arc::new(trusting(&certificate)), &options).unwrap_err();
@@ -281,7 +281,7 @@ fn a_server_that_never_shakes_hands_is_left_after_its_deadline() {
 fn a_client_that_never_shakes_hands_is_left_after_its_deadline() {
     let (_, config) = identity(2100);
     let mut core = Config::default();
-    core.deadlines.preface = Some(Duration::from_millis(20));
+    core.timeouts.preface = Some(Duration::from_millis(20));
     let server = Running::with(|server| server.tls(config).config(core), echo);
     let mut silent = TcpStream::connect(server.address).unwrap();
     silent.set_read_timeout(Some(LIMIT)).unwrap();

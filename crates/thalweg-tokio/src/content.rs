@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use thalweg::{Role, SendError, Stream, map_fields};
+use thalweg::{Role, SendError, StreamKey, map_fields};
 
 use crate::error::{BoxError, Error};
 use crate::link::Link;
@@ -57,13 +57,13 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         connection: &mut Link<R>,
-        stream: Stream,
+        stream: StreamKey,
         pad_len: Option<u8>,
     ) -> Progress {
         match self.send(cx, connection, stream, pad_len) {
             Ok(progress) => progress,
             // What ended the stream or the connection has told the application by itself.
-            Err(Error::Send(SendError::StreamGone | SendError::Connection(_))) => Progress::Gone,
+            Err(Error::Send(SendError::StreamClosed | SendError::Connection(_))) => Progress::Gone,
             Err(error) => Progress::Failed(error),
         }
     }
@@ -72,7 +72,7 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         connection: &mut Link<R>,
-        stream: Stream,
+        stream: StreamKey,
         pad_len: Option<u8>,
     ) -> Result<Progress, Error> {
         let mut this = self.project();
@@ -121,7 +121,7 @@ where
 /// Sends a piece: a long one from where it lies, in stages, a short one by a copy.
 fn send_piece<R: Role>(
     connection: &mut Link<R>,
-    stream: Stream,
+    stream: StreamKey,
     staged: &mut Bytes,
     piece: &mut impl Buf,
     is_last: bool,
@@ -145,7 +145,7 @@ fn send_piece<R: Role>(
 /// Sends a piece with padding in each frame.
 fn send_padded<R: Role>(
     connection: &mut Link<R>,
-    stream: Stream,
+    stream: StreamKey,
     piece: &mut impl Buf,
     is_last: bool,
     pad_len: u8,

@@ -9,8 +9,8 @@ use std::sync::{Arc, LazyLock};
 use std::task::Waker;
 use std::time::Instant;
 
-use thalweg::frame::{Flags, Kind, SettingId};
-use thalweg::{ErrorCode, Notice, Role, SendError, Server};
+use thalweg::frame::{Flags, FrameType, SettingId};
+use thalweg::{ErrorCode, OwnedEvent, Role, SendError, Server};
 
 use crate::log;
 use crate::record::Connection;
@@ -110,14 +110,14 @@ impl<R: Role> Handle<R> {
         &self.0
     }
 
-    /// Says GOAWAY; what is open or under way is served to its end, for at most `Config::deadlines.shutdown`.
+    /// Says GOAWAY; what is open or under way is served to its end, for at most `Config::timeouts.shutdown`.
     pub fn shut_down(&self) {
         self.0.wants_shutdown.store(true, Ordering::SeqCst);
         self.wish(|_| Ok(()));
     }
 
     /// Sends a frame of a type that HTTP/2 does not know (RFC 9113 §5.5), on the connection.
-    pub fn send_extension(&self, kind: Kind, flags: Flags, payload: impl Into<Vec<u8>>) -> bool {
+    pub fn send_extension(&self, kind: FrameType, flags: Flags, payload: impl Into<Vec<u8>>) -> bool {
         let payload = payload.into();
         self.wish(move |connection| connection.send_extension(kind, flags, None, &payload))
     }
@@ -194,10 +194,10 @@ const BUSY: u64 = u64::MAX;
 const EVICTION_TEXT: &[u8] = b"idle, and the server has reached its limit of connections";
 
 /// Who hears what the peer says about the connection.
-pub type OnNotice<R> = Arc<dyn Fn(&Handle<R>, Notice) + Send + Sync>;
+pub type OnNotice<R> = Arc<dyn Fn(&Handle<R>, OwnedEvent) + Send + Sync>;
 
 /// Tells an application's listener. A panic of it goes no further.
-pub fn tell<R: Role>(listener: &OnNotice<R>, handle: &Handle<R>, notice: Notice) {
+pub fn tell<R: Role>(listener: &OnNotice<R>, handle: &Handle<R>, notice: OwnedEvent) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| listener(handle, notice))) {
         log::listener_panicked(panic.as_ref());
     }

@@ -83,7 +83,7 @@ struct Ears<'a, A: Application> {
 impl<A: Application> Listener<A::Role> for Ears<'_, A> {
     fn hear(&mut self, event: Event<'_, '_>) -> Followup {
         if let Some(listener) = self.on_notice
-            && let Some(notice) = event.notice()
+            && let Some(notice) = event.to_owned_event()
         {
             tell(listener, self.handle, notice);
         }

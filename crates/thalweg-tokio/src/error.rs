@@ -9,7 +9,7 @@ use std::{fmt, io};
 
 #[cfg(feature = "tonic")]
 use crate::status;
-use thalweg::{CloseReport, ErrorCode, Initiator, OpenError, SendError};
+use thalweg::{CloseReport, ErrorCode, ResetCause, OpenError, SendError};
 
 /// Any error, as services and bodies give them.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -59,7 +59,7 @@ pub enum Error {
         /// The code that was received or sent.
         code: ErrorCode,
         /// Who reset it, and why.
-        by: Initiator,
+        by: ResetCause,
     },
     /// The connection ended first.
     Connection {
@@ -82,15 +82,15 @@ impl Error {
     /// A reset on the application's wish: a handler or a body that fails with it resets its stream with `code` in place of
     /// INTERNAL_ERROR.
     pub const fn reset(code: ErrorCode) -> Self {
-        Self::Reset { code, by: Initiator::Remote }
+        Self::Reset { code, by: ResetCause::Remote }
     }
 
     /// Whether the peer surely has not acted on the request, so that it may be tried again whatever its method
     /// (RFC 9113 §8.7).
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Reset { by: Initiator::GoAway, .. } | Self::GoingAway => true,
-            Self::Reset { by: Initiator::Remote, code } => *code == ErrorCode::REFUSED_STREAM,
+            Self::Reset { by: ResetCause::GoAway, .. } | Self::GoingAway => true,
+            Self::Reset { by: ResetCause::Remote, code } => *code == ErrorCode::REFUSED_STREAM,
             Self::Connection { processed, .. } => !processed,
             Self::Reset { .. } | Self::Send(_) | Self::Message(_) | Self::Body(_) => false,
         }
@@ -134,8 +134,8 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reset { code, by: Initiator::Remote } => write!(f, "stream reset by the peer: {code}"),
-            Self::Reset { code, by: Initiator::Local(error) } => {
+            Self::Reset { code, by: ResetCause::Remote } => write!(f, "stream reset by the peer: {code}"),
+            Self::Reset { code, by: ResetCause::Local(error) } => {
                 write!(f, "stream reset by us: {code}: {error}")
             }
             Self::Reset { code, .. } => write!(f, "stream not processed: {code}, try a new connection"),
@@ -202,10 +202,10 @@ mod tests {
     #[test]
     fn only_what_was_surely_not_processed_may_be_tried_again() {
         let by = |code, by| Error::Reset { code, by }.is_retryable();
-        assert!(by(ErrorCode::REFUSED_STREAM, Initiator::Remote));
-        assert!(by(ErrorCode::REFUSED_STREAM, Initiator::GoAway));
-        assert!(!by(ErrorCode::INTERNAL_ERROR, Initiator::Remote));
+        assert!(by(ErrorCode::REFUSED_STREAM, ResetCause::Remote));
+        assert!(by(ErrorCode::REFUSED_STREAM, ResetCause::GoAway));
+        assert!(!by(ErrorCode::INTERNAL_ERROR, ResetCause::Remote));
         assert!(Error::GoingAway.is_retryable());
-        assert!(!Error::Send(SendError::StreamGone).is_retryable());
+        assert!(!Error::Send(SendError::StreamClosed).is_retryable());
     }
 }

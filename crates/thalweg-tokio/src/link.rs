@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes};
-use thalweg::{Role, SendError, Splice, Stream};
+use thalweg::{Role, SendError, Splice, StreamKey};
 use tokio::io::AsyncWrite;
 
 use crate::record::{Connection, is_recorded};
@@ -39,7 +39,7 @@ impl<R: Role> Link<R> {
     ///
     /// # Errors
     /// As for `send_data`.
-    pub fn splice(&mut self, stream: Stream, content: &mut Bytes, end: bool) -> Result<(), SendError> {
+    pub fn splice(&mut self, stream: StreamKey, content: &mut Bytes, end: bool) -> Result<(), SendError> {
         while content.has_remaining() {
             match self.connection.splice_data(stream, content.len(), end)? {
                 0 => break,

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::{Method, Uri};
-use thalweg::{ErrorCode, SendError, Stream};
+use thalweg::{ErrorCode, SendError, StreamKey};
 
 use crate::error::{End, Error};
 use crate::server::Closed;
@@ -14,7 +14,7 @@ use crate::server::Closed;
 #[cfg(feature = "tracing")]
 mod told {
     use super::{
-        Any, Closed, Duration, End, Error, ErrorCode, Method, SendError, SocketAddr, StdError, Stream, Uri,
+        Any, Closed, Duration, End, Error, ErrorCode, Method, SendError, SocketAddr, StdError, StreamKey, Uri,
     };
     use crate::server::Refusal;
 
@@ -24,7 +24,7 @@ mod told {
 
     impl Span {
         /// Begins one. Costs next to nothing unless somebody listens to DEBUG.
-        pub fn new(stream: Stream, method: &Method, uri: &Uri) -> Self {
+        pub fn new(stream: StreamKey, method: &Method, uri: &Uri) -> Self {
             Self(tracing::debug_span!("exchange", stream = stream.id().as_u32(), %method, path = uri.path()))
         }
 
@@ -53,11 +53,11 @@ mod told {
         }
     }
 
-    pub fn tell_failed(stream: Stream, code: ErrorCode, error: &(dyn StdError + 'static)) {
+    pub fn tell_failed(stream: StreamKey, code: ErrorCode, error: &(dyn StdError + 'static)) {
         tracing::warn!(stream = stream.id().as_u32(), %code, "exchange failed: {error}");
     }
 
-    pub fn tell_panicked(stream: Stream, panic: &(dyn Any + Send)) {
+    pub fn tell_panicked(stream: StreamKey, panic: &(dyn Any + Send)) {
         tracing::error!(stream = stream.id().as_u32(), "handler panicked: {}", text_of(panic));
     }
 
@@ -74,7 +74,7 @@ mod told {
         tracing::debug!("left out: {error}");
     }
 
-    pub fn left_out(stream: Stream, error: &Error) {
+    pub fn left_out(stream: StreamKey, error: &Error) {
         tracing::debug!(stream = stream.id().as_u32(), "left out: {error}");
     }
 
@@ -94,14 +94,14 @@ mod told {
 #[cfg(not(feature = "tracing"))]
 mod told {
     use super::{
-        Any, Closed, Duration, End, Error, ErrorCode, Method, SendError, SocketAddr, StdError, Stream, Uri,
+        Any, Closed, Duration, End, Error, ErrorCode, Method, SendError, SocketAddr, StdError, StreamKey, Uri,
     };
 
     #[derive(Clone)]
     pub struct Span;
 
     impl Span {
-        pub fn new(_: Stream, _: &Method, _: &Uri) -> Self {
+        pub fn new(_: StreamKey, _: &Method, _: &Uri) -> Self {
             Self
         }
 
@@ -112,11 +112,11 @@ mod told {
 
     pub fn closed(_: &Closed, _: SocketAddr) {}
     pub fn ended(_: &End) {}
-    pub fn tell_failed(_: Stream, _: ErrorCode, _: &(dyn StdError + 'static)) {}
-    pub fn tell_panicked(_: Stream, _: &(dyn Any + Send)) {}
+    pub fn tell_failed(_: StreamKey, _: ErrorCode, _: &(dyn StdError + 'static)) {}
+    pub fn tell_panicked(_: StreamKey, _: &(dyn Any + Send)) {}
     pub fn listener_panicked(_: &(dyn Any + Send)) {}
     pub fn not_granted(_: &SendError) {}
-    pub fn left_out(_: Stream, _: &Error) {}
+    pub fn left_out(_: StreamKey, _: &Error) {}
     pub fn slow_poll(_: Duration) {}
     pub fn not_accepted(_: &std::io::Error) {}
 }
@@ -124,14 +124,14 @@ mod told {
 pub use told::{Span, closed, ended, left_out, listener_panicked, not_accepted, not_granted, slow_poll};
 
 /// An application failed an exchange. Returns the code with which its stream is to be reset.
-pub fn failed(stream: Stream, error: &(dyn StdError + 'static)) -> ErrorCode {
+pub fn failed(stream: StreamKey, error: &(dyn StdError + 'static)) -> ErrorCode {
     let code = Error::code_for(error);
     told::tell_failed(stream, code, error);
     code
 }
 
 /// An application panicked. Returns the code with which its stream is to be reset.
-pub fn panicked(stream: Stream, panic: &(dyn Any + Send)) -> ErrorCode {
+pub fn panicked(stream: StreamKey, panic: &(dyn Any + Send)) -> ErrorCode {
     told::tell_panicked(stream, panic);
     ErrorCode::INTERNAL_ERROR
 }

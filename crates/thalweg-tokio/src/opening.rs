@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::Request;
-use thalweg::{Cause, Deadline};
+use thalweg::{CloseCause, Timeout};
 use thalweg_h2c::{Opening, SniffError, Sniffer, Upgrade, answer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
@@ -44,7 +44,7 @@ impl Closed {
     pub(crate) fn is_cut_off(&self) -> bool {
         let Self::Ended(end) = self else { return false };
         let cause = end.report.error.map(|error| error.cause());
-        cause == Some(Cause::Deadline(Deadline::Shutdown)) && end.report.streams_alive > 0
+        cause == Some(CloseCause::Timeout(Timeout::Shutdown)) && end.report.live_streams > 0
     }
 }
 
@@ -69,7 +69,7 @@ pub enum Refusal {
     Http1,
     /// The settings or the request of an Upgrade cannot be used; it was told so over HTTP/1.1.
     Upgrade,
-    /// It did not come to the point within `Config::deadlines.preface`.
+    /// It did not come to the point within `Config::timeouts.preface`.
     TimedOut,
     /// The server ends.
     ShuttingDown,
@@ -90,7 +90,7 @@ impl fmt::Display for Refusal {
             Self::Opening(error) => write!(f, "refused: {error}"),
             Self::Http1 => f.write_str("refused: http/1, which this server does not speak"),
             Self::Upgrade => f.write_str("refused: an upgrade with unusable settings or request"),
-            Self::TimedOut => f.write_str("refused: too slow, deadlines.preface passed"),
+            Self::TimedOut => f.write_str("refused: too slow, timeouts.preface passed"),
             Self::ShuttingDown => f.write_str("closed because the server shuts down"),
             Self::Transport(error) => write!(f, "transport failed: {error}"),
             Self::Handshake(error) => write!(f, "the TLS handshake failed: {error}"),

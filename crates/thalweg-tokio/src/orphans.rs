@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use thalweg::{Role, Stream};
+use thalweg::{Role, StreamKey};
 
 use crate::inbox::Inbox;
 use crate::record::Connection;
@@ -14,7 +14,7 @@ use crate::record::Connection;
 /// The inboxes whose exchanges have left.
 #[derive(Debug, Default)]
 pub struct Orphans {
-    inboxes: Vec<(Stream, Arc<Inbox>)>,
+    inboxes: Vec<(StreamKey, Arc<Inbox>)>,
     /// How many of them, from the first, ring the bell for orphans.
     belled: usize,
 }
@@ -26,7 +26,7 @@ impl Orphans {
     }
 
     /// Takes an inbox over. Its reader is heard from the next `claim` on.
-    pub fn adopt(&mut self, stream: Stream, inbox: Arc<Inbox>) {
+    pub fn adopt(&mut self, stream: StreamKey, inbox: Arc<Inbox>) {
         self.inboxes.push((stream, inbox));
     }
 

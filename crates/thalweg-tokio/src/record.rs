@@ -4,7 +4,7 @@
 
 #[cfg(not(feature = "record"))]
 pub use thalweg::Connection;
-use thalweg::{Config, ConfigError, Role, Server, Stream, UpgradeError};
+use thalweg::{Config, ConfigError, Role, Server, StreamKey, UpgradeError};
 #[cfg(feature = "record")]
 pub use thalweg_record::Recorder as Connection;
 #[cfg(feature = "record")]
@@ -42,11 +42,11 @@ impl Setup {
         &self,
         settings: &[u8],
         method: &[u8],
-    ) -> Result<(Connection<Server>, Stream), UpgradeError> {
+    ) -> Result<(Connection<Server>, StreamKey), UpgradeError> {
         #[cfg(feature = "record")]
-        return Connection::<Server>::upgraded(self.config, settings, method, self.recorded());
+        return Connection::<Server>::from_upgrade(self.config, settings, method, self.recorded());
         #[cfg(not(feature = "record"))]
-        Connection::<Server>::upgraded(self.config, settings, method)
+        Connection::<Server>::from_upgrade(self.config, settings, method)
     }
 
     #[cfg(feature = "record")]

@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use thalweg::{ErrorCode, Initiator, SendError, StreamError};
+use thalweg::{ErrorCode, ResetCause, SendError, StreamError};
 use tonic::{Code, Status};
 
 use crate::error::Error;
@@ -32,7 +32,7 @@ pub fn of(error: &Error) -> Option<&'static Status> {
     match error {
         // We gave up on the transport. The code CANCEL that the peer gets would say that the caller
         // did.
-        Error::Reset { by: Initiator::Local(StreamError::Deadline(_) | StreamError::Eof), .. } => {
+        Error::Reset { by: ResetCause::Local(StreamError::Timeout(_) | StreamError::Eof), .. } => {
             Some(&STALLED)
         }
         // What the peer surely has not processed carries REFUSED_STREAM.
@@ -74,7 +74,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use thalweg::{Deadline, Violation};
+    use thalweg::{Timeout, Violation};
 
     #[test]
     fn tonic_finds_the_status_of_a_code() {
@@ -98,13 +98,13 @@ mod tests {
 
     #[test]
     fn what_is_no_reset_of_the_peer_has_a_status_too() {
-        let stalled = StreamError::Deadline(Deadline::Stall);
+        let stalled = StreamError::Timeout(Timeout::Stall);
         let too_large = SendError::HeaderListTooLarge { bytes: 20_000, limit: 16_384 };
         let violation = StreamError::Violation(Violation::WindowOverflow);
         let unlike_http = http::Request::get("https://a b").body(()).unwrap_err();
         let own = Error::Body(Arc::new(Status::data_loss("of the body")));
-        let by = |error: StreamError| Error::Reset { code: error.code(), by: Initiator::Local(error) };
-        let excluded = Error::Reset { code: ErrorCode::REFUSED_STREAM, by: Initiator::GoAway };
+        let by = |error: StreamError| Error::Reset { code: error.code(), by: ResetCause::Local(error) };
+        let excluded = Error::Reset { code: ErrorCode::REFUSED_STREAM, by: ResetCause::GoAway };
         for (error, expected) in [
             (Error::GoingAway, Code::Unavailable),
             (excluded, Code::Unavailable),
@@ -112,7 +112,7 @@ mod tests {
             (by(StreamError::Eof), Code::Unavailable),
             (by(violation), Code::Internal),
             (Error::Send(too_large), Code::ResourceExhausted),
-            (Error::Send(SendError::StreamGone), Code::Internal),
+            (Error::Send(SendError::StreamClosed), Code::Internal),
             (Error::Message(Arc::new(unlike_http)), Code::Internal),
             (own, Code::DataLoss),
         ] {

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use thalweg::{ConnectionError, ErrorCode, Event, Instant, Role, Stream};
+use thalweg::{ConnectionError, ErrorCode, Event, Instant, Role, StreamKey};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{self, Sleep};
 
@@ -50,9 +50,9 @@ pub enum Followup {
     /// Nothing.
     None,
     /// Bytes that nobody will read.
-    Release(Stream, usize),
+    Release(StreamKey, usize),
     /// The end of a stream.
-    Reset(Stream, ErrorCode),
+    Reset(StreamKey, ErrorCode),
     /// So much was heard that it goes to work before it hears more.
     Work,
 }

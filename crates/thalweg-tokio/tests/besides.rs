@@ -94,7 +94,7 @@ async fn what_is_no_interim_response_is_refused_and_nothing_is_heard_after_the_e
     assert_eq!(peer.expect_headers().await[0], ":status: 200");
     peer.expect_content(1).await;
     let handle = kept.lock().unwrap().take().unwrap();
-    assert!(matches!(handle.send_early_hints(hints()), Err(Error::Send(SendError::StreamGone))));
+    assert!(matches!(handle.send_early_hints(hints()), Err(Error::Send(SendError::StreamClosed))));
 }
 
 #[tokio::test]
@@ -273,5 +273,5 @@ async fn a_client_asks_for_another_priority() {
     assert_eq!(update.body, b"\0\0\0\x01u=1, i");
     peer.send_frames(&[response(1, 200).end_stream()]).await;
     within(answer).await.unwrap().unwrap();
-    assert!(matches!(handle.set_priority(Priority::default()), Err(Error::Send(SendError::StreamGone))));
+    assert!(matches!(handle.set_priority(Priority::default()), Err(Error::Send(SendError::StreamClosed))));
 }

@@ -13,7 +13,7 @@ use http::{HeaderMap, Request};
 use http_body::Frame as BodyFrame;
 use http_body_util::{BodyExt as _, Full};
 use support::{Crumbs, Peer, Running, serve, within};
-use thalweg::{Cause, Config, ErrorCode, Violation};
+use thalweg::{CloseCause, Config, ErrorCode, Violation};
 use thalweg_testkit::frames::{
     data, flag, goaway, headers, kind, ping, rst_stream, setting, settings, window_update,
 };
@@ -188,7 +188,7 @@ async fn the_end_of_the_connection_is_told_to_all_with_its_report() {
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "half");
     drop(peer);
     let error = within(body.frame()).await.unwrap().unwrap_err();
-    assert_eq!(error.report().unwrap().error.unwrap().cause(), Cause::Eof);
+    assert_eq!(error.report().unwrap().error.unwrap().cause(), CloseCause::Eof);
     assert!(!error.is_retryable(), "the peer had begun");
     let error = within(queued).await.unwrap_err();
     assert!(error.is_retryable() && error.report().is_some(), "{error}");
@@ -204,7 +204,7 @@ async fn a_peer_that_speaks_http_1_is_named_as_such() {
     within(io.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")).await.unwrap();
     let error = within(response).await.unwrap_err();
     let cause = error.report().unwrap().error.unwrap().cause();
-    assert_eq!(cause, Cause::Violation(Violation::PrefaceOfHttp1), "{error}");
+    assert_eq!(cause, CloseCause::Violation(Violation::PrefaceOfHttp1), "{error}");
 }
 
 /// A body whose frames come from a channel.

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use support::{Alive, Peer, Running, describe, serve};
-use thalweg::{Cause, Config, Deadline, ErrorCode};
+use thalweg::{CloseCause, Config, Timeout, ErrorCode};
 use thalweg_testkit::frames::{
     Frame, data, headers, kind, ping_ack, preface, setting, settings, settings_ack, window_update, wire,
 };
@@ -225,8 +225,8 @@ where
 /// Serves it with less patience than by default.
 fn serve_endless() -> (tokio::io::DuplexStream, Running) {
     let mut config = Config::default();
-    config.deadlines.transmit = Some(Duration::from_secs(10));
-    config.deadlines.stall = Some(Duration::from_secs(10));
+    config.timeouts.transmit = Some(Duration::from_secs(10));
+    config.timeouts.stall = Some(Duration::from_secs(10));
     let (near, far) = tokio::io::duplex(64 << 10);
     let connection = Connection::new(far, service_fn(endless), config).unwrap();
     (near, Running(tokio::spawn(connection)))
@@ -239,8 +239,8 @@ async fn a_client_that_stops_reading_is_cut_off_in_time() {
     peer.send_frames(&[window_update(0, 0x7000_0000), get(1, "/"), window_update(1, 0x7000_0000)]).await;
     let start = tokio::time::Instant::now();
     let end = running.end().await;
-    assert_eq!(end.report.error.unwrap().cause(), Cause::Deadline(Deadline::Transmit), "{end}");
-    // `deadlines.transmit`, and what the last word may take.
+    assert_eq!(end.report.error.unwrap().cause(), CloseCause::Timeout(Timeout::Transmit), "{end}");
+    // `timeouts.transmit`, and what the last word may take.
     assert!((10..=16).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
 

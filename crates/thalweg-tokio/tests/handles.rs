@@ -12,8 +12,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{Empty, Full};
 use support::{Peer, within};
-use thalweg::frame::{Flags, Kind, SettingId};
-use thalweg::{Client, Config, ErrorCode, Notice, Priority, StreamId};
+use thalweg::frame::{Flags, FrameType, SettingId};
+use thalweg::{Client, Config, ErrorCode, OwnedEvent, Priority, StreamId};
 use thalweg_testkit::frames::{
     self, Frame, altsvc, data, goaway, headers, kind, origin, ping, priority_update, raw, setting, settings,
 };
@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 const MINE: SettingId = SettingId(0xfe01);
-const TYPE: Kind = Kind(0xfe);
+const TYPE: FrameType = FrameType(0xfe);
 
 async fn listen() -> (Server, SocketAddr) {
     let mut config = Config::default();
@@ -74,7 +74,7 @@ async fn what_a_server_says_of_its_connection_comes_right_behind_its_settings() 
         assert!(handle.send_extension(TYPE, Flags(0x81), [1, 2, 3]));
         assert!(handle.send_extension_settings([(MINE, 7)]));
         // What is of the core itself is left out, and hurts nobody.
-        assert!(handle.send_extension(Kind::GOAWAY, Flags(0), [0; 8]));
+        assert!(handle.send_extension(FrameType::GOAWAY, Flags(0), [0; 8]));
     }));
     let mut peer = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
     peer.send_frames(&[get(1)]).await;
@@ -109,7 +109,7 @@ async fn a_server_hears_what_a_client_says_of_the_connection_and_can_answer_it()
     let (opened, mut handles) = mpsc::unbounded_channel();
     serve(server.on_open(move |handle, _| opened.send(handle.clone()).unwrap()).on_notice(
         move |handle: &Handle<_>, notice| {
-            if matches!(notice, Notice::Extension { .. }) {
+            if matches!(notice, OwnedEvent::Extension { .. }) {
                 assert!(handle.send_extension(TYPE, Flags(0), "heard"));
             }
             tell.send((handle.clone(), notice)).unwrap();
@@ -122,15 +122,15 @@ async fn a_server_hears_what_a_client_says_of_the_connection_and_can_answer_it()
     let (extension, update) = (raw(0xfe, 9, 0, "ask"), priority_update(1, "u=0"));
     peer.send_frames(&[headers(1, hpack::get("/")).end_headers(), extension, update]).await;
     let expected = [
-        Notice::Settings { entries: vec![(SettingId::MAX_FRAME_SIZE, 20_000), (MINE, 3)] },
-        Notice::SettingsAcknowledged,
-        Notice::Extension {
+        OwnedEvent::Settings { entries: vec![(SettingId::MAX_FRAME_SIZE, 20_000), (MINE, 3)] },
+        OwnedEvent::SettingsAcknowledged,
+        OwnedEvent::Extension {
             kind: TYPE,
             flags: Flags(9),
             stream: StreamId::CONNECTION,
             payload: (*b"ask").into(),
         },
-        Notice::Priority { stream: StreamId::new(1), priority: Priority::new(0, false) },
+        OwnedEvent::Priority { stream: StreamId::new(1), priority: Priority::new(0, false) },
     ];
     let opened: Handle<_> = within(handles.recv()).await.unwrap();
     for notice in expected {
@@ -141,7 +141,7 @@ async fn a_server_hears_what_a_client_says_of_the_connection_and_can_answer_it()
     assert_eq!(peer.expect_headers().await[0], ":status: 200");
     assert_eq!(peer.expect_content(1).await.0, b"hello");
     let over =
-        Notice::GoAway { last_stream: StreamId::CONNECTION, code: ErrorCode::NO_ERROR, debug: [].into() };
+        OwnedEvent::GoAway { last_stream: StreamId::CONNECTION, code: ErrorCode::NO_ERROR, debug: [].into() };
     assert_eq!(within(told.recv()).await.unwrap().1, over);
     // Once the connection is over, nothing more is taken, even while its transport is still drained.
     peer.rest().await;
@@ -169,7 +169,7 @@ async fn a_connection_that_never_speaks_http_2_takes_nothing_after_its_end() {
 /// A client over a socket, its handle, what it is told, and the server that the test plays.
 async fn connected(
     config: Config,
-) -> (thalweg_tokio::Client<Full<Bytes>>, Handle<Client>, UnboundedReceiver<Notice>, Peer<TcpStream>) {
+) -> (thalweg_tokio::Client<Full<Bytes>>, Handle<Client>, UnboundedReceiver<OwnedEvent>, Peer<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (client, connection) = client::handshake(near, config).unwrap();
@@ -194,21 +194,21 @@ async fn a_client_hears_origins_alternative_services_settings_and_extensions() {
     ])
     .await;
     let expected = [
-        Notice::Settings { entries: vec![(MINE, 1)] },
-        Notice::SettingsAcknowledged,
-        Notice::Origin { origins: vec![(*b"https://a.example").into()] },
-        Notice::AltSvc {
+        OwnedEvent::Settings { entries: vec![(MINE, 1)] },
+        OwnedEvent::SettingsAcknowledged,
+        OwnedEvent::Origin { origins: vec![(*b"https://a.example").into()] },
+        OwnedEvent::AltSvc {
             stream: StreamId::CONNECTION,
             origin: (*b"https://a.example").into(),
             value: (*b"clear").into(),
         },
-        Notice::Extension {
+        OwnedEvent::Extension {
             kind: TYPE,
             flags: Flags(1),
             stream: StreamId::CONNECTION,
             payload: (*b"!").into(),
         },
-        Notice::Settings { entries: vec![(MINE, 2)] },
+        OwnedEvent::Settings { entries: vec![(MINE, 2)] },
     ];
     for notice in expected {
         assert_eq!(within(told.recv()).await.unwrap(), notice);
@@ -221,7 +221,7 @@ async fn what_a_client_does_not_know_is_ignored() {
     peer.send_frames(&[raw(0xfe, 1, 0, "!"), origin(["https://a.example"]), ping([1; 8])]).await;
     peer.expect(kind::PING).await;
     let mut heard = vec![within(told.recv()).await.unwrap(), within(told.recv()).await.unwrap()];
-    assert_eq!(heard.pop(), Some(Notice::SettingsAcknowledged));
+    assert_eq!(heard.pop(), Some(OwnedEvent::SettingsAcknowledged));
     assert!(told.try_recv().is_err(), "the answer to the PING came behind the rest");
 }
 

@@ -15,7 +15,7 @@ use thalweg_testkit::frames::{self, kind};
 use thalweg_testkit::hpack;
 use thalweg_tokio::inspect::{ConnectionView, Look, Sight, Watch};
 use thalweg_tokio::server::Connection;
-use thalweg_tokio::thalweg::{Config, ErrorCode, Half, Limit};
+use thalweg_tokio::thalweg::{Config, ErrorCode, HalfState, Limit};
 use thalweg_tokio::{Body, Server, client, service_fn};
 use tokio::io::DuplexStream;
 
@@ -69,12 +69,12 @@ async fn a_stuck_stream_is_seen_with_what_it_waits_for() {
     peer.expect(kind::DATA).await;
     let view = until(&look, |view| view.streams.first().is_some_and(|stream| stream.window.send == 0)).await;
     let stream = view.streams[0];
-    assert_eq!((stream.stream.id().as_u32(), stream.is_cut_short), (1, true));
-    assert_eq!((stream.state(), stream.local), ("half-closed (remote)", Half::Body));
+    assert_eq!((stream.stream.id().as_u32(), stream.is_blocked), (1, true));
+    assert_eq!((stream.state(), stream.local), ("half-closed (remote)", HalfState::Data));
     assert_eq!((view.window.send, view.window.receive), (0, 1 << 20));
-    assert_eq!((view.report.streams_alive, view.report.counters.streams_opened), (1, 1));
+    assert_eq!((view.report.live_streams, view.report.counters.streams_opened), (1, 1));
     assert_eq!((view.label.id, view.label.is_client), (1, false));
-    let resets = view.budgets.iter().find(|budget| budget.limit == Limit::Resets).unwrap();
+    let resets = view.rate_limits.iter().find(|limit| limit.limit == Limit::Resets).unwrap();
     assert_eq!((resets.tokens, resets.burst), (1000, 1000));
     peer.send_frames(&[frames::window_update(1, 1000), frames::window_update(0, 500)]).await;
     let view = until(&look, |view| view.streams[0].window.send == 500).await;
@@ -129,7 +129,7 @@ async fn who_looks_later_sees_frames_from_then_on() {
     assert_eq!((view.frames.len(), view.shows_fields), (0, false), "nobody looked before");
     assert_eq!(view.notes.len(), 1);
     assert_eq!((view.notes[0].id.as_u32(), view.notes[0].opened), (1, None));
-    assert_eq!(view.streams[0].local, Half::Head, "the handler has not answered");
+    assert_eq!(view.streams[0].local, HalfState::Headers, "the handler has not answered");
 
     // A frame that has come in half is none yet.
     let ping = frames::ping(*b"abcdefgh").bytes();

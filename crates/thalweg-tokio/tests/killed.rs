@@ -66,14 +66,14 @@ async fn answer(
 async fn two_thousand_clients_die_at_random_points_and_leave_nothing_behind() {
     let alive = Alive::default();
     let ended = Arc::new(AtomicU64::new(0));
-    let streams_alive = Arc::new(AtomicU64::new(0));
-    let (count, streams) = (Arc::clone(&ended), Arc::clone(&streams_alive));
+    let live_streams = Arc::new(AtomicU64::new(0));
+    let (count, streams) = (Arc::clone(&ended), Arc::clone(&live_streams));
     let server = Server::bind("127.0.0.1:0").await.unwrap().on_end(move |_, end| {
         count.fetch_add(1, Ordering::SeqCst);
         if let Closed::Ended(end) = end
             && end.report.error.is_none()
         {
-            streams.fetch_add(end.report.streams_alive.into(), Ordering::SeqCst);
+            streams.fetch_add(end.report.live_streams.into(), Ordering::SeqCst);
         }
     });
     let addr = server.local_addr().unwrap();
@@ -112,5 +112,5 @@ async fn two_thousand_clients_die_at_random_points_and_leave_nothing_behind() {
     assert_eq!((served.accepted, served.dropped), (DEATHS + 1, 0));
     assert_eq!(ended.load(Ordering::SeqCst), DEATHS + 1, "each end is told once");
     assert_eq!(alive.count(), 0, "every handler is gone");
-    assert_eq!(streams_alive.load(Ordering::SeqCst), 0);
+    assert_eq!(live_streams.load(Ordering::SeqCst), 0);
 }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use support::{Alive, Peer, Running, describe, hello, serve, within};
-use thalweg::{Cause, Config, Deadline, ErrorCode, Violation};
+use thalweg::{CloseCause, Config, Timeout, ErrorCode, Violation};
 use thalweg_testkit::frames::{Frame, data, headers, kind, ping, preface, raw, settings, wire};
 use thalweg_testkit::hpack;
 use thalweg_tokio::{Server, service_fn};
@@ -63,7 +63,7 @@ async fn what_is_not_http_2_is_told_so() {
         assert_eq!(frames.last().unwrap().code(), Some(ErrorCode::PROTOCOL_ERROR), "{frames:?}");
         drop(peer);
         let end = running.end().await;
-        assert_eq!(end.report.error.unwrap().cause(), Cause::Violation(Violation::PrefaceInvalid));
+        assert_eq!(end.report.error.unwrap().cause(), CloseCause::Violation(Violation::PrefaceInvalid));
         assert!(end.is_warning());
     }
 }
@@ -130,7 +130,7 @@ async fn a_silent_peer_is_told_that_its_time_is_up() {
     assert_eq!(start.elapsed().as_secs(), 10);
     drop(peer);
     let end = running.end().await;
-    assert_eq!(end.report.error.unwrap().cause(), Cause::Deadline(Deadline::Preface));
+    assert_eq!(end.report.error.unwrap().cause(), CloseCause::Timeout(Timeout::Preface));
 }
 
 /// A transport that gives bytes for ever, and fails to write if it is told to.
@@ -225,7 +225,7 @@ async fn a_peer_that_only_ends_its_side_gets_its_answers_first() {
 #[tokio::test(start_paused = true)]
 async fn a_running_connection_has_its_timers_in_virtual_time_too() {
     let mut config = Config::default();
-    config.deadlines.keep_alive = Some(Duration::from_secs(20));
+    config.timeouts.keep_alive = Some(Duration::from_secs(20));
     let (near, far) = tokio::io::duplex(64 << 10);
     let connection = thalweg_tokio::server::Connection::new(far, service_fn(hello), config).unwrap();
     let running = Running(tokio::spawn(connection));
@@ -237,5 +237,5 @@ async fn a_running_connection_has_its_timers_in_virtual_time_too() {
     assert_eq!(start.elapsed().as_secs(), 30);
     drop(peer);
     let end = running.end().await;
-    assert_eq!(end.report.error.unwrap().cause(), Cause::Deadline(Deadline::Ping));
+    assert_eq!(end.report.error.unwrap().cause(), CloseCause::Timeout(Timeout::Ping));
 }

@@ -142,7 +142,7 @@ async fn a_preface_that_goes_wrong_late_gets_a_goaway() {
 #[tokio::test]
 async fn who_does_not_come_to_the_point_is_let_go() {
     let mut config = Config::default();
-    config.deadlines.preface = Some(Duration::from_millis(20));
+    config.timeouts.preface = Some(Duration::from_millis(20));
     let mut listening = listen(config).await;
     let mut socket = TcpStream::connect(listening.addr).await.unwrap();
     let mut answer = Vec::new();
@@ -175,7 +175,7 @@ async fn a_shutdown_does_not_wait_for_who_has_said_nothing() {
 #[tokio::test]
 async fn a_stream_that_outlives_the_shutdown_is_counted_as_dropped() {
     let mut config = Config::default();
-    config.deadlines.shutdown = Some(Duration::from_millis(20));
+    config.timeouts.shutdown = Some(Duration::from_millis(20));
     let mut listening = listen(config).await;
     let mut peer = Peer::client(TcpStream::connect(listening.addr).await.unwrap()).await;
     // Its content never ends.
@@ -183,7 +183,7 @@ async fn a_stream_that_outlives_the_shutdown_is_counted_as_dropped() {
     peer.expect(kind::PING).await;
     listening.stop.send(()).unwrap();
     let told = within(listening.closed.recv()).await.unwrap();
-    assert!(told.starts_with("ended: deadlines.shutdown passed; 1 streams"), "{told}");
+    assert!(told.starts_with("ended: timeouts.shutdown passed; 1 streams"), "{told}");
     drop(peer);
     let served = within(listening.task).await.unwrap().unwrap();
     assert_eq!((served.accepted, served.dropped), (1, 1));

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use support::{Peer, Running, serve, within};
-use thalweg::{Config, ErrorCode, Initiator, Limit, StreamError};
+use thalweg::{Config, ErrorCode, ResetCause, Limit, StreamError};
 use thalweg_testkit::frames::{Frame, data, flag, fragments, headers, kind, settings, window_update};
 use thalweg_testkit::hpack::{self, Block};
 use thalweg_tokio::{Body, Error, client};
@@ -91,7 +91,7 @@ async fn an_oversized_response_fails_its_own_request() {
     peer.send_frames(&[headers(3, kept).end_headers(), data(3, "content").end_stream()]).await;
     let limit = StreamError::Limit(Limit::HeaderBlockBytes);
     let error = within(first).await.unwrap_err();
-    let Error::Reset { code: ErrorCode::ENHANCE_YOUR_CALM, by: Initiator::Local(by) } = error else {
+    let Error::Reset { code: ErrorCode::ENHANCE_YOUR_CALM, by: ResetCause::Local(by) } = error else {
         panic!("{error:?}")
     };
     assert_eq!(by, limit);
@@ -104,7 +104,7 @@ async fn an_oversized_response_fails_its_own_request() {
     peer.send_frames(&[headers(5, hpack::response(200)).end_headers(), data(5, "content")]).await;
     peer.send_frames(&fragments(headers(5, oversized(&[], 40_000)).end_stream(), 16_384)).await;
     let error = within(within(third).await.unwrap().into_body().collect()).await.unwrap_err();
-    assert!(matches!(error, Error::Reset { by: Initiator::Local(by), .. } if by == limit), "{error:?}");
+    assert!(matches!(error, Error::Reset { by: ResetCause::Local(by), .. } if by == limit), "{error:?}");
 }
 
 /// The `http` crate's map holds 24,576 names: with limits that let more through, a request is refused and a response fails.

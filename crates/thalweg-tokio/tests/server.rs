@@ -754,7 +754,7 @@ async fn a_ring_behind_the_last_look_is_heard_before_the_driver_sleeps() {
     let io = Congested { io: far, ring: Some(ring), is_waited_for };
     // Without deadlines nothing else wakes the driver.
     let mut config = Config::default();
-    config.deadlines = thalweg::Deadlines::OFF;
+    config.timeouts = thalweg::Timeouts::OFF;
     tokio::spawn(thalweg_tokio::server::Connection::new(io, service, config).unwrap());
     let mut peer = Peer::client(near).await;
     peer.send_frames(&[get(1), get(3)]).await;

@@ -13,7 +13,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use support::{Peer, Running, hello};
 use thalweg::frame::SettingId;
-use thalweg::{Cause, Config, Deadline};
+use thalweg::{CloseCause, Config, Timeout};
 use thalweg_testkit::frames::{headers, kind, ping_ack, settings, settings_ack};
 use thalweg_testkit::hpack;
 use thalweg_tokio::server::Connection;
@@ -65,7 +65,7 @@ async fn a_shutdown_after_a_silence_lasts_as_long_as_configured() {
     assert_eq!(start.elapsed().as_secs(), 30);
     drop(peer);
     let end = running.end().await;
-    assert_eq!(end.report.error.unwrap().cause(), Cause::Deadline(Deadline::Shutdown));
+    assert_eq!(end.report.error.unwrap().cause(), CloseCause::Timeout(Timeout::Shutdown));
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,5 +116,5 @@ async fn settings_that_are_announced_after_a_silence_may_be_acknowledged_in_time
     assert_eq!(start.elapsed().as_secs(), 10);
     drop(peer);
     let end = running.end().await;
-    assert_eq!(end.report.error.unwrap().cause(), Cause::Deadline(Deadline::SettingsAck));
+    assert_eq!(end.report.error.unwrap().cause(), CloseCause::Timeout(Timeout::SettingsAck));
 }

@@ -2,7 +2,7 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-use crate::config::{Budget, Config, Release};
+use crate::config::{RateLimit, Config, WindowRelease};
 use crate::error::ErrorCode;
 use crate::message::Status;
 use crate::priority::Priority;
@@ -39,7 +39,7 @@ impl<'a> Arbitrary<'a> for Status {
     }
 }
 
-impl<'a> Arbitrary<'a> for Budget {
+impl<'a> Arbitrary<'a> for RateLimit {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         Ok(Self::new(u.int_in_range(1..=10_000)?, u.int_in_range(0..=10_000)?))
     }
@@ -65,7 +65,7 @@ impl<'a> Arbitrary<'a> for Config {
             connection_window_bytes: skewed(u, 65_535, (1 << 31) - 1)?,
             frame_bytes_max: skewed(u, 16_384, 1 << 20)?,
             enable_connect_protocol: u.arbitrary()?,
-            release: if u.arbitrary()? { Release::Automatic } else { Release::Explicit },
+            release: if u.arbitrary()? { WindowRelease::Automatic } else { WindowRelease::Explicit },
             extension_frames: u.arbitrary()?,
             header_list_bytes_max: skewed(u, 256, 1 << 16)?,
             header_fields_max: skewed(u, 8, 1 << 10)?,
@@ -74,7 +74,7 @@ impl<'a> Arbitrary<'a> for Config {
             continuations_max: skewed(u, 0, 64)?,
             settings_entries_max: skewed(u, 8, 64)?,
             control_payload_bytes_max: skewed(u, 256, 1 << 16)?,
-            closed_streams_remembered: skewed(u, 16, 1024)?,
+            closed_streams_max: skewed(u, 16, 1024)?,
             output_bytes_max: skewed(u, 1024, 1 << 20)?,
             ..Self::default()
         };
@@ -105,7 +105,7 @@ mod tests {
         assert!(configs.iter().all(|config| config.validate().is_ok()));
         assert!(configs.iter().any(|config| config.stream_window_bytes < 8));
         assert!(configs.iter().any(|config| config.stream_window_bytes > 1 << 24));
-        assert!(configs.iter().any(|config| config.release == Release::Automatic));
+        assert!(configs.iter().any(|config| config.release == WindowRelease::Automatic));
     }
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
             values::<Priority>()
                 .all(|priority| priority == Priority::new(priority.urgency(), priority.incremental()))
         );
-        assert!(values::<Budget>().all(|budget| budget.burst >= 1));
+        assert!(values::<RateLimit>().all(|rate_limit| rate_limit.burst >= 1));
         assert!(values::<Instant>().any(|instant| instant > Instant::ZERO));
     }
 }

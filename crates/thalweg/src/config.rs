@@ -37,8 +37,8 @@ pub struct Config {
     pub enable_connect_protocol: bool,
     /// Whether the transport is TLS. A client takes notice of ORIGIN only then (RFC 8336 §2.2). Default false.
     pub over_tls: bool,
-    /// Who gives window credit back. Default [`Release::Explicit`].
-    pub release: Release,
+    /// Who gives window credit back. Default [`WindowRelease::Explicit`].
+    pub release: WindowRelease,
     /// Whether frames of unknown types are shown as [`Event::Extension`](crate::Event::Extension). Default false: they are
     /// skipped without being kept.
     pub extension_frames: bool,
@@ -56,7 +56,7 @@ pub struct Config {
     pub header_block_bytes_max: u32,
     /// The largest field block that is decoded at all, bytes on the wire, CONTINUATION included. Default
     /// 1 MiB; `header_block_bytes_max` to 16 MiB. Past it the connection ends. Each 16 KiB of a block beyond
-    /// `header_block_bytes_max` draws one token of `budgets.resets`.
+    /// `header_block_bytes_max` draws one token of `rate_limits.resets`.
     pub oversized_block_bytes_max: u32,
     /// The most CONTINUATION frames of one field block. Default 128; past it the connection ends.
     pub continuations_max: u32,
@@ -67,26 +67,26 @@ pub struct Config {
     pub control_payload_bytes_max: u32,
     /// How many stream identifiers below the newest are remembered after their streams ended, to tell late frames from
     /// wrong ones. Default 256 (2 KiB, allocated as streams are opened); 16 to 65,536.
-    pub closed_streams_remembered: u32,
+    pub closed_streams_max: u32,
     /// The room for DATA in the output, bytes: `send_data` stops there until `poll_transmit`, `splice_data`, whose content stays
     /// with its owner, at four times that. Default 64 KiB. Answers that the peer provokes may go beyond; `wants_read` is false
     /// then, and at four times the limit the connection ends.
     pub output_bytes_max: u32,
 
-    /// The least that a stream which waits for window must be able to send within each `deadlines.stall`, bytes: window in crumbs is a
+    /// The least that a stream which waits for window must be able to send within each `timeouts.stall`, bytes: window in crumbs is a
     /// stall, too. Default 4,096.
     pub stall_bytes_min: u32,
 
     /// What a peer may make us do.
-    pub budgets: Budgets,
+    pub rate_limits: RateLimits,
     /// How long the peer may let us wait.
-    pub deadlines: Deadlines,
+    pub timeouts: Timeouts,
 }
 
 /// Who gives window credit back to the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Release {
+pub enum WindowRelease {
     /// The caller, by `release`, when it has consumed the bytes: backpressure reaches the peer.
     Explicit,
     /// The core, as soon as a DATA frame has been handed out: for callers who consume at once.
@@ -95,14 +95,14 @@ pub enum Release {
 
 /// A token bucket: `burst` events at once, `per_second` in the long run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
+pub struct RateLimit {
     /// The most events at once, and the tokens at the start.
     pub burst: u32,
     /// Tokens that come back in a second.
     pub per_second: u32,
 }
 
-impl Budget {
+impl RateLimit {
     /// No bound at all.
     pub const UNLIMITED: Self = Self { burst: u32::MAX, per_second: u32::MAX };
 
@@ -115,36 +115,36 @@ impl Budget {
 /// A budget for each kind of work that a peer can cause cheaply. Past one, the connection ends with ENHANCE_YOUR_CALM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Budgets {
+pub struct RateLimits {
     /// Streams that the peer resets before they were answered and within 100 ms, that we must reset for its errors, or refuse.
     /// Later resets are bounded by `concurrent_streams_max`. Each stream that completes gives four tokens back. A field block
     /// beyond `header_block_bytes_max` draws one more for each 16 KiB of it. Default 1,000 and 33 a second.
-    pub resets: Budget,
+    pub resets: RateLimit,
     /// PING. Each DATA frame that is sent or received gives a token back, since honest peers measure the bandwidth by PINGs
     /// beside DATA. Default 10,000 and 1,000 a second.
-    pub pings: Budget,
+    pub pings: RateLimit,
     /// SETTINGS. Default 100 and 10 a second.
-    pub settings: Budget,
+    pub settings: RateLimit,
     /// DATA without content that ends no stream, HEADERS and CONTINUATION with an empty fragment. Each DATA frame with
     /// content and each new stream gives a token back. Default 1,000 and 100 a second.
-    pub empty_frames: Budget,
+    pub empty_frames: RateLimit,
     /// PRIORITY and PRIORITY_UPDATE. Each new stream gives a token back. Default 10,000 and 10,000 a second.
-    pub priorities: Budget,
+    pub priorities: RateLimit,
     /// WINDOW_UPDATE of less than 256 bytes that goes beyond the DATA which was sent. Default 10,000 and 1,000 a second.
-    pub window_updates: Budget,
+    pub window_updates: RateLimit,
     /// Frames of unknown types, ORIGIN and ALTSVC. Each DATA frame with content and each new stream gives a token back,
     /// since browsers send such frames beside them. Default 1,000 and 100 a second.
-    pub extensions: Budget,
+    pub extensions: RateLimit,
     /// DATA of less than 16 bytes that the application has not consumed: each byte that is released or discarded gives a
     /// token back. Messages of gRPC have 5 bytes at least, so a fifth of `connection_window_bytes` is more than an honest
     /// peer of that kind reaches; raise the two together. Default 262,144 and 10,000 a second.
-    pub small_data: Budget,
+    pub small_data: RateLimit,
 }
 
 /// How long the peer may let us wait; `None` is for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Deadlines {
+pub struct Timeouts {
     /// For the peer's preface and first SETTINGS. Default 10 s.
     pub preface: Option<Duration>,
     /// For the acknowledgement of our SETTINGS. Default 10 s.
@@ -188,7 +188,7 @@ impl Default for Config {
             frame_bytes_max: 16_384,
             enable_connect_protocol: false,
             over_tls: false,
-            release: Release::Explicit,
+            release: WindowRelease::Explicit,
             extension_frames: false,
             header_list_bytes_max: 16 << 10,
             header_fields_max: 512,
@@ -197,45 +197,45 @@ impl Default for Config {
             continuations_max: 128,
             settings_entries_max: 32,
             control_payload_bytes_max: 4096,
-            closed_streams_remembered: 256,
+            closed_streams_max: 256,
             output_bytes_max: 64 << 10,
             stall_bytes_min: 4096,
-            budgets: Budgets::default(),
-            deadlines: Deadlines::default(),
+            rate_limits: RateLimits::default(),
+            timeouts: Timeouts::default(),
         }
     }
 }
 
-impl Default for Budgets {
+impl Default for RateLimits {
     fn default() -> Self {
         Self {
-            resets: Budget::new(1000, 33),
-            pings: Budget::new(10_000, 1000),
-            settings: Budget::new(100, 10),
-            empty_frames: Budget::new(1000, 100),
-            priorities: Budget::new(10_000, 10_000),
-            window_updates: Budget::new(10_000, 1000),
-            extensions: Budget::new(1000, 100),
-            small_data: Budget::new(1 << 18, 10_000),
+            resets: RateLimit::new(1000, 33),
+            pings: RateLimit::new(10_000, 1000),
+            settings: RateLimit::new(100, 10),
+            empty_frames: RateLimit::new(1000, 100),
+            priorities: RateLimit::new(10_000, 10_000),
+            window_updates: RateLimit::new(10_000, 1000),
+            extensions: RateLimit::new(1000, 100),
+            small_data: RateLimit::new(1 << 18, 10_000),
         }
     }
 }
 
-impl Budgets {
+impl RateLimits {
     /// No bounds at all: for a peer that is trusted like one's own code.
     pub const UNLIMITED: Self = Self {
-        resets: Budget::UNLIMITED,
-        pings: Budget::UNLIMITED,
-        settings: Budget::UNLIMITED,
-        empty_frames: Budget::UNLIMITED,
-        priorities: Budget::UNLIMITED,
-        window_updates: Budget::UNLIMITED,
-        extensions: Budget::UNLIMITED,
-        small_data: Budget::UNLIMITED,
+        resets: RateLimit::UNLIMITED,
+        pings: RateLimit::UNLIMITED,
+        settings: RateLimit::UNLIMITED,
+        empty_frames: RateLimit::UNLIMITED,
+        priorities: RateLimit::UNLIMITED,
+        window_updates: RateLimit::UNLIMITED,
+        extensions: RateLimit::UNLIMITED,
+        small_data: RateLimit::UNLIMITED,
     };
 }
 
-impl Default for Deadlines {
+impl Default for Timeouts {
     fn default() -> Self {
         const TEN_SECONDS: Option<Duration> = Some(Duration::from_secs(10));
         const A_MINUTE: Option<Duration> = Some(Duration::from_secs(60));
@@ -255,7 +255,7 @@ impl Default for Deadlines {
     }
 }
 
-impl Deadlines {
+impl Timeouts {
     /// No deadlines at all: `poll_timeout` is always `None`. No DATA frame waits for a larger window then, since that takes a clock.
     pub const OFF: Self = Self {
         preface: None,
@@ -296,7 +296,7 @@ impl Config {
             ),
             ("settings_entries_max", self.settings_entries_max, 8, 1 << 16),
             ("control_payload_bytes_max", self.control_payload_bytes_max, 256, 1 << 20),
-            ("closed_streams_remembered", self.closed_streams_remembered, 16, 1 << 16),
+            ("closed_streams_max", self.closed_streams_max, 16, 1 << 16),
             ("output_bytes_max", self.output_bytes_max, 1024, 1 << 30),
         ];
         for (field, seen, min, max) in ranges {
@@ -311,7 +311,7 @@ impl Config {
 
 /// What a running connection still asks of its configuration: small, since every idle connection holds it.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct Limits {
     pub concurrent_streams_max: u32,
     pub header_list_bytes_max: u32,
     pub header_fields_max: u32,
@@ -322,12 +322,12 @@ pub struct Bounds {
     pub control_payload_bytes_max: u32,
     pub output_bytes_max: u32,
     pub stall_bytes_min: u32,
-    pub release: Release,
+    pub release: WindowRelease,
     pub extension_frames: bool,
     pub over_tls: bool,
 }
 
-impl From<&Config> for Bounds {
+impl From<&Config> for Limits {
     fn from(config: &Config) -> Self {
         Self {
             concurrent_streams_max: config.concurrent_streams_max,

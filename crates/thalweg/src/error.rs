@@ -97,21 +97,21 @@ pub enum Limit {
     SettingsEntries,
     /// `Config::control_payload_bytes_max`
     ControlPayloadBytes,
-    /// `Config::budgets.resets`
+    /// `Config::rate_limits.resets`
     Resets,
-    /// `Config::budgets.pings`
+    /// `Config::rate_limits.pings`
     Pings,
-    /// `Config::budgets.settings`
+    /// `Config::rate_limits.settings`
     Settings,
-    /// `Config::budgets.empty_frames`
+    /// `Config::rate_limits.empty_frames`
     EmptyFrames,
-    /// `Config::budgets.priorities`
+    /// `Config::rate_limits.priorities`
     Priorities,
-    /// `Config::budgets.window_updates`
+    /// `Config::rate_limits.window_updates`
     WindowUpdates,
-    /// `Config::budgets.extensions`
+    /// `Config::rate_limits.extensions`
     Extensions,
-    /// `Config::budgets.small_data`
+    /// `Config::rate_limits.small_data`
     SmallData,
     /// `Config::output_bytes_max`, several times over, in answers that the peer does not read
     OutputBytes,
@@ -128,14 +128,14 @@ impl Limit {
             Self::Continuations => "continuations_max",
             Self::SettingsEntries => "settings_entries_max",
             Self::ControlPayloadBytes => "control_payload_bytes_max",
-            Self::Resets => "budgets.resets",
-            Self::Pings => "budgets.pings",
-            Self::Settings => "budgets.settings",
-            Self::EmptyFrames => "budgets.empty_frames",
-            Self::Priorities => "budgets.priorities",
-            Self::WindowUpdates => "budgets.window_updates",
-            Self::Extensions => "budgets.extensions",
-            Self::SmallData => "budgets.small_data",
+            Self::Resets => "rate_limits.resets",
+            Self::Pings => "rate_limits.pings",
+            Self::Settings => "rate_limits.settings",
+            Self::EmptyFrames => "rate_limits.empty_frames",
+            Self::Priorities => "rate_limits.priorities",
+            Self::WindowUpdates => "rate_limits.window_updates",
+            Self::Extensions => "rate_limits.extensions",
+            Self::SmallData => "rate_limits.small_data",
             Self::OutputBytes => "output_bytes_max",
         }
     }
@@ -162,31 +162,31 @@ impl fmt::Display for Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
-pub enum Deadline {
-    /// `Config::deadlines.preface`: the peer's preface and SETTINGS did not come.
+pub enum Timeout {
+    /// `Config::timeouts.preface`: the peer's preface and SETTINGS did not come.
     Preface,
-    /// `Config::deadlines.settings_ack`: our SETTINGS were not acknowledged.
+    /// `Config::timeouts.settings_ack`: our SETTINGS were not acknowledged.
     SettingsAck,
-    /// `Config::deadlines.header_block`: a header block was begun and not finished.
+    /// `Config::timeouts.header_block`: a header block was begun and not finished.
     HeaderBlock,
-    /// `Config::deadlines.keep_alive`: time to send a PING; never an error.
+    /// `Config::timeouts.keep_alive`: time to send a PING; never an error.
     KeepAlive,
-    /// `Config::deadlines.ping`: a keep-alive PING was not answered.
+    /// `Config::timeouts.ping`: a keep-alive PING was not answered.
     Ping,
-    /// `Config::deadlines.idle`, or `client_idle`: no stream was open; the connection is shut down, not
+    /// `Config::timeouts.idle`, or `client_idle`: no stream was open; the connection is shut down, not
     /// accused.
     Idle,
-    /// `Config::deadlines.shutdown`: streams were still open long after `shutdown`.
+    /// `Config::timeouts.shutdown`: streams were still open long after `shutdown`.
     Shutdown,
-    /// `Config::deadlines.stall`: a stream with data to send got no window.
+    /// `Config::timeouts.stall`: a stream with data to send got no window.
     Stall,
-    /// `Config::deadlines.transmit`: output was not fetched, so the peer does not read.
+    /// `Config::timeouts.transmit`: output was not fetched, so the peer does not read.
     Transmit,
-    /// `Config::deadlines.content`: the rest of a request's content did not come.
+    /// `Config::timeouts.content`: the rest of a request's content did not come.
     Content,
 }
 
-impl Deadline {
+impl Timeout {
     /// How many kinds of deadlines there are.
     pub(crate) const COUNT: usize = 10;
 
@@ -214,19 +214,19 @@ impl Deadline {
         }
     }
 
-    /// The field of `Config::deadlines` that holds it.
+    /// The field of `Config::timeouts` that holds it.
     pub const fn config_field(self) -> &'static str {
         match self {
-            Self::Preface => "deadlines.preface",
-            Self::SettingsAck => "deadlines.settings_ack",
-            Self::HeaderBlock => "deadlines.header_block",
-            Self::KeepAlive => "deadlines.keep_alive",
-            Self::Ping => "deadlines.ping",
-            Self::Idle => "deadlines.idle",
-            Self::Shutdown => "deadlines.shutdown",
-            Self::Stall => "deadlines.stall",
-            Self::Transmit => "deadlines.transmit",
-            Self::Content => "deadlines.content",
+            Self::Preface => "timeouts.preface",
+            Self::SettingsAck => "timeouts.settings_ack",
+            Self::HeaderBlock => "timeouts.header_block",
+            Self::KeepAlive => "timeouts.keep_alive",
+            Self::Ping => "timeouts.ping",
+            Self::Idle => "timeouts.idle",
+            Self::Shutdown => "timeouts.shutdown",
+            Self::Stall => "timeouts.stall",
+            Self::Transmit => "timeouts.transmit",
+            Self::Content => "timeouts.content",
         }
     }
 }
@@ -234,13 +234,13 @@ impl Deadline {
 /// Why a connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Cause {
+pub enum CloseCause {
     /// The peer broke a rule.
     Violation(Violation),
     /// The peer ran into a limit of ours.
     Limit(Limit),
     /// A deadline of ours passed.
-    Deadline(Deadline),
+    Timeout(Timeout),
     /// The caller closed it with `close`.
     Closed,
     /// The byte stream ended while the peer still owed something: a preface, a frame's rest, or an open stream.
@@ -252,7 +252,7 @@ pub enum Cause {
 /// The end of a connection: who or what ended it. `Copy`; every call after the end returns the same value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionError {
-    cause: Cause,
+    cause: CloseCause,
     code: ErrorCode,
     stream: StreamId,
     seen: u64,
@@ -261,15 +261,15 @@ pub struct ConnectionError {
 
 impl ConnectionError {
     pub(crate) const fn violation(violation: Violation, stream: StreamId) -> Self {
-        Self { cause: Cause::Violation(violation), code: violation.code(), stream, seen: 0, limit: 0 }
+        Self { cause: CloseCause::Violation(violation), code: violation.code(), stream, seen: 0, limit: 0 }
     }
 
-    pub(crate) const fn new(cause: Cause, code: ErrorCode) -> Self {
+    pub(crate) const fn new(cause: CloseCause, code: ErrorCode) -> Self {
         Self { cause, code, stream: StreamId::CONNECTION, seen: 0, limit: 0 }
     }
 
     pub(crate) const fn limit(limit: Limit, stream: StreamId, seen: u64, bound: u64) -> Self {
-        Self { cause: Cause::Limit(limit), code: limit.code(), stream, seen, limit: bound }
+        Self { cause: CloseCause::Limit(limit), code: limit.code(), stream, seen, limit: bound }
     }
 
     /// Adds the value that was seen and the bound that it passed.
@@ -288,11 +288,11 @@ impl ConnectionError {
     }
 
     /// Why the connection is over.
-    pub const fn cause(&self) -> Cause {
+    pub const fn cause(&self) -> CloseCause {
         self.cause
     }
 
-    /// The code in the GOAWAY that we sent, or, for [`Cause::GoAway`], in the one that we got.
+    /// The code in the GOAWAY that we sent, or, for [`CloseCause::GoAway`], in the one that we got.
     pub const fn code(&self) -> ErrorCode {
         self.code
     }
@@ -309,11 +309,11 @@ impl ConnectionError {
     }
 
     /// Whether the peer is accused: it broke a rule, or a limit or deadline of ours tripped.
-    pub const fn accuses_peer(&self) -> bool {
+    pub const fn is_peer_fault(&self) -> bool {
         match self.cause {
-            Cause::Violation(_) | Cause::Limit(_) => true,
-            Cause::Deadline(deadline) => !matches!(deadline, Deadline::Idle),
-            Cause::Closed | Cause::Eof | Cause::GoAway => false,
+            CloseCause::Violation(_) | CloseCause::Limit(_) => true,
+            CloseCause::Timeout(timeout) => !matches!(timeout, Timeout::Idle),
+            CloseCause::Closed | CloseCause::Eof | CloseCause::GoAway => false,
         }
     }
 }
@@ -321,17 +321,17 @@ impl ConnectionError {
 impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.cause {
-            Cause::Violation(violation) => write!(f, "{violation}")?,
-            Cause::Limit(limit) => write!(f, "limit {limit} of the configuration reached")?,
-            Cause::Deadline(deadline) => write!(f, "{} passed", deadline.config_field())?,
-            Cause::Closed => write!(f, "closed by us with {}", self.code)?,
-            Cause::Eof => f.write_str("the peer ended the byte stream too early")?,
-            Cause::GoAway => write!(f, "closed by the peer with {}", self.code)?,
+            CloseCause::Violation(violation) => write!(f, "{violation}")?,
+            CloseCause::Limit(limit) => write!(f, "limit {limit} of the configuration reached")?,
+            CloseCause::Timeout(timeout) => write!(f, "{} passed", timeout.config_field())?,
+            CloseCause::Closed => write!(f, "closed by us with {}", self.code)?,
+            CloseCause::Eof => f.write_str("the peer ended the byte stream too early")?,
+            CloseCause::GoAway => write!(f, "closed by the peer with {}", self.code)?,
         }
         if !self.stream.is_connection() {
             write!(f, " on stream {}", self.stream)?;
         }
-        if let Cause::Violation(violation) = self.cause
+        if let CloseCause::Violation(violation) = self.cause
             && violation.names_protocol()
         {
             let excerpt = self.seen.to_be_bytes();
@@ -356,7 +356,7 @@ pub enum StreamError {
     /// The peer ran into a limit of ours.
     Limit(Limit),
     /// A deadline passed.
-    Deadline(Deadline),
+    Timeout(Timeout),
     /// The peer ended its byte stream while this stream was out of window: none can come any more.
     Eof,
 }
@@ -367,7 +367,7 @@ impl StreamError {
         match self {
             Self::Violation(violation) => violation.code(),
             Self::Limit(limit) => limit.code(),
-            Self::Deadline(deadline) => deadline.code(),
+            Self::Timeout(timeout) => timeout.code(),
             Self::Eof => ErrorCode::CANCEL,
         }
     }
@@ -378,7 +378,7 @@ impl fmt::Display for StreamError {
         match self {
             Self::Violation(violation) => violation.fmt(f),
             Self::Limit(limit) => write!(f, "limit {limit} of the configuration reached"),
-            Self::Deadline(deadline) => write!(f, "{} passed", deadline.config_field()),
+            Self::Timeout(timeout) => write!(f, "{} passed", timeout.config_field()),
             Self::Eof => f.write_str("the peer ended the byte stream, and no window is left"),
         }
     }
@@ -391,7 +391,7 @@ impl core::error::Error for StreamError {}
 #[non_exhaustive]
 pub enum SendError {
     /// The handle is of no live stream: it ended, or belongs to another connection.
-    StreamGone,
+    StreamClosed,
     /// The connection is over.
     Connection(ConnectionError),
     /// This half of the stream is already ended by END_STREAM.
@@ -421,14 +421,14 @@ pub enum SendError {
     /// A setting, priority or payload outside its range.
     OutOfRange,
     /// Too many of these are under way: SETTINGS or PINGs that were not acknowledged yet, or pushed responses beyond the client's
-    /// limit of concurrent streams; for those, `Event::Openable` tells when there is room.
-    TooMany,
+    /// limit of concurrent streams; for those, `Event::StreamAvailable` tells when there is room.
+    TooManyPending,
 }
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::StreamGone => f.write_str("the stream has ended"),
+            Self::StreamClosed => f.write_str("the stream has ended"),
             Self::Connection(error) => error.fmt(f),
             Self::AlreadyEnded => f.write_str("this side of the stream has ended"),
             Self::HeadersSent => f.write_str("the final headers were already sent"),
@@ -442,7 +442,7 @@ impl fmt::Display for SendError {
             }
             Self::NotAllowedByPeer => f.write_str("the peer's settings do not allow this"),
             Self::OutOfRange => f.write_str("a value is outside its range"),
-            Self::TooMany => f.write_str("wait for earlier ones to be acknowledged or to end"),
+            Self::TooManyPending => f.write_str("wait for earlier ones to be acknowledged or to end"),
         }
     }
 }
@@ -453,7 +453,7 @@ impl core::error::Error for SendError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The peer's limit of concurrent streams is reached; `Event::Openable` will tell when there is room.
+    /// The peer's limit of concurrent streams is reached; `Event::StreamAvailable` will tell when there is room.
     TooManyStreams {
         /// The peer's SETTINGS_MAX_CONCURRENT_STREAMS.
         limit: u32,
@@ -470,7 +470,7 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooManyStreams { limit } => {
-                write!(f, "the peer allows {limit} streams at once: wait for Openable")
+                write!(f, "the peer allows {limit} streams at once: wait for StreamAvailable")
             }
             Self::GoingAway => f.write_str("the connection is going away: open a new one"),
             Self::IdsExhausted => f.write_str("all stream identifiers are used: open a new connection"),

@@ -1,10 +1,10 @@
 //! What `receive` tells: the peer's doings, and the ends of streams.
 
 use crate::error::{ErrorCode, StreamError};
-use crate::frame::{Flags, Kind, OriginEntries, SettingEntries};
+use crate::frame::{Flags, FrameType, OriginEntries, SettingEntries};
 use crate::headers::Headers;
 use crate::priority::Priority;
-use crate::stream_id::{Stream, StreamId};
+use crate::stream_id::{StreamKey, StreamId};
 
 /// One thing that happened. Small, `Copy`-cheap to move, and without a destructor.
 ///
@@ -57,7 +57,7 @@ pub enum Event<'c, 'b> {
     /// A header block has arrived, was decoded, and follows the rules for its kind (RFC 9113 §8).
     Headers {
         /// The stream.
-        stream: Stream,
+        stream: StreamKey,
         /// What the block is.
         kind: HeadersKind,
         /// The fields.
@@ -68,7 +68,7 @@ pub enum Event<'c, 'b> {
     /// Bytes of a message's content. Never empty, unless `end` comes alone.
     Data {
         /// The stream.
-        stream: Stream,
+        stream: StreamKey,
         /// The bytes, in the caller's read buffer.
         data: &'b [u8],
         /// Whether the peer's half of the stream ends here.
@@ -78,11 +78,11 @@ pub enum Event<'c, 'b> {
     /// that the caller still holds is already credited to the peer.
     Reset {
         /// The stream.
-        stream: Stream,
+        stream: StreamKey,
         /// The code that was received or sent.
         code: ErrorCode,
         /// Who ended it.
-        by: Initiator,
+        by: ResetCause,
     },
     /// The peer will accept no new streams (RFC 9113 §6.8). Streams above `last_stream` follow as [`Event::Reset`].
     GoAway {
@@ -100,8 +100,8 @@ pub enum Event<'c, 'b> {
     },
     /// The peer acknowledged our oldest unacknowledged SETTINGS: they bind it now.
     SettingsAcknowledged,
-    /// A request that failed with `TooManyStreams`, or a pushed response that failed with `TooMany`, can be tried again.
-    Openable,
+    /// A request that failed with `TooManyStreams`, or a pushed response that failed with `TooManyPending`, can be tried again.
+    StreamAvailable,
     /// A PING of ours was answered.
     Pong {
         /// The payload that `send_ping` was given.
@@ -110,7 +110,7 @@ pub enum Event<'c, 'b> {
     /// The peer changed the priority of a stream (RFC 9218 §7.1); it is already in force.
     Priority {
         /// The stream.
-        stream: Stream,
+        stream: StreamKey,
         /// Its new priority.
         priority: Priority,
     },
@@ -131,7 +131,7 @@ pub enum Event<'c, 'b> {
     /// A frame of an unknown type (RFC 9113 §5.5), only with `Config::extension_frames`.
     Extension {
         /// The frame type.
-        kind: Kind,
+        kind: FrameType,
         /// The flags.
         flags: Flags,
         /// The stream, or the connection.
@@ -156,14 +156,14 @@ pub enum HeadersKind {
     /// A promised request (RFC 9113 §8.4); the stream is new, and its response will follow.
     Push {
         /// The stream on which the promise came.
-        parent: Stream,
+        parent: StreamKey,
     },
 }
 
 /// Who ended a stream, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Initiator {
+pub enum ResetCause {
     /// The peer, by RST_STREAM.
     Remote,
     /// We found an error; RST_STREAM is in the output.
@@ -177,8 +177,8 @@ impl Event<'_, '_> {
     /// (RFC 9113 §8.7).
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Reset { by: Initiator::GoAway, .. } => true,
-            Self::Reset { by: Initiator::Remote, code, .. } => code.0 == ErrorCode::REFUSED_STREAM.0,
+            Self::Reset { by: ResetCause::GoAway, .. } => true,
+            Self::Reset { by: ResetCause::Remote, code, .. } => code.0 == ErrorCode::REFUSED_STREAM.0,
             _ => false,
         }
     }

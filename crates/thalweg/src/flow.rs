@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_receive_window_that_settings_move_stays_within_32_bits() {
+    fn a_receive_window_that_settings_change_stays_within_32_bits() {
         let mut window = ReceiveWindow::new(i32::MAX as u32);
         window.shift(1);
         assert_eq!(window.available(), i64::from(i32::MAX));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stalled_peer_gets_credit_though_the_caller_holds_more_than_half() {
+    fn a_stalled_peer_gets_credit_although_the_caller_holds_more_than_half() {
         let mut window = ReceiveWindow::new(1000);
         assert_eq!(window.receive(1000), Some(()));
         assert_eq!((window.release(100), window.take_update()), (100, Some(100)));

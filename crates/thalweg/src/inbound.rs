@@ -1,7 +1,7 @@
 //! The byte machine: cuts the input into frames, whatever the cuts of the transport.
 //!
 //! ```text
-//! Preface -> Head -> Payload -> Head     control frames, header blocks: whole payloads
+//! Preface -> FrameHeader -> Payload -> FrameHeader     control frames, header blocks: whole payloads
 //!                 -> Data -> Skip        DATA: handed out as it comes, then padding
 //!                 -> Skip                frames that nobody wants
 //! ```
@@ -14,8 +14,8 @@ use alloc::vec::Vec;
 
 use thalweg_hpack::BlockSkipper;
 
-use crate::frame::{HEAD_LEN, Head, PREFACE};
-use crate::stream_id::{Stream, StreamId};
+use crate::frame::{HEADER_LEN, FrameHeader, PREFACE};
+use crate::stream_id::{StreamKey, StreamId};
 use crate::violation::Violation;
 
 /// Where the machine stands.
@@ -24,9 +24,9 @@ pub enum Phase {
     /// A client's preface is due; so many bytes of it have come.
     Preface { matched: u8 },
     /// A frame head is due.
-    Head,
+    FrameHeader,
     /// The payload of this frame is due.
-    Payload(Head),
+    Payload(FrameHeader),
     /// DATA is being handed out.
     Data(DataPhase),
     /// So many bytes are passed over.
@@ -34,14 +34,14 @@ pub enum Phase {
     /// DATA with padding is passed over; its Pad Length is due.
     SkipPadded { stream: StreamId, left: u32 },
     /// The connection has failed.
-    Dead,
+    Stopped,
 }
 
 /// A DATA frame under way. It was debited from the windows at its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataPhase {
     /// The stream.
-    pub stream: Stream,
+    pub stream: StreamKey,
     /// Payload bytes that are still to come; content first, then padding.
     pub left: u32,
     /// Padding behind the content; `None` while the Pad Length is still to come.
@@ -80,8 +80,8 @@ pub struct Inbound {
     pub fragments: Vec<u8>,
     /// What decodes the block under way when it is too large to be kept.
     pub skipper: Option<Box<BlockSkipper>>,
-    head: [u8; HEAD_LEN],
-    head_len: u8,
+    header: [u8; HEADER_LEN],
+    header_len: u8,
     payload: Vec<u8>,
 }
 
@@ -89,21 +89,21 @@ pub struct Inbound {
 pub enum Payload<'b> {
     /// In the caller's buffer.
     Borrowed(&'b [u8]),
-    /// Carried over; [`Inbound::put_back`] returns the memory.
-    Carried(Vec<u8>),
+    /// Carried over; [`Inbound::recycle`] returns the memory.
+    Buffered(Vec<u8>),
 }
 
 impl Inbound {
     /// Starts before the preface, or before the first frame.
     pub const fn new(expects_preface: bool) -> Self {
-        let phase = if expects_preface { Phase::Preface { matched: 0 } } else { Phase::Head };
+        let phase = if expects_preface { Phase::Preface { matched: 0 } } else { Phase::FrameHeader };
         Self {
             phase,
             open_block: None,
             fragments: Vec::new(),
             skipper: None,
-            head: [0; HEAD_LEN],
-            head_len: 0,
+            header: [0; HEADER_LEN],
+            header_len: 0,
             payload: Vec::new(),
         }
     }
@@ -118,39 +118,39 @@ impl Inbound {
         }
         *input = rest;
         let whole = len == expected.len();
-        self.phase = if whole { Phase::Head } else { Phase::Preface { matched: matched + len as u8 } };
+        self.phase = if whole { Phase::FrameHeader } else { Phase::Preface { matched: matched + len as u8 } };
         Ok(whole)
     }
 
     /// Takes a head off the input; `None` when it is not whole yet, and the input is empty then.
     #[inline]
-    pub fn take_head(&mut self, input: &mut &[u8]) -> Option<Head> {
-        if self.head_len == 0
-            && let Some((head, rest)) = input.split_first_chunk::<HEAD_LEN>()
+    pub fn take_header(&mut self, input: &mut &[u8]) -> Option<FrameHeader> {
+        if self.header_len == 0
+            && let Some((header, rest)) = input.split_first_chunk::<HEADER_LEN>()
         {
             *input = rest;
-            return Some(Head::parse(head));
+            return Some(FrameHeader::parse(header));
         }
-        self.carry_head(input)
+        self.buffer_header(input)
     }
 
     /// What has come of a frame head that is not whole.
     pub fn unfinished_head(&self) -> Vec<u8> {
-        self.head[..usize::from(self.head_len)].to_vec()
+        self.header[..usize::from(self.header_len)].to_vec()
     }
 
-    fn carry_head(&mut self, input: &mut &[u8]) -> Option<Head> {
-        let have = usize::from(self.head_len);
-        let len = (HEAD_LEN - have).min(input.len());
+    fn buffer_header(&mut self, input: &mut &[u8]) -> Option<FrameHeader> {
+        let have = usize::from(self.header_len);
+        let len = (HEADER_LEN - have).min(input.len());
         let (seen, rest) = input.split_at(len);
-        self.head[have..have + len].copy_from_slice(seen);
+        self.header[have..have + len].copy_from_slice(seen);
         *input = rest;
-        self.head_len += len as u8;
-        if usize::from(self.head_len) < HEAD_LEN {
+        self.header_len += len as u8;
+        if usize::from(self.header_len) < HEADER_LEN {
             return None;
         }
-        self.head_len = 0;
-        Some(Head::parse(&self.head))
+        self.header_len = 0;
+        Some(FrameHeader::parse(&self.header))
     }
 
     /// Takes a payload of `len` bytes off the input; `None` when it is not whole yet, and the input is empty then.
@@ -169,11 +169,11 @@ impl Inbound {
         if self.payload.len() < len {
             return None;
         }
-        Some(Payload::Carried(core::mem::take(&mut self.payload)))
+        Some(Payload::Buffered(core::mem::take(&mut self.payload)))
     }
 
     /// Returns the memory of a carried payload. Small buffers are kept, large ones freed.
-    pub fn put_back(&mut self, mut payload: Vec<u8>) {
+    pub fn recycle(&mut self, mut payload: Vec<u8>) {
         payload.clear();
         if payload.capacity() <= KEPT_BYTES_MAX {
             self.payload = payload;
@@ -191,12 +191,12 @@ impl Inbound {
 
     /// Whether the input so far ends between two frames.
     pub fn is_between_frames(&self) -> bool {
-        self.phase == Phase::Head && self.head_len == 0 && self.open_block.is_none()
+        self.phase == Phase::FrameHeader && self.header_len == 0 && self.open_block.is_none()
     }
 
     /// Takes no more input for good, and frees what was carried.
-    pub fn kill(&mut self) {
-        self.phase = Phase::Dead;
+    pub fn stop(&mut self) {
+        self.phase = Phase::Stopped;
         self.open_block = None;
         self.fragments = Vec::new();
         self.skipper = None;

@@ -31,7 +31,7 @@ use core::fmt;
 
 use thalweg_hpack::{Decoder, ListLimits, SinkAction};
 
-use crate::frame::{Flags, Frame, HEAD_LEN, Head, Kind, PREFACE, parse};
+use crate::frame::{Flags, Frame, HEADER_LEN, FrameHeader, FrameType, PREFACE, parse};
 use crate::headers::{HeaderBlock, Headers};
 use crate::violation::Violation;
 
@@ -70,13 +70,13 @@ pub enum What<'a> {
     /// The client's preface.
     Preface,
     /// DATA, whose payload is not kept.
-    Data(Head),
+    Data(FrameHeader),
     /// Any other frame. With the last fragment of a header block come its fields.
-    Frame(Head, Frame<'a>, Option<Headers<'a>>),
+    Frame(FrameHeader, Frame<'a>, Option<Headers<'a>>),
     /// A frame that is too long to be kept, and was passed over.
-    Passed(Head),
+    Passed(FrameHeader),
     /// A frame that breaks this rule. After a header block that cannot be decoded, later ones of the direction are not decoded.
-    Broken(Head, Violation),
+    Broken(FrameHeader, Violation),
     /// The direction does not begin with the preface; its bytes are passed over from here on.
     NotHttp2,
 }
@@ -98,8 +98,8 @@ struct Lane {
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Preface,
-    Head,
-    Payload(Head),
+    FrameHeader,
+    Payload(FrameHeader),
     Skip(u32),
     Lost,
 }
@@ -107,13 +107,13 @@ enum Phase {
 impl Inspector {
     /// Starts at the beginning of a connection.
     pub fn new() -> Self {
-        Self { to_server: Lane::new(Phase::Preface), to_client: Lane::new(Phase::Head) }
+        Self { to_server: Lane::new(Phase::Preface), to_client: Lane::new(Phase::FrameHeader) }
     }
 
     /// Starts between two frames of each direction, later than at the beginning. What the compression of header fields was told
     /// until then is not known, so no fields are shown.
     pub fn midway() -> Self {
-        let lane = || Lane { decodes: false, ..Lane::new(Phase::Head) };
+        let lane = || Lane { decodes: false, ..Lane::new(Phase::FrameHeader) };
         Self { to_server: lane(), to_client: lane() }
     }
 
@@ -158,39 +158,39 @@ impl Lane {
                     let offset = self.advance(PREFACE.len());
                     if self.carry == PREFACE {
                         self.carry.clear();
-                        self.phase = Phase::Head;
+                        self.phase = Phase::FrameHeader;
                         return Some(Seen { direction, offset, what: What::Preface });
                     }
                     self.phase = Phase::Lost;
                     return Some(Seen { direction, offset, what: What::NotHttp2 });
                 }
-                Phase::Head => {
-                    self.collect(HEAD_LEN, input)?;
-                    let head = self.carry.first_chunk().map(Head::parse)?;
+                Phase::FrameHeader => {
+                    self.collect(HEADER_LEN, input)?;
+                    let header = self.carry.first_chunk().map(FrameHeader::parse)?;
                     self.carry.clear();
-                    if head.kind == Kind::DATA || head.len > PAYLOAD_BYTES_MAX {
-                        let offset = self.advance(HEAD_LEN + head.len as usize);
-                        self.phase = Phase::Skip(head.len);
+                    if header.kind == FrameType::DATA || header.len > PAYLOAD_BYTES_MAX {
+                        let offset = self.advance(HEADER_LEN + header.len as usize);
+                        self.phase = Phase::Skip(header.len);
                         let what =
-                            if head.kind == Kind::DATA { What::Data(head) } else { What::Passed(head) };
+                            if header.kind == FrameType::DATA { What::Data(header) } else { What::Passed(header) };
                         // A block that is not seen whole leaves the tables unknown.
-                        self.decodes &= head.kind == Kind::DATA || !is_fragment(head.kind);
+                        self.decodes &= header.kind == FrameType::DATA || !is_fragment(header.kind);
                         return Some(Seen { direction, offset, what });
                     }
-                    self.phase = Phase::Payload(head);
+                    self.phase = Phase::Payload(header);
                 }
-                Phase::Payload(head) => {
-                    self.collect(head.len as usize, input)?;
-                    self.phase = Phase::Head;
-                    let offset = self.advance(HEAD_LEN + head.len as usize);
-                    let what = self.frame(head);
+                Phase::Payload(header) => {
+                    self.collect(header.len as usize, input)?;
+                    self.phase = Phase::FrameHeader;
+                    let offset = self.advance(HEADER_LEN + header.len as usize);
+                    let what = self.frame(header);
                     return Some(Seen { direction, offset, what });
                 }
                 Phase::Skip(left) => {
                     let len = input.len().min(left as usize);
                     *input = &input[len..];
                     let left = left - len as u32;
-                    self.phase = if left == 0 { Phase::Head } else { Phase::Skip(left) };
+                    self.phase = if left == 0 { Phase::FrameHeader } else { Phase::Skip(left) };
                     if left > 0 {
                         return None;
                     }
@@ -219,30 +219,30 @@ impl Lane {
     }
 
     /// Reads the frame whose payload is in `carry`; the view borrows it until the next call.
-    fn frame(&mut self, head: Head) -> What<'_> {
+    fn frame(&mut self, header: FrameHeader) -> What<'_> {
         self.headers.clear();
         core::mem::swap(&mut self.carry, &mut self.payload);
         self.carry.clear();
         let payload = core::mem::take(&mut self.payload);
-        let whole = self.decode_if_last(head, &payload);
+        let whole = self.decode_if_last(header, &payload);
         self.payload = payload;
-        let frame = match Frame::parse(head, &self.payload) {
+        let frame = match Frame::parse(header, &self.payload) {
             Ok(frame) => frame,
-            Err(violation) => return What::Broken(head, violation),
+            Err(violation) => return What::Broken(header, violation),
         };
         match whole {
-            Ok(true) => What::Frame(head, frame, Some(self.headers.view(&self.decoder))),
-            Ok(false) => What::Frame(head, frame, None),
-            Err(violation) => What::Broken(head, violation),
+            Ok(true) => What::Frame(header, frame, Some(self.headers.view(&self.decoder))),
+            Ok(false) => What::Frame(header, frame, None),
+            Err(violation) => What::Broken(header, violation),
         }
     }
 
     /// Collects fragments, and decodes the block behind the last one. `Ok(true)`: the fields are there.
-    fn decode_if_last(&mut self, head: Head, payload: &[u8]) -> Result<bool, Violation> {
-        let fragment = match head.kind {
-            Kind::HEADERS => parse::headers(head.flags, payload)?.0,
-            Kind::PUSH_PROMISE => parse::push_promise(head.flags, payload)?.1,
-            Kind::CONTINUATION => payload,
+    fn decode_if_last(&mut self, header: FrameHeader, payload: &[u8]) -> Result<bool, Violation> {
+        let fragment = match header.kind {
+            FrameType::HEADERS => parse::headers(header.flags, payload)?.0,
+            FrameType::PUSH_PROMISE => parse::push_promise(header.flags, payload)?.1,
+            FrameType::CONTINUATION => payload,
             _ => return Ok(false),
         };
         self.fragments.extend_from_slice(fragment);
@@ -250,7 +250,7 @@ impl Lane {
             self.decodes = false;
             self.fragments.clear();
         }
-        if !head.flags.contains(Flags::END_HEADERS) || !self.decodes {
+        if !header.flags.contains(Flags::END_HEADERS) || !self.decodes {
             return Ok(false);
         }
         let headers = &mut self.headers;
@@ -264,8 +264,8 @@ impl Lane {
     }
 }
 
-const fn is_fragment(kind: Kind) -> bool {
-    matches!(kind, Kind::HEADERS | Kind::PUSH_PROMISE | Kind::CONTINUATION)
+const fn is_fragment(kind: FrameType) -> bool {
+    matches!(kind, FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION)
 }
 
 impl fmt::Display for Seen<'_> {
@@ -274,17 +274,17 @@ impl fmt::Display for Seen<'_> {
         match self.what {
             What::Preface => f.write_str("preface"),
             What::NotHttp2 => f.write_str("not HTTP/2"),
-            What::Data(head) => write_head(f, head),
-            What::Passed(head) => {
-                write_head(f, head)?;
+            What::Data(header) => write_header(f, header),
+            What::Passed(header) => {
+                write_header(f, header)?;
                 f.write_str(" (too long to show)")
             }
-            What::Broken(head, violation) => {
-                write_head(f, head)?;
+            What::Broken(header, violation) => {
+                write_header(f, header)?;
                 write!(f, " BROKEN: {violation}")
             }
-            What::Frame(head, frame, headers) => {
-                write_head(f, head)?;
+            What::Frame(header, frame, headers) => {
+                write_header(f, header)?;
                 write_detail(f, &frame)?;
                 match headers {
                     Some(headers) => write!(f, " {headers:?}"),
@@ -295,28 +295,28 @@ impl fmt::Display for Seen<'_> {
     }
 }
 
-fn write_head(f: &mut fmt::Formatter<'_>, head: Head) -> fmt::Result {
-    match head.kind.name() {
+fn write_header(f: &mut fmt::Formatter<'_>, header: FrameHeader) -> fmt::Result {
+    match header.kind.name() {
         Some(name) => f.write_str(name)?,
-        None => write!(f, "type {:#x}", head.kind.0)?,
+        None => write!(f, "type {:#x}", header.kind.0)?,
     }
-    if !head.stream.is_connection() {
-        write!(f, " stream {},", head.stream)?;
+    if !header.stream.is_connection() {
+        write!(f, " stream {},", header.stream)?;
     }
-    write!(f, " {} bytes", head.len)?;
-    let names: &[(Flags, &str)] = match head.kind {
-        Kind::DATA => &[(Flags::END_STREAM, "END_STREAM"), (Flags::PADDED, "PADDED")],
-        Kind::HEADERS | Kind::PUSH_PROMISE | Kind::CONTINUATION => &[
+    write!(f, " {} bytes", header.len)?;
+    let names: &[(Flags, &str)] = match header.kind {
+        FrameType::DATA => &[(Flags::END_STREAM, "END_STREAM"), (Flags::PADDED, "PADDED")],
+        FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION => &[
             (Flags::END_STREAM, "END_STREAM"),
             (Flags::END_HEADERS, "END_HEADERS"),
             (Flags::PADDED, "PADDED"),
             (Flags::PRIORITY, "PRIORITY"),
         ],
-        Kind::SETTINGS | Kind::PING => &[(Flags::ACK, "ACK")],
+        FrameType::SETTINGS | FrameType::PING => &[(Flags::ACK, "ACK")],
         _ => &[],
     };
     for (flag, name) in names {
-        if head.flags.contains(*flag) {
+        if header.flags.contains(*flag) {
             write!(f, " {name}")?;
         }
     }

@@ -13,7 +13,7 @@
 //!  transport ─────────▶ receive(&mut input, now) ─────────────▶ application
 //!                          │ inbound: heads, payloads, blocks       │
 //!                          ▼                                        │
-//!                       streams · flow · settings · budget          │
+//!                       streams · flow · settings · rate_limit          │
 //!                          ▲                                        │
 //!                          │ outbound: whole frames                 ▼
 //!  transport ◀───────── poll_transmit(&mut out) ◀──── send_response, send_data, release, ...
@@ -91,10 +91,9 @@ extern crate alloc;
 
 #[cfg(feature = "arbitrary")]
 mod arbitrary;
-mod budget;
+mod rate_limit;
 mod config;
 mod connection;
-mod core;
 mod error;
 mod event;
 mod flow;
@@ -102,40 +101,40 @@ pub mod frame;
 mod headers;
 mod inbound;
 pub mod inspect;
-mod liveness;
+mod timers;
 mod message;
-mod notice;
+mod owned_event;
 mod outbound;
 mod priority;
-mod report;
+mod stats;
 mod settings;
 mod shutdown;
 mod silly_window;
 mod stream_id;
 mod streams;
 mod time;
-mod view;
+mod snapshot;
 mod violation;
 
-pub use config::{Budget, Budgets, Config, Deadlines, Release};
+pub use config::{RateLimit, RateLimits, Config, Timeouts, WindowRelease};
 pub use connection::{Client, Connection, Role, Server};
 pub use error::{
-    Cause, ConfigError, ConnectionError, Deadline, ErrorCode, Limit, OpenError, SendError, StreamError,
+    CloseCause, ConfigError, ConnectionError, Timeout, ErrorCode, Limit, OpenError, SendError, StreamError,
     UpgradeError,
 };
-pub use event::{Event, HeadersKind, Initiator};
+pub use event::{Event, HeadersKind, ResetCause};
 pub use headers::Headers;
 #[cfg(feature = "http")]
 pub use headers::http::{RecentValues, map_fields};
-pub use headers::outgoing::check_field;
+pub use headers::outbound_fields::check_field;
 pub use message::{Request, Status};
-pub use notice::Notice;
+pub use owned_event::OwnedEvent;
 pub use outbound::Splice;
 pub use priority::Priority;
-pub use report::{CloseReport, Counters};
+pub use stats::{CloseReport, Counters};
 pub use settings::Settings;
-pub use stream_id::{Stream, StreamId};
+pub use stream_id::{StreamKey, StreamId};
 pub use thalweg_hpack::{Field, Indexing, PreparedField, KnownName};
 pub use time::Instant;
-pub use view::{BudgetView, Half, StreamView, WindowView};
+pub use snapshot::{RateLimitSnapshot, HalfState, StreamSnapshot, WindowSnapshot};
 pub use violation::{Scope, Violation};

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::headers::rules;
+use crate::headers::validate;
 
 /// The control data of a request: its pseudo-header fields (RFC 9113 §8.3.1), as arguments, so that no illegal order or
 /// repetition can be written.
@@ -89,7 +89,7 @@ impl Status {
 
     /// Returns the number.
     pub fn as_u16(self) -> u16 {
-        rules::parse_status(&self.0).unwrap_or(0)
+        validate::parse_status(&self.0).unwrap_or(0)
     }
 
     /// Returns the three digits.

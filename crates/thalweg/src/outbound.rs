@@ -6,8 +6,8 @@
 use alloc::vec::Vec;
 
 use crate::error::ErrorCode;
-use crate::frame::{Flags, HEAD_LEN, Head, Kind, PREFACE, SettingId, emit};
-use crate::stream_id::{Stream, StreamId};
+use crate::frame::{Flags, HEADER_LEN, FrameHeader, FrameType, PREFACE, SettingId, emit};
+use crate::stream_id::{StreamKey, StreamId};
 
 /// What waits to be sent.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub struct Outbound {
     /// Payload bytes that the caller will place itself.
     spliced_bytes: usize,
     /// Bytes among those that wait which the peer has provoked.
-    answers: usize,
+    reply_bytes: usize,
     /// Bytes handed out, spliced payloads included.
     total: u64,
 }
@@ -32,7 +32,7 @@ pub struct Splice {
     /// How many bytes of payload: exactly so many must follow.
     pub len: usize,
     /// The stream whose content it is.
-    pub stream: Stream,
+    pub stream: StreamKey,
 }
 
 impl Outbound {
@@ -65,9 +65,9 @@ impl Outbound {
 
     /// Counts what was appended since the output was `before` bytes long as answers to the peer. Returns all answers that wait.
     #[inline]
-    pub fn count_answers(&mut self, before: usize) -> usize {
-        self.answers += self.len() - before;
-        self.answers
+    pub fn count_replies(&mut self, before: usize) -> usize {
+        self.reply_bytes += self.len() - before;
+        self.reply_bytes
     }
 
     /// Bytes handed out since the connection began.
@@ -84,7 +84,7 @@ impl Outbound {
             return false;
         }
         self.total += self.bytes.len() as u64;
-        self.answers = 0;
+        self.reply_bytes = 0;
         if out.is_empty() {
             core::mem::swap(&mut self.bytes, out);
         } else {
@@ -100,7 +100,7 @@ impl Outbound {
             return false;
         }
         self.total += self.len() as u64;
-        self.answers = 0;
+        self.reply_bytes = 0;
         let base = out.len();
         for splice in &mut self.splices {
             splice.offset += base;
@@ -140,8 +140,8 @@ impl Outbound {
     }
 
     /// Appends GOAWAY.
-    pub fn go_away(&mut self, last_stream: StreamId, code: ErrorCode, debug: &[u8]) {
-        emit::go_away(&mut self.bytes, last_stream, code, debug);
+    pub fn goaway(&mut self, last_stream: StreamId, code: ErrorCode, debug: &[u8]) {
+        emit::goaway(&mut self.bytes, last_stream, code, debug);
     }
 
     /// Appends RST_STREAM.
@@ -164,8 +164,8 @@ impl Outbound {
     #[inline]
     pub fn data(&mut self, stream: StreamId, data: &[u8], end: bool) {
         let flags = Flags::default().with(Flags::END_STREAM, end);
-        self.bytes.reserve(HEAD_LEN + data.len());
-        emit::head(&mut self.bytes, Kind::DATA, flags, stream, data.len());
+        self.bytes.reserve(HEADER_LEN + data.len());
+        emit::header(&mut self.bytes, FrameType::DATA, flags, stream, data.len());
         self.bytes.extend_from_slice(data);
     }
 
@@ -176,9 +176,9 @@ impl Outbound {
     }
 
     /// Appends the head of a DATA frame whose payload the caller places.
-    pub fn splice(&mut self, stream: Stream, len: usize, end: bool) {
+    pub fn splice(&mut self, stream: StreamKey, len: usize, end: bool) {
         let flags = Flags::default().with(Flags::END_STREAM, end);
-        emit::head(&mut self.bytes, Kind::DATA, flags, stream.id(), len);
+        emit::header(&mut self.bytes, FrameType::DATA, flags, stream.id(), len);
         if len > 0 {
             self.splices.push(Splice { offset: self.bytes.len(), len, stream });
             self.spliced_bytes += len;
@@ -191,22 +191,22 @@ impl Outbound {
     #[inline]
     pub fn header_block(
         &mut self,
-        kind: Kind,
+        kind: FrameType,
         flags: Flags,
         stream: StreamId,
         frame_bytes_max: usize,
         encode: impl FnOnce(&mut Vec<u8>),
     ) {
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(&[0; HEAD_LEN]);
+        self.bytes.extend_from_slice(&[0; HEADER_LEN]);
         encode(&mut self.bytes);
-        let len = self.bytes.len() - start - HEAD_LEN;
+        let len = self.bytes.len() - start - HEADER_LEN;
         let first = len.min(frame_bytes_max);
         let flags = flags.with(Flags::END_HEADERS, first == len);
-        let head = Head { len: first as u32, kind, flags, stream };
-        self.bytes[start..start + HEAD_LEN].copy_from_slice(&head.to_bytes());
+        let header = FrameHeader { len: first as u32, kind, flags, stream };
+        self.bytes[start..start + HEADER_LEN].copy_from_slice(&header.to_bytes());
         if first < len {
-            self.split_block(start + HEAD_LEN + first, stream, frame_bytes_max);
+            self.split_block(start + HEADER_LEN + first, stream, frame_bytes_max);
         }
     }
 
@@ -215,18 +215,18 @@ impl Outbound {
     fn split_block(&mut self, at: usize, stream: StreamId, frame_bytes_max: usize) {
         let mut rest = self.bytes.len() - at;
         let mut frames = rest.div_ceil(frame_bytes_max);
-        self.bytes.resize(self.bytes.len() + frames * HEAD_LEN, 0);
+        self.bytes.resize(self.bytes.len() + frames * HEADER_LEN, 0);
         let mut last = true;
         while frames > 0 {
             frames -= 1;
             let from = at + frames * frame_bytes_max;
             let len = rest - frames * frame_bytes_max;
             rest -= len;
-            let to = from + (frames + 1) * HEAD_LEN;
+            let to = from + (frames + 1) * HEADER_LEN;
             self.bytes.copy_within(from..from + len, to);
             let flags = Flags::default().with(Flags::END_HEADERS, last);
-            let head = Head { len: len as u32, kind: Kind::CONTINUATION, flags, stream };
-            self.bytes[to - HEAD_LEN..to].copy_from_slice(&head.to_bytes());
+            let header = FrameHeader { len: len as u32, kind: FrameType::CONTINUATION, flags, stream };
+            self.bytes[to - HEADER_LEN..to].copy_from_slice(&header.to_bytes());
             last = false;
         }
     }
@@ -239,11 +239,11 @@ impl Outbound {
         let mut at = if self.bytes.starts_with(PREFACE) { PREFACE.len() } else { 0 };
         let mut splices = self.splices.iter().peekable();
         while at < self.bytes.len() {
-            let head = self.bytes[at..].first_chunk().map(Head::parse).expect("a whole head");
-            at += HEAD_LEN;
+            let header = self.bytes[at..].first_chunk().map(FrameHeader::parse).expect("a whole head");
+            at += HEADER_LEN;
             match splices.next_if(|splice| splice.offset == at) {
-                Some(splice) => debug_assert_eq!(splice.len, head.len as usize),
-                None => at += head.len as usize,
+                Some(splice) => debug_assert_eq!(splice.len, header.len as usize),
+                None => at += header.len as usize,
             }
         }
         debug_assert_eq!(at, self.bytes.len(), "the output ends inside a frame");
@@ -256,12 +256,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_block_is_cut_into_continuations() {
+    fn a_long_block_is_split_into_continuations() {
         let mut outbound = Outbound::default();
         let block: Vec<u8> = (0..25).collect();
         let stream = StreamId::new(1);
         outbound
-            .header_block(Kind::HEADERS, Flags::END_STREAM, stream, 10, |out| out.extend_from_slice(&block));
+            .header_block(FrameType::HEADERS, Flags::END_STREAM, stream, 10, |out| out.extend_from_slice(&block));
         outbound.check();
         let mut wire = Vec::new();
         assert!(outbound.take(&mut wire));
@@ -273,9 +273,9 @@ mod tests {
     }
 
     #[test]
-    fn a_spliced_frame_keeps_everything_until_its_payload_can_be_placed() {
+    fn output_with_a_spliced_frame_is_only_taken_with_its_splices() {
         let mut outbound = Outbound::default();
-        let stream = Stream::from_parts(StreamId::new(1), 0);
+        let stream = StreamKey::from_parts(StreamId::new(1), 0);
         outbound.ping(true, [0; 8]);
         outbound.splice(stream, 1000, true);
         outbound.ping(true, [1; 8]);

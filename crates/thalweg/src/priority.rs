@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_in_any_order_and_company() {
+    fn parameters_are_read_in_any_order_among_others() {
         // 9218-4-1, 9218-4-2, 9218-4-3, 9218-4-4
         let cases: [(&[u8], u8, bool); 17] = [
             (b"", 3, false),

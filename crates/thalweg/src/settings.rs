@@ -127,13 +127,13 @@ impl Settings {
 #[derive(Debug)]
 pub struct LocalSettings {
     in_force: Settings,
-    waiting: SmallVec<[Settings; 1]>,
+    unacknowledged: SmallVec<[Settings; 1]>,
 }
 
 impl LocalSettings {
     /// Starts from the defaults, with `first` announced.
     pub fn new(first: Settings) -> Self {
-        Self { in_force: Settings::default(), waiting: SmallVec::from_buf([first]) }
+        Self { in_force: Settings::default(), unacknowledged: SmallVec::from_buf([first]) }
     }
 
     /// What binds the peer now.
@@ -143,51 +143,51 @@ impl LocalSettings {
 
     /// What will bind the peer when it has acknowledged everything.
     pub fn announced(&self) -> &Settings {
-        self.waiting.last().unwrap_or(&self.in_force)
+        self.unacknowledged.last().unwrap_or(&self.in_force)
     }
 
     /// Whether another announcement may be made: a few may wait, so that memory is bounded.
-    pub fn may_announce(&self) -> bool {
-        self.waiting.len() < WAITING_MAX
+    pub fn can_announce(&self) -> bool {
+        self.unacknowledged.len() < UNACKNOWLEDGED_MAX
     }
 
     /// Whether any announcement waits for its acknowledgement.
-    pub fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    pub fn has_unacknowledged(&self) -> bool {
+        !self.unacknowledged.is_empty()
     }
 
     /// Remembers an announcement.
     pub fn announce(&mut self, settings: Settings) {
-        debug_assert!(self.may_announce());
-        self.waiting.push(settings);
+        debug_assert!(self.can_announce());
+        self.unacknowledged.push(settings);
     }
 
     /// Takes an acknowledgement: returns the settings that were in force before, and are now.
     ///
     /// RFC 9113 §6.5.3 speaks of acknowledging what was received; an acknowledgement of nothing is an error.
     pub fn acknowledge(&mut self) -> Result<(Settings, Settings), Violation> {
-        if self.waiting.is_empty() {
+        if self.unacknowledged.is_empty() {
             return Err(Violation::SettingsAckUnexpected);
         }
         let before = self.in_force;
-        self.in_force = self.waiting.remove(0);
+        self.in_force = self.unacknowledged.remove(0);
         Ok((before, self.in_force))
     }
 
     /// Returns the memory that is held, bytes.
     pub fn capacity_bytes(&self) -> usize {
-        if self.waiting.spilled() { self.waiting.capacity() * size_of::<Settings>() } else { 0 }
+        if self.unacknowledged.spilled() { self.unacknowledged.capacity() * size_of::<Settings>() } else { 0 }
     }
 
     /// Asserts what this owner keeps true.
     pub fn check(&self) {
-        debug_assert!(self.waiting.len() <= WAITING_MAX);
+        debug_assert!(self.unacknowledged.len() <= UNACKNOWLEDGED_MAX);
     }
 }
 
 /// How many settings this side knows.
 pub const SETTINGS_KNOWN: usize = 8;
-const WAITING_MAX: usize = 8;
+const UNACKNOWLEDGED_MAX: usize = 8;
 const WINDOW_MAX: u32 = (1 << 31) - 1;
 const FRAME_SIZE_MIN: u32 = 1 << 14;
 const FRAME_SIZE_MAX: u32 = (1 << 24) - 1;

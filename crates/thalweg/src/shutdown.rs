@@ -8,14 +8,14 @@ use crate::violation::Violation;
 /// How far the farewells have come.
 #[derive(Debug, Default)]
 pub struct Shutdown {
-    stage: Stage,
+    phase: ShutdownPhase,
     /// The last stream that the peer's GOAWAY names.
     remote_last: Option<StreamId>,
 }
 
 /// How far our own shutdown has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stage {
+pub enum ShutdownPhase {
     /// No GOAWAY was sent.
     #[default]
     Open,
@@ -28,8 +28,8 @@ pub enum Stage {
 impl Shutdown {
     /// How far our own shutdown has come.
     #[inline]
-    pub fn stage(&self) -> Stage {
-        self.stage
+    pub fn phase(&self) -> ShutdownPhase {
+        self.phase
     }
 
     /// The peer's last stream, once it said GOAWAY.
@@ -41,24 +41,24 @@ impl Shutdown {
     /// Whether either side has said GOAWAY.
     #[inline]
     pub fn is_going_away(&self) -> bool {
-        self.stage != Stage::Open || self.remote_last.is_some()
+        self.phase != ShutdownPhase::Open || self.remote_last.is_some()
     }
 
     /// Notes that the first, open-ended GOAWAY goes out. Returns whether it should.
     pub fn announce(&mut self) -> bool {
-        if self.stage != Stage::Open {
+        if self.phase != ShutdownPhase::Open {
             return false;
         }
-        self.stage = Stage::Announced;
+        self.phase = ShutdownPhase::Announced;
         true
     }
 
     /// Notes that the final GOAWAY goes out, with `last`. Returns whether it should.
     pub fn finish(&mut self, last: StreamId) -> bool {
-        if let Stage::Final(_) = self.stage {
+        if let ShutdownPhase::Final(_) = self.phase {
             return false;
         }
-        self.stage = Stage::Final(last);
+        self.phase = ShutdownPhase::Final(last);
         true
     }
 

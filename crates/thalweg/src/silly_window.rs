@@ -110,7 +110,7 @@ impl Avoidance {
 
     /// Counts a DATA frame.
     #[inline]
-    pub const fn frame_sent(&mut self, bytes: u32) {
+    pub const fn count_frame(&mut self, bytes: u32) {
         self.burst_bytes = self.burst_bytes.saturating_add(bytes);
     }
 
@@ -154,7 +154,7 @@ impl Avoidance {
     }
 
     /// Whether the timer has fired: it is off then.
-    pub fn take_due(&mut self, now: Instant) -> bool {
+    pub fn pop_expired(&mut self, now: Instant) -> bool {
         let is_due = matches!(self.timer, Timer::At(at) if at <= now);
         if is_due {
             self.timer = Timer::Off;
@@ -185,15 +185,15 @@ mod tests {
         assert_eq!(avoidance.next(seconds(1)), None);
         avoidance.watch();
         assert_eq!(avoidance.next(seconds(1)), Some(seconds(1)), "at once");
-        assert!(!avoidance.take_due(seconds(100)));
+        assert!(!avoidance.pop_expired(seconds(100)));
         avoidance.observe_time(seconds(100));
         let at = seconds(100) + INTERVAL_MAX;
         assert_eq!(avoidance.next(seconds(100)), Some(at));
         avoidance.watch();
         avoidance.observe_time(seconds(101));
         assert_eq!(avoidance.next(seconds(101)), Some(at), "it runs already");
-        assert!(avoidance.take_due(at));
-        assert!(!avoidance.take_due(at));
+        assert!(avoidance.pop_expired(at));
+        assert!(!avoidance.pop_expired(at));
     }
 
     #[test]
@@ -210,13 +210,13 @@ mod tests {
     #[test]
     fn half_a_window_without_credit_allows_one_short_frame() {
         let mut avoidance = Avoidance::new(true, None);
-        avoidance.frame_sent(32_767);
+        avoidance.count_frame(32_767);
         assert!(!avoidance.allows_short(65_535));
-        avoidance.frame_sent(1);
+        avoidance.count_frame(1);
         assert!(avoidance.allows_short(65_535));
         avoidance.short_frame_sent();
         assert!(!avoidance.allows_short(65_535));
-        avoidance.frame_sent(65_535);
+        avoidance.count_frame(65_535);
         avoidance.credited();
         assert!(!avoidance.allows_short(65_535));
     }

@@ -43,12 +43,12 @@ impl fmt::Display for StreamId {
 ///
 /// A handle that has outlived its stream is an error value at every call, never another stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Stream {
+pub struct StreamKey {
     id: StreamId,
     slot: u32,
 }
 
-impl Stream {
+impl StreamKey {
     /// Pairs an identifier with its slot; only the stream table knows which pairs are true.
     pub(crate) const fn from_parts(id: StreamId, slot: u32) -> Self {
         Self { id, slot }
@@ -66,7 +66,7 @@ impl Stream {
     }
 }
 
-impl fmt::Display for Stream {
+impl fmt::Display for StreamKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.id.fmt(f)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use thalweg_tokio::inspect::{ConnectionView, FrameNote, Label, Sight, StreamNote};
-use thalweg_tokio::thalweg::{Half, Settings, StreamView, WindowView};
+use thalweg_tokio::thalweg::{HalfState, Settings, StreamSnapshot, WindowSnapshot};
 
 /// All connections in short, and the one with this `id` in full.
 pub fn json(sight: &Sight, id: Option<u64>) -> String {
@@ -31,7 +31,7 @@ pub fn choose(sight: &Sight, id: Option<u64>) -> Option<u64> {
 }
 
 fn cut_short(view: &ConnectionView) -> usize {
-    view.streams.iter().filter(|stream| stream.is_cut_short).count()
+    view.streams.iter().filter(|stream| stream.is_blocked).count()
 }
 
 fn label(label: &Label) -> Value {
@@ -57,14 +57,14 @@ fn short(view: &ConnectionView) -> Value {
 fn full(view: &ConnectionView) -> Value {
     let mut value = short(view);
     let counters = &view.report.counters;
-    let budgets = view.budgets.iter().map(|budget| {
-        let name = budget.limit.config_field().trim_start_matches("budgets.");
-        json!({ "name": name, "tokens": budget.tokens, "burst": budget.burst })
+    let rate_limits = view.rate_limits.iter().map(|rate_limit| {
+        let name = rate_limit.limit.config_field().trim_start_matches("rate_limits.");
+        json!({ "name": name, "tokens": rate_limit.tokens, "burst": rate_limit.burst })
     });
     value["window"] = window(&view.window);
     value["resets_received"] = json!(counters.resets_received);
     value["resets_sent"] = json!(counters.resets_sent);
-    value["budgets"] = budgets.collect();
+    value["rate_limits"] = rate_limits.collect();
     value["live"] = view.streams.iter().map(stream).collect();
     value["notes"] = view.notes.iter().map(note).collect();
     value["frames"] = view.frames.iter().map(frame).collect();
@@ -77,7 +77,7 @@ fn full(view: &ConnectionView) -> Value {
     value
 }
 
-fn window(window: &WindowView) -> Value {
+fn window(window: &WindowSnapshot) -> Value {
     json!({ "send": window.send, "receive": window.receive, "held": window.held, "due": window.due })
 }
 
@@ -90,25 +90,25 @@ fn settings(settings: &Settings) -> Value {
     })
 }
 
-fn stream(view: &StreamView) -> Value {
+fn stream(view: &StreamSnapshot) -> Value {
     json!({
         "id": view.stream.id().as_u32(),
         "state": view.state(),
         "local": half(view.local),
         "remote": half(view.remote),
         "priority": view.priority.to_string(),
-        "cut": view.is_cut_short,
+        "cut": view.is_blocked,
         "window": window(&view.window),
         "send_left": view.send_left,
         "receive_left": view.receive_left,
     })
 }
 
-const fn half(half: Half) -> &'static str {
+const fn half(half: HalfState) -> &'static str {
     match half {
-        Half::Head => "head",
-        Half::Body => "body",
-        Half::Ended => "ended",
+        HalfState::Headers => "head",
+        HalfState::Data => "body",
+        HalfState::Closed => "ended",
     }
 }
 

@@ -266,7 +266,7 @@ function showFrames(shown) {
 }
 
 function showBudgets(shown) {
-  place("budgets").replaceChildren(...shown.budgets.map(({ name, tokens, burst }) =>
+  place("rate_limits").replaceChildren(...shown.rate_limits.map(({ name, tokens, burst }) =>
     element("div", {}, name.replaceAll("_", " "), element("span", {}, `${tokens} of ${burst}`), gauge(tokens, burst, "response"))));
 }
 

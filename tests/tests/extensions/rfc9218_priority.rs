@@ -292,7 +292,7 @@ fn s7_1_a_client_updates_streams_that_will_still_be_served() {
         );
         s.call(|core| core.send_reset(half_closed, ErrorCode::CANCEL));
         s.output(["RST_STREAM stream=3 CANCEL"]);
-        assert_eq!(s.call(|core| core.set_priority(half_closed, priority)), Err(SendError::StreamGone));
+        assert_eq!(s.call(|core| core.set_priority(half_closed, priority)), Err(SendError::StreamClosed));
         s.nothing();
     });
 }

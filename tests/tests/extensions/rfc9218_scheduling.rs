@@ -2,7 +2,7 @@
 //!
 //! Every response has more to send than there is room for. Room is made for one frame at a time, and who is named sends one.
 
-use thalweg::{Server, Stream};
+use thalweg::{Server, StreamKey};
 use thalweg_testkit::frames::{headers, setting, settings, window_update};
 use thalweg_testkit::hpack::{self, Block};
 use thalweg_testkit::scenario::{Opening, Scene, server_with};
@@ -32,20 +32,20 @@ fn use_up(s: &mut Scene<Server>) {
 }
 
 /// Opens a response of this priority that waits.
-fn waiting(s: &mut Scene<Server>, id: u32, priority: &str) -> Stream {
+fn waiting(s: &mut Scene<Server>, id: u32, priority: &str) -> StreamKey {
     let block = Block::new().raw(hpack::get("/")).literal("priority", priority).bytes();
     s.peer(headers(id, block).end_stream().end_headers());
     wait(s, id)
 }
 
 /// Opens a tunnel that waits.
-fn tunnel(s: &mut Scene<Server>, id: u32, priority: &str) -> Stream {
+fn tunnel(s: &mut Scene<Server>, id: u32, priority: &str) -> StreamKey {
     let lines = [(":method", "CONNECT"), (":authority", "example.org:443"), ("priority", priority)];
     s.peer(headers(id, hpack::block(&lines)).end_headers());
     wait(s, id)
 }
 
-fn wait(s: &mut Scene<Server>, id: u32) -> Stream {
+fn wait(s: &mut Scene<Server>, id: u32) -> StreamKey {
     assert_eq!(s.take_events().len(), 1);
     let stream = s.stream(id);
     s.respond(stream);

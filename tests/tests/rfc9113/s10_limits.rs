@@ -1,6 +1,6 @@
 //! RFC 9113 §10.5: what a peer can make us do is bounded. The attacks themselves are in the tests of abuse.
 
-use thalweg::{Budget, Cause, ErrorCode, Limit, OpenError, Request, StreamError};
+use thalweg::{RateLimit, CloseCause, ErrorCode, Limit, OpenError, Request, StreamError};
 use thalweg_testkit::frames::{headers, ping, priority, push_promise, raw, settings, window_update};
 use thalweg_testkit::hpack::{self, Block};
 use thalweg_testkit::scenario::{GET, Opening, PUSHED, client_with, server_with};
@@ -38,15 +38,15 @@ fn s10_5_frames_that_cost_more_than_they_carry_are_counted() {
         (window_update(0, 1), Limit::WindowUpdates),
         (raw(0xf0, 0, 0, []), Limit::Extensions),
     ];
-    let three = Budget::new(3, 0);
+    let three = RateLimit::new(3, 0);
     let opening = |opening: &mut Opening| {
-        let budgets = &mut opening.config.budgets;
-        budgets.pings = three;
+        let rate_limits = &mut opening.config.rate_limits;
+        rate_limits.pings = three;
         // One for the handshake.
-        budgets.settings = Budget::new(4, 0);
-        budgets.priorities = three;
-        budgets.window_updates = three;
-        budgets.extensions = three;
+        rate_limits.settings = RateLimit::new(4, 0);
+        rate_limits.priorities = three;
+        rate_limits.window_updates = three;
+        rate_limits.extensions = three;
     };
     for (frame, limit) in cases {
         server_with(opening, |s| {
@@ -56,7 +56,7 @@ fn s10_5_frames_that_cost_more_than_they_carry_are_counted() {
             s.take_events();
             s.take_output();
             s.peer(frame.clone());
-            s.ends(ErrorCode::ENHANCE_YOUR_CALM, Cause::Limit(limit), 0);
+            s.ends(ErrorCode::ENHANCE_YOUR_CALM, CloseCause::Limit(limit), 0);
         });
     }
 }

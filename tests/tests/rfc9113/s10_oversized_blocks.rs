@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use thalweg::{
-    Budget, Cause, Config, Connection, ErrorCode, Event, Instant, Limit, Server, StreamError, Violation,
+    RateLimit, CloseCause, Config, Connection, ErrorCode, Event, Instant, Limit, Server, StreamError, Violation,
 };
 use thalweg_testkit::frames::{
     continuation, data, fragments, headers, preface, push_promise, rst_stream, settings, settings_ack, wire,
@@ -155,7 +155,7 @@ fn s10_5_1_a_block_at_each_bound_and_one_past_it() {
     for len in [2001, 700] {
         server_with(opening, |s| {
             s.peer(fragments(headers(1, padded(2001)).end_stream(), len));
-            s.ends(ErrorCode::COMPRESSION_ERROR, Cause::Limit(Limit::OversizedBlockBytes), 0);
+            s.ends(ErrorCode::COMPRESSION_ERROR, CloseCause::Limit(Limit::OversizedBlockBytes), 0);
         });
     }
 }
@@ -273,7 +273,7 @@ fn s10_5_oversized_blocks_are_charged_by_their_length_and_in_rate() {
     // 9113-10.5-2
     let opening = |opening: &mut Opening| {
         small(opening);
-        opening.config.budgets.resets = Budget::new(5, 1);
+        opening.config.rate_limits.resets = RateLimit::new(5, 1);
     };
     // 40,000 bytes beyond the bound are three pieces of 16 KiB; the refusal is one token more.
     let send = |id| fragments(headers(id, oversized(&hpack::get("/"), 41_000 - 70)).end_stream(), 16_384);
@@ -281,7 +281,7 @@ fn s10_5_oversized_blocks_are_charged_by_their_length_and_in_rate() {
         s.peer(send(1));
         s.output(["HEADERS stream=1 end [:status: 431]"]);
         s.peer(send(3));
-        s.ends(ErrorCode::ENHANCE_YOUR_CALM, Cause::Limit(Limit::Resets), 1);
+        s.ends(ErrorCode::ENHANCE_YOUR_CALM, CloseCause::Limit(Limit::Resets), 1);
     });
     server_with(opening, |s| {
         for id in (1..40).step_by(2) {

@@ -1,6 +1,6 @@
 //! RFC 9113 §3: how a connection starts.
 
-use thalweg::{Cause, Client, Config, Connection, ErrorCode, Role, Server, Violation};
+use thalweg::{CloseCause, Client, Config, Connection, ErrorCode, Role, Server, Violation};
 use thalweg_testkit::frames::{
     PREFACE, after_preface, data, headers, kind, ping, preface, priority, read_all, setting, settings,
     settings_ack, window_update,
@@ -97,7 +97,7 @@ fn s3_4_a_preface_that_is_cut_short_is_no_clean_end() {
             s.peer(PREFACE[..len].to_vec());
             s.nothing();
             s.eof();
-            s.ends(ErrorCode::PROTOCOL_ERROR, Cause::Eof, 0);
+            s.ends(ErrorCode::PROTOCOL_ERROR, CloseCause::Eof, 0);
         });
     }
 }

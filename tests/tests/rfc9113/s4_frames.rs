@@ -1,6 +1,6 @@
 //! RFC 9113 §4: frames, their sizes, and field blocks.
 
-use thalweg::{Cause, ErrorCode, Field, Limit, Request, Status, Violation};
+use thalweg::{CloseCause, ErrorCode, Field, Limit, Request, Status, Violation};
 use thalweg_testkit::frames::{
     Frame, continuation, data, flag, goaway, headers, kind, ping, preface, priority, push_promise, raw,
     rst_stream, setting, settings, window_update,
@@ -403,7 +403,7 @@ fn s4_3_a_block_that_is_too_long_to_decode_ends_the_connection() {
         |s| {
             s.peer(headers(1, [0x82; 1000]));
             s.peer(continuation(1, [0x82; 501]));
-            s.ends(ErrorCode::COMPRESSION_ERROR, Cause::Limit(Limit::OversizedBlockBytes), 0);
+            s.ends(ErrorCode::COMPRESSION_ERROR, CloseCause::Limit(Limit::OversizedBlockBytes), 0);
         },
     );
     server(|s| {
@@ -411,7 +411,7 @@ fn s4_3_a_block_that_is_too_long_to_decode_ends_the_connection() {
         for _ in 0..129 {
             s.peer(continuation(1, [0x88]));
         }
-        s.ends(ErrorCode::COMPRESSION_ERROR, Cause::Limit(Limit::Continuations), 0);
+        s.ends(ErrorCode::COMPRESSION_ERROR, CloseCause::Limit(Limit::Continuations), 0);
     });
 }
 

@@ -3,8 +3,8 @@
 //! The stream under test is `STREAM`, or `PROMISED` where a promise made it. A state is reached by frames and calls, as anyone
 //! would reach it, and each pair is a scenario of its own.
 
-use thalweg::frame::{Flags, Kind};
-use thalweg::{Client, ErrorCode, Field, Request, Role, SendError, Server, Status, Stream};
+use thalweg::frame::{Flags, FrameType};
+use thalweg::{Client, ErrorCode, Field, Request, Role, SendError, Server, Status, StreamKey};
 use thalweg_testkit::frames::{
     Frame, continuation, data, headers, priority, push_promise, raw, rst_stream, window_update,
 };
@@ -64,17 +64,17 @@ fn outcome<R: Role>(s: &mut Scene<R>) -> String {
 /// A state by its name, the stream in it, and what each frame of [`columns`] does in it.
 type Row<R> = (&'static str, u32, fn(&mut Scene<R>), [&'static str; 8]);
 
-fn respond_and_end(s: &mut Scene<Server>, stream: Stream) {
+fn respond_and_end(s: &mut Scene<Server>, stream: StreamKey) {
     assert_eq!(s.call(|core| core.send_response(stream, Status::OK, [], true)), Ok(()));
     s.output([format!("HEADERS stream={stream} end [:status: 200]")]);
 }
 
-fn reset<R: Role>(s: &mut Scene<R>, stream: Stream) {
+fn reset<R: Role>(s: &mut Scene<R>, stream: StreamKey) {
     s.call(|core| core.send_reset(stream, ErrorCode::CANCEL));
     s.output([format!("RST_STREAM stream={stream} CANCEL")]);
 }
 
-fn peer_resets<R: Role>(s: &mut Scene<R>, stream: Stream) {
+fn peer_resets<R: Role>(s: &mut Scene<R>, stream: StreamKey) {
     s.peer(rst_stream(stream.id().as_u32(), ErrorCode::CANCEL));
     s.events([format!("RESET stream={stream} CANCEL by the peer")]);
 }
@@ -102,7 +102,7 @@ const SERVER: [Row<Server>; 11] = [
 ];
 
 /// The client's requests are 1, 3 (the parent), and 5.
-fn requests(s: &mut Scene<Client>) -> Stream {
+fn requests(s: &mut Scene<Client>) -> StreamKey {
     s.get();
     s.get();
     s.post()
@@ -193,7 +193,7 @@ fn s5_1_a_client_receives_every_frame_in_every_state() {
 
 // What we send.
 
-const GONE: &str = "StreamGone";
+const GONE: &str = "StreamClosed";
 const ENDED: &str = "AlreadyEnded";
 const SENT: &str = "HeadersSent";
 const NOT_SENT: &str = "HeadersNotSent";
@@ -211,7 +211,7 @@ fn sent<R: Role>(s: &mut Scene<R>, result: Result<(), SendError>) -> String {
     }
 }
 
-fn push(core: &mut thalweg::Connection<Server>, parent: Stream) -> Result<(), SendError> {
+fn push(core: &mut thalweg::Connection<Server>, parent: StreamKey) -> Result<(), SendError> {
     match core.send_push(parent, &Request::get("https", "example.org", "/pushed"), []) {
         Ok(_) => Ok(()),
         Err(thalweg::OpenError::Send(error)) => Err(error),
@@ -219,7 +219,7 @@ fn push(core: &mut thalweg::Connection<Server>, parent: Stream) -> Result<(), Se
     }
 }
 
-type Call<R> = fn(&mut Scene<R>, Stream) -> Result<(), SendError>;
+type Call<R> = fn(&mut Scene<R>, StreamKey) -> Result<(), SendError>;
 
 /// Each call that sends on a stream, in the order of the tables' columns.
 fn server_calls() -> [Call<Server>; 9] {
@@ -231,7 +231,7 @@ fn server_calls() -> [Call<Server>; 9] {
         |s, t| s.call(|core| core.send_trailers(t, [Field::new(b"x-sum", b"1")])),
         |s, t| s.call(|core| push(core, t)),
         |s, t| s.call(|core| core.send_alt_svc(Some(t), b"", b"clear")),
-        |s, t| s.call(|core| core.send_extension(Kind(0xf0), Flags(0), Some(t), b"?")),
+        |s, t| s.call(|core| core.send_extension(FrameType(0xf0), Flags(0), Some(t), b"?")),
         |s, t| {
             s.call(|core| core.send_reset(t, ErrorCode::CANCEL));
             Ok(())
@@ -239,7 +239,7 @@ fn server_calls() -> [Call<Server>; 9] {
     ]
 }
 
-type SendRow<R, const N: usize> = (&'static str, fn(&mut Scene<R>) -> Stream, [&'static str; N]);
+type SendRow<R, const N: usize> = (&'static str, fn(&mut Scene<R>) -> StreamKey, [&'static str; N]);
 
 #[rustfmt::skip]
 const SERVER_SENDS: [SendRow<Server, 9>; 8] = [
@@ -279,7 +279,7 @@ fn client_calls() -> [Call<Client>; 5] {
         |s, t| s.call(|core| core.send_data(t, b"x", false)).map(|_| ()),
         |s, t| s.call(|core| core.splice_data(t, 0, true)).map(|_| ()),
         |s, t| s.call(|core| core.send_trailers(t, [Field::new(b"x-sum", b"1")])),
-        |s, t| s.call(|core| core.send_extension(Kind(0xf0), Flags(0), Some(t), b"?")),
+        |s, t| s.call(|core| core.send_extension(FrameType(0xf0), Flags(0), Some(t), b"?")),
         |s, t| {
             s.call(|core| core.send_reset(t, ErrorCode::CANCEL));
             Ok(())

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use thalweg::frame::{Flags, Kind, SettingId};
+use thalweg::frame::{Flags, FrameType, SettingId};
 use thalweg::{
-    Cause, Deadlines, ErrorCode, Field, OpenError, Request, SendError, Status, StreamId, Violation,
+    CloseCause, Timeouts, ErrorCode, Field, OpenError, Request, SendError, Status, StreamId, Violation,
 };
 use thalweg_testkit::frames::{
     data, flag, goaway, headers, kind, ping, priority, push_promise, raw, rst_stream, setting, settings,
@@ -90,7 +90,7 @@ fn small_connection_window(opening: &mut Opening) {
 fn s5_1_no_timer_makes_late_frames_an_error() {
     // 9113-5.1-17
     server_with(
-        |opening| opening.config.deadlines = Deadlines::OFF,
+        |opening| opening.config.timeouts = Timeouts::OFF,
         |s| {
             let stream = s.post(1);
             s.call(|core| core.send_reset(stream, ErrorCode::CANCEL));
@@ -248,9 +248,9 @@ fn s5_1_2_a_server_begins_no_pushed_response_beyond_the_limit_of_the_client() {
         s.peer_settings(settings().entry(setting::MAX_CONCURRENT_STREAMS, 1));
         s.respond(pushed[0]);
         let refused = s.call(|core| core.send_response(pushed[1], Status::OK, [], true));
-        assert_eq!(refused, Err(SendError::TooMany));
+        assert_eq!(refused, Err(SendError::TooManyPending));
         let refused = s.call(|core| core.send_informational(pushed[1], Status::EARLY_HINTS, []));
-        assert_eq!(refused, Err(SendError::TooMany));
+        assert_eq!(refused, Err(SendError::TooManyPending));
         s.nothing();
         assert_eq!(s.call(|core| core.send_data(pushed[0], b"", true)), Ok(0));
         s.output(["DATA stream=2 \"\" end"]);
@@ -501,7 +501,7 @@ fn s5_4_1_every_end_begins_with_goaway() {
     client(|s| {
         s.get();
         s.eof();
-        s.ends(ErrorCode::NO_ERROR, Cause::Eof, 0);
+        s.ends(ErrorCode::NO_ERROR, CloseCause::Eof, 0);
     });
 }
 
@@ -514,7 +514,7 @@ fn s5_4_1_an_end_within_a_frame_or_a_block_is_an_error() {
         server(|s| {
             s.peer(bytes.to_vec());
             s.eof();
-            s.ends(ErrorCode::PROTOCOL_ERROR, Cause::Eof, last);
+            s.ends(ErrorCode::PROTOCOL_ERROR, CloseCause::Eof, last);
         });
     }
 }
@@ -535,7 +535,7 @@ fn s5_4_2_a_stream_error_leaves_the_others_alone() {
         ]);
         s.output(["RST_STREAM stream=1 PROTOCOL_ERROR"]);
         assert_eq!(s.call(|core| core.send_data(good, b"after", true)), Ok(5));
-        assert_eq!(s.call(|core| core.send_data(bad, b"after", true)), Err(SendError::StreamGone));
+        assert_eq!(s.call(|core| core.send_data(bad, b"after", true)), Err(SendError::StreamClosed));
         s.output(["DATA stream=3 \"after\" end"]);
     });
 }
@@ -601,7 +601,7 @@ fn s5_5_only_unknown_frames_are_extensions() {
     // 9113-5.1.1-3, 9218-7.1-10, 8336-2.2-1
     fn refused<R: thalweg::Role>(s: &mut Scene<R>) {
         for kind in (0..=9).chain([0xa, 0xc, 0x10]) {
-            let result = s.call(|core| core.send_extension(Kind(kind), Flags(0), None, &[0; 8]));
+            let result = s.call(|core| core.send_extension(FrameType(kind), Flags(0), None, &[0; 8]));
             assert_eq!(result, Err(SendError::OutOfRange), "type {kind:#x}");
         }
     }
@@ -609,7 +609,7 @@ fn s5_5_only_unknown_frames_are_extensions() {
     client(|s| {
         refused(s);
         let stream = s.post();
-        assert_eq!(s.call(|core| core.send_extension(Kind(0xfe), Flags(0x81), Some(stream), b"?")), Ok(()));
+        assert_eq!(s.call(|core| core.send_extension(FrameType(0xfe), Flags(0x81), Some(stream), b"?")), Ok(()));
         s.output(["TYPE 0xfe stream=1 0x81 1 bytes"]);
     });
 }
@@ -632,7 +632,7 @@ fn s5_5_only_unknown_settings_are_extensions_and_they_are_acknowledged() {
         s.peer(settings_ack());
         s.events(["SETTINGS ACK"]);
         let outcomes = [0; 9].map(|_| s.call(|core| core.send_extension_settings(&entries)));
-        assert_eq!(outcomes[7..], [Ok(()), Err(SendError::TooMany)]);
+        assert_eq!(outcomes[7..], [Ok(()), Err(SendError::TooManyPending)]);
         s.output(["SETTINGS 0xfe=1 0xfff0=4294967295"; 8]);
     }
     server(sent);

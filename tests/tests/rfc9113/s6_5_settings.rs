@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use thalweg::{Cause, Config, Connection, Deadline, ErrorCode, Field, SendError, Server, Status, Violation};
+use thalweg::{CloseCause, Config, Connection, Timeout, ErrorCode, Field, SendError, Server, Status, Violation};
 use thalweg_testkit::frames::{
     data, flag, headers, kind, ping, preface, push_promise, raw, setting, settings, settings_ack,
 };
@@ -314,7 +314,7 @@ fn s6_5_3_settings_that_are_never_acknowledged_end_the_connection() {
         s.pass(Duration::from_millis(9999));
         s.nothing();
         s.pass(Duration::from_millis(1));
-        s.ends(ErrorCode::SETTINGS_TIMEOUT, Cause::Deadline(Deadline::SettingsAck), 1);
+        s.ends(ErrorCode::SETTINGS_TIMEOUT, CloseCause::Timeout(Timeout::SettingsAck), 1);
     });
 }
 
@@ -329,7 +329,7 @@ fn s6_5_3_each_announcement_must_be_acknowledged_in_time() {
         s.peer(settings_ack());
         s.events(["SETTINGS ACK"]);
         s.pass(Duration::from_secs(10));
-        s.ends(ErrorCode::SETTINGS_TIMEOUT, Cause::Deadline(Deadline::SettingsAck), 0);
+        s.ends(ErrorCode::SETTINGS_TIMEOUT, CloseCause::Timeout(Timeout::SettingsAck), 0);
     });
 }
 
@@ -342,7 +342,7 @@ fn s6_5_only_so_many_announcements_wait() {
         for bytes in 1001..=1008 {
             assert_eq!(announce(s, bytes), Ok(()));
         }
-        assert_eq!(announce(s, 1009), Err(SendError::TooMany));
+        assert_eq!(announce(s, 1009), Err(SendError::TooManyPending));
         assert_eq!(s.frames().len(), 8);
         s.peer(settings_ack());
         s.events(["SETTINGS ACK"]);

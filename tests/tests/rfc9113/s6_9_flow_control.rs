@@ -1,6 +1,6 @@
 //! RFC 9113 §6.9: WINDOW_UPDATE and the windows of both directions.
 
-use thalweg::{ErrorCode, Release, Violation};
+use thalweg::{ErrorCode, WindowRelease, Violation};
 use thalweg_testkit::frames::{
     data, headers, kind, raw, rst_stream, setting, settings, settings_ack, window_update,
 };
@@ -200,7 +200,7 @@ fn s6_9_1_data_is_given_back_by_itself_for_those_who_ask() {
     // 9113-6.9.1-5
     let opening = |opening: &mut Opening| {
         opening.config.stream_window_bytes = 10_000;
-        opening.config.release = Release::Automatic;
+        opening.config.release = WindowRelease::Automatic;
     };
     server_with(opening, |s| {
         s.post(1);

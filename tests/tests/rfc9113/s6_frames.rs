@@ -316,8 +316,8 @@ fn s6_4_a_reset_ends_the_stream_at_once() {
         s.respond(stream);
         s.peer(rst_stream(1, ErrorCode::CANCEL));
         s.events(["RESET stream=1 CANCEL by the peer"]);
-        assert_eq!(s.call(|core| core.send_data(stream, b"x", true)), Err(SendError::StreamGone));
-        assert_eq!(s.call(|core| core.send_trailers(stream, [])), Err(SendError::StreamGone));
+        assert_eq!(s.call(|core| core.send_data(stream, b"x", true)), Err(SendError::StreamClosed));
+        assert_eq!(s.call(|core| core.send_trailers(stream, [])), Err(SendError::StreamClosed));
         s.call(|core| core.release(stream, 100));
         s.call(|core| core.send_reset(stream, ErrorCode::CANCEL));
         s.unmoved();

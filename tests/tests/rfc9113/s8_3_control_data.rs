@@ -571,7 +571,7 @@ fn s8_5_connect_with_other_pseudo_header_fields_is_malformed() {
 }
 
 /// A tunnel, from the server's end.
-fn tunnel(s: &mut Scene<Server>) -> thalweg::Stream {
+fn tunnel(s: &mut Scene<Server>) -> thalweg::StreamKey {
     let block = hpack::block(&[(":method", "CONNECT"), (":authority", "example.org:443")]);
     s.peer(headers(1, block).end_headers());
     s.events(["HEADERS stream=1 request [:method: CONNECT, :authority: example.org:443]"]);

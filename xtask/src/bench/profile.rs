@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "--------\nIr\n--------\n2,000 (100.0%)  PROGRAM TOTALS\n\nIr   file:function\n\n\
-        1,000 (50.00%)  /a/b/src/core/data.rs:thalweg::receive [/x/measure]\n\
+        1,000 (50.00%)  /a/b/src/connection/receive_data.rs:thalweg::receive [/x/measure]\n\
           600 (30.00%)  /r/library/core/src/num/mod.rs:thalweg::receive [/x/measure]\n\
           400 (20.00%)  ???:memcpy [/lib/libc.so]\n";
 
@@ -132,7 +132,7 @@ mod tests {
     fn the_annotation_is_read_with_its_shares() {
         let found = entries(TEXT).unwrap();
         assert_eq!(found.len(), 3);
-        let (file, function) = ("src/core/data.rs".to_owned(), "thalweg::receive".to_owned());
+        let (file, function) = ("src/connection/receive_data.rs".to_owned(), "thalweg::receive".to_owned());
         assert_eq!(found[0], Entry { share: 0.5, file, function });
         assert_eq!(found[2].file, "???");
         assert_eq!(entries("nothing"), None);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use thalweg::ErrorCode;
-use thalweg::frame::{Frame, HEAD_LEN, Head};
+use thalweg::frame::{Frame, HEADER_LEN, FrameHeader};
 use thalweg::inspect::{Direction, Inspector, What};
 
 pub struct Relay {
@@ -139,7 +139,7 @@ impl Lane {
         let mut inspector = lock(&self.inspector);
         let mut observed = lock(&self.observed);
         while let Some(seen) = inspector.inspect(self.direction, &mut input) {
-            let end_of = |head: Head| seen.offset + HEAD_LEN as u64 + u64::from(head.len);
+            let end_of = |head: FrameHeader| seen.offset + HEADER_LEN as u64 + u64::from(head.len);
             let from_server = self.direction == Direction::ToClient;
             match seen.what {
                 What::Data(head) | What::Passed(head) => self.frame_end = end_of(head),

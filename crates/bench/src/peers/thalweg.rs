@@ -12,8 +12,8 @@ use std::cell::RefCell;
 use std::sync::OnceLock;
 use std::time::Duration;
 use thalweg::{
-    Budget, Config, Connection, ErrorCode, Event, Field, Headers, HeadersKind, Instant, Release, Request,
-    Role, Splice, Status, Stream, KnownName,
+    RateLimit, Config, Connection, ErrorCode, Event, Field, Headers, HeadersKind, Instant, WindowRelease, Request,
+    Role, Splice, Status, StreamKey, KnownName,
 };
 
 /// A server.
@@ -77,7 +77,7 @@ impl<const PREPARED: bool> Endpoint for Server<PREPARED> {
 }
 
 impl<const PREPARED: bool> Server<PREPARED> {
-    fn answer(&mut self, stream: Stream) {
+    fn answer(&mut self, stream: StreamKey) {
         self.state.seen.complete += 1;
         let list = match self.state.app {
             App::Unary => &RESPONSE[..],
@@ -186,10 +186,10 @@ fn config<const PREPARED: bool>(streams_max: u32) -> Config {
     config.stream_window_bytes = WINDOW_BYTES;
     config.connection_window_bytes = WINDOW_BYTES;
     // The scripted peer of W4 cancels without pause.
-    config.budgets.resets = Budget::UNLIMITED;
+    config.rate_limits.resets = RateLimit::UNLIMITED;
     if PREPARED {
         // The application consumes at once.
-        config.release = Release::Automatic;
+        config.release = WindowRelease::Automatic;
     }
     config
 }
@@ -219,13 +219,13 @@ static ENDLESS_RESPONSE: [Field<'static>; 3] = prepare(&ENDLESS_RESPONSE_FIELDS)
 static GRPC_RESPONSE: [Field<'static>; 1] = prepare(&GRPC_RESPONSE_FIELDS);
 static TRAILERS: [Field<'static>; 2] = prepare(&GRPC_TRAILERS);
 
-fn send_whole<R: Role>(connection: &mut Connection<R>, stream: Stream, data: &[u8], end: bool) {
+fn send_whole<R: Role>(connection: &mut Connection<R>, stream: StreamKey, data: &[u8], end: bool) {
     let taken = connection.send_data(stream, data, end).expect("a live stream");
     assert_eq!(taken, data.len(), "the windows of these scenes hold every message");
 }
 
 /// Sends as much of an endless body as is taken.
-fn fill<R: Role>(connection: &mut Connection<R>, app: App, stream: Stream) {
+fn fill<R: Role>(connection: &mut Connection<R>, app: App, stream: StreamKey) {
     loop {
         let taken = match app {
             App::Splice => connection.splice_data(stream, FRAME_BYTES, false),

@@ -5,7 +5,7 @@
 //! * [`silence`]: without input, time or calls there is no output and no event.
 //! * [`bounded_memory`]: the heap stays below a function of the configuration.
 //! * Pair agreement, liveness and "exactly once" need two ends: [`sim::run_with`](crate::sim::run_with).
-//! * [`Timeouts`]: no timeout fires sooner than its length after the call or the frame that armed it. It is told what
+//! * [`TimeoutModel`]: no timeout fires sooner than its length after the call or the frame that armed it. It is told what
 //!   happens to an end; the simulator does so in every run.
 //! * [`no_allocations`]: steady work allocates nothing.
 //! * [`long_frames`]: however a peer credits, its windows do not make DATA short for long, and no limit is reached.
@@ -22,7 +22,7 @@ mod windows;
 
 pub use play::{Play, Reactions, Step};
 pub use steady::no_allocations;
-pub use timeouts::Timeouts;
+pub use timeouts::TimeoutModel;
 pub use turns::fair_turns;
 pub use windows::{Credit, Upload, Uploaded, long_frames};
 
@@ -138,7 +138,7 @@ pub fn heap_bound(config: &Config) -> usize {
     let skipped = 2 * payload + 2 * 4 * config.header_table_bytes_max.max(4096) as usize;
     // A client bounds the streams that it opens itself.
     let streams = 4 * 256 * (config.concurrent_streams_max as usize).min(1 << 16);
-    let remembered = 2 * 32 * config.closed_streams_remembered as usize;
+    let remembered = 2 * 32 * config.closed_streams_max as usize;
     let output = config.output_bytes_max as usize * 5;
     tables + headers + carried + skipped + streams + remembered + output + FIXED_BYTES
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use thalweg::{Config, ErrorCode, Event, Field, HeadersKind, Instant, Request, Status, Stream};
+use thalweg::{Config, ErrorCode, Event, Field, HeadersKind, Instant, Request, Status, StreamKey};
 
 use super::Breach;
 use crate::cuts::Cuts;
@@ -72,8 +72,8 @@ struct Run<'p> {
     played: Played,
     /// DATA of one stream that was told without an interruption.
     data: Option<(u32, Vec<u8>)>,
-    streams: Vec<Stream>,
-    unreleased: Vec<(Stream, usize)>,
+    streams: Vec<StreamKey>,
+    unreleased: Vec<(StreamKey, usize)>,
     opened: u32,
 }
 
@@ -206,7 +206,7 @@ impl Run<'_> {
         }
     }
 
-    fn told_data(&mut self, stream: Stream, data: &[u8], end: bool) {
+    fn told_data(&mut self, stream: StreamKey, data: &[u8], end: bool) {
         let id = stream.id().as_u32();
         if self.data.as_ref().is_none_or(|(other, _)| *other != id) {
             self.end_data();
@@ -222,7 +222,7 @@ impl Run<'_> {
         }
     }
 
-    fn told_headers(&mut self, stream: Stream, kind: HeadersKind, end: bool) {
+    fn told_headers(&mut self, stream: StreamKey, kind: HeadersKind, end: bool) {
         if matches!(kind, HeadersKind::Request | HeadersKind::Push { .. }) {
             self.streams.push(stream);
         }
@@ -239,14 +239,14 @@ impl Run<'_> {
         }
     }
 
-    fn resets(&self, stream: Stream) -> bool {
+    fn resets(&self, stream: StreamKey) -> bool {
         self.play
             .reactions
             .resets_every
             .is_some_and(|every| every > 0 && (stream.id().as_u32() / 2).is_multiple_of(every.into()))
     }
 
-    fn remote_ended(&mut self, stream: Stream) {
+    fn remote_ended(&mut self, stream: StreamKey) {
         if self.play.reactions.releases {
             self.unreleased.retain(|(other, held)| {
                 if *other == stream {
@@ -257,7 +257,7 @@ impl Run<'_> {
         }
     }
 
-    fn answer(&mut self, stream: Stream) {
+    fn answer(&mut self, stream: StreamKey) {
         let Reactions { answer_bytes, informs, trailers, .. } = self.play.reactions;
         let Some(len) = answer_bytes else { return };
         if informs {

@@ -1,6 +1,6 @@
 //! No timeout fires sooner than its length after the call or the frame that armed it.
 //!
-//! Knows nothing of the timers of the core: a [`Timeouts`] is told of the calls that are made on
+//! Knows nothing of the timers of the core: a [`TimeoutModel`] is told of the calls that are made on
 //! one end, of the frames that it takes and sends, and of the time at which each of these really
 //! happened. From these alone it knows the earliest time at which a timeout may fire. Where a
 //! timeout could have started at one of several times, it takes the earliest.
@@ -8,14 +8,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use thalweg::{Config, Deadline, Instant};
+use thalweg::{Config, Timeout, Instant};
 
 use super::Breach;
 use crate::frames::{Frame, flag, kind};
 
 /// The causes of one end's timeouts.
 #[derive(Debug)]
-pub struct Timeouts {
+pub struct TimeoutModel {
     config: Config,
     /// When the end was made, unless the peer's SETTINGS have come.
     preface: Option<Instant>,
@@ -47,7 +47,7 @@ struct Cut {
     sent: u32,
 }
 
-impl Timeouts {
+impl TimeoutModel {
     /// Starts with the end.
     pub fn new(config: Config, now: Instant) -> Self {
         Self {
@@ -137,15 +137,15 @@ impl Timeouts {
     ///
     /// # Errors
     /// It has fired too early.
-    pub fn says_in_time(&mut self, frame: &Frame, now: Instant) -> Result<Option<Deadline>, Breach> {
+    pub fn says_in_time(&mut self, frame: &Frame, now: Instant) -> Result<Option<Timeout>, Breach> {
         let (timeout, cause) = match frame.kind {
             kind::PING if !frame.has(flag::ACK) && frame.body == KEEP_ALIVE => {
                 self.ping.get_or_insert(now);
-                (Deadline::KeepAlive, self.input)
+                (Timeout::KeepAlive, self.input)
             }
             kind::GOAWAY if self.shutdown.is_none() => {
                 self.shuts_down(now);
-                (Deadline::Idle, self.busy)
+                (Timeout::Idle, self.busy)
             }
             _ => return Ok(None),
         };
@@ -158,28 +158,28 @@ impl Timeouts {
     /// It has fired too early.
     pub fn stalls(&mut self, id: u32, now: Instant) -> Result<(), Breach> {
         let cut = self.cut.remove(&id).map(|cut| cut.since);
-        self.is_due(Deadline::Stall, cut, now).map_err(|breach| format!("stream {id}: {breach}"))
+        self.is_due(Timeout::Stall, cut, now).map_err(|breach| format!("stream {id}: {breach}"))
     }
 
     /// A timeout has ended the connection.
     ///
     /// # Errors
     /// It has fired too early.
-    pub fn ends(&self, timeout: Deadline, now: Instant) -> Result<(), Breach> {
+    pub fn ends(&self, timeout: Timeout, now: Instant) -> Result<(), Breach> {
         let cause = match timeout {
-            Deadline::Preface => self.preface,
-            Deadline::SettingsAck => self.settings.front().copied(),
-            Deadline::HeaderBlock => self.block,
-            Deadline::Ping => self.ping,
-            Deadline::Shutdown => self.shutdown,
-            Deadline::Transmit => Some(self.transmit),
+            Timeout::Preface => self.preface,
+            Timeout::SettingsAck => self.settings.front().copied(),
+            Timeout::HeaderBlock => self.block,
+            Timeout::Ping => self.ping,
+            Timeout::Shutdown => self.shutdown,
+            Timeout::Transmit => Some(self.transmit),
             _ => None,
         };
         // A keep-alive PING that is still in the output, or a shutdown for idleness, may be the
         // cause.
         let is_hidden = match timeout {
-            Deadline::Ping => cause.is_none(),
-            Deadline::Shutdown => self.config.deadlines.idle.is_some(),
+            Timeout::Ping => cause.is_none(),
+            Timeout::Shutdown => self.config.timeouts.idle.is_some(),
             _ => false,
         };
         if !self.knows_output && is_hidden {
@@ -188,7 +188,7 @@ impl Timeouts {
         self.is_due(timeout, cause, now)
     }
 
-    fn is_due(&self, timeout: Deadline, cause: Option<Instant>, now: Instant) -> Result<(), Breach> {
+    fn is_due(&self, timeout: Timeout, cause: Option<Instant>, now: Instant) -> Result<(), Breach> {
         let Some(cause) = cause else { return Err(format!("timeouts: {timeout:?} fires without a cause")) };
         let Some(length) = self.length(timeout) else {
             return Err(format!("timeouts: {timeout:?} fires, and it is off"));
@@ -200,18 +200,18 @@ impl Timeouts {
         Err(format!("timeouts: {timeout:?} fires {passed:?} after what armed it, its length is {length:?}"))
     }
 
-    fn length(&self, timeout: Deadline) -> Option<Duration> {
-        let lengths = &self.config.deadlines;
+    fn length(&self, timeout: Timeout) -> Option<Duration> {
+        let lengths = &self.config.timeouts;
         match timeout {
-            Deadline::Preface => lengths.preface,
-            Deadline::SettingsAck => lengths.settings_ack,
-            Deadline::HeaderBlock => lengths.header_block,
-            Deadline::KeepAlive => lengths.keep_alive,
-            Deadline::Ping => lengths.ping,
-            Deadline::Idle => lengths.idle,
-            Deadline::Shutdown => lengths.shutdown,
-            Deadline::Stall => lengths.stall,
-            Deadline::Transmit => lengths.transmit,
+            Timeout::Preface => lengths.preface,
+            Timeout::SettingsAck => lengths.settings_ack,
+            Timeout::HeaderBlock => lengths.header_block,
+            Timeout::KeepAlive => lengths.keep_alive,
+            Timeout::Ping => lengths.ping,
+            Timeout::Idle => lengths.idle,
+            Timeout::Shutdown => lengths.shutdown,
+            Timeout::Stall => lengths.stall,
+            Timeout::Transmit => lengths.transmit,
             _ => None,
         }
     }

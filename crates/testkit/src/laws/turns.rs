@@ -1,6 +1,6 @@
 //! Whose turn it is: a server with more to send on every stream than the windows allow.
 
-use thalweg::{Config, Event, Instant, Status, Stream};
+use thalweg::{Config, Event, Instant, Status, StreamKey};
 
 use super::Breach;
 use crate::endpoint::Endpoint;
@@ -59,7 +59,7 @@ fn signal(choices: &mut impl Choices) -> Signal {
     }
 }
 
-fn open(server: &mut Endpoint, signals: &[Signal]) -> Result<Vec<Stream>, Breach> {
+fn open(server: &mut Endpoint, signals: &[Signal]) -> Result<Vec<StreamKey>, Breach> {
     let mut input = wire([&preface(), &settings().entry(setting::INITIAL_WINDOW_SIZE, (1 << 31) - 1)]);
     for (id, signal) in (1..).step_by(2).zip(signals) {
         let get = Block::new().raw(hpack::get("/"));
@@ -95,7 +95,7 @@ fn open(server: &mut Endpoint, signals: &[Signal]) -> Result<Vec<Stream>, Breach
 /// Serves whoever is named, and returns whose the frames are.
 fn serve(
     server: &mut Endpoint,
-    streams: &[Stream],
+    streams: &[StreamKey],
     choices: &mut impl Choices,
 ) -> Result<Vec<usize>, Breach> {
     let mut reader = Reader::default();

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use thalweg::{Config, Instant, Request, Stream};
+use thalweg::{Config, Instant, Request, StreamKey};
 
 use super::Breach;
 use crate::endpoint::Endpoint;
@@ -155,7 +155,7 @@ impl<'a> Run<'a> {
     }
 
     /// The application hands over piece by piece, until one is cut short.
-    fn send(&mut self, client: &mut Endpoint, stream: Stream) -> Result<(), Breach> {
+    fn send(&mut self, client: &mut Endpoint, stream: StreamKey) -> Result<(), Breach> {
         while self.total_left > 0 {
             if self.piece_left == 0 {
                 self.piece_left = self.upload.piece_bytes.min(self.total_left);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use thalweg::{Event, Field, Headers, HeadersKind, Initiator};
+use thalweg::{Event, Field, Headers, HeadersKind, ResetCause};
 
 use crate::frames::{self, Frame, flag, kind};
 use crate::hpack::Decoder;
@@ -37,9 +37,9 @@ impl Seen {
             }
             Event::Reset { stream, code, by } => {
                 let by = match by {
-                    Initiator::Remote => "the peer".to_owned(),
-                    Initiator::Local(error) => format!("us: {error}"),
-                    Initiator::GoAway => "GOAWAY".to_owned(),
+                    ResetCause::Remote => "the peer".to_owned(),
+                    ResetCause::Local(error) => format!("us: {error}"),
+                    ResetCause::GoAway => "GOAWAY".to_owned(),
                     other => format!("{other:?}"),
                 };
                 write!(line, "RESET stream={stream} {code} by {by}")
@@ -52,7 +52,7 @@ impl Seen {
                 write!(line, "{settings}")
             }
             Event::SettingsAcknowledged => write!(line, "SETTINGS ACK"),
-            Event::Openable => write!(line, "OPENABLE"),
+            Event::StreamAvailable => write!(line, "OPENABLE"),
             Event::Pong { payload } => write!(line, "PONG {}", quoted(&payload)),
             Event::Priority { stream, priority } => write!(line, "PRIORITY stream={stream} {priority}"),
             Event::Origin { origins } => {

@@ -26,8 +26,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use thalweg::{
-    Cause, Client, Connection, ConnectionError, ErrorCode, Event, Instant, Request, Role, Scope, SendError,
-    Server, Status, Stream, Violation,
+    CloseCause, Client, Connection, ConnectionError, ErrorCode, Event, Instant, Request, Role, Scope, SendError,
+    Server, Status, StreamKey, Violation,
 };
 
 use crate::frames::{self, Frame, Piece, Reader, kind, setting};
@@ -52,7 +52,7 @@ pub struct Scene<R: Role> {
     decoder: hpack::Decoder,
     /// SETTINGS of the peer that we have not acknowledged yet: what their acknowledgement allows us.
     allowed: Vec<(Option<u32>, Option<u32>)>,
-    streams: BTreeMap<u32, Stream>,
+    streams: BTreeMap<u32, StreamKey>,
     error: Option<ConnectionError>,
     transcript: Vec<String>,
 }
@@ -96,7 +96,7 @@ impl<R: Role> Scene<R> {
     }
 
     /// The handle of a stream that an event or a call has told of.
-    pub fn stream(&mut self, id: u32) -> Stream {
+    pub fn stream(&mut self, id: u32) -> StreamKey {
         self.feed();
         self.streams[&id]
     }
@@ -198,12 +198,12 @@ impl<R: Role> Scene<R> {
     /// afterwards.
     #[track_caller]
     pub fn connection_error(&mut self, code: ErrorCode, violation: Violation, last: u32) {
-        self.ends(code, Cause::Violation(violation), last);
+        self.ends(code, CloseCause::Violation(violation), last);
     }
 
     /// The connection ended by an error: one GOAWAY with `code` and `last`, and nothing afterwards.
     #[track_caller]
-    pub fn ends(&mut self, code: ErrorCode, cause: Cause, last: u32) {
+    pub fn ends(&mut self, code: ErrorCode, cause: CloseCause, last: u32) {
         self.feed();
         self.drain_events();
         let Some(error) = self.error else {
@@ -212,7 +212,7 @@ impl<R: Role> Scene<R> {
         };
         assert_eq!((error.cause(), error.code()), (cause, code));
         self.events([format!("ERROR {code}: {error}")]);
-        let accused = matches!(cause, Cause::Violation(_) | Cause::Limit(_) | Cause::Deadline(_));
+        let accused = matches!(cause, CloseCause::Violation(_) | CloseCause::Limit(_) | CloseCause::Timeout(_));
         let reason = error.to_string();
         let debug =
             if accused { format!(" \"{}\"", reason.as_bytes().escape_ascii()) } else { String::new() };
@@ -365,7 +365,7 @@ impl<R: Role> Scene<R> {
 impl Scene<Server> {
     /// The peer asks `GET /` and ends the request there: the stream is half-closed (remote).
     #[track_caller]
-    pub fn get(&mut self, id: u32) -> Stream {
+    pub fn get(&mut self, id: u32) -> StreamKey {
         self.peer(frames::headers(id, hpack::get("/")).end_stream().end_headers());
         self.events([format!("HEADERS stream={id} request end [{GET}]")]);
         self.streams[&id]
@@ -373,7 +373,7 @@ impl Scene<Server> {
 
     /// The peer asks `POST /` and does not end the request: the stream is open.
     #[track_caller]
-    pub fn post(&mut self, id: u32) -> Stream {
+    pub fn post(&mut self, id: u32) -> StreamKey {
         self.peer(frames::headers(id, hpack::request("POST", "/")).end_headers());
         self.events([format!("HEADERS stream={id} request [{POST}]")]);
         self.streams[&id]
@@ -381,14 +381,14 @@ impl Scene<Server> {
 
     /// The application answers 200 without ending the stream.
     #[track_caller]
-    pub fn respond(&mut self, stream: Stream) {
+    pub fn respond(&mut self, stream: StreamKey) {
         assert_eq!(self.call(|core| core.send_response(stream, Status::OK, [], false)), Ok(()));
         self.output([format!("HEADERS stream={stream} [:status: 200]")]);
     }
 
     /// The application promises `GET /pushed`: the new stream is reserved (local).
     #[track_caller]
-    pub fn promise(&mut self, parent: Stream) -> Stream {
+    pub fn promise(&mut self, parent: StreamKey) -> StreamKey {
         let request = Request::get("https", "example.org", "/pushed");
         let stream = self.call(|core| core.send_push(parent, &request, [])).expect("a promise");
         self.streams.insert(stream.id().as_u32(), stream);
@@ -400,7 +400,7 @@ impl Scene<Server> {
 impl Scene<Client> {
     /// The application asks `GET /` and ends the request there: the stream is half-closed (local).
     #[track_caller]
-    pub fn get(&mut self) -> Stream {
+    pub fn get(&mut self) -> StreamKey {
         let stream = self.open("GET", true);
         self.output([format!("HEADERS stream={stream} end [{GET}]")]);
         stream
@@ -408,14 +408,14 @@ impl Scene<Client> {
 
     /// The application asks `POST /` and does not end the request: the stream is open.
     #[track_caller]
-    pub fn post(&mut self) -> Stream {
+    pub fn post(&mut self) -> StreamKey {
         let stream = self.open("POST", false);
         self.output([format!("HEADERS stream={stream} [{POST}]")]);
         stream
     }
 
     #[track_caller]
-    fn open(&mut self, method: &str, end: bool) -> Stream {
+    fn open(&mut self, method: &str, end: bool) -> StreamKey {
         let request = Request::new(method, "https", "example.org", "/");
         let stream = self.call(|core| core.send_request(&request, [], end)).expect("a new stream");
         self.streams.insert(stream.id().as_u32(), stream);
@@ -431,7 +431,7 @@ impl Scene<Client> {
 
     /// The peer promises `GET /pushed` on the stream `parent`: the new stream is reserved (remote).
     #[track_caller]
-    pub fn promised(&mut self, parent: u32, id: u32) -> Stream {
+    pub fn promised(&mut self, parent: u32, id: u32) -> StreamKey {
         self.peer(frames::push_promise(parent, id, hpack::get("/pushed")).end_headers());
         self.events([format!("HEADERS stream={id} push on={parent} [{PUSHED}]")]);
         self.streams[&id]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use thalweg::{Event, Headers, HeadersKind, Initiator, Stream, StreamError, Violation};
+use thalweg::{Event, Headers, HeadersKind, ResetCause, StreamKey, StreamError, Violation};
 
 use super::content::{self, Fields, TRAILER};
 use super::script::{End, Exchange, Message, Method};
@@ -58,7 +58,7 @@ pub struct Incoming {
 #[derive(Debug)]
 pub struct Talk {
     /// The handle.
-    pub stream: Stream,
+    pub stream: StreamKey,
     /// What is sent.
     pub out: Outgoing,
     /// What is received.
@@ -75,13 +75,13 @@ pub enum Reaction {
     /// Nothing.
     None,
     /// A request has come; so has its end, perhaps.
-    Request(Stream),
+    Request(StreamKey),
     /// The peer's half has ended.
-    Ended(Stream),
+    Ended(StreamKey),
     /// Content has come, which is consumed at once.
-    Consume(Stream, usize),
+    Consume(StreamKey, usize),
     /// Content has come, and the end.
-    ConsumeAndEnd(Stream, usize),
+    ConsumeAndEnd(StreamKey, usize),
     /// There is room for new streams.
     Retry,
 }
@@ -98,11 +98,11 @@ pub struct App {
     /// The streams that are.
     pub over: BTreeSet<u32>,
     /// The handles of streams that are over.
-    pub handles: BTreeMap<u32, Stream>,
+    pub handles: BTreeMap<u32, StreamKey>,
     /// Streams that this application has reset.
     pub resets: BTreeSet<u32>,
     /// Handles of streams that are over while content of them is held.
-    pub leftovers: Vec<(Stream, usize)>,
+    pub leftovers: Vec<(StreamKey, usize)>,
     /// Whether a request waits for room.
     pub waits_for_room: bool,
     /// It has changed the limit of concurrent streams.
@@ -117,7 +117,7 @@ pub struct App {
 
 impl Talk {
     /// A stream that an application opens or answers.
-    pub fn new(stream: Stream, out: Message, out_stage: Stage, inc: Incoming) -> Self {
+    pub fn new(stream: StreamKey, out: Message, out_stage: Stage, inc: Incoming) -> Self {
         let out = Outgoing { message: out, stage: out_stage, sent: 0, is_cut: false };
         Self { stream, out, inc, held: 0, is_paused: false }
     }
@@ -206,8 +206,8 @@ impl App {
                 if self.end_talk(id).is_none() {
                     // The core had ended it before the application did, and could not say so yet.
                     let crossed = match by {
-                        Initiator::Local(StreamError::Deadline(_)) => self.is_slow,
-                        Initiator::Local(StreamError::Eof) => self.is_cut,
+                        ResetCause::Local(StreamError::Timeout(_)) => self.is_slow,
+                        ResetCause::Local(StreamError::Eof) => self.is_cut,
                         _ => false,
                     };
                     if crossed && self.resets.contains(&id) {
@@ -216,13 +216,13 @@ impl App {
                     return Err(format!("the end of stream {id} is told, and it was over or unknown"));
                 }
                 let explained = match by {
-                    Initiator::GoAway => true,
+                    ResetCause::GoAway => true,
                     // REFUSED_STREAM and CANCEL of pushes may be the peer's core's own.
-                    Initiator::Remote => peer.resets.contains(&id) || matches!(code.0, 0x7 | 0x8),
-                    Initiator::Local(StreamError::Deadline(_)) => self.is_slow,
-                    Initiator::Local(StreamError::Eof) => self.is_cut,
+                    ResetCause::Remote => peer.resets.contains(&id) || matches!(code.0, 0x7 | 0x8),
+                    ResetCause::Local(StreamError::Timeout(_)) => self.is_slow,
+                    ResetCause::Local(StreamError::Eof) => self.is_cut,
                     // A lower limit holds at once, before the peer can know of it.
-                    Initiator::Local(StreamError::Violation(Violation::StreamsExceeded)) => {
+                    ResetCause::Local(StreamError::Violation(Violation::StreamsExceeded)) => {
                         self.limits_streams
                     }
                     _ => false,
@@ -232,18 +232,18 @@ impl App {
                 }
                 Err(format!("stream {id} was reset with {code}, {by:?}, and nobody had asked for it"))
             }
-            Event::Openable if self.waits_for_room => {
+            Event::StreamAvailable if self.waits_for_room => {
                 self.waits_for_room = false;
                 Ok(Reaction::Retry)
             }
-            Event::Openable if !self.is_hostile => Err("Openable, and nobody waits".to_owned()),
+            Event::StreamAvailable if !self.is_hostile => Err("StreamAvailable, and nobody waits".to_owned()),
             _ => Ok(Reaction::None),
         }
     }
 
     fn told_headers(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         kind: HeadersKind,
         headers: &Headers<'_>,
         end: bool,
@@ -286,7 +286,7 @@ impl App {
 
     fn told_request(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         headers: &Headers<'_>,
         end: bool,
         plans: &Plans,
@@ -318,8 +318,8 @@ impl App {
 
     fn told_push(
         &mut self,
-        stream: Stream,
-        parent: Stream,
+        stream: StreamKey,
+        parent: StreamKey,
         headers: &Headers<'_>,
         plans: &Plans,
     ) -> Result<Reaction, Complaint> {
@@ -343,7 +343,7 @@ impl App {
         Ok(Reaction::None)
     }
 
-    fn told_data(&mut self, stream: Stream, data: &[u8], end: bool) -> Result<Reaction, Complaint> {
+    fn told_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Result<Reaction, Complaint> {
         let (id, from) = (stream.id().as_u32(), self.end.other());
         let is_hostile = self.is_hostile;
         let talk = self.talks.get_mut(&id).ok_or_else(|| format!("DATA on stream {id}, which is over"))?;
@@ -371,7 +371,7 @@ impl App {
     /// The peer's half has ended: all that was due must be there.
     fn told_end(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         consumed: usize,
         by_trailers: bool,
     ) -> Result<Reaction, Complaint> {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-use thalweg::{Config, Deadlines, Release};
+use thalweg::{Config, Timeouts, WindowRelease};
 
 /// One of the two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +59,7 @@ pub struct Setup {
     pub automatic: bool,
     /// `Config::extension_frames`
     pub extensions: bool,
-    /// `Config::deadlines`
+    /// `Config::timeouts`
     pub timeouts: TimeoutsMs,
 }
 
@@ -82,7 +82,7 @@ impl Default for TimeoutsMs {
     /// Those of the default configuration.
     fn default() -> Self {
         let ms = |length: Option<Duration>| length.map(|length| length.as_millis() as u32);
-        let lengths = Deadlines::default();
+        let lengths = Timeouts::default();
         Self {
             preface: ms(lengths.preface),
             settings_ack: ms(lengths.settings_ack),
@@ -99,9 +99,9 @@ impl Default for TimeoutsMs {
 
 impl TimeoutsMs {
     /// The configuration.
-    pub fn deadlines(&self) -> Deadlines {
+    pub fn deadlines(&self) -> Timeouts {
         let length = |ms: Option<u32>| ms.map(|ms| Duration::from_millis(ms.into()));
-        let mut lengths = Deadlines::OFF;
+        let mut lengths = Timeouts::OFF;
         lengths.preface = length(self.preface);
         lengths.settings_ack = length(self.settings_ack);
         lengths.header_block = length(self.header_block);
@@ -154,9 +154,9 @@ impl Setup {
         config.encoder_table_bytes_max = self.encoder_table_bytes;
         config.concurrent_streams_max = self.streams;
         config.enable_push = self.push;
-        config.release = if self.automatic { Release::Automatic } else { Release::Explicit };
+        config.release = if self.automatic { WindowRelease::Automatic } else { WindowRelease::Explicit };
         config.extension_frames = self.extensions;
-        config.deadlines = self.timeouts.deadlines();
+        config.timeouts = self.timeouts.deadlines();
         config
     }
 }

@@ -1,6 +1,6 @@
 //! Arbitrary bytes for one end.
 
-use thalweg::{Config, Deadlines, Release};
+use thalweg::{Config, Timeouts, WindowRelease};
 
 use crate::frames::{preface, settings, wire};
 use crate::laws::{self, Play, Reactions, Step};
@@ -96,7 +96,7 @@ fn config(choices: &mut impl Choices) -> Config {
     }
     if small & 4 != 0 {
         config.concurrent_streams_max = 2;
-        config.closed_streams_remembered = 16;
+        config.closed_streams_max = 16;
     }
     if small & 8 != 0 {
         config.output_bytes_max = 1024;
@@ -106,9 +106,9 @@ fn config(choices: &mut impl Choices) -> Config {
     config.enable_push = small & 0x10 != 0;
     config.extension_frames = small & 0x20 != 0;
     config.enable_connect_protocol = small & 0x10 != 0;
-    config.release = if small & 0x40 != 0 { Release::Automatic } else { Release::Explicit };
+    config.release = if small & 0x40 != 0 { WindowRelease::Automatic } else { WindowRelease::Explicit };
     if small & 0x80 != 0 {
-        config.deadlines = Deadlines::OFF;
+        config.timeouts = Timeouts::OFF;
     }
     config
 }

@@ -1,6 +1,6 @@
 //! Frames: the core's frame layer, its inspector, and the test kit's reader against each other.
 
-use thalweg::frame::{Frame, HEAD_LEN, Head};
+use thalweg::frame::{Frame, HEADER_LEN, FrameHeader};
 use thalweg::inspect::{Direction, Inspector};
 
 use crate::cuts::Cuts;
@@ -25,17 +25,17 @@ pub fn frame_roundtrip(input: &[u8]) {
 
 fn parse_all(input: &[u8]) {
     let mut rest = input;
-    while let Some((head, after)) = rest.split_first_chunk::<HEAD_LEN>() {
-        let head = Head::parse(head);
-        let Some((payload, after)) = after.split_at_checked(head.len as usize) else { break };
+    while let Some((header, after)) = rest.split_first_chunk::<HEADER_LEN>() {
+        let header = FrameHeader::parse(header);
+        let Some((payload, after)) = after.split_at_checked(header.len as usize) else { break };
         rest = after;
-        let Ok(frame) = Frame::parse(head, payload) else { continue };
+        let Ok(frame) = Frame::parse(header, payload) else { continue };
         let mut emitted = Vec::new();
         frame.emit(&mut emitted);
         let (head_again, payload_again) =
-            emitted.split_first_chunk::<HEAD_LEN>().expect("a frame has a head");
-        let head_again = Head::parse(head_again);
-        assert_eq!(head_again.len, head.len, "{frame:?} is emitted with another length");
+            emitted.split_first_chunk::<HEADER_LEN>().expect("a frame has a head");
+        let head_again = FrameHeader::parse(head_again);
+        assert_eq!(head_again.len, header.len, "{frame:?} is emitted with another length");
         assert_eq!(Frame::parse(head_again, payload_again), Ok(frame), "{frame:?} is emitted as another");
     }
 }
@@ -47,15 +47,15 @@ fn read_all(input: &[u8]) {
     reader.push(input);
     while let Ok(Some(frame)) = reader.next_frame() {
         let bytes = frame.bytes();
-        let (head, payload) = bytes.split_first_chunk::<HEAD_LEN>().expect("a frame has a head");
-        let parsed = Frame::parse(Head::parse(head), payload);
+        let (header, payload) = bytes.split_first_chunk::<HEADER_LEN>().expect("a frame has a head");
+        let parsed = Frame::parse(FrameHeader::parse(header), payload);
         let parsed = parsed.unwrap_or_else(|violation| panic!("{frame} is refused: {violation}"));
         let mut emitted = Vec::new();
         parsed.emit(&mut emitted);
         // RFC 8336 §2.1: an origin whose length passes the end is dropped when it is shown, not when it is passed on.
         assert_eq!(emitted, bytes, "{frame} is emitted as other bytes");
         let shown = frames::kind_name(frame.kind).map(str::to_owned);
-        assert_eq!(Head::parse(head).kind.name().map(str::to_owned), shown, "the name of a type");
+        assert_eq!(FrameHeader::parse(header).kind.name().map(str::to_owned), shown, "the name of a type");
     }
 }
 

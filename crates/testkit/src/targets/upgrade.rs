@@ -83,7 +83,7 @@ fn begins_with(config: Config, request: &Request, settings: &[u8]) {
     assert!(config.upgrade, "an Upgrade is offered that was switched off");
     assert!(request.body.len() <= config.body_bytes_max);
     let begun =
-        Connection::<Server>::upgraded(thalweg::Config::default(), settings, request.method.as_bytes());
+        Connection::<Server>::from_upgrade(thalweg::Config::default(), settings, request.method.as_bytes());
     assert!(begun.is_ok(), "the upgrade cannot be made: {:?}", begun.err());
 }
 

@@ -8,7 +8,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use thalweg::frame::{Flags, HEAD_LEN, Head, Kind, PREFACE};
+use thalweg::frame::{Flags, HEADER_LEN, FrameHeader, FrameType, PREFACE};
 use thalweg_hpack::KnownName;
 
 use super::huffman;
@@ -28,17 +28,17 @@ pub fn redact(stream: &mut [u8], is_client: bool, words: &mut Words) {
     }
     let mut table = Table { entries: VecDeque::new(), bytes: 0, bytes_max: TABLE_BYTES };
     let mut fragments = Vec::new();
-    while let Some(head) = stream[at..].first_chunk().map(Head::parse) {
-        let start = at + HEAD_LEN;
-        let end = stream.len().min(start + head.len as usize);
+    while let Some(header) = stream[at..].first_chunk().map(FrameHeader::parse) {
+        let start = at + HEADER_LEN;
+        let end = stream.len().min(start + header.len as usize);
         at = end;
-        let is_fragment = matches!(head.kind, Kind::HEADERS | Kind::PUSH_PROMISE | Kind::CONTINUATION);
+        let is_fragment = matches!(header.kind, FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION);
         if !is_fragment {
-            payload(head, &mut stream[start..end]);
+            payload(header, &mut stream[start..end]);
             continue;
         }
-        fragments.push(fragment(head, &mut stream[start..end], start));
-        if head.flags.contains(Flags::END_HEADERS) || end == stream.len() {
+        fragments.push(fragment(header, &mut stream[start..end], start));
+        if header.flags.contains(Flags::END_HEADERS) || end == stream.len() {
             let mut coded: Vec<u8> = fragments
                 .iter()
                 .flat_map(|range: &Range<usize>| stream[range.clone()].iter().copied())
@@ -56,18 +56,18 @@ pub fn redact(stream: &mut [u8], is_client: bool, words: &mut Words) {
 }
 
 /// Overwrites what a frame other than those of header blocks tells in words.
-fn payload(head: Head, payload: &mut [u8]) {
-    let kept = match head.kind {
-        Kind::PRIORITY
-        | Kind::RST_STREAM
-        | Kind::SETTINGS
-        | Kind::PING
-        | Kind::WINDOW_UPDATE
-        | Kind::PRIORITY_UPDATE => payload.len(),
-        Kind::DATA if head.flags.contains(Flags::PADDED) => 1,
-        Kind::GOAWAY => 8,
-        Kind::ALTSVC => 2,
-        Kind::ORIGIN => return origins(payload),
+fn payload(header: FrameHeader, payload: &mut [u8]) {
+    let kept = match header.kind {
+        FrameType::PRIORITY
+        | FrameType::RST_STREAM
+        | FrameType::SETTINGS
+        | FrameType::PING
+        | FrameType::WINDOW_UPDATE
+        | FrameType::PRIORITY_UPDATE => payload.len(),
+        FrameType::DATA if header.flags.contains(Flags::PADDED) => 1,
+        FrameType::GOAWAY => 8,
+        FrameType::ALTSVC => 2,
+        FrameType::ORIGIN => return origins(payload),
         _ => 0,
     };
     payload.iter_mut().skip(kept).for_each(|byte| *byte = FILL);
@@ -85,19 +85,19 @@ fn origins(payload: &mut [u8]) {
 }
 
 /// Where in the stream the fragment of a header block is; padding is overwritten.
-fn fragment(head: Head, payload: &mut [u8], start: usize) -> Range<usize> {
-    let is_first = head.kind != Kind::CONTINUATION;
-    let is_padded = is_first && head.flags.contains(Flags::PADDED);
+fn fragment(header: FrameHeader, payload: &mut [u8], start: usize) -> Range<usize> {
+    let is_first = header.kind != FrameType::CONTINUATION;
+    let is_padded = is_first && header.flags.contains(Flags::PADDED);
     let pad_len = if is_padded { payload.first().map_or(0, |len| usize::from(*len)) } else { 0 };
     let before = usize::from(is_padded)
-        + match head.kind {
-            Kind::HEADERS if head.flags.contains(Flags::PRIORITY) => 5,
-            Kind::PUSH_PROMISE => 4,
+        + match header.kind {
+            FrameType::HEADERS if header.flags.contains(Flags::PRIORITY) => 5,
+            FrameType::PUSH_PROMISE => 4,
             _ => 0,
         };
     let from = before.min(payload.len());
     // A frame that is not here to its end has its padding in what is missing.
-    let end = (head.len as usize).saturating_sub(pad_len).clamp(from, payload.len().max(from));
+    let end = (header.len as usize).saturating_sub(pad_len).clamp(from, payload.len().max(from));
     payload[end..].fill(0);
     start + from..start + end
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use thalweg::{Client, ConfigError, ErrorCode, Headers, HeadersKind, OpenError, SendError, Stream};
+use thalweg::{Client, ConfigError, ErrorCode, Headers, HeadersKind, OpenError, SendError, StreamKey};
 
 use super::pushes::Outlet;
 use super::table::{Entry, Table};
@@ -153,7 +153,7 @@ impl Responses {
     fn receive_push(
         &mut self,
         table: &mut Table,
-        stream: Stream,
+        stream: StreamKey,
         headers: &Headers<'_>,
     ) -> Option<ErrorCode> {
         let exchange = Exchange::new(Arc::clone(&self.opens) as _, self.limits, Some(stream));
@@ -188,7 +188,7 @@ impl Host for Responses {
     fn receive_headers(
         &mut self,
         table: &mut Table,
-        stream: Stream,
+        stream: StreamKey,
         kind: HeadersKind,
         headers: &Headers<'_>,
         end: bool,
@@ -225,7 +225,7 @@ impl Host for Responses {
         &mut self,
         connection: &mut Connection<Client>,
         table: &mut Table,
-        stream: Stream,
+        stream: StreamKey,
         ask: Ask,
     ) {
         table.perform(connection, stream, ask);
@@ -247,7 +247,7 @@ impl Host for Responses {
         }
     }
 
-    fn stream_reset(&mut self, _: Stream) {}
+    fn stream_reset(&mut self, _: StreamKey) {}
 
     fn after_events(&mut self, _: Instant) -> Option<Duration> {
         None

@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use thalweg::{Config, ConfigError, ConnectionError, ErrorCode, Event, Headers, HeadersKind, Role, Stream};
+use thalweg::{Config, ConfigError, ConnectionError, ErrorCode, Event, Headers, HeadersKind, Role, StreamKey};
 
 use self::table::Table;
 pub use self::wire::Readiness;
@@ -34,7 +34,7 @@ use crate::transport::{Agreement, Transport};
 /// A message to a driver.
 pub enum ToDriver<M, R: Role> {
     /// From an application, for its stream.
-    Stream(Stream, Ask),
+    Stream(StreamKey, Ask),
     /// For the driver's role.
     Host(M),
     /// For the connection, once it speaks HTTP/2.
@@ -46,7 +46,7 @@ pub enum ToDriver<M, R: Role> {
 }
 
 impl<M: Send, R: Role> Outbox for Mailbox<ToDriver<M, R>> {
-    fn ask(&self, stream: Stream, ask: Ask) {
+    fn ask(&self, stream: StreamKey, ask: Ask) {
         self.post(ToDriver::Stream(stream, ask));
     }
 }
@@ -74,7 +74,7 @@ pub trait Host {
     fn receive_headers(
         &mut self,
         table: &mut Table,
-        stream: Stream,
+        stream: StreamKey,
         kind: HeadersKind,
         headers: &Headers<'_>,
         end: bool,
@@ -88,7 +88,7 @@ pub trait Host {
         &mut self,
         connection: &mut Connection<Self::Role>,
         table: &mut Table,
-        stream: Stream,
+        stream: StreamKey,
         ask: Ask,
     );
 
@@ -99,7 +99,7 @@ pub trait Host {
     fn settings_received(&mut self, connection: &mut Connection<Self::Role>, table: &mut Table);
 
     /// A stream was reset.
-    fn stream_reset(&mut self, stream: Stream);
+    fn stream_reset(&mut self, stream: StreamKey);
 
     /// All events of a turn were told. Returns when it wants to be called again.
     fn after_events(&mut self, now: Instant) -> Option<Duration>;
@@ -257,7 +257,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         let phase = match transport.agreement() {
             Agreement::None if !sniffs => Phase::Open,
             Agreement::Http2 => Phase::Open,
-            _ => Phase::Opening { until: options.config.deadlines.preface.map(|limit| origin + limit) },
+            _ => Phase::Opening { until: options.config.timeouts.preface.map(|limit| origin + limit) },
         };
         let connection = record::start(options)?;
         if let Some(counters) = &options.counters {
@@ -544,7 +544,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         let mut input = wire.input(read);
         while let Some(event) = connection.receive(&mut input, time)? {
             if let Some(on_notice) = on_notice
-                && let Some(notice) = event.notice()
+                && let Some(notice) = event.to_owned_event()
             {
                 on_notice.tell(notice);
             }
@@ -566,7 +566,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
                         entry.exchange.tell_priority(priority);
                     }
                 }
-                Event::Openable => host.openable(connection, table),
+                Event::StreamAvailable => host.openable(connection, table),
                 Event::Settings { .. } => host.settings_received(connection, table),
                 _ => {}
             }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use thalweg::{ConfigError, ErrorCode, Headers, HeadersKind, Priority, Server, Status, Stream};
+use thalweg::{ConfigError, ErrorCode, Headers, HeadersKind, Priority, Server, Status, StreamKey};
 use thalweg_h2c::{Sniffer, Upgrade};
 
 use super::table::{Entry, Table};
@@ -27,7 +27,7 @@ pub type Answers = Mailbox<ToDriver<Say, Server>>;
 
 /// An answer from a handler: a head, and what of the content is there.
 pub struct Answer {
-    pub stream: Stream,
+    pub stream: StreamKey,
     pub head: Response<()>,
     pub chunk: Chunk,
     pub finish: Option<Finish>,
@@ -38,12 +38,12 @@ pub enum Say {
     Answer(Answer),
     Push(Box<Promise>),
     /// An alternative service for the origin of a request (RFC 7838 §4).
-    AltSvc(Stream, Vec<u8>),
+    AltSvc(StreamKey, Vec<u8>),
 }
 
 /// A push that a handler wants (RFC 9113 §8.4).
 pub struct Promise {
-    pub parent: Stream,
+    pub parent: StreamKey,
     pub head: Request<()>,
     pub exchange: Arc<Exchange>,
 }
@@ -102,7 +102,7 @@ impl<T: Transport> ServerDriver<T> {
 }
 
 impl Requests {
-    fn receive_request(&mut self, table: &mut Table, stream: Stream, headers: &Headers<'_>, end: bool) {
+    fn receive_request(&mut self, table: &mut Table, stream: StreamKey, headers: &Headers<'_>, end: bool) {
         let head = Request::from_block(headers, self.remote);
         let exchange = Exchange::new(Arc::clone(&self.answers) as _, self.limits, Some(stream));
         table.insert(Entry::new(stream, Arc::clone(&exchange), false, end));
@@ -143,7 +143,7 @@ impl Requests {
     }
 
     /// Makes a request one of this turn.
-    fn submit(&mut self, exchange: Arc<Exchange>, stream: Stream, head: Request<()>, body: Body) {
+    fn submit(&mut self, exchange: Arc<Exchange>, stream: StreamKey, head: Request<()>, body: Body) {
         let priority = head.priority();
         if priority != Priority::default() {
             exchange.tell_priority(priority);
@@ -214,7 +214,7 @@ impl Host for Requests {
     fn receive_headers(
         &mut self,
         table: &mut Table,
-        stream: Stream,
+        stream: StreamKey,
         kind: HeadersKind,
         headers: &Headers<'_>,
         end: bool,
@@ -247,7 +247,7 @@ impl Host for Requests {
         &mut self,
         connection: &mut Connection<Server>,
         table: &mut Table,
-        stream: Stream,
+        stream: StreamKey,
         ask: Ask,
     ) {
         match ask {
@@ -263,7 +263,7 @@ impl Host for Requests {
 
     fn settings_received(&mut self, _: &mut Connection<Server>, _: &mut Table) {}
 
-    fn stream_reset(&mut self, stream: Stream) {
+    fn stream_reset(&mut self, stream: StreamKey) {
         // It may still be here, or wait in the pool, or be with a handler, who sees its end.
         self.jobs.retain(|job| job.stream != stream);
         drop(self.lane.cancel(stream));

@@ -7,7 +7,7 @@ use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thalweg::{ErrorCode, Role, SendError, Stream};
+use thalweg::{ErrorCode, Role, SendError, StreamKey};
 
 use super::wire::Pieces;
 use crate::error::Error;
@@ -23,12 +23,12 @@ pub struct Table {
     /// Whether large content goes to the transport as it is.
     splices: bool,
     /// Content of streams that ended in order while their applications still held it.
-    orphans: Vec<(Stream, usize)>,
+    orphans: Vec<(StreamKey, usize)>,
 }
 
 /// One live stream.
 pub struct Entry {
-    pub stream: Stream,
+    pub stream: StreamKey,
     pub exchange: Arc<Exchange>,
     /// What the core has taken in part, or will take next, and how much of it it has.
     current: Option<(Chunk, usize)>,
@@ -46,7 +46,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub fn new(stream: Stream, exchange: Arc<Exchange>, local_ended: bool, remote_ended: bool) -> Self {
+    pub fn new(stream: StreamKey, exchange: Arc<Exchange>, local_ended: bool, remote_ended: bool) -> Self {
         Self {
             stream,
             exchange,
@@ -107,7 +107,7 @@ impl Entry {
 /// Announces content frame by frame as far as the core takes it, and puts it where the transport finds it. Returns its length.
 fn splice<R: Role>(
     connection: &mut Connection<R>,
-    stream: Stream,
+    stream: StreamKey,
     content: &Bytes,
     ends: bool,
     pieces: &mut Pieces,
@@ -144,12 +144,12 @@ impl Table {
     }
 
     /// A live stream.
-    pub fn find(&mut self, stream: Stream) -> Option<&mut Entry> {
+    pub fn find(&mut self, stream: StreamKey) -> Option<&mut Entry> {
         self.entries.get_mut(stream.index())?.as_mut().filter(|entry| entry.stream == stream)
     }
 
     /// A stream has ended, whoever ended it.
-    pub fn remove(&mut self, stream: Stream) -> Option<Entry> {
+    pub fn remove(&mut self, stream: StreamKey) -> Option<Entry> {
         self.find(stream)?;
         self.entries[stream.index()].take()
     }
@@ -164,7 +164,7 @@ impl Table {
     pub fn receive_data<R: Role>(
         &mut self,
         connection: &mut Connection<R>,
-        stream: Stream,
+        stream: StreamKey,
         data: &[u8],
         end: bool,
     ) {
@@ -182,7 +182,7 @@ impl Table {
     }
 
     /// The peer's half has ended.
-    pub fn end_remote(&mut self, stream: Stream) {
+    pub fn end_remote(&mut self, stream: StreamKey) {
         let Some(entry) = self.find(stream) else { return };
         entry.remote_ended = true;
         if entry.local_ended {
@@ -191,7 +191,7 @@ impl Table {
     }
 
     /// Our half has ended.
-    pub fn end_local<R: Role>(&mut self, connection: &mut Connection<R>, stream: Stream) {
+    pub fn end_local<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey) {
         let Some(entry) = self.find(stream) else { return };
         entry.local_ended = true;
         if entry.remote_ended {
@@ -201,7 +201,7 @@ impl Table {
         }
     }
 
-    fn complete(&mut self, stream: Stream) {
+    fn complete(&mut self, stream: StreamKey) {
         if let Some(entry) = self.remove(stream)
             && entry.held > 0
         {
@@ -210,7 +210,7 @@ impl Table {
     }
 
     /// RFC 9113 §8.1: the response is whole, and the rest of the request is not wanted.
-    fn ask_to_stop<R: Role>(&mut self, connection: &mut Connection<R>, stream: Stream) {
+    fn ask_to_stop<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey) {
         self.remove(stream);
         connection.send_reset(stream, ErrorCode::NO_ERROR);
     }
@@ -219,7 +219,7 @@ impl Table {
     pub fn send<R: Role>(
         &mut self,
         connection: &mut Connection<R>,
-        stream: Stream,
+        stream: StreamKey,
         chunk: Chunk,
         finish: Option<Finish>,
     ) {
@@ -242,7 +242,7 @@ impl Table {
     }
 
     /// Sends what the core takes of what is queued.
-    pub fn go_on<R: Role>(&mut self, connection: &mut Connection<R>, stream: Stream) {
+    pub fn go_on<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey) {
         let entry = self.entries.get_mut(stream.index()).and_then(Option::as_mut);
         let Some(entry) = entry.filter(|entry| entry.stream == stream) else { return };
         match entry.send(connection, self.splices.then_some(&mut self.pieces)) {
@@ -253,9 +253,9 @@ impl Table {
     }
 
     /// The core refused something that the application wanted to send.
-    pub fn refused<R: Role>(&mut self, connection: &mut Connection<R>, stream: Stream, error: SendError) {
+    pub fn refused<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey, error: SendError) {
         // Its end is told by an event, or by the connection's end.
-        if matches!(error, SendError::StreamGone | SendError::Connection(_)) {
+        if matches!(error, SendError::StreamClosed | SendError::Connection(_)) {
             return;
         }
         trace::refused(stream, &error);
@@ -266,7 +266,7 @@ impl Table {
     pub fn reset<R: Role>(
         &mut self,
         connection: &mut Connection<R>,
-        stream: Stream,
+        stream: StreamKey,
         code: ErrorCode,
         error: Error,
     ) {
@@ -277,7 +277,7 @@ impl Table {
     }
 
     /// Does what an application asks for a stream; too late, it is nothing.
-    pub fn perform<R: Role>(&mut self, connection: &mut Connection<R>, stream: Stream, ask: Ask) {
+    pub fn perform<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey, ask: Ask) {
         match ask {
             Ask::Send { chunk, finish } => self.send(connection, stream, chunk, finish),
             // It is advice: a server that does not go by it, or a stream that has ended, is no fault.
@@ -300,7 +300,7 @@ impl Table {
         }
     }
 
-    fn release<R: Role>(&mut self, connection: &mut Connection<R>, stream: Stream, bytes: usize) {
+    fn release<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey, bytes: usize) {
         let held = match self.find(stream) {
             Some(entry) => &mut entry.held,
             None => match self.orphans.iter_mut().find(|(orphan, _)| *orphan == stream) {
@@ -315,7 +315,7 @@ impl Table {
         self.orphans.retain(|(_, held)| *held > 0);
     }
 
-    fn discard<R: Role>(&mut self, connection: &mut Connection<R>, stream: Stream) {
+    fn discard<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey) {
         self.release(connection, stream, usize::MAX);
         let Some(entry) = self.find(stream) else { return };
         entry.discards = true;

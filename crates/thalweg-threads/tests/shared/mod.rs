@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use thalweg::Cause;
+use thalweg::CloseCause;
 use thalweg_testkit::frames::{
     Frame, Reader, flag, goaway, kind, preface, raw, settings, settings_ack, wire,
 };
@@ -32,7 +32,7 @@ pub struct Running {
 /// What a test looks at in a connection's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
-    pub cause: Option<Cause>,
+    pub cause: Option<CloseCause>,
     pub transport: Option<ErrorKind>,
     pub refusal: Option<Refusal>,
     pub text: String,

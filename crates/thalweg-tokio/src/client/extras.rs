@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use http::{Extensions, Request, Response};
-use thalweg::frame::{Flags, Kind};
-use thalweg::{Client, Priority, SendError, Stream};
+use thalweg::frame::{Flags, FrameType};
+use thalweg::{Client, Priority, SendError, StreamKey};
 
 use crate::body::Body;
 use crate::error::Error;
@@ -80,7 +80,7 @@ pub enum Wish {
     /// Another length of padding.
     Pad(Option<u8>),
     /// A frame of an unknown type.
-    Extend(Kind, Flags, Vec<u8>),
+    Extend(FrameType, Flags, Vec<u8>),
 }
 
 impl StreamHandle {
@@ -93,7 +93,7 @@ impl StreamHandle {
     /// the request. Left out if the server does not go by it.
     ///
     /// # Errors
-    /// `Send` with `StreamGone` after the end of the stream.
+    /// `Send` with `StreamClosed` after the end of the stream.
     pub fn set_priority(&self, priority: Priority) -> Result<(), Error> {
         self.wish(Wish::Prioritise(priority))
     }
@@ -102,7 +102,7 @@ impl StreamHandle {
     /// `None` no more.
     ///
     /// # Errors
-    /// `Send` with `StreamGone` after the end of the stream.
+    /// `Send` with `StreamClosed` after the end of the stream.
     pub fn set_padding(&self, pad_len: Option<u8>) -> Result<(), Error> {
         self.wish(Wish::Pad(pad_len))
     }
@@ -111,13 +111,13 @@ impl StreamHandle {
     /// the end of the request, is logged and left out.
     ///
     /// # Errors
-    /// `Send` with `StreamGone` after the end of the stream.
-    pub fn send_extension(&self, kind: Kind, flags: Flags, payload: impl Into<Vec<u8>>) -> Result<(), Error> {
+    /// `Send` with `StreamClosed` after the end of the stream.
+    pub fn send_extension(&self, kind: FrameType, flags: Flags, payload: impl Into<Vec<u8>>) -> Result<(), Error> {
         self.wish(Wish::Extend(kind, flags, payload.into()))
     }
 
     fn wish(&self, wish: Wish) -> Result<(), Error> {
-        if self.0.push(wish) { Ok(()) } else { Err(Error::Send(SendError::StreamGone)) }
+        if self.0.push(wish) { Ok(()) } else { Err(Error::Send(SendError::StreamClosed)) }
     }
 }
 
@@ -145,7 +145,7 @@ impl Extras {
     }
 
     /// An interim response has come.
-    pub fn inform(&self, stream: Stream, response: Response<()>) {
+    pub fn inform(&self, stream: StreamKey, response: Response<()>) {
         if let Some(OnInformational(function)) = &self.on_informational {
             guard(stream, || function(response));
         }
@@ -157,7 +157,7 @@ impl Extras {
     }
 
     /// A promise has come.
-    pub fn promise(&self, stream: Stream, request: Request<()>, inbox: Arc<Inbox>) {
+    pub fn promise(&self, stream: StreamKey, request: Request<()>, inbox: Arc<Inbox>) {
         let pushed = Pushed { request, response: Unanswered::new(inbox) };
         if let Some(OnPush(function)) = &self.on_push {
             guard(stream, || function(pushed));
@@ -165,7 +165,7 @@ impl Extras {
     }
 
     /// Does what was wished of the stream since the last look. What cannot be is left out. Returns the padding, if it changes.
-    pub fn grant(&self, connection: &mut Connection<Client>, stream: Stream) -> Option<Option<u8>> {
+    pub fn grant(&self, connection: &mut Connection<Client>, stream: StreamKey) -> Option<Option<u8>> {
         let mut padding = None;
         for wish in self.handle.as_ref()?.0.take() {
             let granted = match wish {
@@ -202,7 +202,7 @@ impl Drop for Extras {
 }
 
 /// A panic of a caller's function goes no further.
-fn guard(stream: Stream, function: impl FnOnce()) {
+fn guard(stream: StreamKey, function: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(function)) {
         log::panicked(stream, panic.as_ref());
     }

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
 use http_body::Body as HttpBody;
-use thalweg::{Config, ConfigError, Notice};
+use thalweg::{Config, ConfigError, OwnedEvent};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc};
@@ -154,7 +154,7 @@ where
     /// runs in the connection's task and should only pass on what it gets.
     pub fn on_notice(
         mut self,
-        on_notice: impl Fn(&Handle<thalweg::Client>, Notice) + Send + Sync + 'static,
+        on_notice: impl Fn(&Handle<thalweg::Client>, OwnedEvent) + Send + Sync + 'static,
     ) -> Self {
         self.driver.set_on_notice(Arc::new(on_notice));
         self

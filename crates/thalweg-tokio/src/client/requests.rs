@@ -14,7 +14,7 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request};
 use http_body::Body;
 use thalweg::{
-    Client, ErrorCode, Event, Field, Headers, HeadersKind, OpenError, SendError, Stream, Violation,
+    Client, ErrorCode, Event, Field, Headers, HeadersKind, OpenError, SendError, StreamKey, Violation,
     map_fields,
 };
 use tokio::sync::OwnedSemaphorePermit;
@@ -47,7 +47,7 @@ pub struct Order<B> {
 
 /// A request that was sent, and its response.
 struct Exchange<B: Body> {
-    stream: Stream,
+    stream: StreamKey,
     /// What is left to send.
     content: Option<Pin<Box<Content<B>>>>,
     inbox: Arc<Inbox>,
@@ -68,7 +68,7 @@ pub struct Requests<B: Body> {
     exchanges: Vec<Option<Exchange<B>>>,
     live: usize,
     /// Promised streams whose inboxes have no bell yet.
-    promised: Vec<Stream>,
+    promised: Vec<StreamKey>,
     orphans: Orphans,
     room: Room,
     /// The peer's settings have changed.
@@ -102,12 +102,12 @@ where
         }
     }
 
-    fn find(&mut self, stream: Stream) -> Option<&mut Exchange<B>> {
+    fn find(&mut self, stream: StreamKey) -> Option<&mut Exchange<B>> {
         let exchange = self.exchanges.get_mut(stream.index())?.as_mut()?;
         if exchange.stream == stream { Some(exchange) } else { None }
     }
 
-    fn hear_response(&mut self, stream: Stream, headers: &Headers<'_>, end: bool) -> Followup {
+    fn hear_response(&mut self, stream: StreamKey, headers: &Headers<'_>, end: bool) -> Followup {
         let Some(exchange) = self.find(stream) else { return Followup::None };
         match headers.to_response() {
             Ok(response) => {
@@ -125,7 +125,7 @@ where
         Followup::None
     }
 
-    fn hear_informational(&mut self, stream: Stream, headers: &Headers<'_>) {
+    fn hear_informational(&mut self, stream: StreamKey, headers: &Headers<'_>) {
         let extras = self.find(stream).and_then(|exchange| exchange.extras.as_ref());
         if let (Some(extras), Ok(response)) = (extras, headers.to_response()) {
             extras.inform(stream, response);
@@ -133,7 +133,7 @@ where
     }
 
     /// The server promises a response to a request that it makes up.
-    fn hear_push(&mut self, parent: Stream, stream: Stream, headers: &Headers<'_>) -> Followup {
+    fn hear_push(&mut self, parent: StreamKey, stream: StreamKey, headers: &Headers<'_>) -> Followup {
         let extras = self.find(parent).and_then(|exchange| exchange.extras.as_ref());
         let (Some(extras), Ok(request)) = (extras.filter(|extras| extras.wants_push()), headers.to_request())
         else {
@@ -166,7 +166,7 @@ where
         self.live += 1;
     }
 
-    fn hear_data(&mut self, stream: Stream, data: &[u8], end: bool) -> Followup {
+    fn hear_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Followup {
         let is_wanted = self.find(stream).is_some_and(|exchange| exchange.inbox.push(data));
         if end {
             self.hear_end(stream, None);
@@ -174,7 +174,7 @@ where
         if is_wanted { Followup::None } else { Followup::Release(stream, data.len()) }
     }
 
-    fn hear_trailers(&mut self, stream: Stream, headers: &Headers<'_>) -> Followup {
+    fn hear_trailers(&mut self, stream: StreamKey, headers: &Headers<'_>) -> Followup {
         match headers.to_header_map() {
             Ok(trailers) => {
                 self.hear_end(stream, Some(trailers));
@@ -188,7 +188,7 @@ where
     }
 
     /// The response has ended, perhaps before its request.
-    fn hear_end(&mut self, stream: Stream, trailers: Option<HeaderMap>) {
+    fn hear_end(&mut self, stream: StreamKey, trailers: Option<HeaderMap>) {
         let Some(exchange) = self.find(stream) else { return };
         exchange.response_open = false;
         exchange.inbox.finish(trailers);
@@ -198,14 +198,14 @@ where
     }
 
     /// The stream is over before its time.
-    fn fail(&mut self, stream: Stream, error: Error) {
+    fn fail(&mut self, stream: StreamKey, error: Error) {
         if let Some(exchange) = self.find(stream) {
             exchange.inbox.fail(error);
             self.leave(stream);
         }
     }
 
-    fn leave(&mut self, stream: Stream) {
+    fn leave(&mut self, stream: StreamKey) {
         let Some(exchange) = self.exchanges.get_mut(stream.index()).and_then(Option::take) else { return };
         self.live -= 1;
         if let Some(permit) = exchange.permit {
@@ -287,7 +287,7 @@ where
     }
 
     /// Lets one exchange go on, and credits what was consumed of its response.
-    fn poll_exchange(&mut self, stream: Stream, connection: &mut Link<Client>, doorbell: &mut Doorbell) {
+    fn poll_exchange(&mut self, stream: StreamKey, connection: &mut Link<Client>, doorbell: &mut Doorbell) {
         let Some(exchange) = self.find(stream) else { return };
         let claim = exchange.inbox.claim();
         connection.release(stream, claim.bytes);
@@ -453,7 +453,7 @@ fn send_head<B: Body>(
     request: &Request<B>,
     end: bool,
     connection: &mut Link<Client>,
-) -> Result<Stream, OpenError> {
+) -> Result<StreamKey, OpenError> {
     let headers = request.headers();
     let protocol = request.extensions().get::<Protocol>();
     // RFC 9110 §8.6, §9.3.6: what goes through a tunnel has no length.
@@ -478,7 +478,7 @@ fn send_head<B: Body>(
 }
 
 /// Drops what is left of a body. A panic goes no further.
-fn drop_content<B: Body>(stream: Stream, content: Option<Pin<Box<Content<B>>>>) {
+fn drop_content<B: Body>(stream: StreamKey, content: Option<Pin<Box<Content<B>>>>) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(content))) {
         log::panicked(stream, panic.as_ref());
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use thalweg::frame::{Flags, Frame, Head, Kind};
+use thalweg::frame::{Flags, Frame, FrameHeader, FrameType};
 use thalweg::inspect::{Direction, Inspector, Seen, What};
 use thalweg::{ErrorCode, Headers, StreamId};
 
@@ -215,7 +215,7 @@ impl Pass {
             What::Frame(head, frame, headers) => (head, Some(frame), headers),
             _ => return,
         };
-        let is_opening = matches!(head.kind, Kind::HEADERS | Kind::PUSH_PROMISE);
+        let is_opening = matches!(head.kind, FrameType::HEADERS | FrameType::PUSH_PROMISE);
         let id = match frame {
             Some(Frame::PushPromise { promised, .. }) => promised,
             _ => head.stream,
@@ -226,9 +226,9 @@ impl Pass {
         }
         let Some(note) = streams.get_mut(&id) else { return };
         match head.kind {
-            Kind::DATA if self.is_sent => note.bytes_sent += u64::from(head.len),
-            Kind::DATA => note.bytes_received += u64::from(head.len),
-            Kind::RST_STREAM => {
+            FrameType::DATA if self.is_sent => note.bytes_sent += u64::from(head.len),
+            FrameType::DATA => note.bytes_received += u64::from(head.len),
+            FrameType::RST_STREAM => {
                 // A stream that has ended cannot be reset any more.
                 if let (Some(Frame::Reset { code, .. }), None) = (frame, note.ended()) {
                     note.reset = Some((self.at, code, self.is_sent));
@@ -239,10 +239,10 @@ impl Pass {
         if let Some(headers) = headers {
             self.tell_fields(note, &headers);
         }
-        if head.kind == Kind::HEADERS && !self.is_to_server && !note.is_informed() {
+        if head.kind == FrameType::HEADERS && !self.is_to_server && !note.is_informed() {
             note.responded.get_or_insert(self.at);
         }
-        if matches!(head.kind, Kind::HEADERS | Kind::DATA) && head.flags.contains(Flags::END_STREAM) {
+        if matches!(head.kind, FrameType::HEADERS | FrameType::DATA) && head.flags.contains(Flags::END_STREAM) {
             let ended = if self.is_to_server { &mut note.request_ended } else { &mut note.response_ended };
             *ended = Some(self.at);
         }
@@ -309,13 +309,13 @@ fn add(detail: &mut String, what: std::fmt::Arguments<'_>) {
     let _ = detail.write_fmt(what);
 }
 
-fn flags(head: Head) -> String {
+fn flags(head: FrameHeader) -> String {
     let names: &[(Flags, &str)] = match head.kind {
-        Kind::DATA => &[(Flags::END_STREAM, "END_STREAM"), (Flags::PADDED, "PADDED")],
-        Kind::HEADERS | Kind::PUSH_PROMISE | Kind::CONTINUATION => {
+        FrameType::DATA => &[(Flags::END_STREAM, "END_STREAM"), (Flags::PADDED, "PADDED")],
+        FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION => {
             &[(Flags::END_STREAM, "END_STREAM"), (Flags::PADDED, "PADDED")]
         }
-        Kind::SETTINGS | Kind::PING => &[(Flags::ACK, "ACK")],
+        FrameType::SETTINGS | FrameType::PING => &[(Flags::ACK, "ACK")],
         _ => &[],
     };
     let set = names.iter().filter(|(flag, _)| head.flags.contains(*flag));

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use thalweg::{BudgetView, CloseReport, Settings, StreamView, WindowView};
+use thalweg::{RateLimitSnapshot, CloseReport, Settings, StreamSnapshot, WindowSnapshot};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -80,11 +80,11 @@ pub struct ConnectionView {
     /// Our settings, as far as the peer has acknowledged them.
     pub local_settings: Settings,
     /// The windows of the connection as a whole.
-    pub window: WindowView,
+    pub window: WindowSnapshot,
     /// What is left of each budget.
-    pub budgets: [BudgetView; 8],
+    pub rate_limits: [RateLimitSnapshot; 8],
     /// The live streams.
-    pub streams: Vec<StreamView>,
+    pub streams: Vec<StreamSnapshot>,
     /// The heap that the core holds, bytes.
     pub heap_bytes: usize,
     /// Bytes that the transport has not taken yet.

@@ -127,7 +127,7 @@ impl Watched {
             remote_settings: *connection.remote_settings(),
             local_settings: *connection.local_settings(),
             window: connection.window(),
-            budgets: connection.budgets(),
+            rate_limits: connection.rate_limits(),
             streams: connection.streams().collect(),
             heap_bytes: connection.heap_bytes(),
             unwritten_bytes,

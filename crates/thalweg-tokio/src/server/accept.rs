@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
-use thalweg::{Config, Notice};
+use thalweg::{Config, OwnedEvent};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::task::{Id, JoinSet};
@@ -176,7 +176,7 @@ impl Server {
     #[must_use]
     pub fn on_notice(
         mut self,
-        on_notice: impl Fn(&Handle<thalweg::Server>, Notice) + Send + Sync + 'static,
+        on_notice: impl Fn(&Handle<thalweg::Server>, OwnedEvent) + Send + Sync + 'static,
     ) -> Self {
         self.options.on_notice = Some(Arc::new(on_notice));
         self
@@ -190,7 +190,7 @@ impl Server {
     }
 
     /// Serves until `signal` completes; then accepts nothing more and ends all connections gracefully, for at most
-    /// `Config::deadlines.shutdown`. Each connection gets its own clone of the service and its own task.
+    /// `Config::timeouts.shutdown`. Each connection gets its own clone of the service and its own task.
     ///
     /// # Errors
     /// A configuration outside its ranges, before anything is accepted. Failures to accept are logged and tried again.
@@ -253,7 +253,7 @@ impl Server {
             }
         }
         drop((waiting, self.listener));
-        served.dropped = connections.shut_down(options.setup.config.deadlines.shutdown).await;
+        served.dropped = connections.shut_down(options.setup.config.timeouts.shutdown).await;
         Ok(served)
     }
 
@@ -375,7 +375,7 @@ impl Options {
 
     /// The time for a connection to come to the point.
     async fn in_time<T>(&self, opening: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-        match self.setup.config.deadlines.preface {
+        match self.setup.config.timeouts.preface {
             Some(limit) => time::timeout(limit, opening).await.unwrap_or(Err(Refusal::TimedOut)),
             None => opening.await,
         }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use http::{Method, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
-use thalweg::{ErrorCode, Field, SendError, Server, Status, Stream, KnownName, Violation, map_fields};
+use thalweg::{ErrorCode, Field, SendError, Server, Status, StreamKey, KnownName, Violation, map_fields};
 
 use crate::content::{Content, Progress};
 use crate::error::{BoxError, Error};
@@ -42,7 +42,7 @@ pub type PinnedStage<F, B> = Pin<Box<Stage<F, B>>>;
 
 /// One request and its response.
 pub struct Exchange<F, B: http_body::Body> {
-    pub stream: Stream,
+    pub stream: StreamKey,
     pub stage: PinnedStage<F, B>,
     /// The request's content, as long as more may come or something of it is unread.
     pub inbox: Option<Arc<Inbox>>,
@@ -53,7 +53,7 @@ pub struct Exchange<F, B: http_body::Body> {
     /// Where the handler says what it wants besides.
     pub handle: Option<StreamHandle>,
     /// Requests that were promised on this stream and wait for the service.
-    pub promised: Vec<(Stream, Request<()>)>,
+    pub promised: Vec<(StreamKey, Request<()>)>,
     /// Padding in each frame of content.
     pub pad_len: Option<u8>,
 }
@@ -111,9 +111,9 @@ where
             match self.respond(response, connection, date) {
                 Ok(true) => return Outcome::Responded,
                 Ok(false) => {}
-                Err(SendError::StreamGone | SendError::Connection(_)) => return Outcome::Waiting,
+                Err(SendError::StreamClosed | SendError::Connection(_)) => return Outcome::Waiting,
                 // A pushed response for which the client has no room now.
-                Err(SendError::TooMany) => return Outcome::Reset(ErrorCode::REFUSED_STREAM),
+                Err(SendError::TooManyPending) => return Outcome::Reset(ErrorCode::REFUSED_STREAM),
                 Err(error) => return Outcome::Reset(log::failed(self.stream, &error)),
             }
         }

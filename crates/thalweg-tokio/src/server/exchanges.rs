@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use thalweg::{ErrorCode, Event, Headers, HeadersKind, Priority, RecentValues, Server, Status, Stream};
+use thalweg::{ErrorCode, Event, Headers, HeadersKind, Priority, RecentValues, Server, Status, StreamKey};
 use tower_service::Service;
 
 use crate::body::Body;
@@ -40,9 +40,9 @@ where
     /// Memory of exchanges that have left, for those to come.
     spare: Vec<PinnedStage<S::Future, B>>,
     /// Requests that the service has not got yet, in the order of their arrival.
-    arrived: VecDeque<(Stream, Request<Body>)>,
+    arrived: VecDeque<(StreamKey, Request<Body>)>,
     /// Requests that cannot be represented, and whether they had ended.
-    refused: Vec<(Stream, bool)>,
+    refused: Vec<(StreamKey, bool)>,
     orphans: Orphans,
     /// Whether each request gets a handle to its stream.
     gives_handles: bool,
@@ -80,13 +80,13 @@ where
         self.gives_handles = true;
     }
 
-    fn find(&mut self, stream: Stream) -> Option<&mut Exchange<S::Future, B>> {
+    fn find(&mut self, stream: StreamKey) -> Option<&mut Exchange<S::Future, B>> {
         let exchange = self.exchanges.get_mut(stream.index())?.as_mut()?;
         if exchange.stream == stream { Some(exchange) } else { None }
     }
 
     /// A request has come; the service gets it in `work`.
-    fn hear_request(&mut self, stream: Stream, headers: &Headers<'_>, end: bool) {
+    fn hear_request(&mut self, stream: StreamKey, headers: &Headers<'_>, end: bool) {
         let request = match &mut self.recent {
             Some(recent) => headers.to_request_with(recent),
             None => {
@@ -114,7 +114,7 @@ where
     }
 
     /// Makes an exchange of a request, which has ended if there is no inbox for the rest of it.
-    pub fn arrive(&mut self, stream: Stream, mut request: Request<Body>, inbox: Option<Arc<Inbox>>) {
+    pub fn arrive(&mut self, stream: StreamKey, mut request: Request<Body>, inbox: Option<Arc<Inbox>>) {
         let handle = self.gives_handles.then(|| {
             let priority = request.headers().get("priority");
             let priority = priority.map_or_else(Priority::default, |text| Priority::parse(text.as_bytes()));
@@ -140,7 +140,7 @@ where
         self.arrived.push_back((stream, request));
     }
 
-    fn hear_data(&mut self, stream: Stream, data: &[u8], end: bool) -> Followup {
+    fn hear_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Followup {
         let inbox = self.find(stream).and_then(|exchange| exchange.inbox.as_ref());
         let is_wanted = inbox.is_some_and(|inbox| inbox.push(data));
         if end {
@@ -149,7 +149,7 @@ where
         if is_wanted { Followup::None } else { Followup::Release(stream, data.len()) }
     }
 
-    fn hear_trailers(&mut self, stream: Stream, headers: &Headers<'_>) -> Followup {
+    fn hear_trailers(&mut self, stream: StreamKey, headers: &Headers<'_>) -> Followup {
         match headers.to_header_map() {
             Ok(trailers) => {
                 self.hear_end(stream, Some(trailers));
@@ -163,7 +163,7 @@ where
     }
 
     /// The request has ended, perhaps long after its response.
-    fn hear_end(&mut self, stream: Stream, trailers: Option<http::HeaderMap>) {
+    fn hear_end(&mut self, stream: StreamKey, trailers: Option<http::HeaderMap>) {
         let Some(exchange) = self.find(stream) else { return };
         exchange.request_open = false;
         if let Some(inbox) = &exchange.inbox {
@@ -174,7 +174,7 @@ where
         }
     }
 
-    fn hear_reset(&mut self, stream: Stream, error: Error) {
+    fn hear_reset(&mut self, stream: StreamKey, error: Error) {
         let Some(exchange) = self.find(stream) else { return };
         if let Some(inbox) = exchange.inbox.take() {
             inbox.fail(error);
@@ -186,7 +186,7 @@ where
     }
 
     /// An exchange is over. What is unread of its request goes on being accounted for.
-    fn leave(&mut self, stream: Stream) {
+    fn leave(&mut self, stream: StreamKey) {
         let Some(mut exchange) = self.exchanges.get_mut(stream.index()).and_then(Option::take) else {
             return;
         };
@@ -229,7 +229,7 @@ where
     /// Hands a request to the service.
     fn call(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         request: Request<Body>,
         doorbell: &mut Doorbell,
     ) -> Result<(), ErrorCode> {
@@ -249,13 +249,13 @@ where
         Ok(())
     }
 
-    fn reset(&mut self, stream: Stream, code: ErrorCode, connection: &mut Link<Server>) {
+    fn reset(&mut self, stream: StreamKey, code: ErrorCode, connection: &mut Link<Server>) {
         connection.send_reset(stream, code);
         self.hear_reset(stream, Error::reset(code));
     }
 
     /// Lets one exchange go on, and credits what its service has consumed.
-    fn poll_exchange(&mut self, stream: Stream, connection: &mut Link<Server>, doorbell: &mut Doorbell) {
+    fn poll_exchange(&mut self, stream: StreamKey, connection: &mut Link<Server>, doorbell: &mut Doorbell) {
         let date = self.date;
         let Some(exchange) = self.find(stream) else { return };
         let bell = doorbell.bell(bell_of(stream));
@@ -415,7 +415,7 @@ where
     }
 }
 
-const fn bell_of(stream: Stream) -> usize {
+const fn bell_of(stream: StreamKey) -> usize {
     FIRST_BELL + stream.index()
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
-use thalweg::{Config, ConfigError, Notice};
+use thalweg::{Config, ConfigError, OwnedEvent};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
@@ -148,7 +148,7 @@ where
     /// connection's task and should only pass on what it gets.
     pub fn on_notice(
         mut self,
-        on_notice: impl Fn(&Handle<thalweg::Server>, Notice) + Send + Sync + 'static,
+        on_notice: impl Fn(&Handle<thalweg::Server>, OwnedEvent) + Send + Sync + 'static,
     ) -> Self {
         self.driver.set_on_notice(Arc::new(on_notice));
         self

@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use http::header::HeaderMap;
 use http::{Request, Response, StatusCode};
-use thalweg::frame::{Flags, Kind};
+use thalweg::frame::{Flags, FrameType};
 use thalweg::{Priority, SendError};
 
 use crate::error::Error;
@@ -36,7 +36,7 @@ pub enum Wish {
     /// Another length of padding.
     Pad(Option<u8>),
     /// A frame of an unknown type.
-    Extend(Kind, Flags, Vec<u8>),
+    Extend(FrameType, Flags, Vec<u8>),
     /// An alternative service.
     AltSvc(Vec<u8>),
 }
@@ -49,7 +49,7 @@ impl StreamHandle {
     /// Sends an interim response (RFC 9110 §15.2), before the final one. One that the core refuses is logged and left out.
     ///
     /// # Errors
-    /// `Send` with `OutOfRange` if the status is not 1xx or is 101, which HTTP/2 does not have; with `StreamGone` after the end
+    /// `Send` with `OutOfRange` if the status is not 1xx or is 101, which HTTP/2 does not have; with `StreamClosed` after the end
     /// of the stream.
     pub fn send_informational(&self, response: Response<()>) -> Result<(), Error> {
         let status = response.status();
@@ -62,7 +62,7 @@ impl StreamHandle {
     /// Sends 103 Early Hints (RFC 8297).
     ///
     /// # Errors
-    /// `Send` with `StreamGone` after the end of the stream.
+    /// `Send` with `StreamClosed` after the end of the stream.
     pub fn send_early_hints(&self, hints: HeaderMap) -> Result<(), Error> {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::EARLY_HINTS;
@@ -75,7 +75,7 @@ impl StreamHandle {
     /// most do not.
     ///
     /// # Errors
-    /// `Send` with `StreamGone` after the end of the stream.
+    /// `Send` with `StreamClosed` after the end of the stream.
     pub fn push(&self, request: Request<()>) -> Result<(), Error> {
         self.wish(Wish::Push(Box::new(request)))
     }
@@ -88,7 +88,7 @@ impl StreamHandle {
     /// Changes the order in which responses are sent.
     ///
     /// # Errors
-    /// `Send` with `StreamGone` after the end of the stream.
+    /// `Send` with `StreamClosed` after the end of the stream.
     pub fn set_priority(&self, priority: Priority) -> Result<(), Error> {
         self.note_priority(priority);
         self.wish(Wish::Prioritise(priority))
@@ -98,7 +98,7 @@ impl StreamHandle {
     /// `None` no more. Set it before the response is given, or the beginning goes without.
     ///
     /// # Errors
-    /// `Send` with `StreamGone` after the end of the stream.
+    /// `Send` with `StreamClosed` after the end of the stream.
     pub fn set_padding(&self, pad_len: Option<u8>) -> Result<(), Error> {
         self.wish(Wish::Pad(pad_len))
     }
@@ -107,8 +107,8 @@ impl StreamHandle {
     /// left out.
     ///
     /// # Errors
-    /// `Send` with `StreamGone` after the end of the stream.
-    pub fn send_extension(&self, kind: Kind, flags: Flags, payload: impl Into<Vec<u8>>) -> Result<(), Error> {
+    /// `Send` with `StreamClosed` after the end of the stream.
+    pub fn send_extension(&self, kind: FrameType, flags: Flags, payload: impl Into<Vec<u8>>) -> Result<(), Error> {
         self.wish(Wish::Extend(kind, flags, payload.into()))
     }
 
@@ -116,13 +116,13 @@ impl StreamHandle {
     /// refuses it.
     ///
     /// # Errors
-    /// `Send` with `StreamGone` after the end of the stream.
+    /// `Send` with `StreamClosed` after the end of the stream.
     pub fn send_alt_svc(&self, value: impl Into<Vec<u8>>) -> Result<(), Error> {
         self.wish(Wish::AltSvc(value.into()))
     }
 
     fn wish(&self, wish: Wish) -> Result<(), Error> {
-        if self.0.wishes.push(wish) { Ok(()) } else { Err(Error::Send(SendError::StreamGone)) }
+        if self.0.wishes.push(wish) { Ok(()) } else { Err(Error::Send(SendError::StreamClosed)) }
     }
 
     pub(super) fn note_priority(&self, priority: Priority) {

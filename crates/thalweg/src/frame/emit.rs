@@ -2,14 +2,14 @@
 
 use alloc::vec::Vec;
 
-use super::{Dependency, Flags, Frame, HEAD_LEN, Head, Kind, SettingId, settings::ENTRY_LEN};
+use super::{Dependency, Flags, Frame, HEADER_LEN, FrameHeader, FrameType, SettingId, settings::ENTRY_LEN};
 use crate::error::ErrorCode;
 use crate::stream_id::StreamId;
 
-impl Head {
+impl FrameHeader {
     /// Returns the nine bytes of the head; a length of 2^24 or more cannot be expressed and is cut.
     #[inline]
-    pub const fn to_bytes(self) -> [u8; HEAD_LEN] {
+    pub const fn to_bytes(self) -> [u8; HEADER_LEN] {
         let [_, l2, l1, l0] = self.len.to_be_bytes();
         let [s3, s2, s1, s0] = self.stream.as_u32().to_be_bytes();
         [l2, l1, l0, self.kind.0, self.flags.0, s3, s2, s1, s0]
@@ -22,7 +22,7 @@ impl Frame<'_> {
         match *self {
             Self::Data { stream, data, end_stream, padding } => {
                 let flags = Flags::default().with(Flags::END_STREAM, end_stream);
-                padded(out, Kind::DATA, flags, stream, padding, data.len(), |out| {
+                padded(out, FrameType::DATA, flags, stream, padding, data.len(), |out| {
                     out.extend_from_slice(data);
                 });
             }
@@ -32,7 +32,7 @@ impl Frame<'_> {
                     .with(Flags::END_HEADERS, end_headers)
                     .with(Flags::PRIORITY, dependency.is_some());
                 let len = fragment.len() + if dependency.is_some() { 5 } else { 0 };
-                padded(out, Kind::HEADERS, flags, stream, padding, len, |out| {
+                padded(out, FrameType::HEADERS, flags, stream, padding, len, |out| {
                     if let Some(dependency) = dependency {
                         out.extend_from_slice(&dependency_bytes(dependency));
                     }
@@ -40,15 +40,15 @@ impl Frame<'_> {
                 });
             }
             Self::Priority { stream, dependency } => {
-                head(out, Kind::PRIORITY, Flags::default(), stream, 5);
+                header(out, FrameType::PRIORITY, Flags::default(), stream, 5);
                 out.extend_from_slice(&dependency_bytes(dependency));
             }
             Self::Reset { stream, code } => reset(out, stream, code),
             Self::Settings { ack, entries } => {
                 let bytes = entries.as_bytes();
-                head(
+                header(
                     out,
-                    Kind::SETTINGS,
+                    FrameType::SETTINGS,
                     Flags::default().with(Flags::ACK, ack),
                     StreamId::CONNECTION,
                     bytes.len(),
@@ -57,37 +57,37 @@ impl Frame<'_> {
             }
             Self::PushPromise { stream, promised, fragment, end_headers, padding } => {
                 let flags = Flags::default().with(Flags::END_HEADERS, end_headers);
-                padded(out, Kind::PUSH_PROMISE, flags, stream, padding, 4 + fragment.len(), |out| {
+                padded(out, FrameType::PUSH_PROMISE, flags, stream, padding, 4 + fragment.len(), |out| {
                     out.extend_from_slice(&promised.as_u32().to_be_bytes());
                     out.extend_from_slice(fragment);
                 });
             }
             Self::Ping { ack, payload } => ping(out, ack, payload),
-            Self::GoAway { last_stream, code, debug } => go_away(out, last_stream, code, debug),
+            Self::GoAway { last_stream, code, debug } => goaway(out, last_stream, code, debug),
             Self::WindowUpdate { stream, increment } => window_update(out, stream, increment),
             Self::Continuation { stream, fragment, end_headers } => {
                 let flags = Flags::default().with(Flags::END_HEADERS, end_headers);
-                head(out, Kind::CONTINUATION, flags, stream, fragment.len());
+                header(out, FrameType::CONTINUATION, flags, stream, fragment.len());
                 out.extend_from_slice(fragment);
             }
             Self::PriorityUpdate { prioritized, value } => {
-                head(out, Kind::PRIORITY_UPDATE, Flags::default(), StreamId::CONNECTION, 4 + value.len());
+                header(out, FrameType::PRIORITY_UPDATE, Flags::default(), StreamId::CONNECTION, 4 + value.len());
                 out.extend_from_slice(&prioritized.as_u32().to_be_bytes());
                 out.extend_from_slice(value);
             }
             Self::AltSvc { stream, origin, value } => {
-                head(out, Kind::ALTSVC, Flags::default(), stream, 2 + origin.len() + value.len());
+                header(out, FrameType::ALTSVC, Flags::default(), stream, 2 + origin.len() + value.len());
                 out.extend_from_slice(&(origin.len() as u16).to_be_bytes());
                 out.extend_from_slice(origin);
                 out.extend_from_slice(value);
             }
             Self::Origin { origins } => {
                 let bytes = origins.as_bytes();
-                head(out, Kind::ORIGIN, Flags::default(), StreamId::CONNECTION, bytes.len());
+                header(out, FrameType::ORIGIN, Flags::default(), StreamId::CONNECTION, bytes.len());
                 out.extend_from_slice(bytes);
             }
             Self::Unknown { kind, flags, stream, payload } => {
-                head(out, kind, flags, stream, payload.len());
+                header(out, kind, flags, stream, payload.len());
                 out.extend_from_slice(payload);
             }
         }
@@ -96,19 +96,19 @@ impl Frame<'_> {
 
 /// Appends a head.
 #[inline]
-pub fn head(out: &mut Vec<u8>, kind: Kind, flags: Flags, stream: StreamId, len: usize) {
-    out.extend_from_slice(&Head { len: len as u32, kind, flags, stream }.to_bytes());
+pub fn header(out: &mut Vec<u8>, kind: FrameType, flags: Flags, stream: StreamId, len: usize) {
+    out.extend_from_slice(&FrameHeader { len: len as u32, kind, flags, stream }.to_bytes());
 }
 
 /// Appends RST_STREAM.
 pub fn reset(out: &mut Vec<u8>, stream: StreamId, code: ErrorCode) {
-    head(out, Kind::RST_STREAM, Flags::default(), stream, 4);
+    header(out, FrameType::RST_STREAM, Flags::default(), stream, 4);
     out.extend_from_slice(&code.0.to_be_bytes());
 }
 
 /// Appends SETTINGS from pairs.
 pub fn settings(out: &mut Vec<u8>, entries: impl ExactSizeIterator<Item = (SettingId, u32)>) {
-    head(out, Kind::SETTINGS, Flags::default(), StreamId::CONNECTION, entries.len() * ENTRY_LEN);
+    header(out, FrameType::SETTINGS, Flags::default(), StreamId::CONNECTION, entries.len() * ENTRY_LEN);
     for (id, value) in entries {
         out.extend_from_slice(&id.0.to_be_bytes());
         out.extend_from_slice(&value.to_be_bytes());
@@ -117,18 +117,18 @@ pub fn settings(out: &mut Vec<u8>, entries: impl ExactSizeIterator<Item = (Setti
 
 /// Appends the acknowledgement of SETTINGS.
 pub fn settings_ack(out: &mut Vec<u8>) {
-    head(out, Kind::SETTINGS, Flags::ACK, StreamId::CONNECTION, 0);
+    header(out, FrameType::SETTINGS, Flags::ACK, StreamId::CONNECTION, 0);
 }
 
 /// Appends PING.
 pub fn ping(out: &mut Vec<u8>, ack: bool, payload: [u8; 8]) {
-    head(out, Kind::PING, Flags::default().with(Flags::ACK, ack), StreamId::CONNECTION, 8);
+    header(out, FrameType::PING, Flags::default().with(Flags::ACK, ack), StreamId::CONNECTION, 8);
     out.extend_from_slice(&payload);
 }
 
 /// Appends GOAWAY.
-pub fn go_away(out: &mut Vec<u8>, last_stream: StreamId, code: ErrorCode, debug: &[u8]) {
-    head(out, Kind::GOAWAY, Flags::default(), StreamId::CONNECTION, 8 + debug.len());
+pub fn goaway(out: &mut Vec<u8>, last_stream: StreamId, code: ErrorCode, debug: &[u8]) {
+    header(out, FrameType::GOAWAY, Flags::default(), StreamId::CONNECTION, 8 + debug.len());
     out.extend_from_slice(&last_stream.as_u32().to_be_bytes());
     out.extend_from_slice(&code.0.to_be_bytes());
     out.extend_from_slice(debug);
@@ -136,14 +136,14 @@ pub fn go_away(out: &mut Vec<u8>, last_stream: StreamId, code: ErrorCode, debug:
 
 /// Appends WINDOW_UPDATE.
 pub fn window_update(out: &mut Vec<u8>, stream: StreamId, increment: u32) {
-    head(out, Kind::WINDOW_UPDATE, Flags::default(), stream, 4);
+    header(out, FrameType::WINDOW_UPDATE, Flags::default(), stream, 4);
     out.extend_from_slice(&increment.to_be_bytes());
 }
 
 /// Appends a frame that may be padded: `body` writes `len` bytes between Pad Length and padding.
 pub fn padded(
     out: &mut Vec<u8>,
-    kind: Kind,
+    kind: FrameType,
     flags: Flags,
     stream: StreamId,
     padding: Option<u8>,
@@ -151,10 +151,10 @@ pub fn padded(
     body: impl FnOnce(&mut Vec<u8>),
 ) {
     let Some(pad_len) = padding else {
-        head(out, kind, flags, stream, len);
+        header(out, kind, flags, stream, len);
         return body(out);
     };
-    head(out, kind, flags.with(Flags::PADDED, true), stream, 1 + len + usize::from(pad_len));
+    header(out, kind, flags.with(Flags::PADDED, true), stream, 1 + len + usize::from(pad_len));
     out.push(pad_len);
     body(out);
     out.resize(out.len() + usize::from(pad_len), 0);

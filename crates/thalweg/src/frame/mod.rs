@@ -5,13 +5,13 @@
 //! padding and the place of a frame (stream or connection) are judged here and nowhere else.
 //!
 //! ```
-//! use thalweg::frame::{Frame, Head, HEAD_LEN};
+//! use thalweg::frame::{Frame, FrameHeader, HEADER_LEN};
 //!
 //! let ping = Frame::Ping { ack: false, payload: *b"thalweg!" };
 //! let mut wire = Vec::new();
 //! ping.emit(&mut wire);
-//! let head = Head::parse(wire[..HEAD_LEN].try_into().unwrap());
-//! assert_eq!(Frame::parse(head, &wire[HEAD_LEN..]), Ok(ping));
+//! let header = FrameHeader::parse(wire[..HEADER_LEN].try_into().unwrap());
+//! assert_eq!(Frame::parse(header, &wire[HEADER_LEN..]), Ok(ping));
 //! ```
 
 pub(crate) mod emit;
@@ -21,13 +21,13 @@ mod settings;
 use thalweg_hpack::KnownName;
 
 use crate::error::ErrorCode;
-use crate::headers::rules;
+use crate::headers::validate;
 use crate::stream_id::StreamId;
 
 pub use settings::{SettingEntries, SettingId};
 
 /// The length of a frame head, bytes (RFC 9113 §4.1).
-pub const HEAD_LEN: usize = 9;
+pub const HEADER_LEN: usize = 9;
 
 /// What a client sends first (RFC 9113 §3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -37,9 +37,9 @@ pub const PAYLOAD_LEN_MAX: u32 = (1 << 24) - 1;
 
 /// A frame type (RFC 9113 §6); unknown types are allowed and kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Kind(pub u8);
+pub struct FrameType(pub u8);
 
-impl Kind {
+impl FrameType {
     /// RFC 9113 §6.1
     pub const DATA: Self = Self(0x0);
     /// RFC 9113 §6.2
@@ -118,11 +118,11 @@ impl Flags {
 
 /// A frame head: nine bytes (RFC 9113 §4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct FrameHeader {
     /// The payload's length, bytes, below 2^24.
     pub len: u32,
     /// The frame type.
-    pub kind: Kind,
+    pub kind: FrameType,
     /// The flags.
     pub flags: Flags,
     /// The stream, or the connection.
@@ -260,7 +260,7 @@ pub enum Frame<'a> {
     /// Any other type: an extension (RFC 9113 §5.5).
     Unknown {
         /// The type.
-        kind: Kind,
+        kind: FrameType,
         /// The flags.
         flags: Flags,
         /// The stream, or the connection.
@@ -311,6 +311,6 @@ fn is_origin(text: &[u8]) -> bool {
     let Some(at) = text.windows(3).position(|separator| separator == b"://") else { return false };
     let (scheme, authority) = (&text[..at], &text[at + 3..]);
     text.is_ascii()
-        && rules::check_pseudo_value(KnownName::SCHEME, scheme).is_ok()
-        && rules::check_pseudo_value(KnownName::AUTHORITY, authority).is_ok()
+        && validate::check_pseudo_value(KnownName::SCHEME, scheme).is_ok()
+        && validate::check_pseudo_value(KnownName::AUTHORITY, authority).is_ok()
 }

@@ -1,20 +1,20 @@
 //! From bytes to views. Each function judges what can be judged from one frame alone.
 
-use super::{Dependency, Flags, Frame, HEAD_LEN, Head, Kind, OriginEntries, SettingEntries};
+use super::{Dependency, Flags, Frame, HEADER_LEN, FrameHeader, FrameType, OriginEntries, SettingEntries};
 use crate::error::ErrorCode;
 use crate::stream_id::StreamId;
 use crate::violation::Violation;
 
-impl Head {
+impl FrameHeader {
     /// Reads a head. Any nine bytes are one.
     #[inline]
-    pub const fn parse(bytes: &[u8; HEAD_LEN]) -> Self {
+    pub const fn parse(bytes: &[u8; HEADER_LEN]) -> Self {
         // Length and type are one load, the identifier another.
         let [l2, l1, l0, kind, flags, s3, s2, s1, s0] = *bytes;
         let first = u32::from_be_bytes([l2, l1, l0, kind]);
         Self {
             len: first >> 8,
-            kind: Kind(first as u8),
+            kind: FrameType(first as u8),
             flags: Flags(flags),
             stream: StreamId::new(u32::from_be_bytes([s3, s2, s1, s0])),
         }
@@ -28,26 +28,26 @@ impl Head {
     pub const fn check(&self) -> Result<(), Violation> {
         let on_connection = self.stream.is_connection();
         let violation = match self.kind {
-            Kind::DATA if on_connection => Violation::DataOnConnection,
-            Kind::HEADERS if on_connection => Violation::HeadersOnConnection,
-            Kind::PRIORITY if on_connection => Violation::PriorityOnConnection,
-            Kind::PRIORITY if self.len != 5 => Violation::PriorityLength,
-            Kind::RST_STREAM if on_connection => Violation::ResetOnConnection,
-            Kind::RST_STREAM if self.len != 4 => Violation::ResetLength,
-            Kind::SETTINGS if !on_connection => Violation::SettingsOnStream,
-            Kind::SETTINGS if self.flags.contains(Flags::ACK) && self.len != 0 => {
+            FrameType::DATA if on_connection => Violation::DataOnConnection,
+            FrameType::HEADERS if on_connection => Violation::HeadersOnConnection,
+            FrameType::PRIORITY if on_connection => Violation::PriorityOnConnection,
+            FrameType::PRIORITY if self.len != 5 => Violation::PriorityLength,
+            FrameType::RST_STREAM if on_connection => Violation::ResetOnConnection,
+            FrameType::RST_STREAM if self.len != 4 => Violation::ResetLength,
+            FrameType::SETTINGS if !on_connection => Violation::SettingsOnStream,
+            FrameType::SETTINGS if self.flags.contains(Flags::ACK) && self.len != 0 => {
                 Violation::SettingsAckLength
             }
-            Kind::SETTINGS if !self.len.is_multiple_of(6) => Violation::SettingsLength,
-            Kind::PUSH_PROMISE if on_connection => Violation::PushPromiseOnConnection,
-            Kind::PING if !on_connection => Violation::PingOnStream,
-            Kind::PING if self.len != 8 => Violation::PingLength,
-            Kind::GOAWAY if !on_connection => Violation::GoAwayOnStream,
-            Kind::GOAWAY if self.len < 8 => Violation::GoAwayLength,
-            Kind::WINDOW_UPDATE if self.len != 4 => Violation::WindowUpdateLength,
-            Kind::CONTINUATION if on_connection => Violation::ContinuationOnConnection,
-            Kind::PRIORITY_UPDATE if !on_connection => Violation::PriorityUpdateOnStream,
-            Kind::PRIORITY_UPDATE if self.len < 4 => Violation::PriorityUpdateLength,
+            FrameType::SETTINGS if !self.len.is_multiple_of(6) => Violation::SettingsLength,
+            FrameType::PUSH_PROMISE if on_connection => Violation::PushPromiseOnConnection,
+            FrameType::PING if !on_connection => Violation::PingOnStream,
+            FrameType::PING if self.len != 8 => Violation::PingLength,
+            FrameType::GOAWAY if !on_connection => Violation::GoAwayOnStream,
+            FrameType::GOAWAY if self.len < 8 => Violation::GoAwayLength,
+            FrameType::WINDOW_UPDATE if self.len != 4 => Violation::WindowUpdateLength,
+            FrameType::CONTINUATION if on_connection => Violation::ContinuationOnConnection,
+            FrameType::PRIORITY_UPDATE if !on_connection => Violation::PriorityUpdateOnStream,
+            FrameType::PRIORITY_UPDATE if self.len < 4 => Violation::PriorityUpdateLength,
             _ => return Ok(()),
         };
         Err(violation)
@@ -60,69 +60,69 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// The violation. `payload` must be as long as the head says; any other length is
     /// [`Violation::FrameTooLarge`].
-    pub fn parse(head: Head, payload: &'a [u8]) -> Result<Self, Violation> {
-        if payload.len() != head.len as usize {
+    pub fn parse(header: FrameHeader, payload: &'a [u8]) -> Result<Self, Violation> {
+        if payload.len() != header.len as usize {
             return Err(Violation::FrameTooLarge);
         }
-        head.check()?;
-        let stream = head.stream;
-        Ok(match head.kind {
-            Kind::DATA => {
-                let (data, padding) = unpad(head.flags, payload, Violation::DataLength)?;
-                Self::Data { stream, data, end_stream: head.flags.contains(Flags::END_STREAM), padding }
+        header.check()?;
+        let stream = header.stream;
+        Ok(match header.kind {
+            FrameType::DATA => {
+                let (data, padding) = unpad(header.flags, payload, Violation::DataLength)?;
+                Self::Data { stream, data, end_stream: header.flags.contains(Flags::END_STREAM), padding }
             }
-            Kind::HEADERS => {
-                let (fragment, dependency, padding) = headers(head.flags, payload)?;
-                let end_stream = head.flags.contains(Flags::END_STREAM);
-                let end_headers = head.flags.contains(Flags::END_HEADERS);
+            FrameType::HEADERS => {
+                let (fragment, dependency, padding) = headers(header.flags, payload)?;
+                let end_stream = header.flags.contains(Flags::END_STREAM);
+                let end_headers = header.flags.contains(Flags::END_HEADERS);
                 Self::Headers { stream, fragment, end_stream, end_headers, dependency, padding }
             }
-            Kind::PRIORITY => {
+            FrameType::PRIORITY => {
                 let fields = payload.first_chunk().ok_or(Violation::PriorityLength)?;
                 Self::Priority { stream, dependency: dependency(fields) }
             }
-            Kind::RST_STREAM => {
+            FrameType::RST_STREAM => {
                 Self::Reset { stream, code: ErrorCode(word(payload, Violation::ResetLength)?) }
             }
-            Kind::SETTINGS => {
-                Self::Settings { ack: head.flags.contains(Flags::ACK), entries: SettingEntries::new(payload) }
+            FrameType::SETTINGS => {
+                Self::Settings { ack: header.flags.contains(Flags::ACK), entries: SettingEntries::new(payload) }
             }
-            Kind::PUSH_PROMISE => {
-                let (promised, fragment, padding) = push_promise(head.flags, payload)?;
+            FrameType::PUSH_PROMISE => {
+                let (promised, fragment, padding) = push_promise(header.flags, payload)?;
                 // RFC 9113 §5.1.1: servers have the even identifiers.
                 if promised.is_connection() || promised.is_client_initiated() {
                     return Err(Violation::PushIdInvalid);
                 }
-                let end_headers = head.flags.contains(Flags::END_HEADERS);
+                let end_headers = header.flags.contains(Flags::END_HEADERS);
                 Self::PushPromise { stream, promised, fragment, end_headers, padding }
             }
-            Kind::PING => {
+            FrameType::PING => {
                 let payload = *payload.first_chunk().ok_or(Violation::PingLength)?;
-                Self::Ping { ack: head.flags.contains(Flags::ACK), payload }
+                Self::Ping { ack: header.flags.contains(Flags::ACK), payload }
             }
-            Kind::GOAWAY => {
-                let (last_stream, code, debug) = go_away(payload)?;
+            FrameType::GOAWAY => {
+                let (last_stream, code, debug) = goaway(payload)?;
                 Self::GoAway { last_stream, code, debug }
             }
-            Kind::WINDOW_UPDATE => match window_increment(payload)? {
+            FrameType::WINDOW_UPDATE => match window_increment(payload)? {
                 0 if stream.is_connection() => return Err(Violation::WindowUpdateZeroOnConnection),
                 0 => return Err(Violation::WindowUpdateZero),
                 increment => Self::WindowUpdate { stream, increment },
             },
-            Kind::CONTINUATION => {
-                let end_headers = head.flags.contains(Flags::END_HEADERS);
+            FrameType::CONTINUATION => {
+                let end_headers = header.flags.contains(Flags::END_HEADERS);
                 Self::Continuation { stream, fragment: payload, end_headers }
             }
-            Kind::PRIORITY_UPDATE => {
+            FrameType::PRIORITY_UPDATE => {
                 let (prioritized, value) = priority_update(payload)?;
                 Self::PriorityUpdate { prioritized, value }
             }
-            Kind::ORIGIN => Self::Origin { origins: OriginEntries::new(payload) },
-            Kind::ALTSVC => match alt_svc(payload) {
+            FrameType::ORIGIN => Self::Origin { origins: OriginEntries::new(payload) },
+            FrameType::ALTSVC => match alt_svc(payload) {
                 Some((origin, value)) => Self::AltSvc { stream, origin, value },
-                None => Self::Unknown { kind: head.kind, flags: head.flags, stream, payload },
+                None => Self::Unknown { kind: header.kind, flags: header.flags, stream, payload },
             },
-            kind => Self::Unknown { kind, flags: head.flags, stream, payload },
+            kind => Self::Unknown { kind, flags: header.flags, stream, payload },
         })
     }
 }
@@ -160,7 +160,7 @@ pub fn push_promise(flags: Flags, payload: &[u8]) -> Result<(StreamId, &[u8], Op
 }
 
 /// Takes a GOAWAY payload apart: last stream, code, debug data.
-pub fn go_away(payload: &[u8]) -> Result<(StreamId, ErrorCode, &[u8]), Violation> {
+pub fn goaway(payload: &[u8]) -> Result<(StreamId, ErrorCode, &[u8]), Violation> {
     let (last, rest) = payload.split_first_chunk::<4>().ok_or(Violation::GoAwayLength)?;
     let (code, debug) = rest.split_first_chunk::<4>().ok_or(Violation::GoAwayLength)?;
     Ok((StreamId::new(u32::from_be_bytes(*last)), ErrorCode(u32::from_be_bytes(*code)), debug))

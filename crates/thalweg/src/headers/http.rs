@@ -164,12 +164,12 @@ impl Headers<'_> {
     ) -> Result<HeaderMap, http::Error> {
         let fields = self.fields();
         let mut map = HeaderMap::try_with_capacity(fields.len())?;
-        let crumbs = fields.clone().filter(|field| field.known_name == KnownName::COOKIE).count();
+        let cookie_fields = fields.clone().filter(|field| field.known_name == KnownName::COOKIE).count();
         let mut has_cookie = false;
         for (place, field) in fields.enumerate() {
             let joined;
             let mut text = field.value;
-            if field.known_name == KnownName::COOKIE && crumbs > 1 {
+            if field.known_name == KnownName::COOKIE && cookie_fields > 1 {
                 if has_cookie {
                     continue;
                 }
@@ -350,7 +350,7 @@ mod tests {
 
     /// Whatever came before, a request is what it would be without memory.
     #[test]
-    fn what_is_kept_changes_no_request() {
+    fn cached_values_change_no_request() {
         let target =
             [(":method", "GET"), (":scheme", "https"), (":authority", "a.example"), (":path", "/a?b")];
         let with = |fields: &[(&'static str, &'static str)]| Request([&target, fields].concat(), None);
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_comes_a_third_time_shares_the_memory_of_the_others() {
+    fn a_request_that_is_repeated_twice_shares_the_memory_of_the_others() {
         let request = Request([&TARGET[..], &[("x-id", "1")]].concat(), None);
         let mut recent = RecentValues::new();
         let first = request.made_with(&mut recent);
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn the_cache_is_bounded() {
         let mut recent = RecentValues::new();
         for place in 0..200 {
             for len in [RECENT_BYTES, RECENT_BYTES + 1, 16 << 10] {
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn every_token_of_a_regular_field_has_its_name() {
+    fn every_known_name_of_a_regular_field_has_its_header_name() {
         for id in 0..KnownName::COUNT as u8 {
             let known_name = KnownName::of_id(id);
             let named = NAMES[usize::from(id)].as_str().as_bytes();

@@ -5,8 +5,8 @@
 
 #[cfg(feature = "http")]
 pub(crate) mod http;
-pub(crate) mod outgoing;
-pub(crate) mod rules;
+pub(crate) mod outbound_fields;
+pub(crate) mod validate;
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -78,7 +78,7 @@ impl<'c> Headers<'c> {
 
     /// `:status` of a response, 100 to 999.
     pub fn status(&self) -> Option<u16> {
-        self.pseudo(KnownName::STATUS).and_then(rules::parse_status)
+        self.pseudo(KnownName::STATUS).and_then(validate::parse_status)
     }
 
     /// The regular fields in the order of the wire. Costs nothing but the walk.

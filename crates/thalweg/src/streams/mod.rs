@@ -1,23 +1,23 @@
 //! The live streams: slots, the way from identifier to slot, and the list of those that may go on sending.
 //!
 //! Keeps true: a handle is valid while `slots[slot].id == id`; the counts per side equal the live slots of that side; a slot
-//! is listed as ready if and only if its stream was cut short and its own window is enough for its next frame.
+//! is queued_key as ready if and only if its stream was cut short and its own window is enough for its next frame.
 
-pub mod ids;
-pub mod ready;
+pub mod id_table;
+pub mod send_queue;
 pub mod state;
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use self::ids::{Closed, Fate, Ids};
-use self::ready::{Key, Line, Ready};
+use self::id_table::{CloseReason, StreamStatus, IdTable};
+use self::send_queue::{QueueKey, Class, SendQueue};
 use self::state::State;
 use crate::flow::{ReceiveWindow, SendWindow, take_credit};
-use crate::headers::rules::Method;
+use crate::headers::validate::Method;
 use crate::priority::Priority;
 use crate::silly_window::Wait;
-use crate::stream_id::{Stream, StreamId};
+use crate::stream_id::{StreamKey, StreamId};
 use crate::time::Instant;
 
 /// One live stream.
@@ -32,7 +32,7 @@ pub struct Slot {
     /// RFC 9218: what was signalled, by the peer or by our own caller. Without a signal, streams take turns.
     pub signalled: Option<Priority>,
     /// Whether `send_data` was cut short, and since when too little could be sent.
-    pub waiting: Waiting,
+    pub blocked: Blocked,
     /// Bytes sent since then.
     pub progress_bytes: u32,
     /// What `send_data` could not take, bytes.
@@ -44,7 +44,7 @@ pub struct Slot {
     /// When it was opened, in ticks of the core.
     pub opened_at_ticks: u32,
     /// Whether the caller was told of the stream: only then is it told of its end.
-    pub shown: bool,
+    pub reported: bool,
     /// Whether CONNECT made it a tunnel: then only DATA may follow (RFC 9113 §8.5).
     pub tunnel: bool,
     /// What we may send.
@@ -52,15 +52,15 @@ pub struct Slot {
     /// What the peer may send.
     pub receive_window: ReceiveWindow,
     /// What content-length leaves to receive.
-    pub receive_left: ContentLeft,
+    pub receive_left: RemainingLength,
     /// Since when the rest of the peer's content is awaited.
     pub content_timer: ContentTimer,
     /// What content-length leaves to send.
-    pub send_left: ContentLeft,
+    pub send_left: RemainingLength,
     /// Where it stands in the list of ready streams, if it does.
-    listed: Key,
+    queued_key: QueueKey,
     /// The place that it held when it was named; it is good for one frame.
-    claim: Key,
+    granted_key: QueueKey,
     next_free: u32,
     /// The next slot of the list of waits that start at the next time: `NO_SLOT` off the list, the
     /// slot itself at its end.
@@ -69,7 +69,7 @@ pub struct Slot {
 
 /// Whether `send_data` was cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waiting {
+pub enum Blocked {
     /// All that was given was taken.
     No,
     /// Something was left by a call after which no time has been passed yet. The wait goes on at
@@ -102,9 +102,9 @@ impl ContentTimer {
 
 /// Bytes of content that an announced content-length still leaves; or any number, if none was announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ContentLeft(u64);
+pub struct RemainingLength(u64);
 
-impl ContentLeft {
+impl RemainingLength {
     /// No content-length.
     pub const ANY: Self = Self(u64::MAX);
 
@@ -144,12 +144,12 @@ pub struct Streams {
     /// The first slot whose wait may start at the next time.
     first_wait: u32,
     /// Identifiers of our side, and of the peer's.
-    ids: [Ids; 2],
+    ids: [IdTable; 2],
     /// Streams that count towards the limits of our side, and of the peer's.
-    counted: [u32; 2],
+    active: [u32; 2],
     live: [u32; 2],
     local_is_client: bool,
-    ready: Ready,
+    send_queue: SendQueue,
     /// What a stream must be able to send, bytes, unless it has less: see `silly_window`.
     full_frame: u32,
     /// DATA bytes of streams that have ended, for which no WINDOW_UPDATE has come.
@@ -158,7 +158,7 @@ pub struct Streams {
 
 /// Which side opened a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opener {
+pub enum Side {
     /// We did.
     Local = 0,
     /// The peer did.
@@ -167,16 +167,16 @@ pub enum Opener {
 
 impl Streams {
     /// Starts without memory.
-    pub const fn new(local_is_client: bool, remembered: u32) -> Self {
+    pub const fn new(local_is_client: bool, closed_streams_max: u32) -> Self {
         Self {
             slots: Vec::new(),
             first_free: NO_SLOT,
             first_wait: NO_SLOT,
-            ids: [Ids::new(remembered), Ids::new(remembered)],
-            counted: [0; 2],
+            ids: [IdTable::new(closed_streams_max), IdTable::new(closed_streams_max)],
+            active: [0; 2],
             live: [0; 2],
             local_is_client,
-            ready: Ready::new(),
+            send_queue: SendQueue::new(),
             full_frame: 1,
             uncredited_after_close: 0,
         }
@@ -184,18 +184,18 @@ impl Streams {
 
     /// Which side an identifier belongs to (RFC 9113 §5.1.1).
     #[inline]
-    pub const fn opener(&self, id: StreamId) -> Opener {
-        if id.is_client_initiated() == self.local_is_client { Opener::Local } else { Opener::Remote }
+    pub const fn side(&self, id: StreamId) -> Side {
+        if id.is_client_initiated() == self.local_is_client { Side::Local } else { Side::Remote }
     }
 
     /// The highest identifier that a side used.
-    pub const fn last(&self, opener: Opener) -> StreamId {
-        StreamId::new(self.ids[opener as usize].last())
+    pub const fn last(&self, side: Side) -> StreamId {
+        StreamId::new(self.ids[side as usize].last())
     }
 
     /// The streams of a side that count towards its limit.
-    pub const fn counted(&self, opener: Opener) -> u32 {
-        self.counted[opener as usize]
+    pub const fn active(&self, side: Side) -> u32 {
+        self.active[side as usize]
     }
 
     /// The live streams, reserved ones included.
@@ -204,44 +204,44 @@ impl Streams {
     }
 
     /// The live streams of a side, reserved ones included.
-    pub const fn live_of(&self, opener: Opener) -> u32 {
-        self.live[opener as usize]
+    pub const fn live_on(&self, side: Side) -> u32 {
+        self.live[side as usize]
     }
 
     /// What is known of an identifier other than 0.
     #[inline]
-    pub fn fate(&self, id: StreamId) -> Fate {
-        self.ids[self.opener(id) as usize].fate(id.as_u32())
+    pub fn status(&self, id: StreamId) -> StreamStatus {
+        self.ids[self.side(id) as usize].status(id.as_u32())
     }
 
     /// The slot behind a handle, unless the handle is stale.
     #[inline]
-    pub fn find(&self, stream: Stream) -> Option<&Slot> {
+    pub fn find(&self, stream: StreamKey) -> Option<&Slot> {
         self.slots.get(stream.index()).filter(|slot| slot.id == stream.id().as_u32())
     }
 
     /// The slot behind a handle, unless the handle is stale.
     #[inline]
-    pub fn find_mut(&mut self, stream: Stream) -> Option<&mut Slot> {
+    pub fn find_mut(&mut self, stream: StreamKey) -> Option<&mut Slot> {
         self.slots.get_mut(stream.index()).filter(|slot| slot.id == stream.id().as_u32())
     }
 
     /// The handle of a live identifier.
     #[inline]
-    pub fn handle(&self, id: StreamId) -> Option<Stream> {
-        match self.fate(id) {
-            Fate::Live(slot) => Some(Stream::from_parts(id, slot)),
+    pub fn stream_key(&self, id: StreamId) -> Option<StreamKey> {
+        match self.status(id) {
+            StreamStatus::Live(slot) => Some(StreamKey::from_parts(id, slot)),
             _ => None,
         }
     }
 
     /// Opens or reserves a stream.
     #[inline]
-    pub fn open(&mut self, id: StreamId, mut slot: Slot) -> Stream {
-        let opener = self.opener(id);
+    pub fn open(&mut self, id: StreamId, mut slot: Slot) -> StreamKey {
+        let side = self.side(id);
         slot.id = id.as_u32();
-        self.counted[opener as usize] += u32::from(slot.state.is_counted());
-        self.live[opener as usize] += 1;
+        self.active[side as usize] += u32::from(slot.state.is_active());
+        self.live[side as usize] += 1;
         let index = match self.first_free {
             NO_SLOT => {
                 self.slots.push(slot);
@@ -255,46 +255,46 @@ impl Streams {
                 index
             }
         };
-        self.ids[opener as usize].open(id.as_u32(), index);
-        Stream::from_parts(id, index)
+        self.ids[side as usize].open(id.as_u32(), index);
+        StreamKey::from_parts(id, index)
     }
 
     /// Remembers that an ended stream was reset by us, too, as far as it is remembered at all.
-    pub fn note_reset(&mut self, id: StreamId) {
-        self.ids[self.opener(id) as usize].close(id.as_u32(), Closed::ResetLocal);
+    pub fn mark_reset(&mut self, id: StreamId) {
+        self.ids[self.side(id) as usize].close(id.as_u32(), CloseReason::ResetLocal);
     }
 
     /// Remembers that an identifier was refused.
-    pub fn refuse(&mut self, id: StreamId) {
-        self.ids[self.opener(id) as usize].refuse(id.as_u32());
+    pub fn mark_refused(&mut self, id: StreamId) {
+        self.ids[self.side(id) as usize].mark_refused(id.as_u32());
     }
 
     /// Moves a stream to its next state.
     #[inline]
-    pub fn advance(&mut self, stream: Stream, state: State) {
-        let opener = self.opener(stream.id());
+    pub fn advance(&mut self, stream: StreamKey, state: State) {
+        let side = self.side(stream.id());
         let Some(slot) = self.find_mut(stream) else { return };
-        let newly_counted = !slot.state.is_counted() && state.is_counted();
+        let newly_active = !slot.state.is_active() && state.is_active();
         slot.state = state;
-        self.counted[opener as usize] += u32::from(newly_counted);
+        self.active[side as usize] += u32::from(newly_active);
     }
 
     /// Ends a stream, and returns what its slot held.
     #[inline]
-    pub fn close(&mut self, stream: Stream, how: Closed) -> Option<Slot> {
-        self.unlist(stream);
-        let opener = self.opener(stream.id());
+    pub fn close(&mut self, stream: StreamKey, reason: CloseReason) -> Option<Slot> {
+        self.dequeue(stream);
+        let side = self.side(stream.id());
         let first_free = self.first_free;
         let slot = self.find_mut(stream)?;
         let ended = slot.clone();
         slot.id = 0;
         slot.next_free = first_free;
         self.first_free = stream.index() as u32;
-        self.counted[opener as usize] -= u32::from(ended.state.is_counted());
-        self.live[opener as usize] -= 1;
+        self.active[side as usize] -= u32::from(ended.state.is_active());
+        self.live[side as usize] -= 1;
         let uncredited = ended.send_window.uncredited();
         self.uncredited_after_close = self.uncredited_after_close.saturating_add(uncredited);
-        self.ids[opener as usize].close(stream.id().as_u32(), how);
+        self.ids[side as usize].close(stream.id().as_u32(), reason);
         Some(ended)
     }
 
@@ -303,34 +303,34 @@ impl Streams {
         self.slots = Vec::new();
         self.first_free = NO_SLOT;
         self.first_wait = NO_SLOT;
-        self.counted = [0; 2];
+        self.active = [0; 2];
         self.live = [0; 2];
-        self.ready.clear();
+        self.send_queue.clear();
         for ids in &mut self.ids {
-            ids.forget_all();
+            ids.clear();
         }
     }
 
     /// Every live stream, in the order of the slots.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Stream, &mut Slot)> {
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (StreamKey, &mut Slot)> {
         let live = self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.id != 0);
-        live.map(|(index, slot)| (Stream::from_parts(StreamId::new(slot.id), index as u32), slot))
+        live.map(|(index, slot)| (StreamKey::from_parts(StreamId::new(slot.id), index as u32), slot))
     }
 
     /// Every live stream, in the order of the slots.
-    pub fn iter(&self) -> impl Iterator<Item = (Stream, &Slot)> {
+    pub fn iter(&self) -> impl Iterator<Item = (StreamKey, &Slot)> {
         let live = self.slots.iter().enumerate().filter(|(_, slot)| slot.id != 0);
-        live.map(|(index, slot)| (Stream::from_parts(StreamId::new(slot.id), index as u32), slot))
+        live.map(|(index, slot)| (StreamKey::from_parts(StreamId::new(slot.id), index as u32), slot))
     }
 
     /// Notes that a stream was cut short, and that its wait for window starts at the next time;
     /// `waited` counts as part of it.
     #[inline]
-    pub fn wait_from_next_time(&mut self, stream: Stream, waited: Duration) {
+    pub fn wait_from_next_time(&mut self, stream: StreamKey, waited: Duration) {
         let index = stream.index() as u32;
         let first = self.first_wait;
         let Some(slot) = self.find_mut(stream) else { return };
-        slot.waiting = Waiting::FromNextTime { waited };
+        slot.blocked = Blocked::FromNextTime { waited };
         // Once a slot at most, whatever streams live in it meanwhile: the list cannot outgrow the
         // slots.
         if slot.next_wait == NO_SLOT {
@@ -345,18 +345,18 @@ impl Streams {
     pub fn start_waits(&mut self, now: Instant) {
         while let Some(slot) = self.slots.get_mut(self.first_wait as usize) {
             let next = core::mem::replace(&mut slot.next_wait, NO_SLOT);
-            if let Waiting::FromNextTime { waited } = slot.waiting {
-                slot.waiting = Waiting::Since(now.saturating_sub(waited));
+            if let Blocked::FromNextTime { waited } = slot.blocked {
+                slot.blocked = Blocked::Since(now.saturating_sub(waited));
             }
             self.first_wait = if next == self.first_wait { NO_SLOT } else { next };
         }
     }
 
     /// Puts every stream on the list or takes it off, after all windows have moved.
-    pub fn relist(&mut self) {
+    pub fn requeue(&mut self) {
         for index in 0..self.slots.len() {
             if self.slots[index].id != 0 {
-                self.judge(Stream::from_parts(StreamId::new(self.slots[index].id), index as u32));
+                self.judge(StreamKey::from_parts(StreamId::new(self.slots[index].id), index as u32));
             }
         }
     }
@@ -380,18 +380,18 @@ impl Streams {
 
     /// Puts a stream on the list or takes it off, after its window or what it needs has changed.
     #[inline]
-    pub fn judge(&mut self, stream: Stream) {
+    pub fn judge(&mut self, stream: StreamKey) {
         let full_frame = self.full_frame;
         let Some(slot) = self.find(stream) else { return };
-        if slot.listed != Key::NONE && !slot.has_window(full_frame) {
-            self.unlist(stream);
+        if slot.queued_key != QueueKey::NONE && !slot.has_window(full_frame) {
+            self.dequeue(stream);
         }
-        self.list_if_sendable(stream);
+        self.enqueue_if_sendable(stream);
     }
 
     /// Whether a stream waits because its own window would make its next frame too short.
     #[inline]
-    pub fn waits_short(&self, stream: Stream) -> bool {
+    pub fn waits_short(&self, stream: StreamKey) -> bool {
         self.find(stream).is_some_and(|slot| slot.waits_short(self.full_frame))
     }
 
@@ -402,66 +402,66 @@ impl Streams {
 
     /// Lets the short frames of streams go that have waited long enough. Returns whether others wait on.
     pub fn release_short_frames(&mut self) -> bool {
-        let (full_frame, mut waiting, mut from) = (self.full_frame, false, 0);
+        let (full_frame, mut blocked, mut from) = (self.full_frame, false, 0);
         while let Some(stream) = self.find_from(from, |_, slot| slot.waits_short(full_frame)) {
             from = stream.index() + 1;
             let Some(slot) = self.find_mut(stream) else { continue };
             slot.short_wait.advance();
-            waiting |= slot.short_wait != Wait::Over;
-            self.list_if_sendable(stream);
+            blocked |= slot.short_wait != Wait::Over;
+            self.enqueue_if_sendable(stream);
         }
-        waiting
+        blocked
     }
 
     /// Whether any stream was cut short and could go on.
     #[inline]
     pub const fn any_ready(&self) -> bool {
-        !self.ready.is_empty()
+        !self.send_queue.is_empty()
     }
 
     /// The first live stream whose slot is `from` or later and that `wanted` picks.
-    pub fn find_from(&self, from: usize, wanted: impl Fn(StreamId, &Slot) -> bool) -> Option<Stream> {
+    pub fn find_from(&self, from: usize, wanted: impl Fn(StreamId, &Slot) -> bool) -> Option<StreamKey> {
         let slots = self.slots.get(from..)?;
         let is_wanted = |slot: &Slot| slot.id != 0 && wanted(StreamId::new(slot.id), slot);
         let index = from + slots.iter().position(is_wanted)?;
-        Some(Stream::from_parts(StreamId::new(self.slots[index].id), index as u32))
+        Some(StreamKey::from_parts(StreamId::new(self.slots[index].id), index as u32))
     }
 
-    /// Lists a stream as ready if it was cut short, its window is open, and it is not listed yet.
-    pub fn list_if_sendable(&mut self, stream: Stream) {
+    /// Lists a stream as ready if it was cut short, its window is open, and it is not queued_key yet.
+    pub fn enqueue_if_sendable(&mut self, stream: StreamKey) {
         let id = stream.id().as_u32();
         let Some(slot) = self.slots.get_mut(stream.index()).filter(|slot| slot.id == id && id != 0) else {
             return;
         };
-        let sendable = slot.waiting != Waiting::No && slot.listed == Key::NONE;
+        let sendable = slot.blocked != Blocked::No && slot.queued_key == QueueKey::NONE;
         if sendable && slot.has_window(self.full_frame) {
-            slot.listed = self.ready.list(stream, slot.priority(), slot.line());
+            slot.queued_key = self.send_queue.enqueue(stream, slot.priority(), slot.class());
         }
     }
 
     /// Takes a stream off the list of ready ones.
     #[inline]
-    pub fn unlist(&mut self, stream: Stream) {
+    pub fn dequeue(&mut self, stream: StreamKey) {
         let Some(slot) = self.find_mut(stream) else { return };
-        if slot.listed != Key::NONE {
-            slot.listed = Key::NONE;
+        if slot.queued_key != QueueKey::NONE {
+            slot.queued_key = QueueKey::NONE;
             let slots = &self.slots;
-            self.ready.left(|stream| key_of(slots, stream));
+            self.send_queue.mark_removed(|stream| queued_key_of(slots, stream));
         }
     }
 
-    /// After a frame, a stream in turns that is listed goes to the end of its line (RFC 9218 §10). Whether it is still sendable is
+    /// After a frame, a stream in turns that is queued_key goes to the end of its line (RFC 9218 §10). Whether it is still sendable is
     /// judged once, after the last frame of a call.
     #[inline]
-    pub fn take_turn(&mut self, stream: Stream) {
+    pub fn rotate(&mut self, stream: StreamKey) {
         let Some(slot) = self.find_mut(stream) else { return };
-        slot.claim = Key::NONE;
-        let line = slot.line();
-        let moves = slot.listed != Key::NONE && line != Line::InOrder;
-        self.ready.frame_sent(line);
+        slot.granted_key = QueueKey::NONE;
+        let class = slot.class();
+        let moves = slot.queued_key != QueueKey::NONE && class != Class::Sequential;
+        self.send_queue.count_frame(class);
         if moves {
-            self.unlist(stream);
-            self.list_if_sendable(stream);
+            self.dequeue(stream);
+            self.enqueue_if_sendable(stream);
         }
     }
 
@@ -472,83 +472,83 @@ impl Streams {
 
     /// The first ready stream.
     #[inline]
-    fn first_ready(&mut self) -> Option<(Key, Stream)> {
+    fn first(&mut self) -> Option<(QueueKey, StreamKey)> {
         let slots = &self.slots;
-        self.ready.first(|stream| key_of(slots, stream))
+        self.send_queue.first(|stream| queued_key_of(slots, stream))
     }
 
     /// Returns what the first ready stream needs of the connection's window, bytes.
     pub fn first_ready_needs(&mut self) -> Option<u32> {
-        let (_, stream) = self.first_ready()?;
+        let (_, stream) = self.first()?;
         self.find(stream).map(|slot| slot.needed_window(self.full_frame))
     }
 
     /// Takes the first ready stream off the list, unless the connection's window is too small for it; its place is good for
     /// one more frame.
-    pub fn take_first_ready(&mut self, connection_window: u32) -> Option<Stream> {
-        let (key, stream) = self.first_ready()?;
+    pub fn pop_first(&mut self, connection_window: u32) -> Option<StreamKey> {
+        let (key, stream) = self.first()?;
         if self.find(stream)?.needed_window(self.full_frame) > connection_window {
             return None;
         }
-        self.unlist(stream);
+        self.dequeue(stream);
         if let Some(slot) = self.find_mut(stream) {
-            slot.claim = key;
+            slot.granted_key = key;
         }
         Some(stream)
     }
 
     /// Whether a stream may send the next frame: nobody who is ready goes before it.
     #[inline]
-    pub fn is_next(&mut self, stream: Stream) -> bool {
-        let Some((first, ready)) = self.first_ready() else { return true };
-        ready == stream || self.ready.precedes(self.key(stream), first)
+    pub fn is_next(&mut self, stream: StreamKey) -> bool {
+        let Some((first_key, first)) = self.first() else { return true };
+        first == stream || self.send_queue.precedes(self.queue_key(stream), first_key)
     }
 
     /// The key by which a stream takes part: the one that it has, or the one that it would get now.
-    fn key(&self, stream: Stream) -> Key {
+    fn queue_key(&self, stream: StreamKey) -> QueueKey {
         match self.find(stream) {
-            Some(slot) if slot.listed != Key::NONE => slot.listed,
-            Some(slot) if slot.claim != Key::NONE => slot.claim,
-            Some(slot) => self.ready.key(stream, slot.priority(), slot.line()),
-            None => Key::NONE,
+            Some(slot) if slot.queued_key != QueueKey::NONE => slot.queued_key,
+            Some(slot) if slot.granted_key != QueueKey::NONE => slot.granted_key,
+            Some(slot) => self.send_queue.key(stream, slot.priority(), slot.class()),
+            None => QueueKey::NONE,
         }
     }
 
-    /// Changes a priority; a listed stream finds its new place.
-    pub fn set_priority(&mut self, stream: Stream, priority: Priority) {
-        self.unlist(stream);
+    /// Changes a priority; a queued_key stream finds its new place.
+    pub fn set_priority(&mut self, stream: StreamKey, priority: Priority) {
+        self.dequeue(stream);
         if let Some(slot) = self.find_mut(stream) {
             slot.signalled = Some(priority);
-            slot.claim = Key::NONE;
+            slot.granted_key = QueueKey::NONE;
         }
-        self.list_if_sendable(stream);
+        self.enqueue_if_sendable(stream);
     }
 
     /// Returns the memory that is held, bytes.
     pub fn capacity_bytes(&self) -> usize {
-        let ids: usize = self.ids.iter().map(Ids::capacity_bytes).sum();
-        ids + self.slots.capacity() * size_of::<Slot>() + self.ready.capacity_bytes()
+        let ids: usize = self.ids.iter().map(IdTable::capacity_bytes).sum();
+        ids + self.slots.capacity() * size_of::<Slot>() + self.send_queue.capacity_bytes()
     }
 
     /// Asserts what this owner keeps true.
     pub fn check(&self) {
         let live = self.slots.iter().filter(|slot| slot.id != 0);
-        for opener in [Opener::Local, Opener::Remote] {
-            let of_side = live.clone().filter(|slot| self.opener(StreamId::new(slot.id)) == opener);
-            debug_assert_eq!(of_side.clone().count(), self.live_of(opener) as usize);
-            let counted = of_side.filter(|slot| slot.state.is_counted());
-            debug_assert_eq!(counted.count(), self.counted(opener) as usize);
-            self.ids[opener as usize].check(|id, slot| self.slots[slot as usize].id == id);
+        for side in [Side::Local, Side::Remote] {
+            let of_side = live.clone().filter(|slot| self.side(StreamId::new(slot.id)) == side);
+            debug_assert_eq!(of_side.clone().count(), self.live_on(side) as usize);
+            let active = of_side.filter(|slot| slot.state.is_active());
+            debug_assert_eq!(active.count(), self.active(side) as usize);
+            self.ids[side as usize].check(|id, slot| self.slots[slot as usize].id == id);
         }
-        let mut listed = 0;
+        let mut queued = 0;
         for slot in live {
             slot.receive_window.check();
-            if slot.listed != Key::NONE {
-                listed += 1;
-                debug_assert!(slot.waiting != Waiting::No && slot.has_window(self.full_frame));
+            if slot.queued_key != QueueKey::NONE {
+                queued += 1;
+                debug_assert!(slot.blocked != Blocked::No && slot.has_window(self.full_frame));
             }
         }
-        self.ready.check(listed, |stream| key_of(&self.slots, stream));
+        self.send_queue.check(queued, |stream| queued_key_of(&self.slots, stream));
     }
 }
 
@@ -560,21 +560,21 @@ impl Slot {
             state,
             method,
             signalled: None,
-            waiting: Waiting::No,
+            blocked: Blocked::No,
             opened_at: Instant::ZERO,
             progress_bytes: 0,
             blocked_bytes: 0,
             short_wait: Wait::No,
             opened_at_ticks: 0,
-            shown: false,
+            reported: false,
             tunnel: false,
             send_window: SendWindow::new(send_window),
             receive_window: ReceiveWindow::new(receive_window),
-            receive_left: ContentLeft::ANY,
+            receive_left: RemainingLength::ANY,
             content_timer: ContentTimer::Off,
-            send_left: ContentLeft::ANY,
-            listed: Key::NONE,
-            claim: Key::NONE,
+            send_left: RemainingLength::ANY,
+            queued_key: QueueKey::NONE,
+            granted_key: QueueKey::NONE,
             next_free: NO_SLOT,
             next_wait: NO_SLOT,
         }
@@ -584,8 +584,8 @@ impl Slot {
 impl Slot {
     /// In which line the stream waits when it is cut short.
     #[inline]
-    fn line(&self) -> Line {
-        Line::of(self.signalled, self.tunnel)
+    fn class(&self) -> Class {
+        Class::of(self.signalled, self.tunnel)
     }
 
     /// The window that the next frame of a stream that was cut short needs, bytes: see `silly_window`.
@@ -606,7 +606,7 @@ impl Slot {
     /// Whether the stream waits because its own window would make its next frame too short.
     #[inline]
     fn waits_short(&self, full_frame: u32) -> bool {
-        self.waiting != Waiting::No && self.send_window.available() > 0 && !self.has_window(full_frame)
+        self.blocked != Blocked::No && self.send_window.available() > 0 && !self.has_window(full_frame)
     }
 
     /// Whether the stream's own window is enough for its next frame.
@@ -622,10 +622,10 @@ impl Slot {
     }
 }
 
-fn key_of(slots: &[Slot], stream: Stream) -> Key {
+fn queued_key_of(slots: &[Slot], stream: StreamKey) -> QueueKey {
     match slots.get(stream.index()) {
-        Some(slot) if slot.id == stream.id().as_u32() => slot.listed,
-        _ => Key::NONE,
+        Some(slot) if slot.id == stream.id().as_u32() => slot.queued_key,
+        _ => QueueKey::NONE,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The states of a stream (RFC 9113 §5.1) and the one table by which they change.
 //!
-//! A stream has two halves, ours and the peer's, and each goes through `Head`, `Body`, `Ended`. The states that the RFC names
+//! A stream has two halves, ours and the peer's, and each goes through `Headers`, `Data`, `Closed`. The states that the RFC names
 //! are pairs of these: "open" is neither half ended, "half-closed (local)" is our half ended, and so on. "idle" and
 //! "closed" streams have no slot, so they are no values of this type.
 //!
@@ -10,13 +10,13 @@ use crate::violation::Violation;
 
 /// How far one half of a stream has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Half {
+pub enum HalfState {
     /// The final header block is still to come.
-    Head,
+    Headers,
     /// Content and trailers may come.
-    Body,
+    Data,
     /// END_STREAM has been sent or received.
-    Ended,
+    Closed,
 }
 
 /// The state of a live stream.
@@ -29,9 +29,9 @@ pub enum State {
     /// Opened by a header block.
     Active {
         /// Our half.
-        local: Half,
+        local: HalfState,
         /// The peer's half.
-        remote: Half,
+        remote: HalfState,
     },
 }
 
@@ -58,7 +58,7 @@ pub enum Input {
 
 /// What an input leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum Transition {
     /// The stream lives on.
     State(State),
     /// Both halves have ended.
@@ -67,7 +67,7 @@ pub enum Next {
 
 /// Why an input is not possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum InvalidTransition {
     /// Ours: our half has ended, or never existed.
     Ended,
     /// Ours: the final headers were sent.
@@ -81,21 +81,21 @@ pub enum Refusal {
 impl State {
     /// The state after a request that opens a stream: `local` says who sent it.
     pub const fn opened(by_local: bool, end: bool) -> Self {
-        let opener = if end { Half::Ended } else { Half::Body };
+        let side = if end { HalfState::Closed } else { HalfState::Data };
         if by_local {
-            Self::Active { local: opener, remote: Half::Head }
+            Self::Active { local: side, remote: HalfState::Headers }
         } else {
-            Self::Active { local: Half::Head, remote: opener }
+            Self::Active { local: HalfState::Headers, remote: side }
         }
     }
 
     /// The table.
     #[inline]
-    pub const fn next(self, input: Input) -> Result<Next, Refusal> {
+    pub const fn next(self, input: Input) -> Result<Transition, InvalidTransition> {
         // RFC 9113 §5.1: a reserved stream becomes half-closed by the first header block of its response.
         let (local, remote) = match self {
-            Self::ReservedLocal => (Half::Head, Half::Ended),
-            Self::ReservedRemote => (Half::Ended, Half::Head),
+            Self::ReservedLocal => (HalfState::Headers, HalfState::Closed),
+            Self::ReservedRemote => (HalfState::Closed, HalfState::Headers),
             Self::Active { local, remote } => (local, remote),
         };
         match input {
@@ -104,12 +104,12 @@ impl State {
             | Input::SendData { .. }
             | Input::SendTrailers => match send(local, input) {
                 Ok(local) => Ok(join(local, remote)),
-                Err(refusal) => Err(refusal),
+                Err(invalid) => Err(invalid),
             },
-            _ if self.forbids(input) => Err(Refusal::Violation(Violation::StreamReserved)),
+            _ if self.forbids(input) => Err(InvalidTransition::Violation(Violation::StreamReserved)),
             _ => match receive(remote, input) {
                 Ok(remote) => Ok(join(local, remote)),
-                Err(violation) => Err(Refusal::Violation(violation)),
+                Err(violation) => Err(InvalidTransition::Violation(violation)),
             },
         }
     }
@@ -124,77 +124,77 @@ impl State {
     }
 
     /// How far our half has come.
-    pub const fn local(self) -> Half {
+    pub const fn local(self) -> HalfState {
         match self {
-            Self::ReservedLocal => Half::Head,
-            Self::ReservedRemote => Half::Ended,
+            Self::ReservedLocal => HalfState::Headers,
+            Self::ReservedRemote => HalfState::Closed,
             Self::Active { local, .. } => local,
         }
     }
 
     /// How far the peer's half has come.
-    pub const fn remote(self) -> Half {
+    pub const fn remote(self) -> HalfState {
         match self {
-            Self::ReservedLocal => Half::Ended,
-            Self::ReservedRemote => Half::Head,
+            Self::ReservedLocal => HalfState::Closed,
+            Self::ReservedRemote => HalfState::Headers,
             Self::Active { remote, .. } => remote,
         }
     }
 
     /// Whether it counts towards the limit of concurrent streams: reserved ones do not (RFC 9113 §5.1.2).
-    pub const fn is_counted(self) -> bool {
+    pub const fn is_active(self) -> bool {
         matches!(self, Self::Active { .. })
     }
 }
 
 #[inline]
-const fn join(local: Half, remote: Half) -> Next {
+const fn join(local: HalfState, remote: HalfState) -> Transition {
     match (local, remote) {
-        (Half::Ended, Half::Ended) => Next::Closed,
-        (local, remote) => Next::State(State::Active { local, remote }),
+        (HalfState::Closed, HalfState::Closed) => Transition::Closed,
+        (local, remote) => Transition::State(State::Active { local, remote }),
     }
 }
 
 #[inline]
-const fn send(local: Half, input: Input) -> Result<Half, Refusal> {
+const fn send(local: HalfState, input: Input) -> Result<HalfState, InvalidTransition> {
     match (local, input) {
-        (Half::Ended, _) => Err(Refusal::Ended),
-        (Half::Head, Input::SendInformational) => Ok(Half::Head),
-        (Half::Head, Input::SendHeaders { end }) | (Half::Body, Input::SendData { end }) => Ok(after(end)),
-        (Half::Body, Input::SendTrailers) => Ok(Half::Ended),
-        (Half::Head, _) => Err(Refusal::HeadersNotSent),
-        (Half::Body, _) => Err(Refusal::HeadersSent),
+        (HalfState::Closed, _) => Err(InvalidTransition::Ended),
+        (HalfState::Headers, Input::SendInformational) => Ok(HalfState::Headers),
+        (HalfState::Headers, Input::SendHeaders { end }) | (HalfState::Data, Input::SendData { end }) => Ok(after_end_stream(end)),
+        (HalfState::Data, Input::SendTrailers) => Ok(HalfState::Closed),
+        (HalfState::Headers, _) => Err(InvalidTransition::HeadersNotSent),
+        (HalfState::Data, _) => Err(InvalidTransition::HeadersSent),
     }
 }
 
 #[inline]
-const fn receive(remote: Half, input: Input) -> Result<Half, Violation> {
+const fn receive(remote: HalfState, input: Input) -> Result<HalfState, Violation> {
     match (remote, input) {
         // RFC 9113 §5.1, half-closed (remote): a stream error of type STREAM_CLOSED.
-        (Half::Ended, Input::ReceiveData { .. }) => Err(Violation::DataAfterEnd),
-        (Half::Ended, _) => Err(Violation::HeadersAfterEnd),
-        (Half::Head, Input::ReceiveInformational { end: false }) => Ok(Half::Head),
-        (Half::Head, Input::ReceiveInformational { end: true }) => Err(Violation::InformationalWithEnd),
-        (Half::Head, Input::ReceiveHeaders { end }) | (Half::Body, Input::ReceiveData { end }) => {
-            Ok(after(end))
+        (HalfState::Closed, Input::ReceiveData { .. }) => Err(Violation::DataAfterEnd),
+        (HalfState::Closed, _) => Err(Violation::HeadersAfterEnd),
+        (HalfState::Headers, Input::ReceiveInformational { end: false }) => Ok(HalfState::Headers),
+        (HalfState::Headers, Input::ReceiveInformational { end: true }) => Err(Violation::InformationalWithEnd),
+        (HalfState::Headers, Input::ReceiveHeaders { end }) | (HalfState::Data, Input::ReceiveData { end }) => {
+            Ok(after_end_stream(end))
         }
-        (Half::Body, Input::ReceiveTrailers { end: true }) => Ok(Half::Ended),
-        (Half::Head, Input::ReceiveData { .. }) => Err(Violation::DataBeforeHeaders),
+        (HalfState::Data, Input::ReceiveTrailers { end: true }) => Ok(HalfState::Closed),
+        (HalfState::Headers, Input::ReceiveData { .. }) => Err(Violation::DataBeforeHeaders),
         // RFC 9113 §8.1: a block after the final one is a trailer section, and those end the stream.
-        (Half::Head | Half::Body, _) => Err(Violation::TrailersWithoutEnd),
+        (HalfState::Headers | HalfState::Data, _) => Err(Violation::TrailersWithoutEnd),
     }
 }
 
 #[inline]
-const fn after(end: bool) -> Half {
-    if end { Half::Ended } else { Half::Body }
+const fn after_end_stream(end: bool) -> HalfState {
+    if end { HalfState::Closed } else { HalfState::Data }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const HALVES: [Half; 3] = [Half::Head, Half::Body, Half::Ended];
+    const HALVES: [HalfState; 3] = [HalfState::Headers, HalfState::Data, HalfState::Closed];
     const INPUTS: [Input; 14] = [
         Input::SendHeaders { end: false },
         Input::SendHeaders { end: true },
@@ -215,36 +215,36 @@ mod tests {
     /// What each half does with each of its inputs, written out: a row per half, a letter per input.
     /// `h`ead, `b`ody, `e`nded; capital letters are refusals: `E`nded, `S`ent, `N`ot sent; `D`ata after end,
     /// `A` headers after end, `I`nformational with end, `B`efore headers, `T`railers without end.
-    const SEND: [(Half, &str); 3] = [(Half::Head, "behNNN"), (Half::Body, "SSSbee"), (Half::Ended, "EEEEEE")];
-    const RECEIVE: [(Half, &str); 3] =
-        [(Half::Head, "behIBBTT"), (Half::Body, "TTTTbeTe"), (Half::Ended, "AAAADDAA")];
+    const SEND: [(HalfState, &str); 3] = [(HalfState::Headers, "behNNN"), (HalfState::Data, "SSSbee"), (HalfState::Closed, "EEEEEE")];
+    const RECEIVE: [(HalfState, &str); 3] =
+        [(HalfState::Headers, "behIBBTT"), (HalfState::Data, "TTTTbeTe"), (HalfState::Closed, "AAAADDAA")];
 
-    fn letter(outcome: Result<Half, Refusal>) -> char {
+    fn letter(outcome: Result<HalfState, InvalidTransition>) -> char {
         match outcome {
-            Ok(Half::Head) => 'h',
-            Ok(Half::Body) => 'b',
-            Ok(Half::Ended) => 'e',
-            Err(Refusal::Ended) => 'E',
-            Err(Refusal::HeadersSent) => 'S',
-            Err(Refusal::HeadersNotSent) => 'N',
-            Err(Refusal::Violation(Violation::DataAfterEnd)) => 'D',
-            Err(Refusal::Violation(Violation::HeadersAfterEnd)) => 'A',
-            Err(Refusal::Violation(Violation::InformationalWithEnd)) => 'I',
-            Err(Refusal::Violation(Violation::DataBeforeHeaders)) => 'B',
-            Err(Refusal::Violation(Violation::TrailersWithoutEnd)) => 'T',
-            Err(Refusal::Violation(other)) => panic!("{other:?} is no outcome of the table"),
+            Ok(HalfState::Headers) => 'h',
+            Ok(HalfState::Data) => 'b',
+            Ok(HalfState::Closed) => 'e',
+            Err(InvalidTransition::Ended) => 'E',
+            Err(InvalidTransition::HeadersSent) => 'S',
+            Err(InvalidTransition::HeadersNotSent) => 'N',
+            Err(InvalidTransition::Violation(Violation::DataAfterEnd)) => 'D',
+            Err(InvalidTransition::Violation(Violation::HeadersAfterEnd)) => 'A',
+            Err(InvalidTransition::Violation(Violation::InformationalWithEnd)) => 'I',
+            Err(InvalidTransition::Violation(Violation::DataBeforeHeaders)) => 'B',
+            Err(InvalidTransition::Violation(Violation::TrailersWithoutEnd)) => 'T',
+            Err(InvalidTransition::Violation(other)) => panic!("{other:?} is no outcome of the table"),
         }
     }
 
     /// RFC 9113 §5.1: every state times every input, against the tables above.
     #[test]
-    fn every_state_answers_every_input() {
-        let row = |table: &[(Half, &'static str); 3], half| {
+    fn every_state_handles_every_input() {
+        let row = |table: &[(HalfState, &'static str); 3], half| {
             table.iter().find(|(h, _)| *h == half).map(|(_, row)| *row).unwrap()
         };
         for local in HALVES {
             for remote in HALVES {
-                if (local, remote) == (Half::Ended, Half::Ended) {
+                if (local, remote) == (HalfState::Closed, HalfState::Closed) {
                     continue;
                 }
                 for (index, input) in INPUTS.into_iter().enumerate() {
@@ -256,14 +256,14 @@ mod tests {
                         row(&RECEIVE, remote).as_bytes()[index - 6]
                     };
                     let outcome = match next {
-                        Ok(Next::Closed) => Ok(Half::Ended),
-                        Ok(Next::State(state)) => {
+                        Ok(Transition::Closed) => Ok(HalfState::Closed),
+                        Ok(Transition::State(state)) => {
                             let (ours, theirs) = (state.local(), state.remote());
                             let unchanged = if sends { theirs == remote } else { ours == local };
                             assert!(unchanged, "{local:?} {remote:?} {input:?}: the other half moved");
                             Ok(if sends { ours } else { theirs })
                         }
-                        Err(refusal) => Err(refusal),
+                        Err(invalid) => Err(invalid),
                     };
                     assert_eq!(letter(outcome), expected as char, "{local:?} {remote:?} {input:?}");
                 }
@@ -273,23 +273,23 @@ mod tests {
 
     #[test]
     fn reserved_streams_become_half_closed_by_their_response() {
-        let half_closed_remote = State::Active { local: Half::Body, remote: Half::Ended };
+        let half_closed_remote = State::Active { local: HalfState::Data, remote: HalfState::Closed };
         let sent = State::ReservedLocal.next(Input::SendHeaders { end: false });
-        assert_eq!(sent, Ok(Next::State(half_closed_remote)));
-        let half_closed_local = State::Active { local: Half::Ended, remote: Half::Body };
+        assert_eq!(sent, Ok(Transition::State(half_closed_remote)));
+        let half_closed_local = State::Active { local: HalfState::Closed, remote: HalfState::Data };
         let received = State::ReservedRemote.next(Input::ReceiveHeaders { end: false });
-        assert_eq!(received, Ok(Next::State(half_closed_local)));
-        assert!(!State::ReservedLocal.is_counted() && half_closed_local.is_counted());
+        assert_eq!(received, Ok(Transition::State(half_closed_local)));
+        assert!(!State::ReservedLocal.is_active() && half_closed_local.is_active());
     }
 
     #[test]
-    fn reserved_streams_allow_nothing_else() {
-        let forbidden = Err(Refusal::Violation(Violation::StreamReserved));
+    fn reserved_streams_reject_every_other_input() {
+        let forbidden = Err(InvalidTransition::Violation(Violation::StreamReserved));
         for input in &INPUTS[6..] {
             assert_eq!(State::ReservedLocal.next(*input), forbidden, "{input:?}");
         }
         assert_eq!(State::ReservedRemote.next(Input::ReceiveData { end: true }), forbidden);
-        assert_eq!(State::ReservedLocal.next(Input::SendTrailers), Err(Refusal::HeadersNotSent));
-        assert_eq!(State::ReservedRemote.next(Input::SendData { end: true }), Err(Refusal::Ended));
+        assert_eq!(State::ReservedLocal.next(Input::SendTrailers), Err(InvalidTransition::HeadersNotSent));
+        assert_eq!(State::ReservedRemote.next(Input::SendData { end: true }), Err(InvalidTransition::Ended));
     }
 }

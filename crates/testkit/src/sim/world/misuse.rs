@@ -1,6 +1,6 @@
 //! Calls that make no sense: each is refused by its error value, and changes nothing.
 
-use thalweg::{ErrorCode, Field, OpenError, Priority, Request, SendError, Status, Stream};
+use thalweg::{ErrorCode, Field, OpenError, Priority, Request, SendError, Status, StreamKey};
 
 use super::{Complaint, World};
 use crate::sim::app::Stage;
@@ -17,9 +17,9 @@ impl World {
         }
         let before = side.endpoint.report();
         if let Some(stale) = stale {
-            let gone = Err(SendError::StreamGone);
+            let gone = Err(SendError::StreamClosed);
             expect(
-                side.endpoint.send_data(stale, b"late", true, None) == Err(SendError::StreamGone),
+                side.endpoint.send_data(stale, b"late", true, None) == Err(SendError::StreamClosed),
                 "late DATA",
             )?;
             expect(side.endpoint.send_trailers(stale, &[]) == gone, "late trailers")?;
@@ -44,8 +44,8 @@ impl World {
             if by == End::Server && stage == Stage::Head {
                 let bad = [Field::new(b"Upper", b"case")];
                 let refused = side.endpoint.send_response(stream, Status::OK, &bad, false);
-                // A promised stream may have no room; then `Openable` is due for it.
-                let no_room = refused == Err(SendError::TooMany);
+                // A promised stream may have no room; then `StreamAvailable` is due for it.
+                let no_room = refused == Err(SendError::TooManyPending);
                 side.app.waits_for_room |= no_room;
                 expect(no_room || matches!(refused, Err(SendError::Malformed(_))), "a malformed response")?;
             }
@@ -63,13 +63,13 @@ impl World {
             expect(is_refused, "a malformed request")?;
         }
         let refused = side.endpoint.send_settings(|settings| settings.initial_window_size = 1 << 31);
-        expect(matches!(refused, Err(SendError::OutOfRange | SendError::TooMany)), "a window of 2^31")?;
+        expect(matches!(refused, Err(SendError::OutOfRange | SendError::TooManyPending)), "a window of 2^31")?;
         let after = side.endpoint.report();
         expect(before == after, "counting a refused call")
     }
 
     /// A handle whose stream is over: the oldest that was ever used at this end.
-    fn stale(&self, by: End) -> Option<Stream> {
+    fn stale(&self, by: End) -> Option<StreamKey> {
         let app = &self.ends[by as usize].app;
         app.over.iter().find_map(|id| app.handles.get(id).copied())
     }

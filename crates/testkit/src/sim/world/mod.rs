@@ -8,10 +8,10 @@ mod timeouts;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use thalweg::frame::{Flags, Kind};
+use thalweg::frame::{Flags, FrameType};
 use thalweg::{
     Config, ConnectionError, ErrorCode, Field, Instant, OpenError, Priority, Request, SendError, Splice,
-    Status, Stream,
+    Status, StreamKey,
 };
 
 use self::show::{event_name, show_event};
@@ -21,7 +21,7 @@ use super::script::{Change, End, Exchange, Message, Method, Op, Script};
 use crate::endpoint::Endpoint;
 use crate::frames::{Frame, fragments, headers, raw};
 use crate::hpack;
-use crate::laws::Timeouts;
+use crate::laws::TimeoutModel;
 use crate::monitor::{Monitor, Place};
 
 /// What should not have happened.
@@ -35,7 +35,7 @@ pub struct World {
     /// Requests that wait for room.
     waiting: VecDeque<(u32, Exchange)>,
     /// Pushed streams whose responses wait for room, with the number of their exchange.
-    unanswered: VecDeque<(Stream, u32, Message)>,
+    unanswered: VecDeque<(StreamKey, u32, Message)>,
     opened: u32,
     now: Instant,
     is_honest: bool,
@@ -82,7 +82,7 @@ struct Side {
     end: End,
     endpoint: Endpoint,
     monitor: Monitor,
-    timeouts: Timeouts,
+    timeouts: TimeoutModel,
     app: App,
     /// Bytes on the wire to this end.
     inbox: Vec<u8>,
@@ -257,7 +257,7 @@ impl World {
             }
             Op::Extension { by, bytes } => {
                 let payload = vec![7; usize::from(bytes)];
-                let _ = self.side(by).endpoint.send_extension(Kind(0x42), Flags(0x5a), None, &payload);
+                let _ = self.side(by).endpoint.send_extension(FrameType(0x42), Flags(0x5a), None, &payload);
             }
             Op::Origins => {
                 let _ = self.side(End::Server).endpoint.send_origins(&[b"https://a.example", b""]);
@@ -389,7 +389,7 @@ impl World {
     fn judge_end(&mut self, end: End, error: ConnectionError) -> Result<(), Complaint> {
         self.coverage.note(&format!("over: {:?}", error.cause()));
         let expected = !self.is_honest || self.is_slow;
-        if error.accuses_peer() && !expected {
+        if error.is_peer_fault() && !expected {
             return Err(format!("{end:?} accuses its peer: {error}"));
         }
         Ok(())
@@ -435,7 +435,7 @@ impl World {
         }
     }
 
-    fn remote_ended(&mut self, end: End, stream: Stream) -> Result<(), Complaint> {
+    fn remote_ended(&mut self, end: End, stream: StreamKey) -> Result<(), Complaint> {
         let side = self.side(end);
         let id = stream.id().as_u32();
         if end == End::Server && side.app.talks.get(&id).is_some_and(|talk| talk.out.stage == Stage::Head) {
@@ -445,7 +445,7 @@ impl World {
         Ok(())
     }
 
-    fn consume(&mut self, end: End, stream: Stream, len: usize) {
+    fn consume(&mut self, end: End, stream: StreamKey, len: usize) {
         let side = self.side(end);
         side.endpoint.release(stream, len);
         if let Some(talk) = side.app.talks.get_mut(&stream.id().as_u32()) {
@@ -521,14 +521,14 @@ impl World {
     }
 
     /// The server answers a request: promises, informational responses, the final one, and what goes of the content.
-    fn answer(&mut self, stream: Stream) -> Result<(), Complaint> {
+    fn answer(&mut self, stream: StreamKey) -> Result<(), Complaint> {
         let id = stream.id().as_u32();
         let (index, exchange) = match self.plans.exchanges.get(&id) {
             Some(plan) => *plan,
             None => (0, UNPLANNED),
         };
         // All promises first, so that their responses compete.
-        let promised: Vec<Stream> =
+        let promised: Vec<StreamKey> =
             (0..exchange.pushes).filter_map(|_| self.promise(stream, index, &exchange.pushed)).collect();
         self.unanswered.extend(promised.into_iter().map(|stream| (stream, index, exchange.pushed)));
         self.respond_waiting()?;
@@ -561,7 +561,7 @@ impl World {
 
     fn respond(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         index: u32,
         status: u16,
         message: &Message,
@@ -577,7 +577,7 @@ impl World {
         let sent = side.endpoint.send_response(stream, status, &fields.list(), end);
         match sent {
             Ok(()) => talk.out.stage = if end { Stage::Done } else { Stage::Body },
-            Err(SendError::TooMany) if id.is_multiple_of(2) => {
+            Err(SendError::TooManyPending) if id.is_multiple_of(2) => {
                 side.app.waits_for_room = true;
                 return Ok(());
             }
@@ -588,7 +588,7 @@ impl World {
         self.pump(End::Server, id)
     }
 
-    fn promise(&mut self, parent: Stream, index: u32, message: &Message) -> Option<Stream> {
+    fn promise(&mut self, parent: StreamKey, index: u32, message: &Message) -> Option<StreamKey> {
         let side = self.side(End::Server);
         let request = Request::get("https", "example.org", "/pushed");
         let stream = side.endpoint.send_push(parent, &request, &[]).ok()?;

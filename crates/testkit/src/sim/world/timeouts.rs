@@ -1,21 +1,21 @@
 //! What timeouts do is held against the law of timeouts.
 
-use thalweg::{Cause, Config, ConnectionError, Deadlines, Instant, Stream};
+use thalweg::{CloseCause, Config, ConnectionError, Timeouts, Instant, StreamKey};
 
 use super::{Complaint, World};
-use crate::laws::Timeouts;
+use crate::laws::TimeoutModel;
 use crate::sim::script::End;
 
 impl World {
     /// A timeout that ended the connection was due.
     pub(super) fn judge_timeout(&mut self, end: End, error: ConnectionError) -> Result<(), Complaint> {
         let now = self.now;
-        let Cause::Deadline(timeout) = error.cause() else { return Ok(()) };
+        let CloseCause::Timeout(timeout) = error.cause() else { return Ok(()) };
         self.side(end).timeouts.ends(timeout, now).map_err(|breach| format!("{end:?}: {breach}"))
     }
 
     /// The streams of an end that live.
-    pub(super) fn living(&mut self, end: End) -> Vec<Stream> {
+    pub(super) fn living(&mut self, end: End) -> Vec<StreamKey> {
         let side = self.side(end);
         let streams = side.app.talks.values().map(|talk| talk.stream);
         streams.filter(|stream| side.endpoint.send_capacity(*stream).is_some()).collect()
@@ -23,7 +23,7 @@ impl World {
 
     /// What `handle_timeout` has just done was due: streams that lived `before` it and ended, and
     /// output.
-    pub(super) fn judge_time(&mut self, end: End, before: &[Stream]) -> Result<(), Complaint> {
+    pub(super) fn judge_time(&mut self, end: End, before: &[StreamKey]) -> Result<(), Complaint> {
         let now = self.now;
         let side = &mut self.ends[end as usize];
         for stream in before.iter().filter(|stream| side.endpoint.send_capacity(**stream).is_none()) {
@@ -49,9 +49,9 @@ impl World {
 
 /// The law for one end. To fetch its output takes `transmit` back, so that is not done where
 /// `transmit` is the shortest.
-pub(super) fn of(config: Config) -> Timeouts {
-    let Deadlines { keep_alive, idle, transmit, .. } = config.deadlines;
-    let timeouts = Timeouts::new(config, Instant::ZERO);
+pub(super) fn of(config: Config) -> TimeoutModel {
+    let Timeouts { keep_alive, idle, transmit, .. } = config.timeouts;
+    let timeouts = TimeoutModel::new(config, Instant::ZERO);
     let talks = keep_alive.into_iter().chain(idle).min();
     match (talks, transmit) {
         (Some(talks), Some(transmit)) if talks > transmit => timeouts.without_output(),

@@ -6,38 +6,38 @@ use core::time::Duration;
 
 use thalweg_hpack::{Field, TableMatch};
 
-use crate::budget::Work;
-use crate::error::{Deadline, ErrorCode, OpenError, SendError};
-use crate::frame::{Flags, Kind};
-use crate::headers::outgoing::{self, FieldList, PeerLimits};
-use crate::headers::rules::{Learned, method_of};
+use crate::rate_limit::Cost;
+use crate::error::{Timeout, ErrorCode, OpenError, SendError};
+use crate::frame::{Flags, FrameType};
+use crate::headers::outbound_fields::{self, FieldList, PeerLimits};
+use crate::headers::validate::{BlockInfo, method_of};
 use crate::message::{Request, Status};
 use crate::silly_window::Wait;
-use crate::stream_id::{Stream, StreamId};
-use crate::streams::ids::Closed;
-use crate::streams::state::{Half, Input, Next, Refusal, State};
-use crate::streams::{ContentLeft, Opener, Slot, Waiting};
+use crate::stream_id::{StreamKey, StreamId};
+use crate::streams::id_table::CloseReason;
+use crate::streams::state::{HalfState, Input, Transition, InvalidTransition, State};
+use crate::streams::{RemainingLength, Side, Slot, Blocked};
 use crate::violation::Violation;
 
-use super::blocks::response_content;
-use super::{Core, Openable};
+use super::field_blocks::response_content;
+use super::inner::{Inner, StreamAvailability};
 
-impl From<Refusal> for SendError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Ended => Self::AlreadyEnded,
-            Refusal::HeadersSent => Self::HeadersSent,
-            Refusal::HeadersNotSent => Self::HeadersNotSent,
-            Refusal::Violation(violation) => Self::Malformed(violation),
+impl From<InvalidTransition> for SendError {
+    fn from(invalid: InvalidTransition) -> Self {
+        match invalid {
+            InvalidTransition::Ended => Self::AlreadyEnded,
+            InvalidTransition::HeadersSent => Self::HeadersSent,
+            InvalidTransition::HeadersNotSent => Self::HeadersNotSent,
+            InvalidTransition::Violation(violation) => Self::Malformed(violation),
         }
     }
 }
 
-impl Core {
+impl Inner {
     /// The slot for a call that sends.
-    fn sendable(&self, stream: Stream) -> Result<&Slot, SendError> {
-        self.alive().map_err(SendError::Connection)?;
-        self.streams.find(stream).ok_or(SendError::StreamGone)
+    fn slot_for_send(&self, stream: StreamKey) -> Result<&Slot, SendError> {
+        self.ensure_open().map_err(SendError::Connection)?;
+        self.streams.find(stream).ok_or(SendError::StreamClosed)
     }
 
     fn peer_limits(&self) -> PeerLimits {
@@ -53,18 +53,18 @@ impl Core {
         request: &Request<'a>,
         fields: impl IntoIterator<Item = Field<'a>>,
         end: bool,
-    ) -> Result<Stream, OpenError> {
-        self.alive().map_err(SendError::Connection)?;
+    ) -> Result<StreamKey, OpenError> {
+        self.ensure_open().map_err(SendError::Connection)?;
         if self.shutdown.is_going_away() || self.eof {
             return Err(OpenError::GoingAway);
         }
         let id = self.next_id()?;
-        if !self.may_open() {
-            self.openable = Openable::Wanted;
+        if !self.can_open_stream() {
+            self.stream_available = StreamAvailability::Requested;
             return Err(OpenError::TooManyStreams { limit: self.remote.max_concurrent_streams });
         }
         let mut list = FieldList::new();
-        let content = ContentLeft::new(outgoing::request(
+        let content = RemainingLength::new(outbound_fields::request(
             &mut list,
             &self.encoder,
             request,
@@ -77,18 +77,18 @@ impl Core {
         }
         let mut slot = self.new_slot(State::opened(true, end), method_of(request.method));
         slot.send_left = content;
-        slot.shown = true;
+        slot.reported = true;
         let stream = self.streams.open(id, slot);
         self.counters.streams_opened += 1;
-        self.accounts.credit_stream();
-        self.liveness.disarm(Deadline::Idle);
-        self.write_block(Kind::HEADERS, id, end, None, &list);
+        self.rate_limiter.credit_stream();
+        self.timers.disarm(Timeout::Idle);
+        self.write_field_block(FrameType::HEADERS, id, end, None, &list);
         Ok(stream)
     }
 
     /// The next identifier of our side (RFC 9113 §5.1.1).
     fn next_id(&self) -> Result<StreamId, OpenError> {
-        let last = self.streams.last(Opener::Local).as_u32();
+        let last = self.streams.last(Side::Local).as_u32();
         let first = if self.is_client { 1 } else { 2 };
         let next = if last == 0 { first } else { last + 2 };
         if next > StreamId::MAX.as_u32() { Err(OpenError::IdsExhausted) } else { Ok(StreamId::new(next)) }
@@ -97,78 +97,78 @@ impl Core {
     /// Sends a final response.
     pub fn send_response<'a>(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         status: &Status,
         fields: impl IntoIterator<Item = Field<'a>>,
         end: bool,
     ) -> Result<(), SendError> {
-        let slot = self.sendable(stream)?;
+        let slot = self.slot_for_send(stream)?;
         let (state, next) = (slot.state, slot.state.next(Input::SendHeaders { end })?);
         if status.is_informational() {
             return Err(SendError::Malformed(Violation::StatusInvalid));
         }
-        self.may_begin(state)?;
-        let slot = self.sendable(stream)?;
+        self.check_push_limit(state)?;
+        let slot = self.slot_for_send(stream)?;
         let method = slot.method;
         let mut list = FieldList::new();
         let content_length =
-            outgoing::response(&mut list, &self.encoder, status, fields, self.peer_limits())?;
+            outbound_fields::response(&mut list, &self.encoder, status, fields, self.peer_limits())?;
         let status = status.as_u16();
-        let learned = Learned { content_length, status, ..Learned::default() };
-        let content = response_content(method, &learned);
+        let info = BlockInfo { content_length, status, ..BlockInfo::default() };
+        let content = response_content(method, &info);
         if end && !content.allows(0, true) {
             return Err(SendError::ContentLength { left: content.bytes().unwrap_or(0), given: 0 });
         }
         if let Some(slot) = self.streams.find_mut(stream) {
             slot.send_left = content;
-            slot.tunnel = method == crate::headers::rules::Method::Connect && (200..300).contains(&status);
+            slot.tunnel = method == crate::headers::validate::Method::Connect && (200..300).contains(&status);
         }
-        self.write_block(Kind::HEADERS, stream.id(), end, None, &list);
-        self.go_on(stream, next);
+        self.write_field_block(FrameType::HEADERS, stream.id(), end, None, &list);
+        self.apply_transition(stream, next);
         Ok(())
     }
 
     /// RFC 9113 §5.1.2: the first header block of a pushed response makes it count towards the client's limit.
-    fn may_begin(&mut self, state: State) -> Result<(), SendError> {
-        if state != State::ReservedLocal || self.may_open() {
+    fn check_push_limit(&mut self, state: State) -> Result<(), SendError> {
+        if state != State::ReservedLocal || self.can_open_stream() {
             return Ok(());
         }
-        self.openable = Openable::Wanted;
-        Err(SendError::TooMany)
+        self.stream_available = StreamAvailability::Requested;
+        Err(SendError::TooManyPending)
     }
 
     /// Sends an informational response.
     pub fn send_informational<'a>(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         status: &Status,
         fields: impl IntoIterator<Item = Field<'a>>,
     ) -> Result<(), SendError> {
-        let slot = self.sendable(stream)?;
+        let slot = self.slot_for_send(stream)?;
         // RFC 9113 §8.4.2 has no informational responses before a reserved stream is open.
         let (state, next) = (slot.state, slot.state.next(Input::SendInformational)?);
         if !status.is_informational() {
             return Err(SendError::Malformed(Violation::StatusInvalid));
         }
-        self.may_begin(state)?;
+        self.check_push_limit(state)?;
         let mut list = FieldList::new();
-        outgoing::response(&mut list, &self.encoder, status, fields, self.peer_limits())?;
-        self.write_block(Kind::HEADERS, stream.id(), false, None, &list);
+        outbound_fields::response(&mut list, &self.encoder, status, fields, self.peer_limits())?;
+        self.write_field_block(FrameType::HEADERS, stream.id(), false, None, &list);
         // RFC 9110 §10.1.1: the peer may have waited for 100 before it sends content.
         if let Some(slot) = self.streams.find_mut(stream) {
             slot.content_timer.restart();
         }
-        self.go_on(stream, next);
+        self.apply_transition(stream, next);
         Ok(())
     }
 
     /// Sends trailers, which end our half.
     pub fn send_trailers<'a>(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         fields: impl IntoIterator<Item = Field<'a>>,
     ) -> Result<(), SendError> {
-        let slot = self.sendable(stream)?;
+        let slot = self.slot_for_send(stream)?;
         let next = slot.state.next(Input::SendTrailers)?;
         if slot.tunnel {
             return Err(SendError::Malformed(Violation::FrameInTunnel));
@@ -178,23 +178,23 @@ impl Core {
             return Err(SendError::ContentLength { left: left.bytes().unwrap_or(0), given: 0 });
         }
         let mut list = FieldList::new();
-        outgoing::gather(&mut list, &self.encoder, fields, self.peer_limits())?;
-        self.write_block(Kind::HEADERS, stream.id(), true, None, &list);
-        self.stop_waiting(stream);
-        self.go_on(stream, next);
+        outbound_fields::collect(&mut list, &self.encoder, fields, self.peer_limits())?;
+        self.write_field_block(FrameType::HEADERS, stream.id(), true, None, &list);
+        self.clear_blocked(stream);
+        self.apply_transition(stream, next);
         Ok(())
     }
 
     /// Promises a response to a request that the client has not made (RFC 9113 §8.4.1).
     pub fn send_push<'a>(
         &mut self,
-        parent: Stream,
+        parent: StreamKey,
         request: &Request<'a>,
         fields: impl IntoIterator<Item = Field<'a>>,
-    ) -> Result<Stream, OpenError> {
-        let slot = self.sendable(parent)?;
+    ) -> Result<StreamKey, OpenError> {
+        let slot = self.slot_for_send(parent)?;
         // RFC 9113 §6.6: on a stream of the client's, while we may still send on it.
-        if self.streams.opener(parent.id()) == Opener::Local || slot.state.local() == Half::Ended {
+        if self.streams.side(parent.id()) == Side::Local || slot.state.local() == HalfState::Closed {
             return Err(SendError::AlreadyEnded.into());
         }
         if slot.tunnel {
@@ -207,7 +207,7 @@ impl Core {
             return Err(OpenError::GoingAway);
         }
         let id = self.next_id()?;
-        if self.streams.reserved_local() >= self.bounds.concurrent_streams_max || !self.may_open() {
+        if self.streams.reserved_local() >= self.limits.concurrent_streams_max || !self.can_open_stream() {
             return Err(OpenError::TooManyStreams { limit: self.remote.max_concurrent_streams });
         }
         if !matches!(request.method, b"GET" | b"HEAD") || request.authority.is_none() {
@@ -215,24 +215,24 @@ impl Core {
         }
         let mut list = FieldList::new();
         let content_length =
-            outgoing::request(&mut list, &self.encoder, request, fields, self.peer_limits())?;
+            outbound_fields::request(&mut list, &self.encoder, request, fields, self.peer_limits())?;
         if content_length.is_some_and(|length| length > 0) {
             return Err(SendError::Malformed(Violation::PushRequestInvalid).into());
         }
         let mut slot = self.new_slot(State::ReservedLocal, method_of(request.method));
-        slot.shown = true;
+        slot.reported = true;
         let stream = self.streams.open(id, slot);
         self.counters.streams_opened += 1;
-        self.accounts.credit_stream();
-        self.write_block(Kind::PUSH_PROMISE, parent.id(), false, Some(id), &list);
+        self.rate_limiter.credit_stream();
+        self.write_field_block(FrameType::PUSH_PROMISE, parent.id(), false, Some(id), &list);
         Ok(stream)
     }
 
     /// Encodes a block into the output. HPACK state follows the order of the wire, so this is where it changes.
     #[inline]
-    pub(super) fn write_block(
+    pub(super) fn write_field_block(
         &mut self,
-        kind: Kind,
+        kind: FrameType,
         id: StreamId,
         end: bool,
         promised: Option<StreamId>,
@@ -255,12 +255,12 @@ impl Core {
     /// Frames as much of `data` as windows, order and room allow, and says how much it took.
     pub fn send_data(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         data: &[u8],
         end: bool,
         pad_len: Option<u8>,
     ) -> Result<usize, SendError> {
-        self.judge_data(stream, data.len(), end)?;
+        self.check_data(stream, data.len(), end)?;
         let overhead = pad_len.map_or(0, |pad_len| 1 + usize::from(pad_len));
         let mut taken = 0;
         loop {
@@ -268,7 +268,7 @@ impl Core {
             if rest.is_empty() && !(end && taken == data.len()) {
                 break;
             }
-            let room = self.room(1);
+            let room = self.output_room(1);
             let Some((len, overhead)) = self.next_frame(stream, rest.len(), overhead, room) else { break };
             let last = end && len == rest.len();
             match overhead.checked_sub(1) {
@@ -278,21 +278,21 @@ impl Core {
             self.debit(stream, len, overhead);
             taken += len;
             if last {
-                self.finish_sending(stream);
+                self.close_local_half(stream);
                 return Ok(taken);
             }
         }
         let left = (taken < data.len() || end).then_some(data.len() - taken);
-        self.note_cut(stream, left, taken > 0);
+        self.mark_blocked(stream, left, taken > 0);
         Ok(taken)
     }
 
     /// Reserves window for `len` bytes and writes the head of one DATA frame; the payload is the caller's to place.
-    pub fn splice_data(&mut self, stream: Stream, len: usize, end: bool) -> Result<usize, SendError> {
-        self.judge_data(stream, len, end)?;
-        let room = self.room(SPLICED_OVERRUN);
+    pub fn splice_data(&mut self, stream: StreamKey, len: usize, end: bool) -> Result<usize, SendError> {
+        self.check_data(stream, len, end)?;
+        let room = self.output_room(SPLICED_OVERRUN);
         let Some((taken, _)) = self.next_frame(stream, len, 0, room) else {
-            self.note_cut(stream, Some(len), false);
+            self.mark_blocked(stream, Some(len), false);
             return Ok(0);
         };
         let last = end && taken == len;
@@ -301,17 +301,17 @@ impl Core {
             self.debit(stream, taken, 0);
         }
         if last {
-            self.finish_sending(stream);
+            self.close_local_half(stream);
         } else {
-            self.note_cut(stream, (taken < len || end).then_some(len - taken), taken > 0);
+            self.mark_blocked(stream, (taken < len || end).then_some(len - taken), taken > 0);
         }
         Ok(taken)
     }
 
     /// Whether DATA may be sent at all, and fits what content-length announced.
     #[inline]
-    fn judge_data(&self, stream: Stream, len: usize, end: bool) -> Result<(), SendError> {
-        let slot = self.sendable(stream)?;
+    fn check_data(&self, stream: StreamKey, len: usize, end: bool) -> Result<(), SendError> {
+        let slot = self.slot_for_send(stream)?;
         slot.state.next(Input::SendData { end })?;
         if slot.send_left.allows(len as u64, end) {
             return Ok(());
@@ -321,8 +321,8 @@ impl Core {
 
     /// What `times` the room for DATA still takes.
     #[inline]
-    fn room(&self, times: usize) -> usize {
-        (times * self.bounds.output_bytes_max as usize).saturating_sub(self.outbound.len())
+    fn output_room(&self, times: usize) -> usize {
+        (times * self.limits.output_bytes_max as usize).saturating_sub(self.outbound.len())
     }
 
     /// The next DATA frame of a stream that has `len` bytes, in so much room: its content, and Pad Length with padding; `None` if it must
@@ -334,14 +334,14 @@ impl Core {
     #[inline]
     fn next_frame(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         len: usize,
         overhead: usize,
         room: usize,
     ) -> Option<(usize, usize)> {
-        const END_ALONE: Option<(usize, usize)> = Some((0, 0));
+        const END_STREAM_ALONE: Option<(usize, usize)> = Some((0, 0));
         if len == 0 && overhead == 0 {
-            return END_ALONE;
+            return END_STREAM_ALONE;
         }
         let slot = self.streams.find(stream)?;
         let window = slot.send_window.available().min(self.send_window.available()) as usize;
@@ -365,20 +365,20 @@ impl Core {
         }
         match (goes, len) {
             (true, _) => Some((content, overhead)),
-            (false, 0) => END_ALONE,
+            (false, 0) => END_STREAM_ALONE,
             (false, _) => None,
         }
     }
 
     /// Whether a frame that the window makes short would be shorter than half of the windows allow.
-    fn is_short(&self, stream: Stream, content: usize) -> bool {
+    fn is_short(&self, stream: StreamKey, content: usize) -> bool {
         let shortest = |slot: &Slot| slot.shortest_frame(self.streams.full_frame());
         self.streams.find(stream).is_some_and(|slot| content < shortest(slot) as usize)
     }
 
     /// Whether the next frame of a stream may be shorter than half of its windows allow.
     #[cold]
-    fn may_send_short(&self, stream: Stream) -> bool {
+    fn may_send_short(&self, stream: StreamKey) -> bool {
         let Some(slot) = self.streams.find(stream) else { return false };
         if slot.short_wait == Wait::Over {
             return true;
@@ -405,7 +405,7 @@ impl Core {
 
     /// Counts a frame that was written.
     #[inline]
-    fn debit(&mut self, stream: Stream, len: usize, overhead: usize) {
+    fn debit(&mut self, stream: StreamKey, len: usize, overhead: usize) {
         let bytes = (len + overhead) as u32;
         self.send_window.take(bytes);
         if let Some(slot) = self.streams.find_mut(stream) {
@@ -414,28 +414,28 @@ impl Core {
             slot.progress_bytes = slot.progress_bytes.saturating_add(bytes);
             slot.short_wait = Wait::No;
         }
-        self.avoidance.frame_sent(bytes);
-        self.streams.take_turn(stream);
+        self.avoidance.count_frame(bytes);
+        self.streams.rotate(stream);
         self.watch_connection_window();
         // The peer may answer content by a PING, to measure the bandwidth.
-        self.accounts.credit(Work::Ping, 1);
+        self.rate_limiter.credit(Cost::Ping, 1);
     }
 
     /// END_STREAM was written.
     #[inline]
-    fn finish_sending(&mut self, stream: Stream) {
-        self.stop_waiting(stream);
+    fn close_local_half(&mut self, stream: StreamKey) {
+        self.clear_blocked(stream);
         let Some(slot) = self.streams.find(stream) else { return };
         match slot.state.next(Input::SendData { end: true }) {
-            Ok(next) => self.go_on(stream, next),
+            Ok(next) => self.apply_transition(stream, next),
             Err(_) => debug_assert!(false, "the state was judged before"),
         }
     }
 
     /// Notes how much was left, if anything was, so that `poll_writable` names the stream when it can go on.
     #[inline]
-    fn note_cut(&mut self, stream: Stream, left: Option<usize>, sent: bool) {
-        let Some(left) = left else { return self.stop_waiting(stream) };
+    fn mark_blocked(&mut self, stream: StreamKey, left: Option<usize>, sent: bool) {
+        let Some(left) = left else { return self.clear_blocked(stream) };
         let Some(slot) = self.streams.find_mut(stream) else { return };
         slot.blocked_bytes = u32::try_from(left).unwrap_or(u32::MAX);
         let size = slot.send_window.size();
@@ -446,13 +446,13 @@ impl Core {
         self.streams.judge(stream);
         self.watch_connection_window();
         if self.eof {
-            self.reset_without_window();
+            self.reset_blocked();
         }
     }
 
     /// A stream has less window than its next frame should have: it waits for more, or has one short frame.
     #[cold]
-    fn wait_short(&mut self, stream: Stream, window_size: u32) {
+    fn wait_short(&mut self, stream: StreamKey, window_size: u32) {
         if !self.avoidance.allows_short(window_size) {
             return self.avoidance.watch();
         }
@@ -465,67 +465,67 @@ impl Core {
     /// Starts the wait for window anew, if this call has begun it. While the window was open
     /// between two waits, the stream did not wait for the peer.
     #[inline]
-    fn wait_for_window(&mut self, stream: Stream, sent: bool) {
+    fn wait_for_window(&mut self, stream: StreamKey, sent: bool) {
         let (connection_window, full_frame) = (self.send_window.available(), self.streams.full_frame());
         let Some(slot) = self.streams.find_mut(stream) else { return };
         let is_blocked = slot.send_window.available().min(connection_window) < slot.needed_window(full_frame);
-        let waited = match slot.waiting {
-            Waiting::Since(since) if slot.progress_bytes < self.bounds.stall_bytes_min => {
+        let waited = match slot.blocked {
+            Blocked::Since(since) if slot.progress_bytes < self.limits.stall_bytes_min => {
                 if !sent || !is_blocked {
                     return;
                 }
                 slot.opened_at.max(self.window_opened_at).saturating_duration_since(since)
             }
-            Waiting::FromNextTime { .. } => return,
-            Waiting::No | Waiting::Since(_) => {
+            Blocked::FromNextTime { .. } => return,
+            Blocked::No | Blocked::Since(_) => {
                 slot.progress_bytes = 0;
                 Duration::ZERO
             }
         };
         self.streams.wait_from_next_time(stream, waited);
-        self.liveness.arm_for_one_more(Deadline::Stall);
+        self.timers.arm_for_one_more(Timeout::Stall);
     }
 
     #[inline]
-    fn stop_waiting(&mut self, stream: Stream) {
+    fn clear_blocked(&mut self, stream: StreamKey) {
         let Some(slot) = self.streams.find_mut(stream) else { return };
-        if slot.waiting != Waiting::No {
-            slot.waiting = Waiting::No;
+        if slot.blocked != Blocked::No {
+            slot.blocked = Blocked::No;
             slot.short_wait = Wait::No;
-            self.streams.unlist(stream);
+            self.streams.dequeue(stream);
         }
     }
 
     /// Takes a stream to the state after something was sent.
     #[inline]
-    fn go_on(&mut self, stream: Stream, next: Next) {
-        match next {
-            Next::State(state) => self.streams.advance(stream, state),
-            Next::Closed => self.complete_stream(stream),
+    fn apply_transition(&mut self, stream: StreamKey, transition: Transition) {
+        match transition {
+            Transition::State(state) => self.streams.advance(stream, state),
+            Transition::Closed => self.complete_stream(stream),
         }
     }
 
     /// Who was cut short and may go on now, the most urgent first; naming it takes it off the list.
-    pub fn poll_writable(&mut self) -> Option<Stream> {
+    pub fn poll_writable(&mut self) -> Option<StreamKey> {
         if !self.streams.any_ready() || self.error.is_some() || self.send_window.available() == 0 {
             return None;
         }
-        let room_needed = self.bounds.output_bytes_max as usize / 2;
+        let room_needed = self.limits.output_bytes_max as usize / 2;
         if self.outbound.len() > room_needed {
             return None;
         }
         let may_exhaust = self.may_exhaust_connection();
-        self.streams.take_first_ready(if may_exhaust { u32::MAX } else { self.send_window.available() })
+        self.streams.pop_first(if may_exhaust { u32::MAX } else { self.send_window.available() })
     }
 
     /// Ends a stream for the caller. Nothing more will be told of it.
-    pub fn send_reset(&mut self, stream: Stream, code: ErrorCode) {
+    pub fn send_reset(&mut self, stream: StreamKey, code: ErrorCode) {
         if self.error.is_some() || self.streams.find(stream).is_none() {
             return;
         }
         self.outbound.reset(stream.id(), code);
         self.counters.resets_sent += 1;
-        self.drop_stream(stream, Closed::ResetLocal);
+        self.abort_stream(stream, CloseReason::ResetLocal);
     }
 }
 
@@ -541,12 +541,12 @@ mod tests {
     #[test]
     fn when_all_identifiers_are_used_opening_fails_and_the_connection_goes_on() {
         // 9113-5.1.1-11
-        let mut core = Core::new(&Config::default(), true);
-        core.streams.refuse(StreamId::new(StreamId::MAX.as_u32() - 2));
+        let mut inner = Inner::new(&Config::default(), true);
+        inner.streams.mark_refused(StreamId::new(StreamId::MAX.as_u32() - 2));
         let request = Request::get("https", "example.org", "/");
-        let last = core.send_request(&request, [], true).map(Stream::id);
+        let last = inner.send_request(&request, [], true).map(StreamKey::id);
         assert_eq!(last, Ok(StreamId::MAX));
-        assert_eq!(core.send_request(&request, [], true), Err(OpenError::IdsExhausted));
-        assert_eq!(core.alive(), Ok(()));
+        assert_eq!(inner.send_request(&request, [], true), Err(OpenError::IdsExhausted));
+        assert_eq!(inner.ensure_open(), Ok(()));
     }
 }

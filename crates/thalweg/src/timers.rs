@@ -10,16 +10,16 @@
 
 use core::time::Duration;
 
-use crate::config::Deadlines;
-use crate::error::Deadline;
+use crate::config::Timeouts;
+use crate::error::Timeout;
 use crate::time::Instant;
 
 /// The armed and the pending timeouts.
 #[derive(Debug)]
-pub struct Liveness {
-    at: [Instant; Deadline::COUNT],
+pub struct Timers {
+    at: [Instant; Timeout::COUNT],
     /// Nanoseconds; `OFF` is none.
-    durations: [u64; Deadline::COUNT],
+    durations: [u64; Timeout::COUNT],
     /// One bit for each timeout that starts at the next time.
     pending: u16,
     /// Whether `now` is the time of the call that runs.
@@ -30,41 +30,41 @@ pub struct Liveness {
     input_at: Option<Instant>,
 }
 
-impl Liveness {
+impl Timers {
     /// Creates the table of a new connection: the timeouts that it begins with start at the first
     /// time.
-    pub fn new(deadlines: &Deadlines) -> Self {
+    pub fn new(timeouts: &Timeouts) -> Self {
         let nanos = |duration: Option<Duration>| {
             duration.map_or(OFF, |duration| u64::try_from(duration.as_nanos()).unwrap_or(OFF - 1))
         };
         let durations = [
-            nanos(deadlines.preface),
-            nanos(deadlines.settings_ack),
-            nanos(deadlines.header_block),
-            nanos(deadlines.keep_alive),
-            nanos(deadlines.ping),
-            nanos(deadlines.idle),
-            nanos(deadlines.shutdown),
-            nanos(deadlines.stall),
-            nanos(deadlines.transmit),
-            nanos(deadlines.content),
+            nanos(timeouts.preface),
+            nanos(timeouts.settings_ack),
+            nanos(timeouts.header_block),
+            nanos(timeouts.keep_alive),
+            nanos(timeouts.ping),
+            nanos(timeouts.idle),
+            nanos(timeouts.shutdown),
+            nanos(timeouts.stall),
+            nanos(timeouts.transmit),
+            nanos(timeouts.content),
         ];
-        let mut liveness = Self {
-            at: [Instant::NEVER; Deadline::COUNT],
+        let mut timers = Self {
+            at: [Instant::NEVER; Timeout::COUNT],
             durations,
             pending: 0,
             is_current: false,
             now: None,
             input_at: None,
         };
-        STARTED_AT_ONCE.into_iter().for_each(|deadline| liveness.arm(deadline));
-        liveness
+        ARMED_AT_START.into_iter().for_each(|timeout| timers.arm(timeout));
+        timers
     }
 
     /// Returns how long a timeout is, if it is on.
     #[inline]
-    pub fn duration(&self, deadline: Deadline) -> Option<Duration> {
-        let nanos = self.durations[deadline as usize];
+    pub fn duration(&self, timeout: Timeout) -> Option<Duration> {
+        let nanos = self.durations[timeout as usize];
         (nanos != OFF).then(|| Duration::from_nanos(nanos))
     }
 
@@ -90,7 +90,7 @@ impl Liveness {
         }
         if has_input {
             self.input_at = Some(now);
-            self.start(Deadline::KeepAlive);
+            self.start(Timeout::KeepAlive);
         }
         is_later
     }
@@ -127,19 +127,19 @@ impl Liveness {
 
     /// Arms a timeout, in place of where it stood.
     #[inline]
-    pub fn arm(&mut self, deadline: Deadline) {
+    pub fn arm(&mut self, timeout: Timeout) {
         if self.is_current {
-            self.start(deadline);
+            self.start(timeout);
         } else {
-            self.arm_on_next_time(deadline);
+            self.arm_on_next_time(timeout);
         }
     }
 
     /// Arms a timeout unless it is armed or pending already.
     #[inline]
-    pub fn arm_if_off(&mut self, deadline: Deadline) {
-        if self.at[deadline as usize] == Instant::NEVER && self.pending & bit(deadline) == 0 {
-            self.arm(deadline);
+    pub fn arm_if_unarmed(&mut self, timeout: Timeout) {
+        if self.at[timeout as usize] == Instant::NEVER && self.pending & bit(timeout) == 0 {
+            self.arm(timeout);
         }
     }
 
@@ -147,46 +147,46 @@ impl Liveness {
     /// earlier end; the next time is asked for in any case, since the stream's own wait starts
     /// there.
     #[inline]
-    pub fn arm_for_one_more(&mut self, deadline: Deadline) {
-        if self.durations[deadline as usize] != OFF {
-            self.pending |= bit(deadline);
+    pub fn arm_for_one_more(&mut self, timeout: Timeout) {
+        if self.durations[timeout as usize] != OFF {
+            self.pending |= bit(timeout);
         }
     }
 
     /// Arms a timeout that is due `since` a time that was passed earlier plus its length.
-    pub fn arm_since(&mut self, deadline: Deadline, since: Instant) {
-        if let Some(duration) = self.duration(deadline) {
-            self.at[deadline as usize] = since + duration;
+    pub fn arm_since(&mut self, timeout: Timeout, since: Instant) {
+        if let Some(duration) = self.duration(timeout) {
+            self.at[timeout as usize] = since + duration;
         }
     }
 
     #[inline]
-    fn start(&mut self, deadline: Deadline) {
-        let nanos = self.durations[deadline as usize];
+    fn start(&mut self, timeout: Timeout) {
+        let nanos = self.durations[timeout as usize];
         if nanos != OFF {
-            self.at[deadline as usize] = self.now() + Duration::from_nanos(nanos);
-            self.pending &= !bit(deadline);
+            self.at[timeout as usize] = self.now() + Duration::from_nanos(nanos);
+            self.pending &= !bit(timeout);
         }
     }
 
     #[inline]
-    fn arm_on_next_time(&mut self, deadline: Deadline) {
-        if self.durations[deadline as usize] != OFF {
-            self.at[deadline as usize] = Instant::NEVER;
-            self.pending |= bit(deadline);
+    fn arm_on_next_time(&mut self, timeout: Timeout) {
+        if self.durations[timeout as usize] != OFF {
+            self.at[timeout as usize] = Instant::NEVER;
+            self.pending |= bit(timeout);
         }
     }
 
     /// Takes a timeout back.
     #[inline]
-    pub fn disarm(&mut self, deadline: Deadline) {
-        self.at[deadline as usize] = Instant::NEVER;
-        self.pending &= !bit(deadline);
+    pub fn disarm(&mut self, timeout: Timeout) {
+        self.at[timeout as usize] = Instant::NEVER;
+        self.pending &= !bit(timeout);
     }
 
     /// Takes all back.
     pub fn disarm_all(&mut self) {
-        self.at = [Instant::NEVER; Deadline::COUNT];
+        self.at = [Instant::NEVER; Timeout::COUNT];
         self.pending = 0;
     }
 
@@ -200,10 +200,10 @@ impl Liveness {
     }
 
     /// Takes the next timeout that has passed, in the order of their numbers.
-    pub fn take_due(&mut self) -> Option<Deadline> {
+    pub fn pop_expired(&mut self) -> Option<Timeout> {
         let now = self.now();
-        let due = Deadline::ALL.into_iter().find(|deadline| {
-            let at = self.at[*deadline as usize];
+        let due = Timeout::ALL.into_iter().find(|timeout| {
+            let at = self.at[*timeout as usize];
             at <= now && at != Instant::NEVER
         })?;
         self.disarm(due);
@@ -212,21 +212,21 @@ impl Liveness {
 
     /// Asserts what this owner keeps true.
     pub fn check(&self) {
-        for deadline in Deadline::ALL {
-            let is_used = self.at[deadline as usize] != Instant::NEVER || self.pending & bit(deadline) != 0;
-            debug_assert!(!is_used || self.duration(deadline).is_some(), "{deadline:?} is off");
+        for timeout in Timeout::ALL {
+            let is_enabled = self.at[timeout as usize] != Instant::NEVER || self.pending & bit(timeout) != 0;
+            debug_assert!(!is_enabled || self.duration(timeout).is_some(), "{timeout:?} is off");
         }
         debug_assert!(!self.is_current, "the call that carried the time has returned");
     }
 }
 
-const fn bit(deadline: Deadline) -> u16 {
-    1 << deadline as u16
+const fn bit(timeout: Timeout) -> u16 {
+    1 << timeout as u16
 }
 
 /// The timeouts that a new connection begins with.
-const STARTED_AT_ONCE: [Deadline; 4] =
-    [Deadline::Preface, Deadline::SettingsAck, Deadline::Idle, Deadline::KeepAlive];
+const ARMED_AT_START: [Timeout; 4] =
+    [Timeout::Preface, Timeout::SettingsAck, Timeout::Idle, Timeout::KeepAlive];
 const OFF: u64 = u64::MAX;
 
 #[cfg(test)]
@@ -240,84 +240,84 @@ mod tests {
     }
 
     /// A table at 1 s whose first timeouts were taken back.
-    fn table(deadlines: &Deadlines) -> Liveness {
-        let mut liveness = Liveness::new(deadlines);
-        liveness.handle_time(at(1));
-        liveness.disarm_all();
-        liveness
+    fn table(timeouts: &Timeouts) -> Timers {
+        let mut timers = Timers::new(timeouts);
+        timers.handle_time(at(1));
+        timers.disarm_all();
+        timers
     }
 
     #[test]
     fn a_timeout_armed_within_a_call_that_carries_the_time_starts_there() {
-        let mut liveness = table(&Deadlines { idle: None, ..Deadlines::default() });
-        assert_eq!(liveness.next(), None);
-        liveness.enter();
-        liveness.arm(Deadline::Idle);
-        assert_eq!(liveness.next(), None, "it is off");
-        liveness.arm(Deadline::Stall);
-        liveness.arm(Deadline::Preface);
-        liveness.leave();
-        liveness.arm_if_off(Deadline::Preface);
-        assert_eq!(liveness.next(), Some(at(11)));
-        assert_eq!(liveness.take_due(), None);
-        liveness.handle_time(at(11));
-        assert_eq!(liveness.take_due(), Some(Deadline::Preface));
-        assert_eq!(liveness.take_due(), None);
-        assert_eq!(liveness.next(), Some(at(61)), "the stall stays armed");
+        let mut timers = table(&Timeouts { idle: None, ..Timeouts::default() });
+        assert_eq!(timers.next(), None);
+        timers.enter();
+        timers.arm(Timeout::Idle);
+        assert_eq!(timers.next(), None, "it is off");
+        timers.arm(Timeout::Stall);
+        timers.arm(Timeout::Preface);
+        timers.leave();
+        timers.arm_if_unarmed(Timeout::Preface);
+        assert_eq!(timers.next(), Some(at(11)));
+        assert_eq!(timers.pop_expired(), None);
+        timers.handle_time(at(11));
+        assert_eq!(timers.pop_expired(), Some(Timeout::Preface));
+        assert_eq!(timers.pop_expired(), None);
+        assert_eq!(timers.next(), Some(at(61)), "the stall stays armed");
     }
 
     #[test]
     fn every_timeout_that_another_call_arms_starts_at_the_next_time() {
         let all_on =
-            Deadlines { keep_alive: Some(SECOND * 5), idle: Some(SECOND * 7), ..Deadlines::default() };
-        for deadline in Deadline::ALL {
-            let mut liveness = table(&all_on);
-            liveness.arm(deadline);
-            assert_eq!(liveness.next(), Some(at(1)), "{deadline:?} asks for the time at once");
-            assert!(!liveness.receive_time(at(1), false), "the same reading of the clock");
-            assert_eq!(liveness.next(), Some(at(1)));
-            assert!(liveness.receive_time(at(100), false));
-            let length = liveness.duration(deadline).expect("it is on");
-            assert_eq!(liveness.next(), Some(at(100) + length), "{deadline:?}");
+            Timeouts { keep_alive: Some(SECOND * 5), idle: Some(SECOND * 7), ..Timeouts::default() };
+        for timeout in Timeout::ALL {
+            let mut timers = table(&all_on);
+            timers.arm(timeout);
+            assert_eq!(timers.next(), Some(at(1)), "{timeout:?} asks for the time at once");
+            assert!(!timers.receive_time(at(1), false), "the same reading of the clock");
+            assert_eq!(timers.next(), Some(at(1)));
+            assert!(timers.receive_time(at(100), false));
+            let length = timers.duration(timeout).expect("it is on");
+            assert_eq!(timers.next(), Some(at(100) + length), "{timeout:?}");
         }
     }
 
     #[test]
     fn handle_timeout_starts_what_is_pending_even_at_the_same_time() {
-        let mut liveness = table(&Deadlines::default());
-        liveness.arm(Deadline::Shutdown);
-        assert_eq!(liveness.handle_time(Instant::ZERO), at(1), "a clock that jumps back is held");
-        assert_eq!(liveness.next(), Some(at(31)));
+        let mut timers = table(&Timeouts::default());
+        timers.arm(Timeout::Shutdown);
+        assert_eq!(timers.handle_time(Instant::ZERO), at(1), "a clock that jumps back is held");
+        assert_eq!(timers.next(), Some(at(31)));
     }
 
     #[test]
     fn arming_again_from_a_call_moves_a_timeout_and_one_more_stream_does_not() {
-        let mut liveness = table(&Deadlines::default());
-        liveness.arm(Deadline::Shutdown);
-        liveness.arm_for_one_more(Deadline::Stall);
-        liveness.handle_time(at(1));
-        assert_eq!(liveness.next(), Some(at(31)));
-        liveness.arm(Deadline::Shutdown);
-        liveness.arm_for_one_more(Deadline::Stall);
-        liveness.handle_time(at(50));
-        assert_eq!(liveness.next(), Some(at(61)), "the stall");
-        liveness.disarm(Deadline::Stall);
-        assert_eq!(liveness.next(), Some(at(80)), "the shutdown");
+        let mut timers = table(&Timeouts::default());
+        timers.arm(Timeout::Shutdown);
+        timers.arm_for_one_more(Timeout::Stall);
+        timers.handle_time(at(1));
+        assert_eq!(timers.next(), Some(at(31)));
+        timers.arm(Timeout::Shutdown);
+        timers.arm_for_one_more(Timeout::Stall);
+        timers.handle_time(at(50));
+        assert_eq!(timers.next(), Some(at(61)), "the stall");
+        timers.disarm(Timeout::Stall);
+        assert_eq!(timers.next(), Some(at(80)), "the shutdown");
     }
 
     #[test]
     fn no_time_is_asked_for_when_every_timeout_is_off() {
-        let mut liveness = Liveness::new(&Deadlines::OFF);
-        assert_eq!(liveness.next(), None);
-        Deadline::ALL.into_iter().for_each(|deadline| liveness.arm(deadline));
-        liveness.arm_for_one_more(Deadline::Stall);
-        assert_eq!(liveness.next(), None);
+        let mut timers = Timers::new(&Timeouts::OFF);
+        assert_eq!(timers.next(), None);
+        Timeout::ALL.into_iter().for_each(|timeout| timers.arm(timeout));
+        timers.arm_for_one_more(Timeout::Stall);
+        assert_eq!(timers.next(), None);
     }
 
     #[test]
-    fn deadlines_stand_in_the_order_of_their_numbers() {
-        for (index, deadline) in Deadline::ALL.into_iter().enumerate() {
-            assert_eq!(deadline as usize, index);
+    fn timeouts_are_in_the_order_of_their_numbers() {
+        for (index, timeout) in Timeout::ALL.into_iter().enumerate() {
+            assert_eq!(timeout as usize, index);
         }
     }
 }

@@ -1,5 +1,17 @@
 //! The public door: a connection of either role, a line or two per method.
 
+mod content;
+mod field_blocks;
+mod inner;
+mod receive;
+mod receive_control;
+mod receive_data;
+mod send_control;
+mod send_messages;
+mod snapshot;
+mod timeout;
+mod upgrade;
+
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
@@ -7,18 +19,20 @@ use core::marker::PhantomData;
 use thalweg_hpack::Field;
 
 use crate::config::Config;
-use crate::core::{Core, Failed, Shown, Step, upgrade_settings};
+use self::inner::{ConnectionFailed, Inner};
+use self::receive::{ControlPayload, RawEvent};
+use self::upgrade::upgrade_settings;
 use crate::error::{ConfigError, ConnectionError, ErrorCode, OpenError, SendError, UpgradeError};
 use crate::event::Event;
-use crate::frame::{Flags, Kind, OriginEntries, SettingEntries, SettingId};
+use crate::frame::{Flags, FrameType, OriginEntries, SettingEntries, SettingId};
 use crate::message::{Request, Status};
 use crate::outbound::Splice;
 use crate::priority::Priority;
-use crate::report::CloseReport;
+use crate::stats::CloseReport;
 use crate::settings::Settings;
-use crate::stream_id::Stream;
+use crate::stream_id::StreamKey;
 use crate::time::Instant;
-use crate::view::{BudgetView, StreamView, WindowView};
+use crate::snapshot::{RateLimitSnapshot, StreamSnapshot, WindowSnapshot};
 
 /// The role of a client: opens streams with requests.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +94,7 @@ mod sealed {
 /// 4. If [`is_finished`](Self::is_finished), end the transport. Else wait for bytes, for your own events, and for
 ///    [`poll_timeout`](Self::poll_timeout), and then call [`handle_timeout`](Self::handle_timeout).
 pub struct Connection<R: Role> {
-    core: Core,
+    inner: Inner,
     role: PhantomData<fn() -> R>,
 }
 
@@ -91,7 +105,7 @@ impl<R: Role> Connection<R> {
     /// The first field of `config` that is outside its range.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.validate()?;
-        Ok(Self { core: Core::new(&config, R::IS_CLIENT), role: PhantomData })
+        Ok(Self { inner: Inner::new(&config, R::IS_CLIENT), role: PhantomData })
     }
 
     /// Takes bytes off the front of `input` until there is something to tell, or nothing is left.
@@ -111,39 +125,39 @@ impl<R: Role> Connection<R> {
         input: &mut &'b [u8],
         now: Instant,
     ) -> Result<Option<Event<'c, 'b>>, ConnectionError> {
-        match self.core.receive(input, now) {
-            Ok(step) => Ok(step.map(|step| self.event(step))),
-            Err(Failed) => Err(self.core.failure()),
+        match self.inner.receive(input, now) {
+            Ok(event) => Ok(event.map(|event| self.event(event))),
+            Err(ConnectionFailed) => Err(self.inner.connection_error()),
         }
     }
 
     #[inline]
-    fn event<'c, 'b>(&'c self, step: Step<'b>) -> Event<'c, 'b> {
-        match step {
-            Step::Headers { stream, kind, end } => {
-                Event::Headers { stream, kind, headers: self.core.headers(), end }
+    fn event<'c, 'b>(&'c self, event: RawEvent<'b>) -> Event<'c, 'b> {
+        match event {
+            RawEvent::Headers { stream, kind, end } => {
+                Event::Headers { stream, kind, headers: self.inner.headers(), end }
             }
-            Step::Data { stream, data, end } => Event::Data { stream, data, end },
-            Step::Reset { stream, code, by } => Event::Reset { stream, code, by },
-            Step::SettingsAcknowledged => Event::SettingsAcknowledged,
-            Step::Openable => Event::Openable,
-            Step::Pong { payload } => Event::Pong { payload },
-            Step::Priority { stream, priority } => Event::Priority { stream, priority },
-            Step::Shown(shown) => self.shown(shown),
+            RawEvent::Data { stream, data, end } => Event::Data { stream, data, end },
+            RawEvent::Reset { stream, code, by } => Event::Reset { stream, code, by },
+            RawEvent::SettingsAcknowledged => Event::SettingsAcknowledged,
+            RawEvent::StreamAvailable => Event::StreamAvailable,
+            RawEvent::Pong { payload } => Event::Pong { payload },
+            RawEvent::Priority { stream, priority } => Event::Priority { stream, priority },
+            RawEvent::Control(control) => self.control_event(control),
         }
     }
 
-    fn shown<'b>(&self, shown: Shown) -> Event<'_, 'b> {
-        let payload = self.core.shown.as_slice();
-        match shown {
-            Shown::GoAway { last_stream, code } => Event::GoAway { last_stream, code, debug: payload },
-            Shown::Settings => Event::Settings { entries: SettingEntries::new(payload) },
-            Shown::Origin => Event::Origin { origins: OriginEntries::new(payload) },
-            Shown::AltSvc { stream, origin_len } => {
+    fn control_event<'b>(&self, control: ControlPayload) -> Event<'_, 'b> {
+        let payload = self.inner.control_payload.as_slice();
+        match control {
+            ControlPayload::GoAway { last_stream, code } => Event::GoAway { last_stream, code, debug: payload },
+            ControlPayload::Settings => Event::Settings { entries: SettingEntries::new(payload) },
+            ControlPayload::Origin => Event::Origin { origins: OriginEntries::new(payload) },
+            ControlPayload::AltSvc { stream, origin_len } => {
                 let (origin, value) = payload.split_at(origin_len);
                 Event::AltSvc { stream, origin, value }
             }
-            Shown::Extension { kind, flags, stream } => Event::Extension { kind, flags, stream, payload },
+            ControlPayload::Extension { kind, flags, stream } => Event::Extension { kind, flags, stream, payload },
         }
     }
 
@@ -153,14 +167,14 @@ impl<R: Role> Connection<R> {
     /// The peer still owed something: its preface, the rest of a frame, or the rest of a message; or it ended for an error that it
     /// told in a GOAWAY.
     pub fn handle_eof(&mut self) -> Result<(), ConnectionError> {
-        self.core.handle_eof().map_err(|Failed| self.core.failure())
+        self.inner.handle_eof().map_err(|ConnectionFailed| self.inner.connection_error())
     }
 
     /// The caller has consumed `bytes` of a stream's content: the peer may send as much more. More than was received
-    /// counts as all. Works after the stream has ended, too. With [`Release::Automatic`](crate::Release) there is nothing to
+    /// counts as all. Works after the stream has ended, too. With [`WindowRelease::Automatic`](crate::WindowRelease) there is nothing to
     /// release.
-    pub fn release(&mut self, stream: Stream, bytes: usize) {
-        self.core.release(stream, bytes);
+    pub fn release(&mut self, stream: StreamKey, bytes: usize) {
+        self.inner.release(stream, bytes);
     }
 
     /// Sends content: frames as much of `data` as the windows, the peer's frame size, the order of priorities, and the room below
@@ -173,11 +187,11 @@ impl<R: Role> Connection<R> {
     /// Costs one copy of what was taken.
     ///
     /// # Errors
-    /// `StreamGone`, `HeadersNotSent`, `AlreadyEnded`, `ContentLength`, `Connection`.
+    /// `StreamClosed`, `HeadersNotSent`, `AlreadyEnded`, `ContentLength`, `Connection`.
     #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
     #[inline]
-    pub fn send_data(&mut self, stream: Stream, data: &[u8], end: bool) -> Result<usize, SendError> {
-        self.core.send_data(stream, data, end, None)
+    pub fn send_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Result<usize, SendError> {
+        self.inner.send_data(stream, data, end, None)
     }
 
     /// Sends content from a buffer, and advances it by what was taken: the return value.
@@ -188,7 +202,7 @@ impl<R: Role> Connection<R> {
     #[cfg(feature = "bytes")]
     pub fn send_buf(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         buf: &mut impl bytes::Buf,
         end: bool,
     ) -> Result<usize, SendError> {
@@ -213,12 +227,12 @@ impl<R: Role> Connection<R> {
     #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
     pub fn send_data_padded(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         data: &[u8],
         end: bool,
         pad_len: u8,
     ) -> Result<usize, SendError> {
-        self.core.send_data(stream, data, end, Some(pad_len))
+        self.inner.send_data(stream, data, end, Some(pad_len))
     }
 
     /// Sends content that the caller places in the transport itself (`sendfile`, registered buffers, vectored writes): reserves
@@ -231,35 +245,35 @@ impl<R: Role> Connection<R> {
     /// As for [`send_data`](Self::send_data).
     #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
     #[inline]
-    pub fn splice_data(&mut self, stream: Stream, len: usize, end: bool) -> Result<usize, SendError> {
-        self.core.splice_data(stream, len, end)
+    pub fn splice_data(&mut self, stream: StreamKey, len: usize, end: bool) -> Result<usize, SendError> {
+        self.inner.splice_data(stream, len, end)
     }
 
     /// Sends trailers; they end our half of the stream.
     ///
     /// # Errors
-    /// `StreamGone`, `HeadersNotSent`, `AlreadyEnded`, `ContentLength`, `Malformed`, `HeaderListTooLarge`, `Connection`.
+    /// `StreamClosed`, `HeadersNotSent`, `AlreadyEnded`, `ContentLength`, `Malformed`, `HeaderListTooLarge`, `Connection`.
     pub fn send_trailers<'a>(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         fields: impl IntoIterator<Item = Field<'a>>,
     ) -> Result<(), SendError> {
-        self.core.send_trailers(stream, fields)
+        self.inner.send_trailers(stream, fields)
     }
 
     /// Ends a stream at once. Nothing more is told of it, and what the caller holds of its content is credited to the peer. A stale
     /// handle changes nothing.
-    pub fn send_reset(&mut self, stream: Stream, code: ErrorCode) {
-        self.core.send_reset(stream, code);
+    pub fn send_reset(&mut self, stream: StreamKey, code: ErrorCode) {
+        self.inner.send_reset(stream, code);
     }
 
     /// Announces changed settings. They bind the peer once [`Event::SettingsAcknowledged`] has come; the limits of concurrent
     /// streams and of header lists hold at once.
     ///
     /// # Errors
-    /// `OutOfRange`; `TooMany` when several announcements wait for their acknowledgement; `Connection`.
+    /// `OutOfRange`; `TooManyPending` when several announcements wait for their acknowledgement; `Connection`.
     pub fn send_settings(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), SendError> {
-        self.core.send_settings(change)
+        self.inner.send_settings(change)
     }
 
     /// Announces settings that the core does not know, in a SETTINGS frame of their own (RFC 9113 §5.5): a peer that does not know
@@ -267,50 +281,50 @@ impl<R: Role> Connection<R> {
     /// [`Event::Settings`].
     ///
     /// # Errors
-    /// `OutOfRange` for a setting that the core knows, or more of them than fit a frame; `TooMany` when several announcements wait
+    /// `OutOfRange` for a setting that the core knows, or more of them than fit a frame; `TooManyPending` when several announcements wait
     /// for their acknowledgement; `Connection`.
     pub fn send_extension_settings(&mut self, entries: &[(SettingId, u32)]) -> Result<(), SendError> {
-        self.core.send_extension_settings(entries)
+        self.inner.send_extension_settings(entries)
     }
 
     /// Sends a PING; its answer comes as [`Event::Pong`].
     ///
     /// # Errors
-    /// `TooMany` when 16 wait for their answer; `OutOfRange` for the two payloads that the core uses itself, which begin with
+    /// `TooManyPending` when 16 wait for their answer; `OutOfRange` for the two payloads that the core uses itself, which begin with
     /// a NUL and `thal`; `Connection`.
     pub fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
-        self.core.send_ping(payload)
+        self.inner.send_ping(payload)
     }
 
     /// Changes the priority of a stream: on a client it is told to the server by PRIORITY_UPDATE (RFC 9218 §7.1), on a server it orders
     /// [`poll_writable`](Self::poll_writable).
     ///
     /// # Errors
-    /// `StreamGone`, `Connection`; `NotAllowedByPeer` on a client whose server does not go by RFC 9218 (§2.1.1).
-    pub fn set_priority(&mut self, stream: Stream, priority: Priority) -> Result<(), SendError> {
-        self.core.set_priority(stream, priority)
+    /// `StreamClosed`, `Connection`; `NotAllowedByPeer` on a client whose server does not go by RFC 9218 (§2.1.1).
+    pub fn set_priority(&mut self, stream: StreamKey, priority: Priority) -> Result<(), SendError> {
+        self.inner.set_priority(stream, priority)
     }
 
     /// Sends a frame of a type that the core does not know, on a stream or on the connection (RFC 9113 §5.5).
     ///
     /// # Errors
-    /// `OutOfRange` for a known type or a payload above the peer's frame size; `StreamGone`, `HeadersNotSent`, `AlreadyEnded`
+    /// `OutOfRange` for a known type or a payload above the peer's frame size; `StreamClosed`, `HeadersNotSent`, `AlreadyEnded`
     /// and `Malformed` on a stream that is gone, promised, ended by us, or a tunnel; `Connection`.
     pub fn send_extension(
         &mut self,
-        kind: Kind,
+        kind: FrameType,
         flags: Flags,
-        on: Option<Stream>,
+        on: Option<StreamKey>,
         payload: &[u8],
     ) -> Result<(), SendError> {
-        self.core.send_extension(kind, flags, on, payload)
+        self.inner.send_extension(kind, flags, on, payload)
     }
 
     /// Names a stream that was cut short and can go on now: the most urgent first (RFC 9218 §10), in turns where no priority was
     /// signalled. Each is named once until it is cut short again.
     #[inline]
-    pub fn poll_writable(&mut self) -> Option<Stream> {
-        self.core.poll_writable()
+    pub fn poll_writable(&mut self) -> Option<StreamKey> {
+        self.inner.poll_writable()
     }
 
     /// Hands out the output. Call it until it returns `false`; calling it says that what was handed out before is written.
@@ -319,14 +333,14 @@ impl<R: Role> Connection<R> {
     /// turn; otherwise the bytes are appended. Returns `false`, too, while a spliced frame waits.
     #[inline]
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> bool {
-        self.core.poll_transmit(out)
+        self.inner.poll_transmit(out)
     }
 
     /// Hands out the output with the places at which payloads of [`splice_data`](Self::splice_data) belong: behind `offset` bytes of
     /// `out`, in rising order.
     #[inline]
     pub fn poll_transmit_spliced(&mut self, out: &mut Vec<u8>, splices: &mut Vec<Splice>) -> bool {
-        self.core.poll_transmit_spliced(out, splices)
+        self.inner.poll_transmit_spliced(out, splices)
     }
 
     /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called; it may change with
@@ -334,9 +348,9 @@ impl<R: Role> Connection<R> {
     ///
     /// After a call that has armed a timeout it returns the last time that was passed, which is due
     /// at once: the timeout starts at the `now` of that `handle_timeout`, or of a later `receive`.
-    /// `None` if no timeout runs: always, with [`Deadlines::OFF`](crate::Deadlines::OFF).
+    /// `None` if no timeout runs: always, with [`Timeouts::OFF`](crate::Timeouts::OFF).
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.core.poll_timeout()
+        self.inner.poll_timeout()
     }
 
     /// Acts on the timeouts that have passed, and starts those that calls have armed since the last
@@ -346,88 +360,88 @@ impl<R: Role> Connection<R> {
     /// # Errors
     /// A deadline ended the connection, or it was over before.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
-        self.core.handle_timeout(now).map_err(|Failed| self.core.failure())
+        self.inner.handle_timeout(now).map_err(|ConnectionFailed| self.inner.connection_error())
     }
 
     /// Ends gracefully (RFC 9113 §6.8): GOAWAY now, streams that are open or under way are served to their end, then a server's
-    /// final GOAWAY. A client's first one is its final one. `Config::deadlines.shutdown` counts
+    /// final GOAWAY. A client's first one is its final one. `Config::timeouts.shutdown` counts
     /// from the next time that is passed, which [`poll_timeout`](Self::poll_timeout) asks for at
     /// once.
     pub fn shutdown(&mut self) {
-        self.core.shutdown();
+        self.inner.shutdown();
     }
 
     /// Ends now, with a code and up to 1,024 bytes of debug data for the peer's log. Every stream is over without a further
     /// event.
     pub fn close(&mut self, code: ErrorCode, debug: &[u8]) {
-        self.core.close(code, debug);
+        self.inner.close(code, debug);
     }
 
     /// Whether nothing more will come out: the output was fetched, and the connection is over or drained. The transport may be
     /// ended then: its sending side first, and the rest when the peer has ended its own.
     pub fn is_finished(&self) -> bool {
-        self.core.is_finished()
+        self.inner.is_finished()
     }
 
     /// Whether the transport should be read: not while the peer leaves too much of its answers unread, and not after the end.
     pub fn wants_read(&self) -> bool {
-        self.core.wants_read()
+        self.inner.wants_read()
     }
 
     /// How the connection stands; after the end, the one terminal report.
     pub fn report(&self) -> CloseReport {
-        self.core.report()
+        self.inner.report()
     }
 
     /// The peer's settings.
     pub fn remote_settings(&self) -> &Settings {
-        self.core.remote_settings()
+        self.inner.remote_settings()
     }
 
     /// Our settings as far as the peer has acknowledged them.
     pub fn local_settings(&self) -> &Settings {
-        self.core.local_settings()
+        self.inner.local_settings()
     }
 
     /// Bytes that flow control allows now, on the stream and on the whole connection; `None` for a stale handle.
-    pub fn send_capacity(&self, stream: Stream) -> Option<(u32, u32)> {
-        self.core.send_capacity(stream)
+    pub fn send_capacity(&self, stream: StreamKey) -> Option<(u32, u32)> {
+        self.inner.send_capacity(stream)
     }
 
     /// The live streams, promised ones included.
     pub fn live_streams(&self) -> u32 {
-        self.core.live_streams()
+        self.inner.live_streams()
     }
 
     /// Every live stream, promised ones included, as it stands. For tools that show a connection: costs a look at every slot.
-    pub fn streams(&self) -> impl Iterator<Item = StreamView> {
-        self.core.streams()
+    pub fn streams(&self) -> impl Iterator<Item = StreamSnapshot> {
+        self.inner.streams()
     }
 
     /// The windows of the connection as a whole. Costs four loads.
-    pub fn window(&self) -> WindowView {
-        self.core.window()
+    pub fn window(&self) -> WindowSnapshot {
+        self.inner.window()
     }
 
-    /// What is left of each of the budgets, in the order of [`Budgets`](crate::Budgets)' fields. Costs a few loads each.
-    pub fn budgets(&self) -> [BudgetView; 8] {
-        self.core.budgets()
+    /// What is left of each of the budgets, in the order of [`RateLimits`](crate::RateLimits)' fields. Costs a few loads each.
+    pub fn rate_limits(&self) -> [RateLimitSnapshot; 8] {
+        self.inner.rate_limits()
     }
 
     /// Whether all that was received ends with a whole frame, and no header block is under way: from here on, an
     /// [`Inspector`](crate::inspect::Inspector::midway) can follow the input. Costs a load or two.
     pub fn is_between_frames(&self) -> bool {
-        self.core.is_between_frames()
+        self.inner.is_between_frames()
     }
 
     /// The heap that the connection holds, bytes: all that it has allocated and not freed.
     pub fn heap_bytes(&self) -> usize {
-        self.core.heap_bytes()
+        self.inner.heap_bytes()
     }
 
     /// Asserts every invariant, in builds with debug assertions. For tests and fuzzing.
     pub fn check(&self) {
-        self.core.check();
+        self.inner.check();
     }
 }
 
@@ -437,9 +451,9 @@ impl Connection<Client> {
     ///
     /// # Errors
     /// `Config`.
-    pub fn upgraded(config: Config, method: &[u8]) -> Result<(Self, Stream), UpgradeError> {
+    pub fn from_upgrade(config: Config, method: &[u8]) -> Result<(Self, StreamKey), UpgradeError> {
         let mut connection = Self::new(config)?;
-        let stream = connection.core.open_upgraded(method);
+        let stream = connection.inner.open_upgrade_stream(method);
         Ok((connection, stream))
     }
 
@@ -451,7 +465,7 @@ impl Connection<Client> {
     /// Opens a stream with a request. `end` says that there is no content.
     ///
     /// # Errors
-    /// `TooManyStreams`: wait for [`Event::Openable`]. `GoingAway`, `IdsExhausted`: use a new connection. `Send`: the request is
+    /// `TooManyStreams`: wait for [`Event::StreamAvailable`]. `GoingAway`, `IdsExhausted`: use a new connection. `Send`: the request is
     /// malformed, too large for the peer, or the connection is over.
     #[inline]
     pub fn send_request<'a>(
@@ -459,8 +473,8 @@ impl Connection<Client> {
         request: &Request<'a>,
         fields: impl IntoIterator<Item = Field<'a>>,
         end: bool,
-    ) -> Result<Stream, OpenError> {
-        self.core.send_request(request, fields, end)
+    ) -> Result<StreamKey, OpenError> {
+        self.inner.send_request(request, fields, end)
     }
 }
 
@@ -471,40 +485,40 @@ impl Connection<Server> {
     ///
     /// # Errors
     /// `Settings`: answer over HTTP/1.1 instead. `Config`.
-    pub fn upgraded(config: Config, settings: &[u8], method: &[u8]) -> Result<(Self, Stream), UpgradeError> {
+    pub fn from_upgrade(config: Config, settings: &[u8], method: &[u8]) -> Result<(Self, StreamKey), UpgradeError> {
         let mut connection = Self::new(config)?;
-        connection.core.apply_upgrade_settings(settings).map_err(UpgradeError::Settings)?;
-        let stream = connection.core.open_upgraded(method);
+        connection.inner.apply_upgrade_settings(settings).map_err(UpgradeError::Settings)?;
+        let stream = connection.inner.open_upgrade_stream(method);
         Ok((connection, stream))
     }
 
     /// Sends the final response. `end` says that there is no content.
     ///
     /// # Errors
-    /// `StreamGone`, `HeadersSent`, `ContentLength`, `Malformed`, `HeaderListTooLarge`, `Connection`; `TooMany` for a pushed
-    /// response beyond the client's limit of concurrent streams: wait for [`Event::Openable`].
+    /// `StreamClosed`, `HeadersSent`, `ContentLength`, `Malformed`, `HeaderListTooLarge`, `Connection`; `TooManyPending` for a pushed
+    /// response beyond the client's limit of concurrent streams: wait for [`Event::StreamAvailable`].
     #[inline]
     pub fn send_response<'a>(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         status: Status,
         fields: impl IntoIterator<Item = Field<'a>>,
         end: bool,
     ) -> Result<(), SendError> {
-        self.core.send_response(stream, &status, fields, end)
+        self.inner.send_response(stream, &status, fields, end)
     }
 
     /// Sends an informational response, for example 103 Early Hints (RFC 8297); any number of them may come before the final one.
     ///
     /// # Errors
-    /// `StreamGone`, `HeadersSent`, `Malformed`, `HeaderListTooLarge`, `Connection`, and `TooMany` as for a response.
+    /// `StreamClosed`, `HeadersSent`, `Malformed`, `HeaderListTooLarge`, `Connection`, and `TooManyPending` as for a response.
     pub fn send_informational<'a>(
         &mut self,
-        stream: Stream,
+        stream: StreamKey,
         status: Status,
         fields: impl IntoIterator<Item = Field<'a>>,
     ) -> Result<(), SendError> {
-        self.core.send_informational(stream, &status, fields)
+        self.inner.send_informational(stream, &status, fields)
     }
 
     /// Promises a response (RFC 9113 §8.4): the request that the client would have made. Answer the new stream as any other.
@@ -514,11 +528,11 @@ impl Connection<Server> {
     /// request, and when `parent` has ended.
     pub fn send_push<'a>(
         &mut self,
-        parent: Stream,
+        parent: StreamKey,
         request: &Request<'a>,
         fields: impl IntoIterator<Item = Field<'a>>,
-    ) -> Result<Stream, OpenError> {
-        self.core.send_push(parent, request, fields)
+    ) -> Result<StreamKey, OpenError> {
+        self.inner.send_push(parent, request, fields)
     }
 
     /// Names the origins that this server speaks for (RFC 8336).
@@ -526,17 +540,17 @@ impl Connection<Server> {
     /// # Errors
     /// `OutOfRange` when they do not fit a frame; `Connection`.
     pub fn send_origins(&mut self, origins: &[&[u8]]) -> Result<(), SendError> {
-        self.core.send_origins(origins)
+        self.inner.send_origins(origins)
     }
 
     /// Names an alternative service (RFC 7838 §4): for `origin`, or, with a stream and an empty origin, for the origin of that
     /// stream's request.
     ///
     /// # Errors
-    /// `OutOfRange`; `StreamGone`, `HeadersNotSent`, `AlreadyEnded` and `Malformed` on a stream that is gone, promised, ended by
+    /// `OutOfRange`; `StreamClosed`, `HeadersNotSent`, `AlreadyEnded` and `Malformed` on a stream that is gone, promised, ended by
     /// us, or a tunnel; `Connection`.
-    pub fn send_alt_svc(&mut self, on: Option<Stream>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
-        self.core.send_alt_svc(on, origin, value)
+    pub fn send_alt_svc(&mut self, on: Option<StreamKey>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
+        self.inner.send_alt_svc(on, origin, value)
     }
 }
 

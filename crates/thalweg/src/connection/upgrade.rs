@@ -4,31 +4,31 @@ use alloc::vec::Vec;
 
 use crate::config::Config;
 use crate::frame::SettingEntries;
-use crate::headers::rules::method_of;
+use crate::headers::validate::method_of;
 use crate::settings::Settings;
-use crate::stream_id::{Stream, StreamId};
-use crate::streams::state::{Half, State};
+use crate::stream_id::{StreamKey, StreamId};
+use crate::streams::state::{HalfState, State};
 use crate::violation::Violation;
 
-use super::Core;
+use super::inner::{Inner};
 
-impl Core {
+impl Inner {
     /// Opens stream 1 for the request of the Upgrade, which was whole.
-    pub fn open_upgraded(&mut self, method: &[u8]) -> Stream {
+    pub fn open_upgrade_stream(&mut self, method: &[u8]) -> StreamKey {
         let state = if self.is_client {
             State::opened(true, true)
         } else {
-            State::Active { local: Half::Head, remote: Half::Ended }
+            State::Active { local: HalfState::Headers, remote: HalfState::Closed }
         };
         let mut slot = self.new_slot(state, method_of(method));
-        slot.shown = true;
+        slot.reported = true;
         self.counters.streams_opened += 1;
         self.streams.open(StreamId::new(1), slot)
     }
 
     /// Takes the settings that the client sent in `HTTP2-Settings`. RFC 7540 §3.2.1: they are not acknowledged.
     pub fn apply_upgrade_settings(&mut self, payload: &[u8]) -> Result<(), Violation> {
-        let entries_max = self.bounds.settings_entries_max as usize;
+        let entries_max = self.limits.settings_entries_max as usize;
         if !payload.len().is_multiple_of(6) || payload.len() > 6 * entries_max {
             return Err(Violation::SettingsLength);
         }

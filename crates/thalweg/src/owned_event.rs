@@ -5,14 +5,14 @@ use alloc::vec::Vec;
 
 use crate::error::ErrorCode;
 use crate::event::Event;
-use crate::frame::{Flags, Kind, SettingId};
+use crate::frame::{Flags, FrameType, SettingId};
 use crate::priority::Priority;
 use crate::stream_id::StreamId;
 
-/// An event that is of no message, with its data: for I/O layers that pass it on. Made by [`Event::notice`].
+/// An event that is of no message, with its data: for I/O layers that pass it on. Made by [`Event::to_owned_event`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Notice {
+pub enum OwnedEvent {
     /// The peer's SETTINGS came and are in force.
     Settings {
         /// The entries in the order of the wire, unknown ones included.
@@ -44,7 +44,7 @@ pub enum Notice {
     /// A frame of an unknown type (RFC 9113 §5.5), only with `Config::extension_frames`.
     Extension {
         /// The frame type.
-        kind: Kind,
+        kind: FrameType,
         /// The flags.
         flags: Flags,
         /// The stream, or the connection.
@@ -66,25 +66,25 @@ pub enum Notice {
 impl Event<'_, '_> {
     /// The event with its data, if it is of no message: costs a copy of that. `None` for headers, content, ends of streams, and what
     /// only the one who drives the connection asked for.
-    pub fn notice(&self) -> Option<Notice> {
+    pub fn to_owned_event(&self) -> Option<OwnedEvent> {
         Some(match *self {
-            Self::Settings { entries } => Notice::Settings { entries: entries.collect() },
-            Self::SettingsAcknowledged => Notice::SettingsAcknowledged,
-            Self::Priority { stream, priority } => Notice::Priority { stream: stream.id(), priority },
-            Self::Origin { origins } => Notice::Origin { origins: origins.map(Box::from).collect() },
+            Self::Settings { entries } => OwnedEvent::Settings { entries: entries.collect() },
+            Self::SettingsAcknowledged => OwnedEvent::SettingsAcknowledged,
+            Self::Priority { stream, priority } => OwnedEvent::Priority { stream: stream.id(), priority },
+            Self::Origin { origins } => OwnedEvent::Origin { origins: origins.map(Box::from).collect() },
             Self::AltSvc { stream, origin, value } => {
-                Notice::AltSvc { stream, origin: origin.into(), value: value.into() }
+                OwnedEvent::AltSvc { stream, origin: origin.into(), value: value.into() }
             }
             Self::Extension { kind, flags, stream, payload } => {
-                Notice::Extension { kind, flags, stream, payload: payload.into() }
+                OwnedEvent::Extension { kind, flags, stream, payload: payload.into() }
             }
             Self::GoAway { last_stream, code, debug } => {
-                Notice::GoAway { last_stream, code, debug: debug.into() }
+                OwnedEvent::GoAway { last_stream, code, debug: debug.into() }
             }
             Self::Headers { .. }
             | Self::Data { .. }
             | Self::Reset { .. }
-            | Self::Openable
+            | Self::StreamAvailable
             | Self::Pong { .. } => return None,
         })
     }

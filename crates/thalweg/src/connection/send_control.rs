@@ -1,33 +1,33 @@
 //! Control frames on their way out: SETTINGS, PING, and the extensions.
 
 use crate::error::SendError;
-use crate::frame::{Flags, Frame, Kind, OriginEntries, SettingId};
+use crate::frame::{Flags, Frame, FrameType, OriginEntries, SettingId};
 use crate::priority::Priority;
 use crate::settings::Settings;
-use crate::stream_id::{Stream, StreamId};
-use crate::streams::state::{Half, State};
+use crate::stream_id::{StreamKey, StreamId};
+use crate::streams::state::{HalfState, State};
 use crate::violation::Violation;
 
-use super::Core;
-use crate::error::Deadline;
+use super::inner::{Inner};
+use crate::error::Timeout;
 
-impl Core {
-    fn alive_to_send(&self) -> Result<(), SendError> {
-        self.alive().map_err(SendError::Connection)
+impl Inner {
+    fn ensure_open_for_send(&self) -> Result<(), SendError> {
+        self.ensure_open().map_err(SendError::Connection)
     }
 
     /// Announces changed settings; they bind the peer when it has acknowledged them.
     pub fn send_settings(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), SendError> {
-        self.alive_to_send()?;
-        if !self.local.may_announce() {
-            return Err(SendError::TooMany);
+        self.ensure_open_for_send()?;
+        if !self.local.can_announce() {
+            return Err(SendError::TooManyPending);
         }
         let before = *self.local.announced();
         let mut after = before;
         change(&mut after);
         // A client that did not accept pushes had no reason to name a limit for them.
         if after.enable_push && !before.enable_push && after.max_concurrent_streams == u32::MAX {
-            after.max_concurrent_streams = self.bounds.concurrent_streams_max;
+            after.max_concurrent_streams = self.limits.concurrent_streams_max;
         }
         let frame_size = 16_384..=crate::frame::PAYLOAD_LEN_MAX;
         let in_range = after.initial_window_size <= 0x7fff_ffff
@@ -41,50 +41,50 @@ impl Core {
             return Err(SendError::OutOfRange);
         }
         if after.max_concurrent_streams != before.max_concurrent_streams {
-            self.bounds.concurrent_streams_max = after.max_concurrent_streams;
+            self.limits.concurrent_streams_max = after.max_concurrent_streams;
         }
-        self.bounds.header_list_bytes_max = after.max_header_list_size;
+        self.limits.header_list_bytes_max = after.max_header_list_size;
         self.outbound.settings(after.changes_from(&before).into_iter());
         self.local.announce(after);
-        self.liveness.arm_if_off(Deadline::SettingsAck);
+        self.timers.arm_if_unarmed(Timeout::SettingsAck);
         Ok(())
     }
 
     /// Announces settings that the core does not know (RFC 9113 §5.5).
     pub fn send_extension_settings(&mut self, entries: &[(SettingId, u32)]) -> Result<(), SendError> {
-        self.alive_to_send()?;
-        if !self.local.may_announce() {
-            return Err(SendError::TooMany);
+        self.ensure_open_for_send()?;
+        if !self.local.can_announce() {
+            return Err(SendError::TooManyPending);
         }
         if entries.iter().any(|(id, _)| id.name().is_some()) {
             return Err(SendError::OutOfRange);
         }
-        self.fits_frame(SETTING_LEN * entries.len())?;
+        self.check_frame_len(SETTING_LEN * entries.len())?;
         self.outbound.settings(entries.iter().copied());
         self.local.announce(*self.local.announced());
-        self.liveness.arm_if_off(Deadline::SettingsAck);
+        self.timers.arm_if_unarmed(Timeout::SettingsAck);
         Ok(())
     }
 
     /// Sends a PING whose answer is shown.
     pub fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
-        self.alive_to_send()?;
-        if payload == super::control::KEEP_ALIVE_PING || payload == super::control::SHUTDOWN_PING {
+        self.ensure_open_for_send()?;
+        if payload == super::receive_control::KEEP_ALIVE_PING || payload == super::receive_control::SHUTDOWN_PING {
             return Err(SendError::OutOfRange);
         }
-        if self.pings_waiting >= PINGS_WAITING_MAX {
-            return Err(SendError::TooMany);
+        if self.pings_in_flight >= PINGS_IN_FLIGHT_MAX {
+            return Err(SendError::TooManyPending);
         }
-        self.pings_waiting += 1;
+        self.pings_in_flight += 1;
         self.outbound.ping(false, payload);
         Ok(())
     }
 
     /// Changes the priority of a stream: a client tells the server (RFC 9218 §7.1), a server orders its own sending.
-    pub fn set_priority(&mut self, stream: Stream, priority: Priority) -> Result<(), SendError> {
-        self.alive_to_send()?;
-        let slot = self.streams.find(stream).ok_or(SendError::StreamGone)?;
-        let receives = slot.state.remote() != Half::Ended;
+    pub fn set_priority(&mut self, stream: StreamKey, priority: Priority) -> Result<(), SendError> {
+        self.ensure_open_for_send()?;
+        let slot = self.streams.find(stream).ok_or(SendError::StreamClosed)?;
+        let receives = slot.state.remote() != HalfState::Closed;
         // RFC 9218 §2.1.1: a server that has not said that it goes by these priorities would not look at them.
         if self.is_client && self.remote_settings_seen && !self.remote.no_rfc7540_priorities {
             return Err(SendError::NotAllowedByPeer);
@@ -99,26 +99,26 @@ impl Core {
 
     /// Names the origins that the server speaks for (RFC 8336).
     pub fn send_origins(&mut self, origins: &[&[u8]]) -> Result<(), SendError> {
-        self.alive_to_send()?;
+        self.ensure_open_for_send()?;
         let mut payload = alloc::vec::Vec::new();
         for origin in origins {
             let len = u16::try_from(origin.len()).map_err(|_| SendError::OutOfRange)?;
             payload.extend_from_slice(&len.to_be_bytes());
             payload.extend_from_slice(origin);
         }
-        self.fits_frame(payload.len())?;
+        self.check_frame_len(payload.len())?;
         self.outbound.frame(&Frame::Origin { origins: OriginEntries::new(&payload) });
         Ok(())
     }
 
     /// Names an alternative service (RFC 7838 §4): for an origin, or for the origin of a stream's request.
-    pub fn send_alt_svc(&mut self, on: Option<Stream>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
-        self.alive_to_send()?;
+    pub fn send_alt_svc(&mut self, on: Option<StreamKey>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
+        self.ensure_open_for_send()?;
         let stream = self.extension_stream(on)?;
         if origin.is_empty() == on.is_none() || origin.len() > usize::from(u16::MAX) {
             return Err(SendError::OutOfRange);
         }
-        self.fits_frame(2 + origin.len() + value.len())?;
+        self.check_frame_len(2 + origin.len() + value.len())?;
         self.outbound.frame(&Frame::AltSvc { stream, origin, value });
         Ok(())
     }
@@ -126,39 +126,39 @@ impl Core {
     /// Sends a frame of a type that the core does not know (RFC 9113 §5.5).
     pub fn send_extension(
         &mut self,
-        kind: Kind,
+        kind: FrameType,
         flags: Flags,
-        on: Option<Stream>,
+        on: Option<StreamKey>,
         payload: &[u8],
     ) -> Result<(), SendError> {
-        self.alive_to_send()?;
+        self.ensure_open_for_send()?;
         if kind.name().is_some() {
             return Err(SendError::OutOfRange);
         }
         let stream = self.extension_stream(on)?;
-        self.fits_frame(payload.len())?;
+        self.check_frame_len(payload.len())?;
         self.outbound.frame(&Frame::Unknown { kind, flags, stream, payload });
         Ok(())
     }
 
     /// Where an extension frame goes. RFC 9113 §5.1, §8.5: not on a stream that is reserved, ended by us, or a tunnel.
-    fn extension_stream(&self, on: Option<Stream>) -> Result<StreamId, SendError> {
+    fn extension_stream(&self, on: Option<StreamKey>) -> Result<StreamId, SendError> {
         let Some(stream) = on else { return Ok(StreamId::CONNECTION) };
-        let slot = self.streams.find(stream).ok_or(SendError::StreamGone)?;
+        let slot = self.streams.find(stream).ok_or(SendError::StreamClosed)?;
         match slot.state {
             State::ReservedLocal => Err(SendError::HeadersNotSent),
-            state if state.local() == Half::Ended => Err(SendError::AlreadyEnded),
+            state if state.local() == HalfState::Closed => Err(SendError::AlreadyEnded),
             _ if slot.tunnel => Err(SendError::Malformed(Violation::FrameInTunnel)),
             _ => Ok(stream.id()),
         }
     }
 
-    fn fits_frame(&self, len: usize) -> Result<(), SendError> {
+    fn check_frame_len(&self, len: usize) -> Result<(), SendError> {
         if len <= self.remote.max_frame_size as usize { Ok(()) } else { Err(SendError::OutOfRange) }
     }
 }
 
-const PINGS_WAITING_MAX: u32 = 16;
+const PINGS_IN_FLIGHT_MAX: u32 = 16;
 const TABLE_BYTES_MAX: u32 = 1 << 20;
 /// Bytes of one entry of SETTINGS (RFC 9113 §6.5.1).
 const SETTING_LEN: usize = 6;

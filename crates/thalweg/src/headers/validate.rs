@@ -10,7 +10,7 @@ use crate::violation::Violation;
 
 /// What kind of block is being judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Message {
+pub enum BlockKind {
     /// A request; `connect_protocol` says whether extended CONNECT was allowed (RFC 8441 §3).
     Request { connect_protocol: bool },
     /// A promised request.
@@ -21,7 +21,7 @@ pub enum Message {
     Trailers,
 }
 
-impl Message {
+impl BlockKind {
     /// The pseudo-header fields that such a block may hold.
     const fn pseudos(self) -> u8 {
         match self {
@@ -35,7 +35,7 @@ impl Message {
 
 /// What the rules learned from a block that passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Learned {
+pub struct BlockInfo {
     /// The value of `content-length`.
     pub content_length: Option<u64>,
     /// What the method means for the messages of the stream.
@@ -64,28 +64,28 @@ pub enum Method {
 
 /// Judges one block while it is decoded.
 #[derive(Debug)]
-pub struct Checker {
-    message: Message,
+pub struct Validator {
+    kind: BlockKind,
     /// Pseudo-header fields that may still come: each once, none after a regular field.
     allowed: u8,
     seen: u8,
     has_host: bool,
     path_is_asterisk: bool,
-    learned: Learned,
-    fault: Option<Violation>,
+    info: BlockInfo,
+    violation: Option<Violation>,
 }
 
-impl Checker {
+impl Validator {
     /// Starts on a block.
-    pub fn new(message: Message) -> Self {
+    pub fn new(kind: BlockKind) -> Self {
         Self {
-            message,
-            allowed: message.pseudos(),
+            kind,
+            allowed: kind.pseudos(),
             seen: 0,
             has_host: false,
             path_is_asterisk: false,
-            learned: Learned::default(),
-            fault: None,
+            info: BlockInfo::default(),
+            violation: None,
         }
     }
 
@@ -93,40 +93,40 @@ impl Checker {
     #[inline(always)]
     pub fn field(&mut self, decoded: &Decoded<'_>) -> bool {
         let checked = decoded.checked();
-        match CLASSES[usize::from(decoded.known_name().id())] {
-            Class::Regular => {
+        match NAME_CLASSES[usize::from(decoded.known_name().id())] {
+            NameClass::Regular => {
                 self.allowed = 0;
                 if checked >= Checked::Both {
                     return true;
                 }
             }
             // Nothing is learned from these, but for the method.
-            Class::Pseudo(bit)
+            NameClass::Pseudo(bit)
                 if bit & self.allowed & (METHOD | SCHEME | AUTHORITY) != 0
                     && checked == Checked::Validated =>
             {
                 self.allowed &= !bit;
                 self.seen |= bit;
                 if bit == METHOD {
-                    self.learned.method = method_of(decoded.field().value);
+                    self.info.method = method_of(decoded.field().value);
                 }
                 return true;
             }
             _ => {}
         }
-        self.judge(&decoded.field(), checked)
+        self.check_value(&decoded.field(), checked)
     }
 
-    fn judge(&mut self, field: &Field<'_>, checked: Checked) -> bool {
-        let judged = match CLASSES[usize::from(field.known_name.id())] {
-            Class::Regular => check_bytes(field, checked),
-            Class::Pseudo(bit) => self.pseudo(field, bit, checked),
-            Class::Special => self.special(field, checked),
+    fn check_value(&mut self, field: &Field<'_>, checked: Checked) -> bool {
+        let judged = match NAME_CLASSES[usize::from(field.known_name.id())] {
+            NameClass::Regular => check_bytes(field, checked),
+            NameClass::Pseudo(bit) => self.pseudo(field, bit, checked),
+            NameClass::Special => self.special(field, checked),
         };
         match judged {
             Ok(()) => true,
             Err(violation) => {
-                self.fault = Some(violation);
+                self.violation = Some(violation);
                 false
             }
         }
@@ -141,15 +141,15 @@ impl Checker {
         self.seen |= bit;
         match bit {
             METHOD => {
-                self.learned.method = method_of(field.value);
-                if self.learned.method != Method::Other {
+                self.info.method = method_of(field.value);
+                if self.info.method != Method::Other {
                     return Ok(());
                 }
             }
             SCHEME if matches!(field.value, b"https" | b"http") => return Ok(()),
             PATH => self.path_is_asterisk = field.value == b"*",
             STATUS => {
-                self.learned.status = parse_status(field.value).ok_or(Violation::StatusInvalid)?;
+                self.info.status = parse_status(field.value).ok_or(Violation::StatusInvalid)?;
                 return Ok(());
             }
             _ => {}
@@ -161,9 +161,9 @@ impl Checker {
     /// Why a pseudo-header field may not stand where it does.
     #[cold]
     fn misplaced(&self, bit: u8) -> Violation {
-        if self.message == Message::Trailers {
+        if self.kind == BlockKind::Trailers {
             Violation::PseudoInTrailers
-        } else if bit & self.message.pseudos() == 0 {
+        } else if bit & self.kind.pseudos() == 0 {
             Violation::PseudoUnknown
         } else if self.seen & bit != 0 {
             Violation::PseudoDuplicate
@@ -181,42 +181,42 @@ impl Checker {
             KnownName::CONTENT_LENGTH => {
                 let length = parse_content_length(field.value).ok_or(Violation::ContentLengthInvalid)?;
                 // RFC 9110 §8.6: repetitions of one value are harmless, anything else is not.
-                if self.learned.content_length.is_some_and(|earlier| earlier != length) {
+                if self.info.content_length.is_some_and(|earlier| earlier != length) {
                     return Err(Violation::ContentLengthInvalid);
                 }
-                self.learned.content_length = Some(length);
+                self.info.content_length = Some(length);
             }
             KnownName::TE if field.value.eq_ignore_ascii_case(b"trailers") => {}
             KnownName::TE => return Err(Violation::FieldTeInvalid),
             KnownName::HOST => self.has_host = true,
-            KnownName::PRIORITY => self.learned.has_priority = true,
+            KnownName::PRIORITY => self.info.has_priority = true,
             _ => return Err(Violation::FieldConnectionSpecific),
         }
         check_bytes(field, checked)
     }
 
     /// Judges the block as a whole.
-    pub fn finish(self, headers: &Headers<'_>) -> Result<Learned, Violation> {
-        if let Some(violation) = self.fault {
+    pub fn finish(self, headers: &Headers<'_>) -> Result<BlockInfo, Violation> {
+        if let Some(violation) = self.violation {
             return Err(violation);
         }
-        match self.message {
-            Message::Trailers => {}
-            Message::Response => {
+        match self.kind {
+            BlockKind::Trailers => {}
+            BlockKind::Response => {
                 if self.seen & STATUS == 0 {
                     return Err(Violation::StatusInvalid);
                 }
                 // RFC 9113 §8.6: the mechanism behind 101 does not exist.
-                if self.learned.status == 101 {
+                if self.info.status == 101 {
                     return Err(Violation::StatusSwitchingProtocols);
                 }
             }
-            Message::Request { connect_protocol } => self.check_request(headers, connect_protocol)?,
-            Message::Push => {
+            BlockKind::Request { connect_protocol } => self.check_request(headers, connect_protocol)?,
+            BlockKind::Push => {
                 self.check_request(headers, false)?;
                 // RFC 9113 §8.4.1: safe, cacheable, without content.
-                let safe = matches!(self.learned.method, Method::Get | Method::Head);
-                if !safe || self.learned.content_length.is_some_and(|length| length > 0) {
+                let safe = matches!(self.info.method, Method::Get | Method::Head);
+                if !safe || self.info.content_length.is_some_and(|length| length > 0) {
                     return Err(Violation::PushRequestInvalid);
                 }
                 if self.seen & AUTHORITY == 0 {
@@ -224,7 +224,7 @@ impl Checker {
                 }
             }
         }
-        Ok(self.learned)
+        Ok(self.info)
     }
 
     fn check_request(&self, headers: &Headers<'_>, connect_protocol: bool) -> Result<(), Violation> {
@@ -232,10 +232,10 @@ impl Checker {
             return Err(Violation::PseudoMissing);
         }
         let extended = self.seen & PROTOCOL != 0;
-        if extended && !(connect_protocol && self.learned.method == Method::Connect) {
+        if extended && !(connect_protocol && self.info.method == Method::Connect) {
             return Err(Violation::ProtocolNotEnabled);
         }
-        if self.learned.method == Method::Connect && !extended {
+        if self.info.method == Method::Connect && !extended {
             // RFC 9113 §8.5: a plain CONNECT names an authority and nothing else.
             if self.seen & (SCHEME | PATH) != 0 || self.seen & AUTHORITY == 0 {
                 return Err(Violation::ConnectPseudo);
@@ -245,7 +245,7 @@ impl Checker {
         } else if extended && self.seen & AUTHORITY == 0 {
             return Err(Violation::ConnectPseudo);
         }
-        if self.path_is_asterisk && self.learned.method != Method::Options {
+        if self.path_is_asterisk && self.info.method != Method::Options {
             return Err(Violation::PathInvalid);
         }
         if self.has_host {
@@ -306,19 +306,19 @@ pub fn check_bytes(field: &Field<'_>, checked: Checked) -> Result<(), Violation>
 /// Whether a field of this name follows no rule but those for its octets.
 #[inline]
 pub fn is_regular(known_name: KnownName) -> bool {
-    matches!(CLASSES[usize::from(known_name.id())], Class::Regular)
+    matches!(NAME_CLASSES[usize::from(known_name.id())], NameClass::Regular)
 }
 
 /// Judges what a regular field may be in a message that we send.
 #[inline]
-pub fn check_outgoing(field: &Field<'_>) -> Result<(), Violation> {
-    if let Class::Regular = CLASSES[usize::from(field.known_name.id())] {
+pub fn check_outbound(field: &Field<'_>) -> Result<(), Violation> {
+    if let NameClass::Regular = NAME_CLASSES[usize::from(field.known_name.id())] {
         return check_bytes(field, Checked::Name);
     }
-    check_outgoing_special(field)
+    check_outbound_special(field)
 }
 
-fn check_outgoing_special(field: &Field<'_>) -> Result<(), Violation> {
+fn check_outbound_special(field: &Field<'_>) -> Result<(), Violation> {
     // A caller can pair any name with `UNKNOWN`: what goes out under a name is judged by that name.
     let known_name = if field.known_name == KnownName::NONE { KnownName::of(field.name) } else { field.known_name };
     if field.known_name != known_name {
@@ -330,9 +330,9 @@ fn check_outgoing_special(field: &Field<'_>) -> Result<(), Violation> {
         }
     }
     let checked = Checked::new(known_name != KnownName::NONE, false);
-    let mut checker = Checker::new(Message::Trailers);
-    checker.judge(&Field { known_name, ..*field }, checked);
-    match checker.fault {
+    let mut checker = Validator::new(BlockKind::Trailers);
+    checker.check_value(&Field { known_name, ..*field }, checked);
+    match checker.violation {
         Some(Violation::PseudoInTrailers) => Err(Violation::PseudoAfterField),
         Some(violation) => Err(violation),
         None => Ok(()),
@@ -465,35 +465,35 @@ const SCHEME_BYTE: u8 = 2;
 
 /// How much attention a token needs.
 #[derive(Clone, Copy)]
-enum Class {
+enum NameClass {
     Regular,
     Pseudo(u8),
     Special,
 }
 
 /// The class of each token: one look-up decides for the fields of ordinary messages.
-static CLASSES: [Class; 256] = {
+static NAME_CLASSES: [NameClass; 256] = {
     let marked = [
-        (KnownName::METHOD, Class::Pseudo(METHOD)),
-        (KnownName::SCHEME, Class::Pseudo(SCHEME)),
-        (KnownName::AUTHORITY, Class::Pseudo(AUTHORITY)),
-        (KnownName::PATH, Class::Pseudo(PATH)),
-        (KnownName::PROTOCOL, Class::Pseudo(PROTOCOL)),
-        (KnownName::STATUS, Class::Pseudo(STATUS)),
+        (KnownName::METHOD, NameClass::Pseudo(METHOD)),
+        (KnownName::SCHEME, NameClass::Pseudo(SCHEME)),
+        (KnownName::AUTHORITY, NameClass::Pseudo(AUTHORITY)),
+        (KnownName::PATH, NameClass::Pseudo(PATH)),
+        (KnownName::PROTOCOL, NameClass::Pseudo(PROTOCOL)),
+        (KnownName::STATUS, NameClass::Pseudo(STATUS)),
         // RFC 9113 §8.2.2: fields that speak of a connection do not belong in HTTP/2.
-        (KnownName::CONNECTION, Class::Special),
-        (KnownName::KEEP_ALIVE, Class::Special),
-        (KnownName::PROXY_CONNECTION, Class::Special),
-        (KnownName::TRANSFER_ENCODING, Class::Special),
-        (KnownName::UPGRADE, Class::Special),
+        (KnownName::CONNECTION, NameClass::Special),
+        (KnownName::KEEP_ALIVE, NameClass::Special),
+        (KnownName::PROXY_CONNECTION, NameClass::Special),
+        (KnownName::TRANSFER_ENCODING, NameClass::Special),
+        (KnownName::UPGRADE, NameClass::Special),
         // These have rules of their own; an unknown name could begin with a colon.
-        (KnownName::NONE, Class::Special),
-        (KnownName::CONTENT_LENGTH, Class::Special),
-        (KnownName::TE, Class::Special),
-        (KnownName::HOST, Class::Special),
-        (KnownName::PRIORITY, Class::Special),
+        (KnownName::NONE, NameClass::Special),
+        (KnownName::CONTENT_LENGTH, NameClass::Special),
+        (KnownName::TE, NameClass::Special),
+        (KnownName::HOST, NameClass::Special),
+        (KnownName::PRIORITY, NameClass::Special),
     ];
-    let mut classes = [Class::Regular; 256];
+    let mut classes = [NameClass::Regular; 256];
     let mut index = 0;
     while index < marked.len() {
         classes[marked[index].0.id() as usize] = marked[index].1;
@@ -515,7 +515,7 @@ mod tests {
 
     /// Each alphabet against its definition, byte by byte, at every place of a value of two words and a bit.
     #[test]
-    fn forbidden_bytes_are_found_wherever_they_stand() {
+    fn forbidden_bytes_are_found_at_every_position() {
         for byte in 0..=255u8 {
             for at in 0..19 {
                 let mut value = *b"/aaaaaaaaaaaaaaaaaa";

@@ -1,67 +1,67 @@
 //! What happens when time passes.
 
-use crate::error::{Cause, ConnectionError, Deadline, ErrorCode, StreamError};
-use crate::event::Initiator;
-use crate::shutdown::Stage;
+use crate::error::{CloseCause, ConnectionError, Timeout, ErrorCode, StreamError};
+use crate::event::ResetCause;
+use crate::shutdown::ShutdownPhase;
 use crate::silly_window::Wait;
-use crate::stream_id::{Stream, StreamId};
-use crate::streams::Waiting;
+use crate::stream_id::{StreamKey, StreamId};
+use crate::streams::Blocked;
 use crate::time::Instant;
 
-use super::control::{KEEP_ALIVE_PING, SHUTDOWN_PING};
-use super::{Core, Failed};
+use super::receive_control::{KEEP_ALIVE_PING, SHUTDOWN_PING};
+use super::inner::{Inner, ConnectionFailed};
 
-impl Core {
+impl Inner {
     /// When `handle_timeout` wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.error.is_some() {
             return None;
         }
-        match (self.liveness.next(), self.avoidance.next(self.liveness.now())) {
+        match (self.timers.next(), self.avoidance.next(self.timers.now())) {
             (Some(timeout), Some(short_frame)) => Some(timeout.min(short_frame)),
             (timeout, short_frame) => timeout.or(short_frame),
         }
     }
 
     /// Acts on every deadline that has passed.
-    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Failed> {
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionFailed> {
         if self.error.is_some() {
-            return Err(Failed);
+            return Err(ConnectionFailed);
         }
-        let now = self.liveness.handle_time(now);
+        let now = self.timers.handle_time(now);
         self.streams.start_waits(now);
         self.avoidance.observe_time(now);
-        self.liveness.enter();
+        self.timers.enter();
         let outcome = self.handle_due(now);
-        self.liveness.leave();
+        self.timers.leave();
         outcome
     }
 
-    fn handle_due(&mut self, now: Instant) -> Result<(), Failed> {
-        if self.avoidance.take_due(now) {
+    fn handle_due(&mut self, now: Instant) -> Result<(), ConnectionFailed> {
+        if self.avoidance.pop_expired(now) {
             self.release_short_frames(now);
         }
-        while let Some(due) = self.liveness.take_due() {
+        while let Some(due) = self.timers.pop_expired() {
             match due {
-                Deadline::KeepAlive => {
+                Timeout::KeepAlive => {
                     self.outbound.ping(false, KEEP_ALIVE_PING);
-                    self.liveness.arm_if_off(Deadline::Ping);
+                    self.timers.arm_if_unarmed(Timeout::Ping);
                 }
-                Deadline::Idle if self.streams.live() > 0 => {}
-                Deadline::Idle => self.shutdown(),
-                Deadline::Stall => self.reset_stalled(now)?,
-                Deadline::Content => self.end_incomplete_requests(now),
+                Timeout::Idle if self.streams.live() > 0 => {}
+                Timeout::Idle => self.shutdown(),
+                Timeout::Stall => self.reset_stalled(now)?,
+                Timeout::Content => self.end_incomplete_requests(now),
                 // The PING that goes with a first GOAWAY is not answered: the final one need not wait.
-                Deadline::Ping if self.shutdown.stage() == Stage::Announced => {
+                Timeout::Ping if self.shutdown.phase() == ShutdownPhase::Announced => {
                     self.stop_waiting_for_ping();
                 }
-                Deadline::Preface
-                | Deadline::SettingsAck
-                | Deadline::HeaderBlock
-                | Deadline::Ping
-                | Deadline::Shutdown
-                | Deadline::Transmit => {
-                    return Err(self.fail(ConnectionError::new(Cause::Deadline(due), due.code())));
+                Timeout::Preface
+                | Timeout::SettingsAck
+                | Timeout::HeaderBlock
+                | Timeout::Ping
+                | Timeout::Shutdown
+                | Timeout::Transmit => {
+                    return Err(self.fail(ConnectionError::new(CloseCause::Timeout(due), due.code())));
                 }
             }
         }
@@ -86,38 +86,38 @@ impl Core {
     }
 
     /// Resets the streams that have waited for window too long, and sets the deadline for the next.
-    fn reset_stalled(&mut self, now: Instant) -> Result<(), Failed> {
-        let Some(limit) = self.liveness.duration(Deadline::Stall) else { return Ok(()) };
+    fn reset_stalled(&mut self, now: Instant) -> Result<(), ConnectionFailed> {
+        let Some(limit) = self.timers.duration(Timeout::Stall) else { return Ok(()) };
         let full_frame = self.streams.full_frame();
         let connection_window = self.send_window.available();
         let mut next: Option<Instant> = None;
-        let mut stalled: Option<Stream> = None;
+        let mut stalled: Option<StreamKey> = None;
         let mut from = 0;
         loop {
             for (stream, slot) in self.streams.iter_mut().filter(|(stream, _)| stream.index() >= from) {
-                let Waiting::Since(since) = slot.waiting else { continue };
+                let Blocked::Since(since) = slot.blocked else { continue };
                 let window = slot.send_window.available().min(connection_window);
                 let blocked = window < slot.needed_window(full_frame);
                 if !blocked {
-                    slot.waiting = Waiting::Since(now);
+                    slot.blocked = Blocked::Since(now);
                     slot.progress_bytes = 0;
                 } else if since + limit <= now {
                     stalled = Some(stream);
                     break;
                 }
-                let Waiting::Since(since) = slot.waiting else { continue };
+                let Blocked::Since(since) = slot.blocked else { continue };
                 next = Some(next.map_or(since, |earlier| earlier.min(since)));
             }
             let Some(stream) = stalled.take() else { break };
             from = stream.index();
-            self.reset_for(
+            self.reset_stream(
                 stream,
                 ErrorCode::CANCEL,
-                Initiator::Local(StreamError::Deadline(Deadline::Stall)),
+                ResetCause::Local(StreamError::Timeout(Timeout::Stall)),
             );
         }
         if let Some(since) = next {
-            self.liveness.arm_since(Deadline::Stall, since);
+            self.timers.arm_since(Timeout::Stall, since);
         }
         Ok(())
     }
@@ -130,25 +130,25 @@ impl Core {
             return;
         }
         if self.eof {
-            return self.say_final_go_away();
+            return self.send_final_goaway();
         }
         if self.is_client {
-            self.say_final_go_away();
+            self.send_final_goaway();
         } else {
-            self.outbound.go_away(StreamId::MAX, ErrorCode::NO_ERROR, &[]);
+            self.outbound.goaway(StreamId::MAX, ErrorCode::NO_ERROR, &[]);
             self.outbound.ping(false, SHUTDOWN_PING);
-            self.liveness.arm_if_off(Deadline::Ping);
+            self.timers.arm_if_unarmed(Timeout::Ping);
         }
-        self.liveness.arm(Deadline::Shutdown);
+        self.timers.arm(Timeout::Shutdown);
     }
 
     /// Sends the final GOAWAY of a shutdown although the peer has not answered. Without streams, the
     /// connection has ended in order; else a PING finds out whether the peer is there.
     fn stop_waiting_for_ping(&mut self) {
-        self.say_final_go_away();
-        if self.streams.live() > 0 && self.liveness.duration(Deadline::KeepAlive).is_some() {
+        self.send_final_goaway();
+        if self.streams.live() > 0 && self.timers.duration(Timeout::KeepAlive).is_some() {
             self.outbound.ping(false, KEEP_ALIVE_PING);
-            self.liveness.arm(Deadline::Ping);
+            self.timers.arm(Timeout::Ping);
         }
     }
 
@@ -156,16 +156,16 @@ impl Core {
     pub fn close(&mut self, code: ErrorCode, debug: &[u8]) {
         if self.error.is_none() {
             let debug = &debug[..debug.len().min(DEBUG_BYTES_MAX)];
-            self.end(ConnectionError::new(Cause::Closed, code), debug);
+            self.terminate(ConnectionError::new(CloseCause::Closed, code), debug);
         }
     }
 
     /// Hands the output to the caller. That the caller asks shows that it has written what it was handed before.
     #[inline]
     pub fn poll_transmit(&mut self, out: &mut alloc::vec::Vec<u8>) -> bool {
-        self.note_output();
+        self.record_output_peak();
         let taken = self.outbound.take(out);
-        self.note_transmit(taken);
+        self.restart_transmit(taken);
         taken
     }
 
@@ -175,24 +175,24 @@ impl Core {
         out: &mut alloc::vec::Vec<u8>,
         splices: &mut alloc::vec::Vec<crate::outbound::Splice>,
     ) -> bool {
-        self.note_output();
+        self.record_output_peak();
         let taken = self.outbound.take_spliced(out, splices);
-        self.note_transmit(taken);
+        self.restart_transmit(taken);
         taken
     }
 
     #[inline]
-    fn note_output(&mut self) {
+    fn record_output_peak(&mut self) {
         let waiting = self.outbound.len() as u64;
         self.counters.output_bytes_peak = self.counters.output_bytes_peak.max(waiting);
     }
 
     #[inline]
-    fn note_transmit(&mut self, taken: bool) {
+    fn restart_transmit(&mut self, taken: bool) {
         if taken {
-            self.liveness.arm(Deadline::Transmit);
+            self.timers.arm(Timeout::Transmit);
         } else {
-            self.liveness.disarm(Deadline::Transmit);
+            self.timers.disarm(Timeout::Transmit);
         }
     }
 }

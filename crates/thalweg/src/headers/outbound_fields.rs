@@ -4,7 +4,7 @@
 use smallvec::SmallVec;
 use thalweg_hpack::{Encoder, Field, TableMatch, KnownName};
 
-use super::rules;
+use super::validate;
 use crate::error::SendError;
 use crate::message::{Request, Status};
 use crate::violation::Violation;
@@ -38,7 +38,7 @@ pub fn request<'a, 'f: 'a>(
         return Err(SendError::Malformed(violation));
     }
     // RFC 9110 §9.3.6: the destination of a tunnel is a host and a port.
-    let port = request.authority.and_then(rules::split_port).map(|(_, port)| port);
+    let port = request.authority.and_then(validate::split_port).map(|(_, port)| port);
     if tunnel && port.is_none_or(<[u8]>::is_empty) {
         return Err(SendError::Malformed(Violation::ConnectPseudo));
     }
@@ -58,13 +58,13 @@ pub fn request<'a, 'f: 'a>(
         let found = encoder.find(&field);
         // The static table has an empty `:authority`.
         if !found.is_found() || value.is_empty() {
-            rules::check_pseudo_value(known_name, value).map_err(SendError::Malformed)?;
+            validate::check_pseudo_value(known_name, value).map_err(SendError::Malformed)?;
         }
         list.push((field, found));
     }
-    let content_length = gather(list, encoder, fields, peer)?;
+    let content_length = collect(list, encoder, fields, peer)?;
     let hosts = list.iter().map(|(field, _)| field).filter(|field| field.known_name == KnownName::HOST);
-    rules::check_hosts(request.authority, request.scheme, hosts.map(|field| field.value))
+    validate::check_hosts(request.authority, request.scheme, hosts.map(|field| field.value))
         .map_err(SendError::Malformed)?;
     Ok(content_length)
 }
@@ -87,7 +87,7 @@ pub fn response<'a, 'f: 'a>(
     }
     let field = Field::with_known_name(KnownName::STATUS, status.as_bytes());
     list.push((field, encoder.find(&field)));
-    gather(list, encoder, fields, peer)
+    collect(list, encoder, fields, peer)
 }
 
 /// Gathers regular fields behind what `list` holds. Returns the content-length among them.
@@ -95,7 +95,7 @@ pub fn response<'a, 'f: 'a>(
 /// # Errors
 /// `Malformed` or `HeaderListTooLarge`.
 #[inline]
-pub fn gather<'a, 'f: 'a>(
+pub fn collect<'a, 'f: 'a>(
     list: &mut FieldList<'a>,
     encoder: &Encoder,
     fields: impl IntoIterator<Item = Field<'f>>,
@@ -105,13 +105,13 @@ pub fn gather<'a, 'f: 'a>(
     for field in fields {
         let found = encoder.find(&field);
         if field.known_name == KnownName::CONTENT_LENGTH {
-            let length = rules::parse_content_length(field.value);
+            let length = validate::parse_content_length(field.value);
             if length.is_none() || content_length.is_some_and(|earlier| Some(earlier) != length) {
                 return Err(SendError::Malformed(Violation::ContentLengthInvalid));
             }
             content_length = length;
-        } else if !(found.is_found() && rules::is_regular(field.known_name)) {
-            rules::check_outgoing(&field).map_err(SendError::Malformed)?;
+        } else if !(found.is_found() && validate::is_regular(field.known_name)) {
+            validate::check_outbound(&field).map_err(SendError::Malformed)?;
         }
         list.push((field, found));
     }
@@ -139,10 +139,10 @@ pub fn gather<'a, 'f: 'a>(
 /// # Errors
 /// The rule that the field breaks.
 pub fn check_field(field: &Field<'_>) -> Result<(), Violation> {
-    if field.known_name == KnownName::CONTENT_LENGTH && rules::parse_content_length(field.value).is_none() {
+    if field.known_name == KnownName::CONTENT_LENGTH && validate::parse_content_length(field.value).is_none() {
         return Err(Violation::ContentLengthInvalid);
     }
-    rules::check_outgoing(field)
+    validate::check_outbound(field)
 }
 
 /// What the peer's settings say about header lists.

@@ -19,117 +19,117 @@ use alloc::collections::BinaryHeap;
 use core::cmp::Reverse;
 
 use crate::priority::Priority;
-use crate::stream_id::Stream;
+use crate::stream_id::StreamKey;
 
 /// Where a stream stands in its line: urgency, line, and its order there; smaller goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key(u64);
+pub struct QueueKey(u64);
 
-impl Key {
+impl QueueKey {
     /// The key of a slot that is not listed.
     pub const NONE: Self = Self(0);
 
-    const fn new(urgency: u8, line: Line, order: u64) -> Self {
-        Self((urgency as u64) << URGENCY_SHIFT | (line as u64) << LINE_SHIFT | order)
+    const fn new(urgency: u8, class: Class, order: u64) -> Self {
+        Self((urgency as u64) << URGENCY_SHIFT | (class as u64) << CLASS_SHIFT | order)
     }
 
-    const fn line(self) -> u8 {
-        (self.0 >> LINE_SHIFT) as u8 & 3
+    const fn class(self) -> u8 {
+        (self.0 >> CLASS_SHIFT) as u8 & 3
     }
 }
 
 /// In which line a stream waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Line {
+pub enum Class {
     /// Signalled and not incremental: one after the other.
-    InOrder,
+    Sequential,
     /// Signalled as incremental: in turns of one frame.
-    InTurns,
+    RoundRobin,
     /// Without a signal: in turns of one frame.
     Unsignalled,
     /// A tunnel: in turns of one frame.
     Tunnel,
 }
 
-impl Line {
+impl Class {
     /// The line of a stream.
     #[inline]
     pub const fn of(signalled: Option<Priority>, tunnel: bool) -> Self {
         match signalled {
             _ if tunnel => Self::Tunnel,
             None => Self::Unsignalled,
-            Some(priority) if priority.incremental() => Self::InTurns,
-            Some(_) => Self::InOrder,
+            Some(priority) if priority.incremental() => Self::RoundRobin,
+            Some(_) => Self::Sequential,
         }
     }
 }
 
 /// The list.
 #[derive(Debug)]
-pub struct Ready {
-    lines: [BinaryHeap<Reverse<(Key, Stream)>>; LINES],
-    listed: u32,
-    turn: u64,
+pub struct SendQueue {
+    classes: [BinaryHeap<Reverse<(QueueKey, StreamKey)>>; CLASSES],
+    queued: u32,
+    sequence: u64,
     /// Frames that were sent.
     frames: u32,
     /// How many had been sent with the last one of each line.
-    frames_at_last: [u32; LINES],
+    frames_at_last: [u32; CLASSES],
 }
 
-impl Ready {
+impl SendQueue {
     /// Starts empty, without memory.
     pub const fn new() -> Self {
-        let lines = [const { BinaryHeap::new() }; LINES];
-        Self { lines, listed: 0, turn: 0, frames: 0, frames_at_last: [0; LINES] }
+        let classes = [const { BinaryHeap::new() }; CLASSES];
+        Self { classes, queued: 0, sequence: 0, frames: 0, frames_at_last: [0; CLASSES] }
     }
 
     /// The key that a stream gets if it is listed now. It never had that key before, so what is left of earlier times
     /// stays stale.
-    pub fn key(&self, stream: Stream, priority: Priority, line: Line) -> Key {
-        let turn = self.turn + 1;
-        let order = match line {
-            Line::InOrder => u64::from(stream.id().as_u32()) << TURN_BITS | turn & ((1 << TURN_BITS) - 1),
-            Line::InTurns | Line::Unsignalled | Line::Tunnel => turn,
+    pub fn key(&self, stream: StreamKey, priority: Priority, class: Class) -> QueueKey {
+        let sequence = self.sequence + 1;
+        let order = match class {
+            Class::Sequential => u64::from(stream.id().as_u32()) << SEQUENCE_BITS | sequence & ((1 << SEQUENCE_BITS) - 1),
+            Class::RoundRobin | Class::Unsignalled | Class::Tunnel => sequence,
         };
-        Key::new(priority.urgency(), line, order)
+        QueueKey::new(priority.urgency(), class, order)
     }
 
     /// Lists a stream; the caller keeps the key in its slot.
-    pub fn list(&mut self, stream: Stream, priority: Priority, line: Line) -> Key {
-        let key = self.key(stream, priority, line);
-        self.turn += 1;
-        self.listed += 1;
-        self.lines[line as usize].push(Reverse((key, stream)));
+    pub fn enqueue(&mut self, stream: StreamKey, priority: Priority, class: Class) -> QueueKey {
+        let key = self.key(stream, priority, class);
+        self.sequence += 1;
+        self.queued += 1;
+        self.classes[class as usize].push(Reverse((key, stream)));
         key
     }
 
     /// Notes that one listed stream has left: its slot no longer carries its key.
-    pub fn left(&mut self, key_of: impl Fn(Stream) -> Key) {
-        self.listed -= 1;
-        if self.entries() > 2 * self.listed as usize + STALE_MAX {
-            for line in &mut self.lines {
-                line.retain(|Reverse((key, stream))| key_of(*stream) == *key);
+    pub fn mark_removed(&mut self, key_of: impl Fn(StreamKey) -> QueueKey) {
+        self.queued -= 1;
+        if self.entries() > 2 * self.queued as usize + STALE_MAX {
+            for class in &mut self.classes {
+                class.retain(|Reverse((key, stream))| key_of(*stream) == *key);
             }
         }
     }
 
-    /// The first in the list. `key_of` tells the key that a stream's slot carries, [`Key::NONE`] for stale handles.
+    /// The first in the list. `key_of` tells the key that a stream's slot carries, [`QueueKey::NONE`] for stale handles.
     #[inline]
-    pub fn first(&mut self, key_of: impl Fn(Stream) -> Key) -> Option<(Key, Stream)> {
-        if self.listed == 0 {
+    pub fn first(&mut self, key_of: impl Fn(StreamKey) -> QueueKey) -> Option<(QueueKey, StreamKey)> {
+        if self.queued == 0 {
             return None;
         }
-        let mut first: Option<(Key, Stream)> = None;
-        for line in 0..LINES {
-            while let Some(&Reverse((key, stream))) = self.lines[line].peek() {
+        let mut first: Option<(QueueKey, StreamKey)> = None;
+        for class in 0..CLASSES {
+            while let Some(&Reverse((key, stream))) = self.classes[class].peek() {
                 if key_of(stream) == key {
                     if first.is_none_or(|(earlier, _)| self.precedes(key, earlier)) {
                         first = Some((key, stream));
                     }
                     break;
                 }
-                self.lines[line].pop();
+                self.classes[class].pop();
             }
         }
         first
@@ -137,26 +137,26 @@ impl Ready {
 
     /// Whether the stream with the key `one` goes before the one with the key `other`.
     #[inline]
-    pub fn precedes(&self, one: Key, other: Key) -> bool {
+    pub fn precedes(&self, one: QueueKey, other: QueueKey) -> bool {
         self.rank(one) < self.rank(other)
     }
 
     /// What decides between lines: those that have waited too long, then urgency, then whose turn it is.
     #[inline]
-    fn rank(&self, key: Key) -> (bool, u64, u8, u64) {
+    fn rank(&self, key: QueueKey) -> (bool, u64, u8, u64) {
         let urgency = key.0 >> URGENCY_SHIFT;
-        let order = key.0 & ((1 << LINE_SHIFT) - 1);
-        let [in_order, in_turns, unsignalled, tunnel] =
+        let order = key.0 & ((1 << CLASS_SHIFT) - 1);
+        let [sequential, in_turns, unsignalled, tunnel] =
             self.frames_at_last.map(|at| self.frames.wrapping_sub(at));
-        let waited = match key.line() {
+        let waited = match key.class() {
             UNSIGNALLED => unsignalled,
             TUNNEL => tunnel,
-            _ => in_order.min(in_turns),
+            _ => sequential.min(in_turns),
         };
         let due = waited >= STARVATION_FRAMES_MAX;
-        let in_order_run = in_turns.min(unsignalled).min(tunnel);
-        let after = match key.line() == IN_ORDER {
-            true if in_order_run >= IN_ORDER_RUN_MAX => 2,
+        let sequential_run = in_turns.min(unsignalled).min(tunnel);
+        let after = match key.class() == IN_ORDER {
+            true if sequential_run >= SEQUENTIAL_RUN_MAX => 2,
             true => 0,
             false => 1,
         };
@@ -165,54 +165,54 @@ impl Ready {
 
     /// Notes that a frame of a stream of this line was written.
     #[inline]
-    pub fn frame_sent(&mut self, line: Line) {
+    pub fn count_frame(&mut self, class: Class) {
         self.frames = self.frames.wrapping_add(1);
-        self.frames_at_last[line as usize] = self.frames;
+        self.frames_at_last[class as usize] = self.frames;
     }
 
     /// Whether no stream is listed.
     #[inline]
     pub const fn is_empty(&self) -> bool {
-        self.listed == 0
+        self.queued == 0
     }
 
     /// Forgets everybody.
     pub fn clear(&mut self) {
-        self.lines = Default::default();
-        self.listed = 0;
+        self.classes = Default::default();
+        self.queued = 0;
     }
 
     /// Returns the memory that is held, bytes.
     pub fn capacity_bytes(&self) -> usize {
-        let entries: usize = self.lines.iter().map(BinaryHeap::capacity).sum();
-        entries * size_of::<(Key, Stream)>()
+        let entries: usize = self.classes.iter().map(BinaryHeap::capacity).sum();
+        entries * size_of::<(QueueKey, StreamKey)>()
     }
 
     fn entries(&self) -> usize {
-        self.lines.iter().map(BinaryHeap::len).sum()
+        self.classes.iter().map(BinaryHeap::len).sum()
     }
 
     /// Asserts what this owner keeps true; `listed` counts the slots that carry a key.
-    pub fn check(&self, listed: usize, key_of: impl Fn(Stream) -> Key) {
-        debug_assert_eq!(self.listed as usize, listed);
-        debug_assert!(self.entries() <= 2 * listed + STALE_MAX + 1);
-        let entries = self.lines.iter().flatten();
+    pub fn check(&self, queued: usize, key_of: impl Fn(StreamKey) -> QueueKey) {
+        debug_assert_eq!(self.queued as usize, queued);
+        debug_assert!(self.entries() <= 2 * queued + STALE_MAX + 1);
+        let entries = self.classes.iter().flatten();
         let current = entries.filter(|Reverse((key, stream))| key_of(*stream) == *key).count();
-        debug_assert_eq!(current, listed);
+        debug_assert_eq!(current, queued);
     }
 }
 
-const LINES: usize = 4;
-const IN_ORDER: u8 = Line::InOrder as u8;
-const UNSIGNALLED: u8 = Line::Unsignalled as u8;
-const TUNNEL: u8 = Line::Tunnel as u8;
+const CLASSES: usize = 4;
+const IN_ORDER: u8 = Class::Sequential as u8;
+const UNSIGNALLED: u8 = Class::Unsignalled as u8;
+const TUNNEL: u8 = Class::Tunnel as u8;
 const URGENCY_SHIFT: u32 = 61;
-const LINE_SHIFT: u32 = 59;
+const CLASS_SHIFT: u32 = 59;
 /// What an identifier of 31 bits leaves of the 59 below.
-const TURN_BITS: u32 = 28;
+const SEQUENCE_BITS: u32 = 28;
 const STALE_MAX: usize = 16;
 /// After so many frames of streams that are not incremental, one that takes turns goes at the same urgency.
-const IN_ORDER_RUN_MAX: u32 = 3;
+const SEQUENTIAL_RUN_MAX: u32 = 3;
 /// After so many frames of others, a tunnel, a stream with a signal, or one without goes first.
 const STARVATION_FRAMES_MAX: u32 = 7;
 
@@ -222,40 +222,40 @@ mod tests {
     use crate::stream_id::StreamId;
 
     #[test]
-    fn a_stream_that_comes_back_is_listed_once() {
+    fn a_stream_that_returns_is_queued_once() {
         let (first, second) = (stream(1), stream(3));
-        let mut ready = Ready::new();
-        let other = ready.list(second, Priority::default(), Line::InOrder);
-        let mut keys = [Key::NONE, other];
+        let mut queue = SendQueue::new();
+        let other = queue.enqueue(second, Priority::default(), Class::Sequential);
+        let mut keys = [QueueKey::NONE, other];
         for _ in 0..3 {
-            keys[0] = Key::NONE;
-            if ready.listed > 1 {
-                ready.left(|stream| keys[stream.index()]);
+            keys[0] = QueueKey::NONE;
+            if queue.queued > 1 {
+                queue.mark_removed(|stream| keys[stream.index()]);
             }
-            keys[0] = ready.list(first, Priority::default(), Line::InOrder);
+            keys[0] = queue.enqueue(first, Priority::default(), Class::Sequential);
         }
-        ready.check(2, |stream| keys[stream.index()]);
-        assert_eq!(ready.first(|stream| keys[stream.index()]), Some((keys[0], first)));
+        queue.check(2, |stream| keys[stream.index()]);
+        assert_eq!(queue.first(|stream| keys[stream.index()]), Some((keys[0], first)));
         assert!(keys[0] < keys[1], "streams that are not incremental go by identifier");
     }
 
     #[test]
-    fn what_has_left_does_not_pile_up() {
+    fn entries_of_removed_streams_do_not_accumulate() {
         let (first, second) = (stream(1), stream(3));
-        let mut ready = Ready::new();
-        let other = ready.list(second, Priority::default(), Line::InOrder);
+        let mut queue = SendQueue::new();
+        let other = queue.enqueue(second, Priority::default(), Class::Sequential);
         for _ in 0..100 {
-            ready.list(first, Priority::default(), Line::InTurns);
-            let keys = [Key::NONE, other];
-            ready.left(|stream| keys[stream.index()]);
-            ready.check(1, |stream| keys[stream.index()]);
-            let entries: usize = ready.lines.iter().map(BinaryHeap::len).sum();
+            queue.enqueue(first, Priority::default(), Class::RoundRobin);
+            let keys = [QueueKey::NONE, other];
+            queue.mark_removed(|stream| keys[stream.index()]);
+            queue.check(1, |stream| keys[stream.index()]);
+            let entries: usize = queue.classes.iter().map(BinaryHeap::len).sum();
             assert!((1..=2 + STALE_MAX + 1).contains(&entries), "{entries} entries");
         }
-        assert_eq!(ready.first(|stream| [Key::NONE, other][stream.index()]), Some((other, second)));
+        assert_eq!(queue.first(|stream| [QueueKey::NONE, other][stream.index()]), Some((other, second)));
     }
 
-    fn stream(id: u32) -> Stream {
-        Stream::from_parts(StreamId::new(id), id / 2)
+    fn stream(id: u32) -> StreamKey {
+        StreamKey::from_parts(StreamId::new(id), id / 2)
     }
 }

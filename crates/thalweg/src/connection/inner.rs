@@ -3,165 +3,153 @@
 //! Keeps true: after a connection error there is exactly one GOAWAY with its code, every later call gives the same error, and
 //! the output only drains; what is unreleased on the connection is the sum over its streams and orphans.
 
-mod blocks;
-mod content;
-mod control;
-mod data;
-mod receive;
-mod send;
-mod send_control;
-mod timeout;
-mod upgrade;
-mod view;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use thalweg_hpack::{Decoder, Encoder};
 
-use crate::budget::{Accounts, Exhausted, Work};
-use crate::config::{Bounds, Config, Deadlines, Release};
-use crate::error::{Cause, ConnectionError, Deadline, ErrorCode, Limit, StreamError};
-use crate::event::Initiator;
+use crate::rate_limit::{RateLimiter, Exhausted, Cost};
+use crate::config::{Limits, Config, Timeouts, WindowRelease};
+use crate::error::{CloseCause, ConnectionError, Timeout, ErrorCode, Limit, StreamError};
+use crate::event::ResetCause;
 use crate::flow::{ReceiveWindow, SendWindow};
-use crate::frame::{Kind, SettingId};
+use crate::frame::{FrameType, SettingId};
 use crate::headers::{HeaderBlock, Headers};
 use crate::inbound::Inbound;
-use crate::liveness::Liveness;
+use crate::timers::Timers;
 use crate::outbound::Outbound;
 use crate::priority::Priority;
-use crate::report::{CloseReport, Counters};
+use crate::stats::{CloseReport, Counters};
 use crate::settings::{LocalSettings, Settings};
-use crate::shutdown::{Shutdown, Stage};
+use crate::shutdown::{Shutdown, ShutdownPhase};
 use crate::silly_window::Avoidance;
-use crate::stream_id::{Stream, StreamId};
-use crate::streams::ids::{Closed, Fate};
-use crate::streams::{Opener, Streams};
+use crate::stream_id::{StreamKey, StreamId};
+use crate::streams::id_table::{CloseReason, StreamStatus};
+use crate::streams::{Side, Streams};
 use crate::time::Instant;
 use crate::violation::{Scope, Violation};
 
-pub use receive::{Shown, Step};
-pub use upgrade::upgrade_settings;
 
 /// The whole of a connection.
 #[derive(Debug)]
-pub struct Core {
-    bounds: Bounds,
-    is_client: bool,
+pub struct Inner {
+    pub(super) limits: Limits,
+    pub(super) is_client: bool,
     pub outbound: Outbound,
-    headers: HeaderBlock,
+    pub(super) headers: HeaderBlock,
     /// Payload of the control frame that the last event shows.
-    pub shown: Vec<u8>,
-    inbound: Inbound,
-    streams: Streams,
-    receive_window: ReceiveWindow,
+    pub control_payload: Vec<u8>,
+    pub(super) inbound: Inbound,
+    pub(super) streams: Streams,
+    pub(super) receive_window: ReceiveWindow,
     /// Unreleased bytes of streams that have ended.
-    orphans: u32,
-    send_window: SendWindow,
-    avoidance: Avoidance,
+    pub(super) unreleased_after_close: u32,
+    pub(super) send_window: SendWindow,
+    pub(super) avoidance: Avoidance,
     /// When the peer last opened the connection's send window, which had been empty.
-    window_opened_at: Instant,
-    local: LocalSettings,
-    remote: Settings,
-    remote_settings_seen: bool,
-    decoder: Decoder,
-    encoder: Encoder,
-    accounts: Accounts,
-    liveness: Liveness,
-    shutdown: Shutdown,
-    pings_waiting: u32,
+    pub(super) window_opened_at: Instant,
+    pub(super) local: LocalSettings,
+    pub(super) remote: Settings,
+    pub(super) remote_settings_seen: bool,
+    pub(super) decoder: Decoder,
+    pub(super) encoder: Encoder,
+    pub(super) rate_limiter: RateLimiter,
+    pub(super) timers: Timers,
+    pub(super) shutdown: Shutdown,
+    pub(super) pings_in_flight: u32,
     /// Priorities for streams that were not opened yet (RFC 9218 §7.1).
-    early_priorities: VecDeque<(StreamId, Priority)>,
+    pub(super) early_priorities: VecDeque<(StreamId, Priority)>,
     /// Ends that no event has told yet.
-    ended: VecDeque<Ended>,
+    pub(super) pending_resets: VecDeque<PendingReset>,
     /// The slot at which the search for streams beyond the peer's GOAWAY goes on.
-    excluded_from: Option<usize>,
-    openable: Openable,
+    pub(super) goaway_scan_from: Option<usize>,
+    pub(super) stream_available: StreamAvailability,
     /// When content was last received. `None`: the peer got new window, and time counts from the next
     /// look.
-    content_received: Option<Instant>,
-    error: Option<ConnectionError>,
-    eof: bool,
+    pub(super) content_received: Option<Instant>,
+    pub(super) error: Option<ConnectionError>,
+    pub(super) eof: bool,
     /// Whether the byte stream ended though neither side had sent GOAWAY.
-    ended_without_goaway: bool,
-    remote_code: Option<ErrorCode>,
-    streams_alive: u32,
-    last_frame: Option<(Kind, StreamId)>,
-    counters: Counters,
+    pub(super) ended_without_goaway: bool,
+    pub(super) remote_code: Option<ErrorCode>,
+    pub(super) live_streams: u32,
+    pub(super) last_frame: Option<(FrameType, StreamId)>,
+    pub(super) counters: Counters,
 }
 
 /// A stream's end that an event will tell.
 #[derive(Clone, Copy, Debug)]
-pub struct Ended {
-    pub stream: Stream,
+pub struct PendingReset {
+    pub stream: StreamKey,
     pub code: ErrorCode,
-    pub by: Initiator,
+    pub by: ResetCause,
 }
 
-/// The connection has failed: `Core::error` says how. Inside the core an error is one bit, so that results stay small.
+/// The connection has failed: `Inner::error` says how. Inside the core an error is one bit, so that results stay small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failed;
+pub struct ConnectionFailed;
 
 /// Whether the caller waits for room for a new stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Openable {
-    NotAsked,
+pub(super) enum StreamAvailability {
+    NotRequested,
     /// A request was refused for lack of room.
-    Wanted,
+    Requested,
     /// There is room, and no event has told it yet.
     Due,
 }
 
-impl Core {
+impl Inner {
     /// Starts a connection; the first bytes are in the output.
     pub fn new(config: &Config, is_client: bool) -> Self {
         let settings = Settings::from_config(config, is_client);
-        let mut deadlines = config.deadlines;
+        let mut timeouts = config.timeouts;
         if is_client {
-            deadlines.idle = deadlines.client_idle;
+            timeouts.idle = timeouts.client_idle;
         }
-        let mut core = Self {
-            bounds: Bounds::from(config),
+        let mut inner = Self {
+            limits: Limits::from(config),
             is_client,
             outbound: Outbound::with_capacity(OUTPUT_BYTES_INITIAL),
             headers: HeaderBlock::default(),
-            shown: Vec::new(),
+            control_payload: Vec::new(),
             inbound: Inbound::new(!is_client),
-            streams: Streams::new(is_client, config.closed_streams_remembered),
+            streams: Streams::new(is_client, config.closed_streams_max),
             receive_window: ReceiveWindow::new(CONNECTION_WINDOW_INITIAL),
-            orphans: 0,
+            unreleased_after_close: 0,
             send_window: SendWindow::new(CONNECTION_WINDOW_INITIAL),
-            avoidance: Avoidance::new(config.deadlines != Deadlines::OFF, config.deadlines.stall),
+            avoidance: Avoidance::new(config.timeouts != Timeouts::OFF, config.timeouts.stall),
             window_opened_at: Instant::ZERO,
             local: LocalSettings::new(settings),
             remote: Settings::default(),
             remote_settings_seen: false,
             decoder: Decoder::new(TABLE_BYTES_INITIAL),
             encoder: Encoder::new(config.encoder_table_bytes_max, config.hash_seed),
-            accounts: Accounts::new(&config.budgets),
-            liveness: Liveness::new(&deadlines),
+            rate_limiter: RateLimiter::new(&config.rate_limits),
+            timers: Timers::new(&timeouts),
             shutdown: Shutdown::default(),
-            pings_waiting: 0,
+            pings_in_flight: 0,
             early_priorities: VecDeque::new(),
-            ended: VecDeque::new(),
-            excluded_from: None,
-            openable: Openable::NotAsked,
+            pending_resets: VecDeque::new(),
+            goaway_scan_from: None,
+            stream_available: StreamAvailability::NotRequested,
             content_received: Some(Instant::ZERO),
             error: None,
             eof: false,
             ended_without_goaway: false,
             remote_code: None,
-            streams_alive: 0,
+            live_streams: 0,
             last_frame: None,
             counters: Counters::default(),
         };
-        core.begin(&settings, config.connection_window_bytes);
-        core.judge_full_frame();
-        core
+        inner.send_preface(&settings, config.connection_window_bytes);
+        inner.judge_full_frame();
+        inner
     }
 
     /// RFC 9113 §3.4: preface, then SETTINGS. The connection window has no setting: WINDOW_UPDATE widens it.
-    fn begin(&mut self, settings: &Settings, connection_window_bytes: u32) {
+    pub(super) fn send_preface(&mut self, settings: &Settings, connection_window_bytes: u32) {
         if self.is_client {
             self.outbound.preface();
         }
@@ -178,156 +166,156 @@ impl Core {
 
     /// The connection's error, if it is over.
     #[inline]
-    pub fn alive(&self) -> Result<(), ConnectionError> {
+    pub fn ensure_open(&self) -> Result<(), ConnectionError> {
         match self.error {
             None => Ok(()),
             Some(error) => Err(error),
         }
     }
 
-    /// What a caller is told after [`Failed`].
+    /// What a caller is told after [`ConnectionFailed`].
     #[cold]
-    pub fn failure(&self) -> ConnectionError {
-        self.error.unwrap_or(ConnectionError::new(Cause::Closed, ErrorCode::INTERNAL_ERROR))
+    pub fn connection_error(&self) -> ConnectionError {
+        self.error.unwrap_or(ConnectionError::new(CloseCause::Closed, ErrorCode::INTERNAL_ERROR))
     }
 
     /// Ends the connection: a GOAWAY that says why, and nothing after it. Called once.
     #[cold]
-    pub fn fail(&mut self, error: ConnectionError) -> Failed {
+    pub fn fail(&mut self, error: ConnectionError) -> ConnectionFailed {
         debug_assert!(self.error.is_none());
         let debug = match error.cause() {
-            Cause::Violation(_) | Cause::Limit(_) | Cause::Deadline(_) => alloc::format!("{error}"),
-            Cause::Closed | Cause::Eof | Cause::GoAway => alloc::string::String::new(),
+            CloseCause::Violation(_) | CloseCause::Limit(_) | CloseCause::Timeout(_) => alloc::format!("{error}"),
+            CloseCause::Closed | CloseCause::Eof | CloseCause::GoAway => alloc::string::String::new(),
         };
-        self.end(error, debug.as_bytes());
-        Failed
+        self.terminate(error, debug.as_bytes());
+        ConnectionFailed
     }
 
     /// Ends the connection with debug data of the caller's.
-    pub fn end(&mut self, error: ConnectionError, debug: &[u8]) {
-        let last = match self.shutdown.stage() {
-            Stage::Final(last) => last,
-            Stage::Open | Stage::Announced => self.streams.last(Opener::Remote),
+    pub fn terminate(&mut self, error: ConnectionError, debug: &[u8]) {
+        let last = match self.shutdown.phase() {
+            ShutdownPhase::Final(last) => last,
+            ShutdownPhase::Open | ShutdownPhase::Announced => self.streams.last(Side::Remote),
         };
         // An error that the peer found is not ours to say.
-        let code = if error.cause() == Cause::GoAway { ErrorCode::NO_ERROR } else { error.code() };
-        self.outbound.go_away(last, code, debug);
+        let code = if error.cause() == CloseCause::GoAway { ErrorCode::NO_ERROR } else { error.code() };
+        self.outbound.goaway(last, code, debug);
         self.error = Some(error);
-        self.streams_alive = self.streams.live();
+        self.live_streams = self.streams.live();
         self.streams.close_all();
-        self.inbound.kill();
-        self.ended.clear();
-        self.liveness.disarm_all();
+        self.inbound.stop();
+        self.pending_resets.clear();
+        self.timers.disarm_all();
     }
 
     /// Ends the connection for a rule that the peer broke.
     #[cold]
-    fn violated(&mut self, violation: Violation, stream: StreamId) -> Failed {
+    pub(super) fn fail_violation(&mut self, violation: Violation, stream: StreamId) -> ConnectionFailed {
         self.fail(ConnectionError::violation(violation, stream))
     }
 
     /// Ends the connection for a limit that the peer ran into.
     #[cold]
-    fn limited(&mut self, limit: Limit, stream: StreamId, seen: u64, bound: u64) -> Failed {
+    pub(super) fn fail_limit(&mut self, limit: Limit, stream: StreamId, seen: u64, bound: u64) -> ConnectionFailed {
         self.fail(ConnectionError::limit(limit, stream, seen, bound))
     }
 
     /// Charges work to the peer; an empty bucket ends the connection.
     #[inline]
-    fn charge(&mut self, work: Work, stream: StreamId) -> Result<(), Failed> {
-        match self.accounts.charge(work, self.liveness.now()) {
+    pub(super) fn charge(&mut self, cost: Cost, stream: StreamId) -> Result<(), ConnectionFailed> {
+        match self.rate_limiter.charge(cost, self.timers.now()) {
             Ok(()) => Ok(()),
             Err(Exhausted { limit, burst }) => {
-                Err(self.limited(limit, stream, u64::from(burst) + 1, u64::from(burst)))
+                Err(self.fail_limit(limit, stream, u64::from(burst) + 1, u64::from(burst)))
             }
         }
     }
 
     /// Answers a rule broken on a stream, whatever has become of that stream.
     #[cold]
-    fn stream_violated(&mut self, id: StreamId, violation: Violation) -> Result<(), Failed> {
+    pub(super) fn handle_stream_violation(&mut self, id: StreamId, violation: Violation) -> Result<(), ConnectionFailed> {
         if violation.scope() == Scope::Connection {
-            return Err(self.violated(violation, id));
+            return Err(self.fail_violation(violation, id));
         }
-        self.stream_failed(id, StreamError::Violation(violation))
+        self.handle_stream_error(id, StreamError::Violation(violation))
     }
 
     /// Resets a stream for an error that the peer made, and charges it.
     #[cold]
-    fn stream_failed(&mut self, id: StreamId, error: StreamError) -> Result<(), Failed> {
+    pub(super) fn handle_stream_error(&mut self, id: StreamId, error: StreamError) -> Result<(), ConnectionFailed> {
         let code = error.code();
-        match self.streams.handle(id) {
-            Some(stream) => self.reset_for(stream, code, Initiator::Local(error)),
+        match self.streams.stream_key(id) {
+            Some(stream) => self.reset_stream(stream, code, ResetCause::Local(error)),
             // RFC 9113 §5.4, §5.4.2: the first error of a stream is the only one, and has one RST_STREAM.
-            None if self.streams.fate(id) == Fate::Closed(Closed::ResetLocal) => {}
+            None if self.streams.status(id) == StreamStatus::Closed(CloseReason::ResetLocal) => {}
             None => {
-                self.streams.note_reset(id);
+                self.streams.mark_reset(id);
                 self.counters.resets_sent += 1;
                 self.outbound.reset(id, code);
             }
         }
-        self.charge(Work::Reset, id)
+        self.charge(Cost::Reset, id)
     }
 
     /// Resets a live stream; the event comes later if the caller knows the stream.
-    fn reset_for(&mut self, stream: Stream, code: ErrorCode, by: Initiator) {
-        let shown = self.streams.find(stream).is_some_and(|slot| slot.shown);
+    pub(super) fn reset_stream(&mut self, stream: StreamKey, code: ErrorCode, by: ResetCause) {
+        let reported = self.streams.find(stream).is_some_and(|slot| slot.reported);
         self.outbound.reset(stream.id(), code);
         self.counters.resets_sent += 1;
-        self.drop_stream(stream, Closed::ResetLocal);
-        if shown {
-            self.ended.push_back(Ended { stream, code, by });
+        self.abort_stream(stream, CloseReason::ResetLocal);
+        if reported {
+            self.pending_resets.push_back(PendingReset { stream, code, by });
         }
     }
 
     /// Ends a stream early: what the caller holds of it is credited to the peer.
-    fn drop_stream(&mut self, stream: Stream, how: Closed) {
-        let Some(slot) = self.streams.close(stream, how) else { return };
+    pub(super) fn abort_stream(&mut self, stream: StreamKey, reason: CloseReason) {
+        let Some(slot) = self.streams.close(stream, reason) else { return };
         let held = slot.receive_window.held();
-        self.release_on_connection(held);
-        self.after_stream_end();
+        self.release_connection_window(held);
+        self.after_stream_close();
     }
 
     /// Ends a stream whose halves have both ended: what the caller holds of it stays accounted for.
-    fn complete_stream(&mut self, stream: Stream) {
-        let Some(slot) = self.streams.close(stream, Closed::Ended) else { return };
-        self.orphans += slot.receive_window.held();
+    pub(super) fn complete_stream(&mut self, stream: StreamKey) {
+        let Some(slot) = self.streams.close(stream, CloseReason::Completed) else { return };
+        self.unreleased_after_close += slot.receive_window.held();
         self.counters.streams_completed += 1;
-        self.accounts.credit(Work::Reset, RESETS_PER_COMPLETED_STREAM);
-        self.after_stream_end();
+        self.rate_limiter.credit(Cost::Reset, RESETS_PER_COMPLETED_STREAM);
+        self.after_stream_close();
     }
 
-    fn after_stream_end(&mut self) {
-        if self.openable == Openable::Wanted && self.may_open() {
-            self.openable = Openable::Due;
+    pub(super) fn after_stream_close(&mut self) {
+        if self.stream_available == StreamAvailability::Requested && self.can_open_stream() {
+            self.stream_available = StreamAvailability::Due;
         }
         if self.streams.live() == 0 {
             if self.shutdown.remote_last().is_some() {
-                self.say_final_go_away();
+                self.send_final_goaway();
             }
-            self.liveness.arm(Deadline::Idle);
+            self.timers.arm(Timeout::Idle);
         }
     }
 
     /// Whether the peer's limit leaves room for a stream of ours.
-    fn may_open(&self) -> bool {
-        self.streams.counted(Opener::Local) < self.remote.max_concurrent_streams
+    pub(super) fn can_open_stream(&self) -> bool {
+        self.streams.active(Side::Local) < self.remote.max_concurrent_streams
     }
 
     /// Says the last GOAWAY of a shutdown, once.
-    fn say_final_go_away(&mut self) {
-        let last = self.streams.last(Opener::Remote);
+    pub(super) fn send_final_goaway(&mut self) {
+        let last = self.streams.last(Side::Remote);
         if self.shutdown.finish(last) {
-            self.outbound.go_away(last, ErrorCode::NO_ERROR, &[]);
+            self.outbound.goaway(last, ErrorCode::NO_ERROR, &[]);
         }
     }
 
     /// Credits bytes to the connection window.
     #[inline]
-    fn release_on_connection(&mut self, bytes: u32) {
+    pub(super) fn release_connection_window(&mut self, bytes: u32) {
         self.receive_window.release(bytes);
         // Nobody holds these bytes any more, nor the small frames that they came in.
-        self.accounts.credit(Work::SmallData, bytes);
+        self.rate_limiter.credit(Cost::SmallData, bytes);
         if let Some(increment) = self.receive_window.take_update() {
             self.content_received = None;
             self.outbound.window_update(StreamId::CONNECTION, increment);
@@ -335,7 +323,7 @@ impl Core {
     }
 
     /// The application has consumed bytes of a stream.
-    pub fn release(&mut self, stream: Stream, bytes: usize) {
+    pub fn release(&mut self, stream: StreamKey, bytes: usize) {
         if self.error.is_some() {
             return;
         }
@@ -343,20 +331,20 @@ impl Core {
     }
 
     /// Gives back what was received on a stream, on a connection that lives.
-    fn credit(&mut self, stream: Stream, bytes: u32) {
+    pub(super) fn credit(&mut self, stream: StreamKey, bytes: u32) {
         let Some(slot) = self.streams.find_mut(stream) else {
-            let released = bytes.min(self.orphans);
-            self.orphans -= released;
-            return self.release_on_connection(released);
+            let released = bytes.min(self.unreleased_after_close);
+            self.unreleased_after_close -= released;
+            return self.release_connection_window(released);
         };
         let released = slot.receive_window.release(bytes);
-        if slot.state.remote() != crate::streams::state::Half::Ended
+        if slot.state.remote() != crate::streams::state::HalfState::Closed
             && let Some(increment) = slot.receive_window.take_update()
         {
             slot.content_timer.restart();
             self.outbound.window_update(stream.id(), increment);
         }
-        self.release_on_connection(released);
+        self.release_connection_window(released);
     }
 
     /// Whether nothing more will come out.
@@ -365,16 +353,16 @@ impl Core {
     }
 
     /// Whether the connection has ended in order: both sides have nothing more to say.
-    fn is_drained(&self) -> bool {
-        let said = matches!(self.shutdown.stage(), Stage::Final(_));
-        said && self.streams.live() == 0 && self.ended.is_empty()
+    pub(super) fn is_drained(&self) -> bool {
+        let has_sent_final_goaway = matches!(self.shutdown.phase(), ShutdownPhase::Final(_));
+        has_sent_final_goaway && self.streams.live() == 0 && self.pending_resets.is_empty()
     }
 
     /// Whether the caller should read from the transport.
     pub fn wants_read(&self) -> bool {
-        let room = self.bounds.output_bytes_max as usize;
+        let output_bytes_max = self.limits.output_bytes_max as usize;
         // Spliced payloads do not count: two peers that write to each other would both wait to be read.
-        self.error.is_none() && !self.eof && self.outbound.own_len() <= room
+        self.error.is_none() && !self.eof && self.outbound.own_len() <= output_bytes_max
     }
 
     /// How the connection stands, or how it ended.
@@ -390,7 +378,7 @@ impl Core {
             remote_code: self.remote_code,
             ended_without_goaway: self.ended_without_goaway,
             last_frame: self.last_frame,
-            streams_alive: if self.error.is_some() { self.streams_alive } else { self.streams.live() },
+            live_streams: if self.error.is_some() { self.live_streams } else { self.streams.live() },
             retry_above,
             counters,
         }
@@ -412,7 +400,7 @@ impl Core {
     }
 
     /// Bytes that may be sent on a stream now, and on the connection.
-    pub fn send_capacity(&self, stream: Stream) -> Option<(u32, u32)> {
+    pub fn send_capacity(&self, stream: StreamKey) -> Option<(u32, u32)> {
         let slot = self.streams.find(stream)?;
         Some((slot.send_window.available(), self.send_window.available()))
     }
@@ -432,9 +420,9 @@ impl Core {
             + self.inbound.capacity_bytes()
             + self.outbound.capacity_bytes()
             + self.local.capacity_bytes()
-            + self.shown.capacity()
+            + self.control_payload.capacity()
             + self.early_priorities.capacity() * size_of::<(StreamId, Priority)>()
-            + self.ended.capacity() * size_of::<Ended>()
+            + self.pending_resets.capacity() * size_of::<PendingReset>()
     }
 
     /// Asserts what all owners keep true.
@@ -444,14 +432,14 @@ impl Core {
         }
         self.streams.check();
         self.local.check();
-        self.liveness.check();
-        self.accounts.check();
+        self.timers.check();
+        self.rate_limiter.check();
         self.outbound.check();
         self.receive_window.check();
         if self.error.is_none() {
             let held: u32 = self.streams.iter().map(|(_, slot)| slot.receive_window.held()).sum();
             debug_assert_eq!(
-                held + self.orphans,
+                held + self.unreleased_after_close,
                 self.receive_window.held(),
                 "unreleased bytes do not add up"
             );

@@ -1,47 +1,47 @@
-//! The timeout for request content that does not come (`Config::deadlines.content`).
+//! The timeout for request content that does not come (`Config::timeouts.content`).
 //!
 //! Keeps true: only a peer that could have sent is timed. Time counts from the last of: the request, any content
 //! on the connection, and window or an informational response that let the peer go on. What happens in calls, which
 //! bring no time, counts from the next look, so the timeout never comes early; it comes at most one length late.
 
-use crate::error::{Deadline, ErrorCode, StreamError};
-use crate::event::Initiator;
+use crate::error::{Timeout, ErrorCode, StreamError};
+use crate::event::ResetCause;
 use crate::flow::ReceiveWindow;
-use crate::headers::rules::Method;
+use crate::headers::validate::Method;
 use crate::message::Status;
-use crate::stream_id::Stream;
-use crate::streams::state::Half;
+use crate::stream_id::StreamKey;
+use crate::streams::state::HalfState;
 use crate::streams::{ContentTimer, Slot};
 use crate::time::Instant;
 
-use super::Core;
+use super::inner::{Inner};
 
-impl Core {
+impl Inner {
     /// Starts the time for the content of a request whose fields are in the header block.
     pub(super) fn start_content_timer(&mut self, method: Method) -> ContentTimer {
-        if method == Method::Connect || self.liveness.duration(Deadline::Content).is_none() {
+        if method == Method::Connect || self.timers.duration(Timeout::Content).is_none() {
             return ContentTimer::Off;
         }
         if self.headers().get(b"content-type").is_some_and(is_grpc) {
             return ContentTimer::Off;
         }
-        self.liveness.arm_if_off(Deadline::Content);
-        ContentTimer::Since(self.liveness.now())
+        self.timers.arm_if_unarmed(Timeout::Content);
+        ContentTimer::Since(self.timers.now())
     }
 
     /// Takes note of content that has come, on whichever stream.
     #[inline]
     pub(super) fn note_content(&mut self) {
-        self.content_received = Some(self.liveness.now());
+        self.content_received = Some(self.timers.now());
     }
 
     /// Ends the requests whose content did not come in time, and sets the timer for the next.
     pub(super) fn end_incomplete_requests(&mut self, now: Instant) {
-        let Some(limit) = self.liveness.duration(Deadline::Content) else { return };
+        let Some(limit) = self.timers.duration(Timeout::Content) else { return };
         let received = *self.content_received.get_or_insert(now);
         let connection_window = self.receive_window;
         let mut next: Option<Instant> = None;
-        let mut late: Option<Stream> = None;
+        let mut late: Option<StreamKey> = None;
         let mut from = 0;
         loop {
             for (stream, slot) in self.streams.iter_mut().filter(|(stream, _)| stream.index() >= from) {
@@ -66,27 +66,27 @@ impl Core {
             self.end_incomplete_request(stream);
         }
         if let Some(since) = next {
-            self.liveness.arm_since(Deadline::Content, since);
+            self.timers.arm_since(Timeout::Content, since);
         }
     }
 
     /// RFC 9110 §15.5.9: a request that did not come in time is answered 408, if that is still possible.
     /// RFC 9113 §8.1: behind a whole response, NO_ERROR asks the peer to stop sending the request.
-    fn end_incomplete_request(&mut self, stream: Stream) {
+    fn end_incomplete_request(&mut self, stream: StreamKey) {
         let Some(slot) = self.streams.find(stream) else { return };
-        let by = Initiator::Local(StreamError::Deadline(Deadline::Content));
-        if slot.state.local() != Half::Head {
-            return self.reset_for(stream, Deadline::Content.code(), by);
+        let by = ResetCause::Local(StreamError::Timeout(Timeout::Content));
+        if slot.state.local() != HalfState::Headers {
+            return self.reset_stream(stream, Timeout::Content.code(), by);
         }
-        self.write_status(stream.id(), Status::REQUEST_TIMEOUT, true);
-        self.reset_for(stream, ErrorCode::NO_ERROR, by);
+        self.send_status(stream.id(), Status::REQUEST_TIMEOUT, true);
+        self.reset_stream(stream, ErrorCode::NO_ERROR, by);
     }
 }
 
 /// Whether the peer owes content that is waited for with a limit.
 fn is_timed(slot: &Slot) -> bool {
-    let has_limit = slot.receive_left.bytes().is_some() || slot.state.local() == Half::Head;
-    slot.content_timer != ContentTimer::Off && slot.state.remote() == Half::Body && has_limit
+    let has_limit = slot.receive_left.bytes().is_some() || slot.state.local() == HalfState::Headers;
+    slot.content_timer != ContentTimer::Off && slot.state.remote() == HalfState::Data && has_limit
 }
 
 /// Whether the peer can be expected to send: it may wait for a window that holds a frame, half of the window, or all of

@@ -4,14 +4,14 @@
 
 use crate::error::Limit;
 use crate::priority::Priority;
-use crate::stream_id::Stream;
+use crate::stream_id::StreamKey;
 
-pub use crate::streams::state::Half;
+pub use crate::streams::state::HalfState;
 
 /// Both flow-control windows of a stream, or of the connection (RFC 9113 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct WindowView {
+pub struct WindowSnapshot {
     /// What we may send, bytes. Negative after the peer's setting shrank (RFC 9113 §6.9.2).
     pub send: i64,
     /// What the peer may send, bytes. Negative after our setting shrank.
@@ -25,45 +25,45 @@ pub struct WindowView {
 /// How a live stream stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct StreamView {
+pub struct StreamSnapshot {
     /// Its handle.
-    pub stream: Stream,
+    pub stream: StreamKey,
     /// Whether it is promised and its response has not begun.
     pub is_reserved: bool,
     /// How far our half has come.
-    pub local: Half,
+    pub local: HalfState,
     /// How far the peer's half has come.
-    pub remote: Half,
+    pub remote: HalfState,
     /// RFC 9218.
     pub priority: Priority,
     /// Whether `send_data` was cut short and has not caught up: content waits for a window, for output room, or for its turn.
-    pub is_cut_short: bool,
+    pub is_blocked: bool,
     /// Its windows.
-    pub window: WindowView,
+    pub window: WindowSnapshot,
     /// Content that an announced content-length still leaves to send, bytes.
     pub send_left: Option<u64>,
     /// Content that an announced content-length still leaves to receive, bytes.
     pub receive_left: Option<u64>,
 }
 
-impl StreamView {
+impl StreamSnapshot {
     /// The name of its state (RFC 9113 §5.1).
     pub const fn state(&self) -> &'static str {
         match (self.is_reserved, self.local, self.remote) {
-            (true, _, Half::Ended) => "reserved (local)",
+            (true, _, HalfState::Closed) => "reserved (local)",
             (true, ..) => "reserved (remote)",
-            (_, Half::Ended, Half::Ended) => "closed",
-            (_, Half::Ended, _) => "half-closed (local)",
-            (_, _, Half::Ended) => "half-closed (remote)",
+            (_, HalfState::Closed, HalfState::Closed) => "closed",
+            (_, HalfState::Closed, _) => "half-closed (local)",
+            (_, _, HalfState::Closed) => "half-closed (remote)",
             _ => "open",
         }
     }
 }
 
-/// What is left of a budget (see [`Budgets`](crate::Budgets)).
+/// What is left of a budget (see [`RateLimits`](crate::RateLimits)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct BudgetView {
+pub struct RateLimitSnapshot {
     /// Which.
     pub limit: Limit,
     /// The tokens that are left. While more than half are left, those that time gives back are not counted in.

@@ -5,7 +5,7 @@
 use core::fmt;
 
 use crate::error::{ConnectionError, ErrorCode};
-use crate::frame::Kind;
+use crate::frame::FrameType;
 use crate::stream_id::StreamId;
 
 /// What a connection did so far, in one direction each.
@@ -33,7 +33,7 @@ pub struct Counters {
 impl Counters {
     /// Counts a frame.
     #[inline]
-    pub(crate) fn count_frame(&mut self, kind: Kind) {
+    pub(crate) fn count_frame(&mut self, kind: FrameType) {
         self.frames_received[usize::from(kind.0).min(10)] += 1;
     }
 }
@@ -50,9 +50,9 @@ pub struct CloseReport {
     /// process that is killed.
     pub ended_without_goaway: bool,
     /// The type and stream of the last frame whose head was received.
-    pub last_frame: Option<(Kind, StreamId)>,
+    pub last_frame: Option<(FrameType, StreamId)>,
     /// Streams that were live when the connection ended.
-    pub streams_alive: u32,
+    pub live_streams: u32,
     /// Our streams above this one were not processed by the peer and may be tried again; `None` when nothing is known.
     pub retry_above: Option<StreamId>,
     /// The counters.
@@ -62,7 +62,7 @@ pub struct CloseReport {
 impl CloseReport {
     /// Whether the end deserves a warning: we accused the peer, or a limit or deadline tripped.
     pub fn is_warning(&self) -> bool {
-        self.error.is_some_and(|error| error.accuses_peer())
+        self.error.is_some_and(|error| error.is_peer_fault())
     }
 }
 
@@ -81,7 +81,7 @@ impl fmt::Display for CloseReport {
             f,
             "; {streams_opened} streams, {streams_completed} completed, {resets_received} reset by the peer, \
              {resets_sent} by us, {} alive",
-            self.streams_alive
+            self.live_streams
         )
     }
 }

@@ -1,0 +1,50 @@
+//! A look at the owners: nothing here changes anything.
+
+use crate::rate_limit::COSTS_LEN;
+use crate::flow::{ReceiveWindow, SendWindow};
+use crate::stream_id::StreamKey;
+use crate::streams::state::State;
+use crate::streams::{Slot, Blocked};
+use crate::snapshot::{RateLimitSnapshot, StreamSnapshot, WindowSnapshot};
+
+use super::inner::{Inner};
+
+impl Inner {
+    /// Every live stream.
+    pub fn streams(&self) -> impl Iterator<Item = StreamSnapshot> {
+        self.streams.iter().map(|(stream, slot)| stream_snapshot(stream, slot))
+    }
+
+    /// The connection's windows.
+    pub fn window(&self) -> WindowSnapshot {
+        window_snapshot(self.send_window, &self.receive_window)
+    }
+
+    /// What is left of each budget.
+    pub fn rate_limits(&self) -> [RateLimitSnapshot; COSTS_LEN] {
+        self.rate_limiter.snapshot()
+    }
+
+    /// Whether nothing of a frame is under way in the input.
+    pub fn is_between_frames(&self) -> bool {
+        self.inbound.is_between_frames()
+    }
+}
+
+fn stream_snapshot(stream: StreamKey, slot: &Slot) -> StreamSnapshot {
+    StreamSnapshot {
+        stream,
+        is_reserved: matches!(slot.state, State::ReservedLocal | State::ReservedRemote),
+        local: slot.state.local(),
+        remote: slot.state.remote(),
+        priority: slot.priority(),
+        is_blocked: slot.blocked != Blocked::No,
+        window: window_snapshot(slot.send_window, &slot.receive_window),
+        send_left: slot.send_left.bytes(),
+        receive_left: slot.receive_left.bytes(),
+    }
+}
+
+fn window_snapshot(send: SendWindow, receive: &ReceiveWindow) -> WindowSnapshot {
+    WindowSnapshot { send: send.as_i64(), receive: receive.available(), held: receive.held(), due: receive.due() }
+}

@@ -1,0 +1,213 @@
+//! What a peer may make us do: a token bucket for each kind of cheap frame that costs us work.
+//!
+//! Keeps true: a bucket holds at most its burst; time gives tokens back, and so does useful work (a stream that
+//! is opened or completes, content that is sent, received or consumed), so that limits grow with honest traffic and no
+//! total is ever counted. The table in `docs/security.md` says what honest peers reach.
+
+use crate::config::{RateLimit, RateLimits};
+use crate::error::Limit;
+use crate::time::Instant;
+use crate::snapshot::RateLimitSnapshot;
+
+/// The kinds of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Cost {
+    /// A stream that ended early.
+    Reset,
+    /// PING.
+    Ping,
+    /// SETTINGS.
+    Settings,
+    /// A frame without content.
+    EmptyFrame,
+    /// PRIORITY or PRIORITY_UPDATE.
+    Priority,
+    /// A WINDOW_UPDATE that helps nobody.
+    WindowUpdate,
+    /// A frame of an unknown type.
+    Extension,
+    /// A small DATA frame whose content the application holds.
+    SmallData,
+}
+
+/// The buckets of one connection.
+#[derive(Debug)]
+pub struct RateLimiter {
+    buckets: [Bucket; COSTS_LEN],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    tokens: u32,
+    rate_limit: RateLimit,
+    /// When tokens were last given back.
+    refilled: Instant,
+}
+
+/// A bucket that is empty: which, and its burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exhausted {
+    /// The limit to name.
+    pub limit: Limit,
+    /// Its burst.
+    pub burst: u32,
+}
+
+impl RateLimiter {
+    /// Starts with full buckets.
+    pub fn new(rate_limits: &RateLimits) -> Self {
+        let bucket = |rate_limit: RateLimit| Bucket { tokens: rate_limit.burst, rate_limit, refilled: Instant::ZERO };
+        Self {
+            buckets: [
+                bucket(rate_limits.resets),
+                bucket(rate_limits.pings),
+                bucket(rate_limits.settings),
+                bucket(rate_limits.empty_frames),
+                bucket(rate_limits.priorities),
+                bucket(rate_limits.window_updates),
+                bucket(rate_limits.extensions),
+                bucket(rate_limits.small_data),
+            ],
+        }
+    }
+
+    /// Charges one piece of work.
+    #[inline]
+    pub fn charge(&mut self, cost: Cost, now: Instant) -> Result<(), Exhausted> {
+        let bucket = &mut self.buckets[cost as usize];
+        if bucket.tokens > bucket.rate_limit.burst / 2 {
+            bucket.tokens -= 1;
+            return Ok(());
+        }
+        bucket.charge_slowly(now).map_err(|burst| Exhausted { limit: limit_of(cost), burst })
+    }
+
+    /// Gives tokens back for useful work.
+    #[inline]
+    pub fn credit(&mut self, cost: Cost, tokens: u32) {
+        let bucket = &mut self.buckets[cost as usize];
+        bucket.tokens = bucket.tokens.saturating_add(tokens).min(bucket.rate_limit.burst);
+    }
+
+    /// A DATA frame with content has arrived. Honest peers send signals beside it: a PING to measure, an empty frame to
+    /// flush, an extension frame as grease.
+    #[inline]
+    pub fn credit_content(&mut self) {
+        self.credit(Cost::Ping, 1);
+        self.credit(Cost::EmptyFrame, 1);
+        self.credit(Cost::Extension, 1);
+    }
+
+    /// A stream was opened, by either side. Its peer may give it a priority and grease, and end it by an empty frame that
+    /// arrives late.
+    #[inline]
+    pub fn credit_stream(&mut self) {
+        self.credit(Cost::Priority, 1);
+        self.credit(Cost::EmptyFrame, 1);
+        self.credit(Cost::Extension, 1);
+    }
+
+    /// What is left in each bucket.
+    pub fn snapshot(&self) -> [RateLimitSnapshot; COSTS_LEN] {
+        COSTS.map(|cost| {
+            let bucket = &self.buckets[cost as usize];
+            RateLimitSnapshot { limit: limit_of(cost), tokens: bucket.tokens, burst: bucket.rate_limit.burst }
+        })
+    }
+
+    /// Asserts what this owner keeps true.
+    pub fn check(&self) {
+        debug_assert!(self.buckets.iter().all(|bucket| bucket.tokens <= bucket.rate_limit.burst));
+    }
+}
+
+impl Bucket {
+    /// The clock is read only when half the tokens are gone.
+    fn charge_slowly(&mut self, now: Instant) -> Result<(), u32> {
+        let RateLimit { burst, per_second } = self.rate_limit;
+        if burst == u32::MAX {
+            return Ok(());
+        }
+        let nanos = now.saturating_duration_since(self.refilled).as_nanos();
+        let tokens = nanos * u128::from(per_second) / NANOS_PER_SECOND;
+        if tokens > 0 {
+            self.tokens = u32::try_from(tokens).unwrap_or(u32::MAX).saturating_add(self.tokens).min(burst);
+            // What did not make a whole token is kept for the next time.
+            let spent = tokens * NANOS_PER_SECOND / u128::from(per_second);
+            let refilled = u128::from(self.refilled.as_nanos()) + spent;
+            self.refilled = Instant::from_nanos(u64::try_from(refilled).unwrap_or(u64::MAX));
+        }
+        self.tokens = self.tokens.checked_sub(1).ok_or(burst)?;
+        Ok(())
+    }
+}
+
+const fn limit_of(cost: Cost) -> Limit {
+    match cost {
+        Cost::Reset => Limit::Resets,
+        Cost::Ping => Limit::Pings,
+        Cost::Settings => Limit::Settings,
+        Cost::EmptyFrame => Limit::EmptyFrames,
+        Cost::Priority => Limit::Priorities,
+        Cost::WindowUpdate => Limit::WindowUpdates,
+        Cost::Extension => Limit::Extensions,
+        Cost::SmallData => Limit::SmallData,
+    }
+}
+
+/// All kinds, in the order of the buckets.
+const COSTS: [Cost; COSTS_LEN] = [
+    Cost::Reset,
+    Cost::Ping,
+    Cost::Settings,
+    Cost::EmptyFrame,
+    Cost::Priority,
+    Cost::WindowUpdate,
+    Cost::Extension,
+    Cost::SmallData,
+];
+
+/// How many kinds there are.
+pub const COSTS_LEN: usize = 8;
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    fn limiter(burst: u32, per_second: u32) -> RateLimiter {
+        RateLimiter::new(&RateLimits { pings: RateLimit::new(burst, per_second), ..RateLimits::default() })
+    }
+
+    #[test]
+    fn the_burst_is_exact_and_time_refills_tokens() {
+        let mut limiter = limiter(10, 5);
+        let start = Instant::ZERO;
+        for _ in 0..10 {
+            assert_eq!(limiter.charge(Cost::Ping, start), Ok(()));
+        }
+        let exhausted = Exhausted { limit: Limit::Pings, burst: 10 };
+        assert_eq!(limiter.charge(Cost::Ping, start), Err(exhausted));
+        let later = start + Duration::from_millis(399);
+        assert_eq!(limiter.charge(Cost::Ping, later), Ok(()));
+        assert_eq!(limiter.charge(Cost::Ping, later), Err(exhausted));
+        let later = start + Duration::from_millis(400);
+        assert_eq!(limiter.charge(Cost::Ping, later), Ok(()), "the remainder of 199 ms was kept");
+    }
+
+    #[test]
+    fn credit_stops_at_the_burst_and_unlimited_never_runs_out() {
+        let mut limiter = limiter(2, 0);
+        limiter.credit(Cost::Ping, 100);
+        limiter.check();
+        assert_eq!(limiter.charge(Cost::Ping, Instant::ZERO), Ok(()));
+        assert_eq!(limiter.charge(Cost::Ping, Instant::ZERO), Ok(()));
+        assert!(limiter.charge(Cost::Ping, Instant::ZERO).is_err());
+        let mut unlimited = RateLimiter::new(&RateLimits::UNLIMITED);
+        unlimited.buckets[Cost::Ping as usize].tokens = 0;
+        assert_eq!(unlimited.charge(Cost::Ping, Instant::ZERO), Ok(()));
+    }
+}

@@ -1,0 +1,243 @@
+//! From stream identifier to slot, and what became of streams that ended: for the identifiers of one side.
+//!
+//! Identifiers of one side rise by two, so the newest ones index a ring directly; no hash is needed:
+//!
+//! ```text
+//! id:     91   93   95   97   99  101  103  105      ring of 8 entries: entry = (id / 2) mod 8
+//! entry:  [ 5 | 6  | 7  | 0  | 1  | 2  | 3  | 4  ]
+//! status:  slot 2, ended, slot 0, reset, slot 1, ...   107 would take the entry of 91
+//! ```
+//!
+//! A stream that still lives when its cell is taken moves to `overflow`, a short sorted list.
+//!
+//! Keeps true: identifiers strictly rise; each live stream is found; memory is bounded by the ring's largest size and by the number
+//! of live streams; a cell that was overwritten means "forgotten", never another stream.
+
+use alloc::vec::Vec;
+
+/// What is known of an identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamStatus {
+    /// Never used, above all that were.
+    Idle,
+    /// Open or reserved, in this slot.
+    Live(u32),
+    /// Ended, in this way.
+    Closed(CloseReason),
+    /// Below a later one without ever having been used (RFC 9113 §5.1.1).
+    Skipped,
+    /// Ended so long ago that nothing is known of how.
+    Forgotten,
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// Both halves by END_STREAM.
+    Completed,
+    /// We sent RST_STREAM: late frames are to be expected.
+    ResetLocal,
+    /// The peer sent RST_STREAM.
+    ResetRemote,
+}
+
+/// The identifiers of one side.
+#[derive(Debug)]
+pub struct IdTable {
+    ring: Vec<RingEntry>,
+    overflow: Vec<OverflowEntry>,
+    /// The highest identifier that was used, 0 before the first.
+    last: u32,
+    ring_len_max: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct RingEntry {
+    /// 0: never used.
+    id: u32,
+    /// A slot, or one of the marks below.
+    status: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OverflowEntry {
+    id: u32,
+    slot: u32,
+}
+
+impl IdTable {
+    /// Starts without memory. `remembered` identifiers will be kept track of at most.
+    pub const fn new(closed_streams_max: u32) -> Self {
+        let ring_len_max = closed_streams_max.next_power_of_two();
+        Self { ring: Vec::new(), overflow: Vec::new(), last: 0, ring_len_max }
+    }
+
+    /// The highest identifier that was used, 0 before the first.
+    pub const fn last(&self) -> u32 {
+        self.last
+    }
+
+    /// Says what is known of `id`, which belongs to this side.
+    #[inline]
+    pub fn status(&self, id: u32) -> StreamStatus {
+        if id > self.last {
+            return StreamStatus::Idle;
+        }
+        let Some(entry) = self.ring.get(self.ring_index(id)) else { return StreamStatus::Skipped };
+        if entry.id == id {
+            return match entry.status {
+                COMPLETED => StreamStatus::Closed(CloseReason::Completed),
+                RESET_LOCAL => StreamStatus::Closed(CloseReason::ResetLocal),
+                RESET_REMOTE => StreamStatus::Closed(CloseReason::ResetRemote),
+                slot => StreamStatus::Live(slot),
+            };
+        }
+        if let Ok(index) = self.overflow.binary_search_by_key(&id, |entry| entry.id) {
+            return StreamStatus::Live(self.overflow[index].slot);
+        }
+        // A cell with a later identifier hides what was there; any other shows that `id` was never put in.
+        if entry.id > id { StreamStatus::Forgotten } else { StreamStatus::Skipped }
+    }
+
+    /// Takes a new identifier into use.
+    #[inline]
+    pub fn open(&mut self, id: u32, slot: u32) {
+        debug_assert!(id > self.last && slot < RESET_REMOTE);
+        self.last = id;
+        let mut index = self.ring_index(id);
+        if self.ring.get(index).is_none_or(|entry| entry.id != 0) && self.grow() {
+            index = self.ring_index(id);
+        }
+        let entry = &mut self.ring[index];
+        if entry.id != 0 && entry.status < RESET_REMOTE {
+            let entry = OverflowEntry { id: entry.id, slot: entry.status };
+            let at = self.overflow.partition_point(|other| other.id < entry.id);
+            self.overflow.insert(at, entry);
+        }
+        *entry = RingEntry { id, status: slot };
+    }
+
+    /// Remembers an identifier that was refused: it never had a slot.
+    pub fn mark_refused(&mut self, id: u32) {
+        self.open(id, 0);
+        self.close(id, CloseReason::ResetLocal);
+    }
+
+    /// Records how a live stream ended.
+    #[inline]
+    pub fn close(&mut self, id: u32, reason: CloseReason) {
+        let index = self.ring_index(id);
+        if let Some(entry) = self.ring.get_mut(index)
+            && entry.id == id
+        {
+            entry.status = match reason {
+                CloseReason::Completed => COMPLETED,
+                CloseReason::ResetLocal => RESET_LOCAL,
+                CloseReason::ResetRemote => RESET_REMOTE,
+            };
+            return;
+        }
+        if let Ok(index) = self.overflow.binary_search_by_key(&id, |entry| entry.id) {
+            self.overflow.remove(index);
+        }
+    }
+
+    /// Forgets every stream, live ones too, and gives the memory back; only the highest identifier stays.
+    pub fn clear(&mut self) {
+        self.ring = Vec::new();
+        self.overflow = Vec::new();
+    }
+
+    /// Returns the memory that is held, bytes.
+    pub fn capacity_bytes(&self) -> usize {
+        self.ring.capacity() * size_of::<RingEntry>() + self.overflow.capacity() * size_of::<OverflowEntry>()
+    }
+
+    #[inline]
+    fn ring_index(&self, id: u32) -> usize {
+        (id >> 1) as usize & self.ring.len().wrapping_sub(1)
+    }
+
+    /// Doubles the ring, up to its largest size. Returns whether it grew.
+    #[cold]
+    fn grow(&mut self) -> bool {
+        let len = (self.ring.len() * 2).max(RING_LEN_MIN);
+        if len > self.ring_len_max as usize {
+            return false;
+        }
+        let old = core::mem::replace(&mut self.ring, alloc::vec![RingEntry::default(); len]);
+        for entry in old.into_iter().filter(|entry| entry.id != 0) {
+            // Identifiers that shared no cell in the smaller ring share none in the larger.
+            let index = self.ring_index(entry.id);
+            self.ring[index] = entry;
+        }
+        true
+    }
+
+    /// Asserts what this owner keeps true; `is_live` says whether a slot holds an identifier.
+    pub fn check(&self, is_live: impl Fn(u32, u32) -> bool) {
+        debug_assert!(self.ring.len() <= self.ring_len_max as usize);
+        debug_assert!(self.overflow.windows(2).all(|pair| pair[0].id < pair[1].id));
+        for entry in &self.overflow {
+            debug_assert!(is_live(entry.id, entry.slot));
+        }
+        for entry in self.ring.iter().filter(|entry| entry.id != 0 && entry.status < RESET_REMOTE) {
+            debug_assert!(is_live(entry.id, entry.status));
+        }
+    }
+}
+
+const RING_LEN_MIN: usize = 8;
+const COMPLETED: u32 = u32::MAX;
+const RESET_LOCAL: u32 = u32::MAX - 1;
+/// The lowest mark: what is below is a slot.
+const RESET_REMOTE: u32 = u32::MAX - 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_status_is_reported() {
+        let mut ids = IdTable::new(8);
+        assert_eq!(ids.status(1), StreamStatus::Idle);
+        ids.open(3, 0);
+        ids.open(5, 1);
+        ids.close(5, CloseReason::ResetRemote);
+        assert_eq!(ids.status(1), StreamStatus::Skipped);
+        assert_eq!(ids.status(3), StreamStatus::Live(0));
+        assert_eq!(ids.status(5), StreamStatus::Closed(CloseReason::ResetRemote));
+        assert_eq!(ids.status(7), StreamStatus::Idle);
+        ids.mark_refused(21);
+        assert_eq!(ids.status(21), StreamStatus::Closed(CloseReason::ResetLocal));
+        assert_eq!(ids.status(5), StreamStatus::Forgotten, "21 took the cell of 5");
+        assert_eq!(ids.status(19), StreamStatus::Skipped, "the cell of 19 still holds 3");
+    }
+
+    /// Against a map that forgets nothing: live streams are always found, others never taken for live.
+    #[test]
+    fn long_lived_streams_are_found_among_many_short_ones() {
+        let mut ids = IdTable::new(16);
+        let mut live = alloc::collections::BTreeMap::new();
+        let mut random = 7u64;
+        let mut id = 1;
+        for step in 0..20_000u32 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            if random >> 62 != 0 && live.len() < 50 {
+                id += 2 * (1 + (random >> 40) as u32 % 3);
+                ids.open(id, step);
+                live.insert(id, step);
+            } else if let Some((&victim, _)) = live.iter().nth((random >> 33) as usize % live.len().max(1)) {
+                ids.close(victim, CloseReason::Completed);
+                live.remove(&victim);
+                assert!(!matches!(ids.status(victim), StreamStatus::Live(_)));
+            }
+            for (&id, &slot) in &live {
+                assert_eq!(ids.status(id), StreamStatus::Live(slot));
+            }
+        }
+        let (ring_len, overflow) = (ids.ring.capacity(), ids.overflow.capacity());
+        assert!(ring_len == 16 && (1..=64).contains(&overflow), "{ring_len} ring entries, {overflow} overflow entries");
+        assert_eq!(ids.capacity_bytes(), 8 * ring_len + 8 * overflow);
+    }
+}
