@@ -205,7 +205,7 @@ async fn a_call_under_way_when_its_connection_ends_is_unavailable() {
     // The same with PROTOCOL_ERROR.
     const ACCUSED: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
     // PING on a stream breaks a rule: we end the connection.
-    const BROKEN: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    const MALFORMED: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
     for last in [GOAWAY, ACCUSED, MALFORMED] {
         let (client, mut far) = scripted(Config::default(), &SETTINGS).await;
         let calling = tokio::spawn(generated_call(client, addr));

@@ -154,5 +154,5 @@ fn every_frame_has_a_line() {
     ];
     assert_eq!(shown, expected);
     let broken = lines(&[&frames::raw(kind::WINDOW_UPDATE, 0, 1, [0; 5])]);
-    assert!(broken[0].starts_with("< WINDOW_UPDATE stream 1, 5 bytes BROKEN: "), "{broken:?}");
+    assert!(broken[0].starts_with("< WINDOW_UPDATE stream 1, 5 bytes MALFORMED: "), "{broken:?}");
 }

@@ -127,7 +127,7 @@ fn an_inspector_can_follow_from_between_two_frames() {
     client.send_request(&Request::get("http", "a", "/"), [], true).unwrap();
     let mut wire = Vec::new();
     client.poll_transmit(&mut wire);
-    let mut inspector = Inspector::midway();
+    let mut inspector = Inspector::resume();
     let mut lines = Vec::new();
     for cut in 0..wire.len() {
         let mut byte = &wire[cut..=cut];

@@ -18,8 +18,8 @@
 //! let mut inspector = Inspector::new();
 //! let mut input = &wire[..];
 //! let mut lines = Vec::new();
-//! while let Some(seen) = inspector.inspect(Direction::ToServer, &mut input) {
-//!     lines.push(seen.to_string());
+//! while let Some(frame) = inspector.inspect(Direction::ToServer, &mut input) {
+//!     lines.push(frame.to_string());
 //! }
 //! assert_eq!(lines[0], "> preface");
 //! assert!(lines[3].starts_with("> HEADERS stream 1, 13 bytes END_STREAM END_HEADERS {:method: GET"), "{}", lines[3]);
@@ -47,26 +47,26 @@ pub enum Direction {
 /// The inspector of one connection.
 #[derive(Debug)]
 pub struct Inspector {
-    to_server: Lane,
-    to_client: Lane,
+    to_server: DirectionState,
+    to_client: DirectionState,
 }
 
 /// What was seen.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Seen<'a> {
+pub struct CapturedFrame<'a> {
     /// Which way it went.
     pub direction: Direction,
     /// How many bytes of this direction came before it.
     pub offset: u64,
     /// What it is.
-    pub what: What<'a>,
+    pub captured: Captured<'a>,
 }
 
 /// What was seen, by kind.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub enum What<'a> {
+pub enum Captured<'a> {
     /// The client's preface.
     Preface,
     /// DATA, whose payload is not kept.
@@ -74,16 +74,16 @@ pub enum What<'a> {
     /// Any other frame. With the last fragment of a header block come its fields.
     Frame(FrameHeader, Frame<'a>, Option<Headers<'a>>),
     /// A frame that is too long to be kept, and was passed over.
-    Passed(FrameHeader),
+    Oversized(FrameHeader),
     /// A frame that breaks this rule. After a header block that cannot be decoded, later ones of the direction are not decoded.
-    Broken(FrameHeader, Violation),
+    Malformed(FrameHeader, Violation),
     /// The direction does not begin with the preface; its bytes are passed over from here on.
     NotHttp2,
 }
 
 /// One direction.
 #[derive(Debug)]
-struct Lane {
+struct DirectionState {
     phase: Phase,
     offset: u64,
     carry: Vec<u8>,
@@ -101,29 +101,29 @@ enum Phase {
     FrameHeader,
     Payload(FrameHeader),
     Skip(u32),
-    Lost,
+    Desynchronized,
 }
 
 impl Inspector {
     /// Starts at the beginning of a connection.
     pub fn new() -> Self {
-        Self { to_server: Lane::new(Phase::Preface), to_client: Lane::new(Phase::FrameHeader) }
+        Self { to_server: DirectionState::new(Phase::Preface), to_client: DirectionState::new(Phase::FrameHeader) }
     }
 
     /// Starts between two frames of each direction, later than at the beginning. What the compression of header fields was told
     /// until then is not known, so no fields are shown.
-    pub fn midway() -> Self {
-        let lane = || Lane { decodes: false, ..Lane::new(Phase::FrameHeader) };
-        Self { to_server: lane(), to_client: lane() }
+    pub fn resume() -> Self {
+        let state = || DirectionState { decodes: false, ..DirectionState::new(Phase::FrameHeader) };
+        Self { to_server: state(), to_client: state() }
     }
 
     /// Takes bytes of one direction until something is whole. `None`: `input` is empty.
-    pub fn inspect(&mut self, direction: Direction, input: &mut &[u8]) -> Option<Seen<'_>> {
-        let lane = match direction {
+    pub fn inspect(&mut self, direction: Direction, input: &mut &[u8]) -> Option<CapturedFrame<'_>> {
+        let state = match direction {
             Direction::ToServer => &mut self.to_server,
             Direction::ToClient => &mut self.to_client,
         };
-        lane.inspect(direction, input)
+        state.inspect(direction, input)
     }
 }
 
@@ -133,7 +133,7 @@ impl Default for Inspector {
     }
 }
 
-impl Lane {
+impl DirectionState {
     fn new(phase: Phase) -> Self {
         let mut decoder = Decoder::new(4096);
         // Which size was agreed is the endpoints' affair: any is followed.
@@ -150,7 +150,7 @@ impl Lane {
         }
     }
 
-    fn inspect(&mut self, direction: Direction, input: &mut &[u8]) -> Option<Seen<'_>> {
+    fn inspect(&mut self, direction: Direction, input: &mut &[u8]) -> Option<CapturedFrame<'_>> {
         loop {
             match self.phase {
                 Phase::Preface => {
@@ -159,10 +159,10 @@ impl Lane {
                     if self.carry == PREFACE {
                         self.carry.clear();
                         self.phase = Phase::FrameHeader;
-                        return Some(Seen { direction, offset, what: What::Preface });
+                        return Some(CapturedFrame { direction, offset, captured: Captured::Preface });
                     }
-                    self.phase = Phase::Lost;
-                    return Some(Seen { direction, offset, what: What::NotHttp2 });
+                    self.phase = Phase::Desynchronized;
+                    return Some(CapturedFrame { direction, offset, captured: Captured::NotHttp2 });
                 }
                 Phase::FrameHeader => {
                     self.collect(HEADER_LEN, input)?;
@@ -171,11 +171,11 @@ impl Lane {
                     if header.kind == FrameType::DATA || header.len > PAYLOAD_BYTES_MAX {
                         let offset = self.advance(HEADER_LEN + header.len as usize);
                         self.phase = Phase::Skip(header.len);
-                        let what =
-                            if header.kind == FrameType::DATA { What::Data(header) } else { What::Passed(header) };
+                        let captured =
+                            if header.kind == FrameType::DATA { Captured::Data(header) } else { Captured::Oversized(header) };
                         // A block that is not seen whole leaves the tables unknown.
                         self.decodes &= header.kind == FrameType::DATA || !is_fragment(header.kind);
-                        return Some(Seen { direction, offset, what });
+                        return Some(CapturedFrame { direction, offset, captured });
                     }
                     self.phase = Phase::Payload(header);
                 }
@@ -183,8 +183,8 @@ impl Lane {
                     self.collect(header.len as usize, input)?;
                     self.phase = Phase::FrameHeader;
                     let offset = self.advance(HEADER_LEN + header.len as usize);
-                    let what = self.frame(header);
-                    return Some(Seen { direction, offset, what });
+                    let captured = self.frame(header);
+                    return Some(CapturedFrame { direction, offset, captured });
                 }
                 Phase::Skip(left) => {
                     let len = input.len().min(left as usize);
@@ -195,7 +195,7 @@ impl Lane {
                         return None;
                     }
                 }
-                Phase::Lost => {
+                Phase::Desynchronized => {
                     *input = &[];
                     return None;
                 }
@@ -219,7 +219,7 @@ impl Lane {
     }
 
     /// Reads the frame whose payload is in `carry`; the view borrows it until the next call.
-    fn frame(&mut self, header: FrameHeader) -> What<'_> {
+    fn frame(&mut self, header: FrameHeader) -> Captured<'_> {
         self.headers.clear();
         core::mem::swap(&mut self.carry, &mut self.payload);
         self.carry.clear();
@@ -228,12 +228,12 @@ impl Lane {
         self.payload = payload;
         let frame = match Frame::parse(header, &self.payload) {
             Ok(frame) => frame,
-            Err(violation) => return What::Broken(header, violation),
+            Err(violation) => return Captured::Malformed(header, violation),
         };
         match whole {
-            Ok(true) => What::Frame(header, frame, Some(self.headers.view(&self.decoder))),
-            Ok(false) => What::Frame(header, frame, None),
-            Err(violation) => What::Broken(header, violation),
+            Ok(true) => Captured::Frame(header, frame, Some(self.headers.view(&self.decoder))),
+            Ok(false) => Captured::Frame(header, frame, None),
+            Err(violation) => Captured::Malformed(header, violation),
         }
     }
 
@@ -268,22 +268,22 @@ const fn is_fragment(kind: FrameType) -> bool {
     matches!(kind, FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION)
 }
 
-impl fmt::Display for Seen<'_> {
+impl fmt::Display for CapturedFrame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.direction == Direction::ToServer { "> " } else { "< " })?;
-        match self.what {
-            What::Preface => f.write_str("preface"),
-            What::NotHttp2 => f.write_str("not HTTP/2"),
-            What::Data(header) => write_header(f, header),
-            What::Passed(header) => {
+        match self.captured {
+            Captured::Preface => f.write_str("preface"),
+            Captured::NotHttp2 => f.write_str("not HTTP/2"),
+            Captured::Data(header) => write_header(f, header),
+            Captured::Oversized(header) => {
                 write_header(f, header)?;
                 f.write_str(" (too long to show)")
             }
-            What::Broken(header, violation) => {
+            Captured::Malformed(header, violation) => {
                 write_header(f, header)?;
-                write!(f, " BROKEN: {violation}")
+                write!(f, " MALFORMED: {violation}")
             }
-            What::Frame(header, frame, headers) => {
+            Captured::Frame(header, frame, headers) => {
                 write_header(f, header)?;
                 write_detail(f, &frame)?;
                 match headers {
@@ -373,8 +373,8 @@ mod tests {
         let mut inspector = Inspector::new();
         let mut lines = Vec::new();
         for mut piece in pieces.iter().copied() {
-            while let Some(seen) = inspector.inspect(Direction::ToServer, &mut piece) {
-                lines.push(alloc::format!("{} {}", seen.offset, seen));
+            while let Some(frame) = inspector.inspect(Direction::ToServer, &mut piece) {
+                lines.push(alloc::format!("{} {}", frame.offset, frame));
             }
         }
         lines
@@ -423,12 +423,12 @@ mod tests {
         "54 > CONTINUATION stream 1, 3 bytes END_HEADERS {:method: GET, :scheme: http, :path: /, :authority: a}",
         "66 > DATA stream 1, 5 bytes END_STREAM",
         "80 > GOAWAY 12 bytes last stream 1, NO_ERROR, bye\\n",
-        "101 > HEADERS stream 1, 3 bytes END_STREAM END_HEADERS BROKEN: the header block cannot be decoded (RFC 9113 §4.3)",
+        "101 > HEADERS stream 1, 3 bytes END_STREAM END_HEADERS MALFORMED: the header block cannot be decoded (RFC 9113 §4.3)",
         "113 > WINDOW_UPDATE stream 1, 4 bytes +9",
     ];
 
     #[test]
-    fn a_conversation_reads_the_same_at_every_cut() {
+    fn a_connection_is_captured_the_same_at_every_split() {
         let wire = wire();
         assert_eq!(lines(&[&wire]), EXPECTED);
         let bytes: Vec<&[u8]> = wire.chunks(1).collect();
@@ -439,13 +439,13 @@ mod tests {
     }
 
     #[test]
-    fn midway_frames_are_shown_without_fields() {
+    fn a_resumed_inspector_shows_frames_without_fields() {
         let wire = wire();
-        let mut inspector = Inspector::midway();
+        let mut inspector = Inspector::resume();
         let mut input = &wire[PREFACE.len()..];
         let mut lines = Vec::new();
-        while let Some(seen) = inspector.inspect(Direction::ToServer, &mut input) {
-            lines.push(seen.to_string());
+        while let Some(frame) = inspector.inspect(Direction::ToServer, &mut input) {
+            lines.push(frame.to_string());
         }
         assert_eq!(lines[0], "> SETTINGS 6 bytes MAX_CONCURRENT_STREAMS=7");
         assert_eq!(lines[2], "> CONTINUATION stream 1, 3 bytes END_HEADERS");
@@ -457,18 +457,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_http2_is_named_once() {
+    fn a_direction_that_is_not_http2_is_reported_once() {
         assert_eq!(lines(&[b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"]), ["0 > not HTTP/2"]);
         assert_eq!(lines(&[b"GET / HT"]), Vec::<String>::new());
     }
 
     #[test]
-    fn the_first_word_of_each_line_is_the_direction() {
+    fn each_line_begins_with_the_direction() {
         let mut inspector = Inspector::new();
         let mut wire = Vec::new();
         Frame::Ping { ack: true, payload: *b"12345678" }.emit(&mut wire);
         let mut input = &wire[..];
-        let seen = inspector.inspect(Direction::ToClient, &mut input).map(|seen| seen.to_string());
-        assert_eq!(seen.as_deref(), Some("< PING 8 bytes ACK 12345678"));
+        let frame = inspector.inspect(Direction::ToClient, &mut input).map(|frame| frame.to_string());
+        assert_eq!(frame.as_deref(), Some("< PING 8 bytes ACK 12345678"));
     }
 }

@@ -255,7 +255,7 @@ function chooseStream(id) {
 function showFrames(shown) {
   const frames = shown.frames.filter((one) => frameStream === null || one.stream === frameStream).reverse();
   place("frames").replaceChildren(...frames.map((one) => {
-    const isAlarm = one.name === "GOAWAY" || one.name === "RST_STREAM" || one.detail.includes("BROKEN");
+    const isAlarm = one.name === "GOAWAY" || one.name === "RST_STREAM" || one.detail.includes("MALFORMED");
     return element("tr", { class: `${one.sent ? "sent" : "received"}${isAlarm ? " alarm" : ""}`, "data-frame": one.number },
       element("td", { class: "number" }, `${(one.at / 1000).toFixed(3)} s`), element("td", {}, one.sent ? "→ sent" : "← received"),
       element("td", { class: "number" }, one.stream || ""), element("td", {}, one.name),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use thalweg::ErrorCode;
 use thalweg::frame::{Frame, HEADER_LEN, FrameHeader};
-use thalweg::inspect::{Direction, Inspector, What};
+use thalweg::inspect::{Direction, Inspector, Captured};
 
 pub struct Relay {
     pub address: SocketAddr,
@@ -141,9 +141,9 @@ impl Lane {
         while let Some(seen) = inspector.inspect(self.direction, &mut input) {
             let end_of = |head: FrameHeader| seen.offset + HEADER_LEN as u64 + u64::from(head.len);
             let from_server = self.direction == Direction::ToClient;
-            match seen.what {
-                What::Data(head) | What::Passed(head) => self.frame_end = end_of(head),
-                What::Frame(head, frame, _) => {
+            match seen.captured {
+                Captured::Data(head) | Captured::Oversized(head) => self.frame_end = end_of(head),
+                Captured::Frame(head, frame, _) => {
                     self.frame_end = end_of(head);
                     match frame {
                         Frame::Headers { .. } if !from_server => observed.requests += 1,
@@ -158,11 +158,11 @@ impl Lane {
                         _ => {}
                     }
                 }
-                What::Broken(head, _) => {
+                Captured::Malformed(head, _) => {
                     self.frame_end = end_of(head);
                     observed.broken += 1;
                 }
-                What::NotHttp2 => observed.broken += 1,
+                Captured::NotHttp2 => observed.broken += 1,
                 _ => {}
             }
         }

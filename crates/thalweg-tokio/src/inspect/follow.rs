@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use thalweg::frame::{Flags, Frame, FrameHeader, FrameType};
-use thalweg::inspect::{Direction, Inspector, Seen, What};
+use thalweg::inspect::{Direction, Inspector, CapturedFrame, Captured};
 use thalweg::{ErrorCode, Headers, StreamId};
 
 /// The most frames that are remembered of a connection.
@@ -83,7 +83,7 @@ impl Follow {
     /// From between two frames; these streams are `live`.
     pub fn midway(is_client: bool, live: impl Iterator<Item = StreamId>) -> Self {
         let streams = live.map(|id| (id, StreamNote::new(id, None))).collect();
-        let inspector = Inspector::midway();
+        let inspector = Inspector::resume();
         Self { inspector, shows_fields: false, streams, ..Self::from_the_first(is_client) }
     }
 
@@ -123,19 +123,19 @@ struct Pass {
 }
 
 impl Pass {
-    fn frame_note(self, number: u64, seen: &Seen<'_>) -> FrameNote {
-        let (head, name) = match seen.what {
-            What::Data(head) | What::Frame(head, ..) | What::Passed(head) | What::Broken(head, _) => {
+    fn frame_note(self, number: u64, seen: &CapturedFrame<'_>) -> FrameNote {
+        let (head, name) = match seen.captured {
+            Captured::Data(head) | Captured::Frame(head, ..) | Captured::Oversized(head) | Captured::Malformed(head, _) => {
                 let name = head.kind.name().map(str::to_owned);
                 (Some(head), name.unwrap_or_else(|| format!("type {:#x}", head.kind.0)))
             }
-            What::Preface => (None, "preface".to_owned()),
+            Captured::Preface => (None, "preface".to_owned()),
             _ => (None, "not HTTP/2".to_owned()),
         };
         let mut detail = head.map(flags).unwrap_or_default();
-        match seen.what {
-            What::Frame(_, frame, headers) => self.describe(&mut detail, &frame, headers.as_ref()),
-            What::Broken(_, violation) => add(&mut detail, format_args!("BROKEN: {violation}")),
+        match seen.captured {
+            Captured::Frame(_, frame, headers) => self.describe(&mut detail, &frame, headers.as_ref()),
+            Captured::Malformed(_, violation) => add(&mut detail, format_args!("MALFORMED: {violation}")),
             _ => {}
         }
         FrameNote {
@@ -209,10 +209,10 @@ impl Pass {
     }
 
     /// Tells the streams what a frame meant.
-    fn tell(self, streams: &mut BTreeMap<StreamId, StreamNote>, seen: &Seen<'_>) {
-        let (head, frame, headers) = match seen.what {
-            What::Data(head) => (head, None, None),
-            What::Frame(head, frame, headers) => (head, Some(frame), headers),
+    fn tell(self, streams: &mut BTreeMap<StreamId, StreamNote>, seen: &CapturedFrame<'_>) {
+        let (head, frame, headers) = match seen.captured {
+            Captured::Data(head) => (head, None, None),
+            Captured::Frame(head, frame, headers) => (head, Some(frame), headers),
             _ => return,
         };
         let is_opening = matches!(head.kind, FrameType::HEADERS | FrameType::PUSH_PROMISE);
