@@ -13,7 +13,7 @@ use clap::Parser;
 use http::Uri;
 use thalweg::{Client, Config, Connection, Event, Instant, StreamKey};
 use thalweg_examples::arguments;
-use thalweg_tokio::thalweg_h2c::{self, Answer, Request, Upgrader};
+use thalweg_tokio::thalweg_h2c::{self, UpgradeResponse, UpgradeRequest, Upgrader};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -34,7 +34,7 @@ fn run(Arguments { url }: Arguments) -> Result<()> {
     let authority = url.authority().ok_or("the URL names no host")?;
     let mut socket = TcpStream::connect((authority.host(), authority.port_u16().unwrap_or(80)))?;
     let path = url.path_and_query().map_or("/", |path| path.as_str());
-    let request = Request::new("GET", authority.as_str(), path);
+    let request = UpgradeRequest::new("GET", authority.as_str(), path);
     let config = Config::default();
     let settings = Connection::<Client>::upgrade_settings(&config);
     let mut upgrader = Upgrader::new(&request, &settings, thalweg_h2c::Config::default())?;
@@ -48,7 +48,7 @@ fn run(Arguments { url }: Arguments) -> Result<()> {
         let mut input = &buf[..len];
         match upgrader.receive(&mut input)? {
             None => {}
-            Some(Answer::Switched) => {
+            Some(UpgradeResponse::Switched) => {
                 eprintln!("the server switches to HTTP/2");
                 let (connection, stream) = Connection::<Client>::from_upgrade(config, b"GET")?;
                 return fetch(socket, connection, stream, input.to_vec());

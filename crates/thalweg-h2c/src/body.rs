@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::refusal::Refusal;
+use crate::rejection::UpgradeRejection;
 
 /// A body on its way in.
 pub enum Body {
@@ -13,18 +13,18 @@ pub enum Body {
 }
 
 /// Where a body stands after some input.
-pub enum Progress {
+pub enum BodyStatus {
     /// More has to come.
     More,
     /// This is all.
     Complete,
     /// It will not do for an Upgrade. The bytes that told so are taken.
-    Refused(Refusal),
+    Rejected(UpgradeRejection),
 }
 
 impl Body {
     /// Takes bytes up to the end of the body: as they are into `seen`, and what they say into `body`.
-    pub fn receive(&mut self, input: &mut &[u8], seen: &mut Vec<u8>, body: &mut Vec<u8>) -> Progress {
+    pub fn receive(&mut self, input: &mut &[u8], seen: &mut Vec<u8>, body: &mut Vec<u8>) -> BodyStatus {
         match self {
             Self::Length { left } => {
                 let (taken, rest) = input.split_at((*left).min(input.len()));
@@ -32,7 +32,7 @@ impl Body {
                 *left -= taken.len();
                 seen.extend_from_slice(taken);
                 body.extend_from_slice(taken);
-                if *left == 0 { Progress::Complete } else { Progress::More }
+                if *left == 0 { BodyStatus::Complete } else { BodyStatus::More }
             }
             Self::Chunked(chunked) => chunked.receive(input, seen, body),
         }
@@ -41,15 +41,15 @@ impl Body {
 
 /// The chunks of RFC 9112 §7.1, without what makes readers disagree: extensions, white space, bare LF, trailers.
 pub struct Chunked {
-    place: Place,
+    state: ChunkState,
     /// Bytes that may still come, framing included.
-    room: usize,
+    remaining: usize,
     limit: usize,
 }
 
 /// What the next byte is. Data that is left never exceeds the room.
 #[derive(Clone, Copy)]
-enum Place {
+enum ChunkState {
     /// The first digit of a size.
     Size,
     /// A further digit, or the CR behind the last.
@@ -71,31 +71,31 @@ enum Place {
 impl Chunked {
     /// Expects a chunked body that takes `limit` bytes on the wire at most.
     pub fn new(limit: usize) -> Self {
-        Self { place: Place::Size, room: limit, limit }
+        Self { state: ChunkState::Size, remaining: limit, limit }
     }
 
-    fn receive(&mut self, input: &mut &[u8], seen: &mut Vec<u8>, body: &mut Vec<u8>) -> Progress {
+    fn receive(&mut self, input: &mut &[u8], seen: &mut Vec<u8>, body: &mut Vec<u8>) -> BodyStatus {
         loop {
             // The empty line is still to come, so nothing that fills the room can be all.
-            if self.room == 0 {
+            if self.remaining == 0 {
                 return self.too_long();
             }
-            if let Place::Data { left } = self.place {
+            if let ChunkState::Data { left } = self.state {
                 let (taken, rest) = input.split_at(left.min(input.len()));
                 *input = rest;
-                self.room -= taken.len();
+                self.remaining -= taken.len();
                 seen.extend_from_slice(taken);
                 body.extend_from_slice(taken);
                 if taken.len() < left {
-                    self.place = Place::Data { left: left - taken.len() };
-                    return Progress::More;
+                    self.state = ChunkState::Data { left: left - taken.len() };
+                    return BodyStatus::More;
                 }
-                self.place = Place::DataCr;
+                self.state = ChunkState::DataCr;
                 continue;
             }
-            let Some((&byte, rest)) = input.split_first() else { return Progress::More };
+            let Some((&byte, rest)) = input.split_first() else { return BodyStatus::More };
             *input = rest;
-            self.room -= 1;
+            self.remaining -= 1;
             seen.push(byte);
             if let Some(progress) = self.step(byte) {
                 return progress;
@@ -104,33 +104,33 @@ impl Chunked {
     }
 
     /// Takes one byte of framing. Says nothing while the body goes on.
-    fn step(&mut self, byte: u8) -> Option<Progress> {
-        self.place = match (self.place, byte) {
-            (Place::Size, _) if byte.is_ascii_hexdigit() => Place::SizeOrCr { size: digit(byte) },
-            (Place::SizeOrCr { size }, _) if byte.is_ascii_hexdigit() => {
-                Place::SizeOrCr { size: size.saturating_mul(16).saturating_add(digit(byte)) }
+    fn step(&mut self, byte: u8) -> Option<BodyStatus> {
+        self.state = match (self.state, byte) {
+            (ChunkState::Size, _) if byte.is_ascii_hexdigit() => ChunkState::SizeOrCr { size: digit(byte) },
+            (ChunkState::SizeOrCr { size }, _) if byte.is_ascii_hexdigit() => {
+                ChunkState::SizeOrCr { size: size.saturating_mul(16).saturating_add(digit(byte)) }
             }
-            (Place::SizeOrCr { size }, b'\r') => Place::SizeLf { size },
-            (Place::SizeLf { size: 0 }, b'\n') => Place::LastCr,
-            (Place::SizeLf { size }, b'\n') => Place::Data { left: size },
-            (Place::DataCr, b'\r') => Place::DataLf,
-            (Place::DataLf, b'\n') => Place::Size,
-            (Place::LastCr, b'\r') => Place::LastLf,
-            (Place::LastLf, b'\n') => return Some(Progress::Complete),
-            (Place::LastCr, _) => return Some(Progress::Refused(Refusal::Trailers)),
-            _ => return Some(Progress::Refused(Refusal::Chunk)),
+            (ChunkState::SizeOrCr { size }, b'\r') => ChunkState::SizeLf { size },
+            (ChunkState::SizeLf { size: 0 }, b'\n') => ChunkState::LastCr,
+            (ChunkState::SizeLf { size }, b'\n') => ChunkState::Data { left: size },
+            (ChunkState::DataCr, b'\r') => ChunkState::DataLf,
+            (ChunkState::DataLf, b'\n') => ChunkState::Size,
+            (ChunkState::LastCr, b'\r') => ChunkState::LastLf,
+            (ChunkState::LastLf, b'\n') => return Some(BodyStatus::Complete),
+            (ChunkState::LastCr, _) => return Some(BodyStatus::Rejected(UpgradeRejection::Trailers)),
+            _ => return Some(BodyStatus::Rejected(UpgradeRejection::Chunk)),
         };
-        match self.place {
+        match self.state {
             // A chunk that cannot fit with what must follow it is refused before it is kept.
-            Place::Data { left } if left > self.room.saturating_sub(LEAST_BEHIND_DATA.len()) => {
+            ChunkState::Data { left } if left > self.remaining.saturating_sub(LEAST_BEHIND_DATA.len()) => {
                 Some(self.too_long())
             }
             _ => None,
         }
     }
 
-    fn too_long(&self) -> Progress {
-        Progress::Refused(Refusal::BodyTooLong { limit: self.limit })
+    fn too_long(&self) -> BodyStatus {
+        BodyStatus::Rejected(UpgradeRejection::BodyTooLong { limit: self.limit })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::answer;
+use crate::responses;
 use crate::head::HeadError;
 use crate::settings::SettingsError;
 
@@ -47,9 +47,9 @@ impl fmt::Debug for Excerpt {
 /// Where the client's bytes ended too early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Cut {
+pub enum EofPosition {
     /// Before it was clear which protocol they are.
-    Opening,
+    Start,
     /// In the head of an HTTP/1 request.
     Head,
     /// In the body of a request that would have upgraded.
@@ -97,7 +97,7 @@ pub enum SniffError {
     /// The client sent its last byte before all was said.
     Eof {
         /// Where that was.
-        at: Cut,
+        at: EofPosition,
         /// Bytes that had come.
         bytes: usize,
     },
@@ -110,15 +110,15 @@ impl SniffError {
     ///
     /// It has content even where the request may have been a `HEAD`: it ends the connection, so no reader can take
     /// that content for the beginning of a next answer.
-    pub fn answer(&self) -> Option<&'static [u8]> {
+    pub fn response(&self) -> Option<&'static [u8]> {
         match self {
             // RFC 9112 §8: an incomplete request may be answered before the connection closes.
-            Self::RequestLine { .. } | Self::FieldLine | Self::Eof { at: Cut::Head | Cut::Body, .. } => {
-                Some(answer::BAD_REQUEST)
+            Self::RequestLine { .. } | Self::FieldLine | Self::Eof { at: EofPosition::Head | EofPosition::Body, .. } => {
+                Some(responses::BAD_REQUEST)
             }
-            Self::Version { .. } => Some(answer::VERSION_NOT_SUPPORTED),
-            Self::TooManyFields { .. } | Self::HeadTooLong { .. } => Some(answer::FIELDS_TOO_LARGE),
-            Self::Tls { .. } | Self::NotHttp { .. } | Self::Eof { at: Cut::Opening, .. } | Self::Decided => {
+            Self::Version { .. } => Some(responses::VERSION_NOT_SUPPORTED),
+            Self::TooManyFields { .. } | Self::HeadTooLong { .. } => Some(responses::FIELDS_TOO_LARGE),
+            Self::Tls { .. } | Self::NotHttp { .. } | Self::Eof { at: EofPosition::Start, .. } | Self::Decided => {
                 None
             }
         }
@@ -146,9 +146,9 @@ impl fmt::Display for SniffError {
             Self::HeadTooLong { limit } => write!(f, "head is longer than {limit} bytes (head_bytes_max)"),
             Self::Eof { at, bytes } => {
                 let at = match at {
-                    Cut::Opening => "before the protocol was clear",
-                    Cut::Head => "in the head of a request",
-                    Cut::Body => "in the body of a request that upgrades",
+                    EofPosition::Start => "before the protocol was clear",
+                    EofPosition::Head => "in the head of a request",
+                    EofPosition::Body => "in the body of a request that upgrades",
                 };
                 write!(f, "end of input {at}, after {bytes} bytes")
             }
@@ -165,7 +165,7 @@ impl core::error::Error for SniffError {}
 /// follows on it cannot be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum AnswerError {
+pub enum UpgradeResponseError {
     /// A TLS record, most likely an alert: the server speaks TLS on this port.
     Tls {
         /// What came.
@@ -217,7 +217,7 @@ pub enum AnswerError {
     Decided,
 }
 
-impl AnswerError {
+impl UpgradeResponseError {
     pub(crate) fn of_head(error: HeadError, fields_max: usize) -> Self {
         match error {
             HeadError::Syntax => Self::FieldLine,
@@ -226,7 +226,7 @@ impl AnswerError {
     }
 }
 
-impl fmt::Display for AnswerError {
+impl fmt::Display for UpgradeResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tls { seen } => write!(f, "tls on a cleartext port: {seen}"),
@@ -247,9 +247,9 @@ impl fmt::Display for AnswerError {
     }
 }
 
-impl core::error::Error for AnswerError {}
+impl core::error::Error for UpgradeResponseError {}
 
-/// Why a [`Request`](crate::Request) cannot be sent as one that upgrades.
+/// Why a [`UpgradeRequest`](crate::UpgradeRequest) cannot be sent as one that upgrades.
 ///
 /// Nothing has been written then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,19 +263,19 @@ pub enum RequestError {
     Path,
     /// A field's name is no token.
     FieldName {
-        /// Index in [`Request::fields`](crate::Request::fields).
+        /// Index in [`UpgradeRequest::fields`](crate::UpgradeRequest::fields).
         index: usize,
     },
     /// A field's value has control bytes, or white space at an end.
     FieldValue {
-        /// Index in [`Request::fields`](crate::Request::fields).
+        /// Index in [`UpgradeRequest::fields`](crate::UpgradeRequest::fields).
         index: usize,
     },
     /// A field that this crate writes, or that does not go with an Upgrade: `host`, `connection`, `upgrade`,
     /// `http2-settings`, `keep-alive`, `proxy-connection`, `transfer-encoding`, `expect`; `te` unless it is
     /// `trailers`; `content-length` unless it is alone and fits the body.
     FieldForbidden {
-        /// Index in [`Request::fields`](crate::Request::fields).
+        /// Index in [`UpgradeRequest::fields`](crate::UpgradeRequest::fields).
         index: usize,
     },
     /// The settings are no payload of a valid SETTINGS frame.

@@ -9,14 +9,14 @@ use core::ops::Range;
 ///
 /// Keeps true: `line` is where the last, unfinished line begins; `bare_lf` tells of every line before it.
 #[derive(Default)]
-pub struct Carry {
+pub struct HeadBuffer {
     pub bytes: Vec<u8>,
     line: usize,
     bare_lf: bool,
 }
 
-/// What [`Carry::take_line`] came to.
-pub enum Taken {
+/// What [`HeadBuffer::take_line`] came to.
+pub enum LineStatus {
     /// A line is complete, and this is where it lies, its end included.
     Line(Range<usize>),
     /// The input is empty.
@@ -25,7 +25,7 @@ pub enum Taken {
     Full,
 }
 
-impl Carry {
+impl HeadBuffer {
     /// Takes one byte.
     pub fn push(&mut self, byte: u8) {
         self.bytes.push(byte);
@@ -35,20 +35,20 @@ impl Carry {
     }
 
     /// Takes bytes up to the end of a line, and never more than `limit` in all.
-    pub fn take_line(&mut self, input: &mut &[u8], limit: usize) -> Taken {
-        let room = limit.saturating_sub(self.bytes.len());
-        if room == 0 {
-            return Taken::Full;
+    pub fn take_line(&mut self, input: &mut &[u8], limit: usize) -> LineStatus {
+        let remaining = limit.saturating_sub(self.bytes.len());
+        if remaining == 0 {
+            return LineStatus::Full;
         }
-        let within = &input[..input.len().min(room)];
+        let within = &input[..input.len().min(remaining)];
         let line_feed = within.iter().position(|&byte| byte == b'\n');
         let taken = line_feed.map_or(within.len(), |at| at + 1);
         self.bytes.extend_from_slice(&within[..taken]);
         *input = &input[taken..];
         if line_feed.is_some() {
-            return Taken::Line(self.finish_line());
+            return LineStatus::Line(self.finish_line());
         }
-        if taken == room { Taken::Full } else { Taken::More }
+        if taken == remaining { LineStatus::Full } else { LineStatus::More }
     }
 
     /// Whether a line ended in LF without CR.
@@ -99,7 +99,7 @@ pub struct RequestHead {
     pub method: Range<usize>,
     pub target: Range<usize>,
     pub version: Version,
-    pub fields: FieldPlaces,
+    pub fields: FieldRanges,
     pub len: usize,
 }
 
@@ -116,23 +116,23 @@ impl RequestHead {
             return Err(HeadError::Syntax);
         };
         Ok(Self {
-            method: place(bytes, method.as_bytes()),
-            target: place(bytes, target.as_bytes()),
+            method: range_of(bytes, method.as_bytes()),
+            target: range_of(bytes, target.as_bytes()),
             version: if minor == 0 { Version::Http10 } else { Version::Http11 },
-            fields: FieldPlaces::of(bytes, request.headers),
+            fields: FieldRanges::of(bytes, request.headers),
             len,
         })
     }
 }
 
 /// Where in the carried bytes the names and values of fields lie.
-pub struct FieldPlaces(Vec<(Range<usize>, Range<usize>)>);
+pub struct FieldRanges(Vec<(Range<usize>, Range<usize>)>);
 
-impl FieldPlaces {
+impl FieldRanges {
     fn of(bytes: &[u8], fields: &[httparse::Header<'_>]) -> Self {
-        let places =
-            fields.iter().map(|field| (place(bytes, field.name.as_bytes()), place(bytes, field.value)));
-        Self(places.collect())
+        let ranges =
+            fields.iter().map(|field| (range_of(bytes, field.name.as_bytes()), range_of(bytes, field.value)));
+        Self(ranges.collect())
     }
 
     /// Parses the fields of a response head that is complete: `bytes` ends with its empty line.
@@ -147,14 +147,14 @@ impl FieldPlaces {
 
     /// Gives the fields, as they lie in `bytes`.
     pub fn within<'a>(&'a self, bytes: &'a [u8]) -> Fields<'a> {
-        Fields { places: &self.0, bytes }
+        Fields { ranges: &self.0, bytes }
     }
 }
 
 /// The fields of a head, with the bytes that hold them.
 #[derive(Clone, Copy)]
 pub struct Fields<'a> {
-    places: &'a [(Range<usize>, Range<usize>)],
+    ranges: &'a [(Range<usize>, Range<usize>)],
     bytes: &'a [u8],
 }
 
@@ -162,7 +162,7 @@ impl<'a> Fields<'a> {
     /// Yields names, case as it came, and values.
     pub fn iter(self) -> impl ExactSizeIterator<Item = (&'a str, &'a [u8])> + use<'a> {
         let bytes = self.bytes;
-        self.places.iter().map(move |(name, value)| (text(bytes, name), &bytes[value.clone()]))
+        self.ranges.iter().map(move |(name, value)| (text(bytes, name), &bytes[value.clone()]))
     }
 
     /// Yields the values of a field by its name in any case.
@@ -179,7 +179,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether a list-valued field has a member, in any case.
-    pub fn lists(self, name: &'static str, member: &str) -> bool {
+    pub fn list_contains(self, name: &'static str, member: &str) -> bool {
         self.members(name).any(|found| found.eq_ignore_ascii_case(member.as_bytes()))
     }
 
@@ -190,12 +190,12 @@ impl<'a> Fields<'a> {
 }
 
 /// Reads what httparse gave out as `str`.
-pub fn text<'a>(bytes: &'a [u8], place: &Range<usize>) -> &'a str {
-    core::str::from_utf8(&bytes[place.clone()]).expect("httparse gave this place out as a str")
+pub fn text<'a>(bytes: &'a [u8], range: &Range<usize>) -> &'a str {
+    core::str::from_utf8(&bytes[range.clone()]).expect("httparse gave this place out as a str")
 }
 
 /// Finds where `part`, a slice of `bytes`, lies in it.
-fn place(bytes: &[u8], part: &[u8]) -> Range<usize> {
+fn range_of(bytes: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr() as usize - bytes.as_ptr() as usize;
     start..start + part.len()
 }

@@ -3,21 +3,21 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::answer;
+use crate::responses;
 use crate::head::{Fields, RequestHead, Version, text};
-use crate::refusal::Refusal;
+use crate::rejection::UpgradeRejection;
 
 /// An HTTP/1 request that stays one: every byte of it that came, untouched, and its head as parsed.
 ///
 /// A server with an HTTP/1 implementation gives that [`into_seen`](Self::into_seen), then what follows on the
-/// connection. A server without one sends [`answer`](Self::answer) and closes.
+/// connection. A server without one sends [`response`](Self::response) and closes.
 ///
 /// The parts are those of the head as it stands. Only what an Upgrade needs was judged, and only if one was asked
 /// for: nothing here says that the request is free of doubt (RFC 9112 §11).
 pub struct Http1 {
     seen: Vec<u8>,
     head: RequestHead,
-    refusal: Option<Refusal>,
+    rejection: Option<UpgradeRejection>,
     upgrade_offered: bool,
 }
 
@@ -25,15 +25,15 @@ impl Http1 {
     pub(crate) fn new(
         seen: Vec<u8>,
         head: RequestHead,
-        refusal: Option<Refusal>,
+        rejection: Option<UpgradeRejection>,
         upgrade_offered: bool,
     ) -> Self {
-        Self { seen, head, refusal, upgrade_offered }
+        Self { seen, head, rejection, upgrade_offered }
     }
 
     /// Says why an Upgrade to h2c was not made, or `None` when the client did not ask for one.
-    pub fn refusal(&self) -> Option<Refusal> {
-        self.refusal
+    pub fn rejection(&self) -> Option<UpgradeRejection> {
+        self.rejection
     }
 
     /// Gives every byte that was taken from the input: the head, and the body as far as it was taken.
@@ -75,13 +75,13 @@ impl Http1 {
     ///
     /// Where an Upgrade would be honoured that is 426 to HTTP/1.1. It is 505 otherwise. An Upgrade that was refused
     /// is answered by what was wrong with it: 400, 413, 417 or 501.
-    pub fn answer(&self) -> &'static [u8] {
-        let answer = match (self.refusal, self.head.version) {
-            (Some(refusal), _) => refusal.answer(),
-            (None, Version::Http11) if self.upgrade_offered => answer::UPGRADE_REQUIRED,
-            (None, _) => answer::VERSION_NOT_SUPPORTED,
+    pub fn response(&self) -> &'static [u8] {
+        let response = match (self.rejection, self.head.version) {
+            (Some(rejection), _) => rejection.response(),
+            (None, Version::Http11) if self.upgrade_offered => responses::UPGRADE_REQUIRED,
+            (None, _) => responses::VERSION_NOT_SUPPORTED,
         };
-        if self.method() == "HEAD" { answer::without_content(answer) } else { answer }
+        if self.method() == "HEAD" { responses::without_content(response) } else { response }
     }
 
     fn head_fields(&self) -> Fields<'_> {
@@ -93,7 +93,7 @@ impl fmt::Debug for Http1 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http1")
             .field("seen", &format_args!("\"{}\"", self.seen.escape_ascii()))
-            .field("refusal", &self.refusal)
+            .field("refusal", &self.rejection)
             .finish_non_exhaustive()
     }
 }

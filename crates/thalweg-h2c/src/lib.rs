@@ -6,10 +6,10 @@
 //! TLS by mistake, and port scanners. This crate tells them apart, without I/O: bytes go in, a decision comes out,
 //! and every byte goes to whom it belongs.
 //!
-//! - A server feeds a [`Sniffer`], and gets an [`Opening`]: [`Http2`](Opening::Http2), an [`Upgrade`], or plain
+//! - A server feeds a [`Sniffer`], and gets an [`Protocol`]: [`Http2`](Protocol::Http2), an [`Upgrade`], or plain
 //!   [`Http1`] with its bytes untouched; or a [`SniffError`] that can be logged, and answered.
-//! - A client sends the bytes of an [`Upgrader`], feeds it what the server says, and gets an [`Answer`].
-//! - A server that speaks HTTP/2 only finds its complete HTTP/1.1 answers in [`answer`].
+//! - A client sends the bytes of an [`Upgrader`], feeds it what the server says, and gets an [`UpgradeResponse`].
+//! - A server that speaks HTTP/2 only finds its complete HTTP/1.1 answers in [`responses`].
 //!
 //! Both sides take what they need from the front of `&mut &[u8]`, keep what is incomplete within the limits of
 //! [`Config`], and leave the rest to the HTTP/2 connection. Any chunking of the input gives the same outcome.
@@ -17,10 +17,10 @@
 //! # Example
 //!
 //! ```
-//! use thalweg_h2c::{Answer, Config, Opening, Request, Sniffer, Upgrader};
+//! use thalweg_h2c::{UpgradeResponse, Config, Protocol, UpgradeRequest, Sniffer, Upgrader};
 //!
 //! // The client asks.
-//! let request = Request::new("GET", "example.com:8080", "/notes?page=2").with_field("accept", "*/*");
+//! let request = UpgradeRequest::new("GET", "example.com:8080", "/notes?page=2").with_field("accept", "*/*");
 //! let settings = [0x00, 0x04, 0x00, 0x0f, 0xff, 0xff]; // SETTINGS_INITIAL_WINDOW_SIZE = 1,048,575
 //! let mut client = Upgrader::new(&request, &settings, Config::default())?;
 //!
@@ -30,9 +30,9 @@
 //! assert!(server.receive(&mut &first_read[..])?.is_none());
 //! let mut input = second_read;
 //! let upgrade = match server.receive(&mut input)?.expect("the request is complete") {
-//!     Opening::Upgrade(upgrade) => upgrade,
-//!     Opening::Http2 { seen } => panic!("an HTTP/2 connection would receive {seen:?}, then {input:?}"),
-//!     Opening::Http1(request) => panic!("plain HTTP/1, answered by {:?}", request.answer()),
+//!     Protocol::Upgrade(upgrade) => upgrade,
+//!     Protocol::Http2 { seen } => panic!("an HTTP/2 connection would receive {seen:?}, then {input:?}"),
+//!     Protocol::Http1(request) => panic!("plain HTTP/1, answered by {:?}", request.response()),
 //!     other => panic!("{other:?}"),
 //! };
 //!
@@ -41,7 +41,7 @@
 //! assert_eq!(upgrade.settings, settings);
 //!
 //! // The server accepts; its SETTINGS frame would follow at once.
-//! assert_eq!(client.receive(&mut upgrade.answer())?, Some(Answer::Switched));
+//! assert_eq!(client.receive(&mut upgrade.response())?, Some(UpgradeResponse::Switched));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -51,35 +51,35 @@
 //!
 //! ```
 //! use thalweg::{Connection, Server};
-//! use thalweg_h2c::Opening;
+//! use thalweg_h2c::Protocol;
 //!
 //! type Error = Box<dyn std::error::Error>;
 //!
 //! /// Turns an opening into a connection, and writes what goes out in front of its frames.
-//! fn connect(opening: Opening, out: &mut Vec<u8>) -> Result<Option<Connection<Server>>, Error> {
+//! fn connect(opening: Protocol, out: &mut Vec<u8>) -> Result<Option<Connection<Server>>, Error> {
 //!     let config = thalweg::Config::default();
 //!     match opening {
-//!         Opening::Http2 { seen } => {
+//!         Protocol::Http2 { seen } => {
 //!             let mut connection = Connection::<Server>::new(config)?;
 //!             let event = connection.receive(&mut &seen[..], thalweg::Instant::ZERO)?;
 //!             assert!(event.is_none(), "half a preface is no event");
 //!             Ok(Some(connection))
 //!         }
-//!         Opening::Upgrade(upgrade) => {
+//!         Protocol::Upgrade(upgrade) => {
 //!             let method = upgrade.request.method.as_bytes();
 //!             let (mut connection, stream) = Connection::<Server>::from_upgrade(config, &upgrade.settings, method)?;
-//!             out.extend_from_slice(upgrade.answer());
+//!             out.extend_from_slice(upgrade.response());
 //!             connection.send_response(stream, thalweg::Status::OK, [], true)?; // to `upgrade.request`
 //!             Ok(Some(connection))
 //!         }
-//!         Opening::Http1(request) => {
-//!             out.extend_from_slice(request.answer());
+//!         Protocol::Http1(request) => {
+//!             out.extend_from_slice(request.response());
 //!             Ok(None)
 //!         }
 //!         _ => Ok(None),
 //!     }
 //! }
-//! # let http2 = connect(Opening::Http2 { seen: b"PRI * HTTP/2" }, &mut Vec::new())?;
+//! # let http2 = connect(Protocol::Http2 { seen: b"PRI * HTTP/2" }, &mut Vec::new())?;
 //! # assert!(http2.is_some());
 //! # let mut request = &b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
 //! #     HTTP2-Settings: AAMAAABk\r\n\r\n"[..];
@@ -87,7 +87,7 @@
 //! # let upgrade = sniffer.receive(&mut request)?.expect("the request is complete");
 //! # let mut out = Vec::new();
 //! # assert!(connect(upgrade, &mut out)?.is_some());
-//! # assert_eq!(out, thalweg_h2c::answer::SWITCHING_PROTOCOLS);
+//! # assert_eq!(out, thalweg_h2c::responses::SWITCHING_PROTOCOLS);
 //! # Ok::<(), Error>(())
 //! ```
 //!
@@ -96,7 +96,7 @@
 //! Servers and proxies that read one HTTP/1 message differently are how requests are smuggled, and an Upgrade turns
 //! such a message into one of another protocol. So an Upgrade is made only where there is one reading. A request
 //! that has two, or that asks for more than is served here, stays plain HTTP/1, which is always allowed
-//! (RFC 9110 §7.8); its [`Refusal`] says why:
+//! (RFC 9110 §7.8); its [`UpgradeRejection`] says why:
 //!
 //! - `Connection` lists both `Upgrade` and `HTTP2-Settings` (RFC 7540 §3.2.1), and nothing that would take a field
 //!   out of the request (RFC 9110 §7.6.1). There is one `HTTP2-Settings`, base64url without padding, and it holds
@@ -118,14 +118,14 @@
 
 extern crate alloc;
 
-pub mod answer;
+pub mod responses;
 mod body;
 mod config;
 mod error;
 mod head;
 mod http1;
-mod judge;
-mod refusal;
+mod validate;
+mod rejection;
 mod request;
 mod settings;
 mod sniffer;
@@ -133,14 +133,14 @@ mod target;
 mod upgrader;
 
 pub use config::Config;
-pub use error::{AnswerError, Cut, Excerpt, RequestError, SniffError};
+pub use error::{UpgradeResponseError, EofPosition, Excerpt, RequestError, SniffError};
 pub use head::Version;
 pub use http1::Http1;
-pub use refusal::Refusal;
-pub use request::Request;
+pub use rejection::UpgradeRejection;
+pub use request::UpgradeRequest;
 pub use settings::SettingsError;
-pub use sniffer::{Opening, Sniffer, Upgrade};
-pub use upgrader::{Answer, Upgrader};
+pub use sniffer::{Protocol, Sniffer, Upgrade};
+pub use upgrader::{UpgradeResponse, Upgrader};
 
 /// What a client of HTTP/2 sends first (RFC 9113 §3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -15,13 +15,13 @@ use crate::target::{is_authority, is_path};
 /// they are judged by [`Upgrader::new`](crate::Upgrader::new).
 ///
 /// ```
-/// # use thalweg_h2c::Request;
-/// let request = Request::new("POST", "example.com", "/notes").with_field("accept", "*/*").with_body("hello");
+/// # use thalweg_h2c::UpgradeRequest;
+/// let request = UpgradeRequest::new("POST", "example.com", "/notes").with_field("accept", "*/*").with_body("hello");
 /// assert_eq!(request.fields, [("accept".into(), b"*/*".into())]);
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Request {
+pub struct UpgradeRequest {
     /// `:method`.
     pub method: String,
     /// `:authority`: a host with an optional port.
@@ -34,7 +34,7 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-impl Request {
+impl UpgradeRequest {
     /// Begins a request without fields and body.
     pub fn new(method: impl Into<String>, authority: impl Into<String>, path: impl Into<String>) -> Self {
         Self {
@@ -123,7 +123,7 @@ impl Request {
     }
 }
 
-impl fmt::Debug for Request {
+impl fmt::Debug for UpgradeRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} http://{}{}", self.method, self.authority, self.path)?;
         for (name, value) in &self.fields {

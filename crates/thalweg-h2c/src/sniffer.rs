@@ -11,20 +11,20 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::PREFACE;
-use crate::answer;
-use crate::body::{Body, Progress};
+use crate::responses;
+use crate::body::{Body, BodyStatus};
 use crate::config::Config;
-use crate::error::{Cut, Excerpt, SniffError};
-use crate::head::{Carry, RequestHead, Taken};
+use crate::error::{EofPosition, Excerpt, SniffError};
+use crate::head::{HeadBuffer, RequestHead, LineStatus};
 use crate::http1::Http1;
-use crate::judge::{Accepted, judge};
-use crate::refusal::Refusal;
-use crate::request::{Request, is_token_byte};
+use crate::validate::{ValidUpgrade, validate};
+use crate::rejection::UpgradeRejection;
+use crate::request::{UpgradeRequest, is_token_byte};
 
 /// How a connection opens.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Opening {
+pub enum Protocol {
     /// HTTP/2 with prior knowledge (RFC 9113 §3.3).
     Http2 {
         /// The bytes that were taken: give them to the HTTP/2 connection, then what is left of the input.
@@ -41,14 +41,14 @@ pub enum Opening {
 
 /// A complete HTTP/1.1 request that may be upgraded.
 ///
-/// To upgrade, send [`answer`](Self::answer), then what the HTTP/2 connection has to send. That connection begins
+/// To upgrade, send [`response`](Self::response), then what the HTTP/2 connection has to send. That connection begins
 /// with the client's `settings` applied and `request` received on stream 1, which the client's side has closed;
 /// what is left of the input belongs to it, and begins with the client's preface.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Upgrade {
     /// The request, which becomes that of stream 1.
-    pub request: Request,
+    pub request: UpgradeRequest,
     /// The payload of the client's SETTINGS frame, which was judged to be valid. It is not to be acknowledged.
     pub settings: Vec<u8>,
     http1: Http1,
@@ -56,8 +56,8 @@ pub struct Upgrade {
 
 impl Upgrade {
     /// Gives the 101 that accepts the Upgrade.
-    pub fn answer(&self) -> &'static [u8] {
-        answer::SWITCHING_PROTOCOLS
+    pub fn response(&self) -> &'static [u8] {
+        responses::SWITCHING_PROTOCOLS
     }
 
     /// Goes on with HTTP/1 all the same, which a server may do for any reason (RFC 9110 §7.8).
@@ -73,25 +73,25 @@ impl Upgrade {
 /// # Example
 ///
 /// ```
-/// use thalweg_h2c::{Config, Opening, Sniffer};
+/// use thalweg_h2c::{Config, Protocol, Sniffer};
 ///
 /// let mut sniffer = Sniffer::new(Config::default());
 /// let mut input = &b"GET /notes HTTP/1.1\r\nHost: exa"[..];
 /// assert!(sniffer.receive(&mut input)?.is_none()); // all taken, nothing decided yet
 ///
 /// let mut input = &b"mple.com\r\n\r\n"[..];
-/// let Some(Opening::Http1(request)) = sniffer.receive(&mut input)? else { panic!() };
+/// let Some(Protocol::Http1(request)) = sniffer.receive(&mut input)? else { panic!() };
 /// assert_eq!(request.target(), "/notes");
-/// assert!(request.answer().starts_with(b"HTTP/1.1 426 ")); // from a server that speaks HTTP/2 only
+/// assert!(request.response().starts_with(b"HTTP/1.1 426 ")); // from a server that speaks HTTP/2 only
 /// # Ok::<(), thalweg_h2c::SniffError>(())
 /// ```
 pub struct Sniffer {
     config: Config,
-    carry: Carry,
-    stage: Stage,
+    buffer: HeadBuffer,
+    state: SnifferState,
 }
 
-enum Stage {
+enum SnifferState {
     /// So many bytes of the preface came, and nothing else.
     Preface { matched: usize },
     /// Empty lines in front of a request line.
@@ -105,7 +105,7 @@ enum Stage {
     /// In the field lines.
     Fields,
     /// In the body.
-    Body(Box<Pending>),
+    Body(Box<PendingUpgrade>),
     /// The decision was handed out.
     Decided,
     /// There is none.
@@ -113,9 +113,9 @@ enum Stage {
 }
 
 /// A request that upgrades as soon as its body is here.
-struct Pending {
+struct PendingUpgrade {
     head: RequestHead,
-    request: Request,
+    request: UpgradeRequest,
     settings: Vec<u8>,
     body: Body,
 }
@@ -123,13 +123,13 @@ struct Pending {
 impl Sniffer {
     /// Begins with a new connection. Allocates nothing.
     pub fn new(config: Config) -> Self {
-        Self { config, carry: Carry::default(), stage: Stage::Preface { matched: 0 } }
+        Self { config, buffer: HeadBuffer::default(), state: SnifferState::Preface { matched: 0 } }
     }
 
     /// Takes bytes from the front of `input` until the opening is decided.
     ///
     /// `Ok(None)` means: all of `input` is taken, and more is needed. With the decision, what is left of `input`
-    /// belongs to the protocol that was found, behind the bytes that the [`Opening`] holds.
+    /// belongs to the protocol that was found, behind the bytes that the [`Protocol`] holds.
     ///
     /// Takes time linear in the bytes taken, plus once the parsing of a head.
     ///
@@ -137,12 +137,12 @@ impl Sniffer {
     ///
     /// Any [`SniffError`] but [`Eof`](SniffError::Eof) when no decision will come. Later calls take nothing and
     /// return the same error. After a decision they take nothing and return [`SniffError::Decided`].
-    pub fn receive(&mut self, input: &mut &[u8]) -> Result<Option<Opening>, SniffError> {
+    pub fn receive(&mut self, input: &mut &[u8]) -> Result<Option<Protocol>, SniffError> {
         let outcome = self.advance(input);
         match outcome {
             Ok(None) => {}
-            Ok(Some(_)) => self.stage = Stage::Decided,
-            Err(error) => self.stage = Stage::Failed(error),
+            Ok(Some(_)) => self.state = SnifferState::Decided,
+            Err(error) => self.state = SnifferState::Failed(error),
         }
         outcome
     }
@@ -155,104 +155,104 @@ impl Sniffer {
     /// A connection that ends without a byte, as those of port scanners and health checks do, is `Ok`, and so is
     /// one whose opening was handed out.
     pub fn handle_eof(&mut self) -> Result<(), SniffError> {
-        let at = match self.stage {
-            Stage::Preface { matched: 0 } | Stage::Decided => return Ok(()),
-            Stage::Failed(error) => return Err(error),
-            Stage::Preface { .. } | Stage::Tls | Stage::Blank { .. } | Stage::Method => Cut::Opening,
-            Stage::RequestLine | Stage::Fields => Cut::Head,
-            Stage::Body(_) => Cut::Body,
+        let at = match self.state {
+            SnifferState::Preface { matched: 0 } | SnifferState::Decided => return Ok(()),
+            SnifferState::Failed(error) => return Err(error),
+            SnifferState::Preface { .. } | SnifferState::Tls | SnifferState::Blank { .. } | SnifferState::Method => EofPosition::Start,
+            SnifferState::RequestLine | SnifferState::Fields => EofPosition::Head,
+            SnifferState::Body(_) => EofPosition::Body,
         };
-        if let Stage::Preface { matched } = self.stage {
+        if let SnifferState::Preface { matched } = self.state {
             self.leave_preface(matched);
         }
-        let error = SniffError::Eof { at, bytes: self.carry.bytes.len() };
-        self.stage = Stage::Failed(error);
+        let error = SniffError::Eof { at, bytes: self.buffer.bytes.len() };
+        self.state = SnifferState::Failed(error);
         Err(error)
     }
 
     /// Gives every byte that was taken and not handed out with a decision.
     pub fn seen(&self) -> &[u8] {
-        match self.stage {
-            Stage::Preface { matched } => &PREFACE[..matched],
-            _ => &self.carry.bytes,
+        match self.state {
+            SnifferState::Preface { matched } => &PREFACE[..matched],
+            _ => &self.buffer.bytes,
         }
     }
 
-    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Opening>, SniffError> {
+    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Protocol>, SniffError> {
         loop {
-            match &mut self.stage {
-                Stage::Preface { matched } => {
+            match &mut self.state {
+                SnifferState::Preface { matched } => {
                     let matched = *matched;
                     if matched == DECIDING_BYTES {
-                        return Ok(Some(Opening::Http2 { seen: &PREFACE[..DECIDING_BYTES] }));
+                        return Ok(Some(Protocol::Http2 { seen: &PREFACE[..DECIDING_BYTES] }));
                     }
                     let Some((&byte, rest)) = input.split_first() else { return Ok(None) };
                     if byte == PREFACE[matched] {
                         *input = rest;
-                        self.stage = Stage::Preface { matched: matched + 1 };
+                        self.state = SnifferState::Preface { matched: matched + 1 };
                     } else {
                         self.leave_preface(matched);
                     }
                 }
-                Stage::Blank { .. } | Stage::Tls | Stage::Method => {
-                    self.check_room()?;
+                SnifferState::Blank { .. } | SnifferState::Tls | SnifferState::Method => {
+                    self.check_head_limit()?;
                     let Some((&byte, rest)) = input.split_first() else { return Ok(None) };
                     *input = rest;
-                    self.carry.push(byte);
+                    self.buffer.push(byte);
                     self.step(byte)?;
                 }
-                Stage::RequestLine | Stage::Fields => {
-                    let line = match self.carry.take_line(input, self.head_limit()) {
-                        Taken::Line(line) => line,
-                        Taken::More => return Ok(None),
-                        Taken::Full => return Err(SniffError::HeadTooLong { limit: self.head_limit() }),
+                SnifferState::RequestLine | SnifferState::Fields => {
+                    let line = match self.buffer.take_line(input, self.head_limit()) {
+                        LineStatus::Line(line) => line,
+                        LineStatus::More => return Ok(None),
+                        LineStatus::Full => return Err(SniffError::HeadTooLong { limit: self.head_limit() }),
                     };
-                    if matches!(self.stage, Stage::RequestLine) {
+                    if matches!(self.state, SnifferState::RequestLine) {
                         self.check_request_line()?;
-                        self.stage = Stage::Fields;
-                    } else if self.carry.is_empty_line(&line)
+                        self.state = SnifferState::Fields;
+                    } else if self.buffer.is_empty_line(&line)
                         && let Some(opening) = self.finish_head()?
                     {
                         return Ok(Some(opening));
                     }
                 }
-                Stage::Body(pending) => {
+                SnifferState::Body(pending) => {
                     let progress =
-                        pending.body.receive(input, &mut self.carry.bytes, &mut pending.request.body);
+                        pending.body.receive(input, &mut self.buffer.bytes, &mut pending.request.body);
                     return Ok(match progress {
-                        Progress::More => None,
-                        Progress::Complete => self.finish_body(None),
-                        Progress::Refused(refusal) => self.finish_body(Some(refusal)),
+                        BodyStatus::More => None,
+                        BodyStatus::Complete => self.finish_body(None),
+                        BodyStatus::Rejected(rejection) => self.finish_body(Some(rejection)),
                     });
                 }
-                Stage::Decided => return Err(SniffError::Decided),
-                Stage::Failed(error) => return Err(*error),
+                SnifferState::Decided => return Err(SniffError::Decided),
+                SnifferState::Failed(error) => return Err(*error),
             }
         }
     }
 
     /// What came is not the preface. It may be HTTP/1 all the same: `PRI` is a method like others there.
     fn leave_preface(&mut self, matched: usize) {
-        self.carry.bytes.extend_from_slice(&PREFACE[..matched]);
-        self.stage = match matched {
-            0 => Stage::Blank { after_cr: false },
-            1..=3 => Stage::Method,
-            _ => Stage::RequestLine,
+        self.buffer.bytes.extend_from_slice(&PREFACE[..matched]);
+        self.state = match matched {
+            0 => SnifferState::Blank { after_cr: false },
+            1..=3 => SnifferState::Method,
+            _ => SnifferState::RequestLine,
         };
     }
 
     /// Judges a byte in front of the space that ends the method, as soon as it is there: what cannot be HTTP
     /// often has no line end to wait for.
     fn step(&mut self, byte: u8) -> Result<(), SniffError> {
-        self.stage = match (&self.stage, byte) {
+        self.state = match (&self.state, byte) {
             // RFC 9112 §2.2: empty lines in front of a request line are passed over.
-            (Stage::Blank { after_cr: false }, b'\r') => Stage::Blank { after_cr: true },
-            (Stage::Blank { .. }, b'\n') => Stage::Blank { after_cr: false },
+            (SnifferState::Blank { after_cr: false }, b'\r') => SnifferState::Blank { after_cr: true },
+            (SnifferState::Blank { .. }, b'\n') => SnifferState::Blank { after_cr: false },
             // RFC 8446 §5.1: a handshake record, then the major version of every TLS and of SSL 3.
-            (Stage::Blank { after_cr: false }, 0x16) if self.carry.bytes.len() == 1 => Stage::Tls,
-            (Stage::Tls, 0x03) => return Err(SniffError::Tls { seen: self.excerpt() }),
-            (Stage::Blank { after_cr: false } | Stage::Method, _) if is_token_byte(byte) => Stage::Method,
-            (Stage::Method, b' ') => Stage::RequestLine,
+            (SnifferState::Blank { after_cr: false }, 0x16) if self.buffer.bytes.len() == 1 => SnifferState::Tls,
+            (SnifferState::Tls, 0x03) => return Err(SniffError::Tls { seen: self.excerpt() }),
+            (SnifferState::Blank { after_cr: false } | SnifferState::Method, _) if is_token_byte(byte) => SnifferState::Method,
+            (SnifferState::Method, b' ') => SnifferState::RequestLine,
             _ => return Err(SniffError::NotHttp { seen: self.excerpt() }),
         };
         Ok(())
@@ -260,7 +260,7 @@ impl Sniffer {
 
     /// Judges the request line before the fields are here, so that what is no HTTP/1 is told early.
     fn check_request_line(&self) -> Result<(), SniffError> {
-        let bytes = &self.carry.bytes;
+        let bytes = &self.buffer.bytes;
         match httparse::Request::new(&mut []).parse(bytes) {
             Ok(_) => Ok(()),
             // Other protocols have lines of three words too, so a version that was understood has to look like one.
@@ -272,36 +272,36 @@ impl Sniffer {
     }
 
     /// The head is complete. It is the decision, unless a body is needed for that.
-    fn finish_head(&mut self) -> Result<Option<Opening>, SniffError> {
+    fn finish_head(&mut self) -> Result<Option<Protocol>, SniffError> {
         let fields_max = self.config.fields_max;
-        let head = RequestHead::parse(&self.carry.bytes, fields_max)
+        let head = RequestHead::parse(&self.buffer.bytes, fields_max)
             .map_err(|error| SniffError::of_head(error, fields_max))?;
-        match judge(&self.carry, &head, &self.config) {
-            None => Ok(Some(self.stay_http1(head, None))),
-            Some(Err(refusal)) => Ok(Some(self.stay_http1(head, Some(refusal)))),
-            Some(Ok(Accepted { request, settings, body })) => {
-                self.stage = Stage::Body(Box::new(Pending { head, request, settings, body }));
+        match validate(&self.buffer, &head, &self.config) {
+            None => Ok(Some(self.finish_http1(head, None))),
+            Some(Err(rejection)) => Ok(Some(self.finish_http1(head, Some(rejection)))),
+            Some(Ok(ValidUpgrade { request, settings, body })) => {
+                self.state = SnifferState::Body(Box::new(PendingUpgrade { head, request, settings, body }));
                 Ok(None)
             }
         }
     }
 
-    fn finish_body(&mut self, refusal: Option<Refusal>) -> Option<Opening> {
-        let Stage::Body(pending) = core::mem::replace(&mut self.stage, Stage::Decided) else { return None };
-        let Pending { head, request, settings, .. } = *pending;
-        if refusal.is_some() {
-            return Some(self.stay_http1(head, refusal));
+    fn finish_body(&mut self, rejection: Option<UpgradeRejection>) -> Option<Protocol> {
+        let SnifferState::Body(pending) = core::mem::replace(&mut self.state, SnifferState::Decided) else { return None };
+        let PendingUpgrade { head, request, settings, .. } = *pending;
+        if rejection.is_some() {
+            return Some(self.finish_http1(head, rejection));
         }
-        let http1 = self.http1(head, Some(Refusal::Declined));
-        Some(Opening::Upgrade(Box::new(Upgrade { request, settings, http1 })))
+        let http1 = self.http1(head, Some(UpgradeRejection::Declined));
+        Some(Protocol::Upgrade(Box::new(Upgrade { request, settings, http1 })))
     }
 
-    fn stay_http1(&mut self, head: RequestHead, refusal: Option<Refusal>) -> Opening {
-        Opening::Http1(Box::new(self.http1(head, refusal)))
+    fn finish_http1(&mut self, head: RequestHead, rejection: Option<UpgradeRejection>) -> Protocol {
+        Protocol::Http1(Box::new(self.http1(head, rejection)))
     }
 
-    fn http1(&mut self, head: RequestHead, refusal: Option<Refusal>) -> Http1 {
-        Http1::new(core::mem::take(&mut self.carry.bytes), head, refusal, self.config.upgrade)
+    fn http1(&mut self, head: RequestHead, rejection: Option<UpgradeRejection>) -> Http1 {
+        Http1::new(core::mem::take(&mut self.buffer.bytes), head, rejection, self.config.upgrade)
     }
 
     /// The preface has to be told from a request line, whatever the configuration says.
@@ -309,13 +309,13 @@ impl Sniffer {
         self.config.head_bytes_max.max(DECIDING_BYTES)
     }
 
-    fn check_room(&self) -> Result<(), SniffError> {
+    fn check_head_limit(&self) -> Result<(), SniffError> {
         let limit = self.head_limit();
-        if self.carry.bytes.len() < limit { Ok(()) } else { Err(SniffError::HeadTooLong { limit }) }
+        if self.buffer.bytes.len() < limit { Ok(()) } else { Err(SniffError::HeadTooLong { limit }) }
     }
 
     fn excerpt(&self) -> Excerpt {
-        Excerpt::of(&self.carry.bytes)
+        Excerpt::of(&self.buffer.bytes)
     }
 }
 

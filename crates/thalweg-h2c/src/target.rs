@@ -3,12 +3,12 @@
 use alloc::string::String;
 use core::net::Ipv6Addr;
 
-use crate::refusal::Refusal;
+use crate::rejection::UpgradeRejection;
 
 /// Turns a request target and the one Host field into authority and path.
-pub fn resolve(method: &str, target: &str, host: &str) -> Result<(String, String), Refusal> {
+pub fn resolve(method: &str, target: &str, host: &str) -> Result<(String, String), UpgradeRejection> {
     if !is_visible(target) {
-        return Err(Refusal::Target);
+        return Err(UpgradeRejection::Target);
     }
     // RFC 9112 §3.2.1: the usual form is the path itself.
     if target.starts_with('/') {
@@ -18,15 +18,15 @@ pub fn resolve(method: &str, target: &str, host: &str) -> Result<(String, String
     if target == "*" && method == "OPTIONS" {
         return Ok((host.into(), target.into()));
     }
-    let (scheme, rest) = target.split_once("://").ok_or(Refusal::Target)?;
+    let (scheme, rest) = target.split_once("://").ok_or(UpgradeRejection::Target)?;
     // RFC 7540 §3.2: h2c is for "http" resources.
     if !scheme.eq_ignore_ascii_case("http") {
-        return Err(Refusal::Scheme);
+        return Err(UpgradeRejection::Scheme);
     }
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     // RFC 9112 §3.2.2: Host repeats the target's authority. Two opinions are an attack, or not far from one.
     if !authority.eq_ignore_ascii_case(host) {
-        return Err(Refusal::HostDiffers);
+        return Err(UpgradeRejection::HostDiffers);
     }
     let path = match path {
         "" if method == "OPTIONS" => "*".into(),

@@ -9,14 +9,14 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::config::Config;
-use crate::error::{AnswerError, Excerpt, RequestError};
-use crate::head::{Carry, FieldPlaces, Taken};
-use crate::request::Request;
+use crate::error::{UpgradeResponseError, Excerpt, RequestError};
+use crate::head::{HeadBuffer, FieldRanges, LineStatus};
+use crate::request::UpgradeRequest;
 
 /// What the server made of the request.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Answer {
+pub enum UpgradeResponse {
     /// The server switches to HTTP/2: what is left of the input belongs to that, and begins with its SETTINGS.
     ///
     /// RFC 7540 §3.2: the client now sends its preface, SETTINGS included, and gets the response on stream 1.
@@ -31,7 +31,7 @@ pub enum Answer {
     },
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for UpgradeResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Switched => f.write_str("Switched"),
@@ -49,9 +49,9 @@ impl fmt::Debug for Answer {
 /// # Example
 ///
 /// ```
-/// use thalweg_h2c::{Answer, Config, Request, Upgrader};
+/// use thalweg_h2c::{UpgradeResponse, Config, UpgradeRequest, Upgrader};
 ///
-/// let request = Request::new("GET", "example.com", "/");
+/// let request = UpgradeRequest::new("GET", "example.com", "/");
 /// let settings = [0x00, 0x03, 0x00, 0x00, 0x00, 0x64]; // SETTINGS_MAX_CONCURRENT_STREAMS = 100
 /// let mut upgrader = Upgrader::new(&request, &settings, Config::default())?;
 /// assert_eq!(
@@ -61,22 +61,22 @@ impl fmt::Debug for Answer {
 /// );
 ///
 /// let mut input = &b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n\0\0\0"[..];
-/// assert_eq!(upgrader.receive(&mut input)?, Some(Answer::Switched));
+/// assert_eq!(upgrader.receive(&mut input)?, Some(UpgradeResponse::Switched));
 /// assert_eq!(input, b"\0\0\0"); // the server's first frame begins
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Upgrader {
     request: Vec<u8>,
     config: Config,
-    carry: Carry,
-    stage: Stage,
+    buffer: HeadBuffer,
+    state: UpgraderState,
 }
 
-enum Stage {
+enum UpgraderState {
     /// So many bytes of `HTTP/1.` came in the line that begins a response.
     Version { matched: usize },
     /// The first byte came, and may be that of a frame.
-    FrameHead,
+    FrameHeader,
     /// Behind the version, in the same line.
     StatusLine { response: usize },
     /// In the fields of an interim response or of the 101, which begins at this byte.
@@ -84,7 +84,7 @@ enum Stage {
     /// The decision was handed out.
     Decided,
     /// There is none.
-    Failed(AnswerError),
+    Failed(UpgradeResponseError),
 }
 
 impl Upgrader {
@@ -96,12 +96,12 @@ impl Upgrader {
     /// # Errors
     ///
     /// A [`RequestError`] names the part that cannot be sent.
-    pub fn new(request: &Request, settings: &[u8], config: Config) -> Result<Self, RequestError> {
+    pub fn new(request: &UpgradeRequest, settings: &[u8], config: Config) -> Result<Self, RequestError> {
         Ok(Self {
             request: request.to_http1(settings, config.settings_max)?,
             config,
-            carry: Carry::default(),
-            stage: Stage::Version { matched: 0 },
+            buffer: HeadBuffer::default(),
+            state: UpgraderState::Version { matched: 0 },
         })
     }
 
@@ -119,14 +119,14 @@ impl Upgrader {
     ///
     /// # Errors
     ///
-    /// Any [`AnswerError`] but [`Eof`](AnswerError::Eof) when no decision will come. Later calls take nothing and
-    /// return the same error. After a decision they take nothing and return [`AnswerError::Decided`].
-    pub fn receive(&mut self, input: &mut &[u8]) -> Result<Option<Answer>, AnswerError> {
+    /// Any [`UpgradeResponseError`] but [`Eof`](UpgradeResponseError::Eof) when no decision will come. Later calls take nothing and
+    /// return the same error. After a decision they take nothing and return [`UpgradeResponseError::Decided`].
+    pub fn receive(&mut self, input: &mut &[u8]) -> Result<Option<UpgradeResponse>, UpgradeResponseError> {
         let outcome = self.advance(input);
         match outcome {
             Ok(None) => {}
-            Ok(Some(_)) => self.stage = Stage::Decided,
-            Err(error) => self.stage = Stage::Failed(error),
+            Ok(Some(_)) => self.state = UpgraderState::Decided,
+            Err(error) => self.state = UpgraderState::Failed(error),
         }
         outcome
     }
@@ -135,106 +135,106 @@ impl Upgrader {
     ///
     /// # Errors
     ///
-    /// [`AnswerError::Eof`] when the answer is still due, and this or the earlier error ever after.
-    pub fn handle_eof(&mut self) -> Result<(), AnswerError> {
-        let error = match self.stage {
-            Stage::Decided => return Ok(()),
-            Stage::Failed(error) => error,
-            _ => AnswerError::Eof { bytes: self.carry.bytes.len() },
+    /// [`UpgradeResponseError::Eof`] when the answer is still due, and this or the earlier error ever after.
+    pub fn handle_eof(&mut self) -> Result<(), UpgradeResponseError> {
+        let error = match self.state {
+            UpgraderState::Decided => return Ok(()),
+            UpgraderState::Failed(error) => error,
+            _ => UpgradeResponseError::Eof { bytes: self.buffer.bytes.len() },
         };
-        self.stage = Stage::Failed(error);
+        self.state = UpgraderState::Failed(error);
         Err(error)
     }
 
     /// Gives every byte that was taken and not handed out with a decision.
     pub fn seen(&self) -> &[u8] {
-        &self.carry.bytes
+        &self.buffer.bytes
     }
 
-    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Answer>, AnswerError> {
+    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<UpgradeResponse>, UpgradeResponseError> {
         loop {
-            match self.stage {
-                Stage::Version { matched } => {
-                    self.check_room()?;
+            match self.state {
+                UpgraderState::Version { matched } => {
+                    self.check_head_limit()?;
                     let Some((&byte, rest)) = input.split_first() else { return Ok(None) };
                     *input = rest;
-                    self.carry.push(byte);
-                    self.stage = self.step(matched, byte)?;
+                    self.buffer.push(byte);
+                    self.state = self.step(matched, byte)?;
                 }
-                Stage::FrameHead => {
-                    self.check_room()?;
+                UpgraderState::FrameHeader => {
+                    self.check_head_limit()?;
                     let Some((&byte, rest)) = input.split_first() else { return Ok(None) };
                     *input = rest;
-                    self.carry.push(byte);
-                    self.check_frame_head()?;
+                    self.buffer.push(byte);
+                    self.check_frame_header()?;
                 }
-                Stage::StatusLine { response } => {
+                UpgraderState::StatusLine { response } => {
                     let Some(_) = self.take_line(input)? else { return Ok(None) };
                     match self.read_status(response)? {
-                        101 => self.stage = Stage::Fields { response, switching: true },
-                        100..=199 => self.stage = Stage::Fields { response, switching: false },
+                        101 => self.state = UpgraderState::Fields { response, switching: true },
+                        100..=199 => self.state = UpgraderState::Fields { response, switching: false },
                         status => {
-                            let seen = core::mem::take(&mut self.carry.bytes);
-                            return Ok(Some(Answer::Http1 { status, seen }));
+                            let seen = core::mem::take(&mut self.buffer.bytes);
+                            return Ok(Some(UpgradeResponse::Http1 { status, seen }));
                         }
                     }
                 }
-                Stage::Fields { response, switching } => {
+                UpgraderState::Fields { response, switching } => {
                     let Some(is_last) = self.take_line(input)? else { return Ok(None) };
                     if is_last && self.finish_head(response, switching)? {
-                        self.carry.bytes = Vec::new();
-                        return Ok(Some(Answer::Switched));
+                        self.buffer.bytes = Vec::new();
+                        return Ok(Some(UpgradeResponse::Switched));
                     }
                 }
-                Stage::Decided => return Err(AnswerError::Decided),
-                Stage::Failed(error) => return Err(error),
+                UpgraderState::Decided => return Err(UpgradeResponseError::Decided),
+                UpgraderState::Failed(error) => return Err(error),
             }
         }
     }
 
     /// Judges a byte of the version as soon as it is there: a server of another protocol may send no line end.
-    fn step(&self, matched: usize, byte: u8) -> Result<Stage, AnswerError> {
+    fn step(&self, matched: usize, byte: u8) -> Result<UpgraderState, UpgradeResponseError> {
         if byte == VERSION[matched] {
-            let response = self.carry.bytes.len() - (matched + 1);
+            let response = self.buffer.bytes.len() - (matched + 1);
             let complete = matched + 1 == VERSION.len();
             return Ok(if complete {
-                Stage::StatusLine { response }
+                UpgraderState::StatusLine { response }
             } else {
-                Stage::Version { matched: matched + 1 }
+                UpgraderState::Version { matched: matched + 1 }
             });
         }
-        match self.carry.bytes[..] {
+        match self.buffer.bytes[..] {
             // RFC 8446 §5.1: an alert or handshake record.
-            [0x15 | 0x16] => Err(AnswerError::Tls { seen: self.excerpt() }),
-            [0] => Ok(Stage::FrameHead),
-            _ => Err(AnswerError::NotHttp { seen: self.excerpt() }),
+            [0x15 | 0x16] => Err(UpgradeResponseError::Tls { seen: self.excerpt() }),
+            [0] => Ok(UpgraderState::FrameHeader),
+            _ => Err(UpgradeResponseError::NotHttp { seen: self.excerpt() }),
         }
     }
 
     /// RFC 9113 §3.4: a server of HTTP/2 begins with SETTINGS, whose type stands behind three bytes of length.
-    fn check_frame_head(&self) -> Result<(), AnswerError> {
-        match self.carry.bytes[..] {
-            [_, _, _, 0x04] => Err(AnswerError::Http2 { seen: self.excerpt() }),
-            [_, _, _, _] => Err(AnswerError::NotHttp { seen: self.excerpt() }),
+    fn check_frame_header(&self) -> Result<(), UpgradeResponseError> {
+        match self.buffer.bytes[..] {
+            [_, _, _, 0x04] => Err(UpgradeResponseError::Http2 { seen: self.excerpt() }),
+            [_, _, _, _] => Err(UpgradeResponseError::NotHttp { seen: self.excerpt() }),
             _ => Ok(()),
         }
     }
 
     /// Takes a line, and says whether it ends a head.
-    fn take_line(&mut self, input: &mut &[u8]) -> Result<Option<bool>, AnswerError> {
-        match self.carry.take_line(input, self.config.head_bytes_max) {
-            Taken::Line(line) => Ok(Some(self.carry.is_empty_line(&line))),
-            Taken::More => Ok(None),
-            Taken::Full => Err(self.too_long()),
+    fn take_line(&mut self, input: &mut &[u8]) -> Result<Option<bool>, UpgradeResponseError> {
+        match self.buffer.take_line(input, self.config.head_bytes_max) {
+            LineStatus::Line(line) => Ok(Some(self.buffer.is_empty_line(&line))),
+            LineStatus::More => Ok(None),
+            LineStatus::Full => Err(self.too_long()),
         }
     }
 
-    fn read_status(&self, response: usize) -> Result<u16, AnswerError> {
+    fn read_status(&self, response: usize) -> Result<u16, UpgradeResponseError> {
         let mut parsed = httparse::Response::new(&mut []);
-        let outcome = parsed.parse(&self.carry.bytes[response..]);
-        let error = AnswerError::StatusLine { seen: Excerpt::of(&self.carry.bytes[response..]) };
+        let outcome = parsed.parse(&self.buffer.bytes[response..]);
+        let error = UpgradeResponseError::StatusLine { seen: Excerpt::of(&self.buffer.bytes[response..]) };
         match (outcome, parsed.code, parsed.version) {
-            (Ok(_), Some(101), Some(0)) => Err(AnswerError::Http10),
+            (Ok(_), Some(101), Some(0)) => Err(UpgradeResponseError::Http10),
             // RFC 9110 §15: the first digit is 1 to 5, but a client may not choke on others.
             (Ok(_), Some(status @ 100..), _) => Ok(status),
             _ => Err(error),
@@ -242,45 +242,45 @@ impl Upgrader {
     }
 
     /// A head of 1xx is complete. Says whether it switches.
-    fn finish_head(&mut self, response: usize, switching: bool) -> Result<bool, AnswerError> {
-        let bytes = &self.carry.bytes[response..];
+    fn finish_head(&mut self, response: usize, switching: bool) -> Result<bool, UpgradeResponseError> {
+        let bytes = &self.buffer.bytes[response..];
         let fields_max = self.config.fields_max;
-        let places = FieldPlaces::of_response(bytes, fields_max)
-            .map_err(|error| AnswerError::of_head(error, fields_max))?;
+        let ranges = FieldRanges::of_response(bytes, fields_max)
+            .map_err(|error| UpgradeResponseError::of_head(error, fields_max))?;
         if !switching {
-            self.stage = Stage::Version { matched: 0 };
+            self.state = UpgraderState::Version { matched: 0 };
             return Ok(false);
         }
-        if self.carry.has_bare_lf() {
-            return Err(AnswerError::BareLineFeed);
+        if self.buffer.has_bare_lf() {
+            return Err(UpgradeResponseError::BareLineFeed);
         }
-        let fields = places.within(bytes);
+        let fields = ranges.within(bytes);
         // RFC 9110 §7.8: the 101 names what it switches to, which is what was asked for and nothing on top.
         let mut protocols = fields.members("upgrade");
         let is_h2c = protocols.next().is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"h2c"));
         if !is_h2c || protocols.next().is_some() {
-            return Err(AnswerError::Protocol);
+            return Err(UpgradeResponseError::Protocol);
         }
-        if !fields.lists("connection", "upgrade") {
-            return Err(AnswerError::UpgradeNotListed);
+        if !fields.list_contains("connection", "upgrade") {
+            return Err(UpgradeResponseError::UpgradeNotListed);
         }
         // RFC 9112 §6.3: a 101 has no content, so whoever says otherwise sees another beginning of HTTP/2.
         if fields.has("content-length") || fields.has("transfer-encoding") {
-            return Err(AnswerError::Framed);
+            return Err(UpgradeResponseError::Framed);
         }
         Ok(true)
     }
 
-    fn check_room(&self) -> Result<(), AnswerError> {
-        if self.carry.bytes.len() < self.config.head_bytes_max { Ok(()) } else { Err(self.too_long()) }
+    fn check_head_limit(&self) -> Result<(), UpgradeResponseError> {
+        if self.buffer.bytes.len() < self.config.head_bytes_max { Ok(()) } else { Err(self.too_long()) }
     }
 
-    fn too_long(&self) -> AnswerError {
-        AnswerError::HeadTooLong { limit: self.config.head_bytes_max }
+    fn too_long(&self) -> UpgradeResponseError {
+        UpgradeResponseError::HeadTooLong { limit: self.config.head_bytes_max }
     }
 
     fn excerpt(&self) -> Excerpt {
-        Excerpt::of(&self.carry.bytes)
+        Excerpt::of(&self.buffer.bytes)
     }
 }
 

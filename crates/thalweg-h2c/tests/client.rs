@@ -3,24 +3,24 @@
 mod common;
 
 use common::*;
-use thalweg_h2c::{Answer, AnswerError, Config, Request, RequestError, SettingsError, Upgrader};
+use thalweg_h2c::{UpgradeResponse, UpgradeResponseError, Config, UpgradeRequest, RequestError, SettingsError, Upgrader};
 
 const SETTINGS: &[u8] = b"\0\x03\0\0\0\x64\0\x04\x02\0\0\0";
 
-fn bytes_of(request: &Request) -> String {
+fn bytes_of(request: &UpgradeRequest) -> String {
     let upgrader = Upgrader::new(request, SETTINGS, Config::default()).expect("the request is valid");
     String::from_utf8(upgrader.bytes().into()).expect("the request is text")
 }
 
 #[test]
 fn the_request_is_exact() {
-    let request = Request::new("GET", "example.com:8080", "/a?b").with_field("Accept", "*/*");
+    let request = UpgradeRequest::new("GET", "example.com:8080", "/a?b").with_field("Accept", "*/*");
     assert_eq!(
         bytes_of(&request),
         "GET /a?b HTTP/1.1\r\nHost: example.com:8080\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
          HTTP2-Settings: AAMAAABkAAQCAAAA\r\nAccept: */*\r\n\r\n"
     );
-    let request = Request::new("POST", "[::1]", "/").with_field("te", "trailers").with_body("hello");
+    let request = UpgradeRequest::new("POST", "[::1]", "/").with_field("te", "trailers").with_body("hello");
     assert_eq!(
         bytes_of(&request),
         "POST / HTTP/1.1\r\nHost: [::1]\r\nConnection: Upgrade, HTTP2-Settings, TE\r\nUpgrade: h2c\r\n\
@@ -38,42 +38,42 @@ fn a_body_is_announced_once_and_an_empty_one_where_it_is_expected() {
         ("PUT", "", "Content-Length: 0\r\n"),
         ("PATCH", "", "Content-Length: 0\r\n"),
     ] {
-        let bytes = bytes_of(&Request::new(method, "a", "/").with_body(body));
+        let bytes = bytes_of(&UpgradeRequest::new(method, "a", "/").with_body(body));
         assert!(
             bytes.ends_with(&format!("HTTP2-Settings: AAMAAABkAAQCAAAA\r\n{field}\r\n{body}")),
             "{bytes}"
         );
     }
-    let bytes = bytes_of(&Request::new("POST", "a", "/").with_field("content-length", "3").with_body("abc"));
+    let bytes = bytes_of(&UpgradeRequest::new("POST", "a", "/").with_field("content-length", "3").with_body("abc"));
     assert!(bytes.ends_with("AAAA\r\ncontent-length: 3\r\n\r\nabc"), "{bytes}");
 }
 
 #[test]
-fn settings_that_token68_cannot_say_become_a_default() {
+fn settings_that_token68_cannot_express_become_a_default() {
     // RFC 9113 §6.5.2: SETTINGS_HEADER_TABLE_SIZE is 4,096 to begin with.
-    let upgrader = Upgrader::new(&Request::new("GET", "a", "/"), &[], Config::default()).unwrap();
-    let (found, 0) = sniff_at_every_cut(upgrader.bytes()) else { panic!() };
-    let Found::Upgrade { settings, .. } = found else { panic!() };
+    let upgrader = Upgrader::new(&UpgradeRequest::new("GET", "a", "/"), &[], Config::default()).unwrap();
+    let (sniffed, 0) = sniff_at_every_split(upgrader.bytes()) else { panic!() };
+    let Sniffed::Upgrade { settings, .. } = sniffed else { panic!() };
     assert_eq!(settings, [0, 1, 0, 0, 0x10, 0]);
 }
 
 #[test]
-fn what_cannot_be_sent_is_named() {
-    let get = || Request::new("GET", "a", "/");
+fn an_invalid_request_is_rejected_with_its_reason() {
+    let get = || UpgradeRequest::new("GET", "a", "/");
     let field = |name: &str, value: &str| get().with_field("x", "y").with_field(name, value);
     let cases = [
-        (Request::new("", "a", "/"), RequestError::Method),
-        (Request::new("GE T", "a", "/"), RequestError::Method),
-        (Request::new("GET\r\n", "a", "/"), RequestError::Method),
-        (Request::new("CONNECT", "a", "/"), RequestError::Method),
-        (Request::new("GET", "", "/"), RequestError::Authority),
-        (Request::new("GET", "u@a", "/"), RequestError::Authority),
-        (Request::new("GET", "a\r\nX: y", "/"), RequestError::Authority),
-        (Request::new("GET", "a", ""), RequestError::Path),
-        (Request::new("GET", "a", "*"), RequestError::Path),
-        (Request::new("GET", "a", "x"), RequestError::Path),
-        (Request::new("GET", "a", "/ HTTP/1.1\r\n\r\n"), RequestError::Path),
-        (Request::new("GET", "a", "/#x"), RequestError::Path),
+        (UpgradeRequest::new("", "a", "/"), RequestError::Method),
+        (UpgradeRequest::new("GE T", "a", "/"), RequestError::Method),
+        (UpgradeRequest::new("GET\r\n", "a", "/"), RequestError::Method),
+        (UpgradeRequest::new("CONNECT", "a", "/"), RequestError::Method),
+        (UpgradeRequest::new("GET", "", "/"), RequestError::Authority),
+        (UpgradeRequest::new("GET", "u@a", "/"), RequestError::Authority),
+        (UpgradeRequest::new("GET", "a\r\nX: y", "/"), RequestError::Authority),
+        (UpgradeRequest::new("GET", "a", ""), RequestError::Path),
+        (UpgradeRequest::new("GET", "a", "*"), RequestError::Path),
+        (UpgradeRequest::new("GET", "a", "x"), RequestError::Path),
+        (UpgradeRequest::new("GET", "a", "/ HTTP/1.1\r\n\r\n"), RequestError::Path),
+        (UpgradeRequest::new("GET", "a", "/#x"), RequestError::Path),
         (field("", "y"), RequestError::FieldName { index: 1 }),
         (field(":path", "y"), RequestError::FieldName { index: 1 }),
         (field("a b", "y"), RequestError::FieldName { index: 1 }),
@@ -113,7 +113,7 @@ fn what_cannot_be_sent_is_named() {
         RequestError::Settings(SettingsError::TooMany { settings: 33, limit: 32 })
     );
     assert!(Upgrader::new(&get(), &[0; 32 * 6], Config::default()).is_ok());
-    assert!(Upgrader::new(&Request::new("OPTIONS", "a", "*"), &[], Config::default()).is_ok());
+    assert!(Upgrader::new(&UpgradeRequest::new("OPTIONS", "a", "*"), &[], Config::default()).is_ok());
 }
 
 const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
@@ -127,10 +127,10 @@ fn a_101_switches_and_leaves_the_rest() {
          Connection: Upgrade\r\n\r\n",
     ] {
         let frame = b"\0\0\0\x04\0\0\0\0\0";
-        let (heard, left) = hear_at_every_cut(&[head.as_bytes(), frame].concat());
-        assert_eq!((heard, left), (Heard::Answer(Answer::Switched), frame.len()), "{head}");
+        let (received, left) = receive_at_every_split(&[head.as_bytes(), frame].concat());
+        assert_eq!((received, left), (Received::UpgradeResponse(UpgradeResponse::Switched), frame.len()), "{head}");
         for len in 0..head.len() {
-            assert!(matches!(hear(Config::default(), &[&head.as_bytes()[..len]]).0, Heard::More { .. }));
+            assert!(matches!(receive(Config::default(), &[&head.as_bytes()[..len]]).0, Received::More { .. }));
         }
     }
 }
@@ -145,9 +145,9 @@ fn another_response_is_handed_back_at_the_end_of_its_status_line() {
         (999, "HTTP/1.1 999 x\r\n", ""),
         (204, "HTTP/1.1 102 Processing\r\nX: y\r\n\r\nHTTP/1.1 204 No Content\r\n", "\r\n"),
     ] {
-        let (heard, left) = hear_at_every_cut(&[seen, rest].concat().into_bytes());
-        let answer = Answer::Http1 { status, seen: seen.into() };
-        assert_eq!((heard, left), (Heard::Answer(answer), rest.len()));
+        let (received, left) = receive_at_every_split(&[seen, rest].concat().into_bytes());
+        let response = UpgradeResponse::Http1 { status, seen: seen.into() };
+        assert_eq!((received, left), (Received::UpgradeResponse(response), rest.len()));
     }
 }
 
@@ -155,24 +155,24 @@ fn another_response_is_handed_back_at_the_end_of_its_status_line() {
 fn a_101_that_does_not_switch_to_h2c_is_an_error() {
     let but = |part: &str, by: &str| SWITCHED.replace(part, by);
     for (head, why) in [
-        (but("HTTP/1.1", "HTTP/1.0"), AnswerError::Http10),
-        (but("Upgrade: h2c", "Upgrade: websocket"), AnswerError::Protocol),
-        (but("Upgrade: h2c", "Upgrade: h2"), AnswerError::Protocol),
-        (but("Upgrade: h2c", "Upgrade: h2c, websocket"), AnswerError::Protocol),
-        (but("Upgrade: h2c", "Upgrade: h2c\r\nUpgrade: h2c"), AnswerError::Protocol),
-        (but("Upgrade: h2c", "Upgrade:"), AnswerError::Protocol),
-        (but("Upgrade: h2c\r\n", ""), AnswerError::Protocol),
-        (but("Connection: Upgrade", "Connection: close"), AnswerError::UpgradeNotListed),
-        (but("Connection: Upgrade\r\n", ""), AnswerError::UpgradeNotListed),
-        (but("Upgrade: h2c", "Upgrade: h2c\r\nContent-Length: 0"), AnswerError::Framed),
-        (but("Upgrade: h2c", "Upgrade: h2c\r\nTransfer-Encoding: chunked"), AnswerError::Framed),
-        (but("Upgrade: h2c\r\n", "Upgrade: h2c\n"), AnswerError::BareLineFeed),
-        (but("h2c\r\n\r\n", "h2c\r\n\n"), AnswerError::BareLineFeed),
-        (but("Upgrade: h2c", "Upgrade: h2c\r\n folded"), AnswerError::FieldLine),
-        (but("Upgrade: h2c", "Upgrade : h2c"), AnswerError::FieldLine),
+        (but("HTTP/1.1", "HTTP/1.0"), UpgradeResponseError::Http10),
+        (but("Upgrade: h2c", "Upgrade: websocket"), UpgradeResponseError::Protocol),
+        (but("Upgrade: h2c", "Upgrade: h2"), UpgradeResponseError::Protocol),
+        (but("Upgrade: h2c", "Upgrade: h2c, websocket"), UpgradeResponseError::Protocol),
+        (but("Upgrade: h2c", "Upgrade: h2c\r\nUpgrade: h2c"), UpgradeResponseError::Protocol),
+        (but("Upgrade: h2c", "Upgrade:"), UpgradeResponseError::Protocol),
+        (but("Upgrade: h2c\r\n", ""), UpgradeResponseError::Protocol),
+        (but("Connection: Upgrade", "Connection: close"), UpgradeResponseError::UpgradeNotListed),
+        (but("Connection: Upgrade\r\n", ""), UpgradeResponseError::UpgradeNotListed),
+        (but("Upgrade: h2c", "Upgrade: h2c\r\nContent-Length: 0"), UpgradeResponseError::Framed),
+        (but("Upgrade: h2c", "Upgrade: h2c\r\nTransfer-Encoding: chunked"), UpgradeResponseError::Framed),
+        (but("Upgrade: h2c\r\n", "Upgrade: h2c\n"), UpgradeResponseError::BareLineFeed),
+        (but("h2c\r\n\r\n", "h2c\r\n\n"), UpgradeResponseError::BareLineFeed),
+        (but("Upgrade: h2c", "Upgrade: h2c\r\n folded"), UpgradeResponseError::FieldLine),
+        (but("Upgrade: h2c", "Upgrade : h2c"), UpgradeResponseError::FieldLine),
     ] {
-        let (heard, left) = hear_at_every_cut(&[head.as_bytes(), b"\0\0\0\x04"].concat());
-        let Heard::Error { error, seen } = heard else { panic!("{head}: {heard:?}") };
+        let (received, left) = receive_at_every_split(&[head.as_bytes(), b"\0\0\0\x04"].concat());
+        let Received::Error { error, seen } = received else { panic!("{head}: {received:?}") };
         assert_eq!(error, why, "{head}");
         assert_eq!(seen.len() + left, head.len() + 4);
         assert!(!error.to_string().is_empty());
@@ -180,7 +180,7 @@ fn a_101_that_does_not_switch_to_h2c_is_an_error() {
 }
 
 #[test]
-fn what_is_no_response_is_told_at_the_byte_that_tells() {
+fn input_other_than_a_response_is_rejected_at_the_deciding_byte() {
     for (bytes, taken, name) in [
         // What nghttpd 1.52 says.
         (&b"\0\0\x06\x04\0\0\0\0\0"[..], 4, "http/2 without an upgrade"),
@@ -200,8 +200,8 @@ fn what_is_no_response_is_told_at_the_byte_that_tells() {
         (b"HTTP/1.1200 OK\r\nrest", 16, "malformed status line"),
         (b"HTTP/1.1 200 O\0K\r\nrest", 18, "malformed status line"),
     ] {
-        let (heard, left) = hear_at_every_cut(bytes);
-        let Heard::Error { error, .. } = heard else { panic!("{heard:?}") };
+        let (received, left) = receive_at_every_split(bytes);
+        let Received::Error { error, .. } = received else { panic!("{received:?}") };
         let said = error.to_string();
         assert!(said.starts_with(name), "{}: {said}", bytes.escape_ascii());
         assert_eq!(bytes.len() - left, taken, "{}", bytes.escape_ascii());
@@ -213,50 +213,50 @@ fn limits_hold_at_the_limit_and_one_past_it() {
     let bytes = ["HTTP/1.1 100 Continue\r\n\r\n", SWITCHED, "rest"].concat().into_bytes();
     let mut config = Config::default();
     config.head_bytes_max = bytes.len() - 4;
-    let (heard, left) = at_every_cut(&bytes, |chunks| hear(config, chunks));
-    assert_eq!((heard, left), (Heard::Answer(Answer::Switched), 4));
+    let (received, left) = at_every_split(&bytes, |chunks| receive(config, chunks));
+    assert_eq!((received, left), (Received::UpgradeResponse(UpgradeResponse::Switched), 4));
     let limit = bytes.len() - 5;
     config.head_bytes_max = limit;
-    let (heard, left) = at_every_cut(&bytes, |chunks| hear(config, chunks));
+    let (received, left) = at_every_split(&bytes, |chunks| receive(config, chunks));
     assert!(
-        matches!(heard, Heard::Error { error: AnswerError::HeadTooLong { limit: at }, .. } if at == limit)
+        matches!(received, Received::Error { error: UpgradeResponseError::HeadTooLong { limit: at }, .. } if at == limit)
     );
     assert_eq!(left, 5);
     config.head_bytes_max = 3;
-    let (heard, left) = at_every_cut(&bytes, |chunks| hear(config, chunks));
-    assert!(matches!(heard, Heard::Error { error: AnswerError::HeadTooLong { limit: 3 }, .. }));
+    let (received, left) = at_every_split(&bytes, |chunks| receive(config, chunks));
+    assert!(matches!(received, Received::Error { error: UpgradeResponseError::HeadTooLong { limit: 3 }, .. }));
     assert_eq!(left, bytes.len() - 3);
 
     let mut config = Config::default();
     config.fields_max = 2;
-    assert_eq!(hear(config, &[&bytes]).0, Heard::Answer(Answer::Switched));
+    assert_eq!(receive(config, &[&bytes]).0, Received::UpgradeResponse(UpgradeResponse::Switched));
     config.fields_max = 1;
-    let (heard, _) = at_every_cut(&bytes, |chunks| hear(config, chunks));
-    assert!(matches!(heard, Heard::Error { error: AnswerError::TooManyFields { limit: 1 }, .. }));
+    let (received, _) = at_every_split(&bytes, |chunks| receive(config, chunks));
+    assert!(matches!(received, Received::Error { error: UpgradeResponseError::TooManyFields { limit: 1 }, .. }));
 }
 
 #[test]
-fn what_is_printed_holds_no_control_byte() {
-    let mut upgrader = Upgrader::new(&Request::new("GET", "a", "/"), &[], Config::default()).unwrap();
+fn messages_contain_no_control_byte() {
+    let mut upgrader = Upgrader::new(&UpgradeRequest::new("GET", "a", "/"), &[], Config::default()).unwrap();
     assert_eq!(upgrader.receive(&mut &b"HTTP/1.1 200 \x80"[..]), Ok(None));
     assert_eq!(format!("{upgrader:?}"), r#"Upgrader { seen: "HTTP/1.1 200 \x80", .. }"#);
-    let answer = upgrader.receive(&mut &b"\r\n"[..]).unwrap().unwrap();
-    assert_eq!(format!("{answer:?}"), r#"Http1 { status: 200, seen: "HTTP/1.1 200 \x80\r\n" }"#);
-    assert_eq!(format!("{:?}", Answer::Switched), "Switched");
+    let response = upgrader.receive(&mut &b"\r\n"[..]).unwrap().unwrap();
+    assert_eq!(format!("{response:?}"), r#"Http1 { status: 200, seen: "HTTP/1.1 200 \x80\r\n" }"#);
+    assert_eq!(format!("{:?}", UpgradeResponse::Switched), "Switched");
 }
 
 #[test]
-fn the_end_of_input_is_told_at_every_byte() {
-    let upgrader = || Upgrader::new(&Request::new("GET", "a", "/"), &[], Config::default()).unwrap();
+fn end_of_input_is_reported_at_every_byte() {
+    let upgrader = || Upgrader::new(&UpgradeRequest::new("GET", "a", "/"), &[], Config::default()).unwrap();
     for bytes in 0..SWITCHED.len() {
         let mut upgrader = upgrader();
         assert_eq!(upgrader.receive(&mut &SWITCHED.as_bytes()[..bytes]), Ok(None));
-        assert_eq!(upgrader.handle_eof(), Err(AnswerError::Eof { bytes }));
-        assert_eq!(upgrader.handle_eof(), Err(AnswerError::Eof { bytes }));
-        assert_eq!(upgrader.receive(&mut SWITCHED.as_bytes()), Err(AnswerError::Eof { bytes }));
+        assert_eq!(upgrader.handle_eof(), Err(UpgradeResponseError::Eof { bytes }));
+        assert_eq!(upgrader.handle_eof(), Err(UpgradeResponseError::Eof { bytes }));
+        assert_eq!(upgrader.receive(&mut SWITCHED.as_bytes()), Err(UpgradeResponseError::Eof { bytes }));
         assert_eq!(upgrader.seen(), &SWITCHED.as_bytes()[..bytes]);
     }
     let mut upgrader = upgrader();
-    assert_eq!(upgrader.receive(&mut SWITCHED.as_bytes()), Ok(Some(Answer::Switched)));
+    assert_eq!(upgrader.receive(&mut SWITCHED.as_bytes()), Ok(Some(UpgradeResponse::Switched)));
     assert_eq!(upgrader.handle_eof(), Ok(()));
 }

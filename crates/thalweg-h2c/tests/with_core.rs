@@ -1,7 +1,7 @@
 //! With the core behind it: a connection that was sniffed or upgraded is one that works, at every cut.
 
 use thalweg::{Client, Connection, Event, Field, HeadersKind, Instant, Server, Status};
-use thalweg_h2c::{Answer, Config, Opening, Request, Sniffer, Upgrader};
+use thalweg_h2c::{UpgradeResponse, Config, Protocol, UpgradeRequest, Sniffer, Upgrader};
 
 /// A server that takes its input as the network cuts it, and answers each request with its path.
 struct Host {
@@ -19,11 +19,11 @@ impl Host {
         if self.connection.is_none() {
             match self.sniffer.receive(&mut input).expect("the client speaks HTTP") {
                 None => return,
-                Some(Opening::Http2 { seen }) => {
+                Some(Protocol::Http2 { seen }) => {
                     self.connection = Connection::<Server>::new(thalweg::Config::default()).ok();
                     self.serve(seen);
                 }
-                Some(Opening::Upgrade(upgrade)) => self.upgrade(&upgrade),
+                Some(Protocol::Upgrade(upgrade)) => self.upgrade(&upgrade),
                 Some(other) => panic!("{other:?}"),
             }
         }
@@ -31,13 +31,13 @@ impl Host {
     }
 
     fn upgrade(&mut self, upgrade: &thalweg_h2c::Upgrade) {
-        self.output.extend_from_slice(upgrade.answer());
-        let Request { method, path, .. } = &upgrade.request;
+        self.output.extend_from_slice(upgrade.response());
+        let UpgradeRequest { method, path, .. } = &upgrade.request;
         let config = thalweg::Config::default();
         let (mut connection, stream) =
             Connection::<Server>::from_upgrade(config, &upgrade.settings, method.as_bytes())
                 .expect("the settings were judged");
-        answer(&mut connection, stream, path.as_bytes());
+        response(&mut connection, stream, path.as_bytes());
         self.connection = Some(connection);
     }
 
@@ -46,7 +46,7 @@ impl Host {
         while let Some(event) = connection.receive(&mut input, Instant::ZERO).expect("the client behaves") {
             if let Event::Headers { stream, kind: HeadersKind::Request, headers, .. } = event {
                 let path: Vec<u8> = headers.path().expect("a request has a path").into();
-                answer(connection, stream, &path);
+                response(connection, stream, &path);
             }
         }
         let mut wire = Vec::new();
@@ -56,7 +56,7 @@ impl Host {
     }
 }
 
-fn answer(connection: &mut Connection<Server>, stream: thalweg::StreamKey, path: &[u8]) {
+fn response(connection: &mut Connection<Server>, stream: thalweg::StreamKey, path: &[u8]) {
     connection.send_response(stream, Status::OK, [Field::new(b"server", b"x")], false).expect("a response");
     assert_eq!(connection.send_data(stream, path, true), Ok(path.len()));
 }
@@ -90,34 +90,34 @@ fn prior_knowledge_becomes_a_connection() {
     let mut client = Connection::<Client>::new(thalweg::Config::default()).expect("a valid configuration");
     get(&mut client, "/first");
     let bytes = transmitted(&mut client);
-    for cut in 0..bytes.len() {
+    for split in 0..bytes.len() {
         let mut host = Host::new();
-        host.receive(&bytes[..cut]);
-        host.receive(&bytes[cut..]);
+        host.receive(&bytes[..split]);
+        host.receive(&bytes[split..]);
         let mut client =
             Connection::<Client>::new(thalweg::Config::default()).expect("a valid configuration");
         get(&mut client, "/first");
-        assert_eq!(listen(&mut client, &host.output), b"/first", "cut at {cut}");
+        assert_eq!(listen(&mut client, &host.output), b"/first", "cut at {split}");
     }
 }
 
 #[test]
 fn an_upgrade_becomes_a_connection() {
     let settings = Connection::<Client>::upgrade_settings(&thalweg::Config::default());
-    let request = Request::new("POST", "example.com", "/first").with_body("what is not needed");
+    let request = UpgradeRequest::new("POST", "example.com", "/first").with_body("what is not needed");
     let upgrader = || Upgrader::new(&request, &settings, Config::default()).expect("a valid request");
     let bytes = upgrader().bytes().to_vec();
-    for cut in 0..bytes.len() {
+    for split in 0..bytes.len() {
         let mut host = Host::new();
-        host.receive(&bytes[..cut]);
-        host.receive(&bytes[cut..]);
-        let mut heard = &host.output[..];
-        assert_eq!(upgrader().receive(&mut heard), Ok(Some(Answer::Switched)));
+        host.receive(&bytes[..split]);
+        host.receive(&bytes[split..]);
+        let mut received = &host.output[..];
+        assert_eq!(upgrader().receive(&mut received), Ok(Some(UpgradeResponse::Switched)));
 
         let (mut client, stream) = Connection::<Client>::from_upgrade(thalweg::Config::default(), b"POST")
             .expect("a valid configuration");
         assert_eq!(stream.id().as_u32(), 1);
-        assert_eq!(listen(&mut client, heard), b"/first", "cut at {cut}");
+        assert_eq!(listen(&mut client, received), b"/first", "cut at {split}");
 
         // The connection goes on as any other.
         get(&mut client, "/second");

@@ -90,7 +90,7 @@ impl Request<()> {
     }
 
     /// Takes over a request of an Upgrade, without its body (RFC 7540 §3.2).
-    pub(crate) fn from_upgrade(request: &thalweg_h2c::Request, remote: Option<SocketAddr>) -> Self {
+    pub(crate) fn from_upgrade(request: &thalweg_h2c::UpgradeRequest, remote: Option<SocketAddr>) -> Self {
         let mut fields = Fields::new();
         for (name, value) in &request.fields {
             fields.push(name, value);

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use thalweg_h2c::{Opening, SniffError, Sniffer, Upgrade, answer};
+use thalweg_h2c::{Protocol, SniffError, Sniffer, Upgrade, responses};
 
 /// Why a connection never spoke HTTP/2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,14 +87,14 @@ impl Refused {
     }
 
     /// RFC 9113 §3.2: over TLS, HTTP/2 is spoken only with those that negotiated it.
-    pub const NO_ALPN: Self = Self { refusal: Refusal::NoAlpn, answer: answer::VERSION_NOT_SUPPORTED };
+    pub const NO_ALPN: Self = Self { refusal: Refusal::NoAlpn, answer: responses::VERSION_NOT_SUPPORTED };
     /// The settings of an Upgrade cannot be used.
-    pub const UPGRADE: Self = Self { refusal: Refusal::Upgrade, answer: answer::BAD_REQUEST };
+    pub const UPGRADE: Self = Self { refusal: Refusal::Upgrade, answer: responses::BAD_REQUEST };
 }
 
 impl From<SniffError> for Refused {
     fn from(error: SniffError) -> Self {
-        Self { refusal: Refusal::Opening(error), answer: error.answer().unwrap_or_default() }
+        Self { refusal: Refusal::Opening(error), answer: error.response().unwrap_or_default() }
     }
 }
 
@@ -111,10 +111,10 @@ pub enum Beginning {
 pub fn sniff(sniffer: &mut Sniffer, input: &mut &[u8]) -> Result<Option<Beginning>, Refused> {
     match sniffer.receive(input)? {
         None => Ok(None),
-        Some(Opening::Http2 { seen }) => Ok(Some(Beginning::Preface(seen))),
-        Some(Opening::Upgrade(upgrade)) => Ok(Some(Beginning::Upgrade(upgrade))),
-        Some(Opening::Http1(request)) => Err(Refused { refusal: Refusal::Http1, answer: request.answer() }),
-        Some(_) => Err(Refused { refusal: Refusal::Http1, answer: answer::VERSION_NOT_SUPPORTED }),
+        Some(Protocol::Http2 { seen }) => Ok(Some(Beginning::Preface(seen))),
+        Some(Protocol::Upgrade(upgrade)) => Ok(Some(Beginning::Upgrade(upgrade))),
+        Some(Protocol::Http1(request)) => Err(Refused { refusal: Refusal::Http1, answer: request.response() }),
+        Some(_) => Err(Refused { refusal: Refusal::Http1, answer: responses::VERSION_NOT_SUPPORTED }),
     }
 }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::Request;
 use thalweg::{CloseCause, Timeout};
-use thalweg_h2c::{Opening, SniffError, Sniffer, Upgrade, answer};
+use thalweg_h2c::{Protocol, SniffError, Sniffer, Upgrade, responses};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use crate::body::Body;
@@ -137,26 +137,26 @@ where
         Ok(sniffed) => sniffed,
         Err(refusal) => {
             if let Refusal::Opening(error) = &refusal {
-                refuse(io, error.answer().unwrap_or_default()).await;
+                refuse(io, error.response().unwrap_or_default()).await;
             }
             return Err(refusal);
         }
     };
     match opening {
-        Opening::Http2 { seen } => {
+        Protocol::Http2 { seen } => {
             rest.splice(..0, seen.iter().copied());
             Ok(Opened { seen: rest, upgrade: None })
         }
-        Opening::Upgrade(upgrade) => Ok(Opened { seen: rest, upgrade: Some(upgrade) }),
-        Opening::Http1(request) => {
-            refuse(io, request.answer()).await;
+        Protocol::Upgrade(upgrade) => Ok(Opened { seen: rest, upgrade: Some(upgrade) }),
+        Protocol::Http1(request) => {
+            refuse(io, request.response()).await;
             Err(Refusal::Http1)
         }
         _ => Err(Refusal::Http1),
     }
 }
 
-type Sniffed = Result<(Opening, Vec<u8>), Refusal>;
+type Sniffed = Result<(Protocol, Vec<u8>), Refusal>;
 
 fn poll_sniff<IO>(
     io: &mut IO,
@@ -212,7 +212,7 @@ where
 }
 
 /// Makes the request of an Upgrade the one that a service gets.
-pub fn upgraded_request(request: thalweg_h2c::Request) -> Result<Request<Body>, http::Error> {
+pub fn upgraded_request(request: thalweg_h2c::UpgradeRequest) -> Result<Request<Body>, http::Error> {
     let uri = if request.path.starts_with('/') {
         format!("http://{}{}", request.authority, request.path)
     } else {
@@ -228,9 +228,9 @@ pub fn upgraded_request(request: thalweg_h2c::Request) -> Result<Request<Body>, 
 
 /// What a peer gets over TLS that does not ask for HTTP/2 there.
 #[cfg(feature = "rustls")]
-pub const NO_HTTP_1: &[u8] = answer::VERSION_NOT_SUPPORTED;
+pub const NO_HTTP_1: &[u8] = responses::VERSION_NOT_SUPPORTED;
 
 /// What a peer gets whose Upgrade cannot be used.
-pub const UNUSABLE_UPGRADE: &[u8] = answer::BAD_REQUEST;
+pub const UNUSABLE_UPGRADE: &[u8] = responses::BAD_REQUEST;
 
 const ANSWER_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(1);

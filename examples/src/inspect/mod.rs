@@ -27,7 +27,7 @@ use thalweg_tokio::inspect::Watch;
 use thalweg_tokio::rustls::ServerConfig;
 use thalweg_tokio::server::Connection;
 use thalweg_tokio::thalweg::Config;
-use thalweg_tokio::thalweg_h2c::{self, Opening, Sniffer};
+use thalweg_tokio::thalweg_h2c::{self, Protocol, Sniffer};
 use thalweg_tokio::{Server, service_fn};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
@@ -79,7 +79,7 @@ async fn open(mut socket: TcpStream, watch: Watch) {
         seen.extend_from_slice(&buf[..len]);
         match sniffer.receive(&mut &buf[..len]) {
             Ok(None) => {}
-            Ok(Some(opening)) => break matches!(opening, Opening::Http2 { .. }),
+            Ok(Some(opening)) => break matches!(opening, Protocol::Http2 { .. }),
             Err(_) => return,
         }
     };

@@ -18,7 +18,7 @@ use core::panic::PanicInfo;
 
 use device::{Device, Line};
 use thalweg::Instant;
-use thalweg_h2c::{Config, Opening, Sniffer};
+use thalweg_h2c::{Config, Protocol, Sniffer};
 use thalweg_hpack::{Decoder, Encoder, Field, ListLimits, SinkAction};
 use thalweg_record as _;
 
@@ -61,7 +61,7 @@ pub extern "C" fn h2c_upgrade() -> u64 {
         &b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
         HTTP2-Settings: AAMAAABk\r\n\r\n"[..];
     let opening = Sniffer::new(Config::default()).receive(&mut request);
-    u64::from(matches!(opening, Ok(Some(Opening::Upgrade(_)))))
+    u64::from(matches!(opening, Ok(Some(Protocol::Upgrade(_)))))
 }
 
 /// A line on which nothing ever comes.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs, io};
 
-use thalweg_h2c::{Config, PREFACE, Request, Upgrader, answer};
+use thalweg_h2c::{Config, PREFACE, UpgradeRequest, Upgrader, responses};
 use thalweg_testkit::random::{Random, Written};
 use thalweg_testkit::sim::{self, Op, Script};
 use thalweg_testkit::targets;
@@ -70,10 +70,10 @@ fn write(folder: &Path, target: &str, name: &str, input: &[u8]) -> io::Result<us
 fn openings() -> Vec<Vec<u8>> {
     let settings = [0, 3, 0, 0, 0, 100, 0, 4, 0, 1, 0, 0];
     let requests = [
-        Request::new("GET", "example.org", "/"),
-        Request::new("OPTIONS", "example.org:8080", "*").with_field("accept", "*/*"),
-        Request::new("POST", "example.org", "/notes").with_body(b"hello".to_vec()),
-        Request::new("HEAD", "example.org", "/?q=1").with_field("te", "trailers"),
+        UpgradeRequest::new("GET", "example.org", "/"),
+        UpgradeRequest::new("OPTIONS", "example.org:8080", "*").with_field("accept", "*/*"),
+        UpgradeRequest::new("POST", "example.org", "/notes").with_body(b"hello".to_vec()),
+        UpgradeRequest::new("HEAD", "example.org", "/?q=1").with_field("te", "trailers"),
     ];
     let asked = requests.iter().map(|request| {
         let upgrader = Upgrader::new(request, &settings, Config::default()).expect("a valid request");
@@ -88,7 +88,7 @@ fn openings() -> Vec<Vec<u8>> {
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n\x00",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
     ];
-    let answered = [answer::SWITCHING_PROTOCOLS, answer::UPGRADE_REQUIRED, answer::BAD_REQUEST];
+    let answered = [responses::SWITCHING_PROTOCOLS, responses::UPGRADE_REQUIRED, responses::BAD_REQUEST];
     asked.chain(written.iter().chain(&answered).map(|bytes| bytes.to_vec())).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Arbitrary bytes before HTTP/2 begins: the server's sniffer and the client's upgrader.
 
 use thalweg::{Connection, Server};
-use thalweg_h2c::{Answer, Config, Opening, Request, Sniffer, Upgrader};
+use thalweg_h2c::{UpgradeResponse, Config, Protocol, UpgradeRequest, Sniffer, Upgrader};
 
 use crate::cuts::Cuts;
 use crate::random::{Choices, FromBytes, Random};
@@ -62,15 +62,15 @@ fn sniff(config: Config, wire: &[u8], mut cuts: Cuts) -> Outcome {
 }
 
 /// What a server is told, and what it is handed back.
-fn told(config: Config, opening: Opening) -> (String, Vec<u8>) {
+fn told(config: Config, opening: Protocol) -> (String, Vec<u8>) {
     match opening {
-        Opening::Http2 { seen } => ("HTTP/2".to_owned(), seen.to_vec()),
-        Opening::Http1(http1) => {
-            assert!(http1.answer().starts_with(b"HTTP/1.1 4") || http1.answer().starts_with(b"HTTP/1.1 5"));
+        Protocol::Http2 { seen } => ("HTTP/2".to_owned(), seen.to_vec()),
+        Protocol::Http1(http1) => {
+            assert!(http1.response().starts_with(b"HTTP/1.1 4") || http1.response().starts_with(b"HTTP/1.1 5"));
             let fields: Vec<_> = http1.fields().map(|(name, value)| (name, value.escape_ascii())).collect();
             (format!("{http1:?} {} {} {fields:?}", http1.method(), http1.target()), http1.into_seen())
         }
-        Opening::Upgrade(upgrade) => {
+        Protocol::Upgrade(upgrade) => {
             begins_with(config, &upgrade.request, &upgrade.settings);
             (format!("{:?} {:?}", upgrade.request, upgrade.settings), upgrade.decline().into_seen())
         }
@@ -79,7 +79,7 @@ fn told(config: Config, opening: Opening) -> (String, Vec<u8>) {
 }
 
 /// An Upgrade that is offered can be made: its settings are valid, and its request is one that a client can ask again.
-fn begins_with(config: Config, request: &Request, settings: &[u8]) {
+fn begins_with(config: Config, request: &UpgradeRequest, settings: &[u8]) {
     assert!(config.upgrade, "an Upgrade is offered that was switched off");
     assert!(request.body.len() <= config.body_bytes_max);
     let begun =
@@ -88,7 +88,7 @@ fn begins_with(config: Config, request: &Request, settings: &[u8]) {
 }
 
 fn hear(config: Config, wire: &[u8], mut cuts: Cuts) -> Outcome {
-    let request = Request::new("GET", "example.org", "/");
+    let request = UpgradeRequest::new("GET", "example.org", "/");
     let mut upgrader = Upgrader::new(&request, &[0, 3, 0, 0, 0, 100], config).expect("a valid request");
     let mut rest = wire;
     while !rest.is_empty() {
@@ -99,11 +99,11 @@ fn hear(config: Config, wire: &[u8], mut cuts: Cuts) -> Outcome {
                 None
             }
             // What led to the switch belongs to nobody else.
-            Ok(Some(Answer::Switched)) => {
+            Ok(Some(UpgradeResponse::Switched)) => {
                 let taken = wire.len() - input.len() - rest.len();
                 Some(("switched".to_owned(), wire[..taken].to_vec()))
             }
-            Ok(Some(Answer::Http1 { status, seen })) => Some((format!("status {status}"), seen)),
+            Ok(Some(UpgradeResponse::Http1 { status, seen })) => Some((format!("status {status}"), seen)),
             Ok(Some(other)) => panic!("an answer that the test kit does not know: {other:?}"),
             Err(error) => {
                 assert_eq!(upgrader.receive(&mut &b"x"[..]), Err(error), "the error changed");

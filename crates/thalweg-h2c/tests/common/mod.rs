@@ -4,15 +4,15 @@
 use std::fmt::Debug;
 
 use thalweg_h2c::{
-    Answer, AnswerError, Config, Opening, Refusal, Request, SniffError, Sniffer, Upgrader, Version,
+    UpgradeResponse, UpgradeResponseError, Config, Protocol, UpgradeRejection, UpgradeRequest, SniffError, Sniffer, Upgrader, Version,
 };
 
 /// What a sniffer came to, in a form that can be compared.
 #[derive(Debug, PartialEq, Eq, Clone)]
-pub enum Found {
+pub enum Sniffed {
     Http2 { seen: Vec<u8> },
-    Upgrade { request: Request, settings: Vec<u8>, seen: Vec<u8> },
-    Http1 { seen: Vec<u8>, refusal: Option<Refusal>, parsed: Parsed, answer: &'static [u8] },
+    Upgrade { request: UpgradeRequest, settings: Vec<u8>, seen: Vec<u8> },
+    Http1 { seen: Vec<u8>, rejection: Option<UpgradeRejection>, parsed: Parsed, response: &'static [u8] },
     Error { error: SniffError, seen: Vec<u8> },
     More { seen: Vec<u8> },
 }
@@ -26,7 +26,7 @@ pub struct Parsed {
     pub head_bytes: usize,
 }
 
-impl Found {
+impl Sniffed {
     pub fn seen(&self) -> &[u8] {
         match self {
             Self::Http2 { seen }
@@ -46,15 +46,15 @@ impl Found {
     }
 
     #[track_caller]
-    pub fn refusal(self) -> Option<Refusal> {
+    pub fn rejection(self) -> Option<UpgradeRejection> {
         match self {
-            Self::Http1 { refusal, .. } => refusal,
+            Self::Http1 { rejection, .. } => rejection,
             other => panic!("not HTTP/1 but {other:?}"),
         }
     }
 
     #[track_caller]
-    pub fn request(self) -> Request {
+    pub fn request(self) -> UpgradeRequest {
         match self {
             Self::Upgrade { request, .. } => request,
             other => panic!("no upgrade but {other:?}"),
@@ -65,7 +65,7 @@ impl Found {
 /// Sniffs chunks in turn. Gives what was found, and how many bytes were left.
 ///
 /// Checks on the way that nothing is lost or invented: what was seen and what is left are the input.
-pub fn sniff(config: Config, chunks: &[&[u8]]) -> (Found, usize) {
+pub fn sniff(config: Config, chunks: &[&[u8]]) -> (Sniffed, usize) {
     let mut sniffer = Sniffer::new(config);
     let all = chunks.concat();
     let mut left = all.len();
@@ -73,7 +73,7 @@ pub fn sniff(config: Config, chunks: &[&[u8]]) -> (Found, usize) {
         let mut input = *chunk;
         let outcome = sniffer.receive(&mut input);
         left -= chunk.len() - input.len();
-        let found = match outcome {
+        let sniffed = match outcome {
             Ok(None) => {
                 assert!(input.is_empty(), "undecided, and yet {} bytes are not taken", input.len());
                 continue;
@@ -81,30 +81,30 @@ pub fn sniff(config: Config, chunks: &[&[u8]]) -> (Found, usize) {
             Ok(Some(opening)) => {
                 assert_eq!(sniffer.receive(&mut &b"x"[..]).err(), Some(SniffError::Decided));
                 assert!(sniffer.seen().is_empty());
-                found(opening)
+                sniffed(opening)
             }
             Err(error) => {
                 assert_eq!(sniffer.receive(&mut &b"x"[..]).err(), Some(error));
-                Found::Error { error, seen: sniffer.seen().to_vec() }
+                Sniffed::Error { error, seen: sniffer.seen().to_vec() }
             }
         };
-        assert_conserved(found.seen(), left, &all);
-        return (found, left);
+        assert_conserved(sniffed.seen(), left, &all);
+        return (sniffed, left);
     }
     assert_conserved(sniffer.seen(), left, &all);
-    (Found::More { seen: sniffer.seen().to_vec() }, left)
+    (Sniffed::More { seen: sniffer.seen().to_vec() }, left)
 }
 
-fn found(opening: Opening) -> Found {
+fn sniffed(opening: Protocol) -> Sniffed {
     match opening {
-        Opening::Http2 { seen } => Found::Http2 { seen: seen.to_vec() },
-        Opening::Upgrade(upgrade) => Found::Upgrade {
+        Protocol::Http2 { seen } => Sniffed::Http2 { seen: seen.to_vec() },
+        Protocol::Upgrade(upgrade) => Sniffed::Upgrade {
             request: upgrade.request.clone(),
             settings: upgrade.settings.clone(),
             seen: upgrade.decline().into_seen(),
         },
-        Opening::Http1(http1) => Found::Http1 {
-            refusal: http1.refusal(),
+        Protocol::Http1(http1) => Sniffed::Http1 {
+            rejection: http1.rejection(),
             parsed: Parsed {
                 method: http1.method().into(),
                 target: http1.target().into(),
@@ -112,7 +112,7 @@ fn found(opening: Opening) -> Found {
                 fields: http1.fields().map(|(name, value)| (name.into(), value.into())).collect(),
                 head_bytes: http1.head_bytes(),
             },
-            answer: http1.answer(),
+            response: http1.response(),
             seen: http1.into_seen(),
         },
         other => panic!("an opening that the tests do not know: {other:?}"),
@@ -121,15 +121,15 @@ fn found(opening: Opening) -> Found {
 
 /// What an upgrader came to.
 #[derive(Debug, PartialEq, Eq, Clone)]
-pub enum Heard {
-    Answer(Answer),
-    Error { error: AnswerError, seen: Vec<u8> },
+pub enum Received {
+    UpgradeResponse(UpgradeResponse),
+    Error { error: UpgradeResponseError, seen: Vec<u8> },
     More { seen: Vec<u8> },
 }
 
 /// Gives an upgrader chunks of an answer in turn. Gives what came of it, and how many bytes were left.
-pub fn hear(config: Config, chunks: &[&[u8]]) -> (Heard, usize) {
-    let upgrader = Upgrader::new(&Request::new("GET", "example.com", "/"), &[], config);
+pub fn receive(config: Config, chunks: &[&[u8]]) -> (Received, usize) {
+    let upgrader = Upgrader::new(&UpgradeRequest::new("GET", "example.com", "/"), &[], config);
     let mut upgrader = upgrader.expect("the request is valid");
     let all = chunks.concat();
     let mut left = all.len();
@@ -139,21 +139,21 @@ pub fn hear(config: Config, chunks: &[&[u8]]) -> (Heard, usize) {
         left -= chunk.len() - input.len();
         match outcome {
             Ok(None) => assert!(input.is_empty(), "undecided, and yet {} bytes are not taken", input.len()),
-            Ok(Some(answer)) => {
-                assert_eq!(upgrader.receive(&mut &b"x"[..]), Err(AnswerError::Decided));
-                if let Answer::Http1 { seen, .. } = &answer {
+            Ok(Some(response)) => {
+                assert_eq!(upgrader.receive(&mut &b"x"[..]), Err(UpgradeResponseError::Decided));
+                if let UpgradeResponse::Http1 { seen, .. } = &response {
                     assert_conserved(seen, left, &all);
                 }
-                return (Heard::Answer(answer), left);
+                return (Received::UpgradeResponse(response), left);
             }
             Err(error) => {
                 assert_eq!(upgrader.receive(&mut &b"x"[..]), Err(error));
                 assert_conserved(upgrader.seen(), left, &all);
-                return (Heard::Error { error, seen: upgrader.seen().to_vec() }, left);
+                return (Received::Error { error, seen: upgrader.seen().to_vec() }, left);
             }
         }
     }
-    (Heard::More { seen: upgrader.seen().to_vec() }, left)
+    (Received::More { seen: upgrader.seen().to_vec() }, left)
 }
 
 #[track_caller]
@@ -165,7 +165,7 @@ fn assert_conserved(seen: &[u8], left: usize, all: &[u8]) {
 ///
 /// Of long inputs only some two-part cuts are tried.
 #[track_caller]
-pub fn at_every_cut<T: PartialEq + Debug>(bytes: &[u8], run: impl Fn(&[&[u8]]) -> T) -> T {
+pub fn at_every_split<T: PartialEq + Debug>(bytes: &[u8], run: impl Fn(&[&[u8]]) -> T) -> T {
     let whole = run(&[bytes]);
     let single: Vec<&[u8]> = bytes.chunks(1).collect();
     assert_eq!(run(&single), whole, "byte by byte");
@@ -178,14 +178,14 @@ pub fn at_every_cut<T: PartialEq + Debug>(bytes: &[u8], run: impl Fn(&[&[u8]]) -
 
 /// Sniffs at every cut, with the default configuration.
 #[track_caller]
-pub fn sniff_at_every_cut(bytes: &[u8]) -> (Found, usize) {
-    at_every_cut(bytes, |chunks| sniff(Config::default(), chunks))
+pub fn sniff_at_every_split(bytes: &[u8]) -> (Sniffed, usize) {
+    at_every_split(bytes, |chunks| sniff(Config::default(), chunks))
 }
 
 /// Hears an answer at every cut, with the default configuration.
 #[track_caller]
-pub fn hear_at_every_cut(bytes: &[u8]) -> (Heard, usize) {
-    at_every_cut(bytes, |chunks| hear(Config::default(), chunks))
+pub fn receive_at_every_split(bytes: &[u8]) -> (Received, usize) {
+    at_every_split(bytes, |chunks| receive(Config::default(), chunks))
 }
 
 /// What curl 7.88 sends for `curl --http2 http://127.0.0.1:8080/notes`.

@@ -139,7 +139,7 @@ impl Requests {
             Body::of_request(Arc::clone(&exchange), false)
         };
         self.submit(exchange, stream, head, body);
-        Ok(Opened { seen: &[], answer: upgrade.answer() })
+        Ok(Opened { seen: &[], answer: upgrade.response() })
     }
 
     /// Makes a request one of this turn.

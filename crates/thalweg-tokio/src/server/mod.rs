@@ -107,7 +107,7 @@ where
             connection.driver.wire().set_first_input(seen);
             return Ok(connection);
         };
-        let (answer, settings, request) = (upgrade.answer(), upgrade.settings, upgrade.request);
+        let (answer, settings, request) = (upgrade.response(), upgrade.settings, upgrade.request);
         let Ok((core, stream)) = setup.upgraded(&settings, request.method.as_bytes()) else {
             return Err(io);
         };

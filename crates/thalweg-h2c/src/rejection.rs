@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::answer;
+use crate::responses;
 use crate::settings::SettingsError;
 
 /// Why an HTTP/1 request that asks for h2c is not upgraded.
@@ -12,7 +12,7 @@ use crate::settings::SettingsError;
 /// repair it, because two readers who repair it differently are how requests are smuggled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum UpgradeRejection {
     /// [`Config::upgrade`](crate::Config::upgrade) is off.
     Disabled,
     /// The server took it back by [`Upgrade::decline`](crate::Upgrade::decline).
@@ -71,20 +71,20 @@ pub enum Refusal {
     Expectation,
 }
 
-impl Refusal {
+impl UpgradeRejection {
     /// Gives the answer of a server that speaks HTTP/2 only.
-    pub(crate) fn answer(self) -> &'static [u8] {
+    pub(crate) fn response(self) -> &'static [u8] {
         match self {
-            Self::Disabled | Self::Declined | Self::Http10 => answer::VERSION_NOT_SUPPORTED,
-            Self::BodyTooLong { .. } => answer::CONTENT_TOO_LARGE,
-            Self::Expectation => answer::EXPECTATION_FAILED,
-            Self::Connect | Self::TransferCoding | Self::Trailers => answer::NOT_IMPLEMENTED,
-            _ => answer::BAD_REQUEST,
+            Self::Disabled | Self::Declined | Self::Http10 => responses::VERSION_NOT_SUPPORTED,
+            Self::BodyTooLong { .. } => responses::CONTENT_TOO_LARGE,
+            Self::Expectation => responses::EXPECTATION_FAILED,
+            Self::Connect | Self::TransferCoding | Self::Trailers => responses::NOT_IMPLEMENTED,
+            _ => responses::BAD_REQUEST,
         }
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for UpgradeRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Disabled => "upgrades are switched off in the configuration",
@@ -119,4 +119,4 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl core::error::Error for Refusal {}
+impl core::error::Error for UpgradeRejection {}

@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use thalweg_h2c::{Answer, Config, Opening, PREFACE, Request, Sniffer, Upgrader};
+use thalweg_h2c::{UpgradeResponse, Config, Protocol, PREFACE, UpgradeRequest, Sniffer, Upgrader};
 
 /// Pieces of openings, good and bad. Joined at random they get deep into the sniffer more often than noise does.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
@@ -70,11 +70,11 @@ fn opening() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Cuts bytes at these places.
-fn cut<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
-    let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
-    places.extend([0, bytes.len()]);
-    places.sort_unstable();
-    places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect()
+fn split<'a>(bytes: &'a [u8], splits: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+    let mut ranges: Vec<_> = splits.iter().map(|split| split.index(bytes.len() + 1)).collect();
+    ranges.extend([0, bytes.len()]);
+    ranges.sort_unstable();
+    ranges.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect()
 }
 
 /// Limits that small inputs reach.
@@ -99,7 +99,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
     vec(byte, 0..12).prop_map(|bytes| bytes.trim_ascii().to_vec())
 }
 
-fn request() -> impl Strategy<Value = Request> {
+fn request() -> impl Strategy<Value = UpgradeRequest> {
     (
         "[A-Z][A-Z-]{0,6}",
         "([a-z0-9._~-]{1,12}|\\[::[0-9a-f]{1,4}\\]|1\\.2\\.3\\.4)(:[0-9]{1,4})?",
@@ -110,7 +110,7 @@ fn request() -> impl Strategy<Value = Request> {
     )
         .prop_filter("CONNECT does not upgrade", |parts| parts.0 != "CONNECT")
         .prop_map(|(method, authority, path, fields, te, body)| {
-            let mut request = Request::new(method, authority, path).with_body(body);
+            let mut request = UpgradeRequest::new(method, authority, path).with_body(body);
             request.fields = fields;
             if te { request.with_field("te", "trailers") } else { request }
         })
@@ -120,50 +120,50 @@ proptest! {
     #[test]
     fn any_chunking_sniffs_the_same(
         bytes in opening(),
-        cuts in vec(any::<prop::sample::Index>(), 0..8),
+        splits in vec(any::<prop::sample::Index>(), 0..8),
         config in config(),
     ) {
         let whole = sniff(config, &[&bytes]);
-        prop_assert_eq!(&sniff(config, &cut(&bytes, &cuts)), &whole);
+        prop_assert_eq!(&sniff(config, &split(&bytes, &splits)), &whole);
         prop_assert_eq!(sniff(config, &bytes.chunks(1).collect::<Vec<_>>()), whole);
     }
 
     #[test]
-    fn any_chunking_hears_the_same(
+    fn any_chunking_receives_the_same_response(
         bytes in opening(),
-        cuts in vec(any::<prop::sample::Index>(), 0..8),
+        splits in vec(any::<prop::sample::Index>(), 0..8),
         config in config(),
     ) {
         let bytes = [&b"HTTP/1."[..], &bytes].concat();
         for bytes in [&bytes[..], &bytes[7..]] {
-            let whole = hear(config, &[bytes]);
-            prop_assert_eq!(&hear(config, &cut(bytes, &cuts)), &whole);
-            prop_assert_eq!(hear(config, &bytes.chunks(1).collect::<Vec<_>>()), whole);
+            let whole = receive(config, &[bytes]);
+            prop_assert_eq!(&receive(config, &split(bytes, &splits)), &whole);
+            prop_assert_eq!(receive(config, &bytes.chunks(1).collect::<Vec<_>>()), whole);
         }
     }
 
     #[test]
-    fn a_decision_needs_no_byte_behind_it_and_stands_whatever_follows(bytes in opening(), more in opening()) {
-        let (found, left) = sniff(Config::default(), &[&bytes]);
+    fn a_decision_needs_no_further_byte_and_is_final(bytes in opening(), more in opening()) {
+        let (sniffed, left) = sniff(Config::default(), &[&bytes]);
         let (same, rest) = sniff(Config::default(), &[&bytes, &more]);
-        match found {
-            Found::More { .. } => prop_assert!(rest <= more.len()),
-            _ => prop_assert_eq!((same, rest), (found.clone(), left + more.len())),
+        match sniffed {
+            Sniffed::More { .. } => prop_assert!(rest <= more.len()),
+            _ => prop_assert_eq!((same, rest), (sniffed.clone(), left + more.len())),
         }
         if left > 0 {
             let (same, rest) = sniff(Config::default(), &[&bytes[..bytes.len() - left]]);
-            prop_assert_eq!((same, rest), (found, 0));
+            prop_assert_eq!((same, rest), (sniffed, 0));
         }
     }
 
     #[test]
-    fn what_is_kept_stays_within_the_limits(bytes in vec(piece(), 0..64), config in config()) {
+    fn buffered_bytes_stay_within_the_limits(bytes in vec(piece(), 0..64), config in config()) {
         let mut sniffer = Sniffer::new(config);
         let limit = config.head_bytes_max.max(12) + config.body_bytes_max;
         for piece in &bytes {
             let outcome = sniffer.receive(&mut &piece[..]);
             prop_assert!(sniffer.seen().len() <= limit);
-            if let Ok(Some(Opening::Http1(http1))) = outcome {
+            if let Ok(Some(Protocol::Http1(http1))) = outcome {
                 prop_assert!(http1.seen().len() <= limit);
                 break;
             }
@@ -171,10 +171,10 @@ proptest! {
     }
 
     #[test]
-    fn what_the_upgrader_asks_for_the_sniffer_gives(
+    fn the_sniffer_accepts_what_the_upgrader_sends(
         request in request(),
         settings in vec((0x10_u16.., any::<u32>()), 1..32),
-        cuts in vec(any::<prop::sample::Index>(), 0..4),
+        splits in vec(any::<prop::sample::Index>(), 0..4),
     ) {
         let payload: Vec<u8> = settings
             .iter()
@@ -186,11 +186,11 @@ proptest! {
             sent = sent.with_field("content-length", request.body.len().to_string());
         }
         let bytes = [client.bytes(), PREFACE].concat();
-        let (found, left) = sniff(Config::default(), &cut(&bytes, &cuts));
+        let (sniffed, left) = sniff(Config::default(), &split(&bytes, &splits));
         let seen = client.bytes().to_vec();
-        prop_assert_eq!((found, left), (Found::Upgrade { request: sent, settings: payload, seen }, PREFACE.len()));
-        let mut answer = thalweg_h2c::answer::SWITCHING_PROTOCOLS;
-        prop_assert_eq!(client.receive(&mut answer), Ok(Some(Answer::Switched)));
-        prop_assert!(answer.is_empty());
+        prop_assert_eq!((sniffed, left), (Sniffed::Upgrade { request: sent, settings: payload, seen }, PREFACE.len()));
+        let mut response = thalweg_h2c::responses::SWITCHING_PROTOCOLS;
+        prop_assert_eq!(client.receive(&mut response), Ok(Some(UpgradeResponse::Switched)));
+        prop_assert!(response.is_empty());
     }
 }

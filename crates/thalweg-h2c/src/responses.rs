@@ -1,8 +1,8 @@
 //! Complete HTTP/1.1 answers as bytes, for a server that speaks HTTP/2 only.
 //!
 //! All but [`SWITCHING_PROTOCOLS`] carry a line of text for the person in front of the client, and announce that
-//! the connection closes: send one, half-close, and drain. [`Http1::answer`](crate::Http1::answer) and
-//! [`SniffError::answer`](crate::SniffError::answer) choose the right one. To a request whose method is `HEAD`
+//! the connection closes: send one, half-close, and drain. [`Http1::response`](crate::Http1::response) and
+//! [`SniffError::response`](crate::SniffError::response) choose the right one. To a request whose method is `HEAD`
 //! goes [`without_content`] of it.
 //!
 //! RFC 9110 §6.6.1: a server without a clock sends no `Date`; this crate has none.
@@ -51,7 +51,7 @@ pub const NOT_IMPLEMENTED: &[u8] = b"HTTP/1.1 501 Not Implemented\r\n\
 /// Cuts an answer behind the empty line of its head.
 ///
 /// RFC 9110 §9.3.2: the answer to `HEAD` has no content, but may keep the Content-Length.
-pub fn without_content(answer: &'static [u8]) -> &'static [u8] {
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
-    end.map_or(answer, |at| &answer[..at + 4])
+pub fn without_content(response: &'static [u8]) -> &'static [u8] {
+    let end = response.windows(4).position(|four| four == b"\r\n\r\n");
+    end.map_or(response, |at| &response[..at + 4])
 }

@@ -5,111 +5,111 @@ use alloc::vec::Vec;
 
 use crate::body::{Body, Chunked};
 use crate::config::Config;
-use crate::head::{Carry, Fields, RequestHead, Version, text};
-use crate::refusal::Refusal;
-use crate::request::{Request, is_hop_by_hop};
+use crate::head::{HeadBuffer, Fields, RequestHead, Version, text};
+use crate::rejection::UpgradeRejection;
+use crate::request::{UpgradeRequest, is_hop_by_hop};
 use crate::{settings, target};
 
 /// What an acceptable head says.
-pub struct Accepted {
-    pub request: Request,
+pub struct ValidUpgrade {
+    pub request: UpgradeRequest,
     pub settings: Vec<u8>,
     pub body: Body,
 }
 
 /// Judges a complete head. `None`: it does not ask for h2c.
-pub fn judge(carry: &Carry, head: &RequestHead, config: &Config) -> Option<Result<Accepted, Refusal>> {
-    let fields = head.fields.within(&carry.bytes);
+pub fn validate(buffer: &HeadBuffer, head: &RequestHead, config: &Config) -> Option<Result<ValidUpgrade, UpgradeRejection>> {
+    let fields = head.fields.within(&buffer.bytes);
     // RFC 9110 §7.8: any protocol of the list may be chosen, and case does not matter.
     // RFC 7540 §3.2: a token of "h2" is ignored; that is for TLS.
-    fields.lists("upgrade", "h2c").then(|| accept(carry, head, fields, config))
+    fields.list_contains("upgrade", "h2c").then(|| accept(buffer, head, fields, config))
 }
 
 fn accept(
-    carry: &Carry,
+    buffer: &HeadBuffer,
     head: &RequestHead,
     fields: Fields<'_>,
     config: &Config,
-) -> Result<Accepted, Refusal> {
-    let method = text(&carry.bytes, &head.method);
+) -> Result<ValidUpgrade, UpgradeRejection> {
+    let method = text(&buffer.bytes, &head.method);
     if !config.upgrade {
-        return Err(Refusal::Disabled);
+        return Err(UpgradeRejection::Disabled);
     }
     // RFC 9110 §7.8: the Upgrade of an HTTP/1.0 request is ignored.
     if head.version == Version::Http10 {
-        return Err(Refusal::Http10);
+        return Err(UpgradeRejection::Http10);
     }
-    if carry.has_bare_lf() {
-        return Err(Refusal::BareLineFeed);
+    if buffer.has_bare_lf() {
+        return Err(UpgradeRejection::BareLineFeed);
     }
     if method == "CONNECT" {
-        return Err(Refusal::Connect);
+        return Err(UpgradeRejection::Connect);
     }
     check_connection(fields)?;
     let settings = read_settings(fields, config)?;
     let body = frame_body(fields, config)?;
-    let host = single(fields, "host", Refusal::HostRepeated)?.ok_or(Refusal::HostMissing)?;
-    let host = core::str::from_utf8(host).map_err(|_| Refusal::Host)?;
+    let host = single(fields, "host", UpgradeRejection::HostRepeated)?.ok_or(UpgradeRejection::HostMissing)?;
+    let host = core::str::from_utf8(host).map_err(|_| UpgradeRejection::Host)?;
     if !target::is_authority(host) {
-        return Err(Refusal::Host);
+        return Err(UpgradeRejection::Host);
     }
-    let (authority, path) = target::resolve(method, text(&carry.bytes, &head.target), host)?;
+    let (authority, path) = target::resolve(method, text(&buffer.bytes, &head.target), host)?;
     let request =
-        Request { method: method.into(), authority, path, fields: translate(fields), body: Vec::new() };
-    Ok(Accepted { request, settings, body })
+        UpgradeRequest { method: method.into(), authority, path, fields: translate(fields), body: Vec::new() };
+    Ok(ValidUpgrade { request, settings, body })
 }
 
 /// RFC 9110 §7.6.1, RFC 7540 §3.2.1: what is for this hop alone is listed, and so did not come through a proxy.
-fn check_connection(fields: Fields<'_>) -> Result<(), Refusal> {
-    if !fields.lists("connection", "upgrade") {
-        return Err(Refusal::UpgradeNotListed);
+fn check_connection(fields: Fields<'_>) -> Result<(), UpgradeRejection> {
+    if !fields.list_contains("connection", "upgrade") {
+        return Err(UpgradeRejection::UpgradeNotListed);
     }
-    if !fields.lists("connection", "http2-settings") {
-        return Err(Refusal::SettingsNotListed);
+    if !fields.list_contains("connection", "http2-settings") {
+        return Err(UpgradeRejection::SettingsNotListed);
     }
     const OPTIONS: [&str; 4] = ["upgrade", "http2-settings", "keep-alive", "te"];
     let known = |option: &[u8]| OPTIONS.iter().any(|known| option.eq_ignore_ascii_case(known.as_bytes()));
-    if fields.members("connection").all(known) { Ok(()) } else { Err(Refusal::ConnectionOption) }
+    if fields.members("connection").all(known) { Ok(()) } else { Err(UpgradeRejection::ConnectionOption) }
 }
 
-fn read_settings(fields: Fields<'_>, config: &Config) -> Result<Vec<u8>, Refusal> {
+fn read_settings(fields: Fields<'_>, config: &Config) -> Result<Vec<u8>, UpgradeRejection> {
     let value =
-        single(fields, "http2-settings", Refusal::SettingsRepeated)?.ok_or(Refusal::SettingsMissing)?;
-    let payload = settings::decode(value).ok_or(Refusal::SettingsEncoding)?;
-    settings::check(&payload, config.settings_max).map_err(Refusal::Settings)?;
+        single(fields, "http2-settings", UpgradeRejection::SettingsRepeated)?.ok_or(UpgradeRejection::SettingsMissing)?;
+    let payload = settings::decode(value).ok_or(UpgradeRejection::SettingsEncoding)?;
+    settings::check(&payload, config.settings_max).map_err(UpgradeRejection::Settings)?;
     Ok(payload)
 }
 
 /// Finds how the body is delimited (RFC 9112 §6.3), and leaves no room for a second opinion.
-fn frame_body(fields: Fields<'_>, config: &Config) -> Result<Body, Refusal> {
+fn frame_body(fields: Fields<'_>, config: &Config) -> Result<Body, UpgradeRejection> {
     // RFC 9110 §7.8: a 100 would have to come before the 101. Who waits for it is served as HTTP/1.
     if fields.has("expect") {
-        return Err(Refusal::Expectation);
+        return Err(UpgradeRejection::Expectation);
     }
     let limit = config.body_bytes_max;
-    let length = single(fields, "content-length", Refusal::ContentLengthRepeated)?;
+    let length = single(fields, "content-length", UpgradeRejection::ContentLengthRepeated)?;
     if !fields.has("transfer-encoding") {
         let left = length.map_or(Ok(0), parse_length)?;
-        return if left > limit { Err(Refusal::BodyTooLong { limit }) } else { Ok(Body::Length { left }) };
+        return if left > limit { Err(UpgradeRejection::BodyTooLong { limit }) } else { Ok(Body::Length { left }) };
     }
     if length.is_some() {
-        return Err(Refusal::ContentLengthAndCoding);
+        return Err(UpgradeRejection::ContentLengthAndCoding);
     }
-    let coding = single(fields, "transfer-encoding", Refusal::TransferCoding)?;
+    let coding = single(fields, "transfer-encoding", UpgradeRejection::TransferCoding)?;
     match coding {
         Some(coding) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Body::Chunked(Chunked::new(limit))),
-        _ => Err(Refusal::TransferCoding),
+        _ => Err(UpgradeRejection::TransferCoding),
     }
 }
 
 /// RFC 9110 §8.6: digits, and nothing else: no sign, no list.
-fn parse_length(value: &[u8]) -> Result<usize, Refusal> {
+fn parse_length(value: &[u8]) -> Result<usize, UpgradeRejection> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(Refusal::ContentLength);
+        return Err(UpgradeRejection::ContentLength);
     }
     let mut digits = value.iter().map(|digit| usize::from(digit - b'0'));
     let length = digits.try_fold(0_usize, |sum, digit| sum.checked_mul(10)?.checked_add(digit));
-    length.ok_or(Refusal::ContentLength)
+    length.ok_or(UpgradeRejection::ContentLength)
 }
 
 /// Turns the fields into those of HTTP/2.
@@ -118,7 +118,7 @@ fn parse_length(value: &[u8]) -> Result<usize, Refusal> {
 /// §8.3.1: `:authority` says what Host said.
 fn translate(fields: Fields<'_>) -> Vec<(String, Vec<u8>)> {
     let mut translated: Vec<(String, Vec<u8>)> = Vec::with_capacity(fields.iter().len());
-    let mut te_is_due = fields.lists("te", "trailers");
+    let mut te_is_due = fields.list_contains("te", "trailers");
     for (name, value) in fields.iter() {
         if name.eq_ignore_ascii_case("te") {
             if core::mem::take(&mut te_is_due) {
@@ -135,8 +135,8 @@ fn translate(fields: Fields<'_>) -> Vec<(String, Vec<u8>)> {
 fn single<'a>(
     fields: Fields<'a>,
     name: &'static str,
-    repeated: Refusal,
-) -> Result<Option<&'a [u8]>, Refusal> {
+    repeated: UpgradeRejection,
+) -> Result<Option<&'a [u8]>, UpgradeRejection> {
     let mut values = fields.values(name);
     let first = values.next();
     if values.next().is_some() { Err(repeated) } else { Ok(first) }
