@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 use thalweg::Instant;
 use thalweg::inspect::{Direction, Inspector};
-use thalweg_record::{Call, Moment, Recording, Side, replay};
+use thalweg_record::{Call, ReplayEvent, Recording, RecordedRole, replay};
 
 /// Replays a recording and prints the conversation: exits with 1 if the replay differs
 #[derive(Debug, Parser)]
@@ -36,11 +36,11 @@ fn main() -> ExitCode {
 fn show(path: &Path) -> Result<bool, Box<dyn std::error::Error>> {
     let file = std::fs::read(path)?;
     let recording = Recording::parse(&file)?;
-    let (theirs, ours) = match recording.side {
-        Side::Client => (Direction::ToClient, Direction::ToServer),
-        Side::Server => (Direction::ToServer, Direction::ToClient),
+    let (theirs, ours) = match recording.role {
+        RecordedRole::Client => (Direction::ToClient, Direction::ToServer),
+        RecordedRole::Server => (Direction::ToServer, Direction::ToClient),
     };
-    println!("a {:?}, recorded by {}: {} steps", recording.side, recording.made_by, recording.steps.len());
+    println!("a {:?}, recorded by {}: {} steps", recording.role, recording.made_by, recording.steps.len());
     let mut inspector = Inspector::new();
     let mut now = Instant::ZERO;
     let mut print = |direction, mut bytes: &[u8], now: Instant| {
@@ -49,17 +49,17 @@ fn show(path: &Path) -> Result<bool, Box<dyn std::error::Error>> {
             println!("{time:>12.1?} {seen}");
         }
     };
-    let replayed = replay(&recording, |moment| match moment {
-        Moment::Call(step) => match step.call {
+    let replayed = replay(&recording, |event| match event {
+        ReplayEvent::Call(step) => match step.call {
             // Zero is told where there is no input.
             Call::Receive { now: at, .. } | Call::HandleTimeout { now: at } => now = at.max(now),
             _ => {}
         },
-        Moment::Input(bytes) => print(theirs, bytes, now),
-        Moment::Output(bytes) => print(ours, bytes, now),
+        ReplayEvent::Input(bytes) => print(theirs, bytes, now),
+        ReplayEvent::Output(bytes) => print(ours, bytes, now),
         _ => {}
     })?;
-    if recording.is_cut {
+    if recording.is_truncated {
         println!("the recording ends here, at its bound");
     }
     println!("{}", replayed.report);

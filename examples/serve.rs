@@ -19,7 +19,7 @@ use thalweg_examples::inspect;
 use thalweg_examples::signals;
 use thalweg_examples::site::Site;
 use thalweg_tokio::inspect::Watch;
-use thalweg_tokio::thalweg_record::{Keep, Recordings};
+use thalweg_tokio::thalweg_record::{Retention, RecordingStore};
 use thalweg_tokio::{Body, Server, service_fn};
 
 /// Serves a directory, bytes by number and an echo over HTTP/2. Ctrl-C and SIGTERM end it
@@ -71,9 +71,9 @@ async fn run(args: Arguments) -> Result<(), String> {
     }
     if let Some(folder) = record {
         let recordings =
-            Recordings::new(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+            RecordingStore::new(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         // What is served here is no secret.
-        server = server.record(&recordings.keep(Keep::All).with_secrets());
+        server = server.record(&recordings.retention(Retention::All).with_secrets());
     }
     let server = server.on_end(move |peer, end| {
         if !quiet {

@@ -5,7 +5,7 @@ use thalweg::{
     Client, CloseReport, Config, ConfigError, ConnectionError, ErrorCode, Event, Field, Instant, OpenError,
     Priority, Request, SendError, Server, Settings, Splice, Status, StreamKey,
 };
-use thalweg_record::{Recorded, Recorder};
+use thalweg_record::{RecordOptions, Recorder};
 
 use crate::fault::{Fault, Faults};
 
@@ -50,14 +50,14 @@ impl Endpoint {
     /// # Errors
     /// As for [`thalweg::Connection::new`].
     pub fn client(config: Config) -> Result<Self, ConfigError> {
-        Self::recorded_client(config, Recorded::nothing())
+        Self::recorded_client(config, RecordOptions::disabled())
     }
 
     /// Starts a client that is recorded.
     ///
     /// # Errors
     /// As for [`thalweg::Connection::new`].
-    pub fn recorded_client(config: Config, recorded: Recorded) -> Result<Self, ConfigError> {
+    pub fn recorded_client(config: Config, recorded: RecordOptions) -> Result<Self, ConfigError> {
         Ok(Self { core: Core::Client(Recorder::new(config, recorded)?), faults: Faults::default() })
     }
 
@@ -66,14 +66,14 @@ impl Endpoint {
     /// # Errors
     /// As for [`thalweg::Connection::new`].
     pub fn server(config: Config) -> Result<Self, ConfigError> {
-        Self::recorded_server(config, Recorded::nothing())
+        Self::recorded_server(config, RecordOptions::disabled())
     }
 
     /// Starts a server that is recorded.
     ///
     /// # Errors
     /// As for [`thalweg::Connection::new`].
-    pub fn recorded_server(config: Config, recorded: Recorded) -> Result<Self, ConfigError> {
+    pub fn recorded_server(config: Config, recorded: RecordOptions) -> Result<Self, ConfigError> {
         Ok(Self { core: Core::Server(Recorder::new(config, recorded)?), faults: Faults::default() })
     }
 

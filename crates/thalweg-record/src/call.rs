@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use thalweg::frame::{Flags, FrameType, SettingId};
 use thalweg::{ErrorCode, Field, Indexing, Instant, Priority, Request, Settings, Status, StreamId, KnownName};
 
-use crate::bytes::{Clock, Reader, put_bytes, put_number};
+use crate::codec::{Clock, Reader, put_bytes, put_number};
 use crate::error::ReadError;
 
 /// A call, as the methods of [`Connection`](thalweg::Connection) are named.
@@ -216,8 +216,8 @@ impl<'a> Call<'a> {
 
     /// Appends the call: a byte with the operation in five bits and what is said in three, then the rest.
     pub fn put(&self, out: &mut Vec<u8>, clock: &mut Clock) {
-        let (operation, said) = self.lead(*clock);
-        out.push(operation | said << 5);
+        let (operation, bits) = self.lead(*clock);
+        out.push(operation | bits << 5);
         match self {
             Self::HandleEof | Self::PollWritable | Self::PollTransmit { .. } | Self::Shutdown => {}
             Self::Receive { now, input } => {
@@ -327,16 +327,16 @@ impl<'a> Call<'a> {
     pub fn take(reader: &mut Reader<'a>, clock: &mut Clock) -> Result<Self, ReadError> {
         let start = *reader;
         let lead = reader.byte("a call")?;
-        let (operation, said) = (lead & 0x1f, lead >> 5);
-        let (first, second) = (said & 1 != 0, said & 2 != 0);
+        let (operation, bits) = (lead & 0x1f, lead >> 5);
+        let (first, second) = (bits & 1 != 0, bits & 2 != 0);
         Ok(match operation {
             RECEIVE => {
-                let now = clock.take(said & 3, reader)?;
-                let input = if said & 4 != 0 { Some(reader.bytes("input")?) } else { None };
+                let now = clock.take(bits & 3, reader)?;
+                let input = if bits & 4 != 0 { Some(reader.bytes("input")?) } else { None };
                 Self::Receive { now, input }
             }
             HANDLE_EOF => Self::HandleEof,
-            HANDLE_TIMEOUT => Self::HandleTimeout { now: clock.take(said & 3, reader)? },
+            HANDLE_TIMEOUT => Self::HandleTimeout { now: clock.take(bits & 3, reader)? },
             RELEASE => Self::Release { stream: take_id(reader)?, bytes: reader.number("bytes")? },
             SEND_DATA => {
                 let stream = take_id(reader)?;

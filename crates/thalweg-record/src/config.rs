@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use thalweg::{RateLimit, Config, WindowRelease};
 
-use crate::bytes::{Reader, put_number};
+use crate::codec::{Reader, put_number};
 use crate::error::ReadError;
 
 /// Appends a configuration.

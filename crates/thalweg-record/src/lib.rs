@@ -7,9 +7,9 @@
 //!
 //! ```
 //! use thalweg::{Config, Instant, Server};
-//! use thalweg_record::{Recorded, Recorder, Recording, replay};
+//! use thalweg_record::{RecordOptions, Recorder, Recording, replay};
 //!
-//! let mut server = Recorder::<Server>::new(Config::default(), Recorded::up_to(1 << 20))?;
+//! let mut server = Recorder::<Server>::new(Config::default(), RecordOptions::max_bytes(1 << 20))?;
 //! let ended = server.receive(&mut &b"GET / HTTP/1.1\r\n\r\n......"[..], Instant::ZERO).map(drop);
 //! assert!(ended.is_err());
 //! let file = server.finish().expect("it records");
@@ -31,26 +31,26 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-mod bytes;
+mod codec;
 mod call;
 mod config;
 mod digest;
 mod error;
 mod outcome;
-mod player;
+mod replayer;
 mod recorder;
 mod recording;
 #[cfg(feature = "std")]
-mod recordings;
+mod recording_store;
 mod redact;
 mod replay;
-mod tape;
+mod recording_writer;
 
 pub use call::Call;
 pub use error::ReadError;
-pub use recorder::{Recorded, Recorder};
-pub use recording::{Recording, Side, Start, Step};
+pub use recorder::{RecordOptions, Recorder};
+pub use recording::{Recording, RecordedRole, Start, Step};
 #[cfg(feature = "std")]
-pub use recordings::{Keep, Recordings};
+pub use recording_store::{Retention, RecordingStore};
 pub use redact::{RedactError, Redacted};
-pub use replay::{Difference, Moment, ReplayError, Replayed, replay};
+pub use replay::{Difference, ReplayEvent, ReplayError, Replayed, replay};

@@ -17,8 +17,8 @@ use thalweg::{
 use crate::call::Call;
 use crate::digest::Digest;
 use crate::outcome;
-use crate::recording::{Side, Start};
-use crate::tape::Tape;
+use crate::recording::{RecordedRole, Start};
+use crate::recording_writer::RecordingWriter;
 
 /// A [`Connection`] that can record. Its methods are those of the connection; what only looks is reached by [`Deref`].
 ///
@@ -26,33 +26,33 @@ use crate::tape::Tape;
 /// and a digest of what went out, and memory up to the bound.
 pub struct Recorder<R: Role> {
     connection: Connection<R>,
-    recording: Option<Box<Running>>,
+    recording: Option<Box<ActiveRecording>>,
 }
 
 /// What takes the file of a recording when its connection is dropped.
 pub type Sink = dyn FnOnce(Vec<u8>, &CloseReport) + Send + Sync;
 
-struct Running {
-    tape: Tape,
+struct ActiveRecording {
+    writer: RecordingWriter,
     sink: Option<Box<Sink>>,
 }
 
 /// What to record: nothing, or so many bytes.
 #[derive(Default)]
-pub struct Recorded {
+pub struct RecordOptions {
     bytes_max: Option<usize>,
     sink: Option<Box<Sink>>,
 }
 
-impl Recorded {
+impl RecordOptions {
     /// Records nothing.
-    pub const fn nothing() -> Self {
+    pub const fn disabled() -> Self {
         Self { bytes_max: None, sink: None }
     }
 
     /// Records up to `bytes_max` bytes of file, of which the beginning and the end take about 300. What does not fit is left
     /// out whole, and with it all that comes after.
-    pub const fn up_to(bytes_max: usize) -> Self {
+    pub const fn max_bytes(bytes_max: usize) -> Self {
         Self { bytes_max: Some(bytes_max), sink: None }
     }
 
@@ -62,14 +62,14 @@ impl Recorded {
         Self { sink: Some(Box::new(sink)), ..self }
     }
 
-    fn begin<R: Role>(self, config: &Config, start: &Start<'_>) -> Option<Box<Running>> {
-        let side = if R::IS_CLIENT { Side::Client } else { Side::Server };
-        let tape = Tape::new(side, config, start, self.bytes_max?);
-        Some(Box::new(Running { tape, sink: self.sink }))
+    fn start<R: Role>(self, config: &Config, start: &Start<'_>) -> Option<Box<ActiveRecording>> {
+        let role = if R::IS_CLIENT { RecordedRole::Client } else { RecordedRole::Server };
+        let writer = RecordingWriter::new(role, config, start, self.bytes_max?);
+        Some(Box::new(ActiveRecording { writer, sink: self.sink }))
     }
 }
 
-impl fmt::Debug for Recorded {
+impl fmt::Debug for RecordOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorded").field("bytes_max", &self.bytes_max).finish_non_exhaustive()
     }
@@ -80,7 +80,7 @@ macro_rules! record {
     ($self:ident, $call:expr, $made:expr) => {{
         let result = $made;
         if let Some(recording) = &mut $self.recording {
-            recording.tape.step(&$call, |digest| outcome::returned(digest, &result));
+            recording.writer.step(&$call, |digest| outcome::returned(digest, &result));
         }
         result
     }};
@@ -91,9 +91,9 @@ impl<R: Role> Recorder<R> {
     ///
     /// # Errors
     /// As there.
-    pub fn new(config: Config, recorded: Recorded) -> Result<Self, ConfigError> {
+    pub fn new(config: Config, options: RecordOptions) -> Result<Self, ConfigError> {
         let connection = Connection::new(config)?;
-        Ok(Self { connection, recording: recorded.begin::<R>(&config, &Start::New) })
+        Ok(Self { connection, recording: options.start::<R>(&config, &Start::New) })
     }
 
     /// Whether calls are written down. What is sent by [`splice_data`](Self::splice_data) is not in the recording, so content that shall be
@@ -104,21 +104,21 @@ impl<R: Role> Recorder<R> {
 
     /// Ends the recording, if there is one: the bytes of its file. The connection goes on without.
     pub fn finish(&mut self) -> Option<Vec<u8>> {
-        self.recording.take().map(|recording| recording.tape.into_file())
+        self.recording.take().map(|recording| recording.writer.into_file())
     }
 
-    /// The same, and more happened than was recorded if `is_cut` says so.
-    pub(crate) fn finish_as(&mut self, is_cut: bool) -> Option<Vec<u8>> {
-        let Running { mut tape, .. } = *self.recording.take()?;
-        if is_cut {
-            tape.cut();
+    /// The same, and more happened than was recorded if `is_truncated` says so.
+    pub(crate) fn finish_as(&mut self, is_truncated: bool) -> Option<Vec<u8>> {
+        let ActiveRecording { mut writer, .. } = *self.recording.take()?;
+        if is_truncated {
+            writer.truncate();
         }
-        Some(tape.into_file())
+        Some(writer.into_file())
     }
 
     /// The digest of what all recorded calls gave.
     pub(crate) fn digest(&self) -> Option<Digest> {
-        self.recording.as_ref().map(|recording| recording.tape.digest())
+        self.recording.as_ref().map(|recording| recording.writer.digest())
     }
 
     /// See [`Connection::receive`].
@@ -134,7 +134,7 @@ impl<R: Role> Recorder<R> {
         let before = *input;
         let event = self.connection.receive(input, now);
         if let Some(recording) = &mut self.recording {
-            recording.tape.receive(before, before.len() - input.len(), now, &event);
+            recording.writer.receive(before, before.len() - input.len(), now, &event);
         }
         event
     }
@@ -158,7 +158,7 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::release`].
     pub fn release(&mut self, stream: StreamKey, bytes: usize) {
         self.connection.release(stream, bytes);
-        self.note(|| Call::Release { stream: stream.id(), bytes: bytes as u64 });
+        self.record_call(|| Call::Release { stream: stream.id(), bytes: bytes as u64 });
     }
 
     /// See [`Connection::send_data`].
@@ -255,7 +255,7 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::send_reset`].
     pub fn send_reset(&mut self, stream: StreamKey, code: ErrorCode) {
         self.connection.send_reset(stream, code);
-        self.note(|| Call::SendReset { stream: stream.id(), code });
+        self.record_call(|| Call::SendReset { stream: stream.id(), code });
     }
 
     /// See [`Connection::send_settings`].
@@ -327,7 +327,7 @@ impl<R: Role> Recorder<R> {
         let named = self.connection.poll_writable();
         if let Some(recording) = &mut self.recording {
             let word = named.map_or(u64::MAX, outcome::handle);
-            recording.tape.step(&Call::PollWritable, |digest| digest.word(word));
+            recording.writer.step(&Call::PollWritable, |digest| digest.word(word));
         }
         named
     }
@@ -338,7 +338,7 @@ impl<R: Role> Recorder<R> {
         let base = out.len();
         let was_any = self.connection.poll_transmit(out);
         if let Some(recording) = &mut self.recording {
-            recording.tape.transmit(false, was_any, &out[base..], base, &[]);
+            recording.writer.transmit(false, was_any, &out[base..], base, &[]);
         }
         was_any
     }
@@ -349,7 +349,7 @@ impl<R: Role> Recorder<R> {
         let (base, first) = (out.len(), splices.len());
         let was_any = self.connection.poll_transmit_spliced(out, splices);
         if let Some(recording) = &mut self.recording {
-            recording.tape.transmit(true, was_any, &out[base..], base, &splices[first..]);
+            recording.writer.transmit(true, was_any, &out[base..], base, &splices[first..]);
         }
         was_any
     }
@@ -357,19 +357,19 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::shutdown`].
     pub fn shutdown(&mut self) {
         self.connection.shutdown();
-        self.note(|| Call::Shutdown);
+        self.record_call(|| Call::Shutdown);
     }
 
     /// See [`Connection::close`].
     pub fn close(&mut self, code: ErrorCode, debug: &[u8]) {
         self.connection.close(code, debug);
-        self.note(|| Call::Close { code, debug });
+        self.record_call(|| Call::Close { code, debug });
     }
 
     /// Writes down a call that returns nothing.
-    fn note<'a>(&mut self, call: impl FnOnce() -> Call<'a>) {
+    fn record_call<'a>(&mut self, call: impl FnOnce() -> Call<'a>) {
         if let Some(recording) = &mut self.recording {
-            recording.tape.step(&call(), |_| {});
+            recording.writer.step(&call(), |_| {});
         }
     }
 }
@@ -382,10 +382,10 @@ impl Recorder<Client> {
     pub fn from_upgrade(
         config: Config,
         method: &[u8],
-        recorded: Recorded,
+        options: RecordOptions,
     ) -> Result<(Self, StreamKey), UpgradeError> {
         let (connection, stream) = Connection::<Client>::from_upgrade(config, method)?;
-        let recording = recorded.begin::<Client>(&config, &Start::Upgraded { settings: &[], method });
+        let recording = options.start::<Client>(&config, &Start::Upgraded { settings: &[], method });
         Ok((Self { connection, recording }, stream))
     }
 
@@ -418,10 +418,10 @@ impl Recorder<Server> {
         config: Config,
         settings: &[u8],
         method: &[u8],
-        recorded: Recorded,
+        options: RecordOptions,
     ) -> Result<(Self, StreamKey), UpgradeError> {
         let (connection, stream) = Connection::<Server>::from_upgrade(config, settings, method)?;
-        let recording = recorded.begin::<Server>(&config, &Start::Upgraded { settings, method });
+        let recording = options.start::<Server>(&config, &Start::Upgraded { settings, method });
         Ok((Self { connection, recording }, stream))
     }
 
@@ -516,11 +516,11 @@ impl<R: Role> Deref for Recorder<R> {
 impl<R: Role> Drop for Recorder<R> {
     fn drop(&mut self) {
         let Some(recording) = self.recording.take() else { return };
-        let Running { tape, sink } = *recording;
+        let ActiveRecording { writer, sink } = *recording;
         if let Some(sink) = sink
-            && !tape.is_blank()
+            && !writer.is_blank()
         {
-            sink(tape.into_file(), &self.connection.report());
+            sink(writer.into_file(), &self.connection.report());
         }
     }
 }

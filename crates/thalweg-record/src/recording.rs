@@ -6,16 +6,16 @@ use alloc::vec::Vec;
 
 use thalweg::Config;
 
-use crate::bytes::{Clock, Reader, put_bytes};
+use crate::codec::{Clock, Reader, put_bytes};
 use crate::call::Call;
 use crate::config;
 use crate::digest;
 use crate::error::{ReadError, VERSION};
-use crate::tape::{BEGIN, BLOCK_HEAD_BYTES, CHECKSUM_BYTES, END, MAGIC, STEPS};
+use crate::recording_writer::{BEGIN, BLOCK_HEAD_BYTES, CHECKSUM_BYTES, END, MAGIC, STEPS};
 
 /// Whose connection it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Side {
+pub enum RecordedRole {
     /// A client's.
     Client = 0,
     /// A server's.
@@ -41,7 +41,7 @@ pub enum Start<'a> {
 #[derive(Clone, Debug)]
 pub struct Recording<'a> {
     /// Whose connection it was.
-    pub side: Side,
+    pub role: RecordedRole,
     /// What made the recording: `thalweg` and its version. Another version may answer otherwise.
     pub made_by: &'a str,
     /// The configuration.
@@ -55,7 +55,7 @@ pub struct Recording<'a> {
     /// The digest of all that the connection answered.
     pub digest: u64,
     /// Whether the bound of the recording was reached: more happened than is in it.
-    pub is_cut: bool,
+    pub is_truncated: bool,
 }
 
 /// A call, and a check of what it gave.
@@ -105,7 +105,7 @@ impl<'a> Recording<'a> {
             Some(&seen) => return Err(ReadError::Version { seen }),
         }
         let mut blocks = Blocks { file, at: MAGIC.len() + 1 };
-        let mut recording = Self::begin(&mut blocks.expect(BEGIN, "the beginning")?)?;
+        let mut recording = Self::parse_start(&mut blocks.expect(BEGIN, "the beginning")?)?;
         let mut clock = Clock::default();
         loop {
             match blocks.next()? {
@@ -117,7 +117,7 @@ impl<'a> Recording<'a> {
                     }
                 }
                 (END, mut reader) => {
-                    recording.end(&mut reader)?;
+                    recording.parse_end(&mut reader)?;
                     break;
                 }
                 (_, reader) => return Err(reader.malformed("steps or the end")),
@@ -129,12 +129,12 @@ impl<'a> Recording<'a> {
         }
     }
 
-    fn begin(reader: &mut Reader<'a>) -> Result<Self, ReadError> {
+    fn parse_start(reader: &mut Reader<'a>) -> Result<Self, ReadError> {
         let start = *reader;
-        let side = match reader.byte("a side")? {
-            0 => Side::Client,
-            1 => Side::Server,
-            _ => return Err(start.malformed("a side")),
+        let role = match reader.byte("a role")? {
+            0 => RecordedRole::Client,
+            1 => RecordedRole::Server,
+            _ => return Err(start.malformed("a role")),
         };
         let start = *reader;
         let made_by =
@@ -148,25 +148,25 @@ impl<'a> Recording<'a> {
         };
         ensure_empty(reader)?;
         Ok(Self {
-            side,
+            role,
             made_by,
             config,
             start,
             steps: Vec::new(),
             output_bytes: 0,
             digest: 0,
-            is_cut: false,
+            is_truncated: false,
         })
     }
 
-    fn end(&mut self, reader: &mut Reader<'a>) -> Result<(), ReadError> {
+    fn parse_end(&mut self, reader: &mut Reader<'a>) -> Result<(), ReadError> {
         let start = *reader;
         if reader.number("a count of steps")? != self.steps.len() as u64 {
             return Err(start.malformed("the count of steps"));
         }
         self.output_bytes = reader.number("a count of bytes")?;
         self.digest = u64::from_le_bytes(reader.array("a digest")?);
-        self.is_cut = reader.byte("a mark")? != 0;
+        self.is_truncated = reader.byte("a mark")? != 0;
         ensure_empty(reader)
     }
 }

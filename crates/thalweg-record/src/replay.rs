@@ -7,13 +7,13 @@ use core::fmt;
 
 use thalweg::{CloseReport, ConfigError, ConnectionError, Event, StreamId, UpgradeError};
 
-use crate::player::Player;
+use crate::replayer::Replayer;
 use crate::recording::{Recording, Step};
 
 /// What a replay shows while it runs.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Moment<'m> {
+pub enum ReplayEvent<'m> {
     /// A call is about to be made.
     Call(&'m Step<'m>),
     /// Bytes of the peer were eaten.
@@ -21,7 +21,7 @@ pub enum Moment<'m> {
     /// The connection told an event.
     Event(&'m Event<'m, 'm>),
     /// The connection is over: `receive` gave this error.
-    Over(ConnectionError),
+    Error(ConnectionError),
     /// The connection handed out bytes to be written. Spliced content is not among them.
     Output(&'m [u8]),
 }
@@ -104,24 +104,24 @@ impl From<UpgradeError> for ReplayError {
 /// The connection cannot begin.
 pub fn replay(
     recording: &Recording<'_>,
-    mut observe: impl FnMut(Moment<'_>),
+    mut observe: impl FnMut(ReplayEvent<'_>),
 ) -> Result<Replayed, ReplayError> {
-    let mut player = Player::new(recording)?;
-    let mut replayed = Replayed { difference: None, steps: 0, output_bytes: 0, report: player.report() };
+    let mut replayer = Replayer::new(recording)?;
+    let mut replayed = Replayed { difference: None, steps: 0, output_bytes: 0, report: replayer.report() };
     for step in &recording.steps {
-        observe(Moment::Call(step));
-        let played = player.play(&step.call, &mut observe);
-        if played.is_err() || player.digest().value() as u8 != step.check {
-            let (call, unknown_stream) = (step.call.name(), played.err().flatten());
+        observe(ReplayEvent::Call(step));
+        let executed = replayer.execute(&step.call, &mut observe);
+        if executed.is_err() || replayer.digest().value() as u8 != step.check {
+            let (call, unknown_stream) = (step.call.name(), executed.err().flatten());
             replayed.difference =
                 Some(Difference { step: replayed.steps, offset: step.offset, call, unknown_stream });
             break;
         }
         replayed.steps += 1;
     }
-    replayed.report = player.report();
-    replayed.output_bytes = player.output_bytes;
-    if replayed.is_same() && player.digest().value() != recording.digest {
+    replayed.report = replayer.report();
+    replayed.output_bytes = replayer.output_bytes;
+    if replayed.is_same() && replayer.digest().value() != recording.digest {
         let (step, last) = (replayed.steps, recording.steps.last());
         let (offset, call) = last.map_or((0, "new"), |last| (last.offset, last.call.name()));
         replayed.difference = Some(Difference { step, offset, call, unknown_stream: None });

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use thalweg::{Config, Instant, Server};
-use thalweg_record::{ReadError, Recorded, Recorder, Recording};
+use thalweg_record::{ReadError, RecordOptions, Recorder, Recording};
 
 /// A recording of more than one block of steps.
 fn file() -> Vec<u8> {
-    let mut server = Recorder::<Server>::new(Config::default(), Recorded::up_to(1 << 20)).unwrap();
+    let mut server = Recorder::<Server>::new(Config::default(), RecordOptions::max_bytes(1 << 20)).unwrap();
     server.receive(&mut &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], Instant::ZERO).unwrap();
     server.receive(&mut &[0, 0, 0, 4, 0, 0, 0, 0, 0][..], Instant::ZERO).unwrap();
     for _ in 0..300 {

@@ -6,24 +6,24 @@ use std::sync::{Arc, Mutex};
 
 use thalweg::frame::SettingId;
 use thalweg::{Client, Config, ErrorCode, Event, Field, Instant, Request, Server, Status};
-use thalweg_record::{Call, Moment, Recorded, Recorder, Recording, replay};
+use thalweg_record::{Call, ReplayEvent, RecordOptions, Recorder, Recording, replay};
 use thalweg_testkit::endpoint::Endpoint;
 use thalweg_testkit::sim::{self, Script};
 
 /// Both ends of a conversation, and what each said of itself.
 #[derive(Default)]
-struct Heard {
+struct Received {
     output: Vec<u8>,
     events: Vec<String>,
 }
 
 /// A conversation in memory: the files of the client and of the server, and what they said when it happened.
-fn conversation(bytes_max: usize) -> [(Vec<u8>, Heard); 2] {
+fn conversation(bytes_max: usize) -> [(Vec<u8>, Received); 2] {
     let mut config = Config::default();
     config.hash_seed = 0x5eed;
-    let mut client = Recorder::<Client>::new(config, Recorded::up_to(bytes_max)).unwrap();
-    let mut server = Recorder::<Server>::new(config, Recorded::up_to(bytes_max)).unwrap();
-    let (mut asked, mut answered) = (Heard::default(), Heard::default());
+    let mut client = Recorder::<Client>::new(config, RecordOptions::max_bytes(bytes_max)).unwrap();
+    let mut server = Recorder::<Server>::new(config, RecordOptions::max_bytes(bytes_max)).unwrap();
+    let (mut asked, mut answered) = (Received::default(), Received::default());
     let mut now = Instant::from_nanos(1_000);
     for turn in 0..20u8 {
         let path = format!("/{turn}");
@@ -38,26 +38,26 @@ fn conversation(bytes_max: usize) -> [(Vec<u8>, Heard); 2] {
         client.send_extension_settings(&[(SettingId(0xfe00), turn.into())]).unwrap();
         for _ in 0..3 {
             now = now + std::time::Duration::from_micros(137);
-            carry(&mut client, &mut asked, |piece| hear(&mut server, &mut answered, piece, now));
-            carry(&mut server, &mut answered, |piece| listen(&mut client, &mut asked, piece, now));
+            carry(&mut client, &mut asked, |piece| receive_at_server(&mut server, &mut answered, piece, now));
+            carry(&mut server, &mut answered, |piece| receive_at_client(&mut client, &mut asked, piece, now));
         }
     }
     client.shutdown();
-    carry(&mut client, &mut asked, |piece| hear(&mut server, &mut answered, piece, now));
+    carry(&mut client, &mut asked, |piece| receive_at_server(&mut server, &mut answered, piece, now));
     [(client.finish().unwrap(), asked), (server.finish().unwrap(), answered)]
 }
 
-fn carry<R: thalweg::Role>(from: &mut Recorder<R>, heard: &mut Heard, mut to: impl FnMut(&[u8])) {
+fn carry<R: thalweg::Role>(from: &mut Recorder<R>, received: &mut Received, mut to: impl FnMut(&[u8])) {
     let mut wire = Vec::new();
     if from.poll_transmit(&mut wire) {
-        heard.output.extend_from_slice(&wire);
+        received.output.extend_from_slice(&wire);
         wire.chunks(251).for_each(&mut to);
     }
 }
 
-fn hear(server: &mut Recorder<Server>, heard: &mut Heard, mut input: &[u8], now: Instant) {
+fn receive_at_server(server: &mut Recorder<Server>, received: &mut Received, mut input: &[u8], now: Instant) {
     while let Some(event) = server.receive(&mut input, now).unwrap() {
-        heard.events.push(format!("{event:?}"));
+        received.events.push(format!("{event:?}"));
         match event {
             Event::Headers { stream, end: false, .. } => {
                 let fields = [Field::new(b"set-cookie", b"session=t0ps3cret-t0ps3cret")];
@@ -75,35 +75,35 @@ fn hear(server: &mut Recorder<Server>, heard: &mut Heard, mut input: &[u8], now:
     }
 }
 
-fn listen(client: &mut Recorder<Client>, heard: &mut Heard, mut input: &[u8], now: Instant) {
+fn receive_at_client(client: &mut Recorder<Client>, received: &mut Received, mut input: &[u8], now: Instant) {
     while let Some(event) = client.receive(&mut input, now).unwrap() {
-        heard.events.push(format!("{event:?}"));
+        received.events.push(format!("{event:?}"));
         if let Event::Data { stream, data, .. } = event {
             client.release(stream, data.len());
         }
     }
 }
 
-fn heard_again(recording: &Recording<'_>) -> Heard {
-    let mut heard = Heard::default();
-    let replayed = replay(recording, |moment| match moment {
-        Moment::Event(event) => heard.events.push(format!("{event:?}")),
-        Moment::Output(bytes) => heard.output.extend_from_slice(bytes),
+fn received_in_replay(recording: &Recording<'_>) -> Received {
+    let mut received = Received::default();
+    let replayed = replay(recording, |event| match event {
+        ReplayEvent::Event(event) => received.events.push(format!("{event:?}")),
+        ReplayEvent::Output(bytes) => received.output.extend_from_slice(bytes),
         _ => {}
     });
     assert_eq!(replayed.unwrap().difference, None);
-    heard
+    received
 }
 
 #[test]
-fn a_replay_tells_the_same_events_and_writes_the_same_bytes() {
-    for (file, heard) in conversation(1 << 20) {
+fn a_replay_yields_the_same_events_and_bytes() {
+    for (file, received) in conversation(1 << 20) {
         let recording = Recording::parse(&file).unwrap();
-        assert!(!recording.is_cut && heard.events.len() > 60, "{}", heard.events.len());
-        assert_eq!(recording.output_bytes, heard.output.len() as u64);
-        let again = heard_again(&recording);
-        assert!(again.output == heard.output);
-        assert_eq!(again.events, heard.events);
+        assert!(!recording.is_truncated && received.events.len() > 60, "{}", received.events.len());
+        assert_eq!(recording.output_bytes, received.output.len() as u64);
+        let again = received_in_replay(&recording);
+        assert!(again.output == received.output);
+        assert_eq!(again.events, received.events);
     }
 }
 
@@ -129,14 +129,14 @@ fn simulated_conversations_replay() {
 /// The recordings of both ends of a simulator's script.
 fn record(script: &Script) -> Vec<Vec<u8>> {
     let files = Arc::new(Mutex::new(Vec::new()));
-    let recorded = || {
+    let record_options = || {
         let files = Arc::clone(&files);
-        Recorded::up_to(64 << 20).to_sink(move |file, _| files.lock().unwrap().push(file))
+        RecordOptions::max_bytes(64 << 20).to_sink(move |file, _| files.lock().unwrap().push(file))
     };
     let endpoints = || {
         [
-            Endpoint::recorded_client(script.client.config(), recorded()).unwrap(),
-            Endpoint::recorded_server(script.server.config(), recorded()).unwrap(),
+            Endpoint::recorded_client(script.client.config(), record_options()).unwrap(),
+            Endpoint::recorded_server(script.server.config(), record_options()).unwrap(),
         ]
     };
     sim::run_with(script, endpoints).unwrap();
@@ -166,7 +166,7 @@ fn a_difference_is_found_where_it_begins() {
 }
 
 #[test]
-fn a_difference_that_no_check_shows_is_found_at_the_end() {
+fn a_difference_that_no_check_detects_is_found_at_the_end() {
     let [(file, _), _] = conversation(1 << 20);
     let mut recording = Recording::parse(&file).unwrap();
     recording.digest ^= 1 << 63;
@@ -191,37 +191,37 @@ fn an_unknown_stream_is_a_difference() {
 #[test]
 fn an_upgraded_connection_replays() {
     let settings = thalweg::Connection::<Client>::upgrade_settings(&Config::default());
-    let recorded = || Recorded::up_to(1 << 20);
-    let (mut client, asked) = Recorder::<Client>::from_upgrade(Config::default(), b"GET", recorded()).unwrap();
+    let record_options = || RecordOptions::max_bytes(1 << 20);
+    let (mut client, asked) = Recorder::<Client>::from_upgrade(Config::default(), b"GET", record_options()).unwrap();
     let (mut server, answered) =
-        Recorder::<Server>::from_upgrade(Config::default(), &settings, b"GET", recorded()).unwrap();
+        Recorder::<Server>::from_upgrade(Config::default(), &settings, b"GET", record_options()).unwrap();
     server.send_response(answered, Status::OK, [], true).unwrap();
-    let (mut heard, mut told) = (Heard::default(), Heard::default());
-    carry(&mut server, &mut heard, |piece| listen(&mut client, &mut told, piece, Instant::ZERO));
+    let (mut received, mut client_received) = (Received::default(), Received::default());
+    carry(&mut server, &mut received, |piece| receive_at_client(&mut client, &mut client_received, piece, Instant::ZERO));
     client.release(asked, 0);
     for file in [client.finish(), server.finish()] {
-        heard_again(&Recording::parse(&file.unwrap()).unwrap());
+        received_in_replay(&Recording::parse(&file.unwrap()).unwrap());
     }
-    assert!(told.events.iter().any(|event| event.starts_with("Headers")), "{:?}", told.events);
+    assert!(client_received.events.iter().any(|event| event.starts_with("Headers")), "{:?}", client_received.events);
 }
 
 /// The input may be the same buffer with other bytes, and what was left of it may be dropped.
 #[test]
-fn input_is_recorded_as_it_was_eaten() {
-    let mut client = Recorder::<Client>::new(Config::default(), Recorded::nothing()).unwrap();
+fn input_is_recorded_as_it_was_consumed() {
+    let mut client = Recorder::<Client>::new(Config::default(), RecordOptions::disabled()).unwrap();
     for path in ["/1", "/2", "/3"] {
         client.send_request(&Request::get("https", "example.org", path), [], true).unwrap();
     }
     let mut wire = Vec::new();
     client.poll_transmit(&mut wire);
     // How far each event reaches.
-    let mut plain = Recorder::<Server>::new(Config::default(), Recorded::nothing()).unwrap();
+    let mut plain = Recorder::<Server>::new(Config::default(), RecordOptions::disabled()).unwrap();
     let (mut ends, mut input) = (Vec::new(), &wire[..]);
     while plain.receive(&mut input, Instant::ZERO).unwrap().is_some() {
         ends.push(wire.len() - input.len());
     }
-    let mut server = Recorder::<Server>::new(Config::default(), Recorded::up_to(1 << 20)).unwrap();
-    let mut heard = Heard::default();
+    let mut server = Recorder::<Server>::new(Config::default(), RecordOptions::max_bytes(1 << 20)).unwrap();
+    let mut received = Received::default();
     let (mut buffer, mut at) = (wire.clone(), 0);
     // In one place, one event at a time; what lies behind it is rubbish until it is its turn.
     for end in ends {
@@ -229,15 +229,15 @@ fn input_is_recorded_as_it_was_eaten() {
         buffer[end..].fill(0xff);
         let mut input = &buffer[at..];
         if let Some(event) = server.receive(&mut input, Instant::ZERO).unwrap() {
-            heard.events.push(format!("{event:?}"));
+            received.events.push(format!("{event:?}"));
         }
         at = buffer.len() - input.len();
         assert_eq!(at, end);
     }
-    carry(&mut server, &mut heard, |_| {});
+    carry(&mut server, &mut received, |_| {});
     let file = server.finish().unwrap();
-    assert!(heard.events.len() > 3);
-    assert_eq!(heard_again(&Recording::parse(&file).unwrap()).events, heard.events);
+    assert!(received.events.len() > 3);
+    assert_eq!(received_in_replay(&Recording::parse(&file).unwrap()).events, received.events);
 }
 
 #[test]
@@ -248,26 +248,26 @@ fn a_file_never_exceeds_its_bound_and_what_fits_replays() {
         let [_, (file, _)] = conversation(bound);
         assert!(file.len() <= bound, "{} of {bound}", file.len());
         let recording = Recording::parse(&file).unwrap();
-        cut += usize::from(recording.is_cut);
-        assert!(recording.is_cut || file == whole);
-        heard_again(&recording);
+        cut += usize::from(recording.is_truncated);
+        assert!(recording.is_truncated || file == whole);
+        received_in_replay(&recording);
     }
     assert!(cut > 50);
     // The beginning and the end are there whatever the bound.
     let [(file, _), _] = conversation(0);
-    assert!(Recording::parse(&file).is_ok_and(|recording| recording.is_cut && recording.steps.is_empty()));
+    assert!(Recording::parse(&file).is_ok_and(|recording| recording.is_truncated && recording.steps.is_empty()));
 }
 
 /// Every value that a replay tells or is told.
 fn values(recording: &Recording<'_>) -> Vec<Vec<u8>> {
     let mut values = Vec::new();
-    let replayed = replay(recording, |moment| match moment {
-        Moment::Event(Event::Headers { headers, .. }) => {
+    let replayed = replay(recording, |event| match event {
+        ReplayEvent::Event(Event::Headers { headers, .. }) => {
             values.extend(headers.fields().map(|field| field.value.to_vec()));
             values.extend([headers.authority(), headers.path()].into_iter().flatten().map(<[u8]>::to_vec));
         }
-        Moment::Event(Event::Data { data, .. }) => values.push(data.to_vec()),
-        Moment::Call(step) => match &step.call {
+        ReplayEvent::Event(Event::Data { data, .. }) => values.push(data.to_vec()),
+        ReplayEvent::Call(step) => match &step.call {
             Call::SendRequest { request, fields, .. } => {
                 values.extend(fields.iter().map(|field| field.value.to_vec()));
                 values.extend([request.authority, request.path].into_iter().flatten().map(<[u8]>::to_vec));
@@ -290,7 +290,7 @@ fn holds(text: &[u8], part: &[u8]) -> bool {
 
 #[test]
 fn a_redacted_recording_keeps_lengths_and_hides_values() {
-    for (file, heard) in conversation(1 << 20) {
+    for (file, received) in conversation(1 << 20) {
         let recording = Recording::parse(&file).unwrap();
         let secrets: &[&[u8]] = &[b"t0ps3cret", b"Bearer", b"session", b"example.org", b"/17", &[7; 30]];
         let clear = values(&recording);
@@ -313,9 +313,9 @@ fn a_redacted_recording_keeps_lengths_and_hides_values() {
             let twin = clear.iter().position(|other| other == value).unwrap();
             assert_eq!(veiled[at], veiled[twin]);
         }
-        let again = heard_again(&hidden);
-        assert_eq!(frame_heads(&again.output), frame_heads(&heard.output));
-        assert!(again.output != heard.output);
+        let again = received_in_replay(&hidden);
+        assert_eq!(frame_heads(&again.output), frame_heads(&received.output));
+        assert!(again.output != received.output);
     }
 }
 
@@ -338,7 +338,7 @@ fn simulated_conversations_keep_their_shape_without_secrets() {
         for file in record(&sim::script(seed)) {
             let recording = Recording::parse(&file).unwrap();
             let redacted = recording.redacted([seed, 7]).unwrap();
-            heard_again(&Recording::parse(&redacted.file).unwrap());
+            received_in_replay(&Recording::parse(&redacted.file).unwrap());
             count += 1;
             same += u32::from(redacted.is_same_shape);
         }
@@ -348,7 +348,7 @@ fn simulated_conversations_keep_their_shape_without_secrets() {
 }
 
 #[test]
-fn another_protocol_and_what_no_decoder_reads_are_overwritten() {
+fn other_protocols_and_undecodable_blocks_are_overwritten() {
     let preface = thalweg::frame::PREFACE.as_slice();
     let settings = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     // A literal whose value ends behind the block, and one with padding that is no padding.
@@ -361,7 +361,7 @@ fn another_protocol_and_what_no_decoder_reads_are_overwritten() {
         [preface, settings, b"\0\0\x0c\xfa\0\0\0\0\0t0ps3cret..."].concat(),
         [preface, settings, b"\0\0\x11\x07\0\0\0\0\0\0\0\0\0\0\0\0\0t0ps3cret"].concat(),
     ] {
-        let mut server = Recorder::<Server>::new(Config::default(), Recorded::up_to(1 << 20)).unwrap();
+        let mut server = Recorder::<Server>::new(Config::default(), RecordOptions::max_bytes(1 << 20)).unwrap();
         let mut rest = &input[..];
         while matches!(server.receive(&mut rest, Instant::ZERO), Ok(Some(_))) {}
         server.shutdown();

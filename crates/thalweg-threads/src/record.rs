@@ -8,7 +8,7 @@ use thalweg::{ConfigError, Role, Server, StreamKey, UpgradeError};
 #[cfg(feature = "record")]
 pub use thalweg_record::Recorder as Connection;
 #[cfg(feature = "record")]
-use thalweg_record::{Recorded, Recordings};
+use thalweg_record::{RecordOptions, RecordingStore};
 
 use crate::driver::Options;
 
@@ -33,6 +33,6 @@ pub fn upgraded(
 }
 
 #[cfg(feature = "record")]
-fn recorded(options: &Options) -> Recorded {
-    options.recordings.as_ref().map(Recordings::recorded).unwrap_or_default()
+fn recorded(options: &Options) -> RecordOptions {
+    options.recordings.as_ref().map(RecordingStore::record_options).unwrap_or_default()
 }

@@ -168,10 +168,10 @@ impl Server {
         self
     }
 
-    /// Records each connection. See [`Recordings`](thalweg_record::Recordings) for where to, how much, and which are kept.
+    /// Records each connection. See [`RecordingStore`](thalweg_record::RecordingStore) for where to, how much, and which are kept.
     #[cfg(feature = "record")]
     #[must_use]
-    pub fn record(mut self, recordings: &thalweg_record::Recordings) -> Self {
+    pub fn record(mut self, recordings: &thalweg_record::RecordingStore) -> Self {
         self.options.recordings = Some(recordings.clone());
         self
     }

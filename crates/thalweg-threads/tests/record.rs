@@ -7,13 +7,13 @@ use std::io::Read as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use thalweg_record::{Keep, Recording, Recordings, Side, replay};
+use thalweg_record::{Retention, Recording, RecordingStore, RecordedRole, replay};
 use thalweg_threads::{Client, Options, Request, Responder, Response, Server, thalweg_record};
 
 #[test]
 fn both_ends_are_recorded_and_replay() {
     let folder = std::env::temp_dir().join(format!("thalweg-threads-record-{}", std::process::id()));
-    let recordings = Recordings::new(&folder).unwrap().keep(Keep::All);
+    let recordings = RecordingStore::new(&folder).unwrap().retention(Retention::All);
 
     let server = Server::bind("127.0.0.1:0").unwrap().record(&recordings);
     let (address, handle) = (server.local_addr(), server.handle());
@@ -48,9 +48,9 @@ fn both_ends_are_recorded_and_replay() {
         let replayed = replay(&recording, |_| {}).unwrap();
         assert_eq!(replayed.difference, None);
         assert_eq!(replayed.report.counters.streams_completed, 2);
-        sides.push(recording.side as u8);
+        sides.push(recording.role as u8);
     }
     fs::remove_dir_all(&folder).unwrap();
     sides.sort_unstable();
-    assert_eq!(sides, [Side::Client as u8, Side::Server as u8]);
+    assert_eq!(sides, [RecordedRole::Client as u8, RecordedRole::Server as u8]);
 }

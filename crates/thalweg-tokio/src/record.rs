@@ -8,14 +8,14 @@ use thalweg::{Config, ConfigError, Role, Server, StreamKey, UpgradeError};
 #[cfg(feature = "record")]
 pub use thalweg_record::Recorder as Connection;
 #[cfg(feature = "record")]
-use thalweg_record::{Recorded, Recordings};
+use thalweg_record::{RecordOptions, RecordingStore};
 
 /// How connections are started: their configuration, and who gets their recordings.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
     pub config: Config,
     #[cfg(feature = "record")]
-    pub recordings: Option<Recordings>,
+    pub recordings: Option<RecordingStore>,
 }
 
 impl From<Config> for Setup {
@@ -50,8 +50,8 @@ impl Setup {
     }
 
     #[cfg(feature = "record")]
-    fn recorded(&self) -> Recorded {
-        self.recordings.as_ref().map(Recordings::recorded).unwrap_or_default()
+    fn recorded(&self) -> RecordOptions {
+        self.recordings.as_ref().map(RecordingStore::record_options).unwrap_or_default()
     }
 }
 

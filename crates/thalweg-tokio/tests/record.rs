@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Collected, Full};
-use thalweg_record::{Keep, Recording, Recordings, Side, replay};
+use thalweg_record::{Retention, Recording, RecordingStore, RecordedRole, replay};
 use thalweg_tokio::thalweg::Config;
 use thalweg_tokio::{Body, Server, client, service_fn, thalweg_record};
 use tokio::net::TcpStream;
@@ -23,7 +23,7 @@ async fn echo(request: Request<Body>) -> Result<Response<Full<Bytes>>, Infallibl
 #[tokio::test]
 async fn both_ends_are_recorded_and_replay() {
     let folder = std::env::temp_dir().join(format!("thalweg-tokio-record-{}", std::process::id()));
-    let recordings = Recordings::new(&folder).unwrap().keep(Keep::All);
+    let recordings = RecordingStore::new(&folder).unwrap().retention(Retention::All);
 
     let server = Server::bind("127.0.0.1:0").await.unwrap().record(&recordings);
     let address = server.local_addr().unwrap();
@@ -56,9 +56,9 @@ async fn both_ends_are_recorded_and_replay() {
         assert_eq!(replayed.difference, None);
         assert_eq!(replayed.report.counters.streams_completed, 3);
         assert!(replayed.output_bytes > 100_000);
-        sides.push(recording.side as u8);
+        sides.push(recording.role as u8);
     }
     fs::remove_dir_all(PathBuf::from(&folder)).unwrap();
     sides.sort_unstable();
-    assert_eq!(sides, [Side::Client as u8, Side::Server as u8]);
+    assert_eq!(sides, [RecordedRole::Client as u8, RecordedRole::Server as u8]);
 }

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_huffman_string_is_not_read() {
+    fn an_invalid_huffman_string_is_rejected() {
         assert_eq!(decode(&[0xff]), None);
         assert_eq!(decode(&[0x00]), None);
         assert_eq!(decode(&[0xff; 4]), None);

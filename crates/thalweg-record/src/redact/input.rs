@@ -12,10 +12,10 @@ use thalweg::frame::{Flags, HEADER_LEN, FrameHeader, FrameType, PREFACE};
 use thalweg_hpack::KnownName;
 
 use super::huffman;
-use super::words::Words;
+use super::pseudonyms::Pseudonyms;
 
 /// Overwrites the secrets in all that a peer has said. `is_client`: whether the peer is one.
-pub fn redact(stream: &mut [u8], is_client: bool, words: &mut Words) {
+pub fn redact(stream: &mut [u8], is_client: bool, pseudonyms: &mut Pseudonyms) {
     let mut at = 0;
     if is_client {
         let matching = stream.iter().zip(PREFACE).take_while(|(seen, due)| seen == due).count();
@@ -43,7 +43,7 @@ pub fn redact(stream: &mut [u8], is_client: bool, words: &mut Words) {
                 .iter()
                 .flat_map(|range: &Range<usize>| stream[range.clone()].iter().copied())
                 .collect();
-            block(&mut coded, &mut table, words);
+            block(&mut coded, &mut table, pseudonyms);
             let mut rest = &coded[..];
             for range in fragments.drain(..) {
                 let (piece, behind) = rest.split_at(range.len());
@@ -134,11 +134,11 @@ impl Table {
 }
 
 /// Replaces the values of a header block. From what cannot be read on, it is overwritten by what cannot be read.
-fn block(coded: &mut [u8], table: &mut Table, words: &mut Words) {
+fn block(coded: &mut [u8], table: &mut Table, pseudonyms: &mut Pseudonyms) {
     let mut at = 0;
     while at < coded.len() {
         let start = at;
-        if representation(coded, &mut at, table, words).is_none() {
+        if representation(coded, &mut at, table, pseudonyms).is_none() {
             coded[start..].fill(UNREADABLE);
             return;
         }
@@ -146,7 +146,7 @@ fn block(coded: &mut [u8], table: &mut Table, words: &mut Words) {
 }
 
 /// One representation (RFC 7541 §6); `None` if it is cut off or makes no sense.
-fn representation(coded: &mut [u8], at: &mut usize, table: &mut Table, words: &mut Words) -> Option<()> {
+fn representation(coded: &mut [u8], at: &mut usize, table: &mut Table, pseudonyms: &mut Pseudonyms) -> Option<()> {
     let lead = *coded.get(*at)?;
     if lead & 0x80 != 0 {
         return integer(coded, at, 7).map(|_| ());
@@ -168,10 +168,10 @@ fn representation(coded: &mut [u8], at: &mut usize, table: &mut Table, words: &m
     let value = &mut coded[range];
     let value_len = if is_coded {
         let text = huffman::decode(value)?;
-        huffman::overwrite(value, &words.value(&name, &text));
+        huffman::overwrite(value, &pseudonyms.value(&name, &text));
         text.len()
     } else {
-        let word = words.value(&name, value);
+        let word = pseudonyms.value(&name, value);
         value.copy_from_slice(&word);
         word.len()
     };

@@ -4,7 +4,7 @@
 
 mod huffman;
 mod input;
-mod words;
+mod pseudonyms;
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -12,14 +12,14 @@ use core::fmt;
 
 use thalweg::{Event, Field, Request};
 
-use crate::bytes::{Clock, Reader};
+use crate::codec::{Clock, Reader};
 use crate::call::Call;
 use crate::digest::Digest;
-use crate::player::Player;
-use crate::recording::{Recording, Side, Step};
-use crate::replay::{Difference, Moment, ReplayError, replay};
+use crate::replayer::Replayer;
+use crate::recording::{Recording, RecordedRole, Step};
+use crate::replay::{Difference, ReplayEvent, ReplayError, replay};
 use input::FILL;
-use words::Words;
+use pseudonyms::Pseudonyms;
 
 /// A recording without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,47 +68,47 @@ impl Recording<'_> {
     /// # Errors
     /// The recording is not reproduced by this version of the core.
     pub fn redacted(&self, key: [u64; 2]) -> Result<Redacted, RedactError> {
-        let (shape, mut said) = (&mut Shape::default(), Said::default());
-        let replayed = replay(self, |moment| {
-            shape.note(&moment);
-            said.note(&moment);
+        let (shape, mut consumed) = (&mut Shape::default(), ConsumedInput::default());
+        let replayed = replay(self, |event| {
+            shape.observe(&event);
+            consumed.observe(&event);
         })?;
         if let Some(difference) = replayed.difference {
             return Err(RedactError::Difference(difference));
         }
-        let mut words = Words::new(key);
-        input::redact(&mut said.bytes, self.side == Side::Server, &mut words);
-        let script = self.script(said, &mut words);
+        let mut pseudonyms = Pseudonyms::new(key);
+        input::redact(&mut consumed.bytes, self.role == RecordedRole::Server, &mut pseudonyms);
+        let script = self.script(consumed, &mut pseudonyms);
 
         let mut beginning = Self { steps: Vec::new(), ..self.clone() };
         // It decides how the encoder finds its entries, never what it writes, and it is a secret of the process.
         beginning.config.hash_seed = 0;
-        let mut player = Player::new(&beginning)?;
+        let mut replayer = Replayer::new(&beginning)?;
         let (mut reader, mut clock) = (Reader::new(&script, 0), Clock::default());
-        let (mut other, mut is_played) = (Shape::default(), true);
+        let (mut other, mut is_executed) = (Shape::default(), true);
         while !reader.is_empty() {
             let call = Call::take(&mut reader, &mut clock).expect("it was written a moment ago");
-            is_played &= player.play(&call, &mut |moment| other.note(&moment)).is_ok();
+            is_executed &= replayer.execute(&call, &mut |event| other.observe(&event)).is_ok();
         }
-        let is_same_shape = is_played && *shape == other && replayed.report == player.report();
-        Ok(Redacted { file: player.into_file(self.is_cut), is_same_shape })
+        let is_same_shape = is_executed && *shape == other && replayed.report == replayer.report();
+        Ok(Redacted { file: replayer.into_file(self.is_truncated), is_same_shape })
     }
 
     /// The calls without secrets, as they are written in a file, but without checks.
-    fn script(&self, said: Said, words: &mut Words) -> Vec<u8> {
+    fn script(&self, consumed: ConsumedInput, pseudonyms: &mut Pseudonyms) -> Vec<u8> {
         let (mut script, mut clock) = (Vec::new(), Clock::default());
-        let (mut bytes, mut inputs) = (&said.bytes[..], said.inputs.into_iter());
+        let (mut bytes, mut inputs) = (&consumed.bytes[..], consumed.inputs.into_iter());
         for step in &self.steps {
             match &step.call {
                 Call::Receive { now, input: Some(input) } => {
-                    let (eaten, rest) = bytes.split_at(inputs.next().unwrap_or(0));
+                    let (consumed, rest) = bytes.split_at(inputs.next().unwrap_or(0));
                     bytes = rest;
                     // What nobody looked at is of no effect.
-                    let mut redacted = eaten.to_vec();
+                    let mut redacted = consumed.to_vec();
                     redacted.resize(input.len(), 0);
                     Call::Receive { now: *now, input: Some(&redacted) }.put(&mut script, &mut clock);
                 }
-                call => redact_call(call, words, &mut |call| call.put(&mut script, &mut clock)),
+                call => redact_call(call, pseudonyms, &mut |call| call.put(&mut script, &mut clock)),
             }
         }
         script
@@ -117,7 +117,7 @@ impl Recording<'_> {
 
 /// All that the peer has said, as far as it was eaten, or was looked at when the connection ended.
 #[derive(Default)]
-struct Said {
+struct ConsumedInput {
     bytes: Vec<u8>,
     /// How much of each new input that is.
     inputs: Vec<usize>,
@@ -125,20 +125,20 @@ struct Said {
     input: Vec<u8>,
 }
 
-impl Said {
-    fn note(&mut self, moment: &Moment<'_>) {
-        match moment {
-            Moment::Call(Step { call: Call::Receive { input: Some(input), .. }, .. }) => {
+impl ConsumedInput {
+    fn observe(&mut self, event: &ReplayEvent<'_>) {
+        match event {
+            ReplayEvent::Call(Step { call: Call::Receive { input: Some(input), .. }, .. }) => {
                 self.inputs.push(0);
                 self.input = input.to_vec();
             }
-            Moment::Input(eaten) => self.take(eaten.len()),
-            Moment::Over(_) => self.take(usize::MAX),
+            ReplayEvent::Input(consumed) => self.consume(consumed.len()),
+            ReplayEvent::Error(_) => self.consume(usize::MAX),
             _ => {}
         }
     }
 
-    fn take(&mut self, len: usize) {
+    fn consume(&mut self, len: usize) {
         let Some(taken) = self.inputs.last_mut() else { return };
         let piece = &self.input[*taken..];
         let piece = &piece[..len.min(piece.len())];
@@ -158,28 +158,28 @@ impl Default for Shape {
 }
 
 impl Shape {
-    fn note(&mut self, moment: &Moment<'_>) {
+    fn observe(&mut self, event: &ReplayEvent<'_>) {
         let digest = &mut self.0;
-        match moment {
-            Moment::Input(bytes) | Moment::Output(bytes) => digest.word(bytes.len() as u64),
-            Moment::Event(Event::Headers { stream, headers, end, .. }) => {
+        match event {
+            ReplayEvent::Input(bytes) | ReplayEvent::Output(bytes) => digest.word(bytes.len() as u64),
+            ReplayEvent::Event(Event::Headers { stream, headers, end, .. }) => {
                 digest.debug(&("headers", stream, end));
                 for field in headers.fields() {
                     digest.bytes(field.name);
                     digest.word(field.value.len() as u64);
                 }
             }
-            Moment::Event(Event::Data { stream, data, end }) => {
+            ReplayEvent::Event(Event::Data { stream, data, end }) => {
                 digest.debug(&("data", stream, data.len(), end));
             }
-            Moment::Event(Event::Reset { stream, code, by }) => digest.debug(&("reset", stream, code, by)),
+            ReplayEvent::Event(Event::Reset { stream, code, by }) => digest.debug(&("reset", stream, code, by)),
             _ => {}
         }
     }
 }
 
 /// Gives `put` the call without its secrets.
-fn redact_call(call: &Call<'_>, words: &mut Words, put: &mut dyn FnMut(Call<'_>)) {
+fn redact_call(call: &Call<'_>, pseudonyms: &mut Pseudonyms, put: &mut dyn FnMut(Call<'_>)) {
     let fill = |len: usize| vec![FILL; len];
     match call {
         Call::SendData { stream, data, end, pad_len } => {
@@ -191,34 +191,34 @@ fn redact_call(call: &Call<'_>, words: &mut Words, put: &mut dyn FnMut(Call<'_>)
         }
         Call::Close { code, debug } => put(Call::Close { code: *code, debug: &fill(debug.len()) }),
         Call::SendOrigins { origins } => {
-            let origins: Vec<_> = origins.iter().map(|origin| words.word(origin)).collect();
+            let origins: Vec<_> = origins.iter().map(|origin| pseudonyms.replace(origin)).collect();
             put(Call::SendOrigins { origins: origins.iter().map(Vec::as_slice).collect() });
         }
         Call::SendAltSvc { on, origin, value } => {
-            let (origin, value) = (&words.word(origin), &words.word(value));
+            let (origin, value) = (&pseudonyms.replace(origin), &pseudonyms.replace(value));
             put(Call::SendAltSvc { on: *on, origin, value });
         }
         Call::SendTrailers { stream, fields } => {
-            let values = Values::of(fields, words);
+            let values = Values::of(fields, pseudonyms);
             put(Call::SendTrailers { stream: *stream, fields: values.fields(fields) });
         }
         Call::SendResponse { stream, status, fields, end } => {
-            let values = Values::of(fields, words);
+            let values = Values::of(fields, pseudonyms);
             let fields = values.fields(fields);
             put(Call::SendResponse { stream: *stream, status: *status, fields, end: *end });
         }
         Call::SendInformational { stream, status, fields } => {
-            let values = Values::of(fields, words);
+            let values = Values::of(fields, pseudonyms);
             let fields = values.fields(fields);
             put(Call::SendInformational { stream: *stream, status: *status, fields });
         }
         Call::SendRequest { request, fields, end } => {
-            let (values, target) = (Values::of(fields, words), Target::of(request, words));
+            let (values, target) = (Values::of(fields, pseudonyms), Target::of(request, pseudonyms));
             let (request, fields) = (target.request(request), values.fields(fields));
             put(Call::SendRequest { request, fields, end: *end });
         }
         Call::SendPush { parent, request, fields } => {
-            let (values, target) = (Values::of(fields, words), Target::of(request, words));
+            let (values, target) = (Values::of(fields, pseudonyms), Target::of(request, pseudonyms));
             let (request, fields) = (target.request(request), values.fields(fields));
             put(Call::SendPush { parent: *parent, request, fields });
         }
@@ -231,8 +231,8 @@ fn redact_call(call: &Call<'_>, words: &mut Words, put: &mut dyn FnMut(Call<'_>)
 struct Values(Vec<Vec<u8>>);
 
 impl Values {
-    fn of(fields: &[Field<'_>], words: &mut Words) -> Self {
-        Self(fields.iter().map(|field| words.value(field.name, field.value)).collect())
+    fn of(fields: &[Field<'_>], pseudonyms: &mut Pseudonyms) -> Self {
+        Self(fields.iter().map(|field| pseudonyms.value(field.name, field.value)).collect())
     }
 
     fn fields<'a>(&'a self, fields: &[Field<'a>]) -> Vec<Field<'a>> {
@@ -247,10 +247,10 @@ struct Target {
 }
 
 impl Target {
-    fn of(request: &Request<'_>, words: &mut Words) -> Self {
+    fn of(request: &Request<'_>, pseudonyms: &mut Pseudonyms) -> Self {
         Self {
-            authority: request.authority.map(|authority| words.value(b":authority", authority)),
-            path: request.path.map(|path| words.value(b":path", path)),
+            authority: request.authority.map(|authority| pseudonyms.value(b":authority", authority)),
+            path: request.path.map(|path| pseudonyms.value(b":path", path)),
         }
     }
 

@@ -145,7 +145,7 @@ pub struct Options {
     pub on_notice: Option<OnNotice>,
     /// Who gets the connection's recording. Default none: it is not recorded.
     #[cfg(feature = "record")]
-    pub recordings: Option<thalweg_record::Recordings>,
+    pub recordings: Option<thalweg_record::RecordingStore>,
 }
 
 impl Default for Options {

@@ -106,7 +106,7 @@ where
 pub fn handshake_recorded<IO, B>(
     io: IO,
     config: Config,
-    recordings: &thalweg_record::Recordings,
+    recordings: &thalweg_record::RecordingStore,
 ) -> Result<(Client<B>, Connection<IO, B>), ConfigError>
 where
     IO: AsyncRead + AsyncWrite + Unpin,

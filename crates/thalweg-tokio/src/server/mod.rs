@@ -72,7 +72,7 @@ where
         io: IO,
         service: S,
         config: Config,
-        recordings: &thalweg_record::Recordings,
+        recordings: &thalweg_record::RecordingStore,
     ) -> Result<Self, ConfigError> {
         Self::alone(io, service, &Setup { config, recordings: Some(recordings.clone()) })
     }

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn times_come_back_whichever_way_they_go() {
+    fn times_round_trip_in_either_direction() {
         let times = [5, 5, 0, 5, 900, 899, 0, 0, u64::MAX, 1].map(Instant::from_nanos);
         let (mut clock, mut out, mut codes) = (Clock::default(), Vec::new(), Vec::new());
         for now in times {

@@ -10,12 +10,12 @@ use thalweg::{Client, CloseReport, Event, HeadersKind, Instant, Server, Settings
 
 use crate::call::Call;
 use crate::digest::Digest;
-use crate::recorder::{Recorded, Recorder};
-use crate::recording::{Recording, Side, Start};
-use crate::replay::{Moment, ReplayError};
+use crate::recorder::{RecordOptions, Recorder};
+use crate::recording::{Recording, RecordedRole, Start};
+use crate::replay::{ReplayEvent, ReplayError};
 
-pub struct Player<'a> {
-    end: End,
+pub struct Replayer<'a> {
+    recorder: AnyRecorder,
     /// The handles that the connection has given out, by identifier.
     streams: BTreeMap<StreamId, StreamKey>,
     /// What the last `receive` left.
@@ -25,45 +25,45 @@ pub struct Player<'a> {
     pub output_bytes: u64,
 }
 
-enum End {
+enum AnyRecorder {
     Client(Recorder<Client>),
     Server(Recorder<Server>),
 }
 
 /// The same for both roles.
 macro_rules! on {
-    ($player:ident, $recorder:ident => $call:expr) => {
-        match &mut $player.end {
-            End::Client($recorder) => $call,
-            End::Server($recorder) => $call,
+    ($replayer:ident, $recorder:ident => $call:expr) => {
+        match &mut $replayer.recorder {
+            AnyRecorder::Client($recorder) => $call,
+            AnyRecorder::Server($recorder) => $call,
         }
     };
 }
 
 /// The call cannot be made: there is no such stream, or, if none is named, the role has no such call.
-pub type Unplayable = Option<StreamId>;
+pub type UnknownStream = Option<StreamId>;
 
 /// Is told what happens.
-pub type Observer<'o> = dyn FnMut(Moment<'_>) + 'o;
+pub type Observer<'o> = dyn FnMut(ReplayEvent<'_>) + 'o;
 
-impl<'a> Player<'a> {
+impl<'a> Replayer<'a> {
     /// Begins as the recording does.
     pub fn new(recording: &Recording<'a>) -> Result<Self, ReplayError> {
-        let (config, recorded) = (recording.config, Recorded::up_to(usize::MAX));
-        let (end, stream) = match (recording.side, recording.start) {
-            (Side::Client, Start::New) => (End::Client(Recorder::new(config, recorded)?), None),
-            (Side::Server, Start::New) => (End::Server(Recorder::new(config, recorded)?), None),
-            (Side::Client, Start::Upgraded { method, .. }) => {
-                let (recorder, stream) = Recorder::<Client>::from_upgrade(config, method, recorded)?;
-                (End::Client(recorder), Some(stream))
+        let (config, options) = (recording.config, RecordOptions::max_bytes(usize::MAX));
+        let (recorder, stream) = match (recording.role, recording.start) {
+            (RecordedRole::Client, Start::New) => (AnyRecorder::Client(Recorder::new(config, options)?), None),
+            (RecordedRole::Server, Start::New) => (AnyRecorder::Server(Recorder::new(config, options)?), None),
+            (RecordedRole::Client, Start::Upgraded { method, .. }) => {
+                let (recorder, stream) = Recorder::<Client>::from_upgrade(config, method, options)?;
+                (AnyRecorder::Client(recorder), Some(stream))
             }
-            (Side::Server, Start::Upgraded { settings, method }) => {
-                let (recorder, stream) = Recorder::<Server>::from_upgrade(config, settings, method, recorded)?;
-                (End::Server(recorder), Some(stream))
+            (RecordedRole::Server, Start::Upgraded { settings, method }) => {
+                let (recorder, stream) = Recorder::<Server>::from_upgrade(config, settings, method, options)?;
+                (AnyRecorder::Server(recorder), Some(stream))
             }
         };
         Ok(Self {
-            end,
+            recorder,
             streams: stream.map(|stream| (stream.id(), stream)).into_iter().collect(),
             input: &[],
             output: Vec::new(),
@@ -82,25 +82,25 @@ impl<'a> Player<'a> {
         on!(self, recorder => recorder.report())
     }
 
-    /// The new recording; `is_cut`: more happened than was replayed.
-    pub fn into_file(mut self, is_cut: bool) -> Vec<u8> {
-        on!(self, recorder => recorder.finish_as(is_cut)).expect("it records until it is finished")
+    /// The new recording; `is_truncated`: more happened than was replayed.
+    pub fn into_file(mut self, is_truncated: bool) -> Vec<u8> {
+        on!(self, recorder => recorder.finish_as(is_truncated)).expect("it records until it is finished")
     }
 
-    fn stream(&self, id: StreamId) -> Result<StreamKey, Unplayable> {
+    fn stream(&self, id: StreamId) -> Result<StreamKey, UnknownStream> {
         self.streams.get(&id).copied().ok_or(Some(id))
     }
 
-    fn on(&self, id: Option<StreamId>) -> Result<Option<StreamKey>, Unplayable> {
+    fn on(&self, id: Option<StreamId>) -> Result<Option<StreamKey>, UnknownStream> {
         id.map(|id| self.stream(id)).transpose()
     }
 
-    fn learn(&mut self, stream: StreamKey) {
+    fn insert_stream(&mut self, stream: StreamKey) {
         self.streams.insert(stream.id(), stream);
     }
 
     /// Makes a call.
-    pub fn play(&mut self, call: &Call<'a>, observe: &mut Observer<'_>) -> Result<(), Unplayable> {
+    pub fn execute(&mut self, call: &Call<'a>, observe: &mut Observer<'_>) -> Result<(), UnknownStream> {
         // What it gives is in the digest.
         match call {
             Call::Receive { now, input } => self.receive(*now, *input, observe),
@@ -155,16 +155,16 @@ impl<'a> Player<'a> {
         let mut rest = before;
         let event = on!(self, recorder => recorder.receive(&mut rest, now));
         self.input = rest;
-        observe(Moment::Input(&before[..before.len() - rest.len()]));
+        observe(ReplayEvent::Input(&before[..before.len() - rest.len()]));
         let event = match event {
             Ok(Some(event)) => event,
             Ok(None) => return,
-            Err(error) => return observe(Moment::Over(error)),
+            Err(error) => return observe(ReplayEvent::Error(error)),
         };
-        observe(Moment::Event(&event));
+        observe(ReplayEvent::Event(&event));
         let Event::Headers { stream, kind, .. } = event else { return };
         if matches!(kind, HeadersKind::Request | HeadersKind::Push { .. }) {
-            self.learn(stream);
+            self.insert_stream(stream);
         }
     }
 
@@ -179,11 +179,11 @@ impl<'a> Player<'a> {
         };
         self.output_bytes += self.output.len() as u64;
         if was_any {
-            observe(Moment::Output(&self.output));
+            observe(ReplayEvent::Output(&self.output));
         }
     }
 
-    fn send_content(&mut self, call: &Call<'a>) -> Result<(), Unplayable> {
+    fn send_content(&mut self, call: &Call<'a>) -> Result<(), UnknownStream> {
         match call {
             Call::SendData { stream, data, end, pad_len } => {
                 let stream = self.stream(*stream)?;
@@ -208,7 +208,7 @@ impl<'a> Player<'a> {
     }
 
     /// The calls that only one role has.
-    fn send_of_role(&mut self, call: &Call<'a>) -> Result<(), Unplayable> {
+    fn send_of_role(&mut self, call: &Call<'a>) -> Result<(), UnknownStream> {
         let stream = match call {
             Call::SendResponse { stream, .. }
             | Call::SendInformational { stream, .. }
@@ -216,32 +216,32 @@ impl<'a> Player<'a> {
             Call::SendAltSvc { on, .. } => self.on(*on)?,
             _ => None,
         };
-        let opened = match (&mut self.end, call, stream) {
-            (End::Client(client), Call::SendRequest { request, fields, end }, _) => {
+        let opened = match (&mut self.recorder, call, stream) {
+            (AnyRecorder::Client(client), Call::SendRequest { request, fields, end }, _) => {
                 client.send_request(request, fields.iter().copied(), *end).ok()
             }
-            (End::Server(server), Call::SendPush { request, fields, .. }, Some(parent)) => {
+            (AnyRecorder::Server(server), Call::SendPush { request, fields, .. }, Some(parent)) => {
                 server.send_push(parent, request, fields.iter().copied()).ok()
             }
-            (End::Server(server), Call::SendResponse { status, fields, end, .. }, Some(stream)) => {
+            (AnyRecorder::Server(server), Call::SendResponse { status, fields, end, .. }, Some(stream)) => {
                 let _ = server.send_response(stream, *status, fields.iter().copied(), *end);
                 None
             }
-            (End::Server(server), Call::SendInformational { status, fields, .. }, Some(stream)) => {
+            (AnyRecorder::Server(server), Call::SendInformational { status, fields, .. }, Some(stream)) => {
                 let _ = server.send_informational(stream, *status, fields.iter().copied());
                 None
             }
-            (End::Server(server), Call::SendOrigins { origins }, _) => {
+            (AnyRecorder::Server(server), Call::SendOrigins { origins }, _) => {
                 let _ = server.send_origins(origins);
                 None
             }
-            (End::Server(server), Call::SendAltSvc { origin, value, .. }, on) => {
+            (AnyRecorder::Server(server), Call::SendAltSvc { origin, value, .. }, on) => {
                 let _ = server.send_alt_svc(on, origin, value);
                 None
             }
             _ => return Err(None),
         };
-        opened.into_iter().for_each(|stream| self.learn(stream));
+        opened.into_iter().for_each(|stream| self.insert_stream(stream));
         Ok(())
     }
 }

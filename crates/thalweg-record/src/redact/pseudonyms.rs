@@ -10,7 +10,7 @@ use thalweg_hpack::HUFFMAN_LENGTHS as LENGTHS;
 
 /// Values and what stands for them, for one recording.
 #[derive(Debug)]
-pub struct Words {
+pub struct Pseudonyms {
     key: [u64; 2],
     known: BTreeMap<Vec<u8>, Vec<u8>>,
     taken: BTreeSet<Vec<u8>>,
@@ -18,7 +18,7 @@ pub struct Words {
     classes: [Vec<u8>; 31],
 }
 
-impl Words {
+impl Pseudonyms {
     /// Starts with a key that nobody may know.
     pub fn new(key: [u64; 2]) -> Self {
         let mut classes = [const { Vec::new() }; 31];
@@ -38,15 +38,15 @@ impl Words {
             && let Some(colon) = value.iter().rposition(|byte| *byte == b':')
             && value[colon + 1..].iter().all(u8::is_ascii_digit)
         {
-            let mut word = self.word(&value[..colon]);
+            let mut word = self.replace(&value[..colon]);
             word.extend_from_slice(&value[colon..]);
             return word;
         }
-        self.word(value)
+        self.replace(value)
     }
 
     /// What stands for a value of any name.
-    pub fn word(&mut self, value: &[u8]) -> Vec<u8> {
+    pub fn replace(&mut self, value: &[u8]) -> Vec<u8> {
         if STATIC_VALUES.contains(&value) || value.iter().all(|byte| stays(*byte)) {
             return value.to_vec();
         }
@@ -106,8 +106,8 @@ fn hash(key: [u64; 2], bytes: &[u8]) -> u64 {
         sip_rounds(&mut state, 2);
         state[0] ^= word;
     };
-    let (words, rest) = bytes.as_chunks::<8>();
-    words.iter().for_each(|word| absorb(u64::from_le_bytes(*word)));
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    chunks.iter().for_each(|word| absorb(u64::from_le_bytes(*word)));
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
     last[7] = bytes.len() as u8;
@@ -170,39 +170,39 @@ mod tests {
     }
 
     #[test]
-    fn a_stand_in_is_as_long_and_its_own() {
-        let mut words = Words::new([1, 2]);
+    fn a_pseudonym_is_unique_and_of_the_same_length() {
+        let mut pseudonyms = Pseudonyms::new([1, 2]);
         let mut seen = BTreeSet::new();
         let bits = |text: &[u8]| text.iter().map(|byte| u32::from(LENGTHS[usize::from(*byte)])).sum::<u32>();
         for number in 0..3000u32 {
             let value = alloc::format!("/path/{number}?q=\"Wert {number}\"&\u{e9}");
-            let word = words.word(value.as_bytes());
+            let word = pseudonyms.replace(value.as_bytes());
             assert_eq!(word.len(), value.len());
             assert_eq!(bits(&word), bits(value.as_bytes()));
-            assert_eq!(word, words.value(b":path", value.as_bytes()));
+            assert_eq!(word, pseudonyms.value(b":path", value.as_bytes()));
             assert!(word.starts_with(b"/") && word != value.as_bytes());
             assert!(seen.insert(word));
         }
         // All ten letters of five bits, each once, however unlikely the last one is.
-        let short: BTreeSet<_> = b"012aceiost".iter().map(|letter| words.word(&[*letter])).collect();
+        let short: BTreeSet<_> = b"012aceiost".iter().map(|letter| pseudonyms.replace(&[*letter])).collect();
         assert!(short.len() >= 9, "{short:?}");
     }
 
     #[test]
-    fn another_key_gives_other_words() {
+    fn another_key_gives_other_pseudonyms() {
         let value = b"Bearer t0ps3cret-t0ps3cret";
-        assert_ne!(Words::new([1, 2]).word(value), Words::new([1, 3]).word(value));
-        assert_eq!(Words::new([1, 2]).word(value), Words::new([1, 2]).word(value));
+        assert_ne!(Pseudonyms::new([1, 2]).replace(value), Pseudonyms::new([1, 3]).replace(value));
+        assert_eq!(Pseudonyms::new([1, 2]).replace(value), Pseudonyms::new([1, 2]).replace(value));
     }
 
     #[test]
-    fn what_decides_is_kept() {
-        let mut words = Words::new([1, 2]);
-        assert_eq!(words.value(b"content-length", b"117"), b"117");
-        assert_eq!(words.value(b":method", b"PATCH"), b"PATCH");
-        assert_eq!(words.value(b"x-any", b"gzip, deflate"), b"gzip, deflate");
-        let authority = words.value(b":authority", b"bank.example:8443");
+    fn values_that_decide_behaviour_are_kept() {
+        let mut pseudonyms = Pseudonyms::new([1, 2]);
+        assert_eq!(pseudonyms.value(b"content-length", b"117"), b"117");
+        assert_eq!(pseudonyms.value(b":method", b"PATCH"), b"PATCH");
+        assert_eq!(pseudonyms.value(b"x-any", b"gzip, deflate"), b"gzip, deflate");
+        let authority = pseudonyms.value(b":authority", b"bank.example:8443");
         assert!(authority.ends_with(b":8443") && !authority.starts_with(b"bank"));
-        assert_eq!(words.value(b"host", b"bank.example"), authority[..12]);
+        assert_eq!(pseudonyms.value(b"host", b"bank.example"), authority[..12]);
     }
 }

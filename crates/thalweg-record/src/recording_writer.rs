@@ -12,17 +12,17 @@ use alloc::vec::Vec;
 
 use thalweg::{Config, ConnectionError, Event, Instant, Splice};
 
-use crate::bytes::{Clock, put_bytes, put_number};
+use crate::codec::{Clock, put_bytes, put_number};
 use crate::call::Call;
 use crate::config;
 use crate::digest::{self, Digest};
 use crate::error::VERSION;
 use crate::outcome;
-use crate::recording::{Side, Start};
+use crate::recording::{RecordedRole, Start};
 
 /// A recording that is being made.
 #[derive(Debug)]
-pub struct Tape {
+pub struct RecordingWriter {
     /// The file so far; its last block is open.
     file: Vec<u8>,
     bytes_max: usize,
@@ -33,7 +33,7 @@ pub struct Tape {
     output_bytes: u64,
     steps: u64,
     unread: Unread,
-    is_cut: bool,
+    is_truncated: bool,
 }
 
 /// The input that the last `receive` left.
@@ -46,20 +46,20 @@ struct Unread {
     offset: usize,
 }
 
-impl Tape {
+impl RecordingWriter {
     /// Begins with how the connection began.
-    pub fn new(side: Side, config: &Config, start: &Start<'_>, bytes_max: usize) -> Self {
+    pub fn new(role: RecordedRole, config: &Config, start: &Start<'_>, bytes_max: usize) -> Self {
         let mut file = Vec::with_capacity(bytes_max.min(FIRST_BYTES));
         file.extend_from_slice(MAGIC);
         file.push(VERSION);
         let block = open_block(&mut file, BEGIN);
-        file.push(side as u8);
+        file.push(role as u8);
         put_bytes(&mut file, MADE_BY.as_bytes());
         config::put(&mut file, config);
         start.put(&mut file);
         close_block(&mut file, block);
         let block = open_block(&mut file, STEPS);
-        let mut tape = Self {
+        let mut writer = Self {
             file,
             // The beginning and the end are always there.
             bytes_max: bytes_max.min(BYTES_MAX).saturating_sub(2 * BLOCK_BYTES + END_BYTES_MAX),
@@ -69,10 +69,10 @@ impl Tape {
             output_bytes: 0,
             steps: 0,
             unread: Unread::default(),
-            is_cut: false,
+            is_truncated: false,
         };
-        tape.is_cut = tape.file.len() + CHECKSUM_BYTES > tape.bytes_max;
-        tape
+        writer.is_truncated = writer.file.len() + CHECKSUM_BYTES > writer.bytes_max;
+        writer
     }
 
     /// Whether there is no step.
@@ -81,8 +81,8 @@ impl Tape {
     }
 
     /// Ends it as one that reached its bound.
-    pub fn cut(&mut self) {
-        self.is_cut = true;
+    pub fn truncate(&mut self) {
+        self.is_truncated = true;
     }
 
     /// The digest of all that was answered.
@@ -92,20 +92,20 @@ impl Tape {
 
     /// Adds a call and what it gave. Returns where in the file the call ends; `None`: there was no room for it.
     pub fn step(&mut self, call: &Call<'_>, outcome: impl FnOnce(&mut Digest)) -> Option<usize> {
-        if self.is_cut {
+        if self.is_truncated {
             return None;
         }
         let (before, clock) = (self.file.len(), self.clock);
         let fits = |len: usize| len + CHECKSUM_BYTES < self.bytes_max;
         if !fits(before + call.content_len()) {
-            self.is_cut = true;
+            self.is_truncated = true;
             return None;
         }
         call.put(&mut self.file, &mut self.clock);
         if self.file.len() + CHECKSUM_BYTES >= self.bytes_max {
             self.file.truncate(before);
             self.clock = clock;
-            self.is_cut = true;
+            self.is_truncated = true;
             return None;
         }
         let end = self.file.len();
@@ -121,35 +121,35 @@ impl Tape {
         Some(end)
     }
 
-    /// Adds a `receive` that ate the first `eaten` bytes of `input`.
+    /// Adds a `receive` that ate the first `consumed` bytes of `input`.
     pub fn receive(
         &mut self,
         input: &[u8],
-        eaten: usize,
+        consumed: usize,
         now: Instant,
         event: &Result<Option<Event<'_, '_>>, ConnectionError>,
     ) {
-        let is_known = self.knows(input, eaten);
+        let is_known = self.is_unread_input(input, consumed);
         let call = Call::Receive { now, input: (!is_known).then_some(input) };
         let end = self.step(&call, |digest| {
-            digest.word(eaten as u64);
+            digest.word(consumed as u64);
             outcome::received(digest, event);
         });
         let Some(end) = end else { return };
         let offset = if is_known { self.unread.offset } else { end - input.len() };
-        let address = input.as_ptr().addr() + eaten;
-        self.unread = Unread { address, len: input.len() - eaten, offset: offset + eaten };
+        let address = input.as_ptr().addr() + consumed;
+        self.unread = Unread { address, len: input.len() - consumed, offset: offset + consumed };
     }
 
     /// Whether `input` is what the last `receive` left: the same place in memory, and the same bytes as far as they were eaten.
-    fn knows(&self, input: &[u8], eaten: usize) -> bool {
+    fn is_unread_input(&self, input: &[u8], consumed: usize) -> bool {
         let Unread { address, len, offset } = self.unread;
         if input.is_empty() && len == 0 {
             return true;
         }
         input.len() == len
             && input.as_ptr().addr() == address
-            && self.file.get(offset..offset + eaten) == Some(&input[..eaten])
+            && self.file.get(offset..offset + consumed) == Some(&input[..consumed])
     }
 
     /// Adds a `poll_transmit` that handed out `out` with `splices`, whose offsets count from `base`.
@@ -170,7 +170,7 @@ impl Tape {
         put_number(&mut self.file, self.steps);
         put_number(&mut self.file, self.output_bytes);
         self.file.extend_from_slice(&self.digest.value().to_le_bytes());
-        self.file.push(self.is_cut.into());
+        self.file.push(self.is_truncated.into());
         close_block(&mut self.file, block);
         self.file
     }

@@ -20,17 +20,17 @@ use std::vec::Vec;
 
 use thalweg::{CloseReport, ErrorCode};
 
-use crate::recorder::Recorded;
+use crate::recorder::RecordOptions;
 use crate::recording::Recording;
 
 /// Where recordings go, how large they are, and which are kept. Clones share the folder and its thread.
 ///
 /// When the last clone is dropped, it waits until what was handed over is written.
 #[derive(Clone, Debug)]
-pub struct Recordings {
+pub struct RecordingStore {
     bytes_max: usize,
     files_max: usize,
-    keep: Keep,
+    retention: Retention,
     redacts: bool,
     writer: Arc<Writer>,
 }
@@ -38,31 +38,31 @@ pub struct Recordings {
 /// Which recordings become files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Keep {
+pub enum Retention {
     /// Those of connections that ended in an error, ours or, by its GOAWAY, the peer's.
     #[default]
-    Faults,
+    Errors,
     /// All.
     All,
 }
 
-impl Keep {
+impl Retention {
     /// Whether a connection that ended so is kept.
-    pub fn wants(self, report: &CloseReport) -> bool {
+    pub fn retains(self, report: &CloseReport) -> bool {
         let is_fault =
             || report.error.is_some() || report.remote_code.is_some_and(|code| code != ErrorCode::NO_ERROR);
         self == Self::All || is_fault()
     }
 }
 
-impl Recordings {
+impl RecordingStore {
     /// Keeps recordings in `folder`, which is made if it is not there, and starts the thread that writes them.
     ///
     /// # Errors
     /// The folder cannot be made, or the thread not started.
     pub fn new(folder: impl Into<PathBuf>) -> io::Result<Self> {
         let writer = Arc::new(Writer::start(folder.into())?);
-        Ok(Self { bytes_max: BYTES_MAX, files_max: FILES_MAX, keep: Keep::Faults, redacts: true, writer })
+        Ok(Self { bytes_max: BYTES_MAX, files_max: FILES_MAX, retention: Retention::Errors, redacts: true, writer })
     }
 
     /// The bound of one recording, bytes, in memory while its connection lives and as a file. Default 1 MiB.
@@ -80,10 +80,10 @@ impl Recordings {
         self
     }
 
-    /// Which recordings become files. Default [`Keep::Faults`].
+    /// Which recordings become files. Default [`Retention::Errors`].
     #[must_use]
-    pub fn keep(mut self, keep: Keep) -> Self {
-        self.keep = keep;
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
         self
     }
 
@@ -96,11 +96,11 @@ impl Recordings {
     }
 
     /// What one connection is told: it records, and its file comes here when it is dropped.
-    pub fn recorded(&self) -> Recorded {
+    pub fn record_options(&self) -> RecordOptions {
         let recordings = self.clone();
-        Recorded::up_to(self.bytes_max).to_sink(move |file, report| {
-            if recordings.keep.wants(report) {
-                recordings.writer.take(file, recordings.files_max, recordings.redacts);
+        RecordOptions::max_bytes(self.bytes_max).to_sink(move |file, report| {
+            if recordings.retention.retains(report) {
+                recordings.writer.enqueue(file, recordings.files_max, recordings.redacts);
             }
         })
     }
@@ -142,7 +142,7 @@ impl Writer {
         Ok(Self { jobs: Some(jobs), thread: Some(thread), lost })
     }
 
-    fn take(&self, bytes: Vec<u8>, files_max: usize, redacts: bool) {
+    fn enqueue(&self, bytes: Vec<u8>, files_max: usize, redacts: bool) {
         let Some(jobs) = &self.jobs else { return };
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
             jobs.try_send(Job::File { bytes, files_max, redacts })

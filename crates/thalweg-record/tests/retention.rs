@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use thalweg::{Config, Instant, Server};
-use thalweg_record::{Keep, Recorder, Recording, Recordings};
+use thalweg_record::{Retention, Recorder, Recording, RecordingStore};
 
 /// A folder of its own for a test, removed at its end.
 struct Folder(PathBuf);
@@ -31,8 +31,8 @@ impl Drop for Folder {
 }
 
 /// A connection that gets these bytes and ends.
-fn connection(recordings: &Recordings, input: &[u8]) {
-    let mut server = Recorder::<Server>::new(Config::default(), recordings.recorded()).unwrap();
+fn connection(recordings: &RecordingStore, input: &[u8]) {
+    let mut server = Recorder::<Server>::new(Config::default(), recordings.record_options()).unwrap();
     let _ = server.receive(&mut &input[..], Instant::ZERO);
     server.shutdown();
 }
@@ -47,9 +47,9 @@ fn input_of(file: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn only_faults_are_kept_unless_all_are_asked_for() {
+fn only_errors_are_retained_by_default() {
     let folder = Folder::new("faults");
-    let recordings = Recordings::new(&folder.0).unwrap();
+    let recordings = RecordingStore::new(&folder.0).unwrap();
     connection(&recordings, b"PRI * HTTP/2.0\r\n\r\n");
     recordings.flush();
     assert_eq!(folder.files(), Vec::<PathBuf>::new());
@@ -58,15 +58,15 @@ fn only_faults_are_kept_unless_all_are_asked_for() {
     let file = &folder.files()[0];
     // Redacted, unless it is asked otherwise.
     assert_eq!(input_of(file), [b'x'; 27]);
-    connection(&recordings.clone().keep(Keep::All), b"PRI * HTTP/2.0\r\n\r\n");
+    connection(&recordings.clone().retention(Retention::All), b"PRI * HTTP/2.0\r\n\r\n");
     recordings.flush();
     assert_eq!((folder.files().len(), recordings.lost()), (2, 0));
 }
 
 #[test]
-fn the_oldest_files_go_and_others_stay() {
+fn the_oldest_recordings_are_deleted_and_other_files_stay() {
     let folder = Folder::new("oldest");
-    let recordings = Recordings::new(&folder.0).unwrap().files_max(3).keep(Keep::All).with_secrets();
+    let recordings = RecordingStore::new(&folder.0).unwrap().files_max(3).retention(Retention::All).with_secrets();
     fs::write(folder.0.join("notes.thalweg"), "mine").unwrap();
     for turn in 0..8u8 {
         connection(&recordings, &[turn]);
@@ -79,18 +79,18 @@ fn the_oldest_files_go_and_others_stay() {
 }
 
 #[test]
-fn the_last_handle_waits_for_the_disk() {
+fn dropping_the_last_handle_waits_for_the_disk() {
     let folder = Folder::new("last");
-    let recordings = Recordings::new(&folder.0).unwrap().keep(Keep::All);
+    let recordings = RecordingStore::new(&folder.0).unwrap().retention(Retention::All);
     connection(&recordings, b"PRI");
     drop(recordings);
     assert_eq!(folder.files().len(), 1);
 }
 
 #[test]
-fn what_cannot_be_written_is_counted() {
+fn failed_writes_are_counted() {
     let folder = Folder::new("lost");
-    let recordings = Recordings::new(&folder.0).unwrap().keep(Keep::All);
+    let recordings = RecordingStore::new(&folder.0).unwrap().retention(Retention::All);
     fs::remove_dir_all(&folder.0).unwrap();
     connection(&recordings, b"PRI");
     recordings.flush();
