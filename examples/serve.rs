@@ -18,7 +18,7 @@ use thalweg_examples::files;
 use thalweg_examples::inspect;
 use thalweg_examples::signals;
 use thalweg_examples::site::Site;
-use thalweg_tokio::inspect::Watch;
+use thalweg_tokio::inspect::ConnectionMonitor;
 use thalweg_tokio::thalweg_record::{Retention, RecordingStore};
 use thalweg_tokio::{Body, Server, service_fn};
 
@@ -62,9 +62,9 @@ async fn run(args: Arguments) -> Result<(), String> {
 
     if let Some(inspect) = inspect {
         // What is served here is no secret.
-        let watch = Watch::new().always().with_paths();
-        server = server.inspect(&watch);
-        inspect::start(inspect, watch, tls.clone()).await?;
+        let monitor = ConnectionMonitor::new().keep_recording().with_paths();
+        server = server.inspect(&monitor);
+        inspect::start(inspect, monitor, tls.clone()).await?;
     }
     if let Some(tls) = tls {
         server = server.tls(tls);

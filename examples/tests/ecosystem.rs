@@ -12,7 +12,7 @@ use http::Uri;
 use http::uri::PathAndQuery;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use thalweg_examples::plain::Plain;
-use thalweg_tokio::server::Closed;
+use thalweg_tokio::server::ConnectionOutcome;
 use thalweg_tokio::thalweg::{Config, ErrorCode};
 use thalweg_tokio::{Body, Client, Error, Server, client, service_fn};
 use tokio::net::TcpListener;
@@ -278,7 +278,7 @@ async fn a_cancelled_call_is_seen_as_cancelled() {
 async fn a_deadline_that_passes_cancels_the_call_and_accuses_nobody() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let server = Server::bind("127.0.0.1:0").await.unwrap().on_end(move |_, closed| {
-        let Closed::Ended(end) = closed else { return };
+        let ConnectionOutcome::Ended(end) = closed else { return };
         tell.send((end.is_warning(), end.report.counters.resets_received)).unwrap();
     });
     let addr = server.local_addr().unwrap();

@@ -93,7 +93,7 @@ impl http_body::Body for Body {
 impl Drop for Body {
     fn drop(&mut self) {
         if let Kind::Coming(inbox) = &self.0 {
-            inbox.abandon();
+            inbox.drop_reader();
         }
     }
 }

@@ -12,35 +12,35 @@ use std::time::Instant;
 use thalweg::frame::{Flags, FrameType, SettingId};
 use thalweg::{ErrorCode, OwnedEvent, Role, SendError, Server};
 
-use crate::log;
+use crate::trace;
 use crate::record::Connection;
-use crate::wishes::Wishes;
+use crate::command_queue::CommandQueue;
 
 /// What is wished of a connection.
-type Wish<R> = Box<dyn FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send>;
+type ConnectionCommand<R> = Box<dyn FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send>;
 
 /// Wishes and the way to the driver.
-pub struct Control<R: Role> {
+pub struct ConnectionControl<R: Role> {
     wants_shutdown: AtomicBool,
     /// Whether there is anything to look at.
-    is_asked: AtomicBool,
+    has_commands: AtomicBool,
     /// Since when there is no stream, in nanoseconds after `ORIGIN`; or `BUSY`.
     idle_since: AtomicU64,
     /// Whether the connection is being ended because it is idle.
     is_evicted: AtomicBool,
-    wishes: Wishes<Wish<R>>,
+    commands: CommandQueue<ConnectionCommand<R>>,
 }
 
-impl<R: Role> Default for Control<R> {
+impl<R: Role> Default for ConnectionControl<R> {
     fn default() -> Self {
         let no = || AtomicBool::new(false);
         let idle_since = AtomicU64::new(BUSY);
-        let wishes = Wishes::default();
-        Self { wants_shutdown: no(), is_asked: no(), idle_since, is_evicted: no(), wishes }
+        let commands = CommandQueue::default();
+        Self { wants_shutdown: no(), has_commands: no(), idle_since, is_evicted: no(), commands }
     }
 }
 
-impl<R: Role> Control<R> {
+impl<R: Role> ConnectionControl<R> {
     /// For the driver: whether a graceful end was asked for.
     pub fn wants_shutdown(&self) -> bool {
         self.wants_shutdown.load(Ordering::SeqCst)
@@ -48,18 +48,18 @@ impl<R: Role> Control<R> {
 
     /// For the driver: how to wake it. It looks at the wishes afterwards.
     pub fn register(&self, driver: &Waker) {
-        self.wishes.set_bell(driver.clone());
+        self.commands.set_waker(driver.clone());
     }
 
     /// For the driver: does what is wished. What the core refuses is left out. Costs a load if there is nothing.
-    pub fn grant(&self, connection: &mut Connection<R>) {
-        if !self.is_asked.load(Ordering::SeqCst) {
+    pub fn apply(&self, connection: &mut Connection<R>) {
+        if !self.has_commands.load(Ordering::SeqCst) {
             return;
         }
-        self.is_asked.store(false, Ordering::SeqCst);
-        for wish in self.wishes.take() {
-            if let Err(error) = wish(connection) {
-                log::not_granted(&error);
+        self.has_commands.store(false, Ordering::SeqCst);
+        for command in self.commands.take() {
+            if let Err(error) = command(connection) {
+                trace::command_failed(&error);
             }
         }
         if self.wants_shutdown() {
@@ -90,8 +90,8 @@ impl<R: Role> Control<R> {
     }
 
     /// For the driver: the connection is over.
-    pub fn end(&self) {
-        self.wishes.end();
+    pub fn close(&self) {
+        self.commands.close();
     }
 }
 
@@ -99,38 +99,38 @@ impl<R: Role> Control<R> {
 ///
 /// Each method that sends returns whether the connection is still there to do it. What the core refuses then, as its own methods
 /// of these names say, is logged and left out.
-pub struct Handle<R: Role>(Arc<Control<R>>);
+pub struct Handle<R: Role>(Arc<ConnectionControl<R>>);
 
 impl<R: Role> Handle<R> {
-    pub(crate) const fn new(control: Arc<Control<R>>) -> Self {
+    pub(crate) const fn new(control: Arc<ConnectionControl<R>>) -> Self {
         Self(control)
     }
 
-    pub(crate) const fn control(&self) -> &Arc<Control<R>> {
+    pub(crate) const fn control(&self) -> &Arc<ConnectionControl<R>> {
         &self.0
     }
 
     /// Says GOAWAY; what is open or under way is served to its end, for at most `Config::timeouts.shutdown`.
-    pub fn shut_down(&self) {
+    pub fn shutdown(&self) {
         self.0.wants_shutdown.store(true, Ordering::SeqCst);
-        self.wish(|_| Ok(()));
+        self.submit(|_| Ok(()));
     }
 
     /// Sends a frame of a type that HTTP/2 does not know (RFC 9113 §5.5), on the connection.
     pub fn send_extension(&self, kind: FrameType, flags: Flags, payload: impl Into<Vec<u8>>) -> bool {
         let payload = payload.into();
-        self.wish(move |connection| connection.send_extension(kind, flags, None, &payload))
+        self.submit(move |connection| connection.send_extension(kind, flags, None, &payload))
     }
 
     /// Announces settings that HTTP/2 does not know (RFC 9113 §5.5).
     pub fn send_extension_settings(&self, entries: impl Into<Vec<(SettingId, u32)>>) -> bool {
         let entries = entries.into();
-        self.wish(move |connection| connection.send_extension_settings(&entries))
+        self.submit(move |connection| connection.send_extension_settings(&entries))
     }
 
-    fn wish(&self, wish: impl FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send + 'static) -> bool {
+    fn submit(&self, command: impl FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send + 'static) -> bool {
         let control = &self.0;
-        control.wishes.push_with(Box::new(wish), || control.is_asked.store(true, Ordering::SeqCst))
+        control.commands.push_with(Box::new(command), || control.has_commands.store(true, Ordering::SeqCst))
     }
 }
 
@@ -141,7 +141,7 @@ impl Handle<Server> {
     pub(crate) fn evict(&self) {
         self.0.is_evicted.store(true, Ordering::SeqCst);
         let control = Arc::clone(&self.0);
-        self.wish(move |connection| {
+        self.submit(move |connection| {
             if connection.live_streams() == 0 {
                 connection.close(ErrorCode::NO_ERROR, EVICTION_TEXT);
             } else {
@@ -154,7 +154,7 @@ impl Handle<Server> {
     /// Names the origins that the server speaks for, for example `https://example.org` (RFC 8336).
     pub fn send_origins<T: Into<Vec<u8>>>(&self, origins: impl IntoIterator<Item = T>) -> bool {
         let origins: Vec<Vec<u8>> = origins.into_iter().map(Into::into).collect();
-        self.wish(move |connection| {
+        self.submit(move |connection| {
             let origins: Vec<&[u8]> = origins.iter().map(Vec::as_slice).collect();
             connection.send_origins(&origins)
         })
@@ -163,7 +163,7 @@ impl Handle<Server> {
     /// Names an alternative service for an origin, for example `h3=":443"` (RFC 7838 §4).
     pub fn send_alt_svc(&self, origin: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> bool {
         let (origin, value) = (origin.into(), value.into());
-        self.wish(move |connection| connection.send_alt_svc(None, &origin, &value))
+        self.submit(move |connection| connection.send_alt_svc(None, &origin, &value))
     }
 }
 
@@ -197,8 +197,8 @@ const EVICTION_TEXT: &[u8] = b"idle, and the server has reached its limit of con
 pub type OnNotice<R> = Arc<dyn Fn(&Handle<R>, OwnedEvent) + Send + Sync>;
 
 /// Tells an application's listener. A panic of it goes no further.
-pub fn tell<R: Role>(listener: &OnNotice<R>, handle: &Handle<R>, notice: OwnedEvent) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| listener(handle, notice))) {
-        log::listener_panicked(panic.as_ref());
+pub fn notify<R: Role>(callback: &OnNotice<R>, handle: &Handle<R>, notice: OwnedEvent) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| callback(handle, notice))) {
+        trace::callback_panicked(panic.as_ref());
     }
 }

@@ -15,49 +15,49 @@ use std::time::{Duration, Instant};
 use thalweg::{Event, Role};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::control::{Control, Handle, OnNotice, tell};
+use crate::control::{ConnectionControl, Handle, OnNotice, notify};
 use crate::counters::{Counters, Share};
-use crate::doorbell::Doorbell;
-use crate::error::End;
-use crate::link::Link;
-use crate::log;
+use crate::waker_set::WakerSet;
+use crate::error::ConnectionEnd;
+use crate::splicing::SplicingConnection;
+use crate::trace;
 use crate::record::Connection;
-use crate::wire::{Followup, Listener, Wire};
+use crate::connection_io::{Action, EventHandler, ConnectionIo};
 
 /// What a role does with its streams.
-pub trait Application {
+pub trait Host {
     /// The role.
     type Role: Role;
 
-    /// Takes what the peer did. What it asks of the connection waits for `work`, or for `start`.
-    fn hear(&mut self, event: Event<'_, '_>) -> Followup;
+    /// Takes what the peer did. What it asks of the connection waits for `poll_streams`, or for `start_requests`.
+    fn handle_event(&mut self, event: Event<'_, '_>) -> Action;
 
     /// Begins what was heard, in the middle of what was read.
-    fn start(&mut self, connection: &mut Link<Self::Role>, doorbell: &mut Doorbell);
+    fn start_requests(&mut self, connection: &mut SplicingConnection<Self::Role>, wakers: &mut WakerSet);
 
     /// Lets everybody go on who can. Returns whether anybody moved.
-    fn work(
+    fn poll_streams(
         &mut self,
         cx: &mut Context<'_>,
-        connection: &mut Link<Self::Role>,
-        doorbell: &mut Doorbell,
+        connection: &mut SplicingConnection<Self::Role>,
+        wakers: &mut WakerSet,
     ) -> bool;
 
     /// The task is another one: bells that were given out are dead, everybody must be polled with a new one.
-    fn move_bells(&mut self, doorbell: &mut Doorbell);
+    fn rebind_wakers(&mut self, wakers: &mut WakerSet);
 
     /// The connection is over: every exchange ends.
-    fn end(&mut self, end: &Arc<End>);
+    fn connection_ended(&mut self, end: &Arc<ConnectionEnd>);
 
     /// Gives back memory that is not needed without streams. Returns whether there are none.
-    fn rest(&mut self) -> bool;
+    fn shrink(&mut self) -> bool;
 }
 
 /// A connection with its transport and its application, as a future.
-pub struct Driver<IO, A: Application> {
-    wire: Wire<IO, A::Role>,
-    application: A,
-    doorbell: Doorbell,
+pub struct Driver<IO, A: Host> {
+    io: ConnectionIo<IO, A::Role>,
+    host: A,
+    wakers: WakerSet,
     /// What others wish of the connection.
     handle: Handle<A::Role>,
     has_registered: bool,
@@ -69,47 +69,47 @@ pub struct Driver<IO, A: Application> {
     /// Streams that were opened before the task last went to sleep.
     streams_opened: u64,
     /// How it ended, once the application was told.
-    end: Option<Arc<End>>,
+    end: Option<Arc<ConnectionEnd>>,
 }
 
 /// The application while bytes are read.
-struct Ears<'a, A: Application> {
-    application: &'a mut A,
-    doorbell: &'a mut Doorbell,
+struct EventSink<'a, A: Host> {
+    host: &'a mut A,
+    wakers: &'a mut WakerSet,
     handle: &'a Handle<A::Role>,
     on_notice: &'a Option<OnNotice<A::Role>>,
 }
 
-impl<A: Application> Listener<A::Role> for Ears<'_, A> {
-    fn hear(&mut self, event: Event<'_, '_>) -> Followup {
-        if let Some(listener) = self.on_notice
+impl<A: Host> EventHandler<A::Role> for EventSink<'_, A> {
+    fn handle_event(&mut self, event: Event<'_, '_>) -> Action {
+        if let Some(callback) = self.on_notice
             && let Some(notice) = event.to_owned_event()
         {
-            tell(listener, self.handle, notice);
+            notify(callback, self.handle, notice);
         }
-        self.application.hear(event)
+        self.host.handle_event(event)
     }
 
-    fn work(&mut self, connection: &mut Link<A::Role>) {
-        self.application.start(connection, self.doorbell);
+    fn start_requests(&mut self, connection: &mut SplicingConnection<A::Role>) {
+        self.host.start_requests(connection, self.wakers);
     }
 }
 
 // Nothing in it is pinned in place: handlers and bodies are in boxes.
-impl<IO, A: Application> Unpin for Driver<IO, A> {}
+impl<IO, A: Host> Unpin for Driver<IO, A> {}
 
-impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Driver<IO, A> {
+impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
     /// Puts the three together.
     pub fn new(
         io: IO,
         connection: Connection<A::Role>,
-        application: A,
-        control: Arc<Control<A::Role>>,
+        host: A,
+        control: Arc<ConnectionControl<A::Role>>,
     ) -> Self {
         Self {
-            wire: Wire::new(io, connection),
-            application,
-            doorbell: Doorbell::default(),
+            io: ConnectionIo::new(io, connection),
+            host,
+            wakers: WakerSet::default(),
             handle: Handle::new(control),
             has_registered: false,
             on_notice: None,
@@ -131,8 +131,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Driver<IO, A> {
     }
 
     /// The application.
-    pub fn application(&mut self) -> &mut A {
-        &mut self.application
+    pub fn host(&mut self) -> &mut A {
+        &mut self.host
     }
 
     /// Counts what it does from now on.
@@ -146,13 +146,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Driver<IO, A> {
     }
 
     /// The transport's part.
-    pub fn wire(&mut self) -> &mut Wire<IO, A::Role> {
-        &mut self.wire
+    pub fn io(&mut self) -> &mut ConnectionIo<IO, A::Role> {
+        &mut self.io
     }
 
-    fn poll_turns(&mut self, cx: &mut Context<'_>) -> Poll<Arc<End>> {
-        if self.doorbell.wake_up(cx) {
-            self.application.move_bells(&mut self.doorbell);
+    fn poll_turns(&mut self, cx: &mut Context<'_>) -> Poll<Arc<ConnectionEnd>> {
+        if self.wakers.register_task(cx) {
+            self.host.rebind_wakers(&mut self.wakers);
             self.has_registered = false;
         }
         if !self.has_registered {
@@ -163,27 +163,27 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Driver<IO, A> {
             if self.end.is_some() {
                 return self.poll_end(cx);
             }
-            let Self { application, doorbell, handle, on_notice, wire, .. } = &mut *self;
-            let heard = wire.poll_input(cx, &mut Ears { application, doorbell, handle, on_notice });
-            let mut worked = false;
-            if !self.wire.is_over() {
-                self.handle.control().grant(self.wire.connection());
-                worked = self.application.work(cx, self.wire.connection(), &mut self.doorbell);
+            let Self { host, wakers, handle, on_notice, io, .. } = &mut *self;
+            let received = io.poll_input(cx, &mut EventSink { host, wakers, handle, on_notice });
+            let mut progressed = false;
+            if !self.io.has_failed() {
+                self.handle.control().apply(self.io.connection());
+                progressed = self.host.poll_streams(cx, self.io.connection(), &mut self.wakers);
             }
-            let wrote = self.wire.poll_output(cx);
-            let timed = self.wire.poll_time(cx);
-            if self.wire.is_finished() {
-                let end = Arc::new(self.wire.end());
-                self.handle.control().end();
-                self.application.end(&end);
+            let wrote = self.io.poll_output(cx);
+            let timed = self.io.poll_time(cx);
+            if self.io.is_finished() {
+                let end = Arc::new(self.io.end());
+                self.handle.control().close();
+                self.host.connection_ended(&end);
                 self.end = Some(end);
                 continue;
             }
-            if !(heard || worked || wrote || timed) && self.doorbell.may_sleep() {
-                let is_idle = self.application.rest();
+            if !(received || progressed || wrote || timed) && self.wakers.try_sleep() {
+                let is_idle = self.host.shrink();
                 if is_idle {
-                    self.wire.rest();
-                    self.doorbell.rest();
+                    self.io.shrink();
+                    self.wakers.shrink();
                 }
                 if !A::Role::IS_CLIENT {
                     self.report_idle(is_idle);
@@ -206,25 +206,25 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Driver<IO, A> {
             None => !self.has_warned,
         };
         if is_first && !self.has_warned {
-            log::slow_poll(length);
+            trace::slow_poll(length);
         }
         self.has_warned = true;
     }
 
     /// Lets the listener know since when there are no streams.
     fn report_idle(&mut self, is_idle: bool) {
-        let opened = self.wire.connection().report().counters.streams_opened;
+        let opened = self.io.connection().report().counters.streams_opened;
         self.handle.control().set_idle(is_idle, opened != self.streams_opened);
         self.streams_opened = opened;
     }
 
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Arc<End>> {
-        self.wire.poll_end(cx).map(|()| self.end.clone().expect("set before the transport is ended"))
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Arc<ConnectionEnd>> {
+        self.io.poll_end(cx).map(|()| self.end.clone().expect("set before the transport is ended"))
     }
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Future for Driver<IO, A> {
-    type Output = Arc<End>;
+impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Future for Driver<IO, A> {
+    type Output = Arc<ConnectionEnd>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
@@ -233,17 +233,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Application> Future for Driver<IO, A
         if !A::Role::IS_CLIENT {
             this.note_length(started.elapsed());
         }
-        this.wire.turn(cx);
+        this.io.publish(cx);
         if let Some(share) = &mut this.share {
-            share.add(&this.wire.connection().report());
+            share.add(&this.io.connection().report());
         }
         polled
     }
 }
 
-impl<IO, A: Application> Drop for Driver<IO, A> {
+impl<IO, A: Host> Drop for Driver<IO, A> {
     fn drop(&mut self) {
-        self.handle.control().end();
+        self.handle.control().close();
     }
 }
 

@@ -17,21 +17,21 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// How a connection ended: the one terminal report.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct End {
+pub struct ConnectionEnd {
     /// What the core says: who ended it, which rule or limit tripped, and what was counted.
     pub report: CloseReport,
     /// The transport's failure, if it failed before the connection had ended.
     pub transport: Option<io::Error>,
 }
 
-impl End {
+impl ConnectionEnd {
     /// Whether it deserves a warning: we accused the peer, or a limit or deadline tripped.
     pub fn is_warning(&self) -> bool {
         self.report.is_warning()
     }
 }
 
-impl fmt::Display for End {
+impl fmt::Display for ConnectionEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(error) = &self.transport {
             write!(f, "transport failed: {error}: ")?;
@@ -40,7 +40,7 @@ impl fmt::Display for End {
     }
 }
 
-impl StdError for End {
+impl StdError for ConnectionEnd {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.transport.as_ref().map(|error| error as _)
     }
@@ -64,7 +64,7 @@ pub enum Error {
     /// The connection ended first.
     Connection {
         /// How.
-        end: Arc<End>,
+        end: Arc<ConnectionEnd>,
         /// Whether the peer may have acted on the request: `false` when it surely has not.
         processed: bool,
     },

@@ -24,19 +24,19 @@ struct State {
     head: Option<Response<()>>,
     pieces: VecDeque<BytesMut>,
     trailers: Option<HeaderMap>,
-    end: Ending,
+    end: MessageEnd,
     /// What content-length leaves to hand out.
-    announced: Option<u64>,
+    remaining_length: Option<u64>,
     /// Bytes that the application has consumed and the driver has not yet claimed.
     consumed: usize,
     reader: Option<Waker>,
-    reader_gone: bool,
+    reader_dropped: bool,
     /// Rings the driver.
-    bell: Option<Waker>,
+    waker: Option<Waker>,
 }
 
 #[derive(Debug)]
-enum Ending {
+enum MessageEnd {
     /// More may come.
     Open,
     /// All has come.
@@ -47,28 +47,28 @@ enum Ending {
 
 /// What the driver learns when it looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub struct Consumed {
     /// Bytes to release.
     pub bytes: usize,
     /// The application has let go of its end.
-    pub reader_gone: bool,
+    pub reader_dropped: bool,
     /// Bytes that the application has yet to consume.
-    pub held: bool,
+    pub has_unread: bool,
 }
 
 impl Inbox {
-    /// An empty channel. `bell` tells the driver that something was consumed or let go.
-    pub fn new(bell: Option<Waker>) -> Self {
+    /// An empty channel. `waker` tells the driver that something was consumed or let go.
+    pub fn new(waker: Option<Waker>) -> Self {
         Self(Mutex::new(State {
             head: None,
             pieces: VecDeque::new(),
             trailers: None,
-            end: Ending::Open,
-            announced: None,
+            end: MessageEnd::Open,
+            remaining_length: None,
             consumed: 0,
             reader: None,
-            reader_gone: false,
-            bell,
+            reader_dropped: false,
+            waker,
         }))
     }
 
@@ -77,18 +77,18 @@ impl Inbox {
     }
 
     /// Gives it another bell.
-    pub fn set_bell(&self, bell: Option<Waker>) {
-        self.lock().bell = bell;
+    pub fn set_waker(&self, waker: Option<Waker>) {
+        self.lock().waker = waker;
     }
 
     /// Whether the application has let go.
-    pub fn is_abandoned(&self) -> bool {
-        self.lock().reader_gone
+    pub fn reader_dropped(&self) -> bool {
+        self.lock().reader_dropped
     }
 
     /// Notes how long the content is said to be.
-    pub fn announce(&self, len: Option<u64>) {
-        self.lock().announced = len;
+    pub fn set_content_length(&self, len: Option<u64>) {
+        self.lock().remaining_length = len;
     }
 
     /// The head of the response has come.
@@ -101,7 +101,7 @@ impl Inbox {
     /// A piece of content has come. Returns `false` if nobody will read it.
     pub fn push(&self, data: &[u8]) -> bool {
         let mut state = self.lock();
-        if state.reader_gone {
+        if state.reader_dropped {
             return false;
         }
         if data.is_empty() {
@@ -124,9 +124,9 @@ impl Inbox {
     /// All has come.
     pub fn finish(&self, trailers: Option<HeaderMap>) {
         let mut state = self.lock();
-        if matches!(state.end, Ending::Open) {
+        if matches!(state.end, MessageEnd::Open) {
             state.trailers = trailers;
-            state.end = Ending::Ended;
+            state.end = MessageEnd::Ended;
             state.wake_reader();
         }
     }
@@ -135,21 +135,21 @@ impl Inbox {
     /// more.
     pub fn fail(&self, error: Error) {
         let mut state = self.lock();
-        state.bell = None;
+        state.waker = None;
         state.consumed = 0;
-        if matches!(state.end, Ending::Open) {
-            state.end = Ending::Failed(Some(error));
+        if matches!(state.end, MessageEnd::Open) {
+            state.end = MessageEnd::Failed(Some(error));
             state.wake_reader();
         }
     }
 
     /// What the application did since the last look.
-    pub fn claim(&self) -> Claim {
+    pub fn take_consumed(&self) -> Consumed {
         let mut state = self.lock();
         let bytes = std::mem::take(&mut state.consumed);
         // The core has credited what is held of a stream that failed.
-        let held = !state.pieces.is_empty() && !matches!(state.end, Ending::Failed(_));
-        Claim { bytes, reader_gone: state.reader_gone, held }
+        let has_unread = !state.pieces.is_empty() && !matches!(state.end, MessageEnd::Failed(_));
+        Consumed { bytes, reader_dropped: state.reader_dropped, has_unread }
     }
 
     /// For the application: the head of the response.
@@ -158,9 +158,9 @@ impl Inbox {
         if let Some(head) = state.head.take() {
             return Poll::Ready(Ok(head));
         }
-        if let Ending::Failed(error) = &mut state.end {
-            let told = || Error::reset(thalweg::ErrorCode::CANCEL);
-            return Poll::Ready(Err(error.take().unwrap_or_else(told)));
+        if let MessageEnd::Failed(error) = &mut state.end {
+            let already_reported = || Error::reset(thalweg::ErrorCode::CANCEL);
+            return Poll::Ready(Err(error.take().unwrap_or_else(already_reported)));
         }
         state.wait(cx);
         Poll::Pending
@@ -170,23 +170,23 @@ impl Inbox {
     pub fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let mut state = self.lock();
         if let Some(piece) = state.pieces.pop_front() {
-            state.hand_out(piece.len());
+            state.consume(piece.len());
             return Poll::Ready(Some(Ok(Frame::data(piece.freeze()))));
         }
         match &mut state.end {
-            Ending::Open => {
+            MessageEnd::Open => {
                 state.wait(cx);
                 Poll::Pending
             }
-            Ending::Ended => Poll::Ready(state.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
-            Ending::Failed(error) => Poll::Ready(error.take().map(Err)),
+            MessageEnd::Ended => Poll::Ready(state.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
+            MessageEnd::Failed(error) => Poll::Ready(error.take().map(Err)),
         }
     }
 
     /// For the application: whether `poll_frame` would say that nothing is left.
     pub fn is_end(&self) -> bool {
         let state = self.lock();
-        let over = matches!(state.end, Ending::Ended | Ending::Failed(None));
+        let over = matches!(state.end, MessageEnd::Ended | MessageEnd::Failed(None));
         over && state.pieces.is_empty() && state.trailers.is_none()
     }
 
@@ -194,23 +194,23 @@ impl Inbox {
     pub fn bytes_left(&self) -> Option<u64> {
         let state = self.lock();
         match state.end {
-            Ending::Open => state.announced,
-            Ending::Ended => Some(state.pieces.iter().map(|piece| piece.len() as u64).sum()),
-            Ending::Failed(_) => None,
+            MessageEnd::Open => state.remaining_length,
+            MessageEnd::Ended => Some(state.pieces.iter().map(|piece| piece.len() as u64).sum()),
+            MessageEnd::Failed(_) => None,
         }
     }
 
     /// For the application: it lets go; what it has not read counts as consumed.
-    pub fn abandon(&self) {
+    pub fn drop_reader(&self) {
         let mut state = self.lock();
-        state.reader_gone = true;
+        state.reader_dropped = true;
         state.reader = None;
         let pieces = std::mem::take(&mut state.pieces);
         let unread = pieces.iter().map(BytesMut::len).sum();
-        state.hand_out(unread);
+        state.consume(unread);
         // Where all has come and nothing is to be credited, nobody waits to hear of it.
-        if matches!(state.end, Ending::Open) || state.consumed > 0 {
-            state.ring();
+        if matches!(state.end, MessageEnd::Open) || state.consumed > 0 {
+            state.wake_driver();
         }
     }
 }
@@ -230,19 +230,19 @@ impl State {
     }
 
     /// Counts bytes as consumed.
-    fn hand_out(&mut self, len: usize) {
-        if let Some(announced) = &mut self.announced {
-            *announced = announced.saturating_sub(len as u64);
+    fn consume(&mut self, len: usize) {
+        if let Some(remaining_length) = &mut self.remaining_length {
+            *remaining_length = remaining_length.saturating_sub(len as u64);
         }
-        if len > 0 && !matches!(self.end, Ending::Failed(_)) && self.bell.is_some() {
+        if len > 0 && !matches!(self.end, MessageEnd::Failed(_)) && self.waker.is_some() {
             self.consumed += len;
-            self.ring();
+            self.wake_driver();
         }
     }
 
-    fn ring(&self) {
-        if let Some(bell) = &self.bell {
-            bell.wake_by_ref();
+    fn wake_driver(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
         }
     }
 }
@@ -271,20 +271,20 @@ mod tests {
     }
 
     #[test]
-    fn consumed_bytes_are_claimed_once() {
+    fn consumed_bytes_are_taken_once() {
         let inbox = inbox();
         assert!(inbox.push(b"hello") && inbox.push(&[7; 5000]));
-        assert_eq!(inbox.claim(), Claim { bytes: 0, reader_gone: false, held: true });
+        assert_eq!(inbox.take_consumed(), Consumed { bytes: 0, reader_dropped: false, has_unread: true });
         assert_eq!(data(&inbox), &b"hello"[..]);
-        assert_eq!(inbox.claim().bytes, 5);
-        assert_eq!(inbox.claim().bytes, 0);
-        inbox.abandon();
-        assert_eq!(inbox.claim(), Claim { bytes: 5000, reader_gone: true, held: false });
+        assert_eq!(inbox.take_consumed().bytes, 5);
+        assert_eq!(inbox.take_consumed().bytes, 0);
+        inbox.drop_reader();
+        assert_eq!(inbox.take_consumed(), Consumed { bytes: 5000, reader_dropped: true, has_unread: false });
         assert!(!inbox.push(b"late"));
     }
 
     #[test]
-    fn crumbs_share_memory() {
+    fn small_chunks_share_memory() {
         let inbox = inbox();
         for _ in 0..10_000 {
             inbox.push(b"x");
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_had_come_survives_a_reset_and_only_a_broken_message_fails() {
+    fn received_content_survives_a_reset_and_only_an_incomplete_message_fails() {
         let whole = inbox();
         whole.push(b"all");
         let mut trailers = HeaderMap::new();
@@ -306,7 +306,7 @@ mod tests {
         whole.finish(Some(trailers));
         whole.fail(Error::reset(ErrorCode::NO_ERROR));
         assert_eq!(data(&whole), &b"all"[..]);
-        assert_eq!(whole.claim().bytes, 0, "the core has credited it");
+        assert_eq!(whole.take_consumed().bytes, 0, "the core has credited it");
         assert!(!whole.is_end());
         assert!(matches!(next(&whole), Poll::Ready(Some(Ok(frame))) if frame.is_trailers()));
         assert!(whole.is_end());
@@ -315,18 +315,18 @@ mod tests {
         let broken = inbox();
         broken.push(b"half");
         broken.fail(Error::reset(ErrorCode::CANCEL));
-        assert!(!broken.claim().held, "the core has credited it");
+        assert!(!broken.take_consumed().has_unread, "the core has credited it");
         assert_eq!(data(&broken), &b"half"[..]);
-        assert_eq!(broken.claim().bytes, 0);
+        assert_eq!(broken.take_consumed().bytes, 0);
         assert!(matches!(next(&broken), Poll::Ready(Some(Err(Error::Reset { .. })))));
         assert!(matches!(next(&broken), Poll::Ready(None)));
     }
 
     #[test]
-    fn what_is_left_is_known_from_the_length_or_from_the_end() {
+    fn remaining_bytes_are_known_from_the_length_or_from_the_end() {
         let inbox = inbox();
         assert_eq!(inbox.bytes_left(), None);
-        inbox.announce(Some(10));
+        inbox.set_content_length(Some(10));
         inbox.push(b"1234");
         data(&inbox);
         assert_eq!(inbox.bytes_left(), Some(6));

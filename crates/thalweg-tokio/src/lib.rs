@@ -19,29 +19,29 @@
 //!
 //! All handlers of a connection run inside its one task, which is the fastest for handlers that do not take long. A
 //! handler that blocks or computes for more than a millisecond or so holds up every other stream of its connection:
-//! wrap the service in [`Spawn`], which gives each request a task of its own, or move that work to
+//! wrap the service in [`SpawnHandlers`], which gives each request a task of its own, or move that work to
 //! `tokio::task::spawn_blocking`. A server warns once when a poll takes 20 ms or more;
-//! [`Snapshot::slow_polls`] and [`Snapshot::longest_poll`] show how many did, and how long the longest was.
+//! [`CounterSnapshot::slow_polls`] and [`CounterSnapshot::longest_poll`] show how many did, and how long the longest was.
 #![forbid(unsafe_code)]
 
 mod body;
 mod buffer;
 pub mod client;
-mod closing;
-mod content;
+mod lingering_close;
+mod body_sender;
 mod control;
 mod counters;
-mod doorbell;
+mod waker_set;
 mod driver;
 mod error;
 mod fields;
 mod inbox;
 #[cfg(feature = "inspect")]
 pub mod inspect;
-mod link;
-mod log;
-mod opening;
-mod orphans;
+mod splicing;
+mod trace;
+mod negotiate;
+mod detached_inboxes;
 mod protocol;
 mod record;
 pub mod server;
@@ -53,18 +53,18 @@ mod tap;
 #[cfg(feature = "rustls")]
 mod tls;
 pub mod tunnel;
-mod wire;
-mod wishes;
+mod connection_io;
+mod command_queue;
 
 pub use body::Body;
 pub use client::Client;
 pub use control::Handle;
-pub use counters::{Counters, Snapshot};
-pub use error::{BoxError, End, Error};
+pub use counters::{Counters, CounterSnapshot};
+pub use error::{BoxError, ConnectionEnd, Error};
 pub use protocol::Protocol;
 pub use server::Server;
 pub use service::{ServiceFn, service_fn};
-pub use spawn::{Spawn, Spawned};
+pub use spawn::{SpawnHandlers, SpawnedHandler};
 pub use thalweg;
 pub use thalweg_h2c;
 #[cfg(feature = "record")]

@@ -14,9 +14,9 @@ use crate::error::BoxError;
 ///
 /// A call whose future is dropped is aborted at its next await. A panic becomes an error.
 #[derive(Clone, Copy, Debug)]
-pub struct Spawn<S>(pub S);
+pub struct SpawnHandlers<S>(pub S);
 
-impl<S, R> Service<R> for Spawn<S>
+impl<S, R> Service<R> for SpawnHandlers<S>
 where
     S: Service<R>,
     S::Future: Send + 'static,
@@ -25,22 +25,22 @@ where
 {
     type Response = S::Response;
     type Error = BoxError;
-    type Future = Spawned<S::Response, S::Error>;
+    type Future = SpawnedHandler<S::Response, S::Error>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.0.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        Spawned(tokio::spawn(self.0.call(request)))
+        SpawnedHandler(tokio::spawn(self.0.call(request)))
     }
 }
 
 /// A call that runs on a task of its own.
 #[derive(Debug)]
-pub struct Spawned<T, E>(JoinHandle<Result<T, E>>);
+pub struct SpawnedHandler<T, E>(JoinHandle<Result<T, E>>);
 
-impl<T, E: Into<BoxError>> Future for Spawned<T, E> {
+impl<T, E: Into<BoxError>> Future for SpawnedHandler<T, E> {
     type Output = Result<T, BoxError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -51,7 +51,7 @@ impl<T, E: Into<BoxError>> Future for Spawned<T, E> {
     }
 }
 
-impl<T, E> Drop for Spawned<T, E> {
+impl<T, E> Drop for SpawnedHandler<T, E> {
     fn drop(&mut self) {
         self.0.abort();
     }

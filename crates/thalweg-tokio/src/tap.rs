@@ -12,7 +12,7 @@ mod untapped {
 
     use thalweg::Role;
 
-    use crate::error::End;
+    use crate::error::ConnectionEnd;
     use crate::record::Connection;
 
     /// Nobody listens.
@@ -20,12 +20,12 @@ mod untapped {
     pub struct Tap(());
 
     impl Tap {
-        pub fn heard(&mut self, _: &[u8]) {}
+        pub fn received(&mut self, _: &[u8]) {}
 
-        pub fn said<'a>(&mut self, _: impl Iterator<Item = &'a [u8]>) {}
+        pub fn sent<'a>(&mut self, _: impl Iterator<Item = &'a [u8]>) {}
 
-        pub fn turn<R: Role>(&mut self, _: &Context<'_>, _: &Connection<R>, _: impl FnOnce() -> usize) {}
+        pub fn publish<R: Role>(&mut self, _: &Context<'_>, _: &Connection<R>, _: impl FnOnce() -> usize) {}
 
-        pub fn end(&mut self, _: &End) {}
+        pub fn end(&mut self, _: &ConnectionEnd) {}
     }
 }

@@ -19,9 +19,9 @@ use tokio_rustls::server::TlsStream as ServerStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::client::{Client, Connection, handshake};
-use crate::control::Control;
+use crate::control::ConnectionControl;
 use crate::error::BoxError;
-use crate::opening::{NO_HTTP_1, Refusal, refuse};
+use crate::negotiate::{NO_HTTP_1, NegotiationError, reject};
 
 /// Makes the server's side of handshakes.
 pub fn acceptor(mut config: Arc<ServerConfig>) -> TlsAcceptor {
@@ -35,13 +35,13 @@ pub fn acceptor(mut config: Arc<ServerConfig>) -> TlsAcceptor {
 pub async fn accept(
     acceptor: &TlsAcceptor,
     socket: TcpStream,
-    control: &Control<thalweg::Server>,
-) -> Result<ServerStream<TcpStream>, Refusal> {
+    control: &ConnectionControl<thalweg::Server>,
+) -> Result<ServerStream<TcpStream>, NegotiationError> {
     let mut handshake = pin!(acceptor.accept(socket));
     let shaken = poll_fn(|cx| {
         control.register(cx.waker());
         if control.wants_shutdown() {
-            return Poll::Ready(Err(Refusal::ShuttingDown));
+            return Poll::Ready(Err(NegotiationError::ShuttingDown));
         }
         handshake.as_mut().poll(cx).map_err(handshake_failed)
     });
@@ -49,16 +49,16 @@ pub async fn accept(
     if stream.get_ref().1.alpn_protocol() == Some(H2) {
         return Ok(stream);
     }
-    refuse(&mut stream, NO_HTTP_1).await;
-    Err(Refusal::NoAlpn)
+    reject(&mut stream, NO_HTTP_1).await;
+    Err(NegotiationError::NoAlpn)
 }
 
 /// Connects over TCP and TLS, and speaks HTTP/2 if the server agrees to by ALPN. A configuration without ALPN protocols gets `h2`.
 ///
 /// # Errors
 /// What the operating system or the handshake says, for example that the certificate is not valid for `name`.
-/// `Unsupported` with [`Refusal::NoAlpn`] inside: the server does not negotiate `h2`. `InvalidData` with
-/// [`Refusal::NotTls`] inside: it does not speak TLS. `UnexpectedEof`: it ended the connection in the handshake.
+/// `Unsupported` with [`NegotiationError::NoAlpn`] inside: the server does not negotiate `h2`. `InvalidData` with
+/// [`NegotiationError::NotTls`] inside: it does not speak TLS. `UnexpectedEof`: it ended the connection in the handshake.
 pub async fn connect<B>(
     addr: impl ToSocketAddrs,
     name: ServerName<'static>,
@@ -77,31 +77,31 @@ where
     let connected = TlsConnector::from(tls).connect(name, socket).await;
     let stream = connected.map_err(|error| into_io_error(handshake_failed(error)))?;
     if stream.get_ref().1.alpn_protocol() != Some(H2) {
-        return Err(into_io_error(Refusal::NoAlpn));
+        return Err(into_io_error(NegotiationError::NoAlpn));
     }
     config.over_tls = true;
     handshake(stream, config).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
 /// What a failed handshake means. What rustls says of a peer that speaks something else leaves one to guess.
-fn handshake_failed(error: io::Error) -> Refusal {
+fn handshake_failed(error: io::Error) -> NegotiationError {
     match error.get_ref().and_then(|source| source.downcast_ref()) {
-        Some(rustls::Error::InvalidMessage(_)) => Refusal::NotTls,
-        Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => Refusal::NoAlpn,
-        _ => Refusal::Handshake(error),
+        Some(rustls::Error::InvalidMessage(_)) => NegotiationError::NotTls,
+        Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => NegotiationError::NoAlpn,
+        _ => NegotiationError::Handshake(error),
     }
 }
 
-fn into_io_error(refusal: Refusal) -> io::Error {
-    match refusal {
-        Refusal::Handshake(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+fn into_io_error(error: NegotiationError) -> io::Error {
+    match error {
+        NegotiationError::Handshake(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             let text =
                 "the server ended the connection in the TLS handshake: it may not speak TLS on this port";
             io::Error::new(io::ErrorKind::UnexpectedEof, text)
         }
-        Refusal::Handshake(error) | Refusal::Transport(error) => error,
-        Refusal::NoAlpn => io::Error::new(io::ErrorKind::Unsupported, refusal),
-        refusal => io::Error::new(io::ErrorKind::InvalidData, refusal),
+        NegotiationError::Handshake(error) | NegotiationError::Transport(error) => error,
+        NegotiationError::NoAlpn => io::Error::new(io::ErrorKind::Unsupported, error),
+        error => io::Error::new(io::ErrorKind::InvalidData, error),
     }
 }
 

@@ -130,13 +130,13 @@ impl http_body::Body for Outgoing {
 
     fn is_end_stream(&self) -> bool {
         let state = self.0.lock();
-        state.bytes.is_empty() && matches!(state.end, End::Finished)
+        state.bytes.is_empty() && matches!(state.end, PipeEnd::Finished)
     }
 }
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        self.0.leave();
+        self.0.close_reader();
     }
 }
 
@@ -153,14 +153,14 @@ struct Pipe(Mutex<State>);
 #[derive(Default)]
 struct State {
     bytes: BytesMut,
-    end: End,
-    reader_gone: bool,
+    end: PipeEnd,
+    reader_closed: bool,
     writer: Option<Waker>,
     reader: Option<Waker>,
 }
 
 #[derive(Default)]
-enum End {
+enum PipeEnd {
     #[default]
     Open,
     Finished,
@@ -174,7 +174,7 @@ impl Pipe {
 
     fn poll_write(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut state = self.lock();
-        if state.reader_gone || !matches!(state.end, End::Open) {
+        if state.reader_closed || !matches!(state.end, PipeEnd::Open) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let len = bytes.len().min(WAITING_BYTES_MAX - state.bytes.len());
@@ -189,38 +189,38 @@ impl Pipe {
 
     fn finish(&self) {
         let mut state = self.lock();
-        if matches!(state.end, End::Open) {
-            state.end = End::Finished;
+        if matches!(state.end, PipeEnd::Open) {
+            state.end = PipeEnd::Finished;
         }
         wake(&mut state.reader);
     }
 
     fn abort(&self) {
         let mut state = self.lock();
-        if matches!(state.end, End::Open) {
-            state.end = End::Aborted;
+        if matches!(state.end, PipeEnd::Open) {
+            state.end = PipeEnd::Aborted;
         }
         wake(&mut state.reader);
     }
 
     /// The driver has let go: the stream is over.
-    fn leave(&self) {
+    fn close_reader(&self) {
         let mut state = self.lock();
-        state.reader_gone = true;
+        state.reader_closed = true;
         state.bytes = BytesMut::new();
         wake(&mut state.writer);
     }
 
     fn poll_frame(&self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let mut state = self.lock();
-        if matches!(state.end, End::Aborted) {
+        if matches!(state.end, PipeEnd::Aborted) {
             return Poll::Ready(Some(Err(Error::reset(ErrorCode::CANCEL))));
         }
         if !state.bytes.is_empty() {
             wake(&mut state.writer);
             return Poll::Ready(Some(Ok(Frame::data(state.bytes.split().freeze()))));
         }
-        if matches!(state.end, End::Finished) {
+        if matches!(state.end, PipeEnd::Finished) {
             return Poll::Ready(None);
         }
         state.reader = Some(cx.waker().clone());

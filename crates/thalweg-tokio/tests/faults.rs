@@ -289,7 +289,7 @@ async fn a_shutdown_in_the_middle_of_everything_serves_what_was_begun() {
         let mut peer = Peer::new(near);
         peer.send(&script[..cut]).await;
         tokio::task::yield_now().await;
-        handle.shut_down();
+        handle.shutdown();
         peer.send(&[&script[cut..], &rest].concat()).await;
         let (mut answered, mut goaways) = (Vec::new(), Vec::new());
         while let Some(frame) = peer.next().await {

@@ -252,7 +252,7 @@ async fn a_client_is_ended_gracefully_through_its_handle() {
     let mut peer = Peer::server(listener.accept().await.unwrap().0, settings()).await;
     let answer = tokio::spawn(client.send(Request::get("http://a/").body(Empty::new()).unwrap()));
     peer.expect(kind::HEADERS).await;
-    handle.shut_down();
+    handle.shutdown();
     assert_eq!(peer.expect(kind::GOAWAY).await.code(), Some(ErrorCode::NO_ERROR));
     peer.send_frames(&[headers(1, hpack::response(200)).end_headers().end_stream()]).await;
     assert_eq!(within(answer).await.unwrap().unwrap().status(), 200);

@@ -13,35 +13,35 @@ use http_body_util::{Empty, Full};
 use support::{Peer, hello, within};
 use thalweg_testkit::frames::{self, kind};
 use thalweg_testkit::hpack;
-use thalweg_tokio::inspect::{ConnectionView, Look, Sight, Watch};
+use thalweg_tokio::inspect::{ConnectionSnapshot, Subscription, MonitorSnapshot, ConnectionMonitor};
 use thalweg_tokio::server::Connection;
 use thalweg_tokio::thalweg::{Config, ErrorCode, HalfState, Limit};
 use thalweg_tokio::{Body, Server, client, service_fn};
 use tokio::io::DuplexStream;
 
 /// Serves a function on one end of an in-memory transport, in sight of a watch.
-fn serve<F, A>(watch: &Watch, function: F) -> DuplexStream
+fn serve<F, A>(monitor: &ConnectionMonitor, function: F) -> DuplexStream
 where
     F: FnMut(Request<Body>) -> A + Send + 'static,
     A: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
 {
     let (near, far) = tokio::io::duplex(64 << 10);
     let connection = Connection::new(far, service_fn(function), Config::default()).unwrap();
-    tokio::spawn(connection.inspect(watch, None));
+    tokio::spawn(connection.inspect(monitor, None));
     near
 }
 
-async fn only(look: &Look) -> ConnectionView {
-    let Sight { mut connections, silent, .. } = look.take(10).await;
-    assert_eq!((connections.len(), silent.len()), (1, 0));
+async fn only(subscription: &Subscription) -> ConnectionSnapshot {
+    let MonitorSnapshot { mut connections, unresponsive, .. } = subscription.snapshot(10).await;
+    assert_eq!((connections.len(), unresponsive.len()), (1, 0));
     connections.remove(0)
 }
 
 /// Looks until what is seen is as it should be.
-async fn until(look: &Look, is_expected: impl Fn(&ConnectionView) -> bool) -> ConnectionView {
+async fn until(subscription: &Subscription, is_expected: impl Fn(&ConnectionSnapshot) -> bool) -> ConnectionSnapshot {
     let seen = async {
         loop {
-            let view = only(look).await;
+            let view = only(subscription).await;
             if is_expected(&view) {
                 return view;
             }
@@ -59,29 +59,29 @@ fn request(fields: &[(&str, &str)]) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_stuck_stream_is_seen_with_what_it_waits_for() {
-    let watch = Watch::new();
+    let monitor = ConnectionMonitor::new();
     let big = |_| async { Ok(Response::new(Full::from(vec![0; 200_000]))) };
-    let mut peer = Peer::client(serve(&watch, big)).await;
-    let look = watch.look();
+    let mut peer = Peer::client(serve(&monitor, big)).await;
+    let subscription = monitor.subscribe();
     // From this answer on the frames are followed.
-    only(&look).await;
+    only(&subscription).await;
     peer.send_frames(&[frames::headers(1, request(&[(":path", "/")])).end_headers().end_stream()]).await;
     peer.expect(kind::DATA).await;
-    let view = until(&look, |view| view.streams.first().is_some_and(|stream| stream.window.send == 0)).await;
+    let view = until(&subscription, |view| view.streams.first().is_some_and(|stream| stream.window.send == 0)).await;
     let stream = view.streams[0];
     assert_eq!((stream.stream.id().as_u32(), stream.is_blocked), (1, true));
     assert_eq!((stream.state(), stream.local), ("half-closed (remote)", HalfState::Data));
     assert_eq!((view.window.send, view.window.receive), (0, 1 << 20));
     assert_eq!((view.report.live_streams, view.report.counters.streams_opened), (1, 1));
-    assert_eq!((view.label.id, view.label.is_client), (1, false));
+    assert_eq!((view.info.id, view.info.is_client), (1, false));
     let resets = view.rate_limits.iter().find(|limit| limit.limit == Limit::Resets).unwrap();
     assert_eq!((resets.tokens, resets.burst), (1000, 1000));
     peer.send_frames(&[frames::window_update(1, 1000), frames::window_update(0, 500)]).await;
-    let view = until(&look, |view| view.streams[0].window.send == 500).await;
+    let view = until(&subscription, |view| view.streams[0].window.send == 500).await;
     assert_eq!(view.window.send, 0);
     peer.send_frames(&[frames::rst_stream(1, ErrorCode::CANCEL)]).await;
-    let view = until(&look, |view| view.streams.is_empty()).await;
-    let note = &view.notes[0];
+    let view = until(&subscription, |view| view.streams.is_empty()).await;
+    let note = &view.stream_records[0];
     assert_eq!(note.reset.map(|(_, code, by_us)| (code, by_us)), Some((ErrorCode::CANCEL, false)));
     assert_eq!(note.bytes_sent, 65_535 + 500);
 }
@@ -89,14 +89,14 @@ async fn a_stuck_stream_is_seen_with_what_it_waits_for() {
 #[tokio::test]
 async fn frames_from_the_first_show_names_but_no_secrets() {
     for shows_paths in [false, true] {
-        let watch = if shows_paths { Watch::new().always().with_paths() } else { Watch::new().always() };
-        let mut peer = Peer::client(serve(&watch, hello)).await;
+        let monitor = if shows_paths { ConnectionMonitor::new().keep_recording().with_paths() } else { ConnectionMonitor::new().keep_recording() };
+        let mut peer = Peer::client(serve(&monitor, hello)).await;
         let fields = [(":path", "/open/door?token=s3cret"), ("cookie", "s3cret"), ("te", "trailers")];
         peer.send_frames(&[frames::headers(1, request(&fields)).end_headers().end_stream()]).await;
         peer.expect_headers().await;
         peer.expect_content(1).await;
-        let look = watch.look();
-        let view = until(&look, |view| view.notes.first().is_some_and(|note| note.ended().is_some())).await;
+        let subscription = monitor.subscribe();
+        let view = until(&subscription, |view| view.stream_records.first().is_some_and(|note| note.ended().is_some())).await;
         let text = format!("{view:?}");
         assert!(view.shows_fields && !text.contains("s3cret") && !text.contains("secret.example"), "{text}");
         assert_eq!(text.contains("/open/door"), shows_paths, "{text}");
@@ -105,7 +105,7 @@ async fn frames_from_the_first_show_names_but_no_secrets() {
         {
             assert!(asked.detail.contains(part), "{part} is not in {}", asked.detail);
         }
-        let note = &view.notes[0];
+        let note = &view.stream_records[0];
         assert_eq!((note.method.as_deref(), note.status), (Some("GET"), Some(200)));
         assert_eq!(note.path.as_deref(), shows_paths.then_some("/open/door"));
         assert_eq!((note.bytes_received, note.bytes_sent), (0, 5));
@@ -118,17 +118,17 @@ async fn frames_from_the_first_show_names_but_no_secrets() {
 
 #[tokio::test]
 async fn who_looks_later_sees_frames_from_then_on() {
-    let watch = Watch::new();
-    let mut peer = Peer::client(serve(&watch, |_| std::future::pending())).await;
+    let monitor = ConnectionMonitor::new();
+    let mut peer = Peer::client(serve(&monitor, |_| std::future::pending())).await;
     peer.send_frames(&[frames::headers(1, request(&[(":path", "/")])).end_headers().end_stream()]).await;
     peer.send_frames(&[frames::ping(*b"12345678")]).await;
     peer.expect(kind::PING).await;
 
-    let look = watch.look();
-    let view = only(&look).await;
+    let subscription = monitor.subscribe();
+    let view = only(&subscription).await;
     assert_eq!((view.frames.len(), view.shows_fields), (0, false), "nobody looked before");
-    assert_eq!(view.notes.len(), 1);
-    assert_eq!((view.notes[0].id.as_u32(), view.notes[0].opened), (1, None));
+    assert_eq!(view.stream_records.len(), 1);
+    assert_eq!((view.stream_records[0].id.as_u32(), view.stream_records[0].opened), (1, None));
     assert_eq!(view.streams[0].local, HalfState::Headers, "the handler has not answered");
 
     // A frame that has come in half is none yet.
@@ -137,65 +137,65 @@ async fn who_looks_later_sees_frames_from_then_on() {
     peer.send(&ping[12..]).await;
     peer.expect(kind::PING).await;
     peer.send_frames(&[frames::headers(3, request(&[(":path", "/")])).end_headers().end_stream()]).await;
-    let view = until(&look, |view| view.streams.len() == 2).await;
+    let view = until(&subscription, |view| view.streams.len() == 2).await;
     let seen: Vec<_> = view.frames.iter().map(|frame| (frame.name.as_str(), frame.is_sent)).collect();
     assert_eq!(seen, [("PING", false), ("PING", true), ("HEADERS", false)]);
-    assert!(view.notes[1].opened.is_some() && view.notes[1].method.is_none());
+    assert!(view.stream_records[1].opened.is_some() && view.stream_records[1].method.is_none());
 
-    drop(look);
+    drop(subscription);
     peer.send_frames(&[frames::ping(*b"ijklmnop")]).await;
     peer.expect(kind::PING).await;
-    let view = only(&watch.look()).await;
+    let view = only(&monitor.subscribe()).await;
     assert_eq!(view.frames.len(), 0, "what nobody looks at is not remembered");
 }
 
 #[tokio::test]
 async fn ends_are_told_and_a_client_is_seen_too() {
-    let watch = Watch::new();
-    let server = Server::bind("127.0.0.1:0").await.unwrap().inspect(&watch);
+    let monitor = ConnectionMonitor::new();
+    let server = Server::bind("127.0.0.1:0").await.unwrap().inspect(&monitor);
     let addr = server.local_addr().unwrap();
     tokio::spawn(server.serve(service_fn(hello)));
     let (mut client, connection) = client::connect(addr).await.unwrap();
-    let connection = tokio::spawn(connection.inspect(&watch, Some(addr)));
+    let connection = tokio::spawn(connection.inspect(&monitor, Some(addr)));
     let request = Request::get(format!("http://{addr}/")).body(Empty::<Bytes>::new()).unwrap();
     client.send(request).await.unwrap();
-    let look = watch.look();
-    let sight = look.take(10).await;
-    assert_eq!(sight.connections_total, 2);
-    let sides: Vec<bool> = sight.connections.iter().map(|view| view.label.is_client).collect();
+    let subscription = monitor.subscribe();
+    let snapshot = subscription.snapshot(10).await;
+    assert_eq!(snapshot.connections_total, 2);
+    let sides: Vec<bool> = snapshot.connections.iter().map(|view| view.info.is_client).collect();
     assert!(sides.contains(&true) && sides.contains(&false));
-    assert!(sight.connections.iter().all(|view| view.label.peer.is_some()));
-    assert_eq!(look.take(1).await.connections.len(), 1);
+    assert!(snapshot.connections.iter().all(|view| view.info.peer.is_some()));
+    assert_eq!(subscription.snapshot(1).await.connections.len(), 1);
     drop(client);
     connection.await.unwrap();
     let told = async {
         loop {
-            let sight = look.take(10).await;
-            if sight.ended.len() == 2 {
-                return sight;
+            let snapshot = subscription.snapshot(10).await;
+            if snapshot.ended.len() == 2 {
+                return snapshot;
             }
         }
     };
-    let sight = within(told).await;
-    assert_eq!(sight.connections_total, 0);
-    assert!(sight.ended.iter().all(|ended| ended.how.starts_with("ended in order") && !ended.is_warning));
+    let snapshot = within(told).await;
+    assert_eq!(snapshot.connections_total, 0);
+    assert!(snapshot.ended.iter().all(|ended| ended.reason.starts_with("ended in order") && !ended.is_warning));
 
     // A connection that is dropped has an end, too.
     let (_near, far) = tokio::io::duplex(64);
-    drop(Connection::new(far, service_fn(hello), Config::default()).unwrap().inspect(&watch, None));
-    let sight = look.take(10).await;
-    assert_eq!((sight.connections_total, sight.ended[0].how.as_str()), (0, "dropped"));
+    drop(Connection::new(far, service_fn(hello), Config::default()).unwrap().inspect(&monitor, None));
+    let snapshot = subscription.snapshot(10).await;
+    assert_eq!((snapshot.connections_total, snapshot.ended[0].reason.as_str()), (0, "dropped"));
 }
 
 #[tokio::test]
 async fn a_task_that_does_not_run_is_named() {
-    let watch = Watch::new();
+    let monitor = ConnectionMonitor::new();
     let (_near, far) = tokio::io::duplex(64);
     let connection = Connection::new(far, service_fn(hello), Config::default()).unwrap();
-    let connection = connection.inspect(&watch, None);
-    let sight = watch.look().take(10).await;
-    assert_eq!((sight.connections.len(), sight.silent.len()), (0, 1));
+    let connection = connection.inspect(&monitor, None);
+    let snapshot = monitor.subscribe().snapshot(10).await;
+    assert_eq!((snapshot.connections.len(), snapshot.unresponsive.len()), (0, 1));
     let running = tokio::spawn(connection);
-    assert_eq!(watch.look().take(10).await.connections.len(), 1);
+    assert_eq!(monitor.subscribe().snapshot(10).await.connections.len(), 1);
     running.abort();
 }

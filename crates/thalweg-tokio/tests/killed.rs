@@ -17,7 +17,7 @@ use thalweg_testkit::frames::{
     data, headers, kind, preface, rst_stream, settings, settings_ack, window_update, wire,
 };
 use thalweg_testkit::hpack;
-use thalweg_tokio::server::Closed;
+use thalweg_tokio::server::ConnectionOutcome;
 use thalweg_tokio::{Body, BoxError, Server, service_fn};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -70,7 +70,7 @@ async fn two_thousand_clients_die_at_random_points_and_leave_nothing_behind() {
     let (count, streams) = (Arc::clone(&ended), Arc::clone(&live_streams));
     let server = Server::bind("127.0.0.1:0").await.unwrap().on_end(move |_, end| {
         count.fetch_add(1, Ordering::SeqCst);
-        if let Closed::Ended(end) = end
+        if let ConnectionOutcome::Ended(end) = end
             && end.report.error.is_none()
         {
             streams.fetch_add(end.report.live_streams.into(), Ordering::SeqCst);

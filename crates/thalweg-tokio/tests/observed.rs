@@ -136,7 +136,7 @@ async fn a_handler_speaks_within_the_span_of_its_exchange() {
     }
 }
 
-async fn until(counters: &Counters, is_there: impl Fn(&thalweg_tokio::Snapshot) -> bool) {
+async fn until(counters: &Counters, is_there: impl Fn(&thalweg_tokio::CounterSnapshot) -> bool) {
     within(async {
         while !is_there(&counters.snapshot()) {
             tokio::task::yield_now().await;

@@ -15,7 +15,7 @@ use thalweg::Config;
 use thalweg_h2c::SniffError;
 use thalweg_testkit::frames::{headers, kind, ping, preface, settings, wire};
 use thalweg_testkit::hpack;
-use thalweg_tokio::server::{Closed, Refusal, Served};
+use thalweg_tokio::server::{ConnectionOutcome, NegotiationError, ServeStats};
 use thalweg_tokio::{Server, service_fn};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -27,17 +27,17 @@ struct Listening {
     addr: SocketAddr,
     closed: mpsc::UnboundedReceiver<String>,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<io::Result<Served>>,
+    task: JoinHandle<io::Result<ServeStats>>,
 }
 
 async fn listen(config: Config) -> Listening {
     let (tell, closed) = mpsc::unbounded_channel();
     let server = Server::bind("127.0.0.1:0").await.unwrap().config(config).on_end(move |_, end| {
         let what = match end {
-            Closed::Ended(end) => format!("ended: {end}"),
-            Closed::Refused(Refusal::Opening(SniffError::Tls { .. })) => "tls".into(),
-            Closed::Refused(Refusal::Opening(SniffError::NotHttp { .. })) => "garbage".into(),
-            Closed::Refused(refusal) => format!("{refusal:?}"),
+            ConnectionOutcome::Ended(end) => format!("ended: {end}"),
+            ConnectionOutcome::Refused(NegotiationError::Sniff(SniffError::Tls { .. })) => "tls".into(),
+            ConnectionOutcome::Refused(NegotiationError::Sniff(SniffError::NotHttp { .. })) => "garbage".into(),
+            ConnectionOutcome::Refused(error) => format!("{error:?}"),
             _ => "?".into(),
         };
         tell.send(what).unwrap();
@@ -123,7 +123,7 @@ async fn what_is_no_http_is_named_and_not_answered() {
     let mut listening = listen(Config::default()).await;
     let tls_hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 506]].concat();
     for (bytes, expected) in
-        [(&tls_hello[..], "tls"), (&[0; 64], "garbage"), (b"", "Silent"), (b"\x00", "garbage")]
+        [(&tls_hello[..], "tls"), (&[0; 64], "garbage"), (b"", "NoData"), (b"\x00", "garbage")]
     {
         let (answer, how) = say(&mut listening, bytes).await;
         assert_eq!((answer.as_slice(), how.as_str()), (&b""[..], expected));
@@ -191,7 +191,7 @@ async fn a_stream_that_outlives_the_shutdown_is_counted_as_dropped() {
 
 #[tokio::test]
 async fn a_handshake_that_a_scanner_gives_up_deserves_no_warning() {
-    let refused = |refusal| Closed::Refused(refusal).is_warning();
-    assert!(!refused(Refusal::Handshake(std::io::ErrorKind::ConnectionReset.into())));
-    assert!(!refused(Refusal::NotTls) && !refused(Refusal::Http1) && !refused(Refusal::TimedOut));
+    let refused = |error| ConnectionOutcome::Refused(error).is_warning();
+    assert!(!refused(NegotiationError::Handshake(std::io::ErrorKind::ConnectionReset.into())));
+    assert!(!refused(NegotiationError::NotTls) && !refused(NegotiationError::Http1) && !refused(NegotiationError::TimedOut));
 }

@@ -550,7 +550,7 @@ async fn a_spawned_handler_answers_and_is_aborted_with_its_stream() {
         }
     });
     let (near, far) = tokio::io::duplex(64 << 10);
-    let service = thalweg_tokio::Spawn(handler);
+    let service = thalweg_tokio::SpawnHandlers(handler);
     tokio::spawn(thalweg_tokio::server::Connection::new(far, service, Config::default()).unwrap());
     let mut peer = Peer::client(near).await;
     peer.send_frames(&[get(1)]).await;
@@ -592,7 +592,7 @@ async fn graceful_shutdown_serves_what_is_open_and_says_goodbye_twice() {
     let mut peer = Peer::client(near).await;
     peer.send_frames(&[get(1), ping([4; 8])]).await;
     peer.expect(kind::PING).await;
-    handle.shut_down();
+    handle.shutdown();
     let first = peer.expect(kind::GOAWAY).await;
     assert_eq!((first.last_stream(), first.code()), (Some(0x7fff_ffff), Some(ErrorCode::NO_ERROR)));
     let probe = peer.expect(kind::PING).await;
@@ -669,7 +669,7 @@ async fn many_streams_at_once_all_complete() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn handlers_on_other_threads_lose_no_ring() {
     let (near, far) = tokio::io::duplex(64 << 10);
-    let service = thalweg_tokio::Spawn(service_fn(|request: Request<Body>| async {
+    let service = thalweg_tokio::SpawnHandlers(service_fn(|request: Request<Body>| async {
         let (sender, body) = channel();
         let mut content = request.into_body();
         tokio::spawn(async move {

@@ -39,7 +39,7 @@ async fn a_handler_that_was_silent_for_long_is_not_cut_off_by_a_graceful_shutdow
     let mut peer = Peer::client(near).await;
     peer.send_frames(&[headers(1, hpack::get("/")).end_headers().end_stream()]).await;
     sleep(SILENCE - Duration::from_secs(20)).await;
-    handle.shut_down();
+    handle.shutdown();
     let ping = peer.expect(kind::PING).await;
     peer.send_frames(&[ping_ack(ping.body.try_into().unwrap())]).await;
     sleep(Duration::from_secs(19)).await;
@@ -58,7 +58,7 @@ async fn a_shutdown_after_a_silence_lasts_as_long_as_configured() {
     let mut peer = Peer::client(near).await;
     peer.send_frames(&[headers(1, hpack::get("/")).end_headers().end_stream()]).await;
     sleep(Duration::from_secs(40)).await;
-    handle.shut_down();
+    handle.shutdown();
     let start = tokio::time::Instant::now();
     sleep(Duration::from_secs(29)).await;
     assert_eq!(peer.rest().await.last().unwrap().kind, kind::GOAWAY);

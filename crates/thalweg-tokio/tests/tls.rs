@@ -18,7 +18,7 @@ use thalweg_tokio::rustls::crypto::{CryptoProvider, ring};
 use thalweg_tokio::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use thalweg_tokio::rustls::server::Acceptor;
 use thalweg_tokio::rustls::{ClientConfig, RootCertStore, ServerConfig};
-use thalweg_tokio::server::{Closed, Refusal};
+use thalweg_tokio::server::{ConnectionOutcome, NegotiationError};
 use thalweg_tokio::{Client, Server, client, service_fn};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -63,9 +63,9 @@ async fn serve(certificate: CertificateDer<'static>, tls: ServerConfig) -> Secur
     let (tell, closed) = mpsc::unbounded_channel();
     let server = Server::bind("127.0.0.1:0").await.unwrap().tls(tls).on_end(move |_, closed| {
         let what = match closed {
-            Closed::Ended(end) => format!("ended: {end}"),
-            Closed::Refused(Refusal::NoAlpn) => "no alpn".into(),
-            Closed::Refused(Refusal::Handshake(error)) => format!("tls: {error}"),
+            ConnectionOutcome::Ended(end) => format!("ended: {end}"),
+            ConnectionOutcome::Refused(NegotiationError::NoAlpn) => "no alpn".into(),
+            ConnectionOutcome::Refused(NegotiationError::Handshake(error)) => format!("tls: {error}"),
             other => other.to_string(),
         };
         tell.send(what).unwrap();

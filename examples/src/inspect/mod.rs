@@ -4,7 +4,7 @@
 //! and what is HTTP/1 goes to hyper. The page asks nobody else for anything, and only loopback addresses are listened on: what it
 //! shows is for who may log in to the machine.
 
-mod sight;
+mod json;
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -23,7 +23,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
-use thalweg_tokio::inspect::Watch;
+use thalweg_tokio::inspect::ConnectionMonitor;
 use thalweg_tokio::rustls::ServerConfig;
 use thalweg_tokio::server::Connection;
 use thalweg_tokio::thalweg::Config;
@@ -37,7 +37,7 @@ use tokio::time::{self, MissedTickBehavior};
 ///
 /// # Errors
 /// The address is not the machine's own, or cannot be listened on.
-pub async fn start(addr: SocketAddr, watch: Watch, tls: Option<ServerConfig>) -> Result<(), String> {
+pub async fn start(addr: SocketAddr, monitor: ConnectionMonitor, tls: Option<ServerConfig>) -> Result<(), String> {
     if !addr.ip().is_loopback() {
         return Err(format!("--inspect {addr}: only loopback addresses; from afar, use a tunnel"));
     }
@@ -48,21 +48,21 @@ pub async fn start(addr: SocketAddr, watch: Watch, tls: Option<ServerConfig>) ->
     match tls {
         Some(tls) => {
             let server = Server::from_listener(listener).tls(tls);
-            let service = service_fn(move |request: Request<_>| answer(&watch, &request));
+            let service = service_fn(move |request: Request<_>| answer(&monitor, &request));
             tokio::spawn(server.serve(service));
         }
         None => {
-            tokio::spawn(accept(listener, watch));
+            tokio::spawn(accept(listener, monitor));
         }
     }
     Ok(())
 }
 
-async fn accept(listener: TcpListener, watch: Watch) {
+async fn accept(listener: TcpListener, monitor: ConnectionMonitor) {
     loop {
         match listener.accept().await {
             Ok((socket, _)) => {
-                tokio::spawn(open(socket, watch.clone()));
+                tokio::spawn(open(socket, monitor.clone()));
             }
             Err(_) => time::sleep(ACCEPT_PAUSE).await,
         }
@@ -70,7 +70,7 @@ async fn accept(listener: TcpListener, watch: Watch) {
 }
 
 /// Serves whatever the first bytes ask for. How it ends is the browser's affair.
-async fn open(mut socket: TcpStream, watch: Watch) {
+async fn open(mut socket: TcpStream, monitor: ConnectionMonitor) {
     let mut sniffer = Sniffer::new(thalweg_h2c::Config::default());
     let mut seen = Vec::new();
     let is_http2 = loop {
@@ -87,12 +87,12 @@ async fn open(mut socket: TcpStream, watch: Watch) {
     let (read, write) = socket.into_split();
     let io = tokio::io::join(Cursor::new(seen).chain(read), write);
     if is_http2 {
-        let service = service_fn(move |request: Request<thalweg_tokio::Body>| answer(&watch, &request));
+        let service = service_fn(move |request: Request<thalweg_tokio::Body>| answer(&monitor, &request));
         if let Ok(connection) = Connection::new(io, service, Config::default()) {
             connection.await;
         }
     } else {
-        let service = hyper::service::service_fn(move |request| answer(&watch, &request));
+        let service = hyper::service::service_fn(move |request| answer(&monitor, &request));
         drop(http1::Builder::new().serve_connection(TokioIo::new(io), service).await);
     }
 }
@@ -100,16 +100,16 @@ async fn open(mut socket: TcpStream, watch: Watch) {
 type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// Answers a request over either version.
-fn answer<B>(watch: &Watch, request: &Request<B>) -> Ready<Result<Reply, Infallible>> {
+fn answer<B>(monitor: &ConnectionMonitor, request: &Request<B>) -> Ready<Result<Reply, Infallible>> {
     let reply = if is_for_this_machine(request) {
-        find(watch, request.uri().path(), request.uri().query())
+        find(monitor, request.uri().path(), request.uri().query())
     } else {
         refuse(StatusCode::MISDIRECTED_REQUEST, "this page has no other name than the address\n")
     };
     ready(Ok(reply))
 }
 
-fn find(watch: &Watch, path: &str, query: Option<&str>) -> Reply {
+fn find(monitor: &ConnectionMonitor, path: &str, query: Option<&str>) -> Reply {
     match path {
         "/" => text("text/html; charset=utf-8", include_str!("view.html")),
         "/view.css" => text("text/css; charset=utf-8", include_str!("view.css")),
@@ -117,7 +117,7 @@ fn find(watch: &Watch, path: &str, query: Option<&str>) -> Reply {
         "/chart.js" => text("text/javascript; charset=utf-8", include_str!("chart.js")),
         "/events" => {
             let id = query.and_then(|query| query.strip_prefix("connection=")).and_then(|id| id.parse().ok());
-            reply("text/event-stream", events(watch, id))
+            reply("text/event-stream", events(monitor, id))
         }
         _ => refuse(StatusCode::NOT_FOUND, "not found\n"),
     }
@@ -153,15 +153,15 @@ fn reply(content_type: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> 
 }
 
 /// Server-sent events: what is seen, four times a second, for as long as the page is open.
-fn events(watch: &Watch, id: Option<u64>) -> UnsyncBoxBody<Bytes, Infallible> {
+fn events(monitor: &ConnectionMonitor, id: Option<u64>) -> UnsyncBoxBody<Bytes, Infallible> {
     let mut ticks = time::interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let events = stream::unfold((watch.look(), ticks, id), |(look, mut ticks, id)| async move {
+    let events = stream::unfold((monitor.subscribe(), ticks, id), |(subscription, mut ticks, id)| async move {
         ticks.tick().await;
-        let sight = look.take(CONNECTIONS_MAX).await;
-        let id = sight::choose(&sight, id);
-        let event = format!("data: {}\n\n", sight::json(&sight, id));
-        Some((Ok(Frame::data(Bytes::from(event))), (look, ticks, id)))
+        let snapshot = subscription.snapshot(CONNECTIONS_MAX).await;
+        let id = json::choose(&snapshot, id);
+        let event = format!("data: {}\n\n", json::of_snapshot(&snapshot, id));
+        Some((Ok(Frame::data(Bytes::from(event))), (subscription, ticks, id)))
     });
     let events: Pin<Box<dyn stream::Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>> =
         Box::pin(events);
@@ -203,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn other_addresses_are_refused() {
-        let refused = start(SocketAddr::from(([0, 0, 0, 0], 0)), Watch::new(), None).await.err();
+        let refused = start(SocketAddr::from(([0, 0, 0, 0], 0)), ConnectionMonitor::new(), None).await.err();
         assert!(refused.is_some_and(|refused| refused.contains("only loopback addresses")));
     }
 }

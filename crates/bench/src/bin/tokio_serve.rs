@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::net::Ipv4Addr;
 use thalweg_bench::served::{self, Served};
-use thalweg_tokio::{Body, Server, Spawn, service_fn};
+use thalweg_tokio::{Body, Server, SpawnHandlers, service_fn};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (port, served) = (served::port()?, Served::new());
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let server = Server::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let service = service_fn(move |request: Request<Body>| serve(served.clone(), request));
         if std::env::args().nth(2).is_some_and(|how| how == "spawned") {
-            server.serve(Spawn(service)).await?;
+            server.serve(SpawnHandlers(service)).await?;
         } else {
             server.serve(service).await?;
         }

@@ -1,9 +1,9 @@
 //! The client: a handle that is cloned as often as there are callers, and the connection behind it.
 
-mod extras;
-mod requests;
+mod hooks;
+mod streams;
 mod response;
-mod room;
+mod stream_permits;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -21,20 +21,20 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc};
 use tower_service::Service;
 
 use crate::body::Body;
-use crate::control::{Control, Handle};
+use crate::control::{ConnectionControl, Handle};
 use crate::counters::Counters;
 use crate::driver::Driver;
-use crate::error::{BoxError, End, Error};
-use crate::log;
+use crate::error::{BoxError, ConnectionEnd, Error};
+use crate::trace;
 use crate::record::Setup;
 
 #[cfg(feature = "rustls")]
 pub use crate::tls::connect as connect_tls;
-pub use extras::{OnInformational, OnPush, Pushed, StreamHandle};
+pub use hooks::{OnInformational, OnPush, Pushed, StreamHandle};
 pub use response::ResponseFuture;
 
-use requests::{Order, Requests};
-use room::Room;
+use streams::{PendingRequest, ClientStreams};
+use stream_permits::StreamPermits;
 
 /// A handle to a connection of a client. Clones share the connection; it ends gracefully when the last one is dropped and the last
 /// response is read.
@@ -52,9 +52,9 @@ pub struct Client<B> {
 }
 
 struct Shared<B> {
-    orders: mpsc::UnboundedSender<Order<B>>,
-    room: Arc<Semaphore>,
-    end: Arc<OnceLock<Arc<End>>>,
+    submitted: mpsc::UnboundedSender<PendingRequest<B>>,
+    permits: Arc<Semaphore>,
+    end: Arc<OnceLock<Arc<ConnectionEnd>>>,
 }
 
 type Acquire = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send + Sync>>;
@@ -66,7 +66,7 @@ where
     B: HttpBody,
     B::Error: Into<BoxError>,
 {
-    driver: Driver<IO, Requests<B>>,
+    driver: Driver<IO, ClientStreams<B>>,
 }
 
 /// Connects over TCP and speaks HTTP/2 with prior knowledge (RFC 9113 §3.3). Does not wait for the peer's first word:
@@ -123,12 +123,12 @@ where
     B::Error: Into<BoxError>,
 {
     let core = setup.start()?;
-    let (orders, receiver) = mpsc::unbounded_channel();
-    let room = Room::new();
+    let (submitted, receiver) = mpsc::unbounded_channel();
+    let permits = StreamPermits::new();
     let end = Arc::new(OnceLock::new());
-    let shared = Arc::new(Shared { orders, room: room.permits(), end: Arc::clone(&end) });
-    let requests = Requests::new(receiver, room, end);
-    let driver = Driver::new(io, core, requests, Arc::<Control<thalweg::Client>>::default());
+    let shared = Arc::new(Shared { submitted, permits: permits.semaphore(), end: Arc::clone(&end) });
+    let requests = ClientStreams::new(receiver, permits, end);
+    let driver = Driver::new(io, core, requests, Arc::<ConnectionControl<thalweg::Client>>::default());
     Ok((Client { shared, permit: None, acquire: None }, Connection { driver }))
 }
 
@@ -138,10 +138,10 @@ where
     B: HttpBody,
     B::Error: Into<BoxError>,
 {
-    /// Shows it to a [`Watch`](crate::inspect::Watch); `peer` is for the eyes of who looks.
+    /// Shows it to a [`Watch`](crate::inspect::ConnectionMonitor); `peer` is for the eyes of who looks.
     #[cfg(feature = "inspect")]
-    pub fn inspect(mut self, watch: &crate::inspect::Watch, peer: Option<std::net::SocketAddr>) -> Self {
-        self.driver.wire().set_tap(crate::tap::Tap::new(watch, peer, true));
+    pub fn inspect(mut self, monitor: &crate::inspect::ConnectionMonitor, peer: Option<std::net::SocketAddr>) -> Self {
+        self.driver.io().set_tap(crate::tap::Tap::new(monitor, peer, true));
         self
     }
 
@@ -174,12 +174,12 @@ where
     B: HttpBody,
     B::Error: Into<BoxError>,
 {
-    type Output = Arc<End>;
+    type Output = Arc<ConnectionEnd>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let driver = &mut self.get_mut().driver;
         let end = ready!(Pin::new(&mut *driver).poll(cx));
-        log::ended(&end);
+        trace::connection_ended(&end);
         if let Some(counters) = driver.counters() {
             counters.count_ended(false, end.is_warning());
         }
@@ -193,7 +193,7 @@ impl<B> Client<B> {
     /// # Errors
     /// `Connection` and `GoingAway`: a new connection is needed.
     pub async fn ready(&mut self) -> Result<(), Error> {
-        poll_fn(|cx| self.poll_room(cx)).await
+        poll_fn(|cx| self.poll_permit(cx)).await
     }
 
     /// Sends a request, which waits first if the peer allows no further stream now.
@@ -202,9 +202,9 @@ impl<B> Client<B> {
     /// body knows its length.
     pub fn send(&mut self, request: Request<B>) -> ResponseFuture<B> {
         match self.permit.take() {
-            Some(permit) => ResponseFuture::ordered(&self.shared, request, permit),
-            None => match Arc::clone(&self.shared.room).try_acquire_owned() {
-                Ok(permit) => ResponseFuture::ordered(&self.shared, request, permit),
+            Some(permit) => ResponseFuture::submitted(&self.shared, request, permit),
+            None => match Arc::clone(&self.shared.permits).try_acquire_owned() {
+                Ok(permit) => ResponseFuture::submitted(&self.shared, request, permit),
                 Err(_) => ResponseFuture::waiting(Arc::clone(&self.shared), request),
             },
         }
@@ -212,18 +212,18 @@ impl<B> Client<B> {
 
     /// Whether the connection takes no further requests.
     pub fn is_closed(&self) -> bool {
-        self.shared.room.is_closed()
+        self.shared.permits.is_closed()
     }
 
     /// How the connection ended, once it has.
-    pub fn end(&self) -> Option<Arc<End>> {
+    pub fn end(&self) -> Option<Arc<ConnectionEnd>> {
         self.shared.end.get().cloned()
     }
 
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.permit.is_none() {
-            let room = &self.shared.room;
-            let acquire = self.acquire.get_or_insert_with(|| Box::pin(Arc::clone(room).acquire_owned()));
+            let permits = &self.shared.permits;
+            let acquire = self.acquire.get_or_insert_with(|| Box::pin(Arc::clone(permits).acquire_owned()));
             let acquired = ready!(acquire.as_mut().poll(cx));
             self.acquire = None;
             self.permit = Some(acquired.map_err(|_| self.shared.closed())?);
@@ -254,12 +254,12 @@ impl<B> Service<Request<B>> for Client<B> {
     type Future = ResponseFuture<B>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let room = self.poll_room(cx);
+        let permits = self.poll_permit(cx);
         // What tonic generates makes `Unknown` of an error from here, and looks for a status in an
         // error of `call`, which fails at once and for the same reason.
         #[cfg(feature = "tonic")]
-        let room = room.map(|_| Ok(()));
-        room
+        let permits = permits.map(|_| Ok(()));
+        permits
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<B> {

@@ -13,7 +13,7 @@ use crate::body::Body;
 use crate::error::Error;
 use crate::inbox::Inbox;
 
-use super::requests::Order;
+use super::streams::PendingRequest;
 use super::{Acquire, Shared};
 
 /// The response to a request, as a future. Dropping it cancels the request.
@@ -28,16 +28,16 @@ enum State<B> {
         request: Option<Box<Request<B>>>,
     },
     /// The driver has it.
-    Ordered(Unanswered),
+    Submitted(PendingResponse),
     /// It could not be ordered.
     Failed(Option<Error>),
     Done,
 }
 
 /// An inbox that is let go of if nobody takes it out.
-pub struct Unanswered(Option<Arc<Inbox>>);
+pub struct PendingResponse(Option<Arc<Inbox>>);
 
-impl Unanswered {
+impl PendingResponse {
     /// Takes an inbox.
     pub const fn new(inbox: Arc<Inbox>) -> Self {
         Self(Some(inbox))
@@ -53,10 +53,10 @@ impl Unanswered {
     }
 }
 
-impl Drop for Unanswered {
+impl Drop for PendingResponse {
     fn drop(&mut self) {
         if let Some(inbox) = &self.0 {
-            inbox.abandon();
+            inbox.drop_reader();
         }
     }
 }
@@ -65,17 +65,17 @@ impl Drop for Unanswered {
 impl<B> Unpin for ResponseFuture<B> {}
 
 impl<B> ResponseFuture<B> {
-    pub(super) fn ordered(shared: &Shared<B>, request: Request<B>, permit: OwnedSemaphorePermit) -> Self {
+    pub(super) fn submitted(shared: &Shared<B>, request: Request<B>, permit: OwnedSemaphorePermit) -> Self {
         let inbox = Arc::new(Inbox::new(None));
-        let order = Order { request, inbox: Arc::clone(&inbox), permit };
-        Self(match shared.orders.send(order) {
-            Ok(()) => State::Ordered(Unanswered::new(inbox)),
+        let pending = PendingRequest { request, inbox: Arc::clone(&inbox), permit };
+        Self(match shared.submitted.send(pending) {
+            Ok(()) => State::Submitted(PendingResponse::new(inbox)),
             Err(_) => State::Failed(Some(shared.closed())),
         })
     }
 
     pub(super) fn waiting(shared: Arc<Shared<B>>, request: Request<B>) -> Self {
-        let acquire = Box::pin(Arc::clone(&shared.room).acquire_owned());
+        let acquire = Box::pin(Arc::clone(&shared.permits).acquire_owned());
         Self(State::Waiting { shared, acquire, request: Some(Box::new(request)) })
     }
 }
@@ -90,12 +90,12 @@ impl<B> Future for ResponseFuture<B> {
                 State::Waiting { shared, acquire, request } => {
                     let permit = ready!(acquire.as_mut().poll(cx));
                     let next = match (permit, request.take()) {
-                        (Ok(permit), Some(request)) => Self::ordered(shared, *request, permit),
+                        (Ok(permit), Some(request)) => Self::submitted(shared, *request, permit),
                         _ => Self(State::Failed(Some(shared.closed()))),
                     };
                     *this = next;
                 }
-                State::Ordered(unanswered) => return unanswered.poll(cx),
+                State::Submitted(response) => return response.poll(cx),
                 State::Failed(error) => {
                     let error = error.take();
                     this.0 = State::Done;

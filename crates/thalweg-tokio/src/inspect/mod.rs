@@ -1,6 +1,6 @@
 //! A look at connections while they run: their streams, windows, budgets, and what went over the wire last.
 //!
-//! A [`Watch`] is given to servers and clients; whoever holds a [`Look`] asks it for a [`Sight`]. Each connection answers from
+//! A [`ConnectionMonitor`] is given to servers and clients; whoever holds a [`Subscription`] asks it for a [`MonitorSnapshot`]. Each connection answers from
 //! its own task, so there is no lock that streams share, and nothing of a connection is touched from outside.
 //!
 //! What it costs a connection that is watched: one allocation, and two loads whenever its task runs. While somebody looks,
@@ -9,9 +9,9 @@
 //!
 //! What it shows: names of fields, and the values that recordings keep as well (`:method`, `:scheme`, `:status`,
 //! `:protocol`, `content-length`, `te`, `priority`). Other values, content, and debug data of GOAWAY are shown by their
-//! lengths. [`Watch::with_paths`] adds paths without their queries.
+//! lengths. [`ConnectionMonitor::with_paths`] adds paths without their queries.
 
-mod follow;
+mod traffic_log;
 mod tap;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -26,27 +26,27 @@ use thalweg::{RateLimitSnapshot, CloseReport, Settings, StreamSnapshot, WindowSn
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-pub use follow::{FRAMES_MAX, FrameNote, STREAMS_MAX, StreamNote};
+pub use traffic_log::{FRAMES_MAX, FrameRecord, STREAMS_MAX, StreamRecord};
 pub use tap::Tap;
 
 /// Sees connections, if they are given to it. Clones see the same ones.
 #[derive(Clone, Default)]
-pub struct Watch(Arc<Shared>);
+pub struct ConnectionMonitor(Arc<Shared>);
 
 /// Somebody looks. While it lives, the frames of the watched connections are followed.
 #[derive(Debug)]
-pub struct Look(Watch);
+pub struct Subscription(ConnectionMonitor);
 
 /// What was seen at one time.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct Sight {
+pub struct MonitorSnapshot {
     /// The connections that answered, the newest first.
-    pub connections: Vec<ConnectionView>,
+    pub connections: Vec<ConnectionSnapshot>,
     /// Those that did not: their tasks have not run for as long as was waited. A handler that blocks does that.
-    pub silent: Vec<Label>,
+    pub unresponsive: Vec<ConnectionInfo>,
     /// The last connections that ended, the newest first.
-    pub ended: Vec<Ended>,
+    pub ended: Vec<EndedConnection>,
     /// How many connections there are, those included that were not asked.
     pub connections_total: usize,
 }
@@ -54,7 +54,7 @@ pub struct Sight {
 /// Which connection it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Label {
+pub struct ConnectionInfo {
     /// A number of its own, rising from 1.
     pub id: u64,
     /// Who is at the other end, if it is known.
@@ -62,15 +62,15 @@ pub struct Label {
     /// Whether we are the client.
     pub is_client: bool,
     /// When it began.
-    pub began: Instant,
+    pub opened_at: Instant,
 }
 
 /// How a connection stands.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct ConnectionView {
+pub struct ConnectionSnapshot {
     /// Which it is.
-    pub label: Label,
+    pub info: ConnectionInfo,
     /// How long it has been there. The times of frames and streams count from its beginning, too.
     pub age: Duration,
     /// What it did so far.
@@ -92,9 +92,9 @@ pub struct ConnectionView {
     /// Whether the core wants more input: not while the peer leaves too much unread.
     pub wants_read: bool,
     /// What was noticed of streams since the frames are followed, those that have ended included, by identifier.
-    pub notes: Vec<StreamNote>,
+    pub stream_records: Vec<StreamRecord>,
     /// The last frames, the oldest first.
-    pub frames: Vec<FrameNote>,
+    pub frames: Vec<FrameRecord>,
     /// Whether fields are known: only if the frames were followed from the first.
     pub shows_fields: bool,
 }
@@ -102,13 +102,13 @@ pub struct ConnectionView {
 /// How a connection ended.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Ended {
+pub struct EndedConnection {
     /// Which it was.
-    pub label: Label,
+    pub info: ConnectionInfo,
     /// How long it was there.
     pub age: Duration,
     /// How it ended, in words.
-    pub how: String,
+    pub reason: String,
     /// Whether the end deserves a warning.
     pub is_warning: bool,
 }
@@ -116,33 +116,33 @@ pub struct Ended {
 #[derive(Default)]
 struct Shared {
     /// How many follow the frames.
-    lookers: AtomicUsize,
+    subscribers: AtomicUsize,
     shows_paths: AtomicBool,
     last_id: AtomicU64,
-    posts: Mutex<Posts>,
+    registry: Mutex<Registry>,
 }
 
 /// Taken at a connection's beginning and end, and by a look.
 #[derive(Default)]
-struct Posts {
-    live: BTreeMap<u64, Arc<Post>>,
-    ended: VecDeque<Ended>,
+struct Registry {
+    live: BTreeMap<u64, Arc<Registration>>,
+    ended: VecDeque<EndedConnection>,
 }
 
 /// Where a connection is asked. The lock is of this connection alone.
-struct Post {
-    label: Label,
-    is_asked: AtomicBool,
-    asked: Mutex<Asked>,
+struct Registration {
+    info: ConnectionInfo,
+    is_requested: AtomicBool,
+    requests: Mutex<SnapshotRequests>,
 }
 
 #[derive(Default)]
-struct Asked {
-    askers: Vec<oneshot::Sender<ConnectionView>>,
+struct SnapshotRequests {
+    senders: Vec<oneshot::Sender<ConnectionSnapshot>>,
     task: Option<Waker>,
 }
 
-impl Watch {
+impl ConnectionMonitor {
     /// Sees nothing yet.
     pub fn new() -> Self {
         Self::default()
@@ -151,8 +151,8 @@ impl Watch {
     /// Follows the frames of each connection from its beginning, whether somebody looks or not: so that who looks later sees what
     /// went before, with fields.
     #[must_use]
-    pub fn always(self) -> Self {
-        self.0.lookers.fetch_add(1, Ordering::SeqCst);
+    pub fn keep_recording(self) -> Self {
+        self.0.subscribers.fetch_add(1, Ordering::SeqCst);
         self
     }
 
@@ -164,99 +164,99 @@ impl Watch {
     }
 
     /// Begins to look.
-    pub fn look(&self) -> Look {
-        self.0.lookers.fetch_add(1, Ordering::SeqCst);
-        Look(self.clone())
+    pub fn subscribe(&self) -> Subscription {
+        self.0.subscribers.fetch_add(1, Ordering::SeqCst);
+        Subscription(self.clone())
     }
 
-    fn is_followed(&self) -> bool {
-        self.0.lookers.load(Ordering::SeqCst) > 0
+    fn is_recording(&self) -> bool {
+        self.0.subscribers.load(Ordering::SeqCst) > 0
     }
 
-    fn posts(&self) -> MutexGuard<'_, Posts> {
-        self.0.posts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.0.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection begins.
-    fn begin(&self, peer: Option<SocketAddr>, is_client: bool) -> Arc<Post> {
+    fn begin(&self, peer: Option<SocketAddr>, is_client: bool) -> Arc<Registration> {
         let id = self.0.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-        let label = Label { id, peer, is_client, began: Instant::now() };
-        let post = Arc::new(Post { label, is_asked: AtomicBool::new(false), asked: Mutex::default() });
-        self.posts().live.insert(id, Arc::clone(&post));
-        post
+        let info = ConnectionInfo { id, peer, is_client, opened_at: Instant::now() };
+        let registration = Arc::new(Registration { info, is_requested: AtomicBool::new(false), requests: Mutex::default() });
+        self.registry().live.insert(id, Arc::clone(&registration));
+        registration
     }
 
     /// A connection has ended.
-    fn end(&self, post: &Post, how: String, is_warning: bool) {
-        let ended = Ended { label: post.label, age: post.label.began.elapsed(), how, is_warning };
-        let mut posts = self.posts();
-        posts.live.remove(&post.label.id);
-        posts.ended.truncate(ENDED_MAX - 1);
-        posts.ended.push_front(ended);
+    fn end(&self, registration: &Registration, reason: String, is_warning: bool) {
+        let ended = EndedConnection { info: registration.info, age: registration.info.opened_at.elapsed(), reason, is_warning };
+        let mut registry = self.registry();
+        registry.live.remove(&registration.info.id);
+        registry.ended.truncate(ENDED_MAX - 1);
+        registry.ended.push_front(ended);
     }
 }
 
-impl Look {
+impl Subscription {
     /// Asks the newest `connections_max` connections how they stand, and waits for their answers, for 100 ms at most. Wakes each
     /// of them once.
-    pub async fn take(&self, connections_max: usize) -> Sight {
-        let mut sight = Sight::default();
-        let asked: Vec<_> = {
-            let posts = self.0.posts();
-            sight.connections_total = posts.live.len();
-            sight.ended = posts.ended.iter().cloned().collect();
-            let newest = posts.live.values().rev().take(connections_max);
-            newest.map(|post| (post.label, Arc::clone(post))).collect()
+    pub async fn snapshot(&self, connections_max: usize) -> MonitorSnapshot {
+        let mut snapshot = MonitorSnapshot::default();
+        let requests: Vec<_> = {
+            let registry = self.0.registry();
+            snapshot.connections_total = registry.live.len();
+            snapshot.ended = registry.ended.iter().cloned().collect();
+            let newest = registry.live.values().rev().take(connections_max);
+            newest.map(|registration| (registration.info, Arc::clone(registration))).collect()
         };
-        let asked: Vec<_> = asked.into_iter().map(|(label, post)| (label, post.ask())).collect();
-        let deadline = Instant::now() + ANSWER_TIME_MAX;
-        for (label, answer) in asked {
-            match timeout_at(deadline, answer).await {
-                Ok(Ok(view)) => sight.connections.push(view),
+        let requests: Vec<_> = requests.into_iter().map(|(info, registration)| (info, registration.request())).collect();
+        let deadline = Instant::now() + RESPONSE_TIME_MAX;
+        for (info, respond) in requests {
+            match timeout_at(deadline, respond).await {
+                Ok(Ok(view)) => snapshot.connections.push(view),
                 // It has ended meanwhile.
                 Ok(Err(_)) => {}
-                Err(_) => sight.silent.push(label),
+                Err(_) => snapshot.unresponsive.push(info),
             }
         }
-        sight
+        snapshot
     }
 }
 
-impl Drop for Look {
+impl Drop for Subscription {
     fn drop(&mut self) {
-        self.0.0.lookers.fetch_sub(1, Ordering::SeqCst);
+        self.0.0.subscribers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-impl Post {
-    fn lock(&self) -> MutexGuard<'_, Asked> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+impl Registration {
+    fn lock(&self) -> MutexGuard<'_, SnapshotRequests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks the connection to answer, and wakes it.
-    fn ask(&self) -> oneshot::Receiver<ConnectionView> {
-        let (asker, answer) = oneshot::channel();
-        let mut asked = self.lock();
+    fn request(&self) -> oneshot::Receiver<ConnectionSnapshot> {
+        let (sender, respond) = oneshot::channel();
+        let mut requests = self.lock();
         // Who did not wait for an answer does not want it any more.
-        asked.askers.retain(|asker| !asker.is_closed());
-        asked.askers.push(asker);
-        self.is_asked.store(true, Ordering::SeqCst);
-        let task = asked.task.clone();
-        drop(asked);
+        requests.senders.retain(|sender| !sender.is_closed());
+        requests.senders.push(sender);
+        self.is_requested.store(true, Ordering::SeqCst);
+        let task = requests.task.clone();
+        drop(requests);
         if let Some(task) = task {
             task.wake();
         }
-        answer
+        respond
     }
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for ConnectionMonitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("connections", &self.posts().live.len()).finish_non_exhaustive()
+        f.debug_struct("Watch").field("connections", &self.registry().live.len()).finish_non_exhaustive()
     }
 }
 
 /// How many ended connections are remembered.
 const ENDED_MAX: usize = 16;
 /// How long a look waits for answers.
-const ANSWER_TIME_MAX: Duration = Duration::from_millis(100);
+const RESPONSE_TIME_MAX: Duration = Duration::from_millis(100);

@@ -10,86 +10,86 @@ use std::task::{Context, Waker};
 
 use thalweg::Role;
 
-use crate::error::End;
+use crate::error::ConnectionEnd;
 use crate::record::Connection;
 
-use super::follow::Follow;
-use super::{ConnectionView, Post, Watch};
+use super::traffic_log::TrafficLog;
+use super::{ConnectionSnapshot, Registration, ConnectionMonitor};
 
 /// What a driver tells. By default nobody listens.
 #[derive(Default)]
-pub struct Tap(Option<Box<Watched>>);
+pub struct Tap(Option<Box<Monitored>>);
 
-struct Watched {
-    watch: Watch,
-    post: Arc<Post>,
-    follow: Option<Follow>,
+struct Monitored {
+    monitor: ConnectionMonitor,
+    registration: Arc<Registration>,
+    traffic: Option<TrafficLog>,
     /// The task that the post can wake.
     task: Option<Waker>,
 }
 
 impl Tap {
     /// Shows a connection that is about to begin.
-    pub fn new(watch: &Watch, peer: Option<SocketAddr>, is_client: bool) -> Self {
-        let post = watch.begin(peer, is_client);
-        let follow = watch.is_followed().then(|| Follow::from_the_first(is_client));
-        Self(Some(Box::new(Watched { watch: watch.clone(), post, follow, task: None })))
+    pub fn new(monitor: &ConnectionMonitor, peer: Option<SocketAddr>, is_client: bool) -> Self {
+        let registration = monitor.begin(peer, is_client);
+        let traffic = monitor.is_recording().then(|| TrafficLog::from_start(is_client));
+        Self(Some(Box::new(Monitored { monitor: monitor.clone(), registration, traffic, task: None })))
     }
 
     /// These bytes were received.
     #[inline]
-    pub fn heard(&mut self, bytes: &[u8]) {
-        if let Some(watched) = &mut self.0 {
-            watched.follow(false, bytes);
+    pub fn received(&mut self, bytes: &[u8]) {
+        if let Some(monitored) = &mut self.0 {
+            monitored.traffic(false, bytes);
         }
     }
 
     /// These bytes are about to be sent.
     #[inline]
-    pub fn said<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) {
-        if let Some(watched) = &mut self.0 {
-            pieces.for_each(|bytes| watched.follow(true, bytes));
+    pub fn sent<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) {
+        if let Some(monitored) = &mut self.0 {
+            pieces.for_each(|bytes| monitored.traffic(true, bytes));
         }
     }
 
     /// The task is about to sleep: who asked gets an answer.
     #[inline]
-    pub fn turn<R: Role>(
+    pub fn publish<R: Role>(
         &mut self,
         cx: &Context<'_>,
         connection: &Connection<R>,
         unwritten_bytes: impl FnOnce() -> usize,
     ) {
-        if let Some(watched) = &mut self.0 {
-            watched.turn(cx, connection, unwritten_bytes);
+        if let Some(monitored) = &mut self.0 {
+            monitored.publish(cx, connection, unwritten_bytes);
         }
     }
 
     /// The connection has ended.
-    pub fn end(&mut self, end: &End) {
-        if let Some(watched) = self.0.take() {
-            watched.watch.end(&watched.post, end.to_string(), end.is_warning());
+    pub fn end(&mut self, end: &ConnectionEnd) {
+        if let Some(monitored) = self.0.take() {
+            monitored.monitor.end(&monitored.registration, end.to_string(), end.is_warning());
         }
     }
 }
 
 impl Drop for Tap {
     fn drop(&mut self) {
-        if let Some(watched) = self.0.take() {
-            watched.watch.end(&watched.post, "dropped".to_owned(), false);
+        if let Some(monitored) = self.0.take() {
+            monitored.monitor.end(&monitored.registration, "dropped".to_owned(), false);
         }
     }
 }
 
-impl Watched {
-    fn follow(&mut self, is_sent: bool, bytes: &[u8]) {
-        if let Some(follow) = &mut self.follow {
-            let shows_paths = self.watch.0.shows_paths.load(Ordering::Relaxed);
-            follow.take(is_sent, bytes, self.post.label.began.elapsed(), shows_paths);
+impl Monitored {
+    fn traffic(&mut self, is_sent: bool, bytes: &[u8]) {
+        if let Some(traffic) = &mut self.traffic {
+            let shows_paths = self.monitor.0.shows_paths.load(Ordering::Relaxed);
+            traffic.record(is_sent, bytes, self.registration.info.opened_at.elapsed(), shows_paths);
         }
     }
 
-    fn turn<R: Role>(
+    fn publish<R: Role>(
         &mut self,
         cx: &Context<'_>,
         connection: &Connection<R>,
@@ -97,32 +97,32 @@ impl Watched {
     ) {
         if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             self.task = Some(cx.waker().clone());
-            self.post.lock().task = Some(cx.waker().clone());
+            self.registration.lock().task = Some(cx.waker().clone());
         }
-        match (self.watch.is_followed(), &self.follow) {
+        match (self.monitor.is_recording(), &self.traffic) {
             (true, None) if connection.is_between_frames() => {
                 let live = connection.streams().map(|view| view.stream.id());
-                self.follow = Some(Follow::midway(R::IS_CLIENT, live));
+                self.traffic = Some(TrafficLog::resume(R::IS_CLIENT, live));
             }
-            (false, Some(_)) => self.follow = None,
+            (false, Some(_)) => self.traffic = None,
             _ => {}
         }
-        if self.post.is_asked.load(Ordering::SeqCst) {
-            self.answer(connection, unwritten_bytes());
+        if self.registration.is_requested.load(Ordering::SeqCst) {
+            self.respond(connection, unwritten_bytes());
         }
     }
 
     #[cold]
-    fn answer<R: Role>(&self, connection: &Connection<R>, unwritten_bytes: usize) {
-        let askers = {
-            let mut asked = self.post.lock();
-            self.post.is_asked.store(false, Ordering::SeqCst);
-            std::mem::take(&mut asked.askers)
+    fn respond<R: Role>(&self, connection: &Connection<R>, unwritten_bytes: usize) {
+        let senders = {
+            let mut requests = self.registration.lock();
+            self.registration.is_requested.store(false, Ordering::SeqCst);
+            std::mem::take(&mut requests.senders)
         };
-        let (notes, frames) = self.follow.as_ref().map(Follow::notes).unwrap_or_default();
-        let view = ConnectionView {
-            label: self.post.label,
-            age: self.post.label.began.elapsed(),
+        let (stream_records, frames) = self.traffic.as_ref().map(TrafficLog::records).unwrap_or_default();
+        let view = ConnectionSnapshot {
+            info: self.registration.info,
+            age: self.registration.info.opened_at.elapsed(),
             report: connection.report(),
             remote_settings: *connection.remote_settings(),
             local_settings: *connection.local_settings(),
@@ -132,13 +132,13 @@ impl Watched {
             heap_bytes: connection.heap_bytes(),
             unwritten_bytes,
             wants_read: connection.wants_read(),
-            notes,
+            stream_records,
             frames,
-            shows_fields: self.follow.as_ref().is_some_and(Follow::shows_fields),
+            shows_fields: self.traffic.as_ref().is_some_and(TrafficLog::shows_fields),
         };
-        for asker in askers {
+        for sender in senders {
             // Who does not wait any more does not mind.
-            let _ = asker.send(view.clone());
+            let _ = sender.send(view.clone());
         }
     }
 }

@@ -18,13 +18,13 @@ use tokio::time;
 use tower_service::Service;
 
 use crate::body::Body;
-use crate::control::{Control, Handle, OnNotice};
+use crate::control::{ConnectionControl, Handle, OnNotice};
 use crate::counters::Counters;
-use crate::error::{BoxError, End};
-use crate::log;
+use crate::error::{BoxError, ConnectionEnd};
+use crate::trace;
 
 use super::Connection;
-use crate::opening::{Closed, Opened, Refusal, UNUSABLE_UPGRADE, open_cleartext, refuse};
+use crate::negotiate::{ConnectionOutcome, Negotiated, NegotiationError, UNUSABLE_UPGRADE, negotiate_cleartext, reject};
 use crate::record::Setup;
 use crate::tap::Tap;
 
@@ -44,7 +44,7 @@ struct Options {
     stream_handles: bool,
     counters: Arc<Counters>,
     #[cfg(feature = "inspect")]
-    watch: Option<crate::inspect::Watch>,
+    monitor: Option<crate::inspect::ConnectionMonitor>,
     #[cfg(feature = "rustls")]
     tls: Option<tokio_rustls::TlsAcceptor>,
     on_open: Option<Box<OnOpen>>,
@@ -53,12 +53,12 @@ struct Options {
 }
 
 type OnOpen = dyn Fn(&Handle<thalweg::Server>, SocketAddr) + Send + Sync;
-type OnEnd = dyn Fn(SocketAddr, &Closed) + Send + Sync;
+type OnEnd = dyn Fn(SocketAddr, &ConnectionOutcome) + Send + Sync;
 
 /// What a server did, told when it has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Served {
+pub struct ServeStats {
     /// Connections that were accepted.
     pub accepted: u64,
     /// Connections that outlived the graceful shutdown: their streams were cut off when its time was over.
@@ -82,7 +82,7 @@ impl Server {
             stream_handles: false,
             counters: Arc::default(),
             #[cfg(feature = "inspect")]
-            watch: None,
+            monitor: None,
             #[cfg(feature = "rustls")]
             tls: None,
             on_open: None,
@@ -143,11 +143,11 @@ impl Server {
         self
     }
 
-    /// Shows each connection to a [`Watch`](crate::inspect::Watch). See there for what it costs.
+    /// Shows each connection to a [`Watch`](crate::inspect::ConnectionMonitor). See there for what it costs.
     #[cfg(feature = "inspect")]
     #[must_use]
-    pub fn inspect(mut self, watch: &crate::inspect::Watch) -> Self {
-        self.options.watch = Some(watch.clone());
+    pub fn inspect(mut self, monitor: &crate::inspect::ConnectionMonitor) -> Self {
+        self.options.monitor = Some(monitor.clone());
         self
     }
 
@@ -184,7 +184,7 @@ impl Server {
 
     /// Is called once for each connection, when it has ended, with the peer's address and how it ended.
     #[must_use]
-    pub fn on_end(mut self, on_end: impl Fn(SocketAddr, &Closed) + Send + Sync + 'static) -> Self {
+    pub fn on_end(mut self, on_end: impl Fn(SocketAddr, &ConnectionOutcome) + Send + Sync + 'static) -> Self {
         self.options.on_end = Some(Box::new(on_end));
         self
     }
@@ -194,7 +194,7 @@ impl Server {
     ///
     /// # Errors
     /// A configuration outside its ranges, before anything is accepted. Failures to accept are logged and tried again.
-    pub async fn serve_until<S, B, F>(self, service: S, signal: F) -> io::Result<Served>
+    pub async fn serve_until<S, B, F>(self, service: S, signal: F) -> io::Result<ServeStats>
     where
         S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
         S::Error: Into<BoxError>,
@@ -212,13 +212,13 @@ impl Server {
         let options = Arc::new(self.options);
         let mut signal = pin!(signal);
         let mut connections = Connections::default();
-        let mut served = Served::default();
+        let mut stats = ServeStats::default();
         // A connection for which there is no room yet.
         let mut waiting = None;
         loop {
             let room = connections.tasks.len() < self.connections_max;
             if room && let Some((socket, peer)) = waiting.take() {
-                served.accepted += 1;
+                stats.accepted += 1;
                 connections.serve(socket, peer, service.clone(), Arc::clone(&options));
                 continue;
             }
@@ -244,7 +244,7 @@ impl Server {
                 Next::Ended => {}
                 Next::Accepted(Ok(accepted)) => waiting = Some(accepted),
                 Next::Accepted(Err(error)) => {
-                    log::not_accepted(&error);
+                    trace::accept_failed(&error);
                     // Without file descriptors or memory, to try again at once would only burn the processor.
                     if !is_of_one_connection(&error) {
                         time::sleep(ACCEPT_PAUSE).await;
@@ -253,16 +253,16 @@ impl Server {
             }
         }
         drop((waiting, self.listener));
-        served.dropped = connections.shut_down(options.setup.config.timeouts.shutdown).await;
-        Ok(served)
+        stats.dropped = connections.shutdown(options.setup.config.timeouts.shutdown).await;
+        Ok(stats)
     }
 
     /// Serves indefinitely. Handlers of one connection share its task: wrap a service that blocks or computes for long
-    /// in [`Spawn`](crate::Spawn).
+    /// in [`SpawnHandlers`](crate::SpawnHandlers).
     ///
     /// # Errors
     /// As for [`serve_until`](Self::serve_until).
-    pub async fn serve<S, B>(self, service: S) -> io::Result<Served>
+    pub async fn serve<S, B>(self, service: S) -> io::Result<ServeStats>
     where
         S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
         S::Error: Into<BoxError>,
@@ -290,8 +290,8 @@ impl Options {
         &self,
         mut socket: TcpStream,
         service: S,
-        control: Arc<Control<thalweg::Server>>,
-    ) -> Result<Arc<End>, Refusal>
+        control: Arc<ConnectionControl<thalweg::Server>>,
+    ) -> Result<Arc<ConnectionEnd>, NegotiationError>
     where
         S: Service<Request<Body>, Response = Response<B>>,
         S::Error: Into<BoxError>,
@@ -302,23 +302,23 @@ impl Options {
         #[cfg(feature = "rustls")]
         if let Some(acceptor) = &self.tls {
             let stream = self.in_time(crate::tls::accept(acceptor, socket, &control)).await?;
-            return self.run(stream, Opened::default(), service, control, peer).await;
+            return self.run(stream, Negotiated::default(), service, control, peer).await;
         }
-        let opened = self.in_time(open_cleartext(&mut socket, self.h2c, &control)).await;
-        if let Err(Refusal::TimedOut) = opened {
-            refuse(&mut socket, &[]).await;
+        let negotiated = self.in_time(negotiate_cleartext(&mut socket, self.h2c, &control)).await;
+        if let Err(NegotiationError::TimedOut) = negotiated {
+            reject(&mut socket, &[]).await;
         }
-        self.run(socket, opened?, service, control, peer).await
+        self.run(socket, negotiated?, service, control, peer).await
     }
 
     async fn run<IO, S, B>(
         &self,
         io: IO,
-        opened: Opened,
+        negotiated: Negotiated,
         service: S,
-        control: Arc<Control<thalweg::Server>>,
+        control: Arc<ConnectionControl<thalweg::Server>>,
         peer: Option<SocketAddr>,
-    ) -> Result<Arc<End>, Refusal>
+    ) -> Result<Arc<ConnectionEnd>, NegotiationError>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
         S: Service<Request<Body>, Response = Response<B>>,
@@ -326,11 +326,11 @@ impl Options {
         B: http_body::Body,
         B::Error: Into<BoxError>,
     {
-        match self.begin(io, opened, service, control, peer) {
+        match self.begin(io, negotiated, service, control, peer) {
             Ok(connection) => Ok(connection.await),
             Err(mut io) => {
-                refuse(&mut io, UNUSABLE_UPGRADE).await;
-                Err(Refusal::Upgrade)
+                reject(&mut io, UNUSABLE_UPGRADE).await;
+                Err(NegotiationError::Upgrade)
             }
         }
     }
@@ -339,9 +339,9 @@ impl Options {
     fn begin<IO, S, B>(
         &self,
         io: IO,
-        opened: Opened,
+        negotiated: Negotiated,
         service: S,
-        control: Arc<Control<thalweg::Server>>,
+        control: Arc<ConnectionControl<thalweg::Server>>,
         peer: Option<SocketAddr>,
     ) -> Result<Boxed<IO, S, B>, IO>
     where
@@ -351,21 +351,21 @@ impl Options {
         B: http_body::Body,
         B::Error: Into<BoxError>,
     {
-        let mut connection = Connection::opened(io, opened, service, &self.setup, control)?;
+        let mut connection = Connection::negotiated(io, negotiated, service, &self.setup, control)?;
         connection.driver.set_counters(Arc::clone(&self.counters));
-        connection.driver.wire().set_tap(self.tap(peer));
+        connection.driver.io().set_tap(self.tap(peer));
         if let Some(on_notice) = &self.on_notice {
             connection.driver.set_on_notice(Arc::clone(on_notice));
         }
         if self.stream_handles {
-            connection.driver.application().give_handles();
+            connection.driver.host().attach_handles();
         }
         Ok(Box::pin(connection))
     }
 
     #[cfg(feature = "inspect")]
     fn tap(&self, peer: Option<SocketAddr>) -> Tap {
-        self.watch.as_ref().map(|watch| Tap::new(watch, peer, false)).unwrap_or_default()
+        self.monitor.as_ref().map(|monitor| Tap::new(monitor, peer, false)).unwrap_or_default()
     }
 
     #[cfg(not(feature = "inspect"))]
@@ -374,9 +374,9 @@ impl Options {
     }
 
     /// The time for a connection to come to the point.
-    async fn in_time<T>(&self, opening: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    async fn in_time<T>(&self, opening: impl Future<Output = Result<T, NegotiationError>>) -> Result<T, NegotiationError> {
         match self.setup.config.timeouts.preface {
-            Some(limit) => time::timeout(limit, opening).await.unwrap_or(Err(Refusal::TimedOut)),
+            Some(limit) => time::timeout(limit, opening).await.unwrap_or(Err(NegotiationError::TimedOut)),
             None => opening.await,
         }
     }
@@ -402,21 +402,21 @@ impl Connections {
     {
         // A turn is written at once; to wait for more would only delay it.
         let _ = socket.set_nodelay(true);
-        let control = Arc::<Control<thalweg::Server>>::default();
+        let control = Arc::<ConnectionControl<thalweg::Server>>::default();
         let handle = Handle::new(Arc::clone(&control));
         options.counters.count_opened();
         if let Some(on_open) = &options.on_open {
             on_open(&handle, peer);
         }
-        let wishes = handle.clone();
+        let commands = handle.clone();
         let task = self.tasks.spawn(async move {
             let closed = match options.serve(socket, service, control).await {
-                Ok(end) => Closed::Ended(end),
-                Err(refusal) => Closed::Refused(refusal),
+                Ok(end) => ConnectionOutcome::Ended(end),
+                Err(error) => ConnectionOutcome::Refused(error),
             };
-            wishes.control().end();
-            log::closed(&closed, peer);
-            let is_refused = matches!(closed, Closed::Refused(_));
+            commands.control().close();
+            trace::connection_closed(&closed, peer);
+            let is_refused = matches!(closed, ConnectionOutcome::Refused(_));
             options.counters.count_ended(is_refused, closed.is_warning());
             if let Some(on_end) = &options.on_end {
                 on_end(peer, &closed);
@@ -453,9 +453,9 @@ impl Connections {
     }
 
     /// Ends all gracefully; returns how many had to be dropped.
-    async fn shut_down(&mut self, limit: Option<Duration>) -> u64 {
+    async fn shutdown(&mut self, limit: Option<Duration>) -> u64 {
         for handle in self.handles.values() {
-            handle.shut_down();
+            handle.shutdown();
         }
         let mut dropped = 0;
         let all = async {
@@ -466,7 +466,7 @@ impl Connections {
         match limit {
             // The core ends each connection at its deadline; the rest is for its last word.
             Some(limit) => {
-                let _ = time::timeout(limit + LAST_WORD_TIME, all).await;
+                let _ = time::timeout(limit + GOAWAY_TIME_MAX, all).await;
             }
             None => all.await,
         }
@@ -491,4 +491,4 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const EVICTED_MAX: usize = 32;
 /// How often idle connections are looked for while another connection waits.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(50);
-const LAST_WORD_TIME: Duration = Duration::from_secs(8);
+const GOAWAY_TIME_MAX: Duration = Duration::from_secs(8);

@@ -2,8 +2,8 @@
 
 mod accept;
 mod date;
-mod exchange;
-mod exchanges;
+mod stream;
+mod streams;
 mod stream_handle;
 
 use std::future::Future;
@@ -17,34 +17,34 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
 use crate::body::Body;
-use crate::control::{Control, Handle};
+use crate::control::{ConnectionControl, Handle};
 use crate::counters::Counters;
 use crate::driver::Driver;
-use crate::error::{BoxError, End};
-use crate::log;
-use crate::opening;
+use crate::error::{BoxError, ConnectionEnd};
+use crate::trace;
+use crate::negotiate;
 use crate::record::{Connection as Core, Setup};
 
-pub use crate::opening::{Closed, Refusal};
-pub use accept::{Served, Server};
+pub use crate::negotiate::{ConnectionOutcome, NegotiationError};
+pub use accept::{ServeStats, Server};
 pub use stream_handle::StreamHandle;
 
-use exchanges::Exchanges;
+use streams::ServerStreams;
 
 /// One connection of a server, as a future that drives it to its end.
 ///
 /// It owns the transport. Handlers and response bodies are polled inside it, so they run on its task; see
-/// [`Spawn`](crate::Spawn) for handlers that compute for long. Dropping it drops everything at once and says nothing to the peer.
+/// [`SpawnHandlers`](crate::SpawnHandlers) for handlers that compute for long. Dropping it drops everything at once and says nothing to the peer.
 #[must_use = "a connection does nothing unless it is polled"]
 pub struct Connection<IO, S, B>
 where
     S: Service<Request<Body>>,
     B: http_body::Body,
-    Exchanges<S, B>: crate::driver::Application,
+    ServerStreams<S, B>: crate::driver::Host,
 {
-    driver: Driver<IO, Exchanges<S, B>>,
+    driver: Driver<IO, ServerStreams<S, B>>,
     /// Whether nobody else tells the log of its end.
-    is_alone: bool,
+    is_standalone: bool,
 }
 
 impl<IO, S, B> Connection<IO, S, B>
@@ -60,7 +60,7 @@ where
     /// # Errors
     /// The first field of `config` that is outside its range.
     pub fn new(io: IO, service: S, config: Config) -> Result<Self, ConfigError> {
-        Self::alone(io, service, &Setup::from(config))
+        Self::standalone(io, service, &Setup::from(config))
     }
 
     /// The same, recorded.
@@ -74,54 +74,54 @@ where
         config: Config,
         recordings: &thalweg_record::RecordingStore,
     ) -> Result<Self, ConfigError> {
-        Self::alone(io, service, &Setup { config, recordings: Some(recordings.clone()) })
+        Self::standalone(io, service, &Setup { config, recordings: Some(recordings.clone()) })
     }
 
-    fn alone(io: IO, service: S, setup: &Setup) -> Result<Self, ConfigError> {
+    fn standalone(io: IO, service: S, setup: &Setup) -> Result<Self, ConfigError> {
         let connection = Self::begin(io, setup.start()?, service, Arc::default());
-        Ok(Self { is_alone: true, ..connection })
+        Ok(Self { is_standalone: true, ..connection })
     }
 
     fn begin(
         io: IO,
         core: Core<thalweg::Server>,
         service: S,
-        control: Arc<Control<thalweg::Server>>,
+        control: Arc<ConnectionControl<thalweg::Server>>,
     ) -> Self {
-        Self { driver: Driver::new(io, core, Exchanges::new(service), control), is_alone: false }
+        Self { driver: Driver::new(io, core, ServerStreams::new(service), control), is_standalone: false }
     }
 
     /// Begins with what the first bytes of a transport turned out to be. `None`: the Upgrade among them cannot be used, and the
     /// transport is given back.
-    fn opened(
+    fn negotiated(
         io: IO,
-        opened: opening::Opened,
+        negotiated: negotiate::Negotiated,
         service: S,
         setup: &Setup,
-        control: Arc<Control<thalweg::Server>>,
+        control: Arc<ConnectionControl<thalweg::Server>>,
     ) -> Result<Self, IO> {
-        let opening::Opened { seen, upgrade } = opened;
+        let negotiate::Negotiated { prefetched, upgrade } = negotiated;
         let Some(upgrade) = upgrade else {
             let Ok(core) = setup.start() else { return Err(io) };
             let mut connection = Self::begin(io, core, service, control);
-            connection.driver.wire().set_first_input(seen);
+            connection.driver.io().set_prefetched(prefetched);
             return Ok(connection);
         };
         let (answer, settings, request) = (upgrade.response(), upgrade.settings, upgrade.request);
         let Ok((core, stream)) = setup.upgraded(&settings, request.method.as_bytes()) else {
             return Err(io);
         };
-        let Ok(request) = opening::upgraded_request(request) else { return Err(io) };
+        let Ok(request) = negotiate::upgraded_request(request) else { return Err(io) };
         let mut connection = Self::begin(io, core, service, control);
-        connection.driver.application().arrive(stream, request, None);
-        connection.driver.wire().set_first_input(seen);
-        connection.driver.wire().set_first_output(answer);
+        connection.driver.host().enqueue(stream, request, None);
+        connection.driver.io().set_prefetched(prefetched);
+        connection.driver.io().prepend_output(answer);
         Ok(connection)
     }
 
     /// Gives each request a [`StreamHandle`] as an extension. Costs three allocations per request.
     pub fn stream_handles(mut self) -> Self {
-        self.driver.application().give_handles();
+        self.driver.host().attach_handles();
         self
     }
 
@@ -132,10 +132,10 @@ where
         self
     }
 
-    /// Shows it to a [`Watch`](crate::inspect::Watch); `peer` is for the eyes of who looks.
+    /// Shows it to a [`Watch`](crate::inspect::ConnectionMonitor); `peer` is for the eyes of who looks.
     #[cfg(feature = "inspect")]
-    pub fn inspect(mut self, watch: &crate::inspect::Watch, peer: Option<std::net::SocketAddr>) -> Self {
-        self.driver.wire().set_tap(crate::tap::Tap::new(watch, peer, false));
+    pub fn inspect(mut self, monitor: &crate::inspect::ConnectionMonitor, peer: Option<std::net::SocketAddr>) -> Self {
+        self.driver.io().set_tap(crate::tap::Tap::new(monitor, peer, false));
         self
     }
 
@@ -163,13 +163,13 @@ where
     B: http_body::Body,
     B::Error: Into<BoxError>,
 {
-    type Output = Arc<End>;
+    type Output = Arc<ConnectionEnd>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let end = ready!(Pin::new(&mut this.driver).poll(cx));
-        if this.is_alone {
-            log::ended(&end);
+        if this.is_standalone {
+            trace::connection_ended(&end);
             if let Some(counters) = this.driver.counters() {
                 counters.count_ended(false, end.is_warning());
             }

@@ -10,7 +10,7 @@ use thalweg::frame::{Flags, FrameType};
 use thalweg::{Priority, SendError};
 
 use crate::error::Error;
-use crate::wishes::Wishes;
+use crate::command_queue::CommandQueue;
 
 /// A handle to the stream of a request: interim responses, pushes, its priority, and what
 /// extensions of HTTP/2 put on it. An extension of each request, with
@@ -20,30 +20,30 @@ pub struct StreamHandle(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    wishes: Wishes<Wish>,
+    commands: CommandQueue<StreamCommand>,
     priority: Mutex<Priority>,
 }
 
 /// What a handler wants of its stream.
 #[derive(Debug)]
-pub enum Wish {
+pub enum StreamCommand {
     /// An interim response.
-    Inform(Box<Response<()>>),
+    SendInformational(Box<Response<()>>),
     /// A promised request.
     Push(Box<Request<()>>),
     /// Another priority.
-    Prioritise(Priority),
+    SetPriority(Priority),
     /// Another length of padding.
-    Pad(Option<u8>),
+    SetPadding(Option<u8>),
     /// A frame of an unknown type.
-    Extend(FrameType, Flags, Vec<u8>),
+    SendExtension(FrameType, Flags, Vec<u8>),
     /// An alternative service.
-    AltSvc(Vec<u8>),
+    SendAltSvc(Vec<u8>),
 }
 
 impl StreamHandle {
     pub(super) fn new(priority: Priority) -> Self {
-        Self(Arc::new(Shared { wishes: Wishes::default(), priority: Mutex::new(priority) }))
+        Self(Arc::new(Shared { commands: CommandQueue::default(), priority: Mutex::new(priority) }))
     }
 
     /// Sends an interim response (RFC 9110 §15.2), before the final one. One that the core refuses is logged and left out.
@@ -56,7 +56,7 @@ impl StreamHandle {
         if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::Send(SendError::OutOfRange));
         }
-        self.wish(Wish::Inform(Box::new(response)))
+        self.submit(StreamCommand::SendInformational(Box::new(response)))
     }
 
     /// Sends 103 Early Hints (RFC 8297).
@@ -77,7 +77,7 @@ impl StreamHandle {
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
     pub fn push(&self, request: Request<()>) -> Result<(), Error> {
-        self.wish(Wish::Push(Box::new(request)))
+        self.submit(StreamCommand::Push(Box::new(request)))
     }
 
     /// The priority that the client asked for last, by field or by PRIORITY_UPDATE (RFC 9218), or that was set since.
@@ -90,8 +90,8 @@ impl StreamHandle {
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
     pub fn set_priority(&self, priority: Priority) -> Result<(), Error> {
-        self.note_priority(priority);
-        self.wish(Wish::Prioritise(priority))
+        self.update_priority(priority);
+        self.submit(StreamCommand::SetPriority(priority))
     }
 
     /// Adds `pad_len` bytes of padding to each DATA frame of the response from now on, to blur its length (RFC 9113 §10.7); with
@@ -100,7 +100,7 @@ impl StreamHandle {
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
     pub fn set_padding(&self, pad_len: Option<u8>) -> Result<(), Error> {
-        self.wish(Wish::Pad(pad_len))
+        self.submit(StreamCommand::SetPadding(pad_len))
     }
 
     /// Sends a frame of a type that HTTP/2 does not know (RFC 9113 §5.5), on this stream. One that the core refuses is logged and
@@ -109,7 +109,7 @@ impl StreamHandle {
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
     pub fn send_extension(&self, kind: FrameType, flags: Flags, payload: impl Into<Vec<u8>>) -> Result<(), Error> {
-        self.wish(Wish::Extend(kind, flags, payload.into()))
+        self.submit(StreamCommand::SendExtension(kind, flags, payload.into()))
     }
 
     /// Names an alternative service for the origin of this request, for example `h3=":443"` (RFC 7838 §4). Left out where the core
@@ -118,27 +118,27 @@ impl StreamHandle {
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
     pub fn send_alt_svc(&self, value: impl Into<Vec<u8>>) -> Result<(), Error> {
-        self.wish(Wish::AltSvc(value.into()))
+        self.submit(StreamCommand::SendAltSvc(value.into()))
     }
 
-    fn wish(&self, wish: Wish) -> Result<(), Error> {
-        if self.0.wishes.push(wish) { Ok(()) } else { Err(Error::Send(SendError::StreamClosed)) }
+    fn submit(&self, command: StreamCommand) -> Result<(), Error> {
+        if self.0.commands.push(command) { Ok(()) } else { Err(Error::Send(SendError::StreamClosed)) }
     }
 
-    pub(super) fn note_priority(&self, priority: Priority) {
+    pub(super) fn update_priority(&self, priority: Priority) {
         *self.0.priority.lock().unwrap_or_else(PoisonError::into_inner) = priority;
     }
 
-    pub(super) fn take(&self) -> Vec<Wish> {
-        self.0.wishes.take()
+    pub(super) fn take(&self) -> Vec<StreamCommand> {
+        self.0.commands.take()
     }
 
-    pub(super) fn set_bell(&self, bell: Waker) {
-        self.0.wishes.set_bell(bell);
+    pub(super) fn set_waker(&self, waker: Waker) {
+        self.0.commands.set_waker(waker);
     }
 
     pub(super) fn end(&self) {
-        self.0.wishes.end();
+        self.0.commands.close();
     }
 }
 

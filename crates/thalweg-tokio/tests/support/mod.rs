@@ -15,7 +15,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use thalweg_testkit::frames::{self, Frame, Reader, kind};
 use thalweg_testkit::hpack;
-use thalweg_tokio::{Body, End};
+use thalweg_tokio::{Body, ConnectionEnd};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
 use tokio::task::JoinHandle;
 
@@ -159,10 +159,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Peer<IO> {
 }
 
 /// A connection that runs in a task, and its end.
-pub struct Running(pub JoinHandle<Arc<End>>);
+pub struct Running(pub JoinHandle<Arc<ConnectionEnd>>);
 
 impl Running {
-    pub async fn end(self) -> Arc<End> {
+    pub async fn end(self) -> Arc<ConnectionEnd> {
         within(self.0).await.expect("the driver does not panic")
     }
 }

@@ -6,22 +6,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The driver's side: it changes the number of permits as the peer changes its limit.
 #[derive(Debug)]
-pub struct Room {
-    permits: Arc<Semaphore>,
+pub struct StreamPermits {
+    semaphore: Arc<Semaphore>,
     limit: usize,
     /// Permits that are out beyond the limit: they do not come back.
     excess: usize,
 }
 
-impl Room {
+impl StreamPermits {
     /// Starts with what a client may assume before the peer's SETTINGS have come.
     pub fn new() -> Self {
-        Self { permits: Arc::new(Semaphore::new(LIMIT_INITIAL)), limit: LIMIT_INITIAL, excess: 0 }
+        Self { semaphore: Arc::new(Semaphore::new(LIMIT_INITIAL)), limit: LIMIT_INITIAL, excess: 0 }
     }
 
     /// The callers' side.
-    pub fn permits(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.permits)
+    pub fn semaphore(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.semaphore)
     }
 
     /// The peer has said how many streams it allows.
@@ -31,16 +31,16 @@ impl Room {
             let more = limit - self.limit;
             let kept = more.min(self.excess);
             self.excess -= kept;
-            self.permits.add_permits(more - kept);
+            self.semaphore.add_permits(more - kept);
         } else {
             let fewer = self.limit - limit;
-            self.excess += fewer - self.permits.forget_permits(fewer);
+            self.excess += fewer - self.semaphore.forget_permits(fewer);
         }
         self.limit = limit;
     }
 
     /// A stream has ended.
-    pub fn give_back(&mut self, permit: OwnedSemaphorePermit) {
+    pub fn release(&mut self, permit: OwnedSemaphorePermit) {
         if self.excess > 0 {
             self.excess -= 1;
             permit.forget();
@@ -49,7 +49,7 @@ impl Room {
 
     /// The connection takes nothing more: who waits is told.
     pub fn close(&self) {
-        self.permits.close();
+        self.semaphore.close();
     }
 }
 
@@ -64,21 +64,21 @@ mod tests {
 
     #[test]
     fn permits_follow_the_limit_even_below_what_is_out() {
-        let mut room = Room::new();
-        let permits = room.permits();
-        room.set_limit(3);
-        let mut out: Vec<_> = (0..3).map(|_| Arc::clone(&permits).try_acquire_owned().unwrap()).collect();
-        assert_eq!(permits.available_permits(), 0);
-        room.set_limit(1);
-        room.give_back(out.remove(0));
-        room.give_back(out.remove(0));
-        assert_eq!(permits.available_permits(), 0, "one stream is open, and one is allowed");
-        room.give_back(out.remove(0));
-        assert_eq!(permits.available_permits(), 1);
+        let mut permits = StreamPermits::new();
+        let semaphore = permits.semaphore();
+        permits.set_limit(3);
+        let mut out: Vec<_> = (0..3).map(|_| Arc::clone(&semaphore).try_acquire_owned().unwrap()).collect();
+        assert_eq!(semaphore.available_permits(), 0);
+        permits.set_limit(1);
+        permits.release(out.remove(0));
+        permits.release(out.remove(0));
+        assert_eq!(semaphore.available_permits(), 0, "one stream is open, and one is allowed");
+        permits.release(out.remove(0));
+        assert_eq!(semaphore.available_permits(), 1);
 
-        let _out: Vec<_> = (0..1).map(|_| Arc::clone(&permits).try_acquire_owned().unwrap()).collect();
-        room.set_limit(0);
-        room.set_limit(2);
-        assert_eq!(permits.available_permits(), 1, "one of two is out");
+        let _out: Vec<_> = (0..1).map(|_| Arc::clone(&semaphore).try_acquire_owned().unwrap()).collect();
+        permits.set_limit(0);
+        permits.set_limit(2);
+        assert_eq!(semaphore.available_permits(), 1, "one of two is out");
     }
 }

@@ -16,14 +16,14 @@ use tokio::io::AsyncWrite;
 use crate::record::{Connection, is_recorded};
 
 /// A connection that sends long content from where it lies.
-pub struct Link<R: Role> {
+pub struct SplicingConnection<R: Role> {
     connection: Connection<R>,
     /// What belongs into the places of the output that is yet to be fetched.
     payloads: VecDeque<Bytes>,
     may_splice: bool,
 }
 
-impl<R: Role> Link<R> {
+impl<R: Role> SplicingConnection<R> {
     /// Begins without content. `is_vectored`: the transport takes many slices in one write. If not, copies are cheaper.
     pub fn new(connection: Connection<R>, is_vectored: bool) -> Self {
         let may_splice = is_vectored && !is_recorded(&connection);
@@ -50,7 +50,7 @@ impl<R: Role> Link<R> {
     }
 }
 
-impl<R: Role> Deref for Link<R> {
+impl<R: Role> Deref for SplicingConnection<R> {
     type Target = Connection<R>;
 
     fn deref(&self) -> &Connection<R> {
@@ -58,7 +58,7 @@ impl<R: Role> Deref for Link<R> {
     }
 }
 
-impl<R: Role> DerefMut for Link<R> {
+impl<R: Role> DerefMut for SplicingConnection<R> {
     fn deref_mut(&mut self) -> &mut Connection<R> {
         &mut self.connection
     }
@@ -66,18 +66,18 @@ impl<R: Role> DerefMut for Link<R> {
 
 /// What a connection has handed out, on its way to the transport.
 #[derive(Debug, Default)]
-pub struct Output {
+pub struct SplicedOutput {
     bytes: Vec<u8>,
     written: usize,
     splices: Vec<Splice>,
     /// How many of the places are behind us.
-    placed: usize,
+    spliced: usize,
     payloads: VecDeque<Bytes>,
 }
 
-impl Output {
+impl SplicedOutput {
     /// Puts bytes in front of all that the connection will hand out.
-    pub fn begin_with(&mut self, bytes: &[u8]) {
+    pub fn prepend(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -87,27 +87,27 @@ impl Output {
     }
 
     /// Takes what the connection has made since. All is written before. Returns whether there was anything.
-    pub fn fetch<R: Role>(&mut self, link: &mut Link<R>) -> bool {
+    pub fn fetch<R: Role>(&mut self, connection: &mut SplicingConnection<R>) -> bool {
         debug_assert!(self.is_empty());
         self.bytes.clear();
         self.splices.clear();
-        (self.written, self.placed) = (0, 0);
-        let any = link.connection.poll_transmit_spliced(&mut self.bytes, &mut self.splices);
-        std::mem::swap(&mut self.payloads, &mut link.payloads);
+        (self.written, self.spliced) = (0, 0);
+        let any = connection.connection.poll_transmit_spliced(&mut self.bytes, &mut self.splices);
+        std::mem::swap(&mut self.payloads, &mut connection.payloads);
         debug_assert_eq!(self.splices.len(), self.payloads.len());
         any
     }
 
     /// All that was fetched, in the order of the wire. None of it is written yet.
-    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         let mut at = 0;
-        let placed = self.splices.iter().zip(&self.payloads).flat_map(move |(splice, payload)| {
+        let spliced = self.splices.iter().zip(&self.payloads).flat_map(move |(splice, payload)| {
             let head = &self.bytes[at..splice.offset];
             at = splice.offset;
             [head, &payload[..]]
         });
         let behind = self.splices.last().map_or(0, |splice| splice.offset);
-        placed.chain([&self.bytes[behind..]])
+        spliced.chain([&self.bytes[behind..]])
     }
 
     /// What the transport has not taken, bytes.
@@ -126,7 +126,7 @@ impl Output {
             io.poll_write(cx, &self.bytes[self.written..])
         } else {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let count = self.fill(&mut slices);
+            let count = self.fill_slices(&mut slices);
             io.poll_write_vectored(cx, &slices[..count])
         };
         if let Poll::Ready(Ok(len)) = polled {
@@ -136,9 +136,9 @@ impl Output {
     }
 
     /// Lays out what comes next, heads and payloads in turn. Returns how many slices there are.
-    fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
+    fn fill_slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
         let (mut at, mut count) = (self.written, 0);
-        for (splice, payload) in self.splices[self.placed..].iter().zip(&self.payloads) {
+        for (splice, payload) in self.splices[self.spliced..].iter().zip(&self.payloads) {
             if count + 2 > SLICES_MAX {
                 return count;
             }
@@ -158,7 +158,7 @@ impl Output {
 
     fn advance(&mut self, mut len: usize) {
         while len > 0 {
-            let next = self.splices.get(self.placed).map(|splice| splice.offset);
+            let next = self.splices.get(self.spliced).map(|splice| splice.offset);
             let taken = if next == Some(self.written)
                 && let Some(payload) = self.payloads.front_mut()
             {
@@ -166,7 +166,7 @@ impl Output {
                 payload.advance(taken);
                 if payload.is_empty() {
                     self.payloads.pop_front();
-                    self.placed += 1;
+                    self.spliced += 1;
                 }
                 taken
             } else {

@@ -3,47 +3,47 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use thalweg_tokio::inspect::{ConnectionView, FrameNote, Label, Sight, StreamNote};
+use thalweg_tokio::inspect::{ConnectionSnapshot, FrameRecord, ConnectionInfo, MonitorSnapshot, StreamRecord};
 use thalweg_tokio::thalweg::{HalfState, Settings, StreamSnapshot, WindowSnapshot};
 
 /// All connections in short, and the one with this `id` in full.
-pub fn json(sight: &Sight, id: Option<u64>) -> String {
-    let shown = sight.connections.iter().find(|view| Some(view.label.id) == id).map(full);
-    let connections: Vec<Value> = sight.connections.iter().map(short).collect();
-    let silent: Vec<Value> = sight.silent.iter().map(label).collect();
-    let ended = sight.ended.iter().map(|ended| {
-        let Label { id, peer, is_client, .. } = ended.label;
+pub fn of_snapshot(snapshot: &MonitorSnapshot, id: Option<u64>) -> String {
+    let shown = snapshot.connections.iter().find(|view| Some(view.info.id) == id).map(full);
+    let connections: Vec<Value> = snapshot.connections.iter().map(short).collect();
+    let unresponsive: Vec<Value> = snapshot.unresponsive.iter().map(info).collect();
+    let ended = snapshot.ended.iter().map(|ended| {
+        let ConnectionInfo { id, peer, is_client, .. } = ended.info;
         let age = millis(ended.age);
-        let (how, warning) = (&ended.how, ended.is_warning);
-        json!({ "id": id, "peer": peer, "client": is_client, "age": age, "how": how, "warning": warning })
+        let (reason, warning) = (&ended.reason, ended.is_warning);
+        json!({ "id": id, "peer": peer, "client": is_client, "age": age, "how": reason, "warning": warning })
     });
     let ended: Vec<Value> = ended.collect();
-    let total = sight.connections_total;
-    json!({ "total": total, "connections": connections, "silent": silent, "ended": ended, "shown": shown })
+    let total = snapshot.connections_total;
+    json!({ "total": total, "connections": connections, "silent": unresponsive, "ended": ended, "shown": shown })
         .to_string()
 }
 
 /// Which connection to show: this one while it is there, else one where something waits, else the busiest.
-pub fn choose(sight: &Sight, id: Option<u64>) -> Option<u64> {
-    let rank = |view: &&ConnectionView| (Some(view.label.id) == id, cut_short(view), view.streams.len());
+pub fn choose(snapshot: &MonitorSnapshot, id: Option<u64>) -> Option<u64> {
+    let rank = |view: &&ConnectionSnapshot| (Some(view.info.id) == id, cut_short(view), view.streams.len());
     // Of equals the newest, which is the first.
-    sight.connections.iter().rev().max_by_key(rank).map(|view| view.label.id)
+    snapshot.connections.iter().rev().max_by_key(rank).map(|view| view.info.id)
 }
 
-fn cut_short(view: &ConnectionView) -> usize {
+fn cut_short(view: &ConnectionSnapshot) -> usize {
     view.streams.iter().filter(|stream| stream.is_blocked).count()
 }
 
-fn label(label: &Label) -> Value {
-    json!({ "id": label.id, "peer": label.peer, "client": label.is_client, "age": millis(label.began.elapsed()) })
+fn info(info: &ConnectionInfo) -> Value {
+    json!({ "id": info.id, "peer": info.peer, "client": info.is_client, "age": millis(info.opened_at.elapsed()) })
 }
 
-fn short(view: &ConnectionView) -> Value {
+fn short(view: &ConnectionSnapshot) -> Value {
     let counters = &view.report.counters;
     json!({
-        "id": view.label.id,
-        "peer": view.label.peer,
-        "client": view.label.is_client,
+        "id": view.info.id,
+        "peer": view.info.peer,
+        "client": view.info.is_client,
         "age": millis(view.age),
         "streams": view.streams.len(),
         "cut": cut_short(view),
@@ -54,7 +54,7 @@ fn short(view: &ConnectionView) -> Value {
     })
 }
 
-fn full(view: &ConnectionView) -> Value {
+fn full(view: &ConnectionSnapshot) -> Value {
     let mut value = short(view);
     let counters = &view.report.counters;
     let rate_limits = view.rate_limits.iter().map(|rate_limit| {
@@ -66,7 +66,7 @@ fn full(view: &ConnectionView) -> Value {
     value["resets_sent"] = json!(counters.resets_sent);
     value["rate_limits"] = rate_limits.collect();
     value["live"] = view.streams.iter().map(stream).collect();
-    value["notes"] = view.notes.iter().map(note).collect();
+    value["notes"] = view.stream_records.iter().map(note).collect();
     value["frames"] = view.frames.iter().map(frame).collect();
     value["settings"] =
         json!({ "remote": settings(&view.remote_settings), "local": settings(&view.local_settings) });
@@ -112,7 +112,7 @@ const fn half(half: HalfState) -> &'static str {
     }
 }
 
-fn note(note: &StreamNote) -> Value {
+fn note(note: &StreamRecord) -> Value {
     json!({
         "id": note.id.as_u32(),
         "opened": note.opened.map(millis),
@@ -129,7 +129,7 @@ fn note(note: &StreamNote) -> Value {
     })
 }
 
-fn frame(frame: &FrameNote) -> Value {
+fn frame(frame: &FrameRecord) -> Value {
     json!({
         "number": frame.number,
         "at": millis(frame.at),

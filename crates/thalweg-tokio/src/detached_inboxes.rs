@@ -13,20 +13,20 @@ use crate::record::Connection;
 
 /// The inboxes whose exchanges have left.
 #[derive(Debug, Default)]
-pub struct Orphans {
+pub struct DetachedInboxes {
     inboxes: Vec<(StreamKey, Arc<Inbox>)>,
     /// How many of them, from the first, ring the bell for orphans.
-    belled: usize,
+    bound: usize,
 }
 
-impl Orphans {
+impl DetachedInboxes {
     /// Starts without any.
     pub const fn new() -> Self {
-        Self { inboxes: Vec::new(), belled: 0 }
+        Self { inboxes: Vec::new(), bound: 0 }
     }
 
-    /// Takes an inbox over. Its reader is heard from the next `claim` on.
-    pub fn adopt(&mut self, stream: StreamKey, inbox: Arc<Inbox>) {
+    /// Takes an inbox over. Its reader is heard from the next `release_consumed` on.
+    pub fn push(&mut self, stream: StreamKey, inbox: Arc<Inbox>) {
         self.inboxes.push((stream, inbox));
     }
 
@@ -35,27 +35,27 @@ impl Orphans {
         self.inboxes.is_empty()
     }
 
-    /// Credits what was consumed, and forgets what was consumed whole. `bell` is theirs.
-    pub fn claim<R: Role>(&mut self, connection: &mut Connection<R>, bell: &Waker) {
-        for (_, inbox) in &self.inboxes[self.belled..] {
-            inbox.set_bell(Some(bell.clone()));
+    /// Credits what was consumed, and forgets what was consumed whole. `waker` is theirs.
+    pub fn release_consumed<R: Role>(&mut self, connection: &mut Connection<R>, waker: &Waker) {
+        for (_, inbox) in &self.inboxes[self.bound..] {
+            inbox.set_waker(Some(waker.clone()));
         }
         self.inboxes.retain(|(stream, inbox)| {
-            let claim = inbox.claim();
-            connection.release(*stream, claim.bytes);
-            claim.held
+            let consumed = inbox.take_consumed();
+            connection.release(*stream, consumed.bytes);
+            consumed.has_unread
         });
-        self.belled = self.inboxes.len();
+        self.bound = self.inboxes.len();
     }
 
-    /// Their bell is dead; the next `claim` gives them another.
-    pub fn forget_bell(&mut self) {
-        self.belled = 0;
+    /// Their bell is dead; the next `release_consumed` gives them another.
+    pub fn clear_waker(&mut self) {
+        self.bound = 0;
     }
 
     /// The connection is over: there is nobody to credit.
     pub fn clear(&mut self) {
         self.inboxes = Vec::new();
-        self.belled = 0;
+        self.bound = 0;
     }
 }

@@ -18,7 +18,7 @@ pub const STREAMS_MAX: usize = 256;
 /// A frame that went over the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct FrameNote {
+pub struct FrameRecord {
     /// How many were seen before it.
     pub number: u64,
     /// When, from the beginning of the connection.
@@ -38,7 +38,7 @@ pub struct FrameNote {
 /// What frames have told of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct StreamNote {
+pub struct StreamRecord {
     /// Which.
     pub id: StreamId,
     /// When its request began; `None`: before the frames were followed.
@@ -64,27 +64,27 @@ pub struct StreamNote {
 }
 
 /// Reads what passes.
-pub struct Follow {
+pub struct TrafficLog {
     inspector: Inspector,
     is_client: bool,
     shows_fields: bool,
     seen: u64,
-    frames: VecDeque<FrameNote>,
-    streams: BTreeMap<StreamId, StreamNote>,
+    frames: VecDeque<FrameRecord>,
+    streams: BTreeMap<StreamId, StreamRecord>,
 }
 
-impl Follow {
+impl TrafficLog {
     /// From the first byte.
-    pub fn from_the_first(is_client: bool) -> Self {
+    pub fn from_start(is_client: bool) -> Self {
         let (inspector, frames) = (Inspector::new(), VecDeque::new());
         Self { inspector, is_client, shows_fields: true, seen: 0, frames, streams: BTreeMap::new() }
     }
 
     /// From between two frames; these streams are `live`.
-    pub fn midway(is_client: bool, live: impl Iterator<Item = StreamId>) -> Self {
-        let streams = live.map(|id| (id, StreamNote::new(id, None))).collect();
+    pub fn resume(is_client: bool, live: impl Iterator<Item = StreamId>) -> Self {
+        let streams = live.map(|id| (id, StreamRecord::new(id, None))).collect();
         let inspector = Inspector::resume();
-        Self { inspector, shows_fields: false, streams, ..Self::from_the_first(is_client) }
+        Self { inspector, shows_fields: false, streams, ..Self::from_start(is_client) }
     }
 
     /// Whether fields are known.
@@ -93,37 +93,37 @@ impl Follow {
     }
 
     /// What is remembered.
-    pub fn notes(&self) -> (Vec<StreamNote>, Vec<FrameNote>) {
+    pub fn records(&self) -> (Vec<StreamRecord>, Vec<FrameRecord>) {
         (self.streams.values().cloned().collect(), self.frames.iter().cloned().collect())
     }
 
     /// Takes what passes.
-    pub fn take(&mut self, is_sent: bool, mut bytes: &[u8], at: Duration, shows_paths: bool) {
+    pub fn record(&mut self, is_sent: bool, mut bytes: &[u8], at: Duration, shows_paths: bool) {
         let is_to_server = is_sent == self.is_client;
         let direction = if is_to_server { Direction::ToServer } else { Direction::ToClient };
         while let Some(seen) = self.inspector.inspect(direction, &mut bytes) {
-            let pass = Pass { at, is_sent, is_to_server, shows_paths };
+            let pass = FrameContext { at, is_sent, is_to_server, shows_paths };
             if self.frames.len() == FRAMES_MAX {
                 self.frames.pop_front();
             }
-            self.frames.push_back(pass.frame_note(self.seen, &seen));
+            self.frames.push_back(pass.frame_record(self.seen, &seen));
             self.seen += 1;
-            pass.tell(&mut self.streams, &seen);
+            pass.update(&mut self.streams, &seen);
         }
     }
 }
 
 /// How something passed.
 #[derive(Clone, Copy)]
-struct Pass {
+struct FrameContext {
     at: Duration,
     is_sent: bool,
     is_to_server: bool,
     shows_paths: bool,
 }
 
-impl Pass {
-    fn frame_note(self, number: u64, seen: &CapturedFrame<'_>) -> FrameNote {
+impl FrameContext {
+    fn frame_record(self, number: u64, seen: &CapturedFrame<'_>) -> FrameRecord {
         let (head, name) = match seen.captured {
             Captured::Data(head) | Captured::Frame(head, ..) | Captured::Oversized(head) | Captured::Malformed(head, _) => {
                 let name = head.kind.name().map(str::to_owned);
@@ -138,7 +138,7 @@ impl Pass {
             Captured::Malformed(_, violation) => add(&mut detail, format_args!("MALFORMED: {violation}")),
             _ => {}
         }
-        FrameNote {
+        FrameRecord {
             number,
             at: self.at,
             is_sent: self.is_sent,
@@ -209,7 +209,7 @@ impl Pass {
     }
 
     /// Tells the streams what a frame meant.
-    fn tell(self, streams: &mut BTreeMap<StreamId, StreamNote>, seen: &CapturedFrame<'_>) {
+    fn update(self, streams: &mut BTreeMap<StreamId, StreamRecord>, seen: &CapturedFrame<'_>) {
         let (head, frame, headers) = match seen.captured {
             Captured::Data(head) => (head, None, None),
             Captured::Frame(head, frame, headers) => (head, Some(frame), headers),
@@ -221,46 +221,46 @@ impl Pass {
             _ => head.stream,
         };
         if is_opening && !streams.contains_key(&id) {
-            make_room(streams);
-            streams.insert(id, StreamNote::new(id, Some(self.at)));
+            evict(streams);
+            streams.insert(id, StreamRecord::new(id, Some(self.at)));
         }
-        let Some(note) = streams.get_mut(&id) else { return };
+        let Some(record) = streams.get_mut(&id) else { return };
         match head.kind {
-            FrameType::DATA if self.is_sent => note.bytes_sent += u64::from(head.len),
-            FrameType::DATA => note.bytes_received += u64::from(head.len),
+            FrameType::DATA if self.is_sent => record.bytes_sent += u64::from(head.len),
+            FrameType::DATA => record.bytes_received += u64::from(head.len),
             FrameType::RST_STREAM => {
                 // A stream that has ended cannot be reset any more.
-                if let (Some(Frame::Reset { code, .. }), None) = (frame, note.ended()) {
-                    note.reset = Some((self.at, code, self.is_sent));
+                if let (Some(Frame::Reset { code, .. }), None) = (frame, record.ended()) {
+                    record.reset = Some((self.at, code, self.is_sent));
                 }
             }
             _ => {}
         }
         if let Some(headers) = headers {
-            self.tell_fields(note, &headers);
+            self.update_fields(record, &headers);
         }
-        if head.kind == FrameType::HEADERS && !self.is_to_server && !note.is_informed() {
-            note.responded.get_or_insert(self.at);
+        if head.kind == FrameType::HEADERS && !self.is_to_server && !record.is_record_complete() {
+            record.responded.get_or_insert(self.at);
         }
         if matches!(head.kind, FrameType::HEADERS | FrameType::DATA) && head.flags.contains(Flags::END_STREAM) {
-            let ended = if self.is_to_server { &mut note.request_ended } else { &mut note.response_ended };
+            let ended = if self.is_to_server { &mut record.request_ended } else { &mut record.response_ended };
             *ended = Some(self.at);
         }
     }
 
-    fn tell_fields(self, note: &mut StreamNote, headers: &Headers<'_>) {
+    fn update_fields(self, record: &mut StreamRecord, headers: &Headers<'_>) {
         let text = |value: &[u8]| value.escape_ascii().to_string();
         if let Some(method) = headers.method() {
-            note.method = Some(text(method));
-            note.path = headers.path().filter(|_| self.shows_paths).map(path);
+            record.method = Some(text(method));
+            record.path = headers.path().filter(|_| self.shows_paths).map(path);
         }
         if let Some(status) = headers.status() {
-            note.status = Some(status);
+            record.status = Some(status);
         }
     }
 }
 
-impl StreamNote {
+impl StreamRecord {
     fn new(id: StreamId, opened: Option<Duration>) -> Self {
         Self {
             id,
@@ -285,18 +285,18 @@ impl StreamNote {
     }
 
     /// Whether only an informational response has come.
-    fn is_informed(&self) -> bool {
+    fn is_record_complete(&self) -> bool {
         self.status.is_some_and(|status| status < 200)
     }
 }
 
 /// Forgets the oldest stream that has ended; or, if none has, the oldest.
-fn make_room(streams: &mut BTreeMap<StreamId, StreamNote>) {
+fn evict(streams: &mut BTreeMap<StreamId, StreamRecord>) {
     if streams.len() < STREAMS_MAX {
         return;
     }
-    let ended = streams.values().find(|note| note.ended().is_some());
-    if let Some(id) = ended.or_else(|| streams.values().next()).map(|note| note.id) {
+    let ended = streams.values().find(|record| record.ended().is_some());
+    if let Some(id) = ended.or_else(|| streams.values().next()).map(|record| record.id) {
         streams.remove(&id);
     }
 }
@@ -353,29 +353,29 @@ mod tests {
 
     #[test]
     fn the_oldest_frames_and_streams_are_forgotten_at_the_bound() {
-        let mut follow = Follow::midway(false, [StreamId::new(1)].into_iter());
+        let mut traffic = TrafficLog::resume(false, [StreamId::new(1)].into_iter());
         let count = STREAMS_MAX as u32 + 1;
-        follow.take(false, &requests(count, Flags::END_STREAM), Duration::from_secs(1), false);
-        let (streams, frames) = follow.notes();
+        traffic.record(false, &requests(count, Flags::END_STREAM), Duration::from_secs(1), false);
+        let (streams, frames) = traffic.records();
         assert_eq!((streams.len(), frames.len()), (STREAMS_MAX, FRAMES_MAX));
         assert_eq!(streams[0].id.as_u32(), 3, "none has ended: the oldest is forgotten");
         assert_eq!(frames[FRAMES_MAX - 1].number, u64::from(count) - 1);
 
         let mut wire = Vec::new();
         Frame::Reset { stream: StreamId::new(7), code: ErrorCode::CANCEL }.emit(&mut wire);
-        follow.take(true, &wire, Duration::from_secs(2), false);
+        traffic.record(true, &wire, Duration::from_secs(2), false);
         let more = requests(count + 1, Flags::default());
-        follow.take(false, &more[more.len() - 12..], Duration::from_secs(3), false);
-        let ids: Vec<u32> = follow.notes().0.iter().take(3).map(|note| note.id.as_u32()).collect();
+        traffic.record(false, &more[more.len() - 12..], Duration::from_secs(3), false);
+        let ids: Vec<u32> = traffic.records().0.iter().take(3).map(|record| record.id.as_u32()).collect();
         assert_eq!(ids, [3, 5, 9], "the one that has ended is forgotten first");
     }
 
     #[test]
     fn an_interim_response_is_not_the_response() {
-        let mut follow = Follow::from_the_first(true);
+        let mut traffic = TrafficLog::from_start(true);
         let mut wire = thalweg::frame::PREFACE.to_vec();
         wire.extend(requests(1, Flags::END_STREAM));
-        follow.take(true, &wire, Duration::from_secs(1), false);
+        traffic.record(true, &wire, Duration::from_secs(1), false);
         let respond = |fragment: &'static [u8], end_stream| {
             let mut wire = Vec::new();
             let (stream, end_headers) = (StreamId::new(1), true);
@@ -384,12 +384,12 @@ mod tests {
             frame.emit(&mut wire);
             wire
         };
-        follow.take(false, &respond(b"\x08\x03103", false), Duration::from_secs(2), false);
-        let note = |follow: &Follow| follow.notes().0[0].clone();
-        assert_eq!((note(&follow).status, note(&follow).responded), (Some(103), None));
-        follow.take(false, &respond(b"\x88", true), Duration::from_secs(3), false);
-        let note = note(&follow);
-        assert_eq!((note.status, note.responded), (Some(200), Some(Duration::from_secs(3))));
-        assert_eq!((note.request_ended, note.ended()), (Some(Duration::from_secs(1)), note.response_ended));
+        traffic.record(false, &respond(b"\x08\x03103", false), Duration::from_secs(2), false);
+        let record = |traffic: &TrafficLog| traffic.records().0[0].clone();
+        assert_eq!((record(&traffic).status, record(&traffic).responded), (Some(103), None));
+        traffic.record(false, &respond(b"\x88", true), Duration::from_secs(3), false);
+        let record = record(&traffic);
+        assert_eq!((record.status, record.responded), (Some(200), Some(Duration::from_secs(3))));
+        assert_eq!((record.request_ended, record.ended()), (Some(Duration::from_secs(1)), record.response_ended));
     }
 }

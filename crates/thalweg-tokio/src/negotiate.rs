@@ -14,21 +14,21 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use crate::body::Body;
 use crate::buffer;
-use crate::closing::Closing;
-use crate::control::Control;
-use crate::error::End;
+use crate::lingering_close::LingeringClose;
+use crate::control::ConnectionControl;
+use crate::error::ConnectionEnd;
 
 /// How a connection that a server accepted has ended.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Closed {
+pub enum ConnectionOutcome {
     /// It spoke HTTP/2.
-    Ended(Arc<End>),
+    Ended(Arc<ConnectionEnd>),
     /// It never came to that.
-    Refused(Refusal),
+    Refused(NegotiationError),
 }
 
-impl Closed {
+impl ConnectionOutcome {
     /// Whether it deserves a warning: the peer is to blame. What happens before HTTP/2 is spoken does not:
     /// scanners and clients of other protocols come to every port.
     pub fn is_warning(&self) -> bool {
@@ -39,7 +39,7 @@ impl Closed {
     }
 }
 
-impl Closed {
+impl ConnectionOutcome {
     /// Whether streams were under way when the time for a graceful end was over.
     pub(crate) fn is_cut_off(&self) -> bool {
         let Self::Ended(end) = self else { return false };
@@ -48,11 +48,11 @@ impl Closed {
     }
 }
 
-impl fmt::Display for Closed {
+impl fmt::Display for ConnectionOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ended(end) => end.fmt(f),
-            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Refused(error) => error.fmt(f),
         }
     }
 }
@@ -60,11 +60,11 @@ impl fmt::Display for Closed {
 /// Why a connection never spoke HTTP/2.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum NegotiationError {
     /// It ended without a byte, as those of port scanners and health checks do.
-    Silent,
+    NoData,
     /// Its first bytes lead nowhere.
-    Opening(SniffError),
+    Sniff(SniffError),
     /// It speaks HTTP/1, and was told that this server does not.
     Http1,
     /// The settings or the request of an Upgrade cannot be used; it was told so over HTTP/1.1.
@@ -83,11 +83,11 @@ pub enum Refusal {
     NoAlpn,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for NegotiationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Silent => f.write_str("closed by the peer without a byte"),
-            Self::Opening(error) => write!(f, "refused: {error}"),
+            Self::NoData => f.write_str("closed by the peer without a byte"),
+            Self::Sniff(error) => write!(f, "refused: {error}"),
             Self::Http1 => f.write_str("refused: http/1, which this server does not speak"),
             Self::Upgrade => f.write_str("refused: an upgrade with unusable settings or request"),
             Self::TimedOut => f.write_str("refused: too slow, timeouts.preface passed"),
@@ -104,10 +104,10 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {
+impl std::error::Error for NegotiationError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Opening(error) => Some(error),
+            Self::Sniff(error) => Some(error),
             Self::Transport(error) | Self::Handshake(error) => Some(error),
             _ => None,
         }
@@ -116,53 +116,53 @@ impl std::error::Error for Refusal {
 
 /// What a connection opened with.
 #[derive(Default)]
-pub struct Opened {
+pub struct Negotiated {
     /// Bytes that belong to the connection and were read already.
-    pub seen: Vec<u8>,
+    pub prefetched: Vec<u8>,
     /// The request of an Upgrade.
     pub upgrade: Option<Box<Upgrade>>,
 }
 
 /// Finds out what the peer of a cleartext connection speaks, and tells it if that is not HTTP/2.
-pub async fn open_cleartext<IO>(
+pub async fn negotiate_cleartext<IO>(
     io: &mut IO,
     config: thalweg_h2c::Config,
-    control: &Control<thalweg::Server>,
-) -> Result<Opened, Refusal>
+    control: &ConnectionControl<thalweg::Server>,
+) -> Result<Negotiated, NegotiationError>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let mut sniffer = Sniffer::new(config);
     let (opening, mut rest) = match poll_fn(|cx| poll_sniff(io, cx, &mut sniffer, control)).await {
         Ok(sniffed) => sniffed,
-        Err(refusal) => {
-            if let Refusal::Opening(error) = &refusal {
-                refuse(io, error.response().unwrap_or_default()).await;
+        Err(error) => {
+            if let NegotiationError::Sniff(error) = &error {
+                reject(io, error.response().unwrap_or_default()).await;
             }
-            return Err(refusal);
+            return Err(error);
         }
     };
     match opening {
         Protocol::Http2 { seen } => {
             rest.splice(..0, seen.iter().copied());
-            Ok(Opened { seen: rest, upgrade: None })
+            Ok(Negotiated { prefetched: rest, upgrade: None })
         }
-        Protocol::Upgrade(upgrade) => Ok(Opened { seen: rest, upgrade: Some(upgrade) }),
+        Protocol::Upgrade(upgrade) => Ok(Negotiated { prefetched: rest, upgrade: Some(upgrade) }),
         Protocol::Http1(request) => {
-            refuse(io, request.response()).await;
-            Err(Refusal::Http1)
+            reject(io, request.response()).await;
+            Err(NegotiationError::Http1)
         }
-        _ => Err(Refusal::Http1),
+        _ => Err(NegotiationError::Http1),
     }
 }
 
-type Sniffed = Result<(Protocol, Vec<u8>), Refusal>;
+type Sniffed = Result<(Protocol, Vec<u8>), NegotiationError>;
 
 fn poll_sniff<IO>(
     io: &mut IO,
     cx: &mut Context<'_>,
     sniffer: &mut Sniffer,
-    control: &Control<thalweg::Server>,
+    control: &ConnectionControl<thalweg::Server>,
 ) -> Poll<Sniffed>
 where
     IO: AsyncRead + Unpin,
@@ -170,44 +170,44 @@ where
     loop {
         control.register(cx.waker());
         if control.wants_shutdown() {
-            return Poll::Ready(Err(Refusal::ShuttingDown));
+            return Poll::Ready(Err(NegotiationError::ShuttingDown));
         }
         let read = buffer::poll_read(io, cx, |bytes| {
             let mut input = bytes;
             if bytes.is_empty() {
                 return match sniffer.handle_eof() {
-                    Ok(()) => Err(Refusal::Silent),
-                    Err(error) => Err(Refusal::Opening(error)),
+                    Ok(()) => Err(NegotiationError::NoData),
+                    Err(error) => Err(NegotiationError::Sniff(error)),
                 };
             }
             match sniffer.receive(&mut input) {
                 Ok(opening) => Ok(opening.map(|opening| (opening, input.to_vec()))),
-                Err(error) => Err(Refusal::Opening(error)),
+                Err(error) => Err(NegotiationError::Sniff(error)),
             }
         });
         match read {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(Refusal::Transport(error))),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(NegotiationError::Transport(error))),
             Poll::Ready(Ok(Ok(None))) => {}
             Poll::Ready(Ok(Ok(Some(sniffed)))) => return Poll::Ready(Ok(sniffed)),
-            Poll::Ready(Ok(Err(refusal))) => return Poll::Ready(Err(refusal)),
+            Poll::Ready(Ok(Err(error))) => return Poll::Ready(Err(error)),
         }
     }
 }
 
 /// Says a last word in HTTP/1.1 and ends the transport.
-pub async fn refuse<IO>(io: &mut IO, answer: &[u8])
+pub async fn reject<IO>(io: &mut IO, answer: &[u8])
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut closing = Closing::new();
+    let mut linger = LingeringClose::new();
     // The answer fits any socket's buffer; one that is full has a peer that does not read.
     let written = tokio::time::timeout(ANSWER_TIME_MAX, async {
         io.write_all(answer).await?;
         io.flush().await
     });
     if let Ok(Ok(())) = written.await {
-        poll_fn(|cx| closing.poll(io, cx, false)).await;
+        poll_fn(|cx| linger.poll(io, cx, false)).await;
     }
 }
 

@@ -8,15 +8,15 @@ use std::time::Duration;
 use http::{Method, Uri};
 use thalweg::{ErrorCode, SendError, StreamKey};
 
-use crate::error::{End, Error};
-use crate::server::Closed;
+use crate::error::{ConnectionEnd, Error};
+use crate::server::ConnectionOutcome;
 
 #[cfg(feature = "tracing")]
-mod told {
+mod events {
     use super::{
-        Any, Closed, Duration, End, Error, ErrorCode, Method, SendError, SocketAddr, StdError, StreamKey, Uri,
+        Any, ConnectionOutcome, Duration, ConnectionEnd, Error, ErrorCode, Method, SendError, SocketAddr, StdError, StreamKey, Uri,
     };
-    use crate::server::Refusal;
+    use crate::server::NegotiationError;
 
     /// The span of an exchange; its handler and its bodies are polled inside.
     #[derive(Clone)]
@@ -33,11 +33,11 @@ mod told {
         }
     }
 
-    pub fn closed(closed: &Closed, peer: SocketAddr) {
+    pub fn connection_closed(closed: &ConnectionOutcome, peer: SocketAddr) {
         if closed.is_warning() {
             tracing::warn!(%peer, "connection ended: {closed}");
-        } else if let Closed::Refused(refusal) = closed
-            && !matches!(refusal, Refusal::Silent | Refusal::ShuttingDown)
+        } else if let ConnectionOutcome::Refused(error) = closed
+            && !matches!(error, NegotiationError::NoData | NegotiationError::ShuttingDown)
         {
             tracing::info!(%peer, "connection ended: {closed}");
         } else {
@@ -45,7 +45,7 @@ mod told {
         }
     }
 
-    pub fn ended(end: &End) {
+    pub fn connection_ended(end: &ConnectionEnd) {
         if end.is_warning() {
             tracing::warn!("connection ended: {end}");
         } else {
@@ -53,15 +53,15 @@ mod told {
         }
     }
 
-    pub fn tell_failed(stream: StreamKey, code: ErrorCode, error: &(dyn StdError + 'static)) {
+    pub fn stream_failed(stream: StreamKey, code: ErrorCode, error: &(dyn StdError + 'static)) {
         tracing::warn!(stream = stream.id().as_u32(), %code, "exchange failed: {error}");
     }
 
-    pub fn tell_panicked(stream: StreamKey, panic: &(dyn Any + Send)) {
+    pub fn stream_panicked(stream: StreamKey, panic: &(dyn Any + Send)) {
         tracing::error!(stream = stream.id().as_u32(), "handler panicked: {}", text_of(panic));
     }
 
-    pub fn listener_panicked(panic: &(dyn Any + Send)) {
+    pub fn callback_panicked(panic: &(dyn Any + Send)) {
         tracing::error!("listener panicked: {}", text_of(panic));
     }
 
@@ -70,11 +70,11 @@ mod told {
         text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?")
     }
 
-    pub fn not_granted(error: &SendError) {
+    pub fn command_failed(error: &SendError) {
         tracing::debug!("left out: {error}");
     }
 
-    pub fn left_out(stream: StreamKey, error: &Error) {
+    pub fn stream_command_failed(stream: StreamKey, error: &Error) {
         tracing::debug!(stream = stream.id().as_u32(), "left out: {error}");
     }
 
@@ -86,15 +86,15 @@ mod told {
         );
     }
 
-    pub fn not_accepted(error: &std::io::Error) {
+    pub fn accept_failed(error: &std::io::Error) {
         tracing::warn!("connection not accepted: {error}");
     }
 }
 
 #[cfg(not(feature = "tracing"))]
-mod told {
+mod events {
     use super::{
-        Any, Closed, Duration, End, Error, ErrorCode, Method, SendError, SocketAddr, StdError, StreamKey, Uri,
+        Any, ConnectionOutcome, Duration, ConnectionEnd, Error, ErrorCode, Method, SendError, SocketAddr, StdError, StreamKey, Uri,
     };
 
     #[derive(Clone)]
@@ -110,28 +110,28 @@ mod told {
         }
     }
 
-    pub fn closed(_: &Closed, _: SocketAddr) {}
-    pub fn ended(_: &End) {}
-    pub fn tell_failed(_: StreamKey, _: ErrorCode, _: &(dyn StdError + 'static)) {}
-    pub fn tell_panicked(_: StreamKey, _: &(dyn Any + Send)) {}
-    pub fn listener_panicked(_: &(dyn Any + Send)) {}
-    pub fn not_granted(_: &SendError) {}
-    pub fn left_out(_: StreamKey, _: &Error) {}
+    pub fn connection_closed(_: &ConnectionOutcome, _: SocketAddr) {}
+    pub fn connection_ended(_: &ConnectionEnd) {}
+    pub fn stream_failed(_: StreamKey, _: ErrorCode, _: &(dyn StdError + 'static)) {}
+    pub fn stream_panicked(_: StreamKey, _: &(dyn Any + Send)) {}
+    pub fn callback_panicked(_: &(dyn Any + Send)) {}
+    pub fn command_failed(_: &SendError) {}
+    pub fn stream_command_failed(_: StreamKey, _: &Error) {}
     pub fn slow_poll(_: Duration) {}
-    pub fn not_accepted(_: &std::io::Error) {}
+    pub fn accept_failed(_: &std::io::Error) {}
 }
 
-pub use told::{Span, closed, ended, left_out, listener_panicked, not_accepted, not_granted, slow_poll};
+pub use events::{Span, connection_closed, connection_ended, stream_command_failed, callback_panicked, accept_failed, command_failed, slow_poll};
 
 /// An application failed an exchange. Returns the code with which its stream is to be reset.
-pub fn failed(stream: StreamKey, error: &(dyn StdError + 'static)) -> ErrorCode {
+pub fn handler_failed(stream: StreamKey, error: &(dyn StdError + 'static)) -> ErrorCode {
     let code = Error::code_for(error);
-    told::tell_failed(stream, code, error);
+    events::stream_failed(stream, code, error);
     code
 }
 
 /// An application panicked. Returns the code with which its stream is to be reset.
-pub fn panicked(stream: StreamKey, panic: &(dyn Any + Send)) -> ErrorCode {
-    told::tell_panicked(stream, panic);
+pub fn handler_panicked(stream: StreamKey, panic: &(dyn Any + Send)) -> ErrorCode {
+    events::stream_panicked(stream, panic);
     ErrorCode::INTERNAL_ERROR
 }

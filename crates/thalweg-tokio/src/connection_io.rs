@@ -14,27 +14,27 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{self, Sleep};
 
 use crate::buffer;
-use crate::closing::Closing;
-use crate::error::End;
-use crate::link::{Link, Output};
+use crate::lingering_close::LingeringClose;
+use crate::error::ConnectionEnd;
+use crate::splicing::{SplicingConnection, SplicedOutput};
 use crate::record::Connection;
 use crate::tap::Tap;
 
 /// A transport and the connection on it.
-pub struct Wire<IO, R: Role> {
+pub struct ConnectionIo<IO, R: Role> {
     io: IO,
-    link: Link<R>,
+    connection: SplicingConnection<R>,
     /// Read before this began.
-    first_input: Vec<u8>,
-    output: Output,
+    prefetched: Vec<u8>,
+    output: SplicedOutput,
     needs_flush: bool,
     origin: time::Instant,
     timer: Option<Timer>,
     eof: bool,
     /// The connection is over: only its output is left.
-    over: bool,
-    last_output: Option<Pin<Box<Sleep>>>,
-    closing: Option<Closing>,
+    failed: bool,
+    flush_deadline: Option<Pin<Box<Sleep>>>,
+    linger: Option<LingeringClose>,
     failure: Option<io::Error>,
     tap: Tap,
 }
@@ -46,7 +46,7 @@ struct Timer {
 
 /// What an event asks of the connection, once the event is let go.
 #[derive(Clone, Copy, Debug)]
-pub enum Followup {
+pub enum Action {
     /// Nothing.
     None,
     /// Bytes that nobody will read.
@@ -54,69 +54,69 @@ pub enum Followup {
     /// The end of a stream.
     Reset(StreamKey, ErrorCode),
     /// So much was heard that it goes to work before it hears more.
-    Work,
+    StartRequests,
 }
 
 /// Who hears what the peer did.
-pub trait Listener<R: Role> {
+pub trait EventHandler<R: Role> {
     /// Takes an event.
-    fn hear(&mut self, event: Event<'_, '_>) -> Followup;
+    fn handle_event(&mut self, event: Event<'_, '_>) -> Action;
 
     /// Acts on what was heard, between two events.
-    fn work(&mut self, connection: &mut Link<R>);
+    fn start_requests(&mut self, connection: &mut SplicingConnection<R>);
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
+impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
     /// Puts a connection on a transport.
     pub fn new(io: IO, connection: Connection<R>) -> Self {
-        let link = Link::new(connection, io.is_write_vectored());
+        let connection = SplicingConnection::new(connection, io.is_write_vectored());
         Self {
             io,
-            link,
-            first_input: Vec::new(),
-            output: Output::default(),
+            connection,
+            prefetched: Vec::new(),
+            output: SplicedOutput::default(),
             needs_flush: false,
             origin: time::Instant::now(),
             timer: None,
             eof: false,
-            over: false,
-            last_output: None,
-            closing: None,
+            failed: false,
+            flush_deadline: None,
+            linger: None,
             failure: None,
             tap: Tap::default(),
         }
     }
 
     /// The connection.
-    pub fn connection(&mut self) -> &mut Link<R> {
-        &mut self.link
+    pub fn connection(&mut self) -> &mut SplicingConnection<R> {
+        &mut self.connection
     }
 
     /// How the connection stands, or how it ended.
-    pub fn end(&mut self) -> End {
-        let end = End { report: self.link.report(), transport: self.failure.take() };
+    pub fn end(&mut self) -> ConnectionEnd {
+        let end = ConnectionEnd { report: self.connection.report(), transport: self.failure.take() };
         self.tap.end(&end);
         end
     }
 
     /// Whether the connection is over: nothing may be asked of it any more.
-    pub fn is_over(&self) -> bool {
-        self.over
+    pub fn has_failed(&self) -> bool {
+        self.failed
     }
 
     /// Whether all is said, so that the transport may end.
     pub fn is_finished(&self) -> bool {
-        self.failure.is_some() || self.over || self.link.is_finished()
+        self.failure.is_some() || self.failed || self.connection.is_finished()
     }
 
     /// What was read before the connection was put on the transport: it comes first.
-    pub fn set_first_input(&mut self, bytes: Vec<u8>) {
-        self.first_input = bytes;
+    pub fn set_prefetched(&mut self, bytes: Vec<u8>) {
+        self.prefetched = bytes;
     }
 
     /// What goes out in front of all frames.
-    pub fn set_first_output(&mut self, bytes: &[u8]) {
-        self.output.begin_with(bytes);
+    pub fn prepend_output(&mut self, bytes: &[u8]) {
+        self.output.prepend(bytes);
     }
 
     /// Tells a watch what happens from now on.
@@ -125,39 +125,39 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
     }
 
     /// The task is about to sleep.
-    pub fn turn(&mut self, cx: &Context<'_>) {
-        let Self { tap, link, output, .. } = self;
-        tap.turn(cx, link, || output.unwritten_bytes());
+    pub fn publish(&mut self, cx: &Context<'_>) {
+        let Self { tap, connection, output, .. } = self;
+        tap.publish(cx, connection, || output.unwritten_bytes());
     }
 
     /// Reads once and passes what came on, event by event. Returns whether to come again at once.
-    pub fn poll_input(&mut self, cx: &mut Context<'_>, listener: &mut impl Listener<R>) -> bool {
-        if self.over {
+    pub fn poll_input(&mut self, cx: &mut Context<'_>, handler: &mut impl EventHandler<R>) -> bool {
+        if self.failed {
             return false;
         }
-        if !self.first_input.is_empty() {
-            let bytes = std::mem::take(&mut self.first_input);
-            self.tap.heard(&bytes);
-            self.over = pass(&mut self.link, &bytes, self.origin, listener).is_err();
+        if !self.prefetched.is_empty() {
+            let bytes = std::mem::take(&mut self.prefetched);
+            self.tap.received(&bytes);
+            self.failed = feed(&mut self.connection, &bytes, self.origin, handler).is_err();
             return true;
         }
-        if !self.eof && self.link.wants_read() {
-            let Self { io, link, origin, tap, .. } = self;
+        if !self.eof && self.connection.wants_read() {
+            let Self { io, connection, origin, tap, .. } = self;
             let read = buffer::poll_read(io, cx, |bytes| {
-                tap.heard(bytes);
-                pass(link, bytes, *origin, listener).map(|()| bytes.len())
+                tap.received(bytes);
+                feed(connection, bytes, *origin, handler).map(|()| bytes.len())
             });
             match read {
                 Poll::Pending => {}
                 Poll::Ready(Ok(outcome)) => {
                     self.eof = outcome == Ok(0);
-                    self.over = outcome.is_err() || self.eof && self.link.handle_eof().is_err();
+                    self.failed = outcome.is_err() || self.eof && self.connection.handle_eof().is_err();
                     return true;
                 }
                 // TLS that ends without close_notify: HTTP/2 knows itself whether something is missing.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     self.eof = true;
-                    self.over = self.link.handle_eof().is_err();
+                    self.failed = self.connection.handle_eof().is_err();
                     return true;
                 }
                 Poll::Ready(Err(error)) => {
@@ -167,7 +167,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
             }
         }
         // Time and calls have events, too.
-        self.over = pass(&mut self.link, &[], self.origin, listener).is_err();
+        self.failed = feed(&mut self.connection, &[], self.origin, handler).is_err();
         false
     }
 
@@ -192,10 +192,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
                     }
                 }
             }
-            if !self.output.fetch(&mut self.link) {
+            if !self.output.fetch(&mut self.connection) {
                 break;
             }
-            self.tap.said(self.output.pieces());
+            self.tap.sent(self.output.chunks());
         }
         if self.needs_flush {
             match Pin::new(&mut self.io).poll_flush(cx) {
@@ -209,10 +209,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
 
     /// Acts on deadlines that have passed and waits for the next. Returns whether one had passed.
     pub fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.over {
+        if self.failed {
             return false;
         }
-        let Some(at) = self.link.poll_timeout() else {
+        let Some(at) = self.connection.poll_timeout() else {
             self.timer = None;
             return false;
         };
@@ -220,7 +220,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
         let is_set = self.timer.as_ref().is_some_and(|timer| timer.at <= at);
         if !is_set {
             if at <= self.now() {
-                return self.pass_time();
+                return self.handle_timeouts();
             }
             self.set_timer(at);
         }
@@ -229,12 +229,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
             return false;
         }
         self.timer = None;
-        self.pass_time()
+        self.handle_timeouts()
     }
 
-    fn pass_time(&mut self) -> bool {
+    fn handle_timeouts(&mut self) -> bool {
         let now = self.now();
-        self.over = self.link.handle_timeout(now).is_err();
+        self.failed = self.connection.handle_timeout(now).is_err();
         true
     }
 
@@ -255,8 +255,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
 
     fn fail(&mut self, error: io::Error) {
         // The core's report should say what the peer still owed.
-        let _ = self.link.handle_eof();
-        self.over = true;
+        let _ = self.connection.handle_eof();
+        self.failed = true;
         self.failure = Some(error);
     }
 
@@ -265,52 +265,52 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> Wire<IO, R> {
         if self.failure.is_some() {
             return Poll::Ready(());
         }
-        if self.closing.is_none() {
-            ready!(self.poll_last_output(cx));
+        if self.linger.is_none() {
+            ready!(self.poll_flush_output(cx));
             if self.failure.is_some() {
                 return Poll::Ready(());
             }
         }
-        let closing = self.closing.get_or_insert_with(Closing::new);
-        closing.poll(&mut self.io, cx, self.eof)
+        let linger = self.linger.get_or_insert_with(LingeringClose::new);
+        linger.poll(&mut self.io, cx, self.eof)
     }
 
     /// Writes what is left, within a bound of time.
-    fn poll_last_output(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_flush_output(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_output(cx);
         if self.failure.is_some() || self.output.is_empty() && !self.needs_flush {
             return Poll::Ready(());
         }
-        let deadline = self.last_output.get_or_insert_with(|| Box::pin(time::sleep(WRITE_TIME_MAX)));
+        let deadline = self.flush_deadline.get_or_insert_with(|| Box::pin(time::sleep(WRITE_TIME_MAX)));
         ready!(deadline.as_mut().poll(cx));
         self.failure = Some(io::ErrorKind::TimedOut.into());
         Poll::Ready(())
     }
 
     /// Gives back memory that an idle connection does not need.
-    pub fn rest(&mut self) {
+    pub fn shrink(&mut self) {
         if self.output.is_empty() {
-            self.output = Output::default();
+            self.output = SplicedOutput::default();
         }
     }
 }
 
 /// Passes bytes on, event by event.
-fn pass<R: Role>(
-    connection: &mut Link<R>,
+fn feed<R: Role>(
+    connection: &mut SplicingConnection<R>,
     mut input: &[u8],
     origin: time::Instant,
-    listener: &mut impl Listener<R>,
+    handler: &mut impl EventHandler<R>,
 ) -> Result<(), ConnectionError> {
     // Without input, too: the calls of this turn come after this time, and timeouts that they arm
     // start later.
     let now = Instant::from_origin(origin.elapsed());
     while let Some(event) = connection.receive(&mut input, now)? {
-        match listener.hear(event) {
-            Followup::None => {}
-            Followup::Work => listener.work(connection),
-            Followup::Release(stream, bytes) => connection.release(stream, bytes),
-            Followup::Reset(stream, code) => connection.send_reset(stream, code),
+        match handler.handle_event(event) {
+            Action::None => {}
+            Action::StartRequests => handler.start_requests(connection),
+            Action::Release(stream, bytes) => connection.release(stream, bytes),
+            Action::Reset(stream, code) => connection.send_reset(stream, code),
         }
     }
     Ok(())

@@ -13,11 +13,11 @@ use pin_project_lite::pin_project;
 use thalweg::{Role, SendError, StreamKey, map_fields};
 
 use crate::error::{BoxError, Error};
-use crate::link::Link;
+use crate::splicing::SplicingConnection;
 
 pin_project! {
     /// A body and the piece of it that its stream did not take yet.
-    pub struct Content<B: Body> {
+    pub struct BodySender<B: Body> {
         #[pin]
         body: B,
         piece: Option<B::Data>,
@@ -29,7 +29,7 @@ pin_project! {
 
 /// How far sending has come.
 #[derive(Debug)]
-pub enum Progress {
+pub enum SendStatus {
     /// The body has nothing yet, or the stream takes no more for now: a waker or `poll_writable` will tell.
     Waiting,
     /// There is more at once, but it is time for other streams.
@@ -37,12 +37,12 @@ pub enum Progress {
     /// Our half of the stream has ended.
     Ended,
     /// The stream is gone; whoever ended it says so elsewhere.
-    Gone,
+    Closed,
     /// The body failed, or does not fit what was announced: the stream must be reset.
     Failed(Error),
 }
 
-impl<B> Content<B>
+impl<B> BodySender<B>
 where
     B: Body,
     B::Error: Into<BoxError>,
@@ -56,25 +56,25 @@ where
     pub fn poll_send<R: Role>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        connection: &mut Link<R>,
+        connection: &mut SplicingConnection<R>,
         stream: StreamKey,
         pad_len: Option<u8>,
-    ) -> Progress {
+    ) -> SendStatus {
         match self.send(cx, connection, stream, pad_len) {
-            Ok(progress) => progress,
+            Ok(status) => status,
             // What ended the stream or the connection has told the application by itself.
-            Err(Error::Send(SendError::StreamClosed | SendError::Connection(_))) => Progress::Gone,
-            Err(error) => Progress::Failed(error),
+            Err(Error::Send(SendError::StreamClosed | SendError::Connection(_))) => SendStatus::Closed,
+            Err(error) => SendStatus::Failed(error),
         }
     }
 
     fn send<R: Role>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        connection: &mut Link<R>,
+        connection: &mut SplicingConnection<R>,
         stream: StreamKey,
         pad_len: Option<u8>,
-    ) -> Result<Progress, Error> {
+    ) -> Result<SendStatus, Error> {
         let mut this = self.project();
         for _ in 0..FRAMES_MAX {
             if let Some(piece) = this.piece {
@@ -85,19 +85,19 @@ where
                     _ => send_piece(connection, stream, this.staged, piece, *this.is_last)?,
                 }
                 if piece.has_remaining() || this.staged.has_remaining() {
-                    return Ok(Progress::Waiting);
+                    return Ok(SendStatus::Waiting);
                 }
                 *this.piece = None;
                 if *this.is_last {
-                    return Ok(Progress::Ended);
+                    return Ok(SendStatus::Ended);
                 }
             }
             match this.body.as_mut().poll_frame(cx) {
-                Poll::Pending => return Ok(Progress::Waiting),
+                Poll::Pending => return Ok(SendStatus::Waiting),
                 Poll::Ready(None) => {
                     // An end alone is always taken.
                     connection.send_data(stream, &[], true)?;
-                    return Ok(Progress::Ended);
+                    return Ok(SendStatus::Ended);
                 }
                 Poll::Ready(Some(Err(error))) => return Err(Error::Body(Arc::from(error.into()))),
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
@@ -109,18 +109,18 @@ where
                         // Frames of kinds that are yet to be invented have no place on the wire.
                         let Ok(trailers) = frame.into_trailers() else { continue };
                         connection.send_trailers(stream, map_fields(&trailers))?;
-                        return Ok(Progress::Ended);
+                        return Ok(SendStatus::Ended);
                     }
                 },
             }
         }
-        Ok(Progress::Yielding)
+        Ok(SendStatus::Yielding)
     }
 }
 
 /// Sends a piece: a long one from where it lies, in stages, a short one by a copy.
 fn send_piece<R: Role>(
-    connection: &mut Link<R>,
+    connection: &mut SplicingConnection<R>,
     stream: StreamKey,
     staged: &mut Bytes,
     piece: &mut impl Buf,
@@ -144,7 +144,7 @@ fn send_piece<R: Role>(
 
 /// Sends a piece with padding in each frame.
 fn send_padded<R: Role>(
-    connection: &mut Link<R>,
+    connection: &mut SplicingConnection<R>,
     stream: StreamKey,
     piece: &mut impl Buf,
     is_last: bool,

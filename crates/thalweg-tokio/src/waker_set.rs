@@ -12,10 +12,10 @@ use std::task::{Context, Wake, Waker};
 
 /// The driver's end.
 #[derive(Debug, Default)]
-pub struct Doorbell {
+pub struct WakerSet {
     task: Option<Arc<Task>>,
     words: Vec<Arc<Word>>,
-    bells: Vec<Waker>,
+    wakers: Vec<Waker>,
 }
 
 /// The driver's task, as ringers see it.
@@ -29,24 +29,24 @@ struct Task {
 /// The bits of 64 indices.
 #[derive(Debug)]
 struct Word {
-    rung: AtomicU64,
+    woken: AtomicU64,
     task: Arc<Task>,
 }
 
 #[derive(Debug)]
-struct Bell {
+struct BitWaker {
     word: Arc<Word>,
     bit: u64,
 }
 
-impl Wake for Bell {
+impl Wake for BitWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         // The order matters: the bit first, then the look at the driver.
-        self.word.rung.fetch_or(self.bit, Ordering::SeqCst);
+        self.word.woken.fetch_or(self.bit, Ordering::SeqCst);
         let task = &self.word.task;
         if !task.awake.load(Ordering::SeqCst) {
             task.waker.wake_by_ref();
@@ -54,10 +54,10 @@ impl Wake for Bell {
     }
 }
 
-impl Doorbell {
+impl WakerSet {
     /// The driver's task is polled. Returns whether it is another task than before: then the bells that were given out are dead,
     /// and everybody must be polled with a new one.
-    pub fn wake_up(&mut self, cx: &mut Context<'_>) -> bool {
+    pub fn register_task(&mut self, cx: &mut Context<'_>) -> bool {
         if let Some(task) = &self.task
             && task.waker.will_wake(cx.waker())
         {
@@ -67,40 +67,40 @@ impl Doorbell {
         let had_task = self.task.is_some();
         self.task = Some(Arc::new(Task { awake: AtomicBool::new(true), waker: cx.waker().clone() }));
         self.words.clear();
-        self.bells.clear();
+        self.wakers.clear();
         had_task
     }
 
-    /// The bell of an index. `wake_up` has been called before.
-    pub fn bell(&mut self, index: usize) -> &Waker {
-        while self.bells.len() <= index {
-            let next = self.bells.len();
+    /// The bell of an index. `register_task` has been called before.
+    pub fn waker(&mut self, index: usize) -> &Waker {
+        while self.wakers.len() <= index {
+            let next = self.wakers.len();
             if next == 64 * self.words.len() {
                 let task = self.task.clone().expect("a driver wakes up before it asks for bells");
-                self.words.push(Arc::new(Word { rung: AtomicU64::new(0), task }));
+                self.words.push(Arc::new(Word { woken: AtomicU64::new(0), task }));
             }
             let word = Arc::clone(&self.words[next / 64]);
-            self.bells.push(Waker::from(Arc::new(Bell { word, bit: 1 << (next % 64) })));
+            self.wakers.push(Waker::from(Arc::new(BitWaker { word, bit: 1 << (next % 64) })));
         }
-        &self.bells[index]
+        &self.wakers[index]
     }
 
     /// Takes the indices that rang, 64 at a time: the first index of a word, and its bits.
-    pub fn take(&mut self, word: usize) -> Option<u64> {
+    pub fn take_woken(&mut self, word: usize) -> Option<u64> {
         let word = self.words.get(word)?;
         // The plain load spares the exclusive access where nobody rang.
-        if word.rung.load(Ordering::SeqCst) == 0 {
+        if word.woken.load(Ordering::SeqCst) == 0 {
             Some(0)
         } else {
-            Some(word.rung.swap(0, Ordering::SeqCst))
+            Some(word.woken.swap(0, Ordering::SeqCst))
         }
     }
 
     /// The driver wants to sleep. Returns whether it may: not if somebody rang meanwhile.
-    pub fn may_sleep(&mut self) -> bool {
+    pub fn try_sleep(&mut self) -> bool {
         let Some(task) = &self.task else { return true };
         task.awake.store(false, Ordering::SeqCst);
-        if self.words.iter().all(|word| word.rung.load(Ordering::SeqCst) == 0) {
+        if self.words.iter().all(|word| word.woken.load(Ordering::SeqCst) == 0) {
             return true;
         }
         task.awake.store(true, Ordering::SeqCst);
@@ -108,9 +108,9 @@ impl Doorbell {
     }
 
     /// Gives memory back. Bells that are still out ring unheard.
-    pub fn rest(&mut self) {
+    pub fn shrink(&mut self) {
         self.words = Vec::new();
-        self.bells = Vec::new();
+        self.wakers = Vec::new();
     }
 }
 
@@ -128,10 +128,10 @@ mod tests {
         }
     }
 
-    fn rung(doorbell: &mut Doorbell) -> Vec<usize> {
+    fn woken(wakers: &mut WakerSet) -> Vec<usize> {
         let mut indices = Vec::new();
         let mut word = 0;
-        while let Some(bits) = doorbell.take(word) {
+        while let Some(bits) = wakers.take_woken(word) {
             indices.extend((0..64).filter(|bit| bits & (1 << bit) != 0).map(|bit| word * 64 + bit));
             word += 1;
         }
@@ -139,50 +139,50 @@ mod tests {
     }
 
     #[test]
-    fn who_rang_is_told_once_and_a_sleeper_is_woken_once_per_ring() {
+    fn each_woken_index_is_returned_once_and_a_sleeping_task_is_woken_once() {
         let count = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&count));
-        let mut doorbell = Doorbell::default();
-        assert!(!doorbell.wake_up(&mut Context::from_waker(&waker)));
-        let (first, last) = (doorbell.bell(3).clone(), doorbell.bell(130).clone());
+        let mut wakers = WakerSet::default();
+        assert!(!wakers.register_task(&mut Context::from_waker(&waker)));
+        let (first, last) = (wakers.waker(3).clone(), wakers.waker(130).clone());
         first.wake_by_ref();
         last.wake_by_ref();
         last.wake_by_ref();
         assert_eq!(count.0.load(Ordering::SeqCst), 0, "the driver is awake");
-        assert!(!doorbell.may_sleep());
-        assert_eq!(rung(&mut doorbell), [3, 130]);
-        assert_eq!(rung(&mut doorbell), [0; 0]);
-        assert!(doorbell.may_sleep());
+        assert!(!wakers.try_sleep());
+        assert_eq!(woken(&mut wakers), [3, 130]);
+        assert_eq!(woken(&mut wakers), [0; 0]);
+        assert!(wakers.try_sleep());
         first.wake();
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
-        assert_eq!(rung(&mut doorbell), [3]);
+        assert_eq!(woken(&mut wakers), [3]);
     }
 
     #[test]
-    fn another_task_makes_old_bells_dead_and_says_so() {
+    fn another_task_invalidates_old_wakers_and_is_reported() {
         let (old, new) = (Arc::new(Count::default()), Arc::new(Count::default()));
         let (old_waker, new_waker) = (Waker::from(Arc::clone(&old)), Waker::from(Arc::clone(&new)));
-        let mut doorbell = Doorbell::default();
-        doorbell.wake_up(&mut Context::from_waker(&old_waker));
-        let dead = doorbell.bell(0).clone();
-        assert!(!doorbell.wake_up(&mut Context::from_waker(&old_waker)));
-        assert!(doorbell.wake_up(&mut Context::from_waker(&new_waker)));
-        let live = doorbell.bell(0).clone();
-        assert!(doorbell.may_sleep());
+        let mut wakers = WakerSet::default();
+        wakers.register_task(&mut Context::from_waker(&old_waker));
+        let dead = wakers.waker(0).clone();
+        assert!(!wakers.register_task(&mut Context::from_waker(&old_waker)));
+        assert!(wakers.register_task(&mut Context::from_waker(&new_waker)));
+        let live = wakers.waker(0).clone();
+        assert!(wakers.try_sleep());
         dead.wake();
-        assert_eq!(rung(&mut doorbell), [0; 0]);
+        assert_eq!(woken(&mut wakers), [0; 0]);
         live.wake();
-        assert_eq!(rung(&mut doorbell), [0]);
+        assert_eq!(woken(&mut wakers), [0]);
         assert_eq!(new.0.load(Ordering::SeqCst), 1);
     }
 
     /// Four threads ring, one sleeps and wakes: each of their rings is heard, or covered by a later one.
     #[test]
-    fn no_ring_is_lost_between_the_look_and_the_sleep() {
+    fn no_wake_is_lost_between_the_check_and_the_sleep() {
         const ROUNDS: usize = 2000;
-        const RINGERS: usize = 4;
-        let heard: Arc<[AtomicUsize; RINGERS]> = Arc::default();
-        let said: Arc<[AtomicUsize; RINGERS]> = Arc::default();
+        const WAKING_THREADS: usize = 4;
+        let observed: Arc<[AtomicUsize; WAKING_THREADS]> = Arc::default();
+        let sent: Arc<[AtomicUsize; WAKING_THREADS]> = Arc::default();
         struct Unpark(std::thread::Thread);
         impl Wake for Unpark {
             fn wake(self: Arc<Self>) {
@@ -190,29 +190,29 @@ mod tests {
             }
         }
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-        let mut doorbell = Doorbell::default();
-        doorbell.wake_up(&mut Context::from_waker(&waker));
-        let threads: Vec<_> = (0..RINGERS)
+        let mut wakers = WakerSet::default();
+        wakers.register_task(&mut Context::from_waker(&waker));
+        let threads: Vec<_> = (0..WAKING_THREADS)
             .map(|index| {
-                let (bell, heard, said) =
-                    (doorbell.bell(index).clone(), Arc::clone(&heard), Arc::clone(&said));
+                let (waker, observed, sent) =
+                    (wakers.waker(index).clone(), Arc::clone(&observed), Arc::clone(&sent));
                 std::thread::spawn(move || {
                     for round in 1..=ROUNDS {
-                        said[index].store(round, Ordering::SeqCst);
-                        bell.wake_by_ref();
-                        while heard[index].load(Ordering::SeqCst) < round {
+                        sent[index].store(round, Ordering::SeqCst);
+                        waker.wake_by_ref();
+                        while observed[index].load(Ordering::SeqCst) < round {
                             std::thread::yield_now();
                         }
                     }
                 })
             })
             .collect();
-        while (0..RINGERS).any(|index| heard[index].load(Ordering::SeqCst) < ROUNDS) {
-            doorbell.wake_up(&mut Context::from_waker(&waker));
-            for index in rung(&mut doorbell) {
-                heard[index].store(said[index].load(Ordering::SeqCst), Ordering::SeqCst);
+        while (0..WAKING_THREADS).any(|index| observed[index].load(Ordering::SeqCst) < ROUNDS) {
+            wakers.register_task(&mut Context::from_waker(&waker));
+            for index in woken(&mut wakers) {
+                observed[index].store(sent[index].load(Ordering::SeqCst), Ordering::SeqCst);
             }
-            if doorbell.may_sleep() && (0..RINGERS).any(|i| heard[i].load(Ordering::SeqCst) < ROUNDS) {
+            if wakers.try_sleep() && (0..WAKING_THREADS).any(|i| observed[i].load(Ordering::SeqCst) < ROUNDS) {
                 std::thread::park();
             }
         }

@@ -14,11 +14,11 @@ use thalweg::{Client, Priority, SendError, StreamKey};
 use crate::body::Body;
 use crate::error::Error;
 use crate::inbox::Inbox;
-use crate::log;
+use crate::trace;
 use crate::record::Connection;
-use crate::wishes::Wishes;
+use crate::command_queue::CommandQueue;
 
-use super::response::Unanswered;
+use super::response::PendingResponse;
 
 /// Is called with each interim response (RFC 9110 §15.2), for example 103 Early Hints, as it comes: an extension of the request.
 ///
@@ -51,7 +51,7 @@ impl OnPush {
 #[must_use = "a pushed response that nobody waits for is cancelled"]
 pub struct Pushed {
     request: Request<()>,
-    response: Unanswered,
+    response: PendingResponse,
 }
 
 impl Pushed {
@@ -71,16 +71,16 @@ impl Future for Pushed {
 
 /// A handle to the stream of a request: insert a clone as an extension of the request.
 #[derive(Clone, Default)]
-pub struct StreamHandle(Arc<Wishes<Wish>>);
+pub struct StreamHandle(Arc<CommandQueue<StreamCommand>>);
 
 /// What a caller wants of its stream.
-pub enum Wish {
+pub enum StreamCommand {
     /// Another priority.
-    Prioritise(Priority),
+    SetPriority(Priority),
     /// Another length of padding.
-    Pad(Option<u8>),
+    SetPadding(Option<u8>),
     /// A frame of an unknown type.
-    Extend(FrameType, Flags, Vec<u8>),
+    SendExtension(FrameType, Flags, Vec<u8>),
 }
 
 impl StreamHandle {
@@ -95,7 +95,7 @@ impl StreamHandle {
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
     pub fn set_priority(&self, priority: Priority) -> Result<(), Error> {
-        self.wish(Wish::Prioritise(priority))
+        self.submit(StreamCommand::SetPriority(priority))
     }
 
     /// Adds `pad_len` bytes of padding to each DATA frame of the request from now on, to blur its length (RFC 9113 §10.7); with
@@ -104,7 +104,7 @@ impl StreamHandle {
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
     pub fn set_padding(&self, pad_len: Option<u8>) -> Result<(), Error> {
-        self.wish(Wish::Pad(pad_len))
+        self.submit(StreamCommand::SetPadding(pad_len))
     }
 
     /// Sends a frame of a type that HTTP/2 does not know (RFC 9113 §5.5), on this stream. One that the core refuses, as it does after
@@ -113,41 +113,41 @@ impl StreamHandle {
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
     pub fn send_extension(&self, kind: FrameType, flags: Flags, payload: impl Into<Vec<u8>>) -> Result<(), Error> {
-        self.wish(Wish::Extend(kind, flags, payload.into()))
+        self.submit(StreamCommand::SendExtension(kind, flags, payload.into()))
     }
 
-    fn wish(&self, wish: Wish) -> Result<(), Error> {
-        if self.0.push(wish) { Ok(()) } else { Err(Error::Send(SendError::StreamClosed)) }
+    fn submit(&self, command: StreamCommand) -> Result<(), Error> {
+        if self.0.push(command) { Ok(()) } else { Err(Error::Send(SendError::StreamClosed)) }
     }
 }
 
 /// What was attached to one request.
-pub struct Extras {
+pub struct RequestHooks {
     on_informational: Option<OnInformational>,
     on_push: Option<OnPush>,
     handle: Option<StreamHandle>,
 }
 
-impl Extras {
+impl RequestHooks {
     /// Takes them out of a request's extensions. Costs nothing where there are none.
-    pub fn take(extensions: &mut Extensions) -> Option<Box<Self>> {
+    pub fn from_extensions(extensions: &mut Extensions) -> Option<Box<Self>> {
         if extensions.is_empty() {
             return None;
         }
-        let extras = Self {
+        let hooks = Self {
             on_informational: extensions.remove(),
             on_push: extensions.remove(),
             handle: extensions.remove(),
         };
         let is_empty =
-            extras.on_informational.is_none() && extras.on_push.is_none() && extras.handle.is_none();
-        (!is_empty).then(|| Box::new(extras))
+            hooks.on_informational.is_none() && hooks.on_push.is_none() && hooks.handle.is_none();
+        (!is_empty).then(|| Box::new(hooks))
     }
 
     /// An interim response has come.
-    pub fn inform(&self, stream: StreamKey, response: Response<()>) {
+    pub fn call_on_informational(&self, stream: StreamKey, response: Response<()>) {
         if let Some(OnInformational(function)) = &self.on_informational {
-            guard(stream, || function(response));
+            catch_panic(stream, || function(response));
         }
     }
 
@@ -157,54 +157,54 @@ impl Extras {
     }
 
     /// A promise has come.
-    pub fn promise(&self, stream: StreamKey, request: Request<()>, inbox: Arc<Inbox>) {
-        let pushed = Pushed { request, response: Unanswered::new(inbox) };
+    pub fn call_on_push(&self, stream: StreamKey, request: Request<()>, inbox: Arc<Inbox>) {
+        let pushed = Pushed { request, response: PendingResponse::new(inbox) };
         if let Some(OnPush(function)) = &self.on_push {
-            guard(stream, || function(pushed));
+            catch_panic(stream, || function(pushed));
         }
     }
 
     /// Does what was wished of the stream since the last look. What cannot be is left out. Returns the padding, if it changes.
-    pub fn grant(&self, connection: &mut Connection<Client>, stream: StreamKey) -> Option<Option<u8>> {
+    pub fn apply_commands(&self, connection: &mut Connection<Client>, stream: StreamKey) -> Option<Option<u8>> {
         let mut padding = None;
-        for wish in self.handle.as_ref()?.0.take() {
-            let granted = match wish {
-                Wish::Prioritise(priority) => connection.set_priority(stream, priority),
-                Wish::Pad(pad_len) => {
+        for command in self.handle.as_ref()?.0.take() {
+            let applied = match command {
+                StreamCommand::SetPriority(priority) => connection.set_priority(stream, priority),
+                StreamCommand::SetPadding(pad_len) => {
                     padding = Some(pad_len);
                     Ok(())
                 }
-                Wish::Extend(kind, flags, payload) => {
+                StreamCommand::SendExtension(kind, flags, payload) => {
                     connection.send_extension(kind, flags, Some(stream), &payload)
                 }
             };
-            if let Err(error) = granted {
-                log::left_out(stream, &error.into());
+            if let Err(error) = applied {
+                trace::stream_command_failed(stream, &error.into());
             }
         }
         padding
     }
 
     /// How the driver is rung.
-    pub fn set_bell(&self, bell: &Waker) {
+    pub fn set_waker(&self, waker: &Waker) {
         if let Some(handle) = &self.handle {
-            handle.0.set_bell(bell.clone());
+            handle.0.set_waker(waker.clone());
         }
     }
 }
 
-impl Drop for Extras {
+impl Drop for RequestHooks {
     fn drop(&mut self) {
         if let Some(handle) = &self.handle {
-            handle.0.end();
+            handle.0.close();
         }
     }
 }
 
 /// A panic of a caller's function goes no further.
-fn guard(stream: StreamKey, function: impl FnOnce()) {
+fn catch_panic(stream: StreamKey, function: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(function)) {
-        log::panicked(stream, panic.as_ref());
+        trace::handler_panicked(stream, panic.as_ref());
     }
 }
 

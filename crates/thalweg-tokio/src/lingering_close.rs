@@ -13,14 +13,14 @@ use crate::buffer;
 
 /// The way from the last byte that was written to the end of the transport.
 #[derive(Debug)]
-pub struct Closing {
+pub struct LingeringClose {
     deadline: Pin<Box<Sleep>>,
     is_shut: bool,
     /// Bytes that are still read.
     drain_left: usize,
 }
 
-impl Closing {
+impl LingeringClose {
     /// Begins.
     pub fn new() -> Self {
         Self { deadline: Box::pin(time::sleep(DRAIN_TIME_MAX)), is_shut: false, drain_left: DRAIN_BYTES_MAX }

@@ -9,47 +9,47 @@ use http::{Method, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use thalweg::{ErrorCode, Field, SendError, Server, Status, StreamKey, KnownName, Violation, map_fields};
 
-use crate::content::{Content, Progress};
+use crate::body_sender::{BodySender, SendStatus};
 use crate::error::{BoxError, Error};
 use crate::fields::{Digits, without_http_1};
 use crate::inbox::Inbox;
-use crate::link::Link;
-use crate::log;
+use crate::splicing::SplicingConnection;
+use crate::trace;
 
 use super::date::Date;
-use super::stream_handle::{StreamHandle, Wish};
+use super::stream_handle::{StreamHandle, StreamCommand};
 
 pin_project! {
     /// Where an exchange stands.
-    #[project = StageProjection]
-    pub enum Stage<F, B>
+    #[project = StreamStageProjection]
+    pub enum StreamStage<F, B>
     where
         B: http_body::Body,
     {
         /// The service has not got the request yet.
-        Arrived,
+        Queued,
         /// The handler runs.
         Handling { #[pin] handler: F },
         /// The response's headers were sent, its content was not.
-        Responding { #[pin] content: Content<B> },
+        Responding { #[pin] content: BodySender<B> },
         /// The response was sent; the request may go on.
         Responded,
     }
 }
 
 /// A stage in memory that the next exchange can use again.
-pub type PinnedStage<F, B> = Pin<Box<Stage<F, B>>>;
+pub type PinnedStreamStage<F, B> = Pin<Box<StreamStage<F, B>>>;
 
 /// One request and its response.
-pub struct Exchange<F, B: http_body::Body> {
+pub struct ServerStream<F, B: http_body::Body> {
     pub stream: StreamKey,
-    pub stage: PinnedStage<F, B>,
+    pub stage: PinnedStreamStage<F, B>,
     /// The request's content, as long as more may come or something of it is unread.
     pub inbox: Option<Arc<Inbox>>,
     /// Whether the peer may still send content.
     pub request_open: bool,
     pub method: Method,
-    pub span: log::Span,
+    pub span: trace::Span,
     /// Where the handler says what it wants besides.
     pub handle: Option<StreamHandle>,
     /// Requests that were promised on this stream and wait for the service.
@@ -60,7 +60,7 @@ pub struct Exchange<F, B: http_body::Body> {
 
 /// What an exchange needs next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum HandlerStatus {
     /// Somebody will ring, or the stream will be named as writable, or its end will be told.
     Waiting,
     /// To be polled again after the others.
@@ -71,7 +71,7 @@ pub enum Outcome {
     Reset(ErrorCode),
 }
 
-impl<F, B, E> Exchange<F, B>
+impl<F, B, E> ServerStream<F, B>
 where
     F: Future<Output = Result<Response<B>, E>>,
     E: Into<BoxError>,
@@ -83,52 +83,52 @@ where
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        connection: &mut Link<Server>,
+        connection: &mut SplicingConnection<Server>,
         date: Option<Date>,
-    ) -> Outcome {
+    ) -> HandlerStatus {
         let span = self.span.clone();
         let advance = || catch_unwind(AssertUnwindSafe(|| self.advance(cx, connection, date)));
         match span.in_scope(advance) {
-            Ok(outcome) => outcome,
-            Err(panic) => Outcome::Reset(span.in_scope(|| log::panicked(self.stream, panic.as_ref()))),
+            Ok(status) => status,
+            Err(panic) => HandlerStatus::Reset(span.in_scope(|| trace::handler_panicked(self.stream, panic.as_ref()))),
         }
     }
 
     fn advance(
         &mut self,
         cx: &mut Context<'_>,
-        connection: &mut Link<Server>,
+        connection: &mut SplicingConnection<Server>,
         date: Option<Date>,
-    ) -> Outcome {
-        if let StageProjection::Handling { handler } = self.stage.as_mut().project() {
+    ) -> HandlerStatus {
+        if let StreamStageProjection::Handling { handler } = self.stage.as_mut().project() {
             let polled = handler.poll(cx);
-            self.grant_wishes(connection);
+            self.apply_commands(connection);
             let response = match polled {
-                Poll::Pending => return Outcome::Waiting,
+                Poll::Pending => return HandlerStatus::Waiting,
                 Poll::Ready(Ok(response)) => response,
-                Poll::Ready(Err(error)) => return Outcome::Reset(log::failed(self.stream, &*error.into())),
+                Poll::Ready(Err(error)) => return HandlerStatus::Reset(trace::handler_failed(self.stream, &*error.into())),
             };
             match self.respond(response, connection, date) {
-                Ok(true) => return Outcome::Responded,
+                Ok(true) => return HandlerStatus::Responded,
                 Ok(false) => {}
-                Err(SendError::StreamClosed | SendError::Connection(_)) => return Outcome::Waiting,
+                Err(SendError::StreamClosed | SendError::Connection(_)) => return HandlerStatus::Waiting,
                 // A pushed response for which the client has no room now.
-                Err(SendError::TooManyPending) => return Outcome::Reset(ErrorCode::REFUSED_STREAM),
-                Err(error) => return Outcome::Reset(log::failed(self.stream, &error)),
+                Err(SendError::TooManyPending) => return HandlerStatus::Reset(ErrorCode::REFUSED_STREAM),
+                Err(error) => return HandlerStatus::Reset(trace::handler_failed(self.stream, &error)),
             }
         }
-        self.grant_wishes(connection);
+        self.apply_commands(connection);
         match self.stage.as_mut().project() {
-            StageProjection::Responding { content } => {
+            StreamStageProjection::Responding { content } => {
                 match content.poll_send(cx, connection, self.stream, self.pad_len) {
-                    Progress::Waiting | Progress::Gone => Outcome::Waiting,
-                    Progress::Yielding => Outcome::Yielding,
-                    Progress::Ended => Outcome::Responded,
-                    Progress::Failed(error) => Outcome::Reset(log::failed(self.stream, &error)),
+                    SendStatus::Waiting | SendStatus::Closed => HandlerStatus::Waiting,
+                    SendStatus::Yielding => HandlerStatus::Yielding,
+                    SendStatus::Ended => HandlerStatus::Responded,
+                    SendStatus::Failed(error) => HandlerStatus::Reset(trace::handler_failed(self.stream, &error)),
                 }
             }
-            StageProjection::Responded => Outcome::Responded,
-            StageProjection::Arrived | StageProjection::Handling { .. } => Outcome::Waiting,
+            StreamStageProjection::Responded => HandlerStatus::Responded,
+            StreamStageProjection::Queued | StreamStageProjection::Handling { .. } => HandlerStatus::Waiting,
         }
     }
 
@@ -136,78 +136,78 @@ where
     fn respond(
         &mut self,
         response: Response<B>,
-        connection: &mut Link<Server>,
+        connection: &mut SplicingConnection<Server>,
         date: Option<Date>,
     ) -> Result<bool, SendError> {
         let (head, body) = response.into_parts();
         let end = body.is_end_stream() || has_no_content(&self.method, head.status);
         let size = body.size_hint().exact();
-        let len = size.filter(|len| may_announce(&self.method, head.status, *len));
+        let len = size.filter(|len| may_send_length(&self.method, head.status, *len));
         let mut digits = Digits::default();
         let len = len.map(|len| Field::new(b"content-length", digits.format(len)));
         let date = date.as_ref().map(|date| Field::new(b"date", date.as_bytes()));
         let status = Status::from(head.status);
         let mut sent = {
-            let own = OwnFields::new(map_fields(&head.headers), [len, date]);
-            connection.send_response(self.stream, status, own, end)
+            let fields = WithDefaults::new(map_fields(&head.headers), [len, date]);
+            connection.send_response(self.stream, status, fields, end)
         };
         if let Err(SendError::Malformed(Violation::FieldConnectionSpecific)) = sent {
-            let own = OwnFields::new(without_http_1(map_fields(&head.headers)), [len, date]);
-            sent = connection.send_response(self.stream, status, own, end);
+            let fields = WithDefaults::new(without_http_1(map_fields(&head.headers)), [len, date]);
+            sent = connection.send_response(self.stream, status, fields, end);
         }
         sent?;
         if end {
             // The body goes where bodies may panic when they are dropped: under the caller's guard.
             return Ok(true);
         }
-        self.stage.set(Stage::Responding { content: Content::new(body) });
+        self.stage.set(StreamStage::Responding { content: BodySender::new(body) });
         Ok(false)
     }
 }
 
-impl<F, B: http_body::Body> Exchange<F, B> {
+impl<F, B: http_body::Body> ServerStream<F, B> {
     /// Does what the handler wants besides its response. What cannot be is left out.
-    fn grant_wishes(&mut self, connection: &mut Link<Server>) {
+    fn apply_commands(&mut self, connection: &mut SplicingConnection<Server>) {
         let Some(handle) = &self.handle else { return };
-        for wish in handle.take() {
-            let granted = match wish {
-                Wish::Inform(response) => {
+        for command in handle.take() {
+            let applied = match command {
+                StreamCommand::SendInformational(response) => {
                     let fields = without_http_1(map_fields(response.headers()));
                     let status = Status::from(response.status());
                     connection.send_informational(self.stream, status, fields).map_err(Error::from)
                 }
-                Wish::Push(request) => {
+                StreamCommand::Push(request) => {
                     let head = thalweg::Request::from_http(request.method(), request.uri());
                     let fields = without_http_1(map_fields(request.headers()));
                     let promised = connection.send_push(self.stream, &head, fields);
                     promised.map(|stream| self.promised.push((stream, *request))).map_err(Error::from)
                 }
-                Wish::Prioritise(priority) => {
+                StreamCommand::SetPriority(priority) => {
                     connection.set_priority(self.stream, priority).map_err(Error::from)
                 }
-                Wish::Pad(pad_len) => {
+                StreamCommand::SetPadding(pad_len) => {
                     self.pad_len = pad_len;
                     Ok(())
                 }
-                Wish::Extend(kind, flags, payload) => {
+                StreamCommand::SendExtension(kind, flags, payload) => {
                     connection.send_extension(kind, flags, Some(self.stream), &payload).map_err(Error::from)
                 }
-                Wish::AltSvc(value) => {
+                StreamCommand::SendAltSvc(value) => {
                     connection.send_alt_svc(Some(self.stream), &[], &value).map_err(Error::from)
                 }
             };
-            if let Err(error) = granted {
-                log::left_out(self.stream, &error);
+            if let Err(error) = applied {
+                trace::stream_command_failed(self.stream, &error);
             }
         }
     }
 
     /// Drops the handler or the rest of the response. A panic goes no further.
-    pub fn abandon(&mut self) {
+    pub fn drop_handler(&mut self) {
         let stage = &mut self.stage;
         self.span.in_scope(|| {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| stage.set(Stage::Responded))) {
-                log::panicked(self.stream, panic.as_ref());
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| stage.set(StreamStage::Responded))) {
+                trace::handler_panicked(self.stream, panic.as_ref());
             }
         });
     }
@@ -220,7 +220,7 @@ fn has_no_content(method: &Method, status: StatusCode) -> bool {
 
 /// Whether the length of the body is worth a field. RFC 9110 §8.6: none with 204, or with 2xx to CONNECT; to HEAD an
 /// empty body says nothing about the length that GET would get.
-fn may_announce(method: &Method, status: StatusCode, len: u64) -> bool {
+fn may_send_length(method: &Method, status: StatusCode, len: u64) -> bool {
     let forbidden = status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED
         || method == Method::CONNECT && status.is_success()
@@ -229,27 +229,27 @@ fn may_announce(method: &Method, status: StatusCode, len: u64) -> bool {
 }
 
 /// The fields of a response, and behind them those of ours that it lacks.
-struct OwnFields<'a, I> {
+struct WithDefaults<'a, I> {
     fields: I,
-    ours: [Option<Field<'a>>; 2],
+    defaults: [Option<Field<'a>>; 2],
 }
 
-impl<'a, I> OwnFields<'a, I> {
-    const fn new(fields: I, ours: [Option<Field<'a>>; 2]) -> Self {
-        Self { fields, ours }
+impl<'a, I> WithDefaults<'a, I> {
+    const fn new(fields: I, defaults: [Option<Field<'a>>; 2]) -> Self {
+        Self { fields, defaults }
     }
 }
 
-impl<'a, I: Iterator<Item = Field<'a>>> Iterator for OwnFields<'a, I> {
+impl<'a, I: Iterator<Item = Field<'a>>> Iterator for WithDefaults<'a, I> {
     type Item = Field<'a>;
 
     #[inline]
     fn next(&mut self) -> Option<Field<'a>> {
-        let Some(field) = self.fields.next() else { return self.ours.iter_mut().find_map(Option::take) };
+        let Some(field) = self.fields.next() else { return self.defaults.iter_mut().find_map(Option::take) };
         if matches!(field.known_name, KnownName::CONTENT_LENGTH | KnownName::DATE) {
             // The response says it itself.
-            for ours in &mut self.ours {
-                *ours = ours.filter(|ours| ours.known_name != field.known_name);
+            for defaults in &mut self.defaults {
+                *defaults = defaults.filter(|defaults| defaults.known_name != field.known_name);
             }
         }
         Some(field)

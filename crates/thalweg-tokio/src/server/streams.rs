@@ -1,0 +1,430 @@
+//! All exchanges of a server's connection: the server's side of the driver.
+//!
+//! Keeps true: an exchange leaves when its response is sent and its request has ended or is not wanted; content that the service
+//! has not consumed keeps its place in the connection's window even when its exchange has left.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use thalweg::{ErrorCode, Event, Headers, HeadersKind, Priority, RecentValues, Server, Status, StreamKey};
+use tower_service::Service;
+
+use crate::body::Body;
+use crate::waker_set::WakerSet;
+use crate::driver::Host;
+use crate::error::{BoxError, ConnectionEnd, Error};
+use crate::fields::content_length;
+use crate::inbox::Inbox;
+use crate::splicing::SplicingConnection;
+use crate::trace;
+use crate::detached_inboxes::DetachedInboxes;
+use crate::protocol::Protocol;
+use crate::connection_io::Action;
+
+use super::date::Date;
+use super::stream::{ServerStream, HandlerStatus, PinnedStreamStage, StreamStage};
+use super::stream_handle::StreamHandle;
+
+/// The exchanges, by the index of their streams, and those who wait for something else.
+pub struct ServerStreams<S, B>
+where
+    S: Service<Request<Body>>,
+    B: http_body::Body,
+{
+    service: S,
+    streams: Vec<Option<ServerStream<S::Future, B>>>,
+    live: usize,
+    /// Memory of exchanges that have left, for those to come.
+    spare: Vec<PinnedStreamStage<S::Future, B>>,
+    /// Requests that the service has not got yet, in the order of their arrival.
+    queued: VecDeque<(StreamKey, Request<Body>)>,
+    /// Requests that cannot be represented, and whether they had ended.
+    refused: Vec<(StreamKey, bool)>,
+    detached: DetachedInboxes,
+    /// Whether each request gets a handle to its stream.
+    attach_handles: bool,
+    /// What requests repeat, from the second on: one alone would pay for what is forgotten when the connection rests.
+    recent: Option<RecentValues>,
+    /// The date of responses. One look at the clock serves all that are sent together.
+    date: Option<Date>,
+}
+
+impl<S, B> ServerStreams<S, B>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    B: http_body::Body,
+    B::Error: Into<BoxError>,
+{
+    /// Starts without any.
+    pub const fn new(service: S) -> Self {
+        Self {
+            service,
+            streams: Vec::new(),
+            live: 0,
+            spare: Vec::new(),
+            queued: VecDeque::new(),
+            refused: Vec::new(),
+            detached: DetachedInboxes::new(),
+            attach_handles: false,
+            date: None,
+            recent: None,
+        }
+    }
+
+    /// Each request gets a handle to its stream.
+    pub fn attach_handles(&mut self) {
+        self.attach_handles = true;
+    }
+
+    fn find(&mut self, stream: StreamKey) -> Option<&mut ServerStream<S::Future, B>> {
+        let entry = self.streams.get_mut(stream.index())?.as_mut()?;
+        if entry.stream == stream { Some(entry) } else { None }
+    }
+
+    /// A request has come; the service gets it in `poll_streams`.
+    fn receive_request(&mut self, stream: StreamKey, headers: &Headers<'_>, end: bool) {
+        let request = match &mut self.recent {
+            Some(recent) => headers.to_request_with(recent),
+            None => {
+                self.recent = Some(RecentValues::new());
+                headers.to_request()
+            }
+        };
+        let Ok(request) = request else {
+            self.refused.push((stream, end));
+            return;
+        };
+        let inbox = (!end).then(|| Arc::new(Inbox::new(None)));
+        let length = content_length(request.headers());
+        let mut request = request.map(|()| match &inbox {
+            None => Body::empty(),
+            Some(inbox) => {
+                inbox.set_content_length(length);
+                Body::new(Arc::clone(inbox))
+            }
+        });
+        if let Some(protocol) = headers.protocol() {
+            request.extensions_mut().insert(Protocol::new(protocol.to_vec()));
+        }
+        self.enqueue(stream, request, inbox);
+    }
+
+    /// Makes an exchange of a request, which has ended if there is no inbox for the rest of it.
+    pub fn enqueue(&mut self, stream: StreamKey, mut request: Request<Body>, inbox: Option<Arc<Inbox>>) {
+        let handle = self.attach_handles.then(|| {
+            let priority = request.headers().get("priority");
+            let priority = priority.map_or_else(Priority::default, |text| Priority::parse(text.as_bytes()));
+            let handle = StreamHandle::new(priority);
+            request.extensions_mut().insert(handle.clone());
+            handle
+        });
+        if self.streams.len() <= stream.index() {
+            self.streams.resize_with(stream.index() + 1, || None);
+        }
+        self.streams[stream.index()] = Some(ServerStream {
+            stream,
+            stage: self.spare.pop().unwrap_or_else(|| Box::pin(StreamStage::Queued)),
+            request_open: inbox.is_some(),
+            inbox,
+            method: request.method().clone(),
+            span: trace::Span::new(stream, request.method(), request.uri()),
+            handle,
+            promised: Vec::new(),
+            pad_len: None,
+        });
+        self.live += 1;
+        self.queued.push_back((stream, request));
+    }
+
+    fn receive_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Action {
+        let inbox = self.find(stream).and_then(|entry| entry.inbox.as_ref());
+        let is_wanted = inbox.is_some_and(|inbox| inbox.push(data));
+        if end {
+            self.receive_end(stream, None);
+        }
+        if is_wanted { Action::None } else { Action::Release(stream, data.len()) }
+    }
+
+    fn receive_trailers(&mut self, stream: StreamKey, headers: &Headers<'_>) -> Action {
+        match headers.to_header_map() {
+            Ok(trailers) => {
+                self.receive_end(stream, Some(trailers));
+                Action::None
+            }
+            Err(error) => {
+                self.receive_reset(stream, error.into());
+                Action::Reset(stream, ErrorCode::PROTOCOL_ERROR)
+            }
+        }
+    }
+
+    /// The request has ended, perhaps long after its response.
+    fn receive_end(&mut self, stream: StreamKey, trailers: Option<http::HeaderMap>) {
+        let Some(entry) = self.find(stream) else { return };
+        entry.request_open = false;
+        if let Some(inbox) = &entry.inbox {
+            inbox.finish(trailers);
+        }
+        if matches!(*entry.stage, StreamStage::Responded) {
+            self.remove(stream);
+        }
+    }
+
+    fn receive_reset(&mut self, stream: StreamKey, error: Error) {
+        let Some(entry) = self.find(stream) else { return };
+        if let Some(inbox) = entry.inbox.take() {
+            inbox.fail(error);
+        }
+        if matches!(*entry.stage, StreamStage::Queued) {
+            self.queued.retain(|(waiting, _)| *waiting != stream);
+        }
+        self.remove(stream);
+    }
+
+    /// An exchange is over. What is unread of its request goes on being accounted for.
+    fn remove(&mut self, stream: StreamKey) {
+        let Some(mut entry) = self.streams.get_mut(stream.index()).and_then(Option::take) else {
+            return;
+        };
+        self.live -= 1;
+        entry.drop_handler();
+        if let Some(handle) = &entry.handle {
+            handle.end();
+        }
+        entry.stage.set(StreamStage::Queued);
+        self.spare.push(entry.stage);
+        if let Some(inbox) = entry.inbox {
+            self.detached.push(stream, inbox);
+        }
+    }
+
+    /// Starts the requests that have arrived, as far as the service is ready. Returns whether any was.
+    fn start_queued(&mut self, connection: &mut SplicingConnection<Server>, wakers: &mut WakerSet) -> bool {
+        let mut progressed = false;
+        while let Some((stream, _)) = self.queued.front() {
+            let stream = *stream;
+            let waker = wakers.waker(SERVICE_WAKER);
+            let mut cx = Context::from_waker(waker);
+            let service = &mut self.service;
+            let ready = match catch_unwind(AssertUnwindSafe(|| service.poll_ready(&mut cx))) {
+                Ok(Poll::Pending) => break,
+                Ok(Poll::Ready(Ok(()))) => Ok(()),
+                Ok(Poll::Ready(Err(error))) => Err(trace::handler_failed(stream, &*error.into())),
+                Err(panic) => Err(trace::handler_panicked(stream, panic.as_ref())),
+            };
+            let Some((_, request)) = self.queued.pop_front() else { break };
+            progressed = true;
+            match ready.and_then(|()| self.call(stream, request, wakers)) {
+                Ok(()) => self.poll_stream(stream, connection, wakers),
+                Err(code) => self.reset(stream, code, connection),
+            }
+        }
+        progressed
+    }
+
+    /// Hands a request to the service.
+    fn call(
+        &mut self,
+        stream: StreamKey,
+        request: Request<Body>,
+        wakers: &mut WakerSet,
+    ) -> Result<(), ErrorCode> {
+        let service = &mut self.service;
+        let Some(Some(entry)) = self.streams.get_mut(stream.index()) else { return Ok(()) };
+        if let Some(inbox) = &entry.inbox {
+            inbox.set_waker(Some(wakers.waker(waker_index(stream)).clone()));
+        }
+        if let Some(handle) = &entry.handle {
+            handle.set_waker(wakers.waker(waker_index(stream)).clone());
+        }
+        let handler = entry
+            .span
+            .in_scope(|| catch_unwind(AssertUnwindSafe(|| service.call(request))))
+            .map_err(|panic| trace::handler_panicked(stream, panic.as_ref()))?;
+        entry.stage.set(StreamStage::Handling { handler });
+        Ok(())
+    }
+
+    fn reset(&mut self, stream: StreamKey, code: ErrorCode, connection: &mut SplicingConnection<Server>) {
+        connection.send_reset(stream, code);
+        self.receive_reset(stream, Error::reset(code));
+    }
+
+    /// Lets one exchange go on, and credits what its service has consumed.
+    fn poll_stream(&mut self, stream: StreamKey, connection: &mut SplicingConnection<Server>, wakers: &mut WakerSet) {
+        let date = self.date;
+        let Some(entry) = self.find(stream) else { return };
+        let waker = wakers.waker(waker_index(stream));
+        let status = entry.poll(&mut Context::from_waker(waker), connection, date);
+        let promised = std::mem::take(&mut entry.promised);
+        if status == HandlerStatus::Responded {
+            // With the handler's last part it lets go of the request.
+            entry.drop_handler();
+        }
+        let mut is_read = false;
+        if let Some(inbox) = &entry.inbox {
+            let consumed = inbox.take_consumed();
+            is_read = !consumed.reader_dropped;
+            if consumed.bytes > 0 {
+                connection.release(stream, consumed.bytes);
+            }
+            if !entry.request_open && !consumed.has_unread {
+                entry.inbox = None;
+            }
+        }
+        match status {
+            HandlerStatus::Yielding => waker.wake_by_ref(),
+            HandlerStatus::Reset(code) => self.reset(stream, code, connection),
+            HandlerStatus::Responded if !entry.request_open => self.remove(stream),
+            // RFC 9113 §8.1: the response is whole, and nobody will read the rest of the request.
+            HandlerStatus::Responded if !is_read => self.reset(stream, ErrorCode::NO_ERROR, connection),
+            HandlerStatus::Responded | HandlerStatus::Waiting => {}
+        }
+        for (stream, request) in promised {
+            self.enqueue(stream, request.map(|()| Body::empty()), None);
+        }
+    }
+
+    /// Polls those who rang. Returns whether anybody had.
+    fn poll_woken(&mut self, connection: &mut SplicingConnection<Server>, wakers: &mut WakerSet) -> bool {
+        let mut progressed = false;
+        let mut word = 0;
+        while let Some(mut bits) = wakers.take_woken(word) {
+            while bits != 0 {
+                let index = 64 * word + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                progressed = true;
+                let entry = index.checked_sub(FIRST_STREAM_WAKER).and_then(|index| self.streams.get(index));
+                if let Some(Some(ServerStream { stream, .. })) = entry {
+                    self.poll_stream(*stream, connection, wakers);
+                }
+            }
+            word += 1;
+        }
+        progressed
+    }
+
+    /// Answers requests that no service could be given.
+    fn refuse(&mut self, connection: &mut SplicingConnection<Server>) {
+        for (stream, has_ended) in std::mem::take(&mut self.refused) {
+            let status = Status::from(http::StatusCode::BAD_REQUEST);
+            if connection.send_response(stream, status, [], true).is_ok() && !has_ended {
+                connection.send_reset(stream, ErrorCode::NO_ERROR);
+            }
+        }
+    }
+}
+
+impl<S, B> Host for ServerStreams<S, B>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    B: http_body::Body,
+    B::Error: Into<BoxError>,
+{
+    type Role = Server;
+
+    fn handle_event(&mut self, event: Event<'_, '_>) -> Action {
+        match event {
+            Event::Headers { stream, kind: HeadersKind::Request, headers, end } => {
+                self.receive_request(stream, &headers, end);
+                if self.queued.len().is_multiple_of(BATCH) {
+                    return Action::StartRequests;
+                }
+            }
+            Event::Headers { stream, kind: HeadersKind::Trailers, headers, .. } => {
+                return self.receive_trailers(stream, &headers);
+            }
+            Event::Data { stream, data, end } => return self.receive_data(stream, data, end),
+            Event::Priority { stream, priority } => {
+                if let Some(handle) = self.find(stream).and_then(|entry| entry.handle.as_ref()) {
+                    handle.update_priority(priority);
+                }
+            }
+            Event::Reset { stream, code, by } => self.receive_reset(stream, Error::Reset { code, by }),
+            _ => {}
+        }
+        Action::None
+    }
+
+    fn start_requests(&mut self, connection: &mut SplicingConnection<Server>, wakers: &mut WakerSet) {
+        self.date = Date::now();
+        self.start_queued(connection, wakers);
+    }
+
+    fn poll_streams(&mut self, _: &mut Context<'_>, connection: &mut SplicingConnection<Server>, wakers: &mut WakerSet) -> bool {
+        if self.live > 0 {
+            self.date = Date::now();
+        }
+        let mut progressed = self.start_queued(connection, wakers);
+        progressed |= self.poll_woken(connection, wakers);
+        while let Some(stream) = connection.poll_writable() {
+            progressed = true;
+            self.poll_stream(stream, connection, wakers);
+        }
+        if !self.detached.is_empty() {
+            self.detached.release_consumed(connection, wakers.waker(DETACHED_WAKER));
+        }
+        if !self.refused.is_empty() {
+            self.refuse(connection);
+        }
+        progressed
+    }
+
+    fn rebind_wakers(&mut self, wakers: &mut WakerSet) {
+        self.detached.clear_waker();
+        for entry in self.streams.iter_mut().flatten() {
+            let waker = wakers.waker(waker_index(entry.stream));
+            if let Some(inbox) = &entry.inbox {
+                inbox.set_waker(Some(waker.clone()));
+            }
+            if let Some(handle) = &entry.handle {
+                handle.set_waker(waker.clone());
+            }
+            waker.wake_by_ref();
+        }
+    }
+
+    fn connection_ended(&mut self, end: &Arc<ConnectionEnd>) {
+        self.queued.clear();
+        self.detached.clear();
+        for mut entry in self.streams.drain(..).flatten() {
+            if let Some(inbox) = entry.inbox.take() {
+                inbox.fail(Error::Connection { end: Arc::clone(end), processed: true });
+            }
+            entry.drop_handler();
+            if let Some(handle) = &entry.handle {
+                handle.end();
+            }
+        }
+        self.live = 0;
+    }
+
+    fn shrink(&mut self) -> bool {
+        let is_idle = self.live == 0 && self.detached.is_empty();
+        if is_idle {
+            self.streams = Vec::new();
+            self.spare = Vec::new();
+            self.recent = None;
+        }
+        is_idle
+    }
+}
+
+const fn waker_index(stream: StreamKey) -> usize {
+    FIRST_STREAM_WAKER + stream.index()
+}
+
+/// So many requests are begun before more of what was read is heard: what the one leaves in the allocator and the caches serves
+/// the next, and a reset that comes behind its request still finds it not begun.
+const BATCH: usize = 6;
+/// Rung when the service may be ready.
+const SERVICE_WAKER: usize = 0;
+/// Rung when content of a stream that has ended was consumed.
+const DETACHED_WAKER: usize = 1;
+/// The bell of the stream with index 0.
+const FIRST_STREAM_WAKER: usize = 2;
