@@ -79,8 +79,8 @@ impl Subject for Running {
 
     fn settle(&self) -> u64 {
         self.handle.wait_idle(LIMIT);
-        let population = self.handle.population();
-        population.connections as u64 + u64::from(population.streams)
+        let stats = self.handle.stats();
+        stats.connections as u64 + u64::from(stats.streams)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use thalweg::ErrorCode;
 
 use crate::error::Error;
-use crate::exchange::{Ask, Exchange, Turn, Wish};
+use crate::exchange::{StreamCommand, Exchange, WaitResult, Interest};
 use crate::fields::Fields;
 use crate::writer::Upload;
 
@@ -128,7 +128,7 @@ impl Inner {
     fn report(&mut self) {
         let bytes = mem::take(&mut self.unreported);
         if bytes > 0 {
-            self.exchange.ask(Ask::Release { bytes });
+            self.exchange.submit(StreamCommand::Release { bytes });
         }
     }
 
@@ -139,35 +139,35 @@ impl Inner {
         self.position = 0;
         if let Origin::Request { expects_continue } = &mut self.origin
             && mem::take(expects_continue)
-            && self.exchange.is_silent()
+            && self.exchange.is_idle()
         {
-            self.exchange.ask(Ask::Continue);
+            self.exchange.submit(StreamCommand::SendContinue);
         }
         let deadline = self.time_limit.map(|limit| Instant::now() + limit);
-        let mut wish = Wish { head: false, content: true, room: self.upload.is_some() };
+        let mut interest = Interest { head: false, content: true, capacity: self.upload.is_some() };
         let mut ended = None;
         loop {
             if let Some(trailers) = ended.take_if(|_| self.upload.is_none()) {
                 return Ok(Some(trailers));
             }
-            match self.exchange.wait_for(wish, &mut self.buffer, deadline) {
-                Turn::Content => return Ok(None),
-                Turn::Ended(trailers) => {
+            match self.exchange.wait_for(interest, &mut self.buffer, deadline) {
+                WaitResult::Content => return Ok(None),
+                WaitResult::Ended(trailers) => {
                     // The peer may still want the rest of the request.
-                    wish.content = false;
+                    interest.content = false;
                     ended = Some(trailers);
                 }
-                Turn::Room(buffer) => {
+                WaitResult::Capacity(buffer) => {
                     if let Some(upload) = self.upload.take() {
-                        self.upload = upload.go_on(buffer)?;
+                        self.upload = upload.resume(buffer)?;
                     }
-                    wish.room = self.upload.is_some();
+                    interest.capacity = self.upload.is_some();
                 }
                 // RFC 9113 §8.1: whoever has answered whole may reset what it does not want to hear.
-                Turn::Over(_) if ended.is_some() => self.upload = None,
-                Turn::Over(error) => return Err(error),
-                Turn::Late => return Err(Error::TimedOut),
-                Turn::Head(_) => {}
+                WaitResult::Failed(_) if ended.is_some() => self.upload = None,
+                WaitResult::Failed(error) => return Err(error),
+                WaitResult::TimedOut => return Err(Error::TimedOut),
+                WaitResult::Head(_) => {}
             }
         }
     }
@@ -175,11 +175,11 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let was_whole = self.exchange.drop_arrived() && self.position == self.buffer.len();
+        let was_whole = self.exchange.drop_received() && self.position == self.buffer.len();
         match self.origin {
             _ if was_whole => self.report(),
-            Origin::Request { .. } => self.exchange.ask(Ask::Discard),
-            Origin::Response => self.exchange.ask(Ask::Reset { code: ErrorCode::CANCEL }),
+            Origin::Request { .. } => self.exchange.submit(StreamCommand::Discard),
+            Origin::Response => self.exchange.submit(StreamCommand::Reset { code: ErrorCode::CANCEL }),
         }
     }
 }

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use thalweg::{ErrorCode, StreamKey};
 
 use crate::body::Body;
-use crate::driver::client::{ClientDriver, Ending, Open, Opens};
-use crate::driver::pushes::Outlet;
-use crate::driver::{Options, ToDriver};
+use crate::driver::client::{ClientDriver, EndSignal, OpenRequest, ClientMailbox};
+use crate::driver::pushes::PushSender;
+use crate::driver::{Options, DriverMessage};
 use crate::error::{ConnectionEnd, Error};
-use crate::exchange::{Ask, Chunk, Exchange, Finish, Limits, Outbox, Turn, Wish};
+use crate::exchange::{StreamCommand, Chunk, Exchange, Finish, BufferLimits, StreamCommandSink, WaitResult, Interest};
 use crate::handle::{Handle, StreamHandle};
 use crate::message::{Payload, Request, Response, Source};
 use crate::poller::{Poller, Socket};
@@ -33,10 +33,10 @@ pub struct Client {
 
 /// What lives as long as somebody may send something.
 struct Inner {
-    opens: Arc<Opens>,
-    ending: Arc<Ending>,
-    outlet: Arc<Outlet>,
-    limits: Limits,
+    mailbox: Arc<ClientMailbox>,
+    end_signal: Arc<EndSignal>,
+    pushes: Arc<PushSender>,
+    limits: BufferLimits,
 }
 
 impl Client {
@@ -65,8 +65,8 @@ impl Client {
     ///
     /// # Errors
     /// As [`connect_with`](Self::connect_with). `InvalidData` with a [`rustls::Error`] inside: the handshake failed, for
-    /// example because the certificate is not valid for the name; with [`Refusal::NotTls`](crate::Refusal::NotTls)
-    /// inside: the server does not speak TLS. `Unsupported` with [`Refusal::NoAlpn`](crate::Refusal::NoAlpn) inside:
+    /// example because the certificate is not valid for the name; with [`NegotiationError::NotTls`](crate::NegotiationError::NotTls)
+    /// inside: the server does not speak TLS. `Unsupported` with [`NegotiationError::NoAlpn`](crate::NegotiationError::NoAlpn) inside:
     /// it did not agree to `h2`. `UnexpectedEof`: it ended the connection in the handshake.
     #[cfg(feature = "rustls")]
     pub fn connect_tls(
@@ -84,7 +84,7 @@ impl Client {
         let mut options = options.clone();
         options.config.over_tls = true;
         let options = &options;
-        let session = crate::tls::shake_hands(&mut stream, name, tls, options.config.timeouts.preface)?;
+        let session = crate::tls::handshake(&mut stream, name, tls, options.config.timeouts.preface)?;
         Self::start(stream, "https", authority, options, |socket| Ok(crate::Tls::new(session, socket)))
     }
 
@@ -124,14 +124,14 @@ impl Client {
         Ok(client)
     }
 
-    pub(crate) fn new(opens: Arc<Opens>, ending: Arc<Ending>, outlet: Arc<Outlet>, limits: Limits) -> Self {
-        Self { inner: Arc::new(Inner { opens, ending, outlet, limits }), time_limit: None }
+    pub(crate) fn new(mailbox: Arc<ClientMailbox>, end_signal: Arc<EndSignal>, pushes: Arc<PushSender>, limits: BufferLimits) -> Self {
+        Self { inner: Arc::new(Inner { mailbox, end_signal, pushes, limits }), time_limit: None }
     }
 
     /// Takes pushed responses (RFC 9113 §8.4) from now on, in place of whoever took them before. The configuration must allow them
     /// (`enable_push`); while nobody takes them, they are cancelled.
-    pub fn accept_pushes(&self) -> Pushes {
-        Pushes { promises: self.inner.outlet.open(), time_limit: self.time_limit }
+    pub fn accept_pushes(&self) -> PushStream {
+        PushStream { promises: self.inner.pushes.subscribe(), time_limit: self.time_limit }
     }
 
     /// Bounds each wait for the server: for room for a stream, for the response, for content, and for room to send. Default: no
@@ -156,81 +156,81 @@ impl Client {
             Source::Whole(bytes) => (Chunk::Bytes(bytes), Some(finish), None),
             Source::Reader(reader, _) => (Chunk::EMPTY, None, Some((reader, finish))),
         };
-        let mut answer = self.open(head, chunk, finish)?;
+        let mut response = self.open(head, chunk, finish)?;
         if let Some((reader, finish)) = upload {
-            answer.exchange().wait_open(self.deadline())?;
-            let writer = BodyWriter::new(Arc::clone(answer.exchange()), ErrorCode::CANCEL, self.time_limit);
+            response.exchange().wait_open(self.deadline())?;
+            let writer = BodyWriter::new(Arc::clone(response.exchange()), ErrorCode::CANCEL, self.time_limit);
             let trailers = match finish {
                 Finish::End => None,
                 Finish::Trailers(trailers) => Some(trailers),
             };
-            answer.upload = Some(Upload::new(writer, reader, trailers));
+            response.upload = Some(Upload::new(writer, reader, trailers));
         }
-        answer.wait()
+        response.wait()
     }
 
     /// Opens a stream with a request whose content is then written, by this thread or another than the one that waits for the answer.
     ///
     /// # Errors
     /// The stream could not be opened, or not in time.
-    pub fn start_request(&self, request: Request<()>) -> Result<(BodyWriter, Answer), Error> {
-        let answer = self.open(request, Chunk::EMPTY, None)?;
-        answer.exchange().wait_open(self.deadline())?;
-        let writer = BodyWriter::new(Arc::clone(answer.exchange()), ErrorCode::CANCEL, self.time_limit);
-        Ok((writer, answer))
+    pub fn start_request(&self, request: Request<()>) -> Result<(BodyWriter, PendingResponse), Error> {
+        let response = self.open(request, Chunk::EMPTY, None)?;
+        response.exchange().wait_open(self.deadline())?;
+        let writer = BodyWriter::new(Arc::clone(response.exchange()), ErrorCode::CANCEL, self.time_limit);
+        Ok((writer, response))
     }
 
     /// The handle through which others end the connection gracefully, and say what belongs to no request. It does not keep the
     /// connection alive.
     pub fn handle(&self) -> Handle<thalweg::Client> {
-        Handle::new(Arc::clone(&self.inner.opens))
+        Handle::new(Arc::clone(&self.inner.mailbox))
     }
 
     /// Ends gracefully: what is under way goes on, nothing new is opened.
     pub fn shutdown(&self) {
-        self.inner.opens.post(ToDriver::Shutdown);
+        self.inner.mailbox.post(DriverMessage::Shutdown);
     }
 
     /// Ends at once: everything that is under way fails.
     pub fn close(&self) {
-        self.inner.opens.post(ToDriver::Close(ErrorCode::NO_ERROR));
+        self.inner.mailbox.post(DriverMessage::Close(ErrorCode::NO_ERROR));
     }
 
     /// How the connection ended, if it has.
     pub fn end(&self) -> Option<Arc<ConnectionEnd>> {
-        self.inner.ending.end()
+        self.inner.end_signal.end()
     }
 
     /// Waits until the connection has ended and its last word is on the wire. Does not end it.
     pub fn wait_end(&self) -> Arc<ConnectionEnd> {
-        self.inner.ending.wait()
+        self.inner.end_signal.wait()
     }
 
     fn deadline(&self) -> Option<Instant> {
         self.time_limit.map(|limit| Instant::now() + limit)
     }
 
-    fn open(&self, head: Request<()>, chunk: Chunk, finish: Option<Finish>) -> Result<Answer, Error> {
+    fn open(&self, head: Request<()>, chunk: Chunk, finish: Option<Finish>) -> Result<PendingResponse, Error> {
         let exchange = Exchange::new(Arc::clone(&self.inner) as _, self.inner.limits, None);
-        let open = Open { head, chunk, finish, exchange: Arc::clone(&exchange) };
-        if !self.inner.opens.post(ToDriver::Host(Box::new(open)))
+        let request = OpenRequest { head, chunk, finish, exchange: Arc::clone(&exchange) };
+        if !self.inner.mailbox.post(DriverMessage::Host(Box::new(request)))
             && let Some(end) = self.end()
         {
             return Err(Error::Connection { end, unprocessed: true });
         }
-        Ok(Answer::new(exchange, self.time_limit))
+        Ok(PendingResponse::new(exchange, self.time_limit))
     }
 }
 
-impl Outbox for Inner {
-    fn ask(&self, stream: StreamKey, ask: Ask) {
-        self.opens.post(ToDriver::Stream(stream, ask));
+impl StreamCommandSink for Inner {
+    fn submit(&self, stream: StreamKey, command: StreamCommand) {
+        self.mailbox.post(DriverMessage::Stream(stream, command));
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.opens.post(ToDriver::Shutdown);
+        self.mailbox.post(DriverMessage::Shutdown);
     }
 }
 
@@ -241,13 +241,13 @@ impl fmt::Debug for Client {
 }
 
 /// The answer to a request that was begun. Dropped, it cancels the request (RST_STREAM with CANCEL).
-pub struct Answer {
+pub struct PendingResponse {
     exchange: Option<Arc<Exchange>>,
     upload: Option<Upload>,
     time_limit: Option<Duration>,
 }
 
-impl Answer {
+impl PendingResponse {
     pub(crate) fn new(exchange: Arc<Exchange>, time_limit: Option<Duration>) -> Self {
         Self { exchange: Some(exchange), upload: None, time_limit }
     }
@@ -274,22 +274,22 @@ impl Answer {
     pub fn wait(mut self) -> Result<Response<Body>, Error> {
         let deadline = self.time_limit.map(|limit| Instant::now() + limit);
         loop {
-            let wish = Wish { head: true, content: false, room: self.upload.is_some() };
-            match self.exchange().wait_for(wish, &mut Vec::new(), deadline) {
-                Turn::Head(head) => return Ok(self.take(head)),
-                Turn::Room(buffer) => {
+            let interest = Interest { head: true, content: false, capacity: self.upload.is_some() };
+            match self.exchange().wait_for(interest, &mut Vec::new(), deadline) {
+                WaitResult::Head(head) => return Ok(self.into_response(head)),
+                WaitResult::Capacity(buffer) => {
                     if let Some(upload) = self.upload.take() {
-                        self.upload = upload.go_on(buffer)?;
+                        self.upload = upload.resume(buffer)?;
                     }
                 }
-                Turn::Over(error) => return Err(error),
-                Turn::Late => return Err(Error::TimedOut),
-                Turn::Content | Turn::Ended(_) => {}
+                WaitResult::Failed(error) => return Err(error),
+                WaitResult::TimedOut => return Err(Error::TimedOut),
+                WaitResult::Content | WaitResult::Ended(_) => {}
             }
         }
     }
 
-    fn take(mut self, head: Response<()>) -> Response<Body> {
+    fn into_response(mut self, head: Response<()>) -> Response<Body> {
         let exchange = Arc::clone(self.exchange());
         let body = Body::of_response(exchange, self.upload.take(), self.time_limit);
         // From here on, the body cancels.
@@ -302,15 +302,15 @@ impl Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for PendingResponse {
     fn drop(&mut self) {
         if let Some(exchange) = &self.exchange {
-            exchange.ask(Ask::Reset { code: ErrorCode::CANCEL });
+            exchange.submit(StreamCommand::Reset { code: ErrorCode::CANCEL });
         }
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for PendingResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answer").finish_non_exhaustive()
     }
@@ -327,17 +327,17 @@ fn split_port(authority: &str) -> Option<(&str, &str)> {
 
 /// Pushed responses as they are promised: an iterator that waits, and ends with the connection. Dropped, it lets them be cancelled.
 #[derive(Debug)]
-pub struct Pushes {
+pub struct PushStream {
     promises: Receiver<Pushed>,
     time_limit: Option<Duration>,
 }
 
-impl Iterator for Pushes {
+impl Iterator for PushStream {
     type Item = Pushed;
 
     fn next(&mut self) -> Option<Pushed> {
         let mut pushed = self.promises.recv().ok()?;
-        pushed.answer.time_limit = self.time_limit;
+        pushed.response.time_limit = self.time_limit;
         Some(pushed)
     }
 }
@@ -349,7 +349,7 @@ pub struct Pushed {
     /// The request that the server answers.
     pub request: Request<()>,
     /// The response on its way.
-    pub answer: Answer,
+    pub response: PendingResponse,
 }
 
 /// Connects to the first address of a name that answers.

@@ -26,7 +26,7 @@ pub struct Counters {
 /// The counters at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Snapshot {
+pub struct CounterSnapshot {
     /// Connections that were accepted or made.
     pub connections_opened: u64,
     /// Those of them that have ended, refused ones included.
@@ -51,9 +51,9 @@ pub struct Snapshot {
 
 impl Counters {
     /// Reads them all, one by one: what happens meanwhile may be in some of them already.
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> CounterSnapshot {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Snapshot {
+        CounterSnapshot {
             connections_opened: read(&self.connections_opened),
             connections_ended: read(&self.connections_ended),
             connections_refused: read(&self.connections_refused),

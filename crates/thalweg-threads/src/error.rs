@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use thalweg::{CloseReport, ErrorCode, ResetCause, OpenError, SendError};
 
-use crate::opening::Refusal;
+use crate::negotiate::NegotiationError;
 
 /// The one terminal report of a connection: who or what ended it, and what it did.
 #[derive(Debug)]
@@ -22,16 +22,16 @@ pub struct ConnectionEnd {
     /// The transport's error, if that ended the connection.
     pub transport: Option<io::Error>,
     /// Why the peer was not served at all, if it never came to speak HTTP/2.
-    pub refusal: Option<Refusal>,
+    pub negotiation_error: Option<NegotiationError>,
 }
 
 impl ConnectionEnd {
     /// Whether nobody is to blame: the connection was drained, or it was idle when the transport ended.
     pub fn is_orderly(&self) -> bool {
-        self.report.error.is_none() && self.transport.is_none() && self.refusal.is_none()
+        self.report.error.is_none() && self.transport.is_none() && self.negotiation_error.is_none()
     }
 
-    /// Whether the end deserves a warning (see [`CloseReport::is_warning`]). A [`Refusal`] does not: scanners and
+    /// Whether the end deserves a warning (see [`CloseReport::is_warning`]). A [`NegotiationError`] does not: scanners and
     /// clients of other protocols come to every port.
     pub fn is_warning(&self) -> bool {
         self.report.is_warning()
@@ -41,14 +41,14 @@ impl ConnectionEnd {
 impl fmt::Display for ConnectionEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // That is what the transport's error says, too.
-        let is_told = matches!(self.refusal, Some(Refusal::NotTls | Refusal::NoAlpn));
+        let is_told = matches!(self.negotiation_error, Some(NegotiationError::NotTls | NegotiationError::NoAlpn));
         if let Some(error) = &self.transport
             && !is_told
         {
             write!(f, "the transport failed ({error}): ")?;
         }
-        match &self.refusal {
-            Some(refusal) => refusal.fmt(f),
+        match &self.negotiation_error {
+            Some(negotiation_error) => negotiation_error.fmt(f),
             None => self.report.fmt(f),
         }
     }
@@ -66,11 +66,11 @@ pub enum Error {
         by: ResetCause,
     },
     /// We gave the stream up: its handler panicked or did not answer, or its client no longer wants the answer.
-    GivenUp(ErrorCode),
+    LocalReset(ErrorCode),
     /// The core refused what should be sent; the stream was reset.
-    Refused(SendError),
+    Send(SendError),
     /// The stream could not be opened.
-    NotOpened(OpenError),
+    Open(OpenError),
     /// The connection ended first.
     Connection {
         /// How it ended.
@@ -81,7 +81,7 @@ pub enum Error {
     /// The time that the client allows has passed; the stream was reset with CANCEL.
     TimedOut,
     /// The reader of the request's content failed; the stream was reset with CANCEL.
-    Content(Arc<io::Error>),
+    Body(Arc<io::Error>),
 }
 
 impl Error {
@@ -90,8 +90,8 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Reset { by: ResetCause::Remote, code, .. } => *code == ErrorCode::REFUSED_STREAM,
-            Self::NotOpened(OpenError::Send(error)) => matches!(error, SendError::Connection(_)),
-            Self::Reset { by: ResetCause::GoAway, .. } | Self::NotOpened(_) => true,
+            Self::Open(OpenError::Send(error)) => matches!(error, SendError::Connection(_)),
+            Self::Reset { by: ResetCause::GoAway, .. } | Self::Open(_) => true,
             Self::Connection { unprocessed, .. } => *unprocessed,
             _ => false,
         }
@@ -100,10 +100,10 @@ impl Error {
     /// The code of the RST_STREAM that ended the stream, if one did.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
-            Self::Reset { code, .. } | Self::GivenUp(code) => Some(*code),
-            Self::Refused(_) => Some(ErrorCode::INTERNAL_ERROR),
-            Self::TimedOut | Self::Content(_) => Some(ErrorCode::CANCEL),
-            Self::NotOpened(_) | Self::Connection { .. } => None,
+            Self::Reset { code, .. } | Self::LocalReset(code) => Some(*code),
+            Self::Send(_) => Some(ErrorCode::INTERNAL_ERROR),
+            Self::TimedOut | Self::Body(_) => Some(ErrorCode::CANCEL),
+            Self::Open(_) | Self::Connection { .. } => None,
         }
     }
 
@@ -122,12 +122,12 @@ impl Error {
 
     fn kind(&self) -> io::ErrorKind {
         match self {
-            Self::Reset { .. } | Self::GivenUp(_) => io::ErrorKind::ConnectionReset,
-            Self::Refused(_) => io::ErrorKind::InvalidInput,
-            Self::NotOpened(_) => io::ErrorKind::NotConnected,
+            Self::Reset { .. } | Self::LocalReset(_) => io::ErrorKind::ConnectionReset,
+            Self::Send(_) => io::ErrorKind::InvalidInput,
+            Self::Open(_) => io::ErrorKind::NotConnected,
             Self::Connection { .. } => io::ErrorKind::ConnectionAborted,
             Self::TimedOut => io::ErrorKind::TimedOut,
-            Self::Content(error) => error.kind(),
+            Self::Body(error) => error.kind(),
         }
     }
 }
@@ -141,12 +141,12 @@ impl fmt::Display for Error {
                 write!(f, "the peer goes away and did not process the stream ({code})")
             }
             Self::Reset { code, .. } => write!(f, "stream reset with {code}"),
-            Self::GivenUp(code) => write!(f, "stream given up with {code}"),
-            Self::Refused(error) => write!(f, "not sent: {error}"),
-            Self::NotOpened(error) => write!(f, "stream not opened: {error}"),
+            Self::LocalReset(code) => write!(f, "stream given up with {code}"),
+            Self::Send(error) => write!(f, "not sent: {error}"),
+            Self::Open(error) => write!(f, "stream not opened: {error}"),
             Self::Connection { end, .. } => write!(f, "connection over: {end}"),
             Self::TimedOut => f.write_str("no answer in time"),
-            Self::Content(error) => write!(f, "the request's content cannot be read: {error}"),
+            Self::Body(error) => write!(f, "the request's content cannot be read: {error}"),
         }
     }
 }
@@ -169,14 +169,14 @@ mod tests {
         assert!(reset(ErrorCode::REFUSED_STREAM, ResetCause::Remote).is_retryable());
         assert!(reset(ErrorCode::REFUSED_STREAM, ResetCause::GoAway).is_retryable());
         assert!(!reset(ErrorCode::CANCEL, ResetCause::Remote).is_retryable());
-        assert!(Error::NotOpened(OpenError::GoingAway).is_retryable());
-        assert!(!Error::NotOpened(OpenError::Send(SendError::OutOfRange)).is_retryable());
+        assert!(Error::Open(OpenError::GoingAway).is_retryable());
+        assert!(!Error::Open(OpenError::Send(SendError::OutOfRange)).is_retryable());
         assert!(!Error::TimedOut.is_retryable());
     }
 
     #[test]
     fn an_io_error_keeps_the_error_that_it_was_made_of() {
-        let error = io::Error::from(Error::GivenUp(ErrorCode::CANCEL));
+        let error = io::Error::from(Error::LocalReset(ErrorCode::CANCEL));
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         assert_eq!(Error::of_io(&error).and_then(Error::code), Some(ErrorCode::CANCEL));
         assert!(Error::of_io(&io::Error::from(io::ErrorKind::TimedOut)).is_none());

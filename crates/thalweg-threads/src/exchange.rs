@@ -3,7 +3,7 @@
 //! Bytes go over in buffers that change their owner: what has arrived is swapped out whole by its reader, what is to be sent
 //! is moved into a message. Nothing is copied under the lock but what the driver received.
 //!
-//! Keeps true: what has arrived is within the stream's window; what is unsent is within `Limits::unsent_bytes_max` and one
+//! Keeps true: what has arrived is within the stream's window; what is unsent is within `BufferLimits::unsent_bytes_max` and one
 //! chunk; the end is told once, and stays; nobody is woken who does not wait.
 
 use std::collections::VecDeque;
@@ -22,7 +22,7 @@ use crate::pool;
 
 /// Bounds of one stream's buffers.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct BufferLimits {
     /// What a reader consumes before it says so, bytes.
     pub report_bytes: usize,
     /// What a writer may be ahead of the core, bytes.
@@ -31,7 +31,7 @@ pub struct Limits {
 
 /// What a thread asks of the driver for a stream.
 #[derive(Debug)]
-pub enum Ask {
+pub enum StreamCommand {
     /// Send content, and end our half if `finish` says so.
     Send { chunk: Chunk, finish: Option<Finish> },
     /// So many bytes of what has arrived were consumed.
@@ -39,13 +39,13 @@ pub enum Ask {
     /// What has arrived, and what will, is not wanted.
     Discard,
     /// The client may send its content (RFC 9110 §10.1.1).
-    Continue,
+    SendContinue,
     /// Order the stream among the others (RFC 9218).
-    Prioritize(Priority),
+    SetPriority(Priority),
     /// Pad each frame of content that is sent.
-    Pad(Option<u8>),
+    SetPadding(Option<u8>),
     /// Send a frame of an unknown type.
-    Extend { kind: FrameType, flags: Flags, payload: Vec<u8> },
+    SendExtension { kind: FrameType, flags: Flags, payload: Vec<u8> },
     /// End the stream.
     Reset { code: ErrorCode },
 }
@@ -87,15 +87,15 @@ pub enum Finish {
 }
 
 /// The way to a driver.
-pub trait Outbox: Send + Sync {
+pub trait StreamCommandSink: Send + Sync {
     /// Passes a wish on; it is lost if the driver has ended, which the exchange tells.
-    fn ask(&self, stream: StreamKey, ask: Ask);
+    fn submit(&self, stream: StreamKey, command: StreamCommand);
 }
 
 /// The meeting point of a stream's driver and its application.
 pub struct Exchange {
-    outbox: Arc<dyn Outbox>,
-    pub limits: Limits,
+    commands: Arc<dyn StreamCommandSink>,
+    pub limits: BufferLimits,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -108,12 +108,12 @@ struct State {
     informational: VecDeque<Response<()>>,
     /// On a client, the response's head until its reader takes it.
     head: Option<Response<()>>,
-    arrived: Vec<u8>,
+    received: Vec<u8>,
     incoming: Incoming,
     unsent: usize,
     /// A buffer for the next chunk.
     spare: Option<Vec<u8>>,
-    over: Option<Error>,
+    failure: Option<Error>,
     priority: Priority,
     /// The application has gone before the stream was open.
     abandoned: bool,
@@ -126,7 +126,7 @@ enum Incoming {
 }
 
 /// What there is to do for a thread that waited.
-pub enum Turn {
+pub enum WaitResult {
     /// The head of a response.
     Head(Response<()>),
     /// Content was swapped in.
@@ -134,37 +134,37 @@ pub enum Turn {
     /// Content has ended.
     Ended(Option<Fields>),
     /// There is room for content to be sent, and perhaps a buffer for it.
-    Room(Option<Vec<u8>>),
+    Capacity(Option<Vec<u8>>),
     /// The stream ended before its time.
-    Over(Error),
+    Failed(Error),
     /// The deadline has passed.
-    Late,
+    TimedOut,
 }
 
 /// What a thread waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct Interest {
     pub head: bool,
     pub content: bool,
-    pub room: bool,
+    pub capacity: bool,
 }
 
 impl Exchange {
-    pub fn new(outbox: Arc<dyn Outbox>, limits: Limits, stream: Option<StreamKey>) -> Arc<Self> {
+    pub fn new(commands: Arc<dyn StreamCommandSink>, limits: BufferLimits, stream: Option<StreamKey>) -> Arc<Self> {
         let state = State {
             waiters: 0,
             stream,
             informational: VecDeque::new(),
             head: None,
-            arrived: Vec::new(),
+            received: Vec::new(),
             incoming: Incoming::Open,
             unsent: 0,
             spare: None,
-            over: None,
+            failure: None,
             priority: Priority::default(),
             abandoned: false,
         };
-        Arc::new(Self { outbox, limits, state: Mutex::new(state), changed: Condvar::new() })
+        Arc::new(Self { commands, limits, state: Mutex::new(state), changed: Condvar::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -200,7 +200,7 @@ impl Exchange {
     }
 
     /// An informational response has come. Nobody must take it: the latest are kept.
-    pub fn tell_informational(&self, head: Response<()>) {
+    pub fn deliver_informational(&self, head: Response<()>) {
         self.change(|state| {
             if state.informational.len() == INFORMATIONAL_MAX {
                 state.informational.pop_front();
@@ -210,7 +210,7 @@ impl Exchange {
     }
 
     /// The head of the response has come.
-    pub fn tell_head(&self, head: Response<()>, end: bool) {
+    pub fn deliver_head(&self, head: Response<()>, end: bool) {
         self.change(|state| {
             state.head = Some(head);
             if end {
@@ -220,9 +220,9 @@ impl Exchange {
     }
 
     /// Content has come.
-    pub fn tell_content(&self, data: &[u8], end: bool) {
+    pub fn deliver_content(&self, data: &[u8], end: bool) {
         self.change(|state| {
-            state.arrived.extend_from_slice(data);
+            state.received.extend_from_slice(data);
             if end {
                 state.incoming = Incoming::Ended(None);
             }
@@ -230,12 +230,12 @@ impl Exchange {
     }
 
     /// Trailers have come.
-    pub fn tell_trailers(&self, trailers: Fields) {
+    pub fn deliver_trailers(&self, trailers: Fields) {
         self.change(|state| state.incoming = Incoming::Ended(Some(trailers)));
     }
 
     /// A chunk has gone to the core: its writer may go on, and gets its buffer back.
-    pub fn tell_sent(&self, chunk: Chunk) {
+    pub fn deliver_sent(&self, chunk: Chunk) {
         let cost = chunk.cost();
         self.change(|state| {
             state.unsent = state.unsent.saturating_sub(cost);
@@ -246,14 +246,14 @@ impl Exchange {
     }
 
     /// The stream is over before its time. The first end that is told counts.
-    pub fn tell_end(&self, error: Error) {
+    pub fn deliver_end(&self, error: Error) {
         self.change(|state| {
-            state.over.get_or_insert(error);
+            state.failure.get_or_insert(error);
         });
     }
 
     /// The stream has another priority.
-    pub fn tell_priority(&self, priority: Priority) {
+    pub fn deliver_priority(&self, priority: Priority) {
         self.lock().priority = priority;
     }
 
@@ -265,24 +265,24 @@ impl Exchange {
     }
 
     /// Why the stream ended before its time, if it did.
-    pub fn over(&self) -> Option<Error> {
-        self.lock().over.clone()
+    pub fn failure(&self) -> Option<Error> {
+        self.lock().failure.clone()
     }
 
     /// RFC 9113 §8.1: whether the peer has answered in full and then asked to stop, without an error. The answer stands.
     pub fn is_answered(&self) -> bool {
         let state = self.lock();
-        matches!(state.over, Some(Error::Reset { code: ErrorCode::NO_ERROR, by: ResetCause::Remote }))
+        matches!(state.failure, Some(Error::Reset { code: ErrorCode::NO_ERROR, by: ResetCause::Remote }))
             && matches!(state.incoming, Incoming::Ended(_))
     }
 
     /// Asks the driver for something; before the stream is open, only its end can be asked for.
-    pub fn ask(&self, ask: Ask) {
+    pub fn submit(&self, command: StreamCommand) {
         let mut state = self.lock();
         match state.stream {
             Some(stream) => {
                 drop(state);
-                self.outbox.ask(stream, ask);
+                self.commands.submit(stream, command);
             }
             None => state.abandoned = true,
         }
@@ -293,9 +293,9 @@ impl Exchange {
     /// # Errors
     /// It was not opened, or not in time.
     pub fn wait_open(&self, deadline: Option<Instant>) -> Result<(), Error> {
-        self.wait(deadline, |state| match (state.stream, &state.over) {
+        self.wait(deadline, |state| match (state.stream, &state.failure) {
             (Some(_), _) => Some(Ok(())),
-            (None, over) => over.clone().map(Err),
+            (None, failure) => failure.clone().map(Err),
         })
         .unwrap_or(Err(Error::TimedOut))
     }
@@ -310,51 +310,51 @@ impl Exchange {
     /// # Errors
     /// The stream ended first, or the deadline has passed.
     pub fn wait_informational(&self, deadline: Option<Instant>) -> Result<Option<Response<()>>, Error> {
-        self.wait(deadline, |state| match (state.informational.pop_front(), &state.over) {
+        self.wait(deadline, |state| match (state.informational.pop_front(), &state.failure) {
             (Some(head), _) => Some(Ok(Some(head))),
             (None, _) if state.head.is_some() => Some(Ok(None)),
-            (None, over) => over.clone().map(Err),
+            (None, failure) => failure.clone().map(Err),
         })
         .unwrap_or(Err(Error::TimedOut))
     }
 
     /// Waits until one of the wishes is fulfilled, in their order, or the stream ends. `content` is empty, and is swapped with
     /// what has arrived.
-    pub fn wait_for(&self, wish: Wish, content: &mut Vec<u8>, deadline: Option<Instant>) -> Turn {
+    pub fn wait_for(&self, interest: Interest, content: &mut Vec<u8>, deadline: Option<Instant>) -> WaitResult {
         let unsent_bytes_max = self.limits.unsent_bytes_max;
-        self.wait(deadline, |state| state.turn(wish, content, unsent_bytes_max)).unwrap_or(Turn::Late)
+        self.wait(deadline, |state| state.poll_ready(interest, content, unsent_bytes_max)).unwrap_or(WaitResult::TimedOut)
     }
 
     /// Whether nothing has arrived yet, and something may.
-    pub fn is_silent(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         let state = self.lock();
-        state.arrived.is_empty() && matches!(state.incoming, Incoming::Open)
+        state.received.is_empty() && matches!(state.incoming, Incoming::Open)
     }
 
     /// Forgets what has arrived. Returns whether all content had arrived and was taken before.
-    pub fn drop_arrived(&self) -> bool {
+    pub fn drop_received(&self) -> bool {
         let mut state = self.lock();
-        let arrived = mem::take(&mut state.arrived);
+        let received = mem::take(&mut state.received);
         let is_ended = matches!(state.incoming, Incoming::Ended(_));
         drop(state);
-        is_ended && arrived.is_empty()
+        is_ended && received.is_empty()
     }
 
     /// Passes content on. There was room for it.
     pub fn send(&self, chunk: Chunk, finish: Option<Finish>) {
         self.lock().unsent += chunk.cost();
-        self.ask(Ask::Send { chunk, finish });
+        self.submit(StreamCommand::Send { chunk, finish });
     }
 
-    fn wait<T>(&self, deadline: Option<Instant>, mut look: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
-        if let Some(found) = look(&mut self.lock()) {
+    fn wait<T>(&self, deadline: Option<Instant>, mut check: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
+        if let Some(found) = check(&mut self.lock()) {
             return Some(found);
         }
         let _blocked = pool::Blocked::enter();
         let mut state = self.lock();
         state.waiters += 1;
         let found = loop {
-            if let Some(found) = look(&mut state) {
+            if let Some(found) = check(&mut state) {
                 break Some(found);
             }
             state = match deadline {
@@ -380,23 +380,23 @@ const INFORMATIONAL_MAX: usize = 16;
 const MESSAGE_COST_BYTES: usize = 256;
 
 impl State {
-    fn turn(&mut self, wish: Wish, content: &mut Vec<u8>, unsent_bytes_max: usize) -> Option<Turn> {
-        if wish.head && self.head.is_some() {
-            return self.head.take().map(Turn::Head);
+    fn poll_ready(&mut self, interest: Interest, content: &mut Vec<u8>, unsent_bytes_max: usize) -> Option<WaitResult> {
+        if interest.head && self.head.is_some() {
+            return self.head.take().map(WaitResult::Head);
         }
-        if wish.content && !self.arrived.is_empty() {
-            mem::swap(&mut self.arrived, content);
-            return Some(Turn::Content);
+        if interest.content && !self.received.is_empty() {
+            mem::swap(&mut self.received, content);
+            return Some(WaitResult::Content);
         }
-        if wish.content
+        if interest.content
             && let Incoming::Ended(trailers) = &mut self.incoming
         {
-            return Some(Turn::Ended(trailers.take()));
+            return Some(WaitResult::Ended(trailers.take()));
         }
-        if let Some(error) = &self.over {
-            return Some(Turn::Over(error.clone()));
+        if let Some(error) = &self.failure {
+            return Some(WaitResult::Failed(error.clone()));
         }
-        (wish.room && self.unsent < unsent_bytes_max).then(|| Turn::Room(self.spare.take()))
+        (interest.capacity && self.unsent < unsent_bytes_max).then(|| WaitResult::Capacity(self.spare.take()))
     }
 }
 
@@ -404,14 +404,14 @@ impl State {
 mod tests {
     use super::*;
 
-    struct Nowhere;
+    struct NoSink;
 
-    impl Outbox for Nowhere {
-        fn ask(&self, _: StreamKey, _: Ask) {}
+    impl StreamCommandSink for NoSink {
+        fn submit(&self, _: StreamKey, _: StreamCommand) {}
     }
 
     fn exchange() -> Arc<Exchange> {
-        Exchange::new(Arc::new(Nowhere), Limits { report_bytes: 1, unsent_bytes_max: 1 }, None)
+        Exchange::new(Arc::new(NoSink), BufferLimits { report_bytes: 1, unsent_bytes_max: 1 }, None)
     }
 
     fn stream() -> StreamKey {
@@ -421,19 +421,19 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_was_answered_and_reset_before_its_opener_looked_was_opened() {
+    fn wait_open_succeeds_after_a_full_response_and_a_reset() {
         let exchange = exchange();
         exchange.open(stream());
-        exchange.tell_head(Response::ok(), true);
-        exchange.tell_end(Error::Reset { code: ErrorCode::NO_ERROR, by: ResetCause::Remote });
+        exchange.deliver_head(Response::ok(), true);
+        exchange.deliver_end(Error::Reset { code: ErrorCode::NO_ERROR, by: ResetCause::Remote });
         exchange.wait_open(None).unwrap();
         assert!(exchange.is_answered());
     }
 
     #[test]
-    fn a_stream_that_was_not_opened_tells_why() {
+    fn wait_open_returns_why_a_stream_was_not_opened() {
         let exchange = exchange();
-        exchange.tell_end(Error::NotOpened(thalweg::OpenError::GoingAway));
-        assert!(matches!(exchange.wait_open(None), Err(Error::NotOpened(_))));
+        exchange.deliver_end(Error::Open(thalweg::OpenError::GoingAway));
+        assert!(matches!(exchange.wait_open(None), Err(Error::Open(_))));
     }
 }

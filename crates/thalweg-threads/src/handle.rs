@@ -7,28 +7,28 @@ use std::sync::Arc;
 use thalweg::frame::{Flags, FrameType, SettingId};
 use thalweg::{OwnedEvent, Priority, Role, SendError, Server};
 
-use crate::driver::ToDriver;
-use crate::exchange::{Ask, Exchange};
+use crate::driver::DriverMessage;
+use crate::exchange::{StreamCommand, Exchange};
 use crate::mailbox::Mailbox;
 use crate::record::Connection;
 use crate::trace;
 
 /// What is wished of a connection.
-pub type Wish<R> = Box<dyn FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send>;
+pub type ConnectionCommand<R> = Box<dyn FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send>;
 
 /// The way to a connection's driver, whatever else it is sent.
-trait Way<R: Role>: Send + Sync {
-    fn wish(&self, wish: Wish<R>) -> bool;
-    fn shut_down(&self) -> bool;
+trait ConnectionCommandSink<R: Role>: Send + Sync {
+    fn submit(&self, command: ConnectionCommand<R>) -> bool;
+    fn shutdown(&self) -> bool;
 }
 
-impl<M: Send, R: Role> Way<R> for Mailbox<ToDriver<M, R>> {
-    fn wish(&self, wish: Wish<R>) -> bool {
-        self.post(ToDriver::Wish(wish))
+impl<M: Send, R: Role> ConnectionCommandSink<R> for Mailbox<DriverMessage<M, R>> {
+    fn submit(&self, command: ConnectionCommand<R>) -> bool {
+        self.post(DriverMessage::Connection(command))
     }
 
-    fn shut_down(&self) -> bool {
-        self.post(ToDriver::Shutdown)
+    fn shutdown(&self) -> bool {
+        self.post(DriverMessage::Shutdown)
     }
 }
 
@@ -36,10 +36,10 @@ impl<M: Send, R: Role> Way<R> for Mailbox<ToDriver<M, R>> {
 ///
 /// Each method that sends returns whether the connection is still there to do it. What the core refuses then, as its own methods
 /// of these names say, is traced and left out.
-pub struct Handle<R: Role>(Arc<dyn Way<R>>);
+pub struct Handle<R: Role>(Arc<dyn ConnectionCommandSink<R>>);
 
 impl<R: Role> Handle<R> {
-    pub(crate) fn new<M: Send + 'static>(mailbox: Arc<Mailbox<ToDriver<M, R>>>) -> Self
+    pub(crate) fn new<M: Send + 'static>(mailbox: Arc<Mailbox<DriverMessage<M, R>>>) -> Self
     where
         R: 'static,
     {
@@ -47,20 +47,20 @@ impl<R: Role> Handle<R> {
     }
 
     /// Says GOAWAY; what is open or under way is served to its end, for at most `Config::timeouts.shutdown`.
-    pub fn shut_down(&self) {
-        self.0.shut_down();
+    pub fn shutdown(&self) {
+        self.0.shutdown();
     }
 
     /// Sends a frame of a type that HTTP/2 does not know (RFC 9113 §5.5), on the connection.
     pub fn send_extension(&self, kind: FrameType, flags: Flags, payload: impl Into<Vec<u8>>) -> bool {
         let payload = payload.into();
-        self.0.wish(Box::new(move |connection| connection.send_extension(kind, flags, None, &payload)))
+        self.0.submit(Box::new(move |connection| connection.send_extension(kind, flags, None, &payload)))
     }
 
     /// Announces settings that HTTP/2 does not know (RFC 9113 §5.5).
     pub fn send_extension_settings(&self, entries: impl Into<Vec<(SettingId, u32)>>) -> bool {
         let entries = entries.into();
-        self.0.wish(Box::new(move |connection| connection.send_extension_settings(&entries)))
+        self.0.submit(Box::new(move |connection| connection.send_extension_settings(&entries)))
     }
 }
 
@@ -68,7 +68,7 @@ impl Handle<Server> {
     /// Names the origins that the server speaks for, for example `https://example.org` (RFC 8336).
     pub fn send_origins<T: Into<Vec<u8>>>(&self, origins: impl IntoIterator<Item = T>) -> bool {
         let origins: Vec<Vec<u8>> = origins.into_iter().map(Into::into).collect();
-        self.0.wish(Box::new(move |connection| {
+        self.0.submit(Box::new(move |connection| {
             let origins: Vec<&[u8]> = origins.iter().map(Vec::as_slice).collect();
             connection.send_origins(&origins)
         }))
@@ -77,7 +77,7 @@ impl Handle<Server> {
     /// Names an alternative service for an origin, for example `h3=":443"` (RFC 7838 §4).
     pub fn send_alt_svc(&self, origin: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> bool {
         let (origin, value) = (origin.into(), value.into());
-        self.0.wish(Box::new(move |connection| connection.send_alt_svc(None, &origin, &value)))
+        self.0.submit(Box::new(move |connection| connection.send_alt_svc(None, &origin, &value)))
     }
 }
 
@@ -119,20 +119,20 @@ impl StreamHandle {
     /// On a server, changes the order in which responses are sent (RFC 9218), whatever the client asked for; on a client, asks the server for
     /// another priority of the response (PRIORITY_UPDATE, RFC 9218 §7.1), if it goes by such.
     pub fn set_priority(&self, priority: Priority) {
-        self.0.tell_priority(priority);
-        self.0.ask(Ask::Prioritize(priority));
+        self.0.deliver_priority(priority);
+        self.0.submit(StreamCommand::SetPriority(priority));
     }
 
     /// Adds `pad_len` bytes of padding to each DATA frame that is sent from now on, to blur lengths (RFC 9113 §10.7); with `None` no
     /// more.
     pub fn set_padding(&self, pad_len: Option<u8>) {
-        self.0.ask(Ask::Pad(pad_len));
+        self.0.submit(StreamCommand::SetPadding(pad_len));
     }
 
     /// Sends a frame of a type that HTTP/2 does not know (RFC 9113 §5.5), on this stream. What the core refuses, as it does when our
     /// half has ended, is traced and left out.
     pub fn send_extension(&self, kind: FrameType, flags: Flags, payload: impl Into<Vec<u8>>) {
-        self.0.ask(Ask::Extend { kind, flags, payload: payload.into() });
+        self.0.submit(StreamCommand::SendExtension { kind, flags, payload: payload.into() });
     }
 }
 
@@ -154,9 +154,9 @@ impl OnNotice {
         Self(Arc::new(function))
     }
 
-    pub(crate) fn tell(&self, notice: OwnedEvent) {
+    pub(crate) fn notify(&self, notice: OwnedEvent) {
         if catch_unwind(AssertUnwindSafe(|| (self.0)(notice))).is_err() {
-            trace::listener_panicked();
+            trace::callback_panicked();
         }
     }
 }

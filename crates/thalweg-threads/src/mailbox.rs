@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Mailbox<M> {
     inner: Mutex<Inner<M>>,
     wake: Box<dyn Fn() + Send + Sync>,
-    coming: Arc<Coming>,
+    pending_responses: Arc<PendingResponses>,
 }
 
 /// How many requests wait whose answers are still to come: the pool keeps it, without a promise about when it is seen.
-pub type Coming = AtomicUsize;
+pub type PendingResponses = AtomicUsize;
 
 struct Inner<M> {
     messages: Vec<M>,
@@ -30,7 +30,7 @@ enum State {
     /// It waits to be woken.
     Asleep,
     /// It waits to be woken, and will look after a moment by itself.
-    Napping,
+    Batching,
     /// It looks no more.
     Gone,
 }
@@ -38,32 +38,32 @@ enum State {
 impl<M> Mailbox<M> {
     /// An empty mailbox; `wake` must make a driver that waits for its transport stop waiting, from any thread.
     pub fn new(wake: Box<dyn Fn() + Send + Sync>) -> Self {
-        Self::with_coming(wake, Arc::default())
+        Self::with_pending_responses(wake, Arc::default())
     }
 
     /// The same for a driver that naps while answers are on their way.
-    pub fn with_coming(wake: Box<dyn Fn() + Send + Sync>, coming: Arc<Coming>) -> Self {
+    pub fn with_pending_responses(wake: Box<dyn Fn() + Send + Sync>, pending_responses: Arc<PendingResponses>) -> Self {
         let inner = Inner { messages: Vec::new(), driver: State::Awake };
-        Self { inner: Mutex::new(inner), wake, coming }
+        Self { inner: Mutex::new(inner), wake, pending_responses }
     }
 
     /// Posts a message. Returns whether the driver will see it.
     pub fn post(&self, message: M) -> bool {
-        self.put(message, true)
+        self.enqueue(message, true)
     }
 
     /// Posts a message that may wait for those that come at once behind it, so that one wake-up and one write serve them all.
-    pub fn post_with_next(&self, message: M) -> bool {
-        self.put(message, self.coming.load(Ordering::Relaxed) == 0)
+    pub fn post_batched(&self, message: M) -> bool {
+        self.enqueue(message, self.pending_responses.load(Ordering::Relaxed) == 0)
     }
 
-    fn put(&self, message: M, is_urgent: bool) -> bool {
+    fn enqueue(&self, message: M, is_urgent: bool) -> bool {
         let mut inner = self.lock();
         match inner.driver {
             State::Gone => return false,
             State::Awake => inner.messages.push(message),
-            State::Napping if !is_urgent => inner.messages.push(message),
-            State::Asleep | State::Napping => {
+            State::Batching if !is_urgent => inner.messages.push(message),
+            State::Asleep | State::Batching => {
                 inner.messages.push(message);
                 inner.driver = State::Awake;
                 drop(inner);
@@ -80,11 +80,11 @@ impl<M> Mailbox<M> {
         mem::swap(&mut inner.messages, taken);
     }
 
-    /// The driver wants to wait, and `naps` if that is for a moment. Returns whether it may: not while there are messages.
-    pub fn sleep(&self, naps: bool) -> bool {
+    /// The driver wants to wait, and `batches` if that is for a moment. Returns whether it may: not while there are messages.
+    pub fn sleep(&self, batches: bool) -> bool {
         let mut inner = self.lock();
         if inner.messages.is_empty() {
-            inner.driver = if naps { State::Napping } else { State::Asleep };
+            inner.driver = if batches { State::Batching } else { State::Asleep };
         }
         inner.messages.is_empty()
     }
@@ -133,33 +133,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_urgent_waits_for_a_nap_only_while_more_is_coming() {
+    fn batched_messages_wait_only_while_more_responses_are_pending() {
         let wakes = Arc::new(AtomicU32::new(0));
-        let (counter, coming) = (Arc::clone(&wakes), Arc::new(Coming::new(1)));
+        let (counter, pending_responses) = (Arc::clone(&wakes), Arc::new(PendingResponses::new(1)));
         let wake = move || {
             counter.fetch_add(1, Ordering::Relaxed);
         };
-        let mailbox = Mailbox::with_coming(Box::new(wake), Arc::clone(&coming));
+        let mailbox = Mailbox::with_pending_responses(Box::new(wake), Arc::clone(&pending_responses));
         let woken = || wakes.swap(0, Ordering::Relaxed);
         let mut taken = Vec::new();
-        let mut nap = |naps| {
+        let mut batch = |batches| {
             mailbox.take(&mut taken);
             taken.clear();
-            assert!(mailbox.sleep(naps));
+            assert!(mailbox.sleep(batches));
         };
-        nap(true);
-        assert!(mailbox.post_with_next(1) && mailbox.post_with_next(2));
+        batch(true);
+        assert!(mailbox.post_batched(1) && mailbox.post_batched(2));
         assert_eq!(woken(), 0);
         assert!(mailbox.post(3));
         assert_eq!(woken(), 1, "it is urgent");
-        nap(true);
-        assert!(mailbox.post_with_next(4));
-        coming.store(0, Ordering::Relaxed);
-        assert!(mailbox.post_with_next(5));
+        batch(true);
+        assert!(mailbox.post_batched(4));
+        pending_responses.store(0, Ordering::Relaxed);
+        assert!(mailbox.post_batched(5));
         assert_eq!(woken(), 1, "it is the last");
-        coming.store(1, Ordering::Relaxed);
-        nap(false);
-        assert!(mailbox.post_with_next(6));
+        pending_responses.store(1, Ordering::Relaxed);
+        batch(false);
+        assert!(mailbox.post_batched(6));
         assert_eq!(woken(), 1, "nobody would look by himself");
     }
 }

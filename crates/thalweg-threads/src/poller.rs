@@ -99,7 +99,7 @@ impl Write for Socket {
 }
 
 impl Transport for Socket {
-    fn end_writing(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         match self.0.shutdown(Shutdown::Write) {
             // The peer was faster.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),

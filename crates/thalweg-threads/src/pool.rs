@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use thalweg::StreamKey;
 
 use crate::body::Body;
-use crate::mailbox::Coming;
+use crate::mailbox::PendingResponses;
 use crate::message::Request;
 use crate::responder::Responder;
 
@@ -65,11 +65,11 @@ struct Shared {
 }
 
 struct State {
-    lanes: Vec<Option<Queue>>,
-    free_lanes: Vec<usize>,
+    queues: Vec<Option<JobQueue>>,
+    free_queues: Vec<usize>,
     /// Lanes with requests, in the order of their turns.
-    listed: VecDeque<usize>,
-    idle: Vec<Arc<Seat>>,
+    ready: VecDeque<usize>,
+    idle: Vec<Arc<Parker>>,
     /// Threads that run a handler which does not wait in one of our readers or writers.
     busy: usize,
     threads: usize,
@@ -81,23 +81,23 @@ struct State {
 
 /// Where an idle thread sits.
 #[derive(Default)]
-struct Seat {
-    called: Condvar,
-    is_called: Mutex<bool>,
+struct Parker {
+    condvar: Condvar,
+    is_unparked: Mutex<bool>,
 }
 
 /// The requests of a lane.
 #[derive(Default)]
-struct Queue {
+struct JobQueue {
     jobs: VecDeque<Job>,
     /// How many there are, for those who do not hold the lock.
-    waiting: Arc<Coming>,
+    pending: Arc<PendingResponses>,
 }
 
-impl Queue {
+impl JobQueue {
     fn change<T>(&mut self, change: impl FnOnce(&mut VecDeque<Job>) -> T) -> T {
         let changed = change(&mut self.jobs);
-        self.waiting.store(self.jobs.len(), Ordering::Relaxed);
+        self.pending.store(self.jobs.len(), Ordering::Relaxed);
         changed
     }
 }
@@ -110,28 +110,28 @@ pub struct Job {
 }
 
 /// A connection's place in the pool.
-pub struct Lane {
+pub struct ConnectionQueue {
     shared: Arc<Shared>,
     index: usize,
-    count: Arc<Coming>,
+    count: Arc<PendingResponses>,
     /// When requests began to wait, and how many the pool had taken then.
-    waiting: Option<(Instant, u64)>,
+    pending: Option<(Instant, u64)>,
 }
 
 /// What is to be done once the lock is released.
-enum Call {
-    Nobody,
-    Seat(Arc<Seat>),
-    NewThread,
+enum WakeAction {
+    None,
+    Unpark(Arc<Parker>),
+    SpawnThread,
 }
 
 impl Pool {
     /// A pool of at most `threads_max` threads, at least one; they are started when they are needed.
     pub fn new(threads_max: usize, handler: impl Handler) -> Self {
         let state = State {
-            lanes: Vec::new(),
-            free_lanes: Vec::new(),
-            listed: VecDeque::new(),
+            queues: Vec::new(),
+            free_queues: Vec::new(),
+            ready: VecDeque::new(),
             idle: Vec::new(),
             busy: 0,
             threads: 0,
@@ -151,29 +151,29 @@ impl Pool {
     }
 
     /// Makes a place for a connection.
-    pub(crate) fn lane(&self) -> Lane {
-        let queue = Queue::default();
-        let count = Arc::clone(&queue.waiting);
+    pub(crate) fn connection_queue(&self) -> ConnectionQueue {
+        let queue = JobQueue::default();
+        let count = Arc::clone(&queue.pending);
         let mut state = self.shared.lock();
-        let index = match state.free_lanes.pop() {
+        let index = match state.free_queues.pop() {
             Some(index) => {
-                state.lanes[index] = Some(queue);
+                state.queues[index] = Some(queue);
                 index
             }
             None => {
-                state.lanes.push(Some(queue));
-                state.lanes.len() - 1
+                state.queues.push(Some(queue));
+                state.queues.len() - 1
             }
         };
-        Lane { shared: Arc::clone(&self.shared), index, count, waiting: None }
+        ConnectionQueue { shared: Arc::clone(&self.shared), index, count, pending: None }
     }
 
     /// Ends the threads once their handlers return, and waits for that until `deadline`. Returns whether all have ended.
     pub fn close(&self, deadline: Instant) -> bool {
         let mut state = self.shared.lock();
         state.is_closed = true;
-        for seat in mem::take(&mut state.idle) {
-            seat.call();
+        for parker in mem::take(&mut state.idle) {
+            parker.unpark();
         }
         while state.threads > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -187,9 +187,9 @@ impl Pool {
     }
 }
 
-impl Lane {
+impl ConnectionQueue {
     /// How many requests wait.
-    pub fn waiting(&self) -> Arc<Coming> {
+    pub fn pending(&self) -> Arc<PendingResponses> {
         Arc::clone(&self.count)
     }
 
@@ -200,26 +200,26 @@ impl Lane {
         }
         let mut state = self.shared.lock();
         let index = self.index;
-        let Some(lane) = state.lanes.get_mut(index).and_then(Option::as_mut) else { return };
-        let was_empty = lane.jobs.is_empty();
-        lane.change(|waiting| waiting.extend(jobs.drain(..)));
+        let Some(queue) = state.queues.get_mut(index).and_then(Option::as_mut) else { return };
+        let was_empty = queue.jobs.is_empty();
+        queue.change(|pending| pending.extend(jobs.drain(..)));
         if was_empty {
-            state.listed.push_back(index);
+            state.ready.push_back(index);
         }
-        let call = state.call(&self.shared, false);
+        let action = state.next_wake(&self.shared, false);
         drop(state);
-        self.shared.perform(call);
+        self.shared.wake(action);
     }
 
     /// Takes back a request that waits: its stream has ended.
     pub fn cancel(&self, stream: StreamKey) -> Option<Job> {
         let mut state = self.shared.lock();
-        let lane = state.lanes.get_mut(self.index)?.as_mut()?;
+        let queue = state.queues.get_mut(self.index)?.as_mut()?;
         // Streams are opened in rising order.
-        let place = lane.jobs.binary_search_by_key(&stream.id(), |job| job.stream.id()).ok()?;
-        let job = lane.change(|jobs| jobs.remove(place));
-        if lane.jobs.is_empty() {
-            state.listed.retain(|index| *index != self.index);
+        let position = queue.jobs.binary_search_by_key(&stream.id(), |job| job.stream.id()).ok()?;
+        let job = queue.change(|jobs| jobs.remove(position));
+        if queue.jobs.is_empty() {
+            state.ready.retain(|index| *index != self.index);
         }
         job
     }
@@ -227,38 +227,38 @@ impl Lane {
     /// Takes back all requests that wait: the connection has ended.
     pub fn clear(&self) -> VecDeque<Job> {
         let mut state = self.shared.lock();
-        state.listed.retain(|index| *index != self.index);
-        let lane = state.lanes.get_mut(self.index).and_then(Option::as_mut);
-        lane.map(|lane| lane.change(mem::take)).unwrap_or_default()
+        state.ready.retain(|index| *index != self.index);
+        let queue = state.queues.get_mut(self.index).and_then(Option::as_mut);
+        queue.map(|queue| queue.change(mem::take)).unwrap_or_default()
     }
 
     /// Looks after requests that wait. Returns when to look again, if any do.
-    pub fn tend(&mut self, now: Instant) -> Option<Duration> {
+    pub fn check_starvation(&mut self, now: Instant) -> Option<Duration> {
         let mut state = self.shared.lock();
-        if state.lanes.get(self.index)?.as_ref()?.jobs.is_empty() {
-            self.waiting = None;
+        if state.queues.get(self.index)?.as_ref()?.jobs.is_empty() {
+            self.pending = None;
             return None;
         }
-        let call = match self.waiting {
-            Some((since, taken)) if taken == state.taken && now.duration_since(since) < PATIENCE => {
-                return Some(PATIENCE);
+        let action = match self.pending {
+            Some((since, taken)) if taken == state.taken && now.duration_since(since) < STARVATION_TIMEOUT => {
+                return Some(STARVATION_TIMEOUT);
             }
-            Some((_, taken)) if taken == state.taken => state.call(&self.shared, true),
-            _ => Call::Nobody,
+            Some((_, taken)) if taken == state.taken => state.next_wake(&self.shared, true),
+            _ => WakeAction::None,
         };
-        self.waiting = Some((now, state.taken));
+        self.pending = Some((now, state.taken));
         drop(state);
-        self.shared.perform(call);
-        Some(PATIENCE)
+        self.shared.wake(action);
+        Some(STARVATION_TIMEOUT)
     }
 }
 
-impl Drop for Lane {
+impl Drop for ConnectionQueue {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        state.listed.retain(|index| *index != self.index);
-        let jobs = state.lanes.get_mut(self.index).and_then(Option::take);
-        state.free_lanes.push(self.index);
+        state.ready.retain(|index| *index != self.index);
+        let jobs = state.queues.get_mut(self.index).and_then(Option::take);
+        state.free_queues.push(self.index);
         drop(state);
         // What they hold may take locks of its own.
         drop(jobs);
@@ -271,20 +271,20 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn perform(self: &Arc<Self>, call: Call) {
-        match call {
-            Call::Nobody => {}
-            Call::Seat(seat) => seat.call(),
-            Call::NewThread => self.start_thread(),
+    fn wake(self: &Arc<Self>, action: WakeAction) {
+        match action {
+            WakeAction::None => {}
+            WakeAction::Unpark(parker) => parker.unpark(),
+            WakeAction::SpawnThread => self.start_thread(),
         }
     }
 
     /// The thread was counted when it was decided on.
     fn start_thread(self: &Arc<Self>) {
         let shared = Arc::clone(self);
-        let started = thread::Builder::new().name("thalweg handler".to_owned()).spawn(move || shared.work());
+        let started = thread::Builder::new().name("thalweg handler".to_owned()).spawn(move || shared.run_thread());
         if started.is_err() {
-            // The system has no more threads now; those that run will take the requests, or `tend` tries again.
+            // The system has no more threads now; those that run will take the requests, or `check_starvation` tries again.
             let mut state = self.lock();
             state.threads -= 1;
             state.is_waking = false;
@@ -292,17 +292,17 @@ impl Shared {
     }
 
     /// The life of a thread.
-    fn work(self: Arc<Self>) {
+    fn run_thread(self: Arc<Self>) {
         CURRENT.set(Some(Arc::clone(&self)));
-        let seat = Arc::new(Seat::default());
+        let parker = Arc::new(Parker::default());
         let mut state = self.lock();
         state.is_waking = false;
         loop {
             if let Some(job) = state.take() {
                 state.busy += 1;
-                let call = state.call(&self, false);
+                let action = state.next_wake(&self, false);
                 drop(state);
-                self.perform(call);
+                self.wake(action);
                 self.run(job);
                 state = self.lock();
                 state.busy -= 1;
@@ -311,9 +311,9 @@ impl Shared {
             if state.is_closed {
                 break;
             }
-            state.idle.push(Arc::clone(&seat));
+            state.idle.push(Arc::clone(&parker));
             drop(state);
-            seat.wait();
+            parker.park();
             state = self.lock();
             state.is_waking = false;
         }
@@ -334,44 +334,44 @@ impl Shared {
 
 impl State {
     fn take(&mut self) -> Option<Job> {
-        let index = self.listed.pop_front()?;
-        let lane = self.lanes.get_mut(index)?.as_mut()?;
-        let job = lane.change(VecDeque::pop_front);
-        if !lane.jobs.is_empty() {
-            self.listed.push_back(index);
+        let index = self.ready.pop_front()?;
+        let queue = self.queues.get_mut(index)?.as_mut()?;
+        let job = queue.change(VecDeque::pop_front);
+        if !queue.jobs.is_empty() {
+            self.ready.push_back(index);
         }
         self.taken += 1;
         job
     }
 
-    /// Decides whether another thread is needed. `stuck`: no request was taken for a while.
-    fn call(&mut self, shared: &Shared, stuck: bool) -> Call {
-        if self.listed.is_empty() || self.is_waking || (self.busy >= shared.processors && !stuck) {
-            return Call::Nobody;
+    /// Decides whether another thread is needed. `is_starved`: no request was taken for a while.
+    fn next_wake(&mut self, shared: &Shared, is_starved: bool) -> WakeAction {
+        if self.ready.is_empty() || self.is_waking || (self.busy >= shared.processors && !is_starved) {
+            return WakeAction::None;
         }
-        if let Some(seat) = self.idle.pop() {
+        if let Some(parker) = self.idle.pop() {
             self.is_waking = true;
-            return Call::Seat(seat);
+            return WakeAction::Unpark(parker);
         }
         if self.threads < shared.threads_max {
             self.is_waking = true;
             self.threads += 1;
-            return Call::NewThread;
+            return WakeAction::SpawnThread;
         }
-        Call::Nobody
+        WakeAction::None
     }
 }
 
-impl Seat {
-    fn call(&self) {
-        *self.is_called.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.called.notify_one();
+impl Parker {
+    fn unpark(&self) {
+        *self.is_unparked.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.condvar.notify_one();
     }
 
-    fn wait(&self) {
-        let mut is_called = self.is_called.lock().unwrap_or_else(PoisonError::into_inner);
-        while !mem::take(&mut *is_called) {
-            is_called = self.called.wait(is_called).unwrap_or_else(PoisonError::into_inner);
+    fn park(&self) {
+        let mut is_unparked = self.is_unparked.lock().unwrap_or_else(PoisonError::into_inner);
+        while !mem::take(&mut *is_unparked) {
+            is_unparked = self.condvar.wait(is_unparked).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -387,9 +387,9 @@ impl Blocked {
         if let Some(shared) = &shared {
             let mut state = shared.lock();
             state.busy -= 1;
-            let call = state.call(shared, false);
+            let action = state.next_wake(shared, false);
             drop(state);
-            shared.perform(call);
+            shared.wake(action);
         }
         Self { shared }
     }
@@ -408,4 +408,4 @@ thread_local! {
 }
 
 /// How long requests wait for a busy processor before another thread is called.
-const PATIENCE: Duration = Duration::from_millis(1);
+const STARVATION_TIMEOUT: Duration = Duration::from_millis(1);

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use thalweg::{ErrorCode, Status, StreamKey, KnownName};
 
 use crate::body::Body;
-use crate::driver::ToDriver;
-use crate::driver::server::{Answer, Answers, Promise, Say};
+use crate::driver::DriverMessage;
+use crate::driver::server::{ResponseCommand, ServerMailbox, PushCommand, ServerCommand};
 use crate::error::Error;
-use crate::exchange::{Ask, Chunk, Exchange, Finish};
+use crate::exchange::{StreamCommand, Chunk, Exchange, Finish};
 use crate::fields::Fields;
 use crate::handle::StreamHandle;
 use crate::message::{Payload, Request, Response, Source};
@@ -21,15 +21,15 @@ use crate::writer::{BodyWriter, Upload};
 /// Answers one request. Dropped without an answer, it resets the stream with INTERNAL_ERROR.
 pub struct Responder {
     exchange: Arc<Exchange>,
-    answers: Arc<Answers>,
+    mailbox: Arc<ServerMailbox>,
     stream: StreamKey,
-    asked: Asked,
+    request_kind: RequestKind,
     is_answered: bool,
 }
 
 /// What the method means for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum RequestKind {
     /// RFC 9110 §9.3.2: an answer without its content.
     Head,
     /// RFC 9110 §9.3.6: a tunnel, whose length nobody knows.
@@ -38,13 +38,13 @@ enum Asked {
 }
 
 impl Responder {
-    pub(crate) fn new(exchange: Arc<Exchange>, answers: Arc<Answers>, stream: StreamKey, method: &str) -> Self {
-        let asked = match method {
-            "HEAD" => Asked::Head,
-            "CONNECT" => Asked::Connect,
-            _ => Asked::Other,
+    pub(crate) fn new(exchange: Arc<Exchange>, mailbox: Arc<ServerMailbox>, stream: StreamKey, method: &str) -> Self {
+        let request_kind = match method {
+            "HEAD" => RequestKind::Head,
+            "CONNECT" => RequestKind::Connect,
+            _ => RequestKind::Other,
         };
-        Self { exchange, answers, stream, asked, is_answered: false }
+        Self { exchange, mailbox, stream, request_kind, is_answered: false }
     }
 
     /// Sends a response. If its length is known and it has no `content-length`, it gets one. Content from a reader is read and sent
@@ -58,9 +58,9 @@ impl Responder {
     pub fn send(self, response: Response<impl Into<Payload>>) -> io::Result<()> {
         let (mut head, payload) = response.replace_body(());
         let payload = payload.into();
-        match (self.asked, &payload.source) {
-            (Asked::Connect, _) | (Asked::Head, Source::Nothing) => {}
-            _ => announce_length(&mut head, payload.content_length())?,
+        match (self.request_kind, &payload.source) {
+            (RequestKind::Connect, _) | (RequestKind::Head, Source::Nothing) => {}
+            _ => set_content_length(&mut head, payload.content_length())?,
         }
         check_fields(&head.fields)?;
         if let Some(trailers) = &payload.trailers {
@@ -69,7 +69,7 @@ impl Responder {
         let finish = payload.trailers.map_or(Finish::End, Finish::Trailers);
         let content = match payload.source {
             _ if self.has_no_content(head.status()) => {
-                return self.answer(head, Chunk::EMPTY, Some(Finish::End));
+                return self.respond(head, Chunk::EMPTY, Some(Finish::End));
             }
             Source::Nothing => Bytes::new(),
             Source::Whole(bytes) => bytes,
@@ -80,9 +80,9 @@ impl Responder {
                 }
                 content.into()
             }
-            Source::Reader(reader, _) => return self.pump(head, reader, finish),
+            Source::Reader(reader, _) => return self.copy_body(head, reader, finish),
         };
-        self.answer(head, Chunk::Bytes(content), Some(finish))
+        self.respond(head, Chunk::Bytes(content), Some(finish))
     }
 
     /// Sends the head of a response; its content follows through the writer, which must be finished.
@@ -93,10 +93,10 @@ impl Responder {
         check_fields(&head.fields)?;
         let exchange = Arc::clone(&self.exchange);
         if self.has_no_content(head.status()) {
-            self.answer(head, Chunk::EMPTY, Some(Finish::End))?;
-            return Ok(BodyWriter::mute(exchange));
+            self.respond(head, Chunk::EMPTY, Some(Finish::End))?;
+            return Ok(BodyWriter::no_body(exchange));
         }
-        self.answer(head, Chunk::EMPTY, None)?;
+        self.respond(head, Chunk::EMPTY, None)?;
         Ok(BodyWriter::new(exchange, ErrorCode::INTERNAL_ERROR, None))
     }
 
@@ -104,13 +104,13 @@ impl Responder {
     ///
     /// # Errors
     /// A status other than 1xx, or a field that may not be sent (`InvalidInput`); the stream's end.
-    pub fn inform(&mut self, head: Response<()>) -> io::Result<()> {
+    pub fn send_informational(&mut self, head: Response<()>) -> io::Result<()> {
         if !head.status().is_informational() || head.status().as_u16() == 101 {
             return Err(invalid("an informational response has a status 1xx other than 101".to_owned()));
         }
         check_fields(&head.fields)?;
-        self.check_over()?;
-        self.tell(head, Chunk::EMPTY, None);
+        self.check_open()?;
+        self.submit(head, Chunk::EMPTY, None);
         Ok(())
     }
 
@@ -119,22 +119,22 @@ impl Responder {
     /// connection's driver.
     ///
     /// # Errors
-    /// A field that may not be sent (`InvalidInput`). [`Error::NotOpened`]: the client does not take pushes, or no more at once; go on without.
+    /// A field that may not be sent (`InvalidInput`). [`Error::Open`]: the client does not take pushes, or no more at once; go on without.
     /// The stream's end.
     pub fn push<B>(&self, request: &Request<B>, promised: Request<()>) -> io::Result<Self> {
         check_fields(&promised.fields)?;
-        self.check_over()?;
+        self.check_open()?;
         let head = promised.or_origin_of(request);
-        let exchange = Exchange::new(Arc::clone(&self.answers) as _, self.exchange.limits, None);
+        let exchange = Exchange::new(Arc::clone(&self.mailbox) as _, self.exchange.limits, None);
         let method = head.method().to_owned();
-        let promise = Promise { parent: self.stream, head, exchange: Arc::clone(&exchange) };
-        if !self.answers.post(ToDriver::Host(Say::Push(Box::new(promise)))) {
-            self.check_over()?;
-            return Err(Error::GivenUp(ErrorCode::CANCEL).into());
+        let command = PushCommand { parent: self.stream, head, exchange: Arc::clone(&exchange) };
+        if !self.mailbox.post(DriverMessage::Host(ServerCommand::Push(Box::new(command)))) {
+            self.check_open()?;
+            return Err(Error::LocalReset(ErrorCode::CANCEL).into());
         }
         exchange.wait_open(None)?;
         let stream = exchange.stream().expect("it is open");
-        Ok(Self::new(exchange, Arc::clone(&self.answers), stream, &method))
+        Ok(Self::new(exchange, Arc::clone(&self.mailbox), stream, &method))
     }
 
     /// The handle to the stream: its priority, its padding, and what extensions of HTTP/2 put on it.
@@ -145,7 +145,7 @@ impl Responder {
     /// Names an alternative service for the origin of this request, for example `h3=":443"` (RFC 7838 §4). Left out where the core
     /// refuses it.
     pub fn send_alt_svc(&self, value: impl Into<Vec<u8>>) {
-        self.answers.post(ToDriver::Host(Say::AltSvc(self.stream, value.into())));
+        self.mailbox.post(DriverMessage::Host(ServerCommand::AltSvc(self.stream, value.into())));
     }
 
     /// Accepts a CONNECT: `head` with a status 2xx, then a stream of bytes in both directions. `body` is that of the request.
@@ -159,7 +159,7 @@ impl Responder {
     /// Refuses the request: resets the stream.
     pub fn reset(mut self, code: ErrorCode) {
         self.is_answered = true;
-        self.exchange.ask(Ask::Reset { code });
+        self.exchange.submit(StreamCommand::Reset { code });
     }
 
     /// Sees whether the stream ends while its request is worked on.
@@ -167,51 +167,51 @@ impl Responder {
         Cancellation { exchange: Arc::clone(&self.exchange) }
     }
 
-    fn pump(self, head: Response<()>, reader: Box<dyn io::Read + Send>, finish: Finish) -> io::Result<()> {
+    fn copy_body(self, head: Response<()>, reader: Box<dyn io::Read + Send>, finish: Finish) -> io::Result<()> {
         let trailers = match finish {
             Finish::End => None,
             Finish::Trailers(trailers) => Some(trailers),
         };
         let exchange = Arc::clone(&self.exchange);
-        self.answer(head, Chunk::EMPTY, None)?;
+        self.respond(head, Chunk::EMPTY, None)?;
         let writer = BodyWriter::new(exchange, ErrorCode::INTERNAL_ERROR, None);
         Upload::new(writer, reader, trailers).finish()
     }
 
-    fn answer(mut self, head: Response<()>, chunk: Chunk, finish: Option<Finish>) -> io::Result<()> {
+    fn respond(mut self, head: Response<()>, chunk: Chunk, finish: Option<Finish>) -> io::Result<()> {
         if head.status().is_informational() {
             return Err(invalid("a final response has a status of 200 or more".to_owned()));
         }
-        self.check_over()?;
+        self.check_open()?;
         self.is_answered = true;
-        self.tell(head, chunk, finish);
+        self.submit(head, chunk, finish);
         Ok(())
     }
 
-    fn tell(&self, head: Response<()>, chunk: Chunk, finish: Option<Finish>) {
+    fn submit(&self, head: Response<()>, chunk: Chunk, finish: Option<Finish>) {
         let is_whole = finish.is_some();
-        let answer = ToDriver::Host(Say::Answer(Answer { stream: self.stream, head, chunk, finish }));
+        let command = DriverMessage::Host(ServerCommand::Respond(ResponseCommand { stream: self.stream, head, chunk, finish }));
         // If the driver has ended, the exchange tells it.
         if is_whole {
-            self.answers.post_with_next(answer);
+            self.mailbox.post_batched(command);
         } else {
-            self.answers.post(answer);
+            self.mailbox.post(command);
         }
     }
 
-    fn check_over(&self) -> Result<(), Error> {
-        self.exchange.over().map_or(Ok(()), Err)
+    fn check_open(&self) -> Result<(), Error> {
+        self.exchange.failure().map_or(Ok(()), Err)
     }
 
     fn has_no_content(&self, status: Status) -> bool {
-        self.asked == Asked::Head || matches!(status.as_u16(), 204 | 304)
+        self.request_kind == RequestKind::Head || matches!(status.as_u16(), 204 | 304)
     }
 }
 
 impl Drop for Responder {
     fn drop(&mut self) {
         if !self.is_answered {
-            self.exchange.ask(Ask::Reset { code: ErrorCode::INTERNAL_ERROR });
+            self.exchange.submit(StreamCommand::Reset { code: ErrorCode::INTERNAL_ERROR });
         }
     }
 }
@@ -236,7 +236,7 @@ impl Cancellation {
 
     /// Why, if it has.
     pub fn reason(&self) -> Option<Error> {
-        self.exchange.over()
+        self.exchange.failure()
     }
 }
 
@@ -247,7 +247,7 @@ impl fmt::Debug for Cancellation {
 }
 
 /// Gives a head the `content-length` that it lacks. RFC 9110 §8.6: not with 1xx and 204.
-fn announce_length(head: &mut Response<()>, len: Option<u64>) -> io::Result<()> {
+fn set_content_length(head: &mut Response<()>, len: Option<u64>) -> io::Result<()> {
     let Some(len) = len else { return Ok(()) };
     if head.status().is_informational() || matches!(head.status().as_u16(), 204 | 304) {
         return Ok(());
@@ -319,13 +319,13 @@ mod tests {
     #[test]
     fn a_length_is_announced_once_and_must_be_true() {
         let mut head = Response::ok();
-        announce_length(&mut head, Some(12)).unwrap();
-        announce_length(&mut head, Some(12)).unwrap();
+        set_content_length(&mut head, Some(12)).unwrap();
+        set_content_length(&mut head, Some(12)).unwrap();
         assert_eq!(head.fields, Fields::from([("content-length", "12")]));
-        let error = announce_length(&mut head, Some(13)).unwrap_err();
+        let error = set_content_length(&mut head, Some(13)).unwrap_err();
         assert_eq!(error.to_string(), "content-length is 12, the content has 13 bytes");
         let mut head = Response::new(Status::new(204).unwrap());
-        announce_length(&mut head, Some(0)).unwrap();
+        set_content_length(&mut head, Some(0)).unwrap();
         assert!(head.fields.is_empty());
     }
 

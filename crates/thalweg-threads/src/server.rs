@@ -14,8 +14,8 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use thalweg::{Config, ErrorCode, OwnedEvent};
 
 use crate::counters::Counters;
-use crate::driver::server::{Answers, ServerDriver};
-use crate::driver::{Options, ToDriver};
+use crate::driver::server::{ServerMailbox, ServerDriver};
+use crate::driver::{Options, DriverMessage};
 use crate::error::ConnectionEnd;
 use crate::handle::{Handle, OnNotice};
 use crate::poller::{Poller, Socket};
@@ -60,15 +60,15 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    connections: HashMap<u64, Arc<Live>>,
+    connections: HashMap<u64, Arc<LiveConnection>>,
     next: u64,
     /// When what is left is closed, once the server shuts down.
     shutdown: Option<Instant>,
 }
 
 /// A live connection, seen from outside.
-struct Live {
-    answers: Arc<Answers>,
+struct LiveConnection {
+    mailbox: Arc<ServerMailbox>,
     streams: AtomicU32,
     /// Since when there is no stream, in nanoseconds after `ORIGIN`; or `BUSY`.
     idle_since: AtomicU64,
@@ -76,7 +76,7 @@ struct Live {
     is_evicted: AtomicBool,
 }
 
-impl Live {
+impl LiveConnection {
     /// Takes note of how the connection stands after a turn. `was_used`: it had streams since the last.
     fn update(&self, streams: u32, is_idle: bool, was_used: bool) {
         self.streams.store(streams, Ordering::Relaxed);
@@ -95,7 +95,7 @@ impl Live {
     fn evict(self: &Arc<Self>) {
         self.is_evicted.store(true, Ordering::SeqCst);
         let live = Arc::clone(self);
-        self.answers.post(ToDriver::Wish(Box::new(move |connection| {
+        self.mailbox.post(DriverMessage::Connection(Box::new(move |connection| {
             if connection.live_streams() == 0 {
                 connection.close(ErrorCode::NO_ERROR, EVICTION_TEXT);
             } else {
@@ -109,7 +109,7 @@ impl Live {
 /// How a server stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Population {
+pub struct ServerStats {
     /// Live connections, those that are being ended included.
     pub connections: usize,
     /// Their live streams, as of each connection's last turn.
@@ -299,10 +299,10 @@ impl ServerHandle {
     }
 
     /// How many connections and streams there are.
-    pub fn population(&self) -> Population {
+    pub fn stats(&self) -> ServerStats {
         let state = self.shared.lock();
         let streams = state.connections.values().map(|live| live.streams.load(Ordering::Relaxed)).sum();
-        Population { connections: state.connections.len(), streams }
+        ServerStats { connections: state.connections.len(), streams }
     }
 
     /// Waits until there are no connections, or until the time has passed. Returns whether there are none.
@@ -313,7 +313,7 @@ impl ServerHandle {
 
 impl fmt::Debug for ServerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ServerHandle").field(&self.population()).finish()
+        f.debug_tuple("ServerHandle").field(&self.stats()).finish()
     }
 }
 
@@ -341,7 +341,7 @@ impl Shared {
         if connections.iter().any(|live| live.is_evicted.load(Ordering::SeqCst)) {
             return;
         }
-        let since = |live: &Arc<Live>| live.idle_since.load(Ordering::Relaxed);
+        let since = |live: &Arc<LiveConnection>| live.idle_since.load(Ordering::Relaxed);
         let mut idle: Vec<_> = connections.iter().filter(|live| since(live) != BUSY).collect();
         idle.sort_by_key(|live| since(live));
         let count = (idle.len() / 8).clamp(1, EVICTED_MAX);
@@ -351,19 +351,19 @@ impl Shared {
     }
 
     /// Tells every connection to do something.
-    fn tell_all(&self, message: impl Fn() -> ToDriver<crate::driver::server::Say, thalweg::Server>) {
+    fn post_all(&self, message: impl Fn() -> DriverMessage<crate::driver::server::ServerCommand, thalweg::Server>) {
         let connections: Vec<_> = self.lock().connections.values().cloned().collect();
         for live in connections {
-            live.answers.post(message());
+            live.mailbox.post(message());
         }
     }
 
     /// Ends all connections, gracefully while there is time. Returns the deadline.
     fn end_connections(&self) -> Instant {
         let deadline = *self.lock().shutdown.get_or_insert_with(Instant::now);
-        self.tell_all(|| ToDriver::Shutdown);
+        self.post_all(|| DriverMessage::Shutdown);
         if !self.wait_idle(deadline) {
-            self.tell_all(|| ToDriver::Close(ErrorCode::NO_ERROR));
+            self.post_all(|| DriverMessage::Close(ErrorCode::NO_ERROR));
             self.wait_idle(Instant::now() + CLOSE_LIMIT);
         }
         deadline.max(Instant::now() + HANDLERS_LIMIT)
@@ -452,7 +452,7 @@ impl Acceptor {
         let options = Options { remote: Some(remote), ..self.options.clone() };
         let mut driver = ServerDriver::new(transport, &self.pool, &options, poller.waker())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let place = Place::take(&self.shared, driver.answers());
+        let registration = Registration::take(&self.shared, driver.mailbox());
         let hooks = Arc::clone(&self.hooks);
         let handle = driver.handle();
         if let Some(on_notice) = hooks.on_notice.clone() {
@@ -464,11 +464,11 @@ impl Acceptor {
             let mut opened = 0;
             let end = poller.drive(&mut driver, |driver| {
                 let before = std::mem::replace(&mut opened, driver.streams_opened());
-                place.live.update(driver.live_streams(), driver.is_idle(), opened != before);
+                registration.live.update(driver.live_streams(), driver.is_idle(), opened != before);
             });
             drop(driver);
             (hooks.on_end)(&end);
-            drop(place);
+            drop(registration);
         })?;
         Ok(())
     }
@@ -496,16 +496,16 @@ fn accept_one(listener: &TcpListener, spare: &mut Option<Poller>) -> io::Result<
 }
 
 /// A connection's entry among the live ones, for as long as its thread runs.
-struct Place {
+struct Registration {
     shared: Arc<Shared>,
     number: u64,
-    live: Arc<Live>,
+    live: Arc<LiveConnection>,
 }
 
-impl Place {
-    fn take(shared: &Arc<Shared>, answers: Arc<Answers>) -> Self {
-        let live = Arc::new(Live {
-            answers,
+impl Registration {
+    fn take(shared: &Arc<Shared>, mailbox: Arc<ServerMailbox>) -> Self {
+        let live = Arc::new(LiveConnection {
+            mailbox,
             streams: AtomicU32::new(0),
             idle_since: AtomicU64::new(BUSY),
             is_evicted: AtomicBool::new(false),
@@ -519,7 +519,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Registration {
     fn drop(&mut self) {
         self.shared.lock().connections.remove(&self.number);
         self.shared.changed.notify_all();

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 
-use crate::opening::Refusal;
-use crate::transport::{Agreement, Transport};
+use crate::negotiate::NegotiationError;
+use crate::transport::{NegotiatedProtocol, Transport};
 
 /// TLS around a transport, of either side. HTTP/2 is spoken over it only if both sides agree to `h2` by ALPN.
 pub struct Tls<T> {
@@ -122,24 +122,24 @@ impl<T: Transport> Write for Tls<T> {
 }
 
 impl<T: Transport> Transport for Tls<T> {
-    fn end_writing(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         if !self.has_said_end && !self.has_failed {
             self.has_said_end = true;
             self.session.send_close_notify();
         }
         self.send_records()?;
-        self.transport.end_writing()
+        self.transport.shutdown_write()
     }
 
     fn wants_write(&self) -> bool {
         self.session.wants_write()
     }
 
-    fn agreement(&self) -> Agreement {
+    fn negotiated_protocol(&self) -> NegotiatedProtocol {
         match self.session.alpn_protocol() {
-            _ if self.session.is_handshaking() => Agreement::Pending,
-            Some(H2) => Agreement::Http2,
-            _ => Agreement::Other,
+            _ if self.session.is_handshaking() => NegotiatedProtocol::Pending,
+            Some(H2) => NegotiatedProtocol::Http2,
+            _ => NegotiatedProtocol::Other,
         }
     }
 }
@@ -166,7 +166,7 @@ fn client_config(mut config: Arc<ClientConfig>) -> Arc<ClientConfig> {
 }
 
 /// Does the client's side of a handshake over a socket that blocks.
-pub fn shake_hands(
+pub fn handshake(
     stream: &mut TcpStream,
     name: ServerName<'static>,
     config: Arc<ClientConfig>,
@@ -194,7 +194,7 @@ pub fn shake_hands(
     if session.alpn_protocol() != Some(H2) {
         session.send_close_notify();
         let _ = session.write_tls(stream);
-        return Err(io::Error::new(io::ErrorKind::Unsupported, Refusal::NoAlpn));
+        return Err(io::Error::new(io::ErrorKind::Unsupported, NegotiationError::NoAlpn));
     }
     Ok(session.into())
 }
@@ -218,9 +218,9 @@ fn exchange_records(session: &mut ClientConnection, stream: &mut TcpStream) -> i
 /// What a failed handshake means. What rustls says of a peer that speaks something else leaves one to guess.
 fn handshake_failed(error: rustls::Error) -> io::Error {
     match error {
-        rustls::Error::InvalidMessage(_) => io::Error::new(io::ErrorKind::InvalidData, Refusal::NotTls),
+        rustls::Error::InvalidMessage(_) => io::Error::new(io::ErrorKind::InvalidData, NegotiationError::NotTls),
         rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol) => {
-            io::Error::new(io::ErrorKind::Unsupported, Refusal::NoAlpn)
+            io::Error::new(io::ErrorKind::Unsupported, NegotiationError::NoAlpn)
         }
         error => io::Error::new(io::ErrorKind::InvalidData, error),
     }

@@ -13,7 +13,7 @@ pub fn connection_ended(end: &ConnectionEnd) {
         let (opened, completed) = (counters.streams_opened, counters.streams_completed);
         if end.is_warning() {
             tracing::warn!(remote, opened, completed, "connection ended: {end}");
-        } else if end.refusal.is_some_and(crate::Refusal::is_notable) {
+        } else if end.negotiation_error.is_some_and(crate::NegotiationError::is_notable) {
             tracing::info!(remote, "connection ended: {end}");
         } else {
             tracing::debug!(remote, opened, completed, "connection ended: {end}");
@@ -32,7 +32,7 @@ pub fn handler_failed(error: &io::Error) {
 }
 
 /// The core refused what the application wanted to send.
-pub fn refused(stream: thalweg::StreamKey, error: &thalweg::SendError) {
+pub fn send_failed(stream: thalweg::StreamKey, error: &thalweg::SendError) {
     #[cfg(feature = "tracing")]
     tracing::error!(stream = stream.id().as_u32(), "not sent: {error}");
     #[cfg(not(feature = "tracing"))]
@@ -40,7 +40,7 @@ pub fn refused(stream: thalweg::StreamKey, error: &thalweg::SendError) {
 }
 
 /// The core refused what was wished of a connection or a stream besides messages.
-pub fn left_out(error: &thalweg::SendError) {
+pub fn command_failed(error: &thalweg::SendError) {
     #[cfg(feature = "tracing")]
     tracing::debug!("left out: {error}");
     #[cfg(not(feature = "tracing"))]
@@ -48,7 +48,7 @@ pub fn left_out(error: &thalweg::SendError) {
 }
 
 /// A listener of the application panicked.
-pub fn listener_panicked() {
+pub fn callback_panicked() {
     #[cfg(feature = "tracing")]
     tracing::error!("listener panicked");
 }

@@ -9,7 +9,7 @@ pub trait Transport: Read + Write + Send {
     ///
     /// # Errors
     /// `WouldBlock`: call again when the transport is writable. Others: the transport is of no more use.
-    fn end_writing(&mut self) -> io::Result<()>;
+    fn shutdown_write(&mut self) -> io::Result<()>;
 
     /// Whether a read that gave fewer bytes than were asked for has emptied the transport. Saves a call that would give
     /// `WouldBlock`.
@@ -28,15 +28,15 @@ pub trait Transport: Read + Write + Send {
     }
 
     /// What both ends have agreed that the transport carries.
-    fn agreement(&self) -> Agreement {
-        Agreement::None
+    fn negotiated_protocol(&self) -> NegotiatedProtocol {
+        NegotiatedProtocol::None
     }
 }
 
 /// What both ends of a transport have agreed that it carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Agreement {
+pub enum NegotiatedProtocol {
     /// Nothing: its first bytes tell.
     None,
     /// It is being negotiated; reading goes on with that, and gives nothing until it is done.
@@ -48,7 +48,7 @@ pub enum Agreement {
 }
 
 impl Transport for TcpStream {
-    fn end_writing(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
     }
 
@@ -63,7 +63,7 @@ impl Transport for TcpStream {
 
 #[cfg(unix)]
 impl Transport for std::os::unix::net::UnixStream {
-    fn end_writing(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
     }
 
@@ -77,8 +77,8 @@ impl Transport for std::os::unix::net::UnixStream {
 }
 
 impl<T: Transport + ?Sized> Transport for Box<T> {
-    fn end_writing(&mut self) -> io::Result<()> {
-        (**self).end_writing()
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        (**self).shutdown_write()
     }
 
     fn is_emptied_by_short_read(&self) -> bool {
@@ -93,7 +93,7 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
         (**self).wants_write()
     }
 
-    fn agreement(&self) -> Agreement {
-        (**self).agreement()
+    fn negotiated_protocol(&self) -> NegotiatedProtocol {
+        (**self).negotiated_protocol()
     }
 }

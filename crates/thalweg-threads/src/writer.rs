@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use thalweg::ErrorCode;
 
 use crate::error::Error;
-use crate::exchange::{Ask, Chunk, Exchange, Finish, Turn, Wish};
+use crate::exchange::{StreamCommand, Chunk, Exchange, Finish, WaitResult, Interest};
 use crate::fields::Fields;
 
 /// Sends the content of a message, piece by piece.
@@ -31,7 +31,7 @@ pub struct BodyWriter {
 enum State {
     Open,
     /// The message has no content whatever is written: the answer to HEAD, or the status 204 or 304 (RFC 9110 §6.4.1).
-    Mute,
+    NoBody,
     Finished,
 }
 
@@ -41,9 +41,9 @@ impl BodyWriter {
     }
 
     /// A writer for a message that has already ended.
-    pub(crate) fn mute(exchange: Arc<Exchange>) -> Self {
+    pub(crate) fn no_body(exchange: Arc<Exchange>) -> Self {
         let mut writer = Self::new(exchange, ErrorCode::NO_ERROR, None);
-        writer.state = State::Mute;
+        writer.state = State::NoBody;
         writer
     }
 
@@ -52,13 +52,13 @@ impl BodyWriter {
     /// # Errors
     /// The reader's, or the stream's end.
     pub fn write_from(&mut self, reader: &mut (impl Read + ?Sized)) -> io::Result<u64> {
-        if self.state == State::Mute {
+        if self.state == State::NoBody {
             return Ok(0);
         }
         self.flush()?;
         let mut total = 0;
         loop {
-            self.wait_for_room()?;
+            self.wait_for_capacity()?;
             match self.read_chunk(reader)? {
                 0 => return Ok(total),
                 len => total += len as u64,
@@ -90,18 +90,18 @@ impl BodyWriter {
 
     /// Whether the stream has ended before its time.
     pub fn is_over(&self) -> bool {
-        self.exchange.over().is_some()
+        self.exchange.failure().is_some()
     }
 
     fn end(mut self, finish: Finish) -> Result<(), Error> {
-        if self.state == State::Mute {
+        if self.state == State::NoBody {
             return Ok(());
         }
-        let room = match self.exchange.over() {
-            None if !self.buffer.is_empty() => self.wait_for_room_of(false),
+        let capacity = match self.exchange.failure() {
+            None if !self.buffer.is_empty() => self.wait_for_capacity_and_buffer(false),
             over => over.map_or(Ok(()), Err),
         };
-        if let Err(error) = room {
+        if let Err(error) = capacity {
             let is_answered = self.exchange.is_answered();
             return if is_answered { Ok(()) } else { Err(error) };
         }
@@ -115,17 +115,17 @@ impl BodyWriter {
     }
 
     /// Waits until another chunk may be passed on, and takes a buffer that has come back.
-    fn wait_for_room(&mut self) -> Result<(), Error> {
-        self.wait_for_room_of(true)
+    fn wait_for_capacity(&mut self) -> Result<(), Error> {
+        self.wait_for_capacity_and_buffer(true)
     }
 
-    fn wait_for_room_of(&mut self, take_buffer: bool) -> Result<(), Error> {
+    fn wait_for_capacity_and_buffer(&mut self, take_buffer: bool) -> Result<(), Error> {
         let deadline = self.time_limit.map(|limit| Instant::now() + limit);
-        let wish = Wish { head: false, content: false, room: true };
-        match self.exchange.wait_for(wish, &mut Vec::new(), deadline) {
-            Turn::Room(Some(buffer)) if take_buffer && self.buffer.is_empty() => self.buffer = buffer,
-            Turn::Over(error) => return Err(error),
-            Turn::Late => return Err(Error::TimedOut),
+        let interest = Interest { head: false, content: false, capacity: true };
+        match self.exchange.wait_for(interest, &mut Vec::new(), deadline) {
+            WaitResult::Capacity(Some(buffer)) if take_buffer && self.buffer.is_empty() => self.buffer = buffer,
+            WaitResult::Failed(error) => return Err(error),
+            WaitResult::TimedOut => return Err(Error::TimedOut),
             _ => {}
         }
         Ok(())
@@ -156,8 +156,8 @@ impl BodyWriter {
 
     fn send_buffer(&mut self) -> Result<(), Error> {
         let full = mem::take(&mut self.buffer);
-        let room = self.wait_for_room();
-        if let Err(error) = room {
+        let capacity = self.wait_for_capacity();
+        if let Err(error) = capacity {
             self.buffer = full;
             return Err(error);
         }
@@ -169,7 +169,7 @@ impl BodyWriter {
 
 impl Write for BodyWriter {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        if self.state == State::Mute {
+        if self.state == State::NoBody {
             return Ok(data.len());
         }
         if self.buffer.len() >= CHUNK_BYTES {
@@ -191,7 +191,7 @@ impl Write for BodyWriter {
 impl Drop for BodyWriter {
     fn drop(&mut self) {
         if self.state == State::Open {
-            self.exchange.ask(Ask::Reset { code: self.unfinished });
+            self.exchange.submit(StreamCommand::Reset { code: self.unfinished });
         }
     }
 }
@@ -215,13 +215,13 @@ impl Upload {
     }
 
     /// Sends one piece, for which there is room. Returns itself unless that was the end.
-    pub fn go_on(mut self, buffer: Option<Vec<u8>>) -> Result<Option<Self>, Error> {
+    pub fn resume(mut self, buffer: Option<Vec<u8>>) -> Result<Option<Self>, Error> {
         if let Some(buffer) = buffer {
             self.writer.buffer = buffer;
         }
         let len = match self.writer.read_chunk(&mut *self.reader) {
             Ok(len) => len,
-            Err(error) => return Err(Error::Content(Arc::new(error))),
+            Err(error) => return Err(Error::Body(Arc::new(error))),
         };
         if len > 0 {
             return Ok(Some(self));

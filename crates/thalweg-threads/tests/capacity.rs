@@ -70,7 +70,7 @@ fn a_connection_that_ends_makes_room() {
     post(&mut first, 1);
     let mut second = server.peer();
     second.send(&wire([&preface(), &settings()]));
-    assert_eq!(server.handle.population().connections, 1);
+    assert_eq!(server.handle.stats().connections, 1);
     first.leave();
     second.until(kind::SETTINGS);
     second.leave();

@@ -127,7 +127,7 @@ fn what_is_dropped_is_cancelled() {
     drop(writer);
     assert_eq!(peer.until(kind::RST_STREAM), rst_stream(3, ErrorCode::CANCEL));
     let error = answer.wait().unwrap_err();
-    assert!(matches!(error, Error::GivenUp(ErrorCode::CANCEL)), "{error}");
+    assert!(matches!(error, Error::LocalReset(ErrorCode::CANCEL)), "{error}");
 
     let waiting = client.clone();
     let response = thread::spawn(move || waiting.send(Request::get("/body")).unwrap());
@@ -195,7 +195,7 @@ fn streams_above_the_goaway_may_be_tried_again() {
     let error = second_answer.wait().unwrap_err();
     assert!(error.is_retryable(), "{error}");
     let error = client.start_request(Request::post("/3")).map(drop).unwrap_err();
-    assert!(matches!(error, Error::NotOpened(_)) && error.is_retryable(), "{error}");
+    assert!(matches!(error, Error::Open(_)) && error.is_retryable(), "{error}");
     first.finish().unwrap();
     peer.send(&respond(1, b"served"));
     assert_eq!(first_answer.wait().unwrap().body.read_whole(10).unwrap(), b"served");
@@ -289,7 +289,7 @@ fn content_that_cannot_be_read_cancels_its_request() {
     let (mut peer, client) = scripted(&settings());
     let payload = Payload::reader(Read::chain(&b"some"[..], Broken));
     let error = client.send(Request::post("/").body(payload)).unwrap_err();
-    assert!(matches!(&error, Error::Content(cause) if cause.kind() == ErrorKind::NotFound), "{error}");
+    assert!(matches!(&error, Error::Body(cause) if cause.kind() == ErrorKind::NotFound), "{error}");
     assert_eq!(peer.until(kind::DATA).body, b"some");
     assert_eq!(peer.until(kind::RST_STREAM), rst_stream(1, ErrorCode::CANCEL));
 }
@@ -300,11 +300,11 @@ fn a_request_that_may_not_be_sent_is_refused_and_the_connection_goes_on() {
     let client = server.client();
     for request in [Request::get("no slash"), Request::get("/").field("connection", "close")] {
         let error = client.send(request).unwrap_err();
-        assert!(matches!(error, Error::NotOpened(_)) && !error.is_retryable(), "{error}");
+        assert!(matches!(error, Error::Open(_)) && !error.is_retryable(), "{error}");
     }
     let request = Request::post("/").field("content-length", "3").body("four");
     let error = client.send(request).unwrap_err();
-    assert!(matches!(error, Error::Refused(_)), "{error}");
+    assert!(matches!(error, Error::Send(_)), "{error}");
     assert!(client.send(Request::get("/")).is_ok());
 }
 

@@ -16,7 +16,7 @@ use thalweg_testkit::frames::{
     data, goaway, headers, kind, ping, preface, raw, rst_stream, setting, settings, settings_ack, wire,
 };
 use thalweg_testkit::hpack;
-use thalweg_threads::{Body, ErrorCode, Options, Payload, Refusal, Request, Responder, Response};
+use thalweg_threads::{Body, ErrorCode, Options, Payload, NegotiationError, Request, Responder, Response};
 
 /// `/large` is a megabyte, `/echo` an echo, and everything else says hello.
 fn handler(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
@@ -101,10 +101,10 @@ fn the_end_of_the_bytes_at_every_place_is_an_end_in_order() {
         let frames = peer.rest();
         if cut < deciding {
             assert_eq!(frames, [], "cut at {cut}");
-            let refusal = server.end().refusal;
+            let negotiation_error = server.end().negotiation_error;
             assert!(
-                matches!(refusal, Some(Refusal::Silent | Refusal::Opening(_))),
-                "cut at {cut}: {refusal:?}"
+                matches!(negotiation_error, Some(NegotiationError::NoData | NegotiationError::Sniff(_))),
+                "cut at {cut}: {negotiation_error:?}"
             );
             continue;
         }
@@ -272,7 +272,7 @@ fn killed_clients_leave_the_server_healthy() {
         server.end();
     }
     server.drained();
-    assert_eq!(server.handle.population().streams, 0);
+    assert_eq!(server.handle.stats().streams, 0);
     still_serves(&server);
     server.stop();
 }
@@ -328,5 +328,5 @@ fn a_polite_client_leaves_in_order() {
     assert_eq!((end.cause, end.transport), (None, None));
     let plain = Peer::client(TcpStream::connect(server.address).unwrap());
     drop(plain);
-    assert_eq!(server.end().refusal, Some(Refusal::Silent), "it has said nothing at all");
+    assert_eq!(server.end().negotiation_error, Some(NegotiationError::NoData), "it has said nothing at all");
 }

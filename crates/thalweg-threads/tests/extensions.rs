@@ -35,8 +35,8 @@ fn scripted(options: &Options, settings: &Frame) -> (Peer, Client) {
 #[test]
 fn informational_responses_are_seen_in_order_before_the_final_one() {
     let server = Running::start(|_: Request<Body>, mut responder: Responder| -> io::Result<()> {
-        responder.inform(Response::new(status(103)).field("link", "</style.css>"))?;
-        responder.inform(Response::new(status(102)))?;
+        responder.send_informational(Response::new(status(103)).field("link", "</style.css>"))?;
+        responder.send_informational(Response::new(status(102)))?;
         responder.send(Response::ok().body("at last"))
     });
     let client = server.client();
@@ -136,7 +136,7 @@ fn an_extended_connect_waits_for_the_settings_that_allow_it() {
 fn an_extended_connect_that_the_server_does_not_allow_is_a_typed_error() {
     let (_peer, client) = scripted(&Options::default(), &settings());
     let error = client.start_request(Request::extended_connect("websocket", "/")).unwrap_err();
-    let expected = matches!(error, Error::NotOpened(OpenError::Send(SendError::NotAllowedByPeer)));
+    let expected = matches!(error, Error::Open(OpenError::Send(SendError::NotAllowedByPeer)));
     assert!(expected, "{error}");
 }
 
@@ -168,7 +168,7 @@ fn a_push_arrives_with_the_request_that_it_answers() {
     assert_eq!((pushed.request.method(), pushed.request.path()), ("GET", "/style.css"));
     assert_eq!(pushed.request.authority(), server.address.to_string());
     assert_eq!(pushed.request.fields.text("accept"), Some("text/css"));
-    let mut style = pushed.answer.wait().unwrap();
+    let mut style = pushed.response.wait().unwrap();
     assert_eq!(style.fields.text("content-length"), Some("21"));
     assert_eq!(style.body.read_whole(100).unwrap(), b"body { color: green }");
     client.shutdown();

@@ -53,7 +53,7 @@ fn too_many_open_files_are_waited_out() {
     });
     let mut peers: Vec<_> = connected.collect();
     peers[0].greet();
-    assert_eq!(server.handle.population().connections, 1, "of {CLIENTS}");
+    assert_eq!(server.handle.stats().connections, 1, "of {CLIENTS}");
     let mut last = peers.pop().unwrap();
     drop(peers);
     last.greet();

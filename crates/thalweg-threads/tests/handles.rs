@@ -279,7 +279,7 @@ fn a_client_is_ended_gracefully_through_its_handle() {
     let (writer, answer) = client.start_request(Request::get("/")).unwrap();
     writer.finish().unwrap();
     peer.until(kind::HEADERS);
-    handle.shut_down();
+    handle.shutdown();
     loop {
         let frame = peer.frame().unwrap();
         if frame.kind == kind::GOAWAY {

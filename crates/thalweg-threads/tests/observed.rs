@@ -15,7 +15,7 @@ use shared::{LIMIT, Running};
 use thalweg_testkit::frames::{data, headers, kind, preface, rst_stream, settings, wire};
 use thalweg_testkit::hpack;
 use thalweg_threads::{
-    Body, Client, Counters, ErrorCode, Options, Pool, Refusal, Request, Responder, Response, Snapshot,
+    Body, Client, Counters, ErrorCode, Options, Pool, NegotiationError, Request, Responder, Response, CounterSnapshot,
 };
 
 /// Answers at once; to /wait, when the client has gone.
@@ -30,7 +30,7 @@ fn answer(request: Request<Body>, responder: Responder) -> io::Result<()> {
     responder.send(Response::ok().body("hello"))
 }
 
-fn until(counters: &Counters, is_there: impl Fn(&Snapshot) -> bool) -> Snapshot {
+fn until(counters: &Counters, is_there: impl Fn(&CounterSnapshot) -> bool) -> CounterSnapshot {
     let deadline = Instant::now() + LIMIT;
     loop {
         let now = counters.snapshot();
@@ -75,8 +75,8 @@ fn counters_follow_while_connections_live() {
     socket.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
     let now = until(&counters, |now| now.connections_ended == 2);
     assert_eq!((now.connections_opened, now.connections_refused, now.connections_warned), (2, 1, 0));
-    assert_eq!(server.end().refusal, None);
-    assert_eq!(server.end().refusal, Some(Refusal::Http1));
+    assert_eq!(server.end().negotiation_error, None);
+    assert_eq!(server.end().negotiation_error, Some(NegotiationError::Http1));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use thalweg::{CloseCause, Config, Violation};
 use thalweg_testkit::frames::{headers, kind, preface, read_all, settings, window_update, wire};
 use thalweg_testkit::hpack;
 use thalweg_threads::thalweg_h2c::SniffError;
-use thalweg_threads::{Body, ErrorCode, Refusal, Request, Responder, Response};
+use thalweg_threads::{Body, ErrorCode, NegotiationError, Request, Responder, Response};
 
 /// Says what it was asked.
 fn describe(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
@@ -51,10 +51,10 @@ fn an_http_1_request_is_told_what_to_speak() {
     let server = Running::start(describe);
     let (answer, end) = say(&server, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(answer.starts_with(b"HTTP/1.1 426 Upgrade Required\r\n"), "{}", answer.escape_ascii());
-    assert_eq!(end.refusal, Some(Refusal::Http1));
+    assert_eq!(end.negotiation_error, Some(NegotiationError::Http1));
     let (answer, end) = say(&server, b"GET / HTTP/3.0\r\nHost: a\r\n\r\n");
     assert!(answer.starts_with(b"HTTP/1.1 505 "), "{}", answer.escape_ascii());
-    assert!(matches!(end.refusal, Some(Refusal::Opening(SniffError::Version { .. }))), "{end:?}");
+    assert!(matches!(end.negotiation_error, Some(NegotiationError::Sniff(SniffError::Version { .. }))), "{end:?}");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn an_upgrade_becomes_http_2_with_its_request_on_stream_1() {
     }
     assert!(other.starts_with(b"GET "), "{}", other.escape_ascii());
     peer.leave();
-    assert_eq!(server.end().refusal, None);
+    assert_eq!(server.end().negotiation_error, None);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn an_upgrade_that_cannot_be_used_stays_http_1() {
     // SETTINGS_MAX_FRAME_SIZE of 5.
     let (answer, end) = say(&server, &upgrade("GET", &[0, 5, 0, 0, 0, 5], ""));
     assert!(answer.starts_with(b"HTTP/1.1 4"), "{}", answer.escape_ascii());
-    assert!(matches!(end.refusal, Some(Refusal::Http1 | Refusal::Upgrade)), "{end:?}");
+    assert!(matches!(end.negotiation_error, Some(NegotiationError::Http1 | NegotiationError::Upgrade)), "{end:?}");
 }
 
 #[test]
@@ -113,12 +113,12 @@ fn what_is_no_http_is_named_and_not_answered() {
     let tls_hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 506]].concat();
     let (answer, end) = say(&server, &tls_hello);
     assert_eq!(answer, b"");
-    assert!(matches!(end.refusal, Some(Refusal::Opening(SniffError::Tls { .. }))), "{end:?}");
+    assert!(matches!(end.negotiation_error, Some(NegotiationError::Sniff(SniffError::Tls { .. }))), "{end:?}");
     let (answer, end) = say(&server, &[0; 64]);
     assert_eq!(answer, b"");
-    assert!(matches!(end.refusal, Some(Refusal::Opening(SniffError::NotHttp { .. }))), "{end:?}");
+    assert!(matches!(end.negotiation_error, Some(NegotiationError::Sniff(SniffError::NotHttp { .. }))), "{end:?}");
     let (answer, end) = say(&server, b"");
-    assert_eq!((answer.as_slice(), end.refusal), (&b""[..], Some(Refusal::Silent)));
+    assert_eq!((answer.as_slice(), end.negotiation_error), (&b""[..], Some(NegotiationError::NoData)));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn who_does_not_come_to_the_point_is_let_go() {
         assert!(heard.map_or_else(|error| is_reset(&error), |_| true), "not in time");
         assert_eq!(answer, b"");
         drop(stream);
-        assert_eq!(server.end().refusal, Some(Refusal::TimedOut));
+        assert_eq!(server.end().negotiation_error, Some(NegotiationError::TimedOut));
     }
 }
 
@@ -157,13 +157,13 @@ fn a_shutdown_does_not_wait_for_who_has_said_nothing() {
     let server = Running::start(describe);
     let mut silent = TcpStream::connect(server.address).unwrap();
     silent.set_read_timeout(Some(LIMIT)).unwrap();
-    while server.handle.population().connections == 0 {
+    while server.handle.stats().connections == 0 {
         thread::yield_now();
     }
     server.handle.shutdown(LIMIT);
     assert_eq!(silent.read(&mut [0]).unwrap(), 0, "nothing is said");
     drop(silent);
-    assert_eq!(server.end().refusal, Some(Refusal::ShuttingDown));
+    assert_eq!(server.end().negotiation_error, Some(NegotiationError::ShuttingDown));
 }
 
 #[test]

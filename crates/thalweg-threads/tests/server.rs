@@ -96,9 +96,9 @@ fn trailers_go_both_ways() {
 #[test]
 fn informational_responses_come_before_the_final_one() {
     let server = Running::start(|_: Request<Body>, mut responder: Responder| {
-        let refused = responder.inform(Response::ok()).unwrap_err();
+        let refused = responder.send_informational(Response::ok()).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
-        responder.inform(Response::new(Status::EARLY_HINTS).field("link", "</style.css>"))?;
+        responder.send_informational(Response::new(Status::EARLY_HINTS).field("link", "</style.css>"))?;
         responder.send(Response::ok())
     });
     let mut peer = server.peer();

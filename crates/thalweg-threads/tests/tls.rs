@@ -19,7 +19,7 @@ use thalweg_threads::rustls::server::Acceptor;
 use thalweg_threads::rustls::{
     self, CertificateError, ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
 };
-use thalweg_threads::{Body, Client, Options, Payload, Refusal, Request, Responder, Response};
+use thalweg_threads::{Body, Client, Options, Payload, NegotiationError, Request, Responder, Response};
 
 /// With all features there are two, and rustls takes none of them by itself.
 fn provider() -> Arc<CryptoProvider> {
@@ -89,7 +89,7 @@ fn both_ends_speak_h2_by_alpn_and_content_larger_than_all_buffers_goes_both_ways
     client.shutdown();
     assert!(client.wait_end().is_orderly());
     let end = server.end();
-    assert_eq!((end.cause, end.transport, end.refusal), (None, None, None), "{}", end.text);
+    assert_eq!((end.cause, end.transport, end.negotiation_error), (None, None, None), "{}", end.text);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_certificate_that_is_wrong_or_expired_is_a_typed_error_and_the_server_is_tol
     );
     assert!(expected, "{error}");
     let end = server.end();
-    assert_eq!((end.refusal, end.transport), (Some(Refusal::Handshake), Some(ErrorKind::InvalidData)));
+    assert_eq!((end.negotiation_error, end.transport), (Some(NegotiationError::Handshake), Some(ErrorKind::InvalidData)));
 
     let (_, other) = listen(2100);
     let error = connect(&server, "localhost", trusting(&other)).unwrap_err();
@@ -125,7 +125,7 @@ fn a_client_of_http_1_only_is_refused_in_the_handshake() {
     let error = connect(&server, "localhost", tls).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert_eq!(error.to_string(), "the peer does not speak HTTP/2 over TLS: it did not agree to h2 by ALPN");
-    assert_eq!(server.end().refusal, Some(Refusal::Handshake));
+    assert_eq!(server.end().negotiation_error, Some(NegotiationError::Handshake));
 }
 
 /// A client's side of TLS, by rustls alone.
@@ -160,7 +160,7 @@ fn a_client_without_alpn_is_answered_in_http_1() {
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 505 "), "{answer}");
     drop(stream);
-    assert_eq!(server.end().refusal, Some(Refusal::NoAlpn));
+    assert_eq!(server.end().negotiation_error, Some(NegotiationError::NoAlpn));
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn s3_3_a_server_takes_no_prior_knowledge_over_tls() {
     let (server, certificate) = listen(2100);
     let answer = answer_to_preface(stream(&server, &certificate, &[]));
     assert!(answer.starts_with(b"HTTP/1.1 505 "), "no SETTINGS: {answer:?}");
-    assert_eq!(server.end().refusal, Some(Refusal::NoAlpn));
+    assert_eq!(server.end().negotiation_error, Some(NegotiationError::NoAlpn));
 }
 
 #[test]
@@ -192,8 +192,8 @@ fn s3_2_a_server_does_not_agree_to_h2c() {
     tls.alpn_protocols = vec![b"h2c".to_vec()];
     let error = connect(&server, "localhost", tls).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert_eq!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(&Refusal::NoAlpn));
-    assert_eq!(server.end().refusal, Some(Refusal::Handshake));
+    assert_eq!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(&NegotiationError::NoAlpn));
+    assert_eq!(server.end().negotiation_error, Some(NegotiationError::Handshake));
 
     // Not even where it is told to: what the two have agreed to is not HTTP/2 over TLS.
     let (certificate, mut config) = identity(2100);
@@ -201,7 +201,7 @@ fn s3_2_a_server_does_not_agree_to_h2c() {
     let server = Running::with(|server| server.tls(config), echo);
     let answer = answer_to_preface(stream(&server, &certificate, &[b"h2c"]));
     assert!(answer.starts_with(b"HTTP/1.1 505 "), "no SETTINGS: {answer:?}");
-    assert_eq!(server.end().refusal, Some(Refusal::NoAlpn));
+    assert_eq!(server.end().negotiation_error, Some(NegotiationError::NoAlpn));
 }
 
 /// What a client says in its ClientHello.
@@ -260,8 +260,8 @@ fn s3_3_a_client_speaks_no_http_2_to_a_server_without_alpn() {
     let (_, said, error) = listen_to("localhost");
     assert_eq!(said, b"", "no preface");
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    let refusal = error.get_ref().and_then(|inner| inner.downcast_ref::<Refusal>());
-    assert_eq!(refusal, Some(&Refusal::NoAlpn));
+    let negotiation_error = error.get_ref().and_then(|inner| inner.downcast_ref::<NegotiationError>());
+    assert_eq!(negotiation_error, Some(&NegotiationError::NoAlpn));
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn a_client_that_never_shakes_hands_is_left_after_its_deadline() {
     let mut answer = Vec::new();
     silent.read_to_end(&mut answer).unwrap();
     drop(silent);
-    assert_eq!(server.end().refusal, Some(Refusal::TimedOut));
+    assert_eq!(server.end().negotiation_error, Some(NegotiationError::TimedOut));
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn cleartext_on_a_tls_port_ends_in_an_alert() {
     assert_eq!(answer.first(), Some(&0x15), "an alert");
     drop(socket);
     let end = server.end();
-    assert_eq!(end.refusal, Some(Refusal::NotTls));
+    assert_eq!(end.negotiation_error, Some(NegotiationError::NotTls));
     assert_eq!(end.text, NOT_TLS);
 }
 
@@ -347,7 +347,7 @@ fn an_end_of_tls_without_close_notify_is_no_failure() {
     // The socket ends, and TLS does not.
     stream.sock.shutdown(std::net::Shutdown::Write).unwrap();
     let end = server.end();
-    assert_eq!((end.transport, end.refusal), (None, None));
+    assert_eq!((end.transport, end.negotiation_error), (None, None));
     assert!(end.text.starts_with("the peer ended the transport without GOAWAY; 0 streams"), "{}", end.text);
 }
 

@@ -6,23 +6,23 @@ use std::time::{Duration, Instant};
 
 use thalweg::{Client, ConfigError, ErrorCode, Headers, HeadersKind, OpenError, SendError, StreamKey};
 
-use super::pushes::Outlet;
-use super::table::{Entry, Table};
-use super::{Driver, Host, Opened, Options, ToDriver};
-use crate::client::{Answer, Pushed};
+use super::pushes::PushSender;
+use super::stream_table::{StreamEntry, StreamTable};
+use super::{Driver, Host, Negotiated, Options, DriverMessage};
+use crate::client::{PendingResponse, Pushed};
 use crate::error::{ConnectionEnd, Error};
-use crate::exchange::{Ask, Chunk, Exchange, Finish, Limits};
+use crate::exchange::{StreamCommand, Chunk, Exchange, Finish, BufferLimits};
 use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
-use crate::opening::{Refusal, Refused};
+use crate::negotiate::{NegotiationError, Rejection};
 use crate::record::Connection;
 use crate::transport::Transport;
 
 /// The mailbox of a client's driver.
-pub type Opens = Mailbox<ToDriver<Box<Open>, Client>>;
+pub type ClientMailbox = Mailbox<DriverMessage<Box<OpenRequest>, Client>>;
 
 /// A request that a caller wants to send: its head, and what of the content is there.
-pub struct Open {
+pub struct OpenRequest {
     pub head: Request<()>,
     pub chunk: Chunk,
     pub finish: Option<Finish>,
@@ -30,21 +30,21 @@ pub struct Open {
 }
 
 /// What makes a driver a client's.
-pub struct Responses {
+pub struct ClientHost {
     scheme: &'static str,
     authority: String,
     /// Requests that wait for the peer's limit of streams; their callers wait with them.
-    waiting: VecDeque<Box<Open>>,
+    pending: VecDeque<Box<OpenRequest>>,
     /// Whether it is known what the server allows.
     has_settings: bool,
-    ending: Arc<Ending>,
-    outlet: Arc<Outlet>,
-    opens: Arc<Opens>,
-    limits: Limits,
+    end_signal: Arc<EndSignal>,
+    pushes: Arc<PushSender>,
+    mailbox: Arc<ClientMailbox>,
+    limits: BufferLimits,
 }
 
 /// Drives one connection of a client.
-pub type ClientDriver<T> = Driver<Responses, T>;
+pub type ClientDriver<T> = Driver<ClientHost, T>;
 
 impl<T: Transport> ClientDriver<T> {
     /// Starts a client's side over a transport that does not block. `scheme` and `authority` are those of requests that
@@ -60,33 +60,33 @@ impl<T: Transport> ClientDriver<T> {
         options: &Options,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<(Self, crate::client::Client), ConfigError> {
-        let opens = Arc::new(Mailbox::new(Box::new(wake)));
-        let ending = Arc::new(Ending::default());
+        let mailbox = Arc::new(Mailbox::new(Box::new(wake)));
+        let end_signal = Arc::new(EndSignal::default());
         let authority = authority.into();
-        let outlet = Arc::new(Outlet::default());
-        let responses = Responses {
+        let pushes = Arc::new(PushSender::default());
+        let host = ClientHost {
             scheme,
             authority,
-            waiting: VecDeque::new(),
+            pending: VecDeque::new(),
             has_settings: false,
-            ending: Arc::clone(&ending),
-            outlet: Arc::clone(&outlet),
-            opens: Arc::clone(&opens),
+            end_signal: Arc::clone(&end_signal),
+            pushes: Arc::clone(&pushes),
+            mailbox: Arc::clone(&mailbox),
             limits: options.limits(),
         };
-        let driver = Self::start(transport, options, responses, false, Arc::clone(&opens))?;
-        Ok((driver, crate::client::Client::new(opens, ending, outlet, options.limits())))
+        let driver = Self::start(transport, options, host, false, Arc::clone(&mailbox))?;
+        Ok((driver, crate::client::Client::new(mailbox, end_signal, pushes, options.limits())))
     }
 }
 
 /// How far a connection's end has come, for its client.
 #[derive(Default)]
-pub struct Ending {
+pub struct EndSignal {
     state: Mutex<(Option<Arc<ConnectionEnd>>, bool)>,
     changed: Condvar,
 }
 
-impl Ending {
+impl EndSignal {
     /// How the connection ended, if it has.
     pub fn end(&self) -> Option<Arc<ConnectionEnd>> {
         self.lock().0.clone()
@@ -103,7 +103,7 @@ impl Ending {
         }
     }
 
-    fn tell(&self, end: &Arc<ConnectionEnd>, is_closed: bool) {
+    fn set(&self, end: &Arc<ConnectionEnd>, is_closed: bool) {
         *self.lock() = (Some(Arc::clone(end)), is_closed);
         self.changed.notify_all();
     }
@@ -114,14 +114,14 @@ impl Ending {
     }
 }
 
-impl Responses {
+impl ClientHost {
     /// Sends a request. Returns it if the peer has no room for a stream.
     fn open_stream(
         &self,
         connection: &mut Connection<Client>,
-        table: &mut Table,
-        open: Box<Open>,
-    ) -> Option<Box<Open>> {
+        table: &mut StreamTable,
+        open: Box<OpenRequest>,
+    ) -> Option<Box<OpenRequest>> {
         if !open.exchange.is_wanted() {
             return None;
         }
@@ -133,14 +133,14 @@ impl Responses {
             // RFC 8441 §3: whether extended CONNECT is allowed, the server's settings tell, which have not come yet.
             Err(OpenError::Send(SendError::NotAllowedByPeer)) if !self.has_settings => return Some(open),
             Err(error) => {
-                open.exchange.tell_end(Error::NotOpened(error));
+                open.exchange.deliver_end(Error::Open(error));
                 return None;
             }
         };
-        let Open { chunk, finish, exchange, .. } = *open;
-        table.insert(Entry::new(stream, Arc::clone(&exchange), ends, false));
+        let OpenRequest { chunk, finish, exchange, .. } = *open;
+        table.insert(StreamEntry::new(stream, Arc::clone(&exchange), ends, false));
         if !exchange.open(stream) {
-            table.reset(connection, stream, ErrorCode::CANCEL, Error::GivenUp(ErrorCode::CANCEL));
+            table.reset(connection, stream, ErrorCode::CANCEL, Error::LocalReset(ErrorCode::CANCEL));
         } else if !ends {
             table.send(connection, stream, chunk, finish);
         }
@@ -148,18 +148,18 @@ impl Responses {
     }
 }
 
-impl Responses {
+impl ClientHost {
     /// RFC 9113 §8.4: a response will come that nobody here has asked for. Somebody takes it, or it is not wanted.
     fn receive_push(
         &mut self,
-        table: &mut Table,
+        table: &mut StreamTable,
         stream: StreamKey,
         headers: &Headers<'_>,
     ) -> Option<ErrorCode> {
-        let exchange = Exchange::new(Arc::clone(&self.opens) as _, self.limits, Some(stream));
-        table.insert(Entry::new(stream, Arc::clone(&exchange), true, false));
+        let exchange = Exchange::new(Arc::clone(&self.mailbox) as _, self.limits, Some(stream));
+        table.insert(StreamEntry::new(stream, Arc::clone(&exchange), true, false));
         let request = Request::from_block(headers, None);
-        if self.outlet.tell(Pushed { request, answer: Answer::new(exchange, None) }) {
+        if self.pushes.send(Pushed { request, response: PendingResponse::new(exchange, None) }) {
             return None;
         }
         table.remove(stream);
@@ -167,27 +167,27 @@ impl Responses {
     }
 }
 
-impl Host for Responses {
+impl Host for ClientHost {
     type Role = Client;
-    type Message = Box<Open>;
+    type Message = Box<OpenRequest>;
 
     fn open(
         &mut self,
         _: &mut Connection<Client>,
-        _: &mut Table,
+        _: &mut StreamTable,
         _: &mut &[u8],
-    ) -> Result<Option<Opened>, Refused> {
+    ) -> Result<Option<Negotiated>, Rejection> {
         // A client knows what it asked for.
-        Ok(Some(Opened { seen: &[], answer: &[] }))
+        Ok(Some(Negotiated { prefetched: &[], answer: &[] }))
     }
 
-    fn open_eof(&mut self) -> Refused {
-        Refused::silently(Refusal::Silent)
+    fn open_eof(&mut self) -> Rejection {
+        Rejection::without_response(NegotiationError::NoData)
     }
 
     fn receive_headers(
         &mut self,
-        table: &mut Table,
+        table: &mut StreamTable,
         stream: StreamKey,
         kind: HeadersKind,
         headers: &Headers<'_>,
@@ -195,13 +195,13 @@ impl Host for Responses {
     ) -> Option<ErrorCode> {
         match (kind, table.find(stream)) {
             (HeadersKind::Response, Some(entry)) => {
-                entry.exchange.tell_head(Response::from_block(headers), end);
+                entry.exchange.deliver_head(Response::from_block(headers), end);
             }
             (HeadersKind::Trailers, Some(entry)) => {
-                entry.exchange.tell_trailers(headers.fields().collect());
+                entry.exchange.deliver_trailers(headers.fields().collect());
             }
             (HeadersKind::Informational, Some(entry)) => {
-                entry.exchange.tell_informational(Response::from_block(headers));
+                entry.exchange.deliver_informational(Response::from_block(headers));
             }
             (HeadersKind::Push { .. }, _) => return self.receive_push(table, stream, headers),
             _ => {}
@@ -212,38 +212,38 @@ impl Host for Responses {
         None
     }
 
-    fn perform(&mut self, connection: &mut Connection<Client>, table: &mut Table, message: Box<Open>) {
+    fn execute(&mut self, connection: &mut Connection<Client>, table: &mut StreamTable, message: Box<OpenRequest>) {
         // Those who came earlier go first.
-        if self.waiting.is_empty() {
-            self.waiting.extend(self.open_stream(connection, table, message));
+        if self.pending.is_empty() {
+            self.pending.extend(self.open_stream(connection, table, message));
         } else {
-            self.waiting.push_back(message);
+            self.pending.push_back(message);
         }
     }
 
-    fn perform_ask(
+    fn execute_stream_command(
         &mut self,
         connection: &mut Connection<Client>,
-        table: &mut Table,
+        table: &mut StreamTable,
         stream: StreamKey,
-        ask: Ask,
+        command: StreamCommand,
     ) {
-        table.perform(connection, stream, ask);
+        table.execute(connection, stream, command);
     }
 
-    fn openable(&mut self, connection: &mut Connection<Client>, table: &mut Table) {
-        while let Some(open) = self.waiting.pop_front() {
+    fn streams_available(&mut self, connection: &mut Connection<Client>, table: &mut StreamTable) {
+        while let Some(open) = self.pending.pop_front() {
             if let Some(open) = self.open_stream(connection, table, open) {
-                self.waiting.push_front(open);
+                self.pending.push_front(open);
                 return;
             }
         }
     }
 
-    fn settings_received(&mut self, connection: &mut Connection<Client>, table: &mut Table) {
+    fn settings_received(&mut self, connection: &mut Connection<Client>, table: &mut StreamTable) {
         if !self.has_settings {
             self.has_settings = true;
-            self.openable(connection, table);
+            self.streams_available(connection, table);
         }
     }
 
@@ -255,18 +255,18 @@ impl Host for Responses {
 
     fn connection_ended(&mut self, end: &Arc<ConnectionEnd>) {
         let error = Error::Connection { end: Arc::clone(end), unprocessed: true };
-        for open in self.waiting.drain(..) {
-            open.exchange.tell_end(error.clone());
+        for open in self.pending.drain(..) {
+            open.exchange.deliver_end(error.clone());
         }
-        self.outlet.close();
-        self.ending.tell(end, false);
+        self.pushes.close();
+        self.end_signal.set(end, false);
     }
 
     fn connection_closed(&mut self, end: &Arc<ConnectionEnd>) {
-        self.ending.tell(end, true);
+        self.end_signal.set(end, true);
     }
 
-    fn refuse(&mut self, message: Box<Open>, error: &Error) {
-        message.exchange.tell_end(error.clone());
+    fn fail_message(&mut self, message: Box<OpenRequest>, error: &Error) {
+        message.exchange.deliver_end(error.clone());
     }
 }

@@ -6,8 +6,8 @@
 pub mod client;
 pub mod pushes;
 pub mod server;
-mod table;
-mod wire;
+mod stream_table;
+mod transport_io;
 
 use std::io;
 use std::mem;
@@ -18,36 +18,36 @@ use std::time::{Duration, Instant};
 
 use thalweg::{Config, ConfigError, ConnectionError, ErrorCode, Event, Headers, HeadersKind, Role, StreamKey};
 
-use self::table::Table;
-pub use self::wire::Readiness;
-use self::wire::{Input, Wire};
+use self::stream_table::StreamTable;
+pub use self::transport_io::Readiness;
+use self::transport_io::{Input, TransportIo};
 use crate::counters::{Counters, Share};
 use crate::error::{ConnectionEnd, Error};
-use crate::exchange::{Ask, Limits, Outbox};
-use crate::handle::{Handle, OnNotice, Wish};
+use crate::exchange::{StreamCommand, BufferLimits, StreamCommandSink};
+use crate::handle::{Handle, OnNotice, ConnectionCommand};
 use crate::mailbox::Mailbox;
-use crate::opening::{Refusal, Refused};
+use crate::negotiate::{NegotiationError, Rejection};
 use crate::record::{self, Connection};
 use crate::trace;
-use crate::transport::{Agreement, Transport};
+use crate::transport::{NegotiatedProtocol, Transport};
 
 /// A message to a driver.
-pub enum ToDriver<M, R: Role> {
+pub enum DriverMessage<M, R: Role> {
     /// From an application, for its stream.
-    Stream(StreamKey, Ask),
+    Stream(StreamKey, StreamCommand),
     /// For the driver's role.
     Host(M),
     /// For the connection, once it speaks HTTP/2.
-    Wish(Wish<R>),
+    Connection(ConnectionCommand<R>),
     /// End gracefully.
     Shutdown,
     /// End now.
     Close(ErrorCode),
 }
 
-impl<M: Send, R: Role> Outbox for Mailbox<ToDriver<M, R>> {
-    fn ask(&self, stream: StreamKey, ask: Ask) {
-        self.post(ToDriver::Stream(stream, ask));
+impl<M: Send, R: Role> StreamCommandSink for Mailbox<DriverMessage<M, R>> {
+    fn submit(&self, stream: StreamKey, command: StreamCommand) {
+        self.post(DriverMessage::Stream(stream, command));
     }
 }
 
@@ -63,17 +63,17 @@ pub trait Host {
     fn open(
         &mut self,
         connection: &mut Connection<Self::Role>,
-        table: &mut Table,
+        table: &mut StreamTable,
         input: &mut &[u8],
-    ) -> Result<Option<Opened>, Refused>;
+    ) -> Result<Option<Negotiated>, Rejection>;
 
     /// The bytes have ended before that was clear.
-    fn open_eof(&mut self) -> Refused;
+    fn open_eof(&mut self) -> Rejection;
 
     /// A header block has come. Returns a code if its stream is not wanted.
     fn receive_headers(
         &mut self,
-        table: &mut Table,
+        table: &mut StreamTable,
         stream: StreamKey,
         kind: HeadersKind,
         headers: &Headers<'_>,
@@ -81,22 +81,22 @@ pub trait Host {
     ) -> Option<ErrorCode>;
 
     /// Does what a message of this role asks for.
-    fn perform(&mut self, connection: &mut Connection<Self::Role>, table: &mut Table, message: Self::Message);
+    fn execute(&mut self, connection: &mut Connection<Self::Role>, table: &mut StreamTable, message: Self::Message);
 
     /// Does what an application asks for its stream.
-    fn perform_ask(
+    fn execute_stream_command(
         &mut self,
         connection: &mut Connection<Self::Role>,
-        table: &mut Table,
+        table: &mut StreamTable,
         stream: StreamKey,
-        ask: Ask,
+        command: StreamCommand,
     );
 
     /// The peer has room for streams again.
-    fn openable(&mut self, connection: &mut Connection<Self::Role>, table: &mut Table);
+    fn streams_available(&mut self, connection: &mut Connection<Self::Role>, table: &mut StreamTable);
 
     /// The peer's settings have come.
-    fn settings_received(&mut self, connection: &mut Connection<Self::Role>, table: &mut Table);
+    fn settings_received(&mut self, connection: &mut Connection<Self::Role>, table: &mut StreamTable);
 
     /// A stream was reset.
     fn stream_reset(&mut self, stream: StreamKey);
@@ -111,14 +111,14 @@ pub trait Host {
     fn connection_closed(&mut self, end: &Arc<ConnectionEnd>);
 
     /// A message came too late.
-    fn refuse(&mut self, message: Self::Message, error: &Error);
+    fn fail_message(&mut self, message: Self::Message, error: &Error);
 }
 
 /// How HTTP/2 begins on a transport.
 #[derive(Debug)]
-pub struct Opened {
+pub struct Negotiated {
     /// Bytes that were taken and belong to the core.
-    pub seen: &'static [u8],
+    pub prefetched: &'static [u8],
     /// What is said before its first frame.
     pub answer: &'static [u8],
 }
@@ -165,10 +165,10 @@ impl Default for Options {
 }
 
 impl Options {
-    pub(crate) fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> BufferLimits {
         // Less than half of the window, which is when the core passes credit on.
         let report_bytes = (self.config.stream_window_bytes / 4) as usize;
-        Limits { report_bytes, unsent_bytes_max: self.unsent_bytes_max }
+        BufferLimits { report_bytes, unsent_bytes_max: self.unsent_bytes_max }
     }
 }
 
@@ -200,28 +200,28 @@ pub struct Wait {
 pub struct Driver<H: Host, T: Transport> {
     connection: Connection<H::Role>,
     host: H,
-    table: Table,
-    wire: Wire<T>,
-    mailbox: Arc<Mailbox<ToDriver<H::Message, H::Role>>>,
-    messages: Vec<ToDriver<H::Message, H::Role>>,
+    table: StreamTable,
+    io: TransportIo<T>,
+    mailbox: Arc<Mailbox<DriverMessage<H::Message, H::Role>>>,
+    messages: Vec<DriverMessage<H::Message, H::Role>>,
     origin: Instant,
     remote: Option<SocketAddr>,
     linger: Duration,
     phase: Phase,
     /// What was wished before it was clear that HTTP/2 is spoken.
-    early: Vec<Wish<H::Role>>,
+    deferred_commands: Vec<ConnectionCommand<H::Role>>,
     on_notice: Option<OnNotice>,
     share: Option<Share>,
     /// The last turn stopped writing before it had to.
     has_more: bool,
-    refusal: Option<Refusal>,
+    negotiation_error: Option<NegotiationError>,
     end: Option<Arc<ConnectionEnd>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// It is not clear yet that HTTP/2 is spoken.
-    Opening {
+    Negotiating {
         until: Option<Instant>,
     },
     Open,
@@ -238,11 +238,11 @@ enum Phase {
 }
 
 /// How far a turn brought the opening.
-enum Progress {
+enum Negotiation {
     Undecided,
     /// HTTP/2 is spoken; what the core says of the bytes that came with that.
     Open(Result<(), ConnectionError>),
-    Refused(Refused),
+    Rejected(Rejection),
 }
 
 impl<H: Host, T: Transport> Driver<H, T> {
@@ -251,13 +251,13 @@ impl<H: Host, T: Transport> Driver<H, T> {
         options: &Options,
         host: H,
         sniffs: bool,
-        mailbox: Arc<Mailbox<ToDriver<H::Message, H::Role>>>,
+        mailbox: Arc<Mailbox<DriverMessage<H::Message, H::Role>>>,
     ) -> Result<Self, ConfigError> {
         let origin = Instant::now();
-        let phase = match transport.agreement() {
-            Agreement::None if !sniffs => Phase::Open,
-            Agreement::Http2 => Phase::Open,
-            _ => Phase::Opening { until: options.config.timeouts.preface.map(|limit| origin + limit) },
+        let phase = match transport.negotiated_protocol() {
+            NegotiatedProtocol::None if !sniffs => Phase::Open,
+            NegotiatedProtocol::Http2 => Phase::Open,
+            _ => Phase::Negotiating { until: options.config.timeouts.preface.map(|limit| origin + limit) },
         };
         let connection = record::start(options)?;
         if let Some(counters) = &options.counters {
@@ -266,19 +266,19 @@ impl<H: Host, T: Transport> Driver<H, T> {
         Ok(Self {
             connection,
             host,
-            table: Table::new(transport.is_vectored()),
-            wire: Wire::new(transport),
+            table: StreamTable::new(transport.is_vectored()),
+            io: TransportIo::new(transport),
             mailbox,
             messages: Vec::new(),
             origin,
             remote: options.remote,
             linger: options.linger,
             phase,
-            early: Vec::new(),
+            deferred_commands: Vec::new(),
             on_notice: options.on_notice.clone(),
             share: options.counters.clone().map(Share::new),
             has_more: false,
-            refusal: None,
+            negotiation_error: None,
             end: None,
         })
     }
@@ -288,18 +288,18 @@ impl<H: Host, T: Transport> Driver<H, T> {
     /// `ready` says what is known of the transport; [`Readiness::ALL`] if nothing is. Costs at most a handful of reads and of
     /// writes; the common turn is one of each.
     pub fn turn(&mut self, ready: Readiness) -> Turn {
-        self.wire.note(ready);
+        self.io.update_readiness(ready);
         let now = Instant::now();
-        let mut recall = None;
+        let mut retry_after = None;
         let outcome = match self.phase {
-            Phase::Opening { .. } | Phase::Open => self.advance(now).map(|again| recall = again),
-            Phase::Flushing { .. } | Phase::Draining { .. } => self.wind_up(now),
+            Phase::Negotiating { .. } | Phase::Open => self.advance(now).map(|again| retry_after = again),
+            Phase::Flushing { .. } | Phase::Draining { .. } => self.finish_output(now),
             Phase::Closed => Ok(()),
         };
         if let Err(error) = outcome {
             self.end_transport(error, now);
         }
-        self.rest(now, recall)
+        self.next_turn(now, retry_after)
     }
 
     /// The transport is of no more use, for a reason that the caller's loop found. The last word is still tried, once.
@@ -314,14 +314,14 @@ impl<H: Host, T: Transport> Driver<H, T> {
             // The bytes have ended, whatever the reason; whoever still waits is over.
             let _ = self.connection.handle_eof();
             self.connection.close(ErrorCode::NO_ERROR, &[]);
-            if matches!(self.phase, Phase::Opening { .. }) {
-                self.fall_silent();
-                let is_handshake = self.wire.transport.agreement() == Agreement::Pending;
-                self.refusal = Refusal::of_io(&error).or(is_handshake.then_some(Refusal::Handshake));
+            if matches!(self.phase, Phase::Negotiating { .. }) {
+                self.discard_output();
+                let is_handshake = self.io.transport.negotiated_protocol() == NegotiatedProtocol::Pending;
+                self.negotiation_error = NegotiationError::of_io(&error).or(is_handshake.then_some(NegotiationError::Handshake));
             }
         }
         self.end(Some(error), now);
-        if self.wire.is_broken() || self.wind_up(now).is_err() {
+        if self.io.is_broken() || self.finish_output(now).is_err() {
             self.phase = Phase::Closed;
         }
     }
@@ -342,7 +342,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
 
     /// The transport.
     pub fn transport(&self) -> &T {
-        &self.wire.transport
+        &self.io.transport
     }
 
     /// The live streams.
@@ -373,122 +373,122 @@ impl<H: Host, T: Transport> Driver<H, T> {
             // The core learns the time before messages are forwarded to it.
             outcome = self.receive(0..0, time);
         }
-        let wants_end = self.perform_messages();
-        if let Phase::Opening { until } = self.phase {
+        let wants_end = self.execute_messages();
+        if let Phase::Negotiating { until } = self.phase {
             let is_late = until.is_some_and(|until| now >= until);
             outcome = match self.open(is_late, wants_end, time)? {
-                Progress::Undecided => return self.wire.flush_transport().map(|()| None),
-                Progress::Open(outcome) => {
-                    mem::take(&mut self.early).into_iter().for_each(|wish| grant(&mut self.connection, wish));
+                Negotiation::Undecided => return self.io.flush_transport().map(|()| None),
+                Negotiation::Open(outcome) => {
+                    mem::take(&mut self.deferred_commands).into_iter().for_each(|command| apply(&mut self.connection, command));
                     outcome
                 }
-                Progress::Refused(refused) => return self.refuse(&refused, now).map(|()| None),
+                Negotiation::Rejected(rejection) => return self.reject(&rejection, now).map(|()| None),
             };
         }
         if outcome.is_ok() {
             outcome = self.read(time)?;
         }
         if outcome.is_ok() {
-            outcome = self.pass_time();
+            outcome = self.handle_timeouts();
         }
-        let recall = self.host.after_events(now);
+        let retry_after = self.host.after_events(now);
         if let Err(error) = self.transmit() {
-            self.hear_out(time);
+            self.drain_input(time);
             return Err(error);
         }
         // Timeouts that the calls of this turn have armed start now, after them.
         if outcome.is_ok() {
-            outcome = self.pass_time();
+            outcome = self.handle_timeouts();
         }
-        if outcome.is_err() || self.connection.is_finished() && self.wire.is_flushed() {
+        if outcome.is_err() || self.connection.is_finished() && self.io.is_flushed() {
             self.end(None, now);
-            self.wind_up(now)?;
+            self.finish_output(now)?;
         }
-        Ok(recall)
+        Ok(retry_after)
     }
 
     /// Finds out whether HTTP/2 is spoken.
-    fn open(&mut self, is_late: bool, wants_end: bool, time: thalweg::Instant) -> io::Result<Progress> {
+    fn open(&mut self, is_late: bool, wants_end: bool, time: thalweg::Instant) -> io::Result<Negotiation> {
         if wants_end && self.connection.live_streams() == 0 {
-            return Ok(Progress::Refused(Refused::silently(Refusal::ShuttingDown)));
+            return Ok(Negotiation::Rejected(Rejection::without_response(NegotiationError::ShuttingDown)));
         }
         for _ in 0..READS_PER_TURN {
-            if !self.wire.is_readable() {
+            if !self.io.is_readable() {
                 break;
             }
-            let input = self.wire.read()?;
-            let progress = match (self.wire.transport.agreement(), input) {
-                (Agreement::None, Input::Bytes(len)) => self.open_with(len, time),
-                (Agreement::None | Agreement::Pending, Input::End) => Progress::Refused(self.host.open_eof()),
-                (Agreement::Other, _) => Progress::Refused(Refused::NO_ALPN),
-                (Agreement::Http2, Input::Blocked) => Progress::Open(Ok(())),
-                (Agreement::Http2, Input::Bytes(len)) => Progress::Open(self.receive(0..len, time)),
-                (Agreement::Http2, Input::End) => Progress::Open(self.connection.handle_eof()),
-                (Agreement::None | Agreement::Pending, _) => Progress::Undecided,
+            let input = self.io.read()?;
+            let negotiation = match (self.io.transport.negotiated_protocol(), input) {
+                (NegotiatedProtocol::None, Input::Bytes(len)) => self.negotiate_with(len, time),
+                (NegotiatedProtocol::None | NegotiatedProtocol::Pending, Input::End) => Negotiation::Rejected(self.host.open_eof()),
+                (NegotiatedProtocol::Other, _) => Negotiation::Rejected(Rejection::NO_ALPN),
+                (NegotiatedProtocol::Http2, Input::Blocked) => Negotiation::Open(Ok(())),
+                (NegotiatedProtocol::Http2, Input::Bytes(len)) => Negotiation::Open(self.receive(0..len, time)),
+                (NegotiatedProtocol::Http2, Input::End) => Negotiation::Open(self.connection.handle_eof()),
+                (NegotiatedProtocol::None | NegotiatedProtocol::Pending, _) => Negotiation::Undecided,
             };
-            if !matches!(progress, Progress::Undecided) {
+            if !matches!(negotiation, Negotiation::Undecided) {
                 self.phase = Phase::Open;
-                return Ok(progress);
+                return Ok(negotiation);
             }
         }
         if is_late {
-            return Ok(Progress::Refused(Refused::silently(Refusal::TimedOut)));
+            return Ok(Negotiation::Rejected(Rejection::without_response(NegotiationError::TimedOut)));
         }
-        Ok(Progress::Undecided)
+        Ok(Negotiation::Undecided)
     }
 
     /// Looks at the first bytes.
-    fn open_with(&mut self, len: usize, time: thalweg::Instant) -> Progress {
-        let mut input = self.wire.input(0..len);
+    fn negotiate_with(&mut self, len: usize, time: thalweg::Instant) -> Negotiation {
+        let mut input = self.io.input(0..len);
         let opened = self.host.open(&mut self.connection, &mut self.table, &mut input);
         let taken = len - input.len();
         match opened {
-            Ok(None) => Progress::Undecided,
-            Ok(Some(Opened { mut seen, answer })) => {
-                self.wire.say(answer);
-                let begun = self.connection.receive(&mut seen, time);
-                debug_assert!(begun.is_ok_and(|event| event.is_none()), "half a preface is no event");
-                Progress::Open(self.receive(taken..len, time))
+            Ok(None) => Negotiation::Undecided,
+            Ok(Some(Negotiated { mut prefetched, answer })) => {
+                self.io.queue_output(answer);
+                let received = self.connection.receive(&mut prefetched, time);
+                debug_assert!(received.is_ok_and(|event| event.is_none()), "half a preface is no event");
+                Negotiation::Open(self.receive(taken..len, time))
             }
-            Err(refused) => Progress::Refused(refused),
+            Err(rejection) => Negotiation::Rejected(rejection),
         }
     }
 
     /// The peer does not speak HTTP/2: it is told in its own words, and the transport ends.
-    fn refuse(&mut self, refused: &Refused, now: Instant) -> io::Result<()> {
+    fn reject(&mut self, rejection: &Rejection, now: Instant) -> io::Result<()> {
         self.connection.close(ErrorCode::NO_ERROR, &[]);
-        self.fall_silent();
-        self.wire.say(refused.answer);
-        self.refusal = Some(refused.refusal);
+        self.discard_output();
+        self.io.queue_output(rejection.answer);
+        self.negotiation_error = Some(rejection.error);
         self.end(None, now);
-        self.wind_up(now)
+        self.finish_output(now)
     }
 
     /// What the core has to say is not for this peer.
-    fn fall_silent(&mut self) {
-        let mut unsaid = Vec::new();
-        while self.connection.poll_transmit(&mut unsaid) {
-            unsaid.clear();
+    fn discard_output(&mut self) {
+        let mut discarded = Vec::new();
+        while self.connection.poll_transmit(&mut discarded) {
+            discarded.clear();
         }
     }
 
     /// Acts on messages. Returns whether one of them wants the connection's end.
-    fn perform_messages(&mut self) -> bool {
+    fn execute_messages(&mut self) -> bool {
         let mut wants_end = false;
-        let Self { connection, host, table, mailbox, messages, early, phase, .. } = self;
+        let Self { connection, host, table, mailbox, messages, deferred_commands, phase, .. } = self;
         mailbox.take(messages);
         for message in messages.drain(..) {
             match message {
-                ToDriver::Stream(stream, ask) => host.perform_ask(connection, table, stream, ask),
-                ToDriver::Host(message) => host.perform(connection, table, message),
+                DriverMessage::Stream(stream, command) => host.execute_stream_command(connection, table, stream, command),
+                DriverMessage::Host(message) => host.execute(connection, table, message),
                 // An Upgrade makes another connection of this one.
-                ToDriver::Wish(wish) if matches!(phase, Phase::Opening { .. }) => early.push(wish),
-                ToDriver::Wish(wish) => grant(connection, wish),
-                ToDriver::Shutdown => {
+                DriverMessage::Connection(command) if matches!(phase, Phase::Negotiating { .. }) => deferred_commands.push(command),
+                DriverMessage::Connection(command) => apply(connection, command),
+                DriverMessage::Shutdown => {
                     wants_end = true;
                     connection.shutdown();
                 }
-                ToDriver::Close(code) => {
+                DriverMessage::Close(code) => {
                     wants_end = true;
                     connection.close(code, &[]);
                 }
@@ -500,10 +500,10 @@ impl<H: Host, T: Transport> Driver<H, T> {
     /// Reads while there is something to read, up to a bound. The inner result is the connection's.
     fn read(&mut self, time: thalweg::Instant) -> io::Result<Result<(), ConnectionError>> {
         for _ in 0..READS_PER_TURN {
-            if !self.wire.is_readable() || !self.connection.wants_read() {
+            if !self.io.is_readable() || !self.connection.wants_read() {
                 break;
             }
-            let outcome = match self.wire.read()? {
+            let outcome = match self.io.read()? {
                 Input::Blocked => break,
                 Input::Bytes(len) => self.receive(0..len, time),
                 Input::End => self.connection.handle_eof(),
@@ -517,9 +517,9 @@ impl<H: Host, T: Transport> Driver<H, T> {
     }
 
     /// Nothing can be written any more, but the peer may have said why before it left.
-    fn hear_out(&mut self, time: thalweg::Instant) {
+    fn drain_input(&mut self, time: thalweg::Instant) {
         for _ in 0..FINAL_READS_MAX {
-            match self.wire.read() {
+            match self.io.read() {
                 Ok(Input::Bytes(len)) if self.receive(0..len, time).is_ok() => {}
                 _ => return,
             }
@@ -528,7 +528,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
 
     /// Passes the time if the core asks for it. The clock is read anew: the core counts from here
     /// what the calls before have armed.
-    fn pass_time(&mut self) -> Result<(), ConnectionError> {
+    fn handle_timeouts(&mut self) -> Result<(), ConnectionError> {
         let Some(at) = self.connection.poll_timeout() else { return Ok(()) };
         let time = self.core_time(Instant::now());
         if at > time {
@@ -540,13 +540,13 @@ impl<H: Host, T: Transport> Driver<H, T> {
 
     /// Hands on the events of bytes that were read.
     fn receive(&mut self, read: Range<usize>, time: thalweg::Instant) -> Result<(), ConnectionError> {
-        let Self { connection, host, table, wire, on_notice, .. } = self;
-        let mut input = wire.input(read);
+        let Self { connection, host, table, io, on_notice, .. } = self;
+        let mut input = io.input(read);
         while let Some(event) = connection.receive(&mut input, time)? {
             if let Some(on_notice) = on_notice
                 && let Some(notice) = event.to_owned_event()
             {
-                on_notice.tell(notice);
+                on_notice.notify(notice);
             }
             match event {
                 Event::Data { stream, data, end } => table.receive_data(connection, stream, data, end),
@@ -558,15 +558,15 @@ impl<H: Host, T: Transport> Driver<H, T> {
                 Event::Reset { stream, code, by } => {
                     host.stream_reset(stream);
                     if let Some(entry) = table.remove(stream) {
-                        entry.exchange.tell_end(Error::Reset { code, by });
+                        entry.exchange.deliver_end(Error::Reset { code, by });
                     }
                 }
                 Event::Priority { stream, priority } => {
                     if let Some(entry) = table.find(stream) {
-                        entry.exchange.tell_priority(priority);
+                        entry.exchange.deliver_priority(priority);
                     }
                 }
-                Event::StreamAvailable => host.openable(connection, table),
+                Event::StreamAvailable => host.streams_available(connection, table),
                 Event::Settings { .. } => host.settings_received(connection, table),
                 _ => {}
             }
@@ -579,9 +579,9 @@ impl<H: Host, T: Transport> Driver<H, T> {
         self.has_more = false;
         for _ in 0..WRITES_PER_TURN {
             while let Some(stream) = self.connection.poll_writable() {
-                self.table.go_on(&mut self.connection, stream);
+                self.table.resume(&mut self.connection, stream);
             }
-            if !self.wire.write(&mut self.connection, &mut self.table.pieces)? {
+            if !self.io.write(&mut self.connection, &mut self.table.chunks)? {
                 return Ok(());
             }
         }
@@ -595,18 +595,18 @@ impl<H: Host, T: Transport> Driver<H, T> {
             return;
         }
         let report = self.connection.report();
-        let refusal = self.refusal;
-        let end = Arc::new(ConnectionEnd { remote: self.remote, report, transport, refusal });
+        let negotiation_error = self.negotiation_error;
+        let end = Arc::new(ConnectionEnd { remote: self.remote, report, transport, negotiation_error });
         self.host.connection_ended(&end);
         // Streams that a GOAWAY of the peer excludes were reset before; of these nobody knows what the peer did.
         let unknown = Error::Connection { end: Arc::clone(&end), unprocessed: false };
         for entry in self.table.remove_all() {
-            entry.exchange.tell_end(unknown.clone());
+            entry.exchange.deliver_end(unknown.clone());
         }
         let late = Error::Connection { end: Arc::clone(&end), unprocessed: true };
         for message in self.messages.drain(..).chain(self.mailbox.close()) {
-            if let ToDriver::Host(message) = message {
-                self.host.refuse(message, &late);
+            if let DriverMessage::Host(message) = message {
+                self.host.fail_message(message, &late);
             }
         }
         self.end = Some(end);
@@ -614,21 +614,21 @@ impl<H: Host, T: Transport> Driver<H, T> {
     }
 
     /// The last word: flush, end our side, drain (RFC 9113 §6.8: GOAWAY is of no use if TCP throws it away).
-    fn wind_up(&mut self, now: Instant) -> io::Result<()> {
+    fn finish_output(&mut self, now: Instant) -> io::Result<()> {
         if let Phase::Flushing { until } = self.phase {
-            while self.wire.write(&mut self.connection, &mut self.table.pieces)? {}
-            if self.wire.is_flushed() && self.connection.is_finished() && self.wire.end_writing()? {
+            while self.io.write(&mut self.connection, &mut self.table.chunks)? {}
+            if self.io.is_flushed() && self.connection.is_finished() && self.io.shutdown_write()? {
                 self.phase = Phase::Draining { until, bytes_left: DRAIN_BYTES_MAX };
             } else if now >= until {
                 self.phase = Phase::Closed;
             }
         }
         while let Phase::Draining { until, bytes_left } = self.phase {
-            if self.wire.has_ended() || now >= until {
+            if self.io.has_ended() || now >= until {
                 self.phase = Phase::Closed;
-            } else if !self.wire.is_readable() {
+            } else if !self.io.is_readable() {
                 break;
-            } else if let Input::Bytes(len) = self.wire.read()? {
+            } else if let Input::Bytes(len) = self.io.read()? {
                 self.phase = match bytes_left.checked_sub(len) {
                     Some(bytes_left) => Phase::Draining { until, bytes_left },
                     None => Phase::Closed,
@@ -646,8 +646,8 @@ impl<H: Host, T: Transport> Driver<H, T> {
     }
 
     /// Decides what to wait for.
-    fn rest(&mut self, now: Instant, recall: Option<Duration>) -> Turn {
-        let writes = !self.wire.is_flushed();
+    fn next_turn(&mut self, now: Instant, retry_after: Option<Duration>) -> Turn {
+        let writes = !self.io.is_flushed();
         let until = match (self.phase, &self.end) {
             (Phase::Closed, Some(end)) => return Turn::Ended(Arc::clone(end)),
             (Phase::Flushing { until }, _) => {
@@ -658,18 +658,18 @@ impl<H: Host, T: Transport> Driver<H, T> {
                 let timeout = Some(until.saturating_duration_since(now));
                 return Turn::Wait(Wait { read: true, write: false, timeout });
             }
-            (Phase::Opening { until }, _) => until.map(|until| self.core_time(until)),
+            (Phase::Negotiating { until }, _) => until.map(|until| self.core_time(until)),
             _ => self.connection.poll_timeout(),
         };
-        let read = self.connection.wants_read() && !self.wire.has_ended();
-        let more = read && self.wire.is_readable() || self.has_more;
+        let read = self.connection.wants_read() && !self.io.has_ended();
+        let more = read && self.io.is_readable() || self.has_more;
         // Whoever wants to be called again looks by himself after a moment.
-        if more || !self.mailbox.sleep(recall.is_some()) {
+        if more || !self.mailbox.sleep(retry_after.is_some()) {
             return Turn::Wait(Wait { read, write: writes, timeout: Some(Duration::ZERO) });
         }
         self.count();
         let deadline = until.map(|at| at.saturating_duration_since(self.core_time(now)));
-        let timeout = [deadline, recall].into_iter().flatten().min();
+        let timeout = [deadline, retry_after].into_iter().flatten().min();
         Turn::Wait(Wait { read, write: writes, timeout })
     }
 }
@@ -683,7 +683,7 @@ impl<H: Host, T: Transport> Drop for Driver<H, T> {
             trace::connection_ended(end);
             if let Some(share) = &mut self.share {
                 share.add(&self.connection.report());
-                share.counters().count_ended(end.refusal.is_some(), end.is_warning());
+                share.counters().count_ended(end.negotiation_error.is_some(), end.is_warning());
             }
             self.host.connection_closed(end);
         }
@@ -691,9 +691,9 @@ impl<H: Host, T: Transport> Drop for Driver<H, T> {
 }
 
 /// Does what is wished of a connection. What the core refuses is left out.
-fn grant<R: Role>(connection: &mut Connection<R>, wish: Wish<R>) {
-    if let Err(error) = wish(connection) {
-        trace::left_out(&error);
+fn apply<R: Role>(connection: &mut Connection<R>, command: ConnectionCommand<R>) {
+    if let Err(error) = command(connection) {
+        trace::command_failed(&error);
     }
 }
 

@@ -7,15 +7,15 @@ use crate::client::Pushed;
 
 /// Where a client's driver hands promises on, while somebody takes them.
 #[derive(Default)]
-pub struct Outlet {
-    taker: Mutex<Option<Sender<Pushed>>>,
+pub struct PushSender {
+    sender: Mutex<Option<Sender<Pushed>>>,
 }
 
-impl Outlet {
+impl PushSender {
     /// From now on promises go to the receiver that is returned.
-    pub fn open(&self) -> Receiver<Pushed> {
-        let (taker, promises) = channel();
-        *self.lock() = Some(taker);
+    pub fn subscribe(&self) -> Receiver<Pushed> {
+        let (sender, promises) = channel();
+        *self.lock() = Some(sender);
         promises
     }
 
@@ -25,12 +25,12 @@ impl Outlet {
     }
 
     /// Hands a promise on. Returns whether anybody takes it.
-    pub fn tell(&self, pushed: Pushed) -> bool {
-        self.lock().as_ref().is_some_and(|taker| taker.send(pushed).is_ok())
+    pub fn send(&self, pushed: Pushed) -> bool {
+        self.lock().as_ref().is_some_and(|sender| sender.send(pushed).is_ok())
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Sender<Pushed>>> {
         // Nothing panics under this lock.
-        self.taker.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

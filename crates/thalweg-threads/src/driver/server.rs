@@ -8,25 +8,25 @@ use std::time::{Duration, Instant};
 use thalweg::{ConfigError, ErrorCode, Headers, HeadersKind, Priority, Server, Status, StreamKey};
 use thalweg_h2c::{Sniffer, Upgrade};
 
-use super::table::{Entry, Table};
-use super::{Driver, Host, Opened, Options, ToDriver};
+use super::stream_table::{StreamEntry, StreamTable};
+use super::{Driver, Host, Negotiated, Options, DriverMessage};
 use crate::body::Body;
 use crate::error::{ConnectionEnd, Error};
-use crate::exchange::{Ask, Chunk, Exchange, Finish, Limits};
+use crate::exchange::{StreamCommand, Chunk, Exchange, Finish, BufferLimits};
 use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
-use crate::opening::{self, Beginning, Refused};
-use crate::pool::{Job, Lane, Pool};
+use crate::negotiate::{self, DetectedProtocol, Rejection};
+use crate::pool::{Job, ConnectionQueue, Pool};
 use crate::record::{self, Connection};
 use crate::responder::Responder;
 use crate::trace;
 use crate::transport::Transport;
 
 /// The mailbox of a server's driver.
-pub type Answers = Mailbox<ToDriver<Say, Server>>;
+pub type ServerMailbox = Mailbox<DriverMessage<ServerCommand, Server>>;
 
 /// An answer from a handler: a head, and what of the content is there.
-pub struct Answer {
+pub struct ResponseCommand {
     pub stream: StreamKey,
     pub head: Response<()>,
     pub chunk: Chunk,
@@ -34,25 +34,25 @@ pub struct Answer {
 }
 
 /// What a handler says to its driver.
-pub enum Say {
-    Answer(Answer),
-    Push(Box<Promise>),
+pub enum ServerCommand {
+    Respond(ResponseCommand),
+    Push(Box<PushCommand>),
     /// An alternative service for the origin of a request (RFC 7838 §4).
     AltSvc(StreamKey, Vec<u8>),
 }
 
 /// A push that a handler wants (RFC 9113 §8.4).
-pub struct Promise {
+pub struct PushCommand {
     pub parent: StreamKey,
     pub head: Request<()>,
     pub exchange: Arc<Exchange>,
 }
 
 /// What makes a driver a server's.
-pub struct Requests {
-    lane: Lane,
-    answers: Arc<Answers>,
-    limits: Limits,
+pub struct ServerHost {
+    queue: ConnectionQueue,
+    mailbox: Arc<ServerMailbox>,
+    limits: BufferLimits,
     remote: Option<SocketAddr>,
     /// Until it is clear what the first bytes are.
     sniffer: Option<Box<Sniffer>>,
@@ -62,7 +62,7 @@ pub struct Requests {
 }
 
 /// Drives one connection of a server.
-pub type ServerDriver<T> = Driver<Requests, T>;
+pub type ServerDriver<T> = Driver<ServerHost, T>;
 
 impl<T: Transport> ServerDriver<T> {
     /// Starts a server's side over a transport that does not block. Requests are answered by `pool`; `wake` must make the caller's loop take
@@ -76,36 +76,36 @@ impl<T: Transport> ServerDriver<T> {
         options: &Options,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, ConfigError> {
-        let lane = pool.lane();
-        let answers = Arc::new(Mailbox::with_coming(Box::new(wake), lane.waiting()));
-        let requests = Requests {
-            lane,
-            answers: Arc::clone(&answers),
+        let queue = pool.connection_queue();
+        let mailbox = Arc::new(Mailbox::with_pending_responses(Box::new(wake), queue.pending()));
+        let host = ServerHost {
+            queue,
+            mailbox: Arc::clone(&mailbox),
             limits: options.limits(),
             remote: options.remote,
             sniffer: options.h2c.map(|h2c| Box::new(Sniffer::new(h2c))),
             options: options.clone(),
             jobs: Vec::new(),
         };
-        Self::start(transport, options, requests, options.h2c.is_some(), answers)
+        Self::start(transport, options, host, options.h2c.is_some(), mailbox)
     }
 
     /// Ends gracefully (RFC 9113 §6.8): requests that are under way are still answered.
     pub fn shutdown(&mut self) {
-        self.host.answers.post(ToDriver::Shutdown);
+        self.host.mailbox.post(DriverMessage::Shutdown);
     }
 
     /// The way to this driver from other threads.
-    pub(crate) fn answers(&self) -> Arc<Answers> {
-        Arc::clone(&self.host.answers)
+    pub(crate) fn mailbox(&self) -> Arc<ServerMailbox> {
+        Arc::clone(&self.host.mailbox)
     }
 }
 
-impl Requests {
-    fn receive_request(&mut self, table: &mut Table, stream: StreamKey, headers: &Headers<'_>, end: bool) {
+impl ServerHost {
+    fn receive_request(&mut self, table: &mut StreamTable, stream: StreamKey, headers: &Headers<'_>, end: bool) {
         let head = Request::from_block(headers, self.remote);
-        let exchange = Exchange::new(Arc::clone(&self.answers) as _, self.limits, Some(stream));
-        table.insert(Entry::new(stream, Arc::clone(&exchange), false, end));
+        let exchange = Exchange::new(Arc::clone(&self.mailbox) as _, self.limits, Some(stream));
+        table.insert(StreamEntry::new(stream, Arc::clone(&exchange), false, end));
         let body = if end {
             Body::empty()
         } else {
@@ -122,55 +122,55 @@ impl Requests {
     fn upgrade(
         &mut self,
         connection: &mut Connection<Server>,
-        table: &mut Table,
+        table: &mut StreamTable,
         upgrade: &Upgrade,
-    ) -> Result<Opened, Refused> {
+    ) -> Result<Negotiated, Rejection> {
         let method = upgrade.request.method.as_bytes();
         let upgraded = record::upgraded(&self.options, &upgrade.settings, method);
-        let (upgraded, stream) = upgraded.map_err(|_| Refused::UPGRADE)?;
+        let (upgraded, stream) = upgraded.map_err(|_| Rejection::UPGRADE)?;
         *connection = upgraded;
         let head = Request::from_upgrade(&upgrade.request, self.remote);
-        let exchange = Exchange::new(Arc::clone(&self.answers) as _, self.limits, Some(stream));
-        table.insert(Entry::new(stream, Arc::clone(&exchange), false, true));
+        let exchange = Exchange::new(Arc::clone(&self.mailbox) as _, self.limits, Some(stream));
+        table.insert(StreamEntry::new(stream, Arc::clone(&exchange), false, true));
         let body = if upgrade.request.body.is_empty() {
             Body::empty()
         } else {
-            exchange.tell_content(&upgrade.request.body, true);
+            exchange.deliver_content(&upgrade.request.body, true);
             Body::of_request(Arc::clone(&exchange), false)
         };
         self.submit(exchange, stream, head, body);
-        Ok(Opened { seen: &[], answer: upgrade.response() })
+        Ok(Negotiated { prefetched: &[], answer: upgrade.response() })
     }
 
     /// Makes a request one of this turn.
     fn submit(&mut self, exchange: Arc<Exchange>, stream: StreamKey, head: Request<()>, body: Body) {
         let priority = head.priority();
         if priority != Priority::default() {
-            exchange.tell_priority(priority);
+            exchange.deliver_priority(priority);
         }
-        let responder = Responder::new(exchange, Arc::clone(&self.answers), stream, head.method());
+        let responder = Responder::new(exchange, Arc::clone(&self.mailbox), stream, head.method());
         let request = head.replace_body(body).0;
         self.jobs.push(Job { stream, request, responder });
     }
 
-    fn promise(connection: &mut Connection<Server>, table: &mut Table, promise: Promise) {
-        let Promise { parent, head, exchange } = promise;
+    fn push(connection: &mut Connection<Server>, table: &mut StreamTable, command: PushCommand) {
+        let PushCommand { parent, head, exchange } = command;
         match connection.send_push(parent, &head.control("", ""), head.fields.iter()) {
             Ok(stream) => {
-                table.insert(Entry::new(stream, Arc::clone(&exchange), false, true));
+                table.insert(StreamEntry::new(stream, Arc::clone(&exchange), false, true));
                 exchange.open(stream);
             }
-            Err(error) => exchange.tell_end(Error::NotOpened(error)),
+            Err(error) => exchange.deliver_end(Error::Open(error)),
         }
     }
 
-    fn answer(connection: &mut Connection<Server>, table: &mut Table, answer: Answer) {
-        let Answer { stream, head, chunk, finish } = answer;
+    fn respond(connection: &mut Connection<Server>, table: &mut StreamTable, answer: ResponseCommand) {
+        let ResponseCommand { stream, head, chunk, finish } = answer;
         let status = head.status();
         let fields = head.fields.iter();
         if status.is_informational() {
             if let Err(error) = connection.send_informational(stream, status, fields) {
-                table.refused(connection, stream, error);
+                table.handle_send_error(connection, stream, error);
             }
             return;
         }
@@ -178,42 +178,42 @@ impl Requests {
         match connection.send_response(stream, status, fields, ends) {
             Ok(()) if ends => table.end_local(connection, stream),
             Ok(()) => table.send(connection, stream, chunk, finish),
-            Err(error) => table.refused(connection, stream, error),
+            Err(error) => table.handle_send_error(connection, stream, error),
         }
     }
 }
 
-impl Host for Requests {
+impl Host for ServerHost {
     type Role = Server;
-    type Message = Say;
+    type Message = ServerCommand;
 
     fn open(
         &mut self,
         connection: &mut Connection<Server>,
-        table: &mut Table,
+        table: &mut StreamTable,
         input: &mut &[u8],
-    ) -> Result<Option<Opened>, Refused> {
+    ) -> Result<Option<Negotiated>, Rejection> {
         let Some(sniffer) = &mut self.sniffer else {
-            return Ok(Some(Opened { seen: &[], answer: &[] }));
+            return Ok(Some(Negotiated { prefetched: &[], answer: &[] }));
         };
-        let Some(beginning) = opening::sniff(sniffer, input)? else { return Ok(None) };
+        let Some(detected) = negotiate::sniff(sniffer, input)? else { return Ok(None) };
         self.sniffer = None;
-        match beginning {
-            Beginning::Preface(seen) => Ok(Some(Opened { seen, answer: &[] })),
-            Beginning::Upgrade(upgrade) => self.upgrade(connection, table, &upgrade).map(Some),
+        match detected {
+            DetectedProtocol::Preface(seen) => Ok(Some(Negotiated { prefetched: seen, answer: &[] })),
+            DetectedProtocol::Upgrade(upgrade) => self.upgrade(connection, table, &upgrade).map(Some),
         }
     }
 
-    fn open_eof(&mut self) -> Refused {
+    fn open_eof(&mut self) -> Rejection {
         match &mut self.sniffer {
-            Some(sniffer) => opening::sniff_eof(sniffer),
-            None => Refused::silently(opening::Refusal::Silent),
+            Some(sniffer) => negotiate::sniff_eof(sniffer),
+            None => Rejection::without_response(negotiate::NegotiationError::NoData),
         }
     }
 
     fn receive_headers(
         &mut self,
-        table: &mut Table,
+        table: &mut StreamTable,
         stream: StreamKey,
         kind: HeadersKind,
         headers: &Headers<'_>,
@@ -223,7 +223,7 @@ impl Host for Requests {
             HeadersKind::Request => self.receive_request(table, stream, headers, end),
             _ => {
                 if let Some(entry) = table.find(stream) {
-                    entry.exchange.tell_trailers(headers.fields().collect());
+                    entry.exchange.deliver_trailers(headers.fields().collect());
                 }
                 table.end_remote(stream);
             }
@@ -231,62 +231,62 @@ impl Host for Requests {
         None
     }
 
-    fn perform(&mut self, connection: &mut Connection<Server>, table: &mut Table, message: Say) {
+    fn execute(&mut self, connection: &mut Connection<Server>, table: &mut StreamTable, message: ServerCommand) {
         match message {
-            Say::Answer(answer) => Self::answer(connection, table, answer),
-            Say::Push(promise) => Self::promise(connection, table, *promise),
-            Say::AltSvc(stream, value) => {
+            ServerCommand::Respond(answer) => Self::respond(connection, table, answer),
+            ServerCommand::Push(command) => Self::push(connection, table, *command),
+            ServerCommand::AltSvc(stream, value) => {
                 if let Err(error) = connection.send_alt_svc(Some(stream), &[], &value) {
-                    trace::left_out(&error);
+                    trace::command_failed(&error);
                 }
             }
         }
     }
 
-    fn perform_ask(
+    fn execute_stream_command(
         &mut self,
         connection: &mut Connection<Server>,
-        table: &mut Table,
+        table: &mut StreamTable,
         stream: StreamKey,
-        ask: Ask,
+        command: StreamCommand,
     ) {
-        match ask {
+        match command {
             // Too late is no fault: the handler has answered, or the stream has ended.
-            Ask::Continue => {
+            StreamCommand::SendContinue => {
                 let _ = connection.send_informational(stream, Status::CONTINUE, []);
             }
-            ask => table.perform(connection, stream, ask),
+            command => table.execute(connection, stream, command),
         }
     }
 
-    fn openable(&mut self, _: &mut Connection<Server>, _: &mut Table) {}
+    fn streams_available(&mut self, _: &mut Connection<Server>, _: &mut StreamTable) {}
 
-    fn settings_received(&mut self, _: &mut Connection<Server>, _: &mut Table) {}
+    fn settings_received(&mut self, _: &mut Connection<Server>, _: &mut StreamTable) {}
 
     fn stream_reset(&mut self, stream: StreamKey) {
         // It may still be here, or wait in the pool, or be with a handler, who sees its end.
         self.jobs.retain(|job| job.stream != stream);
-        drop(self.lane.cancel(stream));
+        drop(self.queue.cancel(stream));
     }
 
     fn after_events(&mut self, now: Instant) -> Option<Duration> {
-        self.lane.submit(&mut self.jobs);
-        self.lane.tend(now)
+        self.queue.submit(&mut self.jobs);
+        self.queue.check_starvation(now)
     }
 
     fn connection_ended(&mut self, _: &Arc<ConnectionEnd>) {
         // Before any handler is told, or its thread would take one of these.
         drop(mem::take(&mut self.jobs));
-        drop(self.lane.clear());
+        drop(self.queue.clear());
     }
 
     fn connection_closed(&mut self, _: &Arc<ConnectionEnd>) {}
 
-    fn refuse(&mut self, message: Say, error: &Error) {
+    fn fail_message(&mut self, message: ServerCommand, error: &Error) {
         match message {
             // Its handler sees the end of its stream.
-            Say::Answer(_) | Say::AltSvc(..) => {}
-            Say::Push(promise) => promise.exchange.tell_end(error.clone()),
+            ServerCommand::Respond(_) | ServerCommand::AltSvc(..) => {}
+            ServerCommand::Push(command) => command.exchange.deliver_end(error.clone()),
         }
     }
 }

@@ -15,7 +15,7 @@ use thalweg::CloseCause;
 use thalweg_testkit::frames::{
     Frame, Reader, flag, goaway, kind, preface, raw, settings, settings_ack, wire,
 };
-use thalweg_threads::{Client, ConnectionEnd, ErrorCode, Handler, Refusal, Server, ServerHandle};
+use thalweg_threads::{Client, ConnectionEnd, ErrorCode, Handler, NegotiationError, Server, ServerHandle};
 
 /// For anything that takes no time unless something is broken.
 pub const LIMIT: Duration = Duration::from_secs(20);
@@ -34,7 +34,7 @@ pub struct Running {
 pub struct End {
     pub cause: Option<CloseCause>,
     pub transport: Option<ErrorKind>,
-    pub refusal: Option<Refusal>,
+    pub negotiation_error: Option<NegotiationError>,
     pub text: String,
 }
 
@@ -43,7 +43,7 @@ impl End {
         Self {
             cause: end.report.error.map(|error| error.cause()),
             transport: end.transport.as_ref().map(std::io::Error::kind),
-            refusal: end.refusal,
+            negotiation_error: end.negotiation_error,
             text: end.to_string(),
         }
     }

@@ -114,7 +114,7 @@ impl Transport for Pipe {
         self.with(|ends| ends.is_vectored)
     }
 
-    fn end_writing(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> io::Result<()> {
         self.with(|ends| ends.driver_has_ended = true);
         Ok(())
     }

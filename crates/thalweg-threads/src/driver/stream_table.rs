@@ -1,6 +1,6 @@
 //! The streams of a connection as the driver knows them: their exchanges, and what waits to be sent on them.
 //!
-//! Keeps true: an entry lives as long as its stream lives in the core; `held` is what its application has not released.
+//! Keeps true: an entry lives as long as its stream lives in the core; `unreleased_bytes` is what its application has not released.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -9,25 +9,25 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thalweg::{ErrorCode, Role, SendError, StreamKey};
 
-use super::wire::Pieces;
+use super::transport_io::SplicedChunks;
 use crate::error::Error;
-use crate::exchange::{Ask, Chunk, Exchange, Finish};
+use crate::exchange::{StreamCommand, Chunk, Exchange, Finish};
 use crate::record::Connection;
 use crate::trace;
 
 /// All live streams.
-pub struct Table {
-    entries: Vec<Option<Entry>>,
+pub struct StreamTable {
+    entries: Vec<Option<StreamEntry>>,
     /// Content of frames whose heads the core has, on its way to the transport.
-    pub pieces: Pieces,
+    pub chunks: SplicedChunks,
     /// Whether large content goes to the transport as it is.
     splices: bool,
     /// Content of streams that ended in order while their applications still held it.
-    orphans: Vec<(StreamKey, usize)>,
+    unreleased: Vec<(StreamKey, usize)>,
 }
 
 /// One live stream.
-pub struct Entry {
+pub struct StreamEntry {
     pub stream: StreamKey,
     pub exchange: Arc<Exchange>,
     /// What the core has taken in part, or will take next, and how much of it it has.
@@ -40,12 +40,12 @@ pub struct Entry {
     /// Padding in each frame of content that is sent.
     pad_len: Option<u8>,
     /// What arrives is not wanted.
-    discards: bool,
+    ignore_input: bool,
     /// Shown to the application and not released, bytes.
-    held: usize,
+    unreleased_bytes: usize,
 }
 
-impl Entry {
+impl StreamEntry {
     pub fn new(stream: StreamKey, exchange: Arc<Exchange>, local_ended: bool, remote_ended: bool) -> Self {
         Self {
             stream,
@@ -56,8 +56,8 @@ impl Entry {
             local_ended,
             remote_ended,
             pad_len: None,
-            discards: false,
-            held: 0,
+            ignore_input: false,
+            unreleased_bytes: 0,
         }
     }
 
@@ -65,15 +65,15 @@ impl Entry {
     fn send<R: Role>(
         &mut self,
         connection: &mut Connection<R>,
-        pieces: Option<&mut Pieces>,
+        chunks: Option<&mut SplicedChunks>,
     ) -> Result<bool, SendError> {
-        let mut pieces = pieces;
+        let mut chunks = chunks;
         while let Some((chunk, at)) = &mut self.current {
             let rest = &chunk.as_slice()[*at..];
             let ends = self.queue.is_empty() && matches!(self.finish, Some(Finish::End));
-            let taken = match (self.pad_len, &mut pieces, &*chunk) {
-                (None, Some(pieces), Chunk::Bytes(bytes)) if rest.len() >= SPLICE_BYTES_MIN => {
-                    splice(connection, self.stream, &bytes.slice(*at..), ends, pieces)?
+            let taken = match (self.pad_len, &mut chunks, &*chunk) {
+                (None, Some(chunks), Chunk::Bytes(bytes)) if rest.len() >= SPLICE_BYTES_MIN => {
+                    splice(connection, self.stream, &bytes.slice(*at..), ends, chunks)?
                 }
                 (None, ..) => connection.send_data(self.stream, rest, ends)?,
                 (Some(pad_len), ..) => connection.send_data_padded(self.stream, rest, ends, pad_len)?,
@@ -89,7 +89,7 @@ impl Entry {
             }
             // Nobody waits for room once the end was said.
             if let (None, Some((chunk, _))) = (&self.finish, done) {
-                self.exchange.tell_sent(chunk);
+                self.exchange.deliver_sent(chunk);
             }
         }
         match self.finish.take() {
@@ -110,7 +110,7 @@ fn splice<R: Role>(
     stream: StreamKey,
     content: &Bytes,
     ends: bool,
-    pieces: &mut Pieces,
+    chunks: &mut SplicedChunks,
 ) -> Result<usize, SendError> {
     let mut taken = 0;
     while taken < content.len() {
@@ -118,7 +118,7 @@ fn splice<R: Role>(
         if len == 0 {
             break;
         }
-        pieces.push_back(content.slice(taken..taken + len));
+        chunks.push_back(content.slice(taken..taken + len));
         taken += len;
     }
     Ok(taken)
@@ -127,14 +127,14 @@ fn splice<R: Role>(
 /// Content below this length is copied: that costs less than to place it.
 const SPLICE_BYTES_MIN: usize = 8 << 10;
 
-impl Table {
+impl StreamTable {
     /// Without streams. `splices`: the transport takes many slices at once.
     pub const fn new(splices: bool) -> Self {
-        Self { entries: Vec::new(), pieces: Pieces::new(), splices, orphans: Vec::new() }
+        Self { entries: Vec::new(), chunks: SplicedChunks::new(), splices, unreleased: Vec::new() }
     }
 
     /// A stream was opened.
-    pub fn insert(&mut self, entry: Entry) {
+    pub fn insert(&mut self, entry: StreamEntry) {
         let index = entry.stream.index();
         if index >= self.entries.len() {
             self.entries.resize_with(index + 1, || None);
@@ -144,19 +144,19 @@ impl Table {
     }
 
     /// A live stream.
-    pub fn find(&mut self, stream: StreamKey) -> Option<&mut Entry> {
+    pub fn find(&mut self, stream: StreamKey) -> Option<&mut StreamEntry> {
         self.entries.get_mut(stream.index())?.as_mut().filter(|entry| entry.stream == stream)
     }
 
     /// A stream has ended, whoever ended it.
-    pub fn remove(&mut self, stream: StreamKey) -> Option<Entry> {
+    pub fn remove(&mut self, stream: StreamKey) -> Option<StreamEntry> {
         self.find(stream)?;
         self.entries[stream.index()].take()
     }
 
     /// All streams have ended.
-    pub fn remove_all(&mut self) -> impl Iterator<Item = Entry> {
-        self.orphans = Vec::new();
+    pub fn remove_all(&mut self) -> impl Iterator<Item = StreamEntry> {
+        self.unreleased = Vec::new();
         mem::take(&mut self.entries).into_iter().flatten()
     }
 
@@ -169,10 +169,10 @@ impl Table {
         end: bool,
     ) {
         match self.find(stream) {
-            Some(entry) if entry.discards => connection.release(stream, data.len()),
+            Some(entry) if entry.ignore_input => connection.release(stream, data.len()),
             Some(entry) => {
-                entry.held += data.len();
-                entry.exchange.tell_content(data, end);
+                entry.unreleased_bytes += data.len();
+                entry.exchange.deliver_content(data, end);
             }
             None => connection.release(stream, data.len()),
         }
@@ -196,21 +196,21 @@ impl Table {
         entry.local_ended = true;
         if entry.remote_ended {
             self.complete(stream);
-        } else if entry.discards {
-            self.ask_to_stop(connection, stream);
+        } else if entry.ignore_input {
+            self.reset_unread(connection, stream);
         }
     }
 
     fn complete(&mut self, stream: StreamKey) {
         if let Some(entry) = self.remove(stream)
-            && entry.held > 0
+            && entry.unreleased_bytes > 0
         {
-            self.orphans.push((stream, entry.held));
+            self.unreleased.push((stream, entry.unreleased_bytes));
         }
     }
 
     /// RFC 9113 §8.1: the response is whole, and the rest of the request is not wanted.
-    fn ask_to_stop<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey) {
+    fn reset_unread<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey) {
         self.remove(stream);
         connection.send_reset(stream, ErrorCode::NO_ERROR);
     }
@@ -237,29 +237,29 @@ impl Table {
         }
         // What was cut short goes on when the core says so.
         if !is_blocked {
-            self.go_on(connection, stream);
+            self.resume(connection, stream);
         }
     }
 
     /// Sends what the core takes of what is queued.
-    pub fn go_on<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey) {
+    pub fn resume<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey) {
         let entry = self.entries.get_mut(stream.index()).and_then(Option::as_mut);
         let Some(entry) = entry.filter(|entry| entry.stream == stream) else { return };
-        match entry.send(connection, self.splices.then_some(&mut self.pieces)) {
+        match entry.send(connection, self.splices.then_some(&mut self.chunks)) {
             Ok(false) => {}
             Ok(true) => self.end_local(connection, stream),
-            Err(error) => self.refused(connection, stream, error),
+            Err(error) => self.handle_send_error(connection, stream, error),
         }
     }
 
     /// The core refused something that the application wanted to send.
-    pub fn refused<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey, error: SendError) {
+    pub fn handle_send_error<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey, error: SendError) {
         // Its end is told by an event, or by the connection's end.
         if matches!(error, SendError::StreamClosed | SendError::Connection(_)) {
             return;
         }
-        trace::refused(stream, &error);
-        self.reset(connection, stream, ErrorCode::INTERNAL_ERROR, Error::Refused(error));
+        trace::send_failed(stream, &error);
+        self.reset(connection, stream, ErrorCode::INTERNAL_ERROR, Error::Send(error));
     }
 
     /// Resets a stream and tells its application why.
@@ -272,55 +272,55 @@ impl Table {
     ) {
         if let Some(entry) = self.remove(stream) {
             connection.send_reset(stream, code);
-            entry.exchange.tell_end(error);
+            entry.exchange.deliver_end(error);
         }
     }
 
     /// Does what an application asks for a stream; too late, it is nothing.
-    pub fn perform<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey, ask: Ask) {
-        match ask {
-            Ask::Send { chunk, finish } => self.send(connection, stream, chunk, finish),
+    pub fn execute<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey, command: StreamCommand) {
+        match command {
+            StreamCommand::Send { chunk, finish } => self.send(connection, stream, chunk, finish),
             // It is advice: a server that does not go by it, or a stream that has ended, is no fault.
-            Ask::Prioritize(priority) => drop(connection.set_priority(stream, priority)),
-            Ask::Pad(pad_len) => {
+            StreamCommand::SetPriority(priority) => drop(connection.set_priority(stream, priority)),
+            StreamCommand::SetPadding(pad_len) => {
                 if let Some(entry) = self.find(stream) {
                     entry.pad_len = pad_len;
                 }
             }
-            Ask::Extend { kind, flags, payload } => {
+            StreamCommand::SendExtension { kind, flags, payload } => {
                 if let Err(error) = connection.send_extension(kind, flags, Some(stream), &payload) {
-                    trace::left_out(&error);
+                    trace::command_failed(&error);
                 }
             }
-            Ask::Release { bytes } => self.release(connection, stream, bytes),
-            Ask::Discard => self.discard(connection, stream),
-            Ask::Reset { code } => self.reset(connection, stream, code, Error::GivenUp(code)),
+            StreamCommand::Release { bytes } => self.release(connection, stream, bytes),
+            StreamCommand::Discard => self.discard(connection, stream),
+            StreamCommand::Reset { code } => self.reset(connection, stream, code, Error::LocalReset(code)),
             // Only servers are asked for it, and they answer it themselves.
-            Ask::Continue => {}
+            StreamCommand::SendContinue => {}
         }
     }
 
     fn release<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey, bytes: usize) {
-        let held = match self.find(stream) {
-            Some(entry) => &mut entry.held,
-            None => match self.orphans.iter_mut().find(|(orphan, _)| *orphan == stream) {
-                Some((_, held)) => held,
+        let unreleased_bytes = match self.find(stream) {
+            Some(entry) => &mut entry.unreleased_bytes,
+            None => match self.unreleased.iter_mut().find(|(released, _)| *released == stream) {
+                Some((_, unreleased_bytes)) => unreleased_bytes,
                 // Reset: the core has released it.
                 None => return,
             },
         };
-        let bytes = bytes.min(*held);
-        *held -= bytes;
+        let bytes = bytes.min(*unreleased_bytes);
+        *unreleased_bytes -= bytes;
         connection.release(stream, bytes);
-        self.orphans.retain(|(_, held)| *held > 0);
+        self.unreleased.retain(|(_, unreleased_bytes)| *unreleased_bytes > 0);
     }
 
     fn discard<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey) {
         self.release(connection, stream, usize::MAX);
         let Some(entry) = self.find(stream) else { return };
-        entry.discards = true;
+        entry.ignore_input = true;
         if entry.local_ended {
-            self.ask_to_stop(connection, stream);
+            self.reset_unread(connection, stream);
         }
     }
 }

@@ -9,11 +9,11 @@ use thalweg_h2c::{Protocol, SniffError, Sniffer, Upgrade, responses};
 /// Why a connection never spoke HTTP/2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum NegotiationError {
     /// It ended without a byte, as those of port scanners and health checks do.
-    Silent,
+    NoData,
     /// Its first bytes lead nowhere.
-    Opening(SniffError),
+    Sniff(SniffError),
     /// It speaks HTTP/1, and was told that this server does not.
     Http1,
     /// The settings of an Upgrade cannot be used; it was told so in HTTP/1.1.
@@ -30,12 +30,12 @@ pub enum Refusal {
     NoAlpn,
 }
 
-impl Refusal {
+impl NegotiationError {
     /// Whether the peer said or did anything. Even then it deserves no warning: scanners and clients of other
     /// protocols come to every port.
     #[cfg(feature = "tracing")]
     pub(crate) const fn is_notable(self) -> bool {
-        !matches!(self, Self::Silent | Self::ShuttingDown)
+        !matches!(self, Self::NoData | Self::ShuttingDown)
     }
 
     /// The refusal inside an error of a transport.
@@ -44,11 +44,11 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for NegotiationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Silent => f.write_str("closed by the peer without a byte"),
-            Self::Opening(error) => write!(f, "refused: {error}"),
+            Self::NoData => f.write_str("closed by the peer without a byte"),
+            Self::Sniff(error) => write!(f, "refused: {error}"),
             Self::Http1 => f.write_str("refused: http/1, which this server does not speak"),
             Self::Upgrade => f.write_str("refused: an upgrade with unusable settings"),
             Self::TimedOut => f.write_str("refused: too slow, timeouts.preface passed"),
@@ -64,10 +64,10 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {
+impl std::error::Error for NegotiationError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Opening(error) => Some(error),
+            Self::Sniff(error) => Some(error),
             _ => None,
         }
     }
@@ -75,32 +75,32 @@ impl std::error::Error for Refusal {
 
 /// A refusal, and what the peer is told in words that it may understand.
 #[derive(Debug)]
-pub struct Refused {
-    pub refusal: Refusal,
+pub struct Rejection {
+    pub error: NegotiationError,
     pub answer: &'static [u8],
 }
 
-impl Refused {
+impl Rejection {
     /// Nothing is said.
-    pub const fn silently(refusal: Refusal) -> Self {
-        Self { refusal, answer: &[] }
+    pub const fn without_response(error: NegotiationError) -> Self {
+        Self { error, answer: &[] }
     }
 
     /// RFC 9113 §3.2: over TLS, HTTP/2 is spoken only with those that negotiated it.
-    pub const NO_ALPN: Self = Self { refusal: Refusal::NoAlpn, answer: responses::VERSION_NOT_SUPPORTED };
+    pub const NO_ALPN: Self = Self { error: NegotiationError::NoAlpn, answer: responses::VERSION_NOT_SUPPORTED };
     /// The settings of an Upgrade cannot be used.
-    pub const UPGRADE: Self = Self { refusal: Refusal::Upgrade, answer: responses::BAD_REQUEST };
+    pub const UPGRADE: Self = Self { error: NegotiationError::Upgrade, answer: responses::BAD_REQUEST };
 }
 
-impl From<SniffError> for Refused {
+impl From<SniffError> for Rejection {
     fn from(error: SniffError) -> Self {
-        Self { refusal: Refusal::Opening(error), answer: error.response().unwrap_or_default() }
+        Self { error: NegotiationError::Sniff(error), answer: error.response().unwrap_or_default() }
     }
 }
 
 /// How HTTP/2 begins.
 #[derive(Debug)]
-pub enum Beginning {
+pub enum DetectedProtocol {
     /// With the preface, of which these bytes were taken already.
     Preface(&'static [u8]),
     /// With an HTTP/1.1 request.
@@ -108,17 +108,17 @@ pub enum Beginning {
 }
 
 /// Takes bytes until it is clear how HTTP/2 begins, or that it does not.
-pub fn sniff(sniffer: &mut Sniffer, input: &mut &[u8]) -> Result<Option<Beginning>, Refused> {
+pub fn sniff(sniffer: &mut Sniffer, input: &mut &[u8]) -> Result<Option<DetectedProtocol>, Rejection> {
     match sniffer.receive(input)? {
         None => Ok(None),
-        Some(Protocol::Http2 { seen }) => Ok(Some(Beginning::Preface(seen))),
-        Some(Protocol::Upgrade(upgrade)) => Ok(Some(Beginning::Upgrade(upgrade))),
-        Some(Protocol::Http1(request)) => Err(Refused { refusal: Refusal::Http1, answer: request.response() }),
-        Some(_) => Err(Refused { refusal: Refusal::Http1, answer: responses::VERSION_NOT_SUPPORTED }),
+        Some(Protocol::Http2 { seen }) => Ok(Some(DetectedProtocol::Preface(seen))),
+        Some(Protocol::Upgrade(upgrade)) => Ok(Some(DetectedProtocol::Upgrade(upgrade))),
+        Some(Protocol::Http1(request)) => Err(Rejection { error: NegotiationError::Http1, answer: request.response() }),
+        Some(_) => Err(Rejection { error: NegotiationError::Http1, answer: responses::VERSION_NOT_SUPPORTED }),
     }
 }
 
 /// The peer's bytes have ended before that was clear.
-pub fn sniff_eof(sniffer: &mut Sniffer) -> Refused {
-    sniffer.handle_eof().map_or_else(Refused::from, |()| Refused::silently(Refusal::Silent))
+pub fn sniff_eof(sniffer: &mut Sniffer) -> Rejection {
+    sniffer.handle_eof().map_or_else(Rejection::from, |()| Rejection::without_response(NegotiationError::NoData))
 }

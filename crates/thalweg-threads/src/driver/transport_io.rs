@@ -32,7 +32,7 @@ impl Readiness {
     pub const NONE: Self = Self { read: false, write: false, hangup: false };
 }
 
-pub struct Wire<T> {
+pub struct TransportIo<T> {
     pub transport: T,
     input: Box<[u8]>,
     output: Vec<u8>,
@@ -50,7 +50,7 @@ pub struct Wire<T> {
 }
 
 /// Content that goes from its owner to the transport without a copy, in the order of the frames that the core announced.
-pub type Pieces = VecDeque<Bytes>;
+pub type SplicedChunks = VecDeque<Bytes>;
 
 /// What a read gave.
 pub enum Input {
@@ -62,7 +62,7 @@ pub enum Input {
     End,
 }
 
-impl<T: Transport> Wire<T> {
+impl<T: Transport> TransportIo<T> {
     pub fn new(transport: T) -> Self {
         Self {
             transport,
@@ -80,7 +80,7 @@ impl<T: Transport> Wire<T> {
     }
 
     /// Says something in front of what the core says next.
-    pub fn say(&mut self, bytes: &[u8]) {
+    pub fn queue_output(&mut self, bytes: &[u8]) {
         self.output.extend_from_slice(bytes);
         self.len += bytes.len();
     }
@@ -91,7 +91,7 @@ impl<T: Transport> Wire<T> {
     }
 
     /// Takes over what the caller's loop knows.
-    pub fn note(&mut self, ready: Readiness) {
+    pub fn update_readiness(&mut self, ready: Readiness) {
         self.readable |= ready.read | ready.hangup;
         self.writable |= ready.write;
         self.hung_up |= ready.hangup;
@@ -143,14 +143,14 @@ impl<T: Transport> Wire<T> {
         &self.input[range]
     }
 
-    /// Fetches the core's output if the last is written, and writes once, with the `pieces` that belong between. Returns whether
+    /// Fetches the core's output if the last is written, and writes once, with the `chunks` that belong between. Returns whether
     /// the transport takes more and something was written.
     pub fn write<R: Role>(
         &mut self,
         connection: &mut Connection<R>,
-        pieces: &mut Pieces,
+        chunks: &mut SplicedChunks,
     ) -> io::Result<bool> {
-        let outcome = self.write_once(connection, pieces);
+        let outcome = self.write_once(connection, chunks);
         self.is_broken |= outcome.is_err();
         outcome
     }
@@ -158,14 +158,14 @@ impl<T: Transport> Wire<T> {
     fn write_once<R: Role>(
         &mut self,
         connection: &mut Connection<R>,
-        pieces: &mut Pieces,
+        chunks: &mut SplicedChunks,
     ) -> io::Result<bool> {
-        if self.written == self.len && !self.fetch(connection, pieces) {
+        if self.written == self.len && !self.fetch(connection, chunks) {
             self.release_memory();
             return self.flush_transport().map(|()| false);
         }
         while self.writable {
-            let (outcome, offered) = self.offer(pieces);
+            let (outcome, offered) = self.offer(chunks);
             match outcome {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(len) => {
@@ -187,8 +187,8 @@ impl<T: Transport> Wire<T> {
     }
 
     /// Takes what the core has to say. All that it said before is written.
-    fn fetch<R: Role>(&mut self, connection: &mut Connection<R>, pieces: &mut Pieces) -> bool {
-        pieces.drain(..self.splices.len());
+    fn fetch<R: Role>(&mut self, connection: &mut Connection<R>, chunks: &mut SplicedChunks) -> bool {
+        chunks.drain(..self.splices.len());
         self.splices.clear();
         self.output.clear();
         self.written = 0;
@@ -198,14 +198,14 @@ impl<T: Transport> Wire<T> {
     }
 
     /// Writes once. Returns what came of it, and how many bytes were offered.
-    fn offer(&mut self, pieces: &Pieces) -> (io::Result<usize>, usize) {
+    fn offer(&mut self, chunks: &SplicedChunks) -> (io::Result<usize>, usize) {
         if self.splices.is_empty() {
             let rest = &self.output[self.written..];
             return (self.transport.write(rest), rest.len());
         }
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let (mut count, mut offered) = (0, 0);
-        for slice in segments(&self.output, &self.splices, pieces, self.written).take(SLICES_MAX) {
+        for slice in segments(&self.output, &self.splices, chunks, self.written).take(SLICES_MAX) {
             slices[count] = IoSlice::new(slice);
             count += 1;
             offered += slice.len();
@@ -225,8 +225,8 @@ impl<T: Transport> Wire<T> {
     }
 
     /// Ends our side. Returns whether that is done.
-    pub fn end_writing(&mut self) -> io::Result<bool> {
-        match self.transport.end_writing() {
+    pub fn shutdown_write(&mut self) -> io::Result<bool> {
+        match self.transport.shutdown_write() {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),
@@ -245,13 +245,13 @@ impl<T: Transport> Wire<T> {
 fn segments<'a>(
     output: &'a [u8],
     splices: &'a [Splice],
-    pieces: &'a Pieces,
+    chunks: &'a SplicedChunks,
     written: usize,
 ) -> impl Iterator<Item = &'a [u8]> {
     let starts = [0].into_iter().chain(splices.iter().map(|splice| splice.offset));
     let ends = splices.iter().map(|splice| splice.offset).chain([output.len()]);
     let heads = starts.zip(ends).map(|(start, end)| &output[start..end]);
-    let contents = pieces.iter().map(|piece| &piece[..]).take(splices.len()).chain([&[][..]]);
+    let contents = chunks.iter().map(|piece| &piece[..]).take(splices.len()).chain([&[][..]]);
     let mut skipped = written;
     heads.zip(contents).flat_map(|(head, content)| [head, content]).filter_map(move |segment| {
         let skip = skipped.min(segment.len());
