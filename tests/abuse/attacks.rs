@@ -225,7 +225,7 @@ pub const ALL: &[Attack] = &[
         opening: || [1, 3, 5, 7, 9].map(post).concat(),
         step: |step| data(1 + step % 5 * 2, "x").bytes(),
         steps: 300_000,
-        server: Application::Hoards,
+        server: Application::RetainsInput,
         end: End::Cut("rate_limits.small_data"),
         ..Attack::DEFAULT
     },

@@ -45,7 +45,7 @@ pub enum Application {
     /// Does not answer: its handlers are slow.
     Waits,
     /// Does not answer either, and holds all content without consuming it.
-    Hoards,
+    RetainsInput,
 }
 
 /// How an attack has to end.

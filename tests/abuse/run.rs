@@ -117,7 +117,7 @@ impl Victim {
                 self.outcome.requests += 1;
                 // A reset may have overtaken the request: then there is nobody to answer.
                 match self.application {
-                    Application::Waits | Application::Hoards => {}
+                    Application::Waits | Application::RetainsInput => {}
                     Application::Answers => {
                         let _ = self.connection.send_response(stream, Status::OK, [], false);
                         // What a shut window leaves is offered anew by `poll_writable`.
@@ -129,7 +129,7 @@ impl Victim {
                     }
                 }
             }
-            Told::Data(..) if self.application == Application::Hoards => {}
+            Told::Data(..) if self.application == Application::RetainsInput => {}
             Told::Data(stream, len) => self.connection.release(stream, len),
             Told::Stalled => self.outcome.stalled += 1,
             Told::Other => {}

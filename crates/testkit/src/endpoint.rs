@@ -7,7 +7,7 @@ use thalweg::{
 };
 use thalweg_record::{RecordOptions, Recorder};
 
-use crate::fault::{Fault, Faults};
+use crate::broken::{Fault, Faults};
 
 /// A connection of either role. Every call is followed by [`thalweg::Connection::check`].
 #[derive(Debug)]

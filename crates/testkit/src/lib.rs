@@ -46,7 +46,7 @@
 //! * [`hpack`] writes and reads header blocks with a codec that shares no code with ours.
 //! * [`scenario`] plays a script of an impolite peer against one connection, at every cut of the input.
 //! * [`monitor`] is a second opinion on all that an end says.
-//! * [`laws`] are what every connection must obey, as functions over any script.
+//! * [`properties`] are what every connection must obey, as functions over any script.
 //! * [`sim`] runs two ends with random applications over a hostile wire, beside a model.
 //! * [`targets`] are what the fuzzers run; its documentation shows a target for an I/O layer of one's own.
 //! * [`endpoint`] is a connection of either role that checks itself after every call; [`fault`] breaks it on purpose.
@@ -55,12 +55,12 @@
 //! Nothing here reads a clock, a socket, or an unseeded source of randomness: what fails once fails again.
 #![forbid(unsafe_code)]
 
-pub mod cuts;
+pub mod chunking;
 pub mod endpoint;
-pub mod fault;
+pub mod broken;
 pub mod frames;
 pub mod hpack;
-pub mod laws;
+pub mod properties;
 pub mod monitor;
 pub mod random;
 pub mod scenario;

@@ -5,8 +5,8 @@ use std::cell::Cell;
 
 use thalweg::Config;
 use thalweg_testkit::endpoint::Endpoint;
-use thalweg_testkit::fault::Fault;
-use thalweg_testkit::laws;
+use thalweg_testkit::broken::Fault;
+use thalweg_testkit::properties;
 
 /// Counts the allocations of each thread.
 struct Counting;
@@ -48,12 +48,12 @@ fn ends() -> [Endpoint; 2] {
 
 #[test]
 fn steady_work_allocates_nothing() {
-    assert_eq!(laws::no_allocations(ends(), || COUNT.get()), Ok(()));
+    assert_eq!(properties::no_allocations(ends(), || COUNT.get()), Ok(()));
 }
 
 #[test]
 fn an_end_that_allocates_at_every_call_is_noticed() {
     let [client, server] = ends();
-    let breach = laws::no_allocations([client, server.with_fault(Fault::Allocates)], || COUNT.get());
-    assert!(breach.is_err_and(|breach| breach.starts_with("no allocations: ")));
+    let failure = properties::no_allocations([client, server.with_fault(Fault::Allocates)], || COUNT.get());
+    assert!(failure.is_err_and(|failure| failure.starts_with("no allocations: ")));
 }

@@ -34,7 +34,7 @@ fn write_all(folder: &Path) -> io::Result<usize> {
         let mut choices = Written::new(Random::new(seed));
         let script = Script::generate(&mut choices);
         let opens = script.ops.iter().filter(|op| matches!(op, Op::Open(_))).count() as u8;
-        let [client, server] = sim::heard(&script).map(|reads| reads.concat());
+        let [client, server] = sim::received_input(&script).map(|reads| reads.concat());
         let inputs = [
             ("server_bytes", targets::input_of_bytes(seed as u8, 0, &server)),
             ("client_bytes", targets::input_of_bytes(seed as u8, opens, &client)),

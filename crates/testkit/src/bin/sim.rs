@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use thalweg_testkit::frames::kind_name;
-use thalweg_testkit::monitor::Place;
+use thalweg_testkit::monitor::StreamState;
 use thalweg_testkit::sim::{self, Coverage, Failure, Script};
 
 fn main() -> ExitCode {
@@ -50,7 +50,7 @@ fn rate(seeds: u64, elapsed: Duration) -> f64 {
 
 /// Seed, shortest script that fails, and what happens in it.
 fn show_failure(seed: u64, failure: &Failure) {
-    println!("seed {seed} fails: {}", failure.complaint);
+    println!("seed {seed} fails: {}", failure.mismatch);
     let fails = |script: &Script| sim::run(script).is_err();
     let short = sim::shrink(&sim::script(seed), fails);
     println!("\n{short}\n");
@@ -62,25 +62,25 @@ fn show_failure(seed: u64, failure: &Failure) {
 
 /// A row for each frame type, a column for each state of a stream; then events.
 fn show_coverage(coverage: &Coverage) {
-    let places = [
-        Place::Connection,
-        Place::Idle,
-        Place::ReservedLocal,
-        Place::ReservedRemote,
-        Place::Open,
-        Place::HalfClosedLocal,
-        Place::HalfClosedRemote,
-        Place::Closed,
+    let states = [
+        StreamState::Connection,
+        StreamState::Idle,
+        StreamState::ReservedLocal,
+        StreamState::ReservedRemote,
+        StreamState::Open,
+        StreamState::HalfClosedLocal,
+        StreamState::HalfClosedRemote,
+        StreamState::Closed,
     ];
     print!("{:>16}", "frames said");
-    places.iter().for_each(|place| print!(" {:>16}", format!("{place:?}")));
+    states.iter().for_each(|state| print!(" {:>16}", format!("{state:?}")));
     println!();
     let mut kinds: Vec<u8> = coverage.frames.keys().map(|(kind, _)| *kind).collect();
     kinds.dedup();
     for kind in kinds {
         print!("{:>16}", kind_name(kind).unwrap_or("extension"));
-        for place in places {
-            print!(" {:>16}", coverage.frames.get(&(kind, place)).copied().unwrap_or(0));
+        for state in states {
+            print!(" {:>16}", coverage.frames.get(&(kind, state)).copied().unwrap_or(0));
         }
         println!();
     }

@@ -1,92 +1,92 @@
 //! Header blocks as a monitor sees them: decoded, and of the shape that RFC 9113 §8 asks for.
 
-use super::stream::Half;
-use super::{Complaint, Monitor, Stream};
+use super::stream::HalfState;
+use super::{Mismatch, Monitor, Stream};
 use crate::frames::{Frame, flag, kind};
 use crate::hpack::Header;
 
 impl Monitor {
     /// A whole block was said: `first` opened it.
-    pub(super) fn says_block(&mut self, first: &Frame, block: &[u8]) -> Result<(), Complaint> {
+    pub(super) fn check_outbound_block(&mut self, first: &Frame, block: &[u8]) -> Result<(), Mismatch> {
         let fields = self.decoder.decode(block).map_err(|malformed| format!("the block has {malformed}"))?;
         let message = Message::new(&fields)?;
         if first.kind == kind::PUSH_PROMISE {
-            return self.says_promise(first, &message);
+            return self.check_outbound_promise(first, &message);
         }
         let ends = first.has(flag::END_STREAM);
         let Some(stream) = self.streams.get(&first.stream).copied() else {
-            return self.says_request(first.stream, &message, ends);
+            return self.check_outbound_request(first.stream, &message, ends);
         };
         if !stream.may_send(self.batch) {
             return Err("a header block on a half that has ended".to_owned());
         }
         let after = match (stream.local, message.status) {
-            (Half::Head, Some(100..=199)) if ends => return Err("an informational response ends".to_owned()),
-            (Half::Head, Some(100..=199)) => stream,
-            (Half::Head, Some(status)) => self.says_response(stream, &message, status, ends)?,
-            (Half::Body, None) if stream.is_connect => return Err("trailers in a tunnel".to_owned()),
-            (Half::Body, None) if message.has_pseudo => return Err("pseudo-headers in trailers".to_owned()),
-            (Half::Body, None) if !ends => return Err("trailers that do not end the stream".to_owned()),
-            (Half::Body, None) if stream.content_left.is_some_and(|left| left != 0) => {
+            (HalfState::Headers, Some(100..=199)) if ends => return Err("an informational response ends".to_owned()),
+            (HalfState::Headers, Some(100..=199)) => stream,
+            (HalfState::Headers, Some(status)) => self.check_outbound_response(stream, &message, status, ends)?,
+            (HalfState::Data, None) if stream.is_connect => return Err("trailers in a tunnel".to_owned()),
+            (HalfState::Data, None) if message.has_pseudo => return Err("pseudo-headers in trailers".to_owned()),
+            (HalfState::Data, None) if !ends => return Err("trailers that do not end the stream".to_owned()),
+            (HalfState::Data, None) if stream.remaining_length.is_some_and(|left| left != 0) => {
                 return Err("content-length is not reached".to_owned());
             }
-            (Half::Body, None) => Stream { local: Half::Ended, ..stream },
+            (HalfState::Data, None) => Stream { local: HalfState::Closed, ..stream },
             _ => return Err("a header block of the wrong kind".to_owned()),
         };
         self.streams.insert(first.stream, after);
         Ok(())
     }
 
-    fn says_request(&mut self, id: u32, message: &Message<'_>, ends: bool) -> Result<(), Complaint> {
+    fn check_outbound_request(&mut self, id: u32, message: &Message<'_>, ends: bool) -> Result<(), Mismatch> {
         if !self.is_client || !self.is_local(id) {
             return Err("only a client opens streams with HEADERS, and odd ones".to_owned());
         }
         if id <= self.last_local {
             return Err("identifiers rise".to_owned());
         }
-        if self.go_away_seen.is_some_and(|seen| seen < self.batch) {
+        if self.goaway_received.is_some_and(|inbound| inbound < self.batch) {
             return Err("no streams are opened after GOAWAY".to_owned());
         }
-        self.room_for_one_more()?;
+        self.check_concurrency()?;
         message.is_request(self.remote.enable_connect_protocol)?;
         let stream = Stream {
-            local: if ends { Half::Ended } else { Half::Body },
-            remote: Half::Head,
-            content_left: message.content_length,
+            local: if ends { HalfState::Closed } else { HalfState::Data },
+            remote: HalfState::Headers,
+            remaining_length: message.content_length,
             ..self.new_stream(message)
         };
-        self.said_first(id, stream);
+        self.insert_local_stream(id, stream);
         Ok(())
     }
 
-    fn says_response(
+    fn check_outbound_response(
         &mut self,
         stream: Stream,
         message: &Message<'_>,
         status: u16,
         ends: bool,
-    ) -> Result<Stream, Complaint> {
+    ) -> Result<Stream, Mismatch> {
         if self.is_client {
             return Err("a client does not answer".to_owned());
         }
         if stream.reserved {
-            self.room_for_one_more()?;
+            self.check_concurrency()?;
         }
         let no_content = stream.is_head || status == 204 || status == 304;
         let tunnel = stream.is_connect && (200..300).contains(&status);
-        let content_left = match message.content_length {
+        let remaining_length = match message.content_length {
             _ if no_content => Some(0),
             _ if tunnel => None,
             length => length,
         };
-        if ends && content_left.is_some_and(|left| left != 0) {
+        if ends && remaining_length.is_some_and(|left| left != 0) {
             return Err("content-length is not reached".to_owned());
         }
-        let local = if ends { Half::Ended } else { Half::Body };
-        Ok(Stream { local, reserved: false, content_left, is_connect: tunnel, ..stream })
+        let local = if ends { HalfState::Closed } else { HalfState::Data };
+        Ok(Stream { local, reserved: false, remaining_length, is_connect: tunnel, ..stream })
     }
 
-    fn says_promise(&mut self, first: &Frame, message: &Message<'_>) -> Result<(), Complaint> {
+    fn check_outbound_promise(&mut self, first: &Frame, message: &Message<'_>) -> Result<(), Mismatch> {
         let promised = first.promised().ok_or("a promise without an identifier")?;
         if self.is_client || !self.remote.enable_push {
             return Err("a push that the client does not allow".to_owned());
@@ -103,13 +103,13 @@ impl Monitor {
             return Err("a promised request is safe".to_owned());
         }
         let stream =
-            Stream { local: Half::Head, remote: Half::Ended, reserved: true, ..self.new_stream(message) };
-        self.said_first(promised, stream);
+            Stream { local: HalfState::Headers, remote: HalfState::Closed, reserved: true, ..self.new_stream(message) };
+        self.insert_local_stream(promised, stream);
         Ok(())
     }
 
     /// A stream is said for the first time; of what was seen of it before, nothing is forgotten.
-    fn said_first(&mut self, id: u32, stream: Stream) {
+    fn insert_local_stream(&mut self, id: u32, stream: Stream) {
         let early = self.early.remove(&id).unwrap_or_default();
         self.last_local = id;
         self.streams.insert(
@@ -117,7 +117,7 @@ impl Monitor {
             Stream {
                 send_window: stream.send_window + early.send_window,
                 receive_window: stream.receive_window + early.receive_window,
-                reset_seen: early.reset_seen,
+                reset_received: early.reset_received,
                 remote: stream.remote_after(early.remote),
                 ..stream
             },
@@ -125,8 +125,8 @@ impl Monitor {
     }
 
     /// RFC 9113 §5.1.2: the peer's limit, as far as it was acknowledged.
-    fn room_for_one_more(&self) -> Result<(), Complaint> {
-        let open = self.streams.iter().filter(|(id, stream)| self.is_local(**id) && stream.is_counted());
+    fn check_concurrency(&self) -> Result<(), Mismatch> {
+        let open = self.streams.iter().filter(|(id, stream)| self.is_local(**id) && stream.is_active());
         let limit = self.remote.max_concurrent_streams;
         if open.count() as u64 >= u64::from(limit) {
             return Err(format!("more than {limit} concurrent streams"));
@@ -137,14 +137,14 @@ impl Monitor {
     /// A stream with the windows of this moment.
     pub(super) fn new_stream(&self, message: &Message<'_>) -> Stream {
         Stream {
-            local: Half::Head,
-            remote: Half::Head,
+            local: HalfState::Headers,
+            remote: HalfState::Headers,
             reserved: false,
             send_window: self.remote.initial_window_size,
             receive_window: self.local.initial_window_size,
-            reset_said: false,
-            reset_seen: None,
-            content_left: None,
+            reset_sent: false,
+            reset_received: None,
+            remaining_length: None,
             is_head: message.method == Some(b"HEAD"),
             is_connect: message.method == Some(b"CONNECT"),
         }
@@ -166,7 +166,7 @@ pub struct Message<'a> {
 
 impl<'a> Message<'a> {
     /// Reads fields; complains of what no message may have.
-    pub fn new(fields: &'a [Header]) -> Result<Self, Complaint> {
+    pub fn new(fields: &'a [Header]) -> Result<Self, Mismatch> {
         let mut message = Self::default();
         let mut regular = false;
         for Header { name, value, .. } in fields {
@@ -189,7 +189,7 @@ impl<'a> Message<'a> {
         Self { method, ..Self::default() }
     }
 
-    fn regular(&mut self, name: &[u8], value: &[u8]) -> Result<(), Complaint> {
+    fn regular(&mut self, name: &[u8], value: &[u8]) -> Result<(), Mismatch> {
         let bad_name = name.is_empty()
             || name.iter().any(|byte| !(0x21..0x7f).contains(byte) || byte.is_ascii_uppercase());
         let bad_value = value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n'))
@@ -210,9 +210,9 @@ impl<'a> Message<'a> {
         Ok(())
     }
 
-    fn pseudo(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Complaint> {
+    fn pseudo(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Mismatch> {
         self.has_pseudo = true;
-        let place = match name {
+        let slot = match name {
             b":method" => &mut self.method,
             b":scheme" => &mut self.scheme,
             b":path" => &mut self.path,
@@ -225,14 +225,14 @@ impl<'a> Message<'a> {
             }
             _ => return Err("an unknown or repeated pseudo-header".to_owned()),
         };
-        if place.replace(value).is_some() {
+        if slot.replace(value).is_some() {
             return Err("a repeated pseudo-header".to_owned());
         }
         Ok(())
     }
 
     /// RFC 9113 §8.3.1, §8.5, RFC 8441 §4
-    fn is_request(&self, connect_protocol: bool) -> Result<(), Complaint> {
+    fn is_request(&self, connect_protocol: bool) -> Result<(), Mismatch> {
         let is_tunnel = self.method == Some(b"CONNECT") && self.protocol.is_none();
         let complete = if is_tunnel {
             self.scheme.is_none() && self.path.is_none() && self.authority.is_some()

@@ -9,8 +9,8 @@
 //! acknowledgement on, which stands in the output itself.
 
 mod message;
-mod said;
-mod seen;
+mod outbound;
+mod inbound;
 mod stream;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,7 +20,7 @@ use thalweg::Config;
 use crate::frames::{Frame, HEAD_LEN, PREFACE, ReadError, Reader, kind, raw};
 use crate::hpack;
 
-pub use stream::{Place, Stream};
+pub use stream::{StreamState, Stream};
 
 /// The second opinion on one end.
 #[derive(Debug)]
@@ -29,14 +29,14 @@ pub struct Monitor {
     /// What the end may grant at most: its configuration's connection window.
     connection_window_max: i64,
     preface: Vec<u8>,
-    said: Reader,
-    seen: SeenBytes,
+    outbound: Reader,
+    inbound: InboundBytes,
     /// For blocks that are said.
     decoder: hpack::Decoder,
     /// For blocks that are seen; `None` after one that is malformed.
-    seen_decoder: Option<hpack::Decoder>,
+    inbound_decoder: Option<hpack::Decoder>,
     /// The block that is being seen: its first frame, and its fragments.
-    seen_block: Option<(SeenFrame, Vec<u8>)>,
+    inbound_block: Option<(InboundFrame, Vec<u8>)>,
     /// The block that is being said: its first frame, and its fragments.
     block: Option<(Frame, Vec<u8>)>,
     streams: BTreeMap<u32, Stream>,
@@ -54,14 +54,14 @@ pub struct Monitor {
     /// Our settings as the peer has acknowledged them, and those that were said and not acknowledged.
     local: Settings,
     local_pending: VecDeque<Vec<(u16, u32)>>,
-    settings_said: bool,
+    settings_sent: bool,
     pings: VecDeque<Vec<u8>>,
     /// The last stream of the latest GOAWAY that was said, and its code.
-    go_away_said: Option<(u32, u32)>,
-    go_away_seen: Option<Batch>,
+    goaway_sent: Option<(u32, u32)>,
+    goaway_received: Option<Batch>,
     batch: Batch,
     /// Frames that were said, by type and by the state of their stream.
-    pub coverage: BTreeMap<(u8, Place), u64>,
+    pub coverage: BTreeMap<(u8, StreamState), u64>,
 }
 
 /// The number of a batch of output.
@@ -110,7 +110,7 @@ impl Settings {
 }
 
 /// What an end should not have said.
-pub type Complaint = String;
+pub type Mismatch = String;
 
 impl Monitor {
     /// Starts with the connection. The configuration says how much window the end may grant.
@@ -119,11 +119,11 @@ impl Monitor {
             is_client,
             connection_window_max: i64::from(config.connection_window_bytes),
             preface: if is_client { PREFACE.to_vec() } else { Vec::new() },
-            said: Reader::default(),
-            seen: SeenBytes::new(!is_client),
+            outbound: Reader::default(),
+            inbound: InboundBytes::new(!is_client),
             decoder: hpack::Decoder::default(),
-            seen_decoder: Some(hpack::Decoder::default()),
-            seen_block: None,
+            inbound_decoder: Some(hpack::Decoder::default()),
+            inbound_block: None,
             block: None,
             streams: BTreeMap::new(),
             early: BTreeMap::new(),
@@ -135,26 +135,26 @@ impl Monitor {
             remote_pending: VecDeque::new(),
             local: Settings::default(),
             local_pending: VecDeque::new(),
-            settings_said: false,
+            settings_sent: false,
             pings: VecDeque::new(),
-            go_away_said: None,
-            go_away_seen: None,
+            goaway_sent: None,
+            goaway_received: None,
             batch: 0,
             coverage: BTreeMap::new(),
         }
     }
 
     /// The end has taken these bytes.
-    pub fn sees(&mut self, bytes: &[u8]) {
+    pub fn track_inbound(&mut self, bytes: &[u8]) {
         self.sees_each(bytes, |_| {});
     }
 
     /// The end has taken these bytes. `show` is given each frame, DATA without its payload.
     pub fn sees_each(&mut self, bytes: &[u8], mut show: impl FnMut(&Frame)) {
-        self.seen.push(bytes);
-        while let Some(frame) = self.seen.next_frame() {
+        self.inbound.push(bytes);
+        while let Some(frame) = self.inbound.next_frame() {
             show(&raw(frame.kind, frame.flags, frame.stream, &frame.payload));
-            self.sees_frame(frame);
+            self.track_inbound_frame(frame);
         }
     }
 
@@ -162,23 +162,23 @@ impl Monitor {
     ///
     /// # Errors
     /// The first thing that it should not have said.
-    pub fn says(&mut self, batch: &[u8], mut show: impl FnMut(&Frame)) -> Result<(), Complaint> {
+    pub fn check_outbound(&mut self, batch: &[u8], mut show: impl FnMut(&Frame)) -> Result<(), Mismatch> {
         let mut bytes = batch;
         if !self.preface.is_empty() {
             bytes = bytes.strip_prefix(self.preface.as_slice()).ok_or("a client begins with its preface")?;
             self.preface.clear();
         }
-        self.said.push(bytes);
+        self.outbound.push(bytes);
         loop {
-            self.said.allow_frame_bytes(self.remote.max_frame_size.max(16_384) as usize);
-            let frame = self.said.next_frame().map_err(|error: ReadError| error.to_string())?;
+            self.outbound.allow_frame_bytes(self.remote.max_frame_size.max(16_384) as usize);
+            let frame = self.outbound.next_frame().map_err(|error: ReadError| error.to_string())?;
             let Some(frame) = frame else { break };
             show(&frame);
-            let place = self.place(frame.stream);
-            self.says_frame(&frame).map_err(|complaint| format!("{complaint}, in {frame} ({place:?})"))?;
-            *self.coverage.entry((frame.kind, place)).or_default() += 1;
+            let state = self.state(frame.stream);
+            self.check_outbound_frame(&frame).map_err(|mismatch| format!("{mismatch}, in {frame} ({state:?})"))?;
+            *self.coverage.entry((frame.kind, state)).or_default() += 1;
         }
-        if !self.said.rest().is_empty() {
+        if !self.outbound.rest().is_empty() {
             return Err("a batch ends inside a frame".to_owned());
         }
         if self.block.is_some() {
@@ -192,7 +192,7 @@ impl Monitor {
     ///
     /// # Errors
     /// What is owed.
-    pub fn is_settled(&self) -> Result<(), Complaint> {
+    pub fn check_settled(&self) -> Result<(), Mismatch> {
         if !self.remote_pending.is_empty() {
             return Err("SETTINGS were seen and never acknowledged".to_owned());
         }
@@ -203,15 +203,15 @@ impl Monitor {
     }
 
     /// Where a stream is in its life, as this end sees it (RFC 9113 §5.1).
-    pub fn place(&self, id: u32) -> Place {
+    pub fn state(&self, id: u32) -> StreamState {
         if id == 0 {
-            return Place::Connection;
+            return StreamState::Connection;
         }
         let last = if self.is_local(id) { self.last_local } else { self.last_remote };
         match self.streams.get(&id) {
-            Some(stream) => stream.place(),
-            None if id > last => Place::Idle,
-            None => Place::Closed,
+            Some(stream) => stream.state(),
+            None if id > last => StreamState::Idle,
+            None => StreamState::Closed,
         }
     }
 
@@ -223,7 +223,7 @@ impl Monitor {
 
 /// Cuts seen bytes into frames, whatever they are.
 #[derive(Debug)]
-struct SeenBytes {
+struct InboundBytes {
     buffer: Vec<u8>,
     /// Bytes of a preface or of DATA that are still to be passed over.
     skip: usize,
@@ -231,7 +231,7 @@ struct SeenBytes {
 
 /// A frame that was seen: all of it; of DATA, the head.
 #[derive(Debug)]
-struct SeenFrame {
+struct InboundFrame {
     kind: u8,
     flags: u8,
     stream: u32,
@@ -239,7 +239,7 @@ struct SeenFrame {
     payload: Vec<u8>,
 }
 
-impl SeenBytes {
+impl InboundBytes {
     const fn new(has_preface: bool) -> Self {
         Self { buffer: Vec::new(), skip: if has_preface { PREFACE.len() } else { 0 } }
     }
@@ -251,7 +251,7 @@ impl SeenBytes {
     }
 
     /// The next frame. DATA counts from its head on: it takes window before its payload has come.
-    fn next_frame(&mut self) -> Option<SeenFrame> {
+    fn next_frame(&mut self) -> Option<InboundFrame> {
         let &[a, b, c, kind, flags, ref stream @ ..] = self.buffer.first_chunk::<HEAD_LEN>()?;
         let len = u32::from_be_bytes([0, a, b, c]) as usize;
         let stream = u32::from_be_bytes(*stream) & (u32::MAX >> 1);
@@ -263,7 +263,7 @@ impl SeenBytes {
             self.buffer.drain(..skipped);
             self.skip = len - skipped;
         }
-        Some(SeenFrame { kind, flags, stream, len, payload })
+        Some(InboundFrame { kind, flags, stream, len, payload })
     }
 }
 

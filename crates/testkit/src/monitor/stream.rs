@@ -4,7 +4,7 @@ use super::Batch;
 
 /// Where a stream is in its life (RFC 9113 §5.1), as one end sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum StreamState {
     /// Stream 0.
     Connection,
     /// Not used yet.
@@ -25,23 +25,23 @@ pub enum Place {
 
 /// How far one half of a stream has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Half {
+pub enum HalfState {
     /// The final header block is still to come.
     #[default]
-    Head,
+    Headers,
     /// Content or trailers may come.
-    Body,
+    Data,
     /// END_STREAM was there, or the half never existed.
-    Ended,
+    Closed,
 }
 
 /// One stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stream {
     /// This end's half.
-    pub local: Half,
+    pub local: HalfState,
     /// The peer's half.
-    pub remote: Half,
+    pub remote: HalfState,
     /// It was promised and not begun.
     pub reserved: bool,
     /// What this end may send on it.
@@ -49,11 +49,11 @@ pub struct Stream {
     /// What the peer may send on it, as far as it was told.
     pub receive_window: i64,
     /// This end has reset it.
-    pub reset_said: bool,
+    pub reset_sent: bool,
     /// The peer has reset it, in this batch.
-    pub reset_seen: Option<Batch>,
+    pub reset_received: Option<Batch>,
     /// What a content-length that was said leaves to be sent.
-    pub content_left: Option<u64>,
+    pub remaining_length: Option<u64>,
     /// The request was a HEAD, so that content-length says nothing about the response.
     pub is_head: bool,
     /// CONNECT: nothing but DATA after the headers, and content-length means nothing.
@@ -62,39 +62,39 @@ pub struct Stream {
 
 impl Stream {
     /// Where it is in its life.
-    pub const fn place(&self) -> Place {
-        if self.reset_said || self.reset_seen.is_some() {
-            return Place::Closed;
+    pub const fn state(&self) -> StreamState {
+        if self.reset_sent || self.reset_received.is_some() {
+            return StreamState::Closed;
         }
         match (self.local, self.remote) {
-            (Half::Ended, Half::Ended) => Place::Closed,
-            (_, Half::Ended) if self.reserved => Place::ReservedLocal,
-            (Half::Ended, _) if self.reserved => Place::ReservedRemote,
-            (Half::Ended, _) => Place::HalfClosedLocal,
-            (_, Half::Ended) => Place::HalfClosedRemote,
-            _ => Place::Open,
+            (HalfState::Closed, HalfState::Closed) => StreamState::Closed,
+            (_, HalfState::Closed) if self.reserved => StreamState::ReservedLocal,
+            (HalfState::Closed, _) if self.reserved => StreamState::ReservedRemote,
+            (HalfState::Closed, _) => StreamState::HalfClosedLocal,
+            (_, HalfState::Closed) => StreamState::HalfClosedRemote,
+            _ => StreamState::Open,
         }
     }
 
     /// Whether it counts towards the limit of concurrent streams (RFC 9113 §5.1.2).
-    pub const fn is_counted(&self) -> bool {
-        matches!(self.place(), Place::Open | Place::HalfClosedLocal | Place::HalfClosedRemote)
+    pub const fn is_active(&self) -> bool {
+        matches!(self.state(), StreamState::Open | StreamState::HalfClosedLocal | StreamState::HalfClosedRemote)
     }
 
     /// The peer's half, given how far frames that were seen before the stream was said take it.
     ///
     /// RFC 9113 §8.4: the client's half of a promised stream never exists, so an early HEADERS frame
     /// does not open it.
-    pub const fn remote_after(&self, early: Half) -> Half {
+    pub const fn remote_after(&self, early: HalfState) -> HalfState {
         match (self.remote, early) {
-            (Half::Ended, _) => Half::Ended,
-            (remote, Half::Head) => remote,
+            (HalfState::Closed, _) => HalfState::Closed,
+            (remote, HalfState::Headers) => remote,
             (_, early) => early,
         }
     }
 
     /// Whether this end may still send on it in this batch.
     pub fn may_send(&self, batch: Batch) -> bool {
-        !self.reset_said && self.local != Half::Ended && self.reset_seen.is_none_or(|seen| seen == batch)
+        !self.reset_sent && self.local != HalfState::Closed && self.reset_received.is_none_or(|inbound| inbound == batch)
     }
 }

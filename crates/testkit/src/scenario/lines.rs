@@ -8,14 +8,14 @@ use crate::frames::{self, Frame, flag, kind};
 use crate::hpack::Decoder;
 
 /// An event that was seen. Content is joined before it is shown, so that cuts of the input make no difference.
-pub enum Seen {
+pub enum Observed {
     /// Any but content.
     Line(String),
     /// A piece of content.
     Data { stream: u32, bytes: Vec<u8>, end: bool },
 }
 
-impl Seen {
+impl Observed {
     /// Takes down an event.
     pub fn of(event: &Event<'_, '_>) -> Self {
         let mut line = String::new();
@@ -73,13 +73,13 @@ impl Seen {
 }
 
 /// Turns events into lines; pieces of content that follow each other are one.
-pub fn event_lines(seen: Vec<Seen>) -> Vec<String> {
-    let mut joined: Vec<Seen> = Vec::new();
-    for event in seen {
+pub fn event_lines(observed: Vec<Observed>) -> Vec<String> {
+    let mut joined: Vec<Observed> = Vec::new();
+    for event in observed {
         match (joined.last_mut(), event) {
             (
-                Some(Seen::Data { stream, bytes, end: end @ false }),
-                Seen::Data { stream: next, bytes: more, end: ends },
+                Some(Observed::Data { stream, bytes, end: end @ false }),
+                Observed::Data { stream: next, bytes: more, end: ends },
             ) if *stream == next => {
                 bytes.extend(more);
                 *end = ends;
@@ -88,8 +88,8 @@ pub fn event_lines(seen: Vec<Seen>) -> Vec<String> {
         }
     }
     let line = |event| match event {
-        Seen::Line(line) => line,
-        Seen::Data { stream, bytes, end } => data_line(stream, &bytes, None, end),
+        Observed::Line(line) => line,
+        Observed::Data { stream, bytes, end } => data_line(stream, &bytes, None, end),
     };
     joined.into_iter().map(line).collect()
 }

@@ -33,18 +33,18 @@ use thalweg::{
 use crate::frames::{self, Frame, Piece, Reader, kind, setting};
 use crate::hpack;
 
-use lines::Seen;
-use run::Cuts;
+use lines::Observed;
+use run::Chunking;
 pub use run::{Opening, client, client_with, new_client, new_server, server, server_with};
 
 /// One run of a script: the connection under test and all that was seen of it and not looked at yet.
 pub struct Scene<R: Role> {
     core: Connection<R>,
     now: Instant,
-    cuts: Cuts,
+    chunking: Chunking,
     /// Bytes of the peer that were not fed yet.
     queue: Vec<u8>,
-    seen: Vec<Seen>,
+    observed: Vec<Observed>,
     sent: Vec<Sent>,
     reader: Reader,
     /// A header block of ours that is not whole yet.
@@ -127,17 +127,17 @@ impl<R: Role> Scene<R> {
     /// The events since the last look are exactly these.
     #[track_caller]
     pub fn events<T: AsRef<str>>(&mut self, expected: impl AsRef<[T]>) {
-        let seen = self.take_events();
-        assert_lines("events", &seen, expected.as_ref());
+        let observed = self.take_events();
+        assert_lines("events", &observed, expected.as_ref());
     }
 
     /// The events since the last look.
     pub fn take_events(&mut self) -> Vec<String> {
         self.feed();
         self.drain_events();
-        let seen = lines::event_lines(std::mem::take(&mut self.seen));
-        self.transcript.extend(seen.iter().map(|line| format!("event: {line}")));
-        seen
+        let observed = lines::event_lines(std::mem::take(&mut self.observed));
+        self.transcript.extend(observed.iter().map(|line| format!("event: {line}")));
+        observed
     }
 
     /// The output since the last look is exactly these frames.
@@ -226,7 +226,7 @@ impl<R: Role> Scene<R> {
         self.note_settings(&queue);
         let mut rest = &queue[..];
         while !rest.is_empty() {
-            let (piece, after) = rest.split_at(self.cuts.next(rest.len()));
+            let (piece, after) = rest.split_at(self.chunking.next(rest.len()));
             rest = after;
             self.receive(piece);
         }
@@ -240,7 +240,7 @@ impl<R: Role> Scene<R> {
                     if let Event::Headers { stream, .. } = event {
                         self.streams.insert(stream.id().as_u32(), stream);
                     }
-                    self.seen.push(Seen::of(&event));
+                    self.observed.push(Observed::of(&event));
                 }
                 Ok(None) => {
                     assert!(input.is_empty(), "`receive` left {} bytes", input.len());
@@ -265,7 +265,7 @@ impl<R: Role> Scene<R> {
     fn note_error(&mut self, error: ConnectionError) {
         match self.error {
             None => {
-                self.seen.push(Seen::Line(format!("ERROR {}: {error}", error.code())));
+                self.observed.push(Observed::Line(format!("ERROR {}: {error}", error.code())));
                 self.error = Some(error);
             }
             Some(first) => assert_eq!(error, first, "the error changed"),
@@ -439,14 +439,14 @@ impl Scene<Client> {
 }
 
 #[track_caller]
-fn assert_lines<T: AsRef<str>>(what: &str, seen: &[String], expected: &[T]) {
+fn assert_lines<T: AsRef<str>>(what: &str, observed: &[String], expected: &[T]) {
     let expected: Vec<String> = expected.iter().map(|line| line.as_ref().to_owned()).collect();
-    if seen == expected {
+    if observed == expected {
         return;
     }
     let show =
         |lines: &[String]| lines.iter().map(|line| format!("\n    {}", lines::cut(line))).collect::<String>();
-    panic!("{what}:{}\nexpected:{}", show(seen), show(&expected));
+    panic!("{what}:{}\nexpected:{}", show(observed), show(&expected));
 }
 
 /// The fields of the requests that [`Scene`] makes.

@@ -28,32 +28,32 @@ pub fn client(script: impl Fn(&mut Scene<Client>)) {
 
 /// Plays a script against a server after a handshake of the script's making.
 pub fn server_with(opening: impl Fn(&mut Opening), script: impl Fn(&mut Scene<Server>)) {
-    play(&opening, true, script);
+    run(&opening, true, script);
 }
 
 /// Plays a script against a client after a handshake of the script's making.
 pub fn client_with(opening: impl Fn(&mut Opening), script: impl Fn(&mut Scene<Client>)) {
-    play(&opening, true, script);
+    run(&opening, true, script);
 }
 
 /// Plays a script against a server that has not heard of its peer yet.
 pub fn new_server(script: impl Fn(&mut Scene<Server>)) {
-    play(&|_| {}, false, script);
+    run(&|_| {}, false, script);
 }
 
 /// Plays a script against a client that has not heard of its peer yet.
 pub fn new_client(script: impl Fn(&mut Scene<Client>)) {
-    play(&|_| {}, false, script);
+    run(&|_| {}, false, script);
 }
 
-fn play<R: Role>(opening: &dyn Fn(&mut Opening), handshake: bool, script: impl Fn(&mut Scene<R>)) {
+fn run<R: Role>(opening: &dyn Fn(&mut Opening), handshake: bool, script: impl Fn(&mut Scene<R>)) {
     let mut whole: Option<Vec<String>> = None;
-    for cuts in [Cuts::Whole, Cuts::Bytewise, Cuts::Random(7), Cuts::Random(1001)] {
+    for chunking in [Chunking::Whole, Chunking::Bytewise, Chunking::Random(7), Chunking::Random(1001)] {
         let mut start = Opening { config: Config::default(), peer_settings: frames::settings() };
         opening(&mut start);
-        let mut scene = Scene::<R>::new(start.config, cuts);
+        let mut scene = Scene::<R>::new(start.config, chunking);
         if handshake {
-            scene.shake_hands(&start.peer_settings);
+            scene.handshake_with(&start.peer_settings);
         }
         script(&mut scene);
         scene.nothing();
@@ -63,19 +63,19 @@ fn play<R: Role>(opening: &dyn Fn(&mut Opening), handshake: bool, script: impl F
         let transcript = std::mem::take(&mut scene.transcript);
         match &whole {
             None => whole = Some(transcript),
-            Some(whole) => assert_eq!(*whole, transcript, "{cuts:?} went another way than the whole"),
+            Some(whole) => assert_eq!(*whole, transcript, "{chunking:?} went another way than the whole"),
         }
     }
 }
 
 impl<R: Role> Scene<R> {
-    fn new(config: Config, cuts: Cuts) -> Self {
+    fn new(config: Config, chunking: Chunking) -> Self {
         Self {
             core: Connection::new(config).expect("a valid configuration"),
             now: Instant::ZERO,
-            cuts,
+            chunking,
             queue: Vec::new(),
-            seen: Vec::new(),
+            observed: Vec::new(),
             sent: Vec::new(),
             reader: Reader::default(),
             block: None,
@@ -88,7 +88,7 @@ impl<R: Role> Scene<R> {
     }
 
     /// Both prefaces and both acknowledgements; not shown to the script.
-    fn shake_hands(&mut self, peer_settings: &Frame) {
+    fn handshake_with(&mut self, peer_settings: &Frame) {
         let mut wire = Vec::new();
         self.core.poll_transmit(&mut wire);
         if !wire.starts_with(&frames::PREFACE) {
@@ -106,14 +106,14 @@ impl<R: Role> Drop for Scene<R> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let lines: Vec<String> = self.transcript.iter().map(|line| lines::cut(line)).collect();
-            eprintln!("transcript, input cut {:?}:\n    {}", self.cuts, lines.join("\n    "));
+            eprintln!("transcript, input cut {:?}:\n    {}", self.chunking, lines.join("\n    "));
         }
     }
 }
 
 /// How a run cuts the peer's bytes.
 #[derive(Clone, Copy, Debug)]
-pub enum Cuts {
+pub enum Chunking {
     /// Not at all.
     Whole,
     /// After every byte; long payloads only at their ends.
@@ -122,7 +122,7 @@ pub enum Cuts {
     Random(u64),
 }
 
-impl Cuts {
+impl Chunking {
     /// The length of the next piece of `left` bytes.
     pub fn next(&mut self, left: usize) -> usize {
         match self {

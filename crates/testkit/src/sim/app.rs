@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use thalweg::{Event, Headers, HeadersKind, ResetCause, StreamKey, StreamError, Violation};
 
 use super::content::{self, Fields, TRAILER};
-use super::script::{End, Exchange, Message, Method};
+use super::script::{Side, Exchange, Message, Method};
 
 /// What both applications have agreed on: exchanges by stream.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ pub struct Outgoing {
     /// Content that was taken.
     pub sent: u32,
     /// It was cut short.
-    pub is_cut: bool,
+    pub is_truncated: bool,
 }
 
 /// A message that is being received.
@@ -56,7 +56,7 @@ pub struct Incoming {
 
 /// One stream of an application.
 #[derive(Debug)]
-pub struct Talk {
+pub struct StreamProgress {
     /// The handle.
     pub stream: StreamKey,
     /// What is sent.
@@ -87,14 +87,14 @@ pub enum Reaction {
 }
 
 /// What should not have been told.
-pub type Complaint = String;
+pub type Mismatch = String;
 
 /// The application at one end.
 #[derive(Debug)]
 pub struct App {
-    end: End,
+    end: Side,
     /// The streams that are not over.
-    pub talks: BTreeMap<u32, Talk>,
+    pub streams: BTreeMap<u32, StreamProgress>,
     /// The streams that are.
     pub over: BTreeSet<u32>,
     /// The handles of streams that are over.
@@ -102,23 +102,23 @@ pub struct App {
     /// Streams that this application has reset.
     pub resets: BTreeSet<u32>,
     /// Handles of streams that are over while content of them is held.
-    pub leftovers: Vec<(StreamKey, usize)>,
+    pub unreleased: Vec<(StreamKey, usize)>,
     /// Whether a request waits for room.
-    pub waits_for_room: bool,
+    pub waits_for_streams: bool,
     /// It has changed the limit of concurrent streams.
     pub limits_streams: bool,
     /// Time has passed in which deadlines may have ended something.
     pub is_slow: bool,
     /// The end of the peer's byte stream was told.
-    pub is_cut: bool,
+    pub is_truncated: bool,
     /// What is told cannot be trusted: somebody tampers with the wire.
     pub is_hostile: bool,
 }
 
-impl Talk {
+impl StreamProgress {
     /// A stream that an application opens or answers.
     pub fn new(stream: StreamKey, out: Message, out_stage: Stage, inc: Incoming) -> Self {
-        let out = Outgoing { message: out, stage: out_stage, sent: 0, is_cut: false };
+        let out = Outgoing { message: out, stage: out_stage, sent: 0, is_truncated: false };
         Self { stream, out, inc, held: 0, is_paused: false }
     }
 
@@ -148,66 +148,66 @@ impl Incoming {
 
 impl App {
     /// Starts without streams.
-    pub const fn new(end: End, is_slow: bool, is_hostile: bool) -> Self {
+    pub const fn new(end: Side, is_slow: bool, is_hostile: bool) -> Self {
         Self {
             end,
-            talks: BTreeMap::new(),
+            streams: BTreeMap::new(),
             over: BTreeSet::new(),
             handles: BTreeMap::new(),
             resets: BTreeSet::new(),
-            leftovers: Vec::new(),
-            waits_for_room: false,
+            unreleased: Vec::new(),
+            waits_for_streams: false,
             limits_streams: false,
             is_slow,
-            is_cut: false,
+            is_truncated: false,
             is_hostile,
         }
     }
 
     /// The `nth` stream that is not over, counted round.
-    pub fn nth(&mut self, nth: u8) -> Option<&mut Talk> {
-        let len = self.talks.len();
+    pub fn nth(&mut self, nth: u8) -> Option<&mut StreamProgress> {
+        let len = self.streams.len();
         if len == 0 {
             return None;
         }
-        self.talks.values_mut().nth(usize::from(nth) % len)
+        self.streams.values_mut().nth(usize::from(nth) % len)
     }
 
     /// Takes a stream off the list if both halves are done.
     pub fn settle(&mut self, id: u32) {
-        if self.talks.get(&id).is_some_and(Talk::is_over)
-            && let Some(talk) = self.end_talk(id)
-            && talk.held > 0
+        if self.streams.get(&id).is_some_and(StreamProgress::is_over)
+            && let Some(stream_progress) = self.end_stream(id)
+            && stream_progress.held > 0
         {
-            self.leftovers.push((talk.stream, talk.held));
+            self.unreleased.push((stream_progress.stream, stream_progress.held));
         }
     }
 
     /// Takes a stream off the list. What is held of it is the core's to credit, if it ended early.
-    pub fn end_talk(&mut self, id: u32) -> Option<Talk> {
-        let talk = self.talks.remove(&id)?;
+    pub fn end_stream(&mut self, id: u32) -> Option<StreamProgress> {
+        let stream_progress = self.streams.remove(&id)?;
         self.over.insert(id);
-        self.handles.insert(id, talk.stream);
-        Some(talk)
+        self.handles.insert(id, stream_progress.stream);
+        Some(stream_progress)
     }
 
     /// An event is told.
     ///
     /// # Errors
     /// It should not have been.
-    pub fn told(&mut self, event: &Event<'_, '_>, plans: &Plans, peer: &Self) -> Result<Reaction, Complaint> {
+    pub fn handle_event(&mut self, event: &Event<'_, '_>, plans: &Plans, peer: &Self) -> Result<Reaction, Mismatch> {
         match *event {
             Event::Headers { stream, kind, ref headers, end } => {
-                self.told_headers(stream, kind, headers, end, plans)
+                self.receive_headers(stream, kind, headers, end, plans)
             }
-            Event::Data { stream, data, end } => self.told_data(stream, data, end),
+            Event::Data { stream, data, end } => self.receive_data(stream, data, end),
             Event::Reset { stream, code, by } => {
                 let id = stream.id().as_u32();
-                if self.end_talk(id).is_none() {
+                if self.end_stream(id).is_none() {
                     // The core had ended it before the application did, and could not say so yet.
                     let crossed = match by {
                         ResetCause::Local(StreamError::Timeout(_)) => self.is_slow,
-                        ResetCause::Local(StreamError::Eof) => self.is_cut,
+                        ResetCause::Local(StreamError::Eof) => self.is_truncated,
                         _ => false,
                     };
                     if crossed && self.resets.contains(&id) {
@@ -220,7 +220,7 @@ impl App {
                     // REFUSED_STREAM and CANCEL of pushes may be the peer's core's own.
                     ResetCause::Remote => peer.resets.contains(&id) || matches!(code.0, 0x7 | 0x8),
                     ResetCause::Local(StreamError::Timeout(_)) => self.is_slow,
-                    ResetCause::Local(StreamError::Eof) => self.is_cut,
+                    ResetCause::Local(StreamError::Eof) => self.is_truncated,
                     // A lower limit holds at once, before the peer can know of it.
                     ResetCause::Local(StreamError::Violation(Violation::StreamsExceeded)) => {
                         self.limits_streams
@@ -232,8 +232,8 @@ impl App {
                 }
                 Err(format!("stream {id} was reset with {code}, {by:?}, and nobody had asked for it"))
             }
-            Event::StreamAvailable if self.waits_for_room => {
-                self.waits_for_room = false;
+            Event::StreamAvailable if self.waits_for_streams => {
+                self.waits_for_streams = false;
                 Ok(Reaction::Retry)
             }
             Event::StreamAvailable if !self.is_hostile => Err("StreamAvailable, and nobody waits".to_owned()),
@@ -241,24 +241,24 @@ impl App {
         }
     }
 
-    fn told_headers(
+    fn receive_headers(
         &mut self,
         stream: StreamKey,
         kind: HeadersKind,
         headers: &Headers<'_>,
         end: bool,
         plans: &Plans,
-    ) -> Result<Reaction, Complaint> {
+    ) -> Result<Reaction, Mismatch> {
         let id = stream.id().as_u32();
         match kind {
-            HeadersKind::Request => return self.told_request(stream, headers, end, plans),
-            HeadersKind::Push { parent } => return self.told_push(stream, parent, headers, plans),
+            HeadersKind::Request => return self.receive_request(stream, headers, end, plans),
+            HeadersKind::Push { parent } => return self.receive_push(stream, parent, headers, plans),
             _ => {}
         }
         let is_hostile = self.is_hostile;
-        let talk =
-            self.talks.get_mut(&id).ok_or_else(|| format!("{kind:?} on stream {id}, which is over"))?;
-        let inc = &mut talk.inc;
+        let stream_progress =
+            self.streams.get_mut(&id).ok_or_else(|| format!("{kind:?} on stream {id}, which is over"))?;
+        let inc = &mut stream_progress.inc;
         let good = match kind {
             HeadersKind::Informational => {
                 inc.informational = inc.informational.wrapping_sub(1);
@@ -281,18 +281,18 @@ impl App {
         if !good && !is_hostile {
             return Err(format!("stream {id} got {kind:?} {headers:?}, {inc:?} was due"));
         }
-        if end { self.told_end(stream, 0, kind == HeadersKind::Trailers) } else { Ok(Reaction::None) }
+        if end { self.receive_end(stream, 0, kind == HeadersKind::Trailers) } else { Ok(Reaction::None) }
     }
 
-    fn told_request(
+    fn receive_request(
         &mut self,
         stream: StreamKey,
         headers: &Headers<'_>,
         end: bool,
         plans: &Plans,
-    ) -> Result<Reaction, Complaint> {
+    ) -> Result<Reaction, Mismatch> {
         let id = stream.id().as_u32();
-        if self.talks.contains_key(&id) || self.over.contains(&id) {
+        if self.streams.contains_key(&id) || self.over.contains(&id) {
             return Err(format!("stream {id} is opened twice"));
         }
         let (index, exchange) = match plans.exchanges.get(&id) {
@@ -309,22 +309,22 @@ impl App {
         }
         let inc = Incoming::begun(index, exchange.request, Stage::Body);
         let out = Message { body: content::response_body(&exchange), ..exchange.response };
-        self.talks.insert(id, Talk::new(stream, out, Stage::Head, inc));
+        self.streams.insert(id, StreamProgress::new(stream, out, Stage::Head, inc));
         if end {
-            self.told_end(stream, 0, false)?;
+            self.receive_end(stream, 0, false)?;
         }
         Ok(Reaction::Request(stream))
     }
 
-    fn told_push(
+    fn receive_push(
         &mut self,
         stream: StreamKey,
         parent: StreamKey,
         headers: &Headers<'_>,
         plans: &Plans,
-    ) -> Result<Reaction, Complaint> {
+    ) -> Result<Reaction, Mismatch> {
         let id = stream.id().as_u32();
-        if self.talks.contains_key(&id) || self.over.contains(&id) {
+        if self.streams.contains_key(&id) || self.over.contains(&id) {
             return Err(format!("stream {id} is promised twice"));
         }
         let (index, message) = match plans.pushes.get(&id) {
@@ -332,25 +332,25 @@ impl App {
             None if self.is_hostile => (0, Message::default()),
             None => return Err(format!("stream {id} was never promised")),
         };
-        if !self.talks.contains_key(&parent.id().as_u32()) {
+        if !self.streams.contains_key(&parent.id().as_u32()) {
             return Err(format!("stream {id} is promised on stream {parent}, which is over"));
         }
         if headers.method() != Some(b"GET") && !self.is_hostile {
             return Err(format!("stream {id} got the promise {headers:?}"));
         }
-        let talk = Talk::new(stream, Message::default(), Stage::Done, Incoming::pushed(index, message));
-        self.talks.insert(id, talk);
+        let stream_progress = StreamProgress::new(stream, Message::default(), Stage::Done, Incoming::pushed(index, message));
+        self.streams.insert(id, stream_progress);
         Ok(Reaction::None)
     }
 
-    fn told_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Result<Reaction, Complaint> {
+    fn receive_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Result<Reaction, Mismatch> {
         let (id, from) = (stream.id().as_u32(), self.end.other());
         let is_hostile = self.is_hostile;
-        let talk = self.talks.get_mut(&id).ok_or_else(|| format!("DATA on stream {id}, which is over"))?;
+        let stream_progress = self.streams.get_mut(&id).ok_or_else(|| format!("DATA on stream {id}, which is over"))?;
         if data.is_empty() && !end {
             return Err(format!("DATA without bytes and without an end on stream {id}"));
         }
-        let inc = &mut talk.inc;
+        let inc = &mut stream_progress.inc;
         if inc.stage != Stage::Body {
             return Err(format!("DATA on stream {id}, {inc:?} was due"));
         }
@@ -360,24 +360,24 @@ impl App {
             return Err(format!("stream {id} got {len} wrong bytes: {inc:?}"));
         }
         inc.got = inc.got.saturating_add(len);
-        talk.held += data.len();
-        let consumed = if talk.is_paused { 0 } else { data.len() };
+        stream_progress.held += data.len();
+        let consumed = if stream_progress.is_paused { 0 } else { data.len() };
         if end {
-            return self.told_end(stream, consumed, false);
+            return self.receive_end(stream, consumed, false);
         }
         Ok(if consumed > 0 { Reaction::Consume(stream, consumed) } else { Reaction::None })
     }
 
     /// The peer's half has ended: all that was due must be there.
-    fn told_end(
+    fn receive_end(
         &mut self,
         stream: StreamKey,
         consumed: usize,
         by_trailers: bool,
-    ) -> Result<Reaction, Complaint> {
+    ) -> Result<Reaction, Mismatch> {
         let id = stream.id().as_u32();
-        let talk = self.talks.get_mut(&id).expect("the caller found it");
-        let inc = &mut talk.inc;
+        let stream_progress = self.streams.get_mut(&id).expect("the caller found it");
+        let inc = &mut stream_progress.inc;
         if inc.stage == Stage::Done {
             return Err(format!("stream {id} ends twice"));
         }

@@ -2,22 +2,22 @@
 
 use thalweg::{Field, Headers, Indexing};
 
-use super::script::{End, Exchange, Message, Method};
+use super::script::{Side, Exchange, Message, Method};
 
 /// The content byte of a message at an offset.
-pub fn byte(stream: u32, from: End, offset: u32) -> u8 {
+pub fn byte(stream: u32, from: Side, offset: u32) -> u8 {
     let mixed = stream.wrapping_mul(0x9e37_79b9) ^ (from as u32 + 1).wrapping_mul(0x85eb_ca6b) ^ offset;
     (mixed.wrapping_mul(0xc2b2_ae35) >> 24) as u8
 }
 
 /// Fills a buffer with the content from an offset on.
-pub fn fill(buffer: &mut Vec<u8>, stream: u32, from: End, offset: u32, len: u32) {
+pub fn fill(buffer: &mut Vec<u8>, stream: u32, from: Side, offset: u32, len: u32) {
     buffer.clear();
     buffer.extend((offset..offset + len).map(|offset| byte(stream, from, offset)));
 }
 
 /// Whether bytes are the content from an offset on.
-pub fn matches(bytes: &[u8], stream: u32, from: End, offset: u32) -> bool {
+pub fn matches(bytes: &[u8], stream: u32, from: Side, offset: u32) -> bool {
     bytes.iter().zip(offset..).all(|(seen, offset)| *seen == byte(stream, from, offset))
 }
 

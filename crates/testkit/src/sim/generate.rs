@@ -1,17 +1,17 @@
 //! Random scripts.
 
-use super::script::{Change, End, Exchange, Message, Method, Op, Script, Setup, TimeoutsMs};
+use super::script::{Change, Side, Exchange, Message, Method, Op, Script, Setup, TimeoutsMs};
 use crate::frames::{flag, kind};
 use crate::hpack;
 use crate::random::Choices;
 
 /// What may go wrong in a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Weather {
+enum Conditions {
     /// Two honest ends, a wire that only delays.
-    Fair,
+    Benign,
     /// The wire may be cut.
-    Stormy,
+    Disruptive,
     /// Somebody tampers with the wire.
     Hostile,
 }
@@ -19,16 +19,16 @@ enum Weather {
 impl Script {
     /// Makes a script out of choices.
     pub fn generate(choices: &mut impl Choices) -> Self {
-        let weather = match choices.below(10) {
-            0..=6 => Weather::Fair,
-            7 => Weather::Stormy,
-            _ => Weather::Hostile,
+        let conditions = match choices.below(10) {
+            0..=6 => Conditions::Benign,
+            7 => Conditions::Disruptive,
+            _ => Conditions::Hostile,
         };
         let (client, server) = (Setup::generate(choices), Setup::generate(choices));
         let len = 1 + choices.size(200);
         let mut ops = Vec::new();
         while ops.len() < len as usize && !choices.is_exhausted() {
-            ops.push(op(choices, weather, &client, &server));
+            ops.push(op(choices, conditions, &client, &server));
         }
         let mut script = Self { client, server, ops };
         if choices.chance(1, 3) {
@@ -49,12 +49,12 @@ impl Script {
         // What calls arm is seen only if calls come after a silence.
         if choices.chance(1, 2) {
             let by = end(choices);
-            let deed = choices.pick(&[0, 1, 2]);
+            let action = choices.pick(&[0, 1, 2]);
             let at = choices.below(self.ops.len() as u32 + 1) as usize;
             self.ops.insert(at, Op::Tick { ms: choices.size(500) });
             self.ops.insert(
                 at + 1,
-                match deed {
+                match action {
                     0 => Op::Shutdown { by },
                     1 => Op::Settings { by, change: Change::InitialWindow(512 + choices.below(70_000)) },
                     _ => Op::Serve { by },
@@ -108,29 +108,29 @@ impl TimeoutsMs {
     }
 }
 
-fn end(choices: &mut impl Choices) -> End {
-    choices.pick(&[End::Client, End::Server])
+fn end(choices: &mut impl Choices) -> Side {
+    choices.pick(&[Side::Client, Side::Server])
 }
 
 fn nth(choices: &mut impl Choices) -> u8 {
     choices.below(8) as u8
 }
 
-fn op(choices: &mut impl Choices, weather: Weather, client: &Setup, server: &Setup) -> Op {
+fn op(choices: &mut impl Choices, conditions: Conditions, client: &Setup, server: &Setup) -> Op {
     match choices.below(100) {
-        0..=59 => movement(choices),
+        0..=59 => progress_op(choices),
         60..=79 => Op::Open(exchange(choices, client, server)),
-        80..=95 => deed(choices),
-        _ => match weather {
-            Weather::Stormy if choices.chance(1, 4) => Op::Cut { to: end(choices) },
-            Weather::Hostile => hostile(choices),
-            Weather::Fair | Weather::Stormy => movement(choices),
+        80..=95 => action(choices),
+        _ => match conditions {
+            Conditions::Disruptive if choices.chance(1, 4) => Op::Cut { to: end(choices) },
+            Conditions::Hostile => hostile(choices),
+            Conditions::Benign | Conditions::Disruptive => progress_op(choices),
         },
     }
 }
 
 /// Bytes, time, and turns.
-fn movement(choices: &mut impl Choices) -> Op {
+fn progress_op(choices: &mut impl Choices) -> Op {
     let by = end(choices);
     match choices.below(12) {
         0..=5 => Op::Turn { of: by, bytes: choices.size(1 << 17) },
@@ -143,7 +143,7 @@ fn movement(choices: &mut impl Choices) -> Op {
 }
 
 /// What an application does beside its exchanges.
-fn deed(choices: &mut impl Choices) -> Op {
+fn action(choices: &mut impl Choices) -> Op {
     let by = end(choices);
     match choices.below(36) {
         0..=4 => Op::Reset { by, nth: nth(choices), code: choices.pick(&[0, 5, 7, 8]) },

@@ -11,7 +11,7 @@ mod world;
 use std::fmt::{self, Display, Formatter};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use script::{Change, End, Exchange, Message, Method, Op, Script, Setup, TimeoutsMs};
+pub use script::{Change, Side, Exchange, Message, Method, Op, Script, Setup, TimeoutsMs};
 pub use shrink::shrink;
 pub use world::Coverage;
 
@@ -23,7 +23,7 @@ use world::World;
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// What should not have happened.
-    pub complaint: String,
+    pub mismatch: String,
     /// What happened before it, line by line.
     pub transcript: Vec<String>,
 }
@@ -33,7 +33,7 @@ impl Display for Failure {
         for line in &self.transcript {
             writeln!(f, "  {line}")?;
         }
-        write!(f, "{}", self.complaint)
+        write!(f, "{}", self.mismatch)
     }
 }
 
@@ -54,10 +54,10 @@ pub fn run(script: &Script) -> Result<Coverage, Failure> {
 /// As for [`run`].
 pub fn run_with(script: &Script, endpoints: impl Fn() -> [Endpoint; 2]) -> Result<Coverage, Failure> {
     let (outcome, _) = attempt(script, endpoints(), false);
-    let Err(complaint) = outcome else { return outcome.map_err(|_| unreachable!("it is no error")) };
+    let Err(mismatch) = outcome else { return outcome.map_err(|_| unreachable!("it is no error")) };
     // Once more, with every line written down.
     let (_, transcript) = attempt(script, endpoints(), true);
-    Err(Failure { complaint, transcript })
+    Err(Failure { mismatch, transcript })
 }
 
 /// The two ends that a script asks for.
@@ -73,19 +73,19 @@ pub fn script(seed: u64) -> Script {
 }
 
 /// What the client and the server take off the wire in a run, read by read.
-pub fn heard(script: &Script) -> [Vec<Vec<u8>>; 2] {
+pub fn received_input(script: &Script) -> [Vec<Vec<u8>>; 2] {
     let mut world = World::new(script, endpoints(script), true);
     // A run that fails has been heard up to there.
     let _ = script.ops.iter().try_for_each(|op| world.step(op)).and_then(|()| world.finish());
-    world.heard()
+    world.received_input()
 }
 
 fn attempt(
     script: &Script,
     endpoints: [Endpoint; 2],
-    is_talkative: bool,
+    keeps_transcript: bool,
 ) -> (Result<Coverage, String>, Vec<String>) {
-    let mut world = World::new(script, endpoints, is_talkative);
+    let mut world = World::new(script, endpoints, keeps_transcript);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         for op in &script.ops {
             world.step(op)?;
@@ -94,7 +94,7 @@ fn attempt(
     }));
     let outcome = match outcome {
         Ok(Ok(())) => Ok(std::mem::take(&mut world.coverage)),
-        Ok(Err(complaint)) => Err(complaint),
+        Ok(Err(mismatch)) => Err(mismatch),
         Err(panic) => Err(format!("panic: {}", panic_text(panic.as_ref()))),
     };
     (outcome, world.transcript().to_vec())

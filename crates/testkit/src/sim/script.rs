@@ -7,14 +7,14 @@ use thalweg::{Config, Timeouts, WindowRelease};
 
 /// One of the two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum End {
+pub enum Side {
     /// The client.
     Client = 0,
     /// The server.
     Server = 1,
 }
 
-impl End {
+impl Side {
     /// The other end.
     #[must_use]
     pub const fn other(self) -> Self {
@@ -168,48 +168,48 @@ pub enum Op {
     /// The client makes a request; it waits its turn if the server allows no more streams.
     Open(Exchange),
     /// An end reads up to so many bytes off the wire, serves who may go on, and writes.
-    Turn { of: End, bytes: u32 },
+    Turn { of: Side, bytes: u32 },
     /// An end reads, and does nothing else.
-    Receive { by: End, bytes: u32 },
+    Receive { by: Side, bytes: u32 },
     /// An end serves the streams that may go on.
-    Serve { by: End },
+    Serve { by: Side },
     /// An end writes.
-    Transmit { by: End },
+    Transmit { by: Side },
     /// An end resets one of its streams.
-    Reset { by: End, nth: u8, code: u32 },
+    Reset { by: Side, nth: u8, code: u32 },
     /// An end stops to consume one of its streams.
-    Pause { by: End, nth: u8 },
+    Pause { by: Side, nth: u8 },
     /// An end consumes all that it holds, and goes on consuming.
-    Resume { by: End },
+    Resume { by: Side },
     /// An end changes the priority of one of its streams.
-    Priority { by: End, nth: u8, urgency: u8, incremental: bool },
+    Priority { by: Side, nth: u8, urgency: u8, incremental: bool },
     /// An end sends a PING.
-    Ping { by: End },
+    Ping { by: Side },
     /// An end changes its settings.
-    Settings { by: End, change: Change },
+    Settings { by: Side, change: Change },
     /// An end sends a frame of an unknown type.
-    Extension { by: End, bytes: u16 },
+    Extension { by: Side, bytes: u16 },
     /// The server names its origins.
     Origins,
     /// The server names an alternative service for one of its streams.
     AltSvc { nth: u8 },
     /// An end does what it must not.
-    Misuse { by: End, nth: u8 },
+    Misuse { by: Side, nth: u8 },
     /// An end shuts the connection down.
-    Shutdown { by: End },
+    Shutdown { by: Side },
     /// An end closes the connection.
-    Close { by: End, code: u32 },
+    Close { by: Side, code: u32 },
     /// Time passes.
     Tick { ms: u32 },
     /// The wire to an end is cut: what is on it is lost.
-    Cut { to: End },
+    Cut { to: Side },
     /// Somebody puts a frame on the wire to an end.
-    Inject { to: End, kind: u8, flags: u8, stream: u32, payload: Vec<u8> },
+    Inject { to: Side, kind: u8, flags: u8, stream: u32, payload: Vec<u8> },
     /// Somebody puts a field block on the wire to an end, in frames of up to `piece` bytes: a GET with a value
     /// of `bytes` bytes and a field for the table behind it.
-    InjectBlock { to: End, stream: u32, bytes: u32, piece: u16 },
+    InjectBlock { to: Side, stream: u32, bytes: u32, piece: u16 },
     /// Somebody alters a byte on the wire to an end.
-    Alter { to: End, at: u16, xor: u8 },
+    Alter { to: Side, at: u16, xor: u8 },
 }
 
 /// A change of one setting.

@@ -35,11 +35,11 @@ pub fn shrink(script: &Script, mut fails: impl FnMut(&Script) -> bool) -> Script
             }
             piece /= 2;
         }
-        for candidate in plainer_setups(&best) {
+        for candidate in simpler_setups(&best) {
             shorter |= try_one(&mut best, candidate);
         }
         for at in 0..best.ops.len() {
-            for op in plainer(&best.ops[at]) {
+            for op in simpler(&best.ops[at]) {
                 let mut candidate = best.clone();
                 candidate.ops[at] = op;
                 shorter |= try_one(&mut best, candidate);
@@ -51,7 +51,7 @@ pub fn shrink(script: &Script, mut fails: impl FnMut(&Script) -> bool) -> Script
     }
 }
 
-fn plainer_setups(script: &Script) -> Vec<Script> {
+fn simpler_setups(script: &Script) -> Vec<Script> {
     let default = Setup::default();
     let plain = |setup: Setup| {
         [
@@ -74,9 +74,9 @@ fn plainer_setups(script: &Script) -> Vec<Script> {
     clients.into_iter().chain(servers).collect()
 }
 
-fn plainer(op: &Op) -> Vec<Op> {
+fn simpler(op: &Op) -> Vec<Op> {
     match *op {
-        Op::Open(exchange) => plainer_exchanges(exchange).into_iter().map(Op::Open).collect(),
+        Op::Open(exchange) => simpler_exchanges(exchange).into_iter().map(Op::Open).collect(),
         Op::Turn { of, bytes } => vec![
             Op::Turn { of, bytes: 1 << 20 },
             Op::Turn { of, bytes: bytes / 2 },
@@ -102,7 +102,7 @@ fn plainer(op: &Op) -> Vec<Op> {
     }
 }
 
-fn plainer_exchanges(exchange: Exchange) -> Vec<Exchange> {
+fn simpler_exchanges(exchange: Exchange) -> Vec<Exchange> {
     let Exchange { request, response, pushed, .. } = exchange;
     let mut plain = vec![
         Exchange { pushes: exchange.pushes / 2, ..exchange },
@@ -114,13 +114,13 @@ fn plainer_exchanges(exchange: Exchange) -> Vec<Exchange> {
         Exchange { response: Message::default(), ..exchange },
         Exchange { pushed: Message::default(), ..exchange },
     ];
-    plain.extend(plainer_messages(request).map(|request| Exchange { request, ..exchange }));
-    plain.extend(plainer_messages(response).map(|response| Exchange { response, ..exchange }));
-    plain.extend(plainer_messages(pushed).map(|pushed| Exchange { pushed, ..exchange }));
+    plain.extend(simpler_messages(request).map(|request| Exchange { request, ..exchange }));
+    plain.extend(simpler_messages(response).map(|response| Exchange { response, ..exchange }));
+    plain.extend(simpler_messages(pushed).map(|pushed| Exchange { pushed, ..exchange }));
     plain
 }
 
-fn plainer_messages(message: Message) -> impl Iterator<Item = Message> {
+fn simpler_messages(message: Message) -> impl Iterator<Item = Message> {
     [
         Message { body: message.body / 2, ..message },
         Message { body: message.body.saturating_sub(1), ..message },

@@ -3,7 +3,7 @@
 use thalweg::{Config, Timeouts, WindowRelease};
 
 use crate::frames::{preface, settings, wire};
-use crate::laws::{self, Play, Reactions, Step};
+use crate::properties::{self, InputScript, Reactions, Step};
 use crate::random::{Choices, FromBytes, Random};
 
 /// Bytes, cuts, time and reactions at a server.
@@ -13,7 +13,7 @@ use crate::random::{Choices, FromBytes, Random};
 /// # Panics
 /// On a finding.
 pub fn server_bytes(input: &[u8]) {
-    obeys_all_laws(&play(false, input));
+    check_all_properties(&input_script(false, input));
 }
 
 /// The same at a client.
@@ -21,12 +21,12 @@ pub fn server_bytes(input: &[u8]) {
 /// # Panics
 /// On a finding.
 pub fn client_bytes(input: &[u8]) {
-    obeys_all_laws(&play(true, input));
+    check_all_properties(&input_script(true, input));
 }
 
-fn obeys_all_laws(play: &Play) {
-    if let Err(breach) = laws::all(play, || play.endpoint(), 1) {
-        panic!("{breach}\n{play:#?}");
+fn check_all_properties(input_script: &InputScript) {
+    if let Err(failure) = properties::all(input_script, || input_script.endpoint(), 1) {
+        panic!("{failure}\n{input_script:#?}");
     }
 }
 
@@ -50,7 +50,7 @@ pub fn input_of_bytes(seed: u8, opens: u8, wire: &[u8]) -> Vec<u8> {
 }
 
 /// The play that an input asks for.
-pub fn play(is_client: bool, input: &[u8]) -> Play {
+pub fn input_script(is_client: bool, input: &[u8]) -> InputScript {
     let (head, rest) = input.split_at(input.len().min(HEAD_LEN));
     let mut choices = FromBytes::new(head);
     let (config, reactions) = (config(&mut choices), Reactions::random(&mut choices));
@@ -76,7 +76,7 @@ pub fn play(is_client: bool, input: &[u8]) -> Play {
     if opens & 0x20 != 0 {
         steps.push(Step::Eof);
     }
-    Play { is_client, config, reactions, steps }
+    InputScript { is_client, config, reactions, steps }
 }
 
 fn config(choices: &mut impl Choices) -> Config {

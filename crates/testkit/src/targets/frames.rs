@@ -3,7 +3,7 @@
 use thalweg::frame::{Frame, HEADER_LEN, FrameHeader};
 use thalweg::inspect::{Direction, Inspector};
 
-use crate::cuts::Cuts;
+use crate::chunking::Chunking;
 use crate::frames::{self, Reader};
 use crate::random::Random;
 
@@ -16,9 +16,9 @@ pub fn frame_roundtrip(input: &[u8]) {
     parse_all(input);
     read_all(input);
     for direction in [Direction::ToServer, Direction::ToClient] {
-        let whole = inspect(direction, input, Cuts::Whole);
-        for cuts in [Cuts::Bytewise, Cuts::Random(Random::new(1))] {
-            assert_eq!(whole, inspect(direction, input, cuts), "the inspector depends on the cuts");
+        let whole = inspect(direction, input, Chunking::Whole);
+        for chunking in [Chunking::Bytewise, Chunking::Random(Random::new(1))] {
+            assert_eq!(whole, inspect(direction, input, chunking), "the inspector depends on the cuts");
         }
     }
 }
@@ -59,12 +59,12 @@ fn read_all(input: &[u8]) {
     }
 }
 
-fn inspect(direction: Direction, input: &[u8], mut cuts: Cuts) -> Vec<String> {
+fn inspect(direction: Direction, input: &[u8], mut chunking: Chunking) -> Vec<String> {
     let mut inspector = Inspector::new();
     let mut lines = Vec::new();
     let mut rest = input;
     while !rest.is_empty() {
-        let mut piece = cuts.take(&mut rest);
+        let mut piece = chunking.take(&mut rest);
         while let Some(seen) = inspector.inspect(direction, &mut piece) {
             lines.push(seen.to_string());
         }

@@ -5,14 +5,14 @@
 //!
 //! # A target for an I/O layer of your own
 //!
-//! [`play`] turns an input into what a loop around a connection has to bear: bytes, time, the end. Feed it to your layer in place of a
-//! socket, cut by [`Cuts`](crate::cuts::Cuts), and have what it writes judged by a [`Monitor`](crate::monitor::Monitor). Two runs that differ
+//! [`input_script`] turns an input into what a loop around a connection has to bear: bytes, time, the end. Feed it to your layer in place of a
+//! socket, cut by [`Chunking`](crate::chunking::Chunking), and have what it writes judged by a [`Monitor`](crate::monitor::Monitor). Two runs that differ
 //! in nothing but the cuts must write the same.
 //!
 //! ```
 //! use thalweg::{Config, Connection, Event, Instant, Server, Status};
-//! use thalweg_testkit::cuts::Cuts;
-//! use thalweg_testkit::laws::{Play, Step};
+//! use thalweg_testkit::chunking::Chunking;
+//! use thalweg_testkit::properties::{InputScript, Step};
 //! use thalweg_testkit::monitor::Monitor;
 //! use thalweg_testkit::random::Random;
 //! use thalweg_testkit::targets;
@@ -43,19 +43,19 @@
 //! }
 //!
 //! /// Plays against the layer, and returns all that it wrote.
-//! fn run(play: &Play, mut cuts: Cuts) -> Vec<u8> {
-//!     let mut layer = Layer::new(play.config);
-//!     let mut monitor = Monitor::new(play.is_client, &play.config);
+//! fn run(input_script: &InputScript, mut chunking: Chunking) -> Vec<u8> {
+//!     let mut layer = Layer::new(input_script.config);
+//!     let mut monitor = Monitor::new(input_script.is_client, &input_script.config);
 //!     let mut now = Instant::ZERO;
 //!     let mut output = Vec::new();
-//!     for step in &play.steps {
+//!     for step in &input_script.steps {
 //!         match step {
 //!             Step::Input(bytes) => {
 //!                 let mut rest = bytes.as_slice();
 //!                 while !rest.is_empty() {
-//!                     let piece = cuts.take(&mut rest);
+//!                     let piece = chunking.take(&mut rest);
 //!                     layer.readable(piece, now);
-//!                     monitor.sees(piece);
+//!                     monitor.track_inbound(piece);
 //!                 }
 //!             }
 //!             Step::Wait(ms) => now = now + std::time::Duration::from_millis((*ms).into()),
@@ -63,15 +63,15 @@
 //!             _ => {}
 //!         }
 //!         let written = layer.written();
-//!         monitor.says(&written, |_| {}).unwrap_or_else(|complaint| panic!("{complaint}"));
+//!         monitor.check_outbound(&written, |_| {}).unwrap_or_else(|complaint| panic!("{complaint}"));
 //!         output.extend(written);
 //!     }
 //!     output
 //! }
 //!
 //! fn my_layer_obeys(input: &[u8]) {
-//!     let play = targets::play(false, input);
-//!     assert_eq!(run(&play, Cuts::Whole), run(&play, Cuts::Random(Random::new(1))));
+//!     let input_script = targets::input_script(false, input);
+//!     assert_eq!(run(&input_script, Chunking::Whole), run(&input_script, Chunking::Random(Random::new(1))));
 //! }
 //!
 //! // In the fuzzer: `fuzz_target!(|input: &[u8]| my_layer_obeys(input));`
@@ -82,7 +82,7 @@ mod bytes;
 mod frames;
 mod upgrade;
 
-pub use bytes::{client_bytes, input_of_bytes, play, server_bytes};
+pub use bytes::{client_bytes, input_of_bytes, input_script, server_bytes};
 pub use frames::frame_roundtrip;
 pub use upgrade::upgrade;
 

@@ -3,7 +3,7 @@
 use thalweg::{Connection, Server};
 use thalweg_h2c::{UpgradeResponse, Config, Protocol, UpgradeRequest, Sniffer, Upgrader};
 
-use crate::cuts::Cuts;
+use crate::chunking::Chunking;
 use crate::random::{Choices, FromBytes, Random};
 
 /// Bytes at a server's sniffer, and as a server's answer at a client's upgrader: no cut makes a difference, no byte is lost or
@@ -18,51 +18,51 @@ pub fn upgrade(input: &[u8]) {
     let mut choices = FromBytes::new(head);
     let config = config(&mut choices);
     let seed = u64::from(choices.below(256));
-    let sniffed = sniff(config, wire, Cuts::Whole);
-    let heard = hear(config, wire, Cuts::Whole);
-    for cuts in [Cuts::Bytewise, Cuts::Random(Random::new(seed))] {
-        assert_eq!(sniff(config, wire, cuts.clone()), sniffed, "the sniffer depends on the cuts");
-        assert_eq!(hear(config, wire, cuts), heard, "the upgrader depends on the cuts");
+    let sniffed = sniff(config, wire, Chunking::Whole);
+    let upgraded = run_upgrader(config, wire, Chunking::Whole);
+    for chunking in [Chunking::Bytewise, Chunking::Random(Random::new(seed))] {
+        assert_eq!(sniff(config, wire, chunking.clone()), sniffed, "the sniffer depends on the cuts");
+        assert_eq!(run_upgrader(config, wire, chunking), upgraded, "the upgrader depends on the cuts");
     }
 }
 
 /// What an end came to, and what it left.
 #[derive(Debug, PartialEq, Eq)]
-struct Outcome {
+struct Parsed {
     found: String,
     /// What it handed back of what it had taken.
     seen: Vec<u8>,
-    left: usize,
+    unread: usize,
 }
 
-fn sniff(config: Config, wire: &[u8], mut cuts: Cuts) -> Outcome {
+fn sniff(config: Config, wire: &[u8], mut chunking: Chunking) -> Parsed {
     let mut sniffer = Sniffer::new(config);
     let mut rest = wire;
     while !rest.is_empty() {
-        let mut input = cuts.take(&mut rest);
+        let mut input = chunking.take(&mut rest);
         let decided = match sniffer.receive(&mut input) {
             Ok(None) => {
                 assert!(input.is_empty(), "undecided, and {} bytes are not taken", input.len());
                 None
             }
-            Ok(Some(opening)) => Some(told(config, opening)),
+            Ok(Some(opening)) => Some(describe(config, opening)),
             Err(error) => {
                 assert_eq!(sniffer.receive(&mut &b"x"[..]).err(), Some(error), "the error changed");
                 Some((error.to_string(), sniffer.seen().to_vec()))
             }
         };
         if let Some((found, seen)) = decided {
-            return outcome(config, wire, found, seen, input.len() + rest.len());
+            return parsed(config, wire, found, seen, input.len() + rest.len());
         }
-        kept_within_limits(config, sniffer.seen());
+        check_limits(config, sniffer.seen());
     }
     let seen = sniffer.seen().to_vec();
     let found = format!("the end of input: {:?}", sniffer.handle_eof());
-    outcome(config, wire, found, seen, 0)
+    parsed(config, wire, found, seen, 0)
 }
 
 /// What a server is told, and what it is handed back.
-fn told(config: Config, opening: Protocol) -> (String, Vec<u8>) {
+fn describe(config: Config, opening: Protocol) -> (String, Vec<u8>) {
     match opening {
         Protocol::Http2 { seen } => ("HTTP/2".to_owned(), seen.to_vec()),
         Protocol::Http1(http1) => {
@@ -71,7 +71,7 @@ fn told(config: Config, opening: Protocol) -> (String, Vec<u8>) {
             (format!("{http1:?} {} {} {fields:?}", http1.method(), http1.target()), http1.into_seen())
         }
         Protocol::Upgrade(upgrade) => {
-            begins_with(config, &upgrade.request, &upgrade.settings);
+            check_upgrade(config, &upgrade.request, &upgrade.settings);
             (format!("{:?} {:?}", upgrade.request, upgrade.settings), upgrade.decline().into_seen())
         }
         other => panic!("an opening that the test kit does not know: {other:?}"),
@@ -79,7 +79,7 @@ fn told(config: Config, opening: Protocol) -> (String, Vec<u8>) {
 }
 
 /// An Upgrade that is offered can be made: its settings are valid, and its request is one that a client can ask again.
-fn begins_with(config: Config, request: &UpgradeRequest, settings: &[u8]) {
+fn check_upgrade(config: Config, request: &UpgradeRequest, settings: &[u8]) {
     assert!(config.upgrade, "an Upgrade is offered that was switched off");
     assert!(request.body.len() <= config.body_bytes_max);
     let begun =
@@ -87,12 +87,12 @@ fn begins_with(config: Config, request: &UpgradeRequest, settings: &[u8]) {
     assert!(begun.is_ok(), "the upgrade cannot be made: {:?}", begun.err());
 }
 
-fn hear(config: Config, wire: &[u8], mut cuts: Cuts) -> Outcome {
+fn run_upgrader(config: Config, wire: &[u8], mut chunking: Chunking) -> Parsed {
     let request = UpgradeRequest::new("GET", "example.org", "/");
     let mut upgrader = Upgrader::new(&request, &[0, 3, 0, 0, 0, 100], config).expect("a valid request");
     let mut rest = wire;
     while !rest.is_empty() {
-        let mut input = cuts.take(&mut rest);
+        let mut input = chunking.take(&mut rest);
         let decided = match upgrader.receive(&mut input) {
             Ok(None) => {
                 assert!(input.is_empty(), "undecided, and {} bytes are not taken", input.len());
@@ -111,23 +111,23 @@ fn hear(config: Config, wire: &[u8], mut cuts: Cuts) -> Outcome {
             }
         };
         if let Some((found, seen)) = decided {
-            return outcome(config, wire, found, seen, input.len() + rest.len());
+            return parsed(config, wire, found, seen, input.len() + rest.len());
         }
-        kept_within_limits(config, upgrader.seen());
+        check_limits(config, upgrader.seen());
     }
     let seen = upgrader.seen().to_vec();
     let found = format!("the end of input: {:?}", upgrader.handle_eof());
-    outcome(config, wire, found, seen, 0)
+    parsed(config, wire, found, seen, 0)
 }
 
 /// What was taken and what was left are the wire, byte for byte.
-fn outcome(config: Config, wire: &[u8], found: String, seen: Vec<u8>, left: usize) -> Outcome {
-    kept_within_limits(config, &seen);
-    assert_eq!(wire[..wire.len() - left], seen, "bytes are lost or altered: {found}");
-    Outcome { found, seen, left }
+fn parsed(config: Config, wire: &[u8], found: String, seen: Vec<u8>, unread: usize) -> Parsed {
+    check_limits(config, &seen);
+    assert_eq!(wire[..wire.len() - unread], seen, "bytes are lost or altered: {found}");
+    Parsed { found, seen, unread }
 }
 
-fn kept_within_limits(config: Config, seen: &[u8]) {
+fn check_limits(config: Config, seen: &[u8]) {
     // What decides for HTTP/2 is 12 bytes long.
     let bound = config.head_bytes_max.max(12) + config.body_bytes_max;
     assert!(seen.len() <= bound, "{} bytes are kept, bound {bound}", seen.len());

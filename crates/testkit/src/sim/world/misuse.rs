@@ -2,13 +2,13 @@
 
 use thalweg::{ErrorCode, Field, OpenError, Priority, Request, SendError, Status, StreamKey};
 
-use super::{Complaint, World};
+use super::{Mismatch, World};
 use crate::sim::app::Stage;
-use crate::sim::script::End;
+use crate::sim::script::Side;
 
 impl World {
     /// One end makes every mistake that its state offers.
-    pub(super) fn misuse(&mut self, by: End, nth: u8) -> Result<(), Complaint> {
+    pub(super) fn misuse(&mut self, by: Side, nth: u8) -> Result<(), Mismatch> {
         let stale = self.stale(by);
         let side = self.side(by);
         if side.over.is_some() {
@@ -27,7 +27,7 @@ impl World {
             expect(side.endpoint.send_capacity(stale).is_none(), "a late window")?;
             side.endpoint.send_reset(stale, ErrorCode::CANCEL);
         }
-        if let Some((stream, stage)) = side.app.nth(nth).map(|talk| (talk.stream, talk.out.stage)) {
+        if let Some((stream, stage)) = side.app.nth(nth).map(|stream_progress| (stream_progress.stream, stream_progress.out.stage)) {
             let wrong = match stage {
                 Stage::Head => Err(SendError::HeadersNotSent),
                 Stage::Done => Err(SendError::AlreadyEnded),
@@ -37,20 +37,20 @@ impl World {
                 expect(side.endpoint.send_data(stream, b"wrong", false, None) == wrong, "DATA out of turn")?;
                 expect(side.endpoint.send_trailers(stream, &[]) == wrong.map(drop), "trailers out of turn")?;
             }
-            if by == End::Server && stage == Stage::Body {
+            if by == Side::Server && stage == Stage::Body {
                 let again = side.endpoint.send_response(stream, Status::OK, &[], false);
                 expect(again == Err(SendError::HeadersSent), "a second response")?;
             }
-            if by == End::Server && stage == Stage::Head {
+            if by == Side::Server && stage == Stage::Head {
                 let bad = [Field::new(b"Upper", b"case")];
                 let refused = side.endpoint.send_response(stream, Status::OK, &bad, false);
                 // A promised stream may have no room; then `StreamAvailable` is due for it.
                 let no_room = refused == Err(SendError::TooManyPending);
-                side.app.waits_for_room |= no_room;
+                side.app.waits_for_streams |= no_room;
                 expect(no_room || matches!(refused, Err(SendError::Malformed(_))), "a malformed response")?;
             }
         }
-        if by == End::Client {
+        if by == Side::Client {
             let bad = Request::new("GET", "https", "example.org", "no slash");
             let refused = side.endpoint.send_request(&bad, &[], true);
             let is_refused = matches!(
@@ -59,7 +59,7 @@ impl World {
                     | OpenError::GoingAway
                     | OpenError::TooManyStreams { .. })
             );
-            side.app.waits_for_room |= matches!(refused, Err(OpenError::TooManyStreams { .. }));
+            side.app.waits_for_streams |= matches!(refused, Err(OpenError::TooManyStreams { .. }));
             expect(is_refused, "a malformed request")?;
         }
         let refused = side.endpoint.send_settings(|settings| settings.initial_window_size = 1 << 31);
@@ -69,12 +69,12 @@ impl World {
     }
 
     /// A handle whose stream is over: the oldest that was ever used at this end.
-    fn stale(&self, by: End) -> Option<StreamKey> {
+    fn stale(&self, by: Side) -> Option<StreamKey> {
         let app = &self.ends[by as usize].app;
         app.over.iter().find_map(|id| app.handles.get(id).copied())
     }
 }
 
-fn expect(holds: bool, what: &str) -> Result<(), Complaint> {
+fn expect(holds: bool, what: &str) -> Result<(), Mismatch> {
     if holds { Ok(()) } else { Err(format!("misuse was not refused as it should: {what}")) }
 }

@@ -1,6 +1,6 @@
 //! A run: two ends, two applications, a wire, and a clock that only the script moves.
 
-mod ending;
+mod completion;
 mod misuse;
 mod show;
 mod timeouts;
@@ -15,27 +15,27 @@ use thalweg::{
 };
 
 use self::show::{event_name, show_event};
-use super::app::{App, Incoming, Plans, Reaction, Stage, Talk, UNPLANNED};
+use super::app::{App, Incoming, Plans, Reaction, Stage, StreamProgress, UNPLANNED};
 use super::content::{self, Fields, TRAILER};
-use super::script::{Change, End, Exchange, Message, Method, Op, Script};
+use super::script::{Change, Side, Exchange, Message, Method, Op, Script};
 use crate::endpoint::Endpoint;
 use crate::frames::{Frame, fragments, headers, raw};
 use crate::hpack;
-use crate::laws::TimeoutModel;
-use crate::monitor::{Monitor, Place};
+use crate::properties::TimeoutModel;
+use crate::monitor::{Monitor, StreamState};
 
 /// What should not have happened.
-pub type Complaint = String;
+pub type Mismatch = String;
 
 /// A run.
 #[derive(Debug)]
 pub struct World {
-    ends: [Side; 2],
+    ends: [Peer; 2],
     plans: Plans,
     /// Requests that wait for room.
     waiting: VecDeque<(u32, Exchange)>,
     /// Pushed streams whose responses wait for room, with the number of their exchange.
-    unanswered: VecDeque<(StreamKey, u32, Message)>,
+    pending_responses: VecDeque<(StreamKey, u32, Message)>,
     opened: u32,
     now: Instant,
     is_honest: bool,
@@ -53,7 +53,7 @@ pub struct World {
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
     /// Frames that were said, by type and by the state of their stream.
-    pub frames: BTreeMap<(u8, Place), u64>,
+    pub frames: BTreeMap<(u8, StreamState), u64>,
     /// Events, by name, and the ends of connections, by cause.
     pub events: BTreeMap<String, u64>,
 }
@@ -78,8 +78,8 @@ impl Coverage {
 }
 
 #[derive(Debug)]
-struct Side {
-    end: End,
+struct Peer {
+    end: Side,
     endpoint: Endpoint,
     monitor: Monitor,
     timeouts: TimeoutModel,
@@ -87,50 +87,50 @@ struct Side {
     /// Bytes on the wire to this end.
     inbox: Vec<u8>,
     /// No more bytes will come.
-    is_cut: bool,
-    eof_told: bool,
+    is_truncated: bool,
+    eof_delivered: bool,
     over: Option<ConnectionError>,
     settings_changes: u32,
     /// Stream and offset of spliced content that was announced and not placed yet.
     splices: VecDeque<(u32, u32)>,
     /// What it took off the wire, read by read, if that is wanted.
-    heard: Vec<Vec<u8>>,
+    received_input: Vec<Vec<u8>>,
 }
 
 impl World {
     /// Sets a script's stage. `endpoints`: the client and the server, made from the script's setups.
-    pub fn new(script: &Script, endpoints: [Endpoint; 2], is_talkative: bool) -> Self {
+    pub fn new(script: &Script, endpoints: [Endpoint; 2], keeps_transcript: bool) -> Self {
         let is_honest = script.is_honest();
         let is_slow = script.is_slow();
         let [client, server] = endpoints;
-        let side = |end, endpoint, config: Config| Side {
+        let side = |end, endpoint, config: Config| Peer {
             end,
             endpoint,
-            monitor: Monitor::new(end == End::Client, &config),
+            monitor: Monitor::new(end == Side::Client, &config),
             timeouts: timeouts::of(config),
             app: App::new(end, is_slow, !is_honest),
             inbox: Vec::new(),
-            is_cut: false,
-            eof_told: false,
+            is_truncated: false,
+            eof_delivered: false,
             over: None,
             settings_changes: 0,
             splices: VecDeque::new(),
-            heard: Vec::new(),
+            received_input: Vec::new(),
         };
         Self {
             ends: [
-                side(End::Client, client, script.client.config()),
-                side(End::Server, server, script.server.config()),
+                side(Side::Client, client, script.client.config()),
+                side(Side::Server, server, script.server.config()),
             ],
             plans: Plans::default(),
             waiting: VecDeque::new(),
-            unanswered: VecDeque::new(),
+            pending_responses: VecDeque::new(),
             opened: 0,
             now: Instant::ZERO,
             is_honest,
             is_slow,
             is_broken: false,
-            transcript: is_talkative.then(Vec::new),
+            transcript: keeps_transcript.then(Vec::new),
             coverage: Coverage::default(),
         }
     }
@@ -141,16 +141,16 @@ impl World {
     }
 
     /// What the client and the server took off the wire, read by read, in a run with a transcript.
-    pub fn heard(self) -> [Vec<Vec<u8>>; 2] {
-        self.ends.map(|side| side.heard)
+    pub fn received_input(self) -> [Vec<Vec<u8>>; 2] {
+        self.ends.map(|side| side.received_input)
     }
 
     /// Does one thing.
     ///
     /// # Errors
     /// Something has happened that should not.
-    pub fn step(&mut self, op: &Op) -> Result<(), Complaint> {
-        self.say(|| format!("-- {op:?}"));
+    pub fn step(&mut self, op: &Op) -> Result<(), Mismatch> {
+        self.log(|| format!("-- {op:?}"));
         match *op {
             Op::Open(exchange) => {
                 self.opened += 1;
@@ -166,8 +166,8 @@ impl World {
                 Ok(())
             }
             Op::Pause { by, nth } => {
-                if let Some(talk) = self.side(by).app.nth(nth) {
-                    talk.is_paused = true;
+                if let Some(stream_progress) = self.side(by).app.nth(nth) {
+                    stream_progress.is_paused = true;
                 }
                 Ok(())
             }
@@ -180,26 +180,26 @@ impl World {
                 self.is_broken = true;
                 let side = self.side(to);
                 side.inbox.clear();
-                side.is_cut = true;
+                side.is_truncated = true;
                 Ok(())
             }
             Op::Inject { to, kind, flags, stream, ref payload } => {
                 let frame = raw(kind, flags, stream, payload);
-                self.say(|| format!("{to:?} gets, out of nowhere, {frame}"));
+                self.log(|| format!("{to:?} gets, out of nowhere, {frame}"));
                 let side = self.side(to);
-                if !side.is_cut {
+                if !side.is_truncated {
                     side.inbox.extend(frame.bytes());
                 }
                 Ok(())
             }
             Op::InjectBlock { to, stream, bytes, piece } => {
-                self.say(|| format!("{to:?} gets, out of nowhere, a block of {bytes} bytes"));
+                self.log(|| format!("{to:?} gets, out of nowhere, a block of {bytes} bytes"));
                 let block =
                     hpack::Block::new().raw(hpack::get("/")).literal("x-large", vec![b'v'; bytes as usize]);
                 let block = block.literal_indexed("x-kept", "yes");
                 let frames = fragments(headers(stream, block.bytes()).end_stream(), piece.into());
                 let side = self.side(to);
-                if !side.is_cut {
+                if !side.is_truncated {
                     side.inbox.extend(frames.iter().flat_map(Frame::bytes));
                 }
                 Ok(())
@@ -212,12 +212,12 @@ impl World {
                 }
                 Ok(())
             }
-            _ => self.deed(op),
+            _ => self.action(op),
         }
     }
 
     /// What an application does beside its exchanges. Refusals are fine, as long as nothing breaks.
-    fn deed(&mut self, op: &Op) -> Result<(), Complaint> {
+    fn action(&mut self, op: &Op) -> Result<(), Mismatch> {
         if let Op::Priority { by, .. } | Op::Misuse { by, .. } = *op {
             // Time, the end of input, and calls end streams: the application hears of it before it names one.
             self.receive(by, 0)?;
@@ -227,7 +227,7 @@ impl World {
             Op::Priority { by, nth, urgency, incremental } => {
                 let is_honest = self.is_honest;
                 let side = self.side(by);
-                if let Some(stream) = side.app.nth(nth).map(|talk| talk.stream) {
+                if let Some(stream) = side.app.nth(nth).map(|stream_progress| stream_progress.stream) {
                     let changed = side.endpoint.set_priority(stream, Priority::new(urgency, incremental));
                     expect_sent(changed, &side.over, "set_priority")
                         .or_else(|error| tolerate(is_honest, error))?;
@@ -260,48 +260,48 @@ impl World {
                 let _ = self.side(by).endpoint.send_extension(FrameType(0x42), Flags(0x5a), None, &payload);
             }
             Op::Origins => {
-                let _ = self.side(End::Server).endpoint.send_origins(&[b"https://a.example", b""]);
+                let _ = self.side(Side::Server).endpoint.send_origins(&[b"https://a.example", b""]);
             }
             Op::AltSvc { nth } => {
-                let side = self.side(End::Server);
-                let stream = side.app.nth(nth).map(|talk| talk.stream);
+                let side = self.side(Side::Server);
+                let stream = side.app.nth(nth).map(|stream_progress| stream_progress.stream);
                 let origin: &[u8] = if stream.is_some() { b"" } else { b"https://a.example" };
                 let _ = side.endpoint.send_alt_svc(stream, origin, b"h2=\":443\"");
             }
             Op::Misuse { by, nth } => return self.misuse(by, nth),
-            Op::Shutdown { by } => self.shut_down(by),
+            Op::Shutdown { by } => self.shutdown(by),
             Op::Close { by, code } => {
                 self.is_broken = true;
                 let side = self.side(by);
                 side.endpoint.close(ErrorCode(code), b"enough");
-                self.note_end(by);
+                self.record_end(by);
             }
             _ => unreachable!("the caller has done the others"),
         }
         Ok(())
     }
 
-    fn shut_down(&mut self, end: End) {
+    fn shutdown(&mut self, end: Side) {
         let now = self.now;
         let side = self.side(end);
         side.endpoint.shutdown();
         side.timeouts.shuts_down(now);
     }
 
-    const fn side(&mut self, end: End) -> &mut Side {
+    const fn side(&mut self, end: Side) -> &mut Peer {
         &mut self.ends[end as usize]
     }
 
-    fn say(&mut self, line: impl FnOnce() -> String) {
+    fn log(&mut self, line: impl FnOnce() -> String) {
         if let Some(transcript) = &mut self.transcript {
             transcript.push(line());
         }
     }
 
     /// One turn of the I/O loop that the documentation of `Connection` recommends. Returns whether anything moved.
-    fn turn(&mut self, end: End, bytes: usize) -> Result<bool, Complaint> {
+    fn turn(&mut self, end: Side, bytes: usize) -> Result<bool, Mismatch> {
         let mut moved = self.receive(end, bytes)?;
-        if end == End::Client {
+        if end == Side::Client {
             self.open_waiting()?;
         }
         moved |= self.serve(end)?;
@@ -311,7 +311,7 @@ impl World {
     }
 
     /// An end takes up to so many bytes off the wire, and its application acts on every event.
-    fn receive(&mut self, end: End, bytes: usize) -> Result<bool, Complaint> {
+    fn receive(&mut self, end: Side, bytes: usize) -> Result<bool, Mismatch> {
         let now = self.now;
         let side = self.side(end);
         if side.over.is_some() {
@@ -323,7 +323,7 @@ impl World {
             side.timeouts.receives(now);
         }
         if self.transcript.is_some() && !input.is_empty() {
-            self.side(end).heard.push(input.clone());
+            self.side(end).received_input.push(input.clone());
         }
         let mut rest = input.as_slice();
         while let Some(reaction) = self.receive_step(end, &mut rest)? {
@@ -334,17 +334,17 @@ impl World {
             if !rest.is_empty() {
                 return Err(format!("{end:?} left {} bytes", rest.len()));
             }
-            let (core, app) = (side.endpoint.live_streams(), side.app.talks.len());
+            let (core, app) = (side.endpoint.live_streams(), side.app.streams.len());
             if core as usize != app {
                 return Err(format!("{end:?} has {core} streams, its application {app}"));
             }
-            if side.is_cut && side.inbox.is_empty() && !side.eof_told {
-                side.eof_told = true;
-                side.app.is_cut = true;
+            if side.is_truncated && side.inbox.is_empty() && !side.eof_delivered {
+                side.eof_delivered = true;
+                side.app.is_truncated = true;
                 let ended = side.endpoint.handle_eof();
                 side.timeouts.shuts_down(now);
-                self.say(|| format!("{end:?} is at the end of its input: {ended:?}"));
-                self.note_end(end);
+                self.log(|| format!("{end:?} is at the end of its input: {ended:?}"));
+                self.record_end(end);
                 while let Some(reaction) = self.receive_step(end, &mut &[][..])? {
                     self.react(end, reaction)?;
                 }
@@ -354,14 +354,14 @@ impl World {
     }
 
     /// One call of `receive`. `None`: there is nothing more to tell.
-    fn receive_step(&mut self, end: End, rest: &mut &[u8]) -> Result<Option<Reaction>, Complaint> {
+    fn receive_step(&mut self, end: Side, rest: &mut &[u8]) -> Result<Option<Reaction>, Mismatch> {
         let now = self.now;
         let [client, server] = &mut self.ends;
-        let (side, peer) = if end == End::Client { (client, &server.app) } else { (server, &client.app) };
+        let (side, peer) = if end == Side::Client { (client, &server.app) } else { (server, &client.app) };
         let before = *rest;
         side.note_streams(now);
         let received = side.endpoint.receive(rest, now);
-        let Side { monitor, timeouts, .. } = side;
+        let Peer { monitor, timeouts, .. } = side;
         monitor.sees_each(&before[..before.len() - rest.len()], |frame| timeouts.sees(frame, now));
         match received {
             Ok(None) => Ok(None),
@@ -372,21 +372,21 @@ impl World {
                 }
                 let reaction = side
                     .app
-                    .told(&event, &self.plans, peer)
-                    .map_err(|complaint| format!("{end:?}: {complaint}"))?;
+                    .handle_event(&event, &self.plans, peer)
+                    .map_err(|mismatch| format!("{end:?}: {mismatch}"))?;
                 Ok(Some(reaction))
             }
             Err(error) => {
-                self.say(|| format!("{end:?} is over: {error}"));
-                self.note_end(end);
-                self.judge_end(end, error)?;
+                self.log(|| format!("{end:?} is over: {error}"));
+                self.record_end(end);
+                self.check_end(end, error)?;
                 Ok(None)
             }
         }
     }
 
     /// Between two honest ends nobody is accused.
-    fn judge_end(&mut self, end: End, error: ConnectionError) -> Result<(), Complaint> {
+    fn check_end(&mut self, end: Side, error: ConnectionError) -> Result<(), Mismatch> {
         self.coverage.note(&format!("over: {:?}", error.cause()));
         let expected = !self.is_honest || self.is_slow;
         if error.is_peer_fault() && !expected {
@@ -396,30 +396,30 @@ impl World {
     }
 
     /// Notes that a connection is over, if it is: its streams are over without an event.
-    fn note_end(&mut self, end: End) {
+    fn record_end(&mut self, end: Side) {
         let side = self.side(end);
         if side.over.is_none()
             && let Some(error) = side.endpoint.report().error
         {
             side.over = Some(error);
-            let ids: Vec<u32> = side.app.talks.keys().copied().collect();
+            let ids: Vec<u32> = side.app.streams.keys().copied().collect();
             for id in ids {
-                side.app.end_talk(id);
+                side.app.end_stream(id);
             }
         }
     }
 
-    fn react(&mut self, end: End, reaction: Reaction) -> Result<(), Complaint> {
+    fn react(&mut self, end: Side, reaction: Reaction) -> Result<(), Mismatch> {
         match reaction {
             Reaction::None => Ok(()),
-            Reaction::Retry if end == End::Client => self.open_waiting(),
+            Reaction::Retry if end == Side::Client => self.open_waiting(),
             Reaction::Retry => self.respond_waiting(),
             Reaction::Request(stream) => {
                 let exchange = self.plans.exchanges.get(&stream.id().as_u32()).map(|(_, exchange)| *exchange);
-                let ended = self.side(end).app.talks.get(&stream.id().as_u32());
-                let ended = ended.is_some_and(|talk| talk.inc.stage == Stage::Done);
+                let ended = self.side(end).app.streams.get(&stream.id().as_u32());
+                let ended = ended.is_some_and(|stream_progress| stream_progress.inc.stage == Stage::Done);
                 if ended || exchange.is_none_or(|exchange| !exchange.waits) {
-                    self.answer(stream)?;
+                    self.respond_to(stream)?;
                 }
                 Ok(())
             }
@@ -435,55 +435,55 @@ impl World {
         }
     }
 
-    fn remote_ended(&mut self, end: End, stream: StreamKey) -> Result<(), Complaint> {
+    fn remote_ended(&mut self, end: Side, stream: StreamKey) -> Result<(), Mismatch> {
         let side = self.side(end);
         let id = stream.id().as_u32();
-        if end == End::Server && side.app.talks.get(&id).is_some_and(|talk| talk.out.stage == Stage::Head) {
-            self.answer(stream)?;
+        if end == Side::Server && side.app.streams.get(&id).is_some_and(|stream_progress| stream_progress.out.stage == Stage::Head) {
+            self.respond_to(stream)?;
         }
         self.side(end).app.settle(id);
         Ok(())
     }
 
-    fn consume(&mut self, end: End, stream: StreamKey, len: usize) {
+    fn consume(&mut self, end: Side, stream: StreamKey, len: usize) {
         let side = self.side(end);
         side.endpoint.release(stream, len);
-        if let Some(talk) = side.app.talks.get_mut(&stream.id().as_u32()) {
-            talk.held -= len;
+        if let Some(stream_progress) = side.app.streams.get_mut(&stream.id().as_u32()) {
+            stream_progress.held -= len;
         }
     }
 
     /// Everything that is held is consumed.
-    fn resume(&mut self, end: End) {
+    fn resume(&mut self, end: Side) {
         let side = self.side(end);
-        for (stream, held) in side.app.leftovers.drain(..) {
+        for (stream, held) in side.app.unreleased.drain(..) {
             side.endpoint.release(stream, held);
         }
-        for talk in side.app.talks.values_mut() {
-            talk.is_paused = false;
+        for stream_progress in side.app.streams.values_mut() {
+            stream_progress.is_paused = false;
             // A call that releases nothing would give credit that waits a second chance.
-            if talk.held > 0 {
-                side.endpoint.release(talk.stream, std::mem::take(&mut talk.held));
+            if stream_progress.held > 0 {
+                side.endpoint.release(stream_progress.stream, std::mem::take(&mut stream_progress.held));
             }
         }
     }
 
-    fn reset(&mut self, end: End, nth: u8, code: ErrorCode) {
+    fn reset(&mut self, end: Side, nth: u8, code: ErrorCode) {
         let now = self.now;
         let side = self.side(end);
-        let Some(stream) = side.app.nth(nth).map(|talk| talk.stream) else { return };
+        let Some(stream) = side.app.nth(nth).map(|stream_progress| stream_progress.stream) else { return };
         side.note_streams(now);
         side.endpoint.send_reset(stream, code);
         let id = stream.id().as_u32();
         side.app.resets.insert(id);
-        side.app.end_talk(id);
+        side.app.end_stream(id);
     }
 
     /// The client opens what waits, as far as there is room.
-    fn open_waiting(&mut self) -> Result<(), Complaint> {
+    fn open_waiting(&mut self) -> Result<(), Mismatch> {
         while let Some(&(index, exchange)) = self.waiting.front() {
             let side = &mut self.ends[0];
-            if side.app.waits_for_room && side.over.is_none() {
+            if side.app.waits_for_streams && side.over.is_none() {
                 return Ok(());
             }
             let fields = Fields::new(index, &exchange.request);
@@ -498,14 +498,14 @@ impl World {
                     let id = stream.id().as_u32();
                     let stage = if end { Stage::Done } else { Stage::Body };
                     let inc = Incoming::response(index, &exchange);
-                    side.app.talks.insert(id, Talk::new(stream, exchange.request, stage, inc));
+                    side.app.streams.insert(id, StreamProgress::new(stream, exchange.request, stage, inc));
                     self.plans.exchanges.insert(id, (index, exchange));
                     self.waiting.pop_front();
-                    self.say(|| format!("Client opens stream {id}"));
-                    self.pump(End::Client, id)?;
+                    self.log(|| format!("Client opens stream {id}"));
+                    self.send_body(Side::Client, id)?;
                 }
                 Err(OpenError::TooManyStreams { .. }) => {
-                    side.app.waits_for_room = true;
+                    side.app.waits_for_streams = true;
                     return Ok(());
                 }
                 Err(OpenError::GoingAway) => drop(self.waiting.pop_front()),
@@ -521,7 +521,7 @@ impl World {
     }
 
     /// The server answers a request: promises, informational responses, the final one, and what goes of the content.
-    fn answer(&mut self, stream: StreamKey) -> Result<(), Complaint> {
+    fn respond_to(&mut self, stream: StreamKey) -> Result<(), Mismatch> {
         let id = stream.id().as_u32();
         let (index, exchange) = match self.plans.exchanges.get(&id) {
             Some(plan) => *plan,
@@ -530,11 +530,11 @@ impl World {
         // All promises first, so that their responses compete.
         let promised: Vec<StreamKey> =
             (0..exchange.pushes).filter_map(|_| self.promise(stream, index, &exchange.pushed)).collect();
-        self.unanswered.extend(promised.into_iter().map(|stream| (stream, index, exchange.pushed)));
+        self.pending_responses.extend(promised.into_iter().map(|stream| (stream, index, exchange.pushed)));
         self.respond_waiting()?;
         let is_honest = self.is_honest;
-        let side = self.side(End::Server);
-        if !side.app.talks.get(&id).is_some_and(|talk| talk.out.stage == Stage::Head) {
+        let side = self.side(Side::Server);
+        if !side.app.streams.get(&id).is_some_and(|stream_progress| stream_progress.out.stage == Stage::Head) {
             return Ok(());
         }
         for _ in 0..exchange.informational {
@@ -547,13 +547,13 @@ impl World {
     }
 
     /// The server responds on the streams that it has promised, as far as there is room.
-    fn respond_waiting(&mut self) -> Result<(), Complaint> {
-        while !self.side(End::Server).app.waits_for_room
-            && let Some((stream, index, message)) = self.unanswered.pop_front()
+    fn respond_waiting(&mut self) -> Result<(), Mismatch> {
+        while !self.side(Side::Server).app.waits_for_streams
+            && let Some((stream, index, message)) = self.pending_responses.pop_front()
         {
             self.respond(stream, index, 200, &message)?;
-            if self.side(End::Server).app.waits_for_room {
-                self.unanswered.push_front((stream, index, message));
+            if self.side(Side::Server).app.waits_for_streams {
+                self.pending_responses.push_front((stream, index, message));
             }
         }
         Ok(())
@@ -565,56 +565,56 @@ impl World {
         index: u32,
         status: u16,
         message: &Message,
-    ) -> Result<(), Complaint> {
+    ) -> Result<(), Mismatch> {
         let id = stream.id().as_u32();
         let (is_honest, now) = (self.is_honest, self.now);
-        let side = self.side(End::Server);
+        let side = self.side(Side::Server);
         side.note_streams(now);
-        let Some(talk) = side.app.talks.get_mut(&id) else { return Ok(()) };
+        let Some(stream_progress) = side.app.streams.get_mut(&id) else { return Ok(()) };
         let fields = Fields::new(index, message);
         let status = Status::new(status).expect("scripts hold valid statuses");
-        let end = talk.out.message.body == 0 && message.ends_in_headers();
+        let end = stream_progress.out.message.body == 0 && message.ends_in_headers();
         let sent = side.endpoint.send_response(stream, status, &fields.list(), end);
         match sent {
-            Ok(()) => talk.out.stage = if end { Stage::Done } else { Stage::Body },
+            Ok(()) => stream_progress.out.stage = if end { Stage::Done } else { Stage::Body },
             Err(SendError::TooManyPending) if id.is_multiple_of(2) => {
-                side.app.waits_for_room = true;
+                side.app.waits_for_streams = true;
                 return Ok(());
             }
             Err(_) => {}
         }
         expect_sent(sent, &side.over, "send_response").or_else(|error| tolerate(is_honest, error))?;
         side.app.settle(id);
-        self.pump(End::Server, id)
+        self.send_body(Side::Server, id)
     }
 
     fn promise(&mut self, parent: StreamKey, index: u32, message: &Message) -> Option<StreamKey> {
-        let side = self.side(End::Server);
+        let side = self.side(Side::Server);
         let request = Request::get("https", "example.org", "/pushed");
         let stream = side.endpoint.send_push(parent, &request, &[]).ok()?;
         let id = stream.id().as_u32();
         let inc = Incoming::begun(index, Message::default(), Stage::Done);
-        side.app.talks.insert(id, Talk::new(stream, *message, Stage::Head, inc));
+        side.app.streams.insert(id, StreamProgress::new(stream, *message, Stage::Head, inc));
         self.plans.pushes.insert(id, (index, *message));
-        self.say(|| format!("Server promises stream {id}"));
+        self.log(|| format!("Server promises stream {id}"));
         Some(stream)
     }
 
     /// Serves the streams that may go on.
-    fn serve(&mut self, end: End) -> Result<bool, Complaint> {
+    fn serve(&mut self, end: Side) -> Result<bool, Mismatch> {
         let (mut served, mut in_vain) = (false, 0);
         while let Some(stream) = self.side(end).endpoint.poll_writable() {
             let id = stream.id().as_u32();
-            let talk = self.side(end).app.talks.get_mut(&id);
-            let Some(talk) = talk.filter(|talk| talk.out.is_cut) else {
+            let stream_progress = self.side(end).app.streams.get_mut(&id);
+            let Some(stream_progress) = stream_progress.filter(|stream_progress| stream_progress.out.is_truncated) else {
                 return Err(format!("{end:?}: stream {id} may go on, and it was not cut short"));
             };
-            talk.out.is_cut = false;
-            let before = talk.out.sent;
-            self.pump(end, id)?;
+            stream_progress.out.is_truncated = false;
+            let before = stream_progress.out.sent;
+            self.send_body(end, id)?;
             served = true;
-            let talk = self.side(end).app.talks.get(&id);
-            in_vain = if talk.is_some_and(|talk| talk.out.sent == before) { in_vain + 1 } else { 0 };
+            let stream_progress = self.side(end).app.streams.get(&id);
+            in_vain = if stream_progress.is_some_and(|stream_progress| stream_progress.out.sent == before) { in_vain + 1 } else { 0 };
             if in_vain > TURNS_MAX {
                 return Err(format!("{end:?}: poll_writable names stream {id} for ever"));
             }
@@ -623,33 +623,33 @@ impl World {
     }
 
     /// Sends as much of a message as goes.
-    fn pump(&mut self, end: End, id: u32) -> Result<(), Complaint> {
+    fn send_body(&mut self, end: Side, id: u32) -> Result<(), Mismatch> {
         let now = self.now;
         let side = &mut self.ends[end as usize];
         side.note_streams(now);
         let mut buffer = Vec::new();
-        while let Some(talk) = side.app.talks.get_mut(&id)
-            && talk.out.stage == Stage::Body
-            && !talk.out.is_cut
+        while let Some(stream_progress) = side.app.streams.get_mut(&id)
+            && stream_progress.out.stage == Stage::Body
+            && !stream_progress.out.is_truncated
         {
-            let Message { body, chunk, trailers, padding, spliced, .. } = talk.out.message;
-            let left = body - talk.out.sent;
+            let Message { body, chunk, trailers, padding, spliced, .. } = stream_progress.out.message;
+            let left = body - stream_progress.out.sent;
             let len = left.min(chunk.max(1));
             let ends = len == left && !trailers;
             if left == 0 && trailers {
-                let sent = side.endpoint.send_trailers(talk.stream, &[Field::new(TRAILER.0, TRAILER.1)]);
+                let sent = side.endpoint.send_trailers(stream_progress.stream, &[Field::new(TRAILER.0, TRAILER.1)]);
                 if sent.is_ok() {
-                    talk.out.stage = Stage::Done;
+                    stream_progress.out.stage = Stage::Done;
                 }
                 expect_sent(sent, &side.over, "send_trailers")
                     .or_else(|error| tolerate(self.is_honest, error))?;
                 break;
             }
             let sent = if spliced {
-                side.endpoint.splice_data(talk.stream, len as usize, ends)
+                side.endpoint.splice_data(stream_progress.stream, len as usize, ends)
             } else {
-                content::fill(&mut buffer, id, end, talk.out.sent, len);
-                side.endpoint.send_data(talk.stream, &buffer, ends, padding)
+                content::fill(&mut buffer, id, end, stream_progress.out.sent, len);
+                side.endpoint.send_data(stream_progress.stream, &buffer, ends, padding)
             };
             let taken = match sent {
                 Ok(taken) => u32::try_from(taken).map_err(|_| "more was taken than was given")?,
@@ -660,17 +660,17 @@ impl World {
                 }
             };
             if spliced && taken > 0 {
-                side.splices.push_back((id, talk.out.sent));
+                side.splices.push_back((id, stream_progress.out.sent));
             }
-            talk.out.sent += taken;
+            stream_progress.out.sent += taken;
             if taken < len {
-                talk.out.is_cut = true;
-                side.timeouts.is_cut(id, taken, padding.is_some(), now);
+                stream_progress.out.is_truncated = true;
+                side.timeouts.blocked(id, taken, padding.is_some(), now);
                 continue;
             }
-            side.timeouts.is_not_cut(id);
+            side.timeouts.unblocked(id);
             if ends {
-                talk.out.stage = Stage::Done;
+                stream_progress.out.stage = Stage::Done;
             }
         }
         side.app.settle(id);
@@ -678,41 +678,41 @@ impl World {
     }
 
     /// Writes: what comes out is judged, and goes on the wire.
-    fn transmit(&mut self, end: End) -> Result<bool, Complaint> {
+    fn transmit(&mut self, end: Side) -> Result<bool, Mismatch> {
         self.transmit_each(end, |_| {})
     }
 
-    fn transmit_each(&mut self, end: End, mut look: impl FnMut(&Frame)) -> Result<bool, Complaint> {
+    fn transmit_each(&mut self, end: Side, mut look: impl FnMut(&Frame)) -> Result<bool, Mismatch> {
         let now = self.now;
         let (mut out, mut splices) = (Vec::new(), Vec::new());
         let [client, server] = &mut self.ends;
-        let (side, peer) = if end == End::Client { (client, server) } else { (server, client) };
+        let (side, peer) = if end == Side::Client { (client, server) } else { (server, client) };
         if !side.endpoint.poll_transmit(&mut out, &mut splices) {
             return Ok(false);
         }
         side.timeouts.transmits(now);
         let batch = place_spliced(&out, &splices, &mut side.splices, end)?;
         let transcript = &mut self.transcript;
-        let judged = side.monitor.says(&batch, |frame: &Frame| {
+        let judged = side.monitor.check_outbound(&batch, |frame: &Frame| {
             look(frame);
             if let Some(transcript) = transcript {
                 transcript.push(format!("{end:?} says {frame}"));
             }
         });
-        judged.map_err(|complaint| format!("{end:?} says what it must not: {complaint}"))?;
-        if !peer.is_cut {
+        judged.map_err(|mismatch| format!("{end:?} says what it must not: {mismatch}"))?;
+        if !peer.is_truncated {
             peer.inbox.extend_from_slice(&batch);
         }
         Ok(true)
     }
 
-    fn tick(&mut self, duration: Duration) -> Result<(), Complaint> {
+    fn tick(&mut self, duration: Duration) -> Result<(), Mismatch> {
         self.now = self.now + duration;
-        self.handle_due(End::Client)?;
-        self.handle_due(End::Server)
+        self.handle_due(Side::Client)?;
+        self.handle_due(Side::Server)
     }
 
-    fn handle_due(&mut self, end: End) -> Result<(), Complaint> {
+    fn handle_due(&mut self, end: Side) -> Result<(), Mismatch> {
         let now = self.now;
         for _ in 0..TURNS_MAX {
             let side = self.side(end);
@@ -723,10 +723,10 @@ impl World {
             let living = self.living(end);
             let handled = self.side(end).endpoint.handle_timeout(now);
             if let Err(error) = handled {
-                self.say(|| format!("{end:?} is over: {error}"));
+                self.log(|| format!("{end:?} is over: {error}"));
                 self.judge_timeout(end, error)?;
-                self.note_end(end);
-                self.judge_end(end, error)?;
+                self.record_end(end);
+                self.check_end(end, error)?;
                 return Ok(());
             }
             self.judge_time(end, &living)?;
@@ -735,7 +735,7 @@ impl World {
     }
 }
 
-impl Side {
+impl Peer {
     /// Notes for the timeouts that streams live, before a call or a frame may end the last of them.
     fn note_streams(&mut self, now: Instant) {
         if self.endpoint.live_streams() > 0 {
@@ -749,8 +749,8 @@ fn place_spliced(
     out: &[u8],
     splices: &[Splice],
     places: &mut VecDeque<(u32, u32)>,
-    from: End,
-) -> Result<Vec<u8>, Complaint> {
+    from: Side,
+) -> Result<Vec<u8>, Mismatch> {
     let mut wire = Vec::new();
     let (mut at, mut content) = (0, Vec::new());
     for splice in splices {
@@ -772,7 +772,7 @@ fn expect_sent(
     sent: Result<(), SendError>,
     over: &Option<ConnectionError>,
     call: &str,
-) -> Result<(), Complaint> {
+) -> Result<(), Mismatch> {
     match sent {
         Ok(()) => Ok(()),
         Err(SendError::Connection(error)) if *over == Some(error) => Ok(()),
@@ -781,8 +781,8 @@ fn expect_sent(
 }
 
 /// On a wire that somebody tampers with, applications are led into mistakes.
-fn tolerate(is_honest: bool, complaint: Complaint) -> Result<(), Complaint> {
-    if is_honest { Err(complaint) } else { Ok(()) }
+fn tolerate(is_honest: bool, mismatch: Mismatch) -> Result<(), Mismatch> {
+    if is_honest { Err(mismatch) } else { Ok(()) }
 }
 
 /// Turns without progress after which a loop is taken for endless.

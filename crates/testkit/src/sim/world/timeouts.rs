@@ -2,28 +2,28 @@
 
 use thalweg::{CloseCause, Config, ConnectionError, Timeouts, Instant, StreamKey};
 
-use super::{Complaint, World};
-use crate::laws::TimeoutModel;
-use crate::sim::script::End;
+use super::{Mismatch, World};
+use crate::properties::TimeoutModel;
+use crate::sim::script::Side;
 
 impl World {
     /// A timeout that ended the connection was due.
-    pub(super) fn judge_timeout(&mut self, end: End, error: ConnectionError) -> Result<(), Complaint> {
+    pub(super) fn judge_timeout(&mut self, end: Side, error: ConnectionError) -> Result<(), Mismatch> {
         let now = self.now;
         let CloseCause::Timeout(timeout) = error.cause() else { return Ok(()) };
         self.side(end).timeouts.ends(timeout, now).map_err(|breach| format!("{end:?}: {breach}"))
     }
 
     /// The streams of an end that live.
-    pub(super) fn living(&mut self, end: End) -> Vec<StreamKey> {
+    pub(super) fn living(&mut self, end: Side) -> Vec<StreamKey> {
         let side = self.side(end);
-        let streams = side.app.talks.values().map(|talk| talk.stream);
+        let streams = side.app.streams.values().map(|stream_progress| stream_progress.stream);
         streams.filter(|stream| side.endpoint.send_capacity(*stream).is_some()).collect()
     }
 
     /// What `handle_timeout` has just done was due: streams that lived `before` it and ended, and
     /// output.
-    pub(super) fn judge_time(&mut self, end: End, before: &[StreamKey]) -> Result<(), Complaint> {
+    pub(super) fn judge_time(&mut self, end: Side, before: &[StreamKey]) -> Result<(), Mismatch> {
         let now = self.now;
         let side = &mut self.ends[end as usize];
         for stream in before.iter().filter(|stream| side.endpoint.send_capacity(**stream).is_none()) {
@@ -52,9 +52,9 @@ impl World {
 pub(super) fn of(config: Config) -> TimeoutModel {
     let Timeouts { keep_alive, idle, transmit, .. } = config.timeouts;
     let timeouts = TimeoutModel::new(config, Instant::ZERO);
-    let talks = keep_alive.into_iter().chain(idle).min();
-    match (talks, transmit) {
-        (Some(talks), Some(transmit)) if talks > transmit => timeouts.without_output(),
+    let streams = keep_alive.into_iter().chain(idle).min();
+    match (streams, transmit) {
+        (Some(streams), Some(transmit)) if streams > transmit => timeouts.without_output(),
         (None, _) => timeouts.without_output(),
         _ => timeouts,
     }

@@ -1,26 +1,26 @@
 //! Frames that an end has seen. They come from a peer that may be hostile: what makes no sense is passed over.
 
 use super::message::Message;
-use super::stream::Half;
-use super::{Monitor, SeenFrame, Stream, is_block};
+use super::stream::HalfState;
+use super::{Monitor, InboundFrame, Stream, is_block};
 use crate::frames::{flag, kind, setting};
 use crate::hpack::Header;
 
 impl Monitor {
-    pub(super) fn sees_frame(&mut self, frame: SeenFrame) {
-        let SeenFrame { kind, flags, stream: id, len, ref payload } = frame;
+    pub(super) fn track_inbound_frame(&mut self, frame: InboundFrame) {
+        let InboundFrame { kind, flags, stream: id, len, ref payload } = frame;
         if is_block(kind) {
-            return self.sees_fragment(frame);
+            return self.track_inbound_fragment(frame);
         }
         match kind {
-            kind::DATA => self.sees_data(id, len as i64, flags & flag::END_STREAM != 0),
+            kind::DATA => self.track_inbound_data(id, len as i64, flags & flag::END_STREAM != 0),
             kind::RST_STREAM => {
                 let batch = self.batch;
-                if let Some(stream) = self.seen_stream(id) {
-                    stream.reset_seen.get_or_insert(batch);
+                if let Some(stream) = self.inbound_stream(id) {
+                    stream.reset_received.get_or_insert(batch);
                 }
             }
-            kind::SETTINGS if flags & flag::ACK != 0 => self.sees_settings_ack(),
+            kind::SETTINGS if flags & flag::ACK != 0 => self.track_inbound_settings_ack(),
             kind::SETTINGS => {
                 let entries = payload.chunks_exact(6).map(|entry| {
                     let value = u32::from_be_bytes([entry[2], entry[3], entry[4], entry[5]]);
@@ -30,14 +30,14 @@ impl Monitor {
             }
             kind::PING if flags & flag::ACK == 0 => self.pings.push_back(payload.clone()),
             kind::GOAWAY => {
-                self.go_away_seen.get_or_insert(self.batch);
+                self.goaway_received.get_or_insert(self.batch);
             }
             kind::WINDOW_UPDATE => {
                 let increment = payload.first_chunk().map_or(0, |word| u32::from_be_bytes(*word));
                 let increment = i64::from(increment & (u32::MAX >> 1));
                 if id == 0 {
                     self.send_window += increment;
-                } else if let Some(stream) = self.seen_stream(id) {
+                } else if let Some(stream) = self.inbound_stream(id) {
                     stream.send_window += increment;
                 }
             }
@@ -46,7 +46,7 @@ impl Monitor {
     }
 
     /// The stream of a frame. One that this end has opened and not said yet is open for it all the same: somebody guessed.
-    fn seen_stream(&mut self, id: u32) -> Option<&mut Stream> {
+    fn inbound_stream(&mut self, id: u32) -> Option<&mut Stream> {
         if self.streams.contains_key(&id) {
             return self.streams.get_mut(&id);
         }
@@ -54,46 +54,46 @@ impl Monitor {
         is_early.then(|| self.early.entry(id).or_default())
     }
 
-    fn sees_data(&mut self, id: u32, len: i64, ends: bool) {
+    fn track_inbound_data(&mut self, id: u32, len: i64, ends: bool) {
         self.receive_window -= len;
-        if let Some(stream) = self.seen_stream(id) {
+        if let Some(stream) = self.inbound_stream(id) {
             stream.receive_window -= len;
             if ends {
-                stream.remote = Half::Ended;
+                stream.remote = HalfState::Closed;
             }
         }
     }
 
-    fn sees_fragment(&mut self, frame: SeenFrame) {
+    fn track_inbound_fragment(&mut self, frame: InboundFrame) {
         let fragment = fragment(&frame).to_vec();
         let ends = frame.flags & flag::END_HEADERS != 0;
-        let (first, mut block) = self.seen_block.take().unwrap_or((frame, Vec::new()));
+        let (first, mut block) = self.inbound_block.take().unwrap_or((frame, Vec::new()));
         block.extend(fragment);
         if !ends {
-            self.seen_block = Some((first, block));
+            self.inbound_block = Some((first, block));
             return;
         }
-        let fields: Vec<Header> = match self.seen_decoder.as_mut().map(|decoder| decoder.decode(&block)) {
+        let fields: Vec<Header> = match self.inbound_decoder.as_mut().map(|decoder| decoder.decode(&block)) {
             Some(Ok(fields)) => fields,
             _ => {
-                self.seen_decoder = None;
+                self.inbound_decoder = None;
                 Vec::new()
             }
         };
         let message = Message::with_method(&fields);
         match first.kind {
-            kind::HEADERS => self.sees_headers(first.stream, &message, first.flags & flag::END_STREAM != 0),
-            kind::PUSH_PROMISE => self.sees_promise(&first, &message),
+            kind::HEADERS => self.track_inbound_headers(first.stream, &message, first.flags & flag::END_STREAM != 0),
+            kind::PUSH_PROMISE => self.track_inbound_promise(&first, &message),
             _ => {}
         }
     }
 
-    fn sees_headers(&mut self, id: u32, message: &Message<'_>, ends: bool) {
-        let remote = if ends { Half::Ended } else { Half::Body };
-        if let Some(stream) = self.seen_stream(id) {
+    fn track_inbound_headers(&mut self, id: u32, message: &Message<'_>, ends: bool) {
+        let remote = if ends { HalfState::Closed } else { HalfState::Data };
+        if let Some(stream) = self.inbound_stream(id) {
             // Whether it is a final response or an informational one makes no difference to what may be said.
-            stream.reserved &= stream.local == Half::Head;
-            if stream.remote != Half::Ended {
+            stream.reserved &= stream.local == HalfState::Headers;
+            if stream.remote != HalfState::Closed {
                 stream.remote = remote;
             }
             return;
@@ -105,18 +105,18 @@ impl Monitor {
         }
     }
 
-    fn sees_promise(&mut self, first: &SeenFrame, message: &Message<'_>) {
+    fn track_inbound_promise(&mut self, first: &InboundFrame, message: &Message<'_>) {
         let at = usize::from(first.flags & flag::PADDED != 0);
         let Some(word) = first.payload.get(at..).and_then(<[u8]>::first_chunk) else { return };
         let promised = u32::from_be_bytes(*word) & (u32::MAX >> 1);
         if self.is_client && promised % 2 == 0 && promised > self.last_remote {
             self.last_remote = promised;
             let stream = self.new_stream(message);
-            self.streams.insert(promised, Stream { local: Half::Ended, reserved: true, ..stream });
+            self.streams.insert(promised, Stream { local: HalfState::Closed, reserved: true, ..stream });
         }
     }
 
-    fn sees_settings_ack(&mut self) {
+    fn track_inbound_settings_ack(&mut self) {
         let Some(entries) = self.local_pending.pop_front() else { return };
         let before = self.local.initial_window_size;
         self.local.apply(&entries);
@@ -125,7 +125,7 @@ impl Monitor {
             stream.receive_window += change;
         }
         for (id, value) in entries {
-            if let (setting::HEADER_TABLE_SIZE, Some(decoder)) = (id, &mut self.seen_decoder) {
+            if let (setting::HEADER_TABLE_SIZE, Some(decoder)) = (id, &mut self.inbound_decoder) {
                 decoder.allow_table_bytes(value as usize);
             }
         }
@@ -133,7 +133,7 @@ impl Monitor {
 }
 
 /// The part of a header block in a payload, without padding, priority fields and promised identifier.
-fn fragment(frame: &SeenFrame) -> &[u8] {
+fn fragment(frame: &InboundFrame) -> &[u8] {
     let mut rest = frame.payload.as_slice();
     let mut padding = 0;
     if frame.kind != kind::CONTINUATION && frame.flags & flag::PADDED != 0 {

@@ -2,7 +2,7 @@
 
 use thalweg::{Event, Field, Instant, Request, Splice, Status};
 
-use super::Breach;
+use super::PropertyFailure;
 use crate::endpoint::Endpoint;
 
 /// Steady work allocates nothing: after some requests with content, each answered with content, further ones need no more memory.
@@ -12,7 +12,7 @@ use crate::endpoint::Endpoint;
 ///
 /// # Errors
 /// How many allocations there were, or that an exchange failed.
-pub fn no_allocations(ends: [Endpoint; 2], allocations: impl Fn() -> u64) -> Result<(), Breach> {
+pub fn no_allocations(ends: [Endpoint; 2], allocations: impl Fn() -> u64) -> Result<(), PropertyFailure> {
     let mut pair = Pair { ends, wires: [Vec::new(), Vec::new()], splices: Vec::new(), answered: 0 };
     for _ in 0..WARM {
         pair.exchange()?;
@@ -37,7 +37,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn exchange(&mut self) -> Result<(), Breach> {
+    fn exchange(&mut self) -> Result<(), PropertyFailure> {
         let before = self.answered;
         let request = Request::new("POST", "https", "example.org", "/notes?page=2");
         let fields = [Field::new(b"user-agent", b"thalweg"), Field::new(b"accept", b"*/*")];
@@ -64,7 +64,7 @@ impl Pair {
     }
 
     /// The server reads, and answers each request at its end.
-    fn serve(&mut self) -> Result<(), Breach> {
+    fn serve(&mut self) -> Result<(), PropertyFailure> {
         let server = &mut self.ends[1];
         let mut input = self.wires[0].as_slice();
         while let Some(event) =
@@ -85,7 +85,7 @@ impl Pair {
     }
 
     /// The client reads.
-    fn listen(&mut self) -> Result<(), Breach> {
+    fn listen(&mut self) -> Result<(), PropertyFailure> {
         let client = &mut self.ends[0];
         let mut input = self.wires[1].as_slice();
         while let Some(event) =

@@ -1,24 +1,24 @@
 //! Random plays: what one end of a simulated conversation has heard, with other things in between.
 
-use super::play::{Play, Reactions, Step};
+use super::run::{InputScript, Reactions, Step};
 use crate::random::{Choices, Random};
 use crate::sim::{self, Op};
 
-impl Play {
+impl InputScript {
     /// The play of a seed: the wire of a conversation of [`sim::script`], tampered with at times, at an end whose application
     /// has its own mind, with time and calls between the pieces.
     pub fn random(seed: u64) -> Self {
         let script = sim::script(seed);
         let mut random = Random::new(!seed);
         let is_client = random.chance(1, 2);
-        let (setup, heard) = {
-            let [client, server] = sim::heard(&script);
+        let (setup, received_input) = {
+            let [client, server] = sim::received_input(&script);
             if is_client { (script.client, client) } else { (script.server, server) }
         };
         let opens = script.ops.iter().filter(|op| matches!(op, Op::Open(_))).count();
         let mut steps = if is_client { vec![Step::Open; opens] } else { Vec::new() };
         let tampers = random.chance(1, 4);
-        for mut bytes in heard {
+        for mut bytes in received_input {
             if tampers && random.chance(1, 4) && !bytes.is_empty() {
                 let at = random.size(bytes.len() as u32 - 1) as usize;
                 bytes[at] ^= 1 << random.below(8);
@@ -53,10 +53,10 @@ impl Reactions {
     pub fn random(choices: &mut impl Choices) -> Self {
         let bits = choices.below(256);
         Self {
-            answer_bytes: (bits & 1 != 0).then(|| choices.below(65_536) as u16),
+            response_bytes: (bits & 1 != 0).then(|| choices.below(65_536) as u16),
             releases: bits & 2 != 0,
             resets_every: (bits & 4 != 0).then(|| choices.below(256) as u8),
-            informs: bits & 8 != 0,
+            sends_informational: bits & 8 != 0,
             trailers: bits & 0x10 != 0,
         }
     }

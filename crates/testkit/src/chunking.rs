@@ -4,7 +4,7 @@ use crate::random::{Choices, Random};
 
 /// Where input is cut.
 #[derive(Clone, Debug)]
-pub enum Cuts {
+pub enum Chunking {
     /// Nowhere.
     Whole,
     /// Everywhere.
@@ -13,7 +13,7 @@ pub enum Cuts {
     Random(Random),
 }
 
-impl Cuts {
+impl Chunking {
     /// Bytes of the next piece of an input of `len`, which is not 0.
     pub fn next(&mut self, len: usize) -> usize {
         match self {
@@ -42,7 +42,7 @@ mod tests {
     fn pieces_are_the_input() {
         let input: Vec<u8> = (0..200).collect();
         for (mut cuts, pieces) in
-            [(Cuts::Whole, 1..2), (Cuts::Bytewise, 200..201), (Cuts::Random(Random::new(5)), 3..100)]
+            [(Chunking::Whole, 1..2), (Chunking::Bytewise, 200..201), (Chunking::Random(Random::new(5)), 3..100)]
         {
             let mut rest = input.as_slice();
             let mut taken = Vec::new();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use thalweg::{Config, Timeout, Instant};
 
-use super::Breach;
+use super::PropertyFailure;
 use crate::frames::{Frame, flag, kind};
 
 /// The causes of one end's timeouts.
@@ -117,7 +117,7 @@ impl TimeoutModel {
 
     /// A call that sends took `sent` bytes of a stream, and left some. `is_padded`: how many it
     /// took of the window is not known.
-    pub fn is_cut(&mut self, id: u32, sent: u32, is_padded: bool, now: Instant) {
+    pub fn blocked(&mut self, id: u32, sent: u32, is_padded: bool, now: Instant) {
         let Some(cut) = self.cut.get_mut(&id) else {
             self.cut.insert(id, Cut { since: now, sent: 0 });
             return;
@@ -129,7 +129,7 @@ impl TimeoutModel {
     }
 
     /// A call that sends took all of a stream, or the stream is over.
-    pub fn is_not_cut(&mut self, id: u32) {
+    pub fn unblocked(&mut self, id: u32) {
         self.cut.remove(&id);
     }
 
@@ -137,7 +137,7 @@ impl TimeoutModel {
     ///
     /// # Errors
     /// It has fired too early.
-    pub fn says_in_time(&mut self, frame: &Frame, now: Instant) -> Result<Option<Timeout>, Breach> {
+    pub fn says_in_time(&mut self, frame: &Frame, now: Instant) -> Result<Option<Timeout>, PropertyFailure> {
         let (timeout, cause) = match frame.kind {
             kind::PING if !frame.has(flag::ACK) && frame.body == KEEP_ALIVE => {
                 self.ping.get_or_insert(now);
@@ -156,16 +156,16 @@ impl TimeoutModel {
     ///
     /// # Errors
     /// It has fired too early.
-    pub fn stalls(&mut self, id: u32, now: Instant) -> Result<(), Breach> {
+    pub fn stalls(&mut self, id: u32, now: Instant) -> Result<(), PropertyFailure> {
         let cut = self.cut.remove(&id).map(|cut| cut.since);
-        self.is_due(Timeout::Stall, cut, now).map_err(|breach| format!("stream {id}: {breach}"))
+        self.is_due(Timeout::Stall, cut, now).map_err(|failure| format!("stream {id}: {failure}"))
     }
 
     /// A timeout has ended the connection.
     ///
     /// # Errors
     /// It has fired too early.
-    pub fn ends(&self, timeout: Timeout, now: Instant) -> Result<(), Breach> {
+    pub fn ends(&self, timeout: Timeout, now: Instant) -> Result<(), PropertyFailure> {
         let cause = match timeout {
             Timeout::Preface => self.preface,
             Timeout::SettingsAck => self.settings.front().copied(),
@@ -188,7 +188,7 @@ impl TimeoutModel {
         self.is_due(timeout, cause, now)
     }
 
-    fn is_due(&self, timeout: Timeout, cause: Option<Instant>, now: Instant) -> Result<(), Breach> {
+    fn is_due(&self, timeout: Timeout, cause: Option<Instant>, now: Instant) -> Result<(), PropertyFailure> {
         let Some(cause) = cause else { return Err(format!("timeouts: {timeout:?} fires without a cause")) };
         let Some(length) = self.length(timeout) else {
             return Err(format!("timeouts: {timeout:?} fires, and it is off"));

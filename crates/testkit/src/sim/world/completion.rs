@@ -2,39 +2,39 @@
 
 use thalweg::ErrorCode;
 
-use super::{Complaint, World};
-use crate::sim::script::End;
+use super::{Mismatch, World};
+use crate::sim::script::Side;
 
 impl World {
     /// Brings the run to its end.
     ///
     /// # Errors
     /// Something that was due did not come: content, an answer, the end of a stream or of the connection.
-    pub fn finish(&mut self) -> Result<(), Complaint> {
-        self.say(|| "-- the script is over".to_owned());
+    pub fn finish(&mut self) -> Result<(), Mismatch> {
+        self.log(|| "-- the script is over".to_owned());
         self.settle()?;
         if self.is_broken || self.ends.iter().any(|side| side.over.is_some()) {
-            self.wait_for_deadlines()?;
+            self.run_timeouts()?;
         }
         for side in &self.ends {
             if side.over.is_some() {
                 continue;
             }
-            side.monitor.is_settled().map_err(|complaint| format!("{:?}: {complaint}", side.end))?;
+            side.monitor.check_settled().map_err(|mismatch| format!("{:?}: {mismatch}", side.end))?;
         }
         self.expect_completion()?;
         if self.is_honest && !self.is_broken {
-            self.say(|| "-- both ends shut down".to_owned());
-            [End::Client, End::Server].into_iter().for_each(|end| self.shut_down(end));
+            self.log(|| "-- both ends shut down".to_owned());
+            [Side::Client, Side::Server].into_iter().for_each(|end| self.shutdown(end));
         } else {
-            self.say(|| "-- both ends close".to_owned());
-            for end in [End::Client, End::Server] {
+            self.log(|| "-- both ends close".to_owned());
+            for end in [Side::Client, Side::Server] {
                 self.side(end).endpoint.close(ErrorCode::NO_ERROR, &[]);
-                self.note_end(end);
+                self.record_end(end);
             }
         }
         self.settle()?;
-        self.expect_the_end()?;
+        self.expect_end()?;
         for side in &mut self.ends {
             for (key, count) in &side.monitor.coverage {
                 *self.coverage.frames.entry(*key).or_default() += count;
@@ -44,16 +44,16 @@ impl World {
     }
 
     /// What a cut has left half done is ended by deadlines, and by nothing else.
-    fn wait_for_deadlines(&mut self) -> Result<(), Complaint> {
+    fn run_timeouts(&mut self) -> Result<(), Mismatch> {
         self.is_slow = true;
         self.ends.iter_mut().for_each(|side| side.app.is_slow = true);
         for _ in 0..DEADLINES_MAX {
-            if self.ends.iter().all(|side| side.app.talks.is_empty()) {
+            if self.ends.iter().all(|side| side.app.streams.is_empty()) {
                 return Ok(());
             }
             let next = self.ends.iter().filter_map(|side| side.endpoint.poll_timeout()).min();
             let Some(next) = next else { break };
-            self.say(|| format!("-- the clock jumps to {next:?}"));
+            self.log(|| format!("-- the clock jumps to {next:?}"));
             self.now = self.now.max(next);
             self.settle()?;
         }
@@ -62,13 +62,13 @@ impl World {
     }
 
     /// Lets both ends take turns until nothing moves.
-    fn settle(&mut self) -> Result<(), Complaint> {
+    fn settle(&mut self) -> Result<(), Mismatch> {
         for _ in 0..ROUNDS_MAX {
             let mut moved = false;
-            for end in [End::Client, End::Server] {
+            for end in [Side::Client, Side::Server] {
                 self.resume(end);
                 moved |= self.turn(end, usize::MAX)?;
-                moved |= self.hang_up(end);
+                moved |= self.close_transport(end);
             }
             if !moved {
                 return Ok(());
@@ -78,23 +78,23 @@ impl World {
     }
 
     /// An end whose connection is over ends its side of the transport.
-    fn hang_up(&mut self, end: End) -> bool {
+    fn close_transport(&mut self, end: Side) -> bool {
         let side = self.side(end);
         if side.over.is_none() || !side.endpoint.is_finished() {
             return false;
         }
         let peer = self.side(end.other());
-        !std::mem::replace(&mut peer.is_cut, true)
+        !std::mem::replace(&mut peer.is_truncated, true)
     }
 
     /// Liveness: with a fair wire, and applications that read, everything completes.
-    fn expect_completion(&self) -> Result<(), Complaint> {
+    fn expect_completion(&self) -> Result<(), Mismatch> {
         if !self.is_honest || self.ends.iter().any(|side| side.over.is_some()) {
             return Ok(());
         }
         for side in &self.ends {
-            if let Some((id, talk)) = side.app.talks.first_key_value() {
-                return Err(format!("{:?}: stream {id} never completes: {talk:?}", side.end));
+            if let Some((id, stream_progress)) = side.app.streams.first_key_value() {
+                return Err(format!("{:?}: stream {id} never completes: {stream_progress:?}", side.end));
             }
         }
         if let Some((index, _)) = self.waiting.front() {
@@ -103,17 +103,17 @@ impl World {
         Ok(())
     }
 
-    fn expect_the_end(&mut self) -> Result<(), Complaint> {
-        for end in [End::Client, End::Server] {
+    fn expect_end(&mut self) -> Result<(), Mismatch> {
+        for end in [Side::Client, Side::Server] {
             let is_orderly = self.is_honest && !self.is_broken && !self.is_slow;
             let side = self.side(end);
             if !side.endpoint.is_finished() {
                 return Err(format!("{end:?} is never finished: {}", side.endpoint.report()));
             }
-            if side.endpoint.live_streams() > 0 || !side.app.talks.is_empty() {
+            if side.endpoint.live_streams() > 0 || !side.app.streams.is_empty() {
                 return Err(format!("{end:?} is finished, and streams live"));
             }
-            if side.over.is_none() && !side.eof_told {
+            if side.over.is_none() && !side.eof_delivered {
                 let ended = side.endpoint.handle_eof();
                 if ended.is_err() && is_orderly {
                     return Err(format!("{end:?} does not call the end orderly: {ended:?}"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thalweg::{Config, Instant, Request, StreamKey};
 
-use super::Breach;
+use super::PropertyFailure;
 use crate::endpoint::Endpoint;
 use crate::frames::{Frame, Reader, kind, setting, settings, window_update, wire};
 use crate::random::{Choices, Random};
@@ -82,7 +82,7 @@ impl Upload {
     ///
     /// # Errors
     /// The connection fails, or the upload waits for window that does not come.
-    pub fn run(&self) -> Result<Uploaded, Breach> {
+    pub fn run(&self) -> Result<Uploaded, PropertyFailure> {
         let mut config = Config::default();
         config.output_bytes_max = 1 << 24;
         let mut client = Endpoint::client(config).map_err(|error| error.to_string())?;
@@ -155,7 +155,7 @@ impl<'a> Run<'a> {
     }
 
     /// The application hands over piece by piece, until one is cut short.
-    fn send(&mut self, client: &mut Endpoint, stream: StreamKey) -> Result<(), Breach> {
+    fn send(&mut self, client: &mut Endpoint, stream: StreamKey) -> Result<(), PropertyFailure> {
         while self.total_left > 0 {
             if self.piece_left == 0 {
                 self.piece_left = self.upload.piece_bytes.min(self.total_left);
@@ -172,7 +172,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn transmit(&mut self, client: &mut Endpoint) -> Result<(), Breach> {
+    fn transmit(&mut self, client: &mut Endpoint) -> Result<(), PropertyFailure> {
         let mut out = Vec::new();
         while client.poll_transmit(&mut out, &mut Vec::new()) {}
         self.reader.push(out.strip_prefix(crate::frames::PREFACE.as_slice()).unwrap_or(&out));
@@ -217,13 +217,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn receive(&mut self, client: &mut Endpoint, mut bytes: &[u8]) -> Result<(), Breach> {
+    fn receive(&mut self, client: &mut Endpoint, mut bytes: &[u8]) -> Result<(), PropertyFailure> {
         while client.receive(&mut bytes, self.now).map_err(|error| format!("windows: {error}"))?.is_some() {}
         Ok(())
     }
 
     /// Nothing comes: the client may wait for its timer, and for nothing else.
-    fn wait(&mut self, client: &mut Endpoint) -> Result<(), Breach> {
+    fn wait(&mut self, client: &mut Endpoint) -> Result<(), PropertyFailure> {
         let at = client.poll_timeout().filter(|at| *at <= self.now + SILENCE_MAX);
         let Some(at) = at else {
             return Err(format!("windows: {:?} waits for window that does not come", self.upload));
@@ -240,7 +240,7 @@ impl<'a> Run<'a> {
 ///
 /// # Errors
 /// The pattern, and what breaks the law.
-pub fn long_frames(upload: &Upload) -> Result<(), Breach> {
+pub fn long_frames(upload: &Upload) -> Result<(), PropertyFailure> {
     let uploaded = upload.run()?;
     let (frames, bytes) = uploaded.long;
     let full = u64::from(upload.full_frame().min(upload.piece_bytes));

@@ -2,33 +2,33 @@
 
 use thalweg::Config;
 use thalweg_testkit::endpoint::Endpoint;
-use thalweg_testkit::fault::Fault;
+use thalweg_testkit::broken::Fault;
 use thalweg_testkit::frames::{preface, raw, settings, wire};
-use thalweg_testkit::laws::{self, Breach, Credit, Play, Reactions, Step, Upload};
+use thalweg_testkit::properties::{self, PropertyFailure, Credit, InputScript, Reactions, Step, Upload};
 use thalweg_testkit::sim::{self, Op, Script};
 
-type Law = fn(&Play, &dyn Fn() -> Endpoint) -> Result<(), Breach>;
+type Property = fn(&InputScript, &dyn Fn() -> Endpoint) -> Result<(), PropertyFailure>;
 
-const CHUNKING: Law = |play, make| laws::chunking(play, make, 1);
-const DETERMINISM: Law = |play, make| laws::determinism(play, make);
-const SILENCE: Law = |play, make| laws::silence(play, make);
-const BOUNDED_MEMORY: Law = |play, make| laws::bounded_memory(play, make, Endpoint::heap_bytes);
+const CHUNKING: Property = |script, make| properties::chunking(script, make, 1);
+const DETERMINISM: Property = |script, make| properties::determinism(script, make);
+const SILENCE: Property = |script, make| properties::silence(script, make);
+const BOUNDED_MEMORY: Property = |script, make| properties::bounded_memory(script, make, Endpoint::heap_bytes);
 
 /// The law holds for random plays.
-fn holds(law: Law) {
-    for seed in 0..PLAYS {
-        let play = Play::random(seed);
-        if let Err(breach) = law(&play, &|| play.endpoint()) {
-            panic!("play {seed}: {breach}\n{play:#?}");
+fn holds(property: Property) {
+    for seed in 0..INPUT_SCRIPTS {
+        let script = InputScript::random(seed);
+        if let Err(failure) = property(&script, &|| script.endpoint()) {
+            panic!("play {seed}: {failure}\n{script:#?}");
         }
     }
 }
 
 /// Whether the law, by its name, complains of an end with this fault in some play.
-fn bites(law: Law, name: &str, fault: Fault) -> bool {
-    (0..PLAYS).any(|seed| {
-        let play = Play::random(seed);
-        law(&play, &|| play.endpoint().with_fault(fault)).is_err_and(|breach| breach.starts_with(name))
+fn detects(property: Property, name: &str, fault: Fault) -> bool {
+    (0..INPUT_SCRIPTS).any(|seed| {
+        let script = InputScript::random(seed);
+        property(&script, &|| script.endpoint().with_fault(fault)).is_err_and(|failure| failure.starts_with(name))
     })
 }
 
@@ -56,7 +56,7 @@ fn the_heap_is_bounded() {
 fn no_pattern_of_credit_makes_data_short_for_long() {
     for seed in 0..UPLOADS {
         let upload = Upload::random(seed);
-        assert_eq!(laws::long_frames(&upload), Ok(()), "upload {seed}");
+        assert_eq!(properties::long_frames(&upload), Ok(()), "upload {seed}");
     }
 }
 
@@ -82,23 +82,23 @@ fn credit_frame_by_frame_does_not_cut_the_window_into_crumbs() {
 #[test]
 fn streams_without_a_signal_take_turns_in_any_mix() {
     for seed in 0..MIXES {
-        assert_eq!(laws::fair_turns(seed), Ok(()), "mix {seed}");
+        assert_eq!(properties::fair_turns(seed), Ok(()), "mix {seed}");
     }
 }
 
 #[test]
 fn an_end_that_loses_single_bytes_breaks_chunking() {
-    assert!(bites(CHUNKING, "chunking: input cut byte by byte ", Fault::LosesSingleBytes));
+    assert!(detects(CHUNKING, "chunking: input cut byte by byte ", Fault::LosesSingleBytes));
 }
 
 #[test]
 fn an_end_that_depends_on_more_than_its_script_breaks_determinism() {
-    assert!(bites(DETERMINISM, "determinism: played again, ", Fault::IsUnsteady));
+    assert!(detects(DETERMINISM, "determinism: played again, ", Fault::IsNondeterministic));
 }
 
 #[test]
 fn an_end_that_talks_without_a_cause_breaks_silence() {
-    assert!(bites(SILENCE, "silence: 17 bytes ", Fault::Chatters));
+    assert!(detects(SILENCE, "silence: 17 bytes ", Fault::SendsUnprompted));
 }
 
 #[test]
@@ -107,21 +107,21 @@ fn an_end_that_keeps_its_input_breaks_bounded_memory() {
     let start = Step::Input(wire([&preface(), &settings()]));
     let ignored = Step::Input(raw(0xbe, 0, 0, [0; 16_384]).bytes());
     let steps = [vec![start], vec![ignored; 900]].concat();
-    let play = Play { is_client: false, config, reactions: Reactions::default(), steps };
-    assert_eq!(BOUNDED_MEMORY(&play, &|| play.endpoint()), Ok(()));
-    let breach = BOUNDED_MEMORY(&play, &|| play.endpoint().with_fault(Fault::Hoards));
-    assert!(breach.is_err_and(|breach| breach.starts_with("bounded memory: ")));
+    let script = InputScript { is_client: false, config, reactions: Reactions::default(), steps };
+    assert_eq!(BOUNDED_MEMORY(&script, &|| script.endpoint()), Ok(()));
+    let failure = BOUNDED_MEMORY(&script, &|| script.endpoint().with_fault(Fault::RetainsInput));
+    assert!(failure.is_err_and(|failure| failure.starts_with("bounded memory: ")));
 }
 
 /// What the simulator says of a pair whose end `broken` has this fault, in the first script in which it notices.
-fn simulator_notices(broken: sim::End, fault: Fault) -> String {
-    let complaint = (0..SCRIPTS).find_map(|seed| {
+fn simulator_notices(broken: sim::Side, fault: Fault) -> String {
+    let mismatch = (0..SCRIPTS).find_map(|seed| {
         let script = without_splices(sim::script(seed));
         let outcome = sim::run_with(&script, || broken_pair(&script, broken, fault));
         assert!(sim::run(&script).is_ok(), "seed {seed} fails without a fault");
-        outcome.err().map(|failure| failure.complaint)
+        outcome.err().map(|failure| failure.mismatch)
     });
-    complaint.unwrap_or_else(|| panic!("{fault:?} goes unnoticed"))
+    mismatch.unwrap_or_else(|| panic!("{fault:?} goes unnoticed"))
 }
 
 /// A fault looks into the output, where spliced content is absent.
@@ -136,48 +136,48 @@ fn without_splices(mut script: Script) -> Script {
     script
 }
 
-fn broken_pair(script: &Script, broken: sim::End, fault: Fault) -> [Endpoint; 2] {
+fn broken_pair(script: &Script, broken: sim::Side, fault: Fault) -> [Endpoint; 2] {
     let [client, server] = sim::endpoints(script);
     match broken {
-        sim::End::Client => [client.with_fault(fault), server],
-        sim::End::Server => [client, server.with_fault(fault)],
+        sim::Side::Client => [client.with_fault(fault), server],
+        sim::Side::Server => [client, server.with_fault(fault)],
     }
 }
 
 #[test]
 fn an_end_that_loses_window_updates_breaks_liveness() {
-    let complaint = simulator_notices(sim::End::Client, Fault::LosesWindowUpdates);
-    assert!(complaint.contains("never completes"), "{complaint}");
+    let mismatch = simulator_notices(sim::Side::Client, Fault::LosesWindowUpdates);
+    assert!(mismatch.contains("never completes"), "{mismatch}");
 }
 
 #[test]
 fn an_end_that_grants_other_windows_than_it_says_breaks_pair_agreement() {
-    let complaint = simulator_notices(sim::End::Client, Fault::GrantsTooMuch);
-    assert!(complaint.contains("says what it must not"), "{complaint}");
+    let mismatch = simulator_notices(sim::Side::Client, Fault::GrantsTooMuch);
+    assert!(mismatch.contains("says what it must not"), "{mismatch}");
 }
 
 #[test]
 fn an_end_that_accuses_its_peer_breaks_pair_agreement() {
-    let complaint = simulator_notices(sim::End::Server, Fault::Accuses);
-    assert!(complaint.contains("stream 1 was reset with PROTOCOL_ERROR"), "{complaint}");
+    let mismatch = simulator_notices(sim::Side::Server, Fault::BlamesPeer);
+    assert!(mismatch.contains("stream 1 was reset with PROTOCOL_ERROR"), "{mismatch}");
 }
 
 #[test]
 fn an_end_that_alters_content_breaks_exactly_once() {
-    let complaint = simulator_notices(sim::End::Server, Fault::AltersData);
-    assert!(complaint.contains("DATA"), "{complaint}");
+    let mismatch = simulator_notices(sim::Side::Server, Fault::AltersData);
+    assert!(mismatch.contains("DATA"), "{mismatch}");
 }
 
 #[test]
 fn an_end_that_tells_an_end_twice_breaks_exactly_once() {
-    let complaint = simulator_notices(sim::End::Client, Fault::TellsEndsTwice);
-    assert!(complaint.contains("it was over or unknown"), "{complaint}");
+    let mismatch = simulator_notices(sim::Side::Client, Fault::ReportsResetsTwice);
+    assert!(mismatch.contains("it was over or unknown"), "{mismatch}");
 }
 
 #[test]
 fn an_end_that_hides_a_reset_breaks_exactly_once() {
-    let complaint = simulator_notices(sim::End::Server, Fault::HidesResets);
-    assert!(complaint.contains("streams, its application"), "{complaint}");
+    let mismatch = simulator_notices(sim::Side::Server, Fault::HidesResets);
+    assert!(mismatch.contains("streams, its application"), "{mismatch}");
 }
 
 /// Uploads with random windows and patterns of credit.
@@ -185,6 +185,6 @@ const UPLOADS: u64 = 100;
 /// Random mixes of streams.
 const MIXES: u64 = 150;
 /// Plays for each law: about a second, with assertions.
-const PLAYS: u64 = 400;
+const INPUT_SCRIPTS: u64 = 400;
 /// Scripts in which each fault must show.
 const SCRIPTS: u64 = 300;

@@ -16,19 +16,19 @@ pub enum Fault {
     /// One bit of each piece of content that it sends is wrong.
     AltersData,
     /// It resets stream 1 instead of sending its content, as if the peer had broken a rule.
-    Accuses,
+    BlamesPeer,
     /// It tells twice that a stream was reset.
-    TellsEndsTwice,
+    ReportsResetsTwice,
     /// It tells nobody that a stream was reset.
     HidesResets,
     /// It loses input that comes byte by byte.
     LosesSingleBytes,
     /// It talks without a cause.
-    Chatters,
+    SendsUnprompted,
     /// What it says depends on something outside of it.
-    IsUnsteady,
+    IsNondeterministic,
     /// It keeps a copy of all that it receives.
-    Hoards,
+    RetainsInput,
     /// It allocates at every call.
     Allocates,
 }
@@ -37,39 +37,39 @@ pub enum Fault {
 #[derive(Debug, Default)]
 pub struct Faults {
     fault: Option<Fault>,
-    hoard: Vec<u8>,
-    told: Option<StreamKey>,
+    retained: Vec<u8>,
+    reported: Option<StreamKey>,
     fired: bool,
 }
 
 impl Faults {
     /// Starts a fault.
     pub const fn new(fault: Fault) -> Self {
-        Self { fault: Some(fault), hoard: Vec::new(), told: None, fired: false }
+        Self { fault: Some(fault), retained: Vec::new(), reported: None, fired: false }
     }
 
     /// Breaks what comes in. Returns a stream whose end shall be told once more.
     pub fn alter_input(&mut self, input: &mut &[u8]) -> Option<StreamKey> {
         match self.fault? {
             Fault::LosesSingleBytes if input.len() == 1 => *input = &[],
-            Fault::Hoards => self.hoard.extend_from_slice(input),
+            Fault::RetainsInput => self.retained.extend_from_slice(input),
             Fault::Allocates => drop(std::hint::black_box(Box::new(input.len()))),
             _ => {}
         }
-        self.told.take()
+        self.reported.take()
     }
 
     /// What it keeps for itself, bytes.
     pub const fn heap_bytes(&self) -> usize {
-        self.hoard.capacity()
+        self.retained.capacity()
     }
 
     /// Breaks what is told: returns whether an event is swallowed.
     pub fn hides(&mut self, event: &Event<'_, '_>) -> bool {
         match (self.fault, event) {
             (Some(Fault::HidesResets), Event::Reset { .. }) => true,
-            (Some(Fault::TellsEndsTwice), Event::Reset { stream, .. }) => {
-                self.told = Some(*stream);
+            (Some(Fault::ReportsResetsTwice), Event::Reset { stream, .. }) => {
+                self.reported = Some(*stream);
                 false
             }
             _ => false,
@@ -94,18 +94,18 @@ impl Faults {
                     frame[HEAD_LEN] ^= 1;
                 }
             }),
-            Some(Fault::Accuses) => rewrite(out, |frame| self.accuse(frame)),
-            Some(Fault::Chatters) if !taken => {
+            Some(Fault::BlamesPeer) => rewrite(out, |frame| self.blame_peer(frame)),
+            Some(Fault::SendsUnprompted) if !taken => {
                 // Once each time that it is out of words.
                 self.fired = !self.fired;
                 if self.fired {
                     out.extend(ping([0; 8]).bytes());
                 }
             }
-            Some(Fault::IsUnsteady) if taken && !self.fired => {
-                static TURN: AtomicU64 = AtomicU64::new(0);
+            Some(Fault::IsNondeterministic) if taken && !self.fired => {
+                static CALLS: AtomicU64 = AtomicU64::new(0);
                 self.fired = true;
-                out.extend(ping(TURN.fetch_add(1, Ordering::Relaxed).to_be_bytes()).bytes());
+                out.extend(ping(CALLS.fetch_add(1, Ordering::Relaxed).to_be_bytes()).bytes());
             }
             _ => return taken,
         }
@@ -113,7 +113,7 @@ impl Faults {
     }
 
     /// The first content becomes a reset, and what follows on its stream is lost.
-    fn accuse(&mut self, frame: &mut Vec<u8>) {
+    fn blame_peer(&mut self, frame: &mut Vec<u8>) {
         if frame[6..HEAD_LEN] != [0, 0, 1] || (frame[KIND_AT] != kind::DATA && !self.fired) {
             return;
         }

@@ -1,31 +1,31 @@
 //! Frames that an end said.
 
-use super::stream::{Half, Place};
-use super::{Complaint, Monitor, is_block};
+use super::stream::{HalfState, StreamState};
+use super::{Mismatch, Monitor, is_block};
 use crate::frames::{Frame, flag, kind};
 
 impl Monitor {
-    pub(super) fn says_frame(&mut self, frame: &Frame) -> Result<(), Complaint> {
-        if !self.settings_said && (frame.kind != kind::SETTINGS || frame.has(flag::ACK)) {
+    pub(super) fn check_outbound_frame(&mut self, frame: &Frame) -> Result<(), Mismatch> {
+        if !self.settings_sent && (frame.kind != kind::SETTINGS || frame.has(flag::ACK)) {
             return Err("the first frame is SETTINGS".to_owned());
         }
-        if self.go_away_said.is_some_and(|(_, code)| code != 0) {
+        if self.goaway_sent.is_some_and(|(_, code)| code != 0) {
             return Err("after a GOAWAY with an error nothing is said".to_owned());
         }
         if is_block(frame.kind) {
-            return self.says_fragment(frame);
+            return self.check_outbound_fragment(frame);
         }
         match frame.kind {
-            kind::DATA => self.says_data(frame),
-            kind::RST_STREAM => self.says_reset(frame),
-            kind::SETTINGS => self.says_settings(frame),
-            kind::PING => self.says_ping(frame),
-            kind::GOAWAY => self.says_go_away(frame),
-            kind::WINDOW_UPDATE => self.says_window_update(frame),
+            kind::DATA => self.check_outbound_data(frame),
+            kind::RST_STREAM => self.check_outbound_reset(frame),
+            kind::SETTINGS => self.check_outbound_settings(frame),
+            kind::PING => self.check_outbound_ping(frame),
+            kind::GOAWAY => self.check_outbound_goaway(frame),
+            kind::WINDOW_UPDATE => self.check_outbound_window_update(frame),
             kind::PRIORITY => Err("PRIORITY is deprecated".to_owned()),
             kind::PRIORITY_UPDATE if !self.is_client => Err("only clients send PRIORITY_UPDATE".to_owned()),
             kind::ORIGIN | kind::ALTSVC if self.is_client => Err("only servers send this".to_owned()),
-            _ if frame.stream != 0 && self.place(frame.stream) == Place::Idle => {
+            _ if frame.stream != 0 && self.state(frame.stream) == StreamState::Idle => {
                 Err("a frame on an idle stream".to_owned())
             }
             _ => Ok(()),
@@ -33,7 +33,7 @@ impl Monitor {
     }
 
     /// Gathers a block; the reader has seen to it that nothing comes between its frames.
-    fn says_fragment(&mut self, frame: &Frame) -> Result<(), Complaint> {
+    fn check_outbound_fragment(&mut self, frame: &Frame) -> Result<(), Mismatch> {
         let fragment = frame.block().expect("the reader checked the length");
         let (first, mut block) = self.block.take().unwrap_or_else(|| (frame.clone(), Vec::new()));
         block.extend_from_slice(fragment);
@@ -41,13 +41,13 @@ impl Monitor {
             self.block = Some((first, block));
             return Ok(());
         }
-        self.says_block(&first, &block)
+        self.check_outbound_block(&first, &block)
     }
 
-    fn says_data(&mut self, frame: &Frame) -> Result<(), Complaint> {
+    fn check_outbound_data(&mut self, frame: &Frame) -> Result<(), Mismatch> {
         let batch = self.batch;
         let stream = self.streams.get_mut(&frame.stream).filter(|stream| stream.may_send(batch));
-        let Some(stream) = stream.filter(|stream| stream.local == Half::Body) else {
+        let Some(stream) = stream.filter(|stream| stream.local == HalfState::Data) else {
             return Err("DATA on a stream on which this end may not send it".to_owned());
         };
         let len = i64::from(frame.flow_controlled_len());
@@ -57,31 +57,31 @@ impl Monitor {
             let window = stream.send_window.min(self.send_window);
             return Err(format!("DATA of {len} bytes is {} beyond the window", -window));
         }
-        if let Some(left) = &mut stream.content_left {
+        if let Some(left) = &mut stream.remaining_length {
             *left = left.checked_sub(frame.body.len() as u64).ok_or("DATA beyond content-length")?;
         }
         if frame.ends_stream() {
-            if stream.content_left.is_some_and(|left| left != 0) {
+            if stream.remaining_length.is_some_and(|left| left != 0) {
                 return Err("content-length is not reached".to_owned());
             }
-            stream.local = Half::Ended;
+            stream.local = HalfState::Closed;
         }
         Ok(())
     }
 
-    fn says_reset(&mut self, frame: &Frame) -> Result<(), Complaint> {
-        if self.place(frame.stream) == Place::Idle {
+    fn check_outbound_reset(&mut self, frame: &Frame) -> Result<(), Mismatch> {
+        if self.state(frame.stream) == StreamState::Idle {
             return Err("RST_STREAM on an idle stream".to_owned());
         }
         if let Some(stream) = self.streams.get_mut(&frame.stream) {
-            stream.reset_said = true;
+            stream.reset_sent = true;
         }
         Ok(())
     }
 
-    fn says_settings(&mut self, frame: &Frame) -> Result<(), Complaint> {
+    fn check_outbound_settings(&mut self, frame: &Frame) -> Result<(), Mismatch> {
         if !frame.has(flag::ACK) {
-            self.settings_said = true;
+            self.settings_sent = true;
             self.local_pending.push_back(frame.entries());
             return Ok(());
         }
@@ -100,7 +100,7 @@ impl Monitor {
         Ok(())
     }
 
-    fn says_ping(&mut self, frame: &Frame) -> Result<(), Complaint> {
+    fn check_outbound_ping(&mut self, frame: &Frame) -> Result<(), Mismatch> {
         if frame.has(flag::ACK) {
             let answered = self.pings.pop_front().ok_or("an answer to no PING")?;
             if answered != frame.body {
@@ -110,17 +110,17 @@ impl Monitor {
         Ok(())
     }
 
-    fn says_go_away(&mut self, frame: &Frame) -> Result<(), Complaint> {
+    fn check_outbound_goaway(&mut self, frame: &Frame) -> Result<(), Mismatch> {
         let last = frame.last_stream().expect("the reader checked the length");
         let code = frame.code().expect("the reader checked the length").0;
-        if self.go_away_said.is_some_and(|(earlier, _)| last > earlier) {
+        if self.goaway_sent.is_some_and(|(earlier, _)| last > earlier) {
             return Err("GOAWAY raises its last stream".to_owned());
         }
-        self.go_away_said = Some((last, code));
+        self.goaway_sent = Some((last, code));
         Ok(())
     }
 
-    fn says_window_update(&mut self, frame: &Frame) -> Result<(), Complaint> {
+    fn check_outbound_window_update(&mut self, frame: &Frame) -> Result<(), Mismatch> {
         let increment = i64::from(frame.increment().expect("the reader checked the length"));
         if frame.stream == 0 {
             self.receive_window += increment;
@@ -129,9 +129,9 @@ impl Monitor {
             }
             return Ok(());
         }
-        match self.place(frame.stream) {
-            Place::Idle => return Err("WINDOW_UPDATE on an idle stream".to_owned()),
-            Place::Closed | Place::HalfClosedRemote | Place::ReservedLocal => {}
+        match self.state(frame.stream) {
+            StreamState::Idle => return Err("WINDOW_UPDATE on an idle stream".to_owned()),
+            StreamState::Closed | StreamState::HalfClosedRemote | StreamState::ReservedLocal => {}
             _ => {
                 let initial = self.local.initial_window_size;
                 let most = self.local_pending.iter().fold((initial, initial), |(most, _), entries| {

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use thalweg::{Config, ErrorCode, Event, Field, HeadersKind, Instant, Request, Status, StreamKey};
 
-use super::Breach;
-use crate::cuts::Cuts;
+use super::PropertyFailure;
+use crate::chunking::Chunking;
 use crate::endpoint::Endpoint;
 use crate::monitor::Monitor;
 
 /// A script for one end.
 #[derive(Clone, Debug)]
-pub struct Play {
+pub struct InputScript {
     /// Whether the end is a client.
     pub is_client: bool,
     /// Its configuration.
@@ -43,20 +43,20 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reactions {
     /// It answers requests at once with so many bytes.
-    pub answer_bytes: Option<u16>,
+    pub response_bytes: Option<u16>,
     /// It releases content when the stream ends; else never.
     pub releases: bool,
     /// It resets every stream whose identifier is so many times 2, plus 1.
     pub resets_every: Option<u8>,
     /// It sends informational responses first.
-    pub informs: bool,
+    pub sends_informational: bool,
     /// It ends responses with trailers.
     pub trailers: bool,
 }
 
 /// What one end did.
 #[derive(Debug, Default)]
-pub struct Played {
+pub struct RunOutput {
     /// Its events, one line each, pieces of DATA joined.
     pub events: Vec<String>,
     /// Its output, by step.
@@ -65,11 +65,11 @@ pub struct Played {
 
 /// The state of a run.
 struct Run<'p> {
-    play: &'p Play,
+    script: &'p InputScript,
     endpoint: Endpoint,
     monitor: Monitor,
     now: Instant,
-    played: Played,
+    output: RunOutput,
     /// DATA of one stream that was told without an interruption.
     data: Option<(u32, Vec<u8>)>,
     streams: Vec<StreamKey>,
@@ -77,7 +77,7 @@ struct Run<'p> {
     opened: u32,
 }
 
-impl Play {
+impl InputScript {
     /// Bytes that come in.
     pub fn input_len(&self) -> usize {
         let len = |step: &Step| if let Step::Input(bytes) = step { bytes.len() } else { 0 };
@@ -91,23 +91,23 @@ impl Play {
     }
 
     /// Plays, and has all output judged by a [`Monitor`].
-    pub(super) fn run(&self, endpoint: Endpoint, cuts: &mut Cuts) -> Result<Played, Breach> {
-        self.run_and(endpoint, cuts, |_, _| Ok(()))
+    pub(super) fn run(&self, endpoint: Endpoint, chunking: &mut Chunking) -> Result<RunOutput, PropertyFailure> {
+        self.run_with_check(endpoint, chunking, |_, _| Ok(()))
     }
 
     /// Plays, and looks at the end after each step.
-    pub(super) fn run_and(
+    pub(super) fn run_with_check(
         &self,
         endpoint: Endpoint,
-        cuts: &mut Cuts,
-        look: impl Fn(&mut Endpoint, Instant) -> Result<(), Breach>,
-    ) -> Result<Played, Breach> {
+        chunking: &mut Chunking,
+        check_step: impl Fn(&mut Endpoint, Instant) -> Result<(), PropertyFailure>,
+    ) -> Result<RunOutput, PropertyFailure> {
         let mut run = Run {
-            play: self,
+            script: self,
             endpoint,
             monitor: Monitor::new(self.is_client, &self.config),
             now: Instant::ZERO,
-            played: Played::default(),
+            output: RunOutput::default(),
             data: None,
             streams: Vec::new(),
             unreleased: Vec::new(),
@@ -115,29 +115,29 @@ impl Play {
         };
         run.transmit()?;
         for step in &self.steps {
-            run.step(step, cuts)?;
+            run.step(step, chunking)?;
             run.transmit()?;
-            look(&mut run.endpoint, run.now)?;
+            check_step(&mut run.endpoint, run.now)?;
         }
         run.end_data();
-        Ok(run.played)
+        Ok(run.output)
     }
 }
 
 impl Run<'_> {
-    fn step(&mut self, step: &Step, cuts: &mut Cuts) -> Result<(), Breach> {
+    fn step(&mut self, step: &Step, chunking: &mut Chunking) -> Result<(), PropertyFailure> {
         match step {
             Step::Input(bytes) => {
                 let mut rest = bytes.as_slice();
                 while !rest.is_empty() {
-                    let piece = cuts.take(&mut rest);
+                    let piece = chunking.take(&mut rest);
                     self.receive(piece)?;
                 }
             }
             Step::Wait(ms) => {
                 self.now = self.now + Duration::from_millis((*ms).into());
                 if let Err(error) = self.endpoint.handle_timeout(self.now) {
-                    self.tell(format!("the end: {error}"));
+                    self.record(format!("the end: {error}"));
                 }
             }
             Step::Open => self.open(),
@@ -150,30 +150,30 @@ impl Run<'_> {
             Step::Shutdown => self.endpoint.shutdown(),
             Step::Eof => {
                 let ended = self.endpoint.handle_eof();
-                self.tell(format!("the end of input: {ended:?}"));
+                self.record(format!("the end of input: {ended:?}"));
             }
         }
         // What calls and time have caused is told without input.
         self.receive(&[])
     }
 
-    fn receive(&mut self, piece: &[u8]) -> Result<(), Breach> {
+    fn receive(&mut self, piece: &[u8]) -> Result<(), PropertyFailure> {
         let mut rest = piece;
         loop {
             let before = rest;
             let received = self.endpoint.receive(&mut rest, self.now);
-            self.monitor.sees(&before[..before.len() - rest.len()]);
+            self.monitor.track_inbound(&before[..before.len() - rest.len()]);
             let event = match received {
                 Ok(Some(event)) => event,
                 Ok(None) if rest.is_empty() => return Ok(()),
                 Ok(None) => return Err(format!("`None`, and {} bytes are left", rest.len())),
                 Err(error) => {
-                    self.tell(format!("the end: {error}"));
+                    self.record(format!("the end: {error}"));
                     return Ok(());
                 }
             };
             if let Event::Data { stream, data, end } = event {
-                self.told_data(stream, data, end);
+                self.receive_data(stream, data, end);
                 continue;
             }
             let line = format!("{event:?}");
@@ -185,28 +185,28 @@ impl Run<'_> {
                 }
                 _ => None,
             };
-            self.tell(line);
+            self.record(line);
             if let Some((stream, kind, end)) = reaction {
-                self.told_headers(stream, kind, end);
+                self.receive_headers(stream, kind, end);
             }
         }
     }
 
     /// A line for an event; the same error is told once.
-    fn tell(&mut self, line: String) {
+    fn record(&mut self, line: String) {
         self.end_data();
-        if !(line.starts_with("the end: ") && self.played.events.contains(&line)) {
-            self.played.events.push(line);
+        if !(line.starts_with("the end: ") && self.output.events.contains(&line)) {
+            self.output.events.push(line);
         }
     }
 
     fn end_data(&mut self) {
         if let Some((stream, data)) = self.data.take() {
-            self.played.events.push(format!("Data on stream {stream}: {}", data.escape_ascii()));
+            self.output.events.push(format!("Data on stream {stream}: {}", data.escape_ascii()));
         }
     }
 
-    fn told_data(&mut self, stream: StreamKey, data: &[u8], end: bool) {
+    fn receive_data(&mut self, stream: StreamKey, data: &[u8], end: bool) {
         let id = stream.id().as_u32();
         if self.data.as_ref().is_none_or(|(other, _)| *other != id) {
             self.end_data();
@@ -217,12 +217,12 @@ impl Run<'_> {
             None => self.unreleased.push((stream, data.len())),
         }
         if end {
-            self.tell(format!("the end of stream {id}"));
+            self.record(format!("the end of stream {id}"));
             self.remote_ended(stream);
         }
     }
 
-    fn told_headers(&mut self, stream: StreamKey, kind: HeadersKind, end: bool) {
+    fn receive_headers(&mut self, stream: StreamKey, kind: HeadersKind, end: bool) {
         if matches!(kind, HeadersKind::Request | HeadersKind::Push { .. }) {
             self.streams.push(stream);
         }
@@ -232,7 +232,7 @@ impl Run<'_> {
             return;
         }
         if kind == HeadersKind::Request {
-            self.answer(stream);
+            self.respond(stream);
         }
         if end {
             self.remote_ended(stream);
@@ -240,14 +240,14 @@ impl Run<'_> {
     }
 
     fn resets(&self, stream: StreamKey) -> bool {
-        self.play
+        self.script
             .reactions
             .resets_every
             .is_some_and(|every| every > 0 && (stream.id().as_u32() / 2).is_multiple_of(every.into()))
     }
 
     fn remote_ended(&mut self, stream: StreamKey) {
-        if self.play.reactions.releases {
+        if self.script.reactions.releases {
             self.unreleased.retain(|(other, held)| {
                 if *other == stream {
                     self.endpoint.release(stream, *held);
@@ -257,10 +257,10 @@ impl Run<'_> {
         }
     }
 
-    fn answer(&mut self, stream: StreamKey) {
-        let Reactions { answer_bytes, informs, trailers, .. } = self.play.reactions;
-        let Some(len) = answer_bytes else { return };
-        if informs {
+    fn respond(&mut self, stream: StreamKey) {
+        let Reactions { response_bytes, sends_informational, trailers, .. } = self.script.reactions;
+        let Some(len) = response_bytes else { return };
+        if sends_informational {
             let _ = self.endpoint.send_informational(stream, Status::EARLY_HINTS, &[]);
         }
         let fields = [Field::new(b"server", b"thalweg")];
@@ -279,7 +279,7 @@ impl Run<'_> {
         self.opened += 1;
         let path = format!("/{}", self.opened);
         let request = Request::get("https", "example.org", &path);
-        let opened = if self.play.is_client {
+        let opened = if self.script.is_client {
             self.endpoint.send_request(&request, &[], self.opened % 2 == 1)
         } else {
             match self.streams.first() {
@@ -291,20 +291,20 @@ impl Run<'_> {
     }
 
     /// Fetches the output, and has it judged. What was cut short is not taken up again: the application forgets it.
-    fn transmit(&mut self) -> Result<(), Breach> {
+    fn transmit(&mut self) -> Result<(), PropertyFailure> {
         while self.endpoint.poll_writable().is_some() {}
         let (mut out, mut splices) = (Vec::new(), Vec::new());
         let mut step = Vec::new();
         let mut batches = 0;
         while self.endpoint.poll_transmit(&mut out, &mut splices) {
-            self.monitor.says(&out, |_| {})?;
+            self.monitor.check_outbound(&out, |_| {})?;
             step.append(&mut out);
             batches += 1;
             if batches > BATCHES_MAX {
                 return Err("silence: the output never ends".to_owned());
             }
         }
-        self.played.output.push(step);
+        self.output.output.push(step);
         Ok(())
     }
 }

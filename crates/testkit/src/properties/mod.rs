@@ -11,52 +11,52 @@
 //! * [`long_frames`]: however a peer credits, its windows do not make DATA short for long, and no limit is reached.
 //! * [`fair_turns`]: no stream without a priority signal waits for more than a bounded number of frames of others.
 //!
-//! The first four take a [`Play`]: one end, what comes in, and an application that reacts in the same way to the same events.
+//! The first four take a [`InputScript`]: one end, what comes in, and an application that reacts in the same way to the same events.
 
-mod play;
+mod run;
 mod random;
-mod steady;
+mod steady_state;
 mod timeouts;
 mod turns;
 mod windows;
 
-pub use play::{Play, Reactions, Step};
-pub use steady::no_allocations;
+pub use run::{InputScript, Reactions, Step};
+pub use steady_state::no_allocations;
 pub use timeouts::TimeoutModel;
 pub use turns::fair_turns;
 pub use windows::{Credit, Upload, Uploaded, long_frames};
 
 use thalweg::{Config, Instant};
 
-use crate::cuts::Cuts;
+use crate::chunking::Chunking;
 use crate::endpoint::Endpoint;
 use crate::random::Random;
-use play::Played;
+use run::RunOutput;
 
 /// What breaks a law.
-pub type Breach = String;
+pub type PropertyFailure = String;
 
 /// Any cut of the input gives the same events and the same output.
 ///
 /// # Errors
 /// The first difference.
-pub fn chunking(play: &Play, make: impl Fn() -> Endpoint, seed: u64) -> Result<(), Breach> {
-    let whole = play.run(make(), &mut Cuts::Whole)?;
-    is_the_same_at_every_cut(play, &make, seed, &whole)
+pub fn chunking(script: &InputScript, make: impl Fn() -> Endpoint, seed: u64) -> Result<(), PropertyFailure> {
+    let whole = script.run(make(), &mut Chunking::Whole)?;
+    is_independent_of_chunking(script, &make, seed, &whole)
 }
 
-fn is_the_same_at_every_cut(
-    play: &Play,
+fn is_independent_of_chunking(
+    script: &InputScript,
     make: &impl Fn() -> Endpoint,
     seed: u64,
-    whole: &Played,
-) -> Result<(), Breach> {
-    let mut cuts = vec![("at random places", Cuts::Random(Random::new(seed)))];
-    if play.input_len() <= BYTEWISE_MAX {
-        cuts.push(("byte by byte", Cuts::Bytewise));
+    whole: &RunOutput,
+) -> Result<(), PropertyFailure> {
+    let mut chunkings = vec![("at random places", Chunking::Random(Random::new(seed)))];
+    if script.input_len() <= BYTEWISE_MAX {
+        chunkings.push(("byte by byte", Chunking::Bytewise));
     }
-    for (name, mut cuts) in cuts {
-        let cut = play.run(make(), &mut cuts)?;
+    for (name, mut chunking) in chunkings {
+        let cut = script.run(make(), &mut chunking)?;
         compare(whole, &cut).map_err(|difference| format!("chunking: input cut {name} {difference}"))?;
     }
     Ok(())
@@ -66,25 +66,25 @@ fn is_the_same_at_every_cut(
 ///
 /// # Errors
 /// As for the first law that is broken.
-pub fn all(play: &Play, make: impl Fn() -> Endpoint, seed: u64) -> Result<(), Breach> {
-    let whole = play.run_and(make(), &mut Cuts::Whole, |endpoint, now| {
-        is_silent(endpoint, now).and_then(|()| is_bounded(endpoint.heap_bytes(), &play.config))
+pub fn all(script: &InputScript, make: impl Fn() -> Endpoint, seed: u64) -> Result<(), PropertyFailure> {
+    let whole = script.run_with_check(make(), &mut Chunking::Whole, |endpoint, now| {
+        is_silent(endpoint, now).and_then(|()| is_bounded(endpoint.heap_bytes(), &script.config))
     })?;
-    is_repeated(play, &make, &whole)?;
-    is_the_same_at_every_cut(play, &make, seed, &whole)
+    is_repeated(script, &make, &whole)?;
+    is_independent_of_chunking(script, &make, seed, &whole)
 }
 
 /// The same script gives the same bytes.
 ///
 /// # Errors
 /// The first difference.
-pub fn determinism(play: &Play, make: impl Fn() -> Endpoint) -> Result<(), Breach> {
-    let first = play.run(make(), &mut Cuts::Whole)?;
-    is_repeated(play, &make, &first)
+pub fn determinism(script: &InputScript, make: impl Fn() -> Endpoint) -> Result<(), PropertyFailure> {
+    let first = script.run(make(), &mut Chunking::Whole)?;
+    is_repeated(script, &make, &first)
 }
 
-fn is_repeated(play: &Play, make: &impl Fn() -> Endpoint, first: &Played) -> Result<(), Breach> {
-    let second = play.run(make(), &mut Cuts::Whole)?;
+fn is_repeated(script: &InputScript, make: &impl Fn() -> Endpoint, first: &RunOutput) -> Result<(), PropertyFailure> {
+    let second = script.run(make(), &mut Chunking::Whole)?;
     compare(first, &second)
         .map_err(|difference| format!("determinism: played again, the script {difference}"))
 }
@@ -93,11 +93,11 @@ fn is_repeated(play: &Play, make: &impl Fn() -> Endpoint, first: &Played) -> Res
 ///
 /// # Errors
 /// What was said or told without a cause.
-pub fn silence(play: &Play, make: impl Fn() -> Endpoint) -> Result<(), Breach> {
-    play.run_and(make(), &mut Cuts::Whole, is_silent).map(drop)
+pub fn silence(script: &InputScript, make: impl Fn() -> Endpoint) -> Result<(), PropertyFailure> {
+    script.run_with_check(make(), &mut Chunking::Whole, is_silent).map(drop)
 }
 
-fn is_silent(endpoint: &mut Endpoint, now: Instant) -> Result<(), Breach> {
+fn is_silent(endpoint: &mut Endpoint, now: Instant) -> Result<(), PropertyFailure> {
     for _ in 0..2 {
         match endpoint.receive(&mut &[][..], now) {
             Ok(None) | Err(_) => {}
@@ -116,14 +116,14 @@ fn is_silent(endpoint: &mut Endpoint, now: Instant) -> Result<(), Breach> {
 /// # Errors
 /// How much it was.
 pub fn bounded_memory(
-    play: &Play,
+    script: &InputScript,
     make: impl Fn() -> Endpoint,
     heap: impl Fn(&Endpoint) -> usize,
-) -> Result<(), Breach> {
-    play.run_and(make(), &mut Cuts::Whole, |endpoint, _| is_bounded(heap(endpoint), &play.config)).map(drop)
+) -> Result<(), PropertyFailure> {
+    script.run_with_check(make(), &mut Chunking::Whole, |endpoint, _| is_bounded(heap(endpoint), &script.config)).map(drop)
 }
 
-fn is_bounded(heap: usize, config: &Config) -> Result<(), Breach> {
+fn is_bounded(heap: usize, config: &Config) -> Result<(), PropertyFailure> {
     let bound = heap_bound(config);
     if heap > bound { Err(format!("bounded memory: {heap} bytes, bound {bound}")) } else { Ok(()) }
 }
@@ -143,7 +143,7 @@ pub fn heap_bound(config: &Config) -> usize {
     tables + headers + carried + skipped + streams + remembered + output + FIXED_BYTES
 }
 
-fn compare(one: &Played, other: &Played) -> Result<(), Breach> {
+fn compare(one: &RunOutput, other: &RunOutput) -> Result<(), PropertyFailure> {
     for (index, pair) in one.events.iter().zip(&other.events).enumerate() {
         if pair.0 != pair.1 {
             return Err(format!("tells, as event {index}, `{}` instead of `{}`", pair.1, pair.0));

@@ -2,7 +2,7 @@
 
 use thalweg::{Config, Event, Instant, Status, StreamKey};
 
-use super::Breach;
+use super::PropertyFailure;
 use crate::endpoint::Endpoint;
 use crate::frames::{Reader, headers, kind, preface, setting, settings, window_update, wire};
 use crate::hpack::{self, Block};
@@ -21,7 +21,7 @@ enum Signal {
 ///
 /// # Errors
 /// The mix, and who waited.
-pub fn fair_turns(seed: u64) -> Result<(), Breach> {
+pub fn fair_turns(seed: u64) -> Result<(), PropertyFailure> {
     let mut random = Random::new(seed);
     let signals: Vec<Signal> = (0..2 + random.below(8)).map(|_| signal(&mut random)).collect();
     let mut config = Config::default();
@@ -59,7 +59,7 @@ fn signal(choices: &mut impl Choices) -> Signal {
     }
 }
 
-fn open(server: &mut Endpoint, signals: &[Signal]) -> Result<Vec<StreamKey>, Breach> {
+fn open(server: &mut Endpoint, signals: &[Signal]) -> Result<Vec<StreamKey>, PropertyFailure> {
     let mut input = wire([&preface(), &settings().entry(setting::INITIAL_WINDOW_SIZE, (1 << 31) - 1)]);
     for (id, signal) in (1..).step_by(2).zip(signals) {
         let get = Block::new().raw(hpack::get("/"));
@@ -97,7 +97,7 @@ fn serve(
     server: &mut Endpoint,
     streams: &[StreamKey],
     choices: &mut impl Choices,
-) -> Result<Vec<usize>, Breach> {
+) -> Result<Vec<usize>, PropertyFailure> {
     let mut reader = Reader::default();
     let mut served = Vec::new();
     for _ in 0..TURNS {
