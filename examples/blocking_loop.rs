@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use thalweg::{CloseReport, Config, Connection, Event, HeadersKind, Instant, Server};
-use thalweg_examples::application::{Answer, Application};
+use thalweg_examples::application::{PendingResponse, Application};
 use thalweg_examples::arguments::{self, Listen};
 
 /// Serves one connection to its end. Whatever the peer does, the last word is written.
@@ -29,18 +29,18 @@ fn serve(mut socket: TcpStream) -> Result<CloseReport, Box<dyn Error>> {
         while let Ok(Some(event)) = connection.receive(&mut input, now) {
             match event {
                 Event::Headers { stream, kind: HeadersKind::Request, headers, .. } => {
-                    let answer = Answer::to(&headers);
+                    let answer = PendingResponse::to(&headers);
                     application.answer(&mut connection, stream, answer);
                 }
                 Event::Data { stream, data, .. } => connection.release(stream, data.len()),
                 _ => {}
             }
         }
-        application.go_on(&mut connection);
+        application.resume(&mut connection);
         while connection.poll_transmit(&mut out) {
             socket.write_all(&out)?;
             out.clear();
-            application.go_on(&mut connection);
+            application.resume(&mut connection);
         }
         if len == 0 || connection.is_finished() {
             break;
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_http2_gets_a_last_word() {
+    fn input_that_is_not_http2_gets_a_goaway() {
         let (address, served) = serve_one();
         let mut socket = TcpStream::connect(address).unwrap();
         socket.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();

@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::Parser;
 use thalweg_examples::arguments::{self, Listen};
 use thalweg_examples::blocking_files;
-use thalweg_examples::grpc::{self, Call, Refusal, Replies};
+use thalweg_examples::grpc::{self, Call, GrpcError, Replies};
 use thalweg_examples::site::Site;
 use thalweg_examples::slow::Slow;
 use thalweg_threads::{Body, Fields, Request, Responder, Response, Server, Status};
@@ -77,7 +77,7 @@ fn slow(request: &Request<Body>) -> Option<Result<Slow, String>> {
     if matches!(request.method(), "GET" | "HEAD") { Slow::from_target(request.path()) } else { None }
 }
 
-fn answer(call: Result<Call, Refusal>, mut request: Request<Body>, responder: Responder) -> io::Result<()> {
+fn answer(call: Result<Call, GrpcError>, mut request: Request<Body>, responder: Responder) -> io::Result<()> {
     if !request.fields.text("content-type").is_some_and(|value| value.starts_with(grpc::CONTENT_TYPE)) {
         let status = Status::new(UNSUPPORTED_MEDIA_TYPE).expect("a status is from 100 to 999");
         return responder.send(Response::new(status));
@@ -95,7 +95,7 @@ fn answer(call: Result<Call, Refusal>, mut request: Request<Body>, responder: Re
 }
 
 /// A message that is too long is an answer; one that is cut short has nobody to hear it.
-fn message(body: &mut Body) -> io::Result<Result<Vec<u8>, Refusal>> {
+fn message(body: &mut Body) -> io::Result<Result<Vec<u8>, GrpcError>> {
     match body.read_whole(grpc::REQUEST_BYTES_MAX) {
         Ok(message) => Ok(Ok(message)),
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Ok(Err(grpc::TOO_LONG)),

@@ -120,14 +120,14 @@ impl Peer {
             while self.connection.wants_read()
                 && let Some(len) = self.read(buf)?
             {
-                self.application.hear(&mut self.connection, &buf[..len], now);
+                self.application.handle_event(&mut self.connection, &buf[..len], now);
                 moved = true;
             }
             if self.connection.poll_timeout().is_some_and(|at| at <= now) {
                 // An error is in the output, and in the report.
                 let _ = self.connection.handle_timeout(now);
             }
-            self.application.go_on(&mut self.connection);
+            self.application.resume(&mut self.connection);
             moved |= self.write()?;
             if self.connection.is_finished() && self.written == self.out.len() {
                 // The peer may have gone already.
@@ -201,7 +201,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
-    use thalweg_examples::trial;
+    use thalweg_examples::harness;
 
     use super::*;
 
@@ -217,8 +217,8 @@ mod tests {
                 server.turn(&mut events).unwrap();
             }
         });
-        trial::fetch_at_once(address);
-        let socket = trial::hear_last_word(address).unwrap();
+        harness::fetch_at_once(address);
+        let socket = harness::receive_goaway(address).unwrap();
         // The end of the last connection lets the loop see that it is done.
         done.store(true, Ordering::SeqCst);
         drop(socket);

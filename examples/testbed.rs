@@ -18,7 +18,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, Either, LengthLimitError, Limited};
 use thalweg_examples::arguments::{self, Listen};
 use thalweg_examples::files::{self, Reply};
-use thalweg_examples::grpc::{self, Call, Refusal, Replies};
+use thalweg_examples::grpc::{self, Call, GrpcError, Replies};
 use thalweg_examples::signals;
 use thalweg_examples::site::Site;
 use thalweg_examples::slow::Slow;
@@ -110,7 +110,7 @@ fn slow(request: &Request<Body>) -> Option<Result<Slow, String>> {
     if is_asked { Slow::from_target(request.uri().path()) } else { None }
 }
 
-async fn message(body: Body) -> Result<Bytes, Refusal> {
+async fn message(body: Body) -> Result<Bytes, GrpcError> {
     match Limited::new(body, grpc::REQUEST_BYTES_MAX).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(grpc::TOO_LONG),

@@ -255,9 +255,9 @@ fn received(messages: mpsc::UnboundedReceiver<Bytes>) -> impl Stream<Item = Byte
     stream::unfold(messages, |mut messages| async { messages.recv().await.map(|next| (next, messages)) })
 }
 
-fn same(heard: &[u8], expected: &[u8]) -> Result<(), BoxError> {
-    if heard != expected {
-        return Err(format!("{} bytes came, not the {} expected", heard.len(), expected.len()).into());
+fn same(received: &[u8], expected: &[u8]) -> Result<(), BoxError> {
+    if received != expected {
+        return Err(format!("{} bytes came, not the {} expected", received.len(), expected.len()).into());
     }
     Ok(())
 }

@@ -223,7 +223,7 @@ mod uring {
             } else if self.draining.is_some() {
                 return;
             }
-            self.application.hear(&mut self.connection, input, now);
+            self.application.handle_event(&mut self.connection, input, now);
         }
 
         /// The bytes to send next, unless some are under way. When there are no more, ends our side.
@@ -235,7 +235,7 @@ mod uring {
             if self.sending || self.draining.is_some() {
                 return None;
             }
-            self.application.go_on(&mut self.connection);
+            self.application.resume(&mut self.connection);
             // Empty: the core swaps it with its output.
             if self.connection.poll_transmit(&mut self.output) {
                 self.sending = true;
@@ -305,7 +305,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
-    use thalweg_examples::trial;
+    use thalweg_examples::harness;
 
     use super::uring::Loop;
 
@@ -324,8 +324,8 @@ mod tests {
                 server.turn().unwrap();
             }
         });
-        trial::fetch_at_once(address);
-        let socket = trial::hear_last_word(address).unwrap();
+        harness::fetch_at_once(address);
+        let socket = harness::receive_goaway(address).unwrap();
         // The end of the last connection lets the loop see that it is done.
         done.store(true, Ordering::SeqCst);
         drop(socket);

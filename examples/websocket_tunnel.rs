@@ -54,14 +54,14 @@ async fn run(args: Arguments) -> Result<(), BoxError> {
         server = server.tls(tls);
     }
     if addr.is_none() {
-        return talk_to_ourselves(server).await;
+        return run_self_test(server).await;
     }
     let signal = signals::shutdown()?;
     println!("listening on {}", server.local_addr()?);
     Ok(server.serve_until(service_fn(answer), signal).await.map(drop)?)
 }
 
-async fn talk_to_ourselves(server: Server) -> Result<(), BoxError> {
+async fn run_self_test(server: Server) -> Result<(), BoxError> {
     let addr = server.local_addr()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(server.serve_until(service_fn(answer), async { drop(stopped.await) }));

@@ -60,8 +60,8 @@ impl Device {
         while let Ok(Some(event)) = self.connection.receive(&mut input, now) {
             match event {
                 Event::Headers { stream, kind: HeadersKind::Request, headers, end } => {
-                    let asked = Asked::of(&headers);
-                    self.hear(stream, asked, end);
+                    let asked = Target::of(&headers);
+                    self.handle_event(stream, asked, end);
                 }
                 Event::Data { stream, data, end } => {
                     self.connection.release(stream, data.len());
@@ -94,16 +94,16 @@ impl Device {
         self.connection.heap_bytes()
     }
 
-    fn hear(&mut self, stream: StreamKey, asked: Asked, end: bool) {
+    fn handle_event(&mut self, stream: StreamKey, asked: Target, end: bool) {
         match asked {
-            Asked::Light => {
+            Target::Light => {
                 let word: &[u8] = if self.is_light_on { b"on" } else { b"off" };
                 self.respond(stream, Status::OK, false);
                 self.answers.push((stream, word));
             }
-            Asked::Switch if !end => self.switching.push((stream, Vec::new())),
-            Asked::Switch => self.respond(stream, Status::BAD_REQUEST, true),
-            Asked::Other => self.respond(stream, Status::NOT_FOUND, true),
+            Target::Switch if !end => self.switching.push((stream, Vec::new())),
+            Target::Switch => self.respond(stream, Status::BAD_REQUEST, true),
+            Target::Other => self.respond(stream, Status::NOT_FOUND, true),
         }
     }
 
@@ -162,13 +162,13 @@ impl Default for Device {
 
 /// What a request is about.
 #[derive(Clone, Copy)]
-enum Asked {
+enum Target {
     Light,
     Switch,
     Other,
 }
 
-impl Asked {
+impl Target {
     fn of(headers: &Headers<'_>) -> Self {
         match (headers.method(), headers.path()) {
             (Some(b"GET"), Some(b"/light")) => Self::Light,

@@ -15,7 +15,7 @@ pub struct Application {
 
 /// The answer to a request.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct PendingResponse {
     status: Status,
     content_type: &'static [u8],
     content: Content,
@@ -29,7 +29,7 @@ enum Content {
     Bytes(Pattern),
 }
 
-impl Answer {
+impl PendingResponse {
     /// Reads a request. The headers borrow the connection, the answer does not.
     pub fn to(headers: &Headers<'_>) -> Self {
         let path = headers.path().and_then(|path| std::str::from_utf8(path).ok()).unwrap_or_default();
@@ -58,11 +58,11 @@ impl Answer {
 
 impl Application {
     /// Takes input, and answers the requests in it. What ends the connection is in its output, and in its report.
-    pub fn hear(&mut self, connection: &mut Connection<Server>, mut input: &[u8], now: Instant) {
+    pub fn handle_event(&mut self, connection: &mut Connection<Server>, mut input: &[u8], now: Instant) {
         while let Ok(Some(event)) = connection.receive(&mut input, now) {
             match event {
                 Event::Headers { stream, kind: HeadersKind::Request, headers, .. } => {
-                    let answer = Answer::to(&headers);
+                    let answer = PendingResponse::to(&headers);
                     self.answer(connection, stream, answer);
                 }
                 Event::Data { stream, data, .. } => connection.release(stream, data.len()),
@@ -72,7 +72,7 @@ impl Application {
     }
 
     /// Sends an answer, as far as the windows are open. One that the peer does not accept resets its stream.
-    pub fn answer(&mut self, connection: &mut Connection<Server>, stream: StreamKey, answer: Answer) {
+    pub fn answer(&mut self, connection: &mut Connection<Server>, stream: StreamKey, answer: PendingResponse) {
         let len = answer.content.len().to_string();
         let fields =
             [Field::new(b"content-type", answer.content_type), Field::new(b"content-length", len.as_bytes())];
@@ -91,7 +91,7 @@ impl Application {
     }
 
     /// Goes on with the streams that were cut short and can go on.
-    pub fn go_on(&mut self, connection: &mut Connection<Server>) {
+    pub fn resume(&mut self, connection: &mut Connection<Server>) {
         while let Some(stream) = connection.poll_writable() {
             self.send(connection, stream);
         }
@@ -161,8 +161,8 @@ mod tests {
         let (mut status, mut content, mut wire) = (0, Vec::new(), Vec::new());
         loop {
             while client.poll_transmit(&mut wire) {}
-            application.hear(&mut server, &std::mem::take(&mut wire), Instant::ZERO);
-            application.go_on(&mut server);
+            application.handle_event(&mut server, &std::mem::take(&mut wire), Instant::ZERO);
+            application.resume(&mut server);
             while server.poll_transmit(&mut wire) {}
             let mut input = &*std::mem::take(&mut wire);
             assert!(!input.is_empty(), "nothing moves any more");

@@ -23,7 +23,7 @@ pub enum Call {
 
 /// Why a call has no messages: what `grpc-status` and `grpc-message` say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct GrpcError {
     /// One of gRPC's status codes.
     pub code: &'static str,
     /// What it means here.
@@ -31,21 +31,21 @@ pub struct Refusal {
 }
 
 /// The client has gone before its message was whole.
-pub const CANCELLED: Refusal = refusal("1", "the call was cancelled");
+pub const CANCELLED: GrpcError = grpc_error("1", "the call was cancelled");
 /// The request is longer than [`REQUEST_BYTES_MAX`].
-pub const TOO_LONG: Refusal = refusal("8", "the message is longer than 4194304 bytes");
-const UNKNOWN: Refusal = refusal("12", "unknown method");
-const COMPRESSED: Refusal = refusal("12", "compressed messages are not read here");
-const NOT_ONE: Refusal = refusal("13", "the request is not one whole message");
-const NO_COUNT: Refusal = refusal("3", "a Stream request begins with a count of 4 bytes");
+pub const TOO_LONG: GrpcError = grpc_error("8", "the message is longer than 4194304 bytes");
+const UNKNOWN: GrpcError = grpc_error("12", "unknown method");
+const COMPRESSED: GrpcError = grpc_error("12", "compressed messages are not read here");
+const NOT_ONE: GrpcError = grpc_error("13", "the request is not one whole message");
+const NO_COUNT: GrpcError = grpc_error("3", "a Stream request begins with a count of 4 bytes");
 
-const fn refusal(code: &'static str, message: &'static str) -> Refusal {
-    Refusal { code, message }
+const fn grpc_error(code: &'static str, message: &'static str) -> GrpcError {
+    GrpcError { code, message }
 }
 
 impl Call {
     /// Reads a request's target. `None`: it is no call of gRPC.
-    pub fn from_path(path: &str) -> Option<Result<Self, Refusal>> {
+    pub fn from_path(path: &str) -> Option<Result<Self, GrpcError>> {
         Some(match path.strip_prefix("/echo.Echo/")? {
             "Unary" => Ok(Self::Unary),
             "Stream" => Ok(Self::Stream),
@@ -57,7 +57,7 @@ impl Call {
     ///
     /// # Errors
     /// The content is not one message, or not one that this call understands.
-    pub fn answer(self, request: Bytes) -> Result<Replies, Refusal> {
+    pub fn answer(self, request: Bytes) -> Result<Replies, GrpcError> {
         let Some((head, message)) = request.split_first_chunk::<HEAD_LEN>() else { return Err(NOT_ONE) };
         let [compressed, len @ ..] = *head;
         if u32::from_be_bytes(len) as usize != message.len() {
@@ -115,12 +115,12 @@ impl Iterator for Replies {
 mod tests {
     use super::*;
 
-    fn answer(call: Call, request: &'static [u8]) -> Result<Vec<Bytes>, Refusal> {
+    fn answer(call: Call, request: &'static [u8]) -> Result<Vec<Bytes>, GrpcError> {
         call.answer(Bytes::from_static(request)).map(Iterator::collect)
     }
 
     #[test]
-    fn a_unary_call_hears_its_own_message() {
+    fn a_unary_call_returns_its_own_message() {
         assert_eq!(answer(Call::Unary, b"\0\0\0\0\x03abc"), Ok(vec![Bytes::from_static(b"\0\0\0\0\x03abc")]));
         assert_eq!(answer(Call::Unary, b"\0\0\0\0\0"), Ok(vec![Bytes::from_static(b"\0\0\0\0\0")]));
     }

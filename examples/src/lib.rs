@@ -1,5 +1,5 @@
 //! What the example programs share. `files` and `inspect` know tokio, `blocking_files` the threads, `application` the core by
-//! itself, `tls` rustls, and `plain` tonic. `trial` is for their tests.
+//! itself, `tls` rustls, and `plain` tonic. `harness` is for their tests.
 
 pub mod application;
 pub mod arguments;
@@ -14,4 +14,4 @@ pub mod signals;
 pub mod site;
 pub mod slow;
 pub mod tls;
-pub mod trial;
+pub mod harness;

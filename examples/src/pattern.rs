@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_told_apart() {
+    fn targets_are_distinguished() {
         let len = |target| Pattern::from_target(target).map(|pattern| pattern.map(|p| (p.len, p.seed)));
         assert_eq!(len("/bytes/1000?seed=7"), Some(Ok((1000, 7))));
         assert_eq!(len("/bytes/0"), Some(Ok((0, 0))));

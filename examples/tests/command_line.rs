@@ -250,11 +250,11 @@ fn slow_answers_take_their_time_and_hold_up_no_other() {
         assert!(start.elapsed() >= Duration::from_millis(250), "{name}: {:?}", start.elapsed());
         assert_eq!(get("/slow/0/0"), (200, Vec::new()), "{name}");
 
-        let (slowest, (tell, told)) = (client.clone(), channel());
+        let (slowest, (sender, receiver)) = (client.clone(), channel());
         let (_writer, waiting) = slowest.start_request(Request::get("/slow/60000/1")).unwrap();
         thread::scope(|scope| {
-            scope.spawn(move || tell.send(get("/slow/1/2")).unwrap());
-            let fast = told.recv_timeout(Duration::from_secs(30)).expect("it waits for no other");
+            scope.spawn(move || sender.send(get("/slow/1/2")).unwrap());
+            let fast = receiver.recv_timeout(Duration::from_secs(30)).expect("it waits for no other");
             assert_eq!(fast, (200, bytes(2)), "{name}");
         });
         // The stream is reset.

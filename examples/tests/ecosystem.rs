@@ -160,9 +160,9 @@ async fn a_connection_that_takes_no_calls_is_unavailable_and_never_unknown() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     let addr = server.local_addr().unwrap();
-    let (tell, mut arrived) = mpsc::unbounded_channel();
+    let (sender, mut arrived) = mpsc::unbounded_channel();
     let never = service_fn(move |_: http::Request<Body>| {
-        tell.send(()).unwrap();
+        sender.send(()).unwrap();
         std::future::pending::<Result<http::Response<Full<Bytes>>, Error>>()
     });
     tokio::spawn(server.serve_until(never, async { drop(stopped.await) }));
@@ -236,15 +236,15 @@ async fn a_call_under_way_when_its_connection_ends_is_unavailable() {
 /// tonic takes `Cancelled` on a request for its end, and anything else for an error.
 #[tokio::test]
 async fn a_cancelled_call_is_seen_as_cancelled() {
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     let chat = move |request: Request<Streaming<Bytes>>| {
-        let tell = tell.clone();
+        let sender = sender.clone();
         let mut messages = request.into_inner();
         tokio::spawn(async move {
             loop {
                 let message = messages.message().await.map_err(|status| status.code());
                 let is_last = !matches!(message, Ok(Some(_)));
-                tell.send(message).unwrap();
+                sender.send(message).unwrap();
                 if is_last {
                     break;
                 }
@@ -269,22 +269,22 @@ async fn a_cancelled_call_is_seen_as_cancelled() {
         stream::unfold(endless, |mut receiver| async { receiver.recv().await.map(|next| (next, receiver)) });
     let path = PathAndQuery::from_static("/echo.Echo/Chat");
     let answer = within(caller.streaming(Request::new(endless), path, Plain)).await.unwrap();
-    assert_eq!(within(told.recv()).await, Some(Ok(Some(Bytes::from("one")))));
+    assert_eq!(within(receiver.recv()).await, Some(Ok(Some(Bytes::from("one")))));
     drop(answer);
-    assert_eq!(within(told.recv()).await, Some(Ok(None)));
+    assert_eq!(within(receiver.recv()).await, Some(Ok(None)));
 }
 
 #[tokio::test]
-async fn a_deadline_that_passes_cancels_the_call_and_accuses_nobody() {
-    let (tell, mut told) = mpsc::unbounded_channel();
+async fn a_deadline_that_passes_cancels_the_call_without_a_connection_error() {
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     let server = Server::bind("127.0.0.1:0").await.unwrap().on_end(move |_, closed| {
         let ConnectionOutcome::Ended(end) = closed else { return };
-        tell.send((end.is_warning(), end.report.counters.resets_received)).unwrap();
+        sender.send((end.is_warning(), end.report.counters.resets_received)).unwrap();
     });
     let addr = server.local_addr().unwrap();
-    let (tell_arrival, mut arrived) = mpsc::unbounded_channel();
+    let (arrival, mut arrived) = mpsc::unbounded_channel();
     tokio::spawn(server.serve(service_fn(move |_: http::Request<Body>| {
-        tell_arrival.send(()).unwrap();
+        arrival.send(()).unwrap();
         std::future::pending::<Result<http::Response<Full<Bytes>>, Error>>()
     })));
     let client = connect(addr).await;
@@ -297,7 +297,7 @@ async fn a_deadline_that_passes_cancels_the_call_and_accuses_nobody() {
         answer = call(client, addr) => panic!("{answer:?}"),
         () = deadline => {}
     }
-    assert_eq!(within(told.recv()).await, Some((false, 1)));
+    assert_eq!(within(receiver.recv()).await, Some((false, 1)));
 }
 
 async fn serve_app() -> SocketAddr {
@@ -359,10 +359,10 @@ async fn axum_streams_content_while_it_comes() {
 }
 
 #[tokio::test]
-async fn axum_sends_events_until_nobody_listens() {
-    let (tell, mut told) = mpsc::unbounded_channel();
+async fn axum_sends_events_until_the_client_disconnects() {
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     let server = Server::bind("127.0.0.1:0").await.unwrap().on_end(move |_, closed| {
-        tell.send(closed.is_warning()).unwrap();
+        sender.send(closed.is_warning()).unwrap();
     });
     let addr = server.local_addr().unwrap();
     tokio::spawn(server.serve(axum_app::router()));
@@ -377,7 +377,7 @@ async fn axum_sends_events_until_nobody_listens() {
     }
     assert!(text.starts_with("event: tick\ndata: 0\n\n"), "{text}");
     drop((body, client));
-    assert_eq!(within(told.recv()).await, Some(false));
+    assert_eq!(within(receiver.recv()).await, Some(false));
 }
 
 #[tokio::test]

@@ -55,9 +55,9 @@ async fn settled(taken: &AtomicUsize) -> usize {
 struct Farewell(mpsc::UnboundedSender<()>);
 
 impl Farewell {
-    fn new(tell: mpsc::UnboundedSender<()>) -> Self {
-        let _ = tell.send(());
-        Self(tell)
+    fn new(sender: mpsc::UnboundedSender<()>) -> Self {
+        let _ = sender.send(());
+        Self(sender)
     }
 }
 
@@ -76,19 +76,19 @@ struct World {
 /// An origin, the proxy, and a client of the proxy.
 async fn world() -> World {
     let taken = Arc::new(AtomicUsize::new(0));
-    let (tell, farewells) = mpsc::unbounded_channel();
+    let (sender, farewells) = mpsc::unbounded_channel();
     let count = Arc::clone(&taken);
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     let origin = server.local_addr().unwrap();
     tokio::spawn(server.serve(service_fn(move |request: Request<Body>| {
-        let (taken, tell) = (Arc::clone(&count), tell.clone());
+        let (taken, sender) = (Arc::clone(&count), sender.clone());
         async move {
             match request.uri().path() {
                 "/endless" => Ok::<_, BoxError>(Response::new(endless(&taken))),
                 "/echo" => Ok(Response::new(BodyExt::boxed(request.into_body().map_err(Into::into)))),
                 "/calm" => Err(Error::reset(ErrorCode::ENHANCE_YOUR_CALM).into()),
                 _ => {
-                    let _farewell = Farewell::new(tell);
+                    let _farewell = Farewell::new(sender);
                     std::future::pending().await
                 }
             }

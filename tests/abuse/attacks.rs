@@ -31,7 +31,7 @@ fn two(mut first: Vec<u8>, second: &frames::Frame) -> Vec<u8> {
 }
 
 /// A block that enters a large field once and then names it again and again: 4 KiB of list for each byte.
-fn bomb(stream: u32) -> Vec<u8> {
+fn hpack_bomb(stream: u32) -> Vec<u8> {
     let block = Block::new().raw(hpack::get("/")).literal_indexed("x-bomb", "b".repeat(4000));
     let block = (0..8000).fold(block, |block, _| block.indexed(62));
     headers(stream, block.bytes()).end_stream().end_headers().bytes()
@@ -51,7 +51,7 @@ pub const ALL: &[Attack] = &[
     Attack {
         name: "header bomb",
         known_as: "CVE-2016-6581: one byte names 4 KiB",
-        step: |step| bomb(id(step)),
+        step: |step| hpack_bomb(id(step)),
         steps: 1100,
         end: End::Cut("rate_limits.resets"),
         ..Attack::DEFAULT

@@ -9,7 +9,7 @@ use super::{Application, Attack};
 
 /// What an attack came to.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct AttackResult {
     /// Steps that were made before it ended.
     pub steps: u32,
     /// Bytes that the attacker sent.
@@ -31,7 +31,7 @@ pub struct Outcome {
 }
 
 /// Plays `attack` to its end.
-pub fn run(attack: &Attack) -> Outcome {
+pub fn run(attack: &Attack) -> AttackResult {
     let mut victim = Victim::new((attack.config)(), attack.server);
     let mut hello = frames::preface().to_vec();
     hello.extend_from_slice(&frames::settings().bytes());
@@ -56,13 +56,13 @@ struct Victim {
     application: Application,
     wire: Vec<u8>,
     out: Vec<u8>,
-    outcome: Outcome,
+    result: AttackResult,
 }
 
 impl Victim {
     fn new(config: Config, application: Application) -> Self {
         let connection = Connection::new(config).expect("the configuration of an attack is valid");
-        let outcome = Outcome {
+        let result = AttackResult {
             steps: 0,
             bytes_in: 0,
             bytes_out: 0,
@@ -73,19 +73,19 @@ impl Victim {
             error: None,
             go_aways: Vec::new(),
         };
-        Self { connection, application, wire: Vec::new(), out: Vec::new(), outcome }
+        Self { connection, application, wire: Vec::new(), out: Vec::new(), result }
     }
 
     /// One turn of the server's loop. Returns whether the connection lives.
     fn take(&mut self, bytes: &[u8], now: Instant, reads: bool) -> bool {
-        self.outcome.bytes_in += bytes.len() as u64;
+        self.result.bytes_in += bytes.len() as u64;
         let mut input = bytes;
         let mut error = None;
         loop {
             match self.connection.receive(&mut input, now) {
                 Ok(None) => break,
                 Ok(Some(event)) => {
-                    let told = Told::of(&event);
+                    let told = EventKind::of(&event);
                     self.answer(told);
                 }
                 Err(end) => {
@@ -102,19 +102,19 @@ impl Victim {
         if error.is_none() {
             error = self.connection.handle_timeout(now).err();
         }
-        self.outcome.heap_peak = self.outcome.heap_peak.max(self.connection.heap_bytes());
+        self.result.heap_peak = self.result.heap_peak.max(self.connection.heap_bytes());
         if reads || error.is_some() {
             self.transmit();
         }
-        self.outcome.error = error;
+        self.result.error = error;
         error.is_none()
     }
 
-    fn answer(&mut self, told: Told) {
-        self.outcome.events += 1;
+    fn answer(&mut self, told: EventKind) {
+        self.result.events += 1;
         match told {
-            Told::Request(stream) => {
-                self.outcome.requests += 1;
+            EventKind::Request(stream) => {
+                self.result.requests += 1;
                 // A reset may have overtaken the request: then there is nobody to answer.
                 match self.application {
                     Application::Waits | Application::RetainsInput => {}
@@ -129,17 +129,17 @@ impl Victim {
                     }
                 }
             }
-            Told::Data(..) if self.application == Application::RetainsInput => {}
-            Told::Data(stream, len) => self.connection.release(stream, len),
-            Told::Stalled => self.outcome.stalled += 1,
-            Told::Other => {}
+            EventKind::Data(..) if self.application == Application::RetainsInput => {}
+            EventKind::Data(stream, len) => self.connection.release(stream, len),
+            EventKind::Stalled => self.result.stalled += 1,
+            EventKind::Other => {}
         }
     }
 
     fn transmit(&mut self) {
         self.out.clear();
         while self.connection.poll_transmit(&mut self.out) {
-            self.outcome.bytes_out += self.out.len() as u64;
+            self.result.bytes_out += self.out.len() as u64;
             // Only the last words are looked at.
             if self.wire.len() > 1 << 20 {
                 self.wire.clear();
@@ -149,32 +149,32 @@ impl Victim {
         }
     }
 
-    fn finish(mut self, steps: u32) -> Outcome {
+    fn finish(mut self, steps: u32) -> AttackResult {
         self.transmit();
-        self.outcome.steps = steps;
+        self.result.steps = steps;
         // What was cleared ended between two frames, since each transmission does.
         let mut reader = Reader::default();
         reader.push(&self.wire);
         while let Ok(Some(frame)) = reader.next_frame() {
             if let (Some(code), Some(_)) = (frame.code(), frame.last_stream()) {
                 let debug = String::from_utf8_lossy(&frame.payload()[8..]).into_owned();
-                self.outcome.go_aways.push((code, debug));
+                self.result.go_aways.push((code, debug));
             }
         }
-        self.outcome
+        self.result
     }
 }
 
 /// What matters of an event, free of its borrows.
 #[derive(Clone, Copy)]
-enum Told {
+enum EventKind {
     Request(thalweg::StreamKey),
     Data(thalweg::StreamKey, usize),
     Stalled,
     Other,
 }
 
-impl Told {
+impl EventKind {
     fn of(event: &Event<'_, '_>) -> Self {
         match event {
             Event::Headers { stream, kind: HeadersKind::Request, .. } => Self::Request(*stream),

@@ -14,7 +14,7 @@ use super::Attack;
 
 /// What an attack came to on the wire.
 #[derive(Debug)]
-pub struct OnTheWire {
+pub struct WireAttackResult {
     /// Bytes that the attacker could send.
     pub bytes_in: u64,
     /// Bytes that came back.
@@ -33,11 +33,11 @@ pub struct OnTheWire {
 ///
 /// # Errors
 /// The bystander or the attacker could not connect, or the bystander was not answered.
-pub fn play(attack: &Attack, server: SocketAddr) -> std::io::Result<OnTheWire> {
+pub fn run_on_wire(attack: &Attack, server: SocketAddr) -> std::io::Result<WireAttackResult> {
     let stop = Arc::new(AtomicBool::new(false));
     let bystander = {
         let (stop, socket) = (Arc::clone(&stop), TcpStream::connect(server)?);
-        thread::spawn(move || bystand(socket, &stop))
+        thread::spawn(move || run_bystander(socket, &stop))
     };
     let attacked = attack_over(attack, TcpStream::connect(server)?);
     stop.store(true, Ordering::Relaxed);
@@ -54,7 +54,7 @@ pub fn play(attack: &Attack, server: SocketAddr) -> std::io::Result<OnTheWire> {
         }
     }
     let silent_end = ended && go_away.is_none();
-    Ok(OnTheWire {
+    Ok(WireAttackResult {
         bytes_in,
         bytes_out: back.len() as u64,
         go_away,
@@ -111,7 +111,7 @@ fn read_back(from: &mut TcpStream, reads: bool, finished: &AtomicBool) -> (Vec<u
 }
 
 /// Asks for a few bytes again and again, and measures the longest wait.
-fn bystand(mut socket: TcpStream, stop: &AtomicBool) -> std::io::Result<(u32, Duration)> {
+fn run_bystander(mut socket: TcpStream, stop: &AtomicBool) -> std::io::Result<(u32, Duration)> {
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(WAIT))?;
     let mut connection = Connection::<Client>::new(Config::default()).map_err(std::io::Error::other)?;

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use thalweg_tests::abuse::attacks::ALL;
-use thalweg_tests::abuse::run::{Outcome, run};
-use thalweg_tests::abuse::wire::{OnTheWire, play};
+use thalweg_tests::abuse::run::{AttackResult, run};
+use thalweg_tests::abuse::wire::{WireAttackResult, run_on_wire};
 use thalweg_tests::abuse::{Attack, End};
 
 fn main() -> ExitCode {
@@ -37,7 +37,7 @@ fn on_the_wire(server: SocketAddr) -> ExitCode {
             );
             continue;
         }
-        let plays: Result<Vec<OnTheWire>, _> = (0..5).map(|_| play(attack, server)).collect();
+        let plays: Result<Vec<WireAttackResult>, _> = (0..5).map(|_| run_on_wire(attack, server)).collect();
         let mut plays = match plays {
             Ok(plays) => plays,
             Err(error) => {
@@ -46,8 +46,8 @@ fn on_the_wire(server: SocketAddr) -> ExitCode {
                 continue;
             }
         };
-        plays.sort_by_key(|play| play.bystander_worst);
-        let silent = plays.iter().filter(|play| play.silent_end).count();
+        plays.sort_by_key(|run_on_wire| run_on_wire.bystander_worst);
+        let silent = plays.iter().filter(|run_on_wire| run_on_wire.silent_end).count();
         let median = &plays[plays.len() / 2];
         let end = match (&median.go_away, silent) {
             (_, 1..) => format!("WRONG: {silent} of 5 ended without GOAWAY"),
@@ -79,10 +79,10 @@ fn in_memory() -> ExitCode {
         let before = LIVE.load(Ordering::Relaxed);
         PEAK.store(before, Ordering::Relaxed);
         let start = Instant::now();
-        let outcome = run(attack);
-        let nanos = start.elapsed().as_nanos() as f64 / outcome.bytes_in.max(1) as f64;
+        let result = run(attack);
+        let nanos = start.elapsed().as_nanos() as f64 / result.bytes_in.max(1) as f64;
         let heap = PEAK.load(Ordering::Relaxed).saturating_sub(before);
-        let judged = judge(attack, &outcome);
+        let judged = judge(attack, &result);
         failed += u32::from(judged.is_err());
         let end = match judged {
             Ok(end) => end,
@@ -90,25 +90,25 @@ fn in_memory() -> ExitCode {
         };
         println!(
             "{:<28} {:>8} {:>12} {:>12} {:>9} {:>11} {nanos:>10.1}  {end}",
-            attack.name, outcome.steps, outcome.bytes_in, outcome.bytes_out, outcome.requests, heap
+            attack.name, result.steps, result.bytes_in, result.bytes_out, result.requests, heap
         );
     }
     println!("\n{} passed, {failed} failed", ALL.len() as u32 - failed);
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn judge(attack: &Attack, outcome: &Outcome) -> Result<String, String> {
-    match (attack.end, outcome.error) {
+fn judge(attack: &Attack, result: &AttackResult) -> Result<String, String> {
+    match (attack.end, result.error) {
         (End::Cut(limit), Some(error))
-            if error.to_string().contains(limit) && outcome.go_aways.len() == 1 =>
+            if error.to_string().contains(limit) && result.go_aways.len() == 1 =>
         {
-            Ok(format!("GOAWAY {}: {error}", outcome.go_aways[0].0))
+            Ok(format!("GOAWAY {}: {error}", result.go_aways[0].0))
         }
-        (End::Cut(limit), error) => Err(format!("{error:?} and {:?} instead of {limit}", outcome.go_aways)),
+        (End::Cut(limit), error) => Err(format!("{error:?} and {:?} instead of {limit}", result.go_aways)),
         (_, Some(error)) => Err(error.to_string()),
-        (End::StreamsReset, None) if outcome.stalled == outcome.requests => Ok("streams reset".to_owned()),
+        (End::StreamsReset, None) if result.stalled == result.requests => Ok("streams reset".to_owned()),
         (End::StreamsReset, None) => {
-            Err(format!("{} of {} streams reset", outcome.stalled, outcome.requests))
+            Err(format!("{} of {} streams reset", result.stalled, result.requests))
         }
         (End::Borne, None) => Ok("borne".to_owned()),
     }

@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use thalweg_tests::relay::{Adapter, play};
+use thalweg_tests::relay::{Adapter, run};
 
 fn main() -> ExitCode {
     let numbers: Result<Vec<u64>, _> = std::env::args().skip(1).map(|word| word.parse()).collect();
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     };
     let mut all_good = true;
     for adapter in [Adapter::Threads, Adapter::Tokio] {
-        let outcome = play(adapter, rounds, seed, || LIVE.load(Ordering::Relaxed));
+        let outcome = run(adapter, rounds, seed, || LIVE.load(Ordering::Relaxed));
         let verdict = outcome.check();
         println!("{adapter:?}, seed {seed}: {outcome}");
         if let Err(fault) = verdict {

@@ -4,7 +4,7 @@
 //!
 //! All on the loopback, seeded, and bounded in time.
 
-mod cut;
+mod disruption;
 mod on_threads;
 mod on_tokio;
 
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use cut::{Plan, relay};
+use disruption::{Plan, relay};
 
 /// Whose adapter is tried, at both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,14 +100,14 @@ impl fmt::Display for Outcome {
 trait Subject: Sync {
     fn address(&self) -> SocketAddr;
     /// Makes requests over one connection, ends it, and counts.
-    fn live(&self, address: SocketAddr, requests: &[Asked], counts: &Counts);
+    fn live(&self, address: SocketAddr, requests: &[RequestPlan], counts: &Counts);
     /// Waits until nobody is connected any more; connections and streams that are left then.
     fn settle(&self) -> u64;
 }
 
 /// A request of a round.
 #[derive(Clone, Copy, Debug)]
-struct Asked {
+struct RequestPlan {
     is_echo: bool,
     len: usize,
 }
@@ -124,12 +124,12 @@ struct Counts {
 
 impl Counts {
     /// The connection was broken before its client had it: that error is the end that it is told.
-    fn not_connected(&self, requests: &[Asked]) {
+    fn not_connected(&self, requests: &[RequestPlan]) {
         self.failed.fetch_add(requests.len() as u64, Ordering::Relaxed);
         self.client_ends.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn judge<E>(&self, asked: Asked, answer: Result<Vec<u8>, E>) {
+    fn classify<E>(&self, asked: RequestPlan, answer: Result<Vec<u8>, E>) {
         let counter = match answer {
             Ok(bytes) if bytes == content(asked.len) => &self.answered,
             Ok(_) => &self.wrong,
@@ -140,7 +140,7 @@ impl Counts {
 }
 
 /// Plays `rounds` connections, `WORKERS` at a time; `live_heap` tells the bytes that are allocated in the process.
-pub fn play(adapter: Adapter, rounds: u64, seed: u64, live_heap: fn() -> usize) -> Outcome {
+pub fn run(adapter: Adapter, rounds: u64, seed: u64, live_heap: fn() -> usize) -> Outcome {
     static PANICS: AtomicU64 = AtomicU64::new(0);
     let default_hook = std::panic::take_hook();
     let before_panics = PANICS.load(Ordering::Relaxed);
@@ -155,10 +155,10 @@ pub fn play(adapter: Adapter, rounds: u64, seed: u64, live_heap: fn() -> usize) 
     };
     // Pools and tables grow to their size once.
     let warm_up = (rounds / 4).clamp(1, 200);
-    play_rounds(&*subject, 0..warm_up, seed, &counts);
+    run_rounds(&*subject, 0..warm_up, seed, &counts);
     let mut left = subject.settle();
     let before = settled(live_heap);
-    play_rounds(&*subject, warm_up..rounds, seed, &counts);
+    run_rounds(&*subject, warm_up..rounds, seed, &counts);
     left += subject.settle();
     let after = settled(live_heap);
     drop(subject);
@@ -192,7 +192,7 @@ fn settled(live_heap: fn() -> usize) -> usize {
     last
 }
 
-fn play_rounds(subject: &dyn Subject, rounds: std::ops::Range<u64>, seed: u64, counts: &Counts) {
+fn run_rounds(subject: &dyn Subject, rounds: std::ops::Range<u64>, seed: u64, counts: &Counts) {
     let rounds = Mutex::new(rounds);
     thread::scope(|scope| {
         for _ in 0..WORKERS {
@@ -201,17 +201,17 @@ fn play_rounds(subject: &dyn Subject, rounds: std::ops::Range<u64>, seed: u64, c
                 loop {
                     let next = rounds.lock().expect("nobody panics under it").next();
                     let Some(round) = next else { return };
-                    play_round(subject, &listener, &mut Random(seed ^ (round << 20)), counts);
+                    run_round(subject, &listener, &mut Random(seed ^ (round << 20)), counts);
                 }
             });
         }
     });
 }
 
-fn play_round(subject: &dyn Subject, listener: &TcpListener, random: &mut Random, counts: &Counts) {
+fn run_round(subject: &dyn Subject, listener: &TcpListener, random: &mut Random, counts: &Counts) {
     let plan = Plan::draw(random);
     let requests: Vec<_> = (0..1 + random.below(4))
-        .map(|_| Asked {
+        .map(|_| RequestPlan {
             is_echo: random.below(2) == 0,
             len: [5, 3000, 40_000, 300_000][random.below(4) as usize],
         })

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use thalweg_threads::{Body, Client, Options, Payload, Request, Responder, Response, Server, ServerHandle};
 
-use super::{Asked, Counts, LIMIT, Subject, content};
+use super::{RequestPlan, Counts, LIMIT, Subject, content};
 
 pub struct Running {
     address: SocketAddr,
@@ -45,7 +45,7 @@ fn serve(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
     echo.finish()
 }
 
-fn fetch(client: &Client, asked: Asked) -> io::Result<Vec<u8>> {
+fn fetch(client: &Client, asked: RequestPlan) -> io::Result<Vec<u8>> {
     let mut response = if asked.is_echo {
         // From a reader, so that it is sent piece by piece.
         let payload = Payload::reader(io::Cursor::new(content(asked.len)));
@@ -61,7 +61,7 @@ impl Subject for Running {
         self.address
     }
 
-    fn live(&self, address: SocketAddr, requests: &[Asked], counts: &Counts) {
+    fn live(&self, address: SocketAddr, requests: &[RequestPlan], counts: &Counts) {
         let Ok(client) = Client::connect_with(&address.to_string(), &options()) else {
             return counts.not_connected(requests);
         };
@@ -69,7 +69,7 @@ impl Subject for Running {
         thread::scope(|scope| {
             for asked in requests {
                 let client = &client;
-                scope.spawn(move || counts.judge(*asked, fetch(client, *asked)));
+                scope.spawn(move || counts.classify(*asked, fetch(client, *asked)));
             }
         });
         client.shutdown();

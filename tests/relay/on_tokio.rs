@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::{Asked, Counts, LIMIT, Subject, content};
+use super::{RequestPlan, Counts, LIMIT, Subject, content};
 
 pub struct Running {
     runtime: Option<Runtime>,
@@ -57,7 +57,7 @@ async fn serve(request: Request<Body>) -> Result<Response<Full<Bytes>>, BoxError
     Ok(Response::new(Full::new(body)))
 }
 
-async fn fetch(mut client: Client<Full<Bytes>>, asked: Asked) -> Result<Vec<u8>, BoxError> {
+async fn fetch(mut client: Client<Full<Bytes>>, asked: RequestPlan) -> Result<Vec<u8>, BoxError> {
     let request = if asked.is_echo {
         Request::post("http://example.org/echo").body(Full::from(content(asked.len)))?
     } else {
@@ -72,7 +72,7 @@ impl Subject for Running {
         self.address
     }
 
-    fn live(&self, address: SocketAddr, requests: &[Asked], counts: &Counts) {
+    fn live(&self, address: SocketAddr, requests: &[RequestPlan], counts: &Counts) {
         self.runtime().block_on(async {
             let Ok((client, connection)) = client::connect::<Full<Bytes>>(address).await else {
                 return counts.not_connected(requests);
@@ -87,8 +87,8 @@ impl Subject for Running {
             drop(client);
             for (asked, fetch) in fetches {
                 match fetch.await.expect("a request does not panic") {
-                    Ok(answer) => counts.judge(asked, answer),
-                    Err(late) => counts.judge(asked, Err(late)),
+                    Ok(answer) => counts.classify(asked, answer),
+                    Err(late) => counts.classify(asked, Err(late)),
                 }
             }
             match tokio::time::timeout(LIMIT, connection).await {

@@ -14,30 +14,30 @@ fn attack(name: &str) -> &'static Attack {
 
 /// 9113-10.5-1: whatever the peer does, memory and work stay bounded, and the end names the limit.
 #[test]
-fn every_attack_ends_as_its_row_says() {
+fn every_attack_ends_as_its_row_expects() {
     for attack in ALL {
-        let outcome = run(attack);
+        let result = run(attack);
         let name = attack.name;
-        assert!(outcome.heap_peak < HEAP_BYTES_MAX, "{name}: {} bytes of heap", outcome.heap_peak);
+        assert!(result.heap_peak < HEAP_BYTES_MAX, "{name}: {} bytes of heap", result.heap_peak);
         match attack.end {
             End::Cut(limit) => {
-                let error = outcome.error.unwrap_or_else(|| panic!("{name} was not cut off: {outcome:?}"));
+                let error = result.error.unwrap_or_else(|| panic!("{name} was not cut off: {result:?}"));
                 assert!(error.to_string().contains(limit), "{name}: {error}");
                 assert!(error.is_peer_fault(), "{name}: {error}");
-                let [(code, debug)] = outcome.go_aways.as_slice() else {
-                    panic!("{name}: not one GOAWAY but {:?}", outcome.go_aways);
+                let [(code, debug)] = result.go_aways.as_slice() else {
+                    panic!("{name}: not one GOAWAY but {:?}", result.go_aways);
                 };
                 assert_eq!(*code, error.code(), "{name}");
                 assert_eq!(*debug, error.to_string(), "{name}: the debug data say why");
             }
             End::Borne => {
-                assert_eq!(outcome.error, None, "{name}");
-                assert_eq!(outcome.steps, attack.steps, "{name}");
+                assert_eq!(result.error, None, "{name}");
+                assert_eq!(result.steps, attack.steps, "{name}");
             }
             End::StreamsReset => {
-                assert_eq!(outcome.error, None, "{name}");
-                assert_eq!(outcome.stalled, outcome.requests, "{name}: {outcome:?}");
-                assert!(outcome.requests > 0, "{name}");
+                assert_eq!(result.error, None, "{name}");
+                assert_eq!(result.stalled, result.requests, "{name}: {result:?}");
+                assert!(result.requests > 0, "{name}");
             }
         }
     }
@@ -47,14 +47,14 @@ fn every_attack_ends_as_its_row_says() {
 #[test]
 fn no_attack_is_amplified() {
     for attack in ALL.iter().filter(|attack| !matches!(attack.end, End::StreamsReset)) {
-        let outcome = run(attack);
-        let bound = 3 * outcome.bytes_in + 1024;
+        let result = run(attack);
+        let bound = 3 * result.bytes_in + 1024;
         assert!(
-            outcome.bytes_out < bound,
+            result.bytes_out < bound,
             "{}: {} out for {} in",
             attack.name,
-            outcome.bytes_out,
-            outcome.bytes_in
+            result.bytes_out,
+            result.bytes_in
         );
     }
 }
@@ -62,6 +62,6 @@ fn no_attack_is_amplified() {
 /// A rapid reset is cut off after its burst, not after minutes.
 #[test]
 fn a_rapid_reset_reaches_the_application_a_thousand_times_at_most() {
-    let outcome = run(attack("rapid reset"));
-    assert!(outcome.requests <= 1001, "{} requests", outcome.requests);
+    let result = run(attack("rapid reset"));
+    assert!(result.requests <= 1001, "{} requests", result.requests);
 }

@@ -286,7 +286,7 @@ fn views_of_lists_show_whole_entries() {
 // Heads, and the small types.
 
 #[test]
-fn a_head_alone_tells_a_length_that_its_type_cannot_have() {
+fn a_frame_header_alone_shows_a_length_that_its_type_cannot_have() {
     // 9113-4.2-3, 9113-4.2-4
     let impossible = [
         (FrameType::PRIORITY, 1, [4, 6], Violation::PriorityLength),
@@ -319,7 +319,7 @@ fn a_head_alone_tells_a_length_that_its_type_cannot_have() {
 }
 
 #[test]
-fn a_window_update_of_0_is_told_apart_by_its_place() {
+fn a_window_update_of_0_is_distinguished_by_its_stream() {
     // 9113-6.9-2, 9113-6.9-3
     assert_eq!(parse(&kit::window_update(0, 0).bytes()), Err(Violation::WindowUpdateZeroOnConnection));
     assert_eq!(parse(&kit::window_update(1, 0).bytes()), Err(Violation::WindowUpdateZero));

@@ -81,7 +81,7 @@ impl Held {
 }
 
 #[test]
-fn what_a_connection_says_it_holds_is_what_it_holds() {
+fn heap_bytes_is_what_the_connection_holds() {
     let mut held = Held::new();
     // Identifiers, slots, header arena, decoder's table.
     for id in (1..40).step_by(2) {
@@ -140,7 +140,7 @@ fn long_pieces_are_not_kept() {
 }
 
 #[test]
-fn an_ended_connection_holds_its_last_words_alone() {
+fn an_ended_connection_holds_only_its_last_output() {
     let mut held = Held::new();
     held.receive(headers(1, hpack::request("POST", "/")).end_headers().bytes(), "with a request");
     let before = held.core.heap_bytes();

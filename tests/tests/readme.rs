@@ -49,7 +49,7 @@ fn content_beyond_all_windows_is_whole_on_streams_that_are_there_together_and_fo
 }
 
 #[test]
-fn what_is_not_http2_gets_a_last_word() {
+fn input_that_is_not_http2_gets_a_goaway() {
     let (address, served) = serve_one(b"");
     let mut socket = TcpStream::connect(address).unwrap();
     socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_compiler_tells_its_llvm() {
+    fn the_llvm_version_of_the_compiler_is_read() {
         assert_eq!(llvm_major("rustc 1.95.0\nrelease: 1.95.0\nLLVM version: 22.1.2\n"), Some(22));
         assert_eq!(llvm_major("rustc 1.95.0\n"), None);
     }

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_kept_apart_and_the_status_is_told() {
+    fn streams_are_kept_apart_and_the_status_is_reported() {
         let finished = run(&mut shell("echo out; echo err >&2; exit 3"), LIMIT).unwrap();
         assert_eq!(finished.stdout, b"out\n");
         assert_eq!(finished.stderr, b"err\n");

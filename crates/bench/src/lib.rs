@@ -22,7 +22,7 @@ pub mod program;
 pub mod run;
 pub mod script;
 #[cfg(feature = "servers")]
-pub mod served;
+pub mod payload;
 pub mod traffic;
 pub mod wire;
 pub mod work;

@@ -78,9 +78,9 @@ impl Plan {
         }
         let asked = if self.scene.is_client() && !self.scene.is_endless() { self.units } else { 0 };
         measured_chunks(&mut ends, chunks.by_ref().take(WARM_CHUNKS), asked, reader);
-        let watch = Watch::start();
+        let stopwatch = Stopwatch::start();
         measured_chunks(&mut ends, chunks.take(self.chunks), asked, reader);
-        (watch.stop(self.chunks * self.units * self.connections), Work::seen_by(&ends))
+        (stopwatch.stop(self.chunks * self.units * self.connections), Work::seen_by(&ends))
     }
 
     fn set_ups<E: Endpoint>(&self, reader: &mut Reader) -> (Cost, Work) {
@@ -88,11 +88,11 @@ impl Plan {
         for _ in 0..WARM_CHUNKS {
             self.measured_set_up::<E>(&opening, reader);
         }
-        let watch = Watch::start();
+        let stopwatch = Stopwatch::start();
         for _ in 0..self.chunks {
             self.measured_set_up::<E>(&opening, reader);
         }
-        (watch.stop(self.chunks), Work::default())
+        (stopwatch.stop(self.chunks), Work::default())
     }
 
     fn idle_connections<E: Endpoint>(&self, reader: &mut Reader) -> (Cost, Work) {
@@ -100,11 +100,11 @@ impl Plan {
         // What a thread keeps for all its connections is paid once.
         let first: E = self.connect(&opening, reader);
         let mut ends: Vec<E> = Vec::with_capacity(IDLE_CONNECTIONS);
-        let watch = Watch::start();
+        let stopwatch = Stopwatch::start();
         for _ in 0..IDLE_CONNECTIONS {
             ends.push(self.connect(&opening, reader));
         }
-        let cost = watch.stop(IDLE_CONNECTIONS).with_live_bytes(size_of::<E>());
+        let cost = stopwatch.stop(IDLE_CONNECTIONS).with_live_bytes(size_of::<E>());
         drop(first);
         (cost, Work::seen_by(&ends))
     }
@@ -119,9 +119,9 @@ impl Plan {
             reader.read(&mut end, chunk);
         };
         open(&chunks[0]);
-        let watch = Watch::start();
+        let stopwatch = Stopwatch::start();
         chunks[1..].iter().for_each(|chunk| open(chunk));
-        let cost = watch.stop(MANY_STREAMS - FEW_STREAMS).with_live_bytes(0);
+        let cost = stopwatch.stop(MANY_STREAMS - FEW_STREAMS).with_live_bytes(0);
         (cost, Work::seen_by(&[end]))
     }
 
@@ -199,12 +199,12 @@ impl Reader {
 ///
 /// The clock is the thread's own processor time: what else runs on the machine stops the thread, but
 /// not its clock's meaning.
-struct Watch {
+struct Stopwatch {
     counts: Counts,
     ns: i64,
 }
 
-impl Watch {
+impl Stopwatch {
     fn start() -> Self {
         Self { counts: Counts::now(), ns: thread_ns() }
     }

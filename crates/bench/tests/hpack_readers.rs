@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use thalweg_bench::codec::corpus::{self, List};
-use thalweg_bench::codec::workload::{Stories, Workload};
+use thalweg_bench::codec::workload::{Sessions, Workload};
 use thalweg_hpack::{Encoder, Field, Indexing, PreparedField};
 
 /// Blocks of one connection, with the limits that the reader has set before them, and what they hold.
@@ -20,14 +20,14 @@ struct Connection {
 
 /// How to encode.
 #[derive(Clone, Copy, Debug)]
-enum Way {
+enum EncodeMode {
     As(Indexing),
     PreparedField,
 }
 
 const SEED: u64 = 7;
 
-fn encode(name: String, way: Way, table_bytes: u32, lists: Vec<(Option<u32>, List)>) -> Connection {
+fn encode(name: String, mode: EncodeMode, table_bytes: u32, lists: Vec<(Option<u32>, List)>) -> Connection {
     let mut encoder = Encoder::new(table_bytes, SEED);
     let blocks = lists.into_iter().map(|(limit, list)| {
         if let Some(bytes) = limit {
@@ -37,9 +37,9 @@ fn encode(name: String, way: Way, table_bytes: u32, lists: Vec<(Option<u32>, Lis
         encoder.start_block(&mut block);
         for (name, value) in &list {
             let field = Field::new(name, value);
-            match way {
-                Way::As(indexing) => encoder.encode(Field { indexing, ..field }, &mut block),
-                Way::PreparedField => encoder.encode_prepared(&PreparedField::new(field, SEED), &mut block),
+            match mode {
+                EncodeMode::As(indexing) => encoder.encode(Field { indexing, ..field }, &mut block),
+                EncodeMode::PreparedField => encoder.encode_prepared(&PreparedField::new(field, SEED), &mut block),
             }
         }
         (limit, block, list)
@@ -54,14 +54,14 @@ fn connections() -> (Vec<Connection>, bool) {
     for (workload, name) in
         [(Workload::EncodeKeepalive, "requests"), (Workload::EncodeResponses, "responses")]
     {
-        let stories = Stories::new(workload).expect("these are made here");
+        let sessions = Sessions::new(workload).expect("these are made here");
         // The limit changes now and then: down, to nothing, up again.
         let limits =
             [Some(4096), None, Some(256), None, None, Some(0), None, Some(100), Some(1000), Some(4096)];
-        let lists = stories.0.iter().flat_map(|story| &story.lists);
+        let lists = sessions.0.iter().flat_map(|session| &session.lists);
         let lists: Vec<_> = limits.into_iter().cycle().zip(lists.cloned()).collect();
-        for way in [Way::As(Indexing::Default), Way::As(Indexing::Always), Way::PreparedField] {
-            all.push(encode(format!("{name}, {way:?}"), way, 4096, lists.clone()));
+        for mode in [EncodeMode::As(Indexing::Default), EncodeMode::As(Indexing::Always), EncodeMode::PreparedField] {
+            all.push(encode(format!("{name}, {mode:?}"), mode, 4096, lists.clone()));
         }
     }
     if let Err(absent) = corpus::directory() {
@@ -70,18 +70,18 @@ fn connections() -> (Vec<Connection>, bool) {
     }
     // The second and the third are stories in which the reader changes the limit.
     for encoder in ["raw-data", "nghttp2-change-table-size", "nghttp2-16384-4096"] {
-        for (number, story) in
-            corpus::stories(encoder).expect("the corpus can be read").into_iter().enumerate()
+        for (number, session) in
+            corpus::sessions(encoder).expect("the corpus can be read").into_iter().enumerate()
         {
-            let lists: Vec<_> = story.into_iter().map(|case| (case.table_bytes, case.list)).collect();
-            let ways = [Indexing::Default, Indexing::Always, Indexing::NotIndexed, Indexing::Never].map(Way::As);
+            let lists: Vec<_> = session.into_iter().map(|case| (case.table_bytes, case.list)).collect();
+            let ways = [Indexing::Default, Indexing::Always, Indexing::NotIndexed, Indexing::Never].map(EncodeMode::As);
             // Every story by default, and each otherwise in one of several ways.
             all.push(encode(format!("{encoder} {number}"), ways[0], 16_384, lists.clone()));
-            let way = if number % 4 == 0 { Way::PreparedField } else { ways[number % 4] };
+            let mode = if number % 4 == 0 { EncodeMode::PreparedField } else { ways[number % 4] };
             let table_bytes = [200, 4096, 1000][number % 3];
             all.push(encode(
-                format!("{encoder} {number}, {way:?} in {table_bytes}"),
-                way,
+                format!("{encoder} {number}, {mode:?} in {table_bytes}"),
+                mode,
                 table_bytes,
                 lists,
             ));

@@ -192,9 +192,9 @@ mod beside_nghttp2 {
         }
         let (mut prefixes, mut accepted, mut blocks) = (0, 0, 0);
         for encoder in corpus::ENCODERS {
-            for story in corpus::stories(encoder).expect("the corpus can be read") {
+            for session in corpus::sessions(encoder).expect("the corpus can be read") {
                 let mut state = State { decoder: Decoder::new(4096), limit: 4096, size: 4096 };
-                for case in &story {
+                for case in &session {
                     blocks += 1;
                     if blocks % step == 0 {
                         accepted += state.compare_prefixes(case);

@@ -52,7 +52,7 @@ fn steady_work_allocates_nothing() {
 }
 
 #[test]
-fn an_end_that_allocates_at_every_call_is_noticed() {
+fn an_endpoint_that_allocates_at_every_call_is_detected() {
     let [client, server] = ends();
     let failure = properties::no_allocations([client, server.with_fault(Fault::Allocates)], || COUNT.get());
     assert!(failure.is_err_and(|failure| failure.starts_with("no allocations: ")));

@@ -79,7 +79,7 @@ fn pushes_that_are_allowed_late_are_limited_as_announced() {
 
 /// What an application answers is not what its peer provokes: long response headers in one turn accuse nobody.
 #[test]
-fn the_peer_is_not_accused_of_what_the_application_sends() {
+fn the_peer_is_not_blamed_for_what_the_application_sends() {
     let server = Setup { output_bytes: 1024, ..Setup::default() };
     let response = Message { header_bytes: 3000, ..MESSAGE };
     let request = Message { body: 15, chunk: 15, ..MESSAGE };
@@ -117,7 +117,7 @@ fn the_end_of_input_after_a_goaway_with_an_error_ends_the_connection() {
 
 /// RFC 9113 §6.1: a DATA frame may reset its stream by its head and end the connection by its padding: both are told at every cut.
 #[test]
-fn a_reset_by_the_head_of_data_is_told_before_the_error_of_its_padding() {
+fn a_reset_by_a_data_frame_header_is_reported_before_its_padding_error() {
     scenario::client(|s| {
         s.get();
         s.peer(raw(kind::DATA, flag::PADDED, 1, [20]));

@@ -160,7 +160,7 @@ fn each_frame_is_read_as_it_was_built() {
 }
 
 #[test]
-fn lies_are_written_and_refused() {
+fn wrong_lengths_are_written_and_refused() {
     let lies: [(Frame, &str); 19] = [
         (data(1, b"12345").length(3), "not one whole frame"),
         (data(1, b"12").pad_length(3), "more padding than payload"),

@@ -33,7 +33,7 @@ fn detects(property: Property, name: &str, fault: Fault) -> bool {
 }
 
 #[test]
-fn any_cut_of_the_input_gives_the_same() {
+fn any_chunking_of_the_input_gives_the_same_events_and_output() {
     holds(CHUNKING);
 }
 
@@ -43,7 +43,7 @@ fn the_same_script_gives_the_same_bytes() {
 }
 
 #[test]
-fn without_a_cause_nothing_is_said() {
+fn without_a_cause_nothing_is_sent() {
     holds(SILENCE);
 }
 
@@ -87,22 +87,22 @@ fn streams_without_a_signal_take_turns_in_any_mix() {
 }
 
 #[test]
-fn an_end_that_loses_single_bytes_breaks_chunking() {
+fn an_endpoint_that_loses_single_bytes_breaks_chunking() {
     assert!(detects(CHUNKING, "chunking: input cut byte by byte ", Fault::LosesSingleBytes));
 }
 
 #[test]
-fn an_end_that_depends_on_more_than_its_script_breaks_determinism() {
+fn an_endpoint_that_depends_on_more_than_its_script_breaks_determinism() {
     assert!(detects(DETERMINISM, "determinism: played again, ", Fault::IsNondeterministic));
 }
 
 #[test]
-fn an_end_that_talks_without_a_cause_breaks_silence() {
+fn an_endpoint_that_sends_without_a_cause_breaks_silence() {
     assert!(detects(SILENCE, "silence: 17 bytes ", Fault::SendsUnprompted));
 }
 
 #[test]
-fn an_end_that_keeps_its_input_breaks_bounded_memory() {
+fn an_endpoint_that_keeps_its_input_breaks_bounded_memory() {
     let config = Config::default();
     let start = Step::Input(wire([&preface(), &settings()]));
     let ignored = Step::Input(raw(0xbe, 0, 0, [0; 16_384]).bytes());
@@ -114,7 +114,7 @@ fn an_end_that_keeps_its_input_breaks_bounded_memory() {
 }
 
 /// What the simulator says of a pair whose end `broken` has this fault, in the first script in which it notices.
-fn simulator_notices(broken: sim::Side, fault: Fault) -> String {
+fn simulator_detects(broken: sim::Side, fault: Fault) -> String {
     let mismatch = (0..SCRIPTS).find_map(|seed| {
         let script = without_splices(sim::script(seed));
         let outcome = sim::run_with(&script, || broken_pair(&script, broken, fault));
@@ -145,38 +145,38 @@ fn broken_pair(script: &Script, broken: sim::Side, fault: Fault) -> [Endpoint; 2
 }
 
 #[test]
-fn an_end_that_loses_window_updates_breaks_liveness() {
-    let mismatch = simulator_notices(sim::Side::Client, Fault::LosesWindowUpdates);
+fn an_endpoint_that_loses_window_updates_breaks_liveness() {
+    let mismatch = simulator_detects(sim::Side::Client, Fault::LosesWindowUpdates);
     assert!(mismatch.contains("never completes"), "{mismatch}");
 }
 
 #[test]
-fn an_end_that_grants_other_windows_than_it_says_breaks_pair_agreement() {
-    let mismatch = simulator_notices(sim::Side::Client, Fault::GrantsTooMuch);
+fn an_endpoint_that_grants_other_windows_than_it_announces_breaks_pair_agreement() {
+    let mismatch = simulator_detects(sim::Side::Client, Fault::GrantsTooMuch);
     assert!(mismatch.contains("says what it must not"), "{mismatch}");
 }
 
 #[test]
-fn an_end_that_accuses_its_peer_breaks_pair_agreement() {
-    let mismatch = simulator_notices(sim::Side::Server, Fault::BlamesPeer);
+fn an_endpoint_that_blames_its_peer_breaks_pair_agreement() {
+    let mismatch = simulator_detects(sim::Side::Server, Fault::BlamesPeer);
     assert!(mismatch.contains("stream 1 was reset with PROTOCOL_ERROR"), "{mismatch}");
 }
 
 #[test]
-fn an_end_that_alters_content_breaks_exactly_once() {
-    let mismatch = simulator_notices(sim::Side::Server, Fault::AltersData);
+fn an_endpoint_that_alters_content_breaks_exactly_once() {
+    let mismatch = simulator_detects(sim::Side::Server, Fault::AltersData);
     assert!(mismatch.contains("DATA"), "{mismatch}");
 }
 
 #[test]
-fn an_end_that_tells_an_end_twice_breaks_exactly_once() {
-    let mismatch = simulator_notices(sim::Side::Client, Fault::ReportsResetsTwice);
+fn an_endpoint_that_reports_a_reset_twice_breaks_exactly_once() {
+    let mismatch = simulator_detects(sim::Side::Client, Fault::ReportsResetsTwice);
     assert!(mismatch.contains("it was over or unknown"), "{mismatch}");
 }
 
 #[test]
-fn an_end_that_hides_a_reset_breaks_exactly_once() {
-    let mismatch = simulator_notices(sim::Side::Server, Fault::HidesResets);
+fn an_endpoint_that_hides_a_reset_breaks_exactly_once() {
+    let mismatch = simulator_detects(sim::Side::Server, Fault::HidesResets);
     assert!(mismatch.contains("streams, its application"), "{mismatch}");
 }
 

@@ -16,13 +16,13 @@ fn pieces_of_content_are_joined_at_every_cut() {
 
 #[test]
 #[should_panic(expected = "PING ACK unseen !")]
-fn output_that_nobody_looked_at_fails() {
+fn unchecked_output_fails() {
     server(|s| s.peer(ping(*b"unseen !")));
 }
 
 #[test]
 #[should_panic(expected = "RESET stream=1 CANCEL by the peer")]
-fn an_event_that_nobody_looked_at_fails() {
+fn an_unchecked_event_fails() {
     client(|s| {
         s.get();
         s.peer(rst_stream(1, ErrorCode::CANCEL));
@@ -31,7 +31,7 @@ fn an_event_that_nobody_looked_at_fails() {
 
 #[test]
 #[should_panic(expected = "WINDOW_UPDATE of 0")]
-fn an_error_that_nobody_looked_at_fails() {
+fn an_unchecked_error_fails() {
     server(|s| s.peer(window_update(0, 0)));
 }
 

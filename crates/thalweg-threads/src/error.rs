@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_certainly_not_processed_may_be_tried_again() {
+    fn only_requests_that_were_surely_not_processed_are_retryable() {
         let reset = |code, by| Error::Reset { code, by };
         assert!(reset(ErrorCode::REFUSED_STREAM, ResetCause::Remote).is_retryable());
         assert!(reset(ErrorCode::REFUSED_STREAM, ResetCause::GoAway).is_retryable());

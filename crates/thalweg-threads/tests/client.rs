@@ -219,16 +219,16 @@ fn a_refused_stream_may_be_tried_again_and_a_reset_one_not() {
 }
 
 #[test]
-fn a_lost_connection_is_told_with_its_report() {
+fn a_lost_connection_is_reported_with_its_report() {
     let (peer, client) = scripted(&settings().entry(setting::MAX_CONCURRENT_STREAMS, 1));
     let (_writer, answer) = client.start_request(Request::post("/")).unwrap();
     let waiting = client.clone();
-    let (tell, told) = channel();
+    let (sender, receiver) = channel();
     let waiting = thread::spawn(move || {
-        tell.send(()).unwrap();
+        sender.send(()).unwrap();
         waiting.send(Request::get("/")).map(drop).unwrap_err()
     });
-    told.recv_timeout(LIMIT).unwrap();
+    receiver.recv_timeout(LIMIT).unwrap();
     drop(peer);
     let error = answer.wait().unwrap_err();
     let end = error.connection_end().expect("the connection ended");
@@ -351,7 +351,7 @@ fn the_last_clone_that_goes_ends_the_connection_but_not_what_is_under_way() {
 }
 
 #[test]
-fn a_push_is_refused_by_whoever_allowed_it_without_asking_for_it() {
+fn a_push_is_refused_by_a_client_that_does_not_accept_pushes() {
     let mut options = Options::default();
     options.config.enable_push = true;
     let (mut peer, client) =
@@ -372,23 +372,23 @@ fn a_server_that_speaks_http1_is_a_clear_error() {
     let serving = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
-        let mut told = Vec::new();
-        stream.read_to_end(&mut told).unwrap();
-        told
+        let mut output = Vec::new();
+        stream.read_to_end(&mut output).unwrap();
+        output
     });
     let client = Client::connect(&address).unwrap();
     let error = client.send(Request::get("/")).unwrap_err();
     let end = error.connection_end().expect("the connection ended");
     let cause = end.report.error.map(|error| error.cause());
     assert!(matches!(cause, Some(CloseCause::Violation(Violation::PrefaceOfHttp1))), "{end}");
-    // It was told why, too.
-    let told = serving.join().unwrap();
-    let frames = thalweg_testkit::frames::read_all(thalweg_testkit::frames::after_preface(&told));
+    // It was output why, too.
+    let output = serving.join().unwrap();
+    let frames = thalweg_testkit::frames::read_all(thalweg_testkit::frames::after_preface(&output));
     assert_eq!(frames.last().map(|frame| frame.kind), Some(kind::GOAWAY));
 }
 
 #[test]
-fn nobody_at_the_address_is_an_error_of_connecting() {
+fn connecting_to_an_unused_address_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);

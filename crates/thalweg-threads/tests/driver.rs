@@ -166,7 +166,7 @@ fn answers_of_one_turn_go_out_in_one_write() {
 }
 
 #[test]
-fn a_turn_says_what_it_waits_for() {
+fn a_turn_returns_what_it_waits_for() {
     let pool = Pool::new(1, sized);
     let mut options = Options::default();
     options.config.rate_limits.pings = RateLimit::UNLIMITED;
@@ -217,12 +217,12 @@ fn a_peer_that_does_not_read_is_left_after_its_deadline() {
 
 #[test]
 fn a_driver_that_is_dropped_ends_everything_once() {
-    let (tell, told) = channel();
-    let tell = Mutex::new(tell);
+    let (sender, receiver) = channel();
+    let sender = Mutex::new(sender);
     let pool = Pool::new(1, move |mut request: Request<Body>, responder: Responder| {
-        tell.lock().unwrap().send(Ok(())).unwrap();
+        sender.lock().unwrap().send(Ok(())).unwrap();
         let error = request.body.read(&mut [0]).unwrap_err();
-        tell.lock().unwrap().send(Err(Error::of_io(&error).unwrap().clone())).unwrap();
+        sender.lock().unwrap().send(Err(Error::of_io(&error).unwrap().clone())).unwrap();
         drop(responder);
         Ok(())
     });
@@ -232,13 +232,13 @@ fn a_driver_that_is_dropped_ends_everything_once() {
         bench.pipe.send(&headers(stream, hpack::request("POST", "/")).end_headers().bytes());
     }
     bench.go();
-    assert!(told.recv_timeout(LIMIT).unwrap().is_ok());
+    assert!(receiver.recv_timeout(LIMIT).unwrap().is_ok());
     drop(bench);
-    let error = told.recv_timeout(LIMIT).unwrap().unwrap_err();
+    let error = receiver.recv_timeout(LIMIT).unwrap().unwrap_err();
     let end = error.connection_end().expect("the connection ended");
     assert_eq!(end.transport.as_ref().map(io::Error::kind), Some(ErrorKind::Interrupted));
     assert!(pool.close(Instant::now() + LIMIT));
-    assert!(told.try_recv().is_err(), "the request that waited is never run, and nobody is told twice");
+    assert!(receiver.try_recv().is_err(), "the request that waited is never run, and nobody is told twice");
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn informational_responses_are_seen_in_order_before_the_final_one() {
 }
 
 #[test]
-fn of_informational_responses_that_nobody_takes_the_last_sixteen_are_kept() {
+fn of_unread_informational_responses_the_last_sixteen_are_kept() {
     let (mut peer, client) = scripted(&Options::default(), &settings());
     let (_writer, mut answer) = client.start_request(Request::get("/")).unwrap();
     peer.until(kind::HEADERS);
@@ -144,14 +144,14 @@ fn an_extended_connect_that_the_server_does_not_allow_is_a_typed_error() {
 #[allow(clippy::needless_pass_by_value, reason = "a handler owns its request")]
 fn pushing(request: Request<Body>, responder: Responder) -> io::Result<()> {
     let promised = Request::get("/style.css").field("accept", "text/css");
-    let told = match responder.push(&request, promised) {
+    let text = match responder.push(&request, promised) {
         Ok(push) => {
             push.send(Response::ok().body("body { color: green }"))?;
             "pushed".to_owned()
         }
         Err(error) => error.to_string(),
     };
-    responder.send(Response::ok().body(told))
+    responder.send(Response::ok().body(text))
 }
 
 #[test]
@@ -180,8 +180,8 @@ fn a_push_arrives_with_the_request_that_it_answers() {
 fn a_push_to_a_client_that_takes_none_is_an_error_and_the_answer_goes_on() {
     let server = Running::start(pushing);
     let mut page = server.client().send(Request::get("/")).unwrap();
-    let told = String::from_utf8(page.body.read_whole(100).unwrap()).unwrap();
-    assert!(told.contains("settings do not allow"), "{told}");
+    let text = String::from_utf8(page.body.read_whole(100).unwrap()).unwrap();
+    assert!(text.contains("settings do not allow"), "{text}");
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_pushed_response_that_is_dropped_is_cancelled() {
 }
 
 #[test]
-fn a_client_tells_the_server_of_a_changed_priority() {
+fn a_client_sends_a_changed_priority_to_the_server() {
     let (mut peer, client) =
         scripted(&Options::default(), &settings().entry(setting::NO_RFC7540_PRIORITIES, 1));
     let request = Request::get("/").field("priority", "u=5");
@@ -259,7 +259,7 @@ const ENDS: [(bool, fn(Tunnel)); 3] = [
 ];
 
 /// Reads "part" on stream 1, its end, and the reset with this code, each if it is expected; then nothing more is said.
-fn hear(peer: &mut Peer, is_ended: bool, code: Option<ErrorCode>) {
+fn read_to_reset(peer: &mut Peer, is_ended: bool, code: Option<ErrorCode>) {
     let (mut content, mut flags) = (Vec::new(), 0);
     while content.len() < 4 || is_ended && flags & flag::END_STREAM == 0 {
         let frame = peer.until(kind::DATA);
@@ -291,7 +291,7 @@ fn a_server_that_drops_its_tunnel_resets_the_stream_unless_both_sides_have_ended
         if code.is_none() {
             peer.send(&data(1, "").end_stream().bytes());
         }
-        hear(&mut peer, is_ended, code);
+        read_to_reset(&mut peer, is_ended, code);
     }
 }
 
@@ -309,6 +309,6 @@ fn a_client_that_drops_its_tunnel_resets_the_stream_unless_both_sides_have_ended
             peer.send(&data(1, "").end_stream().bytes());
         }
         end(tunnel);
-        hear(&mut peer, is_ended, code);
+        read_to_reset(&mut peer, is_ended, code);
     }
 }

@@ -95,7 +95,7 @@ fn close(pool: &Pool) {
 }
 
 #[test]
-fn a_reset_at_every_point_is_told_once_and_lets_every_handler_go() {
+fn a_reset_at_every_point_is_reported_once_and_ends_every_handler() {
     let pool = Pool::new(4, echo);
     let script = script();
     for cut in 0..=script.len() {
@@ -112,7 +112,7 @@ fn a_reset_at_every_point_is_told_once_and_lets_every_handler_go() {
 }
 
 #[test]
-fn where_reading_fails_the_last_word_still_goes_out_at_every_point() {
+fn after_a_read_error_at_every_point_the_goaway_is_still_sent() {
     let pool = Pool::new(4, echo);
     let script = script();
     for cut in (0..=script.len()).step_by(7).chain([script.len()]) {
@@ -132,7 +132,7 @@ fn where_reading_fails_the_last_word_still_goes_out_at_every_point() {
 }
 
 #[test]
-fn where_writing_fails_the_peers_last_word_is_still_heard() {
+fn after_a_write_error_the_peers_goaway_is_still_received() {
     let pipe = Pipe::default();
     let (wake, _woken) = channel();
     let options = no_linger();
@@ -159,7 +159,7 @@ fn where_writing_fails_the_peers_last_word_is_still_heard() {
 }
 
 #[test]
-fn an_end_of_writing_at_every_point_of_the_output_leaves_nobody_waiting() {
+fn a_write_side_closed_at_every_point_of_the_output_leaves_no_caller_waiting() {
     let pool = Pool::new(4, echo);
     for room in (0..2600).step_by(13) {
         let mut bench = Bench::new(&pool, &no_linger());
@@ -178,7 +178,7 @@ fn an_end_of_writing_at_every_point_of_the_output_leaves_nobody_waiting() {
 }
 
 #[test]
-fn a_transport_that_is_never_ready_when_it_says_so_changes_nothing() {
+fn spurious_readiness_changes_nothing() {
     let pool = Pool::new(4, echo);
     for seed in 0..100 {
         let mut bench = Bench::new(&pool, &Options::default());
@@ -305,14 +305,14 @@ fn a_peer_that_fills_every_limit_is_served() {
 }
 
 #[test]
-fn a_handler_that_never_answers_holds_up_nobody_and_ends_with_its_connection() {
-    let (told, tell) = channel();
-    let told = Mutex::new(told);
+fn a_handler_that_never_responds_blocks_no_other_stream_and_ends_with_its_connection() {
+    let (sender, receiver) = channel();
+    let sender = Mutex::new(sender);
     let server = Running::start(move |mut request: Request<Body>, responder: Responder| -> io::Result<()> {
         if request.path() == "/never" {
             // It waits for content that does not come, until the stream is over.
             let error = request.body.read_whole(1).unwrap_err();
-            told.lock().unwrap().send(error.kind()).unwrap();
+            sender.lock().unwrap().send(error.kind()).unwrap();
             return Err(error);
         }
         responder.send(Response::ok().body("hello"))
@@ -325,6 +325,6 @@ fn a_handler_that_never_answers_holds_up_nobody_and_ends_with_its_connection() {
         assert_eq!(peer.until(kind::DATA).body, b"hello");
     }
     drop(peer);
-    assert_eq!(tell.recv_timeout(LIMIT).unwrap(), ErrorKind::ConnectionAborted);
+    assert_eq!(receiver.recv_timeout(LIMIT).unwrap(), ErrorKind::ConnectionAborted);
     server.drained();
 }

@@ -33,7 +33,7 @@ fn hello(_: Request<Body>, responder: Responder) -> io::Result<()> {
     responder.send(Response::ok().body("hello"))
 }
 
-fn hearing(server: Server) -> Server {
+fn collect_notices(server: Server) -> Server {
     let mut config = Config::default();
     config.extension_frames = true;
     server.config(config)
@@ -44,19 +44,19 @@ fn get(stream: u32) -> Vec<u8> {
 }
 
 /// The next frames, but for those by which every connection begins and lives.
-fn said(peer: &mut Peer, count: usize) -> Vec<Frame> {
-    let mut said = Vec::new();
-    while said.len() < count {
+fn read_signals(peer: &mut Peer, count: usize) -> Vec<Frame> {
+    let mut read_signals = Vec::new();
+    while read_signals.len() < count {
         let frame = peer.frame().expect("a frame, not the end");
         let is_usual = frame.kind == kind::WINDOW_UPDATE || frame.kind == kind::SETTINGS && frame.has(1);
         if !is_usual {
-            said.push(frame);
+            read_signals.push(frame);
         }
     }
-    said
+    read_signals
 }
 
-fn speak(handle: &Handle<thalweg::Server>) {
+fn send_signals(handle: &Handle<thalweg::Server>) {
     assert!(handle.send_origins(["https://a.example", "https://b.example"]));
     assert!(handle.send_alt_svc("https://a.example", "h3=\":443\""));
     assert!(handle.send_extension(TYPE, Flags(0x81), [1, 2, 3]));
@@ -65,7 +65,7 @@ fn speak(handle: &Handle<thalweg::Server>) {
     assert!(handle.send_extension(FrameType::GOAWAY, Flags(0), [0; 8]));
 }
 
-fn spoken() -> [Frame; 4] {
+fn expected_signals() -> [Frame; 4] {
     [
         origin(["https://a.example", "https://b.example"]),
         altsvc(0, "https://a.example", "h3=\":443\""),
@@ -75,12 +75,12 @@ fn spoken() -> [Frame; 4] {
 }
 
 #[test]
-fn what_a_server_says_of_its_connection_comes_right_behind_its_settings() {
+fn a_servers_connection_signals_follow_its_settings() {
     let server = Running::with(
         |server| {
             server.on_open(|handle, peer| {
                 assert!(peer.ip().is_loopback());
-                speak(handle);
+                send_signals(handle);
             })
         },
         hello,
@@ -88,15 +88,15 @@ fn what_a_server_says_of_its_connection_comes_right_behind_its_settings() {
     let mut peer = server.peer();
     peer.send(&wire([&preface(), &settings(), &settings_ack()]));
     peer.until(kind::SETTINGS);
-    assert_eq!(said(&mut peer, 4), spoken());
+    assert_eq!(read_signals(&mut peer, 4), expected_signals());
     peer.send(&get(1));
     peer.until(kind::HEADERS);
     assert_eq!(peer.until(kind::DATA), data(1, "hello").end_stream());
 }
 
 #[test]
-fn what_is_said_before_an_upgrade_comes_after_it() {
-    let server = Running::with(|server| server.on_open(|handle, _| speak(handle)), hello);
+fn signals_sent_before_an_upgrade_follow_it() {
+    let server = Running::with(|server| server.on_open(|handle, _| send_signals(handle)), hello);
     let mut peer = server.peer();
     // The driver has heard the wishes when it is told of half a request.
     peer.send(b"GET / HTTP/1.1\r\nhost: a\r\n");
@@ -114,8 +114,8 @@ fn what_is_said_before_an_upgrade_comes_after_it() {
     assert!(answer.starts_with(b"HTTP/1.1 101 "));
     peer.send(&wire([&preface(), &thalweg_testkit::frames::settings(), &settings_ack()]));
     peer.until(kind::SETTINGS);
-    let said: Vec<_> = said(&mut peer, 6).into_iter().filter(|frame| frame.stream == 0).collect();
-    assert_eq!(said, spoken());
+    let read_signals: Vec<_> = read_signals(&mut peer, 6).into_iter().filter(|frame| frame.stream == 0).collect();
+    assert_eq!(read_signals, expected_signals());
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_handler_puts_frames_and_padding_on_its_stream() {
     let mut peer = server.peer();
     peer.greet();
     peer.send(&get(1));
-    let frames = said(&mut peer, 4);
+    let frames = read_signals(&mut peer, 4);
     assert_eq!(frames[0], altsvc(1, "", "h3=\":1\""));
     assert_eq!(frames[1], raw(0xfe, 5, 1, "of the stream"));
     assert_eq!(frames[2].kind, kind::HEADERS);
@@ -139,16 +139,16 @@ fn a_handler_puts_frames_and_padding_on_its_stream() {
 
 #[test]
 fn a_handler_reads_the_priority_and_sees_it_change() {
-    let (tell, told) = channel();
-    let tell = Mutex::new(tell);
+    let (sender, receiver) = channel();
+    let sender = Mutex::new(sender);
     let server = Running::start(move |request: Request<Body>, responder: Responder| -> io::Result<()> {
         let handle = responder.handle();
-        tell.lock().unwrap().send((request.priority(), handle.priority())).unwrap();
+        sender.lock().unwrap().send((request.priority(), handle.priority())).unwrap();
         while handle.priority() != Priority::new(0, true) {
             thread::sleep(Duration::from_millis(1));
         }
         handle.set_priority(Priority::new(7, false));
-        tell.lock().unwrap().send((request.priority(), handle.priority())).unwrap();
+        sender.lock().unwrap().send((request.priority(), handle.priority())).unwrap();
         responder.send(Response::ok())
     });
     let mut peer = server.peer();
@@ -156,27 +156,27 @@ fn a_handler_reads_the_priority_and_sees_it_change() {
     let request = hpack::Block::new().raw(hpack::get("/")).literal("priority", "u=5");
     peer.send(&headers(1, request.bytes()).end_headers().end_stream().bytes());
     let (asked, changed) = (Priority::new(5, false), Priority::new(7, false));
-    assert_eq!(told.recv_timeout(LIMIT).unwrap(), (asked, asked));
+    assert_eq!(receiver.recv_timeout(LIMIT).unwrap(), (asked, asked));
     peer.send(&priority_update(1, "u=0, i").bytes());
-    assert_eq!(told.recv_timeout(LIMIT).unwrap(), (asked, changed));
+    assert_eq!(receiver.recv_timeout(LIMIT).unwrap(), (asked, changed));
     peer.until(kind::HEADERS);
 }
 
 #[test]
-fn a_server_hears_what_a_client_says_of_the_connection_and_can_answer_it() {
-    let (tell, told) = channel();
+fn a_server_receives_a_clients_connection_signals_and_can_respond() {
+    let (sender, receiver) = channel();
     let (opened, handles) = channel();
-    let (tell, opened) = (Mutex::new(tell), Mutex::new(opened));
+    let (sender, opened) = (Mutex::new(sender), Mutex::new(opened));
     let server = Running::with(
         |server| {
-            hearing(server)
+            collect_notices(server)
                 .on_open(move |handle, _| opened.lock().unwrap().send(handle.clone()).unwrap())
                 .on_notice(move |handle, notice| {
                     if matches!(notice, OwnedEvent::Extension { .. }) {
                         assert!(handle.send_extension(TYPE, Flags(0), "heard"));
                     }
-                    let told = (handle.clone(), notice);
-                    tell.lock().unwrap_or_else(std::sync::PoisonError::into_inner).send(told).unwrap();
+                    let received = (handle.clone(), notice);
+                    sender.lock().unwrap_or_else(std::sync::PoisonError::into_inner).send(received).unwrap();
                     panic!("a panic of the listener goes no further");
                 })
         },
@@ -195,12 +195,12 @@ fn a_server_hears_what_a_client_says_of_the_connection_and_can_answer_it() {
         OwnedEvent::Priority { stream: thalweg::StreamId::new(1), priority: Priority::new(0, false) },
     ];
     for notice in expected {
-        assert_eq!(told.recv_timeout(LIMIT).unwrap(), (opened.clone(), notice));
+        assert_eq!(receiver.recv_timeout(LIMIT).unwrap(), (opened.clone(), notice));
     }
     assert_eq!(peer.until(0xfe), raw(0xfe, 0, 0, "heard"));
     peer.send(&goaway(0, ErrorCode::NO_ERROR).bytes());
     let over = OwnedEvent::GoAway { last_stream: CONNECTION, code: ErrorCode::NO_ERROR, debug: [].into() };
-    assert_eq!(told.recv_timeout(LIMIT).unwrap().1, over);
+    assert_eq!(receiver.recv_timeout(LIMIT).unwrap().1, over);
     peer.send(&data(1, "").end_stream().bytes());
     assert_eq!(peer.until(kind::DATA), data(1, "hello").end_stream());
     // Once the connection is over, nothing more is taken, even while its transport is still drained.
@@ -210,22 +210,22 @@ fn a_server_hears_what_a_client_says_of_the_connection_and_can_answer_it() {
 
 /// A client, what it is told, and the server that the test plays.
 fn connected(config: Config) -> (Client, Receiver<OwnedEvent>, Peer) {
-    let (tell, told) = channel();
-    let tell = Mutex::new(tell);
+    let (sender, receiver) = channel();
+    let sender = Mutex::new(sender);
     let mut options = Options::default();
     options.config = config;
-    options.on_notice = Some(OnNotice::new(move |notice| drop(tell.lock().unwrap().send(notice))));
+    options.on_notice = Some(OnNotice::new(move |notice| drop(sender.lock().unwrap().send(notice))));
     let (mut peer, client) =
         Peer::accept(|address| Client::connect_with(&address.to_string(), &options).unwrap());
     peer.answer_greeting(&settings().entry(MINE.0, 1));
-    (client.time_limit(Some(LIMIT)), told, peer)
+    (client.time_limit(Some(LIMIT)), receiver, peer)
 }
 
 #[test]
-fn a_client_hears_origins_alternative_services_settings_and_extensions() {
+fn a_client_receives_origins_alternative_services_settings_and_extensions() {
     let mut config = Config::default();
     (config.over_tls, config.extension_frames) = (true, true);
-    let (_client, told, mut peer) = connected(config);
+    let (_client, receiver, mut peer) = connected(config);
     let (origins, service) = (origin(["https://a.example"]), altsvc(0, "https://a.example", "clear"));
     peer.send(&wire([&origins, &service, &raw(0xfe, 1, 0, "!"), &settings().entry(MINE.0, 2)]));
     let expected = [
@@ -241,39 +241,39 @@ fn a_client_hears_origins_alternative_services_settings_and_extensions() {
         OwnedEvent::Settings { entries: vec![(MINE, 2)] },
     ];
     for notice in expected {
-        assert_eq!(told.recv_timeout(LIMIT).unwrap(), notice);
+        assert_eq!(receiver.recv_timeout(LIMIT).unwrap(), notice);
     }
 }
 
 #[test]
 fn what_a_client_does_not_know_is_ignored() {
-    let (_client, told, mut peer) = connected(Config::default());
+    let (_client, receiver, mut peer) = connected(Config::default());
     peer.send(&wire([&raw(0xfe, 1, 0, "!"), &origin(["https://a.example"]), &ping([1; 8])]));
     peer.until(kind::PING);
-    assert_eq!(told.try_iter().count(), 2, "settings and their acknowledgement");
+    assert_eq!(receiver.try_iter().count(), 2, "settings and their acknowledgement");
 }
 
 #[test]
-fn a_client_says_extensions_and_pads_its_content() {
-    let (client, _told, mut peer) = connected(Config::default());
+fn a_client_sends_extensions_and_pads_its_content() {
+    let (client, _receiver, mut peer) = connected(Config::default());
     let handle = client.handle();
     assert!(handle.send_extension(TYPE, Flags(2), "ahead"));
     assert!(handle.send_extension_settings([(MINE, 9)]));
-    assert_eq!(said(&mut peer, 2), [raw(0xfe, 2, 0, "ahead"), settings().entry(MINE.0, 9)]);
+    assert_eq!(read_signals(&mut peer, 2), [raw(0xfe, 2, 0, "ahead"), settings().entry(MINE.0, 9)]);
     let (mut writer, answer) = client.start_request(Request::post("/")).unwrap();
     let stream = answer.handle();
     stream.set_padding(Some(3));
     stream.send_extension(TYPE, Flags(4), "on it");
     io::Write::write_all(&mut writer, b"content").unwrap();
     writer.finish().unwrap();
-    let frames = said(&mut peer, 3);
+    let frames = read_signals(&mut peer, 3);
     assert_eq!(frames[0].kind, kind::HEADERS);
     assert_eq!(frames[1..], [raw(0xfe, 4, 1, "on it"), data(1, "content").padded(3).end_stream()]);
 }
 
 #[test]
 fn a_client_is_ended_gracefully_through_its_handle() {
-    let (client, _told, mut peer) = connected(Config::default());
+    let (client, _receiver, mut peer) = connected(Config::default());
     let handle = client.handle();
     assert_eq!(handle, client.clone().handle());
     let (writer, answer) = client.start_request(Request::get("/")).unwrap();

@@ -15,7 +15,7 @@ use thalweg_testkit::hpack;
 use thalweg_threads::{Body, ErrorCode, Payload, Request, Responder, Response, Status};
 
 /// What stream 1 gets from a handler that misbehaves, without what belongs to the connection; stream 3 must be served as ever.
-fn fate_of(misbehave: impl Fn(Responder) -> io::Result<()> + Send + Sync + 'static) -> Vec<Frame> {
+fn outcome_of(misbehave: impl Fn(Responder) -> io::Result<()> + Send + Sync + 'static) -> Vec<Frame> {
     let server = Running::start(move |request: Request<Body>, responder: Responder| match request.path() {
         "/misbehave" => misbehave(responder),
         _ => responder.send(Response::ok().body("hello")),
@@ -25,50 +25,50 @@ fn fate_of(misbehave: impl Fn(Responder) -> io::Result<()> + Send + Sync + 'stat
     let request =
         |stream: u32, path: &str| headers(stream, hpack::get(path)).end_stream().end_headers().bytes();
     peer.send(&request(1, "/misbehave"));
-    let mut fate = Vec::new();
-    while fate.last().is_none_or(|frame: &Frame| frame.kind != kind::RST_STREAM) {
+    let mut outcome = Vec::new();
+    while outcome.last().is_none_or(|frame: &Frame| frame.kind != kind::RST_STREAM) {
         let frame = peer.frame().expect("the connection lives");
         assert!(frame.stream == 0 || !frame.ends_stream(), "an end that looks like one: {frame}");
         if frame.stream == 1 {
-            fate.push(frame);
+            outcome.push(frame);
         }
     }
-    assert_eq!(fate.last().and_then(Frame::code), Some(ErrorCode::INTERNAL_ERROR));
+    assert_eq!(outcome.last().and_then(Frame::code), Some(ErrorCode::INTERNAL_ERROR));
     peer.send(&request(3, "/"));
     let (head, content) = (peer.until(kind::HEADERS), peer.until(kind::DATA));
     assert_eq!((head.stream, content.body.as_slice(), content.ends_stream()), (3, &b"hello"[..], true));
-    fate.pop();
-    fate
+    outcome.pop();
+    outcome
 }
 
 /// The content that came before the reset.
-fn content(fate: &[Frame]) -> Vec<u8> {
-    let data = fate.iter().filter(|frame| frame.kind == kind::DATA);
+fn content(outcome: &[Frame]) -> Vec<u8> {
+    let data = outcome.iter().filter(|frame| frame.kind == kind::DATA);
     data.flat_map(|frame| frame.body.clone()).collect()
 }
 
 #[test]
 fn a_handler_that_fails_before_its_answer_resets_its_stream() {
-    assert_eq!(fate_of(|_| Err(io::Error::other("out of order"))), []);
+    assert_eq!(outcome_of(|_| Err(io::Error::other("out of order"))), []);
 }
 
 #[test]
 fn a_handler_that_panics_before_its_answer_resets_its_stream() {
-    assert_eq!(fate_of(|_| panic!("this panic is part of the test")), []);
+    assert_eq!(outcome_of(|_| panic!("this panic is part of the test")), []);
 }
 
 #[test]
 fn a_handler_that_fails_or_panics_within_its_content_resets_its_stream() {
     for panics in [false, true] {
-        let fate = fate_of(move |responder| {
+        let outcome = outcome_of(move |responder| {
             let mut writer = responder.start(Response::ok())?;
             writer.write_all(b"part")?;
             writer.flush()?;
             assert!(!panics, "this panic is part of the test");
             Err(io::Error::other("the disk is gone"))
         });
-        assert_eq!(fate[0].kind, kind::HEADERS);
-        assert!(b"part".starts_with(&content(&fate)));
+        assert_eq!(outcome[0].kind, kind::HEADERS);
+        assert!(b"part".starts_with(&content(&outcome)));
     }
 }
 
@@ -91,7 +91,7 @@ impl Read for Goes {
 fn content_whose_reader_fails_or_panics_midway_is_reset_and_not_cut_short() {
     for wrong in [Some(ErrorKind::NotFound), None] {
         for announced in [None, Some(300_000)] {
-            let fate = fate_of(move |responder| {
+            let outcome = outcome_of(move |responder| {
                 let reader = Goes(wrong, 50_000);
                 let payload = match announced {
                     None => Payload::reader(reader),
@@ -99,8 +99,8 @@ fn content_whose_reader_fails_or_panics_midway_is_reset_and_not_cut_short() {
                 };
                 responder.send(Response::ok().body(payload))
             });
-            assert_eq!(fate[0].kind, kind::HEADERS);
-            let content = content(&fate);
+            assert_eq!(outcome[0].kind, kind::HEADERS);
+            let content = content(&outcome);
             assert!(content.len() <= 50_000 && content.iter().all(|byte| *byte == 7));
         }
     }
@@ -112,7 +112,7 @@ fn content_that_does_not_fit_its_length_is_never_shown_as_whole() {
     for (announced, pieces) in
         [("5", &["hell"][..]), ("5", &["hello!"]), ("5", &["hello", "!"]), ("0", &["x"])]
     {
-        let fate = fate_of(move |responder| {
+        let outcome = outcome_of(move |responder| {
             let mut writer = responder.start(Response::ok().field("content-length", announced))?;
             for piece in pieces {
                 writer.write_all(piece.as_bytes())?;
@@ -120,24 +120,24 @@ fn content_that_does_not_fit_its_length_is_never_shown_as_whole() {
             }
             writer.finish()
         });
-        let content = content(&fate);
+        let content = content(&outcome);
         assert!(content.len() <= announced.parse().unwrap(), "{announced} {pieces:?} {content:?}");
     }
     let short =
         |responder: Responder| responder.send(Response::ok().body(Payload::sized_reader(&b"hell"[..], 5)));
-    assert_eq!(fate_of(short), []);
+    assert_eq!(outcome_of(short), []);
 }
 
 #[test]
 fn a_head_that_the_wire_forbids_resets_its_stream() {
     for (name, value) in [("x", "a\r\nb"), ("x", " padded "), ("connection", "close"), ("x y", "")] {
-        let fate = fate_of(move |responder| {
+        let outcome = outcome_of(move |responder| {
             let error = responder.send(Response::ok().field(name, value)).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
             Err(error)
         });
-        assert_eq!(fate, [], "{name}: {value}");
+        assert_eq!(outcome, [], "{name}: {value}");
     }
     let informational = |responder: Responder| responder.send(Response::new(Status::EARLY_HINTS));
-    assert_eq!(fate_of(informational), []);
+    assert_eq!(outcome_of(informational), []);
 }

@@ -122,8 +122,8 @@ fn a_client_that_expects_100_gets_it_when_its_content_is_asked_for() {
     let block =
         hpack::block(&[(":method", "POST"), (":scheme", "http"), (":path", "/"), ("expect", "100-continue")]);
     peer.send(&headers(1, block).end_headers().bytes());
-    let go_on = peer.until(kind::HEADERS);
-    assert_eq!(peer.fields(&go_on), [":status: 100"]);
+    let resume = peer.until(kind::HEADERS);
+    assert_eq!(peer.fields(&resume), [":status: 100"]);
     peer.send(&data(1, b"content").end_stream().bytes());
     let head = peer.until(kind::HEADERS);
     assert_eq!(peer.fields(&head)[0], ":status: 200");
@@ -170,7 +170,7 @@ fn window_credit_follows_what_the_handler_reads() {
 }
 
 #[test]
-fn content_that_nobody_reads_is_released() {
+fn unread_content_is_released() {
     const WINDOW: u32 = 65_535;
     let mut config = Config::default();
     config.connection_window_bytes = WINDOW;
@@ -275,9 +275,9 @@ impl Read for Broken {
 }
 
 #[test]
-fn what_may_not_be_sent_is_told_to_the_handler() {
-    let (tell, told) = channel();
-    let tell = Mutex::new(tell);
+fn a_response_that_may_not_be_sent_is_an_error_for_the_handler() {
+    let (sender, receiver) = channel();
+    let sender = Mutex::new(sender);
     let server = Running::start(move |request: Request<Body>, responder: Responder| {
         let response = Response::ok();
         let outcome = match request.path() {
@@ -291,18 +291,18 @@ fn what_may_not_be_sent_is_told_to_the_handler() {
                 responder.send(response.body(Payload::from("x").trailers(trailers)))
             }
         };
-        tell.lock().unwrap().send(outcome.unwrap_err().kind()).unwrap();
+        sender.lock().unwrap().send(outcome.unwrap_err().kind()).unwrap();
         Ok(())
     });
     let client = server.client();
     for path in ["/name", "/value", "/length", "/status", "/start", "/trailers"] {
         let error = client.send(Request::get(path)).unwrap_err();
         assert_eq!(error.code(), Some(ErrorCode::INTERNAL_ERROR), "{path}");
-        assert_eq!(told.recv_timeout(LIMIT), Ok(io::ErrorKind::InvalidInput), "{path}");
+        assert_eq!(receiver.recv_timeout(LIMIT), Ok(io::ErrorKind::InvalidInput), "{path}");
     }
     // More content than was announced: the core refuses it, and the writer hears of it.
-    let (tell, told) = channel();
-    let tell = Mutex::new(tell);
+    let (sender, receiver) = channel();
+    let sender = Mutex::new(sender);
     let server = Running::start(move |_: Request<Body>, responder: Responder| {
         let mut writer = responder.start(Response::ok().field("content-length", "10"))?;
         let error = loop {
@@ -310,21 +310,21 @@ fn what_may_not_be_sent_is_told_to_the_handler() {
                 break error;
             }
         };
-        tell.lock().unwrap().send(Error::of_io(&error).unwrap().to_string()).unwrap();
+        sender.lock().unwrap().send(Error::of_io(&error).unwrap().to_string()).unwrap();
         Ok(())
     });
     let mut response = server.client().send(Request::get("/")).unwrap();
     let error = response.body.read_whole(1000).unwrap_err();
     assert_eq!(Error::of_io(&error).unwrap().code(), Some(ErrorCode::INTERNAL_ERROR));
-    let text = told.recv_timeout(LIMIT).unwrap();
+    let text = receiver.recv_timeout(LIMIT).unwrap();
     assert!(text.contains("content-length leaves 10 bytes"), "{text}");
 }
 
 #[test]
 fn a_handler_sees_that_its_stream_was_cancelled() {
-    let (tell, told) = channel::<Error>();
+    let (sender, receiver) = channel::<Error>();
     let (begin, begun) = channel::<(Cancellation, &'static str)>();
-    let (tell, begin) = (Mutex::new(tell), Mutex::new(begin));
+    let (sender, begin) = (Mutex::new(sender), Mutex::new(begin));
     let server = Running::start(move |mut request: Request<Body>, responder: Responder| {
         let cancellation = responder.cancellation();
         let begin = |what| begin.lock().unwrap().send((cancellation.clone(), what)).unwrap();
@@ -350,7 +350,7 @@ fn a_handler_sees_that_its_stream_was_cancelled() {
                 responder.send(Response::ok()).unwrap_err()
             }
         };
-        tell.lock().unwrap().send(Error::of_io(&error).unwrap().clone()).unwrap();
+        sender.lock().unwrap().send(Error::of_io(&error).unwrap().clone()).unwrap();
         Err(error)
     });
     let mut peer = server.peer();
@@ -361,7 +361,7 @@ fn a_handler_sees_that_its_stream_was_cancelled() {
         let (cancellation, begun) = begun.recv_timeout(LIMIT).unwrap();
         assert_eq!((begun, cancellation.is_cancelled()), (what, false));
         peer.send(&rst_stream(stream, ErrorCode::CANCEL).bytes());
-        let error = told.recv_timeout(LIMIT).unwrap();
+        let error = receiver.recv_timeout(LIMIT).unwrap();
         assert_eq!(error.code(), Some(ErrorCode::CANCEL), "{what}: {error}");
         assert!(cancellation.is_cancelled());
     }
@@ -582,14 +582,14 @@ fn a_shutdown_serves_what_is_under_way_and_accepts_nothing_more() {
 
 #[test]
 fn a_shutdown_ends_what_takes_longer_than_its_limit() {
-    let (tell, told) = channel();
-    let tell = Mutex::new(tell);
+    let (sender, receiver) = channel();
+    let sender = Mutex::new(sender);
     let server = Running::start(move |mut request: Request<Body>, responder: Responder| {
         let mut writer = responder.start(Response::ok())?;
         writer.write_all(b"part")?;
         writer.flush()?;
         let error = request.body.read(&mut [0]).unwrap_err();
-        tell.lock().unwrap().send(Error::of_io(&error).unwrap().clone()).unwrap();
+        sender.lock().unwrap().send(Error::of_io(&error).unwrap().clone()).unwrap();
         Err(error)
     });
     let mut peer = server.peer();
@@ -600,7 +600,7 @@ fn a_shutdown_ends_what_takes_longer_than_its_limit() {
     let frames = peer.rest();
     let goaways: Vec<_> = frames.iter().filter(|frame| frame.kind == kind::GOAWAY).collect();
     assert_eq!(goaways.last(), Some(&&goaway(1, ErrorCode::NO_ERROR)), "{frames:?}");
-    let error = told.recv_timeout(LIMIT).unwrap();
+    let error = receiver.recv_timeout(LIMIT).unwrap();
     assert!(error.connection_end().is_some(), "{error}");
     drop(peer);
     server.stop();

@@ -93,7 +93,7 @@ fn both_ends_speak_h2_by_alpn_and_content_larger_than_all_buffers_goes_both_ways
 }
 
 #[test]
-fn a_certificate_that_is_wrong_or_expired_is_a_typed_error_and_the_server_is_told() {
+fn a_certificate_that_is_wrong_or_expired_is_a_typed_error_and_the_server_gets_an_alert() {
     let (server, certificate) = listen(2100);
     let error = connect(&server, "127.0.0.1", trusting(&certificate)).unwrap_err();
     let expected = matches!(

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body::Frame as BodyFrame;
 use http_body_util::{BodyExt as _, Full};
-use support::{Crumbs, Peer, Running, serve, within};
+use support::{SmallReads, Peer, Running, serve, within};
 use thalweg::{CloseCause, Config, ErrorCode, Violation};
 use thalweg_testkit::frames::{
     data, flag, goaway, headers, kind, ping, rst_stream, setting, settings, window_update,
@@ -72,7 +72,7 @@ async fn a_request_and_its_response_pass_whole() {
 }
 
 #[tokio::test]
-async fn a_response_that_nobody_wants_is_cancelled() {
+async fn a_dropped_response_is_cancelled() {
     let (mut client, io, _running) = client();
     let unanswered = client.send(get());
     let mut peer = Peer::server(io, settings()).await;
@@ -175,7 +175,7 @@ async fn what_was_not_processed_may_be_tried_again_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_connection_is_told_to_all_with_its_report() {
+async fn the_end_of_the_connection_is_reported_to_all_callers_with_its_report() {
     let (mut client, io, running) = client();
     let mut peer = Peer::server(io, settings().entry(setting::MAX_CONCURRENT_STREAMS, 1)).await;
     peer.send_frames(&[ping([1; 8])]).await;
@@ -223,7 +223,7 @@ impl http_body::Body for Channel {
 }
 
 #[tokio::test]
-async fn a_body_that_fails_resets_the_request_and_tells_the_caller() {
+async fn a_body_that_fails_resets_the_request_and_is_an_error_for_the_caller() {
     let (frames, body) = tokio::sync::mpsc::unbounded_channel();
     let (mut client, io, _running) = client();
     let response = client.send(post(Channel(body).boxed()));
@@ -303,7 +303,7 @@ async fn our_own_server_echoes_megabytes_both_ways_at_once() {
             }
             Some(seed) => {
                 let (client, connection) =
-                    client::handshake(Crumbs::new(io, seed), Config::default()).unwrap();
+                    client::handshake(SmallReads::new(io, seed), Config::default()).unwrap();
                 (client, Running(tokio::spawn(connection)))
             }
         };

@@ -2,7 +2,7 @@
 //! hangs, every end is told once, and no handler outlives its stream.
 //!
 //! Elsewhere: half-close at every byte, peers that never end or never read, in `last_word`; crumbs and `Pending` anywhere, panics, and
-//! cancellations in `server`; deaths at random points in `killed`; too many open files in `files`.
+//! cancellations in `server`; deaths at random points in `killed_clients`; too many open files in `files`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -126,7 +126,7 @@ fn serve_counted(wire: Wire) -> (Alive, Running) {
 }
 
 #[tokio::test]
-async fn a_reset_at_every_point_is_told_once_and_lets_every_handler_go() {
+async fn a_reset_at_every_point_is_reported_once_and_ends_every_handler() {
     let script = script();
     for cut in 0..=script.len() {
         let wire = Wire::default();
@@ -166,7 +166,7 @@ async fn a_write_that_fails_at_every_point_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_handler_that_never_answers_holds_up_nobody_and_ends_with_its_connection() {
+async fn a_handler_that_never_responds_blocks_no_other_stream_and_ends_with_its_connection() {
     let alive = Alive::default();
     let count = alive.clone();
     let (io, running) = serve(move |request: Request<Body>| {

@@ -52,20 +52,20 @@ fn get(stream: u32) -> Frame {
 }
 
 /// The next frames, but for those by which every connection begins and lives.
-async fn said(peer: &mut Peer<TcpStream>, count: usize) -> Vec<Frame> {
-    let mut said = Vec::new();
-    while said.len() < count {
+async fn read_signals(peer: &mut Peer<TcpStream>, count: usize) -> Vec<Frame> {
+    let mut read_signals = Vec::new();
+    while read_signals.len() < count {
         let frame = peer.next().await.expect("a frame, not the end");
         let is_usual = frame.kind == kind::WINDOW_UPDATE || frame.kind == kind::SETTINGS && frame.has(1);
         if !is_usual {
-            said.push(frame);
+            read_signals.push(frame);
         }
     }
-    said
+    read_signals
 }
 
 #[tokio::test]
-async fn what_a_server_says_of_its_connection_comes_right_behind_its_settings() {
+async fn a_servers_connection_signals_follow_its_settings() {
     let (server, addr) = listen().await;
     serve(server.on_open(|handle, peer| {
         assert!(peer.ip().is_loopback());
@@ -84,7 +84,7 @@ async fn what_a_server_says_of_its_connection_comes_right_behind_its_settings() 
         raw(0xfe, 0x81, 0, [1, 2, 3]),
         settings().entry(MINE.0, 7),
     ];
-    assert_eq!(said(&mut peer, 4).await, expected);
+    assert_eq!(read_signals(&mut peer, 4).await, expected);
     assert_eq!(peer.expect_headers().await[0], ":status: 200");
     assert_eq!(peer.expect(kind::DATA).await, data(1, "hello").end_stream());
 }
@@ -95,7 +95,7 @@ async fn a_handler_puts_frames_and_padding_on_its_stream() {
     serve(server.stream_handles());
     let mut peer = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
     peer.send_frames(&[get(1)]).await;
-    let frames = said(&mut peer, 4).await;
+    let frames = read_signals(&mut peer, 4).await;
     assert_eq!(frames[0], altsvc(1, "", "h3=\":1\""));
     assert_eq!(frames[1], raw(0xfe, 5, 1, "of the stream"));
     assert_eq!(frames[2].kind, kind::HEADERS);
@@ -103,16 +103,16 @@ async fn a_handler_puts_frames_and_padding_on_its_stream() {
 }
 
 #[tokio::test]
-async fn a_server_hears_what_a_client_says_of_the_connection_and_can_answer_it() {
+async fn a_server_receives_a_clients_connection_signals_and_can_respond() {
     let (server, addr) = listen().await;
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     let (opened, mut handles) = mpsc::unbounded_channel();
     serve(server.on_open(move |handle, _| opened.send(handle.clone()).unwrap()).on_notice(
         move |handle: &Handle<_>, notice| {
             if matches!(notice, OwnedEvent::Extension { .. }) {
                 assert!(handle.send_extension(TYPE, Flags(0), "heard"));
             }
-            tell.send((handle.clone(), notice)).unwrap();
+            sender.send((handle.clone(), notice)).unwrap();
             panic!("a panic of the listener goes no further");
         },
     ));
@@ -134,7 +134,7 @@ async fn a_server_hears_what_a_client_says_of_the_connection_and_can_answer_it()
     ];
     let opened: Handle<_> = within(handles.recv()).await.unwrap();
     for notice in expected {
-        assert_eq!(within(told.recv()).await.unwrap(), (opened.clone(), notice));
+        assert_eq!(within(receiver.recv()).await.unwrap(), (opened.clone(), notice));
     }
     assert_eq!(peer.expect(0xfe).await, raw(0xfe, 0, 0, "heard"));
     peer.send_frames(&[data(1, "").end_stream(), goaway(0, ErrorCode::NO_ERROR)]).await;
@@ -142,7 +142,7 @@ async fn a_server_hears_what_a_client_says_of_the_connection_and_can_answer_it()
     assert_eq!(peer.expect_content(1).await.0, b"hello");
     let over =
         OwnedEvent::GoAway { last_stream: StreamId::CONNECTION, code: ErrorCode::NO_ERROR, debug: [].into() };
-    assert_eq!(within(told.recv()).await.unwrap().1, over);
+    assert_eq!(within(receiver.recv()).await.unwrap().1, over);
     // Once the connection is over, nothing more is taken, even while its transport is still drained.
     peer.rest().await;
     assert!(!opened.send_extension(TYPE, Flags(0), "late"));
@@ -173,19 +173,19 @@ async fn connected(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (client, connection) = client::handshake(near, config).unwrap();
-    let (tell, told) = mpsc::unbounded_channel();
-    let connection = connection.on_notice(move |_, notice| drop(tell.send(notice)));
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let connection = connection.on_notice(move |_, notice| drop(sender.send(notice)));
     let handle = connection.handle();
     tokio::spawn(connection);
     let peer = Peer::server(listener.accept().await.unwrap().0, settings().entry(MINE.0, 1)).await;
-    (client, handle, told, peer)
+    (client, handle, receiver, peer)
 }
 
 #[tokio::test]
-async fn a_client_hears_origins_alternative_services_settings_and_extensions() {
+async fn a_client_receives_origins_alternative_services_settings_and_extensions() {
     let mut config = Config::default();
     (config.over_tls, config.extension_frames) = (true, true);
-    let (_client, _handle, mut told, mut peer) = connected(config).await;
+    let (_client, _handle, mut receiver, mut peer) = connected(config).await;
     peer.send_frames(&[
         origin(["https://a.example"]),
         altsvc(0, "https://a.example", "clear"),
@@ -211,33 +211,33 @@ async fn a_client_hears_origins_alternative_services_settings_and_extensions() {
         OwnedEvent::Settings { entries: vec![(MINE, 2)] },
     ];
     for notice in expected {
-        assert_eq!(within(told.recv()).await.unwrap(), notice);
+        assert_eq!(within(receiver.recv()).await.unwrap(), notice);
     }
 }
 
 #[tokio::test]
 async fn what_a_client_does_not_know_is_ignored() {
-    let (_client, _handle, mut told, mut peer) = connected(Config::default()).await;
+    let (_client, _handle, mut receiver, mut peer) = connected(Config::default()).await;
     peer.send_frames(&[raw(0xfe, 1, 0, "!"), origin(["https://a.example"]), ping([1; 8])]).await;
     peer.expect(kind::PING).await;
-    let mut heard = vec![within(told.recv()).await.unwrap(), within(told.recv()).await.unwrap()];
-    assert_eq!(heard.pop(), Some(OwnedEvent::SettingsAcknowledged));
-    assert!(told.try_recv().is_err(), "the answer to the PING came behind the rest");
+    let mut received = vec![within(receiver.recv()).await.unwrap(), within(receiver.recv()).await.unwrap()];
+    assert_eq!(received.pop(), Some(OwnedEvent::SettingsAcknowledged));
+    assert!(receiver.try_recv().is_err(), "the answer to the PING came behind the rest");
 }
 
 #[tokio::test]
-async fn a_client_says_extensions_and_pads_its_content() {
-    let (mut client, handle, _told, mut peer) = connected(Config::default()).await;
+async fn a_client_sends_extensions_and_pads_its_content() {
+    let (mut client, handle, _receiver, mut peer) = connected(Config::default()).await;
     assert!(handle.send_extension(TYPE, Flags(2), "ahead"));
     assert!(handle.send_extension_settings([(MINE, 9)]));
-    assert_eq!(said(&mut peer, 2).await, [raw(0xfe, 2, 0, "ahead"), settings().entry(MINE.0, 9)]);
+    assert_eq!(read_signals(&mut peer, 2).await, [raw(0xfe, 2, 0, "ahead"), settings().entry(MINE.0, 9)]);
     let stream = client::StreamHandle::new();
     stream.set_padding(Some(3)).unwrap();
     stream.send_extension(TYPE, Flags(4), "on it").unwrap();
     let mut request = Request::post("http://a/").body(Full::from("content")).unwrap();
     request.extensions_mut().insert(stream);
     let _answer = client.send(request);
-    let frames = said(&mut peer, 3).await;
+    let frames = read_signals(&mut peer, 3).await;
     assert_eq!(frames[0].kind, kind::HEADERS);
     assert_eq!(frames[1..], [raw(0xfe, 4, 1, "on it"), data(1, "content").padded(3).end_stream()]);
 }

@@ -58,7 +58,7 @@ fn request(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_stuck_stream_is_seen_with_what_it_waits_for() {
+async fn a_blocked_stream_is_reported_with_what_it_waits_for() {
     let monitor = ConnectionMonitor::new();
     let big = |_| async { Ok(Response::new(Full::from(vec![0; 200_000]))) };
     let mut peer = Peer::client(serve(&monitor, big)).await;
@@ -117,7 +117,7 @@ async fn frames_from_the_first_show_names_but_no_secrets() {
 }
 
 #[tokio::test]
-async fn who_looks_later_sees_frames_from_then_on() {
+async fn a_later_subscription_gets_the_frames_from_then_on() {
     let monitor = ConnectionMonitor::new();
     let mut peer = Peer::client(serve(&monitor, |_| std::future::pending())).await;
     peer.send_frames(&[frames::headers(1, request(&[(":path", "/")])).end_headers().end_stream()]).await;
@@ -150,7 +150,7 @@ async fn who_looks_later_sees_frames_from_then_on() {
 }
 
 #[tokio::test]
-async fn ends_are_told_and_a_client_is_seen_too() {
+async fn ended_connections_and_clients_are_reported() {
     let monitor = ConnectionMonitor::new();
     let server = Server::bind("127.0.0.1:0").await.unwrap().inspect(&monitor);
     let addr = server.local_addr().unwrap();
@@ -168,7 +168,7 @@ async fn ends_are_told_and_a_client_is_seen_too() {
     assert_eq!(subscription.snapshot(1).await.connections.len(), 1);
     drop(client);
     connection.await.unwrap();
-    let told = async {
+    let polled = async {
         loop {
             let snapshot = subscription.snapshot(10).await;
             if snapshot.ended.len() == 2 {
@@ -176,7 +176,7 @@ async fn ends_are_told_and_a_client_is_seen_too() {
             }
         }
     };
-    let snapshot = within(told).await;
+    let snapshot = within(polled).await;
     assert_eq!(snapshot.connections_total, 0);
     assert!(snapshot.ended.iter().all(|ended| ended.reason.starts_with("ended in order") && !ended.is_warning));
 

@@ -84,7 +84,7 @@ fn get(stream: u32) -> thalweg_testkit::frames::Frame {
 }
 
 #[tokio::test]
-async fn the_end_is_logged_once_and_warned_of_only_with_blame() {
+async fn the_end_is_logged_once_and_as_a_warning_only_for_a_fault() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.clone());
     let (io, running) = serve(hello);
@@ -111,7 +111,7 @@ async fn the_end_is_logged_once_and_warned_of_only_with_blame() {
 }
 
 #[tokio::test]
-async fn a_handler_speaks_within_the_span_of_its_exchange() {
+async fn a_handler_logs_within_the_span_of_its_exchange() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.clone());
     let (io, _running) = serve(|_: Request<Body>| {

@@ -15,7 +15,7 @@ use http::{HeaderValue, Request, Response};
 use http_body::{Frame as BodyFrame, SizeHint};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
-use support::{Alive, Crumbs, Guard, Peer, describe, hello, serve, within};
+use support::{Alive, SmallReads, Guard, Peer, describe, hello, serve, within};
 use thalweg::{Config, ErrorCode};
 use thalweg_testkit::frames::{Frame, data, flag, headers, kind, ping, ping_ack, rst_stream, window_update};
 use thalweg_testkit::hpack;
@@ -81,7 +81,7 @@ async fn any_cut_of_the_bytes_gives_the_same_answer() {
     for seed in 0..20 {
         let (near, far) = tokio::io::duplex(50);
         let connection = thalweg_tokio::server::Connection::new(
-            Crumbs::new(far, seed),
+            SmallReads::new(far, seed),
             service_fn(describe),
             Config::default(),
         );
@@ -287,7 +287,7 @@ where
 }
 
 /// What a stream gets from a service that misbehaves; the next stream must be served as ever.
-async fn fate_of<A>(misbehave: impl Fn() -> A + Send + 'static) -> ErrorCode
+async fn outcome_of<A>(misbehave: impl Fn() -> A + Send + 'static) -> ErrorCode
 where
     A: Future<Output = Answer> + Send + 'static,
 {
@@ -334,9 +334,9 @@ async fn a_panic_of_a_handler_ends_its_stream_and_no_other() {
     async fn panics() -> Answer {
         panic!("a handler of the test");
     }
-    assert_eq!(fate_of(panics).await, ErrorCode::INTERNAL_ERROR);
+    assert_eq!(outcome_of(panics).await, ErrorCode::INTERNAL_ERROR);
     let before_the_future = || -> std::future::Ready<Answer> { panic!("a service of the test") };
-    assert_eq!(fate_of(before_the_future).await, ErrorCode::INTERNAL_ERROR);
+    assert_eq!(outcome_of(before_the_future).await, ErrorCode::INTERNAL_ERROR);
 }
 
 #[tokio::test]
@@ -358,23 +358,23 @@ async fn a_panic_of_a_body_ends_its_stream_and_no_other() {
     }
     for in_is_end_stream in [false, true] {
         let answer = move || async move { Ok(Response::new(boxed(Panics(in_is_end_stream)))) };
-        assert_eq!(fate_of(answer).await, ErrorCode::INTERNAL_ERROR);
+        assert_eq!(outcome_of(answer).await, ErrorCode::INTERNAL_ERROR);
     }
 }
 
 #[tokio::test]
 async fn an_error_of_the_service_resets_with_the_code_that_it_carries() {
     let plain = || async { Err("out of order".into()) };
-    assert_eq!(fate_of(plain).await, ErrorCode::INTERNAL_ERROR);
+    assert_eq!(outcome_of(plain).await, ErrorCode::INTERNAL_ERROR);
     let chosen = || async { Err(Error::reset(ErrorCode::REFUSED_STREAM).into()) };
-    assert_eq!(fate_of(chosen).await, ErrorCode::REFUSED_STREAM);
+    assert_eq!(outcome_of(chosen).await, ErrorCode::REFUSED_STREAM);
 }
 
 #[tokio::test]
 async fn content_that_does_not_fit_its_length_is_never_shown_as_whole() {
     for (length, content) in [("5", "hell"), ("5", "hello!"), ("0", "x"), ("5", "")] {
         let function = move || async move { with_length(length, content) };
-        assert_eq!(fate_of(function).await, ErrorCode::INTERNAL_ERROR, "{length} {content}");
+        assert_eq!(outcome_of(function).await, ErrorCode::INTERNAL_ERROR, "{length} {content}");
     }
 }
 
@@ -385,7 +385,7 @@ async fn a_value_that_the_wire_forbids_is_refused() {
         response.headers_mut().insert("x", HeaderValue::from_static(" padded "));
         Ok(response)
     };
-    assert_eq!(fate_of(function).await, ErrorCode::INTERNAL_ERROR);
+    assert_eq!(outcome_of(function).await, ErrorCode::INTERNAL_ERROR);
 }
 
 #[tokio::test]
@@ -483,23 +483,23 @@ async fn an_echo_begins_before_the_request_ends() {
 
 #[tokio::test]
 async fn a_request_that_breaks_off_is_an_error_of_its_body() {
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     let (io, _running) = serve(move |request: Request<Body>| {
-        let tell = tell.clone();
+        let sender = sender.clone();
         let body = request.into_body();
-        tokio::spawn(async move { tell.send(body.collect().await.map(|_| ())).unwrap() });
+        tokio::spawn(async move { sender.send(body.collect().await.map(|_| ())).unwrap() });
         async { std::future::pending::<Result<Response<Empty<Bytes>>, Infallible>>().await }
     });
     let mut peer = Peer::client(io).await;
     peer.send_frames(&[post(1), data(1, "half"), ping([5; 8])]).await;
     peer.expect(kind::PING).await;
     peer.send_frames(&[rst_stream(1, ErrorCode::CANCEL)]).await;
-    let error = within(told.recv()).await.unwrap().unwrap_err();
+    let error = within(receiver.recv()).await.unwrap().unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::CANCEL));
     peer.send_frames(&[post(3), data(3, "half"), ping([6; 8])]).await;
     peer.expect(kind::PING).await;
     drop(peer);
-    let error = within(told.recv()).await.unwrap().unwrap_err();
+    let error = within(receiver.recv()).await.unwrap().unwrap_err();
     assert!(error.report().is_some(), "{error}");
 }
 
@@ -573,7 +573,7 @@ async fn a_spawned_handler_answers_and_is_aborted_with_its_stream() {
 }
 
 #[tokio::test]
-async fn graceful_shutdown_serves_what_is_open_and_says_goodbye_twice() {
+async fn graceful_shutdown_serves_open_streams_and_sends_goaway_twice() {
     let (finish, finished) = oneshot::channel::<()>();
     let mut finished = Some(finished);
     let service = service_fn(move |_: Request<Body>| {
@@ -610,7 +610,7 @@ async fn graceful_shutdown_serves_what_is_open_and_says_goodbye_twice() {
 }
 
 #[tokio::test]
-async fn a_request_that_the_http_crate_cannot_say_is_answered_400() {
+async fn a_request_that_the_http_crate_cannot_represent_gets_400() {
     let (io, _running) = serve(hello);
     let mut peer = Peer::client(io).await;
     let block =
@@ -638,7 +638,7 @@ async fn a_length_hint_that_is_wrong_fails_the_stream() {
         }
     }
     let liar = || async { Ok(Response::new(boxed(Liar(Some(Bytes::from_static(b"four")))))) };
-    assert_eq!(fate_of(liar).await, ErrorCode::INTERNAL_ERROR);
+    assert_eq!(outcome_of(liar).await, ErrorCode::INTERNAL_ERROR);
 }
 
 #[tokio::test]
@@ -667,7 +667,7 @@ async fn many_streams_at_once_all_complete() {
 
 /// Handlers on other threads ring the driver's bells while it goes to sleep.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn handlers_on_other_threads_lose_no_ring() {
+async fn handlers_on_other_threads_lose_no_wake() {
     let (near, far) = tokio::io::duplex(64 << 10);
     let service = thalweg_tokio::SpawnHandlers(service_fn(|request: Request<Body>| async {
         let (sender, body) = channel();
@@ -695,7 +695,7 @@ async fn handlers_on_other_threads_lose_no_ring() {
 /// A transport that is full, and whose second refusal makes a handler go on.
 struct Congested<IO> {
     io: IO,
-    ring: Option<oneshot::Sender<()>>,
+    wake: Option<oneshot::Sender<()>>,
     is_waited_for: Arc<AtomicUsize>,
 }
 
@@ -718,7 +718,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Congested<IO> {
         match self.is_waited_for.load(Ordering::SeqCst) {
             0 => return Pin::new(&mut self.io).poll_write(cx, bytes),
             1 => self.is_waited_for.store(2, Ordering::SeqCst),
-            _ => drop(self.ring.take()),
+            _ => drop(self.wake.take()),
         }
         Poll::Pending
     }
@@ -733,30 +733,30 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Congested<IO> {
 }
 
 #[tokio::test]
-async fn a_ring_behind_the_last_look_is_heard_before_the_driver_sleeps() {
-    let (ring, rung) = oneshot::channel::<()>();
+async fn a_wake_after_the_last_check_is_handled_before_the_driver_sleeps() {
+    let (wake, woken) = oneshot::channel::<()>();
     let is_waited_for = Arc::new(AtomicUsize::new(0));
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let (mut rung, waits) = (Some(rung), Arc::clone(&is_waited_for));
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let (mut woken, waits) = (Some(woken), Arc::clone(&is_waited_for));
     let service = service_fn(move |_: Request<Body>| {
-        let rung = rung.take();
-        let (tell, waits) = (tell.clone(), Arc::clone(&waits));
+        let woken = woken.take();
+        let (sender, waits) = (sender.clone(), Arc::clone(&waits));
         async move {
-            if let Some(rung) = rung {
+            if let Some(woken) = woken {
                 waits.store(1, Ordering::SeqCst);
-                let _ = rung.await;
-                tell.send(()).unwrap();
+                let _ = woken.await;
+                sender.send(()).unwrap();
             }
             hello(Request::new(Body::empty())).await
         }
     });
     let (near, far) = tokio::io::duplex(64 << 10);
-    let io = Congested { io: far, ring: Some(ring), is_waited_for };
+    let io = Congested { io: far, wake: Some(wake), is_waited_for };
     // Without deadlines nothing else wakes the driver.
     let mut config = Config::default();
     config.timeouts = thalweg::Timeouts::OFF;
     tokio::spawn(thalweg_tokio::server::Connection::new(io, service, config).unwrap());
     let mut peer = Peer::client(near).await;
     peer.send_frames(&[get(1), get(3)]).await;
-    within(told.recv()).await.unwrap();
+    within(receiver.recv()).await.unwrap();
 }

@@ -60,7 +60,7 @@ async fn listen(until: i32) -> Secure {
 }
 
 async fn serve(certificate: CertificateDer<'static>, tls: ServerConfig) -> Secure {
-    let (tell, closed) = mpsc::unbounded_channel();
+    let (sender, closed) = mpsc::unbounded_channel();
     let server = Server::bind("127.0.0.1:0").await.unwrap().tls(tls).on_end(move |_, closed| {
         let what = match closed {
             ConnectionOutcome::Ended(end) => format!("ended: {end}"),
@@ -68,7 +68,7 @@ async fn serve(certificate: CertificateDer<'static>, tls: ServerConfig) -> Secur
             ConnectionOutcome::Refused(NegotiationError::Handshake(error)) => format!("tls: {error}"),
             other => other.to_string(),
         };
-        tell.send(what).unwrap();
+        sender.send(what).unwrap();
     });
     let addr = server.local_addr().unwrap();
     tokio::spawn(server.serve(service_fn(describe)));
@@ -138,7 +138,7 @@ async fn a_client_of_http_1_only_is_refused_in_the_handshake() {
 }
 
 /// A client's side of TLS, by rustls alone.
-async fn shake_hands(server: &Secure, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
+async fn handshake(server: &Secure, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
     let mut tls = trusting(&server.certificate);
     tls.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     let socket = TcpStream::connect(server.addr).await.unwrap();
@@ -149,7 +149,7 @@ async fn shake_hands(server: &Secure, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
 #[tokio::test]
 async fn a_client_without_alpn_is_answered_in_http_1() {
     let mut server = listen(2100).await;
-    let mut stream = shake_hands(&server, &[]).await;
+    let mut stream = handshake(&server, &[]).await;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     within(stream.read_to_string(&mut answer)).await.unwrap();
@@ -162,7 +162,7 @@ async fn a_client_without_alpn_is_answered_in_http_1() {
 async fn s3_3_a_server_takes_no_prior_knowledge_over_tls() {
     // 9113-3.3-1
     let mut server = listen(2100).await;
-    let mut stream = shake_hands(&server, &[]).await;
+    let mut stream = handshake(&server, &[]).await;
     stream.write_all(&wire([&preface(), &settings()])).await.unwrap();
     let mut answer = Vec::new();
     within(stream.read_to_end(&mut answer)).await.unwrap();
@@ -175,7 +175,7 @@ async fn s3_3_a_server_takes_no_prior_knowledge_over_tls() {
 async fn s3_2_a_server_agrees_to_h2_whatever_else_is_offered() {
     // 9113-3.2-1
     let server = listen(2100).await;
-    let mut stream = shake_hands(&server, &[b"h2c", b"http/1.1", b"h2"]).await;
+    let mut stream = handshake(&server, &[b"h2c", b"http/1.1", b"h2"]).await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     stream.write_all(&wire([&preface(), &settings()])).await.unwrap();
     let mut head = [0; 9];
@@ -197,7 +197,7 @@ async fn s3_2_a_server_does_not_agree_to_h2c() {
     let (certificate, mut tls) = identity(2100);
     tls.alpn_protocols = vec![b"h2c".to_vec()];
     let mut server = serve(certificate, tls).await;
-    let mut stream = shake_hands(&server, &[b"h2c"]).await;
+    let mut stream = handshake(&server, &[b"h2c"]).await;
     stream.write_all(&wire([&preface(), &settings()])).await.unwrap();
     let mut answer = Vec::new();
     within(stream.read_to_end(&mut answer)).await.unwrap();
@@ -228,9 +228,9 @@ async fn listen_to(name: &'static str, alpn: &[&[u8]]) -> (Hello, Vec<u8>, io::R
         }
         (hello, said)
     });
-    let told = fetch(addr, name, trusting(&certificate)).await;
+    let fetched = fetch(addr, name, trusting(&certificate)).await;
     let (hello, said) = within(listening).await.unwrap();
-    (hello, said, told)
+    (hello, said, fetched)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -255,9 +255,9 @@ async fn s9_2_a_client_names_the_server_and_offers_h2_alone() {
 #[tokio::test]
 async fn s3_3_a_client_speaks_no_http_2_to_a_server_without_alpn() {
     // 9113-3.3-1
-    let (_, said, told) = listen_to("localhost", &[]).await;
+    let (_, said, fetched) = listen_to("localhost", &[]).await;
     assert_eq!(said, b"", "no preface");
-    assert_eq!(told.unwrap_err().kind(), io::ErrorKind::Unsupported);
+    assert_eq!(fetched.unwrap_err().kind(), io::ErrorKind::Unsupported);
 }
 
 #[tokio::test]
@@ -305,12 +305,12 @@ async fn tls_on_a_cleartext_port_is_named_by_what_comes_back() {
 #[tokio::test]
 async fn an_end_of_tls_without_close_notify_is_no_failure() {
     let mut server = listen(2100).await;
-    let mut stream = shake_hands(&server, &[b"h2"]).await;
+    let mut stream = handshake(&server, &[b"h2"]).await;
     stream.write_all(&wire([&preface(), &settings()])).await.unwrap();
     let mut byte = [0];
     within(stream.read_exact(&mut byte)).await.unwrap();
     // The socket ends, and TLS does not.
     stream.get_mut().0.shutdown().await.unwrap();
-    let told = within(server.closed.recv()).await.unwrap();
-    assert!(told.starts_with("ended: the peer ended the transport without GOAWAY; 0 streams"), "{told}");
+    let fetched = within(server.closed.recv()).await.unwrap();
+    assert!(fetched.starts_with("ended: the peer ended the transport without GOAWAY; 0 streams"), "{fetched}");
 }

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::io;
 
 use http::{Method, Request, Response};
-use support::{Crumbs, Peer, Random, Running, within};
+use support::{SmallReads, Peer, Random, Running, within};
 use thalweg::{Config, ErrorCode, SendError};
 use thalweg_testkit::frames::{Frame, data, flag, headers, kind, ping, rst_stream, setting};
 use thalweg_testkit::hpack::Block;
@@ -28,12 +28,12 @@ fn serve<IO>(io: IO) -> mpsc::UnboundedReceiver<(String, Tunnel)>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (tell, tunnels) = mpsc::unbounded_channel();
+    let (sender, tunnels) = mpsc::unbounded_channel();
     let service = service_fn(move |request: Request<Body>| {
         let protocol = request.extensions().get::<Protocol>().map(Protocol::to_string);
         let what = format!("{} {} {}", request.method(), request.uri(), protocol.unwrap_or_default());
         let (tunnel, content) = Tunnel::accept(request.into_body());
-        tell.send((what, tunnel)).unwrap();
+        sender.send((what, tunnel)).unwrap();
         async { Ok::<_, Infallible>(Response::new(content)) }
     });
     tokio::spawn(server::Connection::new(io, service, with_protocol()).unwrap());
@@ -68,7 +68,7 @@ fn connect() -> Request<()> {
 #[tokio::test]
 async fn an_extended_connect_carries_megabytes_both_ways_at_once() {
     let (near, far) = tokio::io::duplex(64 << 10);
-    let mut tunnels = serve(Crumbs::new(far, 1));
+    let mut tunnels = serve(SmallReads::new(far, 1));
     let (mut client, _running) = client(near);
     let tunnel = open(&mut client, websocket()).await.unwrap();
     let (what, theirs) = within(tunnels.recv()).await.unwrap();
@@ -86,9 +86,9 @@ async fn an_extended_connect_carries_megabytes_both_ways_at_once() {
         write.write_all(&sent).await.unwrap();
         write.shutdown().await.unwrap();
     });
-    let mut heard = Vec::new();
-    within(read.read_to_end(&mut heard)).await.unwrap();
-    assert!(heard == expected, "{} bytes came back", heard.len());
+    let mut received = Vec::new();
+    within(read.read_to_end(&mut received)).await.unwrap();
+    assert!(received == expected, "{} bytes came back", received.len());
     within(writing).await.unwrap();
     within(echo).await.unwrap();
 }
@@ -104,8 +104,8 @@ async fn a_plain_connect_names_only_its_authority() {
     theirs.write_all(b"hello from the other side").await.unwrap();
     drop(theirs);
     // Dropped without a shutdown: nobody may take it for the whole.
-    let mut heard = Vec::new();
-    let error = within(tunnel.read_to_end(&mut heard)).await.unwrap_err();
+    let mut received = Vec::new();
+    let error = within(tunnel.read_to_end(&mut received)).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     within(async {
         while tunnel.write_all(b"x").await.is_ok() {
@@ -162,9 +162,9 @@ async fn raw() -> (Peer<DuplexStream>, Tunnel) {
 async fn each_side_of_a_tunnel_ends_by_itself() {
     let (mut peer, mut tunnel) = raw().await;
     peer.send_frames(&[data(1, "last words").end_stream()]).await;
-    let mut heard = String::new();
-    within(tunnel.read_to_string(&mut heard)).await.unwrap();
-    assert_eq!(heard, "last words");
+    let mut received = String::new();
+    within(tunnel.read_to_string(&mut received)).await.unwrap();
+    assert_eq!(received, "last words");
     within(tunnel.write_all(b"still here")).await.unwrap();
     within(tunnel.shutdown()).await.unwrap();
     drop(tunnel);
@@ -221,7 +221,7 @@ async fn a_tunnel_that_is_dropped_without_a_shutdown_is_cancelled() {
 }
 
 #[tokio::test]
-async fn a_tunnel_that_has_ended_on_both_sides_is_dropped_in_silence() {
+async fn a_tunnel_that_has_ended_on_both_sides_is_dropped_without_a_reset() {
     for (mut peer, mut tunnel, _client) in both_ends().await {
         within(tunnel.write_all(b"all")).await.unwrap();
         within(tunnel.shutdown()).await.unwrap();
@@ -259,7 +259,7 @@ async fn a_reset_ends_reading_and_writing() {
 
 /// The clock stands while anything moves: time passes only when nothing can.
 #[tokio::test(start_paused = true)]
-async fn a_writer_waits_for_who_does_not_read() {
+async fn a_writer_waits_for_a_peer_that_does_not_read() {
     let (_peer, mut tunnel) = raw().await;
     // The window of 65,535 bytes, the transport, and what may wait.
     let mut written = 0;

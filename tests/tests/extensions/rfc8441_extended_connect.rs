@@ -62,7 +62,7 @@ fn s3_other_values_from_a_server_end_the_connection() {
 }
 
 #[test]
-fn s3_what_a_client_says_of_it_changes_nothing() {
+fn s3_the_setting_from_a_client_changes_nothing() {
     // 8441-3-3
     server(|s| {
         for value in [1, 0, 7] {

@@ -298,7 +298,7 @@ fn s7_1_a_client_updates_streams_that_will_still_be_served() {
 }
 
 #[test]
-fn s7_1_a_server_changes_priorities_without_telling() {
+fn s7_1_a_server_changes_priorities_without_an_update() {
     // 9218-7.1-10
     server(|s| {
         let (first, second) = (s.get(1), s.get(3));

@@ -82,7 +82,7 @@ fn s10_the_more_urgent_response_goes_first() {
 }
 
 #[test]
-fn s10_nobody_sends_before_a_more_urgent_response_that_waits() {
+fn s10_no_response_sends_before_a_more_urgent_one_that_waits() {
     // 9218-10-1
     server_with(opening, |s| {
         use_up(s);
@@ -162,7 +162,7 @@ fn s10_1_tunnels_get_a_share() {
 }
 
 #[test]
-fn s10_nobody_begins_before_a_more_urgent_response_that_waits() {
+fn s10_no_response_begins_before_a_more_urgent_one_that_waits() {
     // 9218-10-1
     server_with(opening, |s| {
         use_up(s);

@@ -136,7 +136,7 @@ fn s3_4_a_server_that_does_not_begin_with_settings_is_refused() {
 }
 
 #[test]
-fn s3_4_a_server_that_answers_in_http_1_is_told_apart() {
+fn s3_4_a_server_that_responds_in_http_1_is_distinguished() {
     // 9113-3.4-8
     for line in ["HTTP/1.1 400 Bad Request\r\n", "HTTP/1.0 505 HTTP Version Not Supported\r\n"] {
         new_client(|s| {

@@ -166,7 +166,7 @@ fn s6_5_2_values_at_the_ends_of_their_range_are_taken() {
 }
 
 #[test]
-fn s6_5_2_a_server_says_nothing_of_push_and_a_client_0_or_1() {
+fn s6_5_2_a_server_sends_no_enable_push_and_a_client_0_or_1() {
     // 9113-6.5.2-4, 9113-6.5.2-5
     for (enable_push, announced) in [(false, Some(0)), (true, None)] {
         let mut config = Config::default();

@@ -196,7 +196,7 @@ fn s6_9_1_consumed_data_is_given_back_to_the_stream_and_the_connection() {
 }
 
 #[test]
-fn s6_9_1_data_is_given_back_by_itself_for_those_who_ask() {
+fn s6_9_1_automatic_release_gives_data_back() {
     // 9113-6.9.1-5
     let opening = |opening: &mut Opening| {
         opening.config.stream_window_bytes = 10_000;
@@ -347,7 +347,7 @@ fn s6_9_frames_without_flow_control_are_received_with_both_windows_exhausted() {
 }
 
 #[test]
-fn s6_9_who_waits_for_window_after_the_peers_last_byte_waits_no_longer() {
+fn s6_9_a_stream_blocked_on_window_ends_with_the_peers_input() {
     const RESET: &str = "us: the peer ended the byte stream, and no window is left";
     // One stream is cut short before the end, the other behind it; what needs no window is still served.
     let opening = |opening: &mut Opening| {

@@ -468,7 +468,7 @@ fn s6_8_a_graceful_shutdown_serves_what_was_under_way() {
 }
 
 #[test]
-fn s6_8_a_client_says_its_only_goaway_at_once() {
+fn s6_8_a_client_sends_its_only_goaway_at_once() {
     // 9113-6.8-3, 9113-6.8-6
     client(|s| {
         s.get();
@@ -585,7 +585,7 @@ fn s6_8_the_last_stream_of_our_goaway_never_rises() {
 }
 
 #[test]
-fn s6_8_who_is_told_goaway_says_it_too_before_the_end() {
+fn s6_8_the_receiver_of_goaway_sends_one_before_the_end() {
     // 9113-6.8-4, 9113-5.4.1-3
     client(|s| {
         s.get();

@@ -231,7 +231,7 @@ fn s8_3_1_a_request_is_sent_whole_or_not_at_all() {
 }
 
 #[test]
-fn s8_3_1_the_target_decides_what_a_request_says() {
+fn s8_3_1_the_target_decides_the_control_data() {
     // 9113-8.3.1-2, 9113-8.3.1-3, 9113-8.3.1-14, 9113-8.3.1-15, 9113-8.5-1, 9113-8.5-3
     let cases = [
         (

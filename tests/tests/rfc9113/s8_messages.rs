@@ -223,7 +223,7 @@ fn s8_1_1_responses_without_content_may_have_a_content_length() {
 }
 
 #[test]
-fn s8_1_1_a_malformed_message_is_never_shown() {
+fn s8_1_1_a_malformed_message_is_never_reported() {
     // 9113-8.1.1-5, 9113-8.1.1-6
     let bad: Lines<'_> = &[("x-bad", "a\nb")];
     client_with(with_push, |s| {
@@ -522,7 +522,7 @@ fn s8_2_2_messages_with_connection_specific_fields_are_malformed() {
 }
 
 #[test]
-fn s8_2_2_te_says_trailers_or_nothing() {
+fn s8_2_2_te_is_trailers_or_absent() {
     // 9113-8.2.2-3, 9113-8.2.2-4
     for value in ["gzip", "trailers, gzip", "", "trailers;q=1"] {
         is_refused(b"te", value.as_bytes(), Violation::FieldTeInvalid);
@@ -545,14 +545,14 @@ fn s8_2_2_te_says_trailers_or_nothing() {
 // §8.2.3: cookies.
 
 #[test]
-fn s8_2_3_crumbs_of_cookies_are_joined() {
+fn s8_2_3_cookie_fields_are_joined() {
     // 9113-8.2.3-1
     let mut server = thalweg::Connection::<thalweg::Server>::new(thalweg::Config::default()).unwrap();
-    let crumbs = get_with(&[("cookie", "a=b"), ("accept", "*/*"), ("cookie", "c=d"), ("cookie", "e=f")]);
+    let cookies = get_with(&[("cookie", "a=b"), ("accept", "*/*"), ("cookie", "c=d"), ("cookie", "e=f")]);
     let wire = thalweg_testkit::frames::wire([
         &thalweg_testkit::frames::preface(),
         &thalweg_testkit::frames::settings(),
-        &headers(1, crumbs).end_stream().end_headers(),
+        &headers(1, cookies).end_stream().end_headers(),
     ]);
     let mut input = &wire[..];
     server.receive(&mut input, thalweg::Instant::ZERO).unwrap();
@@ -569,15 +569,15 @@ fn s8_2_3_crumbs_of_cookies_are_joined() {
 }
 
 #[test]
-fn s8_2_3_crumbs_are_joined_where_there_is_nothing_else() {
+fn s8_2_3_cookie_fields_are_joined_without_other_fields() {
     // 9113-8.2.3-1
     let mut server = thalweg::Connection::<thalweg::Server>::new(thalweg::Config::default()).unwrap();
-    let crumbs = Block::new().literal("cookie", "a=b").literal("cookie", "c=d").bytes();
+    let cookies = Block::new().literal("cookie", "a=b").literal("cookie", "c=d").bytes();
     let wire = thalweg_testkit::frames::wire([
         &thalweg_testkit::frames::preface(),
         &thalweg_testkit::frames::settings(),
         &headers(1, hpack::request("POST", "/")).end_headers(),
-        &headers(1, crumbs).end_stream().end_headers(),
+        &headers(1, cookies).end_stream().end_headers(),
     ]);
     let mut input = &wire[..];
     let map = loop {

@@ -46,7 +46,7 @@ impl Codec {
     }
 
     /// How much of the corpus it works through. fluke-hpack takes a hundred times as long as the others.
-    fn stories(self, workload: &str) -> Option<usize> {
+    fn sessions(self, workload: &str) -> Option<usize> {
         (self == Self::Fluke && workload != "encode-keepalive" && workload != "decode-keepalive").then_some(2)
     }
 
@@ -131,9 +131,9 @@ impl Bench {
             figures.push(Figure::new(workload, codec.name(), metric, value));
         };
         for codec in codecs().filter(|_| self.has_valgrind) {
-            let stories = codec.stories(workload);
+            let sessions = codec.sessions(workload);
             let programs = self.programs(codec);
-            keep(codec, Metric::Instructions, programs.hpack_instructions(workload, codec.name(), stories)?);
+            keep(codec, Metric::Instructions, programs.hpack_instructions(workload, codec.name(), sessions)?);
         }
         // The codecs take turns, so that a drift of the machine meets all alike.
         let mut taken = vec![Vec::new(); self.codecs.len()];
@@ -158,8 +158,8 @@ impl Bench {
         let program = if mode == "allocations" { "hpack_allocations" } else { "hpack" };
         let passes = if codec == Codec::Fluke { 2 } else { 10 };
         // The size of what is encoded is compared on the same lists.
-        let stories = codec.stories(workload).filter(|_| mode != "ratio");
-        self.programs(codec).hpack_figure(program, [workload, codec.name(), mode], passes, stories)
+        let sessions = codec.sessions(workload).filter(|_| mode != "ratio");
+        self.programs(codec).hpack_figure(program, [workload, codec.name(), mode], passes, sessions)
     }
 }
 

@@ -110,20 +110,20 @@ impl Programs {
         &self,
         workload: &str,
         codec: &str,
-        stories: Option<usize>,
+        sessions: Option<usize>,
     ) -> anyhow::Result<f64> {
-        self.hpack_count(&[workload, codec, "count"], stories, (1, 3), NO_REP_MOVSB)
+        self.hpack_count(&[workload, codec, "count"], sessions, (1, 3), NO_REP_MOVSB)
     }
 
     fn hpack_count(
         &self,
         arguments: &[&str],
-        stories: Option<usize>,
+        sessions: Option<usize>,
         (few, many): (usize, usize),
         tunables: &str,
     ) -> anyhow::Result<f64> {
         let count = |passes: usize| {
-            let arguments = hpack_arguments(arguments, passes, stories);
+            let arguments = hpack_arguments(arguments, passes, sessions);
             let (total, said) = self.callgrind("hpack", &arguments, tunables)?;
             // It says the fields of one pass, and its start is the same however many there are.
             anyhow::Ok((total, value_of(&said, "fields")? * passes as f64))
@@ -137,10 +137,10 @@ impl Programs {
         program: &str,
         [workload, codec, mode]: [&str; 3],
         passes: usize,
-        stories: Option<usize>,
+        sessions: Option<usize>,
     ) -> anyhow::Result<f64> {
         let mut command = pinned(&self.path(program), Core::Client);
-        command.args(hpack_arguments(&[workload, codec, mode], passes, stories));
+        command.args(hpack_arguments(&[workload, codec, mode], passes, sessions));
         value_of(&process::run(&mut command, RUN_LIMIT)?.into_text(program)?, mode_name(mode))
     }
 
@@ -239,8 +239,8 @@ impl Lineup {
     }
 }
 
-fn hpack_arguments(front: &[&str], passes: usize, stories: Option<usize>) -> Vec<String> {
-    let counts = [Some(passes), stories].into_iter().flatten().map(|count| count.to_string());
+fn hpack_arguments(front: &[&str], passes: usize, sessions: Option<usize>) -> Vec<String> {
+    let counts = [Some(passes), sessions].into_iter().flatten().map(|count| count.to_string());
     front.iter().map(|&text| text.to_owned()).chain(counts).collect()
 }
 

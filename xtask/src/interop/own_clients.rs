@@ -24,7 +24,7 @@ pub fn rows() -> Vec<Row> {
             rows.extend(rows_of(client, subject));
         }
         let refused = format!("{client}: says that nobody listens");
-        rows.push(Row::new(refused, &[Need::Example(client)], move |lab| nobody_listens(lab, client)));
+        rows.push(Row::new(refused, &[Need::Example(client)], move |lab| no_listener(lab, client)));
     }
     rows
 }
@@ -58,7 +58,7 @@ fn fetch(lab: &Lab, client: &str, url: &str, expected: &[u8]) -> anyhow::Result<
     lab::compare(&finished.stdout, expected)
 }
 
-fn nobody_listens(lab: &Lab, client: &str) -> anyhow::Result<()> {
+fn no_listener(lab: &Lab, client: &str) -> anyhow::Result<()> {
     // The port was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let finished = process::run(Command::new(lab.example(client)?).arg(format!("http://{address}/")), LIMIT)?;

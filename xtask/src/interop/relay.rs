@@ -201,7 +201,7 @@ mod tests {
     const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
 
     #[test]
-    fn an_end_without_a_last_word_is_counted() {
+    fn a_close_without_goaway_is_counted() {
         let one = Observed { connections: 1, ended: 1, ..Observed::default() };
         assert_eq!(observe(SETTINGS), Observed { without_goaway: 1, ..one.clone() });
         let goaway = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_told_apart() {
+    fn errors_are_distinguished() {
         let one = Observed { connections: 1, ended: 1, ..Observed::default() };
         let calm = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0b";
         assert_eq!(observe(calm), Observed { enhance_your_calm: 1, ..one.clone() });

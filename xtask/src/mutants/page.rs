@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_explanation_of_what_is_caught_is_told() {
+    fn an_explanation_of_a_caught_mutant_is_reported() {
         let explained: Explained = toml::from_str(TABLE).unwrap();
         let (mutant, known) = (mutant(), key("x + 1"));
         let caught = Verdict::Caught { by: "t".into() };

@@ -258,7 +258,7 @@ test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
     }
 
     #[test]
-    fn a_step_of_many_tests_that_tells_no_number_has_failed() {
+    fn a_step_of_many_tests_without_a_count_has_failed() {
         for reading in [Reading::Nextest, Reading::Libtest, Reading::Rows] {
             assert_eq!(tally(reading, 0, "nothing to see\n"), counts(0, 1, &[]), "{reading:?}");
         }

@@ -9,20 +9,20 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use std::error::Error;
 use std::net::Ipv4Addr;
-use thalweg_bench::served::{self, Served};
+use thalweg_bench::payload::{self, Payload};
 use tokio::net::TcpListener;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (port, served) = (served::port()?, Served::new());
+    let (port, payload) = (payload::port()?, Payload::new());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async move {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         loop {
             let (socket, _) = listener.accept().await?;
             socket.set_nodelay(true)?;
-            let served = served.clone();
+            let payload = payload.clone();
             tokio::spawn(async move {
-                let service = hyper::service::service_fn(move |request| serve(served.clone(), request));
+                let service = hyper::service::service_fn(move |request| serve(payload.clone(), request));
                 let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                     .serve_connection(TokioIo::new(socket), service);
                 if let Err(error) = connection.await {
@@ -33,11 +33,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     })
 }
 
-async fn serve(served: Served, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let answer = served.answer(request.uri().path());
+async fn serve(payload: Payload, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let answer = payload.answer(request.uri().path());
     let status = if answer.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
     let mut response = Response::new(Full::new(answer.unwrap_or_default()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(served::CONTENT_TYPE));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(payload::CONTENT_TYPE));
     Ok(response)
 }

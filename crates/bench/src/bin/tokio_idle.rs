@@ -40,10 +40,10 @@ fn measure_both(count: &str) -> Outcome<()> {
 
 /// The server's side: its memory before the connections and with them.
 fn measure(count: usize, kind: &str) -> Outcome<()> {
-    let (tell, port) = channel();
+    let (report_port, port) = channel();
     std::thread::spawn(move || {
         serve(count, |port| {
-            let _ = tell.send(port);
+            let _ = report_port.send(port);
         })
         .map_err(|error| eprintln!("{error}"))
     });
@@ -68,11 +68,11 @@ fn measure(count: usize, kind: &str) -> Outcome<()> {
     Ok(())
 }
 
-fn serve(count: usize, tell: impl FnOnce(u16)) -> std::io::Result<()> {
+fn serve(count: usize, report_port: impl FnOnce(u16)) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let server = Server::bind((Ipv4Addr::LOCALHOST, 0)).await?.connections_max(count + 1);
-        tell(server.local_addr()?.port());
+        report_port(server.local_addr()?.port());
         server.serve(service_fn(answer)).await.map(drop)
     })
 }

@@ -51,16 +51,16 @@ pub fn directory() -> Result<PathBuf, String> {
 /// # Errors
 ///
 /// When the corpus is absent or cannot be read.
-pub fn stories(encoder: &str) -> Result<Vec<Vec<Case>>, String> {
+pub fn sessions(encoder: &str) -> Result<Vec<Vec<Case>>, String> {
     let directory = directory()?.join(encoder);
     let entries = std::fs::read_dir(&directory).map_err(|e| format!("{}: {e}", directory.display()))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
-    paths.iter().map(|path| story(path).map_err(|e| format!("{}: {e}", path.display()))).collect()
+    paths.iter().map(|path| session(path).map_err(|e| format!("{}: {e}", path.display()))).collect()
 }
 
-fn story(path: &Path) -> Result<Vec<Case>, String> {
+fn session(path: &Path) -> Result<Vec<Case>, String> {
     let text = std::fs::read(path).map_err(|e| e.to_string())?;
     let json: Value = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
     let cases = json["cases"].as_array().ok_or("has no cases")?;

@@ -15,7 +15,7 @@ pub mod run;
 mod thalweg;
 pub mod workload;
 
-use workload::{Stories, Workload};
+use workload::{Sessions, Workload};
 
 /// A decoder under measurement.
 pub trait Decode {
@@ -63,21 +63,21 @@ pub fn run_hostile(peer: &str, passes: usize, name: &str) -> Result<String, Stri
 ///
 /// When the peer is unknown or not built in, or the workload's files are absent.
 pub fn run(workload: Workload, peer: &str, plan: &run::Plan) -> Result<String, String> {
-    let stories = Stories::new(workload)?;
+    let sessions = Sessions::new(workload)?;
     match (workload.is_decoding(), peer) {
-        (true, "thalweg") => Ok(plan.decode::<thalweg::Decoder>(&stories)),
+        (true, "thalweg") => Ok(plan.decode::<thalweg::Decoder>(&sessions)),
         (false, "thalweg") if workload == Workload::EncodePrehashed => {
-            Ok(plan.encode::<thalweg::PreparedEncoder>(&stories))
+            Ok(plan.encode::<thalweg::PreparedEncoder>(&sessions))
         }
-        (false, "thalweg") => Ok(plan.encode::<thalweg::Encoder>(&stories)),
+        (false, "thalweg") => Ok(plan.encode::<thalweg::Encoder>(&sessions)),
         #[cfg(has_nghttp2)]
-        (true, "nghttp2") => Ok(plan.decode::<nghttp2::Inflater>(&stories)),
+        (true, "nghttp2") => Ok(plan.decode::<nghttp2::Inflater>(&sessions)),
         #[cfg(has_nghttp2)]
-        (false, "nghttp2") => Ok(plan.encode::<nghttp2::Deflater>(&stories)),
+        (false, "nghttp2") => Ok(plan.encode::<nghttp2::Deflater>(&sessions)),
         #[cfg(feature = "fluke")]
-        (true, "fluke") => Ok(plan.decode::<fluke::Decoder>(&stories)),
+        (true, "fluke") => Ok(plan.decode::<fluke::Decoder>(&sessions)),
         #[cfg(feature = "fluke")]
-        (false, "fluke") => Ok(plan.encode::<fluke::Encoder>(&stories)),
+        (false, "fluke") => Ok(plan.encode::<fluke::Encoder>(&sessions)),
         _ => Err(format!("no peer is called `{peer}` in this build")),
     }
 }

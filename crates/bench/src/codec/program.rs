@@ -35,8 +35,8 @@ fn parse(arguments: &[String]) -> Result<(Workload, String, Plan), String> {
         "ratio" => Mode::Ratio,
         other => return Err(format!("no mode is called `{other}`")),
     };
-    let (passes, stories_max) = (count(counts, 0, 1)?, count(counts, 1, usize::MAX)?);
-    let plan = Plan { mode, passes, stories_max };
+    let (passes, sessions_max) = (count(counts, 0, 1)?, count(counts, 1, usize::MAX)?);
+    let plan = Plan { mode, passes, sessions_max };
     Ok((workload.parse()?, peer.clone(), plan))
 }
 

@@ -1,6 +1,6 @@
 //! Lets a codec work through a workload, and reports per field.
 
-use super::workload::{Stories, Story};
+use super::workload::{Sessions, Session};
 use super::{Decode, Encode};
 use crate::allocator::{self, Counts};
 use std::hint::black_box;
@@ -27,33 +27,33 @@ pub struct Plan {
     /// How often to work through everything, each story on a new connection.
     pub passes: usize,
     /// How many stories to take.
-    pub stories_max: usize,
+    pub sessions_max: usize,
 }
 
 impl Plan {
     /// Decodes.
-    pub fn decode<D: Decode>(&self, stories: &Stories) -> String {
-        let stories = self.stories(stories);
-        let work = |decoder: &mut D, story: &Story| {
+    pub fn decode<D: Decode>(&self, sessions: &Sessions) -> String {
+        let sessions = self.sessions(sessions);
+        let work = |decoder: &mut D, session: &Session| {
             let mut fields = 0;
-            for block in &story.blocks {
+            for block in &session.blocks {
                 fields += decoder.block(block);
             }
             black_box(fields)
         };
         // Not counted: what is measured must also be right.
-        for story in stories {
-            assert_eq!(work(&mut D::new(), story), story.fields());
+        for session in sessions {
+            assert_eq!(work(&mut D::new(), session), session.fields());
         }
-        let octets = stories.iter().flat_map(|story| &story.blocks).map(Vec::len).sum();
-        self.report(stories, Amount::of(stories, octets), D::new, work)
+        let octets = sessions.iter().flat_map(|session| &session.blocks).map(Vec::len).sum();
+        self.report(sessions, Amount::of(sessions, octets), D::new, work)
     }
 
     /// Encodes.
-    pub fn encode<E: Encode>(&self, stories: &Stories) -> String {
-        let stories = self.stories(stories);
+    pub fn encode<E: Encode>(&self, sessions: &Sessions) -> String {
+        let sessions = self.sessions(sessions);
         let lists: Vec<Vec<E::List<'_>>> =
-            stories.iter().map(|story| story.lists.iter().map(|list| E::list(list)).collect()).collect();
+            sessions.iter().map(|session| session.lists.iter().map(|list| E::list(list)).collect()).collect();
         let mut octets = 0;
         let mut out = Vec::new();
         for lists in &lists {
@@ -72,16 +72,16 @@ impl Plan {
             }
             out.len()
         };
-        self.report(&lists, Amount::of(stories, octets), E::new, work)
+        self.report(&lists, Amount::of(sessions, octets), E::new, work)
     }
 
-    fn stories<'a>(&self, stories: &'a Stories) -> &'a [Story] {
-        &stories.0[..self.stories_max.min(stories.0.len())]
+    fn sessions<'a>(&self, sessions: &'a Sessions) -> &'a [Session] {
+        &sessions.0[..self.sessions_max.min(sessions.0.len())]
     }
 
     fn report<C, S>(
         &self,
-        stories: &[S],
+        sessions: &[S],
         Amount { fields, ratio }: Amount,
         connect: impl Fn() -> C,
         mut work: impl FnMut(&mut C, &S) -> usize,
@@ -90,8 +90,8 @@ impl Plan {
             Mode::Ratio => format!("ratio {ratio}"),
             Mode::Count => {
                 for _ in 0..self.passes {
-                    for story in stories {
-                        work(&mut connect(), story);
+                    for session in sessions {
+                        work(&mut connect(), session);
                     }
                 }
                 format!("fields {fields}")
@@ -99,8 +99,8 @@ impl Plan {
             Mode::Time => {
                 let best = (0..self.passes).map(|_| {
                     let start = Instant::now();
-                    for story in stories {
-                        work(&mut connect(), story);
+                    for session in sessions {
+                        work(&mut connect(), session);
                     }
                     start.elapsed().as_nanos()
                 });
@@ -109,13 +109,13 @@ impl Plan {
             Mode::Allocations => {
                 assert!(allocator::is_counting(), "only the program `hpack_allocations` counts allocations");
                 let mut allocations = 0;
-                for story in stories {
+                for session in sessions {
                     let mut codec = connect();
                     for _ in 0..WARM_PASSES {
-                        work(&mut codec, story);
+                        work(&mut codec, session);
                     }
                     let before = Counts::now().calls;
-                    work(&mut codec, story);
+                    work(&mut codec, session);
                     allocations += Counts::now().calls - before;
                 }
                 format!("allocations {}", allocations as f64 / fields as f64)
@@ -135,8 +135,8 @@ struct Amount {
 }
 
 impl Amount {
-    fn of(stories: &[Story], octets_out: usize) -> Self {
-        let octets: usize = stories.iter().map(Story::octets).sum();
-        Self { fields: stories.iter().map(Story::fields).sum(), ratio: octets_out as f64 / octets as f64 }
+    fn of(sessions: &[Session], octets_out: usize) -> Self {
+        let octets: usize = sessions.iter().map(Session::octets).sum();
+        Self { fields: sessions.iter().map(Session::fields).sum(), ratio: octets_out as f64 / octets as f64 }
     }
 }

@@ -51,7 +51,7 @@ impl FromStr for Workload {
 }
 
 /// Blocks that share a compression context, and their lists.
-pub struct Story {
+pub struct Session {
     /// To decode; empty when there is nothing to decode.
     pub blocks: Vec<Vec<u8>>,
     /// To encode.
@@ -59,9 +59,9 @@ pub struct Story {
 }
 
 /// All of a workload.
-pub struct Stories(pub Vec<Story>);
+pub struct Sessions(pub Vec<Session>);
 
-impl Stories {
+impl Sessions {
     /// Reads or makes the workload.
     ///
     /// # Errors
@@ -69,11 +69,11 @@ impl Stories {
     /// When the corpus is absent.
     pub fn new(workload: Workload) -> Result<Self, String> {
         let corpus = |encoder, transcode: fn(Vec<u8>) -> Vec<u8>| -> Result<Self, String> {
-            let stories = corpus::stories(encoder)?.into_iter().map(|cases| {
+            let sessions = corpus::sessions(encoder)?.into_iter().map(|cases| {
                 let (blocks, lists) = cases.into_iter().map(|case| (transcode(case.wire), case.list)).unzip();
-                Story { blocks, lists }
+                Session { blocks, lists }
             });
-            Ok(Self(stories.collect()))
+            Ok(Self(sessions.collect()))
         };
         match workload {
             Workload::DecodeCorpus => corpus("nghttp2", |block| block),
@@ -85,7 +85,7 @@ impl Stories {
     }
 }
 
-impl Story {
+impl Session {
     /// The number of fields in all lists.
     pub fn fields(&self) -> usize {
         self.lists.iter().map(Vec::len).sum()
@@ -98,7 +98,7 @@ impl Story {
 }
 
 /// One connection with messages of one kind.
-fn connection(message: fn(usize) -> List) -> Story {
+fn connection(message: fn(usize) -> List) -> Session {
     let lists: Vec<List> = (0..MESSAGES).map(message).collect();
     let mut encoder = Encoder::new(4096, 0);
     let blocks = lists.iter().map(|list| {
@@ -110,7 +110,7 @@ fn connection(message: fn(usize) -> List) -> Story {
         block
     });
     let blocks = blocks.collect();
-    Story { blocks, lists }
+    Session { blocks, lists }
 }
 
 /// What a browser asks for when it reads page after page.

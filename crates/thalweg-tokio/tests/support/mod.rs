@@ -234,12 +234,12 @@ impl Random {
 }
 
 /// A transport that moves a few bytes at a time, and sometimes none.
-pub struct Crumbs<IO> {
+pub struct SmallReads<IO> {
     io: IO,
     random: Random,
 }
 
-impl<IO> Crumbs<IO> {
+impl<IO> SmallReads<IO> {
     pub fn new(io: IO, seed: u64) -> Self {
         Self { io, random: Random(seed) }
     }
@@ -253,25 +253,25 @@ impl<IO> Crumbs<IO> {
     }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Crumbs<IO> {
+impl<IO: AsyncRead + Unpin> AsyncRead for SmallReads<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let Some(len) = self.len(cx) else { return Poll::Pending };
-        let mut crumb = buf.take(len);
-        let polled = Pin::new(&mut self.io).poll_read(cx, &mut crumb);
-        let read = crumb.filled().len();
+        let mut chunk = buf.take(len);
+        let polled = Pin::new(&mut self.io).poll_read(cx, &mut chunk);
+        let read = chunk.filled().len();
         if read > 0 {
-            // `crumb` wrote into the memory behind `buf`.
+            // `chunk` wrote into the memory behind `buf`.
             buf.advance(read);
         }
         polled
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Crumbs<IO> {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for SmallReads<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let Some(len) = self.len(cx) else { return Poll::Pending };
         Pin::new(&mut self.io).poll_write(cx, &bytes[..len.min(bytes.len())])

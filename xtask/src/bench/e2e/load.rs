@@ -83,7 +83,7 @@ mod tests {
         requests: 100000 total, 100000 started, 100000 done, 99990 succeeded, 10 failed, 10 errored\n";
 
     #[test]
-    fn the_clients_words_are_understood() {
+    fn the_clients_output_is_parsed() {
         assert_eq!(succeeded(SAID), Some(99_990));
         assert!((seconds(SAID).unwrap() - 0.815_23).abs() < 1e-9);
         assert_eq!(seconds("finished in 2.50s, 1 req/s"), Some(2.5));

@@ -31,7 +31,7 @@ struct Listening {
 }
 
 async fn listen(config: Config) -> Listening {
-    let (tell, closed) = mpsc::unbounded_channel();
+    let (sender, closed) = mpsc::unbounded_channel();
     let server = Server::bind("127.0.0.1:0").await.unwrap().config(config).on_end(move |_, end| {
         let what = match end {
             ConnectionOutcome::Ended(end) => format!("ended: {end}"),
@@ -40,7 +40,7 @@ async fn listen(config: Config) -> Listening {
             ConnectionOutcome::Refused(error) => format!("{error:?}"),
             _ => "?".into(),
         };
-        tell.send(what).unwrap();
+        sender.send(what).unwrap();
     });
     let addr = server.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
@@ -50,7 +50,7 @@ async fn listen(config: Config) -> Listening {
 }
 
 /// Says something and returns all that comes back, and how the server saw it.
-async fn say(listening: &mut Listening, bytes: &[u8]) -> (Vec<u8>, String) {
+async fn send_raw(listening: &mut Listening, bytes: &[u8]) -> (Vec<u8>, String) {
     let mut socket = TcpStream::connect(listening.addr).await.unwrap();
     socket.write_all(bytes).await.unwrap();
     socket.shutdown().await.unwrap();
@@ -60,12 +60,12 @@ async fn say(listening: &mut Listening, bytes: &[u8]) -> (Vec<u8>, String) {
 }
 
 #[tokio::test]
-async fn an_http_1_request_is_told_what_to_speak() {
+async fn an_http_1_request_gets_505() {
     let mut listening = listen(Config::default()).await;
-    let (answer, how) = say(&mut listening, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let (answer, how) = send_raw(&mut listening, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert!(answer.starts_with(b"HTTP/1.1 426 Upgrade Required\r\n"), "{}", answer.escape_ascii());
     assert_eq!(how, "Http1");
-    let (answer, how) = say(&mut listening, b"GET / HTTP/3.0\r\nHost: a\r\n\r\n").await;
+    let (answer, how) = send_raw(&mut listening, b"GET / HTTP/3.0\r\nHost: a\r\n\r\n").await;
     assert!(answer.starts_with(b"HTTP/1.1 505 "), "{}", answer.escape_ascii());
     assert!(how.contains("Version"), "{how}");
 }
@@ -113,19 +113,19 @@ async fn an_upgrade_that_cannot_be_used_stays_http_1() {
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
          HTTP2-Settings: {settings}\r\n\r\n"
     );
-    let (answer, how) = say(&mut listening, request.as_bytes()).await;
+    let (answer, how) = send_raw(&mut listening, request.as_bytes()).await;
     assert!(answer.starts_with(b"HTTP/1.1 4"), "{}", answer.escape_ascii());
     assert!(["Http1", "Upgrade"].contains(&how.as_str()), "{how}");
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_named_and_not_answered() {
+async fn input_that_is_not_http_is_reported_and_gets_no_response() {
     let mut listening = listen(Config::default()).await;
     let tls_hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 506]].concat();
     for (bytes, expected) in
         [(&tls_hello[..], "tls"), (&[0; 64], "garbage"), (b"", "NoData"), (b"\x00", "garbage")]
     {
-        let (answer, how) = say(&mut listening, bytes).await;
+        let (answer, how) = send_raw(&mut listening, bytes).await;
         assert_eq!((answer.as_slice(), how.as_str()), (&b""[..], expected));
     }
 }
@@ -133,20 +133,20 @@ async fn what_is_no_http_is_named_and_not_answered() {
 #[tokio::test]
 async fn a_preface_that_goes_wrong_late_gets_a_goaway() {
     let mut listening = listen(Config::default()).await;
-    let (answer, how) = say(&mut listening, b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n").await;
+    let (answer, how) = send_raw(&mut listening, b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n").await;
     let frames = thalweg_testkit::frames::read_all(&answer);
     assert_eq!(frames.last().unwrap().code(), Some(thalweg::ErrorCode::PROTOCOL_ERROR), "{frames:?}");
     assert!(how.contains("preface"), "{how}");
 }
 
 #[tokio::test]
-async fn who_does_not_come_to_the_point_is_let_go() {
+async fn a_peer_that_sends_no_preface_in_time_is_closed() {
     let mut config = Config::default();
     config.timeouts.preface = Some(Duration::from_millis(20));
     let mut listening = listen(config).await;
     let mut socket = TcpStream::connect(listening.addr).await.unwrap();
     let mut answer = Vec::new();
-    let heard = async {
+    let received = async {
         socket.write_all(b"GET / HT").await?;
         socket.read_to_end(&mut answer).await
     };
@@ -154,13 +154,13 @@ async fn who_does_not_come_to_the_point_is_let_go() {
     let is_reset = |error: &io::Error| {
         matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
     };
-    assert!(within(heard).await.map_or_else(|error| is_reset(&error), |_| true));
+    assert!(within(received).await.map_or_else(|error| is_reset(&error), |_| true));
     drop(socket);
     assert_eq!(within(listening.closed.recv()).await.unwrap(), "TimedOut");
 }
 
 #[tokio::test]
-async fn a_shutdown_does_not_wait_for_who_has_said_nothing() {
+async fn a_shutdown_does_not_wait_for_a_peer_that_has_sent_nothing() {
     let mut listening = listen(Config::default()).await;
     let _silent = TcpStream::connect(listening.addr).await.unwrap();
     let peer = Peer::client(TcpStream::connect(listening.addr).await.unwrap()).await;
@@ -182,8 +182,8 @@ async fn a_stream_that_outlives_the_shutdown_is_counted_as_dropped() {
     peer.send_frames(&[headers(1, hpack::request("POST", "/")).end_headers(), ping([7; 8])]).await;
     peer.expect(kind::PING).await;
     listening.stop.send(()).unwrap();
-    let told = within(listening.closed.recv()).await.unwrap();
-    assert!(told.starts_with("ended: timeouts.shutdown passed; 1 streams"), "{told}");
+    let receiver = within(listening.closed.recv()).await.unwrap();
+    assert!(receiver.starts_with("ended: timeouts.shutdown passed; 1 streams"), "{receiver}");
     drop(peer);
     let served = within(listening.task).await.unwrap().unwrap();
     assert_eq!((served.accepted, served.dropped), (1, 1));

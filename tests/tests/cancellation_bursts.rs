@@ -21,7 +21,7 @@ impl Random {
     }
 }
 
-struct Storm {
+struct Workload {
     client: Connection<Client>,
     server: Connection<Server>,
     now: Instant,
@@ -34,7 +34,7 @@ struct Storm {
     cancelled: u32,
 }
 
-impl Storm {
+impl Workload {
     fn new(seed: u64) -> Self {
         let config = Config::default();
         Self {
@@ -140,84 +140,84 @@ fn message(stream: StreamKey) -> Vec<u8> {
 #[test]
 fn ten_thousand_of_twenty_thousand_calls_are_cancelled_at_random_points() {
     for seed in 0..3 {
-        let mut storm = Storm::new(seed);
+        let mut workload = Workload::new(seed);
         let mut made = 0;
         while made < 20_000 {
-            let burst = 1 + storm.random.below(100);
+            let burst = 1 + workload.random.below(100);
             for _ in 0..burst.min(20_000 - made) {
-                storm.call();
+                workload.call();
                 made += 1;
             }
             // Deadlines of a millisecond: some calls die before the server has seen them, some while it answers.
-            storm.now = storm.now + Duration::from_millis(1);
-            if storm.random.below(2) == 0 {
-                storm.serve(0);
+            workload.now = workload.now + Duration::from_millis(1);
+            if workload.random.below(2) == 0 {
+                workload.serve(0);
             }
-            let deaths = storm.calls.len() as u64 / 2 + storm.random.below(2);
-            for _ in 0..deaths.min(storm.calls.len() as u64) {
-                let index = storm.random.below(storm.calls.len() as u64) as usize;
-                storm.cancel(index);
+            let deaths = workload.calls.len() as u64 / 2 + workload.random.below(2);
+            for _ in 0..deaths.min(workload.calls.len() as u64) {
+                let index = workload.random.below(workload.calls.len() as u64) as usize;
+                workload.cancel(index);
             }
-            let answers = 1 + storm.random.below(60) as usize;
-            storm.serve(answers);
-            storm.listen();
-            while storm.calls.len() > 100 {
-                storm.serve(200);
-                storm.listen();
+            let answers = 1 + workload.random.below(60) as usize;
+            workload.serve(answers);
+            workload.listen();
+            while workload.calls.len() > 100 {
+                workload.serve(200);
+                workload.listen();
             }
         }
-        storm.settle();
+        workload.settle();
         assert!(
-            storm.cancelled >= 8000 && storm.completed >= 8000,
+            workload.cancelled >= 8000 && workload.completed >= 8000,
             "{} {}",
-            storm.cancelled,
-            storm.completed
+            workload.cancelled,
+            workload.completed
         );
     }
 }
 
 #[test]
-fn a_burst_of_nine_hundred_cancellations_is_borne_again_and_again() {
-    let mut storm = Storm::new(7);
+fn repeated_bursts_of_nine_hundred_cancellations_are_tolerated() {
+    let mut workload = Workload::new(7);
     for _ in 0..10 {
         for _ in 0..9 {
             for _ in 0..100 {
-                storm.call();
+                workload.call();
             }
-            storm.serve(0);
-            while !storm.calls.is_empty() {
-                storm.cancel(0);
+            workload.serve(0);
+            while !workload.calls.is_empty() {
+                workload.cancel(0);
             }
-            storm.serve(0);
-            storm.listen();
+            workload.serve(0);
+            workload.listen();
         }
         // The client's service recovers: as many calls complete.
         for _ in 0..10 {
             for _ in 0..100 {
-                storm.call();
+                workload.call();
             }
-            storm.settle();
+            workload.settle();
         }
-        storm.now = storm.now + Duration::from_secs(1);
+        workload.now = workload.now + Duration::from_secs(1);
     }
-    assert_eq!((storm.cancelled, storm.completed), (9000, 10_000));
+    assert_eq!((workload.cancelled, workload.completed), (9000, 10_000));
 }
 
 #[test]
 fn a_client_that_only_opens_and_resets_is_cut_off() {
-    let mut storm = Storm::new(9);
+    let mut workload = Workload::new(9);
     let mut opened = 0;
     let error = loop {
         let request = Request::get("http", "localhost", "/");
-        let stream = storm.client.send_request(&request, [], true).expect("room for a call");
-        storm.client.send_reset(stream, ErrorCode::CANCEL);
+        let stream = workload.client.send_request(&request, [], true).expect("room for a call");
+        workload.client.send_reset(stream, ErrorCode::CANCEL);
         opened += 1;
         assert!(opened < 2000, "a rapid reset was not noticed");
         let mut wire = Vec::new();
-        storm.client.poll_transmit(&mut wire);
+        workload.client.poll_transmit(&mut wire);
         let mut input = &wire[..];
         let error = loop {
-            match storm.server.receive(&mut input, storm.now) {
+            match workload.server.receive(&mut input, workload.now) {
                 Ok(Some(_)) => {}
                 Ok(None) => break None,
                 Err(error) => break Some(error),

@@ -33,7 +33,7 @@ fn offence() -> Frame {
 }
 
 #[tokio::test]
-async fn a_peer_that_goes_on_sending_still_reads_why_it_was_refused() {
+async fn a_peer_that_keeps_sending_still_receives_the_goaway() {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     let addr = server.local_addr().unwrap();
     tokio::spawn(server.serve(service_fn(hello)));
@@ -51,7 +51,7 @@ async fn a_peer_that_goes_on_sending_still_reads_why_it_was_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_2_is_told_so() {
+async fn input_that_is_not_http_2_gets_a_goaway() {
     let tls_hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 506]].concat();
     for garbage in [&b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"[..], &tls_hello, b"SSH-2.0-OpenSSH_9\r\n", &[0; 64]]
     {
@@ -121,7 +121,7 @@ async fn a_peer_that_does_not_read_is_left_after_five_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_peer_is_told_that_its_time_is_up() {
+async fn a_peer_that_sends_nothing_gets_a_goaway_at_the_timeout() {
     let (io, running) = serve(hello);
     let mut peer = Peer::new(io);
     let start = tokio::time::Instant::now();

@@ -26,7 +26,7 @@ fn describe(mut request: Request<Body>, responder: Responder) -> io::Result<()> 
 }
 
 /// Says something and returns all that comes back, and how the server saw it.
-fn say(server: &Running, bytes: &[u8]) -> (Vec<u8>, shared::End) {
+fn send_raw(server: &Running, bytes: &[u8]) -> (Vec<u8>, shared::End) {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream.write_all(bytes).unwrap();
@@ -47,12 +47,12 @@ fn upgrade(method: &str, settings: &[u8], content: &str) -> Vec<u8> {
 }
 
 #[test]
-fn an_http_1_request_is_told_what_to_speak() {
+fn an_http_1_request_gets_505() {
     let server = Running::start(describe);
-    let (answer, end) = say(&server, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let (answer, end) = send_raw(&server, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(answer.starts_with(b"HTTP/1.1 426 Upgrade Required\r\n"), "{}", answer.escape_ascii());
     assert_eq!(end.negotiation_error, Some(NegotiationError::Http1));
-    let (answer, end) = say(&server, b"GET / HTTP/3.0\r\nHost: a\r\n\r\n");
+    let (answer, end) = send_raw(&server, b"GET / HTTP/3.0\r\nHost: a\r\n\r\n");
     assert!(answer.starts_with(b"HTTP/1.1 505 "), "{}", answer.escape_ascii());
     assert!(matches!(end.negotiation_error, Some(NegotiationError::Sniff(SniffError::Version { .. }))), "{end:?}");
 }
@@ -102,29 +102,29 @@ fn an_upgrade_may_come_byte_by_byte() {
 fn an_upgrade_that_cannot_be_used_stays_http_1() {
     let server = Running::start(describe);
     // SETTINGS_MAX_FRAME_SIZE of 5.
-    let (answer, end) = say(&server, &upgrade("GET", &[0, 5, 0, 0, 0, 5], ""));
+    let (answer, end) = send_raw(&server, &upgrade("GET", &[0, 5, 0, 0, 0, 5], ""));
     assert!(answer.starts_with(b"HTTP/1.1 4"), "{}", answer.escape_ascii());
     assert!(matches!(end.negotiation_error, Some(NegotiationError::Http1 | NegotiationError::Upgrade)), "{end:?}");
 }
 
 #[test]
-fn what_is_no_http_is_named_and_not_answered() {
+fn input_that_is_not_http_is_reported_and_gets_no_response() {
     let server = Running::start(describe);
     let tls_hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 506]].concat();
-    let (answer, end) = say(&server, &tls_hello);
+    let (answer, end) = send_raw(&server, &tls_hello);
     assert_eq!(answer, b"");
     assert!(matches!(end.negotiation_error, Some(NegotiationError::Sniff(SniffError::Tls { .. }))), "{end:?}");
-    let (answer, end) = say(&server, &[0; 64]);
+    let (answer, end) = send_raw(&server, &[0; 64]);
     assert_eq!(answer, b"");
     assert!(matches!(end.negotiation_error, Some(NegotiationError::Sniff(SniffError::NotHttp { .. }))), "{end:?}");
-    let (answer, end) = say(&server, b"");
+    let (answer, end) = send_raw(&server, b"");
     assert_eq!((answer.as_slice(), end.negotiation_error), (&b""[..], Some(NegotiationError::NoData)));
 }
 
 #[test]
 fn a_preface_that_goes_wrong_late_gets_a_goaway() {
     let server = Running::start(describe);
-    let (answer, end) = say(&server, b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n");
+    let (answer, end) = send_raw(&server, b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n");
     let frames = read_all(&answer);
     assert_eq!(frames.last().unwrap().code(), Some(ErrorCode::PROTOCOL_ERROR), "{frames:?}");
     assert_eq!(end.cause, Some(CloseCause::Violation(Violation::PrefaceInvalid)), "{}", end.text);
@@ -135,7 +135,7 @@ fn is_reset(error: &io::Error) -> bool {
 }
 
 #[test]
-fn who_does_not_come_to_the_point_is_let_go() {
+fn a_peer_that_sends_no_preface_in_time_is_closed() {
     let mut config = Config::default();
     config.timeouts.preface = Some(Duration::from_millis(20));
     let server = Running::with(|server| server.config(config), describe);
@@ -144,8 +144,8 @@ fn who_does_not_come_to_the_point_is_let_go() {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         let mut answer = Vec::new();
         // On a busy machine the time may be up before it is written: then TCP says so with a reset.
-        let heard = stream.write_all(beginning).and_then(|()| stream.read_to_end(&mut answer));
-        assert!(heard.map_or_else(|error| is_reset(&error), |_| true), "not in time");
+        let received = stream.write_all(beginning).and_then(|()| stream.read_to_end(&mut answer));
+        assert!(received.map_or_else(|error| is_reset(&error), |_| true), "not in time");
         assert_eq!(answer, b"");
         drop(stream);
         assert_eq!(server.end().negotiation_error, Some(NegotiationError::TimedOut));
@@ -153,7 +153,7 @@ fn who_does_not_come_to_the_point_is_let_go() {
 }
 
 #[test]
-fn a_shutdown_does_not_wait_for_who_has_said_nothing() {
+fn a_shutdown_does_not_wait_for_a_peer_that_has_sent_nothing() {
     let server = Running::start(describe);
     let mut silent = TcpStream::connect(server.address).unwrap();
     silent.set_read_timeout(Some(LIMIT)).unwrap();
@@ -167,7 +167,7 @@ fn a_shutdown_does_not_wait_for_who_has_said_nothing() {
 }
 
 #[test]
-fn a_server_of_http_2_alone_speaks_first_and_upgrades_nobody() {
+fn a_server_of_http_2_only_sends_first_and_accepts_no_upgrade() {
     let server = Running::with(|server| server.h2c(None), describe);
     let mut peer = server.peer();
     assert_eq!(peer.frame().unwrap().kind, kind::SETTINGS);

@@ -5,9 +5,9 @@ use std::error::Error;
 
 /// The bytes that are served, in one piece for all requests.
 #[derive(Clone)]
-pub struct Served(Bytes);
+pub struct Payload(Bytes);
 
-impl Served {
+impl Payload {
     /// Makes the bytes.
     pub fn new() -> Self {
         Self((0..BYTES_MAX).map(|i| (i % 251) as u8).collect())
@@ -21,7 +21,7 @@ impl Served {
     }
 }
 
-impl Default for Served {
+impl Default for Payload {
     fn default() -> Self {
         Self::new()
     }
@@ -46,11 +46,11 @@ mod tests {
 
     #[test]
     fn a_path_asks_for_bytes() {
-        let served = Served::new();
-        assert_eq!(served.answer("/bytes/128?seed=1").map(|body| body.len()), Some(128));
-        assert_eq!(served.answer("/bytes/1048576").map(|body| body.len()), Some(1 << 20));
+        let payload = Payload::new();
+        assert_eq!(payload.answer("/bytes/128?seed=1").map(|body| body.len()), Some(128));
+        assert_eq!(payload.answer("/bytes/1048576").map(|body| body.len()), Some(1 << 20));
         for other in ["/bytes/1048577", "/bytes/", "/bytes/-1", "/", "/bytes/1/2"] {
-            assert_eq!(served.answer(other), None, "{other}");
+            assert_eq!(payload.answer(other), None, "{other}");
         }
     }
 }

@@ -41,7 +41,7 @@ fn still_serves(server: &Running) {
 }
 
 #[test]
-fn what_is_not_http2_ends_with_a_goaway_that_says_so() {
+fn input_that_is_not_http2_ends_with_a_goaway_with_its_code() {
     let server = Running::with(|server| server.h2c(None), handler);
     let nonsense: [&[u8]; 5] = [
         b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -125,7 +125,7 @@ fn the_end_of_the_bytes_at_every_place_is_an_end_in_order() {
 }
 
 #[test]
-fn the_last_word_is_heard_by_a_peer_that_still_talks() {
+fn a_peer_that_still_sends_receives_the_goaway() {
     let server = Running::start(handler);
     for _ in 0..20 {
         let mut peer = server.peer();
@@ -174,7 +174,7 @@ fn a_peer_that_does_not_leave_is_left() {
 }
 
 #[test]
-fn a_transport_that_fails_is_told_with_its_error() {
+fn a_transport_that_fails_is_reported_with_its_error() {
     let server = Running::start(handler);
     let mut peer = server.peer();
     peer.greet();
@@ -211,20 +211,20 @@ fn a_flood_ends_with_the_name_of_the_limit() {
 }
 
 #[test]
-fn everybody_who_waits_is_told_once_when_the_connection_ends() {
+fn every_waiting_caller_gets_the_end_of_the_connection_once() {
     // A handler in each place where it can wait, when the client is killed.
-    let (tell, told) = channel();
-    let tell = Mutex::new(tell);
+    let (sender, receiver) = channel();
+    let sender = Mutex::new(sender);
     let server = Running::start(move |mut request: Request<Body>, responder: Responder| {
         let path = request.path().to_owned();
         let outcome = match &*path {
             "/read" => {
-                tell.lock().unwrap().send(("begun", path.clone(), None)).unwrap();
+                sender.lock().unwrap().send(("begun", path.clone(), None)).unwrap();
                 request.body.read(&mut [0]).map(drop)
             }
             _ => {
                 let mut writer = responder.start(Response::ok())?;
-                tell.lock().unwrap().send(("begun", path.clone(), None)).unwrap();
+                sender.lock().unwrap().send(("begun", path.clone(), None)).unwrap();
                 loop {
                     if let Err(error) = writer.write_all(&[0; 10_000]) {
                         break Err(error);
@@ -233,7 +233,7 @@ fn everybody_who_waits_is_told_once_when_the_connection_ends() {
             }
         };
         let kind = outcome.unwrap_err().kind();
-        tell.lock().unwrap().send(("ended", path, Some(kind))).unwrap();
+        sender.lock().unwrap().send(("ended", path, Some(kind))).unwrap();
         Ok(())
     });
     let mut peer = server.peer();
@@ -242,17 +242,17 @@ fn everybody_who_waits_is_told_once_when_the_connection_ends() {
         peer.send(&headers(stream, hpack::request("POST", path)).end_headers().bytes());
     }
     for _ in 0..4 {
-        assert_eq!(told.recv_timeout(LIMIT).unwrap().0, "begun");
+        assert_eq!(receiver.recv_timeout(LIMIT).unwrap().0, "begun");
     }
     drop(peer);
-    let mut ended: Vec<_> = (0..4).map(|_| told.recv_timeout(LIMIT).unwrap()).collect();
+    let mut ended: Vec<_> = (0..4).map(|_| receiver.recv_timeout(LIMIT).unwrap()).collect();
     ended.sort();
     let kind = Some(ErrorKind::ConnectionAborted);
     let expected = ["/read", "/read", "/write", "/write"].map(|path| ("ended", path.to_owned(), kind));
     assert_eq!(ended, expected);
     server.end();
     server.stop();
-    assert!(told.try_recv().is_err(), "nobody is told twice");
+    assert!(receiver.try_recv().is_err(), "nobody is told twice");
 }
 
 /// 2,000 clients that die anywhere: between any two bytes, with requests at every stage.

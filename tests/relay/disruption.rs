@@ -11,7 +11,7 @@ use super::{LIMIT, Random};
 /// What the relay does to a connection, and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    deed: Deed,
+    disruption: Disruption,
     /// Whose bytes are counted.
     is_up: bool,
     /// After so many of them.
@@ -19,7 +19,7 @@ pub struct Plan {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Deed {
+enum Disruption {
     /// Both directions end in order.
     End,
     /// One direction ends in order.
@@ -34,16 +34,16 @@ enum Deed {
 
 impl Plan {
     pub fn draw(random: &mut Random) -> Self {
-        let deed = match random.below(5) {
-            0 => Deed::End,
-            1 => Deed::HalfEnd,
-            2 => Deed::Reset,
-            3 => Deed::Stall,
-            _ => Deed::StallAndReset,
+        let disruption = match random.below(5) {
+            0 => Disruption::End,
+            1 => Disruption::HalfEnd,
+            2 => Disruption::Reset,
+            3 => Disruption::Stall,
+            _ => Disruption::StallAndReset,
         };
         // Within the preface, within the first frames, or anywhere in the content.
         let reach = [40, 400, 60_000, 600_000][random.below(4) as usize];
-        Self { deed, is_up: random.below(2) == 0, after: random.below(reach) as usize }
+        Self { disruption, is_up: random.below(2) == 0, after: random.below(reach) as usize }
     }
 }
 
@@ -67,8 +67,8 @@ pub fn relay(listener: &TcpListener, server: SocketAddr, plan: Plan) -> bool {
         end.set_write_timeout(Some(TICK)).expect("a live socket");
     }
     thread::scope(|scope| {
-        scope.spawn(|| pump(&client, &server, plan.is_up.then_some(plan), &state, deadline));
-        pump(&server, &client, (!plan.is_up).then_some(plan), &state, deadline);
+        scope.spawn(|| copy(&client, &server, plan.is_up.then_some(plan), &state, deadline));
+        copy(&server, &client, (!plan.is_up).then_some(plan), &state, deadline);
     });
     if state.resets.load(Ordering::Relaxed) {
         for end in ends {
@@ -80,21 +80,21 @@ pub fn relay(listener: &TcpListener, server: SocketAddr, plan: Plan) -> bool {
 }
 
 /// Moves bytes in one direction, until they end or the plan says so.
-fn pump(mut from: &TcpStream, to: &TcpStream, plan: Option<Plan>, state: &State, deadline: Instant) {
+fn copy(mut from: &TcpStream, to: &TcpStream, plan: Option<Plan>, state: &State, deadline: Instant) {
     let mut left = plan.map(|plan| plan.after);
     let mut buffer = [0; 16 << 10];
     while !state.is_over.load(Ordering::Relaxed) && Instant::now() < deadline {
         if left == Some(0) {
             left = None;
-            match plan.map(|plan| plan.deed) {
-                Some(Deed::Stall) => thread::sleep(STALL),
-                Some(Deed::HalfEnd) => break,
-                Some(Deed::End) => return state.is_over.store(true, Ordering::Relaxed),
-                Some(Deed::StallAndReset) => {
+            match plan.map(|plan| plan.disruption) {
+                Some(Disruption::Stall) => thread::sleep(STALL),
+                Some(Disruption::HalfEnd) => break,
+                Some(Disruption::End) => return state.is_over.store(true, Ordering::Relaxed),
+                Some(Disruption::StallAndReset) => {
                     thread::sleep(STALL);
                     return end(state);
                 }
-                Some(Deed::Reset) | None => return end(state),
+                Some(Disruption::Reset) | None => return end(state),
             }
         }
         let room = left.unwrap_or(buffer.len()).min(buffer.len());

@@ -31,7 +31,7 @@ fn over() -> ConnectionError {
 }
 
 #[test]
-fn refused_calls_say_what_to_do() {
+fn errors_of_refused_calls_name_the_remedy() {
     let errors = [
         SendError::StreamClosed,
         SendError::Connection(over()),

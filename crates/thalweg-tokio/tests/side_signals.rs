@@ -76,7 +76,7 @@ async fn early_hints_go_out_while_the_handler_still_works() {
 }
 
 #[tokio::test]
-async fn what_is_no_interim_response_is_refused_and_nothing_is_heard_after_the_end() {
+async fn a_final_status_as_interim_response_is_refused_and_commands_after_the_end_are_refused() {
     let kept: Arc<Mutex<Option<StreamHandle>>> = Arc::default();
     let keep = Arc::clone(&kept);
     let io = serve(move |handle, _| {
@@ -98,7 +98,7 @@ async fn what_is_no_interim_response_is_refused_and_nothing_is_heard_after_the_e
 }
 
 #[tokio::test]
-async fn a_malformed_interim_response_is_left_out_and_hurts_nobody() {
+async fn a_malformed_interim_response_is_dropped_without_side_effects() {
     let io = serve(|handle, _| async move {
         let mut fields = hints();
         fields.insert("te", "gzip".parse().unwrap());
@@ -144,7 +144,7 @@ async fn a_promise_is_kept_by_the_same_service() {
 }
 
 #[tokio::test]
-async fn nothing_is_pushed_to_who_does_not_want_it() {
+async fn nothing_is_pushed_to_a_client_that_disabled_push() {
     let mut peer = Peer::new(serve_with_push());
     peer.send(&frames::wire([&frames::preface(), &settings().entry(setting::ENABLE_PUSH, 0)])).await;
     peer.expect(kind::SETTINGS).await;
@@ -160,16 +160,16 @@ async fn nothing_is_pushed_to_who_does_not_want_it() {
 
 #[tokio::test]
 async fn a_handler_reads_the_priority_and_sees_it_change() {
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     let io = serve(move |handle, _| {
-        let tell = tell.clone();
+        let sender = sender.clone();
         async move {
-            tell.send(handle.priority()).unwrap();
+            sender.send(handle.priority()).unwrap();
             while handle.priority() != Priority::new(0, true) {
                 tokio::task::yield_now().await;
             }
             handle.set_priority(Priority::new(7, false)).unwrap();
-            tell.send(handle.priority()).unwrap();
+            sender.send(handle.priority()).unwrap();
             answer("ok")
         }
     });
@@ -181,10 +181,10 @@ async fn a_handler_reads_the_priority_and_sees_it_change() {
         .literal(":path", "/")
         .literal("priority", "u=5");
     peer.send_frames(&[headers(1, request.bytes()).end_headers().end_stream()]).await;
-    assert_eq!(within(told.recv()).await, Some(Priority::new(5, false)));
+    assert_eq!(within(receiver.recv()).await, Some(Priority::new(5, false)));
     peer.send_frames(&[priority_update(1, "u=0, i")]).await;
     assert_eq!(peer.expect_headers().await[0], ":status: 200");
-    assert_eq!(within(told.recv()).await, Some(Priority::new(7, false)));
+    assert_eq!(within(receiver.recv()).await, Some(Priority::new(7, false)));
 }
 
 fn client(config: Config) -> (Client<Empty<Bytes>>, DuplexStream, Running) {
@@ -202,21 +202,21 @@ fn response(stream: u32, status: u16) -> Frame {
 }
 
 #[tokio::test]
-async fn a_client_hears_interim_responses_in_order() {
+async fn a_client_receives_interim_responses_in_order() {
     let (mut client, io, _running) = client(Config::default());
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     let mut request = ask();
     request.extensions_mut().insert(OnInformational::new(move |response| {
-        tell.send(response.status().as_u16()).unwrap();
+        sender.send(response.status().as_u16()).unwrap();
         assert_ne!(response.status(), 102, "a panic of the listener goes no further");
     }));
     let answer = tokio::spawn(client.send(request));
     let mut peer = Peer::server(io, settings()).await;
     peer.expect(kind::HEADERS).await;
     peer.send_frames(&[response(1, 100), response(1, 102), response(1, 103)]).await;
-    assert_eq!(within(told.recv()).await, Some(100));
-    assert_eq!(within(told.recv()).await, Some(102));
-    assert_eq!(within(told.recv()).await, Some(103));
+    assert_eq!(within(receiver.recv()).await, Some(100));
+    assert_eq!(within(receiver.recv()).await, Some(102));
+    assert_eq!(within(receiver.recv()).await, Some(103));
     peer.send_frames(&[response(1, 200).end_stream()]).await;
     assert_eq!(within(answer).await.unwrap().unwrap().status(), 200);
 }
@@ -226,14 +226,14 @@ async fn promised(
     config: Config,
 ) -> (Peer<DuplexStream>, mpsc::UnboundedReceiver<Pushed>, Client<Empty<Bytes>>) {
     let (mut client, io, _running) = client(config);
-    let (tell, told) = mpsc::unbounded_channel();
+    let (sender, receiver) = mpsc::unbounded_channel();
     let mut request = ask();
-    request.extensions_mut().insert(OnPush::new(move |pushed| drop(tell.send(pushed))));
+    request.extensions_mut().insert(OnPush::new(move |pushed| drop(sender.send(pushed))));
     tokio::spawn(client.send(request));
     let mut peer = Peer::server(io, settings()).await;
     peer.expect(kind::HEADERS).await;
     peer.send_frames(&[push_promise(1, 2, hpack::get("/style.css")).end_headers()]).await;
-    (peer, told, client)
+    (peer, receiver, client)
 }
 
 fn with_push() -> Config {
@@ -244,8 +244,8 @@ fn with_push() -> Config {
 
 #[tokio::test]
 async fn a_pushed_response_comes_behind_its_promise() {
-    let (mut peer, mut told, _client) = promised(with_push()).await;
-    let pushed = within(told.recv()).await.unwrap();
+    let (mut peer, mut receiver, _client) = promised(with_push()).await;
+    let pushed = within(receiver.recv()).await.unwrap();
     assert_eq!(pushed.request().uri().path(), "/style.css");
     peer.send_frames(&[response(2, 200), data(2, "body {}").end_stream()]).await;
     let response = within(pushed).await.unwrap();
@@ -254,8 +254,8 @@ async fn a_pushed_response_comes_behind_its_promise() {
 
 #[tokio::test]
 async fn a_push_that_is_dropped_is_cancelled() {
-    let (mut peer, mut told, _client) = promised(with_push()).await;
-    drop(within(told.recv()).await.unwrap());
+    let (mut peer, mut receiver, _client) = promised(with_push()).await;
+    drop(within(receiver.recv()).await.unwrap());
     assert_eq!(peer.expect_on(2).await.code(), Some(ErrorCode::CANCEL));
 }
 

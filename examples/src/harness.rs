@@ -39,7 +39,7 @@ pub fn fetch_at_once(address: SocketAddr) {
 ///
 /// # Errors
 /// The transport fails.
-pub fn hear_last_word(address: SocketAddr) -> io::Result<TcpStream> {
+pub fn receive_goaway(address: SocketAddr) -> io::Result<TcpStream> {
     let mut socket = TcpStream::connect(address)?;
     socket.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
     let mut told = Vec::new();

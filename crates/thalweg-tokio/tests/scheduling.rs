@@ -44,9 +44,9 @@ async fn requests_of_one_read_are_answered_in_their_order() {
 
 #[tokio::test]
 async fn a_request_whose_reset_comes_right_behind_it_never_reaches_the_service() {
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     let (io, _running) = serve(move |request: Request<Body>| {
-        tell.send(request.uri().path().to_owned()).unwrap();
+        sender.send(request.uri().path().to_owned()).unwrap();
         std::future::pending::<Result<Response<Empty<Bytes>>, Infallible>>()
     });
     let mut peer = Peer::client(io).await;
@@ -55,7 +55,7 @@ async fn a_request_whose_reset_comes_right_behind_it_never_reaches_the_service()
     frames.extend([headers(41, hpack::get("/last")).end_stream().end_headers(), ping([1; 8])]);
     peer.send_frames(&frames).await;
     peer.expect(kind::PING).await;
-    assert_eq!(told.recv().await.as_deref(), Some("/last"));
+    assert_eq!(receiver.recv().await.as_deref(), Some("/last"));
 }
 
 /// Collects a body frame by frame: its content, and the code of its failure.
@@ -72,14 +72,14 @@ async fn read(mut body: Body) -> (Vec<u8>, Option<ErrorCode>) {
 
 #[tokio::test]
 async fn content_that_had_arrived_is_read_before_the_reset_on_a_server() {
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     let (io, _running) = serve(move |request: Request<Body>| {
-        tell.send(request.into_body()).unwrap();
+        sender.send(request.into_body()).unwrap();
         std::future::pending::<Result<Response<Empty<Bytes>>, Infallible>>()
     });
     let mut peer = Peer::client(io).await;
     peer.send_frames(&[post(1)]).await;
-    let body = within(told.recv()).await.unwrap();
+    let body = within(receiver.recv()).await.unwrap();
     peer.send_frames(&[data(1, "half"), rst_stream(1, ErrorCode::CANCEL), ping([1; 8])]).await;
     peer.expect(kind::PING).await;
     assert_eq!(within(read(body)).await, (b"half".to_vec(), Some(ErrorCode::CANCEL)));
