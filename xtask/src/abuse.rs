@@ -32,14 +32,14 @@ fn attacks() -> anyhow::Result<()> {
     cargo(&["build", "--quiet", "--release", "--package", "thalweg-tests", "--bin", "abuse"])?;
     cargo(&["build", "--quiet", "--release", "--example", "serve", "--example", "blocking_serve"])?;
     println!("against the core:");
-    let mut all_good = play(&[])?;
+    let mut all_good = run_attacks(&[])?;
     for server in ["serve", "blocking_serve"] {
         let (mut child, address) = start(server)?;
         println!("\nagainst {server} on {address}:");
-        let played = play(&[&address]);
+        let ran = run_attacks(&[&address]);
         child.kill().with_context(|| format!("{server} could not be ended"))?;
         child.wait()?;
-        all_good &= played?;
+        all_good &= ran?;
     }
     if !all_good {
         bail!("an attack did not end as it should");
@@ -56,7 +56,7 @@ fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn play(arguments: &[&str]) -> anyhow::Result<bool> {
+fn run_attacks(arguments: &[&str]) -> anyhow::Result<bool> {
     let status =
         Command::new("target/release/abuse").args(arguments).status().context("abuse did not start")?;
     Ok(status.success())

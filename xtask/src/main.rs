@@ -16,7 +16,7 @@ mod process;
 mod setup;
 mod sim;
 mod spec;
-mod strangers;
+mod external_tools;
 mod tally;
 mod test;
 mod tidy;

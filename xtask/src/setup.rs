@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::{process, strangers};
+use crate::{process, external_tools};
 
 /// What the tests use, by Debian package.
 const PACKAGES: &[&str] = &["chromium", "curl", "g++", "nghttp2-client", "nghttp2-server", "libnghttp2-dev"];
 
 pub fn run() -> anyhow::Result<()> {
-    let packages = [PACKAGES, strangers::PACKAGES].concat();
+    let packages = [PACKAGES, external_tools::PACKAGES].concat();
     let packages = ensure(&packages);
     // Python's own packages need no Debian package where there is another Python.
-    let has_python = strangers::ensure_python()?;
+    let has_python = external_tools::ensure_python()?;
     if packages? && has_python {
         eprintln!("setup: all there");
     }

@@ -14,7 +14,7 @@ pub struct Tally {
 }
 
 /// How one check ended.
-pub enum Outcome {
+pub enum RowResult {
     Passed,
     Failed(String),
     Skipped(String),
@@ -22,20 +22,20 @@ pub enum Outcome {
 
 impl Tally {
     /// Prints the row of a check and counts it.
-    pub fn report(&mut self, name: &str, outcome: &Outcome) {
+    pub fn report(&mut self, name: &str, outcome: &RowResult) {
         match outcome {
-            Outcome::Passed => {
+            RowResult::Passed => {
                 println!("{name}: passed");
                 self.passed += 1;
             }
-            Outcome::Failed(why) => {
+            RowResult::Failed(why) => {
                 println!("{name}: failed");
                 for line in why.lines() {
                     println!("    {line}");
                 }
                 self.failed += 1;
             }
-            Outcome::Skipped(why) => {
+            RowResult::Skipped(why) => {
                 println!("{name}: skipped ({why})");
                 self.skipped.push(format!("{name}: {why}"));
             }

@@ -30,16 +30,16 @@ impl Machine {
             }
         }
         for name in packages {
-            let version = said("dpkg-query", &["--show", "--showformat=${Version}", name]);
+            let version = output("dpkg-query", &["--show", "--showformat=${Version}", name]);
             if !version.is_empty() {
                 versions.insert((*name).to_owned(), version);
             }
         }
         Self {
-            date: said("date", &["--iso-8601"]),
+            date: output("date", &["--iso-8601"]),
             cpu: cpu_model(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()).to_owned(),
             cores: std::thread::available_parallelism().map_or(1, Into::into),
-            kernel: said("uname", &["--kernel-name", "--kernel-release"]),
+            kernel: output("uname", &["--kernel-name", "--kernel-release"]),
             rustc: rustc_version(),
             versions,
         }
@@ -48,12 +48,12 @@ impl Machine {
 
 /// The compiler, as it names itself.
 pub fn rustc_version() -> String {
-    said("rustc", &["--version"])
+    output("rustc", &["--version"])
 }
 
 /// What the compiler may use of the processor, with the target's name.
 pub fn target_features() -> String {
-    let set = said("rustc", &["--print", "cfg"]);
+    let set = output("rustc", &["--print", "cfg"]);
     let value = |line: &str, name: &str| {
         line.strip_prefix(name)?.strip_prefix("=\"")?.strip_suffix('"').map(str::to_owned)
     };
@@ -63,7 +63,7 @@ pub fn target_features() -> String {
 }
 
 /// What a program printed, or nothing if it failed.
-fn said(program: &str, arguments: &[&str]) -> String {
+fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let printed = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
     String::from_utf8_lossy(&printed.unwrap_or_default()).trim().to_owned()

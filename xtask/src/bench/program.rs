@@ -124,9 +124,9 @@ impl Programs {
     ) -> anyhow::Result<f64> {
         let count = |passes: usize| {
             let arguments = hpack_arguments(arguments, passes, sessions);
-            let (total, said) = self.callgrind("hpack", &arguments, tunables)?;
+            let (total, output) = self.callgrind("hpack", &arguments, tunables)?;
             // It says the fields of one pass, and its start is the same however many there are.
-            anyhow::Ok((total, value_of(&said, "fields")? * passes as f64))
+            anyhow::Ok((total, value_of(&output, "fields")? * passes as f64))
         };
         difference(count(few)?, count(many)?)
     }
@@ -153,8 +153,8 @@ impl Programs {
     fn count(&self, plan: &Plan<'_>, (few, many): (usize, usize), tunables: &str) -> anyhow::Result<f64> {
         let count = |chunks| {
             let plan = Plan { chunks, made: many, ..*plan };
-            let (total, said) = self.callgrind("measure", &plan.arguments("count"), tunables)?;
-            anyhow::Ok((total, value_of(&said, "units")?))
+            let (total, output) = self.callgrind("measure", &plan.arguments("count"), tunables)?;
+            anyhow::Ok((total, value_of(&output, "units")?))
         };
         difference(count(few)?, count(many)?)
     }
@@ -169,8 +169,8 @@ impl Programs {
         let mut command = callgrind(Path::new("/dev/null"));
         command.env("GLIBC_TUNABLES", tunables).arg(self.path(program)).args(arguments);
         let run = process::run(&mut command, VALGRIND_LIMIT)?;
-        let said = String::from_utf8_lossy(&run.stderr).into_owned();
-        let total = said.rsplit_once("Collected : ").map(|(_, total)| total.lines().next().unwrap_or(""));
+        let output = String::from_utf8_lossy(&run.stderr).into_owned();
+        let total = output.rsplit_once("Collected : ").map(|(_, total)| total.lines().next().unwrap_or(""));
         let total = total.unwrap_or_default().trim().parse();
         let printed = run.into_text("valgrind")?;
         Ok((total.context("callgrind counted nothing")?, printed))

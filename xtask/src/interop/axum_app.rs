@@ -11,7 +11,7 @@ use serde_json::json;
 use super::chromium;
 use super::clients::{self, CLIENTS};
 use super::curl::curl;
-use super::lab::{self, Lab};
+use super::fixtures::{self, Fixtures};
 use super::server::Server;
 use super::{Need, Row};
 use crate::process::{self, Group, collect};
@@ -47,20 +47,20 @@ pub fn rows() -> Vec<Row> {
     for (name, tls) in [("axum_app", &[][..]), ("axum_app --tls", &["--tls"])] {
         for ((_, what), check) in CHECKS.iter().zip(CURL_CHECKS) {
             let needs = [APP, Need::Program("curl")];
-            rows.push(Row::new(format!("{name}: curl {what}"), &needs, |lab| check(&App::start(lab, tls)?)));
+            rows.push(Row::new(format!("{name}: curl {what}"), &needs, |fixtures| check(&App::start(fixtures, tls)?)));
         }
         for (client, (check, what)) in
             CLIENTS.iter().flat_map(|client| CHECKS.iter().map(move |c| (client, c)))
         {
-            rows.push(Row::new(format!("{name}: {} {what}", client.name), &[APP, client.need], |lab| {
-                let app = App::start(lab, tls)?;
-                clients::make(&mut client.command(lab, check, &app.url(""))?)
+            rows.push(Row::new(format!("{name}: {} {what}", client.name), &[APP, client.need], |fixtures| {
+                let app = App::start(fixtures, tls)?;
+                clients::make(&mut client.command(fixtures, check, &app.url(""))?)
             }));
         }
     }
     let what =
         "axum_app --tls: Chromium's fetch and EventSource see all of it by the app's own page, over h2";
-    rows.push(Row::new(what, &[APP, chromium::NEED], |lab| page(lab, &App::start(lab, &["--tls"])?)));
+    rows.push(Row::new(what, &[APP, chromium::NEED], |fixtures| page(fixtures, &App::start(fixtures, &["--tls"])?)));
     rows
 }
 
@@ -70,8 +70,8 @@ struct App {
 }
 
 impl App {
-    fn start(lab: &Lab, tls: &[&str]) -> anyhow::Result<Self> {
-        let mut command = Command::new(lab.example("axum_app")?);
+    fn start(fixtures: &Fixtures, tls: &[&str]) -> anyhow::Result<Self> {
+        let mut command = Command::new(fixtures.example("axum_app")?);
         let server = Server::start_listening(command.args(["--h2c", "127.0.0.1:0"]).args(tls))?;
         Ok(Self { server, scheme: if tls.is_empty() { "http" } else { "https" } })
     }
@@ -83,8 +83,8 @@ impl App {
     /// What curl is answered, with the status, over HTTP/2.
     fn ask(&self, path: &str, arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = curl(&["--insecure", "--write-out", "%{http_version} %{response_code}"]);
-        let told = process::run(command.args(arguments).arg(self.url(path)), LIMIT)?.into_text("curl")?;
-        let (text, status) = told.rsplit_once("2 ").with_context(|| format!("not over HTTP/2: {told:?}"))?;
+        let reported = process::run(command.args(arguments).arg(self.url(path)), LIMIT)?.into_text("curl")?;
+        let (text, status) = reported.rsplit_once("2 ").with_context(|| format!("not over HTTP/2: {reported:?}"))?;
         Ok(format!("{status} {text}"))
     }
 
@@ -110,23 +110,23 @@ impl App {
     }
 }
 
-fn same(told: &str, expected: &str) -> anyhow::Result<()> {
-    ensure!(told == expected, "curl hears {told:?}, expected {expected:?}");
+fn same(reported: &str, expected: &str) -> anyhow::Result<()> {
+    ensure!(reported == expected, "curl hears {reported:?}, expected {expected:?}");
     Ok(())
 }
 
 fn hello(app: &App) -> anyhow::Result<()> {
     same(&app.ask("/hello/curl?times=2", &[])?, "200 hello, curl\nhello, curl\n")?;
-    let told = app.ask("/hello/curl?times=x", &[])?;
-    ensure!(told.starts_with("400 "), "curl hears {told:?}");
+    let reported = app.ask("/hello/curl?times=x", &[])?;
+    ensure!(reported.starts_with("400 "), "curl hears {reported:?}");
     Ok(())
 }
 
 fn sum(app: &App) -> anyhow::Result<()> {
     let ask = |numbers| app.ask("/sum", &["--header", "content-type: application/json", "--data", numbers]);
     same(&ask("[1, 2, 39]")?, r#"200 {"sum":42}"#)?;
-    let told = ask("[1, 2")?;
-    ensure!(told.starts_with("400 "), "curl hears {told:?}");
+    let reported = ask("[1, 2")?;
+    ensure!(reported.starts_with("400 "), "curl hears {reported:?}");
     Ok(())
 }
 
@@ -134,11 +134,11 @@ fn sum(app: &App) -> anyhow::Result<()> {
 fn upper(app: &App) -> anyhow::Result<()> {
     let start = Instant::now();
     let (mut curl, pieces) = app.stream("/upper", &["--request", "POST", "--upload-file", "."])?;
-    let mut heard = pieces.recv_timeout(LIMIT).context("nothing comes back")?;
-    ensure!(!heard.ends_with(b"PIECE 99;"), "all came at once, after {:?}", start.elapsed());
-    heard.extend(pieces.iter().flatten());
+    let mut received = pieces.recv_timeout(LIMIT).context("nothing comes back")?;
+    ensure!(!received.ends_with(b"PIECE 99;"), "all came at once, after {:?}", start.elapsed());
+    received.extend(pieces.iter().flatten());
     let expected: String = (0..100).map(|number| format!("PIECE {number};")).collect();
-    lab::compare(&heard, expected.as_bytes())?;
+    fixtures::compare(&received, expected.as_bytes())?;
     let status = curl.wait(LIMIT)?;
     ensure!(status.is_some_and(|status| status.success()), "curl did not end well: {status:?}");
     Ok(())
@@ -147,11 +147,11 @@ fn upper(app: &App) -> anyhow::Result<()> {
 fn events(app: &App) -> anyhow::Result<()> {
     let (curl, pieces) = app.stream("/ticks", &[])?;
     let expected = "event: tick\ndata: 0\n\nevent: tick\ndata: 1\n\nevent: tick\ndata: 2\n\n";
-    let mut heard = Vec::new();
-    while heard.len() < expected.len() {
-        heard.extend(pieces.recv_timeout(LIMIT).context("no more events")?);
+    let mut received = Vec::new();
+    while received.len() < expected.len() {
+        received.extend(pieces.recv_timeout(LIMIT).context("no more events")?);
     }
-    lab::compare(&heard[..expected.len()], expected.as_bytes())?;
+    fixtures::compare(&received[..expected.len()], expected.as_bytes())?;
     drop(curl);
     same(&app.ask("/hello/again", &[])?, "200 hello, again\n")
 }
@@ -160,8 +160,8 @@ fn fallback(app: &App) -> anyhow::Result<()> {
     same(&app.ask("/no/such/page", &[])?, "404 nothing at /no/such/page\n")
 }
 
-fn page(lab: &Lab, app: &App) -> anyhow::Result<()> {
-    let seen = chromium::on_page(lab, |page| {
+fn page(fixtures: &Fixtures, app: &App) -> anyhow::Result<()> {
+    let seen = chromium::on_page(fixtures, |page| {
         page.open(&app.url("/"))?;
         page.until("'done' in document.body.dataset")?;
         page.evaluate("Array.from(document.querySelectorAll('#seen li'), (line) => line.textContent)")

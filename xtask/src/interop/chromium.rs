@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
 use super::Need;
-use super::lab::Lab;
+use super::fixtures::Fixtures;
 use crate::process::{Group, collect};
 
 pub const NEED: Need = Need::Program("chromium");
@@ -54,21 +54,21 @@ pub struct Browser {
 }
 
 /// Lets a check steer a page of its own.
-pub fn on_page<T>(lab: &Lab, check: impl FnOnce(&mut Browser) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let mut browser = match lab.browser.take() {
+pub fn on_page<T>(fixtures: &Fixtures, check: impl FnOnce(&mut Browser) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let mut browser = match fixtures.browser.take() {
         Some(browser) => browser,
-        None => Browser::start(lab)?,
+        None => Browser::start(fixtures)?,
     };
     let context = browser.open_page()?;
     let checked = check(&mut browser)?;
     browser.close_page(&context)?;
-    lab.browser.replace(Some(browser));
+    fixtures.browser.replace(Some(browser));
     Ok(checked)
 }
 
 impl Browser {
-    fn start(lab: &Lab) -> anyhow::Result<Self> {
-        let profile = lab.root().with_file_name("chromium");
+    fn start(fixtures: &Fixtures) -> anyhow::Result<Self> {
+        let profile = fixtures.root().with_file_name("chromium");
         fs::create_dir_all(&profile)?;
         let mut command = Command::new("sh");
         command.args(["-c", START, "chromium"]).args(FLAGS);

@@ -10,11 +10,11 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 
 use super::grpc::TESTBEDS;
-use super::lab::Lab;
+use super::fixtures::Fixtures;
 use super::server::{self, Server, Subject};
 use super::{Need, Row};
 use crate::process::{self, Group, collect};
-use crate::strangers;
+use crate::external_tools;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -30,20 +30,20 @@ pub const CLIENTS: &[Client] = &[
     Client {
         name: "Node",
         need: Need::Program("node"),
-        command: || strangers::node_script("client.mjs"),
+        command: || external_tools::node_script("client.mjs"),
         cannot: &[],
     },
     Client {
         name: "httpx",
         need: Need::Python("httpx"),
-        command: || strangers::python_script("client.py"),
+        command: || external_tools::python_script("client.py"),
         // It shows no trailers, stops reading a stream without a word to the server, and takes any GOAWAY for the end.
         cannot: &["trailers", "cancel", GOAWAY],
     },
     Client {
         name: "Go",
         need: Need::Go("golang.org/x/net/http2"),
-        command: || strangers::go_program("client.go"),
+        command: || external_tools::go_program("client.go"),
         cannot: &[],
     },
 ];
@@ -90,15 +90,15 @@ pub fn rows() -> Vec<Row> {
                 continue;
             }
             let name = format!("{}: {} goes on to the end after GOAWAY", subject.name(), client.name);
-            rows.push(Row::new(name, &[subject.need(), client.need], |lab| {
-                server::to_the_end_of(lab, *subject, |server| client.goaway(lab, server))
+            rows.push(Row::new(name, &[subject.need(), client.need], |fixtures| {
+                server::to_the_end_of(fixtures, *subject, |server| client.goaway(fixtures, server))
             }));
         }
         for (check, what) in H2_CHECKS {
             let needs = [subject.need(), Need::Python("h2")];
-            rows.push(Row::new(format!("{}: h2 {what}", subject.name()), &needs, move |lab| {
-                server::on(lab, *subject, |server| {
-                    let mut command = strangers::python_script("h2_client.py")?;
+            rows.push(Row::new(format!("{}: h2 {what}", subject.name()), &needs, move |fixtures| {
+                server::on(fixtures, *subject, |server| {
+                    let mut command = external_tools::python_script("h2_client.py")?;
                     make(command.arg(check).arg(server.address.to_string()))
                 })
             }));
@@ -118,8 +118,8 @@ impl Client {
     fn rows(&'static self, subject: Subject) -> impl Iterator<Item = Row> {
         self.checks().map(move |(check, what)| {
             let name = format!("{}: {} {what}", subject.name(), self.name);
-            Row::new(name, &[subject.need(), self.need], move |lab| {
-                server::on(lab, subject, |server| make(&mut self.command(lab, check, &server.url(""))?))
+            Row::new(name, &[subject.need(), self.need], move |fixtures| {
+                server::on(fixtures, subject, |server| make(&mut self.command(fixtures, check, &server.url(""))?))
             })
         })
     }
@@ -128,24 +128,24 @@ impl Client {
         // These servers know no calls.
         self.checks().filter(|(check, _)| *check != "trailers").map(move |(check, what)| {
             let name = format!("{} --tls: {} {what}", subject.name(), self.name);
-            Row::new(name, &[subject.need(), self.need], move |lab| {
-                let mut command = subject.example_command(lab, "127.0.0.1:0")?;
+            Row::new(name, &[subject.need(), self.need], move |fixtures| {
+                let mut command = subject.example_command(fixtures, "127.0.0.1:0")?;
                 let server = Server::start_listening(command.arg("--tls"))?;
-                make(&mut self.command(lab, check, &format!("https://{}", server.address))?)
+                make(&mut self.command(fixtures, check, &format!("https://{}", server.address))?)
             })
         })
     }
 
     /// A check by its name for it, of a server by its URL.
-    pub fn command(&self, lab: &Lab, check: &str, base: &str) -> anyhow::Result<Command> {
+    pub fn command(&self, fixtures: &Fixtures, check: &str, base: &str) -> anyhow::Result<Command> {
         let mut command = (self.command)()?;
-        command.args([check, base]).env("ROOT", lab.root()).env("UPLOAD", lab.upload());
+        command.args([check, base]).env("ROOT", fixtures.root()).env("UPLOAD", fixtures.upload());
         Ok(command)
     }
 
     /// The server is interrupted while it sends: what is under way is sent whole, then both sides end.
-    fn goaway(&self, lab: &Lab, server: &mut Server) -> anyhow::Result<()> {
-        let mut command = self.command(lab, GOAWAY, &server.url(""))?;
+    fn goaway(&self, fixtures: &Fixtures, server: &mut Server) -> anyhow::Result<()> {
+        let mut command = self.command(fixtures, GOAWAY, &server.url(""))?;
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut group = Group::spawn_with_input(&mut command, Stdio::piped())?;
         let (stdin, stdout, stderr) = group.pipes();
@@ -157,7 +157,7 @@ impl Client {
             bail!(
                 "its first words are {:?}; {}",
                 String::from_utf8_lossy(&first),
-                last_words(group, &errors)
+                last_lines(group, &errors)
             );
         }
         server.interrupt()?;
@@ -167,7 +167,7 @@ impl Client {
         stdin.write_all(b"go on\n")?;
         match group.wait(LIMIT)? {
             Some(status) if status.success() => {}
-            Some(_) => bail!("{}", last_words(group, &errors)),
+            Some(_) => bail!("{}", last_lines(group, &errors)),
             None => bail!("it does not end"),
         }
         let end = server.wait(Duration::from_secs(20))?.context("the server does not end")?;
@@ -183,7 +183,7 @@ pub fn make(command: &mut Command) -> anyhow::Result<()> {
 }
 
 /// What a program wrote up to its end, which comes now.
-fn last_words(group: Group, errors: &Receiver<Vec<u8>>) -> String {
+fn last_lines(group: Group, errors: &Receiver<Vec<u8>>) -> String {
     drop(group);
     String::from_utf8_lossy(&errors.iter().flatten().collect::<Vec<u8>>()).into_owned()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
-use super::lab::{self, BYTES_PATH, DOWNLOAD_PATH, Lab, PAGE, PAGE_PATH, SECRET};
+use super::fixtures::{self, BYTES_PATH, DOWNLOAD_PATH, Fixtures, PAGE, PAGE_PATH, SECRET};
 use super::server::{self, Server, Subject};
 use super::{Need, Row};
 use crate::process::{self, Group, collect};
@@ -26,10 +26,10 @@ const CURL: &[&str] = &[
 ];
 
 pub fn rows(subject: Subject) -> Vec<Row> {
-    let row = |what: &str, check: fn(&Lab, &Server) -> anyhow::Result<()>| {
+    let row = |what: &str, check: fn(&Fixtures, &Server) -> anyhow::Result<()>| {
         let needs = [subject.need(), Need::Program("curl")];
-        Row::new(format!("{}: curl {what}", subject.name()), &needs, move |lab| {
-            server::on(lab, subject, |server| check(lab, server))
+        Row::new(format!("{}: curl {what}", subject.name()), &needs, move |fixtures| {
+            server::on(fixtures, subject, |server| check(fixtures, server))
         })
     };
     let mut rows = vec![
@@ -70,15 +70,15 @@ pub fn curl(arguments: &[&str]) -> Command {
 }
 
 /// One request over HTTP/2, whatever its status.
-fn fetch(lab: &Lab, url: &str, arguments: &[&str]) -> anyhow::Result<Fetched> {
-    let file = lab.received();
+fn fetch(fixtures: &Fixtures, url: &str, arguments: &[&str]) -> anyhow::Result<Fetched> {
+    let file = fixtures.received();
     // What an earlier row received must not pass for this one's.
     fs::write(&file, "")?;
     let mut command =
         curl(&["--write-out", "%{http_version}\n%{response_code}\n%{content_type}\n%header{content-length}"]);
     command.args(arguments).arg("--output").arg(&file).arg(url);
-    let told = process::run(&mut command, LIMIT)?.into_text("curl")?;
-    let mut lines = told.lines();
+    let reported = process::run(&mut command, LIMIT)?.into_text("curl")?;
+    let mut lines = reported.lines();
     let version = lines.next().unwrap_or_default();
     ensure!(version == "2", "{url} was answered over HTTP/{version}");
     let status = lines.next().unwrap_or_default().parse().context("curl tells no status")?;
@@ -91,16 +91,16 @@ fn expect_status(fetched: &Fetched, status: u16) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn page(lab: &Lab, server: &Server) -> anyhow::Result<()> {
-    let fetched = fetch(lab, &server.url(PAGE_PATH), &[])?;
+fn page(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
+    let fetched = fetch(fixtures, &server.url(PAGE_PATH), &[])?;
     expect_status(&fetched, 200)?;
-    lab::compare(&fetched.body, PAGE.as_bytes())?;
+    fixtures::compare(&fetched.body, PAGE.as_bytes())?;
     ensure!(fetched.content_type.starts_with("text/html"), "content-type {:?}", fetched.content_type);
     Ok(())
 }
 
-fn directory_page(lab: &Lab, server: &Server) -> anyhow::Result<()> {
-    let fetched = fetch(lab, &server.url("/"), &[])?;
+fn directory_page(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
+    let fetched = fetch(fixtures, &server.url("/"), &[])?;
     expect_status(&fetched, 200)?;
     let listing = String::from_utf8_lossy(&fetched.body);
     for name in ["page.html", "download.bin", "folder"] {
@@ -109,26 +109,26 @@ fn directory_page(lab: &Lab, server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn large_file(lab: &Lab, server: &Server) -> anyhow::Result<()> {
-    let fetched = fetch(lab, &server.url(DOWNLOAD_PATH), &[])?;
+fn large_file(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
+    let fetched = fetch(fixtures, &server.url(DOWNLOAD_PATH), &[])?;
     expect_status(&fetched, 200)?;
-    lab::compare(&fetched.body, &fs::read(lab.root().join("download.bin"))?)
+    fixtures::compare(&fetched.body, &fs::read(fixtures.root().join("download.bin"))?)
 }
 
-fn head(lab: &Lab, server: &Server) -> anyhow::Result<()> {
-    let fetched = fetch(lab, &server.url(PAGE_PATH), &["--head"])?;
+fn head(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
+    let fetched = fetch(fixtures, &server.url(PAGE_PATH), &["--head"])?;
     expect_status(&fetched, 200)?;
     let len = PAGE.len().to_string();
     ensure!(fetched.content_len == len, "content-length {:?}, expected {len}", fetched.content_len);
     Ok(())
 }
 
-fn not_found(lab: &Lab, server: &Server) -> anyhow::Result<()> {
-    let fetched = fetch(lab, &server.url("/no/such/page.html"), &[])?;
+fn not_found(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
+    let fetched = fetch(fixtures, &server.url("/no/such/page.html"), &[])?;
     expect_status(&fetched, 404)
 }
 
-fn traversal(lab: &Lab, server: &Server) -> anyhow::Result<()> {
+fn traversal(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let paths = [
         "/../secret.txt",
         "/folder/../../secret.txt",
@@ -141,7 +141,7 @@ fn traversal(lab: &Lab, server: &Server) -> anyhow::Result<()> {
         "/page.html%00/../../secret.txt",
     ];
     for path in paths {
-        let fetched = fetch(lab, &server.url(path), &["--path-as-is"])?;
+        let fetched = fetch(fixtures, &server.url(path), &["--path-as-is"])?;
         ensure!((400..500).contains(&fetched.status), "{path} was answered with status {}", fetched.status);
         let body = String::from_utf8_lossy(&fetched.body);
         ensure!(!body.contains(SECRET), "{path} gave the secret away");
@@ -149,23 +149,23 @@ fn traversal(lab: &Lab, server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn bytes(lab: &Lab, server: &Server) -> anyhow::Result<()> {
-    let fetched = fetch(lab, &server.url(BYTES_PATH), &[])?;
+fn bytes(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
+    let fetched = fetch(fixtures, &server.url(BYTES_PATH), &[])?;
     expect_status(&fetched, 200)?;
     ensure!(fetched.content_len == "1000000", "content-length {:?}", fetched.content_len);
-    lab::compare(&fetched.body, &lab::contract_bytes(1_000_000, 7))
+    fixtures::compare(&fetched.body, &fixtures::contract_bytes(1_000_000, 7))
 }
 
-fn echo(lab: &Lab, server: &Server) -> anyhow::Result<()> {
-    let upload = format!("@{}", lab.upload().display());
-    let fetched = fetch(lab, &server.url("/echo"), &["--data-binary", &upload])?;
+fn echo(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
+    let upload = format!("@{}", fixtures.upload().display());
+    let fetched = fetch(fixtures, &server.url("/echo"), &["--data-binary", &upload])?;
     expect_status(&fetched, 200)?;
-    lab::compare(&fetched.body, &fs::read(lab.upload())?)
+    fixtures::compare(&fetched.body, &fs::read(fixtures.upload())?)
 }
 
 /// Transfers side by side, each on a connection: with prior knowledge curl 7.88 cannot put them on one, whoever serves.
-fn parallel(lab: &Lab, server: &Server) -> anyhow::Result<()> {
-    let received = |len: usize| lab.received().with_file_name(format!("parallel-{len}"));
+fn parallel(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
+    let received = |len: usize| fixtures.received().with_file_name(format!("parallel-{len}"));
     for len in PARALLEL_LENS {
         // What an earlier row received must not pass for this one's.
         fs::write(received(len), "")?;
@@ -176,15 +176,15 @@ fn parallel(lab: &Lab, server: &Server) -> anyhow::Result<()> {
         command.arg("--output").arg(received(len));
         command.arg(server.url(&format!("/bytes/{len}?seed=7")));
     }
-    let told = process::run(&mut command, LIMIT)?.into_text("curl")?;
+    let reported = process::run(&mut command, LIMIT)?.into_text("curl")?;
     let mut answered = 0;
-    for line in told.lines() {
+    for line in reported.lines() {
         ensure!(line == "2 200", "curl tells {line:?}");
         answered += 1;
     }
     ensure!(answered == PARALLEL_LENS.len(), "{answered} of {} were answered", PARALLEL_LENS.len());
     for len in PARALLEL_LENS {
-        lab::compare(&fs::read(received(len))?, &lab::contract_bytes(len, 7))
+        fixtures::compare(&fs::read(received(len))?, &fixtures::contract_bytes(len, 7))
             .with_context(|| format!("of {len} bytes"))?;
     }
     Ok(())
@@ -192,7 +192,7 @@ fn parallel(lab: &Lab, server: &Server) -> anyhow::Result<()> {
 
 /// Uploads until the first of the echo arrives. The file `.` is standard input, read while the answer
 /// comes; curl may look for the answer only when there is more to send, so there is more until then.
-fn early_echo(_lab: &Lab, server: &Server) -> anyhow::Result<()> {
+fn early_echo(_fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let mut command = curl(&["--no-buffer", "--request", "POST", "--upload-file", "."]);
     command.arg(server.url("/echo")).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut group = Group::spawn_with_input(&mut command, Stdio::piped())?;
@@ -201,20 +201,20 @@ fn early_echo(_lab: &Lab, server: &Server) -> anyhow::Result<()> {
     let echo = collect(stdout.context("a pipe was asked for")?);
 
     let mut sent = Vec::new();
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for number in 0..EARLY_PARTS_MAX {
         let part = format!("part {number}\n");
         stdin.write_all(part.as_bytes()).context("curl does not read")?;
         sent.extend(part.into_bytes());
         if let Ok(piece) = echo.recv_timeout(Duration::from_millis(100)) {
-            heard.extend(piece);
+            received.extend(piece);
             break;
         }
     }
-    ensure!(!heard.is_empty(), "no echo while the upload goes on");
+    ensure!(!received.is_empty(), "no echo while the upload goes on");
     drop(stdin);
     let status = group.wait(LIMIT)?;
     ensure!(status.is_some_and(|status| status.success()), "curl did not end well: {status:?}");
-    heard.extend(echo.iter().flatten());
-    lab::compare(&heard, &sent)
+    received.extend(echo.iter().flatten());
+    fixtures::compare(&received, &sent)
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use thalweg::{Client, Config, Connection, Request};
 
 use super::chromium::{self, Browser};
-use super::lab::{self, BYTES_PATH, Lab};
+use super::fixtures::{self, BYTES_PATH, Fixtures};
 use super::server::{Server, Subject};
 use super::{Need, Row};
 use crate::process;
@@ -27,42 +27,42 @@ pub fn rows() -> Vec<Row> {
         Row::new(
             "serve --inspect: Chromium sees what a stuck stream waits for, and how it ends",
             &[SERVE.need(), chromium::NEED],
-            |lab| on_view(lab, &[], stuck_stream),
+            |fixtures| on_view(fixtures, &[], stuck_stream),
         ),
         Row::new(
             "serve --tls --inspect: Chromium gets the view over HTTP/2",
             &[SERVE.need(), Need::Example("get"), chromium::NEED],
-            |lab| on_view(lab, &["--tls"], over_tls),
+            |fixtures| on_view(fixtures, &["--tls"], over_tls),
         ),
         Row::new(
             "serve --inspect: curl gets the view over both versions, and not by a strange name",
             &[SERVE.need(), Need::Program("curl")],
-            |lab| on_view(lab, &[], |_, _, view| with_curl(view)),
+            |fixtures| on_view(fixtures, &[], |_, _, view| with_curl(view)),
         ),
     ]
 }
 
 /// Starts `serve` with a view, and gives a check its server and the URL of its view.
 fn on_view(
-    lab: &Lab,
+    fixtures: &Fixtures,
     arguments: &[&str],
-    check: impl FnOnce(&Lab, &Server, &str) -> anyhow::Result<()>,
+    check: impl FnOnce(&Fixtures, &Server, &str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut command = SERVE.example_command(lab, "127.0.0.1:0")?;
+    let mut command = SERVE.example_command(fixtures, "127.0.0.1:0")?;
     let server = Server::start_listening(command.args(["--inspect", "127.0.0.1:0"]).args(arguments))?;
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let output = server.output();
         if let Some(url) = output.iter().find_map(|line| line.strip_prefix("live view on ")) {
-            return check(lab, &server, url);
+            return check(fixtures, &server, url);
         }
         ensure!(Instant::now() < deadline, "serve does not say where its view is");
         thread::sleep(Duration::from_millis(20));
     }
 }
 
-fn stuck_stream(lab: &Lab, server: &Server, view: &str) -> anyhow::Result<()> {
-    chromium::on_page(lab, |page| {
+fn stuck_stream(fixtures: &Fixtures, server: &Server, view: &str) -> anyhow::Result<()> {
+    chromium::on_page(fixtures, |page| {
         page.open(view)?;
         page.until("document.body.dataset.ticks > 1 && !document.getElementById('empty').hidden")?;
         let stuck = stuck_client(server)?;
@@ -114,22 +114,22 @@ fn stuck_client(server: &Server) -> anyhow::Result<TcpStream> {
     }
 }
 
-fn over_tls(lab: &Lab, server: &Server, view: &str) -> anyhow::Result<()> {
-    chromium::on_page(lab, |page| {
+fn over_tls(fixtures: &Fixtures, server: &Server, view: &str) -> anyhow::Result<()> {
+    chromium::on_page(fixtures, |page| {
         page.open(view)?;
         let version = page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol")?;
         ensure!(version == "h2", "the page came over {version}");
         page.until("document.body.dataset.ticks > 1")?;
-        let mut get = Command::new(lab.example("get")?);
+        let mut get = Command::new(fixtures.example("get")?);
         let url = format!("https://{}{BYTES_PATH}", server.address);
         let got = process::run(get.args(["-k", &url]), Duration::from_secs(60))?;
-        lab::compare(&got.stdout, &lab::contract_bytes(1_000_000, 7))?;
+        fixtures::compare(&got.stdout, &fixtures::contract_bytes(1_000_000, 7))?;
         page.until("document.getElementById('ended').innerText.includes('1 streams, 1 completed')")
     })
 }
 
 fn with_curl(view: &str) -> anyhow::Result<()> {
-    let told = |arguments: &[&str]| {
+    let reported = |arguments: &[&str]| {
         let mut command = Command::new("curl");
         command.args(["--disable", "--silent", "--noproxy", "*", "--max-time", "30", "--output", "-"]);
         command.args(["--write-out", "\n%{http_version} %{response_code}"]).args(arguments).arg(view);
@@ -137,12 +137,12 @@ fn with_curl(view: &str) -> anyhow::Result<()> {
         anyhow::Ok(String::from_utf8_lossy(&finished.stdout).into_owned())
     };
     for (version, expected) in [("--http1.1", "1.1 200"), ("--http2-prior-knowledge", "2 200")] {
-        let text = told(&[version])?;
+        let text = reported(&[version])?;
         ensure!(
             text.contains("<title>Thalweg: live</title>") && text.ends_with(expected),
             "{version}: {text}"
         );
-        let text = told(&[version, "--header", "Host: elsewhere.example"])?;
+        let text = reported(&[version, "--header", "Host: elsewhere.example"])?;
         ensure!(!text.contains("<title>") && text.ends_with("421"), "{version}, by a strange name: {text}");
     }
     Ok(())

@@ -9,12 +9,12 @@ mod axum_app;
 mod chromium;
 mod clients;
 mod curl;
-mod endings;
+mod graceful_close;
 mod grpc;
-mod lab;
+mod fixtures;
 mod live_view;
 mod nghttp2;
-mod openings;
+mod negotiation;
 mod own_clients;
 mod pages;
 mod programs;
@@ -23,7 +23,7 @@ mod recordings;
 mod relay;
 mod scripted;
 mod server;
-mod storms;
+mod cancellation_bursts;
 mod tls;
 mod tonic;
 
@@ -35,9 +35,9 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 
 use crate::metadata::Metadata;
-use crate::tally::{Outcome, Tally};
-use crate::{process, strangers};
-use lab::{Lab, Load};
+use crate::tally::{RowResult, Tally};
+use crate::{process, external_tools};
+use fixtures::{Fixtures, Load};
 use server::Subject;
 
 const EXAMPLES: &str = "thalweg-examples";
@@ -62,13 +62,13 @@ pub struct Row {
     check: Check,
 }
 
-type Check = Box<dyn Fn(&Lab) -> anyhow::Result<()>>;
+type Check = Box<dyn Fn(&Fixtures) -> anyhow::Result<()>>;
 
 impl Row {
     pub fn new(
         name: impl Into<String>,
         needs: &[Need],
-        check: impl Fn(&Lab) -> anyhow::Result<()> + 'static,
+        check: impl Fn(&Fixtures) -> anyhow::Result<()> + 'static,
     ) -> Self {
         Self { name: name.into(), needs: needs.to_vec(), check: Box::new(check) }
     }
@@ -91,14 +91,14 @@ fn all_rows(subjects: &[Subject]) -> Vec<Row> {
     for subject in subjects {
         rows.extend(curl::rows(*subject));
         rows.extend(nghttp2::rows(*subject));
-        rows.extend(endings::rows(*subject));
+        rows.extend(graceful_close::rows(*subject));
     }
     rows.extend(grpc::rows());
     rows.extend(tonic::rows());
     rows.extend(axum_app::rows());
-    rows.extend(openings::rows());
+    rows.extend(negotiation::rows());
     rows.extend(live_view::rows());
-    rows.extend(storms::rows());
+    rows.extend(cancellation_bursts::rows());
     rows.extend(clients::rows());
     rows.extend(pages::rows());
     rows.extend(own_clients::rows());
@@ -121,58 +121,58 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         ensure!(!rows.is_empty(), "no row is named {part}");
     }
     let load = if args.smoke { Load::SMOKE } else { Load::FULL };
-    let lab = Lab::new(load, build_examples(args.smoke)?)?;
+    let fixtures = Fixtures::new(load, build_examples(args.smoke)?)?;
 
     let mut tally = Tally::default();
     if args.only.is_none() && args.against.is_none() {
-        tally.report("every example has a row", &without_row(&lab, &rows));
+        tally.report("every example has a row", &without_row(&fixtures, &rows));
     }
     let mut absences = BTreeMap::new();
-    let mut why_absent = |need: &Need| absences.entry(*need).or_insert_with(|| absence(*need, &lab)).clone();
+    let mut why_absent = |need: &Need| absences.entry(*need).or_insert_with(|| absence(*need, &fixtures)).clone();
     for row in &rows {
         let outcome = match row.needs.iter().find_map(&mut why_absent) {
-            Some(why) => Outcome::Skipped(why),
-            None => match (row.check)(&lab) {
-                Ok(()) => Outcome::Passed,
-                Err(error) => Outcome::Failed(format!("{error:#}")),
+            Some(why) => RowResult::Skipped(why),
+            None => match (row.check)(&fixtures) {
+                Ok(()) => RowResult::Passed,
+                Err(error) => RowResult::Failed(format!("{error:#}")),
             },
         };
         tally.report(&row.name, &outcome);
-        for note in lab.take_notes() {
+        for note in fixtures.take_notes() {
             println!("    {note}");
         }
     }
     println!("{tally}");
     // The closing line is the last word, so that failure is told by the status alone.
     if tally.failed > 0 {
-        drop(lab);
+        drop(fixtures);
         std::process::exit(1);
     }
     Ok(())
 }
 
 /// An example that nothing runs is one that nobody knows to work.
-fn without_row(lab: &Lab, rows: &[Row]) -> Outcome {
+fn without_row(fixtures: &Fixtures, rows: &[Row]) -> RowResult {
     let is_needed = |example: &str| {
         let mut needs = rows.iter().flat_map(|row| &row.needs);
         needs.any(|need| matches!(need, Need::Example(name) if *name == example))
     };
-    let unused: Vec<&str> = lab.examples().filter(|example| !is_needed(example)).collect();
+    let unused: Vec<&str> = fixtures.examples().filter(|example| !is_needed(example)).collect();
     if unused.is_empty() {
-        Outcome::Passed
+        RowResult::Passed
     } else {
-        Outcome::Failed(format!("not run: {}", unused.join(", ")))
+        RowResult::Failed(format!("not run: {}", unused.join(", ")))
     }
 }
 
 /// Why a need is not met.
-fn absence(need: Need, lab: &Lab) -> Option<String> {
+fn absence(need: Need, fixtures: &Fixtures) -> Option<String> {
     match need {
         Need::Example(name) => {
-            lab.example(name).is_err().then(|| format!("the example {name} does not exist"))
+            fixtures.example(name).is_err().then(|| format!("the example {name} does not exist"))
         }
-        Need::Python(module) => strangers::python_lacks(module),
-        Need::Go(package) => strangers::go_lacks(package),
+        Need::Python(module) => external_tools::python_lacks(module),
+        Need::Go(package) => external_tools::go_lacks(package),
         Need::Program(name) => {
             let version = process::run(Command::new(name).arg("--version"), Duration::from_secs(20));
             match version {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
-use super::lab::{DOWNLOAD_PATH, Lab, PAGE, PAGE_PATH};
+use super::fixtures::{DOWNLOAD_PATH, Fixtures, PAGE, PAGE_PATH};
 use super::server::{self, Server, Subject};
 use super::{Need, Row};
 use crate::process;
@@ -14,10 +14,10 @@ const CONNECTIONS: &str = "8";
 const STREAMS: &str = "100";
 
 pub fn rows(subject: Subject) -> Vec<Row> {
-    let row = |program: &'static str, what: &str, check: fn(&Lab, &Server) -> anyhow::Result<()>| {
+    let row = |program: &'static str, what: &str, check: fn(&Fixtures, &Server) -> anyhow::Result<()>| {
         let needs = [subject.need(), Need::Program(program)];
-        Row::new(format!("{}: {program} {what}", subject.name()), &needs, move |lab| {
-            server::on(lab, subject, |server| check(lab, server))
+        Row::new(format!("{}: {program} {what}", subject.name()), &needs, move |fixtures| {
+            server::on(fixtures, subject, |server| check(fixtures, server))
         })
     };
     vec![
@@ -27,7 +27,7 @@ pub fn rows(subject: Subject) -> Vec<Row> {
     ]
 }
 
-fn transcript(_lab: &Lab, server: &Server) -> anyhow::Result<()> {
+fn transcript(_fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let mut command = Command::new("nghttp");
     // A large file: after a small one that comes with the server's SETTINGS, nghttp leaves without its acknowledgement.
     command.args(["--null-out", "--verbose"]).arg(server.url(DOWNLOAD_PATH));
@@ -53,15 +53,15 @@ fn check_transcript(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn many_requests(lab: &Lab, server: &Server) -> anyhow::Result<()> {
-    let requests = lab.load.requests;
+fn many_requests(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
+    let requests = fixtures.load.requests;
     let text = h2load(requests, CONNECTIONS, STREAMS, &server.url(PAGE_PATH))?;
     check_load(&text, requests, PAGE.len()).with_context(|| format!("in what h2load says:\n{text}"))
 }
 
-fn large_files(lab: &Lab, server: &Server) -> anyhow::Result<()> {
+fn large_files(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let text = h2load(8, "1", "8", &server.url(DOWNLOAD_PATH))?;
-    check_load(&text, 8, lab.load.download_bytes).with_context(|| format!("in what h2load says:\n{text}"))
+    check_load(&text, 8, fixtures.load.download_bytes).with_context(|| format!("in what h2load says:\n{text}"))
 }
 
 fn h2load(requests: u32, connections: &str, streams: &str, url: &str) -> anyhow::Result<String> {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn each_blemish_of_a_transcript_is_seen() {
+    fn each_flaw_of_a_transcript_is_detected() {
         let blemishes = [
             ("send SETTINGS frame <length=0", "send PING frame <length=0", "acknowledged 0 times"),
             ("recv SETTINGS frame <length=0", "recv PING frame <length=0", "ours were not acknowledged"),

@@ -2,9 +2,9 @@
 
 use super::Row;
 use super::chromium;
-use super::lab::{Lab, PAGE_PATH};
+use super::fixtures::{Fixtures, PAGE_PATH};
 use super::server::{OURS, Server, Subject};
-use crate::strangers;
+use crate::external_tools;
 
 /// What the script calls a check, and what it sees.
 const CHECKS: &[(&str, &str)] = &[
@@ -22,16 +22,16 @@ pub fn rows() -> Vec<Row> {
     let pairs = OURS.iter().flat_map(|subject| CHECKS.iter().map(move |check| (*subject, check)));
     let row = |(subject, (check, what)): (Subject, &'static (&str, &str))| {
         let name = format!("{} --tls: Chromium {what}", subject.name());
-        Row::new(name, &[subject.need(), chromium::NEED], move |lab| make(lab, subject, check))
+        Row::new(name, &[subject.need(), chromium::NEED], move |fixtures| make(fixtures, subject, check))
     };
     pairs.map(row).collect()
 }
 
-fn make(lab: &Lab, subject: Subject, check: &str) -> anyhow::Result<()> {
-    let server = Server::start_listening(subject.example_command(lab, "127.0.0.1:0")?.arg("--tls"))?;
-    chromium::on_page(lab, |page| {
+fn make(fixtures: &Fixtures, subject: Subject, check: &str) -> anyhow::Result<()> {
+    let server = Server::start_listening(subject.example_command(fixtures, "127.0.0.1:0")?.arg("--tls"))?;
+    chromium::on_page(fixtures, |page| {
         page.open(&format!("https://{}{PAGE_PATH}", server.address))?;
-        page.evaluate(&strangers::page_script("page.js")?)?;
+        page.evaluate(&external_tools::page_script("page.js")?)?;
         page.evaluate(&format!("check('{check}')")).map(drop)
     })
 }

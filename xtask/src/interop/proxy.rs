@@ -8,11 +8,11 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 
 use super::curl::curl;
-use super::lab::{self, BYTES_PATH, DOWNLOAD_PATH, Lab, PAGE, PAGE_PATH};
+use super::fixtures::{self, BYTES_PATH, DOWNLOAD_PATH, Fixtures, PAGE, PAGE_PATH};
 use super::server::{self, Server, Subject};
 use super::{Need, Row};
 use crate::process::{self, Group};
-use crate::strangers;
+use crate::external_tools;
 
 const PROXY: Need = Need::Example("proxy");
 const CURL: Need = Need::Program("curl");
@@ -35,52 +35,52 @@ pub fn rows() -> Vec<Row> {
             "proxy: curl gets a page, a large file and bytes, and hears its echo, from {}",
             origin.name()
         );
-        rows.push(Row::new(name, &[PROXY, CURL, origin.need()], |lab| {
-            server::on(lab, *origin, |running| passes(lab, running))
+        rows.push(Row::new(name, &[PROXY, CURL, origin.need()], |fixtures| {
+            server::on(fixtures, *origin, |running| passes(fixtures, running))
         }));
     }
     let needs = [PROXY, CURL, Need::Example("serve")];
-    rows.push(Row::new("proxy: slow clients do not make it hold what they do not take", &needs, |lab| {
-        server::on(lab, Subject::Example("serve"), |origin| slow_clients(lab, origin))
+    rows.push(Row::new("proxy: slow clients do not make it hold what they do not take", &needs, |fixtures| {
+        server::on(fixtures, Subject::Example("serve"), |origin| slow_clients(fixtures, origin))
     }));
     let needs = [PROXY, CURL, Need::Python("h2")];
     for (behaviour, what) in [
         ("reset_midway", "an origin that resets midway is a reset, not a short body"),
         ("dies_midway", "an origin that dies midway is a reset, not a short body"),
     ] {
-        rows.push(Row::new(format!("proxy: {what}"), &needs, move |lab| dies(lab, behaviour)));
+        rows.push(Row::new(format!("proxy: {what}"), &needs, move |fixtures| dies(fixtures, behaviour)));
     }
     let needs = [PROXY, Need::Program("nghttp"), Need::Python("h2")];
     rows.push(Row::new("proxy: an origin that refuses the stream is a reset with its code", &needs, refuses));
-    rows.push(Row::new("proxy: an origin that nobody serves is status 502", &[PROXY, CURL], nobody));
+    rows.push(Row::new("proxy: an origin that nobody serves is status 502", &[PROXY, CURL], origin_missing));
     rows
 }
 
-fn start(lab: &Lab, origin: &str) -> anyhow::Result<Server> {
-    let mut command = Command::new(lab.example("proxy")?);
+fn start(fixtures: &Fixtures, origin: &str) -> anyhow::Result<Server> {
+    let mut command = Command::new(fixtures.example("proxy")?);
     Server::start_listening(command.args(["--h2c", "127.0.0.1:0", "--to", origin]))
 }
 
-fn passes(lab: &Lab, origin: &Server) -> anyhow::Result<()> {
-    let proxy = start(lab, &origin.address.to_string())?;
+fn passes(fixtures: &Fixtures, origin: &Server) -> anyhow::Result<()> {
+    let proxy = start(fixtures, &origin.address.to_string())?;
     for (path, expected) in [
         (PAGE_PATH, PAGE.as_bytes().to_vec()),
-        (DOWNLOAD_PATH, fs::read(lab.root().join("download.bin"))?),
-        (BYTES_PATH, lab::contract_bytes(1_000_000, 7)),
+        (DOWNLOAD_PATH, fs::read(fixtures.root().join("download.bin"))?),
+        (BYTES_PATH, fixtures::contract_bytes(1_000_000, 7)),
     ] {
         let finished = process::run(curl(&["--fail"]).arg(proxy.url(path)), LIMIT)?;
         ensure!(finished.is_success(), "{path}: {}", String::from_utf8_lossy(&finished.stderr));
-        lab::compare(&finished.stdout, &expected).context(path)?;
+        fixtures::compare(&finished.stdout, &expected).context(path)?;
     }
-    let upload = format!("@{}", lab.upload().display());
+    let upload = format!("@{}", fixtures.upload().display());
     let echo = process::run(curl(&["--fail", "--data-binary", &upload]).arg(proxy.url("/echo")), LIMIT)?;
     ensure!(echo.is_success(), "curl: {}", String::from_utf8_lossy(&echo.stderr));
-    lab::compare(&echo.stdout, &fs::read(lab.upload())?)
+    fixtures::compare(&echo.stdout, &fs::read(fixtures.upload())?)
 }
 
 /// An origin that could send a gigabyte in seconds, and clients that do not take it.
-fn slow_clients(lab: &Lab, origin: &Server) -> anyhow::Result<()> {
-    let proxy = start(lab, &origin.address.to_string())?;
+fn slow_clients(fixtures: &Fixtures, origin: &Server) -> anyhow::Result<()> {
+    let proxy = start(fixtures, &origin.address.to_string())?;
     // What comes with the first transfer is not held for it.
     ensure!(process::run(curl(&["--fail"]).arg(proxy.url(BYTES_PATH)), LIMIT)?.is_success(), "no transfer");
     let before = proxy.resident_bytes()?;
@@ -99,19 +99,19 @@ fn slow_clients(lab: &Lab, origin: &Server) -> anyhow::Result<()> {
         held < HELD_MAX,
         "the proxy holds {held} bytes more than before, at most {HELD_MAX} are expected"
     );
-    lab.note(format!(
+    fixtures.note(format!(
         "{} KiB more resident memory with {SLOW_CLIENTS} slow clients of a gigabyte each",
         held >> 10
     ));
     drop(clients);
     let page = process::run(curl(&["--fail"]).arg(proxy.url(PAGE_PATH)), LIMIT)?.into_text("curl")?;
-    lab::compare(page.as_bytes(), PAGE.as_bytes()).context("afterwards")
+    fixtures::compare(page.as_bytes(), PAGE.as_bytes()).context("afterwards")
 }
 
 /// The status is 200 and content has come, when the origin is gone: curl must hear of it.
-fn dies(lab: &Lab, behaviour: &str) -> anyhow::Result<()> {
-    let origin = Server::start_listening(strangers::python_script("h2_server.py")?.arg(behaviour))?;
-    let proxy = start(lab, &origin.address.to_string())?;
+fn dies(fixtures: &Fixtures, behaviour: &str) -> anyhow::Result<()> {
+    let origin = Server::start_listening(external_tools::python_script("h2_server.py")?.arg(behaviour))?;
+    let proxy = start(fixtures, &origin.address.to_string())?;
     let finished = process::run(curl(&[]).arg(proxy.url("/")), LIMIT)?;
     let words = String::from_utf8_lossy(&finished.stderr);
     ensure!(!finished.is_success(), "curl takes {} bytes for all", finished.stdout.len());
@@ -120,9 +120,9 @@ fn dies(lab: &Lab, behaviour: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn refuses(lab: &Lab) -> anyhow::Result<()> {
-    let origin = Server::start_listening(strangers::python_script("h2_server.py")?.arg("refused"))?;
-    let proxy = start(lab, &origin.address.to_string())?;
+fn refuses(fixtures: &Fixtures) -> anyhow::Result<()> {
+    let origin = Server::start_listening(external_tools::python_script("h2_server.py")?.arg("refused"))?;
+    let proxy = start(fixtures, &origin.address.to_string())?;
     // curl would try again by itself.
     let mut nghttp = Command::new("nghttp");
     let finished = process::run_merged(nghttp.args(["--verbose"]).arg(proxy.url("/")), LIMIT)?;
@@ -132,12 +132,12 @@ fn refuses(lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn nobody(lab: &Lab) -> anyhow::Result<()> {
+fn origin_missing(fixtures: &Fixtures) -> anyhow::Result<()> {
     // The port was free a moment ago.
     let gone = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let proxy = start(lab, &gone.to_string())?;
+    let proxy = start(fixtures, &gone.to_string())?;
     let mut command = curl(&["--write-out", "%{response_code}", "--output", "/dev/null"]);
-    let told = process::run(command.arg(proxy.url("/")), LIMIT)?.into_text("curl")?;
-    ensure!(told == "502", "status {told}");
+    let reported = process::run(command.arg(proxy.url("/")), LIMIT)?.into_text("curl")?;
+    ensure!(reported == "502", "status {reported}");
     Ok(())
 }

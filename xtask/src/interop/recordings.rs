@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use super::lab::Lab;
+use super::fixtures::Fixtures;
 use super::server::Server;
 use super::{Need, Row};
 use crate::process;
@@ -25,9 +25,9 @@ pub fn rows() -> Vec<Row> {
 }
 
 /// Every connection of a load is recorded; each recording replays to the same bytes.
-fn recording(lab: &Lab) -> anyhow::Result<()> {
-    let folder = lab.root().with_file_name("recordings");
-    let mut command = Command::new(lab.example("serve")?);
+fn recording(fixtures: &Fixtures) -> anyhow::Result<()> {
+    let folder = fixtures.root().with_file_name("recordings");
+    let mut command = Command::new(fixtures.example("serve")?);
     command.args(["--h2c", "127.0.0.1:0", "--quiet", "--record"]).arg(&folder);
     let server = Server::start_listening(&mut command)?;
     let mut load = Command::new("h2load");
@@ -37,7 +37,7 @@ fn recording(lab: &Lab) -> anyhow::Result<()> {
     ensure!(text.contains("400 succeeded"), "h2load says:\n{text}");
     let files = recordings(&folder)?;
     for file in &files {
-        let text = replay(lab, file)?.into_text("replay")?;
+        let text = replay(fixtures, file)?.into_text("replay")?;
         let (last, report) = (text.lines().last().unwrap_or_default(), text.lines().rev().nth(1));
         ensure!(last.starts_with("reproduced: "), "replay says: {last}");
         ensure!(
@@ -51,7 +51,7 @@ fn recording(lab: &Lab) -> anyhow::Result<()> {
     damaged[middle] ^= 1;
     let file = folder.join("damaged");
     fs::write(&file, damaged)?;
-    let refused = replay(lab, &file)?;
+    let refused = replay(fixtures, &file)?;
     let error = String::from_utf8_lossy(&refused.stderr).into_owned();
     ensure!(
         !refused.is_success() && error.contains("the recording is damaged: the block at byte "),
@@ -60,8 +60,8 @@ fn recording(lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn replay(lab: &Lab, file: &Path) -> anyhow::Result<process::Finished> {
-    process::run(Command::new(lab.example("replay")?).arg(file), Duration::from_secs(60))
+fn replay(fixtures: &Fixtures, file: &Path) -> anyhow::Result<process::Finished> {
+    process::run(Command::new(fixtures.example("replay")?).arg(file), Duration::from_secs(60))
 }
 
 /// The recordings of all connections, once they are written: that is behind the connections' ends.

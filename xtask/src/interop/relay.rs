@@ -42,14 +42,14 @@ pub struct Observed {
 }
 
 /// One direction of one connection.
-struct Lane {
+struct DirectionReader {
     direction: Direction,
     inspector: Arc<Mutex<Inspector>>,
     observed: Arc<Mutex<Observed>>,
     bytes: u64,
     /// Where the last frame that was seen ends.
     frame_end: u64,
-    said_goaway: bool,
+    has_goaway: bool,
 }
 
 impl Relay {
@@ -107,16 +107,16 @@ fn pass_both_ways(
         (server, client, Direction::ToClient),
     ] {
         let (inspector, observed) = (Arc::clone(&inspector), Arc::clone(observed));
-        let lane = Lane { direction, inspector, observed, bytes: 0, frame_end: 0, said_goaway: false };
-        thread::spawn(move || lane.pass(from, to));
+        let reader = DirectionReader { direction, inspector, observed, bytes: 0, frame_end: 0, has_goaway: false };
+        thread::spawn(move || reader.pass(from, to));
     }
     Ok(())
 }
 
-impl Lane {
+impl DirectionReader {
     fn pass(mut self, mut from: TcpStream, mut to: TcpStream) {
         let mut buffer = [0; 32 << 10];
-        let mut is_heard = true;
+        let mut is_received = true;
         loop {
             let len = match from.read(&mut buffer) {
                 Ok(0) => break,
@@ -125,7 +125,7 @@ impl Lane {
                 Err(_) => break,
             };
             self.look(&buffer[..len]);
-            is_heard = is_heard && to.write_all(&buffer[..len]).is_ok();
+            is_received = is_received && to.write_all(&buffer[..len]).is_ok();
         }
         if self.direction == Direction::ToClient {
             self.count_end();
@@ -150,7 +150,7 @@ impl Lane {
                         Frame::Reset { .. } if from_server => observed.resets_by_server += 1,
                         Frame::Reset { .. } => observed.resets_by_client += 1,
                         Frame::GoAway { code, .. } if from_server => {
-                            self.said_goaway = true;
+                            self.has_goaway = true;
                             observed.enhance_your_calm += u32::from(code == ErrorCode::ENHANCE_YOUR_CALM);
                             let known = [ErrorCode::NO_ERROR, ErrorCode::ENHANCE_YOUR_CALM];
                             observed.other_errors += u32::from(!known.contains(&code));
@@ -171,7 +171,7 @@ impl Lane {
     fn count_end(&self) {
         let mut observed = lock(&self.observed);
         observed.ended += 1;
-        observed.without_goaway += u32::from(!self.said_goaway);
+        observed.without_goaway += u32::from(!self.has_goaway);
         observed.within_frame += u32::from(self.frame_end != self.bytes);
     }
 }
@@ -189,12 +189,12 @@ mod tests {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let relay = Relay::start(server.local_addr().unwrap()).unwrap();
         let served = thread::spawn(move || server.accept().unwrap().0.write_all(words).unwrap());
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         let mut client = TcpStream::connect(relay.address).unwrap();
-        client.read_to_end(&mut heard).unwrap();
+        client.read_to_end(&mut received).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         served.join().unwrap();
-        assert_eq!(heard, words);
+        assert_eq!(received, words);
         relay.finish(Duration::from_secs(20)).unwrap()
     }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
-use super::lab::{self, Lab};
+use super::fixtures::{self, Fixtures};
 use super::server::Server;
 use super::{Need, Row};
-use crate::{process, strangers};
+use crate::{process, external_tools};
 
 const CLIENTS: &[&str] = &["get", "blocking_get"];
 const LIMIT: Duration = Duration::from_secs(60);
@@ -17,7 +17,7 @@ const WELL: &str = "well";
 
 /// What becomes of the request.
 #[derive(Clone, Copy)]
-enum Outcome {
+enum Expectation {
     /// All content comes.
     Whole,
     /// The client says in one line why it does not: it has this in it.
@@ -25,19 +25,19 @@ enum Outcome {
 }
 
 /// What the server does, by the script's name for it and in words, and what becomes of the request.
-const BEHAVIOURS: &[(&str, &str, Outcome)] = &[
-    ("informational", "sends 103 before the response and trailers behind it", Outcome::Whole),
-    ("bytes_one_by_one", "sends each byte by itself", Outcome::Whole),
-    ("padding", "pads its content", Outcome::Whole),
-    ("pings", "sends PINGs between content, and waits for their answers", Outcome::Whole),
-    ("settings_change", "takes the compression table away and gives it back", Outcome::Whole),
-    ("goaway_midway", "says GOAWAY within a response and goes on with it", Outcome::Whole),
-    ("reset_midway", "resets the stream within the response", Outcome::Failed("INTERNAL_ERROR")),
-    ("refused", "refuses the stream", Outcome::Failed("REFUSED_STREAM")),
-    ("goaway_at_once", "says GOAWAY before it looks at the request", Outcome::Failed("REFUSED_STREAM")),
-    ("closed_midway", "closes within a response without a word", Outcome::Failed("too early")),
-    ("too_short", "sends less than it has promised", Outcome::Failed("content-length")),
-    ("window_overflow", "opens the window too far", Outcome::Failed("window")),
+const BEHAVIOURS: &[(&str, &str, Expectation)] = &[
+    ("informational", "sends 103 before the response and trailers behind it", Expectation::Whole),
+    ("bytes_one_by_one", "sends each byte by itself", Expectation::Whole),
+    ("padding", "pads its content", Expectation::Whole),
+    ("pings", "sends PINGs between content, and waits for their answers", Expectation::Whole),
+    ("settings_change", "takes the compression table away and gives it back", Expectation::Whole),
+    ("goaway_midway", "says GOAWAY within a response and goes on with it", Expectation::Whole),
+    ("reset_midway", "resets the stream within the response", Expectation::Failed("INTERNAL_ERROR")),
+    ("refused", "refuses the stream", Expectation::Failed("REFUSED_STREAM")),
+    ("goaway_at_once", "says GOAWAY before it looks at the request", Expectation::Failed("REFUSED_STREAM")),
+    ("closed_midway", "closes within a response without a word", Expectation::Failed("too early")),
+    ("too_short", "sends less than it has promised", Expectation::Failed("content-length")),
+    ("window_overflow", "opens the window too far", Expectation::Failed("window")),
 ];
 
 pub fn rows() -> Vec<Row> {
@@ -45,49 +45,49 @@ pub fn rows() -> Vec<Row> {
     for client in CLIENTS {
         for (behaviour, what, outcome) in BEHAVIOURS {
             let name = match outcome {
-                Outcome::Whole => format!("{client}: gets all from an h2 that {what}"),
-                Outcome::Failed(_) => format!("{client}: fails with a clear word at an h2 that {what}"),
+                Expectation::Whole => format!("{client}: gets all from an h2 that {what}"),
+                Expectation::Failed(_) => format!("{client}: fails with a clear word at an h2 that {what}"),
             };
             let needs = [Need::Example(client), Need::Python("h2")];
-            rows.push(Row::new(name, &needs, move |lab| meet(lab, client, behaviour, *outcome)));
+            rows.push(Row::new(name, &needs, move |fixtures| meet(fixtures, client, behaviour, *outcome)));
         }
     }
     rows
 }
 
 /// The same over TLS, with the files of a certificate and its key.
-pub fn gets_all_over_tls(lab: &Lab, client: &str, identity: [&str; 2]) -> anyhow::Result<()> {
-    let mut script = strangers::python_script("h2_server.py")?;
+pub fn gets_all_over_tls(fixtures: &Fixtures, client: &str, identity: [&str; 2]) -> anyhow::Result<()> {
+    let mut script = external_tools::python_script("h2_server.py")?;
     let server = Server::start_listening(script.arg("informational").args(identity))?;
     let url = format!("https://{}/", server.address);
-    judge(server, Command::new(lab.example(client)?).args(["-k", &url]), Outcome::Whole)
+    check(server, Command::new(fixtures.example(client)?).args(["-k", &url]), Expectation::Whole)
 }
 
-fn meet(lab: &Lab, client: &str, behaviour: &str, outcome: Outcome) -> anyhow::Result<()> {
-    let server = Server::start_listening(strangers::python_script("h2_server.py")?.arg(behaviour))?;
+fn meet(fixtures: &Fixtures, client: &str, behaviour: &str, outcome: Expectation) -> anyhow::Result<()> {
+    let server = Server::start_listening(external_tools::python_script("h2_server.py")?.arg(behaviour))?;
     let url = server.url("/");
-    judge(server, Command::new(lab.example(client)?).arg(url), outcome)
+    check(server, Command::new(fixtures.example(client)?).arg(url), outcome)
 }
 
-fn judge(mut server: Server, client: &mut Command, outcome: Outcome) -> anyhow::Result<()> {
+fn check(mut server: Server, client: &mut Command, outcome: Expectation) -> anyhow::Result<()> {
     let finished = process::run(client, LIMIT)?;
     let words = String::from_utf8_lossy(&finished.stderr);
     let judged = match outcome {
-        Outcome::Whole if finished.is_success() => lab::compare(&finished.stdout, &content()),
-        Outcome::Whole => Err(anyhow::anyhow!("{}: {words}", finished.outcome())),
-        Outcome::Failed(expected) => {
-            judge_failure(finished.status.and_then(|status| status.code()), &words, expected)
+        Expectation::Whole if finished.is_success() => fixtures::compare(&finished.stdout, &content()),
+        Expectation::Whole => Err(anyhow::anyhow!("{}: {words}", finished.outcome())),
+        Expectation::Failed(expected) => {
+            check_failure(finished.status.and_then(|status| status.code()), &words, expected)
         }
     };
     let end = server.wait(LIMIT)?.context("the script does not end")?;
-    let told = server.output().join("\n");
-    judged.with_context(|| format!("the script says:\n{told}"))?;
-    ensure!(end.success() && told.ends_with(WELL), "the script: {end}, the client: {words}\n{told}");
+    let reported = server.output().join("\n");
+    judged.with_context(|| format!("the script says:\n{reported}"))?;
+    ensure!(end.success() && reported.ends_with(WELL), "the script: {end}, the client: {words}\n{reported}");
     Ok(())
 }
 
 /// One clear line, and a status that says no.
-pub fn judge_failure(code: Option<i32>, words: &str, expected: &str) -> anyhow::Result<()> {
+pub fn check_failure(code: Option<i32>, words: &str, expected: &str) -> anyhow::Result<()> {
     ensure!(code.is_some_and(|code| code != 0), "it does not fail: {code:?}, {words}");
     ensure!(words.lines().count() == 1 && !words.contains("panicked"), "not one clear line: {words:?}");
     ensure!(words.contains(expected), "{expected} is not in it: {words}");
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_failure_has_one_clear_line() {
-        assert!(judge_failure(Some(1), "get: reset by INTERNAL_ERROR\n", "INTERNAL_ERROR").is_ok());
+        assert!(check_failure(Some(1), "get: reset by INTERNAL_ERROR\n", "INTERNAL_ERROR").is_ok());
         for (code, words) in [
             (Some(0), "get: reset by INTERNAL_ERROR\n"),
             (None, "get: reset by INTERNAL_ERROR\n"),
@@ -114,7 +114,7 @@ mod tests {
             (Some(1), "get: something\n"),
             (Some(1), ""),
         ] {
-            assert!(judge_failure(code, words, "INTERNAL_ERROR").is_err(), "{code:?} {words}");
+            assert!(check_failure(code, words, "INTERNAL_ERROR").is_err(), "{code:?} {words}");
         }
     }
 }

@@ -14,9 +14,9 @@ use anyhow::{Context as _, bail, ensure};
 use rustix::process::Signal;
 
 use super::Need;
-use super::lab::{self, Lab};
+use super::fixtures::{self, Fixtures};
 use crate::process::Group;
-use crate::strangers;
+use crate::external_tools;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// How much of a server's output a failed row shows.
@@ -57,9 +57,9 @@ impl Subject {
     }
 
     /// The command line of one of our servers; nghttpd's needs a port.
-    pub fn example_command(self, lab: &Lab, address: &str) -> anyhow::Result<Command> {
-        let mut command = Command::new(lab.example(self.name())?);
-        command.args(["--h2c", address, "--root"]).arg(lab.root());
+    pub fn example_command(self, fixtures: &Fixtures, address: &str) -> anyhow::Result<Command> {
+        let mut command = Command::new(fixtures.example(self.name())?);
+        command.args(["--h2c", address, "--root"]).arg(fixtures.root());
         Ok(command)
     }
 }
@@ -71,12 +71,12 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start(lab: &Lab, subject: Subject) -> anyhow::Result<Self> {
+    pub fn start(fixtures: &Fixtures, subject: Subject) -> anyhow::Result<Self> {
         match subject {
-            Subject::Example(_) => Self::start_listening(&mut subject.example_command(lab, "127.0.0.1:0")?),
-            Subject::Nghttpd => Self::start_nghttpd(lab),
-            Subject::Node => Self::start_listening(strangers::node_script("server.mjs")?.arg(lab.root())),
-            Subject::Go => Self::start_listening(strangers::go_program("server.go")?.arg(lab.root())),
+            Subject::Example(_) => Self::start_listening(&mut subject.example_command(fixtures, "127.0.0.1:0")?),
+            Subject::Nghttpd => Self::start_nghttpd(fixtures),
+            Subject::Node => Self::start_listening(external_tools::node_script("server.mjs")?.arg(fixtures.root())),
+            Subject::Go => Self::start_listening(external_tools::go_program("server.go")?.arg(fixtures.root())),
         }
         .with_context(|| format!("{} does not start", subject.name()))
     }
@@ -92,13 +92,13 @@ impl Server {
         Ok(Self { group, address, output })
     }
 
-    fn start_nghttpd(lab: &Lab) -> anyhow::Result<Self> {
+    fn start_nghttpd(fixtures: &Fixtures) -> anyhow::Result<Self> {
         // It cannot take a free port by itself, and another program may take the port that we found.
         for _ in 0..5 {
             let address = free_address()?;
             let mut command = Command::new("nghttpd");
             command.args(["--no-tls", "--echo-upload", "--address", "127.0.0.1", "--htdocs"]);
-            command.arg(stand_in_root(lab)?).arg(address.port().to_string());
+            command.arg(stand_in_root(fixtures)?).arg(address.port().to_string());
             let (mut group, output, _) = spawn(&mut command)?;
             let deadline = Instant::now() + START_LIMIT;
             while Instant::now() < deadline && group.wait(Duration::ZERO)?.is_none() {
@@ -141,11 +141,11 @@ impl Server {
 
 /// Runs a check on a server that must survive it. What the server wrote is told with a failure.
 pub fn on(
-    lab: &Lab,
+    fixtures: &Fixtures,
     subject: Subject,
     check: impl FnOnce(&mut Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut server = Server::start(lab, subject)?;
+    let mut server = Server::start(fixtures, subject)?;
     let result = check(&mut server).and_then(|()| {
         let end = server.wait(Duration::ZERO)?;
         ensure!(
@@ -155,21 +155,21 @@ pub fn on(
         );
         Ok(())
     });
-    tell_output(result, &server)
+    with_output(result, &server)
 }
 
 /// Runs a check that ends the server itself.
 pub fn to_the_end_of(
-    lab: &Lab,
+    fixtures: &Fixtures,
     subject: Subject,
     check: impl FnOnce(&mut Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut server = Server::start(lab, subject)?;
+    let mut server = Server::start(fixtures, subject)?;
     let result = check(&mut server);
-    tell_output(result, &server)
+    with_output(result, &server)
 }
 
-fn tell_output(result: anyhow::Result<()>, server: &Server) -> anyhow::Result<()> {
+fn with_output(result: anyhow::Result<()>, server: &Server) -> anyhow::Result<()> {
     result.map_err(|error| anyhow::anyhow!("{error:#}\nthe server's output:\n{}", tail(&server.output)))
 }
 
@@ -210,16 +210,16 @@ fn free_address() -> anyhow::Result<SocketAddr> {
 }
 
 /// A folder that makes nghttpd answer as our servers do: files where ours compute.
-fn stand_in_root(lab: &Lab) -> anyhow::Result<PathBuf> {
-    let root = lab.root().with_file_name("stand-in");
+fn stand_in_root(fixtures: &Fixtures) -> anyhow::Result<PathBuf> {
+    let root = fixtures.root().with_file_name("stand-in");
     if !root.exists() {
         fs::create_dir_all(root.join("bytes"))?;
         for name in ["page.html", "download.bin", "folder"] {
-            symlink(lab.root().join(name), root.join(name))?;
+            symlink(fixtures.root().join(name), root.join(name))?;
         }
         fs::write(root.join("index.html"), "page.html download.bin folder")?;
         fs::write(root.join("echo"), "")?;
-        fs::write(root.join("bytes/1000000"), lab::contract_bytes(1_000_000, 7))?;
+        fs::write(root.join("bytes/1000000"), fixtures::contract_bytes(1_000_000, 7))?;
     }
     Ok(root)
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
-use super::lab::{self, BYTES_PATH, DOWNLOAD_PATH, Lab, PAGE, PAGE_PATH};
+use super::fixtures::{self, BYTES_PATH, DOWNLOAD_PATH, Fixtures, PAGE, PAGE_PATH};
 use super::server::{Server, Subject};
 use super::{Need, Row, scripted};
-use crate::{process, strangers};
+use crate::{process, external_tools};
 
 const CLIENTS: &[&str] = &["get", "blocking_get"];
 const LIMIT: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ enum Flaw {
 }
 
 impl Identity {
-    fn make(lab: &Lab, flaw: Flaw) -> anyhow::Result<Self> {
+    fn make(fixtures: &Fixtures, flaw: Flaw) -> anyhow::Result<Self> {
         let names = match flaw {
             Flaw::None | Flaw::Expired => ["localhost", "127.0.0.1"].as_slice(),
             Flaw::OtherHost => &["elsewhere.example"],
@@ -44,7 +44,7 @@ impl Identity {
         let key = KeyPair::generate()?;
         let certificate = parameters.self_signed(&key)?.pem();
         let write = |name: &str, text: String| -> anyhow::Result<String> {
-            let file = lab.root().with_file_name(name);
+            let file = fixtures.root().with_file_name(name);
             fs::write(&file, text)?;
             Ok(file.to_str().context("a path without UTF-8")?.to_owned())
         };
@@ -61,14 +61,14 @@ const SERVE: Need = Need::Example("serve");
 const FLAWS: &[(Flaw, &str, &str)] =
     &[(Flaw::Expired, "expired", "expired"), (Flaw::OtherHost, "for another host", "not valid for name")];
 
-type Start = fn(&Lab, &Identity) -> anyhow::Result<Server>;
+type Start = fn(&Fixtures, &Identity) -> anyhow::Result<Server>;
 
 const SERVERS: &[(&str, Need, Start)] = &[
-    ("Node", Need::Program("node"), |lab, identity| {
-        Server::start_listening(strangers::node_script("server.mjs")?.arg(lab.root()).args(identity.files()))
+    ("Node", Need::Program("node"), |fixtures, identity| {
+        Server::start_listening(external_tools::node_script("server.mjs")?.arg(fixtures.root()).args(identity.files()))
     }),
-    ("Go", Need::Go("golang.org/x/net/http2"), |lab, _| {
-        Server::start_listening(strangers::go_program("server.go")?.arg(lab.root()).arg("tls"))
+    ("Go", Need::Go("golang.org/x/net/http2"), |fixtures, _| {
+        Server::start_listening(external_tools::go_program("server.go")?.arg(fixtures.root()).arg("tls"))
     }),
 ];
 
@@ -84,26 +84,26 @@ const REFUSED: &[Refused] = &[
     Refused {
         what: "an HTTP/1.1 server over TLS",
         start: |_, identity| {
-            Server::start_listening(strangers::python_script("http1_server.py")?.args(identity.files()))
+            Server::start_listening(external_tools::python_script("http1_server.py")?.args(identity.files()))
         },
         scheme: "https",
         words: "h2",
     },
     Refused {
         what: "an HTTP/1.1 server in cleartext",
-        start: |_, _| Server::start_listening(&mut strangers::python_script("http1_server.py")?),
+        start: |_, _| Server::start_listening(&mut external_tools::python_script("http1_server.py")?),
         scheme: "http",
         words: "does not speak HTTP/2",
     },
     Refused {
         what: "a cleartext server that is asked over TLS",
-        start: |lab, _| Server::start(lab, Subject::Node),
+        start: |fixtures, _| Server::start(fixtures, Subject::Node),
         scheme: "https",
         words: "does not speak TLS",
     },
     Refused {
         what: "a TLS server that is asked in cleartext",
-        start: |lab, identity| (SERVERS[0].2)(lab, identity),
+        start: |fixtures, identity| (SERVERS[0].2)(fixtures, identity),
         scheme: "http",
         words: "too early",
     },
@@ -117,63 +117,63 @@ pub fn rows() -> Vec<Row> {
             let name = format!(
                 "{client} -k: gets a page, a large file and bytes by contract from {server} over TLS"
             );
-            rows.push(Row::new(name, &[own, *need], |lab| fetch_all(lab, client, *start)));
+            rows.push(Row::new(name, &[own, *need], |fixtures| fetch_all(fixtures, client, *start)));
         }
         let name = format!("{client} -k: gets all from an h2 over TLS that sends 103 before the response");
-        rows.push(Row::new(name, &[own, Need::Python("h2")], |lab| {
-            let identity = Identity::make(lab, Flaw::None)?;
-            scripted::gets_all_over_tls(lab, client, identity.files())
+        rows.push(Row::new(name, &[own, Need::Python("h2")], |fixtures| {
+            let identity = Identity::make(fixtures, Flaw::None)?;
+            scripted::gets_all_over_tls(fixtures, client, identity.files())
         }));
         let trusts = format!("{client}: trusts a certificate that the system trusts");
-        rows.push(Row::new(trusts, &[own, SERVE], |lab| {
-            let text = ask(lab, client, Flaw::None)?.into_text(client)?;
-            lab::compare(text.as_bytes(), PAGE.as_bytes())
+        rows.push(Row::new(trusts, &[own, SERVE], |fixtures| {
+            let text = ask(fixtures, client, Flaw::None)?.into_text(client)?;
+            fixtures::compare(text.as_bytes(), PAGE.as_bytes())
         }));
         for (flaw, what, words) in FLAWS {
             let name = format!("{client}: says that a certificate is {what}");
-            rows.push(Row::new(name, &[own, SERVE], |lab| judge(&ask(lab, client, *flaw)?, words)));
+            rows.push(Row::new(name, &[own, SERVE], |fixtures| check(&ask(fixtures, client, *flaw)?, words)));
         }
         for peer in REFUSED {
             let name = format!("{client}: refuses {} with a clear word", peer.what);
             let needs = [own, Need::Python("h2"), Need::Program("node")];
-            rows.push(Row::new(name, &needs, |lab| {
-                let server = (peer.start)(lab, &Identity::make(lab, Flaw::None)?)?;
+            rows.push(Row::new(name, &needs, |fixtures| {
+                let server = (peer.start)(fixtures, &Identity::make(fixtures, Flaw::None)?)?;
                 let url = format!("{}://{}/page.html", peer.scheme, server.address);
-                let finished = process::run(Command::new(lab.example(client)?).args(["-k", &url]), LIMIT)?;
-                judge(&finished, peer.words)
+                let finished = process::run(Command::new(fixtures.example(client)?).args(["-k", &url]), LIMIT)?;
+                check(&finished, peer.words)
             }));
         }
     }
     rows
 }
 
-fn fetch_all(lab: &Lab, client: &str, start: Start) -> anyhow::Result<()> {
-    let server = start(lab, &Identity::make(lab, Flaw::None)?)?;
+fn fetch_all(fixtures: &Fixtures, client: &str, start: Start) -> anyhow::Result<()> {
+    let server = start(fixtures, &Identity::make(fixtures, Flaw::None)?)?;
     for (path, expected) in [
         (PAGE_PATH, PAGE.as_bytes().to_vec()),
-        (DOWNLOAD_PATH, fs::read(lab.root().join("download.bin"))?),
-        (BYTES_PATH, lab::contract_bytes(1_000_000, 7)),
+        (DOWNLOAD_PATH, fs::read(fixtures.root().join("download.bin"))?),
+        (BYTES_PATH, fixtures::contract_bytes(1_000_000, 7)),
     ] {
         let url = format!("https://{}{path}", server.address);
-        let finished = process::run(Command::new(lab.example(client)?).args(["-k", &url]), LIMIT)?;
+        let finished = process::run(Command::new(fixtures.example(client)?).args(["-k", &url]), LIMIT)?;
         ensure!(finished.is_success(), "{path}: {}", String::from_utf8_lossy(&finished.stderr));
-        lab::compare(&finished.stdout, &expected).context(path)?;
+        fixtures::compare(&finished.stdout, &expected).context(path)?;
     }
     Ok(())
 }
 
 /// Asks `serve`, whose certificate is the only one that the system trusts.
-fn ask(lab: &Lab, client: &str, flaw: Flaw) -> anyhow::Result<process::Finished> {
-    let identity = Identity::make(lab, flaw)?;
-    let mut command = Subject::Example("serve").example_command(lab, "127.0.0.1:0")?;
+fn ask(fixtures: &Fixtures, client: &str, flaw: Flaw) -> anyhow::Result<process::Finished> {
+    let identity = Identity::make(fixtures, flaw)?;
+    let mut command = Subject::Example("serve").example_command(fixtures, "127.0.0.1:0")?;
     let server = Server::start_listening(command.arg("--tls").args(identity.files()))?;
     let url = format!("https://{}{PAGE_PATH}", server.address);
-    let mut get = Command::new(lab.example(client)?);
+    let mut get = Command::new(fixtures.example(client)?);
     process::run(get.arg(url).env("SSL_CERT_FILE", &identity.certificate).env_remove("SSL_CERT_DIR"), LIMIT)
 }
 
-fn judge(finished: &process::Finished, expected: &str) -> anyhow::Result<()> {
+fn check(finished: &process::Finished, expected: &str) -> anyhow::Result<()> {
     ensure!(finished.stdout.is_empty(), "it gets something");
     let words = String::from_utf8_lossy(&finished.stderr);
-    scripted::judge_failure(finished.status.and_then(|status| status.code()), &words, expected)
+    scripted::check_failure(finished.status.and_then(|status| status.code()), &words, expected)
 }

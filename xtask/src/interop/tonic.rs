@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
-use super::lab::Lab;
+use super::fixtures::Fixtures;
 use super::relay::{Observed, Relay};
 use super::server::Server;
 use super::{Need, Row};
-use crate::{process, strangers};
+use crate::{process, external_tools};
 
 const LIMIT: Duration = Duration::from_secs(120);
 /// Of the connections, once the client has ended.
@@ -30,13 +30,13 @@ const CALLS: &[(&str, &str, u32)] = &[
 struct End {
     name: &'static str,
     needs: &'static [Need],
-    command: fn(&Lab) -> anyhow::Result<Command>,
+    command: fn(&Fixtures) -> anyhow::Result<Command>,
 }
 
 const OURS: End = End {
     name: "tonic on our client",
     needs: &[Need::Example("tonic_calls")],
-    command: |lab| Ok(Command::new(lab.example("tonic_calls")?)),
+    command: |fixtures| Ok(Command::new(fixtures.example("tonic_calls")?)),
 };
 
 /// It is built without TLS.
@@ -46,8 +46,8 @@ const CLIENTS: &[End] = &[
     End {
         name: TONICS,
         needs: &[Need::Example("tonic_calls")],
-        command: |lab| {
-            let mut command = Command::new(lab.example("tonic_calls")?);
+        command: |fixtures| {
+            let mut command = Command::new(fixtures.example("tonic_calls")?);
             command.arg("--tonic");
             Ok(command)
         },
@@ -55,12 +55,12 @@ const CLIENTS: &[End] = &[
     End {
         name: "grpc-go",
         needs: &[Need::Go("google.golang.org/grpc")],
-        command: |_| strangers::go_program("grpc_calls.go"),
+        command: |_| external_tools::go_program("grpc_calls.go"),
     },
     End {
         name: "grpcio",
         needs: &[Need::Python("grpc")],
-        command: |_| strangers::python_script("grpc_calls.py"),
+        command: |_| external_tools::python_script("grpc_calls.py"),
     },
     OURS,
 ];
@@ -68,8 +68,8 @@ const CLIENTS: &[End] = &[
 const ECHO: End = End {
     name: "tonic_echo",
     needs: &[Need::Example("tonic_echo")],
-    command: |lab| {
-        let mut command = Command::new(lab.example("tonic_echo")?);
+    command: |fixtures| {
+        let mut command = Command::new(fixtures.example("tonic_echo")?);
         command.args(["--h2c", "127.0.0.1:0"]);
         Ok(command)
     },
@@ -79,8 +79,8 @@ const SERVERS: &[End] = &[
     End {
         name: "tonic's own server",
         needs: &[Need::Example("tonic_echo")],
-        command: |lab| {
-            let mut command = (ECHO.command)(lab)?;
+        command: |fixtures| {
+            let mut command = (ECHO.command)(fixtures)?;
             command.arg("--tonic");
             Ok(command)
         },
@@ -88,7 +88,7 @@ const SERVERS: &[End] = &[
     End {
         name: "grpcio's server",
         needs: &[Need::Python("grpc")],
-        command: |_| strangers::python_script("grpc_server.py"),
+        command: |_| external_tools::python_script("grpc_server.py"),
     },
 ];
 
@@ -100,37 +100,37 @@ pub fn rows() -> Vec<Row> {
         for (call, what, stopped) in CALLS {
             let name = format!("{}: {} {what}", server.name, client.name);
             let needs = [client.needs, server.needs].concat();
-            rows.push(Row::new(name, &needs, |lab| make(lab, client, server, call, *stopped)));
+            rows.push(Row::new(name, &needs, |fixtures| make(fixtures, client, server, call, *stopped)));
         }
     }
     for client in CLIENTS.iter().filter(|client| client.name != TONICS) {
         for (call, what, _) in CALLS {
             let name = format!("tonic_echo --tls: {} {what}", client.name);
             let needs = [client.needs, ECHO.needs].concat();
-            rows.push(Row::new(name, &needs, |lab| make_over_tls(lab, client, call)));
+            rows.push(Row::new(name, &needs, |fixtures| make_over_tls(fixtures, client, call)));
         }
     }
     let resets = "h2: tonic on our client hears of ten reset codes as the gRPC statuses that belong to them";
-    rows.push(Row::new(resets, &[OURS.needs, &[Need::Python("h2")]].concat(), hear_resets));
+    rows.push(Row::new(resets, &[OURS.needs, &[Need::Python("h2")]].concat(), receive_resets));
     rows
 }
 
-fn make(lab: &Lab, client: &End, server: &End, call: &str, stopped: u32) -> anyhow::Result<()> {
-    let running = Server::start_listening(&mut (server.command)(lab)?)?;
+fn make(fixtures: &Fixtures, client: &End, server: &End, call: &str, stopped: u32) -> anyhow::Result<()> {
+    let running = Server::start_listening(&mut (server.command)(fixtures)?)?;
     let relay = Relay::start(running.address)?;
     let address = relay.address.to_string();
     let is_tonic = client.needs.contains(&Need::Example("tonic_calls"));
     let target = if is_tonic { format!("http://{address}") } else { address };
-    let finished = process::run_merged((client.command)(lab)?.args([call, &target]), LIMIT)?;
+    let finished = process::run_merged((client.command)(fixtures)?.args([call, &target]), LIMIT)?;
     finished.into_text(client.name)?;
     let observed = relay.finish(END_LIMIT)?;
-    judge(&observed, stopped, server.name == ECHO.name).with_context(|| format!("{observed:?}"))
+    check(&observed, stopped, server.name == ECHO.name).with_context(|| format!("{observed:?}"))
 }
 
 /// No relay can look into this.
-fn make_over_tls(lab: &Lab, client: &End, call: &str) -> anyhow::Result<()> {
-    let server = Server::start_listening((ECHO.command)(lab)?.arg("--tls"))?;
-    let mut command = (client.command)(lab)?;
+fn make_over_tls(fixtures: &Fixtures, client: &End, call: &str) -> anyhow::Result<()> {
+    let server = Server::start_listening((ECHO.command)(fixtures)?.arg("--tls"))?;
+    let mut command = (client.command)(fixtures)?;
     if client.name == OURS.name {
         command.args([call, &format!("https://{}", server.address)]);
     } else {
@@ -139,7 +139,7 @@ fn make_over_tls(lab: &Lab, client: &End, call: &str) -> anyhow::Result<()> {
     process::run_merged(&mut command, LIMIT)?.into_text(client.name).map(drop)
 }
 
-fn judge(observed: &Observed, stopped: u32, is_ours: bool) -> anyhow::Result<()> {
+fn check(observed: &Observed, stopped: u32, is_ours: bool) -> anyhow::Result<()> {
     ensure!(observed.connections == 1, "{} connections in place of one", observed.connections);
     ensure!(observed.broken == 0, "{} frames break a rule", observed.broken);
     ensure!(observed.other_errors == 0, "{} GOAWAYs with an error", observed.other_errors);
@@ -152,12 +152,12 @@ fn judge(observed: &Observed, stopped: u32, is_ours: bool) -> anyhow::Result<()>
 }
 
 /// A server in Python resets each call with the code in its path, and sees that the client goes in peace.
-fn hear_resets(lab: &Lab) -> anyhow::Result<()> {
-    let mut server = Server::start_listening(strangers::python_script("h2_server.py")?.arg("resets"))?;
-    let mut command = (OURS.command)(lab)?;
+fn receive_resets(fixtures: &Fixtures) -> anyhow::Result<()> {
+    let mut server = Server::start_listening(external_tools::python_script("h2_server.py")?.arg("resets"))?;
+    let mut command = (OURS.command)(fixtures)?;
     process::run_merged(command.args(["resets", &server.url("")]), LIMIT)?.into_text(OURS.name)?;
     let end = server.wait(END_LIMIT)?.context("the script does not end")?;
-    let told = server.output().join("\n");
-    ensure!(end.success() && told.ends_with("well"), "the script: {end}\n{told}");
+    let reported = server.output().join("\n");
+    ensure!(end.success() && reported.ends_with("well"), "the script: {end}\n{reported}");
     Ok(())
 }

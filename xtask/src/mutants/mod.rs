@@ -11,7 +11,7 @@
 mod explained;
 mod list;
 mod page;
-mod play;
+mod run;
 mod schema;
 mod slow;
 mod tree;
@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         _ => true,
     };
     let due: Vec<usize> = (0..mutants.len()).filter(|id| is_due(&keys[*id])).collect();
-    let verdicts = if args.page { kept } else { judge(args, &packages, &mutants, (&keys, &due), kept)? };
+    let verdicts = if args.page { kept } else { run_tests(args, &packages, &mutants, (&keys, &due), kept)? };
     let results: Vec<page::Row<'_>> =
         mutants.iter().zip(&keys).map(|(mutant, key)| (mutant, key, verdicts.get(key))).collect();
     let page = page::page(&results, &explained);
@@ -92,7 +92,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn judge(
+fn run_tests(
     args: &Args,
     packages: &[&str],
     mutants: &[Mutant],
@@ -105,19 +105,19 @@ fn judge(
     let programs = tree.build(PROTOCOL_CRATES, &all_judges, mutants)?;
     let held = tree.held();
     println!("mutants: {} of {} changes are in one build", held.len(), mutants.len());
-    let judges = play::judges(programs, Path::new(FOLDER), &shared)?;
+    let test_programs = run::test_programs(programs, Path::new(FOLDER), &shared)?;
 
     let (ids, rest): (Vec<usize>, Vec<usize>) = due.iter().partition(|id| held.contains(id));
     let verdicts = Mutex::new(kept);
-    let told = |id: usize, verdict| {
+    let reported = |id: usize, verdict| {
         let mut verdicts = verdicts.lock().unwrap_or_else(PoisonError::into_inner);
         verdicts.insert(keys[id].clone(), verdict);
         // So that a run that is ended early is not lost.
         let _ = verdict::save(Path::new(VERDICTS), &verdicts);
     };
-    play::play(&judges, mutants, &ids, &shared, args.jobs, &told)?;
+    run::run_mutants(&test_programs, mutants, &ids, &shared, args.jobs, &reported)?;
     if !args.quick && !rest.is_empty() {
-        slow::judge(mutants, &rest, &all_judges, &shared, &told)?;
+        slow::run_tests(mutants, &rest, &all_judges, &shared, &reported)?;
     }
     let verdicts = verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
     verdict::save(Path::new(VERDICTS), &verdicts)?;

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 
 use super::FOLDER;
 use super::list::Mutant;
-use super::play::{self, Judge};
+use super::run::{self, TestProgram};
 use super::tree::{self, Program};
 use super::verdict::Verdict;
 use crate::process::{self, cargo};
@@ -21,13 +21,13 @@ use crate::process::{self, cargo};
 /// Of a build. One that takes longer computes a constant without end.
 const BUILD: Duration = Duration::from_secs(900);
 
-/// What becomes of each change; `told` hears of each as it is known.
-pub fn judge(
+/// What becomes of each change; `reported` hears of each as it is known.
+pub fn run_tests(
     mutants: &[Mutant],
     ids: &[usize],
-    judges: &[&str],
+    test_programs: &[&str],
     shared: &Path,
-    told: &dyn Fn(usize, Verdict),
+    reported: &dyn Fn(usize, Verdict),
 ) -> anyhow::Result<()> {
     println!("mutants: {} are left to a build of their own", ids.len());
     let copy = Copy::new(&env::current_dir()?.join(FOLDER).join("alone"))?;
@@ -37,7 +37,7 @@ pub fn judge(
         if copy.compiles(package(&mutants[id].file))? {
             compiling.push(id);
         } else {
-            told(id, Verdict::Unviable);
+            reported(id, Verdict::Unviable);
         }
         copy.restore(&mutants[id].file)?;
     }
@@ -45,17 +45,17 @@ pub fn judge(
     if compiling.is_empty() {
         return Ok(());
     }
-    let programs = copy.build(judges)?.context("the project does not build without a change")?;
-    let judges_of_all = play::sorted_judges(programs, Path::new(FOLDER), shared)?;
+    let programs = copy.build(test_programs)?.context("the project does not build without a change")?;
+    let judges_of_all = run::sorted_test_programs(programs, Path::new(FOLDER), shared)?;
     for id in compiling {
         let mutant = &mutants[id];
         copy.change(mutant)?;
-        let verdict = copy.verdict(package(&mutant.file), judges, &judges_of_all, shared)?;
+        let verdict = copy.verdict(package(&mutant.file), test_programs, &judges_of_all, shared)?;
         copy.restore(&mutant.file)?;
         if verdict.is_missed() {
             println!("  missed: {}", mutant.name);
         }
-        told(id, verdict);
+        reported(id, verdict);
     }
     Ok(())
 }
@@ -124,20 +124,20 @@ impl Copy {
         &self,
         package: &str,
         packages: &[&str],
-        judges: &[Judge],
+        test_programs: &[TestProgram],
         shared: &Path,
     ) -> anyhow::Result<Verdict> {
         let mut done: Vec<String> = Vec::new();
         for packages in [&[package], packages] {
             let Some(programs) = self.build(packages)? else { return Ok(Verdict::Unviable) };
-            for judge in judges {
-                let Some(program) = programs.iter().find(|program| program.name == judge.name()) else {
+            for run_tests in test_programs {
+                let Some(program) = programs.iter().find(|program| program.name == run_tests.name()) else {
                     continue;
                 };
                 if done.contains(&program.name) {
                     continue;
                 }
-                if let Some(verdict) = judge.judge_built(program, shared)? {
+                if let Some(verdict) = run_tests.run_built(program, shared)? {
                     return Ok(verdict);
                 }
                 done.push(program.name.clone());

@@ -49,9 +49,9 @@ fn read() {
         ACTIVE.store(id, Relaxed);
     }
     if std::env::var_os("MUTANT_ABORT").is_some() {
-        let told = std::panic::take_hook();
+        let reported = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            told(info);
+            reported(info);
             std::process::exit(101);
         }));
     }

@@ -106,7 +106,7 @@ impl Tree {
     pub fn build(
         &mut self,
         packages: &[&str],
-        judges: &[&str],
+        test_programs: &[&str],
         mutants: &[Mutant],
     ) -> anyhow::Result<Vec<Program>> {
         let mut is_checked = false;
@@ -114,14 +114,14 @@ impl Tree {
             self.put(mutants)?;
             let mut arguments = if is_checked { vec!["build"] } else { vec!["check"] };
             arguments.extend(["--all-features", "--keep-going", "--message-format", "json"]);
-            for package in if is_checked { judges } else { packages } {
+            for package in if is_checked { test_programs } else { packages } {
                 arguments.extend(["--package", package]);
             }
             if is_checked {
                 arguments.extend(["--tests", "--bins"]);
             }
             let mut command = cargo(&arguments);
-            set_profile(&mut command, &[packages, judges].concat());
+            set_profile(&mut command, &[packages, test_programs].concat());
             command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
             // The changes make code that the lints would refuse.
             command.env("RUSTFLAGS", "--cap-lints=allow");

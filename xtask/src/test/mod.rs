@@ -5,7 +5,7 @@
 //! by `setup` where that is allowed, or else skipped with its reason. Closes with `N passed, N failed`,
 //! and with the number of skipped ones if there are any.
 
-mod reading;
+mod output;
 mod steps;
 
 use std::path::Path;
@@ -69,7 +69,7 @@ fn perform(step: &mut Step, deadline: Instant, logs: &Path) -> anyhow::Result<Ta
     let finished = process::run_merged(&mut step.command, step.limit.min(time_left))?;
     let log = steps::log_file(logs, step);
     fs::write(&log, &finished.stdout).with_context(|| format!("{} cannot be written", log.display()))?;
-    let tally = step.reading.tally(&step.name, &finished);
+    let tally = step.format.tally(&step.name, &finished);
     let seconds = finished.elapsed.as_secs_f64();
     if tally.failed == 0 {
         println!("{}: ok ({seconds:.1} s){}", step.name, details(step, &tally));
@@ -82,8 +82,8 @@ fn perform(step: &mut Step, deadline: Instant, logs: &Path) -> anyhow::Result<Ta
 }
 
 fn details(step: &Step, tally: &Tally) -> String {
-    match step.reading {
-        reading::Reading::Whole => String::new(),
+    match step.format {
+        output::OutputFormat::Whole => String::new(),
         _ => format!(", {tally}"),
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::reading::Reading;
+use super::output::OutputFormat;
 use crate::metadata::{Metadata, Package};
 use crate::process::cargo;
 
@@ -13,7 +13,7 @@ pub struct Step {
     pub name: String,
     pub command: Command,
     pub limit: Duration,
-    pub reading: Reading,
+    pub format: OutputFormat,
 }
 
 /// Packages with a lock file of their own: the workspace's commands do not reach them.
@@ -41,26 +41,26 @@ pub fn all(metadata: &Metadata, xtask: &Path) -> Vec<Step> {
     steps.push(own("bench gate", xtask, &["bench", "gate"], 600));
     steps.push(own("spec", xtask, &["spec", "--check"], 120));
     let smoke = own("interop", xtask, &["interop", "--smoke"], 900);
-    steps.push(Step { reading: Reading::Rows, ..smoke });
+    steps.push(Step { format: OutputFormat::Rows, ..smoke });
     steps
 }
 
-fn step(name: &str, command: Command, limit_s: u64, reading: Reading) -> Step {
-    Step { name: name.to_owned(), command, limit: Duration::from_secs(limit_s), reading }
+fn step(name: &str, command: Command, limit_s: u64, format: OutputFormat) -> Step {
+    Step { name: name.to_owned(), command, limit: Duration::from_secs(limit_s), format }
 }
 
 /// Another command of this program, in a process of its own, so that its time is bounded too.
 fn own(name: &str, xtask: &Path, arguments: &[&str], limit_s: u64) -> Step {
     let mut command = Command::new(xtask);
     command.args(arguments);
-    step(name, command, limit_s, Reading::Whole)
+    step(name, command, limit_s, OutputFormat::Whole)
 }
 
 fn formats() -> Vec<Step> {
     let fmt = |name: &str, what: &[&str]| {
         let mut command = cargo(&["fmt", "--check"]);
         command.args(what).args(["--", "--color", "never"]);
-        step(name, command, 60, Reading::Whole)
+        step(name, command, 60, OutputFormat::Whole)
     };
     let mut steps = vec![fmt("fmt", &["--all"])];
     let fmt_of_satellite =
@@ -83,7 +83,7 @@ fn clippy_of_satellite(satellite: &str) -> Step {
     if satellite == "fuzz" && !runs(Command::new("c++").arg("--version")) {
         let mut skip = Command::new("echo");
         skip.arg("skipped: there is no C++ compiler");
-        return step(&name, skip, 10, Reading::Whole);
+        return step(&name, skip, 10, OutputFormat::Whole);
     }
     // Beside the other builds, where git does not see it.
     let target_dir = format!("target/{satellite}");
@@ -97,7 +97,7 @@ fn runs(command: &mut Command) -> bool {
 fn clippy(name: &str, what: &[&str], limit_s: u64) -> Step {
     let mut command = cargo(&["clippy"]);
     command.args(what).args(DENY_WARNINGS);
-    step(name, command, limit_s, Reading::Whole)
+    step(name, command, limit_s, OutputFormat::Whole)
 }
 
 /// A published crate by itself, without features, with each alone, and with all: features only add, so
@@ -124,7 +124,7 @@ fn programs() -> Vec<Step> {
     let build = |name: &str, what: &[&str]| {
         let mut command = cargo(&["build", "--package", name]);
         command.args(what);
-        step(&format!("build {name}"), command, 900, Reading::Whole)
+        step(&format!("build {name}"), command, 900, OutputFormat::Whole)
     };
     let examples = ["--all-features", "--examples", "--release"];
     vec![build("thalweg-examples", &examples), build("thalweg-plain-rustls", &[])]
@@ -138,15 +138,15 @@ fn tests() -> Vec<Step> {
         let output = ["--success-output", "immediate", "--failure-output", "final"];
         let mut command = cargo(&["nextest", "run"]);
         command.args(output);
-        step("tests", command, 1200, Reading::Nextest)
+        step("tests", command, 1200, OutputFormat::Nextest)
     } else {
-        step("tests", cargo(&["test", "--lib", "--bins", "--tests", "--examples"]), 1200, Reading::Libtest)
+        step("tests", cargo(&["test", "--lib", "--bins", "--tests", "--examples"]), 1200, OutputFormat::Libtest)
     };
     tests.command.args(what);
-    let mut in_docs = step("doc tests", cargo(&["test", "--doc"]), 900, Reading::Libtest);
+    let mut in_docs = step("doc tests", cargo(&["test", "--doc"]), 900, OutputFormat::Libtest);
     in_docs.command.args(what);
     for libtest in [&mut tests, &mut in_docs] {
-        if libtest.reading == Reading::Libtest {
+        if libtest.format == OutputFormat::Libtest {
             libtest.command.args(["--", "--show-output"]);
         }
     }
@@ -159,7 +159,7 @@ fn documentation(metadata: &Metadata) -> Step {
         command.args(["--package", &package.name]);
     }
     command.env("RUSTDOCFLAGS", "--deny warnings");
-    step("doc", command, 600, Reading::Whole)
+    step("doc", command, 600, OutputFormat::Whole)
 }
 
 /// The file that keeps the output of a step.

@@ -53,13 +53,13 @@ pub fn tree_faults(rule: &TreeRule, tree: &[String]) -> Vec<String> {
             .iter()
             .any(|ban| other.strip_prefix(ban).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))),
     };
-    let mut strangers: Vec<&str> = tree.iter().map(String::as_str).collect();
-    strangers.retain(|other| *other != rule.name && !is_allowed(other));
-    strangers.sort_unstable();
-    strangers.dedup();
+    let mut disallowed: Vec<&str> = tree.iter().map(String::as_str).collect();
+    disallowed.retain(|other| *other != rule.name && !is_allowed(other));
+    disallowed.sort_unstable();
+    disallowed.dedup();
     let features = rule.features.join(" ");
     let describe = |other| format!("{} {features}: has {other} in its tree", rule.name);
-    let mut faults: Vec<String> = strangers.into_iter().map(describe).collect();
+    let mut faults: Vec<String> = disallowed.into_iter().map(describe).collect();
     if !tree.iter().any(|other| other == rule.name) {
         faults.push(format!("{}: cargo tree shows no tree", rule.name));
     }

@@ -34,10 +34,10 @@ impl Load {
             command.args(["-H", field]);
         }
         command.arg(format!("http://127.0.0.1:{port}{}", path(self.body_bytes)));
-        let said = output_of(&mut command, "h2load")?;
-        let succeeded = succeeded(&said).context("h2load prints another format than we know")?;
-        ensure!(succeeded == self.requests, "{succeeded} of {} succeeded:\n{said}", self.requests);
-        seconds(&said).context("h2load does not say how long it took")
+        let output = output_of(&mut command, "h2load")?;
+        let succeeded = succeeded(&output).context("h2load prints another format than we know")?;
+        ensure!(succeeded == self.requests, "{succeeded} of {} succeeded:\n{output}", self.requests);
+        seconds(&output).context("h2load does not say how long it took")
     }
 }
 
@@ -46,14 +46,14 @@ pub fn path(body_bytes: usize) -> String {
     format!("/bytes/{body_bytes}?seed=1")
 }
 
-fn succeeded(said: &str) -> Option<usize> {
-    let line = said.lines().find(|line| line.starts_with("requests: "))?;
+fn succeeded(output: &str) -> Option<usize> {
+    let line = output.lines().find(|line| line.starts_with("requests: "))?;
     let part = line.split(", ").find_map(|part| part.strip_suffix(" succeeded"))?;
     part.parse().ok()
 }
 
-fn seconds(said: &str) -> Option<f64> {
-    let (_, rest) = said.split_once("finished in ")?;
+fn seconds(output: &str) -> Option<f64> {
+    let (_, rest) = output.split_once("finished in ")?;
     let time = rest.split_once(',')?.0;
     let digits = time.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let scale = match &time[digits.len()..] {
@@ -79,13 +79,13 @@ const FIELDS: [&str; 6] = [
 mod tests {
     use super::*;
 
-    const SAID: &str = "finished in 815.23ms, 122664.30 req/s, 17.98MB/s\n\
+    const OUTPUT: &str = "finished in 815.23ms, 122664.30 req/s, 17.98MB/s\n\
         requests: 100000 total, 100000 started, 100000 done, 99990 succeeded, 10 failed, 10 errored\n";
 
     #[test]
     fn the_clients_output_is_parsed() {
-        assert_eq!(succeeded(SAID), Some(99_990));
-        assert!((seconds(SAID).unwrap() - 0.815_23).abs() < 1e-9);
+        assert_eq!(succeeded(OUTPUT), Some(99_990));
+        assert!((seconds(OUTPUT).unwrap() - 0.815_23).abs() < 1e-9);
         assert_eq!(seconds("finished in 2.50s, 1 req/s"), Some(2.5));
         assert_eq!(seconds("finished in 2.50h, 1 req/s"), None);
         assert_eq!(succeeded("requests: none"), None);

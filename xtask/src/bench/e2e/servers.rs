@@ -207,8 +207,8 @@ impl Running {
                 return Ok(Self { group, port });
             }
         }
-        let said = fs::read_to_string(place.file("server.log")).unwrap_or_default();
-        bail!("it does not listen: {said}")
+        let output = fs::read_to_string(place.file("server.log")).unwrap_or_default();
+        bail!("it does not listen: {output}")
     }
 
     /// Processor time of the server so far, of all its threads and processes.

@@ -121,8 +121,8 @@ mod tests {
         let bars = vec![bar("thalweg", 4200.0, COLOURS[0]), bar("h2", 22_692.0, COLOURS[2])];
         let groups = vec![Group { label: "W1".to_owned(), bars }];
         let out = Bars { title: "Cost", axis: "instructions", groups }.draw();
-        for said in ["Cost", "instructions", "W1", "thalweg", "4,200", "22,692", COLOURS[0], COLOURS[2]] {
-            assert!(out.contains(said), "{said}");
+        for output in ["Cost", "instructions", "W1", "thalweg", "4,200", "22,692", COLOURS[0], COLOURS[2]] {
+            assert!(out.contains(output), "{output}");
         }
         assert_eq!(out.matches("<rect ").count(), 3);
     }

@@ -47,7 +47,7 @@ pub const DOWNLOAD_PATH: &str = "/download.bin";
 pub const SECRET: &str = "not for you";
 pub const BYTES_PATH: &str = "/bytes/1000000?seed=7";
 
-pub struct Lab {
+pub struct Fixtures {
     folder: PathBuf,
     pub load: Load,
     examples: BTreeMap<String, PathBuf>,
@@ -56,12 +56,12 @@ pub struct Lab {
     pub browser: RefCell<Option<Browser>>,
 }
 
-impl Lab {
+impl Fixtures {
     pub fn new(load: Load, examples: BTreeMap<String, PathBuf>) -> anyhow::Result<Self> {
         let folder = std::env::current_dir()?.join(format!("target/xtask/interop-{}", std::process::id()));
-        let lab = Self { folder, load, examples, notes: RefCell::default(), browser: RefCell::default() };
-        lab.write_files().with_context(|| format!("{} cannot be filled", lab.folder.display()))?;
-        Ok(lab)
+        let fixtures = Self { folder, load, examples, notes: RefCell::default(), browser: RefCell::default() };
+        fixtures.write_files().with_context(|| format!("{} cannot be filled", fixtures.folder.display()))?;
+        Ok(fixtures)
     }
 
     fn write_files(&self) -> io::Result<()> {
@@ -109,7 +109,7 @@ impl Lab {
     }
 }
 
-impl Drop for Lab {
+impl Drop for Fixtures {
     fn drop(&mut self) {
         self.browser.take();
         // What stays behind is below `target`, and nobody reads it.

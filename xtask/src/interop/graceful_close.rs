@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 
 use super::curl::curl;
-use super::lab::{self, DOWNLOAD_PATH, Lab, PAGE, PAGE_PATH};
+use super::fixtures::{self, DOWNLOAD_PATH, Fixtures, PAGE, PAGE_PATH};
 use super::server::{self, Server, Subject};
 use super::{Need, Row};
 use crate::process::{self, Group, collect};
@@ -42,34 +42,34 @@ pub fn rows(subject: Subject) -> Vec<Row> {
     let needs = [subject.need(), Need::Program("curl")];
     let name = |what: &str| format!("{}: {what}", subject.name());
     let nonsense = NONSENSE.iter().map(|(what, bytes, end)| {
-        Row::new(name(&format!("ends the connection after {what}")), &needs, move |lab| {
-            server::on(lab, subject, |server| ends_after(server, bytes, *end))
+        Row::new(name(&format!("ends the connection after {what}")), &needs, move |fixtures| {
+            server::on(fixtures, subject, |server| ends_after(server, bytes, *end))
         })
     });
     let mut rows: Vec<Row> = nonsense.collect();
     if subject == Subject::Nghttpd {
         return rows;
     }
-    rows.push(Row::new(name("logs requests and ends"), &needs, move |lab| {
-        server::on(lab, subject, |server| log(server))
+    rows.push(Row::new(name("logs requests and ends"), &needs, move |fixtures| {
+        server::on(fixtures, subject, |server| log(server))
     }));
-    rows.push(Row::new(name("ends at Ctrl-C"), &needs, move |lab| {
-        server::to_the_end_of(lab, subject, interrupted_idle)
+    rows.push(Row::new(name("ends at Ctrl-C"), &needs, move |fixtures| {
+        server::to_the_end_of(fixtures, subject, interrupted_idle)
     }));
-    rows.push(Row::new(name("ends at Ctrl-C after the transfer under way"), &needs, move |lab| {
-        server::to_the_end_of(lab, subject, |server| interrupted_busy(lab, server))
+    rows.push(Row::new(name("ends at Ctrl-C after the transfer under way"), &needs, move |fixtures| {
+        server::to_the_end_of(fixtures, subject, |server| interrupted_busy(fixtures, server))
     }));
-    rows.push(Row::new(name("says that the port is in use"), &needs[..1], move |lab| {
+    rows.push(Row::new(name("says that the port is in use"), &needs[..1], move |fixtures| {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?.to_string();
-        refuses(&mut subject.example_command(lab, &address)?)
+        refuses(&mut subject.example_command(fixtures, &address)?)
     }));
-    rows.push(Row::new(name("says that the root is missing"), &needs[..1], move |lab| {
-        let mut command = Command::new(lab.example(subject.name())?);
-        refuses(command.args(["--h2c", "127.0.0.1:0", "--root"]).arg(lab.root().join("no-such-folder")))
+    rows.push(Row::new(name("says that the root is missing"), &needs[..1], move |fixtures| {
+        let mut command = Command::new(fixtures.example(subject.name())?);
+        refuses(command.args(["--h2c", "127.0.0.1:0", "--root"]).arg(fixtures.root().join("no-such-folder")))
     }));
-    rows.push(Row::new(name("says that an argument is wrong"), &needs[..1], move |lab| {
-        refuses(&mut subject.example_command(lab, "nonsense")?)
+    rows.push(Row::new(name("says that an argument is wrong"), &needs[..1], move |fixtures| {
+        refuses(&mut subject.example_command(fixtures, "nonsense")?)
     }));
     rows
 }
@@ -93,7 +93,7 @@ fn ends_after(server: &Server, bytes: &[u8], end: Shutdown) -> anyhow::Result<()
 
 fn get_page(server: &Server) -> anyhow::Result<()> {
     let page = process::run(curl(&["--fail"]).arg(server.url(PAGE_PATH)), Duration::from_secs(60))?;
-    lab::compare(page.into_text("curl")?.as_bytes(), PAGE.as_bytes())
+    fixtures::compare(page.into_text("curl")?.as_bytes(), PAGE.as_bytes())
 }
 
 fn log(server: &Server) -> anyhow::Result<()> {
@@ -117,8 +117,8 @@ fn interrupted_idle(server: &mut Server) -> anyhow::Result<()> {
     ends_well(server)
 }
 
-fn interrupted_busy(lab: &Lab, server: &mut Server) -> anyhow::Result<()> {
-    let rate = (lab.load.download_bytes / 3).to_string();
+fn interrupted_busy(fixtures: &Fixtures, server: &mut Server) -> anyhow::Result<()> {
+    let rate = (fixtures.load.download_bytes / 3).to_string();
     let mut command = curl(&["--fail", "--limit-rate", &rate]);
     command.args(["--no-buffer"]).arg(server.url(DOWNLOAD_PATH));
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -126,18 +126,18 @@ fn interrupted_busy(lab: &Lab, server: &mut Server) -> anyhow::Result<()> {
     let (_, stdout, stderr) = transfer.pipes();
     let content = collect(stdout.context("a pipe was asked for")?);
     let errors = collect(stderr.context("a pipe was asked for")?);
-    let mut heard = content.recv_timeout(TRANSFER_LIMIT).context("the transfer does not begin")?;
-    let expected = std::fs::read(lab.root().join("download.bin"))?;
-    ensure!(heard.len() < expected.len(), "the transfer ended too early to be interrupted");
+    let mut received = content.recv_timeout(TRANSFER_LIMIT).context("the transfer does not begin")?;
+    let expected = std::fs::read(fixtures.root().join("download.bin"))?;
+    ensure!(received.len() < expected.len(), "the transfer ended too early to be interrupted");
     server.interrupt()?;
     // It ends with curl, which is ended with its group.
     while let Ok(piece) = content.recv_timeout(TRANSFER_LIMIT) {
-        heard.extend(piece);
+        received.extend(piece);
     }
     let status = transfer.wait(TRANSFER_LIMIT)?.context("curl does not end")?;
     let errors: Vec<u8> = errors.iter().flatten().collect();
     ensure!(status.success(), "curl: {status}: {}", String::from_utf8_lossy(&errors));
-    lab::compare(&heard, &expected)?;
+    fixtures::compare(&received, &expected)?;
     ends_well(server)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use super::lab::{self, BYTES_PATH, Lab, PAGE, PAGE_PATH};
+use super::fixtures::{self, BYTES_PATH, Fixtures, PAGE, PAGE_PATH};
 use super::server::{self, Server, Subject};
 use super::{Need, Row};
 use crate::process;
@@ -23,10 +23,10 @@ pub fn rows() -> Vec<Row> {
 
 /// The example that begins with HTTP/1.1: nghttpd takes no Upgrade.
 fn upgrades_of_ours() -> Vec<Row> {
-    let row = |subject: Subject, what: &str, check: fn(&Lab, &Server) -> anyhow::Result<()>| {
+    let row = |subject: Subject, what: &str, check: fn(&Fixtures, &Server) -> anyhow::Result<()>| {
         let needs = [Need::Example("h2c_upgrade"), subject.need()];
-        Row::new(format!("h2c_upgrade: {what} {}", subject.name()), &needs, move |lab| {
-            server::on(lab, subject, |server| check(lab, server))
+        Row::new(format!("h2c_upgrade: {what} {}", subject.name()), &needs, move |fixtures| {
+            server::on(fixtures, subject, |server| check(fixtures, server))
         })
     };
     let mut rows: Vec<Row> =
@@ -35,37 +35,37 @@ fn upgrades_of_ours() -> Vec<Row> {
     rows
 }
 
-fn switches(lab: &Lab, server: &Server) -> anyhow::Result<()> {
-    let mut program = Command::new(lab.example("h2c_upgrade")?);
+fn switches(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
+    let mut program = Command::new(fixtures.example("h2c_upgrade")?);
     let finished = process::run(program.arg(server.url(BYTES_PATH)), LIMIT)?;
-    let told = String::from_utf8_lossy(&finished.stderr);
-    ensure!(finished.is_success() && told == "the server switches to HTTP/2\n200\n", "it says {told:?}");
-    lab::compare(&finished.stdout, &lab::contract_bytes(1_000_000, 7))
+    let reported = String::from_utf8_lossy(&finished.stderr);
+    ensure!(finished.is_success() && reported == "the server switches to HTTP/2\n200\n", "it says {reported:?}");
+    fixtures::compare(&finished.stdout, &fixtures::contract_bytes(1_000_000, 7))
 }
 
-fn is_not_switched(lab: &Lab, server: &Server) -> anyhow::Result<()> {
-    let mut program = Command::new(lab.example("h2c_upgrade")?);
+fn is_not_switched(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
+    let mut program = Command::new(fixtures.example("h2c_upgrade")?);
     let finished = process::run(program.arg(server.url(PAGE_PATH)), LIMIT)?;
-    let told = String::from_utf8_lossy(&finished.stderr);
+    let reported = String::from_utf8_lossy(&finished.stderr);
     ensure!(!finished.is_success() && finished.stdout.is_empty(), "it succeeds");
     ensure!(
-        told.starts_with("h2c_upgrade: ") && told.contains("http/2 without an upgrade"),
-        "it says {told:?}"
+        reported.starts_with("h2c_upgrade: ") && reported.contains("http/2 without an upgrade"),
+        "it says {reported:?}"
     );
     Ok(())
 }
 
 fn rows_of(subject: Subject, client: &'static str) -> Vec<Row> {
     let name = subject.name();
-    let cleartext = |what: &str, check: fn(&Lab, &Server) -> anyhow::Result<()>| {
-        Row::new(format!("{name}: {what}"), &[subject.need(), Need::Program("curl")], move |lab| {
-            server::on(lab, subject, |server| check(lab, server))
+    let cleartext = |what: &str, check: fn(&Fixtures, &Server) -> anyhow::Result<()>| {
+        Row::new(format!("{name}: {what}"), &[subject.need(), Need::Program("curl")], move |fixtures| {
+            server::on(fixtures, subject, |server| check(fixtures, server))
         })
     };
-    let tls = |what: &str, need: Need, check: fn(&Lab, &Server, &str) -> anyhow::Result<()>| {
-        Row::new(format!("{name} --tls: {what}"), &[subject.need(), need], move |lab| {
-            let mut command = subject.example_command(lab, "127.0.0.1:0")?;
-            check(lab, &Server::start_listening(command.arg("--tls"))?, client)
+    let tls = |what: &str, need: Need, check: fn(&Fixtures, &Server, &str) -> anyhow::Result<()>| {
+        Row::new(format!("{name} --tls: {what}"), &[subject.need(), need], move |fixtures| {
+            let mut command = subject.example_command(fixtures, "127.0.0.1:0")?;
+            check(fixtures, &Server::start_listening(command.arg("--tls"))?, client)
         })
     };
     let (curl, own) = (Need::Program("curl"), Need::Example(client));
@@ -88,22 +88,22 @@ fn fetch(url: &str, arguments: &[&str]) -> anyhow::Result<(String, Vec<u8>)> {
     Ok((String::from_utf8_lossy(&finished.stderr).into_owned(), finished.stdout))
 }
 
-fn expect(told: &str, expected: &str) -> anyhow::Result<()> {
-    ensure!(told == expected, "curl says {told:?}, expected {expected:?}");
+fn expect(reported: &str, expected: &str) -> anyhow::Result<()> {
+    ensure!(reported == expected, "curl says {reported:?}, expected {expected:?}");
     Ok(())
 }
 
-fn upgrade(_: &Lab, server: &Server) -> anyhow::Result<()> {
+fn upgrade(_: &Fixtures, server: &Server) -> anyhow::Result<()> {
     // The second request goes over the connection that the first one upgraded.
     let page = server.url(PAGE_PATH);
-    let (told, body) = fetch(&page, &["--http2", &page])?;
-    expect(&told, "2 2002 200")?;
-    lab::compare(&body, PAGE.repeat(2).as_bytes())
+    let (reported, body) = fetch(&page, &["--http2", &page])?;
+    expect(&reported, "2 2002 200")?;
+    fixtures::compare(&body, PAGE.repeat(2).as_bytes())
 }
 
-fn http_1(_: &Lab, server: &Server) -> anyhow::Result<()> {
-    let (told, body) = fetch(&server.url(PAGE_PATH), &["--http1.1"])?;
-    expect(&told, "1.1 426")?;
+fn http_1(_: &Fixtures, server: &Server) -> anyhow::Result<()> {
+    let (reported, body) = fetch(&server.url(PAGE_PATH), &["--http1.1"])?;
+    expect(&reported, "1.1 426")?;
     let body = String::from_utf8_lossy(&body);
     ensure!(body.contains("HTTP/2"), "the answer does not say what to speak: {body:?}");
     Ok(())
@@ -113,30 +113,30 @@ fn secure(server: &Server, path: &str) -> String {
     format!("https://{}{path}", server.address)
 }
 
-fn alpn(_: &Lab, server: &Server, _: &str) -> anyhow::Result<()> {
-    let (told, body) = fetch(&secure(server, PAGE_PATH), &["--insecure"])?;
-    expect(&told, "2 200")?;
-    lab::compare(&body, PAGE.as_bytes())
+fn alpn(_: &Fixtures, server: &Server, _: &str) -> anyhow::Result<()> {
+    let (reported, body) = fetch(&secure(server, PAGE_PATH), &["--insecure"])?;
+    expect(&reported, "2 200")?;
+    fixtures::compare(&body, PAGE.as_bytes())
 }
 
-fn no_h2(_: &Lab, server: &Server, _: &str) -> anyhow::Result<()> {
+fn no_h2(_: &Fixtures, server: &Server, _: &str) -> anyhow::Result<()> {
     let url = secure(server, PAGE_PATH);
-    let (told, _) = fetch(&url, &["--insecure", "--no-alpn"])?;
-    expect(&told, "1.1 505")?;
-    let (told, _) = fetch(&url, &["--insecure", "--http1.1"])?;
-    ensure!(told.ends_with("0 000"), "the handshake should fail: {told}");
+    let (reported, _) = fetch(&url, &["--insecure", "--no-alpn"])?;
+    expect(&reported, "1.1 505")?;
+    let (reported, _) = fetch(&url, &["--insecure", "--http1.1"])?;
+    ensure!(reported.ends_with("0 000"), "the handshake should fail: {reported}");
     Ok(())
 }
 
-fn own_client(lab: &Lab, server: &Server, client: &str) -> anyhow::Result<()> {
-    let mut get = Command::new(lab.example(client)?);
+fn own_client(fixtures: &Fixtures, server: &Server, client: &str) -> anyhow::Result<()> {
+    let mut get = Command::new(fixtures.example(client)?);
     let finished = process::run(get.args(["-k", &secure(server, BYTES_PATH)]), LIMIT)?;
     ensure!(finished.is_success(), "{client}: {}", String::from_utf8_lossy(&finished.stderr));
-    lab::compare(&finished.stdout, &lab::contract_bytes(1_000_000, 7))
+    fixtures::compare(&finished.stdout, &fixtures::contract_bytes(1_000_000, 7))
 }
 
-fn distrust(lab: &Lab, server: &Server, client: &str) -> anyhow::Result<()> {
-    let mut get = Command::new(lab.example(client)?);
+fn distrust(fixtures: &Fixtures, server: &Server, client: &str) -> anyhow::Result<()> {
+    let mut get = Command::new(fixtures.example(client)?);
     let finished = process::run(get.arg(secure(server, PAGE_PATH)), LIMIT)?;
     let words = String::from_utf8_lossy(&finished.stderr);
     ensure!(!finished.is_success() && finished.stdout.is_empty(), "{client} trusts it");

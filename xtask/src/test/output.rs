@@ -5,7 +5,7 @@ use crate::tally::Tally;
 
 /// How the tests of a step are told from its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum OutputFormat {
     /// The step is one test.
     Whole,
     /// cargo-nextest with `--success-output`.
@@ -19,18 +19,18 @@ pub enum Reading {
 /// A test that cannot run where it is says so on a line of its own that begins with this.
 const SKIPPED: &str = "skipped: ";
 
-impl Reading {
+impl OutputFormat {
     /// Counts the tests of a step. A step that failed without naming a failed test counts as one, and
     /// so does a step of many tests that does not say how many.
     pub fn tally(self, step: &str, finished: &Finished) -> Tally {
         let output = String::from_utf8_lossy(&finished.stdout);
-        let told = match self {
+        let reported = match self {
             Self::Whole => Some(whole(step, &output)),
             Self::Nextest => nextest(&output),
             Self::Libtest => libtest(&output),
             Self::Rows => rows(&output),
         };
-        match told {
+        match reported {
             Some(tally) if finished.is_success() && tally.failed == 0 => tally,
             Some(tally) if tally.failed > 0 => tally,
             // What passed before it went wrong does not count for more than that it went wrong.
@@ -87,7 +87,7 @@ fn nextest_test(line: &str) -> Option<(&str, &str)> {
 fn libtest(output: &str) -> Option<Tally> {
     let mut tally = Tally::default();
     let mut ignored = 0;
-    let mut is_told = false;
+    let mut is_reported = false;
     for result in output.lines().filter_map(|line| line.strip_prefix("test result: ")) {
         let (_, counts) = result.split_once(". ")?;
         for count in counts.split("; ") {
@@ -100,14 +100,14 @@ fn libtest(output: &str) -> Option<Tally> {
                 _ => {}
             }
         }
-        is_told = true;
+        is_reported = true;
     }
     let block = |line: &str| Some(line.strip_prefix("---- ")?.strip_suffix(" stdout ----")?.to_owned());
     move_skipped(&mut tally, skipped_tests(output, block, |line| line == "failures:"));
     if ignored > 0 {
         tally.skipped.push(format!("tests that are ignored: {ignored}"));
     }
-    is_told.then_some(tally)
+    is_reported.then_some(tally)
 }
 
 /// The tests that passed by skipping, each with its first reason.
@@ -165,14 +165,14 @@ mod tests {
 
     use super::*;
 
-    fn tally(reading: Reading, code: i32, output: &str) -> Tally {
+    fn tally(format: OutputFormat, code: i32, output: &str) -> Tally {
         let finished = Finished {
             status: Some(ExitStatus::from_raw(code << 8)),
             stdout: output.into(),
             stderr: Vec::new(),
             elapsed: Duration::ZERO,
         };
-        reading.tally("step", &finished)
+        format.tally("step", &finished)
     }
 
     fn counts(passed: usize, failed: usize, skipped: &[&str]) -> Tally {
@@ -203,13 +203,13 @@ mod tests {
     #[test]
     fn nextest_counts_a_skip_once_and_not_as_passed() {
         let expected = counts(2, 1, &["thalweg-hpack::corpus every_story: ../shared/data is absent"]);
-        assert_eq!(tally(Reading::Nextest, 100, NEXTEST), expected);
+        assert_eq!(tally(OutputFormat::Nextest, 100, NEXTEST), expected);
     }
 
     #[test]
     fn nextest_names_what_is_ignored_and_counts_what_timed_out() {
         let output = "     Summary [  60.1s] 9/12 tests run: 6 passed, 1 failed, 2 timed out, 3 skipped\n";
-        assert_eq!(tally(Reading::Nextest, 100, output), counts(6, 3, &["tests that are ignored: 3"]));
+        assert_eq!(tally(OutputFormat::Nextest, 100, output), counts(6, 3, &["tests that are ignored: 3"]));
     }
 
     const LIBTEST: &str = "\
@@ -244,23 +244,23 @@ test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
     #[test]
     fn libtest_is_summed_over_its_binaries() {
         let expected = counts(2, 1, &["b: no curl", "tests that are ignored: 1"]);
-        assert_eq!(tally(Reading::Libtest, 101, LIBTEST), expected);
+        assert_eq!(tally(OutputFormat::Libtest, 101, LIBTEST), expected);
     }
 
     #[test]
     fn a_step_that_fails_without_a_failed_test_counts_as_one() {
         let build_error = "error: could not compile";
-        for reading in [Reading::Whole, Reading::Nextest, Reading::Libtest, Reading::Rows] {
-            assert_eq!(tally(reading, 101, build_error), counts(0, 1, &[]), "{reading:?}");
+        for format in [OutputFormat::Whole, OutputFormat::Nextest, OutputFormat::Libtest, OutputFormat::Rows] {
+            assert_eq!(tally(format, 101, build_error), counts(0, 1, &[]), "{format:?}");
         }
         let crash_later = "test result: ok. 7 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
-        assert_eq!(tally(Reading::Libtest, 101, crash_later), counts(0, 1, &[]));
+        assert_eq!(tally(OutputFormat::Libtest, 101, crash_later), counts(0, 1, &[]));
     }
 
     #[test]
     fn a_step_of_many_tests_without_a_count_has_failed() {
-        for reading in [Reading::Nextest, Reading::Libtest, Reading::Rows] {
-            assert_eq!(tally(reading, 0, "nothing to see\n"), counts(0, 1, &[]), "{reading:?}");
+        for format in [OutputFormat::Nextest, OutputFormat::Libtest, OutputFormat::Rows] {
+            assert_eq!(tally(format, 0, "nothing to see\n"), counts(0, 1, &[]), "{format:?}");
         }
     }
 
@@ -268,22 +268,22 @@ test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
     fn a_step_that_ran_out_of_time_has_failed() {
         let finished =
             Finished { status: None, stdout: Vec::new(), stderr: Vec::new(), elapsed: Duration::ZERO };
-        assert_eq!(Reading::Whole.tally("step", &finished), counts(0, 1, &[]));
+        assert_eq!(OutputFormat::Whole.tally("step", &finished), counts(0, 1, &[]));
     }
 
     #[test]
     fn a_whole_step_passes_or_is_skipped() {
-        assert_eq!(tally(Reading::Whole, 0, "all well\n"), counts(1, 0, &[]));
+        assert_eq!(tally(OutputFormat::Whole, 0, "all well\n"), counts(1, 0, &[]));
         let skipped = "setup: skipped: apt-get is absent\n";
-        assert_eq!(tally(Reading::Whole, 0, skipped), counts(0, 0, &["step: apt-get is absent"]));
+        assert_eq!(tally(OutputFormat::Whole, 0, skipped), counts(0, 0, &["step: apt-get is absent"]));
     }
 
     #[test]
     fn rows_are_counted_if_the_closing_line_agrees() {
         let output = "a page: passed\nan upload: failed\n    x: passed\nNode: skipped (node is absent)\n";
         let closed = format!("{output}1 passed, 1 failed, 1 skipped\n");
-        assert_eq!(tally(Reading::Rows, 1, &closed), counts(1, 1, &["Node: node is absent"]));
+        assert_eq!(tally(OutputFormat::Rows, 1, &closed), counts(1, 1, &["Node: node is absent"]));
         let cut_short = format!("{output}2 passed, 1 failed, 1 skipped\n");
-        assert_eq!(tally(Reading::Rows, 1, &cut_short), counts(0, 1, &[]));
+        assert_eq!(tally(OutputFormat::Rows, 1, &cut_short), counts(0, 1, &[]));
     }
 }

@@ -25,7 +25,7 @@ const WAITING_FACTOR: u32 = 8;
 const MEMORY_KIB: u64 = 6 << 20;
 
 /// A test program, with what it takes and reaches.
-pub struct Judge {
+pub struct TestProgram {
     program: Program,
     seconds: f64,
     reached: HashSet<usize>,
@@ -33,7 +33,7 @@ pub struct Judge {
     ends_at_panic: bool,
 }
 
-impl Judge {
+impl TestProgram {
     /// Runs a program without a change: it must pass.
     pub fn new(program: Program, folder: &Path, shared: &Path) -> anyhow::Result<Self> {
         let list =
@@ -61,7 +61,7 @@ impl Judge {
         format!("{:6.1} s  reaches {:5}  {}", seconds, reached.len(), program.name)
     }
 
-    fn judge(&self, id: usize, shared: &Path) -> anyhow::Result<Option<Verdict>> {
+    fn run_tests(&self, id: usize, shared: &Path) -> anyhow::Result<Option<Verdict>> {
         if !self.reached.contains(&id) {
             return Ok(None);
         }
@@ -73,7 +73,7 @@ impl Judge {
     }
 
     /// Runs a program that is ours but for the one change that it was built with.
-    pub fn judge_built(&self, program: &Program, shared: &Path) -> anyhow::Result<Option<Verdict>> {
+    pub fn run_built(&self, program: &Program, shared: &Path) -> anyhow::Result<Option<Verdict>> {
         self.outcome(program, usize::MAX, shared)
     }
 
@@ -109,33 +109,33 @@ fn run(
 }
 
 /// The judges that reach a change, from cheap to dear.
-pub fn judges(programs: Vec<Program>, folder: &Path, shared: &Path) -> anyhow::Result<Vec<Judge>> {
-    let mut judges = sorted_judges(programs, folder, shared)?;
-    judges.retain(|judge| !judge.reached.is_empty());
-    ensure!(!judges.is_empty(), "no test reaches what would be changed");
-    Ok(judges)
+pub fn test_programs(programs: Vec<Program>, folder: &Path, shared: &Path) -> anyhow::Result<Vec<TestProgram>> {
+    let mut test_programs = sorted_test_programs(programs, folder, shared)?;
+    test_programs.retain(|run_tests| !run_tests.reached.is_empty());
+    ensure!(!test_programs.is_empty(), "no test reaches what would be changed");
+    Ok(test_programs)
 }
 
 /// All judges from cheap to dear, each of which passes without a change.
-pub fn sorted_judges(programs: Vec<Program>, folder: &Path, shared: &Path) -> anyhow::Result<Vec<Judge>> {
-    let mut judges = Vec::new();
+pub fn sorted_test_programs(programs: Vec<Program>, folder: &Path, shared: &Path) -> anyhow::Result<Vec<TestProgram>> {
+    let mut test_programs = Vec::new();
     for program in programs {
-        let judge = Judge::new(program, folder, shared)?;
-        println!("mutants: {}", judge.describe());
-        judges.push(judge);
+        let run_tests = TestProgram::new(program, folder, shared)?;
+        println!("mutants: {}", run_tests.describe());
+        test_programs.push(run_tests);
     }
-    judges.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
-    Ok(judges)
+    test_programs.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    Ok(test_programs)
 }
 
-/// What becomes of each change, so many `jobs` at a time; `told` hears of each as it is known.
-pub fn play(
-    judges: &[Judge],
+/// What becomes of each change, so many `jobs` at a time; `reported` hears of each as it is known.
+pub fn run_mutants(
+    test_programs: &[TestProgram],
     mutants: &[Mutant],
     ids: &[usize],
     shared: &Path,
     jobs: usize,
-    told: &(dyn Fn(usize, Verdict) + Sync),
+    reported: &(dyn Fn(usize, Verdict) + Sync),
 ) -> anyhow::Result<()> {
     let next = AtomicUsize::new(0);
     let fault = Mutex::new(None);
@@ -143,12 +143,12 @@ pub fn play(
         for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some(&id) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    match verdict(judges, id, shared) {
+                    match verdict(test_programs, id, shared) {
                         Ok(verdict) => {
                             if matches!(verdict, Verdict::Missed | Verdict::Unreached) {
                                 println!("  missed: {}", mutants[id].name);
                             }
-                            told(id, verdict);
+                            reported(id, verdict);
                         }
                         Err(error) => *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
                     }
@@ -162,12 +162,12 @@ pub fn play(
     }
 }
 
-fn verdict(judges: &[Judge], id: usize, shared: &Path) -> anyhow::Result<Verdict> {
-    for judge in judges {
-        if let Some(verdict) = judge.judge(id, shared)? {
+fn verdict(test_programs: &[TestProgram], id: usize, shared: &Path) -> anyhow::Result<Verdict> {
+    for run_tests in test_programs {
+        if let Some(verdict) = run_tests.run_tests(id, shared)? {
             return Ok(verdict);
         }
     }
-    let is_reached = judges.iter().any(|judge| judge.reached.contains(&id));
+    let is_reached = test_programs.iter().any(|run_tests| run_tests.reached.contains(&id));
     Ok(if is_reached { Verdict::Missed } else { Verdict::Unreached })
 }

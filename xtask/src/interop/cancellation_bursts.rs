@@ -8,11 +8,11 @@ use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 
 use super::grpc::{self, TESTBEDS};
-use super::lab::Lab;
+use super::fixtures::Fixtures;
 use super::relay::{Observed, Relay};
 use super::server::{self, Server};
 use super::{Need, Row};
-use crate::{process, strangers};
+use crate::{process, external_tools};
 
 const LIMIT: Duration = Duration::from_secs(300);
 /// Of the connections, once the client has ended.
@@ -22,7 +22,7 @@ const SEED: &str = "1";
 
 /// What a client says of its calls.
 #[derive(Debug, Deserialize)]
-struct Told {
+struct ClientReport {
     calls: u32,
     completed: u32,
     cancelled: u32,
@@ -32,71 +32,71 @@ struct Told {
     first_failure: String,
 }
 
-struct Storm {
+struct Burst {
     client: &'static str,
     needs: &'static [Need],
     command: fn() -> anyhow::Result<Command>,
-    calls: fn(&Lab) -> u32,
+    calls: fn(&Fixtures) -> u32,
 }
 
-const STORMS: &[Storm] = &[
-    Storm {
+const BURSTS: &[Burst] = &[
+    Burst {
         client: "grpc-go",
         needs: &[Need::Go("google.golang.org/grpc")],
-        command: || strangers::go_program("grpc_storm.go"),
-        calls: |lab| lab.load.go_calls,
+        command: || external_tools::go_program("grpc_storm.go"),
+        calls: |fixtures| fixtures.load.go_calls,
     },
-    Storm {
+    Burst {
         client: "grpcio",
         needs: &[Need::Python("grpc")],
-        command: || strangers::python_script("grpc_storm.py"),
-        calls: |lab| lab.load.python_calls,
+        command: || external_tools::python_script("grpc_storm.py"),
+        calls: |fixtures| fixtures.load.python_calls,
     },
 ];
 
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
-    for storm in STORMS {
-        let name = |server: &str| format!("{server}: {} cancels half of its calls in a storm", storm.client);
-        let needs = [storm.needs, &[Need::Example("tonic_echo")]].concat();
-        rows.push(Row::new(name("tonic_echo"), &needs, |lab| storm.rage(lab, &grpc::tonic_echo(lab)?)));
+    for burst in BURSTS {
+        let name = |server: &str| format!("{server}: {} cancels half of its calls in a storm", burst.client);
+        let needs = [burst.needs, &[Need::Example("tonic_echo")]].concat();
+        rows.push(Row::new(name("tonic_echo"), &needs, |fixtures| burst.run(fixtures, &grpc::tonic_echo(fixtures)?)));
         for subject in TESTBEDS {
-            let needs = [storm.needs, &[subject.need()]].concat();
-            rows.push(Row::new(name(subject.name()), &needs, |lab| {
-                server::on(lab, *subject, |server| storm.rage(lab, server))
+            let needs = [burst.needs, &[subject.need()]].concat();
+            rows.push(Row::new(name(subject.name()), &needs, |fixtures| {
+                server::on(fixtures, *subject, |server| burst.run(fixtures, server))
             }));
         }
     }
     rows
 }
 
-impl Storm {
-    fn rage(&self, lab: &Lab, server: &Server) -> anyhow::Result<()> {
-        let calls = (self.calls)(lab);
+impl Burst {
+    fn run(&self, fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
+        let calls = (self.calls)(fixtures);
         let relay = Relay::start(server.address)?;
         let mut command = (self.command)()?;
         command.args([relay.address.to_string(), calls.to_string(), SEED.to_owned()]);
         let text = process::run(&mut command, LIMIT)?.into_text(self.client)?;
-        let told: Told = serde_json::from_str(&text).with_context(|| format!("it says {text:?}"))?;
+        let reported: ClientReport = serde_json::from_str(&text).with_context(|| format!("it says {text:?}"))?;
         let observed = relay.finish(END_LIMIT)?;
-        let judged = judge(calls, &told, &observed);
-        judged.with_context(|| format!("{told:?}\n{observed:?}"))?;
-        lab.note(format!(
+        let judged = check(calls, &reported, &observed);
+        judged.with_context(|| format!("{reported:?}\n{observed:?}"))?;
+        fixtures.note(format!(
             "{} calls: {} completed, {} cancelled, {} past their deadline, {} resets on the wire; \
              0 wrong messages, 0 ends without GOAWAY, 0 ENHANCE_YOUR_CALM",
-            told.calls, told.completed, told.cancelled, told.late, observed.resets_by_client
+            reported.calls, reported.completed, reported.cancelled, reported.late, observed.resets_by_client
         ));
         Ok(())
     }
 }
 
-fn judge(calls: u32, told: &Told, observed: &Observed) -> anyhow::Result<()> {
-    ensure!(told.wrong == 0, "{} wrong messages; the first: {}", told.wrong, told.first_failure);
-    ensure!(told.failed == 0, "{} calls failed; the first: {}", told.failed, told.first_failure);
-    ensure!(told.calls == calls, "{} calls were made, {calls} asked for", told.calls);
-    let stopped = told.cancelled + told.late;
-    ensure!(told.completed + stopped == calls, "not every call has come to an end");
-    ensure!(stopped > calls / 4 && told.late > 0, "only {stopped} calls were stopped: this is no storm");
+fn check(calls: u32, reported: &ClientReport, observed: &Observed) -> anyhow::Result<()> {
+    ensure!(reported.wrong == 0, "{} wrong messages; the first: {}", reported.wrong, reported.first_failure);
+    ensure!(reported.failed == 0, "{} calls failed; the first: {}", reported.failed, reported.first_failure);
+    ensure!(reported.calls == calls, "{} calls were made, {calls} asked for", reported.calls);
+    let stopped = reported.cancelled + reported.late;
+    ensure!(reported.completed + stopped == calls, "not every call has come to an end");
+    ensure!(stopped > calls / 4 && reported.late > 0, "only {stopped} calls were stopped: this is no storm");
     ensure!(observed.resets_by_client > calls / 20, "hardly a cancellation reached the server");
     ensure!(observed.connections == 1, "{} connections in place of one", observed.connections);
     ensure!(observed.without_goaway == 0, "{} ends without a GOAWAY", observed.without_goaway);
@@ -111,9 +111,9 @@ fn judge(calls: u32, told: &Told, observed: &Observed) -> anyhow::Result<()> {
 mod tests {
     use super::*;
 
-    fn told() -> Told {
+    fn reported() -> ClientReport {
         let first_failure = "none".to_owned();
-        Told { calls: 100, completed: 50, cancelled: 40, late: 10, wrong: 0, failed: 0, first_failure }
+        ClientReport { calls: 100, completed: 50, cancelled: 40, late: 10, wrong: 0, failed: 0, first_failure }
     }
 
     fn observed() -> Observed {
@@ -121,25 +121,25 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_storm_is_the_only_one_that_passes() {
-        judge(100, &told(), &observed()).unwrap();
-        type Blemish = fn(&mut Told, &mut Observed);
-        let blemishes: [(&str, Blemish); 10] = [
-            ("wrong", |told, _| told.wrong = 1),
-            ("failed", |told, _| told.failed = 1),
-            ("asked for", |told, _| told.calls = 99),
-            ("an end", |told, _| told.completed = 49),
-            ("no storm", |told, _| (told.completed, told.cancelled, told.late) = (80, 20, 0)),
+    fn only_a_clean_burst_passes() {
+        check(100, &reported(), &observed()).unwrap();
+        type Flaw = fn(&mut ClientReport, &mut Observed);
+        let blemishes: [(&str, Flaw); 10] = [
+            ("wrong", |reported, _| reported.wrong = 1),
+            ("failed", |reported, _| reported.failed = 1),
+            ("asked for", |reported, _| reported.calls = 99),
+            ("an end", |reported, _| reported.completed = 49),
+            ("no storm", |reported, _| (reported.completed, reported.cancelled, reported.late) = (80, 20, 0)),
             ("hardly", |_, observed| observed.resets_by_client = 5),
             ("in place of one", |_, observed| observed.connections = 2),
             ("without a GOAWAY", |_, observed| observed.without_goaway = 1),
             ("within a frame", |_, observed| observed.within_frame = 1),
             ("ENHANCE_YOUR_CALM", |_, observed| observed.enhance_your_calm = 1),
         ];
-        for (expected, blemish) in blemishes {
-            let (mut told, mut observed) = (told(), observed());
-            blemish(&mut told, &mut observed);
-            let error = judge(100, &told, &observed).unwrap_err().to_string();
+        for (expected, flaw) in blemishes {
+            let (mut reported, mut observed) = (reported(), observed());
+            flaw(&mut reported, &mut observed);
+            let error = check(100, &reported, &observed).unwrap_err().to_string();
             assert!(error.contains(expected), "{expected}: {error}");
         }
     }
