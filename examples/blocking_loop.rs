@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use thalweg::{CloseReport, Config, Connection, Event, HeadersKind, Instant, Server};
-use thalweg_examples::application::{PendingResponse, Application};
+use thalweg_examples::application::{Application, PendingResponse};
 use thalweg_examples::arguments::{self, Listen};
 
 /// Serves one connection to its end. Whatever the peer does, the last word is written.

@@ -13,7 +13,7 @@ use clap::Parser;
 use http::Uri;
 use thalweg::{Client, Config, Connection, Event, Instant, StreamKey};
 use thalweg_examples::arguments;
-use thalweg_tokio::thalweg_h2c::{self, UpgradeResponse, UpgradeRequest, Upgrader};
+use thalweg_tokio::thalweg_h2c::{self, UpgradeRequest, UpgradeResponse, Upgrader};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 

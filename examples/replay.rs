@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 use thalweg::Instant;
 use thalweg::inspect::{Direction, Inspector};
-use thalweg_record::{Call, ReplayEvent, Recording, RecordedRole, replay};
+use thalweg_record::{Call, RecordedRole, Recording, ReplayEvent, replay};
 
 /// Replays a recording and prints the conversation: exits with 1 if the replay differs
 #[derive(Debug, Parser)]

@@ -19,7 +19,7 @@ use thalweg_examples::inspect;
 use thalweg_examples::signals;
 use thalweg_examples::site::Site;
 use thalweg_tokio::inspect::ConnectionMonitor;
-use thalweg_tokio::thalweg_record::{Retention, RecordingStore};
+use thalweg_tokio::thalweg_record::{RecordingStore, Retention};
 use thalweg_tokio::{Body, Server, service_fn};
 
 /// Serves a directory, bytes by number and an echo over HTTP/2. Ctrl-C and SIGTERM end it

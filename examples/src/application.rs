@@ -2,7 +2,9 @@
 //!
 //! The core queues no content: this remembers what was cut short, and goes on when the core says who may.
 
-use thalweg::{Connection, ErrorCode, Event, Field, Headers, HeadersKind, Instant, Server, Status, StreamKey};
+use thalweg::{
+    Connection, ErrorCode, Event, Field, Headers, HeadersKind, Instant, Server, Status, StreamKey,
+};
 
 use crate::pattern::Pattern;
 
@@ -72,7 +74,12 @@ impl Application {
     }
 
     /// Sends an answer, as far as the windows are open. One that the peer does not accept resets its stream.
-    pub fn answer(&mut self, connection: &mut Connection<Server>, stream: StreamKey, answer: PendingResponse) {
+    pub fn answer(
+        &mut self,
+        connection: &mut Connection<Server>,
+        stream: StreamKey,
+        answer: PendingResponse,
+    ) {
         let len = answer.content.len().to_string();
         let fields =
             [Field::new(b"content-type", answer.content_type), Field::new(b"content-length", len.as_bytes())];

@@ -1,7 +1,7 @@
 //! Plays an attack against a server core, and counts.
 
 use thalweg::{
-    Config, Connection, ConnectionError, Event, HeadersKind, ResetCause, Instant, Server, Status, StreamError,
+    Config, Connection, ConnectionError, Event, HeadersKind, Instant, ResetCause, Server, Status, StreamError,
 };
 use thalweg_testkit::frames::{self, Reader};
 

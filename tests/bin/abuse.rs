@@ -99,17 +99,13 @@ fn in_memory() -> ExitCode {
 
 fn judge(attack: &Attack, result: &AttackResult) -> Result<String, String> {
     match (attack.end, result.error) {
-        (End::Cut(limit), Some(error))
-            if error.to_string().contains(limit) && result.go_aways.len() == 1 =>
-        {
+        (End::Cut(limit), Some(error)) if error.to_string().contains(limit) && result.go_aways.len() == 1 => {
             Ok(format!("GOAWAY {}: {error}", result.go_aways[0].0))
         }
         (End::Cut(limit), error) => Err(format!("{error:?} and {:?} instead of {limit}", result.go_aways)),
         (_, Some(error)) => Err(error.to_string()),
         (End::StreamsReset, None) if result.stalled == result.requests => Ok("streams reset".to_owned()),
-        (End::StreamsReset, None) => {
-            Err(format!("{} of {} streams reset", result.stalled, result.requests))
-        }
+        (End::StreamsReset, None) => Err(format!("{} of {} streams reset", result.stalled, result.requests)),
         (End::Borne, None) => Ok("borne".to_owned()),
     }
 }

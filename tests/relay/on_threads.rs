@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use thalweg_threads::{Body, Client, Options, Payload, Request, Responder, Response, Server, ServerHandle};
 
-use super::{RequestPlan, Counts, LIMIT, Subject, content};
+use super::{Counts, LIMIT, RequestPlan, Subject, content};
 
 pub struct Running {
     address: SocketAddr,

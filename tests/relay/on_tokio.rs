@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::{RequestPlan, Counts, LIMIT, Subject, content};
+use super::{Counts, LIMIT, RequestPlan, Subject, content};
 
 pub struct Running {
     runtime: Option<Runtime>,

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 use serde_json::Value;
 use thalweg::frame::{
-    Dependency, Flags, Frame, HEADER_LEN, FrameHeader, FrameType, OriginEntries, SettingEntries, SettingId,
+    Dependency, Flags, Frame, FrameHeader, FrameType, HEADER_LEN, OriginEntries, SettingEntries, SettingId,
 };
 use thalweg::{ErrorCode, StreamId, Violation};
 use thalweg_testkit::frames as kit;
@@ -268,7 +268,12 @@ proptest! {
 #[test]
 fn a_payload_of_another_length_than_announced_is_no_frame() {
     for announced in [0, 7, 9] {
-        let head = FrameHeader { len: announced, kind: FrameType::PING, flags: Flags(0), stream: StreamId::CONNECTION };
+        let head = FrameHeader {
+            len: announced,
+            kind: FrameType::PING,
+            flags: Flags(0),
+            stream: StreamId::CONNECTION,
+        };
         assert_eq!(Frame::parse(head, &[0; 8]), Err(Violation::FrameTooLarge));
     }
 }

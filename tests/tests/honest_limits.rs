@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use thalweg::{
-    CloseCause, Client, Config, Connection, ConnectionError, ErrorCode, Event, HeadersKind, Instant, Limit,
+    Client, CloseCause, Config, Connection, ConnectionError, ErrorCode, Event, HeadersKind, Instant, Limit,
     Request, Role, Server, Status, StreamKey,
 };
 use thalweg_testkit::frames::{
@@ -297,7 +297,10 @@ fn grease_beside_requests_and_content_passes() {
         server.respond(stream, true);
     }
     assert_eq!((server.content_bytes, server.connection.report().error), (400_000, None));
-    assert_eq!(End::server().flood(Duration::ZERO, |_| grease(0)), (1001, CloseCause::Limit(Limit::Extensions)));
+    assert_eq!(
+        End::server().flood(Duration::ZERO, |_| grease(0)),
+        (1001, CloseCause::Limit(Limit::Extensions))
+    );
 }
 
 /// A backend stands still, and a client whose calls have deadlines of 11 ms gives up 256 at a time, for a second. The number of

@@ -1,7 +1,8 @@
 //! Clients that die at any point leave nothing behind.
 
 use thalweg::{
-    CloseCause, Client, Config, Connection, ErrorCode, Event, Field, HeadersKind, Instant, Request, Server, Status,
+    Client, CloseCause, Config, Connection, ErrorCode, Event, Field, HeadersKind, Instant, Request, Server,
+    Status,
 };
 use thalweg_testkit::frames::read_all;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use thalweg::inspect::{Direction, Inspector};
 use thalweg::{
-    Client, Config, Connection, ConnectionError, Timeout, ErrorCode, Limit, OpenError, SendError, Server,
-    Status, StreamError, UpgradeError, Violation,
+    Client, Config, Connection, ConnectionError, ErrorCode, Limit, OpenError, SendError, Server, Status,
+    StreamError, Timeout, UpgradeError, Violation,
 };
 use thalweg_testkit::frames::{self, Piece, flag, kind};
 use thalweg_testkit::hpack;
@@ -99,13 +99,8 @@ fn every_error_code_and_every_deadline_has_its_name() {
     );
     assert_eq!(format!("{:?}", ErrorCode::HTTP_1_1_REQUIRED), "HTTP_1_1_REQUIRED");
     assert_eq!(ErrorCode(14).to_string(), "error code 0xe");
-    let deadlines = [
-        Timeout::Preface,
-        Timeout::SettingsAck,
-        Timeout::HeaderBlock,
-        Timeout::KeepAlive,
-        Timeout::Ping,
-    ];
+    let deadlines =
+        [Timeout::Preface, Timeout::SettingsAck, Timeout::HeaderBlock, Timeout::KeepAlive, Timeout::Ping];
     let fields = read_well(deadlines.map(Timeout::config_field));
     assert!(fields.iter().all(|field| field.starts_with("timeouts.")));
     assert_eq!(format!("{:?}", Status::NOT_FOUND), "404");

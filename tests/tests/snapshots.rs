@@ -3,8 +3,8 @@
 
 use thalweg::inspect::{Direction, Inspector};
 use thalweg::{
-    Client, Config, Connection, Event, Field, HalfState, Instant, Limit, Priority, Request, Role, Server, Status,
-    StreamKey, StreamSnapshot,
+    Client, Config, Connection, Event, Field, HalfState, Instant, Limit, Priority, Request, Role, Server,
+    Status, StreamKey, StreamSnapshot,
 };
 
 type Pair = (Connection<Client>, Connection<Server>);
@@ -91,7 +91,8 @@ fn a_promised_stream_is_reserved_until_its_response() {
     let parent = pass(client, server)[0];
     let promised = server.send_push(parent, &Request::get("http", "a", "/style"), []).unwrap();
     pass(server, client);
-    let states = |streams: Vec<StreamSnapshot>| streams.into_iter().map(|view| view.state()).collect::<Vec<_>>();
+    let states =
+        |streams: Vec<StreamSnapshot>| streams.into_iter().map(|view| view.state()).collect::<Vec<_>>();
     assert_eq!(states(server.streams().collect()), ["half-closed (remote)", "reserved (local)"]);
     assert_eq!(states(client.streams().collect()), ["half-closed (local)", "reserved (remote)"]);
     server.send_response(promised, Status::OK, [], false).unwrap();

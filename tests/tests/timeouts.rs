@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use thalweg::{
-    Client, Config, Connection, Timeout, Timeouts, ErrorCode, Event, Field, ResetCause, Instant, Request,
-    Role, Server, Status, StreamKey, StreamError,
+    Client, Config, Connection, ErrorCode, Event, Field, Instant, Request, ResetCause, Role, Server, Status,
+    StreamError, StreamKey, Timeout, Timeouts,
 };
 use thalweg_testkit::frames::{self, Frame, Piece, setting};
 use thalweg_testkit::hpack;

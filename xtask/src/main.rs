@@ -7,6 +7,7 @@
 mod abuse;
 mod bench;
 mod cover;
+mod external_tools;
 mod fuzz;
 mod interop;
 mod metadata;
@@ -16,7 +17,6 @@ mod process;
 mod setup;
 mod sim;
 mod spec;
-mod external_tools;
 mod tally;
 mod test;
 mod tidy;

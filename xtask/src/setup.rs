@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::{process, external_tools};
+use crate::{external_tools, process};
 
 /// What the tests use, by Debian package.
 const PACKAGES: &[&str] = &["chromium", "curl", "g++", "nghttp2-client", "nghttp2-server", "libnghttp2-dev"];

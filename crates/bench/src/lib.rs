@@ -17,12 +17,12 @@ pub mod allocator;
 pub mod codec;
 pub mod endpoint;
 mod hpack;
+#[cfg(feature = "servers")]
+pub mod payload;
 pub mod peers;
 pub mod program;
 pub mod run;
 pub mod script;
-#[cfg(feature = "servers")]
-pub mod payload;
 pub mod traffic;
 pub mod wire;
 pub mod work;

@@ -39,7 +39,9 @@ fn encode(name: String, mode: EncodeMode, table_bytes: u32, lists: Vec<(Option<u
             let field = Field::new(name, value);
             match mode {
                 EncodeMode::As(indexing) => encoder.encode(Field { indexing, ..field }, &mut block),
-                EncodeMode::PreparedField => encoder.encode_prepared(&PreparedField::new(field, SEED), &mut block),
+                EncodeMode::PreparedField => {
+                    encoder.encode_prepared(&PreparedField::new(field, SEED), &mut block);
+                }
             }
         }
         (limit, block, list)
@@ -60,7 +62,9 @@ fn connections() -> (Vec<Connection>, bool) {
             [Some(4096), None, Some(256), None, None, Some(0), None, Some(100), Some(1000), Some(4096)];
         let lists = sessions.0.iter().flat_map(|session| &session.lists);
         let lists: Vec<_> = limits.into_iter().cycle().zip(lists.cloned()).collect();
-        for mode in [EncodeMode::As(Indexing::Default), EncodeMode::As(Indexing::Always), EncodeMode::PreparedField] {
+        for mode in
+            [EncodeMode::As(Indexing::Default), EncodeMode::As(Indexing::Always), EncodeMode::PreparedField]
+        {
             all.push(encode(format!("{name}, {mode:?}"), mode, 4096, lists.clone()));
         }
     }
@@ -74,7 +78,8 @@ fn connections() -> (Vec<Connection>, bool) {
             corpus::sessions(encoder).expect("the corpus can be read").into_iter().enumerate()
         {
             let lists: Vec<_> = session.into_iter().map(|case| (case.table_bytes, case.list)).collect();
-            let ways = [Indexing::Default, Indexing::Always, Indexing::NotIndexed, Indexing::Never].map(EncodeMode::As);
+            let ways = [Indexing::Default, Indexing::Always, Indexing::NotIndexed, Indexing::Never]
+                .map(EncodeMode::As);
             // Every story by default, and each otherwise in one of several ways.
             all.push(encode(format!("{encoder} {number}"), ways[0], 16_384, lists.clone()));
             let mode = if number % 4 == 0 { EncodeMode::PreparedField } else { ways[number % 4] };

@@ -41,9 +41,11 @@ mod tests {
     #[test]
     fn pieces_are_the_input() {
         let input: Vec<u8> = (0..200).collect();
-        for (mut cuts, pieces) in
-            [(Chunking::Whole, 1..2), (Chunking::Bytewise, 200..201), (Chunking::Random(Random::new(5)), 3..100)]
-        {
+        for (mut cuts, pieces) in [
+            (Chunking::Whole, 1..2),
+            (Chunking::Bytewise, 200..201),
+            (Chunking::Random(Random::new(5)), 3..100),
+        ] {
             let mut rest = input.as_slice();
             let mut taken = Vec::new();
             while !rest.is_empty() {

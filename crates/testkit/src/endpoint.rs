@@ -368,7 +368,12 @@ impl Endpoint {
     ///
     /// # Panics
     /// On a client.
-    pub fn send_alt_svc(&mut self, on: Option<StreamKey>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
+    pub fn send_alt_svc(
+        &mut self,
+        on: Option<StreamKey>,
+        origin: &[u8],
+        value: &[u8],
+    ) -> Result<(), SendError> {
         self.as_server(|core| core.send_alt_svc(on, origin, value))
     }
 

@@ -55,13 +55,13 @@
 //! Nothing here reads a clock, a socket, or an unseeded source of randomness: what fails once fails again.
 #![forbid(unsafe_code)]
 
+pub mod broken;
 pub mod chunking;
 pub mod endpoint;
-pub mod broken;
 pub mod frames;
 pub mod hpack;
-pub mod properties;
 pub mod monitor;
+pub mod properties;
 pub mod random;
 pub mod scenario;
 pub mod sim;

@@ -4,8 +4,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use thalweg::Config;
-use thalweg_testkit::endpoint::Endpoint;
 use thalweg_testkit::broken::Fault;
+use thalweg_testkit::endpoint::Endpoint;
 use thalweg_testkit::properties;
 
 /// Counts the allocations of each thread.

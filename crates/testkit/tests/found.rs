@@ -3,7 +3,7 @@
 
 use thalweg::{CloseCause, Config, Connection, ErrorCode, Instant, Server, Status};
 use thalweg_testkit::frames::{flag, goaway, headers, kind, preface, raw, settings, wire};
-use thalweg_testkit::sim::{self, Change::*, Side::*, Method::*, Op::*, *};
+use thalweg_testkit::sim::{self, Change::*, Method::*, Op::*, Side::*, *};
 use thalweg_testkit::{hpack, scenario};
 
 const MESSAGE: Message = Message {

@@ -1,10 +1,10 @@
 //! Every law holds for our connection, and bites: a connection that is broken on purpose breaks it.
 
 use thalweg::Config;
-use thalweg_testkit::endpoint::Endpoint;
 use thalweg_testkit::broken::Fault;
+use thalweg_testkit::endpoint::Endpoint;
 use thalweg_testkit::frames::{preface, raw, settings, wire};
-use thalweg_testkit::properties::{self, PropertyFailure, Credit, InputScript, Reactions, Step, Upload};
+use thalweg_testkit::properties::{self, Credit, InputScript, PropertyFailure, Reactions, Step, Upload};
 use thalweg_testkit::sim::{self, Op, Script};
 
 type Property = fn(&InputScript, &dyn Fn() -> Endpoint) -> Result<(), PropertyFailure>;
@@ -12,7 +12,8 @@ type Property = fn(&InputScript, &dyn Fn() -> Endpoint) -> Result<(), PropertyFa
 const CHUNKING: Property = |script, make| properties::chunking(script, make, 1);
 const DETERMINISM: Property = |script, make| properties::determinism(script, make);
 const SILENCE: Property = |script, make| properties::silence(script, make);
-const BOUNDED_MEMORY: Property = |script, make| properties::bounded_memory(script, make, Endpoint::heap_bytes);
+const BOUNDED_MEMORY: Property =
+    |script, make| properties::bounded_memory(script, make, Endpoint::heap_bytes);
 
 /// The law holds for random plays.
 fn holds(property: Property) {
@@ -28,7 +29,8 @@ fn holds(property: Property) {
 fn detects(property: Property, name: &str, fault: Fault) -> bool {
     (0..INPUT_SCRIPTS).any(|seed| {
         let script = InputScript::random(seed);
-        property(&script, &|| script.endpoint().with_fault(fault)).is_err_and(|failure| failure.starts_with(name))
+        property(&script, &|| script.endpoint().with_fault(fault))
+            .is_err_and(|failure| failure.starts_with(name))
     })
 }
 

@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::responses;
 use crate::head::HeadError;
+use crate::responses;
 use crate::settings::SettingsError;
 
 /// The first bytes of what was seen, for the log.
@@ -113,14 +113,15 @@ impl SniffError {
     pub fn response(&self) -> Option<&'static [u8]> {
         match self {
             // RFC 9112 §8: an incomplete request may be answered before the connection closes.
-            Self::RequestLine { .. } | Self::FieldLine | Self::Eof { at: EofPosition::Head | EofPosition::Body, .. } => {
-                Some(responses::BAD_REQUEST)
-            }
+            Self::RequestLine { .. }
+            | Self::FieldLine
+            | Self::Eof { at: EofPosition::Head | EofPosition::Body, .. } => Some(responses::BAD_REQUEST),
             Self::Version { .. } => Some(responses::VERSION_NOT_SUPPORTED),
             Self::TooManyFields { .. } | Self::HeadTooLong { .. } => Some(responses::FIELDS_TOO_LARGE),
-            Self::Tls { .. } | Self::NotHttp { .. } | Self::Eof { at: EofPosition::Start, .. } | Self::Decided => {
-                None
-            }
+            Self::Tls { .. }
+            | Self::NotHttp { .. }
+            | Self::Eof { at: EofPosition::Start, .. }
+            | Self::Decided => None,
         }
     }
 

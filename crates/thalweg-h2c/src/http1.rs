@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::responses;
 use crate::head::{Fields, RequestHead, Version, text};
 use crate::rejection::UpgradeRejection;
+use crate::responses;
 
 /// An HTTP/1 request that stays one: every byte of it that came, untouched, and its head as parsed.
 ///

@@ -118,22 +118,22 @@
 
 extern crate alloc;
 
-pub mod responses;
 mod body;
 mod config;
 mod error;
 mod head;
 mod http1;
-mod validate;
 mod rejection;
 mod request;
+pub mod responses;
 mod settings;
 mod sniffer;
 mod target;
 mod upgrader;
+mod validate;
 
 pub use config::Config;
-pub use error::{UpgradeResponseError, EofPosition, Excerpt, RequestError, SniffError};
+pub use error::{EofPosition, Excerpt, RequestError, SniffError, UpgradeResponseError};
 pub use head::Version;
 pub use http1::Http1;
 pub use rejection::UpgradeRejection;

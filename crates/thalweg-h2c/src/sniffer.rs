@@ -11,15 +11,15 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::PREFACE;
-use crate::responses;
 use crate::body::{Body, BodyStatus};
 use crate::config::Config;
 use crate::error::{EofPosition, Excerpt, SniffError};
-use crate::head::{HeadBuffer, RequestHead, LineStatus};
+use crate::head::{HeadBuffer, LineStatus, RequestHead};
 use crate::http1::Http1;
-use crate::validate::{ValidUpgrade, validate};
 use crate::rejection::UpgradeRejection;
 use crate::request::{UpgradeRequest, is_token_byte};
+use crate::responses;
+use crate::validate::{ValidUpgrade, validate};
 
 /// How a connection opens.
 #[derive(Debug)]
@@ -158,7 +158,10 @@ impl Sniffer {
         let at = match self.state {
             SnifferState::Preface { matched: 0 } | SnifferState::Decided => return Ok(()),
             SnifferState::Failed(error) => return Err(error),
-            SnifferState::Preface { .. } | SnifferState::Tls | SnifferState::Blank { .. } | SnifferState::Method => EofPosition::Start,
+            SnifferState::Preface { .. }
+            | SnifferState::Tls
+            | SnifferState::Blank { .. }
+            | SnifferState::Method => EofPosition::Start,
             SnifferState::RequestLine | SnifferState::Fields => EofPosition::Head,
             SnifferState::Body(_) => EofPosition::Body,
         };
@@ -249,9 +252,13 @@ impl Sniffer {
             (SnifferState::Blank { after_cr: false }, b'\r') => SnifferState::Blank { after_cr: true },
             (SnifferState::Blank { .. }, b'\n') => SnifferState::Blank { after_cr: false },
             // RFC 8446 §5.1: a handshake record, then the major version of every TLS and of SSL 3.
-            (SnifferState::Blank { after_cr: false }, 0x16) if self.buffer.bytes.len() == 1 => SnifferState::Tls,
+            (SnifferState::Blank { after_cr: false }, 0x16) if self.buffer.bytes.len() == 1 => {
+                SnifferState::Tls
+            }
             (SnifferState::Tls, 0x03) => return Err(SniffError::Tls { seen: self.excerpt() }),
-            (SnifferState::Blank { after_cr: false } | SnifferState::Method, _) if is_token_byte(byte) => SnifferState::Method,
+            (SnifferState::Blank { after_cr: false } | SnifferState::Method, _) if is_token_byte(byte) => {
+                SnifferState::Method
+            }
             (SnifferState::Method, b' ') => SnifferState::RequestLine,
             _ => return Err(SniffError::NotHttp { seen: self.excerpt() }),
         };
@@ -287,7 +294,9 @@ impl Sniffer {
     }
 
     fn finish_body(&mut self, rejection: Option<UpgradeRejection>) -> Option<Protocol> {
-        let SnifferState::Body(pending) = core::mem::replace(&mut self.state, SnifferState::Decided) else { return None };
+        let SnifferState::Body(pending) = core::mem::replace(&mut self.state, SnifferState::Decided) else {
+            return None;
+        };
         let PendingUpgrade { head, request, settings, .. } = *pending;
         if rejection.is_some() {
             return Some(self.finish_http1(head, rejection));

@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::config::Config;
-use crate::error::{UpgradeResponseError, Excerpt, RequestError};
-use crate::head::{HeadBuffer, FieldRanges, LineStatus};
+use crate::error::{Excerpt, RequestError, UpgradeResponseError};
+use crate::head::{FieldRanges, HeadBuffer, LineStatus};
 use crate::request::UpgradeRequest;
 
 /// What the server made of the request.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::body::{Body, Chunked};
 use crate::config::Config;
-use crate::head::{HeadBuffer, Fields, RequestHead, Version, text};
+use crate::head::{Fields, HeadBuffer, RequestHead, Version, text};
 use crate::rejection::UpgradeRejection;
 use crate::request::{UpgradeRequest, is_hop_by_hop};
 use crate::{settings, target};
@@ -18,7 +18,11 @@ pub struct ValidUpgrade {
 }
 
 /// Judges a complete head. `None`: it does not ask for h2c.
-pub fn validate(buffer: &HeadBuffer, head: &RequestHead, config: &Config) -> Option<Result<ValidUpgrade, UpgradeRejection>> {
+pub fn validate(
+    buffer: &HeadBuffer,
+    head: &RequestHead,
+    config: &Config,
+) -> Option<Result<ValidUpgrade, UpgradeRejection>> {
     let fields = head.fields.within(&buffer.bytes);
     // RFC 9110 §7.8: any protocol of the list may be chosen, and case does not matter.
     // RFC 7540 §3.2: a token of "h2" is ignored; that is for TLS.
@@ -48,14 +52,20 @@ fn accept(
     check_connection(fields)?;
     let settings = read_settings(fields, config)?;
     let body = frame_body(fields, config)?;
-    let host = single(fields, "host", UpgradeRejection::HostRepeated)?.ok_or(UpgradeRejection::HostMissing)?;
+    let host =
+        single(fields, "host", UpgradeRejection::HostRepeated)?.ok_or(UpgradeRejection::HostMissing)?;
     let host = core::str::from_utf8(host).map_err(|_| UpgradeRejection::Host)?;
     if !target::is_authority(host) {
         return Err(UpgradeRejection::Host);
     }
     let (authority, path) = target::resolve(method, text(&buffer.bytes, &head.target), host)?;
-    let request =
-        UpgradeRequest { method: method.into(), authority, path, fields: translate(fields), body: Vec::new() };
+    let request = UpgradeRequest {
+        method: method.into(),
+        authority,
+        path,
+        fields: translate(fields),
+        body: Vec::new(),
+    };
     Ok(ValidUpgrade { request, settings, body })
 }
 
@@ -73,8 +83,8 @@ fn check_connection(fields: Fields<'_>) -> Result<(), UpgradeRejection> {
 }
 
 fn read_settings(fields: Fields<'_>, config: &Config) -> Result<Vec<u8>, UpgradeRejection> {
-    let value =
-        single(fields, "http2-settings", UpgradeRejection::SettingsRepeated)?.ok_or(UpgradeRejection::SettingsMissing)?;
+    let value = single(fields, "http2-settings", UpgradeRejection::SettingsRepeated)?
+        .ok_or(UpgradeRejection::SettingsMissing)?;
     let payload = settings::decode(value).ok_or(UpgradeRejection::SettingsEncoding)?;
     settings::check(&payload, config.settings_max).map_err(UpgradeRejection::Settings)?;
     Ok(payload)
@@ -90,7 +100,11 @@ fn frame_body(fields: Fields<'_>, config: &Config) -> Result<Body, UpgradeReject
     let length = single(fields, "content-length", UpgradeRejection::ContentLengthRepeated)?;
     if !fields.has("transfer-encoding") {
         let left = length.map_or(Ok(0), parse_length)?;
-        return if left > limit { Err(UpgradeRejection::BodyTooLong { limit }) } else { Ok(Body::Length { left }) };
+        return if left > limit {
+            Err(UpgradeRejection::BodyTooLong { limit })
+        } else {
+            Ok(Body::Length { left })
+        };
     }
     if length.is_some() {
         return Err(UpgradeRejection::ContentLengthAndCoding);

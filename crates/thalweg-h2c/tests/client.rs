@@ -3,7 +3,9 @@
 mod common;
 
 use common::*;
-use thalweg_h2c::{UpgradeResponse, UpgradeResponseError, Config, UpgradeRequest, RequestError, SettingsError, Upgrader};
+use thalweg_h2c::{
+    Config, RequestError, SettingsError, UpgradeRequest, UpgradeResponse, UpgradeResponseError, Upgrader,
+};
 
 const SETTINGS: &[u8] = b"\0\x03\0\0\0\x64\0\x04\x02\0\0\0";
 
@@ -44,7 +46,8 @@ fn a_body_is_announced_once_and_an_empty_one_where_it_is_expected() {
             "{bytes}"
         );
     }
-    let bytes = bytes_of(&UpgradeRequest::new("POST", "a", "/").with_field("content-length", "3").with_body("abc"));
+    let bytes =
+        bytes_of(&UpgradeRequest::new("POST", "a", "/").with_field("content-length", "3").with_body("abc"));
     assert!(bytes.ends_with("AAAA\r\ncontent-length: 3\r\n\r\nabc"), "{bytes}");
 }
 
@@ -128,9 +131,16 @@ fn a_101_switches_and_leaves_the_rest() {
     ] {
         let frame = b"\0\0\0\x04\0\0\0\0\0";
         let (received, left) = receive_at_every_split(&[head.as_bytes(), frame].concat());
-        assert_eq!((received, left), (Received::UpgradeResponse(UpgradeResponse::Switched), frame.len()), "{head}");
+        assert_eq!(
+            (received, left),
+            (Received::UpgradeResponse(UpgradeResponse::Switched), frame.len()),
+            "{head}"
+        );
         for len in 0..head.len() {
-            assert!(matches!(receive(Config::default(), &[&head.as_bytes()[..len]]).0, Received::More { .. }));
+            assert!(matches!(
+                receive(Config::default(), &[&head.as_bytes()[..len]]).0,
+                Received::More { .. }
+            ));
         }
     }
 }
@@ -224,7 +234,10 @@ fn limits_hold_at_the_limit_and_one_past_it() {
     assert_eq!(left, 5);
     config.head_bytes_max = 3;
     let (received, left) = at_every_split(&bytes, |chunks| receive(config, chunks));
-    assert!(matches!(received, Received::Error { error: UpgradeResponseError::HeadTooLong { limit: 3 }, .. }));
+    assert!(matches!(
+        received,
+        Received::Error { error: UpgradeResponseError::HeadTooLong { limit: 3 }, .. }
+    ));
     assert_eq!(left, bytes.len() - 3);
 
     let mut config = Config::default();
@@ -232,7 +245,10 @@ fn limits_hold_at_the_limit_and_one_past_it() {
     assert_eq!(receive(config, &[&bytes]).0, Received::UpgradeResponse(UpgradeResponse::Switched));
     config.fields_max = 1;
     let (received, _) = at_every_split(&bytes, |chunks| receive(config, chunks));
-    assert!(matches!(received, Received::Error { error: UpgradeResponseError::TooManyFields { limit: 1 }, .. }));
+    assert!(matches!(
+        received,
+        Received::Error { error: UpgradeResponseError::TooManyFields { limit: 1 }, .. }
+    ));
 }
 
 #[test]

@@ -4,7 +4,8 @@ mod common;
 
 use common::*;
 use thalweg_h2c::{
-    Config, EofPosition, Excerpt, PREFACE, UpgradeRejection, UpgradeRequest, SettingsError, SniffError, Sniffer, Version, responses,
+    Config, EofPosition, Excerpt, PREFACE, SettingsError, SniffError, Sniffer, UpgradeRejection,
+    UpgradeRequest, Version, responses,
 };
 
 /// Requests that ask for h2c and may not have it: what replaces a part of curl's, why not, and the answer.
@@ -31,7 +32,12 @@ fn rejections() -> Vec<(&'static str, &'static str, UpgradeRejection, &'static [
         (CONNECTION, "Connection: Upgrade, HTTP2-Settings, Host", UpgradeRejection::ConnectionOption, BAD),
         // HTTP2-Settings.
         (SETTINGS, "X: y", UpgradeRejection::SettingsMissing, BAD),
-        (SETTINGS, "HTTP2-Settings: AAMAAABk\r\nHTTP2-Settings: AAMAAABk", UpgradeRejection::SettingsRepeated, BAD),
+        (
+            SETTINGS,
+            "HTTP2-Settings: AAMAAABk\r\nHTTP2-Settings: AAMAAABk",
+            UpgradeRejection::SettingsRepeated,
+            BAD,
+        ),
         (SETTINGS, "HTTP2-Settings: AAMAAABk, AAMAAABk", UpgradeRejection::SettingsEncoding, BAD),
         (SETTINGS, "HTTP2-Settings:", UpgradeRejection::SettingsEncoding, BAD),
         (SETTINGS, "HTTP2-Settings: AAMAAABk====", UpgradeRejection::SettingsEncoding, BAD),
@@ -93,10 +99,30 @@ fn rejections() -> Vec<(&'static str, &'static str, UpgradeRejection, &'static [
         (ACCEPT, "Content-Length:", UpgradeRejection::ContentLength, BAD),
         (ACCEPT, "Content-Length: 18446744073709551616", UpgradeRejection::ContentLength, BAD),
         (ACCEPT, "Content-Length: 184467440737095516150", UpgradeRejection::ContentLength, BAD),
-        (ACCEPT, "Content-Length: 65537", UpgradeRejection::BodyTooLong { limit: 65_536 }, responses::CONTENT_TOO_LARGE),
-        (ACCEPT, "Content-Length: 5\r\nTransfer-Encoding: chunked", UpgradeRejection::ContentLengthAndCoding, BAD),
-        (ACCEPT, "Transfer-Encoding: gzip, chunked", UpgradeRejection::TransferCoding, responses::NOT_IMPLEMENTED),
-        (ACCEPT, "Transfer-Encoding: chunked, chunked", UpgradeRejection::TransferCoding, responses::NOT_IMPLEMENTED),
+        (
+            ACCEPT,
+            "Content-Length: 65537",
+            UpgradeRejection::BodyTooLong { limit: 65_536 },
+            responses::CONTENT_TOO_LARGE,
+        ),
+        (
+            ACCEPT,
+            "Content-Length: 5\r\nTransfer-Encoding: chunked",
+            UpgradeRejection::ContentLengthAndCoding,
+            BAD,
+        ),
+        (
+            ACCEPT,
+            "Transfer-Encoding: gzip, chunked",
+            UpgradeRejection::TransferCoding,
+            responses::NOT_IMPLEMENTED,
+        ),
+        (
+            ACCEPT,
+            "Transfer-Encoding: chunked, chunked",
+            UpgradeRejection::TransferCoding,
+            responses::NOT_IMPLEMENTED,
+        ),
         (
             ACCEPT,
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",

@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use thalweg_h2c::{UpgradeResponse, Config, Protocol, PREFACE, UpgradeRequest, Sniffer, Upgrader};
+use thalweg_h2c::{Config, PREFACE, Protocol, Sniffer, UpgradeRequest, UpgradeResponse, Upgrader};
 
 /// Pieces of openings, good and bad. Joined at random they get deep into the sniffer more often than noise does.
 fn piece() -> impl Strategy<Value = Vec<u8>> {

@@ -3,7 +3,9 @@
 mod common;
 
 use common::*;
-use thalweg_h2c::{Config, EofPosition, Protocol, PREFACE, UpgradeRequest, SniffError, Sniffer, Version, responses};
+use thalweg_h2c::{
+    Config, EofPosition, PREFACE, Protocol, SniffError, Sniffer, UpgradeRequest, Version, responses,
+};
 
 #[test]
 fn prior_knowledge_is_known_at_the_twelfth_byte() {
@@ -32,7 +34,8 @@ fn input_that_begins_like_the_preface_may_be_http1() {
         ("P / HTTP/1.1", "P", "/"),
     ] {
         let bytes = format!("{line}\r\nHost: a\r\n\r\n");
-        let (Sniffed::Http1 { parsed, rejection: None, seen, .. }, 0) = sniff_at_every_split(bytes.as_bytes())
+        let (Sniffed::Http1 { parsed, rejection: None, seen, .. }, 0) =
+            sniff_at_every_split(bytes.as_bytes())
         else {
             panic!("{line}");
         };
@@ -142,7 +145,10 @@ fn fields_of_the_connection_alone_do_not_reach_the_request() {
 #[test]
 fn h2c_is_found_among_the_protocols_in_any_case() {
     for upgrade in ["Upgrade: websocket, H2C", "Upgrade: h2\r\nUpgrade: h2c", "uPGRADE:,h2c ,"] {
-        assert!(matches!(sniff_at_every_split(&curl_but("Upgrade: h2c", upgrade)).0, Sniffed::Upgrade { .. }));
+        assert!(matches!(
+            sniff_at_every_split(&curl_but("Upgrade: h2c", upgrade)).0,
+            Sniffed::Upgrade { .. }
+        ));
     }
     // RFC 7540 §3.2: h2 is for TLS. A version makes another protocol of it.
     for upgrade in ["Upgrade: h2", "Upgrade: h2c/1", "Upgrade: websocket", "Upgrade:", "X-Upgrade: h2c"] {

@@ -1,7 +1,7 @@
 //! With the core behind it: a connection that was sniffed or upgraded is one that works, at every cut.
 
 use thalweg::{Client, Connection, Event, Field, HeadersKind, Instant, Server, Status};
-use thalweg_h2c::{UpgradeResponse, Config, Protocol, UpgradeRequest, Sniffer, Upgrader};
+use thalweg_h2c::{Config, Protocol, Sniffer, UpgradeRequest, UpgradeResponse, Upgrader};
 
 /// A server that takes its input as the network cuts it, and answers each request with its path.
 struct Host {

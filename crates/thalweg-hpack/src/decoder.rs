@@ -14,15 +14,15 @@
 //! error it is not used again; a size update stands in front of a block, obeys our limit, and is there when
 //! we have lowered that.
 
-use crate::dynamic_table::{DynamicTable, Entry, NO_SLOT, Storage, EMPTY};
+use crate::dynamic_table::{DynamicTable, EMPTY, Entry, NO_SLOT, Storage};
 use crate::error::DecodeError;
 use crate::field::{Indexing, OVERHEAD};
 use crate::huffman::{self, decode::Decoded as Huffman};
 use crate::integer;
-use crate::static_table::{STATIC_ENTRIES, STATIC_LEN};
 use crate::known_name::KnownName;
-use crate::validate::{Checked, ends_are_visible};
+use crate::static_table::{STATIC_ENTRIES, STATIC_LEN};
 use crate::swar;
+use crate::validate::{Checked, ends_are_visible};
 
 pub use self::block_skipper::BlockSkipper;
 pub use self::decoded::{Decoded, FieldRef};

@@ -25,8 +25,8 @@ use alloc::vec::Vec;
 
 use crate::field::{Indexing, OVERHEAD};
 use crate::known_name::KnownName;
-use crate::validate::Checked;
 use crate::swar;
+use crate::validate::Checked;
 
 pub mod bulk_insert;
 
@@ -198,7 +198,8 @@ impl DynamicTable {
     /// The strings of an entry.
     #[inline(always)]
     pub fn strings(&self, entry: &Entry) -> (&[u8], &[u8]) {
-        let name = if entry.known_name.is_known() { entry.known_name.name() } else { self.stored_name(entry) };
+        let name =
+            if entry.known_name.is_known() { entry.known_name.name() } else { self.stored_name(entry) };
         (name, self.value(entry))
     }
 
@@ -428,9 +429,16 @@ impl DynamicTable {
     /// What the front of the scratch space holds: `name_len` octets of name (none when the token is
     /// known), then `value_len` of value.
     #[inline(always)]
-    pub fn scratch_entry(&self, name_len: usize, value_len: usize, known_name: KnownName, checked: Checked) -> Entry {
+    pub fn scratch_entry(
+        &self,
+        name_len: usize,
+        value_len: usize,
+        known_name: KnownName,
+        checked: Checked,
+    ) -> Entry {
         let name_start = self.position(self.head);
-        let size = u32::try_from(known_name.name().len() + name_len + value_len + OVERHEAD).unwrap_or(u32::MAX);
+        let size =
+            u32::try_from(known_name.name().len() + name_len + value_len + OVERHEAD).unwrap_or(u32::MAX);
         let (name_len, value_len) = (name_len as u32, value_len as u32);
         let value_start = name_start.wrapping_add(name_len);
         Entry { name_start, value_start, name_len, value_len, size, known_name, checked, ..EMPTY }

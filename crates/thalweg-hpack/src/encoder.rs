@@ -24,10 +24,10 @@ use crate::field::{Field, Indexing};
 use crate::hash::{SPREAD, fold, hash};
 use crate::huffman;
 use crate::integer;
-use crate::static_table::{STATIC_LEN, STATIC_TABLE, STATIC_VALUES};
 use crate::known_name::KnownName;
-use crate::validate::Checked;
+use crate::static_table::{STATIC_LEN, STATIC_TABLE, STATIC_VALUES};
 use crate::swar;
+use crate::validate::Checked;
 
 /// The size of a table before anybody changes it (RFC 9113 §6.5.2).
 const TABLE_BYTES_INITIAL: u32 = 4096;
@@ -412,7 +412,13 @@ impl<'a> PreparedField<'a> {
         let representation = Representation::of(&field);
         let is_never = representation == Representation::Never;
         let static_index = if is_never { None } else { static_match(field.known_name, field.value) };
-        Self { field, seed, field_hash, static_index, may_be_indexed: representation == Representation::Index }
+        Self {
+            field,
+            seed,
+            field_hash,
+            static_index,
+            may_be_indexed: representation == Representation::Index,
+        }
     }
 
     /// The field.

@@ -50,13 +50,13 @@ pub mod fluke;
 mod hash;
 mod huffman;
 mod integer;
-mod static_table;
 mod known_name;
-mod validate;
+mod static_table;
 mod swar;
+mod validate;
 
-pub use decoder::{BlockSkipper, Decoded, Decoder, FieldRef, ListLimit, ListLimits, Totals, SinkAction};
-pub use encoder::{Encoder, TableMatch, PreparedField};
+pub use decoder::{BlockSkipper, Decoded, Decoder, FieldRef, ListLimit, ListLimits, SinkAction, Totals};
+pub use encoder::{Encoder, PreparedField, TableMatch};
 pub use error::DecodeError;
 pub use field::{Field, Indexing};
 pub use huffman::HUFFMAN_LENGTHS;

@@ -8,7 +8,7 @@
 //! index 62..     the dynamic table  0x41 0x01 0x78  ->  :authority: x
 //! ```
 
-use crate::dynamic_table::{Entry, Storage, EMPTY};
+use crate::dynamic_table::{EMPTY, Entry, Storage};
 use crate::field::OVERHEAD;
 use crate::known_name::KnownName;
 use crate::validate::Checked;

@@ -6,7 +6,9 @@
 use alloc::vec::Vec;
 
 use thalweg::frame::{Flags, FrameType, SettingId};
-use thalweg::{ErrorCode, Field, Indexing, Instant, Priority, Request, Settings, Status, StreamId, KnownName};
+use thalweg::{
+    ErrorCode, Field, Indexing, Instant, KnownName, Priority, Request, Settings, Status, StreamId,
+};
 
 use crate::codec::{Clock, Reader, put_bytes, put_number};
 use crate::error::ReadError;

@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use thalweg::{RateLimit, Config, WindowRelease};
+use thalweg::{Config, RateLimit, WindowRelease};
 
 use crate::codec::{Reader, put_number};
 use crate::error::ReadError;

@@ -31,26 +31,26 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-mod codec;
 mod call;
+mod codec;
 mod config;
 mod digest;
 mod error;
 mod outcome;
-mod replayer;
 mod recorder;
 mod recording;
 #[cfg(feature = "std")]
 mod recording_store;
+mod recording_writer;
 mod redact;
 mod replay;
-mod recording_writer;
+mod replayer;
 
 pub use call::Call;
 pub use error::ReadError;
 pub use recorder::{RecordOptions, Recorder};
-pub use recording::{Recording, RecordedRole, Start, Step};
+pub use recording::{RecordedRole, Recording, Start, Step};
 #[cfg(feature = "std")]
-pub use recording_store::{Retention, RecordingStore};
+pub use recording_store::{RecordingStore, Retention};
 pub use redact::{RedactError, Redacted};
-pub use replay::{Difference, ReplayEvent, ReplayError, Replayed, replay};
+pub use replay::{Difference, ReplayError, ReplayEvent, Replayed, replay};

@@ -493,7 +493,12 @@ impl Recorder<Server> {
     ///
     /// # Errors
     /// As there.
-    pub fn send_alt_svc(&mut self, on: Option<StreamKey>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
+    pub fn send_alt_svc(
+        &mut self,
+        on: Option<StreamKey>,
+        origin: &[u8],
+        value: &[u8],
+    ) -> Result<(), SendError> {
         record!(
             self,
             Call::SendAltSvc { on: on.map(StreamKey::id), origin, value },

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use thalweg::Config;
 
-use crate::codec::{Clock, Reader, put_bytes};
 use crate::call::Call;
+use crate::codec::{Clock, Reader, put_bytes};
 use crate::config;
 use crate::digest;
 use crate::error::{ReadError, VERSION};

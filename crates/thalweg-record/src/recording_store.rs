@@ -62,7 +62,13 @@ impl RecordingStore {
     /// The folder cannot be made, or the thread not started.
     pub fn new(folder: impl Into<PathBuf>) -> io::Result<Self> {
         let writer = Arc::new(Writer::start(folder.into())?);
-        Ok(Self { bytes_max: BYTES_MAX, files_max: FILES_MAX, retention: Retention::Errors, redacts: true, writer })
+        Ok(Self {
+            bytes_max: BYTES_MAX,
+            files_max: FILES_MAX,
+            retention: Retention::Errors,
+            redacts: true,
+            writer,
+        })
     }
 
     /// The bound of one recording, bytes, in memory while its connection lives and as a file. Default 1 MiB.

@@ -12,8 +12,8 @@ use alloc::vec::Vec;
 
 use thalweg::{Config, ConnectionError, Event, Instant, Splice};
 
-use crate::codec::{Clock, put_bytes, put_number};
 use crate::call::Call;
+use crate::codec::{Clock, put_bytes, put_number};
 use crate::config;
 use crate::digest::{self, Digest};
 use crate::error::VERSION;

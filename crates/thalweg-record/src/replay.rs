@@ -7,8 +7,8 @@ use core::fmt;
 
 use thalweg::{CloseReport, ConfigError, ConnectionError, Event, StreamId, UpgradeError};
 
-use crate::replayer::Replayer;
 use crate::recording::{Recording, Step};
+use crate::replayer::Replayer;
 
 /// What a replay shows while it runs.
 #[derive(Debug)]

@@ -6,13 +6,15 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use thalweg::{Client, CloseReport, Event, HeadersKind, Instant, Server, Settings, Splice, StreamKey, StreamId};
+use thalweg::{
+    Client, CloseReport, Event, HeadersKind, Instant, Server, Settings, Splice, StreamId, StreamKey,
+};
 
 use crate::call::Call;
 use crate::digest::Digest;
 use crate::recorder::{RecordOptions, Recorder};
-use crate::recording::{Recording, RecordedRole, Start};
-use crate::replay::{ReplayEvent, ReplayError};
+use crate::recording::{RecordedRole, Recording, Start};
+use crate::replay::{ReplayError, ReplayEvent};
 
 pub struct Replayer<'a> {
     recorder: AnyRecorder,
@@ -51,8 +53,12 @@ impl<'a> Replayer<'a> {
     pub fn new(recording: &Recording<'a>) -> Result<Self, ReplayError> {
         let (config, options) = (recording.config, RecordOptions::max_bytes(usize::MAX));
         let (recorder, stream) = match (recording.role, recording.start) {
-            (RecordedRole::Client, Start::New) => (AnyRecorder::Client(Recorder::new(config, options)?), None),
-            (RecordedRole::Server, Start::New) => (AnyRecorder::Server(Recorder::new(config, options)?), None),
+            (RecordedRole::Client, Start::New) => {
+                (AnyRecorder::Client(Recorder::new(config, options)?), None)
+            }
+            (RecordedRole::Server, Start::New) => {
+                (AnyRecorder::Server(Recorder::new(config, options)?), None)
+            }
             (RecordedRole::Client, Start::Upgraded { method, .. }) => {
                 let (recorder, stream) = Recorder::<Client>::from_upgrade(config, method, options)?;
                 (AnyRecorder::Client(recorder), Some(stream))

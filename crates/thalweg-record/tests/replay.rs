@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use thalweg::frame::SettingId;
 use thalweg::{Client, Config, ErrorCode, Event, Field, Instant, Request, Server, Status};
-use thalweg_record::{Call, ReplayEvent, RecordOptions, Recorder, Recording, replay};
+use thalweg_record::{Call, RecordOptions, Recorder, Recording, ReplayEvent, replay};
 use thalweg_testkit::endpoint::Endpoint;
 use thalweg_testkit::sim::{self, Script};
 
@@ -192,17 +192,24 @@ fn an_unknown_stream_is_a_difference() {
 fn an_upgraded_connection_replays() {
     let settings = thalweg::Connection::<Client>::upgrade_settings(&Config::default());
     let record_options = || RecordOptions::max_bytes(1 << 20);
-    let (mut client, asked) = Recorder::<Client>::from_upgrade(Config::default(), b"GET", record_options()).unwrap();
+    let (mut client, asked) =
+        Recorder::<Client>::from_upgrade(Config::default(), b"GET", record_options()).unwrap();
     let (mut server, answered) =
         Recorder::<Server>::from_upgrade(Config::default(), &settings, b"GET", record_options()).unwrap();
     server.send_response(answered, Status::OK, [], true).unwrap();
     let (mut received, mut client_received) = (Received::default(), Received::default());
-    carry(&mut server, &mut received, |piece| receive_at_client(&mut client, &mut client_received, piece, Instant::ZERO));
+    carry(&mut server, &mut received, |piece| {
+        receive_at_client(&mut client, &mut client_received, piece, Instant::ZERO);
+    });
     client.release(asked, 0);
     for file in [client.finish(), server.finish()] {
         received_in_replay(&Recording::parse(&file.unwrap()).unwrap());
     }
-    assert!(client_received.events.iter().any(|event| event.starts_with("Headers")), "{:?}", client_received.events);
+    assert!(
+        client_received.events.iter().any(|event| event.starts_with("Headers")),
+        "{:?}",
+        client_received.events
+    );
 }
 
 /// The input may be the same buffer with other bytes, and what was left of it may be dropped.
@@ -255,7 +262,9 @@ fn a_file_never_exceeds_its_bound_and_what_fits_replays() {
     assert!(cut > 50);
     // The beginning and the end are there whatever the bound.
     let [(file, _), _] = conversation(0);
-    assert!(Recording::parse(&file).is_ok_and(|recording| recording.is_truncated && recording.steps.is_empty()));
+    assert!(
+        Recording::parse(&file).is_ok_and(|recording| recording.is_truncated && recording.steps.is_empty())
+    );
 }
 
 /// Every value that a replay tells or is told.
@@ -361,7 +370,8 @@ fn other_protocols_and_undecodable_blocks_are_overwritten() {
         [preface, settings, b"\0\0\x0c\xfa\0\0\0\0\0t0ps3cret..."].concat(),
         [preface, settings, b"\0\0\x11\x07\0\0\0\0\0\0\0\0\0\0\0\0\0t0ps3cret"].concat(),
     ] {
-        let mut server = Recorder::<Server>::new(Config::default(), RecordOptions::max_bytes(1 << 20)).unwrap();
+        let mut server =
+            Recorder::<Server>::new(Config::default(), RecordOptions::max_bytes(1 << 20)).unwrap();
         let mut rest = &input[..];
         while matches!(server.receive(&mut rest, Instant::ZERO), Ok(Some(_))) {}
         server.shutdown();

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use thalweg::{Config, Instant, Server};
-use thalweg_record::{Retention, Recorder, Recording, RecordingStore};
+use thalweg_record::{Recorder, Recording, RecordingStore, Retention};
 
 /// A folder of its own for a test, removed at its end.
 struct Folder(PathBuf);
@@ -66,7 +66,8 @@ fn only_errors_are_retained_by_default() {
 #[test]
 fn the_oldest_recordings_are_deleted_and_other_files_stay() {
     let folder = Folder::new("oldest");
-    let recordings = RecordingStore::new(&folder.0).unwrap().files_max(3).retention(Retention::All).with_secrets();
+    let recordings =
+        RecordingStore::new(&folder.0).unwrap().files_max(3).retention(Retention::All).with_secrets();
     fs::write(folder.0.join("notes.thalweg"), "mine").unwrap();
     for turn in 0..8u8 {
         connection(&recordings, &[turn]);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use thalweg::ErrorCode;
 
 use crate::error::Error;
-use crate::exchange::{StreamCommand, Exchange, WaitResult, Interest};
+use crate::exchange::{Exchange, Interest, StreamCommand, WaitResult};
 use crate::fields::Fields;
 use crate::writer::Upload;
 

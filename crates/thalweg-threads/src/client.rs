@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 use thalweg::{ErrorCode, StreamKey};
 
 use crate::body::Body;
-use crate::driver::client::{ClientDriver, EndSignal, OpenRequest, ClientMailbox};
+use crate::driver::client::{ClientDriver, ClientMailbox, EndSignal, OpenRequest};
 use crate::driver::pushes::PushSender;
-use crate::driver::{Options, DriverMessage};
+use crate::driver::{DriverMessage, Options};
 use crate::error::{ConnectionEnd, Error};
-use crate::exchange::{StreamCommand, Chunk, Exchange, Finish, BufferLimits, StreamCommandSink, WaitResult, Interest};
+use crate::exchange::{
+    BufferLimits, Chunk, Exchange, Finish, Interest, StreamCommand, StreamCommandSink, WaitResult,
+};
 use crate::handle::{Handle, StreamHandle};
 use crate::message::{Payload, Request, Response, Source};
 use crate::poller::{Poller, Socket};
@@ -124,7 +126,12 @@ impl Client {
         Ok(client)
     }
 
-    pub(crate) fn new(mailbox: Arc<ClientMailbox>, end_signal: Arc<EndSignal>, pushes: Arc<PushSender>, limits: BufferLimits) -> Self {
+    pub(crate) fn new(
+        mailbox: Arc<ClientMailbox>,
+        end_signal: Arc<EndSignal>,
+        pushes: Arc<PushSender>,
+        limits: BufferLimits,
+    ) -> Self {
         Self { inner: Arc::new(Inner { mailbox, end_signal, pushes, limits }), time_limit: None }
     }
 
@@ -210,7 +217,12 @@ impl Client {
         self.time_limit.map(|limit| Instant::now() + limit)
     }
 
-    fn open(&self, head: Request<()>, chunk: Chunk, finish: Option<Finish>) -> Result<PendingResponse, Error> {
+    fn open(
+        &self,
+        head: Request<()>,
+        chunk: Chunk,
+        finish: Option<Finish>,
+    ) -> Result<PendingResponse, Error> {
         let exchange = Exchange::new(Arc::clone(&self.inner) as _, self.inner.limits, None);
         let request = OpenRequest { head, chunk, finish, exchange: Arc::clone(&exchange) };
         if !self.inner.mailbox.post(DriverMessage::Host(Box::new(request)))

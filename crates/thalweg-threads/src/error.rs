@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use thalweg::{CloseReport, ErrorCode, ResetCause, OpenError, SendError};
+use thalweg::{CloseReport, ErrorCode, OpenError, ResetCause, SendError};
 
 use crate::negotiate::NegotiationError;
 
@@ -41,7 +41,8 @@ impl ConnectionEnd {
 impl fmt::Display for ConnectionEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // That is what the transport's error says, too.
-        let is_told = matches!(self.negotiation_error, Some(NegotiationError::NotTls | NegotiationError::NoAlpn));
+        let is_told =
+            matches!(self.negotiation_error, Some(NegotiationError::NotTls | NegotiationError::NoAlpn));
         if let Some(error) = &self.transport
             && !is_told
         {
@@ -135,7 +136,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reset { code, by: ResetCause::Remote } => write!(f, "the peer reset the stream with {code}"),
+            Self::Reset { code, by: ResetCause::Remote } => {
+                write!(f, "the peer reset the stream with {code}")
+            }
             Self::Reset { by: ResetCause::Local(error), .. } => write!(f, "stream reset: {error}"),
             Self::Reset { code, by: ResetCause::GoAway } => {
                 write!(f, "the peer goes away and did not process the stream ({code})")

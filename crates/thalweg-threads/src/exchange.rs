@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use thalweg::frame::{Flags, FrameType};
-use thalweg::{ErrorCode, ResetCause, Priority, StreamKey};
+use thalweg::{ErrorCode, Priority, ResetCause, StreamKey};
 
 use crate::error::Error;
 use crate::fields::Fields;
@@ -150,7 +150,11 @@ pub struct Interest {
 }
 
 impl Exchange {
-    pub fn new(commands: Arc<dyn StreamCommandSink>, limits: BufferLimits, stream: Option<StreamKey>) -> Arc<Self> {
+    pub fn new(
+        commands: Arc<dyn StreamCommandSink>,
+        limits: BufferLimits,
+        stream: Option<StreamKey>,
+    ) -> Arc<Self> {
         let state = State {
             waiters: 0,
             stream,
@@ -320,9 +324,15 @@ impl Exchange {
 
     /// Waits until one of the wishes is fulfilled, in their order, or the stream ends. `content` is empty, and is swapped with
     /// what has arrived.
-    pub fn wait_for(&self, interest: Interest, content: &mut Vec<u8>, deadline: Option<Instant>) -> WaitResult {
+    pub fn wait_for(
+        &self,
+        interest: Interest,
+        content: &mut Vec<u8>,
+        deadline: Option<Instant>,
+    ) -> WaitResult {
         let unsent_bytes_max = self.limits.unsent_bytes_max;
-        self.wait(deadline, |state| state.poll_ready(interest, content, unsent_bytes_max)).unwrap_or(WaitResult::TimedOut)
+        self.wait(deadline, |state| state.poll_ready(interest, content, unsent_bytes_max))
+            .unwrap_or(WaitResult::TimedOut)
     }
 
     /// Whether nothing has arrived yet, and something may.
@@ -346,7 +356,11 @@ impl Exchange {
         self.submit(StreamCommand::Send { chunk, finish });
     }
 
-    fn wait<T>(&self, deadline: Option<Instant>, mut check: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
+    fn wait<T>(
+        &self,
+        deadline: Option<Instant>,
+        mut check: impl FnMut(&mut State) -> Option<T>,
+    ) -> Option<T> {
         if let Some(found) = check(&mut self.lock()) {
             return Some(found);
         }
@@ -380,7 +394,12 @@ const INFORMATIONAL_MAX: usize = 16;
 const MESSAGE_COST_BYTES: usize = 256;
 
 impl State {
-    fn poll_ready(&mut self, interest: Interest, content: &mut Vec<u8>, unsent_bytes_max: usize) -> Option<WaitResult> {
+    fn poll_ready(
+        &mut self,
+        interest: Interest,
+        content: &mut Vec<u8>,
+        unsent_bytes_max: usize,
+    ) -> Option<WaitResult> {
         if interest.head && self.head.is_some() {
             return self.head.take().map(WaitResult::Head);
         }

@@ -56,7 +56,13 @@ impl Fields {
         }
         self.bytes.extend_from_slice(field.value);
         let value_len = field.value.len() as u32;
-        self.entries.push(Entry { start, name_len, value_len, known_name: field.known_name, indexing: field.indexing });
+        self.entries.push(Entry {
+            start,
+            name_len,
+            value_len,
+            known_name: field.known_name,
+            indexing: field.indexing,
+        });
     }
 
     /// The same list with one more field.

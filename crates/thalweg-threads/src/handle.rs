@@ -8,7 +8,7 @@ use thalweg::frame::{Flags, FrameType, SettingId};
 use thalweg::{OwnedEvent, Priority, Role, SendError, Server};
 
 use crate::driver::DriverMessage;
-use crate::exchange::{StreamCommand, Exchange};
+use crate::exchange::{Exchange, StreamCommand};
 use crate::mailbox::Mailbox;
 use crate::record::Connection;
 use crate::trace;

@@ -78,8 +78,8 @@ mod tunnel;
 mod writer;
 
 pub use body::Body;
-pub use client::{PendingResponse, Client, Pushed, PushStream};
-pub use counters::{Counters, CounterSnapshot};
+pub use client::{Client, PendingResponse, PushStream, Pushed};
+pub use counters::{CounterSnapshot, Counters};
 pub use driver::client::ClientDriver;
 pub use driver::server::ServerDriver;
 pub use driver::{Driver, Options, Readiness, Turn, Wait};
@@ -92,7 +92,7 @@ pub use pool::{Handler, Pool};
 pub use responder::{Cancellation, Responder};
 #[cfg(feature = "rustls")]
 pub use rustls;
-pub use server::{ServerStats, Server, ServerHandle};
+pub use server::{Server, ServerHandle, ServerStats};
 pub use thalweg;
 pub use thalweg::{Config, ErrorCode, OwnedEvent, Priority, Status};
 pub use thalweg_h2c;

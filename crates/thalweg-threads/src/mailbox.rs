@@ -42,7 +42,10 @@ impl<M> Mailbox<M> {
     }
 
     /// The same for a driver that naps while answers are on their way.
-    pub fn with_pending_responses(wake: Box<dyn Fn() + Send + Sync>, pending_responses: Arc<PendingResponses>) -> Self {
+    pub fn with_pending_responses(
+        wake: Box<dyn Fn() + Send + Sync>,
+        pending_responses: Arc<PendingResponses>,
+    ) -> Self {
         let inner = Inner { messages: Vec::new(), driver: State::Awake };
         Self { inner: Mutex::new(inner), wake, pending_responses }
     }

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use thalweg::{Headers, Priority, Status, KnownName};
+use thalweg::{Headers, KnownName, Priority, Status};
 
 use crate::fields::Fields;
 

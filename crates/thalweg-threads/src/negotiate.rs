@@ -87,7 +87,8 @@ impl Rejection {
     }
 
     /// RFC 9113 §3.2: over TLS, HTTP/2 is spoken only with those that negotiated it.
-    pub const NO_ALPN: Self = Self { error: NegotiationError::NoAlpn, answer: responses::VERSION_NOT_SUPPORTED };
+    pub const NO_ALPN: Self =
+        Self { error: NegotiationError::NoAlpn, answer: responses::VERSION_NOT_SUPPORTED };
     /// The settings of an Upgrade cannot be used.
     pub const UPGRADE: Self = Self { error: NegotiationError::Upgrade, answer: responses::BAD_REQUEST };
 }
@@ -113,12 +114,18 @@ pub fn sniff(sniffer: &mut Sniffer, input: &mut &[u8]) -> Result<Option<Detected
         None => Ok(None),
         Some(Protocol::Http2 { seen }) => Ok(Some(DetectedProtocol::Preface(seen))),
         Some(Protocol::Upgrade(upgrade)) => Ok(Some(DetectedProtocol::Upgrade(upgrade))),
-        Some(Protocol::Http1(request)) => Err(Rejection { error: NegotiationError::Http1, answer: request.response() }),
-        Some(_) => Err(Rejection { error: NegotiationError::Http1, answer: responses::VERSION_NOT_SUPPORTED }),
+        Some(Protocol::Http1(request)) => {
+            Err(Rejection { error: NegotiationError::Http1, answer: request.response() })
+        }
+        Some(_) => {
+            Err(Rejection { error: NegotiationError::Http1, answer: responses::VERSION_NOT_SUPPORTED })
+        }
     }
 }
 
 /// The peer's bytes have ended before that was clear.
 pub fn sniff_eof(sniffer: &mut Sniffer) -> Rejection {
-    sniffer.handle_eof().map_or_else(Rejection::from, |()| Rejection::without_response(NegotiationError::NoData))
+    sniffer
+        .handle_eof()
+        .map_or_else(Rejection::from, |()| Rejection::without_response(NegotiationError::NoData))
 }

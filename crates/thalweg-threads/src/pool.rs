@@ -240,7 +240,9 @@ impl ConnectionQueue {
             return None;
         }
         let action = match self.pending {
-            Some((since, taken)) if taken == state.taken && now.duration_since(since) < STARVATION_TIMEOUT => {
+            Some((since, taken))
+                if taken == state.taken && now.duration_since(since) < STARVATION_TIMEOUT =>
+            {
                 return Some(STARVATION_TIMEOUT);
             }
             Some((_, taken)) if taken == state.taken => state.next_wake(&self.shared, true),
@@ -282,7 +284,8 @@ impl Shared {
     /// The thread was counted when it was decided on.
     fn start_thread(self: &Arc<Self>) {
         let shared = Arc::clone(self);
-        let started = thread::Builder::new().name("thalweg handler".to_owned()).spawn(move || shared.run_thread());
+        let started =
+            thread::Builder::new().name("thalweg handler".to_owned()).spawn(move || shared.run_thread());
         if started.is_err() {
             // The system has no more threads now; those that run will take the requests, or `check_starvation` tries again.
             let mut state = self.lock();

@@ -5,13 +5,13 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thalweg::{ErrorCode, Status, StreamKey, KnownName};
+use thalweg::{ErrorCode, KnownName, Status, StreamKey};
 
 use crate::body::Body;
 use crate::driver::DriverMessage;
-use crate::driver::server::{ResponseCommand, ServerMailbox, PushCommand, ServerCommand};
+use crate::driver::server::{PushCommand, ResponseCommand, ServerCommand, ServerMailbox};
 use crate::error::Error;
-use crate::exchange::{StreamCommand, Chunk, Exchange, Finish};
+use crate::exchange::{Chunk, Exchange, Finish, StreamCommand};
 use crate::fields::Fields;
 use crate::handle::StreamHandle;
 use crate::message::{Payload, Request, Response, Source};
@@ -38,7 +38,12 @@ enum RequestKind {
 }
 
 impl Responder {
-    pub(crate) fn new(exchange: Arc<Exchange>, mailbox: Arc<ServerMailbox>, stream: StreamKey, method: &str) -> Self {
+    pub(crate) fn new(
+        exchange: Arc<Exchange>,
+        mailbox: Arc<ServerMailbox>,
+        stream: StreamKey,
+        method: &str,
+    ) -> Self {
         let request_kind = match method {
             "HEAD" => RequestKind::Head,
             "CONNECT" => RequestKind::Connect,
@@ -167,7 +172,12 @@ impl Responder {
         Cancellation { exchange: Arc::clone(&self.exchange) }
     }
 
-    fn copy_body(self, head: Response<()>, reader: Box<dyn io::Read + Send>, finish: Finish) -> io::Result<()> {
+    fn copy_body(
+        self,
+        head: Response<()>,
+        reader: Box<dyn io::Read + Send>,
+        finish: Finish,
+    ) -> io::Result<()> {
         let trailers = match finish {
             Finish::End => None,
             Finish::Trailers(trailers) => Some(trailers),
@@ -190,7 +200,12 @@ impl Responder {
 
     fn submit(&self, head: Response<()>, chunk: Chunk, finish: Option<Finish>) {
         let is_whole = finish.is_some();
-        let command = DriverMessage::Host(ServerCommand::Respond(ResponseCommand { stream: self.stream, head, chunk, finish }));
+        let command = DriverMessage::Host(ServerCommand::Respond(ResponseCommand {
+            stream: self.stream,
+            head,
+            chunk,
+            finish,
+        }));
         // If the driver has ended, the exchange tells it.
         if is_whole {
             self.mailbox.post_batched(command);
@@ -252,7 +267,8 @@ fn set_content_length(head: &mut Response<()>, len: Option<u64>) -> io::Result<(
     if head.status().is_informational() || matches!(head.status().as_u16(), 204 | 304) {
         return Ok(());
     }
-    let Some(announced) = head.fields.iter().find(|field| field.known_name == KnownName::CONTENT_LENGTH) else {
+    let Some(announced) = head.fields.iter().find(|field| field.known_name == KnownName::CONTENT_LENGTH)
+    else {
         head.fields.push("content-length", Decimal::new(len).as_bytes());
         return Ok(());
     };

@@ -14,8 +14,8 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use thalweg::{Config, ErrorCode, OwnedEvent};
 
 use crate::counters::Counters;
-use crate::driver::server::{ServerMailbox, ServerDriver};
-use crate::driver::{Options, DriverMessage};
+use crate::driver::server::{ServerDriver, ServerMailbox};
+use crate::driver::{DriverMessage, Options};
 use crate::error::ConnectionEnd;
 use crate::handle::{Handle, OnNotice};
 use crate::poller::{Poller, Socket};
@@ -351,7 +351,10 @@ impl Shared {
     }
 
     /// Tells every connection to do something.
-    fn post_all(&self, message: impl Fn() -> DriverMessage<crate::driver::server::ServerCommand, thalweg::Server>) {
+    fn post_all(
+        &self,
+        message: impl Fn() -> DriverMessage<crate::driver::server::ServerCommand, thalweg::Server>,
+    ) {
         let connections: Vec<_> = self.lock().connections.values().cloned().collect();
         for live in connections {
             live.mailbox.post(message());

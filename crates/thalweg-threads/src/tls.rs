@@ -218,7 +218,9 @@ fn exchange_records(session: &mut ClientConnection, stream: &mut TcpStream) -> i
 /// What a failed handshake means. What rustls says of a peer that speaks something else leaves one to guess.
 fn handshake_failed(error: rustls::Error) -> io::Error {
     match error {
-        rustls::Error::InvalidMessage(_) => io::Error::new(io::ErrorKind::InvalidData, NegotiationError::NotTls),
+        rustls::Error::InvalidMessage(_) => {
+            io::Error::new(io::ErrorKind::InvalidData, NegotiationError::NotTls)
+        }
         rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol) => {
             io::Error::new(io::ErrorKind::Unsupported, NegotiationError::NoAlpn)
         }

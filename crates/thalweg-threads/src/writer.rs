@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use thalweg::ErrorCode;
 
 use crate::error::Error;
-use crate::exchange::{StreamCommand, Chunk, Exchange, Finish, WaitResult, Interest};
+use crate::exchange::{Chunk, Exchange, Finish, Interest, StreamCommand, WaitResult};
 use crate::fields::Fields;
 
 /// Sends the content of a message, piece by piece.
@@ -123,7 +123,9 @@ impl BodyWriter {
         let deadline = self.time_limit.map(|limit| Instant::now() + limit);
         let interest = Interest { head: false, content: false, capacity: true };
         match self.exchange.wait_for(interest, &mut Vec::new(), deadline) {
-            WaitResult::Capacity(Some(buffer)) if take_buffer && self.buffer.is_empty() => self.buffer = buffer,
+            WaitResult::Capacity(Some(buffer)) if take_buffer && self.buffer.is_empty() => {
+                self.buffer = buffer;
+            }
             WaitResult::Failed(error) => return Err(error),
             WaitResult::TimedOut => return Err(Error::TimedOut),
             _ => {}

@@ -16,7 +16,7 @@ use thalweg_testkit::frames::{
     data, goaway, headers, kind, ping, preface, raw, rst_stream, setting, settings, settings_ack, wire,
 };
 use thalweg_testkit::hpack;
-use thalweg_threads::{Body, ErrorCode, Options, Payload, NegotiationError, Request, Responder, Response};
+use thalweg_threads::{Body, ErrorCode, NegotiationError, Options, Payload, Request, Responder, Response};
 
 /// `/large` is a megabyte, `/echo` an echo, and everything else says hello.
 fn handler(mut request: Request<Body>, responder: Responder) -> io::Result<()> {

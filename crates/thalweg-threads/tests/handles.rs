@@ -21,7 +21,7 @@ use thalweg_testkit::frames::{
 };
 use thalweg_testkit::hpack;
 use thalweg_threads::{
-    Body, Client, ErrorCode, Handle, OwnedEvent, OnNotice, Options, Priority, Request, Responder, Response,
+    Body, Client, ErrorCode, Handle, OnNotice, Options, OwnedEvent, Priority, Request, Responder, Response,
     Server,
 };
 
@@ -114,7 +114,8 @@ fn signals_sent_before_an_upgrade_follow_it() {
     assert!(answer.starts_with(b"HTTP/1.1 101 "));
     peer.send(&wire([&preface(), &thalweg_testkit::frames::settings(), &settings_ack()]));
     peer.until(kind::SETTINGS);
-    let read_signals: Vec<_> = read_signals(&mut peer, 6).into_iter().filter(|frame| frame.stream == 0).collect();
+    let read_signals: Vec<_> =
+        read_signals(&mut peer, 6).into_iter().filter(|frame| frame.stream == 0).collect();
     assert_eq!(read_signals, expected_signals());
 }
 

@@ -54,7 +54,10 @@ fn an_http_1_request_gets_505() {
     assert_eq!(end.negotiation_error, Some(NegotiationError::Http1));
     let (answer, end) = send_raw(&server, b"GET / HTTP/3.0\r\nHost: a\r\n\r\n");
     assert!(answer.starts_with(b"HTTP/1.1 505 "), "{}", answer.escape_ascii());
-    assert!(matches!(end.negotiation_error, Some(NegotiationError::Sniff(SniffError::Version { .. }))), "{end:?}");
+    assert!(
+        matches!(end.negotiation_error, Some(NegotiationError::Sniff(SniffError::Version { .. }))),
+        "{end:?}"
+    );
 }
 
 #[test]
@@ -104,7 +107,10 @@ fn an_upgrade_that_cannot_be_used_stays_http_1() {
     // SETTINGS_MAX_FRAME_SIZE of 5.
     let (answer, end) = send_raw(&server, &upgrade("GET", &[0, 5, 0, 0, 0, 5], ""));
     assert!(answer.starts_with(b"HTTP/1.1 4"), "{}", answer.escape_ascii());
-    assert!(matches!(end.negotiation_error, Some(NegotiationError::Http1 | NegotiationError::Upgrade)), "{end:?}");
+    assert!(
+        matches!(end.negotiation_error, Some(NegotiationError::Http1 | NegotiationError::Upgrade)),
+        "{end:?}"
+    );
 }
 
 #[test]
@@ -113,10 +119,16 @@ fn input_that_is_not_http_is_reported_and_gets_no_response() {
     let tls_hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 506]].concat();
     let (answer, end) = send_raw(&server, &tls_hello);
     assert_eq!(answer, b"");
-    assert!(matches!(end.negotiation_error, Some(NegotiationError::Sniff(SniffError::Tls { .. }))), "{end:?}");
+    assert!(
+        matches!(end.negotiation_error, Some(NegotiationError::Sniff(SniffError::Tls { .. }))),
+        "{end:?}"
+    );
     let (answer, end) = send_raw(&server, &[0; 64]);
     assert_eq!(answer, b"");
-    assert!(matches!(end.negotiation_error, Some(NegotiationError::Sniff(SniffError::NotHttp { .. }))), "{end:?}");
+    assert!(
+        matches!(end.negotiation_error, Some(NegotiationError::Sniff(SniffError::NotHttp { .. }))),
+        "{end:?}"
+    );
     let (answer, end) = send_raw(&server, b"");
     assert_eq!((answer.as_slice(), end.negotiation_error), (&b""[..], Some(NegotiationError::NoData)));
 }

@@ -15,7 +15,8 @@ use shared::{LIMIT, Running};
 use thalweg_testkit::frames::{data, headers, kind, preface, rst_stream, settings, wire};
 use thalweg_testkit::hpack;
 use thalweg_threads::{
-    Body, Client, Counters, ErrorCode, Options, Pool, NegotiationError, Request, Responder, Response, CounterSnapshot,
+    Body, Client, CounterSnapshot, Counters, ErrorCode, NegotiationError, Options, Pool, Request, Responder,
+    Response,
 };
 
 /// Answers at once; to /wait, when the client has gone.

@@ -9,7 +9,7 @@ use std::io;
 use std::thread;
 
 use shared::{LIMIT, Peer, Running};
-use thalweg::{ResetCause, Limit, StreamError};
+use thalweg::{Limit, ResetCause, StreamError};
 use thalweg_testkit::frames::{
     Frame, data, flag, fragments, headers, kind, setting, settings, window_update, wire,
 };

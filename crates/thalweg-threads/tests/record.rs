@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use thalweg_record::{Retention, Recording, RecordingStore, RecordedRole, replay};
+use thalweg_record::{RecordedRole, Recording, RecordingStore, Retention, replay};
 use thalweg_threads::{Client, Options, Request, Responder, Response, Server, thalweg_record};
 
 #[test]

@@ -19,7 +19,7 @@ use thalweg_threads::rustls::server::Acceptor;
 use thalweg_threads::rustls::{
     self, CertificateError, ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
 };
-use thalweg_threads::{Body, Client, Options, Payload, NegotiationError, Request, Responder, Response};
+use thalweg_threads::{Body, Client, NegotiationError, Options, Payload, Request, Responder, Response};
 
 /// With all features there are two, and rustls takes none of them by itself.
 fn provider() -> Arc<CryptoProvider> {
@@ -102,7 +102,10 @@ fn a_certificate_that_is_wrong_or_expired_is_a_typed_error_and_the_server_gets_a
     );
     assert!(expected, "{error}");
     let end = server.end();
-    assert_eq!((end.negotiation_error, end.transport), (Some(NegotiationError::Handshake), Some(ErrorKind::InvalidData)));
+    assert_eq!(
+        (end.negotiation_error, end.transport),
+        (Some(NegotiationError::Handshake), Some(ErrorKind::InvalidData))
+    );
 
     let (_, other) = listen(2100);
     let error = connect(&server, "localhost", trusting(&other)).unwrap_err();

@@ -14,10 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{self, Sleep};
 
 use crate::buffer;
-use crate::lingering_close::LingeringClose;
 use crate::error::ConnectionEnd;
-use crate::splicing::{SplicingConnection, SplicedOutput};
+use crate::lingering_close::LingeringClose;
 use crate::record::Connection;
+use crate::splicing::{SplicedOutput, SplicingConnection};
 use crate::tap::Tap;
 
 /// A transport and the connection on it.

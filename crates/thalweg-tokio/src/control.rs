@@ -12,9 +12,9 @@ use std::time::Instant;
 use thalweg::frame::{Flags, FrameType, SettingId};
 use thalweg::{ErrorCode, OwnedEvent, Role, SendError, Server};
 
-use crate::trace;
-use crate::record::Connection;
 use crate::command_queue::CommandQueue;
+use crate::record::Connection;
+use crate::trace;
 
 /// What is wished of a connection.
 type ConnectionCommand<R> = Box<dyn FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send>;
@@ -128,7 +128,10 @@ impl<R: Role> Handle<R> {
         self.submit(move |connection| connection.send_extension_settings(&entries))
     }
 
-    fn submit(&self, command: impl FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send + 'static) -> bool {
+    fn submit(
+        &self,
+        command: impl FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send + 'static,
+    ) -> bool {
         let control = &self.0;
         control.commands.push_with(Box::new(command), || control.has_commands.store(true, Ordering::SeqCst))
     }

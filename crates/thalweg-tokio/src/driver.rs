@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 use thalweg::{Event, Role};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::connection_io::{Action, ConnectionIo, EventHandler};
 use crate::control::{ConnectionControl, Handle, OnNotice, notify};
 use crate::counters::{Counters, Share};
-use crate::waker_set::WakerSet;
 use crate::error::ConnectionEnd;
+use crate::record::Connection;
 use crate::splicing::SplicingConnection;
 use crate::trace;
-use crate::record::Connection;
-use crate::connection_io::{Action, EventHandler, ConnectionIo};
+use crate::waker_set::WakerSet;
 
 /// What a role does with its streams.
 pub trait Host {

@@ -9,7 +9,7 @@ use std::{fmt, io};
 
 #[cfg(feature = "tonic")]
 use crate::status;
-use thalweg::{CloseReport, ErrorCode, ResetCause, OpenError, SendError};
+use thalweg::{CloseReport, ErrorCode, OpenError, ResetCause, SendError};
 
 /// Any error, as services and bodies give them.
 pub type BoxError = Box<dyn StdError + Send + Sync>;

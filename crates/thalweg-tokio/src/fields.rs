@@ -15,8 +15,13 @@ pub fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-const HTTP_1: [KnownName; 5] =
-    [KnownName::CONNECTION, KnownName::KEEP_ALIVE, KnownName::PROXY_CONNECTION, KnownName::TRANSFER_ENCODING, KnownName::UPGRADE];
+const HTTP_1: [KnownName; 5] = [
+    KnownName::CONNECTION,
+    KnownName::KEEP_ALIVE,
+    KnownName::PROXY_CONNECTION,
+    KnownName::TRANSFER_ENCODING,
+    KnownName::UPGRADE,
+];
 
 /// The decimal digits of a number, without an allocation.
 #[derive(Debug, Default)]

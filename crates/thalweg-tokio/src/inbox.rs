@@ -178,7 +178,9 @@ impl Inbox {
                 state.wait(cx);
                 Poll::Pending
             }
-            MessageEnd::Ended => Poll::Ready(state.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
+            MessageEnd::Ended => {
+                Poll::Ready(state.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+            }
             MessageEnd::Failed(error) => Poll::Ready(error.take().map(Err)),
         }
     }

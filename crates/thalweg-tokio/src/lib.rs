@@ -25,41 +25,41 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod body_sender;
 mod buffer;
 pub mod client;
-mod lingering_close;
-mod body_sender;
+mod command_queue;
+mod connection_io;
 mod control;
 mod counters;
-mod waker_set;
+mod detached_inboxes;
 mod driver;
 mod error;
 mod fields;
 mod inbox;
 #[cfg(feature = "inspect")]
 pub mod inspect;
-mod splicing;
-mod trace;
+mod lingering_close;
 mod negotiate;
-mod detached_inboxes;
 mod protocol;
 mod record;
 pub mod server;
 mod service;
 mod spawn;
+mod splicing;
 #[cfg(feature = "tonic")]
 mod status;
 mod tap;
 #[cfg(feature = "rustls")]
 mod tls;
+mod trace;
 pub mod tunnel;
-mod connection_io;
-mod command_queue;
+mod waker_set;
 
 pub use body::Body;
 pub use client::Client;
 pub use control::Handle;
-pub use counters::{Counters, CounterSnapshot};
+pub use counters::{CounterSnapshot, Counters};
 pub use error::{BoxError, ConnectionEnd, Error};
 pub use protocol::Protocol;
 pub use server::Server;

@@ -14,9 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use crate::body::Body;
 use crate::buffer;
-use crate::lingering_close::LingeringClose;
 use crate::control::ConnectionControl;
 use crate::error::ConnectionEnd;
+use crate::lingering_close::LingeringClose;
 
 /// How a connection that a server accepted has ended.
 #[derive(Debug)]

@@ -87,7 +87,9 @@ where
 fn handshake_failed(error: io::Error) -> NegotiationError {
     match error.get_ref().and_then(|source| source.downcast_ref()) {
         Some(rustls::Error::InvalidMessage(_)) => NegotiationError::NotTls,
-        Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => NegotiationError::NoAlpn,
+        Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
+            NegotiationError::NoAlpn
+        }
         _ => NegotiationError::Handshake(error),
     }
 }

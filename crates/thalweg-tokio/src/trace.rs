@@ -14,7 +14,8 @@ use crate::server::ConnectionOutcome;
 #[cfg(feature = "tracing")]
 mod events {
     use super::{
-        Any, ConnectionOutcome, Duration, ConnectionEnd, Error, ErrorCode, Method, SendError, SocketAddr, StdError, StreamKey, Uri,
+        Any, ConnectionEnd, ConnectionOutcome, Duration, Error, ErrorCode, Method, SendError, SocketAddr,
+        StdError, StreamKey, Uri,
     };
     use crate::server::NegotiationError;
 
@@ -94,7 +95,8 @@ mod events {
 #[cfg(not(feature = "tracing"))]
 mod events {
     use super::{
-        Any, ConnectionOutcome, Duration, ConnectionEnd, Error, ErrorCode, Method, SendError, SocketAddr, StdError, StreamKey, Uri,
+        Any, ConnectionEnd, ConnectionOutcome, Duration, Error, ErrorCode, Method, SendError, SocketAddr,
+        StdError, StreamKey, Uri,
     };
 
     #[derive(Clone)]
@@ -121,7 +123,10 @@ mod events {
     pub fn accept_failed(_: &std::io::Error) {}
 }
 
-pub use events::{Span, connection_closed, connection_ended, stream_command_failed, callback_panicked, accept_failed, command_failed, slow_poll};
+pub use events::{
+    Span, accept_failed, callback_panicked, command_failed, connection_closed, connection_ended, slow_poll,
+    stream_command_failed,
+};
 
 /// An application failed an exchange. Returns the code with which its stream is to be reset.
 pub fn handler_failed(stream: StreamKey, error: &(dyn StdError + 'static)) -> ErrorCode {

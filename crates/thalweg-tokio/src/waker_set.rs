@@ -212,7 +212,8 @@ mod tests {
             for index in woken(&mut wakers) {
                 observed[index].store(sent[index].load(Ordering::SeqCst), Ordering::SeqCst);
             }
-            if wakers.try_sleep() && (0..WAKING_THREADS).any(|i| observed[i].load(Ordering::SeqCst) < ROUNDS) {
+            if wakers.try_sleep() && (0..WAKING_THREADS).any(|i| observed[i].load(Ordering::SeqCst) < ROUNDS)
+            {
                 std::thread::park();
             }
         }

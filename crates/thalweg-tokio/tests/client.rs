@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body::Frame as BodyFrame;
 use http_body_util::{BodyExt as _, Full};
-use support::{SmallReads, Peer, Running, serve, within};
+use support::{Peer, Running, SmallReads, serve, within};
 use thalweg::{CloseCause, Config, ErrorCode, Violation};
 use thalweg_testkit::frames::{
     data, flag, goaway, headers, kind, ping, rst_stream, setting, settings, window_update,

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use support::{Alive, Peer, Running, describe, serve};
-use thalweg::{CloseCause, Config, Timeout, ErrorCode};
+use thalweg::{CloseCause, Config, ErrorCode, Timeout};
 use thalweg_testkit::frames::{
     Frame, data, headers, kind, ping_ack, preface, setting, settings, settings_ack, window_update, wire,
 };

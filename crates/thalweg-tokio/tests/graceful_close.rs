@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use support::{Alive, Peer, Running, describe, hello, serve, within};
-use thalweg::{CloseCause, Config, Timeout, ErrorCode, Violation};
+use thalweg::{CloseCause, Config, ErrorCode, Timeout, Violation};
 use thalweg_testkit::frames::{Frame, data, headers, kind, ping, preface, raw, settings, wire};
 use thalweg_testkit::hpack;
 use thalweg_tokio::{Server, service_fn};

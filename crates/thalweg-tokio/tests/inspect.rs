@@ -13,7 +13,7 @@ use http_body_util::{Empty, Full};
 use support::{Peer, hello, within};
 use thalweg_testkit::frames::{self, kind};
 use thalweg_testkit::hpack;
-use thalweg_tokio::inspect::{ConnectionSnapshot, Subscription, MonitorSnapshot, ConnectionMonitor};
+use thalweg_tokio::inspect::{ConnectionMonitor, ConnectionSnapshot, MonitorSnapshot, Subscription};
 use thalweg_tokio::server::Connection;
 use thalweg_tokio::thalweg::{Config, ErrorCode, HalfState, Limit};
 use thalweg_tokio::{Body, Server, client, service_fn};
@@ -38,7 +38,10 @@ async fn only(subscription: &Subscription) -> ConnectionSnapshot {
 }
 
 /// Looks until what is seen is as it should be.
-async fn until(subscription: &Subscription, is_expected: impl Fn(&ConnectionSnapshot) -> bool) -> ConnectionSnapshot {
+async fn until(
+    subscription: &Subscription,
+    is_expected: impl Fn(&ConnectionSnapshot) -> bool,
+) -> ConnectionSnapshot {
     let seen = async {
         loop {
             let view = only(subscription).await;
@@ -67,7 +70,8 @@ async fn a_blocked_stream_is_reported_with_what_it_waits_for() {
     only(&subscription).await;
     peer.send_frames(&[frames::headers(1, request(&[(":path", "/")])).end_headers().end_stream()]).await;
     peer.expect(kind::DATA).await;
-    let view = until(&subscription, |view| view.streams.first().is_some_and(|stream| stream.window.send == 0)).await;
+    let view =
+        until(&subscription, |view| view.streams.first().is_some_and(|stream| stream.window.send == 0)).await;
     let stream = view.streams[0];
     assert_eq!((stream.stream.id().as_u32(), stream.is_blocked), (1, true));
     assert_eq!((stream.state(), stream.local), ("half-closed (remote)", HalfState::Data));
@@ -89,14 +93,21 @@ async fn a_blocked_stream_is_reported_with_what_it_waits_for() {
 #[tokio::test]
 async fn frames_from_the_first_show_names_but_no_secrets() {
     for shows_paths in [false, true] {
-        let monitor = if shows_paths { ConnectionMonitor::new().keep_recording().with_paths() } else { ConnectionMonitor::new().keep_recording() };
+        let monitor = if shows_paths {
+            ConnectionMonitor::new().keep_recording().with_paths()
+        } else {
+            ConnectionMonitor::new().keep_recording()
+        };
         let mut peer = Peer::client(serve(&monitor, hello)).await;
         let fields = [(":path", "/open/door?token=s3cret"), ("cookie", "s3cret"), ("te", "trailers")];
         peer.send_frames(&[frames::headers(1, request(&fields)).end_headers().end_stream()]).await;
         peer.expect_headers().await;
         peer.expect_content(1).await;
         let subscription = monitor.subscribe();
-        let view = until(&subscription, |view| view.stream_records.first().is_some_and(|note| note.ended().is_some())).await;
+        let view = until(&subscription, |view| {
+            view.stream_records.first().is_some_and(|note| note.ended().is_some())
+        })
+        .await;
         let text = format!("{view:?}");
         assert!(view.shows_fields && !text.contains("s3cret") && !text.contains("secret.example"), "{text}");
         assert_eq!(text.contains("/open/door"), shows_paths, "{text}");
@@ -178,7 +189,9 @@ async fn ended_connections_and_clients_are_reported() {
     };
     let snapshot = within(polled).await;
     assert_eq!(snapshot.connections_total, 0);
-    assert!(snapshot.ended.iter().all(|ended| ended.reason.starts_with("ended in order") && !ended.is_warning));
+    assert!(
+        snapshot.ended.iter().all(|ended| ended.reason.starts_with("ended in order") && !ended.is_warning)
+    );
 
     // A connection that is dropped has an end, too.
     let (_near, far) = tokio::io::duplex(64);

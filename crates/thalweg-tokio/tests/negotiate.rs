@@ -36,7 +36,9 @@ async fn listen(config: Config) -> Listening {
         let what = match end {
             ConnectionOutcome::Ended(end) => format!("ended: {end}"),
             ConnectionOutcome::Refused(NegotiationError::Sniff(SniffError::Tls { .. })) => "tls".into(),
-            ConnectionOutcome::Refused(NegotiationError::Sniff(SniffError::NotHttp { .. })) => "garbage".into(),
+            ConnectionOutcome::Refused(NegotiationError::Sniff(SniffError::NotHttp { .. })) => {
+                "garbage".into()
+            }
             ConnectionOutcome::Refused(error) => format!("{error:?}"),
             _ => "?".into(),
         };
@@ -192,6 +194,10 @@ async fn a_stream_that_outlives_the_shutdown_is_counted_as_dropped() {
 #[tokio::test]
 async fn a_handshake_that_a_scanner_gives_up_deserves_no_warning() {
     let refused = |error| ConnectionOutcome::Refused(error).is_warning();
-    assert!(!refused(NegotiationError::Handshake(std::io::ErrorKind::ConnectionReset.into())));
-    assert!(!refused(NegotiationError::NotTls) && !refused(NegotiationError::Http1) && !refused(NegotiationError::TimedOut));
+    assert!(!refused(NegotiationError::Handshake(io::ErrorKind::ConnectionReset.into())));
+    assert!(
+        !refused(NegotiationError::NotTls)
+            && !refused(NegotiationError::Http1)
+            && !refused(NegotiationError::TimedOut)
+    );
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use support::{Peer, Running, serve, within};
-use thalweg::{Config, ErrorCode, ResetCause, Limit, StreamError};
+use thalweg::{Config, ErrorCode, Limit, ResetCause, StreamError};
 use thalweg_testkit::frames::{Frame, data, flag, fragments, headers, kind, settings, window_update};
 use thalweg_testkit::hpack::{self, Block};
 use thalweg_tokio::{Body, Error, client};

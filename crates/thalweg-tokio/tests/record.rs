@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Collected, Full};
-use thalweg_record::{Retention, Recording, RecordingStore, RecordedRole, replay};
+use thalweg_record::{RecordedRole, Recording, RecordingStore, Retention, replay};
 use thalweg_tokio::thalweg::Config;
 use thalweg_tokio::{Body, Server, client, service_fn, thalweg_record};
 use tokio::net::TcpStream;

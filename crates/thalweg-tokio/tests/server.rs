@@ -15,7 +15,7 @@ use http::{HeaderValue, Request, Response};
 use http_body::{Frame as BodyFrame, SizeHint};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
-use support::{Alive, SmallReads, Guard, Peer, describe, hello, serve, within};
+use support::{Alive, Guard, Peer, SmallReads, describe, hello, serve, within};
 use thalweg::{Config, ErrorCode};
 use thalweg_testkit::frames::{Frame, data, flag, headers, kind, ping, ping_ack, rst_stream, window_update};
 use thalweg_testkit::hpack;

@@ -312,5 +312,8 @@ async fn an_end_of_tls_without_close_notify_is_no_failure() {
     // The socket ends, and TLS does not.
     stream.get_mut().0.shutdown().await.unwrap();
     let fetched = within(server.closed.recv()).await.unwrap();
-    assert!(fetched.starts_with("ended: the peer ended the transport without GOAWAY; 0 streams"), "{fetched}");
+    assert!(
+        fetched.starts_with("ended: the peer ended the transport without GOAWAY; 0 streams"),
+        "{fetched}"
+    );
 }

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::io;
 
 use http::{Method, Request, Response};
-use support::{SmallReads, Peer, Random, Running, within};
+use support::{Peer, Random, Running, SmallReads, within};
 use thalweg::{Config, ErrorCode, SendError};
 use thalweg_testkit::frames::{Frame, data, flag, headers, kind, ping, rst_stream, setting};
 use thalweg_testkit::hpack::Block;

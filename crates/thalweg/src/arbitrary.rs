@@ -2,7 +2,7 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-use crate::config::{RateLimit, Config, WindowRelease};
+use crate::config::{Config, RateLimit, WindowRelease};
 use crate::error::ErrorCode;
 use crate::message::Status;
 use crate::priority::Priority;

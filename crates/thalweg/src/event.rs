@@ -4,7 +4,7 @@ use crate::error::{ErrorCode, StreamError};
 use crate::frame::{Flags, FrameType, OriginEntries, SettingEntries};
 use crate::headers::Headers;
 use crate::priority::Priority;
-use crate::stream_id::{StreamKey, StreamId};
+use crate::stream_id::{StreamId, StreamKey};
 
 /// One thing that happened. Small, `Copy`-cheap to move, and without a destructor.
 ///

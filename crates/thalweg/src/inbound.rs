@@ -14,8 +14,8 @@ use alloc::vec::Vec;
 
 use thalweg_hpack::BlockSkipper;
 
-use crate::frame::{HEADER_LEN, FrameHeader, PREFACE};
-use crate::stream_id::{StreamKey, StreamId};
+use crate::frame::{FrameHeader, HEADER_LEN, PREFACE};
+use crate::stream_id::{StreamId, StreamKey};
 use crate::violation::Violation;
 
 /// Where the machine stands.

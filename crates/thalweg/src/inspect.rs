@@ -31,7 +31,7 @@ use core::fmt;
 
 use thalweg_hpack::{Decoder, ListLimits, SinkAction};
 
-use crate::frame::{Flags, Frame, HEADER_LEN, FrameHeader, FrameType, PREFACE, parse};
+use crate::frame::{Flags, Frame, FrameHeader, FrameType, HEADER_LEN, PREFACE, parse};
 use crate::headers::{HeaderBlock, Headers};
 use crate::violation::Violation;
 
@@ -107,7 +107,10 @@ enum Phase {
 impl Inspector {
     /// Starts at the beginning of a connection.
     pub fn new() -> Self {
-        Self { to_server: DirectionState::new(Phase::Preface), to_client: DirectionState::new(Phase::FrameHeader) }
+        Self {
+            to_server: DirectionState::new(Phase::Preface),
+            to_client: DirectionState::new(Phase::FrameHeader),
+        }
     }
 
     /// Starts between two frames of each direction, later than at the beginning. What the compression of header fields was told
@@ -171,8 +174,11 @@ impl DirectionState {
                     if header.kind == FrameType::DATA || header.len > PAYLOAD_BYTES_MAX {
                         let offset = self.advance(HEADER_LEN + header.len as usize);
                         self.phase = Phase::Skip(header.len);
-                        let captured =
-                            if header.kind == FrameType::DATA { Captured::Data(header) } else { Captured::Oversized(header) };
+                        let captured = if header.kind == FrameType::DATA {
+                            Captured::Data(header)
+                        } else {
+                            Captured::Oversized(header)
+                        };
                         // A block that is not seen whole leaves the tables unknown.
                         self.decodes &= header.kind == FrameType::DATA || !is_fragment(header.kind);
                         return Some(CapturedFrame { direction, offset, captured });

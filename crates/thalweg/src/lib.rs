@@ -91,7 +91,6 @@ extern crate alloc;
 
 #[cfg(feature = "arbitrary")]
 mod arbitrary;
-mod rate_limit;
 mod config;
 mod connection;
 mod error;
@@ -101,25 +100,26 @@ pub mod frame;
 mod headers;
 mod inbound;
 pub mod inspect;
-mod timers;
 mod message;
-mod owned_event;
 mod outbound;
+mod owned_event;
 mod priority;
-mod stats;
+mod rate_limit;
 mod settings;
 mod shutdown;
 mod silly_window;
+mod snapshot;
+mod stats;
 mod stream_id;
 mod streams;
 mod time;
-mod snapshot;
+mod timers;
 mod violation;
 
-pub use config::{RateLimit, RateLimits, Config, Timeouts, WindowRelease};
+pub use config::{Config, RateLimit, RateLimits, Timeouts, WindowRelease};
 pub use connection::{Client, Connection, Role, Server};
 pub use error::{
-    CloseCause, ConfigError, ConnectionError, Timeout, ErrorCode, Limit, OpenError, SendError, StreamError,
+    CloseCause, ConfigError, ConnectionError, ErrorCode, Limit, OpenError, SendError, StreamError, Timeout,
     UpgradeError,
 };
 pub use event::{Event, HeadersKind, ResetCause};
@@ -128,13 +128,13 @@ pub use headers::Headers;
 pub use headers::http::{RecentValues, map_fields};
 pub use headers::outbound_fields::check_field;
 pub use message::{Request, Status};
-pub use owned_event::OwnedEvent;
 pub use outbound::Splice;
+pub use owned_event::OwnedEvent;
 pub use priority::Priority;
-pub use stats::{CloseReport, Counters};
 pub use settings::Settings;
-pub use stream_id::{StreamKey, StreamId};
-pub use thalweg_hpack::{Field, Indexing, PreparedField, KnownName};
+pub use snapshot::{HalfState, RateLimitSnapshot, StreamSnapshot, WindowSnapshot};
+pub use stats::{CloseReport, Counters};
+pub use stream_id::{StreamId, StreamKey};
+pub use thalweg_hpack::{Field, Indexing, KnownName, PreparedField};
 pub use time::Instant;
-pub use snapshot::{RateLimitSnapshot, HalfState, StreamSnapshot, WindowSnapshot};
 pub use violation::{Scope, Violation};

@@ -6,8 +6,8 @@
 use alloc::vec::Vec;
 
 use crate::error::ErrorCode;
-use crate::frame::{Flags, HEADER_LEN, FrameHeader, FrameType, PREFACE, SettingId, emit};
-use crate::stream_id::{StreamKey, StreamId};
+use crate::frame::{Flags, FrameHeader, FrameType, HEADER_LEN, PREFACE, SettingId, emit};
+use crate::stream_id::{StreamId, StreamKey};
 
 /// What waits to be sent.
 #[derive(Debug, Default)]
@@ -260,8 +260,9 @@ mod tests {
         let mut outbound = Outbound::default();
         let block: Vec<u8> = (0..25).collect();
         let stream = StreamId::new(1);
-        outbound
-            .header_block(FrameType::HEADERS, Flags::END_STREAM, stream, 10, |out| out.extend_from_slice(&block));
+        outbound.header_block(FrameType::HEADERS, Flags::END_STREAM, stream, 10, |out| {
+            out.extend_from_slice(&block);
+        });
         outbound.check();
         let mut wire = Vec::new();
         assert!(outbound.take(&mut wire));

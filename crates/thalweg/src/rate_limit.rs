@@ -6,8 +6,8 @@
 
 use crate::config::{RateLimit, RateLimits};
 use crate::error::Limit;
-use crate::time::Instant;
 use crate::snapshot::RateLimitSnapshot;
+use crate::time::Instant;
 
 /// The kinds of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,8 @@ pub struct Exhausted {
 impl RateLimiter {
     /// Starts with full buckets.
     pub fn new(rate_limits: &RateLimits) -> Self {
-        let bucket = |rate_limit: RateLimit| Bucket { tokens: rate_limit.burst, rate_limit, refilled: Instant::ZERO };
+        let bucket =
+            |rate_limit: RateLimit| Bucket { tokens: rate_limit.burst, rate_limit, refilled: Instant::ZERO };
         Self {
             buckets: [
                 bucket(rate_limits.resets),

@@ -268,8 +268,7 @@ mod tests {
 
     #[test]
     fn every_timeout_that_another_call_arms_starts_at_the_next_time() {
-        let all_on =
-            Timeouts { keep_alive: Some(SECOND * 5), idle: Some(SECOND * 7), ..Timeouts::default() };
+        let all_on = Timeouts { keep_alive: Some(SECOND * 5), idle: Some(SECOND * 7), ..Timeouts::default() };
         for timeout in Timeout::ALL {
             let mut timers = table(&all_on);
             timers.arm(timeout);

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use thalweg_tokio::inspect::{ConnectionSnapshot, FrameRecord, ConnectionInfo, MonitorSnapshot, StreamRecord};
+use thalweg_tokio::inspect::{
+    ConnectionInfo, ConnectionSnapshot, FrameRecord, MonitorSnapshot, StreamRecord,
+};
 use thalweg_tokio::thalweg::{HalfState, Settings, StreamSnapshot, WindowSnapshot};
 
 /// All connections in short, and the one with this `id` in full.

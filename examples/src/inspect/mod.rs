@@ -37,7 +37,11 @@ use tokio::time::{self, MissedTickBehavior};
 ///
 /// # Errors
 /// The address is not the machine's own, or cannot be listened on.
-pub async fn start(addr: SocketAddr, monitor: ConnectionMonitor, tls: Option<ServerConfig>) -> Result<(), String> {
+pub async fn start(
+    addr: SocketAddr,
+    monitor: ConnectionMonitor,
+    tls: Option<ServerConfig>,
+) -> Result<(), String> {
     if !addr.ip().is_loopback() {
         return Err(format!("--inspect {addr}: only loopback addresses; from afar, use a tunnel"));
     }
@@ -156,13 +160,14 @@ fn reply(content_type: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> 
 fn events(monitor: &ConnectionMonitor, id: Option<u64>) -> UnsyncBoxBody<Bytes, Infallible> {
     let mut ticks = time::interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let events = stream::unfold((monitor.subscribe(), ticks, id), |(subscription, mut ticks, id)| async move {
-        ticks.tick().await;
-        let snapshot = subscription.snapshot(CONNECTIONS_MAX).await;
-        let id = json::choose(&snapshot, id);
-        let event = format!("data: {}\n\n", json::of_snapshot(&snapshot, id));
-        Some((Ok(Frame::data(Bytes::from(event))), (subscription, ticks, id)))
-    });
+    let events =
+        stream::unfold((monitor.subscribe(), ticks, id), |(subscription, mut ticks, id)| async move {
+            ticks.tick().await;
+            let snapshot = subscription.snapshot(CONNECTIONS_MAX).await;
+            let id = json::choose(&snapshot, id);
+            let event = format!("data: {}\n\n", json::of_snapshot(&snapshot, id));
+            Some((Ok(Frame::data(Bytes::from(event))), (subscription, ticks, id)))
+        });
     let events: Pin<Box<dyn stream::Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>> =
         Box::pin(events);
     StreamBody::new(events).boxed_unsync()

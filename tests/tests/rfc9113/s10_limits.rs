@@ -1,6 +1,6 @@
 //! RFC 9113 §10.5: what a peer can make us do is bounded. The attacks themselves are in the tests of abuse.
 
-use thalweg::{RateLimit, CloseCause, ErrorCode, Limit, OpenError, Request, StreamError};
+use thalweg::{CloseCause, ErrorCode, Limit, OpenError, RateLimit, Request, StreamError};
 use thalweg_testkit::frames::{headers, ping, priority, push_promise, raw, settings, window_update};
 use thalweg_testkit::hpack::{self, Block};
 use thalweg_testkit::scenario::{GET, Opening, PUSHED, client_with, server_with};

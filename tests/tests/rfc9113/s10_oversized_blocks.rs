@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use thalweg::{
-    RateLimit, CloseCause, Config, Connection, ErrorCode, Event, Instant, Limit, Server, StreamError, Violation,
+    CloseCause, Config, Connection, ErrorCode, Event, Instant, Limit, RateLimit, Server, StreamError,
+    Violation,
 };
 use thalweg_testkit::frames::{
     continuation, data, fragments, headers, preface, push_promise, rst_stream, settings, settings_ack, wire,

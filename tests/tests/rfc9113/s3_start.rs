@@ -1,6 +1,6 @@
 //! RFC 9113 §3: how a connection starts.
 
-use thalweg::{CloseCause, Client, Config, Connection, ErrorCode, Role, Server, Violation};
+use thalweg::{Client, CloseCause, Config, Connection, ErrorCode, Role, Server, Violation};
 use thalweg_testkit::frames::{
     PREFACE, after_preface, data, headers, kind, ping, preface, priority, read_all, setting, settings,
     settings_ack, window_update,

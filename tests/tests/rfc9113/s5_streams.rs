@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thalweg::frame::{Flags, FrameType, SettingId};
 use thalweg::{
-    CloseCause, Timeouts, ErrorCode, Field, OpenError, Request, SendError, Status, StreamId, Violation,
+    CloseCause, ErrorCode, Field, OpenError, Request, SendError, Status, StreamId, Timeouts, Violation,
 };
 use thalweg_testkit::frames::{
     data, flag, goaway, headers, kind, ping, priority, push_promise, raw, rst_stream, setting, settings,
@@ -293,7 +293,7 @@ fn s5_2_1_no_more_data_is_sent_than_the_windows_allow() {
             assert_eq!(s.call(|core| core.send_data(second, &[0; 50_000], false)), Ok(16_384));
             assert_eq!(s.call(thalweg::Connection::poll_writable), None);
             for _ in 0..3 {
-                s.pass(std::time::Duration::from_millis(100));
+                s.pass(Duration::from_millis(100));
             }
             assert_eq!(s.call(thalweg::Connection::poll_writable), Some(second));
             assert_eq!(s.call(|core| core.send_data(second, &[0; 33_616], false)), Ok(9151));
@@ -609,7 +609,10 @@ fn s5_5_only_unknown_frames_are_extensions() {
     client(|s| {
         refused(s);
         let stream = s.post();
-        assert_eq!(s.call(|core| core.send_extension(FrameType(0xfe), Flags(0x81), Some(stream), b"?")), Ok(()));
+        assert_eq!(
+            s.call(|core| core.send_extension(FrameType(0xfe), Flags(0x81), Some(stream), b"?")),
+            Ok(())
+        );
         s.output(["TYPE 0xfe stream=1 0x81 1 bytes"]);
     });
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use thalweg::{CloseCause, Config, Connection, Timeout, ErrorCode, Field, SendError, Server, Status, Violation};
+use thalweg::{
+    CloseCause, Config, Connection, ErrorCode, Field, SendError, Server, Status, Timeout, Violation,
+};
 use thalweg_testkit::frames::{
     data, flag, headers, kind, ping, preface, push_promise, raw, setting, settings, settings_ack,
 };

@@ -1,6 +1,6 @@
 //! RFC 9113 §6.9: WINDOW_UPDATE and the windows of both directions.
 
-use thalweg::{ErrorCode, WindowRelease, Violation};
+use thalweg::{ErrorCode, Violation, WindowRelease};
 use thalweg_testkit::frames::{
     data, headers, kind, raw, rst_stream, setting, settings, settings_ack, window_update,
 };

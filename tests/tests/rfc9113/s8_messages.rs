@@ -1,6 +1,6 @@
 //! RFC 9113 §8.1, §8.2: messages as frames, and the fields in them. What may not be received may not be sent.
 
-use thalweg::{ErrorCode, Field, Request, SendError, Status, KnownName, Violation, check_field};
+use thalweg::{ErrorCode, Field, KnownName, Request, SendError, Status, Violation, check_field};
 use thalweg_testkit::frames::{data, headers, push_promise, rst_stream};
 use thalweg_testkit::hpack::{self, Block};
 use thalweg_testkit::scenario::{GET, Opening, Scene, client, client_with, server};

@@ -47,7 +47,9 @@ pub fn rows() -> Vec<Row> {
     for (name, tls) in [("axum_app", &[][..]), ("axum_app --tls", &["--tls"])] {
         for ((_, what), check) in CHECKS.iter().zip(CURL_CHECKS) {
             let needs = [APP, Need::Program("curl")];
-            rows.push(Row::new(format!("{name}: curl {what}"), &needs, |fixtures| check(&App::start(fixtures, tls)?)));
+            rows.push(Row::new(format!("{name}: curl {what}"), &needs, |fixtures| {
+                check(&App::start(fixtures, tls)?)
+            }));
         }
         for (client, (check, what)) in
             CLIENTS.iter().flat_map(|client| CHECKS.iter().map(move |c| (client, c)))
@@ -60,7 +62,9 @@ pub fn rows() -> Vec<Row> {
     }
     let what =
         "axum_app --tls: Chromium's fetch and EventSource see all of it by the app's own page, over h2";
-    rows.push(Row::new(what, &[APP, chromium::NEED], |fixtures| page(fixtures, &App::start(fixtures, &["--tls"])?)));
+    rows.push(Row::new(what, &[APP, chromium::NEED], |fixtures| {
+        page(fixtures, &App::start(fixtures, &["--tls"])?)
+    }));
     rows
 }
 
@@ -84,7 +88,8 @@ impl App {
     fn ask(&self, path: &str, arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = curl(&["--insecure", "--write-out", "%{http_version} %{response_code}"]);
         let reported = process::run(command.args(arguments).arg(self.url(path)), LIMIT)?.into_text("curl")?;
-        let (text, status) = reported.rsplit_once("2 ").with_context(|| format!("not over HTTP/2: {reported:?}"))?;
+        let (text, status) =
+            reported.rsplit_once("2 ").with_context(|| format!("not over HTTP/2: {reported:?}"))?;
         Ok(format!("{status} {text}"))
     }
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 
-use super::grpc::{self, TESTBEDS};
 use super::fixtures::Fixtures;
+use super::grpc::{self, TESTBEDS};
 use super::relay::{Observed, Relay};
 use super::server::{self, Server};
 use super::{Need, Row};
-use crate::{process, external_tools};
+use crate::{external_tools, process};
 
 const LIMIT: Duration = Duration::from_secs(300);
 /// Of the connections, once the client has ended.
@@ -59,7 +59,9 @@ pub fn rows() -> Vec<Row> {
     for burst in BURSTS {
         let name = |server: &str| format!("{server}: {} cancels half of its calls in a storm", burst.client);
         let needs = [burst.needs, &[Need::Example("tonic_echo")]].concat();
-        rows.push(Row::new(name("tonic_echo"), &needs, |fixtures| burst.run(fixtures, &grpc::tonic_echo(fixtures)?)));
+        rows.push(Row::new(name("tonic_echo"), &needs, |fixtures| {
+            burst.run(fixtures, &grpc::tonic_echo(fixtures)?)
+        }));
         for subject in TESTBEDS {
             let needs = [burst.needs, &[subject.need()]].concat();
             rows.push(Row::new(name(subject.name()), &needs, |fixtures| {
@@ -77,7 +79,8 @@ impl Burst {
         let mut command = (self.command)()?;
         command.args([relay.address.to_string(), calls.to_string(), SEED.to_owned()]);
         let text = process::run(&mut command, LIMIT)?.into_text(self.client)?;
-        let reported: ClientReport = serde_json::from_str(&text).with_context(|| format!("it says {text:?}"))?;
+        let reported: ClientReport =
+            serde_json::from_str(&text).with_context(|| format!("it says {text:?}"))?;
         let observed = relay.finish(END_LIMIT)?;
         let judged = check(calls, &reported, &observed);
         judged.with_context(|| format!("{reported:?}\n{observed:?}"))?;
@@ -113,7 +116,15 @@ mod tests {
 
     fn reported() -> ClientReport {
         let first_failure = "none".to_owned();
-        ClientReport { calls: 100, completed: 50, cancelled: 40, late: 10, wrong: 0, failed: 0, first_failure }
+        ClientReport {
+            calls: 100,
+            completed: 50,
+            cancelled: 40,
+            late: 10,
+            wrong: 0,
+            failed: 0,
+            first_failure,
+        }
     }
 
     fn observed() -> Observed {

@@ -54,7 +54,10 @@ pub struct Browser {
 }
 
 /// Lets a check steer a page of its own.
-pub fn on_page<T>(fixtures: &Fixtures, check: impl FnOnce(&mut Browser) -> anyhow::Result<T>) -> anyhow::Result<T> {
+pub fn on_page<T>(
+    fixtures: &Fixtures,
+    check: impl FnOnce(&mut Browser) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let mut browser = match fixtures.browser.take() {
         Some(browser) => browser,
         None => Browser::start(fixtures)?,

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::grpc::TESTBEDS;
 use super::fixtures::Fixtures;
+use super::grpc::TESTBEDS;
 use super::server::{self, Server, Subject};
 use super::{Need, Row};
-use crate::process::{self, Group, collect};
 use crate::external_tools;
+use crate::process::{self, Group, collect};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -119,7 +119,9 @@ impl Client {
         self.checks().map(move |(check, what)| {
             let name = format!("{}: {} {what}", subject.name(), self.name);
             Row::new(name, &[subject.need(), self.need], move |fixtures| {
-                server::on(fixtures, subject, |server| make(&mut self.command(fixtures, check, &server.url(""))?))
+                server::on(fixtures, subject, |server| {
+                    make(&mut self.command(fixtures, check, &server.url(""))?)
+                })
             })
         })
     }

@@ -59,7 +59,8 @@ pub struct Fixtures {
 impl Fixtures {
     pub fn new(load: Load, examples: BTreeMap<String, PathBuf>) -> anyhow::Result<Self> {
         let folder = std::env::current_dir()?.join(format!("target/xtask/interop-{}", std::process::id()));
-        let fixtures = Self { folder, load, examples, notes: RefCell::default(), browser: RefCell::default() };
+        let fixtures =
+            Self { folder, load, examples, notes: RefCell::default(), browser: RefCell::default() };
         fixtures.write_files().with_context(|| format!("{} cannot be filled", fixtures.folder.display()))?;
         Ok(fixtures)
     }

@@ -27,9 +27,10 @@ pub fn rows() -> Vec<Row> {
         &[Need::Example("tonic_echo"), Need::Program("curl")],
         |fixtures| call(fixtures, &tonic_echo(fixtures)?),
     );
-    let calls = Row::new("tonic_echo: makes a call of each kind", &[Need::Example("tonic_echo")], |fixtures| {
-        call_all(fixtures, &tonic_echo(fixtures)?)
-    });
+    let calls =
+        Row::new("tonic_echo: makes a call of each kind", &[Need::Example("tonic_echo")], |fixtures| {
+            call_all(fixtures, &tonic_echo(fixtures)?)
+        });
     rows.chain([tonic, calls]).collect()
 }
 

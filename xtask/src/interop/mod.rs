@@ -6,15 +6,16 @@
 //! ours: whatever fails then is the row's own fault.
 
 mod axum_app;
+mod cancellation_bursts;
 mod chromium;
 mod clients;
 mod curl;
+mod fixtures;
 mod graceful_close;
 mod grpc;
-mod fixtures;
 mod live_view;
-mod nghttp2;
 mod negotiation;
+mod nghttp2;
 mod own_clients;
 mod pages;
 mod programs;
@@ -23,7 +24,6 @@ mod recordings;
 mod relay;
 mod scripted;
 mod server;
-mod cancellation_bursts;
 mod tls;
 mod tonic;
 
@@ -36,7 +36,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::metadata::Metadata;
 use crate::tally::{RowResult, Tally};
-use crate::{process, external_tools};
+use crate::{external_tools, process};
 use fixtures::{Fixtures, Load};
 use server::Subject;
 
@@ -128,7 +128,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         tally.report("every example has a row", &without_row(&fixtures, &rows));
     }
     let mut absences = BTreeMap::new();
-    let mut why_absent = |need: &Need| absences.entry(*need).or_insert_with(|| absence(*need, &fixtures)).clone();
+    let mut why_absent =
+        |need: &Need| absences.entry(*need).or_insert_with(|| absence(*need, &fixtures)).clone();
     for row in &rows {
         let outcome = match row.needs.iter().find_map(&mut why_absent) {
             Some(why) => RowResult::Skipped(why),

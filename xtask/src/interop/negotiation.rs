@@ -39,7 +39,10 @@ fn switches(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let mut program = Command::new(fixtures.example("h2c_upgrade")?);
     let finished = process::run(program.arg(server.url(BYTES_PATH)), LIMIT)?;
     let reported = String::from_utf8_lossy(&finished.stderr);
-    ensure!(finished.is_success() && reported == "the server switches to HTTP/2\n200\n", "it says {reported:?}");
+    ensure!(
+        finished.is_success() && reported == "the server switches to HTTP/2\n200\n",
+        "it says {reported:?}"
+    );
     fixtures::compare(&finished.stdout, &fixtures::contract_bytes(1_000_000, 7))
 }
 

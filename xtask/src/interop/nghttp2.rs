@@ -61,7 +61,8 @@ fn many_requests(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
 
 fn large_files(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let text = h2load(8, "1", "8", &server.url(DOWNLOAD_PATH))?;
-    check_load(&text, 8, fixtures.load.download_bytes).with_context(|| format!("in what h2load says:\n{text}"))
+    check_load(&text, 8, fixtures.load.download_bytes)
+        .with_context(|| format!("in what h2load says:\n{text}"))
 }
 
 fn h2load(requests: u32, connections: &str, streams: &str, url: &str) -> anyhow::Result<String> {

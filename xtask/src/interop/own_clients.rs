@@ -37,9 +37,16 @@ fn rows_of(client: &'static str, subject: Subject) -> [Row; 3] {
         })
     };
     [
-        row("a page", |fixtures, client, server| fetch(fixtures, client, &server.url(PAGE_PATH), PAGE.as_bytes())),
+        row("a page", |fixtures, client, server| {
+            fetch(fixtures, client, &server.url(PAGE_PATH), PAGE.as_bytes())
+        }),
         row("a large file", |fixtures, client, server| {
-            fetch(fixtures, client, &server.url(DOWNLOAD_PATH), &fs::read(fixtures.root().join("download.bin"))?)
+            fetch(
+                fixtures,
+                client,
+                &server.url(DOWNLOAD_PATH),
+                &fs::read(fixtures.root().join("download.bin"))?,
+            )
         }),
         row("bytes by contract", |fixtures, client, server| {
             fetch(fixtures, client, &server.url(BYTES_PATH), &fixtures::contract_bytes(1_000_000, 7))
@@ -61,7 +68,8 @@ fn fetch(fixtures: &Fixtures, client: &str, url: &str, expected: &[u8]) -> anyho
 fn no_listener(fixtures: &Fixtures, client: &str) -> anyhow::Result<()> {
     // The port was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let finished = process::run(Command::new(fixtures.example(client)?).arg(format!("http://{address}/")), LIMIT)?;
+    let finished =
+        process::run(Command::new(fixtures.example(client)?).arg(format!("http://{address}/")), LIMIT)?;
     let words = String::from_utf8_lossy(&finished.stderr);
     let code = finished.status.and_then(|status| status.code());
     ensure!(code.is_some_and(|code| code != 0), "{}: {words}", finished.outcome());

@@ -26,7 +26,9 @@ const LOOPS: &[&str] = &["blocking_loop", "epoll_loop", "driver_loop", "uring_lo
 
 pub fn rows() -> Vec<Row> {
     let alone = ALONE.iter().map(|(name, expected)| {
-        Row::new(format!("{name}: runs"), &[Need::Example(name)], move |fixtures| runs(fixtures, name, expected))
+        Row::new(format!("{name}: runs"), &[Need::Example(name)], move |fixtures| {
+            runs(fixtures, name, expected)
+        })
     });
     let frames = Row::new(
         "frames: shows what curl and nghttpd say",
@@ -69,7 +71,8 @@ fn chats(fixtures: &Fixtures) -> anyhow::Result<()> {
 
 /// Servers on the core alone: their content is checked byte for byte.
 fn serves_bytes(fixtures: &Fixtures, name: &str) -> anyhow::Result<()> {
-    let server = Server::start_listening(Command::new(fixtures.example(name)?).args(["--h2c", "127.0.0.1:0"]))?;
+    let server =
+        Server::start_listening(Command::new(fixtures.example(name)?).args(["--h2c", "127.0.0.1:0"]))?;
     let url = server.url("/bytes/1000000?seed=7");
     let content = process::run(curl(&["--fail"]).arg(url), Duration::from_secs(60))?;
     ensure!(content.is_success(), "curl ended with {:?}", content.status);

@@ -11,8 +11,8 @@ use super::curl::curl;
 use super::fixtures::{self, BYTES_PATH, DOWNLOAD_PATH, Fixtures, PAGE, PAGE_PATH};
 use super::server::{self, Server, Subject};
 use super::{Need, Row};
-use crate::process::{self, Group};
 use crate::external_tools;
+use crate::process::{self, Group};
 
 const PROXY: Need = Need::Example("proxy");
 const CURL: Need = Need::Program("curl");
@@ -40,9 +40,11 @@ pub fn rows() -> Vec<Row> {
         }));
     }
     let needs = [PROXY, CURL, Need::Example("serve")];
-    rows.push(Row::new("proxy: slow clients do not make it hold what they do not take", &needs, |fixtures| {
-        server::on(fixtures, Subject::Example("serve"), |origin| slow_clients(fixtures, origin))
-    }));
+    rows.push(Row::new(
+        "proxy: slow clients do not make it hold what they do not take",
+        &needs,
+        |fixtures| server::on(fixtures, Subject::Example("serve"), |origin| slow_clients(fixtures, origin)),
+    ));
     let needs = [PROXY, CURL, Need::Python("h2")];
     for (behaviour, what) in [
         ("reset_midway", "an origin that resets midway is a reset, not a short body"),

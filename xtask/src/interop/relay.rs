@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use thalweg::ErrorCode;
-use thalweg::frame::{Frame, HEADER_LEN, FrameHeader};
-use thalweg::inspect::{Direction, Inspector, Captured};
+use thalweg::frame::{Frame, FrameHeader, HEADER_LEN};
+use thalweg::inspect::{Captured, Direction, Inspector};
 
 pub struct Relay {
     pub address: SocketAddr,
@@ -107,7 +107,8 @@ fn pass_both_ways(
         (server, client, Direction::ToClient),
     ] {
         let (inspector, observed) = (Arc::clone(&inspector), Arc::clone(observed));
-        let reader = DirectionReader { direction, inspector, observed, bytes: 0, frame_end: 0, has_goaway: false };
+        let reader =
+            DirectionReader { direction, inspector, observed, bytes: 0, frame_end: 0, has_goaway: false };
         thread::spawn(move || reader.pass(from, to));
     }
     Ok(())

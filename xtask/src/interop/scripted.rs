@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use super::fixtures::{self, Fixtures};
 use super::server::Server;
 use super::{Need, Row};
-use crate::{process, external_tools};
+use crate::{external_tools, process};
 
 const CLIENTS: &[&str] = &["get", "blocking_get"];
 const LIMIT: Duration = Duration::from_secs(60);

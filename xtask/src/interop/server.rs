@@ -15,8 +15,8 @@ use rustix::process::Signal;
 
 use super::Need;
 use super::fixtures::{self, Fixtures};
-use crate::process::Group;
 use crate::external_tools;
+use crate::process::Group;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// How much of a server's output a failed row shows.
@@ -73,10 +73,16 @@ pub struct Server {
 impl Server {
     pub fn start(fixtures: &Fixtures, subject: Subject) -> anyhow::Result<Self> {
         match subject {
-            Subject::Example(_) => Self::start_listening(&mut subject.example_command(fixtures, "127.0.0.1:0")?),
+            Subject::Example(_) => {
+                Self::start_listening(&mut subject.example_command(fixtures, "127.0.0.1:0")?)
+            }
             Subject::Nghttpd => Self::start_nghttpd(fixtures),
-            Subject::Node => Self::start_listening(external_tools::node_script("server.mjs")?.arg(fixtures.root())),
-            Subject::Go => Self::start_listening(external_tools::go_program("server.go")?.arg(fixtures.root())),
+            Subject::Node => {
+                Self::start_listening(external_tools::node_script("server.mjs")?.arg(fixtures.root()))
+            }
+            Subject::Go => {
+                Self::start_listening(external_tools::go_program("server.go")?.arg(fixtures.root()))
+            }
         }
         .with_context(|| format!("{} does not start", subject.name()))
     }

@@ -11,7 +11,7 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use super::fixtures::{self, BYTES_PATH, DOWNLOAD_PATH, Fixtures, PAGE, PAGE_PATH};
 use super::server::{Server, Subject};
 use super::{Need, Row, scripted};
-use crate::{process, external_tools};
+use crate::{external_tools, process};
 
 const CLIENTS: &[&str] = &["get", "blocking_get"];
 const LIMIT: Duration = Duration::from_secs(60);
@@ -65,7 +65,9 @@ type Start = fn(&Fixtures, &Identity) -> anyhow::Result<Server>;
 
 const SERVERS: &[(&str, Need, Start)] = &[
     ("Node", Need::Program("node"), |fixtures, identity| {
-        Server::start_listening(external_tools::node_script("server.mjs")?.arg(fixtures.root()).args(identity.files()))
+        Server::start_listening(
+            external_tools::node_script("server.mjs")?.arg(fixtures.root()).args(identity.files()),
+        )
     }),
     ("Go", Need::Go("golang.org/x/net/http2"), |fixtures, _| {
         Server::start_listening(external_tools::go_program("server.go")?.arg(fixtures.root()).arg("tls"))
@@ -139,7 +141,8 @@ pub fn rows() -> Vec<Row> {
             rows.push(Row::new(name, &needs, |fixtures| {
                 let server = (peer.start)(fixtures, &Identity::make(fixtures, Flaw::None)?)?;
                 let url = format!("{}://{}/page.html", peer.scheme, server.address);
-                let finished = process::run(Command::new(fixtures.example(client)?).args(["-k", &url]), LIMIT)?;
+                let finished =
+                    process::run(Command::new(fixtures.example(client)?).args(["-k", &url]), LIMIT)?;
                 check(&finished, peer.words)
             }));
         }

@@ -10,7 +10,7 @@ use super::fixtures::Fixtures;
 use super::relay::{Observed, Relay};
 use super::server::Server;
 use super::{Need, Row};
-use crate::{process, external_tools};
+use crate::{external_tools, process};
 
 const LIMIT: Duration = Duration::from_secs(120);
 /// Of the connections, once the client has ended.

@@ -109,7 +109,11 @@ fn run(
 }
 
 /// The judges that reach a change, from cheap to dear.
-pub fn test_programs(programs: Vec<Program>, folder: &Path, shared: &Path) -> anyhow::Result<Vec<TestProgram>> {
+pub fn test_programs(
+    programs: Vec<Program>,
+    folder: &Path,
+    shared: &Path,
+) -> anyhow::Result<Vec<TestProgram>> {
     let mut test_programs = sorted_test_programs(programs, folder, shared)?;
     test_programs.retain(|run_tests| !run_tests.reached.is_empty());
     ensure!(!test_programs.is_empty(), "no test reaches what would be changed");
@@ -117,7 +121,11 @@ pub fn test_programs(programs: Vec<Program>, folder: &Path, shared: &Path) -> an
 }
 
 /// All judges from cheap to dear, each of which passes without a change.
-pub fn sorted_test_programs(programs: Vec<Program>, folder: &Path, shared: &Path) -> anyhow::Result<Vec<TestProgram>> {
+pub fn sorted_test_programs(
+    programs: Vec<Program>,
+    folder: &Path,
+    shared: &Path,
+) -> anyhow::Result<Vec<TestProgram>> {
     let mut test_programs = Vec::new();
     for program in programs {
         let run_tests = TestProgram::new(program, folder, shared)?;

@@ -250,7 +250,8 @@ test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
     #[test]
     fn a_step_that_fails_without_a_failed_test_counts_as_one() {
         let build_error = "error: could not compile";
-        for format in [OutputFormat::Whole, OutputFormat::Nextest, OutputFormat::Libtest, OutputFormat::Rows] {
+        for format in [OutputFormat::Whole, OutputFormat::Nextest, OutputFormat::Libtest, OutputFormat::Rows]
+        {
             assert_eq!(tally(format, 101, build_error), counts(0, 1, &[]), "{format:?}");
         }
         let crash_later = "test result: ok. 7 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";

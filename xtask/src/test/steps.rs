@@ -140,7 +140,12 @@ fn tests() -> Vec<Step> {
         command.args(output);
         step("tests", command, 1200, OutputFormat::Nextest)
     } else {
-        step("tests", cargo(&["test", "--lib", "--bins", "--tests", "--examples"]), 1200, OutputFormat::Libtest)
+        step(
+            "tests",
+            cargo(&["test", "--lib", "--bins", "--tests", "--examples"]),
+            1200,
+            OutputFormat::Libtest,
+        )
     };
     tests.command.args(what);
     let mut in_docs = step("doc tests", cargo(&["test", "--doc"]), 900, OutputFormat::Libtest);

@@ -1,6 +1,6 @@
 //! Lets a codec work through a workload, and reports per field.
 
-use super::workload::{Sessions, Session};
+use super::workload::{Session, Sessions};
 use super::{Decode, Encode};
 use crate::allocator::{self, Counts};
 use std::hint::black_box;

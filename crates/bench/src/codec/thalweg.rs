@@ -2,7 +2,7 @@
 
 use super::{Decode, Encode};
 use std::hint::black_box;
-use thalweg_hpack::{Field, ListLimits, PreparedField, KnownName, SinkAction};
+use thalweg_hpack::{Field, KnownName, ListLimits, PreparedField, SinkAction};
 
 /// The decoder, as the core drives it.
 pub struct Decoder(thalweg_hpack::Decoder);

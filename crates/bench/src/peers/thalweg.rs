@@ -12,8 +12,8 @@ use std::cell::RefCell;
 use std::sync::OnceLock;
 use std::time::Duration;
 use thalweg::{
-    RateLimit, Config, Connection, ErrorCode, Event, Field, Headers, HeadersKind, Instant, WindowRelease, Request,
-    Role, Splice, Status, StreamKey, KnownName,
+    Config, Connection, ErrorCode, Event, Field, Headers, HeadersKind, Instant, KnownName, RateLimit,
+    Request, Role, Splice, Status, StreamKey, WindowRelease,
 };
 
 /// A server.
@@ -206,7 +206,8 @@ const fn prepare<const N: usize>(list: &[(&'static str, &'static str); N]) -> [F
     let mut i = 0;
     while i < N {
         let (name, value) = (list[i].0.as_bytes(), list[i].1.as_bytes());
-        all[i] = Field { name, known_name: KnownName::of(name), ..Field::with_known_name(KnownName::NONE, value) };
+        all[i] =
+            Field { name, known_name: KnownName::of(name), ..Field::with_known_name(KnownName::NONE, value) };
         i += 1;
     }
     all

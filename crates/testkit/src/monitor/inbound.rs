@@ -2,7 +2,7 @@
 
 use super::message::Message;
 use super::stream::HalfState;
-use super::{Monitor, InboundFrame, Stream, is_block};
+use super::{InboundFrame, Monitor, Stream, is_block};
 use crate::frames::{flag, kind, setting};
 use crate::hpack::Header;
 
@@ -82,7 +82,9 @@ impl Monitor {
         };
         let message = Message::with_method(&fields);
         match first.kind {
-            kind::HEADERS => self.track_inbound_headers(first.stream, &message, first.flags & flag::END_STREAM != 0),
+            kind::HEADERS => {
+                self.track_inbound_headers(first.stream, &message, first.flags & flag::END_STREAM != 0);
+            }
             kind::PUSH_PROMISE => self.track_inbound_promise(&first, &message),
             _ => {}
         }

@@ -21,11 +21,17 @@ impl Monitor {
             return Err("a header block on a half that has ended".to_owned());
         }
         let after = match (stream.local, message.status) {
-            (HalfState::Headers, Some(100..=199)) if ends => return Err("an informational response ends".to_owned()),
+            (HalfState::Headers, Some(100..=199)) if ends => {
+                return Err("an informational response ends".to_owned());
+            }
             (HalfState::Headers, Some(100..=199)) => stream,
-            (HalfState::Headers, Some(status)) => self.check_outbound_response(stream, &message, status, ends)?,
+            (HalfState::Headers, Some(status)) => {
+                self.check_outbound_response(stream, &message, status, ends)?
+            }
             (HalfState::Data, None) if stream.is_connect => return Err("trailers in a tunnel".to_owned()),
-            (HalfState::Data, None) if message.has_pseudo => return Err("pseudo-headers in trailers".to_owned()),
+            (HalfState::Data, None) if message.has_pseudo => {
+                return Err("pseudo-headers in trailers".to_owned());
+            }
             (HalfState::Data, None) if !ends => return Err("trailers that do not end the stream".to_owned()),
             (HalfState::Data, None) if stream.remaining_length.is_some_and(|left| left != 0) => {
                 return Err("content-length is not reached".to_owned());
@@ -102,8 +108,12 @@ impl Monitor {
         if !matches!(message.method, Some(b"GET" | b"HEAD")) {
             return Err("a promised request is safe".to_owned());
         }
-        let stream =
-            Stream { local: HalfState::Headers, remote: HalfState::Closed, reserved: true, ..self.new_stream(message) };
+        let stream = Stream {
+            local: HalfState::Headers,
+            remote: HalfState::Closed,
+            reserved: true,
+            ..self.new_stream(message)
+        };
         self.insert_local_stream(promised, stream);
         Ok(())
     }

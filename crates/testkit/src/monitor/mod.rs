@@ -8,9 +8,9 @@
 //! batch before, so a RST_STREAM or GOAWAY of the peer binds from the next batch on. SETTINGS bind from their
 //! acknowledgement on, which stands in the output itself.
 
+mod inbound;
 mod message;
 mod outbound;
-mod inbound;
 mod stream;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,7 +20,7 @@ use thalweg::Config;
 use crate::frames::{Frame, HEAD_LEN, PREFACE, ReadError, Reader, kind, raw};
 use crate::hpack;
 
-pub use stream::{StreamState, Stream};
+pub use stream::{Stream, StreamState};
 
 /// The second opinion on one end.
 #[derive(Debug)]
@@ -175,7 +175,8 @@ impl Monitor {
             let Some(frame) = frame else { break };
             show(&frame);
             let state = self.state(frame.stream);
-            self.check_outbound_frame(&frame).map_err(|mismatch| format!("{mismatch}, in {frame} ({state:?})"))?;
+            self.check_outbound_frame(&frame)
+                .map_err(|mismatch| format!("{mismatch}, in {frame} ({state:?})"))?;
             *self.coverage.entry((frame.kind, state)).or_default() += 1;
         }
         if !self.outbound.rest().is_empty() {

@@ -78,7 +78,10 @@ impl Stream {
 
     /// Whether it counts towards the limit of concurrent streams (RFC 9113 §5.1.2).
     pub const fn is_active(&self) -> bool {
-        matches!(self.state(), StreamState::Open | StreamState::HalfClosedLocal | StreamState::HalfClosedRemote)
+        matches!(
+            self.state(),
+            StreamState::Open | StreamState::HalfClosedLocal | StreamState::HalfClosedRemote
+        )
     }
 
     /// The peer's half, given how far frames that were seen before the stream was said take it.
@@ -95,6 +98,8 @@ impl Stream {
 
     /// Whether this end may still send on it in this batch.
     pub fn may_send(&self, batch: Batch) -> bool {
-        !self.reset_sent && self.local != HalfState::Closed && self.reset_received.is_none_or(|inbound| inbound == batch)
+        !self.reset_sent
+            && self.local != HalfState::Closed
+            && self.reset_received.is_none_or(|inbound| inbound == batch)
     }
 }

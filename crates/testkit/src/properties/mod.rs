@@ -13,8 +13,8 @@
 //!
 //! The first four take a [`InputScript`]: one end, what comes in, and an application that reacts in the same way to the same events.
 
-mod run;
 mod random;
+mod run;
 mod steady_state;
 mod timeouts;
 mod turns;
@@ -83,7 +83,11 @@ pub fn determinism(script: &InputScript, make: impl Fn() -> Endpoint) -> Result<
     is_repeated(script, &make, &first)
 }
 
-fn is_repeated(script: &InputScript, make: &impl Fn() -> Endpoint, first: &RunOutput) -> Result<(), PropertyFailure> {
+fn is_repeated(
+    script: &InputScript,
+    make: &impl Fn() -> Endpoint,
+    first: &RunOutput,
+) -> Result<(), PropertyFailure> {
     let second = script.run(make(), &mut Chunking::Whole)?;
     compare(first, &second)
         .map_err(|difference| format!("determinism: played again, the script {difference}"))
@@ -120,7 +124,11 @@ pub fn bounded_memory(
     make: impl Fn() -> Endpoint,
     heap: impl Fn(&Endpoint) -> usize,
 ) -> Result<(), PropertyFailure> {
-    script.run_with_check(make(), &mut Chunking::Whole, |endpoint, _| is_bounded(heap(endpoint), &script.config)).map(drop)
+    script
+        .run_with_check(make(), &mut Chunking::Whole, |endpoint, _| {
+            is_bounded(heap(endpoint), &script.config)
+        })
+        .map(drop)
 }
 
 fn is_bounded(heap: usize, config: &Config) -> Result<(), PropertyFailure> {

@@ -91,7 +91,11 @@ impl InputScript {
     }
 
     /// Plays, and has all output judged by a [`Monitor`].
-    pub(super) fn run(&self, endpoint: Endpoint, chunking: &mut Chunking) -> Result<RunOutput, PropertyFailure> {
+    pub(super) fn run(
+        &self,
+        endpoint: Endpoint,
+        chunking: &mut Chunking,
+    ) -> Result<RunOutput, PropertyFailure> {
         self.run_with_check(endpoint, chunking, |_, _| Ok(()))
     }
 

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use thalweg::{Config, Timeout, Instant};
+use thalweg::{Config, Instant, Timeout};
 
 use super::PropertyFailure;
 use crate::frames::{Frame, flag, kind};

@@ -26,8 +26,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use thalweg::{
-    CloseCause, Client, Connection, ConnectionError, ErrorCode, Event, Instant, Request, Role, Scope, SendError,
-    Server, Status, StreamKey, Violation,
+    Client, CloseCause, Connection, ConnectionError, ErrorCode, Event, Instant, Request, Role, Scope,
+    SendError, Server, Status, StreamKey, Violation,
 };
 
 use crate::frames::{self, Frame, Piece, Reader, kind, setting};
@@ -212,7 +212,8 @@ impl<R: Role> Scene<R> {
         };
         assert_eq!((error.cause(), error.code()), (cause, code));
         self.events([format!("ERROR {code}: {error}")]);
-        let accused = matches!(cause, CloseCause::Violation(_) | CloseCause::Limit(_) | CloseCause::Timeout(_));
+        let accused =
+            matches!(cause, CloseCause::Violation(_) | CloseCause::Limit(_) | CloseCause::Timeout(_));
         let reason = error.to_string();
         let debug =
             if accused { format!(" \"{}\"", reason.as_bytes().escape_ascii()) } else { String::new() };

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use thalweg::{Event, Headers, HeadersKind, ResetCause, StreamKey, StreamError, Violation};
+use thalweg::{Event, Headers, HeadersKind, ResetCause, StreamError, StreamKey, Violation};
 
 use super::content::{self, Fields, TRAILER};
-use super::script::{Side, Exchange, Message, Method};
+use super::script::{Exchange, Message, Method, Side};
 
 /// What both applications have agreed on: exchanges by stream.
 #[derive(Debug, Default)]
@@ -195,7 +195,12 @@ impl App {
     ///
     /// # Errors
     /// It should not have been.
-    pub fn handle_event(&mut self, event: &Event<'_, '_>, plans: &Plans, peer: &Self) -> Result<Reaction, Mismatch> {
+    pub fn handle_event(
+        &mut self,
+        event: &Event<'_, '_>,
+        plans: &Plans,
+        peer: &Self,
+    ) -> Result<Reaction, Mismatch> {
         match *event {
             Event::Headers { stream, kind, ref headers, end } => {
                 self.receive_headers(stream, kind, headers, end, plans)
@@ -338,7 +343,8 @@ impl App {
         if headers.method() != Some(b"GET") && !self.is_hostile {
             return Err(format!("stream {id} got the promise {headers:?}"));
         }
-        let stream_progress = StreamProgress::new(stream, Message::default(), Stage::Done, Incoming::pushed(index, message));
+        let stream_progress =
+            StreamProgress::new(stream, Message::default(), Stage::Done, Incoming::pushed(index, message));
         self.streams.insert(id, stream_progress);
         Ok(Reaction::None)
     }
@@ -346,7 +352,8 @@ impl App {
     fn receive_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Result<Reaction, Mismatch> {
         let (id, from) = (stream.id().as_u32(), self.end.other());
         let is_hostile = self.is_hostile;
-        let stream_progress = self.streams.get_mut(&id).ok_or_else(|| format!("DATA on stream {id}, which is over"))?;
+        let stream_progress =
+            self.streams.get_mut(&id).ok_or_else(|| format!("DATA on stream {id}, which is over"))?;
         if data.is_empty() && !end {
             return Err(format!("DATA without bytes and without an end on stream {id}"));
         }

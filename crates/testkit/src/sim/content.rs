@@ -2,7 +2,7 @@
 
 use thalweg::{Field, Headers, Indexing};
 
-use super::script::{Side, Exchange, Message, Method};
+use super::script::{Exchange, Message, Method, Side};
 
 /// The content byte of a message at an offset.
 pub fn byte(stream: u32, from: Side, offset: u32) -> u8 {

@@ -1,6 +1,6 @@
 //! Random scripts.
 
-use super::script::{Change, Side, Exchange, Message, Method, Op, Script, Setup, TimeoutsMs};
+use super::script::{Change, Exchange, Message, Method, Op, Script, Setup, Side, TimeoutsMs};
 use crate::frames::{flag, kind};
 use crate::hpack;
 use crate::random::Choices;

@@ -11,7 +11,7 @@ mod world;
 use std::fmt::{self, Display, Formatter};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use script::{Change, Side, Exchange, Message, Method, Op, Script, Setup, TimeoutsMs};
+pub use script::{Change, Exchange, Message, Method, Op, Script, Setup, Side, TimeoutsMs};
 pub use shrink::shrink;
 pub use world::Coverage;
 

@@ -1,6 +1,6 @@
 //! Frames: the core's frame layer, its inspector, and the test kit's reader against each other.
 
-use thalweg::frame::{Frame, HEADER_LEN, FrameHeader};
+use thalweg::frame::{Frame, FrameHeader, HEADER_LEN};
 use thalweg::inspect::{Direction, Inspector};
 
 use crate::chunking::Chunking;

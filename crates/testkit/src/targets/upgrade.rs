@@ -1,7 +1,7 @@
 //! Arbitrary bytes before HTTP/2 begins: the server's sniffer and the client's upgrader.
 
 use thalweg::{Connection, Server};
-use thalweg_h2c::{UpgradeResponse, Config, Protocol, UpgradeRequest, Sniffer, Upgrader};
+use thalweg_h2c::{Config, Protocol, Sniffer, UpgradeRequest, UpgradeResponse, Upgrader};
 
 use crate::chunking::Chunking;
 use crate::random::{Choices, FromBytes, Random};
@@ -66,7 +66,9 @@ fn describe(config: Config, opening: Protocol) -> (String, Vec<u8>) {
     match opening {
         Protocol::Http2 { seen } => ("HTTP/2".to_owned(), seen.to_vec()),
         Protocol::Http1(http1) => {
-            assert!(http1.response().starts_with(b"HTTP/1.1 4") || http1.response().starts_with(b"HTTP/1.1 5"));
+            assert!(
+                http1.response().starts_with(b"HTTP/1.1 4") || http1.response().starts_with(b"HTTP/1.1 5")
+            );
             let fields: Vec<_> = http1.fields().map(|(name, value)| (name, value.escape_ascii())).collect();
             (format!("{http1:?} {} {} {fields:?}", http1.method(), http1.target()), http1.into_seen())
         }

@@ -4,7 +4,8 @@
 use std::fmt::Debug;
 
 use thalweg_h2c::{
-    UpgradeResponse, UpgradeResponseError, Config, Protocol, UpgradeRejection, UpgradeRequest, SniffError, Sniffer, Upgrader, Version,
+    Config, Protocol, SniffError, Sniffer, UpgradeRejection, UpgradeRequest, UpgradeResponse,
+    UpgradeResponseError, Upgrader, Version,
 };
 
 /// What a sniffer came to, in a form that can be compared.

@@ -12,8 +12,8 @@
 use super::Decoder;
 use crate::dynamic_table::{DynamicTable, Entry, Storage};
 use crate::field::Field;
-use crate::static_table::STATIC_TABLE;
 use crate::known_name::KnownName;
+use crate::static_table::STATIC_TABLE;
 use crate::validate::{Checked, name_is_valid, value_is_valid};
 
 /// One field of a block, and what is known of its octets. Its strings are found when they are asked for.

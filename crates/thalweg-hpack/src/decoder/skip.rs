@@ -18,8 +18,8 @@ use crate::error::DecodeError;
 use crate::field::OVERHEAD;
 use crate::huffman;
 use crate::integer;
-use crate::static_table::{STATIC_LEN, STATIC_TABLE};
 use crate::known_name::KnownName;
+use crate::static_table::{STATIC_LEN, STATIC_TABLE};
 use crate::validate::Checked;
 
 impl Decoder {
@@ -98,7 +98,11 @@ impl Decoder {
             index @ 1..=STATIC_LEN => (static_entry(index)?.known_name, None, true),
             index => {
                 let (slot, entry) = self.dynamic_entry(index)?;
-                (entry.known_name, if entry.known_name.is_known() { None } else { Some(slot) }, entry.checked.name())
+                (
+                    entry.known_name,
+                    if entry.known_name.is_known() { None } else { Some(slot) },
+                    entry.checked.name(),
+                )
             }
         };
         let coded = Encoded::read(block, &mut at)?;

@@ -9,11 +9,11 @@
 //!                       then     abc???????????????    head moves on by 3
 //! ```
 
-use super::{DynamicTable, Entry, EMPTY};
+use super::{DynamicTable, EMPTY, Entry};
 use crate::field::OVERHEAD;
 use crate::known_name::KnownName;
-use crate::validate::Checked;
 use crate::swar;
+use crate::validate::Checked;
 
 /// A field to insert.
 pub struct ShortField {
@@ -56,7 +56,11 @@ impl DynamicTable {
     /// Inserts what `read` finds at `at` and at each place that it returns, as long as it finds anything and
     /// nothing has to grow.
     #[inline(always)]
-    pub fn insert_bulk(&mut self, at: usize, read: impl Fn(usize) -> Option<(ShortField, usize)>) -> BulkInsertion {
+    pub fn insert_bulk(
+        &mut self,
+        at: usize,
+        read: impl Fn(usize) -> Option<(ShortField, usize)>,
+    ) -> BulkInsertion {
         let mut bulk = BulkInsertion { end: at, fields: 0, bytes: 0 };
         let mut counters = Counters { first: self.first, next: self.next, size: self.size, head: self.head };
         while let Some((short, end)) = read(bulk.end)
@@ -65,7 +69,8 @@ impl DynamicTable {
         {
             bulk = BulkInsertion { end, fields: bulk.fields + 1, bytes: bulk.bytes + u64::from(entry.size) };
         }
-        (self.first, self.next, self.size, self.head) = (counters.first, counters.next, counters.size, counters.head);
+        (self.first, self.next, self.size, self.head) =
+            (counters.first, counters.next, counters.size, counters.head);
         bulk
     }
 

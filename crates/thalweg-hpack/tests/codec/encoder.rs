@@ -1,6 +1,6 @@
 //! What the encoder chooses.
 
-use thalweg_hpack::{Decoder, Encoder, Field, Indexing, PreparedField, KnownName};
+use thalweg_hpack::{Decoder, Encoder, Field, Indexing, KnownName, PreparedField};
 
 use crate::support::{decode, encode, entries, list, literal, unhex};
 

@@ -1,6 +1,6 @@
 //! Bounds on what is delivered of a block, and that the table stays in step past them.
 
-use thalweg_hpack::{Checked, Decoder, ListLimit, ListLimits, Totals, SinkAction};
+use thalweg_hpack::{Checked, Decoder, ListLimit, ListLimits, SinkAction, Totals};
 
 use crate::support::{List, decode, entries, integer, list, literal, unhex};
 
@@ -116,9 +116,10 @@ fn past_a_limit_insertions_of_every_shape_are_the_same_as_before_it() {
             // Twice, so that the table is full at the second time.
             for _ in 0..2 {
                 let decoded = whole.decode(&block.concat(), ListLimits::NONE, |_| SinkAction::Unchecked);
-                let again = bounded.decode(&block.concat(), ListLimits { fields_max: 0, ..ListLimits::NONE }, |_| {
-                    unreachable!("nothing is delivered")
-                });
+                let again =
+                    bounded.decode(&block.concat(), ListLimits { fields_max: 0, ..ListLimits::NONE }, |_| {
+                        unreachable!("nothing is delivered")
+                    });
                 bounded.check();
                 let Ok(totals) = decoded else {
                     assert_eq!(again, decoded, "{first:x?} {second:x?} in {table_bytes}");

@@ -8,11 +8,11 @@ mod block_skipper;
 mod corpus;
 mod encoder;
 mod field_ref;
-mod support;
 mod limits;
+mod memory;
 #[cfg(feature = "fluke")]
 mod oracle;
 mod rfc7541;
 #[cfg(feature = "fluke")]
 mod script;
-mod memory;
+mod support;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use thalweg_hpack::{Decoder, Encoder, Indexing, fluke};
 
-use crate::support::{List, Story, corpus, decode, encode_as, stories};
 use crate::script;
+use crate::support::{List, Story, corpus, decode, encode_as, stories};
 
 /// What fluke-hpack makes of a block.
 fn decode_with_oracle(decoder: &mut fluke::Decoder, block: &[u8]) -> Result<List, fluke::Refused> {
@@ -27,7 +27,12 @@ fn fluke_hpack_reads_the_corpus_as_we_do() {
                     ours.set_table_bytes_max(bytes);
                     fluke.set_table_bytes_max(bytes);
                 }
-                assert_eq!(decode_with_oracle(&mut fluke, &case.wire).as_ref(), Ok(&case.list), "{}", story.name);
+                assert_eq!(
+                    decode_with_oracle(&mut fluke, &case.wire).as_ref(),
+                    Ok(&case.list),
+                    "{}",
+                    story.name
+                );
                 assert_eq!(decode(&mut ours, &case.wire).as_ref(), Ok(&case.list), "{}", story.name);
             }
         }

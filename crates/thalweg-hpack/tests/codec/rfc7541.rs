@@ -1,6 +1,6 @@
 //! RFC 7541 by section: what a well-formed block means, and its examples octet by octet.
 
-use thalweg_hpack::{Decoder, Encoder, Field, Indexing, ListLimits, KnownName, SinkAction};
+use thalweg_hpack::{Decoder, Encoder, Field, Indexing, KnownName, ListLimits, SinkAction};
 
 use crate::support::{List, decode, encode, encode_as, entries, integer, list, literal, unhex};
 

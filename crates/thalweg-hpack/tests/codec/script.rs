@@ -4,8 +4,8 @@
 //! codec must keep what is asserted here.
 
 use thalweg_hpack::{
-    BlockSkipper, DecodeError, Decoded, Decoder, Encoder, Field, Indexing, ListLimits, PreparedField, KnownName, SinkAction,
-    fluke,
+    BlockSkipper, DecodeError, Decoded, Decoder, Encoder, Field, Indexing, KnownName, ListLimits,
+    PreparedField, SinkAction, fluke,
 };
 
 /// Feeds blocks to our decoder and to the guarded fluke-hpack, and expects the same of both.

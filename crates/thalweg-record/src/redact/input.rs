@@ -8,7 +8,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use thalweg::frame::{Flags, HEADER_LEN, FrameHeader, FrameType, PREFACE};
+use thalweg::frame::{Flags, FrameHeader, FrameType, HEADER_LEN, PREFACE};
 use thalweg_hpack::KnownName;
 
 use super::huffman;
@@ -32,7 +32,8 @@ pub fn redact(stream: &mut [u8], is_client: bool, pseudonyms: &mut Pseudonyms) {
         let start = at + HEADER_LEN;
         let end = stream.len().min(start + header.len as usize);
         at = end;
-        let is_fragment = matches!(header.kind, FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION);
+        let is_fragment =
+            matches!(header.kind, FrameType::HEADERS | FrameType::PUSH_PROMISE | FrameType::CONTINUATION);
         if !is_fragment {
             payload(header, &mut stream[start..end]);
             continue;
@@ -146,7 +147,12 @@ fn block(coded: &mut [u8], table: &mut Table, pseudonyms: &mut Pseudonyms) {
 }
 
 /// One representation (RFC 7541 §6); `None` if it is cut off or makes no sense.
-fn representation(coded: &mut [u8], at: &mut usize, table: &mut Table, pseudonyms: &mut Pseudonyms) -> Option<()> {
+fn representation(
+    coded: &mut [u8],
+    at: &mut usize,
+    table: &mut Table,
+    pseudonyms: &mut Pseudonyms,
+) -> Option<()> {
     let lead = *coded.get(*at)?;
     if lead & 0x80 != 0 {
         return integer(coded, at, 7).map(|_| ());

@@ -12,12 +12,12 @@ use core::fmt;
 
 use thalweg::{Event, Field, Request};
 
-use crate::codec::{Clock, Reader};
 use crate::call::Call;
+use crate::codec::{Clock, Reader};
 use crate::digest::Digest;
+use crate::recording::{RecordedRole, Recording, Step};
+use crate::replay::{Difference, ReplayError, ReplayEvent, replay};
 use crate::replayer::Replayer;
-use crate::recording::{Recording, RecordedRole, Step};
-use crate::replay::{Difference, ReplayEvent, ReplayError, replay};
 use input::FILL;
 use pseudonyms::Pseudonyms;
 
@@ -172,7 +172,9 @@ impl Shape {
             ReplayEvent::Event(Event::Data { stream, data, end }) => {
                 digest.debug(&("data", stream, data.len(), end));
             }
-            ReplayEvent::Event(Event::Reset { stream, code, by }) => digest.debug(&("reset", stream, code, by)),
+            ReplayEvent::Event(Event::Reset { stream, code, by }) => {
+                digest.debug(&("reset", stream, code, by));
+            }
             _ => {}
         }
     }

@@ -8,10 +8,10 @@ use thalweg::{Client, ConfigError, ErrorCode, Headers, HeadersKind, OpenError, S
 
 use super::pushes::PushSender;
 use super::stream_table::{StreamEntry, StreamTable};
-use super::{Driver, Host, Negotiated, Options, DriverMessage};
+use super::{Driver, DriverMessage, Host, Negotiated, Options};
 use crate::client::{PendingResponse, Pushed};
 use crate::error::{ConnectionEnd, Error};
-use crate::exchange::{StreamCommand, Chunk, Exchange, Finish, BufferLimits};
+use crate::exchange::{BufferLimits, Chunk, Exchange, Finish, StreamCommand};
 use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
 use crate::negotiate::{NegotiationError, Rejection};
@@ -212,7 +212,12 @@ impl Host for ClientHost {
         None
     }
 
-    fn execute(&mut self, connection: &mut Connection<Client>, table: &mut StreamTable, message: Box<OpenRequest>) {
+    fn execute(
+        &mut self,
+        connection: &mut Connection<Client>,
+        table: &mut StreamTable,
+        message: Box<OpenRequest>,
+    ) {
         // Those who came earlier go first.
         if self.pending.is_empty() {
             self.pending.extend(self.open_stream(connection, table, message));

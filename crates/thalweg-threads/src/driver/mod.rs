@@ -16,15 +16,17 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use thalweg::{Config, ConfigError, ConnectionError, ErrorCode, Event, Headers, HeadersKind, Role, StreamKey};
+use thalweg::{
+    Config, ConfigError, ConnectionError, ErrorCode, Event, Headers, HeadersKind, Role, StreamKey,
+};
 
 use self::stream_table::StreamTable;
 pub use self::transport_io::Readiness;
 use self::transport_io::{Input, TransportIo};
 use crate::counters::{Counters, Share};
 use crate::error::{ConnectionEnd, Error};
-use crate::exchange::{StreamCommand, BufferLimits, StreamCommandSink};
-use crate::handle::{Handle, OnNotice, ConnectionCommand};
+use crate::exchange::{BufferLimits, StreamCommand, StreamCommandSink};
+use crate::handle::{ConnectionCommand, Handle, OnNotice};
 use crate::mailbox::Mailbox;
 use crate::negotiate::{NegotiationError, Rejection};
 use crate::record::{self, Connection};
@@ -81,7 +83,12 @@ pub trait Host {
     ) -> Option<ErrorCode>;
 
     /// Does what a message of this role asks for.
-    fn execute(&mut self, connection: &mut Connection<Self::Role>, table: &mut StreamTable, message: Self::Message);
+    fn execute(
+        &mut self,
+        connection: &mut Connection<Self::Role>,
+        table: &mut StreamTable,
+        message: Self::Message,
+    );
 
     /// Does what an application asks for its stream.
     fn execute_stream_command(
@@ -317,7 +324,8 @@ impl<H: Host, T: Transport> Driver<H, T> {
             if matches!(self.phase, Phase::Negotiating { .. }) {
                 self.discard_output();
                 let is_handshake = self.io.transport.negotiated_protocol() == NegotiatedProtocol::Pending;
-                self.negotiation_error = NegotiationError::of_io(&error).or(is_handshake.then_some(NegotiationError::Handshake));
+                self.negotiation_error =
+                    NegotiationError::of_io(&error).or(is_handshake.then_some(NegotiationError::Handshake));
             }
         }
         self.end(Some(error), now);
@@ -379,7 +387,9 @@ impl<H: Host, T: Transport> Driver<H, T> {
             outcome = match self.open(is_late, wants_end, time)? {
                 Negotiation::Undecided => return self.io.flush_transport().map(|()| None),
                 Negotiation::Open(outcome) => {
-                    mem::take(&mut self.deferred_commands).into_iter().for_each(|command| apply(&mut self.connection, command));
+                    mem::take(&mut self.deferred_commands)
+                        .into_iter()
+                        .for_each(|command| apply(&mut self.connection, command));
                     outcome
                 }
                 Negotiation::Rejected(rejection) => return self.reject(&rejection, now).map(|()| None),
@@ -419,10 +429,14 @@ impl<H: Host, T: Transport> Driver<H, T> {
             let input = self.io.read()?;
             let negotiation = match (self.io.transport.negotiated_protocol(), input) {
                 (NegotiatedProtocol::None, Input::Bytes(len)) => self.negotiate_with(len, time),
-                (NegotiatedProtocol::None | NegotiatedProtocol::Pending, Input::End) => Negotiation::Rejected(self.host.open_eof()),
+                (NegotiatedProtocol::None | NegotiatedProtocol::Pending, Input::End) => {
+                    Negotiation::Rejected(self.host.open_eof())
+                }
                 (NegotiatedProtocol::Other, _) => Negotiation::Rejected(Rejection::NO_ALPN),
                 (NegotiatedProtocol::Http2, Input::Blocked) => Negotiation::Open(Ok(())),
-                (NegotiatedProtocol::Http2, Input::Bytes(len)) => Negotiation::Open(self.receive(0..len, time)),
+                (NegotiatedProtocol::Http2, Input::Bytes(len)) => {
+                    Negotiation::Open(self.receive(0..len, time))
+                }
                 (NegotiatedProtocol::Http2, Input::End) => Negotiation::Open(self.connection.handle_eof()),
                 (NegotiatedProtocol::None | NegotiatedProtocol::Pending, _) => Negotiation::Undecided,
             };
@@ -479,10 +493,14 @@ impl<H: Host, T: Transport> Driver<H, T> {
         mailbox.take(messages);
         for message in messages.drain(..) {
             match message {
-                DriverMessage::Stream(stream, command) => host.execute_stream_command(connection, table, stream, command),
+                DriverMessage::Stream(stream, command) => {
+                    host.execute_stream_command(connection, table, stream, command);
+                }
                 DriverMessage::Host(message) => host.execute(connection, table, message),
                 // An Upgrade makes another connection of this one.
-                DriverMessage::Connection(command) if matches!(phase, Phase::Negotiating { .. }) => deferred_commands.push(command),
+                DriverMessage::Connection(command) if matches!(phase, Phase::Negotiating { .. }) => {
+                    deferred_commands.push(command);
+                }
                 DriverMessage::Connection(command) => apply(connection, command),
                 DriverMessage::Shutdown => {
                     wants_end = true;

@@ -9,14 +9,14 @@ use thalweg::{ConfigError, ErrorCode, Headers, HeadersKind, Priority, Server, St
 use thalweg_h2c::{Sniffer, Upgrade};
 
 use super::stream_table::{StreamEntry, StreamTable};
-use super::{Driver, Host, Negotiated, Options, DriverMessage};
+use super::{Driver, DriverMessage, Host, Negotiated, Options};
 use crate::body::Body;
 use crate::error::{ConnectionEnd, Error};
-use crate::exchange::{StreamCommand, Chunk, Exchange, Finish, BufferLimits};
+use crate::exchange::{BufferLimits, Chunk, Exchange, Finish, StreamCommand};
 use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
 use crate::negotiate::{self, DetectedProtocol, Rejection};
-use crate::pool::{Job, ConnectionQueue, Pool};
+use crate::pool::{ConnectionQueue, Job, Pool};
 use crate::record::{self, Connection};
 use crate::responder::Responder;
 use crate::trace;
@@ -102,7 +102,13 @@ impl<T: Transport> ServerDriver<T> {
 }
 
 impl ServerHost {
-    fn receive_request(&mut self, table: &mut StreamTable, stream: StreamKey, headers: &Headers<'_>, end: bool) {
+    fn receive_request(
+        &mut self,
+        table: &mut StreamTable,
+        stream: StreamKey,
+        headers: &Headers<'_>,
+        end: bool,
+    ) {
         let head = Request::from_block(headers, self.remote);
         let exchange = Exchange::new(Arc::clone(&self.mailbox) as _, self.limits, Some(stream));
         table.insert(StreamEntry::new(stream, Arc::clone(&exchange), false, end));
@@ -231,7 +237,12 @@ impl Host for ServerHost {
         None
     }
 
-    fn execute(&mut self, connection: &mut Connection<Server>, table: &mut StreamTable, message: ServerCommand) {
+    fn execute(
+        &mut self,
+        connection: &mut Connection<Server>,
+        table: &mut StreamTable,
+        message: ServerCommand,
+    ) {
         match message {
             ServerCommand::Respond(answer) => Self::respond(connection, table, answer),
             ServerCommand::Push(command) => Self::push(connection, table, *command),

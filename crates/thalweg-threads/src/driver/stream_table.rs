@@ -11,7 +11,7 @@ use thalweg::{ErrorCode, Role, SendError, StreamKey};
 
 use super::transport_io::SplicedChunks;
 use crate::error::Error;
-use crate::exchange::{StreamCommand, Chunk, Exchange, Finish};
+use crate::exchange::{Chunk, Exchange, Finish, StreamCommand};
 use crate::record::Connection;
 use crate::trace;
 
@@ -253,7 +253,12 @@ impl StreamTable {
     }
 
     /// The core refused something that the application wanted to send.
-    pub fn handle_send_error<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey, error: SendError) {
+    pub fn handle_send_error<R: Role>(
+        &mut self,
+        connection: &mut Connection<R>,
+        stream: StreamKey,
+        error: SendError,
+    ) {
         // Its end is told by an event, or by the connection's end.
         if matches!(error, SendError::StreamClosed | SendError::Connection(_)) {
             return;
@@ -277,7 +282,12 @@ impl StreamTable {
     }
 
     /// Does what an application asks for a stream; too late, it is nothing.
-    pub fn execute<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey, command: StreamCommand) {
+    pub fn execute<R: Role>(
+        &mut self,
+        connection: &mut Connection<R>,
+        stream: StreamKey,
+        command: StreamCommand,
+    ) {
         match command {
             StreamCommand::Send { chunk, finish } => self.send(connection, stream, chunk, finish),
             // It is advice: a server that does not go by it, or a stream that has ended, is no fault.

@@ -12,11 +12,11 @@ use thalweg::frame::{Flags, FrameType};
 use thalweg::{Client, Priority, SendError, StreamKey};
 
 use crate::body::Body;
+use crate::command_queue::CommandQueue;
 use crate::error::Error;
 use crate::inbox::Inbox;
-use crate::trace;
 use crate::record::Connection;
-use crate::command_queue::CommandQueue;
+use crate::trace;
 
 use super::response::PendingResponse;
 
@@ -112,7 +112,12 @@ impl StreamHandle {
     ///
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
-    pub fn send_extension(&self, kind: FrameType, flags: Flags, payload: impl Into<Vec<u8>>) -> Result<(), Error> {
+    pub fn send_extension(
+        &self,
+        kind: FrameType,
+        flags: Flags,
+        payload: impl Into<Vec<u8>>,
+    ) -> Result<(), Error> {
         self.submit(StreamCommand::SendExtension(kind, flags, payload.into()))
     }
 
@@ -139,8 +144,7 @@ impl RequestHooks {
             on_push: extensions.remove(),
             handle: extensions.remove(),
         };
-        let is_empty =
-            hooks.on_informational.is_none() && hooks.on_push.is_none() && hooks.handle.is_none();
+        let is_empty = hooks.on_informational.is_none() && hooks.on_push.is_none() && hooks.handle.is_none();
         (!is_empty).then(|| Box::new(hooks))
     }
 
@@ -165,7 +169,11 @@ impl RequestHooks {
     }
 
     /// Does what was wished of the stream since the last look. What cannot be is left out. Returns the padding, if it changes.
-    pub fn apply_commands(&self, connection: &mut Connection<Client>, stream: StreamKey) -> Option<Option<u8>> {
+    pub fn apply_commands(
+        &self,
+        connection: &mut Connection<Client>,
+        stream: StreamKey,
+    ) -> Option<Option<u8>> {
         let mut padding = None;
         for command in self.handle.as_ref()?.0.take() {
             let applied = match command {

@@ -1,9 +1,9 @@
 //! The client: a handle that is cloned as often as there are callers, and the connection behind it.
 
 mod hooks;
-mod streams;
 mod response;
 mod stream_permits;
+mod streams;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -25,16 +25,16 @@ use crate::control::{ConnectionControl, Handle};
 use crate::counters::Counters;
 use crate::driver::Driver;
 use crate::error::{BoxError, ConnectionEnd, Error};
-use crate::trace;
 use crate::record::Setup;
+use crate::trace;
 
 #[cfg(feature = "rustls")]
 pub use crate::tls::connect as connect_tls;
 pub use hooks::{OnInformational, OnPush, Pushed, StreamHandle};
 pub use response::ResponseFuture;
 
-use streams::{PendingRequest, ClientStreams};
 use stream_permits::StreamPermits;
+use streams::{ClientStreams, PendingRequest};
 
 /// A handle to a connection of a client. Clones share the connection; it ends gracefully when the last one is dropped and the last
 /// response is read.
@@ -140,7 +140,11 @@ where
 {
     /// Shows it to a [`Watch`](crate::inspect::ConnectionMonitor); `peer` is for the eyes of who looks.
     #[cfg(feature = "inspect")]
-    pub fn inspect(mut self, monitor: &crate::inspect::ConnectionMonitor, peer: Option<std::net::SocketAddr>) -> Self {
+    pub fn inspect(
+        mut self,
+        monitor: &crate::inspect::ConnectionMonitor,
+        peer: Option<std::net::SocketAddr>,
+    ) -> Self {
         self.driver.io().set_tap(crate::tap::Tap::new(monitor, peer, true));
         self
     }

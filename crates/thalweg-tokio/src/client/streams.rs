@@ -21,16 +21,16 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::body_sender::{BodySender, SendStatus};
-use crate::waker_set::WakerSet;
+use crate::connection_io::Action;
+use crate::detached_inboxes::DetachedInboxes;
 use crate::driver::Host;
 use crate::error::{BoxError, ConnectionEnd, Error};
 use crate::fields::{Digits, content_length, without_http_1};
 use crate::inbox::Inbox;
+use crate::protocol::Protocol;
 use crate::splicing::SplicingConnection;
 use crate::trace;
-use crate::detached_inboxes::DetachedInboxes;
-use crate::protocol::Protocol;
-use crate::connection_io::Action;
+use crate::waker_set::WakerSet;
 
 use super::hooks::RequestHooks;
 use super::stream_permits::StreamPermits;
@@ -86,7 +86,11 @@ where
     B::Error: Into<BoxError>,
 {
     /// Starts without any. `end` is where the handles look when the connection is over.
-    pub fn new(submitted: UnboundedReceiver<PendingRequest<B>>, permits: StreamPermits, end: Arc<OnceLock<Arc<ConnectionEnd>>>) -> Self {
+    pub fn new(
+        submitted: UnboundedReceiver<PendingRequest<B>>,
+        permits: StreamPermits,
+        end: Arc<OnceLock<Arc<ConnectionEnd>>>,
+    ) -> Self {
         Self {
             submitted,
             waiting: VecDeque::new(),
@@ -216,7 +220,12 @@ where
     }
 
     /// Sends what was ordered. Returns whether anything was.
-    fn send(&mut self, cx: &mut Context<'_>, connection: &mut SplicingConnection<Client>, wakers: &mut WakerSet) -> bool {
+    fn send(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut SplicingConnection<Client>,
+        wakers: &mut WakerSet,
+    ) -> bool {
         let mut progressed = false;
         while let Some(pending) = self.waiting.pop_front() {
             if let Some(pending) = self.open(pending, connection, wakers) {
@@ -287,7 +296,12 @@ where
     }
 
     /// Lets one exchange go on, and credits what was consumed of its response.
-    fn poll_stream(&mut self, stream: StreamKey, connection: &mut SplicingConnection<Client>, wakers: &mut WakerSet) {
+    fn poll_stream(
+        &mut self,
+        stream: StreamKey,
+        connection: &mut SplicingConnection<Client>,
+        wakers: &mut WakerSet,
+    ) {
         let Some(entry) = self.find(stream) else { return };
         let consumed = entry.inbox.take_consumed();
         connection.release(stream, consumed.bytes);
@@ -296,7 +310,8 @@ where
             connection.send_reset(stream, ErrorCode::CANCEL);
             return self.fail(stream, Error::reset(ErrorCode::CANCEL));
         }
-        if let Some(pad_len) = entry.hooks.as_ref().and_then(|hooks| hooks.apply_commands(connection, stream)) {
+        if let Some(pad_len) = entry.hooks.as_ref().and_then(|hooks| hooks.apply_commands(connection, stream))
+        {
             entry.pad_len = pad_len;
         }
         let pad_len = entry.pad_len;
@@ -378,7 +393,12 @@ where
     /// What comes goes to inboxes at once; there is nothing to begin.
     fn start_requests(&mut self, _: &mut SplicingConnection<Client>, _: &mut WakerSet) {}
 
-    fn poll_streams(&mut self, cx: &mut Context<'_>, connection: &mut SplicingConnection<Client>, wakers: &mut WakerSet) -> bool {
+    fn poll_streams(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut SplicingConnection<Client>,
+        wakers: &mut WakerSet,
+    ) -> bool {
         if self.has_new_settings {
             self.has_new_settings = false;
             self.has_settings = true;

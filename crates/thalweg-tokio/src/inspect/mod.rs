@@ -11,8 +11,8 @@
 //! `:protocol`, `content-length`, `te`, `priority`). Other values, content, and debug data of GOAWAY are shown by their
 //! lengths. [`ConnectionMonitor::with_paths`] adds paths without their queries.
 
-mod traffic_log;
 mod tap;
+mod traffic_log;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -22,12 +22,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use thalweg::{RateLimitSnapshot, CloseReport, Settings, StreamSnapshot, WindowSnapshot};
+use thalweg::{CloseReport, RateLimitSnapshot, Settings, StreamSnapshot, WindowSnapshot};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-pub use traffic_log::{FRAMES_MAX, FrameRecord, STREAMS_MAX, StreamRecord};
 pub use tap::Tap;
+pub use traffic_log::{FRAMES_MAX, FrameRecord, STREAMS_MAX, StreamRecord};
 
 /// Sees connections, if they are given to it. Clones see the same ones.
 #[derive(Clone, Default)]
@@ -181,14 +181,20 @@ impl ConnectionMonitor {
     fn begin(&self, peer: Option<SocketAddr>, is_client: bool) -> Arc<Registration> {
         let id = self.0.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         let info = ConnectionInfo { id, peer, is_client, opened_at: Instant::now() };
-        let registration = Arc::new(Registration { info, is_requested: AtomicBool::new(false), requests: Mutex::default() });
+        let registration =
+            Arc::new(Registration { info, is_requested: AtomicBool::new(false), requests: Mutex::default() });
         self.registry().live.insert(id, Arc::clone(&registration));
         registration
     }
 
     /// A connection has ended.
     fn end(&self, registration: &Registration, reason: String, is_warning: bool) {
-        let ended = EndedConnection { info: registration.info, age: registration.info.opened_at.elapsed(), reason, is_warning };
+        let ended = EndedConnection {
+            info: registration.info,
+            age: registration.info.opened_at.elapsed(),
+            reason,
+            is_warning,
+        };
         let mut registry = self.registry();
         registry.live.remove(&registration.info.id);
         registry.ended.truncate(ENDED_MAX - 1);
@@ -208,7 +214,8 @@ impl Subscription {
             let newest = registry.live.values().rev().take(connections_max);
             newest.map(|registration| (registration.info, Arc::clone(registration))).collect()
         };
-        let requests: Vec<_> = requests.into_iter().map(|(info, registration)| (info, registration.request())).collect();
+        let requests: Vec<_> =
+            requests.into_iter().map(|(info, registration)| (info, registration.request())).collect();
         let deadline = Instant::now() + RESPONSE_TIME_MAX;
         for (info, respond) in requests {
             match timeout_at(deadline, respond).await {

@@ -14,7 +14,7 @@ use crate::error::ConnectionEnd;
 use crate::record::Connection;
 
 use super::traffic_log::TrafficLog;
-use super::{ConnectionSnapshot, Registration, ConnectionMonitor};
+use super::{ConnectionMonitor, ConnectionSnapshot, Registration};
 
 /// What a driver tells. By default nobody listens.
 #[derive(Default)]

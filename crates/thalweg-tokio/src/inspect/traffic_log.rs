@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use thalweg::frame::{Flags, Frame, FrameHeader, FrameType};
-use thalweg::inspect::{Direction, Inspector, CapturedFrame, Captured};
+use thalweg::inspect::{Captured, CapturedFrame, Direction, Inspector};
 use thalweg::{ErrorCode, Headers, StreamId};
 
 /// The most frames that are remembered of a connection.
@@ -125,7 +125,10 @@ struct FrameContext {
 impl FrameContext {
     fn frame_record(self, number: u64, seen: &CapturedFrame<'_>) -> FrameRecord {
         let (head, name) = match seen.captured {
-            Captured::Data(head) | Captured::Frame(head, ..) | Captured::Oversized(head) | Captured::Malformed(head, _) => {
+            Captured::Data(head)
+            | Captured::Frame(head, ..)
+            | Captured::Oversized(head)
+            | Captured::Malformed(head, _) => {
                 let name = head.kind.name().map(str::to_owned);
                 (Some(head), name.unwrap_or_else(|| format!("type {:#x}", head.kind.0)))
             }
@@ -242,8 +245,10 @@ impl FrameContext {
         if head.kind == FrameType::HEADERS && !self.is_to_server && !record.is_record_complete() {
             record.responded.get_or_insert(self.at);
         }
-        if matches!(head.kind, FrameType::HEADERS | FrameType::DATA) && head.flags.contains(Flags::END_STREAM) {
-            let ended = if self.is_to_server { &mut record.request_ended } else { &mut record.response_ended };
+        if matches!(head.kind, FrameType::HEADERS | FrameType::DATA) && head.flags.contains(Flags::END_STREAM)
+        {
+            let ended =
+                if self.is_to_server { &mut record.request_ended } else { &mut record.response_ended };
             *ended = Some(self.at);
         }
     }
@@ -390,6 +395,9 @@ mod tests {
         traffic.record(false, &respond(b"\x88", true), Duration::from_secs(3), false);
         let record = record(&traffic);
         assert_eq!((record.status, record.responded), (Some(200), Some(Duration::from_secs(3))));
-        assert_eq!((record.request_ended, record.ended()), (Some(Duration::from_secs(1)), record.response_ended));
+        assert_eq!(
+            (record.request_ended, record.ended()),
+            (Some(Duration::from_secs(1)), record.response_ended)
+        );
     }
 }

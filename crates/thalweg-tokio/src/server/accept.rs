@@ -24,7 +24,9 @@ use crate::error::{BoxError, ConnectionEnd};
 use crate::trace;
 
 use super::Connection;
-use crate::negotiate::{ConnectionOutcome, Negotiated, NegotiationError, UNUSABLE_UPGRADE, negotiate_cleartext, reject};
+use crate::negotiate::{
+    ConnectionOutcome, Negotiated, NegotiationError, UNUSABLE_UPGRADE, negotiate_cleartext, reject,
+};
 use crate::record::Setup;
 use crate::tap::Tap;
 
@@ -374,7 +376,10 @@ impl Options {
     }
 
     /// The time for a connection to come to the point.
-    async fn in_time<T>(&self, opening: impl Future<Output = Result<T, NegotiationError>>) -> Result<T, NegotiationError> {
+    async fn in_time<T>(
+        &self,
+        opening: impl Future<Output = Result<T, NegotiationError>>,
+    ) -> Result<T, NegotiationError> {
         match self.setup.config.timeouts.preface {
             Some(limit) => time::timeout(limit, opening).await.unwrap_or(Err(NegotiationError::TimedOut)),
             None => opening.await,

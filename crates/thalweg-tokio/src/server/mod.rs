@@ -3,8 +3,8 @@
 mod accept;
 mod date;
 mod stream;
-mod streams;
 mod stream_handle;
+mod streams;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,9 +21,9 @@ use crate::control::{ConnectionControl, Handle};
 use crate::counters::Counters;
 use crate::driver::Driver;
 use crate::error::{BoxError, ConnectionEnd};
-use crate::trace;
 use crate::negotiate;
 use crate::record::{Connection as Core, Setup};
+use crate::trace;
 
 pub use crate::negotiate::{ConnectionOutcome, NegotiationError};
 pub use accept::{ServeStats, Server};
@@ -134,7 +134,11 @@ where
 
     /// Shows it to a [`Watch`](crate::inspect::ConnectionMonitor); `peer` is for the eyes of who looks.
     #[cfg(feature = "inspect")]
-    pub fn inspect(mut self, monitor: &crate::inspect::ConnectionMonitor, peer: Option<std::net::SocketAddr>) -> Self {
+    pub fn inspect(
+        mut self,
+        monitor: &crate::inspect::ConnectionMonitor,
+        peer: Option<std::net::SocketAddr>,
+    ) -> Self {
         self.driver.io().set_tap(crate::tap::Tap::new(monitor, peer, false));
         self
     }

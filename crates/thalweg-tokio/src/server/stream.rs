@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use http::{Method, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
-use thalweg::{ErrorCode, Field, SendError, Server, Status, StreamKey, KnownName, Violation, map_fields};
+use thalweg::{ErrorCode, Field, KnownName, SendError, Server, Status, StreamKey, Violation, map_fields};
 
 use crate::body_sender::{BodySender, SendStatus};
 use crate::error::{BoxError, Error};
@@ -17,7 +17,7 @@ use crate::splicing::SplicingConnection;
 use crate::trace;
 
 use super::date::Date;
-use super::stream_handle::{StreamHandle, StreamCommand};
+use super::stream_handle::{StreamCommand, StreamHandle};
 
 pin_project! {
     /// Where an exchange stands.
@@ -90,7 +90,9 @@ where
         let advance = || catch_unwind(AssertUnwindSafe(|| self.advance(cx, connection, date)));
         match span.in_scope(advance) {
             Ok(status) => status,
-            Err(panic) => HandlerStatus::Reset(span.in_scope(|| trace::handler_panicked(self.stream, panic.as_ref()))),
+            Err(panic) => {
+                HandlerStatus::Reset(span.in_scope(|| trace::handler_panicked(self.stream, panic.as_ref())))
+            }
         }
     }
 
@@ -106,7 +108,9 @@ where
             let response = match polled {
                 Poll::Pending => return HandlerStatus::Waiting,
                 Poll::Ready(Ok(response)) => response,
-                Poll::Ready(Err(error)) => return HandlerStatus::Reset(trace::handler_failed(self.stream, &*error.into())),
+                Poll::Ready(Err(error)) => {
+                    return HandlerStatus::Reset(trace::handler_failed(self.stream, &*error.into()));
+                }
             };
             match self.respond(response, connection, date) {
                 Ok(true) => return HandlerStatus::Responded,
@@ -124,7 +128,9 @@ where
                     SendStatus::Waiting | SendStatus::Closed => HandlerStatus::Waiting,
                     SendStatus::Yielding => HandlerStatus::Yielding,
                     SendStatus::Ended => HandlerStatus::Responded,
-                    SendStatus::Failed(error) => HandlerStatus::Reset(trace::handler_failed(self.stream, &error)),
+                    SendStatus::Failed(error) => {
+                        HandlerStatus::Reset(trace::handler_failed(self.stream, &error))
+                    }
                 }
             }
             StreamStageProjection::Responded => HandlerStatus::Responded,

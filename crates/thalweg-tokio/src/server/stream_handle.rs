@@ -9,8 +9,8 @@ use http::{Request, Response, StatusCode};
 use thalweg::frame::{Flags, FrameType};
 use thalweg::{Priority, SendError};
 
-use crate::error::Error;
 use crate::command_queue::CommandQueue;
+use crate::error::Error;
 
 /// A handle to the stream of a request: interim responses, pushes, its priority, and what
 /// extensions of HTTP/2 put on it. An extension of each request, with
@@ -108,7 +108,12 @@ impl StreamHandle {
     ///
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
-    pub fn send_extension(&self, kind: FrameType, flags: Flags, payload: impl Into<Vec<u8>>) -> Result<(), Error> {
+    pub fn send_extension(
+        &self,
+        kind: FrameType,
+        flags: Flags,
+        payload: impl Into<Vec<u8>>,
+    ) -> Result<(), Error> {
         self.submit(StreamCommand::SendExtension(kind, flags, payload.into()))
     }
 

@@ -13,19 +13,19 @@ use thalweg::{ErrorCode, Event, Headers, HeadersKind, Priority, RecentValues, Se
 use tower_service::Service;
 
 use crate::body::Body;
-use crate::waker_set::WakerSet;
+use crate::connection_io::Action;
+use crate::detached_inboxes::DetachedInboxes;
 use crate::driver::Host;
 use crate::error::{BoxError, ConnectionEnd, Error};
 use crate::fields::content_length;
 use crate::inbox::Inbox;
+use crate::protocol::Protocol;
 use crate::splicing::SplicingConnection;
 use crate::trace;
-use crate::detached_inboxes::DetachedInboxes;
-use crate::protocol::Protocol;
-use crate::connection_io::Action;
+use crate::waker_set::WakerSet;
 
 use super::date::Date;
-use super::stream::{ServerStream, HandlerStatus, PinnedStreamStage, StreamStage};
+use super::stream::{HandlerStatus, PinnedStreamStage, ServerStream, StreamStage};
 use super::stream_handle::StreamHandle;
 
 /// The exchanges, by the index of their streams, and those who wait for something else.
@@ -255,7 +255,12 @@ where
     }
 
     /// Lets one exchange go on, and credits what its service has consumed.
-    fn poll_stream(&mut self, stream: StreamKey, connection: &mut SplicingConnection<Server>, wakers: &mut WakerSet) {
+    fn poll_stream(
+        &mut self,
+        stream: StreamKey,
+        connection: &mut SplicingConnection<Server>,
+        wakers: &mut WakerSet,
+    ) {
         let date = self.date;
         let Some(entry) = self.find(stream) else { return };
         let waker = wakers.waker(waker_index(stream));
@@ -356,7 +361,12 @@ where
         self.start_queued(connection, wakers);
     }
 
-    fn poll_streams(&mut self, _: &mut Context<'_>, connection: &mut SplicingConnection<Server>, wakers: &mut WakerSet) -> bool {
+    fn poll_streams(
+        &mut self,
+        _: &mut Context<'_>,
+        connection: &mut SplicingConnection<Server>,
+        wakers: &mut WakerSet,
+    ) -> bool {
         if self.live > 0 {
             self.date = Date::now();
         }

@@ -4,7 +4,7 @@
 //! on the connection, and window or an informational response that let the peer go on. What happens in calls, which
 //! bring no time, counts from the next look, so the timeout never comes early; it comes at most one length late.
 
-use crate::error::{Timeout, ErrorCode, StreamError};
+use crate::error::{ErrorCode, StreamError, Timeout};
 use crate::event::ResetCause;
 use crate::flow::ReceiveWindow;
 use crate::headers::validate::Method;
@@ -14,7 +14,7 @@ use crate::streams::state::HalfState;
 use crate::streams::{ContentTimer, Slot};
 use crate::time::Instant;
 
-use super::inner::{Inner};
+use super::inner::Inner;
 
 impl Inner {
     /// Starts the time for the content of a request whose fields are in the header block.

@@ -2,26 +2,26 @@
 
 use alloc::boxed::Box;
 
-use thalweg_hpack::{BlockSkipper, TableMatch, ListLimits, SinkAction};
+use thalweg_hpack::{BlockSkipper, ListLimits, SinkAction, TableMatch};
 
-use crate::rate_limit::Cost;
-use crate::error::{Timeout, ErrorCode, Limit, StreamError};
+use crate::error::{ErrorCode, Limit, StreamError, Timeout};
 use crate::event::HeadersKind;
 use crate::frame::{Flags, FrameHeader, FrameType, parse};
-use crate::headers::validate::{Validator, BlockInfo, BlockKind, Method};
+use crate::headers::validate::{BlockInfo, BlockKind, Method, Validator};
 use crate::inbound::{OpenBlock, Phase};
 use crate::message::Status;
 use crate::priority::Priority;
+use crate::rate_limit::Cost;
 use crate::settings::Settings;
 use crate::shutdown::ShutdownPhase;
-use crate::stream_id::{StreamKey, StreamId};
+use crate::stream_id::{StreamId, StreamKey};
 use crate::streams::id_table::{CloseReason, StreamStatus};
-use crate::streams::state::{HalfState, Input, Transition, InvalidTransition, State};
+use crate::streams::state::{HalfState, Input, InvalidTransition, State, Transition};
 use crate::streams::{RemainingLength, Side, Slot};
 use crate::violation::Violation;
 
+use super::inner::{ConnectionFailed, Inner};
 use super::receive::RawEvent;
-use super::inner::{Inner, ConnectionFailed};
 
 type EventResult<'b> = Result<Option<RawEvent<'b>>, ConnectionFailed>;
 
@@ -78,7 +78,11 @@ impl Inner {
         self.start_block(block, fragment, header.flags)
     }
 
-    pub(super) fn receive_push_promise<'b>(&mut self, header: FrameHeader, payload: &[u8]) -> EventResult<'b> {
+    pub(super) fn receive_push_promise<'b>(
+        &mut self,
+        header: FrameHeader,
+        payload: &[u8],
+    ) -> EventResult<'b> {
         let (promised, fragment, _) = match parse::push_promise(header.flags, payload) {
             Ok(parts) => parts,
             Err(violation) => return Err(self.fail_violation(violation, header.stream)),
@@ -107,7 +111,12 @@ impl Inner {
     }
 
     /// Begins a block of several frames, or one that is too large to be kept.
-    fn begin_open_block<'b>(&mut self, mut block: OpenBlock, fragment: &[u8], is_last: bool) -> EventResult<'b> {
+    fn begin_open_block<'b>(
+        &mut self,
+        mut block: OpenBlock,
+        fragment: &[u8],
+        is_last: bool,
+    ) -> EventResult<'b> {
         if fragment.is_empty() {
             self.charge(Cost::EmptyFrame, block.stream)?;
         }
@@ -119,7 +128,11 @@ impl Inner {
         Ok(None)
     }
 
-    pub(super) fn receive_continuation<'b>(&mut self, header: FrameHeader, fragment: &[u8]) -> EventResult<'b> {
+    pub(super) fn receive_continuation<'b>(
+        &mut self,
+        header: FrameHeader,
+        fragment: &[u8],
+    ) -> EventResult<'b> {
         if fragment.is_empty() {
             self.charge(Cost::EmptyFrame, header.stream)?;
         }
@@ -149,7 +162,12 @@ impl Inner {
     fn skip_fragment(&mut self, block: OpenBlock, fragment: &[u8]) -> Result<(), ConnectionFailed> {
         let (bytes, bound) = (block.bytes, self.limits.oversized_block_bytes_max);
         if bytes > bound {
-            return Err(self.fail_limit(Limit::OversizedBlockBytes, block.stream, bytes.into(), bound.into()));
+            return Err(self.fail_limit(
+                Limit::OversizedBlockBytes,
+                block.stream,
+                bytes.into(),
+                bound.into(),
+            ));
         }
         let kept = core::mem::take(&mut self.inbound.fragments);
         let skipper = self.inbound.skipper.get_or_insert_with(|| Box::new(BlockSkipper::new()));
@@ -203,10 +221,16 @@ impl Inner {
             // RFC 9113 §8.4: servers open streams by PUSH_PROMISE only.
             StreamStatus::Idle if self.is_client => Err(self.fail_violation(Violation::StreamIdle, id)),
             StreamStatus::Idle => self.finish_request(id, block.end, bytes),
-            StreamStatus::Live(slot) => self.finish_message(StreamKey::from_parts(id, slot), block.end, bytes),
+            StreamStatus::Live(slot) => {
+                self.finish_message(StreamKey::from_parts(id, slot), block.end, bytes)
+            }
             // RFC 9113 §5.1: our reset may have crossed it, and streams since then may have pushed it out of memory.
-            StreamStatus::Closed(CloseReason::ResetLocal) | StreamStatus::Forgotten => self.discard_block(bytes).map(|()| None),
-            StreamStatus::Closed(CloseReason::Completed) => Err(self.fail_violation(Violation::HeadersOnClosedStream, id)),
+            StreamStatus::Closed(CloseReason::ResetLocal) | StreamStatus::Forgotten => {
+                self.discard_block(bytes).map(|()| None)
+            }
+            StreamStatus::Closed(CloseReason::Completed) => {
+                Err(self.fail_violation(Violation::HeadersOnClosedStream, id))
+            }
             StreamStatus::Closed(CloseReason::ResetRemote) => {
                 self.discard_and_reject(bytes, id, Violation::HeadersAfterEnd)
             }
@@ -217,7 +241,9 @@ impl Inner {
     /// Decodes a block and judges it.
     #[inline]
     fn decode(&mut self, kind: BlockKind, bytes: FieldBlock<'_>) -> Result<BlockOutcome, ConnectionFailed> {
-        let FieldBlock::Kept(bytes) = bytes else { return Ok(BlockOutcome::TooLarge(Limit::HeaderBlockBytes)) };
+        let FieldBlock::Kept(bytes) = bytes else {
+            return Ok(BlockOutcome::TooLarge(Limit::HeaderBlockBytes));
+        };
         let limits = ListLimits {
             list_bytes_max: self.limits.header_list_bytes_max,
             fields_max: self.limits.header_fields_max,
@@ -235,7 +261,9 @@ impl Inner {
         match totals {
             Err(_) => Err(self.fail_violation(Violation::HeaderBlockInvalid, StreamId::CONNECTION)),
             Ok(totals) => Ok(match (validator.finish(&self.headers()), totals.over_limit) {
-                (_, Some(thalweg_hpack::ListLimit::ListBytes)) => BlockOutcome::TooLarge(Limit::HeaderListBytes),
+                (_, Some(thalweg_hpack::ListLimit::ListBytes)) => {
+                    BlockOutcome::TooLarge(Limit::HeaderListBytes)
+                }
                 (_, Some(thalweg_hpack::ListLimit::Fields)) => BlockOutcome::TooLarge(Limit::HeaderFields),
                 (Ok(info), None) => BlockOutcome::Valid(info),
                 (Err(violation), None) => BlockOutcome::Malformed(violation),
@@ -321,7 +349,8 @@ impl Inner {
     }
 
     pub(super) fn send_status(&mut self, id: StreamId, status: Status, end: bool) {
-        let field = thalweg_hpack::Field::with_known_name(thalweg_hpack::KnownName::STATUS, status.as_bytes());
+        let field =
+            thalweg_hpack::Field::with_known_name(thalweg_hpack::KnownName::STATUS, status.as_bytes());
         self.write_field_block(FrameType::HEADERS, id, end, None, &[(field, TableMatch::NOT_SEARCHED)]);
     }
 
@@ -345,7 +374,9 @@ impl Inner {
                 self.discard_and_reject(bytes, stream.id(), Violation::StreamsExceeded)
             }
             HalfState::Headers => self.finish_response(stream, end, bytes),
-            HalfState::Data if slot.tunnel => self.discard_and_reject(bytes, stream.id(), Violation::FrameInTunnel),
+            HalfState::Data if slot.tunnel => {
+                self.discard_and_reject(bytes, stream.id(), Violation::FrameInTunnel)
+            }
             HalfState::Data => self.finish_trailers(stream, end, bytes),
             HalfState::Closed if slot.state == State::ReservedLocal => {
                 self.discard_and_reject(bytes, stream.id(), Violation::StreamReserved)
@@ -359,7 +390,12 @@ impl Inner {
         self.streams.active(Side::Remote) >= self.limits.concurrent_streams_max
     }
 
-    fn finish_response<'b>(&mut self, stream: StreamKey, end: bool, bytes: FieldBlock<'_>) -> EventResult<'b> {
+    fn finish_response<'b>(
+        &mut self,
+        stream: StreamKey,
+        end: bool,
+        bytes: FieldBlock<'_>,
+    ) -> EventResult<'b> {
         let info = match self.decode(BlockKind::Response, bytes)? {
             BlockOutcome::Valid(info) => info,
             BlockOutcome::Malformed(violation) => {
@@ -388,7 +424,12 @@ impl Inner {
         self.accept_headers(stream, input, kind, end)
     }
 
-    fn finish_trailers<'b>(&mut self, stream: StreamKey, end: bool, bytes: FieldBlock<'_>) -> EventResult<'b> {
+    fn finish_trailers<'b>(
+        &mut self,
+        stream: StreamKey,
+        end: bool,
+        bytes: FieldBlock<'_>,
+    ) -> EventResult<'b> {
         let violation = match self.decode(BlockKind::Trailers, bytes)? {
             BlockOutcome::Valid(_) => None,
             BlockOutcome::Malformed(violation) => Some(violation),
@@ -406,7 +447,13 @@ impl Inner {
     }
 
     /// Moves a stream on by a header block of the peer's.
-    fn accept_headers<'b>(&mut self, stream: StreamKey, input: Input, kind: HeadersKind, end: bool) -> EventResult<'b> {
+    fn accept_headers<'b>(
+        &mut self,
+        stream: StreamKey,
+        input: Input,
+        kind: HeadersKind,
+        end: bool,
+    ) -> EventResult<'b> {
         let Some(slot) = self.streams.find(stream) else { return Ok(None) };
         match slot.state.next(input) {
             Ok(Transition::State(state)) => self.streams.advance(stream, state),
@@ -420,7 +467,12 @@ impl Inner {
     }
 
     /// RFC 9113 §6.6, §8.4.1: a server promises a response.
-    fn accept_push<'b>(&mut self, id: StreamId, promised: StreamId, bytes: FieldBlock<'_>) -> EventResult<'b> {
+    fn accept_push<'b>(
+        &mut self,
+        id: StreamId,
+        promised: StreamId,
+        bytes: FieldBlock<'_>,
+    ) -> EventResult<'b> {
         let parent = match self.streams.status(id) {
             _ if self.streams.side(id) == Side::Remote => None,
             StreamStatus::Live(slot) => Some(StreamKey::from_parts(id, slot)),
@@ -431,7 +483,8 @@ impl Inner {
             _ => None,
         };
         let slot = parent.and_then(|parent| self.streams.find(parent));
-        let Some((parent, slot)) = parent.zip(slot).filter(|(_, slot)| slot.state.remote() != HalfState::Closed)
+        let Some((parent, slot)) =
+            parent.zip(slot).filter(|(_, slot)| slot.state.remote() != HalfState::Closed)
         else {
             return Err(self.fail_violation(Violation::PushOnWrongStream, id));
         };

@@ -3,33 +3,31 @@
 //! Keeps true: after a connection error there is exactly one GOAWAY with its code, every later call gives the same error, and
 //! the output only drains; what is unreleased on the connection is the sum over its streams and orphans.
 
-
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use thalweg_hpack::{Decoder, Encoder};
 
-use crate::rate_limit::{RateLimiter, Exhausted, Cost};
-use crate::config::{Limits, Config, Timeouts, WindowRelease};
-use crate::error::{CloseCause, ConnectionError, Timeout, ErrorCode, Limit, StreamError};
+use crate::config::{Config, Limits, Timeouts};
+use crate::error::{CloseCause, ConnectionError, ErrorCode, Limit, StreamError, Timeout};
 use crate::event::ResetCause;
 use crate::flow::{ReceiveWindow, SendWindow};
 use crate::frame::{FrameType, SettingId};
 use crate::headers::{HeaderBlock, Headers};
 use crate::inbound::Inbound;
-use crate::timers::Timers;
 use crate::outbound::Outbound;
 use crate::priority::Priority;
-use crate::stats::{CloseReport, Counters};
+use crate::rate_limit::{Cost, Exhausted, RateLimiter};
 use crate::settings::{LocalSettings, Settings};
 use crate::shutdown::{Shutdown, ShutdownPhase};
 use crate::silly_window::Avoidance;
-use crate::stream_id::{StreamKey, StreamId};
+use crate::stats::{CloseReport, Counters};
+use crate::stream_id::{StreamId, StreamKey};
 use crate::streams::id_table::{CloseReason, StreamStatus};
 use crate::streams::{Side, Streams};
 use crate::time::Instant;
+use crate::timers::Timers;
 use crate::violation::{Scope, Violation};
-
 
 /// The whole of a connection.
 #[derive(Debug)]
@@ -184,7 +182,9 @@ impl Inner {
     pub fn fail(&mut self, error: ConnectionError) -> ConnectionFailed {
         debug_assert!(self.error.is_none());
         let debug = match error.cause() {
-            CloseCause::Violation(_) | CloseCause::Limit(_) | CloseCause::Timeout(_) => alloc::format!("{error}"),
+            CloseCause::Violation(_) | CloseCause::Limit(_) | CloseCause::Timeout(_) => {
+                alloc::format!("{error}")
+            }
             CloseCause::Closed | CloseCause::Eof | CloseCause::GoAway => alloc::string::String::new(),
         };
         self.terminate(error, debug.as_bytes());
@@ -216,7 +216,13 @@ impl Inner {
 
     /// Ends the connection for a limit that the peer ran into.
     #[cold]
-    pub(super) fn fail_limit(&mut self, limit: Limit, stream: StreamId, seen: u64, bound: u64) -> ConnectionFailed {
+    pub(super) fn fail_limit(
+        &mut self,
+        limit: Limit,
+        stream: StreamId,
+        seen: u64,
+        bound: u64,
+    ) -> ConnectionFailed {
         self.fail(ConnectionError::limit(limit, stream, seen, bound))
     }
 
@@ -233,7 +239,11 @@ impl Inner {
 
     /// Answers a rule broken on a stream, whatever has become of that stream.
     #[cold]
-    pub(super) fn handle_stream_violation(&mut self, id: StreamId, violation: Violation) -> Result<(), ConnectionFailed> {
+    pub(super) fn handle_stream_violation(
+        &mut self,
+        id: StreamId,
+        violation: Violation,
+    ) -> Result<(), ConnectionFailed> {
         if violation.scope() == Scope::Connection {
             return Err(self.fail_violation(violation, id));
         }
@@ -242,7 +252,11 @@ impl Inner {
 
     /// Resets a stream for an error that the peer made, and charges it.
     #[cold]
-    pub(super) fn handle_stream_error(&mut self, id: StreamId, error: StreamError) -> Result<(), ConnectionFailed> {
+    pub(super) fn handle_stream_error(
+        &mut self,
+        id: StreamId,
+        error: StreamError,
+    ) -> Result<(), ConnectionFailed> {
         let code = error.code();
         match self.streams.stream_key(id) {
             Some(stream) => self.reset_stream(stream, code, ResetCause::Local(error)),

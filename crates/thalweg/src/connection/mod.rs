@@ -18,21 +18,21 @@ use core::marker::PhantomData;
 
 use thalweg_hpack::Field;
 
-use crate::config::Config;
 use self::inner::{ConnectionFailed, Inner};
 use self::receive::{ControlPayload, RawEvent};
 use self::upgrade::upgrade_settings;
+use crate::config::Config;
 use crate::error::{ConfigError, ConnectionError, ErrorCode, OpenError, SendError, UpgradeError};
 use crate::event::Event;
 use crate::frame::{Flags, FrameType, OriginEntries, SettingEntries, SettingId};
 use crate::message::{Request, Status};
 use crate::outbound::Splice;
 use crate::priority::Priority;
-use crate::stats::CloseReport;
 use crate::settings::Settings;
+use crate::snapshot::{RateLimitSnapshot, StreamSnapshot, WindowSnapshot};
+use crate::stats::CloseReport;
 use crate::stream_id::StreamKey;
 use crate::time::Instant;
-use crate::snapshot::{RateLimitSnapshot, StreamSnapshot, WindowSnapshot};
 
 /// The role of a client: opens streams with requests.
 #[derive(Clone, Copy, Debug)]
@@ -150,14 +150,18 @@ impl<R: Role> Connection<R> {
     fn control_event<'b>(&self, control: ControlPayload) -> Event<'_, 'b> {
         let payload = self.inner.control_payload.as_slice();
         match control {
-            ControlPayload::GoAway { last_stream, code } => Event::GoAway { last_stream, code, debug: payload },
+            ControlPayload::GoAway { last_stream, code } => {
+                Event::GoAway { last_stream, code, debug: payload }
+            }
             ControlPayload::Settings => Event::Settings { entries: SettingEntries::new(payload) },
             ControlPayload::Origin => Event::Origin { origins: OriginEntries::new(payload) },
             ControlPayload::AltSvc { stream, origin_len } => {
                 let (origin, value) = payload.split_at(origin_len);
                 Event::AltSvc { stream, origin, value }
             }
-            ControlPayload::Extension { kind, flags, stream } => Event::Extension { kind, flags, stream, payload },
+            ControlPayload::Extension { kind, flags, stream } => {
+                Event::Extension { kind, flags, stream, payload }
+            }
         }
     }
 
@@ -485,7 +489,11 @@ impl Connection<Server> {
     ///
     /// # Errors
     /// `Settings`: answer over HTTP/1.1 instead. `Config`.
-    pub fn from_upgrade(config: Config, settings: &[u8], method: &[u8]) -> Result<(Self, StreamKey), UpgradeError> {
+    pub fn from_upgrade(
+        config: Config,
+        settings: &[u8],
+        method: &[u8],
+    ) -> Result<(Self, StreamKey), UpgradeError> {
         let mut connection = Self::new(config)?;
         connection.inner.apply_upgrade_settings(settings).map_err(UpgradeError::Settings)?;
         let stream = connection.inner.open_upgrade_stream(method);
@@ -549,7 +557,12 @@ impl Connection<Server> {
     /// # Errors
     /// `OutOfRange`; `StreamClosed`, `HeadersNotSent`, `AlreadyEnded` and `Malformed` on a stream that is gone, promised, ended by
     /// us, or a tunnel; `Connection`.
-    pub fn send_alt_svc(&mut self, on: Option<StreamKey>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
+    pub fn send_alt_svc(
+        &mut self,
+        on: Option<StreamKey>,
+        origin: &[u8],
+        value: &[u8],
+    ) -> Result<(), SendError> {
         self.inner.send_alt_svc(on, origin, value)
     }
 }

@@ -1,18 +1,18 @@
 //! Input: from bytes to steps. Cuts frames, judges heads, and passes payloads to those who know them.
 
-use crate::rate_limit::Cost;
 use crate::error::{ConnectionError, ErrorCode, Limit};
 use crate::event::{HeadersKind, ResetCause};
 use crate::frame::{Flags, FrameHeader, FrameType, parse};
 use crate::inbound::{Payload, Phase};
 use crate::priority::Priority;
-use crate::stream_id::{StreamKey, StreamId};
+use crate::rate_limit::Cost;
+use crate::stream_id::{StreamId, StreamKey};
 use crate::streams::Side;
 use crate::streams::id_table::{CloseReason, StreamStatus};
 use crate::time::Instant;
 use crate::violation::{Scope, Violation};
 
-use super::inner::{Inner, ConnectionFailed, StreamAvailability};
+use super::inner::{ConnectionFailed, Inner, StreamAvailability};
 
 /// What `receive` will show; what borrows from the connection is filled in by the shell.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +138,10 @@ impl Inner {
     /// What calls, time, and earlier frames have left to tell.
     #[inline(always)]
     fn next_pending<'b>(&mut self) -> Option<RawEvent<'b>> {
-        if self.pending_resets.is_empty() && self.goaway_scan_from.is_none() && self.stream_available != StreamAvailability::Due {
+        if self.pending_resets.is_empty()
+            && self.goaway_scan_from.is_none()
+            && self.stream_available != StreamAvailability::Due
+        {
             return None;
         }
         self.pop_pending()
@@ -147,7 +150,11 @@ impl Inner {
     #[cold]
     fn pop_pending<'b>(&mut self) -> Option<RawEvent<'b>> {
         if let Some(pending_resets) = self.pending_resets.pop_front() {
-            return Some(RawEvent::Reset { stream: pending_resets.stream, code: pending_resets.code, by: pending_resets.by });
+            return Some(RawEvent::Reset {
+                stream: pending_resets.stream,
+                code: pending_resets.code,
+                by: pending_resets.by,
+            });
         }
         if let Some(event) = self.next_goaway_reset() {
             return Some(event);
@@ -179,7 +186,9 @@ impl Inner {
         self.counters.count_frame(header.kind);
         self.last_frame = Some((header.kind, header.stream));
         let bound = self.local.in_force().max_frame_size;
-        if !self.remote_settings_seen && (header.kind != FrameType::SETTINGS || header.flags.contains(Flags::ACK)) {
+        if !self.remote_settings_seen
+            && (header.kind != FrameType::SETTINGS || header.flags.contains(Flags::ACK))
+        {
             return Err(self.reject_missing_settings(header));
         }
         if header.len > bound && header.kind != FrameType::DATA {
@@ -238,8 +247,13 @@ impl Inner {
 
     /// A frame that is wrong by its head alone.
     #[cold]
-    fn reject_invalid_header(&mut self, header: FrameHeader, violation: Violation) -> Result<(), ConnectionFailed> {
-        if violation.scope() == Scope::Connection || self.streams.status(header.stream) == StreamStatus::Idle {
+    fn reject_invalid_header(
+        &mut self,
+        header: FrameHeader,
+        violation: Violation,
+    ) -> Result<(), ConnectionFailed> {
+        if violation.scope() == Scope::Connection || self.streams.status(header.stream) == StreamStatus::Idle
+        {
             let error = ConnectionError::violation(violation, header.stream);
             return Err(self.fail(error));
         }
@@ -274,7 +288,8 @@ impl Inner {
             }
             _ => {
                 self.charge(Cost::Extension, header.stream)?;
-                let is_reported = self.limits.extension_frames && header.len <= self.limits.control_payload_bytes_max;
+                let is_reported =
+                    self.limits.extension_frames && header.len <= self.limits.control_payload_bytes_max;
                 if !is_reported {
                     self.inbound.phase = Phase::Skip { left: header.len };
                 }
@@ -288,7 +303,12 @@ impl Inner {
     fn reject_oversized_control(&mut self, header: FrameHeader) -> Result<(), ConnectionFailed> {
         if header.kind == FrameType::GOAWAY {
             let bound = u64::from(self.limits.control_payload_bytes_max);
-            return Err(self.fail_limit(Limit::ControlPayloadBytes, header.stream, u64::from(header.len), bound));
+            return Err(self.fail_limit(
+                Limit::ControlPayloadBytes,
+                header.stream,
+                u64::from(header.len),
+                bound,
+            ));
         }
         self.inbound.phase = Phase::Skip { left: header.len };
         if header.kind == FrameType::PRIORITY_UPDATE {

@@ -1,21 +1,21 @@
 //! Control frames on their way in: SETTINGS, PING, GOAWAY, WINDOW_UPDATE, and the extensions.
 
-use crate::rate_limit::Cost;
-use crate::error::{CloseCause, ConnectionError, Timeout, ErrorCode, StreamError};
+use crate::error::{CloseCause, ConnectionError, ErrorCode, StreamError, Timeout};
 use crate::event::ResetCause;
 use crate::frame::{Flags, FrameHeader, OriginEntries, SettingEntries, SettingId, parse};
 use crate::priority::Priority;
+use crate::rate_limit::Cost;
 use crate::settings::Settings;
 use crate::shutdown::ShutdownPhase;
 use crate::silly_window;
-use crate::stream_id::{StreamKey, StreamId};
+use crate::stream_id::{StreamId, StreamKey};
 use crate::streams::id_table::StreamStatus;
 use crate::streams::state::{HalfState, State};
-use crate::streams::{Side, Slot, Blocked};
+use crate::streams::{Blocked, Side, Slot};
 use crate::violation::Violation;
 
+use super::inner::{ConnectionFailed, Inner, StreamAvailability};
 use super::receive::{ControlPayload, RawEvent};
-use super::inner::{Inner, ConnectionFailed, StreamAvailability};
 
 type EventResult<'b> = Result<Option<RawEvent<'b>>, ConnectionFailed>;
 
@@ -231,7 +231,12 @@ impl Inner {
 
     /// Charges a small WINDOW_UPDATE, unless it credits bytes that were sent: those bytes have paid for it.
     #[inline]
-    fn charge_increment(&mut self, id: StreamId, increment: u32, excess: u32) -> Result<(), ConnectionFailed> {
+    fn charge_increment(
+        &mut self,
+        id: StreamId,
+        increment: u32,
+        excess: u32,
+    ) -> Result<(), ConnectionFailed> {
         if increment < SMALL_INCREMENT_BYTES && (excess > 0 || increment == 0) {
             return self.charge(Cost::WindowUpdate, id);
         }
@@ -351,7 +356,8 @@ impl Inner {
             return Err(self.fail(ConnectionError::new(CloseCause::Eof, code)));
         }
         self.eof = true;
-        self.ended_without_goaway = self.remote_code.is_none() && self.shutdown.phase() == ShutdownPhase::Open;
+        self.ended_without_goaway =
+            self.remote_code.is_none() && self.shutdown.phase() == ShutdownPhase::Open;
         self.timers.disarm(Timeout::KeepAlive);
         self.timers.disarm(Timeout::Ping);
         self.timers.arm_if_unarmed(Timeout::Shutdown);

@@ -1,16 +1,16 @@
 //! DATA (RFC 9113 §6.1): debited at its head, handed out as it comes.
 
-use crate::rate_limit::Cost;
 use crate::error::ConnectionError;
 use crate::frame::{Flags, FrameHeader};
 use crate::inbound::{DataPhase, Phase};
-use crate::stream_id::{StreamKey, StreamId};
+use crate::rate_limit::Cost;
+use crate::stream_id::{StreamId, StreamKey};
 use crate::streams::id_table::{CloseReason, StreamStatus};
-use crate::streams::state::{HalfState, Input, Transition, InvalidTransition};
+use crate::streams::state::{HalfState, Input, InvalidTransition, Transition};
 use crate::violation::Violation;
 
+use super::inner::{ConnectionFailed, Inner};
 use super::receive::RawEvent;
-use super::inner::{Inner, ConnectionFailed};
 use crate::config::WindowRelease;
 
 impl DataPhase {
@@ -50,7 +50,11 @@ impl Inner {
 
     /// Debits the windows and judges the stream before any of the payload is looked at.
     #[inline]
-    fn receive_data_header(&mut self, header: FrameHeader, too_large: bool) -> Result<Option<DataPhase>, ConnectionFailed> {
+    fn receive_data_header(
+        &mut self,
+        header: FrameHeader,
+        too_large: bool,
+    ) -> Result<Option<DataPhase>, ConnectionFailed> {
         let (id, len) = (header.stream, header.len);
         // RFC 9113 §6.9: every DATA frame counts on the connection, whatever becomes of its stream.
         if self.receive_window.receive(len).is_none() {
@@ -64,12 +68,17 @@ impl Inner {
             self.charge_content(id, len, end)?;
         }
         match self.streams.status(id) {
-            StreamStatus::Live(slot) => self.start_data(header, StreamKey::from_parts(id, slot), end, too_large),
+            StreamStatus::Live(slot) => {
+                self.start_data(header, StreamKey::from_parts(id, slot), end, too_large)
+            }
             StreamStatus::Idle => Err(self.fail_violation(Violation::StreamIdle, id)),
             // RFC 9113 §5.1: the peer may not have seen our reset yet; and a fast peer opens more streams before it
             // does than we remember.
-            StreamStatus::Closed(CloseReason::ResetLocal) | StreamStatus::Forgotten => self.discard_data(header).map(|()| None),
-            StreamStatus::Closed(CloseReason::Completed | CloseReason::ResetRemote) | StreamStatus::Skipped => {
+            StreamStatus::Closed(CloseReason::ResetLocal) | StreamStatus::Forgotten => {
+                self.discard_data(header).map(|()| None)
+            }
+            StreamStatus::Closed(CloseReason::Completed | CloseReason::ResetRemote)
+            | StreamStatus::Skipped => {
                 self.discard_data(header)?;
                 self.handle_stream_violation(id, Violation::DataOnClosedStream).map(|()| None)
             }
@@ -134,7 +143,12 @@ impl Inner {
 
     /// RFC 9113 §8.1.1: content-length must equal the sum of DATA.
     #[inline]
-    fn check_content_length(&mut self, stream: StreamKey, content: u32, end: bool) -> Result<(), ConnectionFailed> {
+    fn check_content_length(
+        &mut self,
+        stream: StreamKey,
+        content: u32,
+        end: bool,
+    ) -> Result<(), ConnectionFailed> {
         let Some(slot) = self.streams.find_mut(stream) else { return Ok(()) };
         if slot.receive_left.allows(u64::from(content), end) {
             slot.receive_left.take(u64::from(content));
@@ -168,7 +182,8 @@ impl Inner {
             self.inbound.phase = Phase::Data(data);
             return Ok(Some(RawEvent::Data { stream: data.stream, data: piece, end: false }));
         }
-        self.inbound.phase = if data.left == 0 { Phase::FrameHeader } else { Phase::Skip { left: data.left } };
+        self.inbound.phase =
+            if data.left == 0 { Phase::FrameHeader } else { Phase::Skip { left: data.left } };
         self.finish_data(&data);
         if piece.is_empty() && !data.end {
             return Ok(None);
@@ -231,7 +246,12 @@ impl Inner {
 
     /// RFC 9113 §5.4: an error of the connection is one even where the stream is in error, or gone.
     #[cold]
-    pub(super) fn skip_pad_len(&mut self, id: StreamId, left: u32, input: &mut &[u8]) -> Result<(), ConnectionFailed> {
+    pub(super) fn skip_pad_len(
+        &mut self,
+        id: StreamId,
+        left: u32,
+        input: &mut &[u8],
+    ) -> Result<(), ConnectionFailed> {
         let Some((&pad_len, rest)) = input.split_first() else { return Ok(()) };
         *input = rest;
         if u32::from(pad_len) >= left {

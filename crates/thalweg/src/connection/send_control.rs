@@ -4,11 +4,11 @@ use crate::error::SendError;
 use crate::frame::{Flags, Frame, FrameType, OriginEntries, SettingId};
 use crate::priority::Priority;
 use crate::settings::Settings;
-use crate::stream_id::{StreamKey, StreamId};
+use crate::stream_id::{StreamId, StreamKey};
 use crate::streams::state::{HalfState, State};
 use crate::violation::Violation;
 
-use super::inner::{Inner};
+use super::inner::Inner;
 use crate::error::Timeout;
 
 impl Inner {
@@ -69,7 +69,9 @@ impl Inner {
     /// Sends a PING whose answer is shown.
     pub fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
-        if payload == super::receive_control::KEEP_ALIVE_PING || payload == super::receive_control::SHUTDOWN_PING {
+        if payload == super::receive_control::KEEP_ALIVE_PING
+            || payload == super::receive_control::SHUTDOWN_PING
+        {
             return Err(SendError::OutOfRange);
         }
         if self.pings_in_flight >= PINGS_IN_FLIGHT_MAX {
@@ -112,7 +114,12 @@ impl Inner {
     }
 
     /// Names an alternative service (RFC 7838 §4): for an origin, or for the origin of a stream's request.
-    pub fn send_alt_svc(&mut self, on: Option<StreamKey>, origin: &[u8], value: &[u8]) -> Result<(), SendError> {
+    pub fn send_alt_svc(
+        &mut self,
+        on: Option<StreamKey>,
+        origin: &[u8],
+        value: &[u8],
+    ) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
         let stream = self.extension_stream(on)?;
         if origin.is_empty() == on.is_none() || origin.len() > usize::from(u16::MAX) {

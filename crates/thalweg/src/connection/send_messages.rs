@@ -6,17 +6,17 @@ use core::time::Duration;
 
 use thalweg_hpack::{Field, TableMatch};
 
-use crate::rate_limit::Cost;
-use crate::error::{Timeout, ErrorCode, OpenError, SendError};
+use crate::error::{ErrorCode, OpenError, SendError, Timeout};
 use crate::frame::{Flags, FrameType};
 use crate::headers::outbound_fields::{self, FieldList, PeerLimits};
 use crate::headers::validate::{BlockInfo, method_of};
 use crate::message::{Request, Status};
+use crate::rate_limit::Cost;
 use crate::silly_window::Wait;
-use crate::stream_id::{StreamKey, StreamId};
+use crate::stream_id::{StreamId, StreamKey};
 use crate::streams::id_table::CloseReason;
-use crate::streams::state::{HalfState, Input, Transition, InvalidTransition, State};
-use crate::streams::{RemainingLength, Side, Slot, Blocked};
+use crate::streams::state::{HalfState, Input, InvalidTransition, State, Transition};
+use crate::streams::{Blocked, RemainingLength, Side, Slot};
 use crate::violation::Violation;
 
 use super::field_blocks::response_content;

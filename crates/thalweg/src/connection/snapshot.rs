@@ -1,13 +1,13 @@
 //! A look at the owners: nothing here changes anything.
 
-use crate::rate_limit::COSTS_LEN;
 use crate::flow::{ReceiveWindow, SendWindow};
+use crate::rate_limit::COSTS_LEN;
+use crate::snapshot::{RateLimitSnapshot, StreamSnapshot, WindowSnapshot};
 use crate::stream_id::StreamKey;
 use crate::streams::state::State;
-use crate::streams::{Slot, Blocked};
-use crate::snapshot::{RateLimitSnapshot, StreamSnapshot, WindowSnapshot};
+use crate::streams::{Blocked, Slot};
 
-use super::inner::{Inner};
+use super::inner::Inner;
 
 impl Inner {
     /// Every live stream.
@@ -46,5 +46,10 @@ fn stream_snapshot(stream: StreamKey, slot: &Slot) -> StreamSnapshot {
 }
 
 fn window_snapshot(send: SendWindow, receive: &ReceiveWindow) -> WindowSnapshot {
-    WindowSnapshot { send: send.as_i64(), receive: receive.available(), held: receive.held(), due: receive.due() }
+    WindowSnapshot {
+        send: send.as_i64(),
+        receive: receive.available(),
+        held: receive.held(),
+        due: receive.due(),
+    }
 }

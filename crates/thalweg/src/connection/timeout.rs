@@ -1,15 +1,15 @@
 //! What happens when time passes.
 
-use crate::error::{CloseCause, ConnectionError, Timeout, ErrorCode, StreamError};
+use crate::error::{CloseCause, ConnectionError, ErrorCode, StreamError, Timeout};
 use crate::event::ResetCause;
 use crate::shutdown::ShutdownPhase;
 use crate::silly_window::Wait;
-use crate::stream_id::{StreamKey, StreamId};
+use crate::stream_id::{StreamId, StreamKey};
 use crate::streams::Blocked;
 use crate::time::Instant;
 
+use super::inner::{ConnectionFailed, Inner};
 use super::receive_control::{KEEP_ALIVE_PING, SHUTDOWN_PING};
-use super::inner::{Inner, ConnectionFailed};
 
 impl Inner {
     /// When `handle_timeout` wants to be called.

@@ -6,11 +6,11 @@ use crate::config::Config;
 use crate::frame::SettingEntries;
 use crate::headers::validate::method_of;
 use crate::settings::Settings;
-use crate::stream_id::{StreamKey, StreamId};
+use crate::stream_id::{StreamId, StreamKey};
 use crate::streams::state::{HalfState, State};
 use crate::violation::Violation;
 
-use super::inner::{Inner};
+use super::inner::Inner;
 
 impl Inner {
     /// Opens stream 1 for the request of the Upgrade, which was whole.

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Dependency, Flags, Frame, HEADER_LEN, FrameHeader, FrameType, SettingId, settings::ENTRY_LEN};
+use super::{Dependency, Flags, Frame, FrameHeader, FrameType, HEADER_LEN, SettingId, settings::ENTRY_LEN};
 use crate::error::ErrorCode;
 use crate::stream_id::StreamId;
 
@@ -71,7 +71,13 @@ impl Frame<'_> {
                 out.extend_from_slice(fragment);
             }
             Self::PriorityUpdate { prioritized, value } => {
-                header(out, FrameType::PRIORITY_UPDATE, Flags::default(), StreamId::CONNECTION, 4 + value.len());
+                header(
+                    out,
+                    FrameType::PRIORITY_UPDATE,
+                    Flags::default(),
+                    StreamId::CONNECTION,
+                    4 + value.len(),
+                );
                 out.extend_from_slice(&prioritized.as_u32().to_be_bytes());
                 out.extend_from_slice(value);
             }

@@ -1,6 +1,6 @@
 //! From bytes to views. Each function judges what can be judged from one frame alone.
 
-use super::{Dependency, Flags, Frame, HEADER_LEN, FrameHeader, FrameType, OriginEntries, SettingEntries};
+use super::{Dependency, Flags, Frame, FrameHeader, FrameType, HEADER_LEN, OriginEntries, SettingEntries};
 use crate::error::ErrorCode;
 use crate::stream_id::StreamId;
 use crate::violation::Violation;
@@ -84,9 +84,10 @@ impl<'a> Frame<'a> {
             FrameType::RST_STREAM => {
                 Self::Reset { stream, code: ErrorCode(word(payload, Violation::ResetLength)?) }
             }
-            FrameType::SETTINGS => {
-                Self::Settings { ack: header.flags.contains(Flags::ACK), entries: SettingEntries::new(payload) }
-            }
+            FrameType::SETTINGS => Self::Settings {
+                ack: header.flags.contains(Flags::ACK),
+                entries: SettingEntries::new(payload),
+            },
             FrameType::PUSH_PROMISE => {
                 let (promised, fragment, padding) = push_promise(header.flags, payload)?;
                 // RFC 9113 §5.1.1: servers have the even identifiers.

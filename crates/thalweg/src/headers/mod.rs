@@ -110,7 +110,12 @@ impl<'c> Headers<'c> {
 
     #[inline]
     fn pseudo(&self, known_name: KnownName) -> Option<&'c [u8]> {
-        let field_ref = self.block.fields.iter().take(PSEUDOS_MAX).find(|field_ref| field_ref.known_name() == known_name)?;
+        let field_ref = self
+            .block
+            .fields
+            .iter()
+            .take(PSEUDOS_MAX)
+            .find(|field_ref| field_ref.known_name() == known_name)?;
         Some(self.decoder.field(field_ref).value)
     }
 

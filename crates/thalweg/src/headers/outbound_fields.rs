@@ -2,7 +2,7 @@
 //! changes nothing. A field that the encoder has already was judged when it came there.
 
 use smallvec::SmallVec;
-use thalweg_hpack::{Encoder, Field, TableMatch, KnownName};
+use thalweg_hpack::{Encoder, Field, KnownName, TableMatch};
 
 use super::validate;
 use crate::error::SendError;
@@ -139,7 +139,8 @@ pub fn collect<'a, 'f: 'a>(
 /// # Errors
 /// The rule that the field breaks.
 pub fn check_field(field: &Field<'_>) -> Result<(), Violation> {
-    if field.known_name == KnownName::CONTENT_LENGTH && validate::parse_content_length(field.value).is_none() {
+    if field.known_name == KnownName::CONTENT_LENGTH && validate::parse_content_length(field.value).is_none()
+    {
         return Err(Violation::ContentLengthInvalid);
     }
     validate::check_outbound(field)

@@ -320,7 +320,8 @@ pub fn check_outbound(field: &Field<'_>) -> Result<(), Violation> {
 
 fn check_outbound_special(field: &Field<'_>) -> Result<(), Violation> {
     // A caller can pair any name with `UNKNOWN`: what goes out under a name is judged by that name.
-    let known_name = if field.known_name == KnownName::NONE { KnownName::of(field.name) } else { field.known_name };
+    let known_name =
+        if field.known_name == KnownName::NONE { KnownName::of(field.name) } else { field.known_name };
     if field.known_name != known_name {
         // What is held against the rest of the message is found by its token, and nobody may hide it.
         match known_name {

@@ -237,7 +237,10 @@ mod tests {
             }
         }
         let (ring_len, overflow) = (ids.ring.capacity(), ids.overflow.capacity());
-        assert!(ring_len == 16 && (1..=64).contains(&overflow), "{ring_len} ring entries, {overflow} overflow entries");
+        assert!(
+            ring_len == 16 && (1..=64).contains(&overflow),
+            "{ring_len} ring entries, {overflow} overflow entries"
+        );
         assert_eq!(ids.capacity_bytes(), 8 * ring_len + 8 * overflow);
     }
 }

@@ -10,14 +10,14 @@ pub mod state;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use self::id_table::{CloseReason, StreamStatus, IdTable};
-use self::send_queue::{QueueKey, Class, SendQueue};
+use self::id_table::{CloseReason, IdTable, StreamStatus};
+use self::send_queue::{Class, QueueKey, SendQueue};
 use self::state::State;
 use crate::flow::{ReceiveWindow, SendWindow, take_credit};
 use crate::headers::validate::Method;
 use crate::priority::Priority;
 use crate::silly_window::Wait;
-use crate::stream_id::{StreamKey, StreamId};
+use crate::stream_id::{StreamId, StreamKey};
 use crate::time::Instant;
 
 /// One live stream.

@@ -89,7 +89,9 @@ impl SendQueue {
     pub fn key(&self, stream: StreamKey, priority: Priority, class: Class) -> QueueKey {
         let sequence = self.sequence + 1;
         let order = match class {
-            Class::Sequential => u64::from(stream.id().as_u32()) << SEQUENCE_BITS | sequence & ((1 << SEQUENCE_BITS) - 1),
+            Class::Sequential => {
+                u64::from(stream.id().as_u32()) << SEQUENCE_BITS | sequence & ((1 << SEQUENCE_BITS) - 1)
+            }
             Class::RoundRobin | Class::Unsignalled | Class::Tunnel => sequence,
         };
         QueueKey::new(priority.urgency(), class, order)

@@ -160,7 +160,9 @@ const fn send(local: HalfState, input: Input) -> Result<HalfState, InvalidTransi
     match (local, input) {
         (HalfState::Closed, _) => Err(InvalidTransition::Ended),
         (HalfState::Headers, Input::SendInformational) => Ok(HalfState::Headers),
-        (HalfState::Headers, Input::SendHeaders { end }) | (HalfState::Data, Input::SendData { end }) => Ok(after_end_stream(end)),
+        (HalfState::Headers, Input::SendHeaders { end }) | (HalfState::Data, Input::SendData { end }) => {
+            Ok(after_end_stream(end))
+        }
         (HalfState::Data, Input::SendTrailers) => Ok(HalfState::Closed),
         (HalfState::Headers, _) => Err(InvalidTransition::HeadersNotSent),
         (HalfState::Data, _) => Err(InvalidTransition::HeadersSent),
@@ -174,10 +176,11 @@ const fn receive(remote: HalfState, input: Input) -> Result<HalfState, Violation
         (HalfState::Closed, Input::ReceiveData { .. }) => Err(Violation::DataAfterEnd),
         (HalfState::Closed, _) => Err(Violation::HeadersAfterEnd),
         (HalfState::Headers, Input::ReceiveInformational { end: false }) => Ok(HalfState::Headers),
-        (HalfState::Headers, Input::ReceiveInformational { end: true }) => Err(Violation::InformationalWithEnd),
-        (HalfState::Headers, Input::ReceiveHeaders { end }) | (HalfState::Data, Input::ReceiveData { end }) => {
-            Ok(after_end_stream(end))
+        (HalfState::Headers, Input::ReceiveInformational { end: true }) => {
+            Err(Violation::InformationalWithEnd)
         }
+        (HalfState::Headers, Input::ReceiveHeaders { end })
+        | (HalfState::Data, Input::ReceiveData { end }) => Ok(after_end_stream(end)),
         (HalfState::Data, Input::ReceiveTrailers { end: true }) => Ok(HalfState::Closed),
         (HalfState::Headers, Input::ReceiveData { .. }) => Err(Violation::DataBeforeHeaders),
         // RFC 9113 §8.1: a block after the final one is a trailer section, and those end the stream.
@@ -215,7 +218,8 @@ mod tests {
     /// What each half does with each of its inputs, written out: a row per half, a letter per input.
     /// `h`ead, `b`ody, `e`nded; capital letters are refusals: `E`nded, `S`ent, `N`ot sent; `D`ata after end,
     /// `A` headers after end, `I`nformational with end, `B`efore headers, `T`railers without end.
-    const SEND: [(HalfState, &str); 3] = [(HalfState::Headers, "behNNN"), (HalfState::Data, "SSSbee"), (HalfState::Closed, "EEEEEE")];
+    const SEND: [(HalfState, &str); 3] =
+        [(HalfState::Headers, "behNNN"), (HalfState::Data, "SSSbee"), (HalfState::Closed, "EEEEEE")];
     const RECEIVE: [(HalfState, &str); 3] =
         [(HalfState::Headers, "behIBBTT"), (HalfState::Data, "TTTTbeTe"), (HalfState::Closed, "AAAADDAA")];
 

@@ -27,7 +27,9 @@ impl World {
             expect(side.endpoint.send_capacity(stale).is_none(), "a late window")?;
             side.endpoint.send_reset(stale, ErrorCode::CANCEL);
         }
-        if let Some((stream, stage)) = side.app.nth(nth).map(|stream_progress| (stream_progress.stream, stream_progress.out.stage)) {
+        if let Some((stream, stage)) =
+            side.app.nth(nth).map(|stream_progress| (stream_progress.stream, stream_progress.out.stage))
+        {
             let wrong = match stage {
                 Stage::Head => Err(SendError::HeadersNotSent),
                 Stage::Done => Err(SendError::AlreadyEnded),
@@ -63,7 +65,10 @@ impl World {
             expect(is_refused, "a malformed request")?;
         }
         let refused = side.endpoint.send_settings(|settings| settings.initial_window_size = 1 << 31);
-        expect(matches!(refused, Err(SendError::OutOfRange | SendError::TooManyPending)), "a window of 2^31")?;
+        expect(
+            matches!(refused, Err(SendError::OutOfRange | SendError::TooManyPending)),
+            "a window of 2^31",
+        )?;
         let after = side.endpoint.report();
         expect(before == after, "counting a refused call")
     }

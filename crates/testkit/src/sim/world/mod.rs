@@ -17,12 +17,12 @@ use thalweg::{
 use self::show::{event_name, show_event};
 use super::app::{App, Incoming, Plans, Reaction, Stage, StreamProgress, UNPLANNED};
 use super::content::{self, Fields, TRAILER};
-use super::script::{Change, Side, Exchange, Message, Method, Op, Script};
+use super::script::{Change, Exchange, Message, Method, Op, Script, Side};
 use crate::endpoint::Endpoint;
 use crate::frames::{Frame, fragments, headers, raw};
 use crate::hpack;
-use crate::properties::TimeoutModel;
 use crate::monitor::{Monitor, StreamState};
+use crate::properties::TimeoutModel;
 
 /// What should not have happened.
 pub type Mismatch = String;
@@ -438,7 +438,13 @@ impl World {
     fn remote_ended(&mut self, end: Side, stream: StreamKey) -> Result<(), Mismatch> {
         let side = self.side(end);
         let id = stream.id().as_u32();
-        if end == Side::Server && side.app.streams.get(&id).is_some_and(|stream_progress| stream_progress.out.stage == Stage::Head) {
+        if end == Side::Server
+            && side
+                .app
+                .streams
+                .get(&id)
+                .is_some_and(|stream_progress| stream_progress.out.stage == Stage::Head)
+        {
             self.respond_to(stream)?;
         }
         self.side(end).app.settle(id);
@@ -534,7 +540,8 @@ impl World {
         self.respond_waiting()?;
         let is_honest = self.is_honest;
         let side = self.side(Side::Server);
-        if !side.app.streams.get(&id).is_some_and(|stream_progress| stream_progress.out.stage == Stage::Head) {
+        if !side.app.streams.get(&id).is_some_and(|stream_progress| stream_progress.out.stage == Stage::Head)
+        {
             return Ok(());
         }
         for _ in 0..exchange.informational {
@@ -606,7 +613,9 @@ impl World {
         while let Some(stream) = self.side(end).endpoint.poll_writable() {
             let id = stream.id().as_u32();
             let stream_progress = self.side(end).app.streams.get_mut(&id);
-            let Some(stream_progress) = stream_progress.filter(|stream_progress| stream_progress.out.is_truncated) else {
+            let Some(stream_progress) =
+                stream_progress.filter(|stream_progress| stream_progress.out.is_truncated)
+            else {
                 return Err(format!("{end:?}: stream {id} may go on, and it was not cut short"));
             };
             stream_progress.out.is_truncated = false;
@@ -614,7 +623,11 @@ impl World {
             self.send_body(end, id)?;
             served = true;
             let stream_progress = self.side(end).app.streams.get(&id);
-            in_vain = if stream_progress.is_some_and(|stream_progress| stream_progress.out.sent == before) { in_vain + 1 } else { 0 };
+            in_vain = if stream_progress.is_some_and(|stream_progress| stream_progress.out.sent == before) {
+                in_vain + 1
+            } else {
+                0
+            };
             if in_vain > TURNS_MAX {
                 return Err(format!("{end:?}: poll_writable names stream {id} for ever"));
             }
@@ -637,7 +650,8 @@ impl World {
             let len = left.min(chunk.max(1));
             let ends = len == left && !trailers;
             if left == 0 && trailers {
-                let sent = side.endpoint.send_trailers(stream_progress.stream, &[Field::new(TRAILER.0, TRAILER.1)]);
+                let sent =
+                    side.endpoint.send_trailers(stream_progress.stream, &[Field::new(TRAILER.0, TRAILER.1)]);
                 if sent.is_ok() {
                     stream_progress.out.stage = Stage::Done;
                 }

@@ -1,6 +1,6 @@
 //! What timeouts do is held against the law of timeouts.
 
-use thalweg::{CloseCause, Config, ConnectionError, Timeouts, Instant, StreamKey};
+use thalweg::{CloseCause, Config, ConnectionError, Instant, StreamKey, Timeouts};
 
 use super::{Mismatch, World};
 use crate::properties::TimeoutModel;
