@@ -3,6 +3,8 @@
 //! Keeps true: a send window stays within [-(2^31), 2^31-1], and knows what of it the peer has yet to credit; in a receive window, what the peer may still send, what the
 //! caller holds, and what is due back to the peer add up to the window's size.
 
+use crate::settings::WINDOW_MAX;
+
 /// What we may send: on a stream, or on the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SendWindow {
@@ -150,22 +152,21 @@ impl ReceiveWindow {
 
     /// Widens the window by `bytes` that are announced at the same time.
     pub fn widen(&mut self, bytes: u32) {
-        debug_assert!(self.size() + i64::from(bytes) <= WINDOW_MAX);
+        debug_assert!(self.size() + i64::from(bytes) <= i64::from(WINDOW_MAX));
         self.available += bytes as i32;
     }
 
     /// Moves the window by the change of our own SETTINGS_INITIAL_WINDOW_SIZE, once it is acknowledged.
     pub fn shift(&mut self, change: i64) {
-        self.available = (i64::from(self.available) + change).clamp(i64::from(i32::MIN), WINDOW_MAX) as i32;
+        self.available =
+            (i64::from(self.available) + change).clamp(i64::from(i32::MIN), i64::from(WINDOW_MAX)) as i32;
     }
 
     /// Asserts what this owner keeps true.
     pub fn check(&self) {
-        debug_assert!(self.size() <= WINDOW_MAX);
+        debug_assert!(self.size() <= i64::from(WINDOW_MAX));
     }
 }
-
-const WINDOW_MAX: i64 = (1 << 31) - 1;
 
 #[cfg(test)]
 mod tests {

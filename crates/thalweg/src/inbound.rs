@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 
 use thalweg_hpack::BlockSkipper;
 
-use crate::frame::{FrameHeader, HEADER_LEN, PREFACE};
+use crate::frame::{FrameHeader, FrameType, HEADER_LEN, PREFACE};
 use crate::stream_id::{StreamId, StreamKey};
 use crate::violation::Violation;
 
@@ -83,6 +83,7 @@ pub struct Inbound {
     header: [u8; HEADER_LEN],
     header_len: u8,
     payload: Vec<u8>,
+    last_frame: Option<(FrameType, StreamId)>,
 }
 
 /// A payload that is whole.
@@ -105,11 +106,15 @@ impl Inbound {
             header: [0; HEADER_LEN],
             header_len: 0,
             payload: Vec::new(),
+            last_frame: None,
         }
     }
 
-    /// Compares input with the preface. `Ok(true)`: it is whole. `Ok(false)`: it is right so far.
-    pub fn take_preface(&mut self, matched: u8, input: &mut &[u8]) -> Result<bool, Violation> {
+    /// Compares input with the preface, of which `matched` bytes were received.
+    ///
+    /// # Errors
+    /// `PrefaceInvalid`: they differ.
+    pub fn take_preface(&mut self, matched: u8, input: &mut &[u8]) -> Result<(), Violation> {
         let expected = &PREFACE[usize::from(matched)..];
         let len = expected.len().min(input.len());
         let (seen, rest) = input.split_at(len);
@@ -119,7 +124,7 @@ impl Inbound {
         *input = rest;
         let whole = len == expected.len();
         self.phase = if whole { Phase::FrameHeader } else { Phase::Preface { matched: matched + len as u8 } };
-        Ok(whole)
+        Ok(())
     }
 
     /// Takes a head off the input; `None` when it is not whole yet, and the input is empty then.
@@ -129,9 +134,20 @@ impl Inbound {
             && let Some((header, rest)) = input.split_first_chunk::<HEADER_LEN>()
         {
             *input = rest;
-            return Some(FrameHeader::parse(header));
+            return Some(self.record_header(FrameHeader::parse(header)));
         }
         self.buffer_header(input)
+    }
+
+    #[inline]
+    const fn record_header(&mut self, header: FrameHeader) -> FrameHeader {
+        self.last_frame = Some((header.kind, header.stream));
+        header
+    }
+
+    /// Returns the type and the stream of the last frame header.
+    pub const fn last_frame(&self) -> Option<(FrameType, StreamId)> {
+        self.last_frame
     }
 
     /// What has come of a frame head that is not whole.
@@ -150,7 +166,7 @@ impl Inbound {
             return None;
         }
         self.header_len = 0;
-        Some(FrameHeader::parse(&self.header))
+        Some(self.record_header(FrameHeader::parse(&self.header)))
     }
 
     /// Takes a payload of `len` bytes off the input; `None` when it is not whole yet, and the input is empty then.

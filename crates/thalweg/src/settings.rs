@@ -188,6 +188,7 @@ impl LocalSettings {
 /// How many settings this side knows.
 pub const SETTINGS_KNOWN: usize = 8;
 const UNACKNOWLEDGED_MAX: usize = 8;
-const WINDOW_MAX: u32 = (1 << 31) - 1;
+/// The largest flow-control window, bytes (RFC 9113 §6.9.1).
+pub const WINDOW_MAX: u32 = (1 << 31) - 1;
 const FRAME_SIZE_MIN: u32 = 1 << 14;
 const FRAME_SIZE_MAX: u32 = (1 << 24) - 1;

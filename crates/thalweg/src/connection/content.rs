@@ -29,17 +29,11 @@ impl Inner {
         ContentTimer::Since(self.timers.now())
     }
 
-    /// Takes note of content that has come, on whichever stream.
-    #[inline]
-    pub(super) fn note_content(&mut self) {
-        self.content_received = Some(self.timers.now());
-    }
-
     /// Ends the requests whose content did not come in time, and sets the timer for the next.
     pub(super) fn end_incomplete_requests(&mut self, now: Instant) {
         let Some(limit) = self.timers.duration(Timeout::Content) else { return };
-        let received = *self.content_received.get_or_insert(now);
-        let connection_window = self.receive_window;
+        let received = self.windows.content_received_at(now);
+        let connection_window = self.windows.receive_window();
         let mut next: Option<Instant> = None;
         let mut late: Option<StreamKey> = None;
         let mut from = 0;

@@ -2,12 +2,13 @@
 
 use alloc::boxed::Box;
 
-use thalweg_hpack::{BlockSkipper, ListLimits, SinkAction, TableMatch};
+use thalweg_hpack::{BlockSkipper, ListLimits, TableMatch};
 
 use crate::error::{ErrorCode, Limit, StreamError, Timeout};
 use crate::event::HeadersKind;
+use crate::field_codec::{BlockOutcome, FieldBlock};
 use crate::frame::{Flags, FrameHeader, FrameType, parse};
-use crate::headers::validate::{BlockInfo, BlockKind, Method, Validator};
+use crate::headers::validate::{BlockInfo, BlockKind, Method};
 use crate::inbound::{OpenBlock, Phase};
 use crate::message::Status;
 use crate::priority::Priority;
@@ -25,28 +26,12 @@ use super::receive::RawEvent;
 
 type EventResult<'b> = Result<Option<RawEvent<'b>>, ConnectionFailed>;
 
-/// A whole field block.
-#[derive(Clone, Copy, Debug)]
-enum FieldBlock<'a> {
-    /// Still to be decoded.
-    Kept(&'a [u8]),
-    /// Larger than `Config::header_block_bytes_max`: decoded as it arrived, and not kept.
-    Skipped,
-}
-
-/// A block that was decoded whole: its verdict.
-enum BlockOutcome {
-    Valid(BlockInfo),
-    Malformed(Violation),
-    TooLarge(Limit),
-}
-
 impl Inner {
     /// Bounds a header block before its next fragment is collected.
     #[inline]
     pub(super) fn receive_fragment_header(&mut self, header: FrameHeader) -> Result<(), ConnectionFailed> {
         self.inbound.phase = Phase::Payload(header);
-        if header.kind == FrameType::PUSH_PROMISE && !self.is_client {
+        if header.kind == FrameType::PUSH_PROMISE && !self.is_client() {
             // RFC 9113 §8.4: a client cannot push.
             return Err(self.fail_violation(Violation::PushFromClient, header.stream));
         }
@@ -88,7 +73,7 @@ impl Inner {
             Err(violation) => return Err(self.fail_violation(violation, header.stream)),
         };
         // RFC 9113 §6.5.2: an error once our 0 was acknowledged; until then the push is merely refused.
-        if !self.local.in_force().enable_push {
+        if !self.settings.local.in_force().enable_push {
             return Err(self.fail_violation(Violation::PushDisabled, header.stream));
         }
         let block = OpenBlock {
@@ -171,11 +156,8 @@ impl Inner {
         }
         let kept = core::mem::take(&mut self.inbound.fragments);
         let skipper = self.inbound.skipper.get_or_insert_with(|| Box::new(BlockSkipper::new()));
-        let decoder = &mut self.decoder;
-        if skipper.push(decoder, &kept).and_then(|()| skipper.push(decoder, fragment)).is_err() {
-            return Err(self.fail_violation(Violation::HeaderBlockInvalid, StreamId::CONNECTION));
-        }
-        Ok(())
+        let skipped = self.codec.skip(skipper, &kept).and_then(|()| self.codec.skip(skipper, fragment));
+        skipped.map_err(|violation| self.fail_violation(violation, StreamId::CONNECTION))
     }
 
     /// Finishes a block whose fragments were collected, or skipped.
@@ -197,8 +179,8 @@ impl Inner {
     /// worth nothing.
     #[cold]
     fn finish_skipped(&mut self, skipper: BlockSkipper, block: OpenBlock) -> Result<(), ConnectionFailed> {
-        if skipper.finish(&mut self.decoder).is_err() {
-            return Err(self.fail_violation(Violation::HeaderBlockInvalid, StreamId::CONNECTION));
+        if let Err(violation) = self.codec.finish_skip(skipper) {
+            return Err(self.fail_violation(violation, StreamId::CONNECTION));
         }
         for _ in 0..(block.bytes - self.limits.header_block_bytes_max).div_ceil(SKIPPED_BYTES_PER_TOKEN) {
             self.charge(Cost::Reset, block.stream)?;
@@ -215,11 +197,11 @@ impl Inner {
         }
         match self.streams.status(id) {
             StreamStatus::Idle if self.streams.side(id) == Side::Local => Err(self.fail_violation(
-                if self.is_client { Violation::StreamIdle } else { Violation::StreamIdParity },
+                if self.is_client() { Violation::StreamIdle } else { Violation::StreamIdParity },
                 id,
             )),
             // RFC 9113 §8.4: servers open streams by PUSH_PROMISE only.
-            StreamStatus::Idle if self.is_client => Err(self.fail_violation(Violation::StreamIdle, id)),
+            StreamStatus::Idle if self.is_client() => Err(self.fail_violation(Violation::StreamIdle, id)),
             StreamStatus::Idle => self.finish_request(id, block.end, bytes),
             StreamStatus::Live(slot) => {
                 self.finish_message(StreamKey::from_parts(id, slot), block.end, bytes)
@@ -238,46 +220,21 @@ impl Inner {
         }
     }
 
-    /// Decodes a block and judges it.
+    /// Decodes and validates a block.
     #[inline]
     fn decode(&mut self, kind: BlockKind, bytes: FieldBlock<'_>) -> Result<BlockOutcome, ConnectionFailed> {
-        let FieldBlock::Kept(bytes) = bytes else {
-            return Ok(BlockOutcome::TooLarge(Limit::HeaderBlockBytes));
-        };
         let limits = ListLimits {
             list_bytes_max: self.limits.header_list_bytes_max,
             fields_max: self.limits.header_fields_max,
         };
-        let headers = &mut self.headers;
-        headers.clear();
-        let mut validator = Validator::new(kind);
-        let totals = self.decoder.decode(bytes, limits, |decoded| {
-            if !validator.field(&decoded) {
-                return SinkAction::Stop;
-            }
-            headers.push(&decoded);
-            SinkAction::Valid
-        });
-        match totals {
-            Err(_) => Err(self.fail_violation(Violation::HeaderBlockInvalid, StreamId::CONNECTION)),
-            Ok(totals) => Ok(match (validator.finish(&self.headers()), totals.over_limit) {
-                (_, Some(thalweg_hpack::ListLimit::ListBytes)) => {
-                    BlockOutcome::TooLarge(Limit::HeaderListBytes)
-                }
-                (_, Some(thalweg_hpack::ListLimit::Fields)) => BlockOutcome::TooLarge(Limit::HeaderFields),
-                (Ok(info), None) => BlockOutcome::Valid(info),
-                (Err(violation), None) => BlockOutcome::Malformed(violation),
-            }),
-        }
+        let outcome = self.codec.decode(kind, bytes, limits);
+        outcome.map_err(|violation| self.fail_violation(violation, StreamId::CONNECTION))
     }
 
-    /// Decodes a block that nobody will see.
+    /// Decodes a block whose fields no event shows.
     fn discard_block(&mut self, bytes: FieldBlock<'_>) -> Result<(), ConnectionFailed> {
-        let FieldBlock::Kept(bytes) = bytes else { return Ok(()) };
-        match self.decoder.decode(bytes, ListLimits::NONE, |_| SinkAction::Stop) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(self.fail_violation(Violation::HeaderBlockInvalid, StreamId::CONNECTION)),
-        }
+        let outcome = self.codec.discard(bytes);
+        outcome.map_err(|violation| self.fail_violation(violation, StreamId::CONNECTION))
     }
 
     /// Decodes a block that came where none may come, and answers that. What cannot be decoded goes first.
@@ -295,7 +252,7 @@ impl Inner {
     /// A client opens a stream.
     #[inline]
     fn finish_request<'b>(&mut self, id: StreamId, end: bool, bytes: FieldBlock<'_>) -> EventResult<'b> {
-        if let ShutdownPhase::Final(_) = self.shutdown.phase() {
+        if let ShutdownPhase::Final(_) = self.lifecycle.shutdown().phase() {
             // RFC 9113 §6.8: beyond the last stream of our GOAWAY nothing is processed.
             self.streams.mark_refused(id);
             return self.discard_block(bytes).map(|()| None);
@@ -304,7 +261,7 @@ impl Inner {
             self.discard_block(bytes)?;
             return self.refuse_stream(id, ErrorCode::REFUSED_STREAM);
         }
-        let connect_protocol = self.local.announced().enable_connect_protocol;
+        let connect_protocol = self.settings.local.announced().enable_connect_protocol;
         let info = match self.decode(BlockKind::Request { connect_protocol }, bytes)? {
             BlockOutcome::Valid(info) => info,
             BlockOutcome::Malformed(violation) => return self.reject_malformed(id, violation),
@@ -492,7 +449,7 @@ impl Inner {
             self.refuse_push(id, promised, ErrorCode::CANCEL, bytes)?;
             return self.handle_stream_violation(id, Violation::FrameInTunnel).map(|()| None);
         }
-        if !self.local.announced().enable_push || self.shutdown.is_going_away() {
+        if !self.settings.local.announced().enable_push || self.lifecycle.shutdown().is_going_away() {
             return self.refuse_push(id, promised, ErrorCode::CANCEL, bytes);
         }
         // RFC 9113 §10.5: promises cost memory before they count as streams.
@@ -539,8 +496,9 @@ impl Inner {
     /// A slot with the windows that hold now.
     #[inline]
     pub(super) fn new_slot(&self, state: State, method: Method) -> Slot {
-        let Settings { initial_window_size, .. } = *self.local.in_force();
-        let mut slot = Slot::new(state, method, self.remote.initial_window_size, initial_window_size);
+        let Settings { initial_window_size, .. } = *self.settings.local.in_force();
+        let mut slot =
+            Slot::new(state, method, self.settings.remote().initial_window_size, initial_window_size);
         slot.opened_at_ticks = self.clock_ticks();
         slot
     }
@@ -548,15 +506,8 @@ impl Inner {
     /// The priority that was signalled for a new request, if any was: PRIORITY_UPDATE goes before the field (RFC 9218 §7.1).
     #[inline]
     fn initial_priority(&mut self, id: StreamId, has_field: bool) -> Option<Priority> {
-        if !self.early_priorities.is_empty() {
-            // Streams below this one can no longer be opened.
-            self.drop_early_priorities(StreamId::new(id.as_u32() - 1));
-            if let Some((early, priority)) = self.early_priorities.front().copied()
-                && early == id
-            {
-                self.early_priorities.pop_front();
-                return Some(priority);
-            }
+        if let Some(priority) = self.early_priorities.take(id) {
+            return Some(priority);
         }
         if !has_field {
             return None;

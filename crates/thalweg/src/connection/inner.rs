@@ -3,100 +3,54 @@
 //! Keeps true: after a connection error there is exactly one GOAWAY with its code, every later call gives the same error, and
 //! the output only drains; what is unreleased on the connection is the sum over its streams and orphans.
 
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
-
-use thalweg_hpack::{Decoder, Encoder};
-
 use crate::config::{Config, Limits, Timeouts};
+use crate::early_priorities::EarlyPriorities;
+use crate::endpoint_settings::EndpointSettings;
 use crate::error::{CloseCause, ConnectionError, ErrorCode, Limit, StreamError, Timeout};
 use crate::event::ResetCause;
-use crate::flow::{ReceiveWindow, SendWindow};
-use crate::frame::{FrameType, SettingId};
-use crate::headers::{HeaderBlock, Headers};
+use crate::field_codec::FieldCodec;
+use crate::frame::SettingId;
+use crate::headers::Headers;
 use crate::inbound::Inbound;
+use crate::lifecycle::Lifecycle;
 use crate::outbound::Outbound;
-use crate::priority::Priority;
+use crate::pending_events::{PendingEvents, PendingReset};
+use crate::pings::Pings;
 use crate::rate_limit::{Cost, Exhausted, RateLimiter};
-use crate::settings::{LocalSettings, Settings};
-use crate::shutdown::{Shutdown, ShutdownPhase};
+use crate::settings::Settings;
+use crate::shutdown::ShutdownPhase;
 use crate::silly_window::Avoidance;
 use crate::stats::{CloseReport, Counters};
 use crate::stream_id::{StreamId, StreamKey};
 use crate::streams::id_table::{CloseReason, StreamStatus};
 use crate::streams::{Side, Streams};
-use crate::time::Instant;
 use crate::timers::Timers;
 use crate::violation::{Scope, Violation};
+use crate::windows::ConnectionWindows;
 
-/// The whole of a connection.
+/// The owners of a connection's state. Each has its rules in its own module.
 #[derive(Debug)]
 pub struct Inner {
     pub(super) limits: Limits,
-    pub(super) is_client: bool,
-    pub outbound: Outbound,
-    pub(super) headers: HeaderBlock,
-    /// Payload of the control frame that the last event shows.
-    pub control_payload: Vec<u8>,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) settings: EndpointSettings,
     pub(super) inbound: Inbound,
+    pub(super) outbound: Outbound,
+    pub(super) codec: FieldCodec,
     pub(super) streams: Streams,
-    pub(super) receive_window: ReceiveWindow,
-    /// Unreleased bytes of streams that have ended.
-    pub(super) unreleased_after_close: u32,
-    pub(super) send_window: SendWindow,
+    pub(super) early_priorities: EarlyPriorities,
+    pub(super) windows: ConnectionWindows,
     pub(super) avoidance: Avoidance,
-    /// When the peer last opened the connection's send window, which had been empty.
-    pub(super) window_opened_at: Instant,
-    pub(super) local: LocalSettings,
-    pub(super) remote: Settings,
-    pub(super) remote_settings_seen: bool,
-    pub(super) decoder: Decoder,
-    pub(super) encoder: Encoder,
-    pub(super) rate_limiter: RateLimiter,
+    pub(super) pings: Pings,
     pub(super) timers: Timers,
-    pub(super) shutdown: Shutdown,
-    pub(super) pings_in_flight: u32,
-    /// Priorities for streams that were not opened yet (RFC 9218 §7.1).
-    pub(super) early_priorities: VecDeque<(StreamId, Priority)>,
-    /// Ends that no event has told yet.
-    pub(super) pending_resets: VecDeque<PendingReset>,
-    /// The slot at which the search for streams beyond the peer's GOAWAY goes on.
-    pub(super) goaway_scan_from: Option<usize>,
-    pub(super) stream_available: StreamAvailability,
-    /// When content was last received. `None`: the peer got new window, and time counts from the next
-    /// look.
-    pub(super) content_received: Option<Instant>,
-    pub(super) error: Option<ConnectionError>,
-    pub(super) eof: bool,
-    /// Whether the byte stream ended though neither side had sent GOAWAY.
-    pub(super) ended_without_goaway: bool,
-    pub(super) remote_code: Option<ErrorCode>,
-    pub(super) live_streams: u32,
-    pub(super) last_frame: Option<(FrameType, StreamId)>,
+    pub(super) rate_limiter: RateLimiter,
+    pub(super) pending: PendingEvents,
     pub(super) counters: Counters,
-}
-
-/// A stream's end that an event will tell.
-#[derive(Clone, Copy, Debug)]
-pub struct PendingReset {
-    pub stream: StreamKey,
-    pub code: ErrorCode,
-    pub by: ResetCause,
 }
 
 /// The connection has failed: `Inner::error` says how. Inside the core an error is one bit, so that results stay small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionFailed;
-
-/// Whether the caller waits for room for a new stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StreamAvailability {
-    NotRequested,
-    /// A request was refused for lack of room.
-    Requested,
-    /// There is room, and no event has told it yet.
-    Due,
-}
 
 impl Inner {
     /// Starts a connection; the first bytes are in the output.
@@ -108,37 +62,19 @@ impl Inner {
         }
         let mut inner = Self {
             limits: Limits::from(config),
-            is_client,
-            outbound: Outbound::with_capacity(OUTPUT_BYTES_INITIAL),
-            headers: HeaderBlock::default(),
-            control_payload: Vec::new(),
+            lifecycle: Lifecycle::default(),
+            settings: EndpointSettings::new(settings),
             inbound: Inbound::new(!is_client),
+            outbound: Outbound::with_capacity(OUTPUT_BYTES_INITIAL),
+            codec: FieldCodec::new(config.encoder_table_bytes_max, config.hash_seed),
             streams: Streams::new(is_client, config.closed_streams_max),
-            receive_window: ReceiveWindow::new(CONNECTION_WINDOW_INITIAL),
-            unreleased_after_close: 0,
-            send_window: SendWindow::new(CONNECTION_WINDOW_INITIAL),
+            early_priorities: EarlyPriorities::new(),
+            windows: ConnectionWindows::new(),
             avoidance: Avoidance::new(config.timeouts != Timeouts::OFF, config.timeouts.stall),
-            window_opened_at: Instant::ZERO,
-            local: LocalSettings::new(settings),
-            remote: Settings::default(),
-            remote_settings_seen: false,
-            decoder: Decoder::new(TABLE_BYTES_INITIAL),
-            encoder: Encoder::new(config.encoder_table_bytes_max, config.hash_seed),
-            rate_limiter: RateLimiter::new(&config.rate_limits),
+            pings: Pings::default(),
             timers: Timers::new(&timeouts),
-            shutdown: Shutdown::default(),
-            pings_in_flight: 0,
-            early_priorities: VecDeque::new(),
-            pending_resets: VecDeque::new(),
-            goaway_scan_from: None,
-            stream_available: StreamAvailability::NotRequested,
-            content_received: Some(Instant::ZERO),
-            error: None,
-            eof: false,
-            ended_without_goaway: false,
-            remote_code: None,
-            live_streams: 0,
-            last_frame: None,
+            rate_limiter: RateLimiter::new(&config.rate_limits),
+            pending: PendingEvents::default(),
             counters: Counters::default(),
         };
         inner.send_preface(&settings, config.connection_window_bytes);
@@ -148,39 +84,40 @@ impl Inner {
 
     /// RFC 9113 §3.4: preface, then SETTINGS. The connection window has no setting: WINDOW_UPDATE widens it.
     pub(super) fn send_preface(&mut self, settings: &Settings, connection_window_bytes: u32) {
-        if self.is_client {
+        if self.is_client() {
             self.outbound.preface();
         }
         let changes = settings.changes_from(&Settings::default());
         // RFC 9113 §6.5.2: a server must not send SETTINGS_ENABLE_PUSH as 1; it is 1 without being sent.
-        debug_assert!(self.is_client || !changes.iter().any(|(id, _)| *id == SettingId::ENABLE_PUSH));
+        debug_assert!(self.is_client() || !changes.iter().any(|(id, _)| *id == SettingId::ENABLE_PUSH));
         self.outbound.settings(changes.into_iter());
-        let widening = connection_window_bytes - CONNECTION_WINDOW_INITIAL;
-        if widening > 0 {
-            self.receive_window.widen(widening);
-            self.outbound.window_update(StreamId::CONNECTION, widening);
+        if let Some(increment) = self.windows.widen_receive(connection_window_bytes) {
+            self.outbound.window_update(StreamId::CONNECTION, increment);
         }
     }
 
-    /// The connection's error, if it is over.
+    /// Whether our side is the client.
+    #[inline]
+    pub(super) const fn is_client(&self) -> bool {
+        self.streams.local_is_client()
+    }
+
+    /// Returns the connection's error as one, if it has one.
     #[inline]
     pub fn ensure_open(&self) -> Result<(), ConnectionError> {
-        match self.error {
-            None => Ok(()),
-            Some(error) => Err(error),
-        }
+        self.lifecycle.ensure_open()
     }
 
-    /// What a caller is told after [`ConnectionFailed`].
+    /// Returns the error behind [`ConnectionFailed`].
     #[cold]
     pub fn connection_error(&self) -> ConnectionError {
-        self.error.unwrap_or(ConnectionError::new(CloseCause::Closed, ErrorCode::INTERNAL_ERROR))
+        let unknown = ConnectionError::new(CloseCause::Closed, ErrorCode::INTERNAL_ERROR);
+        self.lifecycle.error().unwrap_or(unknown)
     }
 
     /// Ends the connection: a GOAWAY that says why, and nothing after it. Called once.
     #[cold]
     pub fn fail(&mut self, error: ConnectionError) -> ConnectionFailed {
-        debug_assert!(self.error.is_none());
         let debug = match error.cause() {
             CloseCause::Violation(_) | CloseCause::Limit(_) | CloseCause::Timeout(_) => {
                 alloc::format!("{error}")
@@ -193,18 +130,12 @@ impl Inner {
 
     /// Ends the connection with debug data of the caller's.
     pub fn terminate(&mut self, error: ConnectionError, debug: &[u8]) {
-        let last = match self.shutdown.phase() {
-            ShutdownPhase::Final(last) => last,
-            ShutdownPhase::Open | ShutdownPhase::Announced => self.streams.last(Side::Remote),
-        };
-        // An error that the peer found is not ours to say.
-        let code = if error.cause() == CloseCause::GoAway { ErrorCode::NO_ERROR } else { error.code() };
+        let (last, live_streams) = (self.streams.last(Side::Remote), self.streams.live());
+        let (last, code) = self.lifecycle.terminate(error, last, live_streams);
         self.outbound.goaway(last, code, debug);
-        self.error = Some(error);
-        self.live_streams = self.streams.live();
         self.streams.close_all();
         self.inbound.stop();
-        self.pending_resets.clear();
+        self.pending.clear_resets();
         self.timers.disarm_all();
     }
 
@@ -278,7 +209,7 @@ impl Inner {
         self.counters.resets_sent += 1;
         self.abort_stream(stream, CloseReason::ResetLocal);
         if reported {
-            self.pending_resets.push_back(PendingReset { stream, code, by });
+            self.pending.push_reset(PendingReset { stream, code, by });
         }
     }
 
@@ -293,33 +224,39 @@ impl Inner {
     /// Ends a stream whose halves have both ended: what the caller holds of it stays accounted for.
     pub(super) fn complete_stream(&mut self, stream: StreamKey) {
         let Some(slot) = self.streams.close(stream, CloseReason::Completed) else { return };
-        self.unreleased_after_close += slot.receive_window.held();
+        self.windows.keep_after_close(slot.receive_window.held());
         self.counters.streams_completed += 1;
         self.rate_limiter.credit(Cost::Reset, RESETS_PER_COMPLETED_STREAM);
         self.after_stream_close();
     }
 
     pub(super) fn after_stream_close(&mut self) {
-        if self.stream_available == StreamAvailability::Requested && self.can_open_stream() {
-            self.stream_available = StreamAvailability::Due;
-        }
+        self.offer_stream();
         if self.streams.live() == 0 {
-            if self.shutdown.remote_last().is_some() {
+            if self.lifecycle.shutdown().remote_last().is_some() {
                 self.send_final_goaway();
             }
             self.timers.arm(Timeout::Idle);
         }
     }
 
+    /// Makes the event due that reports a free stream, if the caller has asked for one.
+    #[inline]
+    pub(super) fn offer_stream(&mut self) {
+        if self.pending.is_stream_requested() && self.can_open_stream() {
+            self.pending.push_stream_available();
+        }
+    }
+
     /// Whether the peer's limit leaves room for a stream of ours.
     pub(super) fn can_open_stream(&self) -> bool {
-        self.streams.active(Side::Local) < self.remote.max_concurrent_streams
+        self.streams.active(Side::Local) < self.settings.remote().max_concurrent_streams
     }
 
     /// Says the last GOAWAY of a shutdown, once.
     pub(super) fn send_final_goaway(&mut self) {
         let last = self.streams.last(Side::Remote);
-        if self.shutdown.finish(last) {
+        if self.lifecycle.shutdown_mut().finish(last) {
             self.outbound.goaway(last, ErrorCode::NO_ERROR, &[]);
         }
     }
@@ -327,18 +264,16 @@ impl Inner {
     /// Credits bytes to the connection window.
     #[inline]
     pub(super) fn release_connection_window(&mut self, bytes: u32) {
-        self.receive_window.release(bytes);
-        // Nobody holds these bytes any more, nor the small frames that they came in.
+        // The application no longer holds these bytes, nor the small frames that carried them.
         self.rate_limiter.credit(Cost::SmallData, bytes);
-        if let Some(increment) = self.receive_window.take_update() {
-            self.content_received = None;
+        if let Some(increment) = self.windows.release(bytes) {
             self.outbound.window_update(StreamId::CONNECTION, increment);
         }
     }
 
     /// The application has consumed bytes of a stream.
     pub fn release(&mut self, stream: StreamKey, bytes: usize) {
-        if self.error.is_some() {
+        if self.lifecycle.has_error() {
             return;
         }
         self.credit(stream, u32::try_from(bytes).unwrap_or(u32::MAX));
@@ -347,8 +282,7 @@ impl Inner {
     /// Gives back what was received on a stream, on a connection that lives.
     pub(super) fn credit(&mut self, stream: StreamKey, bytes: u32) {
         let Some(slot) = self.streams.find_mut(stream) else {
-            let released = bytes.min(self.unreleased_after_close);
-            self.unreleased_after_close -= released;
+            let released = self.windows.take_after_close(bytes);
             return self.release_connection_window(released);
         };
         let released = slot.receive_window.release(bytes);
@@ -363,37 +297,37 @@ impl Inner {
 
     /// Whether nothing more will come out.
     pub fn is_finished(&self) -> bool {
-        self.outbound.is_empty() && (self.error.is_some() || self.is_drained())
+        self.outbound.is_empty() && (self.lifecycle.has_error() || self.is_drained())
     }
 
     /// Whether the connection has ended in order: both sides have nothing more to say.
     pub(super) fn is_drained(&self) -> bool {
-        let has_sent_final_goaway = matches!(self.shutdown.phase(), ShutdownPhase::Final(_));
-        has_sent_final_goaway && self.streams.live() == 0 && self.pending_resets.is_empty()
+        let has_sent_final_goaway = matches!(self.lifecycle.shutdown().phase(), ShutdownPhase::Final(_));
+        has_sent_final_goaway && self.streams.live() == 0 && !self.pending.has_resets()
     }
 
     /// Whether the caller should read from the transport.
     pub fn wants_read(&self) -> bool {
         let output_bytes_max = self.limits.output_bytes_max as usize;
         // Spliced payloads do not count: two peers that write to each other would both wait to be read.
-        self.error.is_none() && !self.eof && self.outbound.own_len() <= output_bytes_max
+        !self.lifecycle.has_error() && !self.lifecycle.is_eof() && self.outbound.own_len() <= output_bytes_max
     }
 
     /// How the connection stands, or how it ended.
     pub fn report(&self) -> CloseReport {
-        let retry_above = match (self.shutdown.remote_last(), self.error) {
-            (Some(last), _) => Some(last),
-            (None, _) => None,
+        let lifecycle = &self.lifecycle;
+        let live_streams = match lifecycle.error() {
+            Some(_) => lifecycle.live_streams_at_error(),
+            None => self.streams.live(),
         };
-        let mut counters = self.counters;
-        counters.bytes_sent = self.outbound.total();
+        let counters = Counters { bytes_sent: self.outbound.total(), ..self.counters };
         CloseReport {
-            error: self.error,
-            remote_code: self.remote_code,
-            ended_without_goaway: self.ended_without_goaway,
-            last_frame: self.last_frame,
-            live_streams: if self.error.is_some() { self.live_streams } else { self.streams.live() },
-            retry_above,
+            error: lifecycle.error(),
+            remote_code: lifecycle.remote_code(),
+            ended_without_goaway: lifecycle.ended_without_goaway(),
+            last_frame: self.inbound.last_frame(),
+            live_streams,
+            retry_above: lifecycle.shutdown().remote_last(),
             counters,
         }
     }
@@ -405,38 +339,40 @@ impl Inner {
 
     /// The peer's settings.
     pub fn remote_settings(&self) -> &Settings {
-        &self.remote
+        self.settings.remote()
     }
 
     /// Our settings as far as they bind the peer.
     pub fn local_settings(&self) -> &Settings {
-        self.local.in_force()
+        self.settings.local.in_force()
     }
 
     /// Bytes that may be sent on a stream now, and on the connection.
     pub fn send_capacity(&self, stream: StreamKey) -> Option<(u32, u32)> {
         let slot = self.streams.find(stream)?;
-        Some((slot.send_window.available(), self.send_window.available()))
+        Some((slot.send_window.available(), self.windows.send_window().available()))
     }
 
     /// The fields of the last header block.
     #[inline]
     pub fn headers(&self) -> Headers<'_> {
-        self.headers.view(&self.decoder)
+        self.codec.headers()
     }
 
-    /// Heap that is held, bytes.
+    /// Returns the payload of the control frame that the last event shows.
+    pub fn control_payload(&self) -> &[u8] {
+        self.pending.payload()
+    }
+
+    /// Returns the heap that is held, bytes.
     pub fn heap_bytes(&self) -> usize {
         self.streams.capacity_bytes()
-            + self.headers.capacity_bytes()
-            + self.decoder.table_bytes()
-            + self.encoder.table_bytes()
+            + self.codec.capacity_bytes()
             + self.inbound.capacity_bytes()
             + self.outbound.capacity_bytes()
-            + self.local.capacity_bytes()
-            + self.control_payload.capacity()
-            + self.early_priorities.capacity() * size_of::<(StreamId, Priority)>()
-            + self.pending_resets.capacity() * size_of::<PendingReset>()
+            + self.settings.capacity_bytes()
+            + self.early_priorities.capacity_bytes()
+            + self.pending.capacity_bytes()
     }
 
     /// Asserts what all owners keep true.
@@ -445,29 +381,21 @@ impl Inner {
             return;
         }
         self.streams.check();
-        self.local.check();
+        self.settings.check();
         self.timers.check();
         self.rate_limiter.check();
         self.outbound.check();
-        self.receive_window.check();
-        if self.error.is_none() {
-            let held: u32 = self.streams.iter().map(|(_, slot)| slot.receive_window.held()).sum();
-            debug_assert_eq!(
-                held + self.unreleased_after_close,
-                self.receive_window.held(),
-                "unreleased bytes do not add up"
-            );
-        } else {
+        self.early_priorities.check();
+        self.pings.check();
+        if self.lifecycle.has_error() {
             debug_assert_eq!(self.streams.live(), 0);
+        } else {
+            self.windows.check(self.streams.iter().map(|(_, slot)| slot.receive_window.held()).sum());
         }
     }
 }
 
 /// A client that cancels four of five calls is still one that uses the service.
 const RESETS_PER_COMPLETED_STREAM: u32 = 4;
-/// RFC 9113 §6.9.2
-const CONNECTION_WINDOW_INITIAL: u32 = 65_535;
 /// Preface, SETTINGS, WINDOW_UPDATE and the acknowledgement of SETTINGS fit into so many bytes.
 const OUTPUT_BYTES_INITIAL: usize = 128;
-/// RFC 9113 §6.5.2
-const TABLE_BYTES_INITIAL: u32 = 4096;

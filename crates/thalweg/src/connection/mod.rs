@@ -148,7 +148,7 @@ impl<R: Role> Connection<R> {
     }
 
     fn control_event<'b>(&self, control: ControlPayload) -> Event<'_, 'b> {
-        let payload = self.inner.control_payload.as_slice();
+        let payload = self.inner.control_payload();
         match control {
             ControlPayload::GoAway { last_stream, code } => {
                 Event::GoAway { last_stream, code, debug: payload }

@@ -4,6 +4,7 @@ use crate::error::{ConnectionError, ErrorCode, Limit};
 use crate::event::{HeadersKind, ResetCause};
 use crate::frame::{Flags, FrameHeader, FrameType, parse};
 use crate::inbound::{Payload, Phase};
+use crate::pending_events::PendingReset;
 use crate::priority::Priority;
 use crate::rate_limit::Cost;
 use crate::stream_id::{StreamId, StreamKey};
@@ -12,7 +13,7 @@ use crate::streams::id_table::{CloseReason, StreamStatus};
 use crate::time::Instant;
 use crate::violation::{Scope, Violation};
 
-use super::inner::{ConnectionFailed, Inner, StreamAvailability};
+use super::inner::{ConnectionFailed, Inner};
 
 /// What `receive` will show; what borrows from the connection is filled in by the shell.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +28,7 @@ pub enum RawEvent<'b> {
     Priority { stream: StreamKey, priority: Priority },
 }
 
-/// What the payload in `Inner::control_payload` is.
+/// What the payload in `Inner::pending` is.
 #[derive(Clone, Copy, Debug)]
 pub enum ControlPayload {
     GoAway { last_stream: StreamId, code: ErrorCode },
@@ -42,7 +43,7 @@ type EventResult<'b> = Result<Option<RawEvent<'b>>, ConnectionFailed>;
 impl Inner {
     /// Takes input until something is to be shown, or the input is empty.
     pub fn receive<'b>(&mut self, input: &mut &'b [u8], now: Instant) -> EventResult<'b> {
-        if self.error.is_some() {
+        if self.lifecycle.has_error() {
             return Err(ConnectionFailed);
         }
         // Many frames come in one read: what depends on the time alone is done for the first.
@@ -138,44 +139,30 @@ impl Inner {
     /// What calls, time, and earlier frames have left to tell.
     #[inline(always)]
     fn next_pending<'b>(&mut self) -> Option<RawEvent<'b>> {
-        if self.pending_resets.is_empty()
-            && self.goaway_scan_from.is_none()
-            && self.stream_available != StreamAvailability::Due
-        {
-            return None;
-        }
-        self.pop_pending()
+        if self.pending.is_empty() { None } else { self.pop_pending() }
     }
 
     #[cold]
     fn pop_pending<'b>(&mut self) -> Option<RawEvent<'b>> {
-        if let Some(pending_resets) = self.pending_resets.pop_front() {
-            return Some(RawEvent::Reset {
-                stream: pending_resets.stream,
-                code: pending_resets.code,
-                by: pending_resets.by,
-            });
+        if let Some(PendingReset { stream, code, by }) = self.pending.pop_reset() {
+            return Some(RawEvent::Reset { stream, code, by });
         }
         if let Some(event) = self.next_goaway_reset() {
             return Some(event);
         }
-        if self.stream_available == StreamAvailability::Due {
-            self.stream_available = StreamAvailability::NotRequested;
-            return Some(RawEvent::StreamAvailable);
-        }
-        None
+        self.pending.pop_stream_available().then_some(RawEvent::StreamAvailable)
     }
 
     /// RFC 9113 §6.8: streams above the last one of the peer's GOAWAY were not processed.
     fn next_goaway_reset<'b>(&mut self) -> Option<RawEvent<'b>> {
-        let from = self.goaway_scan_from?;
-        let last = self.shutdown.remote_last()?;
+        let from = self.pending.goaway_scan_from()?;
+        let last = self.lifecycle.shutdown().remote_last()?;
         let ours = |id| self.streams.side(id) == Side::Local;
         let Some(stream) = self.streams.find_from(from, |id, _| ours(id) && id > last) else {
-            self.goaway_scan_from = None;
+            self.pending.set_goaway_scan(None);
             return None;
         };
-        self.goaway_scan_from = Some(stream.index());
+        self.pending.set_goaway_scan(Some(stream.index()));
         self.abort_stream(stream, CloseReason::ResetRemote);
         Some(RawEvent::Reset { stream, code: ErrorCode::REFUSED_STREAM, by: ResetCause::GoAway })
     }
@@ -184,9 +171,8 @@ impl Inner {
     #[inline]
     fn receive_frame_header<'b>(&mut self, header: FrameHeader, input: &mut &'b [u8]) -> EventResult<'b> {
         self.counters.count_frame(header.kind);
-        self.last_frame = Some((header.kind, header.stream));
-        let bound = self.local.in_force().max_frame_size;
-        if !self.remote_settings_seen
+        let bound = self.settings.local.in_force().max_frame_size;
+        if !self.settings.is_remote_received()
             && (header.kind != FrameType::SETTINGS || header.flags.contains(Flags::ACK))
         {
             return Err(self.reject_missing_settings(header));
@@ -236,7 +222,7 @@ impl Inner {
     #[cold]
     pub(super) fn check_unfinished_preface(&mut self) -> Result<(), ConnectionFailed> {
         let bytes = self.inbound.unfinished_head();
-        if self.remote_settings_seen || !self.is_client || bytes.is_empty() {
+        if self.settings.is_remote_received() || !self.is_client() || bytes.is_empty() {
             return Ok(());
         }
         match foreign_protocol(&bytes) {
@@ -335,7 +321,7 @@ impl Inner {
             FrameType::ORIGIN => Ok(self.receive_origin(header, payload)),
             FrameType::ALTSVC => Ok(self.receive_alt_svc(header.stream, payload)),
             kind => {
-                self.store_control_payload(payload);
+                self.pending.store_payload(payload);
                 let (flags, stream) = (header.flags, header.stream);
                 Ok(Some(RawEvent::Control(ControlPayload::Extension { kind, flags, stream })))
             }
@@ -367,12 +353,6 @@ impl Inner {
             self.charge(Cost::Reset, id)?;
         }
         Ok(reported.then_some(RawEvent::Reset { stream, code, by: ResetCause::Remote }))
-    }
-
-    /// Copies the payload that an event will show.
-    pub(super) fn store_control_payload(&mut self, payload: &[u8]) {
-        self.control_payload.clear();
-        self.control_payload.extend_from_slice(payload);
     }
 
     /// The time in ticks of 2^20 ns, about a millisecond; it wraps after 52 days.

@@ -1,11 +1,14 @@
 //! Control frames on their way in: SETTINGS, PING, GOAWAY, WINDOW_UPDATE, and the extensions.
 
+use crate::early_priorities::EarlyBounds;
+use crate::endpoint_settings::{InvalidSetting, RemoteChange, table_sizes};
 use crate::error::{CloseCause, ConnectionError, ErrorCode, StreamError, Timeout};
 use crate::event::ResetCause;
-use crate::frame::{Flags, FrameHeader, OriginEntries, SettingEntries, SettingId, parse};
+use crate::frame::{Flags, FrameHeader, OriginEntries, SettingEntries, parse};
+use crate::pings::PingAck;
 use crate::priority::Priority;
 use crate::rate_limit::Cost;
-use crate::settings::Settings;
+use crate::settings::WINDOW_MAX;
 use crate::shutdown::ShutdownPhase;
 use crate::silly_window;
 use crate::stream_id::{StreamId, StreamKey};
@@ -14,7 +17,7 @@ use crate::streams::state::{HalfState, State};
 use crate::streams::{Blocked, Side, Slot};
 use crate::violation::Violation;
 
-use super::inner::{ConnectionFailed, Inner, StreamAvailability};
+use super::inner::{ConnectionFailed, Inner};
 use super::receive::{ControlPayload, RawEvent};
 
 type EventResult<'b> = Result<Option<RawEvent<'b>>, ConnectionFailed>;
@@ -27,38 +30,28 @@ impl Inner {
         }
         self.charge(Cost::Settings, StreamId::CONNECTION)?;
         let entries = SettingEntries::new(payload);
-        let before = self.remote;
-        let mut settings = before;
-        for (id, value) in entries {
-            if let Err(violation) = settings.apply(id, value, self.is_client) {
+        let change = match self.settings.receive(entries, self.is_client()) {
+            Ok(change) => change,
+            Err(InvalidSetting { violation, value }) => {
                 let error = ConnectionError::violation(violation, StreamId::CONNECTION);
-                return Err(self.fail(error.with_values(u64::from(value), 0)));
+                let error = value.map_or(error, |value| error.with_values(u64::from(value), 0));
+                return Err(self.fail(error));
             }
-            if id == SettingId::HEADER_TABLE_SIZE {
-                // Each value counts, since the smallest must be announced (RFC 7541 §4.2).
-                self.encoder.set_peer_table_bytes_max(value);
-            }
-        }
-        let changed_priorities = settings.no_rfc7540_priorities != before.no_rfc7540_priorities;
-        if self.remote_settings_seen && changed_priorities {
-            return Err(self.fail_violation(Violation::SettingsNoRfc7540Priorities, StreamId::CONNECTION));
-        }
-        self.remote = settings;
-        self.adjust_send_windows(&before, &settings)?;
-        if !self.remote_settings_seen {
-            self.remote_settings_seen = true;
+        };
+        table_sizes(entries).for_each(|bytes| self.codec.set_encoder_table_bytes_max(bytes));
+        self.adjust_send_windows(&change)?;
+        if change.is_first {
             self.timers.disarm(Timeout::Preface);
         }
-        if self.stream_available == StreamAvailability::Requested && self.can_open_stream() {
-            self.stream_available = StreamAvailability::Due;
-        }
+        self.offer_stream();
         self.outbound.settings_ack();
-        self.store_control_payload(payload);
+        self.pending.store_payload(payload);
         Ok(Some(RawEvent::Control(ControlPayload::Settings)))
     }
 
     /// RFC 9113 §6.9.2: a new initial window moves the window of every stream, below zero if need be.
-    fn adjust_send_windows(&mut self, before: &Settings, after: &Settings) -> Result<(), ConnectionFailed> {
+    fn adjust_send_windows(&mut self, change: &RemoteChange) -> Result<(), ConnectionFailed> {
+        let RemoteChange { before, after, .. } = change;
         let change = i64::from(after.initial_window_size) - i64::from(before.initial_window_size);
         if change == 0 && before.max_frame_size == after.max_frame_size {
             return Ok(());
@@ -90,7 +83,10 @@ impl Inner {
     /// the hope for more window has changed. Returns whether that moved the list of ready streams.
     pub(super) fn judge_full_frame(&mut self) -> bool {
         let full_frame = match self.avoidance.is_on() {
-            true => silly_window::full_frame(self.remote.max_frame_size, self.send_window.size()),
+            true => {
+                let frame_bytes_max = self.settings.remote().max_frame_size;
+                silly_window::full_frame(frame_bytes_max, self.windows.send_window().size())
+            }
             false => 1,
         };
         let changed = self.streams.set_full_frame(full_frame);
@@ -101,11 +97,11 @@ impl Inner {
     }
 
     fn receive_settings_ack<'b>(&mut self) -> EventResult<'b> {
-        let (before, after) = match self.local.acknowledge() {
+        let (before, after) = match self.settings.local.acknowledge() {
             Ok(settings) => settings,
             Err(violation) => return Err(self.fail_violation(violation, StreamId::CONNECTION)),
         };
-        self.decoder.set_table_bytes_max(after.header_table_size);
+        self.codec.set_decoder_table_bytes_max(after.header_table_size);
         let change = i64::from(after.initial_window_size) - i64::from(before.initial_window_size);
         if change != 0 {
             for (stream, slot) in self.streams.iter_mut() {
@@ -118,7 +114,7 @@ impl Inner {
                 }
             }
         }
-        if self.local.has_unacknowledged() {
+        if self.settings.local.has_unacknowledged() {
             self.timers.arm(Timeout::SettingsAck);
         } else {
             self.timers.disarm(Timeout::SettingsAck);
@@ -136,20 +132,16 @@ impl Inner {
             self.outbound.ping(true, payload);
             return Ok(None);
         }
-        match payload {
-            KEEP_ALIVE_PING => self.timers.disarm(Timeout::Ping),
-            SHUTDOWN_PING => {
+        match self.pings.receive_ack(payload) {
+            PingAck::KeepAlive => self.timers.disarm(Timeout::Ping),
+            PingAck::Shutdown => {
                 self.timers.disarm(Timeout::Ping);
-                if self.shutdown.phase() == ShutdownPhase::Announced {
+                if self.lifecycle.shutdown().phase() == ShutdownPhase::Announced {
                     self.send_final_goaway();
                 }
             }
-            // An answer to no PING of ours means nothing.
-            _ if self.pings_in_flight == 0 => {}
-            _ => {
-                self.pings_in_flight -= 1;
-                return Ok(Some(RawEvent::Pong { payload }));
-            }
+            PingAck::Unknown => {}
+            PingAck::Caller => return Ok(Some(RawEvent::Pong { payload })),
         }
         Ok(None)
     }
@@ -160,16 +152,15 @@ impl Inner {
             Ok(parts) => parts,
             Err(violation) => return Err(self.fail_violation(violation, StreamId::CONNECTION)),
         };
-        if let Err(violation) = self.shutdown.receive(last) {
+        if let Err(violation) = self.lifecycle.receive_goaway(last, code) {
             return Err(self.fail_violation(violation, last));
         }
-        self.remote_code = Some(code);
-        self.goaway_scan_from = Some(0);
+        self.pending.start_goaway_scan();
         self.timers.arm_if_unarmed(Timeout::Shutdown);
         if self.streams.live() == 0 {
             self.send_final_goaway();
         }
-        self.store_control_payload(debug);
+        self.pending.store_payload(debug);
         Ok(Some(RawEvent::Control(ControlPayload::GoAway { last_stream: last, code })))
     }
 
@@ -183,12 +174,12 @@ impl Inner {
             if increment == 0 {
                 return Err(self.fail_violation(Violation::WindowUpdateZeroOnConnection, id));
             }
-            if self.send_window.available() == 0 {
-                self.window_opened_at = self.timers.now();
-            }
-            let Some(excess) = self.send_window.add(increment) else {
-                let error = ConnectionError::violation(Violation::WindowOverflowOnConnection, id);
-                return Err(self.fail(error.with_values(self.overflowed_window(None, increment), WINDOW_MAX)));
+            let excess = match self.windows.credit_send(increment, self.timers.now()) {
+                Ok(excess) => excess,
+                Err(size) => {
+                    let error = ConnectionError::violation(Violation::WindowOverflowOnConnection, id);
+                    return Err(self.fail(error.with_values(size, u64::from(WINDOW_MAX))));
+                }
             };
             if excess > 0 {
                 self.judge_full_frame();
@@ -243,19 +234,13 @@ impl Inner {
         Ok(())
     }
 
-    fn overflowed_window(&self, stream: Option<StreamKey>, increment: u32) -> u64 {
-        let window =
-            stream.and_then(|stream| self.streams.find(stream)).map_or(self.send_window, |s| s.send_window);
-        (window.as_i64() + i64::from(increment)).max(0) as u64
-    }
-
     /// RFC 9218 §7.1
     pub(super) fn receive_priority_update<'b>(&mut self, payload: &[u8]) -> EventResult<'b> {
         let (id, value) = match parse::priority_update(payload) {
             Ok(parts) => parts,
             Err(violation) => return Err(self.fail_violation(violation, StreamId::CONNECTION)),
         };
-        if self.is_client {
+        if self.is_client() {
             return Err(self.fail_violation(Violation::PriorityUpdateFromServer, id));
         }
         self.charge(Cost::Priority, id)?;
@@ -272,34 +257,21 @@ impl Inner {
         Ok(Some(RawEvent::Priority { stream, priority }))
     }
 
-    /// RFC 9218 §7.1: priorities may come before their requests, for as many streams as may still be opened.
+    /// RFC 9218 §7.1: priorities may precede their requests, for as many streams as may still be opened.
     fn store_early_priority(&mut self, id: StreamId, priority: Priority) -> Result<(), ConnectionFailed> {
-        self.drop_early_priorities(self.streams.last(Side::Remote));
-        let early = &mut self.early_priorities;
-        let index = match early.binary_search_by_key(&id, |(id, _)| *id) {
-            Ok(index) => {
-                early[index].1 = priority;
-                return Ok(());
-            }
-            Err(index) => index,
+        let acknowledged_max = self.settings.local.in_force().max_concurrent_streams;
+        let bounds = EarlyBounds {
+            active: self.streams.active(Side::Remote),
+            acknowledged_max,
+            announced_max: self.limits.concurrent_streams_max,
         };
-        let streams = self.streams.active(Side::Remote) as usize + early.len() + 1;
-        let limit = self.local.in_force().max_concurrent_streams;
-        if streams > limit as usize {
-            let error = ConnectionError::violation(Violation::PriorityUpdateTooMany, id);
-            return Err(self.fail(error.with_values(streams as u64, limit.into())));
-        }
-        // Until the limit is acknowledged it binds our memory and not the peer.
-        if early.len() < self.limits.concurrent_streams_max as usize {
-            early.insert(index, (id, priority));
-        }
-        Ok(())
-    }
-
-    /// Drops the early priorities of streams up to `last`, which are idle no more.
-    pub(super) fn drop_early_priorities(&mut self, last: StreamId) {
-        while self.early_priorities.front().is_some_and(|(early, _)| *early <= last) {
-            self.early_priorities.pop_front();
+        self.early_priorities.drop_up_to(self.streams.last(Side::Remote));
+        match self.early_priorities.store(id, priority, bounds) {
+            Ok(()) => Ok(()),
+            Err(streams) => {
+                let error = ConnectionError::violation(Violation::PriorityUpdateTooMany, id);
+                Err(self.fail(error.with_values(streams, acknowledged_max.into())))
+            }
         }
     }
 
@@ -307,14 +279,14 @@ impl Inner {
     /// is ignored.
     pub(super) fn receive_origin<'b>(&mut self, header: FrameHeader, payload: &[u8]) -> Option<RawEvent<'b>> {
         let FrameHeader { flags: Flags(flags), stream, .. } = header;
-        if !self.is_client
+        if !self.is_client()
             || !self.limits.over_tls
             || !stream.is_connection()
             || flags & ORIGIN_FLAGS_CRITICAL != 0
         {
             return None;
         }
-        self.store_control_payload(OriginEntries::new(payload).as_bytes());
+        self.pending.store_payload(OriginEntries::new(payload).as_bytes());
         Some(RawEvent::Control(ControlPayload::Origin))
     }
 
@@ -322,42 +294,39 @@ impl Inner {
     pub(super) fn receive_alt_svc<'b>(&mut self, id: StreamId, payload: &[u8]) -> Option<RawEvent<'b>> {
         let (origin, value) = parse::alt_svc(payload)?;
         let live = id.is_connection() || self.streams.stream_key(id).is_some();
-        if !self.is_client || !live || origin.is_empty() == id.is_connection() {
+        if !self.is_client() || !live || origin.is_empty() == id.is_connection() {
             return None;
         }
         let origin_len = origin.len();
-        self.control_payload.clear();
-        self.control_payload.extend_from_slice(origin);
-        self.control_payload.extend_from_slice(value);
+        self.pending.store_payload_parts(origin, value);
         Some(RawEvent::Control(ControlPayload::AltSvc { stream: id, origin_len }))
     }
 
     /// The byte stream has ended. Says the last word, and whether the end was in order.
     pub fn handle_eof(&mut self) -> Result<(), ConnectionFailed> {
-        if self.error.is_some() {
+        if self.lifecycle.has_error() {
             return Err(ConnectionFailed);
         }
-        if self.eof {
+        if self.lifecycle.is_eof() {
             return Ok(());
         }
-        // RFC 9113 §5.4.1: a peer that found an error says so and ends; its streams get neither window nor an ear any more.
-        if let Some(code) = self.remote_code.filter(|code| *code != ErrorCode::NO_ERROR) {
-            return Err(self.fail(ConnectionError::new(CloseCause::GoAway, code)));
+        // RFC 9113 §5.4.1: a peer that found an error reports it and closes. Its streams get no more
+        // window, and it reads no more of them.
+        if let Some(error) = self.lifecycle.remote_error() {
+            return Err(self.fail(error));
         }
         self.check_unfinished_preface()?;
         let silent = self.counters.bytes_received == 0;
-        let owes_nothing = self.remote_settings_seen && self.inbound.is_between_frames();
+        let owes_nothing = self.settings.is_remote_received() && self.inbound.is_between_frames();
         let unfinished = self.streams.iter().any(|(_, slot)| {
             !matches!(slot.state, State::ReservedLocal) && slot.state.remote() != HalfState::Closed
         });
         // A peer that only wanted to hear may end its side while we still answer; then the streams go on.
-        if !owes_nothing || unfinished || self.is_client && self.streams.live() > 0 {
+        if !owes_nothing || unfinished || self.is_client() && self.streams.live() > 0 {
             let code = if owes_nothing || silent { ErrorCode::NO_ERROR } else { ErrorCode::PROTOCOL_ERROR };
             return Err(self.fail(ConnectionError::new(CloseCause::Eof, code)));
         }
-        self.eof = true;
-        self.ended_without_goaway =
-            self.remote_code.is_none() && self.shutdown.phase() == ShutdownPhase::Open;
+        self.lifecycle.receive_eof();
         self.timers.disarm(Timeout::KeepAlive);
         self.timers.disarm(Timeout::Ping);
         self.timers.arm_if_unarmed(Timeout::Shutdown);
@@ -371,7 +340,7 @@ impl Inner {
     /// After the end of the peer's byte stream no window comes any more: what waits for it would wait for ever.
     #[cold]
     pub(super) fn reset_blocked(&mut self) {
-        let connection_blocked = self.send_window.available() == 0;
+        let connection_blocked = self.windows.send_window().available() == 0;
         let is_blocked = |_: StreamId, slot: &Slot| {
             slot.blocked != Blocked::No && (connection_blocked || slot.send_window.available() == 0)
         };
@@ -383,12 +352,7 @@ impl Inner {
     }
 }
 
-/// Payloads of our own PINGs, told apart from the caller's by values that `send_ping` refuses.
-pub const KEEP_ALIVE_PING: [u8; 8] = *b"\0thalive";
-/// Sent with the first GOAWAY of a shutdown: its answer tells that the peer has seen it.
-pub const SHUTDOWN_PING: [u8; 8] = *b"\0thaldwn";
 /// WINDOW_UPDATE below this many bytes is charged if it goes beyond what was sent.
 const SMALL_INCREMENT_BYTES: u32 = 256;
 /// RFC 8336 §2.1: flags that a later meaning could make essential.
 const ORIGIN_FLAGS_CRITICAL: u8 = 0x0f;
-const WINDOW_MAX: u64 = (1 << 31) - 1;

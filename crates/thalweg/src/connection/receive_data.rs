@@ -36,7 +36,7 @@ impl Inner {
         match input.split_at_checked(data.len as usize) {
             Some((content, rest)) if data.pad_len == Some(0) && data.len > 0 => {
                 *input = rest;
-                self.note_content();
+                self.windows.record_content(self.timers.now());
                 self.finish_data(&data);
                 Ok(Some(RawEvent::Data { stream: data.stream, data: content, end: data.end }))
             }
@@ -57,9 +57,8 @@ impl Inner {
     ) -> Result<Option<DataPhase>, ConnectionFailed> {
         let (id, len) = (header.stream, header.len);
         // RFC 9113 §6.9: every DATA frame counts on the connection, whatever becomes of its stream.
-        if self.receive_window.receive(len).is_none() {
+        if let Err(left) = self.windows.debit_receive(len) {
             let error = ConnectionError::violation(Violation::WindowExceededOnConnection, id);
-            let left = self.receive_window.available().max(0) as u64;
             return Err(self.fail(error.with_values(u64::from(len), left)));
         }
         let end = header.flags.contains(Flags::END_STREAM);
@@ -175,7 +174,7 @@ impl Inner {
         *input = rest;
         data.left -= piece.len() as u32;
         if !piece.is_empty() {
-            self.note_content();
+            self.windows.record_content(self.timers.now());
         }
         let last = piece.len() == content_remaining;
         if !last {

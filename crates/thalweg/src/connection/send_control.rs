@@ -19,10 +19,10 @@ impl Inner {
     /// Announces changed settings; they bind the peer when it has acknowledged them.
     pub fn send_settings(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
-        if !self.local.can_announce() {
+        if !self.settings.local.can_announce() {
             return Err(SendError::TooManyPending);
         }
-        let before = *self.local.announced();
+        let before = *self.settings.local.announced();
         let mut after = before;
         change(&mut after);
         // A client that did not accept pushes had no reason to name a limit for them.
@@ -36,7 +36,7 @@ impl Inner {
             // RFC 8441 §3, RFC 9218 §2.1, RFC 9113 §6.5.2: what may not be taken back, changed, or said by this side.
             && (after.enable_connect_protocol || !before.enable_connect_protocol)
             && after.no_rfc7540_priorities == before.no_rfc7540_priorities
-            && (self.is_client || after.enable_push == before.enable_push);
+            && (self.is_client() || after.enable_push == before.enable_push);
         if !in_range {
             return Err(SendError::OutOfRange);
         }
@@ -45,7 +45,7 @@ impl Inner {
         }
         self.limits.header_list_bytes_max = after.max_header_list_size;
         self.outbound.settings(after.changes_from(&before).into_iter());
-        self.local.announce(after);
+        self.settings.local.announce(after);
         self.timers.arm_if_unarmed(Timeout::SettingsAck);
         Ok(())
     }
@@ -53,7 +53,7 @@ impl Inner {
     /// Announces settings that the core does not know (RFC 9113 §5.5).
     pub fn send_extension_settings(&mut self, entries: &[(SettingId, u32)]) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
-        if !self.local.can_announce() {
+        if !self.settings.local.can_announce() {
             return Err(SendError::TooManyPending);
         }
         if entries.iter().any(|(id, _)| id.name().is_some()) {
@@ -61,7 +61,7 @@ impl Inner {
         }
         self.check_frame_len(SETTING_LEN * entries.len())?;
         self.outbound.settings(entries.iter().copied());
-        self.local.announce(*self.local.announced());
+        self.settings.local.announce(*self.settings.local.announced());
         self.timers.arm_if_unarmed(Timeout::SettingsAck);
         Ok(())
     }
@@ -69,15 +69,7 @@ impl Inner {
     /// Sends a PING whose answer is shown.
     pub fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
-        if payload == super::receive_control::KEEP_ALIVE_PING
-            || payload == super::receive_control::SHUTDOWN_PING
-        {
-            return Err(SendError::OutOfRange);
-        }
-        if self.pings_in_flight >= PINGS_IN_FLIGHT_MAX {
-            return Err(SendError::TooManyPending);
-        }
-        self.pings_in_flight += 1;
+        self.pings.send(payload)?;
         self.outbound.ping(false, payload);
         Ok(())
     }
@@ -88,11 +80,14 @@ impl Inner {
         let slot = self.streams.find(stream).ok_or(SendError::StreamClosed)?;
         let receives = slot.state.remote() != HalfState::Closed;
         // RFC 9218 §2.1.1: a server that has not said that it goes by these priorities would not look at them.
-        if self.is_client && self.remote_settings_seen && !self.remote.no_rfc7540_priorities {
+        if self.is_client()
+            && self.settings.is_remote_received()
+            && !self.settings.remote().no_rfc7540_priorities
+        {
             return Err(SendError::NotAllowedByPeer);
         }
         self.streams.set_priority(stream, priority);
-        if self.is_client && receives {
+        if self.is_client() && receives {
             let value = alloc::format!("{priority}");
             self.outbound.frame(&Frame::PriorityUpdate { prioritized: stream.id(), value: value.as_bytes() });
         }
@@ -161,11 +156,14 @@ impl Inner {
     }
 
     fn check_frame_len(&self, len: usize) -> Result<(), SendError> {
-        if len <= self.remote.max_frame_size as usize { Ok(()) } else { Err(SendError::OutOfRange) }
+        if len <= self.settings.remote().max_frame_size as usize {
+            Ok(())
+        } else {
+            Err(SendError::OutOfRange)
+        }
     }
 }
 
-const PINGS_IN_FLIGHT_MAX: u32 = 16;
 const TABLE_BYTES_MAX: u32 = 1 << 20;
 /// Bytes of one entry of SETTINGS (RFC 9113 §6.5.1).
 const SETTING_LEN: usize = 6;

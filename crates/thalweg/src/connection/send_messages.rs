@@ -20,7 +20,7 @@ use crate::streams::{Blocked, RemainingLength, Side, Slot};
 use crate::violation::Violation;
 
 use super::field_blocks::response_content;
-use super::inner::{Inner, StreamAvailability};
+use super::inner::Inner;
 
 impl From<InvalidTransition> for SendError {
     fn from(invalid: InvalidTransition) -> Self {
@@ -42,8 +42,8 @@ impl Inner {
 
     fn peer_limits(&self) -> PeerLimits {
         PeerLimits {
-            header_list_bytes: self.remote.max_header_list_size,
-            connect_protocol: self.remote.enable_connect_protocol,
+            header_list_bytes: self.settings.remote().max_header_list_size,
+            connect_protocol: self.settings.remote().enable_connect_protocol,
         }
     }
 
@@ -55,18 +55,18 @@ impl Inner {
         end: bool,
     ) -> Result<StreamKey, OpenError> {
         self.ensure_open().map_err(SendError::Connection)?;
-        if self.shutdown.is_going_away() || self.eof {
+        if self.lifecycle.is_closing() {
             return Err(OpenError::GoingAway);
         }
         let id = self.next_id()?;
         if !self.can_open_stream() {
-            self.stream_available = StreamAvailability::Requested;
-            return Err(OpenError::TooManyStreams { limit: self.remote.max_concurrent_streams });
+            self.pending.request_stream();
+            return Err(OpenError::TooManyStreams { limit: self.settings.remote().max_concurrent_streams });
         }
         let mut list = FieldList::new();
         let content = RemainingLength::new(outbound_fields::request(
             &mut list,
-            &self.encoder,
+            self.codec.encoder(),
             request,
             fields,
             self.peer_limits(),
@@ -89,7 +89,7 @@ impl Inner {
     /// The next identifier of our side (RFC 9113 §5.1.1).
     fn next_id(&self) -> Result<StreamId, OpenError> {
         let last = self.streams.last(Side::Local).as_u32();
-        let first = if self.is_client { 1 } else { 2 };
+        let first = if self.is_client() { 1 } else { 2 };
         let next = if last == 0 { first } else { last + 2 };
         if next > StreamId::MAX.as_u32() { Err(OpenError::IdsExhausted) } else { Ok(StreamId::new(next)) }
     }
@@ -112,7 +112,7 @@ impl Inner {
         let method = slot.method;
         let mut list = FieldList::new();
         let content_length =
-            outbound_fields::response(&mut list, &self.encoder, status, fields, self.peer_limits())?;
+            outbound_fields::response(&mut list, self.codec.encoder(), status, fields, self.peer_limits())?;
         let status = status.as_u16();
         let info = BlockInfo { content_length, status, ..BlockInfo::default() };
         let content = response_content(method, &info);
@@ -133,7 +133,7 @@ impl Inner {
         if state != State::ReservedLocal || self.can_open_stream() {
             return Ok(());
         }
-        self.stream_available = StreamAvailability::Requested;
+        self.pending.request_stream();
         Err(SendError::TooManyPending)
     }
 
@@ -152,7 +152,7 @@ impl Inner {
         }
         self.check_push_limit(state)?;
         let mut list = FieldList::new();
-        outbound_fields::response(&mut list, &self.encoder, status, fields, self.peer_limits())?;
+        outbound_fields::response(&mut list, self.codec.encoder(), status, fields, self.peer_limits())?;
         self.write_field_block(FrameType::HEADERS, stream.id(), false, None, &list);
         // RFC 9110 §10.1.1: the peer may have waited for 100 before it sends content.
         if let Some(slot) = self.streams.find_mut(stream) {
@@ -178,7 +178,7 @@ impl Inner {
             return Err(SendError::ContentLength { left: left.bytes().unwrap_or(0), given: 0 });
         }
         let mut list = FieldList::new();
-        outbound_fields::collect(&mut list, &self.encoder, fields, self.peer_limits())?;
+        outbound_fields::collect(&mut list, self.codec.encoder(), fields, self.peer_limits())?;
         self.write_field_block(FrameType::HEADERS, stream.id(), true, None, &list);
         self.clear_blocked(stream);
         self.apply_transition(stream, next);
@@ -200,22 +200,22 @@ impl Inner {
         if slot.tunnel {
             return Err(SendError::Malformed(Violation::FrameInTunnel).into());
         }
-        if !self.remote.enable_push {
+        if !self.settings.remote().enable_push {
             return Err(SendError::NotAllowedByPeer.into());
         }
-        if self.shutdown.is_going_away() {
+        if self.lifecycle.shutdown().is_going_away() {
             return Err(OpenError::GoingAway);
         }
         let id = self.next_id()?;
         if self.streams.reserved_local() >= self.limits.concurrent_streams_max || !self.can_open_stream() {
-            return Err(OpenError::TooManyStreams { limit: self.remote.max_concurrent_streams });
+            return Err(OpenError::TooManyStreams { limit: self.settings.remote().max_concurrent_streams });
         }
         if !matches!(request.method, b"GET" | b"HEAD") || request.authority.is_none() {
             return Err(SendError::Malformed(Violation::PushRequestInvalid).into());
         }
         let mut list = FieldList::new();
         let content_length =
-            outbound_fields::request(&mut list, &self.encoder, request, fields, self.peer_limits())?;
+            outbound_fields::request(&mut list, self.codec.encoder(), request, fields, self.peer_limits())?;
         if content_length.is_some_and(|length| length > 0) {
             return Err(SendError::Malformed(Violation::PushRequestInvalid).into());
         }
@@ -239,16 +239,10 @@ impl Inner {
         fields: &[(Field<'_>, TableMatch)],
     ) {
         let flags = Flags::default().with(Flags::END_STREAM, end);
-        let frame_bytes_max = self.remote.max_frame_size as usize;
-        let encoder = &mut self.encoder;
+        let frame_bytes_max = self.settings.remote().max_frame_size as usize;
+        let codec = &mut self.codec;
         self.outbound.header_block(kind, flags, id, frame_bytes_max, |out| {
-            if let Some(promised) = promised {
-                out.extend_from_slice(&promised.as_u32().to_be_bytes());
-            }
-            encoder.start_block(out);
-            for (field, found) in fields {
-                encoder.encode_matched(field, *found, out);
-            }
+            codec.encode(promised, fields, out);
         });
     }
 
@@ -344,8 +338,8 @@ impl Inner {
             return END_STREAM_ALONE;
         }
         let slot = self.streams.find(stream)?;
-        let window = slot.send_window.available().min(self.send_window.available()) as usize;
-        let frame = room.min(self.remote.max_frame_size as usize);
+        let window = slot.send_window.available().min(self.windows.send_window().available()) as usize;
+        let frame = room.min(self.settings.remote().max_frame_size as usize);
         let mut content = len.min(frame.saturating_sub(overhead));
         let (mut overhead, mut is_short) = (overhead, false);
         if content + overhead > window {
@@ -383,7 +377,7 @@ impl Inner {
         if slot.short_wait == Wait::Over {
             return true;
         }
-        if slot.send_window.available() < self.send_window.available() {
+        if slot.send_window.available() < self.windows.send_window().available() {
             self.avoidance.allows_short(slot.send_window.size())
         } else {
             self.may_exhaust_connection()
@@ -392,13 +386,14 @@ impl Inner {
 
     /// Whether the connection's window may make the next frame of whatever stream short.
     fn may_exhaust_connection(&self) -> bool {
-        self.avoidance.connection_wait == Wait::Over || self.avoidance.allows_short(self.send_window.size())
+        self.avoidance.connection_wait == Wait::Over
+            || self.avoidance.allows_short(self.windows.send_window().size())
     }
 
     /// Starts the timer of short frames if the connection's window makes the stream whose turn it is wait.
     #[inline]
     pub(super) fn watch_connection_window(&mut self) {
-        if self.streams.any_ready() && self.send_window.available() < self.streams.full_frame() {
+        if self.streams.any_ready() && self.windows.send_window().available() < self.streams.full_frame() {
             self.avoidance.watch();
         }
     }
@@ -407,7 +402,7 @@ impl Inner {
     #[inline]
     fn debit(&mut self, stream: StreamKey, len: usize, overhead: usize) {
         let bytes = (len + overhead) as u32;
-        self.send_window.take(bytes);
+        self.windows.debit_send(bytes);
         if let Some(slot) = self.streams.find_mut(stream) {
             slot.send_window.take(bytes);
             slot.send_left.take(len as u64);
@@ -445,7 +440,7 @@ impl Inner {
         }
         self.streams.judge(stream);
         self.watch_connection_window();
-        if self.eof {
+        if self.lifecycle.is_eof() {
             self.reset_blocked();
         }
     }
@@ -466,7 +461,8 @@ impl Inner {
     /// between two waits, the stream did not wait for the peer.
     #[inline]
     fn wait_for_window(&mut self, stream: StreamKey, sent: bool) {
-        let (connection_window, full_frame) = (self.send_window.available(), self.streams.full_frame());
+        let (connection_window, full_frame) =
+            (self.windows.send_window().available(), self.streams.full_frame());
         let Some(slot) = self.streams.find_mut(stream) else { return };
         let is_blocked = slot.send_window.available().min(connection_window) < slot.needed_window(full_frame);
         let waited = match slot.blocked {
@@ -474,7 +470,7 @@ impl Inner {
                 if !sent || !is_blocked {
                     return;
                 }
-                slot.opened_at.max(self.window_opened_at).saturating_duration_since(since)
+                slot.opened_at.max(self.windows.send_opened_at()).saturating_duration_since(since)
             }
             Blocked::FromNextTime { .. } => return,
             Blocked::No | Blocked::Since(_) => {
@@ -507,7 +503,10 @@ impl Inner {
 
     /// Who was cut short and may go on now, the most urgent first; naming it takes it off the list.
     pub fn poll_writable(&mut self) -> Option<StreamKey> {
-        if !self.streams.any_ready() || self.error.is_some() || self.send_window.available() == 0 {
+        if !self.streams.any_ready()
+            || self.lifecycle.has_error()
+            || self.windows.send_window().available() == 0
+        {
             return None;
         }
         let room_needed = self.limits.output_bytes_max as usize / 2;
@@ -515,12 +514,12 @@ impl Inner {
             return None;
         }
         let may_exhaust = self.may_exhaust_connection();
-        self.streams.pop_first(if may_exhaust { u32::MAX } else { self.send_window.available() })
+        self.streams.pop_first(if may_exhaust { u32::MAX } else { self.windows.send_window().available() })
     }
 
     /// Ends a stream for the caller. Nothing more will be told of it.
     pub fn send_reset(&mut self, stream: StreamKey, code: ErrorCode) {
-        if self.error.is_some() || self.streams.find(stream).is_none() {
+        if self.lifecycle.has_error() || self.streams.find(stream).is_none() {
             return;
         }
         self.outbound.reset(stream.id(), code);

@@ -17,7 +17,7 @@ impl Inner {
 
     /// The connection's windows.
     pub fn window(&self) -> WindowSnapshot {
-        window_snapshot(self.send_window, &self.receive_window)
+        window_snapshot(self.windows.send_window(), &self.windows.receive_window())
     }
 
     /// What is left of each budget.

@@ -2,6 +2,7 @@
 
 use crate::error::{CloseCause, ConnectionError, ErrorCode, StreamError, Timeout};
 use crate::event::ResetCause;
+use crate::pings::{KEEP_ALIVE_PING, SHUTDOWN_PING};
 use crate::shutdown::ShutdownPhase;
 use crate::silly_window::Wait;
 use crate::stream_id::{StreamId, StreamKey};
@@ -9,12 +10,11 @@ use crate::streams::Blocked;
 use crate::time::Instant;
 
 use super::inner::{ConnectionFailed, Inner};
-use super::receive_control::{KEEP_ALIVE_PING, SHUTDOWN_PING};
 
 impl Inner {
     /// When `handle_timeout` wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.error.is_some() {
+        if self.lifecycle.has_error() {
             return None;
         }
         match (self.timers.next(), self.avoidance.next(self.timers.now())) {
@@ -25,7 +25,7 @@ impl Inner {
 
     /// Acts on every deadline that has passed.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionFailed> {
-        if self.error.is_some() {
+        if self.lifecycle.has_error() {
             return Err(ConnectionFailed);
         }
         let now = self.timers.handle_time(now);
@@ -49,10 +49,10 @@ impl Inner {
                 }
                 Timeout::Idle if self.streams.live() > 0 => {}
                 Timeout::Idle => self.shutdown(),
-                Timeout::Stall => self.reset_stalled(now)?,
+                Timeout::Stall => self.reset_stalled(now),
                 Timeout::Content => self.end_incomplete_requests(now),
                 // The PING that goes with a first GOAWAY is not answered: the final one need not wait.
-                Timeout::Ping if self.shutdown.phase() == ShutdownPhase::Announced => {
+                Timeout::Ping if self.lifecycle.shutdown().phase() == ShutdownPhase::Announced => {
                     self.stop_waiting_for_ping();
                 }
                 Timeout::Preface
@@ -71,7 +71,7 @@ impl Inner {
     /// Lets frames go that the window makes short and that have waited long enough: see `silly_window`.
     fn release_short_frames(&mut self, now: Instant) {
         let mut waiting = self.streams.release_short_frames();
-        let connection_window = self.send_window.available();
+        let connection_window = self.windows.send_window().available();
         let first_needs = self.streams.first_ready_needs().unwrap_or(0);
         if connection_window > 0 && connection_window < first_needs {
             self.avoidance.connection_wait.advance();
@@ -86,26 +86,26 @@ impl Inner {
     }
 
     /// Resets the streams that have waited for window too long, and sets the deadline for the next.
-    fn reset_stalled(&mut self, now: Instant) -> Result<(), ConnectionFailed> {
-        let Some(limit) = self.timers.duration(Timeout::Stall) else { return Ok(()) };
+    fn reset_stalled(&mut self, now: Instant) {
+        let Some(limit) = self.timers.duration(Timeout::Stall) else { return };
         let full_frame = self.streams.full_frame();
-        let connection_window = self.send_window.available();
+        let connection_window = self.windows.send_window().available();
         let mut next: Option<Instant> = None;
         let mut stalled: Option<StreamKey> = None;
         let mut from = 0;
         loop {
             for (stream, slot) in self.streams.iter_mut().filter(|(stream, _)| stream.index() >= from) {
-                let Blocked::Since(since) = slot.blocked else { continue };
+                let Blocked::Since(mut since) = slot.blocked else { continue };
                 let window = slot.send_window.available().min(connection_window);
                 let blocked = window < slot.needed_window(full_frame);
                 if !blocked {
+                    since = now;
                     slot.blocked = Blocked::Since(now);
                     slot.progress_bytes = 0;
                 } else if since + limit <= now {
                     stalled = Some(stream);
                     break;
                 }
-                let Blocked::Since(since) = slot.blocked else { continue };
                 next = Some(next.map_or(since, |earlier| earlier.min(since)));
             }
             let Some(stream) = stalled.take() else { break };
@@ -119,20 +119,19 @@ impl Inner {
         if let Some(since) = next {
             self.timers.arm_since(Timeout::Stall, since);
         }
-        Ok(())
     }
 
     /// Begins a graceful end (RFC 9113 §6.8). A server says a GOAWAY that excludes nothing, with a PING whose answer shows that
     /// the peer has seen it; then the final GOAWAY. A client, to which nobody opens anything but pushes that it does not take any
     /// more, says the final one at once.
     pub fn shutdown(&mut self) {
-        if self.error.is_some() || !self.shutdown.announce() {
+        if self.lifecycle.has_error() || !self.lifecycle.shutdown_mut().announce() {
             return;
         }
-        if self.eof {
+        if self.lifecycle.is_eof() {
             return self.send_final_goaway();
         }
-        if self.is_client {
+        if self.is_client() {
             self.send_final_goaway();
         } else {
             self.outbound.goaway(StreamId::MAX, ErrorCode::NO_ERROR, &[]);
@@ -154,7 +153,7 @@ impl Inner {
 
     /// Ends the connection now.
     pub fn close(&mut self, code: ErrorCode, debug: &[u8]) {
-        if self.error.is_none() {
+        if !self.lifecycle.has_error() {
             let debug = &debug[..debug.len().min(DEBUG_BYTES_MAX)];
             self.terminate(ConnectionError::new(CloseCause::Closed, code), debug);
         }

@@ -15,7 +15,7 @@ use super::inner::Inner;
 impl Inner {
     /// Opens stream 1 for the request of the Upgrade, which was whole.
     pub fn open_upgrade_stream(&mut self, method: &[u8]) -> StreamKey {
-        let state = if self.is_client {
+        let state = if self.is_client() {
             State::opened(true, true)
         } else {
             State::Active { local: HalfState::Headers, remote: HalfState::Closed }
@@ -32,12 +32,8 @@ impl Inner {
         if !payload.len().is_multiple_of(6) || payload.len() > 6 * entries_max {
             return Err(Violation::SettingsLength);
         }
-        let mut settings = self.remote;
-        for (id, value) in SettingEntries::new(payload) {
-            settings.apply(id, value, false)?;
-        }
-        self.encoder.set_peer_table_bytes_max(settings.header_table_size);
-        self.remote = settings;
+        self.settings.receive_upgrade(SettingEntries::new(payload))?;
+        self.codec.set_encoder_table_bytes_max(self.settings.remote().header_table_size);
         Ok(())
     }
 }

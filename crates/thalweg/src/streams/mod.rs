@@ -182,6 +182,12 @@ impl Streams {
         }
     }
 
+    /// Whether our side is the client.
+    #[inline]
+    pub const fn local_is_client(&self) -> bool {
+        self.local_is_client
+    }
+
     /// Which side an identifier belongs to (RFC 9113 §5.1.1).
     #[inline]
     pub const fn side(&self, id: StreamId) -> Side {
