@@ -6,6 +6,7 @@
 use smallvec::SmallVec;
 
 use crate::config::Config;
+use crate::error::ConfigError;
 use crate::frame::SettingId;
 use crate::violation::Violation;
 
@@ -101,6 +102,16 @@ impl Settings {
         }
     }
 
+    /// Checks the ranges: those of the configuration that announces these settings.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        Config::new()
+            .header_table_bytes_max(self.header_table_size)
+            .stream_window(self.initial_window_size)
+            .frame_bytes_max(self.max_frame_size)
+            .header_list_bytes_max(self.max_header_list_size)
+            .validate()
+    }
+
     /// The entries that differ from `before`, in the order of their identifiers.
     pub fn changes_from(&self, before: &Self) -> SmallVec<[(SettingId, u32); SETTINGS_KNOWN]> {
         let mut changes = SmallVec::new();
@@ -188,6 +199,7 @@ impl LocalSettings {
 /// How many settings this side knows.
 pub const SETTINGS_KNOWN: usize = 8;
 const UNACKNOWLEDGED_MAX: usize = 8;
-const WINDOW_MAX: u32 = (1 << 31) - 1;
+/// The largest flow-control window, bytes (RFC 9113 §6.9.1).
+pub const WINDOW_MAX: u32 = (1 << 31) - 1;
 const FRAME_SIZE_MIN: u32 = 1 << 14;
 const FRAME_SIZE_MAX: u32 = (1 << 24) - 1;

@@ -21,6 +21,7 @@ use crate::rate_limit::{Cost, Exhausted, RateLimiter};
 use crate::settings::{LocalSettings, Settings};
 use crate::shutdown::{Shutdown, ShutdownPhase};
 use crate::silly_window::Avoidance;
+use crate::snapshot::SendCapacity;
 use crate::stats::{CloseReport, Counters};
 use crate::stream_id::{StreamId, StreamKey};
 use crate::streams::id_table::{CloseReason, StreamStatus};
@@ -413,10 +414,10 @@ impl Inner {
         self.local.in_force()
     }
 
-    /// Bytes that may be sent on a stream now, and on the connection.
-    pub fn send_capacity(&self, stream: StreamKey) -> Option<(u32, u32)> {
-        let slot = self.streams.find(stream)?;
-        Some((slot.send_window.available(), self.send_window.available()))
+    /// Returns what flow control allows a stream to send now.
+    pub fn send_capacity(&self, stream: StreamKey) -> Option<SendCapacity> {
+        let stream = self.streams.find(stream)?.send_window.available();
+        Some(SendCapacity { stream, connection: self.send_window.available() })
     }
 
     /// The fields of the last header block.
