@@ -57,7 +57,7 @@ fn ask(
     let (mut wire, mut status, mut answer) = (VecDeque::new(), 0, Vec::new());
     loop {
         let mut out = Vec::new();
-        client.poll_transmit(&mut out);
+        let _ = client.poll_transmit(&mut out);
         wire.extend(out);
         let room = FIFO_BYTES - uart.receive.len();
         uart.receive.extend(wire.drain(..room.min(wire.len())));

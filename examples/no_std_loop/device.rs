@@ -146,7 +146,7 @@ impl Device {
         if self.sent == self.out.len() {
             self.out.clear();
             self.sent = 0;
-            self.connection.poll_transmit(&mut self.out);
+            let _ = self.connection.poll_transmit(&mut self.out);
         }
         let taken = line.send(&self.out[self.sent..]);
         self.sent += taken;

@@ -214,7 +214,7 @@ fn a_client_that_only_opens_and_resets_is_cut_off() {
         opened += 1;
         assert!(opened < 2000, "a rapid reset was not noticed");
         let mut wire = Vec::new();
-        workload.client.poll_transmit(&mut wire);
+        let _ = workload.client.poll_transmit(&mut wire);
         let mut input = &wire[..];
         let error = loop {
             match workload.server.receive(&mut input, workload.now) {

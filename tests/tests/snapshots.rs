@@ -18,7 +18,7 @@ fn pair() -> Pair {
 /// Passes all that one end has to say to the other; returns the streams that it hears of.
 fn pass<F: Role, T: Role>(from: &mut Connection<F>, to: &mut Connection<T>) -> Vec<StreamKey> {
     let (mut wire, mut streams) = (Vec::new(), Vec::new());
-    from.poll_transmit(&mut wire);
+    let _ = from.poll_transmit(&mut wire);
     let mut input = &wire[..];
     while let Some(event) = to.receive(&mut input, Instant::ZERO).unwrap() {
         if let Event::Headers { stream, .. } = event {
@@ -105,16 +105,18 @@ fn what_is_left_of_a_budget_is_shown_under_its_name() {
     let mut pair = pair();
     greet(&mut pair);
     let (client, server) = &mut pair;
-    let tokens = |server: &Connection<Server>| server.rate_limits().map(|budget| budget.tokens);
+    let tokens = |server: &Connection<Server>| {
+        server.rate_limits().iter().map(|budget| budget.tokens).collect::<Vec<_>>()
+    };
     let before = tokens(server);
     client.send_ping(*b"12345678").unwrap();
     pass(client, server);
     let after = tokens(server);
     let changed: Vec<usize> = (0..8).filter(|index| before[*index] != after[*index]).collect();
     assert_eq!(changed, [1]);
-    let pings = server.rate_limits()[1];
+    let pings = server.rate_limits().get(Limit::Pings).unwrap();
     assert_eq!((pings.limit, pings.tokens, pings.burst), (Limit::Pings, 9_999, 10_000));
-    let names = server.rate_limits().map(|budget| budget.limit.config_field());
+    let names = server.rate_limits().iter().map(|budget| budget.limit.config_field()).collect::<Vec<_>>();
     assert_eq!(names[0], "rate_limits.resets");
     assert_eq!(names[7], "rate_limits.small_data");
 }
@@ -127,7 +129,7 @@ fn an_inspector_can_follow_from_between_two_frames() {
     assert!(server.is_between_frames());
     client.send_request(&Request::get("http", "a", "/"), [], true).unwrap();
     let mut wire = Vec::new();
-    client.poll_transmit(&mut wire);
+    let _ = client.poll_transmit(&mut wire);
     let mut inspector = Inspector::resume();
     let mut lines = Vec::new();
     for cut in 0..wire.len() {

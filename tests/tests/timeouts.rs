@@ -442,7 +442,7 @@ fn a_connection_without_timeouts_never_asks_for_the_time() {
     server.send_response(stream, Status::OK, [], false).unwrap();
     server.send_data(stream, &[7; 50], true).unwrap();
     server.send_settings(|settings| settings.initial_window_size = 70_000).unwrap();
-    server.poll_transmit(&mut Vec::new());
+    let _ = server.poll_transmit(&mut Vec::new());
     assert_eq!(server.poll_timeout(), None);
     server.shutdown();
     assert_eq!(server.poll_timeout(), None);

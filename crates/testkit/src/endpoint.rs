@@ -3,7 +3,7 @@
 use thalweg::frame::{Flags, FrameType};
 use thalweg::{
     Client, CloseReport, Config, ConfigError, ConnectionError, ErrorCode, Event, Field, Instant, OpenError,
-    Priority, Request, SendError, Server, Settings, Splice, Status, StreamKey,
+    Priority, Request, SendCapacity, SendError, Server, Settings, Splice, Status, StreamKey,
 };
 use thalweg_record::{RecordOptions, Recorder};
 
@@ -268,7 +268,7 @@ impl Endpoint {
     }
 
     /// See [`thalweg::Connection::send_capacity`].
-    pub fn send_capacity(&self, stream: StreamKey) -> Option<(u32, u32)> {
+    pub fn send_capacity(&self, stream: StreamKey) -> Option<SendCapacity> {
         look!(self, core => core.send_capacity(stream))
     }
 

@@ -97,7 +97,7 @@ impl fmt::Display for UpgradeRejection {
             Self::SettingsMissing => "http2-settings is missing",
             Self::SettingsRepeated => "more than one http2-settings",
             Self::SettingsEncoding => "http2-settings is not base64url without padding",
-            Self::Settings(error) => return write!(f, "http2-settings: {error}"),
+            Self::Settings(_) => "http2-settings is invalid",
             Self::Connect => "connect cannot upgrade",
             Self::HostMissing => "host is missing",
             Self::HostRepeated => "more than one host",
@@ -119,4 +119,11 @@ impl fmt::Display for UpgradeRejection {
     }
 }
 
-impl core::error::Error for UpgradeRejection {}
+impl core::error::Error for UpgradeRejection {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Settings(error) => Some(error),
+            _ => None,
+        }
+    }
+}

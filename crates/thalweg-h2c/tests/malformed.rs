@@ -3,6 +3,8 @@
 mod common;
 
 use common::*;
+use std::error::Error as _;
+
 use thalweg_h2c::{
     Config, EofPosition, Excerpt, PREFACE, SettingsError, SniffError, Sniffer, UpgradeRejection,
     UpgradeRequest, Version, responses,
@@ -401,8 +403,8 @@ fn errors_report_the_value_and_the_limit() {
     assert_eq!(say(&[b'A'; 20_000]), "head is longer than 16384 bytes (head_bytes_max)");
     let eof = SniffError::Eof { at: EofPosition::Body, bytes: 7 };
     assert_eq!(eof.to_string(), "end of input in the body of a request that upgrades, after 7 bytes");
-    assert_eq!(
-        UpgradeRejection::Settings(SettingsError::Value { id: 2, value: 7 }).to_string(),
-        "http2-settings: setting 0x2 has the invalid value 7"
-    );
+    let rejection = UpgradeRejection::Settings(SettingsError::Value { id: 2, value: 7 });
+    assert_eq!(rejection.to_string(), "http2-settings is invalid");
+    let cause = rejection.source().expect("it has a cause").to_string();
+    assert_eq!(cause, "setting 0x2 has the invalid value 7");
 }

@@ -388,6 +388,7 @@ impl TableMatch {
 
     /// Whether it was found.
     #[inline(always)]
+    #[must_use]
     pub fn is_found(self) -> bool {
         self.0 != Location::NotFound
     }

@@ -73,6 +73,7 @@ impl KnownName {
 
     /// Whether this is a pseudo-header field of RFC 9113 §8.3 or RFC 8441 §4.
     #[inline]
+    #[must_use]
     pub const fn is_pseudo(self) -> bool {
         matches!(
             self,
@@ -82,6 +83,7 @@ impl KnownName {
 
     /// Whether the name is on the list.
     #[inline]
+    #[must_use]
     pub const fn is_known(self) -> bool {
         self.0 != 0
     }

@@ -1,11 +1,11 @@
-//! How a configuration is written and read back: every field, in one list that serves both directions.
+//! Writes and reads a configuration: every field, by one visitor that serves both directions.
 //!
 //! Keeps true: a configuration comes back as it was (a test counts its fields, so that a new one cannot be forgotten).
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use thalweg::{Config, RateLimit, WindowRelease};
+use thalweg::{Config, ConfigValue, RateLimit, WindowRelease};
 
 use crate::codec::{Reader, put_number};
 use crate::error::ReadError;
@@ -33,70 +33,47 @@ pub fn take(reader: &mut Reader<'_>) -> Result<Config, ReadError> {
 /// Either writes a number or replaces it.
 type Codec<'c> = dyn FnMut(&mut u64) -> Result<(), ReadError> + 'c;
 
+/// The kinds of fields, in the order of the format. Within a kind, the order is that of the
+/// declaration of [`Config`]: a new field there needs a new version of the format.
+const KINDS: [fn(&ConfigValue<'_>) -> bool; 6] = [
+    |value| matches!(value, ConfigValue::Seed(_)),
+    |value| matches!(value, ConfigValue::Number(_)),
+    |value| matches!(value, ConfigValue::Flag(_)),
+    |value| matches!(value, ConfigValue::Release(_)),
+    |value| matches!(value, ConfigValue::RateLimit(_)),
+    |value| matches!(value, ConfigValue::Timeout(_)),
+];
+
 fn visit(config: &mut Config, codec: &mut Codec<'_>) -> Result<(), ReadError> {
-    codec(&mut config.hash_seed)?;
-    for value in [
-        &mut config.header_table_bytes_max,
-        &mut config.encoder_table_bytes_max,
-        &mut config.concurrent_streams_max,
-        &mut config.stream_window_bytes,
-        &mut config.connection_window_bytes,
-        &mut config.frame_bytes_max,
-        &mut config.header_list_bytes_max,
-        &mut config.header_fields_max,
-        &mut config.header_block_bytes_max,
-        &mut config.oversized_block_bytes_max,
-        &mut config.continuations_max,
-        &mut config.settings_entries_max,
-        &mut config.control_payload_bytes_max,
-        &mut config.closed_streams_max,
-        &mut config.output_bytes_max,
-        &mut config.stall_bytes_min,
-    ] {
-        number(value, codec)?;
+    let mut outcome = Ok(());
+    for is_kind in KINDS {
+        config.visit_fields(|_, value| {
+            if outcome.is_ok() && is_kind(&value) {
+                outcome = field(value, codec);
+            }
+        });
     }
-    for value in [
-        &mut config.enable_push,
-        &mut config.enable_connect_protocol,
-        &mut config.over_tls,
-        &mut config.extension_frames,
-    ] {
-        flag(value, codec)?;
+    outcome
+}
+
+fn field(value: ConfigValue<'_>, codec: &mut Codec<'_>) -> Result<(), ReadError> {
+    match value {
+        ConfigValue::Seed(seed) => codec(seed),
+        ConfigValue::Number(value) => number(value, codec),
+        ConfigValue::Flag(value) => flag(value, codec),
+        ConfigValue::Release(release) => {
+            let mut automatic = *release == WindowRelease::Automatic;
+            flag(&mut automatic, codec)?;
+            *release = if automatic { WindowRelease::Automatic } else { WindowRelease::Explicit };
+            Ok(())
+        }
+        ConfigValue::RateLimit(RateLimit { burst, per_second }) => {
+            number(burst, codec)?;
+            number(per_second, codec)
+        }
+        ConfigValue::Timeout(timeout) => duration(timeout, codec),
+        _ => unreachable!("KINDS selects the values"),
     }
-    let mut automatic = config.release == WindowRelease::Automatic;
-    flag(&mut automatic, codec)?;
-    config.release = if automatic { WindowRelease::Automatic } else { WindowRelease::Explicit };
-    let rate_limits = &mut config.rate_limits;
-    for RateLimit { burst, per_second } in [
-        &mut rate_limits.resets,
-        &mut rate_limits.pings,
-        &mut rate_limits.settings,
-        &mut rate_limits.empty_frames,
-        &mut rate_limits.priorities,
-        &mut rate_limits.window_updates,
-        &mut rate_limits.extensions,
-        &mut rate_limits.small_data,
-    ] {
-        number(burst, codec)?;
-        number(per_second, codec)?;
-    }
-    let timeouts = &mut config.timeouts;
-    for value in [
-        &mut timeouts.preface,
-        &mut timeouts.settings_ack,
-        &mut timeouts.header_block,
-        &mut timeouts.keep_alive,
-        &mut timeouts.ping,
-        &mut timeouts.idle,
-        &mut timeouts.shutdown,
-        &mut timeouts.stall,
-        &mut timeouts.transmit,
-        &mut timeouts.client_idle,
-        &mut timeouts.content,
-    ] {
-        duration(value, codec)?;
-    }
-    Ok(())
 }
 
 /// What a reader gives beyond the type's range is the range's end: configurations are judged when they are used.
@@ -157,6 +134,33 @@ mod tests {
             assert_eq!(take(&mut reader).unwrap(), config);
             assert!(reader.is_empty());
         }
+    }
+
+    /// Files written before keep their meaning only while the numbers come in this order.
+    #[test]
+    fn the_default_configuration_is_these_numbers() {
+        let mut config = Config::default();
+        config.timeouts.keep_alive = Some(Duration::new(1, 5));
+        let mut numbers = Vec::new();
+        visit(&mut config, &mut |value| {
+            numbers.push(*value);
+            Ok(())
+        })
+        .unwrap();
+        let (seed, limits) = numbers.split_at(1);
+        let (limits, switches) = limits.split_at(16);
+        let (switches, rates) = switches.split_at(5);
+        let (rates, timeouts) = rates.split_at(16);
+        assert_eq!(seed, [0]);
+        assert_eq!(limits[..8], [4096, 4096, 256, 262_144, 1_048_576, 16_384, 16_384, 512]);
+        assert_eq!(limits[8..], [32_768, 1_048_576, 128, 32, 4096, 256, 65_536, 4096]);
+        assert_eq!(switches, [0; 5]);
+        assert_eq!(rates[..8], [1000, 33, 10_000, 1000, 100, 10, 1000, 100]);
+        assert_eq!(rates[8..], [10_000, 10_000, 10_000, 1000, 1000, 100, 262_144, 10_000]);
+        // Preface, acknowledgement, header block, keep-alive, PING.
+        assert_eq!(timeouts[..15], [1, 10, 0, 1, 10, 0, 1, 10, 0, 1, 1, 5, 1, 10, 0]);
+        // Idle, shutdown, stall, transmit, a client's idle, content.
+        assert_eq!(timeouts[15..], [1, 180, 0, 1, 30, 0, 1, 60, 0, 1, 60, 0, 0, 1, 60, 0]);
     }
 
     /// A field that `visit` leaves out keeps its default, and shows here.

@@ -98,6 +98,7 @@ impl<R: Role> Recorder<R> {
 
     /// Whether calls are written down. What is sent by [`splice_data`](Self::splice_data) is not in the recording, so content that shall be
     /// must be sent by [`send_data`](Self::send_data).
+    #[must_use]
     pub const fn is_recording(&self) -> bool {
         self.recording.is_some()
     }
@@ -323,6 +324,7 @@ impl<R: Role> Recorder<R> {
 
     /// See [`Connection::poll_writable`].
     #[inline]
+    #[must_use = "the stream that is returned is not named again until it is blocked again"]
     pub fn poll_writable(&mut self) -> Option<StreamKey> {
         let named = self.connection.poll_writable();
         if let Some(recording) = &mut self.recording {
@@ -334,6 +336,7 @@ impl<R: Role> Recorder<R> {
 
     /// See [`Connection::poll_transmit`].
     #[inline]
+    #[must_use = "call it until it returns `false`"]
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> bool {
         let base = out.len();
         let was_any = self.connection.poll_transmit(out);
@@ -345,6 +348,7 @@ impl<R: Role> Recorder<R> {
 
     /// See [`Connection::poll_transmit_spliced`].
     #[inline]
+    #[must_use = "call it until it returns `false`"]
     pub fn poll_transmit_spliced(&mut self, out: &mut Vec<u8>, splices: &mut Vec<Splice>) -> bool {
         let (base, first) = (out.len(), splices.len());
         let was_any = self.connection.poll_transmit_spliced(out, splices);

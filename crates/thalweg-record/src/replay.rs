@@ -42,6 +42,7 @@ pub struct Replayed {
 
 impl Replayed {
     /// Whether all events and all bytes were the same.
+    #[must_use]
     pub fn is_same(&self) -> bool {
         self.difference.is_none()
     }
@@ -78,11 +79,15 @@ pub struct ReplayError(pub UpgradeError);
 
 impl fmt::Display for ReplayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the recorded connection cannot begin: {}", self.0)
+        f.write_str("the recorded connection cannot begin")
     }
 }
 
-impl core::error::Error for ReplayError {}
+impl core::error::Error for ReplayError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
 
 impl From<ConfigError> for ReplayError {
     fn from(error: ConfigError) -> Self {

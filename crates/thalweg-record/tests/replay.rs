@@ -220,7 +220,7 @@ fn input_is_recorded_as_it_was_consumed() {
         client.send_request(&Request::get("https", "example.org", path), [], true).unwrap();
     }
     let mut wire = Vec::new();
-    client.poll_transmit(&mut wire);
+    let _ = client.poll_transmit(&mut wire);
     // How far each event reaches.
     let mut plain = Recorder::<Server>::new(Config::default(), RecordOptions::disabled()).unwrap();
     let (mut ends, mut input) = (Vec::new(), &wire[..]);

@@ -172,6 +172,8 @@ mod tests {
         assert!(reset(ErrorCode::REFUSED_STREAM, ResetCause::Remote).is_retryable());
         assert!(reset(ErrorCode::REFUSED_STREAM, ResetCause::GoAway).is_retryable());
         assert!(!reset(ErrorCode::CANCEL, ResetCause::Remote).is_retryable());
+        assert!(!reset(ErrorCode::REFUSED_STREAM, ResetCause::Application).is_retryable());
+        assert!(!Error::LocalReset(ErrorCode::REFUSED_STREAM).is_retryable());
         assert!(Error::Open(OpenError::GoingAway).is_retryable());
         assert!(!Error::Open(OpenError::Send(SendError::OutOfRange)).is_retryable());
         assert!(!Error::TimedOut.is_retryable());

@@ -79,10 +79,10 @@ pub enum Error {
 }
 
 impl Error {
-    /// A reset on the application's wish: a handler or a body that fails with it resets its stream with `code` in place of
-    /// INTERNAL_ERROR.
+    /// Creates the error of a reset that the application decides: a handler or a body that fails with
+    /// it resets its stream with `code` in place of INTERNAL_ERROR.
     pub const fn reset(code: ErrorCode) -> Self {
-        Self::Reset { code, by: ResetCause::Remote }
+        Self::Reset { code, by: ResetCause::Application }
     }
 
     /// Whether the peer surely has not acted on the request, so that it may be tried again whatever its method
@@ -138,6 +138,7 @@ impl fmt::Display for Error {
             Self::Reset { code, by: ResetCause::Local(error) } => {
                 write!(f, "stream reset by us: {code}: {error}")
             }
+            Self::Reset { code, by: ResetCause::Application } => write!(f, "stream reset by us: {code}"),
             Self::Reset { code, .. } => write!(f, "stream not processed: {code}, try a new connection"),
             Self::Connection { end, .. } => write!(f, "connection over: {end}"),
             Self::GoingAway => f.write_str("the connection takes no further requests: open a new one"),
@@ -200,11 +201,20 @@ mod tests {
     }
 
     #[test]
+    fn a_reset_that_the_application_decided_is_not_reported_as_the_peers() {
+        let error = Error::reset(ErrorCode::REFUSED_STREAM);
+        assert_eq!(error.to_string(), "stream reset by us: REFUSED_STREAM");
+        assert!(matches!(error, Error::Reset { by: ResetCause::Application, .. }));
+    }
+
+    #[test]
     fn only_requests_that_were_surely_not_processed_are_retryable() {
         let by = |code, by| Error::Reset { code, by }.is_retryable();
         assert!(by(ErrorCode::REFUSED_STREAM, ResetCause::Remote));
         assert!(by(ErrorCode::REFUSED_STREAM, ResetCause::GoAway));
         assert!(!by(ErrorCode::INTERNAL_ERROR, ResetCause::Remote));
+        assert!(!by(ErrorCode::REFUSED_STREAM, ResetCause::Application));
+        assert!(!Error::reset(ErrorCode::REFUSED_STREAM).is_retryable());
         assert!(Error::GoingAway.is_retryable());
         assert!(!Error::Send(SendError::StreamClosed).is_retryable());
     }

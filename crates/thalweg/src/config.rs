@@ -1,275 +1,181 @@
-//! What the caller decides before a connection starts: settings, limits, budgets, deadlines.
+//! What the caller decides before a connection starts: settings, limits, rate limits, timeouts.
 //!
-//! Keeps true: every bound that a peer can run into is a field here, has a default, and names itself in the error.
+//! Keeps true: every limit that a peer can reach is a row of the table below, has a default, and
+//! names itself in the error. [`Config::validate`] is the only check of the ranges.
 
+mod define;
+
+use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use crate::error::ConfigError;
+use self::define::{define_config, setter};
+use crate::error::{ConfigError, ErrorCode};
 use crate::frame::PAYLOAD_LEN_MAX;
+use crate::settings::WINDOW_MAX;
 
-/// The configuration of a connection. Plain data; start from `Config::default()` and change fields.
-///
-/// The defaults suit a server on the open Internet and an honest client.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Config {
-    /// SETTINGS_HEADER_TABLE_SIZE: the memory that the peer's header compression may use here, bytes.
-    /// Default 4,096; up to 1 MiB.
-    pub header_table_bytes_max: u32,
-    /// The memory that our own header compression may use, bytes, whatever the peer allows. Default 4,096; up to 1 MiB.
-    pub encoder_table_bytes_max: u32,
-    /// Seed of the hash table inside the header encoder. Give each process a random one: an attacker who knew it could slow
-    /// the encoding of fields that it chooses. Default 0.
-    pub hash_seed: u64,
-    /// SETTINGS_ENABLE_PUSH, for clients: whether the server may push. Default false.
-    pub enable_push: bool,
-    /// SETTINGS_MAX_CONCURRENT_STREAMS: streams that the peer may have open at once. Default 256. Further ones are
-    /// refused with REFUSED_STREAM. A client without `enable_push` advertises nothing.
-    pub concurrent_streams_max: u32,
-    /// SETTINGS_INITIAL_WINDOW_SIZE: what the peer may send on one stream ahead of `release`, bytes. Default 256 KiB;
-    /// up to 2^31-1.
-    pub stream_window_bytes: u32,
-    /// What the peer may send on all streams together ahead of `release`, bytes. Default 1 MiB; 65,535 to 2^31-1.
-    pub connection_window_bytes: u32,
-    /// SETTINGS_MAX_FRAME_SIZE: the largest payload that the peer may send, bytes. Default 16,384; up to 2^24-1.
-    pub frame_bytes_max: u32,
-    /// SETTINGS_ENABLE_CONNECT_PROTOCOL, for servers (RFC 8441). Default false.
-    pub enable_connect_protocol: bool,
-    /// Whether the transport is TLS. A client takes notice of ORIGIN only then (RFC 8336 §2.2). Default false.
-    pub over_tls: bool,
-    /// Who gives window credit back. Default [`WindowRelease::Explicit`].
-    pub release: WindowRelease,
-    /// Whether frames of unknown types are shown as [`Event::Extension`](crate::Event::Extension). Default false: they are
-    /// skipped without being kept.
-    pub extension_frames: bool,
-
-    /// SETTINGS_MAX_HEADER_LIST_SIZE: the largest header list, bytes as RFC 9113 §6.5.2 counts them. Default 16 KiB.
-    /// A larger request is answered 431, a larger response is reset.
-    pub header_list_bytes_max: u32,
-    /// The most fields in one header list. Default 512, which the default of `header_list_bytes_max` hardly
-    /// lets through: each field counts 32 bytes there beside its strings. What one costs is 24 bytes here,
-    /// kept until the next message, and what the application makes of it.
-    pub header_fields_max: u32,
-    /// The largest field block that is collected, bytes on the wire, CONTINUATION included. Default 32 KiB.
-    /// A larger one is decoded as it arrives and not kept: a request is answered 431, a response, trailers or
-    /// a push reset their stream.
-    pub header_block_bytes_max: u32,
-    /// The largest field block that is decoded at all, bytes on the wire, CONTINUATION included. Default
-    /// 1 MiB; `header_block_bytes_max` to 16 MiB. Past it the connection ends. Each 16 KiB of a block beyond
-    /// `header_block_bytes_max` draws one token of `rate_limits.resets`.
-    pub oversized_block_bytes_max: u32,
-    /// The most CONTINUATION frames of one field block. Default 128; past it the connection ends.
-    pub continuations_max: u32,
-    /// The most entries in one SETTINGS frame. Default 32.
-    pub settings_entries_max: u32,
-    /// The largest payload of GOAWAY, PRIORITY_UPDATE, ORIGIN, ALTSVC and, with `extension_frames`, of unknown frames, bytes.
-    /// Default 4,096. Past it, GOAWAY ends the connection, and the others are ignored.
-    pub control_payload_bytes_max: u32,
-    /// How many stream identifiers below the newest are remembered after their streams ended, to tell late frames from
-    /// wrong ones. Default 256 (2 KiB, allocated as streams are opened); 16 to 65,536.
-    pub closed_streams_max: u32,
-    /// The room for DATA in the output, bytes: `send_data` stops there until `poll_transmit`, `splice_data`, whose content stays
-    /// with its owner, at four times that. Default 64 KiB. Answers that the peer provokes may go beyond; `wants_read` is false
-    /// then, and at four times the limit the connection ends.
-    pub output_bytes_max: u32,
-
-    /// The least that a stream which waits for window must be able to send within each `timeouts.stall`, bytes: window in crumbs is a
-    /// stall, too. Default 4,096.
-    pub stall_bytes_min: u32,
-
-    /// What a peer may make us do.
-    pub rate_limits: RateLimits,
-    /// How long the peer may let us wait.
-    pub timeouts: Timeouts,
-}
-
-/// Who gives window credit back to the peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WindowRelease {
-    /// The caller, by `release`, when it has consumed the bytes: backpressure reaches the peer.
-    Explicit,
-    /// The core, as soon as a DATA frame has been handed out: for callers who consume at once.
-    Automatic,
-}
-
-/// A token bucket: `burst` events at once, `per_second` in the long run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
-    /// The most events at once, and the tokens at the start.
-    pub burst: u32,
-    /// Tokens that come back in a second.
-    pub per_second: u32,
-}
-
-impl RateLimit {
-    /// No bound at all.
-    pub const UNLIMITED: Self = Self { burst: u32::MAX, per_second: u32::MAX };
-
-    /// Makes a budget.
-    pub const fn new(burst: u32, per_second: u32) -> Self {
-        Self { burst, per_second }
+// A row of `fields`: rustdoc, name, name of the setter where it differs, type, default, range of
+// valid values, and, if the peer can exceed it, its `Limit` and error code.
+// A row of `rate_limits`: rustdoc, name, `Cost`, `Limit`, default.
+// A row of `timeouts`: rustdoc, name, default, and its `Timeout`, error code and event. Recordings
+// store the fields in the order of this table: a new row needs a new version of their format.
+define_config! {
+    fields {
+        /// SETTINGS_HEADER_TABLE_SIZE: the memory that the peer's header compression may use here,
+        /// bytes. Default 4,096; up to 1 MiB.
+        header_table_bytes_max: u32 = 4096, in 0..=1 << 20;
+        /// The memory that our own header compression may use, bytes, whatever the peer allows.
+        /// Default 4,096; up to 1 MiB.
+        encoder_table_bytes_max: u32 = 4096, in 0..=1 << 20;
+        /// The seed of the hash table inside the header encoder. Use a random one for each process:
+        /// an attacker that knew it could slow down the encoding of fields that it chooses. Default 0.
+        hash_seed: u64 = 0;
+        /// SETTINGS_ENABLE_PUSH, for clients: whether the server may push. Default false.
+        enable_push: bool = false;
+        /// SETTINGS_MAX_CONCURRENT_STREAMS: streams that the peer may have open at once. Default 256.
+        /// Further ones are refused with REFUSED_STREAM. A client without `enable_push` advertises
+        /// nothing.
+        concurrent_streams_max: u32 = 256;
+        /// SETTINGS_INITIAL_WINDOW_SIZE: what the peer may send on one stream ahead of `release`,
+        /// bytes. Default 256 KiB; up to 2^31-1.
+        stream_window_bytes as stream_window: u32 = 256 << 10, in 0..=WINDOW_MAX;
+        /// What the peer may send on all streams together ahead of `release`, bytes. Default 1 MiB;
+        /// 65,535 to 2^31-1.
+        connection_window_bytes as connection_window: u32 = 1 << 20, in 65_535..=WINDOW_MAX;
+        /// SETTINGS_MAX_FRAME_SIZE: the largest payload that the peer may send, bytes. Default 16,384;
+        /// up to 2^24-1.
+        frame_bytes_max: u32 = 16_384, in 16_384..=PAYLOAD_LEN_MAX;
+        /// SETTINGS_ENABLE_CONNECT_PROTOCOL, for servers (RFC 8441). Default false.
+        enable_connect_protocol: bool = false;
+        /// Whether the transport is TLS. A client acts on ORIGIN only then (RFC 8336 §2.2). Default
+        /// false.
+        over_tls: bool = false;
+        /// Who returns window credit. Default [`WindowRelease::Explicit`].
+        release: WindowRelease = WindowRelease::Explicit;
+        /// Whether frames of unknown types are reported as
+        /// [`Event::Extension`](crate::Event::Extension). Default false: they are skipped without
+        /// being stored.
+        extension_frames: bool = false;
+        /// SETTINGS_MAX_HEADER_LIST_SIZE: the largest header list, bytes as RFC 9113 §6.5.2 counts
+        /// them. Default 16 KiB; 256 to 16 MiB. A larger request is answered with 431, a larger
+        /// response is reset.
+        header_list_bytes_max: u32 = 16 << 10, in 256..=16 << 20,
+            limit HeaderListBytes ENHANCE_YOUR_CALM;
+        /// The most fields in one header list. Default 512, which the default of
+        /// `header_list_bytes_max` hardly allows: each field counts 32 bytes there beside its strings.
+        /// A field costs 24 bytes here, kept until the next message, and what the application makes of
+        /// it. 8 to 65,536.
+        header_fields_max: u32 = 512, in 8..=1 << 16, limit HeaderFields ENHANCE_YOUR_CALM;
+        /// The largest field block that is collected, bytes on the wire, CONTINUATION included.
+        /// Default 32 KiB; 256 to 16 MiB. A larger one is decoded as it arrives and not stored: a
+        /// request is answered with 431, a response, trailers or a push reset their stream.
+        header_block_bytes_max: u32 = 32 << 10, in 256..=16 << 20,
+            limit HeaderBlockBytes ENHANCE_YOUR_CALM;
+        /// The largest field block that is decoded at all, bytes on the wire, CONTINUATION included.
+        /// Default 1 MiB; `header_block_bytes_max` to 16 MiB. Beyond it the connection ends. Each
+        /// 16 KiB of a block beyond `header_block_bytes_max` draw one token of `rate_limits.resets`.
+        // RFC 9113 §4.3: an endpoint that leaves a field block undecoded ends the connection with
+        // COMPRESSION_ERROR.
+        oversized_block_bytes_max: u32 = 1 << 20, in 256..=OVERSIZED_BLOCK_BYTES_MAX,
+            limit OversizedBlockBytes COMPRESSION_ERROR;
+        /// The most CONTINUATION frames of one field block. Default 128; beyond it the connection
+        /// ends.
+        continuations_max: u32 = 128, limit Continuations COMPRESSION_ERROR;
+        /// The most entries in one SETTINGS frame. Default 32; 8 to 65,536.
+        settings_entries_max: u32 = 32, in 8..=1 << 16, limit SettingsEntries ENHANCE_YOUR_CALM;
+        /// The largest payload of GOAWAY, PRIORITY_UPDATE, ORIGIN, ALTSVC and, with
+        /// `extension_frames`, of unknown frames, bytes. Default 4,096; 256 to 1 MiB. Beyond it, GOAWAY
+        /// ends the connection, and the others are ignored.
+        control_payload_bytes_max: u32 = 4096, in 256..=1 << 20,
+            limit ControlPayloadBytes ENHANCE_YOUR_CALM;
+        /// How many stream identifiers below the newest are remembered after their streams ended, to
+        /// tell late frames from invalid ones. Default 256 (2 KiB, allocated as streams are opened);
+        /// 16 to 65,536.
+        closed_streams_max: u32 = 256, in 16..=1 << 16;
+        /// The room for DATA in the output, bytes: `send_data` stops there until `poll_transmit`,
+        /// `splice_data`, whose content stays with its owner, at four times that. Default 64 KiB;
+        /// 1,024 to 1 GiB. Responses that the peer provokes may exceed it: `wants_read` is false then,
+        /// and at four times the limit the connection ends.
+        output_bytes_max: u32 = 64 << 10, in 1024..=1 << 30, limit OutputBytes ENHANCE_YOUR_CALM;
+        /// The least that a stream which waits for window must be able to send within each
+        /// `timeouts.stall`, bytes: tiny WINDOW_UPDATE increments count as a stall. Default 4,096.
+        stall_bytes_min: u32 = 4096;
+    }
+    rate_limits {
+        /// Streams that the peer resets before they were answered and within 100 ms, that we must
+        /// reset for its errors, or refuse. Later resets are bounded by `concurrent_streams_max`. Each
+        /// stream that completes returns four tokens. A field block beyond `header_block_bytes_max`
+        /// draws one more for each 16 KiB of it. Default 1,000 and 33 a second.
+        resets: Reset, Resets = RateLimit::new(1000, 33);
+        /// PING. Each DATA frame that is sent or received returns a token, since honest peers measure
+        /// the bandwidth by PINGs beside DATA. Default 10,000 and 1,000 a second.
+        pings: Ping, Pings = RateLimit::new(10_000, 1000);
+        /// SETTINGS. Default 100 and 10 a second.
+        settings: Settings, Settings = RateLimit::new(100, 10);
+        /// DATA without content that ends no stream, HEADERS and CONTINUATION with an empty fragment.
+        /// Each DATA frame with content and each new stream returns a token. Default 1,000 and 100 a
+        /// second.
+        empty_frames: EmptyFrame, EmptyFrames = RateLimit::new(1000, 100);
+        /// PRIORITY and PRIORITY_UPDATE. Each new stream returns a token. Default 10,000 and 10,000 a
+        /// second.
+        priorities: Priority, Priorities = RateLimit::new(10_000, 10_000);
+        /// WINDOW_UPDATE of less than 256 bytes beyond the DATA that was sent. Default 10,000 and
+        /// 1,000 a second.
+        window_updates: WindowUpdate, WindowUpdates = RateLimit::new(10_000, 1000);
+        /// Frames of unknown types, ORIGIN and ALTSVC. Each DATA frame with content and each new
+        /// stream returns a token, since browsers send such frames beside them. Default 1,000 and 100
+        /// a second.
+        extensions: Extension, Extensions = RateLimit::new(1000, 100);
+        /// DATA of less than 16 bytes that the application has not consumed: each byte that is
+        /// released or discarded returns a token. Messages of gRPC have 5 bytes at least, so a fifth of
+        /// `connection_window_bytes` is more than an honest peer of that kind reaches; raise the two
+        /// together. Default 262,144 and 10,000 a second.
+        small_data: SmallData, SmallData = RateLimit::new(1 << 18, 10_000);
+    }
+    timeouts {
+        /// For the peer's preface and first SETTINGS. Default 10 s.
+        preface: Preface ENHANCE_YOUR_CALM "the peer's preface and SETTINGS did not arrive."
+            = seconds(10);
+        /// For the acknowledgement of our SETTINGS. Default 10 s.
+        settings_ack: SettingsAck SETTINGS_TIMEOUT "our SETTINGS were not acknowledged."
+            = seconds(10);
+        /// From the first to the last frame of a header block. Default 10 s.
+        header_block: HeaderBlock ENHANCE_YOUR_CALM "a header block was not completed."
+            = seconds(10);
+        /// Without any byte from the peer, a PING is sent. Default off.
+        keep_alive: KeepAlive NO_ERROR "a PING is due; never an error." = None;
+        /// For the response to a keep-alive PING. Default 10 s.
+        ping: Ping NO_ERROR "a keep-alive PING was not answered." = seconds(10);
+        /// For a server: without any open stream, the connection is shut down gracefully. A peer that
+        /// does not respond to that has `ping` before the connection ends. Default 3 minutes.
+        idle: Idle NO_ERROR
+            "no stream was open (on a client, for `client_idle`). The connection shuts down; the peer \
+             is not at fault."
+            = seconds(180);
+        /// For open streams to end after `shutdown`. Default 30 s.
+        shutdown: Shutdown NO_ERROR "streams were still open long after `shutdown`." = seconds(30);
+        /// For window on a stream that has data to send, `stall_bytes_min` at least: otherwise it is
+        /// reset with CANCEL. Default 60 s.
+        stall: Stall CANCEL "a stream with data to send got no window." = seconds(60);
+        /// For output to be fetched by `poll_transmit`: the peer does not read. Default 60 s.
+        transmit: Transmit ENHANCE_YOUR_CALM "output was not fetched: the peer does not read."
+            = seconds(60);
+        /// What `idle` is for a server, for a client, whose application usually decides itself how
+        /// long it keeps a connection. Default off.
+        client_idle = None;
+        /// For a server: for more of a request's content, while the peer has window to send it. DATA
+        /// on any stream of the connection counts, since peers may send their streams one after
+        /// another. When it passes, the request is answered with 408 if no response was sent, and the
+        /// stream is reset. Applies to content whose length was announced, and to other content until
+        /// the response begins; never to CONNECT or to `content-type: application/grpc`, whose streams
+        /// may be silent by design. Default 60 s.
+        content: Content CANCEL "the rest of a request's content did not arrive." = seconds(60);
     }
 }
 
-/// A budget for each kind of work that a peer can cause cheaply. Past one, the connection ends with ENHANCE_YOUR_CALM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RateLimits {
-    /// Streams that the peer resets before they were answered and within 100 ms, that we must reset for its errors, or refuse.
-    /// Later resets are bounded by `concurrent_streams_max`. Each stream that completes gives four tokens back. A field block
-    /// beyond `header_block_bytes_max` draws one more for each 16 KiB of it. Default 1,000 and 33 a second.
-    pub resets: RateLimit,
-    /// PING. Each DATA frame that is sent or received gives a token back, since honest peers measure the bandwidth by PINGs
-    /// beside DATA. Default 10,000 and 1,000 a second.
-    pub pings: RateLimit,
-    /// SETTINGS. Default 100 and 10 a second.
-    pub settings: RateLimit,
-    /// DATA without content that ends no stream, HEADERS and CONTINUATION with an empty fragment. Each DATA frame with
-    /// content and each new stream gives a token back. Default 1,000 and 100 a second.
-    pub empty_frames: RateLimit,
-    /// PRIORITY and PRIORITY_UPDATE. Each new stream gives a token back. Default 10,000 and 10,000 a second.
-    pub priorities: RateLimit,
-    /// WINDOW_UPDATE of less than 256 bytes that goes beyond the DATA which was sent. Default 10,000 and 1,000 a second.
-    pub window_updates: RateLimit,
-    /// Frames of unknown types, ORIGIN and ALTSVC. Each DATA frame with content and each new stream gives a token back,
-    /// since browsers send such frames beside them. Default 1,000 and 100 a second.
-    pub extensions: RateLimit,
-    /// DATA of less than 16 bytes that the application has not consumed: each byte that is released or discarded gives a
-    /// token back. Messages of gRPC have 5 bytes at least, so a fifth of `connection_window_bytes` is more than an honest
-    /// peer of that kind reaches; raise the two together. Default 262,144 and 10,000 a second.
-    pub small_data: RateLimit,
-}
+const OVERSIZED_BLOCK_BYTES_MAX: u32 = 16 << 20;
 
-/// How long the peer may let us wait; `None` is for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Timeouts {
-    /// For the peer's preface and first SETTINGS. Default 10 s.
-    pub preface: Option<Duration>,
-    /// For the acknowledgement of our SETTINGS. Default 10 s.
-    pub settings_ack: Option<Duration>,
-    /// From the first to the last frame of a header block. Default 10 s.
-    pub header_block: Option<Duration>,
-    /// Without any byte from the peer, a PING is sent. Default off.
-    pub keep_alive: Option<Duration>,
-    /// For the answer to a keep-alive PING. Default 10 s.
-    pub ping: Option<Duration>,
-    /// For a server: without any open stream, the connection is shut down gracefully. A peer that does
-    /// not answer that has `ping` before the connection ends. Default 3 minutes.
-    pub idle: Option<Duration>,
-    /// The same for a client, whose application usually decides itself how long it keeps a
-    /// connection. Default off.
-    pub client_idle: Option<Duration>,
-    /// For open streams to end after `shutdown`. Default 30 s.
-    pub shutdown: Option<Duration>,
-    /// For window on a stream that has data to send, `stall_bytes_min` at least: else it is reset with CANCEL. Default 60 s.
-    pub stall: Option<Duration>,
-    /// For a server: for more of a request's content, while the peer has window to send it. DATA on any
-    /// stream of the connection counts, since peers may send their streams one after another. Then the
-    /// request is answered 408 if no response was sent, and the stream is reset. Applies to content whose
-    /// length was announced, and to other content until the response begins; never to CONNECT or to
-    /// `content-type: application/grpc`, whose streams may be silent by design. Default 60 s.
-    pub content: Option<Duration>,
-    /// For output to be fetched by `poll_transmit`: the peer does not read. Default 60 s.
-    pub transmit: Option<Duration>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            header_table_bytes_max: 4096,
-            encoder_table_bytes_max: 4096,
-            hash_seed: 0,
-            enable_push: false,
-            concurrent_streams_max: 256,
-            stream_window_bytes: 256 << 10,
-            connection_window_bytes: 1 << 20,
-            frame_bytes_max: 16_384,
-            enable_connect_protocol: false,
-            over_tls: false,
-            release: WindowRelease::Explicit,
-            extension_frames: false,
-            header_list_bytes_max: 16 << 10,
-            header_fields_max: 512,
-            header_block_bytes_max: 32 << 10,
-            oversized_block_bytes_max: 1 << 20,
-            continuations_max: 128,
-            settings_entries_max: 32,
-            control_payload_bytes_max: 4096,
-            closed_streams_max: 256,
-            output_bytes_max: 64 << 10,
-            stall_bytes_min: 4096,
-            rate_limits: RateLimits::default(),
-            timeouts: Timeouts::default(),
-        }
-    }
-}
-
-impl Default for RateLimits {
-    fn default() -> Self {
-        Self {
-            resets: RateLimit::new(1000, 33),
-            pings: RateLimit::new(10_000, 1000),
-            settings: RateLimit::new(100, 10),
-            empty_frames: RateLimit::new(1000, 100),
-            priorities: RateLimit::new(10_000, 10_000),
-            window_updates: RateLimit::new(10_000, 1000),
-            extensions: RateLimit::new(1000, 100),
-            small_data: RateLimit::new(1 << 18, 10_000),
-        }
-    }
-}
-
-impl RateLimits {
-    /// No bounds at all: for a peer that is trusted like one's own code.
-    pub const UNLIMITED: Self = Self {
-        resets: RateLimit::UNLIMITED,
-        pings: RateLimit::UNLIMITED,
-        settings: RateLimit::UNLIMITED,
-        empty_frames: RateLimit::UNLIMITED,
-        priorities: RateLimit::UNLIMITED,
-        window_updates: RateLimit::UNLIMITED,
-        extensions: RateLimit::UNLIMITED,
-        small_data: RateLimit::UNLIMITED,
-    };
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        const TEN_SECONDS: Option<Duration> = Some(Duration::from_secs(10));
-        const A_MINUTE: Option<Duration> = Some(Duration::from_secs(60));
-        Self {
-            preface: TEN_SECONDS,
-            settings_ack: TEN_SECONDS,
-            header_block: TEN_SECONDS,
-            keep_alive: None,
-            ping: TEN_SECONDS,
-            idle: Some(Duration::from_secs(180)),
-            client_idle: None,
-            shutdown: Some(Duration::from_secs(30)),
-            stall: A_MINUTE,
-            content: A_MINUTE,
-            transmit: A_MINUTE,
-        }
-    }
-}
-
-impl Timeouts {
-    /// No deadlines at all: `poll_timeout` is always `None`. No DATA frame waits for a larger window then, since that takes a clock.
-    pub const OFF: Self = Self {
-        preface: None,
-        settings_ack: None,
-        header_block: None,
-        keep_alive: None,
-        ping: None,
-        idle: None,
-        client_idle: None,
-        shutdown: None,
-        stall: None,
-        content: None,
-        transmit: None,
-    };
+const fn seconds(seconds: u64) -> Option<Duration> {
+    Some(Duration::from_secs(seconds))
 }
 
 impl Config {
@@ -278,38 +184,122 @@ impl Config {
     /// # Errors
     /// Names the first field that is outside its range, the value, and the range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        const WINDOW_MAX: u64 = (1 << 31) - 1;
-        let ranges = [
-            ("header_table_bytes_max", self.header_table_bytes_max, 0, 1 << 20),
-            ("encoder_table_bytes_max", self.encoder_table_bytes_max, 0, 1 << 20),
-            ("stream_window_bytes", self.stream_window_bytes, 0, WINDOW_MAX),
-            ("connection_window_bytes", self.connection_window_bytes, 65_535, WINDOW_MAX),
-            ("frame_bytes_max", self.frame_bytes_max, 16_384, PAYLOAD_LEN_MAX.into()),
-            ("header_list_bytes_max", self.header_list_bytes_max, 256, 16 << 20),
-            ("header_fields_max", self.header_fields_max, 8, 1 << 16),
-            ("header_block_bytes_max", self.header_block_bytes_max, 256, 16 << 20),
-            (
-                "oversized_block_bytes_max",
-                self.oversized_block_bytes_max,
-                u64::from(self.header_block_bytes_max),
-                16 << 20,
-            ),
-            ("settings_entries_max", self.settings_entries_max, 8, 1 << 16),
-            ("control_payload_bytes_max", self.control_payload_bytes_max, 256, 1 << 20),
-            ("closed_streams_max", self.closed_streams_max, 16, 1 << 16),
-            ("output_bytes_max", self.output_bytes_max, 1024, 1 << 30),
-        ];
-        for (field, seen, min, max) in ranges {
-            let seen = u64::from(seen);
-            if seen < min || seen > max {
-                return Err(ConfigError { field, seen, min, max });
-            }
-        }
-        Ok(())
+        self.check_ranges()?;
+        let range = self.header_block_bytes_max..=OVERSIZED_BLOCK_BYTES_MAX;
+        check_range("oversized_block_bytes_max", self.oversized_block_bytes_max, range)
     }
 }
 
-/// What a running connection still asks of its configuration: small, since every idle connection holds it.
+fn check_range(field: &'static str, seen: u32, range: RangeInclusive<u32>) -> Result<(), ConfigError> {
+    if range.contains(&seen) {
+        return Ok(());
+    }
+    Err(ConfigError { field, seen: seen.into(), min: (*range.start()).into(), max: (*range.end()).into() })
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Who returns window credit to the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WindowRelease {
+    /// The caller, by `release`, when it has consumed the bytes: backpressure reaches the peer.
+    Explicit,
+    /// The core, as soon as a DATA frame has been returned: for callers that consume at once.
+    Automatic,
+}
+
+/// A token bucket: `burst` events at once, `per_second` in the long run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// The most events at once, and the tokens at the start.
+    pub burst: u32,
+    /// Tokens that are refilled in a second.
+    pub per_second: u32,
+}
+
+impl RateLimit {
+    /// No limit.
+    pub const UNLIMITED: Self = Self { burst: u32::MAX, per_second: u32::MAX };
+
+    /// Creates a rate limit.
+    pub const fn new(burst: u32, per_second: u32) -> Self {
+        Self { burst, per_second }
+    }
+}
+
+/// The value of one field of [`Config`] (see [`visit_fields`](Config::visit_fields)).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConfigValue<'a> {
+    /// A seed.
+    Seed(&'a mut u64),
+    /// A number.
+    Number(&'a mut u32),
+    /// A switch.
+    Flag(&'a mut bool),
+    /// Who returns window credit.
+    Release(&'a mut WindowRelease),
+    /// A rate limit.
+    RateLimit(&'a mut RateLimit),
+    /// A timeout.
+    Timeout(&'a mut Option<Duration>),
+}
+
+impl<'a> From<&'a mut u64> for ConfigValue<'a> {
+    fn from(value: &'a mut u64) -> Self {
+        Self::Seed(value)
+    }
+}
+
+impl<'a> From<&'a mut u32> for ConfigValue<'a> {
+    fn from(value: &'a mut u32) -> Self {
+        Self::Number(value)
+    }
+}
+
+impl<'a> From<&'a mut bool> for ConfigValue<'a> {
+    fn from(value: &'a mut bool) -> Self {
+        Self::Flag(value)
+    }
+}
+
+impl<'a> From<&'a mut WindowRelease> for ConfigValue<'a> {
+    fn from(value: &'a mut WindowRelease) -> Self {
+        Self::Release(value)
+    }
+}
+
+impl<'a> From<&'a mut RateLimit> for ConfigValue<'a> {
+    fn from(value: &'a mut RateLimit) -> Self {
+        Self::RateLimit(value)
+    }
+}
+
+impl<'a> From<&'a mut Option<Duration>> for ConfigValue<'a> {
+    fn from(value: &'a mut Option<Duration>) -> Self {
+        Self::Timeout(value)
+    }
+}
+
+/// The part of the configuration that a running connection reads: small, since every idle
+/// connection holds it.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub concurrent_streams_max: u32,
@@ -349,6 +339,10 @@ impl From<&Config> for Limits {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]
@@ -371,5 +365,83 @@ mod tests {
                 max: 16 << 20
             })
         );
+    }
+
+    #[test]
+    fn every_setter_sets_its_own_field_and_no_other() {
+        let usual = format_fields(Config::default());
+        let second = Some(Duration::from_secs(1));
+        let one = RateLimit::new(1, 1);
+        let rates = |rate_limits| Config::new().rate_limits(rate_limits);
+        let timeouts = |timeouts| Config::new().timeouts(timeouts);
+        let (r, t) = (RateLimits::new(), Timeouts::new());
+        let cases = [
+            Config::new().header_table_bytes_max(1),
+            Config::new().encoder_table_bytes_max(1),
+            Config::new().hash_seed(1),
+            Config::new().enable_push(true),
+            Config::new().concurrent_streams_max(1),
+            Config::new().stream_window(1),
+            Config::new().connection_window(1),
+            Config::new().frame_bytes_max(1),
+            Config::new().enable_connect_protocol(true),
+            Config::new().over_tls(true),
+            Config::new().release(WindowRelease::Automatic),
+            Config::new().extension_frames(true),
+            Config::new().header_list_bytes_max(1),
+            Config::new().header_fields_max(1),
+            Config::new().header_block_bytes_max(1),
+            Config::new().oversized_block_bytes_max(1),
+            Config::new().continuations_max(1),
+            Config::new().settings_entries_max(1),
+            Config::new().control_payload_bytes_max(1),
+            Config::new().closed_streams_max(1),
+            Config::new().output_bytes_max(1),
+            Config::new().stall_bytes_min(1),
+            rates(r.resets(one)),
+            rates(r.pings(one)),
+            rates(r.settings(one)),
+            rates(r.empty_frames(one)),
+            rates(r.priorities(one)),
+            rates(r.window_updates(one)),
+            rates(r.extensions(one)),
+            rates(r.small_data(one)),
+            timeouts(t.preface(second)),
+            timeouts(t.settings_ack(second)),
+            timeouts(t.header_block(second)),
+            timeouts(t.keep_alive(second)),
+            timeouts(t.ping(second)),
+            timeouts(t.idle(second)),
+            timeouts(t.shutdown(second)),
+            timeouts(t.stall(second)),
+            timeouts(t.transmit(second)),
+            timeouts(t.client_idle(second)),
+            timeouts(t.content(second)),
+        ];
+        assert_eq!(cases.len(), usual.len(), "each field has a case");
+        for (index, config) in cases.into_iter().enumerate() {
+            let fields = format_fields(config);
+            let changed: Vec<_> = (0..fields.len()).filter(|i| fields[*i] != usual[*i]).collect();
+            assert_eq!(changed, [index], "{:?}", fields[index]);
+        }
+    }
+
+    fn format_fields(mut config: Config) -> Vec<String> {
+        let mut fields = Vec::new();
+        config.visit_fields(|path, value| fields.push(format!("{path} {value:?}")));
+        fields
+    }
+
+    #[test]
+    fn limits_and_timeouts_name_an_existing_field() {
+        let paths = format_fields(Config::default()).join("\n");
+        let named = |field: &str| paths.lines().any(|line| line.split(' ').next() == Some(field));
+        assert!(Timeout::ALL.into_iter().all(|timeout| named(timeout.config_field())));
+        assert!(Cost::ALL.into_iter().all(|cost| named(cost.limit().config_field())));
+        assert!(named(Limit::OutputBytes.config_field()));
+        assert_eq!(Limit::Continuations.code(), ErrorCode::COMPRESSION_ERROR);
+        assert_eq!(Limit::OversizedBlockBytes.code(), ErrorCode::COMPRESSION_ERROR);
+        assert_eq!(Limit::HeaderBlockBytes.code(), ErrorCode::ENHANCE_YOUR_CALM);
+        assert_eq!(Timeout::SettingsAck.code(), ErrorCode::SETTINGS_TIMEOUT);
     }
 }

@@ -3,8 +3,10 @@
 //!
 //! Keeps true: errors are `Copy`, hold no text of their own, and name the rule or the limit with the value seen.
 
+use core::error::Error;
 use core::fmt;
 
+pub use crate::config::{Limit, Timeout};
 use crate::stream_id::StreamId;
 use crate::violation::Violation;
 
@@ -79,155 +81,9 @@ impl fmt::Debug for ErrorCode {
     }
 }
 
-/// A bound from [`Config`](crate::Config) that the peer ran into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Limit {
-    /// `Config::header_list_bytes_max`
-    HeaderListBytes,
-    /// `Config::header_fields_max`
-    HeaderFields,
-    /// `Config::header_block_bytes_max`
-    HeaderBlockBytes,
-    /// `Config::oversized_block_bytes_max`
-    OversizedBlockBytes,
-    /// `Config::continuations_max`
-    Continuations,
-    /// `Config::settings_entries_max`
-    SettingsEntries,
-    /// `Config::control_payload_bytes_max`
-    ControlPayloadBytes,
-    /// `Config::rate_limits.resets`
-    Resets,
-    /// `Config::rate_limits.pings`
-    Pings,
-    /// `Config::rate_limits.settings`
-    Settings,
-    /// `Config::rate_limits.empty_frames`
-    EmptyFrames,
-    /// `Config::rate_limits.priorities`
-    Priorities,
-    /// `Config::rate_limits.window_updates`
-    WindowUpdates,
-    /// `Config::rate_limits.extensions`
-    Extensions,
-    /// `Config::rate_limits.small_data`
-    SmallData,
-    /// `Config::output_bytes_max`, several times over, in answers that the peer does not read
-    OutputBytes,
-}
-
-impl Limit {
-    /// The path of the field in `Config` that holds the limit.
-    pub const fn config_field(self) -> &'static str {
-        match self {
-            Self::HeaderListBytes => "header_list_bytes_max",
-            Self::HeaderFields => "header_fields_max",
-            Self::HeaderBlockBytes => "header_block_bytes_max",
-            Self::OversizedBlockBytes => "oversized_block_bytes_max",
-            Self::Continuations => "continuations_max",
-            Self::SettingsEntries => "settings_entries_max",
-            Self::ControlPayloadBytes => "control_payload_bytes_max",
-            Self::Resets => "rate_limits.resets",
-            Self::Pings => "rate_limits.pings",
-            Self::Settings => "rate_limits.settings",
-            Self::EmptyFrames => "rate_limits.empty_frames",
-            Self::Priorities => "rate_limits.priorities",
-            Self::WindowUpdates => "rate_limits.window_updates",
-            Self::Extensions => "rate_limits.extensions",
-            Self::SmallData => "rate_limits.small_data",
-            Self::OutputBytes => "output_bytes_max",
-        }
-    }
-}
-
-impl Limit {
-    /// The error code that a connection or stream ended by this limit carries.
-    pub const fn code(self) -> ErrorCode {
-        match self {
-            // RFC 9113 §4.3: whoever leaves a field block undecoded must say so.
-            Self::OversizedBlockBytes | Self::Continuations => ErrorCode::COMPRESSION_ERROR,
-            _ => ErrorCode::ENHANCE_YOUR_CALM,
-        }
-    }
-}
-
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.config_field())
-    }
-}
-
-/// A deadline from [`Config`](crate::Config) that passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum Timeout {
-    /// `Config::timeouts.preface`: the peer's preface and SETTINGS did not come.
-    Preface,
-    /// `Config::timeouts.settings_ack`: our SETTINGS were not acknowledged.
-    SettingsAck,
-    /// `Config::timeouts.header_block`: a header block was begun and not finished.
-    HeaderBlock,
-    /// `Config::timeouts.keep_alive`: time to send a PING; never an error.
-    KeepAlive,
-    /// `Config::timeouts.ping`: a keep-alive PING was not answered.
-    Ping,
-    /// `Config::timeouts.idle`, or `client_idle`: no stream was open; the connection is shut down, not
-    /// accused.
-    Idle,
-    /// `Config::timeouts.shutdown`: streams were still open long after `shutdown`.
-    Shutdown,
-    /// `Config::timeouts.stall`: a stream with data to send got no window.
-    Stall,
-    /// `Config::timeouts.transmit`: output was not fetched, so the peer does not read.
-    Transmit,
-    /// `Config::timeouts.content`: the rest of a request's content did not come.
-    Content,
-}
-
-impl Timeout {
-    /// How many kinds of deadlines there are.
-    pub(crate) const COUNT: usize = 10;
-
-    /// All kinds, in the order of their numbers.
-    pub(crate) const ALL: [Self; Self::COUNT] = [
-        Self::Preface,
-        Self::SettingsAck,
-        Self::HeaderBlock,
-        Self::KeepAlive,
-        Self::Ping,
-        Self::Idle,
-        Self::Shutdown,
-        Self::Stall,
-        Self::Transmit,
-        Self::Content,
-    ];
-
-    /// The error code that a connection or stream ended by this deadline carries.
-    pub const fn code(self) -> ErrorCode {
-        match self {
-            Self::SettingsAck => ErrorCode::SETTINGS_TIMEOUT,
-            Self::Stall | Self::Content => ErrorCode::CANCEL,
-            Self::Idle | Self::Shutdown | Self::KeepAlive | Self::Ping => ErrorCode::NO_ERROR,
-            Self::Preface | Self::HeaderBlock | Self::Transmit => ErrorCode::ENHANCE_YOUR_CALM,
-        }
-    }
-
-    /// The field of `Config::timeouts` that holds it.
-    pub const fn config_field(self) -> &'static str {
-        match self {
-            Self::Preface => "timeouts.preface",
-            Self::SettingsAck => "timeouts.settings_ack",
-            Self::HeaderBlock => "timeouts.header_block",
-            Self::KeepAlive => "timeouts.keep_alive",
-            Self::Ping => "timeouts.ping",
-            Self::Idle => "timeouts.idle",
-            Self::Shutdown => "timeouts.shutdown",
-            Self::Stall => "timeouts.stall",
-            Self::Transmit => "timeouts.transmit",
-            Self::Content => "timeouts.content",
-        }
     }
 }
 
@@ -302,13 +158,25 @@ impl ConnectionError {
         self.stream
     }
 
-    /// The value that broke a limit, and the limit; both 0 where there is none. Where the peer speaks another
-    /// protocol, the value is its first 8 bytes, the first one highest.
-    pub const fn seen_and_limit(&self) -> (u64, u64) {
-        (self.seen, self.limit)
+    /// Returns the value that exceeded a limit, and the limit, where the cause has them.
+    pub const fn excess(&self) -> Option<Excess> {
+        if self.names_protocol() || (self.seen == 0 && self.limit == 0) {
+            return None;
+        }
+        Some(Excess { seen: self.seen, limit: self.limit })
+    }
+
+    /// Returns the first bytes that the peer sent, zero-filled, if they are of another protocol.
+    pub const fn first_bytes(&self) -> Option<[u8; 8]> {
+        if self.names_protocol() { Some(self.seen.to_be_bytes()) } else { None }
+    }
+
+    const fn names_protocol(&self) -> bool {
+        matches!(self.cause, CloseCause::Violation(violation) if violation.names_protocol())
     }
 
     /// Whether the peer is accused: it broke a rule, or a limit or deadline of ours tripped.
+    #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
         match self.cause {
             CloseCause::Violation(_) | CloseCause::Limit(_) => true,
@@ -331,21 +199,28 @@ impl fmt::Display for ConnectionError {
         if !self.stream.is_connection() {
             write!(f, " on stream {}", self.stream)?;
         }
-        if let CloseCause::Violation(violation) = self.cause
-            && violation.names_protocol()
-        {
-            let excerpt = self.seen.to_be_bytes();
+        if let Some(excerpt) = self.first_bytes() {
             let len = excerpt.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
             return write!(f, ": \"{}\"", excerpt[..len].escape_ascii());
         }
-        if self.limit != 0 || self.seen != 0 {
-            write!(f, ": {}, limit {}", self.seen, self.limit)?;
+        match self.excess() {
+            Some(Excess { seen, limit }) => write!(f, ": {seen}, limit {limit}"),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
-impl core::error::Error for ConnectionError {}
+impl Error for ConnectionError {}
+
+/// A value that exceeded a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Excess {
+    /// The value, in the unit of the limit.
+    pub seen: u64,
+    /// The limit.
+    pub limit: u64,
+}
 
 /// Why we reset a stream that the peer had not reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -384,7 +259,7 @@ impl fmt::Display for StreamError {
     }
 }
 
-impl core::error::Error for StreamError {}
+impl Error for StreamError {}
 
 /// Why a call that sends something was refused. Nothing has changed; nothing was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -429,11 +304,11 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StreamClosed => f.write_str("the stream has ended"),
-            Self::Connection(error) => error.fmt(f),
+            Self::Connection(_) => f.write_str("the connection is over"),
             Self::AlreadyEnded => f.write_str("this side of the stream has ended"),
             Self::HeadersSent => f.write_str("the final headers were already sent"),
             Self::HeadersNotSent => f.write_str("send the headers first"),
-            Self::Malformed(violation) => write!(f, "refused to send: {violation}"),
+            Self::Malformed(_) => f.write_str("the message is malformed"),
             Self::ContentLength { left, given } => {
                 write!(f, "content-length leaves {left} bytes to send, this call ends with {given}")
             }
@@ -447,7 +322,15 @@ impl fmt::Display for SendError {
     }
 }
 
-impl core::error::Error for SendError {}
+impl Error for SendError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Connection(error) => Some(error),
+            Self::Malformed(violation) => Some(violation),
+            _ => None,
+        }
+    }
+}
 
 /// Why a stream could not be opened. Nothing has changed; nothing was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -474,12 +357,19 @@ impl fmt::Display for OpenError {
             }
             Self::GoingAway => f.write_str("the connection is going away: open a new one"),
             Self::IdsExhausted => f.write_str("all stream identifiers are used: open a new connection"),
-            Self::Send(error) => error.fmt(f),
+            Self::Send(_) => f.write_str("the request was not sent"),
         }
     }
 }
 
-impl core::error::Error for OpenError {}
+impl Error for OpenError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Send(error) => Some(error),
+            Self::TooManyStreams { .. } | Self::GoingAway | Self::IdsExhausted => None,
+        }
+    }
+}
 
 impl From<SendError> for OpenError {
     fn from(error: SendError) -> Self {
@@ -500,13 +390,20 @@ pub enum UpgradeError {
 impl fmt::Display for UpgradeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Config(error) => error.fmt(f),
-            Self::Settings(violation) => write!(f, "http2-settings: {violation}"),
+            Self::Config(_) => f.write_str("the configuration is invalid"),
+            Self::Settings(_) => f.write_str("the field http2-settings is invalid"),
         }
     }
 }
 
-impl core::error::Error for UpgradeError {}
+impl Error for UpgradeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(match self {
+            Self::Config(error) => error,
+            Self::Settings(violation) => violation,
+        })
+    }
+}
 
 impl From<ConfigError> for UpgradeError {
     fn from(error: ConfigError) -> Self {
@@ -536,4 +433,4 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl core::error::Error for ConfigError {}
+impl Error for ConfigError {}

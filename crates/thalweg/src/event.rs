@@ -168,6 +168,9 @@ pub enum ResetCause {
     Remote,
     /// We found an error; RST_STREAM is in the output.
     Local(StreamError),
+    /// The local application, or the layer between it and the core, reset the stream. The core
+    /// reports no event for that: the cause is for layers above that end a stream for several readers.
+    Application,
     /// The peer's GOAWAY excludes the stream: it was not processed, and may be tried on another connection.
     GoAway,
 }
@@ -175,6 +178,7 @@ pub enum ResetCause {
 impl Event<'_, '_> {
     /// Whether this event says that the stream was not processed at all, so that any request may be tried again
     /// (RFC 9113 §8.7).
+    #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Reset { by: ResetCause::GoAway, .. } => true,

@@ -123,11 +123,11 @@ mod timers;
 mod violation;
 mod windows;
 
-pub use config::{Config, RateLimit, RateLimits, Timeouts, WindowRelease};
+pub use config::{Config, ConfigValue, RateLimit, RateLimits, Timeouts, WindowRelease};
 pub use connection::{Client, Connection, Role, Server};
 pub use error::{
-    CloseCause, ConfigError, ConnectionError, ErrorCode, Limit, OpenError, SendError, StreamError, Timeout,
-    UpgradeError,
+    CloseCause, ConfigError, ConnectionError, ErrorCode, Excess, Limit, OpenError, SendError, StreamError,
+    Timeout, UpgradeError,
 };
 pub use event::{Event, HeadersKind, ResetCause};
 pub use headers::Headers;
@@ -139,8 +139,10 @@ pub use outbound::Splice;
 pub use owned_event::OwnedEvent;
 pub use priority::Priority;
 pub use settings::Settings;
-pub use snapshot::{HalfState, RateLimitSnapshot, StreamSnapshot, WindowSnapshot};
-pub use stats::{CloseReport, Counters};
+pub use snapshot::{
+    HalfState, RateLimitSnapshot, RateLimitsSnapshot, SendCapacity, StreamSnapshot, WindowSnapshot,
+};
+pub use stats::{CloseReport, Counters, FrameCounts};
 pub use stream_id::{StreamId, StreamKey};
 pub use thalweg_hpack::{Field, Indexing, KnownName, PreparedField};
 pub use time::Instant;

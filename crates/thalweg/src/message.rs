@@ -98,6 +98,7 @@ impl Status {
     }
 
     /// Whether it is 1xx.
+    #[must_use]
     pub const fn is_informational(self) -> bool {
         self.0[0] == b'1'
     }

@@ -4,37 +4,16 @@
 //! is opened or completes, content that is sent, received or consumed), so that limits grow with honest traffic and no
 //! total is ever counted. The table in `docs/security.md` says what honest peers reach.
 
+pub use crate::config::Cost;
 use crate::config::{RateLimit, RateLimits};
 use crate::error::Limit;
-use crate::snapshot::RateLimitSnapshot;
+use crate::snapshot::{RateLimitSnapshot, RateLimitsSnapshot};
 use crate::time::Instant;
-
-/// The kinds of work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Cost {
-    /// A stream that ended early.
-    Reset,
-    /// PING.
-    Ping,
-    /// SETTINGS.
-    Settings,
-    /// A frame without content.
-    EmptyFrame,
-    /// PRIORITY or PRIORITY_UPDATE.
-    Priority,
-    /// A WINDOW_UPDATE that helps nobody.
-    WindowUpdate,
-    /// A frame of an unknown type.
-    Extension,
-    /// A small DATA frame whose content the application holds.
-    SmallData,
-}
 
 /// The buckets of one connection.
 #[derive(Debug)]
 pub struct RateLimiter {
-    buckets: [Bucket; COSTS_LEN],
+    buckets: [Bucket; Cost::COUNT],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,20 +36,11 @@ pub struct Exhausted {
 impl RateLimiter {
     /// Starts with full buckets.
     pub fn new(rate_limits: &RateLimits) -> Self {
-        let bucket =
-            |rate_limit: RateLimit| Bucket { tokens: rate_limit.burst, rate_limit, refilled: Instant::ZERO };
-        Self {
-            buckets: [
-                bucket(rate_limits.resets),
-                bucket(rate_limits.pings),
-                bucket(rate_limits.settings),
-                bucket(rate_limits.empty_frames),
-                bucket(rate_limits.priorities),
-                bucket(rate_limits.window_updates),
-                bucket(rate_limits.extensions),
-                bucket(rate_limits.small_data),
-            ],
-        }
+        let bucket = |cost| {
+            let rate_limit = rate_limits.of(cost);
+            Bucket { tokens: rate_limit.burst, rate_limit, refilled: Instant::ZERO }
+        };
+        Self { buckets: Cost::ALL.map(bucket) }
     }
 
     /// Charges one piece of work.
@@ -81,7 +51,7 @@ impl RateLimiter {
             bucket.tokens -= 1;
             return Ok(());
         }
-        bucket.charge_slowly(now).map_err(|burst| Exhausted { limit: limit_of(cost), burst })
+        bucket.charge_slowly(now).map_err(|burst| Exhausted { limit: cost.limit(), burst })
     }
 
     /// Gives tokens back for useful work.
@@ -109,12 +79,12 @@ impl RateLimiter {
         self.credit(Cost::Extension, 1);
     }
 
-    /// What is left in each bucket.
-    pub fn snapshot(&self) -> [RateLimitSnapshot; COSTS_LEN] {
-        COSTS.map(|cost| {
+    /// Returns what is left in each bucket.
+    pub fn snapshot(&self) -> RateLimitsSnapshot {
+        RateLimitsSnapshot::new(Cost::ALL.map(|cost| {
             let bucket = &self.buckets[cost as usize];
-            RateLimitSnapshot { limit: limit_of(cost), tokens: bucket.tokens, burst: bucket.rate_limit.burst }
-        })
+            RateLimitSnapshot { limit: cost.limit(), tokens: bucket.tokens, burst: bucket.rate_limit.burst }
+        }))
     }
 
     /// Asserts what this owner keeps true.
@@ -144,33 +114,6 @@ impl Bucket {
     }
 }
 
-const fn limit_of(cost: Cost) -> Limit {
-    match cost {
-        Cost::Reset => Limit::Resets,
-        Cost::Ping => Limit::Pings,
-        Cost::Settings => Limit::Settings,
-        Cost::EmptyFrame => Limit::EmptyFrames,
-        Cost::Priority => Limit::Priorities,
-        Cost::WindowUpdate => Limit::WindowUpdates,
-        Cost::Extension => Limit::Extensions,
-        Cost::SmallData => Limit::SmallData,
-    }
-}
-
-/// All kinds, in the order of the buckets.
-const COSTS: [Cost; COSTS_LEN] = [
-    Cost::Reset,
-    Cost::Ping,
-    Cost::Settings,
-    Cost::EmptyFrame,
-    Cost::Priority,
-    Cost::WindowUpdate,
-    Cost::Extension,
-    Cost::SmallData,
-];
-
-/// How many kinds there are.
-pub const COSTS_LEN: usize = 8;
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use smallvec::SmallVec;
 
 use crate::config::Config;
+use crate::error::ConfigError;
 use crate::frame::SettingId;
 use crate::violation::Violation;
 
@@ -99,6 +100,16 @@ impl Settings {
             // RFC 9218 §2.1: we schedule by RFC 9218 alone, and say so.
             no_rfc7540_priorities: true,
         }
+    }
+
+    /// Checks the ranges: those of the configuration that announces these settings.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        Config::new()
+            .header_table_bytes_max(self.header_table_size)
+            .stream_window(self.initial_window_size)
+            .frame_bytes_max(self.max_frame_size)
+            .header_list_bytes_max(self.max_header_list_size)
+            .validate()
     }
 
     /// The entries that differ from `before`, in the order of their identifiers.

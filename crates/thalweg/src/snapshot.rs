@@ -2,7 +2,7 @@
 //!
 //! Keeps true: looking changes nothing, and what is not looked at costs nothing.
 
-use crate::error::Limit;
+use crate::config::{Cost, Limit};
 use crate::priority::Priority;
 use crate::stream_id::StreamKey;
 
@@ -60,7 +60,47 @@ impl StreamSnapshot {
     }
 }
 
-/// What is left of a budget (see [`RateLimits`](crate::RateLimits)).
+/// What flow control allows a stream to send now (see
+/// [`send_capacity`](crate::Connection::send_capacity)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SendCapacity {
+    /// The stream's window, bytes.
+    pub stream: u32,
+    /// The window of the whole connection, bytes.
+    pub connection: u32,
+}
+
+impl SendCapacity {
+    /// Returns what both windows allow, bytes.
+    pub fn bytes(self) -> u32 {
+        self.stream.min(self.connection)
+    }
+}
+
+/// What is left of every rate limit of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimitsSnapshot {
+    rate_limits: [RateLimitSnapshot; Cost::COUNT],
+}
+
+impl RateLimitsSnapshot {
+    pub(crate) const fn new(rate_limits: [RateLimitSnapshot; Cost::COUNT]) -> Self {
+        Self { rate_limits }
+    }
+
+    /// Returns what is left of one rate limit; `None` if `limit` is not a rate limit.
+    pub fn get(&self, limit: Limit) -> Option<RateLimitSnapshot> {
+        self.iter().find(|snapshot| snapshot.limit == limit)
+    }
+
+    /// Returns what is left of each, in the order of the fields of [`RateLimits`](crate::RateLimits).
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = RateLimitSnapshot> + '_ {
+        self.rate_limits.iter().copied()
+    }
+}
+
+/// What is left of a rate limit (see [`RateLimits`](crate::RateLimits)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RateLimitSnapshot {

@@ -12,8 +12,8 @@ use crate::stream_id::StreamId;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Frames received, by type: DATA at 0 to CONTINUATION at 9, all others at 10.
-    pub frames_received: [u64; 11],
+    /// Frames received, by type.
+    pub frames_received: FrameCounts,
     /// Bytes received.
     pub bytes_received: u64,
     /// Bytes sent, as far as they were fetched by `poll_transmit`.
@@ -34,9 +34,56 @@ impl Counters {
     /// Counts a frame.
     #[inline]
     pub(crate) fn count_frame(&mut self, kind: FrameType) {
-        self.frames_received[usize::from(kind.0).min(10)] += 1;
+        self.frames_received.count(kind);
     }
 }
+
+/// Frames counted by type: one count for each type of RFC 9113 §6, and one for all other types.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct FrameCounts {
+    counts: [u64; FRAME_COUNTS],
+}
+
+impl FrameCounts {
+    /// Returns the frames of one type. Types outside RFC 9113 share a count.
+    pub fn get(&self, kind: FrameType) -> u64 {
+        self.counts[Self::index(kind)]
+    }
+
+    /// Returns the frames of types outside RFC 9113.
+    pub fn others(&self) -> u64 {
+        self.counts[OTHER_TYPES]
+    }
+
+    /// Returns the frames of all types.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    #[inline]
+    fn count(&mut self, kind: FrameType) {
+        self.counts[Self::index(kind)] += 1;
+    }
+
+    #[inline]
+    fn index(kind: FrameType) -> usize {
+        usize::from(kind.0).min(OTHER_TYPES)
+    }
+}
+
+impl fmt::Debug for FrameCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for (kind, count) in (0..).map(FrameType).zip(&self.counts[..OTHER_TYPES]) {
+            map.entry(&kind, count);
+        }
+        map.entry(&format_args!("others"), &self.others()).finish()
+    }
+}
+
+/// The index of the count that the types outside RFC 9113 share: behind CONTINUATION, 9.
+const OTHER_TYPES: usize = 10;
+const FRAME_COUNTS: usize = OTHER_TYPES + 1;
 
 /// The terminal report of a connection (see [`report`](crate::Connection::report)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +108,7 @@ pub struct CloseReport {
 
 impl CloseReport {
     /// Whether the end deserves a warning: we accused the peer, or a limit or deadline tripped.
+    #[must_use]
     pub fn is_warning(&self) -> bool {
         self.error.is_some_and(|error| error.is_peer_fault())
     }
@@ -83,5 +131,22 @@ impl fmt::Display for CloseReport {
              {resets_sent} by us, {} alive",
             self.live_streams
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_counted_by_type_and_unknown_types_together() {
+        let mut counters = Counters::default();
+        for kind in [FrameType::DATA, FrameType::DATA, FrameType::CONTINUATION, FrameType(10), FrameType(255)]
+        {
+            counters.count_frame(kind);
+        }
+        let counts = counters.frames_received;
+        assert_eq!((counts.get(FrameType::DATA), counts.get(FrameType::CONTINUATION)), (2, 1));
+        assert_eq!((counts.get(FrameType::PING), counts.others(), counts.total()), (0, 2, 5));
     }
 }

@@ -23,11 +23,13 @@ impl StreamId {
     }
 
     /// Whether a client opened it: clients use odd numbers (RFC 9113 §5.1.1).
+    #[must_use]
     pub const fn is_client_initiated(self) -> bool {
         self.0 & 1 == 1
     }
 
     /// Whether it names the connection rather than a stream.
+    #[must_use]
     pub const fn is_connection(self) -> bool {
         self.0 == 0
     }

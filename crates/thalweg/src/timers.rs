@@ -37,18 +37,7 @@ impl Timers {
         let nanos = |duration: Option<Duration>| {
             duration.map_or(OFF, |duration| u64::try_from(duration.as_nanos()).unwrap_or(OFF - 1))
         };
-        let durations = [
-            nanos(timeouts.preface),
-            nanos(timeouts.settings_ack),
-            nanos(timeouts.header_block),
-            nanos(timeouts.keep_alive),
-            nanos(timeouts.ping),
-            nanos(timeouts.idle),
-            nanos(timeouts.shutdown),
-            nanos(timeouts.stall),
-            nanos(timeouts.transmit),
-            nanos(timeouts.content),
-        ];
+        let durations = Timeout::ALL.map(|timeout| nanos(timeouts.of(timeout)));
         let mut timers = Self {
             at: [Instant::NEVER; Timeout::COUNT],
             durations,

@@ -19,10 +19,14 @@ fn s2_1_the_setting_is_1_in_the_first_settings_and_stays_so() {
         thalweg_testkit::frames::read_all(wire)[0].entries()
     }
     let mut wire = Vec::new();
-    thalweg::Connection::<thalweg::Server>::new(thalweg::Config::default()).unwrap().poll_transmit(&mut wire);
+    let _ = thalweg::Connection::<thalweg::Server>::new(thalweg::Config::default())
+        .unwrap()
+        .poll_transmit(&mut wire);
     assert!(first(&wire).contains(&(setting::NO_RFC7540_PRIORITIES, 1)));
     let mut wire = Vec::new();
-    thalweg::Connection::<thalweg::Client>::new(thalweg::Config::default()).unwrap().poll_transmit(&mut wire);
+    let _ = thalweg::Connection::<thalweg::Client>::new(thalweg::Config::default())
+        .unwrap()
+        .poll_transmit(&mut wire);
     assert!(first(&wire[24..]).contains(&(setting::NO_RFC7540_PRIORITIES, 1)));
     fn changed<R: thalweg::Role>(s: &mut Scene<R>) {
         let refused = s.call(|core| core.send_settings(|settings| settings.no_rfc7540_priorities = false));

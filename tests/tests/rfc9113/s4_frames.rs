@@ -187,7 +187,7 @@ fn s4_1_the_reserved_bit_is_ignored() {
         s.peer(window_update(0, 1 << 31 | 5).reserved_bit());
         s.unmoved();
         let stream = s.stream(1);
-        assert_eq!(s.core().send_capacity(stream), Some((65_535, 65_540)));
+        assert_eq!(s.core().send_capacity(stream).map(|c| (c.stream, c.connection)), Some((65_535, 65_540)));
         s.peer(goaway(1 << 31, ErrorCode::NO_ERROR));
         s.events(["GOAWAY last=0 NO_ERROR"]);
     });

@@ -24,7 +24,7 @@ fn s6_5_every_setting_is_announced_that_differs_from_its_default() {
     config.header_list_bytes_max = 1006;
     config.enable_connect_protocol = true;
     let mut wire = Vec::new();
-    Connection::<Server>::new(config).unwrap().poll_transmit(&mut wire);
+    let _ = Connection::<Server>::new(config).unwrap().poll_transmit(&mut wire);
     let first = &thalweg_testkit::frames::read_all(&wire)[0];
     assert_eq!(
         first.to_string(),
@@ -50,7 +50,7 @@ fn s6_5_every_setting_of_the_peer_has_its_effect() {
         assert_eq!((remote.max_concurrent_streams, remote.initial_window_size), (3, 4));
         assert_eq!((remote.max_frame_size, remote.max_header_list_size), (20_000, 100));
         let stream = s.get(1);
-        assert_eq!(s.core().send_capacity(stream), Some((4, 65_535)));
+        assert_eq!(s.core().send_capacity(stream).map(|c| (c.stream, c.connection)), Some((4, 65_535)));
         let too_large = Field::new(b"x-large", &[b'a'; 20]);
         let refused = s.call(|core| core.send_response(stream, Status::OK, [too_large], true));
         // 32 + 7 + 3 for the status, 32 + 7 + 20 for the field.
@@ -74,7 +74,7 @@ fn s6_5_the_last_of_several_values_holds() {
                 .entry(setting::ENABLE_PUSH, 1),
         );
         let stream = s.get(1);
-        assert_eq!(s.core().send_capacity(stream), Some((7, 65_535)));
+        assert_eq!(s.core().send_capacity(stream).map(|c| (c.stream, c.connection)), Some((7, 65_535)));
         s.promise(stream);
     });
 }
@@ -178,10 +178,10 @@ fn s6_5_2_a_server_sends_no_enable_push_and_a_client_0_or_1() {
             entries.into_iter().find(|(id, _)| *id == setting::ENABLE_PUSH).map(|(_, value)| value)
         };
         let mut wire = Vec::new();
-        Connection::<Server>::new(config).unwrap().poll_transmit(&mut wire);
+        let _ = Connection::<Server>::new(config).unwrap().poll_transmit(&mut wire);
         assert_eq!(push(&wire), None, "1 is what holds without being said");
         let mut wire = Vec::new();
-        Connection::<thalweg::Client>::new(config).unwrap().poll_transmit(&mut wire);
+        let _ = Connection::<thalweg::Client>::new(config).unwrap().poll_transmit(&mut wire);
         assert_eq!(push(thalweg_testkit::frames::after_preface(&wire)), announced);
     }
     server(|s| {
@@ -189,6 +189,43 @@ fn s6_5_2_a_server_sends_no_enable_push_and_a_client_0_or_1() {
         assert_eq!(refused, Err(SendError::OutOfRange));
         s.nothing();
     });
+}
+
+#[test]
+fn s6_5_2_send_settings_has_the_ranges_of_the_configuration() {
+    type Set = (fn(&mut Config, u32), fn(&mut thalweg::Settings, u32), [(u32, bool); 4]);
+    let cases: [Set; 4] = [
+        (
+            |config, value| *config = config.header_table_bytes_max(value),
+            |settings, value| settings.header_table_size = value,
+            [(0, true), (1, true), (1 << 20, true), ((1 << 20) + 1, false)],
+        ),
+        (
+            |config, value| *config = config.stream_window(value),
+            |settings, value| settings.initial_window_size = value,
+            [(0, true), (1, true), ((1 << 31) - 1, true), (1 << 31, false)],
+        ),
+        (
+            |config, value| *config = config.frame_bytes_max(value),
+            |settings, value| settings.max_frame_size = value,
+            [(16_383, false), (16_384, true), ((1 << 24) - 1, true), (1 << 24, false)],
+        ),
+        (
+            |config, value| *config = config.header_list_bytes_max(value),
+            |settings, value| settings.max_header_list_size = value,
+            [(255, false), (256, true), (16 << 20, true), ((16 << 20) + 1, false)],
+        ),
+    ];
+    for (configure, change, values) in cases {
+        for (value, is_valid) in values {
+            let mut config = Config::default();
+            configure(&mut config, value);
+            assert_eq!(config.validate().is_ok(), is_valid, "{config:?}");
+            let mut core = Connection::<Server>::new(Config::default()).unwrap();
+            let sent = core.send_settings(|settings| change(settings, value));
+            assert_eq!(sent, if is_valid { Ok(()) } else { Err(SendError::OutOfRange) }, "{value}");
+        }
+    }
 }
 
 #[test]

@@ -39,6 +39,7 @@ impl Observed {
                 let by = match by {
                     ResetCause::Remote => "the peer".to_owned(),
                     ResetCause::Local(error) => format!("us: {error}"),
+                    ResetCause::Application => "the application".to_owned(),
                     ResetCause::GoAway => "GOAWAY".to_owned(),
                     other => format!("{other:?}"),
                 };

@@ -90,7 +90,7 @@ impl<R: Role> Scene<R> {
     /// Both prefaces and both acknowledgements; not shown to the script.
     fn handshake_with(&mut self, peer_settings: &Frame) {
         let mut wire = Vec::new();
-        self.core.poll_transmit(&mut wire);
+        let _ = self.core.poll_transmit(&mut wire);
         if !wire.starts_with(&frames::PREFACE) {
             self.peer(frames::preface());
         }

@@ -46,6 +46,7 @@ impl<'a> Decoded<'a> {
     /// checked before; a sink that is content returns [`SinkAction::Valid`](super::SinkAction::Valid), so a table entry is
     /// looked at once. A pseudo-field's name is valid if it is a known one.
     #[inline(always)]
+    #[must_use]
     pub fn is_valid(&self) -> bool {
         self.checked() >= Checked::Both || strings_are_valid(self.table, self.entry)
     }

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use thalweg::{CloseReport, RateLimitSnapshot, Settings, StreamSnapshot, WindowSnapshot};
+use thalweg::{CloseReport, RateLimitsSnapshot, Settings, StreamSnapshot, WindowSnapshot};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -82,7 +82,7 @@ pub struct ConnectionSnapshot {
     /// The windows of the connection as a whole.
     pub window: WindowSnapshot,
     /// What is left of each budget.
-    pub rate_limits: [RateLimitSnapshot; 8],
+    pub rate_limits: RateLimitsSnapshot,
     /// The live streams.
     pub streams: Vec<StreamSnapshot>,
     /// The heap that the core holds, bytes.

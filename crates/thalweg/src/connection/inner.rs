@@ -20,6 +20,7 @@ use crate::rate_limit::{Cost, Exhausted, RateLimiter};
 use crate::settings::Settings;
 use crate::shutdown::ShutdownPhase;
 use crate::silly_window::Avoidance;
+use crate::snapshot::SendCapacity;
 use crate::stats::{CloseReport, Counters};
 use crate::stream_id::{StreamId, StreamKey};
 use crate::streams::id_table::{CloseReason, StreamStatus};
@@ -347,10 +348,10 @@ impl Inner {
         self.settings.local.in_force()
     }
 
-    /// Bytes that may be sent on a stream now, and on the connection.
-    pub fn send_capacity(&self, stream: StreamKey) -> Option<(u32, u32)> {
-        let slot = self.streams.find(stream)?;
-        Some((slot.send_window.available(), self.windows.send_window().available()))
+    /// Returns what flow control allows a stream to send now.
+    pub fn send_capacity(&self, stream: StreamKey) -> Option<SendCapacity> {
+        let stream = self.streams.find(stream)?.send_window.available();
+        Some(SendCapacity { stream, connection: self.windows.send_window().available() })
     }
 
     /// The fields of the last header block.

@@ -29,7 +29,7 @@ use crate::message::{Request, Status};
 use crate::outbound::Splice;
 use crate::priority::Priority;
 use crate::settings::Settings;
-use crate::snapshot::{RateLimitSnapshot, StreamSnapshot, WindowSnapshot};
+use crate::snapshot::{RateLimitsSnapshot, SendCapacity, StreamSnapshot, WindowSnapshot};
 use crate::stats::CloseReport;
 use crate::stream_id::StreamKey;
 use crate::time::Instant;
@@ -327,6 +327,7 @@ impl<R: Role> Connection<R> {
     /// Names a stream that was cut short and can go on now: the most urgent first (RFC 9218 §10), in turns where no priority was
     /// signalled. Each is named once until it is cut short again.
     #[inline]
+    #[must_use = "the stream that is returned is not named again until it is blocked again"]
     pub fn poll_writable(&mut self) -> Option<StreamKey> {
         self.inner.poll_writable()
     }
@@ -336,6 +337,7 @@ impl<R: Role> Connection<R> {
     /// An empty `out` is swapped with the output, which costs nothing and gives the connection its memory for the next
     /// turn; otherwise the bytes are appended. Returns `false`, too, while a spliced frame waits.
     #[inline]
+    #[must_use = "call it until it returns `false`"]
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> bool {
         self.inner.poll_transmit(out)
     }
@@ -343,6 +345,7 @@ impl<R: Role> Connection<R> {
     /// Hands out the output with the places at which payloads of [`splice_data`](Self::splice_data) belong: behind `offset` bytes of
     /// `out`, in rising order.
     #[inline]
+    #[must_use = "call it until it returns `false`"]
     pub fn poll_transmit_spliced(&mut self, out: &mut Vec<u8>, splices: &mut Vec<Splice>) -> bool {
         self.inner.poll_transmit_spliced(out, splices)
     }
@@ -353,6 +356,7 @@ impl<R: Role> Connection<R> {
     /// After a call that has armed a timeout it returns the last time that was passed, which is due
     /// at once: the timeout starts at the `now` of that `handle_timeout`, or of a later `receive`.
     /// `None` if no timeout runs: always, with [`Timeouts::OFF`](crate::Timeouts::OFF).
+    #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.inner.poll_timeout()
     }
@@ -383,11 +387,13 @@ impl<R: Role> Connection<R> {
 
     /// Whether nothing more will come out: the output was fetched, and the connection is over or drained. The transport may be
     /// ended then: its sending side first, and the rest when the peer has ended its own.
+    #[must_use]
     pub fn is_finished(&self) -> bool {
         self.inner.is_finished()
     }
 
     /// Whether the transport should be read: not while the peer leaves too much of its answers unread, and not after the end.
+    #[must_use]
     pub fn wants_read(&self) -> bool {
         self.inner.wants_read()
     }
@@ -407,8 +413,8 @@ impl<R: Role> Connection<R> {
         self.inner.local_settings()
     }
 
-    /// Bytes that flow control allows now, on the stream and on the whole connection; `None` for a stale handle.
-    pub fn send_capacity(&self, stream: StreamKey) -> Option<(u32, u32)> {
+    /// Returns what flow control allows a stream to send now; `None` for a stale handle.
+    pub fn send_capacity(&self, stream: StreamKey) -> Option<SendCapacity> {
         self.inner.send_capacity(stream)
     }
 
@@ -427,13 +433,14 @@ impl<R: Role> Connection<R> {
         self.inner.window()
     }
 
-    /// What is left of each of the budgets, in the order of [`RateLimits`](crate::RateLimits)' fields. Costs a few loads each.
-    pub fn rate_limits(&self) -> [RateLimitSnapshot; 8] {
+    /// Returns what is left of each rate limit. Costs a few loads each.
+    pub fn rate_limits(&self) -> RateLimitsSnapshot {
         self.inner.rate_limits()
     }
 
     /// Whether all that was received ends with a whole frame, and no header block is under way: from here on, an
     /// [`Inspector`](crate::inspect::Inspector::midway) can follow the input. Costs a load or two.
+    #[must_use]
     pub fn is_between_frames(&self) -> bool {
         self.inner.is_between_frames()
     }

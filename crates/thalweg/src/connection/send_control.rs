@@ -29,10 +29,7 @@ impl Inner {
         if after.enable_push && !before.enable_push && after.max_concurrent_streams == u32::MAX {
             after.max_concurrent_streams = self.limits.concurrent_streams_max;
         }
-        let frame_size = 16_384..=crate::frame::PAYLOAD_LEN_MAX;
-        let in_range = after.initial_window_size <= 0x7fff_ffff
-            && frame_size.contains(&after.max_frame_size)
-            && after.header_table_size <= TABLE_BYTES_MAX
+        let in_range = after.validate().is_ok()
             // RFC 8441 §3, RFC 9218 §2.1, RFC 9113 §6.5.2: what may not be taken back, changed, or said by this side.
             && (after.enable_connect_protocol || !before.enable_connect_protocol)
             && after.no_rfc7540_priorities == before.no_rfc7540_priorities
@@ -164,6 +161,5 @@ impl Inner {
     }
 }
 
-const TABLE_BYTES_MAX: u32 = 1 << 20;
 /// Bytes of one entry of SETTINGS (RFC 9113 §6.5.1).
 const SETTING_LEN: usize = 6;

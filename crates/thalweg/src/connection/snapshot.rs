@@ -1,8 +1,7 @@
 //! A look at the owners: nothing here changes anything.
 
 use crate::flow::{ReceiveWindow, SendWindow};
-use crate::rate_limit::COSTS_LEN;
-use crate::snapshot::{RateLimitSnapshot, StreamSnapshot, WindowSnapshot};
+use crate::snapshot::{RateLimitsSnapshot, StreamSnapshot, WindowSnapshot};
 use crate::stream_id::StreamKey;
 use crate::streams::state::State;
 use crate::streams::{Blocked, Slot};
@@ -20,8 +19,8 @@ impl Inner {
         window_snapshot(self.windows.send_window(), &self.windows.receive_window())
     }
 
-    /// What is left of each budget.
-    pub fn rate_limits(&self) -> [RateLimitSnapshot; COSTS_LEN] {
+    /// Returns what is left of each rate limit.
+    pub fn rate_limits(&self) -> RateLimitsSnapshot {
         self.rate_limiter.snapshot()
     }
 
