@@ -57,8 +57,8 @@ impl ConnectionWindows {
     /// # Errors
     /// The size that the window would have, if that is above 2^31-1 (RFC 9113 §6.9.1).
     #[inline]
-    pub fn credit_send(&mut self, increment: u32, now: Instant) -> Result<u32, u64> {
-        if self.send.available() == 0 {
+    pub fn credit_send(&mut self, increment: u32, full_frame: u32, now: Instant) -> Result<u32, u64> {
+        if self.send.available() < full_frame {
             self.send_opened_at = now;
         }
         let before = self.send.as_i64();
@@ -158,8 +158,8 @@ mod tests {
     fn errors_carry_the_sizes_that_were_seen() {
         let mut windows = ConnectionWindows::new();
         assert_eq!(windows.debit_receive(65_536), Err(65_535));
-        assert_eq!(windows.credit_send(0x7fff_0000, Instant::ZERO), Ok(0x7fff_0000));
-        assert_eq!(windows.credit_send(1, Instant::ZERO), Err(1 << 31));
+        assert_eq!(windows.credit_send(0x7fff_0000, 1, Instant::ZERO), Ok(0x7fff_0000));
+        assert_eq!(windows.credit_send(1, 1, Instant::ZERO), Err(1 << 31));
     }
 
     #[test]
@@ -167,10 +167,10 @@ mod tests {
         let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
         let mut windows = ConnectionWindows::new();
         windows.debit_send(65_534);
-        assert_eq!(windows.credit_send(1, at(1)), Ok(0));
+        assert_eq!(windows.credit_send(1, 1, at(1)), Ok(0));
         assert_eq!(windows.send_opened_at(), Instant::ZERO, "two bytes were left");
         windows.debit_send(2);
-        assert_eq!(windows.credit_send(1, at(2)), Ok(0));
+        assert_eq!(windows.credit_send(1, 1, at(2)), Ok(0));
         assert_eq!(windows.send_opened_at(), at(2));
     }
 

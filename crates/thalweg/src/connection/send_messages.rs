@@ -356,6 +356,11 @@ impl Inner {
         if goes && is_short {
             self.avoidance.short_frame_sent();
             self.avoidance.connection_wait = Wait::No;
+            // Until now the stream has waited for the peer, however early the first of its window came.
+            let now = self.timers.now();
+            if let Some(slot) = self.streams.find_mut(stream) {
+                slot.opened_at = now;
+            }
         }
         match (goes, len) {
             (true, _) => Some((content, overhead)),
