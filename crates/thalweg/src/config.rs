@@ -104,10 +104,13 @@ define_config! {
         /// Streams that the peer resets before they were answered and within 100 ms, that we must
         /// reset for its errors, or refuse. Later resets are bounded by `concurrent_streams_max`. Each
         /// stream that completes returns four tokens. A field block beyond `header_block_bytes_max`
-        /// draws one more for each 16 KiB of it. Default 1,000 and 33 a second.
+        /// draws one more for each 16 KiB of it. A field block on a stream that we reset draws one,
+        /// beyond four for each such stream; so does a request behind the final GOAWAY. Default 1,000
+        /// and 33 a second.
         resets: Reset, Resets = RateLimit::new(1000, 33);
         /// PING. Each DATA frame that is sent or received returns a token, since honest peers measure
-        /// the bandwidth by PINGs beside DATA. Default 10,000 and 1,000 a second.
+        /// the bandwidth by PINGs beside DATA. An answer to no PING of the caller's draws one,
+        /// too. Default 10,000 and 1,000 a second.
         pings: Ping, Pings = RateLimit::new(10_000, 1000);
         /// SETTINGS. Default 100 and 10 a second.
         settings: Settings, Settings = RateLimit::new(100, 10);
@@ -121,7 +124,7 @@ define_config! {
         /// WINDOW_UPDATE of less than 256 bytes beyond the DATA that was sent. Default 10,000 and
         /// 1,000 a second.
         window_updates: WindowUpdate, WindowUpdates = RateLimit::new(10_000, 1000);
-        /// Frames of unknown types, ORIGIN and ALTSVC. Each DATA frame with content and each new
+        /// Frames of unknown types, ORIGIN, ALTSVC and GOAWAY. Each DATA frame with content and each new
         /// stream returns a token, since browsers send such frames beside them. Default 1,000 and 100
         /// a second.
         extensions: Extension, Extensions = RateLimit::new(1000, 100);

@@ -14,6 +14,8 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub struct RateLimiter {
     buckets: [Bucket; Cost::COUNT],
+    /// Field blocks that may still come, free of charge, on streams that we have reset.
+    late_blocks: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +42,7 @@ impl RateLimiter {
             let rate_limit = rate_limits.of(cost);
             Bucket { tokens: rate_limit.burst, rate_limit, refilled: Instant::ZERO }
         };
-        Self { buckets: Cost::ALL.map(bucket) }
+        Self { buckets: Cost::ALL.map(bucket), late_blocks: 0 }
     }
 
     /// Charges one piece of work.
@@ -79,6 +81,22 @@ impl RateLimiter {
         self.credit(Cost::Extension, 1);
     }
 
+    /// We have reset a stream whose peer had not finished: the blocks that cross the reset are paid for.
+    #[inline]
+    pub fn credit_late_blocks(&mut self) {
+        self.late_blocks = (self.late_blocks + LATE_BLOCKS_PER_STREAM).min(LATE_BLOCKS_MAX);
+    }
+
+    /// Charges a field block that is decoded for the compression table alone. One that no reset of
+    /// ours has paid for draws on the resets.
+    pub fn charge_late_block(&mut self, now: Instant) -> Result<(), Exhausted> {
+        if self.late_blocks == 0 {
+            return self.charge(Cost::Reset, now);
+        }
+        self.late_blocks -= 1;
+        Ok(())
+    }
+
     /// Returns what is left in each bucket.
     pub fn snapshot(&self) -> RateLimitsSnapshot {
         RateLimitsSnapshot::new(Cost::ALL.map(|cost| {
@@ -114,6 +132,11 @@ impl Bucket {
     }
 }
 
+/// Field blocks that may cross the reset of one stream: two informational responses, the final one,
+/// and trailers.
+const LATE_BLOCKS_PER_STREAM: u32 = 4;
+/// The most that are paid for at once: those of 16,384 streams which are reset within a round trip.
+const LATE_BLOCKS_MAX: u32 = 1 << 16;
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 #[cfg(test)]
@@ -140,6 +163,22 @@ mod tests {
         assert_eq!(limiter.charge(Cost::Ping, later), Err(exhausted));
         let later = start + Duration::from_millis(400);
         assert_eq!(limiter.charge(Cost::Ping, later), Ok(()), "the remainder of 199 ms was kept");
+    }
+
+    #[test]
+    fn late_blocks_are_free_up_to_what_resets_have_paid_for_and_then_cost_resets() {
+        let limits = RateLimits { resets: RateLimit::new(2, 0), ..RateLimits::default() };
+        let mut limiter = RateLimiter::new(&limits);
+        limiter.credit_late_blocks();
+        for _ in 0..4 + 2 {
+            assert_eq!(limiter.charge_late_block(Instant::ZERO), Ok(()));
+        }
+        let exhausted = Exhausted { limit: Limit::Resets, burst: 2 };
+        assert_eq!(limiter.charge_late_block(Instant::ZERO), Err(exhausted));
+        for _ in 0..20_000 {
+            limiter.credit_late_blocks();
+        }
+        assert_eq!(limiter.late_blocks, 1 << 16);
     }
 
     #[test]

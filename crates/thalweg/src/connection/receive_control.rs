@@ -132,7 +132,12 @@ impl Inner {
             self.outbound.ping(true, payload);
             return Ok(None);
         }
-        match self.pings.receive_ack(payload) {
+        let answered = self.pings.receive_ack(payload);
+        // Each PING of the caller pays for its answer; any other answer costs as much as a PING.
+        if answered != PingAck::Caller {
+            self.charge(Cost::Ping, StreamId::CONNECTION)?;
+        }
+        match answered {
             PingAck::KeepAlive => self.timers.disarm(Timeout::Ping),
             PingAck::Shutdown => {
                 self.timers.disarm(Timeout::Ping);
@@ -152,10 +157,14 @@ impl Inner {
             Ok(parts) => parts,
             Err(violation) => return Err(self.fail_violation(violation, StreamId::CONNECTION)),
         };
+        let earlier = self.lifecycle.shutdown().remote_last();
         if let Err(violation) = self.lifecycle.receive_goaway(last, code) {
             return Err(self.fail_violation(violation, last));
         }
-        self.pending.start_goaway_scan();
+        // None of our streams was opened since the peer's first GOAWAY.
+        if earlier != Some(last) {
+            self.pending.start_goaway_scan();
+        }
         self.timers.arm_if_unarmed(Timeout::Shutdown);
         if self.streams.live() == 0 {
             self.send_final_goaway();
