@@ -37,7 +37,7 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(any(test, feature = "fluke"))]
+#[cfg(test)]
 extern crate std;
 
 mod decoder;
@@ -45,8 +45,6 @@ mod dynamic_table;
 mod encoder;
 mod error;
 mod field;
-#[cfg(feature = "fluke")]
-pub mod fluke;
 mod hash;
 mod huffman;
 mod integer;
