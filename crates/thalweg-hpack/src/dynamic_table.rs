@@ -50,13 +50,13 @@ use crate::validate::Checked;
 
 use self::unindexed::Unindexed;
 
-pub mod bulk_insert;
-pub mod unindexed;
+pub(crate) mod bulk_insert;
+pub(crate) mod unindexed;
 
 /// One field of the table. Its strings lie in the table's text, at positions that only grow, modulo
 /// 2^32. Fields of the static table and unindexed ones have the same form while they are delivered.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     pub name_start: u32,
     pub value_start: u32,
     /// 0 for a known name, which the text does not contain.
@@ -73,7 +73,7 @@ pub struct Entry {
 
 /// Where the strings of a field lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Storage {
+pub(crate) enum Storage {
     /// In the table's text.
     Text,
     /// In the static table, whose index is `value_start`.
@@ -82,7 +82,7 @@ pub enum Storage {
     Unindexed,
 }
 
-pub const EMPTY: Entry = Entry {
+pub(crate) const EMPTY: Entry = Entry {
     name_start: 0,
     value_start: 0,
     name_len: 0,
@@ -95,11 +95,11 @@ pub const EMPTY: Entry = Entry {
 };
 
 /// The slot of a field that is not in the dynamic table.
-pub const NO_SLOT: usize = usize::MAX;
+pub(crate) const NO_SLOT: usize = usize::MAX;
 
 /// The table of one direction.
 #[derive(Clone, Debug)]
-pub struct DynamicTable {
+pub(crate) struct DynamicTable {
     /// The strings of all entries back to back, oldest first, up to `head`; scratch space follows.
     text: Vec<u8>,
     /// The position of `text[0]`, modulo 2^32.
@@ -140,7 +140,7 @@ enum Insertion {
 }
 
 impl DynamicTable {
-    pub const fn new(size_max: u32) -> Self {
+    pub(crate) const fn new(size_max: u32) -> Self {
         Self {
             text: Vec::new(),
             base: 0,
@@ -155,47 +155,47 @@ impl DynamicTable {
 
     /// How many entries there are.
     #[inline(always)]
-    pub fn len(&self) -> u32 {
+    pub(crate) fn len(&self) -> u32 {
         self.counters.next.wrapping_sub(self.counters.first)
     }
 
     /// The most that `size` may be.
     #[inline(always)]
-    pub fn size_max(&self) -> u32 {
+    pub(crate) fn size_max(&self) -> u32 {
         self.size_max
     }
 
     /// The id that the next entry will have.
     #[inline(always)]
-    pub fn next_id(&self) -> u32 {
+    pub(crate) fn next_id(&self) -> u32 {
         self.counters.next
     }
 
     /// How many insertions older than the newest entry that with this id is, or would be.
     #[inline(always)]
-    pub fn age(&self, id: u32) -> u32 {
+    pub(crate) fn age(&self, id: u32) -> u32 {
         self.counters.next.wrapping_sub(1).wrapping_sub(id)
     }
 
     /// The length of the ring of entries.
-    pub fn ring_len(&self) -> usize {
+    pub(crate) fn ring_len(&self) -> usize {
         self.entries.len()
     }
 
     /// The memory held, in bytes.
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         self.text.capacity() + self.unindexed.heap_bytes() + self.entries.capacity() * size_of::<Entry>()
     }
 
     /// The place of `id` in the ring, and in every table that runs along with it.
     #[inline(always)]
-    pub fn slot(&self, id: u32) -> usize {
+    pub(crate) fn slot(&self, id: u32) -> usize {
         slot(id, &self.entries)
     }
 
     /// The entry that is `age` insertions older than the newest one, and its slot.
     #[inline(always)]
-    pub fn entry(&self, age: u32) -> Option<(usize, &Entry)> {
+    pub(crate) fn entry(&self, age: u32) -> Option<(usize, &Entry)> {
         if age >= self.len() {
             return None;
         }
@@ -205,19 +205,19 @@ impl DynamicTable {
 
     /// The token of the entry with this id.
     #[inline(always)]
-    pub fn known_name(&self, id: u32) -> KnownName {
+    pub(crate) fn known_name(&self, id: u32) -> KnownName {
         self.entries[self.slot(id)].known_name
     }
 
     /// The entry in a slot, or the last literal that has none.
     #[inline(always)]
-    pub fn entry_in(&self, slot: usize) -> &Entry {
+    pub(crate) fn entry_in(&self, slot: usize) -> &Entry {
         self.entries.get(slot).unwrap_or(&self.unindexed.last)
     }
 
     /// Marks that the entry of a slot passed the sink's checks.
     #[inline(always)]
-    pub fn set_validated(&mut self, slot: usize) {
+    pub(crate) fn set_validated(&mut self, slot: usize) {
         if let Some(entry) = self.entries.get_mut(slot) {
             entry.checked = Checked::Validated;
         }
@@ -225,7 +225,7 @@ impl DynamicTable {
 
     /// The strings of an entry.
     #[inline(always)]
-    pub fn strings(&self, entry: &Entry) -> (&[u8], &[u8]) {
+    pub(crate) fn strings(&self, entry: &Entry) -> (&[u8], &[u8]) {
         let name =
             if entry.known_name.is_known() { entry.known_name.name() } else { self.stored_name(entry) };
         (name, self.value(entry))
@@ -233,19 +233,19 @@ impl DynamicTable {
 
     /// The value of an entry.
     #[inline(always)]
-    pub fn value(&self, entry: &Entry) -> &[u8] {
+    pub(crate) fn value(&self, entry: &Entry) -> &[u8] {
         between(&self.text, self.offset(entry.value_start), entry.value_len)
     }
 
     /// Whether an entry has this value.
     #[inline(always)]
-    pub fn has_value(&self, entry: &Entry, value: &[u8]) -> bool {
+    pub(crate) fn has_value(&self, entry: &Entry, value: &[u8]) -> bool {
         entry.value_len as usize == value.len() && self.holds(entry.value_start, value)
     }
 
     /// Whether an entry whose token is not known has this name.
     #[inline(always)]
-    pub fn has_name(&self, entry: &Entry, name: &[u8]) -> bool {
+    pub(crate) fn has_name(&self, entry: &Entry, name: &[u8]) -> bool {
         entry.name_len as usize == name.len() && self.holds(entry.name_start, name)
     }
 
@@ -259,7 +259,7 @@ impl DynamicTable {
 
     /// The name of an entry as far as the text holds it.
     #[inline(always)]
-    pub fn stored_name(&self, entry: &Entry) -> &[u8] {
+    pub(crate) fn stored_name(&self, entry: &Entry) -> &[u8] {
         between(&self.text, self.offset(entry.name_start), entry.name_len)
     }
 
@@ -277,19 +277,19 @@ impl DynamicTable {
 
     /// The scratch space behind the newest entry.
     #[inline(always)]
-    pub fn scratch(&self) -> &[u8] {
+    pub(crate) fn scratch(&self) -> &[u8] {
         &self.text[self.counters.head..]
     }
 
     /// The same, to write to.
     #[inline(always)]
-    pub fn scratch_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn scratch_mut(&mut self) -> &mut [u8] {
         &mut self.text[self.counters.head..]
     }
 
     /// At least `bytes` of scratch space behind its first `kept` octets, which stay.
     #[inline(always)]
-    pub fn scratch_room(&mut self, bytes: usize, kept: usize) -> &mut [u8] {
+    pub(crate) fn scratch_room(&mut self, bytes: usize, kept: usize) -> &mut [u8] {
         let start = self.counters.head + kept;
         if self.text.len() < start + bytes {
             self.make_room(kept + bytes, kept);
@@ -299,7 +299,7 @@ impl DynamicTable {
 
     /// Copies the stored name of the entry in `slot` to the front of the scratch space, which must hold it.
     #[inline(always)]
-    pub fn copy_name_to_scratch(&mut self, slot: usize) {
+    pub(crate) fn copy_name_to_scratch(&mut self, slot: usize) {
         // By slot, not by entry: making room may have moved names.
         let entry = &self.entries[slot];
         let start = self.offset(entry.name_start);
@@ -308,7 +308,7 @@ impl DynamicTable {
 
     /// Copies the stored name of the entry in `slot` to the unindexed strings, and returns its offset.
     #[inline(always)]
-    pub fn copy_name_unindexed(&mut self, slot: usize) -> u32 {
+    pub(crate) fn copy_name_unindexed(&mut self, slot: usize) -> u32 {
         let Entry { name_start, name_len, .. } = self.entries[slot];
         let start = self.offset(name_start);
         self.unindexed.push(&self.text[start..start + name_len as usize])
@@ -316,7 +316,7 @@ impl DynamicTable {
 
     /// Makes the scratch space at least `bytes` long; its first `kept` octets stay.
     #[inline(always)]
-    pub fn reserve_scratch(&mut self, bytes: usize, kept: usize) {
+    pub(crate) fn reserve_scratch(&mut self, bytes: usize, kept: usize) {
         if self.text.len() - self.counters.head < bytes {
             self.make_room(bytes, kept);
         }
@@ -325,7 +325,7 @@ impl DynamicTable {
     /// Starts a block: discards the strings that the previous one kept, and pins the text. Until `unpin`
     /// no string moves, not even those of entries that are evicted.
     #[inline(always)]
-    pub fn pin(&mut self) {
+    pub(crate) fn pin(&mut self) {
         self.is_pinned = false;
         self.unindexed.clear();
         // Text that had to grow for one block must not grow again for the next.
@@ -338,7 +338,7 @@ impl DynamicTable {
 
     /// Allows strings to move again.
     #[inline(always)]
-    pub fn unpin(&mut self) {
+    pub(crate) fn unpin(&mut self) {
         self.is_pinned = false;
     }
 
@@ -405,12 +405,12 @@ impl DynamicTable {
     }
 
     /// Evicts all entries, as an entry does that is larger than the table (RFC 7541 §4.4).
-    pub fn evict_all(&mut self) {
+    pub(crate) fn evict_all(&mut self) {
         (self.counters.first, self.counters.size) = (self.counters.next, 0);
     }
 
     /// Changes the largest size of the table (RFC 7541 §4.2).
-    pub fn set_size_max(&mut self, bytes: u32) {
+    pub(crate) fn set_size_max(&mut self, bytes: u32) {
         self.size_max = bytes;
         self.counters.evict(&self.entries, bytes);
     }
@@ -418,7 +418,7 @@ impl DynamicTable {
     /// Makes an entry of the front of the scratch space: `name_len` octets of name (none for a known
     /// name), then `value_len` of value.
     #[inline(always)]
-    pub fn scratch_entry(
+    pub(crate) fn scratch_entry(
         &self,
         name_len: usize,
         value_len: usize,
@@ -435,7 +435,7 @@ impl DynamicTable {
 
     /// Gives a scratch entry the name of the entry in `slot`, without copying it.
     #[inline(always)]
-    pub fn share_name(&mut self, entry: &mut Entry, slot: usize) {
+    pub(crate) fn share_name(&mut self, entry: &mut Entry, slot: usize) {
         let owner = &self.entries[slot];
         (entry.name_start, entry.name_len) = (owner.name_start, owner.name_len);
         entry.size = entry.size.saturating_add(owner.name_len);
@@ -445,7 +445,7 @@ impl DynamicTable {
     /// Inserts a scratch entry, and returns its slot. One that is larger than the table has none. Its
     /// strings stay where they are, so it can still be delivered.
     #[inline(always)]
-    pub fn commit(&mut self, entry: &Entry) -> usize {
+    pub(crate) fn commit(&mut self, entry: &Entry) -> usize {
         loop {
             match self.counters.insert(&mut self.entries, entry, self.size_max, self.base) {
                 Insertion::Done(slot) => return slot,
@@ -460,7 +460,7 @@ impl DynamicTable {
     }
 
     /// Asserts what the table keeps true, in builds with debug assertions.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         if !cfg!(debug_assertions) {
             return;
         }

@@ -277,6 +277,7 @@ impl Encoder {
     }
 
     /// Follows a chain from its second entry on. Apart, since most lookups end at the first.
+    #[cold]
     #[inline(never)]
     fn find_older_name(
         &self,
@@ -315,6 +316,7 @@ impl Encoder {
     }
 
     /// Follows a chain from its second entry on, as `find_older_name` does.
+    #[cold]
     #[inline(never)]
     fn find_older_field(
         &self,

@@ -35,6 +35,7 @@
 //! | §6, §7.1 | `encoder` | chains that end where the table ends, so that eviction costs them nothing |
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 
 extern crate alloc;
 #[cfg(test)]

@@ -16,12 +16,12 @@ use crate::swar;
 use crate::validate::Checked;
 
 /// A field to insert.
-pub struct ShortField {
+pub(crate) struct ShortField {
     pub name: ShortName,
     pub value: ShortString,
 }
 
-pub enum ShortName {
+pub(crate) enum ShortName {
     Known(KnownName),
     Literal(ShortString),
     /// The name of the entry that is this many insertions older than the newest one.
@@ -30,13 +30,13 @@ pub enum ShortName {
 
 /// At most 16 octets; the octets from `len` on are arbitrary.
 #[derive(Clone, Copy)]
-pub struct ShortString {
+pub(crate) struct ShortString {
     pub octets: [u8; 16],
     pub len: u32,
 }
 
 /// The result of a bulk insertion.
-pub struct BulkInsertion {
+pub(crate) struct BulkInsertion {
     /// Where the last field ended.
     pub end: usize,
     pub fields: u32,
@@ -48,7 +48,7 @@ impl DynamicTable {
     /// Inserts the fields that `read` finds at `at` and at each place that it returns, until it finds none
     /// or the text or the ring must grow.
     #[inline(always)]
-    pub fn insert_bulk(
+    pub(crate) fn insert_bulk(
         &mut self,
         at: usize,
         read: impl Fn(usize) -> Option<(ShortField, usize)>,
