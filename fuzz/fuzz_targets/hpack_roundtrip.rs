@@ -2,6 +2,8 @@
 
 #![no_main]
 
+#[path = "../../crates/thalweg-hpack/tests/codec/oracle.rs"]
+mod oracle;
 #[path = "../../crates/thalweg-hpack/tests/codec/script.rs"]
 #[allow(dead_code)] // Each target runs one half of it.
 mod script;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::rejection::UpgradeRejection;
 
 /// A body on its way in.
-pub enum Body {
+pub(crate) enum Body {
     /// Delimited by Content-Length, with this many bytes to come.
     Length { left: usize },
     /// Delimited by chunks.
@@ -13,7 +13,7 @@ pub enum Body {
 }
 
 /// Where a body stands after some input.
-pub enum BodyStatus {
+pub(crate) enum BodyStatus {
     /// More has to come.
     More,
     /// This is all.
@@ -24,7 +24,7 @@ pub enum BodyStatus {
 
 impl Body {
     /// Takes bytes up to the end of the body: as they are into `seen`, and what they say into `body`.
-    pub fn receive(&mut self, input: &mut &[u8], seen: &mut Vec<u8>, body: &mut Vec<u8>) -> BodyStatus {
+    pub(crate) fn receive(&mut self, input: &mut &[u8], seen: &mut Vec<u8>, body: &mut Vec<u8>) -> BodyStatus {
         match self {
             Self::Length { left } => {
                 let (taken, rest) = input.split_at((*left).min(input.len()));
@@ -40,7 +40,7 @@ impl Body {
 }
 
 /// The chunks of RFC 9112 §7.1, without what makes readers disagree: extensions, white space, bare LF, trailers.
-pub struct Chunked {
+pub(crate) struct Chunked {
     state: ChunkState,
     /// Bytes that may still come, framing included.
     remaining: usize,
@@ -70,7 +70,7 @@ enum ChunkState {
 
 impl Chunked {
     /// Expects a chunked body that takes `limit` bytes on the wire at most.
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { state: ChunkState::Size, remaining: limit, limit }
     }
 

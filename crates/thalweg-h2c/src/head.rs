@@ -9,14 +9,14 @@ use core::ops::Range;
 ///
 /// Keeps true: `line` is where the last, unfinished line begins; `bare_lf` tells of every line before it.
 #[derive(Default)]
-pub struct HeadBuffer {
+pub(crate) struct HeadBuffer {
     pub bytes: Vec<u8>,
     line: usize,
     bare_lf: bool,
 }
 
 /// What [`HeadBuffer::take_line`] came to.
-pub enum LineStatus {
+pub(crate) enum LineStatus {
     /// A line is complete, and this is where it lies, its end included.
     Line(Range<usize>),
     /// The input is empty.
@@ -27,7 +27,7 @@ pub enum LineStatus {
 
 impl HeadBuffer {
     /// Takes one byte.
-    pub fn push(&mut self, byte: u8) {
+    pub(crate) fn push(&mut self, byte: u8) {
         self.bytes.push(byte);
         if byte == b'\n' {
             self.finish_line();
@@ -35,7 +35,7 @@ impl HeadBuffer {
     }
 
     /// Takes bytes up to the end of a line, and never more than `limit` in all.
-    pub fn take_line(&mut self, input: &mut &[u8], limit: usize) -> LineStatus {
+    pub(crate) fn take_line(&mut self, input: &mut &[u8], limit: usize) -> LineStatus {
         let remaining = limit.saturating_sub(self.bytes.len());
         if remaining == 0 {
             return LineStatus::Full;
@@ -52,12 +52,12 @@ impl HeadBuffer {
     }
 
     /// Whether a line ended in LF without CR.
-    pub fn has_bare_lf(&self) -> bool {
+    pub(crate) fn has_bare_lf(&self) -> bool {
         self.bare_lf
     }
 
     /// Whether this line ends a head.
-    pub fn is_empty_line(&self, line: &Range<usize>) -> bool {
+    pub(crate) fn is_empty_line(&self, line: &Range<usize>) -> bool {
         matches!(&self.bytes[line.clone()], b"\r\n" | b"\n")
     }
 
@@ -89,13 +89,13 @@ impl fmt::Display for Version {
 
 /// Why httparse refused the fields of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeadError {
+pub(crate) enum HeadError {
     Syntax,
     TooMany,
 }
 
 /// Where in the carried bytes the parts of a request head lie.
-pub struct RequestHead {
+pub(crate) struct RequestHead {
     pub method: Range<usize>,
     pub target: Range<usize>,
     pub version: Version,
@@ -105,7 +105,7 @@ pub struct RequestHead {
 
 impl RequestHead {
     /// Parses a head that is complete: `bytes` ends with its empty line.
-    pub fn parse(bytes: &[u8], fields_max: usize) -> Result<Self, HeadError> {
+    pub(crate) fn parse(bytes: &[u8], fields_max: usize) -> Result<Self, HeadError> {
         let mut fields = vec![httparse::EMPTY_HEADER; fields_max];
         let mut request = httparse::Request::new(&mut fields);
         let httparse::Status::Complete(len) = request.parse(bytes).map_err(head_error)? else {
@@ -126,7 +126,7 @@ impl RequestHead {
 }
 
 /// Where in the carried bytes the names and values of fields lie.
-pub struct FieldRanges(Vec<(Range<usize>, Range<usize>)>);
+pub(crate) struct FieldRanges(Vec<(Range<usize>, Range<usize>)>);
 
 impl FieldRanges {
     fn of(bytes: &[u8], fields: &[httparse::Header<'_>]) -> Self {
@@ -136,7 +136,7 @@ impl FieldRanges {
     }
 
     /// Parses the fields of a response head that is complete: `bytes` ends with its empty line.
-    pub fn of_response(bytes: &[u8], fields_max: usize) -> Result<Self, HeadError> {
+    pub(crate) fn of_response(bytes: &[u8], fields_max: usize) -> Result<Self, HeadError> {
         let mut fields = vec![httparse::EMPTY_HEADER; fields_max];
         let mut response = httparse::Response::new(&mut fields);
         match response.parse(bytes).map_err(head_error)? {
@@ -146,32 +146,32 @@ impl FieldRanges {
     }
 
     /// Gives the fields, as they lie in `bytes`.
-    pub fn within<'a>(&'a self, bytes: &'a [u8]) -> Fields<'a> {
+    pub(crate) fn within<'a>(&'a self, bytes: &'a [u8]) -> Fields<'a> {
         Fields { ranges: &self.0, bytes }
     }
 }
 
 /// The fields of a head, with the bytes that hold them.
 #[derive(Clone, Copy)]
-pub struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     ranges: &'a [(Range<usize>, Range<usize>)],
     bytes: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
     /// Yields names, case as it came, and values.
-    pub fn iter(self) -> impl ExactSizeIterator<Item = (&'a str, &'a [u8])> + use<'a> {
+    pub(crate) fn iter(self) -> impl ExactSizeIterator<Item = (&'a str, &'a [u8])> + use<'a> {
         let bytes = self.bytes;
         self.ranges.iter().map(move |(name, value)| (text(bytes, name), &bytes[value.clone()]))
     }
 
     /// Yields the values of a field by its name in any case.
-    pub fn values(self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub(crate) fn values(self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// Yields the members of a list-valued field, over all its lines. Empty ones are passed over (RFC 9110 §5.6.1).
-    pub fn members(self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub(crate) fn members(self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.values(name)
             .flat_map(|value| value.split(|&byte| byte == b','))
             .map(<[u8]>::trim_ascii)
@@ -179,18 +179,18 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether a list-valued field has a member, in any case.
-    pub fn list_contains(self, name: &'static str, member: &str) -> bool {
+    pub(crate) fn list_contains(self, name: &'static str, member: &str) -> bool {
         self.members(name).any(|found| found.eq_ignore_ascii_case(member.as_bytes()))
     }
 
     /// Whether there is a field of this name.
-    pub fn has(self, name: &'static str) -> bool {
+    pub(crate) fn has(self, name: &'static str) -> bool {
         self.values(name).next().is_some()
     }
 }
 
 /// Reads what httparse gave out as `str`.
-pub fn text<'a>(bytes: &'a [u8], range: &Range<usize>) -> &'a str {
+pub(crate) fn text<'a>(bytes: &'a [u8], range: &Range<usize>) -> &'a str {
     core::str::from_utf8(&bytes[range.clone()]).expect("httparse gave this place out as a str")
 }
 

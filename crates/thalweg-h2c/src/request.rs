@@ -136,7 +136,7 @@ impl fmt::Debug for UpgradeRequest {
 /// Whether a field is about the HTTP/1.1 connection, and has no place in HTTP/2 (RFC 9113 §8.2.2, RFC 7540 §3.2.1).
 ///
 /// `te` is not among these: it may stay, if all that it says is `trailers`.
-pub fn is_hop_by_hop(name: &str) -> bool {
+pub(crate) fn is_hop_by_hop(name: &str) -> bool {
     HOP_BY_HOP.iter().any(|field| name.eq_ignore_ascii_case(field))
 }
 
@@ -158,7 +158,7 @@ fn is_token(name: &str) -> bool {
 }
 
 /// Whether a byte may stand in a token (RFC 9110 §5.6.2).
-pub fn is_token_byte(byte: u8) -> bool {
+pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

@@ -45,7 +45,7 @@ impl fmt::Display for SettingsError {
 impl core::error::Error for SettingsError {}
 
 /// Judges a payload as RFC 7540 §3.2.1 wants it: like that of any other SETTINGS frame.
-pub fn check(payload: &[u8], settings_max: usize) -> Result<(), SettingsError> {
+pub(crate) fn check(payload: &[u8], settings_max: usize) -> Result<(), SettingsError> {
     let (settings, rest) = payload.as_chunks::<6>();
     if !rest.is_empty() {
         return Err(SettingsError::Length { bytes: payload.len() });
@@ -73,12 +73,12 @@ pub fn check(payload: &[u8], settings_max: usize) -> Result<(), SettingsError> {
 /// Reads the field value. `None` when it is not token68 of base64url without padding.
 ///
 /// token68 has at least one character, so an empty value is none (RFC 7540 §3.2.1, RFC 9110 §11.2).
-pub fn decode(value: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decode(value: &[u8]) -> Option<Vec<u8>> {
     if value.is_empty() { None } else { URL_SAFE_NO_PAD.decode(value).ok() }
 }
 
 /// Writes the field value. An empty payload, which token68 cannot say, becomes a setting at its default.
-pub fn encode(payload: &[u8]) -> String {
+pub(crate) fn encode(payload: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(if payload.is_empty() { HEADER_TABLE_SIZE_DEFAULT } else { payload })
 }
 

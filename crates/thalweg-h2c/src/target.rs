@@ -6,7 +6,7 @@ use core::net::Ipv6Addr;
 use crate::rejection::UpgradeRejection;
 
 /// Turns a request target and the one Host field into authority and path.
-pub fn resolve(method: &str, target: &str, host: &str) -> Result<(String, String), UpgradeRejection> {
+pub(crate) fn resolve(method: &str, target: &str, host: &str) -> Result<(String, String), UpgradeRejection> {
     if !is_visible(target) {
         return Err(UpgradeRejection::Target);
     }
@@ -37,14 +37,14 @@ pub fn resolve(method: &str, target: &str, host: &str) -> Result<(String, String
 }
 
 /// Whether this may be `:path` of an "http" request with this method (RFC 9113 §8.3.1).
-pub fn is_path(method: &str, path: &str) -> bool {
+pub(crate) fn is_path(method: &str, path: &str) -> bool {
     is_visible(path) && (path.starts_with('/') || path == "*" && method == "OPTIONS")
 }
 
 /// Whether this is a host with an optional port, and no user information (RFC 3986 §3.2, RFC 9110 §4.2.4).
 ///
 /// RFC 9110 §4.2.1: an "http" URI with an empty host is invalid.
-pub fn is_authority(authority: &str) -> bool {
+pub(crate) fn is_authority(authority: &str) -> bool {
     let (host, port) = match authority.strip_prefix('[') {
         Some(literal) => {
             let Some((address, port)) = literal.split_once(']') else { return false };

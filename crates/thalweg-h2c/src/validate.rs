@@ -11,14 +11,14 @@ use crate::request::{UpgradeRequest, is_hop_by_hop};
 use crate::{settings, target};
 
 /// What an acceptable head says.
-pub struct ValidUpgrade {
+pub(crate) struct ValidUpgrade {
     pub request: UpgradeRequest,
     pub settings: Vec<u8>,
     pub body: Body,
 }
 
 /// Judges a complete head. `None`: it does not ask for h2c.
-pub fn validate(
+pub(crate) fn validate(
     buffer: &HeadBuffer,
     head: &RequestHead,
     config: &Config,

@@ -338,7 +338,7 @@ impl Decoder {
             let coded = Encoded::read(block, &mut at)?;
             let name;
             (entry.name_start, name) = self.read_unindexed(&coded)?;
-            entry.known_name = KnownName::of(self.table.unindexed(entry.name_start, name.len as u32));
+            entry.known_name = KnownName::of(self.table.unindexed.string(entry.name_start, name.len as u32));
             name_is_valid = entry.known_name.is_known();
             if !name_is_valid {
                 entry.name_len = name.len as u32;
@@ -360,7 +360,7 @@ impl Decoder {
         let size = entry.known_name.name().len() + entry.name_len as usize + value.len + OVERHEAD;
         entry.size = u32::try_from(size).unwrap_or(u32::MAX);
         entry.checked = Checked::new(name_is_valid, value.is_plain);
-        self.table.set_unindexed(entry);
+        self.table.unindexed.set_last(entry);
         Ok((NO_SLOT, at))
     }
 
@@ -371,18 +371,18 @@ impl Decoder {
         if coded.is_huffman {
             return self.decode_huffman_unindexed(octets);
         }
-        let (start, to) = self.table.reserve_unindexed(octets.len().max(SHORT));
+        let (start, to) = self.table.unindexed.reserve(octets.len().max(SHORT));
         coded.copy(to);
-        self.table.commit_unindexed(octets.len());
+        self.table.unindexed.commit(octets.len());
         Ok((start, Huffman { len: octets.len(), is_plain: octets.is_empty() }))
     }
 
     #[inline(never)]
     fn decode_huffman_unindexed(&mut self, octets: &[u8]) -> Result<(u32, Huffman), DecodeError> {
-        let (start, to) = self.table.reserve_unindexed(huffman::decode::room_for(octets.len()));
+        let (start, to) = self.table.unindexed.reserve(huffman::decode::room_for(octets.len()));
         let mut decoded = huffman::decode::decode(octets, to)?;
         decoded.is_plain = decoded.is_plain && ends_are_visible(&to[..decoded.len]);
-        self.table.commit_unindexed(decoded.len);
+        self.table.unindexed.commit(decoded.len);
         Ok((start, decoded))
     }
 

@@ -1,21 +1,41 @@
 //! The dynamic table, RFC 7541 §2.3.2 and §4.
 //!
-//! Owns the entries of one direction. Their strings lie in one run of text, oldest first; what is read next
-//! is gathered right behind the newest, so that an insertion moves no octet: it only counts them in. An
-//! eviction counts out:
+//! Owns the entries of one direction. Their strings lie back to back in one text, oldest first. The
+//! strings of the next entry are written right behind the newest, to the scratch space. An insertion
+//! then only advances `head`, and an eviction only advances `first`:
 //!
 //! ```text
-//! text     ..gone.. | oldest ... newest | scratch: "x-id" "17" |
-//!                                       ^ head                 ^ head after the insertion
-//! entries  a ring by id:  id modulo its length;  index 62 is the newest id, 63 the one before
+//! text     free | oldest ... newest | scratch: "x-id" "17" |
+//!          base                     ^ head                 ^ head after the insertion
+//! entries  a ring by id: id modulo its length; index 62 is the newest id, 63 the one before
 //! ```
 //!
-//! When the text is used up, what is left moves to its front; it has twice the table's size, so that happens
-//! once in a table's worth of octets. A known name is a token and takes no text. A long name that
-//! entries repeat is shared by position, until the text moves.
+//! An entry with a known name does not store it.
 //!
-//! While a block is delivered nothing moves, so that a field can be kept as a position. The strings of fields
-//! that enter no table are then kept apart, until the next block begins.
+//! **The scratch space runs out.** `make_room` moves the entries to the front of the text, which has
+//! twice the size of the table, so this happens once in a table's size of octets:
+//!
+//! ```text
+//! before   free ............ | oldest ... newest | scr
+//! after    oldest ... newest | scratch ..............        base and head are smaller
+//! ```
+//!
+//! **Pinned.** From `pin`, at the start of a block, to `unpin` or the next block, `make_room` grows the
+//! text at its end and moves no string within it. A sink can then keep a field as positions. `unpin`
+//! comes where delivery stops.
+//!
+//! **Shared names.** An entry may use the long name of an older one in place, and the older one may be
+//! evicted first. The name then lies outside of the range that the entries span, so `make_room`
+//! cannot move that range as a whole; `compact` writes each entry with its own copy of the name:
+//!
+//! ```text
+//! before   free: "x-long" "1" | "2" | "3" | scratch           2 and 3 use the name of 1, evicted
+//! after    "x-long" "2" | "x-long" "3" | scratch
+//! ```
+//!
+//! **Fields that enter no table.** The strings of an unindexed literal are in [`Unindexed`]. A literal
+//! with indexing that is larger than the table empties it (RFC 7541 §4.4); its strings stay in the text
+//! until the next block, behind the entries.
 //!
 //! What it keeps true: `size` is the sum of the entries' sizes and at most `size_max`; all strings of
 //! entries lie before `head`; nothing is allocated before the first string.
@@ -28,38 +48,41 @@ use crate::known_name::KnownName;
 use crate::swar;
 use crate::validate::Checked;
 
-pub mod bulk_insert;
+use self::unindexed::Unindexed;
 
-/// One field of the table. Its strings lie in the table's text, at positions that only grow, modulo 2^32.
-/// Fields that are in no table, or in the static one, take the same form while they are delivered.
+pub(crate) mod bulk_insert;
+pub(crate) mod unindexed;
+
+/// One field of the table. Its strings lie in the table's text, at positions that only grow, modulo
+/// 2^32. Fields of the static table and unindexed ones have the same form while they are delivered.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     pub name_start: u32,
     pub value_start: u32,
-    /// 0 when the token names the field: then the text does not hold the name.
+    /// 0 for a known name, which the text does not contain.
     pub name_len: u32,
     pub value_len: u32,
-    /// RFC 7541 §4.1: what the entry counts, with its name wherever that is.
+    /// RFC 7541 §4.1: the size of the entry, including a known or shared name.
     pub size: u32,
     pub known_name: KnownName,
     pub checked: Checked,
     pub storage: Storage,
-    /// How the field was represented. In the table: `Default`.
+    /// The representation of the field; `Default` for an entry of the table.
     pub indexing: Indexing,
 }
 
 /// Where the strings of a field lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Storage {
+pub(crate) enum Storage {
     /// In the table's text.
     Text,
     /// In the static table, whose index is `value_start`.
     Static,
-    /// Apart, at offsets.
+    /// In [`Unindexed`], at offsets.
     Unindexed,
 }
 
-pub const EMPTY: Entry = Entry {
+pub(crate) const EMPTY: Entry = Entry {
     name_start: 0,
     value_start: 0,
     name_len: 0,
@@ -71,125 +94,130 @@ pub const EMPTY: Entry = Entry {
     indexing: Indexing::Default,
 };
 
-/// The slot of what is not in the table.
-pub const NO_SLOT: usize = usize::MAX;
+/// The slot of a field that is not in the dynamic table.
+pub(crate) const NO_SLOT: usize = usize::MAX;
 
 /// The table of one direction.
 #[derive(Clone, Debug)]
-pub struct DynamicTable {
+pub(crate) struct DynamicTable {
     /// The strings of all entries back to back, oldest first, up to `head`; scratch space follows.
     text: Vec<u8>,
     /// The position of `text[0]`, modulo 2^32.
     base: u32,
-    head: usize,
     /// A ring; its length is a power of two, or 0 before the first insertion.
     entries: Vec<Entry>,
-    /// The strings of literals of the present block that entered no table, and the last of these literals.
-    unindexed: Vec<u8>,
-    unindexed_len: usize,
-    unindexed_entry: Entry,
-    /// Whether the name of some entry may lie before those of the oldest.
+    counters: Counters,
+    size_max: u32,
+    /// Whether the name of some entry may lie before the strings of the oldest.
     has_shared: bool,
-    /// Whether what lies in the text must stay where it is.
+    /// Whether the strings must stay where they are.
     is_pinned: bool,
-    /// The ids of the oldest entry and of the one to come. An id grows by one each insertion, modulo
+    /// The literals of the current block that are in no table.
+    pub unindexed: Unindexed,
+}
+
+/// What insertions and evictions change. A copy stays in registers for the length of a bulk insertion.
+#[derive(Clone, Copy, Debug)]
+struct Counters {
+    /// The ids of the oldest entry and of the next one. An id grows by one each insertion, modulo
     /// 2^32; its entry lies at that id modulo the ring's length.
     first: u32,
     next: u32,
+    /// RFC 7541 §4.1: the sum of the entries' sizes.
     size: u32,
-    size_max: u32,
+    /// Where the scratch space begins in the text.
+    head: usize,
+}
+
+/// What became of an entry.
+enum Insertion {
+    /// It is the newest, in this slot.
+    Done(usize),
+    /// RFC 7541 §4.4: it is larger than the table, which is now empty.
+    TooLarge,
+    /// The ring must grow first. Entries that were in the way are evicted already.
+    RingFull,
 }
 
 impl DynamicTable {
-    pub const fn new(size_max: u32) -> Self {
+    pub(crate) const fn new(size_max: u32) -> Self {
         Self {
             text: Vec::new(),
             base: 0,
-            head: 0,
             entries: Vec::new(),
-            unindexed: Vec::new(),
-            unindexed_len: 0,
-            unindexed_entry: EMPTY,
+            counters: Counters { first: 1, next: 1, size: 0, head: 0 },
+            size_max,
             has_shared: false,
             is_pinned: false,
-            first: 1,
-            next: 1,
-            size: 0,
-            size_max,
+            unindexed: Unindexed::new(),
         }
     }
 
     /// How many entries there are.
     #[inline(always)]
-    pub fn len(&self) -> u32 {
-        self.next.wrapping_sub(self.first)
+    pub(crate) fn len(&self) -> u32 {
+        self.counters.next.wrapping_sub(self.counters.first)
     }
 
     /// The most that `size` may be.
     #[inline(always)]
-    pub fn size_max(&self) -> u32 {
+    pub(crate) fn size_max(&self) -> u32 {
         self.size_max
     }
 
     /// The id that the next entry will have.
     #[inline(always)]
-    pub fn next_id(&self) -> u32 {
-        self.next
+    pub(crate) fn next_id(&self) -> u32 {
+        self.counters.next
     }
 
     /// How many insertions older than the newest entry that with this id is, or would be.
     #[inline(always)]
-    pub fn age(&self, id: u32) -> u32 {
-        self.next.wrapping_sub(1).wrapping_sub(id)
+    pub(crate) fn age(&self, id: u32) -> u32 {
+        self.counters.next.wrapping_sub(1).wrapping_sub(id)
     }
 
     /// The length of the ring of entries.
-    pub fn ring_len(&self) -> usize {
+    pub(crate) fn ring_len(&self) -> usize {
         self.entries.len()
     }
 
     /// The memory held, in bytes.
-    pub fn heap_bytes(&self) -> usize {
-        self.text.capacity() + self.unindexed.capacity() + self.entries.capacity() * size_of::<Entry>()
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.text.capacity() + self.unindexed.heap_bytes() + self.entries.capacity() * size_of::<Entry>()
     }
 
     /// The place of `id` in the ring, and in every table that runs along with it.
     #[inline(always)]
-    pub fn slot(&self, id: u32) -> usize {
-        id as usize & self.entries.len().wrapping_sub(1)
+    pub(crate) fn slot(&self, id: u32) -> usize {
+        slot(id, &self.entries)
     }
 
     /// The entry that is `age` insertions older than the newest one, and its slot.
     #[inline(always)]
-    pub fn entry(&self, age: u32) -> Option<(usize, &Entry)> {
+    pub(crate) fn entry(&self, age: u32) -> Option<(usize, &Entry)> {
         if age >= self.len() {
             return None;
         }
-        let slot = self.slot(self.next.wrapping_sub(1).wrapping_sub(age));
+        let slot = self.slot(self.counters.next.wrapping_sub(1).wrapping_sub(age));
         Some((slot, self.entries.get(slot)?))
     }
 
     /// The token of the entry with this id.
     #[inline(always)]
-    pub fn known_name(&self, id: u32) -> KnownName {
+    pub(crate) fn known_name(&self, id: u32) -> KnownName {
         self.entries[self.slot(id)].known_name
     }
 
     /// The entry in a slot, or the last literal that has none.
     #[inline(always)]
-    pub fn entry_in(&self, slot: usize) -> &Entry {
-        self.entries.get(slot).unwrap_or(&self.unindexed_entry)
-    }
-
-    /// Keeps a literal that enters no table.
-    #[inline(always)]
-    pub fn set_unindexed(&mut self, entry: Entry) {
-        self.unindexed_entry = entry;
+    pub(crate) fn entry_in(&self, slot: usize) -> &Entry {
+        self.entries.get(slot).unwrap_or(&self.unindexed.last)
     }
 
     /// Marks that the entry of a slot passed the sink's checks.
     #[inline(always)]
-    pub fn set_validated(&mut self, slot: usize) {
+    pub(crate) fn set_validated(&mut self, slot: usize) {
         if let Some(entry) = self.entries.get_mut(slot) {
             entry.checked = Checked::Validated;
         }
@@ -197,7 +225,7 @@ impl DynamicTable {
 
     /// The strings of an entry.
     #[inline(always)]
-    pub fn strings(&self, entry: &Entry) -> (&[u8], &[u8]) {
+    pub(crate) fn strings(&self, entry: &Entry) -> (&[u8], &[u8]) {
         let name =
             if entry.known_name.is_known() { entry.known_name.name() } else { self.stored_name(entry) };
         (name, self.value(entry))
@@ -205,19 +233,19 @@ impl DynamicTable {
 
     /// The value of an entry.
     #[inline(always)]
-    pub fn value(&self, entry: &Entry) -> &[u8] {
+    pub(crate) fn value(&self, entry: &Entry) -> &[u8] {
         between(&self.text, self.offset(entry.value_start), entry.value_len)
     }
 
     /// Whether an entry has this value.
     #[inline(always)]
-    pub fn has_value(&self, entry: &Entry, value: &[u8]) -> bool {
+    pub(crate) fn has_value(&self, entry: &Entry, value: &[u8]) -> bool {
         entry.value_len as usize == value.len() && self.holds(entry.value_start, value)
     }
 
     /// Whether an entry whose token is not known has this name.
     #[inline(always)]
-    pub fn has_name(&self, entry: &Entry, name: &[u8]) -> bool {
+    pub(crate) fn has_name(&self, entry: &Entry, name: &[u8]) -> bool {
         entry.name_len as usize == name.len() && self.holds(entry.name_start, name)
     }
 
@@ -229,15 +257,9 @@ impl DynamicTable {
         held.is_some_and(|held| swar::equal_short(held, octets))
     }
 
-    /// So much of what is kept apart, from an offset on.
-    #[inline(always)]
-    pub fn unindexed(&self, start: u32, len: u32) -> &[u8] {
-        between(&self.unindexed, start as usize, len)
-    }
-
     /// The name of an entry as far as the text holds it.
     #[inline(always)]
-    pub fn stored_name(&self, entry: &Entry) -> &[u8] {
+    pub(crate) fn stored_name(&self, entry: &Entry) -> &[u8] {
         between(&self.text, self.offset(entry.name_start), entry.name_len)
     }
 
@@ -255,72 +277,68 @@ impl DynamicTable {
 
     /// The scratch space behind the newest entry.
     #[inline(always)]
-    pub fn scratch(&self) -> &[u8] {
-        &self.text[self.head..]
+    pub(crate) fn scratch(&self) -> &[u8] {
+        &self.text[self.counters.head..]
     }
 
     /// The same, to write to.
     #[inline(always)]
-    pub fn scratch_mut(&mut self) -> &mut [u8] {
-        &mut self.text[self.head..]
+    pub(crate) fn scratch_mut(&mut self) -> &mut [u8] {
+        &mut self.text[self.counters.head..]
     }
 
     /// At least `bytes` of scratch space behind its first `kept` octets, which stay.
     #[inline(always)]
-    pub fn scratch_room(&mut self, bytes: usize, kept: usize) -> &mut [u8] {
-        let start = self.head + kept;
+    pub(crate) fn scratch_room(&mut self, bytes: usize, kept: usize) -> &mut [u8] {
+        let start = self.counters.head + kept;
         if self.text.len() < start + bytes {
             self.make_room(kept + bytes, kept);
         }
-        &mut self.text[self.head + kept..]
+        &mut self.text[self.counters.head + kept..]
     }
 
     /// Copies the stored name of the entry in `slot` to the front of the scratch space, which must hold it.
     #[inline(always)]
-    pub fn copy_name_to_scratch(&mut self, slot: usize) {
+    pub(crate) fn copy_name_to_scratch(&mut self, slot: usize) {
         // By slot, not by entry: making room may have moved names.
         let entry = &self.entries[slot];
         let start = self.offset(entry.name_start);
-        self.text.copy_within(start..start + entry.name_len as usize, self.head);
+        self.text.copy_within(start..start + entry.name_len as usize, self.counters.head);
     }
 
-    /// Copies the stored name of the entry in `slot`, to be kept apart.
+    /// Copies the stored name of the entry in `slot` to the unindexed strings, and returns its offset.
     #[inline(always)]
-    pub fn copy_name_unindexed(&mut self, slot: usize) -> u32 {
+    pub(crate) fn copy_name_unindexed(&mut self, slot: usize) -> u32 {
         let Entry { name_start, name_len, .. } = self.entries[slot];
-        let (from, len) = (self.offset(name_start), name_len as usize);
-        self.reserve_unindexed(len);
-        let start = self.unindexed_len;
-        self.unindexed[start..start + len].copy_from_slice(&self.text[from..from + len]);
-        self.commit_unindexed(len);
-        start as u32
+        let start = self.offset(name_start);
+        self.unindexed.push(&self.text[start..start + name_len as usize])
     }
 
     /// Makes the scratch space at least `bytes` long; its first `kept` octets stay.
     #[inline(always)]
-    pub fn reserve_scratch(&mut self, bytes: usize, kept: usize) {
-        if self.text.len() - self.head < bytes {
+    pub(crate) fn reserve_scratch(&mut self, bytes: usize, kept: usize) {
+        if self.text.len() - self.counters.head < bytes {
             self.make_room(bytes, kept);
         }
     }
 
-    /// Begins a block: what was kept of the last one goes. From here on no text moves, not even that of entries which
-    /// are evicted.
+    /// Starts a block: discards the strings that the previous one kept, and pins the text. Until `unpin`
+    /// no string moves, not even those of entries that are evicted.
     #[inline(always)]
-    pub fn pin(&mut self) {
+    pub(crate) fn pin(&mut self) {
         self.is_pinned = false;
-        self.unindexed_len = 0;
+        self.unindexed.clear();
         // Text that had to grow for one block must not grow again for the next.
         let is_grown = self.text.len() > 2 * self.size_max as usize;
-        if self.text.len() - self.head < self.text.len() / if is_grown { 2 } else { 8 } {
+        if self.text.len() - self.counters.head < self.text.len() / if is_grown { 2 } else { 8 } {
             self.make_room(0, 0);
         }
         self.is_pinned = true;
     }
 
-    /// Lets text move again.
+    /// Allows strings to move again.
     #[inline(always)]
-    pub fn unpin(&mut self) {
+    pub(crate) fn unpin(&mut self) {
         self.is_pinned = false;
     }
 
@@ -334,55 +352,33 @@ impl DynamicTable {
             self.compact(kept);
         } else {
             let tail = self.tail();
-            self.text.copy_within(tail..self.head + kept, 0);
+            self.text.copy_within(tail..self.counters.head + kept, 0);
             self.base = self.position(tail);
-            self.head -= tail;
+            self.counters.head -= tail;
         }
-        let need = self.head + bytes;
+        let need = self.counters.head + bytes;
         // While more than half is taken, entries would soon move again: double until twice the limit.
         let roomy = (self.text.len() * 2).min(2 * self.size_max as usize).max(TEXT_MIN);
         if self.text.len() < need {
             self.text.resize(need.max(roomy), 0);
-        } else if self.head > self.text.len() / 2 && self.text.len() < roomy {
+        } else if self.counters.head > self.text.len() / 2 && self.text.len() < roomy {
             self.text.resize(roomy, 0);
         }
     }
 
     /// Makes the scratch space at least `bytes` long, and moves nothing within the text.
     fn grow_text(&mut self, bytes: usize) {
-        let need = self.head + bytes;
+        let need = self.counters.head + bytes;
         let roomy = (self.text.len() * 2).min(2 * self.size_max as usize).max(TEXT_MIN);
         grow(&mut self.text, (need + need / 8).max(roomy));
     }
 
-    /// Where the next string goes that is kept apart until the next block, and `bytes` of room for it.
-    #[inline(always)]
-    pub fn reserve_unindexed(&mut self, bytes: usize) -> (u32, &mut [u8]) {
-        if self.unindexed.len() - self.unindexed_len < bytes {
-            self.grow_unindexed(bytes);
-        }
-        (self.unindexed_len as u32, &mut self.unindexed[self.unindexed_len..])
-    }
-
-    /// Keeps `len` octets of that room.
-    #[inline(always)]
-    pub fn commit_unindexed(&mut self, len: usize) {
-        self.unindexed_len += len;
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn grow_unindexed(&mut self, bytes: usize) {
-        let need = self.unindexed_len + bytes;
-        grow(&mut self.unindexed, need + need / 8);
-    }
-
-    /// Gives every entry its own name in a new text, followed by `kept` octets of scratch space. What all
-    /// entries then have is at most `size_max` (RFC 7541 §4.1), so this cannot outgrow the limit.
+    /// Writes every entry with its own name to a new text, followed by `kept` octets of scratch space. The
+    /// result has at most `size_max` octets (RFC 7541 §4.1), so it cannot outgrow the limit.
     fn compact(&mut self, kept: usize) {
         let mut text = Vec::with_capacity(self.text.len());
-        let mut id = self.first;
-        while id != self.next {
+        let mut id = self.counters.first;
+        while id != self.counters.next {
             let slot = self.slot(id);
             let entry = self.entries[slot];
             let moved = &mut self.entries[slot];
@@ -395,48 +391,41 @@ impl DynamicTable {
         let head = text.len();
         text.extend_from_slice(&self.scratch()[..kept]);
         text.resize(text.len().max(self.text.len()), 0);
-        (self.text, self.base, self.head) = (text, 0, head);
+        (self.text, self.base, self.counters.head) = (text, 0, head);
         self.has_shared = false;
     }
 
-    /// Where the strings of the oldest entry begin, as long as no name is shared.
+    /// Returns the offset of the oldest entry's strings, while no name is shared.
     fn tail(&self) -> usize {
-        if self.len() == 0 { self.head } else { self.offset(self.entries[self.slot(self.first)].name_start) }
-    }
-
-    /// Evicts entries until `size` is at most `limit` (RFC 7541 §4.3).
-    #[inline(always)]
-    fn evict_to(&mut self, limit: u32) {
-        let (mut first, mut size) = (self.first, self.size);
-        while size > limit {
-            size -= self.entries[self.slot(first)].size;
-            first = first.wrapping_add(1);
+        if self.len() == 0 {
+            self.counters.head
+        } else {
+            self.offset(self.entries[self.slot(self.counters.first)].name_start)
         }
-        (self.first, self.size) = (first, size);
     }
 
     /// Evicts all entries, as an entry does that is larger than the table (RFC 7541 §4.4).
-    pub fn evict_all(&mut self) {
-        self.evict_to(0);
+    pub(crate) fn evict_all(&mut self) {
+        (self.counters.first, self.counters.size) = (self.counters.next, 0);
     }
 
-    /// Changes the most that the table may hold (RFC 7541 §4.2).
-    pub fn set_size_max(&mut self, bytes: u32) {
+    /// Changes the largest size of the table (RFC 7541 §4.2).
+    pub(crate) fn set_size_max(&mut self, bytes: u32) {
         self.size_max = bytes;
-        self.evict_to(bytes);
+        self.counters.evict(&self.entries, bytes);
     }
 
-    /// What the front of the scratch space holds: `name_len` octets of name (none when the token is
-    /// known), then `value_len` of value.
+    /// Makes an entry of the front of the scratch space: `name_len` octets of name (none for a known
+    /// name), then `value_len` of value.
     #[inline(always)]
-    pub fn scratch_entry(
+    pub(crate) fn scratch_entry(
         &self,
         name_len: usize,
         value_len: usize,
         known_name: KnownName,
         checked: Checked,
     ) -> Entry {
-        let name_start = self.position(self.head);
+        let name_start = self.position(self.counters.head);
         let size =
             u32::try_from(known_name.name().len() + name_len + value_len + OVERHEAD).unwrap_or(u32::MAX);
         let (name_len, value_len) = (name_len as u32, value_len as u32);
@@ -444,50 +433,50 @@ impl DynamicTable {
         Entry { name_start, value_start, name_len, value_len, size, known_name, checked, ..EMPTY }
     }
 
-    /// Lends a scratch entry the name of the entry in `slot`.
+    /// Gives a scratch entry the name of the entry in `slot`, without copying it.
     #[inline(always)]
-    pub fn share_name(&mut self, entry: &mut Entry, slot: usize) {
+    pub(crate) fn share_name(&mut self, entry: &mut Entry, slot: usize) {
         let owner = &self.entries[slot];
         (entry.name_start, entry.name_len) = (owner.name_start, owner.name_len);
         entry.size = entry.size.saturating_add(owner.name_len);
         self.has_shared = true;
     }
 
-    /// Makes a scratch entry the newest one, and returns its slot. One that is larger than the table
-    /// only empties it (RFC 7541 §4.4); it then has no slot, and its strings stay where they are, all the same.
+    /// Inserts a scratch entry, and returns its slot. One that is larger than the table has none. Its
+    /// strings stay where they are, so it can still be delivered.
     #[inline(always)]
-    pub fn commit(&mut self, entry: &Entry) -> usize {
-        if entry.size > self.size_max {
-            self.evict_to(0);
-            self.head = self.offset(entry.value_start) + entry.value_len as usize;
-            self.unindexed_entry = *entry;
-            return NO_SLOT;
+    pub(crate) fn commit(&mut self, entry: &Entry) -> usize {
+        loop {
+            match self.counters.insert(&mut self.entries, entry, self.size_max, self.base) {
+                Insertion::Done(slot) => return slot,
+                Insertion::TooLarge => {
+                    self.counters.head = end_of(entry, self.base);
+                    self.unindexed.last = *entry;
+                    return NO_SLOT;
+                }
+                Insertion::RingFull => self.grow_ring(),
+            }
         }
-        self.evict_to(self.size_max - entry.size);
-        if self.len() as usize == self.entries.len() {
-            self.grow_ring();
-        }
-        let slot = self.slot(self.next);
-        self.entries[slot] = *entry;
-        self.next = self.next.wrapping_add(1);
-        self.head = self.offset(entry.value_start) + entry.value_len as usize;
-        self.size += entry.size;
-        slot
     }
 
     /// Asserts what the table keeps true, in builds with debug assertions.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         if !cfg!(debug_assertions) {
             return;
         }
-        debug_assert!(self.size <= self.size_max, "size {} over {}", self.size, self.size_max);
+        debug_assert!(
+            self.counters.size <= self.size_max,
+            "size {} over {}",
+            self.counters.size,
+            self.size_max
+        );
         debug_assert!(self.entries.is_empty() || self.entries.len().is_power_of_two());
         debug_assert!(self.len() as usize <= self.entries.len());
-        debug_assert!(self.head <= self.text.len());
+        debug_assert!(self.counters.head <= self.text.len());
         let (mut size, mut end) = (0, None);
         for age in (0..self.len()).rev() {
             let Some((slot, entry)) = self.entry(age) else { unreachable!("an age below the length") };
-            debug_assert_eq!(slot, self.slot(self.next.wrapping_sub(1 + age)));
+            debug_assert_eq!(slot, self.slot(self.counters.next.wrapping_sub(1 + age)));
             let (name, value) = self.strings(entry);
             debug_assert_eq!(entry.size as usize, name.len() + value.len() + OVERHEAD);
             // Own strings lie back to back; a name elsewhere is shared.
@@ -499,16 +488,17 @@ impl DynamicTable {
             end = Some(value_start + entry.value_len as usize);
             size += entry.size;
         }
-        debug_assert_eq!((size, end.unwrap_or(self.head)), (self.size, self.head));
+        debug_assert_eq!((size, end.unwrap_or(self.counters.head)), (self.counters.size, self.counters.head));
     }
 
+    /// Doubles the ring.
     #[cold]
     #[inline(never)]
     fn grow_ring(&mut self) {
         let mut grown = vec![EMPTY; (self.entries.len() * 2).max(RING_MIN)];
         let mask = grown.len() - 1;
-        let mut id = self.first;
-        while id != self.next {
+        let mut id = self.counters.first;
+        while id != self.counters.next {
             grown[id as usize & mask] = self.entries[self.slot(id)];
             id = id.wrapping_add(1);
         }
@@ -516,14 +506,60 @@ impl DynamicTable {
     }
 }
 
-/// So many octets of `text` from `start` on; nothing if they are not all there, as for an entry that was kept for too long.
+impl Counters {
+    /// Evicts entries until `size` is at most `limit` (RFC 7541 §4.3).
+    #[inline(always)]
+    fn evict(&mut self, entries: &[Entry], limit: u32) {
+        let (mut first, mut size) = (self.first, self.size);
+        while size > limit {
+            size -= entries[slot(first, entries)].size;
+            first = first.wrapping_add(1);
+        }
+        (self.first, self.size) = (first, size);
+    }
+
+    /// RFC 7541 §4.4: evicts entries until this one fits, and makes it the newest. Its strings lie at the
+    /// front of the scratch space.
+    #[inline(always)]
+    fn insert(&mut self, entries: &mut [Entry], entry: &Entry, size_max: u32, base: u32) -> Insertion {
+        let Some(limit) = size_max.checked_sub(entry.size) else {
+            self.evict(entries, 0);
+            return Insertion::TooLarge;
+        };
+        self.evict(entries, limit);
+        if self.next.wrapping_sub(self.first) as usize == entries.len() {
+            return Insertion::RingFull;
+        }
+        let slot = slot(self.next, entries);
+        entries[slot] = *entry;
+        self.next = self.next.wrapping_add(1);
+        self.head = end_of(entry, base);
+        self.size += entry.size;
+        Insertion::Done(slot)
+    }
+}
+
+/// Returns the offset behind the strings of an entry, in a text whose first position is `base`.
 #[inline(always)]
-pub fn between(text: &[u8], start: usize, len: u32) -> &[u8] {
-    // An end that wraps lies before the start, so that there are none, either.
+fn end_of(entry: &Entry, base: u32) -> usize {
+    entry.value_start.wrapping_sub(base) as usize + entry.value_len as usize
+}
+
+/// Returns the place of `id` in a ring.
+#[inline(always)]
+fn slot(id: u32, entries: &[Entry]) -> usize {
+    id as usize & entries.len().wrapping_sub(1)
+}
+
+/// Returns `len` octets of `text` from `start` on; none if they are not all there, as for a field that
+/// was kept for too long.
+#[inline(always)]
+fn between(text: &[u8], start: usize, len: u32) -> &[u8] {
+    // An end that wraps lies before the start, and the range is invalid.
     text.get(start..start.wrapping_add(len as usize)).unwrap_or_default()
 }
 
-/// Makes room, and no more than that.
+/// Makes the text `len` octets long, and reserves no more than that.
 fn grow(text: &mut Vec<u8>, len: usize) {
     text.reserve_exact(len - text.len());
     text.resize(len, 0);

@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 
 use crate::dynamic_table::{DynamicTable, Entry, NO_SLOT};
 use crate::field::{Field, Indexing};
-use crate::hash::{SPREAD, fold, hash};
+use crate::hash::{Key, hash};
 use crate::huffman;
 use crate::integer;
 use crate::known_name::KnownName;
@@ -44,7 +44,7 @@ pub struct Encoder {
     names: Vec<u32>,
     /// By token: the newest entry of that name.
     known: Vec<u32>,
-    seed: u64,
+    key: Key,
     own_bytes_max: u32,
     /// RFC 7541 §4.2: the smallest size since the last block, if the size changed.
     smallest: Option<u32>,
@@ -74,7 +74,7 @@ impl Encoder {
             fields: Vec::new(),
             names: Vec::new(),
             known: Vec::new(),
-            seed,
+            key: Key::new(seed),
             own_bytes_max: table_bytes_max,
             smallest: if is_small { Some(bytes) } else { None },
         }
@@ -96,16 +96,17 @@ impl Encoder {
         self.table.check();
         debug_assert!(self.table.size_max() <= self.own_bytes_max);
         debug_assert_eq!(self.links.len(), self.table.ring_len());
-        for age in 0..self.table.len() {
+        let entries = self.table.len();
+        for age in 0..entries {
             let Some((slot, entry)) = self.table.entry(age) else { unreachable!("an age below the length") };
             let (name, value) = self.table.strings(entry);
             let field = Field { known_name: entry.known_name, ..Field::new(name, value) };
-            let name_hash = hash_name(self.seed, &field);
-            let field_hash = hash_field(self.seed, name_hash, value);
+            let name_hash = hash_name(self.key, &field);
+            let field_hash = hash_field(self.key, name_hash, value);
             debug_assert_eq!(self.links[slot].field_hash, field_hash as u32);
             // Each entry is found, or a newer one that equals it.
-            debug_assert!(self.find_field(field_hash, &field).is_some_and(|found| found <= age));
-            debug_assert!(self.find_name(name_hash, &field).is_some_and(|(found, _)| found <= age));
+            debug_assert!(self.find_field(field_hash, &field, entries).is_some_and(|found| found <= age));
+            debug_assert!(self.find_name(name_hash, &field, entries).is_some_and(|(found, _)| found <= age));
         }
     }
 
@@ -142,7 +143,7 @@ impl Encoder {
             return TableMatch(Location::Static(index));
         }
         if representation == Representation::Index
-            && let Some((age, entry)) = self.find_name(hash_name(self.seed, field), field)
+            && let Some((age, entry)) = self.find_name(hash_name(self.key, field), field, VISITS_MAX)
             && self.table.has_value(entry, field.value)
         {
             return TableMatch(Location::Dynamic(self.table.next_id().wrapping_sub(1 + age)));
@@ -191,15 +192,15 @@ impl Encoder {
     /// The index that names a field whose name the static table lacks; 0 if no table has it.
     #[inline(never)]
     fn dynamic_name_index(&self, field: &Field<'_>) -> u32 {
-        let same_name = self.find_name(hash_name(self.seed, field), field);
+        let same_name = self.find_name(hash_name(self.key, field), field, VISITS_MAX);
         same_name.map_or(0, |(age, _)| STATIC_LEN + 1 + age)
     }
 
     /// RFC 7541 §6.1 if an entry equals the field, else §6.2.1.
     #[inline(always)]
     fn encode_indexed(&mut self, field: &Field<'_>, out: &mut Vec<u8>) {
-        let name_hash = hash_name(self.seed, field);
-        let same_name = self.find_name(name_hash, field);
+        let name_hash = hash_name(self.key, field);
+        let same_name = self.find_name(name_hash, field, VISITS_MAX);
         // Most fields say what the last one of their name said: no need to hash the value.
         if let Some((age, entry)) = same_name
             && self.table.has_value(entry, field.value)
@@ -222,8 +223,8 @@ impl Encoder {
         has_same_name: bool,
         out: &mut Vec<u8>,
     ) {
-        let field_hash = hash_field(self.seed, name_hash, field.value);
-        if has_same_name && let Some(age) = self.find_field(field_hash, field) {
+        let field_hash = hash_field(self.key, name_hash, field.value);
+        if has_same_name && let Some(age) = self.find_field(field_hash, field, VISITS_MAX) {
             integer::encode(out, 0x80, 0x7f, STATIC_LEN + 1 + age);
             return;
         }
@@ -249,8 +250,8 @@ impl Encoder {
         if let Some(index) = field.static_index {
             out.push(0x80 | index);
         } else if field.may_be_indexed
-            && field.seed == self.seed
-            && let Some(age) = self.find_field(field.field_hash, &field.field)
+            && field.seed == self.key.seed()
+            && let Some(age) = self.find_field(field.field_hash, &field.field, VISITS_MAX)
         {
             integer::encode(out, 0x80, 0x7f, STATIC_LEN + 1 + age);
         } else {
@@ -258,58 +259,97 @@ impl Encoder {
         }
     }
 
-    /// The newest entry with the name of `field`, and its age.
+    /// Returns the newest entry with the name of `field`, and its age, if it is among the first
+    /// `visits_max` of its chain.
     #[inline(always)]
-    fn find_name(&self, name_hash: u64, field: &Field<'_>) -> Option<(u32, &Entry)> {
-        let newest = self.table.next_id().wrapping_sub(1);
+    fn find_name(&self, name_hash: u64, field: &Field<'_>, visits_max: u32) -> Option<(u32, &Entry)> {
         if field.known_name.is_known() {
-            let age = newest.wrapping_sub(*self.known.get(usize::from(field.known_name.id()))?);
+            let age = self.table.age(*self.known.get(usize::from(field.known_name.id()))?);
             let (_, entry) = self.table.entry(age)?;
             return if entry.known_name == field.known_name { Some((age, entry)) } else { None };
         }
-        let mut id = *self.names.get(head(name_hash, self.names.len()))?;
-        let mut past = 0;
-        loop {
-            let age = newest.wrapping_sub(id);
-            if age < past {
-                return None;
-            }
-            let (slot, entry) = self.table.entry(age)?;
-            let link = self.links.get(slot)?;
-            if link.name_hash == name_hash as u32
-                && !entry.known_name.is_known()
-                && self.table.has_name(entry, field.name)
-            {
-                return Some((age, entry));
-            }
-            past = age + 1;
-            id = link.name_next;
+        let id = *self.names.get(head(name_hash, self.names.len()))?;
+        let (age, entry, link) = self.visit(id)?;
+        if self.has_name(entry, link, name_hash, field) {
+            return Some((age, entry));
         }
+        self.find_older_name(link.name_next, name_hash, field, visits_max - 1)
     }
 
-    /// The age of an entry that equals `field`.
-    #[inline(always)]
-    fn find_field(&self, field_hash: u64, field: &Field<'_>) -> Option<u32> {
-        let newest = self.table.next_id().wrapping_sub(1);
-        let mut id = *self.fields.get(head(field_hash, self.fields.len()))?;
-        let mut past = 0;
-        loop {
-            let age = newest.wrapping_sub(id);
-            if age < past {
-                return None;
+    /// Follows a chain from its second entry on. Apart, since most lookups end at the first.
+    #[cold]
+    #[inline(never)]
+    fn find_older_name(
+        &self,
+        mut id: u32,
+        name_hash: u64,
+        field: &Field<'_>,
+        visits_max: u32,
+    ) -> Option<(u32, &Entry)> {
+        for _ in 0..visits_max {
+            let (age, entry, link) = self.visit(id)?;
+            if self.has_name(entry, link, name_hash, field) {
+                return Some((age, entry));
             }
-            let (slot, entry) = self.table.entry(age)?;
-            let link = self.links.get(slot)?;
-            if link.field_hash == field_hash as u32
-                && entry.known_name == field.known_name
-                && self.table.has_value(entry, field.value)
-                && (entry.known_name.is_known() || self.table.has_name(entry, field.name))
-            {
+            id = link.name_next;
+        }
+        None
+    }
+
+    /// Whether an entry has the name of `field`, which is not a known one.
+    #[inline(always)]
+    fn has_name(&self, entry: &Entry, link: &Link, name_hash: u64, field: &Field<'_>) -> bool {
+        link.name_hash == name_hash as u32
+            && !entry.known_name.is_known()
+            && self.table.has_name(entry, field.name)
+    }
+
+    /// Returns the age of an entry that equals `field`, if it is among the first `visits_max` of its chain.
+    #[inline(always)]
+    fn find_field(&self, field_hash: u64, field: &Field<'_>, visits_max: u32) -> Option<u32> {
+        let id = *self.fields.get(head(field_hash, self.fields.len()))?;
+        let (age, entry, link) = self.visit(id)?;
+        if self.has_field(entry, link, field_hash, field) {
+            return Some(age);
+        }
+        self.find_older_field(link.field_next, field_hash, field, visits_max - 1)
+    }
+
+    /// Follows a chain from its second entry on, as `find_older_name` does.
+    #[cold]
+    #[inline(never)]
+    fn find_older_field(
+        &self,
+        mut id: u32,
+        field_hash: u64,
+        field: &Field<'_>,
+        visits_max: u32,
+    ) -> Option<u32> {
+        for _ in 0..visits_max {
+            let (age, entry, link) = self.visit(id)?;
+            if self.has_field(entry, link, field_hash, field) {
                 return Some(age);
             }
-            past = age + 1;
             id = link.field_next;
         }
+        None
+    }
+
+    /// Whether an entry equals `field`.
+    #[inline(always)]
+    fn has_field(&self, entry: &Entry, link: &Link, field_hash: u64, field: &Field<'_>) -> bool {
+        link.field_hash == field_hash as u32
+            && entry.known_name == field.known_name
+            && self.table.has_value(entry, field.value)
+            && (entry.known_name.is_known() || self.table.has_name(entry, field.name))
+    }
+
+    /// Returns the entry with an id, its age, and its links; none where a chain ends.
+    #[inline(always)]
+    fn visit(&self, id: u32) -> Option<(u32, &Entry, &Link)> {
+        let age = self.table.age(id);
+        let (slot, entry) = self.table.entry(age)?;
+        Some((age, entry, self.links.get(slot)?))
     }
 
     /// RFC 7541 §6.2.1: the field becomes the newest entry.
@@ -409,7 +449,8 @@ pub struct PreparedField<'a> {
 impl<'a> PreparedField<'a> {
     /// Hashes `field` for encoders with `seed`.
     pub fn new(field: Field<'a>, seed: u64) -> Self {
-        let field_hash = hash_field(seed, hash_name(seed, &field), field.value);
+        let key = Key::new(seed);
+        let field_hash = hash_field(key, hash_name(key, &field), field.value);
         let representation = Representation::of(&field);
         let is_never = representation == Representation::Never;
         let static_index = if is_never { None } else { static_match(field.known_name, field.value) };
@@ -480,6 +521,11 @@ static POLICY: [Representation; 128] = {
     policy
 };
 
+/// The most entries of a chain that a lookup visits. With an honest peer a chain seldom has more than
+/// two other entries; only one that knows the seed can make long ones. An entry behind the bound is not
+/// found, so its field is encoded as a literal and, where that is indexed, becomes the newest entry.
+const VISITS_MAX: u32 = 8;
+
 /// A value of at least so many octets is taken to be too long to guess.
 const SECRET_LEN_MIN: usize = 20;
 
@@ -510,13 +556,13 @@ fn name_index(known_name: KnownName, same_name: Option<(u32, &Entry)>) -> u32 {
 }
 
 #[inline(always)]
-fn hash_name(seed: u64, field: &Field<'_>) -> u64 {
-    if field.known_name.is_known() { u64::from(field.known_name.id()) } else { hash(seed, field.name) }
+fn hash_name(key: Key, field: &Field<'_>) -> u64 {
+    if field.known_name.is_known() { u64::from(field.known_name.id()) } else { hash(key, field.name) }
 }
 
 #[inline(always)]
-fn hash_field(seed: u64, name_hash: u64, value: &[u8]) -> u64 {
-    hash(fold(seed ^ SPREAD, name_hash ^ seed), value)
+fn hash_field(key: Key, name_hash: u64, value: &[u8]) -> u64 {
+    hash(key.with(name_hash), value)
 }
 
 /// The place of a hash among `heads`, which is a power of two or 0. It takes bits that a link keeps.
@@ -562,4 +608,88 @@ fn long_string(out: &mut Vec<u8>, at: usize) {
     let length_octets = out.len() - end;
     out[at + 1..].rotate_right(length_octets);
     out.remove(at);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decoder::{Decoder, ListLimits, SinkAction};
+    use alloc::collections::BTreeSet;
+    use alloc::format;
+
+    /// An encoder whose table has room for some hundred entries.
+    fn encoder(seed: u64) -> Encoder {
+        let mut encoder = Encoder::new(1 << 16, seed);
+        encoder.set_peer_table_bytes_max(1 << 16);
+        encoder
+    }
+
+    #[test]
+    fn values_that_contain_a_constant_of_the_hash_have_different_hashes() {
+        // A factor with a constant alone is zero for one of these words: 200 values then had one hash.
+        for constant in [0x6a09_e667_f3bc_c909, 0x9e37_79b9_7f4a_7c15, 0, u64::MAX] {
+            for seed in [0, 1, 0x5eed_5eed_5eed, u64::MAX] {
+                for constant_is_first in [true, false] {
+                    let mut encoder = encoder(seed);
+                    for number in 0..200u64 {
+                        let mut words = [constant, number];
+                        if !constant_is_first {
+                            words.reverse();
+                        }
+                        let [first, second] = words.map(u64::to_le_bytes);
+                        let value = [&first[..], &second, b"the same end"].concat();
+                        encoder.encode(Field::new(b"x-attack", &value), &mut Vec::new());
+                    }
+                    let links = (0..200).filter_map(|age| Some(encoder.links[encoder.table.entry(age)?.0]));
+                    let hashes: BTreeSet<u32> = links.map(|link| link.field_hash).collect();
+                    assert_eq!(hashes.len(), 200, "{constant:x} for the seed {seed:x}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_lookup_visits_a_bounded_number_of_entries() {
+        // All hashes are equal, so each list of 200 entries is one chain.
+        let mut encoder = encoder(1);
+        let strings: Vec<_> = (0..200).map(|number| (format!("x-{number}"), format!("{number}"))).collect();
+        let fields = || strings.iter().map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()));
+        for field in fields() {
+            encoder.insert(&field, 7, 7);
+        }
+        for (age, field) in (0..).zip(fields().rev()) {
+            let is_visited = age < VISITS_MAX;
+            assert_eq!(encoder.find_field(7, &field, VISITS_MAX), is_visited.then_some(age));
+            let same_name = encoder.find_name(7, &field, VISITS_MAX).map(|(age, _)| age);
+            assert_eq!(same_name, is_visited.then_some(age));
+            assert_eq!(encoder.find_field(7, &field, 200), Some(age));
+        }
+    }
+
+    #[test]
+    fn names_chosen_for_a_known_seed_are_encoded_without_loss() {
+        // The ring has 256 entries and 512 heads; all these names have the same head.
+        let mut encoder = encoder(0);
+        let names: Vec<_> = (0..)
+            .map(|number| format!("x-{number}"))
+            .filter(|name| hash(encoder.key, name.as_bytes()).is_multiple_of(512))
+            .take(200)
+            .collect();
+        let mut decoder = Decoder::new(1 << 16);
+        for _ in 0..3 {
+            let mut block = Vec::new();
+            encoder.start_block(&mut block);
+            for name in &names {
+                encoder.encode(Field::new(name.as_bytes(), b"v"), &mut block);
+            }
+            encoder.check();
+            let mut decoded = Vec::new();
+            let totals = decoder.decode(&block, ListLimits::NONE, |field| {
+                decoded.push(field.field().name.to_vec());
+                SinkAction::Unchecked
+            });
+            assert_eq!(totals.map(|totals| totals.fields), Ok(200));
+            assert!(decoded.iter().zip(&names).all(|(decoded, name)| decoded == name.as_bytes()));
+        }
+    }
 }

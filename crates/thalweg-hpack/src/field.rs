@@ -64,4 +64,4 @@ impl<'a> Field<'a> {
 }
 
 /// What RFC 7541 §4.1 adds to the lengths of a field's strings.
-pub const OVERHEAD: usize = 32;
+pub(crate) const OVERHEAD: usize = 32;

@@ -1,40 +1,75 @@
-//! A seeded hash of short strings, for the encoder's look-ups.
+//! A keyed hash of short strings, for the encoder's lookups.
 //!
-//! Two words at a time are multiplied to 128 bits, and the halves folded together. The seed is an argument
-//! because this crate has no random source: with a seed that the peer cannot guess, it cannot choose
-//! fields that meet in one chain. (Even if it could, a chain is no longer than the table has entries.)
+//! Multiplies two words at a time to 128 bits, and folds the halves together:
+//!
+//! ```text
+//! state = fold(word 0 ^ key.first, word 1 ^ state)      from key.second and the length on
+//! ```
+//!
+//! Both factors contain a secret. A factor with a constant alone is zero for the word that equals the
+//! constant, and a product of zero forgets the key: all strings with this word then have the same
+//! hash, whatever the seed.
+//!
+//! This crate has no random source, so the caller passes the seed. A peer that cannot guess it cannot
+//! choose fields that collide. For a peer that can, the encoder bounds the length of a lookup.
 
 use crate::swar::{ends, word};
 
+/// The two secret words of the hash.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    first: u64,
+    second: u64,
+}
+
+impl Key {
+    /// Derives a key from a seed: the second word is the seed, and every bit of the first depends on it.
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self { first: fold(seed ^ ROOT_OF_2, GOLDEN), second: seed }
+    }
+
+    /// Returns the seed.
+    #[inline(always)]
+    pub(crate) const fn seed(self) -> u64 {
+        self.second
+    }
+
+    /// Returns the key for the strings that belong to `hash`, such as the values of one name.
+    #[inline(always)]
+    pub(crate) const fn with(self, hash: u64) -> Self {
+        Self { second: fold(self.first, hash ^ self.second), ..self }
+    }
+}
+
 /// Hashes `text`.
 #[inline]
-pub fn hash(seed: u64, text: &[u8]) -> u64 {
+pub(crate) fn hash(key: Key, text: &[u8]) -> u64 {
     let len = text.len();
-    let start = seed ^ (len as u64).wrapping_mul(SPREAD);
+    let start = key.second ^ (len as u64).wrapping_mul(GOLDEN);
     if len < 8 {
         let (first, last) = ends(text);
-        return fold(u64::from(first) ^ LOW, u64::from(last) ^ start);
+        return fold(u64::from(first) ^ key.first, u64::from(last) ^ start);
     }
     let last = word(text, len - 8);
     if len <= 16 {
-        return fold(word(text, 0) ^ LOW, last ^ start);
+        return fold(word(text, 0) ^ key.first, last ^ start);
     }
     let (mut state, mut at) = (start, 0);
     while at + 16 < len {
-        state = fold(word(text, at) ^ LOW, word(text, at + 8) ^ state);
+        state = fold(word(text, at) ^ key.first, word(text, at + 8) ^ state);
         at += 16;
     }
-    fold(word(text, len - 16) ^ LOW, last ^ state)
+    fold(word(text, len - 16) ^ key.first, last ^ state)
 }
 
 /// Multiplies to 128 bits, and folds the halves together.
 #[inline(always)]
-pub fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
+const fn fold(a: u64, b: u64) -> u64 {
+    let product = a as u128 * b as u128;
     product as u64 ^ (product >> 64) as u64
 }
 
-/// Odd numbers with about as many ones as zeros: the golden ratio and the square root of 2, as 64-bit
-/// fractions.
-pub const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-const LOW: u64 = 0x6a09_e667_f3bc_c909;
+/// The golden ratio and the square root of 2 as 64-bit fractions: odd numbers with about as many ones
+/// as zeros.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+const ROOT_OF_2: u64 = 0x6a09_e667_f3bc_c909;

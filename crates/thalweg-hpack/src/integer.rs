@@ -21,7 +21,7 @@ use crate::error::DecodeError;
 ///
 /// `Truncated` when the block ends first, `IntegerTooLarge` past 2^32 - 1 or five octets.
 #[inline(always)]
-pub fn decode(block: &[u8], at: &mut usize, first: u8, mask: u8) -> Result<u32, DecodeError> {
+pub(crate) fn decode(block: &[u8], at: &mut usize, first: u8, mask: u8) -> Result<u32, DecodeError> {
     let prefix = first & mask;
     if prefix < mask {
         return Ok(u32::from(prefix));
@@ -49,7 +49,7 @@ fn decode_rest(block: &[u8], at: usize, mask: u8) -> Result<(u32, usize), Decode
 
 /// Appends `value` with the flags `lead` above a prefix of the `mask` bits.
 #[inline(always)]
-pub fn encode(out: &mut Vec<u8>, lead: u8, mask: u8, value: u32) {
+pub(crate) fn encode(out: &mut Vec<u8>, lead: u8, mask: u8, value: u32) {
     if value < u32::from(mask) {
         out.push(lead | value as u8);
     } else {

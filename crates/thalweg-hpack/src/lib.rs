@@ -35,9 +35,10 @@
 //! | §6, §7.1 | `encoder` | chains that end where the table ends, so that eviction costs them nothing |
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 
 extern crate alloc;
-#[cfg(any(test, feature = "fluke"))]
+#[cfg(test)]
 extern crate std;
 
 mod decoder;
@@ -45,8 +46,6 @@ mod dynamic_table;
 mod encoder;
 mod error;
 mod field;
-#[cfg(feature = "fluke")]
-pub mod fluke;
 mod hash;
 mod huffman;
 mod integer;

@@ -15,17 +15,17 @@ use crate::validate::Checked;
 
 /// One entry: its name, its value, and the token of its name.
 #[derive(Clone, Copy)]
-pub struct StaticEntry {
+pub(crate) struct StaticEntry {
     pub name: &'static [u8],
     pub value: &'static [u8],
     pub known_name: KnownName,
 }
 
 /// The number of entries; dynamic indices begin above it (RFC 7541 §2.3.3).
-pub const STATIC_LEN: u32 = FIELDS.len() as u32;
+pub(crate) const STATIC_LEN: u32 = FIELDS.len() as u32;
 
 /// The table by index. Entry 0 does not exist on the wire and is empty here.
-pub static STATIC_TABLE: [StaticEntry; FIELDS.len() + 1] = {
+pub(crate) static STATIC_TABLE: [StaticEntry; FIELDS.len() + 1] = {
     let mut table = [StaticEntry { name: b"", value: b"", known_name: KnownName::NONE }; FIELDS.len() + 1];
     let mut index = 1;
     while index < table.len() {
@@ -37,7 +37,7 @@ pub static STATIC_TABLE: [StaticEntry; FIELDS.len() + 1] = {
 };
 
 /// The same entries in the form in which fields are delivered.
-pub static STATIC_ENTRIES: [Entry; FIELDS.len() + 1] = {
+pub(crate) static STATIC_ENTRIES: [Entry; FIELDS.len() + 1] = {
     let mut entries = [Entry { storage: Storage::Static, ..EMPTY }; FIELDS.len() + 1];
     let mut index = 1;
     while index < entries.len() {
@@ -55,7 +55,7 @@ pub static STATIC_ENTRIES: [Entry; FIELDS.len() + 1] = {
 };
 
 /// By token, how many entries have that name and some value; 0 for names whose only entry is empty.
-pub static STATIC_VALUES: [u8; 128] = {
+pub(crate) static STATIC_VALUES: [u8; 128] = {
     let mut values = [0; 128];
     let mut index = 1;
     while index < STATIC_TABLE.len() {

@@ -10,7 +10,7 @@
 
 /// The eight octets at `at`, or 0 if they are not all there.
 #[inline(always)]
-pub const fn word(text: &[u8], at: usize) -> u64 {
+pub(crate) const fn word(text: &[u8], at: usize) -> u64 {
     let Some((_, rest)) = text.split_at_checked(at) else { return 0 };
     match rest.first_chunk::<8>() {
         Some(octets) => u64::from_le_bytes(*octets),
@@ -21,7 +21,7 @@ pub const fn word(text: &[u8], at: usize) -> u64 {
 /// The first and the last four octets of a text of at least four, each as a word. Of a shorter one all
 /// octets, in the first word.
 #[inline(always)]
-pub const fn ends(text: &[u8]) -> (u32, u32) {
+pub(crate) const fn ends(text: &[u8]) -> (u32, u32) {
     match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
         (Some(first), Some(last)) => (u32::from_le_bytes(*first), u32::from_le_bytes(*last)),
         _ => match *text {
@@ -35,7 +35,7 @@ pub const fn ends(text: &[u8]) -> (u32, u32) {
 
 /// Whether two texts are equal.
 #[inline(always)]
-pub const fn equal(a: &[u8], b: &[u8]) -> bool {
+pub(crate) const fn equal(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
@@ -56,7 +56,7 @@ pub const fn equal(a: &[u8], b: &[u8]) -> bool {
 
 /// Whether two texts are equal, of which those of 8 to 32 octets need neither a loop nor a call.
 #[inline(always)]
-pub fn equal_short(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn equal_short(a: &[u8], b: &[u8]) -> bool {
     match a.len() {
         len if len != b.len() => false,
         8..=16 => a.first_chunk::<8>() == b.first_chunk() && a.last_chunk::<8>() == b.last_chunk(),
@@ -68,7 +68,7 @@ pub fn equal_short(a: &[u8], b: &[u8]) -> bool {
 /// Copies a few octets by words, which needs no call: so a short text is copied together with whatever is
 /// behind it. (As one array, the compiler would take it for any other copy.)
 #[inline(always)]
-pub fn copy<const LEN: usize>(from: &[u8; LEN], to: &mut [u8; LEN]) {
+pub(crate) fn copy<const LEN: usize>(from: &[u8; LEN], to: &mut [u8; LEN]) {
     for at in (0..LEN).step_by(8) {
         to[at..at + 8].copy_from_slice(&word(from, at).to_le_bytes());
     }

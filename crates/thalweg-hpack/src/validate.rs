@@ -77,7 +77,7 @@ fn unusual_value_is_valid(value: &[u8]) -> bool {
 
 /// Whether neither end of `value` is a space or a tab (RFC 9113 §8.2.1).
 #[inline(always)]
-pub fn ends_are_visible(value: &[u8]) -> bool {
+pub(crate) fn ends_are_visible(value: &[u8]) -> bool {
     match (value.first(), value.last()) {
         (Some(&first), Some(&last)) => is_visible(first) && is_visible(last),
         _ => true,

@@ -11,7 +11,7 @@ use crate::codec::{Reader, put_number};
 use crate::error::ReadError;
 
 /// Appends a configuration.
-pub fn put(out: &mut Vec<u8>, config: &Config) {
+pub(crate) fn put(out: &mut Vec<u8>, config: &Config) {
     let mut config = *config;
     visit(&mut config, &mut |value| {
         put_number(out, *value);
@@ -21,7 +21,7 @@ pub fn put(out: &mut Vec<u8>, config: &Config) {
 }
 
 /// Reads a configuration.
-pub fn take(reader: &mut Reader<'_>) -> Result<Config, ReadError> {
+pub(crate) fn take(reader: &mut Reader<'_>) -> Result<Config, ReadError> {
     let mut config = Config::default();
     visit(&mut config, &mut |value| {
         *value = reader.number("a configuration")?;

@@ -12,23 +12,23 @@ use core::fmt;
 
 /// A digest of 64 bits. It finds accidents, not forgeries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Digest(u64);
+pub(crate) struct Digest(u64);
 
 impl Digest {
     /// The digest of nothing.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(0x7468_616c_7765_6721)
     }
 
     /// Adds a number.
     #[inline]
-    pub const fn word(&mut self, word: u64) {
+    pub(crate) const fn word(&mut self, word: u64) {
         let product = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.0 = product ^ (product >> 32);
     }
 
     /// Adds bytes, and how many they are.
-    pub fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.word(bytes.len() as u64);
         let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
@@ -42,18 +42,18 @@ impl Digest {
     }
 
     /// Adds what a value says of itself, in one piece: for what happens rarely.
-    pub fn debug(&mut self, value: &impl fmt::Debug) {
+    pub(crate) fn debug(&mut self, value: &impl fmt::Debug) {
         self.bytes(alloc::format!("{value:?}").as_bytes());
     }
 
     /// The digest so far.
-    pub const fn value(self) -> u64 {
+    pub(crate) const fn value(self) -> u64 {
         self.0
     }
 }
 
 /// The digest of one piece of bytes.
-pub fn of(bytes: &[u8]) -> u64 {
+pub(crate) fn of(bytes: &[u8]) -> u64 {
     let mut digest = Digest::new();
     digest.bytes(bytes);
     digest.value()

@@ -9,7 +9,7 @@ use thalweg::{ConnectionError, Event, HeadersKind, Splice, StreamKey};
 use crate::digest::Digest;
 
 /// Adds an event, or that there was none, or the error.
-pub fn received(digest: &mut Digest, outcome: &Result<Option<Event<'_, '_>>, ConnectionError>) {
+pub(crate) fn received(digest: &mut Digest, outcome: &Result<Option<Event<'_, '_>>, ConnectionError>) {
     match outcome {
         Ok(None) => digest.word(NOTHING),
         Ok(Some(found)) => event(digest, found),
@@ -59,7 +59,7 @@ fn event(digest: &mut Digest, event: &Event<'_, '_>) {
 }
 
 /// Adds what a call returned.
-pub fn returned<T: Returned, E: fmt::Debug>(digest: &mut Digest, result: &Result<T, E>) {
+pub(crate) fn returned<T: Returned, E: fmt::Debug>(digest: &mut Digest, result: &Result<T, E>) {
     match result {
         Ok(value) => digest.word(value.word()),
         Err(error) => digest.debug(error),
@@ -67,7 +67,7 @@ pub fn returned<T: Returned, E: fmt::Debug>(digest: &mut Digest, result: &Result
 }
 
 /// Adds what was handed out; the offsets of splices count from `base`.
-pub fn transmitted(digest: &mut Digest, out: &[u8], base: usize, splices: &[Splice]) {
+pub(crate) fn transmitted(digest: &mut Digest, out: &[u8], base: usize, splices: &[Splice]) {
     digest.bytes(out);
     for splice in splices {
         for word in [(splice.offset - base) as u64, splice.len as u64, handle(splice.stream)] {
@@ -77,12 +77,12 @@ pub fn transmitted(digest: &mut Digest, out: &[u8], base: usize, splices: &[Spli
 }
 
 /// A handle as a number.
-pub const fn handle(stream: StreamKey) -> u64 {
+pub(crate) const fn handle(stream: StreamKey) -> u64 {
     (stream.index() as u64) << 32 | stream.id().as_u32() as u64
 }
 
 /// A result that is a number at heart.
-pub trait Returned {
+pub(crate) trait Returned {
     /// The number.
     fn word(&self) -> u64;
 }

@@ -30,7 +30,7 @@ pub struct Recorder<R: Role> {
 }
 
 /// What takes the file of a recording when its connection is dropped.
-pub type Sink = dyn FnOnce(Vec<u8>, &CloseReport) + Send + Sync;
+pub(crate) type Sink = dyn FnOnce(Vec<u8>, &CloseReport) + Send + Sync;
 
 struct ActiveRecording {
     writer: RecordingWriter,

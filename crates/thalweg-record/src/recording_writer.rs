@@ -22,7 +22,7 @@ use crate::recording::{RecordedRole, Start};
 
 /// A recording that is being made.
 #[derive(Debug)]
-pub struct RecordingWriter {
+pub(crate) struct RecordingWriter {
     /// The file so far; its last block is open.
     file: Vec<u8>,
     bytes_max: usize,
@@ -48,7 +48,7 @@ struct Unread {
 
 impl RecordingWriter {
     /// Begins with how the connection began.
-    pub fn new(role: RecordedRole, config: &Config, start: &Start<'_>, bytes_max: usize) -> Self {
+    pub(crate) fn new(role: RecordedRole, config: &Config, start: &Start<'_>, bytes_max: usize) -> Self {
         let mut file = Vec::with_capacity(bytes_max.min(FIRST_BYTES));
         file.extend_from_slice(MAGIC);
         file.push(VERSION);
@@ -76,22 +76,22 @@ impl RecordingWriter {
     }
 
     /// Whether there is no step.
-    pub fn is_blank(&self) -> bool {
+    pub(crate) fn is_blank(&self) -> bool {
         self.steps == 0
     }
 
     /// Ends it as one that reached its bound.
-    pub fn truncate(&mut self) {
+    pub(crate) fn truncate(&mut self) {
         self.is_truncated = true;
     }
 
     /// The digest of all that was answered.
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         self.digest
     }
 
     /// Adds a call and what it gave. Returns where in the file the call ends; `None`: there was no room for it.
-    pub fn step(&mut self, call: &Call<'_>, outcome: impl FnOnce(&mut Digest)) -> Option<usize> {
+    pub(crate) fn step(&mut self, call: &Call<'_>, outcome: impl FnOnce(&mut Digest)) -> Option<usize> {
         if self.is_truncated {
             return None;
         }
@@ -122,7 +122,7 @@ impl RecordingWriter {
     }
 
     /// Adds a `receive` that ate the first `consumed` bytes of `input`.
-    pub fn receive(
+    pub(crate) fn receive(
         &mut self,
         input: &[u8],
         consumed: usize,
@@ -153,7 +153,7 @@ impl RecordingWriter {
     }
 
     /// Adds a `poll_transmit` that handed out `out` with `splices`, whose offsets count from `base`.
-    pub fn transmit(&mut self, spliced: bool, was_any: bool, out: &[u8], base: usize, splices: &[Splice]) {
+    pub(crate) fn transmit(&mut self, spliced: bool, was_any: bool, out: &[u8], base: usize, splices: &[Splice]) {
         let added = self.step(&Call::PollTransmit { spliced }, |digest| {
             digest.word(was_any.into());
             outcome::transmitted(digest, out, base, splices);
@@ -164,7 +164,7 @@ impl RecordingWriter {
     }
 
     /// Ends the recording: the bytes of the file.
-    pub fn into_file(mut self) -> Vec<u8> {
+    pub(crate) fn into_file(mut self) -> Vec<u8> {
         close_block(&mut self.file, self.block);
         let block = open_block(&mut self.file, END);
         put_number(&mut self.file, self.steps);
@@ -192,14 +192,14 @@ fn close_block(file: &mut Vec<u8>, at: usize) {
 }
 
 /// How a file begins; the version follows.
-pub const MAGIC: &[u8; 7] = b"THALWEG";
+pub(crate) const MAGIC: &[u8; 7] = b"THALWEG";
 /// The kinds of blocks.
-pub const BEGIN: u8 = b'B';
-pub const STEPS: u8 = b'S';
-pub const END: u8 = b'E';
+pub(crate) const BEGIN: u8 = b'B';
+pub(crate) const STEPS: u8 = b'S';
+pub(crate) const END: u8 = b'E';
 /// The kind, and the length of the payload.
-pub const BLOCK_HEAD_BYTES: usize = 5;
-pub const CHECKSUM_BYTES: usize = 8;
+pub(crate) const BLOCK_HEAD_BYTES: usize = 5;
+pub(crate) const CHECKSUM_BYTES: usize = 8;
 /// A block of steps that has so many bytes is closed, so that damage is narrowed down.
 const STEPS_BYTES: usize = 16 << 10;
 /// What one more block takes.

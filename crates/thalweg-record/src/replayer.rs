@@ -16,7 +16,7 @@ use crate::recorder::{RecordOptions, Recorder};
 use crate::recording::{RecordedRole, Recording, Start};
 use crate::replay::{ReplayError, ReplayEvent};
 
-pub struct Replayer<'a> {
+pub(crate) struct Replayer<'a> {
     recorder: AnyRecorder,
     /// The handles that the connection has given out, by identifier.
     streams: BTreeMap<StreamId, StreamKey>,
@@ -43,14 +43,14 @@ macro_rules! on {
 }
 
 /// The call cannot be made: there is no such stream, or, if none is named, the role has no such call.
-pub type UnknownStream = Option<StreamId>;
+pub(crate) type UnknownStream = Option<StreamId>;
 
 /// Is told what happens.
-pub type Observer<'o> = dyn FnMut(ReplayEvent<'_>) + 'o;
+pub(crate) type Observer<'o> = dyn FnMut(ReplayEvent<'_>) + 'o;
 
 impl<'a> Replayer<'a> {
     /// Begins as the recording does.
-    pub fn new(recording: &Recording<'a>) -> Result<Self, ReplayError> {
+    pub(crate) fn new(recording: &Recording<'a>) -> Result<Self, ReplayError> {
         let (config, options) = (recording.config, RecordOptions::max_bytes(usize::MAX));
         let (recorder, stream) = match (recording.role, recording.start) {
             (RecordedRole::Client, Start::New) => {
@@ -79,17 +79,17 @@ impl<'a> Replayer<'a> {
     }
 
     /// The digest of what all steps gave.
-    pub fn digest(&mut self) -> Digest {
+    pub(crate) fn digest(&mut self) -> Digest {
         on!(self, recorder => recorder.digest()).expect("it records until it is finished")
     }
 
     /// How the connection stands.
-    pub fn report(&mut self) -> CloseReport {
+    pub(crate) fn report(&mut self) -> CloseReport {
         on!(self, recorder => recorder.report())
     }
 
     /// The new recording; `is_truncated`: more happened than was replayed.
-    pub fn into_file(mut self, is_truncated: bool) -> Vec<u8> {
+    pub(crate) fn into_file(mut self, is_truncated: bool) -> Vec<u8> {
         on!(self, recorder => recorder.finish_as(is_truncated)).expect("it records until it is finished")
     }
 
@@ -106,7 +106,7 @@ impl<'a> Replayer<'a> {
     }
 
     /// Makes a call.
-    pub fn execute(&mut self, call: &Call<'a>, observe: &mut Observer<'_>) -> Result<(), UnknownStream> {
+    pub(crate) fn execute(&mut self, call: &Call<'a>, observe: &mut Observer<'_>) -> Result<(), UnknownStream> {
         // What it gives is in the digest.
         match call {
             Call::Receive { now, input } => self.receive(*now, *input, observe),

@@ -11,7 +11,7 @@ pub struct CrateRule {
 }
 
 pub const CRATES: &[CrateRule] = &[
-    CrateRule { name: "thalweg-hpack", is_protocol: true, always: &[], optional: &["fluke-hpack"] },
+    CrateRule { name: "thalweg-hpack", is_protocol: true, always: &[], optional: &[] },
     CrateRule {
         name: "thalweg",
         is_protocol: true,

@@ -113,14 +113,14 @@ fn field<'a>(table: &'a DynamicTable, entry: &Entry) -> Field<'a> {
     let value = match entry.storage {
         Storage::Text => table.value(entry),
         Storage::Static => STATIC_TABLE.get(entry.value_start as usize).map_or(&[][..], |found| found.value),
-        Storage::Unindexed => table.unindexed(entry.value_start, entry.value_len),
+        Storage::Unindexed => table.unindexed.string(entry.value_start, entry.value_len),
     };
     let name = match entry.storage {
         _ if known_name.is_known() => known_name.name(),
         Storage::Text => table.stored_name(entry),
         // All names of the static table are known ones.
         Storage::Static => &[],
-        Storage::Unindexed => table.unindexed(entry.name_start, entry.name_len),
+        Storage::Unindexed => table.unindexed.string(entry.name_start, entry.name_len),
     };
     Field { name, value, known_name, indexing }
 }

@@ -31,11 +31,11 @@ pub const LENGTHS: [u8; 256] = [
 ];
 
 /// The shortest and the longest code, in bits.
-pub const LENGTH_MIN: usize = 5;
-pub const LENGTH_MAX: usize = 30;
+pub(crate) const LENGTH_MIN: usize = 5;
+pub(crate) const LENGTH_MAX: usize = 30;
 
 /// The code of each octet, in the low bits.
-pub const CODES: [u32; 256] = {
+pub(crate) const CODES: [u32; 256] = {
     let mut codes = [0; 256];
     let mut next = 0;
     let mut length = 0;

@@ -20,7 +20,7 @@ use crate::error::DecodeError;
 
 /// What a string decoded to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decoded {
+pub(crate) struct Decoded {
     /// The number of octets written.
     pub len: usize,
     /// No code was longer than 12 bits: every octet is visible ASCII or a space.
@@ -30,7 +30,7 @@ pub struct Decoded {
 /// The octets that must be writable to decode `len` octets: the shortest code has 5 bits, and every
 /// store writes 8 octets.
 #[inline(always)]
-pub const fn room_for(len: usize) -> usize {
+pub(crate) const fn room_for(len: usize) -> usize {
     len / LENGTH_MIN * 8 + 16
 }
 
@@ -40,7 +40,7 @@ pub const fn room_for(len: usize) -> usize {
 ///
 /// `HuffmanPadding` and `HuffmanEndOfString`.
 #[inline]
-pub fn decode(text: &[u8], to: &mut [u8]) -> Result<Decoded, DecodeError> {
+pub(crate) fn decode(text: &[u8], to: &mut [u8]) -> Result<Decoded, DecodeError> {
     let (mut at_bit, mut len, mut is_plain) = (0, 0, true);
     // As long as there are 8 octets, at least 57 bits of a load are news; four look-ups take 48.
     while let Some(octets) = text.get(at_bit / 8..).and_then(|rest| rest.first_chunk::<8>()) {
@@ -82,7 +82,7 @@ pub fn decode(text: &[u8], to: &mut [u8]) -> Result<Decoded, DecodeError> {
 ///
 /// A fraction of the cost of [`decode`], which is made for longer ones.
 #[inline(always)]
-pub fn decode_short(octets: [u8; 8], len: usize) -> Option<([u8; 16], usize)> {
+pub(crate) fn decode_short(octets: [u8; 8], len: usize) -> Option<([u8; 16], usize)> {
     if len > 8 {
         return None;
     }

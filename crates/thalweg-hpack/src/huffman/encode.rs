@@ -18,7 +18,7 @@ use super::code::{CODES, LENGTHS};
 /// Appends the Huffman code of `text` if that is shorter, and says whether it did. If not, `out` is as
 /// before.
 #[inline]
-pub fn encode_if_shorter(text: &[u8], out: &mut Vec<u8>) -> bool {
+pub(crate) fn encode_if_shorter(text: &[u8], out: &mut Vec<u8>) -> bool {
     let start = out.len();
     let end = start + text.len();
     let mut bits = Bits { waiting: 0, count: 0 };

@@ -1,8 +1,8 @@
 //! The Huffman code of RFC 7541 §5.2 and Appendix B: the code, and its two directions.
 
-pub mod code;
-pub mod decode;
-pub mod encode;
-pub mod validate;
+pub(crate) mod code;
+pub(crate) mod decode;
+pub(crate) mod encode;
+pub(crate) mod validate;
 
 pub use code::LENGTHS as HUFFMAN_LENGTHS;

@@ -17,7 +17,7 @@ use crate::error::DecodeError;
 
 /// The state of one string between two pieces.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Validator {
+pub(crate) struct Validator {
     /// The bits that wait, the next one highest; zeros below them.
     word: u64,
     bits: usize,
@@ -29,7 +29,7 @@ impl Validator {
     /// # Errors
     ///
     /// `HuffmanEndOfString`.
-    pub fn push(&mut self, octets: &[u8]) -> Result<(), DecodeError> {
+    pub(crate) fn push(&mut self, octets: &[u8]) -> Result<(), DecodeError> {
         let Self { mut word, mut bits } = *self;
         for &octet in octets {
             word |= u64::from(octet) << (56 - bits);
@@ -50,7 +50,7 @@ impl Validator {
     /// # Errors
     ///
     /// `HuffmanPadding` and `HuffmanEndOfString`.
-    pub fn finish(self) -> Result<(), DecodeError> {
+    pub(crate) fn finish(self) -> Result<(), DecodeError> {
         let Self { mut word, mut bits } = self;
         while bits > 0 {
             // Ones never complete a symbol.

@@ -6,13 +6,12 @@
 mod bad_input;
 mod block_skipper;
 mod corpus;
+mod differential;
 mod encoder;
 mod field_ref;
 mod limits;
 mod memory;
-#[cfg(feature = "fluke")]
 mod oracle;
 mod rfc7541;
-#[cfg(feature = "fluke")]
 mod script;
 mod support;

@@ -5,8 +5,10 @@
 
 use thalweg_hpack::{
     BlockSkipper, DecodeError, Decoded, Decoder, Encoder, Field, Indexing, KnownName, ListLimits,
-    PreparedField, SinkAction, fluke,
+    PreparedField, SinkAction,
 };
+
+use crate::oracle;
 
 /// Feeds blocks to our decoder and to the guarded fluke-hpack, and expects the same of both.
 ///
@@ -18,7 +20,7 @@ pub fn decode_agrees(input: &[u8]) {
     let mut ours = Decoder::new(bytes);
     let mut bounded = Decoder::new(bytes);
     let mut skipping = Decoder::new(bytes);
-    let mut fluke = fluke::Decoder::new(bytes);
+    let mut oracle = oracle::Decoder::new(bytes);
     while !script.0.is_empty() {
         let choice = script.octet();
         if choice & 0x10 != 0 {
@@ -26,11 +28,11 @@ pub fn decode_agrees(input: &[u8]) {
             ours.set_table_bytes_max(bytes);
             bounded.set_table_bytes_max(bytes);
             skipping.set_table_bytes_max(bytes);
-            fluke.set_table_bytes_max(bytes);
+            oracle.set_table_bytes_max(bytes);
         }
         let len = usize::from(script.octet());
         let block = if len == 255 { script.take(usize::MAX) } else { script.take(len) };
-        let judged = fluke.decode(block);
+        let judged = oracle.decode(block);
         let decoded = decode(&mut ours, block);
         ours.check();
         let skipped = skip(&mut skipping, block, choice);
@@ -50,7 +52,7 @@ pub fn decode_agrees(input: &[u8]) {
 }
 
 /// Decodes a block to its end, checks all that is said of it, and returns its fields.
-fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<fluke::Field>, DecodeError> {
+fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<oracle::Field>, DecodeError> {
     let (mut list, mut held) = (Vec::new(), Vec::new());
     let totals = decoder.decode(block, ListLimits::NONE, |decoded| {
         check(&decoded);
@@ -86,7 +88,7 @@ fn decode_bounded(
     decoder: &mut Decoder,
     block: &[u8],
     choice: u8,
-    list: &[fluke::Field],
+    list: &[oracle::Field],
 ) -> Result<(), DecodeError> {
     let (bound, stop_at) = (u32::from(choice & 0x07), usize::from(choice & 0x07));
     let limits = match choice & 0x08 {
@@ -108,8 +110,8 @@ fn decode_bounded(
     Ok(())
 }
 
-fn owned(field: &Field<'_>) -> fluke::Field {
-    fluke::Field { name: field.name.to_vec(), value: field.value.to_vec(), indexing: field.indexing }
+fn owned(field: &Field<'_>) -> oracle::Field {
+    oracle::Field { name: field.name.to_vec(), value: field.value.to_vec(), indexing: field.indexing }
 }
 
 /// What a decoded field says of itself must be so.
@@ -136,14 +138,14 @@ pub fn round_trip(input: &[u8]) {
     let (own, seed) = (TABLE_BYTES[usize::from(script.octet() & 7)], u64::from(script.octet()));
     let mut encoder = Encoder::new(own, seed);
     let mut ours = Decoder::new(4096);
-    let mut fluke = fluke::Decoder::new(4096);
+    let mut oracle = oracle::Decoder::new(4096);
     while !script.0.is_empty() {
         let choice = script.octet();
         for _ in 0..choice >> 6 {
             let bytes = TABLE_BYTES[usize::from(script.octet() & 7)];
             encoder.set_peer_table_bytes_max(bytes);
             ours.set_table_bytes_max(bytes);
-            fluke.set_table_bytes_max(bytes);
+            oracle.set_table_bytes_max(bytes);
         }
         let mut block = Vec::new();
         encoder.start_block(&mut block);
@@ -167,7 +169,7 @@ pub fn round_trip(input: &[u8]) {
         encoder.check();
         ours.check();
         if seed % 4 == 0 {
-            assert_eq!(fluke.decode(&block).as_ref(), Ok(&decoded));
+            assert_eq!(oracle.decode(&block).as_ref(), Ok(&decoded));
         }
         assert_eq!(decoded.len(), list.len());
         for (field, (name, value, indexing)) in decoded.iter().zip(&list) {

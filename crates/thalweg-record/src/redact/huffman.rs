@@ -26,7 +26,7 @@ static CODES: [u32; 256] = {
 };
 
 /// Decodes a string; `None` if it is not valid (RFC 7541 §5.2).
-pub fn decode(coded: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn decode(coded: &[u8]) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     let (mut code, mut length) = (0u32, 0u32);
     for bit in (0..coded.len() * 8).map(|at| coded[at / 8] >> (7 - at % 8) & 1) {
@@ -51,7 +51,7 @@ fn octet_of(code: u32, length: u32) -> Option<u8> {
 }
 
 /// Overwrites a coded string by another text, octet by octet with codes of the same length.
-pub fn overwrite(coded: &mut [u8], text: &[u8]) {
+pub(super) fn overwrite(coded: &mut [u8], text: &[u8]) {
     let mut at = 0;
     for octet in text {
         let (code, length) = (CODES[usize::from(*octet)], usize::from(LENGTHS[usize::from(*octet)]));

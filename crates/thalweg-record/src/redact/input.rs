@@ -15,7 +15,7 @@ use super::huffman;
 use super::pseudonyms::Pseudonyms;
 
 /// Overwrites the secrets in all that a peer has said. `is_client`: whether the peer is one.
-pub fn redact(stream: &mut [u8], is_client: bool, pseudonyms: &mut Pseudonyms) {
+pub(super) fn redact(stream: &mut [u8], is_client: bool, pseudonyms: &mut Pseudonyms) {
     let mut at = 0;
     if is_client {
         let matching = stream.iter().zip(PREFACE).take_while(|(seen, due)| seen == due).count();
@@ -217,7 +217,7 @@ fn string(coded: &[u8], at: &mut usize) -> Option<(Range<usize>, bool)> {
 }
 
 /// What stands for content.
-pub const FILL: u8 = b'x';
+pub(super) const FILL: u8 = b'x';
 /// Index 0, which is in no table (RFC 7541 §6.1).
 const UNREADABLE: u8 = 0x80;
 /// What a dynamic table may hold at the beginning (RFC 9113 §6.5.2).

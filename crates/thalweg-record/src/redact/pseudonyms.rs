@@ -10,7 +10,7 @@ use thalweg_hpack::HUFFMAN_LENGTHS as LENGTHS;
 
 /// Values and what stands for them, for one recording.
 #[derive(Debug)]
-pub struct Pseudonyms {
+pub(super) struct Pseudonyms {
     key: [u64; 2],
     known: BTreeMap<Vec<u8>, Vec<u8>>,
     taken: BTreeSet<Vec<u8>>,
@@ -20,7 +20,7 @@ pub struct Pseudonyms {
 
 impl Pseudonyms {
     /// Starts with a key that nobody may know.
-    pub fn new(key: [u64; 2]) -> Self {
+    pub(super) fn new(key: [u64; 2]) -> Self {
         let mut classes = [const { Vec::new() }; 31];
         for byte in (0..=255u8).filter(|byte| !stays(*byte)) {
             classes[usize::from(LENGTHS[usize::from(byte)])].push(byte);
@@ -29,7 +29,7 @@ impl Pseudonyms {
     }
 
     /// What stands for the value of a field.
-    pub fn value(&mut self, name: &[u8], value: &[u8]) -> Vec<u8> {
+    pub(super) fn value(&mut self, name: &[u8], value: &[u8]) -> Vec<u8> {
         if KEPT_NAMES.contains(&name) {
             return value.to_vec();
         }
@@ -46,7 +46,7 @@ impl Pseudonyms {
     }
 
     /// What stands for a value of any name.
-    pub fn replace(&mut self, value: &[u8]) -> Vec<u8> {
+    pub(super) fn replace(&mut self, value: &[u8]) -> Vec<u8> {
         if STATIC_VALUES.contains(&value) || value.iter().all(|byte| stays(*byte)) {
             return value.to_vec();
         }
