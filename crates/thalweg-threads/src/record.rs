@@ -1,6 +1,8 @@
-//! Which connection the drivers hold: the core's own, or, with the feature `record`, one that can record.
+//! The connection type of the drivers: the core's own, or, with the feature `record`, one that can
+//! record.
 //!
-//! Keeps true: without the feature nothing of it is there; with it, a connection records if its options say so.
+//! Invariants: without the feature, no recording code is compiled; with it, a connection records if
+//! its options have a store.
 
 #[cfg(not(feature = "record"))]
 pub use thalweg::Connection;
@@ -12,7 +14,7 @@ use thalweg_record::{RecordOptions, RecordingStore};
 
 use crate::driver::Options;
 
-/// Starts a connection.
+/// Creates a connection.
 pub fn start<R: Role>(options: &Options) -> Result<Connection<R>, ConfigError> {
     #[cfg(feature = "record")]
     return Connection::new(options.config, recorded(options));
@@ -20,7 +22,7 @@ pub fn start<R: Role>(options: &Options) -> Result<Connection<R>, ConfigError> {
     Connection::new(options.config)
 }
 
-/// Starts a server's connection after an Upgrade.
+/// Creates a server's connection after an Upgrade.
 pub fn upgraded(
     options: &Options,
     settings: &[u8],

@@ -1,10 +1,11 @@
-//! What is traced, if the feature `tracing` is on.
+//! Log events, with the feature `tracing`.
 
 use std::io;
 
 use crate::error::ConnectionEnd;
 
-/// The one report of a connection: a warning if the peer is to blame or a limit has tripped.
+/// Logs the final report of a connection: as a warning if the peer is at fault or a limit was
+/// exceeded.
 pub fn connection_ended(end: &ConnectionEnd) {
     #[cfg(feature = "tracing")]
     {
@@ -23,7 +24,7 @@ pub fn connection_ended(end: &ConnectionEnd) {
     let _ = end;
 }
 
-/// A handler returned an error.
+/// Logs the error of a handler.
 pub fn handler_failed(error: &io::Error) {
     #[cfg(feature = "tracing")]
     tracing::warn!("handler failed: {error}");
@@ -31,7 +32,7 @@ pub fn handler_failed(error: &io::Error) {
     let _ = error;
 }
 
-/// The core refused what the application wanted to send.
+/// Logs that the core refused a message of the application.
 pub fn send_failed(stream: thalweg::StreamKey, error: &thalweg::SendError) {
     #[cfg(feature = "tracing")]
     tracing::error!(stream = stream.id().as_u32(), "not sent: {error}");
@@ -39,24 +40,24 @@ pub fn send_failed(stream: thalweg::StreamKey, error: &thalweg::SendError) {
     let _ = (stream, error);
 }
 
-/// The core refused what was wished of a connection or a stream besides messages.
+/// Logs that the core refused a command for a connection or a stream.
 pub fn command_failed(error: &thalweg::SendError) {
     #[cfg(feature = "tracing")]
-    tracing::debug!("left out: {error}");
+    tracing::debug!("command dropped: {error}");
     #[cfg(not(feature = "tracing"))]
     let _ = error;
 }
 
-/// A listener of the application panicked.
+/// Logs that a callback of the application panicked.
 pub fn callback_panicked() {
     #[cfg(feature = "tracing")]
-    tracing::error!("listener panicked");
+    tracing::error!("callback panicked");
 }
 
-/// A connection could not be accepted.
+/// Logs that a connection could not be accepted.
 pub fn accept_failed(error: &io::Error) {
     #[cfg(feature = "tracing")]
-    tracing::warn!("cannot accept a connection: {error}");
+    tracing::warn!("connection not accepted: {error}");
     #[cfg(not(feature = "tracing"))]
     let _ = error;
 }

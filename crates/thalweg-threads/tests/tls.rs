@@ -127,7 +127,7 @@ fn a_client_of_http_1_only_is_refused_in_the_handshake() {
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     let error = connect(&server, "localhost", tls).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert_eq!(error.to_string(), "the peer does not speak HTTP/2 over TLS: it did not agree to h2 by ALPN");
+    assert_eq!(error.to_string(), "the peer does not speak HTTP/2 over TLS: it did not negotiate h2 by ALPN");
     assert_eq!(server.end().negotiation_error, Some(NegotiationError::Handshake));
 }
 

@@ -1,7 +1,7 @@
-//! Content that the application has yet to read, of streams that have ended.
+//! Inboxes of closed streams whose content the application has not read yet.
 //!
-//! Keeps true: such content keeps its place in the connection's window until it is consumed, so that a peer which ends its
-//! streams quickly cannot make us hold more than that window.
+//! Invariant: unread content occupies the connection's window until it is consumed, so that a peer
+//! which closes its streams quickly cannot make us buffer more than that window.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -11,31 +11,32 @@ use thalweg::{Role, StreamKey};
 use crate::inbox::Inbox;
 use crate::record::Connection;
 
-/// The inboxes whose exchanges have left.
+/// The inboxes whose exchanges are removed.
 #[derive(Debug, Default)]
 pub struct DetachedInboxes {
     inboxes: Vec<(StreamKey, Arc<Inbox>)>,
-    /// How many of them, from the first, ring the bell for orphans.
+    /// The number of inboxes, from the first, that have the current waker.
     bound: usize,
 }
 
 impl DetachedInboxes {
-    /// Starts without any.
+    /// Creates an empty set.
     pub const fn new() -> Self {
         Self { inboxes: Vec::new(), bound: 0 }
     }
 
-    /// Takes an inbox over. Its reader is heard from the next `release_consumed` on.
+    /// Adds an inbox. The next `release_consumed` sets its waker.
     pub fn push(&mut self, stream: StreamKey, inbox: Arc<Inbox>) {
         self.inboxes.push((stream, inbox));
     }
 
-    /// Whether nothing is unread.
+    /// Returns whether there is no unread content.
     pub fn is_empty(&self) -> bool {
         self.inboxes.is_empty()
     }
 
-    /// Credits what was consumed, and forgets what was consumed whole. `waker` is theirs.
+    /// Releases window for consumed content, and removes inboxes without unread content. `waker` is
+    /// the waker of all detached inboxes.
     pub fn release_consumed<R: Role>(&mut self, connection: &mut Connection<R>, waker: &Waker) {
         for (_, inbox) in &self.inboxes[self.bound..] {
             inbox.set_waker(Some(waker.clone()));
@@ -48,12 +49,12 @@ impl DetachedInboxes {
         self.bound = self.inboxes.len();
     }
 
-    /// Their bell is dead; the next `release_consumed` gives them another.
+    /// Invalidates the wakers; the next `release_consumed` sets new ones.
     pub fn clear_waker(&mut self) {
         self.bound = 0;
     }
 
-    /// The connection is over: there is nobody to credit.
+    /// Removes all inboxes at the end of the connection, when there is no window to release.
     pub fn clear(&mut self) {
         self.inboxes = Vec::new();
         self.bound = 0;

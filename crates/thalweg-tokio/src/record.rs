@@ -1,6 +1,8 @@
-//! Which connection the drivers hold: the core's own, or, with the feature `record`, one that can record.
+//! The connection type of the drivers: the core's own, or, with the feature `record`, one that can
+//! record.
 //!
-//! Keeps true: without the feature nothing of it is there; with it, a connection records if its setup says so.
+//! Invariants: without the feature, no recording code is compiled; with it, a connection records if
+//! its setup has a store.
 
 #[cfg(not(feature = "record"))]
 pub use thalweg::Connection;
@@ -10,7 +12,7 @@ pub use thalweg_record::Recorder as Connection;
 #[cfg(feature = "record")]
 use thalweg_record::{RecordOptions, RecordingStore};
 
-/// How connections are started: their configuration, and who gets their recordings.
+/// The setup of new connections: their configuration, and the store for their recordings.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
     pub config: Config,
@@ -29,7 +31,7 @@ impl From<Config> for Setup {
 }
 
 impl Setup {
-    /// Starts a connection.
+    /// Creates a connection.
     pub fn start<R: Role>(&self) -> Result<Connection<R>, ConfigError> {
         #[cfg(feature = "record")]
         return Connection::new(self.config, self.recorded());
@@ -37,7 +39,7 @@ impl Setup {
         Connection::new(self.config)
     }
 
-    /// Starts a server's connection after an Upgrade.
+    /// Creates a server's connection after an Upgrade.
     pub fn upgraded(
         &self,
         settings: &[u8],
@@ -55,7 +57,7 @@ impl Setup {
     }
 }
 
-/// Whether what is sent shall be seen by the connection, since it is recorded.
+/// Returns whether the connection is recorded, so that it needs to see all output.
 pub fn is_recorded<R: Role>(connection: &Connection<R>) -> bool {
     #[cfg(feature = "record")]
     return connection.is_recording();

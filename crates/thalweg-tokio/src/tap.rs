@@ -1,4 +1,4 @@
-//! What a driver tells a watch: nothing, without the feature `inspect`.
+//! The driver's reports to a monitor; without the feature `inspect`, a type that reports nothing.
 
 #[cfg(feature = "inspect")]
 pub use crate::inspect::Tap;
@@ -15,7 +15,7 @@ mod untapped {
     use crate::error::ConnectionEnd;
     use crate::record::Connection;
 
-    /// Nobody listens.
+    /// Reports nothing.
     #[derive(Default)]
     pub struct Tap(());
 

@@ -1,7 +1,7 @@
 //! TLS by rustls, with `h2` negotiated by ALPN (RFC 9113 §3.2).
 //!
-//! What RFC 9113 §9.2 asks of TLS holds by itself: rustls speaks 1.2 and 1.3 only, without compression, renegotiation, or
-//! any of the prohibited cipher suites.
+//! rustls satisfies RFC 9113 §9.2 by construction: it speaks TLS 1.2 and 1.3 only, without
+//! compression, renegotiation, or any of the prohibited cipher suites.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -23,7 +23,7 @@ use crate::control::ConnectionControl;
 use crate::error::BoxError;
 use crate::negotiate::{NO_HTTP_1, NegotiationError, reject};
 
-/// Makes the server's side of handshakes.
+/// Creates the acceptor of a server.
 pub fn acceptor(mut config: Arc<ServerConfig>) -> TlsAcceptor {
     if config.alpn_protocols.is_empty() {
         Arc::make_mut(&mut config).alpn_protocols = vec![H2.to_vec()];
@@ -31,7 +31,7 @@ pub fn acceptor(mut config: Arc<ServerConfig>) -> TlsAcceptor {
     TlsAcceptor::from(config)
 }
 
-/// Does the server's side of a handshake.
+/// Performs the server's side of a handshake.
 pub async fn accept(
     acceptor: &TlsAcceptor,
     socket: TcpStream,
@@ -53,12 +53,14 @@ pub async fn accept(
     Err(NegotiationError::NoAlpn)
 }
 
-/// Connects over TCP and TLS, and speaks HTTP/2 if the server agrees to by ALPN. A configuration without ALPN protocols gets `h2`.
+/// Connects over TCP and TLS, and speaks HTTP/2 if the server negotiates it by ALPN. Adds `h2` to a
+/// configuration without ALPN protocols.
 ///
 /// # Errors
-/// What the operating system or the handshake says, for example that the certificate is not valid for `name`.
-/// `Unsupported` with [`NegotiationError::NoAlpn`] inside: the server does not negotiate `h2`. `InvalidData` with
-/// [`NegotiationError::NotTls`] inside: it does not speak TLS. `UnexpectedEof`: it ended the connection in the handshake.
+/// The error of the operating system or of the handshake, for example that the certificate is not
+/// valid for `name`. `Unsupported` with [`NegotiationError::NoAlpn`] inside: the server does not
+/// negotiate `h2`. `InvalidData` with [`NegotiationError::NotTls`] inside: the server does not
+/// speak TLS. `UnexpectedEof`: the server closed the connection during the handshake.
 pub async fn connect<B>(
     addr: impl ToSocketAddrs,
     name: ServerName<'static>,
@@ -83,7 +85,8 @@ where
     handshake(stream, config).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
-/// What a failed handshake means. What rustls says of a peer that speaks something else leaves one to guess.
+/// Classifies a failed handshake. The error that rustls returns for a peer without TLS is hard to
+/// recognize.
 fn handshake_failed(error: io::Error) -> NegotiationError {
     match error.get_ref().and_then(|source| source.downcast_ref()) {
         Some(rustls::Error::InvalidMessage(_)) => NegotiationError::NotTls,

@@ -1,4 +1,5 @@
-//! What is told through `tracing`, with the feature of that name; without it, nothing.
+//! Log events and spans through the crate `tracing`, with the feature of that name; without it, no
+//! code.
 
 use std::any::Any;
 use std::error::Error as StdError;
@@ -19,12 +20,12 @@ mod events {
     };
     use crate::server::NegotiationError;
 
-    /// The span of an exchange; its handler and its bodies are polled inside.
+    /// The span of an exchange. Its handler and its bodies are polled inside.
     #[derive(Clone)]
     pub struct Span(tracing::Span);
 
     impl Span {
-        /// Begins one. Costs next to nothing unless somebody listens to DEBUG.
+        /// Creates a span. Cheap unless a subscriber enables DEBUG.
         pub fn new(stream: StreamKey, method: &Method, uri: &Uri) -> Self {
             Self(tracing::debug_span!("exchange", stream = stream.id().as_u32(), %method, path = uri.path()))
         }
@@ -63,7 +64,7 @@ mod events {
     }
 
     pub fn callback_panicked(panic: &(dyn Any + Send)) {
-        tracing::error!("listener panicked: {}", text_of(panic));
+        tracing::error!("callback panicked: {}", text_of(panic));
     }
 
     fn text_of(panic: &(dyn Any + Send)) -> &str {
@@ -72,18 +73,18 @@ mod events {
     }
 
     pub fn command_failed(error: &SendError) {
-        tracing::debug!("left out: {error}");
+        tracing::debug!("command dropped: {error}");
     }
 
     pub fn stream_command_failed(stream: StreamKey, error: &Error) {
-        tracing::debug!(stream = stream.id().as_u32(), "left out: {error}");
+        tracing::debug!(stream = stream.id().as_u32(), "command dropped: {error}");
     }
 
     pub fn slow_poll(length: Duration) {
         tracing::warn!(
             ?length,
-            "a poll of a connection took long and held up its other streams: wrap the service in Spawn, \
-             or move work that blocks to spawn_blocking"
+            "a poll of a connection took long and delayed its other streams: wrap the service in \
+             SpawnHandlers, or move work that blocks to spawn_blocking"
         );
     }
 
@@ -128,14 +129,14 @@ pub use events::{
     stream_command_failed,
 };
 
-/// An application failed an exchange. Returns the code with which its stream is to be reset.
+/// Logs that the application failed an exchange. Returns the reset code of its stream.
 pub fn handler_failed(stream: StreamKey, error: &(dyn StdError + 'static)) -> ErrorCode {
     let code = Error::code_for(error);
     events::stream_failed(stream, code, error);
     code
 }
 
-/// An application panicked. Returns the code with which its stream is to be reset.
+/// Logs that the application panicked. Returns the reset code of its stream.
 pub fn handler_panicked(stream: StreamKey, panic: &(dyn Any + Send)) -> ErrorCode {
     events::stream_panicked(stream, panic);
     ErrorCode::INTERNAL_ERROR

@@ -133,7 +133,7 @@ async fn a_client_of_http_1_only_is_refused_in_the_handshake() {
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     let error = fetch(server.addr, "localhost", tls).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::Unsupported);
-    assert_eq!(error.to_string(), "the peer does not speak HTTP/2 over TLS: it did not agree to h2 by ALPN");
+    assert_eq!(error.to_string(), "the peer does not speak HTTP/2 over TLS: it did not negotiate h2 by ALPN");
     assert!(within(server.closed.recv()).await.unwrap().starts_with("tls: "));
 }
 
