@@ -334,7 +334,7 @@ impl Drop for PendingResponse {
 
 impl fmt::Debug for PendingResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").finish_non_exhaustive()
+        f.debug_struct("PendingResponse").finish_non_exhaustive()
     }
 }
 

@@ -80,7 +80,7 @@ impl Counters {
 
 /// The part of one connection in the counters.
 #[derive(Debug)]
-pub struct Share {
+pub(crate) struct Share {
     counters: Arc<Counters>,
     /// Values that were already added.
     added: thalweg::Counters,
@@ -88,12 +88,12 @@ pub struct Share {
 
 impl Share {
     /// Creates a share that has added nothing.
-    pub fn new(counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(counters: Arc<Counters>) -> Self {
         Self { counters, added: thalweg::Counters::default() }
     }
 
     /// Adds the growth since the last call.
-    pub fn add(&mut self, report: &CloseReport) {
+    pub(crate) fn add(&mut self, report: &CloseReport) {
         let (now, before, all) = (&report.counters, &self.added, &self.counters);
         add(&all.bytes_received, now.bytes_received - before.bytes_received);
         add(&all.bytes_sent, now.bytes_sent - before.bytes_sent);
@@ -105,7 +105,7 @@ impl Share {
     }
 
     /// Returns the shared counters.
-    pub fn counters(&self) -> &Counters {
+    pub(crate) fn counters(&self) -> &Counters {
         &self.counters
     }
 }

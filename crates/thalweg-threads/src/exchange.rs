@@ -9,6 +9,7 @@
 //! waiting threads are woken.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -128,6 +129,7 @@ enum Incoming {
 }
 
 /// The result of a wait.
+#[derive(Debug)]
 pub enum WaitResult {
     /// The headers of a response.
     Head(Response<()>),
@@ -421,6 +423,12 @@ impl State {
             return Some(WaitResult::Failed(error.clone()));
         }
         (interest.capacity && self.unsent < unsent_bytes_max).then(|| WaitResult::Capacity(self.spare.take()))
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("stream", &self.stream()).finish_non_exhaustive()
     }
 }
 

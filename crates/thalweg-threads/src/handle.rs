@@ -15,7 +15,7 @@ use crate::record::Connection;
 use crate::trace;
 
 /// A command for the connection.
-pub type ConnectionCommand<R> = Box<dyn FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send>;
+pub(crate) type ConnectionCommand<R> = Box<dyn FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send>;
 
 /// The command queue of a connection's driver, for any message type.
 trait ConnectionCommandSink<R: Role>: Send + Sync {

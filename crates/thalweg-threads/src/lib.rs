@@ -58,6 +58,7 @@
 //! * `record`: records connections, for `thalweg_record` to replay.
 //! * `tracing`: logs the ends of connections, the errors of handlers, and failures to send.
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub, missing_debug_implementations)]
 
 mod body;
 mod client;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A driver's mailbox. Messages own their data.
-pub struct Mailbox<M> {
+pub(crate) struct Mailbox<M> {
     inner: Mutex<Inner<M>>,
     wake: Box<dyn Fn() + Send + Sync>,
     pending_responses: Arc<PendingResponses>,
@@ -18,7 +18,7 @@ pub struct Mailbox<M> {
 
 /// The number of waiting requests whose responses are pending. The pool updates it without ordering
 /// guarantees.
-pub type PendingResponses = AtomicUsize;
+pub(crate) type PendingResponses = AtomicUsize;
 
 struct Inner<M> {
     messages: Vec<M>,
@@ -40,12 +40,12 @@ enum State {
 impl<M> Mailbox<M> {
     /// Creates an empty mailbox. `wake` must make a driver that waits for its transport return,
     /// from any thread.
-    pub fn new(wake: Box<dyn Fn() + Send + Sync>) -> Self {
+    pub(crate) fn new(wake: Box<dyn Fn() + Send + Sync>) -> Self {
         Self::with_pending_responses(wake, Arc::default())
     }
 
     /// Creates a mailbox for a driver that batches while responses are pending.
-    pub fn with_pending_responses(
+    pub(crate) fn with_pending_responses(
         wake: Box<dyn Fn() + Send + Sync>,
         pending_responses: Arc<PendingResponses>,
     ) -> Self {
@@ -54,13 +54,13 @@ impl<M> Mailbox<M> {
     }
 
     /// Posts a message. Returns whether the driver will receive it.
-    pub fn post(&self, message: M) -> bool {
+    pub(crate) fn post(&self, message: M) -> bool {
         self.enqueue(message, true)
     }
 
     /// Posts a message that may wait for others that follow immediately, so that they share one
     /// wake-up and one write.
-    pub fn post_batched(&self, message: M) -> bool {
+    pub(crate) fn post_batched(&self, message: M) -> bool {
         self.enqueue(message, self.pending_responses.load(Ordering::Relaxed) == 0)
     }
 
@@ -81,7 +81,7 @@ impl<M> Mailbox<M> {
     }
 
     /// Takes all messages. `taken` is empty, and its memory is reused for the next ones.
-    pub fn take(&self, taken: &mut Vec<M>) {
+    pub(crate) fn take(&self, taken: &mut Vec<M>) {
         let mut inner = self.lock();
         inner.driver = State::Awake;
         mem::swap(&mut inner.messages, taken);
@@ -89,7 +89,7 @@ impl<M> Mailbox<M> {
 
     /// Prepares the driver to wait; `batches`: for a moment only. Returns `false` if there are
     /// messages.
-    pub fn sleep(&self, batches: bool) -> bool {
+    pub(crate) fn sleep(&self, batches: bool) -> bool {
         let mut inner = self.lock();
         if inner.messages.is_empty() {
             inner.driver = if batches { State::Batching } else { State::Asleep };
@@ -99,7 +99,7 @@ impl<M> Mailbox<M> {
 
     /// Closes the mailbox; returns the remaining messages, so that they are dropped without the
     /// lock.
-    pub fn close(&self) -> Vec<M> {
+    pub(crate) fn close(&self) -> Vec<M> {
         let mut inner = self.lock();
         inner.driver = State::Gone;
         mem::take(&mut inner.messages)

@@ -80,31 +80,31 @@ impl std::error::Error for NegotiationError {
 #[derive(Debug)]
 pub struct Rejection {
     pub error: NegotiationError,
-    pub answer: &'static [u8],
+    pub response: &'static [u8],
 }
 
 impl Rejection {
     /// Creates a rejection without a response.
     pub const fn without_response(error: NegotiationError) -> Self {
-        Self { error, answer: &[] }
+        Self { error, response: &[] }
     }
 
     /// RFC 9113 §3.2: over TLS, HTTP/2 requires negotiation by ALPN.
     pub const NO_ALPN: Self =
-        Self { error: NegotiationError::NoAlpn, answer: responses::VERSION_NOT_SUPPORTED };
+        Self { error: NegotiationError::NoAlpn, response: responses::VERSION_NOT_SUPPORTED };
     /// The settings of an Upgrade are invalid.
-    pub const UPGRADE: Self = Self { error: NegotiationError::Upgrade, answer: responses::BAD_REQUEST };
+    pub const UPGRADE: Self = Self { error: NegotiationError::Upgrade, response: responses::BAD_REQUEST };
 }
 
 impl From<SniffError> for Rejection {
     fn from(error: SniffError) -> Self {
-        Self { error: NegotiationError::Sniff(error), answer: error.response().unwrap_or_default() }
+        Self { error: NegotiationError::Sniff(error), response: error.response().unwrap_or_default() }
     }
 }
 
 /// The detected start of HTTP/2.
 #[derive(Debug)]
-pub enum DetectedProtocol {
+pub(crate) enum DetectedProtocol {
     /// The preface; these bytes of it were already taken.
     Preface(&'static [u8]),
     /// An HTTP/1.1 Upgrade request.
@@ -112,22 +112,22 @@ pub enum DetectedProtocol {
 }
 
 /// Takes bytes until the protocol is known.
-pub fn sniff(sniffer: &mut Sniffer, input: &mut &[u8]) -> Result<Option<DetectedProtocol>, Rejection> {
+pub(crate) fn sniff(sniffer: &mut Sniffer, input: &mut &[u8]) -> Result<Option<DetectedProtocol>, Rejection> {
     match sniffer.receive(input)? {
         None => Ok(None),
         Some(Protocol::Http2 { seen }) => Ok(Some(DetectedProtocol::Preface(seen))),
         Some(Protocol::Upgrade(upgrade)) => Ok(Some(DetectedProtocol::Upgrade(upgrade))),
         Some(Protocol::Http1(request)) => {
-            Err(Rejection { error: NegotiationError::Http1, answer: request.response() })
+            Err(Rejection { error: NegotiationError::Http1, response: request.response() })
         }
         Some(_) => {
-            Err(Rejection { error: NegotiationError::Http1, answer: responses::VERSION_NOT_SUPPORTED })
+            Err(Rejection { error: NegotiationError::Http1, response: responses::VERSION_NOT_SUPPORTED })
         }
     }
 }
 
 /// Handles the end of input before the protocol is known.
-pub fn sniff_eof(sniffer: &mut Sniffer) -> Rejection {
+pub(crate) fn sniff_eof(sniffer: &mut Sniffer) -> Rejection {
     sniffer
         .handle_eof()
         .map_or_else(Rejection::from, |()| Rejection::without_response(NegotiationError::NoData))

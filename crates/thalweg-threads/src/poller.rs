@@ -13,7 +13,7 @@ use crate::error::ConnectionEnd;
 use crate::transport::Transport;
 
 /// The readiness queue of one socket, and its wake-up.
-pub struct Poller {
+pub(crate) struct Poller {
     poll: Poll,
     events: Events,
     waker: Arc<Waker>,
@@ -21,19 +21,19 @@ pub struct Poller {
 
 impl Poller {
     /// Creates a poller. Needs two file descriptors on Linux.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         Ok(Self { poll, events: Events::with_capacity(8), waker })
     }
 
     /// Registers a socket for reading and writing. Called once.
-    pub fn watch(&self, socket: &mut TcpStream) -> io::Result<()> {
+    pub(crate) fn watch(&self, socket: &mut TcpStream) -> io::Result<()> {
         self.poll.registry().register(socket, SOCKET, Interest::READABLE | Interest::WRITABLE)
     }
 
     /// Returns a function that makes `wait` return, from any thread.
-    pub fn waker(&self) -> impl Fn() + Send + Sync + 'static {
+    pub(crate) fn waker(&self) -> impl Fn() + Send + Sync + 'static {
         let waker = Arc::clone(&self.waker);
         // It fails only when the system is out of memory; then the driver sees the message in its
         // next turn.
@@ -55,7 +55,7 @@ impl Poller {
     }
 
     /// Takes a driver's turns until its connection has ended.
-    pub fn drive<H: Host, T: Transport>(
+    pub(crate) fn drive<H: Host, T: Transport>(
         &mut self,
         driver: &mut Driver<H, T>,
         mut each_turn: impl FnMut(&Driver<H, T>),
@@ -77,7 +77,7 @@ impl Poller {
 }
 
 /// A socket that a [`Poller`] polls.
-pub struct Socket(pub TcpStream);
+pub(crate) struct Socket(pub TcpStream);
 
 impl Read for Socket {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {

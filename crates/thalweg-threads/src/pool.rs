@@ -16,6 +16,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -106,14 +107,14 @@ impl JobQueue {
 }
 
 /// A request for a thread.
-pub struct Job {
+pub(crate) struct Job {
     pub stream: StreamKey,
     pub request: Request<Body>,
     pub responder: Responder,
 }
 
 /// A connection's queue in the pool.
-pub struct ConnectionQueue {
+pub(crate) struct ConnectionQueue {
     shared: Arc<Shared>,
     index: usize,
     count: Arc<PendingResponses>,
@@ -193,12 +194,12 @@ impl Pool {
 
 impl ConnectionQueue {
     /// Returns the number of waiting requests.
-    pub fn pending(&self) -> Arc<PendingResponses> {
+    pub(crate) fn pending(&self) -> Arc<PendingResponses> {
         Arc::clone(&self.count)
     }
 
     /// Queues requests, and empties `jobs`.
-    pub fn submit(&mut self, jobs: &mut Vec<Job>) {
+    pub(crate) fn submit(&mut self, jobs: &mut Vec<Job>) {
         if jobs.is_empty() {
             return;
         }
@@ -216,7 +217,7 @@ impl ConnectionQueue {
     }
 
     /// Removes a waiting request whose stream has ended.
-    pub fn cancel(&self, stream: StreamKey) -> Option<Job> {
+    pub(crate) fn cancel(&self, stream: StreamKey) -> Option<Job> {
         let mut state = self.shared.lock();
         let queue = state.queues.get_mut(self.index)?.as_mut()?;
         // Stream identifiers ascend.
@@ -229,7 +230,7 @@ impl ConnectionQueue {
     }
 
     /// Removes all waiting requests of a connection that has ended.
-    pub fn clear(&self) -> VecDeque<Job> {
+    pub(crate) fn clear(&self) -> VecDeque<Job> {
         let mut state = self.shared.lock();
         state.ready.retain(|index| *index != self.index);
         let queue = state.queues.get_mut(self.index).and_then(Option::as_mut);
@@ -238,7 +239,7 @@ impl ConnectionQueue {
 
     /// Wakes another thread if the waiting requests are starved. Returns when to check again, if
     /// any wait.
-    pub fn check_starvation(&mut self, now: Instant) -> Option<Duration> {
+    pub(crate) fn check_starvation(&mut self, now: Instant) -> Option<Duration> {
         let mut state = self.shared.lock();
         if state.queues.get(self.index)?.as_ref()?.jobs.is_empty() {
             self.pending = None;
@@ -388,12 +389,12 @@ impl Parker {
 
 /// Marks the current thread, if it belongs to a pool, as waiting for a peer while the guard lives,
 /// so that it does not count as busy.
-pub struct Blocked {
+pub(crate) struct Blocked {
     shared: Option<Arc<Shared>>,
 }
 
 impl Blocked {
-    pub fn enter() -> Self {
+    pub(crate) fn enter() -> Self {
         let shared = CURRENT.with_borrow(Clone::clone);
         if let Some(shared) = &shared {
             let mut state = shared.lock();
@@ -411,6 +412,12 @@ impl Drop for Blocked {
         if let Some(shared) = &self.shared {
             shared.lock().busy += 1;
         }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("threads_max", &self.shared.threads_max).finish_non_exhaustive()
     }
 }
 

@@ -5,17 +5,17 @@
 //! its options have a store.
 
 #[cfg(not(feature = "record"))]
-pub use thalweg::Connection;
+pub(crate) use thalweg::Connection;
 use thalweg::{ConfigError, Role, Server, StreamKey, UpgradeError};
 #[cfg(feature = "record")]
-pub use thalweg_record::Recorder as Connection;
+pub(crate) use thalweg_record::Recorder as Connection;
 #[cfg(feature = "record")]
 use thalweg_record::{RecordOptions, RecordingStore};
 
 use crate::driver::Options;
 
 /// Creates a connection.
-pub fn start<R: Role>(options: &Options) -> Result<Connection<R>, ConfigError> {
+pub(crate) fn start<R: Role>(options: &Options) -> Result<Connection<R>, ConfigError> {
     #[cfg(feature = "record")]
     return Connection::new(options.config, recorded(options));
     #[cfg(not(feature = "record"))]
@@ -23,7 +23,7 @@ pub fn start<R: Role>(options: &Options) -> Result<Connection<R>, ConfigError> {
 }
 
 /// Creates a server's connection after an Upgrade.
-pub fn upgraded(
+pub(crate) fn upgraded(
     options: &Options,
     settings: &[u8],
     method: &[u8],

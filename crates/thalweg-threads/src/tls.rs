@@ -152,7 +152,7 @@ impl<T> fmt::Debug for Tls<T> {
 }
 
 /// Adds `h2` to a configuration without ALPN protocols.
-pub fn server_config(mut config: Arc<ServerConfig>) -> Arc<ServerConfig> {
+pub(crate) fn server_config(mut config: Arc<ServerConfig>) -> Arc<ServerConfig> {
     if config.alpn_protocols.is_empty() {
         Arc::make_mut(&mut config).alpn_protocols = vec![H2.to_vec()];
     }
@@ -167,7 +167,7 @@ fn client_config(mut config: Arc<ClientConfig>) -> Arc<ClientConfig> {
 }
 
 /// Performs the client's side of a handshake over a blocking socket.
-pub fn handshake(
+pub(crate) fn handshake(
     stream: &mut TcpStream,
     name: ServerName<'static>,
     config: Arc<ClientConfig>,

@@ -6,7 +6,7 @@ use crate::error::ConnectionEnd;
 
 /// Logs the final report of a connection: as a warning if the peer is at fault or a limit was
 /// exceeded.
-pub fn connection_ended(end: &ConnectionEnd) {
+pub(crate) fn connection_ended(end: &ConnectionEnd) {
     #[cfg(feature = "tracing")]
     {
         let remote = end.remote.map(tracing::field::display);
@@ -25,7 +25,7 @@ pub fn connection_ended(end: &ConnectionEnd) {
 }
 
 /// Logs the error of a handler.
-pub fn handler_failed(error: &io::Error) {
+pub(crate) fn handler_failed(error: &io::Error) {
     #[cfg(feature = "tracing")]
     tracing::warn!("handler failed: {error}");
     #[cfg(not(feature = "tracing"))]
@@ -33,7 +33,7 @@ pub fn handler_failed(error: &io::Error) {
 }
 
 /// Logs that the core refused a message of the application.
-pub fn send_failed(stream: thalweg::StreamKey, error: &thalweg::SendError) {
+pub(crate) fn send_failed(stream: thalweg::StreamKey, error: &thalweg::SendError) {
     #[cfg(feature = "tracing")]
     tracing::error!(stream = stream.id().as_u32(), "not sent: {error}");
     #[cfg(not(feature = "tracing"))]
@@ -41,7 +41,7 @@ pub fn send_failed(stream: thalweg::StreamKey, error: &thalweg::SendError) {
 }
 
 /// Logs that the core refused a command for a connection or a stream.
-pub fn command_failed(error: &thalweg::SendError) {
+pub(crate) fn command_failed(error: &thalweg::SendError) {
     #[cfg(feature = "tracing")]
     tracing::debug!("command dropped: {error}");
     #[cfg(not(feature = "tracing"))]
@@ -49,13 +49,13 @@ pub fn command_failed(error: &thalweg::SendError) {
 }
 
 /// Logs that a callback of the application panicked.
-pub fn callback_panicked() {
+pub(crate) fn callback_panicked() {
     #[cfg(feature = "tracing")]
     tracing::error!("callback panicked");
 }
 
 /// Logs that a connection could not be accepted.
-pub fn accept_failed(error: &io::Error) {
+pub(crate) fn accept_failed(error: &io::Error) {
     #[cfg(feature = "tracing")]
     tracing::warn!("connection not accepted: {error}");
     #[cfg(not(feature = "tracing"))]

@@ -210,19 +210,19 @@ impl fmt::Debug for BodyWriter {
 }
 
 /// Request content from a reader, sent piece by piece while its caller waits for the response.
-pub struct Upload {
+pub(crate) struct Upload {
     writer: BodyWriter,
     reader: Box<dyn Read + Send>,
     trailers: Option<Fields>,
 }
 
 impl Upload {
-    pub fn new(writer: BodyWriter, reader: Box<dyn Read + Send>, trailers: Option<Fields>) -> Self {
+    pub(crate) fn new(writer: BodyWriter, reader: Box<dyn Read + Send>, trailers: Option<Fields>) -> Self {
         Self { writer, reader, trailers }
     }
 
     /// Sends one piece, for which there is capacity. Returns itself unless that was the end.
-    pub fn resume(mut self, buffer: Option<Vec<u8>>) -> Result<Option<Self>, Error> {
+    pub(crate) fn resume(mut self, buffer: Option<Vec<u8>>) -> Result<Option<Self>, Error> {
         if let Some(buffer) = buffer {
             self.writer.buffer = buffer;
         }
@@ -239,7 +239,7 @@ impl Upload {
     }
 
     /// Sends all remaining content.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub(crate) fn finish(mut self) -> io::Result<()> {
         self.writer.write_from(&mut *self.reader)?;
         Ok(self.writer.end(self.trailers.map_or(Finish::End, Finish::Trailers))?)
     }

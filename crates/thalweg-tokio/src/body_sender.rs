@@ -30,7 +30,7 @@ pin_project! {
 
 /// The result of an attempt to send.
 #[derive(Debug)]
-pub enum SendStatus {
+pub(crate) enum SendStatus {
     /// The body is pending, or the stream accepts no more for now. A waker or `poll_writable`
     /// reports when to poll again.
     Waiting,
@@ -51,13 +51,13 @@ where
     B::Error: Into<BoxError>,
 {
     /// Creates a sender for a body whose headers were sent without END_STREAM.
-    pub const fn new(body: B) -> Self {
+    pub(crate) const fn new(body: B) -> Self {
         Self { body, piece: None, staged: Bytes::new(), is_last: false }
     }
 
     /// Sends as much of the body as the stream accepts, with `pad_len` bytes of padding in each
     /// frame.
-    pub fn poll_send<R: Role>(
+    pub(crate) fn poll_send<R: Role>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         connection: &mut SplicingConnection<R>,

@@ -15,7 +15,7 @@ thread_local! {
 }
 
 /// Reads once and passes the bytes to `take`. An empty slice means the end of input.
-pub fn poll_read<IO, T>(
+pub(crate) fn poll_read<IO, T>(
     io: &mut IO,
     cx: &mut Context<'_>,
     take: impl FnOnce(&[u8]) -> T,
@@ -35,4 +35,4 @@ where
 }
 
 /// Length of one read at most, bytes.
-pub const READ_BYTES: usize = 64 << 10;
+pub(crate) const READ_BYTES: usize = 64 << 10;

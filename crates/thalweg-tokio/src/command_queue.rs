@@ -7,7 +7,7 @@ use std::task::Waker;
 
 /// The queue. The driver and the application share it in an `Arc`. The lock belongs to this queue
 /// alone, and is never held over a call to either side.
-pub struct CommandQueue<T>(Mutex<State<T>>);
+pub(crate) struct CommandQueue<T>(Mutex<State<T>>);
 
 struct State<T> {
     pending: Vec<T>,
@@ -28,12 +28,12 @@ impl<T> CommandQueue<T> {
     }
 
     /// For the application: adds a command. Returns whether the driver still accepts commands.
-    pub fn push(&self, command: T) -> bool {
+    pub(crate) fn push(&self, command: T) -> bool {
         self.push_with(command, || {})
     }
 
     /// Adds a command, and calls `before_wake` before it wakes the driver.
-    pub fn push_with(&self, command: T, before_wake: impl FnOnce()) -> bool {
+    pub(crate) fn push_with(&self, command: T, before_wake: impl FnOnce()) -> bool {
         let mut state = self.lock();
         if state.is_closed {
             return false;
@@ -47,17 +47,17 @@ impl<T> CommandQueue<T> {
     }
 
     /// For the driver: takes the commands that arrived since the last call.
-    pub fn take(&self) -> Vec<T> {
+    pub(crate) fn take(&self) -> Vec<T> {
         std::mem::take(&mut self.lock().pending)
     }
 
     /// For the driver: sets the waker of its task.
-    pub fn set_waker(&self, waker: Waker) {
+    pub(crate) fn set_waker(&self, waker: Waker) {
         self.lock().waker = Some(waker);
     }
 
     /// For the driver: closes the queue.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.is_closed = true;
         state.waker = None;

@@ -21,7 +21,7 @@ use crate::splicing::{SplicedOutput, SplicingConnection};
 use crate::tap::Tap;
 
 /// A transport and the connection on it.
-pub struct ConnectionIo<IO, R: Role> {
+pub(crate) struct ConnectionIo<IO, R: Role> {
     io: IO,
     connection: SplicingConnection<R>,
     /// Bytes that were read before the connection was created.
@@ -58,7 +58,7 @@ pub enum Action {
 }
 
 /// Receives the events of a connection.
-pub trait EventHandler<R: Role> {
+pub(crate) trait EventHandler<R: Role> {
     /// Handles an event.
     fn handle_event(&mut self, event: Event<'_, '_>) -> Action;
 
@@ -68,7 +68,7 @@ pub trait EventHandler<R: Role> {
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
     /// Places a connection on a transport.
-    pub fn new(io: IO, connection: Connection<R>) -> Self {
+    pub(crate) fn new(io: IO, connection: Connection<R>) -> Self {
         let connection = SplicingConnection::new(connection, io.is_write_vectored());
         Self {
             io,
@@ -88,50 +88,50 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
     }
 
     /// Returns the connection.
-    pub fn connection(&mut self) -> &mut SplicingConnection<R> {
+    pub(crate) fn connection(&mut self) -> &mut SplicingConnection<R> {
         &mut self.connection
     }
 
     /// Returns the current report, or how the connection ended.
-    pub fn end(&mut self) -> ConnectionEnd {
+    pub(crate) fn end(&mut self) -> ConnectionEnd {
         let end = ConnectionEnd { report: self.connection.report(), transport: self.failure.take() };
         self.tap.end(&end);
         end
     }
 
     /// Returns whether the connection has failed: the driver must not call it any more.
-    pub fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.failed
     }
 
     /// Returns whether all output is written, so that the transport may end.
-    pub fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.failure.is_some() || self.failed || self.connection.is_finished()
     }
 
     /// Sets bytes that were read before the connection was created. They precede further input.
-    pub fn set_prefetched(&mut self, bytes: Vec<u8>) {
+    pub(crate) fn set_prefetched(&mut self, bytes: Vec<u8>) {
         self.prefetched = bytes;
     }
 
     /// Writes bytes before all frames.
-    pub fn prepend_output(&mut self, bytes: &[u8]) {
+    pub(crate) fn prepend_output(&mut self, bytes: &[u8]) {
         self.output.prepend(bytes);
     }
 
     /// Reports to a monitor from now on.
-    pub fn set_tap(&mut self, tap: Tap) {
+    pub(crate) fn set_tap(&mut self, tap: Tap) {
         self.tap = tap;
     }
 
     /// Publishes a snapshot, before the task sleeps.
-    pub fn publish(&mut self, cx: &Context<'_>) {
+    pub(crate) fn publish(&mut self, cx: &Context<'_>) {
         let Self { tap, connection, output, .. } = self;
         tap.publish(cx, connection, || output.unwritten_bytes());
     }
 
     /// Reads once and passes the events on. Returns whether to call again immediately.
-    pub fn poll_input(&mut self, cx: &mut Context<'_>, handler: &mut impl EventHandler<R>) -> bool {
+    pub(crate) fn poll_input(&mut self, cx: &mut Context<'_>, handler: &mut impl EventHandler<R>) -> bool {
         if self.failed {
             return false;
         }
@@ -173,7 +173,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
 
     /// Writes the output of the turn. Returns whether all of it was written, so that there is room
     /// for more.
-    pub fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
         let mut wrote = false;
         loop {
             while !self.output.is_empty() {
@@ -209,7 +209,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
     }
 
     /// Handles expired timeouts and sets the timer for the next. Returns whether one had expired.
-    pub fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
         if self.failed {
             return false;
         }
@@ -262,7 +262,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
     }
 
     /// Ends the transport: writes the remaining output, half-closes, and drains the input.
-    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.failure.is_some() {
             return Poll::Ready(());
         }
@@ -289,7 +289,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
     }
 
     /// Frees memory that an idle connection does not need.
-    pub fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         if self.output.is_empty() {
             self.output = SplicedOutput::default();
         }

@@ -20,7 +20,7 @@ use crate::trace;
 type ConnectionCommand<R> = Box<dyn FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send>;
 
 /// The commands, and the waker of the driver.
-pub struct ConnectionControl<R: Role> {
+pub(crate) struct ConnectionControl<R: Role> {
     wants_shutdown: AtomicBool,
     /// Whether there are commands to execute.
     has_commands: AtomicBool,
@@ -42,18 +42,18 @@ impl<R: Role> Default for ConnectionControl<R> {
 
 impl<R: Role> ConnectionControl<R> {
     /// For the driver: returns whether a graceful shutdown was requested.
-    pub fn wants_shutdown(&self) -> bool {
+    pub(crate) fn wants_shutdown(&self) -> bool {
         self.wants_shutdown.load(Ordering::SeqCst)
     }
 
     /// For the driver: registers the waker that `push` wakes.
-    pub fn register(&self, driver: &Waker) {
+    pub(crate) fn register(&self, driver: &Waker) {
         self.commands.set_waker(driver.clone());
     }
 
     /// For the driver: executes the commands. One that the core refuses is logged and dropped.
     /// Costs one load if there are none.
-    pub fn apply(&self, connection: &mut Connection<R>) {
+    pub(crate) fn apply(&self, connection: &mut Connection<R>) {
         if !self.has_commands.load(Ordering::SeqCst) {
             return;
         }
@@ -70,7 +70,7 @@ impl<R: Role> ConnectionControl<R> {
 
     /// For the driver: stores whether the connection has streams, before the task sleeps.
     /// `was_used`: it had some since the last call.
-    pub fn set_idle(&self, is_idle: bool, was_used: bool) {
+    pub(crate) fn set_idle(&self, is_idle: bool, was_used: bool) {
         let was_idle = self.idle_since.load(Ordering::Relaxed) != BUSY;
         if is_idle && (was_used || !was_idle) {
             let nanos = u64::try_from(ORIGIN.elapsed().as_nanos()).unwrap_or(BUSY - 1);
@@ -82,17 +82,17 @@ impl<R: Role> ConnectionControl<R> {
 
     /// Returns since when the connection has had no streams; `None` while it has some, or before
     /// its first turn.
-    pub fn idle_since(&self) -> Option<u64> {
+    pub(crate) fn idle_since(&self) -> Option<u64> {
         Some(self.idle_since.load(Ordering::Relaxed)).filter(|since| *since != BUSY)
     }
 
     /// Returns whether the connection is shutting down because it was idle.
-    pub fn is_evicted(&self) -> bool {
+    pub(crate) fn is_evicted(&self) -> bool {
         self.is_evicted.load(Ordering::SeqCst)
     }
 
     /// For the driver: closes the queue at the end of the connection.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.commands.close();
     }
 }
@@ -202,10 +202,10 @@ const BUSY: u64 = u64::MAX;
 const EVICTION_TEXT: &[u8] = b"idle, and the server has reached its limit of connections";
 
 /// A callback for connection-level events of the peer.
-pub type OnNotice<R> = Arc<dyn Fn(&Handle<R>, OwnedEvent) + Send + Sync>;
+pub(crate) type OnNotice<R> = Arc<dyn Fn(&Handle<R>, OwnedEvent) + Send + Sync>;
 
 /// Calls the application's callback. Catches and logs its panic.
-pub fn notify<R: Role>(callback: &OnNotice<R>, handle: &Handle<R>, notice: OwnedEvent) {
+pub(crate) fn notify<R: Role>(callback: &OnNotice<R>, handle: &Handle<R>, notice: OwnedEvent) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| callback(handle, notice))) {
         trace::callback_panicked(panic.as_ref());
     }

@@ -13,7 +13,7 @@ use crate::record::Connection;
 
 /// The inboxes whose exchanges are removed.
 #[derive(Debug, Default)]
-pub struct DetachedInboxes {
+pub(crate) struct DetachedInboxes {
     inboxes: Vec<(StreamKey, Arc<Inbox>)>,
     /// The number of inboxes, from the first, that have the current waker.
     bound: usize,
@@ -21,23 +21,23 @@ pub struct DetachedInboxes {
 
 impl DetachedInboxes {
     /// Creates an empty set.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { inboxes: Vec::new(), bound: 0 }
     }
 
     /// Adds an inbox. The next `release_consumed` sets its waker.
-    pub fn push(&mut self, stream: StreamKey, inbox: Arc<Inbox>) {
+    pub(crate) fn push(&mut self, stream: StreamKey, inbox: Arc<Inbox>) {
         self.inboxes.push((stream, inbox));
     }
 
     /// Returns whether there is no unread content.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.inboxes.is_empty()
     }
 
     /// Releases window for consumed content, and removes inboxes without unread content. `waker` is
     /// the waker of all detached inboxes.
-    pub fn release_consumed<R: Role>(&mut self, connection: &mut Connection<R>, waker: &Waker) {
+    pub(crate) fn release_consumed<R: Role>(&mut self, connection: &mut Connection<R>, waker: &Waker) {
         for (_, inbox) in &self.inboxes[self.bound..] {
             inbox.set_waker(Some(waker.clone()));
         }
@@ -50,12 +50,12 @@ impl DetachedInboxes {
     }
 
     /// Invalidates the wakers; the next `release_consumed` sets new ones.
-    pub fn clear_waker(&mut self) {
+    pub(crate) fn clear_waker(&mut self) {
         self.bound = 0;
     }
 
     /// Removes all inboxes at the end of the connection, when there is no window to release.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.inboxes = Vec::new();
         self.bound = 0;
     }

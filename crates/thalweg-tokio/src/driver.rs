@@ -57,7 +57,7 @@ pub trait Host {
 }
 
 /// A connection with its transport and its host, as a future.
-pub struct Driver<IO, A: Host> {
+pub(crate) struct Driver<IO, A: Host> {
     io: ConnectionIo<IO, A::Role>,
     host: A,
     wakers: WakerSet,
@@ -103,7 +103,7 @@ impl<IO, A: Host> Unpin for Driver<IO, A> {}
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
     /// Creates a driver.
-    pub fn new(
+    pub(crate) fn new(
         io: IO,
         connection: Connection<A::Role>,
         host: A,
@@ -124,32 +124,32 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
     }
 
     /// Returns the handle of the connection.
-    pub const fn handle(&self) -> &Handle<A::Role> {
+    pub(crate) const fn handle(&self) -> &Handle<A::Role> {
         &self.handle
     }
 
     /// Sets the callback for connection-level events of the peer.
-    pub fn set_on_notice(&mut self, on_notice: OnNotice<A::Role>) {
+    pub(crate) fn set_on_notice(&mut self, on_notice: OnNotice<A::Role>) {
         self.on_notice = Some(on_notice);
     }
 
     /// Returns the host.
-    pub fn host(&mut self) -> &mut A {
+    pub(crate) fn host(&mut self) -> &mut A {
         &mut self.host
     }
 
     /// Counts in `counters` from now on.
-    pub fn set_counters(&mut self, counters: Arc<Counters>) {
+    pub(crate) fn set_counters(&mut self, counters: Arc<Counters>) {
         self.share = Some(Share::new(counters));
     }
 
     /// Returns the shared counters, if any.
-    pub fn counters(&self) -> Option<&Counters> {
+    pub(crate) fn counters(&self) -> Option<&Counters> {
         self.share.as_ref().map(Share::counters)
     }
 
     /// Returns the transport side.
-    pub fn io(&mut self) -> &mut ConnectionIo<IO, A::Role> {
+    pub(crate) fn io(&mut self) -> &mut ConnectionIo<IO, A::Role> {
         &mut self.io
     }
 

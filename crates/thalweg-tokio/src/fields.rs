@@ -6,12 +6,12 @@ use thalweg::{Field, KnownName};
 
 /// Removes connection-specific fields (RFC 9113 §8.2.2), for services that also speak HTTP/1.1. The
 /// core refuses them, so callers try to send without this filter first.
-pub fn without_http_1<'a>(fields: impl Iterator<Item = Field<'a>>) -> impl Iterator<Item = Field<'a>> {
+pub(crate) fn without_http_1<'a>(fields: impl Iterator<Item = Field<'a>>) -> impl Iterator<Item = Field<'a>> {
     fields.filter(|field| !HTTP_1.contains(&field.known_name))
 }
 
 /// Returns the value of content-length, if it is a number.
-pub fn content_length(headers: &HeaderMap) -> Option<u64> {
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
@@ -25,11 +25,11 @@ const HTTP_1: [KnownName; 5] = [
 
 /// The decimal digits of a number, formatted without an allocation.
 #[derive(Debug, Default)]
-pub struct Digits([u8; 20]);
+pub(crate) struct Digits([u8; 20]);
 
 impl Digits {
     /// Formats a number and returns its digits.
-    pub fn format(&mut self, mut number: u64) -> &[u8] {
+    pub(crate) fn format(&mut self, mut number: u64) -> &[u8] {
         let mut start = self.0.len();
         loop {
             start -= 1;

@@ -24,6 +24,7 @@
 //! poll takes 20 ms or more; [`CounterSnapshot::slow_polls`] and [`CounterSnapshot::longest_poll`]
 //! contain how many did, and the longest duration.
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub, missing_debug_implementations)]
 
 mod body;
 mod body_sender;

@@ -13,7 +13,7 @@ use crate::buffer;
 
 /// The state between the last written byte and the end of the transport.
 #[derive(Debug)]
-pub struct LingeringClose {
+pub(crate) struct LingeringClose {
     deadline: Pin<Box<Sleep>>,
     is_shut: bool,
     /// The number of bytes that may still be drained.
@@ -22,12 +22,12 @@ pub struct LingeringClose {
 
 impl LingeringClose {
     /// Starts the close.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { deadline: Box::pin(time::sleep(DRAIN_TIME_MAX)), is_shut: false, drain_left: DRAIN_BYTES_MAX }
     }
 
     /// Advances the close. `has_ended`: the peer has closed its side, and no input is left.
-    pub fn poll<IO>(&mut self, io: &mut IO, cx: &mut Context<'_>, has_ended: bool) -> Poll<()>
+    pub(crate) fn poll<IO>(&mut self, io: &mut IO, cx: &mut Context<'_>, has_ended: bool) -> Poll<()>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {

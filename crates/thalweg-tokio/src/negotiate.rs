@@ -119,7 +119,7 @@ impl std::error::Error for NegotiationError {
 
 /// The result of the negotiation.
 #[derive(Default)]
-pub struct Negotiated {
+pub(crate) struct Negotiated {
     /// Bytes of the connection that were already read.
     pub prefetched: Vec<u8>,
     /// The request of an Upgrade.
@@ -127,7 +127,7 @@ pub struct Negotiated {
 }
 
 /// Identifies the protocol of a cleartext connection, and rejects it if it is not HTTP/2.
-pub async fn negotiate_cleartext<IO>(
+pub(crate) async fn negotiate_cleartext<IO>(
     io: &mut IO,
     config: thalweg_h2c::Config,
     control: &ConnectionControl<thalweg::Server>,
@@ -199,14 +199,14 @@ where
 }
 
 /// Sends an HTTP/1.1 response and closes the transport.
-pub async fn reject<IO>(io: &mut IO, answer: &[u8])
+pub(crate) async fn reject<IO>(io: &mut IO, response: &[u8])
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let mut linger = LingeringClose::new();
     // The response fits any socket's send buffer. A full buffer means that the peer does not read.
-    let written = tokio::time::timeout(ANSWER_TIME_MAX, async {
-        io.write_all(answer).await?;
+    let written = tokio::time::timeout(RESPONSE_TIME_MAX, async {
+        io.write_all(response).await?;
         io.flush().await
     });
     if let Ok(Ok(())) = written.await {
@@ -215,7 +215,7 @@ where
 }
 
 /// Converts the request of an Upgrade into the one that the service gets.
-pub fn upgraded_request(request: thalweg_h2c::UpgradeRequest) -> Result<Request<Body>, http::Error> {
+pub(crate) fn upgraded_request(request: thalweg_h2c::UpgradeRequest) -> Result<Request<Body>, http::Error> {
     let uri = if request.path.starts_with('/') {
         format!("http://{}{}", request.authority, request.path)
     } else {
@@ -231,9 +231,9 @@ pub fn upgraded_request(request: thalweg_h2c::UpgradeRequest) -> Result<Request<
 
 /// The response to a TLS peer that does not negotiate `h2`.
 #[cfg(feature = "rustls")]
-pub const NO_HTTP_1: &[u8] = responses::VERSION_NOT_SUPPORTED;
+pub(crate) const NO_HTTP_1: &[u8] = responses::VERSION_NOT_SUPPORTED;
 
 /// The response to an unusable Upgrade.
-pub const UNUSABLE_UPGRADE: &[u8] = responses::BAD_REQUEST;
+pub(crate) const UNUSABLE_UPGRADE: &[u8] = responses::BAD_REQUEST;
 
-const ANSWER_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(1);
+const RESPONSE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(1);

@@ -5,16 +5,16 @@
 //! its setup has a store.
 
 #[cfg(not(feature = "record"))]
-pub use thalweg::Connection;
+pub(crate) use thalweg::Connection;
 use thalweg::{Config, ConfigError, Role, Server, StreamKey, UpgradeError};
 #[cfg(feature = "record")]
-pub use thalweg_record::Recorder as Connection;
+pub(crate) use thalweg_record::Recorder as Connection;
 #[cfg(feature = "record")]
 use thalweg_record::{RecordOptions, RecordingStore};
 
 /// The setup of new connections: their configuration, and the store for their recordings.
 #[derive(Clone, Debug, Default)]
-pub struct Setup {
+pub(crate) struct Setup {
     pub config: Config,
     #[cfg(feature = "record")]
     pub recordings: Option<RecordingStore>,
@@ -32,7 +32,7 @@ impl From<Config> for Setup {
 
 impl Setup {
     /// Creates a connection.
-    pub fn start<R: Role>(&self) -> Result<Connection<R>, ConfigError> {
+    pub(crate) fn start<R: Role>(&self) -> Result<Connection<R>, ConfigError> {
         #[cfg(feature = "record")]
         return Connection::new(self.config, self.recorded());
         #[cfg(not(feature = "record"))]
@@ -40,7 +40,7 @@ impl Setup {
     }
 
     /// Creates a server's connection after an Upgrade.
-    pub fn upgraded(
+    pub(crate) fn upgraded(
         &self,
         settings: &[u8],
         method: &[u8],
@@ -58,7 +58,7 @@ impl Setup {
 }
 
 /// Returns whether the connection is recorded, so that it needs to see all output.
-pub fn is_recorded<R: Role>(connection: &Connection<R>) -> bool {
+pub(crate) fn is_recorded<R: Role>(connection: &Connection<R>) -> bool {
     #[cfg(feature = "record")]
     return connection.is_recording();
     #[cfg(not(feature = "record"))]

@@ -4,6 +4,7 @@
 //! here, untouched, until the transport has accepted its last byte, whatever happens to its stream.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
@@ -68,7 +69,7 @@ impl<R: Role> DerefMut for SplicingConnection<R> {
 
 /// Output of a connection that the transport has not accepted yet.
 #[derive(Debug, Default)]
-pub struct SplicedOutput {
+pub(crate) struct SplicedOutput {
     bytes: Vec<u8>,
     written: usize,
     splices: Vec<Splice>,
@@ -79,18 +80,18 @@ pub struct SplicedOutput {
 
 impl SplicedOutput {
     /// Inserts bytes before all output of the connection.
-    pub fn prepend(&mut self, bytes: &[u8]) {
+    pub(crate) fn prepend(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
     /// Returns whether all output is written.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.written == self.bytes.len() && self.payloads.is_empty()
     }
 
     /// Fetches new output of the connection, once the earlier output is written. Returns whether
     /// there was any.
-    pub fn fetch<R: Role>(&mut self, connection: &mut SplicingConnection<R>) -> bool {
+    pub(crate) fn fetch<R: Role>(&mut self, connection: &mut SplicingConnection<R>) -> bool {
         debug_assert!(self.is_empty());
         self.bytes.clear();
         self.splices.clear();
@@ -102,7 +103,7 @@ impl SplicedOutput {
     }
 
     /// Returns all fetched output in the order of the wire. None of it is written yet.
-    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         let mut at = 0;
         let spliced = self.splices.iter().zip(&self.payloads).flat_map(move |(splice, payload)| {
             let head = &self.bytes[at..splice.offset];
@@ -114,13 +115,13 @@ impl SplicedOutput {
     }
 
     /// Returns the length of the output that the transport has not accepted, bytes.
-    pub fn unwritten_bytes(&self) -> usize {
+    pub(crate) fn unwritten_bytes(&self) -> usize {
         let payloads: usize = self.payloads.iter().map(Bytes::len).sum();
         self.bytes.len() - self.written + payloads
     }
 
     /// Writes once. Returns how many bytes the transport accepted.
-    pub fn poll_write<IO>(&mut self, io: &mut IO, cx: &mut Context<'_>) -> Poll<io::Result<usize>>
+    pub(crate) fn poll_write<IO>(&mut self, io: &mut IO, cx: &mut Context<'_>) -> Poll<io::Result<usize>>
     where
         IO: AsyncWrite + Unpin,
     {
@@ -183,6 +184,15 @@ impl SplicedOutput {
             }
             len -= taken;
         }
+    }
+}
+
+impl<R: Role> fmt::Debug for SplicingConnection<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SplicingConnection")
+            .field("payloads", &self.payloads.len())
+            .field("may_splice", &self.may_splice)
+            .finish_non_exhaustive()
     }
 }
 

@@ -30,7 +30,7 @@ static NOT_UNDERSTOOD: LazyLock<Status> =
     LazyLock::new(|| Status::internal("the peer's message cannot be represented"));
 
 /// Returns the status of an error; `None` if the error's own source is more specific.
-pub fn of(error: &Error) -> Option<&'static Status> {
+pub(crate) fn of(error: &Error) -> Option<&'static Status> {
     match error {
         // The timeout or the end of input is our reason. The code CANCEL that the peer receives
         // would blame the caller.
@@ -55,7 +55,7 @@ pub fn of(error: &Error) -> Option<&'static Status> {
 
 /// Returns the reset code for content that failed with a status; `None` if no code is more specific
 /// than INTERNAL_ERROR.
-pub fn code_of(status: &Status) -> Option<ErrorCode> {
+pub(crate) fn code_of(status: &Status) -> Option<ErrorCode> {
     (status.code() == Code::Cancelled).then_some(ErrorCode::CANCEL)
 }
 

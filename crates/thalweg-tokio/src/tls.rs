@@ -24,7 +24,7 @@ use crate::error::BoxError;
 use crate::negotiate::{NO_HTTP_1, NegotiationError, reject};
 
 /// Creates the acceptor of a server.
-pub fn acceptor(mut config: Arc<ServerConfig>) -> TlsAcceptor {
+pub(crate) fn acceptor(mut config: Arc<ServerConfig>) -> TlsAcceptor {
     if config.alpn_protocols.is_empty() {
         Arc::make_mut(&mut config).alpn_protocols = vec![H2.to_vec()];
     }
@@ -32,7 +32,7 @@ pub fn acceptor(mut config: Arc<ServerConfig>) -> TlsAcceptor {
 }
 
 /// Performs the server's side of a handshake.
-pub async fn accept(
+pub(crate) async fn accept(
     acceptor: &TlsAcceptor,
     socket: TcpStream,
     control: &ConnectionControl<thalweg::Server>,

@@ -2,6 +2,7 @@
 //! exchanges.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,9 +21,10 @@ use crate::record::Connection;
 use crate::transport::Transport;
 
 /// The mailbox of a client's driver.
-pub type ClientMailbox = Mailbox<DriverMessage<Box<OpenRequest>, Client>>;
+pub(crate) type ClientMailbox = Mailbox<DriverMessage<Box<OpenRequest>, Client>>;
 
 /// A request that a caller wants to send: its headers, and the content that is available.
+#[derive(Debug)]
 pub struct OpenRequest {
     pub head: Request<()>,
     pub chunk: Chunk,
@@ -83,19 +85,19 @@ impl<T: Transport> ClientDriver<T> {
 
 /// Signals the end of a connection to its client.
 #[derive(Default)]
-pub struct EndSignal {
+pub(crate) struct EndSignal {
     state: Mutex<(Option<Arc<ConnectionEnd>>, bool)>,
     changed: Condvar,
 }
 
 impl EndSignal {
     /// Returns how the connection ended, if it has ended.
-    pub fn end(&self) -> Option<Arc<ConnectionEnd>> {
+    pub(crate) fn end(&self) -> Option<Arc<ConnectionEnd>> {
         self.lock().0.clone()
     }
 
     /// Waits until the transport is closed, too.
-    pub fn wait(&self) -> Arc<ConnectionEnd> {
+    pub(crate) fn wait(&self) -> Arc<ConnectionEnd> {
         let mut state = self.lock();
         loop {
             if let (Some(end), true) = &*state {
@@ -181,7 +183,7 @@ impl Host for ClientHost {
         _: &mut &[u8],
     ) -> Result<Option<Negotiated>, Rejection> {
         // A client needs no detection: it speaks HTTP/2 first.
-        Ok(Some(Negotiated { prefetched: &[], answer: &[] }))
+        Ok(Some(Negotiated { prefetched: &[], response: &[] }))
     }
 
     fn open_eof(&mut self) -> Rejection {
@@ -276,5 +278,14 @@ impl Host for ClientHost {
 
     fn fail_message(&mut self, message: Box<OpenRequest>, error: &Error) {
         message.exchange.deliver_end(error.clone());
+    }
+}
+
+impl fmt::Debug for ClientHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientHost")
+            .field("authority", &self.authority)
+            .field("pending", &self.pending.len())
+            .finish_non_exhaustive()
     }
 }

@@ -5,12 +5,13 @@
 //! the connection has ended, the driver flushes the output, half-closes, and drains the input, all
 //! within the linger time; every waiting caller gets the end of the connection.
 
-pub mod client;
-pub mod pushes;
-pub mod server;
+pub(crate) mod client;
+pub(crate) mod pushes;
+pub(crate) mod server;
 mod stream_table;
 mod transport_io;
 
+use std::fmt;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
@@ -36,7 +37,7 @@ use crate::trace;
 use crate::transport::{NegotiatedProtocol, Transport};
 
 /// A message to a driver.
-pub enum DriverMessage<M, R: Role> {
+pub(crate) enum DriverMessage<M, R: Role> {
     /// A command of an application for its stream.
     Stream(StreamKey, StreamCommand),
     /// A message for the driver's role.
@@ -130,7 +131,7 @@ pub struct Negotiated {
     /// Bytes that were taken from the input and belong to the core.
     pub prefetched: &'static [u8],
     /// The response sent before the first frame.
-    pub answer: &'static [u8],
+    pub response: &'static [u8],
 }
 
 /// The options of a driver.
@@ -466,8 +467,8 @@ impl<H: Host, T: Transport> Driver<H, T> {
         let taken = len - input.len();
         match opened {
             Ok(None) => Negotiation::Undecided,
-            Ok(Some(Negotiated { mut prefetched, answer })) => {
-                self.io.queue_output(answer);
+            Ok(Some(Negotiated { mut prefetched, response })) => {
+                self.io.queue_output(response);
                 let received = self.connection.receive(&mut prefetched, time);
                 debug_assert!(received.is_ok_and(|event| event.is_none()), "half a preface causes no event");
                 Negotiation::Open(self.receive(taken..len, time))
@@ -481,7 +482,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
     fn reject(&mut self, rejection: &Rejection, now: Instant) -> io::Result<()> {
         self.connection.close(ErrorCode::NO_ERROR, &[]);
         self.discard_output();
-        self.io.queue_output(rejection.answer);
+        self.io.queue_output(rejection.response);
         self.negotiation_error = Some(rejection.error);
         self.end(None, now);
         self.finish_output(now)
@@ -718,6 +719,16 @@ impl<H: Host, T: Transport> Drop for Driver<H, T> {
             }
             self.host.connection_closed(end);
         }
+    }
+}
+
+impl<H: Host, T: Transport> fmt::Debug for Driver<H, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("phase", &self.phase)
+            .field("live_streams", &self.live_streams())
+            .field("end", &self.end)
+            .finish_non_exhaustive()
     }
 }
 

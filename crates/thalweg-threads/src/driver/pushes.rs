@@ -7,25 +7,25 @@ use crate::client::Pushed;
 
 /// The sender of pushes, while there is a receiver.
 #[derive(Default)]
-pub struct PushSender {
+pub(crate) struct PushSender {
     sender: Mutex<Option<Sender<Pushed>>>,
 }
 
 impl PushSender {
     /// Creates a receiver that replaces any earlier one.
-    pub fn subscribe(&self) -> Receiver<Pushed> {
+    pub(crate) fn subscribe(&self) -> Receiver<Pushed> {
         let (sender, promises) = channel();
         *self.lock() = Some(sender);
         promises
     }
 
     /// Closes the channel.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         *self.lock() = None;
     }
 
     /// Sends a push. Returns whether there is a receiver.
-    pub fn send(&self, pushed: Pushed) -> bool {
+    pub(crate) fn send(&self, pushed: Pushed) -> bool {
         self.lock().as_ref().is_some_and(|sender| sender.send(pushed).is_ok())
     }
 

@@ -1,5 +1,6 @@
 //! The server's side of a driver: passes requests to the pool, and responses to the core.
 
+use std::fmt;
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,9 +24,10 @@ use crate::trace;
 use crate::transport::Transport;
 
 /// The mailbox of a server's driver.
-pub type ServerMailbox = Mailbox<DriverMessage<ServerCommand, Server>>;
+pub(crate) type ServerMailbox = Mailbox<DriverMessage<ServerCommand, Server>>;
 
 /// A response from a handler: the headers, and the content that is available.
+#[derive(Debug)]
 pub struct ResponseCommand {
     pub stream: StreamKey,
     pub head: Response<()>,
@@ -34,6 +36,7 @@ pub struct ResponseCommand {
 }
 
 /// A message of a handler to its driver.
+#[derive(Debug)]
 pub enum ServerCommand {
     Respond(ResponseCommand),
     Push(Box<PushCommand>),
@@ -42,6 +45,7 @@ pub enum ServerCommand {
 }
 
 /// A push of a handler (RFC 9113 §8.4).
+#[derive(Debug)]
 pub struct PushCommand {
     pub parent: StreamKey,
     pub head: Request<()>,
@@ -147,7 +151,7 @@ impl ServerHost {
             Body::of_request(Arc::clone(&exchange), false)
         };
         self.submit(exchange, stream, head, body);
-        Ok(Negotiated { prefetched: &[], answer: upgrade.response() })
+        Ok(Negotiated { prefetched: &[], response: upgrade.response() })
     }
 
     /// Adds a request to the jobs of this turn.
@@ -172,8 +176,8 @@ impl ServerHost {
         }
     }
 
-    fn respond(connection: &mut Connection<Server>, table: &mut StreamTable, answer: ResponseCommand) {
-        let ResponseCommand { stream, head, chunk, finish } = answer;
+    fn respond(connection: &mut Connection<Server>, table: &mut StreamTable, response: ResponseCommand) {
+        let ResponseCommand { stream, head, chunk, finish } = response;
         let status = head.status();
         let fields = head.fields.iter();
         if status.is_informational() {
@@ -202,12 +206,12 @@ impl Host for ServerHost {
         input: &mut &[u8],
     ) -> Result<Option<Negotiated>, Rejection> {
         let Some(sniffer) = &mut self.sniffer else {
-            return Ok(Some(Negotiated { prefetched: &[], answer: &[] }));
+            return Ok(Some(Negotiated { prefetched: &[], response: &[] }));
         };
         let Some(detected) = negotiate::sniff(sniffer, input)? else { return Ok(None) };
         self.sniffer = None;
         match detected {
-            DetectedProtocol::Preface(seen) => Ok(Some(Negotiated { prefetched: seen, answer: &[] })),
+            DetectedProtocol::Preface(seen) => Ok(Some(Negotiated { prefetched: seen, response: &[] })),
             DetectedProtocol::Upgrade(upgrade) => self.upgrade(connection, table, &upgrade).map(Some),
         }
     }
@@ -246,7 +250,7 @@ impl Host for ServerHost {
         message: ServerCommand,
     ) {
         match message {
-            ServerCommand::Respond(answer) => Self::respond(connection, table, answer),
+            ServerCommand::Respond(response) => Self::respond(connection, table, response),
             ServerCommand::Push(command) => Self::push(connection, table, *command),
             ServerCommand::AltSvc(stream, value) => {
                 if let Err(error) = connection.send_alt_svc(Some(stream), &[], &value) {
@@ -302,5 +306,14 @@ impl Host for ServerHost {
             ServerCommand::Respond(_) | ServerCommand::AltSvc(..) => {}
             ServerCommand::Push(command) => command.exchange.deliver_end(error.clone()),
         }
+    }
+}
+
+impl fmt::Debug for ServerHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHost")
+            .field("remote", &self.remote)
+            .field("is_negotiating", &self.sniffer.is_some())
+            .finish_non_exhaustive()
     }
 }

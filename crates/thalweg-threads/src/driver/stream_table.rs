@@ -4,6 +4,7 @@
 //! content that the application has not released.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
@@ -337,5 +338,24 @@ impl StreamTable {
         if entry.local_ended {
             self.reset_unread(connection, stream);
         }
+    }
+}
+
+impl fmt::Debug for StreamTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamTable")
+            .field("open", &self.entries.iter().flatten().count())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StreamEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamEntry")
+            .field("stream", &self.stream)
+            .field("local_ended", &self.local_ended)
+            .field("remote_ended", &self.remote_ended)
+            .field("unreleased_bytes", &self.unreleased_bytes)
+            .finish_non_exhaustive()
     }
 }

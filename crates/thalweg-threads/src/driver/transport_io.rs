@@ -34,7 +34,7 @@ impl Readiness {
     pub const NONE: Self = Self { read: false, write: false, hangup: false };
 }
 
-pub struct TransportIo<T> {
+pub(crate) struct TransportIo<T> {
     pub transport: T,
     input: Box<[u8]>,
     output: Vec<u8>,
@@ -52,10 +52,10 @@ pub struct TransportIo<T> {
 }
 
 /// Content that is written without a copy, in the order of the frames that contain it.
-pub type SplicedChunks = VecDeque<Bytes>;
+pub(crate) type SplicedChunks = VecDeque<Bytes>;
 
 /// The result of a read.
-pub enum Input {
+pub(crate) enum Input {
     /// The number of bytes read.
     Bytes(usize),
     /// No input now.
@@ -65,7 +65,7 @@ pub enum Input {
 }
 
 impl<T: Transport> TransportIo<T> {
-    pub fn new(transport: T) -> Self {
+    pub(crate) fn new(transport: T) -> Self {
         Self {
             transport,
             input: vec![0; INPUT_BYTES].into_boxed_slice(),
@@ -82,40 +82,40 @@ impl<T: Transport> TransportIo<T> {
     }
 
     /// Queues bytes before the core's next output.
-    pub fn queue_output(&mut self, bytes: &[u8]) {
+    pub(crate) fn queue_output(&mut self, bytes: &[u8]) {
         self.output.extend_from_slice(bytes);
         self.len += bytes.len();
     }
 
     /// Returns whether writing has failed.
-    pub fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         self.is_broken
     }
 
     /// Updates the readiness from the caller's loop.
-    pub fn update_readiness(&mut self, ready: Readiness) {
+    pub(crate) fn update_readiness(&mut self, ready: Readiness) {
         self.readable |= ready.read | ready.hangup;
         self.writable |= ready.write;
         self.hung_up |= ready.hangup;
     }
 
     /// Returns whether a read may succeed now.
-    pub fn is_readable(&self) -> bool {
+    pub(crate) fn is_readable(&self) -> bool {
         self.readable && !self.ended
     }
 
     /// Returns whether the input has ended.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }
 
     /// Returns whether all output is written.
-    pub fn is_flushed(&self) -> bool {
+    pub(crate) fn is_flushed(&self) -> bool {
         self.written == self.len && !self.transport.wants_write()
     }
 
     /// Reads once.
-    pub fn read(&mut self) -> io::Result<Input> {
+    pub(crate) fn read(&mut self) -> io::Result<Input> {
         loop {
             match self.transport.read(&mut self.input) {
                 Ok(0) => {
@@ -141,14 +141,14 @@ impl<T: Transport> TransportIo<T> {
     }
 
     /// Returns a part of the last read's input.
-    pub fn input(&self, range: Range<usize>) -> &[u8] {
+    pub(crate) fn input(&self, range: Range<usize>) -> &[u8] {
         &self.input[range]
     }
 
     /// Fetches the core's output once the earlier output is written, and writes once, with the
     /// spliced `chunks` in between. Returns whether something was written and the transport accepts
     /// more.
-    pub fn write<R: Role>(
+    pub(crate) fn write<R: Role>(
         &mut self,
         connection: &mut Connection<R>,
         chunks: &mut SplicedChunks,
@@ -217,7 +217,7 @@ impl<T: Transport> TransportIo<T> {
     }
 
     /// Flushes a transport with buffers of its own.
-    pub fn flush_transport(&mut self) -> io::Result<()> {
+    pub(crate) fn flush_transport(&mut self) -> io::Result<()> {
         if !self.transport.wants_write() {
             return Ok(());
         }
@@ -228,7 +228,7 @@ impl<T: Transport> TransportIo<T> {
     }
 
     /// Half-closes the transport. Returns whether that is complete.
-    pub fn shutdown_write(&mut self) -> io::Result<bool> {
+    pub(crate) fn shutdown_write(&mut self) -> io::Result<bool> {
         match self.transport.shutdown_write() {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),

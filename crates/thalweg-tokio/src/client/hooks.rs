@@ -77,7 +77,7 @@ impl Future for Pushed {
 pub struct StreamHandle(Arc<CommandQueue<StreamCommand>>);
 
 /// A command of the caller for its stream.
-pub enum StreamCommand {
+pub(crate) enum StreamCommand {
     /// Changes the priority.
     SetPriority(Priority),
     /// Changes the length of padding.
@@ -131,7 +131,7 @@ impl StreamHandle {
 }
 
 /// The extensions of one request.
-pub struct RequestHooks {
+pub(crate) struct RequestHooks {
     on_informational: Option<OnInformational>,
     on_push: Option<OnPush>,
     handle: Option<StreamHandle>,
@@ -139,7 +139,7 @@ pub struct RequestHooks {
 
 impl RequestHooks {
     /// Removes the hooks from a request's extensions. Costs nothing if there are none.
-    pub fn from_extensions(extensions: &mut Extensions) -> Option<Box<Self>> {
+    pub(crate) fn from_extensions(extensions: &mut Extensions) -> Option<Box<Self>> {
         if extensions.is_empty() {
             return None;
         }
@@ -153,19 +153,19 @@ impl RequestHooks {
     }
 
     /// Passes an interim response to the caller.
-    pub fn call_on_informational(&self, stream: StreamKey, response: Response<()>) {
+    pub(crate) fn call_on_informational(&self, stream: StreamKey, response: Response<()>) {
         if let Some(OnInformational(function)) = &self.on_informational {
             catch_panic(stream, || function(response));
         }
     }
 
     /// Returns whether the caller accepts pushes.
-    pub const fn wants_push(&self) -> bool {
+    pub(crate) const fn wants_push(&self) -> bool {
         self.on_push.is_some()
     }
 
     /// Passes a push to the caller.
-    pub fn call_on_push(&self, stream: StreamKey, request: Request<()>, inbox: Arc<Inbox>) {
+    pub(crate) fn call_on_push(&self, stream: StreamKey, request: Request<()>, inbox: Arc<Inbox>) {
         let pushed = Pushed { request, response: PendingResponse::new(inbox) };
         if let Some(OnPush(function)) = &self.on_push {
             catch_panic(stream, || function(pushed));
@@ -174,7 +174,7 @@ impl RequestHooks {
 
     /// Executes the commands for the stream that arrived since the last call. A command that the
     /// core refuses is dropped. Returns the padding, if it changes.
-    pub fn apply_commands(
+    pub(crate) fn apply_commands(
         &self,
         connection: &mut Connection<Client>,
         stream: StreamKey,
@@ -199,7 +199,7 @@ impl RequestHooks {
     }
 
     /// Sets the waker of the driver.
-    pub fn set_waker(&self, waker: &Waker) {
+    pub(crate) fn set_waker(&self, waker: &Waker) {
         if let Some(handle) = &self.handle {
             handle.0.set_waker(waker.clone());
         }

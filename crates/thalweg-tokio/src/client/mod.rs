@@ -51,7 +51,7 @@ pub struct Client<B> {
     acquire: Option<Acquire>,
 }
 
-struct Shared<B> {
+pub(crate) struct Shared<B> {
     submitted: mpsc::UnboundedSender<PendingRequest<B>>,
     permits: Arc<Semaphore>,
     end: Arc<OnceLock<Arc<ConnectionEnd>>>,
@@ -276,5 +276,15 @@ impl<B> Service<Request<B>> for Client<B> {
 impl<B> fmt::Debug for Client<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("closed", &self.is_closed()).finish_non_exhaustive()
+    }
+}
+
+impl<IO, B> fmt::Debug for Connection<IO, B>
+where
+    B: HttpBody,
+    B::Error: Into<BoxError>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
     }
 }

@@ -35,16 +35,16 @@ enum State<B> {
 }
 
 /// An inbox whose reader is dropped unless the body takes it over.
-pub struct PendingResponse(Option<Arc<Inbox>>);
+pub(crate) struct PendingResponse(Option<Arc<Inbox>>);
 
 impl PendingResponse {
     /// Wraps an inbox.
-    pub const fn new(inbox: Arc<Inbox>) -> Self {
+    pub(crate) const fn new(inbox: Arc<Inbox>) -> Self {
         Self(Some(inbox))
     }
 
     /// Waits for the response. Its body takes the inbox over.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Body>, Error>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Body>, Error>> {
         // Polled after completion.
         let Some(inbox) = &self.0 else { return Poll::Pending };
         let head = ready!(inbox.poll_head(cx));
@@ -65,7 +65,7 @@ impl Drop for PendingResponse {
 impl<B> Unpin for ResponseFuture<B> {}
 
 impl<B> ResponseFuture<B> {
-    pub(super) fn submitted(shared: &Shared<B>, request: Request<B>, permit: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn submitted(shared: &Shared<B>, request: Request<B>, permit: OwnedSemaphorePermit) -> Self {
         let inbox = Arc::new(Inbox::new(None));
         let pending = PendingRequest { request, inbox: Arc::clone(&inbox), permit };
         Self(match shared.submitted.send(pending) {
@@ -74,7 +74,7 @@ impl<B> ResponseFuture<B> {
         })
     }
 
-    pub(super) fn waiting(shared: Arc<Shared<B>>, request: Request<B>) -> Self {
+    pub(crate) fn waiting(shared: Arc<Shared<B>>, request: Request<B>) -> Self {
         let acquire = Box::pin(Arc::clone(&shared.permits).acquire_owned());
         Self(State::Waiting { shared, acquire, request: Some(Box::new(request)) })
     }

@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The driver's side. It changes the number of permits as the peer changes its limit.
 #[derive(Debug)]
-pub struct StreamPermits {
+pub(crate) struct StreamPermits {
     semaphore: Arc<Semaphore>,
     limit: usize,
     /// Issued permits beyond the limit. They are dropped when they are released.
@@ -15,17 +15,17 @@ pub struct StreamPermits {
 
 impl StreamPermits {
     /// Creates the permits that a client may assume before it receives the peer's SETTINGS.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { semaphore: Arc::new(Semaphore::new(LIMIT_INITIAL)), limit: LIMIT_INITIAL, excess: 0 }
     }
 
     /// Returns the callers' side.
-    pub fn semaphore(&self) -> Arc<Semaphore> {
+    pub(crate) fn semaphore(&self) -> Arc<Semaphore> {
         Arc::clone(&self.semaphore)
     }
 
     /// Applies the peer's SETTINGS_MAX_CONCURRENT_STREAMS.
-    pub fn set_limit(&mut self, limit: u32) {
+    pub(crate) fn set_limit(&mut self, limit: u32) {
         let limit = (limit as usize).min(LIMIT_MAX);
         if limit > self.limit {
             let more = limit - self.limit;
@@ -40,7 +40,7 @@ impl StreamPermits {
     }
 
     /// Returns the permit of a stream that has ended.
-    pub fn release(&mut self, permit: OwnedSemaphorePermit) {
+    pub(crate) fn release(&mut self, permit: OwnedSemaphorePermit) {
         if self.excess > 0 {
             self.excess -= 1;
             permit.forget();
@@ -48,7 +48,7 @@ impl StreamPermits {
     }
 
     /// Closes the semaphore, which wakes all waiting callers with an error.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.semaphore.close();
     }
 }

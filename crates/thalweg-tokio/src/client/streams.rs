@@ -36,7 +36,7 @@ use super::hooks::RequestHooks;
 use super::stream_permits::StreamPermits;
 
 /// A request that a handle has submitted to the driver.
-pub struct PendingRequest<B> {
+pub(crate) struct PendingRequest<B> {
     /// The request.
     pub request: Request<B>,
     /// Receives the response.
@@ -61,7 +61,7 @@ struct ClientStream<B: Body> {
 }
 
 /// The exchanges, indexed by their streams, and the requests that wait for a stream.
-pub struct ClientStreams<B: Body> {
+pub(crate) struct ClientStreams<B: Body> {
     submitted: UnboundedReceiver<PendingRequest<B>>,
     /// Requests that the core had no room for. They precede newly submitted ones.
     waiting: VecDeque<PendingRequest<B>>,
@@ -86,7 +86,7 @@ where
     B::Error: Into<BoxError>,
 {
     /// Creates an empty set. The handles read `end` after the connection has ended.
-    pub fn new(
+    pub(crate) fn new(
         submitted: UnboundedReceiver<PendingRequest<B>>,
         permits: StreamPermits,
         end: Arc<OnceLock<Arc<ConnectionEnd>>>,

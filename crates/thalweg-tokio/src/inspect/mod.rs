@@ -264,7 +264,9 @@ impl Registration {
 
 impl fmt::Debug for ConnectionMonitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("connections", &self.registry().live.len()).finish_non_exhaustive()
+        f.debug_struct("ConnectionMonitor")
+            .field("connections", &self.registry().live.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -4,6 +4,7 @@
 //! Invariants: without a monitor nothing is recorded; capturing starts only between two frames, and
 //! only while there is a subscription.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -141,5 +142,11 @@ impl Monitored {
             // The requester may have timed out.
             let _ = sender.send(view.clone());
         }
+    }
+}
+
+impl fmt::Debug for Tap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tap").field("is_monitored", &self.0.is_some()).finish_non_exhaustive()
     }
 }

@@ -65,7 +65,7 @@ pub struct StreamRecord {
 }
 
 /// Parses both directions of a connection.
-pub struct TrafficLog {
+pub(crate) struct TrafficLog {
     inspector: Inspector,
     is_client: bool,
     shows_fields: bool,
@@ -76,30 +76,30 @@ pub struct TrafficLog {
 
 impl TrafficLog {
     /// Starts at the first byte.
-    pub fn from_start(is_client: bool) -> Self {
+    pub(crate) fn from_start(is_client: bool) -> Self {
         let (inspector, frames) = (Inspector::new(), VecDeque::new());
         Self { inspector, is_client, shows_fields: true, seen: 0, frames, streams: BTreeMap::new() }
     }
 
     /// Starts between two frames of a running connection; `live` are its open streams.
-    pub fn resume(is_client: bool, live: impl Iterator<Item = StreamId>) -> Self {
+    pub(crate) fn resume(is_client: bool, live: impl Iterator<Item = StreamId>) -> Self {
         let streams = live.map(|id| (id, StreamRecord::new(id, None))).collect();
         let inspector = Inspector::resume();
         Self { inspector, shows_fields: false, streams, ..Self::from_start(is_client) }
     }
 
     /// Returns whether fields are decoded.
-    pub fn shows_fields(&self) -> bool {
+    pub(crate) fn shows_fields(&self) -> bool {
         self.shows_fields
     }
 
     /// Returns the kept streams and frames.
-    pub fn records(&self) -> (Vec<StreamRecord>, Vec<FrameRecord>) {
+    pub(crate) fn records(&self) -> (Vec<StreamRecord>, Vec<FrameRecord>) {
         (self.streams.values().cloned().collect(), self.frames.iter().cloned().collect())
     }
 
     /// Parses bytes of one direction.
-    pub fn record(&mut self, is_sent: bool, mut bytes: &[u8], at: Duration, shows_paths: bool) {
+    pub(crate) fn record(&mut self, is_sent: bool, mut bytes: &[u8], at: Duration, shows_paths: bool) {
         let is_to_server = is_sent == self.is_client;
         let direction = if is_to_server { Direction::ToServer } else { Direction::ToClient };
         while let Some(seen) = self.inspector.inspect(direction, &mut bytes) {

@@ -1,6 +1,7 @@
 //! The listener: accepts connections, serves them, and shuts them down gracefully.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -492,6 +493,15 @@ impl Connections {
         dropped += self.tasks.len() as u64;
         self.tasks.shutdown().await;
         dropped
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("local_addr", &self.listener.local_addr().ok())
+            .field("connections_max", &self.connections_max)
+            .finish_non_exhaustive()
     }
 }
 

@@ -9,11 +9,11 @@ thread_local! {
 
 /// A date in the format of RFC 9110 §5.6.7.
 #[derive(Clone, Copy, Debug)]
-pub struct Date([u8; DATE_LEN]);
+pub(crate) struct Date([u8; DATE_LEN]);
 
 impl Date {
     /// Returns the current date; `None` if the system clock is before 1970 or after 9999.
-    pub fn now() -> Option<Self> {
+    pub(crate) fn now() -> Option<Self> {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
         if let Some((at, date)) = LAST.get()
             && at == seconds
@@ -26,7 +26,7 @@ impl Date {
     }
 
     /// Returns the text.
-    pub const fn as_bytes(&self) -> &[u8] {
+    pub(crate) const fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }

@@ -6,6 +6,7 @@ mod stream;
 mod stream_handle;
 mod streams;
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -108,7 +109,7 @@ where
             connection.driver.io().set_prefetched(prefetched);
             return Ok(connection);
         };
-        let (answer, settings, request) = (upgrade.response(), upgrade.settings, upgrade.request);
+        let (response, settings, request) = (upgrade.response(), upgrade.settings, upgrade.request);
         let Ok((core, stream)) = setup.upgraded(&settings, request.method.as_bytes()) else {
             return Err(io);
         };
@@ -116,7 +117,7 @@ where
         let mut connection = Self::begin(io, core, service, control);
         connection.driver.host().enqueue(stream, request, None);
         connection.driver.io().set_prefetched(prefetched);
-        connection.driver.io().prepend_output(answer);
+        connection.driver.io().prepend_output(response);
         Ok(connection)
     }
 
@@ -182,5 +183,16 @@ where
             }
         }
         Poll::Ready(end)
+    }
+}
+
+impl<IO, S, B> fmt::Debug for Connection<IO, S, B>
+where
+    S: Service<Request<Body>>,
+    B: http_body::Body,
+    ServerStreams<S, B>: crate::driver::Host,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
     }
 }

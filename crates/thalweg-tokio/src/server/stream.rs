@@ -38,10 +38,10 @@ pin_project! {
 }
 
 /// A stage in memory that later exchanges reuse.
-pub type PinnedStreamStage<F, B> = Pin<Box<StreamStage<F, B>>>;
+pub(crate) type PinnedStreamStage<F, B> = Pin<Box<StreamStage<F, B>>>;
 
 /// One request and its response.
-pub struct ServerStream<F, B: http_body::Body> {
+pub(crate) struct ServerStream<F, B: http_body::Body> {
     pub stream: StreamKey,
     pub stage: PinnedStreamStage<F, B>,
     /// The request's content, while more may arrive or some is unread.
@@ -60,7 +60,7 @@ pub struct ServerStream<F, B: http_body::Body> {
 
 /// What an exchange needs next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum HandlerStatus {
+pub(crate) enum HandlerStatus {
     /// A waker, a writable stream, or the stream's end will trigger the next poll.
     Waiting,
     /// Must be polled again after the others.
@@ -80,7 +80,7 @@ where
 {
     /// Advances the handler or the response. Adds `date` to a response without that field. A panic
     /// ends this exchange and no other.
-    pub fn poll(
+    pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         connection: &mut SplicingConnection<Server>,
@@ -209,7 +209,7 @@ impl<F, B: http_body::Body> ServerStream<F, B> {
     }
 
     /// Drops the handler or the rest of the response. Catches a panic of its destructor.
-    pub fn drop_handler(&mut self) {
+    pub(crate) fn drop_handler(&mut self) {
         let stage = &mut self.stage;
         self.span.in_scope(|| {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| stage.set(StreamStage::Responded))) {

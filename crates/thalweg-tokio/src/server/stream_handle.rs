@@ -26,7 +26,7 @@ struct Shared {
 
 /// A command of a handler for its stream.
 #[derive(Debug)]
-pub enum StreamCommand {
+pub(crate) enum StreamCommand {
     /// Sends an interim response.
     SendInformational(Box<Response<()>>),
     /// Promises a request.
@@ -42,7 +42,7 @@ pub enum StreamCommand {
 }
 
 impl StreamHandle {
-    pub(super) fn new(priority: Priority) -> Self {
+    pub(crate) fn new(priority: Priority) -> Self {
         Self(Arc::new(Shared { commands: CommandQueue::default(), priority: Mutex::new(priority) }))
     }
 
@@ -133,19 +133,19 @@ impl StreamHandle {
         if self.0.commands.push(command) { Ok(()) } else { Err(Error::Send(SendError::StreamClosed)) }
     }
 
-    pub(super) fn update_priority(&self, priority: Priority) {
+    pub(crate) fn update_priority(&self, priority: Priority) {
         *self.0.priority.lock().unwrap_or_else(PoisonError::into_inner) = priority;
     }
 
-    pub(super) fn take(&self) -> Vec<StreamCommand> {
+    pub(crate) fn take(&self) -> Vec<StreamCommand> {
         self.0.commands.take()
     }
 
-    pub(super) fn set_waker(&self, waker: Waker) {
+    pub(crate) fn set_waker(&self, waker: Waker) {
         self.0.commands.set_waker(waker);
     }
 
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.0.commands.close();
     }
 }

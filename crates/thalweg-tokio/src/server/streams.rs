@@ -5,6 +5,7 @@
 //! exchange is removed.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -426,6 +427,16 @@ where
             self.recent = None;
         }
         is_idle
+    }
+}
+
+impl<S, B> fmt::Debug for ServerStreams<S, B>
+where
+    S: Service<Request<Body>>,
+    B: http_body::Body,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerStreams").field("live", &self.live).finish_non_exhaustive()
     }
 }
 
