@@ -1,4 +1,4 @@
-//! What a server makes of the first bytes of its connections.
+//! Protocol negotiation of a server by the first bytes of its connections.
 
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
@@ -18,14 +18,14 @@ use thalweg_testkit::hpack;
 use thalweg_threads::thalweg_h2c::SniffError;
 use thalweg_threads::{Body, ErrorCode, NegotiationError, Request, Responder, Response};
 
-/// Says what it was asked.
+/// Responds with a description of the request.
 fn describe(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
     let mut text = format!("{} {} {} ", request.method(), request.authority(), request.path());
     request.body.read_to_string(&mut text)?;
     responder.send(Response::ok().body(text))
 }
 
-/// Says something and returns all that comes back, and how the server saw it.
+/// Sends bytes and returns the complete response, and the end on the server.
 fn send_raw(server: &Running, bytes: &[u8]) -> (Vec<u8>, shared::End) {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
@@ -64,7 +64,8 @@ fn an_http_1_request_gets_505() {
 fn an_upgrade_becomes_http_2_with_its_request_on_stream_1() {
     let server = Running::start(describe);
     let mut peer = server.peer();
-    // The client's first HTTP/2 bytes may come in the same packet. Five bytes are the window of its settings.
+    // The client's first HTTP/2 bytes may arrive in the same packet. Its settings set a window of
+    // five bytes.
     peer.send(&wire([
         &upgrade("POST", &[0, 4, 0, 0, 0, 5], "body"),
         &preface(),
@@ -155,7 +156,7 @@ fn a_peer_that_sends_no_preface_in_time_is_closed() {
         let mut stream = TcpStream::connect(server.address).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         let mut answer = Vec::new();
-        // On a busy machine the time may be up before it is written: then TCP says so with a reset.
+        // On a busy machine the time limit may expire before the write: then TCP reports a reset.
         let received = stream.write_all(beginning).and_then(|()| stream.read_to_end(&mut answer));
         assert!(received.map_or_else(|error| is_reset(&error), |_| true), "not in time");
         assert_eq!(answer, b"");
@@ -173,7 +174,7 @@ fn a_shutdown_does_not_wait_for_a_peer_that_has_sent_nothing() {
         thread::yield_now();
     }
     server.handle.shutdown(LIMIT);
-    assert_eq!(silent.read(&mut [0]).unwrap(), 0, "nothing is said");
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0, "nothing is sent");
     drop(silent);
     assert_eq!(server.end().negotiation_error, Some(NegotiationError::ShuttingDown));
 }

@@ -1,4 +1,4 @@
-//! What a program sees of its connections while they live, and of each at its end.
+//! What a program can observe of its open connections, and of each at its end.
 
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
@@ -19,7 +19,7 @@ use thalweg_threads::{
     Response,
 };
 
-/// Answers at once; to /wait, when the client has gone.
+/// Responds immediately; to /wait, when the client has disconnected.
 #[allow(clippy::needless_pass_by_value, reason = "a handler owns its request")]
 fn answer(request: Request<Body>, responder: Responder) -> io::Result<()> {
     if request.path() == "/wait" {

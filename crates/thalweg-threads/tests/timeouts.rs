@@ -1,5 +1,5 @@
-//! Timeouts that calls arm count from these calls: a handler or a caller that was silent for longer
-//! than a timeout loses nothing.
+//! Timeouts start at the calls that arm them: a handler or a caller that was inactive for longer
+//! than a timeout is not penalized.
 
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
@@ -16,7 +16,7 @@ use thalweg_testkit::frames::{flag, headers, kind, ping_ack, settings, settings_
 use thalweg_testkit::hpack;
 use thalweg_threads::{Body, Client, Options, Request, Responder, Response};
 
-/// The length of the timeouts here.
+/// The length of the timeouts in this file.
 const TIMEOUT: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_millis(1500);
 const BODY: usize = 1 << 20;
@@ -30,7 +30,7 @@ fn config() -> Config {
     config
 }
 
-/// Answers with 1 MiB after a silence.
+/// Responds with 1 MiB after a pause.
 fn ponder(_: Request<Body>, responder: Responder) -> io::Result<()> {
     sleep(SILENCE);
     responder.send(Response::ok().body(vec![7; BODY]))
@@ -40,11 +40,11 @@ fn server() -> Running {
     Running::with(|server| server.config(config()), ponder)
 }
 
-/// Takes the content of a stream, and gives window for each frame.
+/// Reads the content of a stream, and extends the window for each frame.
 fn content(peer: &mut Peer, stream: u32) -> usize {
     let mut len = 0;
     loop {
-        let frame = peer.frame().expect("the content goes on");
+        let frame = peer.frame().expect("the content continues");
         assert_ne!((frame.kind, frame.stream), (kind::RST_STREAM, stream), "{frame}");
         if frame.kind != kind::DATA {
             continue;

@@ -1,4 +1,4 @@
-//! A long response does not starve the others of its connection.
+//! A long response does not delay the others of its connection.
 
 mod shared;
 
@@ -32,6 +32,6 @@ fn a_short_response_does_not_wait_for_the_end_of_a_long_one() {
             _ => {}
         }
     }
-    // The buffers of two sockets, and what the driver has written.
+    // The buffers of two sockets, and the output that the driver has written.
     assert!(long_bytes < 16 << 20, "{long_bytes} bytes of the long response came first");
 }

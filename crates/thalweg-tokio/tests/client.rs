@@ -1,4 +1,4 @@
-//! The client over an in-memory transport, against a raw peer, and against our own server.
+//! The client over an in-memory transport, against a raw peer and against our own server.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -35,7 +35,7 @@ fn post(body: Content) -> Request<Content> {
     Request::post("http://example.org/p").body(body).unwrap()
 }
 
-/// A client, and the transport's other end.
+/// A client, and the other end of its transport.
 fn client() -> (Client<Content>, DuplexStream, Running) {
     let (near, far) = tokio::io::duplex(64 << 10);
     let (client, connection) = client::handshake(near, Config::default()).unwrap();
@@ -88,7 +88,7 @@ async fn a_dropped_response_is_cancelled() {
     drop(body);
     assert_eq!(peer.expect_on(3).await.code(), Some(ErrorCode::CANCEL));
 
-    // What was never sent needs no cancelling, and what is whole is beyond it.
+    // A request that was not sent, or whose response is complete, needs no reset.
     drop(client.send(get()));
     let whole = client.send(get());
     assert_eq!(peer.expect(kind::HEADERS).await.stream, 5);
@@ -110,7 +110,7 @@ async fn ready_waits_while_the_peer_allows_no_more() {
     let mut ready = Box::pin(other.ready());
     let mut cx = Context::from_waker(std::task::Waker::noop());
     assert!(ready.as_mut().poll(&mut cx).is_pending());
-    // Who does not ask first waits in the response.
+    // A caller that does not call `ready` first waits in the response future.
     let second = tokio::spawn(client.send(get()));
     assert_eq!(peer.expect(kind::HEADERS).await.stream, 1);
     peer.send_frames(&[ok(1).end_stream()]).await;
@@ -133,7 +133,7 @@ async fn a_limit_that_is_lowered_holds_back_what_was_ordered() {
     let mut peer = Peer::server(io, settings().entry(setting::MAX_CONCURRENT_STREAMS, 3)).await;
     let first = client.send(get());
     assert_eq!(peer.expect(kind::HEADERS).await.stream, 1);
-    // The permit is taken before the limit falls, the stream is wanted after.
+    // The permit is acquired before the limit is lowered, the stream is opened afterwards.
     within(client.ready()).await.unwrap();
     peer.send_frames(&[settings().entry(setting::MAX_CONCURRENT_STREAMS, 1)]).await;
     peer.expect(kind::SETTINGS).await;

@@ -1,4 +1,5 @@
-//! How connections end: the peer gets its last word, and we get ours within a bound.
+//! Connection ends: the peer receives the final GOAWAY, and the close completes within a time
+//! limit.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -27,7 +28,7 @@ fn request(stream: u32) -> Frame {
     headers(stream, hpack::request("POST", "/p")).end_headers()
 }
 
-/// PING on a stream: RFC 9113 §6.7 makes it an error of the connection.
+/// PING on a stream: RFC 9113 §6.7 makes it a connection error.
 fn offence() -> Frame {
     raw(kind::PING, 0, 1, [0; 8])
 }
@@ -40,7 +41,7 @@ async fn a_peer_that_keeps_sending_still_receives_the_goaway() {
     for _ in 0..10 {
         let mut socket = TcpStream::connect(addr).await.unwrap();
         socket.write_all(&wire([&greeting(), &offence()])).await.unwrap();
-        // Far more than the kernel holds for a socket that nobody reads.
+        // Far more than the kernel buffers for a socket that is not read.
         let late = vec![0; 8 << 20];
         within(socket.write_all(&late)).await.expect("the server reads on");
         socket.shutdown().await.unwrap();
@@ -133,7 +134,7 @@ async fn a_peer_that_sends_nothing_gets_a_goaway_at_the_timeout() {
     assert_eq!(end.report.error.unwrap().cause(), CloseCause::Timeout(Timeout::Preface));
 }
 
-/// A transport that gives bytes for ever, and fails to write if it is told to.
+/// A transport with endless input, which fails to write on demand.
 struct Flood {
     greeting: Vec<u8>,
     after: Arc<AtomicUsize>,
@@ -161,7 +162,7 @@ impl AsyncRead for Flood {
         if self.is_shut {
             self.after.fetch_add(len, Ordering::SeqCst);
         }
-        // PING frames: what they ask for is never answered once the connection is over.
+        // PING frames: a connection that has ended does not acknowledge them.
         let pings = ping([9; 8]).bytes().repeat(len / 17 + 1);
         buf.put_slice(&pings[..len]);
         cx.waker().wake_by_ref();

@@ -1,4 +1,4 @@
-//! What operators see: log lines, spans, counters.
+//! Observability: log lines, spans, counters.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 #![cfg(feature = "tracing")]
@@ -23,7 +23,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Writes down every event of ours, with its level and the span it is in.
+/// Collects our log events, with their levels and spans.
 #[derive(Clone, Default)]
 struct Log {
     lines: Arc<Mutex<Vec<String>>>,

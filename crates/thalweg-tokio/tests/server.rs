@@ -23,7 +23,7 @@ use thalweg_tokio::{Body, BoxError, Error, service_fn};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
 
-/// A body whose frames come from a channel, and that counts how often it gave one.
+/// A body whose frames come from a channel, and that counts them.
 struct Channel {
     frames: mpsc::UnboundedReceiver<Result<BodyFrame<Bytes>, BoxError>>,
     given: Arc<AtomicUsize>,
@@ -145,7 +145,7 @@ async fn window_credit_follows_what_the_handler_reads() {
     for _ in 0..window / chunk.len() {
         peer.send_frames(&[data(1, &chunk)]).await;
     }
-    // Nothing was read: a PING comes back with no credit before it.
+    // No content was read: the PING is acknowledged without a WINDOW_UPDATE before it.
     let asked = within(go.recv()).await.unwrap();
     peer.send_frames(&[ping([1; 8])]).await;
     loop {
@@ -170,7 +170,7 @@ async fn window_credit_follows_what_the_handler_reads() {
 
 #[tokio::test]
 async fn unread_content_of_many_requests_does_not_stop_the_connection() {
-    // Each handler ignores its content; the connection's window must come back all the same.
+    // Each handler ignores its content; the connection's window must be restored all the same.
     let (io, _running) = serve(hello);
     let mut peer = Peer::client(io).await;
     let content = vec![0; 16_384];
@@ -276,7 +276,7 @@ async fn a_body_that_fails_midway_is_reset_and_not_cut_short() {
     assert_eq!(peer.expect_on(3).await.kind, kind::HEADERS, "the connection lives");
 }
 
-/// What a test's service answers with.
+/// The result of a test's service.
 type Answer = Result<Response<BoxBody<Bytes, BoxError>>, BoxError>;
 
 fn boxed<B>(body: B) -> BoxBody<Bytes, BoxError>
@@ -286,7 +286,8 @@ where
     body.map_err(Into::into).boxed()
 }
 
-/// What a stream gets from a service that misbehaves; the next stream must be served as ever.
+/// The outcome of a stream whose service misbehaves; checks that the next stream is served
+/// normally.
 async fn outcome_of<A>(misbehave: impl Fn() -> A + Send + 'static) -> ErrorCode
 where
     A: Future<Output = Answer> + Send + 'static,
@@ -665,7 +666,7 @@ async fn many_streams_at_once_all_complete() {
     assert_eq!(running.end().await.report.counters.streams_completed, 250);
 }
 
-/// Handlers on other threads ring the driver's bells while it goes to sleep.
+/// Handlers on other threads wake the driver while it prepares to sleep.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn handlers_on_other_threads_lose_no_wake() {
     let (near, far) = tokio::io::duplex(64 << 10);
@@ -692,7 +693,7 @@ async fn handlers_on_other_threads_lose_no_wake() {
     }
 }
 
-/// A transport that is full, and whose second refusal makes a handler go on.
+/// A full transport whose second refusal wakes a handler.
 struct Congested<IO> {
     io: IO,
     wake: Option<oneshot::Sender<()>>,
@@ -752,7 +753,7 @@ async fn a_wake_after_the_last_check_is_handled_before_the_driver_sleeps() {
     });
     let (near, far) = tokio::io::duplex(64 << 10);
     let io = Congested { io: far, wake: Some(wake), is_waited_for };
-    // Without deadlines nothing else wakes the driver.
+    // Without timeouts nothing else wakes the driver.
     let mut config = Config::default();
     config.timeouts = thalweg::Timeouts::OFF;
     tokio::spawn(thalweg_tokio::server::Connection::new(io, service, config).unwrap());

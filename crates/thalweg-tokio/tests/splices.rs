@@ -1,4 +1,5 @@
-//! Long content goes out from where it lies, and every frame of it is whole whatever the transport takes and whoever resets.
+//! Long content is sent without a copy, and every frame is complete whatever the transport accepts
+//! and whichever side resets the stream.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -22,12 +23,12 @@ use thalweg_testkit::hpack;
 use thalweg_tokio::{Body, client, server, service_fn};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-/// A transport that takes many slices in one write, `most` bytes of them at random.
+/// A transport that takes many slices in one write, up to `most` bytes of them at random.
 struct Slices {
     io: DuplexStream,
     random: Random,
     most: usize,
-    /// Where the slices lay.
+    /// The addresses of the slices.
     seen: Arc<Mutex<Vec<Range<usize>>>>,
 }
 
@@ -97,7 +98,7 @@ fn get(stream: u32) -> Frame {
     headers(stream, hpack::get("/")).end_stream().end_headers()
 }
 
-/// Bytes of which each place can be told.
+/// Bytes that identify their position.
 fn pattern(len: usize) -> Bytes {
     (0..len).map(|at| (at % 251) as u8).collect()
 }
@@ -161,7 +162,8 @@ async fn long_content_is_not_copied_and_short_content_is() {
     }
 }
 
-/// The founding story: the peer resets a stream while its content is being written.
+/// The fault that motivated this project: the peer resets a stream while its content is being
+/// written.
 #[tokio::test]
 async fn a_reset_in_the_middle_of_a_write_leaves_every_frame_whole() {
     for seed in 0..20 {

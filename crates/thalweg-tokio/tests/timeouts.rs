@@ -1,5 +1,5 @@
-//! Timeouts that calls arm count from these calls: a handler or a caller that was silent for longer
-//! than a timeout loses nothing.
+//! Timeouts start at the calls that arm them: a handler or a caller that was inactive for longer
+//! than a timeout is not penalized.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -20,11 +20,11 @@ use thalweg_tokio::server::Connection;
 use thalweg_tokio::{Body, client, service_fn};
 use tokio::time::sleep;
 
-/// More than any timeout of the default configuration.
+/// Longer than any timeout of the default configuration.
 const SILENCE: Duration = Duration::from_secs(100);
 const BODY: usize = 1 << 20;
 
-/// Answers with 1 MiB after a silence.
+/// Responds with 1 MiB after a pause.
 async fn ponder(_: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
     sleep(SILENCE).await;
     Ok(Response::new(Full::from(vec![7; BODY])))
@@ -76,7 +76,7 @@ async fn a_handler_that_was_silent_for_long_then_answers_whole() {
     let mut peer = Peer::client(near).await;
     peer.send_frames(&[headers(1, hpack::get("/")).end_headers().end_stream()]).await;
     sleep(SILENCE).await;
-    // The windows are 65,535 bytes, and the peer reads on.
+    // The windows are 65,535 bytes, and the peer continues to read.
     assert_eq!(peer.expect_content_of(1).await.0.len(), BODY);
 }
 

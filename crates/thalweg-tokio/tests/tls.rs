@@ -1,4 +1,4 @@
-//! TLS and ALPN, between our ends and against others that do not agree.
+//! TLS and ALPN, between our client and server, and against peers without a common protocol.
 #![cfg(feature = "rustls")]
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -32,12 +32,12 @@ struct Secure {
     certificate: CertificateDer<'static>,
 }
 
-/// With all features there are two, and rustls takes none of them by itself.
+/// With all features there are two providers, and rustls selects none of them by default.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// An identity for `localhost` that is valid until a year.
+/// A self-signed certificate for `localhost`, valid until the given year.
 fn identity(until: i32) -> (CertificateDer<'static>, ServerConfig) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
@@ -112,7 +112,7 @@ async fn a_certificate_that_is_wrong_or_expired_is_refused() {
     let tls = trusting(&server.certificate);
     let error = fetch(server.addr, "example.org", tls).await.unwrap_err();
     assert!(error.to_string().contains("not valid for name"), "{error}");
-    assert!(within(server.closed.recv()).await.unwrap().starts_with("tls: "), "the server is told");
+    assert!(within(server.closed.recv()).await.unwrap().starts_with("tls: "), "the outcome is reported");
 
     let expired = listen(2001).await;
     let error = fetch(expired.addr, "localhost", trusting(&expired.certificate)).await.unwrap_err();
@@ -137,7 +137,7 @@ async fn a_client_of_http_1_only_is_refused_in_the_handshake() {
     assert!(within(server.closed.recv()).await.unwrap().starts_with("tls: "));
 }
 
-/// A client's side of TLS, by rustls alone.
+/// A TLS client by rustls alone.
 async fn handshake(server: &Secure, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
     let mut tls = trusting(&server.certificate);
     tls.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
@@ -193,7 +193,7 @@ async fn s3_2_a_server_does_not_agree_to_h2c() {
     assert_eq!(error.kind(), io::ErrorKind::Unsupported);
     assert!(within(server.closed.recv()).await.unwrap().starts_with("tls: "));
 
-    // Not even where it is told to: what the two have agreed to is not HTTP/2 over TLS.
+    // Not even if it is configured: the protocol that both would negotiate is not HTTP/2 over TLS.
     let (certificate, mut tls) = identity(2100);
     tls.alpn_protocols = vec![b"h2c".to_vec()];
     let mut server = serve(certificate, tls).await;
@@ -206,8 +206,9 @@ async fn s3_2_a_server_does_not_agree_to_h2c() {
     assert_eq!(within(server.closed.recv()).await.unwrap(), "no alpn");
 }
 
-/// A server by rustls alone: what the client of a name says in its ClientHello (the server's name, the protocols), and
-/// the content that it sends after a handshake in which the server agrees to `alpn`. Then what the client was told.
+/// A server by rustls alone, which negotiates `alpn`. Returns the ClientHello of a client that
+/// connects to `name` (the server name, the protocols), the content that the client sends after the
+/// handshake, and the client's result.
 async fn listen_to(name: &'static str, alpn: &[&[u8]]) -> (Hello, Vec<u8>, io::Result<String>) {
     let (certificate, mut tls) = identity(2100);
     tls.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
@@ -221,16 +222,16 @@ async fn listen_to(name: &'static str, alpn: &[&[u8]]) -> (Hello, Vec<u8>, io::R
             name: hello.server_name().map(str::to_owned),
             alpn: hello.alpn().map(|names| names.map(<[u8]>::to_vec).collect()),
         };
-        let mut said = Vec::new();
+        let mut sent = Vec::new();
         if let Ok(mut stream) = start.into_stream(Arc::new(tls)).await {
-            // The client breaks off, with or without a word.
-            let _ = stream.read_to_end(&mut said).await;
+            // The client may close the connection with or without close_notify.
+            let _ = stream.read_to_end(&mut sent).await;
         }
-        (hello, said)
+        (hello, sent)
     });
     let fetched = fetch(addr, name, trusting(&certificate)).await;
-    let (hello, said) = within(listening).await.unwrap();
-    (hello, said, fetched)
+    let (hello, sent) = within(listening).await.unwrap();
+    (hello, sent, fetched)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -244,10 +245,10 @@ async fn s9_2_a_client_names_the_server_and_offers_h2_alone() {
     // 9113-3.2-1, 9113-9.2-4
     let (hello, _, _) = listen_to("localhost", &[]).await;
     assert_eq!(hello, Hello { name: Some("localhost".into()), alpn: Some(vec![b"h2".to_vec()]) });
-    // The name is that of the caller, not of the address.
+    // The name is the caller's, not that of the address.
     let (hello, _, _) = listen_to("example.org", &[]).await;
     assert_eq!(hello.name.as_deref(), Some("example.org"));
-    // An address is no domain name: RFC 6066 has no place for it.
+    // RFC 6066 allows no IP address as a server name.
     let (hello, _, _) = listen_to("127.0.0.1", &[]).await;
     assert_eq!(hello, Hello { name: None, alpn: Some(vec![b"h2".to_vec()]) });
 }
@@ -255,8 +256,8 @@ async fn s9_2_a_client_names_the_server_and_offers_h2_alone() {
 #[tokio::test]
 async fn s3_3_a_client_speaks_no_http_2_to_a_server_without_alpn() {
     // 9113-3.3-1
-    let (_, said, fetched) = listen_to("localhost", &[]).await;
-    assert_eq!(said, b"", "no preface");
+    let (_, sent, fetched) = listen_to("localhost", &[]).await;
+    assert_eq!(sent, b"", "no preface");
     assert_eq!(fetched.unwrap_err().kind(), io::ErrorKind::Unsupported);
 }
 
@@ -309,7 +310,7 @@ async fn an_end_of_tls_without_close_notify_is_no_failure() {
     stream.write_all(&wire([&preface(), &settings()])).await.unwrap();
     let mut byte = [0];
     within(stream.read_exact(&mut byte)).await.unwrap();
-    // The socket ends, and TLS does not.
+    // Closes the socket without close_notify.
     stream.get_mut().0.shutdown().await.unwrap();
     let fetched = within(server.closed.recv()).await.unwrap();
     assert!(

@@ -1,4 +1,4 @@
-//! A long response does not starve the others of its connection.
+//! A long response does not delay the others of its connection.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -16,7 +16,7 @@ use thalweg_testkit::hpack;
 use thalweg_tokio::{Body, server, service_fn};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Bytes of the long response that come between the request for a short one and its end.
+/// Returns the bytes of the long response between the request for a short one and its end.
 async fn bytes_before_the_short_response<IO>(io: IO) -> usize
 where
     IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
@@ -64,6 +64,6 @@ async fn a_short_response_does_not_wait_for_the_end_of_a_long_one_that_is_splice
     let (ours, _) = listener.accept().await.unwrap();
     tokio::spawn(server::Connection::new(ours, service_fn(answer), Config::default()).unwrap());
     let long_bytes = bytes_before_the_short_response(theirs).await;
-    // The buffers of two sockets, and what the core has handed out.
+    // The buffers of two sockets, and the output that the core has handed out.
     assert!(long_bytes < 16 << 20, "{long_bytes} bytes of the long response came first");
 }
