@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn content_beyond_all_windows_is_whole_and_the_end_in_order() {
+    fn content_beyond_all_windows_is_complete_and_the_close_graceful() {
         let (address, served) = serve_one();
         let client = Client::connect(&address.to_string()).unwrap().time_limit(Some(Duration::from_secs(20)));
         let mut expected = vec![0; 3_000_000];

@@ -314,7 +314,7 @@ mod tests {
     use super::uring::Loop;
 
     #[test]
-    fn buffers_go_to_the_kernel_and_come_back() {
+    fn buffers_move_to_the_kernel_and_return() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let mut server = match Loop::new(listener) {

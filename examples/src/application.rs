@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn content_is_whole_whatever_the_window() {
+    fn content_is_complete_whatever_the_window() {
         for (window, len) in [(7, 1000), (1000, 100_000), (1 << 20, 100_000)] {
             let mut expected = vec![0; len];
             Pattern::new(len as u64, 7).fill(&mut expected);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_answered_whole_and_without_content() {
+    fn a_response_to_head_has_no_content() {
         for (path, status) in [("/", 200), ("/bytes/1000", 200), ("/nothing", 404)] {
             assert_eq!(ask("HEAD", path, 7), (status, Vec::new()));
         }

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_the_name_decides() {
+    fn the_extension_determines_the_type() {
         assert_eq!(of(Path::new("a/b/index.html")), "text/html; charset=utf-8");
         assert_eq!(of(Path::new("PHOTO.JPG")), "image/jpeg");
         assert_eq!(of(Path::new("archive.tar.gz")), "application/gzip");

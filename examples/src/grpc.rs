@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn an_invalid_message_is_refused() {
         for (request, expected) in [
             (&b""[..], NOT_ONE),
             (b"\0\0\0\0", NOT_ONE),

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_is_the_formulas_whatever_the_cuts() {
+    fn every_byte_follows_the_formula_whatever_the_chunking() {
         for (seed, piece) in [(0_u64, 1), (7, 3), (200, 255), (7, 256), (u64::MAX, 1000), (3, 70_000)] {
             let mut pattern = Pattern::new(70_001, seed);
             let (mut bytes, mut buf) = (Vec::new(), vec![0; piece]);

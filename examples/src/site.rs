@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn no_path_leads_out() {
+    fn no_path_leads_out_of_the_root() {
         let (site, base) = site("out");
         for target in [
             "/../secret.txt",
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_root_is_named() {
+    fn a_missing_root_is_named_in_the_error() {
         let error = Site::new(Path::new("no-such-directory")).unwrap_err();
         assert!(error.starts_with("root no-such-directory: "), "{error}");
         let error = Site::new(Path::new("Cargo.toml")).unwrap_err();

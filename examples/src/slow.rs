@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_names_what_is_out_of_range() {
+    fn the_error_names_the_value_out_of_range() {
         let mistake = |target| asked(target).unwrap().unwrap_err();
         assert_eq!(mistake("/slow/5"), "/slow/5: not /slow/MS/N, N bytes after MS milliseconds\n");
         let ms = |word| format!("/slow/MS/N: MS is {word}, and must be from 0 to 60000 milliseconds\n");

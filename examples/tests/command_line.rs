@@ -77,7 +77,7 @@ fn texts(output: &Output) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn help_is_the_usage_and_no_mistake() {
+fn help_prints_the_usage_and_exits_with_0() {
     let programs = programs();
     assert!(programs.len() >= 20, "{programs:?}");
     for (name, file) in &programs {
@@ -173,7 +173,7 @@ impl Drop for Server {
 }
 
 #[test]
-fn sigterm_and_ctrl_c_end_a_server_in_order() {
+fn sigterm_and_ctrl_c_shut_a_server_down_gracefully() {
     let programs = programs();
     for name in SERVERS {
         for (option, signal) in [("--listen", Signal::TERM), ("--h2c", Signal::INT)] {
@@ -197,7 +197,7 @@ fn sigterm_and_ctrl_c_end_a_server_in_order() {
 
 /// A response in progress completes.
 #[test]
-fn sigterm_lets_a_slow_answer_come() {
+fn sigterm_completes_a_slow_response() {
     for name in ["testbed", "blocking_testbed"] {
         let mut server = Server::start(program(name).args(["--listen", "127.0.0.1:0"]));
         let client = server.client();
@@ -237,7 +237,7 @@ fn bytes(len: u64) -> Vec<u8> {
 }
 
 #[test]
-fn slow_answers_take_their_time_and_hold_up_no_other() {
+fn slow_responses_take_their_delay_and_block_no_other() {
     for name in ["testbed", "blocking_testbed"] {
         let server = Server::start(program(name).args(["--listen", "127.0.0.1:0", "--quiet"]));
         let client = server.client();

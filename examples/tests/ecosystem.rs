@@ -145,7 +145,7 @@ async fn closed(client: &Client<tonic::body::Body>) {
 
 /// Connections that ended before the call, and those that end during it.
 #[tokio::test]
-async fn a_connection_that_takes_no_calls_is_unavailable_and_never_unknown() {
+async fn a_closed_connection_is_unavailable_and_never_unknown() {
     // It was closed while no call was open.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -198,7 +198,7 @@ async fn scripted(
 const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 
 #[tokio::test]
-async fn a_call_under_way_when_its_connection_ends_is_unavailable() {
+async fn an_open_call_when_its_connection_ends_is_unavailable() {
     let addr = SocketAddr::from(([127, 0, 0, 1], 1));
     // GOAWAY with last stream 0: the call was not processed (RFC 9113 §6.8).
     const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -338,7 +338,7 @@ async fn axum_extracts_and_falls_back() {
 }
 
 #[tokio::test]
-async fn axum_streams_content_while_it_comes() {
+async fn axum_streams_content_while_it_arrives() {
     let addr = serve_app().await;
     let (pieces, coming) = mpsc::unbounded_channel::<&'static str>();
     let coming = stream::unfold(coming, |mut coming| async {

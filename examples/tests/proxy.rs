@@ -165,7 +165,7 @@ async fn a_cancellation_reaches_the_origin() {
 }
 
 #[tokio::test]
-async fn an_origin_that_is_not_there_is_a_bad_gateway() {
+async fn an_unreachable_origin_is_a_bad_gateway() {
     // A port that the system assigns to no listener, unlike a recently closed one.
     let origin = Arc::new(proxy::Origin::new("127.0.0.1:1".to_owned()));
     let request = Request::get("http://example.org/").body(Body::empty()).unwrap();

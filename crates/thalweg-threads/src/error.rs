@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_requests_that_were_surely_not_processed_are_retryable() {
+    fn only_requests_that_were_certainly_not_processed_are_retryable() {
         let reset = |code, by| Error::Reset { code, by };
         assert!(reset(ErrorCode::REFUSED_STREAM, ResetCause::Remote).is_retryable());
         assert!(reset(ErrorCode::REFUSED_STREAM, ResetCause::GoAway).is_retryable());
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_io_error_keeps_the_error_that_it_was_made_of() {
+    fn an_io_error_contains_its_source() {
         let error = io::Error::from(Error::LocalReset(ErrorCode::CANCEL));
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         assert_eq!(Error::of_io(&error).and_then(Error::code), Some(ErrorCode::CANCEL));

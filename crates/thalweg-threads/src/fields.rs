@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_gives_back_what_was_pushed_with_names_in_lower_case() {
+    fn a_list_returns_its_fields_with_names_in_lower_case() {
         let mut fields = Fields::from([("Content-Type", "text/plain"), ("X-Mine", "a")]).with("x-mine", "b");
         fields.push_sensitive("authorization", "secret");
         let pairs: Vec<_> = fields.iter().map(|field| (field.name, field.value)).collect();

@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_takes_the_origin_of_the_client_unless_it_names_one() {
+    fn a_request_uses_the_origin_of_the_client_unless_it_has_one() {
         let request = Request::get("/a");
         let control = request.control("http", "example.org");
         assert_eq!(control, thalweg::Request::get("http", "example.org", "/a"));

@@ -331,14 +331,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_has_its_digits() {
+    fn a_number_is_formatted_in_decimal_digits() {
         for number in [0, 7, 10, 65_535, u64::MAX] {
             assert_eq!(Decimal::new(number).as_bytes(), number.to_string().as_bytes());
         }
     }
 
     #[test]
-    fn a_length_is_announced_once_and_must_be_true() {
+    fn content_length_is_added_once_and_must_match() {
         let mut head = Response::ok();
         set_content_length(&mut head, Some(12)).unwrap();
         set_content_length(&mut head, Some(12)).unwrap();
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_may_not_be_sent_is_named() {
+    fn an_invalid_field_is_named_in_the_error() {
         check_fields(&Fields::from([("content-type", "text/plain")])).unwrap();
         for (name, value) in [("connection", "close"), ("x", "a\r\nb"), ("a b", ""), (":path", "/")] {
             let error = check_fields(&Fields::from([(name, value)])).unwrap_err().to_string();

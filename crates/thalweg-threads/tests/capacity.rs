@@ -88,7 +88,7 @@ fn a_silent_peer_makes_room_as_well() {
 }
 
 #[test]
-fn a_busy_connection_is_left_alone_until_it_is_idle() {
+fn a_busy_connection_is_not_evicted_until_it_is_idle() {
     let server = listen(2);
     let mut first = connect(&server);
     post(&mut first, 1);

@@ -83,7 +83,7 @@ fn content_larger_than_all_windows_goes_both_ways_at_once() {
 }
 
 #[test]
-fn requests_beyond_the_servers_limit_wait_for_room() {
+fn requests_beyond_the_servers_limit_wait_for_a_stream() {
     let (mut peer, client) = scripted(&settings().entry(setting::MAX_CONCURRENT_STREAMS, 1));
     let send = |path: &'static str| {
         let client = client.clone();
@@ -116,7 +116,7 @@ fn requests_beyond_the_servers_limit_wait_for_room() {
 }
 
 #[test]
-fn what_is_dropped_is_cancelled() {
+fn dropping_a_request_response_or_body_cancels_its_stream() {
     let (mut peer, client) = scripted(&settings());
     let (writer, answer) = client.start_request(Request::post("/answer")).unwrap();
     drop(answer);
@@ -148,7 +148,7 @@ fn what_is_dropped_is_cancelled() {
 }
 
 #[test]
-fn a_request_that_waits_for_room_can_be_given_up() {
+fn a_request_that_waits_for_a_stream_can_be_cancelled() {
     let (mut peer, client) = scripted(&settings().entry(setting::MAX_CONCURRENT_STREAMS, 1));
     let (writer, answer) = client.start_request(Request::post("/")).unwrap();
     let hurried = client.clone().time_limit(Some(Duration::from_millis(20)));
@@ -170,7 +170,7 @@ fn a_request_that_waits_for_room_can_be_given_up() {
 }
 
 #[test]
-fn an_answer_that_does_not_come_in_time_is_cancelled() {
+fn a_response_that_does_not_arrive_in_time_is_cancelled() {
     let (mut peer, client) = scripted(&settings());
     let client = client.time_limit(Some(Duration::from_millis(20)));
     let (stop, stopped) = channel::<()>();
@@ -188,7 +188,7 @@ fn an_answer_that_does_not_come_in_time_is_cancelled() {
 }
 
 #[test]
-fn streams_above_the_goaway_may_be_tried_again() {
+fn streams_above_the_goaway_are_retryable() {
     let (mut peer, client) = scripted(&settings());
     let (first, first_answer) = client.start_request(Request::post("/1")).unwrap();
     let (_second, second_answer) = client.start_request(Request::post("/2")).unwrap();
@@ -208,7 +208,7 @@ fn streams_above_the_goaway_may_be_tried_again() {
 }
 
 #[test]
-fn a_refused_stream_may_be_tried_again_and_a_reset_one_not() {
+fn a_refused_stream_is_retryable_and_a_reset_one_is_not() {
     let (mut peer, client) = scripted(&settings());
     for (stream, code, retryable) in [(1, ErrorCode::REFUSED_STREAM, true), (3, ErrorCode::CANCEL, false)] {
         let (_writer, answer) = client.start_request(Request::post("/")).unwrap();
@@ -241,7 +241,7 @@ fn a_lost_connection_is_reported_with_its_report() {
 }
 
 #[test]
-fn a_server_that_answers_early_needs_no_more_content() {
+fn an_early_response_stops_the_upload() {
     let (mut peer, client) = scripted(&settings());
     let sending = client.clone();
     let response = thread::spawn(move || {
@@ -257,7 +257,7 @@ fn a_server_that_answers_early_needs_no_more_content() {
 
 /// 9113-8.1-8: the response stays valid, and finishing the writer is no error; writing more is one.
 #[test]
-fn a_request_that_was_answered_before_its_end_needs_none() {
+fn a_request_with_a_complete_response_finishes_without_an_error() {
     for (code, rest) in
         [(ErrorCode::NO_ERROR, &b""[..]), (ErrorCode::NO_ERROR, b"rest"), (ErrorCode::CANCEL, b"")]
     {
@@ -296,7 +296,7 @@ fn content_that_cannot_be_read_cancels_its_request() {
 }
 
 #[test]
-fn a_request_that_may_not_be_sent_is_refused_and_the_connection_goes_on() {
+fn an_invalid_request_is_refused_and_the_connection_continues() {
     let server = Running::start(echo);
     let client = server.client();
     for request in [Request::get("no slash"), Request::get("/").field("connection", "close")] {
@@ -310,7 +310,7 @@ fn a_request_that_may_not_be_sent_is_refused_and_the_connection_goes_on() {
 }
 
 #[test]
-fn the_window_of_the_server_holds_a_writer_back() {
+fn a_writer_waits_for_the_window_of_the_server() {
     let (mut peer, client) = scripted(&settings().entry(setting::INITIAL_WINDOW_SIZE, 10));
     let (mut writer, answer) = client.start_request(Request::post("/")).unwrap();
     let writing = thread::spawn(move || {
@@ -334,7 +334,7 @@ fn the_window_of_the_server_holds_a_writer_back() {
 }
 
 #[test]
-fn the_last_clone_that_goes_ends_the_connection_but_not_what_is_under_way() {
+fn dropping_the_last_clone_closes_the_connection_after_its_open_streams() {
     let (mut peer, client) = scripted(&settings());
     let (writer, answer) = client.start_request(Request::post("/")).unwrap();
     writer.finish().unwrap();

@@ -25,7 +25,7 @@ use thalweg_threads::{
 /// The fault that motivated this project: a reset while a response is half written. At every
 /// position the frame that has begun completes unchanged, and the other stream is complete.
 #[test]
-fn a_reset_at_any_place_of_the_output_leaves_every_frame_whole() {
+fn a_reset_at_every_position_of_the_output_leaves_every_frame_complete() {
     const LEN: usize = 50_000;
     let pool = Pool::new(2, sized);
     let mut random = Random(0x0b5e_55ed);
@@ -98,7 +98,7 @@ fn a_transport_that_moves_one_byte_at_a_time_changes_nothing() {
 /// A vectored transport gets large content without a copy, at its position among the frames,
 /// whatever part of it one write accepts.
 #[test]
-fn large_content_goes_out_without_a_copy_and_in_its_place() {
+fn large_content_is_sent_without_a_copy_and_in_order() {
     const LEN: usize = 200_000;
     static CONTENT: [u8; LEN] = {
         let (mut content, mut at) = ([0; LEN], 0);
@@ -139,7 +139,7 @@ fn large_content_goes_out_without_a_copy_and_in_its_place() {
 }
 
 #[test]
-fn answers_of_one_turn_go_out_in_one_write() {
+fn responses_of_one_turn_share_one_write() {
     let (gate, closed) = channel::<()>();
     let closed = Mutex::new(closed);
     let pool = Pool::new(1, move |_: Request<Body>, responder: Responder| {
@@ -198,7 +198,7 @@ fn a_turn_returns_what_it_waits_for() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_is_left_after_its_deadline() {
+fn a_peer_that_does_not_read_is_dropped_at_its_deadline() {
     let pool = Pool::new(1, sized);
     let mut options = Options::default();
     options.config.timeouts.transmit = Some(Duration::from_millis(30));
@@ -217,7 +217,7 @@ fn a_peer_that_does_not_read_is_left_after_its_deadline() {
 }
 
 #[test]
-fn a_driver_that_is_dropped_ends_everything_once() {
+fn a_dropped_driver_ends_every_stream_once() {
     let (sender, receiver) = channel();
     let sender = Mutex::new(sender);
     let pool = Pool::new(1, move |mut request: Request<Body>, responder: Responder| {
@@ -256,7 +256,7 @@ fn a_transport_that_fails_ends_the_connection_with_its_error() {
 }
 
 #[test]
-fn a_graceful_end_flushes_ends_its_side_and_drains() {
+fn a_graceful_close_flushes_half_closes_and_drains() {
     let pool = Pool::new(1, sized);
     let mut bench = Bench::new(&pool, &Options::default());
     bench.pipe.send(&greeting(0));
@@ -286,7 +286,7 @@ fn a_graceful_end_flushes_ends_its_side_and_drains() {
 }
 
 #[test]
-fn a_client_and_a_server_meet_in_one_loop() {
+fn a_client_and_a_server_share_one_loop() {
     let pool = Pool::new(2, |mut request: Request<Body>, responder: Responder| {
         let content = request.body.read_whole(1 << 20)?;
         responder.send(Response::ok().body(content))
@@ -332,7 +332,7 @@ fn a_client_and_a_server_meet_in_one_loop() {
 }
 
 #[test]
-fn a_stream_lives_until_both_its_halves_have_ended() {
+fn a_stream_stays_open_until_both_halves_are_closed() {
     let pool = Pool::new(1, sized);
     let mut bench = Bench::new(&pool, &Options::default());
     bench.pipe.send(&greeting(0));

@@ -34,7 +34,7 @@ fn scripted(options: &Options, settings: &Frame) -> (Peer, Client) {
 }
 
 #[test]
-fn informational_responses_are_seen_in_order_before_the_final_one() {
+fn informational_responses_arrive_in_order_before_the_final_one() {
     let server = Running::start(|_: Request<Body>, mut responder: Responder| -> io::Result<()> {
         responder.send_informational(Response::new(status(103)).field("link", "</style.css>"))?;
         responder.send_informational(Response::new(status(102)))?;
@@ -156,7 +156,7 @@ fn pushing(request: Request<Body>, responder: Responder) -> io::Result<()> {
 }
 
 #[test]
-fn a_push_arrives_with_the_request_that_it_answers() {
+fn a_push_arrives_with_its_request() {
     let server = Running::start(pushing);
     let mut options = Options::default();
     options.config.enable_push = true;
@@ -178,7 +178,7 @@ fn a_push_arrives_with_the_request_that_it_answers() {
 }
 
 #[test]
-fn a_push_to_a_client_that_takes_none_is_an_error_and_the_answer_goes_on() {
+fn a_push_to_a_client_that_disabled_push_is_an_error_and_the_response_continues() {
     let server = Running::start(pushing);
     let mut page = server.client().send(Request::get("/")).unwrap();
     let text = String::from_utf8(page.body.read_whole(100).unwrap()).unwrap();
@@ -218,7 +218,7 @@ fn a_client_sends_a_changed_priority_to_the_server() {
 }
 
 #[test]
-fn a_handler_can_put_its_response_before_the_others() {
+fn a_handler_can_prioritize_its_response() {
     const LEN: usize = 100_000;
     let (answered, answers) = channel();
     let answered = Mutex::new(answered);

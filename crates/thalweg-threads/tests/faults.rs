@@ -218,7 +218,7 @@ fn spurious_readiness_changes_nothing() {
 }
 
 #[test]
-fn a_shutdown_in_the_middle_of_everything_serves_what_was_begun() {
+fn a_shutdown_at_every_point_completes_open_streams() {
     let pool = Pool::new(4, echo);
     // The last request is completed, too, so that all streams can end regularly.
     let script = [script(), data(5, b"").end_stream().bytes()].concat();
@@ -246,7 +246,7 @@ fn a_shutdown_in_the_middle_of_everything_serves_what_was_begun() {
 /// When a suspended machine resumes after every deadline, the input that arrived meanwhile is
 /// processed before timeouts are.
 #[test]
-fn a_clock_that_jumps_does_not_accuse_a_peer_that_was_in_time() {
+fn input_in_time_is_processed_before_timeouts_after_a_clock_jump() {
     let pool = Pool::new(1, echo);
     let mut options = Options::default();
     // Longer than this thread is likely to be preempted.

@@ -34,7 +34,7 @@ fn leave_descriptors(room: usize) {
 }
 
 #[test]
-fn too_many_open_files_are_waited_out() {
+fn accepting_resumes_after_file_descriptor_exhaustion() {
     const CLIENTS: usize = 6;
     let server = Running::start(|_: Request<Body>, responder: Responder| -> io::Result<()> {
         responder.send(Response::ok().body("hello"))

@@ -67,7 +67,7 @@ fn input_that_is_not_http2_ends_with_a_goaway_with_its_code() {
 }
 
 #[test]
-fn a_rule_broken_on_the_connection_is_named_in_the_goaway() {
+fn a_connection_error_is_described_in_the_goaway() {
     let server = Running::start(handler);
     let mut peer = server.peer();
     peer.greet();
@@ -83,7 +83,7 @@ fn a_rule_broken_on_the_connection_is_named_in_the_goaway() {
 }
 
 #[test]
-fn the_end_of_the_bytes_at_every_place_is_an_end_in_order() {
+fn end_of_input_at_every_byte_closes_gracefully() {
     let server = Running::start(handler);
     let script = wire([
         &preface(),
@@ -126,7 +126,7 @@ fn the_end_of_the_bytes_at_every_place_is_an_end_in_order() {
 }
 
 #[test]
-fn a_peer_that_still_sends_receives_the_goaway() {
+fn a_peer_that_keeps_sending_still_receives_the_goaway() {
     let server = Running::start(handler);
     for _ in 0..20 {
         let mut peer = server.peer();
@@ -146,7 +146,7 @@ fn a_peer_that_still_sends_receives_the_goaway() {
 }
 
 #[test]
-fn a_peer_that_does_not_leave_is_left() {
+fn a_peer_that_does_not_close_is_dropped() {
     const LINGER: Duration = Duration::from_millis(200);
     let mut options = Options::default();
     options.linger = LINGER;
@@ -191,7 +191,7 @@ fn a_transport_that_fails_is_reported_with_its_error() {
 }
 
 #[test]
-fn a_flood_ends_with_the_name_of_the_limit() {
+fn a_flood_ends_with_the_exceeded_limit_in_the_goaway() {
     let server = Running::start(handler);
     let mut peer = server.peer();
     peer.greet();
@@ -258,7 +258,7 @@ fn every_waiting_caller_gets_the_end_of_the_connection_once() {
 
 /// 2,000 clients that disconnect between any two bytes, with requests at every stage.
 #[test]
-fn killed_clients_leave_the_server_healthy() {
+fn a_server_survives_killed_clients() {
     const CLIENTS: u64 = 2000;
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0x7a11_4e60);
     println!("SEED={seed}");
@@ -315,7 +315,7 @@ fn kill_one(server: &Running, random: &mut Random) {
 }
 
 #[test]
-fn a_polite_client_leaves_in_order() {
+fn a_client_that_sends_goaway_closes_gracefully() {
     let server = Running::start(handler);
     let mut peer = server.peer();
     peer.greet();

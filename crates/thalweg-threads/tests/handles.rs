@@ -120,7 +120,7 @@ fn signals_sent_before_an_upgrade_follow_it() {
 }
 
 #[test]
-fn a_handler_puts_frames_and_padding_on_its_stream() {
+fn a_handler_sends_frames_and_padding_on_its_stream() {
     let server = Running::start(|_: Request<Body>, responder: Responder| -> io::Result<()> {
         responder.send_alt_svc("h3=\":1\"");
         let handle = responder.handle();
@@ -247,7 +247,7 @@ fn a_client_receives_origins_alternative_services_settings_and_extensions() {
 }
 
 #[test]
-fn what_a_client_does_not_know_is_ignored() {
+fn a_client_ignores_unknown_extensions() {
     let (_client, receiver, mut peer) = connected(Config::default());
     peer.send(&wire([&raw(0xfe, 1, 0, "!"), &origin(["https://a.example"]), &ping([1; 8])]));
     peer.until(kind::PING);
@@ -273,7 +273,7 @@ fn a_client_sends_extensions_and_pads_its_content() {
 }
 
 #[test]
-fn a_client_is_ended_gracefully_through_its_handle() {
+fn a_client_shuts_down_gracefully_through_its_handle() {
     let (client, _receiver, mut peer) = connected(Config::default());
     let handle = client.handle();
     assert_eq!(handle, client.clone().handle());

@@ -50,12 +50,12 @@ fn content(outcome: &[Frame]) -> Vec<u8> {
 }
 
 #[test]
-fn a_handler_that_fails_before_its_answer_resets_its_stream() {
+fn a_handler_that_fails_before_its_response_resets_its_stream() {
     assert_eq!(outcome_of(|_| Err(io::Error::other("out of order"))), []);
 }
 
 #[test]
-fn a_handler_that_panics_before_its_answer_resets_its_stream() {
+fn a_handler_that_panics_before_its_response_resets_its_stream() {
     assert_eq!(outcome_of(|_| panic!("this panic is part of the test")), []);
 }
 
@@ -90,7 +90,7 @@ impl Read for Goes {
 }
 
 #[test]
-fn content_whose_reader_fails_or_panics_midway_is_reset_and_not_cut_short() {
+fn content_whose_reader_fails_or_panics_midway_is_reset_and_not_truncated() {
     for wrong in [Some(ErrorKind::NotFound), None] {
         for announced in [None, Some(300_000)] {
             let outcome = outcome_of(move |responder| {
@@ -109,7 +109,7 @@ fn content_whose_reader_fails_or_panics_midway_is_reset_and_not_cut_short() {
 }
 
 #[test]
-fn content_that_does_not_fit_its_length_is_never_shown_as_whole() {
+fn content_with_a_wrong_length_never_looks_complete() {
     // Too short, too long in one piece, too long in the second piece, and non-empty where no
     // content is allowed.
     for (announced, pieces) in
@@ -132,7 +132,7 @@ fn content_that_does_not_fit_its_length_is_never_shown_as_whole() {
 }
 
 #[test]
-fn a_head_that_the_wire_forbids_resets_its_stream() {
+fn invalid_response_headers_reset_their_stream() {
     for (name, value) in [("x", "a\r\nb"), ("x", " padded "), ("connection", "close"), ("x y", "")] {
         let outcome = outcome_of(move |responder| {
             let error = responder.send(Response::ok().field(name, value)).unwrap_err();

@@ -91,7 +91,7 @@ fn an_upgrade_becomes_http_2_with_its_request_on_stream_1() {
 }
 
 #[test]
-fn an_upgrade_may_come_byte_by_byte() {
+fn an_upgrade_may_arrive_byte_by_byte() {
     let server = Running::start(describe);
     let mut peer = server.peer();
     for byte in wire([&upgrade("GET", &[0, 4, 0, 0, 1, 0], ""), &preface(), &settings()]) {
@@ -103,7 +103,7 @@ fn an_upgrade_may_come_byte_by_byte() {
 }
 
 #[test]
-fn an_upgrade_that_cannot_be_used_stays_http_1() {
+fn an_unusable_upgrade_gets_an_http_1_error() {
     let server = Running::start(describe);
     // SETTINGS_MAX_FRAME_SIZE of 5.
     let (answer, end) = send_raw(&server, &upgrade("GET", &[0, 5, 0, 0, 0, 5], ""));
@@ -135,7 +135,7 @@ fn input_that_is_not_http_is_reported_and_gets_no_response() {
 }
 
 #[test]
-fn a_preface_that_goes_wrong_late_gets_a_goaway() {
+fn an_invalid_end_of_the_preface_gets_a_goaway() {
     let server = Running::start(describe);
     let (answer, end) = send_raw(&server, b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n");
     let frames = read_all(&answer);
@@ -180,7 +180,7 @@ fn a_shutdown_does_not_wait_for_a_peer_that_has_sent_nothing() {
 }
 
 #[test]
-fn a_server_of_http_2_only_sends_first_and_accepts_no_upgrade() {
+fn an_http_2_only_server_sends_its_preface_first_and_accepts_no_upgrade() {
     let server = Running::with(|server| server.h2c(None), describe);
     let mut peer = server.peer();
     assert_eq!(peer.frame().unwrap().kind, kind::SETTINGS);

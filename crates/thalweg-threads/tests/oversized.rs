@@ -67,7 +67,7 @@ fn five_downloads_beside(oversized: &[Frame]) {
 }
 
 #[test]
-fn an_oversized_request_leaves_five_downloads_untouched() {
+fn an_oversized_request_does_not_affect_five_downloads() {
     for bytes in [40_000, 60_000, 900_000] {
         for len in [16_384, 9000] {
             let first = headers(11, oversized(&hpack::get("/"), bytes)).end_stream();

@@ -18,7 +18,7 @@ use thalweg_threads::{
 };
 
 #[test]
-fn a_request_is_seen_as_it_was_sent_and_its_response_arrives() {
+fn a_request_arrives_as_sent_and_its_response_arrives() {
     let server = Running::start(|request: Request<Body>, responder: Responder| {
         let seen = format!(
             "{} {} {} {} {:?} {}",
@@ -43,7 +43,7 @@ fn a_request_is_seen_as_it_was_sent_and_its_response_arrives() {
 }
 
 #[test]
-fn a_response_to_head_and_one_without_content_are_heads_alone() {
+fn responses_to_head_and_without_content_have_no_data() {
     let server = Running::start(|request: Request<Body>, responder: Responder| match request.path() {
         "/whole" => responder.send(Response::ok().body("12345")),
         "/reader" => responder.send(Response::ok().body(Payload::sized_reader(&b"12345"[..], 5))),
@@ -72,7 +72,7 @@ fn a_response_to_head_and_one_without_content_are_heads_alone() {
 }
 
 #[test]
-fn trailers_go_both_ways() {
+fn trailers_pass_in_both_directions() {
     let server = Running::start(|mut request: Request<Body>, responder: Responder| {
         let mut content = String::new();
         request.body.read_to_string(&mut content)?;
@@ -94,7 +94,7 @@ fn trailers_go_both_ways() {
 }
 
 #[test]
-fn informational_responses_come_before_the_final_one() {
+fn informational_responses_precede_the_final_one() {
     let server = Running::start(|_: Request<Body>, mut responder: Responder| {
         let refused = responder.send_informational(Response::ok()).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
@@ -112,7 +112,7 @@ fn informational_responses_come_before_the_final_one() {
 }
 
 #[test]
-fn a_client_that_expects_100_gets_it_when_its_content_is_asked_for() {
+fn a_client_that_expects_100_gets_it_when_the_handler_reads() {
     let server = Running::start(|mut request: Request<Body>, responder: Responder| {
         let content = request.body.read_whole(100)?;
         responder.send(Response::ok().body(content))
@@ -132,7 +132,7 @@ fn a_client_that_expects_100_gets_it_when_its_content_is_asked_for() {
 }
 
 #[test]
-fn window_credit_follows_what_the_handler_reads() {
+fn window_is_released_as_the_handler_reads() {
     const WINDOW: u32 = 65_536;
     let mut config = Config::default();
     config.stream_window_bytes = WINDOW;
@@ -234,7 +234,7 @@ fn a_handler_that_panics_resets_its_stream_and_no_other() {
 }
 
 #[test]
-fn a_request_without_an_answer_and_content_without_an_end_are_resets() {
+fn a_missing_response_and_unfinished_content_reset_their_streams() {
     let server = Running::start(|request: Request<Body>, responder: Responder| match request.path() {
         "/nothing" => Ok(()),
         "/refused" => {
@@ -276,7 +276,7 @@ impl Read for Broken {
 }
 
 #[test]
-fn a_response_that_may_not_be_sent_is_an_error_for_the_handler() {
+fn an_invalid_response_is_an_error_for_the_handler() {
     let (sender, receiver) = channel();
     let sender = Mutex::new(sender);
     let server = Running::start(move |request: Request<Body>, responder: Responder| {
@@ -444,7 +444,7 @@ fn requests_wait_while_all_threads_are_busy_and_connections_take_turns() {
 
 /// Responses wait for each other to share a write, but not for a handler that takes long.
 #[test]
-fn an_answer_goes_out_while_the_next_request_is_worked_on_and_others_wait() {
+fn a_response_is_sent_while_the_next_handler_runs_and_others_wait() {
     let (go, gate) = channel::<()>();
     let gate = Mutex::new(gate);
     let server = Running::with(
@@ -550,7 +550,7 @@ fn an_echo_begins_before_the_request_ends() {
 }
 
 #[test]
-fn a_shutdown_serves_what_is_under_way_and_accepts_nothing_more() {
+fn a_shutdown_completes_open_streams_and_accepts_no_more() {
     let (begin, begun) = channel();
     let (go, gate) = channel::<()>();
     let (begin, gate) = (Mutex::new(begin), Mutex::new(gate));
@@ -584,7 +584,7 @@ fn a_shutdown_serves_what_is_under_way_and_accepts_nothing_more() {
 }
 
 #[test]
-fn a_shutdown_ends_what_takes_longer_than_its_limit() {
+fn a_shutdown_closes_streams_that_exceed_its_limit() {
     let (sender, receiver) = channel();
     let sender = Mutex::new(sender);
     let server = Running::start(move |mut request: Request<Body>, responder: Responder| {

@@ -61,7 +61,7 @@ fn content(peer: &mut Peer, stream: u32) -> usize {
 }
 
 #[test]
-fn a_handler_that_was_silent_for_long_is_not_cut_off_by_a_graceful_shutdown() {
+fn a_long_inactive_handler_completes_during_a_graceful_shutdown() {
     let server = server();
     let mut peer = server.peer();
     peer.greet();
@@ -77,7 +77,7 @@ fn a_handler_that_was_silent_for_long_is_not_cut_off_by_a_graceful_shutdown() {
 }
 
 #[test]
-fn a_handler_that_was_silent_for_long_then_answers_whole() {
+fn a_long_inactive_handler_sends_a_complete_response() {
     let server = server();
     let mut peer = server.peer();
     peer.greet();
@@ -98,7 +98,7 @@ fn client() -> (Peer, Client) {
 }
 
 #[test]
-fn a_client_that_was_idle_for_long_uploads_whole() {
+fn a_long_idle_client_completes_its_upload() {
     let (mut peer, client) = client();
     for stream in [1, 3] {
         let client = client.clone();
@@ -111,7 +111,7 @@ fn a_client_that_was_idle_for_long_uploads_whole() {
 }
 
 #[test]
-fn settings_that_are_announced_after_a_silence_may_be_acknowledged_in_time() {
+fn settings_sent_after_inactivity_may_be_acknowledged_in_time() {
     let (mut peer, client) = client();
     let handle = client.handle();
     for value in [1, 2] {

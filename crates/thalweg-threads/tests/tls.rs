@@ -77,7 +77,7 @@ fn tls_error(error: &io::Error) -> rustls::Error {
 }
 
 #[test]
-fn both_ends_speak_h2_by_alpn_and_content_larger_than_all_buffers_goes_both_ways() {
+fn both_sides_negotiate_h2_by_alpn_and_exchange_content_larger_than_all_buffers() {
     let (server, certificate) = listen(2100);
     let client = connect(&server, "localhost", trusting(&certificate)).unwrap();
     let len = 3 << 20;
@@ -155,7 +155,7 @@ fn answer_to_preface(mut stream: impl Read + Write) -> Vec<u8> {
 }
 
 #[test]
-fn a_client_without_alpn_is_answered_in_http_1() {
+fn a_client_without_alpn_gets_an_http_1_response() {
     let (server, certificate) = listen(2100);
     let mut stream = stream(&server, &certificate, &[]);
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
@@ -167,7 +167,7 @@ fn a_client_without_alpn_is_answered_in_http_1() {
 }
 
 #[test]
-fn s3_3_a_server_takes_no_prior_knowledge_over_tls() {
+fn s3_3_a_server_refuses_prior_knowledge_over_tls() {
     // 9113-3.3-1
     let (server, certificate) = listen(2100);
     let answer = answer_to_preface(stream(&server, &certificate, &[]));
@@ -176,7 +176,7 @@ fn s3_3_a_server_takes_no_prior_knowledge_over_tls() {
 }
 
 #[test]
-fn s3_2_a_server_agrees_to_h2_whatever_else_is_offered() {
+fn s3_2_a_server_negotiates_h2_whatever_else_is_offered() {
     // 9113-3.2-1
     let (server, certificate) = listen(2100);
     let mut stream = stream(&server, &certificate, &[b"h2c", b"http/1.1", b"h2"]);
@@ -188,7 +188,7 @@ fn s3_2_a_server_agrees_to_h2_whatever_else_is_offered() {
 }
 
 #[test]
-fn s3_2_a_server_does_not_agree_to_h2c() {
+fn s3_2_a_server_does_not_negotiate_h2c() {
     // 9113-3.2-1
     let (server, certificate) = listen(2100);
     let mut tls = trusting(&certificate);
@@ -268,7 +268,7 @@ fn s3_3_a_client_speaks_no_http_2_to_a_server_without_alpn() {
 }
 
 #[test]
-fn a_server_that_never_shakes_hands_is_left_after_its_deadline() {
+fn a_tls_handshake_without_a_server_response_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let authority = format!("localhost:{}", listener.local_addr().unwrap().port());
     let mut options = Options::default();
@@ -281,7 +281,7 @@ fn a_server_that_never_shakes_hands_is_left_after_its_deadline() {
 }
 
 #[test]
-fn a_client_that_never_shakes_hands_is_left_after_its_deadline() {
+fn a_tls_handshake_without_a_client_hello_times_out() {
     let (_, config) = identity(2100);
     let mut core = Config::default();
     core.timeouts.preface = Some(Duration::from_millis(20));
@@ -313,7 +313,7 @@ const NOT_TLS: &str =
     "the peer does not speak TLS here: http:// is for a cleartext port, https:// for a TLS port";
 
 #[test]
-fn tls_on_a_cleartext_port_is_named_by_what_comes_back() {
+fn tls_on_a_cleartext_port_is_a_clear_error() {
     let cases: [(&[u8], ErrorKind, &str); 2] = [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", ErrorKind::InvalidData, NOT_TLS),
         (
@@ -342,7 +342,7 @@ fn tls_on_a_cleartext_port_is_named_by_what_comes_back() {
 }
 
 #[test]
-fn an_end_of_tls_without_close_notify_is_no_failure() {
+fn a_tls_end_without_close_notify_is_no_failure() {
     let (server, certificate) = listen(2100);
     let mut stream = stream(&server, &certificate, &[b"h2"]);
     stream.write_all(&wire([&preface(), &settings()])).unwrap();
@@ -355,7 +355,7 @@ fn an_end_of_tls_without_close_notify_is_no_failure() {
 }
 
 #[test]
-fn a_name_that_is_none_is_refused_before_anything_is_sent() {
+fn an_invalid_server_name_is_refused_before_anything_is_sent() {
     let (certificate, _) = identity(2100);
     let error =
         Client::connect_tls("a b:1", Arc::new(trusting(&certificate)), &Options::default()).unwrap_err();

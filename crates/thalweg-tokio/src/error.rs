@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn only_requests_that_were_surely_not_processed_are_retryable() {
+    fn only_requests_that_were_certainly_not_processed_are_retryable() {
         let by = |code, by| Error::Reset { code, by }.is_retryable();
         assert!(by(ErrorCode::REFUSED_STREAM, ResetCause::Remote));
         assert!(by(ErrorCode::REFUSED_STREAM, ResetCause::GoAway));

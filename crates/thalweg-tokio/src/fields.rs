@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_in_digits() {
+    fn numbers_are_formatted_in_decimal_digits() {
         for number in [0, 9, 10, 1_234_567_890, u64::MAX] {
             assert_eq!(Digits::default().format(number), number.to_string().as_bytes());
         }

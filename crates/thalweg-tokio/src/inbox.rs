@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn consumed_bytes_are_taken_once() {
+    fn consumed_bytes_are_claimed_once() {
         let inbox = inbox();
         assert!(inbox.push(b"hello") && inbox.push(&[7; 5000]));
         assert_eq!(inbox.take_consumed(), Consumed { bytes: 0, reader_dropped: false, has_unread: true });

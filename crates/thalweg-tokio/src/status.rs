@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reset_of_the_peer_has_a_status_too() {
+    fn errors_other_than_resets_have_a_status_too() {
         let stalled = StreamError::Timeout(Timeout::Stall);
         let too_large = SendError::HeaderListTooLarge { bytes: 20_000, limit: 16_384 };
         let violation = StreamError::Violation(Violation::WindowOverflow);

@@ -80,7 +80,7 @@ async fn a_silent_peer_makes_room_as_well() {
 }
 
 #[tokio::test]
-async fn a_busy_connection_is_left_alone_until_it_is_idle() {
+async fn a_busy_connection_is_not_evicted_until_it_is_idle() {
     let addr = listen(2).await;
     let mut first = connect(addr).await;
     post(&mut first, 1).await;

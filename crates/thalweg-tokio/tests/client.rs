@@ -47,7 +47,7 @@ fn ok(stream: u32) -> thalweg_testkit::frames::Frame {
 }
 
 #[tokio::test]
-async fn a_request_and_its_response_pass_whole() {
+async fn a_request_and_its_response_arrive_complete() {
     let (mut client, io, _running) = client();
     let response = tokio::spawn(client.send(post(content("question"))));
     let mut peer = Peer::server(io, settings()).await;
@@ -99,7 +99,7 @@ async fn a_dropped_response_is_cancelled() {
 }
 
 #[tokio::test]
-async fn ready_waits_while_the_peer_allows_no_more() {
+async fn ready_waits_at_the_peers_limit_of_streams() {
     let (mut client, io, _running) = client();
     let mut peer = Peer::server(io, settings().entry(setting::MAX_CONCURRENT_STREAMS, 1)).await;
     peer.send_frames(&[ping([1; 8])]).await;
@@ -128,7 +128,7 @@ async fn ready_waits_while_the_peer_allows_no_more() {
 }
 
 #[tokio::test]
-async fn a_limit_that_is_lowered_holds_back_what_was_ordered() {
+async fn a_lowered_limit_delays_requests_that_hold_a_permit() {
     let (mut client, io, _running) = client();
     let mut peer = Peer::server(io, settings().entry(setting::MAX_CONCURRENT_STREAMS, 3)).await;
     let first = client.send(get());
@@ -148,7 +148,7 @@ async fn a_limit_that_is_lowered_holds_back_what_was_ordered() {
 }
 
 #[tokio::test]
-async fn what_was_not_processed_may_be_tried_again_and_nothing_else() {
+async fn only_unprocessed_requests_are_retryable() {
     let (mut client, io, _running) = client();
     let mut peer = Peer::server(io, settings()).await;
     let responses: Vec<_> = (0..4).map(|_| client.send(get())).collect();
@@ -272,7 +272,7 @@ async fn a_response_before_the_end_of_the_request_counts() {
 }
 
 #[tokio::test]
-async fn the_last_handle_and_the_last_response_end_the_connection_in_order() {
+async fn dropping_the_last_handle_and_response_closes_gracefully() {
     let (mut client, io, running) = client();
     let mut peer = Peer::server(io, settings()).await;
     let response = client.send(get());
@@ -327,7 +327,7 @@ async fn our_own_server_echoes_megabytes_both_ways_at_once() {
 }
 
 #[tokio::test]
-async fn a_body_without_end_does_not_keep_others_from_being_sent() {
+async fn an_endless_body_does_not_delay_others() {
     struct Endless;
     impl http_body::Body for Endless {
         type Data = Bytes;

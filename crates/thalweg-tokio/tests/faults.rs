@@ -260,7 +260,7 @@ async fn a_client_that_gives_no_window_loses_the_stream_and_not_the_connection()
 /// When a suspended machine resumes after every deadline, the input that arrived meanwhile is
 /// processed before timeouts are.
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_jumps_does_not_accuse_a_peer_that_was_in_time() {
+async fn input_in_time_is_processed_before_timeouts_after_a_clock_jump() {
     let (mut io, _running) = serve(describe);
     tokio::task::yield_now().await;
     io.write_all(&wire([&preface(), &settings(), &settings_ack(), &get(1, "/g")])).await.unwrap();
@@ -271,7 +271,7 @@ async fn a_clock_that_jumps_does_not_accuse_a_peer_that_was_in_time() {
 }
 
 #[tokio::test]
-async fn a_shutdown_in_the_middle_of_everything_serves_what_was_begun() {
+async fn a_shutdown_at_every_point_completes_open_streams() {
     let (begin, script) = (wire([&preface(), &settings(), &settings_ack()]).len(), script());
     let rest = data(5, [5; 10]).end_stream().bytes();
     for cut in (begin..=script.len()).step_by(3).chain([script.len()]) {

@@ -42,7 +42,7 @@ fn leave_descriptors(room: usize) {
 }
 
 #[tokio::test]
-async fn too_many_open_files_are_waited_out() {
+async fn accepting_resumes_after_file_descriptor_exhaustion() {
     const SERVED: usize = 3;
     const WAITING: usize = 4;
     let server = Server::bind("127.0.0.1:0").await.unwrap();

@@ -70,7 +70,7 @@ async fn input_that_is_not_http_2_gets_a_goaway() {
 }
 
 #[tokio::test]
-async fn the_end_may_come_at_every_byte() {
+async fn end_of_input_at_every_byte_closes_gracefully() {
     let conversation =
         wire([&greeting(), &request(1), &data(1, "abc"), &data(1, "def").end_stream(), &ping([0; 8])]);
     let whole = conversation.len() - 17;
@@ -99,7 +99,7 @@ async fn the_end_may_come_at_every_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_does_not_end_its_side_is_left_after_a_second() {
+async fn a_peer_that_does_not_close_is_dropped_after_a_second() {
     let (io, running) = serve(hello);
     let mut peer = Peer::new(io);
     peer.send(b"GET / HTTP/1.1\r\n\r\n").await;
@@ -110,7 +110,7 @@ async fn a_peer_that_does_not_end_its_side_is_left_after_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_does_not_read_is_left_after_five_seconds() {
+async fn a_peer_that_does_not_read_is_dropped_after_five_seconds() {
     let (mut io, far) = tokio::io::duplex(24);
     let connection =
         thalweg_tokio::server::Connection::new(far, service_fn(hello), Config::default()).unwrap();
@@ -187,7 +187,7 @@ impl AsyncWrite for Flood {
 }
 
 #[tokio::test]
-async fn a_flood_after_the_end_is_read_within_a_bound() {
+async fn input_after_the_end_is_drained_up_to_a_limit() {
     let after = Arc::new(AtomicUsize::new(0));
     let greeting = wire([&greeting(), &offence()]);
     let flood = Flood { greeting, after: Arc::clone(&after), is_shut: false, fails: false };
@@ -208,7 +208,7 @@ async fn a_transport_that_fails_is_in_the_report() {
 }
 
 #[tokio::test]
-async fn a_peer_that_only_ends_its_side_gets_its_answers_first() {
+async fn a_peer_that_half_closes_gets_its_responses() {
     let (mut io, running) = serve(describe);
     let conversation = wire([&greeting(), &request(1), &data(1, "abc").end_stream()]);
     within(io.write_all(&conversation)).await.unwrap();
@@ -224,7 +224,7 @@ async fn a_peer_that_only_ends_its_side_gets_its_answers_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_running_connection_has_its_timers_in_virtual_time_too() {
+async fn timers_of_an_open_connection_follow_virtual_time() {
     let mut config = Config::default();
     config.timeouts.keep_alive = Some(Duration::from_secs(20));
     let (near, far) = tokio::io::duplex(64 << 10);

@@ -90,7 +90,7 @@ async fn a_servers_connection_signals_follow_its_settings() {
 }
 
 #[tokio::test]
-async fn a_handler_puts_frames_and_padding_on_its_stream() {
+async fn a_handler_sends_frames_and_padding_on_its_stream() {
     let (server, addr) = listen().await;
     serve(server.stream_handles());
     let mut peer = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
@@ -149,7 +149,7 @@ async fn a_server_receives_a_clients_connection_signals_and_can_respond() {
 }
 
 #[tokio::test]
-async fn a_connection_that_never_speaks_http_2_takes_nothing_after_its_end() {
+async fn a_connection_without_http_2_accepts_no_commands_after_its_end() {
     let (server, addr) = listen().await;
     let (opened, mut handles) = mpsc::unbounded_channel();
     serve(server.on_open(move |handle, _| opened.send(handle.clone()).unwrap()));
@@ -216,7 +216,7 @@ async fn a_client_receives_origins_alternative_services_settings_and_extensions(
 }
 
 #[tokio::test]
-async fn what_a_client_does_not_know_is_ignored() {
+async fn a_client_ignores_unknown_extensions() {
     let (_client, _handle, mut receiver, mut peer) = connected(Config::default()).await;
     peer.send_frames(&[raw(0xfe, 1, 0, "!"), origin(["https://a.example"]), ping([1; 8])]).await;
     peer.expect(kind::PING).await;
@@ -243,7 +243,7 @@ async fn a_client_sends_extensions_and_pads_its_content() {
 }
 
 #[tokio::test]
-async fn a_client_is_ended_gracefully_through_its_handle() {
+async fn a_client_shuts_down_gracefully_through_its_handle() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (mut client, connection) = client::handshake::<_, Empty<Bytes>>(near, Config::default()).unwrap();

@@ -91,7 +91,7 @@ async fn a_blocked_stream_is_reported_with_what_it_waits_for() {
 }
 
 #[tokio::test]
-async fn frames_from_the_first_show_names_but_no_secrets() {
+async fn frames_captured_from_the_first_contain_names_but_no_secrets() {
     for shows_paths in [false, true] {
         let monitor = if shows_paths {
             ConnectionMonitor::new().keep_recording().with_paths()
@@ -128,7 +128,7 @@ async fn frames_from_the_first_show_names_but_no_secrets() {
 }
 
 #[tokio::test]
-async fn a_later_subscription_gets_the_frames_from_then_on() {
+async fn a_later_subscription_gets_later_frames() {
     let monitor = ConnectionMonitor::new();
     let mut peer = Peer::client(serve(&monitor, |_| std::future::pending())).await;
     peer.send_frames(&[frames::headers(1, request(&[(":path", "/")])).end_headers().end_stream()]).await;
@@ -201,7 +201,7 @@ async fn ended_connections_and_clients_are_reported() {
 }
 
 #[tokio::test]
-async fn a_task_that_does_not_run_is_named() {
+async fn a_task_that_does_not_run_is_unresponsive() {
     let monitor = ConnectionMonitor::new();
     let (_near, far) = tokio::io::duplex(64);
     let connection = Connection::new(far, service_fn(hello), Config::default()).unwrap();

@@ -64,7 +64,7 @@ async fn answer(
 }
 
 #[tokio::test]
-async fn two_thousand_clients_die_at_random_points_and_leave_nothing_behind() {
+async fn two_thousand_clients_disconnect_at_random_points_without_leaks() {
     let alive = Alive::default();
     let ended = Arc::new(AtomicU64::new(0));
     let live_streams = Arc::new(AtomicU64::new(0));

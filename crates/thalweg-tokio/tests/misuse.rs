@@ -51,7 +51,7 @@ async fn still_serves(client: &mut Client<Content>, peer: &mut Peer<DuplexStream
 }
 
 #[tokio::test]
-async fn a_request_that_the_wire_forbids_is_refused_and_nothing_of_it_is_sent() {
+async fn an_invalid_request_is_refused_and_not_sent() {
     let (mut client, io, _running) = client();
     let mut peer = Peer::server(io, settings()).await;
     let mut padded = post(full("x"));
@@ -66,7 +66,7 @@ async fn a_request_that_the_wire_forbids_is_refused_and_nothing_of_it_is_sent() 
 }
 
 #[tokio::test]
-async fn content_that_does_not_fit_its_length_resets_the_request_and_is_an_error_for_the_caller() {
+async fn content_with_a_wrong_length_resets_the_request_and_fails_the_caller() {
     let (mut client, io, _running) = client();
     let mut peer = Peer::server(io, settings()).await;
     for (stream, announced, content) in [(1, "5", "hell"), (3, "5", "hello!"), (5, "0", "x")] {

@@ -107,7 +107,7 @@ async fn an_upgrade_becomes_http_2_with_its_request_on_stream_1() {
 }
 
 #[tokio::test]
-async fn an_upgrade_that_cannot_be_used_stays_http_1() {
+async fn an_unusable_upgrade_gets_an_http_1_error() {
     let mut listening = listen(Config::default()).await;
     // SETTINGS_MAX_FRAME_SIZE of 5.
     let settings = URL_SAFE_NO_PAD.encode([0, 5, 0, 0, 0, 5]);
@@ -133,7 +133,7 @@ async fn input_that_is_not_http_is_reported_and_gets_no_response() {
 }
 
 #[tokio::test]
-async fn a_preface_that_goes_wrong_late_gets_a_goaway() {
+async fn an_invalid_end_of_the_preface_gets_a_goaway() {
     let mut listening = listen(Config::default()).await;
     let (answer, how) = send_raw(&mut listening, b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n").await;
     let frames = thalweg_testkit::frames::read_all(&answer);
@@ -192,7 +192,7 @@ async fn a_stream_that_outlives_the_shutdown_is_counted_as_dropped() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_a_scanner_gives_up_deserves_no_warning() {
+async fn an_abandoned_tls_handshake_is_no_warning() {
     let refused = |error| ConnectionOutcome::Refused(error).is_warning();
     assert!(!refused(NegotiationError::Handshake(io::ErrorKind::ConnectionReset.into())));
     assert!(

@@ -68,7 +68,7 @@ async fn five_downloads_beside(oversized: Vec<Frame>) {
 }
 
 #[tokio::test]
-async fn an_oversized_request_leaves_five_downloads_untouched() {
+async fn an_oversized_request_does_not_affect_five_downloads() {
     for bytes in [40_000, 60_000, 900_000] {
         for len in [16_384, 9000] {
             let first = headers(11, oversized(&hpack::get("/"), bytes)).end_stream();
@@ -110,7 +110,7 @@ async fn an_oversized_response_fails_its_own_request() {
 /// The `http` crate's map holds 24,576 names: under higher limits, a request is refused and a
 /// response fails.
 #[tokio::test]
-async fn more_fields_than_a_map_holds_end_no_connection() {
+async fn more_fields_than_a_header_map_holds_fail_only_their_message() {
     let mut config = Config::default();
     config.header_fields_max = 1 << 16;
     config.header_list_bytes_max = 4 << 20;

@@ -29,7 +29,7 @@ fn post(stream: u32) -> Frame {
 
 /// Many requests in one read are started in small batches, and all responses follow their order.
 #[tokio::test]
-async fn requests_of_one_read_are_answered_in_their_order() {
+async fn requests_of_one_read_get_responses_in_order() {
     let (io, running) = serve(hello);
     let mut peer = Peer::client(io).await;
     let requests: Vec<Frame> = (0..50).map(|index| get(2 * index + 1)).collect();
@@ -43,7 +43,7 @@ async fn requests_of_one_read_are_answered_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_request_whose_reset_comes_right_behind_it_never_reaches_the_service() {
+async fn a_request_directly_followed_by_its_reset_never_reaches_the_service() {
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let (io, _running) = serve(move |request: Request<Body>| {
         sender.send(request.uri().path().to_owned()).unwrap();
@@ -108,7 +108,7 @@ async fn content_that_had_arrived_is_read_before_the_reset_on_a_client() {
 /// stays valid whatever its caller is doing: it has not polled yet, or waits for the headers, for
 /// content, or for trailers. The writer of the upload gets the end.
 #[tokio::test]
-async fn a_response_in_full_stands_wherever_its_caller_is() {
+async fn a_complete_response_stays_valid_after_no_error() {
     // How much of the response has arrived when the caller waits for the next part.
     for seen in [None, Some(0), Some(1), Some(2)] {
         let (near, far) = tokio::io::duplex(64 << 10);

@@ -50,7 +50,7 @@ fn answer(text: impl Into<Bytes>) -> Answer {
 }
 
 #[tokio::test]
-async fn early_hints_go_out_while_the_handler_still_works() {
+async fn early_hints_are_sent_while_the_handler_is_running() {
     let (release, released) = oneshot::channel::<()>();
     let mut released = Some(released);
     let io = serve(move |handle, _| {
@@ -123,7 +123,7 @@ fn serve_with_push() -> DuplexStream {
 }
 
 #[tokio::test]
-async fn a_promise_is_kept_by_the_same_service() {
+async fn a_push_is_handled_by_the_same_service() {
     let mut peer = Peer::client(serve_with_push()).await;
     peer.send_frames(&[get(1, "/")]).await;
     let promise = peer.expect(kind::PUSH_PROMISE).await;
@@ -243,7 +243,7 @@ fn with_push() -> Config {
 }
 
 #[tokio::test]
-async fn a_pushed_response_comes_behind_its_promise() {
+async fn a_pushed_response_follows_its_promise() {
     let (mut peer, mut receiver, _client) = promised(with_push()).await;
     let pushed = within(receiver.recv()).await.unwrap();
     assert_eq!(pushed.request().uri().path(), "/style.css");

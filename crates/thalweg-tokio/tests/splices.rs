@@ -132,7 +132,7 @@ impl http_body::Body for Pieces {
 }
 
 #[tokio::test]
-async fn pieces_of_all_lengths_come_whole_however_little_is_written_at_once() {
+async fn pieces_of_all_lengths_arrive_complete_over_partial_writes() {
     let lens = [0, 1, 2047, 2048, 2049, 16_384, 16_385, 65_536, 65_537, 200_000, 3, 0];
     let content = pattern(lens.iter().sum());
     for most in [1, 7, 5000, 1 << 20] {
@@ -165,7 +165,7 @@ async fn long_content_is_not_copied_and_short_content_is() {
 /// The fault that motivated this project: the peer resets a stream while its content is being
 /// written.
 #[tokio::test]
-async fn a_reset_in_the_middle_of_a_write_leaves_every_frame_whole() {
+async fn a_reset_in_the_middle_of_a_write_leaves_every_frame_complete() {
     for seed in 0..20 {
         let (near, far) = transport(3000, seed);
         let content = pattern(100_000);
@@ -201,7 +201,7 @@ async fn a_reset_in_the_middle_of_a_write_leaves_every_frame_whole() {
 }
 
 #[tokio::test]
-async fn a_client_uploads_from_where_the_content_lies() {
+async fn a_client_uploads_long_content_without_a_copy() {
     let (near, far) = transport(4000, 3);
     let content = pattern(50_000);
     let memory = content.as_ptr() as usize..content.as_ptr() as usize + content.len();

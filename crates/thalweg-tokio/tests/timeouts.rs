@@ -31,7 +31,7 @@ async fn ponder(_: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_was_silent_for_long_is_not_cut_off_by_a_graceful_shutdown() {
+async fn a_long_inactive_handler_completes_during_a_graceful_shutdown() {
     let (near, far) = tokio::io::duplex(64 << 10);
     let connection = Connection::new(far, service_fn(ponder), Config::default()).unwrap();
     let handle = connection.handle();
@@ -50,7 +50,7 @@ async fn a_handler_that_was_silent_for_long_is_not_cut_off_by_a_graceful_shutdow
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_after_a_silence_lasts_as_long_as_configured() {
+async fn a_shutdown_after_inactivity_lasts_as_long_as_configured() {
     let (near, far) = tokio::io::duplex(64 << 10);
     let connection = Connection::new(far, service_fn(ponder), Config::default()).unwrap();
     let handle = connection.handle();
@@ -69,7 +69,7 @@ async fn a_shutdown_after_a_silence_lasts_as_long_as_configured() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_was_silent_for_long_then_answers_whole() {
+async fn a_long_inactive_handler_sends_a_complete_response() {
     let (near, far) = tokio::io::duplex(64 << 10);
     let connection = Connection::new(far, service_fn(ponder), Config::default()).unwrap();
     let _running = Running(tokio::spawn(connection));
@@ -81,7 +81,7 @@ async fn a_handler_that_was_silent_for_long_then_answers_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_was_idle_for_long_uploads_whole() {
+async fn a_long_idle_client_completes_its_upload() {
     let (near, far) = tokio::io::duplex(64 << 10);
     let (mut client, connection) = client::handshake(near, Config::default()).unwrap();
     let _running = Running(tokio::spawn(connection));
@@ -98,7 +98,7 @@ async fn a_client_that_was_idle_for_long_uploads_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn settings_that_are_announced_after_a_silence_may_be_acknowledged_in_time() {
+async fn settings_sent_after_inactivity_may_be_acknowledged_in_time() {
     let (near, far) = tokio::io::duplex(64 << 10);
     let connection = Connection::new(far, service_fn(hello), Config::default()).unwrap();
     let handle = connection.handle();

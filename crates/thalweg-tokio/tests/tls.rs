@@ -99,7 +99,7 @@ async fn fetch(addr: SocketAddr, name: &'static str, tls: ClientConfig) -> io::R
 }
 
 #[tokio::test]
-async fn both_ends_speak_h2_by_alpn() {
+async fn both_sides_negotiate_h2_by_alpn() {
     let mut server = listen(2100).await;
     let tls = trusting(&server.certificate);
     assert_eq!(fetch(server.addr, "localhost", tls).await.unwrap(), "POST /t secret");
@@ -147,7 +147,7 @@ async fn handshake(server: &Secure, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
 }
 
 #[tokio::test]
-async fn a_client_without_alpn_is_answered_in_http_1() {
+async fn a_client_without_alpn_gets_an_http_1_response() {
     let mut server = listen(2100).await;
     let mut stream = handshake(&server, &[]).await;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
@@ -159,7 +159,7 @@ async fn a_client_without_alpn_is_answered_in_http_1() {
 }
 
 #[tokio::test]
-async fn s3_3_a_server_takes_no_prior_knowledge_over_tls() {
+async fn s3_3_a_server_refuses_prior_knowledge_over_tls() {
     // 9113-3.3-1
     let mut server = listen(2100).await;
     let mut stream = handshake(&server, &[]).await;
@@ -172,7 +172,7 @@ async fn s3_3_a_server_takes_no_prior_knowledge_over_tls() {
 }
 
 #[tokio::test]
-async fn s3_2_a_server_agrees_to_h2_whatever_else_is_offered() {
+async fn s3_2_a_server_negotiates_h2_whatever_else_is_offered() {
     // 9113-3.2-1
     let server = listen(2100).await;
     let mut stream = handshake(&server, &[b"h2c", b"http/1.1", b"h2"]).await;
@@ -184,7 +184,7 @@ async fn s3_2_a_server_agrees_to_h2_whatever_else_is_offered() {
 }
 
 #[tokio::test]
-async fn s3_2_a_server_does_not_agree_to_h2c() {
+async fn s3_2_a_server_does_not_negotiate_h2c() {
     // 9113-3.2-1
     let mut server = listen(2100).await;
     let mut tls = trusting(&server.certificate);
@@ -276,7 +276,7 @@ const NOT_TLS: &str =
     "the peer does not speak TLS here: http:// is for a cleartext port, https:// for a TLS port";
 
 #[tokio::test]
-async fn tls_on_a_cleartext_port_is_named_by_what_comes_back() {
+async fn tls_on_a_cleartext_port_is_a_clear_error() {
     let cases: [(&[u8], io::ErrorKind, &str); 2] = [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", io::ErrorKind::InvalidData, NOT_TLS),
         (
@@ -304,7 +304,7 @@ async fn tls_on_a_cleartext_port_is_named_by_what_comes_back() {
 }
 
 #[tokio::test]
-async fn an_end_of_tls_without_close_notify_is_no_failure() {
+async fn a_tls_end_without_close_notify_is_no_failure() {
     let mut server = listen(2100).await;
     let mut stream = handshake(&server, &[b"h2"]).await;
     stream.write_all(&wire([&preface(), &settings()])).await.unwrap();

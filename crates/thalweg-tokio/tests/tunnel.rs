@@ -160,7 +160,7 @@ async fn raw() -> (Peer<DuplexStream>, Tunnel) {
 }
 
 #[tokio::test]
-async fn each_side_of_a_tunnel_ends_by_itself() {
+async fn each_side_of_a_tunnel_closes_separately() {
     let (mut peer, mut tunnel) = raw().await;
     peer.send_frames(&[data(1, "last words").end_stream()]).await;
     let mut received = String::new();
@@ -211,7 +211,7 @@ async fn stream_frames(peer: &mut Peer<DuplexStream>) -> Vec<Frame> {
 }
 
 #[tokio::test]
-async fn a_tunnel_that_is_dropped_without_a_shutdown_is_cancelled() {
+async fn dropping_a_tunnel_without_a_shutdown_cancels_its_stream() {
     for (mut peer, mut tunnel, _client) in both_ends().await {
         within(tunnel.write_all(b"part")).await.unwrap();
         assert_eq!(stream_frames(&mut peer).await, [data(1, "part")]);
@@ -224,7 +224,7 @@ async fn a_tunnel_that_is_dropped_without_a_shutdown_is_cancelled() {
 }
 
 #[tokio::test]
-async fn a_tunnel_that_has_ended_on_both_sides_is_dropped_without_a_reset() {
+async fn dropping_a_tunnel_closed_on_both_sides_sends_no_reset() {
     for (mut peer, mut tunnel, _client) in both_ends().await {
         within(tunnel.write_all(b"all")).await.unwrap();
         within(tunnel.shutdown()).await.unwrap();
@@ -239,7 +239,7 @@ async fn a_tunnel_that_has_ended_on_both_sides_is_dropped_without_a_reset() {
 
 /// The tunnel has sent everything, and reads no more.
 #[tokio::test]
-async fn a_tunnel_that_is_dropped_after_its_shutdown_stops_its_peer() {
+async fn dropping_a_tunnel_after_its_shutdown_stops_its_peer() {
     for (mut peer, mut tunnel, client) in both_ends().await {
         // RFC 9113 §8.1: a server that has sent a complete response may stop the rest of the
         // request without an error.

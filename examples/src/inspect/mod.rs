@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_of_this_machine_are_answered() {
+    fn only_host_names_of_this_machine_are_served() {
         for host in ["127.0.0.1:8090", "[::1]:8090", "localhost", "localhost:8090", "127.1.2.3"] {
             assert!(asked("/", Some(host)), "{host}");
             assert!(asked(&format!("http://{host}/events"), None), "{host}");

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn permits_follow_the_limit_even_below_what_is_out() {
+    fn permits_follow_the_limit_even_below_the_number_issued() {
         let mut permits = StreamPermits::new();
         let semaphore = permits.semaphore();
         permits.set_limit(3);

@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_frames_and_streams_are_forgotten_at_the_bound() {
+    fn the_oldest_frames_and_streams_are_removed_at_the_limit() {
         let mut traffic = TrafficLog::resume(false, [StreamId::new(1)].into_iter());
         let count = STREAMS_MAX as u32 + 1;
         traffic.record(false, &requests(count, Flags::END_STREAM), Duration::from_secs(1), false);

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_written_as_the_rfc_wants_them() {
+    fn dates_are_formatted_as_imf_fixdate() {
         for (seconds, date) in [
             (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
             // The example of RFC 9110 §5.6.7.
