@@ -191,7 +191,7 @@ fn a_transport_that_fails_is_reported_with_its_error() {
 }
 
 #[test]
-fn a_flood_ends_with_the_exceeded_limit_in_the_goaway() {
+fn a_flood_ends_with_the_exceeded_limit_in_the_report() {
     let server = Running::start(handler);
     let mut peer = server.peer();
     peer.greet();
