@@ -15,7 +15,9 @@ use thalweg::CloseCause;
 use thalweg_testkit::frames::{
     Frame, Reader, flag, goaway, kind, preface, raw, settings, settings_ack, wire,
 };
-use thalweg_threads::{Client, ConnectionEnd, ErrorCode, Handler, NegotiationError, Server, ServerHandle};
+use thalweg_threads::{
+    Client, ConnectionEnd, ErrorCode, Handler, NegotiationError, ServeStats, Server, ServerHandle,
+};
 
 /// For anything that takes no time unless something is broken.
 pub const LIMIT: Duration = Duration::from_secs(20);
@@ -26,7 +28,7 @@ pub struct Running {
     pub handle: ServerHandle,
     /// What was told of each connection's end.
     pub ends: Receiver<End>,
-    thread: Option<JoinHandle<std::io::Result<()>>>,
+    thread: Option<JoinHandle<std::io::Result<ServeStats>>>,
 }
 
 /// What a test looks at in a connection's end.
@@ -81,18 +83,19 @@ impl Running {
         assert!(self.handle.wait_idle(LIMIT), "connections are left: {:?}", self.handle);
     }
 
-    pub fn stop(mut self) {
-        self.join();
+    pub fn stop(mut self) -> ServeStats {
+        self.join(LIMIT).expect("it has not been joined")
     }
 
-    fn join(&mut self) {
-        self.handle.shutdown(LIMIT);
-        if let Some(thread) = self.thread.take() {
-            let outcome = thread.join().expect("the server does not panic");
-            if !thread::panicking() {
-                outcome.unwrap();
-            }
-        }
+    /// Ends the server; what is left after `limit` is closed.
+    pub fn stop_within(mut self, limit: Duration) -> ServeStats {
+        self.join(limit).expect("it has not been joined")
+    }
+
+    fn join(&mut self, limit: Duration) -> Option<ServeStats> {
+        self.handle.shutdown(limit);
+        let outcome = self.thread.take()?.join().expect("the server does not panic");
+        if thread::panicking() { None } else { Some(outcome.unwrap()) }
     }
 }
 
@@ -101,7 +104,7 @@ impl Drop for Running {
         if thread::panicking() {
             self.handle.shutdown(Duration::ZERO);
         }
-        self.join();
+        self.join(LIMIT);
     }
 }
 
