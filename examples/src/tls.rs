@@ -1,6 +1,5 @@
 //! What TLS needs: a server's certificate and key, from files or made on the spot, and what a client trusts.
 
-use std::io;
 use std::sync::Arc;
 
 use thalweg_tokio::rustls::client::danger::{
@@ -10,7 +9,7 @@ use thalweg_tokio::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature
 use thalweg_tokio::rustls::pki_types::pem::{self, PemObject as _};
 use thalweg_tokio::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use thalweg_tokio::rustls::{
-    ClientConfig, DigitallySignedStruct, Error, InvalidMessage, RootCertStore, ServerConfig, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
 };
 
 /// A server's side: the files of the certificate chain and of its key, both in PEM, or no files for a certificate of its own making,
@@ -85,17 +84,6 @@ pub fn client_config(trusts_all: bool) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// Why there is no connection over TLS. What rustls says of a server without TLS leaves one to guess.
-pub fn failure(error: &io::Error) -> String {
-    let source = error.get_ref().and_then(|source| source.downcast_ref());
-    match source {
-        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-            format!("the server does not speak TLS here, http:// might do ({error})")
-        }
-        _ => error.to_string(),
-    }
 }
 
 /// Any certificate will do, as long as the server has its key.
