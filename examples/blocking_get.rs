@@ -47,7 +47,7 @@ fn run(args: Arguments) -> Result<(), String> {
     } else {
         Client::connect(authority)
     };
-    let client = connected.map_err(|error| describe(&tls::failure(&error)))?;
+    let client = connected.map_err(|error| describe(&error.to_string()))?;
     let client = client.time_limit(Some(TIME_LIMIT));
     let outcome = fetch(&client, path, is_verbose);
     // The connection shuts down gracefully, whatever the result of the request.

@@ -77,5 +77,6 @@ fn run(args: Arguments) -> Result<(), String> {
             }
             outcome.map(drop)
         })
+        .map(drop)
         .map_err(describe)
 }

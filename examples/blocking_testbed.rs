@@ -68,6 +68,7 @@ fn run(args: Arguments) -> Result<(), String> {
                 None => blocking_files::answer(&site, request, responder).map(drop),
             },
         })
+        .map(drop)
         .map_err(describe)
 }
 

@@ -1,7 +1,6 @@
 //! TLS configurations: a server's certificate and key, from files or generated, and the
 //! certificates that a client trusts.
 
-use std::io;
 use std::sync::Arc;
 
 use thalweg_tokio::rustls::client::danger::{
@@ -11,7 +10,7 @@ use thalweg_tokio::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature
 use thalweg_tokio::rustls::pki_types::pem::{self, PemObject as _};
 use thalweg_tokio::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use thalweg_tokio::rustls::{
-    ClientConfig, DigitallySignedStruct, Error, InvalidMessage, RootCertStore, ServerConfig, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
 };
 
 /// Creates a server's configuration from the PEM files of the certificate chain and of its key;
@@ -86,18 +85,6 @@ pub fn client_config(trusts_all: bool) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// Describes a failed connection over TLS. The error that rustls returns for a server without TLS
-/// is hard to recognize.
-pub fn failure(error: &io::Error) -> String {
-    let source = error.get_ref().and_then(|source| source.downcast_ref());
-    match source {
-        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-            format!("the server does not speak TLS here, http:// might do ({error})")
-        }
-        _ => error.to_string(),
-    }
 }
 
 /// Accepts any certificate for whose key the server has proof.

@@ -43,17 +43,23 @@ impl ConnectionEnd {
 
 impl fmt::Display for ConnectionEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The transport's error states the same.
-        let is_told =
-            matches!(self.negotiation_error, Some(NegotiationError::NotTls | NegotiationError::NoAlpn));
-        if let Some(error) = &self.transport
-            && !is_told
-        {
-            write!(f, "the transport failed ({error}): ")?;
-        }
-        match &self.negotiation_error {
-            Some(negotiation_error) => negotiation_error.fmt(f),
-            None => self.report.fmt(f),
+        match (&self.negotiation_error, &self.transport) {
+            (Some(NegotiationError::Handshake), Some(error)) => {
+                write!(f, "{}: {error}", NegotiationError::Handshake)
+            }
+            // The transport's error states the same.
+            (
+                Some(
+                    error @ (NegotiationError::NotTls | NegotiationError::NoAlpn | NegotiationError::NoData),
+                ),
+                _,
+            ) => error.fmt(f),
+            (Some(negotiation_error), Some(error)) => {
+                write!(f, "the transport failed ({error}): {negotiation_error}")
+            }
+            (Some(negotiation_error), None) => negotiation_error.fmt(f),
+            (None, Some(error)) => write!(f, "the transport failed ({error}): {}", self.report),
+            (None, None) => self.report.fmt(f),
         }
     }
 }

@@ -98,7 +98,7 @@ pub use pool::{Handler, Pool};
 pub use responder::{Cancellation, Responder};
 #[cfg(feature = "rustls")]
 pub use rustls;
-pub use server::{Server, ServerHandle, ServerStats};
+pub use server::{ServeStats, Server, ServerHandle, ServerStats};
 pub use thalweg;
 pub use thalweg::{Config, ErrorCode, OwnedEvent, Priority, Status};
 pub use thalweg_h2c;

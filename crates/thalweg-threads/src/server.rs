@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use thalweg::{Config, ErrorCode, OwnedEvent};
+use thalweg::{CloseCause, Config, ErrorCode, OwnedEvent, Timeout};
 
 use crate::counters::Counters;
 use crate::driver::server::{ServerDriver, ServerMailbox};
@@ -62,9 +62,14 @@ struct Shared {
 #[derive(Default)]
 struct State {
     connections: HashMap<u64, Arc<LiveConnection>>,
+    /// The number of the next connection, and of those accepted so far.
     next: u64,
     /// The deadline of the shutdown, once it has begun: open connections are closed then.
     shutdown: Option<Instant>,
+    /// Whether that time has passed.
+    is_closing: bool,
+    /// Connections whose streams were cut off by the end of a graceful shutdown.
+    dropped: u64,
 }
 
 /// The server's view of an open connection.
@@ -80,7 +85,6 @@ struct LiveConnection {
 impl LiveConnection {
     /// Stores the state after a turn. `was_used`: it had streams since the last turn.
     fn update(&self, streams: u32, is_idle: bool, was_used: bool) {
-        self.streams.store(streams, Ordering::Relaxed);
         let was_idle = self.idle_since.load(Ordering::Relaxed) != BUSY;
         if is_idle && (was_used || !was_idle) {
             let nanos = u64::try_from(ORIGIN.elapsed().as_nanos()).unwrap_or(BUSY - 1);
@@ -88,6 +92,8 @@ impl LiveConnection {
         } else if !is_idle && was_idle {
             self.idle_since.store(BUSY, Ordering::Relaxed);
         }
+        // Last: where no streams are counted, the connection is known to be idle.
+        self.streams.store(streams, Ordering::Release);
     }
 
     /// Shuts down the connection, if it still has no streams, to make room for another. GOAWAY
@@ -115,6 +121,16 @@ pub struct ServerStats {
     pub connections: usize,
     /// Their open streams, as of each connection's last turn.
     pub streams: u32,
+}
+
+/// What a server did, as [`Server::serve`] returns it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServeStats {
+    /// Connections that were accepted.
+    pub accepted: u64,
+    /// Connections that outlived the graceful shutdown: their streams were cut off when its time was over.
+    pub dropped: u64,
 }
 
 impl Server {
@@ -251,7 +267,8 @@ impl Server {
     }
 
     /// Serves until a handle shuts it down, and returns when all connections and threads have
-    /// ended, or the time limit of the shutdown has expired.
+    /// ended, or the time limit of the shutdown has expired. Returns the number of connections, and
+    /// the number of those that the shutdown cut off.
     ///
     /// Failures to accept, for lack of file descriptors for example, are logged and retried after a
     /// pause.
@@ -259,7 +276,7 @@ impl Server {
     /// # Errors
     /// The configuration is out of range (`InvalidInput`), or the system cannot wait for
     /// connections.
-    pub fn serve(self, handler: impl Handler) -> io::Result<()> {
+    pub fn serve(self, handler: impl Handler) -> io::Result<ServeStats> {
         let Self {
             mut listener,
             mut poll,
@@ -282,7 +299,7 @@ impl Server {
         drop(listener);
         let deadline = shared.end_connections();
         pool.close(deadline);
-        outcome
+        outcome.map(|()| shared.serve_stats())
     }
 }
 
@@ -311,7 +328,7 @@ impl ServerHandle {
     /// Returns the number of connections and streams.
     pub fn stats(&self) -> ServerStats {
         let state = self.shared.lock();
-        let streams = state.connections.values().map(|live| live.streams.load(Ordering::Relaxed)).sum();
+        let streams = state.connections.values().map(|live| live.streams.load(Ordering::Acquire)).sum();
         ServerStats { connections: state.connections.len(), streams }
     }
 
@@ -378,10 +395,31 @@ impl Shared {
         let deadline = *self.lock().shutdown.get_or_insert_with(Instant::now);
         self.post_all(|| DriverMessage::Shutdown);
         if !self.wait_idle(deadline) {
+            self.lock().is_closing = true;
             self.post_all(|| DriverMessage::Close(ErrorCode::NO_ERROR));
             self.wait_idle(Instant::now() + CLOSE_LIMIT);
         }
         deadline.max(Instant::now() + HANDLERS_LIMIT)
+    }
+
+    /// Takes note of how a connection ended.
+    fn count_end(&self, end: &ConnectionEnd) {
+        let mut state = self.lock();
+        let cause = end.report.error.map(|error| error.cause());
+        // Streams end with the connection at its own time limit, or when the server closes what is left.
+        let is_late = match cause {
+            Some(CloseCause::Timeout(Timeout::Shutdown)) => true,
+            Some(CloseCause::Closed) => state.is_closing,
+            _ => false,
+        };
+        state.dropped += u64::from(is_late && end.report.live_streams > 0);
+    }
+
+    /// What the server did. Connections that are still there did not even end when they were closed.
+    fn serve_stats(&self) -> ServeStats {
+        let state = self.lock();
+        let dropped = state.dropped + state.connections.len() as u64;
+        ServeStats { accepted: state.next, dropped }
     }
 }
 
@@ -483,6 +521,7 @@ impl Acceptor {
                 registration.live.update(driver.live_streams(), driver.is_idle(), opened != before);
             });
             drop(driver);
+            registration.shared.count_end(&end);
             (hooks.on_end)(&end);
             drop(registration);
         })?;

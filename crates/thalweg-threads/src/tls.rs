@@ -22,6 +22,8 @@ use crate::transport::{NegotiatedProtocol, Transport};
 pub struct Tls<T> {
     session: Connection,
     transport: T,
+    /// Whether the peer has sent any byte.
+    has_received: bool,
     /// Whether the session has failed for both directions.
     has_failed: bool,
     has_said_end: bool,
@@ -49,7 +51,8 @@ impl<T: Transport> Tls<T> {
 
     /// Wraps a session, before or after its handshake.
     pub(crate) fn new(session: Connection, transport: T) -> Self {
-        Self { session, transport, has_failed: false, has_said_end: false }
+        let has_received = !session.is_handshaking();
+        Self { session, transport, has_received, has_failed: false, has_said_end: false }
     }
 
     /// Writes records until the transport is full or none is left.
@@ -69,6 +72,7 @@ impl<T: Transport> Tls<T> {
     fn receive_records(&mut self) -> io::Result<bool> {
         let was_shaking_hands = self.session.is_handshaking();
         let len = self.session.read_tls(&mut self.transport)?;
+        self.has_received |= len > 0;
         if let Err(error) = self.session.process_new_packets() {
             self.has_failed = true;
             // The alert contains the reason; if it cannot be sent, this error does.
@@ -98,7 +102,12 @@ impl<T: Transport> Read for Tls<T> {
             }
             let was_shaking_hands = self.session.is_handshaking();
             if self.receive_records()? && was_shaking_hands {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+                let is_silent = !self.has_received;
+                return Err(if is_silent {
+                    io::Error::new(io::ErrorKind::UnexpectedEof, NegotiationError::NoData)
+                } else {
+                    io::Error::new(io::ErrorKind::UnexpectedEof, "the peer ended the connection in it")
+                });
             }
         }
     }
@@ -205,7 +214,8 @@ fn exchange_records(session: &mut ClientConnection, stream: &mut TcpStream) -> i
         return session.write_tls(stream).map(drop);
     }
     if session.read_tls(stream)? == 0 {
-        let text = "the server ended the connection in the TLS handshake: it may not speak TLS on this port";
+        let text =
+            "the server ended the connection in the TLS handshake: if this is a cleartext port, use http://";
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
     }
     if let Err(error) = session.process_new_packets() {

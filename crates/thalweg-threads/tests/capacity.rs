@@ -35,6 +35,15 @@ fn get(peer: &mut Peer, stream: u32) {
     assert_eq!(peer.until(kind::HEADERS).stream, stream);
 }
 
+/// Sends a request, reads the response, and waits until the server has recorded that all
+/// connections are idle again: its thread may lag behind its response.
+fn get_and_wait_idle(server: &Running, peer: &mut Peer, stream: u32) {
+    get(peer, stream);
+    while server.handle.stats().streams > 0 {
+        std::thread::yield_now();
+    }
+}
+
 /// Starts a request without END_STREAM.
 fn post(peer: &mut Peer, stream: u32) {
     peer.send(&headers(stream, hpack::request("POST", "/")).end_headers().bytes());
@@ -47,11 +56,11 @@ fn post(peer: &mut Peer, stream: u32) {
 fn the_connection_that_is_idle_for_longest_makes_room() {
     let server = listen(2);
     let mut first = connect(&server);
-    get(&mut first, 1);
+    get_and_wait_idle(&server, &mut first, 1);
     let mut second = connect(&server);
-    get(&mut second, 1);
+    get_and_wait_idle(&server, &mut second, 1);
     // The first connection is used again, so the second has been idle for longest.
-    get(&mut first, 3);
+    get_and_wait_idle(&server, &mut first, 3);
     let mut third = connect(&server);
     get(&mut third, 1);
     let end = second.rest();

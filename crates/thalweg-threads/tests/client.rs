@@ -396,3 +396,21 @@ fn connecting_to_an_unused_address_is_an_error() {
     assert_eq!(Client::connect(&address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     assert!(Client::connect("no-such-host.invalid").is_err());
 }
+
+#[test]
+fn a_server_that_ends_without_goaway_is_named_as_such() {
+    let (peer, client) = scripted(&settings());
+    // As when its process is killed.
+    drop(peer);
+    let end = client.wait_end();
+    assert!(end.is_orderly(), "{end}");
+    assert!(end.to_string().starts_with("the peer ended the transport without GOAWAY; 0 streams"), "{end}");
+
+    let (mut peer, client) = scripted(&settings());
+    let (_writer, answer) = client.start_request(Request::post("/")).unwrap();
+    peer.until(kind::HEADERS);
+    drop(peer);
+    let error = answer.wait().unwrap_err();
+    assert!(error.to_string().contains("the peer ended the byte stream too early"), "{error}");
+    assert_eq!(client.wait_end().report.error.unwrap().cause(), CloseCause::Eof);
+}

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use shared::{LIMIT, Running};
-use thalweg::{CloseCause, Config, Violation};
-use thalweg_testkit::frames::{headers, kind, preface, read_all, settings, window_update, wire};
+use shared::{End, LIMIT, Running};
+use thalweg::{CloseCause, Config, Timeout, Violation};
+use thalweg_testkit::frames::{headers, kind, ping, preface, read_all, settings, window_update, wire};
 use thalweg_testkit::hpack;
 use thalweg_threads::thalweg_h2c::SniffError;
-use thalweg_threads::{Body, ErrorCode, NegotiationError, Request, Responder, Response};
+use thalweg_threads::{Body, ErrorCode, NegotiationError, Request, Responder, Response, ServeStats, Status};
 
 /// Responds with a description of the request.
 fn describe(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
@@ -26,7 +26,7 @@ fn describe(mut request: Request<Body>, responder: Responder) -> io::Result<()> 
 }
 
 /// Sends bytes and returns the complete response, and the end on the server.
-fn send_raw(server: &Running, bytes: &[u8]) -> (Vec<u8>, shared::End) {
+fn send_raw(server: &Running, bytes: &[u8]) -> (Vec<u8>, End) {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream.write_all(bytes).unwrap();
@@ -189,4 +189,46 @@ fn an_http_2_only_server_sends_its_preface_first_and_accepts_no_upgrade() {
     assert_eq!((last.kind, last.code()), (kind::GOAWAY, Some(ErrorCode::PROTOCOL_ERROR)));
     drop(peer);
     assert_eq!(server.end().cause, Some(CloseCause::Violation(Violation::PrefaceInvalid)));
+}
+
+/// Answers when the content of its request has ended.
+fn cut_off(shutdown: Duration, limit: Duration) -> (ServeStats, End) {
+    let mut config = Config::default();
+    config.timeouts.shutdown = Some(shutdown);
+    let server = Running::with(|server| server.config(config), describe);
+    let idle = server.client();
+    let mut peer = server.peer();
+    peer.greet();
+    // Its content never ends.
+    peer.send(&wire([&headers(1, hpack::request("POST", "/")).end_headers(), &ping([7; 8])]));
+    peer.until(kind::PING);
+    server.handle.shutdown(limit);
+    let end = loop {
+        let end = server.end();
+        if end.text.contains("; 1 streams") {
+            break end;
+        }
+    };
+    drop((peer, idle));
+    (server.stop(), end)
+}
+
+#[test]
+fn a_stream_that_outlives_the_shutdown_is_counted_as_dropped() {
+    // The limit of the connection, then that of the server.
+    let (stats, end) = cut_off(Duration::from_millis(20), LIMIT);
+    assert_eq!(end.cause, Some(CloseCause::Timeout(Timeout::Shutdown)), "{}", end.text);
+    assert_eq!((stats.accepted, stats.dropped), (2, 1));
+    let (stats, _) = cut_off(LIMIT, Duration::from_millis(20));
+    assert_eq!((stats.accepted, stats.dropped), (2, 1));
+}
+
+#[test]
+fn a_shutdown_that_all_streams_survive_drops_none() {
+    let server = Running::start(describe);
+    let client = server.client();
+    assert_eq!(client.send(Request::get("/")).unwrap().status(), Status::OK);
+    let stats = server.stop();
+    assert_eq!((stats.accepted, stats.dropped), (1, 0));
+    drop(client);
 }

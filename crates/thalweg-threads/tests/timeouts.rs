@@ -7,14 +7,16 @@ mod shared;
 
 use std::io;
 use std::thread::{self, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shared::{LIMIT, Peer, Running};
 use thalweg::Config;
 use thalweg::frame::SettingId;
-use thalweg_testkit::frames::{flag, headers, kind, ping_ack, settings, settings_ack, window_update, wire};
+use thalweg_testkit::frames::{
+    data, flag, goaway, headers, kind, ping_ack, rst_stream, settings, settings_ack, window_update, wire,
+};
 use thalweg_testkit::hpack;
-use thalweg_threads::{Body, Client, Options, Request, Responder, Response};
+use thalweg_threads::{Body, Client, ErrorCode, Options, Request, Responder, Response};
 
 /// The length of the timeouts in this file.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -125,4 +127,81 @@ fn settings_sent_after_inactivity_may_be_acknowledged_in_time() {
     peer.until_end_of_client();
     drop(peer);
     assert!(client.wait_end().is_orderly());
+}
+
+/// A server that echoes a request once `content` or `idle` are short.
+fn impatient(configure: impl FnOnce(&mut Config)) -> Running {
+    let mut config = Config::default();
+    configure(&mut config);
+    Running::with(
+        |server| server.config(config),
+        |mut request: Request<Body>, responder: Responder| {
+            if request.path() == "/whole" {
+                let content = request.body.read_whole(100)?;
+                return responder.send(Response::ok().body(content));
+            }
+            let mut echo = responder.start(Response::ok())?;
+            echo.write_from(&mut request.body)?;
+            echo.finish()
+        },
+    )
+}
+
+#[test]
+fn content_that_does_not_come_is_answered_with_408() {
+    let server = impatient(|config| config.timeouts.content = Some(TIMEOUT));
+    let mut peer = server.peer();
+    peer.greet();
+    let start = Instant::now();
+    peer.send(&wire([&headers(1, hpack::request("POST", "/whole")).end_headers(), &data(1, "ab")]));
+    let head = peer.until(kind::HEADERS);
+    assert_eq!(peer.fields(&head), [":status: 408"]);
+    assert!(start.elapsed() >= TIMEOUT, "{:?}", start.elapsed());
+    assert_eq!(peer.until(kind::RST_STREAM), rst_stream(1, ErrorCode::NO_ERROR));
+    // Others are served.
+    peer.send(&headers(3, hpack::get("/whole")).end_headers().end_stream().bytes());
+    let head = peer.until(kind::HEADERS);
+    assert_eq!((head.stream, &peer.fields(&head)[0]), (3, &":status: 200".to_owned()));
+    peer.leave();
+}
+
+#[test]
+fn announced_content_that_does_not_come_after_the_response_began_resets_the_stream() {
+    let server = impatient(|config| config.timeouts.content = Some(TIMEOUT));
+    let mut peer = server.peer();
+    peer.greet();
+    let start = Instant::now();
+    let mut fields = vec![(":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", "/p")];
+    fields.push(("content-length", "3"));
+    peer.send(&wire([&headers(1, hpack::block(&fields)).end_headers(), &data(1, "ab")]));
+    assert_eq!(peer.until(kind::DATA), data(1, "ab"));
+    assert_eq!(peer.until(kind::RST_STREAM), rst_stream(1, ErrorCode::CANCEL));
+    assert!(start.elapsed() >= TIMEOUT, "{:?}", start.elapsed());
+    peer.leave();
+}
+
+#[test]
+fn an_idle_peer_is_left_in_order_whether_it_answers_ping_or_not() {
+    for answers in [true, false] {
+        let server = impatient(|config| {
+            config.timeouts.idle = Some(TIMEOUT);
+            config.timeouts.ping = Some(if answers { LIMIT * 2 } else { TIMEOUT });
+        });
+        let mut peer = server.peer();
+        peer.greet();
+        let start = Instant::now();
+        let frame = peer.frame().unwrap();
+        assert_eq!(frame, goaway((1 << 31) - 1, ErrorCode::NO_ERROR));
+        assert!(start.elapsed() > TIMEOUT / 2, "{:?}", start.elapsed());
+        let ping = peer.until(kind::PING).body.try_into().unwrap();
+        let start = Instant::now();
+        if answers {
+            peer.send(&ping_ack(ping).bytes());
+        }
+        assert_eq!(peer.rest(), [goaway(0, ErrorCode::NO_ERROR)]);
+        assert!(answers || start.elapsed() > TIMEOUT / 2, "{:?}", start.elapsed());
+        drop(peer);
+        let end = server.end();
+        assert_eq!((end.cause, end.transport), (None, None), "{}", end.text);
+    }
 }

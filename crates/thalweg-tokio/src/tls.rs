@@ -7,10 +7,11 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use http_body::Body;
 use thalweg::Config;
+use tokio::io::ReadBuf;
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio_rustls::client::TlsStream as ClientStream;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -37,20 +38,39 @@ pub(crate) async fn accept(
     socket: TcpStream,
     control: &ConnectionControl<thalweg::Server>,
 ) -> Result<ServerStream<TcpStream>, NegotiationError> {
+    poll_unless_shutdown(control, |cx| {
+        // Afterwards nobody can tell whether the peer sent anything before it ended the connection.
+        let mut byte = [0];
+        socket.poll_peek(cx, &mut ReadBuf::new(&mut byte)).map(|peeked| match peeked {
+            Ok(0) => Err(NegotiationError::NoData),
+            Ok(_) => Ok(()),
+            Err(error) => Err(NegotiationError::Transport(error)),
+        })
+    })
+    .await?;
     let mut handshake = pin!(acceptor.accept(socket));
-    let shaken = poll_fn(|cx| {
-        control.register(cx.waker());
-        if control.wants_shutdown() {
-            return Poll::Ready(Err(NegotiationError::ShuttingDown));
-        }
-        handshake.as_mut().poll(cx).map_err(handshake_failed)
-    });
-    let mut stream = shaken.await?;
+    let mut stream =
+        poll_unless_shutdown(control, |cx| handshake.as_mut().poll(cx).map_err(handshake_failed)).await?;
     if stream.get_ref().1.alpn_protocol() == Some(H2) {
         return Ok(stream);
     }
     reject(&mut stream, NO_HTTP_1).await;
     Err(NegotiationError::NoAlpn)
+}
+
+/// Polls until there is a result, or until the server shuts down.
+async fn poll_unless_shutdown<T>(
+    control: &ConnectionControl<thalweg::Server>,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<T, NegotiationError>>,
+) -> Result<T, NegotiationError> {
+    poll_fn(|cx| {
+        control.register(cx.waker());
+        if control.wants_shutdown() {
+            return Poll::Ready(Err(NegotiationError::ShuttingDown));
+        }
+        poll(cx)
+    })
+    .await
 }
 
 /// Connects over TCP and TLS, and speaks HTTP/2 if the server negotiates it by ALPN. Adds `h2` to a
@@ -93,6 +113,9 @@ fn handshake_failed(error: io::Error) -> NegotiationError {
         Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
             NegotiationError::NoAlpn
         }
+        _ if error.kind() == io::ErrorKind::UnexpectedEof => {
+            NegotiationError::Handshake(io::Error::new(error.kind(), "the peer ended the connection in it"))
+        }
         _ => NegotiationError::Handshake(error),
     }
 }
@@ -100,8 +123,7 @@ fn handshake_failed(error: io::Error) -> NegotiationError {
 fn into_io_error(error: NegotiationError) -> io::Error {
     match error {
         NegotiationError::Handshake(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            let text =
-                "the server ended the connection in the TLS handshake: it may not speak TLS on this port";
+            let text = "the server ended the connection in the TLS handshake: if this is a cleartext port, use http://";
             io::Error::new(io::ErrorKind::UnexpectedEof, text)
         }
         NegotiationError::Handshake(error) | NegotiationError::Transport(error) => error,

@@ -20,6 +20,7 @@ use thalweg_testkit::frames::{
 use thalweg_testkit::hpack;
 use thalweg_tokio::{BoxError, Client, Error, client};
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
+use tokio::net::{TcpListener, TcpStream};
 
 type Content = http_body_util::combinators::BoxBody<Bytes, BoxError>;
 
@@ -346,4 +347,33 @@ async fn an_endless_body_does_not_delay_others() {
     assert_eq!(peer.expect_on(3).await.kind, kind::HEADERS);
     peer.send_frames(&[ok(3).end_stream()]).await;
     within(second).await.unwrap();
+}
+
+/// A client over TCP, and a server that has read all it said.
+async fn client_over_tcp() -> (Client<Content>, Peer<TcpStream>, Running) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (client, connection) = client::connect(listener.local_addr().unwrap()).await.unwrap();
+    let running = Running(tokio::spawn(connection));
+    let mut peer = Peer::server(listener.accept().await.unwrap().0, settings()).await;
+    assert!(peer.expect(kind::SETTINGS).await.has(flag::ACK));
+    (client, peer, running)
+}
+
+#[tokio::test]
+async fn a_server_that_ends_without_goaway_is_named_as_such() {
+    let (client, peer, running) = client_over_tcp().await;
+    // As when its process is killed.
+    drop(peer);
+    let end = running.end().await;
+    assert_eq!(end.report.error, None);
+    assert!(end.to_string().starts_with("the peer ended the transport without GOAWAY; 0 streams"), "{end}");
+    drop(client);
+
+    let (mut client, mut peer, running) = client_over_tcp().await;
+    let response = tokio::spawn(client.send(get()));
+    peer.expect_headers().await;
+    drop(peer);
+    let error = within(response).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("the peer ended the byte stream too early"), "{error}");
+    assert_eq!(running.end().await.report.error.unwrap().cause(), CloseCause::Eof);
 }

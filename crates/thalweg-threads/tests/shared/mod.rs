@@ -16,7 +16,9 @@ use thalweg::CloseCause;
 use thalweg_testkit::frames::{
     Frame, Reader, flag, goaway, kind, preface, raw, settings, settings_ack, wire,
 };
-use thalweg_threads::{Client, ConnectionEnd, ErrorCode, Handler, NegotiationError, Server, ServerHandle};
+use thalweg_threads::{
+    Client, ConnectionEnd, ErrorCode, Handler, NegotiationError, ServeStats, Server, ServerHandle,
+};
 
 /// For waits that take no time unless something is broken.
 pub const LIMIT: Duration = Duration::from_secs(20);
@@ -27,7 +29,7 @@ pub struct Running {
     pub handle: ServerHandle,
     /// The reported ends of connections.
     pub ends: Receiver<End>,
-    thread: Option<JoinHandle<std::io::Result<()>>>,
+    thread: Option<JoinHandle<std::io::Result<ServeStats>>>,
 }
 
 /// The part of a connection's end that tests check.
@@ -82,18 +84,19 @@ impl Running {
         assert!(self.handle.wait_idle(LIMIT), "connections are left: {:?}", self.handle);
     }
 
-    pub fn stop(mut self) {
-        self.join();
+    pub fn stop(mut self) -> ServeStats {
+        self.join(LIMIT).expect("it has not been joined")
     }
 
-    fn join(&mut self) {
-        self.handle.shutdown(LIMIT);
-        if let Some(thread) = self.thread.take() {
-            let outcome = thread.join().expect("the server does not panic");
-            if !thread::panicking() {
-                outcome.unwrap();
-            }
-        }
+    /// Ends the server; what is left after `limit` is closed.
+    pub fn stop_within(mut self, limit: Duration) -> ServeStats {
+        self.join(limit).expect("it has not been joined")
+    }
+
+    fn join(&mut self, limit: Duration) -> Option<ServeStats> {
+        self.handle.shutdown(limit);
+        let outcome = self.thread.take()?.join().expect("the server does not panic");
+        if thread::panicking() { None } else { Some(outcome.unwrap()) }
     }
 }
 
@@ -102,7 +105,7 @@ impl Drop for Running {
         if thread::panicking() {
             self.handle.shutdown(Duration::ZERO);
         }
-        self.join();
+        self.join(LIMIT);
     }
 }
 
