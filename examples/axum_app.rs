@@ -1,7 +1,9 @@
-//! An axum `Router` on Thalweg: one line serves it. Extractors, content that streams, server-sent events, a fallback.
+//! An axum `Router` on Thalweg, served with one call: extractors, streaming content, server-sent
+//! events, a fallback.
 //!
-//! `axum_app [--listen ADDR] [--tls [CERT KEY]]`; then `curl --http2-prior-knowledge http://ADDR/hello/you?times=2`, or with `--tls` a
-//! browser at `https://ADDR/`, whose page tries all of it.
+//! `axum_app [--listen ADDR] [--tls [CERT KEY]]`; then `curl --http2-prior-knowledge
+//! http://ADDR/hello/you?times=2`, or with `--tls` a browser at `https://ADDR/`, whose page uses
+//! every route.
 
 use std::convert::Infallible;
 use std::process::ExitCode;
@@ -22,7 +24,7 @@ use thalweg_examples::arguments::{self, Listen, Tls};
 use thalweg_examples::signals;
 use thalweg_tokio::Server;
 
-/// An axum Router on Thalweg. Ctrl-C and SIGTERM end it gracefully
+/// An axum Router on Thalweg. Ctrl-C and SIGTERM shut it down gracefully
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(flatten)]
@@ -48,7 +50,7 @@ async fn run(args: Arguments) -> Result<(), String> {
     server.serve_until(router(), signal).await.map(drop).map_err(|error| error.to_string())
 }
 
-/// What is served.
+/// Returns the routes.
 pub fn router() -> Router {
     Router::new()
         .route("/", get(async || Html(include_str!("axum_app.html"))))
@@ -77,13 +79,13 @@ async fn sum(Json(numbers): Json<Vec<i32>>) -> Json<Sum> {
     Json(Sum { sum: numbers.into_iter().map(i64::from).sum() })
 }
 
-/// Answers with the request in upper case, piece by piece as it comes.
+/// Responds with the request in upper case, each piece as it arrives.
 async fn upper(body: Body) -> Body {
     let pieces = body.into_data_stream();
     Body::from_stream(pieces.map(|piece| piece.map(|piece| Bytes::from(piece.to_ascii_uppercase()))))
 }
 
-/// Server-sent events, ten a second, without an end.
+/// Sends server-sent events, ten a second, indefinitely.
 async fn ticks() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     Sse::new(stream::unfold(0_u64, |number| async move {
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,7 +1,8 @@
-//! Fetches one URL over HTTP/2, on threads, and writes its content to standard output: `blocking_get http://HOST[:PORT]/PATH`.
+//! Fetches one URL over HTTP/2, on threads, and writes its content to standard output:
+//! `blocking_get http://HOST[:PORT]/PATH`.
 //!
-//! Says on standard error what came, with `-v` the fields, too. A status of 400 or more is an error. Over TLS the system's certificates
-//! count; with `-k`, any certificate does.
+//! With `-v`, prints status and fields on standard error. A status of 400 or more is an error. Over
+//! TLS the program trusts the system's certificates; with `-k`, it accepts any certificate.
 
 use std::io;
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ struct Arguments {
     /// Prints status, fields and the end of the connection on stderr
     #[arg(short, long)]
     verbose: bool,
-    /// Takes any certificate, and not only those that the system trusts
+    /// Accepts any certificate, not only those that the system trusts
     #[arg(short = 'k', long)]
     insecure: bool,
     /// http[s]://HOST[:PORT]/PATH
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
 fn run(args: Arguments) -> Result<(), String> {
     let Arguments { verbose: is_verbose, insecure: trusts_all, url } = args;
     let authority = url.authority().map_or("", |authority| authority.as_str());
-    // A fragment stays here (RFC 9110 §7.1): `Uri` has none.
+    // The fragment is not sent (RFC 9110 §7.1): `Uri` does not keep it.
     let path = url.path_and_query().map_or("/", |path| path.as_str()).to_owned();
 
     let describe = |error: &str| format!("{url}: {error}");
@@ -46,10 +47,10 @@ fn run(args: Arguments) -> Result<(), String> {
     } else {
         Client::connect(authority)
     };
-    let client = connected.map_err(|error| describe(&tls::failure(&error)))?;
+    let client = connected.map_err(|error| describe(&error.to_string()))?;
     let client = client.time_limit(Some(TIME_LIMIT));
     let outcome = fetch(&client, path, is_verbose);
-    // The connection says goodbye, whatever came of the request.
+    // The connection shuts down gracefully, whatever the result of the request.
     client.shutdown();
     let end = client.wait_end();
     if is_verbose {

@@ -1,7 +1,8 @@
-//! A complete HTTP/2 server with nothing but the core and `std`: a thread per connection, and in it one loop.
+//! A complete HTTP/2 server with nothing but the core and `std`: one thread with one loop per
+//! connection.
 //!
-//! `blocking_loop [--listen ADDR]`, then `curl --http2-prior-knowledge http://ADDR/bytes/1000000?seed=7`. It has no deadlines:
-//! `epoll_loop.rs` shows them.
+//! `blocking_loop [--listen ADDR]`, then `curl --http2-prior-knowledge
+//! http://ADDR/bytes/1000000?seed=7`. It has no timeouts; `epoll_loop.rs` shows them.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -15,7 +16,7 @@ use thalweg::{CloseReport, Config, Connection, Event, HeadersKind, Instant, Serv
 use thalweg_examples::application::{Application, PendingResponse};
 use thalweg_examples::arguments::{self, Listen};
 
-/// Serves one connection to its end. Whatever the peer does, the last word is written.
+/// Serves one connection to its end. Writes the final GOAWAY whatever the peer does.
 fn serve(mut socket: TcpStream) -> Result<CloseReport, Box<dyn Error>> {
     let mut connection = Connection::<Server>::new(Config::default())?;
     let mut application = Application::default();
@@ -46,14 +47,15 @@ fn serve(mut socket: TcpStream) -> Result<CloseReport, Box<dyn Error>> {
             break;
         }
     }
-    // What the peer still sends is drained, or TCP would throw the last word away. It may have gone already.
+    // Drains the peer's input, because TCP would otherwise discard the GOAWAY. The peer may have
+    // closed already.
     let _ = socket.shutdown(Shutdown::Write);
     socket.set_read_timeout(Some(Duration::from_secs(1)))?;
     while socket.read(&mut buf).is_ok_and(|len| len > 0) {}
     Ok(connection.report())
 }
 
-/// A complete HTTP/2 server with nothing but the core and std: a thread per connection
+/// A complete HTTP/2 server with nothing but the core and std: one thread per connection
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(flatten)]
@@ -88,7 +90,7 @@ mod tests {
 
     use super::*;
 
-    /// Serves one connection, and tells how it ended.
+    /// Serves one connection, and returns how it ended.
     fn serve_one() -> (SocketAddr, thread::JoinHandle<CloseReport>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -96,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn content_beyond_all_windows_is_whole_and_the_end_in_order() {
+    fn content_beyond_all_windows_is_complete_and_the_close_graceful() {
         let (address, served) = serve_one();
         let client = Client::connect(&address.to_string()).unwrap().time_limit(Some(Duration::from_secs(20)));
         let mut expected = vec![0; 3_000_000];
@@ -115,9 +117,9 @@ mod tests {
         let (address, served) = serve_one();
         let mut socket = TcpStream::connect(address).unwrap();
         socket.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        let mut told = Vec::new();
-        socket.read_to_end(&mut told).unwrap();
-        assert!(told.windows(4).any(|head| head[3] == 7), "no GOAWAY in {told:?}");
+        let mut received = Vec::new();
+        socket.read_to_end(&mut received).unwrap();
+        assert!(received.windows(4).any(|head| head[3] == 7), "no GOAWAY in {received:?}");
         drop(socket);
         assert!(served.join().unwrap().is_warning());
     }

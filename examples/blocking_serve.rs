@@ -1,8 +1,10 @@
-//! Serves a directory over HTTP/2, on threads: `blocking_serve --listen 127.0.0.1:8080 --root DIR`, with prior knowledge and by Upgrade, or with
-//! `--tls` over TLS. Without the files of a certificate and its key it makes a certificate for `localhost` by itself.
+//! Serves a directory over HTTP/2, on threads: `blocking_serve --listen 127.0.0.1:8080 --root DIR`,
+//! with prior knowledge and by Upgrade, or with `--tls` over TLS. Without the files of a
+//! certificate and its key it generates a certificate for `localhost`.
 //!
-//! Besides files there are `GET /bytes/N?seed=S`, N computed bytes, and `POST /echo`, which sends back what it hears while it hears it. Prints
-//! a line for each request and for each connection's end (`--quiet`: only for connections that went wrong). Ctrl-C and SIGTERM end it gracefully.
+//! Besides files there are `GET /bytes/N?seed=S`, N computed bytes, and `POST /echo`, which returns
+//! content while it arrives. Prints a line for each request and for each connection's end
+//! (`--quiet`: only for connections that failed). Ctrl-C and SIGTERM shut it down gracefully.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -16,11 +18,11 @@ use thalweg_examples::blocking_files;
 use thalweg_examples::site::Site;
 use thalweg_threads::{Body, Request, Responder, Server};
 
-/// Serves a directory, bytes by number and an echo over HTTP/2, on threads. Ctrl-C and SIGTERM end
-/// it gracefully
+/// Serves a directory, computed bytes and an echo over HTTP/2, on threads. Ctrl-C and SIGTERM shut
+/// it down gracefully
 ///
-/// GET /bytes/N?seed=S answers with N bytes, POST /echo with what it gets, any other path with a
-/// file or the page of a directory.
+/// GET /bytes/N?seed=S responds with N bytes, POST /echo with the request's content, any other path
+/// with a file or the page of a directory.
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(flatten)]
@@ -30,15 +32,15 @@ struct Arguments {
     /// Directory whose files are served
     #[arg(long, value_name = "DIR", default_value = ".")]
     root: PathBuf,
-    /// Handlers that run at a time
+    /// Maximum of concurrent handlers
     #[arg(long, value_name = "N", default_value = "64")]
     threads: NonZeroUsize,
-    /// Prints only how connections ended that went wrong
+    /// Prints only the ends of connections that failed
     #[arg(long)]
     quiet: bool,
 }
 
-/// How long transfers may go on after Ctrl-C or SIGTERM.
+/// Time limit for transfers after Ctrl-C or SIGTERM.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
@@ -75,5 +77,6 @@ fn run(args: Arguments) -> Result<(), String> {
             }
             outcome.map(drop)
         })
+        .map(drop)
         .map_err(describe)
 }

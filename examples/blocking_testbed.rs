@@ -1,8 +1,8 @@
-//! What `blocking_serve` serves and two gRPC calls, `/echo.Echo/Unary` and `/echo.Echo/Stream`, on threads:
-//! `blocking_testbed --listen 127.0.0.1:8080 --root DIR`.
+//! The routes of `blocking_serve` and two gRPC calls, `/echo.Echo/Unary` and `/echo.Echo/Stream`,
+//! on threads: `blocking_testbed --listen 127.0.0.1:8080 --root DIR`.
 //!
-//! The programs of other people are tried on this one. `GET /slow/MS/N` answers with N bytes after
-//! MS milliseconds. Prints how each connection ended. Ctrl-C and SIGTERM end it gracefully.
+//! A server for tests with third-party clients. `GET /slow/MS/N` responds with N bytes after MS
+//! milliseconds. Prints how each connection ended. Ctrl-C and SIGTERM shut it down gracefully.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ use thalweg_examples::site::Site;
 use thalweg_examples::slow::Slow;
 use thalweg_threads::{Body, Fields, Request, Responder, Response, Server, Status};
 
-/// Serves what the example blocking_serve does, slow answers and two gRPC calls, for other people's
-/// clients. Ctrl-C and SIGTERM end it gracefully
+/// Serves the routes of the example blocking_serve, delayed responses and two gRPC calls, for
+/// third-party clients. Ctrl-C and SIGTERM shut it down gracefully
 ///
-/// GET /slow/MS/N answers with N bytes after MS milliseconds; /echo.Echo/Unary and
+/// GET /slow/MS/N responds with N bytes after MS milliseconds; /echo.Echo/Unary and
 /// /echo.Echo/Stream are the calls.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -30,12 +30,12 @@ struct Arguments {
     /// Directory whose files are served
     #[arg(long, value_name = "DIR", default_value = ".")]
     root: PathBuf,
-    /// Prints only how connections ended that went wrong
+    /// Prints only the ends of connections that failed
     #[arg(long)]
     quiet: bool,
 }
 
-/// How long transfers may go on after Ctrl-C or SIGTERM.
+/// Time limit for transfers after Ctrl-C or SIGTERM.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(30);
 const UNSUPPORTED_MEDIA_TYPE: u16 = 415;
 
@@ -60,8 +60,7 @@ fn run(args: Arguments) -> Result<(), String> {
             Some(call) => answer(call, request, responder),
             None => match slow(&request) {
                 Some(Ok(Slow { delay, content })) => {
-                    // It holds one of the pool's threads meanwhile, as a handler that computes
-                    // does.
+                    // Occupies one of the pool's threads, as a handler that computes does.
                     thread::sleep(delay);
                     blocking_files::bytes(content, responder).map(drop)
                 }
@@ -69,10 +68,11 @@ fn run(args: Arguments) -> Result<(), String> {
                 None => blocking_files::answer(&site, request, responder).map(drop),
             },
         })
+        .map(drop)
         .map_err(describe)
 }
 
-/// A request for an answer that takes its time.
+/// Parses a request for a delayed response.
 fn slow(request: &Request<Body>) -> Option<Result<Slow, String>> {
     if matches!(request.method(), "GET" | "HEAD") { Slow::from_target(request.path()) } else { None }
 }
@@ -94,7 +94,8 @@ fn answer(call: Result<Call, GrpcError>, mut request: Request<Body>, responder: 
     }
 }
 
-/// A message that is too long is an answer; one that is cut short has nobody to hear it.
+/// Reads a message. A message that is too long gets an error response; a truncated one has no
+/// recipient for a response.
 fn message(body: &mut Body) -> io::Result<Result<Vec<u8>, GrpcError>> {
     match body.read_whole(grpc::REQUEST_BYTES_MAX) {
         Ok(message) => Ok(Ok(message)),

@@ -1,5 +1,6 @@
-//! A server in a loop of its own that leaves HTTP/2 to `thalweg-threads`: `mio` waits, the `ServerDriver` of each connection takes its turns in
-//! this one thread, and handlers run on a pool. `driver_loop [--listen ADDR] [--root DIR]`.
+//! A server in its own event loop that leaves HTTP/2 to `thalweg-threads`: `mio` waits, the
+//! `ServerDriver` of each connection takes its turns in this one thread, and handlers run on a
+//! pool. `driver_loop [--listen ADDR] [--root DIR]`.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -28,13 +29,13 @@ struct Loop {
     peers: HashMap<Token, Peer>,
     next: usize,
     waker: Arc<Waker>,
-    /// Connections whose handlers have something to say.
+    /// Connections with messages from their handlers.
     woken: Arc<Mutex<Vec<Token>>>,
 }
 
 struct Peer {
     driver: ServerDriver<TcpStream>,
-    /// When it wants a turn whatever happens.
+    /// The time of its next turn, if no event occurs before.
     due: Option<Instant>,
 }
 
@@ -51,7 +52,7 @@ impl Loop {
         Ok(Self { poll, listener, pool, peers: HashMap::new(), next: 2, waker, woken: Arc::default() })
     }
 
-    /// Waits for sockets, handlers and deadlines, and gives a turn to whom it is due.
+    /// Waits for sockets, handlers and timeouts, and takes the turns that are due.
     fn turn(&mut self, events: &mut Events) -> io::Result<()> {
         let due = self.peers.values().filter_map(|peer| peer.due).min();
         let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
@@ -68,7 +69,7 @@ impl Loop {
             };
             turns.push((event.token(), ready));
         }
-        // It holds the lock for a push: nobody panics there.
+        // The lock is held for a push, which does not panic.
         let woken = std::mem::take(&mut *self.woken.lock().unwrap_or_else(PoisonError::into_inner));
         turns.extend(woken.into_iter().map(|token| (token, Readiness::NONE)));
         let now = Instant::now();
@@ -95,7 +96,8 @@ impl Loop {
             let (waker, woken) = (Arc::clone(&self.waker), Arc::clone(&self.woken));
             let wake = move || {
                 woken.lock().unwrap_or_else(PoisonError::into_inner).push(token);
-                // It fails only when the system is out of memory; then the next turn sees it.
+                // It fails only when the system is out of memory; then the next turn handles the
+                // message.
                 drop(waker.wake());
             };
             let both = Interest::READABLE | Interest::WRITABLE;
@@ -111,18 +113,19 @@ impl Loop {
     fn serve(&mut self, token: Token, ready: Readiness) {
         let Some(peer) = self.peers.get_mut(&token) else { return };
         match peer.driver.turn(ready) {
-            // A turn is bounded: whoever has more to do waits no time, and the others come first.
+            // A turn is bounded. A driver with more work returns a timeout of zero, and the others
+            // come first.
             Turn::Wait(wait) => peer.due = wait.timeout.map(|timeout| Instant::now() + timeout),
             Turn::Ended(end) => {
                 println!("connection ended: {end}");
-                // Dropped with it, the socket leaves the poll.
+                // Dropping the socket deregisters it.
                 self.peers.remove(&token);
             }
         }
     }
 }
 
-/// Serves a directory over HTTP/2 with the drivers of thalweg-threads, in a loop of its own
+/// Serves a directory over HTTP/2 with the drivers of thalweg-threads, in its own event loop
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(flatten)]

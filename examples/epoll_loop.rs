@@ -1,7 +1,8 @@
-//! A complete HTTP/2 server in one thread: an epoll loop by `mio`, the core, and nothing else.
-//! `epoll_loop [--listen ADDR]`.
+//! A complete HTTP/2 server in one thread: an epoll loop with `mio` and the core. `epoll_loop
+//! [--listen ADDR]`.
 //!
-//! One read buffer serves all connections, since the core keeps nothing of it; an idle connection costs its own state only.
+//! One read buffer serves all connections, since the core keeps no reference to input. An idle
+//! connection needs memory for its own state only.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -17,7 +18,7 @@ use thalweg_examples::application::Application;
 use thalweg_examples::arguments::{self, Listen};
 
 const LISTENER: Token = Token(0);
-/// For the peer to end its side once ours has ended.
+/// Time for the peer to close its side after ours is closed.
 const LINGER: Duration = Duration::from_secs(1);
 
 struct Loop {
@@ -35,7 +36,7 @@ struct Peer {
     application: Application,
     out: Vec<u8>,
     written: usize,
-    /// Our side has ended; until then the peer's is drained.
+    /// Our side is closed; until this time the peer's input is drained.
     draining: Option<Instant>,
     ended: bool,
 }
@@ -53,7 +54,7 @@ impl Loop {
         Instant::from_origin(self.start.elapsed())
     }
 
-    /// Waits for sockets and deadlines, and serves those that are due.
+    /// Waits for sockets and timeouts, and serves the connections that are due.
     fn turn(&mut self, events: &mut Events) -> io::Result<()> {
         // A loop for many connections would keep the deadlines in a heap.
         let deadline = self.peers.values().filter_map(Peer::deadline).min();
@@ -109,7 +110,7 @@ impl Peer {
         self.draining.or_else(|| self.connection.poll_timeout())
     }
 
-    /// Does what can be done without waiting. Returns whether the connection goes on.
+    /// Does what is possible without waiting. Returns whether the connection continues.
     fn turn(&mut self, buf: &mut [u8], now: Instant) -> io::Result<bool> {
         if let Some(until) = self.draining {
             while !self.ended && self.read(buf)?.is_some() {}
@@ -124,25 +125,25 @@ impl Peer {
                 moved = true;
             }
             if self.connection.poll_timeout().is_some_and(|at| at <= now) {
-                // An error is in the output, and in the report.
+                // The output and the report contain the error.
                 let _ = self.connection.handle_timeout(now);
             }
             self.application.resume(&mut self.connection);
             moved |= self.write()?;
             if self.connection.is_finished() && self.written == self.out.len() {
-                // The peer may have gone already.
+                // The peer may have closed already.
                 let _ = self.socket.shutdown(Shutdown::Write);
                 self.draining = Some(now + LINGER);
                 return self.turn(buf, now);
             }
-            // What was written makes room for more, and lets us read again.
+            // Writing makes room for more output and input.
             if !moved {
                 return Ok(true);
             }
         }
     }
 
-    /// Reads once. `None`: there is nothing now, or never again.
+    /// Reads once. `None`: no input now, or none any more.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
         match self.socket.read(buf) {
             Ok(0) => {
@@ -156,7 +157,7 @@ impl Peer {
         }
     }
 
-    /// Writes once. What the socket does not take stays in `out`, and nobody touches it.
+    /// Writes once. Bytes that the socket does not accept stay in `out`, unchanged.
     fn write(&mut self) -> io::Result<bool> {
         if self.written == self.out.len() {
             self.out.clear();
@@ -219,7 +220,7 @@ mod tests {
         });
         harness::fetch_at_once(address);
         let socket = harness::receive_goaway(address).unwrap();
-        // The end of the last connection lets the loop see that it is done.
+        // Closing the last connection wakes the loop, which then sees `done`.
         done.store(true, Ordering::SeqCst);
         drop(socket);
         serving.join().unwrap();

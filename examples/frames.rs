@@ -1,5 +1,5 @@
-//! A relay that prints the frames that pass through it, in both directions, with decoded fields:
-//! `frames LISTEN_ADDR TARGET_ADDR`, for example `frames 127.0.0.1:8081 127.0.0.1:8080`.
+//! A relay that prints the frames of both directions, with decoded fields: `frames LISTEN_ADDR
+//! TARGET_ADDR`, for example `frames 127.0.0.1:8081 127.0.0.1:8080`.
 //!
 //! Cleartext HTTP/2 only. One line per frame; see `thalweg::inspect`.
 
@@ -12,12 +12,12 @@ use std::thread;
 use clap::Parser;
 use thalweg::inspect::{Direction, Inspector};
 
-/// Relays cleartext HTTP/2 and prints the frames that pass, with decoded fields
+/// Relays cleartext HTTP/2 and prints the frames, with decoded fields
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Where clients connect
+    /// Address that clients connect to
     listen_addr: SocketAddr,
-    /// The server that they are connected with, as HOST:PORT
+    /// The server that the relay connects to, as HOST:PORT
     #[arg(value_name = "TARGET_ADDR")]
     target: String,
 }
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Passes bytes both ways until each side has ended.
+/// Copies bytes in both directions until both sides have ended.
 fn relay(client: TcpStream, target: &str) -> std::io::Result<()> {
     let server = TcpStream::connect(target)?;
     let inspector = Arc::new(Mutex::new(Inspector::new()));
@@ -71,7 +71,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, direction: Direction, inspector:
             break;
         }
     }
-    // The other direction goes on until its own side has ended.
+    // The other direction continues until its own side has ended.
     let _ = to.shutdown(Shutdown::Write);
 }
 

@@ -1,5 +1,5 @@
-//! Fetches a URL: the body goes to stdout; with `-v`, status and fields go to stderr. Over TLS the system's certificates count; with
-//! `-k`, any certificate does.
+//! Fetches a URL: the body goes to stdout; with `-v`, status and fields go to stderr. Over TLS the
+//! program trusts the system's certificates; with `-k`, it accepts any certificate.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ struct Arguments {
     /// Prints status and fields on stderr
     #[arg(short, long)]
     verbose: bool,
-    /// Takes any certificate, and not only those that the system trusts
+    /// Accepts any certificate, not only those that the system trusts
     #[arg(short = 'k', long)]
     insecure: bool,
     /// http[s]://HOST[:PORT]/PATH
@@ -38,7 +38,7 @@ async fn run(args: Arguments) -> Result<(), String> {
     let Arguments { verbose, insecure: trusts_all, url: uri } = args;
     let url = uri.to_string();
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let failed = |error: io::Error| format!("cannot connect to {url}: {}", tls::failure(&error));
+    let failed = |error: io::Error| format!("cannot connect to {url}: {error}");
     let (client, connection) = if uri.scheme_str() == Some("https") {
         let addr = (host.as_str(), uri.port_u16().unwrap_or(443));
         let name = ServerName::try_from(host.clone()).map_err(|error| format!("{url}: {error}"))?;
@@ -52,7 +52,8 @@ async fn run(args: Arguments) -> Result<(), String> {
         (client, tokio::spawn(connection))
     };
     let outcome = fetch(client, uri, verbose).await;
-    // The connection says goodbye when nobody can ask for more, whatever came of the request.
+    // The connection shuts down gracefully when its last handle is dropped, whatever the result of
+    // the request.
     connection.await.map_err(|error| error.to_string())?;
     outcome.map_err(|error| format!("{url}: {error}"))
 }

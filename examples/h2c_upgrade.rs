@@ -1,8 +1,8 @@
-//! Fetches a URL in cleartext, and begins as a client that knows nothing of the server: with HTTP/1.1 and an Upgrade to h2c
-//! (RFC 7540 §3.2). The answer's content goes to stdout, what became of the Upgrade to stderr.
+//! Fetches a URL over cleartext TCP from an unknown server: starts with HTTP/1.1 and an Upgrade to
+//! h2c (RFC 7540 §3.2). The response's content goes to stdout, the result of the Upgrade to stderr.
 //!
-//! `thalweg-h2c` writes the request and reads the server's decision; from there on the core has the connection. RFC 9113 has
-//! dropped this Upgrade; there are servers that still offer it.
+//! `thalweg-h2c` writes the request and reads the server's decision; then the core takes over the
+//! connection. RFC 9113 has removed this Upgrade; some servers still offer it.
 
 use std::error::Error;
 use std::io::{self, Read as _, Write as _};
@@ -17,8 +17,8 @@ use thalweg_tokio::thalweg_h2c::{self, UpgradeRequest, UpgradeResponse, Upgrader
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Fetches a URL in cleartext, beginning with HTTP/1.1 and an Upgrade to h2c: the content goes to
-/// stdout
+/// Fetches a URL over cleartext TCP, starting with HTTP/1.1 and an Upgrade to h2c: the content goes
+/// to stdout
 #[derive(Debug, Parser)]
 struct Arguments {
     /// http://HOST[:PORT]/PATH
@@ -58,7 +58,8 @@ fn run(Arguments { url }: Arguments) -> Result<()> {
     }
 }
 
-/// Reads the answer to the request that asked for the Upgrade: it comes on stream 1. `input` is what came behind the 101.
+/// Reads the response to the Upgrade request, which is on stream 1. `input` are the bytes after the
+/// 101.
 fn fetch(
     mut socket: TcpStream,
     mut connection: Connection<Client>,

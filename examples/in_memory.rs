@@ -1,7 +1,8 @@
-//! Two ends of a connection, no I/O: the first thing to read.
+//! Two ends of a connection without I/O: the first example to read.
 //!
-//! A client asks, a server echoes, and the bytes that would cross a network are passed by hand. The content is longer than
-//! the first window of a stream, so both ends send it in parts.
+//! A client sends a request, a server echoes it, and the program copies the bytes that would cross
+//! a network. The content is longer than the initial window of a stream, so both ends send it in
+//! parts.
 
 use std::collections::HashMap;
 
@@ -11,10 +12,10 @@ use thalweg::{
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// One end of the connection and what its application has not sent yet: the core queues nothing.
+/// One end of the connection, and its application's unsent content, since the core queues none.
 struct End<R: Role> {
     connection: Connection<R>,
-    /// The content that waits, and whether END_STREAM follows it.
+    /// Unsent content, and whether END_STREAM follows it.
     unsent: HashMap<StreamKey, (Vec<u8>, bool)>,
 }
 
@@ -23,14 +24,14 @@ impl<R: Role> End<R> {
         Ok(Self { connection: Connection::new(Config::default())?, unsent: HashMap::new() })
     }
 
-    /// Sends content behind what waits already, and returns how much the core took of it all.
+    /// Sends content after what is already queued. Returns how much of the total the core accepted.
     fn send(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Result<usize> {
         let (mut content, ends) = self.unsent.remove(&stream).unwrap_or_default();
         content.extend_from_slice(data);
         let end = end || ends;
         let taken = self.connection.send_data(stream, &content, end)?;
         if taken < content.len() {
-            // The windows allow no more now. `poll_writable` names the stream when they do.
+            // The windows allow no more now. `poll_writable` returns the stream when they do.
             content.drain(..taken);
             self.unsent.insert(stream, (content, end));
         }
@@ -63,7 +64,7 @@ fn main() -> Result<()> {
         while server.connection.poll_transmit(&mut wire) {
             quiet = false;
             println!("server -> client: {} bytes", wire.len());
-            listen(&mut client, &wire, &mut answer)?;
+            receive_response(&mut client, &wire, &mut answer)?;
             wire.clear();
         }
         if quiet {
@@ -75,7 +76,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The server's application: sends back what it gets.
+/// The server's application: echoes its input.
 fn serve(server: &mut End<Server>, mut input: &[u8]) -> Result<()> {
     while let Some(event) = server.connection.receive(&mut input, Instant::ZERO)? {
         match event {
@@ -85,9 +86,9 @@ fn serve(server: &mut End<Server>, mut input: &[u8]) -> Result<()> {
                 server.connection.send_response(stream, Status::OK, fields, false)?;
             }
             Event::Data { stream, data, end } => {
-                // `data` lies in `input`, so the connection is free to be called with it.
+                // `data` borrows from `input`, so the connection can be called with it.
                 let sent = server.send(stream, data, end)?;
-                // Only what went on is released: the client's window bounds what waits here.
+                // Only echoed bytes are released, so the client's window bounds the queue.
                 server.connection.release(stream, sent);
             }
             _ => {}
@@ -100,13 +101,13 @@ fn serve(server: &mut End<Server>, mut input: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The client's application: collects the answer, and sends the rest of its content.
-fn listen(client: &mut End<Client>, mut input: &[u8], answer: &mut Vec<u8>) -> Result<()> {
+/// The client's application: collects the response, and sends the rest of its content.
+fn receive_response(client: &mut End<Client>, mut input: &[u8], response: &mut Vec<u8>) -> Result<()> {
     while let Some(event) = client.connection.receive(&mut input, Instant::ZERO)? {
         match event {
             Event::Headers { headers, .. } => println!("client: {headers:?}"),
             Event::Data { stream, data, .. } => {
-                answer.extend_from_slice(data);
+                response.extend_from_slice(data);
                 client.connection.release(stream, data.len());
             }
             _ => {}

@@ -1,7 +1,8 @@
-//! The core on a microcontroller: a device that knows no std, and here, in place of its hardware, a UART in memory.
+//! The core on a microcontroller: a device without std, and an in-memory UART in place of its
+//! hardware.
 //!
-//! `no_std_loop/device.rs` is the firmware: a loop that never waits, with 16 bytes at a time from the line and to it. What is in
-//! this file stands for the board and for the client at the other end.
+//! `no_std_loop/device.rs` is the firmware: a loop that never waits, and transfers 16 bytes at a
+//! time. This file simulates the board and the client at the other end.
 
 extern crate alloc;
 
@@ -14,7 +15,7 @@ use std::error::Error;
 use device::{Device, Line};
 use thalweg::{Client, Config, Connection, Event, Instant, Request};
 
-/// The two directions of the line, as the device sees them, and its timer.
+/// The two directions of the line, as seen by the device, and its timer.
 #[derive(Default)]
 struct Uart {
     receive: VecDeque<u8>,
@@ -41,7 +42,7 @@ impl Line for Uart {
     }
 }
 
-/// Asks for something over the line; returns status and content.
+/// Sends a request over the line; returns status and content.
 fn ask(
     client: &mut Connection<Client>,
     (device, uart): (&mut Device, &mut Uart),
@@ -50,7 +51,7 @@ fn ask(
 ) -> Result<(u16, Vec<u8>), Box<dyn Error>> {
     let request = Request::new(method, "http", "device", "/light");
     let stream = client.send_request(&request, [], content.is_empty())?;
-    // The first window is longer than any content here, so that all is taken at once.
+    // The initial window is longer than any content here, so the core accepts all of it.
     if !content.is_empty() && client.send_data(stream, content, true)? < content.len() {
         return Err("content beyond the first window".into());
     }
@@ -103,5 +104,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What the line's FIFOs hold in each direction.
+/// Capacity of the line's FIFO in each direction.
 const FIFO_BYTES: usize = 16;

@@ -1,7 +1,8 @@
 //! A reverse proxy with HTTP/2 on both sides: `proxy --to HOST:PORT [--listen ADDR]`.
 //!
-//! Content streams in both directions as fast as its receiver takes it and no faster, since a body is polled only when the other side has
-//! window, and gives window back only when it was polled. Trailers, tunnels, cancellations and reset codes pass, too.
+//! Flow control works end to end: the proxy polls a body only when the other side has window, and
+//! releases window only for what it polled. It also forwards trailers, tunnels, cancellations and
+//! reset codes.
 
 use std::io;
 use std::process::ExitCode;
@@ -16,12 +17,13 @@ use thalweg_examples::signals;
 use thalweg_tokio::{Body, Client, Error, Server, client, service_fn};
 use tokio::sync::Mutex;
 
-/// A reverse proxy with HTTP/2 on both sides, in cleartext. Ctrl-C and SIGTERM end it gracefully
+/// A reverse proxy with HTTP/2 on both sides, in cleartext. Ctrl-C and SIGTERM shut it down
+/// gracefully
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(flatten)]
     listen: Listen,
-    /// The server that requests are passed to
+    /// The server that receives the requests
     #[arg(long, value_name = "HOST:PORT")]
     to: String,
 }
@@ -41,19 +43,20 @@ async fn run(args: Arguments) -> Result<(), String> {
     server.serve_until(service, signal).await.map(drop).map_err(|error| error.to_string())
 }
 
-/// Where requests go, by one connection that is made anew when it is over.
+/// The origin server, and one connection to it, which is replaced when it is closed.
 pub struct Origin {
     addr: String,
     client: Mutex<Option<Client<Body>>>,
 }
 
 impl Origin {
-    /// Connects with the first request.
+    /// Creates the origin. Connects with the first request.
     pub fn new(addr: String) -> Self {
         Self { addr, client: Mutex::new(None) }
     }
 
-    /// A client that takes requests. The lock is held while a connection is made, not while one is used.
+    /// Returns a client that accepts requests. The lock is held while a connection is opened, not
+    /// while one is used.
     async fn client(&self) -> io::Result<Client<Body>> {
         let mut client = self.client.lock().await;
         match &*client {
@@ -67,7 +70,8 @@ impl Origin {
     }
 }
 
-/// Passes a request on and its response back. An error that it returns resets the stream with the code that the origin gave.
+/// Forwards a request and its response. An error that it returns resets the stream with the
+/// origin's code.
 pub async fn forward(origin: Arc<Origin>, mut request: Request<Body>) -> Result<Response<Body>, Error> {
     request.headers_mut().append(VIA, HeaderValue::from_static("2.0 thalweg"));
     let mut client = match origin.client().await {

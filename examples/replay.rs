@@ -1,7 +1,8 @@
-//! Replays a recording and prints the conversation: `replay FILE`, for example one that `serve --record DIR` has kept.
+//! Replays a recording and prints the frames: `replay FILE`, for example one that `serve --record
+//! DIR` has stored.
 //!
-//! A line per frame, as in `frames`, with the time at which it was told; then whether the replay gave the same events and bytes, and how
-//! the connection stands. Ends with 1 if it did not.
+//! Prints one line per frame, as in `frames`, with its time; then whether the replay produced the
+//! same events and bytes, and the state of the connection. Exits with 1 if it did not.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,10 +13,10 @@ use thalweg::Instant;
 use thalweg::inspect::{Direction, Inspector};
 use thalweg_record::{Call, RecordedRole, Recording, ReplayEvent, replay};
 
-/// Replays a recording and prints the conversation: exits with 1 if the replay differs
+/// Replays a recording and prints the frames: exits with 1 if the replay differs
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// A file that `serve --record DIR` has kept, or another recording
+    /// A file that `serve --record DIR` has stored, or another recording
     #[arg(value_name = "FILE")]
     path: PathBuf,
 }
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns whether it was reproduced.
+/// Prints a recording. Returns whether the replay reproduced it.
 fn show(path: &Path) -> Result<bool, Box<dyn std::error::Error>> {
     let file = std::fs::read(path)?;
     let recording = Recording::parse(&file)?;
@@ -51,7 +52,7 @@ fn show(path: &Path) -> Result<bool, Box<dyn std::error::Error>> {
     };
     let replayed = replay(&recording, |event| match event {
         ReplayEvent::Call(step) => match step.call {
-            // Zero is told where there is no input.
+            // The time is zero in calls without input.
             Call::Receive { now: at, .. } | Call::HandleTimeout { now: at } => now = at.max(now),
             _ => {}
         },

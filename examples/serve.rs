@@ -1,10 +1,12 @@
-//! The main job: files of a directory, bytes by number, and an echo, over HTTP/2: with prior knowledge and by Upgrade, or with
-//! `--tls` over TLS. Without the files of a certificate and its key it makes a certificate for `localhost` by itself.
+//! The main example: serves files of a directory, computed bytes, and an echo over HTTP/2, with
+//! prior knowledge and by Upgrade, or with `--tls` over TLS. Without the files of a certificate and
+//! its key it generates a certificate for `localhost`.
 //!
-//! `GET /bytes/N?seed=S` answers with N bytes, `POST /echo` with what it gets while it gets it, any other path with a file or
-//! the page of a directory. `--record DIR` keeps the last 16 connections as files for the example `replay`.
-//! `--inspect ADDR` shows the connections on a page that updates itself. Prints a line per request and per connection that has
-//! ended. Ctrl-C and SIGTERM end it gracefully.
+//! `GET /bytes/N?seed=S` responds with N bytes, `POST /echo` with the request's content while it
+//! arrives, any other path with a file or the page of a directory. `--record DIR` stores the last
+//! 16 connections as files for the example `replay`. `--inspect ADDR` serves a live view of the
+//! connections. Prints a line per request and per closed connection. Ctrl-C and SIGTERM shut it
+//! down gracefully.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -22,11 +24,11 @@ use thalweg_tokio::inspect::ConnectionMonitor;
 use thalweg_tokio::thalweg_record::{RecordingStore, Retention};
 use thalweg_tokio::{Body, Server, service_fn};
 
-/// Serves a directory, bytes by number and an echo over HTTP/2. Ctrl-C and SIGTERM end it
+/// Serves a directory, computed bytes and an echo over HTTP/2. Ctrl-C and SIGTERM shut it down
 /// gracefully
 ///
-/// GET /bytes/N?seed=S answers with N bytes, POST /echo with what it gets, any other path with a
-/// file or the page of a directory.
+/// GET /bytes/N?seed=S responds with N bytes, POST /echo with the request's content, any other path
+/// with a file or the page of a directory.
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(flatten)]
@@ -36,10 +38,10 @@ struct Arguments {
     /// Directory whose files are served
     #[arg(long, value_name = "DIR", default_value = ".")]
     root: PathBuf,
-    /// Keeps recordings of the last 16 connections here, for the example replay
+    /// Stores recordings of the last 16 connections here, for the example replay
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
-    /// Shows the connections on a page at this loopback address
+    /// Serves a live view of the connections at this loopback address
     #[arg(long, value_name = "ADDR")]
     inspect: Option<SocketAddr>,
     /// Prints no line per request and per connection
@@ -61,7 +63,7 @@ async fn run(args: Arguments) -> Result<(), String> {
     println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
 
     if let Some(inspect) = inspect {
-        // What is served here is no secret.
+        // The content of this server is public.
         let monitor = ConnectionMonitor::new().keep_recording().with_paths();
         server = server.inspect(&monitor);
         inspect::start(inspect, monitor, tls.clone()).await?;
@@ -72,7 +74,7 @@ async fn run(args: Arguments) -> Result<(), String> {
     if let Some(folder) = record {
         let recordings =
             RecordingStore::new(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        // What is served here is no secret.
+        // The content of this server is public.
         server = server.record(&recordings.retention(Retention::All).with_secrets());
     }
     let server = server.on_end(move |peer, end| {

@@ -1,8 +1,8 @@
-//! What `serve` serves and two gRPC calls, `/echo.Echo/Unary` and `/echo.Echo/Stream`: `testbed
+//! The routes of `serve` and two gRPC calls, `/echo.Echo/Unary` and `/echo.Echo/Stream`: `testbed
 //! --listen 127.0.0.1:8080 --root DIR`.
 //!
-//! The programs of other people are tried on this one. `GET /slow/MS/N` answers with N bytes after
-//! MS milliseconds. Prints how each connection ended. Ctrl-C and SIGTERM end it gracefully.
+//! A server for tests with third-party clients. `GET /slow/MS/N` responds with N bytes after MS
+//! milliseconds. Prints how each connection ended. Ctrl-C and SIGTERM shut it down gracefully.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -24,10 +24,10 @@ use thalweg_examples::site::Site;
 use thalweg_examples::slow::Slow;
 use thalweg_tokio::{Body, Server, service_fn};
 
-/// Serves what the example serve does, slow answers and two gRPC calls, for other people's clients.
-/// Ctrl-C and SIGTERM end it gracefully
+/// Serves the routes of the example serve, delayed responses and two gRPC calls, for third-party
+/// clients. Ctrl-C and SIGTERM shut it down gracefully
 ///
-/// GET /slow/MS/N answers with N bytes after MS milliseconds; /echo.Echo/Unary and
+/// GET /slow/MS/N responds with N bytes after MS milliseconds; /echo.Echo/Unary and
 /// /echo.Echo/Stream are the calls.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -104,7 +104,7 @@ async fn answer(site: Site, request: Request<Body>) -> Response<Either<Reply, Me
     response.map(Either::Right)
 }
 
-/// A request for an answer that takes its time.
+/// Parses a request for a delayed response.
 fn slow(request: &Request<Body>) -> Option<Result<Slow, String>> {
     let is_asked = request.method() == Method::GET || request.method() == Method::HEAD;
     if is_asked { Slow::from_target(request.uri().path()) } else { None }
@@ -122,7 +122,7 @@ fn status(code: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static(code))])
 }
 
-/// The messages of a call, made as they are sent, and its status.
+/// The messages of a call, created as they are sent, and its status.
 #[derive(Default)]
 struct Messages {
     replies: Option<Replies>,

@@ -1,8 +1,9 @@
-//! Calls by tonic over our client, and what becomes of them: `tonic_calls CALL URL [--tonic]`.
+//! gRPC calls by tonic over our client, and their results: `tonic_calls CALL URL [--tonic]`.
 //!
-//! `CALL` is one of the four kinds (`unary`, `stream`, `collect`, `chat`), `refused`, `deadline`, `cancel`, or `resets` for a server that
-//! resets each call. With an `https` URL any certificate will do. With `--tonic` calls go over tonic's own transport, in cleartext. The
-//! server is `tonic_echo` or one like it. An answer that is not the right one is an error.
+//! `CALL` is one of the four kinds (`unary`, `stream`, `collect`, `chat`), `refused`, `deadline`,
+//! `cancel`, or `resets` for a server that resets each call. With an `https` URL it accepts any
+//! certificate. With `--tonic` calls use tonic's own transport, in cleartext. The server is
+//! `tonic_echo` or an equivalent one. A wrong response is an error.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,12 +26,12 @@ use tonic::codec::Streaming;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request, Response, Status};
 
-/// Makes gRPC calls by tonic over Thalweg's client; an answer that is not the right one is an error
+/// Makes gRPC calls by tonic over Thalweg's client; a wrong response is an error
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// What to call
+    /// The call to make
     call: Call,
-    /// The service, `tonic_echo` or one like it; with https any certificate will do
+    /// The service, `tonic_echo` or an equivalent one; with https any certificate is accepted
     #[arg(value_parser = arguments::web_url)]
     url: Uri,
     /// Calls over tonic's own transport, in cleartext
@@ -46,16 +47,16 @@ enum Call {
     Chat,
     /// Calls that the service refuses
     Refused,
-    /// Messages without an end, given up when their time is over
+    /// An endless stream of messages, cancelled at its deadline
     Deadline,
-    /// Calls that are dropped half way
+    /// Calls that are dropped halfway
     Cancel,
     /// For a server that resets each call
     Resets,
 }
 
 const TIME_LIMIT: Duration = Duration::from_secs(60);
-/// Of a call that is to miss it.
+/// The deadline of a call that exceeds it.
 const DEADLINE: Duration = Duration::from_millis(100);
 const WORDS: [Bytes; 5] = [
     Bytes::from_static(b"the line "),
@@ -88,14 +89,14 @@ async fn run(args: Arguments) -> Result<(), BoxError> {
             (client, tokio::spawn(connection))
         };
         let outcome = Calls::new(client, origin).make(call).await;
-        // It says goodbye when nobody can call any more.
+        // It shuts down when its last handle is dropped.
         connection.await?;
         outcome
     };
     tokio::time::timeout(TIME_LIMIT, made).await.map_err(|_| "it takes too long")?
 }
 
-/// A client for `echo.Echo`, over whatever takes requests.
+/// A client for `echo.Echo`, over any service for requests.
 struct Calls<T> {
     grpc: Grpc<T>,
 }
@@ -129,23 +130,24 @@ where
         self.grpc.unary(Request::new(message), method(path), Plain).await
     }
 
-    /// Numbered copies of a payload.
+    /// Requests numbered copies of a payload.
     async fn copies(&mut self, count: u32, payload: &[u8]) -> Result<Streaming<Bytes>, Status> {
         self.ready().await?;
         let request = Request::new(numbered(count, payload));
         Ok(self.grpc.server_streaming(request, method("Stream"), Plain).await?.into_inner())
     }
 
-    /// Says a first word and what comes from the channel, and hears it again. A server may answer with the first echo only.
+    /// Sends a first message and those of the channel, and receives their echoes. A server may
+    /// respond only with the first echo.
     async fn talk(
         &mut self,
         word: Bytes,
     ) -> Result<(mpsc::UnboundedSender<Bytes>, Streaming<Bytes>), BoxError> {
         self.ready().await?;
-        let (mouth, said) = mpsc::unbounded_channel();
-        mouth.send(word)?;
-        let call = self.grpc.streaming(Request::new(received(said)), method("Chat"), Plain);
-        Ok((mouth, call.await?.into_inner()))
+        let (sender, receiver) = mpsc::unbounded_channel();
+        sender.send(word)?;
+        let call = self.grpc.streaming(Request::new(received(receiver)), method("Chat"), Plain);
+        Ok((sender, call.await?.into_inner()))
     }
 
     async fn ready(&mut self) -> Result<(), Status> {
@@ -176,16 +178,16 @@ where
         same(answer.get_ref(), &WORDS.concat())
     }
 
-    /// Each word is said when the one before has come back.
+    /// Sends each message after the echo of the one before.
     async fn chat(&mut self) -> Result<(), BoxError> {
         let [first, others @ ..] = WORDS;
-        let (mouth, mut echo) = self.talk(first.clone()).await?;
+        let (sender, mut echo) = self.talk(first.clone()).await?;
         same(&echo.message().await?.ok_or("the chat ends early")?, &first)?;
         for word in others {
-            mouth.send(word.clone())?;
+            sender.send(word.clone())?;
             same(&echo.message().await?.ok_or("the chat ends early")?, &word)?;
         }
-        drop(mouth);
+        drop(sender);
         ended(echo.message().await?.as_ref())
     }
 
@@ -196,7 +198,7 @@ where
         Ok(())
     }
 
-    /// Messages without an end, given up when their time is over.
+    /// Requests an endless stream of messages, which is cancelled at its deadline.
     async fn deadline(&mut self) -> Result<(), BoxError> {
         let mut copies = self.copies(u32::MAX, b"payload").await?;
         let endless = async {
@@ -212,14 +214,14 @@ where
 
     async fn cancel(&mut self) -> Result<(), BoxError> {
         for _ in 0..20 {
-            let (_mouth, mut echo) = self.talk(Bytes::from("half a word")).await?;
+            let (_sender, mut echo) = self.talk(Bytes::from("half a word")).await?;
             same(&echo.message().await?.ok_or("the chat ends early")?, b"half a word")?;
             drop(echo);
         }
         self.unary().await
     }
 
-    /// A server that resets each call with the code in its path: gRPC has a status for each.
+    /// Calls a server that resets each call with the code in its path: gRPC has a status for each.
     async fn resets(&mut self) -> Result<(), BoxError> {
         for (code, expected) in [
             (0x0, Code::Internal),

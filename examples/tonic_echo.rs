@@ -1,7 +1,8 @@
-//! A gRPC service and a client by tonic on Thalweg, without a protobuf compiler: messages are bytes.
+//! A gRPC service and a client by tonic on Thalweg, without a protobuf compiler: messages are
+//! bytes.
 //!
-//! `tonic_echo --listen ADDR [--tls [CERT KEY]]` serves the four kinds of calls, with `--tonic` over tonic's own transport;
-//! `tonic_echo --call http://ADDR` makes one of each.
+//! `tonic_echo --listen ADDR [--tls [CERT KEY]]` serves the four kinds of calls, with `--tonic`
+//! over tonic's own transport; `tonic_echo --call http://ADDR` makes one of each.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -24,7 +25,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use tower_service::Service;
 
-/// A gRPC service by tonic on Thalweg, and its client. Ctrl-C and SIGTERM end the service
+/// A gRPC service by tonic on Thalweg, and its client. Ctrl-C and SIGTERM shut the service down
 /// gracefully
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -75,7 +76,7 @@ async fn run(args: Arguments) -> Result<(), String> {
     server.serve_until(Echo, signal).await.map(drop).map_err(|error| error.to_string())
 }
 
-/// The service `echo.Echo`, for any server that takes tower services.
+/// The service `echo.Echo`, for any server of tower services.
 #[derive(Clone, Copy, Debug)]
 pub struct Echo;
 
@@ -111,12 +112,12 @@ where
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// One message in, the same out.
+/// Echoes one message.
 async fn unary(request: Request<Bytes>) -> Answer<Bytes> {
     Ok(Response::new(request.into_inner()))
 }
 
-/// A count and a payload in, so many numbered copies out.
+/// Receives a count and a payload, and sends as many numbered copies.
 async fn stream(request: Request<Bytes>) -> Answer<impl stream::Stream<Item = Result<Bytes, Status>>> {
     let mut message = request.into_inner();
     if message.len() < size_of::<u32>() {
@@ -131,7 +132,7 @@ async fn stream(request: Request<Bytes>) -> Answer<impl stream::Stream<Item = Re
     })))
 }
 
-/// Messages in, all of them joined out.
+/// Concatenates all messages into one.
 async fn collect(request: Request<Streaming<Bytes>>) -> Answer<Bytes> {
     let mut messages = request.into_inner();
     let mut all = BytesMut::new();
@@ -141,12 +142,12 @@ async fn collect(request: Request<Streaming<Bytes>>) -> Answer<Bytes> {
     Ok(Response::new(all.freeze()))
 }
 
-/// Messages in, each at once out again.
+/// Echoes each message immediately.
 async fn chat(request: Request<Streaming<Bytes>>) -> Answer<Streaming<Bytes>> {
     Ok(Response::new(request.into_inner()))
 }
 
-/// Makes a call of each kind; a line for each says what came back.
+/// Makes a call of each kind; returns a line with the result of each.
 pub async fn call_all<T>(service: T, origin: Uri) -> Result<Vec<String>, Status>
 where
     T: GrpcService<tonic::body::Body>,

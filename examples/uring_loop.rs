@@ -1,7 +1,8 @@
 //! A complete HTTP/2 server in one thread on io_uring (Linux): `uring_loop [--listen ADDR]`.
 //!
-//! The kernel works with a buffer while nobody else may touch it. So each operation owns its buffer: what the core hands out by `poll_transmit`
-//! moves into a send, and comes back with its completion; there is no time at which both sides hold it. Where the kernel refuses io_uring, it says so and ends.
+//! While the kernel uses a buffer, the program must not touch it. So each operation owns its
+//! buffer: the output of `poll_transmit` moves into a send, and returns with its completion; at no
+//! time do both sides hold it. If the kernel refuses io_uring, the program prints that and exits.
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
@@ -31,7 +32,7 @@ mod uring {
     use thalweg_examples::application::Application;
     use thalweg_examples::arguments::Listen;
 
-    /// For the peer to end its side once ours has ended.
+    /// Time for the peer to close its side after ours is closed.
     const LINGER: Duration = Duration::from_secs(1);
     const READ_BYTES: usize = 16 << 10;
 
@@ -44,7 +45,7 @@ mod uring {
         start: std::time::Instant,
     }
 
-    /// What the kernel is asked to do. While it is here, its buffer is the kernel's.
+    /// An operation of the kernel. While it is here, the kernel owns its buffer.
     enum Operation {
         Accept,
         Receive { peer: u64, buf: Vec<u8> },
@@ -55,12 +56,12 @@ mod uring {
         socket: TcpStream,
         connection: Connection<Server>,
         application: Application,
-        /// Buffers that the kernel has given back.
+        /// Buffers that the kernel has returned.
         input: Vec<u8>,
         output: Vec<u8>,
         receiving: bool,
         sending: bool,
-        /// Our side has ended; until then the peer's is drained.
+        /// Our side is closed; until this time the peer's input is drained.
         draining: Option<Instant>,
         ended: bool,
     }
@@ -79,7 +80,7 @@ mod uring {
             Instant::from_origin(self.start.elapsed())
         }
 
-        /// Hands an operation to the kernel, and keeps its buffer until the completion.
+        /// Submits an operation to the kernel, and keeps its buffer until the completion.
         fn submit(&mut self, operation: Operation) -> io::Result<()> {
             let id = self.next;
             self.next += 1;
@@ -102,15 +103,16 @@ mod uring {
         }
 
         fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
-            // SAFETY: the entry points into the heap of a `Vec` in `operations`, or nowhere. It stays there, neither touched nor freed, until
-            // its completion takes it out; and a socket is closed only when nothing is under way on it.
+            // SAFETY: the entry points into the heap of a `Vec` in `operations`, or nowhere. The
+            // `Vec` stays there, neither accessed nor freed, until its completion removes it; and a
+            // socket is closed only when no operation on it is pending.
             while unsafe { self.ring.submission().push(entry) }.is_err() {
                 self.ring.submit()?;
             }
             Ok(())
         }
 
-        /// Waits for completions and deadlines, and serves those that are due.
+        /// Waits for completions and timeouts, and serves the connections that are due.
         pub fn turn(&mut self) -> io::Result<()> {
             let deadline = self.peers.values().filter_map(Peer::deadline).min();
             let wait =
@@ -137,12 +139,12 @@ mod uring {
             due.into_iter().try_for_each(|peer| self.serve(peer, now))
         }
 
-        /// The kernel gives an operation's buffer back.
+        /// Handles a completion, which returns the operation's buffer.
         fn complete(&mut self, id: u64, result: i32, now: Instant) -> io::Result<()> {
             match self.operations.remove(&id).expect("each completes once") {
                 Operation::Accept => {
                     if result >= 0 {
-                        // SAFETY: the kernel has just made this descriptor for us.
+                        // SAFETY: the kernel has just created this descriptor for us.
                         let socket = unsafe { TcpStream::from_raw_fd(result) };
                         self.next += 1;
                         self.peers.insert(self.next, Peer::new(socket));
@@ -167,7 +169,7 @@ mod uring {
                     buf.clear();
                     peer.output = buf;
                     if result <= 0 {
-                        // The transport is broken: there is nobody to wait for.
+                        // The transport has failed: there is no peer to wait for.
                         peer.draining = Some(now);
                     }
                     self.serve(id, now)
@@ -175,7 +177,7 @@ mod uring {
             }
         }
 
-        /// Starts what a connection wants to do next.
+        /// Starts the next operations of a connection.
         fn serve(&mut self, id: u64, now: Instant) -> io::Result<()> {
             let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
             let output = peer.next_output(now);
@@ -226,10 +228,11 @@ mod uring {
             self.application.handle_event(&mut self.connection, input, now);
         }
 
-        /// The bytes to send next, unless some are under way. When there are no more, ends our side.
+        /// Returns the bytes to send next, unless a send is pending. Closes our side when there are
+        /// no more.
         fn next_output(&mut self, now: Instant) -> Option<Vec<u8>> {
             if self.connection.poll_timeout().is_some_and(|at| at <= now) {
-                // An error is in the output, and in the report.
+                // The output and the report contain the error.
                 let _ = self.connection.handle_timeout(now);
             }
             if self.sending || self.draining.is_some() {
@@ -248,7 +251,7 @@ mod uring {
             None
         }
 
-        /// The buffer for the next receive, if one is wanted.
+        /// Returns the buffer for the next receive, if the connection reads.
         fn next_input(&mut self) -> Option<Vec<u8>> {
             let is_open = self.draining.is_some() || self.connection.wants_read();
             if self.receiving || self.ended || !is_open {
@@ -258,11 +261,12 @@ mod uring {
             Some(mem::take(&mut self.input))
         }
 
-        /// Whether our side has ended, the peer's too or its time is up, and nothing is under way.
+        /// Returns whether our side is closed, the peer's side is closed or its time has expired,
+        /// and no operation is pending.
         fn is_over(&self, now: Instant) -> bool {
             let Some(until) = self.draining else { return false };
             if until <= now {
-                // A receive that is under way completes at once.
+                // A pending receive completes immediately.
                 let _ = self.socket.shutdown(Shutdown::Both);
             }
             (self.ended || until <= now) && !self.sending && !self.receiving
@@ -310,7 +314,7 @@ mod tests {
     use super::uring::Loop;
 
     #[test]
-    fn buffers_go_to_the_kernel_and_come_back() {
+    fn buffers_move_to_the_kernel_and_return() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let mut server = match Loop::new(listener) {
@@ -326,7 +330,7 @@ mod tests {
         });
         harness::fetch_at_once(address);
         let socket = harness::receive_goaway(address).unwrap();
-        // The end of the last connection lets the loop see that it is done.
+        // Closing the last connection wakes the loop, which then sees `done`.
         done.store(true, Ordering::SeqCst);
         drop(socket);
         serving.join().unwrap();

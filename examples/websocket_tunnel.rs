@@ -1,8 +1,10 @@
-//! WebSockets on streams of a connection: extended CONNECT (RFC 8441). The stream becomes a `Tunnel`, which reads and writes as a
-//! socket does, and is the transport of a WebSocket library, here tungstenite.
+//! WebSockets on streams of a connection: extended CONNECT (RFC 8441). The stream becomes a
+//! `Tunnel`, which reads and writes like a socket, and is the transport of a WebSocket library,
+//! here tungstenite.
 //!
-//! `websocket_tunnel` talks to itself. `websocket_tunnel --listen ADDR --tls [CERT KEY]` echoes to a browser; the page at `https://ADDR/`
-//! shows it. Browsers speak HTTP/2 over TLS only, and extended CONNECT on the connection that the page came by.
+//! `websocket_tunnel` connects to itself. `websocket_tunnel --listen ADDR --tls [CERT KEY]` echoes
+//! to a browser; the page at `https://ADDR/` shows it. Browsers speak HTTP/2 over TLS only, and use
+//! extended CONNECT on the page's connection.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -25,10 +27,10 @@ use tokio_tungstenite::tungstenite::{self, Message, protocol::Role};
 
 const PAGE: &[u8] = include_bytes!("websocket_tunnel.html");
 
-/// WebSockets on streams of an HTTP/2 connection: talks to itself, or echoes to browsers
+/// WebSockets on streams of an HTTP/2 connection: connects to itself, or echoes to browsers
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Address to listen on; Ctrl-C and SIGTERM end the server gracefully
+    /// Address to listen on; Ctrl-C and SIGTERM shut the server down gracefully
     #[arg(long, visible_aliases = ["serve", "h2c"], value_name = "ADDR")]
     listen: Option<SocketAddr>,
     #[command(flatten)]
@@ -45,7 +47,7 @@ async fn run(args: Arguments) -> Result<(), BoxError> {
     if addr.is_none() && tls.is_some() {
         arguments::mistake("--tls is for browsers: give --listen ADDR, too");
     }
-    // Without this setting no client may ask for a protocol.
+    // Without this setting no client may use extended CONNECT.
     let mut config = Config::default();
     config.enable_connect_protocol = true;
     let mut server =
@@ -74,7 +76,7 @@ async fn run_self_test(server: Server) -> Result<(), BoxError> {
         println!("echo: {echo}");
     }
     chat.close(None).await?;
-    // What comes last is the answer to our close.
+    // The last message is the response to our close.
     while let Some(last) = chat.next().await {
         last?;
     }
@@ -87,7 +89,7 @@ async fn run_self_test(server: Server) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// The client's end: a request for a protocol, whose content is what we write.
+/// Opens the client's side: an extended CONNECT request, whose content is the outgoing data.
 async fn open(client: &mut Client<Outgoing>, url: &str) -> Result<WebSocketStream<Tunnel>, BoxError> {
     let (writer, content) = outgoing();
     let mut request = Request::get(url).header("sec-websocket-version", "13").body(content)?;
@@ -100,7 +102,8 @@ async fn open(client: &mut Client<Outgoing>, url: &str) -> Result<WebSocketStrea
     Ok(WebSocketStream::from_raw_socket(tunnel, Role::Client, None).await)
 }
 
-/// The server's end: 200 opens the tunnel, and a task of its own uses it. Who asks for no protocol gets a page that does.
+/// The server's side: status 200 opens the tunnel, and a separate task uses it. Other requests get
+/// the page.
 async fn answer(request: Request<Body>) -> Result<Response<Either<Outgoing, Body>>, Infallible> {
     let Some(protocol) = request.extensions().get::<Protocol>() else {
         let mut page = Response::new(Either::Right(Body::from(Bytes::from_static(PAGE))));
@@ -124,7 +127,7 @@ async fn answer(request: Request<Body>) -> Result<Response<Either<Outgoing, Body
     Ok(Response::new(Either::Left(content)))
 }
 
-/// Sends back what comes, until the other side closes.
+/// Echoes messages until the other side closes.
 async fn echo(mut chat: WebSocketStream<Tunnel>) -> tungstenite::Result<()> {
     while let Some(message) = chat.next().await {
         let message = message?;
@@ -132,6 +135,6 @@ async fn echo(mut chat: WebSocketStream<Tunnel>) -> tungstenite::Result<()> {
             chat.send(message).await?;
         }
     }
-    // The stream ends as well; dropped as it is, it would be reset.
+    // Closes the stream as well: dropping it open would reset it.
     Ok(chat.get_mut().shutdown().await?)
 }

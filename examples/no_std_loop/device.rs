@@ -1,37 +1,37 @@
-//! A device that speaks HTTP/2 on a byte line: everything here is `no_std` with `alloc`, as firmware is.
+//! A device that speaks HTTP/2 on a byte line: like firmware, this file is `no_std` with `alloc`.
 //!
-//! `GET /light` answers `on` or `off`, `PUT /light` with one of these switches it. `cargo xtask nostd` links this file
-//! into a program where there is no std.
+//! `GET /light` responds with `on` or `off`; `PUT /light` with one of these switches it. `cargo
+//! xtask nostd` links this file into a program for a target without std.
 
 use alloc::vec::Vec;
 
 use thalweg::{Config, Connection, Event, Headers, HeadersKind, Instant, Server, Status, StreamKey};
 
-/// What the hardware does: a UART with its two FIFOs, and a timer. Nothing here waits.
+/// The hardware: a UART with its two FIFOs, and a timer. Calls do not block.
 pub trait Line {
-    /// Takes bytes that have arrived; returns how many.
+    /// Copies received bytes; returns their number.
     fn receive(&mut self, buf: &mut [u8]) -> usize;
-    /// Hands over bytes as far as there is room; returns how many it took.
+    /// Sends bytes as far as there is room; returns how many were accepted.
     fn send(&mut self, bytes: &[u8]) -> usize;
-    /// The time since the device was started.
+    /// Returns the time since the device was started.
     fn now(&self) -> Instant;
 }
 
-/// The connection and what it switches.
+/// The connection, and the light that it switches.
 pub struct Device {
     connection: Connection<Server>,
-    /// What the line has not taken yet.
+    /// Output that the line has not accepted yet.
     out: Vec<u8>,
     sent: usize,
     is_light_on: bool,
-    /// Requests that switch the light, and what has come of their content.
+    /// Requests that switch the light, and their content so far.
     switching: Vec<(StreamKey, Vec<u8>)>,
     /// Content that waits for window.
     answers: Vec<(StreamKey, &'static [u8])>,
 }
 
 impl Device {
-    /// Starts with limits that fit a small memory.
+    /// Creates a device with limits for a small memory.
     pub fn new() -> Self {
         let mut config = Config::default();
         config.concurrent_streams_max = STREAMS_MAX;
@@ -49,13 +49,13 @@ impl Device {
         Self { connection, out, sent: 0, is_light_on: false, switching, answers }
     }
 
-    /// One turn of the main loop. Returns whether anything moved: if not, the processor may sleep until the line or
-    /// [`deadline`](Self::deadline) wakes it.
+    /// Takes one turn of the main loop. Returns whether anything made progress. If not, the
+    /// processor may sleep until the line or [`deadline`](Self::deadline) wakes it.
     pub fn turn(&mut self, line: &mut impl Line) -> bool {
         let mut buf = [0; 64];
         let len = if self.connection.wants_read() { line.receive(&mut buf) } else { 0 };
         let (mut input, now) = (&buf[..len], line.now());
-        // An error's last word is in the output.
+        // The output contains the GOAWAY of an error.
         let _ = self.connection.handle_timeout(now);
         while let Ok(Some(event)) = self.connection.receive(&mut input, now) {
             match event {
@@ -79,17 +79,17 @@ impl Device {
         len > 0 || sent
     }
 
-    /// When the next turn is due, whatever the line does.
+    /// Returns when the next turn is due, if the line has no event before.
     pub fn deadline(&self) -> Option<Instant> {
         self.connection.poll_timeout()
     }
 
-    /// Whether the light is on.
+    /// Returns whether the light is on.
     pub fn is_light_on(&self) -> bool {
         self.is_light_on
     }
 
-    /// The heap that the connection holds, bytes.
+    /// Returns the heap that the connection holds, bytes.
     pub fn heap_bytes(&self) -> usize {
         self.connection.heap_bytes()
     }
@@ -107,7 +107,8 @@ impl Device {
         }
     }
 
-    /// Content of a request that switches the light. One byte more than the longest word is kept, and no more.
+    /// Collects content of a request that switches the light, up to one byte more than the longest
+    /// word.
     fn take(&mut self, stream: StreamKey, data: &[u8], end: bool) {
         let Some(at) = self.switching.iter().position(|(other, _)| *other == stream) else { return };
         let word = &mut self.switching[at].1;
@@ -124,14 +125,14 @@ impl Device {
     }
 
     fn respond(&mut self, stream: StreamKey, status: Status, end: bool) {
-        // A stream that is gone wants no answer.
+        // A closed stream needs no response.
         let _ = self.connection.send_response(stream, status, [], end);
     }
 
-    /// Sends content as far as windows allow.
+    /// Sends content as far as the windows allow.
     fn answer(&mut self) {
         let connection = &mut self.connection;
-        // Who was cut short is tried again in each turn: there are few.
+        // Every blocked stream is tried in each turn: there are few.
         self.answers.retain_mut(|(stream, content)| match connection.send_data(*stream, content, true) {
             Ok(taken) => {
                 *content = &content[taken..];
@@ -141,7 +142,7 @@ impl Device {
         });
     }
 
-    /// Fills the line. Returns whether it took anything.
+    /// Fills the line. Returns whether it accepted anything.
     fn write(&mut self, line: &mut impl Line) -> bool {
         if self.sent == self.out.len() {
             self.out.clear();
@@ -160,7 +161,7 @@ impl Default for Device {
     }
 }
 
-/// What a request is about.
+/// The target of a request.
 #[derive(Clone, Copy)]
 enum Target {
     Light,
@@ -178,7 +179,7 @@ impl Target {
     }
 }
 
-/// Streams at once.
+/// Concurrent streams.
 const STREAMS_MAX: u32 = 4;
 /// `off`
 const WORD_LEN_MAX: usize = 3;

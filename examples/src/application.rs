@@ -1,6 +1,8 @@
-//! What the loops that use the core by itself serve: `GET` and `HEAD` of `/bytes/N?seed=S`, a greeting at `/`, and 404.
+//! The application of the examples that use the core directly: `GET` and `HEAD` of
+//! `/bytes/N?seed=S`, a greeting at `/`, and 404.
 //!
-//! The core queues no content: this remembers what was cut short, and goes on when the core says who may.
+//! The core queues no content, so the application keeps the unsent rest, and resumes it when the
+//! core reports the stream as writable.
 
 use thalweg::{
     Connection, ErrorCode, Event, Field, Headers, HeadersKind, Instant, Server, Status, StreamKey,
@@ -8,20 +10,20 @@ use thalweg::{
 
 use crate::pattern::Pattern;
 
-/// The responses of one connection whose content is not sent whole yet.
+/// The responses of one connection with unsent content.
 #[derive(Debug, Default)]
 pub struct Application {
-    /// By `StreamKey::index`, which is dense.
+    /// Indexed by `StreamKey::index`, which is dense.
     unsent: Vec<Option<(StreamKey, Content)>>,
 }
 
-/// The answer to a request.
+/// The response to a request.
 #[derive(Clone, Debug)]
 pub struct PendingResponse {
     status: Status,
     content_type: &'static [u8],
     content: Content,
-    /// RFC 9110 §9.3.2: a response to HEAD has a head alone.
+    /// RFC 9110 §9.3.2: a response to HEAD has no content.
     is_head: bool,
 }
 
@@ -32,7 +34,7 @@ enum Content {
 }
 
 impl PendingResponse {
-    /// Reads a request. The headers borrow the connection, the answer does not.
+    /// Creates the response to a request. The headers borrow the connection, the response does not.
     pub fn to(headers: &Headers<'_>) -> Self {
         let path = headers.path().and_then(|path| std::str::from_utf8(path).ok()).unwrap_or_default();
         let is_head = headers.method() == Some(b"HEAD");
@@ -59,7 +61,8 @@ impl PendingResponse {
 }
 
 impl Application {
-    /// Takes input, and answers the requests in it. What ends the connection is in its output, and in its report.
+    /// Handles input, and responds to its requests. An error of the connection is in its output and
+    /// in its report.
     pub fn handle_event(&mut self, connection: &mut Connection<Server>, mut input: &[u8], now: Instant) {
         while let Ok(Some(event)) = connection.receive(&mut input, now) {
             match event {
@@ -73,7 +76,8 @@ impl Application {
         }
     }
 
-    /// Sends an answer, as far as the windows are open. One that the peer does not accept resets its stream.
+    /// Sends a response, as far as the windows are open. Resets the stream if the peer does not
+    /// accept the response.
     pub fn answer(
         &mut self,
         connection: &mut Connection<Server>,
@@ -97,7 +101,7 @@ impl Application {
         self.send(connection, stream);
     }
 
-    /// Goes on with the streams that were cut short and can go on.
+    /// Resumes the writable streams.
     pub fn resume(&mut self, connection: &mut Connection<Server>) {
         while let Some(stream) = connection.poll_writable() {
             self.send(connection, stream);
@@ -113,7 +117,7 @@ impl Application {
             match connection.send_data(stream, &buffer[..len], last) {
                 Ok(taken) if taken < len => return content.skip(taken),
                 Ok(taken) if !last => content.skip(taken),
-                // Sent whole, or its stream has ended.
+                // All content is sent, or the stream is closed.
                 Ok(_) | Err(_) => return *place = None,
             }
         }
@@ -128,7 +132,7 @@ impl Content {
         }
     }
 
-    /// Copies the next bytes; says how many, and whether they are the last.
+    /// Copies the next bytes; returns their number, and whether they are the last.
     fn peek(&self, buffer: &mut [u8]) -> (usize, bool) {
         let len = match self {
             Self::Text(text) => {
@@ -157,7 +161,7 @@ mod tests {
         ask("GET", path, window)
     }
 
-    /// Asks an application whose client opens a small window at a time.
+    /// Sends a request to an application whose client opens a small window at a time.
     fn ask(method: &str, path: &str, window: u32) -> (u16, Vec<u8>) {
         let mut config = Config::default();
         config.stream_window_bytes = window;
@@ -195,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn content_is_whole_whatever_the_window() {
+    fn content_is_complete_whatever_the_window() {
         for (window, len) in [(7, 1000), (1000, 100_000), (1 << 20, 100_000)] {
             let mut expected = vec![0; len];
             Pattern::new(len as u64, 7).fill(&mut expected);
@@ -208,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_answered_whole_and_without_content() {
+    fn a_response_to_head_has_no_content() {
         for (path, status) in [("/", 200), ("/bytes/1000", 200), ("/nothing", 404)] {
             assert_eq!(ask("HEAD", path, 7), (status, Vec::new()));
         }

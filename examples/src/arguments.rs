@@ -1,7 +1,7 @@
-//! What the command lines of the example programs have in common: clap reads them.
+//! Command line arguments common to the examples, parsed by clap.
 //!
 //! `--help` and `-h` print the usage and exit with 0, wrong arguments exit with 2 and a message,
-//! and whatever fails later exits with 1 and one line.
+//! and any later failure exits with 1 and one line.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use thalweg_tokio::rustls::ServerConfig;
 
 use crate::tls;
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Listen {
     /// Address to listen on, in cleartext and with TLS alike; port 0 takes any free one
@@ -28,21 +28,21 @@ pub struct Listen {
     pub addr: SocketAddr,
 }
 
-/// Whether a server speaks TLS, and as whom.
+/// The TLS configuration of a server.
 #[derive(Args, Clone, Debug)]
 pub struct Tls {
     /// Speaks TLS, with a certificate chain and its key from PEM files, or, without files, with a
-    /// certificate for localhost that it makes
+    /// generated certificate for localhost
     #[arg(long, num_args = 0..=2, value_names = ["CERT", "KEY"])]
     tls: Option<Vec<String>>,
 }
 
 impl Tls {
-    /// Makes the configuration; `None` without `--tls`. Exits with 2 when one of the two files is
-    /// missing from the command line.
+    /// Creates the configuration; `None` without `--tls`. Exits with 2 if the command line contains
+    /// only one of the two files.
     ///
     /// # Errors
-    /// What is wrong with the files.
+    /// The error of reading or using the files.
     pub fn server_config(&self) -> Result<Option<ServerConfig>, String> {
         let Some(files) = &self.tls else { return Ok(None) };
         if let [only] = files.as_slice() {
@@ -52,10 +52,10 @@ impl Tls {
     }
 }
 
-/// Reads a URL of either scheme.
+/// Parses a URL of either scheme.
 ///
 /// # Errors
-/// It is malformed, of another scheme, or names no host.
+/// It is malformed, has another scheme, or names no host.
 pub fn web_url(text: &str) -> Result<Uri, String> {
     let url: Uri = text.parse().map_err(|error| format!("{error}"))?;
     match (url.scheme_str(), url.host()) {
@@ -64,10 +64,10 @@ pub fn web_url(text: &str) -> Result<Uri, String> {
     }
 }
 
-/// Reads a URL without TLS.
+/// Parses a URL without TLS.
 ///
 /// # Errors
-/// It is malformed, of another scheme, or names no host.
+/// It is malformed, has another scheme, or names no host.
 pub fn cleartext_url(text: &str) -> Result<Uri, String> {
     let url = web_url(text)?;
     if url.scheme_str() == Some("http") {
@@ -76,17 +76,18 @@ pub fn cleartext_url(text: &str) -> Result<Uri, String> {
     Err("this program speaks cleartext only: the URL begins with http://".to_owned())
 }
 
-/// For a program without arguments: reads `--help`, and ends the process for anything else.
+/// Handles the command line of a program without arguments: prints help, and exits on anything
+/// else.
 pub fn none(program: &'static str, about: &'static str) {
     clap::Command::new(program).about(about).get_matches();
 }
 
-/// Ends the process as clap does for wrong arguments: a message on stderr, and exit code 2.
+/// Exits as clap does for wrong arguments: with a message on stderr, and exit code 2.
 pub fn mistake(message: impl Display) -> ! {
     clap::Error::raw(ErrorKind::ValueValidation, format_args!("{message}; see --help\n")).exit()
 }
 
-/// The end of an example's `main`: an error is one line on stderr, and exit code 1.
+/// Ends an example's `main`: an error is one line on stderr, and exit code 1.
 pub fn exit(program: &str, outcome: Result<(), impl Display>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,8 @@
-//! What `blocking_serve` and `blocking_testbed` serve, on threads: files of a directory, bytes by number, and an echo.
+//! The routes of `blocking_serve` and `blocking_testbed`, on threads: files of a directory,
+//! computed bytes, and an echo.
 //!
-//! Besides files there are `GET /bytes/N?seed=S`, N computed bytes, and `POST /echo`, which sends back what it hears while it hears it.
+//! Besides files there are `GET /bytes/N?seed=S`, N computed bytes, and `POST /echo`, which returns
+//! content while it arrives.
 
 use std::io;
 
@@ -9,10 +11,10 @@ use thalweg_threads::{Body, Payload, Request, Responder, Response, Status};
 use crate::pattern::Pattern;
 use crate::site::{Entry, Site};
 
-/// Answers a request, and tells the status and how much content was sent.
+/// Responds to a request. Returns the status and the number of content bytes sent.
 ///
 /// # Errors
-/// The stream's end, or the content's own: it cannot be read to its end.
+/// The stream's end, or the error of reading the content.
 pub fn answer(site: &Site, mut request: Request<Body>, responder: Responder) -> io::Result<(Status, u64)> {
     let path = request.path();
     match (request.method(), path) {
@@ -31,7 +33,7 @@ pub fn answer(site: &Site, mut request: Request<Body>, responder: Responder) -> 
     }
 }
 
-/// Answers with bytes by number, as [`answer`] does.
+/// Responds with computed bytes, as [`answer`] does.
 ///
 /// # Errors
 /// The stream's end.
@@ -40,7 +42,7 @@ pub fn bytes(pattern: Pattern, responder: Responder) -> io::Result<(Status, u64)
     send(responder, 200, "application/octet-stream", Payload::sized_reader(pattern, len))
 }
 
-/// Answers with 400, and `mistake` says why.
+/// Responds with 400, and `mistake` as the reason.
 ///
 /// # Errors
 /// The stream's end.

@@ -1,8 +1,9 @@
-//! Content types by the ends of file names.
+//! Content types by file name extension.
 
 use std::path::Path;
 
-/// The content type of a file, or `application/octet-stream` when its name does not tell.
+/// Returns the content type of a file, or `application/octet-stream` if its name has no known
+/// extension.
 pub fn of(path: &Path) -> &'static str {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let known = TYPES.iter().find(|(end, _)| end.eq_ignore_ascii_case(extension));
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_the_name_decides() {
+    fn the_extension_determines_the_type() {
         assert_eq!(of(Path::new("a/b/index.html")), "text/html; charset=utf-8");
         assert_eq!(of(Path::new("PHOTO.JPG")), "image/jpeg");
         assert_eq!(of(Path::new("archive.tar.gz")), "application/gzip");

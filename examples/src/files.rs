@@ -1,7 +1,8 @@
-//! What `serve` and `testbed` serve, on tokio: files of a directory, bytes by number, and an echo.
+//! The routes of `serve` and `testbed`, on tokio: files of a directory, computed bytes, and an
+//! echo.
 //!
-//! `GET /bytes/N?seed=S` answers with N bytes, `POST /echo` with what it gets while it gets it, any other path with a file or
-//! the page of a directory.
+//! `GET /bytes/N?seed=S` responds with N bytes, `POST /echo` with the request's content while it
+//! arrives, any other path with a file or the page of a directory.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,7 +18,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use crate::pattern::Pattern;
 use crate::site::{Entry, Site};
 
-/// Answers a request.
+/// Responds to a request.
 pub async fn answer(site: Site, request: Request<Body>) -> Response<Reply> {
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     if target == "/echo" && request.method() == Method::POST {
@@ -57,12 +58,12 @@ pub async fn answer(site: Site, request: Request<Body>) -> Response<Reply> {
     }
 }
 
-/// Answers with bytes by number.
+/// Responds with computed bytes.
 pub fn bytes(pattern: Pattern) -> Response<Reply> {
     reply(StatusCode::OK, "application/octet-stream", Reply::Pattern(pattern))
 }
 
-/// Answers with 400, and `mistake` says why.
+/// Responds with 400, and `mistake` as the reason.
 pub fn bad_request(mistake: String) -> Response<Reply> {
     reply(StatusCode::BAD_REQUEST, "text/plain; charset=utf-8", Reply::Text(Some(mistake.into())))
 }
@@ -78,21 +79,21 @@ fn reply(status: StatusCode, content_type: &'static str, body: Reply) -> Respons
     response
 }
 
-/// What is sent back. Only the piece that is on its way is ever in memory.
+/// The content of a response. Only the current piece is in memory.
 #[derive(Debug)]
 pub enum Reply {
-    /// A few words, or a page.
+    /// A short text, or a page.
     Text(Option<Bytes>),
-    /// Bytes by number.
+    /// Computed bytes.
     Pattern(Pattern),
-    /// As many bytes of a file as were promised.
+    /// The announced number of bytes of a file.
     File {
-        /// Where they are read.
+        /// The source.
         file: File,
-        /// How many are still to come.
+        /// The number of bytes left.
         left: u64,
     },
-    /// What the client sends.
+    /// The client's content.
     Echo(Body),
 }
 

@@ -1,18 +1,19 @@
 //! The gRPC calls of the testbeds, without a runtime and without protobuf: messages are bytes.
 //!
-//! `/echo.Echo/Unary` answers one message with the same. `/echo.Echo/Stream` reads a count K, 4 bytes big-endian, and a payload P
-//! from one message, and answers with K messages: message j is j, 4 bytes big-endian, then P.
+//! `/echo.Echo/Unary` responds to one message with the same. `/echo.Echo/Stream` reads a count K, 4
+//! bytes big-endian, and a payload P from one message, and responds with K messages: message j is
+//! j, 4 bytes big-endian, then P.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
-/// Of requests and responses.
+/// The content type of requests and responses.
 pub const CONTENT_TYPE: &str = "application/grpc";
-/// Of a request's content: a message of 4 MiB, which is what gRPC servers take by default, behind its head.
+/// Limit of a request's content: a message of 4 MiB, the default of gRPC servers, with its prefix.
 pub const REQUEST_BYTES_MAX: usize = HEAD_LEN + (4 << 20);
-/// Whether a message is compressed, and its length.
+/// The prefix of a message: whether it is compressed, and its length.
 const HEAD_LEN: usize = 5;
 
-/// A call that the testbeds know.
+/// A call that the testbeds support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// One message in, the same out.
@@ -21,16 +22,16 @@ pub enum Call {
     Stream,
 }
 
-/// Why a call has no messages: what `grpc-status` and `grpc-message` say.
+/// Why a call has no response messages: the values of `grpc-status` and `grpc-message`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GrpcError {
-    /// One of gRPC's status codes.
+    /// The gRPC status code.
     pub code: &'static str,
-    /// What it means here.
+    /// The description.
     pub message: &'static str,
 }
 
-/// The client has gone before its message was whole.
+/// The client cancelled before its message was complete.
 pub const CANCELLED: GrpcError = grpc_error("1", "the call was cancelled");
 /// The request is longer than [`REQUEST_BYTES_MAX`].
 pub const TOO_LONG: GrpcError = grpc_error("8", "the message is longer than 4194304 bytes");
@@ -44,7 +45,7 @@ const fn grpc_error(code: &'static str, message: &'static str) -> GrpcError {
 }
 
 impl Call {
-    /// Reads a request's target. `None`: it is no call of gRPC.
+    /// Parses a request's target. `None`: it is no gRPC call.
     pub fn from_path(path: &str) -> Option<Result<Self, GrpcError>> {
         Some(match path.strip_prefix("/echo.Echo/")? {
             "Unary" => Ok(Self::Unary),
@@ -53,10 +54,10 @@ impl Call {
         })
     }
 
-    /// The messages that answer the whole content of a request.
+    /// Returns the response messages to the complete content of a request.
     ///
     /// # Errors
-    /// The content is not one message, or not one that this call understands.
+    /// The content is not one message, or is invalid for this call.
     pub fn answer(self, request: Bytes) -> Result<Replies, GrpcError> {
         let Some((head, message)) = request.split_first_chunk::<HEAD_LEN>() else { return Err(NOT_ONE) };
         let [compressed, len @ ..] = *head;
@@ -77,7 +78,7 @@ impl Call {
     }
 }
 
-/// The messages of a response, each with its head.
+/// The messages of a response, each with its prefix.
 #[derive(Clone, Debug)]
 pub struct Replies(Kind);
 
@@ -100,7 +101,7 @@ impl Iterator for Replies {
                 let len = size_of::<u32>() + payload.len();
                 let mut message = BytesMut::with_capacity(HEAD_LEN + len);
                 message.put_u8(0);
-                // A request's length fits, and this is as long.
+                // The length of a request fits, and this message is as long.
                 message.put_u32(len as u32);
                 message.put_u32(*next);
                 message.extend_from_slice(payload);
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn an_invalid_message_is_refused() {
         for (request, expected) in [
             (&b""[..], NOT_ONE),
             (b"\0\0\0\0", NOT_ONE),

@@ -1,4 +1,4 @@
-//! What the tests of the loops do to them: ten clients at once, and one who speaks something else.
+//! Tests for the event loops: ten concurrent clients, and one that does not speak HTTP/2.
 
 use std::error::Error;
 use std::io::{self, Read as _, Write as _};
@@ -10,10 +10,11 @@ use thalweg_threads::{Client, Request};
 
 use crate::pattern::Pattern;
 
-/// Ten clients fetch two megabytes each, byte for byte, break off another fetch in the middle, and say goodbye.
+/// Runs ten clients that fetch two megabytes each, compare every byte, cancel another fetch in the
+/// middle, and shut down.
 ///
 /// # Panics
-/// The server does something else than it should.
+/// The server misbehaves.
 pub fn fetch_at_once(address: SocketAddr) {
     let fetch = move |seed: u64| -> Result<(), Box<dyn Error + Send + Sync>> {
         let client = Client::connect(&address.to_string())?.time_limit(Some(LIMIT));
@@ -32,7 +33,8 @@ pub fn fetch_at_once(address: SocketAddr) {
     }
 }
 
-/// What does not speak HTTP/2 gets a last word. Returns its transport, whose end lets a loop see that it is done.
+/// Checks that a peer that does not speak HTTP/2 receives GOAWAY. Returns its transport, so that
+/// the caller decides when it is closed.
 ///
 /// # Panics
 /// There is no GOAWAY.
@@ -42,9 +44,9 @@ pub fn fetch_at_once(address: SocketAddr) {
 pub fn receive_goaway(address: SocketAddr) -> io::Result<TcpStream> {
     let mut socket = TcpStream::connect(address)?;
     socket.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
-    let mut told = Vec::new();
-    socket.read_to_end(&mut told)?;
-    assert!(told.windows(4).any(|head| head[3] == GOAWAY), "no GOAWAY in {told:?}");
+    let mut received = Vec::new();
+    socket.read_to_end(&mut received)?;
+    assert!(received.windows(4).any(|head| head[3] == GOAWAY), "no GOAWAY in {received:?}");
     Ok(socket)
 }
 

@@ -1,5 +1,5 @@
-//! What the example programs share. `files` and `inspect` know tokio, `blocking_files` the threads, `application` the core by
-//! itself, `tls` rustls, and `plain` tonic. `harness` is for their tests.
+//! Code shared by the examples. `files` and `inspect` use tokio, `blocking_files` the threads,
+//! `application` only the core, `tls` rustls, and `plain` tonic. `harness` is for tests.
 
 pub mod application;
 pub mod arguments;

@@ -1,6 +1,6 @@
-//! The bytes that `GET /bytes/N?seed=S` asks for: any number of them, none held in memory.
+//! The computed bytes of `GET /bytes/N?seed=S`: any number of them, none held in memory.
 
-/// The most bytes that may be asked for: 1 TiB.
+/// The maximum of bytes per request: 1 TiB.
 pub const LEN_MAX: u64 = 1 << 40;
 
 /// N bytes; byte i is (S*131 + i*7 + (i>>8)*13) mod 256.
@@ -17,7 +17,8 @@ impl Pattern {
         Self { seed, at: 0, len }
     }
 
-    /// Reads a request target. `None`: it asks for something else. An error: it begins with `/bytes/` and is malformed.
+    /// Parses a request target. `None`: it is a different target. Error: it starts with `/bytes/`
+    /// and is malformed.
     pub fn from_target(target: &str) -> Option<Result<Self, &'static str>> {
         let asked = target.strip_prefix("/bytes/")?;
         let (len, query) = asked.split_once('?').unwrap_or((asked, ""));
@@ -32,12 +33,12 @@ impl Pattern {
         }
     }
 
-    /// How many bytes are left.
+    /// Returns how many bytes are left.
     pub const fn remaining(&self) -> u64 {
         self.len - self.at
     }
 
-    /// Passes over the next `len` bytes, or as many as are left.
+    /// Skips the next `len` bytes, or as many as are left.
     pub fn skip(&mut self, len: u64) {
         self.at += len.min(self.remaining());
     }
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_is_the_formulas_whatever_the_cuts() {
+    fn every_byte_follows_the_formula_whatever_the_chunking() {
         for (seed, piece) in [(0_u64, 1), (7, 3), (200, 255), (7, 256), (u64::MAX, 1000), (3, 70_000)] {
             let mut pattern = Pattern::new(70_001, seed);
             let (mut bytes, mut buf) = (Vec::new(), vec![0; piece]);

@@ -1,4 +1,4 @@
-//! Messages of gRPC as they are, in place of protobuf.
+//! gRPC messages as plain bytes, in place of protobuf.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use tonic::Status;

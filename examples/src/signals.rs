@@ -1,9 +1,9 @@
 //! The signals at which a server on tokio shuts down gracefully.
 
-/// Registers for Ctrl-C and SIGTERM at once; the future ends when the first of them comes.
+/// Registers for Ctrl-C and SIGTERM immediately; the future completes at the first of them.
 ///
 /// # Errors
-/// The system refuses the handlers.
+/// The system refuses to register the handlers.
 #[cfg(unix)]
 pub fn shutdown() -> Result<impl Future<Output = ()> + Send + 'static, String> {
     use std::future::poll_fn;
@@ -20,7 +20,7 @@ pub fn shutdown() -> Result<impl Future<Output = ()> + Send + 'static, String> {
     }))
 }
 
-/// Waits for Ctrl-C, the one signal there is here.
+/// Waits for Ctrl-C, the only signal on this platform.
 ///
 /// # Errors
 /// None.

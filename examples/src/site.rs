@@ -1,4 +1,5 @@
-//! A directory as a web site: which file a request's path means, and which it may not mean.
+//! A directory as a web site: maps a request's path to a file, and denies paths outside the
+//! directory.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -8,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use crate::content_type;
 
-/// A directory that is served. Nothing outside it ever is, by whatever path or link.
+/// A served directory. Files outside of it are never served, whatever the path or link.
 #[derive(Clone, Debug)]
 pub struct Site {
     root: PathBuf,
 }
 
-/// What a path means.
+/// The target of a path.
 #[derive(Debug)]
 pub enum Entry {
     /// A file, opened.
@@ -28,7 +29,7 @@ pub enum Entry {
     },
     /// A directory: a page in HTML with a link for each entry.
     Page(String),
-    /// A directory that was asked for without its final slash: the path to ask for instead.
+    /// A directory that was requested without its final slash: the path with the slash.
     Moved(String),
 }
 
@@ -43,10 +44,11 @@ impl Site {
         if real.is_dir() { Ok(Self { root: real }) } else { Err(describe(&"not a directory")) }
     }
 
-    /// Finds what the target of a request means. Blocks on the file system.
+    /// Finds the target of a request. Blocks on the file system.
     ///
     /// # Errors
-    /// `NotFound`, also for every path that leads out of the root, so that nobody learns what is there.
+    /// `NotFound`, also for every path that leads out of the root, so that a client cannot probe
+    /// for files there.
     pub fn find(&self, target: &str) -> io::Result<Entry> {
         let path = target.split(['?', '#']).next().unwrap_or_default();
         let missing = || io::Error::from(io::ErrorKind::NotFound);
@@ -70,7 +72,7 @@ impl Site {
     }
 }
 
-/// Decodes a path and makes it relative; `None` if it is malformed or climbs.
+/// Decodes a path and makes it relative; `None` if it is malformed or leads out of the root.
 fn relative(path: &str) -> Option<PathBuf> {
     let decoded = decode(path.strip_prefix('/')?)?;
     let mut relative = PathBuf::new();
@@ -91,12 +93,12 @@ fn os_string(bytes: &[u8]) -> Option<OsString> {
 
 #[cfg(not(unix))]
 fn os_string(bytes: &[u8]) -> Option<OsString> {
-    // A colon would name a drive or a stream.
+    // A colon could name a drive or an alternate stream.
     let text = std::str::from_utf8(bytes).ok()?;
     (!text.contains(':')).then(|| text.into())
 }
 
-/// Undoes percent-encoding (RFC 3986 §2.1).
+/// Decodes percent-encoding (RFC 3986 §2.1).
 fn decode(text: &str) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
@@ -113,7 +115,7 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
-/// The page of a directory: its entries, directories first, each a link.
+/// Returns the page of a directory: its entries, directories first, each a link.
 fn page(path: &str, directory: &Path) -> io::Result<String> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -140,7 +142,7 @@ fn page(path: &str, directory: &Path) -> io::Result<String> {
     Ok(html)
 }
 
-/// Percent-encodes a path segment; what is left needs no escaping in HTML.
+/// Percent-encodes a path segment; the result needs no escaping in HTML.
 fn encode(segment: &[u8]) -> String {
     let mut encoded = String::new();
     for &byte in segment {
@@ -162,7 +164,7 @@ mod tests {
     use super::*;
     use std::io::Read as _;
 
-    /// A site in a directory of its own, with a file beside the root that nobody may see.
+    /// Creates a site in a separate directory, with an inaccessible file beside its root.
     fn site(name: &str) -> (Site, PathBuf) {
         let base = std::env::temp_dir().join(format!("thalweg-site-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&base);
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn no_path_leads_out() {
+    fn no_path_leads_out_of_the_root() {
         let (site, base) = site("out");
         for target in [
             "/../secret.txt",
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_root_is_named() {
+    fn a_missing_root_is_named_in_the_error() {
         let error = Site::new(Path::new("no-such-directory")).unwrap_err();
         assert!(error.starts_with("root no-such-directory: "), "{error}");
         let error = Site::new(Path::new("Cargo.toml")).unwrap_err();

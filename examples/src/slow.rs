@@ -1,13 +1,13 @@
-//! The answers that take their time: `GET /slow/MS/N`, N bytes after MS milliseconds.
+//! The delayed responses: `GET /slow/MS/N`, N bytes after MS milliseconds.
 
 use std::time::Duration;
 
 use crate::pattern::{LEN_MAX, Pattern};
 
-/// The longest wait that may be asked for, in milliseconds.
+/// The longest delay, in milliseconds.
 pub const MS_MAX: u64 = 60_000;
 
-/// What is asked for: bytes by number with seed 0, and how long they take to begin.
+/// A delayed response: computed bytes with seed 0, and the delay.
 #[derive(Clone, Debug)]
 pub struct Slow {
     /// From the request to its response, up to [`MS_MAX`] milliseconds.
@@ -17,8 +17,8 @@ pub struct Slow {
 }
 
 impl Slow {
-    /// Reads a request target. `None`: it asks for something else. An error: it begins with
-    /// `/slow/` and is malformed or out of range; the text says how.
+    /// Parses a request target. `None`: it is a different target. Error: it starts with `/slow/`
+    /// and is malformed or out of range; the text describes how.
     pub fn from_target(target: &str) -> Option<Result<Self, String>> {
         let asked = target.strip_prefix("/slow/")?;
         let asked = asked.split_once('?').map_or(asked, |(path, _)| path);
@@ -36,7 +36,7 @@ impl Slow {
 }
 
 fn number(word: &str, name: &str, max: u64, unit: &str) -> Result<u64, String> {
-    // The standard library's numbers may have a sign.
+    // The standard library's parser accepts a sign.
     let is_decimal = !word.is_empty() && word.bytes().all(|digit| digit.is_ascii_digit());
     match word.parse() {
         Ok(number) if is_decimal && number <= max => Ok(number),
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_names_what_is_out_of_range() {
+    fn the_error_names_the_value_out_of_range() {
         let mistake = |target| asked(target).unwrap().unwrap_err();
         assert_eq!(mistake("/slow/5"), "/slow/5: not /slow/MS/N, N bytes after MS milliseconds\n");
         let ms = |word| format!("/slow/MS/N: MS is {word}, and must be from 0 to 60000 milliseconds\n");

@@ -1,6 +1,6 @@
-//! What TLS needs: a server's certificate and key, from files or made on the spot, and what a client trusts.
+//! TLS configurations: a server's certificate and key, from files or generated, and the
+//! certificates that a client trusts.
 
-use std::io;
 use std::sync::Arc;
 
 use thalweg_tokio::rustls::client::danger::{
@@ -10,14 +10,14 @@ use thalweg_tokio::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature
 use thalweg_tokio::rustls::pki_types::pem::{self, PemObject as _};
 use thalweg_tokio::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use thalweg_tokio::rustls::{
-    ClientConfig, DigitallySignedStruct, Error, InvalidMessage, RootCertStore, ServerConfig, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
 };
 
-/// A server's side: the files of the certificate chain and of its key, both in PEM, or no files for a certificate of its own making,
-/// which is good for `localhost` and trusted by nobody.
+/// Creates a server's configuration from the PEM files of the certificate chain and of its key;
+/// without files, generates a self-signed certificate for `localhost`, which no client trusts.
 ///
 /// # Errors
-/// What is wrong with the files.
+/// The error of reading or using the files.
 pub fn server_config(files: &[String]) -> Result<ServerConfig, String> {
     let (chain, key) = match files {
         [] => self_made()?,
@@ -29,8 +29,8 @@ pub fn server_config(files: &[String]) -> Result<ServerConfig, String> {
     builder.with_single_cert(chain, key).map_err(|error| format!("certificate: {error}"))
 }
 
-/// What the process has chosen, or else what these programs are built with. `builder()` would panic
-/// in a program that is built with more than one provider.
+/// Returns the provider that the process has installed, or the one that these programs are built
+/// with. `builder()` would panic in a program that is built with more than one provider.
 fn provider() -> Arc<CryptoProvider> {
     CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()))
 }
@@ -65,7 +65,7 @@ fn from_files(chain: &str, key: &str) -> Result<Identity, String> {
     Ok((certificates, key))
 }
 
-/// A client's side: it trusts whom the system trusts, or everybody.
+/// Creates a client's configuration, which trusts the system's certificates, or all.
 ///
 /// # Errors
 /// The system's certificates cannot be read.
@@ -87,18 +87,7 @@ pub fn client_config(trusts_all: bool) -> Result<ClientConfig, String> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Why there is no connection over TLS. What rustls says of a server without TLS leaves one to guess.
-pub fn failure(error: &io::Error) -> String {
-    let source = error.get_ref().and_then(|source| source.downcast_ref());
-    match source {
-        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-            format!("the server does not speak TLS here, http:// might do ({error})")
-        }
-        _ => error.to_string(),
-    }
-}
-
-/// Any certificate will do, as long as the server has its key.
+/// Accepts any certificate for whose key the server has proof.
 #[derive(Debug)]
 struct TrustAll(Arc<CryptoProvider>);
 

@@ -1,5 +1,5 @@
-//! The programs as their users start them: help, mistakes, signals, addresses, and what the
-//! testbeds serve.
+//! The programs as their users start them: help, wrong arguments, signals, addresses, and the
+//! routes of the testbeds.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -15,9 +15,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use thalweg_examples::pattern::Pattern;
 use thalweg_threads::{Client, Request};
 
-/// For anything that takes no time unless something is broken.
+/// For waits that take no time unless something is broken.
 const LIMIT: Duration = Duration::from_secs(60);
-/// All servers that end in order at a signal.
+/// All servers that shut down gracefully at a signal.
 const SERVERS: &[&str] = &[
     "axum_app",
     "blocking_serve",
@@ -29,8 +29,8 @@ const SERVERS: &[&str] = &[
     "websocket_tunnel",
 ];
 
-/// Cargo without what the one that runs this test says of this package: build scripts that look at
-/// it would run again, and all that depends on them would be built again, each time.
+/// Returns cargo without the environment variables that this test inherits from it: build scripts
+/// that read them would run again, and their dependents would be rebuilt, each time.
 fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let is_of_this_package = |name: &str| {
@@ -46,8 +46,8 @@ fn cargo() -> Command {
     command
 }
 
-/// The programs, by name. A test build makes test harnesses of them, or nothing; so they are built
-/// here, as `cargo xtask interop` builds them.
+/// Returns the programs, by name. A test build turns them into test harnesses, or skips them; so
+/// they are built here, as `cargo xtask interop` builds them.
 fn programs() -> BTreeMap<String, PathBuf> {
     let output = cargo()
         .args(["build", "--package", env!("CARGO_PKG_NAME"), "--all-features", "--examples", "--release"])
@@ -59,7 +59,7 @@ fn programs() -> BTreeMap<String, PathBuf> {
     text.lines().filter_map(executable).collect()
 }
 
-/// The program that a line of cargo's JSON announces.
+/// Returns the program that a line of cargo's JSON output announces.
 fn executable(message: &str) -> Option<(String, PathBuf)> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     let file = message.get("executable")?.as_str()?;
@@ -77,7 +77,7 @@ fn texts(output: &Output) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn help_is_the_usage_and_no_mistake() {
+fn help_prints_the_usage_and_exits_with_0() {
     let programs = programs();
     assert!(programs.len() >= 20, "{programs:?}");
     for (name, file) in &programs {
@@ -126,7 +126,7 @@ fn wrong_arguments_exit_with_2_and_are_named() {
     refused("replay", &[], "<FILE>");
 }
 
-/// A server that is killed with its test.
+/// A server that is killed at the end of its test.
 struct Server {
     child: Child,
     address: String,
@@ -166,21 +166,21 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended, and then there is nothing to kill.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 #[test]
-fn sigterm_and_ctrl_c_end_a_server_in_order() {
+fn sigterm_and_ctrl_c_shut_a_server_down_gracefully() {
     let programs = programs();
     for name in SERVERS {
         for (option, signal) in [("--listen", Signal::TERM), ("--h2c", Signal::INT)] {
             let mut command = Command::new(&programs[*name]);
             command.args([option, "127.0.0.1:0"]);
             if *name == "proxy" {
-                // Nobody is there: it answers with 502.
+                // The origin does not listen: the proxy responds with 502.
                 command.args(["--to", "127.0.0.1:1"]);
             }
             let mut server = Server::start(&mut command);
@@ -195,13 +195,13 @@ fn sigterm_and_ctrl_c_end_a_server_in_order() {
     }
 }
 
-/// An answer that is under way is finished.
+/// A response in progress completes.
 #[test]
-fn sigterm_lets_a_slow_answer_come() {
+fn sigterm_completes_a_slow_response() {
     for name in ["testbed", "blocking_testbed"] {
         let mut server = Server::start(program(name).args(["--listen", "127.0.0.1:0"]));
         let client = server.client();
-        // It was accepted once it has answered.
+        // The response shows that the connection was accepted.
         drop(client.send(Request::get("/bytes/1")).unwrap());
         let (_writer, answer) = client.start_request(Request::get("/slow/700/100000")).unwrap();
         drop(client.send(Request::get("/bytes/1")).unwrap());
@@ -237,7 +237,7 @@ fn bytes(len: u64) -> Vec<u8> {
 }
 
 #[test]
-fn slow_answers_take_their_time_and_hold_up_no_other() {
+fn slow_responses_take_their_delay_and_block_no_other() {
     for name in ["testbed", "blocking_testbed"] {
         let server = Server::start(program(name).args(["--listen", "127.0.0.1:0", "--quiet"]));
         let client = server.client();
@@ -257,7 +257,7 @@ fn slow_answers_take_their_time_and_hold_up_no_other() {
             let fast = receiver.recv_timeout(Duration::from_secs(30)).expect("it waits for no other");
             assert_eq!(fast, (200, bytes(2)), "{name}");
         });
-        // The stream is reset.
+        // Dropping it resets the stream.
         drop(waiting);
 
         let refused = |path| {

@@ -1,4 +1,4 @@
-//! axum and tonic on our server, tonic on our client, and each against tonic's own other end.
+//! axum and tonic on our server, tonic on our client, and each against tonic's own counterpart.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -124,7 +124,7 @@ async fn a_connection_that_is_lost_is_unavailable() {
     assert_eq!(status.code(), Code::Unavailable, "{status}");
 }
 
-/// What tonic generates for each call of a client, `Unknown` included.
+/// The mapping of errors in tonic's generated clients, `Unknown` included.
 async fn generated_call(client: Client<tonic::body::Body>, addr: SocketAddr) -> Status {
     let mut caller = Caller::with_origin(client, url(addr));
     if let Err(error) = within(caller.ready()).await {
@@ -143,10 +143,10 @@ async fn closed(client: &Client<tonic::body::Body>) {
     .await;
 }
 
-/// The ends that a caller finds behind it, and those that overtake its call.
+/// Connections that ended before the call, and those that end during it.
 #[tokio::test]
-async fn a_connection_that_takes_no_calls_is_unavailable_and_never_unknown() {
-    // It was closed while nobody called.
+async fn a_closed_connection_is_unavailable_and_never_unknown() {
+    // It was closed while no call was open.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async move { drop(listener.accept().await.unwrap()) });
@@ -156,7 +156,7 @@ async fn a_connection_that_takes_no_calls_is_unavailable_and_never_unknown() {
     assert_eq!(status.code(), Code::Unavailable, "closed: {status}");
     assert_eq!(generated_call(client, addr).await.code(), Code::Unavailable, "and again");
 
-    // The server shuts down: its GOAWAY has come, and another call is still under way.
+    // The server is shutting down: its GOAWAY has arrived, and another call is still open.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     let addr = server.local_addr().unwrap();
@@ -169,7 +169,7 @@ async fn a_connection_that_takes_no_calls_is_unavailable_and_never_unknown() {
     let client = connect(addr).await;
     let under_way = tokio::spawn(generated_call(client.clone(), addr));
     within(arrived.recv()).await.unwrap();
-    // Ready before the GOAWAY, called behind it.
+    // Ready before the GOAWAY, called after it.
     let mut early = Caller::with_origin(client.clone(), url(addr));
     early.ready().await.unwrap();
     stop.send(()).unwrap();
@@ -182,7 +182,7 @@ async fn a_connection_that_takes_no_calls_is_unavailable_and_never_unknown() {
     under_way.abort();
 }
 
-/// A peer that takes the connection and says what it is told to, frame by frame.
+/// A peer that accepts the connection and sends scripted frames.
 async fn scripted(
     config: Config,
     script: &'static [u8],
@@ -198,7 +198,7 @@ async fn scripted(
 const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 
 #[tokio::test]
-async fn a_call_under_way_when_its_connection_ends_is_unavailable() {
+async fn an_open_call_when_its_connection_ends_is_unavailable() {
     let addr = SocketAddr::from(([127, 0, 0, 1], 1));
     // GOAWAY with last stream 0: the call was not processed (RFC 9113 §6.8).
     const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -209,7 +209,7 @@ async fn a_call_under_way_when_its_connection_ends_is_unavailable() {
     for last in [GOAWAY, ACCUSED, MALFORMED] {
         let (client, mut far) = scripted(Config::default(), &SETTINGS).await;
         let calling = tokio::spawn(generated_call(client, addr));
-        // The preface of 24 bytes and more: then the request may be on its way or not.
+        // The preface of 24 bytes and more: the request may have been sent or not.
         let mut preface = [0; 24];
         within(tokio::io::AsyncReadExt::read_exact(&mut far, &mut preface)).await.unwrap();
         tokio::io::AsyncWriteExt::write_all(&mut far, last).await.unwrap();
@@ -217,7 +217,7 @@ async fn a_call_under_way_when_its_connection_ends_is_unavailable() {
         assert_eq!(status.code(), Code::Unavailable, "{last:?}: {status}");
     }
 
-    // A server that stops answering, which a PING finds out.
+    // A server that stops responding, which a PING detects.
     let mut config = Config::default();
     config.timeouts.keep_alive = Some(Duration::from_millis(20));
     config.timeouts.ping = Some(Duration::from_millis(20));
@@ -225,7 +225,7 @@ async fn a_call_under_way_when_its_connection_ends_is_unavailable() {
     let status = generated_call(client, addr).await;
     assert_eq!(status.code(), Code::Unavailable, "PING: {status}");
 
-    // A server that never says a word.
+    // A server that sends nothing at all.
     let mut config = Config::default();
     config.timeouts.preface = Some(Duration::from_millis(20));
     let (client, _far) = scripted(config, &[]).await;
@@ -233,7 +233,7 @@ async fn a_call_under_way_when_its_connection_ends_is_unavailable() {
     assert_eq!(status.code(), Code::Unavailable, "preface: {status}");
 }
 
-/// tonic takes `Cancelled` on a request for its end, and anything else for an error.
+/// tonic takes `Cancelled` on a request for its end, and any other status for an error.
 #[tokio::test]
 async fn a_cancelled_call_is_seen_as_cancelled() {
     let (sender, mut receiver) = mpsc::unbounded_channel();
@@ -288,7 +288,7 @@ async fn a_deadline_that_passes_cancels_the_call_without_a_connection_error() {
         std::future::pending::<Result<http::Response<Full<Bytes>>, Error>>()
     })));
     let client = connect(addr).await;
-    // It begins when the call has arrived: before that there may be nothing to cancel.
+    // Starts when the call has arrived: before that there may be nothing to cancel.
     let deadline = async {
         within(arrived.recv()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -307,7 +307,7 @@ async fn serve_app() -> SocketAddr {
     addr
 }
 
-/// Asks the app: status, content type, content.
+/// Sends a request to the app; returns status, content type, content.
 async fn ask(addr: SocketAddr, request: http::Request<String>) -> (u16, String, String) {
     let mut client: Client<String> = connect(addr).await;
     let response = within(client.send(request)).await.unwrap();
@@ -338,7 +338,7 @@ async fn axum_extracts_and_falls_back() {
 }
 
 #[tokio::test]
-async fn axum_streams_content_while_it_comes() {
+async fn axum_streams_content_while_it_arrives() {
     let addr = serve_app().await;
     let (pieces, coming) = mpsc::unbounded_channel::<&'static str>();
     let coming = stream::unfold(coming, |mut coming| async {

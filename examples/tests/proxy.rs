@@ -1,4 +1,5 @@
-//! The proxy between our ends: what passes, and that nobody is made to hold what the other side does not take.
+//! The proxy between our client and server: what it forwards, and that it does not buffer what the
+//! other side does not accept.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -26,7 +27,7 @@ async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(60), future).await.expect("it takes too long")
 }
 
-/// Content without an end, which counts what was taken of it.
+/// Endless content, which counts the bytes polled.
 fn endless(taken: &Arc<AtomicUsize>) -> Content {
     let taken = Arc::clone(taken);
     let pieces = stream::repeat_with(move || {
@@ -36,7 +37,7 @@ fn endless(taken: &Arc<AtomicUsize>) -> Content {
     BodyExt::boxed(StreamBody::new(pieces))
 }
 
-/// How much was taken once it stands still, which without backpressure it never does.
+/// Returns the count once it stops growing, which it never does without backpressure.
 async fn settled(taken: &AtomicUsize) -> usize {
     within(async {
         let (mut last, mut same) = (0, 0);
@@ -51,17 +52,17 @@ async fn settled(taken: &AtomicUsize) -> usize {
     .await
 }
 
-/// Says over a channel when it is made and when it is dropped.
-struct Farewell(mpsc::UnboundedSender<()>);
+/// Sends a message when it is created and when it is dropped.
+struct Lifecycle(mpsc::UnboundedSender<()>);
 
-impl Farewell {
+impl Lifecycle {
     fn new(sender: mpsc::UnboundedSender<()>) -> Self {
         let _ = sender.send(());
         Self(sender)
     }
 }
 
-impl Drop for Farewell {
+impl Drop for Lifecycle {
     fn drop(&mut self) {
         let _ = self.0.send(());
     }
@@ -70,13 +71,13 @@ impl Drop for Farewell {
 struct World {
     client: Client<Content>,
     taken: Arc<AtomicUsize>,
-    farewells: mpsc::UnboundedReceiver<()>,
+    lifecycle: mpsc::UnboundedReceiver<()>,
 }
 
 /// An origin, the proxy, and a client of the proxy.
 async fn world() -> World {
     let taken = Arc::new(AtomicUsize::new(0));
-    let (sender, farewells) = mpsc::unbounded_channel();
+    let (sender, lifecycle) = mpsc::unbounded_channel();
     let count = Arc::clone(&taken);
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     let origin = server.local_addr().unwrap();
@@ -88,7 +89,7 @@ async fn world() -> World {
                 "/echo" => Ok(Response::new(BodyExt::boxed(request.into_body().map_err(Into::into)))),
                 "/calm" => Err(Error::reset(ErrorCode::ENHANCE_YOUR_CALM).into()),
                 _ => {
-                    let _farewell = Farewell::new(sender);
+                    let _farewell = Lifecycle::new(sender);
                     std::future::pending().await
                 }
             }
@@ -100,7 +101,7 @@ async fn world() -> World {
     tokio::spawn(server.serve(service_fn(move |request| proxy::forward(Arc::clone(&to), request))));
     let (client, connection) = client::connect(addr).await.unwrap();
     tokio::spawn(connection);
-    World { client, taken, farewells }
+    World { client, taken, lifecycle }
 }
 
 fn post(path: &str, content: Content) -> Request<Content> {
@@ -125,7 +126,8 @@ async fn content_and_trailers_pass_both_ways() {
     assert_eq!(whole.to_bytes(), vec![3; 300_000]);
 }
 
-/// Windows and buffers of two connections, with room to spare; without backpressure it would be as much as the time allows.
+/// Windows and buffers of two connections, with a margin; without backpressure, the count is
+/// limited only by time.
 const HELD_MAX: usize = 4 << 20;
 
 #[tokio::test]
@@ -156,15 +158,15 @@ async fn a_reset_passes_with_its_code() {
 async fn a_cancellation_reaches_the_origin() {
     let mut world = world().await;
     let waiting = world.client.send(post("/never", nothing()));
-    // It has arrived.
-    within(world.farewells.recv()).await.unwrap();
+    // The request has arrived.
+    within(world.lifecycle.recv()).await.unwrap();
     drop(waiting);
-    within(world.farewells.recv()).await.unwrap();
+    within(world.lifecycle.recv()).await.unwrap();
 }
 
 #[tokio::test]
-async fn an_origin_that_is_not_there_is_a_bad_gateway() {
-    // A port that nobody is given by chance, as one may be that was listened on before.
+async fn an_unreachable_origin_is_a_bad_gateway() {
+    // A port that the system assigns to no listener, unlike a recently closed one.
     let origin = Arc::new(proxy::Origin::new("127.0.0.1:1".to_owned()));
     let request = Request::get("http://example.org/").body(Body::empty()).unwrap();
     let response = within(proxy::forward(origin, request)).await.unwrap();

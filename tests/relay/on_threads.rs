@@ -7,14 +7,16 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use thalweg_threads::{Body, Client, Options, Payload, Request, Responder, Response, Server, ServerHandle};
+use thalweg_threads::{
+    Body, Client, Options, Payload, Request, Responder, Response, ServeStats, Server, ServerHandle,
+};
 
 use super::{Counts, LIMIT, RequestPlan, Subject, content};
 
 pub struct Running {
     address: SocketAddr,
     handle: ServerHandle,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    thread: Option<JoinHandle<io::Result<ServeStats>>>,
 }
 
 impl Running {

@@ -137,7 +137,7 @@ impl fmt::Display for SniffError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tls { seen } => {
-                write!(f, "tls on a cleartext port, where http:// leads and https:// does not: {seen}")
+                write!(f, "tls on a cleartext port: use http:// here, https:// is for a TLS port: {seen}")
             }
             Self::NotHttp { seen } => write!(f, "neither http/2 nor http/1: {seen}"),
             Self::RequestLine { seen } => write!(f, "malformed request line: {seen}"),

@@ -1,4 +1,4 @@
-//! Content that arrives, as a reader.
+//! The content of a received message, as a reader.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -13,9 +13,10 @@ use crate::exchange::{Exchange, Interest, StreamCommand, WaitResult};
 use crate::fields::Fields;
 use crate::writer::Upload;
 
-/// The content of a message that arrives. Reading waits for it, and gives the peer credit for as much as was read.
+/// The content of a received message. Reading waits for data, and extends the peer's window by the
+/// number of bytes read.
 ///
-/// Dropped before its end, a request's content is discarded, and a response's stream is cancelled.
+/// Dropping it before its end discards a request's content, and cancels a response's stream.
 pub struct Body {
     inner: Option<Box<Inner>>,
     trailers: Option<Fields>,
@@ -25,15 +26,15 @@ struct Inner {
     exchange: Arc<Exchange>,
     buffer: Vec<u8>,
     position: usize,
-    /// Consumed, and not yet said so.
+    /// Consumed bytes that were not reported to the driver yet.
     unreported: usize,
     origin: Origin,
-    /// The content of our own request, which is sent while we wait for what arrives.
+    /// The content of the request of a client, sent while the caller waits for the response.
     upload: Option<Upload>,
     time_limit: Option<Duration>,
 }
 
-/// Whose content it is.
+/// The message that the content belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     Request { expects_continue: bool },
@@ -41,17 +42,18 @@ enum Origin {
 }
 
 impl Body {
-    /// Content that has ended before it began.
+    /// Returns content without any bytes.
     pub(crate) const fn empty() -> Self {
         Self { inner: None, trailers: None }
     }
 
-    /// The content of a request. `expects_continue`: the client waits for 100 (RFC 9110 §10.1.1).
+    /// Creates the content of a request. `expects_continue`: the client waits for 100 (RFC 9110
+    /// §10.1.1).
     pub(crate) fn of_request(exchange: Arc<Exchange>, expects_continue: bool) -> Self {
         Self::new(exchange, Origin::Request { expects_continue }, None, None)
     }
 
-    /// The content of a response, while that of the request may still be on its way.
+    /// Creates the content of a response, while that of the request may still be sent.
     pub(crate) fn of_response(
         exchange: Arc<Exchange>,
         upload: Option<Upload>,
@@ -71,20 +73,21 @@ impl Body {
         Self { inner: Some(Box::new(inner)), trailers: None }
     }
 
-    /// The trailers, once reading has given 0.
+    /// Returns the trailers, once reading has returned 0.
     pub fn trailers(&self) -> Option<&Fields> {
         self.trailers.as_ref()
     }
 
-    /// Whether all of it has been read, or there was none.
+    /// Returns whether all content was read, or there was none.
     pub fn is_ended(&self) -> bool {
         self.inner.is_none()
     }
 
-    /// Reads all that is left.
+    /// Reads all remaining content.
     ///
     /// # Errors
-    /// The stream ended first ([`Error`] is inside), or there is more than `bytes_max` (`FileTooLarge`).
+    /// The stream ended early ([`Error`] is inside), or there are more than `bytes_max` bytes
+    /// (`FileTooLarge`).
     pub fn read_whole(&mut self, bytes_max: usize) -> io::Result<Vec<u8>> {
         let mut whole = Vec::new();
         self.take((bytes_max as u64).saturating_add(1)).read_to_end(&mut whole)?;
@@ -124,7 +127,7 @@ impl Inner {
         len
     }
 
-    /// Says what was consumed, so that the peer gets credit.
+    /// Reports consumed bytes to the driver, which extends the peer's window.
     fn report(&mut self) {
         let bytes = mem::take(&mut self.unreported);
         if bytes > 0 {
@@ -132,7 +135,7 @@ impl Inner {
         }
     }
 
-    /// Waits for more content. Returns the trailers if there is no more.
+    /// Waits for more content. Returns the trailers if there is none.
     fn refill(&mut self) -> Result<Option<Option<Fields>>, Error> {
         self.report();
         self.buffer.clear();
@@ -153,7 +156,7 @@ impl Inner {
             match self.exchange.wait_for(interest, &mut self.buffer, deadline) {
                 WaitResult::Content => return Ok(None),
                 WaitResult::Ended(trailers) => {
-                    // The peer may still want the rest of the request.
+                    // The server may still read the rest of the request.
                     interest.content = false;
                     ended = Some(trailers);
                 }
@@ -163,7 +166,8 @@ impl Inner {
                     }
                     interest.capacity = self.upload.is_some();
                 }
-                // RFC 9113 §8.1: whoever has answered whole may reset what it does not want to hear.
+                // RFC 9113 §8.1: a server may reset the rest of a request after its complete
+                // response.
                 WaitResult::Failed(_) if ended.is_some() => self.upload = None,
                 WaitResult::Failed(error) => return Err(error),
                 WaitResult::TimedOut => return Err(Error::TimedOut),

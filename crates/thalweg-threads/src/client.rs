@@ -23,17 +23,19 @@ use crate::message::{Payload, Request, Response, Source};
 use crate::poller::{Poller, Socket};
 use crate::writer::{BodyWriter, Upload};
 
-/// A client of one server, over one connection that a thread of its own drives. Clones share the connection.
+/// A client of one server, over one connection that a dedicated thread drives. Clones share the
+/// connection.
 ///
-/// Requests are opened in the order in which they were made; while the server has no room for another stream, its caller waits. When
-/// the last clone, and all bodies of its responses, are dropped, the connection ends gracefully.
+/// The client opens streams in the order of the calls. At the server's limit of streams, the caller
+/// waits. When the last clone and all bodies of its responses are dropped, the connection shuts
+/// down gracefully.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
     time_limit: Option<Duration>,
 }
 
-/// What lives as long as somebody may send something.
+/// State that lives until no clone is left that may send.
 struct Inner {
     mailbox: Arc<ClientMailbox>,
     end_signal: Arc<EndSignal>,
@@ -42,17 +44,18 @@ struct Inner {
 }
 
 impl Client {
-    /// Connects to a server in clear text, by prior knowledge (RFC 9113 §3.3), with the default configuration.
+    /// Connects to a server over cleartext TCP, with prior knowledge (RFC 9113 §3.3) and the
+    /// default configuration.
     ///
-    /// `authority` is host and port, for example `example.org:8080`; without a port, 80 is meant.
+    /// `authority` is host and port, for example `example.org:8080`; the default port is 80.
     ///
     /// # Errors
-    /// The name is not known, nobody listens, or the system has no thread.
+    /// The name cannot be resolved, the connection is refused, or no thread can be started.
     pub fn connect(authority: &str) -> io::Result<Self> {
         Self::connect_with(authority, &Options::default())
     }
 
-    /// The same with options.
+    /// Connects with options.
     ///
     /// # Errors
     /// As [`connect`](Self::connect); `InvalidInput` for a configuration out of range.
@@ -61,15 +64,17 @@ impl Client {
         Self::over(stream, "http", authority, options)
     }
 
-    /// Connects to a server over TLS; `authority` without a port means 443. HTTP/2 is spoken if the server agrees to it by ALPN
-    /// (RFC 9113 §3.2). A configuration without ALPN protocols gets `h2`. The handshake has as long as
-    /// `options.config.timeouts.preface`.
+    /// Connects to a server over TLS; the default port of `authority` is 443. The server must
+    /// negotiate `h2` by ALPN (RFC 9113 §3.2). Adds `h2` to a configuration without ALPN protocols.
+    /// The time limit of the handshake is `options.config.timeouts.preface`.
     ///
     /// # Errors
-    /// As [`connect_with`](Self::connect_with). `InvalidData` with a [`rustls::Error`] inside: the handshake failed, for
-    /// example because the certificate is not valid for the name; with [`NegotiationError::NotTls`](crate::NegotiationError::NotTls)
-    /// inside: the server does not speak TLS. `Unsupported` with [`NegotiationError::NoAlpn`](crate::NegotiationError::NoAlpn) inside:
-    /// it did not agree to `h2`. `UnexpectedEof`: it ended the connection in the handshake.
+    /// Those of [`connect_with`](Self::connect_with). `InvalidData` with a [`rustls::Error`]
+    /// inside: the handshake failed, for example because the certificate is not valid for the name;
+    /// with [`NegotiationError::NotTls`](crate::NegotiationError::NotTls) inside: the server does
+    /// not speak TLS. `Unsupported` with
+    /// [`NegotiationError::NoAlpn`](crate::NegotiationError::NoAlpn) inside: the server did not
+    /// negotiate `h2`. `UnexpectedEof`: the server closed the connection during the handshake.
     #[cfg(feature = "rustls")]
     pub fn connect_tls(
         authority: &str,
@@ -82,7 +87,7 @@ impl Client {
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let mut stream = connect_tcp(authority, 443)?;
         stream.set_nodelay(true)?;
-        // RFC 8336 §2.2: origins count over TLS alone.
+        // RFC 8336 §2.2: ORIGIN is valid over TLS only.
         let mut options = options.clone();
         options.config.over_tls = true;
         let options = &options;
@@ -90,10 +95,10 @@ impl Client {
         Self::start(stream, "https", authority, options, |socket| Ok(crate::Tls::new(session, socket)))
     }
 
-    /// Takes a connected socket.
+    /// Uses a connected socket.
     ///
     /// # Errors
-    /// As [`connect_with`](Self::connect_with).
+    /// Those of [`connect_with`](Self::connect_with).
     pub fn over(
         stream: TcpStream,
         scheme: &'static str,
@@ -103,7 +108,7 @@ impl Client {
         Self::start(stream, scheme, authority, options, Ok)
     }
 
-    /// Starts the driver's thread; `wrap` may put something around the socket.
+    /// Starts the driver's thread. `wrap` may wrap the socket, for example in TLS.
     pub(crate) fn start<T: crate::Transport + 'static>(
         stream: TcpStream,
         scheme: &'static str,
@@ -135,25 +140,27 @@ impl Client {
         Self { inner: Arc::new(Inner { mailbox, end_signal, pushes, limits }), time_limit: None }
     }
 
-    /// Takes pushed responses (RFC 9113 §8.4) from now on, in place of whoever took them before. The configuration must allow them
-    /// (`enable_push`); while nobody takes them, they are cancelled.
+    /// Accepts pushed responses (RFC 9113 §8.4) from now on, in place of any earlier
+    /// [`PushStream`]. The configuration must set `enable_push`. Pushes are cancelled while there
+    /// is no `PushStream`.
     pub fn accept_pushes(&self) -> PushStream {
         PushStream { promises: self.inner.pushes.subscribe(), time_limit: self.time_limit }
     }
 
-    /// Bounds each wait for the server: for room for a stream, for the response, for content, and for room to send. Default: no
-    /// bound.
+    /// Limits each wait for the server: for a stream, for the response, for content, and for
+    /// window. Default: no limit.
     #[must_use]
     pub fn time_limit(mut self, limit: Option<Duration>) -> Self {
         self.time_limit = limit;
         self
     }
 
-    /// Sends a request and waits for the head of its response. The request's content is sent while this waits, and then while the response's content
-    /// is read, so that a server may answer before it has heard everything.
+    /// Sends a request and waits for the headers of its response. The request's content is sent
+    /// during this wait, and later while the response's content is read, so that the server may
+    /// respond before the request has ended.
     ///
     /// # Errors
-    /// The stream ended first; see [`Error::is_retryable`].
+    /// The stream ended early; see [`Error::is_retryable`].
     pub fn send(&self, request: Request<impl Into<Payload>>) -> Result<Response<Body>, Error> {
         let (head, payload) = request.replace_body(());
         let Payload { source, trailers } = payload.into();
@@ -176,10 +183,11 @@ impl Client {
         response.wait()
     }
 
-    /// Opens a stream with a request whose content is then written, by this thread or another than the one that waits for the answer.
+    /// Opens a stream with a request whose content the caller writes. A different thread may wait
+    /// for the response.
     ///
     /// # Errors
-    /// The stream could not be opened, or not in time.
+    /// The stream could not be opened, or not within the time limit.
     pub fn start_request(&self, request: Request<()>) -> Result<(BodyWriter, PendingResponse), Error> {
         let response = self.open(request, Chunk::EMPTY, None)?;
         response.exchange().wait_open(self.deadline())?;
@@ -187,28 +195,28 @@ impl Client {
         Ok((writer, response))
     }
 
-    /// The handle through which others end the connection gracefully, and say what belongs to no request. It does not keep the
-    /// connection alive.
+    /// Returns the handle that shuts the connection down and sends connection-level frames. It does
+    /// not keep the connection open.
     pub fn handle(&self) -> Handle<thalweg::Client> {
         Handle::new(Arc::clone(&self.inner.mailbox))
     }
 
-    /// Ends gracefully: what is under way goes on, nothing new is opened.
+    /// Shuts down gracefully: open streams complete, and no new ones are opened.
     pub fn shutdown(&self) {
         self.inner.mailbox.post(DriverMessage::Shutdown);
     }
 
-    /// Ends at once: everything that is under way fails.
+    /// Closes the connection now: all open streams fail.
     pub fn close(&self) {
         self.inner.mailbox.post(DriverMessage::Close(ErrorCode::NO_ERROR));
     }
 
-    /// How the connection ended, if it has.
+    /// Returns how the connection ended, if it has ended.
     pub fn end(&self) -> Option<Arc<ConnectionEnd>> {
         self.inner.end_signal.end()
     }
 
-    /// Waits until the connection has ended and its last word is on the wire. Does not end it.
+    /// Waits until the connection has ended and its final output is written. Does not close it.
     pub fn wait_end(&self) -> Arc<ConnectionEnd> {
         self.inner.end_signal.wait()
     }
@@ -252,7 +260,8 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The answer to a request that was begun. Dropped, it cancels the request (RST_STREAM with CANCEL).
+/// The response to a request that was started. Dropping it cancels the request (RST_STREAM with
+/// CANCEL).
 pub struct PendingResponse {
     exchange: Option<Arc<Exchange>>,
     upload: Option<Upload>,
@@ -264,25 +273,26 @@ impl PendingResponse {
         Self { exchange: Some(exchange), upload: None, time_limit }
     }
 
-    /// Waits for an informational response, for example 103 (RFC 8297), or for the final one: then it is `None`, and
-    /// [`wait`](Self::wait) has it. The last 16 are kept for whoever comes late.
+    /// Waits for an informational response, for example 103 (RFC 8297). Returns `None` when the
+    /// final response has arrived, which [`wait`](Self::wait) returns. Keeps the last 16 that were
+    /// not read.
     ///
     /// # Errors
-    /// As for [`wait`](Self::wait).
+    /// Those of [`wait`](Self::wait).
     pub fn informational(&mut self) -> Result<Option<Response<()>>, Error> {
         let deadline = self.time_limit.map(|limit| Instant::now() + limit);
         self.exchange().wait_informational(deadline)
     }
 
-    /// The handle to the stream: its priority, its padding, and what extensions of HTTP/2 put on it.
+    /// Returns the handle to the stream: its priority, its padding, and its extension frames.
     pub fn handle(&self) -> StreamHandle {
         StreamHandle::new(Arc::clone(self.exchange()))
     }
 
-    /// Waits for the head of the response.
+    /// Waits for the headers of the response.
     ///
     /// # Errors
-    /// The stream ended first, or the time limit has passed.
+    /// The stream ended early, or the time limit expired.
     pub fn wait(mut self) -> Result<Response<Body>, Error> {
         let deadline = self.time_limit.map(|limit| Instant::now() + limit);
         loop {
@@ -304,7 +314,7 @@ impl PendingResponse {
     fn into_response(mut self, head: Response<()>) -> Response<Body> {
         let exchange = Arc::clone(self.exchange());
         let body = Body::of_response(exchange, self.upload.take(), self.time_limit);
-        // From here on, the body cancels.
+        // From here on, dropping the body cancels the stream.
         self.exchange = None;
         head.replace_body(body).0
     }
@@ -324,11 +334,11 @@ impl Drop for PendingResponse {
 
 impl fmt::Debug for PendingResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").finish_non_exhaustive()
+        f.debug_struct("PendingResponse").finish_non_exhaustive()
     }
 }
 
-/// Host and port, if there is one.
+/// Splits host and port, if there is a port.
 fn split_port(authority: &str) -> Option<(&str, &str)> {
     authority.rsplit_once(':').filter(|(host, port)| {
         port.bytes().all(|byte| byte.is_ascii_digit())
@@ -337,7 +347,8 @@ fn split_port(authority: &str) -> Option<(&str, &str)> {
     })
 }
 
-/// Pushed responses as they are promised: an iterator that waits, and ends with the connection. Dropped, it lets them be cancelled.
+/// Pushed responses in the order of their promises: a blocking iterator that ends with the
+/// connection. Dropping it cancels later pushes.
 #[derive(Debug)]
 pub struct PushStream {
     promises: Receiver<Pushed>,
@@ -354,17 +365,17 @@ impl Iterator for PushStream {
     }
 }
 
-/// A response that the server promised without being asked. Its answer, dropped, cancels it.
+/// A response that the server pushes. Dropping `response` cancels it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Pushed {
-    /// The request that the server answers.
+    /// The request that the server is answering.
     pub request: Request<()>,
-    /// The response on its way.
+    /// The response.
     pub response: PendingResponse,
 }
 
-/// Connects to the first address of a name that answers.
+/// Connects to the first address of a name that accepts a connection.
 fn connect_tcp(authority: &str, default_port: u16) -> io::Result<TcpStream> {
     if split_port(authority).is_some() {
         return TcpStream::connect(authority);

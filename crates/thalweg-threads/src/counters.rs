@@ -1,14 +1,14 @@
-//! What all connections of a server or a client did, for a metrics crate to read while they do it.
+//! Counters of all connections of a server or a client, for a metrics crate to read at run time.
 //!
-//! Keeps true: numbers only grow; a connection adds to them when its driver waits and when it ends, so that requests do not
-//! meet at a shared counter.
+//! Invariant: counters only grow. A connection adds to them when its driver waits and when it ends,
+//! so that requests do not contend for a shared counter.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use thalweg::CloseReport;
 
-/// Counters that connections share. Reading them costs a load each and holds up nobody.
+/// Counters that connections share. Reading costs one load per counter and blocks no connection.
 #[derive(Debug, Default)]
 pub struct Counters {
     connections_opened: AtomicU64,
@@ -23,17 +23,17 @@ pub struct Counters {
     resets_sent: AtomicU64,
 }
 
-/// The counters at one time.
+/// The values of the counters at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CounterSnapshot {
-    /// Connections that were accepted or made.
+    /// Connections accepted or opened.
     pub connections_opened: u64,
-    /// Those of them that have ended, refused ones included.
+    /// Connections ended, including refused ones.
     pub connections_ended: u64,
-    /// Those of them that never spoke HTTP/2.
+    /// Connections that never spoke HTTP/2.
     pub connections_refused: u64,
-    /// Those of them whose end deserved a warning.
+    /// Connections whose end is logged as a warning.
     pub connections_warned: u64,
     /// Bytes received.
     pub bytes_received: u64,
@@ -41,16 +41,16 @@ pub struct CounterSnapshot {
     pub bytes_sent: u64,
     /// Streams opened by either side.
     pub streams_opened: u64,
-    /// Streams that ended by END_STREAM on both halves.
+    /// Streams whose halves both ended with END_STREAM.
     pub streams_completed: u64,
-    /// Streams that peers reset.
+    /// Streams reset by peers.
     pub resets_received: u64,
-    /// Streams that we reset or refused.
+    /// Streams reset or refused locally.
     pub resets_sent: u64,
 }
 
 impl Counters {
-    /// Reads them all, one by one: what happens meanwhile may be in some of them already.
+    /// Reads the counters one by one; concurrent changes may be included in some of them only.
     pub fn snapshot(&self) -> CounterSnapshot {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CounterSnapshot {
@@ -78,22 +78,22 @@ impl Counters {
     }
 }
 
-/// One connection's part in the counters.
+/// The part of one connection in the counters.
 #[derive(Debug)]
-pub struct Share {
+pub(crate) struct Share {
     counters: Arc<Counters>,
-    /// What was added already.
+    /// Values that were already added.
     added: thalweg::Counters,
 }
 
 impl Share {
-    /// Begins with nothing.
-    pub fn new(counters: Arc<Counters>) -> Self {
+    /// Creates a share that has added nothing.
+    pub(crate) fn new(counters: Arc<Counters>) -> Self {
         Self { counters, added: thalweg::Counters::default() }
     }
 
-    /// Adds what has happened since the last time.
-    pub fn add(&mut self, report: &CloseReport) {
+    /// Adds the growth since the last call.
+    pub(crate) fn add(&mut self, report: &CloseReport) {
         let (now, before, all) = (&report.counters, &self.added, &self.counters);
         add(&all.bytes_received, now.bytes_received - before.bytes_received);
         add(&all.bytes_sent, now.bytes_sent - before.bytes_sent);
@@ -104,14 +104,14 @@ impl Share {
         self.added = *now;
     }
 
-    /// The counters.
-    pub fn counters(&self) -> &Counters {
+    /// Returns the shared counters.
+    pub(crate) fn counters(&self) -> &Counters {
         &self.counters
     }
 }
 
 fn add(counter: &AtomicU64, more: u64) {
-    // A store to a shared line costs more than the look that spares it.
+    // A store to a shared cache line costs more than this check.
     if more > 0 {
         counter.fetch_add(more, Ordering::Relaxed);
     }

@@ -1,6 +1,7 @@
-//! How streams and connections end, for those who talk to them from other threads.
+//! Errors of streams, and how connections end.
 //!
-//! Keeps true: a connection's end is one value that everybody shares; an error says whether the request may be tried again.
+//! Invariants: the end of a connection is one value, shared by all its streams; an error states
+//! whether the request may be retried.
 
 use std::fmt;
 use std::io;
@@ -11,28 +12,30 @@ use thalweg::{CloseReport, ErrorCode, OpenError, ResetCause, SendError};
 
 use crate::negotiate::NegotiationError;
 
-/// The one terminal report of a connection: who or what ended it, and what it did.
+/// The final report of a connection: who or what ended it, and its counters.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ConnectionEnd {
-    /// The peer's address, where there is one.
+    /// The peer's address, if known.
     pub remote: Option<SocketAddr>,
     /// The core's report.
     pub report: CloseReport,
-    /// The transport's error, if that ended the connection.
+    /// The transport's error, if it ended the connection.
     pub transport: Option<io::Error>,
-    /// Why the peer was not served at all, if it never came to speak HTTP/2.
+    /// The reason why the connection never spoke HTTP/2, if it did not.
     pub negotiation_error: Option<NegotiationError>,
 }
 
 impl ConnectionEnd {
-    /// Whether nobody is to blame: the connection was drained, or it was idle when the transport ended.
+    /// Returns whether the end is no fault: the connection was drained, or was idle when the
+    /// transport ended.
     pub fn is_orderly(&self) -> bool {
         self.report.error.is_none() && self.transport.is_none() && self.negotiation_error.is_none()
     }
 
-    /// Whether the end deserves a warning (see [`CloseReport::is_warning`]). A [`NegotiationError`] does not: scanners and
-    /// clients of other protocols come to every port.
+    /// Returns whether the end is logged as a warning (see [`CloseReport::is_warning`]). A
+    /// [`NegotiationError`] is not: every port receives connections of scanners and of clients of
+    /// other protocols.
     pub fn is_warning(&self) -> bool {
         self.report.is_warning()
     }
@@ -40,22 +43,28 @@ impl ConnectionEnd {
 
 impl fmt::Display for ConnectionEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // That is what the transport's error says, too.
-        let is_told =
-            matches!(self.negotiation_error, Some(NegotiationError::NotTls | NegotiationError::NoAlpn));
-        if let Some(error) = &self.transport
-            && !is_told
-        {
-            write!(f, "the transport failed ({error}): ")?;
-        }
-        match &self.negotiation_error {
-            Some(negotiation_error) => negotiation_error.fmt(f),
-            None => self.report.fmt(f),
+        match (&self.negotiation_error, &self.transport) {
+            (Some(NegotiationError::Handshake), Some(error)) => {
+                write!(f, "{}: {error}", NegotiationError::Handshake)
+            }
+            // The transport's error states the same.
+            (
+                Some(
+                    error @ (NegotiationError::NotTls | NegotiationError::NoAlpn | NegotiationError::NoData),
+                ),
+                _,
+            ) => error.fmt(f),
+            (Some(negotiation_error), Some(error)) => {
+                write!(f, "the transport failed ({error}): {negotiation_error}")
+            }
+            (Some(negotiation_error), None) => negotiation_error.fmt(f),
+            (None, Some(error)) => write!(f, "the transport failed ({error}): {}", self.report),
+            (None, None) => self.report.fmt(f),
         }
     }
 }
 
-/// Why a stream ended before its time, or never began.
+/// Why a stream ended early, or was not opened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -63,31 +72,32 @@ pub enum Error {
     Reset {
         /// The code that was received or sent.
         code: ErrorCode,
-        /// Who ended it.
+        /// The side that reset it, and the reason.
         by: ResetCause,
     },
-    /// We gave the stream up: its handler panicked or did not answer, or its client no longer wants the answer.
+    /// We reset the stream: its handler panicked or did not respond, or its client dropped the
+    /// response.
     LocalReset(ErrorCode),
-    /// The core refused what should be sent; the stream was reset.
+    /// The core refused a message; the stream was reset.
     Send(SendError),
     /// The stream could not be opened.
     Open(OpenError),
-    /// The connection ended first.
+    /// The connection ended before the stream.
     Connection {
-        /// How it ended.
+        /// How the connection ended.
         end: Arc<ConnectionEnd>,
-        /// Whether it is certain that the peer did not act on the request.
+        /// Whether the peer has certainly not processed the request.
         unprocessed: bool,
     },
-    /// The time that the client allows has passed; the stream was reset with CANCEL.
+    /// The client's time limit expired; the stream was reset with CANCEL.
     TimedOut,
     /// The reader of the request's content failed; the stream was reset with CANCEL.
     Body(Arc<io::Error>),
 }
 
 impl Error {
-    /// Whether it is certain that the peer did not act on the request, so that any request may be tried again on
-    /// another connection (RFC 9113 §8.7).
+    /// Returns whether the peer has certainly not processed the request, so that the caller may
+    /// retry any request on another connection (RFC 9113 §8.7).
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Reset { by: ResetCause::Remote, code, .. } => *code == ErrorCode::REFUSED_STREAM,
@@ -98,7 +108,7 @@ impl Error {
         }
     }
 
-    /// The code of the RST_STREAM that ended the stream, if one did.
+    /// Returns the code of the RST_STREAM that ended the stream, if one did.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Reset { code, .. } | Self::LocalReset(code) => Some(*code),
@@ -108,7 +118,7 @@ impl Error {
         }
     }
 
-    /// How the connection ended, if that ended the stream.
+    /// Returns how the connection ended, if that ended the stream.
     pub fn connection_end(&self) -> Option<&Arc<ConnectionEnd>> {
         match self {
             Self::Connection { end, .. } => Some(end),
@@ -116,7 +126,7 @@ impl Error {
         }
     }
 
-    /// The error inside an [`io::Error`] that reading or writing content gave.
+    /// Returns the error inside an [`io::Error`] that reading or writing content returned.
     pub fn of_io(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
     }
@@ -141,14 +151,14 @@ impl fmt::Display for Error {
             }
             Self::Reset { by: ResetCause::Local(error), .. } => write!(f, "stream reset: {error}"),
             Self::Reset { code, by: ResetCause::GoAway } => {
-                write!(f, "the peer goes away and did not process the stream ({code})")
+                write!(f, "the peer sent GOAWAY and did not process the stream ({code})")
             }
             Self::Reset { code, .. } => write!(f, "stream reset with {code}"),
-            Self::LocalReset(code) => write!(f, "stream given up with {code}"),
+            Self::LocalReset(code) => write!(f, "stream reset locally with {code}"),
             Self::Send(error) => write!(f, "not sent: {error}"),
             Self::Open(error) => write!(f, "stream not opened: {error}"),
-            Self::Connection { end, .. } => write!(f, "connection over: {end}"),
-            Self::TimedOut => f.write_str("no answer in time"),
+            Self::Connection { end, .. } => write!(f, "connection closed: {end}"),
+            Self::TimedOut => f.write_str("no response within the time limit"),
             Self::Body(error) => write!(f, "the request's content cannot be read: {error}"),
         }
     }
@@ -167,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_requests_that_were_surely_not_processed_are_retryable() {
+    fn only_requests_that_were_certainly_not_processed_are_retryable() {
         let reset = |code, by| Error::Reset { code, by };
         assert!(reset(ErrorCode::REFUSED_STREAM, ResetCause::Remote).is_retryable());
         assert!(reset(ErrorCode::REFUSED_STREAM, ResetCause::GoAway).is_retryable());
@@ -180,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_io_error_keeps_the_error_that_it_was_made_of() {
+    fn an_io_error_contains_its_source() {
         let error = io::Error::from(Error::LocalReset(ErrorCode::CANCEL));
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         assert_eq!(Error::of_io(&error).and_then(Error::code), Some(ErrorCode::CANCEL));

@@ -1,12 +1,15 @@
-//! One request and its response, between the driver's thread and the thread that works on it.
+//! One request and its response, shared by the driver's thread and the thread that handles it.
 //!
-//! Bytes go over in buffers that change their owner: what has arrived is swapped out whole by its reader, what is to be sent
-//! is moved into a message. Nothing is copied under the lock but what the driver received.
+//! Bytes move in buffers that change their owner: the reader swaps received content out whole, and
+//! a message owns the content to send. Only the driver copies under the lock, and only what it
+//! received.
 //!
-//! Keeps true: what has arrived is within the stream's window; what is unsent is within `BufferLimits::unsent_bytes_max` and one
-//! chunk; the end is told once, and stays; nobody is woken who does not wait.
+//! Invariants: received content stays within the stream's window; unsent content stays within
+//! `BufferLimits::unsent_bytes_max` plus one chunk; the end is delivered once and is final; only
+//! waiting threads are woken.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -20,42 +23,42 @@ use crate::fields::Fields;
 use crate::message::Response;
 use crate::pool;
 
-/// Bounds of one stream's buffers.
+/// Limits of one stream's buffers.
 #[derive(Clone, Copy, Debug)]
 pub struct BufferLimits {
-    /// What a reader consumes before it says so, bytes.
+    /// Consumed bytes after which a reader reports them, bytes.
     pub report_bytes: usize,
-    /// What a writer may be ahead of the core, bytes.
+    /// Content that a writer may queue ahead of the core, bytes.
     pub unsent_bytes_max: usize,
 }
 
-/// What a thread asks of the driver for a stream.
+/// A command of a thread to the driver for a stream.
 #[derive(Debug)]
 pub enum StreamCommand {
-    /// Send content, and end our half if `finish` says so.
+    /// Sends content, and ends our half if `finish` is set.
     Send { chunk: Chunk, finish: Option<Finish> },
-    /// So many bytes of what has arrived were consumed.
+    /// Releases consumed bytes.
     Release { bytes: usize },
-    /// What has arrived, and what will, is not wanted.
+    /// Discards received and further content.
     Discard,
-    /// The client may send its content (RFC 9110 §10.1.1).
+    /// Sends 100 (Continue), so that the client sends its content (RFC 9110 §10.1.1).
     SendContinue,
-    /// Order the stream among the others (RFC 9218).
+    /// Sets the stream's priority (RFC 9218).
     SetPriority(Priority),
-    /// Pad each frame of content that is sent.
+    /// Sets the padding of each outbound DATA frame.
     SetPadding(Option<u8>),
-    /// Send a frame of an unknown type.
+    /// Sends a frame of an unknown type.
     SendExtension { kind: FrameType, flags: Flags, payload: Vec<u8> },
-    /// End the stream.
+    /// Resets the stream.
     Reset { code: ErrorCode },
 }
 
-/// Content on its way out, owned.
+/// Owned outbound content.
 #[derive(Debug)]
 pub enum Chunk {
-    /// Shared or static; or nothing.
+    /// Shared, static, or empty.
     Bytes(Bytes),
-    /// From a writer, who gets the buffer back.
+    /// From a writer, which gets the buffer back.
     Buffer(Vec<u8>),
 }
 
@@ -63,7 +66,7 @@ impl Chunk {
     /// No content.
     pub const EMPTY: Self = Self::Bytes(Bytes::new());
 
-    /// The bytes.
+    /// Returns the bytes.
     pub fn as_slice(&self) -> &[u8] {
         match self {
             Self::Bytes(bytes) => bytes,
@@ -71,7 +74,7 @@ impl Chunk {
         }
     }
 
-    /// What it counts for among what is unsent: its bytes, and what a message costs.
+    /// Returns its part of the unsent bytes: its length, and the overhead of a message.
     pub fn cost(&self) -> usize {
         self.as_slice().len() + MESSAGE_COST_BYTES
     }
@@ -80,19 +83,19 @@ impl Chunk {
 /// How our half of a stream ends.
 #[derive(Debug)]
 pub enum Finish {
-    /// With its content.
+    /// With END_STREAM on its content.
     End,
     /// With trailers.
     Trailers(Fields),
 }
 
-/// The way to a driver.
+/// The command queue of a driver.
 pub trait StreamCommandSink: Send + Sync {
-    /// Passes a wish on; it is lost if the driver has ended, which the exchange tells.
+    /// Submits a command. Drops it if the driver has ended, which the exchange reports.
     fn submit(&self, stream: StreamKey, command: StreamCommand);
 }
 
-/// The meeting point of a stream's driver and its application.
+/// The state that a stream's driver and its application share.
 pub struct Exchange {
     commands: Arc<dyn StreamCommandSink>,
     pub limits: BufferLimits,
@@ -102,11 +105,11 @@ pub struct Exchange {
 
 struct State {
     waiters: u32,
-    /// On a client, unknown until the stream is open.
+    /// On a client, `None` until the stream is open.
     stream: Option<StreamKey>,
-    /// On a client, informational responses until somebody takes them.
+    /// On a client, the informational responses that were not read yet.
     informational: VecDeque<Response<()>>,
-    /// On a client, the response's head until its reader takes it.
+    /// On a client, the response's headers until they are read.
     head: Option<Response<()>>,
     received: Vec<u8>,
     incoming: Incoming,
@@ -115,33 +118,34 @@ struct State {
     spare: Option<Vec<u8>>,
     failure: Option<Error>,
     priority: Priority,
-    /// The application has gone before the stream was open.
+    /// Whether the application dropped the exchange before the stream was open.
     abandoned: bool,
 }
 
-/// What may still arrive.
+/// The state of the inbound half.
 enum Incoming {
     Open,
     Ended(Option<Fields>),
 }
 
-/// What there is to do for a thread that waited.
+/// The result of a wait.
+#[derive(Debug)]
 pub enum WaitResult {
-    /// The head of a response.
+    /// The headers of a response.
     Head(Response<()>),
     /// Content was swapped in.
     Content,
-    /// Content has ended.
+    /// The content has ended.
     Ended(Option<Fields>),
-    /// There is room for content to be sent, and perhaps a buffer for it.
+    /// There is capacity for outbound content, and perhaps a buffer for it.
     Capacity(Option<Vec<u8>>),
-    /// The stream ended before its time.
+    /// The stream ended early.
     Failed(Error),
-    /// The deadline has passed.
+    /// The deadline expired.
     TimedOut,
 }
 
-/// What a thread waits for.
+/// The conditions that a thread waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interest {
     pub head: bool,
@@ -172,7 +176,7 @@ impl Exchange {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics under this lock.
+        // No code panics under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -186,9 +190,9 @@ impl Exchange {
         }
     }
 
-    // What the driver tells.
+    // Deliveries of the driver.
 
-    /// The stream is open. Returns whether anybody still wants it.
+    /// Opens the stream. Returns whether the application still needs it.
     pub fn open(&self, stream: StreamKey) -> bool {
         let mut wanted = true;
         self.change(|state| {
@@ -198,12 +202,12 @@ impl Exchange {
         wanted
     }
 
-    /// Whether somebody waits for the stream to be opened.
+    /// Returns whether the application still waits for the stream to be opened.
     pub fn is_wanted(&self) -> bool {
         !self.lock().abandoned
     }
 
-    /// An informational response has come. Nobody must take it: the latest are kept.
+    /// Delivers an informational response. Keeps only the latest that are not read.
     pub fn deliver_informational(&self, head: Response<()>) {
         self.change(|state| {
             if state.informational.len() == INFORMATIONAL_MAX {
@@ -213,7 +217,7 @@ impl Exchange {
         });
     }
 
-    /// The head of the response has come.
+    /// Delivers the headers of the response.
     pub fn deliver_head(&self, head: Response<()>, end: bool) {
         self.change(|state| {
             state.head = Some(head);
@@ -223,7 +227,7 @@ impl Exchange {
         });
     }
 
-    /// Content has come.
+    /// Delivers content.
     pub fn deliver_content(&self, data: &[u8], end: bool) {
         self.change(|state| {
             state.received.extend_from_slice(data);
@@ -233,12 +237,13 @@ impl Exchange {
         });
     }
 
-    /// Trailers have come.
+    /// Delivers trailers.
     pub fn deliver_trailers(&self, trailers: Fields) {
         self.change(|state| state.incoming = Incoming::Ended(Some(trailers)));
     }
 
-    /// A chunk has gone to the core: its writer may go on, and gets its buffer back.
+    /// Returns a chunk that the core has accepted: its writer may continue, and gets its buffer
+    /// back.
     pub fn deliver_sent(&self, chunk: Chunk) {
         let cost = chunk.cost();
         self.change(|state| {
@@ -249,38 +254,39 @@ impl Exchange {
         });
     }
 
-    /// The stream is over before its time. The first end that is told counts.
+    /// Delivers the early end of the stream. Later ends are ignored.
     pub fn deliver_end(&self, error: Error) {
         self.change(|state| {
             state.failure.get_or_insert(error);
         });
     }
 
-    /// The stream has another priority.
+    /// Delivers another priority.
     pub fn deliver_priority(&self, priority: Priority) {
         self.lock().priority = priority;
     }
 
-    // What the application asks.
+    // Calls of the application.
 
-    /// The priority that was told or asked for last.
+    /// Returns the priority that was received or set last.
     pub fn priority(&self) -> Priority {
         self.lock().priority
     }
 
-    /// Why the stream ended before its time, if it did.
+    /// Returns why the stream ended early, if it did.
     pub fn failure(&self) -> Option<Error> {
         self.lock().failure.clone()
     }
 
-    /// RFC 9113 §8.1: whether the peer has answered in full and then asked to stop, without an error. The answer stands.
+    /// Returns whether the peer has sent a complete response and then a reset without an error (RFC
+    /// 9113 §8.1). The response stays valid.
     pub fn is_answered(&self) -> bool {
         let state = self.lock();
         matches!(state.failure, Some(Error::Reset { code: ErrorCode::NO_ERROR, by: ResetCause::Remote }))
             && matches!(state.incoming, Incoming::Ended(_))
     }
 
-    /// Asks the driver for something; before the stream is open, only its end can be asked for.
+    /// Submits a command. Before the stream is open, only a reset has an effect.
     pub fn submit(&self, command: StreamCommand) {
         let mut state = self.lock();
         match state.stream {
@@ -292,10 +298,11 @@ impl Exchange {
         }
     }
 
-    /// Waits until the stream was opened. What has become of it since, the calls after this one tell: it may be answered already.
+    /// Waits until the stream was opened. The calls after it report whatever happened since, for
+    /// example a complete response.
     ///
     /// # Errors
-    /// It was not opened, or not in time.
+    /// The stream was not opened, or not in time.
     pub fn wait_open(&self, deadline: Option<Instant>) -> Result<(), Error> {
         self.wait(deadline, |state| match (state.stream, &state.failure) {
             (Some(_), _) => Some(Ok(())),
@@ -304,15 +311,15 @@ impl Exchange {
         .unwrap_or(Err(Error::TimedOut))
     }
 
-    /// The stream, once it is open.
+    /// Returns the stream, once it is open.
     pub fn stream(&self) -> Option<StreamKey> {
         self.lock().stream
     }
 
-    /// Waits for an informational response; `None`: the final one is there.
+    /// Waits for an informational response. Returns `None` once the final one has arrived.
     ///
     /// # Errors
-    /// The stream ended first, or the deadline has passed.
+    /// The stream ended early, or the deadline expired.
     pub fn wait_informational(&self, deadline: Option<Instant>) -> Result<Option<Response<()>>, Error> {
         self.wait(deadline, |state| match (state.informational.pop_front(), &state.failure) {
             (Some(head), _) => Some(Ok(Some(head))),
@@ -322,8 +329,8 @@ impl Exchange {
         .unwrap_or(Err(Error::TimedOut))
     }
 
-    /// Waits until one of the wishes is fulfilled, in their order, or the stream ends. `content` is empty, and is swapped with
-    /// what has arrived.
+    /// Waits until one of the conditions holds, checked in their order, or the stream ends.
+    /// `content` is empty, and is swapped with the received content.
     pub fn wait_for(
         &self,
         interest: Interest,
@@ -335,13 +342,13 @@ impl Exchange {
             .unwrap_or(WaitResult::TimedOut)
     }
 
-    /// Whether nothing has arrived yet, and something may.
+    /// Returns whether no content has arrived yet, and some may.
     pub fn is_idle(&self) -> bool {
         let state = self.lock();
         state.received.is_empty() && matches!(state.incoming, Incoming::Open)
     }
 
-    /// Forgets what has arrived. Returns whether all content had arrived and was taken before.
+    /// Discards received content. Returns whether all content had arrived and was read before.
     pub fn drop_received(&self) -> bool {
         let mut state = self.lock();
         let received = mem::take(&mut state.received);
@@ -350,7 +357,7 @@ impl Exchange {
         is_ended && received.is_empty()
     }
 
-    /// Passes content on. There was room for it.
+    /// Sends content. The caller has waited for capacity.
     pub fn send(&self, chunk: Chunk, finish: Option<Finish>) {
         self.lock().unsent += chunk.cost();
         self.submit(StreamCommand::Send { chunk, finish });
@@ -388,9 +395,9 @@ impl Exchange {
     }
 }
 
-/// Informational responses that are kept for whoever wants them.
+/// Informational responses kept until they are read.
 const INFORMATIONAL_MAX: usize = 16;
-/// What one message counts for, so that many small ones are bounded, too.
+/// The overhead of one message, so that many small messages are limited, too.
 const MESSAGE_COST_BYTES: usize = 256;
 
 impl State {
@@ -416,6 +423,12 @@ impl State {
             return Some(WaitResult::Failed(error.clone()));
         }
         (interest.capacity && self.unsent < unsent_bytes_max).then(|| WaitResult::Capacity(self.spare.take()))
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("stream", &self.stream()).finish_non_exhaustive()
     }
 }
 

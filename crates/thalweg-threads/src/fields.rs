@@ -1,12 +1,13 @@
-//! Owned header fields: what a message carries from one thread to another.
+//! Owned header fields, which messages carry between threads.
 //!
-//! Keeps true: names are in lower case; a name that has a token is not stored; two allocations hold a whole list.
+//! Invariants: names are in lower case; a name with a token is not stored; two allocations hold a
+//! whole list.
 
 use std::fmt;
 
 use thalweg::{Field, Indexing, KnownName};
 
-/// A list of header or trailer fields, in order; a name may come more than once.
+/// An ordered list of header or trailer fields; names may repeat.
 #[derive(Clone, Default)]
 pub struct Fields {
     bytes: Vec<u8>,
@@ -15,7 +16,7 @@ pub struct Fields {
 
 #[derive(Clone, Copy)]
 struct Entry {
-    /// Where the name begins, or the value if the token knows the name.
+    /// The start of the name, or of the value if the token identifies the name.
     start: u32,
     name_len: u32,
     value_len: u32,
@@ -24,12 +25,13 @@ struct Entry {
 }
 
 impl Fields {
-    /// An empty list. Allocates nothing.
+    /// Creates an empty list. Allocates nothing.
     pub const fn new() -> Self {
         Self { bytes: Vec::new(), entries: Vec::new() }
     }
 
-    /// Appends a field; the name is put into lower case (RFC 9113 §8.2). What may not be sent is refused when it is sent.
+    /// Appends a field; converts the name to lower case (RFC 9113 §8.2). Sending fails if the field
+    /// is invalid.
     pub fn push(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let name = name.as_ref();
         if name.iter().any(u8::is_ascii_uppercase) {
@@ -38,7 +40,8 @@ impl Fields {
         self.push_field(&Field::new(name, value.as_ref()));
     }
 
-    /// Appends a field that nobody on the way may put into a compression table (RFC 7541 §7.1.3): a password, a session key.
+    /// Appends a field that no intermediary may add to a compression table (RFC 7541 §7.1.3), for
+    /// example a password or a session key.
     pub fn push_sensitive(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         self.push(name, value);
         if let Some(entry) = self.entries.last_mut() {
@@ -46,7 +49,7 @@ impl Fields {
         }
     }
 
-    /// Appends a field as the core shows it: its name is in lower case.
+    /// Appends a field of the core, whose name is in lower case.
     pub fn push_field(&mut self, field: &Field<'_>) {
         let start = self.bytes.len() as u32;
         let mut name_len = 0;
@@ -65,45 +68,45 @@ impl Fields {
         });
     }
 
-    /// The same list with one more field.
+    /// Returns the list with one more field.
     #[must_use]
     pub fn with(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.push(name, value);
         self
     }
 
-    /// The fields in order. Costs nothing but the walk.
+    /// Returns the fields in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Field<'_>> + Clone {
         self.entries.iter().map(|entry| self.field(entry))
     }
 
-    /// The first value of the field `name`, which must be in lower case. Costs a walk.
+    /// Returns the first value of the field `name`, which must be in lower case. Takes linear time.
     pub fn value(&self, name: &str) -> Option<&[u8]> {
         self.iter().find(|field| field.name == name.as_bytes()).map(|field| field.value)
     }
 
-    /// The same as text; `None`, too, if it is not UTF-8.
+    /// Returns the first value as text; `None` also if it is not UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(self.value(name)?).ok()
     }
 
-    /// The first value of a field by its token. Costs a walk over small numbers.
+    /// Returns the first value of a field by its token. Takes linear time over small integers.
     pub(crate) fn known(&self, known_name: KnownName) -> Option<&[u8]> {
         let entry = self.entries.iter().find(|entry| entry.known_name == known_name)?;
         Some(self.field(entry).value)
     }
 
-    /// How many fields there are.
+    /// Returns the number of fields.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Makes room for `fields` fields of `bytes` bytes in all.
+    /// Creates a list with capacity for `fields` fields of `bytes` bytes in total.
     pub(crate) fn with_capacity(fields: usize, bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), entries: Vec::with_capacity(fields) }
     }
@@ -164,7 +167,7 @@ impl fmt::Debug for Fields {
     }
 }
 
-/// A guess that spares most lists a second allocation.
+/// An estimate that saves most lists a second allocation.
 const BYTES_PER_FIELD: usize = 24;
 
 #[cfg(test)]
@@ -172,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_gives_back_what_was_pushed_with_names_in_lower_case() {
+    fn a_list_returns_its_fields_with_names_in_lower_case() {
         let mut fields = Fields::from([("Content-Type", "text/plain"), ("X-Mine", "a")]).with("x-mine", "b");
         fields.push_sensitive("authorization", "secret");
         let pairs: Vec<_> = fields.iter().map(|field| (field.name, field.value)).collect();

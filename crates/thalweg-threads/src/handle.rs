@@ -1,4 +1,5 @@
-//! What other threads may say on a connection, or on one stream of it, besides messages; and what they may hear.
+//! Handles for other threads: commands for a connection or one of its streams besides messages, and
+//! callbacks for its events.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,10 +14,10 @@ use crate::mailbox::Mailbox;
 use crate::record::Connection;
 use crate::trace;
 
-/// What is wished of a connection.
-pub type ConnectionCommand<R> = Box<dyn FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send>;
+/// A command for the connection.
+pub(crate) type ConnectionCommand<R> = Box<dyn FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send>;
 
-/// The way to a connection's driver, whatever else it is sent.
+/// The command queue of a connection's driver, for any message type.
 trait ConnectionCommandSink<R: Role>: Send + Sync {
     fn submit(&self, command: ConnectionCommand<R>) -> bool;
     fn shutdown(&self) -> bool;
@@ -32,10 +33,11 @@ impl<M: Send, R: Role> ConnectionCommandSink<R> for Mailbox<DriverMessage<M, R>>
     }
 }
 
-/// A handle to one connection: what may be said on it besides requests and responses. Clones are of the same connection, and equal.
+/// A handle to one connection, for whatever is sent besides requests and responses. Clones belong
+/// to the same connection, and compare equal.
 ///
-/// Each method that sends returns whether the connection is still there to do it. What the core refuses then, as its own methods
-/// of these names say, is traced and left out.
+/// Each method that sends returns whether the connection still accepts commands. A command that the
+/// core refuses, under the conditions of its method of the same name, is logged and dropped.
 pub struct Handle<R: Role>(Arc<dyn ConnectionCommandSink<R>>);
 
 impl<R: Role> Handle<R> {
@@ -46,18 +48,19 @@ impl<R: Role> Handle<R> {
         Self(mailbox)
     }
 
-    /// Says GOAWAY; what is open or under way is served to its end, for at most `Config::timeouts.shutdown`.
+    /// Starts a graceful shutdown: sends GOAWAY, and completes the open streams within
+    /// `Config::timeouts.shutdown`.
     pub fn shutdown(&self) {
         self.0.shutdown();
     }
 
-    /// Sends a frame of a type that HTTP/2 does not know (RFC 9113 §5.5), on the connection.
+    /// Sends a frame of an extension type (RFC 9113 §5.5) on the connection.
     pub fn send_extension(&self, kind: FrameType, flags: Flags, payload: impl Into<Vec<u8>>) -> bool {
         let payload = payload.into();
         self.0.submit(Box::new(move |connection| connection.send_extension(kind, flags, None, &payload)))
     }
 
-    /// Announces settings that HTTP/2 does not know (RFC 9113 §5.5).
+    /// Sends extension settings (RFC 9113 §5.5).
     pub fn send_extension_settings(&self, entries: impl Into<Vec<(SettingId, u32)>>) -> bool {
         let entries = entries.into();
         self.0.submit(Box::new(move |connection| connection.send_extension_settings(&entries)))
@@ -65,7 +68,8 @@ impl<R: Role> Handle<R> {
 }
 
 impl Handle<Server> {
-    /// Names the origins that the server speaks for, for example `https://example.org` (RFC 8336).
+    /// Sends ORIGIN: the origins for which the server is authoritative, for example
+    /// `https://example.org` (RFC 8336).
     pub fn send_origins<T: Into<Vec<u8>>>(&self, origins: impl IntoIterator<Item = T>) -> bool {
         let origins: Vec<Vec<u8>> = origins.into_iter().map(Into::into).collect();
         self.0.submit(Box::new(move |connection| {
@@ -74,7 +78,7 @@ impl Handle<Server> {
         }))
     }
 
-    /// Names an alternative service for an origin, for example `h3=":443"` (RFC 7838 §4).
+    /// Sends ALTSVC: an alternative service for an origin, for example `h3=":443"` (RFC 7838 §4).
     pub fn send_alt_svc(&self, origin: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> bool {
         let (origin, value) = (origin.into(), value.into());
         self.0.submit(Box::new(move |connection| connection.send_alt_svc(None, &origin, &value)))
@@ -101,7 +105,8 @@ impl<R: Role> fmt::Debug for Handle<R> {
     }
 }
 
-/// A handle to the stream of one request, for as long as it lives: too late, what is said is nothing. Clones are of the same stream.
+/// A handle to the stream of one request. After the end of the stream its methods do nothing.
+/// Clones belong to the same stream.
 #[derive(Clone)]
 pub struct StreamHandle(Arc<Exchange>);
 
@@ -110,27 +115,29 @@ impl StreamHandle {
         Self(exchange)
     }
 
-    /// On a server, the priority that the client asked for last, by field or by PRIORITY_UPDATE (RFC 9218), or that was set since; on a
-    /// client, the one that was set, or the default.
+    /// Returns the priority. On a server: the one that the client requested last, by field or by
+    /// PRIORITY_UPDATE (RFC 9218), or that was set since. On a client: the one that was set, or the
+    /// default.
     pub fn priority(&self) -> Priority {
         self.0.priority()
     }
 
-    /// On a server, changes the order in which responses are sent (RFC 9218), whatever the client asked for; on a client, asks the server for
-    /// another priority of the response (PRIORITY_UPDATE, RFC 9218 §7.1), if it goes by such.
+    /// Sets the priority. On a server: changes the order in which responses are sent (RFC 9218),
+    /// whatever the client requested. On a client: asks the server for another priority of the
+    /// response (PRIORITY_UPDATE, RFC 9218 §7.1), which a server without RFC 9218 support ignores.
     pub fn set_priority(&self, priority: Priority) {
         self.0.deliver_priority(priority);
         self.0.submit(StreamCommand::SetPriority(priority));
     }
 
-    /// Adds `pad_len` bytes of padding to each DATA frame that is sent from now on, to blur lengths (RFC 9113 §10.7); with `None` no
-    /// more.
+    /// Adds `pad_len` bytes of padding to each further DATA frame, to hide lengths (RFC 9113
+    /// §10.7). `None` stops padding.
     pub fn set_padding(&self, pad_len: Option<u8>) {
         self.0.submit(StreamCommand::SetPadding(pad_len));
     }
 
-    /// Sends a frame of a type that HTTP/2 does not know (RFC 9113 §5.5), on this stream. What the core refuses, as it does when our
-    /// half has ended, is traced and left out.
+    /// Sends a frame of an extension type (RFC 9113 §5.5) on this stream. A frame that the core
+    /// refuses, as it does after our half has ended, is logged and dropped.
     pub fn send_extension(&self, kind: FrameType, flags: Flags, payload: impl Into<Vec<u8>>) {
         self.0.submit(StreamCommand::SendExtension { kind, flags, payload: payload.into() });
     }
@@ -142,14 +149,16 @@ impl fmt::Debug for StreamHandle {
     }
 }
 
-/// Who hears what the peer says about a connection: its settings, priorities, origins, alternative services, extension frames.
+/// Callback for connection-level events of the peer: settings, priorities, origins, alternative
+/// services, extension frames.
 ///
-/// It runs in the connection's thread and should only pass on what it gets. A panic of it goes no further.
+/// It runs in the connection's thread and should only forward its argument. Its panics are caught
+/// and logged.
 #[derive(Clone)]
 pub struct OnNotice(Arc<dyn Fn(OwnedEvent) + Send + Sync>);
 
 impl OnNotice {
-    /// Takes the function.
+    /// Creates the callback from a function.
     pub fn new(function: impl Fn(OwnedEvent) + Send + Sync + 'static) -> Self {
         Self(Arc::new(function))
     }

@@ -1,8 +1,9 @@
-//! HTTP/2 on plain threads: a server and a client for programs without an async runtime, driven by the
-//! [`thalweg`] core.
+//! HTTP/2 on plain threads: a server and a client for programs without an async runtime, driven by
+//! the [`thalweg`] core.
 //!
-//! Each connection has one thread, its driver, which alone owns the socket, the core, and their buffers. Handlers run on a bounded [`Pool`]; callers of a
-//! [`Client`] wait where they are. Between them go messages that own their data, so no buffer is in use on both sides of a thread.
+//! Each connection has one thread, its driver, which alone owns the socket, the core, and their
+//! buffers. Handlers run on a bounded [`Pool`]; callers of a [`Client`] block in their own threads.
+//! Threads exchange messages that own their data, so no two threads share a buffer.
 //!
 //! ```
 //! use std::io::Read;
@@ -28,19 +29,23 @@
 //! # }
 //! ```
 //!
-//! # What holds
+//! # Guarantees
 //!
-//! * **Content is a stream.** A [`Body`] is a reader and a [`BodyWriter`] a writer. The peer gets credit for what was read; writing waits while
-//!   the peer's windows are closed. A few buffers per stream bound the memory.
-//! * **Nothing is short in silence.** A handler that panics, fails, or drops its [`Responder`] or writer resets its stream with
-//!   INTERNAL_ERROR. A client that drops an answer cancels its stream. Other streams go on.
-//! * **A cancelled stream is seen.** Reading and writing give an error with the reason ([`Error`]); a handler that computes asks
-//!   its [`Cancellation`].
-//! * **A last word.** A connection ends with GOAWAY, flushed; then its sending side is ended, and what the peer still sends is drained for a bounded
-//!   time. Its [`ConnectionEnd`] is told once.
-//! * **Bounds.** Threads, connections, requests that wait, and bytes on their way are bounded; what has no room waits, down to the peer.
+//! * **Streaming content.** A [`Body`] is a reader and a [`BodyWriter`] a writer. Reading extends
+//!   the peer's window; writing waits while the peer's windows are closed. Each stream uses a
+//!   bounded number of buffers.
+//! * **No silent truncation.** A handler that panics, fails, or drops its [`Responder`] or writer
+//!   resets its stream with INTERNAL_ERROR. A client that drops a response cancels its stream.
+//!   Other streams are not affected.
+//! * **Visible cancellation.** Reading and writing return an error with the reason ([`Error`]); a
+//!   handler that computes can poll its [`Cancellation`].
+//! * **Graceful close.** A connection ends with GOAWAY, flushed, then a half-close, and the peer's
+//!   input is drained for a bounded time. Its [`ConnectionEnd`] is reported once.
+//! * **Limits.** Threads, connections, waiting requests, and buffered bytes are limited. Work
+//!   beyond a limit waits, and flow control extends the wait to the peer.
 //!
-//! Programs with an event loop of their own take a [`ServerDriver`] or a [`ClientDriver`], and call its `turn`.
+//! Programs with an event loop of their own use a [`ServerDriver`] or a [`ClientDriver`], and call
+//! its `turn`.
 //!
 //! # Features
 //!
@@ -50,9 +55,10 @@
 //! * `ring`, `aws-lc-rs`: `rustls` with this provider. With exactly one in a program,
 //!   `ServerConfig::builder` of rustls finds it; with both, it panics unless the process has
 //!   installed a default, and `builder_with_provider` names one.
-//! * `record`: connections that write down what happens to them, for `thalweg_record` to replay.
-//! * `tracing`: connections' ends, handlers' errors, and what could not be sent, as events.
+//! * `record`: records connections, for `thalweg_record` to replay.
+//! * `tracing`: logs the ends of connections, the errors of handlers, and failures to send.
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub, missing_debug_implementations)]
 
 mod body;
 mod client;
@@ -92,7 +98,7 @@ pub use pool::{Handler, Pool};
 pub use responder::{Cancellation, Responder};
 #[cfg(feature = "rustls")]
 pub use rustls;
-pub use server::{Server, ServerHandle, ServerStats};
+pub use server::{ServeStats, Server, ServerHandle, ServerStats};
 pub use thalweg;
 pub use thalweg::{Config, ErrorCode, OwnedEvent, Priority, Status};
 pub use thalweg_h2c;

@@ -1,22 +1,24 @@
-//! Messages to a driver from other threads, and the one wake-up that a batch of them costs.
+//! A queue of messages to a driver from other threads, with one wake-up for a batch of messages.
 //!
-//! Keeps true: a message is taken once, in the order in which it was posted; the driver is woken at most once for all that is
-//! posted while it sleeps, and never while it is awake; what is not urgent waits for a driver that naps, until nothing more is on its
-//! way, and no longer than the nap; after the driver's end, messages are refused.
+//! Invariants: each message is taken once, in the order of posting; the driver is woken at most
+//! once for all messages posted while it sleeps, and never while it is awake; a batched message
+//! waits for a batching driver until no more responses are pending, and no longer than the driver's
+//! timeout; after the driver's end, messages are refused.
 
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A driver's mailbox. What is posted owns its data.
-pub struct Mailbox<M> {
+/// A driver's mailbox. Messages own their data.
+pub(crate) struct Mailbox<M> {
     inner: Mutex<Inner<M>>,
     wake: Box<dyn Fn() + Send + Sync>,
     pending_responses: Arc<PendingResponses>,
 }
 
-/// How many requests wait whose answers are still to come: the pool keeps it, without a promise about when it is seen.
-pub type PendingResponses = AtomicUsize;
+/// The number of waiting requests whose responses are pending. The pool updates it without ordering
+/// guarantees.
+pub(crate) type PendingResponses = AtomicUsize;
 
 struct Inner<M> {
     messages: Vec<M>,
@@ -25,24 +27,25 @@ struct Inner<M> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// It will look before it sleeps.
+    /// The driver will check the mailbox before it sleeps.
     Awake,
-    /// It waits to be woken.
+    /// The driver waits for a wake-up.
     Asleep,
-    /// It waits to be woken, and will look after a moment by itself.
+    /// The driver waits for a wake-up, and will check the mailbox after a timeout.
     Batching,
-    /// It looks no more.
+    /// The driver has ended.
     Gone,
 }
 
 impl<M> Mailbox<M> {
-    /// An empty mailbox; `wake` must make a driver that waits for its transport stop waiting, from any thread.
-    pub fn new(wake: Box<dyn Fn() + Send + Sync>) -> Self {
+    /// Creates an empty mailbox. `wake` must make a driver that waits for its transport return,
+    /// from any thread.
+    pub(crate) fn new(wake: Box<dyn Fn() + Send + Sync>) -> Self {
         Self::with_pending_responses(wake, Arc::default())
     }
 
-    /// The same for a driver that naps while answers are on their way.
-    pub fn with_pending_responses(
+    /// Creates a mailbox for a driver that batches while responses are pending.
+    pub(crate) fn with_pending_responses(
         wake: Box<dyn Fn() + Send + Sync>,
         pending_responses: Arc<PendingResponses>,
     ) -> Self {
@@ -50,13 +53,14 @@ impl<M> Mailbox<M> {
         Self { inner: Mutex::new(inner), wake, pending_responses }
     }
 
-    /// Posts a message. Returns whether the driver will see it.
-    pub fn post(&self, message: M) -> bool {
+    /// Posts a message. Returns whether the driver will receive it.
+    pub(crate) fn post(&self, message: M) -> bool {
         self.enqueue(message, true)
     }
 
-    /// Posts a message that may wait for those that come at once behind it, so that one wake-up and one write serve them all.
-    pub fn post_batched(&self, message: M) -> bool {
+    /// Posts a message that may wait for others that follow immediately, so that they share one
+    /// wake-up and one write.
+    pub(crate) fn post_batched(&self, message: M) -> bool {
         self.enqueue(message, self.pending_responses.load(Ordering::Relaxed) == 0)
     }
 
@@ -76,15 +80,16 @@ impl<M> Mailbox<M> {
         true
     }
 
-    /// The driver takes all messages; `taken` is empty, and its memory is used for the next ones.
-    pub fn take(&self, taken: &mut Vec<M>) {
+    /// Takes all messages. `taken` is empty, and its memory is reused for the next ones.
+    pub(crate) fn take(&self, taken: &mut Vec<M>) {
         let mut inner = self.lock();
         inner.driver = State::Awake;
         mem::swap(&mut inner.messages, taken);
     }
 
-    /// The driver wants to wait, and `batches` if that is for a moment. Returns whether it may: not while there are messages.
-    pub fn sleep(&self, batches: bool) -> bool {
+    /// Prepares the driver to wait; `batches`: for a moment only. Returns `false` if there are
+    /// messages.
+    pub(crate) fn sleep(&self, batches: bool) -> bool {
         let mut inner = self.lock();
         if inner.messages.is_empty() {
             inner.driver = if batches { State::Batching } else { State::Asleep };
@@ -92,15 +97,16 @@ impl<M> Mailbox<M> {
         inner.messages.is_empty()
     }
 
-    /// The driver ends; what was posted too late is given back to be dropped without the lock.
-    pub fn close(&self) -> Vec<M> {
+    /// Closes the mailbox; returns the remaining messages, so that they are dropped without the
+    /// lock.
+    pub(crate) fn close(&self) -> Vec<M> {
         let mut inner = self.lock();
         inner.driver = State::Gone;
         mem::take(&mut inner.messages)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<M>> {
-        // Nothing panics under this lock.
+        // No code panics under this lock.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -154,15 +160,15 @@ mod tests {
         assert!(mailbox.post_batched(1) && mailbox.post_batched(2));
         assert_eq!(woken(), 0);
         assert!(mailbox.post(3));
-        assert_eq!(woken(), 1, "it is urgent");
+        assert_eq!(woken(), 1, "the message is urgent");
         batch(true);
         assert!(mailbox.post_batched(4));
         pending_responses.store(0, Ordering::Relaxed);
         assert!(mailbox.post_batched(5));
-        assert_eq!(woken(), 1, "it is the last");
+        assert_eq!(woken(), 1, "the last response is due");
         pending_responses.store(1, Ordering::Relaxed);
         batch(false);
         assert!(mailbox.post_batched(6));
-        assert_eq!(woken(), 1, "nobody would look by himself");
+        assert_eq!(woken(), 1, "the driver would not check by itself");
     }
 }

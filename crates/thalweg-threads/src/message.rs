@@ -1,5 +1,6 @@
-//! Requests and responses, in both directions: `Request<Body>` and `Response<Body>` were received, those with a [`Payload`]
-//! are to be sent, and `()` stands where the content is sent through a [`BodyWriter`](crate::BodyWriter).
+//! Requests and responses in both directions. `Request<Body>` and `Response<Body>` are received; a
+//! [`Payload`] is sent; `()` is the type if the content is written with a
+//! [`BodyWriter`](crate::BodyWriter).
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -37,7 +38,8 @@ pub struct Response<B> {
 }
 
 impl Request<()> {
-    /// Makes a request without content. `path` holds the query, too; the client knows scheme and authority.
+    /// Creates a request without content. `path` includes the query; the client supplies scheme and
+    /// authority.
     pub fn new(method: impl Into<Cow<'static, str>>, path: impl Into<String>) -> Self {
         Self {
             method: method.into(),
@@ -51,31 +53,32 @@ impl Request<()> {
         }
     }
 
-    /// Makes a GET request.
+    /// Creates a GET request.
     pub fn get(path: impl Into<String>) -> Self {
         Self::new("GET", path)
     }
 
-    /// Makes a POST request.
+    /// Creates a POST request.
     pub fn post(path: impl Into<String>) -> Self {
         Self::new("POST", path)
     }
 
-    /// Makes a CONNECT: the server is asked for a tunnel to `authority`, host and port (RFC 9113 §8.5).
+    /// Creates a CONNECT request for a tunnel to `authority`, host and port (RFC 9113 §8.5).
     pub fn connect(authority: impl Into<String>) -> Self {
         let mut request = Self::new("CONNECT", "");
         request.authority = authority.into();
         request
     }
 
-    /// Makes an extended CONNECT: the server is asked for a tunnel that speaks `protocol`, for example `websocket` (RFC 8441 §4).
+    /// Creates an extended CONNECT request for a tunnel that speaks `protocol`, for example
+    /// `websocket` (RFC 8441 §4).
     pub fn extended_connect(protocol: impl Into<String>, path: impl Into<String>) -> Self {
         let mut request = Self::new("CONNECT", path);
         request.protocol = Some(protocol.into());
         request
     }
 
-    /// Takes over what the core shows of a request.
+    /// Copies a request from the core.
     pub(crate) fn from_block(headers: &Headers<'_>, remote: Option<SocketAddr>) -> Self {
         Self {
             remote,
@@ -89,7 +92,7 @@ impl Request<()> {
         }
     }
 
-    /// Takes over a request of an Upgrade, without its body (RFC 7540 §3.2).
+    /// Copies the request of an Upgrade, without its body (RFC 7540 §3.2).
     pub(crate) fn from_upgrade(request: &thalweg_h2c::UpgradeRequest, remote: Option<SocketAddr>) -> Self {
         let mut fields = Fields::new();
         for (name, value) in &request.fields {
@@ -109,43 +112,46 @@ impl Request<()> {
 }
 
 impl<B> Request<B> {
-    /// The method, for example `GET`.
+    /// Returns the method, for example `GET`.
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// The scheme, `http` or `https`; empty for a plain CONNECT, and in a request that takes the client's.
+    /// Returns the scheme, `http` or `https`; empty for a plain CONNECT, and in a request that uses
+    /// the client's.
     pub fn scheme(&self) -> &str {
         &self.scheme
     }
 
-    /// The authority, for example `example.org:8080`, or the field `host`; empty if neither was given.
+    /// Returns the authority, for example `example.org:8080`, or the field `host`; empty if there
+    /// is neither.
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// Path and query. Bytes that are not ASCII stand percent-encoded (RFC 3986 §2.1). Empty for a plain CONNECT.
+    /// Returns path and query. Non-ASCII bytes are percent-encoded (RFC 3986 §2.1). Empty for a
+    /// plain CONNECT.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// `:protocol` of an extended CONNECT (RFC 8441 §4).
+    /// Returns `:protocol` of an extended CONNECT (RFC 8441 §4).
     pub fn protocol(&self) -> Option<&str> {
         self.protocol.as_deref()
     }
 
-    /// What the field `priority` asks for (RFC 9218 §5), or the default. Changes that came later are seen by
-    /// [`StreamHandle::priority`](crate::StreamHandle::priority).
+    /// Returns the value of the `priority` field (RFC 9218 §5), or the default.
+    /// [`StreamHandle::priority`](crate::StreamHandle::priority) returns later changes.
     pub fn priority(&self) -> Priority {
         self.fields.known(KnownName::PRIORITY).map(Priority::parse).unwrap_or_default()
     }
 
-    /// The address of the client, in a request that was received over a socket.
+    /// Returns the client's address, in a request that was received over a socket.
     pub fn remote(&self) -> Option<SocketAddr> {
         self.remote
     }
 
-    /// The same request with the origin of another one unless it names its own.
+    /// Returns the request with the origin of `other` unless it has its own.
     pub(crate) fn or_origin_of<C>(mut self, other: &Request<C>) -> Self {
         if self.scheme.is_empty() {
             self.scheme = other.scheme.clone();
@@ -163,7 +169,7 @@ impl<B> Request<B> {
         self
     }
 
-    /// Names another scheme and authority than the client's.
+    /// Sets another scheme and authority than the client's.
     #[must_use]
     pub fn origin(mut self, scheme: impl Into<Cow<'static, str>>, authority: impl Into<String>) -> Self {
         self.scheme = scheme.into();
@@ -171,19 +177,20 @@ impl<B> Request<B> {
         self
     }
 
-    /// The same request with content to be sent.
+    /// Returns the request with content to send.
     #[must_use]
     pub fn body(self, body: impl Into<Payload>) -> Request<Payload> {
         self.replace_body(body.into()).0
     }
 
-    /// The same request with other content, and the content that it had.
+    /// Returns the request with other content, and its former content.
     pub fn replace_body<C>(self, body: C) -> (Request<C>, B) {
         let Self { method, scheme, authority, path, protocol, remote, fields, body: old } = self;
         (Request { method, scheme, authority, path, protocol, remote, fields, body }, old)
     }
 
-    /// The control data as the core wants it. An origin that the request does not name is the client's.
+    /// Returns the core's form of the control data, with the client's origin if the request names
+    /// none.
     pub(crate) fn control<'a>(&'a self, scheme: &'a str, authority: &'a str) -> thalweg::Request<'a> {
         let scheme = if self.scheme.is_empty() { scheme } else { &self.scheme };
         let authority = if self.authority.is_empty() { authority } else { &self.authority };
@@ -198,26 +205,26 @@ impl<B> Request<B> {
 }
 
 impl Response<()> {
-    /// Makes a response without content.
+    /// Creates a response without content.
     pub const fn new(status: Status) -> Self {
         Self { status, fields: Fields::new(), body: () }
     }
 
-    /// Makes a response with the status 200.
+    /// Creates a response with the status 200.
     pub const fn ok() -> Self {
         Self::new(Status::OK)
     }
 
-    /// Takes over what the core shows of a response.
+    /// Copies a response from the core.
     pub(crate) fn from_block(headers: &Headers<'_>) -> Self {
-        // The core has judged `:status`.
+        // The core has validated `:status`.
         let status = headers.status().and_then(Status::new).unwrap_or(Status::INTERNAL_SERVER_ERROR);
         Self { status, fields: headers.fields().collect(), body: () }
     }
 }
 
 impl<B> Response<B> {
-    /// The status.
+    /// Returns the status.
     pub const fn status(&self) -> Status {
         self.status
     }
@@ -229,35 +236,35 @@ impl<B> Response<B> {
         self
     }
 
-    /// The same response with content to be sent.
+    /// Returns the response with content to send.
     #[must_use]
     pub fn body(self, body: impl Into<Payload>) -> Response<Payload> {
         self.replace_body(body.into()).0
     }
 
-    /// The same response with other content, and the content that it had.
+    /// Returns the response with other content, and its former content.
     pub fn replace_body<C>(self, body: C) -> (Response<C>, B) {
         let Self { status, fields, body: old } = self;
         (Response { status, fields, body }, old)
     }
 }
 
-/// Content to be sent: nothing, bytes that are there, or what a reader gives; and trailers.
+/// Content to send, and trailers: nothing, bytes, or the output of a reader.
 #[derive(Debug, Default)]
 pub struct Payload {
     pub(crate) source: Source,
     pub(crate) trailers: Option<Fields>,
 }
 
-/// Where content comes from.
+/// The source of content.
 #[derive(Default)]
 pub enum Source {
-    /// There is none.
+    /// No content.
     #[default]
     Nothing,
-    /// It is there.
+    /// All bytes are available.
     Whole(Bytes),
-    /// It is read while it is sent; its length if that is known.
+    /// Read while it is sent; with its length, if known.
     Reader(Box<dyn Read + Send>, Option<u64>),
 }
 
@@ -272,34 +279,35 @@ impl std::fmt::Debug for Source {
 }
 
 impl Payload {
-    /// Content that is read while it is sent, to the reader's end.
+    /// Creates content that is read while it is sent, to the reader's end.
     pub fn reader(reader: impl Read + Send + 'static) -> Self {
         Source::Reader(Box::new(reader), None).into()
     }
 
-    /// Content of a known length that is read while it is sent; the length is announced. More is not read; a reader that ends
-    /// before is an error, and the stream is reset.
+    /// Creates content of a known length that is read while it is sent, with `content-length`.
+    /// Reads no further than `len`. If the reader ends earlier, sending fails and the stream is
+    /// reset.
     pub fn sized_reader(reader: impl Read + Send + 'static, len: u64) -> Self {
         Source::Reader(Box::new(reader.take(len)), Some(len)).into()
     }
 
-    /// The content of a file, with its present length.
+    /// Creates the content from a file, with its current length.
     ///
     /// # Errors
-    /// The file's length cannot be asked for.
+    /// The file's metadata cannot be read.
     pub fn file(file: File) -> io::Result<Self> {
         let len = file.metadata()?.len();
         Ok(Self::sized_reader(file, len))
     }
 
-    /// The same content, followed by trailers.
+    /// Returns the content followed by trailers.
     #[must_use]
     pub fn trailers(mut self, trailers: Fields) -> Self {
         self.trailers = Some(trailers);
         self
     }
 
-    /// The length of the content, bytes, if it is known.
+    /// Returns the length of the content, bytes, if known.
     pub fn content_length(&self) -> Option<u64> {
         match &self.source {
             Source::Nothing => Some(0),
@@ -351,7 +359,7 @@ impl From<&'static [u8]> for Payload {
     }
 }
 
-/// Spares the common values an allocation.
+/// Returns a static string for common values, without an allocation.
 fn known(table: &[&'static str], value: &[u8]) -> Cow<'static, str> {
     match table.iter().find(|known| known.as_bytes() == value) {
         Some(known) => Cow::Borrowed(known),
@@ -359,8 +367,8 @@ fn known(table: &[&'static str], value: &[u8]) -> Cow<'static, str> {
     }
 }
 
-/// Control data as text: it holds neither controls nor spaces, since the core has judged it; what is not ASCII is
-/// percent-encoded, which names the same resource.
+/// Converts control data to text. The core has validated it: it contains neither control characters
+/// nor spaces. Non-ASCII bytes are percent-encoded, which identifies the same resource.
 fn text(value: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut text = String::with_capacity(value.len());
@@ -394,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_takes_the_origin_of_the_client_unless_it_names_one() {
+    fn a_request_uses_the_origin_of_the_client_unless_it_has_one() {
         let request = Request::get("/a");
         let control = request.control("http", "example.org");
         assert_eq!(control, thalweg::Request::get("http", "example.org", "/a"));

@@ -1,6 +1,8 @@
-//! How a server's connection opens: what its first bytes are, and what becomes of those that are not HTTP/2.
+//! Protocol negotiation on a server's connection: identifies its first bytes, and rejects other
+//! protocols than HTTP/2.
 //!
-//! Keeps true: a peer that does not speak HTTP/2 is never sent a frame; every byte goes to whom it belongs.
+//! Invariants: a peer that does not speak HTTP/2 never receives a frame; every byte is passed to
+//! its owner.
 
 use std::fmt;
 
@@ -10,35 +12,36 @@ use thalweg_h2c::{Protocol, SniffError, Sniffer, Upgrade, responses};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NegotiationError {
-    /// It ended without a byte, as those of port scanners and health checks do.
+    /// The peer closed it without sending a byte, as port scanners and health checks do.
     NoData,
-    /// Its first bytes lead nowhere.
+    /// The first bytes belong to no known protocol.
     Sniff(SniffError),
-    /// It speaks HTTP/1, and was told that this server does not.
+    /// The peer speaks HTTP/1, and received an error response.
     Http1,
-    /// The settings of an Upgrade cannot be used; it was told so in HTTP/1.1.
+    /// The settings of an Upgrade are invalid; the peer received an HTTP/1.1 error response.
     Upgrade,
-    /// It did not come to the point within `Config::timeouts.preface`.
+    /// The negotiation did not complete within `Config::timeouts.preface`.
     TimedOut,
-    /// It was ended before it came to that.
+    /// The connection was shut down before the negotiation completed.
     ShuttingDown,
-    /// The TLS handshake failed; [`ConnectionEnd::transport`](crate::ConnectionEnd::transport) says why.
+    /// The TLS handshake failed; [`ConnectionEnd::transport`](crate::ConnectionEnd::transport)
+    /// contains the reason.
     Handshake,
-    /// The peer does not speak TLS, on a transport that begins with it.
+    /// The peer does not speak TLS, on a transport that requires it.
     NotTls,
-    /// TLS without `h2` in ALPN (RFC 9113 §3.2).
+    /// The peer did not offer `h2` in ALPN (RFC 9113 §3.2).
     NoAlpn,
 }
 
 impl NegotiationError {
-    /// Whether the peer said or did anything. Even then it deserves no warning: scanners and clients of other
-    /// protocols come to every port.
+    /// Returns whether the peer sent anything. Even then the end is no warning: every port receives
+    /// connections of scanners and of clients of other protocols.
     #[cfg(feature = "tracing")]
     pub(crate) const fn is_notable(self) -> bool {
         !matches!(self, Self::NoData | Self::ShuttingDown)
     }
 
-    /// The refusal inside an error of a transport.
+    /// Returns the negotiation error inside an error of a transport.
     pub(crate) fn of_io(error: &std::io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
@@ -51,14 +54,14 @@ impl fmt::Display for NegotiationError {
             Self::Sniff(error) => write!(f, "refused: {error}"),
             Self::Http1 => f.write_str("refused: http/1, which this server does not speak"),
             Self::Upgrade => f.write_str("refused: an upgrade with unusable settings"),
-            Self::TimedOut => f.write_str("refused: too slow, timeouts.preface passed"),
-            Self::ShuttingDown => f.write_str("closed by a shutdown before it began"),
+            Self::TimedOut => f.write_str("refused: negotiation exceeded timeouts.preface"),
+            Self::ShuttingDown => f.write_str("closed because the server shuts down"),
             Self::Handshake => f.write_str("the TLS handshake failed"),
             Self::NotTls => f.write_str(
                 "the peer does not speak TLS here: http:// is for a cleartext port, https:// for a TLS port",
             ),
             Self::NoAlpn => {
-                f.write_str("the peer does not speak HTTP/2 over TLS: it did not agree to h2 by ALPN")
+                f.write_str("the peer does not speak HTTP/2 over TLS: it did not negotiate h2 by ALPN")
             }
         }
     }
@@ -73,58 +76,58 @@ impl std::error::Error for NegotiationError {
     }
 }
 
-/// A refusal, and what the peer is told in words that it may understand.
+/// A negotiation error, and the response that the peer receives.
 #[derive(Debug)]
 pub struct Rejection {
     pub error: NegotiationError,
-    pub answer: &'static [u8],
+    pub response: &'static [u8],
 }
 
 impl Rejection {
-    /// Nothing is said.
+    /// Creates a rejection without a response.
     pub const fn without_response(error: NegotiationError) -> Self {
-        Self { error, answer: &[] }
+        Self { error, response: &[] }
     }
 
-    /// RFC 9113 §3.2: over TLS, HTTP/2 is spoken only with those that negotiated it.
+    /// RFC 9113 §3.2: over TLS, HTTP/2 requires negotiation by ALPN.
     pub const NO_ALPN: Self =
-        Self { error: NegotiationError::NoAlpn, answer: responses::VERSION_NOT_SUPPORTED };
-    /// The settings of an Upgrade cannot be used.
-    pub const UPGRADE: Self = Self { error: NegotiationError::Upgrade, answer: responses::BAD_REQUEST };
+        Self { error: NegotiationError::NoAlpn, response: responses::VERSION_NOT_SUPPORTED };
+    /// The settings of an Upgrade are invalid.
+    pub const UPGRADE: Self = Self { error: NegotiationError::Upgrade, response: responses::BAD_REQUEST };
 }
 
 impl From<SniffError> for Rejection {
     fn from(error: SniffError) -> Self {
-        Self { error: NegotiationError::Sniff(error), answer: error.response().unwrap_or_default() }
+        Self { error: NegotiationError::Sniff(error), response: error.response().unwrap_or_default() }
     }
 }
 
-/// How HTTP/2 begins.
+/// The detected start of HTTP/2.
 #[derive(Debug)]
-pub enum DetectedProtocol {
-    /// With the preface, of which these bytes were taken already.
+pub(crate) enum DetectedProtocol {
+    /// The preface; these bytes of it were already taken.
     Preface(&'static [u8]),
-    /// With an HTTP/1.1 request.
+    /// An HTTP/1.1 Upgrade request.
     Upgrade(Box<Upgrade>),
 }
 
-/// Takes bytes until it is clear how HTTP/2 begins, or that it does not.
-pub fn sniff(sniffer: &mut Sniffer, input: &mut &[u8]) -> Result<Option<DetectedProtocol>, Rejection> {
+/// Takes bytes until the protocol is known.
+pub(crate) fn sniff(sniffer: &mut Sniffer, input: &mut &[u8]) -> Result<Option<DetectedProtocol>, Rejection> {
     match sniffer.receive(input)? {
         None => Ok(None),
         Some(Protocol::Http2 { seen }) => Ok(Some(DetectedProtocol::Preface(seen))),
         Some(Protocol::Upgrade(upgrade)) => Ok(Some(DetectedProtocol::Upgrade(upgrade))),
         Some(Protocol::Http1(request)) => {
-            Err(Rejection { error: NegotiationError::Http1, answer: request.response() })
+            Err(Rejection { error: NegotiationError::Http1, response: request.response() })
         }
         Some(_) => {
-            Err(Rejection { error: NegotiationError::Http1, answer: responses::VERSION_NOT_SUPPORTED })
+            Err(Rejection { error: NegotiationError::Http1, response: responses::VERSION_NOT_SUPPORTED })
         }
     }
 }
 
-/// The peer's bytes have ended before that was clear.
-pub fn sniff_eof(sniffer: &mut Sniffer) -> Rejection {
+/// Handles the end of input before the protocol is known.
+pub(crate) fn sniff_eof(sniffer: &mut Sniffer) -> Rejection {
     sniffer
         .handle_eof()
         .map_or_else(Rejection::from, |()| Rejection::without_response(NegotiationError::NoData))

@@ -1,4 +1,4 @@
-//! Waiting for a socket, a wake-up, or time, in a driver's own thread.
+//! Waits in a driver's own thread, for a socket, a wake-up, or a timeout.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -12,30 +12,31 @@ use crate::driver::{Driver, Host, Readiness, Turn};
 use crate::error::ConnectionEnd;
 use crate::transport::Transport;
 
-/// A queue of readiness for one socket, and its wake-up.
-pub struct Poller {
+/// The readiness queue of one socket, and its wake-up.
+pub(crate) struct Poller {
     poll: Poll,
     events: Events,
     waker: Arc<Waker>,
 }
 
 impl Poller {
-    /// Takes what it needs from the system: two file descriptors on Linux.
-    pub fn new() -> io::Result<Self> {
+    /// Creates a poller. Needs two file descriptors on Linux.
+    pub(crate) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         Ok(Self { poll, events: Events::with_capacity(8), waker })
     }
 
-    /// Watches a socket for everything, once.
-    pub fn watch(&self, socket: &mut TcpStream) -> io::Result<()> {
+    /// Registers a socket for reading and writing. Called once.
+    pub(crate) fn watch(&self, socket: &mut TcpStream) -> io::Result<()> {
         self.poll.registry().register(socket, SOCKET, Interest::READABLE | Interest::WRITABLE)
     }
 
-    /// Makes `wait` return, from any thread.
-    pub fn waker(&self) -> impl Fn() + Send + Sync + 'static {
+    /// Returns a function that makes `wait` return, from any thread.
+    pub(crate) fn waker(&self) -> impl Fn() + Send + Sync + 'static {
         let waker = Arc::clone(&self.waker);
-        // It fails only when the system is out of memory; then the driver sees the message at its next turn.
+        // It fails only when the system is out of memory; then the driver sees the message in its
+        // next turn.
         move || drop(waker.wake())
     }
 
@@ -54,7 +55,7 @@ impl Poller {
     }
 
     /// Takes a driver's turns until its connection has ended.
-    pub fn drive<H: Host, T: Transport>(
+    pub(crate) fn drive<H: Host, T: Transport>(
         &mut self,
         driver: &mut Driver<H, T>,
         mut each_turn: impl FnMut(&Driver<H, T>),
@@ -75,8 +76,8 @@ impl Poller {
     }
 }
 
-/// A socket that a [`Poller`] watches.
-pub struct Socket(pub TcpStream);
+/// A socket that a [`Poller`] polls.
+pub(crate) struct Socket(pub TcpStream);
 
 impl Read for Socket {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
@@ -101,7 +102,7 @@ impl Write for Socket {
 impl Transport for Socket {
     fn shutdown_write(&mut self) -> io::Result<()> {
         match self.0.shutdown(Shutdown::Write) {
-            // The peer was faster.
+            // The peer has closed it already.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             outcome => outcome,
         }

@@ -1,18 +1,22 @@
-//! The threads on which handlers run.
+//! The threads that run handlers.
 //!
-//! Each connection has a lane: the requests that wait, never more than the streams that the peer may have open. Lanes take
-//! turns, so a connection with many requests does not hold the others up. A request is taken when a thread is free to run it,
-//! so none waits behind one that blocks.
+//! Each connection has a queue of waiting requests, never more than the streams that the peer may
+//! have open. The pool serves the queues round-robin, so that a connection with many requests does
+//! not delay the others. A request is taken when a thread is free to run it, so no request waits
+//! behind a handler that blocks.
 //!
-//! Threads are woken one at a time, by the one that was woken last, and the one that slept last is woken first; so a handful of small requests costs
-//! one wake-up, and many cost as many threads as there are processors. A thread that waits in a `Body` or a `BodyWriter` does not count
-//! as busy. Requests that nobody takes for a millisecond, because handlers block elsewhere, get another thread.
+//! One thread is woken at a time, by the thread that was woken before it, and the thread that
+//! parked last is woken first. So a few short requests cost one wake-up, and many use as many
+//! threads as there are processors. A thread that waits in a `Body` or a `BodyWriter` does not
+//! count as busy. If no request was taken for a millisecond, because handlers block elsewhere,
+//! another thread is woken.
 //!
-//! Keeps true: at most `threads_max` threads; a lane is listed if and only if it has requests; at most one thread is
-//! being woken.
+//! Invariants: there are at most `threads_max` threads; a queue is in the ready list if and only if
+//! it has requests; at most one thread is being woken.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,15 +32,15 @@ use crate::mailbox::PendingResponses;
 use crate::message::Request;
 use crate::responder::Responder;
 
-/// Answers requests, on many threads at once.
+/// Handles requests, on many threads at once.
 ///
-/// An error is traced (feature `tracing`); a request that was not answered then, or whose handler panics, is reset with
-/// INTERNAL_ERROR, and its connection goes on.
+/// An error is logged (feature `tracing`). If the handler panics, or returns an error without
+/// having responded, its stream is reset with INTERNAL_ERROR, and the connection continues.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request.
+    /// Handles one request.
     ///
     /// # Errors
-    /// Whatever went wrong; most often an error of `request.body` or of the writer of the response.
+    /// Any error; typically one of `request.body` or of the writer of the response.
     fn handle(&self, request: Request<Body>, responder: Responder) -> io::Result<()>;
 }
 
@@ -67,30 +71,30 @@ struct Shared {
 struct State {
     queues: Vec<Option<JobQueue>>,
     free_queues: Vec<usize>,
-    /// Lanes with requests, in the order of their turns.
+    /// Queues with requests, in round-robin order.
     ready: VecDeque<usize>,
     idle: Vec<Arc<Parker>>,
-    /// Threads that run a handler which does not wait in one of our readers or writers.
+    /// Threads that run a handler and do not wait in a `Body` or a `BodyWriter`.
     busy: usize,
     threads: usize,
     is_waking: bool,
-    /// Requests taken since the beginning, to see whether any is.
+    /// The number of requests taken so far, to detect starvation.
     taken: u64,
     is_closed: bool,
 }
 
-/// Where an idle thread sits.
+/// Where an idle thread parks.
 #[derive(Default)]
 struct Parker {
     condvar: Condvar,
     is_unparked: Mutex<bool>,
 }
 
-/// The requests of a lane.
+/// The waiting requests of a connection.
 #[derive(Default)]
 struct JobQueue {
     jobs: VecDeque<Job>,
-    /// How many there are, for those who do not hold the lock.
+    /// Their number, readable without the lock.
     pending: Arc<PendingResponses>,
 }
 
@@ -102,23 +106,23 @@ impl JobQueue {
     }
 }
 
-/// A request on its way to a thread.
-pub struct Job {
+/// A request for a thread.
+pub(crate) struct Job {
     pub stream: StreamKey,
     pub request: Request<Body>,
     pub responder: Responder,
 }
 
-/// A connection's place in the pool.
-pub struct ConnectionQueue {
+/// A connection's queue in the pool.
+pub(crate) struct ConnectionQueue {
     shared: Arc<Shared>,
     index: usize,
     count: Arc<PendingResponses>,
-    /// When requests began to wait, and how many the pool had taken then.
+    /// When requests began to wait, and how many the pool had taken by then.
     pending: Option<(Instant, u64)>,
 }
 
-/// What is to be done once the lock is released.
+/// An action to execute after the lock is released.
 enum WakeAction {
     None,
     Unpark(Arc<Parker>),
@@ -126,7 +130,7 @@ enum WakeAction {
 }
 
 impl Pool {
-    /// A pool of at most `threads_max` threads, at least one; they are started when they are needed.
+    /// Creates a pool of at most `threads_max` threads, at least one. They are started on demand.
     pub fn new(threads_max: usize, handler: impl Handler) -> Self {
         let state = State {
             queues: Vec::new(),
@@ -150,7 +154,7 @@ impl Pool {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Makes a place for a connection.
+    /// Adds a queue for a connection.
     pub(crate) fn connection_queue(&self) -> ConnectionQueue {
         let queue = JobQueue::default();
         let count = Arc::clone(&queue.pending);
@@ -168,7 +172,8 @@ impl Pool {
         ConnectionQueue { shared: Arc::clone(&self.shared), index, count, pending: None }
     }
 
-    /// Ends the threads once their handlers return, and waits for that until `deadline`. Returns whether all have ended.
+    /// Ends the threads once their handlers return, and waits for that until `deadline`. Returns
+    /// whether all have ended.
     pub fn close(&self, deadline: Instant) -> bool {
         let mut state = self.shared.lock();
         state.is_closed = true;
@@ -188,13 +193,13 @@ impl Pool {
 }
 
 impl ConnectionQueue {
-    /// How many requests wait.
-    pub fn pending(&self) -> Arc<PendingResponses> {
+    /// Returns the number of waiting requests.
+    pub(crate) fn pending(&self) -> Arc<PendingResponses> {
         Arc::clone(&self.count)
     }
 
-    /// Queues requests; `jobs` is emptied.
-    pub fn submit(&mut self, jobs: &mut Vec<Job>) {
+    /// Queues requests, and empties `jobs`.
+    pub(crate) fn submit(&mut self, jobs: &mut Vec<Job>) {
         if jobs.is_empty() {
             return;
         }
@@ -211,11 +216,11 @@ impl ConnectionQueue {
         self.shared.wake(action);
     }
 
-    /// Takes back a request that waits: its stream has ended.
-    pub fn cancel(&self, stream: StreamKey) -> Option<Job> {
+    /// Removes a waiting request whose stream has ended.
+    pub(crate) fn cancel(&self, stream: StreamKey) -> Option<Job> {
         let mut state = self.shared.lock();
         let queue = state.queues.get_mut(self.index)?.as_mut()?;
-        // Streams are opened in rising order.
+        // Stream identifiers ascend.
         let position = queue.jobs.binary_search_by_key(&stream.id(), |job| job.stream.id()).ok()?;
         let job = queue.change(|jobs| jobs.remove(position));
         if queue.jobs.is_empty() {
@@ -224,16 +229,17 @@ impl ConnectionQueue {
         job
     }
 
-    /// Takes back all requests that wait: the connection has ended.
-    pub fn clear(&self) -> VecDeque<Job> {
+    /// Removes all waiting requests of a connection that has ended.
+    pub(crate) fn clear(&self) -> VecDeque<Job> {
         let mut state = self.shared.lock();
         state.ready.retain(|index| *index != self.index);
         let queue = state.queues.get_mut(self.index).and_then(Option::as_mut);
         queue.map(|queue| queue.change(mem::take)).unwrap_or_default()
     }
 
-    /// Looks after requests that wait. Returns when to look again, if any do.
-    pub fn check_starvation(&mut self, now: Instant) -> Option<Duration> {
+    /// Wakes another thread if the waiting requests are starved. Returns when to check again, if
+    /// any wait.
+    pub(crate) fn check_starvation(&mut self, now: Instant) -> Option<Duration> {
         let mut state = self.shared.lock();
         if state.queues.get(self.index)?.as_ref()?.jobs.is_empty() {
             self.pending = None;
@@ -262,7 +268,7 @@ impl Drop for ConnectionQueue {
         let jobs = state.queues.get_mut(self.index).and_then(Option::take);
         state.free_queues.push(self.index);
         drop(state);
-        // What they hold may take locks of its own.
+        // The destructors of requests may take other locks.
         drop(jobs);
     }
 }
@@ -281,20 +287,21 @@ impl Shared {
         }
     }
 
-    /// The thread was counted when it was decided on.
+    /// The caller of `next_wake` has already counted the thread.
     fn start_thread(self: &Arc<Self>) {
         let shared = Arc::clone(self);
         let started =
             thread::Builder::new().name("thalweg handler".to_owned()).spawn(move || shared.run_thread());
         if started.is_err() {
-            // The system has no more threads now; those that run will take the requests, or `check_starvation` tries again.
+            // The system is out of threads now. Running threads will take the requests, or
+            // `check_starvation` tries again.
             let mut state = self.lock();
             state.threads -= 1;
             state.is_waking = false;
         }
     }
 
-    /// The life of a thread.
+    /// The main function of a thread.
     fn run_thread(self: Arc<Self>) {
         CURRENT.set(Some(Arc::clone(&self)));
         let parker = Arc::new(Parker::default());
@@ -327,7 +334,8 @@ impl Shared {
 
     fn run(&self, job: Job) {
         let Job { request, responder, .. } = job;
-        // What the handler shares with others is its own affair; the request and the responder are not used again.
+        // The handler is responsible for state that it shares; the request and the responder are
+        // not used again.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.handler.handle(request, responder)));
         if let Ok(Err(error)) = outcome {
             crate::trace::handler_failed(&error);
@@ -347,7 +355,7 @@ impl State {
         job
     }
 
-    /// Decides whether another thread is needed. `is_starved`: no request was taken for a while.
+    /// Decides whether to wake another thread. `is_starved`: no request was taken for a while.
     fn next_wake(&mut self, shared: &Shared, is_starved: bool) -> WakeAction {
         if self.ready.is_empty() || self.is_waking || (self.busy >= shared.processors && !is_starved) {
             return WakeAction::None;
@@ -379,13 +387,14 @@ impl Parker {
     }
 }
 
-/// While it lives, the current thread, if it is one of a pool, waits for a peer and leaves its processor to others.
-pub struct Blocked {
+/// Marks the current thread, if it belongs to a pool, as waiting for a peer while the guard lives,
+/// so that it does not count as busy.
+pub(crate) struct Blocked {
     shared: Option<Arc<Shared>>,
 }
 
 impl Blocked {
-    pub fn enter() -> Self {
+    pub(crate) fn enter() -> Self {
         let shared = CURRENT.with_borrow(Clone::clone);
         if let Some(shared) = &shared {
             let mut state = shared.lock();
@@ -406,9 +415,15 @@ impl Drop for Blocked {
     }
 }
 
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("threads_max", &self.shared.threads_max).finish_non_exhaustive()
+    }
+}
+
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
 }
 
-/// How long requests wait for a busy processor before another thread is called.
+/// Time that requests wait for a busy processor before another thread is woken.
 const STARVATION_TIMEOUT: Duration = Duration::from_millis(1);

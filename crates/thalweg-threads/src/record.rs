@@ -1,27 +1,29 @@
-//! Which connection the drivers hold: the core's own, or, with the feature `record`, one that can record.
+//! The connection type of the drivers: the core's own, or, with the feature `record`, one that can
+//! record.
 //!
-//! Keeps true: without the feature nothing of it is there; with it, a connection records if its options say so.
+//! Invariants: without the feature, no recording code is compiled; with it, a connection records if
+//! its options have a store.
 
 #[cfg(not(feature = "record"))]
-pub use thalweg::Connection;
+pub(crate) use thalweg::Connection;
 use thalweg::{ConfigError, Role, Server, StreamKey, UpgradeError};
 #[cfg(feature = "record")]
-pub use thalweg_record::Recorder as Connection;
+pub(crate) use thalweg_record::Recorder as Connection;
 #[cfg(feature = "record")]
 use thalweg_record::{RecordOptions, RecordingStore};
 
 use crate::driver::Options;
 
-/// Starts a connection.
-pub fn start<R: Role>(options: &Options) -> Result<Connection<R>, ConfigError> {
+/// Creates a connection.
+pub(crate) fn start<R: Role>(options: &Options) -> Result<Connection<R>, ConfigError> {
     #[cfg(feature = "record")]
     return Connection::new(options.config, recorded(options));
     #[cfg(not(feature = "record"))]
     Connection::new(options.config)
 }
 
-/// Starts a server's connection after an Upgrade.
-pub fn upgraded(
+/// Creates a server's connection after an Upgrade.
+pub(crate) fn upgraded(
     options: &Options,
     settings: &[u8],
     method: &[u8],

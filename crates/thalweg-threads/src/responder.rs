@@ -1,4 +1,4 @@
-//! The way back from a handler: informational responses, the response, and its content.
+//! The handler's side of a response: informational responses, headers, and content.
 
 use std::fmt;
 use std::io;
@@ -18,7 +18,7 @@ use crate::message::{Payload, Request, Response, Source};
 use crate::tunnel::Tunnel;
 use crate::writer::{BodyWriter, Upload};
 
-/// Answers one request. Dropped without an answer, it resets the stream with INTERNAL_ERROR.
+/// Responds to one request. Dropping it without a response resets the stream with INTERNAL_ERROR.
 pub struct Responder {
     exchange: Arc<Exchange>,
     mailbox: Arc<ServerMailbox>,
@@ -27,12 +27,12 @@ pub struct Responder {
     is_answered: bool,
 }
 
-/// What the method means for the answer.
+/// The effect of the method on the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RequestKind {
-    /// RFC 9110 §9.3.2: an answer without its content.
+    /// RFC 9110 §9.3.2: a response without content.
     Head,
-    /// RFC 9110 §9.3.6: a tunnel, whose length nobody knows.
+    /// RFC 9110 §9.3.6: a tunnel, which has no length.
     Connect,
     Other,
 }
@@ -52,14 +52,16 @@ impl Responder {
         Self { exchange, mailbox, stream, request_kind, is_answered: false }
     }
 
-    /// Sends a response. If its length is known and it has no `content-length`, it gets one. Content from a reader is read and sent
-    /// before this returns; content that is there goes out in one message, and its fate is told by the connection alone.
+    /// Sends a response. Adds `content-length` if the length is known and the field is missing.
+    /// Content from a reader is read and sent before this returns. Bytes are sent in one message;
+    /// only the connection reports whether they arrive.
     ///
-    /// A response to HEAD, and one with the status 204 or 304, is sent without its content (RFC 9110 §6.4.1).
+    /// A response to HEAD, and one with the status 204 or 304, is sent without its content (RFC
+    /// 9110 §6.4.1).
     ///
     /// # Errors
-    /// A field that may not be sent, or a `content-length` other than that of the content (`InvalidInput`); the reader's; the stream's end
-    /// ([`Error`] is inside).
+    /// An invalid field, or a `content-length` that differs from the content's length
+    /// (`InvalidInput`); the reader's error; the stream's end ([`Error`] is inside).
     pub fn send(self, response: Response<impl Into<Payload>>) -> io::Result<()> {
         let (mut head, payload) = response.replace_body(());
         let payload = payload.into();
@@ -90,10 +92,10 @@ impl Responder {
         self.respond(head, Chunk::Bytes(content), Some(finish))
     }
 
-    /// Sends the head of a response; its content follows through the writer, which must be finished.
+    /// Sends the headers of a response. The caller writes the content, and must finish the writer.
     ///
     /// # Errors
-    /// A field that may not be sent (`InvalidInput`); the stream's end.
+    /// An invalid field (`InvalidInput`); the stream's end.
     pub fn start(self, head: Response<()>) -> io::Result<BodyWriter> {
         check_fields(&head.fields)?;
         let exchange = Arc::clone(&self.exchange);
@@ -105,10 +107,11 @@ impl Responder {
         Ok(BodyWriter::new(exchange, ErrorCode::INTERNAL_ERROR, None))
     }
 
-    /// Sends an informational response, for example 103 (RFC 8297); any number of them may come before the final one.
+    /// Sends an informational response, for example 103 (RFC 8297). Any number of them may precede
+    /// the final one.
     ///
     /// # Errors
-    /// A status other than 1xx, or a field that may not be sent (`InvalidInput`); the stream's end.
+    /// A status other than 1xx, or an invalid field (`InvalidInput`); the stream's end.
     pub fn send_informational(&mut self, head: Response<()>) -> io::Result<()> {
         if !head.status().is_informational() || head.status().as_u16() == 101 {
             return Err(invalid("an informational response has a status 1xx other than 101".to_owned()));
@@ -119,13 +122,14 @@ impl Responder {
         Ok(())
     }
 
-    /// Promises a response that the client has not asked for (RFC 9113 §8.4), and gives the way to send it. `promised` takes scheme and
-    /// authority of `request`, the one that is being answered, unless it names its own. Do it before what refers to it is sent. Waits for one turn of the
+    /// Pushes a response (RFC 9113 §8.4), and returns its responder. `promised` uses scheme and
+    /// authority of `request`, the one that is being answered, unless it names its own. Call it
+    /// before sending content that refers to the promised request. Waits for one turn of the
     /// connection's driver.
     ///
     /// # Errors
-    /// A field that may not be sent (`InvalidInput`). [`Error::Open`]: the client does not take pushes, or no more at once; go on without.
-    /// The stream's end.
+    /// An invalid field (`InvalidInput`). [`Error::Open`]: the client does not accept pushes, or no
+    /// more at once; continue without the push. The stream's end.
     pub fn push<B>(&self, request: &Request<B>, promised: Request<()>) -> io::Result<Self> {
         check_fields(&promised.fields)?;
         self.check_open()?;
@@ -142,32 +146,33 @@ impl Responder {
         Ok(Self::new(exchange, Arc::clone(&self.mailbox), stream, &method))
     }
 
-    /// The handle to the stream: its priority, its padding, and what extensions of HTTP/2 put on it.
+    /// Returns the handle to the stream: its priority, its padding, and its extension frames.
     pub fn handle(&self) -> StreamHandle {
         StreamHandle::new(Arc::clone(&self.exchange))
     }
 
-    /// Names an alternative service for the origin of this request, for example `h3=":443"` (RFC 7838 §4). Left out where the core
-    /// refuses it.
+    /// Sends ALTSVC: an alternative service for the origin of this request, for example `h3=":443"`
+    /// (RFC 7838 §4). A frame that the core refuses is logged and dropped.
     pub fn send_alt_svc(&self, value: impl Into<Vec<u8>>) {
         self.mailbox.post(DriverMessage::Host(ServerCommand::AltSvc(self.stream, value.into())));
     }
 
-    /// Accepts a CONNECT: `head` with a status 2xx, then a stream of bytes in both directions. `body` is that of the request.
+    /// Accepts a CONNECT request: sends `head`, with a status 2xx, and returns the tunnel. `body`
+    /// is that of the request.
     ///
     /// # Errors
-    /// As for [`start`](Self::start).
+    /// Those of [`start`](Self::start).
     pub fn tunnel(self, head: Response<()>, body: Body) -> io::Result<Tunnel> {
         Ok(Tunnel::new(body, self.start(head)?))
     }
 
-    /// Refuses the request: resets the stream.
+    /// Resets the stream.
     pub fn reset(mut self, code: ErrorCode) {
         self.is_answered = true;
         self.exchange.submit(StreamCommand::Reset { code });
     }
 
-    /// Sees whether the stream ends while its request is worked on.
+    /// Returns an observer for the early end of the stream.
     pub fn cancellation(&self) -> Cancellation {
         Cancellation { exchange: Arc::clone(&self.exchange) }
     }
@@ -206,7 +211,7 @@ impl Responder {
             chunk,
             finish,
         }));
-        // If the driver has ended, the exchange tells it.
+        // If the driver has ended, the exchange reports it.
         if is_whole {
             self.mailbox.post_batched(command);
         } else {
@@ -237,19 +242,19 @@ impl fmt::Debug for Responder {
     }
 }
 
-/// Tells a handler that works for long whether anybody still wants the answer.
+/// Tells a handler that works for long whether the client has cancelled the request.
 #[derive(Clone)]
 pub struct Cancellation {
     exchange: Arc<Exchange>,
 }
 
 impl Cancellation {
-    /// Whether the stream has ended before its time. Costs a lock that nobody else holds for long.
+    /// Returns whether the stream has ended early. Takes a lock that is held for short times only.
     pub fn is_cancelled(&self) -> bool {
         self.reason().is_some()
     }
 
-    /// Why, if it has.
+    /// Returns the reason, if it has.
     pub fn reason(&self) -> Option<Error> {
         self.exchange.failure()
     }
@@ -261,7 +266,7 @@ impl fmt::Debug for Cancellation {
     }
 }
 
-/// Gives a head the `content-length` that it lacks. RFC 9110 §8.6: not with 1xx and 204.
+/// Adds `content-length` if it is missing. RFC 9110 §8.6: not with 1xx and 204.
 fn set_content_length(head: &mut Response<()>, len: Option<u64>) -> io::Result<()> {
     let Some(len) = len else { return Ok(()) };
     if head.status().is_informational() || matches!(head.status().as_u16(), 204 | 304) {
@@ -279,7 +284,7 @@ fn set_content_length(head: &mut Response<()>, len: Option<u64>) -> io::Result<(
     Err(invalid(format!("content-length is {announced}, the content has {len} bytes")))
 }
 
-/// Judges fields where their author can be told.
+/// Validates fields where the error can be returned to the handler.
 fn check_fields(fields: &Fields) -> io::Result<()> {
     for field in fields.iter() {
         if let Err(violation) = thalweg::check_field(&field) {
@@ -293,10 +298,10 @@ fn invalid(text: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
-/// Content up to this length is read before its head is sent: then one message carries both.
+/// Content up to this length is read before its headers are sent, so that one message carries both.
 const WHOLE_BYTES_MAX: u64 = 64 << 10;
 
-/// A number in decimal digits, without an allocation.
+/// A number in decimal digits, formatted without an allocation.
 struct Decimal {
     digits: [u8; 20],
     start: usize,
@@ -326,14 +331,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_has_its_digits() {
+    fn a_number_is_formatted_in_decimal_digits() {
         for number in [0, 7, 10, 65_535, u64::MAX] {
             assert_eq!(Decimal::new(number).as_bytes(), number.to_string().as_bytes());
         }
     }
 
     #[test]
-    fn a_length_is_announced_once_and_must_be_true() {
+    fn content_length_is_added_once_and_must_match() {
         let mut head = Response::ok();
         set_content_length(&mut head, Some(12)).unwrap();
         set_content_length(&mut head, Some(12)).unwrap();
@@ -346,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_may_not_be_sent_is_named() {
+    fn an_invalid_field_is_named_in_the_error() {
         check_fields(&Fields::from([("content-type", "text/plain")])).unwrap();
         for (name, value) in [("connection", "close"), ("x", "a\r\nb"), ("a b", ""), (":path", "/")] {
             let error = check_fields(&Fields::from([(name, value)])).unwrap_err().to_string();

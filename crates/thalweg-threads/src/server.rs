@@ -1,4 +1,4 @@
-//! A server: accepts connections, gives each a thread that drives it, and hands requests to a pool.
+//! A server: accepts connections, starts a driver thread for each, and passes requests to a pool.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use thalweg::{Config, ErrorCode, OwnedEvent};
+use thalweg::{CloseCause, Config, ErrorCode, OwnedEvent, Timeout};
 
 use crate::counters::Counters;
 use crate::driver::server::{ServerDriver, ServerMailbox};
@@ -23,8 +23,9 @@ use crate::pool::{Handler, Pool};
 use crate::trace;
 use crate::transport::Transport;
 
-/// A server that is bound to an address and not yet serving: HTTP/2 with prior knowledge (RFC 9113 §3.3), and by Upgrade from
-/// HTTP/1.1. What does not speak HTTP/2 is told so in the words of HTTP/1.1 where it may understand them.
+/// A server that is bound to an address and not yet serving: HTTP/2 with prior knowledge (RFC 9113
+/// §3.3), and by Upgrade from HTTP/1.1. A client that speaks HTTP/1.1 without an Upgrade receives
+/// an HTTP/1.1 error response.
 pub struct Server {
     listener: TcpListener,
     local: SocketAddr,
@@ -38,7 +39,7 @@ pub struct Server {
     shared: Arc<Shared>,
 }
 
-/// Who is told of connections.
+/// The callbacks of a server.
 struct Hooks {
     on_open: Box<OnOpen>,
     on_notice: Option<Arc<OnServerNotice>>,
@@ -48,10 +49,10 @@ struct Hooks {
 type OnOpen = dyn Fn(&Handle<thalweg::Server>, SocketAddr) + Send + Sync;
 type OnServerNotice = dyn Fn(&Handle<thalweg::Server>, OwnedEvent) + Send + Sync;
 type OnEnd = dyn Fn(&ConnectionEnd) + Send + Sync;
-/// Puts something around an accepted socket.
+/// Wraps an accepted socket, for example in TLS.
 type Wrap = dyn Fn(Socket) -> io::Result<Box<dyn Transport>> + Send + Sync;
 
-/// What the accepting thread, the connections, and the handles share.
+/// State shared by the accepting thread, the connections, and the handles.
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
@@ -61,25 +62,29 @@ struct Shared {
 #[derive(Default)]
 struct State {
     connections: HashMap<u64, Arc<LiveConnection>>,
+    /// The number of the next connection, and of those accepted so far.
     next: u64,
-    /// When what is left is closed, once the server shuts down.
+    /// The deadline of the shutdown, once it has begun: open connections are closed then.
     shutdown: Option<Instant>,
+    /// Whether that time has passed.
+    is_closing: bool,
+    /// Connections whose streams were cut off by the end of a graceful shutdown.
+    dropped: u64,
 }
 
-/// A live connection, seen from outside.
+/// The server's view of an open connection.
 struct LiveConnection {
     mailbox: Arc<ServerMailbox>,
     streams: AtomicU32,
-    /// Since when there is no stream, in nanoseconds after `ORIGIN`; or `BUSY`.
+    /// Since when the connection has no stream, in nanoseconds after `ORIGIN`; or `BUSY`.
     idle_since: AtomicU64,
-    /// Whether the connection is being ended because it is idle.
+    /// Whether the connection is shutting down because it was idle.
     is_evicted: AtomicBool,
 }
 
 impl LiveConnection {
-    /// Takes note of how the connection stands after a turn. `was_used`: it had streams since the last.
+    /// Stores the state after a turn. `was_used`: it had streams since the last turn.
     fn update(&self, streams: u32, is_idle: bool, was_used: bool) {
-        self.streams.store(streams, Ordering::Relaxed);
         let was_idle = self.idle_since.load(Ordering::Relaxed) != BUSY;
         if is_idle && (was_used || !was_idle) {
             let nanos = u64::try_from(ORIGIN.elapsed().as_nanos()).unwrap_or(BUSY - 1);
@@ -87,11 +92,13 @@ impl LiveConnection {
         } else if !is_idle && was_idle {
             self.idle_since.store(BUSY, Ordering::Relaxed);
         }
+        // Last: where no streams are counted, the connection is known to be idle.
+        self.streams.store(streams, Ordering::Release);
     }
 
-    /// Ends the connection, if it still has no streams, to make room for another. GOAWAY names the last
-    /// stream that was served: a request that crosses it may be sent again on another connection
-    /// (RFC 9113 §6.8).
+    /// Shuts down the connection, if it still has no streams, to make room for another. GOAWAY
+    /// carries the last processed stream: the client may retry a request that crosses it on another
+    /// connection (RFC 9113 §6.8).
     fn evict(self: &Arc<Self>) {
         self.is_evicted.store(true, Ordering::SeqCst);
         let live = Arc::clone(self);
@@ -106,21 +113,31 @@ impl LiveConnection {
     }
 }
 
-/// How a server stands.
+/// The current state of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerStats {
-    /// Live connections, those that are being ended included.
+    /// Open connections, including those that are shutting down.
     pub connections: usize,
-    /// Their live streams, as of each connection's last turn.
+    /// Their open streams, as of each connection's last turn.
     pub streams: u32,
 }
 
+/// What a server did, as [`Server::serve`] returns it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServeStats {
+    /// Connections that were accepted.
+    pub accepted: u64,
+    /// Connections that outlived the graceful shutdown: their streams were cut off when its time was over.
+    pub dropped: u64,
+}
+
 impl Server {
-    /// Binds to an address; port 0 takes a free one.
+    /// Binds to an address; port 0 selects a free port.
     ///
     /// # Errors
-    /// The address cannot be had.
+    /// The error of the operating system.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -144,22 +161,23 @@ impl Server {
         })
     }
 
-    /// Replaces the core's configuration.
+    /// Sets the core's configuration.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.options.config = config;
         self
     }
 
-    /// What the first bytes of a cleartext connection may be (see [`Options::h2c`]).
+    /// Sets the limits on the first bytes of a cleartext connection (see [`Options::h2c`]).
     #[must_use]
     pub fn h2c(mut self, h2c: Option<thalweg_h2c::Config>) -> Self {
         self.options.h2c = h2c;
         self
     }
 
-    /// Speaks TLS on every connection, and HTTP/2 with those that negotiate `h2` by ALPN (RFC 9113 §3.2). A configuration without ALPN
-    /// protocols gets `h2`. Others are refused, in HTTP/1.1 if that is what they may understand.
+    /// Requires TLS on every connection, and serves those that negotiate `h2` by ALPN (RFC 9113
+    /// §3.2). Adds `h2` to a configuration without ALPN protocols. Rejects other clients, with an
+    /// HTTP/1.1 response if they speak HTTP/1.1.
     #[cfg(feature = "rustls")]
     #[must_use]
     pub fn tls(mut self, config: impl Into<Arc<rustls::ServerConfig>>) -> Self {
@@ -168,7 +186,8 @@ impl Server {
         self
     }
 
-    /// Records each connection. See [`RecordingStore`](thalweg_record::RecordingStore) for where to, how much, and which are kept.
+    /// Records each connection. [`RecordingStore`](thalweg_record::RecordingStore) describes the
+    /// destination, the limits, and the retention.
     #[cfg(feature = "record")]
     #[must_use]
     pub fn record(mut self, recordings: &thalweg_record::RecordingStore) -> Self {
@@ -176,31 +195,34 @@ impl Server {
         self
     }
 
-    /// Replaces everything that a connection's driver is told; `remote` is set for each, and `counters` are the server's.
+    /// Replaces all options of the drivers. The server sets `remote` and `counters` itself.
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self
     }
 
-    /// Bounds the threads on which handlers run. Default 64; at least 1. Requests wait when all are busy.
+    /// Limits the threads that run handlers. Default 64; at least 1. Requests wait when all are
+    /// busy.
     #[must_use]
     pub fn threads_max(mut self, threads: usize) -> Self {
         self.threads_max = threads;
         self
     }
 
-    /// Bounds the connections, each of which has a thread. Default 1,024; at least 1. When there are so
-    /// many and another client connects, those that have had no streams for longest are ended for it
-    /// with GOAWAY: one, or an eighth of the idle ones, 32 at most. While none is idle, it waits.
+    /// Sets the maximum of concurrent connections, each of which has a thread. Default 1,024; at
+    /// least 1. When another client connects at the limit, the server shuts down the connections
+    /// that have been idle for longest, with GOAWAY: an eighth of the idle ones, at least 1 and at
+    /// most 32. The new client waits while no connection is idle.
     #[must_use]
     pub fn connections_max(mut self, connections: usize) -> Self {
         self.connections_max = connections.max(1);
         self
     }
 
-    /// Is called once for each connection, before anything is read from it, with its handle and the peer's address. What is said
-    /// through the handle then, for example its origins, comes right behind the server's SETTINGS.
+    /// Sets a callback for each new connection, before anything is read from it, with its handle
+    /// and the peer's address. Frames sent through the handle in the callback, for example ORIGIN,
+    /// directly follow the server's SETTINGS.
     #[must_use]
     pub fn on_open(
         mut self,
@@ -210,8 +232,8 @@ impl Server {
         self
     }
 
-    /// Is called with what clients say about their connections: settings, priorities, extension frames. It runs in the connection's
-    /// thread and should only pass on what it gets.
+    /// Sets a callback for connection-level events of clients: settings, priorities, extension
+    /// frames. It runs in the connection's thread and should only forward its arguments.
     #[must_use]
     pub fn on_notice(
         mut self,
@@ -221,36 +243,40 @@ impl Server {
         self
     }
 
-    /// Is called once for each connection, in its thread, when its transport was ended.
+    /// Sets a callback for the end of each connection. It runs in the connection's thread, after
+    /// the transport is closed.
     #[must_use]
     pub fn on_end(mut self, on_end: impl Fn(&ConnectionEnd) + Send + Sync + 'static) -> Self {
         self.hooks.on_end = Box::new(on_end);
         self
     }
 
-    /// What all its connections do, counted: keep a clone and read it at any time.
+    /// Returns the counters of all its connections, to be read at any time.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
     }
 
-    /// The address, with the port that was taken.
+    /// Returns the address, with the actual port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
-    /// A handle with which other threads can look at the server and end it.
+    /// Returns a handle with which other threads can observe the server and shut it down.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle { shared: Arc::clone(&self.shared) }
     }
 
-    /// Serves until a handle shuts it down, and returns when all connections and threads have ended, or the time
-    /// allowed for that is over.
+    /// Serves until a handle shuts it down, and returns when all connections and threads have
+    /// ended, or the time limit of the shutdown has expired. Returns the number of connections, and
+    /// the number of those that the shutdown cut off.
     ///
-    /// A connection that cannot be accepted, for want of file descriptors for example, is traced, and tried again after a while.
+    /// Failures to accept, for lack of file descriptors for example, are logged and retried after a
+    /// pause.
     ///
     /// # Errors
-    /// The configuration is out of range (`InvalidInput`), or the system cannot wait for connections.
-    pub fn serve(self, handler: impl Handler) -> io::Result<()> {
+    /// The configuration is out of range (`InvalidInput`), or the system cannot wait for
+    /// connections.
+    pub fn serve(self, handler: impl Handler) -> io::Result<ServeStats> {
         let Self {
             mut listener,
             mut poll,
@@ -273,7 +299,7 @@ impl Server {
         drop(listener);
         let deadline = shared.end_connections();
         pool.close(deadline);
-        outcome
+        outcome.map(|()| shared.serve_stats())
     }
 }
 
@@ -283,29 +309,31 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Looks at a server, and ends it.
+/// Observes a server, and shuts it down.
 #[derive(Clone)]
 pub struct ServerHandle {
     shared: Arc<Shared>,
 }
 
 impl ServerHandle {
-    /// Ends the server gracefully: it accepts nothing more, and every connection ends when its streams have
-    /// (RFC 9113 §6.8). What is left after `limit` is closed. The configuration's own deadline for it counts, too.
+    /// Shuts the server down gracefully: it stops accepting, and each connection ends when its
+    /// streams have ended (RFC 9113 §6.8). Connections still open after `limit`, or after the
+    /// configuration's own shutdown timeout, are closed.
     pub fn shutdown(&self, limit: Duration) {
         self.shared.lock().shutdown.get_or_insert(Instant::now() + limit);
         // It fails only when the system is out of memory.
         drop(self.shared.waker.wake());
     }
 
-    /// How many connections and streams there are.
+    /// Returns the number of connections and streams.
     pub fn stats(&self) -> ServerStats {
         let state = self.shared.lock();
-        let streams = state.connections.values().map(|live| live.streams.load(Ordering::Relaxed)).sum();
+        let streams = state.connections.values().map(|live| live.streams.load(Ordering::Acquire)).sum();
         ServerStats { connections: state.connections.len(), streams }
     }
 
-    /// Waits until there are no connections, or until the time has passed. Returns whether there are none.
+    /// Waits until there are no connections, or until the time limit expires. Returns whether there
+    /// are none.
     pub fn wait_idle(&self, limit: Duration) -> bool {
         self.shared.wait_idle(Instant::now() + limit)
     }
@@ -319,7 +347,7 @@ impl fmt::Debug for ServerHandle {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics under this lock.
+        // No code panics under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -335,7 +363,8 @@ impl Shared {
         true
     }
 
-    /// Ends connections that have been idle for longest, unless some are being ended already.
+    /// Shuts down the connections that have been idle for longest, unless an earlier eviction is
+    /// still running.
     fn evict_idle(&self) {
         let connections: Vec<_> = self.lock().connections.values().cloned().collect();
         if connections.iter().any(|live| live.is_evicted.load(Ordering::SeqCst)) {
@@ -350,7 +379,7 @@ impl Shared {
         }
     }
 
-    /// Tells every connection to do something.
+    /// Posts a message to every connection.
     fn post_all(
         &self,
         message: impl Fn() -> DriverMessage<crate::driver::server::ServerCommand, thalweg::Server>,
@@ -366,14 +395,35 @@ impl Shared {
         let deadline = *self.lock().shutdown.get_or_insert_with(Instant::now);
         self.post_all(|| DriverMessage::Shutdown);
         if !self.wait_idle(deadline) {
+            self.lock().is_closing = true;
             self.post_all(|| DriverMessage::Close(ErrorCode::NO_ERROR));
             self.wait_idle(Instant::now() + CLOSE_LIMIT);
         }
         deadline.max(Instant::now() + HANDLERS_LIMIT)
     }
+
+    /// Takes note of how a connection ended.
+    fn count_end(&self, end: &ConnectionEnd) {
+        let mut state = self.lock();
+        let cause = end.report.error.map(|error| error.cause());
+        // Streams end with the connection at its own time limit, or when the server closes what is left.
+        let is_late = match cause {
+            Some(CloseCause::Timeout(Timeout::Shutdown)) => true,
+            Some(CloseCause::Closed) => state.is_closing,
+            _ => false,
+        };
+        state.dropped += u64::from(is_late && end.report.live_streams > 0);
+    }
+
+    /// What the server did. Connections that are still there did not even end when they were closed.
+    fn serve_stats(&self) -> ServeStats {
+        let state = self.lock();
+        let dropped = state.dropped + state.connections.len() as u64;
+        ServeStats { accepted: state.next, dropped }
+    }
 }
 
-/// What a new connection needs.
+/// Everything that a new connection needs.
 struct Acceptor {
     options: Options,
     pool: Pool,
@@ -386,11 +436,12 @@ impl Acceptor {
     /// Accepts connections until the server is shut down.
     fn accept(&self, poll: &mut Poll, listener: &TcpListener, connections_max: usize) -> io::Result<()> {
         let mut events = Events::with_capacity(8);
-        // What the system gives only while it has it is taken before a connection is, so that none is lost.
+        // Scarce system resources are allocated before a connection is accepted, so that no
+        // connection is lost.
         let mut poller = None;
         let mut pause = None;
         let mut is_ready = true;
-        // A connection for which there is no room yet.
+        // A connection beyond `connections_max`.
         let mut waiting: Option<Accepted> = None;
         loop {
             let (is_ending, has_room) = {
@@ -418,7 +469,7 @@ impl Acceptor {
                     }
                     Err(error) => match error.kind() {
                         io::ErrorKind::WouldBlock => is_ready = false,
-                        // The peer has given up; the next one may not have.
+                        // This peer has closed its connection; others may be waiting.
                         io::ErrorKind::Interrupted
                         | io::ErrorKind::ConnectionAborted
                         | io::ErrorKind::ConnectionReset => continue,
@@ -443,13 +494,13 @@ impl Acceptor {
         }
     }
 
-    /// Gives a connection its thread.
+    /// Starts the thread of a connection.
     fn start(&self, accepted: Accepted) -> io::Result<()> {
         let Accepted { mut stream, remote, mut poller } = accepted;
         let prepared = stream.set_nodelay(true).and_then(|()| poller.watch(&mut stream));
         let transport = match prepared.and_then(|()| (self.wrap)(Socket(stream))) {
             Ok(transport) => transport,
-            // The peer has gone already.
+            // The peer has closed the connection.
             Err(error) => return Err(io::Error::new(io::ErrorKind::ConnectionAborted, error)),
         };
         let options = Options { remote: Some(remote), ..self.options.clone() };
@@ -470,6 +521,7 @@ impl Acceptor {
                 registration.live.update(driver.live_streams(), driver.is_idle(), opened != before);
             });
             drop(driver);
+            registration.shared.count_end(&end);
             (hooks.on_end)(&end);
             drop(registration);
         })?;
@@ -477,7 +529,7 @@ impl Acceptor {
     }
 }
 
-/// A connection that was accepted, and what it will wait with.
+/// An accepted connection, and its poller.
 struct Accepted {
     stream: TcpStream,
     remote: SocketAddr,
@@ -498,7 +550,7 @@ fn accept_one(listener: &TcpListener, spare: &mut Option<Poller>) -> io::Result<
     }
 }
 
-/// A connection's entry among the live ones, for as long as its thread runs.
+/// The registration of an open connection, for as long as its thread runs.
 struct Registration {
     shared: Arc<Shared>,
     number: u64,
@@ -531,14 +583,14 @@ impl Drop for Registration {
     }
 }
 
-/// Where idle times count from.
+/// The origin of idle times.
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 const BUSY: u64 = u64::MAX;
 /// The debug data of the GOAWAY.
 const EVICTION_TEXT: &[u8] = b"idle, and the server has reached its limit of connections";
-/// How many idle connections are ended at once, at most.
+/// Maximum of idle connections that are evicted at a time.
 const EVICTED_MAX: usize = 32;
-/// How often idle connections are looked for while another connection waits.
+/// Interval of looking for idle connections while another connection waits.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(50);
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -546,7 +598,7 @@ const THREADS_MAX: usize = 64;
 const CONNECTIONS_MAX: usize = 1024;
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// For connections to end that were closed, the linger time included.
+/// Time for closed connections to end, including the linger time.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
-/// For handlers to return whose connections have ended.
+/// Time for handlers to return after their connections have ended.
 const HANDLERS_LIMIT: Duration = Duration::from_secs(1);

@@ -1,10 +1,10 @@
 //! TLS by rustls, with `h2` negotiated by ALPN (RFC 9113 §3.2).
 //!
-//! What RFC 9113 §9.2 asks of TLS holds by itself: rustls speaks 1.2 and 1.3 only, without compression, renegotiation, or any of the
-//! prohibited cipher suites.
+//! rustls satisfies RFC 9113 §9.2 by construction: it speaks TLS 1.2 and 1.3 only, without
+//! compression, renegotiation, or any of the prohibited cipher suites.
 //!
-//! Keeps true: an alert that rustls has written goes out before its error is told; plaintext is taken only while earlier records
-//! are on the wire, so what is buffered stays within one write.
+//! Invariants: an alert of rustls is sent before its error is returned; plaintext is accepted only
+//! while earlier records are written, so the buffered data stays within one write.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -18,37 +18,41 @@ use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerCon
 use crate::negotiate::NegotiationError;
 use crate::transport::{NegotiatedProtocol, Transport};
 
-/// TLS around a transport, of either side. HTTP/2 is spoken over it only if both sides agree to `h2` by ALPN.
+/// TLS around a transport, for either side. HTTP/2 requires that both sides negotiate `h2` by ALPN.
 pub struct Tls<T> {
     session: Connection,
     transport: T,
-    /// It can carry nothing more.
+    /// Whether the peer has sent any byte.
+    has_received: bool,
+    /// Whether the session has failed for both directions.
     has_failed: bool,
     has_said_end: bool,
 }
 
 impl<T: Transport> Tls<T> {
-    /// The server's side. A configuration without ALPN protocols gets `h2`.
+    /// Creates the server's side. Adds `h2` to a configuration without ALPN protocols.
     ///
     /// # Errors
-    /// `InvalidInput`: rustls cannot use the configuration.
+    /// `InvalidInput`: rustls rejects the configuration.
     pub fn server(transport: T, config: Arc<ServerConfig>) -> io::Result<Self> {
         let session = ServerConnection::new(server_config(config)).map_err(unusable)?;
         Ok(Self::new(session.into(), transport))
     }
 
-    /// The client's side, for a server of this name. A configuration without ALPN protocols gets `h2`.
+    /// Creates the client's side, for a server of this name. Adds `h2` to a configuration without
+    /// ALPN protocols.
     ///
     /// # Errors
-    /// `InvalidInput`: rustls cannot use the configuration.
+    /// `InvalidInput`: rustls rejects the configuration.
     pub fn client(transport: T, name: ServerName<'static>, config: Arc<ClientConfig>) -> io::Result<Self> {
         let session = ClientConnection::new(client_config(config), name).map_err(unusable)?;
         Ok(Self::new(session.into(), transport))
     }
 
-    /// Takes over a session after its handshake, or before.
+    /// Wraps a session, before or after its handshake.
     pub(crate) fn new(session: Connection, transport: T) -> Self {
-        Self { session, transport, has_failed: false, has_said_end: false }
+        let has_received = !session.is_handshaking();
+        Self { session, transport, has_received, has_failed: false, has_said_end: false }
     }
 
     /// Writes records until the transport is full or none is left.
@@ -64,13 +68,14 @@ impl<T: Transport> Tls<T> {
         Ok(())
     }
 
-    /// Reads records once. Returns whether the peer's bytes have ended.
+    /// Reads records once. Returns whether the input has ended.
     fn receive_records(&mut self) -> io::Result<bool> {
         let was_shaking_hands = self.session.is_handshaking();
         let len = self.session.read_tls(&mut self.transport)?;
+        self.has_received |= len > 0;
         if let Err(error) = self.session.process_new_packets() {
             self.has_failed = true;
-            // The alert says why; where it cannot go out, this error tells as much.
+            // The alert contains the reason; if it cannot be sent, this error does.
             let _ = self.send_records();
             return Err(if was_shaking_hands {
                 handshake_failed(error)
@@ -91,13 +96,18 @@ impl<T: Transport> Read for Tls<T> {
             match self.session.reader().read(out) {
                 Ok(len) => return Ok(len),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // The end without close_notify: HTTP/2 knows by itself whether something was cut off.
+                // TLS that ended without close_notify: HTTP/2 detects truncation itself.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                 Err(error) => return Err(error),
             }
             let was_shaking_hands = self.session.is_handshaking();
             if self.receive_records()? && was_shaking_hands {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+                let is_silent = !self.has_received;
+                return Err(if is_silent {
+                    io::Error::new(io::ErrorKind::UnexpectedEof, NegotiationError::NoData)
+                } else {
+                    io::Error::new(io::ErrorKind::UnexpectedEof, "the peer ended the connection in it")
+                });
             }
         }
     }
@@ -150,8 +160,8 @@ impl<T> fmt::Debug for Tls<T> {
     }
 }
 
-/// A configuration that offers something by ALPN.
-pub fn server_config(mut config: Arc<ServerConfig>) -> Arc<ServerConfig> {
+/// Adds `h2` to a configuration without ALPN protocols.
+pub(crate) fn server_config(mut config: Arc<ServerConfig>) -> Arc<ServerConfig> {
     if config.alpn_protocols.is_empty() {
         Arc::make_mut(&mut config).alpn_protocols = vec![H2.to_vec()];
     }
@@ -165,8 +175,8 @@ fn client_config(mut config: Arc<ClientConfig>) -> Arc<ClientConfig> {
     config
 }
 
-/// Does the client's side of a handshake over a socket that blocks.
-pub fn handshake(
+/// Performs the client's side of a handshake over a blocking socket.
+pub(crate) fn handshake(
     stream: &mut TcpStream,
     name: ServerName<'static>,
     config: Arc<ClientConfig>,
@@ -184,7 +194,7 @@ pub fn handshake(
             stream.set_write_timeout(Some(left))?;
         }
         exchange_records(&mut session, stream).map_err(|error| match error.kind() {
-            // So says a socket whose time is over.
+            // A blocking socket reports its timeout like this.
             io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
             _ => error,
         })?;
@@ -204,18 +214,20 @@ fn exchange_records(session: &mut ClientConnection, stream: &mut TcpStream) -> i
         return session.write_tls(stream).map(drop);
     }
     if session.read_tls(stream)? == 0 {
-        let text = "the server ended the connection in the TLS handshake: it may not speak TLS on this port";
+        let text =
+            "the server ended the connection in the TLS handshake: if this is a cleartext port, use http://";
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
     }
     if let Err(error) = session.process_new_packets() {
-        // The alert says why.
+        // The alert contains the reason.
         let _ = session.write_tls(stream);
         return Err(handshake_failed(error));
     }
     Ok(())
 }
 
-/// What a failed handshake means. What rustls says of a peer that speaks something else leaves one to guess.
+/// Classifies a failed handshake. The error that rustls returns for a peer without TLS is hard to
+/// recognize.
 fn handshake_failed(error: rustls::Error) -> io::Error {
     match error {
         rustls::Error::InvalidMessage(_) => {

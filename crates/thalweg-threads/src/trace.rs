@@ -1,11 +1,12 @@
-//! What is traced, if the feature `tracing` is on.
+//! Log events, with the feature `tracing`.
 
 use std::io;
 
 use crate::error::ConnectionEnd;
 
-/// The one report of a connection: a warning if the peer is to blame or a limit has tripped.
-pub fn connection_ended(end: &ConnectionEnd) {
+/// Logs the final report of a connection: as a warning if the peer is at fault or a limit was
+/// exceeded.
+pub(crate) fn connection_ended(end: &ConnectionEnd) {
     #[cfg(feature = "tracing")]
     {
         let remote = end.remote.map(tracing::field::display);
@@ -23,40 +24,40 @@ pub fn connection_ended(end: &ConnectionEnd) {
     let _ = end;
 }
 
-/// A handler returned an error.
-pub fn handler_failed(error: &io::Error) {
+/// Logs the error of a handler.
+pub(crate) fn handler_failed(error: &io::Error) {
     #[cfg(feature = "tracing")]
     tracing::warn!("handler failed: {error}");
     #[cfg(not(feature = "tracing"))]
     let _ = error;
 }
 
-/// The core refused what the application wanted to send.
-pub fn send_failed(stream: thalweg::StreamKey, error: &thalweg::SendError) {
+/// Logs that the core refused a message of the application.
+pub(crate) fn send_failed(stream: thalweg::StreamKey, error: &thalweg::SendError) {
     #[cfg(feature = "tracing")]
     tracing::error!(stream = stream.id().as_u32(), "not sent: {error}");
     #[cfg(not(feature = "tracing"))]
     let _ = (stream, error);
 }
 
-/// The core refused what was wished of a connection or a stream besides messages.
-pub fn command_failed(error: &thalweg::SendError) {
+/// Logs that the core refused a command for a connection or a stream.
+pub(crate) fn command_failed(error: &thalweg::SendError) {
     #[cfg(feature = "tracing")]
-    tracing::debug!("left out: {error}");
+    tracing::debug!("command dropped: {error}");
     #[cfg(not(feature = "tracing"))]
     let _ = error;
 }
 
-/// A listener of the application panicked.
-pub fn callback_panicked() {
+/// Logs that a callback of the application panicked.
+pub(crate) fn callback_panicked() {
     #[cfg(feature = "tracing")]
-    tracing::error!("listener panicked");
+    tracing::error!("callback panicked");
 }
 
-/// A connection could not be accepted.
-pub fn accept_failed(error: &io::Error) {
+/// Logs that a connection could not be accepted.
+pub(crate) fn accept_failed(error: &io::Error) {
     #[cfg(feature = "tracing")]
-    tracing::warn!("cannot accept a connection: {error}");
+    tracing::warn!("connection not accepted: {error}");
     #[cfg(not(feature = "tracing"))]
     let _ = error;
 }

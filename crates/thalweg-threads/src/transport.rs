@@ -3,47 +3,49 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
-/// A byte stream that never blocks: where it would, it says [`WouldBlock`](io::ErrorKind::WouldBlock).
+/// A byte stream that never blocks: instead it returns [`WouldBlock`](io::ErrorKind::WouldBlock).
 pub trait Transport: Read + Write + Send {
-    /// Ends the sending side; the peer reads the end, and may go on sending.
+    /// Closes the sending side. The peer reads the end of input, and may continue to send.
     ///
     /// # Errors
-    /// `WouldBlock`: call again when the transport is writable. Others: the transport is of no more use.
+    /// `WouldBlock`: call again when the transport is writable. Other errors: the transport has
+    /// failed.
     fn shutdown_write(&mut self) -> io::Result<()>;
 
-    /// Whether a read that gave fewer bytes than were asked for has emptied the transport. Saves a call that would give
-    /// `WouldBlock`.
+    /// Returns whether a read that returned fewer bytes than requested has emptied the transport.
+    /// Saves a call that would return `WouldBlock`.
     fn is_emptied_by_short_read(&self) -> bool {
         false
     }
 
-    /// Whether `write_vectored` takes many slices in one call, as sockets do. Large content that is there goes out without a copy then.
+    /// Returns whether `write_vectored` accepts many slices in one call, as sockets do. Large
+    /// content is then sent without a copy.
     fn is_vectored(&self) -> bool {
         false
     }
 
-    /// Whether something waits inside for the transport to become writable, though nothing is left to write.
+    /// Returns whether the transport waits to become writable although the driver has no output.
     fn wants_write(&self) -> bool {
         false
     }
 
-    /// What both ends have agreed that the transport carries.
+    /// Returns the protocol that both ends have negotiated.
     fn negotiated_protocol(&self) -> NegotiatedProtocol {
         NegotiatedProtocol::None
     }
 }
 
-/// What both ends of a transport have agreed that it carries.
+/// The protocol that both ends of a transport have negotiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NegotiatedProtocol {
-    /// Nothing: its first bytes tell.
+    /// None: the first bytes determine it.
     None,
-    /// It is being negotiated; reading goes on with that, and gives nothing until it is done.
+    /// Negotiation is in progress. Reading advances it, and returns no data until it completes.
     Pending,
     /// HTTP/2: TLS with `h2` in ALPN (RFC 9113 §3.2).
     Http2,
-    /// TLS, and not HTTP/2.
+    /// TLS with another protocol than HTTP/2.
     Other,
 }
 

@@ -1,15 +1,17 @@
-//! The byte stream inside a CONNECT.
+//! The byte stream of a CONNECT request.
 
 use std::io::{self, Read, Write};
 
 use crate::body::Body;
 use crate::writer::BodyWriter;
 
-/// The byte stream of a CONNECT (RFC 9113 §8.5) or of an extended one, such as a WebSocket (RFC 8441): both halves of a stream as one
-/// reader and writer.
+/// The byte stream of a CONNECT (RFC 9113 §8.5) or of an extended CONNECT, such as a WebSocket (RFC
+/// 8441): both halves of a stream as one reader and writer.
 ///
-/// What is written goes out at once. Dropped before [`finish`](Self::finish), it resets the stream: a server with INTERNAL_ERROR, a client
-/// with CANCEL. To drop what `finish` returns, while the peer still sends, resets it too: a server with NO_ERROR, a client with CANCEL.
+/// Written data is sent immediately. Dropping the tunnel before [`finish`](Self::finish) resets the
+/// stream: a server with INTERNAL_ERROR, a client with CANCEL. Dropping the body that `finish`
+/// returns, while the peer still sends, resets it too: a server with NO_ERROR, a client with
+/// CANCEL.
 #[derive(Debug)]
 pub struct Tunnel {
     reader: Body,
@@ -17,18 +19,18 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// Joins the two halves of a stream: on a server the request's content and the response's writer, on a client the request's
-    /// writer and the response's content.
+    /// Joins the two halves of a stream: on a server the request's content and the response's
+    /// writer, on a client the request's writer and the response's content.
     pub fn new(reader: Body, writer: BodyWriter) -> Self {
         Self { reader, writer }
     }
 
-    /// Takes it apart, for two threads.
+    /// Splits the tunnel into its halves, for two threads.
     pub fn into_parts(self) -> (Body, BodyWriter) {
         (self.reader, self.writer)
     }
 
-    /// Ends our half; the other may go on.
+    /// Closes our half. The other may continue.
     ///
     /// # Errors
     /// The stream has ended before.

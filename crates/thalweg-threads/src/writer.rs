@@ -1,4 +1,4 @@
-//! Content that is sent, as a writer.
+//! The content of an outbound message, as a writer.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -14,15 +14,17 @@ use crate::fields::Fields;
 
 /// Sends the content of a message, piece by piece.
 ///
-/// Collects up to 64 KiB before it passes them on; [`flush`](Write::flush) passes on what is there. Waits while the peer's
-/// windows are closed and enough is on its way. Once the stream has ended, every call is an error with an [`Error`] inside.
+/// Collects up to 64 KiB before it sends them; [`flush`](Write::flush) sends what was collected.
+/// Waits while the peer's windows are closed and the queue is full. Once the stream has ended,
+/// every call returns an error with an [`Error`] inside.
 ///
-/// It must be finished: dropped before, it resets the stream, so that nobody takes a part for the whole.
+/// It must be finished. Dropping it before resets the stream, so that the peer cannot take
+/// truncated content for complete content.
 pub struct BodyWriter {
     exchange: Arc<Exchange>,
     buffer: Vec<u8>,
     state: State,
-    /// The code of the reset if it is dropped unfinished.
+    /// The reset code if the writer is dropped unfinished.
     unfinished: ErrorCode,
     time_limit: Option<Duration>,
 }
@@ -30,7 +32,8 @@ pub struct BodyWriter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// The message has no content whatever is written: the answer to HEAD, or the status 204 or 304 (RFC 9110 §6.4.1).
+    /// The message has no content whatever is written: a response to HEAD, or the status 204 or 304
+    /// (RFC 9110 §6.4.1).
     NoBody,
     Finished,
 }
@@ -40,17 +43,18 @@ impl BodyWriter {
         Self { exchange, buffer: Vec::new(), state: State::Open, unfinished, time_limit }
     }
 
-    /// A writer for a message that has already ended.
+    /// Creates a writer for a message that has already ended.
     pub(crate) fn no_body(exchange: Arc<Exchange>) -> Self {
         let mut writer = Self::new(exchange, ErrorCode::NO_ERROR, None);
         writer.state = State::NoBody;
         writer
     }
 
-    /// Sends all that a reader gives, each piece as it comes, and returns how many bytes that was.
+    /// Sends a reader's output to its end, each piece as soon as it is read. Returns its length,
+    /// bytes.
     ///
     /// # Errors
-    /// The reader's, or the stream's end.
+    /// The reader's error, or the stream's end.
     pub fn write_from(&mut self, reader: &mut (impl Read + ?Sized)) -> io::Result<u64> {
         if self.state == State::NoBody {
             return Ok(0);
@@ -66,8 +70,9 @@ impl BodyWriter {
         }
     }
 
-    /// Ends the content. What was written is on its way; whether it arrives, the stream's or the connection's end tells. To a server that has
-    /// answered in full and wants no more (RFC 9113 §8.1) nothing is sent, and that is no error.
+    /// Ends the content. Written content is queued; the stream's or the connection's end reports
+    /// whether it was sent. A server may respond completely and reset the rest of the request (RFC
+    /// 9113 §8.1): then nothing is sent, and this is no error.
     ///
     /// # Errors
     /// The stream has ended before.
@@ -83,12 +88,12 @@ impl BodyWriter {
         Ok(self.end(Finish::Trailers(trailers))?)
     }
 
-    /// Ends the stream without its end: the peer knows that the message is not whole.
+    /// Resets the stream, so that the peer knows that the message is incomplete.
     pub fn reset(mut self, code: ErrorCode) {
         self.unfinished = code;
     }
 
-    /// Whether the stream has ended before its time.
+    /// Returns whether the stream has ended early.
     pub fn is_over(&self) -> bool {
         self.exchange.failure().is_some()
     }
@@ -114,7 +119,7 @@ impl BodyWriter {
         Ok(())
     }
 
-    /// Waits until another chunk may be passed on, and takes a buffer that has come back.
+    /// Waits for the capacity of another chunk, and takes a buffer that has come back.
     fn wait_for_capacity(&mut self) -> Result<(), Error> {
         self.wait_for_capacity_and_buffer(true)
     }
@@ -133,7 +138,7 @@ impl BodyWriter {
         Ok(())
     }
 
-    /// Reads once, and passes on what came. There is room for it.
+    /// Reads once, and sends the piece. The caller has waited for capacity.
     fn read_chunk(&mut self, reader: &mut (impl Read + ?Sized)) -> io::Result<usize> {
         self.buffer.resize(CHUNK_BYTES, 0);
         let len = loop {
@@ -146,7 +151,7 @@ impl BodyWriter {
         if len == 0 {
             self.buffer.clear();
         } else if len < CHUNK_BYTES / 4 {
-            // A small piece does not take the large buffer along.
+            // A small piece is copied, so that the large buffer stays here.
             self.exchange.send(Chunk::Bytes(self.buffer[..len].to_vec().into()), None);
             self.buffer.clear();
         } else {
@@ -204,20 +209,20 @@ impl fmt::Debug for BodyWriter {
     }
 }
 
-/// A message's content on its way from a reader, sent piece by piece by whoever waits for something else meanwhile.
-pub struct Upload {
+/// Request content from a reader, sent piece by piece while its caller waits for the response.
+pub(crate) struct Upload {
     writer: BodyWriter,
     reader: Box<dyn Read + Send>,
     trailers: Option<Fields>,
 }
 
 impl Upload {
-    pub fn new(writer: BodyWriter, reader: Box<dyn Read + Send>, trailers: Option<Fields>) -> Self {
+    pub(crate) fn new(writer: BodyWriter, reader: Box<dyn Read + Send>, trailers: Option<Fields>) -> Self {
         Self { writer, reader, trailers }
     }
 
-    /// Sends one piece, for which there is room. Returns itself unless that was the end.
-    pub fn resume(mut self, buffer: Option<Vec<u8>>) -> Result<Option<Self>, Error> {
+    /// Sends one piece, for which there is capacity. Returns itself unless that was the end.
+    pub(crate) fn resume(mut self, buffer: Option<Vec<u8>>) -> Result<Option<Self>, Error> {
         if let Some(buffer) = buffer {
             self.writer.buffer = buffer;
         }
@@ -233,12 +238,12 @@ impl Upload {
         Ok(None)
     }
 
-    /// Sends all of it.
-    pub fn finish(mut self) -> io::Result<()> {
+    /// Sends all remaining content.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
         self.writer.write_from(&mut *self.reader)?;
         Ok(self.writer.end(self.trailers.map_or(Finish::End, Finish::Trailers))?)
     }
 }
 
-/// The largest piece that is passed on at once.
+/// The longest piece of one message.
 const CHUNK_BYTES: usize = 64 << 10;

@@ -1,4 +1,4 @@
-//! What happens at the limit of connections: an idle one makes room, a busy one does not.
+//! The limit of connections: an idle connection makes room for a new one, a busy one does not.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -29,16 +29,25 @@ fn connect(server: &Running) -> Peer {
     peer
 }
 
-/// Asks for something and reads the response.
+/// Sends a request and reads the response.
 fn get(peer: &mut Peer, stream: u32) {
     peer.send(&headers(stream, hpack::get("/")).end_stream().end_headers().bytes());
     assert_eq!(peer.until(kind::HEADERS).stream, stream);
 }
 
-/// Begins a request and does not end it.
+/// Sends a request, reads the response, and waits until the server has recorded that all
+/// connections are idle again: its thread may lag behind its response.
+fn get_and_wait_idle(server: &Running, peer: &mut Peer, stream: u32) {
+    get(peer, stream);
+    while server.handle.stats().streams > 0 {
+        std::thread::yield_now();
+    }
+}
+
+/// Starts a request without END_STREAM.
 fn post(peer: &mut Peer, stream: u32) {
     peer.send(&headers(stream, hpack::request("POST", "/")).end_headers().bytes());
-    // The server has seen it when it answers this.
+    // The PING acknowledgement shows that the server has received the request.
     peer.send(&ping([7; 8]).bytes());
     peer.until(kind::PING);
 }
@@ -47,11 +56,11 @@ fn post(peer: &mut Peer, stream: u32) {
 fn the_connection_that_is_idle_for_longest_makes_room() {
     let server = listen(2);
     let mut first = connect(&server);
-    get(&mut first, 1);
+    get_and_wait_idle(&server, &mut first, 1);
     let mut second = connect(&server);
-    get(&mut second, 1);
-    // The first is used again: now the second has been idle for longest.
-    get(&mut first, 3);
+    get_and_wait_idle(&server, &mut second, 1);
+    // The first connection is used again, so the second has been idle for longest.
+    get_and_wait_idle(&server, &mut first, 3);
     let mut third = connect(&server);
     get(&mut third, 1);
     let end = second.rest();
@@ -88,7 +97,7 @@ fn a_silent_peer_makes_room_as_well() {
 }
 
 #[test]
-fn a_busy_connection_is_left_alone_until_it_is_idle() {
+fn a_busy_connection_is_not_evicted_until_it_is_idle() {
     let server = listen(2);
     let mut first = connect(&server);
     post(&mut first, 1);
@@ -97,7 +106,7 @@ fn a_busy_connection_is_left_alone_until_it_is_idle() {
     let mut third = server.peer();
     third.send(&wire([&preface(), &settings()]));
     third.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-    // Not a proof that it never will be, but it fails if busy connections are ended.
+    // This cannot prove that it never ends, but it fails if the server evicts busy connections.
     let early = std::io::Read::read(&mut third.stream, &mut [0]).unwrap_err();
     assert!(matches!(early.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{early}");
     third.stream.set_read_timeout(Some(LIMIT)).unwrap();

@@ -1,4 +1,4 @@
-//! What a client promises to the threads that share it.
+//! The guarantees of a client to the threads that share it.
 
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
@@ -25,7 +25,7 @@ fn echo(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
     echo.finish()
 }
 
-/// A scripted server, and a client of it.
+/// A scripted server, and its client.
 fn scripted(settings: &Frame) -> (Peer, Client) {
     let (mut peer, client) = Peer::accept(|address| Client::connect(&address.to_string()).unwrap());
     peer.answer_greeting(settings);
@@ -66,7 +66,7 @@ fn content_larger_than_all_windows_goes_both_ways_at_once() {
     const LEN: u64 = 8 << 20;
     let server = Running::start(echo);
     let payload = Payload::sized_reader(io::repeat(42), LEN);
-    // One thread: it sends while it waits for the head, and while it reads.
+    // One thread: it sends while it waits for the headers, and while it reads.
     let mut response = server.client().send(Request::post("/echo").body(payload)).unwrap();
     let mut count = 0;
     let mut buffer = vec![0; 100_000];
@@ -83,7 +83,7 @@ fn content_larger_than_all_windows_goes_both_ways_at_once() {
 }
 
 #[test]
-fn requests_beyond_the_servers_limit_wait_for_room() {
+fn requests_beyond_the_servers_limit_wait_for_a_stream() {
     let (mut peer, client) = scripted(&settings().entry(setting::MAX_CONCURRENT_STREAMS, 1));
     let send = |path: &'static str| {
         let client = client.clone();
@@ -92,7 +92,7 @@ fn requests_beyond_the_servers_limit_wait_for_room() {
     let first = send("/1");
     assert_eq!(peer.until(kind::HEADERS).stream, 1);
     let others = [send("/2"), send("/3")];
-    // The second may come only when the first has ended, and so on.
+    // The second request is sent only after the first has ended, and so on.
     for stream in [1, 3, 5] {
         peer.send(&wire([&respond(stream, b"content"), &ping([stream as u8; 8])]));
         loop {
@@ -116,7 +116,7 @@ fn requests_beyond_the_servers_limit_wait_for_room() {
 }
 
 #[test]
-fn what_is_dropped_is_cancelled() {
+fn dropping_a_request_response_or_body_cancels_its_stream() {
     let (mut peer, client) = scripted(&settings());
     let (writer, answer) = client.start_request(Request::post("/answer")).unwrap();
     drop(answer);
@@ -136,7 +136,7 @@ fn what_is_dropped_is_cancelled() {
     drop(response.join().unwrap());
     assert_eq!(peer.until(kind::RST_STREAM), rst_stream(5, ErrorCode::CANCEL));
 
-    // What is whole needs no cancelling.
+    // A complete exchange needs no reset.
     let waiting = client.clone();
     let response = thread::spawn(move || waiting.send(Request::get("/whole")).unwrap());
     assert_eq!(peer.until(kind::HEADERS).stream, 7);
@@ -148,7 +148,7 @@ fn what_is_dropped_is_cancelled() {
 }
 
 #[test]
-fn a_request_that_waits_for_room_can_be_given_up() {
+fn a_request_that_waits_for_a_stream_can_be_cancelled() {
     let (mut peer, client) = scripted(&settings().entry(setting::MAX_CONCURRENT_STREAMS, 1));
     let (writer, answer) = client.start_request(Request::post("/")).unwrap();
     let hurried = client.clone().time_limit(Some(Duration::from_millis(20)));
@@ -157,7 +157,7 @@ fn a_request_that_waits_for_room_can_be_given_up() {
     writer.finish().unwrap();
     peer.send(&respond(1, b"done"));
     assert_eq!(answer.wait().unwrap().body.read_whole(10).unwrap(), b"done");
-    // The one that was given up is never sent.
+    // The cancelled request is never sent.
     let (_writer, _answer) = client.start_request(Request::post("/next")).unwrap();
     loop {
         let frame = peer.until(kind::HEADERS);
@@ -170,12 +170,13 @@ fn a_request_that_waits_for_room_can_be_given_up() {
 }
 
 #[test]
-fn an_answer_that_does_not_come_in_time_is_cancelled() {
+fn a_response_that_does_not_arrive_in_time_is_cancelled() {
     let (mut peer, client) = scripted(&settings());
     let client = client.time_limit(Some(Duration::from_millis(20)));
     let (stop, stopped) = channel::<()>();
     let asking = thread::spawn(move || {
-        // On a busy machine the time may pass before the stream is open; then there is nothing to cancel.
+        // On a busy machine the time limit may expire before the stream is open; then there is no
+        // stream to cancel.
         while stopped.try_recv().is_err() {
             let error = client.send(Request::get("/")).unwrap_err();
             assert!(matches!(error, Error::TimedOut) && !error.is_retryable(), "{error}");
@@ -187,7 +188,7 @@ fn an_answer_that_does_not_come_in_time_is_cancelled() {
 }
 
 #[test]
-fn streams_above_the_goaway_may_be_tried_again() {
+fn streams_above_the_goaway_are_retryable() {
     let (mut peer, client) = scripted(&settings());
     let (first, first_answer) = client.start_request(Request::post("/1")).unwrap();
     let (_second, second_answer) = client.start_request(Request::post("/2")).unwrap();
@@ -199,7 +200,7 @@ fn streams_above_the_goaway_may_be_tried_again() {
     first.finish().unwrap();
     peer.send(&respond(1, b"served"));
     assert_eq!(first_answer.wait().unwrap().body.read_whole(10).unwrap(), b"served");
-    // The connection has nothing more to do.
+    // The connection has no further work.
     let end = client.wait_end();
     assert!(end.is_orderly(), "{end}");
     let error = client.send(Request::get("/4")).unwrap_err();
@@ -207,7 +208,7 @@ fn streams_above_the_goaway_may_be_tried_again() {
 }
 
 #[test]
-fn a_refused_stream_may_be_tried_again_and_a_reset_one_not() {
+fn a_refused_stream_is_retryable_and_a_reset_one_is_not() {
     let (mut peer, client) = scripted(&settings());
     for (stream, code, retryable) in [(1, ErrorCode::REFUSED_STREAM, true), (3, ErrorCode::CANCEL, false)] {
         let (_writer, answer) = client.start_request(Request::post("/")).unwrap();
@@ -240,7 +241,7 @@ fn a_lost_connection_is_reported_with_its_report() {
 }
 
 #[test]
-fn a_server_that_answers_early_needs_no_more_content() {
+fn an_early_response_stops_the_upload() {
     let (mut peer, client) = scripted(&settings());
     let sending = client.clone();
     let response = thread::spawn(move || {
@@ -254,9 +255,9 @@ fn a_server_that_answers_early_needs_no_more_content() {
     assert_eq!(response.join().unwrap().unwrap(), b"enough");
 }
 
-/// 9113-8.1-8: the answer stands, and the writer's end is no error; a part of it is.
+/// 9113-8.1-8: the response stays valid, and finishing the writer is no error; writing more is one.
 #[test]
-fn a_request_that_was_answered_before_its_end_needs_none() {
+fn a_request_with_a_complete_response_finishes_without_an_error() {
     for (code, rest) in
         [(ErrorCode::NO_ERROR, &b""[..]), (ErrorCode::NO_ERROR, b"rest"), (ErrorCode::CANCEL, b"")]
     {
@@ -265,7 +266,7 @@ fn a_request_that_was_answered_before_its_end_needs_none() {
         peer.until(kind::HEADERS);
         peer.send(&respond(1, b"enough"));
         peer.send(&rst_stream(1, code).bytes());
-        // The answer to the PING says that everything before it was heard.
+        // The PING acknowledgement shows that all earlier frames were handled.
         peer.send(&ping([7; 8]).bytes());
         peer.until(kind::PING);
         writer.write_all(rest).unwrap();
@@ -274,7 +275,7 @@ fn a_request_that_was_answered_before_its_end_needs_none() {
         assert_eq!(writer.finish().is_ok(), code == ErrorCode::NO_ERROR, "{code}");
         assert_eq!(answer.wait().unwrap().body.read_whole(100).unwrap(), b"enough");
         drop(client);
-        assert_eq!(peer.rest(), [goaway(0, ErrorCode::NO_ERROR)], "nothing more was said of the stream");
+        assert_eq!(peer.rest(), [goaway(0, ErrorCode::NO_ERROR)], "no further frame on the stream");
     }
 }
 
@@ -295,7 +296,7 @@ fn content_that_cannot_be_read_cancels_its_request() {
 }
 
 #[test]
-fn a_request_that_may_not_be_sent_is_refused_and_the_connection_goes_on() {
+fn an_invalid_request_is_refused_and_the_connection_continues() {
     let server = Running::start(echo);
     let client = server.client();
     for request in [Request::get("no slash"), Request::get("/").field("connection", "close")] {
@@ -309,7 +310,7 @@ fn a_request_that_may_not_be_sent_is_refused_and_the_connection_goes_on() {
 }
 
 #[test]
-fn the_window_of_the_server_holds_a_writer_back() {
+fn a_writer_waits_for_the_window_of_the_server() {
     let (mut peer, client) = scripted(&settings().entry(setting::INITIAL_WINDOW_SIZE, 10));
     let (mut writer, answer) = client.start_request(Request::post("/")).unwrap();
     let writing = thread::spawn(move || {
@@ -333,7 +334,7 @@ fn the_window_of_the_server_holds_a_writer_back() {
 }
 
 #[test]
-fn the_last_clone_that_goes_ends_the_connection_but_not_what_is_under_way() {
+fn dropping_the_last_clone_closes_the_connection_after_its_open_streams() {
     let (mut peer, client) = scripted(&settings());
     let (writer, answer) = client.start_request(Request::post("/")).unwrap();
     writer.finish().unwrap();
@@ -342,7 +343,7 @@ fn the_last_clone_that_goes_ends_the_connection_but_not_what_is_under_way() {
     drop(client);
     peer.send(&headers(1, hpack::response(200)).end_headers().bytes());
     let mut response = answer.wait().unwrap();
-    // The body keeps the connection: nothing but its content moves.
+    // The body keeps the connection open; it is the only stream with traffic.
     peer.send(&data(1, b"content").end_stream().bytes());
     assert_eq!(response.body.read_whole(100).unwrap(), b"content");
     drop(response);
@@ -381,7 +382,7 @@ fn a_server_that_speaks_http1_is_a_clear_error() {
     let end = error.connection_end().expect("the connection ended");
     let cause = end.report.error.map(|error| error.cause());
     assert!(matches!(cause, Some(CloseCause::Violation(Violation::PrefaceOfHttp1))), "{end}");
-    // It was output why, too.
+    // The cause is a write.
     let output = serving.join().unwrap();
     let frames = thalweg_testkit::frames::read_all(thalweg_testkit::frames::after_preface(&output));
     assert_eq!(frames.last().map(|frame| frame.kind), Some(kind::GOAWAY));
@@ -394,4 +395,22 @@ fn connecting_to_an_unused_address_is_an_error() {
     drop(listener);
     assert_eq!(Client::connect(&address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     assert!(Client::connect("no-such-host.invalid").is_err());
+}
+
+#[test]
+fn a_server_that_ends_without_goaway_is_named_as_such() {
+    let (peer, client) = scripted(&settings());
+    // As when its process is killed.
+    drop(peer);
+    let end = client.wait_end();
+    assert!(end.is_orderly(), "{end}");
+    assert!(end.to_string().starts_with("the peer ended the transport without GOAWAY; 0 streams"), "{end}");
+
+    let (mut peer, client) = scripted(&settings());
+    let (_writer, answer) = client.start_request(Request::post("/")).unwrap();
+    peer.until(kind::HEADERS);
+    drop(peer);
+    let error = answer.wait().unwrap_err();
+    assert!(error.to_string().contains("the peer ended the byte stream too early"), "{error}");
+    assert_eq!(client.wait_end().report.error.unwrap().cause(), CloseCause::Eof);
 }

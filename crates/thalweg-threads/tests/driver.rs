@@ -1,4 +1,4 @@
-//! Drivers in a loop of the caller's own, over a transport that takes and gives as little as it likes.
+//! Drivers in a caller's own loop, over a transport that moves an arbitrary number of bytes.
 
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
@@ -22,10 +22,10 @@ use thalweg_threads::{
     ServerDriver, Turn,
 };
 
-/// The fault that gave this project its reason: a reset while a response is half written. Whatever the place, the frame that
-/// has begun completes, nothing of it changes, and the other stream is whole.
+/// The fault that motivated this project: a reset while a response is half written. At every
+/// position the frame that has begun completes unchanged, and the other stream is complete.
 #[test]
-fn a_reset_at_any_place_of_the_output_leaves_every_frame_whole() {
+fn a_reset_at_every_position_of_the_output_leaves_every_frame_complete() {
     const LEN: usize = 50_000;
     let pool = Pool::new(2, sized);
     let mut random = Random(0x0b5e_55ed);
@@ -35,7 +35,7 @@ fn a_reset_at_any_place_of_the_output_leaves_every_frame_whole() {
         bench.pipe.with(|ends| ends.room = Some(0));
         bench.pipe.send(&greeting(0x7fff_ffff));
         bench.pipe.send(&wire([&get(1, "/50000"), &get(3, "/50000")]));
-        // So much of the output is on the wire when the reset comes.
+        // The number of bytes written when the reset arrives.
         let room = 1 + random.below(90_000) as usize;
         bench.pipe.with(|ends| {
             ends.room = Some(room);
@@ -95,10 +95,10 @@ fn a_transport_that_moves_one_byte_at_a_time_changes_nothing() {
     }
 }
 
-/// A transport that takes slices gets large content from where the handler has it, in its place among the frames, whatever part of
-/// it one write takes.
+/// A vectored transport gets large content without a copy, at its position among the frames,
+/// whatever part of it one write accepts.
 #[test]
-fn large_content_goes_out_without_a_copy_and_in_its_place() {
+fn large_content_is_sent_without_a_copy_and_in_order() {
     const LEN: usize = 200_000;
     static CONTENT: [u8; LEN] = {
         let (mut content, mut at) = ([0; LEN], 0);
@@ -133,17 +133,17 @@ fn large_content_goes_out_without_a_copy_and_in_its_place() {
             slices.iter().filter(|(at, _)| there.contains(at)).map(|(_, len)| len).sum()
         };
         let direct = bench.pipe.with(|ends| of_content(&ends.slices));
-        // What is left below 8 KiB at the end of a piece is copied.
+        // A rest below 8 KiB at the end of a piece is copied.
         assert!(direct >= 2 * LEN - 2 * (8 << 10), "round {round}: {direct} bytes went out as they lay");
     }
 }
 
 #[test]
-fn answers_of_one_turn_go_out_in_one_write() {
+fn responses_of_one_turn_share_one_write() {
     let (gate, closed) = channel::<()>();
     let closed = Mutex::new(closed);
     let pool = Pool::new(1, move |_: Request<Body>, responder: Responder| {
-        // Until the gate is gone.
+        // Waits until the gate is dropped.
         closed.lock().unwrap().recv_timeout(LIMIT).unwrap_err();
         responder.send(Response::ok().body("hello"))
     });
@@ -177,9 +177,10 @@ fn a_turn_returns_what_it_waits_for() {
     };
     let first = wait(bench.turns());
     assert_eq!((first.read, first.write), (true, false));
-    // The preface is due within ten seconds.
+    // The preface timeout is ten seconds.
     assert!(first.timeout.is_some_and(|timeout| timeout <= Duration::from_secs(10)), "{first:?}");
-    // Nothing can be written, and a peer that asks without listening is not read for ever.
+    // Nothing can be written, and the driver stops reading from a peer that sends requests without
+    // reading responses.
     bench.pipe.with(|ends| ends.room = Some(0));
     bench.pipe.send(&greeting(0x7fff_ffff));
     let ping = thalweg_testkit::frames::ping([1; 8]).bytes();
@@ -187,7 +188,7 @@ fn a_turn_returns_what_it_waits_for() {
     bench.pipe.send(&asked);
     let blocked = wait(bench.turns());
     assert_eq!((blocked.read, blocked.write), (false, true));
-    // What waits for the transport, and what waits behind it.
+    // The output that waits for the transport, and the input that waits behind it.
     let read = asked.len() - bench.pipe.with(|ends| ends.to_driver.len());
     assert!(read < 300_000, "it has read {read} bytes");
     bench.pipe.with(|ends| ends.room = None);
@@ -197,7 +198,7 @@ fn a_turn_returns_what_it_waits_for() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_is_left_after_its_deadline() {
+fn a_peer_that_does_not_read_is_dropped_at_its_deadline() {
     let pool = Pool::new(1, sized);
     let mut options = Options::default();
     options.config.timeouts.transmit = Some(Duration::from_millis(30));
@@ -212,11 +213,11 @@ fn a_peer_that_does_not_read_is_left_after_its_deadline() {
         }
     };
     assert_eq!(end.report.error.map(|error| error.to_string()), Some("timeouts.transmit passed".to_owned()));
-    assert!(!bench.pipe.with(|ends| ends.driver_has_ended), "it could not say its last word");
+    assert!(!bench.pipe.with(|ends| ends.driver_has_ended), "GOAWAY could not be written");
 }
 
 #[test]
-fn a_driver_that_is_dropped_ends_everything_once() {
+fn a_dropped_driver_ends_every_stream_once() {
     let (sender, receiver) = channel();
     let sender = Mutex::new(sender);
     let pool = Pool::new(1, move |mut request: Request<Body>, responder: Responder| {
@@ -238,7 +239,7 @@ fn a_driver_that_is_dropped_ends_everything_once() {
     let end = error.connection_end().expect("the connection ended");
     assert_eq!(end.transport.as_ref().map(io::Error::kind), Some(ErrorKind::Interrupted));
     assert!(pool.close(Instant::now() + LIMIT));
-    assert!(receiver.try_recv().is_err(), "the request that waited is never run, and nobody is told twice");
+    assert!(receiver.try_recv().is_err(), "the waiting request never runs, and each end is reported once");
 }
 
 #[test]
@@ -248,14 +249,14 @@ fn a_transport_that_fails_ends_the_connection_with_its_error() {
     bench.pipe.send(&greeting(0));
     bench.go();
     bench.pipe.with(|ends| ends.fails = Some(ErrorKind::BrokenPipe));
-    let Turn::Ended(end) = bench.turns() else { panic!("it goes on") };
+    let Turn::Ended(end) = bench.turns() else { panic!("the connection has not ended") };
     assert_eq!(end.transport.as_ref().map(io::Error::kind), Some(ErrorKind::BrokenPipe));
-    let Turn::Ended(again) = bench.turns() else { panic!("it goes on") };
+    let Turn::Ended(again) = bench.turns() else { panic!("the connection has not ended") };
     assert!(Arc::ptr_eq(&end, &again), "there is one report");
 }
 
 #[test]
-fn a_graceful_end_flushes_ends_its_side_and_drains() {
+fn a_graceful_close_flushes_half_closes_and_drains() {
     let pool = Pool::new(1, sized);
     let mut bench = Bench::new(&pool, &Options::default());
     bench.pipe.send(&greeting(0));
@@ -264,8 +265,10 @@ fn a_graceful_end_flushes_ends_its_side_and_drains() {
     bench.driver.shutdown();
     bench.go();
     let frames = read_all(&bench.pipe.written());
-    let ping =
-        frames.iter().find(|frame| frame.kind == kind::PING).expect("a PING to learn when it was heard");
+    let ping = frames
+        .iter()
+        .find(|frame| frame.kind == kind::PING)
+        .expect("a PING to learn when GOAWAY was received");
     assert!(!bench.pipe.with(|ends| ends.driver_has_ended));
     let answer = thalweg_testkit::frames::ping_ack(ping.body.clone().try_into().unwrap());
     bench.pipe.send(&answer.bytes());
@@ -273,17 +276,17 @@ fn a_graceful_end_flushes_ends_its_side_and_drains() {
     assert!(wait.read && wait.timeout.is_some_and(|timeout| timeout <= Duration::from_secs(2)), "{wait:?}");
     assert_eq!(read_all(&bench.pipe.written()).last().map(|frame| frame.kind), Some(kind::GOAWAY));
     assert!(bench.pipe.with(|ends| ends.driver_has_ended));
-    // What the peer still says is thrown away, until it ends, too.
+    // Further input of the peer is discarded until it closes, too.
     bench.pipe.send(&[0xff; 100_000]);
     assert!(matches!(bench.turns(), Turn::Wait(_)));
     assert_eq!(bench.pipe.with(|ends| ends.to_driver.len()), 0);
     bench.pipe.with(|ends| ends.has_ended = true);
-    let Turn::Ended(end) = bench.turns() else { panic!("it goes on") };
+    let Turn::Ended(end) = bench.turns() else { panic!("the connection has not ended") };
     assert!(end.is_orderly(), "{end}");
 }
 
 #[test]
-fn a_client_and_a_server_meet_in_one_loop() {
+fn a_client_and_a_server_share_one_loop() {
     let pool = Pool::new(2, |mut request: Request<Body>, responder: Responder| {
         let content = request.body.read_whole(1 << 20)?;
         responder.send(Response::ok().body(content))
@@ -329,7 +332,7 @@ fn a_client_and_a_server_meet_in_one_loop() {
 }
 
 #[test]
-fn a_stream_lives_until_both_its_halves_have_ended() {
+fn a_stream_stays_open_until_both_halves_are_closed() {
     let pool = Pool::new(1, sized);
     let mut bench = Bench::new(&pool, &Options::default());
     bench.pipe.send(&greeting(0));

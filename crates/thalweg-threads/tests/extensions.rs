@@ -1,4 +1,5 @@
-//! What RFC 9113's extensions offer, from a handler's and a caller's side: informational responses, tunnels, pushes, priorities.
+//! Extensions of HTTP/2 for handlers and callers: informational responses, tunnels, pushes,
+//! priorities.
 
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
@@ -24,7 +25,7 @@ fn status(code: u16) -> Status {
     Status::new(code).unwrap()
 }
 
-/// A client and the server that the test plays, with its settings.
+/// A client, and the scripted server with its settings.
 fn scripted(options: &Options, settings: &Frame) -> (Peer, Client) {
     let (mut peer, client) =
         Peer::accept(|address| Client::connect_with(&address.to_string(), options).unwrap());
@@ -33,7 +34,7 @@ fn scripted(options: &Options, settings: &Frame) -> (Peer, Client) {
 }
 
 #[test]
-fn informational_responses_are_seen_in_order_before_the_final_one() {
+fn informational_responses_arrive_in_order_before_the_final_one() {
     let server = Running::start(|_: Request<Body>, mut responder: Responder| -> io::Result<()> {
         responder.send_informational(Response::new(status(103)).field("link", "</style.css>"))?;
         responder.send_informational(Response::new(status(102)))?;
@@ -59,7 +60,7 @@ fn of_unread_informational_responses_the_last_sixteen_are_kept() {
         peer.send(&headers(1, block).end_headers().bytes());
     }
     peer.send(&headers(1, hpack::response(200)).end_headers().end_stream().bytes());
-    // The answer to the PING says that everything before it was heard.
+    // The PING acknowledgement shows that all earlier frames were handled.
     peer.send(&ping([7; 8]).bytes());
     peer.until(kind::PING);
     let mut numbers = Vec::new();
@@ -69,7 +70,7 @@ fn of_unread_informational_responses_the_last_sixteen_are_kept() {
     assert_eq!(numbers, (24..40).collect::<Vec<_>>());
 }
 
-/// A handler that accepts tunnels and shouts back, a line at a time.
+/// A handler that accepts tunnels and returns each line in upper case.
 fn shout(request: Request<Body>, responder: Responder) -> io::Result<()> {
     let how = format!("{} {}{:?}", request.authority(), request.path(), request.protocol());
     let body = request.replace_body(()).1;
@@ -90,7 +91,7 @@ fn talk(client: &Client, request: Request<()>, asked: &str) {
     assert_eq!(head.fields.text("content-length"), None, "RFC 9110 §9.3.6");
     let mut tunnel = Tunnel::new(body, writer);
     for word in ["to", "and", "fro"] {
-        // Nothing is flushed by hand, and each word is answered before the next.
+        // Writes are sent without an explicit flush, and each word is echoed before the next.
         tunnel.write_all(word.as_bytes()).unwrap();
         let mut answer = vec![0; word.len()];
         tunnel.read_exact(&mut answer).unwrap();
@@ -140,7 +141,7 @@ fn an_extended_connect_that_the_server_does_not_allow_is_a_typed_error() {
     assert!(expected, "{error}");
 }
 
-/// Pushes a style sheet, if the client takes it, and says how that went.
+/// Pushes a style sheet if the client accepts it, and responds with the result.
 #[allow(clippy::needless_pass_by_value, reason = "a handler owns its request")]
 fn pushing(request: Request<Body>, responder: Responder) -> io::Result<()> {
     let promised = Request::get("/style.css").field("accept", "text/css");
@@ -155,7 +156,7 @@ fn pushing(request: Request<Body>, responder: Responder) -> io::Result<()> {
 }
 
 #[test]
-fn a_push_arrives_with_the_request_that_it_answers() {
+fn a_push_arrives_with_its_request() {
     let server = Running::start(pushing);
     let mut options = Options::default();
     options.config.enable_push = true;
@@ -177,7 +178,7 @@ fn a_push_arrives_with_the_request_that_it_answers() {
 }
 
 #[test]
-fn a_push_to_a_client_that_takes_none_is_an_error_and_the_answer_goes_on() {
+fn a_push_to_a_client_that_disabled_push_is_an_error_and_the_response_continues() {
     let server = Running::start(pushing);
     let mut page = server.client().send(Request::get("/")).unwrap();
     let text = String::from_utf8(page.body.read_whole(100).unwrap()).unwrap();
@@ -217,7 +218,7 @@ fn a_client_sends_a_changed_priority_to_the_server() {
 }
 
 #[test]
-fn a_handler_can_put_its_response_before_the_others() {
+fn a_handler_can_prioritize_its_response() {
     const LEN: usize = 100_000;
     let (answered, answers) = channel();
     let answered = Mutex::new(answered);
@@ -235,7 +236,7 @@ fn a_handler_can_put_its_response_before_the_others() {
     for (stream, path) in [(1, "/"), (3, "/urgent")] {
         peer.send(&headers(stream, hpack::get(path)).end_headers().end_stream().bytes());
         answers.recv_timeout(LIMIT).unwrap();
-        // The first takes all of the connection's window.
+        // The first stream takes all of the connection's window.
         while left[0].1 > LEN - 65_535 {
             left[0].1 -= peer.until(kind::DATA).body.len();
         }
@@ -251,14 +252,15 @@ fn a_handler_can_put_its_response_before_the_others() {
     assert_eq!(order.first(), Some(&3));
 }
 
-/// What becomes of a tunnel after its last word, and whether that was said to be the last.
+/// The ways to drop a tunnel, and whether each was preceded by `finish`.
 const ENDS: [(bool, fn(Tunnel)); 3] = [
     (false, drop),
     (true, |tunnel| drop(tunnel.finish().unwrap())),
     (true, |tunnel| assert_eq!(tunnel.finish().unwrap().read_whole(10).unwrap(), b"")),
 ];
 
-/// Reads "part" on stream 1, its end, and the reset with this code, each if it is expected; then nothing more is said.
+/// Reads "part" on stream 1, its end, and the reset with this code, each if expected; then no
+/// further frame.
 fn read_to_reset(peer: &mut Peer, is_ended: bool, code: Option<ErrorCode>) {
     let (mut content, mut flags) = (Vec::new(), 0);
     while content.len() < 4 || is_ended && flags & flag::END_STREAM == 0 {

@@ -1,5 +1,6 @@
-//! The faults of the world at every point of one conversation: the connection is reset, half closed, stuttering, shut down, asleep. Nobody
-//! hangs, every end is told once, and a last word that can still go out does.
+//! Transport faults at every point of one conversation: reset, half-close, spurious readiness,
+//! shutdown, suspended machine. No caller hangs, every end is reported once, and a GOAWAY that can
+//! still be sent is sent.
 
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
@@ -23,7 +24,7 @@ use thalweg_threads::{
     Response, Turn,
 };
 
-/// An echo for content, and a greeting for everything else.
+/// Echoes content, and responds to everything else with a greeting.
 fn echo(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
     if request.body.is_ended() {
         return responder.send(Response::ok().body("hello"));
@@ -33,7 +34,7 @@ fn echo(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
     echo.finish()
 }
 
-/// A conversation of two whole requests and one that is never finished.
+/// A conversation of two complete requests and one without END_STREAM.
 fn script() -> Vec<u8> {
     wire([
         &greeting(0x7fff_ffff),
@@ -46,7 +47,7 @@ fn script() -> Vec<u8> {
     ])
 }
 
-/// Turns until the connection has ended.
+/// Takes turns until the connection has ended.
 fn to_the_end(bench: &mut Bench) -> Arc<ConnectionEnd> {
     let deadline = Instant::now() + LIMIT;
     loop {
@@ -58,7 +59,8 @@ fn to_the_end(bench: &mut Bench) -> Arc<ConnectionEnd> {
     }
 }
 
-/// The same as a peer that answers PINGs, which a graceful end waits for; all frames that came.
+/// Takes turns as a peer that acknowledges PINGs, which a graceful shutdown waits for; returns all
+/// frames.
 fn answering_pings(bench: &mut Bench) -> (Vec<Frame>, Arc<ConnectionEnd>) {
     let deadline = Instant::now() + LIMIT;
     let (mut reader, mut frames) = (Reader::default(), Vec::new());
@@ -89,7 +91,7 @@ fn no_linger() -> Options {
     options
 }
 
-/// All handlers have returned: whoever waited in a body was told of the end.
+/// All handlers have returned: those that waited in a body got the end.
 fn close(pool: &Pool) {
     assert!(pool.close(Instant::now() + LIMIT), "a handler still waits");
 }
@@ -138,7 +140,7 @@ fn after_a_write_error_the_peers_goaway_is_still_received() {
     let options = no_linger();
     let (mut driver, client): (ClientDriver<Pipe>, Client) =
         ClientDriver::new(pipe.clone(), "http", "example.org", &options, waker(wake)).unwrap();
-    // Something is left to write.
+    // Some output is left to write.
     pipe.with(|ends| ends.room = Some(20));
     let caller = thread::spawn(move || client.send(Request::post("/not/again")).unwrap_err());
     let deadline = Instant::now() + LIMIT;
@@ -146,16 +148,17 @@ fn after_a_write_error_the_peers_goaway_is_still_received() {
         assert!(Instant::now() < deadline, "it is not opened");
         let _ = driver.turn(Readiness::ALL);
     }
-    // The server said that it processed nothing, and went; the rest of that is not read when a write fails.
+    // The server sent GOAWAY with nothing processed, and closed; after a write error the rest of
+    // its output is not read.
     pipe.send(&wire([&settings(), &settings_ack(), &goaway(0, ErrorCode::NO_ERROR)]));
     pipe.with(|ends| {
         ends.step = Some(1);
         ends.write_fails = Some(ErrorKind::BrokenPipe);
     });
-    let Turn::Ended(end) = driver.turn(Readiness::ALL) else { panic!("it goes on") };
+    let Turn::Ended(end) = driver.turn(Readiness::ALL) else { panic!("the connection has not ended") };
     assert_eq!(end.transport.as_ref().map(io::Error::kind), Some(ErrorKind::BrokenPipe));
     let error = caller.join().unwrap();
-    assert!(error.is_retryable(), "the server has said that it did not act on it: {error}");
+    assert!(error.is_retryable(), "GOAWAY states that the server did not process it: {error}");
 }
 
 #[test]
@@ -215,9 +218,9 @@ fn spurious_readiness_changes_nothing() {
 }
 
 #[test]
-fn a_shutdown_in_the_middle_of_everything_serves_what_was_begun() {
+fn a_shutdown_at_every_point_completes_open_streams() {
     let pool = Pool::new(4, echo);
-    // The last request is finished, too, so that all can end in order.
+    // The last request is completed, too, so that all streams can end regularly.
     let script = [script(), data(5, b"").end_stream().bytes()].concat();
     let first = greeting(0x7fff_ffff).len();
     for cut in (first..=script.len()).step_by(11).chain([script.len()]) {
@@ -230,8 +233,8 @@ fn a_shutdown_in_the_middle_of_everything_serves_what_was_begun() {
         let (frames, end) = answering_pings(&mut bench);
         assert!(end.is_orderly(), "cut at {cut}: {end}");
         let goaways: Vec<_> = frames.iter().filter(|frame| frame.kind == kind::GOAWAY).collect();
-        let last_stream = goaways.last().and_then(|goaway| goaway.last_stream()).expect("a last word");
-        // Whatever the last word admits is answered whole, and nothing else.
+        let last_stream = goaways.last().and_then(|goaway| goaway.last_stream()).expect("a GOAWAY frame");
+        // Every stream up to GOAWAY's last-stream id gets its complete response, and no other does.
         for stream in [1, 3, 5] {
             let is_whole = frames.iter().any(|frame| frame.stream == stream && is_content_end(frame));
             assert_eq!(is_whole, stream <= last_stream, "cut at {cut}, stream {stream}: {frames:?}");
@@ -240,12 +243,13 @@ fn a_shutdown_in_the_middle_of_everything_serves_what_was_begun() {
     close(&pool);
 }
 
-/// A machine that slept past every deadline finds the bytes that came meanwhile: they are looked at before anybody is judged.
+/// When a suspended machine resumes after every deadline, the input that arrived meanwhile is
+/// processed before timeouts are.
 #[test]
-fn a_clock_that_jumps_does_not_accuse_a_peer_that_was_in_time() {
+fn input_in_time_is_processed_before_timeouts_after_a_clock_jump() {
     let pool = Pool::new(1, echo);
     let mut options = Options::default();
-    // Longer than this thread is likely to be kept from its turns by others.
+    // Longer than this thread is likely to be preempted.
     options.config.timeouts.settings_ack = Some(Duration::from_millis(500));
     options.config.timeouts.preface = Some(Duration::from_millis(500));
     let mut bench = Bench::new(&pool, &options);
@@ -276,7 +280,8 @@ fn a_peer_that_fills_every_limit_is_served() {
     );
     let mut peer = server.peer();
     peer.greet();
-    // 256 streams with lists of almost 16 KiB, and as much content as the connection's window lets through: 1 MiB.
+    // 256 streams with field sections of almost 16 KiB, and as much content as the connection's
+    // window allows: 1 MiB.
     let fields = hpack::block(&[
         (":method", "POST"),
         (":scheme", "http"),
@@ -310,7 +315,7 @@ fn a_handler_that_never_responds_blocks_no_other_stream_and_ends_with_its_connec
     let sender = Mutex::new(sender);
     let server = Running::start(move |mut request: Request<Body>, responder: Responder| -> io::Result<()> {
         if request.path() == "/never" {
-            // It waits for content that does not come, until the stream is over.
+            // It waits for content that does not arrive, until the stream ends.
             let error = request.body.read_whole(1).unwrap_err();
             sender.lock().unwrap().send(error.kind()).unwrap();
             return Err(error);

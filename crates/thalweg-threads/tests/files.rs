@@ -1,5 +1,5 @@
-//! A process that runs out of file descriptors goes on serving those that it has, and the others when it can. Alone in its file,
-//! since the limit is the process's.
+//! A process without free file descriptors continues to serve its open connections, and accepts
+//! others when it can. This test has its own file because the limit applies to the process.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
@@ -18,14 +18,14 @@ use thalweg_testkit::frames::{headers, kind};
 use thalweg_testkit::hpack;
 use thalweg_threads::{Body, Request, Responder, Response};
 
-/// Lowers the limit of the process so that it can open so many descriptors and no more. The limit
-/// is a bound on their numbers, and those that the test inherits may leave gaps.
+/// Lowers the process limit so that exactly `room` more descriptors can be opened. The limit bounds
+/// descriptor numbers, and inherited descriptors may leave gaps.
 fn leave_descriptors(room: usize) {
     let listed: Vec<u64> = fs::read_dir("/proc/self/fd")
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap().parse().unwrap())
         .collect();
-    // What read the directory was one of them, and is closed.
+    // One of them belonged to the directory stream, which is closed now.
     let is_open =
         |number: &u64| listed.contains(number) && Path::new(&format!("/proc/self/fd/{number}")).is_symlink();
     let last = (0..).filter(|number| !is_open(number)).nth(room - 1).unwrap();
@@ -34,18 +34,18 @@ fn leave_descriptors(room: usize) {
 }
 
 #[test]
-fn too_many_open_files_are_waited_out() {
+fn accepting_resumes_after_file_descriptor_exhaustion() {
     const CLIENTS: usize = 6;
     let server = Running::start(|_: Request<Body>, responder: Responder| -> io::Result<()> {
         responder.send(Response::ok().body("hello"))
     });
-    // The clients have theirs before the limit, so that only the server can run into it: however
-    // far it gets between two steps of this test.
+    // The clients' descriptors are opened before the limit is lowered, so that only the server can
+    // reach it, however far it gets between two steps of this test.
     let sockets: Vec<_> =
         (0..CLIENTS).map(|_| socket(AddressFamily::INET, SocketType::STREAM, None).unwrap()).collect();
-    // A connection needs three: its socket, its poll and its waker. The last two of the first
-    // connection may be there already; then they serve the second, which lacks the one for its
-    // socket.
+    // A connection needs three descriptors: its socket, its poll and its waker. The poll and the
+    // waker of the first connection may be open already; then they serve the second, which lacks
+    // the one for its socket.
     leave_descriptors(3);
     let connected = sockets.into_iter().map(|socket| {
         connect(&socket, &server.address).unwrap();

@@ -1,4 +1,5 @@
-//! How connections end: the last word is on the wire, the report comes once, and nobody else is hurt.
+//! Connection ends: GOAWAY is written, the end is reported once, and other connections are not
+//! affected.
 
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
@@ -18,7 +19,7 @@ use thalweg_testkit::frames::{
 use thalweg_testkit::hpack;
 use thalweg_threads::{Body, ErrorCode, NegotiationError, Options, Payload, Request, Responder, Response};
 
-/// `/large` is a megabyte, `/echo` an echo, and everything else says hello.
+/// `/large` is a megabyte, `/echo` an echo, and everything else a greeting.
 fn handler(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
     match request.path() {
         "/large" => responder.send(Response::ok().body(Payload::sized_reader(io::repeat(7), 1 << 20))),
@@ -52,7 +53,7 @@ fn input_that_is_not_http2_ends_with_a_goaway_with_its_code() {
     ];
     for bytes in nonsense {
         let mut peer = server.peer();
-        // The server may have ended its side, and closed, before everything was written.
+        // The server may have closed the connection before everything was written.
         let _ = peer.stream.write_all(bytes);
         let frames = peer.rest();
         assert_eq!(frames[0].kind, kind::SETTINGS);
@@ -66,7 +67,7 @@ fn input_that_is_not_http2_ends_with_a_goaway_with_its_code() {
 }
 
 #[test]
-fn a_rule_broken_on_the_connection_is_named_in_the_goaway() {
+fn a_connection_error_is_described_in_the_goaway() {
     let server = Running::start(handler);
     let mut peer = server.peer();
     peer.greet();
@@ -82,7 +83,7 @@ fn a_rule_broken_on_the_connection_is_named_in_the_goaway() {
 }
 
 #[test]
-fn the_end_of_the_bytes_at_every_place_is_an_end_in_order() {
+fn end_of_input_at_every_byte_closes_gracefully() {
     let server = Running::start(handler);
     let script = wire([
         &preface(),
@@ -92,7 +93,7 @@ fn the_end_of_the_bytes_at_every_place_is_an_end_in_order() {
         &data(1, b"content").end_stream(),
     ]);
     let settings_end = 24 + 9;
-    // So much of the preface tells that HTTP/2 is spoken.
+    // This much of the preface determines that the peer speaks HTTP/2.
     let deciding = b"PRI * HTTP/2".len();
     for cut in 0..=script.len() {
         let mut peer = server.peer();
@@ -108,8 +109,8 @@ fn the_end_of_the_bytes_at_every_place_is_an_end_in_order() {
             );
             continue;
         }
-        // Streams that were whole are still answered behind it.
-        let last = frames.iter().rfind(|frame| frame.kind == kind::GOAWAY).expect("a last word");
+        // Complete streams still get their responses after it.
+        let last = frames.iter().rfind(|frame| frame.kind == kind::GOAWAY).expect("a GOAWAY frame");
         let end = server.end();
         let whole = [settings_end, settings_end + 9, script.len()];
         if whole.contains(&cut) {
@@ -125,13 +126,13 @@ fn the_end_of_the_bytes_at_every_place_is_an_end_in_order() {
 }
 
 #[test]
-fn a_peer_that_still_sends_receives_the_goaway() {
+fn a_peer_that_keeps_sending_still_receives_the_goaway() {
     let server = Running::start(handler);
     for _ in 0..20 {
         let mut peer = server.peer();
         peer.greet();
-        // The error is in the first frame; 4 MB follow it. Without draining, TCP would answer them with a reset, which
-        // takes the GOAWAY away from a peer that has not read it yet.
+        // The first frame is the error; 4 MB follow it. Without draining, TCP would respond to them
+        // with a reset, which discards the GOAWAY before the peer reads it.
         peer.send(&data(0, b"").bytes());
         for _ in 0..256 {
             peer.send(&data(1, [1; 16_384]).bytes());
@@ -145,7 +146,7 @@ fn a_peer_that_still_sends_receives_the_goaway() {
 }
 
 #[test]
-fn a_peer_that_does_not_leave_is_left() {
+fn a_peer_that_does_not_close_is_dropped() {
     const LINGER: Duration = Duration::from_millis(200);
     let mut options = Options::default();
     options.linger = LINGER;
@@ -159,7 +160,7 @@ fn a_peer_that_does_not_leave_is_left() {
     assert!(before.elapsed() >= LINGER, "the peer had its time");
     server.drained();
 
-    // One that does not even read: the last word cannot be written.
+    // This peer does not read either: the GOAWAY cannot be written.
     let mut peer = server.peer();
     peer.greet_with(&settings().entry(setting::INITIAL_WINDOW_SIZE, 0x7fff_ffff));
     peer.send(&thalweg_testkit::frames::window_update(0, 0x7fff_0000).bytes());
@@ -179,7 +180,7 @@ fn a_transport_that_fails_is_reported_with_its_error() {
     let mut peer = server.peer();
     peer.greet();
     peer.send(&headers(1, hpack::request("POST", "/large")).end_headers().bytes());
-    // To leave with something unread is a reset of the connection.
+    // Closing a socket with unread input resets the connection.
     peer.until(kind::HEADERS);
     assert!(peer.stream.peek(&mut [0]).unwrap() > 0);
     drop(peer);
@@ -190,7 +191,7 @@ fn a_transport_that_fails_is_reported_with_its_error() {
 }
 
 #[test]
-fn a_flood_ends_with_the_name_of_the_limit() {
+fn a_flood_ends_with_the_exceeded_limit_in_the_report() {
     let server = Running::start(handler);
     let mut peer = server.peer();
     peer.greet();
@@ -212,7 +213,7 @@ fn a_flood_ends_with_the_name_of_the_limit() {
 
 #[test]
 fn every_waiting_caller_gets_the_end_of_the_connection_once() {
-    // A handler in each place where it can wait, when the client is killed.
+    // A handler at each point where it can wait when the client disconnects.
     let (sender, receiver) = channel();
     let sender = Mutex::new(sender);
     let server = Running::start(move |mut request: Request<Body>, responder: Responder| {
@@ -252,12 +253,12 @@ fn every_waiting_caller_gets_the_end_of_the_connection_once() {
     assert_eq!(ended, expected);
     server.end();
     server.stop();
-    assert!(receiver.try_recv().is_err(), "nobody is told twice");
+    assert!(receiver.try_recv().is_err(), "each end is reported once");
 }
 
-/// 2,000 clients that die anywhere: between any two bytes, with requests at every stage.
+/// 2,000 clients that disconnect between any two bytes, with requests at every stage.
 #[test]
-fn killed_clients_leave_the_server_healthy() {
+fn a_server_survives_killed_clients() {
     const CLIENTS: u64 = 2000;
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0x7a11_4e60);
     println!("SEED={seed}");
@@ -302,11 +303,11 @@ fn kill_one(server: &Running, random: &mut Random) {
     let half = random.below(cut as u64 + 1) as usize;
     stream.write_all(&script[..half]).unwrap();
     if half >= b"PRI * HTTP/2".len() && random.below(2) == 0 {
-        // The server has spoken: what is left unread makes the end a reset.
+        // The server has sent output: closing with unread input resets the connection.
         let mut some = vec![0; 1 + random.below(100) as usize];
         let _ = stream.read(&mut some).unwrap();
     }
-    // The server may have ended the connection for what came before.
+    // The server may have closed the connection because of the earlier input.
     let _ = stream.write_all(&script[half..cut]);
     if random.below(4) == 0 {
         let _ = stream.shutdown(Shutdown::Write);
@@ -314,19 +315,19 @@ fn kill_one(server: &Running, random: &mut Random) {
 }
 
 #[test]
-fn a_polite_client_leaves_in_order() {
+fn a_client_that_sends_goaway_closes_gracefully() {
     let server = Running::start(handler);
     let mut peer = server.peer();
     peer.greet();
     peer.send(&headers(1, hpack::get("/")).end_stream().end_headers().bytes());
     peer.until(kind::DATA);
     peer.send(&goaway(0, ErrorCode::NO_ERROR).bytes());
-    // The server ends first: it has nothing more to say to somebody who goes.
+    // The server closes first: it has no more output for a client that closes.
     assert_eq!(peer.rest(), [goaway(1, ErrorCode::NO_ERROR)]);
     drop(peer);
     let end = server.end();
     assert_eq!((end.cause, end.transport), (None, None));
     let plain = Peer::client(TcpStream::connect(server.address).unwrap());
     drop(plain);
-    assert_eq!(server.end().negotiation_error, Some(NegotiationError::NoData), "it has said nothing at all");
+    assert_eq!(server.end().negotiation_error, Some(NegotiationError::NoData), "the peer sent no byte");
 }

@@ -1,5 +1,5 @@
-//! What belongs to no request and to no response: origins, alternative services, extension frames and settings, and padding; said
-//! and heard on both sides, over sockets, frame by frame.
+//! Connection-level signals: origins, alternative services, extension frames and settings, and
+//! padding, sent and received on both sides, over sockets, frame by frame.
 
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
@@ -43,7 +43,7 @@ fn get(stream: u32) -> Vec<u8> {
     headers(stream, hpack::get("/")).end_headers().end_stream().bytes()
 }
 
-/// The next frames, but for those by which every connection begins and lives.
+/// The next frames, without those of the handshake and keep-alive.
 fn read_signals(peer: &mut Peer, count: usize) -> Vec<Frame> {
     let mut read_signals = Vec::new();
     while read_signals.len() < count {
@@ -61,7 +61,7 @@ fn send_signals(handle: &Handle<thalweg::Server>) {
     assert!(handle.send_alt_svc("https://a.example", "h3=\":443\""));
     assert!(handle.send_extension(TYPE, Flags(0x81), [1, 2, 3]));
     assert!(handle.send_extension_settings([(MINE, 7)]));
-    // What is of the core itself is left out, and hurts nobody.
+    // Frames of core types are dropped without side effects.
     assert!(handle.send_extension(FrameType::GOAWAY, Flags(0), [0; 8]));
 }
 
@@ -98,7 +98,7 @@ fn a_servers_connection_signals_follow_its_settings() {
 fn signals_sent_before_an_upgrade_follow_it() {
     let server = Running::with(|server| server.on_open(|handle, _| send_signals(handle)), hello);
     let mut peer = server.peer();
-    // The driver has heard the wishes when it is told of half a request.
+    // The driver has received the commands before it reads half a request.
     peer.send(b"GET / HTTP/1.1\r\nhost: a\r\n");
     thread::sleep(Duration::from_millis(20));
     let settings = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode([0, 4, 0, 1, 0, 0]);
@@ -120,7 +120,7 @@ fn signals_sent_before_an_upgrade_follow_it() {
 }
 
 #[test]
-fn a_handler_puts_frames_and_padding_on_its_stream() {
+fn a_handler_sends_frames_and_padding_on_its_stream() {
     let server = Running::start(|_: Request<Body>, responder: Responder| -> io::Result<()> {
         responder.send_alt_svc("h3=\":1\"");
         let handle = responder.handle();
@@ -174,7 +174,7 @@ fn a_server_receives_a_clients_connection_signals_and_can_respond() {
                 .on_open(move |handle, _| opened.lock().unwrap().send(handle.clone()).unwrap())
                 .on_notice(move |handle, notice| {
                     if matches!(notice, OwnedEvent::Extension { .. }) {
-                        assert!(handle.send_extension(TYPE, Flags(0), "heard"));
+                        assert!(handle.send_extension(TYPE, Flags(0), "received"));
                     }
                     let received = (handle.clone(), notice);
                     sender.lock().unwrap_or_else(std::sync::PoisonError::into_inner).send(received).unwrap();
@@ -198,18 +198,18 @@ fn a_server_receives_a_clients_connection_signals_and_can_respond() {
     for notice in expected {
         assert_eq!(receiver.recv_timeout(LIMIT).unwrap(), (opened.clone(), notice));
     }
-    assert_eq!(peer.until(0xfe), raw(0xfe, 0, 0, "heard"));
+    assert_eq!(peer.until(0xfe), raw(0xfe, 0, 0, "received"));
     peer.send(&goaway(0, ErrorCode::NO_ERROR).bytes());
     let over = OwnedEvent::GoAway { last_stream: CONNECTION, code: ErrorCode::NO_ERROR, debug: [].into() };
     assert_eq!(receiver.recv_timeout(LIMIT).unwrap().1, over);
     peer.send(&data(1, "").end_stream().bytes());
     assert_eq!(peer.until(kind::DATA), data(1, "hello").end_stream());
-    // Once the connection is over, nothing more is taken, even while its transport is still drained.
+    // A closed connection accepts no commands, even while its transport is drained.
     peer.rest();
     assert!(!opened.send_extension(TYPE, Flags(0), "late"));
 }
 
-/// A client, what it is told, and the server that the test plays.
+/// A client, its notices, and the scripted server.
 fn connected(config: Config) -> (Client, Receiver<OwnedEvent>, Peer) {
     let (sender, receiver) = channel();
     let sender = Mutex::new(sender);
@@ -247,7 +247,7 @@ fn a_client_receives_origins_alternative_services_settings_and_extensions() {
 }
 
 #[test]
-fn what_a_client_does_not_know_is_ignored() {
+fn a_client_ignores_unknown_extensions() {
     let (_client, receiver, mut peer) = connected(Config::default());
     peer.send(&wire([&raw(0xfe, 1, 0, "!"), &origin(["https://a.example"]), &ping([1; 8])]));
     peer.until(kind::PING);
@@ -273,7 +273,7 @@ fn a_client_sends_extensions_and_pads_its_content() {
 }
 
 #[test]
-fn a_client_is_ended_gracefully_through_its_handle() {
+fn a_client_shuts_down_gracefully_through_its_handle() {
     let (client, _receiver, mut peer) = connected(Config::default());
     let handle = client.handle();
     assert_eq!(handle, client.clone().handle());

@@ -1,7 +1,8 @@
-//! What an application does wrong ends its own stream, by RST_STREAM with INTERNAL_ERROR, and is never taken for the end of a message.
+//! An application's mistake ends its own stream, by RST_STREAM with INTERNAL_ERROR, and never looks
+//! like the end of a message.
 //!
-//! Others of this kind: `client.rs` has requests that may not be sent and what is dropped, `tls.rs` certificates and ALPN, `opening.rs` and
-//! `client.rs` peers that speak HTTP/1.1.
+//! Related tests: `client.rs` has invalid requests and dropped handles, `tls.rs` certificates and
+//! ALPN, `negotiate.rs` and `client.rs` peers that speak HTTP/1.1.
 
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
@@ -14,7 +15,8 @@ use thalweg_testkit::frames::{Frame, headers, kind};
 use thalweg_testkit::hpack;
 use thalweg_threads::{Body, ErrorCode, Payload, Request, Responder, Response, Status};
 
-/// What stream 1 gets from a handler that misbehaves, without what belongs to the connection; stream 3 must be served as ever.
+/// The frames that stream 1 gets from a handler that misbehaves, without those of the connection;
+/// checks that stream 3 is served normally.
 fn outcome_of(misbehave: impl Fn(Responder) -> io::Result<()> + Send + Sync + 'static) -> Vec<Frame> {
     let server = Running::start(move |request: Request<Body>, responder: Responder| match request.path() {
         "/misbehave" => misbehave(responder),
@@ -41,19 +43,19 @@ fn outcome_of(misbehave: impl Fn(Responder) -> io::Result<()> + Send + Sync + 's
     outcome
 }
 
-/// The content that came before the reset.
+/// Returns the content before the reset.
 fn content(outcome: &[Frame]) -> Vec<u8> {
     let data = outcome.iter().filter(|frame| frame.kind == kind::DATA);
     data.flat_map(|frame| frame.body.clone()).collect()
 }
 
 #[test]
-fn a_handler_that_fails_before_its_answer_resets_its_stream() {
+fn a_handler_that_fails_before_its_response_resets_its_stream() {
     assert_eq!(outcome_of(|_| Err(io::Error::other("out of order"))), []);
 }
 
 #[test]
-fn a_handler_that_panics_before_its_answer_resets_its_stream() {
+fn a_handler_that_panics_before_its_response_resets_its_stream() {
     assert_eq!(outcome_of(|_| panic!("this panic is part of the test")), []);
 }
 
@@ -72,7 +74,7 @@ fn a_handler_that_fails_or_panics_within_its_content_resets_its_stream() {
     }
 }
 
-/// A reader that goes wrong behind its first bytes.
+/// A reader that fails after its first bytes.
 struct Goes(Option<ErrorKind>, usize);
 
 impl Read for Goes {
@@ -88,7 +90,7 @@ impl Read for Goes {
 }
 
 #[test]
-fn content_whose_reader_fails_or_panics_midway_is_reset_and_not_cut_short() {
+fn content_whose_reader_fails_or_panics_midway_is_reset_and_not_truncated() {
     for wrong in [Some(ErrorKind::NotFound), None] {
         for announced in [None, Some(300_000)] {
             let outcome = outcome_of(move |responder| {
@@ -107,8 +109,9 @@ fn content_whose_reader_fails_or_panics_midway_is_reset_and_not_cut_short() {
 }
 
 #[test]
-fn content_that_does_not_fit_its_length_is_never_shown_as_whole() {
-    // Too short, too long in one piece, too long in the second piece, and where there should be none.
+fn content_with_a_wrong_length_never_looks_complete() {
+    // Too short, too long in one piece, too long in the second piece, and non-empty where no
+    // content is allowed.
     for (announced, pieces) in
         [("5", &["hell"][..]), ("5", &["hello!"]), ("5", &["hello", "!"]), ("0", &["x"])]
     {
@@ -129,7 +132,7 @@ fn content_that_does_not_fit_its_length_is_never_shown_as_whole() {
 }
 
 #[test]
-fn a_head_that_the_wire_forbids_resets_its_stream() {
+fn invalid_response_headers_reset_their_stream() {
     for (name, value) in [("x", "a\r\nb"), ("x", " padded "), ("connection", "close"), ("x y", "")] {
         let outcome = outcome_of(move |responder| {
             let error = responder.send(Response::ok().field(name, value)).unwrap_err();

@@ -1,4 +1,4 @@
-//! What a server makes of the first bytes of its connections.
+//! Protocol negotiation of a server by the first bytes of its connections.
 
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
@@ -11,22 +11,22 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use shared::{LIMIT, Running};
-use thalweg::{CloseCause, Config, Violation};
-use thalweg_testkit::frames::{headers, kind, preface, read_all, settings, window_update, wire};
+use shared::{End, LIMIT, Running};
+use thalweg::{CloseCause, Config, Timeout, Violation};
+use thalweg_testkit::frames::{headers, kind, ping, preface, read_all, settings, window_update, wire};
 use thalweg_testkit::hpack;
 use thalweg_threads::thalweg_h2c::SniffError;
-use thalweg_threads::{Body, ErrorCode, NegotiationError, Request, Responder, Response};
+use thalweg_threads::{Body, ErrorCode, NegotiationError, Request, Responder, Response, ServeStats, Status};
 
-/// Says what it was asked.
+/// Responds with a description of the request.
 fn describe(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
     let mut text = format!("{} {} {} ", request.method(), request.authority(), request.path());
     request.body.read_to_string(&mut text)?;
     responder.send(Response::ok().body(text))
 }
 
-/// Says something and returns all that comes back, and how the server saw it.
-fn send_raw(server: &Running, bytes: &[u8]) -> (Vec<u8>, shared::End) {
+/// Sends bytes and returns the complete response, and the end on the server.
+fn send_raw(server: &Running, bytes: &[u8]) -> (Vec<u8>, End) {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream.write_all(bytes).unwrap();
@@ -64,7 +64,8 @@ fn an_http_1_request_gets_505() {
 fn an_upgrade_becomes_http_2_with_its_request_on_stream_1() {
     let server = Running::start(describe);
     let mut peer = server.peer();
-    // The client's first HTTP/2 bytes may come in the same packet. Five bytes are the window of its settings.
+    // The client's first HTTP/2 bytes may arrive in the same packet. Its settings set a window of
+    // five bytes.
     peer.send(&wire([
         &upgrade("POST", &[0, 4, 0, 0, 0, 5], "body"),
         &preface(),
@@ -90,7 +91,7 @@ fn an_upgrade_becomes_http_2_with_its_request_on_stream_1() {
 }
 
 #[test]
-fn an_upgrade_may_come_byte_by_byte() {
+fn an_upgrade_may_arrive_byte_by_byte() {
     let server = Running::start(describe);
     let mut peer = server.peer();
     for byte in wire([&upgrade("GET", &[0, 4, 0, 0, 1, 0], ""), &preface(), &settings()]) {
@@ -102,7 +103,7 @@ fn an_upgrade_may_come_byte_by_byte() {
 }
 
 #[test]
-fn an_upgrade_that_cannot_be_used_stays_http_1() {
+fn an_unusable_upgrade_gets_an_http_1_error() {
     let server = Running::start(describe);
     // SETTINGS_MAX_FRAME_SIZE of 5.
     let (answer, end) = send_raw(&server, &upgrade("GET", &[0, 5, 0, 0, 0, 5], ""));
@@ -134,7 +135,7 @@ fn input_that_is_not_http_is_reported_and_gets_no_response() {
 }
 
 #[test]
-fn a_preface_that_goes_wrong_late_gets_a_goaway() {
+fn an_invalid_end_of_the_preface_gets_a_goaway() {
     let server = Running::start(describe);
     let (answer, end) = send_raw(&server, b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n");
     let frames = read_all(&answer);
@@ -155,7 +156,7 @@ fn a_peer_that_sends_no_preface_in_time_is_closed() {
         let mut stream = TcpStream::connect(server.address).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         let mut answer = Vec::new();
-        // On a busy machine the time may be up before it is written: then TCP says so with a reset.
+        // On a busy machine the time limit may expire before the write: then TCP reports a reset.
         let received = stream.write_all(beginning).and_then(|()| stream.read_to_end(&mut answer));
         assert!(received.map_or_else(|error| is_reset(&error), |_| true), "not in time");
         assert_eq!(answer, b"");
@@ -173,13 +174,13 @@ fn a_shutdown_does_not_wait_for_a_peer_that_has_sent_nothing() {
         thread::yield_now();
     }
     server.handle.shutdown(LIMIT);
-    assert_eq!(silent.read(&mut [0]).unwrap(), 0, "nothing is said");
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0, "nothing is sent");
     drop(silent);
     assert_eq!(server.end().negotiation_error, Some(NegotiationError::ShuttingDown));
 }
 
 #[test]
-fn a_server_of_http_2_only_sends_first_and_accepts_no_upgrade() {
+fn an_http_2_only_server_sends_its_preface_first_and_accepts_no_upgrade() {
     let server = Running::with(|server| server.h2c(None), describe);
     let mut peer = server.peer();
     assert_eq!(peer.frame().unwrap().kind, kind::SETTINGS);
@@ -188,4 +189,46 @@ fn a_server_of_http_2_only_sends_first_and_accepts_no_upgrade() {
     assert_eq!((last.kind, last.code()), (kind::GOAWAY, Some(ErrorCode::PROTOCOL_ERROR)));
     drop(peer);
     assert_eq!(server.end().cause, Some(CloseCause::Violation(Violation::PrefaceInvalid)));
+}
+
+/// Answers when the content of its request has ended.
+fn cut_off(shutdown: Duration, limit: Duration) -> (ServeStats, End) {
+    let mut config = Config::default();
+    config.timeouts.shutdown = Some(shutdown);
+    let server = Running::with(|server| server.config(config), describe);
+    let idle = server.client();
+    let mut peer = server.peer();
+    peer.greet();
+    // Its content never ends.
+    peer.send(&wire([&headers(1, hpack::request("POST", "/")).end_headers(), &ping([7; 8])]));
+    peer.until(kind::PING);
+    server.handle.shutdown(limit);
+    let end = loop {
+        let end = server.end();
+        if end.text.contains("; 1 streams") {
+            break end;
+        }
+    };
+    drop((peer, idle));
+    (server.stop(), end)
+}
+
+#[test]
+fn a_stream_that_outlives_the_shutdown_is_counted_as_dropped() {
+    // The limit of the connection, then that of the server.
+    let (stats, end) = cut_off(Duration::from_millis(20), LIMIT);
+    assert_eq!(end.cause, Some(CloseCause::Timeout(Timeout::Shutdown)), "{}", end.text);
+    assert_eq!((stats.accepted, stats.dropped), (2, 1));
+    let (stats, _) = cut_off(LIMIT, Duration::from_millis(20));
+    assert_eq!((stats.accepted, stats.dropped), (2, 1));
+}
+
+#[test]
+fn a_shutdown_that_all_streams_survive_drops_none() {
+    let server = Running::start(describe);
+    let client = server.client();
+    assert_eq!(client.send(Request::get("/")).unwrap().status(), Status::OK);
+    let stats = server.stop();
+    assert_eq!((stats.accepted, stats.dropped), (1, 0));
+    drop(client);
 }

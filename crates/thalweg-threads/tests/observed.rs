@@ -1,4 +1,4 @@
-//! What a program sees of its connections while they live, and of each at its end.
+//! What a program can observe of its open connections, and of each at its end.
 
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
@@ -19,7 +19,7 @@ use thalweg_threads::{
     Response,
 };
 
-/// Answers at once; to /wait, when the client has gone.
+/// Responds immediately; to /wait, when the client has disconnected.
 #[allow(clippy::needless_pass_by_value, reason = "a handler owns its request")]
 fn answer(request: Request<Body>, responder: Responder) -> io::Result<()> {
     if request.path() == "/wait" {
@@ -44,7 +44,7 @@ fn until(counters: &Counters, is_there: impl Fn(&CounterSnapshot) -> bool) -> Co
 }
 
 #[test]
-fn counters_follow_while_connections_live() {
+fn counters_are_updated_while_connections_are_open() {
     let mut counters = Arc::default();
     let server = Running::with(
         |server| {
@@ -81,7 +81,7 @@ fn counters_follow_while_connections_live() {
 }
 
 #[test]
-fn clients_that_share_counters_add_up() {
+fn clients_that_share_counters_add_to_them() {
     let server = Running::start(answer);
     let mut options = Options::default();
     let counters = options.counters.insert(Arc::default()).clone();
@@ -99,7 +99,7 @@ fn clients_that_share_counters_add_up() {
 }
 
 #[test]
-fn what_the_only_turn_of_a_connection_did_is_counted_at_its_end() {
+fn the_only_turn_of_a_connection_is_counted_at_its_end() {
     let mut options = Options::default();
     let counters = options.counters.insert(Arc::default()).clone();
     let pool = Pool::new(1, answer);

@@ -1,4 +1,4 @@
-//! A field block that is too large costs its own message and no other stream of the connection.
+//! An oversized field block fails its own message and no other stream of the connection.
 
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
@@ -16,13 +16,13 @@ use thalweg_testkit::frames::{
 use thalweg_testkit::hpack::{self, Block};
 use thalweg_threads::{Body, Client, Error, ErrorCode, Request, Responder, Response};
 
-/// A block with a field for the table, behind one of `bytes` bytes.
+/// A block with a field of `bytes` bytes, followed by a field for the dynamic table.
 fn oversized(front: &[u8], bytes: usize) -> Vec<u8> {
     let block = Block::new().raw(front).literal("x-large", "v".repeat(bytes));
     block.literal_indexed("x-kept", "yes").bytes()
 }
 
-/// Answers with `x-kept` or with a megabyte.
+/// Responds with `x-kept` or with a megabyte.
 #[allow(clippy::needless_pass_by_value, reason = "it is a handler")]
 fn download(request: Request<Body>, responder: Responder) -> io::Result<()> {
     match request.fields.value("x-kept") {
@@ -38,7 +38,7 @@ fn five_downloads_beside(oversized: &[Frame]) {
     for id in [1, 3, 5, 7, 9] {
         peer.send(&headers(id, hpack::get("/")).end_headers().end_stream().bytes());
     }
-    // They are under way.
+    // The downloads are in progress.
     let first = peer.until(kind::HEADERS);
     assert_eq!(peer.fields(&first)[0], ":status: 200");
     let bytes: Vec<u8> = oversized.iter().flat_map(Frame::bytes).collect();
@@ -67,7 +67,7 @@ fn five_downloads_beside(oversized: &[Frame]) {
 }
 
 #[test]
-fn an_oversized_request_leaves_five_downloads_untouched() {
+fn an_oversized_request_does_not_affect_five_downloads() {
     for bytes in [40_000, 60_000, 900_000] {
         for len in [16_384, 9000] {
             let first = headers(11, oversized(&hpack::get("/"), bytes)).end_stream();
@@ -104,7 +104,7 @@ fn an_oversized_response_fails_its_own_request() {
     assert_eq!(response.fields.value("x-kept"), Some(&b"yes"[..]));
     assert_eq!(response.body.read_whole(100).unwrap(), b"content");
 
-    // The same of trailers.
+    // The same with trailers.
     let third = send();
     assert_eq!(peer.until(kind::HEADERS).stream, 5);
     peer.send(&wire([&headers(5, hpack::response(200)).end_headers(), &data(5, "content")]));

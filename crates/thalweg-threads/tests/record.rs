@@ -1,4 +1,4 @@
-//! A recorded connection replays, whichever end it is.
+//! A recorded connection replays, on either side.
 #![cfg(feature = "record")]
 #![allow(clippy::unwrap_used)]
 
@@ -34,7 +34,8 @@ fn both_ends_are_recorded_and_replay() {
     client.wait_end();
     handle.shutdown(Duration::from_secs(5));
     serving.join().unwrap().unwrap();
-    // A recording is handed over when its connection is dropped, which may be after its end was told.
+    // The recording is stored when its connection is dropped, which may be after its end was
+    // reported.
     let deadline = Instant::now() + Duration::from_secs(20);
     while fs::read_dir(&folder).unwrap().count() < 2 && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(10));

@@ -1,4 +1,4 @@
-//! What a handler can do, and what becomes of its stream when it does not.
+//! The actions of a handler, and the outcome of its stream if the handler fails.
 
 mod shared;
 
@@ -18,7 +18,7 @@ use thalweg_threads::{
 };
 
 #[test]
-fn a_request_is_seen_as_it_was_sent_and_its_response_arrives() {
+fn a_request_arrives_as_sent_and_its_response_arrives() {
     let server = Running::start(|request: Request<Body>, responder: Responder| {
         let seen = format!(
             "{} {} {} {} {:?} {}",
@@ -43,7 +43,7 @@ fn a_request_is_seen_as_it_was_sent_and_its_response_arrives() {
 }
 
 #[test]
-fn a_response_to_head_and_one_without_content_are_heads_alone() {
+fn responses_to_head_and_without_content_have_no_data() {
     let server = Running::start(|request: Request<Body>, responder: Responder| match request.path() {
         "/whole" => responder.send(Response::ok().body("12345")),
         "/reader" => responder.send(Response::ok().body(Payload::sized_reader(&b"12345"[..], 5))),
@@ -72,7 +72,7 @@ fn a_response_to_head_and_one_without_content_are_heads_alone() {
 }
 
 #[test]
-fn trailers_go_both_ways() {
+fn trailers_pass_in_both_directions() {
     let server = Running::start(|mut request: Request<Body>, responder: Responder| {
         let mut content = String::new();
         request.body.read_to_string(&mut content)?;
@@ -94,7 +94,7 @@ fn trailers_go_both_ways() {
 }
 
 #[test]
-fn informational_responses_come_before_the_final_one() {
+fn informational_responses_precede_the_final_one() {
     let server = Running::start(|_: Request<Body>, mut responder: Responder| {
         let refused = responder.send_informational(Response::ok()).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
@@ -112,7 +112,7 @@ fn informational_responses_come_before_the_final_one() {
 }
 
 #[test]
-fn a_client_that_expects_100_gets_it_when_its_content_is_asked_for() {
+fn a_client_that_expects_100_gets_it_when_the_handler_reads() {
     let server = Running::start(|mut request: Request<Body>, responder: Responder| {
         let content = request.body.read_whole(100)?;
         responder.send(Response::ok().body(content))
@@ -132,7 +132,7 @@ fn a_client_that_expects_100_gets_it_when_its_content_is_asked_for() {
 }
 
 #[test]
-fn window_credit_follows_what_the_handler_reads() {
+fn window_is_released_as_the_handler_reads() {
     const WINDOW: u32 = 65_536;
     let mut config = Config::default();
     config.stream_window_bytes = WINDOW;
@@ -154,7 +154,7 @@ fn window_credit_follows_what_the_handler_reads() {
     for _ in 0..4 {
         peer.send(&data(1, vec![7; 16_384]).bytes());
     }
-    // Nothing was read: nothing but the answer to the PING comes.
+    // No content was read: the PING acknowledgement is the only frame.
     peer.send(&ping(*b"silence?").bytes());
     assert_eq!(peer.frame().unwrap(), frames::ping_ack(*b"silence?"));
     go.send(WINDOW as usize / 2 + 1).unwrap();
@@ -164,7 +164,7 @@ fn window_credit_follows_what_the_handler_reads() {
     assert!((WINDOW / 4..=WINDOW / 2 + 1).contains(&increment), "{increment}");
     drop(go);
     assert_eq!(peer.until(kind::HEADERS).stream, 1);
-    // The handler has answered and does not want the rest.
+    // The handler has responded and does not read the rest.
     assert_eq!(peer.until(kind::RST_STREAM), rst_stream(1, ErrorCode::NO_ERROR));
     peer.leave();
 }
@@ -182,7 +182,8 @@ fn unread_content_is_released() {
             if request.path() == "/dropped" {
                 drop(request);
                 let writer = responder.start(Response::ok())?;
-                // Longer than the peer waits: the end of the stream would give credit, too.
+                // Longer than the peer waits, because the end of the stream would release the
+                // window, too.
                 gate.lock().unwrap().recv_timeout(3 * LIMIT).unwrap();
                 return writer.finish();
             }
@@ -200,13 +201,13 @@ fn unread_content_is_released() {
         }
         credit
     };
-    // It comes while the handler, who does not look at it, still answers.
+    // It arrives while the handler, which does not read it, is still responding.
     peer.send(&headers(1, hpack::request("POST", "/dropped")).end_headers().bytes());
     peer.until(kind::HEADERS);
     peer.send(&wire([&piece(1), &piece(1), &piece(1)]));
     assert!(credit(&mut peer) <= 3 * 16_384);
     go.send(()).unwrap();
-    // It is there, whole, before the handler runs.
+    // The content is complete before the handler runs.
     let request = headers(3, hpack::request("POST", "/")).end_headers();
     peer.send(&wire([&request, &piece(3), &piece(3).end_stream()]));
     assert!(credit(&mut peer) <= 3 * 16_384);
@@ -233,7 +234,7 @@ fn a_handler_that_panics_resets_its_stream_and_no_other() {
 }
 
 #[test]
-fn a_request_without_an_answer_and_content_without_an_end_are_resets() {
+fn a_missing_response_and_unfinished_content_reset_their_streams() {
     let server = Running::start(|request: Request<Body>, responder: Responder| match request.path() {
         "/nothing" => Ok(()),
         "/refused" => {
@@ -261,7 +262,7 @@ fn a_request_without_an_answer_and_content_without_an_end_are_resets() {
         let mut content = Vec::new();
         let error = response.body.read_to_end(&mut content).unwrap_err();
         assert_eq!(Error::of_io(&error).unwrap().code(), Some(ErrorCode::INTERNAL_ERROR), "{path}");
-        // What was not yet on its way when the stream ended is lost.
+        // Content that was still queued when the stream ended is lost.
         assert!(content.len() <= len, "{path}");
     }
 }
@@ -275,7 +276,7 @@ impl Read for Broken {
 }
 
 #[test]
-fn a_response_that_may_not_be_sent_is_an_error_for_the_handler() {
+fn an_invalid_response_is_an_error_for_the_handler() {
     let (sender, receiver) = channel();
     let sender = Mutex::new(sender);
     let server = Running::start(move |request: Request<Body>, responder: Responder| {
@@ -300,7 +301,7 @@ fn a_response_that_may_not_be_sent_is_an_error_for_the_handler() {
         assert_eq!(error.code(), Some(ErrorCode::INTERNAL_ERROR), "{path}");
         assert_eq!(receiver.recv_timeout(LIMIT), Ok(io::ErrorKind::InvalidInput), "{path}");
     }
-    // More content than was announced: the core refuses it, and the writer hears of it.
+    // More content than was announced: the core refuses it, and the writer gets the error.
     let (sender, receiver) = channel();
     let sender = Mutex::new(sender);
     let server = Running::start(move |_: Request<Body>, responder: Responder| {
@@ -427,7 +428,8 @@ fn requests_wait_while_all_threads_are_busy_and_connections_take_turns() {
     for _ in 0..3 {
         go.send(()).unwrap();
     }
-    // It came last of 101, and is served after one or two: the one under way, and one before its turn.
+    // It was the last of 101 requests, and is handled after one or two: the running one, and one
+    // before its turn.
     assert_eq!(single.until(kind::HEADERS).stream, 1);
     for _ in 0..98 {
         go.send(()).unwrap();
@@ -440,9 +442,9 @@ fn requests_wait_while_all_threads_are_busy_and_connections_take_turns() {
     assert!(place <= 2, "served as number {place}");
 }
 
-/// Answers wait for each other to go out together, but not for a handler that takes long.
+/// Responses wait for each other to share a write, but not for a handler that takes long.
 #[test]
-fn an_answer_goes_out_while_the_next_request_is_worked_on_and_others_wait() {
+fn a_response_is_sent_while_the_next_handler_runs_and_others_wait() {
     let (go, gate) = channel::<()>();
     let gate = Mutex::new(gate);
     let server = Running::with(
@@ -467,7 +469,7 @@ fn an_answer_goes_out_while_the_next_request_is_worked_on_and_others_wait() {
 
 #[test]
 fn blocked_handlers_do_not_keep_others_from_running() {
-    // More than there are processors, all blocked outside of our readers and writers.
+    // More handlers than processors, all blocked outside of our readers and writers.
     const BLOCKED: usize = 20;
     let all = Arc::new(Barrier::new(BLOCKED + 1));
     let gate = Arc::clone(&all);
@@ -495,7 +497,8 @@ fn blocked_handlers_do_not_keep_others_from_running() {
 fn a_writer_waits_while_the_windows_are_closed() {
     const PIECE: usize = 25_000;
     const PIECES: usize = 80;
-    /// The buffers on the way: the writer's, what is unsent, the core's output, and the sockets'.
+    /// All buffers between writer and peer: the writer's, the queue, the core's output, and the
+    /// sockets'.
     const AHEAD_MAX: usize = 600_000;
     let written = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&written);
@@ -547,7 +550,7 @@ fn an_echo_begins_before_the_request_ends() {
 }
 
 #[test]
-fn a_shutdown_serves_what_is_under_way_and_accepts_nothing_more() {
+fn a_shutdown_completes_open_streams_and_accepts_no_more() {
     let (begin, begun) = channel();
     let (go, gate) = channel::<()>();
     let (begin, gate) = (Mutex::new(begin), Mutex::new(gate));
@@ -563,7 +566,7 @@ fn a_shutdown_serves_what_is_under_way_and_accepts_nothing_more() {
     let under_way = std::thread::spawn(move || waiting.send(Request::get("/")).unwrap().body.read_whole(100));
     begun.recv_timeout(LIMIT).unwrap();
     server.handle.shutdown(LIMIT);
-    // The GOAWAY has come when a new request is refused.
+    // A refused request shows that GOAWAY has arrived.
     let error = loop {
         if let Err(error) = client.send(Request::post("/")) {
             break error;
@@ -577,11 +580,11 @@ fn a_shutdown_serves_what_is_under_way_and_accepts_nothing_more() {
     assert!(server.end().cause.is_none());
     let address = server.address;
     server.stop();
-    assert!(std::net::TcpStream::connect(address).is_err(), "nobody listens");
+    assert!(std::net::TcpStream::connect(address).is_err(), "the listener is closed");
 }
 
 #[test]
-fn a_shutdown_ends_what_takes_longer_than_its_limit() {
+fn a_shutdown_closes_streams_that_exceed_its_limit() {
     let (sender, receiver) = channel();
     let sender = Mutex::new(sender);
     let server = Running::start(move |mut request: Request<Body>, responder: Responder| {

@@ -1,5 +1,5 @@
-//! Timeouts that calls arm count from these calls: a handler or a caller that was silent for longer
-//! than a timeout loses nothing.
+//! Timeouts start at the calls that arm them: a handler or a caller that was inactive for longer
+//! than a timeout is not penalized.
 
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
@@ -7,16 +7,18 @@ mod shared;
 
 use std::io;
 use std::thread::{self, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shared::{LIMIT, Peer, Running};
 use thalweg::Config;
 use thalweg::frame::SettingId;
-use thalweg_testkit::frames::{flag, headers, kind, ping_ack, settings, settings_ack, window_update, wire};
+use thalweg_testkit::frames::{
+    data, flag, goaway, headers, kind, ping_ack, rst_stream, settings, settings_ack, window_update, wire,
+};
 use thalweg_testkit::hpack;
-use thalweg_threads::{Body, Client, Options, Request, Responder, Response};
+use thalweg_threads::{Body, Client, ErrorCode, Options, Request, Responder, Response};
 
-/// The length of the timeouts here.
+/// The length of the timeouts in this file.
 const TIMEOUT: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_millis(1500);
 const BODY: usize = 1 << 20;
@@ -30,7 +32,7 @@ fn config() -> Config {
     config
 }
 
-/// Answers with 1 MiB after a silence.
+/// Responds with 1 MiB after a pause.
 fn ponder(_: Request<Body>, responder: Responder) -> io::Result<()> {
     sleep(SILENCE);
     responder.send(Response::ok().body(vec![7; BODY]))
@@ -40,11 +42,11 @@ fn server() -> Running {
     Running::with(|server| server.config(config()), ponder)
 }
 
-/// Takes the content of a stream, and gives window for each frame.
+/// Reads the content of a stream, and extends the window for each frame.
 fn content(peer: &mut Peer, stream: u32) -> usize {
     let mut len = 0;
     loop {
-        let frame = peer.frame().expect("the content goes on");
+        let frame = peer.frame().expect("the content continues");
         assert_ne!((frame.kind, frame.stream), (kind::RST_STREAM, stream), "{frame}");
         if frame.kind != kind::DATA {
             continue;
@@ -61,7 +63,7 @@ fn content(peer: &mut Peer, stream: u32) -> usize {
 }
 
 #[test]
-fn a_handler_that_was_silent_for_long_is_not_cut_off_by_a_graceful_shutdown() {
+fn a_long_inactive_handler_completes_during_a_graceful_shutdown() {
     let server = server();
     let mut peer = server.peer();
     peer.greet();
@@ -77,7 +79,7 @@ fn a_handler_that_was_silent_for_long_is_not_cut_off_by_a_graceful_shutdown() {
 }
 
 #[test]
-fn a_handler_that_was_silent_for_long_then_answers_whole() {
+fn a_long_inactive_handler_sends_a_complete_response() {
     let server = server();
     let mut peer = server.peer();
     peer.greet();
@@ -98,7 +100,7 @@ fn client() -> (Peer, Client) {
 }
 
 #[test]
-fn a_client_that_was_idle_for_long_uploads_whole() {
+fn a_long_idle_client_completes_its_upload() {
     let (mut peer, client) = client();
     for stream in [1, 3] {
         let client = client.clone();
@@ -111,7 +113,7 @@ fn a_client_that_was_idle_for_long_uploads_whole() {
 }
 
 #[test]
-fn settings_that_are_announced_after_a_silence_may_be_acknowledged_in_time() {
+fn settings_sent_after_inactivity_may_be_acknowledged_in_time() {
     let (mut peer, client) = client();
     let handle = client.handle();
     for value in [1, 2] {
@@ -125,4 +127,81 @@ fn settings_that_are_announced_after_a_silence_may_be_acknowledged_in_time() {
     peer.until_end_of_client();
     drop(peer);
     assert!(client.wait_end().is_orderly());
+}
+
+/// A server that echoes a request once `content` or `idle` are short.
+fn impatient(configure: impl FnOnce(&mut Config)) -> Running {
+    let mut config = Config::default();
+    configure(&mut config);
+    Running::with(
+        |server| server.config(config),
+        |mut request: Request<Body>, responder: Responder| {
+            if request.path() == "/whole" {
+                let content = request.body.read_whole(100)?;
+                return responder.send(Response::ok().body(content));
+            }
+            let mut echo = responder.start(Response::ok())?;
+            echo.write_from(&mut request.body)?;
+            echo.finish()
+        },
+    )
+}
+
+#[test]
+fn content_that_does_not_come_is_answered_with_408() {
+    let server = impatient(|config| config.timeouts.content = Some(TIMEOUT));
+    let mut peer = server.peer();
+    peer.greet();
+    let start = Instant::now();
+    peer.send(&wire([&headers(1, hpack::request("POST", "/whole")).end_headers(), &data(1, "ab")]));
+    let head = peer.until(kind::HEADERS);
+    assert_eq!(peer.fields(&head), [":status: 408"]);
+    assert!(start.elapsed() >= TIMEOUT, "{:?}", start.elapsed());
+    assert_eq!(peer.until(kind::RST_STREAM), rst_stream(1, ErrorCode::NO_ERROR));
+    // Others are served.
+    peer.send(&headers(3, hpack::get("/whole")).end_headers().end_stream().bytes());
+    let head = peer.until(kind::HEADERS);
+    assert_eq!((head.stream, &peer.fields(&head)[0]), (3, &":status: 200".to_owned()));
+    peer.leave();
+}
+
+#[test]
+fn announced_content_that_does_not_come_after_the_response_began_resets_the_stream() {
+    let server = impatient(|config| config.timeouts.content = Some(TIMEOUT));
+    let mut peer = server.peer();
+    peer.greet();
+    let start = Instant::now();
+    let mut fields = vec![(":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", "/p")];
+    fields.push(("content-length", "3"));
+    peer.send(&wire([&headers(1, hpack::block(&fields)).end_headers(), &data(1, "ab")]));
+    assert_eq!(peer.until(kind::DATA), data(1, "ab"));
+    assert_eq!(peer.until(kind::RST_STREAM), rst_stream(1, ErrorCode::CANCEL));
+    assert!(start.elapsed() >= TIMEOUT, "{:?}", start.elapsed());
+    peer.leave();
+}
+
+#[test]
+fn an_idle_peer_is_left_in_order_whether_it_answers_ping_or_not() {
+    for answers in [true, false] {
+        let server = impatient(|config| {
+            config.timeouts.idle = Some(TIMEOUT);
+            config.timeouts.ping = Some(if answers { LIMIT * 2 } else { TIMEOUT });
+        });
+        let mut peer = server.peer();
+        peer.greet();
+        let start = Instant::now();
+        let frame = peer.frame().unwrap();
+        assert_eq!(frame, goaway((1 << 31) - 1, ErrorCode::NO_ERROR));
+        assert!(start.elapsed() > TIMEOUT / 2, "{:?}", start.elapsed());
+        let ping = peer.until(kind::PING).body.try_into().unwrap();
+        let start = Instant::now();
+        if answers {
+            peer.send(&ping_ack(ping).bytes());
+        }
+        assert_eq!(peer.rest(), [goaway(0, ErrorCode::NO_ERROR)]);
+        assert!(answers || start.elapsed() > TIMEOUT / 2, "{:?}", start.elapsed());
+        drop(peer);
+        let end = server.end();
+        assert_eq!((end.cause, end.transport), (None, None), "{}", end.text);
+    }
 }

@@ -1,4 +1,4 @@
-//! TLS and ALPN, between our ends and against others that do not agree.
+//! TLS and ALPN, between our client and server, and against peers without a common protocol.
 #![cfg(feature = "rustls")]
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
@@ -21,12 +21,12 @@ use thalweg_threads::rustls::{
 };
 use thalweg_threads::{Body, Client, NegotiationError, Options, Payload, Request, Responder, Response};
 
-/// With all features there are two, and rustls takes none of them by itself.
+/// With all features there are two providers, and rustls selects none of them by default.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// An identity for `localhost` that is valid until a year.
+/// A self-signed certificate for `localhost`, valid until the given year.
 fn identity(until: i32) -> (CertificateDer<'static>, ServerConfig) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
@@ -66,7 +66,7 @@ fn listen(until: i32) -> (Running, CertificateDer<'static>) {
 
 /// Connects as the client of a server with a name.
 fn connect(server: &Running, name: &str, tls: ClientConfig) -> io::Result<Client> {
-    // The name that is resolved is that of the certificate; every server here listens on 127.0.0.1.
+    // The name of the certificate is also resolved; every server here listens on 127.0.0.1.
     Client::connect_tls(&format!("{name}:{}", server.address.port()), Arc::new(tls), &Options::default())
         .map(|client| client.time_limit(Some(LIMIT)))
 }
@@ -77,7 +77,7 @@ fn tls_error(error: &io::Error) -> rustls::Error {
 }
 
 #[test]
-fn both_ends_speak_h2_by_alpn_and_content_larger_than_all_buffers_goes_both_ways() {
+fn both_sides_negotiate_h2_by_alpn_and_exchange_content_larger_than_all_buffers() {
     let (server, certificate) = listen(2100);
     let client = connect(&server, "localhost", trusting(&certificate)).unwrap();
     let len = 3 << 20;
@@ -127,11 +127,11 @@ fn a_client_of_http_1_only_is_refused_in_the_handshake() {
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     let error = connect(&server, "localhost", tls).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert_eq!(error.to_string(), "the peer does not speak HTTP/2 over TLS: it did not agree to h2 by ALPN");
+    assert_eq!(error.to_string(), "the peer does not speak HTTP/2 over TLS: it did not negotiate h2 by ALPN");
     assert_eq!(server.end().negotiation_error, Some(NegotiationError::Handshake));
 }
 
-/// A client's side of TLS, by rustls alone.
+/// A TLS client by rustls alone.
 fn stream(
     server: &Running,
     certificate: &CertificateDer<'static>,
@@ -146,7 +146,7 @@ fn stream(
     StreamOwned::new(session, socket)
 }
 
-/// What a server says to a client that speaks HTTP/2 by prior knowledge, up to its end.
+/// Returns a server's output to a client that speaks HTTP/2 with prior knowledge, up to its end.
 fn answer_to_preface(mut stream: impl Read + Write) -> Vec<u8> {
     stream.write_all(&wire([&preface(), &settings()])).unwrap();
     let mut answer = Vec::new();
@@ -155,7 +155,7 @@ fn answer_to_preface(mut stream: impl Read + Write) -> Vec<u8> {
 }
 
 #[test]
-fn a_client_without_alpn_is_answered_in_http_1() {
+fn a_client_without_alpn_gets_an_http_1_response() {
     let (server, certificate) = listen(2100);
     let mut stream = stream(&server, &certificate, &[]);
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
@@ -167,7 +167,7 @@ fn a_client_without_alpn_is_answered_in_http_1() {
 }
 
 #[test]
-fn s3_3_a_server_takes_no_prior_knowledge_over_tls() {
+fn s3_3_a_server_refuses_prior_knowledge_over_tls() {
     // 9113-3.3-1
     let (server, certificate) = listen(2100);
     let answer = answer_to_preface(stream(&server, &certificate, &[]));
@@ -176,7 +176,7 @@ fn s3_3_a_server_takes_no_prior_knowledge_over_tls() {
 }
 
 #[test]
-fn s3_2_a_server_agrees_to_h2_whatever_else_is_offered() {
+fn s3_2_a_server_negotiates_h2_whatever_else_is_offered() {
     // 9113-3.2-1
     let (server, certificate) = listen(2100);
     let mut stream = stream(&server, &certificate, &[b"h2c", b"http/1.1", b"h2"]);
@@ -188,7 +188,7 @@ fn s3_2_a_server_agrees_to_h2_whatever_else_is_offered() {
 }
 
 #[test]
-fn s3_2_a_server_does_not_agree_to_h2c() {
+fn s3_2_a_server_does_not_negotiate_h2c() {
     // 9113-3.2-1
     let (server, certificate) = listen(2100);
     let mut tls = trusting(&certificate);
@@ -198,7 +198,7 @@ fn s3_2_a_server_does_not_agree_to_h2c() {
     assert_eq!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(&NegotiationError::NoAlpn));
     assert_eq!(server.end().negotiation_error, Some(NegotiationError::Handshake));
 
-    // Not even where it is told to: what the two have agreed to is not HTTP/2 over TLS.
+    // Not even if it is configured: the protocol that both would negotiate is not HTTP/2 over TLS.
     let (certificate, mut config) = identity(2100);
     config.alpn_protocols = vec![b"h2c".to_vec()];
     let server = Running::with(|server| server.tls(config), echo);
@@ -207,15 +207,15 @@ fn s3_2_a_server_does_not_agree_to_h2c() {
     assert_eq!(server.end().negotiation_error, Some(NegotiationError::NoAlpn));
 }
 
-/// What a client says in its ClientHello.
+/// The contents of a ClientHello.
 #[derive(Debug, PartialEq, Eq)]
 struct Hello {
     name: Option<String>,
     alpn: Option<Vec<Vec<u8>>>,
 }
 
-/// A server by rustls alone, without ALPN: what the client of `127.0.0.1` or `localhost` says in its ClientHello, the content
-/// that it sends after the handshake, and what it was told.
+/// A server by rustls alone, without ALPN. Returns the ClientHello of a client of `127.0.0.1` or
+/// `localhost`, the content that the client sends after the handshake, and the client's error.
 fn listen_to(name: &str) -> (Hello, Vec<u8>, io::Error) {
     let (certificate, config) = identity(2100);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -236,15 +236,15 @@ fn listen_to(name: &str) -> (Hello, Vec<u8>, io::Error) {
             alpn: hello.alpn().map(|names| names.map(<[u8]>::to_vec).collect()),
         };
         let session = accepted.into_connection(Arc::new(config)).unwrap();
-        let mut said = Vec::new();
-        // The client breaks off, with or without a word.
-        let _ = StreamOwned::new(session, socket).read_to_end(&mut said);
-        (hello, said)
+        let mut sent = Vec::new();
+        // The client may close the connection with or without close_notify.
+        let _ = StreamOwned::new(session, socket).read_to_end(&mut sent);
+        (hello, sent)
     });
     let tls = Arc::new(trusting(&certificate));
     let error = Client::connect_tls(&authority, tls, &Options::default()).unwrap_err();
-    let (hello, said) = listening.join().unwrap();
-    (hello, said, error)
+    let (hello, sent) = listening.join().unwrap();
+    (hello, sent, error)
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn s9_2_a_client_names_the_server_and_offers_h2_alone() {
     // 9113-3.2-1, 9113-9.2-4
     let (hello, ..) = listen_to("localhost");
     assert_eq!(hello, Hello { name: Some("localhost".into()), alpn: Some(vec![b"h2".to_vec()]) });
-    // An address is no domain name: RFC 6066 has no place for it.
+    // RFC 6066 allows no IP address as a server name.
     let (hello, ..) = listen_to("127.0.0.1");
     assert_eq!(hello, Hello { name: None, alpn: Some(vec![b"h2".to_vec()]) });
 }
@@ -260,15 +260,15 @@ fn s9_2_a_client_names_the_server_and_offers_h2_alone() {
 #[test]
 fn s3_3_a_client_speaks_no_http_2_to_a_server_without_alpn() {
     // 9113-3.3-1
-    let (_, said, error) = listen_to("localhost");
-    assert_eq!(said, b"", "no preface");
+    let (_, sent, error) = listen_to("localhost");
+    assert_eq!(sent, b"", "no preface");
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let negotiation_error = error.get_ref().and_then(|inner| inner.downcast_ref::<NegotiationError>());
     assert_eq!(negotiation_error, Some(&NegotiationError::NoAlpn));
 }
 
 #[test]
-fn a_server_that_never_shakes_hands_is_left_after_its_deadline() {
+fn a_tls_handshake_without_a_server_response_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let authority = format!("localhost:{}", listener.local_addr().unwrap().port());
     let mut options = Options::default();
@@ -281,7 +281,7 @@ fn a_server_that_never_shakes_hands_is_left_after_its_deadline() {
 }
 
 #[test]
-fn a_client_that_never_shakes_hands_is_left_after_its_deadline() {
+fn a_tls_handshake_without_a_client_hello_times_out() {
     let (_, config) = identity(2100);
     let mut core = Config::default();
     core.timeouts.preface = Some(Duration::from_millis(20));
@@ -313,13 +313,13 @@ const NOT_TLS: &str =
     "the peer does not speak TLS here: http:// is for a cleartext port, https:// for a TLS port";
 
 #[test]
-fn tls_on_a_cleartext_port_is_named_by_what_comes_back() {
+fn tls_on_a_cleartext_port_is_a_clear_error() {
     let cases: [(&[u8], ErrorKind, &str); 2] = [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", ErrorKind::InvalidData, NOT_TLS),
         (
             b"",
             ErrorKind::UnexpectedEof,
-            "the server ended the connection in the TLS handshake: it may not speak TLS on this port",
+            "the server ended the connection in the TLS handshake: if this is a cleartext port, use http://",
         ),
     ];
     for (answer, kind, text) in cases {
@@ -342,12 +342,12 @@ fn tls_on_a_cleartext_port_is_named_by_what_comes_back() {
 }
 
 #[test]
-fn an_end_of_tls_without_close_notify_is_no_failure() {
+fn a_tls_end_without_close_notify_is_no_failure() {
     let (server, certificate) = listen(2100);
     let mut stream = stream(&server, &certificate, &[b"h2"]);
     stream.write_all(&wire([&preface(), &settings()])).unwrap();
     stream.read_exact(&mut [0]).unwrap();
-    // The socket ends, and TLS does not.
+    // Closes the socket without close_notify.
     stream.sock.shutdown(std::net::Shutdown::Write).unwrap();
     let end = server.end();
     assert_eq!((end.transport, end.negotiation_error), (None, None));
@@ -355,7 +355,7 @@ fn an_end_of_tls_without_close_notify_is_no_failure() {
 }
 
 #[test]
-fn a_name_that_is_none_is_refused_before_anything_is_sent() {
+fn an_invalid_server_name_is_refused_before_anything_is_sent() {
     let (certificate, _) = identity(2100);
     let error =
         Client::connect_tls("a b:1", Arc::new(trusting(&certificate)), &Options::default()).unwrap_err();

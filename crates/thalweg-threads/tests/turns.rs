@@ -1,11 +1,17 @@
-//! A long response does not starve the others of its connection.
+//! A long response does not delay the others of its connection.
+
+#![allow(clippy::unwrap_used, reason = "it is all tests")]
 
 mod shared;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use shared::Running;
-use thalweg_testkit::frames::{headers, kind, setting, settings, window_update};
+use shared::pipe::{Bench, get, greeting};
+use thalweg_testkit::frames::{Reader, headers, kind, setting, settings, window_update};
 use thalweg_testkit::hpack;
-use thalweg_threads::{Body, Request, Responder, Response};
+use thalweg_threads::{Body, Options, Pool, Request, Responder, Response};
 
 #[test]
 fn a_short_response_does_not_wait_for_the_end_of_a_long_one() {
@@ -32,6 +38,47 @@ fn a_short_response_does_not_wait_for_the_end_of_a_long_one() {
             _ => {}
         }
     }
-    // The buffers of two sockets, and what the driver has written.
+    // The buffers of two sockets, and the output that the driver has written.
     assert!(long_bytes < 16 << 20, "{long_bytes} bytes of the long response came first");
+}
+
+/// What the driver itself puts ahead of a short response, in a transport that takes nothing meanwhile.
+#[test]
+fn no_more_than_the_output_of_the_core_is_ahead_of_a_short_response() {
+    const ROOM: usize = 1 << 20;
+    let has_answered = Arc::new(AtomicBool::new(false));
+    let answered = Arc::clone(&has_answered);
+    let pool = Pool::new(2, move |request: Request<Body>, responder: Responder| {
+        if request.path() == "/long" {
+            return responder.send(Response::ok().body(vec![b'x'; 64 << 20]));
+        }
+        let outcome = responder.send(Response::ok().body(vec![b'x'; 1000]));
+        answered.store(true, Ordering::SeqCst);
+        outcome
+    });
+    let mut bench = Bench::vectored(&pool, &Options::default());
+    bench.pipe.with(|ends| ends.room = Some(ROOM));
+    bench.pipe.send(&greeting(1 << 30));
+    bench.pipe.send(&get(1, "/long"));
+    bench.until(|pipe| pipe.with(|ends| (ends.room == Some(0)).then_some(())));
+    bench.pipe.send(&get(3, "/short"));
+    bench.until(|_| has_answered.load(Ordering::SeqCst).then_some(()));
+    bench.go();
+    bench.pipe.with(|ends| ends.room = None);
+
+    let (mut reader, mut long_bytes) = (Reader::default(), 0);
+    bench.until(|pipe| {
+        reader.push(&pipe.written());
+        while let Some(frame) = reader.next_frame().unwrap() {
+            match (frame.kind, frame.stream) {
+                (kind::DATA, 1) => long_bytes += frame.body.len(),
+                (kind::DATA, 3) if frame.ends_stream() => return Some(()),
+                _ => {}
+            }
+        }
+        None
+    });
+    // Four times the default of `output_bytes_max`, and the turns that the two take.
+    let ahead = long_bytes.saturating_sub(ROOM);
+    assert!(ahead < 320 << 10, "{ahead} bytes of the long response came first");
 }

@@ -1,4 +1,4 @@
-//! The body of a message that was received.
+//! The body of a received message.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,22 +13,24 @@ use crate::inbox::Inbox;
 
 /// The content of a received message: a request's on a server, a response's on a client.
 ///
-/// The peer may send as much more as was polled out of it, so a slow reader slows the peer down. Dropping it
-/// counts the rest as consumed; on a client it also cancels the exchange. Trailers come as the last frame.
+/// The peer may send as many further bytes as were polled out of the body, so a slow reader slows
+/// the peer down. Dropping the body counts the unread bytes as consumed; on a client it also
+/// cancels the exchange. Trailers are the last frame.
 ///
-/// A piece stays as the peer's data came, up to the stream's window in length. Polling costs no copy. If the stream is reset, what
-/// had arrived comes first, and the error behind it; a handler that runs on the connection's task is dropped at once.
+/// Each piece is as long as the peer's data was, up to the stream's window. Polling copies nothing.
+/// If the stream is reset, the body yields the content that had arrived and then the error; a
+/// handler that runs on the connection's task is dropped immediately instead.
 pub struct Body(Kind);
 
 enum Kind {
     Empty,
-    /// Content that is here already.
+    /// Content that is already complete.
     Whole(Bytes),
     Coming(Arc<Inbox>),
 }
 
 impl Body {
-    /// A body without content.
+    /// Returns a body without content.
     pub const fn empty() -> Self {
         Self(Kind::Empty)
     }

@@ -1,7 +1,8 @@
-//! The content of a message on its way to the peer: a body that is polled as fast as its stream takes it.
+//! The content of an outbound message: polls a body as fast as its stream accepts data.
 //!
-//! Keeps true: at most one piece of the body is held, and the body is not polled while any of it is left; whatever cuts a body
-//! short is a failure for the caller to turn into a reset, never an early end.
+//! Invariants: the sender holds at most one piece of the body, and polls the body only when that
+//! piece is sent; a body that ends early is reported as a failure, which the caller turns into a
+//! reset, and never as the end of the content.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,29 +17,31 @@ use crate::error::{BoxError, Error};
 use crate::splicing::SplicingConnection;
 
 pin_project! {
-    /// A body and the piece of it that its stream did not take yet.
+    /// A body, and the piece of it that its stream has not accepted yet.
     pub struct BodySender<B: Body> {
         #[pin]
         body: B,
         piece: Option<B::Data>,
-        // The front of the piece, if it is sent from where it lies.
+        // The front of the piece, if it is sent without a copy.
         staged: Bytes,
         is_last: bool,
     }
 }
 
-/// How far sending has come.
+/// The result of an attempt to send.
 #[derive(Debug)]
-pub enum SendStatus {
-    /// The body has nothing yet, or the stream takes no more for now: a waker or `poll_writable` will tell.
+pub(crate) enum SendStatus {
+    /// The body is pending, or the stream accepts no more for now. A waker or `poll_writable`
+    /// reports when to poll again.
     Waiting,
-    /// There is more at once, but it is time for other streams.
+    /// More can be sent immediately, but other streams come first.
     Yielding,
-    /// Our half of the stream has ended.
+    /// The local half of the stream is closed.
     Ended,
-    /// The stream is gone; whoever ended it says so elsewhere.
+    /// The stream is closed. The event or call that closed it has already reported why.
     Closed,
-    /// The body failed, or does not fit what was announced: the stream must be reset.
+    /// The body failed, or its length differs from the announced one. The caller must reset the
+    /// stream.
     Failed(Error),
 }
 
@@ -47,13 +50,14 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    /// Takes a body whose headers were sent without END_STREAM.
-    pub const fn new(body: B) -> Self {
+    /// Creates a sender for a body whose headers were sent without END_STREAM.
+    pub(crate) const fn new(body: B) -> Self {
         Self { body, piece: None, staged: Bytes::new(), is_last: false }
     }
 
-    /// Sends what the body has and the stream takes, with `pad_len` bytes of padding in each frame.
-    pub fn poll_send<R: Role>(
+    /// Sends as much of the body as the stream accepts, with `pad_len` bytes of padding in each
+    /// frame.
+    pub(crate) fn poll_send<R: Role>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         connection: &mut SplicingConnection<R>,
@@ -62,7 +66,7 @@ where
     ) -> SendStatus {
         match self.send(cx, connection, stream, pad_len) {
             Ok(status) => status,
-            // What ended the stream or the connection has told the application by itself.
+            // The application already knows what ended the stream or the connection.
             Err(Error::Send(SendError::StreamClosed | SendError::Connection(_))) => SendStatus::Closed,
             Err(error) => SendStatus::Failed(error),
         }
@@ -95,7 +99,7 @@ where
             match this.body.as_mut().poll_frame(cx) {
                 Poll::Pending => return Ok(SendStatus::Waiting),
                 Poll::Ready(None) => {
-                    // An end alone is always taken.
+                    // The core always accepts END_STREAM without data.
                     connection.send_data(stream, &[], true)?;
                     return Ok(SendStatus::Ended);
                 }
@@ -106,7 +110,7 @@ where
                         *this.piece = Some(piece);
                     }
                     Err(frame) => {
-                        // Frames of kinds that are yet to be invented have no place on the wire.
+                        // A frame of a future kind cannot be represented in HTTP/2.
                         let Ok(trailers) = frame.into_trailers() else { continue };
                         connection.send_trailers(stream, map_fields(&trailers))?;
                         return Ok(SendStatus::Ended);
@@ -118,7 +122,7 @@ where
     }
 }
 
-/// Sends a piece: a long one from where it lies, in stages, a short one by a copy.
+/// Sends a piece: a long one without a copy, in stages; a short one with a copy.
 fn send_piece<R: Role>(
     connection: &mut SplicingConnection<R>,
     stream: StreamKey,
@@ -132,7 +136,8 @@ fn send_piece<R: Role>(
             if !connection.splices(len) {
                 return connection.send_buf(stream, piece, is_last).map(drop);
             }
-            // Free for `Bytes`; other buffers are copied here, and foreign code must not run once a frame's head is written.
+            // Free for `Bytes`. Other buffers are copied here, because no foreign code may run once
+            // a frame header is written.
             *staged = piece.copy_to_bytes(len.min(STAGE_BYTES_MAX));
         }
         connection.splice(stream, staged, is_last && !piece.has_remaining())?;
@@ -161,7 +166,7 @@ fn send_padded<R: Role>(
     }
 }
 
-/// Frames of one body before others get their turn.
+/// Frames sent for one body before other streams get their turn.
 const FRAMES_MAX: usize = 32;
-/// Bytes of a piece that are staged at once.
+/// Bytes of a piece that are staged at a time.
 const STAGE_BYTES_MAX: usize = 64 << 10;

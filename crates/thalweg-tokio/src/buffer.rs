@@ -1,6 +1,7 @@
-//! The read buffer, one for all connections that a thread drives.
+//! The read buffer, shared by all connections that a thread drives.
 //!
-//! Keeps true: nobody has it while a task sleeps. It is taken for one read and for what is done with its bytes at once.
+//! Invariant: no sleeping task holds the buffer. A task takes it for one read and for the immediate
+//! handling of the bytes.
 
 use std::cell::Cell;
 use std::io;
@@ -13,8 +14,8 @@ thread_local! {
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Reads once and passes the bytes to `take`; no bytes mean the end.
-pub fn poll_read<IO, T>(
+/// Reads once and passes the bytes to `take`. An empty slice means the end of input.
+pub(crate) fn poll_read<IO, T>(
     io: &mut IO,
     cx: &mut Context<'_>,
     take: impl FnOnce(&[u8]) -> T,
@@ -23,7 +24,8 @@ where
     IO: AsyncRead + Unpin,
 {
     let mut buffer = BUFFER.take();
-    // Zeroed once per thread, and for a transport that drives another connection while it is read.
+    // Zeroed once per thread, and again when a transport drives another connection while it is
+    // being read.
     buffer.resize(READ_BYTES, 0);
     let mut read = ReadBuf::new(&mut buffer);
     let polled = Pin::new(io).poll_read(cx, &mut read);
@@ -32,5 +34,5 @@ where
     taken
 }
 
-/// The most bytes of one read.
-pub const READ_BYTES: usize = 64 << 10;
+/// Length of one read at most, bytes.
+pub(crate) const READ_BYTES: usize = 64 << 10;

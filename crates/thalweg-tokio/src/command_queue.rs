@@ -1,17 +1,17 @@
-//! What the application wants of one stream, or of one connection, besides messages: a channel of that alone.
+//! A queue of the application's commands for one stream, besides its messages.
 //!
-//! Keeps true: a wish is taken once and in order; after the end none is accepted.
+//! Invariant: the driver takes each command once and in order; a closed queue accepts none.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-/// The channel. The driver and the application hold it in an `Arc`; the lock is of this channel alone and never held over a call
-/// to either.
-pub struct CommandQueue<T>(Mutex<State<T>>);
+/// The queue. The driver and the application share it in an `Arc`. The lock belongs to this queue
+/// alone, and is never held over a call to either side.
+pub(crate) struct CommandQueue<T>(Mutex<State<T>>);
 
 struct State<T> {
     pending: Vec<T>,
-    /// Rings the driver.
+    /// Wakes the driver.
     waker: Option<Waker>,
     is_closed: bool,
 }
@@ -27,13 +27,13 @@ impl<T> CommandQueue<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For the application. Returns whether the driver is still there to hear it.
-    pub fn push(&self, command: T) -> bool {
+    /// For the application: adds a command. Returns whether the driver still accepts commands.
+    pub(crate) fn push(&self, command: T) -> bool {
         self.push_with(command, || {})
     }
 
-    /// The same; `before_wake` is called between the wish and the ring.
-    pub fn push_with(&self, command: T, before_wake: impl FnOnce()) -> bool {
+    /// Adds a command, and calls `before_wake` before it wakes the driver.
+    pub(crate) fn push_with(&self, command: T, before_wake: impl FnOnce()) -> bool {
         let mut state = self.lock();
         if state.is_closed {
             return false;
@@ -46,18 +46,18 @@ impl<T> CommandQueue<T> {
         true
     }
 
-    /// For the driver: what was wished since the last look.
-    pub fn take(&self) -> Vec<T> {
+    /// For the driver: takes the commands that arrived since the last call.
+    pub(crate) fn take(&self) -> Vec<T> {
         std::mem::take(&mut self.lock().pending)
     }
 
-    /// For the driver: how it is rung.
-    pub fn set_waker(&self, waker: Waker) {
+    /// For the driver: sets the waker of its task.
+    pub(crate) fn set_waker(&self, waker: Waker) {
         self.lock().waker = Some(waker);
     }
 
-    /// For the driver: it listens no more.
-    pub fn close(&self) {
+    /// For the driver: closes the queue.
+    pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.is_closed = true;
         state.waker = None;

@@ -1,7 +1,7 @@
 //! The transport under a connection: bytes in both directions, its clock, and its end.
 //!
-//! Keeps true: every write hands over all that one turn has made; what was handed over is written to its last byte before
-//! the transport ends, if the peer takes it within a bound of time.
+//! Invariants: each write hands over all the output of one turn; the driver writes all committed
+//! output before it ends the transport, if the peer reads it within a time limit.
 
 use std::future::Future;
 use std::io;
@@ -21,17 +21,17 @@ use crate::splicing::{SplicedOutput, SplicingConnection};
 use crate::tap::Tap;
 
 /// A transport and the connection on it.
-pub struct ConnectionIo<IO, R: Role> {
+pub(crate) struct ConnectionIo<IO, R: Role> {
     io: IO,
     connection: SplicingConnection<R>,
-    /// Read before this began.
+    /// Bytes that were read before the connection was created.
     prefetched: Vec<u8>,
     output: SplicedOutput,
     needs_flush: bool,
     origin: time::Instant,
     timer: Option<Timer>,
     eof: bool,
-    /// The connection is over: only its output is left.
+    /// Whether the connection has failed, so that only its output is left.
     failed: bool,
     flush_deadline: Option<Pin<Box<Sleep>>>,
     linger: Option<LingeringClose>,
@@ -44,31 +44,31 @@ struct Timer {
     sleep: Pin<Box<Sleep>>,
 }
 
-/// What an event asks of the connection, once the event is let go.
+/// A request of the event handler to the connection, executed once the event is released.
 #[derive(Clone, Copy, Debug)]
 pub enum Action {
     /// Nothing.
     None,
-    /// Bytes that nobody will read.
+    /// Releases window for bytes that the application will not read.
     Release(StreamKey, usize),
-    /// The end of a stream.
+    /// Resets a stream.
     Reset(StreamKey, ErrorCode),
-    /// So much was heard that it goes to work before it hears more.
+    /// Starts the queued requests before the next event.
     StartRequests,
 }
 
-/// Who hears what the peer did.
-pub trait EventHandler<R: Role> {
-    /// Takes an event.
+/// Receives the events of a connection.
+pub(crate) trait EventHandler<R: Role> {
+    /// Handles an event.
     fn handle_event(&mut self, event: Event<'_, '_>) -> Action;
 
-    /// Acts on what was heard, between two events.
+    /// Starts the requests of the events so far, between two events.
     fn start_requests(&mut self, connection: &mut SplicingConnection<R>);
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
-    /// Puts a connection on a transport.
-    pub fn new(io: IO, connection: Connection<R>) -> Self {
+    /// Places a connection on a transport.
+    pub(crate) fn new(io: IO, connection: Connection<R>) -> Self {
         let connection = SplicingConnection::new(connection, io.is_write_vectored());
         Self {
             io,
@@ -87,51 +87,51 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
         }
     }
 
-    /// The connection.
-    pub fn connection(&mut self) -> &mut SplicingConnection<R> {
+    /// Returns the connection.
+    pub(crate) fn connection(&mut self) -> &mut SplicingConnection<R> {
         &mut self.connection
     }
 
-    /// How the connection stands, or how it ended.
-    pub fn end(&mut self) -> ConnectionEnd {
+    /// Returns the current report, or how the connection ended.
+    pub(crate) fn end(&mut self) -> ConnectionEnd {
         let end = ConnectionEnd { report: self.connection.report(), transport: self.failure.take() };
         self.tap.end(&end);
         end
     }
 
-    /// Whether the connection is over: nothing may be asked of it any more.
-    pub fn has_failed(&self) -> bool {
+    /// Returns whether the connection has failed: the driver must not call it any more.
+    pub(crate) fn has_failed(&self) -> bool {
         self.failed
     }
 
-    /// Whether all is said, so that the transport may end.
-    pub fn is_finished(&self) -> bool {
+    /// Returns whether all output is written, so that the transport may end.
+    pub(crate) fn is_finished(&self) -> bool {
         self.failure.is_some() || self.failed || self.connection.is_finished()
     }
 
-    /// What was read before the connection was put on the transport: it comes first.
-    pub fn set_prefetched(&mut self, bytes: Vec<u8>) {
+    /// Sets bytes that were read before the connection was created. They precede further input.
+    pub(crate) fn set_prefetched(&mut self, bytes: Vec<u8>) {
         self.prefetched = bytes;
     }
 
-    /// What goes out in front of all frames.
-    pub fn prepend_output(&mut self, bytes: &[u8]) {
+    /// Writes bytes before all frames.
+    pub(crate) fn prepend_output(&mut self, bytes: &[u8]) {
         self.output.prepend(bytes);
     }
 
-    /// Tells a watch what happens from now on.
-    pub fn set_tap(&mut self, tap: Tap) {
+    /// Reports to a monitor from now on.
+    pub(crate) fn set_tap(&mut self, tap: Tap) {
         self.tap = tap;
     }
 
-    /// The task is about to sleep.
-    pub fn publish(&mut self, cx: &Context<'_>) {
+    /// Publishes a snapshot, before the task sleeps.
+    pub(crate) fn publish(&mut self, cx: &Context<'_>) {
         let Self { tap, connection, output, .. } = self;
         tap.publish(cx, connection, || output.unwritten_bytes());
     }
 
-    /// Reads once and passes what came on, event by event. Returns whether to come again at once.
-    pub fn poll_input(&mut self, cx: &mut Context<'_>, handler: &mut impl EventHandler<R>) -> bool {
+    /// Reads once and passes the events on. Returns whether to call again immediately.
+    pub(crate) fn poll_input(&mut self, cx: &mut Context<'_>, handler: &mut impl EventHandler<R>) -> bool {
         if self.failed {
             return false;
         }
@@ -154,7 +154,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
                     self.failed = outcome.is_err() || self.eof && self.connection.handle_eof().is_err();
                     return true;
                 }
-                // TLS that ends without close_notify: HTTP/2 knows itself whether something is missing.
+                // TLS that ended without close_notify: HTTP/2 detects truncation itself.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     self.eof = true;
                     self.failed = self.connection.handle_eof().is_err();
@@ -166,13 +166,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
                 }
             }
         }
-        // Time and calls have events, too.
+        // Timers and calls cause events, too.
         self.failed = feed(&mut self.connection, &[], self.origin, handler).is_err();
         false
     }
 
-    /// Writes what the turn has made. Returns whether all of it went out, so that there is room for more.
-    pub fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Writes the output of the turn. Returns whether all of it was written, so that there is room
+    /// for more.
+    pub(crate) fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
         let mut wrote = false;
         loop {
             while !self.output.is_empty() {
@@ -207,8 +208,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
         wrote
     }
 
-    /// Acts on deadlines that have passed and waits for the next. Returns whether one had passed.
-    pub fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Handles expired timeouts and sets the timer for the next. Returns whether one had expired.
+    pub(crate) fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
         if self.failed {
             return false;
         }
@@ -216,7 +217,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
             self.timer = None;
             return false;
         };
-        // A timer that fires too early costs less than one that is set anew for every deadline that moves away.
+        // Firing early once costs less than resetting the timer whenever the deadline moves.
         let is_set = self.timer.as_ref().is_some_and(|timer| timer.at <= at);
         if !is_set {
             if at <= self.now() {
@@ -254,14 +255,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
     }
 
     fn fail(&mut self, error: io::Error) {
-        // The core's report should say what the peer still owed.
+        // Lets the core report what the peer had left incomplete.
         let _ = self.connection.handle_eof();
         self.failed = true;
         self.failure = Some(error);
     }
 
-    /// Ends the transport: the rest of the output, a half-close, and what the peer still sends.
-    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ends the transport: writes the remaining output, half-closes, and drains the input.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.failure.is_some() {
             return Poll::Ready(());
         }
@@ -275,7 +276,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
         linger.poll(&mut self.io, cx, self.eof)
     }
 
-    /// Writes what is left, within a bound of time.
+    /// Writes the remaining output, within a time limit.
     fn poll_flush_output(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_output(cx);
         if self.failure.is_some() || self.output.is_empty() && !self.needs_flush {
@@ -287,23 +288,23 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
         Poll::Ready(())
     }
 
-    /// Gives back memory that an idle connection does not need.
-    pub fn shrink(&mut self) {
+    /// Frees memory that an idle connection does not need.
+    pub(crate) fn shrink(&mut self) {
         if self.output.is_empty() {
             self.output = SplicedOutput::default();
         }
     }
 }
 
-/// Passes bytes on, event by event.
+/// Passes bytes to the core, and its events to the handler.
 fn feed<R: Role>(
     connection: &mut SplicingConnection<R>,
     mut input: &[u8],
     origin: time::Instant,
     handler: &mut impl EventHandler<R>,
 ) -> Result<(), ConnectionError> {
-    // Without input, too: the calls of this turn come after this time, and timeouts that they arm
-    // start later.
+    // Sets the time even without input: calls of this turn follow, and timeouts that they arm start
+    // at this time.
     let now = Instant::from_origin(origin.elapsed());
     while let Some(event) = connection.receive(&mut input, now)? {
         match handler.handle_event(event) {
@@ -316,5 +317,5 @@ fn feed<R: Role>(
     Ok(())
 }
 
-/// How long the last output may take.
+/// Time limit for writing the final output.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(5);

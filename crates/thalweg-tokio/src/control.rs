@@ -1,6 +1,6 @@
-//! What the rest of the program may tell a connection that a driver owns, and hear of it.
+//! Control of a connection from other tasks, and callbacks for its events.
 //!
-//! Keeps true: a wish is granted once and in order; after the connection's end none is accepted.
+//! Invariant: each command is executed once and in order; a closed connection accepts none.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,17 +16,17 @@ use crate::command_queue::CommandQueue;
 use crate::record::Connection;
 use crate::trace;
 
-/// What is wished of a connection.
+/// A command for the connection.
 type ConnectionCommand<R> = Box<dyn FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send>;
 
-/// Wishes and the way to the driver.
-pub struct ConnectionControl<R: Role> {
+/// The commands, and the waker of the driver.
+pub(crate) struct ConnectionControl<R: Role> {
     wants_shutdown: AtomicBool,
-    /// Whether there is anything to look at.
+    /// Whether there are commands to execute.
     has_commands: AtomicBool,
-    /// Since when there is no stream, in nanoseconds after `ORIGIN`; or `BUSY`.
+    /// Since when the connection has no stream, in nanoseconds after `ORIGIN`; or `BUSY`.
     idle_since: AtomicU64,
-    /// Whether the connection is being ended because it is idle.
+    /// Whether the connection is shutting down because it was idle.
     is_evicted: AtomicBool,
     commands: CommandQueue<ConnectionCommand<R>>,
 }
@@ -41,18 +41,19 @@ impl<R: Role> Default for ConnectionControl<R> {
 }
 
 impl<R: Role> ConnectionControl<R> {
-    /// For the driver: whether a graceful end was asked for.
-    pub fn wants_shutdown(&self) -> bool {
+    /// For the driver: returns whether a graceful shutdown was requested.
+    pub(crate) fn wants_shutdown(&self) -> bool {
         self.wants_shutdown.load(Ordering::SeqCst)
     }
 
-    /// For the driver: how to wake it. It looks at the wishes afterwards.
-    pub fn register(&self, driver: &Waker) {
+    /// For the driver: registers the waker that `push` wakes.
+    pub(crate) fn register(&self, driver: &Waker) {
         self.commands.set_waker(driver.clone());
     }
 
-    /// For the driver: does what is wished. What the core refuses is left out. Costs a load if there is nothing.
-    pub fn apply(&self, connection: &mut Connection<R>) {
+    /// For the driver: executes the commands. One that the core refuses is logged and dropped.
+    /// Costs one load if there are none.
+    pub(crate) fn apply(&self, connection: &mut Connection<R>) {
         if !self.has_commands.load(Ordering::SeqCst) {
             return;
         }
@@ -67,9 +68,9 @@ impl<R: Role> ConnectionControl<R> {
         }
     }
 
-    /// For the driver: whether the connection has streams as it goes to sleep. `was_used`: it had some
-    /// since the last time.
-    pub fn set_idle(&self, is_idle: bool, was_used: bool) {
+    /// For the driver: stores whether the connection has streams, before the task sleeps.
+    /// `was_used`: it had some since the last call.
+    pub(crate) fn set_idle(&self, is_idle: bool, was_used: bool) {
         let was_idle = self.idle_since.load(Ordering::Relaxed) != BUSY;
         if is_idle && (was_used || !was_idle) {
             let nanos = u64::try_from(ORIGIN.elapsed().as_nanos()).unwrap_or(BUSY - 1);
@@ -79,26 +80,28 @@ impl<R: Role> ConnectionControl<R> {
         }
     }
 
-    /// Since when the connection has had no streams; `None` while it has, or has not begun.
-    pub fn idle_since(&self) -> Option<u64> {
+    /// Returns since when the connection has had no streams; `None` while it has some, or before
+    /// its first turn.
+    pub(crate) fn idle_since(&self) -> Option<u64> {
         Some(self.idle_since.load(Ordering::Relaxed)).filter(|since| *since != BUSY)
     }
 
-    /// Whether the connection is being ended because it is idle.
-    pub fn is_evicted(&self) -> bool {
+    /// Returns whether the connection is shutting down because it was idle.
+    pub(crate) fn is_evicted(&self) -> bool {
         self.is_evicted.load(Ordering::SeqCst)
     }
 
-    /// For the driver: the connection is over.
-    pub fn close(&self) {
+    /// For the driver: closes the queue at the end of the connection.
+    pub(crate) fn close(&self) {
         self.commands.close();
     }
 }
 
-/// A handle to one connection: what may be said on it besides requests and responses. Clones are of the same connection, and equal.
+/// A handle to one connection, for whatever is sent besides requests and responses. Clones belong
+/// to the same connection, and compare equal.
 ///
-/// Each method that sends returns whether the connection is still there to do it. What the core refuses then, as its own methods
-/// of these names say, is logged and left out.
+/// Each method that sends returns whether the connection still accepts commands. A command that the
+/// core refuses, under the conditions of its method of the same name, is logged and dropped.
 pub struct Handle<R: Role>(Arc<ConnectionControl<R>>);
 
 impl<R: Role> Handle<R> {
@@ -110,19 +113,20 @@ impl<R: Role> Handle<R> {
         &self.0
     }
 
-    /// Says GOAWAY; what is open or under way is served to its end, for at most `Config::timeouts.shutdown`.
+    /// Starts a graceful shutdown: sends GOAWAY, and completes the open streams within
+    /// `Config::timeouts.shutdown`.
     pub fn shutdown(&self) {
         self.0.wants_shutdown.store(true, Ordering::SeqCst);
         self.submit(|_| Ok(()));
     }
 
-    /// Sends a frame of a type that HTTP/2 does not know (RFC 9113 §5.5), on the connection.
+    /// Sends a frame of an extension type (RFC 9113 §5.5) on the connection.
     pub fn send_extension(&self, kind: FrameType, flags: Flags, payload: impl Into<Vec<u8>>) -> bool {
         let payload = payload.into();
         self.submit(move |connection| connection.send_extension(kind, flags, None, &payload))
     }
 
-    /// Announces settings that HTTP/2 does not know (RFC 9113 §5.5).
+    /// Sends extension settings (RFC 9113 §5.5).
     pub fn send_extension_settings(&self, entries: impl Into<Vec<(SettingId, u32)>>) -> bool {
         let entries = entries.into();
         self.submit(move |connection| connection.send_extension_settings(&entries))
@@ -138,9 +142,9 @@ impl<R: Role> Handle<R> {
 }
 
 impl Handle<Server> {
-    /// Ends the connection, if it still has no streams, to make room for another. GOAWAY names the last
-    /// stream that was served: a request that crosses it may be sent again on another connection
-    /// (RFC 9113 §6.8).
+    /// Shuts down the connection, if it still has no streams, to make room for another. GOAWAY
+    /// carries the last processed stream: the client may retry a request that crosses it on another
+    /// connection (RFC 9113 §6.8).
     pub(crate) fn evict(&self) {
         self.0.is_evicted.store(true, Ordering::SeqCst);
         let control = Arc::clone(&self.0);
@@ -154,7 +158,8 @@ impl Handle<Server> {
         });
     }
 
-    /// Names the origins that the server speaks for, for example `https://example.org` (RFC 8336).
+    /// Sends ORIGIN: the origins for which the server is authoritative, for example
+    /// `https://example.org` (RFC 8336).
     pub fn send_origins<T: Into<Vec<u8>>>(&self, origins: impl IntoIterator<Item = T>) -> bool {
         let origins: Vec<Vec<u8>> = origins.into_iter().map(Into::into).collect();
         self.submit(move |connection| {
@@ -163,7 +168,7 @@ impl Handle<Server> {
         })
     }
 
-    /// Names an alternative service for an origin, for example `h3=":443"` (RFC 7838 §4).
+    /// Sends ALTSVC: an alternative service for an origin, for example `h3=":443"` (RFC 7838 §4).
     pub fn send_alt_svc(&self, origin: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> bool {
         let (origin, value) = (origin.into(), value.into());
         self.submit(move |connection| connection.send_alt_svc(None, &origin, &value))
@@ -190,17 +195,17 @@ impl<R: Role> fmt::Debug for Handle<R> {
     }
 }
 
-/// Where idle times count from.
+/// The origin of idle times.
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 const BUSY: u64 = u64::MAX;
 /// The debug data of the GOAWAY.
 const EVICTION_TEXT: &[u8] = b"idle, and the server has reached its limit of connections";
 
-/// Who hears what the peer says about the connection.
-pub type OnNotice<R> = Arc<dyn Fn(&Handle<R>, OwnedEvent) + Send + Sync>;
+/// A callback for connection-level events of the peer.
+pub(crate) type OnNotice<R> = Arc<dyn Fn(&Handle<R>, OwnedEvent) + Send + Sync>;
 
-/// Tells an application's listener. A panic of it goes no further.
-pub fn notify<R: Role>(callback: &OnNotice<R>, handle: &Handle<R>, notice: OwnedEvent) {
+/// Calls the application's callback. Catches and logs its panic.
+pub(crate) fn notify<R: Role>(callback: &OnNotice<R>, handle: &Handle<R>, notice: OwnedEvent) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| callback(handle, notice))) {
         trace::callback_panicked(panic.as_ref());
     }

@@ -1,7 +1,7 @@
-//! Content that the application has yet to read, of streams that have ended.
+//! Inboxes of closed streams whose content the application has not read yet.
 //!
-//! Keeps true: such content keeps its place in the connection's window until it is consumed, so that a peer which ends its
-//! streams quickly cannot make us hold more than that window.
+//! Invariant: unread content occupies the connection's window until it is consumed, so that a peer
+//! which closes its streams quickly cannot make us buffer more than that window.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -11,32 +11,33 @@ use thalweg::{Role, StreamKey};
 use crate::inbox::Inbox;
 use crate::record::Connection;
 
-/// The inboxes whose exchanges have left.
+/// The inboxes whose exchanges are removed.
 #[derive(Debug, Default)]
-pub struct DetachedInboxes {
+pub(crate) struct DetachedInboxes {
     inboxes: Vec<(StreamKey, Arc<Inbox>)>,
-    /// How many of them, from the first, ring the bell for orphans.
+    /// The number of inboxes, from the first, that have the current waker.
     bound: usize,
 }
 
 impl DetachedInboxes {
-    /// Starts without any.
-    pub const fn new() -> Self {
+    /// Creates an empty set.
+    pub(crate) const fn new() -> Self {
         Self { inboxes: Vec::new(), bound: 0 }
     }
 
-    /// Takes an inbox over. Its reader is heard from the next `release_consumed` on.
-    pub fn push(&mut self, stream: StreamKey, inbox: Arc<Inbox>) {
+    /// Adds an inbox. The next `release_consumed` sets its waker.
+    pub(crate) fn push(&mut self, stream: StreamKey, inbox: Arc<Inbox>) {
         self.inboxes.push((stream, inbox));
     }
 
-    /// Whether nothing is unread.
-    pub fn is_empty(&self) -> bool {
+    /// Returns whether there is no unread content.
+    pub(crate) fn is_empty(&self) -> bool {
         self.inboxes.is_empty()
     }
 
-    /// Credits what was consumed, and forgets what was consumed whole. `waker` is theirs.
-    pub fn release_consumed<R: Role>(&mut self, connection: &mut Connection<R>, waker: &Waker) {
+    /// Releases window for consumed content, and removes inboxes without unread content. `waker` is
+    /// the waker of all detached inboxes.
+    pub(crate) fn release_consumed<R: Role>(&mut self, connection: &mut Connection<R>, waker: &Waker) {
         for (_, inbox) in &self.inboxes[self.bound..] {
             inbox.set_waker(Some(waker.clone()));
         }
@@ -48,13 +49,13 @@ impl DetachedInboxes {
         self.bound = self.inboxes.len();
     }
 
-    /// Their bell is dead; the next `release_consumed` gives them another.
-    pub fn clear_waker(&mut self) {
+    /// Invalidates the wakers; the next `release_consumed` sets new ones.
+    pub(crate) fn clear_waker(&mut self) {
         self.bound = 0;
     }
 
-    /// The connection is over: there is nobody to credit.
-    pub fn clear(&mut self) {
+    /// Removes all inboxes at the end of the connection, when there is no window to release.
+    pub(crate) fn clear(&mut self) {
         self.inboxes = Vec::new();
         self.bound = 0;
     }

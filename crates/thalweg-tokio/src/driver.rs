@@ -1,10 +1,11 @@
-//! The loop of one connection: the only owner of its transport, its `Connection`, and its buffers.
+//! The event loop of one connection: sole owner of its transport, its `Connection`, and its
+//! buffers.
 //!
-//! A turn reads once, passes the events on, lets every exchange that can go on do so, and writes once. Turns follow each
-//! other until nothing moves; then the task sleeps.
+//! A turn reads once, passes the events on, polls every exchange that can make progress, and writes
+//! once. Turns repeat until nothing makes progress; then the task sleeps.
 //!
-//! Keeps true: the application is told of the end before the transport is ended; a driver that never runs dry lets other
-//! tasks run after a bounded number of turns.
+//! Invariants: the driver reports the end to the application before it ends the transport; a driver
+//! with constant work yields to other tasks after a bounded number of turns.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,18 +25,19 @@ use crate::splicing::SplicingConnection;
 use crate::trace;
 use crate::waker_set::WakerSet;
 
-/// What a role does with its streams.
+/// The handling of streams by a role.
 pub trait Host {
     /// The role.
     type Role: Role;
 
-    /// Takes what the peer did. What it asks of the connection waits for `poll_streams`, or for `start_requests`.
+    /// Handles an event. Calls to the connection that it causes wait for `poll_streams` or
+    /// `start_requests`.
     fn handle_event(&mut self, event: Event<'_, '_>) -> Action;
 
-    /// Begins what was heard, in the middle of what was read.
+    /// Starts the requests received so far, in the middle of the input.
     fn start_requests(&mut self, connection: &mut SplicingConnection<Self::Role>, wakers: &mut WakerSet);
 
-    /// Lets everybody go on who can. Returns whether anybody moved.
+    /// Polls every exchange that can make progress. Returns whether any did.
     fn poll_streams(
         &mut self,
         cx: &mut Context<'_>,
@@ -43,36 +45,37 @@ pub trait Host {
         wakers: &mut WakerSet,
     ) -> bool;
 
-    /// The task is another one: bells that were given out are dead, everybody must be polled with a new one.
+    /// Replaces all wakers after the connection moved to another task: earlier wakers do nothing
+    /// any more, so every exchange must be polled with a new one.
     fn rebind_wakers(&mut self, wakers: &mut WakerSet);
 
-    /// The connection is over: every exchange ends.
+    /// Ends every exchange at the end of the connection.
     fn connection_ended(&mut self, end: &Arc<ConnectionEnd>);
 
-    /// Gives back memory that is not needed without streams. Returns whether there are none.
+    /// Frees memory that is not needed without streams. Returns whether there are none.
     fn shrink(&mut self) -> bool;
 }
 
-/// A connection with its transport and its application, as a future.
-pub struct Driver<IO, A: Host> {
+/// A connection with its transport and its host, as a future.
+pub(crate) struct Driver<IO, A: Host> {
     io: ConnectionIo<IO, A::Role>,
     host: A,
     wakers: WakerSet,
-    /// What others wish of the connection.
+    /// The handle, with the commands for the connection.
     handle: Handle<A::Role>,
     has_registered: bool,
     on_notice: Option<OnNotice<A::Role>>,
-    /// Where it counts what it does.
+    /// The connection's part of the counters.
     share: Option<Share>,
-    /// Whether a poll took long before.
+    /// Whether there was a slow poll before.
     has_warned: bool,
-    /// Streams that were opened before the task last went to sleep.
+    /// Streams opened before the task last slept.
     streams_opened: u64,
-    /// How it ended, once the application was told.
+    /// How the connection ended, once the application knows.
     end: Option<Arc<ConnectionEnd>>,
 }
 
-/// The application while bytes are read.
+/// Passes events to the host while bytes are read.
 struct EventSink<'a, A: Host> {
     host: &'a mut A,
     wakers: &'a mut WakerSet,
@@ -95,12 +98,12 @@ impl<A: Host> EventHandler<A::Role> for EventSink<'_, A> {
     }
 }
 
-// Nothing in it is pinned in place: handlers and bodies are in boxes.
+// No field is structurally pinned: handlers and bodies are boxed.
 impl<IO, A: Host> Unpin for Driver<IO, A> {}
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
-    /// Puts the three together.
-    pub fn new(
+    /// Creates a driver.
+    pub(crate) fn new(
         io: IO,
         connection: Connection<A::Role>,
         host: A,
@@ -120,33 +123,33 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
         }
     }
 
-    /// The way to it from elsewhere.
-    pub const fn handle(&self) -> &Handle<A::Role> {
+    /// Returns the handle of the connection.
+    pub(crate) const fn handle(&self) -> &Handle<A::Role> {
         &self.handle
     }
 
-    /// Tells what the peer says about the connection.
-    pub fn set_on_notice(&mut self, on_notice: OnNotice<A::Role>) {
+    /// Sets the callback for connection-level events of the peer.
+    pub(crate) fn set_on_notice(&mut self, on_notice: OnNotice<A::Role>) {
         self.on_notice = Some(on_notice);
     }
 
-    /// The application.
-    pub fn host(&mut self) -> &mut A {
+    /// Returns the host.
+    pub(crate) fn host(&mut self) -> &mut A {
         &mut self.host
     }
 
-    /// Counts what it does from now on.
-    pub fn set_counters(&mut self, counters: Arc<Counters>) {
+    /// Counts in `counters` from now on.
+    pub(crate) fn set_counters(&mut self, counters: Arc<Counters>) {
         self.share = Some(Share::new(counters));
     }
 
-    /// Where it counts.
-    pub fn counters(&self) -> Option<&Counters> {
+    /// Returns the shared counters, if any.
+    pub(crate) fn counters(&self) -> Option<&Counters> {
         self.share.as_ref().map(Share::counters)
     }
 
-    /// The transport's part.
-    pub fn io(&mut self) -> &mut ConnectionIo<IO, A::Role> {
+    /// Returns the transport side.
+    pub(crate) fn io(&mut self) -> &mut ConnectionIo<IO, A::Role> {
         &mut self.io
     }
 
@@ -195,8 +198,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
         Poll::Pending
     }
 
-    /// A poll that takes long holds up every other stream, and whatever else the worker thread has to do. Warns of the
-    /// first of a server, or of a connection that counts nothing.
+    /// Counts a slow poll, which delays every other stream and other tasks of the worker thread.
+    /// Warns of the first of a server, or of a connection without counters.
     fn note_length(&mut self, length: Duration) {
         if length < SLOW_POLL {
             return;
@@ -211,7 +214,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
         self.has_warned = true;
     }
 
-    /// Lets the listener know since when there are no streams.
+    /// Tells the listener since when the connection has no streams.
     fn report_idle(&mut self, is_idle: bool) {
         let opened = self.io.connection().report().counters.streams_opened;
         self.handle.control().set_idle(is_idle, opened != self.streams_opened);
@@ -247,7 +250,8 @@ impl<IO, A: Host> Drop for Driver<IO, A> {
     }
 }
 
-/// A poll of a connection's task from which on it is said to block: longer than a busy machine takes a thread away for.
+/// A poll of a connection's task that takes this long is considered blocking. Longer than a typical
+/// preemption on a busy machine.
 const SLOW_POLL: Duration = Duration::from_millis(20);
-/// Turns before other tasks may run.
+/// Turns before the task yields.
 const TURNS_MAX: usize = 16;

@@ -1,7 +1,7 @@
-//! What can go wrong for one exchange, and how a connection ended.
+//! Errors of an exchange, and how a connection ended.
 //!
-//! Keeps true: an error is cheap to clone, since every stream of a connection may get the same one; the end of a connection is
-//! told once, and every error that it causes carries it.
+//! Invariants: an error is cheap to clone, since all streams of a connection may get the same one;
+//! the end of a connection is reported once, and every error that it causes carries it.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -11,21 +11,23 @@ use std::{fmt, io};
 use crate::status;
 use thalweg::{CloseReport, ErrorCode, OpenError, ResetCause, SendError};
 
-/// Any error, as services and bodies give them.
+/// Any error of a service or a body.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// How a connection ended: the one terminal report.
+/// How a connection ended: the final report.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ConnectionEnd {
-    /// What the core says: who ended it, which rule or limit tripped, and what was counted.
+    /// The core's report: who ended the connection, which rule or limit was violated, and the
+    /// counters.
     pub report: CloseReport,
-    /// The transport's failure, if it failed before the connection had ended.
+    /// The transport's error, if it failed before the connection ended.
     pub transport: Option<io::Error>,
 }
 
 impl ConnectionEnd {
-    /// Whether it deserves a warning: we accused the peer, or a limit or deadline tripped.
+    /// Returns whether the end is logged as a warning: we sent GOAWAY with an error because of the
+    /// peer, or a limit or timeout was exceeded.
     pub fn is_warning(&self) -> bool {
         self.report.is_warning()
     }
@@ -46,11 +48,12 @@ impl StdError for ConnectionEnd {
     }
 }
 
-/// Why an exchange, a request and its response, did not come to its end.
+/// Why an exchange, a request and its response, did not complete.
 ///
-/// With the feature `tonic`, the source of an error that the peer or the connection caused is the `tonic::Status` that gRPC gives it,
-/// where tonic looks for one: CANCEL is `Cancelled`, REFUSED_STREAM, a connection that is over and a stream whose peer takes nothing any
-/// more are `Unavailable`, and so on. A stream that fails for a status `Cancelled` is reset with CANCEL.
+/// With the feature `tonic`, the source of an error that the peer or the connection caused is the
+/// corresponding `tonic::Status`, where tonic looks for one: CANCEL maps to `Cancelled`;
+/// REFUSED_STREAM, a closed connection and a stalled peer map to `Unavailable`; and so on. A stream
+/// that fails with the status `Cancelled` is reset with CANCEL.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -58,35 +61,35 @@ pub enum Error {
     Reset {
         /// The code that was received or sent.
         code: ErrorCode,
-        /// Who reset it, and why.
+        /// The side that reset it, and the reason.
         by: ResetCause,
     },
-    /// The connection ended first.
+    /// The connection ended before the exchange.
     Connection {
-        /// How.
+        /// How the connection ended.
         end: Arc<ConnectionEnd>,
-        /// Whether the peer may have acted on the request: `false` when it surely has not.
+        /// Whether the peer may have processed the request: `false` only if it certainly has not.
         processed: bool,
     },
-    /// The connection takes no further requests: open a new one. The request was not sent.
+    /// The connection accepts no further requests: open a new one. The request was not sent.
     GoingAway,
-    /// The core refused to send the message; it says why.
+    /// The core refused to send the message.
     Send(SendError),
-    /// The peer's message cannot be said with the types of the `http` crate.
+    /// The peer's message cannot be represented with the types of the `http` crate.
     Message(Arc<http::Error>),
-    /// The body that was to be sent failed.
+    /// The outbound body failed.
     Body(Arc<dyn StdError + Send + Sync>),
 }
 
 impl Error {
-    /// Creates the error of a reset that the application decides: a handler or a body that fails with
-    /// it resets its stream with `code` in place of INTERNAL_ERROR.
+    /// Creates a reset by the application: a handler or a body that fails with it resets its stream
+    /// with `code` in place of INTERNAL_ERROR.
     pub const fn reset(code: ErrorCode) -> Self {
         Self::Reset { code, by: ResetCause::Application }
     }
 
-    /// Whether the peer surely has not acted on the request, so that it may be tried again whatever its method
-    /// (RFC 9113 §8.7).
+    /// Returns whether the peer has certainly not processed the request, so that the caller may
+    /// retry it whatever its method (RFC 9113 §8.7).
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Reset { by: ResetCause::GoAway, .. } | Self::GoingAway => true,
@@ -96,7 +99,7 @@ impl Error {
         }
     }
 
-    /// The HTTP/2 error code that ended the exchange, if there was one.
+    /// Returns the HTTP/2 error code that ended the exchange, if there was one.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Reset { code, .. } => Some(*code),
@@ -105,7 +108,7 @@ impl Error {
         }
     }
 
-    /// The terminal report of the connection, if its end was the reason.
+    /// Returns the connection's report, if its end was the reason.
     pub fn report(&self) -> Option<&CloseReport> {
         match self {
             Self::Connection { end, .. } => Some(&end.report),
@@ -113,8 +116,8 @@ impl Error {
         }
     }
 
-    /// The code with which a stream is reset when the application failed with `error`: the one that the error or a
-    /// source of it carries, or INTERNAL_ERROR.
+    /// Returns the code for a stream that the application failed with `error`: the code of the
+    /// error or of one of its sources, or INTERNAL_ERROR.
     pub(crate) fn code_for(error: &(dyn StdError + 'static)) -> ErrorCode {
         let mut next = Some(error);
         while let Some(error) = next {
@@ -140,7 +143,7 @@ impl fmt::Display for Error {
             }
             Self::Reset { code, by: ResetCause::Application } => write!(f, "stream reset by us: {code}"),
             Self::Reset { code, .. } => write!(f, "stream not processed: {code}, try a new connection"),
-            Self::Connection { end, .. } => write!(f, "connection over: {end}"),
+            Self::Connection { end, .. } => write!(f, "connection closed: {end}"),
             Self::GoingAway => f.write_str("the connection takes no further requests: open a new one"),
             Self::Send(error) => error.fmt(f),
             Self::Message(error) => write!(f, "the message cannot be represented: {error}"),
@@ -175,7 +178,7 @@ impl From<OpenError> for Error {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Send(error) => Self::Send(error),
-            // All that is left says: not sent, use another connection.
+            // All other reasons mean that the request was not sent and needs another connection.
             _ => Self::GoingAway,
         }
     }
@@ -208,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn only_requests_that_were_surely_not_processed_are_retryable() {
+    fn only_requests_that_were_certainly_not_processed_are_retryable() {
         let by = |code, by| Error::Reset { code, by }.is_retryable();
         assert!(by(ErrorCode::REFUSED_STREAM, ResetCause::Remote));
         assert!(by(ErrorCode::REFUSED_STREAM, ResetCause::GoAway));

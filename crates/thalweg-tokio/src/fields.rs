@@ -1,17 +1,17 @@
-//! Fields of messages, where the `http` crate and HTTP/2 differ.
+//! Conversions of fields between the `http` crate and HTTP/2.
 
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use thalweg::{Field, KnownName};
 
-/// Leaves out the fields that only HTTP/1 knows (RFC 9113 §8.2.2), for services that speak that, too. The core refuses them, so it is
-/// tried without this first.
-pub fn without_http_1<'a>(fields: impl Iterator<Item = Field<'a>>) -> impl Iterator<Item = Field<'a>> {
+/// Removes connection-specific fields (RFC 9113 §8.2.2), for services that also speak HTTP/1.1. The
+/// core refuses them, so callers try to send without this filter first.
+pub(crate) fn without_http_1<'a>(fields: impl Iterator<Item = Field<'a>>) -> impl Iterator<Item = Field<'a>> {
     fields.filter(|field| !HTTP_1.contains(&field.known_name))
 }
 
-/// The length that a message announces for its content, if it is a number.
-pub fn content_length(headers: &HeaderMap) -> Option<u64> {
+/// Returns the value of content-length, if it is a number.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
@@ -23,13 +23,13 @@ const HTTP_1: [KnownName; 5] = [
     KnownName::UPGRADE,
 ];
 
-/// The decimal digits of a number, without an allocation.
+/// The decimal digits of a number, formatted without an allocation.
 #[derive(Debug, Default)]
-pub struct Digits([u8; 20]);
+pub(crate) struct Digits([u8; 20]);
 
 impl Digits {
-    /// Writes a number and returns its digits.
-    pub fn format(&mut self, mut number: u64) -> &[u8] {
+    /// Formats a number and returns its digits.
+    pub(crate) fn format(&mut self, mut number: u64) -> &[u8] {
         let mut start = self.0.len();
         loop {
             start -= 1;
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_in_digits() {
+    fn numbers_are_formatted_in_decimal_digits() {
         for number in [0, 9, 10, 1_234_567_890, u64::MAX] {
             assert_eq!(Digits::default().format(number), number.to_string().as_bytes());
         }

@@ -1,8 +1,9 @@
-//! What the peer sends on one stream, on its way to the application: a channel of that stream alone.
+//! A channel of one stream, for what the peer sends to the application.
 //!
-//! Keeps true: pieces come out in order and once; bytes that were handed out or thrown away are claimed exactly once,
-//! so that window credit follows what the application consumed; a failure comes behind what had arrived, and nothing more is
-//! claimed then, since the core has credited the rest; small pieces share memory, so what is held stays near what the peer may send.
+//! Invariants: pieces are read in order and once; consumed or discarded bytes are claimed exactly
+//! once, so that window credit follows the application's reads; a failure follows the content that
+//! had arrived, and nothing is claimed after it, since the core has released the rest; small pieces
+//! share memory, so that memory use stays near the receive window.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,8 +15,8 @@ use http_body::Frame;
 
 use crate::error::Error;
 
-/// The channel. The driver and the application hold it in an `Arc`; the lock is of this stream alone and never
-/// held over a call to either.
+/// The channel. The driver and the application share it in an `Arc`. The lock belongs to this
+/// stream alone, and is never held over a call to either side.
 #[derive(Debug)]
 pub struct Inbox(Mutex<State>);
 
@@ -25,39 +26,40 @@ struct State {
     pieces: VecDeque<BytesMut>,
     trailers: Option<HeaderMap>,
     end: MessageEnd,
-    /// What content-length leaves to hand out.
+    /// Unread bytes, if content-length announced the length.
     remaining_length: Option<u64>,
-    /// Bytes that the application has consumed and the driver has not yet claimed.
+    /// Bytes that the application has consumed and the driver has not claimed yet.
     consumed: usize,
     reader: Option<Waker>,
     reader_dropped: bool,
-    /// Rings the driver.
+    /// Wakes the driver.
     waker: Option<Waker>,
 }
 
 #[derive(Debug)]
 enum MessageEnd {
-    /// More may come.
+    /// More content may arrive.
     Open,
-    /// All has come.
+    /// The message is complete.
     Ended,
-    /// It broke off; `None` when the reader was told.
+    /// The stream failed; `None` once the reader has the error.
     Failed(Option<Error>),
 }
 
-/// What the driver learns when it looks.
+/// The reader's progress since the driver's last call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Consumed {
     /// Bytes to release.
     pub bytes: usize,
-    /// The application has let go of its end.
+    /// Whether the application has dropped its end.
     pub reader_dropped: bool,
-    /// Bytes that the application has yet to consume.
+    /// Whether there are bytes that the application has not consumed.
     pub has_unread: bool,
 }
 
 impl Inbox {
-    /// An empty channel. `waker` tells the driver that something was consumed or let go.
+    /// Creates an empty channel. `waker` tells the driver that the reader consumed something or was
+    /// dropped.
     pub fn new(waker: Option<Waker>) -> Self {
         Self(Mutex::new(State {
             head: None,
@@ -76,29 +78,29 @@ impl Inbox {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives it another bell.
+    /// Sets another waker.
     pub fn set_waker(&self, waker: Option<Waker>) {
         self.lock().waker = waker;
     }
 
-    /// Whether the application has let go.
+    /// Returns whether the application has dropped its end.
     pub fn reader_dropped(&self) -> bool {
         self.lock().reader_dropped
     }
 
-    /// Notes how long the content is said to be.
+    /// Sets the announced length of the content.
     pub fn set_content_length(&self, len: Option<u64>) {
         self.lock().remaining_length = len;
     }
 
-    /// The head of the response has come.
+    /// Stores the headers of the response.
     pub fn push_head(&self, head: Response<()>) {
         let mut state = self.lock();
         state.head = Some(head);
         state.wake_reader();
     }
 
-    /// A piece of content has come. Returns `false` if nobody will read it.
+    /// Adds content. Returns `false` if the reader is dropped.
     pub fn push(&self, data: &[u8]) -> bool {
         let mut state = self.lock();
         if state.reader_dropped {
@@ -121,7 +123,7 @@ impl Inbox {
         true
     }
 
-    /// All has come.
+    /// Completes the message.
     pub fn finish(&self, trailers: Option<HeaderMap>) {
         let mut state = self.lock();
         if matches!(state.end, MessageEnd::Open) {
@@ -131,8 +133,8 @@ impl Inbox {
         }
     }
 
-    /// The stream is over. What has come stays readable, with the failure behind it if that was not all. Nothing is claimed any
-    /// more.
+    /// Fails the stream. Content that had arrived stays readable; the failure follows it if the
+    /// message was incomplete. Nothing is claimed any more.
     pub fn fail(&self, error: Error) {
         let mut state = self.lock();
         state.waker = None;
@@ -143,16 +145,16 @@ impl Inbox {
         }
     }
 
-    /// What the application did since the last look.
+    /// Takes the reader's progress since the last call.
     pub fn take_consumed(&self) -> Consumed {
         let mut state = self.lock();
         let bytes = std::mem::take(&mut state.consumed);
-        // The core has credited what is held of a stream that failed.
+        // The core has released the buffered bytes of a failed stream.
         let has_unread = !state.pieces.is_empty() && !matches!(state.end, MessageEnd::Failed(_));
         Consumed { bytes, reader_dropped: state.reader_dropped, has_unread }
     }
 
-    /// For the application: the head of the response.
+    /// For the application: polls for the headers of the response.
     pub fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Error>> {
         let mut state = self.lock();
         if let Some(head) = state.head.take() {
@@ -166,7 +168,7 @@ impl Inbox {
         Poll::Pending
     }
 
-    /// For the application: the next piece, or the trailers.
+    /// For the application: polls for the next piece, or the trailers.
     pub fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let mut state = self.lock();
         if let Some(piece) = state.pieces.pop_front() {
@@ -185,14 +187,14 @@ impl Inbox {
         }
     }
 
-    /// For the application: whether `poll_frame` would say that nothing is left.
+    /// For the application: returns whether `poll_frame` would return the end.
     pub fn is_end(&self) -> bool {
         let state = self.lock();
         let over = matches!(state.end, MessageEnd::Ended | MessageEnd::Failed(None));
         over && state.pieces.is_empty() && state.trailers.is_none()
     }
 
-    /// For the application: the bytes that are left, if it is known how many.
+    /// For the application: returns the number of unread bytes, if known.
     pub fn bytes_left(&self) -> Option<u64> {
         let state = self.lock();
         match state.end {
@@ -202,7 +204,7 @@ impl Inbox {
         }
     }
 
-    /// For the application: it lets go; what it has not read counts as consumed.
+    /// For the application: drops the reader. Unread bytes count as consumed.
     pub fn drop_reader(&self) {
         let mut state = self.lock();
         state.reader_dropped = true;
@@ -210,7 +212,7 @@ impl Inbox {
         let pieces = std::mem::take(&mut state.pieces);
         let unread = pieces.iter().map(BytesMut::len).sum();
         state.consume(unread);
-        // Where all has come and nothing is to be credited, nobody waits to hear of it.
+        // The driver needs no wake-up for a complete message without window to release.
         if matches!(state.end, MessageEnd::Open) || state.consumed > 0 {
             state.wake_driver();
         }
@@ -249,7 +251,8 @@ impl State {
     }
 }
 
-/// Room of each piece behind the first, bytes: what a slow reader leaves in small pieces is collected in such.
+/// Capacity of each piece behind the first, bytes. Collects the small pieces that a slow reader
+/// leaves unread.
 const PIECE_BYTES_MIN: usize = 4096;
 
 #[cfg(test)]
@@ -273,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn consumed_bytes_are_taken_once() {
+    fn consumed_bytes_are_claimed_once() {
         let inbox = inbox();
         assert!(inbox.push(b"hello") && inbox.push(&[7; 5000]));
         assert_eq!(inbox.take_consumed(), Consumed { bytes: 0, reader_dropped: false, has_unread: true });
@@ -308,7 +311,7 @@ mod tests {
         whole.finish(Some(trailers));
         whole.fail(Error::reset(ErrorCode::NO_ERROR));
         assert_eq!(data(&whole), &b"all"[..]);
-        assert_eq!(whole.take_consumed().bytes, 0, "the core has credited it");
+        assert_eq!(whole.take_consumed().bytes, 0, "the core has released it");
         assert!(!whole.is_end());
         assert!(matches!(next(&whole), Poll::Ready(Some(Ok(frame))) if frame.is_trailers()));
         assert!(whole.is_end());
@@ -317,7 +320,7 @@ mod tests {
         let broken = inbox();
         broken.push(b"half");
         broken.fail(Error::reset(ErrorCode::CANCEL));
-        assert!(!broken.take_consumed().has_unread, "the core has credited it");
+        assert!(!broken.take_consumed().has_unread, "the core has released it");
         assert_eq!(data(&broken), &b"half"[..]);
         assert_eq!(broken.take_consumed().bytes, 0);
         assert!(matches!(next(&broken), Poll::Ready(Some(Err(Error::Reset { .. })))));

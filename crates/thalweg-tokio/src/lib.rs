@@ -8,21 +8,23 @@
 //! * `ring`, `aws-lc-rs`: `rustls` with this provider. With exactly one in a program,
 //!   `ServerConfig::builder` of rustls finds it; with both, it panics unless the process has
 //!   installed a default, and `builder_with_provider` names one.
-//! * `tonic`: errors carry the gRPC status that belongs to them, and a [`Client`] whose connection
-//!   is over is ready and fails calls with `Unavailable`.
-//! * `tracing` (by default): connections' ends, handlers' errors and a span for each exchange, as
-//!   events.
-//! * `record`: connections that write down what happens to them, for `thalweg_record` to replay.
-//! * `inspect`: a view of the connections that live.
+//! * `tonic`: errors carry the corresponding gRPC status, and a [`Client`] whose connection is
+//!   closed reports ready and fails calls with `Unavailable`.
+//! * `tracing` (default): logs the ends of connections and the errors of handlers, and opens a span
+//!   for each exchange.
+//! * `record`: records connections, for `thalweg_record` to replay.
+//! * `inspect`: snapshots of running connections.
 //!
 //! # When to spawn
 //!
-//! All handlers of a connection run inside its one task, which is the fastest for handlers that do not take long. A
-//! handler that blocks or computes for more than a millisecond or so holds up every other stream of its connection:
-//! wrap the service in [`SpawnHandlers`], which gives each request a task of its own, or move that work to
-//! `tokio::task::spawn_blocking`. A server warns once when a poll takes 20 ms or more;
-//! [`CounterSnapshot::slow_polls`] and [`CounterSnapshot::longest_poll`] show how many did, and how long the longest was.
+//! All handlers of a connection run in its one task, which is fastest for handlers that finish
+//! quickly. A handler that blocks or computes for more than about a millisecond delays every other
+//! stream of its connection: wrap the service in [`SpawnHandlers`], which runs each request in a
+//! task of its own, or move that work to `tokio::task::spawn_blocking`. A server warns once when a
+//! poll takes 20 ms or more; [`CounterSnapshot::slow_polls`] and [`CounterSnapshot::longest_poll`]
+//! contain how many did, and the longest duration.
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub, missing_debug_implementations)]
 
 mod body;
 mod body_sender;

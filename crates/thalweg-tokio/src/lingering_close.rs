@@ -1,5 +1,5 @@
-//! The end of a transport: a half-close tells the peer, and what it still sends is read and thrown away within a bound, so
-//! that TCP does not swallow the last word.
+//! The lingering close of a transport: half-closes it, then drains the peer's input within limits,
+//! so that a TCP reset does not discard the GOAWAY frame before the peer reads it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,23 +11,23 @@ use tokio::time::{self, Sleep};
 
 use crate::buffer;
 
-/// The way from the last byte that was written to the end of the transport.
+/// The state between the last written byte and the end of the transport.
 #[derive(Debug)]
-pub struct LingeringClose {
+pub(crate) struct LingeringClose {
     deadline: Pin<Box<Sleep>>,
     is_shut: bool,
-    /// Bytes that are still read.
+    /// The number of bytes that may still be drained.
     drain_left: usize,
 }
 
 impl LingeringClose {
-    /// Begins.
-    pub fn new() -> Self {
+    /// Starts the close.
+    pub(crate) fn new() -> Self {
         Self { deadline: Box::pin(time::sleep(DRAIN_TIME_MAX)), is_shut: false, drain_left: DRAIN_BYTES_MAX }
     }
 
-    /// Goes on. `has_ended`: the peer has ended its side, and nothing is left to read.
-    pub fn poll<IO>(&mut self, io: &mut IO, cx: &mut Context<'_>, has_ended: bool) -> Poll<()>
+    /// Advances the close. `has_ended`: the peer has closed its side, and no input is left.
+    pub(crate) fn poll<IO>(&mut self, io: &mut IO, cx: &mut Context<'_>, has_ended: bool) -> Poll<()>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
@@ -51,7 +51,7 @@ impl LingeringClose {
     }
 }
 
-/// How long the peer may take to end its side after we have ended ours.
+/// Time limit for the peer to close its side after we closed ours.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
-/// How much the peer may send after we have ended our side, bytes.
+/// Limit of input after we closed our side, bytes.
 const DRAIN_BYTES_MAX: usize = 16 << 20;

@@ -1,4 +1,5 @@
-//! How a connection of a listener opens: what its first bytes are, and what becomes of those that are not HTTP/2.
+//! Protocol negotiation on an accepted connection: identifies its first bytes, and rejects other
+//! protocols than HTTP/2.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -18,19 +19,20 @@ use crate::control::ConnectionControl;
 use crate::error::ConnectionEnd;
 use crate::lingering_close::LingeringClose;
 
-/// How a connection that a server accepted has ended.
+/// How a connection that a server accepted ended.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectionOutcome {
-    /// It spoke HTTP/2.
+    /// The connection spoke HTTP/2.
     Ended(Arc<ConnectionEnd>),
-    /// It never came to that.
+    /// The connection ended before it spoke HTTP/2.
     Refused(NegotiationError),
 }
 
 impl ConnectionOutcome {
-    /// Whether it deserves a warning: the peer is to blame. What happens before HTTP/2 is spoken does not:
-    /// scanners and clients of other protocols come to every port.
+    /// Returns whether the end is logged as a warning because the peer is at fault. Failures before
+    /// HTTP/2 are not: every port receives connections of scanners and of clients of other
+    /// protocols.
     pub fn is_warning(&self) -> bool {
         match self {
             Self::Ended(end) => end.is_warning(),
@@ -40,7 +42,7 @@ impl ConnectionOutcome {
 }
 
 impl ConnectionOutcome {
-    /// Whether streams were under way when the time for a graceful end was over.
+    /// Returns whether streams were open when the time for a graceful shutdown expired.
     pub(crate) fn is_cut_off(&self) -> bool {
         let Self::Ended(end) = self else { return false };
         let cause = end.report.error.map(|error| error.cause());
@@ -61,25 +63,26 @@ impl fmt::Display for ConnectionOutcome {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NegotiationError {
-    /// It ended without a byte, as those of port scanners and health checks do.
+    /// The peer closed it without sending a byte, as port scanners and health checks do.
     NoData,
-    /// Its first bytes lead nowhere.
+    /// The first bytes belong to no known protocol.
     Sniff(SniffError),
-    /// It speaks HTTP/1, and was told that this server does not.
+    /// The peer speaks HTTP/1.1, and received an error response.
     Http1,
-    /// The settings or the request of an Upgrade cannot be used; it was told so over HTTP/1.1.
+    /// The settings or the request of an Upgrade are invalid; the peer received an HTTP/1.1 error
+    /// response.
     Upgrade,
-    /// It did not come to the point within `Config::timeouts.preface`.
+    /// The negotiation did not complete within `Config::timeouts.preface`.
     TimedOut,
-    /// The server ends.
+    /// The server is shutting down.
     ShuttingDown,
     /// The transport failed.
     Transport(io::Error),
     /// The TLS handshake failed.
     Handshake(io::Error),
-    /// The peer does not speak TLS, on a transport that begins with it.
+    /// The peer does not speak TLS, on a transport that requires it.
     NotTls,
-    /// TLS without `h2` in ALPN (RFC 9113 §3.2).
+    /// The peer did not offer `h2` in ALPN (RFC 9113 §3.2).
     NoAlpn,
 }
 
@@ -90,7 +93,7 @@ impl fmt::Display for NegotiationError {
             Self::Sniff(error) => write!(f, "refused: {error}"),
             Self::Http1 => f.write_str("refused: http/1, which this server does not speak"),
             Self::Upgrade => f.write_str("refused: an upgrade with unusable settings or request"),
-            Self::TimedOut => f.write_str("refused: too slow, timeouts.preface passed"),
+            Self::TimedOut => f.write_str("refused: negotiation exceeded timeouts.preface"),
             Self::ShuttingDown => f.write_str("closed because the server shuts down"),
             Self::Transport(error) => write!(f, "transport failed: {error}"),
             Self::Handshake(error) => write!(f, "the TLS handshake failed: {error}"),
@@ -98,7 +101,7 @@ impl fmt::Display for NegotiationError {
                 "the peer does not speak TLS here: http:// is for a cleartext port, https:// for a TLS port",
             ),
             Self::NoAlpn => {
-                f.write_str("the peer does not speak HTTP/2 over TLS: it did not agree to h2 by ALPN")
+                f.write_str("the peer does not speak HTTP/2 over TLS: it did not negotiate h2 by ALPN")
             }
         }
     }
@@ -114,17 +117,17 @@ impl std::error::Error for NegotiationError {
     }
 }
 
-/// What a connection opened with.
+/// The result of the negotiation.
 #[derive(Default)]
-pub struct Negotiated {
-    /// Bytes that belong to the connection and were read already.
+pub(crate) struct Negotiated {
+    /// Bytes of the connection that were already read.
     pub prefetched: Vec<u8>,
     /// The request of an Upgrade.
     pub upgrade: Option<Box<Upgrade>>,
 }
 
-/// Finds out what the peer of a cleartext connection speaks, and tells it if that is not HTTP/2.
-pub async fn negotiate_cleartext<IO>(
+/// Identifies the protocol of a cleartext connection, and rejects it if it is not HTTP/2.
+pub(crate) async fn negotiate_cleartext<IO>(
     io: &mut IO,
     config: thalweg_h2c::Config,
     control: &ConnectionControl<thalweg::Server>,
@@ -195,15 +198,15 @@ where
     }
 }
 
-/// Says a last word in HTTP/1.1 and ends the transport.
-pub async fn reject<IO>(io: &mut IO, answer: &[u8])
+/// Sends an HTTP/1.1 response and closes the transport.
+pub(crate) async fn reject<IO>(io: &mut IO, response: &[u8])
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let mut linger = LingeringClose::new();
-    // The answer fits any socket's buffer; one that is full has a peer that does not read.
-    let written = tokio::time::timeout(ANSWER_TIME_MAX, async {
-        io.write_all(answer).await?;
+    // The response fits any socket's send buffer. A full buffer means that the peer does not read.
+    let written = tokio::time::timeout(RESPONSE_TIME_MAX, async {
+        io.write_all(response).await?;
         io.flush().await
     });
     if let Ok(Ok(())) = written.await {
@@ -211,8 +214,8 @@ where
     }
 }
 
-/// Makes the request of an Upgrade the one that a service gets.
-pub fn upgraded_request(request: thalweg_h2c::UpgradeRequest) -> Result<Request<Body>, http::Error> {
+/// Converts the request of an Upgrade into the one that the service gets.
+pub(crate) fn upgraded_request(request: thalweg_h2c::UpgradeRequest) -> Result<Request<Body>, http::Error> {
     let uri = if request.path.starts_with('/') {
         format!("http://{}{}", request.authority, request.path)
     } else {
@@ -226,11 +229,11 @@ pub fn upgraded_request(request: thalweg_h2c::UpgradeRequest) -> Result<Request<
     builder.body(Body::from(Bytes::from(request.body)))
 }
 
-/// What a peer gets over TLS that does not ask for HTTP/2 there.
+/// The response to a TLS peer that does not negotiate `h2`.
 #[cfg(feature = "rustls")]
-pub const NO_HTTP_1: &[u8] = responses::VERSION_NOT_SUPPORTED;
+pub(crate) const NO_HTTP_1: &[u8] = responses::VERSION_NOT_SUPPORTED;
 
-/// What a peer gets whose Upgrade cannot be used.
-pub const UNUSABLE_UPGRADE: &[u8] = responses::BAD_REQUEST;
+/// The response to an unusable Upgrade.
+pub(crate) const UNUSABLE_UPGRADE: &[u8] = responses::BAD_REQUEST;
 
-const ANSWER_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(1);
+const RESPONSE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(1);

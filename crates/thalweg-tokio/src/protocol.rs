@@ -4,21 +4,23 @@ use std::fmt;
 
 use bytes::Bytes;
 
-/// What an extended CONNECT wants to speak, for example `websocket` (RFC 8441 §4): an extension of the request.
+/// The protocol of an extended CONNECT, for example `websocket` (RFC 8441 §4): an extension of the
+/// request.
 ///
-/// A server finds it there if `Config::enable_connect_protocol` is set. On a client it makes a request an extended
-/// CONNECT, whatever its method; the URI names scheme, authority and path as for any other. Such a request waits for the
-/// server's first settings, and what is sent behind it waits with it.
+/// A server finds it there if `Config::enable_connect_protocol` is set. On a client it turns a
+/// request into an extended CONNECT, whatever its method; the URI names scheme, authority and path
+/// as for any other request. Such a request waits for the server's first SETTINGS, and later
+/// requests wait behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Protocol(Bytes);
 
 impl Protocol {
-    /// Takes a name. One that is no token is refused when the request is sent.
+    /// Creates a protocol name. Sending fails if it is not a token.
     pub fn new(name: impl Into<Bytes>) -> Self {
         Self(name.into())
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

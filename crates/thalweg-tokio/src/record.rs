@@ -1,18 +1,20 @@
-//! Which connection the drivers hold: the core's own, or, with the feature `record`, one that can record.
+//! The connection type of the drivers: the core's own, or, with the feature `record`, one that can
+//! record.
 //!
-//! Keeps true: without the feature nothing of it is there; with it, a connection records if its setup says so.
+//! Invariants: without the feature, no recording code is compiled; with it, a connection records if
+//! its setup has a store.
 
 #[cfg(not(feature = "record"))]
-pub use thalweg::Connection;
+pub(crate) use thalweg::Connection;
 use thalweg::{Config, ConfigError, Role, Server, StreamKey, UpgradeError};
 #[cfg(feature = "record")]
-pub use thalweg_record::Recorder as Connection;
+pub(crate) use thalweg_record::Recorder as Connection;
 #[cfg(feature = "record")]
 use thalweg_record::{RecordOptions, RecordingStore};
 
-/// How connections are started: their configuration, and who gets their recordings.
+/// The setup of new connections: their configuration, and the store for their recordings.
 #[derive(Clone, Debug, Default)]
-pub struct Setup {
+pub(crate) struct Setup {
     pub config: Config,
     #[cfg(feature = "record")]
     pub recordings: Option<RecordingStore>,
@@ -29,16 +31,16 @@ impl From<Config> for Setup {
 }
 
 impl Setup {
-    /// Starts a connection.
-    pub fn start<R: Role>(&self) -> Result<Connection<R>, ConfigError> {
+    /// Creates a connection.
+    pub(crate) fn start<R: Role>(&self) -> Result<Connection<R>, ConfigError> {
         #[cfg(feature = "record")]
         return Connection::new(self.config, self.recorded());
         #[cfg(not(feature = "record"))]
         Connection::new(self.config)
     }
 
-    /// Starts a server's connection after an Upgrade.
-    pub fn upgraded(
+    /// Creates a server's connection after an Upgrade.
+    pub(crate) fn upgraded(
         &self,
         settings: &[u8],
         method: &[u8],
@@ -55,8 +57,8 @@ impl Setup {
     }
 }
 
-/// Whether what is sent shall be seen by the connection, since it is recorded.
-pub fn is_recorded<R: Role>(connection: &Connection<R>) -> bool {
+/// Returns whether the connection is recorded, so that it needs to see all output.
+pub(crate) fn is_recorded<R: Role>(connection: &Connection<R>) -> bool {
     #[cfg(feature = "record")]
     return connection.is_recording();
     #[cfg(not(feature = "record"))]

@@ -12,7 +12,7 @@ pub struct ServiceFn<F> {
     function: F,
 }
 
-/// Makes a service from a function of a request.
+/// Creates a service from a function of a request.
 pub const fn service_fn<F>(function: F) -> ServiceFn<F> {
     ServiceFn { function }
 }

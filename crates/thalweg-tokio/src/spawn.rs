@@ -1,4 +1,4 @@
-//! Handlers on tasks of their own.
+//! Handlers on separate tasks.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,10 +9,10 @@ use tower_service::Service;
 
 use crate::error::BoxError;
 
-/// Runs each call of a service on a task of its own, so that a handler that computes for long does not hold up the other
-/// streams of its connection. Costs a task per request.
+/// Runs each call of a service on a separate task, so that a handler that computes for long does
+/// not delay the other streams of its connection. Costs one task per request.
 ///
-/// A call whose future is dropped is aborted at its next await. A panic becomes an error.
+/// Dropping the future of a call aborts the task at its next await point. A panic becomes an error.
 #[derive(Clone, Copy, Debug)]
 pub struct SpawnHandlers<S>(pub S);
 
@@ -36,7 +36,7 @@ where
     }
 }
 
-/// A call that runs on a task of its own.
+/// A call that runs on a separate task.
 #[derive(Debug)]
 pub struct SpawnedHandler<T, E>(JoinHandle<Result<T, E>>);
 

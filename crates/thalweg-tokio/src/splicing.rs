@@ -1,9 +1,10 @@
-//! A connection, and the content that its output leaves places for.
+//! A connection, and the payloads that are spliced into its output.
 //!
-//! Keeps true: there is one payload for each place, in the same order; content that was handed over stays here, untouched, until
-//! the transport has taken its last byte, whatever becomes of its stream.
+//! Invariants: there is one payload for each gap in the output, in the same order; a payload stays
+//! here, untouched, until the transport has accepted its last byte, whatever happens to its stream.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
@@ -15,30 +16,32 @@ use tokio::io::AsyncWrite;
 
 use crate::record::{Connection, is_recorded};
 
-/// A connection that sends long content from where it lies.
+/// A connection that sends long content without copying it.
 pub struct SplicingConnection<R: Role> {
     connection: Connection<R>,
-    /// What belongs into the places of the output that is yet to be fetched.
+    /// The payloads for the gaps in the output that is not fetched yet.
     payloads: VecDeque<Bytes>,
     may_splice: bool,
 }
 
 impl<R: Role> SplicingConnection<R> {
-    /// Begins without content. `is_vectored`: the transport takes many slices in one write. If not, copies are cheaper.
+    /// Creates a connection without payloads. `is_vectored`: the transport accepts many slices in
+    /// one write. Otherwise copies are cheaper.
     pub fn new(connection: Connection<R>, is_vectored: bool) -> Self {
         let may_splice = is_vectored && !is_recorded(&connection);
         Self { connection, payloads: VecDeque::new(), may_splice }
     }
 
-    /// Whether content of so many bytes is better sent from where it lies than copied.
+    /// Returns whether splicing `len` bytes is cheaper than copying them.
     pub const fn splices(&self, len: usize) -> bool {
         self.may_splice && len >= SPLICE_BYTES_MIN
     }
 
-    /// Sends content without copying it, as much as the stream takes, and advances it by that.
+    /// Sends as much content as the stream accepts, without copying it, and advances `content` by
+    /// that length.
     ///
     /// # Errors
-    /// As for `send_data`.
+    /// Those of `send_data`.
     pub fn splice(&mut self, stream: StreamKey, content: &mut Bytes, end: bool) -> Result<(), SendError> {
         while content.has_remaining() {
             match self.connection.splice_data(stream, content.len(), end)? {
@@ -64,30 +67,31 @@ impl<R: Role> DerefMut for SplicingConnection<R> {
     }
 }
 
-/// What a connection has handed out, on its way to the transport.
+/// Output of a connection that the transport has not accepted yet.
 #[derive(Debug, Default)]
-pub struct SplicedOutput {
+pub(crate) struct SplicedOutput {
     bytes: Vec<u8>,
     written: usize,
     splices: Vec<Splice>,
-    /// How many of the places are behind us.
+    /// The number of gaps that are already written.
     spliced: usize,
     payloads: VecDeque<Bytes>,
 }
 
 impl SplicedOutput {
-    /// Puts bytes in front of all that the connection will hand out.
-    pub fn prepend(&mut self, bytes: &[u8]) {
+    /// Inserts bytes before all output of the connection.
+    pub(crate) fn prepend(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Whether all is written.
-    pub fn is_empty(&self) -> bool {
+    /// Returns whether all output is written.
+    pub(crate) fn is_empty(&self) -> bool {
         self.written == self.bytes.len() && self.payloads.is_empty()
     }
 
-    /// Takes what the connection has made since. All is written before. Returns whether there was anything.
-    pub fn fetch<R: Role>(&mut self, connection: &mut SplicingConnection<R>) -> bool {
+    /// Fetches new output of the connection, once the earlier output is written. Returns whether
+    /// there was any.
+    pub(crate) fn fetch<R: Role>(&mut self, connection: &mut SplicingConnection<R>) -> bool {
         debug_assert!(self.is_empty());
         self.bytes.clear();
         self.splices.clear();
@@ -98,8 +102,8 @@ impl SplicedOutput {
         any
     }
 
-    /// All that was fetched, in the order of the wire. None of it is written yet.
-    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+    /// Returns all fetched output in the order of the wire. None of it is written yet.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         let mut at = 0;
         let spliced = self.splices.iter().zip(&self.payloads).flat_map(move |(splice, payload)| {
             let head = &self.bytes[at..splice.offset];
@@ -110,14 +114,14 @@ impl SplicedOutput {
         spliced.chain([&self.bytes[behind..]])
     }
 
-    /// What the transport has not taken, bytes.
-    pub fn unwritten_bytes(&self) -> usize {
+    /// Returns the length of the output that the transport has not accepted, bytes.
+    pub(crate) fn unwritten_bytes(&self) -> usize {
         let payloads: usize = self.payloads.iter().map(Bytes::len).sum();
         self.bytes.len() - self.written + payloads
     }
 
-    /// Writes once. Returns how many bytes the transport took.
-    pub fn poll_write<IO>(&mut self, io: &mut IO, cx: &mut Context<'_>) -> Poll<io::Result<usize>>
+    /// Writes once. Returns how many bytes the transport accepted.
+    pub(crate) fn poll_write<IO>(&mut self, io: &mut IO, cx: &mut Context<'_>) -> Poll<io::Result<usize>>
     where
         IO: AsyncWrite + Unpin,
     {
@@ -135,7 +139,7 @@ impl SplicedOutput {
         polled
     }
 
-    /// Lays out what comes next, heads and payloads in turn. Returns how many slices there are.
+    /// Fills `slices` with the next headers and payloads in turn. Returns their number.
     fn fill_slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
         let (mut at, mut count) = (self.written, 0);
         for (splice, payload) in self.splices[self.spliced..].iter().zip(&self.payloads) {
@@ -175,7 +179,7 @@ impl SplicedOutput {
                 taken
             };
             if taken == 0 {
-                // The transport says that it took more than it was given.
+                // The transport claims to have written more than it was given.
                 return;
             }
             len -= taken;
@@ -183,7 +187,16 @@ impl SplicedOutput {
     }
 }
 
-/// Content below this many bytes is copied: a slice more in a write costs about as much.
+impl<R: Role> fmt::Debug for SplicingConnection<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SplicingConnection")
+            .field("payloads", &self.payloads.len())
+            .field("may_splice", &self.may_splice)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Shorter content is copied: another slice in a write costs about as much.
 const SPLICE_BYTES_MIN: usize = 2048;
 /// Slices of one write.
 const SLICES_MAX: usize = 64;

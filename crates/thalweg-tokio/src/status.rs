@@ -1,6 +1,8 @@
-//! The feature `tonic`: the gRPC status of an error, in the chain of sources in which tonic looks for one.
+//! The feature `tonic`: the gRPC status of an error, in the chain of sources, where tonic looks for
+//! one.
 //!
-//! A source is a reference, and all streams share their errors: so there is one status for each error code, made once.
+//! A source is a reference and streams share errors, so there is one static status for each error
+//! code.
 
 use std::sync::LazyLock;
 
@@ -18,24 +20,24 @@ static BY_CODE: LazyLock<Vec<Status>> = LazyLock::new(|| {
 });
 static UNKNOWN: LazyLock<Status> =
     LazyLock::new(|| Status::unknown("the stream was reset with an unknown code"));
-static UNAVAILABLE: LazyLock<Status> = LazyLock::new(|| Status::unavailable("the connection is over"));
+static UNAVAILABLE: LazyLock<Status> = LazyLock::new(|| Status::unavailable("the connection is closed"));
 static STALLED: LazyLock<Status> =
-    LazyLock::new(|| Status::unavailable("the peer stopped taking what the call sends"));
+    LazyLock::new(|| Status::unavailable("the peer stopped accepting the data of the call"));
 static METADATA_TOO_LARGE: LazyLock<Status> =
     LazyLock::new(|| Status::resource_exhausted("the metadata are larger than the peer accepts"));
 static NOT_SENT: LazyLock<Status> = LazyLock::new(|| Status::internal("the request cannot be sent"));
 static NOT_UNDERSTOOD: LazyLock<Status> =
     LazyLock::new(|| Status::internal("the peer's message cannot be represented"));
 
-/// The status of an error; `None` where the error's own source says more.
-pub fn of(error: &Error) -> Option<&'static Status> {
+/// Returns the status of an error; `None` if the error's own source is more specific.
+pub(crate) fn of(error: &Error) -> Option<&'static Status> {
     match error {
-        // We gave up on the transport. The code CANCEL that the peer gets would say that the caller
-        // did.
+        // The timeout or the end of input is our reason. The code CANCEL that the peer receives
+        // would blame the caller.
         Error::Reset { by: ResetCause::Local(StreamError::Timeout(_) | StreamError::Eof), .. } => {
             Some(&STALLED)
         }
-        // What the peer surely has not processed carries REFUSED_STREAM.
+        // A stream that the peer has certainly not processed has the code REFUSED_STREAM.
         Error::Reset { code, .. } => {
             let index = usize::try_from(code.0).ok();
             Some(index.and_then(|index| BY_CODE.get(index)).unwrap_or(&UNKNOWN))
@@ -46,18 +48,18 @@ pub fn of(error: &Error) -> Option<&'static Status> {
         Error::Send(SendError::HeaderListTooLarge { .. }) => Some(&METADATA_TOO_LARGE),
         Error::Send(_) => Some(&NOT_SENT),
         Error::Message(_) => Some(&NOT_UNDERSTOOD),
-        // A status of the body's own may be among its sources.
+        // The sources of a body's error may include a status.
         Error::Body(_) => None,
     }
 }
 
-/// The code with which a stream is reset whose content failed with a status; `None` where nothing better than
-/// INTERNAL_ERROR is known.
-pub fn code_of(status: &Status) -> Option<ErrorCode> {
+/// Returns the reset code for content that failed with a status; `None` if no code is more specific
+/// than INTERNAL_ERROR.
+pub(crate) fn code_of(status: &Status) -> Option<ErrorCode> {
     (status.code() == Code::Cancelled).then_some(ErrorCode::CANCEL)
 }
 
-/// The table of gRPC over HTTP/2; what it does not map is unknown.
+/// Maps error codes as gRPC over HTTP/2 specifies; other codes map to `Unknown`.
 fn grpc_code(code: ErrorCode) -> Code {
     match code {
         ErrorCode::REFUSED_STREAM => Code::Unavailable,
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reset_of_the_peer_has_a_status_too() {
+    fn errors_other_than_resets_have_a_status_too() {
         let stalled = StreamError::Timeout(Timeout::Stall);
         let too_large = SendError::HeaderListTooLarge { bytes: 20_000, limit: 16_384 };
         let violation = StreamError::Violation(Violation::WindowOverflow);
@@ -125,7 +127,7 @@ mod tests {
     fn a_cancelled_status_cancels_the_stream() {
         assert_eq!(Error::code_for(&Status::cancelled("enough")), ErrorCode::CANCEL);
         assert_eq!(Error::code_for(&Status::not_found("no")), ErrorCode::INTERNAL_ERROR);
-        // What a proxy passes on keeps its code.
+        // A proxy forwards the code unchanged.
         assert_eq!(Error::code_for(&Error::reset(ErrorCode::REFUSED_STREAM)), ErrorCode::REFUSED_STREAM);
     }
 }

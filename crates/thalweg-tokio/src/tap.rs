@@ -1,10 +1,10 @@
-//! What a driver tells a watch: nothing, without the feature `inspect`.
+//! The driver's reports to a monitor; without the feature `inspect`, a type that reports nothing.
 
 #[cfg(feature = "inspect")]
-pub use crate::inspect::Tap;
+pub(crate) use crate::inspect::Tap;
 
 #[cfg(not(feature = "inspect"))]
-pub use untapped::Tap;
+pub(crate) use untapped::Tap;
 
 #[cfg(not(feature = "inspect"))]
 mod untapped {
@@ -15,17 +15,23 @@ mod untapped {
     use crate::error::ConnectionEnd;
     use crate::record::Connection;
 
-    /// Nobody listens.
+    /// Reports nothing.
     #[derive(Default)]
-    pub struct Tap(());
+    pub(crate) struct Tap(());
 
     impl Tap {
-        pub fn received(&mut self, _: &[u8]) {}
+        pub(crate) fn received(&mut self, _: &[u8]) {}
 
-        pub fn sent<'a>(&mut self, _: impl Iterator<Item = &'a [u8]>) {}
+        pub(crate) fn sent<'a>(&mut self, _: impl Iterator<Item = &'a [u8]>) {}
 
-        pub fn publish<R: Role>(&mut self, _: &Context<'_>, _: &Connection<R>, _: impl FnOnce() -> usize) {}
+        pub(crate) fn publish<R: Role>(
+            &mut self,
+            _: &Context<'_>,
+            _: &Connection<R>,
+            _: impl FnOnce() -> usize,
+        ) {
+        }
 
-        pub fn end(&mut self, _: &ConnectionEnd) {}
+        pub(crate) fn end(&mut self, _: &ConnectionEnd) {}
     }
 }

@@ -1,4 +1,5 @@
-//! What is told through `tracing`, with the feature of that name; without it, nothing.
+//! Log events and spans through the crate `tracing`, with the feature of that name; without it, no
+//! code.
 
 use std::any::Any;
 use std::error::Error as StdError;
@@ -19,22 +20,22 @@ mod events {
     };
     use crate::server::NegotiationError;
 
-    /// The span of an exchange; its handler and its bodies are polled inside.
+    /// The span of an exchange. Its handler and its bodies are polled inside.
     #[derive(Clone)]
-    pub struct Span(tracing::Span);
+    pub(crate) struct Span(tracing::Span);
 
     impl Span {
-        /// Begins one. Costs next to nothing unless somebody listens to DEBUG.
-        pub fn new(stream: StreamKey, method: &Method, uri: &Uri) -> Self {
+        /// Creates a span. Cheap unless a subscriber enables DEBUG.
+        pub(crate) fn new(stream: StreamKey, method: &Method, uri: &Uri) -> Self {
             Self(tracing::debug_span!("exchange", stream = stream.id().as_u32(), %method, path = uri.path()))
         }
 
-        pub fn in_scope<T>(&self, function: impl FnOnce() -> T) -> T {
+        pub(crate) fn in_scope<T>(&self, function: impl FnOnce() -> T) -> T {
             self.0.in_scope(function)
         }
     }
 
-    pub fn connection_closed(closed: &ConnectionOutcome, peer: SocketAddr) {
+    pub(crate) fn connection_closed(closed: &ConnectionOutcome, peer: SocketAddr) {
         if closed.is_warning() {
             tracing::warn!(%peer, "connection ended: {closed}");
         } else if let ConnectionOutcome::Refused(error) = closed
@@ -46,7 +47,7 @@ mod events {
         }
     }
 
-    pub fn connection_ended(end: &ConnectionEnd) {
+    pub(crate) fn connection_ended(end: &ConnectionEnd) {
         if end.is_warning() {
             tracing::warn!("connection ended: {end}");
         } else {
@@ -54,16 +55,16 @@ mod events {
         }
     }
 
-    pub fn stream_failed(stream: StreamKey, code: ErrorCode, error: &(dyn StdError + 'static)) {
+    pub(crate) fn stream_failed(stream: StreamKey, code: ErrorCode, error: &(dyn StdError + 'static)) {
         tracing::warn!(stream = stream.id().as_u32(), %code, "exchange failed: {error}");
     }
 
-    pub fn stream_panicked(stream: StreamKey, panic: &(dyn Any + Send)) {
+    pub(crate) fn stream_panicked(stream: StreamKey, panic: &(dyn Any + Send)) {
         tracing::error!(stream = stream.id().as_u32(), "handler panicked: {}", text_of(panic));
     }
 
-    pub fn callback_panicked(panic: &(dyn Any + Send)) {
-        tracing::error!("listener panicked: {}", text_of(panic));
+    pub(crate) fn callback_panicked(panic: &(dyn Any + Send)) {
+        tracing::error!("callback panicked: {}", text_of(panic));
     }
 
     fn text_of(panic: &(dyn Any + Send)) -> &str {
@@ -71,23 +72,23 @@ mod events {
         text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?")
     }
 
-    pub fn command_failed(error: &SendError) {
-        tracing::debug!("left out: {error}");
+    pub(crate) fn command_failed(error: &SendError) {
+        tracing::debug!("command dropped: {error}");
     }
 
-    pub fn stream_command_failed(stream: StreamKey, error: &Error) {
-        tracing::debug!(stream = stream.id().as_u32(), "left out: {error}");
+    pub(crate) fn stream_command_failed(stream: StreamKey, error: &Error) {
+        tracing::debug!(stream = stream.id().as_u32(), "command dropped: {error}");
     }
 
-    pub fn slow_poll(length: Duration) {
+    pub(crate) fn slow_poll(length: Duration) {
         tracing::warn!(
             ?length,
-            "a poll of a connection took long and held up its other streams: wrap the service in Spawn, \
-             or move work that blocks to spawn_blocking"
+            "a poll of a connection took long and delayed its other streams: wrap the service in \
+             SpawnHandlers, or move work that blocks to spawn_blocking"
         );
     }
 
-    pub fn accept_failed(error: &std::io::Error) {
+    pub(crate) fn accept_failed(error: &std::io::Error) {
         tracing::warn!("connection not accepted: {error}");
     }
 }
@@ -100,43 +101,43 @@ mod events {
     };
 
     #[derive(Clone)]
-    pub struct Span;
+    pub(crate) struct Span;
 
     impl Span {
-        pub fn new(_: StreamKey, _: &Method, _: &Uri) -> Self {
+        pub(crate) fn new(_: StreamKey, _: &Method, _: &Uri) -> Self {
             Self
         }
 
-        pub fn in_scope<T>(&self, function: impl FnOnce() -> T) -> T {
+        pub(crate) fn in_scope<T>(&self, function: impl FnOnce() -> T) -> T {
             function()
         }
     }
 
-    pub fn connection_closed(_: &ConnectionOutcome, _: SocketAddr) {}
-    pub fn connection_ended(_: &ConnectionEnd) {}
-    pub fn stream_failed(_: StreamKey, _: ErrorCode, _: &(dyn StdError + 'static)) {}
-    pub fn stream_panicked(_: StreamKey, _: &(dyn Any + Send)) {}
-    pub fn callback_panicked(_: &(dyn Any + Send)) {}
-    pub fn command_failed(_: &SendError) {}
-    pub fn stream_command_failed(_: StreamKey, _: &Error) {}
-    pub fn slow_poll(_: Duration) {}
-    pub fn accept_failed(_: &std::io::Error) {}
+    pub(crate) fn connection_closed(_: &ConnectionOutcome, _: SocketAddr) {}
+    pub(crate) fn connection_ended(_: &ConnectionEnd) {}
+    pub(crate) fn stream_failed(_: StreamKey, _: ErrorCode, _: &(dyn StdError + 'static)) {}
+    pub(crate) fn stream_panicked(_: StreamKey, _: &(dyn Any + Send)) {}
+    pub(crate) fn callback_panicked(_: &(dyn Any + Send)) {}
+    pub(crate) fn command_failed(_: &SendError) {}
+    pub(crate) fn stream_command_failed(_: StreamKey, _: &Error) {}
+    pub(crate) fn slow_poll(_: Duration) {}
+    pub(crate) fn accept_failed(_: &std::io::Error) {}
 }
 
-pub use events::{
+pub(crate) use events::{
     Span, accept_failed, callback_panicked, command_failed, connection_closed, connection_ended, slow_poll,
     stream_command_failed,
 };
 
-/// An application failed an exchange. Returns the code with which its stream is to be reset.
-pub fn handler_failed(stream: StreamKey, error: &(dyn StdError + 'static)) -> ErrorCode {
+/// Logs that the application failed an exchange. Returns the reset code of its stream.
+pub(crate) fn handler_failed(stream: StreamKey, error: &(dyn StdError + 'static)) -> ErrorCode {
     let code = Error::code_for(error);
     events::stream_failed(stream, code, error);
     code
 }
 
-/// An application panicked. Returns the code with which its stream is to be reset.
-pub fn handler_panicked(stream: StreamKey, panic: &(dyn Any + Send)) -> ErrorCode {
+/// Logs that the application panicked. Returns the reset code of its stream.
+pub(crate) fn handler_panicked(stream: StreamKey, panic: &(dyn Any + Send)) -> ErrorCode {
     events::stream_panicked(stream, panic);
     ErrorCode::INTERNAL_ERROR
 }

@@ -1,7 +1,8 @@
-//! A stream as bytes in both directions, for CONNECT and extended CONNECT (RFC 9113 §8.5, RFC 8441).
+//! A stream as bytes in both directions, for CONNECT and extended CONNECT (RFC 9113 §8.5, RFC
+//! 8441).
 //!
-//! Keeps true: at most a bound of bytes waits to be sent; an end that was not said by `shutdown` is a reset, so that nobody takes a
-//! part for the whole.
+//! Invariants: a bounded number of bytes waits to be sent; an end without `shutdown` resets the
+//! stream, so that the peer cannot take truncated data for complete data.
 
 use std::fmt;
 use std::io;
@@ -17,35 +18,36 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::body::Body;
 use crate::error::Error;
 
-/// A tunnel: reads what the peer sends on a stream, and writes what it gets.
+/// A tunnel: reads the peer's data on a stream, and writes data to it.
 ///
-/// On a server, [`accept`](Self::accept) makes it from the content of a CONNECT request, with the content for the response.
-/// On a client, the content of the request comes from [`outgoing`], and [`new`](Self::new) joins the writer with the
-/// content of the response.
+/// On a server, [`accept`](Self::accept) creates it from the content of a CONNECT request, together
+/// with the content for the response. On a client, the content of the request comes from
+/// [`outgoing`], and [`new`](Self::new) joins the writer with the content of the response.
 ///
-/// The peer may send as much as was read. `shutdown` ends our side; to drop the tunnel before resets the stream with
-/// CANCEL. To drop it after, while the peer still sends, resets it too: a server with NO_ERROR, a client with CANCEL.
+/// The peer may send as many further bytes as were read. `shutdown` closes our half of the stream.
+/// Dropping the tunnel before `shutdown` resets the stream with CANCEL. Dropping it afterwards,
+/// while the peer still sends, resets it too: a server with NO_ERROR, a client with CANCEL.
 #[derive(Debug)]
 pub struct Tunnel {
     incoming: Body,
-    /// What was taken out of `incoming` and is not read yet.
+    /// The unread rest of a piece from `incoming`.
     piece: Bytes,
     writer: Writer,
 }
 
-/// Makes content that is written piece by piece, and its writer.
+/// Creates content that is written piece by piece, and its writer.
 pub fn outgoing() -> (Writer, Outgoing) {
     let pipe = Arc::new(Pipe::default());
     (Writer(Arc::clone(&pipe)), Outgoing(pipe))
 }
 
 impl Tunnel {
-    /// Joins what comes in with a writer of what goes out.
+    /// Joins incoming content with the writer of outgoing content.
     pub const fn new(incoming: Body, writer: Writer) -> Self {
         Self { incoming, piece: Bytes::new(), writer }
     }
 
-    /// Makes a tunnel of the content of a request, and the content with which its response is to be sent.
+    /// Creates a tunnel from the content of a request, and the content for the response.
     pub fn accept(incoming: Body) -> (Self, Outgoing) {
         let (writer, content) = outgoing();
         (Self::new(incoming, writer), content)
@@ -59,7 +61,7 @@ impl AsyncRead for Tunnel {
             let frame = ready!(http_body::Body::poll_frame(Pin::new(&mut this.incoming), cx));
             match frame.transpose().map_err(io_error)? {
                 None => return Poll::Ready(Ok(())),
-                // Trailers have no place among bytes.
+                // A byte stream cannot represent trailers.
                 Some(frame) => this.piece = frame.into_data().unwrap_or_default(),
             }
         }
@@ -85,8 +87,8 @@ impl AsyncWrite for Tunnel {
     }
 }
 
-/// Writes the content of a message. At most 16 KiB wait to be sent; `shutdown` ends the content, and to drop it before is an
-/// error that resets the stream with CANCEL.
+/// Writes the content of a message. At most 16 KiB wait to be sent. `shutdown` ends the content;
+/// dropping the writer before that is an error that resets the stream with CANCEL.
 pub struct Writer(Arc<Pipe>);
 
 impl AsyncWrite for Writer {
@@ -94,7 +96,7 @@ impl AsyncWrite for Writer {
         self.0.poll_write(cx, bytes)
     }
 
-    /// What was written is on its way already.
+    /// The driver sends written data without a flush.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -117,7 +119,7 @@ impl fmt::Debug for Writer {
     }
 }
 
-/// Content that is written through a [`Writer`].
+/// Content that a [`Writer`] writes.
 pub struct Outgoing(Arc<Pipe>);
 
 impl http_body::Body for Outgoing {
@@ -146,7 +148,7 @@ impl fmt::Debug for Outgoing {
     }
 }
 
-/// What is between a writer and the driver. The lock is of this stream alone.
+/// The buffer between a writer and the driver. The lock belongs to this stream alone.
 #[derive(Default)]
 struct Pipe(Mutex<State>);
 
@@ -203,7 +205,7 @@ impl Pipe {
         wake(&mut state.reader);
     }
 
-    /// The driver has let go: the stream is over.
+    /// Marks the stream as closed: the driver has dropped its side.
     fn close_reader(&self) {
         let mut state = self.lock();
         state.reader_closed = true;
@@ -234,7 +236,7 @@ fn wake(waker: &mut Option<Waker>) {
     }
 }
 
-/// The error of an exchange as one of a byte stream.
+/// Converts the error of an exchange to one of a byte stream.
 fn io_error(error: Error) -> io::Error {
     let kind = match &error {
         Error::Reset { .. } => io::ErrorKind::ConnectionReset,

@@ -1,16 +1,17 @@
-//! Who rang: the wakers that a driver gives to the futures and bodies of its streams.
+//! The wakers that a driver gives to the futures and bodies of its streams.
 //!
-//! A ring sets a bit and wakes the driver's task if it sleeps; the driver then polls those who rang and nobody else.
-//! No lock, no queue, and no allocation after a stream's first use of its index.
+//! A wake-up sets a bit, and wakes the driver's task if it sleeps. The driver then polls the woken
+//! streams and no others. There is no lock, no queue, and no allocation after the first use of a
+//! stream's index.
 //!
-//! Keeps true: a ring is never lost. Either the ringer sees that the driver sleeps, and wakes it, or the driver sees the bit
-//! before it goes to sleep.
+//! Invariant: no wake-up is lost. Either the waker sees that the driver sleeps, and wakes it, or
+//! the driver sees the bit before it sleeps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Wake, Waker};
 
-/// The driver's end.
+/// The driver's side.
 #[derive(Debug, Default)]
 pub struct WakerSet {
     task: Option<Arc<Task>>,
@@ -18,10 +19,10 @@ pub struct WakerSet {
     wakers: Vec<Waker>,
 }
 
-/// The driver's task, as ringers see it.
+/// The driver's task, shared with the wakers.
 #[derive(Debug)]
 struct Task {
-    /// Whether the driver will look at the bits before it sleeps.
+    /// Whether the driver will check the bits before it sleeps.
     awake: AtomicBool,
     waker: Waker,
 }
@@ -45,7 +46,7 @@ impl Wake for BitWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // The order matters: the bit first, then the look at the driver.
+        // The order matters: the bit must be set before the driver's state is read.
         self.word.woken.fetch_or(self.bit, Ordering::SeqCst);
         let task = &self.word.task;
         if !task.awake.load(Ordering::SeqCst) {
@@ -55,8 +56,8 @@ impl Wake for BitWaker {
 }
 
 impl WakerSet {
-    /// The driver's task is polled. Returns whether it is another task than before: then the bells that were given out are dead,
-    /// and everybody must be polled with a new one.
+    /// Registers the task that polls the driver. Returns whether it differs from the last one: then
+    /// earlier wakers do nothing any more, and every stream must be polled with a new one.
     pub fn register_task(&mut self, cx: &mut Context<'_>) -> bool {
         if let Some(task) = &self.task
             && task.waker.will_wake(cx.waker())
@@ -71,12 +72,13 @@ impl WakerSet {
         had_task
     }
 
-    /// The bell of an index. `register_task` has been called before.
+    /// Returns the waker of an index. `register_task` was called before.
     pub fn waker(&mut self, index: usize) -> &Waker {
         while self.wakers.len() <= index {
             let next = self.wakers.len();
             if next == 64 * self.words.len() {
-                let task = self.task.clone().expect("a driver wakes up before it asks for bells");
+                let task =
+                    self.task.clone().expect("the driver registers its task before it requests wakers");
                 self.words.push(Arc::new(Word { woken: AtomicU64::new(0), task }));
             }
             let word = Arc::clone(&self.words[next / 64]);
@@ -85,10 +87,10 @@ impl WakerSet {
         &self.wakers[index]
     }
 
-    /// Takes the indices that rang, 64 at a time: the first index of a word, and its bits.
+    /// Takes 64 indices: returns the bits of those that were woken, and clears them.
     pub fn take_woken(&mut self, word: usize) -> Option<u64> {
         let word = self.words.get(word)?;
-        // The plain load spares the exclusive access where nobody rang.
+        // The plain load avoids the exclusive access if no bit is set.
         if word.woken.load(Ordering::SeqCst) == 0 {
             Some(0)
         } else {
@@ -96,7 +98,7 @@ impl WakerSet {
         }
     }
 
-    /// The driver wants to sleep. Returns whether it may: not if somebody rang meanwhile.
+    /// Prepares to sleep. Returns `false` if a waker was woken meanwhile.
     pub fn try_sleep(&mut self) -> bool {
         let Some(task) = &self.task else { return true };
         task.awake.store(false, Ordering::SeqCst);
@@ -107,7 +109,7 @@ impl WakerSet {
         false
     }
 
-    /// Gives memory back. Bells that are still out ring unheard.
+    /// Frees memory. Wakers that still exist set bits that the driver does not read.
     pub fn shrink(&mut self) {
         self.words = Vec::new();
         self.wakers = Vec::new();
@@ -176,7 +178,8 @@ mod tests {
         assert_eq!(new.0.load(Ordering::SeqCst), 1);
     }
 
-    /// Four threads ring, one sleeps and wakes: each of their rings is heard, or covered by a later one.
+    /// Four threads wake and one sleeps: the sleeper observes each wake-up, or a later one that
+    /// covers it.
     #[test]
     fn no_wake_is_lost_between_the_check_and_the_sleep() {
         const ROUNDS: usize = 2000;

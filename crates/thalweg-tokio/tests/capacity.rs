@@ -1,4 +1,4 @@
-//! What happens at the limit of connections: an idle one makes room, a busy one does not.
+//! The limit of connections: an idle connection makes room for a new one, a busy one does not.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -26,17 +26,17 @@ async fn connect(addr: SocketAddr) -> Peer<TcpStream> {
     Peer::client(TcpStream::connect(addr).await.unwrap()).await
 }
 
-/// Asks for something and reads the response.
+/// Sends a request and reads the response.
 async fn get(peer: &mut Peer<TcpStream>, stream: u32) {
     peer.send(&headers(stream, hpack::get("/")).end_stream().end_headers().bytes()).await;
     peer.expect_headers().await;
     assert_eq!(peer.expect_content(stream).await.0, b"GET / ");
 }
 
-/// Begins a request and does not end it.
+/// Starts a request without END_STREAM.
 async fn post(peer: &mut Peer<TcpStream>, stream: u32) {
     peer.send(&headers(stream, hpack::request("POST", "/")).end_headers().bytes()).await;
-    // The server has seen it when it answers this.
+    // The PING acknowledgement shows that the server has received the request.
     peer.send(&ping([7; 8]).bytes()).await;
     peer.expect(kind::PING).await;
 }
@@ -48,7 +48,7 @@ async fn the_connection_that_is_idle_for_longest_makes_room() {
     get(&mut first, 1).await;
     let mut second = connect(addr).await;
     get(&mut second, 1).await;
-    // The first is used again: now the second has been idle for longest.
+    // The first connection is used again, so the second has been idle for longest.
     get(&mut first, 3).await;
     let mut third = connect(addr).await;
     get(&mut third, 1).await;
@@ -80,7 +80,7 @@ async fn a_silent_peer_makes_room_as_well() {
 }
 
 #[tokio::test]
-async fn a_busy_connection_is_left_alone_until_it_is_idle() {
+async fn a_busy_connection_is_not_evicted_until_it_is_idle() {
     let addr = listen(2).await;
     let mut first = connect(addr).await;
     post(&mut first, 1).await;
@@ -89,7 +89,7 @@ async fn a_busy_connection_is_left_alone_until_it_is_idle() {
     let mut third = TcpStream::connect(addr).await.unwrap();
     third.write_all(&wire([&preface(), &settings()])).await.unwrap();
     let mut byte = [0];
-    // Not a proof that it never will be, but it fails if busy connections are ended.
+    // This cannot prove that it never ends, but it fails if the server evicts busy connections.
     let early = tokio::time::timeout(Duration::from_millis(200), third.read(&mut byte)).await;
     assert!(early.is_err(), "the third waits");
     second.send(&data(1, "x").end_stream().bytes()).await;

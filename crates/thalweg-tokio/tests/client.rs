@@ -1,4 +1,4 @@
-//! The client over an in-memory transport, against a raw peer, and against our own server.
+//! The client over an in-memory transport, against a raw peer and against our own server.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -20,6 +20,7 @@ use thalweg_testkit::frames::{
 use thalweg_testkit::hpack;
 use thalweg_tokio::{BoxError, Client, Error, client};
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
+use tokio::net::{TcpListener, TcpStream};
 
 type Content = http_body_util::combinators::BoxBody<Bytes, BoxError>;
 
@@ -35,7 +36,7 @@ fn post(body: Content) -> Request<Content> {
     Request::post("http://example.org/p").body(body).unwrap()
 }
 
-/// A client, and the transport's other end.
+/// A client, and the other end of its transport.
 fn client() -> (Client<Content>, DuplexStream, Running) {
     let (near, far) = tokio::io::duplex(64 << 10);
     let (client, connection) = client::handshake(near, Config::default()).unwrap();
@@ -47,7 +48,7 @@ fn ok(stream: u32) -> thalweg_testkit::frames::Frame {
 }
 
 #[tokio::test]
-async fn a_request_and_its_response_pass_whole() {
+async fn a_request_and_its_response_arrive_complete() {
     let (mut client, io, _running) = client();
     let response = tokio::spawn(client.send(post(content("question"))));
     let mut peer = Peer::server(io, settings()).await;
@@ -88,7 +89,7 @@ async fn a_dropped_response_is_cancelled() {
     drop(body);
     assert_eq!(peer.expect_on(3).await.code(), Some(ErrorCode::CANCEL));
 
-    // What was never sent needs no cancelling, and what is whole is beyond it.
+    // A request that was not sent, or whose response is complete, needs no reset.
     drop(client.send(get()));
     let whole = client.send(get());
     assert_eq!(peer.expect(kind::HEADERS).await.stream, 5);
@@ -99,7 +100,7 @@ async fn a_dropped_response_is_cancelled() {
 }
 
 #[tokio::test]
-async fn ready_waits_while_the_peer_allows_no_more() {
+async fn ready_waits_at_the_peers_limit_of_streams() {
     let (mut client, io, _running) = client();
     let mut peer = Peer::server(io, settings().entry(setting::MAX_CONCURRENT_STREAMS, 1)).await;
     peer.send_frames(&[ping([1; 8])]).await;
@@ -110,7 +111,7 @@ async fn ready_waits_while_the_peer_allows_no_more() {
     let mut ready = Box::pin(other.ready());
     let mut cx = Context::from_waker(std::task::Waker::noop());
     assert!(ready.as_mut().poll(&mut cx).is_pending());
-    // Who does not ask first waits in the response.
+    // A caller that does not call `ready` first waits in the response future.
     let second = tokio::spawn(client.send(get()));
     assert_eq!(peer.expect(kind::HEADERS).await.stream, 1);
     peer.send_frames(&[ok(1).end_stream()]).await;
@@ -128,12 +129,12 @@ async fn ready_waits_while_the_peer_allows_no_more() {
 }
 
 #[tokio::test]
-async fn a_limit_that_is_lowered_holds_back_what_was_ordered() {
+async fn a_lowered_limit_delays_requests_that_hold_a_permit() {
     let (mut client, io, _running) = client();
     let mut peer = Peer::server(io, settings().entry(setting::MAX_CONCURRENT_STREAMS, 3)).await;
     let first = client.send(get());
     assert_eq!(peer.expect(kind::HEADERS).await.stream, 1);
-    // The permit is taken before the limit falls, the stream is wanted after.
+    // The permit is acquired before the limit is lowered, the stream is opened afterwards.
     within(client.ready()).await.unwrap();
     peer.send_frames(&[settings().entry(setting::MAX_CONCURRENT_STREAMS, 1)]).await;
     peer.expect(kind::SETTINGS).await;
@@ -148,7 +149,7 @@ async fn a_limit_that_is_lowered_holds_back_what_was_ordered() {
 }
 
 #[tokio::test]
-async fn what_was_not_processed_may_be_tried_again_and_nothing_else() {
+async fn only_unprocessed_requests_are_retryable() {
     let (mut client, io, _running) = client();
     let mut peer = Peer::server(io, settings()).await;
     let responses: Vec<_> = (0..4).map(|_| client.send(get())).collect();
@@ -272,7 +273,7 @@ async fn a_response_before_the_end_of_the_request_counts() {
 }
 
 #[tokio::test]
-async fn the_last_handle_and_the_last_response_end_the_connection_in_order() {
+async fn dropping_the_last_handle_and_response_closes_gracefully() {
     let (mut client, io, running) = client();
     let mut peer = Peer::server(io, settings()).await;
     let response = client.send(get());
@@ -327,7 +328,7 @@ async fn our_own_server_echoes_megabytes_both_ways_at_once() {
 }
 
 #[tokio::test]
-async fn a_body_without_end_does_not_keep_others_from_being_sent() {
+async fn an_endless_body_does_not_delay_others() {
     struct Endless;
     impl http_body::Body for Endless {
         type Data = Bytes;
@@ -346,4 +347,33 @@ async fn a_body_without_end_does_not_keep_others_from_being_sent() {
     assert_eq!(peer.expect_on(3).await.kind, kind::HEADERS);
     peer.send_frames(&[ok(3).end_stream()]).await;
     within(second).await.unwrap();
+}
+
+/// A client over TCP, and a server that has read all it said.
+async fn client_over_tcp() -> (Client<Content>, Peer<TcpStream>, Running) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (client, connection) = client::connect(listener.local_addr().unwrap()).await.unwrap();
+    let running = Running(tokio::spawn(connection));
+    let mut peer = Peer::server(listener.accept().await.unwrap().0, settings()).await;
+    assert!(peer.expect(kind::SETTINGS).await.has(flag::ACK));
+    (client, peer, running)
+}
+
+#[tokio::test]
+async fn a_server_that_ends_without_goaway_is_named_as_such() {
+    let (client, peer, running) = client_over_tcp().await;
+    // As when its process is killed.
+    drop(peer);
+    let end = running.end().await;
+    assert_eq!(end.report.error, None);
+    assert!(end.to_string().starts_with("the peer ended the transport without GOAWAY; 0 streams"), "{end}");
+    drop(client);
+
+    let (mut client, mut peer, running) = client_over_tcp().await;
+    let response = tokio::spawn(client.send(get()));
+    peer.expect_headers().await;
+    drop(peer);
+    let error = within(response).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("the peer ended the byte stream too early"), "{error}");
+    assert_eq!(running.end().await.report.error.unwrap().cause(), CloseCause::Eof);
 }

@@ -1,8 +1,9 @@
-//! The faults of the world at every point of one conversation: the connection is reset, cannot be written, is shut down, asleep. Nobody
-//! hangs, every end is told once, and no handler outlives its stream.
+//! Transport faults at every point of one conversation: reset, write error, shutdown, suspended
+//! machine. No caller hangs, every end is reported once, and no handler outlives its stream.
 //!
-//! Elsewhere: half-close at every byte, peers that never end or never read, in `last_word`; crumbs and `Pending` anywhere, panics, and
-//! cancellations in `server`; deaths at random points in `killed_clients`; too many open files in `files`.
+//! Related tests: half-close at every byte, peers that never close or never read, in
+//! `graceful_close`; small reads, `Pending` at any point, panics and cancellations in `server`;
+//! random disconnects in `killed_clients`; file descriptor exhaustion in `files`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -35,7 +36,7 @@ fn get(stream: u32, path: &str) -> Frame {
     headers(stream, hpack::get(path)).end_headers().end_stream()
 }
 
-/// Two whole requests and one that is never finished.
+/// Two complete requests and one without END_STREAM.
 fn script() -> Vec<u8> {
     wire([
         &preface(),
@@ -49,7 +50,7 @@ fn script() -> Vec<u8> {
     ])
 }
 
-/// A transport in memory that fails when it is told to.
+/// An in-memory transport that fails on demand.
 #[derive(Clone, Default)]
 struct Wire(Arc<Mutex<State>>);
 
@@ -58,7 +59,7 @@ struct State {
     input: Vec<u8>,
     output: Vec<u8>,
     read_fails: bool,
-    /// After so many bytes.
+    /// After this number of bytes.
     write_fails_after: Option<usize>,
     reader: Option<Waker>,
 }
@@ -110,7 +111,7 @@ impl Wire {
     }
 }
 
-/// Serves on a wire; counts the handlers that live.
+/// Serves on a wire; counts the running handlers.
 fn serve_counted(wire: Wire) -> (Alive, Running) {
     let alive = Alive::default();
     let count = alive.clone();
@@ -187,7 +188,7 @@ async fn a_handler_that_never_responds_blocks_no_other_stream_and_ends_with_its_
         assert_eq!(peer.expect_content(stream).await.0, b"GET /g ");
     }
     assert_eq!(alive.count(), 1);
-    // A half-close alone does not say that nobody waits for the answer.
+    // A half-close alone does not mean that the client has lost interest in the response.
     let mut io = peer.into_io();
     io.shutdown().await.unwrap();
     drop(io);
@@ -195,7 +196,7 @@ async fn a_handler_that_never_responds_blocks_no_other_stream_and_ends_with_its_
     assert_eq!(alive.count(), 0);
 }
 
-/// An endless response to whoever asks.
+/// Responds with endless content.
 async fn endless(
     _: Request<Body>,
 ) -> Result<Response<impl http_body::Body<Data = Bytes, Error = Error>>, Error> {
@@ -203,7 +204,7 @@ async fn endless(
     Ok(Response::new(Endless(piece)))
 }
 
-/// Gives the same content again and again.
+/// Yields the same content repeatedly.
 struct Endless<F>(F);
 
 impl<F, B> http_body::Body for Endless<F>
@@ -222,7 +223,7 @@ where
     }
 }
 
-/// Serves it with less patience than by default.
+/// Serves endless content with timeouts shorter than the default.
 fn serve_endless() -> (tokio::io::DuplexStream, Running) {
     let mut config = Config::default();
     config.timeouts.transmit = Some(Duration::from_secs(10));
@@ -240,7 +241,7 @@ async fn a_client_that_stops_reading_is_cut_off_in_time() {
     let start = tokio::time::Instant::now();
     let end = running.end().await;
     assert_eq!(end.report.error.unwrap().cause(), CloseCause::Timeout(Timeout::Transmit), "{end}");
-    // `timeouts.transmit`, and what the last word may take.
+    // `timeouts.transmit`, and the time limit for the final output.
     assert!((10..=16).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
 
@@ -256,9 +257,10 @@ async fn a_client_that_gives_no_window_loses_the_stream_and_not_the_connection()
     assert_eq!(peer.expect(kind::HEADERS).await.stream, 3);
 }
 
-/// A machine that slept past every deadline finds the bytes that came meanwhile: they are looked at before anybody is judged.
+/// When a suspended machine resumes after every deadline, the input that arrived meanwhile is
+/// processed before timeouts are.
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_jumps_does_not_accuse_a_peer_that_was_in_time() {
+async fn input_in_time_is_processed_before_timeouts_after_a_clock_jump() {
     let (mut io, _running) = serve(describe);
     tokio::task::yield_now().await;
     io.write_all(&wire([&preface(), &settings(), &settings_ack(), &get(1, "/g")])).await.unwrap();
@@ -269,7 +271,7 @@ async fn a_clock_that_jumps_does_not_accuse_a_peer_that_was_in_time() {
 }
 
 #[tokio::test]
-async fn a_shutdown_in_the_middle_of_everything_serves_what_was_begun() {
+async fn a_shutdown_at_every_point_completes_open_streams() {
     let (begin, script) = (wire([&preface(), &settings(), &settings_ack()]).len(), script());
     let rest = data(5, [5; 10]).end_stream().bytes();
     for cut in (begin..=script.len()).step_by(3).chain([script.len()]) {

@@ -1,5 +1,5 @@
-//! A process that runs out of file descriptors goes on serving those that it has, and the others when it can. Alone in its file,
-//! since the limit is the process's.
+//! A process without free file descriptors continues to serve its open connections, and accepts
+//! others when it can. This test has its own file because the limit applies to the process.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
@@ -26,14 +26,14 @@ async fn is_served(addr: SocketAddr) -> Peer<TcpStream> {
     peer
 }
 
-/// Lowers the limit of the process so that it can open so many descriptors and no more. The limit
-/// is a bound on their numbers, and those that the test inherits may leave gaps.
+/// Lowers the process limit so that exactly `room` more descriptors can be opened. The limit bounds
+/// descriptor numbers, and inherited descriptors may leave gaps.
 fn leave_descriptors(room: usize) {
     let listed: Vec<u64> = fs::read_dir("/proc/self/fd")
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap().parse().unwrap())
         .collect();
-    // What read the directory was one of them, and is closed.
+    // One of them belonged to the directory stream, which is closed now.
     let is_open =
         |number: &u64| listed.contains(number) && Path::new(&format!("/proc/self/fd/{number}")).is_symlink();
     let last = (0..).filter(|number| !is_open(number)).nth(room - 1).unwrap();
@@ -42,22 +42,22 @@ fn leave_descriptors(room: usize) {
 }
 
 #[tokio::test]
-async fn too_many_open_files_are_waited_out() {
+async fn accepting_resumes_after_file_descriptor_exhaustion() {
     const SERVED: usize = 3;
     const WAITING: usize = 4;
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     let (addr, counters) = (server.local_addr().unwrap(), server.counters());
     tokio::spawn(server.serve(service_fn(hello)));
-    // Each connection needs a descriptor at both of its ends, which are here.
+    // Each connection needs two descriptors, because both of its ends are in this process.
     leave_descriptors(2 * SERVED + WAITING);
     let mut served = Vec::new();
     for _ in 0..SERVED {
         served.push(is_served(addr).await);
     }
-    // These are in the listener's queue, and there is no descriptor left to accept them with.
+    // These wait in the listener's backlog, because no descriptor is left to accept them.
     let mut waiting = Vec::new();
     for _ in 0..WAITING {
-        // Without a pause in which the server could accept it.
+        // Connects synchronously, so that the server cannot accept meanwhile.
         waiting.push(std::net::TcpStream::connect(addr).unwrap());
     }
     tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,4 +1,5 @@
-//! How connections end: the peer gets its last word, and we get ours within a bound.
+//! Connection ends: the peer receives the final GOAWAY, and the close completes within a time
+//! limit.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -27,7 +28,7 @@ fn request(stream: u32) -> Frame {
     headers(stream, hpack::request("POST", "/p")).end_headers()
 }
 
-/// PING on a stream: RFC 9113 §6.7 makes it an error of the connection.
+/// PING on a stream: RFC 9113 §6.7 makes it a connection error.
 fn offence() -> Frame {
     raw(kind::PING, 0, 1, [0; 8])
 }
@@ -40,7 +41,7 @@ async fn a_peer_that_keeps_sending_still_receives_the_goaway() {
     for _ in 0..10 {
         let mut socket = TcpStream::connect(addr).await.unwrap();
         socket.write_all(&wire([&greeting(), &offence()])).await.unwrap();
-        // Far more than the kernel holds for a socket that nobody reads.
+        // Far more than the kernel buffers for a socket that is not read.
         let late = vec![0; 8 << 20];
         within(socket.write_all(&late)).await.expect("the server reads on");
         socket.shutdown().await.unwrap();
@@ -69,7 +70,7 @@ async fn input_that_is_not_http_2_gets_a_goaway() {
 }
 
 #[tokio::test]
-async fn the_end_may_come_at_every_byte() {
+async fn end_of_input_at_every_byte_closes_gracefully() {
     let conversation =
         wire([&greeting(), &request(1), &data(1, "abc"), &data(1, "def").end_stream(), &ping([0; 8])]);
     let whole = conversation.len() - 17;
@@ -98,7 +99,7 @@ async fn the_end_may_come_at_every_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_does_not_end_its_side_is_left_after_a_second() {
+async fn a_peer_that_does_not_close_is_dropped_after_a_second() {
     let (io, running) = serve(hello);
     let mut peer = Peer::new(io);
     peer.send(b"GET / HTTP/1.1\r\n\r\n").await;
@@ -109,7 +110,7 @@ async fn a_peer_that_does_not_end_its_side_is_left_after_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_does_not_read_is_left_after_five_seconds() {
+async fn a_peer_that_does_not_read_is_dropped_after_five_seconds() {
     let (mut io, far) = tokio::io::duplex(24);
     let connection =
         thalweg_tokio::server::Connection::new(far, service_fn(hello), Config::default()).unwrap();
@@ -133,7 +134,7 @@ async fn a_peer_that_sends_nothing_gets_a_goaway_at_the_timeout() {
     assert_eq!(end.report.error.unwrap().cause(), CloseCause::Timeout(Timeout::Preface));
 }
 
-/// A transport that gives bytes for ever, and fails to write if it is told to.
+/// A transport with endless input, which fails to write on demand.
 struct Flood {
     greeting: Vec<u8>,
     after: Arc<AtomicUsize>,
@@ -161,7 +162,7 @@ impl AsyncRead for Flood {
         if self.is_shut {
             self.after.fetch_add(len, Ordering::SeqCst);
         }
-        // PING frames: what they ask for is never answered once the connection is over.
+        // PING frames: a connection that has ended does not acknowledge them.
         let pings = ping([9; 8]).bytes().repeat(len / 17 + 1);
         buf.put_slice(&pings[..len]);
         cx.waker().wake_by_ref();
@@ -186,7 +187,7 @@ impl AsyncWrite for Flood {
 }
 
 #[tokio::test]
-async fn a_flood_after_the_end_is_read_within_a_bound() {
+async fn input_after_the_end_is_drained_up_to_a_limit() {
     let after = Arc::new(AtomicUsize::new(0));
     let greeting = wire([&greeting(), &offence()]);
     let flood = Flood { greeting, after: Arc::clone(&after), is_shut: false, fails: false };
@@ -207,7 +208,7 @@ async fn a_transport_that_fails_is_in_the_report() {
 }
 
 #[tokio::test]
-async fn a_peer_that_only_ends_its_side_gets_its_answers_first() {
+async fn a_peer_that_half_closes_gets_its_responses() {
     let (mut io, running) = serve(describe);
     let conversation = wire([&greeting(), &request(1), &data(1, "abc").end_stream()]);
     within(io.write_all(&conversation)).await.unwrap();
@@ -223,7 +224,7 @@ async fn a_peer_that_only_ends_its_side_gets_its_answers_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_running_connection_has_its_timers_in_virtual_time_too() {
+async fn timers_of_an_open_connection_follow_virtual_time() {
     let mut config = Config::default();
     config.timeouts.keep_alive = Some(Duration::from_secs(20));
     let (near, far) = tokio::io::duplex(64 << 10);

@@ -1,5 +1,5 @@
-//! What belongs to no request and to no response: origins, alternative services, extension frames and settings, and padding; said
-//! and heard on both sides, over sockets, frame by frame.
+//! Connection-level signals: origins, alternative services, extension frames and settings, and
+//! padding, sent and received on both sides, over sockets, frame by frame.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -51,7 +51,7 @@ fn get(stream: u32) -> Frame {
     headers(stream, hpack::get("/")).end_headers().end_stream()
 }
 
-/// The next frames, but for those by which every connection begins and lives.
+/// The next frames, without those of the handshake and keep-alive.
 async fn read_signals(peer: &mut Peer<TcpStream>, count: usize) -> Vec<Frame> {
     let mut read_signals = Vec::new();
     while read_signals.len() < count {
@@ -73,7 +73,7 @@ async fn a_servers_connection_signals_follow_its_settings() {
         assert!(handle.send_alt_svc("https://a.example", "h3=\":443\""));
         assert!(handle.send_extension(TYPE, Flags(0x81), [1, 2, 3]));
         assert!(handle.send_extension_settings([(MINE, 7)]));
-        // What is of the core itself is left out, and hurts nobody.
+        // Frames of core types are dropped without side effects.
         assert!(handle.send_extension(FrameType::GOAWAY, Flags(0), [0; 8]));
     }));
     let mut peer = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
@@ -90,7 +90,7 @@ async fn a_servers_connection_signals_follow_its_settings() {
 }
 
 #[tokio::test]
-async fn a_handler_puts_frames_and_padding_on_its_stream() {
+async fn a_handler_sends_frames_and_padding_on_its_stream() {
     let (server, addr) = listen().await;
     serve(server.stream_handles());
     let mut peer = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
@@ -110,7 +110,7 @@ async fn a_server_receives_a_clients_connection_signals_and_can_respond() {
     serve(server.on_open(move |handle, _| opened.send(handle.clone()).unwrap()).on_notice(
         move |handle: &Handle<_>, notice| {
             if matches!(notice, OwnedEvent::Extension { .. }) {
-                assert!(handle.send_extension(TYPE, Flags(0), "heard"));
+                assert!(handle.send_extension(TYPE, Flags(0), "received"));
             }
             sender.send((handle.clone(), notice)).unwrap();
             panic!("a panic of the listener goes no further");
@@ -136,20 +136,20 @@ async fn a_server_receives_a_clients_connection_signals_and_can_respond() {
     for notice in expected {
         assert_eq!(within(receiver.recv()).await.unwrap(), (opened.clone(), notice));
     }
-    assert_eq!(peer.expect(0xfe).await, raw(0xfe, 0, 0, "heard"));
+    assert_eq!(peer.expect(0xfe).await, raw(0xfe, 0, 0, "received"));
     peer.send_frames(&[data(1, "").end_stream(), goaway(0, ErrorCode::NO_ERROR)]).await;
     assert_eq!(peer.expect_headers().await[0], ":status: 200");
     assert_eq!(peer.expect_content(1).await.0, b"hello");
     let over =
         OwnedEvent::GoAway { last_stream: StreamId::CONNECTION, code: ErrorCode::NO_ERROR, debug: [].into() };
     assert_eq!(within(receiver.recv()).await.unwrap().1, over);
-    // Once the connection is over, nothing more is taken, even while its transport is still drained.
+    // A closed connection accepts no commands, even while its transport is drained.
     peer.rest().await;
     assert!(!opened.send_extension(TYPE, Flags(0), "late"));
 }
 
 #[tokio::test]
-async fn a_connection_that_never_speaks_http_2_takes_nothing_after_its_end() {
+async fn a_connection_without_http_2_accepts_no_commands_after_its_end() {
     let (server, addr) = listen().await;
     let (opened, mut handles) = mpsc::unbounded_channel();
     serve(server.on_open(move |handle, _| opened.send(handle.clone()).unwrap()));
@@ -166,7 +166,7 @@ async fn a_connection_that_never_speaks_http_2_takes_nothing_after_its_end() {
     .await;
 }
 
-/// A client over a socket, its handle, what it is told, and the server that the test plays.
+/// A client over a socket, its handle, its notices, and the scripted server.
 async fn connected(
     config: Config,
 ) -> (thalweg_tokio::Client<Full<Bytes>>, Handle<Client>, UnboundedReceiver<OwnedEvent>, Peer<TcpStream>) {
@@ -216,7 +216,7 @@ async fn a_client_receives_origins_alternative_services_settings_and_extensions(
 }
 
 #[tokio::test]
-async fn what_a_client_does_not_know_is_ignored() {
+async fn a_client_ignores_unknown_extensions() {
     let (_client, _handle, mut receiver, mut peer) = connected(Config::default()).await;
     peer.send_frames(&[raw(0xfe, 1, 0, "!"), origin(["https://a.example"]), ping([1; 8])]).await;
     peer.expect(kind::PING).await;
@@ -243,7 +243,7 @@ async fn a_client_sends_extensions_and_pads_its_content() {
 }
 
 #[tokio::test]
-async fn a_client_is_ended_gracefully_through_its_handle() {
+async fn a_client_shuts_down_gracefully_through_its_handle() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (mut client, connection) = client::handshake::<_, Empty<Bytes>>(near, Config::default()).unwrap();

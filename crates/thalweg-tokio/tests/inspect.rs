@@ -1,4 +1,4 @@
-//! What a watch sees of connections, and what it does not show.
+//! What a monitor reports of connections, and what it hides.
 #![cfg(feature = "inspect")]
 #![allow(clippy::unwrap_used)]
 
@@ -19,7 +19,7 @@ use thalweg_tokio::thalweg::{Config, ErrorCode, HalfState, Limit};
 use thalweg_tokio::{Body, Server, client, service_fn};
 use tokio::io::DuplexStream;
 
-/// Serves a function on one end of an in-memory transport, in sight of a watch.
+/// Serves a function on one end of a monitored in-memory transport.
 fn serve<F, A>(monitor: &ConnectionMonitor, function: F) -> DuplexStream
 where
     F: FnMut(Request<Body>) -> A + Send + 'static,
@@ -37,7 +37,7 @@ async fn only(subscription: &Subscription) -> ConnectionSnapshot {
     connections.remove(0)
 }
 
-/// Looks until what is seen is as it should be.
+/// Takes snapshots until one satisfies the condition.
 async fn until(
     subscription: &Subscription,
     is_expected: impl Fn(&ConnectionSnapshot) -> bool,
@@ -66,7 +66,7 @@ async fn a_blocked_stream_is_reported_with_what_it_waits_for() {
     let big = |_| async { Ok(Response::new(Full::from(vec![0; 200_000]))) };
     let mut peer = Peer::client(serve(&monitor, big)).await;
     let subscription = monitor.subscribe();
-    // From this answer on the frames are followed.
+    // This snapshot starts the capture of frames.
     only(&subscription).await;
     peer.send_frames(&[frames::headers(1, request(&[(":path", "/")])).end_headers().end_stream()]).await;
     peer.expect(kind::DATA).await;
@@ -91,7 +91,7 @@ async fn a_blocked_stream_is_reported_with_what_it_waits_for() {
 }
 
 #[tokio::test]
-async fn frames_from_the_first_show_names_but_no_secrets() {
+async fn frames_captured_from_the_first_contain_names_but_no_secrets() {
     for shows_paths in [false, true] {
         let monitor = if shows_paths {
             ConnectionMonitor::new().keep_recording().with_paths()
@@ -128,7 +128,7 @@ async fn frames_from_the_first_show_names_but_no_secrets() {
 }
 
 #[tokio::test]
-async fn a_later_subscription_gets_the_frames_from_then_on() {
+async fn a_later_subscription_gets_later_frames() {
     let monitor = ConnectionMonitor::new();
     let mut peer = Peer::client(serve(&monitor, |_| std::future::pending())).await;
     peer.send_frames(&[frames::headers(1, request(&[(":path", "/")])).end_headers().end_stream()]).await;
@@ -137,12 +137,12 @@ async fn a_later_subscription_gets_the_frames_from_then_on() {
 
     let subscription = monitor.subscribe();
     let view = only(&subscription).await;
-    assert_eq!((view.frames.len(), view.shows_fields), (0, false), "nobody looked before");
+    assert_eq!((view.frames.len(), view.shows_fields), (0, false), "there was no subscription before");
     assert_eq!(view.stream_records.len(), 1);
     assert_eq!((view.stream_records[0].id.as_u32(), view.stream_records[0].opened), (1, None));
     assert_eq!(view.streams[0].local, HalfState::Headers, "the handler has not answered");
 
-    // A frame that has come in half is none yet.
+    // An incomplete frame is not reported.
     let ping = frames::ping(*b"abcdefgh").bytes();
     peer.send(&ping[..12]).await;
     peer.send(&ping[12..]).await;
@@ -157,7 +157,7 @@ async fn a_later_subscription_gets_the_frames_from_then_on() {
     peer.send_frames(&[frames::ping(*b"ijklmnop")]).await;
     peer.expect(kind::PING).await;
     let view = only(&monitor.subscribe()).await;
-    assert_eq!(view.frames.len(), 0, "what nobody looks at is not remembered");
+    assert_eq!(view.frames.len(), 0, "frames without a subscription are not kept");
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn ended_connections_and_clients_are_reported() {
         snapshot.ended.iter().all(|ended| ended.reason.starts_with("ended in order") && !ended.is_warning)
     );
 
-    // A connection that is dropped has an end, too.
+    // A dropped connection is reported as ended, too.
     let (_near, far) = tokio::io::duplex(64);
     drop(Connection::new(far, service_fn(hello), Config::default()).unwrap().inspect(&monitor, None));
     let snapshot = subscription.snapshot(10).await;
@@ -201,7 +201,7 @@ async fn ended_connections_and_clients_are_reported() {
 }
 
 #[tokio::test]
-async fn a_task_that_does_not_run_is_named() {
+async fn a_task_that_does_not_run_is_unresponsive() {
     let monitor = ConnectionMonitor::new();
     let (_near, far) = tokio::io::duplex(64);
     let connection = Connection::new(far, service_fn(hello), Config::default()).unwrap();

@@ -1,4 +1,4 @@
-//! Clients that die at any point, and a server that does not mind.
+//! Clients that disconnect at random points, and a server that continues to serve.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -25,7 +25,8 @@ use tokio::sync::oneshot;
 
 const DEATHS: u64 = 2000;
 
-/// What a client would say that lives long enough: requests of all kinds, uploads, resets, and window for large answers.
+/// The input of a client that does not disconnect: requests of all kinds, uploads, resets, and
+/// window for large responses.
 fn conversation() -> Vec<u8> {
     let ask = |stream, method, path| headers(stream, hpack::request(method, path)).end_headers();
     let piece = vec![5; 3000];
@@ -63,7 +64,7 @@ async fn answer(
 }
 
 #[tokio::test]
-async fn two_thousand_clients_die_at_random_points_and_leave_nothing_behind() {
+async fn two_thousand_clients_disconnect_at_random_points_without_leaks() {
     let alive = Alive::default();
     let ended = Arc::new(AtomicU64::new(0));
     let live_streams = Arc::new(AtomicU64::new(0));
@@ -90,11 +91,11 @@ async fn two_thousand_clients_die_at_random_points_and_leave_nothing_behind() {
         let (first, second) = conversation[..len].split_at(random.below(len + 1));
         socket.write_all(first).await.unwrap();
         if first.len() >= 24 && random.below(2) == 0 {
-            // Any answer to a preface, so that the server is in the middle of its own.
+            // Reads a random part of the output, so that the server is in the middle of writing.
             let mut some = vec![0; 1 + random.below(40_000)];
             let _ = within(socket.read(&mut some)).await.unwrap();
         }
-        // The server may have ended it already.
+        // The server may have closed the connection already.
         let _ = socket.write_all(second).await;
         if random.below(2) == 0 {
             socket.set_zero_linger().unwrap();
@@ -110,7 +111,7 @@ async fn two_thousand_clients_die_at_random_points_and_leave_nothing_behind() {
     stop.send(()).unwrap();
     let served = within(server).await.unwrap().unwrap();
     assert_eq!((served.accepted, served.dropped), (DEATHS + 1, 0));
-    assert_eq!(ended.load(Ordering::SeqCst), DEATHS + 1, "each end is told once");
+    assert_eq!(ended.load(Ordering::SeqCst), DEATHS + 1, "each end is reported once");
     assert_eq!(alive.count(), 0, "every handler is gone");
     assert_eq!(live_streams.load(Ordering::SeqCst), 0);
 }

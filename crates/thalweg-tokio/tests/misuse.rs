@@ -1,7 +1,9 @@
-//! What a caller of a client does wrong is told to that caller, ends its own stream, and is never taken for the end of a request.
+//! A caller's mistake is reported to that caller, ends its own stream, and never looks like the end
+//! of a request.
 //!
-//! Others of this kind: `server.rs` has services and bodies that fail, panic, or do not fit their length, and clients that go; `client.rs`
-//! bodies that fail and responses that are dropped; `tls.rs` certificates and ALPN; `opening.rs` and `client.rs` peers that speak
+//! Related tests: `server.rs` has services and bodies that fail, panic, or differ from their
+//! announced length, and clients that disconnect; `client.rs` bodies that fail and responses that
+//! are dropped; `tls.rs` certificates and ALPN; `negotiate.rs` and `client.rs` peers that speak
 //! HTTP/1.1.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
@@ -40,7 +42,7 @@ fn full(content: &'static str) -> Content {
     Full::from(content).boxed()
 }
 
-/// The connection goes on: a request on this stream is answered.
+/// Checks that the connection still serves a request on this stream.
 async fn still_serves(client: &mut Client<Content>, peer: &mut Peer<DuplexStream>, stream: u32) {
     let response = tokio::spawn(client.send(post(full("x"))));
     while peer.expect(kind::HEADERS).await.stream != stream {}
@@ -49,7 +51,7 @@ async fn still_serves(client: &mut Client<Content>, peer: &mut Peer<DuplexStream
 }
 
 #[tokio::test]
-async fn a_request_that_the_wire_forbids_is_refused_and_nothing_of_it_is_sent() {
+async fn an_invalid_request_is_refused_and_not_sent() {
     let (mut client, io, _running) = client();
     let mut peer = Peer::server(io, settings()).await;
     let mut padded = post(full("x"));
@@ -64,7 +66,7 @@ async fn a_request_that_the_wire_forbids_is_refused_and_nothing_of_it_is_sent() 
 }
 
 #[tokio::test]
-async fn content_that_does_not_fit_its_length_resets_the_request_and_is_an_error_for_the_caller() {
+async fn content_with_a_wrong_length_resets_the_request_and_fails_the_caller() {
     let (mut client, io, _running) = client();
     let mut peer = Peer::server(io, settings()).await;
     for (stream, announced, content) in [(1, "5", "hell"), (3, "5", "hello!"), (5, "0", "x")] {

@@ -1,4 +1,4 @@
-//! What a listener makes of the first bytes of its connections.
+//! Protocol negotiation of a listener by the first bytes of its connections.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// A server, and what it tells of its connections.
+/// A server, and the outcomes of its connections.
 struct Listening {
     addr: SocketAddr,
     closed: mpsc::UnboundedReceiver<String>,
@@ -51,7 +51,7 @@ async fn listen(config: Config) -> Listening {
     Listening { addr, closed, stop, task }
 }
 
-/// Says something and returns all that comes back, and how the server saw it.
+/// Sends bytes and returns the complete response, and the outcome on the server.
 async fn send_raw(listening: &mut Listening, bytes: &[u8]) -> (Vec<u8>, String) {
     let mut socket = TcpStream::connect(listening.addr).await.unwrap();
     socket.write_all(bytes).await.unwrap();
@@ -81,7 +81,7 @@ async fn an_upgrade_becomes_http_2_with_its_request_on_stream_1() {
          HTTP2-Settings: {window}\r\nContent-Length: 4\r\n\r\nbody"
     );
     let mut socket = TcpStream::connect(listening.addr).await.unwrap();
-    // The client's first HTTP/2 bytes may come in the same packet.
+    // The client's first HTTP/2 bytes may arrive in the same packet.
     let bytes = wire([
         &request.into_bytes(),
         &preface(),
@@ -107,7 +107,7 @@ async fn an_upgrade_becomes_http_2_with_its_request_on_stream_1() {
 }
 
 #[tokio::test]
-async fn an_upgrade_that_cannot_be_used_stays_http_1() {
+async fn an_unusable_upgrade_gets_an_http_1_error() {
     let mut listening = listen(Config::default()).await;
     // SETTINGS_MAX_FRAME_SIZE of 5.
     let settings = URL_SAFE_NO_PAD.encode([0, 5, 0, 0, 0, 5]);
@@ -133,7 +133,7 @@ async fn input_that_is_not_http_is_reported_and_gets_no_response() {
 }
 
 #[tokio::test]
-async fn a_preface_that_goes_wrong_late_gets_a_goaway() {
+async fn an_invalid_end_of_the_preface_gets_a_goaway() {
     let mut listening = listen(Config::default()).await;
     let (answer, how) = send_raw(&mut listening, b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n").await;
     let frames = thalweg_testkit::frames::read_all(&answer);
@@ -152,7 +152,7 @@ async fn a_peer_that_sends_no_preface_in_time_is_closed() {
         socket.write_all(b"GET / HT").await?;
         socket.read_to_end(&mut answer).await
     };
-    // On a busy machine the time may be up before it is written: then TCP says so with a reset.
+    // On a busy machine the time limit may expire before the write: then TCP reports a reset.
     let is_reset = |error: &io::Error| {
         matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
     };
@@ -171,7 +171,7 @@ async fn a_shutdown_does_not_wait_for_a_peer_that_has_sent_nothing() {
     drop(peer);
     let served = within(listening.task).await.unwrap().unwrap();
     assert_eq!((served.accepted, served.dropped), (2, 0));
-    assert!(TcpStream::connect(listening.addr).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(listening.addr).await.is_err(), "the listener is closed");
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn a_stream_that_outlives_the_shutdown_is_counted_as_dropped() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_a_scanner_gives_up_deserves_no_warning() {
+async fn an_abandoned_tls_handshake_is_no_warning() {
     let refused = |error| ConnectionOutcome::Refused(error).is_warning();
     assert!(!refused(NegotiationError::Handshake(io::ErrorKind::ConnectionReset.into())));
     assert!(

@@ -1,4 +1,4 @@
-//! What operators see: log lines, spans, counters.
+//! Observability: log lines, spans, counters.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 #![cfg(feature = "tracing")]
@@ -23,7 +23,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Writes down every event of ours, with its level and the span it is in.
+/// Collects our log events, with their levels and spans.
 #[derive(Clone, Default)]
 struct Log {
     lines: Arc<Mutex<Vec<String>>>,
@@ -84,7 +84,7 @@ fn get(stream: u32) -> thalweg_testkit::frames::Frame {
 }
 
 #[tokio::test]
-async fn the_end_is_logged_once_and_as_a_warning_only_for_a_fault() {
+async fn the_end_is_logged_once_and_as_a_warning_only_for_a_peer_error() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.clone());
     let (io, running) = serve(hello);
@@ -146,7 +146,7 @@ async fn until(counters: &Counters, is_there: impl Fn(&thalweg_tokio::CounterSna
 }
 
 #[tokio::test]
-async fn counters_follow_while_connections_live() {
+async fn counters_are_updated_while_connections_are_open() {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     let (addr, counters) = (server.local_addr().unwrap(), server.counters());
     tokio::spawn(server.serve(service_fn(hello)));
@@ -176,7 +176,7 @@ async fn counters_follow_while_connections_live() {
 }
 
 #[tokio::test]
-async fn a_poll_that_blocks_is_counted_and_warned_of_once() {
+async fn a_slow_poll_is_counted_and_logged_once() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.clone());
     let server = Server::bind("127.0.0.1:0").await.unwrap();
@@ -199,7 +199,7 @@ async fn a_poll_that_blocks_is_counted_and_warned_of_once() {
 }
 
 #[tokio::test]
-async fn a_client_counts_too() {
+async fn a_client_updates_its_counters() {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     let addr = server.local_addr().unwrap();
     tokio::spawn(server.serve(service_fn(hello)));

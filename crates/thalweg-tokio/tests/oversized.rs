@@ -1,4 +1,4 @@
-//! A field block that is too large costs its own message and no other stream of the connection.
+//! An oversized field block fails its own message and no other stream of the connection.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -16,13 +16,13 @@ use thalweg_testkit::frames::{Frame, data, flag, fragments, headers, kind, setti
 use thalweg_testkit::hpack::{self, Block};
 use thalweg_tokio::{Body, Error, client};
 
-/// A block with a field for the table, behind one of `bytes` bytes.
+/// A block with a field of `bytes` bytes, followed by a field for the dynamic table.
 fn oversized(front: &[u8], bytes: usize) -> Vec<u8> {
     let block = Block::new().raw(front).literal("x-large", "v".repeat(bytes));
     block.literal_indexed("x-kept", "yes").bytes()
 }
 
-/// Answers with `x-kept` or with a megabyte.
+/// Responds with `x-kept` or with a megabyte.
 async fn download(request: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(match request.headers().get("x-kept") {
         Some(value) => Full::from(value.as_bytes().to_vec()),
@@ -36,7 +36,7 @@ async fn five_downloads_beside(oversized: Vec<Frame>) {
     for id in [1, 3, 5, 7, 9] {
         peer.send_frames(&[headers(id, hpack::get("/")).end_headers().end_stream()]).await;
     }
-    // They are under way.
+    // The downloads are in progress.
     assert_eq!(peer.expect_headers().await[0], ":status: 200");
     peer.send_frames(&oversized).await;
     let kept = Block::new().raw(hpack::get("/")).indexed(62).bytes();
@@ -68,7 +68,7 @@ async fn five_downloads_beside(oversized: Vec<Frame>) {
 }
 
 #[tokio::test]
-async fn an_oversized_request_leaves_five_downloads_untouched() {
+async fn an_oversized_request_does_not_affect_five_downloads() {
     for bytes in [40_000, 60_000, 900_000] {
         for len in [16_384, 9000] {
             let first = headers(11, oversized(&hpack::get("/"), bytes)).end_stream();
@@ -100,16 +100,17 @@ async fn an_oversized_response_fails_its_own_request() {
     assert_eq!(response.headers()["x-kept"], "yes");
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "content");
 
-    // The same of trailers.
+    // The same with trailers.
     peer.send_frames(&[headers(5, hpack::response(200)).end_headers(), data(5, "content")]).await;
     peer.send_frames(&fragments(headers(5, oversized(&[], 40_000)).end_stream(), 16_384)).await;
     let error = within(within(third).await.unwrap().into_body().collect()).await.unwrap_err();
     assert!(matches!(error, Error::Reset { by: ResetCause::Local(by), .. } if by == limit), "{error:?}");
 }
 
-/// The `http` crate's map holds 24,576 names: with limits that let more through, a request is refused and a response fails.
+/// The `http` crate's map holds 24,576 names: under higher limits, a request is refused and a
+/// response fails.
 #[tokio::test]
-async fn more_fields_than_a_map_holds_end_no_connection() {
+async fn more_fields_than_a_header_map_holds_fail_only_their_message() {
     let mut config = Config::default();
     config.header_fields_max = 1 << 16;
     config.header_list_bytes_max = 4 << 20;

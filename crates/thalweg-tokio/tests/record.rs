@@ -1,4 +1,4 @@
-//! A recorded connection replays, whichever end it is.
+//! A recorded connection replays, on either side.
 #![cfg(feature = "record")]
 #![allow(clippy::unwrap_used)]
 

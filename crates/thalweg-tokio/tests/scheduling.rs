@@ -1,4 +1,4 @@
-//! What is begun when, and what is left of it when its stream ends early.
+//! The order in which requests start, and the cleanup of streams that end early.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -27,9 +27,9 @@ fn post(stream: u32) -> Frame {
     headers(stream, hpack::request("POST", "/")).end_headers()
 }
 
-/// Many requests in one read are begun in small groups, and all of them are answered in their order.
+/// Many requests in one read are started in small batches, and all responses follow their order.
 #[tokio::test]
-async fn requests_of_one_read_are_answered_in_their_order() {
+async fn requests_of_one_read_get_responses_in_order() {
     let (io, running) = serve(hello);
     let mut peer = Peer::client(io).await;
     let requests: Vec<Frame> = (0..50).map(|index| get(2 * index + 1)).collect();
@@ -43,7 +43,7 @@ async fn requests_of_one_read_are_answered_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_request_whose_reset_comes_right_behind_it_never_reaches_the_service() {
+async fn a_request_directly_followed_by_its_reset_never_reaches_the_service() {
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let (io, _running) = serve(move |request: Request<Body>| {
         sender.send(request.uri().path().to_owned()).unwrap();
@@ -99,16 +99,17 @@ async fn content_that_had_arrived_is_read_before_the_reset_on_a_client() {
     peer.expect(kind::PING).await;
     let body = within(response).await.unwrap().into_body();
     assert_eq!(within(read(body)).await, (b"half".to_vec(), Some(ErrorCode::INTERNAL_ERROR)));
-    // Nothing of the stream is left behind: the connection ends by itself.
+    // No state of the stream is left, so the connection ends.
     drop(client);
     peer.expect(kind::GOAWAY).await;
 }
 
-/// 9113-8.1-8: the server answers in full and stops the upload with NO_ERROR. The answer stands wherever its caller is by then: it has not
-/// looked yet, or it waits for the head, for content, or for trailers. The upload is over for its writer.
+/// 9113-8.1-8: the server responds completely and stops the upload with NO_ERROR. The response
+/// stays valid whatever its caller is doing: it has not polled yet, or waits for the headers, for
+/// content, or for trailers. The writer of the upload gets the end.
 #[tokio::test]
-async fn a_response_in_full_stands_wherever_its_caller_is() {
-    // How much of the answer has come when the caller waits for the next of it.
+async fn a_complete_response_stays_valid_after_no_error() {
+    // How much of the response has arrived when the caller waits for the next part.
     for seen in [None, Some(0), Some(1), Some(2)] {
         let (near, far) = tokio::io::duplex(64 << 10);
         let (mut client, connection) = client::handshake(far, thalweg::Config::default()).unwrap();
@@ -145,11 +146,11 @@ async fn a_response_in_full_stands_wherever_its_caller_is() {
         assert_eq!(within(upload).await.unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         drop(client);
         let rest = peer.rest().await;
-        assert!(rest.iter().all(|frame| frame.stream == 0), "nothing more was said of the stream: {rest:?}");
+        assert!(rest.iter().all(|frame| frame.stream == 0), "no further frame on the stream: {rest:?}");
     }
 }
 
-/// Everything that was sent before was heard, and whoever waited for it has had a turn.
+/// Waits until all earlier frames are handled, and all woken tasks have run.
 async fn settle(peer: &mut Peer<DuplexStream>) {
     peer.send_frames(&[ping([1; 8])]).await;
     peer.expect(kind::PING).await;

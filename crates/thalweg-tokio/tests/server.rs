@@ -23,7 +23,7 @@ use thalweg_tokio::{Body, BoxError, Error, service_fn};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
 
-/// A body whose frames come from a channel, and that counts how often it gave one.
+/// A body whose frames come from a channel, and that counts them.
 struct Channel {
     frames: mpsc::UnboundedReceiver<Result<BodyFrame<Bytes>, BoxError>>,
     given: Arc<AtomicUsize>,
@@ -62,7 +62,7 @@ fn get(stream: u32) -> Frame {
 }
 
 #[tokio::test]
-async fn a_request_is_answered_with_length_and_date() {
+async fn a_response_has_length_and_date() {
     let (io, running) = serve(describe);
     let mut peer = Peer::client(io).await;
     peer.send_frames(&[post(1), data(1, "he"), data(1, "llo").end_stream()]).await;
@@ -77,7 +77,7 @@ async fn a_request_is_answered_with_length_and_date() {
 }
 
 #[tokio::test]
-async fn any_cut_of_the_bytes_gives_the_same_answer() {
+async fn any_chunking_of_the_input_gives_the_same_response() {
     for seed in 0..20 {
         let (near, far) = tokio::io::duplex(50);
         let connection = thalweg_tokio::server::Connection::new(
@@ -118,7 +118,7 @@ async fn trailers_pass_in_both_directions() {
 }
 
 #[tokio::test]
-async fn window_credit_follows_what_the_handler_reads() {
+async fn window_is_released_as_the_handler_reads() {
     let (ready, mut go) = mpsc::unbounded_channel::<oneshot::Sender<usize>>();
     let (io, _running) = serve(move |request: Request<Body>| {
         let ready = ready.clone();
@@ -145,7 +145,7 @@ async fn window_credit_follows_what_the_handler_reads() {
     for _ in 0..window / chunk.len() {
         peer.send_frames(&[data(1, &chunk)]).await;
     }
-    // Nothing was read: a PING comes back with no credit before it.
+    // No content was read: the PING is acknowledged without a WINDOW_UPDATE before it.
     let asked = within(go.recv()).await.unwrap();
     peer.send_frames(&[ping([1; 8])]).await;
     loop {
@@ -170,7 +170,7 @@ async fn window_credit_follows_what_the_handler_reads() {
 
 #[tokio::test]
 async fn unread_content_of_many_requests_does_not_stop_the_connection() {
-    // Each handler ignores its content; the connection's window must come back all the same.
+    // Each handler ignores its content; the connection's window must be restored all the same.
     let (io, _running) = serve(hello);
     let mut peer = Peer::client(io).await;
     let content = vec![0; 16_384];
@@ -183,7 +183,7 @@ async fn unread_content_of_many_requests_does_not_stop_the_connection() {
 }
 
 #[tokio::test]
-async fn content_that_a_task_reads_late_is_credited_late_and_whole() {
+async fn content_that_a_task_reads_late_is_released_late_and_completely() {
     let bodies = Arc::new(std::sync::Mutex::new(Vec::new()));
     let kept = Arc::clone(&bodies);
     let (io, _running) = serve(move |request: Request<Body>| {
@@ -222,7 +222,7 @@ async fn content_that_a_task_reads_late_is_credited_late_and_whole() {
 }
 
 #[tokio::test]
-async fn a_body_is_polled_only_when_its_last_piece_was_taken() {
+async fn a_body_is_polled_only_when_its_last_piece_was_sent() {
     let (frames, body) = channel();
     let given = Arc::clone(&body.given);
     let mut body = Some(body);
@@ -253,7 +253,7 @@ async fn a_body_is_polled_only_when_its_last_piece_was_taken() {
 }
 
 #[tokio::test]
-async fn a_body_that_fails_midway_is_reset_and_not_cut_short() {
+async fn a_body_that_fails_midway_is_reset_and_not_truncated() {
     let (frames, body) = channel();
     let mut body = Some(body);
     let (io, _running) = serve(move |_| {
@@ -276,7 +276,7 @@ async fn a_body_that_fails_midway_is_reset_and_not_cut_short() {
     assert_eq!(peer.expect_on(3).await.kind, kind::HEADERS, "the connection lives");
 }
 
-/// What a test's service answers with.
+/// The result of a test's service.
 type Answer = Result<Response<BoxBody<Bytes, BoxError>>, BoxError>;
 
 fn boxed<B>(body: B) -> BoxBody<Bytes, BoxError>
@@ -286,7 +286,8 @@ where
     body.map_err(Into::into).boxed()
 }
 
-/// What a stream gets from a service that misbehaves; the next stream must be served as ever.
+/// The outcome of a stream whose service misbehaves; checks that the next stream is served
+/// normally.
 async fn outcome_of<A>(misbehave: impl Fn() -> A + Send + 'static) -> ErrorCode
 where
     A: Future<Output = Answer> + Send + 'static,
@@ -371,7 +372,7 @@ async fn an_error_of_the_service_resets_with_the_code_that_it_carries() {
 }
 
 #[tokio::test]
-async fn content_that_does_not_fit_its_length_is_never_shown_as_whole() {
+async fn content_with_a_wrong_length_never_looks_complete() {
     for (length, content) in [("5", "hell"), ("5", "hello!"), ("0", "x"), ("5", "")] {
         let function = move || async move { with_length(length, content) };
         assert_eq!(outcome_of(function).await, ErrorCode::INTERNAL_ERROR, "{length} {content}");
@@ -379,7 +380,7 @@ async fn content_that_does_not_fit_its_length_is_never_shown_as_whole() {
 }
 
 #[tokio::test]
-async fn a_value_that_the_wire_forbids_is_refused() {
+async fn an_invalid_field_value_is_refused() {
     let function = || async {
         let mut response = Response::new(boxed(Empty::new()));
         response.headers_mut().insert("x", HeaderValue::from_static(" padded "));
@@ -389,7 +390,7 @@ async fn a_value_that_the_wire_forbids_is_refused() {
 }
 
 #[tokio::test]
-async fn fields_of_http_1_are_left_out() {
+async fn connection_specific_fields_are_removed() {
     let (io, _running) = serve(|_| async {
         let mut response = Response::new(Empty::<Bytes>::new());
         response.headers_mut().insert("connection", HeaderValue::from_static("keep-alive"));
@@ -454,7 +455,7 @@ async fn a_client_that_cancels_has_its_handler_and_its_body_dropped() {
 }
 
 #[tokio::test]
-async fn an_early_response_stops_the_upload_without_blame() {
+async fn an_early_response_stops_the_upload_with_no_error() {
     let (io, running) = serve(hello);
     let mut peer = Peer::client(io).await;
     peer.send_frames(&[post(1), data(1, "the beginning")]).await;
@@ -482,7 +483,7 @@ async fn an_echo_begins_before_the_request_ends() {
 }
 
 #[tokio::test]
-async fn a_request_that_breaks_off_is_an_error_of_its_body() {
+async fn a_reset_request_is_an_error_of_its_body() {
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let (io, _running) = serve(move |request: Request<Body>| {
         let sender = sender.clone();
@@ -504,7 +505,7 @@ async fn a_request_that_breaks_off_is_an_error_of_its_body() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_ready_is_asked_again_in_the_order_of_arrival() {
+async fn requests_wait_in_order_for_a_service_that_is_not_ready() {
     struct Permits(Arc<tokio::sync::Semaphore>, Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
     impl tower_service::Service<Request<Body>> for Permits {
         type Response = Response<Full<Bytes>>;
@@ -535,7 +536,7 @@ async fn a_service_that_is_not_ready_is_asked_again_in_the_order_of_arrival() {
 }
 
 #[tokio::test]
-async fn a_spawned_handler_answers_and_is_aborted_with_its_stream() {
+async fn a_spawned_handler_responds_and_is_aborted_with_its_stream() {
     let alive = Alive::default();
     let count = alive.clone();
     let handler = service_fn(move |request: Request<Body>| {
@@ -665,7 +666,7 @@ async fn many_streams_at_once_all_complete() {
     assert_eq!(running.end().await.report.counters.streams_completed, 250);
 }
 
-/// Handlers on other threads ring the driver's bells while it goes to sleep.
+/// Handlers on other threads wake the driver while it prepares to sleep.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn handlers_on_other_threads_lose_no_wake() {
     let (near, far) = tokio::io::duplex(64 << 10);
@@ -692,7 +693,7 @@ async fn handlers_on_other_threads_lose_no_wake() {
     }
 }
 
-/// A transport that is full, and whose second refusal makes a handler go on.
+/// A full transport whose second refusal wakes a handler.
 struct Congested<IO> {
     io: IO,
     wake: Option<oneshot::Sender<()>>,
@@ -752,7 +753,7 @@ async fn a_wake_after_the_last_check_is_handled_before_the_driver_sleeps() {
     });
     let (near, far) = tokio::io::duplex(64 << 10);
     let io = Congested { io: far, wake: Some(wake), is_waited_for };
-    // Without deadlines nothing else wakes the driver.
+    // Without timeouts nothing else wakes the driver.
     let mut config = Config::default();
     config.timeouts = thalweg::Timeouts::OFF;
     tokio::spawn(thalweg_tokio::server::Connection::new(io, service, config).unwrap());

@@ -1,4 +1,4 @@
-//! What is said on a stream besides its request and response: interim responses, pushes, priorities.
+//! Signals on a stream besides its request and response: interim responses, pushes, priorities.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -50,7 +50,7 @@ fn answer(text: impl Into<Bytes>) -> Answer {
 }
 
 #[tokio::test]
-async fn early_hints_go_out_while_the_handler_still_works() {
+async fn early_hints_are_sent_while_the_handler_is_running() {
     let (release, released) = oneshot::channel::<()>();
     let mut released = Some(released);
     let io = serve(move |handle, _| {
@@ -69,7 +69,7 @@ async fn early_hints_go_out_while_the_handler_still_works() {
     release.send(()).unwrap();
     assert_eq!(peer.expect_headers().await[0], ":status: 200");
     assert_eq!(peer.expect_content(1).await.0, b"whole");
-    // Hints and response of the same turn come in the order in which they were said.
+    // Interim and final responses of the same turn keep their order.
     peer.send_frames(&[get(3, "/")]).await;
     assert_eq!(peer.expect_headers().await[0], ":status: 103");
     assert_eq!(peer.expect_headers().await[0], ":status: 200");
@@ -110,7 +110,7 @@ async fn a_malformed_interim_response_is_dropped_without_side_effects() {
     assert_eq!(peer.expect_headers().await[0], ":status: 200");
 }
 
-/// Pushes the style of a page with the page.
+/// Serves a page that pushes its style sheet.
 fn serve_with_push() -> DuplexStream {
     serve(|handle, request| async move {
         let path = request.uri().path().to_owned();
@@ -123,7 +123,7 @@ fn serve_with_push() -> DuplexStream {
 }
 
 #[tokio::test]
-async fn a_promise_is_kept_by_the_same_service() {
+async fn a_push_is_handled_by_the_same_service() {
     let mut peer = Peer::client(serve_with_push()).await;
     peer.send_frames(&[get(1, "/")]).await;
     let promise = peer.expect(kind::PUSH_PROMISE).await;
@@ -221,7 +221,7 @@ async fn a_client_receives_interim_responses_in_order() {
     assert_eq!(within(answer).await.unwrap().unwrap().status(), 200);
 }
 
-/// Makes a promise of stream 2 on the request of a client that listens for it.
+/// Promises stream 2 on the request of a client that accepts pushes.
 async fn promised(
     config: Config,
 ) -> (Peer<DuplexStream>, mpsc::UnboundedReceiver<Pushed>, Client<Empty<Bytes>>) {
@@ -243,7 +243,7 @@ fn with_push() -> Config {
 }
 
 #[tokio::test]
-async fn a_pushed_response_comes_behind_its_promise() {
+async fn a_pushed_response_follows_its_promise() {
     let (mut peer, mut receiver, _client) = promised(with_push()).await;
     let pushed = within(receiver.recv()).await.unwrap();
     assert_eq!(pushed.request().uri().path(), "/style.css");

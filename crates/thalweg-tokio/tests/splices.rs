@@ -1,4 +1,5 @@
-//! Long content goes out from where it lies, and every frame of it is whole whatever the transport takes and whoever resets.
+//! Long content is sent without a copy, and every frame is complete whatever the transport accepts
+//! and whichever side resets the stream.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -22,12 +23,12 @@ use thalweg_testkit::hpack;
 use thalweg_tokio::{Body, client, server, service_fn};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-/// A transport that takes many slices in one write, `most` bytes of them at random.
+/// A transport that takes many slices in one write, up to `most` bytes of them at random.
 struct Slices {
     io: DuplexStream,
     random: Random,
     most: usize,
-    /// Where the slices lay.
+    /// The addresses of the slices.
     seen: Arc<Mutex<Vec<Range<usize>>>>,
 }
 
@@ -97,7 +98,7 @@ fn get(stream: u32) -> Frame {
     headers(stream, hpack::get("/")).end_stream().end_headers()
 }
 
-/// Bytes of which each place can be told.
+/// Bytes that identify their position.
 fn pattern(len: usize) -> Bytes {
     (0..len).map(|at| (at % 251) as u8).collect()
 }
@@ -131,7 +132,7 @@ impl http_body::Body for Pieces {
 }
 
 #[tokio::test]
-async fn pieces_of_all_lengths_come_whole_however_little_is_written_at_once() {
+async fn pieces_of_all_lengths_arrive_complete_over_partial_writes() {
     let lens = [0, 1, 2047, 2048, 2049, 16_384, 16_385, 65_536, 65_537, 200_000, 3, 0];
     let content = pattern(lens.iter().sum());
     for most in [1, 7, 5000, 1 << 20] {
@@ -161,9 +162,10 @@ async fn long_content_is_not_copied_and_short_content_is() {
     }
 }
 
-/// The founding story: the peer resets a stream while its content is being written.
+/// The fault that motivated this project: the peer resets a stream while its content is being
+/// written.
 #[tokio::test]
-async fn a_reset_in_the_middle_of_a_write_leaves_every_frame_whole() {
+async fn a_reset_in_the_middle_of_a_write_leaves_every_frame_complete() {
     for seed in 0..20 {
         let (near, far) = transport(3000, seed);
         let content = pattern(100_000);
@@ -199,7 +201,7 @@ async fn a_reset_in_the_middle_of_a_write_leaves_every_frame_whole() {
 }
 
 #[tokio::test]
-async fn a_client_uploads_from_where_the_content_lies() {
+async fn a_client_uploads_long_content_without_a_copy() {
     let (near, far) = transport(4000, 3);
     let content = pattern(50_000);
     let memory = content.as_ptr() as usize..content.as_ptr() as usize + content.len();

@@ -1,4 +1,4 @@
-//! TLS and ALPN, between our ends and against others that do not agree.
+//! TLS and ALPN, between our client and server, and against peers without a common protocol.
 #![cfg(feature = "rustls")]
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -32,12 +32,12 @@ struct Secure {
     certificate: CertificateDer<'static>,
 }
 
-/// With all features there are two, and rustls takes none of them by itself.
+/// With all features there are two providers, and rustls selects none of them by default.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// An identity for `localhost` that is valid until a year.
+/// A self-signed certificate for `localhost`, valid until the given year.
 fn identity(until: i32) -> (CertificateDer<'static>, ServerConfig) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
@@ -99,7 +99,7 @@ async fn fetch(addr: SocketAddr, name: &'static str, tls: ClientConfig) -> io::R
 }
 
 #[tokio::test]
-async fn both_ends_speak_h2_by_alpn() {
+async fn both_sides_negotiate_h2_by_alpn() {
     let mut server = listen(2100).await;
     let tls = trusting(&server.certificate);
     assert_eq!(fetch(server.addr, "localhost", tls).await.unwrap(), "POST /t secret");
@@ -112,7 +112,7 @@ async fn a_certificate_that_is_wrong_or_expired_is_refused() {
     let tls = trusting(&server.certificate);
     let error = fetch(server.addr, "example.org", tls).await.unwrap_err();
     assert!(error.to_string().contains("not valid for name"), "{error}");
-    assert!(within(server.closed.recv()).await.unwrap().starts_with("tls: "), "the server is told");
+    assert!(within(server.closed.recv()).await.unwrap().starts_with("tls: "), "the outcome is reported");
 
     let expired = listen(2001).await;
     let error = fetch(expired.addr, "localhost", trusting(&expired.certificate)).await.unwrap_err();
@@ -133,11 +133,11 @@ async fn a_client_of_http_1_only_is_refused_in_the_handshake() {
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     let error = fetch(server.addr, "localhost", tls).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::Unsupported);
-    assert_eq!(error.to_string(), "the peer does not speak HTTP/2 over TLS: it did not agree to h2 by ALPN");
+    assert_eq!(error.to_string(), "the peer does not speak HTTP/2 over TLS: it did not negotiate h2 by ALPN");
     assert!(within(server.closed.recv()).await.unwrap().starts_with("tls: "));
 }
 
-/// A client's side of TLS, by rustls alone.
+/// A TLS client by rustls alone.
 async fn handshake(server: &Secure, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
     let mut tls = trusting(&server.certificate);
     tls.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
@@ -147,7 +147,7 @@ async fn handshake(server: &Secure, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
 }
 
 #[tokio::test]
-async fn a_client_without_alpn_is_answered_in_http_1() {
+async fn a_client_without_alpn_gets_an_http_1_response() {
     let mut server = listen(2100).await;
     let mut stream = handshake(&server, &[]).await;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
@@ -159,7 +159,7 @@ async fn a_client_without_alpn_is_answered_in_http_1() {
 }
 
 #[tokio::test]
-async fn s3_3_a_server_takes_no_prior_knowledge_over_tls() {
+async fn s3_3_a_server_refuses_prior_knowledge_over_tls() {
     // 9113-3.3-1
     let mut server = listen(2100).await;
     let mut stream = handshake(&server, &[]).await;
@@ -172,7 +172,7 @@ async fn s3_3_a_server_takes_no_prior_knowledge_over_tls() {
 }
 
 #[tokio::test]
-async fn s3_2_a_server_agrees_to_h2_whatever_else_is_offered() {
+async fn s3_2_a_server_negotiates_h2_whatever_else_is_offered() {
     // 9113-3.2-1
     let server = listen(2100).await;
     let mut stream = handshake(&server, &[b"h2c", b"http/1.1", b"h2"]).await;
@@ -184,7 +184,7 @@ async fn s3_2_a_server_agrees_to_h2_whatever_else_is_offered() {
 }
 
 #[tokio::test]
-async fn s3_2_a_server_does_not_agree_to_h2c() {
+async fn s3_2_a_server_does_not_negotiate_h2c() {
     // 9113-3.2-1
     let mut server = listen(2100).await;
     let mut tls = trusting(&server.certificate);
@@ -193,7 +193,7 @@ async fn s3_2_a_server_does_not_agree_to_h2c() {
     assert_eq!(error.kind(), io::ErrorKind::Unsupported);
     assert!(within(server.closed.recv()).await.unwrap().starts_with("tls: "));
 
-    // Not even where it is told to: what the two have agreed to is not HTTP/2 over TLS.
+    // Not even if it is configured: the protocol that both would negotiate is not HTTP/2 over TLS.
     let (certificate, mut tls) = identity(2100);
     tls.alpn_protocols = vec![b"h2c".to_vec()];
     let mut server = serve(certificate, tls).await;
@@ -206,8 +206,9 @@ async fn s3_2_a_server_does_not_agree_to_h2c() {
     assert_eq!(within(server.closed.recv()).await.unwrap(), "no alpn");
 }
 
-/// A server by rustls alone: what the client of a name says in its ClientHello (the server's name, the protocols), and
-/// the content that it sends after a handshake in which the server agrees to `alpn`. Then what the client was told.
+/// A server by rustls alone, which negotiates `alpn`. Returns the ClientHello of a client that
+/// connects to `name` (the server name, the protocols), the content that the client sends after the
+/// handshake, and the client's result.
 async fn listen_to(name: &'static str, alpn: &[&[u8]]) -> (Hello, Vec<u8>, io::Result<String>) {
     let (certificate, mut tls) = identity(2100);
     tls.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
@@ -221,16 +222,16 @@ async fn listen_to(name: &'static str, alpn: &[&[u8]]) -> (Hello, Vec<u8>, io::R
             name: hello.server_name().map(str::to_owned),
             alpn: hello.alpn().map(|names| names.map(<[u8]>::to_vec).collect()),
         };
-        let mut said = Vec::new();
+        let mut sent = Vec::new();
         if let Ok(mut stream) = start.into_stream(Arc::new(tls)).await {
-            // The client breaks off, with or without a word.
-            let _ = stream.read_to_end(&mut said).await;
+            // The client may close the connection with or without close_notify.
+            let _ = stream.read_to_end(&mut sent).await;
         }
-        (hello, said)
+        (hello, sent)
     });
     let fetched = fetch(addr, name, trusting(&certificate)).await;
-    let (hello, said) = within(listening).await.unwrap();
-    (hello, said, fetched)
+    let (hello, sent) = within(listening).await.unwrap();
+    (hello, sent, fetched)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -244,10 +245,10 @@ async fn s9_2_a_client_names_the_server_and_offers_h2_alone() {
     // 9113-3.2-1, 9113-9.2-4
     let (hello, _, _) = listen_to("localhost", &[]).await;
     assert_eq!(hello, Hello { name: Some("localhost".into()), alpn: Some(vec![b"h2".to_vec()]) });
-    // The name is that of the caller, not of the address.
+    // The name is the caller's, not that of the address.
     let (hello, _, _) = listen_to("example.org", &[]).await;
     assert_eq!(hello.name.as_deref(), Some("example.org"));
-    // An address is no domain name: RFC 6066 has no place for it.
+    // RFC 6066 allows no IP address as a server name.
     let (hello, _, _) = listen_to("127.0.0.1", &[]).await;
     assert_eq!(hello, Hello { name: None, alpn: Some(vec![b"h2".to_vec()]) });
 }
@@ -255,8 +256,8 @@ async fn s9_2_a_client_names_the_server_and_offers_h2_alone() {
 #[tokio::test]
 async fn s3_3_a_client_speaks_no_http_2_to_a_server_without_alpn() {
     // 9113-3.3-1
-    let (_, said, fetched) = listen_to("localhost", &[]).await;
-    assert_eq!(said, b"", "no preface");
+    let (_, sent, fetched) = listen_to("localhost", &[]).await;
+    assert_eq!(sent, b"", "no preface");
     assert_eq!(fetched.unwrap_err().kind(), io::ErrorKind::Unsupported);
 }
 
@@ -275,13 +276,13 @@ const NOT_TLS: &str =
     "the peer does not speak TLS here: http:// is for a cleartext port, https:// for a TLS port";
 
 #[tokio::test]
-async fn tls_on_a_cleartext_port_is_named_by_what_comes_back() {
+async fn tls_on_a_cleartext_port_is_a_clear_error() {
     let cases: [(&[u8], io::ErrorKind, &str); 2] = [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", io::ErrorKind::InvalidData, NOT_TLS),
         (
             b"",
             io::ErrorKind::UnexpectedEof,
-            "the server ended the connection in the TLS handshake: it may not speak TLS on this port",
+            "the server ended the connection in the TLS handshake: if this is a cleartext port, use http://",
         ),
     ];
     for (answer, kind, text) in cases {
@@ -303,13 +304,13 @@ async fn tls_on_a_cleartext_port_is_named_by_what_comes_back() {
 }
 
 #[tokio::test]
-async fn an_end_of_tls_without_close_notify_is_no_failure() {
+async fn a_tls_end_without_close_notify_is_no_failure() {
     let mut server = listen(2100).await;
     let mut stream = handshake(&server, &[b"h2"]).await;
     stream.write_all(&wire([&preface(), &settings()])).await.unwrap();
     let mut byte = [0];
     within(stream.read_exact(&mut byte)).await.unwrap();
-    // The socket ends, and TLS does not.
+    // Closes the socket without close_notify.
     stream.get_mut().0.shutdown().await.unwrap();
     let fetched = within(server.closed.recv()).await.unwrap();
     assert!(

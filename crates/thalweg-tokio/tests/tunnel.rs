@@ -1,4 +1,5 @@
-//! Streams as bytes in both directions: CONNECT and extended CONNECT, between our ends and on the wire.
+//! Streams as bytes in both directions: CONNECT and extended CONNECT, between our client and server
+//! and against a raw peer.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -23,7 +24,7 @@ fn with_protocol() -> Config {
     config
 }
 
-/// A server that hands out its tunnels, with what was asked for.
+/// A server that hands out its tunnels and their targets.
 fn serve<IO>(io: IO) -> mpsc::UnboundedReceiver<(String, Tunnel)>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -103,7 +104,7 @@ async fn a_plain_connect_names_only_its_authority() {
     assert_eq!(what, "CONNECT example.org:443 ");
     theirs.write_all(b"hello from the other side").await.unwrap();
     drop(theirs);
-    // Dropped without a shutdown: nobody may take it for the whole.
+    // Dropped without a shutdown: the peer must not take the data for complete.
     let mut received = Vec::new();
     let error = within(tunnel.read_to_end(&mut received)).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
@@ -133,7 +134,7 @@ async fn without_the_setting_no_extended_connect_is_sent() {
     }
 }
 
-/// A raw peer with a tunnel on stream 1.
+/// A raw client with a tunnel on stream 1.
 async fn raw() -> (Peer<DuplexStream>, Tunnel) {
     let (near, far) = tokio::io::duplex(64 << 10);
     let mut tunnels = serve(far);
@@ -159,7 +160,7 @@ async fn raw() -> (Peer<DuplexStream>, Tunnel) {
 }
 
 #[tokio::test]
-async fn each_side_of_a_tunnel_ends_by_itself() {
+async fn each_side_of_a_tunnel_closes_separately() {
     let (mut peer, mut tunnel) = raw().await;
     peer.send_frames(&[data(1, "last words").end_stream()]).await;
     let mut received = String::new();
@@ -171,7 +172,8 @@ async fn each_side_of_a_tunnel_ends_by_itself() {
     assert_eq!(peer.expect_content(1).await.0, b"still here");
 }
 
-/// A raw peer that has accepted a tunnel of our client on stream 1. The connection lives as long as the client.
+/// A raw server that has accepted a tunnel of our client on stream 1. The connection lives as long
+/// as the client.
 async fn raw_server() -> (Peer<DuplexStream>, Tunnel, Client<Outgoing>) {
     let (near, far) = tokio::io::duplex(64 << 10);
     let (client, _) = client(near);
@@ -183,67 +185,69 @@ async fn raw_server() -> (Peer<DuplexStream>, Tunnel, Client<Outgoing>) {
     (peer, within(opening).await.unwrap(), client)
 }
 
-/// Either end with a tunnel on stream 1, and what keeps its connection alive.
+/// Either side with a tunnel on stream 1, and the handle that keeps its connection open.
 async fn both_ends() -> [(Peer<DuplexStream>, Tunnel, Option<Client<Outgoing>>); 2] {
     let (peer, tunnel) = raw().await;
     let (other_peer, other_tunnel, client) = raw_server().await;
     [(peer, tunnel, None), (other_peer, other_tunnel, Some(client))]
 }
 
-/// What was said on stream 1 until two PINGs came back: the answer to the first goes out before what it woke.
-async fn said(peer: &mut Peer<DuplexStream>) -> Vec<Frame> {
-    let mut said = Vec::new();
+/// Returns the frames on stream 1 until two PINGs are acknowledged: the first acknowledgement is
+/// sent before the tasks that its input woke have run.
+async fn stream_frames(peer: &mut Peer<DuplexStream>) -> Vec<Frame> {
+    let mut sent = Vec::new();
     for _ in 0..2 {
         peer.send_frames(&[ping([1; 8])]).await;
         loop {
             let frame = peer.next().await.unwrap();
             match (frame.stream, frame.kind) {
-                (1, _) => said.push(frame),
+                (1, _) => sent.push(frame),
                 (_, kind::PING) => break,
                 _ => {}
             }
         }
     }
-    said
+    sent
 }
 
 #[tokio::test]
-async fn a_tunnel_that_is_dropped_without_a_shutdown_is_cancelled() {
+async fn dropping_a_tunnel_without_a_shutdown_cancels_its_stream() {
     for (mut peer, mut tunnel, _client) in both_ends().await {
         within(tunnel.write_all(b"part")).await.unwrap();
-        assert_eq!(said(&mut peer).await, [data(1, "part")]);
+        assert_eq!(stream_frames(&mut peer).await, [data(1, "part")]);
         drop(tunnel);
-        assert_eq!(said(&mut peer).await, [rst_stream(1, ErrorCode::CANCEL)]);
+        assert_eq!(stream_frames(&mut peer).await, [rst_stream(1, ErrorCode::CANCEL)]);
         // The peer may not know yet; its last bytes change nothing.
         peer.send_frames(&[data(1, "late").end_stream()]).await;
-        assert_eq!(said(&mut peer).await, []);
+        assert_eq!(stream_frames(&mut peer).await, []);
     }
 }
 
 #[tokio::test]
-async fn a_tunnel_that_has_ended_on_both_sides_is_dropped_without_a_reset() {
+async fn dropping_a_tunnel_closed_on_both_sides_sends_no_reset() {
     for (mut peer, mut tunnel, _client) in both_ends().await {
         within(tunnel.write_all(b"all")).await.unwrap();
         within(tunnel.shutdown()).await.unwrap();
-        let ended = said(&mut peer).await;
+        let ended = stream_frames(&mut peer).await;
         assert_eq!(ended.last().map(|frame| frame.flags), Some(flag::END_STREAM), "{ended:?}");
         peer.send_frames(&[data(1, "").end_stream()]).await;
         assert_eq!(within(tunnel.read(&mut [0])).await.unwrap(), 0);
         drop(tunnel);
-        assert_eq!(said(&mut peer).await, []);
+        assert_eq!(stream_frames(&mut peer).await, []);
     }
 }
 
-/// It says all that it has to say, and hears no more.
+/// The tunnel has sent everything, and reads no more.
 #[tokio::test]
-async fn a_tunnel_that_is_dropped_after_its_shutdown_stops_its_peer() {
+async fn dropping_a_tunnel_after_its_shutdown_stops_its_peer() {
     for (mut peer, mut tunnel, client) in both_ends().await {
-        // RFC 9113 §8.1: a server that has said all may stop the rest of the request without blame.
+        // RFC 9113 §8.1: a server that has sent a complete response may stop the rest of the
+        // request without an error.
         let code = if client.is_some() { ErrorCode::CANCEL } else { ErrorCode::NO_ERROR };
         within(tunnel.shutdown()).await.unwrap();
-        assert_eq!(said(&mut peer).await, [data(1, "").end_stream()]);
+        assert_eq!(stream_frames(&mut peer).await, [data(1, "").end_stream()]);
         drop(tunnel);
-        assert_eq!(said(&mut peer).await, [rst_stream(1, code)]);
+        assert_eq!(stream_frames(&mut peer).await, [rst_stream(1, code)]);
     }
 }
 
@@ -257,11 +261,11 @@ async fn a_reset_ends_reading_and_writing() {
     assert_eq!(within(tunnel.write(b"x")).await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
 }
 
-/// The clock stands while anything moves: time passes only when nothing can.
+/// The virtual clock advances only when no task can make progress.
 #[tokio::test(start_paused = true)]
 async fn a_writer_waits_for_a_peer_that_does_not_read() {
     let (_peer, mut tunnel) = raw().await;
-    // The window of 65,535 bytes, the transport, and what may wait.
+    // The window of 65,535 bytes, the transport's buffer, and the writer's.
     let mut written = 0;
     let stuck = tokio::time::timeout(std::time::Duration::from_millis(200), async {
         loop {

@@ -1,4 +1,5 @@
-// The pictures: streams as bars over time, windows as curves, and a small curve beside each connection.
+// Charts: streams as bars over time, windows as curves, and a small curve beside each
+// connection.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -68,18 +69,18 @@ export function curves(box, series, now, length) {
 /** Streams as bars. Each: `{ id, label, from, to, parts: [[kind, from, to], ...], reset }`; `to` is null while it lives. */
 export function timeline(box, streams, now, length, choose) {
   const width = Math.max(300, box.clientWidth);
-  const left = 6, right = 12, row = 19, lanes = [];
+  const left = 6, right = 12, rowHeight = 19, rows = [];
   const x = (at) => left + (width - left - right) * Math.min(1, Math.max(0, 1 - (now - at) / length));
   const bars = shape("g", {});
   for (const stream of streams) {
     const from = x(stream.from), to = Math.max(from + 3, x(stream.to ?? now));
-    let lane = lanes.findIndex((end) => end <= from);
-    if (lane < 0) lane = lanes.length;
-    if (lane >= LANES_MAX) continue;
-    lanes[lane] = to + 2;
-    bars.append(bar(stream, x, from, to, 2 + lane * row, row - 5, now, choose));
+    let row = rows.findIndex((end) => end <= from);
+    if (row < 0) row = rows.length;
+    if (row >= ROWS_MAX) continue;
+    rows[row] = to + 2;
+    bars.append(bar(stream, x, from, to, 2 + row * rowHeight, rowHeight - 5, now, choose));
   }
-  const height = Math.max(3, lanes.length) * row + 24;
+  const height = Math.max(3, rows.length) * rowHeight + 24;
   const svg = shape("svg", { width, height, role: "img" });
   times(svg, x, now, length, height, 5000);
   svg.append(bars);
@@ -130,4 +131,4 @@ function niceMax(value) {
   return value <= power ? power : value <= 1.5 * power ? 1.5 * power : 2 * power;
 }
 
-const LANES_MAX = 24;
+const ROWS_MAX = 24;

@@ -1,4 +1,4 @@
-//! What was seen, as JSON for the page. Times are milliseconds.
+//! A snapshot as JSON for the page. Times are milliseconds.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use thalweg_tokio::inspect::{
 };
 use thalweg_tokio::thalweg::{HalfState, Settings, StreamSnapshot, WindowSnapshot};
 
-/// All connections in short, and the one with this `id` in full.
+/// Formats all connections in short, and the one with this `id` in full.
 pub fn of_snapshot(snapshot: &MonitorSnapshot, id: Option<u64>) -> String {
     let shown = snapshot.connections.iter().find(|view| Some(view.info.id) == id).map(full);
     let connections: Vec<Value> = snapshot.connections.iter().map(short).collect();
@@ -25,10 +25,11 @@ pub fn of_snapshot(snapshot: &MonitorSnapshot, id: Option<u64>) -> String {
         .to_string()
 }
 
-/// Which connection to show: this one while it is there, else one where something waits, else the busiest.
+/// Chooses the connection to show: this one while it is open, otherwise one with a blocked stream,
+/// otherwise the busiest.
 pub fn choose(snapshot: &MonitorSnapshot, id: Option<u64>) -> Option<u64> {
     let rank = |view: &&ConnectionSnapshot| (Some(view.info.id) == id, cut_short(view), view.streams.len());
-    // Of equals the newest, which is the first.
+    // Of equal connections the newest, which is the first.
     snapshot.connections.iter().rev().max_by_key(rank).map(|view| view.info.id)
 }
 

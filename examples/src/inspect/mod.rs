@@ -1,8 +1,9 @@
-//! A page that shows the connections of a watch while they run: what waits, for what, since when.
+//! A page that shows the monitored connections at run time: what waits, for what, and since when.
 //!
-//! Over TLS it is HTTP/2. In cleartext a browser speaks HTTP/1.1 and nothing else, so there `thalweg-h2c` looks at the first bytes,
-//! and what is HTTP/1 goes to hyper. The page asks nobody else for anything, and only loopback addresses are listened on: what it
-//! shows is for who may log in to the machine.
+//! Over TLS it is served with HTTP/2. In cleartext browsers speak only HTTP/1.1, so there
+//! `thalweg-h2c` inspects the first bytes, and hyper serves HTTP/1. The page loads nothing from
+//! other hosts, and the listener accepts only loopback addresses: its content is for users of this
+//! machine.
 
 mod json;
 
@@ -33,10 +34,10 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{self, MissedTickBehavior};
 
-/// Listens, says where, and serves the page from then on.
+/// Listens, prints the address, and serves the page from then on.
 ///
 /// # Errors
-/// The address is not the machine's own, or cannot be listened on.
+/// The address is not a loopback address, or the listener fails.
 pub async fn start(
     addr: SocketAddr,
     monitor: ConnectionMonitor,
@@ -73,7 +74,7 @@ async fn accept(listener: TcpListener, monitor: ConnectionMonitor) {
     }
 }
 
-/// Serves whatever the first bytes ask for. How it ends is the browser's affair.
+/// Serves the protocol of the first bytes. Ignores how the connection ends.
 async fn open(mut socket: TcpStream, monitor: ConnectionMonitor) {
     let mut sniffer = Sniffer::new(thalweg_h2c::Config::default());
     let mut seen = Vec::new();
@@ -87,7 +88,7 @@ async fn open(mut socket: TcpStream, monitor: ConnectionMonitor) {
             Err(_) => return,
         }
     };
-    // Both read what was read already once more.
+    // Both protocols read the first bytes again.
     let (read, write) = socket.into_split();
     let io = tokio::io::join(Cursor::new(seen).chain(read), write);
     if is_http2 {
@@ -103,7 +104,7 @@ async fn open(mut socket: TcpStream, monitor: ConnectionMonitor) {
 
 type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
-/// Answers a request over either version.
+/// Responds to a request over either version.
 fn answer<B>(monitor: &ConnectionMonitor, request: &Request<B>) -> Ready<Result<Reply, Infallible>> {
     let reply = if is_for_this_machine(request) {
         find(monitor, request.uri().path(), request.uri().query())
@@ -127,7 +128,8 @@ fn find(monitor: &ConnectionMonitor, path: &str, query: Option<&str>) -> Reply {
     }
 }
 
-/// A page of elsewhere may give its own name our address, and then ask as if it were ours: the name tells.
+/// Checks the host name: a foreign page may resolve its own name to our address and then send
+/// requests here (DNS rebinding).
 fn is_for_this_machine<B>(request: &Request<B>) -> bool {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
     let authority = request.uri().authority().cloned().or(host);
@@ -156,7 +158,7 @@ fn reply(content_type: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> 
     reply
 }
 
-/// Server-sent events: what is seen, four times a second, for as long as the page is open.
+/// Sends snapshots as server-sent events, four times a second, while the page is open.
 fn events(monitor: &ConnectionMonitor, id: Option<u64>) -> UnsyncBoxBody<Bytes, Infallible> {
     let mut ticks = time::interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -174,10 +176,10 @@ fn events(monitor: &ConnectionMonitor, id: Option<u64>) -> UnsyncBoxBody<Bytes, 
 }
 
 const PACE: Duration = Duration::from_millis(250);
-/// How many connections the page shows.
+/// The number of connections on the page.
 const CONNECTIONS_MAX: usize = 100;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Nothing of the page comes from elsewhere, and no text becomes a script.
+/// The page loads nothing from other hosts, and executes no text as a script.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_of_this_machine_are_answered() {
+    fn only_host_names_of_this_machine_are_served() {
         for host in ["127.0.0.1:8090", "[::1]:8090", "localhost", "localhost:8090", "127.1.2.3"] {
             assert!(asked("/", Some(host)), "{host}");
             assert!(asked(&format!("http://{host}/events"), None), "{host}");

@@ -1,4 +1,4 @@
-// Listens to what the server sees, remembers a minute of it, and shows it.
+// Receives snapshots from the server, keeps a minute of them, and shows them.
 
 import { bytes, curves, span, spark, timeline } from "/chart.js";
 
@@ -29,7 +29,7 @@ function link(state) {
   place("link").textContent = text;
 }
 
-// What is remembered.
+// State.
 
 function remember(sight) {
   const ids = new Set(sight.connections.map((one) => one.id));
@@ -100,7 +100,7 @@ function waitOf(one, shown) {
   return wait("peer", `${other} to send more of the request`);
 }
 
-// What is shown.
+// Rendering.
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);

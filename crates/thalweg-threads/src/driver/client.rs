@@ -1,6 +1,8 @@
-//! A client's side of a driver: requests come from callers, responses go to their exchanges.
+//! The client's side of a driver: passes requests from callers to the core, and responses to their
+//! exchanges.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,9 +21,10 @@ use crate::record::Connection;
 use crate::transport::Transport;
 
 /// The mailbox of a client's driver.
-pub type ClientMailbox = Mailbox<DriverMessage<Box<OpenRequest>, Client>>;
+pub(crate) type ClientMailbox = Mailbox<DriverMessage<Box<OpenRequest>, Client>>;
 
-/// A request that a caller wants to send: its head, and what of the content is there.
+/// A request that a caller wants to send: its headers, and the content that is available.
+#[derive(Debug)]
 pub struct OpenRequest {
     pub head: Request<()>,
     pub chunk: Chunk,
@@ -29,13 +32,13 @@ pub struct OpenRequest {
     pub exchange: Arc<Exchange>,
 }
 
-/// What makes a driver a client's.
+/// The host of a client's driver.
 pub struct ClientHost {
     scheme: &'static str,
     authority: String,
-    /// Requests that wait for the peer's limit of streams; their callers wait with them.
+    /// Requests at the peer's limit of streams. Their callers wait.
     pending: VecDeque<Box<OpenRequest>>,
-    /// Whether it is known what the server allows.
+    /// Whether the peer's first SETTINGS frame has arrived.
     has_settings: bool,
     end_signal: Arc<EndSignal>,
     pushes: Arc<PushSender>,
@@ -47,11 +50,12 @@ pub struct ClientHost {
 pub type ClientDriver<T> = Driver<ClientHost, T>;
 
 impl<T: Transport> ClientDriver<T> {
-    /// Starts a client's side over a transport that does not block. `scheme` and `authority` are those of requests that
-    /// name no other; `wake` must make the caller's loop take a turn soon, from any thread: it is called when something
-    /// is to be sent while the driver waits.
+    /// Creates a client's driver over a transport that does not block. `scheme` and `authority` are
+    /// the defaults for requests. `wake` must make the caller's loop take a turn soon, from any
+    /// thread: it is called when a message arrives while the driver waits.
     ///
     /// # Errors
+    /// The first field of the configuration that is outside its range.
     /// The first field of the configuration that is outside its range.
     pub fn new(
         transport: T,
@@ -79,21 +83,21 @@ impl<T: Transport> ClientDriver<T> {
     }
 }
 
-/// How far a connection's end has come, for its client.
+/// Signals the end of a connection to its client.
 #[derive(Default)]
-pub struct EndSignal {
+pub(crate) struct EndSignal {
     state: Mutex<(Option<Arc<ConnectionEnd>>, bool)>,
     changed: Condvar,
 }
 
 impl EndSignal {
-    /// How the connection ended, if it has.
-    pub fn end(&self) -> Option<Arc<ConnectionEnd>> {
+    /// Returns how the connection ended, if it has ended.
+    pub(crate) fn end(&self) -> Option<Arc<ConnectionEnd>> {
         self.lock().0.clone()
     }
 
-    /// Waits until the transport was ended, too.
-    pub fn wait(&self) -> Arc<ConnectionEnd> {
+    /// Waits until the transport is closed, too.
+    pub(crate) fn wait(&self) -> Arc<ConnectionEnd> {
         let mut state = self.lock();
         loop {
             if let (Some(end), true) = &*state {
@@ -109,13 +113,13 @@ impl EndSignal {
     }
 
     fn lock(&self) -> MutexGuard<'_, (Option<Arc<ConnectionEnd>>, bool)> {
-        // Nothing panics under this lock.
+        // No code panics under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ClientHost {
-    /// Sends a request. Returns it if the peer has no room for a stream.
+    /// Sends a request. Returns it if the peer allows no further stream.
     fn open_stream(
         &self,
         connection: &mut Connection<Client>,
@@ -130,7 +134,8 @@ impl ClientHost {
         let stream = match connection.send_request(&control, open.head.fields.iter(), ends) {
             Ok(stream) => stream,
             Err(OpenError::TooManyStreams { .. }) => return Some(open),
-            // RFC 8441 §3: whether extended CONNECT is allowed, the server's settings tell, which have not come yet.
+            // RFC 8441 §3: the server announces extended CONNECT in its SETTINGS, which have not
+            // arrived yet.
             Err(OpenError::Send(SendError::NotAllowedByPeer)) if !self.has_settings => return Some(open),
             Err(error) => {
                 open.exchange.deliver_end(Error::Open(error));
@@ -149,7 +154,7 @@ impl ClientHost {
 }
 
 impl ClientHost {
-    /// RFC 9113 §8.4: a response will come that nobody here has asked for. Somebody takes it, or it is not wanted.
+    /// Handles PUSH_PROMISE (RFC 9113 §8.4). Cancels the push if there is no receiver.
     fn receive_push(
         &mut self,
         table: &mut StreamTable,
@@ -177,8 +182,8 @@ impl Host for ClientHost {
         _: &mut StreamTable,
         _: &mut &[u8],
     ) -> Result<Option<Negotiated>, Rejection> {
-        // A client knows what it asked for.
-        Ok(Some(Negotiated { prefetched: &[], answer: &[] }))
+        // A client needs no detection: it speaks HTTP/2 first.
+        Ok(Some(Negotiated { prefetched: &[], response: &[] }))
     }
 
     fn open_eof(&mut self) -> Rejection {
@@ -218,7 +223,7 @@ impl Host for ClientHost {
         table: &mut StreamTable,
         message: Box<OpenRequest>,
     ) {
-        // Those who came earlier go first.
+        // Earlier requests go first.
         if self.pending.is_empty() {
             self.pending.extend(self.open_stream(connection, table, message));
         } else {
@@ -273,5 +278,14 @@ impl Host for ClientHost {
 
     fn fail_message(&mut self, message: Box<OpenRequest>, error: &Error) {
         message.exchange.deliver_end(error.clone());
+    }
+}
+
+impl fmt::Debug for ClientHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientHost")
+            .field("authority", &self.authority)
+            .field("pending", &self.pending.len())
+            .finish_non_exhaustive()
     }
 }

@@ -1,14 +1,17 @@
-//! One connection's driver: it alone owns the transport, the core, and their buffers; others send it messages.
+//! The driver of one connection: sole owner of the transport, the core, and their buffers. Other
+//! threads send it messages.
 //!
-//! Keeps true: a turn reads, tells events, and writes, in that order, and never blocks; once the connection is over, the output is
-//! flushed, our side is ended, and what the peer still sends is drained, all within the linger time; everybody who waits is told the end.
+//! Invariants: a turn reads, dispatches events, and writes, in that order, and never blocks; once
+//! the connection has ended, the driver flushes the output, half-closes, and drains the input, all
+//! within the linger time; every waiting caller gets the end of the connection.
 
-pub mod client;
-pub mod pushes;
-pub mod server;
+pub(crate) mod client;
+pub(crate) mod pushes;
+pub(crate) mod server;
 mod stream_table;
 mod transport_io;
 
+use std::fmt;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
@@ -34,16 +37,16 @@ use crate::trace;
 use crate::transport::{NegotiatedProtocol, Transport};
 
 /// A message to a driver.
-pub enum DriverMessage<M, R: Role> {
-    /// From an application, for its stream.
+pub(crate) enum DriverMessage<M, R: Role> {
+    /// A command of an application for its stream.
     Stream(StreamKey, StreamCommand),
-    /// For the driver's role.
+    /// A message for the driver's role.
     Host(M),
-    /// For the connection, once it speaks HTTP/2.
+    /// A command for the connection, executed once it speaks HTTP/2.
     Connection(ConnectionCommand<R>),
-    /// End gracefully.
+    /// Shut down gracefully.
     Shutdown,
-    /// End now.
+    /// Close now.
     Close(ErrorCode),
 }
 
@@ -53,15 +56,16 @@ impl<M: Send, R: Role> StreamCommandSink for Mailbox<DriverMessage<M, R>> {
     }
 }
 
-/// What differs between a server's driver and a client's.
+/// The differences between a server's driver and a client's.
 pub trait Host {
     /// The core's role.
     type Role: Role;
-    /// What only this role is sent.
+    /// Messages that only this role receives.
     type Message: Send;
 
-    /// Looks at the first bytes of a transport on which nothing is agreed, and takes those that it needs. Returns what goes to the
-    /// core before the rest, once that is clear; and puts what is to be said first on the wire.
+    /// Inspects the first bytes of a transport without negotiated protocol, and takes the ones that
+    /// it needs. Once the protocol is known, returns the bytes that the core receives first, and
+    /// the response that precedes its output.
     fn open(
         &mut self,
         connection: &mut Connection<Self::Role>,
@@ -69,10 +73,10 @@ pub trait Host {
         input: &mut &[u8],
     ) -> Result<Option<Negotiated>, Rejection>;
 
-    /// The bytes have ended before that was clear.
+    /// Handles the end of input before the protocol is known.
     fn open_eof(&mut self) -> Rejection;
 
-    /// A header block has come. Returns a code if its stream is not wanted.
+    /// Handles a header block. Returns a code to reset its stream with.
     fn receive_headers(
         &mut self,
         table: &mut StreamTable,
@@ -82,7 +86,7 @@ pub trait Host {
         end: bool,
     ) -> Option<ErrorCode>;
 
-    /// Does what a message of this role asks for.
+    /// Executes a message of this role.
     fn execute(
         &mut self,
         connection: &mut Connection<Self::Role>,
@@ -90,7 +94,7 @@ pub trait Host {
         message: Self::Message,
     );
 
-    /// Does what an application asks for its stream.
+    /// Executes an application's command for its stream.
     fn execute_stream_command(
         &mut self,
         connection: &mut Connection<Self::Role>,
@@ -99,58 +103,61 @@ pub trait Host {
         command: StreamCommand,
     );
 
-    /// The peer has room for streams again.
+    /// Handles new capacity for streams.
     fn streams_available(&mut self, connection: &mut Connection<Self::Role>, table: &mut StreamTable);
 
-    /// The peer's settings have come.
+    /// Handles the peer's SETTINGS.
     fn settings_received(&mut self, connection: &mut Connection<Self::Role>, table: &mut StreamTable);
 
-    /// A stream was reset.
+    /// Handles the reset of a stream.
     fn stream_reset(&mut self, stream: StreamKey);
 
-    /// All events of a turn were told. Returns when it wants to be called again.
+    /// Called after all events of a turn. Returns when to call it again.
     fn after_events(&mut self, now: Instant) -> Option<Duration>;
 
-    /// The connection is over.
+    /// Handles the end of the connection.
     fn connection_ended(&mut self, end: &Arc<ConnectionEnd>);
 
-    /// The transport was ended.
+    /// Handles the close of the transport.
     fn connection_closed(&mut self, end: &Arc<ConnectionEnd>);
 
-    /// A message came too late.
+    /// Fails a message that arrived after the end of the connection.
     fn fail_message(&mut self, message: Self::Message, error: &Error);
 }
 
-/// How HTTP/2 begins on a transport.
+/// The start of HTTP/2 on a transport.
 #[derive(Debug)]
 pub struct Negotiated {
-    /// Bytes that were taken and belong to the core.
+    /// Bytes that were taken from the input and belong to the core.
     pub prefetched: &'static [u8],
-    /// What is said before its first frame.
-    pub answer: &'static [u8],
+    /// The response sent before the first frame.
+    pub response: &'static [u8],
 }
 
-/// What a driver is told about its connection.
+/// The options of a driver.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
     /// The core's configuration.
     pub config: Config,
-    /// The peer's address, for the report. Default none.
+    /// The peer's address, for the report. Default: none.
     pub remote: Option<SocketAddr>,
-    /// How long the end of a connection may take once it is over: to flush the last word, to end our side, and to drain what the peer still
-    /// sends. Default 2 s.
+    /// Time limit for the end of a connection: to flush the output, half-close, and drain the
+    /// input. Default 2 s.
     pub linger: Duration,
-    /// What the first bytes of a server's cleartext connection may be and cost. Default: HTTP/2, an HTTP/1.1 Upgrade to it, or HTTP/1, which
-    /// is told in its own words that it is not spoken. None: HTTP/2 alone (RFC 9113 §3.3), and the server speaks first.
+    /// The protocols and limits for the first bytes of a server's cleartext connection. Default:
+    /// HTTP/2, or an HTTP/1.1 Upgrade to it; another HTTP/1 request gets an HTTP/1.1 error
+    /// response. `None`: only HTTP/2 (RFC 9113 §3.3), and the server sends its preface immediately.
     pub h2c: Option<thalweg_h2c::Config>,
-    /// What the writer of a stream's content may be ahead of the core, bytes; above it, it waits. Default 128 KiB.
+    /// Content that a writer may queue ahead of the core, bytes. A writer above it waits. Default
+    /// 128 KiB.
     pub unsent_bytes_max: usize,
-    /// Where the connection counts what it does, with others or alone. Default nowhere; [`Server`](crate::Server) has its own.
+    /// The counters of the connection, which others may share. Default: none;
+    /// [`Server`](crate::Server) has its own.
     pub counters: Option<Arc<Counters>>,
-    /// Who hears what the peer says about the connection. Default nobody.
+    /// The callback for connection-level events of the peer. Default: none.
     pub on_notice: Option<OnNotice>,
-    /// Who gets the connection's recording. Default none: it is not recorded.
+    /// The store for the connection's recording. Default: none, so the connection is not recorded.
     #[cfg(feature = "record")]
     pub recordings: Option<thalweg_record::RecordingStore>,
 }
@@ -173,37 +180,37 @@ impl Default for Options {
 
 impl Options {
     pub(crate) fn limits(&self) -> BufferLimits {
-        // Less than half of the window, which is when the core passes credit on.
+        // Less than half of the window, the point at which the core sends WINDOW_UPDATE.
         let report_bytes = (self.config.stream_window_bytes / 4) as usize;
         BufferLimits { report_bytes, unsent_bytes_max: self.unsent_bytes_max }
     }
 }
 
-/// What a connection's driver does next.
+/// What the driver needs next.
 #[derive(Debug)]
 #[must_use]
 pub enum Turn {
-    /// It waits.
+    /// The driver waits.
     Wait(Wait),
-    /// The connection is over, and the transport may be dropped.
+    /// The connection has ended, and the caller may drop the transport.
     Ended(Arc<ConnectionEnd>),
 }
 
-/// What a driver waits for: any of these, or its wake-up.
+/// Conditions that a driver waits for: any of these, or its wake-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// Bytes to read.
+    /// Input to read.
     pub read: bool,
-    /// Room to write.
+    /// Space to write.
     pub write: bool,
-    /// Time to pass; zero: there is more to do at once.
+    /// Time to pass; zero if there is more work now.
     pub timeout: Option<Duration>,
 }
 
 /// Drives one connection over one transport.
 ///
-/// It does nothing by itself: call [`turn`](Self::turn) whenever the transport is ready, the time has passed that the last turn named, or
-/// the wake-up given at its making was called.
+/// It is passive: call [`turn`](Self::turn) whenever the transport is ready, the timeout of the
+/// last turn has expired, or the driver has called `wake`.
 pub struct Driver<H: Host, T: Transport> {
     connection: Connection<H::Role>,
     host: H,
@@ -215,11 +222,11 @@ pub struct Driver<H: Host, T: Transport> {
     remote: Option<SocketAddr>,
     linger: Duration,
     phase: Phase,
-    /// What was wished before it was clear that HTTP/2 is spoken.
+    /// Connection commands that arrived before the protocol was known.
     deferred_commands: Vec<ConnectionCommand<H::Role>>,
     on_notice: Option<OnNotice>,
     share: Option<Share>,
-    /// The last turn stopped writing before it had to.
+    /// Whether the last turn stopped writing at its bound.
     has_more: bool,
     negotiation_error: Option<NegotiationError>,
     end: Option<Arc<ConnectionEnd>>,
@@ -227,16 +234,16 @@ pub struct Driver<H: Host, T: Transport> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// It is not clear yet that HTTP/2 is spoken.
+    /// The protocol is not known yet.
     Negotiating {
         until: Option<Instant>,
     },
     Open,
-    /// The connection is over; its last words are being written.
+    /// The connection has ended; its remaining output is being written.
     Flushing {
         until: Instant,
     },
-    /// Our side has ended; what the peer sends is thrown away.
+    /// Our side is closed; the input is drained.
     Draining {
         until: Instant,
         bytes_left: usize,
@@ -244,10 +251,10 @@ enum Phase {
     Closed,
 }
 
-/// How far a turn brought the opening.
+/// The state of the negotiation after a turn.
 enum Negotiation {
     Undecided,
-    /// HTTP/2 is spoken; what the core says of the bytes that came with that.
+    /// HTTP/2, with the core's result for the bytes received so far.
     Open(Result<(), ConnectionError>),
     Rejected(Rejection),
 }
@@ -290,10 +297,11 @@ impl<H: Host, T: Transport> Driver<H, T> {
         })
     }
 
-    /// Does what can be done now without blocking: acts on messages, reads, hands events on, and writes.
+    /// Does what is possible now without blocking: executes messages, reads, dispatches events, and
+    /// writes.
     ///
-    /// `ready` says what is known of the transport; [`Readiness::ALL`] if nothing is. Costs at most a handful of reads and of
-    /// writes; the common turn is one of each.
+    /// `ready` is the known readiness of the transport; [`Readiness::ALL`] if it is unknown. Makes
+    /// a bounded number of reads and writes, typically one of each.
     pub fn turn(&mut self, ready: Readiness) -> Turn {
         self.io.update_readiness(ready);
         let now = Instant::now();
@@ -309,16 +317,17 @@ impl<H: Host, T: Transport> Driver<H, T> {
         self.next_turn(now, retry_after)
     }
 
-    /// The transport is of no more use, for a reason that the caller's loop found. The last word is still tried, once.
+    /// Ends the connection because of a transport error that the caller's loop found. Tries to
+    /// write the remaining output once.
     pub fn fail(&mut self, error: io::Error) {
         self.end_transport(error, Instant::now());
         self.phase = Phase::Closed;
     }
 
-    /// The transport has failed. If that was in reading, the last word may still get through.
+    /// Handles a transport error. After a read error, GOAWAY may still reach the peer.
     fn end_transport(&mut self, error: io::Error, now: Instant) {
         if self.end.is_none() {
-            // The bytes have ended, whatever the reason; whoever still waits is over.
+            // The input has ended, whatever the reason, so the core fails all open streams.
             let _ = self.connection.handle_eof();
             self.connection.close(ErrorCode::NO_ERROR, &[]);
             if matches!(self.phase, Phase::Negotiating { .. }) {
@@ -334,7 +343,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         }
     }
 
-    /// The handle through which others end the connection gracefully, and say what belongs to no request.
+    /// Returns the handle that shuts the connection down and sends connection-level frames.
     pub fn handle(&self) -> Handle<H::Role>
     where
         H::Role: 'static,
@@ -343,42 +352,42 @@ impl<H: Host, T: Transport> Driver<H, T> {
         Handle::new(Arc::clone(&self.mailbox))
     }
 
-    /// Tells what the peer says about the connection from now on.
+    /// Sets the callback for connection-level events of the peer.
     pub(crate) fn set_on_notice(&mut self, on_notice: OnNotice) {
         self.on_notice = Some(on_notice);
     }
 
-    /// The transport.
+    /// Returns the transport.
     pub fn transport(&self) -> &T {
         &self.io.transport
     }
 
-    /// The live streams.
+    /// Returns the number of open streams.
     pub fn live_streams(&self) -> u32 {
         self.connection.live_streams()
     }
 
-    /// Streams that were opened so far.
+    /// Returns the number of streams opened so far.
     pub(crate) fn streams_opened(&self) -> u64 {
         self.connection.report().counters.streams_opened
     }
 
-    /// Whether HTTP/2 is spoken, and there are no streams.
+    /// Returns whether the connection speaks HTTP/2 and has no streams.
     pub(crate) fn is_idle(&self) -> bool {
         self.phase == Phase::Open && self.connection.live_streams() == 0
     }
 
-    /// The time as the core counts it.
+    /// Converts a time to the core's clock.
     fn core_time(&self, now: Instant) -> thalweg::Instant {
         thalweg::Instant::from_origin(now.saturating_duration_since(self.origin))
     }
 
-    /// One turn of a connection that lives.
+    /// Takes a turn of an open connection.
     fn advance(&mut self, now: Instant) -> io::Result<Option<Duration>> {
         let time = self.core_time(now);
         let mut outcome = Ok(());
         if self.phase == Phase::Open {
-            // The core learns the time before messages are forwarded to it.
+            // Sets the core's time before messages cause calls to it.
             outcome = self.receive(0..0, time);
         }
         let wants_end = self.execute_messages();
@@ -417,7 +426,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         Ok(retry_after)
     }
 
-    /// Finds out whether HTTP/2 is spoken.
+    /// Negotiates the protocol.
     fn open(&mut self, is_late: bool, wants_end: bool, time: thalweg::Instant) -> io::Result<Negotiation> {
         if wants_end && self.connection.live_streams() == 0 {
             return Ok(Negotiation::Rejected(Rejection::without_response(NegotiationError::ShuttingDown)));
@@ -451,34 +460,35 @@ impl<H: Host, T: Transport> Driver<H, T> {
         Ok(Negotiation::Undecided)
     }
 
-    /// Looks at the first bytes.
+    /// Inspects the first bytes.
     fn negotiate_with(&mut self, len: usize, time: thalweg::Instant) -> Negotiation {
         let mut input = self.io.input(0..len);
         let opened = self.host.open(&mut self.connection, &mut self.table, &mut input);
         let taken = len - input.len();
         match opened {
             Ok(None) => Negotiation::Undecided,
-            Ok(Some(Negotiated { mut prefetched, answer })) => {
-                self.io.queue_output(answer);
+            Ok(Some(Negotiated { mut prefetched, response })) => {
+                self.io.queue_output(response);
                 let received = self.connection.receive(&mut prefetched, time);
-                debug_assert!(received.is_ok_and(|event| event.is_none()), "half a preface is no event");
+                debug_assert!(received.is_ok_and(|event| event.is_none()), "half a preface causes no event");
                 Negotiation::Open(self.receive(taken..len, time))
             }
             Err(rejection) => Negotiation::Rejected(rejection),
         }
     }
 
-    /// The peer does not speak HTTP/2: it is told in its own words, and the transport ends.
+    /// Rejects a peer that does not speak HTTP/2: sends the HTTP/1.1 response and ends the
+    /// transport.
     fn reject(&mut self, rejection: &Rejection, now: Instant) -> io::Result<()> {
         self.connection.close(ErrorCode::NO_ERROR, &[]);
         self.discard_output();
-        self.io.queue_output(rejection.answer);
+        self.io.queue_output(rejection.response);
         self.negotiation_error = Some(rejection.error);
         self.end(None, now);
         self.finish_output(now)
     }
 
-    /// What the core has to say is not for this peer.
+    /// Discards the core's output, which a peer without HTTP/2 cannot read.
     fn discard_output(&mut self) {
         let mut discarded = Vec::new();
         while self.connection.poll_transmit(&mut discarded) {
@@ -486,7 +496,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         }
     }
 
-    /// Acts on messages. Returns whether one of them wants the connection's end.
+    /// Executes messages. Returns whether one of them requests the connection's end.
     fn execute_messages(&mut self) -> bool {
         let mut wants_end = false;
         let Self { connection, host, table, mailbox, messages, deferred_commands, phase, .. } = self;
@@ -497,7 +507,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
                     host.execute_stream_command(connection, table, stream, command);
                 }
                 DriverMessage::Host(message) => host.execute(connection, table, message),
-                // An Upgrade makes another connection of this one.
+                // An Upgrade replaces the core's connection, so commands wait for it.
                 DriverMessage::Connection(command) if matches!(phase, Phase::Negotiating { .. }) => {
                     deferred_commands.push(command);
                 }
@@ -515,7 +525,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         wants_end
     }
 
-    /// Reads while there is something to read, up to a bound. The inner result is the connection's.
+    /// Reads while there is input, up to a bound. The inner result is the connection's.
     fn read(&mut self, time: thalweg::Instant) -> io::Result<Result<(), ConnectionError>> {
         for _ in 0..READS_PER_TURN {
             if !self.io.is_readable() || !self.connection.wants_read() {
@@ -530,11 +540,12 @@ impl<H: Host, T: Transport> Driver<H, T> {
                 return Ok(outcome);
             }
         }
-        // What messages have caused is told, too.
+        // Messages cause events, too.
         Ok(self.receive(0..0, time))
     }
 
-    /// Nothing can be written any more, but the peer may have said why before it left.
+    /// Reads the remaining input after a write error: the peer may have sent GOAWAY with the
+    /// reason.
     fn drain_input(&mut self, time: thalweg::Instant) {
         for _ in 0..FINAL_READS_MAX {
             match self.io.read() {
@@ -544,8 +555,8 @@ impl<H: Host, T: Transport> Driver<H, T> {
         }
     }
 
-    /// Passes the time if the core asks for it. The clock is read anew: the core counts from here
-    /// what the calls before have armed.
+    /// Passes the time if the core needs it. The clock is read again, so that timeouts which the
+    /// preceding calls have armed start now.
     fn handle_timeouts(&mut self) -> Result<(), ConnectionError> {
         let Some(at) = self.connection.poll_timeout() else { return Ok(()) };
         let time = self.core_time(Instant::now());
@@ -556,7 +567,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         self.receive(0..0, time)
     }
 
-    /// Hands on the events of bytes that were read.
+    /// Passes received bytes to the core and dispatches its events.
     fn receive(&mut self, read: Range<usize>, time: thalweg::Instant) -> Result<(), ConnectionError> {
         let Self { connection, host, table, io, on_notice, .. } = self;
         let mut input = io.input(read);
@@ -592,7 +603,8 @@ impl<H: Host, T: Transport> Driver<H, T> {
         Ok(())
     }
 
-    /// Lets streams go on that can, and writes, until the transport is full or nothing is left, up to a bound.
+    /// Sends queued content and writes, until the transport is full or no output is left, up to a
+    /// bound.
     fn transmit(&mut self) -> io::Result<()> {
         self.has_more = false;
         for _ in 0..WRITES_PER_TURN {
@@ -607,7 +619,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         Ok(())
     }
 
-    /// The connection is over: everybody is told, once.
+    /// Ends the connection: fails all streams, and reports the end once.
     fn end(&mut self, transport: Option<io::Error>, now: Instant) {
         if self.end.is_some() {
             return;
@@ -616,7 +628,8 @@ impl<H: Host, T: Transport> Driver<H, T> {
         let negotiation_error = self.negotiation_error;
         let end = Arc::new(ConnectionEnd { remote: self.remote, report, transport, negotiation_error });
         self.host.connection_ended(&end);
-        // Streams that a GOAWAY of the peer excludes were reset before; of these nobody knows what the peer did.
+        // Streams that the peer's GOAWAY excludes were reset before; the peer may have processed
+        // the remaining ones.
         let unknown = Error::Connection { end: Arc::clone(&end), unprocessed: false };
         for entry in self.table.remove_all() {
             entry.exchange.deliver_end(unknown.clone());
@@ -631,7 +644,8 @@ impl<H: Host, T: Transport> Driver<H, T> {
         self.phase = Phase::Flushing { until: now + self.linger };
     }
 
-    /// The last word: flush, end our side, drain (RFC 9113 §6.8: GOAWAY is of no use if TCP throws it away).
+    /// Flushes, half-closes, and drains (RFC 9113 §6.8: GOAWAY is useless if a TCP reset discards
+    /// it).
     fn finish_output(&mut self, now: Instant) -> io::Result<()> {
         if let Phase::Flushing { until } = self.phase {
             while self.io.write(&mut self.connection, &mut self.table.chunks)? {}
@@ -656,7 +670,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         Ok(())
     }
 
-    /// Adds what has happened to the counters.
+    /// Adds to the counters.
     fn count(&mut self) {
         if let Some(share) = &mut self.share {
             share.add(&self.connection.report());
@@ -681,7 +695,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         };
         let read = self.connection.wants_read() && !self.io.has_ended();
         let more = read && self.io.is_readable() || self.has_more;
-        // Whoever wants to be called again looks by himself after a moment.
+        // With `retry_after` the driver checks its mailbox again after a moment.
         if more || !self.mailbox.sleep(retry_after.is_some()) {
             return Turn::Wait(Wait { read, write: writes, timeout: Some(Duration::ZERO) });
         }
@@ -695,7 +709,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
 impl<H: Host, T: Transport> Drop for Driver<H, T> {
     fn drop(&mut self) {
         if self.end.is_none() {
-            self.fail(io::Error::new(io::ErrorKind::Interrupted, "its driver was dropped"));
+            self.fail(io::Error::new(io::ErrorKind::Interrupted, "the driver was dropped"));
         }
         if let Some(end) = &self.end {
             trace::connection_ended(end);
@@ -708,18 +722,28 @@ impl<H: Host, T: Transport> Drop for Driver<H, T> {
     }
 }
 
-/// Does what is wished of a connection. What the core refuses is left out.
+impl<H: Host, T: Transport> fmt::Debug for Driver<H, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("phase", &self.phase)
+            .field("live_streams", &self.live_streams())
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Executes a command. One that the core refuses is logged and dropped.
 fn apply<R: Role>(connection: &mut Connection<R>, command: ConnectionCommand<R>) {
     if let Err(error) = command(connection) {
         trace::command_failed(&error);
     }
 }
 
-/// How often a turn reads before it writes.
+/// Reads in one turn before it writes.
 const READS_PER_TURN: u32 = 4;
-/// How often a transport is read on which nothing can be written.
+/// Reads from a transport after a write error.
 const FINAL_READS_MAX: u32 = 64;
-/// How often a turn writes before it reads.
+/// Writes in one turn before it reads.
 const WRITES_PER_TURN: u32 = 4;
-/// What is drained from a peer that does not end its side, bytes.
+/// Limit of drained input from a peer that does not close its side, bytes.
 const DRAIN_BYTES_MAX: usize = 16 << 20;

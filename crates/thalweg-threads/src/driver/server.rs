@@ -1,5 +1,6 @@
-//! A server's side of a driver: requests go to the pool, answers come back.
+//! The server's side of a driver: passes requests to the pool, and responses to the core.
 
+use std::fmt;
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,9 +24,10 @@ use crate::trace;
 use crate::transport::Transport;
 
 /// The mailbox of a server's driver.
-pub type ServerMailbox = Mailbox<DriverMessage<ServerCommand, Server>>;
+pub(crate) type ServerMailbox = Mailbox<DriverMessage<ServerCommand, Server>>;
 
-/// An answer from a handler: a head, and what of the content is there.
+/// A response from a handler: the headers, and the content that is available.
+#[derive(Debug)]
 pub struct ResponseCommand {
     pub stream: StreamKey,
     pub head: Response<()>,
@@ -33,31 +35,33 @@ pub struct ResponseCommand {
     pub finish: Option<Finish>,
 }
 
-/// What a handler says to its driver.
+/// A message of a handler to its driver.
+#[derive(Debug)]
 pub enum ServerCommand {
     Respond(ResponseCommand),
     Push(Box<PushCommand>),
-    /// An alternative service for the origin of a request (RFC 7838 §4).
+    /// Sends ALTSVC for the origin of a request (RFC 7838 §4).
     AltSvc(StreamKey, Vec<u8>),
 }
 
-/// A push that a handler wants (RFC 9113 §8.4).
+/// A push of a handler (RFC 9113 §8.4).
+#[derive(Debug)]
 pub struct PushCommand {
     pub parent: StreamKey,
     pub head: Request<()>,
     pub exchange: Arc<Exchange>,
 }
 
-/// What makes a driver a server's.
+/// The host of a server's driver.
 pub struct ServerHost {
     queue: ConnectionQueue,
     mailbox: Arc<ServerMailbox>,
     limits: BufferLimits,
     remote: Option<SocketAddr>,
-    /// Until it is clear what the first bytes are.
+    /// `Some` until the protocol is known.
     sniffer: Option<Box<Sniffer>>,
     options: Options,
-    /// Requests of this turn, which go to the pool together.
+    /// The requests of this turn, submitted to the pool together.
     jobs: Vec<Job>,
 }
 
@@ -65,10 +69,12 @@ pub struct ServerHost {
 pub type ServerDriver<T> = Driver<ServerHost, T>;
 
 impl<T: Transport> ServerDriver<T> {
-    /// Starts a server's side over a transport that does not block. Requests are answered by `pool`; `wake` must make the caller's loop take
-    /// a turn soon, from any thread: it is called when an answer comes while the driver waits.
+    /// Creates a server's driver over a transport that does not block. `pool` handles the requests.
+    /// `wake` must make the caller's loop take a turn soon, from any thread: it is called when a
+    /// response arrives while the driver waits.
     ///
     /// # Errors
+    /// The first field of the configuration that is outside its range.
     /// The first field of the configuration that is outside its range.
     pub fn new(
         transport: T,
@@ -90,12 +96,12 @@ impl<T: Transport> ServerDriver<T> {
         Self::start(transport, options, host, options.h2c.is_some(), mailbox)
     }
 
-    /// Ends gracefully (RFC 9113 §6.8): requests that are under way are still answered.
+    /// Shuts down gracefully (RFC 9113 §6.8): open requests still get their responses.
     pub fn shutdown(&mut self) {
         self.host.mailbox.post(DriverMessage::Shutdown);
     }
 
-    /// The way to this driver from other threads.
+    /// Returns the mailbox for messages from other threads.
     pub(crate) fn mailbox(&self) -> Arc<ServerMailbox> {
         Arc::clone(&self.host.mailbox)
     }
@@ -116,7 +122,7 @@ impl ServerHost {
             Body::empty()
         } else {
             let expects_continue = head.fields.text("expect").is_some_and(|value| {
-                // RFC 9110 §10.1.1: the only expectation there is.
+                // RFC 9110 §10.1.1 defines only this expectation.
                 value.eq_ignore_ascii_case("100-continue")
             });
             Body::of_request(Arc::clone(&exchange), expects_continue)
@@ -124,7 +130,7 @@ impl ServerHost {
         self.submit(exchange, stream, head, body);
     }
 
-    /// RFC 7540 §3.2: the request becomes that of stream 1, which the client has closed.
+    /// RFC 7540 §3.2: the request of the Upgrade becomes stream 1, half-closed (remote).
     fn upgrade(
         &mut self,
         connection: &mut Connection<Server>,
@@ -145,10 +151,10 @@ impl ServerHost {
             Body::of_request(Arc::clone(&exchange), false)
         };
         self.submit(exchange, stream, head, body);
-        Ok(Negotiated { prefetched: &[], answer: upgrade.response() })
+        Ok(Negotiated { prefetched: &[], response: upgrade.response() })
     }
 
-    /// Makes a request one of this turn.
+    /// Adds a request to the jobs of this turn.
     fn submit(&mut self, exchange: Arc<Exchange>, stream: StreamKey, head: Request<()>, body: Body) {
         let priority = head.priority();
         if priority != Priority::default() {
@@ -170,8 +176,8 @@ impl ServerHost {
         }
     }
 
-    fn respond(connection: &mut Connection<Server>, table: &mut StreamTable, answer: ResponseCommand) {
-        let ResponseCommand { stream, head, chunk, finish } = answer;
+    fn respond(connection: &mut Connection<Server>, table: &mut StreamTable, response: ResponseCommand) {
+        let ResponseCommand { stream, head, chunk, finish } = response;
         let status = head.status();
         let fields = head.fields.iter();
         if status.is_informational() {
@@ -200,12 +206,12 @@ impl Host for ServerHost {
         input: &mut &[u8],
     ) -> Result<Option<Negotiated>, Rejection> {
         let Some(sniffer) = &mut self.sniffer else {
-            return Ok(Some(Negotiated { prefetched: &[], answer: &[] }));
+            return Ok(Some(Negotiated { prefetched: &[], response: &[] }));
         };
         let Some(detected) = negotiate::sniff(sniffer, input)? else { return Ok(None) };
         self.sniffer = None;
         match detected {
-            DetectedProtocol::Preface(seen) => Ok(Some(Negotiated { prefetched: seen, answer: &[] })),
+            DetectedProtocol::Preface(seen) => Ok(Some(Negotiated { prefetched: seen, response: &[] })),
             DetectedProtocol::Upgrade(upgrade) => self.upgrade(connection, table, &upgrade).map(Some),
         }
     }
@@ -244,7 +250,7 @@ impl Host for ServerHost {
         message: ServerCommand,
     ) {
         match message {
-            ServerCommand::Respond(answer) => Self::respond(connection, table, answer),
+            ServerCommand::Respond(response) => Self::respond(connection, table, response),
             ServerCommand::Push(command) => Self::push(connection, table, *command),
             ServerCommand::AltSvc(stream, value) => {
                 if let Err(error) = connection.send_alt_svc(Some(stream), &[], &value) {
@@ -262,7 +268,7 @@ impl Host for ServerHost {
         command: StreamCommand,
     ) {
         match command {
-            // Too late is no fault: the handler has answered, or the stream has ended.
+            // A late message is not an error: the handler has responded, or the stream has ended.
             StreamCommand::SendContinue => {
                 let _ = connection.send_informational(stream, Status::CONTINUE, []);
             }
@@ -275,7 +281,8 @@ impl Host for ServerHost {
     fn settings_received(&mut self, _: &mut Connection<Server>, _: &mut StreamTable) {}
 
     fn stream_reset(&mut self, stream: StreamKey) {
-        // It may still be here, or wait in the pool, or be with a handler, who sees its end.
+        // The request may be queued here or in the pool. If its handler is running, it sees the end
+        // of the stream.
         self.jobs.retain(|job| job.stream != stream);
         drop(self.queue.cancel(stream));
     }
@@ -286,7 +293,7 @@ impl Host for ServerHost {
     }
 
     fn connection_ended(&mut self, _: &Arc<ConnectionEnd>) {
-        // Before any handler is told, or its thread would take one of these.
+        // Before handlers are woken: their threads would take queued requests.
         drop(mem::take(&mut self.jobs));
         drop(self.queue.clear());
     }
@@ -295,9 +302,18 @@ impl Host for ServerHost {
 
     fn fail_message(&mut self, message: ServerCommand, error: &Error) {
         match message {
-            // Its handler sees the end of its stream.
+            // The handler sees the end of its stream.
             ServerCommand::Respond(_) | ServerCommand::AltSvc(..) => {}
             ServerCommand::Push(command) => command.exchange.deliver_end(error.clone()),
         }
+    }
+}
+
+impl fmt::Debug for ServerHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHost")
+            .field("remote", &self.remote)
+            .field("is_negotiating", &self.sniffer.is_some())
+            .finish_non_exhaustive()
     }
 }

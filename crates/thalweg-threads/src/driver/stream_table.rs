@@ -1,8 +1,10 @@
-//! The streams of a connection as the driver knows them: their exchanges, and what waits to be sent on them.
+//! The driver's table of streams: their exchanges, and the content queued on them.
 //!
-//! Keeps true: an entry lives as long as its stream lives in the core; `unreleased_bytes` is what its application has not released.
+//! Invariants: an entry lives as long as its stream lives in the core; `unreleased_bytes` is the
+//! content that the application has not released.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
@@ -15,33 +17,34 @@ use crate::exchange::{Chunk, Exchange, Finish, StreamCommand};
 use crate::record::Connection;
 use crate::trace;
 
-/// All live streams.
+/// All open streams.
 pub struct StreamTable {
     entries: Vec<Option<StreamEntry>>,
-    /// Content of frames whose heads the core has, on its way to the transport.
+    /// The content of frames whose headers the core has written, until the transport has accepted
+    /// it.
     pub chunks: SplicedChunks,
-    /// Whether large content goes to the transport as it is.
+    /// Whether large content is spliced into the output instead of copied.
     splices: bool,
-    /// Content of streams that ended in order while their applications still held it.
+    /// Unreleased content of streams that both sides have completed.
     unreleased: Vec<(StreamKey, usize)>,
 }
 
-/// One live stream.
+/// One open stream.
 pub struct StreamEntry {
     pub stream: StreamKey,
     pub exchange: Arc<Exchange>,
-    /// What the core has taken in part, or will take next, and how much of it it has.
+    /// The chunk that is being sent, and how much of it the core has accepted.
     current: Option<(Chunk, usize)>,
-    /// What comes behind it.
+    /// The chunks after it.
     queue: VecDeque<Chunk>,
     finish: Option<Finish>,
     local_ended: bool,
     remote_ended: bool,
-    /// Padding in each frame of content that is sent.
+    /// Padding of each outbound DATA frame.
     pad_len: Option<u8>,
-    /// What arrives is not wanted.
+    /// Whether received content is discarded.
     ignore_input: bool,
-    /// Shown to the application and not released, bytes.
+    /// Content reported to the application and not released yet, bytes.
     unreleased_bytes: usize,
 }
 
@@ -61,7 +64,7 @@ impl StreamEntry {
         }
     }
 
-    /// Hands the core as much as it takes. Returns whether our half has ended.
+    /// Sends as much as the core accepts. Returns whether our half has ended.
     fn send<R: Role>(
         &mut self,
         connection: &mut Connection<R>,
@@ -87,7 +90,7 @@ impl StreamEntry {
             if ends {
                 return Ok(true);
             }
-            // Nobody waits for room once the end was said.
+            // No writer waits for capacity after the end.
             if let (None, Some((chunk, _))) = (&self.finish, done) {
                 self.exchange.deliver_sent(chunk);
             }
@@ -95,7 +98,7 @@ impl StreamEntry {
         match self.finish.take() {
             None => return Ok(false),
             Some(Finish::End) => {
-                // An end alone is always taken.
+                // The core always accepts END_STREAM without data.
                 connection.send_data(self.stream, &[], true)?;
             }
             Some(Finish::Trailers(trailers)) => connection.send_trailers(self.stream, trailers.iter())?,
@@ -104,7 +107,8 @@ impl StreamEntry {
     }
 }
 
-/// Announces content frame by frame as far as the core takes it, and puts it where the transport finds it. Returns its length.
+/// Splices content into the output frame by frame, as far as the core accepts it. Returns its
+/// length.
 fn splice<R: Role>(
     connection: &mut Connection<R>,
     stream: StreamKey,
@@ -124,16 +128,16 @@ fn splice<R: Role>(
     Ok(taken)
 }
 
-/// Content below this length is copied: that costs less than to place it.
+/// Shorter content is copied, which costs less than a splice.
 const SPLICE_BYTES_MIN: usize = 8 << 10;
 
 impl StreamTable {
-    /// Without streams. `splices`: the transport takes many slices at once.
+    /// Creates an empty table. `splices`: the transport accepts many slices at once.
     pub const fn new(splices: bool) -> Self {
         Self { entries: Vec::new(), chunks: SplicedChunks::new(), splices, unreleased: Vec::new() }
     }
 
-    /// A stream was opened.
+    /// Adds a new stream.
     pub fn insert(&mut self, entry: StreamEntry) {
         let index = entry.stream.index();
         if index >= self.entries.len() {
@@ -143,24 +147,24 @@ impl StreamTable {
         self.entries[index] = Some(entry);
     }
 
-    /// A live stream.
+    /// Returns an open stream.
     pub fn find(&mut self, stream: StreamKey) -> Option<&mut StreamEntry> {
         self.entries.get_mut(stream.index())?.as_mut().filter(|entry| entry.stream == stream)
     }
 
-    /// A stream has ended, whoever ended it.
+    /// Removes a stream that either side has ended.
     pub fn remove(&mut self, stream: StreamKey) -> Option<StreamEntry> {
         self.find(stream)?;
         self.entries[stream.index()].take()
     }
 
-    /// All streams have ended.
+    /// Removes all streams.
     pub fn remove_all(&mut self) -> impl Iterator<Item = StreamEntry> {
         self.unreleased = Vec::new();
         mem::take(&mut self.entries).into_iter().flatten()
     }
 
-    /// Content has come.
+    /// Delivers received content.
     pub fn receive_data<R: Role>(
         &mut self,
         connection: &mut Connection<R>,
@@ -181,7 +185,7 @@ impl StreamTable {
         }
     }
 
-    /// The peer's half has ended.
+    /// Handles the peer's END_STREAM.
     pub fn end_remote(&mut self, stream: StreamKey) {
         let Some(entry) = self.find(stream) else { return };
         entry.remote_ended = true;
@@ -190,7 +194,7 @@ impl StreamTable {
         }
     }
 
-    /// Our half has ended.
+    /// Handles our END_STREAM.
     pub fn end_local<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey) {
         let Some(entry) = self.find(stream) else { return };
         entry.local_ended = true;
@@ -209,13 +213,14 @@ impl StreamTable {
         }
     }
 
-    /// RFC 9113 §8.1: the response is whole, and the rest of the request is not wanted.
+    /// RFC 9113 §8.1: the response is complete, and the handler does not read the rest of the
+    /// request.
     fn reset_unread<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey) {
         self.remove(stream);
         connection.send_reset(stream, ErrorCode::NO_ERROR);
     }
 
-    /// Queues content and sends what the core takes.
+    /// Queues content and sends as much as the core accepts.
     pub fn send<R: Role>(
         &mut self,
         connection: &mut Connection<R>,
@@ -226,7 +231,7 @@ impl StreamTable {
         let Some(entry) = self.find(stream) else { return };
         let is_blocked = entry.current.is_some();
         if chunk.as_slice().is_empty() {
-            // There is only an end to say.
+            // Only the end is left to send.
         } else if is_blocked {
             entry.queue.push_back(chunk);
         } else {
@@ -235,13 +240,13 @@ impl StreamTable {
         if finish.is_some() {
             entry.finish = finish;
         }
-        // What was cut short goes on when the core says so.
+        // The core reports when a blocked stream may continue.
         if !is_blocked {
             self.resume(connection, stream);
         }
     }
 
-    /// Sends what the core takes of what is queued.
+    /// Sends as much of the queue as the core accepts.
     pub fn resume<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey) {
         let entry = self.entries.get_mut(stream.index()).and_then(Option::as_mut);
         let Some(entry) = entry.filter(|entry| entry.stream == stream) else { return };
@@ -252,14 +257,14 @@ impl StreamTable {
         }
     }
 
-    /// The core refused something that the application wanted to send.
+    /// Handles an error of the core for an application's message.
     pub fn handle_send_error<R: Role>(
         &mut self,
         connection: &mut Connection<R>,
         stream: StreamKey,
         error: SendError,
     ) {
-        // Its end is told by an event, or by the connection's end.
+        // An event or the connection's end reports the stream's end.
         if matches!(error, SendError::StreamClosed | SendError::Connection(_)) {
             return;
         }
@@ -267,7 +272,7 @@ impl StreamTable {
         self.reset(connection, stream, ErrorCode::INTERNAL_ERROR, Error::Send(error));
     }
 
-    /// Resets a stream and tells its application why.
+    /// Resets a stream and delivers the reason to its application.
     pub fn reset<R: Role>(
         &mut self,
         connection: &mut Connection<R>,
@@ -281,7 +286,7 @@ impl StreamTable {
         }
     }
 
-    /// Does what an application asks for a stream; too late, it is nothing.
+    /// Executes an application's command for a stream; a late command does nothing.
     pub fn execute<R: Role>(
         &mut self,
         connection: &mut Connection<R>,
@@ -290,7 +295,8 @@ impl StreamTable {
     ) {
         match command {
             StreamCommand::Send { chunk, finish } => self.send(connection, stream, chunk, finish),
-            // It is advice: a server that does not go by it, or a stream that has ended, is no fault.
+            // The priority is advisory: neither a server without RFC 9218 support nor an ended
+            // stream is an error.
             StreamCommand::SetPriority(priority) => drop(connection.set_priority(stream, priority)),
             StreamCommand::SetPadding(pad_len) => {
                 if let Some(entry) = self.find(stream) {
@@ -305,7 +311,7 @@ impl StreamTable {
             StreamCommand::Release { bytes } => self.release(connection, stream, bytes),
             StreamCommand::Discard => self.discard(connection, stream),
             StreamCommand::Reset { code } => self.reset(connection, stream, code, Error::LocalReset(code)),
-            // Only servers are asked for it, and they answer it themselves.
+            // Only servers receive this command, and their host handles it.
             StreamCommand::SendContinue => {}
         }
     }
@@ -315,7 +321,7 @@ impl StreamTable {
             Some(entry) => &mut entry.unreleased_bytes,
             None => match self.unreleased.iter_mut().find(|(released, _)| *released == stream) {
                 Some((_, unreleased_bytes)) => unreleased_bytes,
-                // Reset: the core has released it.
+                // The core released the content of a reset stream.
                 None => return,
             },
         };
@@ -332,5 +338,24 @@ impl StreamTable {
         if entry.local_ended {
             self.reset_unread(connection, stream);
         }
+    }
+}
+
+impl fmt::Debug for StreamTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamTable")
+            .field("open", &self.entries.iter().flatten().count())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StreamEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamEntry")
+            .field("stream", &self.stream)
+            .field("local_ended", &self.local_ended)
+            .field("remote_ended", &self.remote_ended)
+            .field("unreleased_bytes", &self.unreleased_bytes)
+            .finish_non_exhaustive()
     }
 }

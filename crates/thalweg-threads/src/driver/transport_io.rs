@@ -1,7 +1,8 @@
-//! A transport, what was read from it, and what is still to be written to it.
+//! A transport, its unread input, and its unwritten output.
 //!
-//! Keeps true: bytes that the core handed out are written in order and once, or the transport has failed, and so is content that was
-//! spliced between them, whatever becomes of its stream; the transport is asked again only after it became ready.
+//! Invariants: unless the transport has failed, bytes of the core and content spliced between them
+//! are written in order and once, whatever happens to their streams; the driver calls the transport
+//! again only after it became ready.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -14,56 +15,57 @@ use thalweg::{Role, Splice};
 use crate::record::Connection;
 use crate::transport::Transport;
 
-/// What the transport is ready for, as far as the caller's loop knows. Wrong hopes cost a system call.
+/// The readiness of the transport, as far as the caller's loop knows. A false positive costs a
+/// system call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
-    /// Bytes may be there to read, or the end.
+    /// There may be bytes to read, or the end of input.
     pub read: bool,
-    /// There may be room to write.
+    /// There may be space to write.
     pub write: bool,
-    /// The peer has ended its side: reading goes on until the end is read.
+    /// The peer has closed its side: reading continues until the end of input.
     pub hangup: bool,
 }
 
 impl Readiness {
-    /// Ready for everything: for loops that do not know.
+    /// Ready for everything: for loops that do not track readiness.
     pub const ALL: Self = Self { read: true, write: true, hangup: false };
-    /// Ready for nothing: woken by time or by a message.
+    /// Ready for nothing: woken by a timeout or a message.
     pub const NONE: Self = Self { read: false, write: false, hangup: false };
 }
 
-pub struct TransportIo<T> {
+pub(crate) struct TransportIo<T> {
     pub transport: T,
     input: Box<[u8]>,
     output: Vec<u8>,
-    /// Where content belongs that is not in the output.
+    /// The positions of spliced content in the output.
     splices: Vec<Splice>,
-    /// The length of the output with that content, and how much of it is written.
+    /// The length of the output with its spliced content, and how much of it is written.
     len: usize,
     written: usize,
     readable: bool,
     writable: bool,
     hung_up: bool,
     ended: bool,
-    /// Writing has failed.
+    /// Whether writing has failed.
     is_broken: bool,
 }
 
-/// Content that goes from its owner to the transport without a copy, in the order of the frames that the core announced.
-pub type SplicedChunks = VecDeque<Bytes>;
+/// Content that is written without a copy, in the order of the frames that contain it.
+pub(crate) type SplicedChunks = VecDeque<Bytes>;
 
-/// What a read gave.
-pub enum Input {
-    /// So many bytes.
+/// The result of a read.
+pub(crate) enum Input {
+    /// The number of bytes read.
     Bytes(usize),
-    /// Nothing now.
+    /// No input now.
     Blocked,
-    /// The end of the peer's bytes.
+    /// The end of input.
     End,
 }
 
 impl<T: Transport> TransportIo<T> {
-    pub fn new(transport: T) -> Self {
+    pub(crate) fn new(transport: T) -> Self {
         Self {
             transport,
             input: vec![0; INPUT_BYTES].into_boxed_slice(),
@@ -79,41 +81,41 @@ impl<T: Transport> TransportIo<T> {
         }
     }
 
-    /// Says something in front of what the core says next.
-    pub fn queue_output(&mut self, bytes: &[u8]) {
+    /// Queues bytes before the core's next output.
+    pub(crate) fn queue_output(&mut self, bytes: &[u8]) {
         self.output.extend_from_slice(bytes);
         self.len += bytes.len();
     }
 
-    /// Whether nothing can be written any more.
-    pub fn is_broken(&self) -> bool {
+    /// Returns whether writing has failed.
+    pub(crate) fn is_broken(&self) -> bool {
         self.is_broken
     }
 
-    /// Takes over what the caller's loop knows.
-    pub fn update_readiness(&mut self, ready: Readiness) {
+    /// Updates the readiness from the caller's loop.
+    pub(crate) fn update_readiness(&mut self, ready: Readiness) {
         self.readable |= ready.read | ready.hangup;
         self.writable |= ready.write;
         self.hung_up |= ready.hangup;
     }
 
-    /// Whether a read may give something now.
-    pub fn is_readable(&self) -> bool {
+    /// Returns whether a read may succeed now.
+    pub(crate) fn is_readable(&self) -> bool {
         self.readable && !self.ended
     }
 
-    /// Whether the peer's bytes have ended.
-    pub fn has_ended(&self) -> bool {
+    /// Returns whether the input has ended.
+    pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// Whether everything that was handed out is written.
-    pub fn is_flushed(&self) -> bool {
+    /// Returns whether all output is written.
+    pub(crate) fn is_flushed(&self) -> bool {
         self.written == self.len && !self.transport.wants_write()
     }
 
     /// Reads once.
-    pub fn read(&mut self) -> io::Result<Input> {
+    pub(crate) fn read(&mut self) -> io::Result<Input> {
         loop {
             match self.transport.read(&mut self.input) {
                 Ok(0) => {
@@ -138,14 +140,15 @@ impl<T: Transport> TransportIo<T> {
         }
     }
 
-    /// A part of what the last read gave.
-    pub fn input(&self, range: Range<usize>) -> &[u8] {
+    /// Returns a part of the last read's input.
+    pub(crate) fn input(&self, range: Range<usize>) -> &[u8] {
         &self.input[range]
     }
 
-    /// Fetches the core's output if the last is written, and writes once, with the `chunks` that belong between. Returns whether
-    /// the transport takes more and something was written.
-    pub fn write<R: Role>(
+    /// Fetches the core's output once the earlier output is written, and writes once, with the
+    /// spliced `chunks` in between. Returns whether something was written and the transport accepts
+    /// more.
+    pub(crate) fn write<R: Role>(
         &mut self,
         connection: &mut Connection<R>,
         chunks: &mut SplicedChunks,
@@ -171,7 +174,7 @@ impl<T: Transport> TransportIo<T> {
                 Ok(len) => {
                     self.written += len;
                     let is_whole = self.written == self.len;
-                    // A socket that took a part is full.
+                    // A socket that accepted only a part is full.
                     self.writable = len == offered || !self.transport.is_emptied_by_short_read();
                     if is_whole || !self.writable {
                         self.flush_transport()?;
@@ -186,7 +189,7 @@ impl<T: Transport> TransportIo<T> {
         Ok(false)
     }
 
-    /// Takes what the core has to say. All that it said before is written.
+    /// Fetches the core's output, once the earlier output is written.
     fn fetch<R: Role>(&mut self, connection: &mut Connection<R>, chunks: &mut SplicedChunks) -> bool {
         chunks.drain(..self.splices.len());
         self.splices.clear();
@@ -197,7 +200,7 @@ impl<T: Transport> TransportIo<T> {
         is_any
     }
 
-    /// Writes once. Returns what came of it, and how many bytes were offered.
+    /// Writes once. Returns the result, and how many bytes were offered.
     fn offer(&mut self, chunks: &SplicedChunks) -> (io::Result<usize>, usize) {
         if self.splices.is_empty() {
             let rest = &self.output[self.written..];
@@ -213,8 +216,8 @@ impl<T: Transport> TransportIo<T> {
         (self.transport.write_vectored(&slices[..count]), offered)
     }
 
-    /// Lets a transport with buffers of its own go on.
-    pub fn flush_transport(&mut self) -> io::Result<()> {
+    /// Flushes a transport with buffers of its own.
+    pub(crate) fn flush_transport(&mut self) -> io::Result<()> {
         if !self.transport.wants_write() {
             return Ok(());
         }
@@ -224,8 +227,8 @@ impl<T: Transport> TransportIo<T> {
         }
     }
 
-    /// Ends our side. Returns whether that is done.
-    pub fn shutdown_write(&mut self) -> io::Result<bool> {
+    /// Half-closes the transport. Returns whether that is complete.
+    pub(crate) fn shutdown_write(&mut self) -> io::Result<bool> {
         match self.transport.shutdown_write() {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
@@ -233,7 +236,7 @@ impl<T: Transport> TransportIo<T> {
         }
     }
 
-    /// A connection that says nothing holds no large output buffer.
+    /// Frees a large output buffer while the connection has no output.
     fn release_memory(&mut self) {
         if self.output.capacity() > IDLE_OUTPUT_BYTES {
             drop(mem::take(&mut self.output));
@@ -241,7 +244,7 @@ impl<T: Transport> TransportIo<T> {
     }
 }
 
-/// Output and content in the order of the wire, without the first `written` bytes.
+/// Returns output and content in the order of the wire, without the first `written` bytes.
 fn segments<'a>(
     output: &'a [u8],
     splices: &'a [Splice],
@@ -260,9 +263,9 @@ fn segments<'a>(
     })
 }
 
-/// The most slices of one write.
+/// Slices of one write at most.
 const SLICES_MAX: usize = 64;
-/// What one read can give, bytes.
+/// Length of one read at most, bytes.
 const INPUT_BYTES: usize = 64 << 10;
-/// An output buffer up to this size is kept while it is empty, bytes.
+/// An empty output buffer of at most this size is kept, bytes.
 const IDLE_OUTPUT_BYTES: usize = 16 << 10;

@@ -1,4 +1,5 @@
-//! A server that runs for one test, and a peer that speaks frames over a socket. Every wait has a bound.
+//! A server that runs for one test, and a peer that exchanges frames over a socket. Every wait has
+//! a time limit.
 
 #![allow(dead_code, reason = "each test file takes what it needs")]
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
@@ -15,21 +16,23 @@ use thalweg::CloseCause;
 use thalweg_testkit::frames::{
     Frame, Reader, flag, goaway, kind, preface, raw, settings, settings_ack, wire,
 };
-use thalweg_threads::{Client, ConnectionEnd, ErrorCode, Handler, NegotiationError, Server, ServerHandle};
+use thalweg_threads::{
+    Client, ConnectionEnd, ErrorCode, Handler, NegotiationError, ServeStats, Server, ServerHandle,
+};
 
-/// For anything that takes no time unless something is broken.
+/// For waits that take no time unless something is broken.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
-/// A server in a thread of its own, which is shut down at the end of its test.
+/// A server in a separate thread, which is shut down at the end of its test.
 pub struct Running {
     pub address: SocketAddr,
     pub handle: ServerHandle,
-    /// What was told of each connection's end.
+    /// The reported ends of connections.
     pub ends: Receiver<End>,
-    thread: Option<JoinHandle<std::io::Result<()>>>,
+    thread: Option<JoinHandle<std::io::Result<ServeStats>>>,
 }
 
-/// What a test looks at in a connection's end.
+/// The part of a connection's end that tests check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
     pub cause: Option<CloseCause>,
@@ -76,23 +79,24 @@ impl Running {
         self.ends.recv_timeout(LIMIT).expect("a connection ends")
     }
 
-    /// Waits until nobody is connected.
+    /// Waits until no connection is open.
     pub fn drained(&self) {
         assert!(self.handle.wait_idle(LIMIT), "connections are left: {:?}", self.handle);
     }
 
-    pub fn stop(mut self) {
-        self.join();
+    pub fn stop(mut self) -> ServeStats {
+        self.join(LIMIT).expect("it has not been joined")
     }
 
-    fn join(&mut self) {
-        self.handle.shutdown(LIMIT);
-        if let Some(thread) = self.thread.take() {
-            let outcome = thread.join().expect("the server does not panic");
-            if !thread::panicking() {
-                outcome.unwrap();
-            }
-        }
+    /// Ends the server; what is left after `limit` is closed.
+    pub fn stop_within(mut self, limit: Duration) -> ServeStats {
+        self.join(limit).expect("it has not been joined")
+    }
+
+    fn join(&mut self, limit: Duration) -> Option<ServeStats> {
+        self.handle.shutdown(limit);
+        let outcome = self.thread.take()?.join().expect("the server does not panic");
+        if thread::panicking() { None } else { Some(outcome.unwrap()) }
     }
 }
 
@@ -101,11 +105,11 @@ impl Drop for Running {
         if thread::panicking() {
             self.handle.shutdown(Duration::ZERO);
         }
-        self.join();
+        self.join(LIMIT);
     }
 }
 
-/// The other end of a connection, frame by frame.
+/// A scripted peer, frame by frame.
 pub struct Peer {
     pub stream: TcpStream,
     reader: Reader,
@@ -113,7 +117,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A client that has sent nothing yet.
+    /// Creates a client that has sent nothing yet.
     pub fn client(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_write_timeout(Some(LIMIT)).unwrap();
@@ -121,7 +125,7 @@ impl Peer {
         Self { stream, reader: Reader::default(), decoder: Default::default() }
     }
 
-    /// A server for one connection of a client that is made by `connect`.
+    /// Creates a server for one connection of a client that `connect` creates.
     pub fn accept<T>(connect: impl FnOnce(SocketAddr) -> T) -> (Self, T) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let made = connect(listener.local_addr().unwrap());
@@ -141,7 +145,7 @@ impl Peer {
         self.send(&wire([&preface(), settings]));
         self.until(kind::SETTINGS);
         self.send(&settings_ack().bytes());
-        // The acknowledgement of ours.
+        // The acknowledgement of our SETTINGS.
         self.until(kind::SETTINGS);
     }
 
@@ -156,7 +160,7 @@ impl Peer {
         self.stream.write_all(bytes).unwrap();
     }
 
-    /// The next frame; `None` at the end of the stream.
+    /// Returns the next frame; `None` at the end of the stream.
     pub fn frame(&mut self) -> Option<Frame> {
         let mut buffer = [0; 4096];
         loop {
@@ -172,7 +176,7 @@ impl Peer {
         }
     }
 
-    /// The next frame of a kind; what comes before it is passed over, but for GOAWAY.
+    /// Returns the next frame of a type; skips others except GOAWAY.
     pub fn until(&mut self, wanted: u8) -> Frame {
         loop {
             let frame = self.frame().unwrap_or_else(|| panic!("the stream ends before a frame {wanted:#x}"));
@@ -183,18 +187,18 @@ impl Peer {
         }
     }
 
-    /// All frames to the end of the stream.
+    /// Returns all frames to the end of the stream.
     pub fn rest(&mut self) -> Vec<Frame> {
         std::iter::from_fn(|| self.frame()).collect()
     }
 
-    /// The fields of a response.
+    /// Returns the fields of a response.
     pub fn fields(&mut self, frame: &Frame) -> Vec<String> {
         let block = frame.block().expect("a header block");
         self.decoder.decode(block).unwrap().iter().map(ToString::to_string).collect()
     }
 
-    /// As a server: all frames until the client ends its side. PINGs are answered.
+    /// As a server: returns all frames until the client closes its side. Acknowledges PINGs.
     pub fn until_end_of_client(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
         while let Some(frame) = self.frame() {
@@ -206,7 +210,7 @@ impl Peer {
         frames
     }
 
-    /// Ends the connection as a polite client does, and waits for the server to end its side.
+    /// Closes the connection gracefully, and waits for the server to close its side.
     pub fn leave(mut self) {
         self.send(&goaway(0, ErrorCode::NO_ERROR).bytes());
         self.stream.shutdown(Shutdown::Write).unwrap();
@@ -214,7 +218,7 @@ impl Peer {
     }
 }
 
-/// A generator of numbers that a seed replays (SplitMix64).
+/// A pseudo-random generator with a seed (SplitMix64).
 #[derive(Clone)]
 pub struct Random(pub u64);
 

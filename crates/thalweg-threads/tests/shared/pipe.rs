@@ -1,4 +1,4 @@
-//! A driver in a loop of the test's own, over a transport that takes and gives as little as it likes.
+//! A driver in a test's own loop, over a transport that moves an arbitrary number of bytes.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -15,7 +15,7 @@ use thalweg_threads::{
 
 use super::{LIMIT, Random};
 
-/// A transport in memory. The test holds its other end.
+/// An in-memory transport. The test holds its other end.
 #[derive(Clone, Default)]
 pub struct Pipe(pub Arc<Mutex<Ends>>);
 
@@ -23,12 +23,12 @@ pub struct Pipe(pub Arc<Mutex<Ends>>);
 pub struct Ends {
     pub to_driver: Vec<u8>,
     pub from_driver: Vec<u8>,
-    /// Bytes that the driver may still write; without a value, any number.
+    /// Bytes that the driver may still write; `None`: any number.
     pub room: Option<usize>,
     /// The most that one call moves.
     pub step: Option<usize>,
     pub writes: usize,
-    /// Whether one call may bring many slices, and where those lay that came so, and their lengths.
+    /// Whether one call accepts many slices; and the addresses and lengths of those accepted.
     pub is_vectored: bool,
     pub slices: Vec<(usize, usize)>,
     pub has_ended: bool,
@@ -36,7 +36,7 @@ pub struct Ends {
     pub fails: Option<ErrorKind>,
     pub read_fails: Option<ErrorKind>,
     pub write_fails: Option<ErrorKind>,
-    /// Every other call, by chance, finds the transport not ready.
+    /// If set, calls randomly find the transport not ready.
     pub stutter: Option<Random>,
 }
 
@@ -120,7 +120,7 @@ impl Transport for Pipe {
     }
 }
 
-/// A server's driver, its transport's other end, and its wake-ups.
+/// A server's driver, the other end of its transport, and its wake-ups.
 pub struct Bench {
     pub driver: ServerDriver<Pipe>,
     pub pipe: Pipe,
@@ -132,7 +132,7 @@ impl Bench {
         Self::over(Pipe::default(), pool, options)
     }
 
-    /// The same over a transport that takes many slices at once.
+    /// The same over a vectored transport.
     pub fn vectored(pool: &Pool, options: &Options) -> Self {
         let pipe = Pipe::default();
         pipe.with(|ends| ends.is_vectored = true);
@@ -156,12 +156,12 @@ impl Bench {
         panic!("it never waits");
     }
 
-    /// The same; what the driver waits for does not matter.
+    /// Takes turns without checking what the driver waits for.
     pub fn go(&mut self) {
         let _ = self.turns();
     }
 
-    /// Takes turns, and waits for wake-ups, until `done` sees what it looks for.
+    /// Takes turns, and waits for wake-ups, until `done` returns a value.
     pub fn until<T>(&mut self, mut done: impl FnMut(&Pipe) -> Option<T>) -> T {
         let deadline = Instant::now() + LIMIT;
         while Instant::now() < deadline {
@@ -177,7 +177,7 @@ impl Bench {
         panic!("it does not come");
     }
 
-    /// Turns until `count` frames of a kind have come out; returns all that came.
+    /// Takes turns until `count` frames of a type are written; returns all frames.
     pub fn frames(&mut self, wanted: u8, count: usize) -> Vec<Frame> {
         let (mut reader, mut frames) = (Reader::default(), Vec::new());
         self.until(|pipe| {
@@ -191,7 +191,7 @@ impl Bench {
     }
 }
 
-/// A wake-up that is a message; nobody may listen any more.
+/// A wake-up that sends a message; the receiver may be dropped.
 pub fn waker(wake: Sender<()>) -> impl Fn() + Send + Sync + 'static {
     let wake = Mutex::new(wake);
     move || wake.lock().unwrap().send(()).unwrap_or_default()
@@ -206,7 +206,7 @@ pub fn greeting(window: u32) -> Vec<u8> {
     wire([&preface(), &settings, &settings_ack(), &window_update(0, 0x7fff_0000)])
 }
 
-/// Says hello, or sends as many bytes as the path names.
+/// Responds with a greeting, or with as many bytes as the path names.
 #[allow(clippy::needless_pass_by_value, reason = "it is a handler")]
 pub fn sized(request: Request<Body>, responder: Responder) -> io::Result<()> {
     match request.path()[1..].parse::<usize>() {

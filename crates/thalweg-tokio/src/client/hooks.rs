@@ -1,4 +1,5 @@
-//! What a caller may attach to a request as extensions: who hears of interim responses and of pushes, and a handle to the stream.
+//! What a caller can attach to a request as extensions: callbacks for interim responses and for
+//! pushes, and a handle to the stream.
 
 use std::fmt;
 use std::future::Future;
@@ -20,42 +21,44 @@ use crate::trace;
 
 use super::response::PendingResponse;
 
-/// Is called with each interim response (RFC 9110 §15.2), for example 103 Early Hints, as it comes: an extension of the request.
+/// Callback for each interim response (RFC 9110 §15.2), for example 103 Early Hints. Insert it as
+/// an extension of the request.
 ///
-/// It runs in the connection's task and should only pass on what it gets.
+/// It runs in the connection's task and should only forward its argument.
 #[derive(Clone)]
 pub struct OnInformational(Arc<dyn Fn(Response<()>) + Send + Sync>);
 
 impl OnInformational {
-    /// Takes the function.
+    /// Creates the callback from a function.
     pub fn new(function: impl Fn(Response<()>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(function))
     }
 }
 
-/// Is called with each promise that the server makes with the response (RFC 9113 §8.4): an extension of the request. Without it, or without
-/// `Config::enable_push`, nothing is pushed.
+/// Callback for each push that the server promises with the response (RFC 9113 §8.4). Insert it as
+/// an extension of the request. Without it, or without `Config::enable_push`, the client refuses
+/// all pushes.
 ///
-/// It runs in the connection's task and should only pass on what it gets.
+/// It runs in the connection's task and should only forward its argument.
 #[derive(Clone)]
 pub struct OnPush(Arc<dyn Fn(Pushed) + Send + Sync>);
 
 impl OnPush {
-    /// Takes the function.
+    /// Creates the callback from a function.
     pub fn new(function: impl Fn(Pushed) + Send + Sync + 'static) -> Self {
         Self(Arc::new(function))
     }
 }
 
-/// A promised request and its response, as a future. To drop it cancels the push.
-#[must_use = "a pushed response that nobody waits for is cancelled"]
+/// A promised request and its response, as a future. Dropping it cancels the push.
+#[must_use = "dropping a pushed response cancels it"]
 pub struct Pushed {
     request: Request<()>,
     response: PendingResponse,
 }
 
 impl Pushed {
-    /// The request that the server answers.
+    /// Returns the request that the server is answering.
     pub const fn request(&self) -> &Request<()> {
         &self.request
     }
@@ -69,28 +72,29 @@ impl Future for Pushed {
     }
 }
 
-/// A handle to the stream of a request: insert a clone as an extension of the request.
+/// A handle to the stream of a request. Insert a clone as an extension of the request.
 #[derive(Clone, Default)]
 pub struct StreamHandle(Arc<CommandQueue<StreamCommand>>);
 
-/// What a caller wants of its stream.
-pub enum StreamCommand {
-    /// Another priority.
+/// A command of the caller for its stream.
+pub(crate) enum StreamCommand {
+    /// Changes the priority.
     SetPriority(Priority),
-    /// Another length of padding.
+    /// Changes the length of padding.
     SetPadding(Option<u8>),
-    /// A frame of an unknown type.
+    /// Sends a frame of an unknown type.
     SendExtension(FrameType, Flags, Vec<u8>),
 }
 
 impl StreamHandle {
-    /// Makes a handle that is of no stream yet.
+    /// Creates a handle that belongs to no stream yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks the server for another priority of the response (PRIORITY_UPDATE, RFC 9218 §7.1); the first one is said by the field `priority` of
-    /// the request. Left out if the server does not go by it.
+    /// Asks the server for another priority of the response (PRIORITY_UPDATE, RFC 9218 §7.1). The
+    /// request's `priority` field carries the initial one. A server without RFC 9218
+    /// support ignores the update.
     ///
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
@@ -98,8 +102,8 @@ impl StreamHandle {
         self.submit(StreamCommand::SetPriority(priority))
     }
 
-    /// Adds `pad_len` bytes of padding to each DATA frame of the request from now on, to blur its length (RFC 9113 §10.7); with
-    /// `None` no more.
+    /// Adds `pad_len` bytes of padding to each further DATA frame of the request, to hide its
+    /// length (RFC 9113 §10.7). `None` stops padding.
     ///
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
@@ -107,8 +111,8 @@ impl StreamHandle {
         self.submit(StreamCommand::SetPadding(pad_len))
     }
 
-    /// Sends a frame of a type that HTTP/2 does not know (RFC 9113 §5.5), on this stream. One that the core refuses, as it does after
-    /// the end of the request, is logged and left out.
+    /// Sends a frame of an extension type (RFC 9113 §5.5) on this stream. A frame that the core
+    /// refuses, as it does after the end of the request, is logged and dropped.
     ///
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
@@ -126,16 +130,16 @@ impl StreamHandle {
     }
 }
 
-/// What was attached to one request.
-pub struct RequestHooks {
+/// The extensions of one request.
+pub(crate) struct RequestHooks {
     on_informational: Option<OnInformational>,
     on_push: Option<OnPush>,
     handle: Option<StreamHandle>,
 }
 
 impl RequestHooks {
-    /// Takes them out of a request's extensions. Costs nothing where there are none.
-    pub fn from_extensions(extensions: &mut Extensions) -> Option<Box<Self>> {
+    /// Removes the hooks from a request's extensions. Costs nothing if there are none.
+    pub(crate) fn from_extensions(extensions: &mut Extensions) -> Option<Box<Self>> {
         if extensions.is_empty() {
             return None;
         }
@@ -148,28 +152,29 @@ impl RequestHooks {
         (!is_empty).then(|| Box::new(hooks))
     }
 
-    /// An interim response has come.
-    pub fn call_on_informational(&self, stream: StreamKey, response: Response<()>) {
+    /// Passes an interim response to the caller.
+    pub(crate) fn call_on_informational(&self, stream: StreamKey, response: Response<()>) {
         if let Some(OnInformational(function)) = &self.on_informational {
             catch_panic(stream, || function(response));
         }
     }
 
-    /// Whether pushes are wanted.
-    pub const fn wants_push(&self) -> bool {
+    /// Returns whether the caller accepts pushes.
+    pub(crate) const fn wants_push(&self) -> bool {
         self.on_push.is_some()
     }
 
-    /// A promise has come.
-    pub fn call_on_push(&self, stream: StreamKey, request: Request<()>, inbox: Arc<Inbox>) {
+    /// Passes a push to the caller.
+    pub(crate) fn call_on_push(&self, stream: StreamKey, request: Request<()>, inbox: Arc<Inbox>) {
         let pushed = Pushed { request, response: PendingResponse::new(inbox) };
         if let Some(OnPush(function)) = &self.on_push {
             catch_panic(stream, || function(pushed));
         }
     }
 
-    /// Does what was wished of the stream since the last look. What cannot be is left out. Returns the padding, if it changes.
-    pub fn apply_commands(
+    /// Executes the commands for the stream that arrived since the last call. A command that the
+    /// core refuses is dropped. Returns the padding, if it changes.
+    pub(crate) fn apply_commands(
         &self,
         connection: &mut Connection<Client>,
         stream: StreamKey,
@@ -193,8 +198,8 @@ impl RequestHooks {
         padding
     }
 
-    /// How the driver is rung.
-    pub fn set_waker(&self, waker: &Waker) {
+    /// Sets the waker of the driver.
+    pub(crate) fn set_waker(&self, waker: &Waker) {
         if let Some(handle) = &self.handle {
             handle.0.set_waker(waker.clone());
         }
@@ -209,7 +214,7 @@ impl Drop for RequestHooks {
     }
 }
 
-/// A panic of a caller's function goes no further.
+/// Catches and logs a panic of a caller's function.
 fn catch_panic(stream: StreamKey, function: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(function)) {
         trace::handler_panicked(stream, panic.as_ref());

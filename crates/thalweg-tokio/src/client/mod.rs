@@ -1,4 +1,4 @@
-//! The client: a handle that is cloned as often as there are callers, and the connection behind it.
+//! The client: a cloneable handle, and the connection behind it.
 
 mod hooks;
 mod response;
@@ -36,22 +36,22 @@ pub use response::ResponseFuture;
 use stream_permits::StreamPermits;
 use streams::{ClientStreams, PendingRequest};
 
-/// A handle to a connection of a client. Clones share the connection; it ends gracefully when the last one is dropped and the last
-/// response is read.
+/// A handle to a client's connection. Clones share the connection. It shuts down gracefully when
+/// the last handle is dropped and the last response is read.
 ///
-/// As a tower service, `poll_ready` waits while as many streams are open as the peer allows. A response whose future or
-/// body is dropped early is cancelled with RST_STREAM.
+/// As a tower service, `poll_ready` waits while the number of open streams is at the peer's limit.
+/// Dropping a response's future or body early cancels the request with RST_STREAM.
 ///
-/// `poll_ready` fails when the connection takes no further requests. With the feature `tonic` it
-/// reports ready then, and `call` returns the same error: clients that tonic generates make a
-/// status `Unknown` of what `poll_ready` says, and find `Unavailable` in what `call` says.
+/// `poll_ready` fails when the connection accepts no further requests. With the feature `tonic` it
+/// reports ready instead, and `call` returns the error: a client that tonic generates maps an error
+/// of `poll_ready` to the status `Unknown`, and an error of `call` to `Unavailable`.
 pub struct Client<B> {
     shared: Arc<Shared<B>>,
     permit: Option<OwnedSemaphorePermit>,
     acquire: Option<Acquire>,
 }
 
-struct Shared<B> {
+pub(crate) struct Shared<B> {
     submitted: mpsc::UnboundedSender<PendingRequest<B>>,
     permits: Arc<Semaphore>,
     end: Arc<OnceLock<Arc<ConnectionEnd>>>,
@@ -59,7 +59,7 @@ struct Shared<B> {
 
 type Acquire = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send + Sync>>;
 
-/// The connection behind the handles, as a future that drives it to its end: spawn it.
+/// The connection behind the handles, as a future that drives it to its end. Spawn it.
 #[must_use = "a connection does nothing unless it is polled"]
 pub struct Connection<IO, B>
 where
@@ -69,11 +69,11 @@ where
     driver: Driver<IO, ClientStreams<B>>,
 }
 
-/// Connects over TCP and speaks HTTP/2 with prior knowledge (RFC 9113 §3.3). Does not wait for the peer's first word:
-/// whether it speaks HTTP/2 at all shows with the first request.
+/// Connects over TCP and speaks HTTP/2 with prior knowledge (RFC 9113 §3.3). Does not wait for the
+/// server preface: the first request fails if the peer does not speak HTTP/2.
 ///
 /// # Errors
-/// What the operating system says.
+/// The error of the operating system.
 pub async fn connect<B>(addr: impl ToSocketAddrs) -> io::Result<(Client<B>, Connection<TcpStream, B>)>
 where
     B: HttpBody,
@@ -85,7 +85,7 @@ where
     Ok(connected.expect("the default configuration is valid"))
 }
 
-/// Speaks HTTP/2 on a transport that is connected. The requests' bodies are of type `B`.
+/// Speaks HTTP/2 on a connected transport. The requests' bodies have the type `B`.
 ///
 /// # Errors
 /// The first field of `config` that is outside its range.
@@ -98,7 +98,7 @@ where
     start(io, &Setup::from(config))
 }
 
-/// The same, recorded.
+/// Speaks HTTP/2 on a connected transport, and records the connection.
 ///
 /// # Errors
 /// The first field of `config` that is outside its range.
@@ -138,7 +138,8 @@ where
     B: HttpBody,
     B::Error: Into<BoxError>,
 {
-    /// Shows it to a [`Watch`](crate::inspect::ConnectionMonitor); `peer` is for the eyes of who looks.
+    /// Registers the connection with a [`ConnectionMonitor`](crate::inspect::ConnectionMonitor);
+    /// `peer` is only displayed.
     #[cfg(feature = "inspect")]
     pub fn inspect(
         mut self,
@@ -149,13 +150,14 @@ where
         self
     }
 
-    /// The handle through which others end it gracefully, and say what belongs to no request.
+    /// Returns the handle that shuts the connection down and sends connection-level frames.
     pub fn handle(&self) -> Handle<thalweg::Client> {
         self.driver.handle().clone()
     }
 
-    /// Is called with what the server says about the connection: its settings, origins, alternative services, extension frames. It
-    /// runs in the connection's task and should only pass on what it gets.
+    /// Sets a callback for connection-level events of the server: settings, origins, alternative
+    /// services, extension frames. It runs in the connection's task and should only forward its
+    /// argument.
     pub fn on_notice(
         mut self,
         on_notice: impl Fn(&Handle<thalweg::Client>, OwnedEvent) + Send + Sync + 'static,
@@ -164,7 +166,7 @@ where
         self
     }
 
-    /// Counts what it does in `counters`, with other connections or alone.
+    /// Adds what the connection does to `counters`, which other connections may share.
     pub fn counters(mut self, counters: Arc<Counters>) -> Self {
         counters.count_opened();
         self.driver.set_counters(counters);
@@ -195,15 +197,15 @@ impl<B> Client<B> {
     /// Waits until the peer allows another stream.
     ///
     /// # Errors
-    /// `Connection` and `GoingAway`: a new connection is needed.
+    /// `Connection` and `GoingAway`: the caller needs a new connection.
     pub async fn ready(&mut self) -> Result<(), Error> {
         poll_fn(|cx| self.poll_permit(cx)).await
     }
 
-    /// Sends a request, which waits first if the peer allows no further stream now.
+    /// Sends a request. Waits first if the number of open streams is at the peer's limit.
     ///
-    /// The URI must name scheme and authority, or the request goes without (RFC 9113 §8.3.1). A content-length is added if the
-    /// body knows its length.
+    /// The URI must name scheme and authority; otherwise the request carries none (RFC 9113
+    /// §8.3.1). The client adds content-length if the body knows its length.
     pub fn send(&mut self, request: Request<B>) -> ResponseFuture<B> {
         match self.permit.take() {
             Some(permit) => ResponseFuture::submitted(&self.shared, request, permit),
@@ -214,12 +216,12 @@ impl<B> Client<B> {
         }
     }
 
-    /// Whether the connection takes no further requests.
+    /// Returns whether the connection accepts no further requests.
     pub fn is_closed(&self) -> bool {
         self.shared.permits.is_closed()
     }
 
-    /// How the connection ended, once it has.
+    /// Returns how the connection ended, if it has ended.
     pub fn end(&self) -> Option<Arc<ConnectionEnd>> {
         self.shared.end.get().cloned()
     }
@@ -237,7 +239,7 @@ impl<B> Client<B> {
 }
 
 impl<B> Shared<B> {
-    /// Why nothing can be sent any more.
+    /// Returns the reason why no request can be sent any more.
     fn closed(&self) -> Error {
         match self.end.get() {
             Some(end) => Error::Connection { end: Arc::clone(end), processed: false },
@@ -259,8 +261,8 @@ impl<B> Service<Request<B>> for Client<B> {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let permits = self.poll_permit(cx);
-        // What tonic generates makes `Unknown` of an error from here, and looks for a status in an
-        // error of `call`, which fails at once and for the same reason.
+        // A client that tonic generates maps an error from here to `Unknown`, but looks for a
+        // status in an error of `call`, which fails immediately and for the same reason.
         #[cfg(feature = "tonic")]
         let permits = permits.map(|_| Ok(()));
         permits
@@ -274,5 +276,15 @@ impl<B> Service<Request<B>> for Client<B> {
 impl<B> fmt::Debug for Client<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("closed", &self.is_closed()).finish_non_exhaustive()
+    }
+}
+
+impl<IO, B> fmt::Debug for Connection<IO, B>
+where
+    B: HttpBody,
+    B::Error: Into<BoxError>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The response to come.
+//! The future of a response.
 
 use std::fmt;
 use std::future::Future;
@@ -17,35 +17,35 @@ use super::streams::PendingRequest;
 use super::{Acquire, Shared};
 
 /// The response to a request, as a future. Dropping it cancels the request.
-#[must_use = "a request whose response nobody waits for is cancelled"]
+#[must_use = "dropping the future cancels the request"]
 pub struct ResponseFuture<B>(State<B>);
 
 enum State<B> {
-    /// The peer allows no further stream yet.
+    /// The number of open streams is at the peer's limit.
     Waiting {
         shared: Arc<Shared<B>>,
         acquire: Acquire,
         request: Option<Box<Request<B>>>,
     },
-    /// The driver has it.
+    /// The driver has the request.
     Submitted(PendingResponse),
-    /// It could not be ordered.
+    /// The request could not be submitted.
     Failed(Option<Error>),
     Done,
 }
 
-/// An inbox that is let go of if nobody takes it out.
-pub struct PendingResponse(Option<Arc<Inbox>>);
+/// An inbox whose reader is dropped unless the body takes it over.
+pub(crate) struct PendingResponse(Option<Arc<Inbox>>);
 
 impl PendingResponse {
-    /// Takes an inbox.
-    pub const fn new(inbox: Arc<Inbox>) -> Self {
+    /// Wraps an inbox.
+    pub(crate) const fn new(inbox: Arc<Inbox>) -> Self {
         Self(Some(inbox))
     }
 
-    /// Waits for the response; its body takes the inbox over.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Body>, Error>> {
-        // Polled after its end: nothing more will come.
+    /// Waits for the response. Its body takes the inbox over.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Body>, Error>> {
+        // Polled after completion.
         let Some(inbox) = &self.0 else { return Poll::Pending };
         let head = ready!(inbox.poll_head(cx));
         let inbox = self.0.take();
@@ -61,11 +61,11 @@ impl Drop for PendingResponse {
     }
 }
 
-// Bodies of requests are not pinned here: they are only passed on.
+// Request bodies are not pinned here, only passed to the driver.
 impl<B> Unpin for ResponseFuture<B> {}
 
 impl<B> ResponseFuture<B> {
-    pub(super) fn submitted(shared: &Shared<B>, request: Request<B>, permit: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn submitted(shared: &Shared<B>, request: Request<B>, permit: OwnedSemaphorePermit) -> Self {
         let inbox = Arc::new(Inbox::new(None));
         let pending = PendingRequest { request, inbox: Arc::clone(&inbox), permit };
         Self(match shared.submitted.send(pending) {
@@ -74,7 +74,7 @@ impl<B> ResponseFuture<B> {
         })
     }
 
-    pub(super) fn waiting(shared: Arc<Shared<B>>, request: Request<B>) -> Self {
+    pub(crate) fn waiting(shared: Arc<Shared<B>>, request: Request<B>) -> Self {
         let acquire = Box::pin(Arc::clone(&shared.permits).acquire_owned());
         Self(State::Waiting { shared, acquire, request: Some(Box::new(request)) })
     }
@@ -101,7 +101,7 @@ impl<B> Future for ResponseFuture<B> {
                     this.0 = State::Done;
                     return error.map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
                 }
-                // Polled after its end: nothing more will come.
+                // Polled after completion.
                 State::Done => return Poll::Pending,
             }
         }

@@ -1,31 +1,31 @@
-//! How many streams the peer allows at once, as permits that callers wait for.
+//! The peer's limit of concurrent streams, as permits that callers wait for.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The driver's side: it changes the number of permits as the peer changes its limit.
+/// The driver's side. It changes the number of permits as the peer changes its limit.
 #[derive(Debug)]
-pub struct StreamPermits {
+pub(crate) struct StreamPermits {
     semaphore: Arc<Semaphore>,
     limit: usize,
-    /// Permits that are out beyond the limit: they do not come back.
+    /// Issued permits beyond the limit. They are dropped when they are released.
     excess: usize,
 }
 
 impl StreamPermits {
-    /// Starts with what a client may assume before the peer's SETTINGS have come.
-    pub fn new() -> Self {
+    /// Creates the permits that a client may assume before it receives the peer's SETTINGS.
+    pub(crate) fn new() -> Self {
         Self { semaphore: Arc::new(Semaphore::new(LIMIT_INITIAL)), limit: LIMIT_INITIAL, excess: 0 }
     }
 
-    /// The callers' side.
-    pub fn semaphore(&self) -> Arc<Semaphore> {
+    /// Returns the callers' side.
+    pub(crate) fn semaphore(&self) -> Arc<Semaphore> {
         Arc::clone(&self.semaphore)
     }
 
-    /// The peer has said how many streams it allows.
-    pub fn set_limit(&mut self, limit: u32) {
+    /// Applies the peer's SETTINGS_MAX_CONCURRENT_STREAMS.
+    pub(crate) fn set_limit(&mut self, limit: u32) {
         let limit = (limit as usize).min(LIMIT_MAX);
         if limit > self.limit {
             let more = limit - self.limit;
@@ -39,23 +39,23 @@ impl StreamPermits {
         self.limit = limit;
     }
 
-    /// A stream has ended.
-    pub fn release(&mut self, permit: OwnedSemaphorePermit) {
+    /// Returns the permit of a stream that has ended.
+    pub(crate) fn release(&mut self, permit: OwnedSemaphorePermit) {
         if self.excess > 0 {
             self.excess -= 1;
             permit.forget();
         }
     }
 
-    /// The connection takes nothing more: who waits is told.
-    pub fn close(&self) {
+    /// Closes the semaphore, which wakes all waiting callers with an error.
+    pub(crate) fn close(&self) {
         self.semaphore.close();
     }
 }
 
-/// RFC 9113 §6.5.2 advises peers against less than 100.
+/// RFC 9113 §6.5.2 recommends a value no smaller than 100.
 const LIMIT_INITIAL: usize = 100;
-/// More than stream identifiers last for.
+/// More than the number of stream identifiers.
 const LIMIT_MAX: usize = 1 << 30;
 
 #[cfg(test)]
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn permits_follow_the_limit_even_below_what_is_out() {
+    fn permits_follow_the_limit_even_below_the_number_issued() {
         let mut permits = StreamPermits::new();
         let semaphore = permits.semaphore();
         permits.set_limit(3);

@@ -1,7 +1,7 @@
 //! All exchanges of a client's connection: the client's side of the driver.
 //!
-//! Keeps true: an exchange leaves when both its halves have ended or nobody wants its response any more; its place among the
-//! streams that the peer allows is given back then, and not before.
+//! Invariant: an exchange is removed when both halves of its stream are closed or its response is
+//! dropped; its stream permit is released then and not before.
 
 use std::collections::VecDeque;
 use std::io;
@@ -35,24 +35,24 @@ use crate::waker_set::WakerSet;
 use super::hooks::RequestHooks;
 use super::stream_permits::StreamPermits;
 
-/// A request on its way to the driver.
-pub struct PendingRequest<B> {
+/// A request that a handle has submitted to the driver.
+pub(crate) struct PendingRequest<B> {
     /// The request.
     pub request: Request<B>,
-    /// Where its response goes.
+    /// Receives the response.
     pub inbox: Arc<Inbox>,
-    /// Its place among the streams that the peer allows.
+    /// The permit for one of the streams that the peer allows.
     pub permit: OwnedSemaphorePermit,
 }
 
-/// A request that was sent, and its response.
+/// A sent request, and its response.
 struct ClientStream<B: Body> {
     stream: StreamKey,
-    /// What is left to send.
+    /// Content left to send.
     content: Option<Pin<Box<BodySender<B>>>>,
     inbox: Arc<Inbox>,
     response_open: bool,
-    /// Its place among the streams that the peer allows; a pushed stream takes none.
+    /// The permit for one of the streams that the peer allows. A pushed stream needs none.
     permit: Option<OwnedSemaphorePermit>,
     hooks: Option<Box<RequestHooks>>,
     /// Padding in each frame of content.
@@ -60,22 +60,22 @@ struct ClientStream<B: Body> {
     span: trace::Span,
 }
 
-/// The exchanges, by the index of their streams, and the requests that wait for theirs.
-pub struct ClientStreams<B: Body> {
+/// The exchanges, indexed by their streams, and the requests that wait for a stream.
+pub(crate) struct ClientStreams<B: Body> {
     submitted: UnboundedReceiver<PendingRequest<B>>,
-    /// What the core had no room for; it goes before new orders.
+    /// Requests that the core had no room for. They precede newly submitted ones.
     waiting: VecDeque<PendingRequest<B>>,
     streams: Vec<Option<ClientStream<B>>>,
     live: usize,
-    /// Promised streams whose inboxes have no bell yet.
+    /// Promised streams whose inboxes have no waker yet.
     promised: Vec<StreamKey>,
     detached: DetachedInboxes,
     permits: StreamPermits,
-    /// The peer's settings have changed.
+    /// Whether the peer's settings have changed.
     has_new_settings: bool,
-    /// The peer's first settings have come.
+    /// Whether the peer's first SETTINGS frame has arrived.
     has_settings: bool,
-    /// No handle is left: nothing more will be ordered.
+    /// Whether all handles are dropped, so that no request will follow.
     no_handles: bool,
     end: Arc<OnceLock<Arc<ConnectionEnd>>>,
 }
@@ -85,8 +85,8 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    /// Starts without any. `end` is where the handles look when the connection is over.
-    pub fn new(
+    /// Creates an empty set. The handles read `end` after the connection has ended.
+    pub(crate) fn new(
         submitted: UnboundedReceiver<PendingRequest<B>>,
         permits: StreamPermits,
         end: Arc<OnceLock<Arc<ConnectionEnd>>>,
@@ -136,7 +136,7 @@ where
         }
     }
 
-    /// The server promises a response to a request that it makes up.
+    /// Handles PUSH_PROMISE.
     fn receive_push(&mut self, parent: StreamKey, stream: StreamKey, headers: &Headers<'_>) -> Action {
         let hooks = self.find(parent).and_then(|entry| entry.hooks.as_ref());
         let (Some(hooks), Ok(request)) = (hooks.filter(|hooks| hooks.wants_push()), headers.to_request())
@@ -191,7 +191,7 @@ where
         }
     }
 
-    /// The response has ended, perhaps before its request.
+    /// Handles the end of the response, perhaps before the end of the request.
     fn receive_end(&mut self, stream: StreamKey, trailers: Option<HeaderMap>) {
         let Some(entry) = self.find(stream) else { return };
         entry.response_open = false;
@@ -201,7 +201,7 @@ where
         }
     }
 
-    /// The stream is over before its time.
+    /// Handles the early end of a stream.
     fn fail(&mut self, stream: StreamKey, error: Error) {
         if let Some(entry) = self.find(stream) {
             entry.inbox.fail(error);
@@ -219,7 +219,7 @@ where
         drop_body(stream, entry.content);
     }
 
-    /// Sends what was ordered. Returns whether anything was.
+    /// Sends the submitted requests. Returns whether there were any.
     fn send(
         &mut self,
         cx: &mut Context<'_>,
@@ -248,7 +248,7 @@ where
         progressed
     }
 
-    /// Opens a stream for an order. Gives the order back if it must wait.
+    /// Opens a stream for a request. Returns the request if it must wait.
     fn open(
         &mut self,
         pending: PendingRequest<B>,
@@ -258,7 +258,7 @@ where
         if pending.inbox.reader_dropped() {
             return None;
         }
-        // RFC 8441 §3: whether the server knows extended CONNECT is in its first settings.
+        // RFC 8441 §3: the server announces extended CONNECT in its first SETTINGS frame.
         if !self.has_settings && pending.request.extensions().get::<Protocol>().is_some() {
             return Some(pending);
         }
@@ -295,7 +295,7 @@ where
         None
     }
 
-    /// Lets one exchange go on, and credits what was consumed of its response.
+    /// Advances one exchange, and releases window for the consumed part of its response.
     fn poll_stream(
         &mut self,
         stream: StreamKey,
@@ -306,7 +306,7 @@ where
         let consumed = entry.inbox.take_consumed();
         connection.release(stream, consumed.bytes);
         if consumed.reader_dropped && entry.response_open {
-            // RFC 9113 §8.1 has no gentler way to say that a response is no longer wanted.
+            // RFC 9113 §8.1 defines no gentler way to decline the rest of a response.
             connection.send_reset(stream, ErrorCode::CANCEL);
             return self.fail(stream, Error::reset(ErrorCode::CANCEL));
         }
@@ -340,7 +340,7 @@ where
         self.fail(stream, error);
     }
 
-    /// Polls those who rang. Returns whether anybody had.
+    /// Polls the exchanges whose wakers were woken. Returns whether there were any.
     fn poll_woken(&mut self, connection: &mut SplicingConnection<Client>, wakers: &mut WakerSet) -> bool {
         let mut progressed = false;
         let mut word = 0;
@@ -390,7 +390,7 @@ where
         Action::None
     }
 
-    /// What comes goes to inboxes at once; there is nothing to begin.
+    /// Received data goes to inboxes immediately, so there is no request to start.
     fn start_requests(&mut self, _: &mut SplicingConnection<Client>, _: &mut WakerSet) {}
 
     fn poll_streams(
@@ -439,7 +439,7 @@ where
 
     fn connection_ended(&mut self, end: &Arc<ConnectionEnd>) {
         let error = |processed| Error::Connection { end: Arc::clone(end), processed };
-        // Whoever orders from now on finds out why, in this order: the reason first, then the refusal.
+        // The order matters: a handle that finds the queue closed then also finds the reason.
         let _ = self.end.set(Arc::clone(end));
         self.permits.close();
         self.submitted.close();
@@ -468,7 +468,7 @@ where
     }
 }
 
-/// Opens a stream with the head of a request.
+/// Opens a stream with the headers of a request.
 fn send_head<B: Body>(
     request: &Request<B>,
     end: bool,
@@ -476,14 +476,14 @@ fn send_head<B: Body>(
 ) -> Result<StreamKey, OpenError> {
     let headers = request.headers();
     let protocol = request.extensions().get::<Protocol>();
-    // RFC 9110 §8.6, §9.3.6: what goes through a tunnel has no length.
+    // RFC 9110 §8.6, §9.3.6: tunnelled data has no length.
     let is_tunnel = protocol.is_some() || request.method() == Method::CONNECT;
     let size = if end || is_tunnel { None } else { request.body().size_hint().exact() };
     let mut digits = Digits::default();
     let len = size.filter(|_| !headers.contains_key(CONTENT_LENGTH));
     let len = len.map(|len| Field::new(b"content-length", digits.format(len)));
     let head = match protocol {
-        // It has the control data of any other request, and CONNECT for its method.
+        // Extended CONNECT has the control data of any other request, and CONNECT as its method.
         Some(protocol) => {
             thalweg::Request::from_http(&Method::GET, request.uri()).with_protocol(protocol.as_bytes())
         }
@@ -497,14 +497,14 @@ fn send_head<B: Body>(
     }
 }
 
-/// Drops what is left of a body. A panic goes no further.
+/// Drops the rest of a body. Catches a panic of its destructor.
 fn drop_body<B: Body>(stream: StreamKey, content: Option<Pin<Box<BodySender<B>>>>) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(content))) {
         trace::handler_panicked(stream, panic.as_ref());
     }
 }
 
-/// Rung when content of a stream that has ended was consumed.
+/// Woken when content of an ended stream was consumed.
 const DETACHED_WAKER: usize = 0;
-/// The bell of the stream with index 0.
+/// The waker of the stream with index 0.
 const FIRST_STREAM_WAKER: usize = 1;

@@ -1,15 +1,18 @@
-//! A look at connections while they run: their streams, windows, budgets, and what went over the wire last.
+//! Snapshots of running connections: their streams, windows, rate limits, and last frames.
 //!
-//! A [`ConnectionMonitor`] is given to servers and clients; whoever holds a [`Subscription`] asks it for a [`MonitorSnapshot`]. Each connection answers from
-//! its own task, so there is no lock that streams share, and nothing of a connection is touched from outside.
+//! Servers and clients get a [`ConnectionMonitor`]; a [`Subscription`] requests a
+//! [`MonitorSnapshot`] from it. Each connection responds from its own task, so streams share no
+//! lock, and no other thread touches a connection.
 //!
-//! What it costs a connection that is watched: one allocation, and two loads whenever its task runs. While somebody looks,
-//! each frame is read once more, and the last [`FRAMES_MAX`] and [`STREAMS_MAX`] are remembered; an answer copies them.
-//! A connection without a watch pays a branch where it reads, writes and sleeps.
+//! Cost of a monitored connection: one allocation, and two loads whenever its task runs. While
+//! there is a subscription, each frame is parsed once more, and the last [`FRAMES_MAX`] frames and
+//! [`STREAMS_MAX`] streams are stored; a snapshot copies them. A connection without a monitor pays
+//! one branch per read, write and sleep.
 //!
-//! What it shows: names of fields, and the values that recordings keep as well (`:method`, `:scheme`, `:status`,
-//! `:protocol`, `content-length`, `te`, `priority`). Other values, content, and debug data of GOAWAY are shown by their
-//! lengths. [`ConnectionMonitor::with_paths`] adds paths without their queries.
+//! A snapshot contains field names, and the values that recordings keep as well (`:method`,
+//! `:scheme`, `:status`, `:protocol`, `content-length`, `te`, `priority`). It replaces other
+//! values, content, and debug data of GOAWAY with their lengths. [`ConnectionMonitor::with_paths`]
+//! adds paths without their queries.
 
 mod tap;
 mod traffic_log;
@@ -29,73 +32,75 @@ use tokio::time::{Instant, timeout_at};
 pub use tap::Tap;
 pub use traffic_log::{FRAMES_MAX, FrameRecord, STREAMS_MAX, StreamRecord};
 
-/// Sees connections, if they are given to it. Clones see the same ones.
+/// Monitors the servers and clients that it is given to. Clones share the set of connections.
 #[derive(Clone, Default)]
 pub struct ConnectionMonitor(Arc<Shared>);
 
-/// Somebody looks. While it lives, the frames of the watched connections are followed.
+/// A subscription to a monitor. While it lives, the frames of the monitored connections are
+/// captured.
 #[derive(Debug)]
 pub struct Subscription(ConnectionMonitor);
 
-/// What was seen at one time.
+/// The state of the monitored connections at one time.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct MonitorSnapshot {
-    /// The connections that answered, the newest first.
+    /// The connections that responded, the newest first.
     pub connections: Vec<ConnectionSnapshot>,
-    /// Those that did not: their tasks have not run for as long as was waited. A handler that blocks does that.
+    /// The connections that did not respond in time: their tasks have not run, for example because
+    /// a handler blocks.
     pub unresponsive: Vec<ConnectionInfo>,
-    /// The last connections that ended, the newest first.
+    /// The connections that ended last, the newest first.
     pub ended: Vec<EndedConnection>,
-    /// How many connections there are, those included that were not asked.
+    /// The number of all connections, including those that were not asked.
     pub connections_total: usize,
 }
 
-/// Which connection it is.
+/// The identity of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
-    /// A number of its own, rising from 1.
+    /// A unique number, ascending from 1.
     pub id: u64,
-    /// Who is at the other end, if it is known.
+    /// The peer's address, if known.
     pub peer: Option<SocketAddr>,
     /// Whether we are the client.
     pub is_client: bool,
-    /// When it began.
+    /// When the connection was opened.
     pub opened_at: Instant,
 }
 
-/// How a connection stands.
+/// The state of one connection.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionSnapshot {
-    /// Which it is.
+    /// The identity of the connection.
     pub info: ConnectionInfo,
-    /// How long it has been there. The times of frames and streams count from its beginning, too.
+    /// Time since the connection was opened. Times of frames and streams have the same origin.
     pub age: Duration,
-    /// What it did so far.
+    /// The report so far.
     pub report: CloseReport,
     /// The peer's settings.
     pub remote_settings: Settings,
     /// Our settings, as far as the peer has acknowledged them.
     pub local_settings: Settings,
-    /// The windows of the connection as a whole.
+    /// The flow-control windows of the connection.
     pub window: WindowSnapshot,
-    /// What is left of each budget.
+    /// The rest of each rate limit.
     pub rate_limits: RateLimitsSnapshot,
-    /// The live streams.
+    /// The open streams.
     pub streams: Vec<StreamSnapshot>,
-    /// The heap that the core holds, bytes.
+    /// Heap memory that the core holds, bytes.
     pub heap_bytes: usize,
-    /// Bytes that the transport has not taken yet.
+    /// Output that the transport has not accepted yet, bytes.
     pub unwritten_bytes: usize,
-    /// Whether the core wants more input: not while the peer leaves too much unread.
+    /// Whether the core accepts more input: `false` while the peer leaves too much output unread.
     pub wants_read: bool,
-    /// What was noticed of streams since the frames are followed, those that have ended included, by identifier.
+    /// Records of streams, including closed ones, since the capture started; by identifier.
     pub stream_records: Vec<StreamRecord>,
     /// The last frames, the oldest first.
     pub frames: Vec<FrameRecord>,
-    /// Whether fields are known: only if the frames were followed from the first.
+    /// Whether the frames carry fields: only if they were captured from the first.
     pub shows_fields: bool,
 }
 
@@ -103,33 +108,33 @@ pub struct ConnectionSnapshot {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EndedConnection {
-    /// Which it was.
+    /// The identity of the connection.
     pub info: ConnectionInfo,
-    /// How long it was there.
+    /// Time from its opening to its end.
     pub age: Duration,
-    /// How it ended, in words.
+    /// The reason, as text.
     pub reason: String,
-    /// Whether the end deserves a warning.
+    /// Whether the end is logged as a warning.
     pub is_warning: bool,
 }
 
 #[derive(Default)]
 struct Shared {
-    /// How many follow the frames.
+    /// The number of subscriptions.
     subscribers: AtomicUsize,
     shows_paths: AtomicBool,
     last_id: AtomicU64,
     registry: Mutex<Registry>,
 }
 
-/// Taken at a connection's beginning and end, and by a look.
+/// Locked at a connection's beginning and end, and by a snapshot.
 #[derive(Default)]
 struct Registry {
     live: BTreeMap<u64, Arc<Registration>>,
     ended: VecDeque<EndedConnection>,
 }
 
-/// Where a connection is asked. The lock is of this connection alone.
+/// The slot for snapshot requests of one connection, with a lock of its own.
 struct Registration {
     info: ConnectionInfo,
     is_requested: AtomicBool,
@@ -143,27 +148,27 @@ struct SnapshotRequests {
 }
 
 impl ConnectionMonitor {
-    /// Sees nothing yet.
+    /// Creates a monitor without connections.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Follows the frames of each connection from its beginning, whether somebody looks or not: so that who looks later sees what
-    /// went before, with fields.
+    /// Captures the frames of each connection from its beginning, with or without a subscription,
+    /// so that later snapshots contain earlier frames, with fields.
     #[must_use]
     pub fn keep_recording(self) -> Self {
         self.0.subscribers.fetch_add(1, Ordering::SeqCst);
         self
     }
 
-    /// Shows paths up to the query. They may tell what a client wants to keep to itself.
+    /// Includes paths up to the query. They may be confidential.
     #[must_use]
     pub fn with_paths(self) -> Self {
         self.0.shows_paths.store(true, Ordering::SeqCst);
         self
     }
 
-    /// Begins to look.
+    /// Subscribes to snapshots.
     pub fn subscribe(&self) -> Subscription {
         self.0.subscribers.fetch_add(1, Ordering::SeqCst);
         Subscription(self.clone())
@@ -177,7 +182,7 @@ impl ConnectionMonitor {
         self.0.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection begins.
+    /// Registers a new connection.
     fn begin(&self, peer: Option<SocketAddr>, is_client: bool) -> Arc<Registration> {
         let id = self.0.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         let info = ConnectionInfo { id, peer, is_client, opened_at: Instant::now() };
@@ -187,7 +192,7 @@ impl ConnectionMonitor {
         registration
     }
 
-    /// A connection has ended.
+    /// Moves a connection to the ended ones.
     fn end(&self, registration: &Registration, reason: String, is_warning: bool) {
         let ended = EndedConnection {
             info: registration.info,
@@ -203,8 +208,8 @@ impl ConnectionMonitor {
 }
 
 impl Subscription {
-    /// Asks the newest `connections_max` connections how they stand, and waits for their answers, for 100 ms at most. Wakes each
-    /// of them once.
+    /// Requests the state of the newest `connections_max` connections, and waits at most 100 ms for
+    /// their responses. Wakes each of them once.
     pub async fn snapshot(&self, connections_max: usize) -> MonitorSnapshot {
         let mut snapshot = MonitorSnapshot::default();
         let requests: Vec<_> = {
@@ -220,7 +225,7 @@ impl Subscription {
         for (info, respond) in requests {
             match timeout_at(deadline, respond).await {
                 Ok(Ok(view)) => snapshot.connections.push(view),
-                // It has ended meanwhile.
+                // The connection ended meanwhile.
                 Ok(Err(_)) => {}
                 Err(_) => snapshot.unresponsive.push(info),
             }
@@ -240,11 +245,11 @@ impl Registration {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the connection to answer, and wakes it.
+    /// Requests a snapshot and wakes the connection's task.
     fn request(&self) -> oneshot::Receiver<ConnectionSnapshot> {
         let (sender, respond) = oneshot::channel();
         let mut requests = self.lock();
-        // Who did not wait for an answer does not want it any more.
+        // Removes requests that timed out.
         requests.senders.retain(|sender| !sender.is_closed());
         requests.senders.push(sender);
         self.is_requested.store(true, Ordering::SeqCst);
@@ -259,11 +264,13 @@ impl Registration {
 
 impl fmt::Debug for ConnectionMonitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("connections", &self.registry().live.len()).finish_non_exhaustive()
+        f.debug_struct("ConnectionMonitor")
+            .field("connections", &self.registry().live.len())
+            .finish_non_exhaustive()
     }
 }
 
-/// How many ended connections are remembered.
+/// The number of ended connections that are kept.
 const ENDED_MAX: usize = 16;
-/// How long a look waits for answers.
+/// Time limit for the responses to a snapshot request.
 const RESPONSE_TIME_MAX: Duration = Duration::from_millis(100);

@@ -1,8 +1,10 @@
-//! A connection's side of a watch: what its driver tells, and how it answers.
+//! A connection's side of a monitor: forwards what the driver reports, and responds to snapshot
+//! requests.
 //!
-//! Keeps true: without a watch nothing is told; frames are followed only from between two of them, and only while somebody
-//! looks.
+//! Invariants: without a monitor nothing is recorded; capturing starts only between two frames, and
+//! only while there is a subscription.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +18,7 @@ use crate::record::Connection;
 use super::traffic_log::TrafficLog;
 use super::{ConnectionMonitor, ConnectionSnapshot, Registration};
 
-/// What a driver tells. By default nobody listens.
+/// The driver's reports to a monitor. The default reports nothing.
 #[derive(Default)]
 pub struct Tap(Option<Box<Monitored>>);
 
@@ -24,19 +26,19 @@ struct Monitored {
     monitor: ConnectionMonitor,
     registration: Arc<Registration>,
     traffic: Option<TrafficLog>,
-    /// The task that the post can wake.
+    /// The task that a snapshot request wakes.
     task: Option<Waker>,
 }
 
 impl Tap {
-    /// Shows a connection that is about to begin.
+    /// Registers a connection that is about to begin.
     pub fn new(monitor: &ConnectionMonitor, peer: Option<SocketAddr>, is_client: bool) -> Self {
         let registration = monitor.begin(peer, is_client);
         let traffic = monitor.is_recording().then(|| TrafficLog::from_start(is_client));
         Self(Some(Box::new(Monitored { monitor: monitor.clone(), registration, traffic, task: None })))
     }
 
-    /// These bytes were received.
+    /// Captures received bytes.
     #[inline]
     pub fn received(&mut self, bytes: &[u8]) {
         if let Some(monitored) = &mut self.0 {
@@ -44,7 +46,7 @@ impl Tap {
         }
     }
 
-    /// These bytes are about to be sent.
+    /// Captures bytes that are about to be sent.
     #[inline]
     pub fn sent<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) {
         if let Some(monitored) = &mut self.0 {
@@ -52,7 +54,7 @@ impl Tap {
         }
     }
 
-    /// The task is about to sleep: who asked gets an answer.
+    /// Responds to snapshot requests, before the task sleeps.
     #[inline]
     pub fn publish<R: Role>(
         &mut self,
@@ -65,7 +67,7 @@ impl Tap {
         }
     }
 
-    /// The connection has ended.
+    /// Reports the end of the connection.
     pub fn end(&mut self, end: &ConnectionEnd) {
         if let Some(monitored) = self.0.take() {
             monitored.monitor.end(&monitored.registration, end.to_string(), end.is_warning());
@@ -137,8 +139,14 @@ impl Monitored {
             shows_fields: self.traffic.as_ref().is_some_and(TrafficLog::shows_fields),
         };
         for sender in senders {
-            // Who does not wait any more does not mind.
+            // The requester may have timed out.
             let _ = sender.send(view.clone());
         }
+    }
+}
+
+impl fmt::Debug for Tap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tap").field("is_monitored", &self.0.is_some()).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
-//! What went over the wire last: the frames, and what they meant for streams. Values are left out.
+//! The last frames of a connection, and what they changed of its streams.
 //!
-//! Keeps true: no more than [`FRAMES_MAX`] frames and [`STREAMS_MAX`] streams are remembered; no value is kept that is not on the list.
+//! Invariants: the log holds at most [`FRAMES_MAX`] frames and [`STREAMS_MAX`] streams; it holds no
+//! field value outside the list of kept names.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -10,61 +11,61 @@ use thalweg::frame::{Flags, Frame, FrameHeader, FrameType};
 use thalweg::inspect::{Captured, CapturedFrame, Direction, Inspector};
 use thalweg::{ErrorCode, Headers, StreamId};
 
-/// The most frames that are remembered of a connection.
+/// The number of frames kept for a connection.
 pub const FRAMES_MAX: usize = 128;
-/// The most streams that are remembered of a connection.
+/// The number of streams kept for a connection.
 pub const STREAMS_MAX: usize = 256;
 
-/// A frame that went over the wire.
+/// A captured frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FrameRecord {
-    /// How many were seen before it.
+    /// The number of frames captured before it.
     pub number: u64,
-    /// When, from the beginning of the connection.
+    /// Time since the connection was opened.
     pub at: Duration,
     /// Whether we sent it.
     pub is_sent: bool,
-    /// Its type, or what else it was: `preface`, `not HTTP/2`.
+    /// The frame type, or another kind of input: `preface`, `not HTTP/2`.
     pub name: String,
-    /// Its stream; 0 is the connection.
+    /// The stream; 0 for the connection.
     pub stream: StreamId,
     /// The length of its payload, bytes.
     pub len: u32,
-    /// Flags and fields, without secrets.
+    /// Flags and fields, without confidential values.
     pub detail: String,
 }
 
-/// What frames have told of a stream.
+/// The history of one stream, derived from its frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamRecord {
-    /// Which.
+    /// The identifier.
     pub id: StreamId,
-    /// When its request began; `None`: before the frames were followed.
+    /// When the request's headers were captured; `None` if that was before the capture started.
     pub opened: Option<Duration>,
-    /// When its request ended.
+    /// When the request's END_STREAM was captured.
     pub request_ended: Option<Duration>,
-    /// When its response began.
+    /// When the response's headers were captured.
     pub responded: Option<Duration>,
-    /// When its response ended.
+    /// When the response's END_STREAM was captured.
     pub response_ended: Option<Duration>,
-    /// When it was reset, with which code, and whether we did it.
+    /// When the stream was reset, the code, and whether the reset was ours.
     pub reset: Option<(Duration, ErrorCode, bool)>,
     /// `:method`
     pub method: Option<String>,
-    /// `:path` without its query, if paths are shown.
+    /// `:path` without its query, if paths are included.
     pub path: Option<String>,
     /// `:status`
     pub status: Option<u16>,
-    /// Payload of DATA that came, bytes.
+    /// Payload of received DATA, bytes.
     pub bytes_received: u64,
-    /// Payload of DATA that was sent, bytes.
+    /// Payload of sent DATA, bytes.
     pub bytes_sent: u64,
 }
 
-/// Reads what passes.
-pub struct TrafficLog {
+/// Parses both directions of a connection.
+pub(crate) struct TrafficLog {
     inspector: Inspector,
     is_client: bool,
     shows_fields: bool,
@@ -74,31 +75,31 @@ pub struct TrafficLog {
 }
 
 impl TrafficLog {
-    /// From the first byte.
-    pub fn from_start(is_client: bool) -> Self {
+    /// Starts at the first byte.
+    pub(crate) fn from_start(is_client: bool) -> Self {
         let (inspector, frames) = (Inspector::new(), VecDeque::new());
         Self { inspector, is_client, shows_fields: true, seen: 0, frames, streams: BTreeMap::new() }
     }
 
-    /// From between two frames; these streams are `live`.
-    pub fn resume(is_client: bool, live: impl Iterator<Item = StreamId>) -> Self {
+    /// Starts between two frames of a running connection; `live` are its open streams.
+    pub(crate) fn resume(is_client: bool, live: impl Iterator<Item = StreamId>) -> Self {
         let streams = live.map(|id| (id, StreamRecord::new(id, None))).collect();
         let inspector = Inspector::resume();
         Self { inspector, shows_fields: false, streams, ..Self::from_start(is_client) }
     }
 
-    /// Whether fields are known.
-    pub fn shows_fields(&self) -> bool {
+    /// Returns whether fields are decoded.
+    pub(crate) fn shows_fields(&self) -> bool {
         self.shows_fields
     }
 
-    /// What is remembered.
-    pub fn records(&self) -> (Vec<StreamRecord>, Vec<FrameRecord>) {
+    /// Returns the kept streams and frames.
+    pub(crate) fn records(&self) -> (Vec<StreamRecord>, Vec<FrameRecord>) {
         (self.streams.values().cloned().collect(), self.frames.iter().cloned().collect())
     }
 
-    /// Takes what passes.
-    pub fn record(&mut self, is_sent: bool, mut bytes: &[u8], at: Duration, shows_paths: bool) {
+    /// Parses bytes of one direction.
+    pub(crate) fn record(&mut self, is_sent: bool, mut bytes: &[u8], at: Duration, shows_paths: bool) {
         let is_to_server = is_sent == self.is_client;
         let direction = if is_to_server { Direction::ToServer } else { Direction::ToClient };
         while let Some(seen) = self.inspector.inspect(direction, &mut bytes) {
@@ -113,7 +114,7 @@ impl TrafficLog {
     }
 }
 
-/// How something passed.
+/// The context of a captured frame.
 #[derive(Clone, Copy)]
 struct FrameContext {
     at: Duration,
@@ -211,7 +212,7 @@ impl FrameContext {
         }
     }
 
-    /// Tells the streams what a frame meant.
+    /// Updates the stream records.
     fn update(self, streams: &mut BTreeMap<StreamId, StreamRecord>, seen: &CapturedFrame<'_>) {
         let (head, frame, headers) = match seen.captured {
             Captured::Data(head) => (head, None, None),
@@ -232,7 +233,7 @@ impl FrameContext {
             FrameType::DATA if self.is_sent => record.bytes_sent += u64::from(head.len),
             FrameType::DATA => record.bytes_received += u64::from(head.len),
             FrameType::RST_STREAM => {
-                // A stream that has ended cannot be reset any more.
+                // A reset cannot change a stream that has ended.
                 if let (Some(Frame::Reset { code, .. }), None) = (frame, record.ended()) {
                     record.reset = Some((self.at, code, self.is_sent));
                 }
@@ -242,7 +243,7 @@ impl FrameContext {
         if let Some(headers) = headers {
             self.update_fields(record, &headers);
         }
-        if head.kind == FrameType::HEADERS && !self.is_to_server && !record.is_record_complete() {
+        if head.kind == FrameType::HEADERS && !self.is_to_server && !record.is_informational() {
             record.responded.get_or_insert(self.at);
         }
         if matches!(head.kind, FrameType::HEADERS | FrameType::DATA) && head.flags.contains(Flags::END_STREAM)
@@ -282,20 +283,20 @@ impl StreamRecord {
         }
     }
 
-    /// When it ended, as far as that was seen.
+    /// Returns when the stream ended, if that was captured.
     pub fn ended(&self) -> Option<Duration> {
         let both =
             self.request_ended.zip(self.response_ended).map(|(request, response)| request.max(response));
         self.reset.map(|(at, ..)| at).or(both)
     }
 
-    /// Whether only an informational response has come.
-    fn is_record_complete(&self) -> bool {
+    /// Returns whether the last response that was captured is informational.
+    fn is_informational(&self) -> bool {
         self.status.is_some_and(|status| status < 200)
     }
 }
 
-/// Forgets the oldest stream that has ended; or, if none has, the oldest.
+/// Removes the oldest stream that has ended; if there is none, the oldest.
 fn evict(streams: &mut BTreeMap<StreamId, StreamRecord>) {
     if streams.len() < STREAMS_MAX {
         return;
@@ -332,7 +333,7 @@ fn path(value: &[u8]) -> String {
     value[..end].escape_ascii().to_string()
 }
 
-/// What recordings keep, too, besides the pseudo-header fields above.
+/// Names whose values are kept besides the pseudo-header fields above; the same as in recordings.
 const KEPT_NAMES: [&[u8]; 3] = [b"content-length", b"te", b"priority"];
 
 #[cfg(test)]
@@ -357,13 +358,13 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_frames_and_streams_are_forgotten_at_the_bound() {
+    fn the_oldest_frames_and_streams_are_removed_at_the_limit() {
         let mut traffic = TrafficLog::resume(false, [StreamId::new(1)].into_iter());
         let count = STREAMS_MAX as u32 + 1;
         traffic.record(false, &requests(count, Flags::END_STREAM), Duration::from_secs(1), false);
         let (streams, frames) = traffic.records();
         assert_eq!((streams.len(), frames.len()), (STREAMS_MAX, FRAMES_MAX));
-        assert_eq!(streams[0].id.as_u32(), 3, "none has ended: the oldest is forgotten");
+        assert_eq!(streams[0].id.as_u32(), 3, "none has ended: the oldest is removed");
         assert_eq!(frames[FRAMES_MAX - 1].number, u64::from(count) - 1);
 
         let mut wire = Vec::new();
@@ -372,7 +373,7 @@ mod tests {
         let more = requests(count + 1, Flags::default());
         traffic.record(false, &more[more.len() - 12..], Duration::from_secs(3), false);
         let ids: Vec<u32> = traffic.records().0.iter().take(3).map(|record| record.id.as_u32()).collect();
-        assert_eq!(ids, [3, 5, 9], "the one that has ended is forgotten first");
+        assert_eq!(ids, [3, 5, 9], "the one that has ended is removed first");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! The listener: accepts connections, serves them, and ends them gracefully.
+//! The listener: accepts connections, serves them, and shuts them down gracefully.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -30,16 +31,17 @@ use crate::negotiate::{
 use crate::record::Setup;
 use crate::tap::Tap;
 
-/// A TCP listener that serves HTTP/2: with prior knowledge (RFC 9113 §3.3), and by Upgrade from HTTP/1.1.
+/// A TCP listener that serves HTTP/2: with prior knowledge (RFC 9113 §3.3), and by Upgrade from
+/// HTTP/1.1.
 ///
-/// What does not speak HTTP/2 is told so in the words of HTTP/1.1 where it may understand them.
+/// A client that speaks HTTP/1.1 without an Upgrade receives an HTTP/1.1 error response.
 pub struct Server {
     listener: TcpListener,
     connections_max: usize,
     options: Options,
 }
 
-/// What all connections share.
+/// The options shared by all connections.
 struct Options {
     setup: Setup,
     h2c: thalweg_h2c::Config,
@@ -57,13 +59,13 @@ struct Options {
 type OnOpen = dyn Fn(&Handle<thalweg::Server>, SocketAddr) + Send + Sync;
 type OnEnd = dyn Fn(SocketAddr, &ConnectionOutcome) + Send + Sync;
 
-/// What a server did, told when it has ended.
+/// Statistics of a server that has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServeStats {
-    /// Connections that were accepted.
+    /// Connections accepted.
     pub accepted: u64,
-    /// Connections that outlived the graceful shutdown: their streams were cut off when its time was over.
+    /// Connections closed at the time limit of the graceful shutdown, with streams still open.
     pub dropped: u64,
 }
 
@@ -71,12 +73,12 @@ impl Server {
     /// Listens on an address.
     ///
     /// # Errors
-    /// What the operating system says, for example that the port is in use.
+    /// The error of the operating system, for example that the port is in use.
     pub async fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
         TcpListener::bind(addr).await.map(Self::from_listener)
     }
 
-    /// Uses a listener that exists.
+    /// Uses an existing listener.
     pub fn from_listener(listener: TcpListener) -> Self {
         let options = Options {
             setup: Setup::default(),
@@ -94,42 +96,45 @@ impl Server {
         Self { listener, connections_max: CONNECTIONS_MAX, options }
     }
 
-    /// The address that it listens on.
+    /// Returns the address on which the server listens.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The error of the operating system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// The configuration of each connection.
+    /// Sets the configuration of each connection.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.options.setup.config = config;
         self
     }
 
-    /// What the first bytes of a cleartext connection may cost, and whether Upgrade is honoured: by default it is.
+    /// Sets the limits on the first bytes of a cleartext connection, and whether Upgrade is
+    /// accepted (default).
     #[must_use]
     pub fn h2c(mut self, h2c: thalweg_h2c::Config) -> Self {
         self.options.h2c = h2c;
         self
     }
 
-    /// Gives each request a [`StreamHandle`](super::StreamHandle) as an extension. Costs three allocations per request.
+    /// Adds a [`StreamHandle`](super::StreamHandle) to each request as an extension. Costs three
+    /// allocations per request.
     #[must_use]
     pub fn stream_handles(mut self) -> Self {
         self.options.stream_handles = true;
         self
     }
 
-    /// What all its connections do, counted: keep a clone and read it at any time.
+    /// Returns the counters of all its connections, to be read at any time.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.options.counters)
     }
 
-    /// Speaks TLS on every connection, and HTTP/2 with those that negotiate `h2` by ALPN (RFC 9113 §3.2). A configuration
-    /// without ALPN protocols gets `h2`. Others are refused, in HTTP/1.1 if that is what they speak.
+    /// Requires TLS on every connection, and serves those that negotiate `h2` by ALPN (RFC 9113
+    /// §3.2). Adds `h2` to a configuration without ALPN protocols. Rejects other clients, with an
+    /// HTTP/1.1 response if they speak HTTP/1.1.
     #[cfg(feature = "rustls")]
     #[must_use]
     pub fn tls(mut self, config: impl Into<Arc<crate::rustls::ServerConfig>>) -> Self {
@@ -137,7 +142,8 @@ impl Server {
         self
     }
 
-    /// Records each connection. See [`RecordingStore`](thalweg_record::RecordingStore) for where to, how much, and which are kept.
+    /// Records each connection. [`RecordingStore`](thalweg_record::RecordingStore) describes the
+    /// destination, the limits, and the retention.
     #[cfg(feature = "record")]
     #[must_use]
     pub fn record(mut self, recordings: &thalweg_record::RecordingStore) -> Self {
@@ -145,7 +151,8 @@ impl Server {
         self
     }
 
-    /// Shows each connection to a [`Watch`](crate::inspect::ConnectionMonitor). See there for what it costs.
+    /// Registers each connection with a [`ConnectionMonitor`](crate::inspect::ConnectionMonitor),
+    /// which documents the cost.
     #[cfg(feature = "inspect")]
     #[must_use]
     pub fn inspect(mut self, monitor: &crate::inspect::ConnectionMonitor) -> Self {
@@ -153,17 +160,19 @@ impl Server {
         self
     }
 
-    /// The most connections at once. Default 10,000. When there are so many and another client connects,
-    /// those that have had no streams for longest are ended for it with GOAWAY: one, or an eighth of
-    /// the idle ones, 32 at most. While none is idle, it waits.
+    /// Sets the maximum of concurrent connections. Default 10,000. When another client connects at
+    /// the limit, the server shuts down the connections that have been idle for longest, with
+    /// GOAWAY: an eighth of the idle ones, at least 1 and at most 32. The new client waits while no
+    /// connection is idle.
     #[must_use]
     pub fn connections_max(mut self, connections_max: usize) -> Self {
         self.connections_max = connections_max;
         self
     }
 
-    /// Is called once for each connection, before anything is read from it, with its handle and the peer's address. What is said
-    /// through the handle then, for example its origins, comes right behind the server's SETTINGS.
+    /// Sets a callback for each new connection, before anything is read from it, with its handle
+    /// and the peer's address. Frames sent through the handle in the callback, for example ORIGIN,
+    /// directly follow the server's SETTINGS.
     #[must_use]
     pub fn on_open(
         mut self,
@@ -173,8 +182,8 @@ impl Server {
         self
     }
 
-    /// Is called with what clients say about their connections: settings, priorities, extension frames. It runs in the connection's task
-    /// and should only pass on what it gets.
+    /// Sets a callback for connection-level events of clients: settings, priorities, extension
+    /// frames. It runs in the connection's task and should only forward its arguments.
     #[must_use]
     pub fn on_notice(
         mut self,
@@ -184,18 +193,20 @@ impl Server {
         self
     }
 
-    /// Is called once for each connection, when it has ended, with the peer's address and how it ended.
+    /// Sets a callback for the end of each connection, with the peer's address and the outcome.
     #[must_use]
     pub fn on_end(mut self, on_end: impl Fn(SocketAddr, &ConnectionOutcome) + Send + Sync + 'static) -> Self {
         self.options.on_end = Some(Box::new(on_end));
         self
     }
 
-    /// Serves until `signal` completes; then accepts nothing more and ends all connections gracefully, for at most
-    /// `Config::timeouts.shutdown`. Each connection gets its own clone of the service and its own task.
+    /// Serves until `signal` completes; then stops accepting and shuts down all connections
+    /// gracefully, for at most `Config::timeouts.shutdown`. Each connection gets its own clone of
+    /// the service and its own task.
     ///
     /// # Errors
-    /// A configuration outside its ranges, before anything is accepted. Failures to accept are logged and tried again.
+    /// A configuration outside its ranges, before anything is accepted. Failures to accept are
+    /// logged and retried.
     pub async fn serve_until<S, B, F>(self, service: S, signal: F) -> io::Result<ServeStats>
     where
         S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
@@ -215,7 +226,7 @@ impl Server {
         let mut signal = pin!(signal);
         let mut connections = Connections::default();
         let mut stats = ServeStats::default();
-        // A connection for which there is no room yet.
+        // A connection beyond `connections_max`.
         let mut waiting = None;
         loop {
             let room = connections.tasks.len() < self.connections_max;
@@ -247,7 +258,8 @@ impl Server {
                 Next::Accepted(Ok(accepted)) => waiting = Some(accepted),
                 Next::Accepted(Err(error)) => {
                     trace::accept_failed(&error);
-                    // Without file descriptors or memory, to try again at once would only burn the processor.
+                    // Without file descriptors or memory, an immediate retry would only use CPU
+                    // time.
                     if !is_of_one_connection(&error) {
                         time::sleep(ACCEPT_PAUSE).await;
                     }
@@ -259,8 +271,8 @@ impl Server {
         Ok(stats)
     }
 
-    /// Serves indefinitely. Handlers of one connection share its task: wrap a service that blocks or computes for long
-    /// in [`SpawnHandlers`](crate::SpawnHandlers).
+    /// Serves indefinitely. All handlers of one connection run in its task: wrap a service that
+    /// blocks or computes for long in [`SpawnHandlers`](crate::SpawnHandlers).
     ///
     /// # Errors
     /// As for [`serve_until`](Self::serve_until).
@@ -281,7 +293,7 @@ type Boxed<IO, S, B> = Pin<Box<Connection<IO, S, B>>>;
 
 enum Next {
     Stop,
-    /// A connection has ended, or it is time to look for an idle one again.
+    /// A connection ended, or the eviction timer fired.
     Ended,
     Accepted(io::Result<(TcpStream, SocketAddr)>),
 }
@@ -337,7 +349,8 @@ impl Options {
         }
     }
 
-    /// Makes the connection, on the heap by itself: the task keeps room for the largest thing that it ever held.
+    /// Creates the connection in a box: otherwise the task would reserve space for the largest of
+    /// its states.
     fn begin<IO, S, B>(
         &self,
         io: IO,
@@ -375,7 +388,7 @@ impl Options {
         Tap::default()
     }
 
-    /// The time for a connection to come to the point.
+    /// Applies the time limit of the negotiation.
     async fn in_time<T>(
         &self,
         opening: impl Future<Output = Result<T, NegotiationError>>,
@@ -387,10 +400,10 @@ impl Options {
     }
 }
 
-/// The tasks of all connections, and how to reach them.
+/// The tasks of all connections, and their handles.
 #[derive(Default)]
 struct Connections {
-    /// Each returns whether its connection was cut off by the time limit of a shutdown.
+    /// Each task returns whether the time limit of a shutdown cut its connection off.
     tasks: JoinSet<bool>,
     handles: HashMap<Id, Handle<thalweg::Server>>,
 }
@@ -405,7 +418,7 @@ impl Connections {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
-        // A turn is written at once; to wait for more would only delay it.
+        // Each turn is written with one call, so waiting for more data would only delay it.
         let _ = socket.set_nodelay(true);
         let control = Arc::<ConnectionControl<thalweg::Server>>::default();
         let handle = Handle::new(Arc::clone(&control));
@@ -431,7 +444,7 @@ impl Connections {
         self.handles.insert(task.id(), handle);
     }
 
-    /// Forgets connections that have ended. Returns whether there were any.
+    /// Removes connections that have ended. Returns whether there were any.
     fn poll_ended(&mut self, cx: &mut std::task::Context<'_>) -> bool {
         let mut any = false;
         while let Poll::Ready(Some(ended)) = self.tasks.poll_join_next_with_id(cx) {
@@ -442,7 +455,8 @@ impl Connections {
         any
     }
 
-    /// Ends connections that have been idle for longest, unless some are being ended already.
+    /// Shuts down the connections that have been idle for longest, unless an earlier eviction is
+    /// still running.
     fn evict_idle(&self) {
         let controls = || self.handles.values().map(Handle::control);
         if controls().any(|control| control.is_evicted()) {
@@ -457,7 +471,7 @@ impl Connections {
         }
     }
 
-    /// Ends all gracefully; returns how many had to be dropped.
+    /// Shuts all connections down; returns how many were cut off.
     async fn shutdown(&mut self, limit: Option<Duration>) -> u64 {
         for handle in self.handles.values() {
             handle.shutdown();
@@ -469,7 +483,8 @@ impl Connections {
             }
         };
         match limit {
-            // The core ends each connection at its deadline; the rest is for its last word.
+            // The core ends each connection at its deadline; the extra time is for writing the
+            // final GOAWAY.
             Some(limit) => {
                 let _ = time::timeout(limit + GOAWAY_TIME_MAX, all).await;
             }
@@ -481,7 +496,16 @@ impl Connections {
     }
 }
 
-/// Whether accepting failed for the connection that was to be accepted, not for want of resources.
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("local_addr", &self.listener.local_addr().ok())
+            .field("connections_max", &self.connections_max)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns whether accepting failed because of the one connection, not for lack of resources.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -490,10 +514,10 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 const CONNECTIONS_MAX: usize = 10_000;
-/// How long accepting rests when the process has run out of file descriptors or memory.
+/// Pause of accepting when the process has run out of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How many idle connections are ended at once, at most.
+/// Maximum of idle connections that are evicted at a time.
 const EVICTED_MAX: usize = 32;
-/// How often idle connections are looked for while another connection waits.
+/// Interval of looking for idle connections while another connection waits.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(50);
 const GOAWAY_TIME_MAX: Duration = Duration::from_secs(8);

@@ -1,4 +1,4 @@
-//! The `date` field (RFC 9110 §6.6.1), made once a second and thread.
+//! The `date` field (RFC 9110 §6.6.1), formatted once a second per thread.
 
 use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,13 +7,13 @@ thread_local! {
     static LAST: Cell<Option<(u64, Date)>> = const { Cell::new(None) };
 }
 
-/// A date as RFC 9110 §5.6.7 wants it.
+/// A date in the format of RFC 9110 §5.6.7.
 #[derive(Clone, Copy, Debug)]
-pub struct Date([u8; DATE_LEN]);
+pub(crate) struct Date([u8; DATE_LEN]);
 
 impl Date {
-    /// The current date; `None` if the clock stands before 1970 or after 9999. Reads the clock.
-    pub fn now() -> Option<Self> {
+    /// Returns the current date; `None` if the system clock is before 1970 or after 9999.
+    pub(crate) fn now() -> Option<Self> {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
         if let Some((at, date)) = LAST.get()
             && at == seconds
@@ -25,13 +25,13 @@ impl Date {
         Some(date)
     }
 
-    /// Its text.
-    pub const fn as_bytes(&self) -> &[u8] {
+    /// Returns the text.
+    pub(crate) const fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// Writes seconds since 1970 as RFC 9110 §5.6.7 wants a date.
+/// Formats seconds since 1970 as IMF-fixdate (RFC 9110 §5.6.7).
 fn imf_fixdate(seconds: u64) -> Option<Vec<u8>> {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let weekday = WEEKDAYS[(days % 7) as usize];
@@ -44,9 +44,9 @@ fn imf_fixdate(seconds: u64) -> Option<Vec<u8>> {
     Some(format!("{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} GMT").into_bytes())
 }
 
-/// The year, month and day of a day since 1970 in the Gregorian calendar.
+/// Converts a day since 1970 to year, month and day of the Gregorian calendar.
 fn civil(days: u64) -> (u64, u64, u64) {
-    // Years begin in March, so that the leap day comes last; eras of 400 years are all alike.
+    // Counting years from March puts the leap day last; all eras of 400 years have the same length.
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_written_as_the_rfc_wants_them() {
+    fn dates_are_formatted_as_imf_fixdate() {
         for (seconds, date) in [
             (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
             // The example of RFC 9110 §5.6.7.

@@ -1,4 +1,4 @@
-//! The server: connections on any transport, and a listener that serves them all.
+//! The server: connections on any transport, and a listener.
 
 mod accept;
 mod date;
@@ -6,6 +6,7 @@ mod stream;
 mod stream_handle;
 mod streams;
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,8 +34,9 @@ use streams::ServerStreams;
 
 /// One connection of a server, as a future that drives it to its end.
 ///
-/// It owns the transport. Handlers and response bodies are polled inside it, so they run on its task; see
-/// [`SpawnHandlers`](crate::SpawnHandlers) for handlers that compute for long. Dropping it drops everything at once and says nothing to the peer.
+/// It owns the transport. Handlers and response bodies are polled inside it, so they run on its
+/// task; [`SpawnHandlers`](crate::SpawnHandlers) is for handlers that compute for long. Dropping
+/// the connection drops its handlers and closes the transport without GOAWAY.
 #[must_use = "a connection does nothing unless it is polled"]
 pub struct Connection<IO, S, B>
 where
@@ -43,7 +45,7 @@ where
     ServerStreams<S, B>: crate::driver::Host,
 {
     driver: Driver<IO, ServerStreams<S, B>>,
-    /// Whether nobody else tells the log of its end.
+    /// Whether the connection logs its own end, because no listener does.
     is_standalone: bool,
 }
 
@@ -63,7 +65,7 @@ where
         Self::standalone(io, service, &Setup::from(config))
     }
 
-    /// The same, recorded.
+    /// Serves `service`, and records the connection.
     ///
     /// # Errors
     /// The first field of `config` that is outside its range.
@@ -91,8 +93,8 @@ where
         Self { driver: Driver::new(io, core, ServerStreams::new(service), control), is_standalone: false }
     }
 
-    /// Begins with what the first bytes of a transport turned out to be. `None`: the Upgrade among them cannot be used, and the
-    /// transport is given back.
+    /// Creates the connection after a negotiation. Returns `None` and the transport if the Upgrade
+    /// is unusable.
     fn negotiated(
         io: IO,
         negotiated: negotiate::Negotiated,
@@ -107,7 +109,7 @@ where
             connection.driver.io().set_prefetched(prefetched);
             return Ok(connection);
         };
-        let (answer, settings, request) = (upgrade.response(), upgrade.settings, upgrade.request);
+        let (response, settings, request) = (upgrade.response(), upgrade.settings, upgrade.request);
         let Ok((core, stream)) = setup.upgraded(&settings, request.method.as_bytes()) else {
             return Err(io);
         };
@@ -115,24 +117,26 @@ where
         let mut connection = Self::begin(io, core, service, control);
         connection.driver.host().enqueue(stream, request, None);
         connection.driver.io().set_prefetched(prefetched);
-        connection.driver.io().prepend_output(answer);
+        connection.driver.io().prepend_output(response);
         Ok(connection)
     }
 
-    /// Gives each request a [`StreamHandle`] as an extension. Costs three allocations per request.
+    /// Adds a [`StreamHandle`] to each request as an extension. Costs three allocations per
+    /// request.
     pub fn stream_handles(mut self) -> Self {
         self.driver.host().attach_handles();
         self
     }
 
-    /// Counts what it does in `counters`, with other connections or alone.
+    /// Adds what the connection does to `counters`, which other connections may share.
     pub fn counters(mut self, counters: Arc<Counters>) -> Self {
         counters.count_opened();
         self.driver.set_counters(counters);
         self
     }
 
-    /// Shows it to a [`Watch`](crate::inspect::ConnectionMonitor); `peer` is for the eyes of who looks.
+    /// Registers the connection with a [`ConnectionMonitor`](crate::inspect::ConnectionMonitor);
+    /// `peer` is only displayed.
     #[cfg(feature = "inspect")]
     pub fn inspect(
         mut self,
@@ -143,13 +147,13 @@ where
         self
     }
 
-    /// The handle through which others end it gracefully, and say what belongs to no request.
+    /// Returns the handle that shuts the connection down and sends connection-level frames.
     pub fn handle(&self) -> Handle<thalweg::Server> {
         self.driver.handle().clone()
     }
 
-    /// Is called with what the client says about the connection: its settings, priorities, extension frames. It runs in the
-    /// connection's task and should only pass on what it gets.
+    /// Sets a callback for connection-level events of the client: settings, priorities, extension
+    /// frames. It runs in the connection's task and should only forward its argument.
     pub fn on_notice(
         mut self,
         on_notice: impl Fn(&Handle<thalweg::Server>, OwnedEvent) + Send + Sync + 'static,
@@ -179,5 +183,16 @@ where
             }
         }
         Poll::Ready(end)
+    }
+}
+
+impl<IO, S, B> fmt::Debug for Connection<IO, S, B>
+where
+    S: Service<Request<Body>>,
+    B: http_body::Body,
+    ServerStreams<S, B>: crate::driver::Host,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
     }
 }

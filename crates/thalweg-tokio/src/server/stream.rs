@@ -1,4 +1,4 @@
-//! One request and its response, from the arrival of the one to the end of the other.
+//! One request and its response, from the arrival of the request to the end of the response.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -20,37 +20,37 @@ use super::date::Date;
 use super::stream_handle::{StreamCommand, StreamHandle};
 
 pin_project! {
-    /// Where an exchange stands.
+    /// The stage of an exchange.
     #[project = StreamStageProjection]
     pub enum StreamStage<F, B>
     where
         B: http_body::Body,
     {
-        /// The service has not got the request yet.
+        /// The service does not have the request yet.
         Queued,
-        /// The handler runs.
+        /// The handler is running.
         Handling { #[pin] handler: F },
-        /// The response's headers were sent, its content was not.
+        /// The response's headers are sent, its content is not.
         Responding { #[pin] content: BodySender<B> },
-        /// The response was sent; the request may go on.
+        /// The response is sent; the request may continue.
         Responded,
     }
 }
 
-/// A stage in memory that the next exchange can use again.
-pub type PinnedStreamStage<F, B> = Pin<Box<StreamStage<F, B>>>;
+/// A stage in memory that later exchanges reuse.
+pub(crate) type PinnedStreamStage<F, B> = Pin<Box<StreamStage<F, B>>>;
 
 /// One request and its response.
-pub struct ServerStream<F, B: http_body::Body> {
+pub(crate) struct ServerStream<F, B: http_body::Body> {
     pub stream: StreamKey,
     pub stage: PinnedStreamStage<F, B>,
-    /// The request's content, as long as more may come or something of it is unread.
+    /// The request's content, while more may arrive or some is unread.
     pub inbox: Option<Arc<Inbox>>,
     /// Whether the peer may still send content.
     pub request_open: bool,
     pub method: Method,
     pub span: trace::Span,
-    /// Where the handler says what it wants besides.
+    /// The handle through which the handler sends commands.
     pub handle: Option<StreamHandle>,
     /// Requests that were promised on this stream and wait for the service.
     pub promised: Vec<(StreamKey, Request<()>)>,
@@ -60,14 +60,14 @@ pub struct ServerStream<F, B: http_body::Body> {
 
 /// What an exchange needs next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum HandlerStatus {
-    /// Somebody will ring, or the stream will be named as writable, or its end will be told.
+pub(crate) enum HandlerStatus {
+    /// A waker, a writable stream, or the stream's end will trigger the next poll.
     Waiting,
-    /// To be polled again after the others.
+    /// Must be polled again after the others.
     Yielding,
     /// The response is sent.
     Responded,
-    /// The stream is to be reset.
+    /// The stream must be reset.
     Reset(ErrorCode),
 }
 
@@ -78,9 +78,9 @@ where
     B: http_body::Body,
     B::Error: Into<BoxError>,
 {
-    /// Goes on with the handler or with the response, which is sent with `date` unless it has one. A panic of either ends this
-    /// exchange and nothing else.
-    pub fn poll(
+    /// Advances the handler or the response. Adds `date` to a response without that field. A panic
+    /// ends this exchange and no other.
+    pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         connection: &mut SplicingConnection<Server>,
@@ -116,7 +116,7 @@ where
                 Ok(true) => return HandlerStatus::Responded,
                 Ok(false) => {}
                 Err(SendError::StreamClosed | SendError::Connection(_)) => return HandlerStatus::Waiting,
-                // A pushed response for which the client has no room now.
+                // The client has no room for a pushed response now.
                 Err(SendError::TooManyPending) => return HandlerStatus::Reset(ErrorCode::REFUSED_STREAM),
                 Err(error) => return HandlerStatus::Reset(trace::handler_failed(self.stream, &error)),
             }
@@ -138,7 +138,7 @@ where
         }
     }
 
-    /// Sends the headers of the response. Returns whether that was all of it.
+    /// Sends the headers of the response. Returns whether the response is complete.
     fn respond(
         &mut self,
         response: Response<B>,
@@ -163,7 +163,7 @@ where
         }
         sent?;
         if end {
-            // The body goes where bodies may panic when they are dropped: under the caller's guard.
+            // The destructor of a body may panic, so the caller drops it with panics caught.
             return Ok(true);
         }
         self.stage.set(StreamStage::Responding { content: BodySender::new(body) });
@@ -172,7 +172,7 @@ where
 }
 
 impl<F, B: http_body::Body> ServerStream<F, B> {
-    /// Does what the handler wants besides its response. What cannot be is left out.
+    /// Executes the handler's commands. One that the core refuses is logged and dropped.
     fn apply_commands(&mut self, connection: &mut SplicingConnection<Server>) {
         let Some(handle) = &self.handle else { return };
         for command in handle.take() {
@@ -208,8 +208,8 @@ impl<F, B: http_body::Body> ServerStream<F, B> {
         }
     }
 
-    /// Drops the handler or the rest of the response. A panic goes no further.
-    pub fn drop_handler(&mut self) {
+    /// Drops the handler or the rest of the response. Catches a panic of its destructor.
+    pub(crate) fn drop_handler(&mut self) {
         let stage = &mut self.stage;
         self.span.in_scope(|| {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| stage.set(StreamStage::Responded))) {
@@ -219,13 +219,13 @@ impl<F, B: http_body::Body> ServerStream<F, B> {
     }
 }
 
-/// RFC 9110 §6.4.1: what never has content, whatever the service gave.
+/// Returns whether the message never has content (RFC 9110 §6.4.1), whatever the service returned.
 fn has_no_content(method: &Method, status: StatusCode) -> bool {
     method == Method::HEAD || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
-/// Whether the length of the body is worth a field. RFC 9110 §8.6: none with 204, or with 2xx to CONNECT; to HEAD an
-/// empty body says nothing about the length that GET would get.
+/// Returns whether the response carries content-length. RFC 9110 §8.6: not with 204, nor with 2xx
+/// to CONNECT; an empty body in response to HEAD does not reveal the length that GET would get.
 fn may_send_length(method: &Method, status: StatusCode, len: u64) -> bool {
     let forbidden = status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED
@@ -234,7 +234,7 @@ fn may_send_length(method: &Method, status: StatusCode, len: u64) -> bool {
     !forbidden
 }
 
-/// The fields of a response, and behind them those of ours that it lacks.
+/// The fields of a response, followed by the default fields that it lacks.
 struct WithDefaults<'a, I> {
     fields: I,
     defaults: [Option<Field<'a>>; 2],
@@ -253,7 +253,7 @@ impl<'a, I: Iterator<Item = Field<'a>>> Iterator for WithDefaults<'a, I> {
     fn next(&mut self) -> Option<Field<'a>> {
         let Some(field) = self.fields.next() else { return self.defaults.iter_mut().find_map(Option::take) };
         if matches!(field.known_name, KnownName::CONTENT_LENGTH | KnownName::DATE) {
-            // The response says it itself.
+            // The response has this field already.
             for defaults in &mut self.defaults {
                 *defaults = defaults.filter(|defaults| defaults.known_name != field.known_name);
             }

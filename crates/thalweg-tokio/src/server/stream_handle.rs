@@ -1,4 +1,4 @@
-//! What a handler may say on its stream besides the response.
+//! A handler's commands for its stream besides the response.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,9 +12,9 @@ use thalweg::{Priority, SendError};
 use crate::command_queue::CommandQueue;
 use crate::error::Error;
 
-/// A handle to the stream of a request: interim responses, pushes, its priority, and what
-/// extensions of HTTP/2 put on it. An extension of each request, with
-/// [`Server::stream_handles`](crate::Server::stream_handles). Clones are of the same stream.
+/// A handle to the stream of a request: interim responses, pushes, priority, padding, and extension
+/// frames. An extension of each request, with
+/// [`Server::stream_handles`](crate::Server::stream_handles). Clones belong to the same stream.
 #[derive(Clone)]
 pub struct StreamHandle(Arc<Shared>);
 
@@ -24,33 +24,34 @@ struct Shared {
     priority: Mutex<Priority>,
 }
 
-/// What a handler wants of its stream.
+/// A command of a handler for its stream.
 #[derive(Debug)]
-pub enum StreamCommand {
-    /// An interim response.
+pub(crate) enum StreamCommand {
+    /// Sends an interim response.
     SendInformational(Box<Response<()>>),
-    /// A promised request.
+    /// Promises a request.
     Push(Box<Request<()>>),
-    /// Another priority.
+    /// Changes the priority.
     SetPriority(Priority),
-    /// Another length of padding.
+    /// Changes the length of padding.
     SetPadding(Option<u8>),
-    /// A frame of an unknown type.
+    /// Sends a frame of an unknown type.
     SendExtension(FrameType, Flags, Vec<u8>),
-    /// An alternative service.
+    /// Sends ALTSVC.
     SendAltSvc(Vec<u8>),
 }
 
 impl StreamHandle {
-    pub(super) fn new(priority: Priority) -> Self {
+    pub(crate) fn new(priority: Priority) -> Self {
         Self(Arc::new(Shared { commands: CommandQueue::default(), priority: Mutex::new(priority) }))
     }
 
-    /// Sends an interim response (RFC 9110 §15.2), before the final one. One that the core refuses is logged and left out.
+    /// Sends an interim response (RFC 9110 §15.2), before the final one. A response that the core
+    /// refuses is logged and dropped.
     ///
     /// # Errors
-    /// `Send` with `OutOfRange` if the status is not 1xx or is 101, which HTTP/2 does not have; with `StreamClosed` after the end
-    /// of the stream.
+    /// `Send` with `OutOfRange` if the status is not 1xx, or is 101, which HTTP/2 does not have;
+    /// with `StreamClosed` after the end of the stream.
     pub fn send_informational(&self, response: Response<()>) -> Result<(), Error> {
         let status = response.status();
         if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
@@ -70,9 +71,10 @@ impl StreamHandle {
         self.send_informational(response)
     }
 
-    /// Promises the response to a request that the client would have made (RFC 9113 §8.4): the service gets it as any other. Before
-    /// the end of the response, and best before what refers to it. Left out if the client does not accept pushes, as
-    /// most do not.
+    /// Promises the response to a request that the client would have made (RFC 9113 §8.4). The
+    /// service handles the request like any other. Call it before the end of the response,
+    /// preferably before sending content that refers to the promised one. The push is dropped if
+    /// the client does not accept pushes; most clients do not.
     ///
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
@@ -80,7 +82,8 @@ impl StreamHandle {
         self.submit(StreamCommand::Push(Box::new(request)))
     }
 
-    /// The priority that the client asked for last, by field or by PRIORITY_UPDATE (RFC 9218), or that was set since.
+    /// Returns the priority that the client requested last, by field or by PRIORITY_UPDATE (RFC
+    /// 9218), or that was set since.
     pub fn priority(&self) -> Priority {
         *self.0.priority.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,8 +97,8 @@ impl StreamHandle {
         self.submit(StreamCommand::SetPriority(priority))
     }
 
-    /// Adds `pad_len` bytes of padding to each DATA frame of the response from now on, to blur its length (RFC 9113 §10.7); with
-    /// `None` no more. Set it before the response is given, or the beginning goes without.
+    /// Adds `pad_len` bytes of padding to each further DATA frame of the response, to hide its
+    /// length (RFC 9113 §10.7). `None` stops padding. Frames sent before the call have no padding.
     ///
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
@@ -103,8 +106,8 @@ impl StreamHandle {
         self.submit(StreamCommand::SetPadding(pad_len))
     }
 
-    /// Sends a frame of a type that HTTP/2 does not know (RFC 9113 §5.5), on this stream. One that the core refuses is logged and
-    /// left out.
+    /// Sends a frame of an extension type (RFC 9113 §5.5) on this stream. A frame that the core
+    /// refuses is logged and dropped.
     ///
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
@@ -117,8 +120,8 @@ impl StreamHandle {
         self.submit(StreamCommand::SendExtension(kind, flags, payload.into()))
     }
 
-    /// Names an alternative service for the origin of this request, for example `h3=":443"` (RFC 7838 §4). Left out where the core
-    /// refuses it.
+    /// Sends ALTSVC: an alternative service for the origin of this request, for example `h3=":443"`
+    /// (RFC 7838 §4). A frame that the core refuses is logged and dropped.
     ///
     /// # Errors
     /// `Send` with `StreamClosed` after the end of the stream.
@@ -130,19 +133,19 @@ impl StreamHandle {
         if self.0.commands.push(command) { Ok(()) } else { Err(Error::Send(SendError::StreamClosed)) }
     }
 
-    pub(super) fn update_priority(&self, priority: Priority) {
+    pub(crate) fn update_priority(&self, priority: Priority) {
         *self.0.priority.lock().unwrap_or_else(PoisonError::into_inner) = priority;
     }
 
-    pub(super) fn take(&self) -> Vec<StreamCommand> {
+    pub(crate) fn take(&self) -> Vec<StreamCommand> {
         self.0.commands.take()
     }
 
-    pub(super) fn set_waker(&self, waker: Waker) {
+    pub(crate) fn set_waker(&self, waker: Waker) {
         self.0.commands.set_waker(waker);
     }
 
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.0.commands.close();
     }
 }

@@ -1,9 +1,11 @@
 //! All exchanges of a server's connection: the server's side of the driver.
 //!
-//! Keeps true: an exchange leaves when its response is sent and its request has ended or is not wanted; content that the service
-//! has not consumed keeps its place in the connection's window even when its exchange has left.
+//! Invariants: an exchange is removed when its response is sent and its request has ended or is not
+//! read; content that the service has not consumed occupies the connection's window even after its
+//! exchange is removed.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -28,7 +30,7 @@ use super::date::Date;
 use super::stream::{HandlerStatus, PinnedStreamStage, ServerStream, StreamStage};
 use super::stream_handle::StreamHandle;
 
-/// The exchanges, by the index of their streams, and those who wait for something else.
+/// The exchanges, indexed by their streams, and the requests that wait.
 pub struct ServerStreams<S, B>
 where
     S: Service<Request<Body>>,
@@ -37,18 +39,19 @@ where
     service: S,
     streams: Vec<Option<ServerStream<S::Future, B>>>,
     live: usize,
-    /// Memory of exchanges that have left, for those to come.
+    /// Memory of removed exchanges, for later ones.
     spare: Vec<PinnedStreamStage<S::Future, B>>,
-    /// Requests that the service has not got yet, in the order of their arrival.
+    /// Requests that the service does not have yet, in the order of their arrival.
     queued: VecDeque<(StreamKey, Request<Body>)>,
-    /// Requests that cannot be represented, and whether they had ended.
+    /// Requests that the `http` crate cannot represent, and whether they have ended.
     refused: Vec<(StreamKey, bool)>,
     detached: DetachedInboxes,
     /// Whether each request gets a handle to its stream.
     attach_handles: bool,
-    /// What requests repeat, from the second on: one alone would pay for what is forgotten when the connection rests.
+    /// Recent values, from the second request on: a single request would not benefit, but pay for
+    /// the memory.
     recent: Option<RecentValues>,
-    /// The date of responses. One look at the clock serves all that are sent together.
+    /// The date of responses. All responses that are sent together share one reading of the clock.
     date: Option<Date>,
 }
 
@@ -59,7 +62,7 @@ where
     B: http_body::Body,
     B::Error: Into<BoxError>,
 {
-    /// Starts without any.
+    /// Creates an empty set.
     pub const fn new(service: S) -> Self {
         Self {
             service,
@@ -75,7 +78,7 @@ where
         }
     }
 
-    /// Each request gets a handle to its stream.
+    /// Adds a handle to each request.
     pub fn attach_handles(&mut self) {
         self.attach_handles = true;
     }
@@ -85,7 +88,7 @@ where
         if entry.stream == stream { Some(entry) } else { None }
     }
 
-    /// A request has come; the service gets it in `poll_streams`.
+    /// Handles a request. `poll_streams` passes it to the service.
     fn receive_request(&mut self, stream: StreamKey, headers: &Headers<'_>, end: bool) {
         let request = match &mut self.recent {
             Some(recent) => headers.to_request_with(recent),
@@ -113,7 +116,7 @@ where
         self.enqueue(stream, request, inbox);
     }
 
-    /// Makes an exchange of a request, which has ended if there is no inbox for the rest of it.
+    /// Creates the exchange of a request. Without an inbox, the request has ended.
     pub fn enqueue(&mut self, stream: StreamKey, mut request: Request<Body>, inbox: Option<Arc<Inbox>>) {
         let handle = self.attach_handles.then(|| {
             let priority = request.headers().get("priority");
@@ -162,7 +165,7 @@ where
         }
     }
 
-    /// The request has ended, perhaps long after its response.
+    /// Handles the end of the request, perhaps long after its response.
     fn receive_end(&mut self, stream: StreamKey, trailers: Option<http::HeaderMap>) {
         let Some(entry) = self.find(stream) else { return };
         entry.request_open = false;
@@ -185,7 +188,7 @@ where
         self.remove(stream);
     }
 
-    /// An exchange is over. What is unread of its request goes on being accounted for.
+    /// Removes an exchange. Unread content of its request stays accounted for.
     fn remove(&mut self, stream: StreamKey) {
         let Some(mut entry) = self.streams.get_mut(stream.index()).and_then(Option::take) else {
             return;
@@ -202,7 +205,8 @@ where
         }
     }
 
-    /// Starts the requests that have arrived, as far as the service is ready. Returns whether any was.
+    /// Passes the queued requests to the service, as far as it is ready. Returns whether it took
+    /// any.
     fn start_queued(&mut self, connection: &mut SplicingConnection<Server>, wakers: &mut WakerSet) -> bool {
         let mut progressed = false;
         while let Some((stream, _)) = self.queued.front() {
@@ -226,7 +230,7 @@ where
         progressed
     }
 
-    /// Hands a request to the service.
+    /// Passes a request to the service.
     fn call(
         &mut self,
         stream: StreamKey,
@@ -254,7 +258,7 @@ where
         self.receive_reset(stream, Error::reset(code));
     }
 
-    /// Lets one exchange go on, and credits what its service has consumed.
+    /// Advances one exchange, and releases window for what its service has consumed.
     fn poll_stream(
         &mut self,
         stream: StreamKey,
@@ -267,7 +271,7 @@ where
         let status = entry.poll(&mut Context::from_waker(waker), connection, date);
         let promised = std::mem::take(&mut entry.promised);
         if status == HandlerStatus::Responded {
-            // With the handler's last part it lets go of the request.
+            // Dropping the rest of the handler drops the request.
             entry.drop_handler();
         }
         let mut is_read = false;
@@ -285,7 +289,8 @@ where
             HandlerStatus::Yielding => waker.wake_by_ref(),
             HandlerStatus::Reset(code) => self.reset(stream, code, connection),
             HandlerStatus::Responded if !entry.request_open => self.remove(stream),
-            // RFC 9113 §8.1: the response is whole, and nobody will read the rest of the request.
+            // RFC 9113 §8.1: the response is complete, and the service will not read the rest of
+            // the request.
             HandlerStatus::Responded if !is_read => self.reset(stream, ErrorCode::NO_ERROR, connection),
             HandlerStatus::Responded | HandlerStatus::Waiting => {}
         }
@@ -294,7 +299,7 @@ where
         }
     }
 
-    /// Polls those who rang. Returns whether anybody had.
+    /// Polls the exchanges whose wakers were woken. Returns whether there were any.
     fn poll_woken(&mut self, connection: &mut SplicingConnection<Server>, wakers: &mut WakerSet) -> bool {
         let mut progressed = false;
         let mut word = 0;
@@ -313,7 +318,7 @@ where
         progressed
     }
 
-    /// Answers requests that no service could be given.
+    /// Responds to requests that cannot be represented.
     fn refuse(&mut self, connection: &mut SplicingConnection<Server>) {
         for (stream, has_ended) in std::mem::take(&mut self.refused) {
             let status = Status::from(http::StatusCode::BAD_REQUEST);
@@ -425,16 +430,27 @@ where
     }
 }
 
+impl<S, B> fmt::Debug for ServerStreams<S, B>
+where
+    S: Service<Request<Body>>,
+    B: http_body::Body,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerStreams").field("live", &self.live).finish_non_exhaustive()
+    }
+}
+
 const fn waker_index(stream: StreamKey) -> usize {
     FIRST_STREAM_WAKER + stream.index()
 }
 
-/// So many requests are begun before more of what was read is heard: what the one leaves in the allocator and the caches serves
-/// the next, and a reset that comes behind its request still finds it not begun.
+/// The number of requests that are started before more of the input is handled. Later requests
+/// reuse the memory and the cache lines of earlier ones, and a reset that directly follows its
+/// request usually finds it not started.
 const BATCH: usize = 6;
-/// Rung when the service may be ready.
+/// Woken when the service may be ready.
 const SERVICE_WAKER: usize = 0;
-/// Rung when content of a stream that has ended was consumed.
+/// Woken when content of a closed stream was consumed.
 const DETACHED_WAKER: usize = 1;
-/// The bell of the stream with index 0.
+/// The waker of the stream with index 0.
 const FIRST_STREAM_WAKER: usize = 2;

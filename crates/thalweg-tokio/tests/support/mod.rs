@@ -1,4 +1,4 @@
-//! What the tests share: a raw peer, transports that cut bytes up, and services.
+//! Helpers shared by the tests: a raw peer, transports that split reads and writes, and services.
 #![allow(dead_code, reason = "each test uses a part")]
 
 use std::convert::Infallible;
@@ -19,12 +19,12 @@ use thalweg_tokio::{Body, ConnectionEnd};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
 use tokio::task::JoinHandle;
 
-/// Waits for what must come; a test that would hang fails instead.
+/// Waits with a time limit, so that a hanging test fails.
 pub async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(30), future).await.expect("it takes too long")
 }
 
-/// The other end, frame by frame, by code that knows nothing of ours.
+/// A scripted peer that reads and writes frames with code independent of ours.
 pub struct Peer<IO> {
     io: IO,
     reader: Reader,
@@ -36,7 +36,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Peer<IO> {
         Self { io, reader: Reader::default(), decoder: hpack::Decoder::default() }
     }
 
-    /// A client that has said its preface and has seen the server's SETTINGS.
+    /// Creates a client: sends the preface and waits for the server's SETTINGS.
     pub async fn client(io: IO) -> Self {
         let mut peer = Self::new(io);
         peer.send(&frames::wire([&frames::preface(), &frames::settings()])).await;
@@ -45,7 +45,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Peer<IO> {
         peer
     }
 
-    /// A server that has read the client's preface and has said its SETTINGS.
+    /// Creates a server: reads the client's preface and sends SETTINGS.
     pub async fn server(io: IO, settings: Frame) -> Self {
         let mut peer = Self::new(io);
         let mut preface = [0; 24];
@@ -66,7 +66,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Peer<IO> {
         self.send(&bytes).await;
     }
 
-    /// The next frame, or `None` at the end.
+    /// Returns the next frame, or `None` at the end.
     pub async fn next(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = self.reader.next_frame().expect("a frame as it should be") {
@@ -78,7 +78,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Peer<IO> {
         }
     }
 
-    /// The next frame of a kind, past frames of others.
+    /// Returns the next frame of a type, skipping others.
     pub async fn expect(&mut self, kind: u8) -> Frame {
         loop {
             let frame = self.next().await.expect("a frame, not the end");
@@ -88,7 +88,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Peer<IO> {
         }
     }
 
-    /// The next frame of a stream, past frames of others.
+    /// Returns the next frame of a stream, skipping others.
     pub async fn expect_on(&mut self, stream: u32) -> Frame {
         loop {
             let frame = self.next().await.expect("a frame, not the end");
@@ -98,7 +98,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Peer<IO> {
         }
     }
 
-    /// The fields of the next header block, as lines.
+    /// Returns the fields of the next header block, as lines.
     pub async fn expect_headers(&mut self) -> Vec<String> {
         let frame = self.expect(kind::HEADERS).await;
         self.fields(&frame)
@@ -109,7 +109,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Peer<IO> {
         self.decoder.decode(block).expect("valid HPACK").iter().map(ToString::to_string).collect()
     }
 
-    /// Content and trailers of a stream to its end, with window for what came.
+    /// Returns content and trailers of a stream to its end, and extends the window for the content.
     pub async fn expect_content(&mut self, stream: u32) -> (Vec<u8>, Vec<String>) {
         let mut content = Vec::new();
         loop {
@@ -138,13 +138,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Peer<IO> {
         }
     }
 
-    /// The same behind a header block.
+    /// The same after a header block.
     pub async fn expect_content_of(&mut self, stream: u32) -> (Vec<u8>, Vec<String>) {
         assert_eq!(self.expect_on(stream).await.kind, kind::HEADERS);
         self.expect_content(stream).await
     }
 
-    /// All frames until the other side ends the byte stream.
+    /// Returns all frames up to the end of input.
     pub async fn rest(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
         while let Some(frame) = self.next().await {
@@ -182,7 +182,7 @@ where
     (near, Running(tokio::spawn(connection)))
 }
 
-/// Answers with the method, the path, and the content.
+/// Responds with the method, the path, and the content.
 pub async fn describe(request: Request<Body>) -> Result<Response<Full<Bytes>>, thalweg_tokio::Error> {
     let (head, body) = request.into_parts();
     let content = body.collect().await?.to_bytes();
@@ -194,7 +194,7 @@ pub async fn hello(_: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible
     Ok(Response::new(Full::from("hello")))
 }
 
-/// A number that counts how many of it are alive.
+/// A counter of its own live clones.
 #[derive(Clone, Debug, Default)]
 pub struct Alive(Arc<AtomicUsize>);
 
@@ -218,7 +218,7 @@ impl Drop for Guard {
     }
 }
 
-/// Small numbers without a pattern that a test would mind.
+/// Pseudo-random numbers from a seed.
 #[derive(Clone, Debug)]
 pub struct Random(pub u64);
 
