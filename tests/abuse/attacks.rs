@@ -30,7 +30,8 @@ fn two(mut first: Vec<u8>, second: &frames::Frame) -> Vec<u8> {
     first
 }
 
-/// A block that enters a large field once and then names it again and again: 4 KiB of list for each byte.
+/// A block that enters a large field once and then names it again and again: 4 KiB of list for each
+/// byte.
 fn hpack_bomb(stream: u32) -> Vec<u8> {
     let block = Block::new().raw(hpack::get("/")).literal_indexed("x-bomb", "b".repeat(4000));
     let block = (0..8000).fold(block, |block, _| block.indexed(62));

@@ -1,7 +1,8 @@
 //! Attacks on cost: what ten years of HTTP/2 faults teach, one script each.
 //!
-//! An [`Attack`] is a preface and a step that is repeated; [`run`](run::run) plays it against a server core whose application answers every
-//! request, counts the work, and tells how it ended. The same scripts are played over sockets by `cargo xtask abuse`.
+//! An [`Attack`] is a preface and a step that is repeated; [`run`](run::run) plays it against a
+//! server core whose application answers every request, counts the work, and tells how it ended.
+//! The same scripts are played over sockets by `cargo xtask abuse`.
 
 pub mod attacks;
 pub mod run;
@@ -53,7 +54,8 @@ pub enum Application {
 pub enum End {
     /// GOAWAY, and this text in the error and in its debug data.
     Cut(&'static str),
-    /// The connection lives, and each step cost no more than honest traffic of the same size: nothing is accumulated.
+    /// The connection lives, and each step cost no more than honest traffic of the same size:
+    /// nothing is accumulated.
     Borne,
     /// The connection lives; the attacked streams were reset for this deadline.
     StreamsReset,

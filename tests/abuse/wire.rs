@@ -64,7 +64,8 @@ pub fn run_on_wire(attack: &Attack, server: SocketAddr) -> std::io::Result<WireA
     })
 }
 
-/// Sends the script; returns what was sent, what came back, and whether the server ended the connection by itself.
+/// Sends the script; returns what was sent, what came back, and whether the server ended the
+/// connection by itself.
 fn attack_over(attack: &Attack, mut socket: TcpStream) -> std::io::Result<(u64, Vec<u8>, bool)> {
     let mut from = socket.try_clone()?;
     from.set_read_timeout(Some(WAIT))?;

@@ -1,7 +1,8 @@
-//! Prints what every attack came to: `cargo xtask abuse` runs it. With an address, the attacks go to the server that listens there.
+//! Prints what every attack came to: `cargo xtask abuse` runs it. With an address, the attacks go
+//! to the server that listens there.
 //!
-//! Heap is counted by the allocator of this program, over the server and what it holds; CPU time is that of the whole play, the
-//! attacker's share included, and is shown, not judged.
+//! Heap is counted by the allocator of this program, over the server and what it holds; CPU time is
+//! that of the whole play, the attacker's share included, and is shown, not judged.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::net::SocketAddr;
@@ -115,7 +116,8 @@ static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 struct Counting;
 
-// SAFETY: every call is passed on to the system allocator as it is; the counters are no part of what it guarantees.
+// SAFETY: every call is passed on to the system allocator as it is; the counters are no part of
+// what it guarantees.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();

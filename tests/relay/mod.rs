@@ -1,5 +1,6 @@
-//! A relay between a client and a server of ours that cuts, half closes, resets or stalls their connection at a random point, round after
-//! round; and what must be true behind that: nobody panics, nothing leaks, each side of each connection tells one end, and whatever
+//! A relay between a client and a server of ours that cuts, half closes, resets or stalls their
+//! connection at a random point, round after round; and what must be true behind that: nobody
+//! panics, nothing leaks, each side of each connection tells one end, and whatever
 //! counts as answered is right.
 //!
 //! All on the loopback, seeded, and bounded in time.
@@ -139,7 +140,8 @@ impl Counts {
     }
 }
 
-/// Plays `rounds` connections, `WORKERS` at a time; `live_heap` tells the bytes that are allocated in the process.
+/// Plays `rounds` connections, `WORKERS` at a time; `live_heap` tells the bytes that are allocated
+/// in the process.
 pub fn run(adapter: Adapter, rounds: u64, seed: u64, live_heap: fn() -> usize) -> Outcome {
     static PANICS: AtomicU64 = AtomicU64::new(0);
     let default_hook = std::panic::take_hook();
@@ -177,7 +179,8 @@ pub fn run(adapter: Adapter, rounds: u64, seed: u64, live_heap: fn() -> usize) -
     }
 }
 
-/// The heap once it has not changed for a while: an end is told before the last of its connection is freed.
+/// The heap once it has not changed for a while: an end is told before the last of its connection
+/// is freed.
 fn settled(live_heap: fn() -> usize) -> usize {
     let (mut last, mut same) = (live_heap(), 0);
     for _ in 0..500 {
@@ -248,6 +251,6 @@ impl Random {
 const WORKERS: usize = 4;
 /// For a request, and for the end of a connection.
 const LIMIT: Duration = Duration::from_secs(20);
-/// What caches of the runtime and of the standard library may come to, bytes: less than the state of one connection with its
-/// buffers.
+/// What caches of the runtime and of the standard library may come to, bytes: less than the state
+/// of one connection with its buffers.
 const HEAP_GROWTH_MAX: i64 = 64 << 10;

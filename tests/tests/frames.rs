@@ -1,5 +1,5 @@
-//! The frame layer as a tool of its own: public vectors, `emit` as the inverse of `parse`, and both against the test kit's builders,
-//! which share no code with it.
+//! The frame layer as a tool of its own: public vectors, `emit` as the inverse of `parse`, and both
+//! against the test kit's builders, which share no code with it.
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
 use std::path::{Path, PathBuf};
@@ -27,7 +27,8 @@ fn emit(frame: &Frame<'_>) -> Vec<u8> {
 
 // Vectors of http2jp/http2-frame-test-case.
 
-/// The vectors beside the project, or where `THALWEG_SHARED` points; absent, the test is skipped and says so.
+/// The vectors beside the project, or where `THALWEG_SHARED` points; absent, the test is skipped
+/// and says so.
 fn vectors() -> Option<Vec<(PathBuf, Value)>> {
     let shared = std::env::var_os("THALWEG_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);

@@ -17,7 +17,8 @@ thread_local! {
 /// The system's allocator; counts what each thread holds.
 struct Counting;
 
-// SAFETY: every call is passed on to the system allocator as it is; the counter is no part of what it guarantees.
+// SAFETY: every call is passed on to the system allocator as it is; the counter is no part of what
+// it guarantees.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.set(LIVE.get() + layout.size() as isize);

@@ -1,6 +1,6 @@
-//! Each rate limit of the default configuration from both sides: what an honest peer reaches at most on a fast link
-//! passes with every answer, and the attack that the limit is for is ended and named. The table of these maxima is in
-//! `docs/security.md`.
+//! Each rate limit of the default configuration from both sides: what an honest peer reaches at
+//! most on a fast link passes with every answer, and the attack that the limit is for is ended and
+//! named. The table of these maxima is in `docs/security.md`.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -103,8 +103,8 @@ fn get(id: u32) -> Vec<u8> {
 
 const MICROSECOND: Duration = Duration::from_micros(1);
 
-/// grpc-go and grpc-java measure the bandwidth by one PING a round trip while DATA comes to them: on a loopback of
-/// 20 µs, 50,000 a second, for as long as messages are small.
+/// grpc-go and grpc-java measure the bandwidth by one PING a round trip while DATA comes to them:
+/// on a loopback of 20 µs, 50,000 a second, for as long as messages are small.
 #[test]
 fn a_ping_for_each_data_frame_that_we_send_passes() {
     let mut server = End::server();
@@ -127,8 +127,8 @@ fn a_ping_for_each_data_frame_that_we_send_passes() {
     assert_eq!(flood, (10_001, CloseCause::Limit(Limit::Pings)));
 }
 
-/// grpc-go raises its windows from 64 KiB to 16 MiB by a factor of 1.32 at least: 20 SETTINGS at most. grpc-core sends
-/// up to ten a second.
+/// grpc-go raises its windows from 64 KiB to 16 MiB by a factor of 1.32 at least: 20 SETTINGS at
+/// most. grpc-core sends up to ten a second.
 #[test]
 fn settings_of_bandwidth_estimators_pass() {
     let mut server = End::server();
@@ -147,8 +147,8 @@ fn settings_of_bandwidth_estimators_pass() {
     assert_eq!(flood, (100, CloseCause::Limit(Limit::Settings)));
 }
 
-/// A client that does not know that its content is over when it sends the last of it ends each stream by an empty frame:
-/// 200,000 requests a second.
+/// A client that does not know that its content is over when it sends the last of it ends each
+/// stream by an empty frame: 200,000 requests a second.
 #[test]
 fn an_empty_end_for_each_stream_passes() {
     let mut server = End::server();
@@ -264,8 +264,8 @@ fn late_messages_of_streams_that_were_reset_pass() {
     assert!(credit > 20 * 262_140 - (1 << 19), "{credit} bytes of credit");
 }
 
-/// A page of 256 images under way that is scrolled end to end five times a second: each image comes into view and leaves
-/// it, and old browsers moved a stream by three frames.
+/// A page of 256 images under way that is scrolled end to end five times a second: each image comes
+/// into view and leaves it, and old browsers moved a stream by three frames.
 #[test]
 fn priorities_of_a_scrolled_page_pass() {
     let mut server = End::server();
@@ -303,8 +303,8 @@ fn grease_beside_requests_and_content_passes() {
     );
 }
 
-/// A backend stands still, and a client whose calls have deadlines of 11 ms gives up 256 at a time, for a second. The number of
-/// streams bounds that; resets that outrun it do not pass.
+/// A backend stands still, and a client whose calls have deadlines of 11 ms gives up 256 at a time,
+/// for a second. The number of streams bounds that; resets that outrun it do not pass.
 #[test]
 fn calls_that_are_given_up_after_a_while_pass() {
     let mut server = End::server();
@@ -325,8 +325,8 @@ fn calls_that_are_given_up_after_a_while_pass() {
     assert_eq!(flood, (1001, CloseCause::Limit(Limit::Resets)));
 }
 
-/// RFC 9113 §5.1: what was sent before our reset arrived is no fault, even where faster streams have pushed the reset out of
-/// memory meanwhile.
+/// RFC 9113 §5.1: what was sent before our reset arrived is no fault, even where faster streams
+/// have pushed the reset out of memory meanwhile.
 #[test]
 fn late_frames_of_streams_that_are_forgotten_pass() {
     let mut server = End::server();
@@ -352,7 +352,8 @@ fn late_frames_of_streams_that_are_forgotten_pass() {
     assert_eq!((server.resets, server.content_bytes, server.connection.report().error), (0, 0, None));
 }
 
-/// The other way round: responses that come after the client gave up, and after it has opened many more streams.
+/// The other way round: responses that come after the client gave up, and after it has opened many
+/// more streams.
 #[test]
 fn late_responses_to_streams_that_are_forgotten_pass() {
     let mut client = End::<Client>::new(Connection::new(Config::default()).unwrap());

@@ -45,7 +45,8 @@ fn life(random: &mut Random) -> Vec<u8> {
     wire
 }
 
-/// When the transport ends, whatever was open ends with it (RFC 9113 §5.4.3), and the last word is said.
+/// When the transport ends, whatever was open ends with it (RFC 9113 §5.4.3), and the last word is
+/// said.
 #[test]
 fn ten_thousand_clients_die_at_random_points() {
     let mut random = Random(2026);

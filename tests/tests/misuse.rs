@@ -1,7 +1,9 @@
-//! What must not compile: the fault that Thalweg was made against, in three shapes, and a role that does what it may not.
+//! What must not compile: the fault that Thalweg was made against, in three shapes, and a role that
+//! does what it may not.
 //!
-//! Each file of `misuse/` begins with the error code by which the compiler must reject it, and it alone; a right use beside
-//! them shows that nothing else is wrong. (A doc test that fails to compile does not say why on a stable compiler.)
+//! Each file of `misuse/` begins with the error code by which the compiler must reject it, and it
+//! alone; a right use beside them shows that nothing else is wrong. (A doc test that fails to
+//! compile does not say why on a stable compiler.)
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! What a peer may keep waiting by default, and for how long: connections without streams, and requests whose content
-//! does not come.
+//! What a peer may keep waiting by default, and for how long: connections without streams, and
+//! requests whose content does not come.
 
 use std::time::Duration;
 

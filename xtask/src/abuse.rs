@@ -1,4 +1,5 @@
-//! `cargo xtask abuse`: plays every scripted attack against the core, and over sockets against both servers.
+//! `cargo xtask abuse`: plays every scripted attack against the core, and over sockets against both
+//! servers.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -7,7 +8,8 @@ use anyhow::{Context as _, bail};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// In place of the attacks: a relay that breaks so many connections of each adapter at random points
+    /// In place of the attacks: a relay that breaks so many connections of each adapter at random
+    /// points
     #[arg(long, value_name = "ROUNDS")]
     relay: Option<u64>,
 }

@@ -1,8 +1,9 @@
 //! `cargo xtask cover`: which lines of the published crates the tests reach.
 //!
-//! Prints the coverage by crate and writes it, with every file, to `docs/coverage.md`. Of one package
-//! alone it only prints, since the tests of the others reach it too. Needs cargo-llvm-cov, which it
-//! installs, and an LLVM at least as new as the compiler's, which it installs where it may.
+//! Prints the coverage by crate and writes it, with every file, to `docs/coverage.md`. Of one
+//! package alone it only prints, since the tests of the others reach it too. Needs cargo-llvm-cov,
+//! which it installs, and an LLVM at least as new as the compiler's, which it installs where it
+//! may.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,6 +1,8 @@
-//! The programs that others wrote and that scripts of ours steer: Go, Python with its packages, Node.
+//! The programs that others wrote and that scripts of ours steer: Go, Python with its packages,
+//! Node.
 //!
-//! Go's packages are Debian's, without a module proxy. Python's lie in an environment below `target`.
+//! Go's packages are Debian's, without a module proxy. Python's lie in an environment below
+//! `target`.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,8 +1,8 @@
 //! The only automation of the project: `cargo xtask COMMAND`.
 //!
-//! Each command owns a module with `run` and, if it takes arguments, `Args`. To add one: a `mod` line,
-//! a variant of `Command` whose doc comment is the help text, and an arm in `Command::run`. Every
-//! command starts with the project's root as its current directory.
+//! Each command owns a module with `run` and, if it takes arguments, `Args`. To add one: a `mod`
+//! line, a variant of `Command` whose doc comment is the help text, and an arm in `Command::run`.
+//! Every command starts with the project's root as its current directory.
 
 mod abuse;
 mod bench;

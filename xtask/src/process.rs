@@ -18,8 +18,8 @@ use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 /// How long a group has between being asked to end and being forced to.
 const GRACE: Duration = Duration::from_secs(15);
-/// The same when we are ended ourselves: shorter, as whoever ends us may be one of us, and longer than
-/// the ten seconds that nextest gives its tests.
+/// The same when we are ended ourselves: shorter, as whoever ends us may be one of us, and longer
+/// than the ten seconds that nextest gives its tests.
 const GRACE_AT_OUR_END: Duration = Duration::from_secs(12);
 const POLL: Duration = Duration::from_millis(10);
 
@@ -106,8 +106,8 @@ pub fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     receiver
 }
 
-/// Everything up to the end of a pipe. A process that left the group may hold the pipe open: what it
-/// writes after a silence is not waited for.
+/// Everything up to the end of a pipe. A process that left the group may hold the pipe open: what
+/// it writes after a silence is not waited for.
 fn gather(pieces: &Receiver<Vec<u8>>) -> Vec<u8> {
     let mut all = Vec::new();
     while let Ok(piece) = pieces.recv_timeout(Duration::from_secs(2)) {
@@ -211,7 +211,8 @@ pub fn end_children_with_us() -> anyhow::Result<()> {
 
 /// A cargo command as a user would type it, free of what `cargo run` has put into our environment.
 ///
-/// Build scripts that watch those variables, ring's for one, would otherwise be built anew each time.
+/// Build scripts that watch those variables, ring's for one, would otherwise be built anew each
+/// time.
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new("cargo");
     command

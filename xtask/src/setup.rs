@@ -1,9 +1,11 @@
-//! `cargo xtask setup`: Debian packages of the programs that the tests talk to, and Python's own packages
-//! in an environment below `target`. Also installs, for other commands, what only they need.
+//! `cargo xtask setup`: Debian packages of the programs that the tests talk to, and Python's own
+//! packages in an environment below `target`. Also installs, for other commands, what only they
+//! need.
 //!
-//! Installs only what is absent, only as root, and only where `apt-get` exists. Where it may not, it
-//! says what is missing and succeeds: the tests that need it then print their own skip. A package that
-//! cannot be installed keeps none of the others away; it is named at the end, and the command fails.
+//! Installs only what is absent, only as root, and only where `apt-get` exists. Where it may not,
+//! it says what is missing and succeeds: the tests that need it then print their own skip. A
+//! package that cannot be installed keeps none of the others away; it is named at the end, and the
+//! command fails.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -53,7 +55,8 @@ pub fn ensure(packages: &[&str]) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Installs packages: all together if that goes, for it is quicker. Returns those that cannot be installed, each with the reason.
+/// Installs packages: all together if that goes, for it is quicker. Returns those that cannot be
+/// installed, each with the reason.
 fn install<'a>(
     packages: &[&'a str],
     apt_get: impl Fn(&[&str]) -> anyhow::Result<()>,
@@ -73,7 +76,8 @@ fn install<'a>(
     packages.iter().filter_map(|package| Some((*package, install(&[package]).err()?))).collect()
 }
 
-/// Sees to it that a subcommand of cargo is installed, from crates.io. Takes minutes when it is not.
+/// Sees to it that a subcommand of cargo is installed, from crates.io. Takes minutes when it is
+/// not.
 pub fn cargo_tool(subcommand: &str, version: &str) -> anyhow::Result<()> {
     let name = format!("cargo-{subcommand}");
     let probe = process::run(&mut process::cargo(&[subcommand, "--version"]), Duration::from_secs(60));

@@ -1,8 +1,8 @@
 //! `cargo xtask spec`: the ledger of requirements against the tests.
 //!
-//! Reads `tests/requirements.toml`, finds the tests that name its ids, prints the coverage and writes
-//! `docs/conformance.md`. Fails where ledger and tests contradict each other, and where a requirement that is
-//! ours has no test.
+//! Reads `tests/requirements.toml`, finds the tests that name its ids, prints the coverage and
+//! writes `docs/conformance.md`. Fails where ledger and tests contradict each other, and where a
+//! requirement that is ours has no test.
 
 mod conformance;
 mod coverage;

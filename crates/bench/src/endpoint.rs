@@ -20,7 +20,8 @@ pub trait Endpoint: Sized {
         assert_eq!(requests, 0, "a server asks for nothing");
     }
 
-    /// Takes bytes from the peer, lets the application do all it can, and hands every output byte to `out`.
+    /// Takes bytes from the peer, lets the application do all it can, and hands every output byte
+    /// to `out`.
     fn turn(&mut self, input: &[u8], out: &mut Wire);
 
     /// What the application has seen so far.

@@ -131,7 +131,8 @@ fn string(out: &mut Vec<u8>, text: &[u8]) {
 const TABLE_BYTES_MAX: usize = 4096;
 const STATIC_LEN: usize = 61;
 
-/// The entries of RFC 7541's Appendix A that the fixtures' fields meet, an exact match before its name.
+/// The entries of RFC 7541's Appendix A that the fixtures' fields meet, an exact match before its
+/// name.
 const STATIC: [(usize, &str, &str); 20] = [
     (1, ":authority", ""),
     (2, ":method", "GET"),
@@ -173,7 +174,8 @@ const CODE_BITS: [u8; 256] = [
 
 const CODES: [u32; 256] = canonical_codes();
 
-/// Codes in order of their length, and of their symbols within a length, each one more than the last.
+/// Codes in order of their length, and of their symbols within a length, each one more than the
+/// last.
 const fn canonical_codes() -> [u32; 256] {
     let mut codes = [0; 256];
     let mut next = 0;

@@ -197,8 +197,8 @@ impl Reader {
 
 /// Clock and allocation counts at the start of what is measured.
 ///
-/// The clock is the thread's own processor time: what else runs on the machine stops the thread, but
-/// not its clock's meaning.
+/// The clock is the thread's own processor time: what else runs on the machine stops the thread,
+/// but not its clock's meaning.
 struct Stopwatch {
     counts: Counts,
     ns: i64,
@@ -242,7 +242,8 @@ struct Cost {
 }
 
 impl Cost {
-    /// Counts the bytes that are still allocated, and `inline` more in each unit, as the unit's bytes.
+    /// Counts the bytes that are still allocated, and `inline` more in each unit, as the unit's
+    /// bytes.
     fn with_live_bytes(self, inline: usize) -> Self {
         Self { bytes: self.live_bytes + inline as f64, ..self }
     }

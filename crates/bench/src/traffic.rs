@@ -5,7 +5,8 @@ pub const STREAMS_MAX: u32 = 1024;
 /// Receive window of a stream, and of a connection, in bytes.
 pub const WINDOW_BYTES: u32 = 4 << 20;
 
-/// A browser's GET. The `:path` is replaced by one of [`paths`], so it differs from request to request.
+/// A browser's GET. The `:path` is replaced by one of [`paths`], so it differs from request to
+/// request.
 pub static GET_FIELDS: [(&str, &str); 10] = [
     (":method", "GET"),
     (":scheme", "https"),

@@ -4,7 +4,8 @@
 #[derive(Default)]
 pub struct Wire {
     kept: Option<Vec<u8>>,
-    /// The buffer that a library fills or swaps with its own: one for all connections of the thread.
+    /// The buffer that a library fills or swaps with its own: one for all connections of the
+    /// thread.
     taken: Vec<u8>,
 }
 
@@ -42,7 +43,8 @@ impl Wire {
         has_taken
     }
 
-    /// Counts the frames of all that was kept, on all connections. A client's preface counts nothing.
+    /// Counts the frames of all that was kept, on all connections. A client's preface counts
+    /// nothing.
     ///
     /// # Panics
     /// If the bytes do not end with a frame's end or announce the end of the connection: then the

@@ -1,6 +1,7 @@
 //! RFC 9218 §10: in which order a server sends what waits.
 //!
-//! Every response has more to send than there is room for. Room is made for one frame at a time, and who is named sends one.
+//! Every response has more to send than there is room for. Room is made for one frame at a time,
+//! and who is named sends one.
 
 use thalweg::{Server, StreamKey};
 use thalweg_testkit::frames::{headers, setting, settings, window_update};
@@ -10,7 +11,8 @@ use thalweg_testkit::scenario::{Opening, Scene, server_with};
 /// As much as a frame takes: a shorter one would wait for more window.
 const FRAME_BYTES: usize = 16_384;
 
-/// Streams have all the window they want; the connection's window runs out at once, and then opens frame by frame.
+/// Streams have all the window they want; the connection's window runs out at once, and then opens
+/// frame by frame.
 fn opening(opening: &mut Opening) {
     opening.peer_settings = settings().entry(setting::INITIAL_WINDOW_SIZE, 1 << 24);
     opening.config.output_bytes_max = 1 << 20;

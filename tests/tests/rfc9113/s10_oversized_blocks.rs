@@ -1,5 +1,5 @@
-//! RFC 9113 §10.5.1, §4.3: a field block that is too large to be kept is decoded as it arrives. It costs its own message
-//! and no other stream.
+//! RFC 9113 §10.5.1, §4.3: a field block that is too large to be kept is decoded as it arrives. It
+//! costs its own message and no other stream.
 
 use std::time::Duration;
 
@@ -58,7 +58,8 @@ fn s10_5_1_an_oversized_request_is_answered_431_and_five_neighbours_go_on() {
     });
 }
 
-/// The whole of grpcio's metadata of 60,000 bytes, and one block for each representation that is cut.
+/// The whole of grpcio's metadata of 60,000 bytes, and one block for each representation that is
+/// cut.
 #[test]
 fn s10_5_1_a_block_of_small_entries_is_decoded_to_its_end() {
     // 9113-10.5.1-1

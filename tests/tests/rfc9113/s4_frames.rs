@@ -468,7 +468,8 @@ fn s4_3_1_the_decoder_starts_with_4096_bytes_whatever_we_announce() {
 #[test]
 fn s4_3_1_the_encoder_starts_with_4096_bytes_whatever_we_could_use() {
     // 9113-4.3.1-1
-    // The test's own decoder has room for 4,096 bytes: another idea of evictions would yield other fields.
+    // The test's own decoder has room for 4,096 bytes: another idea of evictions would yield other
+    // fields.
     let large = |opening: &mut Opening| opening.config.encoder_table_bytes_max = 65_536;
     server_with(large, |s| {
         for round in 0..4 {

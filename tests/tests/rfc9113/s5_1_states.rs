@@ -1,7 +1,7 @@
 //! RFC 9113 §5.1: every state of a stream times every frame, in and out, for both roles.
 //!
-//! The stream under test is `STREAM`, or `PROMISED` where a promise made it. A state is reached by frames and calls, as anyone
-//! would reach it, and each pair is a scenario of its own.
+//! The stream under test is `STREAM`, or `PROMISED` where a promise made it. A state is reached by
+//! frames and calls, as anyone would reach it, and each pair is a scenario of its own.
 
 use thalweg::frame::{Flags, FrameType};
 use thalweg::{Client, ErrorCode, Field, Request, Role, SendError, Server, Status, StreamKey};
@@ -26,8 +26,8 @@ const FATAL: &str = "connection error PROTOCOL_ERROR";
 const FATAL_CLOSED: &str = "connection error STREAM_CLOSED";
 const REFUSED: &str = "the promise is refused";
 
-/// The frames of the table's columns, on a stream. HEADERS end the stream: a response to a client; a request on an idle stream, and
-/// trailers on others, to a server.
+/// The frames of the table's columns, on a stream. HEADERS end the stream: a response to a client;
+/// a request on an idle stream, and trailers on others, to a server.
 fn columns(stream: u32, to_client: bool) -> [Frame; 8] {
     let block = match stream {
         _ if to_client => hpack::response(200),
@@ -149,8 +149,8 @@ fn compare(differences: &[String]) {
 
 #[test]
 fn s5_1_a_server_receives_every_frame_in_every_state() {
-    // 9113-5.1-1, 9113-5.1-3, 9113-5.1-5, 9113-5.1-9, 9113-5.1-10, 9113-5.1-12, 9113-5.1-13, 9113-5.1-18, 9113-5.1-19
-    // 9113-6.1-7, 9113-6.3-2, 9113-6.4-6, 9113-6.9-4, 9113-6.9-5
+    // 9113-5.1-1, 9113-5.1-3, 9113-5.1-5, 9113-5.1-9, 9113-5.1-10, 9113-5.1-12, 9113-5.1-13,
+    // 9113-5.1-18, 9113-5.1-19 9113-6.1-7, 9113-6.3-2, 9113-6.4-6, 9113-6.9-4, 9113-6.9-5
     let mut differences = std::collections::BTreeSet::new();
     for (state, stream, reach, expected) in SERVER {
         for (frame, expected) in columns(stream, false).into_iter().zip(expected) {
@@ -171,8 +171,9 @@ fn s5_1_a_server_receives_every_frame_in_every_state() {
 
 #[test]
 fn s5_1_a_client_receives_every_frame_in_every_state() {
-    // 9113-5.1-1, 9113-5.1-2, 9113-5.1-7, 9113-5.1-9, 9113-5.1-10, 9113-5.1-12, 9113-5.1-13, 9113-5.1-18, 9113-5.1-19
-    // 9113-6.1-7, 9113-6.3-2, 9113-6.4-6, 9113-6.6-13, 9113-6.9-4, 9113-6.9-5
+    // 9113-5.1-1, 9113-5.1-2, 9113-5.1-7, 9113-5.1-9, 9113-5.1-10, 9113-5.1-12, 9113-5.1-13,
+    // 9113-5.1-18, 9113-5.1-19 9113-6.1-7, 9113-6.3-2, 9113-6.4-6, 9113-6.6-13, 9113-6.9-4,
+    // 9113-6.9-5
     let mut differences = std::collections::BTreeSet::new();
     for (state, stream, reach, expected) in CLIENT {
         for (frame, expected) in columns(stream, true).into_iter().zip(expected) {
@@ -262,7 +263,8 @@ const SERVER_SENDS: [SendRow<Server, 9>; 8] = [
 
 #[test]
 fn s5_1_a_server_sends_what_each_state_allows() {
-    // 9113-5.1-4, 9113-5.1-8, 9113-5.1-11, 9113-5.4.2-3, 9113-6.1-4, 9113-6.4-1, 9113-6.6-10, 9113-8.4.1-7
+    // 9113-5.1-4, 9113-5.1-8, 9113-5.1-11, 9113-5.4.2-3, 9113-6.1-4, 9113-6.4-1, 9113-6.6-10,
+    // 9113-8.4.1-7
     for (state, reach, expected) in SERVER_SENDS {
         for (column, (call, expected)) in server_calls().into_iter().zip(expected).enumerate() {
             server(|s| {

@@ -1,4 +1,5 @@
-//! RFC 9113 §5: streams beside their states: identifiers, concurrency, flow-control principles, errors, extensions.
+//! RFC 9113 §5: streams beside their states: identifiers, concurrency, flow-control principles,
+//! errors, extensions.
 
 use std::time::Duration;
 
@@ -381,7 +382,8 @@ fn s5_2_2_input_is_processed_while_spliced_content_waits_for_the_transport() {
 #[test]
 fn s5_4_one_frame_leads_to_one_error() {
     // 9113-5.4-1, 9113-5.4-4
-    // DATA where none may come, beyond the connection's window: the connection error is the one that counts.
+    // DATA where none may come, beyond the connection's window: the connection error is the one that
+    // counts.
     server_with(small_connection_window, |s| {
         s.post(1);
         s.get(3);
@@ -597,8 +599,8 @@ fn s5_5_an_extension_frame_inside_a_field_block_ends_the_connection() {
 /// A caller cannot send frames of the protocol in the guise of extensions.
 #[test]
 fn s5_5_only_unknown_frames_are_extensions() {
-    // 9113-6.1-2, 9113-6.2-6, 9113-6.4-3, 9113-6.4-5, 9113-6.5-6, 9113-6.10-4, 9113-6.10-6, 9113-8.4.1-6, 9218-7.1-1
-    // 9113-5.1.1-3, 9218-7.1-10, 8336-2.2-1
+    // 9113-6.1-2, 9113-6.2-6, 9113-6.4-3, 9113-6.4-5, 9113-6.5-6, 9113-6.10-4, 9113-6.10-6,
+    // 9113-8.4.1-6, 9218-7.1-1 9113-5.1.1-3, 9218-7.1-10, 8336-2.2-1
     fn refused<R: thalweg::Role>(s: &mut Scene<R>) {
         for kind in (0..=9).chain([0xa, 0xc, 0x10]) {
             let result = s.call(|core| core.send_extension(FrameType(kind), Flags(0), None, &[0; 8]));
@@ -617,7 +619,8 @@ fn s5_5_only_unknown_frames_are_extensions() {
     });
 }
 
-/// Settings of extensions go out in a frame of their own, among the announcements that the peer acknowledges.
+/// Settings of extensions go out in a frame of their own, among the announcements that the peer
+/// acknowledges.
 #[test]
 fn s5_5_only_unknown_settings_are_extensions_and_they_are_acknowledged() {
     fn sent<R: thalweg::Role>(s: &mut Scene<R>) {

@@ -349,7 +349,8 @@ fn s6_9_frames_without_flow_control_are_received_with_both_windows_exhausted() {
 #[test]
 fn s6_9_a_stream_blocked_on_window_ends_with_the_peers_input() {
     const RESET: &str = "us: the peer ended the byte stream, and no window is left";
-    // One stream is cut short before the end, the other behind it; what needs no window is still served.
+    // One stream is cut short before the end, the other behind it; what needs no window is still
+    // served.
     let opening = |opening: &mut Opening| {
         opening.peer_settings = settings().entry(setting::INITIAL_WINDOW_SIZE, 5);
     };

@@ -1,4 +1,5 @@
-//! RFC 9113 §6.1 to §6.4, §6.6 to §6.8, §6.10: each frame in its place. SETTINGS and flow control have modules of their own.
+//! RFC 9113 §6.1 to §6.4, §6.6 to §6.8, §6.10: each frame in its place. SETTINGS and flow control
+//! have modules of their own.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! RFC 9113 §8.3 to §8.7: control data of requests and responses, push, CONNECT, and what may be tried again.
+//! RFC 9113 §8.3 to §8.7: control data of requests and responses, push, CONNECT, and what may be
+//! tried again.
 
 use http::{Method, Uri};
 use thalweg::{

@@ -1,4 +1,5 @@
-//! RFC 9113 §8.1, §8.2: messages as frames, and the fields in them. What may not be received may not be sent.
+//! RFC 9113 §8.1, §8.2: messages as frames, and the fields in them. What may not be received may
+//! not be sent.
 
 use thalweg::{ErrorCode, Field, KnownName, Request, SendError, Status, Violation, check_field};
 use thalweg_testkit::frames::{data, headers, push_promise, rst_stream};
@@ -421,7 +422,8 @@ fn s8_2_1_trailers_and_promises_are_checked_too() {
     }
 }
 
-/// The decoder remembers which entries of its table have passed; what has not must not count as such.
+/// The decoder remembers which entries of its table have passed; what has not must not count as
+/// such.
 #[test]
 fn s8_2_1_a_bad_field_stays_bad_when_it_is_indexed() {
     // 9113-8.2.1-8

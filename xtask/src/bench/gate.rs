@@ -1,8 +1,8 @@
 //! The gate: no workload costs more instructions than the committed figure says.
 //!
-//! Counts, unlike times, are the same on every machine with the same compiler, once the C library is
-//! told to copy bytes as on the plainest processor. Another compiler makes other code, so then there is
-//! nothing to compare with, and the gate says so.
+//! Counts, unlike times, are the same on every machine with the same compiler, once the C library
+//! is told to copy bytes as on the plainest processor. Another compiler makes other code, so then
+//! there is nothing to compare with, and the gate says so.
 
 use std::fs;
 

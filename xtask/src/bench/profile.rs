@@ -110,7 +110,8 @@ fn count_and_rest(line: &str) -> Option<(f64, &str)> {
     ))
 }
 
-/// Splits `directory/file:function [object]`, and keeps of the path what tells the file from others.
+/// Splits `directory/file:function [object]`, and keeps of the path what tells the file from
+/// others.
 fn entry(share: f64, rest: &str) -> Entry {
     let name = rest.rsplit_once(" [").map_or(rest, |(name, _)| name);
     let (path, function) = name.split_once(':').unwrap_or(("", name));

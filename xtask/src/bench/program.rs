@@ -100,7 +100,8 @@ impl Programs {
         self.count(plan, sizes, &anywhere())
     }
 
-    /// Instructions per header field of a workload of the program `hpack`, as on the plainest processor.
+    /// Instructions per header field of a workload of the program `hpack`, as on the plainest
+    /// processor.
     pub fn hpack_instructions_anywhere(&self, workload: &str) -> anyhow::Result<f64> {
         self.hpack_count(&[workload, "thalweg", "count"], None, (2, 6), &anywhere())
     }

@@ -87,7 +87,8 @@ fn instructions(lineup: &Lineup) -> anyhow::Result<Vec<Point>> {
     Ok(points)
 }
 
-/// Medians of rounds that each go through everything, so that a drift of the machine bends no curve.
+/// Medians of rounds that each go through everything, so that a drift of the machine bends no
+/// curve.
 fn times(lineup: &Lineup, rounds: usize) -> anyhow::Result<Vec<Point>> {
     let peers = &lineup.peers;
     let runs: Vec<_> =

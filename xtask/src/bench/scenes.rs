@@ -65,8 +65,8 @@ pub enum Peer {
     Thalweg,
     /// Thalweg as a program uses it that looks up every name and releases content by calls
     ThalwegPlain,
-    /// nghttp2's best configuration: closed streams are not kept, RFC 7540's priorities are off, and
-    /// bodies are not copied in the splice workloads
+    /// nghttp2's best configuration: closed streams are not kept, RFC 7540's priorities are off,
+    /// and bodies are not copied in the splice workloads
     Nghttp2,
     /// nghttp2 as it comes
     Nghttp2Default,

@@ -1,4 +1,5 @@
-//! axum's own `Router` on our server, in cleartext and over TLS: extractors, streams both ways, events, a fallback.
+//! axum's own `Router` on our server, in cleartext and over TLS: extractors, streams both ways,
+//! events, a fallback.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

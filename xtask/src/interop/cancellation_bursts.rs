@@ -1,5 +1,5 @@
-//! Honest storms: gRPC clients that cancel about half of their calls, over one connection, while a relay
-//! reads the frames between them and the server.
+//! Honest storms: gRPC clients that cancel about half of their calls, over one connection, while a
+//! relay reads the frames between them and the server.
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Clients that others wrote and scripts of ours steer: Node's `http2`, httpx, Go's net/http, and h2, which says what few clients say.
+//! Clients that others wrote and scripts of ours steer: Node's `http2`, httpx, Go's net/http, and
+//! h2, which says what few clients say.
 //!
 //! A script makes one check and fails with its reason.
 
@@ -37,7 +38,8 @@ pub const CLIENTS: &[Client] = &[
         name: "httpx",
         need: Need::Python("httpx"),
         command: || external_tools::python_script("client.py"),
-        // It shows no trailers, stops reading a stream without a word to the server, and takes any GOAWAY for the end.
+        // It shows no trailers, stops reading a stream without a word to the server, and takes any GOAWAY for
+        // the end.
         cannot: &["trailers", "cancel", GOAWAY],
     },
     Client {
@@ -145,7 +147,8 @@ impl Client {
         Ok(command)
     }
 
-    /// The server is interrupted while it sends: what is under way is sent whole, then both sides end.
+    /// The server is interrupted while it sends: what is under way is sent whole, then both sides
+    /// end.
     fn goaway(&self, fixtures: &Fixtures, server: &mut Server) -> anyhow::Result<()> {
         let mut command = self.command(fixtures, GOAWAY, &server.url(""))?;
         command.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -163,7 +163,8 @@ fn echo(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     fixtures::compare(&fetched.body, &fs::read(fixtures.upload())?)
 }
 
-/// Transfers side by side, each on a connection: with prior knowledge curl 7.88 cannot put them on one, whoever serves.
+/// Transfers side by side, each on a connection: with prior knowledge curl 7.88 cannot put them on
+/// one, whoever serves.
 fn parallel(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let received = |len: usize| fixtures.received().with_file_name(format!("parallel-{len}"));
     for len in PARALLEL_LENS {
@@ -190,8 +191,9 @@ fn parallel(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Uploads until the first of the echo arrives. The file `.` is standard input, read while the answer
-/// comes; curl may look for the answer only when there is more to send, so there is more until then.
+/// Uploads until the first of the echo arrives. The file `.` is standard input, read while the
+/// answer comes; curl may look for the answer only when there is more to send, so there is more
+/// until then.
 fn early_echo(_fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let mut command = curl(&["--no-buffer", "--request", "POST", "--upload-file", "."]);
     command.arg(server.url("/echo")).stdout(Stdio::piped()).stderr(Stdio::null());

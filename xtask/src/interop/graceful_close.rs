@@ -1,4 +1,5 @@
-//! How our servers end: a connection that makes no sense, Ctrl-C, and a command line that cannot work.
+//! How our servers end: a connection that makes no sense, Ctrl-C, and a command line that cannot
+//! work.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};

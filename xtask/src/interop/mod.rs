@@ -1,9 +1,9 @@
 //! `cargo xtask interop`: our servers and clients against programs that others wrote.
 //!
 //! A row is one check. It names what it needs; where that is absent it is skipped, with the reason.
-//! Each group of rows has a file of its own with a function `rows`; a new group is a `mod` line and a
-//! line in `all_rows`. With `--against nghttpd` the rows for servers run against nghttpd in place of
-//! ours: whatever fails then is the row's own fault.
+//! Each group of rows has a file of its own with a function `rows`; a new group is a `mod` line and
+//! a line in `all_rows`. With `--against nghttpd` the rows for servers run against nghttpd in place
+//! of ours: whatever fails then is the row's own fault.
 
 mod axum_app;
 mod cancellation_bursts;
@@ -44,7 +44,8 @@ const EXAMPLES: &str = "thalweg-examples";
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Smaller files and fewer requests, and the examples built for debugging: what `xtask test` runs
+    /// Smaller files and fewer requests, and the examples built for debugging: what `xtask test`
+    /// runs
     #[arg(long)]
     smoke: bool,
     /// Runs only the rows whose name contains this

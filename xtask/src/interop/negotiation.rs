@@ -1,4 +1,5 @@
-//! How connections to our servers open: by Upgrade, over TLS, and in ways that are refused with a clear word.
+//! How connections to our servers open: by Upgrade, over TLS, and in ways that are refused with a
+//! clear word.
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Our clients against nghttpd, Node, Go and our servers: `PROGRAM URL` writes the body to its standard
-//! output.
+//! Our clients against nghttpd, Node, Go and our servers: `PROGRAM URL` writes the body to its
+//! standard output.
 
 use std::fs;
 use std::net::TcpListener;

@@ -1,4 +1,5 @@
-//! The proxy between programs that others wrote: what passes, what is held, and what becomes of an origin that dies.
+//! The proxy between programs that others wrote: what passes, what is held, and what becomes of an
+//! origin that dies.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -21,7 +22,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 const ENDLESS: &str = "/bytes/1000000000?seed=3";
 /// A client that takes this much a second takes next to nothing of it.
 const SLOW: &str = "20000";
-/// How much more resident memory the proxy may have with slow clients, bytes: windows and buffers of two connections for each.
+/// How much more resident memory the proxy may have with slow clients, bytes: windows and buffers
+/// of two connections for each.
 const HELD_MAX: u64 = 8 << 20;
 const SLOW_CLIENTS: usize = 3;
 

@@ -1,7 +1,8 @@
-//! A relay that reads the frames that pass between a client and a server, and sees how connections end.
+//! A relay that reads the frames that pass between a client and a server, and sees how connections
+//! end.
 //!
-//! What it keeps true: bytes pass unchanged and no faster than they are read; a server is read to its end
-//! even when its client has gone, so that its last word is seen.
+//! What it keeps true: bytes pass unchanged and no faster than they are read; a server is read to
+//! its end even when its client has gone, so that its last word is seen.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -185,7 +186,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    /// What the relay saw of a server that says this and closes, and whether the client heard all of it.
+    /// What the relay saw of a server that says this and closes, and whether the client heard all
+    /// of it.
     fn observe(words: &'static [u8]) -> Observed {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let relay = Relay::start(server.local_addr().unwrap()).unwrap();

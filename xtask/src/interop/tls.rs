@@ -1,5 +1,5 @@
-//! Our clients over TLS: whom they trust, whom they do not, and peers that do not speak HTTP/2. Certificates are made on
-//! the spot; `SSL_CERT_FILE` is where the clients look for the system's.
+//! Our clients over TLS: whom they trust, whom they do not, and peers that do not speak HTTP/2.
+//! Certificates are made on the spot; `SSL_CERT_FILE` is where the clients look for the system's.
 
 use std::fs;
 use std::process::Command;
@@ -74,7 +74,8 @@ const SERVERS: &[(&str, Need, Start)] = &[
     }),
 ];
 
-/// A peer that is refused: what it is, how it is started, by which scheme it is asked, and what the client says.
+/// A peer that is refused: what it is, how it is started, by which scheme it is asked, and what the
+/// client says.
 struct Refused {
     what: &'static str,
     start: Start,

@@ -1,5 +1,5 @@
-//! tonic on our server and on our client, with gRPC's own programs at the other end: each kind of call, statuses,
-//! deadlines, cancellations. A relay reads the frames in between.
+//! tonic on our server and on our client, with gRPC's own programs at the other end: each kind of
+//! call, statuses, deadlines, cancellations. A relay reads the frames in between.
 
 use std::process::Command;
 use std::time::Duration;
@@ -151,7 +151,8 @@ fn check(observed: &Observed, stopped: u32, is_ours: bool) -> anyhow::Result<()>
     Ok(())
 }
 
-/// A server in Python resets each call with the code in its path, and sees that the client goes in peace.
+/// A server in Python resets each call with the code in its path, and sees that the client goes in
+/// peace.
 fn receive_resets(fixtures: &Fixtures) -> anyhow::Result<()> {
     let mut server = Server::start_listening(external_tools::python_script("h2_server.py")?.arg("resets"))?;
     let mut command = (OURS.command)(fixtures)?;

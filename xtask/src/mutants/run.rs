@@ -17,7 +17,8 @@ use super::tree::Program;
 use super::verdict::Verdict;
 use crate::process::{self, Finished};
 
-/// A run may compute for this many times what it takes without a change, and this many seconds more.
+/// A run may compute for this many times what it takes without a change, and this many seconds
+/// more.
 const FACTOR: u64 = 4;
 const SECONDS_MORE: u64 = 5;
 /// One that waits, and does not compute, has so many times that.

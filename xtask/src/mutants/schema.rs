@@ -1,7 +1,7 @@
 //! All changes to one file at once: each behind a question to the switch.
 //!
-//! Only text is put in; what stands there stays as it is, and each choice holds the changed code beside it.
-//! As one change is made at a time, the changed code needs no choices inside.
+//! Only text is put in; what stands there stays as it is, and each choice holds the changed code
+//! beside it. As one change is made at a time, the changed code needs no choices inside.
 //!
 //! Keeps true: where the switch names no change, the new text does what the old one does.
 
@@ -27,7 +27,8 @@ pub struct Schema {
     pub choices: Vec<(Range<usize>, Vec<usize>)>,
     /// The functions whose `const` was taken away.
     pub freed: Vec<String>,
-    /// The changes that it holds; for the others no place was found where one can choose at run time.
+    /// The changes that it holds; for the others no place was found where one can choose at run
+    /// time.
     pub held: Vec<usize>,
 }
 

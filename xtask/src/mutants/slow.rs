@@ -1,7 +1,8 @@
 //! What cannot be chosen at run time: a build for each change, in a copy of the project.
 //!
-//! Most of it does not compile, which a check tells in a second or two. For the rest, what comes first is what fails
-//! first: the tests of the package itself, then those of the others that judge it, the quick ones before the slow.
+//! Most of it does not compile, which a check tells in a second or two. For the rest, what comes
+//! first is what fails first: the tests of the package itself, then those of the others that judge
+//! it, the quick ones before the slow.
 
 use std::collections::HashMap;
 use std::env;

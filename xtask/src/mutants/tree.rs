@@ -171,7 +171,8 @@ impl Tree {
         Ok(())
     }
 
-    /// The changes that a fault lies in: the one whose code it is, or else all of the nearest choice.
+    /// The changes that a fault lies in: the one whose code it is, or else all of the nearest
+    /// choice.
     fn blamed(&self, fault: &Fault) -> Vec<usize> {
         let mut spans: Vec<&FaultSpan> = fault.spans.iter().collect();
         spans.sort_by_key(|span| !span.is_primary);
@@ -217,7 +218,8 @@ pub fn project_files() -> anyhow::Result<Vec<(String, Vec<u8>)>> {
         .collect()
 }
 
-/// Writes a file below `root`, unless it is as it should be: what does not change is not built anew.
+/// Writes a file below `root`, unless it is as it should be: what does not change is not built
+/// anew.
 pub fn write(root: &Path, path: &str, bytes: &[u8]) -> anyhow::Result<()> {
     let path = root.join(path);
     if fs::read(&path).is_ok_and(|old| old == bytes) {

@@ -35,7 +35,8 @@ fn heading(line: &str) -> Option<(&str, &str)> {
     is_section_number(number).then(|| (number, title.trim()))
 }
 
-/// The key words of BCP 14 that demand something. Some texts set them as `_MUST NOT_`, across line ends too.
+/// The key words of BCP 14 that demand something. Some texts set them as `_MUST NOT_`, across line
+/// ends too.
 fn keywords(text: &str) -> Vec<Level> {
     let mut words = text
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')

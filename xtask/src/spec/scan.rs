@@ -1,8 +1,8 @@
 //! Finds the test functions of the project and the requirement ids that their comments begin with.
 //!
 //! A test names its ids at the beginning of a comment line above or inside it, separated by commas:
-//! `// 9113-6.9.1-3, 9113-6.9.1-4: a window may not grow past its limit`. What begins like an id must be
-//! one, and must stand in a test, so that a slip of the pen does not go unnoticed.
+//! `// 9113-6.9.1-3, 9113-6.9.1-4: a window may not grow past its limit`. What begins like an id
+//! must be one, and must stand in a test, so that a slip of the pen does not go unnoticed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -78,7 +78,8 @@ struct Reader<'a> {
     scan: &'a mut Scan,
 }
 
-/// What stands before an item: its comments with their lines, and whether an attribute makes it a test.
+/// What stands before an item: its comments with their lines, and whether an attribute makes it a
+/// test.
 #[derive(Default)]
 struct Heading<'a> {
     comments: Vec<(usize, &'a str)>,
@@ -123,8 +124,8 @@ impl<'a> Reader<'a> {
         self.at.checked_sub(2).and_then(|at| self.tokens.get(at)).is_some_and(|(before, _)| *before == line)
     }
 
-    /// Reads the attribute that begins here. It makes a test if its path ends in `test`, as in `#[test]` and
-    /// `#[tokio::test(flavor = "current_thread")]`, but not in `#[cfg(test)]`.
+    /// Reads the attribute that begins here. It makes a test if its path ends in `test`, as in
+    /// `#[test]` and `#[tokio::test(flavor = "current_thread")]`, but not in `#[cfg(test)]`.
     fn attribute_names_test(&mut self) -> bool {
         let mut depth = 0_usize;
         let mut path_end = None;
@@ -188,7 +189,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The words that a comment begins with and that are, or are meant as, ids: four digits and a hyphen.
+/// The words that a comment begins with and that are, or are meant as, ids: four digits and a
+/// hyphen.
 fn words_like_ids(comment: &str) -> impl Iterator<Item = &str> {
     comment
         .split([' ', ','])

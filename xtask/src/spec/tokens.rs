@@ -1,7 +1,7 @@
 //! As much of Rust's lexical structure as it takes to find test functions and the comments on them.
 //!
-//! Line comments are tokens here, which no parser crate hands out. Strings, characters and block comments
-//! are passed over, so that nothing inside them is taken for code.
+//! Line comments are tokens here, which no parser crate hands out. Strings, characters and block
+//! comments are passed over, so that nothing inside them is taken for code.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Token<'a> {
@@ -37,7 +37,8 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// Takes one token; `None` is a block comment. The rest is not empty and does not begin with a space.
+    /// Takes one token; `None` is a block comment. The rest is not empty and does not begin with a
+    /// space.
     fn token(&mut self) -> Option<Token<'a>> {
         if self.rest.starts_with("//") {
             let text = self.take_while(|c| c != '\n');

@@ -20,8 +20,8 @@ pub enum OutputFormat {
 const SKIPPED: &str = "skipped: ";
 
 impl OutputFormat {
-    /// Counts the tests of a step. A step that failed without naming a failed test counts as one, and
-    /// so does a step of many tests that does not say how many.
+    /// Counts the tests of a step. A step that failed without naming a failed test counts as one,
+    /// and so does a step of many tests that does not say how many.
     pub fn tally(self, step: &str, finished: &Finished) -> Tally {
         let output = String::from_utf8_lossy(&finished.stdout);
         let reported = match self {

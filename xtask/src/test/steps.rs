@@ -100,9 +100,9 @@ fn clippy(name: &str, what: &[&str], limit_s: u64) -> Step {
     step(name, command, limit_s, OutputFormat::Whole)
 }
 
-/// A published crate by itself, without features, with each alone, and with all: features only add, so
-/// that what goes wrong between two of them shows in one of these. In the workspace a crate also gets
-/// what the others ask for.
+/// A published crate by itself, without features, with each alone, and with all: features only add,
+/// so that what goes wrong between two of them shows in one of these. In the workspace a crate also
+/// gets what the others ask for.
 fn feature_sets(package: &Package) -> Vec<Step> {
     let name = package.name.as_str();
     let bare = ["--package", name, "--no-default-features"];
@@ -130,8 +130,8 @@ fn programs() -> Vec<Step> {
     vec![build("thalweg-examples", &examples), build("thalweg-plain-rustls", &[])]
 }
 
-/// All tests with all features: nextest's, where it is installed, and those in the documentation, which
-/// nextest does not know.
+/// All tests with all features: nextest's, where it is installed, and those in the documentation,
+/// which nextest does not know.
 fn tests() -> Vec<Step> {
     let what = ["--workspace", "--all-features", "--no-fail-fast"];
     let mut tests = if runs(&mut cargo(&["nextest", "--version"])) {

@@ -3,7 +3,8 @@
 use super::rules::{CrateRule, Tree, TreeRule};
 use crate::metadata::{Dependency, Package};
 
-/// What the published packages declare against their rules, and what they may not take from the others.
+/// What the published packages declare against their rules, and what they may not take from the
+/// others.
 pub fn faults(packages: &[Package], rules: &[CrateRule]) -> Vec<String> {
     let mut faults = Vec::new();
     for package in packages.iter().filter(|package| package.is_published()) {

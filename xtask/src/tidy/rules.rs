@@ -6,7 +6,8 @@ pub struct CrateRule {
     /// Without I/O: its root says `#![no_std]`.
     pub is_protocol: bool,
     pub always: &'static [&'static str],
-    /// Only behind a feature. That a feature which shows in the API bears the crate's name is for review.
+    /// Only behind a feature. That a feature which shows in the API bears the crate's name is for
+    /// review.
     pub optional: &'static [&'static str],
 }
 

@@ -1,7 +1,9 @@
-//! What an idle cleartext connection costs thalweg-tokio in resident memory: `tokio_idle [CONNECTIONS]`, 10,000 if not said. Once for
-//! connections that have only greeted, and once for others that have had a request answered, and so hold tables of fields.
+//! What an idle cleartext connection costs thalweg-tokio in resident memory: `tokio_idle
+//! [CONNECTIONS]`, 10,000 if not said. Once for connections that have only greeted, and once for
+//! others that have had a request answered, and so hold tables of fields.
 //!
-//! This process serves, and starts itself once more as the client, so that only the server's memory is seen. Needs as many file descriptors as connections.
+//! This process serves, and starts itself once more as the client, so that only the server's memory
+//! is seen. Needs as many file descriptors as connections.
 
 use std::convert::Infallible;
 use std::error::Error;

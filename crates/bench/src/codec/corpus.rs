@@ -16,7 +16,8 @@ pub struct Case {
     pub list: List,
 }
 
-/// The directories that hold blocks: one for each encoder that took part. `raw-data` has only lists.
+/// The directories that hold blocks: one for each encoder that took part. `raw-data` has only
+/// lists.
 pub const ENCODERS: [&str; 14] = [
     "go-hpack",
     "haskell-http2-linear",

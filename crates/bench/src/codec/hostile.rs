@@ -47,7 +47,8 @@ pub fn all() -> Vec<Hostile> {
     ]
 }
 
-/// Nanoseconds that a decoder takes for each block whose name contains `name`: the best of `passes`.
+/// Nanoseconds that a decoder takes for each block whose name contains `name`: the best of
+/// `passes`.
 pub fn run<D: Decode>(passes: usize, name: &str) -> String {
     let lines = all().into_iter().filter(|hostile| hostile.name.contains(name)).map(|hostile| {
         let mut decoder = D::new();

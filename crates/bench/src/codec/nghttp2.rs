@@ -18,8 +18,8 @@ impl Inflater {
         assert_eq!(code, 0, "nghttp2 is between two blocks");
     }
 
-    /// Decodes a whole block and gives each field and its never-indexed flag to `sink`. The error is
-    /// nghttp2's code, below 0; the inflater is of no use after one.
+    /// Decodes a whole block and gives each field and its never-indexed flag to `sink`. The error
+    /// is nghttp2's code, below 0; the inflater is of no use after one.
     ///
     /// # Errors
     ///

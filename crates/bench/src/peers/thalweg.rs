@@ -1,8 +1,8 @@
 //! Thalweg.
 //!
-//! `PREPARED` is what a program does that knows its fields: their names are looked up once. Without it
-//! each name is looked up for each message, and content is released by a call as a program does that
-//! consumes at its own pace.
+//! `PREPARED` is what a program does that knows its fields: their names are looked up once. Without
+//! it each name is looked up for each message, and content is released by a call as a program does
+//! that consumes at its own pace.
 
 use crate::endpoint::{Endpoint, Seen};
 use crate::traffic::*;

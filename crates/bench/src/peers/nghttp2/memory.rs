@@ -25,7 +25,8 @@ unsafe extern "C" {
     fn c_realloc(at: *mut c_void, bytes: usize) -> *mut c_void;
 }
 
-/// Each block begins with its size, so that what lives can be counted. As long as the alignment of `malloc`.
+/// Each block begins with its size, so that what lives can be counted. As long as the alignment of
+/// `malloc`.
 const HEAD: usize = 16;
 
 extern "C" fn malloc(bytes: usize, _: *mut c_void) -> *mut c_void {
