@@ -256,21 +256,21 @@ pub const ALL: &[Attack] = &[
     },
     Attack {
         name: "WINDOW_UPDATE of 1",
-        known_as: "window in crumbs",
+        known_as: "tiny increments",
         step: |_| window_update(0, 1).bytes(),
         end: End::Cut("rate_limits.window_updates"),
         ..Attack::DEFAULT
     },
     Attack {
         name: "unknown frames",
-        known_as: "extensions that nobody asked for",
+        known_as: "extensions that were not negotiated",
         step: |_| raw(0xfe, 0, 0, [0; 64]).bytes(),
         end: End::Cut("rate_limits.extensions"),
         ..Attack::DEFAULT
     },
     Attack {
         name: "answers left unread",
-        known_as: "PINGs by one who does not read",
+        known_as: "PINGs of a peer that does not read",
         step: |_| ping(*b"unread!!").repeated(100),
         config: || {
             let mut config = Config::default();
@@ -283,7 +283,7 @@ pub const ALL: &[Attack] = &[
     },
     Attack {
         name: "zero window",
-        known_as: "CVE-2019-9517, CVE-2016-1546: responses that nobody lets through",
+        known_as: "CVE-2019-9517, CVE-2016-1546: responses without window",
         opening: || two(settings().entry(4, 0).bytes(), &frames::settings_ack()),
         step: |step| if step < 50 { get(id(step)) } else { Vec::new() },
         steps: 200,
@@ -294,7 +294,7 @@ pub const ALL: &[Attack] = &[
     },
     Attack {
         name: "window byte by byte",
-        known_as: "CVE-2019-9511: a response that lasts for ever",
+        known_as: "CVE-2019-9511: a response that lasts indefinitely",
         opening: || {
             let limits = two(settings().entry(4, 0).bytes(), &frames::settings_ack());
             two(limits, &headers(1, hpack::get("/")).end_stream().end_headers())

@@ -1,7 +1,7 @@
-//! A relay between a client and a server of ours that cuts, half closes, resets or stalls their
-//! connection at a random point, round after round; and what must be true behind that: nobody
-//! panics, nothing leaks, each side of each connection tells one end, and whatever
-//! counts as answered is right.
+//! A relay between a client and a server of ours that cuts, half-closes, resets or stalls their
+//! connection at a random point, round after round. Afterwards neither side may have panicked or
+//! leaked, each side of each connection must have reported one end, and every response that counts
+//! as complete must be right.
 //!
 //! All on the loopback, seeded, and bounded in time.
 
@@ -97,12 +97,12 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A server under trial.
+/// A server under test.
 trait Subject: Sync {
     fn address(&self) -> SocketAddr;
     /// Makes requests over one connection, ends it, and counts.
     fn live(&self, address: SocketAddr, requests: &[RequestPlan], counts: &Counts);
-    /// Waits until nobody is connected any more; connections and streams that are left then.
+    /// Waits until no client is connected; returns how many connections and streams are left.
     fn settle(&self) -> u64;
 }
 
@@ -202,7 +202,7 @@ fn run_rounds(subject: &dyn Subject, rounds: std::ops::Range<u64>, seed: u64, co
             scope.spawn(|| {
                 let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
                 loop {
-                    let next = rounds.lock().expect("nobody panics under it").next();
+                    let next = rounds.lock().expect("no holder panics").next();
                     let Some(round) = next else { return };
                     run_round(subject, &listener, &mut Random(seed ^ (round << 20)), counts);
                 }

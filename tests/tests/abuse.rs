@@ -1,4 +1,4 @@
-//! Every attack of `docs/security.md` ends as it should: named, bounded, and with a last word.
+//! Every attack of `docs/security.md` ends as specified: named, bounded, and with a final GOAWAY.
 
 use thalweg_tests::abuse::attacks::ALL;
 use thalweg_tests::abuse::run::run;

@@ -150,8 +150,8 @@ fn ten_thousand_of_twenty_thousand_calls_are_cancelled_at_random_points() {
                 workload.call();
                 made += 1;
             }
-            // Deadlines of a millisecond: some calls die before the server has seen them, some while it
-            // answers.
+            // Timeouts of a millisecond: some calls end before the server has received them, some
+            // during the response.
             workload.now = workload.now + Duration::from_millis(1);
             if workload.random.below(2) == 0 {
                 workload.serve(0);

@@ -15,7 +15,7 @@ fn pair() -> Pair {
     (Connection::new(config).unwrap(), Connection::new(config).unwrap())
 }
 
-/// Passes all that one end has to say to the other; returns the streams that it hears of.
+/// Passes the output of one end to the other; returns the streams of the events.
 fn pass<F: Role, T: Role>(from: &mut Connection<F>, to: &mut Connection<T>) -> Vec<StreamKey> {
     let (mut wire, mut streams) = (Vec::new(), Vec::new());
     from.poll_transmit(&mut wire);

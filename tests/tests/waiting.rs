@@ -45,7 +45,7 @@ fn an_idle_peer_that_does_not_answer_has_the_ping_timeout_and_no_more() {
         s.pass(MILLISECOND);
         s.output(["GOAWAY last=0 NO_ERROR"]);
         assert!(s.core().is_finished());
-        assert!(s.core().report().error.is_none(), "nobody is accused");
+        assert!(s.core().report().error.is_none(), "no side is at fault");
     });
 }
 

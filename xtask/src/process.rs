@@ -18,8 +18,8 @@ use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 /// How long a group has between being asked to end and being forced to.
 const GRACE: Duration = Duration::from_secs(15);
-/// The same when we are ended ourselves: shorter, as whoever ends us may be one of us, and longer
-/// than the ten seconds that nextest gives its tests.
+/// The same when this process is ended itself: shorter, since the process that ends it may be an
+/// xtask too, and longer than the ten seconds that nextest gives its tests.
 const GRACE_AT_OUR_END: Duration = Duration::from_secs(12);
 const POLL: Duration = Duration::from_millis(10);
 

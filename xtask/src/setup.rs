@@ -65,7 +65,7 @@ fn install<'a>(
     if install(packages).is_ok() {
         return Vec::new();
     }
-    // The package lists of a fresh container are empty, so a first failure is followed by an update.
+    // The package lists of a fresh container are empty, so update them after a failure.
     if let Err(error) = apt_get(&["update"]) {
         eprintln!("setup: {error:#}");
     }

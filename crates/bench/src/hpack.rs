@@ -156,7 +156,8 @@ const STATIC: [(usize, &str, &str); 20] = [
     (58, "user-agent", ""),
 ];
 
-/// Bits of each symbol's code in RFC 7541's Appendix B. The code is canonical, so these are all of it.
+/// Bits of each symbol's code in RFC 7541's Appendix B. The code is canonical, so these are all of
+/// it.
 #[rustfmt::skip]
 const CODE_BITS: [u8; 256] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28,
@@ -220,7 +221,8 @@ mod tests {
         let fields = [(":path", "/a"), ("content-length", "128")];
         let first = encoder.block(&fields, Policy::Index);
         assert_eq!(first, encoder.block(&fields, Policy::Index));
-        // Without indexing, by the name at index 4; two characters gain nothing from Huffman coding.
+        // Without indexing, by the name at index 4; two characters gain nothing from Huffman
+        // coding.
         assert_eq!(hex(&first[..2]), "0402");
     }
 

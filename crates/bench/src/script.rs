@@ -8,7 +8,7 @@ use crate::traffic::*;
 use crate::wire::PREFACE;
 use crate::workload::{Scene, Side, Workload};
 
-/// The other end: says its lines in order, whatever it hears.
+/// The other end: sends its frames in order, whatever it receives.
 pub struct Script {
     scene: Scene,
     encoder: PlainEncoder,

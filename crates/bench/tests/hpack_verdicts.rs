@@ -5,7 +5,7 @@
 //! same fields. Where the two read RFC 7541 differently on purpose, [`DIFFERENCES`] says so, and a
 //! test proves that the table is neither too long nor out of date.
 
-/// Without the C library there is nobody to compare with.
+/// Without the C library there is nothing to compare with.
 #[cfg(not(has_nghttp2))]
 #[test]
 fn nghttp2_agrees() {
@@ -221,7 +221,8 @@ mod beside_nghttp2 {
     impl State {
         /// Compares all prefixes of a block, and returns how many are well-formed.
         fn compare_prefixes(&self, case: &Case) -> usize {
-            // An inflater cannot be cloned: each is given the same table by one block of insertions.
+            // An inflater cannot be cloned: each is given the same table by one block of
+            // insertions.
             let priming = priming(&self.decoder, self.size);
             let mut accepted = 0;
             for len in 0..=case.wire.len() {

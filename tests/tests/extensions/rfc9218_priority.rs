@@ -289,7 +289,7 @@ fn s7_1_a_client_updates_streams_that_will_still_be_served() {
         assert_eq!(
             s.call(|core| core.set_priority(open, priority)),
             Ok(()),
-            "half-closed (remote): told nobody"
+            "half-closed (remote): sends nothing"
         );
         s.call(|core| core.send_reset(half_closed, ErrorCode::CANCEL));
         s.output(["RST_STREAM stream=3 CANCEL"]);

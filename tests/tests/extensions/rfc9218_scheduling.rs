@@ -59,7 +59,7 @@ fn wait(s: &mut Scene<Server>, id: u32) -> StreamKey {
 fn served(s: &mut Scene<Server>, frames: usize) -> Vec<u32> {
     let turn = |s: &mut Scene<Server>| {
         s.peer(window_update(0, FRAME_BYTES as u32));
-        let stream = s.call(thalweg::Connection::poll_writable).expect("somebody waits");
+        let stream = s.call(thalweg::Connection::poll_writable).expect("a stream waits");
         let taken = s.call(|core| core.send_data(stream, &[0; 2 * FRAME_BYTES], false)).unwrap();
         assert_eq!(taken, FRAME_BYTES, "the one that is named may send");
         let [frame] = &s.frames()[..] else { panic!("one frame") };

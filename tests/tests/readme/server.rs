@@ -1,8 +1,8 @@
 use std::{collections::HashMap, error::Error, io::{Read, Write}, net::{TcpListener, TcpStream}, thread};
 use thalweg::{Config, Connection, Event, HeadersKind, Instant, Server, Status};
 
-/// Answers every request with `content`, of any length. `unsent` holds what the windows do not allow
-/// yet.
+/// Answers every request with `content`, of any length. `unsent` holds what the windows do not
+/// allow yet.
 fn serve(mut socket: TcpStream, content: &[u8]) -> Result<(), Box<dyn Error>> {
     let mut connection = Connection::<Server>::new(Config::default())?;
     let (mut buf, mut out, start) = ([0; 16 << 10], Vec::new(), std::time::Instant::now());

@@ -96,17 +96,17 @@ fn s4_3_an_oversized_block_may_be_cut_at_every_byte() {
             &next,
         ]);
         let mut input = &bytes[..];
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         while let Some(event) = core.receive(&mut input, Instant::ZERO).unwrap() {
             if let Event::Headers { stream, headers, .. } = event {
                 let fields: Vec<_> =
                     headers.fields().map(|field| (field.name.to_vec(), field.value.to_vec())).collect();
-                heard.push((stream.id().as_u32(), fields));
+                received.push((stream.id().as_u32(), fields));
             }
         }
         core.check();
         let expected = vec![(b"x-before".to_vec(), b"1".to_vec()), (b"x-behind".to_vec(), b"2".to_vec())];
-        assert_eq!(heard, [(3, expected)], "cut at {cut}");
+        assert_eq!(received, [(3, expected)], "cut at {cut}");
     }
 }
 

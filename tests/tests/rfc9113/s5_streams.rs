@@ -382,8 +382,8 @@ fn s5_2_2_input_is_processed_while_spliced_content_waits_for_the_transport() {
 #[test]
 fn s5_4_one_frame_leads_to_one_error() {
     // 9113-5.4-1, 9113-5.4-4
-    // DATA where none may come, beyond the connection's window: the connection error is the one that
-    // counts.
+    // DATA on a half-closed stream and beyond the connection's window: the connection error takes
+    // precedence.
     server_with(small_connection_window, |s| {
         s.post(1);
         s.get(3);

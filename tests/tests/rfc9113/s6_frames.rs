@@ -105,7 +105,7 @@ fn s6_1_received_padding_counts_in_the_windows() {
         s.post(1);
         s.peer(data(1, "x").padded(98));
         s.events(["DATA stream=1 \"x\""]);
-        // 99 of them are credited by the core, since nobody has to consume them; one byte is the caller's.
+        // The core credits the 99 bytes of padding; the caller releases the one of content.
         s.output(["WINDOW_UPDATE stream=1 increment=99"]);
         s.peer(data(1, "x").padded(97));
         s.events(["DATA stream=1 \"x\""]);

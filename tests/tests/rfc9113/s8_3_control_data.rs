@@ -666,7 +666,7 @@ fn s8_7_only_what_no_application_has_seen_is_called_unprocessed() {
     let one_stream = |opening: &mut Opening| opening.config.concurrent_streams_max = 1;
     server_with(one_stream, |s| {
         let seen = s.post(1);
-        // Refused: the application never heard of 3.
+        // Refused: the application never receives request 3.
         s.peer(headers(3, hpack::get("/")).end_stream().end_headers());
         s.refused(3, ErrorCode::REFUSED_STREAM);
         // Seen, and at fault: never REFUSED_STREAM.

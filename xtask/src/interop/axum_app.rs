@@ -24,8 +24,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 const CHECKS: &[(&str, &str)] = &[
     ("hello", "is greeted by path and query, and told of a bad query"),
     ("sum", "has numbers in JSON added up, and is told of broken JSON"),
-    ("upper", "streams pieces up and hears them changed"),
-    ("events", "hears three server-sent events in order and leaves; the next request is answered"),
+    ("upper", "streams pieces up and receives them changed"),
+    ("events", "receives three server-sent events in order and leaves; the next request is answered"),
     ("fallback", "is told what is not found by the fallback"),
 ];
 
@@ -117,14 +117,14 @@ impl App {
 }
 
 fn same(reported: &str, expected: &str) -> anyhow::Result<()> {
-    ensure!(reported == expected, "curl hears {reported:?}, expected {expected:?}");
+    ensure!(reported == expected, "curl receives {reported:?}, expected {expected:?}");
     Ok(())
 }
 
 fn hello(app: &App) -> anyhow::Result<()> {
     same(&app.ask("/hello/curl?times=2", &[])?, "200 hello, curl\nhello, curl\n")?;
     let reported = app.ask("/hello/curl?times=x", &[])?;
-    ensure!(reported.starts_with("400 "), "curl hears {reported:?}");
+    ensure!(reported.starts_with("400 "), "curl receives {reported:?}");
     Ok(())
 }
 
@@ -132,7 +132,7 @@ fn sum(app: &App) -> anyhow::Result<()> {
     let ask = |numbers| app.ask("/sum", &["--header", "content-type: application/json", "--data", numbers]);
     same(&ask("[1, 2, 39]")?, r#"200 {"sum":42}"#)?;
     let reported = ask("[1, 2")?;
-    ensure!(reported.starts_with("400 "), "curl hears {reported:?}");
+    ensure!(reported.starts_with("400 "), "curl receives {reported:?}");
     Ok(())
 }
 

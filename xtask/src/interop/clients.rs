@@ -38,7 +38,7 @@ pub const CLIENTS: &[Client] = &[
         name: "httpx",
         need: Need::Python("httpx"),
         command: || external_tools::python_script("client.py"),
-        // It shows no trailers, stops reading a stream without a word to the server, and takes any GOAWAY for
+        // It shows no trailers, stops reading a stream without RST_STREAM, and treats any GOAWAY as
         // the end.
         cannot: &["trailers", "cancel", GOAWAY],
     },
@@ -56,7 +56,7 @@ const CHECKS: &[(&str, &str)] = &[
     ("head", "asks for the head alone: length, no content"),
     ("missing", "is told what is not found"),
     ("download", "gets a large file: each byte"),
-    ("upload", "hears the echo of an upload: each byte"),
+    ("upload", "receives the echo of an upload: each byte"),
     ("parallel", "gets 100 things at once over one connection: each byte"),
     ("cancel", "cancels 50 transfers, and the connection goes on"),
     ("trailers", "sees the trailers of a call"),
@@ -75,7 +75,7 @@ const H2_CHECKS: &[(&str, &str)] = &[
     ("pings", "has each PING answered with its bytes"),
     ("reset", "resets 20 streams midway, and the connection goes on"),
     ("request_trailers", "ends an upload with trailers"),
-    ("goodbye", "says GOAWAY, and hears its answer and a GOAWAY"),
+    ("goodbye", "sends GOAWAY, and receives its response and a GOAWAY"),
     ("data_on_idle_stream", "sends DATA on an idle stream: GOAWAY(PROTOCOL_ERROR), last stream 1"),
     ("window_overflow", "overflows the window: GOAWAY(FLOW_CONTROL_ERROR), last stream 1"),
     ("bad_header_block", "sends a header block that is none: GOAWAY(COMPRESSION_ERROR), last stream 1"),

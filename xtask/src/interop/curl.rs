@@ -40,12 +40,12 @@ pub fn rows(subject: Subject) -> Vec<Row> {
         row("is told what is not found", not_found),
         row("does not get out of the root", traversal),
         row("gets bytes by contract", bytes),
-        row("hears the echo of an upload", echo),
+        row("receives the echo of an upload", echo),
     ];
     // nghttpd keeps an upload until its end, and makes no bytes.
     if subject != Subject::Nghttpd {
         rows.push(row("gets forty bodies at a time", parallel));
-        rows.push(row("hears the echo before the upload ends", early_echo));
+        rows.push(row("receives the echo before the upload ends", early_echo));
     }
     rows
 }
@@ -163,8 +163,8 @@ fn echo(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     fixtures::compare(&fetched.body, &fs::read(fixtures.upload())?)
 }
 
-/// Transfers side by side, each on a connection: with prior knowledge curl 7.88 cannot put them on
-/// one, whoever serves.
+/// Makes parallel transfers, each on a connection: with prior knowledge curl 7.88 cannot share one,
+/// with any server.
 fn parallel(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let received = |len: usize| fixtures.received().with_file_name(format!("parallel-{len}"));
     for len in PARALLEL_LENS {

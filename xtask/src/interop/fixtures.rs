@@ -113,7 +113,7 @@ impl Fixtures {
 impl Drop for Fixtures {
     fn drop(&mut self) {
         self.browser.take();
-        // What stays behind is below `target`, and nobody reads it.
+        // What remains is below `target`, and nothing reads it.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

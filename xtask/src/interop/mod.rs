@@ -145,7 +145,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     println!("{tally}");
-    // The closing line is the last word, so that failure is told by the status alone.
+    // The tally is the last line of the output, so only the exit status reports the failure.
     if tally.failed > 0 {
         drop(fixtures);
         std::process::exit(1);
@@ -153,7 +153,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An example that nothing runs is one that nobody knows to work.
+/// Fails for each example that no row runs, since nothing shows that it works.
 fn without_row(fixtures: &Fixtures, rows: &[Row]) -> RowResult {
     let is_needed = |example: &str| {
         let mut needs = rows.iter().flat_map(|row| &row.needs);

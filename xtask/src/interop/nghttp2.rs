@@ -29,8 +29,8 @@ pub fn rows(subject: Subject) -> Vec<Row> {
 
 fn transcript(_fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let mut command = Command::new("nghttp");
-    // A large file: after a small one that comes with the server's SETTINGS, nghttp leaves without its
-    // acknowledgement.
+    // A large file: after a small one that arrives with the server's SETTINGS, nghttp closes
+    // without acknowledging them.
     command.args(["--null-out", "--verbose"]).arg(server.url(DOWNLOAD_PATH));
     let text = process::run(&mut command, Duration::from_secs(60))?.into_text("nghttp")?;
     check_transcript(&text).with_context(|| format!("in what nghttp shows:\n{text}"))

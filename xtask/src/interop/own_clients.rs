@@ -23,7 +23,7 @@ pub fn rows() -> Vec<Row> {
         for subject in [STRANGERS, OURS].concat() {
             rows.extend(rows_of(client, subject));
         }
-        let refused = format!("{client}: says that nobody listens");
+        let refused = format!("{client}: reports that no server listens");
         rows.push(Row::new(refused, &[Need::Example(client)], move |fixtures| no_listener(fixtures, client)));
     }
     rows

@@ -12,8 +12,8 @@ const CHECKS: &[(&str, &str)] = &[
     ("head", "asks for the head alone: length, no content"),
     ("missing", "is told what is not found"),
     ("download", "gets 20 MB: each byte"),
-    ("upload", "hears the echo of an upload: each byte"),
-    ("stream", "hears the echo of an upload from a stream: each byte"),
+    ("upload", "receives the echo of an upload: each byte"),
+    ("stream", "receives the echo of an upload from a stream: each byte"),
     ("parallel", "gets 100 things at once: each byte"),
     ("cancel", "cancels 50 transfers, and the connection goes on"),
 ];

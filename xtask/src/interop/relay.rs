@@ -1,8 +1,7 @@
-//! A relay that reads the frames that pass between a client and a server, and sees how connections
-//! end.
+//! A relay that reads the frames between a client and a server, and records how connections end.
 //!
-//! What it keeps true: bytes pass unchanged and no faster than they are read; a server is read to
-//! its end even when its client has gone, so that its last word is seen.
+//! Invariants: bytes pass unchanged and no faster than they are read; the relay reads a server to
+//! its end even after its client has closed, so that it sees the server's final GOAWAY.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -186,8 +185,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    /// What the relay saw of a server that says this and closes, and whether the client heard all
-    /// of it.
+    /// Returns what the relay saw of a server that sends `words` and closes, and whether the client
+    /// received all of it.
     fn observe(words: &'static [u8]) -> Observed {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let relay = Relay::start(server.local_addr().unwrap()).unwrap();

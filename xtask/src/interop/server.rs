@@ -99,7 +99,7 @@ impl Server {
     }
 
     fn start_nghttpd(fixtures: &Fixtures) -> anyhow::Result<Self> {
-        // It cannot take a free port by itself, and another program may take the port that we found.
+        // nghttpd cannot choose a free port, and another program may take the port that we found.
         for _ in 0..5 {
             let address = free_address()?;
             let mut command = Command::new("nghttpd");
@@ -202,7 +202,7 @@ fn spawn(command: &mut Command) -> anyhow::Result<Lines> {
         });
     };
     if let Some(stdout) = stdout {
-        // Nobody listens after the first line.
+        // The receiver is dropped after the first line.
         read(Box::new(stdout), Box::new(move |line| drop(sender.send(line.to_owned()))));
     }
     if let Some(stderr) = stderr {

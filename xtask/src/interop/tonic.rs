@@ -19,8 +19,8 @@ const END_LIMIT: Duration = Duration::from_secs(20);
 /// What the programs call a check, what it sees, and how many calls it stops on the wire.
 const CALLS: &[(&str, &str, u32)] = &[
     ("unary", "makes unary calls of 0 B, 5 B and 3 MB: each byte", 0),
-    ("stream", "hears 500 messages of a server that streams", 0),
-    ("collect", "streams messages and hears them joined", 0),
+    ("stream", "receives 500 messages of a server that streams", 0),
+    ("collect", "streams messages and receives them joined", 0),
     ("chat", "streams both ways, each message an answer to the last", 0),
     ("refused", "is refused with UNIMPLEMENTED and INVALID_ARGUMENT", 0),
     ("deadline", "leaves an endless stream at its deadline, and the connection goes on", 1),
@@ -110,7 +110,7 @@ pub fn rows() -> Vec<Row> {
             rows.push(Row::new(name, &needs, |fixtures| make_over_tls(fixtures, client, call)));
         }
     }
-    let resets = "h2: tonic on our client hears of ten reset codes as the gRPC statuses that belong to them";
+    let resets = "h2: tonic on our client maps ten reset codes to their gRPC statuses";
     rows.push(Row::new(resets, &[OURS.needs, &[Need::Python("h2")]].concat(), receive_resets));
     rows
 }

@@ -137,7 +137,7 @@ pub fn sorted_test_programs(
     Ok(test_programs)
 }
 
-/// What becomes of each change, so many `jobs` at a time; `reported` hears of each as it is known.
+/// Returns the verdict of each change, running `jobs` at a time; calls `reported` for each.
 pub fn run_mutants(
     test_programs: &[TestProgram],
     mutants: &[Mutant],

@@ -22,7 +22,7 @@ use crate::process::{self, cargo};
 /// Of a build. One that takes longer computes a constant without end.
 const BUILD: Duration = Duration::from_secs(900);
 
-/// What becomes of each change; `reported` hears of each as it is known.
+/// Returns the verdict of each change; calls `reported` for each.
 pub fn run_tests(
     mutants: &[Mutant],
     ids: &[usize],

@@ -298,7 +298,8 @@ pub fn programs(messages: &[Value]) -> Vec<Program> {
         let is_test = message["profile"]["test"] == true;
         let arguments: &[&str] = match (is_test, name) {
             (false, "mutant_sim") => &["2000"],
-            // The one compiles programs that do not, the other is run with fewer seeds as `mutant_sim`.
+            // `misuse` compiles programs that must not compile; `mutant_sim` replaces `sim` with
+            // fewer seeds.
             (false, _) | (true, "misuse" | "sim" | "mutant_sim") => continue,
             (true, _) => &["--test-threads", "1"],
         };

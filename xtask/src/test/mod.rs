@@ -19,7 +19,7 @@ use crate::process::{self, Finished};
 use crate::tally::Tally;
 use steps::Step;
 
-/// The whole outputs, for whoever wants more than the end of a failed one.
+/// The folder of the complete outputs; the console shows only the end of a failed one.
 const LOGS: &str = "target/xtask/test";
 /// How much of a failed step's output is shown.
 const LINES_SHOWN: usize = 200;
@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     println!("{total}");
-    // The closing line is the last word, so that failure is told by the status alone.
+    // The tally is the last line of the output, so only the exit status reports the failure.
     if total.failed > 0 {
         std::process::exit(1);
     }

@@ -4,6 +4,7 @@
 //! to the faults that were found, so that each is seen to fail in its tests.
 
 mod dependencies;
+mod prose;
 mod rules;
 mod sources;
 
@@ -36,6 +37,8 @@ pub fn run() -> anyhow::Result<()> {
         faults.extend(published_faults(package)?);
     }
     faults.extend(sources.iter().flat_map(sources::faults));
+    faults.extend(sources.iter().flat_map(|source| prose::faults(source, prose::CHECKED)));
+    faults.extend(prose::stale_exceptions(&sources));
 
     for fault in &faults {
         println!("{fault}");

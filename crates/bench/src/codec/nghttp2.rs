@@ -29,8 +29,8 @@ impl Inflater {
         loop {
             let mut nv = Nv::EMPTY;
             let mut flags = 0;
-            // SAFETY: the pointers are those of a live inflater, of a slice with its length, and of two
-            // variables. nghttp2 does not write to the input and keeps no pointer to it.
+            // SAFETY: the pointers are those of a live inflater, of a slice with its length, and of
+            // two variables. nghttp2 does not write to the input and keeps no pointer to it.
             let used = unsafe {
                 nghttp2_hd_inflate_hd2(self.0, &raw mut nv, &raw mut flags, rest.as_ptr(), rest.len(), 1)
             };

@@ -27,7 +27,28 @@ const GOALS: [(&str, Metric, f64, f64); 10] = [
 pub fn machine(machine: &Machine) -> String {
     let Machine { date, cpu, cores, kernel, rustc, versions } = machine;
     let versions: Vec<_> = versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-    format!("Measured on {date}: {cpu}, {cores} cores, {kernel}; {rustc}; {}.\n", versions.join(", "))
+    let text =
+        format!("Measured on {date}: {cpu}, {cores} cores, {kernel}; {rustc}; {}.", versions.join(", "));
+    wrapped(&text, 100)
+}
+
+/// Breaks a text into lines of at most `columns`, unless a word is longer.
+fn wrapped(text: &str, columns: usize) -> String {
+    let mut lines = String::new();
+    let mut width = 0;
+    for word in text.split(' ') {
+        let len = word.chars().count();
+        if width > 0 && width + 1 + len > columns {
+            lines.push('\n');
+            width = 0;
+        } else if width > 0 {
+            lines.push(' ');
+            width += 1;
+        }
+        lines.push_str(word);
+        width += len;
+    }
+    lines + "\n"
 }
 
 /// One metric of the workloads whose names pass, a column for each peer.
@@ -171,6 +192,13 @@ mod tests {
             Figure::new("w5idle", "thalweg", Metric::Bytes, 2048.0),
             Figure::new("w5stream", "thalweg", Metric::Bytes, 128.0),
         ]
+    }
+
+    #[test]
+    fn a_text_is_broken_before_the_word_that_passes_the_width() {
+        assert_eq!(wrapped("ab cd ef", 5), "ab cd\nef\n");
+        assert_eq!(wrapped("ab cd ef", 4), "ab\ncd\nef\n");
+        assert_eq!(wrapped("abcdef g", 4), "abcdef\ng\n");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::allocator::{is_counting, note_alloc, note_free, note_realloc};
 use std::ffi::c_void;
 use std::ptr;
 
-/// The allocator to hand to nghttp2: its own where nobody counts.
+/// Returns the allocator for nghttp2: its own, unless allocations are counted.
 pub fn source() -> *const Mem {
     if is_counting() { &raw const COUNTED.0 } else { ptr::null() }
 }
