@@ -1,4 +1,4 @@
-//! Requirement and law tests over the public API of all crates: see the folder `tests/`.
+//! Requirement and property tests over the public API of all crates: see the folder `tests/`.
 
 pub mod abuse;
 pub mod relay;

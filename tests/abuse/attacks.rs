@@ -11,7 +11,7 @@ use thalweg_testkit::hpack::{self, Block};
 
 use super::{Application, Attack, End};
 
-/// The stream of a step: each opens a new one.
+/// Returns the stream of a step: each opens a new one.
 fn id(step: u32) -> u32 {
     2 * step + 1
 }
@@ -20,7 +20,7 @@ fn get(stream: u32) -> Vec<u8> {
     headers(stream, hpack::get("/")).end_stream().end_headers().bytes()
 }
 
-/// A request whose content is still to come.
+/// Returns a request whose content is still to come.
 fn post(stream: u32) -> Vec<u8> {
     headers(stream, hpack::request("POST", "/")).end_headers().bytes()
 }
@@ -30,15 +30,15 @@ fn two(mut first: Vec<u8>, second: &frames::Frame) -> Vec<u8> {
     first
 }
 
-/// A block that enters a large field once and then names it again and again: 4 KiB of list for each
-/// byte.
+/// Returns a block that enters a large field once and then names it again and again: 4 KiB of list
+/// for each byte.
 fn hpack_bomb(stream: u32) -> Vec<u8> {
     let block = Block::new().raw(hpack::get("/")).literal_indexed("x-bomb", "b".repeat(4000));
     let block = (0..8000).fold(block, |block, _| block.indexed(62));
     headers(stream, block.bytes()).end_stream().end_headers().bytes()
 }
 
-/// A request, or the end of one, whose field block takes many frames.
+/// Returns a request, or the end of one, whose field block takes many frames.
 fn oversized(stream: u32, fields: &[u8]) -> Vec<u8> {
     let block = Block::new().raw(hpack::get("/")).raw(fields).bytes();
     frames::fragments(headers(stream, block).end_stream(), 16_384)
@@ -237,7 +237,7 @@ pub const ALL: &[Attack] = &[
         step: |_| data(1, "x").bytes(),
         steps: 300_000,
         server: Application::Waits,
-        end: End::Borne,
+        end: End::Allowed,
         ..Attack::DEFAULT
     },
     Attack {

@@ -1,7 +1,7 @@
 //! Attacks on cost: what ten years of HTTP/2 faults teach, one script each.
 //!
 //! An [`Attack`] is a preface and a step that is repeated; [`run`](run::run) plays it against a
-//! server core whose application answers every request, counts the work, and tells how it ended.
+//! server core whose application answers every request, counts the work, and reports the end.
 //! The same scripts are played over sockets by `cargo xtask abuse`.
 
 pub mod attacks;
@@ -56,8 +56,8 @@ pub enum End {
     Cut(&'static str),
     /// The connection lives, and each step cost no more than honest traffic of the same size:
     /// nothing is accumulated.
-    Borne,
-    /// The connection lives; the attacked streams were reset for this deadline.
+    Allowed,
+    /// The connection lives; this timeout reset the attacked streams.
     StreamsReset,
 }
 
@@ -72,6 +72,6 @@ impl Attack {
         reads: true,
         server: Application::Answers,
         config: Config::default,
-        end: End::Borne,
+        end: End::Allowed,
     };
 }

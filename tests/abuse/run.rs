@@ -20,7 +20,7 @@ pub struct AttackResult {
     pub events: u64,
     /// Streams that reached the application.
     pub requests: u64,
-    /// Streams that a deadline reset.
+    /// Streams that a timeout reset.
     pub stalled: u64,
     /// The most heap that the connection held, as it counts it itself, bytes.
     pub heap_peak: usize,

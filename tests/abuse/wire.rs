@@ -94,7 +94,7 @@ fn attack_over(attack: &Attack, mut socket: TcpStream) -> std::io::Result<(u64, 
     Ok((sent, back, before))
 }
 
-/// Reads until the end; tells whether it came before the script was through.
+/// Reads until the end; returns whether it came before the script was complete.
 fn read_back(from: &mut TcpStream, reads: bool, finished: &AtomicBool) -> (Vec<u8>, bool) {
     let mut back = Vec::new();
     let mut buf = [0; 16 << 10];

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Every attack that needs no virtual time, five times, against a server on this machine.
+/// Runs every attack that needs no virtual time, five times, against a server on this machine.
 fn on_the_wire(server: SocketAddr) -> ExitCode {
     println!("{:<28} {:>12} {:>12} {:>16}  end", "attack", "bytes in", "bytes out", "bystander waited");
     let (mut passed, mut failed) = (0, 0);
@@ -52,9 +52,9 @@ fn on_the_wire(server: SocketAddr) -> ExitCode {
         let median = &plays[plays.len() / 2];
         let end = match (&median.go_away, silent) {
             (_, 1..) => format!("WRONG: {silent} of 5 ended without GOAWAY"),
-            (Some(debug), 0) if debug.is_empty() => "borne, ended in order".to_owned(),
+            (Some(debug), 0) if debug.is_empty() => "allowed, orderly end".to_owned(),
             (Some(debug), 0) => format!("GOAWAY: {debug}"),
-            (None, 0) => "borne".to_owned(),
+            (None, 0) => "allowed".to_owned(),
         };
         failed += u32::from(silent > 0);
         passed += u32::from(silent == 0);
@@ -107,7 +107,7 @@ fn judge(attack: &Attack, result: &AttackResult) -> Result<String, String> {
         (_, Some(error)) => Err(error.to_string()),
         (End::StreamsReset, None) if result.stalled == result.requests => Ok("streams reset".to_owned()),
         (End::StreamsReset, None) => Err(format!("{} of {} streams reset", result.stalled, result.requests)),
-        (End::Borne, None) => Ok("borne".to_owned()),
+        (End::Allowed, None) => Ok("allowed".to_owned()),
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use disruption::{Plan, relay};
 
-/// Whose adapter is tried, at both ends.
+/// The adapter at both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adapter {
     /// `thalweg-threads`.
@@ -38,9 +38,9 @@ pub struct Outcome {
     pub failed: u64,
     /// Answers with other content than was asked for.
     pub wrong: u64,
-    /// Ends that the clients were told.
+    /// Ends that the clients reported.
     pub client_ends: u64,
-    /// Ends that the server told.
+    /// Ends that the server reported.
     pub server_ends: u64,
     /// Streams and connections that the server still had when all was over.
     pub left: u64,
@@ -53,7 +53,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Says what is wrong, if anything is.
+    /// Returns what is wrong, if anything is.
     ///
     /// # Errors
     /// The first thing that is not as it must be.
@@ -124,7 +124,8 @@ struct Counts {
 }
 
 impl Counts {
-    /// The connection was broken before its client had it: that error is the end that it is told.
+    /// The connection broke before the client had it: this error is the end that the client
+    /// reports.
     fn not_connected(&self, requests: &[RequestPlan]) {
         self.failed.fetch_add(requests.len() as u64, Ordering::Relaxed);
         self.client_ends.fetch_add(1, Ordering::Relaxed);
@@ -140,7 +141,7 @@ impl Counts {
     }
 }
 
-/// Plays `rounds` connections, `WORKERS` at a time; `live_heap` tells the bytes that are allocated
+/// Runs `rounds` connections, `WORKERS` at a time; `live_heap` returns the bytes that are allocated
 /// in the process.
 pub fn run(adapter: Adapter, rounds: u64, seed: u64, live_heap: fn() -> usize) -> Outcome {
     static PANICS: AtomicU64 = AtomicU64::new(0);
@@ -179,8 +180,8 @@ pub fn run(adapter: Adapter, rounds: u64, seed: u64, live_heap: fn() -> usize) -
     }
 }
 
-/// The heap once it has not changed for a while: an end is told before the last of its connection
-/// is freed.
+/// The heap once it has not changed for a while: an end is reported before the last of its
+/// connection is freed.
 fn settled(live_heap: fn() -> usize) -> usize {
     let (mut last, mut same) = (live_heap(), 0);
     for _ in 0..500 {
@@ -229,7 +230,7 @@ fn run_round(subject: &dyn Subject, listener: &TcpListener, random: &mut Random,
     });
 }
 
-/// What a request of this length is answered with.
+/// Returns what a request of this length is answered with.
 fn content(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at * 7 + len) as u8).collect()
 }

@@ -47,7 +47,7 @@ impl Running {
     }
 }
 
-/// Echoes, or sends as many bytes as the path says.
+/// Echoes, or sends as many bytes as the path names.
 async fn serve(request: Request<Body>) -> Result<Response<Full<Bytes>>, BoxError> {
     let len = request.uri().path().strip_prefix("/n/").and_then(|len| len.parse().ok());
     let body = match len {

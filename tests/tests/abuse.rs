@@ -29,9 +29,9 @@ fn every_attack_ends_as_its_row_expects() {
                     panic!("{name}: not one GOAWAY but {:?}", result.go_aways);
                 };
                 assert_eq!(*code, error.code(), "{name}");
-                assert_eq!(*debug, error.to_string(), "{name}: the debug data say why");
+                assert_eq!(*debug, error.to_string(), "{name}: the debug data have the reason");
             }
-            End::Borne => {
+            End::Allowed => {
                 assert_eq!(result.error, None, "{name}");
                 assert_eq!(result.steps, attack.steps, "{name}");
             }

@@ -1,7 +1,7 @@
 //! Honest clients cancel, too: in bursts, at random points, thousands of times. They are no
 //! attackers.
 //!
-//! How the two are told apart: each stream that ends early before it was answered takes a token
+//! How the two are distinguished: each stream that ends early before it was answered takes a token
 //! from `rate_limits.resets`, each that completes gives four back, and time gives 33 a second. A
 //! client whose calls complete now and then never runs dry; one that only opens and resets does
 //! after a thousand.

@@ -1,4 +1,4 @@
-//! `heap_bytes` against the allocator: what a connection says it holds is what it holds.
+//! `heap_bytes` against the allocator: the two agree.
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -75,7 +75,7 @@ impl Held {
         self.compare(when);
     }
 
-    /// Compares what the connection says with what the allocator knows.
+    /// Compares `heap_bytes` with the allocator's count.
     fn compare(&self, when: &str) {
         assert_eq!(self.core.heap_bytes() as isize, self.bytes, "{when}");
     }

@@ -85,7 +85,7 @@ impl<R: Role> End<R> {
             }
             self.sent.clear();
         }
-        panic!("the flood is borne");
+        panic!("the flood does not end the connection");
     }
 
     fn take_sent(&mut self) -> Vec<Frame> {
@@ -239,7 +239,7 @@ fn windows_full_of_grpc_messages_pass() {
     assert_eq!((server.content_bytes, server.connection.report().error), (4 * 262_140, None));
 }
 
-/// Single bytes that the application leaves unread cost it more than their window says.
+/// Single bytes that the application leaves unread cost it more memory than their window.
 #[test]
 fn single_bytes_that_are_not_read_end_the_connection() {
     let mut server = End::server();
@@ -303,8 +303,8 @@ fn grease_beside_requests_and_content_passes() {
     );
 }
 
-/// A backend stands still, and a client whose calls have deadlines of 11 ms gives up 256 at a time,
-/// for a second. The number of streams bounds that; resets that outrun it do not pass.
+/// A backend does not answer, and a client whose calls have timeouts of 11 ms cancels 256 at a
+/// time, for a second. The number of streams bounds that; resets that outrun it do not pass.
 #[test]
 fn calls_that_are_given_up_after_a_while_pass() {
     let mut server = End::server();
@@ -342,7 +342,7 @@ fn late_frames_of_streams_that_are_forgotten_pass() {
     for _ in 0..2000 {
         server.receive(&data(1, [0; 16_384]).bytes()).unwrap();
     }
-    // Trailers, whose field goes into the table all the same.
+    // Trailers, whose field enters the table nevertheless.
     let trailers = Block::new().literal_indexed("x-sum", "1").bytes();
     server.receive(&headers(1, trailers).end_stream().end_headers().bytes()).unwrap();
     let block = Block::new().raw(hpack::get("/")).indexed(62).bytes();

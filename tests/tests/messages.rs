@@ -1,4 +1,4 @@
-//! What people read: every error says what to do in a few words, and every frame has a line.
+//! Texts for users: every error says briefly what to do, and every frame has a line.
 
 use std::collections::BTreeSet;
 
@@ -113,7 +113,7 @@ fn a_connection_shows_how_it_stands() {
     assert!(text.starts_with("Connection { client: true, live_streams: 0, report: "), "{text}");
 }
 
-/// What an inspector says of frames from a server.
+/// Returns the lines that an inspector prints for frames of a server.
 fn lines(frames: &[&dyn Piece]) -> Vec<String> {
     let mut bytes = Vec::new();
     frames.iter().for_each(|frame| frame.put(&mut bytes));

@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The error codes for a file, in the order of the compiler.
+/// Returns the error codes for a file, in the order of the compiler.
 fn error_codes(file: &str) -> Vec<String> {
     let exe = std::env::current_exe().unwrap();
     let deps = exe.parent().unwrap();
@@ -35,7 +35,7 @@ fn error_codes(file: &str) -> Vec<String> {
     codes
 }
 
-/// The library as this test was linked with it: the newest of its builds.
+/// Returns the library as this test was linked with it: the newest of its builds.
 fn thalweg_library(deps: &Path) -> PathBuf {
     let is_library = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy();

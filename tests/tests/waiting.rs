@@ -28,7 +28,7 @@ fn an_idle_connection_is_shut_down_after_three_minutes() {
         s.nothing();
         s.pass(MILLISECOND);
         s.output(["GOAWAY last=2147483647 NO_ERROR", "PING \\x00thaldwn"]);
-        // A peer that answers is gone at once.
+        // A peer that answers PING gets GOAWAY at once.
         s.peer(ping_ack(*b"\0thaldwn"));
         s.output(["GOAWAY last=0 NO_ERROR"]);
         assert!(s.core().is_finished() && s.core().report().error.is_none());

@@ -64,7 +64,7 @@ fn run_attacks(arguments: &[&str]) -> anyhow::Result<bool> {
     Ok(status.success())
 }
 
-/// Starts an example server on a free port; its first line says which.
+/// Starts an example server on a free port; its first line names it.
 fn start(name: &str) -> anyhow::Result<(Child, String)> {
     let program = format!("target/release/examples/{name}");
     let mut child = Command::new(&program)
@@ -79,6 +79,6 @@ fn start(name: &str) -> anyhow::Result<(Child, String)> {
     std::thread::spawn(move || lines.for_each(drop));
     match first.strip_prefix("listening on ") {
         Some(address) => Ok((child, address.to_owned())),
-        None => bail!("{program} said `{first}`"),
+        None => bail!("{program} printed `{first}`"),
     }
 }

@@ -45,7 +45,7 @@ struct Bin {
     name: String,
 }
 
-/// What libFuzzer says at its end.
+/// The summary that libFuzzer prints.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Statistics {
     executions: u64,
@@ -115,8 +115,8 @@ fn fuzz(args: &Args, target: &str) -> anyhow::Result<Finished> {
     process::run_merged(&mut command, Duration::from_secs(args.seconds) + SLACK)
 }
 
-/// The words that a target's input is made of. Scripts and lists of fields are made of choices, and
-/// have none.
+/// Returns the words that a target's input is made of. Scripts and lists of fields are made of
+/// choices, and have none.
 fn dictionary(target: &str) -> Option<&'static str> {
     match target {
         "hpack_decode" => Some("fuzz/dictionaries/hpack.dict"),

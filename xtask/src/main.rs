@@ -50,7 +50,7 @@ enum Command {
     Mutants(mutants::Args),
     /// Proves that the protocol crates link into a program without std
     Nostd,
-    /// Installs the programs that the tests talk to, where that is allowed (root on Debian)
+    /// Installs the programs that the tests use, if permitted (root on Debian)
     Setup,
     /// Runs random conversations between two ends, and holds the model against them
     Sim(sim::Args),
@@ -58,7 +58,7 @@ enum Command {
     Spec(spec::Args),
     /// Runs every check and test of the project
     Test(test::Args),
-    /// Checks the rules on dependencies, files and words
+    /// Checks the rules on dependencies, files and prose
     Tidy,
 }
 

@@ -1,9 +1,9 @@
-//! `cargo xtask setup`: Debian packages of the programs that the tests talk to, and Python's own
+//! `cargo xtask setup`: Debian packages of the programs that the tests use, and Python's own
 //! packages in an environment below `target`. Also installs, for other commands, what only they
 //! need.
 //!
 //! Installs only what is absent, only as root, and only where `apt-get` exists. Where it may not,
-//! it says what is missing and succeeds: the tests that need it then print their own skip. A
+//! it prints what is missing and succeeds: the tests that need it then print a skip. A
 //! package that cannot be installed keeps none of the others away; it is named at the end, and the
 //! command fails.
 
@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    /// What is installed by an apt-get that knows these packages, and what cannot be.
+    /// Returns what is installed by an apt-get that knows these packages, and what cannot be.
     fn run<'a>(known: &[&str], packages: &[&'a str]) -> (Vec<String>, Vec<&'a str>) {
         let installed = RefCell::new(Vec::new());
         let failures = install(packages, |arguments| {

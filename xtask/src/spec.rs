@@ -31,7 +31,7 @@ pub struct Args {
     /// Fail if docs/conformance.md is not what would be written, and write nothing
     #[arg(long)]
     check: bool,
-    /// Hold the ledger against the key words of the RFCs' texts, where those are at hand
+    /// Compare the ledger with the key words of the RFCs' texts, if those are available
     #[arg(long)]
     check_rfc: bool,
 }
@@ -102,7 +102,7 @@ fn print_gaps(ledger: &Ledger, coverage: &Coverage<'_>) -> usize {
     gaps
 }
 
-/// Compares the ledger with each RFC's text, and says which text is absent.
+/// Compares the ledger with each RFC's text, and prints which text is absent.
 fn check_rfcs(ledger: &Ledger) -> anyhow::Result<Vec<String>> {
     let shared = env::var_os("THALWEG_SHARED").map_or_else(|| PathBuf::from("../shared"), PathBuf::from);
     let mut differences = Vec::new();

@@ -22,7 +22,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// The counts at this moment.
+    /// Reads the counts at this moment.
     pub fn now() -> Self {
         Self { calls: CALLS.load(Relaxed), bytes: BYTES.load(Relaxed), live: LIVE.load(Relaxed) }
     }

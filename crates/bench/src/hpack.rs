@@ -57,7 +57,7 @@ impl PlainEncoder {
         })
     }
 
-    /// The index of an entry with this name, or 0 where the name must be spelt out.
+    /// Returns the index of an entry with this name, or 0 where the name must be spelt out.
     fn name_index(&self, name: &str) -> usize {
         let fixed = STATIC.iter().find(|e| e.1 == name).map(|e| e.0);
         let known =

@@ -52,7 +52,7 @@ fn encode(name: String, mode: EncodeMode, table_bytes: u32, lists: Vec<(Option<u
     Connection { name, blocks }
 }
 
-/// All that is read, and whether the corpus is part of it.
+/// Returns all that is read, and whether the corpus is part of it.
 fn connections() -> (Vec<Connection>, bool) {
     let mut all = Vec::new();
     for (workload, name) in

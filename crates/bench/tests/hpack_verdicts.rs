@@ -2,8 +2,8 @@
 //! explained.
 //!
 //! Both are given the same octets in the same state, and must refuse both or decode both to the
-//! same fields. Where the two read RFC 7541 differently on purpose, [`DIFFERENCES`] says so, and a
-//! test proves that the table is neither too long nor out of date.
+//! same fields. [`DIFFERENCES`] lists where the two interpret RFC 7541 differently on purpose, and
+//! a test proves that the table is neither too long nor out of date.
 
 /// Without the C library there is nothing to compare with.
 #[cfg(not(has_nghttp2))]
@@ -261,7 +261,8 @@ mod beside_nghttp2 {
         }
     }
 
-    /// A block that gives a new decoder the table of `decoder`, whose size limit is `size_max`.
+    /// Returns a block that gives a new decoder the table of `decoder`, whose size limit is
+    /// `size_max`.
     fn priming(decoder: &Decoder, size_max: u32) -> Vec<u8> {
         let mut entries = Fields::new();
         for index in 62.. {

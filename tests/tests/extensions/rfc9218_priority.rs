@@ -69,8 +69,8 @@ fn s2_1_the_old_signals_have_no_effect() {
     });
 }
 
-/// Lets the streams send more than there is room for, in this order, and says in which order they
-/// are named then.
+/// Lets the streams send more than there is room for, in this order, and returns in which order
+/// they are named then.
 fn order_of_service(s: &mut Scene<thalweg::Server>, ids: &[u32]) -> Vec<u32> {
     for id in ids {
         let stream = s.stream(*id);

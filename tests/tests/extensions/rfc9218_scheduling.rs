@@ -1,7 +1,7 @@
 //! RFC 9218 §10: in which order a server sends what waits.
 //!
 //! Every response has more to send than there is room for. Room is made for one frame at a time,
-//! and who is named sends one.
+//! and the stream that it names sends one.
 
 use thalweg::{Server, StreamKey};
 use thalweg_testkit::frames::{headers, setting, settings, window_update};
@@ -55,7 +55,8 @@ fn wait(s: &mut Scene<Server>, id: u32) -> StreamKey {
     stream
 }
 
-/// Who sends the next frames. Each stream that is named sends one, and has more.
+/// Returns the streams that send the next frames. Each stream that is named sends one, and has
+/// more.
 fn served(s: &mut Scene<Server>, frames: usize) -> Vec<u32> {
     let turn = |s: &mut Scene<Server>| {
         s.peer(window_update(0, FRAME_BYTES as u32));

@@ -15,7 +15,8 @@ use thalweg_testkit::scenario::{GET, Opening, PUSHED, client_with, server, serve
 
 const TOO_LARGE: StreamError = StreamError::Limit(Limit::HeaderBlockBytes);
 
-/// A block with two fields for the table, one before and one behind a value of `bytes` bytes.
+/// Returns a block with two fields for the table, one before and one behind a value of `bytes`
+/// bytes.
 fn oversized(front: &[u8], bytes: usize) -> Vec<u8> {
     Block::new()
         .raw(front)
@@ -139,7 +140,7 @@ fn s10_5_1_a_block_at_each_bound_and_one_past_it() {
         small(opening);
         opening.config.oversized_block_bytes_max = 2000;
     };
-    // Three octets of name and three of length stand before the value.
+    // Three octets of name and three of length precede the value.
     let value = |bytes: usize| "v".repeat(bytes - hpack::get("/").len() - 6);
     let padded = |bytes| Block::new().raw(hpack::get("/")).literal("x", value(bytes)).bytes();
     server_with(opening, |s| {

@@ -205,7 +205,7 @@ fn with_large_lists(opening: &mut Opening) {
     opening.config.header_block_bytes_max = 100_000;
 }
 
-/// A GET whose block has exactly `len` bytes.
+/// Returns a GET whose block has exactly `len` bytes.
 fn block_of(len: usize) -> Vec<u8> {
     let fixed = Block::new().raw(hpack::get("/")).literal("x-filler", []).bytes().len();
     // A length of 127 and more takes more bytes than one of 0: three in all below 16,511.

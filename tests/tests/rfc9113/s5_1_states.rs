@@ -16,7 +16,7 @@ const STREAM: u32 = 5;
 const IDLE: u32 = STREAM + 2;
 const PROMISED: u32 = 2;
 
-// What becomes of a frame.
+// The effect of a frame.
 const TAKEN: &str = "taken";
 const IGNORED: &str = "ignored";
 const ENDS: &str = "ends the stream";
@@ -26,7 +26,7 @@ const FATAL: &str = "connection error PROTOCOL_ERROR";
 const FATAL_CLOSED: &str = "connection error STREAM_CLOSED";
 const REFUSED: &str = "the promise is refused";
 
-/// The frames of the table's columns, on a stream. HEADERS end the stream: a response to a client;
+/// Returns the frames of the table's columns, on a stream. HEADERS end the stream: a response to a client;
 /// a request on an idle stream, and trailers on others, to a server.
 fn columns(stream: u32, to_client: bool) -> [Frame; 8] {
     let block = match stream {
@@ -46,7 +46,7 @@ fn columns(stream: u32, to_client: bool) -> [Frame; 8] {
     ]
 }
 
-/// What the last frame of the peer did, in a few words.
+/// Describes the effect of the peer's last frame.
 fn outcome<R: Role>(s: &mut Scene<R>) -> String {
     let (events, output) = (s.take_events(), s.take_output());
     let word = |line: &str, index| line.split([' ', ':']).nth(index).unwrap_or_default().to_owned();
@@ -199,7 +199,7 @@ const ENDED: &str = "AlreadyEnded";
 const SENT: &str = "HeadersSent";
 const NOT_SENT: &str = "HeadersNotSent";
 
-/// What a call gave: the frames that it sent, or why it was refused; a refusal sends nothing.
+/// Returns what a call gave: the frames that it sent, or why it was refused; a refusal sends nothing.
 fn sent<R: Role>(s: &mut Scene<R>, result: Result<(), SendError>) -> String {
     let output: Vec<String> =
         s.take_output().iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
@@ -222,7 +222,7 @@ fn push(core: &mut thalweg::Connection<Server>, parent: StreamKey) -> Result<(),
 
 type Call<R> = fn(&mut Scene<R>, StreamKey) -> Result<(), SendError>;
 
-/// Each call that sends on a stream, in the order of the tables' columns.
+/// Returns each call that sends on a stream, in the order of the tables' columns.
 fn server_calls() -> [Call<Server>; 9] {
     [
         |s, t| s.call(|core| core.send_informational(t, Status::EARLY_HINTS, [])),

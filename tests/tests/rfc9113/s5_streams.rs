@@ -18,7 +18,7 @@ fn with_push(opening: &mut Opening) {
     opening.config.enable_push = true;
 }
 
-// §5.1: what goes on after a reset.
+// §5.1: after a reset.
 
 #[test]
 fn s5_1_field_blocks_after_our_reset_still_move_the_decoder() {
@@ -645,7 +645,7 @@ fn s5_5_only_unknown_settings_are_extensions_and_they_are_acknowledged() {
     client(sent);
 }
 
-/// The fields of a promise are as the test kit says.
+/// The fields of a promise are those that the test kit sent.
 #[test]
 fn s5_1_promised_streams_become_half_closed_by_their_response() {
     // 9113-5.1-7

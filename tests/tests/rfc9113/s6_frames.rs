@@ -170,7 +170,7 @@ fn s6_2_the_fields_of_the_priority_flag_are_no_part_of_the_block() {
     });
 }
 
-/// What may not come between the frames of a field block of stream 1.
+/// Returns what may not come between the frames of a field block of stream 1.
 fn intruders() -> Vec<(Frame, Violation)> {
     let interrupted = Violation::ContinuationExpected;
     vec![
@@ -443,7 +443,7 @@ fn s6_7_a_ping_of_another_length_ends_the_connection() {
 
 // §6.8: GOAWAY.
 
-/// What a server sends at first for a graceful shutdown, and the client's answer to it.
+/// Starts a graceful shutdown of the server and returns the client's PING acknowledgement.
 fn announce(s: &mut thalweg_testkit::scenario::Scene<thalweg::Server>) -> Frame {
     s.call(thalweg::Connection::shutdown);
     let [goodbye, mark] = &s.frames()[..] else { panic!("GOAWAY and PING") };

@@ -194,7 +194,7 @@ fn s8_3_1_a_request_without_its_pseudo_header_fields_is_malformed() {
     });
 }
 
-/// The answer of a new client to a request, without sending it anywhere.
+/// Returns the result of a request on a new client.
 fn send(request: &Request<'_>, fields: &[Field<'_>]) -> Result<(), OpenError> {
     let mut client = Connection::<Client>::new(thalweg::Config::default()).unwrap();
     client.send_request(request, fields.iter().copied(), true).map(|_| ())
@@ -312,7 +312,7 @@ fn s8_3_1_a_request_whose_host_differs_from_its_authority_is_malformed() {
     good_request(&[METHOD, SCHEME, PATH, ("host", "example.org")]);
 }
 
-/// Feeds one request to a new server and looks at it.
+/// Passes one request to a new server and checks the result.
 fn with_request<T>(lines: Lines<'_>, look: impl FnOnce(thalweg::Headers<'_>) -> T) -> T {
     let mut config = thalweg::Config::default();
     config.enable_connect_protocol = true;
@@ -571,7 +571,7 @@ fn s8_5_connect_with_other_pseudo_header_fields_is_malformed() {
     refused_request(&[connect, ("host", "example.org:443")]);
 }
 
-/// A tunnel, from the server's end.
+/// Returns a tunnel, from the server's end.
 fn tunnel(s: &mut Scene<Server>) -> thalweg::StreamKey {
     let block = hpack::block(&[(":method", "CONNECT"), (":authority", "example.org:443")]);
     s.peer(headers(1, block).end_headers());

@@ -8,12 +8,12 @@ use thalweg_testkit::scenario::{GET, Opening, Scene, client, client_with, server
 
 type Lines<'a> = &'a [(&'a str, &'a str)];
 
-/// A GET with more fields.
+/// Returns a GET with more fields.
 fn get_with(fields: Lines<'_>) -> Vec<u8> {
     Block::new().raw(hpack::get("/")).raw(hpack::block(fields)).bytes()
 }
 
-/// A POST with a content-length.
+/// Returns a POST with a content-length.
 fn post_of(length: &str) -> Vec<u8> {
     Block::new().raw(hpack::request("POST", "/")).literal("content-length", length).bytes()
 }

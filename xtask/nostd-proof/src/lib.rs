@@ -81,7 +81,8 @@ impl Line for Dead {
     }
 }
 
-/// Runs the loop of the example `no_std_loop` until it would sleep, and says what it holds.
+/// Runs the loop of the example `no_std_loop` until it would sleep, and returns the bytes that it
+/// holds.
 #[unsafe(no_mangle)]
 pub extern "C" fn device_loop() -> u64 {
     let mut device = Device::new();

@@ -115,7 +115,7 @@ impl Bench {
         Ok(taken.into_iter().map(median).collect())
     }
 
-    /// What the read alone costs where that is to be taken off, else nothing.
+    /// Returns what the read alone costs where that is to be taken off, else nothing.
     fn floor(
         &self,
         scene: &Scene,

@@ -1,8 +1,8 @@
-//! The gate: no workload costs more instructions than the committed figure says.
+//! The gate: no workload costs more instructions than the committed figure.
 //!
 //! Counts, unlike times, are the same on every machine with the same compiler, once the C library
 //! is told to copy bytes as on the plainest processor. Another compiler makes other code, so then
-//! there is nothing to compare with, and the gate says so.
+//! there is nothing to compare with, and the gate reports that.
 
 use std::fs;
 
@@ -114,7 +114,7 @@ impl Baseline {
         serde_json::from_str(&text).with_context(|| format!("{PATH} is no baseline"))
     }
 
-    /// Why there is nothing to compare with.
+    /// Returns why there is nothing to compare with.
     fn why_not(&self, rustc: &str, target_features: &str) -> Option<String> {
         if self.rustc != rustc {
             return Some(format!("the figures are of {}, this is {rustc}", self.rustc));

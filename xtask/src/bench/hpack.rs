@@ -45,8 +45,8 @@ impl Codec {
         }
     }
 
-    /// How much of the corpus it works through. fluke-hpack takes a hundred times as long as the
-    /// others.
+    /// Returns how many sessions of the corpus the peer runs. fluke-hpack takes a hundred times as
+    /// long as the others.
     fn sessions(self, workload: &str) -> Option<usize> {
         (self == Self::Fluke && workload != "encode-keepalive" && workload != "decode-keepalive").then_some(2)
     }

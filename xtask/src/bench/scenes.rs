@@ -59,7 +59,7 @@ pub fn parse(name: &str) -> Result<Scene, String> {
     ALL.into_iter().find(|scene| scene.name == name).ok_or_else(|| format!("known are: {}", known()))
 }
 
-/// Whom to measure.
+/// The libraries to measure.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Peer {
     Thalweg,

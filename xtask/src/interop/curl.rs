@@ -37,7 +37,7 @@ pub fn rows(subject: Subject) -> Vec<Row> {
         row("gets a directory page", directory_page),
         row("gets a large file", large_file),
         row("asks for the head alone", head),
-        row("is told what is not found", not_found),
+        row("gets 404 for a missing path", not_found),
         row("does not get out of the root", traversal),
         row("gets bytes by contract", bytes),
         row("receives the echo of an upload", echo),
@@ -81,7 +81,7 @@ fn fetch(fixtures: &Fixtures, url: &str, arguments: &[&str]) -> anyhow::Result<F
     let mut lines = reported.lines();
     let version = lines.next().unwrap_or_default();
     ensure!(version == "2", "{url} was answered over HTTP/{version}");
-    let status = lines.next().unwrap_or_default().parse().context("curl tells no status")?;
+    let status = lines.next().unwrap_or_default().parse().context("curl prints no status")?;
     let mut line = || lines.next().unwrap_or_default().to_owned();
     Ok(Fetched { status, content_type: line(), content_len: line(), body: fs::read(&file)? })
 }
@@ -180,7 +180,7 @@ fn parallel(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let reported = process::run(&mut command, LIMIT)?.into_text("curl")?;
     let mut answered = 0;
     for line in reported.lines() {
-        ensure!(line == "2 200", "curl tells {line:?}");
+        ensure!(line == "2 200", "curl prints {line:?}");
         answered += 1;
     }
     ensure!(answered == PARALLEL_LENS.len(), "{answered} of {} were answered", PARALLEL_LENS.len());
@@ -213,7 +213,7 @@ fn early_echo(_fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
             break;
         }
     }
-    ensure!(!received.is_empty(), "no echo while the upload goes on");
+    ensure!(!received.is_empty(), "no echo during the upload");
     drop(stdin);
     let status = group.wait(LIMIT)?;
     ensure!(status.is_some_and(|status| status.success()), "curl did not end well: {status:?}");

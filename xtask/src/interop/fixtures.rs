@@ -17,9 +17,9 @@ pub struct Load {
     pub upload_bytes: usize,
     /// Of `h2load`.
     pub requests: u32,
-    /// Of the storm of grpc-go.
+    /// Calls in the burst of grpc-go.
     pub go_calls: u32,
-    /// Of the storm of grpcio.
+    /// Calls in the burst of grpcio.
     pub python_calls: u32,
 }
 
@@ -75,22 +75,22 @@ impl Fixtures {
         write_noise(&self.upload(), self.load.upload_bytes)
     }
 
-    /// The folder that is served.
+    /// Returns the folder that is served.
     pub fn root(&self) -> PathBuf {
         self.folder.join("root")
     }
 
-    /// A file to send.
+    /// Returns a file to send.
     pub fn upload(&self) -> PathBuf {
         self.folder.join("upload.bin")
     }
 
-    /// A file to receive into. There is one, as one row runs at a time.
+    /// Returns a file to receive into. There is one, as one row runs at a time.
     pub fn received(&self) -> PathBuf {
         self.folder.join("received")
     }
 
-    /// Says more about a check that passes.
+    /// Adds a note to a check that passes.
     pub fn note(&self, note: String) {
         self.notes.borrow_mut().push(note);
     }
@@ -99,7 +99,7 @@ impl Fixtures {
         self.notes.take()
     }
 
-    /// The names of our programs that exist.
+    /// Returns the names of our programs that exist.
     pub fn examples(&self) -> impl Iterator<Item = &str> {
         self.examples.keys().map(String::as_str)
     }
@@ -118,7 +118,7 @@ impl Drop for Fixtures {
     }
 }
 
-/// Bytes that do not repeat within a block, and blocks that say which they are.
+/// Bytes that do not repeat within a block, and blocks that hold their own number.
 fn write_noise(path: &Path, len: usize) -> io::Result<()> {
     let mut state = 1_u64;
     let mut noise = || {
@@ -140,7 +140,7 @@ fn write_noise(path: &Path, len: usize) -> io::Result<()> {
     file.flush()
 }
 
-/// What `GET /bytes/LEN?seed=SEED` answers.
+/// Returns what `GET /bytes/LEN?seed=SEED` answers.
 pub fn contract_bytes(len: usize, seed: usize) -> Vec<u8> {
     (0..len).map(|i| (seed * 131 + i * 7 + (i >> 8) * 13) as u8).collect()
 }

@@ -3,7 +3,7 @@
 //! A row is one check. It names what it needs; where that is absent it is skipped, with the reason.
 //! Each group of rows has a file of its own with a function `rows`; a new group is a `mod` line and
 //! a line in `all_rows`. With `--against nghttpd` the rows for servers run against nghttpd in place
-//! of ours: whatever fails then is the row's own fault.
+//! of ours: a failure then is the row's own fault.
 
 mod axum_app;
 mod cancellation_bursts;
@@ -167,7 +167,7 @@ fn without_row(fixtures: &Fixtures, rows: &[Row]) -> RowResult {
     }
 }
 
-/// Why a need is not met.
+/// Returns why a need is not met.
 fn absence(need: Need, fixtures: &Fixtures) -> Option<String> {
     match need {
         Need::Example(name) => {
@@ -211,7 +211,7 @@ fn build_examples(is_debug: bool) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     Ok(messages.lines().filter_map(executable).collect())
 }
 
-/// The program that a line of cargo's JSON announces.
+/// Returns the program that a line of cargo's JSON announces.
 fn executable(message: &str) -> Option<(String, PathBuf)> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     let file = message.get("executable")?.as_str()?;

@@ -57,13 +57,13 @@ fn check_transcript(text: &str) -> anyhow::Result<()> {
 fn many_requests(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let requests = fixtures.load.requests;
     let text = h2load(requests, CONNECTIONS, STREAMS, &server.url(PAGE_PATH))?;
-    check_load(&text, requests, PAGE.len()).with_context(|| format!("in what h2load says:\n{text}"))
+    check_load(&text, requests, PAGE.len()).with_context(|| format!("in the output of h2load:\n{text}"))
 }
 
 fn large_files(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let text = h2load(8, "1", "8", &server.url(DOWNLOAD_PATH))?;
     check_load(&text, 8, fixtures.load.download_bytes)
-        .with_context(|| format!("in what h2load says:\n{text}"))
+        .with_context(|| format!("in the output of h2load:\n{text}"))
 }
 
 fn h2load(requests: u32, connections: &str, streams: &str, url: &str) -> anyhow::Result<String> {

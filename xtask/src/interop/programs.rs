@@ -47,7 +47,7 @@ pub fn rows() -> Vec<Row> {
     alone.chain([frames, websocket]).chain(loops).collect()
 }
 
-/// A page of the example talks over a WebSocket; the server speaks nothing but HTTP/2.
+/// A page of the example uses a WebSocket; the server speaks HTTP/2 only.
 fn chats(fixtures: &Fixtures) -> anyhow::Result<()> {
     let mut command = Command::new(fixtures.example("websocket_tunnel")?);
     let server = Server::start_listening(command.args(["--serve", "127.0.0.1:0", "--tls"]))?;

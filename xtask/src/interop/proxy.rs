@@ -132,7 +132,7 @@ fn refuses(fixtures: &Fixtures) -> anyhow::Result<()> {
     let finished = process::run_merged(nghttp.args(["--verbose"]).arg(proxy.url("/")), LIMIT)?;
     let words = String::from_utf8_lossy(&finished.stdout);
     let reset = words.lines().skip_while(|line| !line.contains("recv RST_STREAM frame")).nth(1);
-    ensure!(reset.is_some_and(|code| code.contains("REFUSED_STREAM")), "nghttp says {words}");
+    ensure!(reset.is_some_and(|code| code.contains("REFUSED_STREAM")), "nghttp prints {words}");
     Ok(())
 }
 

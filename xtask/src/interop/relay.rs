@@ -25,7 +25,7 @@ pub struct Relay {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     pub connections: u32,
-    /// Connections that the server has ended, for whatever reason.
+    /// Connections that the server has ended, for any reason.
     pub ended: u32,
     /// Of these, how many without a GOAWAY, and how many within a frame.
     pub without_goaway: u32,
@@ -70,7 +70,7 @@ impl Relay {
         Ok(relay)
     }
 
-    /// What was seen, when every connection has ended.
+    /// Waits until every connection has ended, and returns what the relay observed.
     pub fn finish(self, limit: Duration) -> anyhow::Result<Observed> {
         let deadline = Instant::now() + limit;
         loop {
@@ -131,7 +131,7 @@ impl DirectionReader {
         if self.direction == Direction::ToClient {
             self.count_end();
         }
-        // The other direction goes on until its own side has ended. An error: it has.
+        // The other direction continues until its own side has ended. An error means that it has.
         let _ = to.shutdown(Shutdown::Write);
     }
 

@@ -1,4 +1,4 @@
-//! Our clients over TLS: whom they trust, whom they do not, and peers that do not speak HTTP/2.
+//! Our clients over TLS: trusted and untrusted certificates, and peers that do not speak HTTP/2.
 //! Certificates are made on the spot; `SSL_CERT_FILE` is where the clients look for the system's.
 
 use std::fs;
@@ -57,7 +57,7 @@ impl Identity {
 }
 
 const SERVE: Need = Need::Example("serve");
-/// Of a certificate, in words, and what a client says of it.
+/// The fault of a certificate as text, and what a client prints about it.
 const FLAWS: &[(Flaw, &str, &str)] =
     &[(Flaw::Expired, "expired", "expired"), (Flaw::OtherHost, "for another host", "not valid for name")];
 
@@ -133,11 +133,11 @@ pub fn rows() -> Vec<Row> {
             fixtures::compare(text.as_bytes(), PAGE.as_bytes())
         }));
         for (flaw, what, words) in FLAWS {
-            let name = format!("{client}: says that a certificate is {what}");
+            let name = format!("{client}: reports that a certificate is {what}");
             rows.push(Row::new(name, &[own, SERVE], |fixtures| check(&ask(fixtures, client, *flaw)?, words)));
         }
         for peer in REFUSED {
-            let name = format!("{client}: refuses {} with a clear word", peer.what);
+            let name = format!("{client}: refuses {} with a clear message", peer.what);
             let needs = [own, Need::Python("h2"), Need::Program("node")];
             rows.push(Row::new(name, &needs, |fixtures| {
                 let server = (peer.start)(fixtures, &Identity::make(fixtures, Flaw::None)?)?;

@@ -1,5 +1,5 @@
 //! tonic on our server and on our client, with gRPC's own programs at the other end: each kind of
-//! call, statuses, deadlines, cancellations. A relay reads the frames in between.
+//! call, statuses, timeouts, cancellations. A relay reads the frames in between.
 
 use std::process::Command;
 use std::time::Duration;
@@ -23,8 +23,8 @@ const CALLS: &[(&str, &str, u32)] = &[
     ("collect", "streams messages and receives them joined", 0),
     ("chat", "streams both ways, each message an answer to the last", 0),
     ("refused", "is refused with UNIMPLEMENTED and INVALID_ARGUMENT", 0),
-    ("deadline", "leaves an endless stream at its deadline, and the connection goes on", 1),
-    ("cancel", "cancels 20 chats midway, and the connection goes on", 20),
+    ("deadline", "leaves an endless stream at its timeout, and the connection continues", 1),
+    ("cancel", "cancels 20 chats midway, and the connection continues", 20),
 ];
 
 struct End {
@@ -145,7 +145,7 @@ fn check(observed: &Observed, stopped: u32, is_ours: bool) -> anyhow::Result<()>
     ensure!(observed.other_errors == 0, "{} GOAWAYs with an error", observed.other_errors);
     // A call that ends while its client is about to reset it has no reset.
     ensure!(observed.resets_by_client * 2 >= stopped, "{} calls were stopped", observed.resets_by_client);
-    // How another server ends is its own affair.
+    // The way in which another server ends is not checked.
     ensure!(!is_ours || observed.without_goaway == 0, "the server ends without a GOAWAY");
     ensure!(!is_ours || observed.within_frame == 0, "the server ends within a frame");
     Ok(())

@@ -109,7 +109,7 @@ fn run(
     process::run_merged(&mut command, Duration::from_secs(seconds) * WAITING_FACTOR)
 }
 
-/// The judges that reach a change, from cheap to dear.
+/// Returns the test programs that reach a change, from cheap to expensive.
 pub fn test_programs(
     programs: Vec<Program>,
     folder: &Path,
@@ -121,7 +121,7 @@ pub fn test_programs(
     Ok(test_programs)
 }
 
-/// All judges from cheap to dear, each of which passes without a change.
+/// Returns all test programs from cheap to expensive, each of which passes without a change.
 pub fn sorted_test_programs(
     programs: Vec<Program>,
     folder: &Path,

@@ -60,7 +60,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Copies what git knows, so that what has not changed is not built anew.
+    /// Copies the files that git lists, so that unchanged ones are not rebuilt.
     fn copy(&mut self, changed: &BTreeSet<&str>, packages: &[&str]) -> anyhow::Result<()> {
         for (path, mut bytes) in project_files()? {
             if changed.contains(path.as_str()) {
@@ -97,7 +97,7 @@ impl Tree {
         Ok(())
     }
 
-    /// The changes that the copy holds.
+    /// Returns the changes that the copy holds.
     pub fn held(&self) -> BTreeSet<usize> {
         self.schemas.values().flat_map(|schema| schema.held.iter().copied()).collect()
     }
@@ -171,8 +171,8 @@ impl Tree {
         Ok(())
     }
 
-    /// The changes that a fault lies in: the one whose code it is, or else all of the nearest
-    /// choice.
+    /// Returns the changes that a fault lies in: the one whose code it is, or else all of the
+    /// nearest choice.
     fn blamed(&self, fault: &Fault) -> Vec<usize> {
         let mut spans: Vec<&FaultSpan> = fault.spans.iter().collect();
         spans.sort_by_key(|span| !span.is_primary);
@@ -207,7 +207,7 @@ impl Tree {
     }
 }
 
-/// What git knows of the project.
+/// Returns the files that git lists.
 pub fn project_files() -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     let mut git = Command::new("git");
     git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
@@ -268,7 +268,7 @@ struct FaultSpan {
 }
 
 impl Fault {
-    /// The function that would have to be `const`.
+    /// Returns the function that would have to be `const`.
     fn non_const_function(&self) -> Option<&str> {
         if self.code.as_ref()?.code != "E0015" {
             return None;

@@ -18,7 +18,7 @@ pub enum Verdict {
     TimedOut {
         by: String,
     },
-    /// Does not compile: says nothing.
+    /// Does not compile, so there is no verdict.
     Unviable,
     Missed,
     /// Missed, as no test comes there.
@@ -42,7 +42,7 @@ pub struct Key {
     pub nth: usize,
 }
 
-/// The key of each change, by its number.
+/// Returns the key of each change, by its number.
 pub fn keys(mutants: &[Mutant]) -> anyhow::Result<Vec<Key>> {
     let mut lines: HashMap<&str, Vec<String>> = HashMap::new();
     let mut seen: BTreeMap<Key, usize> = BTreeMap::new();

@@ -22,8 +22,8 @@ pub struct Counts {
 }
 
 impl<'a> Coverage<'a> {
-    /// Brings ledger and tests together. Also says, one line each, where a test names an unknown id
-    /// and where the ledger names an unknown test.
+    /// Joins ledger and tests. Also returns one line for each place where a test names an unknown
+    /// id and where the ledger names an unknown test.
     pub fn new(ledger: &'a Ledger, scan: &'a Scan) -> (Self, Vec<String>) {
         let mut problems = Vec::new();
         let mut tests: BTreeMap<&Id, BTreeSet<&TestFunction>> = BTreeMap::new();
@@ -52,7 +52,7 @@ impl<'a> Coverage<'a> {
         (Self { tests }, problems)
     }
 
-    /// The tests that keep a requirement, by file and name.
+    /// Returns the tests that keep a requirement, by file and name.
     pub fn tests_of(&self, requirement: &Requirement) -> impl Iterator<Item = &'a TestFunction> {
         self.tests.get(&requirement.id).into_iter().flatten().copied()
     }

@@ -15,7 +15,7 @@ pub enum Token<'a> {
     Literal,
 }
 
-/// The tokens of a source file, each with its line, counted from 1.
+/// Returns the tokens of a source file, each with its line, counted from 1.
 pub fn tokens(source: &str) -> Vec<(usize, Token<'_>)> {
     let mut cursor = Cursor { rest: source, line: 1 };
     let mut tokens = Vec::new();
@@ -121,7 +121,8 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// How many `#` a raw string has that begins here; `None` if none does. `r#name` is an identifier.
+/// Returns how many `#` a raw string has that begins here; `None` if none does. `r#name` is an
+/// identifier.
 fn raw_string_hashes(source: &str) -> Option<usize> {
     let after = ["br", "cr", "r"].iter().find_map(|prefix| source.strip_prefix(prefix))?;
     let quote = after.trim_start_matches('#');

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold before a change lands.
 //!
-//! Runs every step, whatever the ones before it gave, each in a child process with a time limit,
-//! and the whole within a limit too. Needs only Rust with crates.io; what else a test talks to is
+//! Runs every step, also after a failure, each in a child process with a time limit,
+//! and the whole within a limit too. Needs only Rust with crates.io; what else a test uses is
 //! installed by `setup` where that is allowed, or else skipped with its reason. Closes with `N
 //! passed, N failed`, and with the number of skipped ones if there are any.
 

@@ -48,7 +48,7 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The names of the packages that a crate is built from, itself included.
+/// Returns the names of the packages that a crate is built from, itself included.
 fn tree(rule: &TreeRule) -> anyhow::Result<Vec<String>> {
     let arguments =
         ["tree", "--edges", "normal,build", "--target", "all", "--prefix", "none", "--format", "{p}"];
@@ -66,7 +66,7 @@ fn published_faults(package: &Package) -> anyhow::Result<Vec<String>> {
     Ok(sources::published_faults(&package.name, &manifest, &root, CRATES))
 }
 
-/// The text files that are committed, or would be with `git add .`.
+/// Returns the text files that are committed, or would be with `git add .`.
 fn read_sources() -> anyhow::Result<Vec<Source>> {
     let mut command = std::process::Command::new("git");
     command.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);

@@ -17,7 +17,7 @@ pub struct Hostile {
 /// The octets of each block.
 pub const BLOCK_BYTES: usize = 16 << 10;
 
-/// All of them.
+/// Returns all hostile blocks.
 pub fn all() -> Vec<Hostile> {
     let repeated = |name, unit: &[u8]| {
         let block = unit.iter().copied().cycle().take(BLOCK_BYTES / unit.len() * unit.len()).collect();

@@ -11,7 +11,7 @@ use std::ptr;
 pub struct Inflater(*mut c_void);
 
 impl Inflater {
-    /// Tells the inflater that our `SETTINGS_HEADER_TABLE_SIZE` was acknowledged.
+    /// Sets the table size of the inflater, as after the acknowledgement of our SETTINGS.
     pub fn set_table_bytes_max(&mut self, bytes: u32) {
         // SAFETY: the pointer came from `nghttp2_hd_inflate_new2` and lives as long as `self`.
         let code = unsafe { nghttp2_hd_inflate_change_table_size(self.0, bytes as usize) };

@@ -47,7 +47,7 @@ impl Server {
         Self::Nginx,
     ];
 
-    /// The Debian package of servers that are not ours to build.
+    /// Returns the Debian package of servers that are not ours to build.
     fn package(self) -> Option<&'static str> {
         match self {
             Self::ThalwegTokio | Self::ThalwegThreads | Self::Serve | Self::BlockingServe | Self::Hyper => {
@@ -233,7 +233,7 @@ impl Running {
     }
 }
 
-/// The process group, and user and system time, of a line of `/proc/PID/stat`.
+/// Returns the process group, and user and system time, of a line of `/proc/PID/stat`.
 fn group_and_ticks(stat: &str) -> Option<(i32, u64)> {
     // The name in parentheses may hold anything.
     let (_, behind) = stat.rsplit_once(") ")?;

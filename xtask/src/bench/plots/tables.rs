@@ -23,7 +23,7 @@ const GOALS: [(&str, Metric, f64, f64); 10] = [
     ("w5stream", Metric::Bytes, 192.0, 128.0),
 ];
 
-/// Where and with what a sheet was measured, in a sentence or two.
+/// Returns where and with what a sheet was measured, in a sentence or two.
 pub fn machine(machine: &Machine) -> String {
     let Machine { date, cpu, cores, kernel, rustc, versions } = machine;
     let versions: Vec<_> = versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
@@ -65,12 +65,12 @@ pub fn workloads(figures: &[Figure], metric: Metric, is_wanted: impl Fn(&str) ->
     rows.concat()
 }
 
-/// The heap of connections and streams that lie still.
+/// Returns the table of the heap of idle connections and streams.
 pub fn memory(figures: &[Figure]) -> String {
     workloads(figures, Metric::Bytes, |name| name.contains("w5"))
 }
 
-/// What was reached of the project's own goals, for the server's side.
+/// Returns what was reached of the project's own goals, for the server's side.
 pub fn goals(figures: &[Figure]) -> String {
     let mut rows = vec![head("server", &["goal", "aim", "reached", "of nghttp2"])];
     for (workload, metric, goal, aim) in GOALS {
@@ -84,7 +84,7 @@ pub fn goals(figures: &[Figure]) -> String {
     rows.concat()
 }
 
-/// How the cost of a request grows.
+/// Returns how the cost of a request grows.
 pub fn growth(points: &[Point]) -> String {
     let counts = COUNTS.map(|count| readable(count as f64));
     let mut columns: Vec<&str> = counts.iter().map(String::as_str).collect();
@@ -110,7 +110,7 @@ pub fn growth(points: &[Point]) -> String {
     all
 }
 
-/// What the protocol state of connections and streams leaves room for.
+/// Returns what the protocol state of connections and streams leaves room for.
 pub fn capacity(figures: &[Figure]) -> String {
     let mut rows = vec![head("memory, and what each connection holds", &PEERS)];
     for gib in [0.25, 1.0, 8.0, 64.0] {
@@ -135,7 +135,7 @@ fn held(gib: f64, bytes: f64) -> f64 {
     (gib * 1024.0 * 1024.0 * 1024.0 / bytes / 1000.0).floor() * 1000.0
 }
 
-/// The servers end to end.
+/// Returns the table of whole servers.
 pub fn e2e(figures: &[e2e::Figure]) -> String {
     let mut servers: Vec<&str> = figures.iter().map(|figure| figure.server.as_str()).collect();
     servers.dedup();

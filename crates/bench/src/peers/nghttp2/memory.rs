@@ -80,7 +80,7 @@ unsafe fn label(block: *mut c_void, bytes: usize) -> *mut c_void {
     }
 }
 
-/// The start and the size of a block, from what its user has.
+/// Returns the start and the size of a block, from what its user has.
 ///
 /// # Safety
 /// `at` is what [`label`] returned, and has not been freed.

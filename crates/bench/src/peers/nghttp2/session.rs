@@ -27,7 +27,7 @@ struct State {
     app: App,
     role: Role,
     seen: Seen,
-    /// Bytes of names and values: the application looks at every field.
+    /// Bytes of names and values: the application reads every field.
     field_bytes: usize,
     response: Vec<Nv>,
     trailers: Vec<Nv>,
@@ -149,7 +149,8 @@ fn response_fields(list: &[(&'static str, &'static str)]) -> Vec<Nv> {
     [(":status", "200")].iter().chain(list).copied().map(field).collect()
 }
 
-/// The `:path` fields that clients go through in turn. Made once: they must outlive every frame.
+/// Returns the `:path` fields that clients go through in turn. Made once: they must outlive every
+/// frame.
 pub fn path_fields() -> &'static [Nv] {
     struct Paths(Vec<Nv>);
     // SAFETY: the fields point to leaked strings that are never written to.
@@ -199,7 +200,7 @@ fn check(code: c_int, what: &str) {
     }
 }
 
-/// The application of a callback.
+/// Returns the application of a callback.
 ///
 /// # Safety
 /// `user` is the `user_data` of a session, which is not borrowed elsewhere while nghttp2 calls.
