@@ -22,7 +22,7 @@ pub struct Attack {
     pub opening: fn() -> Vec<u8>,
     /// What it sends in each step.
     pub step: fn(u32) -> Vec<u8>,
-    /// How many steps it would like to make.
+    /// The number of steps, unless the connection ends before.
     pub steps: u32,
     /// Virtual time between the steps.
     pub pause: Duration,
@@ -32,7 +32,7 @@ pub struct Attack {
     pub server: Application,
     /// How the server is configured.
     pub config: fn() -> Config,
-    /// How it has to end.
+    /// The expected end.
     pub end: End,
 }
 
@@ -49,7 +49,7 @@ pub enum Application {
     RetainsInput,
 }
 
-/// How an attack has to end.
+/// The expected end of an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// GOAWAY, and this text in the error and in its debug data.

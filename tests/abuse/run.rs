@@ -7,7 +7,7 @@ use thalweg_testkit::frames::{self, Reader};
 
 use super::{Application, Attack};
 
-/// What an attack came to.
+/// The result of an attack.
 #[derive(Debug)]
 pub struct AttackResult {
     /// Steps that were made before it ended.
@@ -152,7 +152,7 @@ impl Victim {
     fn finish(mut self, steps: u32) -> AttackResult {
         self.transmit();
         self.result.steps = steps;
-        // What was cleared ended between two frames, since each transmission does.
+        // Every transmission ends between two frames, so the rest starts with a frame header.
         let mut reader = Reader::default();
         reader.push(&self.wire);
         while let Ok(Some(frame)) = reader.next_frame() {
@@ -165,7 +165,7 @@ impl Victim {
     }
 }
 
-/// What matters of an event, free of its borrows.
+/// The relevant parts of an event, without its borrows.
 #[derive(Clone, Copy)]
 enum EventKind {
     Request(thalweg::StreamKey),

@@ -12,7 +12,7 @@ use thalweg_testkit::frames::{self, Reader};
 
 use super::Attack;
 
-/// What an attack came to on the wire.
+/// The result of an attack on the wire.
 #[derive(Debug)]
 pub struct WireAttackResult {
     /// Bytes that the attacker could send.

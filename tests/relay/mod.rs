@@ -27,7 +27,7 @@ pub enum Adapter {
     Tokio,
 }
 
-/// What so many rounds came to.
+/// The result of a number of rounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
     /// Connections that were made through the relay.
@@ -230,7 +230,7 @@ fn run_round(subject: &dyn Subject, listener: &TcpListener, random: &mut Random,
     });
 }
 
-/// Returns what a request of this length is answered with.
+/// Returns the content of the response to a request of this length.
 fn content(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at * 7 + len) as u8).collect()
 }

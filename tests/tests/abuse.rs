@@ -44,8 +44,8 @@ fn every_attack_ends_as_its_row_expects() {
     }
 }
 
-/// What is written for each byte that the attacker sends: no attack is amplified beyond a SETTINGS
-/// acknowledgement and a reset.
+/// The bytes written for each byte that the attacker sends: no attack is amplified beyond a
+/// SETTINGS acknowledgement and a reset.
 #[test]
 fn no_attack_is_amplified() {
     for attack in ALL.iter().filter(|attack| !matches!(attack.end, End::StreamsReset)) {

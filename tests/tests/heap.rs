@@ -45,7 +45,7 @@ struct Held {
 
 impl Held {
     fn new() -> Self {
-        // What a first one sets up for the whole program belongs to no connection.
+        // The first connection also allocates what the whole program shares.
         drop(Connection::<Server>::new(Config::default()));
         let before = LIVE.get();
         let core = Connection::new(Config::default()).unwrap();

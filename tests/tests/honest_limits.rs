@@ -25,7 +25,7 @@ struct End<R: Role> {
     streams: Vec<StreamKey>,
     content_bytes: usize,
     resets: usize,
-    /// What was sent since the last look.
+    /// The frames sent since the last call.
     sent: Vec<u8>,
 }
 
@@ -185,7 +185,7 @@ fn an_empty_end_for_each_stream_that_was_reset_passes() {
 
 /// A body that flushes by an empty frame behind each message (hyper sends what its bodies yield).
 #[test]
-fn an_empty_frame_behind_each_message_passes() {
+fn an_empty_frame_after_each_message_passes() {
     let mut server = End::server();
     server.open(1);
     let pair = wire([&data(1, [7; 100]), &data(1, "")]);
@@ -306,7 +306,7 @@ fn grease_beside_requests_and_content_passes() {
 /// A backend does not answer, and a client whose calls have timeouts of 11 ms cancels 256 at a
 /// time, for a second. The number of streams bounds that; resets that outrun it do not pass.
 #[test]
-fn calls_that_are_given_up_after_a_while_pass() {
+fn calls_that_are_cancelled_after_a_while_pass() {
     let mut server = End::server();
     let mut id = 1;
     for _ in 0..90 {

@@ -47,7 +47,7 @@ fn life(random: &mut Random) -> Vec<u8> {
 
 /// When the transport ends, all streams end with it (RFC 9113 §5.4.3), and the server sends GOAWAY.
 #[test]
-fn ten_thousand_clients_die_at_random_points() {
+fn ten_thousand_transports_end_at_random_points() {
     let mut random = Random(2026);
     let (mut clean, mut early) = (0, 0);
     for round in 0..10_000 {

@@ -92,7 +92,7 @@ fn an_upgrade_or_a_configuration_that_fails_names_the_setting() {
 }
 
 #[test]
-fn every_error_code_and_every_deadline_has_its_name() {
+fn every_error_code_and_every_timeout_has_its_name() {
     let names = read_well((0..=13).map(ErrorCode));
     assert!(
         names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_uppercase() || b"_1".contains(&byte)))
@@ -107,7 +107,7 @@ fn every_error_code_and_every_deadline_has_its_name() {
 }
 
 #[test]
-fn a_connection_shows_how_it_stands() {
+fn snapshots_show_the_state_of_a_connection() {
     let client = Connection::<Client>::new(Config::default()).expect("the default is valid");
     let text = format!("{client:?}");
     assert!(text.starts_with("Connection { client: true, live_streams: 0, report: "), "{text}");

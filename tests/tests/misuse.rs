@@ -1,5 +1,5 @@
-//! What must not compile: the fault that Thalweg was made against, in three shapes, and a role that
-//! does what it may not.
+//! Programs that must not compile: the fault that Thalweg rules out, in three shapes, and a role
+//! that does what it may not.
 //!
 //! Each file of `misuse/` begins with the error code by which the compiler must reject it, and it
 //! alone; a right use beside them shows that nothing else is wrong. (A doc test that fails to

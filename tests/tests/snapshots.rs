@@ -1,4 +1,4 @@
-//! What a connection shows of itself.
+//! Snapshots of a connection.
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
 use thalweg::inspect::{Direction, Inspector};
@@ -101,7 +101,7 @@ fn a_promised_stream_is_reserved_until_its_response() {
 }
 
 #[test]
-fn what_is_left_of_a_budget_is_shown_under_its_name() {
+fn the_rest_of_a_rate_limit_is_shown_under_its_name() {
     let mut pair = pair();
     greet(&mut pair);
     let (client, server) = &mut pair;

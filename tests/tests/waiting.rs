@@ -1,4 +1,4 @@
-//! What a peer may keep waiting by default, and for how long: connections without streams, and
+//! How long a peer may make us wait by default: connections without streams, and
 //! requests whose content does not come.
 
 use std::time::Duration;
@@ -213,7 +213,7 @@ fn streams_that_may_be_silent_by_design_are_left_alone() {
 }
 
 #[test]
-fn an_informational_response_lets_the_time_count_anew() {
+fn an_informational_response_restarts_the_timeout() {
     server(|s| {
         post(s, 1, "expect", "100-continue");
         s.pass(MINUTE - MILLISECOND);

@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_child_leaves_behind_ends_with_it() {
+    fn processes_of_a_child_end_with_it() {
         let (pipe, pipe_end) = io::pipe().unwrap();
         let mut command = shell("sleep 600 & exit 0");
         let mut group = Group::spawn(command.stdout(pipe_end)).unwrap();

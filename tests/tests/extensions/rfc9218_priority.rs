@@ -64,12 +64,12 @@ fn s2_1_the_old_signals_have_no_effect() {
             let stream = s.stream(id);
             s.respond(stream);
         }
-        // As without any signal they take turns: the one that waits longer goes first.
+        // As without any signal they take turns: the stream that has waited longer sends first.
         assert_eq!(order_of_service(s, &[3, 1]), [3, 1]);
     });
 }
 
-/// Lets the streams send more than there is room for, in this order, and returns in which order
+/// Sends more on the streams than there is room for, in this order, and returns the order in which
 /// they are named then.
 fn order_of_service(s: &mut Scene<thalweg::Server>, ids: &[u32]) -> Vec<u32> {
     for id in ids {

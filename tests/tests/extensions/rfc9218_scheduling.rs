@@ -1,4 +1,4 @@
-//! RFC 9218 §10: in which order a server sends what waits.
+//! RFC 9218 §10: the order in which a server sends on blocked streams.
 //!
 //! Every response has more to send than there is room for. Room is made for one frame at a time,
 //! and the stream that it names sends one.

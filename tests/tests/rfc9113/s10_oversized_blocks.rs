@@ -26,12 +26,12 @@ fn oversized(front: &[u8], bytes: usize) -> Vec<u8> {
         .bytes()
 }
 
-/// Names both fields: what decodes to them shows that the tables agree.
+/// Names both fields by index: they decode only if the tables agree.
 fn both(front: &[u8]) -> Vec<u8> {
     Block::new().raw(front).indexed(63).indexed(62).bytes()
 }
 
-/// A bound of 1,000 bytes on what is kept.
+/// Limits stored blocks to 1,000 bytes.
 fn small(opening: &mut Opening) {
     opening.config.header_block_bytes_max = 1000;
 }
@@ -206,7 +206,7 @@ fn s10_5_1_an_oversized_response_resets_its_stream() {
 }
 
 #[test]
-fn s10_5_1_an_oversized_promise_is_refused_and_its_parent_goes_on() {
+fn s10_5_1_an_oversized_promise_is_refused_and_its_parent_continues() {
     // 9113-10.5.1-1
     let opening = |opening: &mut Opening| {
         small(opening);

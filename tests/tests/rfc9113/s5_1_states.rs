@@ -142,7 +142,7 @@ fn with_push(opening: &mut Opening) {
     opening.config.enable_push = true;
 }
 
-/// Holds what each frame did against the table, and lists what differs.
+/// Compares the effect of each frame with the table, and lists the differences.
 fn compare(differences: &[String]) {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
@@ -192,14 +192,14 @@ fn s5_1_a_client_receives_every_frame_in_every_state() {
     compare(&differences.into_iter().collect::<Vec<_>>());
 }
 
-// What we send.
+// Rules that bind our output.
 
 const GONE: &str = "StreamClosed";
 const ENDED: &str = "AlreadyEnded";
 const SENT: &str = "HeadersSent";
 const NOT_SENT: &str = "HeadersNotSent";
 
-/// Returns what a call gave: the frames that it sent, or why it was refused; a refusal sends nothing.
+/// Returns the result of a call: the frames that it sent, or its error; an error sends nothing.
 fn sent<R: Role>(s: &mut Scene<R>, result: Result<(), SendError>) -> String {
     let output: Vec<String> =
         s.take_output().iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();

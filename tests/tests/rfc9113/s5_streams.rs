@@ -64,7 +64,7 @@ fn s5_1_data_after_our_reset_counts_on_the_connection() {
         s.output(["RST_STREAM stream=3 CANCEL"]);
         s.peer(vec![data(1, [0; 16_000]); 16]);
         s.events(["DATA stream=1 256000 bytes"]);
-        // 1 MiB in all: what is discarded is given back, half a window at a time.
+        // 1 MiB in all: discarded bytes are credited, half a window at a time.
         for _ in 0..3 {
             s.peer(vec![data(3, [0; 16_000]); 16]);
         }
@@ -290,7 +290,8 @@ fn s5_2_1_no_more_data_is_sent_than_the_windows_allow() {
         |s| {
             let (first, second) = (s.post(), s.post());
             assert_eq!(s.call(|core| core.send_data(first, &[0; 50_000], false)), Ok(40_000));
-            // What the connection's window leaves is too short for a frame until it has waited.
+            // The rest of the connection's window is too short for a frame until the frame has
+            // waited.
             assert_eq!(s.call(|core| core.send_data(second, &[0; 50_000], false)), Ok(16_384));
             assert_eq!(s.call(thalweg::Connection::poll_writable), None);
             for _ in 0..3 {
@@ -392,7 +393,7 @@ fn s5_4_one_frame_leads_to_one_error() {
         s.peer(data(3, [0; 1536]));
         s.connection_error(ErrorCode::FLOW_CONTROL_ERROR, Violation::WindowExceededOnConnection, 3);
     });
-    // Trailers where none may come, in a block that cannot be decoded.
+    // Trailers on a half-closed stream, in a block that cannot be decoded.
     server(|s| {
         s.get(1);
         s.peer(headers(1, Block::new().indexed(99).bytes()).end_stream().end_headers());
@@ -401,7 +402,7 @@ fn s5_4_one_frame_leads_to_one_error() {
 }
 
 #[test]
-fn s5_4_padding_is_judged_even_where_data_is_discarded() {
+fn s5_4_padding_is_validated_even_if_data_is_discarded() {
     // 9113-5.4-4, 9113-6.1-8
     server(|s| {
         let stream = s.post(1);

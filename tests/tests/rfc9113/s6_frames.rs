@@ -87,7 +87,7 @@ fn s6_1_padding_that_no_window_covers_is_not_sent() {
     };
     client_with(opening, |s| {
         let stream = s.post();
-        // Content goes first, and padding takes what is left: here 4 of 5 bytes, then none.
+        // Content comes first, and padding takes the rest: here 4 of 5 bytes, then none.
         assert_eq!(s.call(|core| core.send_data_padded(stream, b"hello", false, 5)), Ok(5));
         s.output(["DATA stream=1 \"hello\" pad=4"]);
         assert_eq!(s.call(|core| core.send_data_padded(stream, b"o", true, 5)), Ok(0));
@@ -170,7 +170,7 @@ fn s6_2_the_fields_of_the_priority_flag_are_no_part_of_the_block() {
     });
 }
 
-/// Returns what may not come between the frames of a field block of stream 1.
+/// Returns the frames that may not come between the frames of a field block of stream 1.
 fn intruders() -> Vec<(Frame, Violation)> {
     let interrupted = Violation::ContinuationExpected;
     vec![
@@ -561,7 +561,7 @@ fn s6_8_requests_that_the_goaway_excludes_may_be_retried() {
 
 #[test]
 fn s6_8_a_goaway_that_takes_an_earlier_one_back_ends_the_connection() {
-    // 9113-6.8-7: what we may not send, a peer may not either
+    // 9113-6.8-7: the same rule binds the peer
     client(|s| {
         s.get();
         s.peer(goaway(1, ErrorCode::NO_ERROR));

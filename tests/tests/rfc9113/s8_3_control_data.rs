@@ -1,5 +1,4 @@
-//! RFC 9113 §8.3 to §8.7: control data of requests and responses, push, CONNECT, and what may be
-//! tried again.
+//! RFC 9113 §8.3 to §8.7: control data of requests and responses, push, CONNECT, and retries.
 
 use http::{Method, Uri};
 use thalweg::{
@@ -17,7 +16,7 @@ fn with_push(opening: &mut Opening) {
     opening.config.enable_push = true;
 }
 
-/// A server refuses a request; nothing of it is shown.
+/// A server refuses a request and reports nothing of it.
 fn refused_request(lines: Lines<'_>) {
     server(|s| {
         s.peer(headers(1, hpack::block(lines)).end_stream().end_headers());
@@ -25,7 +24,7 @@ fn refused_request(lines: Lines<'_>) {
     });
 }
 
-/// A server shows a request as it came.
+/// A server reports a request unchanged.
 fn good_request(lines: Lines<'_>) {
     let shown: Vec<String> = lines.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     server(|s| {
@@ -332,7 +331,7 @@ fn with_request<T>(lines: Lines<'_>, look: impl FnOnce(thalweg::Headers<'_>) -> 
 }
 
 #[test]
-fn s8_3_1_an_authority_is_judged_however_it_is_coded_and_each_time() {
+fn s8_3_1_an_authority_is_validated_in_every_representation_and_each_time() {
     // 9113-8.1.1-5
     server(|s| {
         let request = |s: &mut Scene<Server>, id, authority: &[u8], is_good: bool| {
@@ -347,7 +346,7 @@ fn s8_3_1_an_authority_is_judged_however_it_is_coded_and_each_time() {
         };
         // The static entry, whose value is empty.
         request(s, 1, b"\x81", false);
-        // `a/b` in short codes, and again from the entry that it became.
+        // `a/b` in short codes, and again from its table entry.
         request(s, 3, b"\x41\x83\x1b\x11\xff", false);
         request(s, 5, b"\xbe", false);
         request(s, 7, b"\x41\x03a.b", true);
@@ -380,7 +379,7 @@ fn s8_3_a_pseudo_header_field_that_comes_twice_from_a_table_is_malformed() {
 }
 
 #[test]
-fn s8_2_1_the_value_of_a_common_name_is_judged_as_any() {
+fn s8_2_1_the_value_of_a_common_name_is_validated_as_any() {
     // 9113-8.2.1-2, 9113-8.2.1-6, 9113-8.2.1-7
     server(|s| {
         let literals =
@@ -630,7 +629,7 @@ fn s8_5_other_frames_in_a_tunnel_are_a_stream_error() {
 
 #[test]
 fn s8_5_content_length_means_nothing_in_a_tunnel() {
-    // 9113-8.5-6: DATA is what a tunnel is for
+    // 9113-8.5-6: a tunnel carries DATA
     client(|s| {
         s.call(|core| core.send_request(&Request::connect("example.org:443"), [], false)).unwrap();
         s.frames();

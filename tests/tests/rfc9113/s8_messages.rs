@@ -324,7 +324,7 @@ fn with_push(opening: &mut Opening) {
 
 // §8.2.1: names and values.
 
-/// Names that no field may have, in what is received and in what is sent.
+/// Names that no field may have, in either direction.
 fn bad_names() -> Vec<Vec<u8>> {
     let mut names = vec![b"".to_vec(), b"Upper".to_vec(), b"x-camelCase".to_vec(), b"with:colon".to_vec()];
     let forbidden = (0..=0x20).chain(0x41..=0x5a).chain(0x7f..=0xff).chain(*b"\"(),/:;<=>?@[\\]{}");

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_per_cent_are_let_through_and_no_more() {
+    fn three_per_cent_pass_and_more_fail() {
         assert_eq!(verdict(1030.0, 1000.0), Verdict::Same);
         assert_eq!(verdict(1031.0, 1000.0), Verdict::Worse);
         assert_eq!(verdict(970.0, 1000.0), Verdict::Same);

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_word_more_is_found() {
+    fn an_additional_key_word_is_found() {
         let more = TEXT.replace("SHOULD\n##", "SHOULD, SHALL\n##");
         assert_eq!(compare(LEDGER, &more), ["section 9113-6.1: key word 2, MUST, has no requirement"]);
         let more = TEXT.replace("More\n", "More\nREQUIRED\n");

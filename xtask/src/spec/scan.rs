@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_stand_above_or_inside_a_test() {
+    fn ids_are_above_or_inside_a_test() {
         let source = "
             // 9113-6.1-1, 9113-6.1-2
             #[test]

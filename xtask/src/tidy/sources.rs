@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_is_found_where_it_is_forbidden() {
+    fn every_forbidden_text_is_found_in_its_place() {
         for word in WORDS {
             let text = format!("first\n let x = ({}y);\n", word.text);
             let found = faults_in("crates/a/src/a.rs", &text);

@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processor_time_is_read_behind_the_name() {
+    fn processor_time_is_read_after_the_name() {
         let stat = "42 (a) b) S 1 40 40 0 -1 4194560 100 0 0 0 7 5 0 0 20 0 1 0 100 1000 10";
         assert_eq!(group_and_ticks(stat), Some((40, 12)));
         assert_eq!(group_and_ticks("42"), None);

@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_stands_between_marks_is_replaced() {
+    fn only_the_text_between_marks_is_replaced() {
         let page = "# Title\n\n<!-- bench: a -->\nold\n<!-- end -->\n\nprose\n<!-- bench: b -->\n<!-- end -->\nlast\n";
         let filled = fill(page, |name| Some(format!("new {name}\n"))).unwrap();
         assert_eq!(
