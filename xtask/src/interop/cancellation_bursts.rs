@@ -43,13 +43,13 @@ const BURSTS: &[Burst] = &[
     Burst {
         client: "grpc-go",
         needs: &[Need::Go("google.golang.org/grpc")],
-        command: || external_tools::go_program("grpc_storm.go"),
+        command: || external_tools::go_program("grpc_bursts.go"),
         calls: |fixtures| fixtures.load.go_calls,
     },
     Burst {
         client: "grpcio",
         needs: &[Need::Python("grpc")],
-        command: || external_tools::python_script("grpc_storm.py"),
+        command: || external_tools::python_script("grpc_bursts.py"),
         calls: |fixtures| fixtures.load.python_calls,
     },
 ];
