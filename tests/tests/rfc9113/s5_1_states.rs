@@ -26,8 +26,8 @@ const FATAL: &str = "connection error PROTOCOL_ERROR";
 const FATAL_CLOSED: &str = "connection error STREAM_CLOSED";
 const REFUSED: &str = "the promise is refused";
 
-/// Returns the frames of the table's columns, on a stream. HEADERS end the stream: a response to a client;
-/// a request on an idle stream, and trailers on others, to a server.
+/// Returns the frames of the table's columns, on a stream. HEADERS end the stream: a response to a
+/// client; a request on an idle stream, and trailers on others, to a server.
 fn columns(stream: u32, to_client: bool) -> [Frame; 8] {
     let block = match stream {
         _ if to_client => hpack::response(200),
