@@ -99,9 +99,9 @@ fn every_error_code_and_every_timeout_has_its_name() {
     );
     assert_eq!(format!("{:?}", ErrorCode::HTTP_1_1_REQUIRED), "HTTP_1_1_REQUIRED");
     assert_eq!(ErrorCode(14).to_string(), "error code 0xe");
-    let deadlines =
+    let timeouts =
         [Timeout::Preface, Timeout::SettingsAck, Timeout::HeaderBlock, Timeout::KeepAlive, Timeout::Ping];
-    let fields = read_well(deadlines.map(Timeout::config_field));
+    let fields = read_well(timeouts.map(Timeout::config_field));
     assert!(fields.iter().all(|field| field.starts_with("timeouts.")));
     assert_eq!(format!("{:?}", Status::NOT_FOUND), "404");
 }
