@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     fs::create_dir_all(Path::new(REPORT).parent().unwrap_or(Path::new(".")))?;
     let mut command =
         cargo(&["llvm-cov", "--all-features", "--json", "--summary-only", "--output-path", REPORT]);
-    // Vectors lie beside the project, and the tests run where they always do.
+    // The vectors are beside the project, and the tests run in their usual folder.
     command.env("CARGO_LLVM_COV_SETUP", "no").env("LLVM_COV", llvm.join("llvm-cov"));
     command.env("LLVM_PROFDATA", llvm.join("llvm-profdata"));
     match &args.package {

@@ -1,4 +1,4 @@
-//! The programs that others wrote and that scripts of ours steer: Go, Python with its packages,
+//! External programs that our scripts control: Go, Python with its packages,
 //! Node.
 //!
 //! Go's packages are Debian's, without a module proxy. Python's lie in an environment below

@@ -92,7 +92,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Moves to the directory of the workspace's `Cargo.toml`, and ties the children's lives to ours.
+/// Changes to the directory of the workspace's `Cargo.toml`, and ends the children with this
+/// process.
 fn prepare() -> anyhow::Result<()> {
     process::end_children_with_us()?;
     let root =

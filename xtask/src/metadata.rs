@@ -30,7 +30,7 @@ pub struct Dependency {
     /// `None` for an ordinary one, else `dev` or `build`.
     pub kind: Option<String>,
     pub optional: bool,
-    /// The version asked for: `*` if there is none.
+    /// The required version: `*` if there is none.
     pub req: String,
     pub path: Option<String>,
 }

@@ -16,7 +16,7 @@ use std::{io, thread};
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
-/// How long a group has between being asked to end and being forced to.
+/// The time between SIGTERM and SIGKILL to a group.
 const GRACE: Duration = Duration::from_secs(15);
 /// The same when this process is ended itself: shorter, since the process that ends it may be an
 /// xtask too, and longer than the ten seconds that nextest gives its tests.
@@ -92,7 +92,7 @@ fn finish(
     Ok(Finished { status, stdout: gather(stdout), stderr, elapsed })
 }
 
-/// Reads a pipe to its end on a thread of its own: its pieces, as they come.
+/// Reads a pipe to its end on a thread of its own, and returns a channel of its pieces.
 pub fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
@@ -162,12 +162,12 @@ impl Group {
         kill_process_group(self.id, signal).context("the child cannot be signalled")
     }
 
-    /// Returns the ends of the pipes that the command asked for; each can be taken once.
+    /// Returns the pipes of the command; each can be taken once.
     pub fn pipes(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
         (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take())
     }
 
-    /// Asks the leader to end, and forces what is left of the group after a while.
+    /// Sends SIGTERM to the leader, and SIGKILL to the rest of the group after a while.
     pub fn end(&mut self) {
         // An error means that the group has ended, which is the goal.
         if !matches!(self.child.try_wait(), Ok(Some(_))) {

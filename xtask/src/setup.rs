@@ -55,7 +55,7 @@ pub fn ensure(packages: &[&str]) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Installs packages: all together if that goes, for it is quicker. Returns those that cannot be
+/// Installs packages: all together if possible, which is quicker. Returns those that cannot be
 /// installed, each with the reason.
 fn install<'a>(
     packages: &[&'a str],

@@ -136,7 +136,7 @@ impl Bench {
             let programs = self.programs(codec);
             keep(codec, Metric::Instructions, programs.hpack_instructions(workload, codec.name(), sessions)?);
         }
-        // The codecs take turns, so that a drift of the machine meets all alike.
+        // The codecs alternate, so that a drift of the machine affects all of them.
         let mut taken = vec![Vec::new(); self.codecs.len()];
         for _ in 0..self.rounds {
             for (taken, codec) in taken.iter_mut().zip(codecs()) {

@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     );
     let own = annotate(&out, "--inclusive=no")?;
     let with_calls = annotate(&out, "--inclusive=yes")?;
-    // A function's own lines and those inlined into it are apart in the profile.
+    // The profile lists a function's own lines and those inlined into it separately.
     let tables = [
         (
             "by function, what is inlined into it included",

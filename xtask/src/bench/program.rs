@@ -14,11 +14,11 @@ use crate::{process, setup};
 /// depend on which peers can be had.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Build {
-    /// What the gate counts, and no more, so that it is quick.
+    /// The workloads of the gate, which are few, so that it is quick.
     Gate,
     Core,
     Peers,
-    /// What the end-to-end runs load.
+    /// The servers of the end-to-end runs.
     Servers,
     /// Our header codec alone, and beside others.
     Hpack,
@@ -31,7 +31,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Builds the programs and puts them where no other build overwrites them.
+    /// Builds the programs and copies them to a folder that no other build overwrites.
     pub fn build(build: Build) -> anyhow::Result<Self> {
         let (name, features, programs) = match build {
             Build::Gate => ("gate", "", &["measure", "hpack"][..]),
@@ -300,7 +300,7 @@ fn difference((few, few_units): (f64, f64), (many, many_units): (f64, f64)) -> a
     Ok((many - few) / (many_units - few_units))
 }
 
-/// Returns what makes the C library do the same on every processor.
+/// Returns the variable that makes the C library run the same code on every processor.
 fn anywhere() -> String {
     format!("{NO_REP_MOVSB}:{PLAIN_PROCESSOR}")
 }
@@ -346,7 +346,7 @@ struct Message {
 const HPACK: &[&str] = &["hpack", "hpack_allocations"];
 const NO_REP_MOVSB: &str =
     "glibc.cpu.x86_rep_movsb_threshold=1073741824:glibc.cpu.x86_rep_stosb_threshold=1073741824";
-/// What the C library may otherwise find and copy bytes with.
+/// The processor features by which the C library otherwise chooses its code.
 const PLAIN_PROCESSOR: &str = "glibc.cpu.hwcaps=-AVX,-AVX2,-AVX2_Usable,-AVX_Fast_Unaligned_Load,\
     -AVX512F,-AVX512VL,-AVX512BW,-BMI1,-BMI2,-ERMS,-FSRM,-LZCNT,-MOVBE,-POPCNT,-RTM,-SSE4_1,-SSE4_2,-SSSE3";
 pub const BUILD_LIMIT: Duration = Duration::from_secs(1800);

@@ -22,7 +22,7 @@ enum Kind {
     Receiving,
     /// Connections, one to a chunk.
     SetUp,
-    /// Something that lies still: only its memory is of interest.
+    /// Something idle: only its memory is measured.
     Memory,
 }
 
@@ -37,7 +37,7 @@ impl Scene {
         }
     }
 
-    /// Chunks of a run whose time is taken: some ten milliseconds.
+    /// Chunks of a run whose time is measured: some ten milliseconds.
     pub fn timed_chunks(&self) -> Option<usize> {
         match self.kind {
             Kind::Requests => Some(400),
@@ -47,7 +47,7 @@ impl Scene {
         }
     }
 
-    /// Whether the cost of the read itself, which every peer pays alike, is taken off.
+    /// Whether the cost of the read itself, which is the same for every peer, is subtracted.
     pub fn is_above_the_read(&self) -> bool {
         self.kind == Kind::Receiving
     }

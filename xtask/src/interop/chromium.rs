@@ -53,7 +53,7 @@ pub struct Browser {
     profile: PathBuf,
 }
 
-/// Lets a check steer a page of its own.
+/// Runs a check on a page of its own.
 pub fn on_page<T>(
     fixtures: &Fixtures,
     check: impl FnOnce(&mut Browser) -> anyhow::Result<T>,
@@ -101,7 +101,7 @@ impl Browser {
         self.call("Target.disposeBrowserContext", &json!({ "browserContextId": context })).map(drop)
     }
 
-    /// Goes to a URL, and waits until the page and what it names are loaded.
+    /// Opens a URL, and waits until the page and its resources are loaded.
     pub fn open(&mut self, url: &str) -> anyhow::Result<()> {
         let opened = self.call("Page.navigate", &json!({ "url": url }))?;
         ensure!(opened.get("errorText").is_none(), "{url}: {}", opened["errorText"]);

@@ -1,4 +1,4 @@
-//! Clients that others wrote and scripts of ours steer: Node's `http2`, httpx, Go's net/http, and
+//! External clients that our scripts control: Node's `http2`, httpx, Go's net/http, and
 //! h2, which sends frames that few clients send.
 //!
 //! A script makes one check and fails with its reason.
@@ -177,7 +177,7 @@ impl Client {
     }
 }
 
-/// Lets a script make its check.
+/// Runs the check of a script.
 pub fn make(command: &mut Command) -> anyhow::Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     process::run_merged(command, LIMIT)?.into_text(&program).map(drop)

@@ -12,7 +12,8 @@ use super::server::{self, Server, Subject};
 use super::{Need, Row};
 use crate::process::{self, Group, collect};
 
-/// Of one transfer. curl's own limit is a little shorter, for its better message.
+/// The time limit of one transfer. curl's own limit is a little shorter, since its message is
+/// better.
 const LIMIT: Duration = Duration::from_secs(130);
 const CURL: &[&str] = &[
     "--disable",

@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 
 use super::chromium::Browser;
 
-/// How much is asked of the programs.
+/// The amount of work for the programs.
 #[derive(Clone, Copy)]
 pub struct Load {
     pub download_bytes: usize,
@@ -43,7 +43,7 @@ impl Load {
 pub const PAGE: &str = "<!doctype html>\n<title>Thalweg</title>\n<p>The line of fastest flow.\n";
 pub const PAGE_PATH: &str = "/page.html";
 pub const DOWNLOAD_PATH: &str = "/download.bin";
-/// Lies beside the served folder: no request may reach it.
+/// A file beside the served folder: no request may reach it.
 pub const SECRET: &str = "not for you";
 pub const BYTES_PATH: &str = "/bytes/1000000?seed=7";
 

@@ -42,7 +42,7 @@ pub fn rows() -> Vec<Row> {
     ]
 }
 
-/// Starts `serve` with a view, and gives a check its server and the URL of its view.
+/// Starts `serve` with a view, and passes its server and the URL of its view to a check.
 fn on_view(
     fixtures: &Fixtures,
     arguments: &[&str],

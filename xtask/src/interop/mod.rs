@@ -3,7 +3,7 @@
 //! A row is one check. It names what it needs; where that is absent it is skipped, with the reason.
 //! Each group of rows has a file of its own with a function `rows`; a new group is a `mod` line and
 //! a line in `all_rows`. With `--against nghttpd` the rows for servers run against nghttpd in place
-//! of ours: a failure then is the row's own fault.
+//! of ours: a failure then is a fault of the row.
 
 mod axum_app;
 mod cancellation_bursts;
@@ -77,13 +77,13 @@ impl Row {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
-    /// A program that prints its version when asked for it.
+    /// A program that prints its version.
     Program(&'static str),
     /// A module of Python.
     Python(&'static str),
     /// A package of Go.
     Go(&'static str),
-    /// One of ours.
+    /// One of our examples.
     Example(&'static str),
 }
 

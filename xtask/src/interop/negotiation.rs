@@ -98,7 +98,7 @@ fn expect(reported: &str, expected: &str) -> anyhow::Result<()> {
 }
 
 fn upgrade(_: &Fixtures, server: &Server) -> anyhow::Result<()> {
-    // The second request goes over the connection that the first one upgraded.
+    // The second request uses the connection that the first one upgraded.
     let page = server.url(PAGE_PATH);
     let (reported, body) = fetch(&page, &["--http2", &page])?;
     expect(&reported, "2 2002 200")?;

@@ -1,4 +1,4 @@
-//! The proxy between programs that others wrote: what passes, what is held, and what becomes of an
+//! The proxy between external programs: what it forwards, what it buffers, and its response to an
 //! origin that dies.
 
 use std::fs;

@@ -63,7 +63,7 @@ impl Relay {
                 if is_over.load(Ordering::Acquire) {
                     return;
                 }
-                // A client that finds no server behind the relay sees its connection end.
+                // If the relay reaches no server, the client's connection ends.
                 let _ = client.and_then(|client| pass_both_ways(client, server, &observed));
             }
         });

@@ -1,4 +1,4 @@
-//! Our clients against a server that does what few servers do: h2 with a script of ours.
+//! Our clients against a server with rare behaviour: h2 with a script of ours.
 
 use std::process::Command;
 use std::time::Duration;

@@ -215,7 +215,8 @@ fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-/// Returns a folder that makes nghttpd answer as our servers do: files where ours compute.
+/// Returns a folder with files for the responses that our servers compute, so that nghttpd gives
+/// the same.
 fn stand_in_root(fixtures: &Fixtures) -> anyhow::Result<PathBuf> {
     let root = fixtures.root().with_file_name("stand-in");
     if !root.exists() {

@@ -74,8 +74,8 @@ const SERVERS: &[(&str, Need, Start)] = &[
     }),
 ];
 
-/// A peer that is refused: what it is, how it is started, by which scheme it is asked, and what the
-/// client says.
+/// A peer that the client refuses: its name, how it is started, the scheme of the URL, and what the
+/// client prints.
 struct Refused {
     what: &'static str,
     start: Start,
@@ -166,7 +166,7 @@ fn fetch_all(fixtures: &Fixtures, client: &str, start: Start) -> anyhow::Result<
     Ok(())
 }
 
-/// Asks `serve`, whose certificate is the only one that the system trusts.
+/// Fetches from `serve`, whose certificate is the only one that the system trusts.
 fn ask(fixtures: &Fixtures, client: &str, flaw: Flaw) -> anyhow::Result<process::Finished> {
     let identity = Identity::make(fixtures, flaw)?;
     let mut command = Subject::Example("serve").example_command(fixtures, "127.0.0.1:0")?;

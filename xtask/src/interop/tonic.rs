@@ -151,8 +151,8 @@ fn check(observed: &Observed, stopped: u32, is_ours: bool) -> anyhow::Result<()>
     Ok(())
 }
 
-/// A server in Python resets each call with the code in its path, and sees that the client goes in
-/// peace.
+/// A server in Python resets each call with the code in its path, and checks that the client closes
+/// gracefully.
 fn receive_resets(fixtures: &Fixtures) -> anyhow::Result<()> {
     let mut server = Server::start_listening(external_tools::python_script("h2_server.py")?.arg("resets"))?;
     let mut command = (OURS.command)(fixtures)?;

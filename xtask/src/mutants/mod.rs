@@ -38,7 +38,7 @@ const TOOL_VERSION: &str = "^27";
 const PROTOCOL_CRATES: &[&str] = &["thalweg-hpack", "thalweg", "thalweg-h2c"];
 /// Their tests exercise the protocol crates too.
 const JUDGES: &[&str] = &["thalweg-tests", "thalweg-testkit"];
-/// Where the vectors lie; the copy of the project has none beside it.
+/// The folder of the vectors; the copy of the project has none beside it.
 const SHARED: &str = "THALWEG_SHARED";
 
 #[derive(clap::Args)]

@@ -73,7 +73,7 @@ impl TestProgram {
         &self.program.name
     }
 
-    /// Runs a program that is ours but for the one change that it was built with.
+    /// Runs a program of ours that was built with one change.
     pub fn run_built(&self, program: &Program, shared: &Path) -> anyhow::Result<Option<Verdict>> {
         self.outcome(program, usize::MAX, shared)
     }

@@ -1,4 +1,4 @@
-//! All changes to one file at once: each behind a question to the switch.
+//! All changes to one file at once, each behind a test of the switch.
 //!
 //! Text is only inserted; the existing text stays, and each choice holds the changed code
 //! beside it. As one change is made at a time, the changed code needs no choices inside.
@@ -15,7 +15,7 @@ use syn::{Arm, BinOp, Block, Expr, ExprBinary, ExprStruct, ExprUnary, Signature}
 
 use super::list::{Genre, Mutant, Place};
 
-/// Asks whether change `{}` is the one to make.
+/// Whether change `{}` is selected.
 const SWITCH: &str = "::mutant_switch::on";
 
 /// A changed file.
@@ -32,7 +32,7 @@ pub struct Schema {
     pub held: Vec<usize>,
 }
 
-/// Puts the changes to a file into its text. `constant` names functions that must stay `const`.
+/// Inserts the changes to a file into its text. `constant` names functions that must stay `const`.
 pub fn build(
     text: &str,
     mutants: &[(usize, &Mutant)],
@@ -67,11 +67,11 @@ struct Writer<'a> {
     inserts: Vec<Insert>,
     cuts: Vec<Range<usize>>,
     freed: Vec<String>,
-    /// Whether we are where the compiler computes, and the switch cannot be asked.
+    /// Whether the position is in a constant expression, where the switch cannot be tested.
     is_const: bool,
 }
 
-/// Text to put in.
+/// Text to insert.
 struct Insert {
     at: usize,
     /// The length of the text between it and its counterpart.

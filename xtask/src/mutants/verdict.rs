@@ -38,7 +38,7 @@ pub struct Key {
     pub change: String,
     /// The line of the source, without the space around it.
     pub at: String,
-    /// Which of those that are alike.
+    /// The index among equal ones.
     pub nth: usize,
 }
 

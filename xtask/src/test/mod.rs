@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(args.minutes * 60);
     let logs = Path::new(LOGS);
     fs::create_dir_all(logs).with_context(|| format!("{LOGS} cannot be made"))?;
-    // Asked for now: one of the builds may put another file in this one's place.
+    // Read now: one of the builds may replace this file.
     let xtask = env::current_exe().context("this program's file is unknown")?;
     let mut steps = steps::all(&Metadata::of_workspace()?, &xtask);
     if let Some(part) = &args.only {

@@ -85,7 +85,7 @@ fn clippy_of_satellite(satellite: &str) -> Step {
         skip.arg("skipped: there is no C++ compiler");
         return step(&name, skip, 10, OutputFormat::Whole);
     }
-    // Beside the other builds, where git does not see it.
+    // Beside the other builds, in a folder that git ignores.
     let target_dir = format!("target/{satellite}");
     clippy(&name, &["--manifest-path", &manifest(satellite), "--target-dir", &target_dir], 600)
 }
@@ -101,8 +101,8 @@ fn clippy(name: &str, what: &[&str], limit_s: u64) -> Step {
 }
 
 /// Returns the steps for a published crate by itself, without features, with each alone, and with
-/// all: features only add, so that what goes wrong between two of them shows in one of these. In
-/// the workspace a crate also gets what the others ask for.
+/// all: features only add, so that a conflict of two of them fails in one of these. In
+/// the workspace a crate also gets the features that the others enable.
 fn feature_sets(package: &Package) -> Vec<Step> {
     let name = package.name.as_str();
     let bare = ["--package", name, "--no-default-features"];

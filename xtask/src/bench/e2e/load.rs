@@ -65,7 +65,7 @@ fn seconds(output: &str) -> Option<f64> {
     digits.parse::<f64>().ok().map(|number| number * scale)
 }
 
-/// What a browser sends besides.
+/// The other fields that a browser sends.
 const FIELDS: [&str; 6] = [
     "user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
     "accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",

@@ -140,7 +140,7 @@ fn nginx_conf(directory: &str, root: &str, port: u16) -> String {
     )
 }
 
-/// Where servers find their files, and what was built of ours.
+/// The folder of the servers' files, and our built programs.
 pub struct Place {
     programs: Programs,
     examples: PathBuf,
@@ -201,7 +201,7 @@ impl Running {
         command.stdout(Stdio::null()).stderr(log);
         let mut group = Group::spawn(&mut command)?;
         let deadline = Instant::now() + START_LIMIT;
-        // Only a server of ours that still runs may be loaded: the port could be another's by now.
+        // Only load a server that still runs: another program could have taken the port.
         while group.wait(POLL)?.is_none() && Instant::now() < deadline {
             if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() && group.wait(POLL)?.is_none() {
                 return Ok(Self { group, port });

@@ -70,7 +70,7 @@ pub fn memory(figures: &[Figure]) -> String {
     workloads(figures, Metric::Bytes, |name| name.contains("w5"))
 }
 
-/// Returns what was reached of the project's own goals, for the server's side.
+/// Returns the table of goals and results, for the server's side.
 pub fn goals(figures: &[Figure]) -> String {
     let mut rows = vec![head("server", &["goal", "aim", "reached", "of nghttp2"])];
     for (workload, metric, goal, aim) in GOALS {
@@ -84,7 +84,7 @@ pub fn goals(figures: &[Figure]) -> String {
     rows.concat()
 }
 
-/// Returns how the cost of a request grows.
+/// Returns the table of how the cost of a request grows.
 pub fn growth(points: &[Point]) -> String {
     let counts = COUNTS.map(|count| readable(count as f64));
     let mut columns: Vec<&str> = counts.iter().map(String::as_str).collect();
@@ -110,7 +110,7 @@ pub fn growth(points: &[Point]) -> String {
     all
 }
 
-/// Returns what the protocol state of connections and streams leaves room for.
+/// Returns the table of how many connections fit a machine.
 pub fn capacity(figures: &[Figure]) -> String {
     let mut rows = vec![head("memory, and what each connection holds", &PEERS)];
     for gib in [0.25, 1.0, 8.0, 64.0] {
