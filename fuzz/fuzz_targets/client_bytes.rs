@@ -1,4 +1,4 @@
-//! Arbitrary bytes, cuts, time and reactions at a client: all laws of a connection hold.
+//! Arbitrary bytes, splits, times and reactions at a client: all properties of a connection hold.
 
 #![no_main]
 

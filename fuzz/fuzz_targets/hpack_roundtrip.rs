@@ -1,4 +1,4 @@
-//! Lists of header fields: what we encode, our decoder and fluke-hpack must give back.
+//! Lists of header fields: our decoder and fluke-hpack must return the fields that we encode.
 
 #![no_main]
 

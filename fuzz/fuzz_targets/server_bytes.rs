@@ -1,4 +1,4 @@
-//! Arbitrary bytes, cuts, time and reactions at a server: all laws of a connection hold.
+//! Arbitrary bytes, splits, times and reactions at a server: all properties of a connection hold.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Arbitrary bytes before HTTP/2 begins: the sniffer and the upgrader lose none, and no cut makes a difference.
+//! Arbitrary bytes before HTTP/2: the sniffer and the upgrader lose none, and give the same result
+//! at every split.
 
 #![no_main]
 

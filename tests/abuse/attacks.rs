@@ -11,7 +11,7 @@ use thalweg_testkit::hpack::{self, Block};
 
 use super::{Application, Attack, End};
 
-/// The stream of a step: each opens a new one.
+/// Returns the stream of a step: each opens a new one.
 fn id(step: u32) -> u32 {
     2 * step + 1
 }
@@ -20,7 +20,7 @@ fn get(stream: u32) -> Vec<u8> {
     headers(stream, hpack::get("/")).end_stream().end_headers().bytes()
 }
 
-/// A request whose content is still to come.
+/// Returns a request whose content is still to come.
 fn post(stream: u32) -> Vec<u8> {
     headers(stream, hpack::request("POST", "/")).end_headers().bytes()
 }
@@ -30,14 +30,15 @@ fn two(mut first: Vec<u8>, second: &frames::Frame) -> Vec<u8> {
     first
 }
 
-/// A block that enters a large field once and then names it again and again: 4 KiB of list for each byte.
+/// Returns a block that enters a large field once and then names it again and again: 4 KiB of list
+/// for each byte.
 fn hpack_bomb(stream: u32) -> Vec<u8> {
     let block = Block::new().raw(hpack::get("/")).literal_indexed("x-bomb", "b".repeat(4000));
     let block = (0..8000).fold(block, |block, _| block.indexed(62));
     headers(stream, block.bytes()).end_stream().end_headers().bytes()
 }
 
-/// A request, or the end of one, whose field block takes many frames.
+/// Returns a request, or the end of one, whose field block takes many frames.
 fn oversized(stream: u32, fields: &[u8]) -> Vec<u8> {
     let block = Block::new().raw(hpack::get("/")).raw(fields).bytes();
     frames::fragments(headers(stream, block).end_stream(), 16_384)
@@ -264,7 +265,7 @@ pub const ALL: &[Attack] = &[
         step: |_| data(1, "x").bytes(),
         steps: 300_000,
         server: Application::Waits,
-        end: End::Borne,
+        end: End::Allowed,
         ..Attack::DEFAULT
     },
     Attack {
@@ -283,21 +284,21 @@ pub const ALL: &[Attack] = &[
     },
     Attack {
         name: "WINDOW_UPDATE of 1",
-        known_as: "window in crumbs",
+        known_as: "tiny increments",
         step: |_| window_update(0, 1).bytes(),
         end: End::Cut("rate_limits.window_updates"),
         ..Attack::DEFAULT
     },
     Attack {
         name: "unknown frames",
-        known_as: "extensions that nobody asked for",
+        known_as: "extensions that were not negotiated",
         step: |_| raw(0xfe, 0, 0, [0; 64]).bytes(),
         end: End::Cut("rate_limits.extensions"),
         ..Attack::DEFAULT
     },
     Attack {
         name: "answers left unread",
-        known_as: "PINGs by one who does not read",
+        known_as: "PINGs of a peer that does not read",
         step: |_| ping(*b"unread!!").repeated(100),
         config: || {
             let mut config = Config::default();
@@ -310,7 +311,7 @@ pub const ALL: &[Attack] = &[
     },
     Attack {
         name: "zero window",
-        known_as: "CVE-2019-9517, CVE-2016-1546: responses that nobody lets through",
+        known_as: "CVE-2019-9517, CVE-2016-1546: responses without window",
         opening: || two(settings().entry(4, 0).bytes(), &frames::settings_ack()),
         step: |step| if step < 50 { get(id(step)) } else { Vec::new() },
         steps: 200,
@@ -321,7 +322,7 @@ pub const ALL: &[Attack] = &[
     },
     Attack {
         name: "window byte by byte",
-        known_as: "CVE-2019-9511: a response that lasts for ever",
+        known_as: "CVE-2019-9511: a response that lasts indefinitely",
         opening: || {
             let limits = two(settings().entry(4, 0).bytes(), &frames::settings_ack());
             two(limits, &headers(1, hpack::get("/")).end_stream().end_headers())

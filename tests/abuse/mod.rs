@@ -1,7 +1,8 @@
 //! Attacks on cost: what ten years of HTTP/2 faults teach, one script each.
 //!
-//! An [`Attack`] is a preface and a step that is repeated; [`run`](run::run) plays it against a server core whose application answers every
-//! request, counts the work, and tells how it ended. The same scripts are played over sockets by `cargo xtask abuse`.
+//! An [`Attack`] is a preface and a step that is repeated; [`run`](run::run) plays it against a
+//! server core whose application answers every request, counts the work, and reports the end.
+//! The same scripts are played over sockets by `cargo xtask abuse`.
 
 pub mod attacks;
 pub mod run;
@@ -21,7 +22,7 @@ pub struct Attack {
     pub opening: fn() -> Vec<u8>,
     /// What it sends in each step.
     pub step: fn(u32) -> Vec<u8>,
-    /// How many steps it would like to make.
+    /// The number of steps, unless the connection ends before.
     pub steps: u32,
     /// Virtual time between the steps.
     pub pause: Duration,
@@ -31,7 +32,7 @@ pub struct Attack {
     pub server: Application,
     /// How the server is configured.
     pub config: fn() -> Config,
-    /// How it has to end.
+    /// The expected end.
     pub end: End,
 }
 
@@ -48,14 +49,15 @@ pub enum Application {
     RetainsInput,
 }
 
-/// How an attack has to end.
+/// The expected end of an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// GOAWAY, and this text in the error and in its debug data.
     Cut(&'static str),
-    /// The connection lives, and each step cost no more than honest traffic of the same size: nothing is accumulated.
-    Borne,
-    /// The connection lives; the attacked streams were reset for this deadline.
+    /// The connection lives, and each step cost no more than honest traffic of the same size:
+    /// nothing is accumulated.
+    Allowed,
+    /// The connection lives; this timeout reset the attacked streams.
     StreamsReset,
 }
 
@@ -70,6 +72,6 @@ impl Attack {
         reads: true,
         server: Application::Answers,
         config: Config::default,
-        end: End::Borne,
+        end: End::Allowed,
     };
 }

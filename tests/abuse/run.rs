@@ -7,7 +7,7 @@ use thalweg_testkit::frames::{self, Reader};
 
 use super::{Application, Attack};
 
-/// What an attack came to.
+/// The result of an attack.
 #[derive(Debug)]
 pub struct AttackResult {
     /// Steps that were made before it ended.
@@ -20,7 +20,7 @@ pub struct AttackResult {
     pub events: u64,
     /// Streams that reached the application.
     pub requests: u64,
-    /// Streams that a deadline reset.
+    /// Streams that a timeout reset.
     pub stalled: u64,
     /// The most heap that the connection held, as it counts it itself, bytes.
     pub heap_peak: usize,
@@ -85,8 +85,8 @@ impl Victim {
             match self.connection.receive(&mut input, now) {
                 Ok(None) => break,
                 Ok(Some(event)) => {
-                    let told = EventKind::of(&event);
-                    self.answer(told);
+                    let event = EventKind::of(&event);
+                    self.respond(event);
                 }
                 Err(end) => {
                     error = Some(end);
@@ -95,8 +95,8 @@ impl Victim {
             }
         }
         while let Some(stream) = self.connection.poll_writable() {
-            // An endless answer, so that what was not taken is offered anew; its stream may have been
-            // reset meanwhile.
+            // An endless response: the rest is sent when the window allows. The peer may have reset
+            // the stream meanwhile.
             let _ = self.connection.send_data(stream, &[0; 1 << 16], false);
         }
         if error.is_none() {
@@ -110,17 +110,17 @@ impl Victim {
         error.is_none()
     }
 
-    fn answer(&mut self, told: EventKind) {
+    fn respond(&mut self, event: EventKind) {
         self.result.events += 1;
-        match told {
+        match event {
             EventKind::Request(stream) => {
                 self.result.requests += 1;
-                // A reset may have overtaken the request: then there is nobody to answer.
+                // A later reset may have ended the stream: then these calls return an error.
                 match self.application {
                     Application::Waits | Application::RetainsInput => {}
                     Application::Answers => {
                         let _ = self.connection.send_response(stream, Status::OK, [], false);
-                        // What a shut window leaves is offered anew by `poll_writable`.
+                        // What the window does not allow is sent after `poll_writable`.
                         let _ = self.connection.send_data(stream, b"hello", true);
                     }
                     Application::Large => {
@@ -140,7 +140,7 @@ impl Victim {
         self.out.clear();
         while self.connection.poll_transmit(&mut self.out) {
             self.result.bytes_out += self.out.len() as u64;
-            // Only the last words are looked at.
+            // The checks read only the end of the output.
             if self.wire.len() > 1 << 20 {
                 self.wire.clear();
             }
@@ -152,7 +152,7 @@ impl Victim {
     fn finish(mut self, steps: u32) -> AttackResult {
         self.transmit();
         self.result.steps = steps;
-        // What was cleared ended between two frames, since each transmission does.
+        // Every transmission ends between two frames, so the rest starts with a frame header.
         let mut reader = Reader::default();
         reader.push(&self.wire);
         while let Ok(Some(frame)) = reader.next_frame() {
@@ -165,7 +165,7 @@ impl Victim {
     }
 }
 
-/// What matters of an event, free of its borrows.
+/// The relevant parts of an event, without its borrows.
 #[derive(Clone, Copy)]
 enum EventKind {
     Request(thalweg::StreamKey),

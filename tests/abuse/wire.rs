@@ -12,7 +12,7 @@ use thalweg_testkit::frames::{self, Reader};
 
 use super::Attack;
 
-/// What an attack came to on the wire.
+/// The result of an attack on the wire.
 #[derive(Debug)]
 pub struct WireAttackResult {
     /// Bytes that the attacker could send.
@@ -64,7 +64,8 @@ pub fn run_on_wire(attack: &Attack, server: SocketAddr) -> std::io::Result<WireA
     })
 }
 
-/// Sends the script; returns what was sent, what came back, and whether the server ended the connection by itself.
+/// Sends the script; returns what was sent, what came back, and whether the server ended the
+/// connection by itself.
 fn attack_over(attack: &Attack, mut socket: TcpStream) -> std::io::Result<(u64, Vec<u8>, bool)> {
     let mut from = socket.try_clone()?;
     from.set_read_timeout(Some(WAIT))?;
@@ -93,7 +94,7 @@ fn attack_over(attack: &Attack, mut socket: TcpStream) -> std::io::Result<(u64, 
     Ok((sent, back, before))
 }
 
-/// Reads until the end; tells whether it came before the script was through.
+/// Reads until the end; returns whether it came before the script was complete.
 fn read_back(from: &mut TcpStream, reads: bool, finished: &AtomicBool) -> (Vec<u8>, bool) {
     let mut back = Vec::new();
     let mut buf = [0; 16 << 10];

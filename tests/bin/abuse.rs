@@ -1,7 +1,8 @@
-//! Prints what every attack came to: `cargo xtask abuse` runs it. With an address, the attacks go to the server that listens there.
+//! Prints what every attack came to: `cargo xtask abuse` runs it. With an address, the attacks go
+//! to the server that listens there.
 //!
-//! Heap is counted by the allocator of this program, over the server and what it holds; CPU time is that of the whole play, the
-//! attacker's share included, and is shown, not judged.
+//! Heap is counted by the allocator of this program, over the server and what it holds; CPU time is
+//! that of the whole play, the attacker's share included, and is shown, not judged.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::net::SocketAddr;
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Every attack that needs no virtual time, five times, against a server on this machine.
+/// Runs every attack that needs no virtual time, five times, against a server on this machine.
 fn on_the_wire(server: SocketAddr) -> ExitCode {
     println!("{:<28} {:>12} {:>12} {:>16}  end", "attack", "bytes in", "bytes out", "bystander waited");
     let (mut passed, mut failed) = (0, 0);
@@ -51,9 +52,9 @@ fn on_the_wire(server: SocketAddr) -> ExitCode {
         let median = &plays[plays.len() / 2];
         let end = match (&median.go_away, silent) {
             (_, 1..) => format!("WRONG: {silent} of 5 ended without GOAWAY"),
-            (Some(debug), 0) if debug.is_empty() => "borne, ended in order".to_owned(),
+            (Some(debug), 0) if debug.is_empty() => "allowed, orderly end".to_owned(),
             (Some(debug), 0) => format!("GOAWAY: {debug}"),
-            (None, 0) => "borne".to_owned(),
+            (None, 0) => "allowed".to_owned(),
         };
         failed += u32::from(silent > 0);
         passed += u32::from(silent == 0);
@@ -106,7 +107,7 @@ fn judge(attack: &Attack, result: &AttackResult) -> Result<String, String> {
         (_, Some(error)) => Err(error.to_string()),
         (End::StreamsReset, None) if result.stalled == result.requests => Ok("streams reset".to_owned()),
         (End::StreamsReset, None) => Err(format!("{} of {} streams reset", result.stalled, result.requests)),
-        (End::Borne, None) => Ok("borne".to_owned()),
+        (End::Allowed, None) => Ok("allowed".to_owned()),
     }
 }
 
@@ -115,7 +116,8 @@ static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 struct Counting;
 
-// SAFETY: every call is passed on to the system allocator as it is; the counters are no part of what it guarantees.
+// SAFETY: every call is passed on to the system allocator as it is; the counters are no part of
+// what it guarantees.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();

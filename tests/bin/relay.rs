@@ -1,4 +1,5 @@
-//! Breaks connections of both adapters at random points: `relay ROUNDS [SEED]`; `cargo xtask abuse --relay ROUNDS` runs it.
+//! Breaks connections of both adapters at random points: `relay ROUNDS [SEED]`; `cargo xtask abuse
+//! --relay ROUNDS` runs it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::ExitCode;
@@ -33,7 +34,8 @@ static LIVE: AtomicUsize = AtomicUsize::new(0);
 
 struct Counting;
 
-// SAFETY: every call is passed on to the system allocator as it is; the counter is no part of what it guarantees.
+// SAFETY: every call is passed on to the system allocator as it is; the counter is no part of what
+// it guarantees.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.fetch_add(layout.size(), Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! Compiles: data is used while the connection is called, headers are not, and the buffer is refilled when nothing borrows it.
+//! Compiles: the caller uses data during calls on the connection, uses headers before them, and
+//! refills the buffer when nothing borrows it.
 
 use thalweg::{ConnectionError, Connection, Event, Instant, Server, Status};
 

@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     drop(runtime.block_on(thalweg_tokio::Server::bind("127.0.0.1:0"))?.tls(server));
     let tls = Arc::new(client);
     let options = thalweg_threads::Options::default();
-    // Port 1 takes no connection: what is looked at is that the types agree.
+    // Nothing listens on port 1: the test is that the types agree.
     let refused = thalweg_threads::Client::connect_tls("127.0.0.1:1", tls, &options);
     if refused.is_ok() {
         return Err("there is a server at port 1".into());

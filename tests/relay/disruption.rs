@@ -12,7 +12,7 @@ use super::{LIMIT, Random};
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     disruption: Disruption,
-    /// Whose bytes are counted.
+    /// The side whose bytes are counted.
     is_up: bool,
     /// After so many of them.
     after: usize,
@@ -26,7 +26,7 @@ enum Disruption {
     HalfEnd,
     /// Both ends see a reset.
     Reset,
-    /// Nothing moves for a while, and then everything goes on.
+    /// Nothing moves for a while, and then everything continues.
     Stall,
     /// Nothing moves for a while, and then both ends see a reset.
     StallAndReset,
@@ -47,7 +47,7 @@ impl Plan {
     }
 }
 
-/// What both directions look at.
+/// State that both directions read.
 #[derive(Default)]
 struct State {
     is_over: AtomicBool,
@@ -79,7 +79,7 @@ pub fn relay(listener: &TcpListener, server: SocketAddr, plan: Plan) -> bool {
     Instant::now() < deadline
 }
 
-/// Moves bytes in one direction, until they end or the plan says so.
+/// Copies bytes in one direction, until they end or the plan ends the copy.
 fn copy(mut from: &TcpStream, to: &TcpStream, plan: Option<Plan>, state: &State, deadline: Instant) {
     let mut left = plan.map(|plan| plan.after);
     let mut buffer = [0; 16 << 10];
@@ -111,7 +111,7 @@ fn copy(mut from: &TcpStream, to: &TcpStream, plan: Option<Plan>, state: &State,
             Err(_) => return end(state),
         }
     }
-    // The other direction may go on.
+    // The other direction may continue.
     let _ = to.shutdown(Shutdown::Write);
 }
 

@@ -1,6 +1,7 @@
-//! A relay between a client and a server of ours that cuts, half closes, resets or stalls their connection at a random point, round after
-//! round; and what must be true behind that: nobody panics, nothing leaks, each side of each connection tells one end, and whatever
-//! counts as answered is right.
+//! A relay between a client and a server of ours that cuts, half-closes, resets or stalls their
+//! connection at a random point, round after round. Afterwards neither side may have panicked or
+//! leaked, each side of each connection must have reported one end, and every response that counts
+//! as complete must be right.
 //!
 //! All on the loopback, seeded, and bounded in time.
 
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use disruption::{Plan, relay};
 
-/// Whose adapter is tried, at both ends.
+/// The adapter at both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adapter {
     /// `thalweg-threads`.
@@ -26,7 +27,7 @@ pub enum Adapter {
     Tokio,
 }
 
-/// What so many rounds came to.
+/// The result of a number of rounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
     /// Connections that were made through the relay.
@@ -37,9 +38,9 @@ pub struct Outcome {
     pub failed: u64,
     /// Answers with other content than was asked for.
     pub wrong: u64,
-    /// Ends that the clients were told.
+    /// Ends that the clients reported.
     pub client_ends: u64,
-    /// Ends that the server told.
+    /// Ends that the server reported.
     pub server_ends: u64,
     /// Streams and connections that the server still had when all was over.
     pub left: u64,
@@ -52,7 +53,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Says what is wrong, if anything is.
+    /// Returns what is wrong, if anything is.
     ///
     /// # Errors
     /// The first thing that is not as it must be.
@@ -96,12 +97,12 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A server under trial.
+/// A server under test.
 trait Subject: Sync {
     fn address(&self) -> SocketAddr;
     /// Makes requests over one connection, ends it, and counts.
     fn live(&self, address: SocketAddr, requests: &[RequestPlan], counts: &Counts);
-    /// Waits until nobody is connected any more; connections and streams that are left then.
+    /// Waits until no client is connected; returns how many connections and streams are left.
     fn settle(&self) -> u64;
 }
 
@@ -123,7 +124,8 @@ struct Counts {
 }
 
 impl Counts {
-    /// The connection was broken before its client had it: that error is the end that it is told.
+    /// The connection broke before the client had it: this error is the end that the client
+    /// reports.
     fn not_connected(&self, requests: &[RequestPlan]) {
         self.failed.fetch_add(requests.len() as u64, Ordering::Relaxed);
         self.client_ends.fetch_add(1, Ordering::Relaxed);
@@ -139,7 +141,8 @@ impl Counts {
     }
 }
 
-/// Plays `rounds` connections, `WORKERS` at a time; `live_heap` tells the bytes that are allocated in the process.
+/// Runs `rounds` connections, `WORKERS` at a time; `live_heap` returns the bytes that are allocated
+/// in the process.
 pub fn run(adapter: Adapter, rounds: u64, seed: u64, live_heap: fn() -> usize) -> Outcome {
     static PANICS: AtomicU64 = AtomicU64::new(0);
     let default_hook = std::panic::take_hook();
@@ -177,7 +180,8 @@ pub fn run(adapter: Adapter, rounds: u64, seed: u64, live_heap: fn() -> usize) -
     }
 }
 
-/// The heap once it has not changed for a while: an end is told before the last of its connection is freed.
+/// The heap once it has not changed for a while: an end is reported before the last of its
+/// connection is freed.
 fn settled(live_heap: fn() -> usize) -> usize {
     let (mut last, mut same) = (live_heap(), 0);
     for _ in 0..500 {
@@ -199,7 +203,7 @@ fn run_rounds(subject: &dyn Subject, rounds: std::ops::Range<u64>, seed: u64, co
             scope.spawn(|| {
                 let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
                 loop {
-                    let next = rounds.lock().expect("nobody panics under it").next();
+                    let next = rounds.lock().expect("no holder panics").next();
                     let Some(round) = next else { return };
                     run_round(subject, &listener, &mut Random(seed ^ (round << 20)), counts);
                 }
@@ -226,7 +230,7 @@ fn run_round(subject: &dyn Subject, listener: &TcpListener, random: &mut Random,
     });
 }
 
-/// What a request of this length is answered with.
+/// Returns the content of the response to a request of this length.
 fn content(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at * 7 + len) as u8).collect()
 }
@@ -248,6 +252,6 @@ impl Random {
 const WORKERS: usize = 4;
 /// For a request, and for the end of a connection.
 const LIMIT: Duration = Duration::from_secs(20);
-/// What caches of the runtime and of the standard library may come to, bytes: less than the state of one connection with its
-/// buffers.
+/// What caches of the runtime and of the standard library may come to, bytes: less than the state
+/// of one connection with its buffers.
 const HEAP_GROWTH_MAX: i64 = 64 << 10;

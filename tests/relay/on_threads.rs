@@ -37,7 +37,7 @@ fn options() -> Options {
     options
 }
 
-/// Echoes, or sends as many bytes as the path says.
+/// Echoes, or sends as many bytes as the path names.
 fn serve(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
     if let Some(len) = request.path().strip_prefix("/n/").and_then(|len| len.parse().ok()) {
         return responder.send(Response::ok().body(content(len)));

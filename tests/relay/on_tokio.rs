@@ -47,7 +47,7 @@ impl Running {
     }
 }
 
-/// Echoes, or sends as many bytes as the path says.
+/// Echoes, or sends as many bytes as the path names.
 async fn serve(request: Request<Body>) -> Result<Response<Full<Bytes>>, BoxError> {
     let len = request.uri().path().strip_prefix("/n/").and_then(|len| len.parse().ok());
     let body = match len {
@@ -105,7 +105,8 @@ impl Subject for Running {
         let deadline = Instant::now() + LIMIT;
         loop {
             let ends = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-            // Each round made one connection to the server, whether or not its client was told of its end.
+            // Each round made one connection to the server, whether or not its client reported an
+            // end.
             let made = ends(&self.counts.client_ends) + ends(&self.counts.stuck);
             let left = made.saturating_sub(ends(&self.counts.server_ends));
             if left == 0 || Instant::now() >= deadline {

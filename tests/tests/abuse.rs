@@ -1,11 +1,12 @@
-//! Every attack of `docs/security.md` ends as it should: named, bounded, and with a last word.
+//! Every attack of `docs/security.md` ends as specified: named, bounded, and with a final GOAWAY.
 
 use thalweg_tests::abuse::attacks::ALL;
 use thalweg_tests::abuse::run::run;
 use thalweg_tests::abuse::{Attack, End};
 
-/// The most heap that any attack may make one connection hold with the default configuration, bytes. An output that is not taken
-/// away is the most of it, and its memory is up to twice its length.
+/// The most heap that any attack may make one connection hold with the default configuration,
+/// bytes. An output that is not taken away is the most of it, and its memory is up to twice its
+/// length.
 const HEAP_BYTES_MAX: usize = 600 << 10;
 
 fn attack(name: &str) -> &'static Attack {
@@ -28,9 +29,9 @@ fn every_attack_ends_as_its_row_expects() {
                     panic!("{name}: not one GOAWAY but {:?}", result.go_aways);
                 };
                 assert_eq!(*code, error.code(), "{name}");
-                assert_eq!(*debug, error.to_string(), "{name}: the debug data say why");
+                assert_eq!(*debug, error.to_string(), "{name}: the debug data have the reason");
             }
-            End::Borne => {
+            End::Allowed => {
                 assert_eq!(result.error, None, "{name}");
                 assert_eq!(result.steps, attack.steps, "{name}");
             }
@@ -43,7 +44,8 @@ fn every_attack_ends_as_its_row_expects() {
     }
 }
 
-/// What is written for each byte that the attacker sends: no attack is amplified beyond a SETTINGS acknowledgement and a reset.
+/// The bytes written for each byte that the attacker sends: no attack is amplified beyond a
+/// SETTINGS acknowledgement and a reset.
 #[test]
 fn no_attack_is_amplified() {
     for attack in ALL.iter().filter(|attack| !matches!(attack.end, End::StreamsReset)) {

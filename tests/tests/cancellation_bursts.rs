@@ -1,8 +1,10 @@
-//! Honest clients cancel, too: in bursts, at random points, thousands of times. They are no attackers.
+//! Honest clients cancel, too: in bursts, at random points, thousands of times. They are no
+//! attackers.
 //!
-//! How the two are told apart: each stream that ends early before it was answered takes a token from `rate_limits.resets`, each that
-//! completes gives four back, and time gives 33 a second. A client whose calls complete now and then never runs dry; one that only opens
-//! and resets does after a thousand.
+//! How the two are distinguished: each stream that ends early before it was answered takes a token
+//! from `rate_limits.resets`, each that completes gives four back, and time gives 33 a second. A
+//! client whose calls complete now and then never runs dry; one that only opens and resets does
+//! after a thousand.
 
 use std::time::Duration;
 
@@ -148,7 +150,8 @@ fn ten_thousand_of_twenty_thousand_calls_are_cancelled_at_random_points() {
                 workload.call();
                 made += 1;
             }
-            // Deadlines of a millisecond: some calls die before the server has seen them, some while it answers.
+            // Timeouts of a millisecond: some calls end before the server has received them, some
+            // during the response.
             workload.now = workload.now + Duration::from_millis(1);
             if workload.random.below(2) == 0 {
                 workload.serve(0);

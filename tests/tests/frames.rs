@@ -1,5 +1,5 @@
-//! The frame layer as a tool of its own: public vectors, `emit` as the inverse of `parse`, and both against the test kit's builders,
-//! which share no code with it.
+//! The frame layer as a tool of its own: public vectors, `emit` as the inverse of `parse`, and both
+//! against the test kit's builders, which share no code with it.
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
 use std::path::{Path, PathBuf};
@@ -27,7 +27,8 @@ fn emit(frame: &Frame<'_>) -> Vec<u8> {
 
 // Vectors of http2jp/http2-frame-test-case.
 
-/// The vectors beside the project, or where `THALWEG_SHARED` points; absent, the test is skipped and says so.
+/// Returns the vectors beside the project, or where `THALWEG_SHARED` points; absent, the test is
+/// skipped and says so.
 fn vectors() -> Option<Vec<(PathBuf, Value)>> {
     let shared = std::env::var_os("THALWEG_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
@@ -64,7 +65,7 @@ fn public_vectors_parse_to_their_fields_or_their_error() {
         match parse(&wire) {
             Ok(frame) => {
                 assert_eq!(fields_of(&wire, &frame), fields(&json["frame"]), "{name}");
-                // RFC 9113 §6.1: padding is sent as zeros, whatever was received.
+                // RFC 9113 §6.1: padding is sent as zeros, also after other padding was received.
                 let pad_len = json["frame"]["frame_payload"]["padding_length"].as_u64().unwrap_or(0) as usize;
                 let content = wire.len() - pad_len;
                 let emitted = emit(&frame);
@@ -83,7 +84,7 @@ fn public_vectors_parse_to_their_fields_or_their_error() {
     }
 }
 
-/// The fields of a vector that are not null, sorted by name.
+/// Returns the fields of a vector that are not null, sorted by name.
 fn fields(frame: &Value) -> Vec<(String, String)> {
     let payload = frame["frame_payload"].as_object().unwrap();
     let head =
@@ -100,7 +101,7 @@ fn fields(frame: &Value) -> Vec<(String, String)> {
     fields
 }
 
-/// What the frame layer read, by the names of the vectors.
+/// Returns what the frame layer read, by the names of the vectors.
 fn fields_of(wire: &[u8], frame: &Frame<'_>) -> Vec<(String, String)> {
     let head = FrameHeader::parse(wire.first_chunk().unwrap());
     let mut fields = vec![
@@ -163,7 +164,7 @@ fn runs() -> ProptestConfig {
     Config { cases: 2000, rng_seed: RngSeed::Fixed(9113), failure_persistence: None, ..Config::default() }
 }
 
-/// A stream other than the connection.
+/// Returns a stream other than the connection.
 fn stream() -> impl Strategy<Value = u32> {
     prop_oneof![1..20_u32, Just(0x7fff_ffff), 1..0x7fff_ffff_u32]
 }
@@ -172,7 +173,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..40)
 }
 
-/// A frame in the words of the test kit, true to the RFC.
+/// Returns the same frame built by the test kit.
 fn kit_frame() -> impl Strategy<Value = kit::Frame> {
     let code = any::<u32>().prop_map(ErrorCode);
     let entry = (any::<u16>(), any::<u32>());

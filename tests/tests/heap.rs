@@ -1,4 +1,4 @@
-//! `heap_bytes` against the allocator: what a connection says it holds is what it holds.
+//! `heap_bytes` against the allocator: the two agree.
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -17,7 +17,8 @@ thread_local! {
 /// The system's allocator; counts what each thread holds.
 struct Counting;
 
-// SAFETY: every call is passed on to the system allocator as it is; the counter is no part of what it guarantees.
+// SAFETY: every call is passed on to the system allocator as it is; the counter is no part of what
+// it guarantees.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.set(LIVE.get() + layout.size() as isize);
@@ -44,7 +45,7 @@ struct Held {
 
 impl Held {
     fn new() -> Self {
-        // What a first one sets up for the whole program belongs to no connection.
+        // The first connection also allocates what the whole program shares.
         drop(Connection::<Server>::new(Config::default()));
         let before = LIVE.get();
         let core = Connection::new(Config::default()).unwrap();
@@ -74,7 +75,7 @@ impl Held {
         self.compare(when);
     }
 
-    /// Compares what the connection says with what the allocator knows.
+    /// Compares `heap_bytes` with the allocator's count.
     fn compare(&self, when: &str) {
         assert_eq!(self.core.heap_bytes() as isize, self.bytes, "{when}");
     }

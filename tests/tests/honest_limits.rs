@@ -1,6 +1,6 @@
-//! Each rate limit of the default configuration from both sides: what an honest peer reaches at most on a fast link
-//! passes with every answer, and the attack that the limit is for is ended and named. The table of these maxima is in
-//! `docs/security.md`.
+//! Each rate limit of the default configuration from both sides: what an honest peer reaches at
+//! most on a fast link passes with every answer, and the attack that the limit is for is ended and
+//! named. The table of these maxima is in `docs/security.md`.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -25,7 +25,7 @@ struct End<R: Role> {
     streams: Vec<StreamKey>,
     content_bytes: usize,
     resets: usize,
-    /// What was sent since the last look.
+    /// The frames sent since the last call.
     sent: Vec<u8>,
 }
 
@@ -85,7 +85,7 @@ impl<R: Role> End<R> {
             }
             self.sent.clear();
         }
-        panic!("the flood is borne");
+        panic!("the flood does not end the connection");
     }
 
     fn take_sent(&mut self) -> Vec<Frame> {
@@ -103,8 +103,8 @@ fn get(id: u32) -> Vec<u8> {
 
 const MICROSECOND: Duration = Duration::from_micros(1);
 
-/// grpc-go and grpc-java measure the bandwidth by one PING a round trip while DATA comes to them: on a loopback of
-/// 20 µs, 50,000 a second, for as long as messages are small.
+/// grpc-go and grpc-java measure the bandwidth by one PING a round trip while DATA comes to them:
+/// on a loopback of 20 µs, 50,000 a second, for as long as messages are small.
 #[test]
 fn a_ping_for_each_data_frame_that_we_send_passes() {
     let mut server = End::server();
@@ -127,8 +127,8 @@ fn a_ping_for_each_data_frame_that_we_send_passes() {
     assert_eq!(flood, (10_001, CloseCause::Limit(Limit::Pings)));
 }
 
-/// grpc-go raises its windows from 64 KiB to 16 MiB by a factor of 1.32 at least: 20 SETTINGS at most. grpc-core sends
-/// up to ten a second.
+/// grpc-go raises its windows from 64 KiB to 16 MiB by a factor of 1.32 at least: 20 SETTINGS at
+/// most. grpc-core sends up to ten a second.
 #[test]
 fn settings_of_bandwidth_estimators_pass() {
     let mut server = End::server();
@@ -147,8 +147,8 @@ fn settings_of_bandwidth_estimators_pass() {
     assert_eq!(flood, (100, CloseCause::Limit(Limit::Settings)));
 }
 
-/// A client that does not know that its content is over when it sends the last of it ends each stream by an empty frame:
-/// 200,000 requests a second.
+/// A client that does not know that its content is over when it sends the last of it ends each
+/// stream by an empty frame: 200,000 requests a second.
 #[test]
 fn an_empty_end_for_each_stream_passes() {
     let mut server = End::server();
@@ -185,7 +185,7 @@ fn an_empty_end_for_each_stream_that_was_reset_passes() {
 
 /// A body that flushes by an empty frame behind each message (hyper sends what its bodies yield).
 #[test]
-fn an_empty_frame_behind_each_message_passes() {
+fn an_empty_frame_after_each_message_passes() {
     let mut server = End::server();
     server.open(1);
     let pair = wire([&data(1, [7; 100]), &data(1, "")]);
@@ -239,7 +239,7 @@ fn windows_full_of_grpc_messages_pass() {
     assert_eq!((server.content_bytes, server.connection.report().error), (4 * 262_140, None));
 }
 
-/// Single bytes that the application leaves unread cost it more than their window says.
+/// Single bytes that the application leaves unread cost it more memory than their window.
 #[test]
 fn single_bytes_that_are_not_read_end_the_connection() {
     let mut server = End::server();
@@ -264,8 +264,8 @@ fn late_messages_of_streams_that_were_reset_pass() {
     assert!(credit > 20 * 262_140 - (1 << 19), "{credit} bytes of credit");
 }
 
-/// A page of 256 images under way that is scrolled end to end five times a second: each image comes into view and leaves
-/// it, and old browsers moved a stream by three frames.
+/// A page of 256 images under way that is scrolled end to end five times a second: each image comes
+/// into view and leaves it, and old browsers moved a stream by three frames.
 #[test]
 fn priorities_of_a_scrolled_page_pass() {
     let mut server = End::server();
@@ -303,10 +303,10 @@ fn grease_beside_requests_and_content_passes() {
     );
 }
 
-/// A backend stands still, and a client whose calls have a time limit of 110 ms gives up 256 at a time, for ten seconds. The
-/// number of streams bounds that; resets that outrun it do not pass.
+/// A backend does not answer, and a client whose calls have timeouts of 110 ms cancels 256 at a
+/// time, for ten seconds. The number of streams bounds that; resets that outrun it do not pass.
 #[test]
-fn calls_that_are_given_up_after_a_while_pass() {
+fn calls_that_are_cancelled_after_a_while_pass() {
     let mut server = End::server();
     let mut id = 1;
     for _ in 0..90 {
@@ -325,8 +325,8 @@ fn calls_that_are_given_up_after_a_while_pass() {
     assert_eq!(flood, (1001, CloseCause::Limit(Limit::Resets)));
 }
 
-/// RFC 9113 §5.1: what was sent before our reset arrived is no fault, even where faster streams have pushed the reset out of
-/// memory meanwhile.
+/// RFC 9113 §5.1: what was sent before our reset arrived is no fault, even where faster streams
+/// have pushed the reset out of memory meanwhile.
 #[test]
 fn late_frames_of_streams_that_are_forgotten_pass() {
     let mut server = End::server();
@@ -342,7 +342,7 @@ fn late_frames_of_streams_that_are_forgotten_pass() {
     for _ in 0..2000 {
         server.receive(&data(1, [0; 16_384]).bytes()).unwrap();
     }
-    // Trailers, whose field goes into the table all the same.
+    // Trailers, whose field enters the table nevertheless.
     let trailers = Block::new().literal_indexed("x-sum", "1").bytes();
     server.receive(&headers(1, trailers).end_stream().end_headers().bytes()).unwrap();
     let block = Block::new().raw(hpack::get("/")).indexed(62).bytes();
@@ -352,7 +352,8 @@ fn late_frames_of_streams_that_are_forgotten_pass() {
     assert_eq!((server.resets, server.content_bytes, server.connection.report().error), (0, 0, None));
 }
 
-/// The other way round: responses that come after the client gave up, and after it has opened many more streams.
+/// The other way round: responses that come after the client gave up, and after it has opened many
+/// more streams.
 #[test]
 fn late_responses_to_streams_that_are_forgotten_pass() {
     let mut client = End::<Client>::new(Connection::new(Config::default()).unwrap());

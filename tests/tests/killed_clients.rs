@@ -1,4 +1,4 @@
-//! Clients that die at any point leave nothing behind.
+//! Clients whose transport ends at any point leave no stream open.
 
 use thalweg::{
     Client, CloseCause, Config, Connection, ErrorCode, Event, Field, HeadersKind, Instant, Request, Server,
@@ -15,7 +15,7 @@ impl Random {
     }
 }
 
-/// What a client writes in a life of a few random deeds.
+/// Returns what a client writes during a few random calls.
 fn life(random: &mut Random) -> Vec<u8> {
     let mut client = Connection::<Client>::new(Config::default()).expect("the default configuration");
     let mut wire = Vec::new();
@@ -30,8 +30,8 @@ fn life(random: &mut Random) -> Vec<u8> {
             }
             2 | 3 if !streams.is_empty() => {
                 let stream = streams[random.below(streams.len())];
-                // The stream may have ended or been reset before: then nothing is sent. What is not
-                // taken is a request that this client abandons.
+                // The stream may have ended or been reset before: then nothing is sent. The client
+                // never sends what is not taken.
                 let _ = client.send_data(stream, &vec![7; random.below(3000)], random.below(3) == 0);
             }
             _ if !streams.is_empty() => {
@@ -45,9 +45,9 @@ fn life(random: &mut Random) -> Vec<u8> {
     wire
 }
 
-/// When the transport ends, whatever was open ends with it (RFC 9113 §5.4.3), and the last word is said.
+/// When the transport ends, all streams end with it (RFC 9113 §5.4.3), and the server sends GOAWAY.
 #[test]
-fn ten_thousand_clients_die_at_random_points() {
+fn ten_thousand_transports_end_at_random_points() {
     let mut random = Random(2026);
     let (mut clean, mut early) = (0, 0);
     for round in 0..10_000 {
@@ -70,7 +70,7 @@ fn ten_thousand_clients_die_at_random_points() {
         match server.handle_eof() {
             Ok(()) => {
                 clean += 1;
-                // What was asked whole may still be answered.
+                // Complete requests may still be answered.
                 for stream in requests {
                     assert_eq!(server.send_response(stream, Status::OK, [], true), Ok(()), "round {round}");
                 }
@@ -87,7 +87,7 @@ fn ten_thousand_clients_die_at_random_points() {
         assert_eq!(server.live_streams(), 0, "round {round}: slots are left");
         assert!(server.is_finished(), "round {round}");
         let go_aways = read_all(&out).iter().filter(|frame| frame.last_stream().is_some()).count();
-        assert_eq!(go_aways, 1, "round {round}: the last word");
+        assert_eq!(go_aways, 1, "round {round}: GOAWAY frames");
     }
     assert!(clean > 300 && early > 5000, "{clean} clean and {early} early deaths");
 }

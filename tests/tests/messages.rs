@@ -1,4 +1,4 @@
-//! What people read: every error says what to do in a few words, and every frame has a line.
+//! Texts for users: every error says briefly what to do, and every frame has a line.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -107,28 +107,28 @@ fn an_upgrade_or_a_configuration_that_fails_names_the_setting() {
 }
 
 #[test]
-fn every_error_code_and_every_deadline_has_its_name() {
+fn every_error_code_and_every_timeout_has_its_name() {
     let names = read_well((0..=13).map(ErrorCode));
     assert!(
         names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_uppercase() || b"_1".contains(&byte)))
     );
     assert_eq!(format!("{:?}", ErrorCode::HTTP_1_1_REQUIRED), "HTTP_1_1_REQUIRED");
     assert_eq!(ErrorCode(14).to_string(), "error code 0xe");
-    let deadlines =
+    let timeouts =
         [Timeout::Preface, Timeout::SettingsAck, Timeout::HeaderBlock, Timeout::KeepAlive, Timeout::Ping];
-    let fields = read_well(deadlines.map(Timeout::config_field));
+    let fields = read_well(timeouts.map(Timeout::config_field));
     assert!(fields.iter().all(|field| field.starts_with("timeouts.")));
     assert_eq!(format!("{:?}", Status::NOT_FOUND), "404");
 }
 
 #[test]
-fn a_connection_shows_how_it_stands() {
+fn snapshots_show_the_state_of_a_connection() {
     let client = Connection::<Client>::new(Config::default()).expect("the default is valid");
     let text = format!("{client:?}");
     assert!(text.starts_with("Connection { client: true, live_streams: 0, report: "), "{text}");
 }
 
-/// What an inspector says of frames from a server.
+/// Returns the lines that an inspector prints for frames of a server.
 fn lines(frames: &[&dyn Piece]) -> Vec<String> {
     let mut bytes = Vec::new();
     frames.iter().for_each(|frame| frame.put(&mut bytes));

@@ -1,13 +1,15 @@
-//! What must not compile: the fault that Thalweg was made against, in three shapes, and a role that does what it may not.
+//! Programs that must not compile: the fault that Thalweg rules out, in three shapes, and a role
+//! that does what it may not.
 //!
-//! Each file of `misuse/` begins with the error code by which the compiler must reject it, and it alone; a right use beside
-//! them shows that nothing else is wrong. (A doc test that fails to compile does not say why on a stable compiler.)
+//! Each file of `misuse/` begins with the error code by which the compiler must reject it, and it
+//! alone; a right use beside them shows that nothing else is wrong. (A doc test that fails to
+//! compile does not say why on a stable compiler.)
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The error codes for a file, in the order of the compiler.
+/// Returns the error codes for a file, in the order of the compiler.
 fn error_codes(file: &str) -> Vec<String> {
     let exe = std::env::current_exe().unwrap();
     let deps = exe.parent().unwrap();
@@ -33,7 +35,7 @@ fn error_codes(file: &str) -> Vec<String> {
     codes
 }
 
-/// The library as this test was linked with it: the newest of its builds.
+/// Returns the library as this test was linked with it: the newest of its builds.
 fn thalweg_library(deps: &Path) -> PathBuf {
     let is_library = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy();

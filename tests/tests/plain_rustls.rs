@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-/// Cargo without what the one that runs this test says of this package: build scripts that look at
+/// Cargo without the variables that the cargo of this test sets: build scripts that read
 /// it would run again, and all that depends on them would be built again, each time.
 fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -36,7 +36,7 @@ fn rustls_with_its_default_features_has_one_provider_beside_ours() {
     assert_eq!(output(cargo().args(run)), "one provider of cryptography\n");
 }
 
-/// The packages and features that a crate of ours is built with.
+/// Returns the packages and features that a crate of ours is built with.
 fn tree(package: &str, features: &str) -> String {
     let edges = ["tree", "--edges", "normal,features", "--target", "all", "--prefix", "none"];
     output(cargo().args(edges).args(["--package", package, "--features", features]))

@@ -1,4 +1,4 @@
-//! The README's server: what it shows is the program that runs here.
+//! The README's server: these tests run the program that it shows.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use thalweg_threads::{Client, Options, Request};
 
-/// Serves one connection, and tells whether all went well.
+/// Serves one connection, and returns the result of `serve`.
 fn serve_one(content: &'static [u8]) -> (SocketAddr, thread::JoinHandle<Result<(), String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -27,7 +27,7 @@ fn the_readme_shows_this_program() {
 }
 
 #[test]
-fn content_beyond_all_windows_is_whole_on_streams_that_are_there_together_and_follow_each_other() {
+fn content_beyond_all_windows_arrives_whole_on_concurrent_and_on_successive_streams() {
     let content: &[u8] = (0..1_000_000_u32).map(|i| (i * 7 + (i >> 8)) as u8).collect::<Vec<u8>>().leak();
     let (address, served) = serve_one(content);
     let mut options = Options::default();
@@ -39,7 +39,7 @@ fn content_beyond_all_windows_is_whole_on_streams_that_are_there_together_and_fo
         for response in &mut responses {
             assert!(response.body.read_whole(2_000_000).unwrap() == content);
         }
-        // What its caller drops is reset midway, and the others do not mind.
+        // The caller drops one response: its stream is reset midway, and the others complete.
         drop(client.send(Request::get("/")).unwrap());
     }
     assert_eq!(client.send(Request::new("HEAD", "/")).unwrap().status().as_u16(), 200);
@@ -54,8 +54,8 @@ fn input_that_is_not_http2_gets_a_goaway() {
     let mut socket = TcpStream::connect(address).unwrap();
     socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     socket.shutdown(Shutdown::Write).unwrap();
-    let mut told = Vec::new();
-    socket.read_to_end(&mut told).unwrap();
-    assert!(told.windows(4).any(|head| head[3] == 7), "no GOAWAY in {told:?}");
+    let mut received = Vec::new();
+    socket.read_to_end(&mut received).unwrap();
+    assert!(received.windows(4).any(|head| head[3] == 7), "no GOAWAY in {received:?}");
     served.join().unwrap().unwrap();
 }

@@ -1,10 +1,10 @@
-//! Connections of both adapters that are cut, half closed, reset or stalled at random points: the program `relay` counts its heap, which
-//! takes a process of its own.
+//! Connections of both adapters that are cut, half closed, reset or stalled at random points: the
+//! program `relay` counts its heap, which takes a process of its own.
 
 use std::process::Command;
 
 #[test]
-fn connections_that_break_anywhere_leave_nothing_behind() {
+fn connections_that_break_at_random_points_leak_nothing() {
     let seed = std::env::var("SEED").unwrap_or_else(|_| "7".to_owned());
     let output = Command::new(env!("CARGO_BIN_EXE_relay")).args(["300", &seed]).output().expect("it starts");
     let text =

@@ -1,4 +1,4 @@
-//! What a connection shows of itself.
+//! Snapshots of a connection.
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
 use thalweg::inspect::{Direction, Inspector};
@@ -15,7 +15,7 @@ fn pair() -> Pair {
     (Connection::new(config).unwrap(), Connection::new(config).unwrap())
 }
 
-/// Passes all that one end has to say to the other; returns the streams that it hears of.
+/// Passes the output of one end to the other; returns the streams of the events.
 fn pass<F: Role, T: Role>(from: &mut Connection<F>, to: &mut Connection<T>) -> Vec<StreamKey> {
     let (mut wire, mut streams) = (Vec::new(), Vec::new());
     let _ = from.poll_transmit(&mut wire);
@@ -101,7 +101,7 @@ fn a_promised_stream_is_reserved_until_its_response() {
 }
 
 #[test]
-fn what_is_left_of_a_budget_is_shown_under_its_name() {
+fn the_rest_of_a_rate_limit_is_shown_under_its_name() {
     let mut pair = pair();
     greet(&mut pair);
     let (client, server) = &mut pair;

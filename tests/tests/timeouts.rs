@@ -31,7 +31,7 @@ fn only(set: impl FnOnce(&mut Timeouts)) -> Config {
     config
 }
 
-/// What `receive` has to tell of a piece of input, as far as these tests look at it.
+/// Returns the events of a piece of input, as far as these tests need them.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
     Request(StreamKey),
@@ -56,14 +56,15 @@ fn feed<R: Role>(connection: &mut Connection<R>, piece: impl Piece, now: Instant
     told
 }
 
-/// Takes the output, and says that it is written.
+/// Takes the output, and reports it as written.
 fn drain<R: Role>(connection: &mut Connection<R>) -> Vec<u8> {
     let mut out = Vec::new();
     while connection.poll_transmit(&mut out) {}
     out
 }
 
-/// A server at 1 s whose peer has sent its preface and SETTINGS, with nothing left to write.
+/// Returns a server at 1 s whose peer has sent its preface and SETTINGS, with nothing left to
+/// write.
 fn server(config: Config, peer: Frame) -> Connection<Server> {
     let mut server = Connection::new(config).unwrap();
     feed(&mut server, frames::preface(), at(1));
@@ -73,7 +74,7 @@ fn server(config: Config, peer: Frame) -> Connection<Server> {
     server
 }
 
-/// A client at 1 s whose peer has sent SETTINGS, with nothing left to write.
+/// Returns a client at 1 s whose peer has sent SETTINGS, with nothing left to write.
 fn client(config: Config, peer: Frame) -> Connection<Client> {
     let mut client = Connection::new(config).unwrap();
     feed(&mut client, peer, at(1));
@@ -86,11 +87,12 @@ fn request(server: &mut Connection<Server>, id: u32, now: Instant) -> StreamKey 
     let request = frames::headers(id, hpack::get("/")).end_stream().end_headers();
     match feed(server, request, now)[..] {
         [Told::Request(stream)] => stream,
-        ref told => panic!("{told:?}"),
+        ref event => panic!("{event:?}"),
     }
 }
 
-/// The time is asked for at once; told at 100 s, the timeout of `length` starts there.
+/// `poll_timeout` asks for the time at once; if it is passed at 100 s, the timeout of `length`
+/// starts there.
 #[track_caller]
 fn assert_starts_at_the_next_time<R: Role>(connection: &mut Connection<R>, length: u64) {
     assert_eq!(connection.poll_timeout(), Some(at(1)), "the time is asked for at once");
@@ -312,7 +314,7 @@ fn time_with_an_open_window_is_no_wait_for_the_peer() {
         assert_eq!(server.send_data(stream, &[7], false), Ok(0));
         drain(&mut server);
         server.handle_timeout(at(100)).unwrap();
-        // The window opens after 20 s. The application goes on 35 s later, and leaves it empty
+        // The window opens after 20 s. The application continues 35 s later, and leaves it empty
         // again.
         feed(&mut server, frames::window_update(id, 10), at(120));
         assert_eq!(server.poll_writable(), Some(stream));

@@ -1,5 +1,5 @@
-//! What a peer may keep waiting by default, and for how long: connections without streams, and requests whose content
-//! does not come.
+//! How long a peer may make us wait by default: connections without streams, and
+//! requests whose content does not come.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn an_idle_connection_is_shut_down_after_three_minutes() {
         s.nothing();
         s.pass(MILLISECOND);
         s.output(["GOAWAY last=2147483647 NO_ERROR", "PING \\x00thaldwn"]);
-        // A peer that answers is gone at once.
+        // A peer that answers PING gets GOAWAY at once.
         s.peer(ping_ack(*b"\0thaldwn"));
         s.output(["GOAWAY last=0 NO_ERROR"]);
         assert!(s.core().is_finished() && s.core().report().error.is_none());
@@ -45,7 +45,7 @@ fn an_idle_peer_that_does_not_answer_has_the_ping_timeout_and_no_more() {
         s.pass(MILLISECOND);
         s.output(["GOAWAY last=0 NO_ERROR"]);
         assert!(s.core().is_finished());
-        assert!(s.core().report().error.is_none(), "nobody is accused");
+        assert!(s.core().report().error.is_none(), "no side is at fault");
     });
 }
 
@@ -213,7 +213,7 @@ fn streams_that_may_be_silent_by_design_are_left_alone() {
 }
 
 #[test]
-fn an_informational_response_lets_the_time_count_anew() {
+fn an_informational_response_restarts_the_timeout() {
     server(|s| {
         post(s, 1, "expect", "100-continue");
         s.pass(MINUTE - MILLISECOND);

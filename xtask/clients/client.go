@@ -201,7 +201,7 @@ func events() {
 
 func fallback() { text(get("/no/such/page"), 404, "nothing at /no/such/page\n") }
 
-// The server is told to end while this transfer is under way.
+// The script ends the server while this transfer is under way.
 func goaway() {
 	response := get("/bytes/20000000?seed=5")
 	expect(response, 200)

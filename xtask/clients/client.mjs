@@ -140,7 +140,7 @@ const checks = {
   async fallback() {
     await text("nothing at /no/such/page\n", 404, "/no/such/page");
   },
-  // The server is told to end while this transfer is under way.
+  // The script ends the server while this transfer is under way.
   async goaway() {
     const goaway = once(session, "goaway");
     const stream = session.request({ ":path": "/bytes/20000000?seed=5" });

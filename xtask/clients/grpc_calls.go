@@ -72,7 +72,9 @@ func end(stream grpc.ClientStream) {
 	ensure(err == io.EOF, "%v in place of the end", err)
 }
 
-func hasCode(err error, code codes.Code) { ensure(status.Code(err) == code, "%v in place of %v", err, code) }
+func hasCode(err error, code codes.Code) {
+	ensure(status.Code(err) == code, "%v in place of %v", err, code)
+}
 
 func numbered(number uint32) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, number), "payload"...)

@@ -1,4 +1,5 @@
-//! `cargo xtask abuse`: plays every scripted attack against the core, and over sockets against both servers.
+//! `cargo xtask abuse`: plays every scripted attack against the core, and over sockets against both
+//! servers.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -7,7 +8,8 @@ use anyhow::{Context as _, bail};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// In place of the attacks: a relay that breaks so many connections of each adapter at random points
+    /// In place of the attacks: a relay that breaks so many connections of each adapter at random
+    /// points
     #[arg(long, value_name = "ROUNDS")]
     relay: Option<u64>,
 }
@@ -62,7 +64,7 @@ fn run_attacks(arguments: &[&str]) -> anyhow::Result<bool> {
     Ok(status.success())
 }
 
-/// Starts an example server on a free port; its first line says which.
+/// Starts an example server on a free port; its first line names it.
 fn start(name: &str) -> anyhow::Result<(Child, String)> {
     let program = format!("target/release/examples/{name}");
     let mut child = Command::new(&program)
@@ -77,6 +79,6 @@ fn start(name: &str) -> anyhow::Result<(Child, String)> {
     std::thread::spawn(move || lines.for_each(drop));
     match first.strip_prefix("listening on ") {
         Some(address) => Ok((child, address.to_owned())),
-        None => bail!("{program} said `{first}`"),
+        None => bail!("{program} printed `{first}`"),
     }
 }

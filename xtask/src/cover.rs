@@ -1,8 +1,9 @@
 //! `cargo xtask cover`: which lines of the published crates the tests reach.
 //!
-//! Prints the coverage by crate and writes it, with every file, to `docs/coverage.md`. Of one package
-//! alone it only prints, since the tests of the others reach it too. Needs cargo-llvm-cov, which it
-//! installs, and an LLVM at least as new as the compiler's, which it installs where it may.
+//! Prints the coverage by crate and writes it, with every file, to `docs/coverage.md`. Of one
+//! package alone it only prints, since the tests of the others reach it too. Needs cargo-llvm-cov,
+//! which it installs, and an LLVM at least as new as the compiler's, which it installs where it
+//! may.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,7 +22,7 @@ use crate::setup;
 const PAGE: &str = "docs/coverage.md";
 const REPORT: &str = "target/xtask/coverage.json";
 const TOOL_VERSION: &str = "^0.9";
-/// Their tests say nothing about the published crates.
+/// Crates whose tests do not exercise the published crates.
 const UNRELATED: &[&str] = &["xtask", "thalweg-bench"];
 
 #[derive(clap::Args)]
@@ -72,7 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     fs::create_dir_all(Path::new(REPORT).parent().unwrap_or(Path::new(".")))?;
     let mut command =
         cargo(&["llvm-cov", "--all-features", "--json", "--summary-only", "--output-path", REPORT]);
-    // Vectors lie beside the project, and the tests run where they always do.
+    // The vectors are beside the project, and the tests run in their usual folder.
     command.env("CARGO_LLVM_COV_SETUP", "no").env("LLVM_COV", llvm.join("llvm-cov"));
     command.env("LLVM_PROFDATA", llvm.join("llvm-profdata"));
     match &args.package {
@@ -96,12 +97,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The folder with an `llvm-cov` that reads what this compiler writes.
+/// Returns the folder with an `llvm-cov` that reads what this compiler writes.
 fn llvm_programs() -> anyhow::Result<PathBuf> {
     let version =
         process::run(Command::new("rustc").args(["--version", "--verbose"]), Duration::from_secs(60))?;
     let version = version.into_text("rustc")?;
-    let major = llvm_major(&version).context("rustc does not tell its LLVM")?;
+    let major = llvm_major(&version).context("rustc does not print its LLVM version")?;
     let folder = |number: u32| PathBuf::from(format!("/usr/lib/llvm-{number}/bin"));
     // The format changes at times, and newer programs read older formats.
     let installed = || (major..major + 10).map(folder).find(|folder| folder.join("llvm-cov").exists());
@@ -118,7 +119,7 @@ fn llvm_major(rustc: &str) -> Option<u32> {
     version.split('.').next()?.parse().ok()
 }
 
-/// The folders of the published crates below the project's root, by name.
+/// Returns the folders of the published crates below the project's root, by name.
 fn published_folders(metadata: &Metadata) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let mut folders = BTreeMap::new();
     for package in metadata.published() {

@@ -1,6 +1,8 @@
-//! The programs that others wrote and that scripts of ours steer: Go, Python with its packages, Node.
+//! External programs that our scripts control: Go, Python with its packages,
+//! Node.
 //!
-//! Go's packages are Debian's, without a module proxy. Python's lie in an environment below `target`.
+//! Go's packages are Debian's, without a module proxy. Python's lie in an environment below
+//! `target`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,7 +27,7 @@ const GO_PATH: &str = "/usr/share/gocode";
 pub const PACKAGES: &[&str] =
     &["golang-go", "golang-golang-x-net-dev", "golang-google-grpc-dev", "nodejs", "python3", "python3-venv"];
 
-/// The environment with Python's packages, made at need. `false`: it cannot be made here.
+/// Returns the environment with Python's packages, made at need. `false`: it cannot be made here.
 pub fn ensure_python() -> anyhow::Result<bool> {
     if PYTHON_MODULES.iter().all(|module| python_lacks(module).is_none()) {
         return Ok(true);
@@ -52,7 +54,7 @@ fn python() -> anyhow::Result<PathBuf> {
     Ok(std::env::current_dir()?.join(TARGET).join("python/bin/python"))
 }
 
-/// Why a module of Python cannot be used.
+/// Returns why a module of Python cannot be used.
 pub fn python_lacks(module: &str) -> Option<String> {
     let import = format!("import {module}");
     let run =
@@ -61,7 +63,7 @@ pub fn python_lacks(module: &str) -> Option<String> {
     (!is_there).then(|| format!("Python's {module} is absent; `cargo xtask setup` installs it"))
 }
 
-/// Why a package of Go cannot be used.
+/// Returns why a package of Go cannot be used.
 pub fn go_lacks(package: &str) -> Option<String> {
     let version = process::run(Command::new("go").arg("version"), Duration::from_secs(30));
     if !version.is_ok_and(|finished| finished.is_success()) {
@@ -71,21 +73,21 @@ pub fn go_lacks(package: &str) -> Option<String> {
     (!is_there).then(|| format!("Go's {package} is absent"))
 }
 
-/// A Python script of ours.
+/// Returns a Python script of ours.
 pub fn python_script(name: &str) -> anyhow::Result<Command> {
     let mut command = Command::new(python()?);
     command.arg(script(name)?);
     Ok(command)
 }
 
-/// A Node script of ours.
+/// Returns a Node script of ours.
 pub fn node_script(name: &str) -> anyhow::Result<Command> {
     let mut command = Command::new("node");
     command.arg(script(name)?);
     Ok(command)
 }
 
-/// A Go program of ours, built at its first use: anew where it has changed.
+/// Returns a Go program of ours, built at its first use and after each change.
 pub fn go_program(name: &'static str) -> anyhow::Result<Command> {
     static BUILT: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
     let folder = std::env::current_dir()?.join(TARGET).join("go");
@@ -104,7 +106,7 @@ pub fn go_program(name: &'static str) -> anyhow::Result<Command> {
     Ok(Command::new(program))
 }
 
-/// The text of a script that a page runs.
+/// Returns the text of a script that a page runs.
 pub fn page_script(name: &str) -> anyhow::Result<String> {
     Ok(fs::read_to_string(script(name)?)?)
 }

@@ -1,8 +1,8 @@
 //! `cargo xtask fuzz`: feeds each target of `fuzz/` with bytes for a while.
 //!
-//! What the fuzzer finds worth keeping goes into `fuzz/corpus-local`, which is not committed; it starts
-//! from there and from the committed `fuzz/corpus`. Prints a line for each target and fails on a
-//! finding. Needs cargo-fuzz, which it installs, and a C++ compiler.
+//! What the fuzzer finds worth keeping goes into `fuzz/corpus-local`, which is not committed; it
+//! starts from there and from the committed `fuzz/corpus`. Prints a line for each target and fails
+//! on a finding. Needs cargo-fuzz, which it installs, and a C++ compiler.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,7 +28,8 @@ pub struct Args {
     seconds: u64,
     /// All targets if none is given
     target: Option<String>,
-    /// With another than `none` a nightly toolchain is needed. Safe code needs none, and runs faster so
+    /// With another than `none` a nightly toolchain is needed. Safe code needs none, and runs
+    /// faster so
     #[arg(long, default_value = "none", value_parser = ["none", "address"])]
     sanitizer: String,
 }
@@ -44,7 +45,7 @@ struct Bin {
     name: String,
 }
 
-/// What libFuzzer says at its end.
+/// The summary that libFuzzer prints.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Statistics {
     executions: u64,
@@ -114,7 +115,8 @@ fn fuzz(args: &Args, target: &str) -> anyhow::Result<Finished> {
     process::run_merged(&mut command, Duration::from_secs(args.seconds) + SLACK)
 }
 
-/// The words that a target's input is made of. Scripts and lists of fields are made of choices, and have none.
+/// Returns the words that a target's input is made of. Scripts and lists of fields are made of
+/// choices, and have none.
 fn dictionary(target: &str) -> Option<&'static str> {
     match target {
         "hpack_decode" => Some("fuzz/dictionaries/hpack.dict"),

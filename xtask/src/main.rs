@@ -1,8 +1,8 @@
 //! The only automation of the project: `cargo xtask COMMAND`.
 //!
-//! Each command owns a module with `run` and, if it takes arguments, `Args`. To add one: a `mod` line,
-//! a variant of `Command` whose doc comment is the help text, and an arm in `Command::run`. Every
-//! command starts with the project's root as its current directory.
+//! Each command owns a module with `run` and, if it takes arguments, `Args`. To add one: a `mod`
+//! line, a variant of `Command` whose doc comment is the help text, and an arm in `Command::run`.
+//! Every command starts with the project's root as its current directory.
 
 mod abuse;
 mod bench;
@@ -50,7 +50,7 @@ enum Command {
     Mutants(mutants::Args),
     /// Proves that the protocol crates link into a program without std
     Nostd,
-    /// Installs the programs that the tests talk to, where that is allowed (root on Debian)
+    /// Installs the programs that the tests use, if permitted (root on Debian)
     Setup,
     /// Runs random conversations between two ends, and holds the model against them
     Sim(sim::Args),
@@ -58,7 +58,7 @@ enum Command {
     Spec(spec::Args),
     /// Runs every check and test of the project
     Test(test::Args),
-    /// Checks the rules on dependencies, files and words
+    /// Checks the rules on dependencies, files and prose
     Tidy,
 }
 
@@ -92,7 +92,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Moves to the directory of the workspace's `Cargo.toml`, and ties the children's lives to ours.
+/// Changes to the directory of the workspace's `Cargo.toml`, and ends the children with this
+/// process.
 fn prepare() -> anyhow::Result<()> {
     process::end_children_with_us()?;
     let root =

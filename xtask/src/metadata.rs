@@ -1,4 +1,4 @@
-//! What `cargo metadata` says of the workspace, as far as the commands need it.
+//! The output of `cargo metadata` for the workspace, as far as the commands need it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct Dependency {
     /// `None` for an ordinary one, else `dev` or `build`.
     pub kind: Option<String>,
     pub optional: bool,
-    /// The version asked for: `*` if there is none.
+    /// The required version: `*` if there is none.
     pub req: String,
     pub path: Option<String>,
 }
@@ -42,7 +42,7 @@ pub struct Target {
 }
 
 impl Metadata {
-    /// The workspace in the current directory, without its dependencies.
+    /// Reads the workspace in the current directory, without its dependencies.
     pub fn of_workspace() -> anyhow::Result<Self> {
         let mut command = process::cargo(&["metadata", "--format-version", "1", "--no-deps"]);
         let text = process::run(&mut command, Duration::from_secs(120))?.into_text("cargo metadata")?;
@@ -63,7 +63,7 @@ impl Package {
         self.publish.as_ref().is_none_or(|registries| !registries.is_empty())
     }
 
-    /// The root file of its library.
+    /// Returns the root file of its library.
     pub fn library_root(&self) -> Option<&str> {
         let library = self.targets.iter().find(|target| target.is("lib") || target.is("proc-macro"))?;
         Some(&library.src_path)

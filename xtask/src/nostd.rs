@@ -1,4 +1,5 @@
-//! `cargo xtask nostd`: the protocol crates, and the loop of the example `no_std_loop`, link into a program without std.
+//! `cargo xtask nostd`: the protocol crates, and the loop of the example `no_std_loop`, link into a
+//! program without std.
 //!
 //! Builds `xtask/nostd-proof` as it is, which must succeed, and once more with std pulled in on
 //! purpose, which must fail with the error that the proof rests on: else it proves nothing.

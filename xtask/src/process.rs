@@ -16,10 +16,10 @@ use std::{io, thread};
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
-/// How long a group has between being asked to end and being forced to.
+/// The time between SIGTERM and SIGKILL to a group.
 const GRACE: Duration = Duration::from_secs(15);
-/// The same when we are ended ourselves: shorter, as whoever ends us may be one of us, and longer than
-/// the ten seconds that nextest gives its tests.
+/// The same when this process is ended itself: shorter, since the process that ends it may be an
+/// xtask too, and longer than the ten seconds that nextest gives its tests.
 const GRACE_AT_OUR_END: Duration = Duration::from_secs(12);
 const POLL: Duration = Duration::from_millis(10);
 
@@ -40,7 +40,7 @@ impl Finished {
         self.status.is_some_and(|status| status.success())
     }
 
-    /// The outcome in words: `exit status: 1`, or that it ran out of time.
+    /// Returns the outcome in words: `exit status: 1`, or that it ran out of time.
     pub fn outcome(&self) -> String {
         match self.status {
             Some(status) => status.to_string(),
@@ -92,7 +92,7 @@ fn finish(
     Ok(Finished { status, stdout: gather(stdout), stderr, elapsed })
 }
 
-/// Reads a pipe to its end on a thread of its own: its pieces, as they come.
+/// Reads a pipe to its end on a thread of its own, and returns a channel of its pieces.
 pub fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
@@ -106,8 +106,8 @@ pub fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     receiver
 }
 
-/// Everything up to the end of a pipe. A process that left the group may hold the pipe open: what it
-/// writes after a silence is not waited for.
+/// Returns everything up to the end of a pipe. A process that left the group may hold the pipe
+/// open: what it writes after a silence is not waited for.
 fn gather(pieces: &Receiver<Vec<u8>>) -> Vec<u8> {
     let mut all = Vec::new();
     while let Ok(piece) = pieces.recv_timeout(Duration::from_secs(2)) {
@@ -141,12 +141,12 @@ impl Group {
         Ok(Self { child, id })
     }
 
-    /// The number of the group, which is its leader's.
+    /// Returns the number of the group, which is its leader's.
     pub fn id(&self) -> i32 {
         self.id.as_raw_nonzero().get()
     }
 
-    /// The leader's status if it ends within `limit`.
+    /// Returns the leader's status if it ends within `limit`.
     pub fn wait(&mut self, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
         let deadline = Instant::now() + limit;
         loop {
@@ -162,14 +162,14 @@ impl Group {
         kill_process_group(self.id, signal).context("the child cannot be signalled")
     }
 
-    /// The ends of the pipes that the command asked for; each can be taken once.
+    /// Returns the pipes of the command; each can be taken once.
     pub fn pipes(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
         (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take())
     }
 
-    /// Asks the leader to end, and forces what is left of the group after a while.
+    /// Sends SIGTERM to the leader, and SIGKILL to the rest of the group after a while.
     pub fn end(&mut self) {
-        // An error means that the group is gone, which is what is wanted.
+        // An error means that the group has ended, which is the goal.
         if !matches!(self.child.try_wait(), Ok(Some(_))) {
             let _ = kill_process_group(self.id, Signal::TERM);
             let _ = self.wait(GRACE);
@@ -209,9 +209,11 @@ pub fn end_children_with_us() -> anyhow::Result<()> {
     .context("the signal handler cannot be set")
 }
 
-/// A cargo command as a user would type it, free of what `cargo run` has put into our environment.
+/// Returns a cargo command as a user would type it, free of what `cargo run` has put into our
+/// environment.
 ///
-/// Build scripts that watch those variables, ring's for one, would otherwise be built anew each time.
+/// Build scripts that watch those variables, ring's for example, would otherwise be rebuilt each
+/// time.
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new("cargo");
     command
@@ -297,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_child_leaves_behind_ends_with_it() {
+    fn processes_of_a_child_end_with_it() {
         let (pipe, pipe_end) = io::pipe().unwrap();
         let mut command = shell("sleep 600 & exit 0");
         let mut group = Group::spawn(command.stdout(pipe_end)).unwrap();

@@ -1,9 +1,11 @@
-//! `cargo xtask setup`: Debian packages of the programs that the tests talk to, and Python's own packages
-//! in an environment below `target`. Also installs, for other commands, what only they need.
+//! `cargo xtask setup`: Debian packages of the programs that the tests use, and Python's own
+//! packages in an environment below `target`. Also installs, for other commands, what only they
+//! need.
 //!
-//! Installs only what is absent, only as root, and only where `apt-get` exists. Where it may not, it
-//! says what is missing and succeeds: the tests that need it then print their own skip. A package that
-//! cannot be installed keeps none of the others away; it is named at the end, and the command fails.
+//! Installs only what is absent, only as root, and only where `apt-get` exists. Where it may not,
+//! it prints what is missing and succeeds: the tests that need it then print a skip. A
+//! package that cannot be installed keeps none of the others away; it is named at the end, and the
+//! command fails.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -53,7 +55,8 @@ pub fn ensure(packages: &[&str]) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Installs packages: all together if that goes, for it is quicker. Returns those that cannot be installed, each with the reason.
+/// Installs packages: all together if possible, which is quicker. Returns those that cannot be
+/// installed, each with the reason.
 fn install<'a>(
     packages: &[&'a str],
     apt_get: impl Fn(&[&str]) -> anyhow::Result<()>,
@@ -62,7 +65,7 @@ fn install<'a>(
     if install(packages).is_ok() {
         return Vec::new();
     }
-    // The package lists of a fresh container are empty, so a first failure is followed by an update.
+    // The package lists of a fresh container are empty, so update them after a failure.
     if let Err(error) = apt_get(&["update"]) {
         eprintln!("setup: {error:#}");
     }
@@ -73,7 +76,8 @@ fn install<'a>(
     packages.iter().filter_map(|package| Some((*package, install(&[package]).err()?))).collect()
 }
 
-/// Sees to it that a subcommand of cargo is installed, from crates.io. Takes minutes when it is not.
+/// Sees to it that a subcommand of cargo is installed, from crates.io. Takes minutes when it is
+/// not.
 pub fn cargo_tool(subcommand: &str, version: &str) -> anyhow::Result<()> {
     let name = format!("cargo-{subcommand}");
     let probe = process::run(&mut process::cargo(&[subcommand, "--version"]), Duration::from_secs(60));
@@ -133,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    /// What is installed by an apt-get that knows these packages, and what cannot be.
+    /// Returns what is installed by an apt-get that knows these packages, and what cannot be.
     fn run<'a>(known: &[&str], packages: &[&'a str]) -> (Vec<String>, Vec<&'a str>) {
         let installed = RefCell::new(Vec::new());
         let failures = install(packages, |arguments| {

@@ -1,4 +1,5 @@
-//! `cargo xtask sim`: runs random conversations between two ends, seed by seed, and prints what they touched.
+//! `cargo xtask sim`: runs random conversations between two ends, seed by seed, and prints what
+//! they touched.
 
 use std::process::Command;
 

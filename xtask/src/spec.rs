@@ -1,8 +1,8 @@
 //! `cargo xtask spec`: the ledger of requirements against the tests.
 //!
-//! Reads `tests/requirements.toml`, finds the tests that name its ids, prints the coverage and writes
-//! `docs/conformance.md`. Fails where ledger and tests contradict each other, and where a requirement that is
-//! ours has no test.
+//! Reads `tests/requirements.toml`, finds the tests that name its ids, prints the coverage and
+//! writes `docs/conformance.md`. Fails where ledger and tests contradict each other, and where a
+//! requirement that is ours has no test.
 
 mod conformance;
 mod coverage;
@@ -31,7 +31,7 @@ pub struct Args {
     /// Fail if docs/conformance.md is not what would be written, and write nothing
     #[arg(long)]
     check: bool,
-    /// Hold the ledger against the key words of the RFCs' texts, where those are at hand
+    /// Compare the ledger with the key words of the RFCs' texts, if those are available
     #[arg(long)]
     check_rfc: bool,
 }
@@ -102,7 +102,7 @@ fn print_gaps(ledger: &Ledger, coverage: &Coverage<'_>) -> usize {
     gaps
 }
 
-/// Compares the ledger with each RFC's text, and says which text is absent.
+/// Compares the ledger with each RFC's text, and prints which text is absent.
 fn check_rfcs(ledger: &Ledger) -> anyhow::Result<Vec<String>> {
     let shared = env::var_os("THALWEG_SHARED").map_or_else(|| PathBuf::from("../shared"), PathBuf::from);
     let mut differences = Vec::new();

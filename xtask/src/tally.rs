@@ -1,4 +1,4 @@
-//! How many checks passed, failed and were skipped, and the lines that say so.
+//! Counts of passed, failed and skipped checks, and the lines that report them.
 //!
 //! Commands that run many checks print a row for each and a closing line; `cargo xtask test` reads
 //! them again from its children.

@@ -22,7 +22,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// The counts at this moment.
+    /// Reads the counts at this moment.
     pub fn now() -> Self {
         Self { calls: CALLS.load(Relaxed), bytes: BYTES.load(Relaxed), live: LIVE.load(Relaxed) }
     }
@@ -55,7 +55,7 @@ pub fn note_realloc(old: usize, new: usize) {
 // SAFETY: every call is passed on unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // The first allocation is made before `main`: whoever asks later gets a true answer.
+        // The first allocation comes before `main`, so later readers see the right value.
         ACTIVE.store(true, Relaxed);
         note_alloc(layout.size());
         // SAFETY: the caller's promise is passed on.

@@ -5,14 +5,15 @@ use crate::workload::App;
 
 /// One end of a connection: a library with the fixed application of [`App`] on top.
 ///
-/// The application is the cheapest that the library's users can write: it looks at what it gets,
+/// The application is the cheapest that the library's users can write: it reads what it gets,
 /// answers from static data, and never waits for anything but its peer.
 pub trait Endpoint: Sized {
     /// Whether `turn` itself copies its input, as a library does that reads from a socket into its
-    /// own buffer. For the others the caller makes the copy that stands for the kernel's.
+    /// own buffer. For the others the caller makes the copy that the kernel would make.
     const READS: bool;
 
-    /// A new connection, with `SETTINGS` on their way, that allows `streams_max` streams at a time.
+    /// Creates a new connection, with `SETTINGS` on their way, that allows `streams_max` streams at
+    /// a time.
     fn start(app: App, streams_max: u32) -> Self;
 
     /// Opens `requests` requests; only a client does. They go out at the next `turn`.
@@ -20,10 +21,11 @@ pub trait Endpoint: Sized {
         assert_eq!(requests, 0, "a server asks for nothing");
     }
 
-    /// Takes bytes from the peer, lets the application do all it can, and hands every output byte to `out`.
+    /// Takes bytes from the peer, lets the application do all it can, and hands every output byte
+    /// to `out`.
     fn turn(&mut self, input: &[u8], out: &mut Wire);
 
-    /// What the application has seen so far.
+    /// Returns what the application has seen so far.
     fn seen(&self) -> Seen;
 }
 

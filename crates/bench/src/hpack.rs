@@ -57,7 +57,7 @@ impl PlainEncoder {
         })
     }
 
-    /// The index of an entry with this name, or 0 where the name must be spelt out.
+    /// Returns the index of an entry with this name, or 0 where the name must be spelt out.
     fn name_index(&self, name: &str) -> usize {
         let fixed = STATIC.iter().find(|e| e.1 == name).map(|e| e.0);
         let known =
@@ -131,7 +131,8 @@ fn string(out: &mut Vec<u8>, text: &[u8]) {
 const TABLE_BYTES_MAX: usize = 4096;
 const STATIC_LEN: usize = 61;
 
-/// The entries of RFC 7541's Appendix A that the fixtures' fields meet, an exact match before its name.
+/// The entries of RFC 7541's Appendix A that the fixtures' fields meet, an exact match before its
+/// name.
 const STATIC: [(usize, &str, &str); 20] = [
     (1, ":authority", ""),
     (2, ":method", "GET"),
@@ -155,7 +156,8 @@ const STATIC: [(usize, &str, &str); 20] = [
     (58, "user-agent", ""),
 ];
 
-/// Bits of each symbol's code in RFC 7541's Appendix B. The code is canonical, so these are all of it.
+/// Bits of each symbol's code in RFC 7541's Appendix B. The code is canonical, so these are all of
+/// it.
 #[rustfmt::skip]
 const CODE_BITS: [u8; 256] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28,
@@ -173,7 +175,8 @@ const CODE_BITS: [u8; 256] = [
 
 const CODES: [u32; 256] = canonical_codes();
 
-/// Codes in order of their length, and of their symbols within a length, each one more than the last.
+/// Codes in order of their length, and of their symbols within a length, each one more than the
+/// last.
 const fn canonical_codes() -> [u32; 256] {
     let mut codes = [0; 256];
     let mut next = 0;
@@ -218,7 +221,8 @@ mod tests {
         let fields = [(":path", "/a"), ("content-length", "128")];
         let first = encoder.block(&fields, Policy::Index);
         assert_eq!(first, encoder.block(&fields, Policy::Index));
-        // Without indexing, by the name at index 4; two characters gain nothing from Huffman coding.
+        // Without indexing, by the name at index 4; two characters gain nothing from Huffman
+        // coding.
         assert_eq!(hex(&first[..2]), "0402");
     }
 

@@ -13,7 +13,7 @@ impl Payload {
         Self((0..BYTES_MAX).map(|i| (i % 251) as u8).collect())
     }
 
-    /// What a path asks for; `None` if it asks for something else or too much.
+    /// Returns what a path asks for; `None` if it asks for something else or too much.
     pub fn answer(&self, path: &str) -> Option<Bytes> {
         let path = path.split_once('?').map_or(path, |(path, _)| path);
         let len: usize = path.strip_prefix("/bytes/")?.parse().ok()?;
@@ -27,7 +27,7 @@ impl Default for Payload {
     }
 }
 
-/// The port that a server was told to listen on.
+/// Returns the port that the arguments name.
 ///
 /// # Errors
 /// If there is no argument, or it is no port.

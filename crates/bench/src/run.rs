@@ -46,7 +46,7 @@ impl Plan {
     /// Runs the plan on one peer.
     ///
     /// # Errors
-    /// If the peer did not do the plan's work, which only [`Mode::Check`] can tell.
+    /// If the peer did not do the plan's work, which only [`Mode::Check`] detects.
     pub fn run<E: Endpoint>(&self, mode: Mode) -> Result<String, String> {
         let mut reader = Reader::new(mode);
         let (cost, mut work) = match self.scene.workload {
@@ -125,13 +125,13 @@ impl Plan {
         (cost, Work::seen_by(&[end]))
     }
 
-    /// One unit of `w6`, under a name that a profiler can be told.
+    /// One unit of `w6`, under a name that a profiler can select.
     #[inline(never)]
     fn measured_set_up<E: Endpoint>(&self, opening: &[Vec<u8>; 2], reader: &mut Reader) {
         drop(self.connect::<E>(opening, reader));
     }
 
-    /// A connection after both ends have said hello.
+    /// Returns a connection after both ends have sent their prefaces.
     fn connect<E: Endpoint>(&self, opening: &[Vec<u8>; 2], reader: &mut Reader) -> E {
         let streams_max = STREAMS_MAX.max((self.held + self.units) as u32);
         let mut end = E::start(self.scene.app(), streams_max);
@@ -142,7 +142,7 @@ impl Plan {
     }
 }
 
-/// The part of a run that is measured, under a name that a profiler can be told.
+/// The part of a run that is measured, under a name that a profiler can select.
 #[inline(never)]
 fn measured_chunks<'a, E: Endpoint>(
     ends: &mut [E],
@@ -179,7 +179,7 @@ impl Reader {
         }
     }
 
-    /// Hands over bytes in reads of at most [`READ_BYTES`], with the one copy that stands for the
+    /// Hands over bytes in reads of at most [`READ_BYTES`], with one copy in place of the
     /// kernel's unless the endpoint makes it.
     #[inline]
     fn read<E: Endpoint>(&mut self, end: &mut E, bytes: &[u8]) {
@@ -197,8 +197,8 @@ impl Reader {
 
 /// Clock and allocation counts at the start of what is measured.
 ///
-/// The clock is the thread's own processor time: what else runs on the machine stops the thread, but
-/// not its clock's meaning.
+/// The clock is the thread's own processor time: what else runs on the machine stops the thread,
+/// but not its clock's meaning.
 struct Stopwatch {
     counts: Counts,
     ns: i64,
@@ -242,7 +242,8 @@ struct Cost {
 }
 
 impl Cost {
-    /// Counts the bytes that are still allocated, and `inline` more in each unit, as the unit's bytes.
+    /// Counts the bytes that are still allocated, and `inline` more in each unit, as the unit's
+    /// bytes.
     fn with_live_bytes(self, inline: usize) -> Self {
         Self { bytes: self.live_bytes + inline as f64, ..self }
     }

@@ -8,7 +8,7 @@ use crate::traffic::*;
 use crate::wire::PREFACE;
 use crate::workload::{Scene, Side, Workload};
 
-/// The other end: says its lines in order, whatever it hears.
+/// The other end: sends its frames in order, whatever it receives.
 pub struct Script {
     scene: Scene,
     encoder: PlainEncoder,
@@ -17,12 +17,13 @@ pub struct Script {
 }
 
 impl Script {
-    /// The script of a scene, from its start.
+    /// Creates the script of a scene, from its start.
     pub fn new(scene: Scene) -> Self {
         Self { scene, encoder: PlainEncoder::default(), next_stream: 1, next_path: 0 }
     }
 
-    /// The first two reads: what the other end says at once, and what it says to our SETTINGS.
+    /// Returns the first two reads: what the other end sends at once, and its answer to our
+    /// SETTINGS.
     pub fn opening(&self) -> [Vec<u8>; 2] {
         let mut hello = match self.scene.side {
             Side::Server => PREFACE.to_vec(),
@@ -32,7 +33,7 @@ impl Script {
         let window = if self.scene.is_sending() { ENDLESS_BYTES } else { 1 << 30 };
         let mut settings = Vec::new();
         for (id, value) in [(SETTINGS_PUSH, 0), (SETTINGS_STREAMS, 1 << 20), (SETTINGS_WINDOW, window)] {
-            // RFC 9113 §6.5.2: only a client says whether it wants pushes.
+            // RFC 9113 §6.5.2: only a client announces whether it accepts pushes.
             if id != SETTINGS_PUSH || self.scene.side == Side::Server {
                 settings.extend_from_slice(&id.to_be_bytes());
                 settings.extend_from_slice(&value.to_be_bytes());
@@ -50,7 +51,7 @@ impl Script {
         usize::from(self.scene.side == Side::Client && self.scene.is_endless())
     }
 
-    /// What starts the endless body; empty in the other scenes.
+    /// Returns what starts the endless body; empty in the other scenes.
     pub fn start(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         if !self.scene.is_endless() {
@@ -83,7 +84,7 @@ impl Script {
         out
     }
 
-    /// What the next reads return: `units` units of work.
+    /// Returns the input of the next reads: `units` units of work.
     pub fn chunk(&mut self, units: usize) -> Vec<u8> {
         let mut out = Vec::new();
         if self.scene.is_sending() {

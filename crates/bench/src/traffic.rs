@@ -5,7 +5,8 @@ pub const STREAMS_MAX: u32 = 1024;
 /// Receive window of a stream, and of a connection, in bytes.
 pub const WINDOW_BYTES: u32 = 4 << 20;
 
-/// A browser's GET. The `:path` is replaced by one of [`paths`], so it differs from request to request.
+/// A browser's GET. The `:path` is replaced by one of [`paths`], so it differs from request to
+/// request.
 pub static GET_FIELDS: [(&str, &str); 10] = [
     (":method", "GET"),
     (":scheme", "https"),
@@ -18,7 +19,7 @@ pub static GET_FIELDS: [(&str, &str); 10] = [
     ("referer", "https://www.example.com/catalogue/index.html"),
     ("cookie", "session=9f86d081884c7d659a2feaa0c55ad015; theme=dark"),
 ];
-/// Where `:path` stands in [`GET_FIELDS`].
+/// The index of `:path` in [`GET_FIELDS`].
 pub const PATH_AT: usize = 3;
 
 /// A unary gRPC call.
@@ -42,7 +43,7 @@ pub static RESPONSE_FIELDS: [(&str, &str); 5] = [
     ("date", "Sun, 22 Nov 2026 14:00:00 GMT"),
     ("cache-control", "no-cache"),
 ];
-/// The answer whose body has no end, after `:status`: no length is promised.
+/// The response with an endless body, after `:status`: without a content-length.
 pub static ENDLESS_RESPONSE_FIELDS: [(&str, &str); 3] =
     [RESPONSE_FIELDS[2], RESPONSE_FIELDS[3], RESPONSE_FIELDS[4]];
 /// The answer to a gRPC call, after `:status`.
@@ -67,7 +68,7 @@ pub static BODY: [u8; FRAME_BYTES] = {
     bytes
 };
 
-/// The path of the `n`th GET.
+/// Returns the path of the `n`th GET.
 pub fn path(n: usize) -> String {
     format!("/api/v1/items/{n:07}?fields=name,price")
 }

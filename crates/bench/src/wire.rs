@@ -4,17 +4,18 @@
 #[derive(Default)]
 pub struct Wire {
     kept: Option<Vec<u8>>,
-    /// The buffer that a library fills or swaps with its own: one for all connections of the thread.
+    /// The buffer that a library fills or swaps with its own: one for all connections of the
+    /// thread.
     taken: Vec<u8>,
 }
 
 impl Wire {
-    /// A sink that drops what it gets.
+    /// Creates a sink that drops what it gets.
     pub fn dropping() -> Self {
         Self::default()
     }
 
-    /// A sink that keeps what it gets for [`Wire::tally`].
+    /// Creates a sink that keeps what it gets for [`Wire::tally`].
     pub fn keeping() -> Self {
         Self { kept: Some(Vec::new()), ..Self::default() }
     }
@@ -29,7 +30,7 @@ impl Wire {
         }
     }
 
-    /// Takes what `take` puts into an empty buffer, if it says that it did.
+    /// Takes what `take` puts into an empty buffer, if it returns true.
     #[inline]
     pub fn put_taken(&mut self, take: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
         let mut bytes = std::mem::take(&mut self.taken);
@@ -42,7 +43,8 @@ impl Wire {
         has_taken
     }
 
-    /// Counts the frames of all that was kept, on all connections. A client's preface counts nothing.
+    /// Counts the frames of all that was kept, on all connections. A client's preface counts
+    /// nothing.
     ///
     /// # Panics
     /// If the bytes do not end with a frame's end or announce the end of the connection: then the
@@ -93,7 +95,7 @@ impl Tally {
     }
 }
 
-/// RFC 9113 §3.4: what a client says first.
+/// RFC 9113 §3.4: what a client sends first.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[cfg(test)]

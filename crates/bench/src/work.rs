@@ -17,7 +17,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// What the applications of all connections saw.
+    /// Returns what the applications of all connections saw.
     pub fn seen_by<E: Endpoint>(ends: &[E]) -> Self {
         let mut work = Self::default();
         for end in ends {
@@ -29,7 +29,7 @@ impl Work {
         work
     }
 
-    /// All work of a plan, warm-up and held streams included.
+    /// Returns all work of a plan, warm-up and held streams included.
     pub fn of(plan: &Plan) -> Self {
         let units = ((WARM_CHUNKS + plan.chunks) * plan.units) as u64;
         let (get_body, grpc_body) = (units * GET_BODY_BYTES as u64, units * GRPC_BODY_BYTES as u64);

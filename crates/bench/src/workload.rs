@@ -73,7 +73,7 @@ impl Workload {
         Self::W6,
     ];
 
-    /// The name in reports, of the server's side.
+    /// Returns the name in reports, of the server's side.
     pub fn name(self) -> &'static str {
         match self {
             Self::W1 => "w1",
@@ -121,7 +121,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// What the measured application does.
+    /// Returns what the measured application does.
     pub fn app(self) -> App {
         self.workload.app(self.side)
     }

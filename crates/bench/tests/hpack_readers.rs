@@ -1,8 +1,9 @@
-//! What `thalweg-hpack` encodes, read by the decoders of others: nghttp2's and that of Python's hpack.
+//! What `thalweg-hpack` encodes, read by the decoders of others: nghttp2's and that of Python's
+//! hpack.
 //!
-//! Everything that the encoder can be asked for is asked: the corpus, tables of several sizes, limits that
-//! change between blocks, each policy of indexing, prepared fields. (fluke-hpack reads the same in the tests
-//! of `thalweg-hpack` itself.)
+//! Everything that the encoder can be asked for is asked: the corpus, tables of several sizes,
+//! limits that change between blocks, each policy of indexing, prepared fields. (fluke-hpack reads
+//! the same in the tests of `thalweg-hpack` itself.)
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -12,7 +13,8 @@ use thalweg_bench::codec::corpus::{self, List};
 use thalweg_bench::codec::workload::{Sessions, Workload};
 use thalweg_hpack::{Encoder, Field, Indexing, PreparedField};
 
-/// Blocks of one connection, with the limits that the reader has set before them, and what they hold.
+/// Blocks of one connection, with the limits that the reader has set before them, and what they
+/// hold.
 struct Connection {
     name: String,
     blocks: Vec<(Option<u32>, Vec<u8>, List)>,
@@ -50,7 +52,7 @@ fn encode(name: String, mode: EncodeMode, table_bytes: u32, lists: Vec<(Option<u
     Connection { name, blocks }
 }
 
-/// All that is read, and whether the corpus is part of it.
+/// Returns all that is read, and whether the corpus is part of it.
 fn connections() -> (Vec<Connection>, bool) {
     let mut all = Vec::new();
     for (workload, name) in

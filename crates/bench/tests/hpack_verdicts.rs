@@ -1,10 +1,11 @@
-//! Which blocks are malformed: `thalweg-hpack` beside nghttp2's inflater, and every difference explained.
+//! Which blocks are malformed: `thalweg-hpack` beside nghttp2's inflater, and every difference
+//! explained.
 //!
-//! Both are given the same octets in the same state, and must refuse both or decode both to the same fields.
-//! Where the two read RFC 7541 differently on purpose, [`DIFFERENCES`] says so, and a test proves that the
-//! table is neither too long nor out of date.
+//! Both are given the same octets in the same state, and must refuse both or decode both to the
+//! same fields. [`DIFFERENCES`] lists where the two interpret RFC 7541 differently on purpose, and
+//! a test proves that the table is neither too long nor out of date.
 
-/// Without the C library there is nobody to compare with.
+/// Without the C library there is nothing to compare with.
 #[cfg(not(has_nghttp2))]
 #[test]
 fn nghttp2_agrees() {
@@ -30,7 +31,8 @@ mod beside_nghttp2 {
     }
 
     impl Pair {
-        /// Both with the same table: `before` was decoded, and `limits` were set and acknowledged since.
+        /// Both with the same table: `before` was decoded, and `limits` were set and acknowledged
+        /// since.
         fn new(before: &[u8], limits: &[u32]) -> Self {
             let mut pair = Self { ours: Decoder::new(4096), theirs: Inflater::new() };
             pair.decode(before).0.expect("what comes before is well-formed");
@@ -63,8 +65,8 @@ mod beside_nghttp2 {
         Ok(fields)
     }
 
-    /// States in which every short block is tried: what was decoded before, and the limits that were set and
-    /// acknowledged since.
+    /// States in which every short block is tried: what was decoded before, and the limits that
+    /// were set and acknowledged since.
     const STATES: [(&[u8], &[u32]); 6] = [
         (b"", &[]),
         // Three entries, one of them with a known name.
@@ -181,8 +183,8 @@ mod beside_nghttp2 {
         );
     }
 
-    /// All prefixes of the blocks of the corpus: of every two-hundredth block, or of all with the variable
-    /// `THALWEG_PREFIXES` set to `all`, which takes minutes.
+    /// All prefixes of the blocks of the corpus: of every two-hundredth block, or of all with the
+    /// variable `THALWEG_PREFIXES` set to `all`, which takes minutes.
     #[test]
     fn on_every_prefix_of_the_corpus() {
         let step =
@@ -219,7 +221,8 @@ mod beside_nghttp2 {
     impl State {
         /// Compares all prefixes of a block, and returns how many are well-formed.
         fn compare_prefixes(&self, case: &Case) -> usize {
-            // An inflater cannot be cloned: each is given the same table by one block of insertions.
+            // An inflater cannot be cloned: each is given the same table by one block of
+            // insertions.
             let priming = priming(&self.decoder, self.size);
             let mut accepted = 0;
             for len in 0..=case.wire.len() {
@@ -258,7 +261,8 @@ mod beside_nghttp2 {
         }
     }
 
-    /// A block that gives a new decoder the table of `decoder`, whose size limit is `size_max`.
+    /// Returns a block that gives a new decoder the table of `decoder`, whose size limit is
+    /// `size_max`.
     fn priming(decoder: &Decoder, size_max: u32) -> Vec<u8> {
         let mut entries = Fields::new();
         for index in 62.. {

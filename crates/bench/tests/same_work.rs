@@ -40,6 +40,6 @@ fn a_peer_that_does_nothing_is_found_out() {
 
 #[test]
 fn an_unknown_peer_is_named() {
-    let error = peers::run("nobody", &plan(Workload::W1, Side::Server), Mode::Check).unwrap_err();
-    assert!(error.contains("nobody"), "{error}");
+    let error = peers::run("unknown-peer", &plan(Workload::W1, Side::Server), Mode::Check).unwrap_err();
+    assert!(error.contains("unknown-peer"), "{error}");
 }

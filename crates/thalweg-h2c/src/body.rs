@@ -24,7 +24,12 @@ pub(crate) enum BodyStatus {
 
 impl Body {
     /// Takes bytes up to the end of the body: as they are into `seen`, and what they say into `body`.
-    pub(crate) fn receive(&mut self, input: &mut &[u8], seen: &mut Vec<u8>, body: &mut Vec<u8>) -> BodyStatus {
+    pub(crate) fn receive(
+        &mut self,
+        input: &mut &[u8],
+        seen: &mut Vec<u8>,
+        body: &mut Vec<u8>,
+    ) -> BodyStatus {
         match self {
             Self::Length { left } => {
                 let (taken, rest) = input.split_at((*left).min(input.len()));

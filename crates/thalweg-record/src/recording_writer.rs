@@ -153,7 +153,14 @@ impl RecordingWriter {
     }
 
     /// Adds a `poll_transmit` that handed out `out` with `splices`, whose offsets count from `base`.
-    pub(crate) fn transmit(&mut self, spliced: bool, was_any: bool, out: &[u8], base: usize, splices: &[Splice]) {
+    pub(crate) fn transmit(
+        &mut self,
+        spliced: bool,
+        was_any: bool,
+        out: &[u8],
+        base: usize,
+        splices: &[Splice],
+    ) {
         let added = self.step(&Call::PollTransmit { spliced }, |digest| {
             digest.word(was_any.into());
             outcome::transmitted(digest, out, base, splices);

@@ -106,7 +106,11 @@ impl<'a> Replayer<'a> {
     }
 
     /// Makes a call.
-    pub(crate) fn execute(&mut self, call: &Call<'a>, observe: &mut Observer<'_>) -> Result<(), UnknownStream> {
+    pub(crate) fn execute(
+        &mut self,
+        call: &Call<'a>,
+        observe: &mut Observer<'_>,
+    ) -> Result<(), UnknownStream> {
         // What it gives is in the digest.
         match call {
             Call::Receive { now, input } => self.receive(*now, *input, observe),

@@ -48,7 +48,7 @@ fn s4_from_a_client_it_is_ignored() {
     });
 }
 
-/// What is shorter than it says, or on a stream that is gone, helps nobody and hurts nobody.
+/// A frame that is shorter than its fields, or on a closed stream, is ignored.
 #[test]
 fn s4_what_makes_no_sense_is_ignored() {
     // 7838-4-3

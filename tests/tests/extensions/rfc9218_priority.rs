@@ -68,12 +68,13 @@ fn s2_1_the_old_signals_have_no_effect() {
             let stream = s.stream(id);
             s.respond(stream);
         }
-        // As without any signal they take turns: the one that waits longer goes first.
+        // As without any signal they take turns: the stream that has waited longer sends first.
         assert_eq!(order_of_service(s, &[3, 1]), [3, 1]);
     });
 }
 
-/// Lets the streams send more than there is room for, in this order, and says in which order they are named then.
+/// Sends more on the streams than there is room for, in this order, and returns the order in which
+/// they are named then.
 fn order_of_service(s: &mut Scene<thalweg::Server>, ids: &[u32]) -> Vec<u32> {
     for id in ids {
         let stream = s.stream(*id);
@@ -292,7 +293,7 @@ fn s7_1_a_client_updates_streams_that_will_still_be_served() {
         assert_eq!(
             s.call(|core| core.set_priority(open, priority)),
             Ok(()),
-            "half-closed (remote): told nobody"
+            "half-closed (remote): sends nothing"
         );
         s.call(|core| core.send_reset(half_closed, ErrorCode::CANCEL));
         s.output(["RST_STREAM stream=3 CANCEL"]);

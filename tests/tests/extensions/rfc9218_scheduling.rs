@@ -1,6 +1,7 @@
-//! RFC 9218 §10: in which order a server sends what waits.
+//! RFC 9218 §10: the order in which a server sends on blocked streams.
 //!
-//! Every response has more to send than there is room for. Room is made for one frame at a time, and who is named sends one.
+//! Every response has more to send than there is room for. Room is made for one frame at a time,
+//! and the stream that it names sends one.
 
 use thalweg::{Server, StreamKey};
 use thalweg_testkit::frames::{headers, setting, settings, window_update};
@@ -10,7 +11,8 @@ use thalweg_testkit::scenario::{Opening, Scene, client_with, server_with};
 /// As much as a frame takes: a shorter one would wait for more window.
 const FRAME_BYTES: usize = 16_384;
 
-/// Streams have all the window they want; the connection's window runs out at once, and then opens frame by frame.
+/// Streams have all the window they want; the connection's window runs out at once, and then opens
+/// frame by frame.
 fn opening(opening: &mut Opening) {
     opening.peer_settings = settings().entry(setting::INITIAL_WINDOW_SIZE, 1 << 24);
     opening.config.output_bytes_max = 1 << 20;
@@ -59,11 +61,12 @@ fn wait(s: &mut Scene<Server>, id: u32) -> StreamKey {
     stream
 }
 
-/// Who sends the next frames. Each stream that is named sends one, and has more.
+/// Returns the streams that send the next frames. Each stream that is named sends one, and has
+/// more.
 fn served(s: &mut Scene<Server>, frames: usize) -> Vec<u32> {
     let turn = |s: &mut Scene<Server>| {
         s.peer(window_update(0, FRAME_BYTES as u32));
-        let stream = s.call(thalweg::Connection::poll_writable).expect("somebody waits");
+        let stream = s.call(thalweg::Connection::poll_writable).expect("a stream waits");
         let taken = s.call(|core| core.send_data(stream, &[0; 2 * FRAME_BYTES], false)).unwrap();
         assert_eq!(taken, FRAME_BYTES, "the one that is named may send");
         let [frame] = &s.frames()[..] else { panic!("one frame") };

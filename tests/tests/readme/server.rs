@@ -1,11 +1,12 @@
 use std::{collections::HashMap, error::Error, io::{Read, Write}, net::{TcpListener, TcpStream}, thread};
 use thalweg::{Config, Connection, Event, HeadersKind, Instant, Server, Status};
 
-/// Answers every request with `content`, of any length: what finds no room in a window yet waits in `unsent`.
+/// Answers every request with `content`, of any length. `unsent` holds what the windows do not
+/// allow yet.
 fn serve(mut socket: TcpStream, content: &[u8]) -> Result<(), Box<dyn Error>> {
     let mut connection = Connection::<Server>::new(Config::default())?;
     let (mut buf, mut out, start) = ([0; 16 << 10], Vec::new(), std::time::Instant::now());
-    let mut unsent = HashMap::new(); // by an index that later streams use again, so it does not grow
+    let mut unsent = HashMap::new(); // by slot index, which later streams reuse
     loop {
         while let Some(stream) = connection.poll_writable() {
             let rest: &[u8] = unsent[&stream.index()];

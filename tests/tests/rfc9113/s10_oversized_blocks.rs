@@ -1,5 +1,5 @@
-//! RFC 9113 §10.5.1, §4.3: a field block that is too large to be kept is decoded as it arrives. It costs its own message
-//! and no other stream.
+//! RFC 9113 §10.5.1, §4.3: a field block that is too large to be kept is decoded as it arrives. It
+//! costs its own message and no other stream.
 
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use thalweg_testkit::scenario::{GET, Opening, PUSHED, client_with, server, serve
 
 const TOO_LARGE: StreamError = StreamError::Limit(Limit::HeaderBlockBytes);
 
-/// A block with two fields for the table, one before and one behind a value of `bytes` bytes.
+/// Returns a block with two fields for the table, one before and one behind a value of `bytes`
+/// bytes.
 fn oversized(front: &[u8], bytes: usize) -> Vec<u8> {
     Block::new()
         .raw(front)
@@ -25,12 +26,12 @@ fn oversized(front: &[u8], bytes: usize) -> Vec<u8> {
         .bytes()
 }
 
-/// Names both fields: what decodes to them shows that the tables agree.
+/// Names both fields by index: they decode only if the tables agree.
 fn both(front: &[u8]) -> Vec<u8> {
     Block::new().raw(front).indexed(63).indexed(62).bytes()
 }
 
-/// A bound of 1,000 bytes on what is kept.
+/// Limits stored blocks to 1,000 bytes.
 fn small(opening: &mut Opening) {
     opening.config.header_block_bytes_max = 1000;
 }
@@ -58,7 +59,8 @@ fn s10_5_1_an_oversized_request_is_answered_431_and_five_neighbours_go_on() {
     });
 }
 
-/// The whole of grpcio's metadata of 60,000 bytes, and one block for each representation that is cut.
+/// The whole of grpcio's metadata of 60,000 bytes, and one block for each representation that is
+/// cut.
 #[test]
 fn s10_5_1_a_block_of_small_entries_is_decoded_to_its_end() {
     // 9113-10.5.1-1
@@ -95,17 +97,17 @@ fn s4_3_an_oversized_block_may_be_cut_at_every_byte() {
             &next,
         ]);
         let mut input = &bytes[..];
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         while let Some(event) = core.receive(&mut input, Instant::ZERO).unwrap() {
             if let Event::Headers { stream, headers, .. } = event {
                 let fields: Vec<_> =
                     headers.fields().map(|field| (field.name.to_vec(), field.value.to_vec())).collect();
-                heard.push((stream.id().as_u32(), fields));
+                received.push((stream.id().as_u32(), fields));
             }
         }
         core.check();
         let expected = vec![(b"x-before".to_vec(), b"1".to_vec()), (b"x-behind".to_vec(), b"2".to_vec())];
-        assert_eq!(heard, [(3, expected)], "cut at {cut}");
+        assert_eq!(received, [(3, expected)], "cut at {cut}");
     }
 }
 
@@ -138,7 +140,7 @@ fn s10_5_1_a_block_at_each_bound_and_one_past_it() {
         small(opening);
         opening.config.oversized_block_bytes_max = 2000;
     };
-    // Three octets of name and three of length stand before the value.
+    // Three octets of name and three of length precede the value.
     let value = |bytes: usize| "v".repeat(bytes - hpack::get("/").len() - 6);
     let padded = |bytes| Block::new().raw(hpack::get("/")).literal("x", value(bytes)).bytes();
     server_with(opening, |s| {
@@ -204,7 +206,7 @@ fn s10_5_1_an_oversized_response_resets_its_stream() {
 }
 
 #[test]
-fn s10_5_1_an_oversized_promise_is_refused_and_its_parent_goes_on() {
+fn s10_5_1_an_oversized_promise_is_refused_and_its_parent_continues() {
     // 9113-10.5.1-1
     let opening = |opening: &mut Opening| {
         small(opening);

@@ -205,7 +205,7 @@ fn s3_4_an_alert_of_tls_that_ends_the_bytes_is_named() {
 }
 
 #[test]
-fn a_byte_stream_that_ends_without_goaway_is_not_said_to_end_in_order() {
+fn a_byte_stream_that_ends_without_goaway_is_not_an_orderly_end() {
     thalweg_testkit::scenario::client(|s| {
         s.eof();
         s.output(["GOAWAY last=0 NO_ERROR"]);

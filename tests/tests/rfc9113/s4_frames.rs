@@ -205,7 +205,7 @@ fn with_large_lists(opening: &mut Opening) {
     opening.config.header_block_bytes_max = 100_000;
 }
 
-/// A GET whose block has exactly `len` bytes.
+/// Returns a GET whose block has exactly `len` bytes.
 fn block_of(len: usize) -> Vec<u8> {
     let fixed = Block::new().raw(hpack::get("/")).literal("x-filler", []).bytes().len();
     // A length of 127 and more takes more bytes than one of 0: three in all below 16,511.
@@ -468,7 +468,8 @@ fn s4_3_1_the_decoder_starts_with_4096_bytes_whatever_we_announce() {
 #[test]
 fn s4_3_1_the_encoder_starts_with_4096_bytes_whatever_we_could_use() {
     // 9113-4.3.1-1
-    // The test's own decoder has room for 4,096 bytes: another idea of evictions would yield other fields.
+    // The test's own decoder has room for 4,096 bytes: another idea of evictions would yield other
+    // fields.
     let large = |opening: &mut Opening| opening.config.encoder_table_bytes_max = 65_536;
     server_with(large, |s| {
         for round in 0..4 {

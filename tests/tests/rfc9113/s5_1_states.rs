@@ -1,7 +1,7 @@
 //! RFC 9113 §5.1: every state of a stream times every frame, in and out, for both roles.
 //!
-//! The stream under test is `STREAM`, or `PROMISED` where a promise made it. A state is reached by frames and calls, as anyone
-//! would reach it, and each pair is a scenario of its own.
+//! The stream under test is `STREAM`, or `PROMISED` where a promise made it. A state is reached by
+//! frames and calls, as anyone would reach it, and each pair is a scenario of its own.
 
 use thalweg::frame::{Flags, FrameType};
 use thalweg::{Client, ErrorCode, Field, Request, Role, SendError, Server, Status, StreamKey};
@@ -16,7 +16,7 @@ const STREAM: u32 = 5;
 const IDLE: u32 = STREAM + 2;
 const PROMISED: u32 = 2;
 
-// What becomes of a frame.
+// The effect of a frame.
 const TAKEN: &str = "taken";
 const IGNORED: &str = "ignored";
 const ENDS: &str = "ends the stream";
@@ -26,8 +26,8 @@ const FATAL: &str = "connection error PROTOCOL_ERROR";
 const FATAL_CLOSED: &str = "connection error STREAM_CLOSED";
 const REFUSED: &str = "the promise is refused";
 
-/// The frames of the table's columns, on a stream. HEADERS end the stream: a response to a client; a request on an idle stream, and
-/// trailers on others, to a server.
+/// Returns the frames of the table's columns, on a stream. HEADERS end the stream: a response to a
+/// client; a request on an idle stream, and trailers on others, to a server.
 fn columns(stream: u32, to_client: bool) -> [Frame; 8] {
     let block = match stream {
         _ if to_client => hpack::response(200),
@@ -46,7 +46,7 @@ fn columns(stream: u32, to_client: bool) -> [Frame; 8] {
     ]
 }
 
-/// What the last frame of the peer did, in a few words.
+/// Describes the effect of the peer's last frame.
 fn outcome<R: Role>(s: &mut Scene<R>) -> String {
     let (events, output) = (s.take_events(), s.take_output());
     let word = |line: &str, index| line.split([' ', ':']).nth(index).unwrap_or_default().to_owned();
@@ -142,15 +142,15 @@ fn with_push(opening: &mut Opening) {
     opening.config.enable_push = true;
 }
 
-/// Holds what each frame did against the table, and lists what differs.
+/// Compares the effect of each frame with the table, and lists the differences.
 fn compare(differences: &[String]) {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 #[test]
 fn s5_1_a_server_receives_every_frame_in_every_state() {
-    // 9113-5.1-1, 9113-5.1-3, 9113-5.1-5, 9113-5.1-9, 9113-5.1-10, 9113-5.1-12, 9113-5.1-13, 9113-5.1-18, 9113-5.1-19
-    // 9113-6.1-7, 9113-6.3-2, 9113-6.4-6, 9113-6.9-4, 9113-6.9-5
+    // 9113-5.1-1, 9113-5.1-3, 9113-5.1-5, 9113-5.1-9, 9113-5.1-10, 9113-5.1-12, 9113-5.1-13,
+    // 9113-5.1-18, 9113-5.1-19 9113-6.1-7, 9113-6.3-2, 9113-6.4-6, 9113-6.9-4, 9113-6.9-5
     let mut differences = std::collections::BTreeSet::new();
     for (state, stream, reach, expected) in SERVER {
         for (frame, expected) in columns(stream, false).into_iter().zip(expected) {
@@ -171,8 +171,9 @@ fn s5_1_a_server_receives_every_frame_in_every_state() {
 
 #[test]
 fn s5_1_a_client_receives_every_frame_in_every_state() {
-    // 9113-5.1-1, 9113-5.1-2, 9113-5.1-7, 9113-5.1-9, 9113-5.1-10, 9113-5.1-12, 9113-5.1-13, 9113-5.1-18, 9113-5.1-19
-    // 9113-6.1-7, 9113-6.3-2, 9113-6.4-6, 9113-6.6-13, 9113-6.9-4, 9113-6.9-5
+    // 9113-5.1-1, 9113-5.1-2, 9113-5.1-7, 9113-5.1-9, 9113-5.1-10, 9113-5.1-12, 9113-5.1-13,
+    // 9113-5.1-18, 9113-5.1-19 9113-6.1-7, 9113-6.3-2, 9113-6.4-6, 9113-6.6-13, 9113-6.9-4,
+    // 9113-6.9-5
     let mut differences = std::collections::BTreeSet::new();
     for (state, stream, reach, expected) in CLIENT {
         for (frame, expected) in columns(stream, true).into_iter().zip(expected) {
@@ -191,14 +192,14 @@ fn s5_1_a_client_receives_every_frame_in_every_state() {
     compare(&differences.into_iter().collect::<Vec<_>>());
 }
 
-// What we send.
+// Rules that bind our output.
 
 const GONE: &str = "StreamClosed";
 const ENDED: &str = "AlreadyEnded";
 const SENT: &str = "HeadersSent";
 const NOT_SENT: &str = "HeadersNotSent";
 
-/// What a call gave: the frames that it sent, or why it was refused; a refusal sends nothing.
+/// Returns the result of a call: the frames that it sent, or its error; an error sends nothing.
 fn sent<R: Role>(s: &mut Scene<R>, result: Result<(), SendError>) -> String {
     let output: Vec<String> =
         s.take_output().iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
@@ -221,7 +222,7 @@ fn push(core: &mut thalweg::Connection<Server>, parent: StreamKey) -> Result<(),
 
 type Call<R> = fn(&mut Scene<R>, StreamKey) -> Result<(), SendError>;
 
-/// Each call that sends on a stream, in the order of the tables' columns.
+/// Returns each call that sends on a stream, in the order of the tables' columns.
 fn server_calls() -> [Call<Server>; 9] {
     [
         |s, t| s.call(|core| core.send_informational(t, Status::EARLY_HINTS, [])),
@@ -262,7 +263,8 @@ const SERVER_SENDS: [SendRow<Server, 9>; 8] = [
 
 #[test]
 fn s5_1_a_server_sends_what_each_state_allows() {
-    // 9113-5.1-4, 9113-5.1-8, 9113-5.1-11, 9113-5.4.2-3, 9113-6.1-4, 9113-6.4-1, 9113-6.6-10, 9113-8.4.1-7
+    // 9113-5.1-4, 9113-5.1-8, 9113-5.1-11, 9113-5.4.2-3, 9113-6.1-4, 9113-6.4-1, 9113-6.6-10,
+    // 9113-8.4.1-7
     for (state, reach, expected) in SERVER_SENDS {
         for (column, (call, expected)) in server_calls().into_iter().zip(expected).enumerate() {
             server(|s| {

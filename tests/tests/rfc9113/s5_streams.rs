@@ -1,4 +1,5 @@
-//! RFC 9113 §5: streams beside their states: identifiers, concurrency, flow-control principles, errors, extensions.
+//! RFC 9113 §5: streams beside their states: identifiers, concurrency, flow-control principles,
+//! errors, extensions.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ fn with_push(opening: &mut Opening) {
     opening.config.enable_push = true;
 }
 
-// §5.1: what goes on after a reset.
+// §5.1: after a reset.
 
 #[test]
 fn s5_1_field_blocks_after_our_reset_still_move_the_decoder() {
@@ -63,7 +64,7 @@ fn s5_1_data_after_our_reset_counts_on_the_connection() {
         s.output(["RST_STREAM stream=3 CANCEL"]);
         s.peer(vec![data(1, [0; 16_000]); 16]);
         s.events(["DATA stream=1 256000 bytes"]);
-        // 1 MiB in all: what is discarded is given back, half a window at a time.
+        // 1 MiB in all: discarded bytes are credited, half a window at a time.
         for _ in 0..3 {
             s.peer(vec![data(3, [0; 16_000]); 16]);
         }
@@ -289,7 +290,8 @@ fn s5_2_1_no_more_data_is_sent_than_the_windows_allow() {
         |s| {
             let (first, second) = (s.post(), s.post());
             assert_eq!(s.call(|core| core.send_data(first, &[0; 50_000], false)), Ok(40_000));
-            // What the connection's window leaves is too short for a frame until it has waited.
+            // The rest of the connection's window is too short for a frame until the frame has
+            // waited.
             assert_eq!(s.call(|core| core.send_data(second, &[0; 50_000], false)), Ok(16_384));
             assert_eq!(s.call(thalweg::Connection::poll_writable), None);
             for _ in 0..3 {
@@ -381,7 +383,8 @@ fn s5_2_2_input_is_processed_while_spliced_content_waits_for_the_transport() {
 #[test]
 fn s5_4_one_frame_leads_to_one_error() {
     // 9113-5.4-1, 9113-5.4-4
-    // DATA where none may come, beyond the connection's window: the connection error is the one that counts.
+    // DATA on a half-closed stream and beyond the connection's window: the connection error takes
+    // precedence.
     server_with(small_connection_window, |s| {
         s.post(1);
         s.get(3);
@@ -390,7 +393,7 @@ fn s5_4_one_frame_leads_to_one_error() {
         s.peer(data(3, [0; 1536]));
         s.connection_error(ErrorCode::FLOW_CONTROL_ERROR, Violation::WindowExceededOnConnection, 3);
     });
-    // Trailers where none may come, in a block that cannot be decoded.
+    // Trailers on a half-closed stream, in a block that cannot be decoded.
     server(|s| {
         s.get(1);
         s.peer(headers(1, Block::new().indexed(99).bytes()).end_stream().end_headers());
@@ -399,7 +402,7 @@ fn s5_4_one_frame_leads_to_one_error() {
 }
 
 #[test]
-fn s5_4_padding_is_judged_even_where_data_is_discarded() {
+fn s5_4_padding_is_validated_even_if_data_is_discarded() {
     // 9113-5.4-4, 9113-6.1-8
     server(|s| {
         let stream = s.post(1);
@@ -597,8 +600,8 @@ fn s5_5_an_extension_frame_inside_a_field_block_ends_the_connection() {
 /// A caller cannot send frames of the protocol in the guise of extensions.
 #[test]
 fn s5_5_only_unknown_frames_are_extensions() {
-    // 9113-6.1-2, 9113-6.2-6, 9113-6.4-3, 9113-6.4-5, 9113-6.5-6, 9113-6.10-4, 9113-6.10-6, 9113-8.4.1-6, 9218-7.1-1
-    // 9113-5.1.1-3, 9218-7.1-10, 8336-2.2-1
+    // 9113-6.1-2, 9113-6.2-6, 9113-6.4-3, 9113-6.4-5, 9113-6.5-6, 9113-6.10-4, 9113-6.10-6,
+    // 9113-8.4.1-6, 9218-7.1-1 9113-5.1.1-3, 9218-7.1-10, 8336-2.2-1
     fn refused<R: thalweg::Role>(s: &mut Scene<R>) {
         for kind in (0..=9).chain([0xa, 0xc, 0x10]) {
             let result = s.call(|core| core.send_extension(FrameType(kind), Flags(0), None, &[0; 8]));
@@ -617,7 +620,8 @@ fn s5_5_only_unknown_frames_are_extensions() {
     });
 }
 
-/// Settings of extensions go out in a frame of their own, among the announcements that the peer acknowledges.
+/// Settings of extensions go out in a frame of their own, among the announcements that the peer
+/// acknowledges.
 #[test]
 fn s5_5_only_unknown_settings_are_extensions_and_they_are_acknowledged() {
     fn sent<R: thalweg::Role>(s: &mut Scene<R>) {
@@ -642,7 +646,7 @@ fn s5_5_only_unknown_settings_are_extensions_and_they_are_acknowledged() {
     client(sent);
 }
 
-/// The fields of a promise are as the test kit says.
+/// The fields of a promise are those that the test kit sent.
 #[test]
 fn s5_1_promised_streams_become_half_closed_by_their_response() {
     // 9113-5.1-7

@@ -179,7 +179,7 @@ fn s6_5_2_a_server_sends_no_enable_push_and_a_client_0_or_1() {
         };
         let mut wire = Vec::new();
         let _ = Connection::<Server>::new(config).unwrap().poll_transmit(&mut wire);
-        assert_eq!(push(&wire), None, "1 is what holds without being said");
+        assert_eq!(push(&wire), None, "1 is the default");
         let mut wire = Vec::new();
         let _ = Connection::<thalweg::Client>::new(config).unwrap().poll_transmit(&mut wire);
         assert_eq!(push(thalweg_testkit::frames::after_preface(&wire)), announced);

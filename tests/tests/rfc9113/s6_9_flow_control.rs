@@ -9,7 +9,7 @@ use thalweg_testkit::scenario::{Opening, client, client_with, server, server_wit
 
 const WINDOW_MAX: u32 = 0x7fff_ffff;
 
-// What the peer may not do.
+// Rules that bind the peer.
 
 #[test]
 fn s6_9_a_window_update_of_0_on_a_stream_resets_it() {
@@ -117,7 +117,7 @@ fn s6_9_1_window_over_the_limit_closes_the_connection() {
     });
 }
 
-// What we send.
+// Rules that bind our output.
 
 #[test]
 fn s6_9_1_sending_lowers_both_windows_by_the_payload() {
@@ -186,7 +186,7 @@ fn s6_9_1_consumed_data_is_given_back_to_the_stream_and_the_connection() {
             s.events([format!("DATA stream={stream} 6000 bytes")]);
         }
         s.nothing();
-        // 29,535 bytes of the connection's window are left: with 30,000 due it is time.
+        // 29,535 bytes of the connection's window are left, and 30,000 are due.
         for (stream, shared) in streams.into_iter().zip([None, None, None, None, Some(30_000), None]) {
             s.call(|core| core.release(stream, 3_999));
             s.nothing();
@@ -325,7 +325,7 @@ fn s6_9_3_what_the_old_window_covers_is_received() {
         s.events(["DATA stream=1 10000 bytes"]);
         s.peer(settings_ack());
         s.events(["SETTINGS ACK"]);
-        // -9,000 now: what is released must fill that first.
+        // The window is -9,000: released bytes fill that first.
         s.call(|core| core.release(stream, 10_000));
         s.output(["WINDOW_UPDATE stream=1 increment=10000"]);
         s.peer(data(1, [0; 1000]));
@@ -360,7 +360,8 @@ fn s6_9_frames_without_flow_control_are_received_with_both_windows_exhausted() {
 #[test]
 fn s6_9_a_stream_blocked_on_window_ends_with_the_peers_input() {
     const RESET: &str = "us: the peer ended the byte stream, and no window is left";
-    // One stream is cut short before the end, the other behind it; what needs no window is still served.
+    // One stream is cut short before the end, the other behind it; what needs no window is still
+    // served.
     let opening = |opening: &mut Opening| {
         opening.peer_settings = settings().entry(setting::INITIAL_WINDOW_SIZE, 5);
     };

@@ -1,4 +1,5 @@
-//! RFC 9113 §6.1 to §6.4, §6.6 to §6.8, §6.10: each frame in its place. SETTINGS and flow control have modules of their own.
+//! RFC 9113 §6.1 to §6.4, §6.6 to §6.8, §6.10: each frame in its place. SETTINGS and flow control
+//! have modules of their own.
 
 use std::time::Duration;
 
@@ -86,7 +87,7 @@ fn s6_1_padding_that_no_window_covers_is_not_sent() {
     };
     client_with(opening, |s| {
         let stream = s.post();
-        // Content goes first, and padding takes what is left: here 4 of 5 bytes, then none.
+        // Content comes first, and padding takes the rest: here 4 of 5 bytes, then none.
         assert_eq!(s.call(|core| core.send_data_padded(stream, b"hello", false, 5)), Ok(5));
         s.output(["DATA stream=1 \"hello\" pad=4"]);
         assert_eq!(s.call(|core| core.send_data_padded(stream, b"o", true, 5)), Ok(0));
@@ -104,7 +105,7 @@ fn s6_1_received_padding_counts_in_the_windows() {
         s.post(1);
         s.peer(data(1, "x").padded(98));
         s.events(["DATA stream=1 \"x\""]);
-        // 99 of them are credited by the core, since nobody has to consume them; one byte is the caller's.
+        // The core credits the 99 bytes of padding; the caller releases the one of content.
         s.output(["WINDOW_UPDATE stream=1 increment=99"]);
         s.peer(data(1, "x").padded(97));
         s.events(["DATA stream=1 \"x\""]);
@@ -169,7 +170,7 @@ fn s6_2_the_fields_of_the_priority_flag_are_no_part_of_the_block() {
     });
 }
 
-/// What may not come between the frames of a field block of stream 1.
+/// Returns the frames that may not come between the frames of a field block of stream 1.
 fn intruders() -> Vec<(Frame, Violation)> {
     let interrupted = Violation::ContinuationExpected;
     vec![
@@ -442,7 +443,7 @@ fn s6_7_a_ping_of_another_length_ends_the_connection() {
 
 // §6.8: GOAWAY.
 
-/// What a server sends at first for a graceful shutdown, and the client's answer to it.
+/// Starts a graceful shutdown of the server and returns the client's PING acknowledgement.
 fn announce(s: &mut thalweg_testkit::scenario::Scene<thalweg::Server>) -> Frame {
     s.call(thalweg::Connection::shutdown);
     let [goodbye, mark] = &s.frames()[..] else { panic!("GOAWAY and PING") };
@@ -560,7 +561,7 @@ fn s6_8_requests_that_the_goaway_excludes_may_be_retried() {
 
 #[test]
 fn s6_8_a_goaway_that_takes_an_earlier_one_back_ends_the_connection() {
-    // 9113-6.8-7: what we may not send, a peer may not either
+    // 9113-6.8-7: the same rule binds the peer
     client(|s| {
         s.get();
         s.peer(goaway(1, ErrorCode::NO_ERROR));

@@ -1,4 +1,4 @@
-//! RFC 9113 §8.3 to §8.7: control data of requests and responses, push, CONNECT, and what may be tried again.
+//! RFC 9113 §8.3 to §8.7: control data of requests and responses, push, CONNECT, and retries.
 
 use http::{Method, Uri};
 use thalweg::{
@@ -16,7 +16,7 @@ fn with_push(opening: &mut Opening) {
     opening.config.enable_push = true;
 }
 
-/// A server refuses a request; nothing of it is shown.
+/// A server refuses a request and reports nothing of it.
 fn refused_request(lines: Lines<'_>) {
     server(|s| {
         s.peer(headers(1, hpack::block(lines)).end_stream().end_headers());
@@ -24,7 +24,7 @@ fn refused_request(lines: Lines<'_>) {
     });
 }
 
-/// A server shows a request as it came.
+/// A server reports a request unchanged.
 fn good_request(lines: Lines<'_>) {
     let shown: Vec<String> = lines.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     server(|s| {
@@ -193,7 +193,7 @@ fn s8_3_1_a_request_without_its_pseudo_header_fields_is_malformed() {
     });
 }
 
-/// The answer of a new client to a request, without sending it anywhere.
+/// Returns the result of a request on a new client.
 fn send(request: &Request<'_>, fields: &[Field<'_>]) -> Result<(), OpenError> {
     let mut client = Connection::<Client>::new(thalweg::Config::default()).unwrap();
     client.send_request(request, fields.iter().copied(), true).map(|_| ())
@@ -311,7 +311,7 @@ fn s8_3_1_a_request_whose_host_differs_from_its_authority_is_malformed() {
     good_request(&[METHOD, SCHEME, PATH, ("host", "example.org")]);
 }
 
-/// Feeds one request to a new server and looks at it.
+/// Passes one request to a new server and checks the result.
 fn with_request<T>(lines: Lines<'_>, look: impl FnOnce(thalweg::Headers<'_>) -> T) -> T {
     let mut config = thalweg::Config::default();
     config.enable_connect_protocol = true;
@@ -331,7 +331,7 @@ fn with_request<T>(lines: Lines<'_>, look: impl FnOnce(thalweg::Headers<'_>) -> 
 }
 
 #[test]
-fn s8_3_1_an_authority_is_judged_however_it_is_coded_and_each_time() {
+fn s8_3_1_an_authority_is_validated_in_every_representation_and_each_time() {
     // 9113-8.1.1-5
     server(|s| {
         let request = |s: &mut Scene<Server>, id, authority: &[u8], is_good: bool| {
@@ -346,7 +346,7 @@ fn s8_3_1_an_authority_is_judged_however_it_is_coded_and_each_time() {
         };
         // The static entry, whose value is empty.
         request(s, 1, b"\x81", false);
-        // `a/b` in short codes, and again from the entry that it became.
+        // `a/b` in short codes, and again from its table entry.
         request(s, 3, b"\x41\x83\x1b\x11\xff", false);
         request(s, 5, b"\xbe", false);
         request(s, 7, b"\x41\x03a.b", true);
@@ -379,7 +379,7 @@ fn s8_3_a_pseudo_header_field_that_comes_twice_from_a_table_is_malformed() {
 }
 
 #[test]
-fn s8_2_1_the_value_of_a_common_name_is_judged_as_any() {
+fn s8_2_1_the_value_of_a_common_name_is_validated_as_any() {
     // 9113-8.2.1-2, 9113-8.2.1-6, 9113-8.2.1-7
     server(|s| {
         let literals =
@@ -570,7 +570,7 @@ fn s8_5_connect_with_other_pseudo_header_fields_is_malformed() {
     refused_request(&[connect, ("host", "example.org:443")]);
 }
 
-/// A tunnel, from the server's end.
+/// Returns a tunnel, from the server's end.
 fn tunnel(s: &mut Scene<Server>) -> thalweg::StreamKey {
     let block = hpack::block(&[(":method", "CONNECT"), (":authority", "example.org:443")]);
     s.peer(headers(1, block).end_headers());
@@ -629,7 +629,7 @@ fn s8_5_other_frames_in_a_tunnel_are_a_stream_error() {
 
 #[test]
 fn s8_5_content_length_means_nothing_in_a_tunnel() {
-    // 9113-8.5-6: DATA is what a tunnel is for
+    // 9113-8.5-6: a tunnel carries DATA
     client(|s| {
         s.call(|core| core.send_request(&Request::connect("example.org:443"), [], false)).unwrap();
         s.frames();
@@ -665,7 +665,7 @@ fn s8_7_only_what_no_application_has_seen_is_called_unprocessed() {
     let one_stream = |opening: &mut Opening| opening.config.concurrent_streams_max = 1;
     server_with(one_stream, |s| {
         let seen = s.post(1);
-        // Refused: the application never heard of 3.
+        // Refused: the application never receives request 3.
         s.peer(headers(3, hpack::get("/")).end_stream().end_headers());
         s.refused(3, ErrorCode::REFUSED_STREAM);
         // Seen, and at fault: never REFUSED_STREAM.

@@ -1,4 +1,5 @@
-//! RFC 9113 §8.1, §8.2: messages as frames, and the fields in them. What may not be received may not be sent.
+//! RFC 9113 §8.1, §8.2: messages as frames, and the fields in them. What may not be received may
+//! not be sent.
 
 use thalweg::{ErrorCode, Field, KnownName, Request, SendError, Status, Violation, check_field};
 use thalweg_testkit::frames::{data, headers, push_promise, rst_stream};
@@ -7,12 +8,12 @@ use thalweg_testkit::scenario::{GET, Opening, Scene, client, client_with, server
 
 type Lines<'a> = &'a [(&'a str, &'a str)];
 
-/// A GET with more fields.
+/// Returns a GET with more fields.
 fn get_with(fields: Lines<'_>) -> Vec<u8> {
     Block::new().raw(hpack::get("/")).raw(hpack::block(fields)).bytes()
 }
 
-/// A POST with a content-length.
+/// Returns a POST with a content-length.
 fn post_of(length: &str) -> Vec<u8> {
     Block::new().raw(hpack::request("POST", "/")).literal("content-length", length).bytes()
 }
@@ -323,7 +324,7 @@ fn with_push(opening: &mut Opening) {
 
 // §8.2.1: names and values.
 
-/// Names that no field may have, in what is received and in what is sent.
+/// Names that no field may have, in either direction.
 fn bad_names() -> Vec<Vec<u8>> {
     let mut names = vec![b"".to_vec(), b"Upper".to_vec(), b"x-camelCase".to_vec(), b"with:colon".to_vec()];
     let forbidden = (0..=0x20).chain(0x41..=0x5a).chain(0x7f..=0xff).chain(*b"\"(),/:;<=>?@[\\]{}");
@@ -421,7 +422,8 @@ fn s8_2_1_trailers_and_promises_are_checked_too() {
     }
 }
 
-/// The decoder remembers which entries of its table have passed; what has not must not count as such.
+/// The decoder remembers which entries of its table have passed; what has not must not count as
+/// such.
 #[test]
 fn s8_2_1_a_bad_field_stays_bad_when_it_is_indexed() {
     // 9113-8.2.1-8

@@ -1,8 +1,8 @@
-//! A program without std that calls the protocol crates: that it builds is the proof.
+//! A program without std that calls the protocol crates: it proves by building that they need none.
 //!
 //! std has a panic handler of its own. If any crate in the tree pulls it in, there are two, and the
-//! compiler says E0152. `cargo xtask nostd` builds this twice: as it is, which must succeed, and with
-//! the feature `std`, which must fail with that error.
+//! compiler says E0152. `cargo xtask nostd` builds this twice: as it is, which must succeed, and
+//! with the feature `std`, which must fail with that error.
 #![no_std]
 
 extern crate alloc;
@@ -22,11 +22,11 @@ use thalweg_h2c::{Config, Protocol, Sniffer};
 use thalweg_hpack::{Decoder, Encoder, Field, ListLimits, SinkAction};
 use thalweg_record as _;
 
-/// Memory is not the point here: there is none.
+/// Provides no memory: the program is linked and never run.
 struct NoMemory;
 
-// SAFETY: null is what `alloc` answers when there is no memory. No block is ever given out, so no call
-// of `dealloc` can be a correct one, and none is harmed by doing nothing.
+// SAFETY: `alloc` returns null when there is no memory. It never returns a block, so a correct
+// program never calls `dealloc`.
 unsafe impl GlobalAlloc for NoMemory {
     unsafe fn alloc(&self, _layout: Layout) -> *mut u8 {
         core::ptr::null_mut()
@@ -54,7 +54,7 @@ pub extern "C" fn hpack_round_trip() -> u64 {
     totals.map_or(0, |totals| totals.list_bytes)
 }
 
-/// Asks what the first bytes of a connection are: 1 for an HTTP/1.1 request that upgrades to HTTP/2.
+/// Classifies the first bytes of a connection: 1 for an HTTP/1.1 request that upgrades to HTTP/2.
 #[unsafe(no_mangle)]
 pub extern "C" fn h2c_upgrade() -> u64 {
     let mut request =
@@ -81,7 +81,8 @@ impl Line for Dead {
     }
 }
 
-/// Runs the loop of the example `no_std_loop` until it would sleep, and says what it holds.
+/// Runs the loop of the example `no_std_loop` until it would sleep, and returns the bytes that it
+/// holds.
 #[unsafe(no_mangle)]
 pub extern "C" fn device_loop() -> u64 {
     let mut device = Device::new();

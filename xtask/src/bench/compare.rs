@@ -98,7 +98,8 @@ impl Bench {
         Ok(figures)
     }
 
-    /// Medians of rounds in which the peers take turns, so that a drift of the machine meets all alike.
+    /// Medians of rounds in which the peers take turns, so that a drift of the machine meets all
+    /// alike.
     fn times(&self, scene: &Scene, chunks: usize) -> anyhow::Result<Vec<f64>> {
         let mut taken = vec![Vec::new(); self.lineup.peers.len()];
         for _ in 0..self.rounds {
@@ -114,7 +115,7 @@ impl Bench {
         Ok(taken.into_iter().map(median).collect())
     }
 
-    /// What the read alone costs where that is to be taken off, else nothing.
+    /// Returns what the read alone costs where that is to be taken off, else nothing.
     fn floor(
         &self,
         scene: &Scene,

@@ -37,7 +37,7 @@ pub struct Sheet<F = Figure> {
 }
 
 impl Figure {
-    /// A figure with no more digits than it can bear.
+    /// Creates a figure, rounded to its significant digits.
     pub fn new(workload: impl fmt::Display, peer: &str, metric: Metric, value: f64) -> Self {
         let digits = match metric {
             Metric::Bytes => 1.0,
@@ -75,7 +75,7 @@ impl<F: Serialize + for<'a> Deserialize<'a>> Sheet<F> {
     }
 }
 
-/// The middle of the values, or of the two in the middle.
+/// Returns the middle of the values, or of the two in the middle.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -86,7 +86,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// A number as people read it: `14,502`, `0.25`.
+/// Returns a number as people read it: `14,502`, `0.25`.
 pub fn readable(value: f64) -> String {
     if value.abs() < 100.0 && value.fract() != 0.0 {
         return format!("{value:.2}");

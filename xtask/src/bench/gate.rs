@@ -1,8 +1,8 @@
-//! The gate: no workload costs more instructions than the committed figure says.
+//! The gate: no workload costs more instructions than the committed figure.
 //!
-//! Counts, unlike times, are the same on every machine with the same compiler, once the C library is
-//! told to copy bytes as on the plainest processor. Another compiler makes other code, so then there is
-//! nothing to compare with, and the gate says so.
+//! Counts, unlike times, are the same on every machine with the same compiler, if the C library is
+//! set to copy bytes by the same code on every processor. Another compiler generates other code;
+//! then there is nothing to compare with, and the gate reports that.
 
 use std::fs;
 
@@ -114,7 +114,7 @@ impl Baseline {
         serde_json::from_str(&text).with_context(|| format!("{PATH} is no baseline"))
     }
 
-    /// Why there is nothing to compare with.
+    /// Returns why there is nothing to compare with.
     fn why_not(&self, rustc: &str, target_features: &str) -> Option<String> {
         if self.rustc != rustc {
             return Some(format!("the figures are of {}, this is {rustc}", self.rustc));
@@ -139,7 +139,7 @@ const GATED: [&str; 3] = ["w1", "w2", "w4"];
 /// Those of the HPACK workloads that need no corpus. Per field.
 const GATED_HPACK: [&str; 4] =
     ["decode-keepalive", "encode-keepalive", "encode-prehashed", "encode-responses"];
-/// How much more than the committed figure is let through.
+/// The allowed excess over the committed figure.
 const TOLERANCE: f64 = 0.03;
 
 #[cfg(test)]
@@ -147,12 +147,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_per_cent_are_let_through_and_no_more() {
+    fn three_per_cent_pass_and_more_fail() {
         assert_eq!(verdict(1030.0, 1000.0), Verdict::Same);
         assert_eq!(verdict(1031.0, 1000.0), Verdict::Worse);
         assert_eq!(verdict(970.0, 1000.0), Verdict::Same);
         assert_eq!(verdict(969.0, 1000.0), Verdict::Better);
-        // A figure that is none lets nothing through.
+        // Nothing passes against a figure that is not a number.
         assert_eq!(verdict(1.0, 0.0), Verdict::Worse);
     }
 

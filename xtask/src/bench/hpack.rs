@@ -45,7 +45,8 @@ impl Codec {
         }
     }
 
-    /// How much of the corpus it works through. fluke-hpack takes a hundred times as long as the others.
+    /// Returns how many sessions of the corpus the peer runs. fluke-hpack takes a hundred times as
+    /// long as the others.
     fn sessions(self, workload: &str) -> Option<usize> {
         (self == Self::Fluke && workload != "encode-keepalive" && workload != "decode-keepalive").then_some(2)
     }
@@ -135,7 +136,7 @@ impl Bench {
             let programs = self.programs(codec);
             keep(codec, Metric::Instructions, programs.hpack_instructions(workload, codec.name(), sessions)?);
         }
-        // The codecs take turns, so that a drift of the machine meets all alike.
+        // The codecs alternate, so that a drift of the machine affects all of them.
         let mut taken = vec![Vec::new(); self.codecs.len()];
         for _ in 0..self.rounds {
             for (taken, codec) in taken.iter_mut().zip(codecs()) {

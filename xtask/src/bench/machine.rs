@@ -46,12 +46,12 @@ impl Machine {
     }
 }
 
-/// The compiler, as it names itself.
+/// Returns the compiler, as it names itself.
 pub fn rustc_version() -> String {
     output("rustc", &["--version"])
 }
 
-/// What the compiler may use of the processor, with the target's name.
+/// Returns what the compiler may use of the processor, with the target's name.
 pub fn target_features() -> String {
     let set = output("rustc", &["--print", "cfg"]);
     let value = |line: &str, name: &str| {
@@ -62,7 +62,7 @@ pub fn target_features() -> String {
     all.join(" ")
 }
 
-/// What a program printed, or nothing if it failed.
+/// Returns what a program printed, or nothing if it failed.
 fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let printed = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);

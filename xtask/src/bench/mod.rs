@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what the core costs, beside its peers.
 //!
-//! Without a subcommand it runs workloads in memory and compares. The programs that are measured are
-//! those of `crates/bench`; everything here only builds, runs and reports.
+//! Without a subcommand it runs workloads in memory and compares. The programs that are measured
+//! are those of `crates/bench`; everything here only builds, runs and reports.
 
 mod compare;
 mod e2e;

@@ -16,7 +16,7 @@ pub struct Args {
     /// The workload, as `w1` or `client-w1`
     #[arg(value_parser = scenes::parse, value_name = "WORKLOAD")]
     workload: Scene,
-    /// Whose work to look at
+    /// The library to profile
     #[arg(long, default_value = "thalweg")]
     peer: Peer,
     /// How many functions to list
@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     );
     let own = annotate(&out, "--inclusive=no")?;
     let with_calls = annotate(&out, "--inclusive=yes")?;
-    // A function's own lines and those inlined into it are apart in the profile.
+    // The profile lists a function's own lines and those inlined into it separately.
     let tables = [
         (
             "by function, what is inlined into it included",
@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     ];
     for (title, mut rows) in tables {
         println!("\n{title}:");
-        // Whatever calls all the rest tells nothing.
+        // Functions that call all others carry no information.
         rows.retain(|(share, _)| *share < 0.995);
         for (share, name) in rows.into_iter().take(args.lines) {
             println!("{:>8} {:>5.1} %  {name}", readable((share * per_unit).round()), share * 100.0);
@@ -110,7 +110,8 @@ fn count_and_rest(line: &str) -> Option<(f64, &str)> {
     ))
 }
 
-/// Splits `directory/file:function [object]`, and keeps of the path what tells the file from others.
+/// Splits `directory/file:function [object]`, and keeps of the path what distinguishes the file
+/// from others.
 fn entry(share: f64, rest: &str) -> Entry {
     let name = rest.rsplit_once(" [").map_or(rest, |(name, _)| name);
     let (path, function) = name.split_once(':').unwrap_or(("", name));

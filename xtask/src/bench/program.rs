@@ -14,11 +14,11 @@ use crate::{process, setup};
 /// depend on which peers can be had.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Build {
-    /// What the gate counts, and no more, so that it is quick.
+    /// The workloads of the gate, which are few, so that it is quick.
     Gate,
     Core,
     Peers,
-    /// What the end-to-end runs load.
+    /// The servers of the end-to-end runs.
     Servers,
     /// Our header codec alone, and beside others.
     Hpack,
@@ -31,7 +31,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Builds the programs and puts them where no other build overwrites them.
+    /// Builds the programs and copies them to a folder that no other build overwrites.
     pub fn build(build: Build) -> anyhow::Result<Self> {
         let (name, features, programs) = match build {
             Build::Gate => ("gate", "", &["measure", "hpack"][..]),
@@ -65,7 +65,7 @@ impl Programs {
         self.directory.join(name)
     }
 
-    /// The programs that hold a peer.
+    /// Builds the programs that contain a peer.
     pub fn build_for(peer: Peer) -> anyhow::Result<Self> {
         let build = if peer.is_ours() { Build::Core } else { Build::Peers };
         let programs = Self::build(build)?;
@@ -73,7 +73,7 @@ impl Programs {
         Ok(programs)
     }
 
-    /// The peers that could be linked.
+    /// Returns the peers that could be linked.
     pub fn peers(&self) -> anyhow::Result<Vec<String>> {
         let mut command = Command::new(self.path("measure"));
         let names = process::run(command.arg("peers"), RUN_LIMIT)?.into_text("measure")?;
@@ -95,12 +95,14 @@ impl Programs {
         self.count(plan, sizes, NO_REP_MOVSB)
     }
 
-    /// The same, as it would be on a processor with nothing but what its architecture requires.
+    /// Returns the same, as it would be on a processor with nothing but what its architecture
+    /// requires.
     pub fn instructions_anywhere(&self, plan: &Plan<'_>, sizes: (usize, usize)) -> anyhow::Result<f64> {
         self.count(plan, sizes, &anywhere())
     }
 
-    /// Instructions per header field of a workload of the program `hpack`, as on the plainest processor.
+    /// Instructions per header field of a workload of the program `hpack`, as on the plainest
+    /// processor.
     pub fn hpack_instructions_anywhere(&self, workload: &str) -> anyhow::Result<f64> {
         self.hpack_count(&[workload, "thalweg", "count"], None, (2, 6), &anywhere())
     }
@@ -125,13 +127,13 @@ impl Programs {
         let count = |passes: usize| {
             let arguments = hpack_arguments(arguments, passes, sessions);
             let (total, output) = self.callgrind("hpack", &arguments, tunables)?;
-            // It says the fields of one pass, and its start is the same however many there are.
+            // It prints the fields of one pass, and its start-up is the same for any number.
             anyhow::Ok((total, value_of(&output, "fields")? * passes as f64))
         };
         difference(count(few)?, count(many)?)
     }
 
-    /// What one of the programs for header codecs prints as `mode`.
+    /// Returns what one of the programs for header codecs prints as `mode`.
     pub fn hpack_figure(
         &self,
         program: &str,
@@ -144,7 +146,7 @@ impl Programs {
         value_of(&process::run(&mut command, RUN_LIMIT)?.into_text(program)?, mode_name(mode))
     }
 
-    /// What `hpack hostile` prints: the best of many, in nanoseconds, and what was sent.
+    /// Returns what `hpack hostile` prints: the best of many, in nanoseconds, and what was sent.
     pub fn hpack_hostile(&self, codec: &str, passes: usize) -> anyhow::Result<String> {
         let mut command = pinned(&self.path("hpack"), Core::Client);
         process::run(command.args(["hostile", codec, &passes.to_string()]), RUN_LIMIT)?.into_text("hpack")
@@ -159,7 +161,7 @@ impl Programs {
         difference(count(few)?, count(many)?)
     }
 
-    /// The instructions of a run, and what it printed.
+    /// Returns the instructions of a run, and what it printed.
     fn callgrind(
         &self,
         program: &str,
@@ -244,7 +246,7 @@ fn hpack_arguments(front: &[&str], passes: usize, sessions: Option<usize>) -> Ve
     front.iter().map(|&text| text.to_owned()).chain(counts).collect()
 }
 
-/// The name of the figure that a mode of the program `hpack` prints.
+/// Returns the name of the figure that a mode of the program `hpack` prints.
 fn mode_name(mode: &str) -> &str {
     if mode == "time" { "ns" } else { mode }
 }
@@ -283,7 +285,7 @@ impl<'a> Plan<'a> {
 
 /// Callgrind, writing its profile to `out`.
 ///
-/// A copy by `rep movsb` would count each byte as an instruction, so the C library is told to use
+/// A copy by `rep movsb` would count each byte as an instruction, so the C library is set to use
 /// its vector loops.
 pub fn callgrind(out: &Path) -> Command {
     let mut command = Command::new("valgrind");
@@ -298,19 +300,19 @@ fn difference((few, few_units): (f64, f64), (many, many_units): (f64, f64)) -> a
     Ok((many - few) / (many_units - few_units))
 }
 
-/// What makes the C library do the same on every processor.
+/// Returns the variable that makes the C library run the same code on every processor.
 fn anywhere() -> String {
     format!("{NO_REP_MOVSB}:{PLAIN_PROCESSOR}")
 }
 
-/// Who runs on which core, where there are two.
+/// Which program runs on which core, if there are two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Core {
     Server,
     Client,
 }
 
-/// A command that stays on its core, where the machine has more than one.
+/// Returns a command that stays on its core, where the machine has more than one.
 pub fn pinned(program: &Path, core: Core) -> Command {
     let cores = std::thread::available_parallelism().map_or(1, Into::into);
     if cores < 2 {
@@ -328,14 +330,14 @@ pub fn has_valgrind() -> anyhow::Result<bool> {
     Ok(is_there() || setup::ensure(&["valgrind"])? && is_there())
 }
 
-/// A number in a program's output of lines `name number`.
+/// Returns a number in a program's output of lines `name number`.
 fn value_of(text: &str, name: &str) -> anyhow::Result<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     let value = line.with_context(|| format!("no `{name}` in: {text}"))?;
     value.parse().with_context(|| format!("`{name}` is no number in: {text}"))
 }
 
-/// The part of cargo's messages that tells where a program is.
+/// The part of cargo's messages that has the path of a program.
 #[derive(Deserialize)]
 struct Message {
     executable: Option<PathBuf>,
@@ -344,7 +346,7 @@ struct Message {
 const HPACK: &[&str] = &["hpack", "hpack_allocations"];
 const NO_REP_MOVSB: &str =
     "glibc.cpu.x86_rep_movsb_threshold=1073741824:glibc.cpu.x86_rep_stosb_threshold=1073741824";
-/// What the C library may otherwise find and copy bytes with.
+/// The processor features by which the C library otherwise chooses its code.
 const PLAIN_PROCESSOR: &str = "glibc.cpu.hwcaps=-AVX,-AVX2,-AVX2_Usable,-AVX_Fast_Unaligned_Load,\
     -AVX512F,-AVX512VL,-AVX512BW,-BMI1,-BMI2,-ERMS,-FSRM,-LZCNT,-MOVBE,-POPCNT,-RTM,-SSE4_1,-SSE4_2,-SSSE3";
 pub const BUILD_LIMIT: Duration = Duration::from_secs(1800);

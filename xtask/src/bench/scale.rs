@@ -87,7 +87,8 @@ fn instructions(lineup: &Lineup) -> anyhow::Result<Vec<Point>> {
     Ok(points)
 }
 
-/// Medians of rounds that each go through everything, so that a drift of the machine bends no curve.
+/// Medians of rounds that each go through everything, so that a drift of the machine bends no
+/// curve.
 fn times(lineup: &Lineup, rounds: usize) -> anyhow::Result<Vec<Point>> {
     let peers = &lineup.peers;
     let runs: Vec<_> =
@@ -121,7 +122,7 @@ impl Curve {
         }
     }
 
-    /// The larger of the two runs whose counts are subtracted, and the chunks of both.
+    /// Returns the larger of the two runs whose counts are subtracted, and the chunks of both.
     fn counted(self, at: usize, peer: &str) -> (Plan<'_>, (usize, usize)) {
         match self {
             Self::Streams => (Plan { held: at, ..Plan::new("w1", peer, 60) }, (10, 60)),
@@ -132,7 +133,7 @@ impl Curve {
         }
     }
 
-    /// A run of some tens of milliseconds or more.
+    /// Returns a run of some tens of milliseconds or more.
     fn timed(self, at: usize, peer: &str) -> Plan<'_> {
         match self {
             Self::Streams => Plan { held: at, ..Plan::new("w1", peer, 500) },
@@ -143,7 +144,7 @@ impl Curve {
     }
 }
 
-/// How much a peer's cost grows from 10 to 10,000, as a fraction.
+/// Returns how much a peer's cost grows from 10 to 10,000, as a fraction.
 pub fn growth(points: &[Point], curve: Curve, metric: Metric, peer: &str) -> Option<f64> {
     let value = |at| value_at(points, curve, metric, peer, at);
     Some(value(10_000)? / value(10)? - 1.0)

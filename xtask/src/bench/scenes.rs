@@ -22,7 +22,7 @@ enum Kind {
     Receiving,
     /// Connections, one to a chunk.
     SetUp,
-    /// Something that lies still: only its memory is of interest.
+    /// Something idle: only its memory is measured.
     Memory,
 }
 
@@ -37,7 +37,7 @@ impl Scene {
         }
     }
 
-    /// Chunks of a run whose time is taken: some ten milliseconds.
+    /// Chunks of a run whose time is measured: some ten milliseconds.
     pub fn timed_chunks(&self) -> Option<usize> {
         match self.kind {
             Kind::Requests => Some(400),
@@ -47,7 +47,7 @@ impl Scene {
         }
     }
 
-    /// Whether the cost of the read itself, which every peer pays alike, is taken off.
+    /// Whether the cost of the read itself, which is the same for every peer, is subtracted.
     pub fn is_above_the_read(&self) -> bool {
         self.kind == Kind::Receiving
     }
@@ -59,14 +59,14 @@ pub fn parse(name: &str) -> Result<Scene, String> {
     ALL.into_iter().find(|scene| scene.name == name).ok_or_else(|| format!("known are: {}", known()))
 }
 
-/// Whom to measure.
+/// The libraries to measure.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Peer {
     Thalweg,
     /// Thalweg as a program uses it that looks up every name and releases content by calls
     ThalwegPlain,
-    /// nghttp2's best configuration: closed streams are not kept, RFC 7540's priorities are off, and
-    /// bodies are not copied in the splice workloads
+    /// nghttp2's best configuration: closed streams are not kept, RFC 7540's priorities are off,
+    /// and bodies are not copied in the splice workloads
     Nghttp2,
     /// nghttp2 as it comes
     Nghttp2Default,

@@ -1,4 +1,5 @@
-//! axum's own `Router` on our server, in cleartext and over TLS: extractors, streams both ways, events, a fallback.
+//! axum's own `Router` on our server, in cleartext and over TLS: extractors, streams both ways,
+//! events, a fallback.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -21,17 +22,17 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// What the scripts call a check, and what it sees.
 const CHECKS: &[(&str, &str)] = &[
-    ("hello", "is greeted by path and query, and told of a bad query"),
-    ("sum", "has numbers in JSON added up, and is told of broken JSON"),
-    ("upper", "streams pieces up and hears them changed"),
-    ("events", "hears three server-sent events in order and leaves; the next request is answered"),
-    ("fallback", "is told what is not found by the fallback"),
+    ("hello", "gets greetings by path and query, and 400 for a bad query"),
+    ("sum", "gets the sum of numbers in JSON, and 400 for malformed JSON"),
+    ("upper", "streams pieces up and receives them changed"),
+    ("events", "receives three server-sent events in order and leaves; the next request is answered"),
+    ("fallback", "gets the fallback's response for a missing path"),
 ];
 
 type CurlCheck = fn(&App) -> anyhow::Result<()>;
 const CURL_CHECKS: &[CurlCheck] = &[hello, sum, upper, events, fallback];
 
-/// What the app's own page says when all went well.
+/// The result that the app's page shows on success.
 const SEEN: &[&str] = &[
     r#"path and query: "hello, browser\nhello, browser\n""#,
     r#"json: {"sum":42}"#,
@@ -84,7 +85,7 @@ impl App {
         format!("{}://{}{path}", self.scheme, self.server.address)
     }
 
-    /// What curl is answered, with the status, over HTTP/2.
+    /// Returns the response that curl gets over HTTP/2, with its status.
     fn ask(&self, path: &str, arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = curl(&["--insecure", "--write-out", "%{http_version} %{response_code}"]);
         let reported = process::run(command.args(arguments).arg(self.url(path)), LIMIT)?.into_text("curl")?;
@@ -99,7 +100,7 @@ impl App {
         command.args(arguments).arg(self.url(path)).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut group = Group::spawn_with_input(&mut command, Stdio::piped())?;
         let (stdin, stdout, _) = group.pipes();
-        // A curl that uploads says what comes; another does not ask.
+        // curl reads its input only if the arguments make it upload.
         if let Some(mut stdin) = stdin.filter(|_| !arguments.is_empty()) {
             std::thread::spawn(move || {
                 for number in 0..100 {
@@ -116,14 +117,14 @@ impl App {
 }
 
 fn same(reported: &str, expected: &str) -> anyhow::Result<()> {
-    ensure!(reported == expected, "curl hears {reported:?}, expected {expected:?}");
+    ensure!(reported == expected, "curl receives {reported:?}, expected {expected:?}");
     Ok(())
 }
 
 fn hello(app: &App) -> anyhow::Result<()> {
     same(&app.ask("/hello/curl?times=2", &[])?, "200 hello, curl\nhello, curl\n")?;
     let reported = app.ask("/hello/curl?times=x", &[])?;
-    ensure!(reported.starts_with("400 "), "curl hears {reported:?}");
+    ensure!(reported.starts_with("400 "), "curl receives {reported:?}");
     Ok(())
 }
 
@@ -131,11 +132,11 @@ fn sum(app: &App) -> anyhow::Result<()> {
     let ask = |numbers| app.ask("/sum", &["--header", "content-type: application/json", "--data", numbers]);
     same(&ask("[1, 2, 39]")?, r#"200 {"sum":42}"#)?;
     let reported = ask("[1, 2")?;
-    ensure!(reported.starts_with("400 "), "curl hears {reported:?}");
+    ensure!(reported.starts_with("400 "), "curl receives {reported:?}");
     Ok(())
 }
 
-/// The first pieces come back while the last have not been said.
+/// The first pieces of the echo arrive before the last were sent.
 fn upper(app: &App) -> anyhow::Result<()> {
     let start = Instant::now();
     let (mut curl, pieces) = app.stream("/upper", &["--request", "POST", "--upload-file", "."])?;
@@ -171,6 +172,6 @@ fn page(fixtures: &Fixtures, app: &App) -> anyhow::Result<()> {
         page.until("'done' in document.body.dataset")?;
         page.evaluate("Array.from(document.querySelectorAll('#seen li'), (line) => line.textContent)")
     })?;
-    ensure!(seen == json!(SEEN), "the page says {seen:#}\nexpected {:#}", json!(SEEN));
+    ensure!(seen == json!(SEEN), "the page shows {seen:#}\nexpected {:#}", json!(SEEN));
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Honest storms: gRPC clients that cancel about half of their calls, over one connection, while a relay
-//! reads the frames between them and the server.
+//! Cancellation bursts: gRPC clients that cancel about half of their calls, over one connection,
+//! while a relay reads the frames between them and the server.
 
 use std::process::Command;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const END_LIMIT: Duration = Duration::from_secs(20);
 /// The same calls in the same order each time, as far as the client's own threads allow.
 const SEED: &str = "1";
 
-/// What a client says of its calls.
+/// A client's report of its calls.
 #[derive(Debug, Deserialize)]
 struct ClientReport {
     calls: u32,
@@ -43,13 +43,13 @@ const BURSTS: &[Burst] = &[
     Burst {
         client: "grpc-go",
         needs: &[Need::Go("google.golang.org/grpc")],
-        command: || external_tools::go_program("grpc_storm.go"),
+        command: || external_tools::go_program("grpc_bursts.go"),
         calls: |fixtures| fixtures.load.go_calls,
     },
     Burst {
         client: "grpcio",
         needs: &[Need::Python("grpc")],
-        command: || external_tools::python_script("grpc_storm.py"),
+        command: || external_tools::python_script("grpc_bursts.py"),
         calls: |fixtures| fixtures.load.python_calls,
     },
 ];
@@ -57,7 +57,7 @@ const BURSTS: &[Burst] = &[
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for burst in BURSTS {
-        let name = |server: &str| format!("{server}: {} cancels half of its calls in a storm", burst.client);
+        let name = |server: &str| format!("{server}: {} cancels half of its calls in a burst", burst.client);
         let needs = [burst.needs, &[Need::Example("tonic_echo")]].concat();
         rows.push(Row::new(name("tonic_echo"), &needs, |fixtures| {
             burst.run(fixtures, &grpc::tonic_echo(fixtures)?)
@@ -80,7 +80,7 @@ impl Burst {
         command.args([relay.address.to_string(), calls.to_string(), SEED.to_owned()]);
         let text = process::run(&mut command, LIMIT)?.into_text(self.client)?;
         let reported: ClientReport =
-            serde_json::from_str(&text).with_context(|| format!("it says {text:?}"))?;
+            serde_json::from_str(&text).with_context(|| format!("it prints {text:?}"))?;
         let observed = relay.finish(END_LIMIT)?;
         let judged = check(calls, &reported, &observed);
         judged.with_context(|| format!("{reported:?}\n{observed:?}"))?;
@@ -99,7 +99,7 @@ fn check(calls: u32, reported: &ClientReport, observed: &Observed) -> anyhow::Re
     ensure!(reported.calls == calls, "{} calls were made, {calls} asked for", reported.calls);
     let stopped = reported.cancelled + reported.late;
     ensure!(reported.completed + stopped == calls, "not every call has come to an end");
-    ensure!(stopped > calls / 4 && reported.late > 0, "only {stopped} calls were stopped: this is no storm");
+    ensure!(stopped > calls / 4 && reported.late > 0, "only {stopped} calls were stopped: this is no burst");
     ensure!(observed.resets_by_client > calls / 20, "hardly a cancellation reached the server");
     ensure!(observed.connections == 1, "{} connections in place of one", observed.connections);
     ensure!(observed.without_goaway == 0, "{} ends without a GOAWAY", observed.without_goaway);
@@ -140,7 +140,7 @@ mod tests {
             ("failed", |reported, _| reported.failed = 1),
             ("asked for", |reported, _| reported.calls = 99),
             ("an end", |reported, _| reported.completed = 49),
-            ("no storm", |reported, _| (reported.completed, reported.cancelled, reported.late) = (80, 20, 0)),
+            ("no burst", |reported, _| (reported.completed, reported.cancelled, reported.late) = (80, 20, 0)),
             ("hardly", |_, observed| observed.resets_by_client = 5),
             ("in place of one", |_, observed| observed.connections = 2),
             ("without a GOAWAY", |_, observed| observed.without_goaway = 1),

@@ -1,8 +1,8 @@
 //! Chromium without a window, steered by its DevTools protocol.
 //!
-//! The protocol goes through a pair of pipes, so that there is no port and no WebSocket. What it keeps true: one
-//! browser serves all rows; each row has a page of its own, which shares no connection with another's; and a browser
-//! that a check fails with is not used again.
+//! The protocol goes through a pair of pipes, so that there is no port and no WebSocket. What it
+//! keeps true: one browser serves all rows; each row has a page of its own, which shares no
+//! connection with another's; and a browser that a check fails with is not used again.
 
 use std::fs;
 use std::io::Write as _;
@@ -29,7 +29,7 @@ const FLAGS: &[&str] = &[
     "--remote-debugging-pipe",
     // Our servers make their certificates themselves.
     "--ignore-certificate-errors",
-    // There is no other user whom the sandbox would protect, and root has none.
+    // There is no other user that the sandbox would protect, and root cannot use it.
     "--no-sandbox",
     "--disable-gpu",
     "--disable-dev-shm-usage",
@@ -48,12 +48,12 @@ pub struct Browser {
     pieces: Receiver<Vec<u8>>,
     unread: Vec<u8>,
     last_id: u64,
-    /// Names the page in what is said to it; empty where the browser itself is spoken to.
+    /// The page's session in commands; empty for commands to the browser itself.
     session: String,
     profile: PathBuf,
 }
 
-/// Lets a check steer a page of its own.
+/// Runs a check on a page of its own.
 pub fn on_page<T>(
     fixtures: &Fixtures,
     check: impl FnOnce(&mut Browser) -> anyhow::Result<T>,
@@ -85,7 +85,7 @@ impl Browser {
         Ok(Self { group, commands, pieces, unread, last_id: 0, session, profile })
     }
 
-    /// Opens an empty page in a context of its own, which this names, and goes on with it.
+    /// Opens an empty page in a context of its own, and runs the check on it.
     fn open_page(&mut self) -> anyhow::Result<Value> {
         let context = self.call("Target.createBrowserContext", &json!({}))?["browserContextId"].take();
         let create = json!({ "url": "about:blank", "browserContextId": context });
@@ -101,14 +101,14 @@ impl Browser {
         self.call("Target.disposeBrowserContext", &json!({ "browserContextId": context })).map(drop)
     }
 
-    /// Goes to a URL, and waits until the page and what it names are loaded.
+    /// Opens a URL, and waits until the page and its resources are loaded.
     pub fn open(&mut self, url: &str) -> anyhow::Result<()> {
         let opened = self.call("Page.navigate", &json!({ "url": url }))?;
         ensure!(opened.get("errorText").is_none(), "{url}: {}", opened["errorText"]);
         self.until(&format!("document.readyState == 'complete' && location.href.startsWith({})", json!(url)))
     }
 
-    /// What a script of the page comes to, once its promise is kept.
+    /// Runs a script of the page and returns its result, after its promise resolves.
     pub fn evaluate(&mut self, script: &str) -> anyhow::Result<Value> {
         let evaluate = json!({ "expression": script, "awaitPromise": true, "returnByValue": true });
         let mut answer = self.call("Runtime.evaluate", &evaluate)?;
@@ -131,7 +131,7 @@ impl Browser {
         Ok(())
     }
 
-    /// A command of the protocol, and its result.
+    /// Sends a command of the protocol and returns its result.
     pub fn call(&mut self, method: &str, parameters: &Value) -> anyhow::Result<Value> {
         self.last_id += 1;
         let mut command = json!({ "id": self.last_id, "method": method, "params": parameters });
@@ -152,13 +152,13 @@ impl Browser {
         }
     }
 
-    /// The next message, which ends with a zero.
+    /// Returns the next message, which ends with a zero.
     fn next(&mut self, deadline: Instant) -> anyhow::Result<Value> {
         loop {
             if let Some(len) = self.unread.iter().position(|byte| *byte == 0) {
                 let message = serde_json::from_slice(&self.unread[..len]);
                 self.unread.drain(..=len);
-                return message.context("Chromium says what is no JSON");
+                return message.context("Chromium's message is not JSON");
             }
             match self.pieces.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(piece) => self.unread.extend(piece),

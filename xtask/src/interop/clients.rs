@@ -1,4 +1,5 @@
-//! Clients that others wrote and scripts of ours steer: Node's `http2`, httpx, Go's net/http, and h2, which says what few clients say.
+//! External clients that our scripts control: Node's `http2`, httpx, Go's net/http, and
+//! h2, which sends frames that few clients send.
 //!
 //! A script makes one check and fails with its reason.
 
@@ -37,7 +38,8 @@ pub const CLIENTS: &[Client] = &[
         name: "httpx",
         need: Need::Python("httpx"),
         command: || external_tools::python_script("client.py"),
-        // It shows no trailers, stops reading a stream without a word to the server, and takes any GOAWAY for the end.
+        // It shows no trailers, stops reading a stream without RST_STREAM, and treats any GOAWAY as
+        // the end.
         cannot: &["trailers", "cancel", GOAWAY],
     },
     Client {
@@ -52,11 +54,11 @@ pub const CLIENTS: &[Client] = &[
 const CHECKS: &[(&str, &str)] = &[
     ("page", "gets a page: status, fields, each byte"),
     ("head", "asks for the head alone: length, no content"),
-    ("missing", "is told what is not found"),
+    ("missing", "gets 404 for a missing path"),
     ("download", "gets a large file: each byte"),
-    ("upload", "hears the echo of an upload: each byte"),
+    ("upload", "receives the echo of an upload: each byte"),
     ("parallel", "gets 100 things at once over one connection: each byte"),
-    ("cancel", "cancels 50 transfers, and the connection goes on"),
+    ("cancel", "cancels 50 transfers, and the connection continues"),
     ("trailers", "sees the trailers of a call"),
 ];
 
@@ -71,9 +73,9 @@ const H2_CHECKS: &[(&str, &str)] = &[
     ("window_shrinks", "takes a window back below zero"),
     ("settings_change", "takes the compression table away and gives it back"),
     ("pings", "has each PING answered with its bytes"),
-    ("reset", "resets 20 streams midway, and the connection goes on"),
+    ("reset", "resets 20 streams midway, and the connection continues"),
     ("request_trailers", "ends an upload with trailers"),
-    ("goodbye", "says GOAWAY, and hears its answer and a GOAWAY"),
+    ("goodbye", "sends GOAWAY, and receives its response and a GOAWAY"),
     ("data_on_idle_stream", "sends DATA on an idle stream: GOAWAY(PROTOCOL_ERROR), last stream 1"),
     ("window_overflow", "overflows the window: GOAWAY(FLOW_CONTROL_ERROR), last stream 1"),
     ("bad_header_block", "sends a header block that is none: GOAWAY(COMPRESSION_ERROR), last stream 1"),
@@ -89,7 +91,7 @@ pub fn rows() -> Vec<Row> {
             if client.cannot.contains(&GOAWAY) {
                 continue;
             }
-            let name = format!("{}: {} goes on to the end after GOAWAY", subject.name(), client.name);
+            let name = format!("{}: {} completes its streams after GOAWAY", subject.name(), client.name);
             rows.push(Row::new(name, &[subject.need(), client.need], |fixtures| {
                 server::to_the_end_of(fixtures, *subject, |server| client.goaway(fixtures, server))
             }));
@@ -138,14 +140,15 @@ impl Client {
         })
     }
 
-    /// A check by its name for it, of a server by its URL.
+    /// Returns the command that runs a check against a server.
     pub fn command(&self, fixtures: &Fixtures, check: &str, base: &str) -> anyhow::Result<Command> {
         let mut command = (self.command)()?;
         command.args([check, base]).env("ROOT", fixtures.root()).env("UPLOAD", fixtures.upload());
         Ok(command)
     }
 
-    /// The server is interrupted while it sends: what is under way is sent whole, then both sides end.
+    /// The server is interrupted while it sends: what is under way is sent whole, then both sides
+    /// end.
     fn goaway(&self, fixtures: &Fixtures, server: &mut Server) -> anyhow::Result<()> {
         let mut command = self.command(fixtures, GOAWAY, &server.url(""))?;
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -156,11 +159,7 @@ impl Client {
         let errors = collect(stderr.context("a pipe was asked for")?);
         let first = words.recv_timeout(LIMIT).unwrap_or_default();
         if first != b"started\n" {
-            bail!(
-                "its first words are {:?}; {}",
-                String::from_utf8_lossy(&first),
-                last_lines(group, &errors)
-            );
+            bail!("its first line is {:?}; {}", String::from_utf8_lossy(&first), last_lines(group, &errors));
         }
         server.interrupt()?;
         // The client holds the transfer back, so the server has to wait for it.
@@ -178,13 +177,13 @@ impl Client {
     }
 }
 
-/// Lets a script make its check.
+/// Runs the check of a script.
 pub fn make(command: &mut Command) -> anyhow::Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     process::run_merged(command, LIMIT)?.into_text(&program).map(drop)
 }
 
-/// What a program wrote up to its end, which comes now.
+/// Waits for the end of a program and returns what it wrote.
 fn last_lines(group: Group, errors: &Receiver<Vec<u8>>) -> String {
     drop(group);
     String::from_utf8_lossy(&errors.iter().flatten().collect::<Vec<u8>>()).into_owned()

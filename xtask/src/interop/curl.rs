@@ -12,7 +12,8 @@ use super::server::{self, Server, Subject};
 use super::{Need, Row};
 use crate::process::{self, Group, collect};
 
-/// Of one transfer. curl's own limit is a little shorter, for its better message.
+/// The time limit of one transfer. curl's own limit is a little shorter, since its message is
+/// better.
 const LIMIT: Duration = Duration::from_secs(130);
 const CURL: &[&str] = &[
     "--disable",
@@ -37,15 +38,15 @@ pub fn rows(subject: Subject) -> Vec<Row> {
         row("gets a directory page", directory_page),
         row("gets a large file", large_file),
         row("asks for the head alone", head),
-        row("is told what is not found", not_found),
+        row("gets 404 for a missing path", not_found),
         row("does not get out of the root", traversal),
         row("gets bytes by contract", bytes),
-        row("hears the echo of an upload", echo),
+        row("receives the echo of an upload", echo),
     ];
     // nghttpd keeps an upload until its end, and makes no bytes.
     if subject != Subject::Nghttpd {
         rows.push(row("gets forty bodies at a time", parallel));
-        rows.push(row("hears the echo before the upload ends", early_echo));
+        rows.push(row("receives the echo before the upload ends", early_echo));
     }
     rows
 }
@@ -81,7 +82,7 @@ fn fetch(fixtures: &Fixtures, url: &str, arguments: &[&str]) -> anyhow::Result<F
     let mut lines = reported.lines();
     let version = lines.next().unwrap_or_default();
     ensure!(version == "2", "{url} was answered over HTTP/{version}");
-    let status = lines.next().unwrap_or_default().parse().context("curl tells no status")?;
+    let status = lines.next().unwrap_or_default().parse().context("curl prints no status")?;
     let mut line = || lines.next().unwrap_or_default().to_owned();
     Ok(Fetched { status, content_type: line(), content_len: line(), body: fs::read(&file)? })
 }
@@ -163,7 +164,8 @@ fn echo(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     fixtures::compare(&fetched.body, &fs::read(fixtures.upload())?)
 }
 
-/// Transfers side by side, each on a connection: with prior knowledge curl 7.88 cannot put them on one, whoever serves.
+/// Makes parallel transfers, each on a connection: with prior knowledge curl 7.88 cannot share one,
+/// with any server.
 fn parallel(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let received = |len: usize| fixtures.received().with_file_name(format!("parallel-{len}"));
     for len in PARALLEL_LENS {
@@ -179,7 +181,7 @@ fn parallel(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let reported = process::run(&mut command, LIMIT)?.into_text("curl")?;
     let mut answered = 0;
     for line in reported.lines() {
-        ensure!(line == "2 200", "curl tells {line:?}");
+        ensure!(line == "2 200", "curl prints {line:?}");
         answered += 1;
     }
     ensure!(answered == PARALLEL_LENS.len(), "{answered} of {} were answered", PARALLEL_LENS.len());
@@ -190,8 +192,9 @@ fn parallel(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Uploads until the first of the echo arrives. The file `.` is standard input, read while the answer
-/// comes; curl may look for the answer only when there is more to send, so there is more until then.
+/// Uploads until the first of the echo arrives. The file `.` is standard input, read while the
+/// answer comes; curl may look for the answer only when there is more to send, so there is more
+/// until then.
 fn early_echo(_fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let mut command = curl(&["--no-buffer", "--request", "POST", "--upload-file", "."]);
     command.arg(server.url("/echo")).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -211,7 +214,7 @@ fn early_echo(_fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
             break;
         }
     }
-    ensure!(!received.is_empty(), "no echo while the upload goes on");
+    ensure!(!received.is_empty(), "no echo during the upload");
     drop(stdin);
     let status = group.wait(LIMIT)?;
     ensure!(status.is_some_and(|status| status.success()), "curl did not end well: {status:?}");

@@ -10,16 +10,16 @@ use anyhow::{Context as _, ensure};
 
 use super::chromium::Browser;
 
-/// How much is asked of the programs.
+/// The amount of work for the programs.
 #[derive(Clone, Copy)]
 pub struct Load {
     pub download_bytes: usize,
     pub upload_bytes: usize,
     /// Of `h2load`.
     pub requests: u32,
-    /// Of the storm of grpc-go.
+    /// Calls in the burst of grpc-go.
     pub go_calls: u32,
-    /// Of the storm of grpcio.
+    /// Calls in the burst of grpcio.
     pub python_calls: u32,
 }
 
@@ -43,7 +43,7 @@ impl Load {
 pub const PAGE: &str = "<!doctype html>\n<title>Thalweg</title>\n<p>The line of fastest flow.\n";
 pub const PAGE_PATH: &str = "/page.html";
 pub const DOWNLOAD_PATH: &str = "/download.bin";
-/// Lies beside the served folder: no request may reach it.
+/// A file beside the served folder: no request may reach it.
 pub const SECRET: &str = "not for you";
 pub const BYTES_PATH: &str = "/bytes/1000000?seed=7";
 
@@ -75,22 +75,22 @@ impl Fixtures {
         write_noise(&self.upload(), self.load.upload_bytes)
     }
 
-    /// The folder that is served.
+    /// Returns the folder that is served.
     pub fn root(&self) -> PathBuf {
         self.folder.join("root")
     }
 
-    /// A file to send.
+    /// Returns a file to send.
     pub fn upload(&self) -> PathBuf {
         self.folder.join("upload.bin")
     }
 
-    /// A file to receive into. There is one, as one row runs at a time.
+    /// Returns a file to receive into. There is one, as one row runs at a time.
     pub fn received(&self) -> PathBuf {
         self.folder.join("received")
     }
 
-    /// Says more about a check that passes.
+    /// Adds a note to a check that passes.
     pub fn note(&self, note: String) {
         self.notes.borrow_mut().push(note);
     }
@@ -99,7 +99,7 @@ impl Fixtures {
         self.notes.take()
     }
 
-    /// The names of our programs that exist.
+    /// Returns the names of our programs that exist.
     pub fn examples(&self) -> impl Iterator<Item = &str> {
         self.examples.keys().map(String::as_str)
     }
@@ -113,12 +113,12 @@ impl Fixtures {
 impl Drop for Fixtures {
     fn drop(&mut self) {
         self.browser.take();
-        // What stays behind is below `target`, and nobody reads it.
+        // What remains is below `target`, and nothing reads it.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// Bytes that do not repeat within a block, and blocks that say which they are.
+/// Bytes that do not repeat within a block, and blocks that hold their own number.
 fn write_noise(path: &Path, len: usize) -> io::Result<()> {
     let mut state = 1_u64;
     let mut noise = || {
@@ -140,7 +140,7 @@ fn write_noise(path: &Path, len: usize) -> io::Result<()> {
     file.flush()
 }
 
-/// What `GET /bytes/LEN?seed=SEED` answers.
+/// Returns what `GET /bytes/LEN?seed=SEED` answers.
 pub fn contract_bytes(len: usize, seed: usize) -> Vec<u8> {
     (0..len).map(|i| (seed * 131 + i * 7 + (i >> 8) * 13) as u8).collect()
 }

@@ -1,4 +1,5 @@
-//! How our servers end: a connection that makes no sense, Ctrl-C, and a command line that cannot work.
+//! How our servers end: a connection that makes no sense, Ctrl-C, and a command line that cannot
+//! work.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -14,12 +15,12 @@ use super::server::{self, Server, Subject};
 use super::{Need, Row};
 use crate::process::{self, Group, collect};
 
-/// The core's own deadlines (preface, SETTINGS ACK) are ten seconds.
+/// The core's own timeouts (preface, SETTINGS acknowledgement) are ten seconds.
 const END_LIMIT: Duration = Duration::from_secs(20);
 /// Of a transfer that curl holds back for three seconds.
 const TRANSFER_LIMIT: Duration = Duration::from_secs(130);
 
-/// First bytes that are not HTTP/2, and whether the client then goes on listening or is done.
+/// First bytes that are not HTTP/2, and whether the client then continues to read or closes.
 const NONSENSE: &[(&str, &[u8], Shutdown)] = &[
     (
         "an HTTP/1.1 request",
@@ -59,16 +60,16 @@ pub fn rows(subject: Subject) -> Vec<Row> {
     rows.push(Row::new(name("ends at Ctrl-C after the transfer under way"), &needs, move |fixtures| {
         server::to_the_end_of(fixtures, subject, |server| interrupted_busy(fixtures, server))
     }));
-    rows.push(Row::new(name("says that the port is in use"), &needs[..1], move |fixtures| {
+    rows.push(Row::new(name("reports that the port is in use"), &needs[..1], move |fixtures| {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?.to_string();
         refuses(&mut subject.example_command(fixtures, &address)?)
     }));
-    rows.push(Row::new(name("says that the root is missing"), &needs[..1], move |fixtures| {
+    rows.push(Row::new(name("reports that the root is missing"), &needs[..1], move |fixtures| {
         let mut command = Command::new(fixtures.example(subject.name())?);
         refuses(command.args(["--h2c", "127.0.0.1:0", "--root"]).arg(fixtures.root().join("no-such-folder")))
     }));
-    rows.push(Row::new(name("says that an argument is wrong"), &needs[..1], move |fixtures| {
+    rows.push(Row::new(name("reports that an argument is wrong"), &needs[..1], move |fixtures| {
         refuses(&mut subject.example_command(fixtures, "nonsense")?)
     }));
     rows
@@ -84,7 +85,7 @@ fn ends_after(server: &Server, bytes: &[u8], end: Shutdown) -> anyhow::Result<()
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
         Ok(_) => {}
-        // The server may have closed before it read everything: TCP says so with a reset.
+        // The server may have closed before it read everything: then TCP resets the connection.
         Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
         Err(error) => return Err(error).context("the connection does not end"),
     }
@@ -99,7 +100,7 @@ fn get_page(server: &Server) -> anyhow::Result<()> {
 fn log(server: &Server) -> anyhow::Result<()> {
     let before = server.output().len();
     get_page(server)?;
-    // The end of the connection is noticed after curl has gone.
+    // The server detects the end of the connection after curl has exited.
     for _ in 0..100 {
         let output = server.output();
         let new = &output[before.min(output.len())..];
@@ -147,7 +148,7 @@ fn ends_well(server: &mut Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One clear line, and a status that says no.
+/// Expects one line of output, and an exit status other than 0.
 fn refuses(command: &mut Command) -> anyhow::Result<()> {
     let finished = process::run(command, END_LIMIT)?;
     let words = String::from_utf8_lossy(&finished.stderr);

@@ -42,7 +42,7 @@ pub fn rows() -> Vec<Row> {
     ]
 }
 
-/// Starts `serve` with a view, and gives a check its server and the URL of its view.
+/// Starts `serve` with a view, and passes its server and the URL of its view to a check.
 fn on_view(
     fixtures: &Fixtures,
     arguments: &[&str],
@@ -56,7 +56,7 @@ fn on_view(
         if let Some(url) = output.iter().find_map(|line| line.strip_prefix("live view on ")) {
             return check(fixtures, &server, url);
         }
-        ensure!(Instant::now() < deadline, "serve does not say where its view is");
+        ensure!(Instant::now() < deadline, "serve does not print the address of its view");
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -74,7 +74,7 @@ fn stuck_stream(fixtures: &Fixtures, server: &Server, view: &str) -> anyhow::Res
         }
         page.until("document.querySelector('#live [data-stream]').innerText.includes('GET /bytes/1000000')")?;
         page.until("document.getElementById('frames').innerText.includes(':status: 200')")?;
-        // It goes on by itself.
+        // It updates by itself.
         let time = r#"document.querySelector("[data-waits='1'] .time").textContent"#;
         let before = page.evaluate(time)?;
         page.until(&format!("{time} != {before}"))?;
@@ -85,7 +85,7 @@ fn stuck_stream(fixtures: &Fixtures, server: &Server, view: &str) -> anyhow::Res
     })
 }
 
-/// A client that asks for a megabyte and takes a little of it.
+/// Returns a client that asks for a megabyte and takes a little of it.
 fn stuck_client(server: &Server) -> anyhow::Result<TcpStream> {
     let mut config = Config::default();
     config.stream_window_bytes = SMALL_WINDOW;
@@ -148,7 +148,7 @@ fn with_curl(view: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// For people to look at.
+/// For a manual check.
 fn screenshot(page: &mut Browser, name: &str) -> anyhow::Result<()> {
     let metrics = json!({ "width": 1400, "height": 1300, "deviceScaleFactor": 1, "mobile": false });
     page.call("Emulation.setDeviceMetricsOverride", &metrics)?;

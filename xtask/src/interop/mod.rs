@@ -1,9 +1,9 @@
 //! `cargo xtask interop`: our servers and clients against programs that others wrote.
 //!
 //! A row is one check. It names what it needs; where that is absent it is skipped, with the reason.
-//! Each group of rows has a file of its own with a function `rows`; a new group is a `mod` line and a
-//! line in `all_rows`. With `--against nghttpd` the rows for servers run against nghttpd in place of
-//! ours: whatever fails then is the row's own fault.
+//! Each group of rows has a file of its own with a function `rows`; a new group is a `mod` line and
+//! a line in `all_rows`. With `--against nghttpd` the rows for servers run against nghttpd in place
+//! of ours: a failure then is a fault of the row.
 
 mod axum_app;
 mod cancellation_bursts;
@@ -44,7 +44,8 @@ const EXAMPLES: &str = "thalweg-examples";
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Smaller files and fewer requests, and the examples built for debugging: what `xtask test` runs
+    /// Smaller files and fewer requests, and the examples built for debugging: what `xtask test`
+    /// runs
     #[arg(long)]
     smoke: bool,
     /// Runs only the rows whose name contains this
@@ -76,13 +77,13 @@ impl Row {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
-    /// A program that prints its version when asked for it.
+    /// A program that prints its version.
     Program(&'static str),
     /// A module of Python.
     Python(&'static str),
     /// A package of Go.
     Go(&'static str),
-    /// One of ours.
+    /// One of our examples.
     Example(&'static str),
 }
 
@@ -144,7 +145,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     println!("{tally}");
-    // The closing line is the last word, so that failure is told by the status alone.
+    // The tally is the last line of the output, so only the exit status reports the failure.
     if tally.failed > 0 {
         drop(fixtures);
         std::process::exit(1);
@@ -152,7 +153,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An example that nothing runs is one that nobody knows to work.
+/// Fails for each example that no row runs, since nothing shows that it works.
 fn without_row(fixtures: &Fixtures, rows: &[Row]) -> RowResult {
     let is_needed = |example: &str| {
         let mut needs = rows.iter().flat_map(|row| &row.needs);
@@ -166,7 +167,7 @@ fn without_row(fixtures: &Fixtures, rows: &[Row]) -> RowResult {
     }
 }
 
-/// Why a need is not met.
+/// Returns why a need is not met.
 fn absence(need: Need, fixtures: &Fixtures) -> Option<String> {
     match need {
         Need::Example(name) => {
@@ -210,7 +211,7 @@ fn build_examples(is_debug: bool) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     Ok(messages.lines().filter_map(executable).collect())
 }
 
-/// The program that a line of cargo's JSON announces.
+/// Returns the program that a line of cargo's JSON announces.
 fn executable(message: &str) -> Option<(String, PathBuf)> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     let file = message.get("executable")?.as_str()?;

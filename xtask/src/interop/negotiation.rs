@@ -1,4 +1,5 @@
-//! How connections to our servers open: by Upgrade, over TLS, and in ways that are refused with a clear word.
+//! How connections to our servers open: by Upgrade, over TLS, and in ways that are refused with a
+//! clear word.
 
 use std::process::Command;
 use std::time::Duration;
@@ -21,7 +22,7 @@ pub fn rows() -> Vec<Row> {
         .collect()
 }
 
-/// The example that begins with HTTP/1.1: nghttpd takes no Upgrade.
+/// Returns the rows of the example that starts with HTTP/1.1, since nghttpd accepts no Upgrade.
 fn upgrades_of_ours() -> Vec<Row> {
     let row = |subject: Subject, what: &str, check: fn(&Fixtures, &Server) -> anyhow::Result<()>| {
         let needs = [Need::Example("h2c_upgrade"), subject.need()];
@@ -31,7 +32,7 @@ fn upgrades_of_ours() -> Vec<Row> {
     };
     let mut rows: Vec<Row> =
         server::OURS.iter().map(|subject| row(*subject, "switches, and gets bytes from", switches)).collect();
-    rows.push(row(Subject::Nghttpd, "is not switched, and says so, by", is_not_switched));
+    rows.push(row(Subject::Nghttpd, "is not upgraded, and reports it, by", is_not_switched));
     rows
 }
 
@@ -41,7 +42,7 @@ fn switches(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let reported = String::from_utf8_lossy(&finished.stderr);
     ensure!(
         finished.is_success() && reported == "the server switches to HTTP/2\n200\n",
-        "it says {reported:?}"
+        "it prints {reported:?}"
     );
     fixtures::compare(&finished.stdout, &fixtures::contract_bytes(1_000_000, 7))
 }
@@ -53,7 +54,7 @@ fn is_not_switched(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     ensure!(!finished.is_success() && finished.stdout.is_empty(), "it succeeds");
     ensure!(
         reported.starts_with("h2c_upgrade: ") && reported.contains("http/2 without an upgrade"),
-        "it says {reported:?}"
+        "it prints {reported:?}"
     );
     Ok(())
 }
@@ -74,7 +75,7 @@ fn rows_of(subject: Subject, client: &'static str) -> Vec<Row> {
     let (curl, own) = (Need::Program("curl"), Need::Example(client));
     vec![
         cleartext("curl upgrades from HTTP/1.1", upgrade),
-        cleartext("curl with HTTP/1.1 is told to upgrade", http_1),
+        cleartext("curl with HTTP/1.1 gets the response to upgrade", http_1),
         tls("curl gets a page by ALPN", curl, alpn),
         tls("curl without h2 is refused", curl, no_h2),
         tls(&format!("{client} gets bytes by contract"), own, own_client),
@@ -82,7 +83,7 @@ fn rows_of(subject: Subject, client: &'static str) -> Vec<Row> {
     ]
 }
 
-/// What curl gets, and over which version with which status.
+/// Returns what curl gets, and over which version with which status.
 fn fetch(url: &str, arguments: &[&str]) -> anyhow::Result<(String, Vec<u8>)> {
     let mut command = Command::new("curl");
     command.args(["--disable", "--silent", "--show-error", "--noproxy", "*", "--max-time", "30"]);
@@ -92,12 +93,12 @@ fn fetch(url: &str, arguments: &[&str]) -> anyhow::Result<(String, Vec<u8>)> {
 }
 
 fn expect(reported: &str, expected: &str) -> anyhow::Result<()> {
-    ensure!(reported == expected, "curl says {reported:?}, expected {expected:?}");
+    ensure!(reported == expected, "curl prints {reported:?}, expected {expected:?}");
     Ok(())
 }
 
 fn upgrade(_: &Fixtures, server: &Server) -> anyhow::Result<()> {
-    // The second request goes over the connection that the first one upgraded.
+    // The second request uses the connection that the first one upgraded.
     let page = server.url(PAGE_PATH);
     let (reported, body) = fetch(&page, &["--http2", &page])?;
     expect(&reported, "2 2002 200")?;
@@ -108,7 +109,7 @@ fn http_1(_: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let (reported, body) = fetch(&server.url(PAGE_PATH), &["--http1.1"])?;
     expect(&reported, "1.1 426")?;
     let body = String::from_utf8_lossy(&body);
-    ensure!(body.contains("HTTP/2"), "the answer does not say what to speak: {body:?}");
+    ensure!(body.contains("HTTP/2"), "the response does not name the protocol: {body:?}");
     Ok(())
 }
 
@@ -143,6 +144,6 @@ fn distrust(fixtures: &Fixtures, server: &Server, client: &str) -> anyhow::Resul
     let finished = process::run(get.arg(secure(server, PAGE_PATH)), LIMIT)?;
     let words = String::from_utf8_lossy(&finished.stderr);
     ensure!(!finished.is_success() && finished.stdout.is_empty(), "{client} trusts it");
-    ensure!(words.contains("certificate"), "{client} does not say why: {words}");
+    ensure!(words.contains("certificate"), "{client} does not name the reason: {words}");
     Ok(())
 }

@@ -29,7 +29,8 @@ pub fn rows(subject: Subject) -> Vec<Row> {
 
 fn transcript(_fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let mut command = Command::new("nghttp");
-    // A large file: after a small one that comes with the server's SETTINGS, nghttp leaves without its acknowledgement.
+    // A large file: after a small one that arrives with the server's SETTINGS, nghttp closes
+    // without acknowledging them.
     command.args(["--null-out", "--verbose"]).arg(server.url(DOWNLOAD_PATH));
     let text = process::run(&mut command, Duration::from_secs(60))?.into_text("nghttp")?;
     check_transcript(&text).with_context(|| format!("in what nghttp shows:\n{text}"))
@@ -56,13 +57,13 @@ fn check_transcript(text: &str) -> anyhow::Result<()> {
 fn many_requests(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let requests = fixtures.load.requests;
     let text = h2load(requests, CONNECTIONS, STREAMS, &server.url(PAGE_PATH))?;
-    check_load(&text, requests, PAGE.len()).with_context(|| format!("in what h2load says:\n{text}"))
+    check_load(&text, requests, PAGE.len()).with_context(|| format!("in the output of h2load:\n{text}"))
 }
 
 fn large_files(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let text = h2load(8, "1", "8", &server.url(DOWNLOAD_PATH))?;
     check_load(&text, 8, fixtures.load.download_bytes)
-        .with_context(|| format!("in what h2load says:\n{text}"))
+        .with_context(|| format!("in the output of h2load:\n{text}"))
 }
 
 fn h2load(requests: u32, connections: &str, streams: &str, url: &str) -> anyhow::Result<String> {

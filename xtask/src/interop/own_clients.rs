@@ -1,5 +1,5 @@
-//! Our clients against nghttpd, Node, Go and our servers: `PROGRAM URL` writes the body to its standard
-//! output.
+//! Our clients against nghttpd, Node, Go and our servers: `PROGRAM URL` writes the body to its
+//! standard output.
 
 use std::fs;
 use std::net::TcpListener;
@@ -23,7 +23,7 @@ pub fn rows() -> Vec<Row> {
         for subject in [STRANGERS, OURS].concat() {
             rows.extend(rows_of(client, subject));
         }
-        let refused = format!("{client}: says that nobody listens");
+        let refused = format!("{client}: reports that no server listens");
         rows.push(Row::new(refused, &[Need::Example(client)], move |fixtures| no_listener(fixtures, client)));
     }
     rows

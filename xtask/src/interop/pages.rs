@@ -10,12 +10,12 @@ use crate::external_tools;
 const CHECKS: &[(&str, &str)] = &[
     ("page", "gets a page: status, fields, text"),
     ("head", "asks for the head alone: length, no content"),
-    ("missing", "is told what is not found"),
+    ("missing", "gets 404 for a missing path"),
     ("download", "gets 20 MB: each byte"),
-    ("upload", "hears the echo of an upload: each byte"),
-    ("stream", "hears the echo of an upload from a stream: each byte"),
+    ("upload", "receives the echo of an upload: each byte"),
+    ("stream", "receives the echo of an upload from a stream: each byte"),
     ("parallel", "gets 100 things at once: each byte"),
-    ("cancel", "cancels 50 transfers, and the connection goes on"),
+    ("cancel", "cancels 50 transfers, and the connection continues"),
 ];
 
 pub fn rows() -> Vec<Row> {

@@ -31,7 +31,7 @@ pub fn rows() -> Vec<Row> {
         })
     });
     let frames = Row::new(
-        "frames: shows what curl and nghttpd say",
+        "frames: shows what curl and nghttpd send",
         &[Need::Example("frames"), Need::Program("nghttpd"), Need::Program("curl")],
         |fixtures| server::on(fixtures, Subject::Nghttpd, |nghttpd| frames(fixtures, nghttpd)),
     );
@@ -40,25 +40,25 @@ pub fn rows() -> Vec<Row> {
         Row::new(format!("{name}: serves bytes"), &needs, move |fixtures| serves_bytes(fixtures, name))
     });
     let websocket = Row::new(
-        "websocket_tunnel: Chromium's WebSocket over HTTP/2 hears its echo, text and 1 MB, and closes cleanly",
+        "websocket_tunnel: Chromium's WebSocket over HTTP/2 receives its echo, text and 1 MB, and closes cleanly",
         &[Need::Example("websocket_tunnel"), chromium::NEED],
         chats,
     );
     alone.chain([frames, websocket]).chain(loops).collect()
 }
 
-/// A page of the example talks over a WebSocket; the server speaks nothing but HTTP/2.
+/// A page of the example uses a WebSocket; the server speaks HTTP/2 only.
 fn chats(fixtures: &Fixtures) -> anyhow::Result<()> {
     let mut command = Command::new(fixtures.example("websocket_tunnel")?);
     let server = Server::start_listening(command.args(["--serve", "127.0.0.1:0", "--tls"]))?;
     let received = chromium::on_page(fixtures, |page| {
         page.open(&format!("https://{}/", server.address))?;
         page.until("'done' in document.body.dataset")?;
-        page.evaluate("Array.from(document.querySelectorAll('#heard li'), (line) => line.textContent)")
+        page.evaluate("Array.from(document.querySelectorAll('#received li'), (line) => line.textContent)")
     })?;
     let expected =
         json!(["the line", "of fastest flow", "1000000 bytes, each the same", "closed with 1000, cleanly"]);
-    ensure!(received == expected, "the page hears {received:#}\nexpected {expected:#}");
+    ensure!(received == expected, "the page receives {received:#}\nexpected {expected:#}");
     // The other end of the same chat.
     for _ in 0..100 {
         if server.output().iter().any(|line| line == "a chat has come to its end") {

@@ -1,4 +1,5 @@
-//! The proxy between programs that others wrote: what passes, what is held, and what becomes of an origin that dies.
+//! The proxy between external programs: what it forwards, what it buffers, and its response to an
+//! origin that dies.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -17,11 +18,12 @@ use crate::process::{self, Group};
 const PROXY: Need = Need::Example("proxy");
 const CURL: Need = Need::Program("curl");
 const LIMIT: Duration = Duration::from_secs(120);
-/// What nobody could hold unseen, bytes.
+/// More than both sides together could buffer, bytes.
 const ENDLESS: &str = "/bytes/1000000000?seed=3";
 /// A client that takes this much a second takes next to nothing of it.
 const SLOW: &str = "20000";
-/// How much more resident memory the proxy may have with slow clients, bytes: windows and buffers of two connections for each.
+/// How much more resident memory the proxy may have with slow clients, bytes: windows and buffers
+/// of two connections for each.
 const HELD_MAX: u64 = 8 << 20;
 const SLOW_CLIENTS: usize = 3;
 
@@ -32,7 +34,7 @@ pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for origin in [Subject::Example("serve")].iter().chain(ORIGINS) {
         let name = format!(
-            "proxy: curl gets a page, a large file and bytes, and hears its echo, from {}",
+            "proxy: curl gets a page, a large file and bytes, and receives its echo, from {}",
             origin.name()
         );
         rows.push(Row::new(name, &[PROXY, CURL, origin.need()], |fixtures| {
@@ -54,7 +56,7 @@ pub fn rows() -> Vec<Row> {
     }
     let needs = [PROXY, Need::Program("nghttp"), Need::Python("h2")];
     rows.push(Row::new("proxy: an origin that refuses the stream is a reset with its code", &needs, refuses));
-    rows.push(Row::new("proxy: an origin that nobody serves is status 502", &[PROXY, CURL], origin_missing));
+    rows.push(Row::new("proxy: an origin without a server is status 502", &[PROXY, CURL], origin_missing));
     rows
 }
 
@@ -110,7 +112,7 @@ fn slow_clients(fixtures: &Fixtures, origin: &Server) -> anyhow::Result<()> {
     fixtures::compare(page.as_bytes(), PAGE.as_bytes()).context("afterwards")
 }
 
-/// The status is 200 and content has come, when the origin is gone: curl must hear of it.
+/// The origin dies after status 200 and content: curl must report an error.
 fn dies(fixtures: &Fixtures, behaviour: &str) -> anyhow::Result<()> {
     let origin = Server::start_listening(external_tools::python_script("h2_server.py")?.arg(behaviour))?;
     let proxy = start(fixtures, &origin.address.to_string())?;
@@ -130,7 +132,7 @@ fn refuses(fixtures: &Fixtures) -> anyhow::Result<()> {
     let finished = process::run_merged(nghttp.args(["--verbose"]).arg(proxy.url("/")), LIMIT)?;
     let words = String::from_utf8_lossy(&finished.stdout);
     let reset = words.lines().skip_while(|line| !line.contains("recv RST_STREAM frame")).nth(1);
-    ensure!(reset.is_some_and(|code| code.contains("REFUSED_STREAM")), "nghttp says {words}");
+    ensure!(reset.is_some_and(|code| code.contains("REFUSED_STREAM")), "nghttp prints {words}");
     Ok(())
 }
 

@@ -18,7 +18,7 @@ const RECORDED: &str = "4";
 
 pub fn rows() -> Vec<Row> {
     vec![Row::new(
-        "replay: what serve has recorded under h2load is reproduced, and damage is told",
+        "replay: what serve has recorded under h2load is reproduced, and damage is reported",
         &[Need::Example("replay"), Need::Example("serve"), Need::Program("h2load")],
         recording,
     )]
@@ -34,15 +34,15 @@ fn recording(fixtures: &Fixtures) -> anyhow::Result<()> {
     load.args(["--requests", "400", "--clients", RECORDED, "--max-concurrent-streams", "20"]);
     let text =
         process::run(load.arg(server.url("/bytes/2000")), Duration::from_secs(60))?.into_text("h2load")?;
-    ensure!(text.contains("400 succeeded"), "h2load says:\n{text}");
+    ensure!(text.contains("400 succeeded"), "h2load prints:\n{text}");
     let files = recordings(&folder)?;
     for file in &files {
         let text = replay(fixtures, file)?.into_text("replay")?;
         let (last, report) = (text.lines().last().unwrap_or_default(), text.lines().rev().nth(1));
-        ensure!(last.starts_with("reproduced: "), "replay says: {last}");
+        ensure!(last.starts_with("reproduced: "), "replay prints: {last}");
         ensure!(
             report.is_some_and(|report| report.contains("100 streams, 100 completed")),
-            "replay says: {report:?}"
+            "replay prints: {report:?}"
         );
         ensure!(text.contains("HEADERS") && text.contains(":path: /bytes/2000"), "no frames:\n{text}");
     }
@@ -64,7 +64,7 @@ fn replay(fixtures: &Fixtures, file: &Path) -> anyhow::Result<process::Finished>
     process::run(Command::new(fixtures.example("replay")?).arg(file), Duration::from_secs(60))
 }
 
-/// The recordings of all connections, once they are written: that is behind the connections' ends.
+/// Returns the recordings of all connections, which are written after the connections end.
 fn recordings(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     for _ in 0..100 {
         let files = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));

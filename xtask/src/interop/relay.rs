@@ -1,7 +1,7 @@
-//! A relay that reads the frames that pass between a client and a server, and sees how connections end.
+//! A relay that reads the frames between a client and a server, and records how connections end.
 //!
-//! What it keeps true: bytes pass unchanged and no faster than they are read; a server is read to its end
-//! even when its client has gone, so that its last word is seen.
+//! Invariants: bytes pass unchanged and no faster than they are read; the relay reads a server to
+//! its end even after its client has closed, so that it sees the server's final GOAWAY.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -25,7 +25,7 @@ pub struct Relay {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     pub connections: u32,
-    /// Connections that the server has ended, for whatever reason.
+    /// Connections that the server has ended, for any reason.
     pub ended: u32,
     /// Of these, how many without a GOAWAY, and how many within a frame.
     pub without_goaway: u32,
@@ -63,14 +63,14 @@ impl Relay {
                 if is_over.load(Ordering::Acquire) {
                     return;
                 }
-                // A client that finds no server behind the relay sees its connection end.
+                // If the relay reaches no server, the client's connection ends.
                 let _ = client.and_then(|client| pass_both_ways(client, server, &observed));
             }
         });
         Ok(relay)
     }
 
-    /// What was seen, when every connection has ended.
+    /// Waits until every connection has ended, and returns what the relay observed.
     pub fn finish(self, limit: Duration) -> anyhow::Result<Observed> {
         let deadline = Instant::now() + limit;
         loop {
@@ -131,7 +131,7 @@ impl DirectionReader {
         if self.direction == Direction::ToClient {
             self.count_end();
         }
-        // The other direction goes on until its own side has ended. An error: it has.
+        // The other direction continues until its own side has ended. An error means that it has.
         let _ = to.shutdown(Shutdown::Write);
     }
 
@@ -185,7 +185,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    /// What the relay saw of a server that says this and closes, and whether the client heard all of it.
+    /// Returns what the relay saw of a server that sends `words` and closes, and whether the client
+    /// received all of it.
     fn observe(words: &'static [u8]) -> Observed {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let relay = Relay::start(server.local_addr().unwrap()).unwrap();

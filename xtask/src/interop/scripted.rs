@@ -1,4 +1,4 @@
-//! Our clients against a server that does what few servers do: h2 with a script of ours.
+//! Our clients against a server with rare behaviour: h2 with a script of ours.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,30 +12,30 @@ use crate::{external_tools, process};
 
 const CLIENTS: &[&str] = &["get", "blocking_get"];
 const LIMIT: Duration = Duration::from_secs(60);
-/// What the script says when the client has behaved.
+/// What the script prints if the client behaves as expected.
 const WELL: &str = "well";
 
-/// What becomes of the request.
+/// The expected result of the request.
 #[derive(Clone, Copy)]
 enum Expectation {
     /// All content comes.
     Whole,
-    /// The client says in one line why it does not: it has this in it.
+    /// The client fails, with this text in its one line of output.
     Failed(&'static str),
 }
 
-/// What the server does, by the script's name for it and in words, and what becomes of the request.
+/// What the server does, as the script's argument and as text, and the expected result.
 const BEHAVIOURS: &[(&str, &str, Expectation)] = &[
     ("informational", "sends 103 before the response and trailers behind it", Expectation::Whole),
     ("bytes_one_by_one", "sends each byte by itself", Expectation::Whole),
     ("padding", "pads its content", Expectation::Whole),
     ("pings", "sends PINGs between content, and waits for their answers", Expectation::Whole),
     ("settings_change", "takes the compression table away and gives it back", Expectation::Whole),
-    ("goaway_midway", "says GOAWAY within a response and goes on with it", Expectation::Whole),
+    ("goaway_midway", "sends GOAWAY within a response and completes it", Expectation::Whole),
     ("reset_midway", "resets the stream within the response", Expectation::Failed("INTERNAL_ERROR")),
     ("refused", "refuses the stream", Expectation::Failed("REFUSED_STREAM")),
-    ("goaway_at_once", "says GOAWAY before it looks at the request", Expectation::Failed("REFUSED_STREAM")),
-    ("closed_midway", "closes within a response without a word", Expectation::Failed("too early")),
+    ("goaway_at_once", "sends GOAWAY before it reads the request", Expectation::Failed("REFUSED_STREAM")),
+    ("closed_midway", "closes within a response without GOAWAY", Expectation::Failed("too early")),
     ("too_short", "sends less than it has promised", Expectation::Failed("content-length")),
     ("window_overflow", "opens the window too far", Expectation::Failed("window")),
 ];
@@ -46,7 +46,9 @@ pub fn rows() -> Vec<Row> {
         for (behaviour, what, outcome) in BEHAVIOURS {
             let name = match outcome {
                 Expectation::Whole => format!("{client}: gets all from an h2 that {what}"),
-                Expectation::Failed(_) => format!("{client}: fails with a clear word at an h2 that {what}"),
+                Expectation::Failed(_) => {
+                    format!("{client}: fails with a clear message at an h2 that {what}")
+                }
             };
             let needs = [Need::Example(client), Need::Python("h2")];
             rows.push(Row::new(name, &needs, move |fixtures| meet(fixtures, client, behaviour, *outcome)));
@@ -81,12 +83,12 @@ fn check(mut server: Server, client: &mut Command, outcome: Expectation) -> anyh
     };
     let end = server.wait(LIMIT)?.context("the script does not end")?;
     let reported = server.output().join("\n");
-    judged.with_context(|| format!("the script says:\n{reported}"))?;
+    judged.with_context(|| format!("the script prints:\n{reported}"))?;
     ensure!(end.success() && reported.ends_with(WELL), "the script: {end}, the client: {words}\n{reported}");
     Ok(())
 }
 
-/// One clear line, and a status that says no.
+/// Expects one line of output, and an exit status other than 0.
 pub fn check_failure(code: Option<i32>, words: &str, expected: &str) -> anyhow::Result<()> {
     ensure!(code.is_some_and(|code| code != 0), "it does not fail: {code:?}, {words}");
     ensure!(words.lines().count() == 1 && !words.contains("panicked"), "not one clear line: {words:?}");
@@ -94,7 +96,7 @@ pub fn check_failure(code: Option<i32>, words: &str, expected: &str) -> anyhow::
     Ok(())
 }
 
-/// What the script sends.
+/// Returns what the script sends.
 fn content() -> Vec<u8> {
     (0..100_000_u32).map(|i| (i * 7) as u8).collect()
 }

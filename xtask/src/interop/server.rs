@@ -56,7 +56,7 @@ impl Subject {
         }
     }
 
-    /// The command line of one of our servers; nghttpd's needs a port.
+    /// Returns the command line of one of our servers; nghttpd's needs a port.
     pub fn example_command(self, fixtures: &Fixtures, address: &str) -> anyhow::Result<Command> {
         let mut command = Command::new(fixtures.example(self.name())?);
         command.args(["--h2c", address, "--root"]).arg(fixtures.root());
@@ -87,7 +87,7 @@ impl Server {
         .with_context(|| format!("{} does not start", subject.name()))
     }
 
-    /// Starts one of our programs, which take a free port and say which on their first line.
+    /// Starts one of our programs, which take a free port and print it on their first line.
     pub fn start_listening(command: &mut Command) -> anyhow::Result<Self> {
         let (group, output, lines) = spawn(command)?;
         let first = lines.recv_timeout(START_LIMIT).unwrap_or_default();
@@ -99,7 +99,7 @@ impl Server {
     }
 
     fn start_nghttpd(fixtures: &Fixtures) -> anyhow::Result<Self> {
-        // It cannot take a free port by itself, and another program may take the port that we found.
+        // nghttpd cannot choose a free port, and another program may take the port that we found.
         for _ in 0..5 {
             let address = free_address()?;
             let mut command = Command::new("nghttpd");
@@ -121,12 +121,12 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
-    /// What it has written, line by line.
+    /// Returns what it has written, line by line.
     pub fn output(&self) -> Vec<String> {
         self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How much memory it occupies.
+    /// Returns how much memory it occupies.
     pub fn resident_bytes(&self) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.group.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -145,7 +145,7 @@ impl Server {
     }
 }
 
-/// Runs a check on a server that must survive it. What the server wrote is told with a failure.
+/// Runs a check on a server that must survive it. A failure includes the server's output.
 pub fn on(
     fixtures: &Fixtures,
     subject: Subject,
@@ -202,7 +202,7 @@ fn spawn(command: &mut Command) -> anyhow::Result<Lines> {
         });
     };
     if let Some(stdout) = stdout {
-        // Nobody listens after the first line.
+        // The receiver is dropped after the first line.
         read(Box::new(stdout), Box::new(move |line| drop(sender.send(line.to_owned()))));
     }
     if let Some(stderr) = stderr {
@@ -215,7 +215,8 @@ fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-/// A folder that makes nghttpd answer as our servers do: files where ours compute.
+/// Returns a folder with files for the responses that our servers compute, so that nghttpd gives
+/// the same.
 fn stand_in_root(fixtures: &Fixtures) -> anyhow::Result<PathBuf> {
     let root = fixtures.root().with_file_name("stand-in");
     if !root.exists() {

@@ -1,5 +1,5 @@
-//! Our clients over TLS: whom they trust, whom they do not, and peers that do not speak HTTP/2. Certificates are made on
-//! the spot; `SSL_CERT_FILE` is where the clients look for the system's.
+//! Our clients over TLS: trusted and untrusted certificates, and peers that do not speak HTTP/2.
+//! Certificates are made on the spot; `SSL_CERT_FILE` is where the clients look for the system's.
 
 use std::fs;
 use std::process::Command;
@@ -57,7 +57,7 @@ impl Identity {
 }
 
 const SERVE: Need = Need::Example("serve");
-/// Of a certificate, in words, and what a client says of it.
+/// The fault of a certificate as text, and what a client prints about it.
 const FLAWS: &[(Flaw, &str, &str)] =
     &[(Flaw::Expired, "expired", "expired"), (Flaw::OtherHost, "for another host", "not valid for name")];
 
@@ -74,7 +74,8 @@ const SERVERS: &[(&str, Need, Start)] = &[
     }),
 ];
 
-/// A peer that is refused: what it is, how it is started, by which scheme it is asked, and what the client says.
+/// A peer that the client refuses: its name, how it is started, the scheme of the URL, and what the
+/// client prints.
 struct Refused {
     what: &'static str,
     start: Start,
@@ -132,11 +133,11 @@ pub fn rows() -> Vec<Row> {
             fixtures::compare(text.as_bytes(), PAGE.as_bytes())
         }));
         for (flaw, what, words) in FLAWS {
-            let name = format!("{client}: says that a certificate is {what}");
+            let name = format!("{client}: reports that a certificate is {what}");
             rows.push(Row::new(name, &[own, SERVE], |fixtures| check(&ask(fixtures, client, *flaw)?, words)));
         }
         for peer in REFUSED {
-            let name = format!("{client}: refuses {} with a clear word", peer.what);
+            let name = format!("{client}: refuses {} with a clear message", peer.what);
             let needs = [own, Need::Python("h2"), Need::Program("node")];
             rows.push(Row::new(name, &needs, |fixtures| {
                 let server = (peer.start)(fixtures, &Identity::make(fixtures, Flaw::None)?)?;
@@ -165,7 +166,7 @@ fn fetch_all(fixtures: &Fixtures, client: &str, start: Start) -> anyhow::Result<
     Ok(())
 }
 
-/// Asks `serve`, whose certificate is the only one that the system trusts.
+/// Fetches from `serve`, whose certificate is the only one that the system trusts.
 fn ask(fixtures: &Fixtures, client: &str, flaw: Flaw) -> anyhow::Result<process::Finished> {
     let identity = Identity::make(fixtures, flaw)?;
     let mut command = Subject::Example("serve").example_command(fixtures, "127.0.0.1:0")?;

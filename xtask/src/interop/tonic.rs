@@ -1,5 +1,5 @@
-//! tonic on our server and on our client, with gRPC's own programs at the other end: each kind of call, statuses,
-//! deadlines, cancellations. A relay reads the frames in between.
+//! tonic on our server and on our client, with gRPC's own programs at the other end: each kind of
+//! call, statuses, timeouts, cancellations. A relay reads the frames in between.
 
 use std::process::Command;
 use std::time::Duration;
@@ -19,12 +19,12 @@ const END_LIMIT: Duration = Duration::from_secs(20);
 /// What the programs call a check, what it sees, and how many calls it stops on the wire.
 const CALLS: &[(&str, &str, u32)] = &[
     ("unary", "makes unary calls of 0 B, 5 B and 3 MB: each byte", 0),
-    ("stream", "hears 500 messages of a server that streams", 0),
-    ("collect", "streams messages and hears them joined", 0),
+    ("stream", "receives 500 messages of a server that streams", 0),
+    ("collect", "streams messages and receives them joined", 0),
     ("chat", "streams both ways, each message an answer to the last", 0),
     ("refused", "is refused with UNIMPLEMENTED and INVALID_ARGUMENT", 0),
-    ("deadline", "leaves an endless stream at its deadline, and the connection goes on", 1),
-    ("cancel", "cancels 20 chats midway, and the connection goes on", 20),
+    ("deadline", "leaves an endless stream at its timeout, and the connection continues", 1),
+    ("cancel", "cancels 20 chats midway, and the connection continues", 20),
 ];
 
 struct End {
@@ -110,7 +110,7 @@ pub fn rows() -> Vec<Row> {
             rows.push(Row::new(name, &needs, |fixtures| make_over_tls(fixtures, client, call)));
         }
     }
-    let resets = "h2: tonic on our client hears of ten reset codes as the gRPC statuses that belong to them";
+    let resets = "h2: tonic on our client maps ten reset codes to their gRPC statuses";
     rows.push(Row::new(resets, &[OURS.needs, &[Need::Python("h2")]].concat(), receive_resets));
     rows
 }
@@ -145,13 +145,14 @@ fn check(observed: &Observed, stopped: u32, is_ours: bool) -> anyhow::Result<()>
     ensure!(observed.other_errors == 0, "{} GOAWAYs with an error", observed.other_errors);
     // A call that ends while its client is about to reset it has no reset.
     ensure!(observed.resets_by_client * 2 >= stopped, "{} calls were stopped", observed.resets_by_client);
-    // How another server ends is its own affair.
+    // The way in which another server ends is not checked.
     ensure!(!is_ours || observed.without_goaway == 0, "the server ends without a GOAWAY");
     ensure!(!is_ours || observed.within_frame == 0, "the server ends within a frame");
     Ok(())
 }
 
-/// A server in Python resets each call with the code in its path, and sees that the client goes in peace.
+/// A server in Python resets each call with the code in its path, and checks that the client closes
+/// gracefully.
 fn receive_resets(fixtures: &Fixtures) -> anyhow::Result<()> {
     let mut server = Server::start_listening(external_tools::python_script("h2_server.py")?.arg("resets"))?;
     let mut command = (OURS.command)(fixtures)?;

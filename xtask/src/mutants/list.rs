@@ -42,14 +42,14 @@ pub struct Place {
 }
 
 impl Mutant {
-    /// What is changed, without the place: `replace == with != in Core::receive`.
+    /// Returns what is changed, without the place: `replace == with != in Core::receive`.
     pub fn change(&self) -> &str {
         let place = format!("{}:{}:{}: ", self.file, self.span.start.line, self.span.start.column);
         self.name.strip_prefix(&place).unwrap_or(&self.name)
     }
 }
 
-/// All changes to the packages, or to the files of them that match one of the patterns.
+/// Returns all changes to the packages, or to the files of them that match one of the patterns.
 pub fn read(packages: &[&str], files: &[String]) -> anyhow::Result<Vec<Mutant>> {
     let mut command = cargo(&["mutants", "--list", "--json", "--all-features", "--colors", "never"]);
     for package in packages {

@@ -1,12 +1,13 @@
-//! `cargo xtask mutants`: changes the code in one place after another, and expects a test to fail each
-//! time.
+//! `cargo xtask mutants`: changes the code in one place after another, and expects a test to fail
+//! each time.
 //!
-//! cargo-mutants says what to change. One build in a copy of the project holds all the changes, each
-//! behind a switch that is set when a test program starts; so that a change costs a run of the tests that come to it,
-//! and no build. Those that cannot be chosen at run time (in constants, say) get a build each, after that.
+//! cargo-mutants lists the changes. One build in a copy of the project holds all of them,
+//! each behind a switch that is set when a test program starts; so that a change costs a run of the
+//! tests that come to it, and no build. Those that cannot be chosen at run time (in constants, say)
+//! get a build each, after that.
 //!
-//! Why a change that no test notices is no fault stands in `tests/mutants.toml`. A run of whole packages
-//! writes `docs/mutants.md`; it fails where a change was missed that is not explained.
+//! `tests/mutants.toml` explains the changes that no test can detect. A run of whole
+//! packages writes `docs/mutants.md`; it fails where a change was missed that is not explained.
 
 mod explained;
 mod list;
@@ -35,9 +36,9 @@ const FOLDER: &str = "target/xtask/mutants";
 const VERDICTS: &str = "target/xtask/mutants/verdicts.json";
 const TOOL_VERSION: &str = "^27";
 const PROTOCOL_CRATES: &[&str] = &["thalweg-hpack", "thalweg", "thalweg-h2c"];
-/// Their tests judge the protocol crates too.
+/// Their tests exercise the protocol crates too.
 const JUDGES: &[&str] = &["thalweg-tests", "thalweg-testkit"];
-/// Where the vectors lie; the copy of the project has none beside it.
+/// The folder of the vectors; the copy of the project has none beside it.
 const SHARED: &str = "THALWEG_SHARED";
 
 #[derive(clap::Args)]

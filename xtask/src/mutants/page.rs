@@ -11,9 +11,9 @@ use super::verdict::{Key, Verdict};
 pub type Row<'a> = (&'a Mutant, &'a Key, Option<&'a Verdict>);
 
 const HEAD: &str = "<!-- Written by `cargo xtask mutants`. Changes here are lost. -->\n# Mutants\n\n\
-    Changes to the code, one at a time, and whether a test noticed. A test that hangs has noticed, too.\n\
-    Not run: files that no run has come to, code that is newer than the last run, and what is in constants as far as the\n\
-    last run did not come to it: each of those needs a build.\n\n\
+    Changes to the code, one at a time, and whether a test failed. A test that hangs counts as failed.\n\
+    Not run: files that no run has reached, code that is newer than the last run, and changes in\n\
+    constants that the last run did not reach, since each of those needs a build.\n\n\
     | File | Caught | Hung | Explained | Missed | Do not compile | Not run |\n|---|--:|--:|--:|--:|--:|--:|\n";
 
 #[derive(Default, Clone, Copy)]
@@ -61,7 +61,7 @@ fn counts<'a>(rows: &[Row<'a>], explained: &Explained) -> (BTreeMap<&'a str, Cou
     (files, all)
 }
 
-/// Everything, with the reasons.
+/// Returns the whole page, with the reasons.
 pub fn page(rows: &[Row<'_>], explained: &Explained) -> String {
     let (files, all) = counts(rows, explained);
     let mut page = String::from(HEAD);
@@ -95,7 +95,7 @@ fn code(change: &str) -> String {
     format!("`{change}`")
 }
 
-/// What is told at the end of a run.
+/// Returns the summary at the end of a run.
 pub fn summary(rows: &[Row<'_>], explained: &Explained) -> String {
     let (files, all) = counts(rows, explained);
     let mut text = String::new();

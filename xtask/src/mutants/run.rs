@@ -17,7 +17,8 @@ use super::tree::Program;
 use super::verdict::Verdict;
 use crate::process::{self, Finished};
 
-/// A run may compute for this many times what it takes without a change, and this many seconds more.
+/// A run may compute for this many times what it takes without a change, and this many seconds
+/// more.
 const FACTOR: u64 = 4;
 const SECONDS_MORE: u64 = 5;
 /// One that waits, and does not compute, has so many times that.
@@ -72,7 +73,7 @@ impl TestProgram {
         &self.program.name
     }
 
-    /// Runs a program that is ours but for the one change that it was built with.
+    /// Runs a program of ours that was built with one change.
     pub fn run_built(&self, program: &Program, shared: &Path) -> anyhow::Result<Option<Verdict>> {
         self.outcome(program, usize::MAX, shared)
     }
@@ -108,7 +109,7 @@ fn run(
     process::run_merged(&mut command, Duration::from_secs(seconds) * WAITING_FACTOR)
 }
 
-/// The judges that reach a change, from cheap to dear.
+/// Returns the test programs that reach a change, from cheap to expensive.
 pub fn test_programs(
     programs: Vec<Program>,
     folder: &Path,
@@ -120,7 +121,7 @@ pub fn test_programs(
     Ok(test_programs)
 }
 
-/// All judges from cheap to dear, each of which passes without a change.
+/// Returns all test programs from cheap to expensive, each of which passes without a change.
 pub fn sorted_test_programs(
     programs: Vec<Program>,
     folder: &Path,
@@ -136,7 +137,7 @@ pub fn sorted_test_programs(
     Ok(test_programs)
 }
 
-/// What becomes of each change, so many `jobs` at a time; `reported` hears of each as it is known.
+/// Returns the verdict of each change, running `jobs` at a time; calls `reported` for each.
 pub fn run_mutants(
     test_programs: &[TestProgram],
     mutants: &[Mutant],

@@ -1,7 +1,7 @@
-//! All changes to one file at once: each behind a question to the switch.
+//! All changes to one file at once, each behind a test of the switch.
 //!
-//! Only text is put in; what stands there stays as it is, and each choice holds the changed code beside it.
-//! As one change is made at a time, the changed code needs no choices inside.
+//! Text is only inserted; the existing text stays, and each choice holds the changed code
+//! beside it. As one change is made at a time, the changed code needs no choices inside.
 //!
 //! Keeps true: where the switch names no change, the new text does what the old one does.
 
@@ -15,23 +15,24 @@ use syn::{Arm, BinOp, Block, Expr, ExprBinary, ExprStruct, ExprUnary, Signature}
 
 use super::list::{Genre, Mutant, Place};
 
-/// Asks whether change `{}` is the one to make.
+/// Whether change `{}` is selected.
 const SWITCH: &str = "::mutant_switch::on";
 
 /// A changed file.
 pub struct Schema {
     pub text: String,
-    /// Where the changes stand in it: for each the bytes that only it has.
+    /// The places of the changes: for each the bytes that only it has.
     pub own: Vec<(Range<usize>, usize)>,
     /// Choices, with the changes between which they choose.
     pub choices: Vec<(Range<usize>, Vec<usize>)>,
-    /// The functions whose `const` was taken away.
+    /// The functions whose `const` was removed.
     pub freed: Vec<String>,
-    /// The changes that it holds; for the others no place was found where one can choose at run time.
+    /// The changes that it holds; for the others no place was found where one can choose at run
+    /// time.
     pub held: Vec<usize>,
 }
 
-/// Puts the changes to a file into its text. `constant` names functions that must stay `const`.
+/// Inserts the changes to a file into its text. `constant` names functions that must stay `const`.
 pub fn build(
     text: &str,
     mutants: &[(usize, &Mutant)],
@@ -66,14 +67,14 @@ struct Writer<'a> {
     inserts: Vec<Insert>,
     cuts: Vec<Range<usize>>,
     freed: Vec<String>,
-    /// Whether we are where the compiler computes, and the switch cannot be asked.
+    /// Whether the position is in a constant expression, where the switch cannot be tested.
     is_const: bool,
 }
 
-/// Text to put in.
+/// Text to insert.
 struct Insert {
     at: usize,
-    /// Of what stands between it and its counterpart: nearer ones are shorter.
+    /// The length of the text between it and its counterpart.
     len: usize,
     side: Side,
     /// Parts of the text, and the change to which alone each belongs.
@@ -111,12 +112,12 @@ impl<'a> Writer<'a> {
         self.offset(span.start())..self.offset(span.end())
     }
 
-    /// Puts text in that stands alone.
+    /// Inserts text at a place.
     fn insert(&mut self, at: usize, len: usize, pieces: Vec<Piece>) {
         self.inserts.push(Insert { at, len, side: Side::Open, pieces, ids: None });
     }
 
-    /// Puts text around what stands in `range`. The rank is higher the further out it belongs.
+    /// Inserts text around `range`. The rank is higher the further out it belongs.
     fn wrap(&mut self, range: Range<usize>, rank: usize, pieces: Vec<Piece>, close: &str, ids: Vec<usize>) {
         let len = range.len() + rank;
         self.inserts.push(Insert { at: range.start, len, side: Side::Open, pieces, ids: Some(ids) });
@@ -124,7 +125,7 @@ impl<'a> Writer<'a> {
         self.inserts.push(Insert { at: range.end, len, side: Side::Close, pieces, ids: None });
     }
 
-    /// `(if on(1) { CHANGED } else { ... })` around what stands in `range`.
+    /// `(if on(1) { CHANGED } else { ... })` around `range`.
     fn choose(&mut self, range: Range<usize>, changed: &[(usize, String)]) {
         if changed.is_empty() {
             return;
@@ -365,7 +366,7 @@ mod tests {
     use super::super::list::Span;
     use super::*;
 
-    /// A change that starts where `needle` does.
+    /// Returns a change that starts where `needle` does.
     fn mutant(text: &str, needle: &str, genre: Genre, replacement: &str) -> Mutant {
         let at = text.find(needle).unwrap();
         let line = text[..at].matches('\n').count() + 1;
@@ -461,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_compiler_computes_and_chains_of_let_are_left_aside() {
+    fn constants_and_chains_of_let_are_skipped() {
         let schema = schema(
             "const A: u8 = 1 + 2; const fn stays() -> u8 { 3 * 4 } fn f() -> bool { if let Some(x) = y() && x { 5 / 6 } else { z[..7 % 8] } }",
             &[

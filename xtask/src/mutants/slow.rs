@@ -1,7 +1,8 @@
 //! What cannot be chosen at run time: a build for each change, in a copy of the project.
 //!
-//! Most of it does not compile, which a check tells in a second or two. For the rest, what comes first is what fails
-//! first: the tests of the package itself, then those of the others that judge it, the quick ones before the slow.
+//! Most of it does not compile, which a check shows in a second or two. For the rest, what comes
+//! first is what fails first: the tests of the package itself, then those of the others that
+//! exercise it, the quick ones before the slow.
 
 use std::collections::HashMap;
 use std::env;
@@ -21,7 +22,7 @@ use crate::process::{self, cargo};
 /// Of a build. One that takes longer computes a constant without end.
 const BUILD: Duration = Duration::from_secs(900);
 
-/// What becomes of each change; `reported` hears of each as it is known.
+/// Returns the verdict of each change; calls `reported` for each.
 pub fn run_tests(
     mutants: &[Mutant],
     ids: &[usize],
@@ -113,7 +114,7 @@ impl Copy {
         Ok(process::run(&mut self.cargo("check", &[package]), BUILD)?.is_success())
     }
 
-    /// The test programs of the packages, or nothing if they do not compile.
+    /// Returns the test programs of the packages, or nothing if they do not compile.
     fn build(&self, packages: &[&str]) -> anyhow::Result<Option<Vec<Program>>> {
         let finished = process::run(self.cargo("build", packages).args(["--tests", "--bins"]), BUILD)?;
         let messages = tree::messages(&finished.stdout);
@@ -147,7 +148,7 @@ impl Copy {
     }
 }
 
-/// The text with the change in it.
+/// Returns the text with the change in it.
 fn changed(text: &str, mutant: &Mutant) -> String {
     let starts: Vec<usize> =
         std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();

@@ -1,7 +1,7 @@
 //! The switch of the changed code: which change is made in this run.
 //!
-//! `MUTANT` names it. `MUTANT_REACHED` names a file instead, into which go the changes that are asked
-//! after. With `MUTANT_ABORT` the first panic ends the process.
+//! `MUTANT` names the change. `MUTANT_REACHED` instead names a file to which the run appends the
+//! changes that it reaches. With `MUTANT_ABORT` the first panic ends the process.
 
 use std::fs::File;
 use std::io::Write;

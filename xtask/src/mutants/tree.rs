@@ -60,7 +60,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Copies what git knows, so that what has not changed is not built anew.
+    /// Copies the files that git lists, so that unchanged ones are not rebuilt.
     fn copy(&mut self, changed: &BTreeSet<&str>, packages: &[&str]) -> anyhow::Result<()> {
         for (path, mut bytes) in project_files()? {
             if changed.contains(path.as_str()) {
@@ -97,7 +97,7 @@ impl Tree {
         Ok(())
     }
 
-    /// The changes that the copy holds.
+    /// Returns the changes that the copy holds.
     pub fn held(&self) -> BTreeSet<usize> {
         self.schemas.values().flat_map(|schema| schema.held.iter().copied()).collect()
     }
@@ -171,7 +171,8 @@ impl Tree {
         Ok(())
     }
 
-    /// The changes that a fault lies in: the one whose code it is, or else all of the nearest choice.
+    /// Returns the changes that a fault lies in: the one whose code it is, or else all of the
+    /// nearest choice.
     fn blamed(&self, fault: &Fault) -> Vec<usize> {
         let mut spans: Vec<&FaultSpan> = fault.spans.iter().collect();
         spans.sort_by_key(|span| !span.is_primary);
@@ -206,7 +207,7 @@ impl Tree {
     }
 }
 
-/// What git knows of the project.
+/// Returns the files that git lists.
 pub fn project_files() -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     let mut git = Command::new("git");
     git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
@@ -217,7 +218,8 @@ pub fn project_files() -> anyhow::Result<Vec<(String, Vec<u8>)>> {
         .collect()
 }
 
-/// Writes a file below `root`, unless it is as it should be: what does not change is not built anew.
+/// Writes a file below `root`, unless it is as it should be: what does not change is not built
+/// anew.
 pub fn write(root: &Path, path: &str, bytes: &[u8]) -> anyhow::Result<()> {
     let path = root.join(path);
     if fs::read(&path).is_ok_and(|old| old == bytes) {
@@ -266,7 +268,7 @@ struct FaultSpan {
 }
 
 impl Fault {
-    /// The function that would have to be `const`.
+    /// Returns the function that would have to be `const`.
     fn non_const_function(&self) -> Option<&str> {
         if self.code.as_ref()?.code != "E0015" {
             return None;
@@ -296,7 +298,8 @@ pub fn programs(messages: &[Value]) -> Vec<Program> {
         let is_test = message["profile"]["test"] == true;
         let arguments: &[&str] = match (is_test, name) {
             (false, "mutant_sim") => &["2000"],
-            // The one compiles programs that do not, the other is run with fewer seeds as `mutant_sim`.
+            // `misuse` compiles programs that must not compile; `mutant_sim` replaces `sim` with
+            // fewer seeds.
             (false, _) | (true, "misuse" | "sim" | "mutant_sim") => continue,
             (true, _) => &["--test-threads", "1"],
         };

@@ -18,7 +18,7 @@ pub enum Verdict {
     TimedOut {
         by: String,
     },
-    /// Does not compile: says nothing.
+    /// Does not compile, so there is no verdict.
     Unviable,
     Missed,
     /// Missed, as no test comes there.
@@ -38,11 +38,11 @@ pub struct Key {
     pub change: String,
     /// The line of the source, without the space around it.
     pub at: String,
-    /// Which of those that are alike.
+    /// The index among equal ones.
     pub nth: usize,
 }
 
-/// The key of each change, by its number.
+/// Returns the key of each change, by its number.
 pub fn keys(mutants: &[Mutant]) -> anyhow::Result<Vec<Key>> {
     let mut lines: HashMap<&str, Vec<String>> = HashMap::new();
     let mut seen: BTreeMap<Key, usize> = BTreeMap::new();

@@ -10,10 +10,11 @@ const HEAD: &str = "\
 
 # Conformance
 
-What the RFCs demand of an endpoint, in our words, and the tests that keep it. The level is that of the RFC, and
-MUST or MUST NOT too where it states a rule without a key word. The role says who of client and server is bound;
-what is not ours names who has to keep it instead. A SHOULD that is not followed says why, and its test shows what
-is done instead.
+The requirements of the RFCs for an endpoint, in our words, and the tests that check them. The level
+is that of the RFC; MUST or MUST NOT also where the RFC states a rule without a key word. The role
+names the side that is bound, client or server; for *not ours* the last column names the party that
+has to comply instead. A SHOULD that is not followed has its reason, and its test shows what is done
+instead.
 ";
 
 /// Writes the page. It depends on the ledger and the tests alone.

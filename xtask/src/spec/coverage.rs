@@ -9,7 +9,8 @@ pub struct Coverage<'a> {
     tests: BTreeMap<&'a Id, BTreeSet<&'a TestFunction>>,
 }
 
-/// How many requirements there are, and how many of them have a test. What was declined is not among the SHOULDs.
+/// How many requirements there are, and how many of them have a test. What was declined is not
+/// among the SHOULDs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     pub must: usize,
@@ -21,8 +22,8 @@ pub struct Counts {
 }
 
 impl<'a> Coverage<'a> {
-    /// Brings ledger and tests together. Also says, one line each, where a test names an unknown id and where
-    /// the ledger names an unknown test.
+    /// Joins ledger and tests. Also returns one line for each place where a test names an unknown
+    /// id and where the ledger names an unknown test.
     pub fn new(ledger: &'a Ledger, scan: &'a Scan) -> (Self, Vec<String>) {
         let mut problems = Vec::new();
         let mut tests: BTreeMap<&Id, BTreeSet<&TestFunction>> = BTreeMap::new();
@@ -51,7 +52,7 @@ impl<'a> Coverage<'a> {
         (Self { tests }, problems)
     }
 
-    /// The tests that keep a requirement, by file and name.
+    /// Returns the tests that keep a requirement, by file and name.
     pub fn tests_of(&self, requirement: &Requirement) -> impl Iterator<Item = &'a TestFunction> {
         self.tests.get(&requirement.id).into_iter().flatten().copied()
     }
@@ -85,7 +86,8 @@ impl<'a> Coverage<'a> {
 pub mod tests {
     use super::{Counts, Coverage, Ledger, Scan};
 
-    /// Six requirements: tested, not tested, not ours, a SHOULD that lists its test, one without, and one that is not followed.
+    /// Six requirements: tested, not tested, not ours, a SHOULD that lists its test, one without,
+    /// and one that is not followed.
     pub const LEDGER: &str = "
         [[rfc]]
         number = 9113

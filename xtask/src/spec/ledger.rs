@@ -46,7 +46,7 @@ pub struct Requirement {
     pub keyword: Option<usize>,
     pub text: String,
     pub role: Role,
-    /// Who has to keep it, if it is not ours.
+    /// The party that has to keep it, if it is not an endpoint of ours.
     pub why: Option<String>,
     pub note: Option<String>,
     /// Why it is not followed. A SHOULD leaves that choice.
@@ -166,7 +166,7 @@ impl TryFrom<String> for Id {
     }
 }
 
-/// A number of digits only that does not begin with 0.
+/// Parses a number of digits only that does not begin with 0.
 fn plain_number(text: &str) -> Option<u16> {
     let digits = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
     text.parse().ok().filter(|_| digits)
@@ -181,7 +181,7 @@ pub fn is_section_number(text: &str) -> bool {
 }
 
 impl Ledger {
-    /// What is wrong with the ledger in itself, one line each.
+    /// Returns the inconsistencies of the ledger, one line each.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let mut sections = BTreeSet::new();
@@ -217,7 +217,7 @@ impl Ledger {
         problems
     }
 
-    /// The requirements of a section, in their order.
+    /// Returns the requirements of a section, in their order.
     pub fn of_section<'a>(&'a self, section: &'a Section) -> impl Iterator<Item = &'a Requirement> {
         let prefix = format!("{}-", section.id);
         self.requirements.iter().filter(move |requirement| requirement.id.to_string().starts_with(&prefix))

@@ -1,4 +1,4 @@
-//! The key words of an RFC's text, section by section, to hold the ledger against.
+//! The key words of an RFC's text, section by section, to compare with the ledger.
 
 use super::ledger::{Ledger, Level, Rfc, is_section_number};
 
@@ -27,7 +27,8 @@ pub fn sections(markdown: &str) -> Vec<Section<'_>> {
     sections
 }
 
-/// Number and title of a heading such as `### 6.9. WINDOW_UPDATE` or `## Appendix A. Static Table`.
+/// Returns number and title of a heading such as `### 6.9. WINDOW_UPDATE` or
+/// `## Appendix A. Static Table`.
 fn heading(line: &str) -> Option<(&str, &str)> {
     let text = line.strip_prefix('#')?.trim_start_matches('#').trim();
     let text = text.strip_prefix("Appendix ").unwrap_or(text);
@@ -35,7 +36,8 @@ fn heading(line: &str) -> Option<(&str, &str)> {
     is_section_number(number).then(|| (number, title.trim()))
 }
 
-/// The key words of BCP 14 that demand something. Some texts set them as `_MUST NOT_`, across line ends too.
+/// Returns the key words of BCP 14 that demand something. Some texts set them as `_MUST NOT_`,
+/// across line ends too.
 fn keywords(text: &str) -> Vec<Level> {
     let mut words = text
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
@@ -57,8 +59,8 @@ fn keywords(text: &str) -> Vec<Level> {
     keywords
 }
 
-/// Where the ledger and the text of an RFC differ, one line each: key words without a requirement,
-/// requirements without their key word or with another level, and titles.
+/// Returns where the ledger and the text of an RFC differ, one line each: key words without a
+/// requirement, requirements without their key word or with another level, and titles.
 pub fn differences(ledger: &Ledger, rfc: &Rfc, text: &[Section<'_>]) -> Vec<String> {
     let mut differences = Vec::new();
     for section in text {
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_word_more_is_found() {
+    fn an_additional_key_word_is_found() {
         let more = TEXT.replace("SHOULD\n##", "SHOULD, SHALL\n##");
         assert_eq!(compare(LEDGER, &more), ["section 9113-6.1: key word 2, MUST, has no requirement"]);
         let more = TEXT.replace("More\n", "More\nREQUIRED\n");

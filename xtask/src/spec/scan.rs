@@ -1,8 +1,8 @@
 //! Finds the test functions of the project and the requirement ids that their comments begin with.
 //!
 //! A test names its ids at the beginning of a comment line above or inside it, separated by commas:
-//! `// 9113-6.9.1-3, 9113-6.9.1-4: a window may not grow past its limit`. What begins like an id must be
-//! one, and must stand in a test, so that a slip of the pen does not go unnoticed.
+//! `// 9113-6.9.1-3, 9113-6.9.1-4: a window may not grow past its limit`. What begins like an id
+//! must be one, and must be in a test, so that a misspelled id is detected.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -78,7 +78,8 @@ struct Reader<'a> {
     scan: &'a mut Scan,
 }
 
-/// What stands before an item: its comments with their lines, and whether an attribute makes it a test.
+/// What precedes an item: its comments with their lines, and whether an attribute makes it a
+/// test.
 #[derive(Default)]
 struct Heading<'a> {
     comments: Vec<(usize, &'a str)>,
@@ -123,8 +124,8 @@ impl<'a> Reader<'a> {
         self.at.checked_sub(2).and_then(|at| self.tokens.get(at)).is_some_and(|(before, _)| *before == line)
     }
 
-    /// Reads the attribute that begins here. It makes a test if its path ends in `test`, as in `#[test]` and
-    /// `#[tokio::test(flavor = "current_thread")]`, but not in `#[cfg(test)]`.
+    /// Reads the attribute that begins here. It makes a test if its path ends in `test`, as in
+    /// `#[test]` and `#[tokio::test(flavor = "current_thread")]`, but not in `#[cfg(test)]`.
     fn attribute_names_test(&mut self) -> bool {
         let mut depth = 0_usize;
         let mut path_end = None;
@@ -178,7 +179,7 @@ impl<'a> Reader<'a> {
     fn report_stray(&mut self, comments: &[(usize, &str)]) {
         for (line, text) in comments {
             if let Some(word) = words_like_ids(text).next() {
-                self.problem(*line, &format!("`{word}` stands neither above nor in a test function"));
+                self.problem(*line, &format!("`{word}` is neither above nor in a test function"));
             }
         }
     }
@@ -188,7 +189,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The words that a comment begins with and that are, or are meant as, ids: four digits and a hyphen.
+/// Returns the words that a comment begins with and that are, or are meant as, ids: four digits and
+/// a hyphen.
 fn words_like_ids(comment: &str) -> impl Iterator<Item = &str> {
     comment
         .split([' ', ','])
@@ -204,7 +206,7 @@ fn words_like_ids(comment: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::{Scan, words_like_ids};
 
-    /// Each test of a source as its name and ids in one string.
+    /// Returns each test of a source as its name and ids in one string.
     fn found(source: &str) -> Vec<String> {
         let mut scan = Scan::default();
         scan.add("a.rs", source);
@@ -220,14 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn ids_stand_above_or_inside_a_test() {
+    fn ids_are_above_or_inside_a_test() {
         let source = "
             // 9113-6.1-1, 9113-6.1-2
             #[test]
             fn above() { a(); }
 
             #[test]
-            // 9113-6.1-3: said in words
+            // 9113-6.1-3: as text
             fn between() {}
 
             #[test]
@@ -311,7 +313,7 @@ mod tests {
 
     #[test]
     fn ids_outside_of_tests_are_problems() {
-        let stray = "stands neither above nor in a test function";
+        let stray = "is neither above nor in a test function";
         for source in [
             "// 9113-7-1",
             "// 9113-7-1\nfn a() {}",

@@ -1,7 +1,7 @@
 //! As much of Rust's lexical structure as it takes to find test functions and the comments on them.
 //!
-//! Line comments are tokens here, which no parser crate hands out. Strings, characters and block comments
-//! are passed over, so that nothing inside them is taken for code.
+//! Line comments are tokens here, which no parser crate hands out. Strings, characters and block
+//! comments are passed over, so that nothing inside them is taken for code.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Token<'a> {
@@ -15,7 +15,7 @@ pub enum Token<'a> {
     Literal,
 }
 
-/// The tokens of a source file, each with its line, counted from 1.
+/// Returns the tokens of a source file, each with its line, counted from 1.
 pub fn tokens(source: &str) -> Vec<(usize, Token<'_>)> {
     let mut cursor = Cursor { rest: source, line: 1 };
     let mut tokens = Vec::new();
@@ -37,7 +37,8 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// Takes one token; `None` is a block comment. The rest is not empty and does not begin with a space.
+    /// Takes one token; `None` is a block comment. The rest is not empty and does not begin with a
+    /// space.
     fn token(&mut self) -> Option<Token<'a>> {
         if self.rest.starts_with("//") {
             let text = self.take_while(|c| c != '\n');
@@ -120,7 +121,8 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// How many `#` a raw string has that begins here; `None` if none does. `r#name` is an identifier.
+/// Returns how many `#` a raw string has that begins here; `None` if none does. `r#name` is an
+/// identifier.
 fn raw_string_hashes(source: &str) -> Option<usize> {
     let after = ["br", "cr", "r"].iter().find_map(|prefix| source.strip_prefix(prefix))?;
     let quote = after.trim_start_matches('#');

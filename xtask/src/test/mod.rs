@@ -1,9 +1,9 @@
 //! `cargo xtask test`: everything that must hold before a change lands.
 //!
-//! Runs every step, whatever the ones before it gave, each in a child process with a time limit, and
-//! the whole within a limit too. Needs only Rust with crates.io; what else a test talks to is installed
-//! by `setup` where that is allowed, or else skipped with its reason. Closes with `N passed, N failed`,
-//! and with the number of skipped ones if there are any.
+//! Runs every step, also after a failure, each in a child process with a time limit,
+//! and the whole within a limit too. Needs only Rust with crates.io; what else a test uses is
+//! installed by `setup` where that is allowed, or else skipped with its reason. Closes with `N
+//! passed, N failed`, and with the number of skipped ones if there are any.
 
 mod output;
 mod steps;
@@ -19,7 +19,7 @@ use crate::process::{self, Finished};
 use crate::tally::Tally;
 use steps::Step;
 
-/// The whole outputs, for whoever wants more than the end of a failed one.
+/// The folder of the complete outputs; the console shows only the end of a failed one.
 const LOGS: &str = "target/xtask/test";
 /// How much of a failed step's output is shown.
 const LINES_SHOWN: usize = 200;
@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(args.minutes * 60);
     let logs = Path::new(LOGS);
     fs::create_dir_all(logs).with_context(|| format!("{LOGS} cannot be made"))?;
-    // Asked for now: one of the builds may put another file in this one's place.
+    // Read now: one of the builds may replace this file.
     let xtask = env::current_exe().context("this program's file is unknown")?;
     let mut steps = steps::all(&Metadata::of_workspace()?, &xtask);
     if let Some(part) = &args.only {
@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     println!("{total}");
-    // The closing line is the last word, so that failure is told by the status alone.
+    // The tally is the last line of the output, so only the exit status reports the failure.
     if total.failed > 0 {
         std::process::exit(1);
     }

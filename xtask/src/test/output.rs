@@ -1,9 +1,9 @@
-//! What the output of a step says about the tests in it.
+//! Parses the output of a step for the results of its tests.
 
 use crate::process::Finished;
 use crate::tally::Tally;
 
-/// How the tests of a step are told from its output.
+/// How the tests of a step are counted from its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputFormat {
     /// The step is one test.
@@ -16,12 +16,12 @@ pub enum OutputFormat {
     Rows,
 }
 
-/// A test that cannot run where it is says so on a line of its own that begins with this.
+/// A test that cannot run here prints a line of its own that begins with this.
 const SKIPPED: &str = "skipped: ";
 
 impl OutputFormat {
-    /// Counts the tests of a step. A step that failed without naming a failed test counts as one, and
-    /// so does a step of many tests that does not say how many.
+    /// Counts the tests of a step. A step that failed without naming a failed test counts as one,
+    /// and so does a step of many tests that does not print their number.
     pub fn tally(self, step: &str, finished: &Finished) -> Tally {
         let output = String::from_utf8_lossy(&finished.stdout);
         let reported = match self {
@@ -52,7 +52,7 @@ fn nextest(output: &str) -> Option<Tally> {
     let mut tally = Tally::default();
     let mut unrun = 0;
     for count in counts.split(", ") {
-        // What stands in parentheses says more about the passed ones: how many were slow or flaky.
+        // The parentheses hold details of the passed ones: how many were slow or flaky.
         let mut words = count.split_whitespace();
         let number: usize = words.next()?.parse().ok()?;
         match words.next()? {
@@ -74,7 +74,8 @@ fn nextest(output: &str) -> Option<Tally> {
     Some(tally)
 }
 
-/// The status and name of the test that a line like `PASS [   0.004s] (1/4) package test` is about.
+/// Returns the status and name of the test that a line like `PASS [   0.004s] (1/4) package test`
+/// is about.
 fn nextest_test(line: &str) -> Option<(&str, &str)> {
     let (status, rest) = line.trim_start().split_once(" [")?;
     let (time, name) = rest.split_once("] ")?;
@@ -110,7 +111,7 @@ fn libtest(output: &str) -> Option<Tally> {
     is_reported.then_some(tally)
 }
 
-/// The tests that passed by skipping, each with its first reason.
+/// Returns the tests that passed by skipping, each with its first reason.
 ///
 /// `begins` gives the name of the test whose output follows a line; `ends` is true for a line after
 /// which the output is of no passed test.
@@ -140,10 +141,10 @@ fn move_skipped(tally: &mut Tally, skipped: Vec<String>) {
     tally.skipped.extend(skipped);
 }
 
-/// The rows, if the closing line agrees with them.
+/// Returns the rows, if the closing line agrees with them.
 fn rows(output: &str) -> Option<Tally> {
     let mut tally = Tally::default();
-    // What a failed row had to say is indented.
+    // The output of a failed row is indented.
     for line in output.lines().filter(|line| !line.starts_with(' ')) {
         if line.ends_with(": passed") {
             tally.passed += 1;

@@ -19,7 +19,7 @@ pub struct Step {
 /// Packages with a lock file of their own: the workspace's commands do not reach them.
 const SATELLITES: &[&str] = &["fuzz", "xtask/nostd-proof"];
 
-/// Features that only pass a choice on to a dependency: no code of ours stands behind them. All
+/// Features that only pass a choice on to a dependency: they enable no code of ours. All
 /// together are built with the others, and that each brings what it should is the test
 /// `plain_rustls`.
 const FORWARDED: &[&str] = &["aws-lc-rs", "ring"];
@@ -85,7 +85,7 @@ fn clippy_of_satellite(satellite: &str) -> Step {
         skip.arg("skipped: there is no C++ compiler");
         return step(&name, skip, 10, OutputFormat::Whole);
     }
-    // Beside the other builds, where git does not see it.
+    // Beside the other builds, in a folder that git ignores.
     let target_dir = format!("target/{satellite}");
     clippy(&name, &["--manifest-path", &manifest(satellite), "--target-dir", &target_dir], 600)
 }
@@ -100,9 +100,9 @@ fn clippy(name: &str, what: &[&str], limit_s: u64) -> Step {
     step(name, command, limit_s, OutputFormat::Whole)
 }
 
-/// A published crate by itself, without features, with each alone, and with all: features only add, so
-/// that what goes wrong between two of them shows in one of these. In the workspace a crate also gets
-/// what the others ask for.
+/// Returns the steps for a published crate by itself, without features, with each alone, and with
+/// all: features only add, so that a conflict of two of them fails in one of these. In
+/// the workspace a crate also gets the features that the others enable.
 fn feature_sets(package: &Package) -> Vec<Step> {
     let name = package.name.as_str();
     let bare = ["--package", name, "--no-default-features"];
@@ -119,7 +119,8 @@ fn feature_sets(package: &Package) -> Vec<Step> {
     steps
 }
 
-/// What tests start in processes of their own, and would build within their time limit.
+/// Returns the steps that build the programs which tests start: a test would build them within its
+/// time limit.
 fn programs() -> Vec<Step> {
     let build = |name: &str, what: &[&str]| {
         let mut command = cargo(&["build", "--package", name]);
@@ -130,8 +131,8 @@ fn programs() -> Vec<Step> {
     vec![build("thalweg-examples", &examples), build("thalweg-plain-rustls", &[])]
 }
 
-/// All tests with all features: nextest's, where it is installed, and those in the documentation, which
-/// nextest does not know.
+/// Returns the steps that run all tests with all features: nextest's, where it is installed, and
+/// those in the documentation, which nextest does not know.
 fn tests() -> Vec<Step> {
     let what = ["--workspace", "--all-features", "--no-fail-fast"];
     let mut tests = if runs(&mut cargo(&["nextest", "--version"])) {
@@ -167,7 +168,7 @@ fn documentation(metadata: &Metadata) -> Step {
     step("doc", command, 600, OutputFormat::Whole)
 }
 
-/// The file that keeps the output of a step.
+/// Returns the file that keeps the output of a step.
 pub fn log_file(folder: &Path, step: &Step) -> PathBuf {
     let name: String =
         step.name.chars().map(|letter| if letter.is_alphanumeric() { letter } else { '-' }).collect();

@@ -1,9 +1,10 @@
-//! Who may depend on whom.
+//! Checks what each crate depends on.
 
 use super::rules::{CrateRule, Tree, TreeRule};
 use crate::metadata::{Dependency, Package};
 
-/// What the published packages declare against their rules, and what they may not take from the others.
+/// Checks what the published packages declare against their rules, and what they may not take from
+/// the others.
 pub fn faults(packages: &[Package], rules: &[CrateRule]) -> Vec<String> {
     let mut faults = Vec::new();
     for package in packages.iter().filter(|package| package.is_published()) {
@@ -44,8 +45,8 @@ fn fault(rule: &CrateRule, dependency: &Dependency) -> Option<String> {
     }
 }
 
-/// The packages that a crate is built from (itself included, in any order, again and again) against
-/// its rule.
+/// Checks the packages that a crate is built from (itself included, in any order, again and again)
+/// against its rule.
 pub fn tree_faults(rule: &TreeRule, tree: &[String]) -> Vec<String> {
     let is_allowed = |other: &str| match rule.tree {
         Tree::Only(allowed) => allowed.contains(&other),

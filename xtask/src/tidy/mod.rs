@@ -1,9 +1,10 @@
 //! `cargo xtask tidy`: holds the rules of `rules.rs` against the packages and files of the project.
 //!
-//! Prints the largest files, then each fault on a line. The checks are functions from what was read to
-//! the faults that were found, so that each is seen to fail in its tests.
+//! Prints the largest files, then each fault on a line. The checks are functions from what was read
+//! to the faults that were found, so that each is seen to fail in its tests.
 
 mod dependencies;
+mod prose;
 mod rules;
 mod sources;
 
@@ -36,6 +37,8 @@ pub fn run() -> anyhow::Result<()> {
         faults.extend(published_faults(package)?);
     }
     faults.extend(sources.iter().flat_map(sources::faults));
+    faults.extend(sources.iter().flat_map(|source| prose::faults(source, prose::CHECKED)));
+    faults.extend(prose::stale_exceptions(&sources));
 
     for fault in &faults {
         println!("{fault}");
@@ -45,7 +48,7 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The names of the packages that a crate is built from, itself included.
+/// Returns the names of the packages that a crate is built from, itself included.
 fn tree(rule: &TreeRule) -> anyhow::Result<Vec<String>> {
     let arguments =
         ["tree", "--edges", "normal,build", "--target", "all", "--prefix", "none", "--format", "{p}"];
@@ -63,7 +66,7 @@ fn published_faults(package: &Package) -> anyhow::Result<Vec<String>> {
     Ok(sources::published_faults(&package.name, &manifest, &root, CRATES))
 }
 
-/// The text files that are committed, or would be with `git add .`.
+/// Returns the text files that are committed, or would be with `git add .`.
 fn read_sources() -> anyhow::Result<Vec<Source>> {
     let mut command = std::process::Command::new("git");
     command.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);

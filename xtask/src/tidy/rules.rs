@@ -1,12 +1,13 @@
 //! The rules of the project that a compiler does not keep, in tables.
 
-/// What a published crate may depend on. What stands in neither list is refused.
+/// What a published crate may depend on. All else is refused.
 pub struct CrateRule {
     pub name: &'static str,
-    /// Without I/O: its root says `#![no_std]`.
+    /// Without I/O: its root has `#![no_std]`.
     pub is_protocol: bool,
     pub always: &'static [&'static str],
-    /// Only behind a feature. That a feature which shows in the API bears the crate's name is for review.
+    /// Only behind a feature. That a feature which shows in the API bears the crate's name is for
+    /// review.
     pub optional: &'static [&'static str],
 }
 
@@ -48,7 +49,7 @@ pub const CRATES: &[CrateRule] = &[
     },
 ];
 
-/// What may or may not stand in the tree of a crate, its dependencies' dependencies included.
+/// What the dependency tree of a crate may contain.
 pub struct TreeRule {
     pub name: &'static str,
     pub features: &'static [&'static str],
@@ -122,11 +123,11 @@ pub const WORDS: &[Word] = &[
     Word { text: "<<<<<<< ", place: Place::Anywhere, why: "an unsolved merge" },
 ];
 
-/// The one file that may hold the words.
+/// The one file that may contain this text.
 pub const WORDS_FILE: &str = "xtask/src/tidy/rules.rs";
 
-/// Where every package of a lock file comes from, if not from a path: the file's name, the key that
-/// says it, and how its value begins.
+/// The registry of every package in a lock file that is not a path: the file's name, the key of the
+/// source, and how its value begins.
 pub const LOCK_SOURCES: &[(&str, &str, &str)] = &[
     ("Cargo.lock", "source = \"", "registry+https://github.com/rust-lang/crates.io-index\""),
     ("package-lock.json", "\"resolved\": \"", "https://registry.npmjs.org/"),

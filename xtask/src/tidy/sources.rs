@@ -1,4 +1,4 @@
-//! What stands in the files.
+//! Checks the text of the files.
 
 use super::rules::{CrateRule, GENERATED_MARK, LINES_MAX, LOCK_SOURCES, Place, WORDS, WORDS_FILE};
 
@@ -22,7 +22,7 @@ impl Source {
     }
 }
 
-/// The Rust files with the most lines.
+/// Returns the Rust files with the most lines.
 pub fn largest(sources: &[Source], count: usize) -> Vec<(&str, usize)> {
     let rust = sources.iter().filter(|source| source.is_rust());
     let mut sizes: Vec<(&str, usize)> =
@@ -32,7 +32,7 @@ pub fn largest(sources: &[Source], count: usize) -> Vec<(&str, usize)> {
     sizes
 }
 
-/// Length, words and origins of one file.
+/// Returns faults of one file: length, forbidden text, origins in lock files.
 pub fn faults(source: &Source) -> Vec<String> {
     let mut faults = Vec::new();
     let lines = source.text.lines().count();
@@ -63,7 +63,7 @@ fn word_faults(source: &Source) -> Vec<String> {
     faults
 }
 
-/// Whether the text stands in the line where nothing of a path is before it.
+/// Whether the line contains the text with no part of a path before it.
 fn begins_a_path(line: &str, text: &str) -> bool {
     let is_within = |before: char| before.is_alphanumeric() || "._-~/}".contains(before);
     line.match_indices(text).any(|(at, _)| !line[..at].ends_with(is_within))
@@ -81,16 +81,16 @@ fn lock_faults(source: &Source) -> Vec<String> {
     faults
 }
 
-/// What the root file and the manifest of a published crate must say.
+/// Returns faults of the root file and the manifest of a published crate.
 pub fn published_faults(name: &str, manifest: &str, root: &str, rules: &[CrateRule]) -> Vec<String> {
     let has_attribute = |attribute: &str| root.lines().any(|line| line.trim_end() == attribute);
     let mut faults = Vec::new();
     if !has_attribute("#![forbid(unsafe_code)]") {
-        faults.push(format!("{name}: its root does not say #![forbid(unsafe_code)]"));
+        faults.push(format!("{name}: its root lacks #![forbid(unsafe_code)]"));
     }
     let is_protocol = rules.iter().any(|rule| rule.name == name && rule.is_protocol);
     if is_protocol && !has_attribute("#![no_std]") {
-        faults.push(format!("{name}: its root does not say #![no_std]"));
+        faults.push(format!("{name}: its root lacks #![no_std]"));
     }
     match manifest.parse::<toml::Table>() {
         Ok(manifest) => {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_is_found_where_it_is_forbidden() {
+    fn every_forbidden_text_is_found_in_its_place() {
         for word in WORDS {
             let text = format!("first\n let x = ({}y);\n", word.text);
             let found = faults_in("crates/a/src/a.rs", &text);
@@ -198,7 +198,7 @@ mod tests {
         for other in ["", "#![cfg_attr(not(test), no_std)]"] {
             let root = ROOT.replace("#![no_std]", other);
             let faults = published_faults("core", MANIFEST, &root, RULES);
-            assert_eq!(faults, ["core: its root does not say #![no_std]"], "{other}");
+            assert_eq!(faults, ["core: its root lacks #![no_std]"], "{other}");
         }
     }
 

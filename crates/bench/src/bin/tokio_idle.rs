@@ -1,7 +1,9 @@
-//! What an idle cleartext connection costs thalweg-tokio in resident memory: `tokio_idle [CONNECTIONS]`, 10,000 if not said. Once for
-//! connections that have only greeted, and once for others that have had a request answered, and so hold tables of fields.
+//! What an idle cleartext connection costs thalweg-tokio in resident memory: `tokio_idle
+//! [CONNECTIONS]`, default 10,000. Once after the prefaces, and once for
+//! others that have had a request answered, and so hold tables of fields.
 //!
-//! This process serves, and starts itself once more as the client, so that only the server's memory is seen. Needs as many file descriptors as connections.
+//! This process serves, and starts itself once more as the client, so that only the server's memory
+//! is seen. Needs as many file descriptors as connections.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -90,7 +92,7 @@ fn hold(port: u16, count: usize, is_answered: bool) -> Outcome<()> {
     Ok(())
 }
 
-/// Connects and has its greeting acknowledged, or its request answered.
+/// Connects and waits for the SETTINGS acknowledgement, or for the response to a request.
 fn open(port: u16, is_answered: bool) -> Outcome<TcpStream> {
     let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     socket.write_all(GREETING)?;

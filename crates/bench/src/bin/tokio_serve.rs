@@ -1,5 +1,5 @@
-//! thalweg-tokio's server for the end-to-end runs, on one thread: `tokio_serve PORT [spawned]`. Handlers run on the task of their
-//! connection, or on tasks of their own.
+//! thalweg-tokio's server for the end-to-end runs, on one thread: `tokio_serve PORT [spawned]`.
+//! Handlers run on the task of their connection, or on tasks of their own.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};

@@ -16,7 +16,8 @@ pub struct Case {
     pub list: List,
 }
 
-/// The directories that hold blocks: one for each encoder that took part. `raw-data` has only lists.
+/// The directories that hold blocks: one for each encoder that took part. `raw-data` has only
+/// lists.
 pub const ENCODERS: [&str; 14] = [
     "go-hpack",
     "haskell-http2-linear",
@@ -34,11 +35,11 @@ pub const ENCODERS: [&str; 14] = [
     "swift-nio-hpack-plain-text",
 ];
 
-/// Where the corpus lies.
+/// Returns the folder of the corpus.
 ///
 /// # Errors
 ///
-/// When it is absent: the text says where it was sought.
+/// The corpus is absent; the text names the path.
 pub fn directory() -> Result<PathBuf, String> {
     let shared = std::env::var_os("THALWEG_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
@@ -46,7 +47,7 @@ pub fn directory() -> Result<PathBuf, String> {
     if directory.is_dir() { Ok(directory) } else { Err(format!("{} is absent", directory.display())) }
 }
 
-/// All stories of one encoder's directory, in order of their names.
+/// Returns all stories of one encoder's directory, in order of their names.
 ///
 /// # Errors
 ///

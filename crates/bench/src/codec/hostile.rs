@@ -17,7 +17,7 @@ pub struct Hostile {
 /// The octets of each block.
 pub const BLOCK_BYTES: usize = 16 << 10;
 
-/// All of them.
+/// Returns all hostile blocks.
 pub fn all() -> Vec<Hostile> {
     let repeated = |name, unit: &[u8]| {
         let block = unit.iter().copied().cycle().take(BLOCK_BYTES / unit.len() * unit.len()).collect();
@@ -47,7 +47,8 @@ pub fn all() -> Vec<Hostile> {
     ]
 }
 
-/// Nanoseconds that a decoder takes for each block whose name contains `name`: the best of `passes`.
+/// Nanoseconds that a decoder takes for each block whose name contains `name`: the best of
+/// `passes`.
 pub fn run<D: Decode>(passes: usize, name: &str) -> String {
     let lines = all().into_iter().filter(|hostile| hostile.name.contains(name)).map(|hostile| {
         let mut decoder = D::new();

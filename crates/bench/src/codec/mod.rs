@@ -19,7 +19,7 @@ use workload::{Sessions, Workload};
 
 /// A decoder under measurement.
 pub trait Decode {
-    /// A decoder as it is when a connection begins.
+    /// Creates a decoder as it is when a connection begins.
     fn new() -> Self;
 
     /// Decodes a block and returns the number of its fields.
@@ -31,7 +31,7 @@ pub trait Encode {
     /// A list in the form that this encoder takes.
     type List<'a>;
 
-    /// An encoder as it is when a connection begins.
+    /// Creates an encoder as it is when a connection begins.
     fn new() -> Self;
 
     /// Brings a list into form. Not measured.

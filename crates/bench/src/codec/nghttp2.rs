@@ -11,15 +11,15 @@ use std::ptr;
 pub struct Inflater(*mut c_void);
 
 impl Inflater {
-    /// Tells the inflater that our `SETTINGS_HEADER_TABLE_SIZE` was acknowledged.
+    /// Sets the table size of the inflater, as after the acknowledgement of our SETTINGS.
     pub fn set_table_bytes_max(&mut self, bytes: u32) {
         // SAFETY: the pointer came from `nghttp2_hd_inflate_new2` and lives as long as `self`.
         let code = unsafe { nghttp2_hd_inflate_change_table_size(self.0, bytes as usize) };
         assert_eq!(code, 0, "nghttp2 is between two blocks");
     }
 
-    /// Decodes a whole block and gives each field and its never-indexed flag to `sink`. The error is
-    /// nghttp2's code, below 0; the inflater is of no use after one.
+    /// Decodes a whole block and gives each field and its never-indexed flag to `sink`. The error
+    /// is nghttp2's code, below 0; the inflater is of no use after one.
     ///
     /// # Errors
     ///
@@ -29,8 +29,8 @@ impl Inflater {
         loop {
             let mut nv = Nv::EMPTY;
             let mut flags = 0;
-            // SAFETY: the pointers are those of a live inflater, of a slice with its length, and of two
-            // variables. nghttp2 does not write to the input and keeps no pointer to it.
+            // SAFETY: the pointers are those of a live inflater, of a slice with its length, and of
+            // two variables. nghttp2 does not write to the input and keeps no pointer to it.
             let used = unsafe {
                 nghttp2_hd_inflate_hd2(self.0, &raw mut nv, &raw mut flags, rest.as_ptr(), rest.len(), 1)
             };

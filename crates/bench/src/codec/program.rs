@@ -40,7 +40,7 @@ fn parse(arguments: &[String]) -> Result<(Workload, String, Plan), String> {
     Ok((workload.parse()?, peer.clone(), plan))
 }
 
-/// The number at one place of the arguments, if it is there.
+/// Returns the number at one place of the arguments, if it is there.
 fn count(arguments: &[String], at: usize, default: usize) -> Result<usize, String> {
     let parse = |text: &String| text.parse().map_err(|e| format!("{text}: {e}"));
     arguments.get(at).map_or(Ok(default), parse)

@@ -124,8 +124,8 @@ impl Plan {
     }
 }
 
-/// So often a connection sees its messages before its allocations are counted. By then the tables are
-/// full.
+/// So often a connection sees its messages before its allocations are counted. By then the tables
+/// are full.
 const WARM_PASSES: usize = 4;
 
 /// What the figures are divided by, or the figure itself.

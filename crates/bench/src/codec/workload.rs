@@ -86,12 +86,12 @@ impl Sessions {
 }
 
 impl Session {
-    /// The number of fields in all lists.
+    /// Returns the number of fields in all lists.
     pub fn fields(&self) -> usize {
         self.lists.iter().map(Vec::len).sum()
     }
 
-    /// The octets of all names and values.
+    /// Returns the octets of all names and values.
     pub fn octets(&self) -> usize {
         self.lists.iter().flatten().map(|(name, value)| name.len() + value.len()).sum()
     }
@@ -113,7 +113,7 @@ fn connection(message: fn(usize) -> List) -> Session {
     Session { blocks, lists }
 }
 
-/// What a browser asks for when it reads page after page.
+/// Returns what a browser asks for when it reads page after page.
 fn request(number: usize) -> List {
     list(&[
         (":method", "GET"),
@@ -133,7 +133,7 @@ fn request(number: usize) -> List {
     ])
 }
 
-/// What it gets.
+/// Returns the response to such a request.
 fn response(number: usize) -> List {
     list(&[
         (":status", "200"),
@@ -155,7 +155,7 @@ fn list(fields: &[(&str, &str)]) -> List {
 /// How many messages a connection of our own has.
 const MESSAGES: usize = 200;
 
-/// The same block with every string in plain octets.
+/// Returns the same block with every string in plain octets.
 fn without_huffman(block: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = block;
@@ -205,7 +205,7 @@ fn plain_string<'a>(rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
     after
 }
 
-/// The integer at the front of a well-formed block, and the octets it takes.
+/// Returns the integer at the front of a well-formed block, and the octets it takes.
 fn integer(block: &[u8], mask: u8) -> (usize, usize) {
     let prefix = usize::from(block[0] & mask);
     if prefix < usize::from(mask) {

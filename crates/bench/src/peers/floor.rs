@@ -4,7 +4,7 @@ use crate::endpoint::{Endpoint, Seen};
 use crate::wire::Wire;
 use crate::workload::App;
 
-/// Looks at nothing that it is handed.
+/// Reads nothing of its input.
 pub struct Floor;
 
 impl Endpoint for Floor {

@@ -69,7 +69,7 @@ async fn serve(
     note(&seen, |seen| seen.messages += 1);
     let mut body = request.into_body();
     if app == App::Hold || swallow(&mut body, &seen).await.is_err() || app == App::Cancel {
-        // The stream is gone, or never to be answered.
+        // The stream is closed, or is never answered.
         std::future::pending::<()>().await;
     }
     Ok(response(app, Outgoing::response(app)))

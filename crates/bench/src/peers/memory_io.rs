@@ -52,7 +52,8 @@ impl MemoryIo {
             pipe.reader = Some(context.waker().clone());
             return Poll::Pending;
         }
-        // SAFETY: the slice was lent to `during`, which has not returned: it clears `unread` when it does.
+        // SAFETY: the slice was lent to `during`, which has not returned: it clears `unread` when
+        // it does.
         let unread = unsafe { &*pipe.unread };
         let (now, later) = unread.split_at(room.min(unread.len()));
         take(now);

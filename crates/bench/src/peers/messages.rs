@@ -1,7 +1,7 @@
 //! The scenes' messages in the types of the `http` crate.
 //!
-//! Heads are built anew for each message, as handlers do. What a program prepares once, `Uri`s and
-//! static bodies, is prepared.
+//! Header lists are built for each message, as handlers do. What a program prepares once, `Uri`s
+//! and static bodies, is prepared.
 
 use crate::traffic::*;
 use crate::workload::App;
@@ -13,7 +13,7 @@ use http::header::{
 use http::{HeaderMap, Method, Request, Response, Uri};
 use std::sync::OnceLock;
 
-/// The response head of an application, with its body.
+/// Returns the response head of an application, with its body.
 pub fn response<B>(app: App, body: B) -> Response<B> {
     let mut response = Response::new(body);
     *response.headers_mut() = header_map(match app {
@@ -24,12 +24,12 @@ pub fn response<B>(app: App, body: B) -> Response<B> {
     response
 }
 
-/// The trailers of a gRPC call.
+/// Returns the trailers of a gRPC call.
 pub fn trailers() -> HeaderMap {
     header_map(&GRPC_TRAILERS)
 }
 
-/// The body of a GET's answer, or a gRPC message.
+/// Returns the body of a GET's answer, or a gRPC message.
 pub fn body(app: App) -> Bytes {
     Bytes::from_static(if app == App::Grpc { &BODY[..GRPC_BODY_BYTES] } else { &BODY[..GET_BODY_BYTES] })
 }

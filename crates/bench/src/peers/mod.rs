@@ -32,8 +32,8 @@ pub const NAMES: &[&str] = &[
 /// Runs a plan on the peer of that name.
 ///
 /// # Errors
-/// If this program was built without that peer, or no peer is called so, or it did other work than the
-/// plan's.
+/// If this program was built without that peer, or no peer is called so, or it did other work than
+/// the plan's.
 pub fn run(peer: &str, plan: &Plan, mode: Mode) -> Result<String, String> {
     let client = plan.scene.is_client();
     match (peer, client) {

@@ -1,8 +1,8 @@
 //! Thalweg.
 //!
-//! `PREPARED` is what a program does that knows its fields: their names are looked up once. Without it
-//! each name is looked up for each message, and content is released by a call as a program does that
-//! consumes at its own pace.
+//! `PREPARED` is what a program does that knows its fields: their names are looked up once. Without
+//! it each name is looked up for each message, and content is released by a call as a program does
+//! that consumes at its own pace.
 
 use crate::endpoint::{Endpoint, Seen};
 use crate::traffic::*;
@@ -33,7 +33,7 @@ struct State {
     app: App,
     now: Instant,
     seen: Seen,
-    /// Bytes of names and values: the application looks at every field.
+    /// Bytes of names and values: the application reads every field.
     field_bytes: usize,
 }
 
@@ -194,7 +194,7 @@ fn config<const PREPARED: bool>(streams_max: u32) -> Config {
     config
 }
 
-/// A message's fields: as they are prepared, or with each name looked up now.
+/// Returns a message's fields: as they are prepared, or with each name looked up now.
 fn fields<const PREPARED: bool>(
     prepared: &'static [Field<'static>],
 ) -> impl Iterator<Item = Field<'static>> + Clone {
@@ -238,7 +238,7 @@ fn fill<R: Role>(connection: &mut Connection<R>, app: App, stream: StreamKey) {
     }
 }
 
-/// What an I/O loop does when its input is read: goes on with what was cut short, and writes.
+/// Does what an I/O loop does after its input: sends on blocked streams, and writes.
 fn finish_turn<R: Role>(connection: &mut Connection<R>, app: App, out: &mut Wire) {
     loop {
         while let Some(stream) = connection.poll_writable() {

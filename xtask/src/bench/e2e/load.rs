@@ -1,4 +1,4 @@
-//! h2load, and what it says.
+//! Runs h2load and parses its output.
 
 use std::path::Path;
 
@@ -37,11 +37,11 @@ impl Load {
         let output = output_of(&mut command, "h2load")?;
         let succeeded = succeeded(&output).context("h2load prints another format than we know")?;
         ensure!(succeeded == self.requests, "{succeeded} of {} succeeded:\n{output}", self.requests);
-        seconds(&output).context("h2load does not say how long it took")
+        seconds(&output).context("h2load does not print its duration")
     }
 }
 
-/// Where every server has a body of that many bytes.
+/// Returns the path at which every server has a body of that many bytes.
 pub fn path(body_bytes: usize) -> String {
     format!("/bytes/{body_bytes}?seed=1")
 }
@@ -65,7 +65,7 @@ fn seconds(output: &str) -> Option<f64> {
     digits.parse::<f64>().ok().map(|number| number * scale)
 }
 
-/// What a browser sends besides.
+/// The other fields that a browser sends.
 const FIELDS: [&str; 6] = [
     "user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
     "accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",

@@ -106,7 +106,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The servers that can run here; the others are announced.
+/// Returns the servers that can run here; the others are announced.
 fn installed(place: &Place, mut servers: Vec<Server>) -> anyhow::Result<Vec<Server>> {
     let mut absent = Vec::new();
     for &server in &servers {
@@ -168,7 +168,7 @@ impl Samples {
     }
 }
 
-/// The difference of two runs of different size, so that the server's start counts nothing.
+/// Returns the difference of two runs of different size, so that the server's start counts nothing.
 fn syscalls_per_request(place: &Place, server: Server) -> anyhow::Result<f64> {
     let count = |requests| {
         let summary = place.file("strace.txt");
@@ -183,7 +183,7 @@ fn syscalls_per_request(place: &Place, server: Server) -> anyhow::Result<f64> {
     Ok(round(calls / (many - few) as f64))
 }
 
-/// The number of calls in the last line of `strace -c`.
+/// Returns the number of calls in the last line of `strace -c`.
 fn strace_total(summary: &str) -> Option<f64> {
     let line = summary.lines().rev().find(|line| line.trim_end().ends_with(" total"))?;
     line.split_whitespace().nth(3)?.parse().ok()
@@ -220,7 +220,7 @@ fn output_of(command: &mut std::process::Command, name: &str) -> anyhow::Result<
     process::run(command, Duration::from_secs(300))?.into_text(name)
 }
 
-/// A file's path as an argument.
+/// Returns a file's path as an argument.
 fn text(path: &Path) -> String {
     path.display().to_string()
 }

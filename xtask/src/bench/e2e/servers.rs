@@ -47,7 +47,7 @@ impl Server {
         Self::Nginx,
     ];
 
-    /// The Debian package of servers that are not ours to build.
+    /// Returns the Debian package of servers that are not ours to build.
     fn package(self) -> Option<&'static str> {
         match self {
             Self::ThalwegTokio | Self::ThalwegThreads | Self::Serve | Self::BlockingServe | Self::Hyper => {
@@ -140,7 +140,7 @@ fn nginx_conf(directory: &str, root: &str, port: u16) -> String {
     )
 }
 
-/// Where servers find their files, and what was built of ours.
+/// The folder of the servers' files, and our built programs.
 pub struct Place {
     programs: Programs,
     examples: PathBuf,
@@ -201,7 +201,7 @@ impl Running {
         command.stdout(Stdio::null()).stderr(log);
         let mut group = Group::spawn(&mut command)?;
         let deadline = Instant::now() + START_LIMIT;
-        // Only a server of ours that still runs may be loaded: the port could be another's by now.
+        // Only load a server that still runs: another program could have taken the port.
         while group.wait(POLL)?.is_none() && Instant::now() < deadline {
             if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() && group.wait(POLL)?.is_none() {
                 return Ok(Self { group, port });
@@ -233,7 +233,7 @@ impl Running {
     }
 }
 
-/// The process group, and user and system time, of a line of `/proc/PID/stat`.
+/// Returns the process group, and user and system time, of a line of `/proc/PID/stat`.
 fn group_and_ticks(stat: &str) -> Option<(i32, u64)> {
     // The name in parentheses may hold anything.
     let (_, behind) = stat.rsplit_once(") ")?;
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processor_time_is_read_behind_the_name() {
+    fn processor_time_is_read_after_the_name() {
         let stat = "42 (a) b) S 1 40 40 0 -1 4194560 100 0 0 0 7 5 0 0 20 0 1 0 100 1000 10";
         assert_eq!(group_and_ticks(stat), Some((40, 12)));
         assert_eq!(group_and_ticks("42"), None);

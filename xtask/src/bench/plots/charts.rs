@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_bar_stands_with_its_value() {
+    fn every_bar_has_its_value() {
         let bar = |label: &str, value, colour| Bar { label: label.to_owned(), value, colour };
         let bars = vec![bar("thalweg", 4200.0, COLOURS[0]), bar("h2", 22_692.0, COLOURS[2])];
         let groups = vec![Group { label: "W1".to_owned(), bars }];

@@ -1,7 +1,7 @@
 //! docs/benchmarks.md and its pictures, from the figures that were committed.
 //!
 //! The page's prose is written by hand. Between a line `<!-- bench: NAME -->` and the next
-//! `<!-- end -->` stands what this module writes.
+//! `<!-- end -->` is the text that this module writes.
 
 mod charts;
 mod svg;
@@ -60,7 +60,7 @@ struct Sheets {
 }
 
 impl Sheets {
-    /// What stands under a name in the page.
+    /// Returns the text for a name in the page.
     fn block(&self, name: &str) -> Option<String> {
         let cores = &self.cores.figures;
         let is_server = |name: &str| !name.starts_with("client-");
@@ -83,7 +83,7 @@ impl Sheets {
     }
 }
 
-/// Replaces what stands between the marks of the page.
+/// Replaces the text between the marks of the page.
 fn fill(page: &str, block: impl Fn(&str) -> Option<String>) -> anyhow::Result<String> {
     let mut out = String::new();
     let mut rest = page;
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_stands_between_marks_is_replaced() {
+    fn only_the_text_between_marks_is_replaced() {
         let page = "# Title\n\n<!-- bench: a -->\nold\n<!-- end -->\n\nprose\n<!-- bench: b -->\n<!-- end -->\nlast\n";
         let filled = fill(page, |name| Some(format!("new {name}\n"))).unwrap();
         assert_eq!(

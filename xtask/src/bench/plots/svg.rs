@@ -1,4 +1,4 @@
-//! A picture in SVG: shapes and words, written one after the other.
+//! A picture in SVG: shapes and texts, written in order.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ pub struct Svg {
     body: String,
 }
 
-/// Where a text stands relative to its point.
+/// The position of a text relative to its point.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Anchor {
     Start,
@@ -100,9 +100,9 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
-/// Colours that the colour-blind can tell apart (Okabe and Ito), ours first.
+/// Colours that the colour-blind can distinguish (Okabe and Ito), ours first.
 pub const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
-/// For those who are compared with but not told apart.
+/// For series that are not distinguished from each other.
 pub const OTHERS: &str = "#9ca3af";
 pub const GRID: &str = "#e5e7eb";
 pub const AXIS: &str = "#6b7280";

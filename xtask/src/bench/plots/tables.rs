@@ -23,11 +23,32 @@ const GOALS: [(&str, Metric, f64, f64); 10] = [
     ("w5stream", Metric::Bytes, 192.0, 128.0),
 ];
 
-/// Where and with what a sheet was measured, in a sentence or two.
+/// Returns where and with what a sheet was measured, in a sentence or two.
 pub fn machine(machine: &Machine) -> String {
     let Machine { date, cpu, cores, kernel, rustc, versions } = machine;
     let versions: Vec<_> = versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-    format!("Measured on {date}: {cpu}, {cores} cores, {kernel}; {rustc}; {}.\n", versions.join(", "))
+    let text =
+        format!("Measured on {date}: {cpu}, {cores} cores, {kernel}; {rustc}; {}.", versions.join(", "));
+    wrapped(&text, 100)
+}
+
+/// Breaks a text into lines of at most `columns`, unless a word is longer.
+fn wrapped(text: &str, columns: usize) -> String {
+    let mut lines = String::new();
+    let mut width = 0;
+    for word in text.split(' ') {
+        let len = word.chars().count();
+        if width > 0 && width + 1 + len > columns {
+            lines.push('\n');
+            width = 0;
+        } else if width > 0 {
+            lines.push(' ');
+            width += 1;
+        }
+        lines.push_str(word);
+        width += len;
+    }
+    lines + "\n"
 }
 
 /// One metric of the workloads whose names pass, a column for each peer.
@@ -44,12 +65,12 @@ pub fn workloads(figures: &[Figure], metric: Metric, is_wanted: impl Fn(&str) ->
     rows.concat()
 }
 
-/// The heap of connections and streams that lie still.
+/// Returns the table of the heap of idle connections and streams.
 pub fn memory(figures: &[Figure]) -> String {
     workloads(figures, Metric::Bytes, |name| name.contains("w5"))
 }
 
-/// What was reached of the project's own goals, for the server's side.
+/// Returns the table of goals and results, for the server's side.
 pub fn goals(figures: &[Figure]) -> String {
     let mut rows = vec![head("server", &["goal", "aim", "reached", "of nghttp2"])];
     for (workload, metric, goal, aim) in GOALS {
@@ -63,7 +84,7 @@ pub fn goals(figures: &[Figure]) -> String {
     rows.concat()
 }
 
-/// How the cost of a request grows.
+/// Returns the table of how the cost of a request grows.
 pub fn growth(points: &[Point]) -> String {
     let counts = COUNTS.map(|count| readable(count as f64));
     let mut columns: Vec<&str> = counts.iter().map(String::as_str).collect();
@@ -89,7 +110,7 @@ pub fn growth(points: &[Point]) -> String {
     all
 }
 
-/// What the protocol state of connections and streams leaves room for.
+/// Returns the table of how many connections fit a machine.
 pub fn capacity(figures: &[Figure]) -> String {
     let mut rows = vec![head("memory, and what each connection holds", &PEERS)];
     for gib in [0.25, 1.0, 8.0, 64.0] {
@@ -114,7 +135,7 @@ fn held(gib: f64, bytes: f64) -> f64 {
     (gib * 1024.0 * 1024.0 * 1024.0 / bytes / 1000.0).floor() * 1000.0
 }
 
-/// The servers end to end.
+/// Returns the table of whole servers.
 pub fn e2e(figures: &[e2e::Figure]) -> String {
     let mut servers: Vec<&str> = figures.iter().map(|figure| figure.server.as_str()).collect();
     servers.dedup();
@@ -171,6 +192,13 @@ mod tests {
             Figure::new("w5idle", "thalweg", Metric::Bytes, 2048.0),
             Figure::new("w5stream", "thalweg", Metric::Bytes, 128.0),
         ]
+    }
+
+    #[test]
+    fn a_text_is_broken_before_the_word_that_passes_the_width() {
+        assert_eq!(wrapped("ab cd ef", 5), "ab cd\nef\n");
+        assert_eq!(wrapped("ab cd ef", 4), "ab\ncd\nef\n");
+        assert_eq!(wrapped("abcdef g", 4), "abcdef\ng\n");
     }
 
     #[test]

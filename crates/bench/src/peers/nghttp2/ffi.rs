@@ -30,14 +30,14 @@ pub struct SettingsEntry {
     pub value: u32,
 }
 
-/// `nghttp2_data_provider`: who writes a body.
+/// `nghttp2_data_provider`: the source of a body.
 #[repr(C)]
 pub struct DataProvider {
     pub source: *mut c_void,
     pub read: ReadData,
 }
 
-/// `nghttp2_mem`: who allocates.
+/// `nghttp2_mem`: the allocator.
 #[repr(C)]
 pub struct Mem {
     pub user: *mut c_void,

@@ -5,7 +5,7 @@ use crate::allocator::{is_counting, note_alloc, note_free, note_realloc};
 use std::ffi::c_void;
 use std::ptr;
 
-/// The allocator to hand to nghttp2: its own where nobody counts.
+/// Returns the allocator for nghttp2: its own, unless allocations are counted.
 pub fn source() -> *const Mem {
     if is_counting() { &raw const COUNTED.0 } else { ptr::null() }
 }
@@ -25,7 +25,8 @@ unsafe extern "C" {
     fn c_realloc(at: *mut c_void, bytes: usize) -> *mut c_void;
 }
 
-/// Each block begins with its size, so that what lives can be counted. As long as the alignment of `malloc`.
+/// Each block begins with its size, so that what lives can be counted. As long as the alignment of
+/// `malloc`.
 const HEAD: usize = 16;
 
 extern "C" fn malloc(bytes: usize, _: *mut c_void) -> *mut c_void {
@@ -79,7 +80,7 @@ unsafe fn label(block: *mut c_void, bytes: usize) -> *mut c_void {
     }
 }
 
-/// The start and the size of a block, from what its user has.
+/// Returns the start and the size of a block, from what its user has.
 ///
 /// # Safety
 /// `at` is what [`label`] returned, and has not been freed.

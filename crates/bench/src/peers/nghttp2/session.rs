@@ -27,7 +27,7 @@ struct State {
     app: App,
     role: Role,
     seen: Seen,
-    /// Bytes of names and values: the application looks at every field.
+    /// Bytes of names and values: the application reads every field.
     field_bytes: usize,
     response: Vec<Nv>,
     trailers: Vec<Nv>,
@@ -98,7 +98,8 @@ impl Session {
 
     pub fn turn(&mut self, input: &[u8], out: &mut Wire) {
         self.state.out = out;
-        // SAFETY: `input` and `out` live for the call; what `mem_send` returns is valid until the next.
+        // SAFETY: `input` and `out` live for the call; what `mem_send` returns is valid until the
+        // next.
         unsafe {
             if !input.is_empty() {
                 let taken = nghttp2_session_mem_recv(self.raw, input.as_ptr(), input.len());
@@ -148,10 +149,11 @@ fn response_fields(list: &[(&'static str, &'static str)]) -> Vec<Nv> {
     [(":status", "200")].iter().chain(list).copied().map(field).collect()
 }
 
-/// The `:path` fields that clients go through in turn. Made once: they must outlive every frame.
+/// Returns the `:path` fields that clients go through in turn. Made once: they must outlive every
+/// frame.
 pub fn path_fields() -> &'static [Nv] {
     struct Paths(Vec<Nv>);
-    // SAFETY: the fields point to leaked strings that nobody writes to.
+    // SAFETY: the fields point to leaked strings that are never written to.
     unsafe impl Send for Paths {}
     // SAFETY: as above.
     unsafe impl Sync for Paths {}
@@ -198,7 +200,7 @@ fn check(code: c_int, what: &str) {
     }
 }
 
-/// The application of a callback.
+/// Returns the application of a callback.
 ///
 /// # Safety
 /// `user` is the `user_data` of a session, which is not borrowed elsewhere while nghttp2 calls.
@@ -276,8 +278,8 @@ extern "C" fn read_body(
         (App::Grpc, Role::Client) => (GRPC_BODY_BYTES, DATA_EOF),
         _ => (GET_BODY_BYTES, DATA_EOF),
     };
-    // SAFETY: `buf` has room for `room` bytes, which is at least a message; `flags` is nghttp2's; the
-    // trailers' strings are static.
+    // SAFETY: `buf` has room for `room` bytes, which is at least a message; `flags` is nghttp2's;
+    // the trailers' strings are static.
     unsafe {
         *flags |= flag;
         if flag & DATA_NO_COPY == 0 {
@@ -299,8 +301,8 @@ extern "C" fn send_data(
     _: *mut c_void,
     user: *mut c_void,
 ) -> c_int {
-    // SAFETY: nghttp2 passes our `user_data` and nine bytes of head; `out` is set during a turn, and
-    // the turn does not use it while nghttp2 runs.
+    // SAFETY: nghttp2 passes our `user_data` and nine bytes of head; `out` is set during a turn,
+    // and the turn does not use it while nghttp2 runs.
     unsafe {
         let out = &mut *state(user).out;
         out.put(std::slice::from_raw_parts(head, 9));

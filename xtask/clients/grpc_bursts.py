@@ -1,7 +1,8 @@
-"""An honest storm: many gRPC calls over one connection, about half of them cancelled at random points, in bursts, some by a
-deadline of a millisecond. Every message that arrives is checked. Prints what came to pass as one line of JSON.
+"""Bursts of cancellations: many gRPC calls over one connection, about half of them cancelled at random
+points, some by a timeout of a millisecond. Checks every message that arrives. Prints the result as one
+line of JSON.
 
-grpc_storm.py HOST:PORT CALLS SEED
+grpc_bursts.py HOST:PORT CALLS SEED
 """
 
 import asyncio
@@ -14,23 +15,24 @@ import grpc
 from grpc import StatusCode, aio
 
 BURST_MAX = 200
-# How many calls may be under way: more than the server allows, so that the client's own queue is tried as well.
+# Concurrent calls: more than the server allows, so that the client's own queue is used as well.
 UNDER_WAY_MAX = 300
 AFTERWARDS = 64
 # Messages of a stream.
 SHORT, LONG = 40, 1000
-# Windows that do not grow: a long stream waits for its reader, and cancelling it cuts it short on the wire.
+# Windows that do not grow: a long stream waits for its reader, and a cancellation ends it midway.
 OPTIONS = (("grpc.http2.lookahead_bytes", 65_535), ("grpc.http2.bdp_probe", 0))
 
-# What a call is to suffer: nothing, with others of its burst, by itself at a random point, or its deadline.
+# How a call ends: whole, cancelled with others of its burst, by itself at a random point, or by its
+# timeout.
 SPARED, SWEPT, CANCELLED, LATE = range(4)
 
 
 class Wrong(Exception):
-    """A message that is not the one that was asked for."""
+    """A message other than the requested one."""
 
 
-class Told:
+class Report:
     def __init__(self):
         self.counts = dict.fromkeys(("calls", "completed", "cancelled", "late", "wrong", "failed"), 0)
         self.first_failure = ""
@@ -80,33 +82,33 @@ async def stream(calls, data, count, timeout, cancel_after):
         raise Wrong(f"a stream of {count} ended after {number}")
 
 
-async def one_call(calls, fate, rng, told):
-    timeout = rng.choice((0.001, 0.002)) if fate == LATE else None
+async def one_call(calls, end, rng, report):
+    timeout = rng.choice((0.001, 0.002)) if end == LATE else None
     data = payload(rng)
     try:
         if rng.randrange(5) < 3:
-            cancel_after = rng.random() * 0.005 if fate == CANCELLED else None
+            cancel_after = rng.random() * 0.005 if end == CANCELLED else None
             await unary(calls, data, timeout, cancel_after)
         else:
             # What is cancelled is long enough to be cut short by it.
-            count = rng.randrange(LONG if fate in (SWEPT, CANCELLED) else SHORT)
-            cancel_after = rng.randrange(SHORT) if fate == CANCELLED else None
+            count = rng.randrange(LONG if end in (SWEPT, CANCELLED) else SHORT)
+            cancel_after = rng.randrange(SHORT) if end == CANCELLED else None
             await stream(calls, data[: len(data) % 2000], count, timeout, cancel_after)
-        told.count("completed")
+        report.count("completed")
     except Wrong as error:
-        told.count("wrong", error)
+        report.count("wrong", error)
     except aio.AioRpcError as error:
-        if fate == LATE and error.code() == StatusCode.DEADLINE_EXCEEDED:
-            told.count("late")
-        elif fate in (SWEPT, CANCELLED) and error.code() == StatusCode.CANCELLED:
-            told.count("cancelled")
+        if end == LATE and error.code() == StatusCode.DEADLINE_EXCEEDED:
+            report.count("late")
+        elif end in (SWEPT, CANCELLED) and error.code() == StatusCode.CANCELLED:
+            report.count("cancelled")
         else:
-            told.count("failed", error)
+            report.count("failed", error)
     except asyncio.CancelledError as error:
-        told.count("cancelled" if fate in (SWEPT, CANCELLED) else "failed", error)
+        report.count("cancelled" if end in (SWEPT, CANCELLED) else "failed", error)
 
 
-async def storm(calls, number, rng, told):
+async def bursts(calls, number, rng, report):
     under_way = asyncio.Semaphore(UNDER_WAY_MAX)
     tasks = []
 
@@ -119,42 +121,42 @@ async def storm(calls, number, rng, told):
         number -= size
         swept = []
         for _ in range(size):
-            fate = rng.choice((SWEPT, SWEPT, CANCELLED, LATE)) if rng.randrange(2) == 0 else SPARED
+            end = rng.choice((SWEPT, SWEPT, CANCELLED, LATE)) if rng.randrange(2) == 0 else SPARED
             await under_way.acquire()
-            task = asyncio.create_task(one_call(calls, fate, random.Random(rng.random()), told))
+            task = asyncio.create_task(one_call(calls, end, random.Random(rng.random()), report))
             # A task that is cancelled before it has begun never counts.
             await asyncio.sleep(0)
             task.add_done_callback(lambda _: under_way.release())
             tasks.append(task)
-            if fate == SWEPT:
+            if end == SWEPT:
                 swept.append(task)
         asyncio.get_running_loop().call_later(rng.random() * 0.02, sweep, swept)
     await asyncio.gather(*tasks)
 
 
-async def calm(calls, told):
-    """Large calls at once, none cancelled: a slot or a window that the storm has leaked would stall them."""
+async def calm(calls, report):
+    """Large calls at once, none cancelled: a slot or a window that the bursts have leaked would stall them."""
 
     async def one(number):
         try:
             await unary(calls, bytes([number]) * 200_000, 60, None)
-            told.count("completed")
+            report.count("completed")
         except Wrong as error:
-            told.count("wrong", error)
+            report.count("wrong", error)
         except aio.AioRpcError as error:
-            told.count("failed", error)
+            report.count("failed", error)
 
     await asyncio.gather(*(one(number) for number in range(AFTERWARDS)))
 
 
 async def main():
-    told = Told()
+    report = Report()
     async with aio.insecure_channel(sys.argv[1], options=OPTIONS) as channel:
         calls = Calls(channel)
         await channel.channel_ready()
-        await storm(calls, int(sys.argv[2]) - AFTERWARDS, random.Random(int(sys.argv[3])), told)
-        await calm(calls, told)
-    print(told.line())
+        await bursts(calls, int(sys.argv[2]) - AFTERWARDS, random.Random(int(sys.argv[3])), report)
+        await calm(calls, report)
+    print(report.line())
 
 
 asyncio.run(main())

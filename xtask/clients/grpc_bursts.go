@@ -1,7 +1,8 @@
-// An honest storm: many gRPC calls over one connection, about half of them cancelled at random points, in bursts, some by a
-// deadline of a millisecond. Every message that arrives is checked. Prints what came to pass as one line of JSON.
+// Bursts of cancellations: many gRPC calls over one connection, about half of them cancelled at random
+// points, some by a timeout of a millisecond. Checks every message that arrives. Prints the result as
+// one line of JSON.
 //
-// grpc_storm HOST:PORT CALLS SEED
+// grpc_bursts HOST:PORT CALLS SEED
 package main
 
 import (
@@ -25,7 +26,7 @@ import (
 
 const (
 	burstMax = 300
-	// How many calls may be under way: more than the server allows, so that the client's own queue is tried as well.
+	// Concurrent calls: more than the server allows, so that the client's own queue is used as well.
 	underWayMax = 400
 	afterwards  = 64
 	// Bytes that the server may be ahead of a stream's reader, and of all of them.
@@ -46,7 +47,7 @@ func (raw) Unmarshal(data []byte, v any) error {
 	return nil
 }
 
-type told struct {
+type report struct {
 	sync.Mutex
 	Calls     int    `json:"calls"`
 	Completed int    `json:"completed"`
@@ -59,20 +60,20 @@ type told struct {
 
 var errWrong = errors.New("a wrong message")
 
-// What a call is to suffer.
-type fate int
+// How a call ends.
+type ending int
 
 const (
-	spared fate = iota
+	spared ending = iota
 	// With the others of its burst.
 	swept
 	// By itself, after some messages or microseconds.
 	cancelled
-	// Its deadline is a millisecond or two.
+	// By its timeout of a millisecond or two.
 	late
 )
 
-func (t *told) count(err error, f fate) {
+func (t *report) count(err error, f ending) {
 	t.Lock()
 	defer t.Unlock()
 	t.Calls++
@@ -93,7 +94,7 @@ func (t *told) count(err error, f fate) {
 	}
 }
 
-func (t *told) note(err error) {
+func (t *report) note(err error) {
 	if t.First == "" {
 		t.First = err.Error()
 	}
@@ -154,7 +155,7 @@ func stream(ctx context.Context, cancel func(), channel *grpc.ClientConn, data [
 	}
 }
 
-func call(ctx context.Context, channel *grpc.ClientConn, f fate, random *rand.Rand) error {
+func call(ctx context.Context, channel *grpc.ClientConn, f ending, random *rand.Rand) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if f == late {
@@ -180,7 +181,7 @@ func call(ctx context.Context, channel *grpc.ClientConn, f fate, random *rand.Ra
 	return stream(ctx, cancel, channel, data[:len(data)%2000], count, cancelAfter)
 }
 
-func storm(channel *grpc.ClientConn, calls int, random *rand.Rand, t *told) {
+func bursts(channel *grpc.ClientConn, calls int, random *rand.Rand, t *report) {
 	var all sync.WaitGroup
 	underWay := make(chan struct{}, underWayMax)
 	for left := calls; left > 0; {
@@ -193,9 +194,9 @@ func storm(channel *grpc.ClientConn, calls int, random *rand.Rand, t *told) {
 		sweep, cancel := context.WithCancel(context.Background())
 		var burst sync.WaitGroup
 		for i := 0; i < size; i++ {
-			f := fate(0)
+			f := ending(0)
 			if random.Intn(2) == 0 {
-				f = []fate{swept, swept, cancelled, late}[random.Intn(4)]
+				f = []ending{swept, swept, cancelled, late}[random.Intn(4)]
 			}
 			ctx := context.Background()
 			if f == swept {
@@ -216,8 +217,8 @@ func storm(channel *grpc.ClientConn, calls int, random *rand.Rand, t *told) {
 	all.Wait()
 }
 
-// Large calls at once, none cancelled: a slot or a window that the storm has leaked would stall them.
-func calm(channel *grpc.ClientConn, t *told) {
+// Large calls at once, none cancelled: a slot or a window that the bursts have leaked would stall them.
+func calm(channel *grpc.ClientConn, t *report) {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	var all sync.WaitGroup
@@ -249,8 +250,8 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	var t told
-	storm(channel, calls-afterwards, rand.New(rand.NewSource(seed)), &t)
+	var t report
+	bursts(channel, calls-afterwards, rand.New(rand.NewSource(seed)), &t)
 	calm(channel, &t)
 	channel.Close()
 	line, err := json.Marshal(&t)
