@@ -62,13 +62,13 @@ struct Shared {
 #[derive(Default)]
 struct State {
     connections: HashMap<u64, Arc<LiveConnection>>,
-    /// The number of the next connection, and of those accepted so far.
+    /// The number of the next connection, and thereby of those accepted so far.
     next: u64,
     /// The deadline of the shutdown, once it has begun: open connections are closed then.
     shutdown: Option<Instant>,
-    /// Whether that time has passed.
+    /// Whether that deadline has passed.
     is_closing: bool,
-    /// Connections whose streams were cut off by the end of a graceful shutdown.
+    /// Connections with open streams at the end of a graceful shutdown.
     dropped: u64,
 }
 
@@ -92,7 +92,7 @@ impl LiveConnection {
         } else if !is_idle && was_idle {
             self.idle_since.store(BUSY, Ordering::Relaxed);
         }
-        // Last: where no streams are counted, the connection is known to be idle.
+        // Stored last: a connection that is counted without streams is known to be idle.
         self.streams.store(streams, Ordering::Release);
     }
 
@@ -123,13 +123,13 @@ pub struct ServerStats {
     pub streams: u32,
 }
 
-/// What a server did, as [`Server::serve`] returns it.
+/// Statistics of a server that has ended, returned by [`Server::serve`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServeStats {
-    /// Connections that were accepted.
+    /// Connections accepted.
     pub accepted: u64,
-    /// Connections that outlived the graceful shutdown: their streams were cut off when its time was over.
+    /// Connections closed at the time limit of the graceful shutdown, with streams still open.
     pub dropped: u64,
 }
 
@@ -402,11 +402,11 @@ impl Shared {
         deadline.max(Instant::now() + HANDLERS_LIMIT)
     }
 
-    /// Takes note of how a connection ended.
+    /// Counts a connection that was cut off.
     fn count_end(&self, end: &ConnectionEnd) {
         let mut state = self.lock();
         let cause = end.report.error.map(|error| error.cause());
-        // Streams end with the connection at its own time limit, or when the server closes what is left.
+        // The connection closes its streams at its own time limit, or the server does.
         let is_late = match cause {
             Some(CloseCause::Timeout(Timeout::Shutdown)) => true,
             Some(CloseCause::Closed) => state.is_closing,
@@ -415,7 +415,7 @@ impl Shared {
         state.dropped += u64::from(is_late && end.report.live_streams > 0);
     }
 
-    /// What the server did. Connections that are still there did not even end when they were closed.
+    /// Returns the statistics. Connections that are still open did not end although they were closed.
     fn serve_stats(&self) -> ServeStats {
         let state = self.lock();
         let dropped = state.dropped + state.connections.len() as u64;

@@ -106,7 +106,7 @@ impl<T: Transport> Read for Tls<T> {
                 return Err(if is_silent {
                     io::Error::new(io::ErrorKind::UnexpectedEof, NegotiationError::NoData)
                 } else {
-                    io::Error::new(io::ErrorKind::UnexpectedEof, "the peer ended the connection in it")
+                    io::Error::new(io::ErrorKind::UnexpectedEof, "the peer closed the connection")
                 });
             }
         }
@@ -214,8 +214,7 @@ fn exchange_records(session: &mut ClientConnection, stream: &mut TcpStream) -> i
         return session.write_tls(stream).map(drop);
     }
     if session.read_tls(stream)? == 0 {
-        let text =
-            "the server ended the connection in the TLS handshake: if this is a cleartext port, use http://";
+        let text = "the server closed the connection during the TLS handshake: if this is a cleartext port, use http://";
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
     }
     if let Err(error) = session.process_new_packets() {

@@ -398,9 +398,9 @@ fn connecting_to_an_unused_address_is_an_error() {
 }
 
 #[test]
-fn a_server_that_ends_without_goaway_is_named_as_such() {
+fn a_server_that_closes_without_goaway_is_reported() {
     let (peer, client) = scripted(&settings());
-    // As when its process is killed.
+    // This happens when its process is killed.
     drop(peer);
     let end = client.wait_end();
     assert!(end.is_orderly(), "{end}");

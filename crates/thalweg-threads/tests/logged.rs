@@ -1,5 +1,5 @@
-//! The levels at which connections' ends are logged. One test, since the log is that of the process:
-//! connections have threads of their own.
+//! The log levels of connection ends. A single test, because the log belongs to the process and
+//! connections run in their own threads.
 #![cfg(all(feature = "tracing", feature = "rustls"))]
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 
@@ -21,7 +21,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Sends the level and the message of every event of ours.
+/// Sends the level and the message of each of our events.
 struct Log(Mutex<Sender<String>>);
 
 struct Text(String);
@@ -72,7 +72,7 @@ fn tls() -> ServerConfig {
 }
 
 #[test]
-fn what_scanners_do_deserves_no_warning_and_what_peers_break_does() {
+fn scanners_cause_no_warning_and_protocol_errors_do() {
     let (sender, log) = channel();
     tracing::subscriber::set_global_default(Log(Mutex::new(sender))).unwrap();
     let hello = |_: Request<Body>, responder: Responder| responder.send(Response::ok().body("hello"));
@@ -86,7 +86,7 @@ fn what_scanners_do_deserves_no_warning_and_what_peers_break_does() {
     };
     let not_tls =
         "the peer does not speak TLS here: http:// is for a cleartext port, https:// for a TLS port";
-    let handshake = "the TLS handshake failed: the peer ended the connection in it";
+    let handshake = "the TLS handshake failed: the peer closed the connection";
     let tls_hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     assert_eq!(logged(&secure, b""), "DEBUG connection ended: closed by the peer without a byte");
     assert_eq!(logged(&secure, tls_hello), format!("INFO connection ended: {handshake}"));

@@ -191,7 +191,7 @@ fn an_http_2_only_server_sends_its_preface_first_and_accepts_no_upgrade() {
     assert_eq!(server.end().cause, Some(CloseCause::Violation(Violation::PrefaceInvalid)));
 }
 
-/// Answers when the content of its request has ended.
+/// Responds when the content of its request has ended.
 fn cut_off(shutdown: Duration, limit: Duration) -> (ServeStats, End) {
     let mut config = Config::default();
     config.timeouts.shutdown = Some(shutdown);
@@ -215,7 +215,7 @@ fn cut_off(shutdown: Duration, limit: Duration) -> (ServeStats, End) {
 
 #[test]
 fn a_stream_that_outlives_the_shutdown_is_counted_as_dropped() {
-    // The limit of the connection, then that of the server.
+    // The time limit of the connection, then that of the server.
     let (stats, end) = cut_off(Duration::from_millis(20), LIMIT);
     assert_eq!(end.cause, Some(CloseCause::Timeout(Timeout::Shutdown)), "{}", end.text);
     assert_eq!((stats.accepted, stats.dropped), (2, 1));

@@ -129,7 +129,7 @@ fn settings_sent_after_inactivity_may_be_acknowledged_in_time() {
     assert!(client.wait_end().is_orderly());
 }
 
-/// A server that echoes a request once `content` or `idle` are short.
+/// A server that echoes a request, with a short `content` or `idle` timeout.
 fn impatient(configure: impl FnOnce(&mut Config)) -> Running {
     let mut config = Config::default();
     configure(&mut config);
@@ -148,7 +148,7 @@ fn impatient(configure: impl FnOnce(&mut Config)) -> Running {
 }
 
 #[test]
-fn content_that_does_not_come_is_answered_with_408() {
+fn content_that_does_not_arrive_gets_408() {
     let server = impatient(|config| config.timeouts.content = Some(TIMEOUT));
     let mut peer = server.peer();
     peer.greet();
@@ -158,7 +158,7 @@ fn content_that_does_not_come_is_answered_with_408() {
     assert_eq!(peer.fields(&head), [":status: 408"]);
     assert!(start.elapsed() >= TIMEOUT, "{:?}", start.elapsed());
     assert_eq!(peer.until(kind::RST_STREAM), rst_stream(1, ErrorCode::NO_ERROR));
-    // Others are served.
+    // Other requests are served.
     peer.send(&headers(3, hpack::get("/whole")).end_headers().end_stream().bytes());
     let head = peer.until(kind::HEADERS);
     assert_eq!((head.stream, &peer.fields(&head)[0]), (3, &":status: 200".to_owned()));
@@ -166,7 +166,7 @@ fn content_that_does_not_come_is_answered_with_408() {
 }
 
 #[test]
-fn announced_content_that_does_not_come_after_the_response_began_resets_the_stream() {
+fn content_missing_after_the_start_of_the_response_resets_the_stream() {
     let server = impatient(|config| config.timeouts.content = Some(TIMEOUT));
     let mut peer = server.peer();
     peer.greet();
@@ -181,7 +181,7 @@ fn announced_content_that_does_not_come_after_the_response_began_resets_the_stre
 }
 
 #[test]
-fn an_idle_peer_is_left_in_order_whether_it_answers_ping_or_not() {
+fn an_idle_connection_closes_gracefully_with_and_without_a_ping_ack() {
     for answers in [true, false] {
         let server = impatient(|config| {
             config.timeouts.idle = Some(TIMEOUT);

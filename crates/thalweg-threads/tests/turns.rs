@@ -42,7 +42,7 @@ fn a_short_response_does_not_wait_for_the_end_of_a_long_one() {
     assert!(long_bytes < 16 << 20, "{long_bytes} bytes of the long response came first");
 }
 
-/// What the driver itself puts ahead of a short response, in a transport that takes nothing meanwhile.
+/// Output that the driver queues ahead of a short response while the transport accepts none.
 #[test]
 fn no_more_than_the_output_of_the_core_is_ahead_of_a_short_response() {
     const ROOM: usize = 1 << 20;
@@ -78,7 +78,7 @@ fn no_more_than_the_output_of_the_core_is_ahead_of_a_short_response() {
         }
         None
     });
-    // Four times the default of `output_bytes_max`, and the turns that the two take.
+    // Four times the default of `output_bytes_max`, and the two turns.
     let ahead = long_bytes.saturating_sub(ROOM);
     assert!(ahead < 320 << 10, "{ahead} bytes of the long response came first");
 }

@@ -39,7 +39,7 @@ pub(crate) async fn accept(
     control: &ConnectionControl<thalweg::Server>,
 ) -> Result<ServerStream<TcpStream>, NegotiationError> {
     poll_unless_shutdown(control, |cx| {
-        // Afterwards nobody can tell whether the peer sent anything before it ended the connection.
+        // After the handshake it is unknown whether the peer sent a byte before it closed.
         let mut byte = [0];
         socket.poll_peek(cx, &mut ReadBuf::new(&mut byte)).map(|peeked| match peeked {
             Ok(0) => Err(NegotiationError::NoData),
@@ -58,7 +58,7 @@ pub(crate) async fn accept(
     Err(NegotiationError::NoAlpn)
 }
 
-/// Polls until there is a result, or until the server shuts down.
+/// Polls until there is a result or the server shuts down.
 async fn poll_unless_shutdown<T>(
     control: &ConnectionControl<thalweg::Server>,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<T, NegotiationError>>,
@@ -114,7 +114,7 @@ fn handshake_failed(error: io::Error) -> NegotiationError {
             NegotiationError::NoAlpn
         }
         _ if error.kind() == io::ErrorKind::UnexpectedEof => {
-            NegotiationError::Handshake(io::Error::new(error.kind(), "the peer ended the connection in it"))
+            NegotiationError::Handshake(io::Error::new(error.kind(), "the peer closed the connection"))
         }
         _ => NegotiationError::Handshake(error),
     }
@@ -123,7 +123,7 @@ fn handshake_failed(error: io::Error) -> NegotiationError {
 fn into_io_error(error: NegotiationError) -> io::Error {
     match error {
         NegotiationError::Handshake(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            let text = "the server ended the connection in the TLS handshake: if this is a cleartext port, use http://";
+            let text = "the server closed the connection during the TLS handshake: if this is a cleartext port, use http://";
             io::Error::new(io::ErrorKind::UnexpectedEof, text)
         }
         NegotiationError::Handshake(error) | NegotiationError::Transport(error) => error,

@@ -349,7 +349,7 @@ async fn an_endless_body_does_not_delay_others() {
     within(second).await.unwrap();
 }
 
-/// A client over TCP, and a server that has read all it said.
+/// A client over TCP, and a server that has read all its output.
 async fn client_over_tcp() -> (Client<Content>, Peer<TcpStream>, Running) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (client, connection) = client::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -360,9 +360,9 @@ async fn client_over_tcp() -> (Client<Content>, Peer<TcpStream>, Running) {
 }
 
 #[tokio::test]
-async fn a_server_that_ends_without_goaway_is_named_as_such() {
+async fn a_server_that_closes_without_goaway_is_reported() {
     let (client, peer, running) = client_over_tcp().await;
-    // As when its process is killed.
+    // This happens when its process is killed.
     drop(peer);
     let end = running.end().await;
     assert_eq!(end.report.error, None);

@@ -104,7 +104,7 @@ async fn a_long_idle_client_completes_its_upload() {
 async fn settings_sent_after_inactivity_may_be_acknowledged_in_time() {
     let (near, far) = tokio::io::duplex(64 << 10);
     let mut config = Config::default();
-    // The two silences together are longer.
+    // The two pauses together are longer.
     config.timeouts.idle = None;
     let connection = Connection::new(far, service_fn(hello), config).unwrap();
     let handle = connection.handle();
@@ -125,7 +125,7 @@ async fn settings_sent_after_inactivity_may_be_acknowledged_in_time() {
     assert_eq!(end.report.error.unwrap().cause(), CloseCause::Timeout(Timeout::SettingsAck));
 }
 
-/// Serves a function with the default configuration to a peer in memory.
+/// Serves a function with the default configuration over an in-memory transport.
 async fn serve<F, A, B, E>(function: F) -> (Peer<DuplexStream>, Running)
 where
     F: FnMut(Request<Body>) -> A + Send + 'static,
@@ -138,7 +138,7 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn content_that_does_not_come_is_answered_with_408_and_its_handler_is_dropped() {
+async fn content_that_does_not_arrive_gets_408_and_its_handler_is_dropped() {
     let alive = Alive::default();
     let handlers = alive.clone();
     let (mut peer, _running) = serve(move |request| {
@@ -158,13 +158,13 @@ async fn content_that_does_not_come_is_answered_with_408_and_its_handler_is_drop
     assert!((60..=120).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     assert_eq!(peer.expect_on(1).await, rst_stream(1, ErrorCode::NO_ERROR));
     assert_eq!(alive.count(), 0);
-    // Others are served.
+    // Other requests are served.
     peer.send_frames(&[headers(3, hpack::get("/g")).end_headers().end_stream()]).await;
     assert_eq!(peer.expect_content_of(3).await.0, b"GET /g ");
 }
 
 #[tokio::test(start_paused = true)]
-async fn announced_content_that_does_not_come_after_the_response_began_resets_the_stream() {
+async fn content_missing_after_the_start_of_the_response_resets_the_stream() {
     let (mut peer, _running) =
         serve(async |request: Request<Body>| Ok::<_, Infallible>(Response::new(request.into_body()))).await;
     let start = Instant::now();
@@ -177,8 +177,8 @@ async fn announced_content_that_does_not_come_after_the_response_began_resets_th
     assert!((60..=120).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
 
-/// An idle connection, and when it was told that it ends: GOAWAY, and the PING that asks whether the
-/// peer has read it.
+/// An idle connection after its timeout: the server has sent GOAWAY, and a PING whose
+/// acknowledgement shows that the peer has read it.
 async fn idle_until_goaway() -> (Peer<DuplexStream>, Running, Frame) {
     let (mut peer, running) = serve(hello).await;
     let start = Instant::now();
@@ -190,7 +190,7 @@ async fn idle_until_goaway() -> (Peer<DuplexStream>, Running, Frame) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_peer_that_answers_ping_is_left_at_once() {
+async fn an_idle_connection_closes_at_the_ping_ack() {
     let (mut peer, running, ping) = idle_until_goaway().await;
     let start = Instant::now();
     peer.send_frames(&[ping_ack(ping.body.try_into().unwrap())]).await;
@@ -201,7 +201,7 @@ async fn an_idle_peer_that_answers_ping_is_left_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_peer_that_does_not_answer_ping_is_left_when_its_time_is_over() {
+async fn an_idle_connection_without_a_ping_ack_closes_at_the_time_limit() {
     let (mut peer, running, _) = idle_until_goaway().await;
     let start = Instant::now();
     assert_eq!(peer.rest().await, [goaway(0, ErrorCode::NO_ERROR)]);

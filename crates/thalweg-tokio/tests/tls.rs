@@ -282,7 +282,7 @@ async fn tls_on_a_cleartext_port_is_a_clear_error() {
         (
             b"",
             io::ErrorKind::UnexpectedEof,
-            "the server ended the connection in the TLS handshake: if this is a cleartext port, use http://",
+            "the server closed the connection during the TLS handshake: if this is a cleartext port, use http://",
         ),
     ];
     for (answer, kind, text) in cases {

@@ -35,7 +35,7 @@ where
         match (frame.kind, frame.stream) {
             (kind::DATA, 1) if !has_asked => {
                 has_asked = true;
-                // All that can be ahead of the short response is on its way by then.
+                // All output that can precede the short response is queued by then.
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 peer.send_frames(&[headers(3, hpack::get("/short")).end_stream().end_headers()]).await;
             }
@@ -63,7 +63,7 @@ async fn a_short_response_does_not_wait_for_the_end_of_a_long_one_that_is_copied
 #[tokio::test]
 async fn a_short_response_does_not_wait_for_the_end_of_a_long_one_that_is_spliced() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    // What waits in the client's own buffer is none of the server's doing.
+    // The client's own receive buffer is not counted.
     let theirs = TcpSocket::new_v4().unwrap();
     theirs.set_recv_buffer_size(64 << 10).unwrap();
     let theirs = theirs.connect(listener.local_addr().unwrap()).await.unwrap();

@@ -56,7 +56,6 @@ impl<T: Transport> ClientDriver<T> {
     ///
     /// # Errors
     /// The first field of the configuration that is outside its range.
-    /// The first field of the configuration that is outside its range.
     pub fn new(
         transport: T,
         scheme: &'static str,

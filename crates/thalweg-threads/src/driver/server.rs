@@ -75,7 +75,6 @@ impl<T: Transport> ServerDriver<T> {
     ///
     /// # Errors
     /// The first field of the configuration that is outside its range.
-    /// The first field of the configuration that is outside its range.
     pub fn new(
         transport: T,
         pool: &Pool,

@@ -88,7 +88,7 @@ impl Running {
         self.join(LIMIT).expect("it has not been joined")
     }
 
-    /// Ends the server; what is left after `limit` is closed.
+    /// Shuts the server down. Connections still open after `limit` are closed.
     pub fn stop_within(mut self, limit: Duration) -> ServeStats {
         self.join(limit).expect("it has not been joined")
     }
