@@ -31,6 +31,10 @@ pub enum Fault {
     RetainsInput,
     /// It allocates at every call.
     Allocates,
+    /// It sends content byte by byte.
+    SendsCrumbs,
+    /// It names no other stream while one that it prefers can send.
+    PrefersOneStream,
 }
 
 /// The state of a fault.
@@ -40,12 +44,22 @@ pub struct Faults {
     retained: Vec<u8>,
     reported: Option<StreamKey>,
     fired: bool,
+    /// The stream that is preferred, and those that wait for it.
+    preferred: Option<StreamKey>,
+    withheld: Vec<StreamKey>,
 }
 
 impl Faults {
     /// Starts a fault.
     pub const fn new(fault: Fault) -> Self {
-        Self { fault: Some(fault), retained: Vec::new(), reported: None, fired: false }
+        Self {
+            fault: Some(fault),
+            retained: Vec::new(),
+            reported: None,
+            fired: false,
+            preferred: None,
+            withheld: Vec::new(),
+        }
     }
 
     /// Breaks what comes in. Returns a stream whose end shall be told once more.
@@ -57,6 +71,32 @@ impl Faults {
             _ => {}
         }
         self.reported.take()
+    }
+
+    /// How much of content one call sends at most.
+    pub const fn piece_len(&self, len: usize) -> usize {
+        match self.fault {
+            Some(Fault::SendsCrumbs) if len > 1 => 1,
+            _ => len,
+        }
+    }
+
+    /// Breaks the order in which streams are named; `next` asks the connection.
+    pub fn choose(&mut self, mut next: impl FnMut() -> Option<StreamKey>) -> Option<StreamKey> {
+        if self.fault != Some(Fault::PrefersOneStream) {
+            return next();
+        }
+        while let Some(stream) = next() {
+            if *self.preferred.get_or_insert(stream) == stream {
+                return Some(stream);
+            }
+            self.withheld.push(stream);
+        }
+        let stream = self.withheld.pop();
+        if stream.is_none() {
+            self.preferred = None;
+        }
+        stream
     }
 
     /// What it keeps for itself, bytes.

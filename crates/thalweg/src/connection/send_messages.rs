@@ -354,18 +354,26 @@ impl Inner {
         }
         let goes = content + overhead <= frame && (content > 0 || len == 0) && self.streams.is_next(stream);
         if goes && is_short {
-            self.avoidance.short_frame_sent();
-            self.avoidance.connection_wait = Wait::No;
-            // Until now the stream has waited for the peer, however early the first of its window came.
-            let now = self.timers.now();
-            if let Some(slot) = self.streams.find_mut(stream) {
-                slot.opened_at = now;
-            }
+            self.short_frame_goes(stream);
         }
         match (goes, len) {
             (true, _) => Some((content, overhead)),
             (false, 0) => END_STREAM_ALONE,
             (false, _) => None,
+        }
+    }
+
+    /// Notes that the next frame of a stream is shorter than half of its windows allow.
+    #[cold]
+    fn short_frame_goes(&mut self, stream: StreamKey) {
+        let (now, connection_wait) = (self.timers.now(), self.avoidance.connection_wait);
+        self.avoidance.short_frame_sent();
+        self.avoidance.connection_wait = Wait::No;
+        // Until the timer let it go, it waited for the peer, however early some window came.
+        if let Some(slot) = self.streams.find_mut(stream)
+            && (slot.short_wait == Wait::Over || connection_wait == Wait::Over)
+        {
+            slot.opened_at = now;
         }
     }
 
