@@ -277,6 +277,10 @@ impl Inner {
         let last = self.streams.last(Side::Remote);
         if self.lifecycle.shutdown_mut().finish(last) {
             self.outbound.goaway(last, ErrorCode::NO_ERROR, &[]);
+            // The connection has ended in order: no answer is waited for.
+            if self.streams.live() == 0 {
+                self.timers.disarm(Timeout::Ping);
+            }
         }
     }
 

@@ -108,7 +108,7 @@ impl World {
             end,
             endpoint,
             monitor: Monitor::new(end == Side::Client, &config),
-            timeouts: timeouts::of(config),
+            timeouts: timeouts::of(end, config),
             data: DataModel::new(&config),
             app: App::new(end, is_slow, !is_honest),
             inbox: Vec::new(),
@@ -345,7 +345,7 @@ impl World {
                 side.eof_delivered = true;
                 side.app.is_truncated = true;
                 let ended = side.endpoint.handle_eof();
-                side.timeouts.shuts_down(now);
+                side.timeouts.ends_input(now);
                 self.log(|| format!("{end:?} is at the end of its input: {ended:?}"));
                 self.record_end(end);
                 while let Some(reaction) = self.receive_step(end, &mut &[][..])? {
@@ -363,8 +363,8 @@ impl World {
         let (side, peer) = if end == Side::Client { (client, &server.app) } else { (server, &client.app) };
         let before = *rest;
         side.note_streams(now);
-        let received = side.endpoint.receive(rest, now);
-        let Peer { monitor, timeouts, data, .. } = side;
+        let Peer { endpoint, monitor, timeouts, data, app, .. } = side;
+        let received = endpoint.receive(rest, now);
         monitor.sees_each(&before[..before.len() - rest.len()], |frame| {
             timeouts.sees(frame, now);
             data.sees(frame);
@@ -376,11 +376,12 @@ impl World {
                 if let Some(transcript) = &mut self.transcript {
                     transcript.push(format!("{end:?} is told {}", show_event(&event)));
                 }
-                let reaction = side
-                    .app
-                    .handle_event(&event, &self.plans, peer)
-                    .map_err(|mismatch| format!("{end:?}: {mismatch}"))?;
-                Ok(Some(reaction))
+                let fired = timeouts::track_event(timeouts, &event, now);
+                if let Some(timeout) = fired.map_err(|mismatch| format!("{end:?}: {mismatch}"))? {
+                    self.coverage.note(&format!("timeout: {timeout:?}"));
+                }
+                let reaction = app.handle_event(&event, &self.plans, peer);
+                Ok(Some(reaction.map_err(|mismatch| format!("{end:?}: {mismatch}"))?))
             }
             Err(error) => {
                 self.log(|| format!("{end:?} is over: {error}"));
@@ -750,6 +751,9 @@ impl World {
                 return Ok(());
             }
             side.note_streams(now);
+            if side.timeouts.knows_output() {
+                self.transmit(end)?;
+            }
             let living = self.living(end);
             let handled = self.side(end).endpoint.handle_timeout(now);
             if let Err(error) = handled {

@@ -1,6 +1,9 @@
-//! What timeouts do is held against the law of timeouts.
+//! What timeouts do is judged by the property of timeouts.
 
-use thalweg::{CloseCause, Config, ConnectionError, Instant, StreamKey, Timeouts};
+use thalweg::{
+    CloseCause, Config, ConnectionError, Event, HeadersKind, Instant, ResetCause, StreamError, StreamKey,
+    Timeout, Timeouts,
+};
 
 use super::{Mismatch, World};
 use crate::properties::TimeoutModel;
@@ -21,19 +24,17 @@ impl World {
         streams.filter(|stream| side.endpoint.send_capacity(*stream).is_some()).collect()
     }
 
-    /// What `handle_timeout` has just done was due: streams that lived `before` it and ended, and
-    /// output.
+    /// Notes the streams that lived `before` a `handle_timeout` and that it has ended, and judges the
+    /// output that it has made.
     pub(super) fn judge_time(&mut self, end: Side, before: &[StreamKey]) -> Result<(), Mismatch> {
         let now = self.now;
         let side = &mut self.ends[end as usize];
         for stream in before.iter().filter(|stream| side.endpoint.send_capacity(**stream).is_none()) {
-            self.coverage.note("timeout: Stall");
-            side.timeouts.stalls(stream.id().as_u32(), now).map_err(|breach| format!("{end:?}: {breach}"))?;
+            side.timeouts.stream_ended(stream.id().as_u32(), now);
         }
         if !side.timeouts.knows_output() {
             return Ok(());
         }
-        // What timeouts say is fetched at once, to know when they said it.
         let mut said = Vec::new();
         self.transmit_each(end, |frame| said.push(frame.clone()))?;
         let timeouts = &mut self.ends[end as usize].timeouts;
@@ -47,11 +48,31 @@ impl World {
     }
 }
 
-/// The law for one end. To fetch its output takes `transmit` back, so that is not done where
-/// `transmit` is the shortest.
-pub(super) fn of(config: Config) -> TimeoutModel {
+/// What the model needs to know of an event, and the timeout that it tells of.
+pub(super) fn track_event(
+    timeouts: &mut TimeoutModel,
+    event: &Event<'_, '_>,
+    now: Instant,
+) -> Result<Option<Timeout>, Mismatch> {
+    match event {
+        Event::Headers { stream, kind: HeadersKind::Request, end: false, .. } => {
+            timeouts.requested(stream.id().as_u32(), now);
+        }
+        Event::Data { data, .. } if !data.is_empty() => timeouts.has_content(now),
+        Event::Reset { stream, by: ResetCause::Local(StreamError::Timeout(timeout)), .. } => {
+            timeouts.ends_stream(stream.id().as_u32(), *timeout)?;
+            return Ok(Some(*timeout));
+        }
+        _ => {}
+    }
+    Ok(None)
+}
+
+/// The model for one end. Its output is fetched at each timeout, which takes `transmit` back, so that
+/// is not done where `transmit` is the shortest.
+pub(super) fn of(end: Side, config: Config) -> TimeoutModel {
     let Timeouts { keep_alive, idle, transmit, .. } = config.timeouts;
-    let timeouts = TimeoutModel::new(config, Instant::ZERO);
+    let timeouts = TimeoutModel::new(end == Side::Client, config, Instant::ZERO);
     let streams = keep_alive.into_iter().chain(idle).min();
     match (streams, transmit) {
         (Some(streams), Some(transmit)) if streams > transmit => timeouts.without_output(),
