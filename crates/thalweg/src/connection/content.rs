@@ -10,8 +10,8 @@ use crate::flow::ReceiveWindow;
 use crate::headers::validate::Method;
 use crate::message::Status;
 use crate::stream_id::StreamKey;
+use crate::streams::slot::{ContentTimer, Slot};
 use crate::streams::state::HalfState;
-use crate::streams::{ContentTimer, Slot};
 use crate::time::Instant;
 
 use super::inner::Inner;
@@ -42,12 +42,12 @@ impl Inner {
                 if !is_timed(slot) {
                     continue;
                 }
-                let may_send = has_room(&connection_window, slot) && has_room(&slot.receive_window, slot);
-                let since = match slot.content_timer {
+                let may_send = has_room(&connection_window, slot) && has_room(&slot.receive.window, slot);
+                let since = match slot.receive.content_timer {
                     ContentTimer::Since(since) if may_send => since.max(received),
                     _ => now,
                 };
-                slot.content_timer =
+                slot.receive.content_timer =
                     if may_send { ContentTimer::Since(since) } else { ContentTimer::Pending };
                 if since + limit <= now {
                     late = Some(stream);
@@ -79,15 +79,15 @@ impl Inner {
 
 /// Whether the peer owes content that is waited for with a limit.
 fn is_timed(slot: &Slot) -> bool {
-    let has_limit = slot.receive_left.bytes().is_some() || slot.state.local() == HalfState::Headers;
-    slot.content_timer != ContentTimer::Off && slot.state.remote() == HalfState::Data && has_limit
+    let has_limit = slot.receive.left.bytes().is_some() || slot.state.local() == HalfState::Headers;
+    slot.receive.content_timer != ContentTimer::Off && slot.state.remote() == HalfState::Data && has_limit
 }
 
 /// Whether the peer can be expected to send: it may wait for a window that holds a frame, half of the window, or all of
 /// the rest, so as not to send small frames.
 fn has_room(window: &ReceiveWindow, slot: &Slot) -> bool {
     let wanted = FRAME_BYTES.min(window.size() / 2);
-    let wanted = slot.receive_left.bytes().map_or(wanted, |left| wanted.min(left.cast_signed()));
+    let wanted = slot.receive.left.bytes().map_or(wanted, |left| wanted.min(left.cast_signed()));
     window.available() >= wanted.max(1)
 }
 

@@ -16,9 +16,10 @@ use crate::rate_limit::Cost;
 use crate::settings::Settings;
 use crate::shutdown::ShutdownPhase;
 use crate::stream_id::{StreamId, StreamKey};
+use crate::streams::Side;
 use crate::streams::id_table::{CloseReason, StreamStatus};
+use crate::streams::slot::{RemainingLength, Slot};
 use crate::streams::state::{HalfState, Input, InvalidTransition, State, Transition};
-use crate::streams::{RemainingLength, Side, Slot};
 use crate::violation::Violation;
 
 use super::inner::{ConnectionFailed, Inner};
@@ -273,11 +274,11 @@ impl Inner {
         }
         let state = State::opened(false, end);
         let mut slot = self.new_slot(state, info.method);
-        slot.receive_left = content;
+        slot.receive.left = content;
         if !end {
-            slot.content_timer = self.start_content_timer(info.method);
+            slot.receive.content_timer = self.start_content_timer(info.method);
         }
-        slot.signalled = self.initial_priority(id, info.has_priority);
+        slot.send.signalled = self.initial_priority(id, info.has_priority);
         slot.reported = true;
         let stream = self.streams.open(id, slot);
         self.counters.streams_opened += 1;
@@ -331,7 +332,7 @@ impl Inner {
                 self.discard_and_reject(bytes, stream.id(), Violation::StreamsExceeded)
             }
             HalfState::Headers => self.finish_response(stream, end, bytes),
-            HalfState::Data if slot.tunnel => {
+            HalfState::Data if slot.send.tunnel => {
                 self.discard_and_reject(bytes, stream.id(), Violation::FrameInTunnel)
             }
             HalfState::Data => self.finish_trailers(stream, end, bytes),
@@ -371,8 +372,8 @@ impl Inner {
         if !informational {
             let Some(slot) = self.streams.find_mut(stream) else { return Ok(None) };
             let content = response_content(slot.method, &info);
-            slot.receive_left = content;
-            slot.tunnel = slot.method == Method::Connect && (200..300).contains(&info.status);
+            slot.receive.left = content;
+            slot.send.tunnel = slot.method == Method::Connect && (200..300).contains(&info.status);
             if end && !content.allows(0, true) {
                 let violation = Violation::ContentLengthMismatch;
                 return self.handle_stream_violation(stream.id(), violation).map(|()| None);
@@ -394,7 +395,7 @@ impl Inner {
                 return self.handle_stream_error(stream.id(), StreamError::Limit(limit)).map(|()| None);
             }
         };
-        let left = self.streams.find(stream).map_or(RemainingLength::ANY, |slot| slot.receive_left);
+        let left = self.streams.find(stream).map_or(RemainingLength::ANY, |slot| slot.receive.left);
         let violation =
             violation.or((end && !left.allows(0, true)).then_some(Violation::ContentLengthMismatch));
         match violation {
@@ -445,7 +446,7 @@ impl Inner {
         else {
             return Err(self.fail_violation(Violation::PushOnWrongStream, id));
         };
-        if slot.tunnel {
+        if slot.send.tunnel {
             self.refuse_push(id, promised, ErrorCode::CANCEL, bytes)?;
             return self.handle_stream_violation(id, Violation::FrameInTunnel).map(|()| None);
         }
@@ -499,7 +500,7 @@ impl Inner {
         let Settings { initial_window_size, .. } = *self.settings.local.in_force();
         let mut slot =
             Slot::new(state, method, self.settings.remote().initial_window_size, initial_window_size);
-        slot.opened_at_ticks = self.clock_ticks();
+        slot.receive.opened_at_ticks = self.clock_ticks();
         slot
     }
 

@@ -78,7 +78,7 @@ impl Inner {
             counters: Counters::default(),
         };
         inner.send_preface(&settings, config.connection_window_bytes);
-        inner.judge_full_frame();
+        inner.update_full_frame();
         inner
     }
 
@@ -216,7 +216,7 @@ impl Inner {
     /// Ends a stream early: what the caller holds of it is credited to the peer.
     pub(super) fn abort_stream(&mut self, stream: StreamKey, reason: CloseReason) {
         let Some(slot) = self.streams.close(stream, reason) else { return };
-        let held = slot.receive_window.held();
+        let held = slot.receive.window.held();
         self.release_connection_window(held);
         self.after_stream_close();
     }
@@ -224,7 +224,7 @@ impl Inner {
     /// Ends a stream whose halves have both ended: what the caller holds of it stays accounted for.
     pub(super) fn complete_stream(&mut self, stream: StreamKey) {
         let Some(slot) = self.streams.close(stream, CloseReason::Completed) else { return };
-        self.windows.keep_after_close(slot.receive_window.held());
+        self.windows.keep_after_close(slot.receive.window.held());
         self.counters.streams_completed += 1;
         self.rate_limiter.credit(Cost::Reset, RESETS_PER_COMPLETED_STREAM);
         self.after_stream_close();
@@ -285,11 +285,11 @@ impl Inner {
             let released = self.windows.take_after_close(bytes);
             return self.release_connection_window(released);
         };
-        let released = slot.receive_window.release(bytes);
+        let released = slot.receive.window.release(bytes);
         if slot.state.remote() != crate::streams::state::HalfState::Closed
-            && let Some(increment) = slot.receive_window.take_update()
+            && let Some(increment) = slot.receive.window.take_update()
         {
-            slot.content_timer.restart();
+            slot.receive.content_timer.restart();
             self.outbound.window_update(stream.id(), increment);
         }
         self.release_connection_window(released);
@@ -350,7 +350,7 @@ impl Inner {
     /// Bytes that may be sent on a stream now, and on the connection.
     pub fn send_capacity(&self, stream: StreamKey) -> Option<(u32, u32)> {
         let slot = self.streams.find(stream)?;
-        Some((slot.send_window.available(), self.windows.send_window().available()))
+        Some((slot.send.window.available(), self.windows.send_window().available()))
     }
 
     /// The fields of the last header block.
@@ -390,7 +390,7 @@ impl Inner {
         if self.lifecycle.has_error() {
             debug_assert_eq!(self.streams.live(), 0);
         } else {
-            self.windows.check(self.streams.iter().map(|(_, slot)| slot.receive_window.held()).sum());
+            self.windows.check(self.streams.iter().map(|(_, slot)| slot.receive.window.held()).sum());
         }
     }
 }

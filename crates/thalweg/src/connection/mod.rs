@@ -7,6 +7,7 @@ mod receive;
 mod receive_control;
 mod receive_data;
 mod send_control;
+mod send_data;
 mod send_messages;
 mod snapshot;
 mod timeout;

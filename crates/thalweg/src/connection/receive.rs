@@ -347,7 +347,7 @@ impl Inner {
         // that have lived for a while are bounded by the number of streams.
         let costs = self.streams.side(id) == Side::Remote
             && slot.state.local() == crate::streams::state::HalfState::Headers
-            && self.clock_ticks().wrapping_sub(slot.opened_at_ticks) < RESET_COSTS_TICKS;
+            && self.clock_ticks().wrapping_sub(slot.receive.opened_at_ticks) < RESET_COSTS_TICKS;
         self.abort_stream(stream, CloseReason::ResetRemote);
         if costs {
             self.charge(Cost::Reset, id)?;

@@ -12,9 +12,10 @@ use crate::settings::WINDOW_MAX;
 use crate::shutdown::ShutdownPhase;
 use crate::silly_window;
 use crate::stream_id::{StreamId, StreamKey};
+use crate::streams::Side;
 use crate::streams::id_table::StreamStatus;
+use crate::streams::slot::{Blocked, Slot};
 use crate::streams::state::{HalfState, State};
-use crate::streams::{Blocked, Side, Slot};
 use crate::violation::Violation;
 
 use super::inner::{ConnectionFailed, Inner};
@@ -58,20 +59,20 @@ impl Inner {
         }
         let now = self.timers.now();
         let overflowed_window = self.streams.iter_mut().find_map(|(stream, slot)| {
-            let was_open = slot.send_window.available() > 0;
-            if slot.send_window.shift(change).is_none() {
+            let was_open = slot.send.window.available() > 0;
+            if slot.send.window.shift(change).is_none() {
                 return Some(stream.id());
             }
             if !was_open {
-                slot.opened_at = now;
+                slot.send.window_opened_at = now;
             }
             None
         });
         if let Some(id) = overflowed_window {
             return Err(self.fail_violation(Violation::SettingsWindowOverflow, id));
         }
-        if !self.judge_full_frame() {
-            self.streams.requeue();
+        if !self.update_full_frame() {
+            self.streams.requeue_all();
         }
         if self.streams.any_waits_short() {
             self.avoidance.watch();
@@ -81,7 +82,7 @@ impl Inner {
 
     /// Finds out anew how short a frame the connection's window may make, after the peer's frame size, the connection's window or
     /// the hope for more window has changed. Returns whether that moved the list of ready streams.
-    pub(super) fn judge_full_frame(&mut self) -> bool {
+    pub(super) fn update_full_frame(&mut self) -> bool {
         let full_frame = match self.avoidance.is_on() {
             true => {
                 let frame_bytes_max = self.settings.remote().max_frame_size;
@@ -91,7 +92,7 @@ impl Inner {
         };
         let changed = self.streams.set_full_frame(full_frame);
         if changed {
-            self.streams.requeue();
+            self.streams.requeue_all();
         }
         changed
     }
@@ -105,10 +106,10 @@ impl Inner {
         let change = i64::from(after.initial_window_size) - i64::from(before.initial_window_size);
         if change != 0 {
             for (stream, slot) in self.streams.iter_mut() {
-                slot.receive_window.shift(change);
+                slot.receive.window.shift(change);
                 // Credit that was too little to announce may be all that a smaller window leaves.
                 if slot.state.remote() != HalfState::Closed
-                    && let Some(increment) = slot.receive_window.take_update()
+                    && let Some(increment) = slot.receive.window.take_update()
                 {
                     self.outbound.window_update(stream.id(), increment);
                 }
@@ -182,7 +183,7 @@ impl Inner {
                 }
             };
             if excess > 0 {
-                self.judge_full_frame();
+                self.update_full_frame();
             }
             self.avoidance.credited();
             self.watch_connection_window();
@@ -206,10 +207,10 @@ impl Inner {
         if slot.state == State::ReservedRemote {
             return Err(self.fail_violation(Violation::StreamReserved, id));
         }
-        if slot.send_window.available() == 0 {
-            slot.opened_at = self.timers.now();
+        if slot.send.window.available() == 0 {
+            slot.send.window_opened_at = self.timers.now();
         }
-        let Some(excess) = slot.send_window.add(increment) else {
+        let Some(excess) = slot.send.window.add(increment) else {
             return self.handle_stream_violation(id, Violation::WindowOverflow).map(|()| None);
         };
         self.streams.enqueue_if_sendable(stream);
@@ -332,7 +333,7 @@ impl Inner {
         self.timers.arm_if_unarmed(Timeout::Shutdown);
         self.send_final_goaway();
         self.avoidance.turn_off();
-        self.judge_full_frame();
+        self.update_full_frame();
         self.reset_blocked();
         Ok(())
     }
@@ -342,7 +343,7 @@ impl Inner {
     pub(super) fn reset_blocked(&mut self) {
         let connection_blocked = self.windows.send_window().available() == 0;
         let is_blocked = |_: StreamId, slot: &Slot| {
-            slot.blocked != Blocked::No && (connection_blocked || slot.send_window.available() == 0)
+            slot.send.blocked != Blocked::No && (connection_blocked || slot.send.window.available() == 0)
         };
         let mut from = 0;
         while let Some(stream) = self.streams.find_from(from, is_blocked) {

@@ -120,10 +120,10 @@ impl Inner {
             Err(InvalidTransition::Violation(violation)) => Some(violation),
             Err(_) => Some(Violation::DataAfterEnd),
             // Padded frames are judged when their Pad Length is known.
-            Ok(_) if !padded && !slot.receive_left.allows(u64::from(len), end) => {
+            Ok(_) if !padded && !slot.receive.left.allows(u64::from(len), end) => {
                 Some(Violation::ContentLengthMismatch)
             }
-            Ok(_) if slot.receive_window.receive(len).is_none() => Some(Violation::WindowExceeded),
+            Ok(_) if slot.receive.window.receive(len).is_none() => Some(Violation::WindowExceeded),
             Ok(_) => None,
         };
         if let Some(violation) = refusal {
@@ -135,7 +135,7 @@ impl Inner {
         }
         let pad_len = if padded { None } else { Some(0) };
         if !padded {
-            slot.receive_left.take(u64::from(len));
+            slot.receive.left.take(u64::from(len));
         }
         Ok(Some(DataPhase { stream, left: len, pad_len, end, len, overhead: 0 }))
     }
@@ -149,8 +149,8 @@ impl Inner {
         end: bool,
     ) -> Result<(), ConnectionFailed> {
         let Some(slot) = self.streams.find_mut(stream) else { return Ok(()) };
-        if slot.receive_left.allows(u64::from(content), end) {
-            slot.receive_left.take(u64::from(content));
+        if slot.receive.left.allows(u64::from(content), end) {
+            slot.receive.left.take(u64::from(content));
             return Ok(());
         }
         self.handle_stream_violation(stream.id(), Violation::ContentLengthMismatch)

@@ -150,7 +150,7 @@ impl Inner {
         match slot.state {
             State::ReservedLocal => Err(SendError::HeadersNotSent),
             state if state.local() == HalfState::Closed => Err(SendError::AlreadyEnded),
-            _ if slot.tunnel => Err(SendError::Malformed(Violation::FrameInTunnel)),
+            _ if slot.send.tunnel => Err(SendError::Malformed(Violation::FrameInTunnel)),
             _ => Ok(stream.id()),
         }
     }

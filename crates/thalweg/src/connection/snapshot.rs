@@ -4,8 +4,8 @@ use crate::flow::{ReceiveWindow, SendWindow};
 use crate::rate_limit::COSTS_LEN;
 use crate::snapshot::{RateLimitSnapshot, StreamSnapshot, WindowSnapshot};
 use crate::stream_id::StreamKey;
+use crate::streams::slot::{Blocked, Slot};
 use crate::streams::state::State;
-use crate::streams::{Blocked, Slot};
 
 use super::inner::Inner;
 
@@ -37,11 +37,11 @@ fn stream_snapshot(stream: StreamKey, slot: &Slot) -> StreamSnapshot {
         is_reserved: matches!(slot.state, State::ReservedLocal | State::ReservedRemote),
         local: slot.state.local(),
         remote: slot.state.remote(),
-        priority: slot.priority(),
-        is_blocked: slot.blocked != Blocked::No,
-        window: window_snapshot(slot.send_window, &slot.receive_window),
-        send_left: slot.send_left.bytes(),
-        receive_left: slot.receive_left.bytes(),
+        priority: slot.send.priority(),
+        is_blocked: slot.send.blocked != Blocked::No,
+        window: window_snapshot(slot.send.window, &slot.receive.window),
+        send_left: slot.send.left.bytes(),
+        receive_left: slot.receive.left.bytes(),
     }
 }
 

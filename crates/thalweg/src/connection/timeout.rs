@@ -6,7 +6,7 @@ use crate::pings::{KEEP_ALIVE_PING, SHUTDOWN_PING};
 use crate::shutdown::ShutdownPhase;
 use crate::silly_window::Wait;
 use crate::stream_id::{StreamId, StreamKey};
-use crate::streams::Blocked;
+use crate::streams::slot::Blocked;
 use crate::time::Instant;
 
 use super::inner::{ConnectionFailed, Inner};
@@ -95,13 +95,13 @@ impl Inner {
         let mut from = 0;
         loop {
             for (stream, slot) in self.streams.iter_mut().filter(|(stream, _)| stream.index() >= from) {
-                let Blocked::Since(mut since) = slot.blocked else { continue };
-                let window = slot.send_window.available().min(connection_window);
-                let blocked = window < slot.needed_window(full_frame);
+                let Blocked::Since(mut since) = slot.send.blocked else { continue };
+                let window = slot.send.window.available().min(connection_window);
+                let blocked = window < slot.send.needed_window(full_frame);
                 if !blocked {
                     since = now;
-                    slot.blocked = Blocked::Since(now);
-                    slot.progress_bytes = 0;
+                    slot.send.blocked = Blocked::Since(now);
+                    slot.send.progress_bytes = 0;
                 } else if since + limit <= now {
                     stalled = Some(stream);
                     break;

@@ -1,0 +1,270 @@
+//! Sends content: DATA frames, in the order of `send_queue`, within the windows and the output.
+//!
+//! A call checks everything before it writes the first byte: an error changes nothing.
+
+use core::time::Duration;
+
+use crate::data_frame::DataFrame;
+use crate::error::{SendError, Timeout};
+use crate::rate_limit::Cost;
+use crate::silly_window::Wait;
+use crate::stream_id::StreamKey;
+use crate::streams::slot::{Blocked, SendHalf};
+use crate::streams::state::Input;
+
+use super::inner::Inner;
+
+impl Inner {
+    /// Frames as much of `data` as the windows, the order of streams and the output allow. Returns how
+    /// much it took.
+    pub fn send_data(
+        &mut self,
+        stream: StreamKey,
+        data: &[u8],
+        end: bool,
+        pad_len: Option<u8>,
+    ) -> Result<usize, SendError> {
+        self.check_data(stream, data.len(), end)?;
+        let padding_max = pad_len.map_or(0, |pad_len| 1 + usize::from(pad_len));
+        let mut taken = 0;
+        loop {
+            let rest = &data[taken..];
+            if rest.is_empty() && !(end && taken == data.len()) {
+                break;
+            }
+            let room = self.output_room(1);
+            let Some(frame) = self.next_frame(stream, rest.len(), padding_max, room) else { break };
+            let content = &rest[..frame.content];
+            let last = end && frame.content == rest.len();
+            match frame.padding.checked_sub(1) {
+                None => self.outbound.data(stream.id(), content, last),
+                Some(pad_len) => self.outbound.data_padded(stream.id(), content, last, pad_len as u8),
+            }
+            self.debit(stream, frame);
+            taken += frame.content;
+            if last {
+                self.close_local_half(stream);
+                return Ok(taken);
+            }
+        }
+        let left = (taken < data.len() || end).then_some(data.len() - taken);
+        self.mark_blocked(stream, left, taken > 0);
+        Ok(taken)
+    }
+
+    /// Reserves window for `len` bytes and writes the head of one DATA frame; the payload is the caller's to place.
+    pub fn splice_data(&mut self, stream: StreamKey, len: usize, end: bool) -> Result<usize, SendError> {
+        self.check_data(stream, len, end)?;
+        let room = self.output_room(SPLICED_OVERRUN);
+        let Some(frame) = self.next_frame(stream, len, 0, room) else {
+            self.mark_blocked(stream, Some(len), false);
+            return Ok(0);
+        };
+        let taken = frame.content;
+        let last = end && taken == len;
+        if taken > 0 || last {
+            self.outbound.splice(stream, taken, last);
+            self.debit(stream, frame);
+        }
+        if last {
+            self.close_local_half(stream);
+        } else {
+            self.mark_blocked(stream, (taken < len || end).then_some(len - taken), taken > 0);
+        }
+        Ok(taken)
+    }
+
+    /// Whether DATA may be sent at all, and fits what content-length announced.
+    #[inline]
+    fn check_data(&self, stream: StreamKey, len: usize, end: bool) -> Result<(), SendError> {
+        let slot = self.slot_for_send(stream)?;
+        slot.state.next(Input::SendData { end })?;
+        if slot.send.left.allows(len as u64, end) {
+            return Ok(());
+        }
+        Err(SendError::ContentLength { left: slot.send.left.bytes().unwrap_or(0), given: len as u64 })
+    }
+
+    /// What `times` the room for DATA still takes.
+    #[inline]
+    fn output_room(&self, times: usize) -> usize {
+        (times * self.limits.output_bytes_max as usize).saturating_sub(self.outbound.len())
+    }
+
+    /// Returns the next DATA frame of a stream that has `len` bytes, or `None` if it must wait.
+    /// `padding_max` counts Pad Length too; `room` bounds the payload.
+    ///
+    /// An end alone is an empty frame, which needs neither window nor room (RFC 9113 §6.9.1), nor a turn.
+    #[inline]
+    fn next_frame(
+        &mut self,
+        stream: StreamKey,
+        len: usize,
+        padding_max: usize,
+        room: usize,
+    ) -> Option<DataFrame> {
+        if len == 0 && padding_max == 0 {
+            return Some(DataFrame::EMPTY);
+        }
+        let send = &self.streams.find(stream)?.send;
+        let window = send.window.available().min(self.windows.send_window().available()) as usize;
+        let payload_max = room.min(self.settings.remote().max_frame_size as usize);
+        let frame = DataFrame::fit(len, padding_max, payload_max, window);
+        let is_short =
+            frame.is_cut_by_window && frame.content < send.shortest_frame(self.streams.full_frame()) as usize;
+        if is_short && !self.may_send_short(send) {
+            return None;
+        }
+        let is_possible = frame.len() <= payload_max && (frame.content > 0 || len == 0);
+        if !is_possible || !self.streams.is_next(stream) {
+            return (len == 0).then_some(DataFrame::EMPTY);
+        }
+        if is_short {
+            self.avoidance.short_frame_sent();
+            self.avoidance.connection_wait = Wait::No;
+        }
+        Some(frame)
+    }
+
+    /// Whether the next frame of a stream may be shorter than half of its windows allow.
+    #[cold]
+    fn may_send_short(&self, send: &SendHalf) -> bool {
+        if send.short_wait == Wait::Over {
+            return true;
+        }
+        if send.window.available() < self.windows.send_window().available() {
+            self.avoidance.allows_short(send.window.size())
+        } else {
+            self.may_exhaust_connection()
+        }
+    }
+
+    /// Whether the connection's window may make the next frame of whatever stream short.
+    fn may_exhaust_connection(&self) -> bool {
+        self.avoidance.connection_wait == Wait::Over
+            || self.avoidance.allows_short(self.windows.send_window().size())
+    }
+
+    /// Starts the timer of short frames if the connection's window makes the stream whose turn it is wait.
+    #[inline]
+    pub(super) fn watch_connection_window(&mut self) {
+        if self.streams.any_ready() && self.windows.send_window().available() < self.streams.full_frame() {
+            self.avoidance.watch();
+        }
+    }
+
+    /// Counts a frame that was written.
+    #[inline]
+    fn debit(&mut self, stream: StreamKey, frame: DataFrame) {
+        let bytes = frame.len() as u32;
+        self.windows.debit_send(bytes);
+        if let Some(slot) = self.streams.find_mut(stream) {
+            slot.send.window.take(bytes);
+            slot.send.left.take(frame.content as u64);
+            slot.send.progress_bytes = slot.send.progress_bytes.saturating_add(bytes);
+            slot.send.short_wait = Wait::No;
+        }
+        self.avoidance.count_frame(bytes);
+        self.streams.rotate(stream);
+        self.watch_connection_window();
+        // The peer may answer content by a PING, to measure the bandwidth.
+        self.rate_limiter.credit(Cost::Ping, 1);
+    }
+
+    /// END_STREAM was written.
+    #[inline]
+    fn close_local_half(&mut self, stream: StreamKey) {
+        self.clear_blocked(stream);
+        let Some(slot) = self.streams.find(stream) else { return };
+        match slot.state.next(Input::SendData { end: true }) {
+            Ok(next) => self.apply_transition(stream, next),
+            Err(_) => debug_assert!(false, "the state was judged before"),
+        }
+    }
+
+    /// Notes how much was left, if anything was, so that `poll_writable` names the stream when it can go on.
+    #[inline]
+    fn mark_blocked(&mut self, stream: StreamKey, left: Option<usize>, sent: bool) {
+        let Some(left) = left else { return self.clear_blocked(stream) };
+        let Some(slot) = self.streams.find_mut(stream) else { return };
+        slot.send.blocked_bytes = u32::try_from(left).unwrap_or(u32::MAX);
+        let size = slot.send.window.size();
+        self.wait_for_window(stream, sent);
+        if self.streams.waits_short(stream) {
+            self.wait_short(stream, size);
+        }
+        self.streams.requeue(stream);
+        self.watch_connection_window();
+        if self.lifecycle.is_eof() {
+            self.reset_blocked();
+        }
+    }
+
+    /// A stream has less window than its next frame should have: it waits for more, or has one short frame.
+    #[cold]
+    fn wait_short(&mut self, stream: StreamKey, window_size: u32) {
+        if !self.avoidance.allows_short(window_size) {
+            return self.avoidance.watch();
+        }
+        self.avoidance.short_frame_sent();
+        if let Some(slot) = self.streams.find_mut(stream) {
+            slot.send.short_wait = Wait::Over;
+        }
+    }
+
+    /// Starts the wait for window anew, if this call has begun it. While the window was open
+    /// between two waits, the stream did not wait for the peer.
+    #[inline]
+    fn wait_for_window(&mut self, stream: StreamKey, sent: bool) {
+        let (connection_window, full_frame) =
+            (self.windows.send_window().available(), self.streams.full_frame());
+        let Some(slot) = self.streams.find_mut(stream) else { return };
+        let is_blocked =
+            slot.send.window.available().min(connection_window) < slot.send.needed_window(full_frame);
+        let waited = match slot.send.blocked {
+            Blocked::Since(since) if slot.send.progress_bytes < self.limits.stall_bytes_min => {
+                if !sent || !is_blocked {
+                    return;
+                }
+                slot.send.window_opened_at.max(self.windows.send_opened_at()).saturating_duration_since(since)
+            }
+            Blocked::FromNextTime { .. } => return,
+            Blocked::No | Blocked::Since(_) => {
+                slot.send.progress_bytes = 0;
+                Duration::ZERO
+            }
+        };
+        self.streams.wait_from_next_time(stream, waited);
+        self.timers.arm_for_one_more(Timeout::Stall);
+    }
+
+    #[inline]
+    pub(super) fn clear_blocked(&mut self, stream: StreamKey) {
+        let Some(slot) = self.streams.find_mut(stream) else { return };
+        if slot.send.blocked != Blocked::No {
+            slot.send.blocked = Blocked::No;
+            slot.send.short_wait = Wait::No;
+            self.streams.dequeue(stream);
+        }
+    }
+
+    /// Who was cut short and may go on now, the most urgent first; naming it takes it off the list.
+    pub fn poll_writable(&mut self) -> Option<StreamKey> {
+        if !self.streams.any_ready()
+            || self.lifecycle.has_error()
+            || self.windows.send_window().available() == 0
+        {
+            return None;
+        }
+        let room_needed = self.limits.output_bytes_max as usize / 2;
+        if self.outbound.len() > room_needed {
+            return None;
+        }
+        let may_exhaust = self.may_exhaust_connection();
+        self.streams.pop_first(if may_exhaust { u32::MAX } else { self.windows.send_window().available() })
+    }
+}
+
+/// How often the output's limit may be exceeded by payloads that stay with the caller: they cost no memory here, and a transport that
+/// takes long writes wakes its reader less often.
+const SPLICED_OVERRUN: usize = 4;
