@@ -23,6 +23,7 @@ use crate::silly_window::Avoidance;
 use crate::stats::{CloseReport, Counters};
 use crate::stream_id::{StreamId, StreamKey};
 use crate::streams::id_table::{CloseReason, StreamStatus};
+use crate::streams::state::HalfState;
 use crate::streams::{Side, Streams};
 use crate::timers::Timers;
 use crate::violation::{Scope, Violation};
@@ -286,7 +287,7 @@ impl Inner {
             return self.release_connection_window(released);
         };
         let released = slot.receive.window.release(bytes);
-        if slot.state.remote() != crate::streams::state::HalfState::Closed
+        if slot.state.remote() != HalfState::Closed
             && let Some(increment) = slot.receive.window.take_update()
         {
             slot.receive.content_timer.restart();

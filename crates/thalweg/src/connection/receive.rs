@@ -10,6 +10,7 @@ use crate::rate_limit::Cost;
 use crate::stream_id::{StreamId, StreamKey};
 use crate::streams::Side;
 use crate::streams::id_table::{CloseReason, StreamStatus};
+use crate::streams::state::HalfState;
 use crate::time::Instant;
 use crate::violation::{Scope, Violation};
 
@@ -62,20 +63,16 @@ impl Inner {
     /// What waits to be told goes between two frames, or when the input is empty.
     fn process_input<'b>(&mut self, input: &mut &'b [u8]) -> EventResult<'b> {
         loop {
-            // By far the most frequent: not by the jump table.
-            if self.inbound.phase == Phase::FrameHeader {
-                if let Some(event) = self.next_pending() {
-                    return Ok(Some(event));
-                }
-                let Some(header) = self.inbound.take_header(input) else { return Ok(None) };
-                if let Some(event) = self.receive_frame_header(header, input)? {
-                    return Ok(Some(event));
-                }
-                continue;
-            }
             match self.inbound.phase {
-                // Was taken above.
-                Phase::FrameHeader => {}
+                Phase::FrameHeader => {
+                    if let Some(event) = self.next_pending() {
+                        return Ok(Some(event));
+                    }
+                    let Some(header) = self.inbound.take_header(input) else { return Ok(None) };
+                    if let Some(event) = self.receive_frame_header(header, input)? {
+                        return Ok(Some(event));
+                    }
+                }
                 Phase::Payload(header) => {
                     let Some(payload) = self.inbound.take_payload(header.len as usize, input) else {
                         return Ok(self.next_pending());
@@ -340,13 +337,13 @@ impl Inner {
             // RFC 9113 §5.1: it may have crossed our own end of the stream.
             StreamStatus::Closed(_) | StreamStatus::Skipped | StreamStatus::Forgotten => return Ok(None),
         };
-        self.counters.resets_received += 1;
         let Some(slot) = self.streams.find(stream) else { return Ok(None) };
+        self.counters.resets_received += 1;
         let reported = slot.reported;
         // A response that is under way was worth its request: only resets before it cost the peer. Those of streams
         // that have lived for a while are bounded by the number of streams.
         let costs = self.streams.side(id) == Side::Remote
-            && slot.state.local() == crate::streams::state::HalfState::Headers
+            && slot.state.local() == HalfState::Headers
             && self.clock_ticks().wrapping_sub(slot.receive.opened_at_ticks) < RESET_COSTS_TICKS;
         self.abort_stream(stream, CloseReason::ResetRemote);
         if costs {

@@ -337,7 +337,7 @@ impl Streams {
         if slot.send.queued_key != QueueKey::NONE {
             slot.send.queued_key = QueueKey::NONE;
             let slots = &self.slots;
-            self.send_queue.mark_removed(|stream| queued_key_of(slots, stream));
+            self.send_queue.note_removed(|stream| queued_key_of(slots, stream));
         }
     }
 
