@@ -1,7 +1,35 @@
 //! Flow-control windows (RFC 9113 §5.2, §6.9).
 //!
-//! Keeps true: a send window stays within [-(2^31), 2^31-1], and knows what of it the peer has yet to credit; in a receive window, what the peer may still send, what the
-//! caller holds, and what is due back to the peer add up to the window's size.
+//! Keeps true: a send window stays within [-(2^31), 2^31-1], and knows what of it the peer has yet
+//! to credit; in a receive window, what the peer may still send, what the caller holds, and what is
+//! due back to the peer add up to the window's size.
+//!
+//! # When a WINDOW_UPDATE goes out
+//!
+//! RFC 1122 §4.2.3.3 has a receiver avoid silly windows: it does not advertise a window that is
+//! little larger. What counts here is what the peer *gains*: the bytes that are due, less those
+//! that only lift a window which a settings change made negative. An update goes out when the gain
+//!
+//! * is half of the window or more; or
+//! * fills a frame of 16,384 bytes and is more than the peer has left: a peer that is stalled, or
+//!   nearly so, does not wait for a caller that holds the other half.
+//!
+//! Both are looked at when the caller releases bytes, when a DATA frame has lowered what the peer
+//! has left, and when a settings change has moved the window. So a caller that reads one byte at a
+//! time does not hold a peer without avoidance of its own at frames of one byte.
+//!
+//! Why this does not deadlock:
+//!
+//! * While the caller holds nothing, `available + due` is the window. An update that does not go
+//!   out leaves less than half due, so the peer has more than half of the window: also a peer that
+//!   waits for half of it (RFC 1122 §4.2.3.4) may send. That holds for windows of 1 and 3 bytes. A
+//!   window of 0 has nothing to announce; the settings change that opens it looks anew.
+//! * A caller that holds bytes releases them at some time, and the first case holds. The one that
+//!   waits for more while it holds all but less than 16,384 bytes of the window, or more than half
+//!   of a window below 32,768 bytes, waits for itself. The same caller waits for itself as soon as
+//!   nothing is due; with nghttp2 it does so once it holds half of any window.
+//! * On the connection, what is discarded and padding are released by the core itself, and what a
+//!   reset stream holds is released with it.
 
 use crate::settings::WINDOW_MAX;
 
@@ -131,23 +159,30 @@ impl ReceiveWindow {
         released
     }
 
-    /// Returns the WINDOW_UPDATE that should go out now, if any, and counts it as announced.
-    ///
-    /// It should when half the window is due; or when more is due than the peer has left, so that a peer which
-    /// is stalled, or nearly so, does not wait for a caller that holds the other half.
+    /// Returns the WINDOW_UPDATE that should go out now, if any, and counts it as announced: see the
+    /// documentation of the module.
     #[inline]
     pub fn take_update(&mut self) -> Option<u32> {
-        if self.due == 0 {
-            return None;
-        }
-        let (due, available) = (i64::from(self.due), i64::from(self.available));
-        if due < available || (due == available && self.held > 0) {
+        if !self.wants_update() {
             return None;
         }
         let increment = self.due;
         self.due = 0;
         self.available += increment as i32;
         Some(increment)
+    }
+
+    /// Whether a WINDOW_UPDATE should go out now.
+    #[inline]
+    pub const fn wants_update(&self) -> bool {
+        if self.due == 0 {
+            return false;
+        }
+        let available = self.available as i64;
+        let gain = self.due as i64 + if available < 0 { available } else { 0 };
+        let is_half = 2 * gain >= self.size();
+        let is_frame = gain >= FRAME_BYTES && gain > available;
+        gain > 0 && (is_half || is_frame)
     }
 
     /// Widens the window by `bytes` that are announced at the same time.
@@ -168,8 +203,13 @@ impl ReceiveWindow {
     }
 }
 
+/// RFC 9113 §4.2: the frame that every peer can send.
+pub const FRAME_BYTES: i64 = 16_384;
+
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]
@@ -237,11 +277,76 @@ mod tests {
     }
 
     #[test]
-    fn a_stalled_peer_gets_credit_although_the_caller_holds_more_than_half() {
-        let mut window = ReceiveWindow::new(1000);
-        assert_eq!(window.receive(1000), Some(()));
-        assert_eq!((window.release(100), window.take_update()), (100, Some(100)));
-        assert_eq!((window.available(), window.held(), window.size()), (100, 900, 1000));
+    fn a_stalled_peer_gets_a_frame_although_the_caller_holds_more_than_half() {
+        let mut window = ReceiveWindow::new(65_535);
+        assert_eq!(window.receive(65_535), Some(()));
+        assert_eq!((window.release(16_383), window.take_update()), (16_383, None));
+        assert_eq!((window.release(1), window.take_update()), (1, Some(16_384)));
+        assert_eq!((window.available(), window.held(), window.size()), (16_384, 49_151, 65_535));
+    }
+
+    /// Has a caller read `window` bytes one by one, and returns the increments.
+    fn increments(window: u32) -> Vec<u32> {
+        let mut receive_window = ReceiveWindow::new(window);
+        assert_eq!(receive_window.receive(window), Some(()));
+        let updates = (0..window).filter_map(|_| {
+            receive_window.release(1);
+            receive_window.take_update()
+        });
+        updates.collect()
+    }
+
+    #[test]
+    fn an_exhausted_window_that_is_read_byte_by_byte_is_credited_by_frames_or_halves() {
+        assert_eq!(increments(65_535), [16_384, 16_385]);
+        assert_eq!(increments(1000), [500, 500]);
+        assert_eq!(increments(3), [2]);
+        assert_eq!(increments(2), [1, 1]);
+        assert_eq!(increments(1), [1]);
+        assert_eq!(increments(0), []);
+    }
+
+    #[test]
+    fn a_peer_has_more_than_half_of_any_window_of_which_the_caller_holds_nothing() {
+        for window in (0..200).chain([16_383, 32_767, 32_768, 65_535, 1 << 20]) {
+            let mut receive_window = ReceiveWindow::new(window);
+            for bytes in [1, 2, 3, 50, 5000, 16_384, 9, 16_383] {
+                let bytes = bytes.min(receive_window.available() as u32);
+                assert_eq!(receive_window.receive(bytes), Some(()));
+                receive_window.release(bytes);
+                receive_window.take_update();
+                let left = receive_window.available();
+                assert!(2 * left > i64::from(window) || window == 0, "{left} of {window}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_lowers_the_window_makes_credit_worth_announcing() {
+        let mut window = ReceiveWindow::new(65_535);
+        assert_eq!(window.receive(20_000), Some(()));
+        assert_eq!((window.release(20_000), window.take_update()), (20_000, None));
+        assert_eq!(window.receive(25_535), Some(()));
+        assert!(!window.wants_update(), "the peer has as much left as is due");
+        assert_eq!(window.receive(1), Some(()));
+        assert_eq!(window.take_update(), Some(20_000));
+    }
+
+    #[test]
+    fn credit_that_leaves_a_window_negative_waits() {
+        let mut window = ReceiveWindow::new(10_000);
+        assert_eq!(window.receive(10_000), Some(()));
+        window.shift(-9000);
+        assert_eq!((window.release(9000), window.take_update()), (9000, None));
+        assert_eq!((window.release(499), window.take_update()), (499, None));
+        assert_eq!((window.release(1), window.take_update()), (1, Some(9500)));
+        assert_eq!((window.available(), window.held(), window.size()), (500, 500, 1000));
+        // A window of 0 has nothing to announce, and what was withheld goes out when it opens.
+        window.shift(-1000);
+        assert_eq!((window.release(500), window.take_update()), (500, None));
+        assert_eq!(window.size(), 0);
+        window.shift(1);
+        assert_eq!((window.take_update(), window.available()), (Some(500), 1));
     }
 
     #[test]

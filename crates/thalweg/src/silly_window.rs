@@ -17,8 +17,13 @@
 //! Why this never waits for window that cannot come: a frame that waits has a window between zero and the threshold. Either
 //! credit lifts it to the threshold, or none comes, and the timer lets the frame go: the window is exhausted, which is
 //! where a sender without the rule would stand. What waits behind it in the order of priorities waits no longer than it.
-//! Without a clock (all timeouts are off, so that `poll_timeout` never asks for time), and after the peer's last byte,
-//! no frame waits.
+//! Without a clock (all timeouts are off, so that `poll_timeout` never asks for time), and after the
+//! peer's last byte, no frame waits. A clock that stands does not hold a frame either: while the
+//! timer runs, [`STANDING_CALLS_MAX`] calls of `handle_timeout` that bring no later time count as an
+//! interval. So a caller that always passes the same time has only to call it in each turn.
+//!
+//! The timer is not in the timer table (`timers`): it ends nothing, has no name in `Timeout`, which
+//! is public, and is not configured. The table's scan stays as long as its list of timeouts.
 //!
 //! Why frames are long: of the frames that the window makes short, each is at least half of `full_frame` or comes after
 //! others that are not, for half a window, which are `full_frame` bytes at least; or it comes after the timer.
@@ -73,6 +78,8 @@ pub struct Avoidance {
     /// `None` without a clock.
     interval: Option<Duration>,
     timer: Timer,
+    /// Calls of `handle_timeout` since the timer runs that brought no later time.
+    standing_calls: u8,
     /// DATA bytes since credit came, or since a short frame went.
     burst_bytes: u32,
     /// The wait of the stream whose turn it is for the connection's window.
@@ -86,6 +93,7 @@ impl Avoidance {
         Self {
             interval: has_clock.then_some(interval),
             timer: Timer::Off,
+            standing_calls: 0,
             burst_bytes: 0,
             connection_wait: Wait::No,
         }
@@ -140,6 +148,18 @@ impl Avoidance {
             && let Some(interval) = self.interval
         {
             self.timer = Timer::At(now + interval);
+            self.standing_calls = 0;
+        }
+    }
+
+    /// Counts a call of `handle_timeout` that brought no later time than `now`.
+    #[cold]
+    pub fn count_standing_call(&mut self, now: Instant) {
+        if matches!(self.timer, Timer::At(_)) {
+            self.standing_calls += 1;
+            if self.standing_calls >= STANDING_CALLS_MAX {
+                self.timer = Timer::At(now);
+            }
         }
     }
 
@@ -165,6 +185,8 @@ impl Avoidance {
 
 /// RFC 1122 §4.2.3.4 allows 0.1 to 1 s; a short frame waits for one to two intervals.
 const INTERVAL_MAX: Duration = Duration::from_millis(100);
+/// More calls than a coarse clock sees in one of its ticks, if they are made when they are due.
+const STANDING_CALLS_MAX: u8 = 16;
 
 #[cfg(test)]
 mod tests {
@@ -205,6 +227,24 @@ mod tests {
         let mut avoidance = Avoidance::new(false, None);
         avoidance.watch();
         assert_eq!((avoidance.is_on(), avoidance.next(Instant::ZERO)), (false, None));
+    }
+
+    #[test]
+    fn a_clock_that_stands_is_replaced_by_calls() {
+        let mut avoidance = Avoidance::new(true, None);
+        avoidance.count_standing_call(Instant::ZERO);
+        avoidance.watch();
+        avoidance.observe_time(Instant::ZERO);
+        for _ in 1..STANDING_CALLS_MAX {
+            avoidance.count_standing_call(Instant::ZERO);
+            assert!(!avoidance.pop_expired(Instant::ZERO));
+        }
+        avoidance.count_standing_call(Instant::ZERO);
+        assert!(avoidance.pop_expired(Instant::ZERO));
+        avoidance.watch();
+        avoidance.observe_time(Instant::ZERO);
+        avoidance.count_standing_call(Instant::ZERO);
+        assert!(!avoidance.pop_expired(Instant::ZERO), "the count starts with the timer");
     }
 
     #[test]

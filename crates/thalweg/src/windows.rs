@@ -12,7 +12,7 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub struct ConnectionWindows {
     send: SendWindow,
-    /// When the peer last credited the send window while it was empty.
+    /// When the peer last credited the send window while it was too small for a full frame.
     send_opened_at: Instant,
     receive: ReceiveWindow,
     /// Bytes of completed streams that the caller has not released.
@@ -40,7 +40,7 @@ impl ConnectionWindows {
         self.send
     }
 
-    /// Returns when the peer last credited the send window while it was empty.
+    /// Returns when the peer last credited the send window while it was too small for a full frame.
     #[inline]
     pub const fn send_opened_at(&self) -> Instant {
         self.send_opened_at
@@ -52,13 +52,14 @@ impl ConnectionWindows {
         self.send.take(bytes);
     }
 
-    /// Adds a WINDOW_UPDATE, and returns by how much it exceeds what was sent.
+    /// Adds a WINDOW_UPDATE, and returns by how much it exceeds what was sent. `full_frame`: see
+    /// `silly_window`.
     ///
     /// # Errors
     /// The size that the window would have, if that is above 2^31-1 (RFC 9113 §6.9.1).
     #[inline]
-    pub fn credit_send(&mut self, increment: u32, now: Instant) -> Result<u32, u64> {
-        if self.send.available() == 0 {
+    pub fn credit_send(&mut self, increment: u32, full_frame: u32, now: Instant) -> Result<u32, u64> {
+        if self.send.available() < full_frame {
             self.send_opened_at = now;
         }
         let before = self.send.as_i64();
@@ -158,20 +159,22 @@ mod tests {
     fn errors_carry_the_sizes_that_were_seen() {
         let mut windows = ConnectionWindows::new();
         assert_eq!(windows.debit_receive(65_536), Err(65_535));
-        assert_eq!(windows.credit_send(0x7fff_0000, Instant::ZERO), Ok(0x7fff_0000));
-        assert_eq!(windows.credit_send(1, Instant::ZERO), Err(1 << 31));
+        assert_eq!(windows.credit_send(0x7fff_0000, 1, Instant::ZERO), Ok(0x7fff_0000));
+        assert_eq!(windows.credit_send(1, 1, Instant::ZERO), Err(1 << 31));
     }
 
     #[test]
-    fn credit_for_an_empty_send_window_records_the_time() {
+    fn credit_for_a_send_window_below_a_full_frame_records_the_time() {
         let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
         let mut windows = ConnectionWindows::new();
         windows.debit_send(65_534);
-        assert_eq!(windows.credit_send(1, at(1)), Ok(0));
+        assert_eq!(windows.credit_send(1, 1, at(1)), Ok(0));
         assert_eq!(windows.send_opened_at(), Instant::ZERO, "two bytes were left");
         windows.debit_send(2);
-        assert_eq!(windows.credit_send(1, at(2)), Ok(0));
+        assert_eq!(windows.credit_send(1, 1, at(2)), Ok(0));
         assert_eq!(windows.send_opened_at(), at(2));
+        assert_eq!(windows.credit_send(1, 2, at(3)), Ok(0));
+        assert_eq!(windows.send_opened_at(), at(3), "one byte is less than a full frame");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use thalweg::{Server, StreamKey};
 use thalweg_testkit::frames::{headers, setting, settings, window_update};
 use thalweg_testkit::hpack::{self, Block};
-use thalweg_testkit::scenario::{Opening, Scene, server_with};
+use thalweg_testkit::scenario::{Opening, Scene, client_with, server_with};
 
 /// As much as a frame takes: a shorter one would wait for more window.
 const FRAME_BYTES: usize = 16_384;
@@ -35,6 +35,12 @@ fn use_up(s: &mut Scene<Server>) {
 fn waiting(s: &mut Scene<Server>, id: u32, priority: &str) -> StreamKey {
     let block = Block::new().raw(hpack::get("/")).literal("priority", priority).bytes();
     s.peer(headers(id, block).end_stream().end_headers());
+    wait(s, id)
+}
+
+/// Opens a response that waits and that no priority was signalled for.
+fn unsignalled(s: &mut Scene<Server>, id: u32) -> StreamKey {
+    s.peer(headers(id, hpack::get("/")).end_stream().end_headers());
     wait(s, id)
 }
 
@@ -192,6 +198,40 @@ fn s10_an_incremental_response_that_sends_unasked_has_had_its_turn() {
         assert_eq!(taken, Ok(FRAME_BYTES));
         s.output(["DATA stream=3 16384 bytes"]);
         assert_eq!(served(s, 3), [5, 3, 5]);
+    });
+}
+
+#[test]
+fn s10_responses_without_a_signal_take_turns_until_the_server_orders_one() {
+    server_with(opening, |s| {
+        use_up(s);
+        for id in [3, 5, 7] {
+            unsignalled(s, id);
+        }
+        assert_eq!(served(s, 6), [3, 5, 7, 3, 5, 7]);
+        let ordered = s.stream(5);
+        s.call(|core| core.set_priority(ordered, thalweg::Priority::new(1, false))).unwrap();
+        // It goes first now, and after seven of its frames one without a signal does.
+        assert_eq!(served(s, 18), [5, 5, 5, 5, 5, 5, 5, 3, 5, 5, 5, 5, 5, 5, 5, 7, 5, 5]);
+    });
+}
+
+#[test]
+fn s10_uploads_of_a_client_take_turns() {
+    client_with(opening, |s| {
+        let uploads = [s.post(), s.post(), s.post()];
+        let taken = uploads.map(|stream| s.call(|core| core.send_data(stream, &[0; 100_000], false)));
+        assert_eq!(taken, [Ok(65_535), Ok(0), Ok(0)]);
+        s.frames();
+        let turns = (0..6).map(|_| {
+            s.peer(window_update(0, FRAME_BYTES as u32));
+            let stream = s.call(thalweg::Connection::poll_writable).expect("three wait");
+            let taken = s.call(|core| core.send_data(stream, &[0; 100_000], false));
+            assert_eq!(taken, Ok(FRAME_BYTES));
+            s.output([format!("DATA stream={stream} 16384 bytes")]);
+            stream.id().as_u32()
+        });
+        assert_eq!(turns.collect::<Vec<_>>(), [1, 3, 5, 1, 3, 5]);
     });
 }
 

@@ -267,7 +267,15 @@ fn s6_9_2_a_negative_window_is_kept_and_has_to_be_filled_first() {
         assert_eq!(s.call(|core| core.send_data(stream, b"x", false)), Ok(0));
         s.peer(window_update(1, 1));
         assert_eq!(s.call(thalweg::Connection::poll_writable), Some(stream));
-        assert_eq!(s.call(|core| core.send_data(stream, b"x", false)), Ok(1));
+        // One byte of two waits for more, and goes alone if no more window comes.
+        assert_eq!(s.call(|core| core.send_data(stream, b"xy", false)), Ok(0));
+        assert_eq!(s.call(thalweg::Connection::poll_writable), None);
+        for _ in 0..3 {
+            s.nothing();
+            s.pass(std::time::Duration::from_millis(100));
+        }
+        assert_eq!(s.call(thalweg::Connection::poll_writable), Some(stream));
+        assert_eq!(s.call(|core| core.send_data(stream, b"xy", false)), Ok(1));
         s.output(["DATA stream=1 \"x\""]);
     });
 }

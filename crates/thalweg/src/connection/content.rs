@@ -6,7 +6,7 @@
 
 use crate::error::{ErrorCode, StreamError, Timeout};
 use crate::event::ResetCause;
-use crate::flow::ReceiveWindow;
+use crate::flow::{FRAME_BYTES, ReceiveWindow};
 use crate::headers::validate::Method;
 use crate::message::Status;
 use crate::stream_id::StreamKey;
@@ -97,5 +97,3 @@ fn is_grpc(content_type: &[u8]) -> bool {
 }
 
 const GRPC: &[u8] = b"application/grpc";
-/// RFC 9113 §4.2: the frame that every peer can send.
-const FRAME_BYTES: i64 = 16_384;

@@ -176,7 +176,9 @@ impl<R: Role> Connection<R> {
     }
 
     /// The caller has consumed `bytes` of a stream's content: the peer may send as much more. More than was received
-    /// counts as all. Works after the stream has ended, too. With [`WindowRelease::Automatic`](crate::WindowRelease) there is nothing to
+    /// counts as all. A WINDOW_UPDATE goes out when the peer gains half of the window by it, or a frame of 16,384 bytes where that is more
+    /// than it has left: who holds nearly all of a window and waits for more before releasing it may wait for itself.
+    /// Works after the stream has ended, too. With [`WindowRelease::Automatic`](crate::WindowRelease) there is nothing to
     /// release.
     pub fn release(&mut self, stream: StreamKey, bytes: usize) {
         self.inner.release(stream, bytes);

@@ -57,9 +57,9 @@ impl Inner {
         if change == 0 && before.max_frame_size == after.max_frame_size {
             return Ok(());
         }
-        let now = self.timers.now();
+        let (now, full_frame) = (self.timers.now(), self.streams.full_frame());
         let overflowed_window = self.streams.iter_mut().find_map(|(stream, slot)| {
-            let was_open = slot.send.window.available() > 0;
+            let was_open = slot.send.window.available() >= slot.send.needed_window(full_frame);
             if slot.send.window.shift(change).is_none() {
                 return Some(stream.id());
             }
@@ -175,13 +175,14 @@ impl Inner {
             if increment == 0 {
                 return Err(self.fail_violation(Violation::WindowUpdateZeroOnConnection, id));
             }
-            let excess = match self.windows.credit_send(increment, self.timers.now()) {
-                Ok(excess) => excess,
-                Err(size) => {
-                    let error = ConnectionError::violation(Violation::WindowOverflowOnConnection, id);
-                    return Err(self.fail(error.with_values(size, u64::from(WINDOW_MAX))));
-                }
-            };
+            let excess =
+                match self.windows.credit_send(increment, self.streams.full_frame(), self.timers.now()) {
+                    Ok(excess) => excess,
+                    Err(size) => {
+                        let error = ConnectionError::violation(Violation::WindowOverflowOnConnection, id);
+                        return Err(self.fail(error.with_values(size, u64::from(WINDOW_MAX))));
+                    }
+                };
             if excess > 0 {
                 self.update_full_frame();
             }
@@ -202,12 +203,13 @@ impl Inner {
             self.charge(Cost::WindowUpdate, id)?;
             return self.handle_stream_violation(id, Violation::WindowUpdateZero).map(|()| None);
         }
+        let full_frame = self.streams.full_frame();
         let Some(slot) = self.streams.find_mut(stream) else { return Ok(None) };
         // RFC 9113 §5.1: the server has nothing to receive on a stream that it promised.
         if slot.state == State::ReservedRemote {
             return Err(self.fail_violation(Violation::StreamReserved, id));
         }
-        if slot.send.window.available() == 0 {
+        if slot.send.window.available() < slot.send.needed_window(full_frame) {
             slot.send.window_opened_at = self.timers.now();
         }
         let Some(excess) = slot.send.window.add(increment) else {

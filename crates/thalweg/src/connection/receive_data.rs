@@ -224,9 +224,17 @@ impl Inner {
                 Err(_) => debug_assert!(false, "the state was judged at the head"),
             }
         }
-        if credit > 0 {
+        // What is due may be worth an update now, since the frame has lowered what the peer has left.
+        if credit > 0 || self.wants_window_update(data.stream) {
             self.credit(data.stream, credit);
         }
+    }
+
+    /// Whether bytes that were released before should be announced, on a stream or the connection.
+    #[inline]
+    fn wants_window_update(&self, stream: StreamKey) -> bool {
+        self.windows.receive_window().wants_update()
+            || self.streams.find(stream).is_some_and(|slot| slot.receive.window.wants_update())
     }
 
     /// Passes DATA over that nobody will see; the connection gets its credit at once.

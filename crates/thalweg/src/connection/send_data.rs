@@ -122,6 +122,11 @@ impl Inner {
         if is_short {
             self.avoidance.short_frame_sent();
             self.avoidance.connection_wait = Wait::No;
+            // Until now the stream has waited for the peer, however early the first of its window came.
+            let now = self.timers.now();
+            if let Some(slot) = self.streams.find_mut(stream) {
+                slot.send.window_opened_at = now;
+            }
         }
         Some(frame)
     }

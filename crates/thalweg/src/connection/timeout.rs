@@ -28,7 +28,11 @@ impl Inner {
         if self.lifecycle.has_error() {
             return Err(ConnectionFailed);
         }
+        let before = self.timers.now();
         let now = self.timers.handle_time(now);
+        if now == before {
+            self.avoidance.count_standing_call(now);
+        }
         self.streams.start_waits(now);
         self.avoidance.observe_time(now);
         self.timers.enter();

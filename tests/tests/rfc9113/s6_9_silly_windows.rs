@@ -1,0 +1,342 @@
+//! RFC 9113 §6.9: windows in crumbs. Which DATA waits for more window, when a WINDOW_UPDATE goes
+//! out, and which ones of the peer cost it something.
+
+use std::time::Duration;
+
+use thalweg::{CloseCause, Connection, ErrorCode, Limit, RateLimit, Role, Server, Status, WindowRelease};
+use thalweg_testkit::frames::{data, headers, setting, settings, settings_ack, window_update};
+use thalweg_testkit::hpack;
+use thalweg_testkit::scenario::{Opening, Scene, client_with, server_with};
+
+/// Lets the time pass for which a short frame waits: its timer starts, and fires twice.
+fn wait_short<R: Role>(s: &mut Scene<R>) {
+    for _ in 0..3 {
+        s.pass(Duration::from_millis(100));
+    }
+}
+
+/// The peer's streams have windows of `window` bytes.
+fn send_window(window: u32) -> impl Fn(&mut Opening) {
+    move |opening| {
+        opening.peer_settings = settings().entry(setting::INITIAL_WINDOW_SIZE, window);
+        opening.config.output_bytes_max = 1 << 20;
+    }
+}
+
+// What we send.
+
+#[test]
+fn s6_9_windows_of_1_and_3_bytes_carry_frames_of_one_byte() {
+    for (window, first) in [(1, "DATA stream=1 \"a\""), (3, "DATA stream=1 \"abc\"")] {
+        client_with(send_window(window), |s| {
+            let stream = s.post();
+            let taken = s.call(|core| core.send_data(stream, b"abcdef", true));
+            assert_eq!(taken, Ok(window as usize));
+            s.output([first]);
+            assert_eq!(s.call(Connection::poll_writable), None);
+            s.peer(window_update(1, 1));
+            assert_eq!(s.call(Connection::poll_writable), Some(stream));
+            assert_eq!(s.call(|core| core.send_data(stream, b"xyz", true)), Ok(1));
+            s.output(["DATA stream=1 \"x\""]);
+        });
+    }
+}
+
+#[test]
+fn s6_9_a_window_of_0_is_not_waited_out() {
+    client_with(send_window(0), |s| {
+        let stream = s.post();
+        assert_eq!(s.call(|core| core.send_data(stream, b"abc", true)), Ok(0));
+        wait_short(s);
+        s.nothing();
+        assert_eq!(s.call(Connection::poll_writable), None);
+        s.peer(window_update(1, 1));
+        assert_eq!(s.call(|core| core.send_data(stream, b"abc", true)), Ok(1));
+        s.output(["DATA stream=1 \"a\""]);
+    });
+}
+
+#[test]
+fn s6_9_data_waits_for_half_of_a_small_window() {
+    client_with(send_window(1000), |s| {
+        let stream = s.post();
+        assert_eq!(s.call(|core| core.send_data(stream, &[0; 5000], false)), Ok(1000));
+        s.output(["DATA stream=1 1000 bytes"]);
+        s.peer(window_update(1, 499));
+        assert_eq!(s.call(Connection::poll_writable), None);
+        assert_eq!(s.call(|core| core.send_data(stream, &[0; 4000], false)), Ok(0));
+        // What the caller has in all is no shorter for waiting.
+        assert_eq!(s.call(|core| core.send_data(stream, b"all", false)), Ok(3));
+        s.output(["DATA stream=1 \"all\""]);
+        assert_eq!(s.call(|core| core.send_data(stream, &[0; 4000], false)), Ok(0));
+        s.peer(window_update(1, 3));
+        assert_eq!(s.call(Connection::poll_writable), None);
+        s.peer(window_update(1, 1));
+        assert_eq!(s.call(Connection::poll_writable), Some(stream));
+        assert_eq!(s.call(|core| core.send_data(stream, &[0; 4000], false)), Ok(500));
+        s.output(["DATA stream=1 500 bytes"]);
+    });
+}
+
+#[test]
+fn s6_9_a_short_frame_goes_when_it_has_waited_two_intervals() {
+    client_with(send_window(1000), |s| {
+        let stream = s.post();
+        assert_eq!(s.call(|core| core.send_data(stream, &[0; 5000], false)), Ok(1000));
+        s.output(["DATA stream=1 1000 bytes"]);
+        s.peer(window_update(1, 100));
+        for _ in 0..2 {
+            s.pass(Duration::from_millis(100));
+            assert_eq!(s.call(Connection::poll_writable), None);
+        }
+        s.pass(Duration::from_millis(99));
+        assert_eq!(s.call(Connection::poll_writable), None);
+        s.pass(Duration::from_millis(1));
+        assert_eq!(s.call(Connection::poll_writable), Some(stream));
+        assert_eq!(s.call(|core| core.send_data(stream, &[0; 4000], false)), Ok(100));
+        s.output(["DATA stream=1 100 bytes"]);
+        // It was one: the next one waits as long.
+        s.peer(window_update(1, 100));
+        assert_eq!(s.call(Connection::poll_writable), None);
+        assert_eq!(s.call(|core| core.send_data(stream, &[0; 3900], false)), Ok(0));
+    });
+}
+
+#[test]
+fn s6_9_a_short_frame_goes_although_the_clock_stands() {
+    client_with(send_window(1000), |s| {
+        let stream = s.post();
+        assert_eq!(s.call(|core| core.send_data(stream, &[0; 5000], false)), Ok(1000));
+        s.output(["DATA stream=1 1000 bytes"]);
+        s.peer(window_update(1, 100));
+        // One call starts the timer; sixteen stand for an interval.
+        for _ in 0..1 + 2 * 16 {
+            assert_eq!(s.call(Connection::poll_writable), None);
+            s.pass(Duration::ZERO);
+        }
+        assert_eq!(s.call(Connection::poll_writable), Some(stream));
+        assert_eq!(s.call(|core| core.send_data(stream, &[0; 4000], false)), Ok(100));
+        s.output(["DATA stream=1 100 bytes"]);
+    });
+}
+
+#[test]
+fn s6_9_spliced_data_waits_as_copied_data_does() {
+    client_with(send_window(65_535), |s| {
+        let stream = s.post();
+        let taken: Vec<_> =
+            (0..5).map(|_| s.call(|core| core.splice_data(stream, 100_000, false)).unwrap()).collect();
+        // The fourth is short, and the first such one after half the window went without credit.
+        assert_eq!(taken, [16_384, 16_384, 16_384, 16_383, 0]);
+        let (mut out, mut splices) = (Vec::new(), Vec::new());
+        s.call(|core| core.poll_transmit_spliced(&mut out, &mut splices));
+        let head = |len: u16| [&[0], &len.to_be_bytes()[..], &[0, 0, 0, 0, 0, 1]].concat();
+        let heads = [head(16_384), head(16_384), head(16_384), head(16_383)].concat();
+        assert_eq!(out[out.len() - 36..], heads);
+        s.peer(vec![window_update(1, 16_383), window_update(0, 16_383)]);
+        assert_eq!(s.call(Connection::poll_writable), None);
+        assert_eq!(s.call(|core| core.splice_data(stream, 100_000, false)), Ok(0));
+        s.peer(window_update(1, 1));
+        assert_eq!(s.call(Connection::poll_writable), None, "the connection's window counts, too");
+        s.peer(window_update(0, 1));
+        assert_eq!(s.call(Connection::poll_writable), Some(stream));
+        assert_eq!(s.call(|core| core.splice_data(stream, 100_000, false)), Ok(16_384));
+        out.clear();
+        s.call(|core| core.poll_transmit_spliced(&mut out, &mut splices));
+        assert_eq!(out, head(16_384));
+    });
+}
+
+#[test]
+fn s6_9_padded_data_waits_and_padding_gives_way_to_content() {
+    client_with(send_window(1000), |s| {
+        let stream = s.post();
+        assert_eq!(s.call(|core| core.send_data(stream, &[0; 5000], false)), Ok(1000));
+        s.output(["DATA stream=1 1000 bytes"]);
+        s.peer(window_update(1, 100));
+        assert_eq!(s.call(|core| core.send_data_padded(stream, &[0; 4000], false, 200)), Ok(0));
+        s.nothing();
+        // The content fits: only its padding is cut.
+        assert_eq!(s.call(|core| core.send_data_padded(stream, &[7; 50], false, 200)), Ok(50));
+        let [frame] = &s.frames()[..] else { panic!("one frame") };
+        let expected = data(1, [7; 50]).padded(49).bytes();
+        assert_eq!((frame.bytes(), frame.flow_controlled_len()), (expected, 100));
+        assert_eq!(s.core().send_capacity(stream), Some((0, 64_435)));
+    });
+}
+
+#[test]
+fn s6_9_tiny_window_update_increments_count_as_a_stall() {
+    client_with(send_window(65_535), |s| {
+        let stream = s.post();
+        assert_eq!(s.call(|core| core.send_data(stream, &[0; 100_000], false)), Ok(65_535));
+        s.frames();
+        s.pass(Duration::ZERO);
+        s.peer(vec![window_update(1, 1), window_update(0, 1)]);
+        for _ in 0..5 {
+            wait_short(s);
+            assert_eq!(s.call(Connection::poll_writable), Some(stream));
+            assert_eq!(s.call(|core| core.send_data(stream, &[0; 100_000], false)), Ok(1));
+            s.output(["DATA stream=1 \"\\x00\""]);
+            s.pass(Duration::ZERO);
+            // The next crumb comes at once: what waits behind it waits all the same.
+            s.peer(vec![window_update(1, 1), window_update(0, 1)]);
+            s.pass(Duration::from_secs(10));
+            s.nothing();
+        }
+        s.pass(Duration::from_millis(8_499));
+        s.nothing();
+        s.pass(Duration::from_millis(1));
+        s.events(["RESET stream=1 CANCEL by us: timeouts.stall passed"]);
+        s.output(["RST_STREAM stream=1 CANCEL"]);
+    });
+}
+
+// What the peer's increments cost it.
+
+fn three_updates(opening: &mut Opening) {
+    opening.config.rate_limits.window_updates = RateLimit::new(3, 0);
+}
+
+#[test]
+fn s6_9_window_updates_for_bytes_that_were_sent_are_free_and_others_are_charged() {
+    for id in [0, 1] {
+        client_with(three_updates, |s| {
+            let stream = s.post();
+            assert_eq!(s.call(|core| core.send_data(stream, &[0; 100], false)), Ok(100));
+            s.frames();
+            s.peer(vec![window_update(id, 1); 100]);
+            s.peer(vec![window_update(id, 1); 3]);
+            s.answers();
+            s.peer(window_update(id, 1));
+            s.ends(ErrorCode::ENHANCE_YOUR_CALM, CloseCause::Limit(Limit::WindowUpdates), 0);
+        });
+    }
+}
+
+#[test]
+fn s6_9_late_window_updates_of_streams_that_have_ended_are_free_for_what_was_sent() {
+    client_with(three_updates, |s| {
+        let streams = [s.post(), s.post()];
+        for stream in streams {
+            assert_eq!(s.call(|core| core.send_data(stream, &[0; 50], true)), Ok(50));
+        }
+        s.frames();
+        s.peer(window_update(1, 20));
+        for id in [1, 3] {
+            s.peer(headers(id, hpack::block(&[(":status", "200")])).end_stream().end_headers());
+        }
+        assert_eq!(s.take_events().len(), 2);
+        // 30 bytes of the first stream and 50 of the second are not credited yet.
+        s.peer(vec![window_update(1, 1); 30]);
+        s.peer(vec![window_update(3, 1); 50]);
+        s.peer(vec![window_update(1, 1); 3]);
+        s.answers();
+        s.peer(window_update(1, 1));
+        s.ends(ErrorCode::ENHANCE_YOUR_CALM, CloseCause::Limit(Limit::WindowUpdates), 0);
+    });
+}
+
+// When our own WINDOW_UPDATE goes out.
+
+/// Streams and the connection have windows of 65,535 bytes.
+fn both_windows(opening: &mut Opening) {
+    opening.config.stream_window_bytes = 65_535;
+    opening.config.connection_window_bytes = 65_535;
+}
+
+#[test]
+fn s6_9_content_that_is_read_byte_by_byte_is_credited_frame_by_frame() {
+    server_with(both_windows, |s| {
+        let stream = s.post(1);
+        s.peer(vec![data(1, [0; 13_107]); 5]);
+        s.events(["DATA stream=1 65535 bytes"]);
+        for _ in 0..65_535 {
+            s.call(|core| core.release(stream, 1));
+        }
+        s.output([
+            "WINDOW_UPDATE stream=1 increment=16384",
+            "WINDOW_UPDATE increment=16384",
+            "WINDOW_UPDATE stream=1 increment=16385",
+            "WINDOW_UPDATE increment=16385",
+        ]);
+    });
+}
+
+#[test]
+fn s6_9_credit_goes_out_when_a_frame_leaves_the_peer_less_than_is_due() {
+    server_with(both_windows, |s| {
+        let stream = s.post(1);
+        s.peer(vec![data(1, [0; 10_000]); 2]);
+        s.events(["DATA stream=1 20000 bytes"]);
+        s.call(|core| core.release(stream, 20_000));
+        s.peer(vec![data(1, [0; 16_384]), data(1, [0; 9151])]);
+        s.events(["DATA stream=1 25535 bytes"]);
+        s.nothing();
+        // 19,999 bytes are left now. A caller that waits for more content than that gets it.
+        s.peer(data(1, "x"));
+        s.events(["DATA stream=1 \"x\""]);
+        s.output(["WINDOW_UPDATE stream=1 increment=20000", "WINDOW_UPDATE increment=20000"]);
+    });
+}
+
+#[test]
+fn s6_9_windows_of_1_and_3_bytes_are_credited_in_both_release_modes() {
+    let run = |window: u32, release: WindowRelease, script: &dyn Fn(&mut Scene<Server>)| {
+        let opening = move |opening: &mut Opening| {
+            opening.config.stream_window_bytes = window;
+            opening.config.release = release;
+        };
+        server_with(opening, script);
+    };
+    for release in [WindowRelease::Explicit, WindowRelease::Automatic] {
+        let consume = |s: &mut Scene<Server>| {
+            s.peer(data(1, "x"));
+            s.events(["DATA stream=1 \"x\""]);
+            let stream = s.stream(1);
+            s.call(|core| core.release(stream, 1));
+        };
+        run(1, release, &|s| {
+            s.post(1);
+            for _ in 0..3 {
+                consume(s);
+                s.output(["WINDOW_UPDATE stream=1 increment=1"]);
+            }
+        });
+        run(3, release, &|s| {
+            s.post(1);
+            for _ in 0..3 {
+                consume(s);
+                s.nothing();
+                consume(s);
+                s.output(["WINDOW_UPDATE stream=1 increment=2"]);
+            }
+        });
+    }
+}
+
+#[test]
+fn s6_9_3_credit_that_leaves_a_window_negative_waits() {
+    let opening = |opening: &mut Opening| opening.config.stream_window_bytes = 10_000;
+    server_with(opening, |s| {
+        let stream = s.post(1);
+        s.call(|core| core.send_settings(|settings| settings.initial_window_size = 1000)).unwrap();
+        s.output(["SETTINGS INITIAL_WINDOW_SIZE=1000"]);
+        s.peer(data(1, [0; 10_000]));
+        s.events(["DATA stream=1 10000 bytes"]);
+        s.peer(settings_ack());
+        s.events(["SETTINGS ACK"]);
+        // -9,000: the peer gains half of the new window with 9,500 bytes.
+        for _ in 0..95 {
+            s.nothing();
+            s.call(|core| core.release(stream, 100));
+        }
+        s.output(["WINDOW_UPDATE stream=1 increment=9500"]);
+        s.call(|core| core.release(stream, 499));
+        s.nothing();
+        s.call(|core| core.release(stream, 1));
+        s.output(["WINDOW_UPDATE stream=1 increment=500"]);
+        s.call(|core| core.send_response(stream, Status::OK, [], true)).unwrap();
+        s.output(["HEADERS stream=1 end [:status: 200]"]);
+    });
+}
