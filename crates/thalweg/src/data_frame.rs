@@ -1,4 +1,5 @@
-//! How long the next DATA frame is, from what limits it: content, padding, the frame size and the window.
+//! How long the next DATA frame is, from what limits it: content, padding, the frame size and the
+//! window.
 //!
 //! Keeps true: a frame never exceeds the window, and its content never exceeds the frame size.
 
@@ -20,8 +21,8 @@ impl DataFrame {
     /// Fits `len` bytes of content and up to `padding_max` bytes of padding into a payload of
     /// `payload_max` bytes and a window.
     ///
-    /// Flow control counts padding too (RFC 9113 §6.1). Where the window is short, the frame has less
-    /// padding: otherwise a stream whose window stays below its padding could never send.
+    /// Flow control counts padding too (RFC 9113 §6.1). Where the window is short, the frame has
+    /// less padding: otherwise a stream whose window stays below its padding could never send.
     #[inline]
     pub fn fit(len: usize, padding_max: usize, payload_max: usize, window: usize) -> Self {
         let content = len.min(payload_max.saturating_sub(padding_max));

@@ -1,7 +1,7 @@
 //! The flow-control windows of the connection as a whole (RFC 9113 §5.2, §6.9).
 //!
-//! Keeps true: the unreleased bytes of the receive window are those of the live streams plus those of
-//! completed streams whose content the caller still holds.
+//! Keeps true: the unreleased bytes of the receive window are those of the live streams plus those
+//! of completed streams whose content the caller still holds.
 //!
 //! Called for each DATA frame in either direction, for WINDOW_UPDATE on stream 0, and by `release`.
 
@@ -118,8 +118,8 @@ impl ConnectionWindows {
         self.content_received = Some(now);
     }
 
-    /// Returns since when the peer could have sent content and has not; from `now` on, if it got new
-    /// window since the last call.
+    /// Returns since when the peer could have sent content and has not; from `now` on, if it got
+    /// new window since the last call.
     pub fn content_received_at(&mut self, now: Instant) -> Instant {
         *self.content_received.get_or_insert(now)
     }

@@ -1,4 +1,4 @@
-//! Control frames on their way out: SETTINGS, PING, and the extensions.
+//! Sends control frames: SETTINGS, PING, and the extensions.
 
 use crate::error::SendError;
 use crate::frame::{Flags, Frame, FrameType, OriginEntries, SettingId};
@@ -33,7 +33,8 @@ impl Inner {
         let in_range = after.initial_window_size <= 0x7fff_ffff
             && frame_size.contains(&after.max_frame_size)
             && after.header_table_size <= TABLE_BYTES_MAX
-            // RFC 8441 §3, RFC 9218 §2.1, RFC 9113 §6.5.2: what may not be taken back, changed, or said by this side.
+            // RFC 8441 §3, RFC 9218 §2.1, RFC 9113 §6.5.2: what this side may not withdraw, change,
+            // or send.
             && (after.enable_connect_protocol || !before.enable_connect_protocol)
             && after.no_rfc7540_priorities == before.no_rfc7540_priorities
             && (self.is_client() || after.enable_push == before.enable_push);
@@ -66,7 +67,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Sends a PING whose answer is shown.
+    /// Sends a PING whose answer an event reports.
     pub fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
         self.pings.send(payload)?;
@@ -74,12 +75,13 @@ impl Inner {
         Ok(())
     }
 
-    /// Changes the priority of a stream: a client tells the server (RFC 9218 §7.1), a server orders its own sending.
+    /// Changes the priority of a stream: a client sends it to the server (RFC 9218 §7.1), a server
+    /// orders its own sending.
     pub fn set_priority(&mut self, stream: StreamKey, priority: Priority) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
         let slot = self.streams.find(stream).ok_or(SendError::StreamClosed)?;
         let receives = slot.state.remote() != HalfState::Closed;
-        // RFC 9218 §2.1.1: a server that has not said that it goes by these priorities would not look at them.
+        // RFC 9218 §2.1.1: a server that has not announced its support would ignore it.
         if self.is_client()
             && self.settings.is_remote_received()
             && !self.settings.remote().no_rfc7540_priorities
@@ -94,7 +96,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Names the origins that the server speaks for (RFC 8336).
+    /// Sends the origins for which the server is authoritative (RFC 8336).
     pub fn send_origins(&mut self, origins: &[&[u8]]) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
         let mut payload = alloc::vec::Vec::new();
@@ -108,7 +110,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Names an alternative service (RFC 7838 §4): for an origin, or for the origin of a stream's request.
+    /// Announces an alternative service (RFC 7838 §4): for an origin, or for the origin of a
+    /// stream's request.
     pub fn send_alt_svc(
         &mut self,
         on: Option<StreamKey>,
@@ -143,7 +146,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Where an extension frame goes. RFC 9113 §5.1, §8.5: not on a stream that is reserved, ended by us, or a tunnel.
+    /// Returns the stream of an extension frame. RFC 9113 §5.1, §8.5: not one that is reserved,
+    /// closed by us, or a tunnel.
     fn extension_stream(&self, on: Option<StreamKey>) -> Result<StreamId, SendError> {
         let Some(stream) = on else { return Ok(StreamId::CONNECTION) };
         let slot = self.streams.find(stream).ok_or(SendError::StreamClosed)?;

@@ -15,8 +15,8 @@ use crate::streams::state::Input;
 use super::inner::Inner;
 
 impl Inner {
-    /// Frames as much of `data` as the windows, the order of streams and the output allow. Returns how
-    /// much it took.
+    /// Frames as much of `data` as the windows, the order of streams and the output allow. Returns
+    /// how much it took.
     pub fn send_data(
         &mut self,
         stream: StreamKey,
@@ -52,7 +52,8 @@ impl Inner {
         Ok(taken)
     }
 
-    /// Reserves window for `len` bytes and writes the head of one DATA frame; the payload is the caller's to place.
+    /// Reserves window for `len` bytes and writes the header of one DATA frame; the caller places
+    /// the payload.
     pub fn splice_data(&mut self, stream: StreamKey, len: usize, end: bool) -> Result<usize, SendError> {
         self.check_data(stream, len, end)?;
         let room = self.output_room(SPLICED_OVERRUN);
@@ -74,7 +75,7 @@ impl Inner {
         Ok(taken)
     }
 
-    /// Whether DATA may be sent at all, and fits what content-length announced.
+    /// Checks that DATA may be sent, and that it fits the announced content-length.
     #[inline]
     fn check_data(&self, stream: StreamKey, len: usize, end: bool) -> Result<(), SendError> {
         let slot = self.slot_for_send(stream)?;
@@ -85,7 +86,7 @@ impl Inner {
         Err(SendError::ContentLength { left: slot.send.left.bytes().unwrap_or(0), given: len as u64 })
     }
 
-    /// What `times` the room for DATA still takes.
+    /// Returns the room for DATA below `times` the output limit, bytes.
     #[inline]
     fn output_room(&self, times: usize) -> usize {
         (times * self.limits.output_bytes_max as usize).saturating_sub(self.outbound.len())
@@ -94,7 +95,8 @@ impl Inner {
     /// Returns the next DATA frame of a stream that has `len` bytes, or `None` if it must wait.
     /// `padding_max` counts Pad Length too; `room` bounds the payload.
     ///
-    /// An end alone is an empty frame, which needs neither window nor room (RFC 9113 §6.9.1), nor a turn.
+    /// An end alone is an empty frame, which needs neither window nor room (RFC 9113 §6.9.1), nor a
+    /// turn.
     #[inline]
     fn next_frame(
         &mut self,
@@ -122,7 +124,7 @@ impl Inner {
         if is_short {
             self.avoidance.short_frame_sent();
             self.avoidance.connection_wait = Wait::No;
-            // Until now the stream has waited for the peer, however early the first of its window came.
+            // Until now the stream has waited for the peer, however early its window opened.
             let now = self.timers.now();
             if let Some(slot) = self.streams.find_mut(stream) {
                 slot.send.window_opened_at = now;
@@ -144,13 +146,14 @@ impl Inner {
         }
     }
 
-    /// Whether the connection's window may make the next frame of whatever stream short.
+    /// Whether the connection's window may make the next frame of any stream short.
     fn may_exhaust_connection(&self) -> bool {
         self.avoidance.connection_wait == Wait::Over
             || self.avoidance.allows_short(self.windows.send_window().size())
     }
 
-    /// Starts the timer of short frames if the connection's window makes the stream whose turn it is wait.
+    /// Starts the timer of short frames if the connection's window makes the first stream of the
+    /// queue wait.
     #[inline]
     pub(super) fn watch_connection_window(&mut self) {
         if self.streams.any_ready() && self.windows.send_window().available() < self.streams.full_frame() {
@@ -172,22 +175,23 @@ impl Inner {
         self.avoidance.count_frame(bytes);
         self.streams.rotate(stream);
         self.watch_connection_window();
-        // The peer may answer content by a PING, to measure the bandwidth.
+        // The peer may answer content with a PING, to measure the bandwidth.
         self.rate_limiter.credit(Cost::Ping, 1);
     }
 
-    /// END_STREAM was written.
+    /// Closes our half after END_STREAM was written.
     #[inline]
     fn close_local_half(&mut self, stream: StreamKey) {
         self.clear_blocked(stream);
         let Some(slot) = self.streams.find(stream) else { return };
         match slot.state.next(Input::SendData { end: true }) {
             Ok(next) => self.apply_transition(stream, next),
-            Err(_) => debug_assert!(false, "the state was judged before"),
+            Err(_) => debug_assert!(false, "`check_data` has checked the state"),
         }
     }
 
-    /// Notes how much was left, if anything was, so that `poll_writable` names the stream when it can go on.
+    /// Records how much was left, if anything was, so that `poll_writable` returns the stream when
+    /// it can send again.
     #[inline]
     fn mark_blocked(&mut self, stream: StreamKey, left: Option<usize>, sent: bool) {
         let Some(left) = left else { return self.clear_blocked(stream) };
@@ -205,7 +209,8 @@ impl Inner {
         }
     }
 
-    /// A stream has less window than its next frame should have: it waits for more, or has one short frame.
+    /// Handles a stream with less window than its next frame should have: it waits for more, or has
+    /// one short frame.
     #[cold]
     fn wait_short(&mut self, stream: StreamKey, window_size: u32) {
         if !self.avoidance.allows_short(window_size) {
@@ -217,8 +222,8 @@ impl Inner {
         }
     }
 
-    /// Starts the wait for window anew, if this call has begun it. While the window was open
-    /// between two waits, the stream did not wait for the peer.
+    /// Restarts the wait for window, if this call has begun it. While the window was open between
+    /// two waits, the stream did not wait for the peer.
     #[inline]
     fn wait_for_window(&mut self, stream: StreamKey, sent: bool) {
         let (connection_window, full_frame) =
@@ -243,6 +248,7 @@ impl Inner {
         self.timers.arm_for_one_more(Timeout::Stall);
     }
 
+    /// Ends the wait of a stream that has sent everything.
     #[inline]
     pub(super) fn clear_blocked(&mut self, stream: StreamKey) {
         let Some(slot) = self.streams.find_mut(stream) else { return };
@@ -253,7 +259,7 @@ impl Inner {
         }
     }
 
-    /// Who was cut short and may go on now, the most urgent first; naming it takes it off the list.
+    /// Returns the first blocked stream that can send now, and takes it off the queue.
     pub fn poll_writable(&mut self) -> Option<StreamKey> {
         if !self.streams.any_ready()
             || self.lifecycle.has_error()
@@ -270,6 +276,6 @@ impl Inner {
     }
 }
 
-/// How often the output's limit may be exceeded by payloads that stay with the caller: they cost no memory here, and a transport that
-/// takes long writes wakes its reader less often.
+/// How many times the output limit spliced payloads may take: they cost no memory here, and a
+/// transport that takes long writes wakes its reader less often.
 const SPLICED_OVERRUN: usize = 4;

@@ -31,7 +31,7 @@ impl From<InvalidTransition> for SendError {
 }
 
 impl Inner {
-    /// The slot for a call that sends.
+    /// Returns the slot for a call that sends.
     pub(super) fn slot_for_send(&self, stream: StreamKey) -> Result<&Slot, SendError> {
         self.ensure_open().map_err(SendError::Connection)?;
         self.streams.find(stream).ok_or(SendError::StreamClosed)
@@ -83,7 +83,7 @@ impl Inner {
         Ok(stream)
     }
 
-    /// The next identifier of our side (RFC 9113 §5.1.1).
+    /// Returns the next identifier of our side (RFC 9113 §5.1.1).
     fn next_id(&self) -> Result<StreamId, OpenError> {
         let last = self.streams.last(Side::Local).as_u32();
         let first = if self.is_client() { 1 } else { 2 };
@@ -124,7 +124,8 @@ impl Inner {
         Ok(())
     }
 
-    /// RFC 9113 §5.1.2: the first header block of a pushed response makes it count towards the client's limit.
+    /// RFC 9113 §5.1.2: the first header block of a pushed response makes it count towards the
+    /// client's limit.
     fn check_push_limit(&mut self, state: State) -> Result<(), SendError> {
         if state != State::ReservedLocal || self.can_open_stream() {
             return Ok(());
@@ -224,7 +225,8 @@ impl Inner {
         Ok(stream)
     }
 
-    /// Encodes a block into the output. HPACK state follows the order of the wire, so this is where it changes.
+    /// Encodes a block into the output. HPACK state follows the order of the wire, so it changes
+    /// here.
     #[inline]
     pub(super) fn write_field_block(
         &mut self,
@@ -242,7 +244,7 @@ impl Inner {
         });
     }
 
-    /// Takes a stream to the state after something was sent.
+    /// Applies the transition after something was sent.
     #[inline]
     pub(super) fn apply_transition(&mut self, stream: StreamKey, transition: Transition) {
         match transition {
@@ -251,7 +253,7 @@ impl Inner {
         }
     }
 
-    /// Ends a stream for the caller. Nothing more will be told of it.
+    /// Resets a stream for the caller. No event reports it.
     pub fn send_reset(&mut self, stream: StreamKey, code: ErrorCode) {
         if self.lifecycle.has_error() || self.streams.find(stream).is_none() {
             return;

@@ -1,4 +1,4 @@
-//! A look at the owners: nothing here changes anything.
+//! Getters that show the state of the owners and change nothing.
 
 use crate::flow::{ReceiveWindow, SendWindow};
 use crate::rate_limit::COSTS_LEN;
@@ -10,12 +10,12 @@ use crate::streams::state::State;
 use super::inner::Inner;
 
 impl Inner {
-    /// Every live stream.
+    /// Returns a snapshot of each live stream.
     pub fn streams(&self) -> impl Iterator<Item = StreamSnapshot> {
         self.streams.iter().map(|(stream, slot)| stream_snapshot(stream, slot))
     }
 
-    /// The connection's windows.
+    /// Returns the connection's windows.
     pub fn window(&self) -> WindowSnapshot {
         window_snapshot(self.windows.send_window(), &self.windows.receive_window())
     }
@@ -25,7 +25,7 @@ impl Inner {
         self.rate_limiter.snapshot()
     }
 
-    /// Whether nothing of a frame is under way in the input.
+    /// Whether the input so far ends between two frames.
     pub fn is_between_frames(&self) -> bool {
         self.inbound.is_between_frames()
     }

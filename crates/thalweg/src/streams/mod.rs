@@ -1,7 +1,9 @@
-//! The live streams: slots, the way from identifier to slot, and the list of those that may go on sending.
+//! The live streams: their slots, the way from an identifier to its slot, and the queue of those
+//! that can send.
 //!
-//! Keeps true: a handle is valid while `slots[slot].id == id`; the counts per side equal the live slots of that side; a slot
-//! is queued_key as ready if and only if its stream was cut short and its own window is enough for its next frame.
+//! Keeps true: a handle is valid while `slots[slot].id == id`; the counts per side equal the live
+//! slots of that side; a slot is queued if and only if its stream is blocked and its own window is
+//! large enough for its next frame.
 
 pub mod id_table;
 pub mod send_queue;
@@ -28,20 +30,21 @@ pub struct Streams {
     first_free: u32,
     /// The first slot whose wait may start at the next time.
     first_wait: u32,
-    /// Identifiers of our side, and of the peer's.
+    /// The identifiers of our side, and of the peer's.
     ids: [IdTable; 2],
     /// Streams that count towards the limits of our side, and of the peer's.
     active: [u32; 2],
     live: [u32; 2],
     local_is_client: bool,
     send_queue: SendQueue,
-    /// What a stream must be able to send, bytes, unless it has less: see `silly_window`.
+    /// The shortest frame that the connection's window may make of a longer one, bytes: see
+    /// `silly_window`.
     full_frame: u32,
-    /// DATA bytes of streams that have ended, for which no WINDOW_UPDATE has come.
+    /// DATA bytes of closed streams for which no WINDOW_UPDATE has come.
     uncredited_after_close: u32,
 }
 
-/// Which side opened a stream.
+/// The side that opened a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// We did.
@@ -51,7 +54,7 @@ pub enum Side {
 }
 
 impl Streams {
-    /// Starts without memory.
+    /// Creates an empty table, without memory.
     pub const fn new(local_is_client: bool, closed_streams_max: u32) -> Self {
         Self {
             slots: Vec::new(),
@@ -73,51 +76,51 @@ impl Streams {
         self.local_is_client
     }
 
-    /// Which side an identifier belongs to (RFC 9113 §5.1.1).
+    /// Returns the side that an identifier belongs to (RFC 9113 §5.1.1).
     #[inline]
     pub const fn side(&self, id: StreamId) -> Side {
         if id.is_client_initiated() == self.local_is_client { Side::Local } else { Side::Remote }
     }
 
-    /// The highest identifier that a side used.
+    /// Returns the highest identifier that a side has used.
     pub const fn last(&self, side: Side) -> StreamId {
         StreamId::new(self.ids[side as usize].last())
     }
 
-    /// The streams of a side that count towards its limit.
+    /// Returns the number of streams of a side that count towards its limit.
     pub const fn active(&self, side: Side) -> u32 {
         self.active[side as usize]
     }
 
-    /// The live streams, reserved ones included.
+    /// Returns the number of live streams, reserved ones included.
     pub const fn live(&self) -> u32 {
         self.live[0] + self.live[1]
     }
 
-    /// The live streams of a side, reserved ones included.
+    /// Returns the number of live streams of a side, reserved ones included.
     pub const fn live_on(&self, side: Side) -> u32 {
         self.live[side as usize]
     }
 
-    /// What is known of an identifier other than 0.
+    /// Returns what is known of an identifier other than 0.
     #[inline]
     pub fn status(&self, id: StreamId) -> StreamStatus {
         self.ids[self.side(id) as usize].status(id.as_u32())
     }
 
-    /// The slot behind a handle, unless the handle is stale.
+    /// Returns the slot of a handle, unless the handle is stale.
     #[inline]
     pub fn find(&self, stream: StreamKey) -> Option<&Slot> {
         self.slots.get(stream.index()).filter(|slot| slot.id == stream.id().as_u32())
     }
 
-    /// The slot behind a handle, unless the handle is stale.
+    /// Returns the slot of a handle, unless the handle is stale.
     #[inline]
     pub fn find_mut(&mut self, stream: StreamKey) -> Option<&mut Slot> {
         self.slots.get_mut(stream.index()).filter(|slot| slot.id == stream.id().as_u32())
     }
 
-    /// The handle of a live identifier.
+    /// Returns the handle of a live identifier.
     #[inline]
     pub fn stream_key(&self, id: StreamId) -> Option<StreamKey> {
         match self.status(id) {
@@ -150,12 +153,12 @@ impl Streams {
         StreamKey::from_parts(id, index)
     }
 
-    /// Remembers that an ended stream was reset by us, too, as far as it is remembered at all.
+    /// Records that we have reset a closed stream, too, if it is still remembered.
     pub fn mark_reset(&mut self, id: StreamId) {
         self.ids[self.side(id) as usize].close(id.as_u32(), CloseReason::ResetLocal);
     }
 
-    /// Remembers that an identifier was refused.
+    /// Records that an identifier was refused.
     pub fn mark_refused(&mut self, id: StreamId) {
         self.ids[self.side(id) as usize].mark_refused(id.as_u32());
     }
@@ -170,7 +173,7 @@ impl Streams {
         self.active[side as usize] += u32::from(newly_active);
     }
 
-    /// Ends a stream, and returns what its slot held.
+    /// Closes a stream, and returns what its slot held.
     #[inline]
     pub fn close(&mut self, stream: StreamKey, reason: CloseReason) -> Option<Slot> {
         self.dequeue(stream);
@@ -189,7 +192,7 @@ impl Streams {
         Some(ended)
     }
 
-    /// Ends all streams at once, with the connection.
+    /// Closes all streams, at the end of the connection.
     pub fn close_all(&mut self) {
         self.slots = Vec::new();
         self.first_free = NO_SLOT;
@@ -202,36 +205,36 @@ impl Streams {
         }
     }
 
-    /// Every live stream, in the order of the slots.
+    /// Returns every live stream, in the order of the slots.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (StreamKey, &mut Slot)> {
         let live = self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.id != 0);
         live.map(|(index, slot)| (StreamKey::from_parts(StreamId::new(slot.id), index as u32), slot))
     }
 
-    /// Every live stream, in the order of the slots.
+    /// Returns every live stream, in the order of the slots.
     pub fn iter(&self) -> impl Iterator<Item = (StreamKey, &Slot)> {
         let live = self.slots.iter().enumerate().filter(|(_, slot)| slot.id != 0);
         live.map(|(index, slot)| (StreamKey::from_parts(StreamId::new(slot.id), index as u32), slot))
     }
 
-    /// Notes that a stream was cut short, and that its wait for window starts at the next time;
-    /// `waited` counts as part of it.
+    /// Marks a stream as blocked, with a wait for window that starts at the next time; `waited`
+    /// counts as part of it.
     #[inline]
     pub fn wait_from_next_time(&mut self, stream: StreamKey, waited: Duration) {
         let index = stream.index() as u32;
         let first = self.first_wait;
         let Some(slot) = self.find_mut(stream) else { return };
         slot.send.blocked = Blocked::FromNextTime { waited };
-        // Once a slot at most, whatever streams live in it meanwhile: the list cannot outgrow the
-        // slots.
+        // A slot is in the list once at most, whatever streams it holds meanwhile: the list cannot
+        // outgrow the slots.
         if slot.next_wait == NO_SLOT {
             slot.next_wait = if first == NO_SLOT { index } else { first };
             self.first_wait = index;
         }
     }
 
-    /// Starts the waits of the streams that calls cut short since the last time. Costs a step for
-    /// each such call at most.
+    /// Starts the waits of the streams that calls have blocked since the last time. Costs at most a
+    /// step for each such call.
     #[inline]
     pub fn start_waits(&mut self, now: Instant) {
         while let Some(slot) = self.slots.get_mut(self.first_wait as usize) {
@@ -243,7 +246,7 @@ impl Streams {
         }
     }
 
-    /// Puts every stream on the list or takes it off, after all windows have moved.
+    /// Queues or dequeues every stream, after all windows have changed.
     pub fn requeue_all(&mut self) {
         for index in 0..self.slots.len() {
             if self.slots[index].id != 0 {
@@ -252,24 +255,25 @@ impl Streams {
         }
     }
 
-    /// The shortest frame that the connection's window may make of a longer one, bytes.
+    /// Returns the shortest frame that the connection's window may make of a longer one, bytes.
     #[inline]
     pub const fn full_frame(&self) -> u32 {
         self.full_frame
     }
 
-    /// Changes the shortest frame that the connection's window may make. Returns whether it has changed; the list is
-    /// then to be judged anew.
+    /// Sets the shortest frame that the connection's window may make. Returns whether it has
+    /// changed; the caller then calls `requeue_all`.
     pub fn set_full_frame(&mut self, bytes: u32) -> bool {
         core::mem::replace(&mut self.full_frame, bytes) != bytes
     }
 
-    /// Takes the credit for DATA of streams that have ended, and returns by how much the increment goes beyond it.
+    /// Takes the credit for DATA of closed streams, and returns by how much the increment exceeds
+    /// it.
     pub fn take_credit_after_close(&mut self, increment: u32) -> u32 {
         take_credit(&mut self.uncredited_after_close, increment)
     }
 
-    /// Puts a stream on the list or takes it off, after its window or what it needs has changed.
+    /// Queues or dequeues a stream, after its window or what it needs has changed.
     #[inline]
     pub fn requeue(&mut self, stream: StreamKey) {
         let full_frame = self.full_frame;
@@ -286,12 +290,13 @@ impl Streams {
         self.find(stream).is_some_and(|slot| slot.send.waits_short(self.full_frame))
     }
 
-    /// Whether any stream does.
+    /// Whether any stream waits because its own window would make its next frame too short.
     pub fn any_waits_short(&self) -> bool {
         self.iter().any(|(_, slot)| slot.send.waits_short(self.full_frame))
     }
 
-    /// Lets the short frames of streams go that have waited long enough. Returns whether others wait on.
+    /// Releases the short frames of streams that have waited long enough. Returns whether others
+    /// still wait.
     pub fn release_short_frames(&mut self) -> bool {
         let (full_frame, mut blocked, mut from) = (self.full_frame, false, 0);
         while let Some(stream) = self.find_from(from, |_, slot| slot.send.waits_short(full_frame)) {
@@ -304,13 +309,14 @@ impl Streams {
         blocked
     }
 
-    /// Whether any stream was cut short and could go on.
+    /// Whether any stream is queued.
     #[inline]
     pub const fn any_ready(&self) -> bool {
         !self.send_queue.is_empty()
     }
 
-    /// The first live stream whose slot is `from` or later and that `wanted` picks.
+    /// Returns the first live stream whose slot is `from` or later and for which `wanted` returns
+    /// true.
     pub fn find_from(&self, from: usize, wanted: impl Fn(StreamId, &Slot) -> bool) -> Option<StreamKey> {
         let slots = self.slots.get(from..)?;
         let is_wanted = |slot: &Slot| slot.id != 0 && wanted(StreamId::new(slot.id), slot);
@@ -318,7 +324,7 @@ impl Streams {
         Some(StreamKey::from_parts(StreamId::new(self.slots[index].id), index as u32))
     }
 
-    /// Lists a stream as ready if it was cut short, its window is open, and it is not queued_key yet.
+    /// Queues a stream if it is blocked, its window is large enough, and it is not queued yet.
     pub fn enqueue_if_sendable(&mut self, stream: StreamKey) {
         let id = stream.id().as_u32();
         let Some(slot) = self.slots.get_mut(stream.index()).filter(|slot| slot.id == id && id != 0) else {
@@ -330,7 +336,7 @@ impl Streams {
         }
     }
 
-    /// Takes a stream off the list of ready ones.
+    /// Takes a stream off the queue.
     #[inline]
     pub fn dequeue(&mut self, stream: StreamKey) {
         let Some(slot) = self.find_mut(stream) else { return };
@@ -341,8 +347,8 @@ impl Streams {
         }
     }
 
-    /// After a frame, a stream in turns that is queued_key goes to the end of its line (RFC 9218 §10). Whether it is still sendable is
-    /// judged once, after the last frame of a call.
+    /// Moves a queued stream that takes turns to the end of its class, after a frame (RFC 9218
+    /// §10). `requeue` decides once, after the last frame of a call, whether it can still send.
     #[inline]
     pub fn rotate(&mut self, stream: StreamKey) {
         let Some(slot) = self.find_mut(stream) else { return };
@@ -356,26 +362,26 @@ impl Streams {
         }
     }
 
-    /// The streams that we have promised and not begun.
+    /// Returns the number of streams that we have promised and whose response has not begun.
     pub fn reserved_local(&self) -> u32 {
         self.iter().filter(|(_, slot)| slot.state == State::ReservedLocal).count() as u32
     }
 
-    /// The first ready stream.
+    /// Returns the first stream of the queue.
     #[inline]
     fn first(&mut self) -> Option<(QueueKey, StreamKey)> {
         let slots = &self.slots;
         self.send_queue.first(|stream| queued_key_of(slots, stream))
     }
 
-    /// Returns what the first ready stream needs of the connection's window, bytes.
+    /// Returns what the first stream of the queue needs of the connection's window, bytes.
     pub fn first_ready_needs(&mut self) -> Option<u32> {
         let (_, stream) = self.first()?;
         self.find(stream).map(|slot| slot.send.needed_window(self.full_frame))
     }
 
-    /// Takes the first ready stream off the list, unless the connection's window is too small for it; its place is good for
-    /// one more frame.
+    /// Takes the first stream off the queue, unless the connection's window is too small for it.
+    /// Its key is good for one more frame.
     pub fn pop_first(&mut self, connection_window: u32) -> Option<StreamKey> {
         let (key, stream) = self.first()?;
         if self.find(stream)?.send.needed_window(self.full_frame) > connection_window {
@@ -388,14 +394,15 @@ impl Streams {
         Some(stream)
     }
 
-    /// Whether a stream may send the next frame: nobody who is ready goes before it.
+    /// Whether a stream may send the next frame: no queued stream precedes it.
     #[inline]
     pub fn is_next(&mut self, stream: StreamKey) -> bool {
         let Some((first_key, first)) = self.first() else { return true };
         first == stream || self.send_queue.precedes(self.queue_key(stream), first_key)
     }
 
-    /// The key by which a stream takes part: the one that it has, or the one that it would get now.
+    /// Returns the key by which a stream is ordered: the one that it has, or the one that it would
+    /// get now.
     fn queue_key(&self, stream: StreamKey) -> QueueKey {
         match self.find(stream) {
             Some(slot) if slot.send.queued_key != QueueKey::NONE => slot.send.queued_key,
@@ -405,7 +412,7 @@ impl Streams {
         }
     }
 
-    /// Changes a priority; a queued_key stream finds its new place.
+    /// Changes a priority. A queued stream moves to its new place.
     pub fn set_priority(&mut self, stream: StreamKey, priority: Priority) {
         self.dequeue(stream);
         if let Some(slot) = self.find_mut(stream) {
@@ -415,13 +422,13 @@ impl Streams {
         self.enqueue_if_sendable(stream);
     }
 
-    /// Returns the memory that is held, bytes.
+    /// Returns the heap that is held, bytes.
     pub fn capacity_bytes(&self) -> usize {
         let ids: usize = self.ids.iter().map(IdTable::capacity_bytes).sum();
         ids + self.slots.capacity() * size_of::<Slot>() + self.send_queue.capacity_bytes()
     }
 
-    /// Asserts what this owner keeps true.
+    /// Asserts the invariants.
     pub fn check(&self) {
         let live = self.slots.iter().filter(|slot| slot.id != 0);
         for side in [Side::Local, Side::Remote] {
@@ -443,6 +450,7 @@ impl Streams {
     }
 }
 
+/// Returns the key in the slot of a handle, `NONE` for a stale handle.
 fn queued_key_of(slots: &[Slot], stream: StreamKey) -> QueueKey {
     match slots.get(stream.index()) {
         Some(slot) if slot.id == stream.id().as_u32() => slot.send.queued_key,

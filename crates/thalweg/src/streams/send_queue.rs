@@ -4,22 +4,22 @@
 //!
 //! | Class | Streams | Order within an urgency |
 //! |---|---|---|
-//! | `Sequential` | a signalled priority that is not incremental | by identifier, one after the other |
+//! | `Sequential` | a signalled, non-incremental priority | by identifier, one after the other |
 //! | `RoundRobin` | a signalled incremental priority | by turns of one frame |
 //! | `Unsignalled` | no priority signal | by turns of one frame |
 //! | `Tunnel` | CONNECT | by turns of one frame |
 //!
 //! Between the heads of the four classes, `rank` decides:
 //!
-//! 1. A class that has waited for [`STARVATION_FRAMES_MAX`] frames of others goes first, whatever its
-//!    urgency (RFC 9218 §10, §10.1). The two signalled classes count as one here.
+//! 1. A class that has waited for [`STARVATION_FRAMES_MAX`] frames of others goes first, whatever
+//!    its urgency (RFC 9218 §10, §10.1). The two signalled classes count as one here.
 //! 2. The smaller urgency goes first.
-//! 3. At one urgency `Sequential` goes first. After [`SEQUENTIAL_RUN_MAX`] of its frames another class
-//!    has a turn, so that a long response does not starve them.
+//! 3. At one urgency `Sequential` goes first. After [`SEQUENTIAL_RUN_MAX`] of its frames another
+//!    class has a turn, so that a long response does not starve them.
 //! 4. The smaller order goes first.
 //!
-//! To leave the queue, a stream clears the key in its slot. The entry that remains in the heap is stale:
-//! it is dropped when it becomes the head of its class, or when most entries are stale.
+//! To leave the queue, a stream clears the key in its slot. The entry that remains in the heap is
+//! stale: it is dropped when it becomes the head of its class, or when most entries are stale.
 //!
 //! Keeps true: each stream is queued at most once; the heaps hold at most twice as many entries as
 //! streams are queued, plus [`STALE_MAX`]; a class that waits sends at least one of
@@ -39,8 +39,8 @@ use crate::stream_id::StreamKey;
 ///      | urgency | class | sequence, 59 bits                         |  the other classes
 /// ```
 ///
-/// The sequence number counts calls of `enqueue`, so no two keys of a stream are equal and stale entries
-/// stay stale. It is at least 1: no key equals [`NONE`](Self::NONE).
+/// The sequence number counts calls of `enqueue`, so no two keys of a stream are equal and stale
+/// entries stay stale. It is at least 1: no key equals [`NONE`](Self::NONE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueueKey(u64);
 
@@ -165,8 +165,8 @@ impl SendQueue {
         }
     }
 
-    /// Returns the first stream. `key_of` returns the key in a stream's slot, [`QueueKey::NONE`] for stale
-    /// handles.
+    /// Returns the first stream. `key_of` returns the key in a stream's slot, [`QueueKey::NONE`]
+    /// for stale handles.
     #[inline]
     pub fn first(&mut self, key_of: impl Fn(StreamKey) -> QueueKey) -> Option<(QueueKey, StreamKey)> {
         if self.queued == 0 {
@@ -187,7 +187,7 @@ impl SendQueue {
         first
     }
 
-    /// Whether the stream with the key `one` goes before the one with the key `other`.
+    /// Whether the stream with the key `one` precedes the one with the key `other`.
     #[inline]
     pub fn precedes(&self, one: QueueKey, other: QueueKey) -> bool {
         self.rank(one) < self.rank(other)

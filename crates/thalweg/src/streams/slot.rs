@@ -19,7 +19,8 @@ pub struct Slot {
     pub state: State,
     /// What the request's method means for the messages.
     pub method: Method,
-    /// Whether an event or a call has shown the stream to the caller: only then is its end reported.
+    /// Whether an event or a call has shown the stream to the caller: only then is its end
+    /// reported.
     pub reported: bool,
     /// What we send.
     pub send: SendHalf,
@@ -37,12 +38,12 @@ pub struct Slot {
 pub struct SendHalf {
     /// What we may send.
     pub window: SendWindow,
-    /// When the peer last credited the window while it was empty.
+    /// When the peer last credited the window while it was too small for the next frame.
     pub window_opened_at: Instant,
     /// What content-length leaves to send.
     pub left: RemainingLength,
-    /// The priority that the peer or our own caller has signalled (RFC 9218). Streams without one take
-    /// turns.
+    /// The priority that the peer or our own caller has signalled (RFC 9218). Streams without one
+    /// take turns.
     pub signalled: Option<Priority>,
     /// Whether CONNECT made the stream a tunnel: then only DATA may follow (RFC 9113 §8.5).
     pub tunnel: bool,
@@ -69,7 +70,8 @@ pub struct ReceiveHalf {
     pub left: RemainingLength,
     /// Since when the rest of the peer's content is awaited.
     pub content_timer: ContentTimer,
-    /// When the peer could first send on the stream, in ticks of the core: an early reset costs more.
+    /// When the peer could first send on the stream, in ticks of the core: an early reset costs
+    /// more.
     pub opened_at_ticks: u32,
 }
 
@@ -107,7 +109,8 @@ impl ContentTimer {
     }
 }
 
-/// Bytes of content that an announced content-length still leaves; any number, if none was announced.
+/// Bytes of content that an announced content-length still leaves; any number, if none was
+/// announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemainingLength(u64);
 
