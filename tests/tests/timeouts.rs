@@ -302,6 +302,9 @@ fn time_with_an_open_window_is_no_wait_for_the_peer() {
     for by_connection in [false, true] {
         let mut config = only(|timeouts| timeouts.stall = seconds(60));
         config.output_bytes_max = 1 << 20;
+        // What the connection's window must carry, or the frame waits for more of it.
+        config.stall_bytes_min = 1 << 16;
+        let frame = if by_connection { 16_384 } else { 10 };
         let (id, window) = if by_connection { (0, 1 << 20) } else { (1, 10) };
         let mut server = server(config, frames::settings().entry(setting::INITIAL_WINDOW_SIZE, window));
         let stream = request(&mut server, 1, at(1));
@@ -314,15 +317,15 @@ fn time_with_an_open_window_is_no_wait_for_the_peer() {
         server.handle_timeout(at(100)).unwrap();
         // The window opens after 20 s. The application goes on 35 s later, and leaves it empty
         // again.
-        feed(&mut server, frames::window_update(id, 10), at(120));
+        feed(&mut server, frames::window_update(id, frame as u32), at(120));
         assert_eq!(server.poll_writable(), Some(stream));
         server.handle_timeout(at(155)).unwrap();
-        assert_eq!(server.send_data(stream, &[7; 50], true), Ok(10));
+        assert_eq!(server.send_data(stream, &[7; 20_000], true), Ok(frame));
         drain(&mut server);
         assert_eq!(server.poll_timeout(), Some(at(155)));
         server.handle_timeout(at(156)).unwrap();
         // Asking in vain changes nothing.
-        assert_eq!(server.send_data(stream, &[7; 50], true), Ok(0));
+        assert_eq!(server.send_data(stream, &[7; 20_000], true), Ok(0));
         server.handle_timeout(at(160)).unwrap();
         assert_eq!(feed(&mut server, [], at(160)), [], "of 60 s, 36 s were the application's");
         assert_eq!(server.poll_timeout(), Some(at(196)));

@@ -122,15 +122,24 @@ impl Inner {
             return (len == 0).then_some(DataFrame::EMPTY);
         }
         if is_short {
-            self.avoidance.short_frame_sent();
-            self.avoidance.connection_wait = Wait::No;
-            // Until now the stream has waited for the peer, however early its window opened.
-            let now = self.timers.now();
-            if let Some(slot) = self.streams.find_mut(stream) {
-                slot.send.window_opened_at = now;
-            }
+            self.record_short_frame(stream);
         }
         Some(frame)
+    }
+
+    /// Records that the next frame of a stream is shorter than half of its windows allow.
+    #[cold]
+    fn record_short_frame(&mut self, stream: StreamKey) {
+        let (now, connection_wait) = (self.timers.now(), self.avoidance.connection_wait);
+        self.avoidance.short_frame_sent();
+        self.avoidance.connection_wait = Wait::No;
+        // Until the timer released the frame, the stream has waited for the peer, however early its
+        // window opened.
+        if let Some(slot) = self.streams.find_mut(stream)
+            && (slot.send.short_wait == Wait::Over || connection_wait == Wait::Over)
+        {
+            slot.send.window_opened_at = now;
+        }
     }
 
     /// Whether the next frame of a stream may be shorter than half of its windows allow.
