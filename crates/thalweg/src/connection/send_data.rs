@@ -2,14 +2,12 @@
 //!
 //! A call checks everything before it writes the first byte: an error changes nothing.
 
-use core::time::Duration;
-
 use crate::data_frame::DataFrame;
 use crate::error::{SendError, Timeout};
 use crate::rate_limit::Cost;
 use crate::silly_window::Wait;
 use crate::stream_id::StreamKey;
-use crate::streams::slot::{Blocked, SendHalf};
+use crate::streams::slot::{Blocked, ConnectionCredit, SendHalf};
 use crate::streams::state::Input;
 
 use super::inner::Inner;
@@ -235,26 +233,22 @@ impl Inner {
     /// two waits, the stream did not wait for the peer.
     #[inline]
     fn wait_for_window(&mut self, stream: StreamKey, sent: bool) {
-        let (connection_window, full_frame) =
-            (self.windows.send_window().available(), self.streams.full_frame());
+        let connection = self.connection_credit();
         let Some(slot) = self.streams.find_mut(stream) else { return };
-        let is_blocked =
-            slot.send.window.available().min(connection_window) < slot.send.needed_window(full_frame);
-        let waited = match slot.send.blocked {
-            Blocked::Since(since) if slot.send.progress_bytes < self.limits.stall_bytes_min => {
-                if !sent || !is_blocked {
-                    return;
-                }
-                slot.send.window_opened_at.max(self.windows.send_opened_at()).saturating_duration_since(since)
-            }
-            Blocked::FromNextTime { .. } => return,
-            Blocked::No | Blocked::Since(_) => {
-                slot.send.progress_bytes = 0;
-                Duration::ZERO
-            }
-        };
+        let waited = slot.send.restart_wait(sent, connection, self.limits.stall_bytes_min);
+        let Some(waited) = waited else { return };
         self.streams.wait_from_next_time(stream, waited);
         self.timers.arm_for_one_more(Timeout::Stall);
+    }
+
+    /// Returns what the connection's window contributes to the wait of a stream.
+    #[inline]
+    pub(super) fn connection_credit(&self) -> ConnectionCredit {
+        ConnectionCredit {
+            available: self.windows.send_window().available(),
+            opened_at: self.windows.send_opened_at(),
+            full_frame: self.streams.full_frame(),
+        }
     }
 
     /// Ends the wait of a stream that has sent everything.

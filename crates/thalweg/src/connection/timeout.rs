@@ -6,7 +6,6 @@ use crate::pings::{KEEP_ALIVE_PING, SHUTDOWN_PING};
 use crate::shutdown::ShutdownPhase;
 use crate::silly_window::Wait;
 use crate::stream_id::{StreamId, StreamKey};
-use crate::streams::slot::Blocked;
 use crate::time::Instant;
 
 use super::inner::{ConnectionFailed, Inner};
@@ -94,21 +93,14 @@ impl Inner {
     /// Resets the streams that have waited for window too long, and arms the timeout for the next.
     fn reset_stalled(&mut self, now: Instant) {
         let Some(limit) = self.timers.duration(Timeout::Stall) else { return };
-        let full_frame = self.streams.full_frame();
-        let connection_window = self.windows.send_window().available();
+        let connection = self.connection_credit();
         let mut next: Option<Instant> = None;
         let mut stalled: Option<StreamKey> = None;
         let mut from = 0;
         loop {
             for (stream, slot) in self.streams.iter_mut().filter(|(stream, _)| stream.index() >= from) {
-                let Blocked::Since(mut since) = slot.send.blocked else { continue };
-                let window = slot.send.window.available().min(connection_window);
-                let blocked = window < slot.send.needed_window(full_frame);
-                if !blocked {
-                    since = now;
-                    slot.send.blocked = Blocked::Since(now);
-                    slot.send.progress_bytes = 0;
-                } else if since + limit <= now {
+                let Some(since) = slot.send.waits_since(connection, now) else { continue };
+                if slot.send.lacks_window(connection) && since + limit <= now {
                     stalled = Some(stream);
                     break;
                 }

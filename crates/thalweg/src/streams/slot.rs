@@ -61,6 +61,17 @@ pub struct SendHalf {
     pub(super) granted_key: QueueKey,
 }
 
+/// What the connection's send window contributes to the wait of a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionCredit {
+    /// What the connection's window allows, bytes.
+    pub available: u32,
+    /// When the peer last credited that window while it was too small for a full frame.
+    pub opened_at: Instant,
+    /// The shortest frame that it may make of a longer one, bytes: see `silly_window`.
+    pub full_frame: u32,
+}
+
 /// The half of a stream that the peer sends.
 #[derive(Clone, Debug)]
 pub struct ReceiveHalf {
@@ -208,6 +219,52 @@ impl SendHalf {
         full_frame.min((self.window.size() / 2).max(1))
     }
 
+    /// Whether the windows are too small for the next frame of a blocked stream.
+    #[inline]
+    pub fn lacks_window(&self, connection: ConnectionCredit) -> bool {
+        self.window.available().min(connection.available) < self.needed_window(connection.full_frame)
+    }
+
+    /// Decides whether a call that blocks the stream restarts its wait for window, and returns how
+    /// much of that wait has passed. `None`: an earlier wait continues.
+    ///
+    /// While the window was open between two waits, the stream did not wait for the peer. Less than
+    /// `stall_bytes_min` bytes of progress do not end a wait.
+    #[inline]
+    pub fn restart_wait(
+        &mut self,
+        sent: bool,
+        connection: ConnectionCredit,
+        stall_bytes_min: u32,
+    ) -> Option<Duration> {
+        match self.blocked {
+            Blocked::Since(since) if self.progress_bytes < stall_bytes_min => {
+                if !sent || !self.lacks_window(connection) {
+                    return None;
+                }
+                let opened_at = self.window_opened_at.max(connection.opened_at);
+                Some(opened_at.saturating_duration_since(since))
+            }
+            Blocked::FromNextTime { .. } => None,
+            Blocked::No | Blocked::Since(_) => {
+                self.progress_bytes = 0;
+                Some(Duration::ZERO)
+            }
+        }
+    }
+
+    /// Returns since when the stream waits for window, at the expiry of the stall timeout. A stream
+    /// that has window waits from `now` on.
+    pub fn waits_since(&mut self, connection: ConnectionCredit, now: Instant) -> Option<Instant> {
+        let Blocked::Since(since) = self.blocked else { return None };
+        if self.lacks_window(connection) {
+            return Some(since);
+        }
+        self.blocked = Blocked::Since(now);
+        self.progress_bytes = 0;
+        Some(now)
+    }
+
     /// Whether the stream waits because its own window would make its next frame too short.
     #[inline]
     pub(super) fn waits_short(&self, full_frame: u32) -> bool {
@@ -242,6 +299,29 @@ mod tests {
         send.blocked_bytes = 2000;
         send.short_wait = Wait::Over;
         assert_eq!((send.needed_window(16_384), send.waits_short(16_384)), (1, false));
+    }
+
+    #[test]
+    fn the_time_with_an_open_window_does_not_count_as_a_wait() {
+        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+        let connection = ConnectionCredit { available: 1 << 20, opened_at: at(0), full_frame: 16_384 };
+        let mut send = Slot::new(State::opened(true, false), Method::Other, 1000, 0).send;
+        send.blocked_bytes = 2000;
+        assert_eq!(send.restart_wait(true, connection, 100), Some(Duration::ZERO), "the first wait");
+        send.blocked = Blocked::FromNextTime { waited: Duration::ZERO };
+        assert_eq!(send.restart_wait(true, connection, 100), None, "it starts at the next time");
+        send.blocked = Blocked::Since(at(10));
+        send.window.take(900);
+        send.window_opened_at = at(25);
+        send.progress_bytes = 99;
+        assert_eq!(send.restart_wait(false, connection, 100), None, "nothing was sent");
+        assert_eq!(send.restart_wait(true, connection, 100), Some(Duration::from_secs(15)));
+        assert_eq!(send.waits_since(connection, at(40)), Some(at(10)));
+        send.progress_bytes = 100;
+        assert_eq!(send.restart_wait(true, connection, 100), Some(Duration::ZERO), "enough progress");
+        assert_eq!(send.window.add(900), Some(0));
+        assert_eq!(send.waits_since(connection, at(40)), Some(at(40)), "the window is open");
+        assert_eq!(send.blocked, Blocked::Since(at(40)));
     }
 
     #[test]
