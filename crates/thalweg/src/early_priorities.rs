@@ -20,8 +20,8 @@ pub struct EarlyBounds {
     pub active: u32,
     /// The limit of active streams that the peer has acknowledged.
     pub acknowledged_max: u32,
-    /// The limit that was announced last. Until it is acknowledged, it bounds our memory and not the
-    /// peer.
+    /// The limit that was announced last. Until it is acknowledged, it bounds our memory and not
+    /// the peer.
     pub announced_max: u32,
 }
 
@@ -53,8 +53,8 @@ impl EarlyPriorities {
         Ok(())
     }
 
-    /// Removes and returns the priority of a stream that is opened now. Streams below it can no longer
-    /// be opened; their priorities are dropped.
+    /// Removes and returns the priority of a stream that is opened now. Streams below it can no
+    /// longer be opened; their priorities are dropped.
     #[inline]
     pub fn take(&mut self, id: StreamId) -> Option<Priority> {
         if self.entries.is_empty() {

@@ -77,7 +77,8 @@ impl EndpointSettings {
         Ok(RemoteChange { before, after, is_first })
     }
 
-    /// Applies the settings of an Upgrade request (RFC 7540 §3.2.1): a SETTINGS frame still follows.
+    /// Applies the settings of an Upgrade request (RFC 7540 §3.2.1): a SETTINGS frame still
+    /// follows.
     ///
     /// # Errors
     /// The first entry that breaks a rule.
@@ -101,8 +102,8 @@ impl EndpointSettings {
     }
 }
 
-/// Returns each value of SETTINGS_HEADER_TABLE_SIZE in a frame: the encoder must announce the smallest
-/// (RFC 7541 §4.2).
+/// Returns each value of SETTINGS_HEADER_TABLE_SIZE in a frame: the encoder must announce the
+/// smallest (RFC 7541 §4.2).
 pub fn table_sizes(entries: SettingEntries<'_>) -> impl Iterator<Item = u32> {
     entries.filter(|(id, _)| *id == SettingId::HEADER_TABLE_SIZE).map(|(_, value)| value)
 }

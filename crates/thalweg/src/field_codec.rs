@@ -1,7 +1,7 @@
 //! HPACK in both directions, and the fields of the last field block that was decoded.
 //!
-//! Keeps true: each received block is decoded exactly once, those of refused streams and oversized ones
-//! too, since the dynamic table follows all of them (RFC 9113 §4.3).
+//! Keeps true: each received block is decoded exactly once, those of refused streams and oversized
+//! ones too, since the dynamic table follows all of them (RFC 9113 §4.3).
 
 use alloc::vec::Vec;
 
@@ -26,7 +26,8 @@ pub struct FieldCodec {
 pub enum FieldBlock<'a> {
     /// Still to be decoded.
     Kept(&'a [u8]),
-    /// Larger than `Config::header_block_bytes_max`: it was decoded as it arrived, and was not kept.
+    /// Larger than `Config::header_block_bytes_max`: it was decoded as it arrived, and was not
+    /// kept.
     Skipped,
 }
 
@@ -130,8 +131,8 @@ impl FieldCodec {
         &self.encoder
     }
 
-    /// Encodes a block, behind the promised identifier if there is one. The dynamic table follows the
-    /// order of blocks on the wire, so the caller appends the block to the output at once.
+    /// Encodes a block, behind the promised identifier if there is one. The dynamic table follows
+    /// the order of blocks on the wire, so the caller appends the block to the output at once.
     #[inline]
     pub fn encode(
         &mut self,

@@ -1,44 +1,44 @@
 //! Flow-control windows (RFC 9113 §5.2, §6.9).
 //!
-//! Keeps true: a send window stays within [-(2^31), 2^31-1], and knows what of it the peer has yet
-//! to credit; in a receive window, what the peer may still send, what the caller holds, and what is
-//! due back to the peer add up to the window's size.
+//! Keeps true: a send window stays within [-(2^31), 2^31-1], and knows which of its bytes the peer
+//! has yet to credit; in a receive window, what the peer may still send, what the caller holds, and
+//! what is due to the peer add up to the window's size.
 //!
-//! # When a WINDOW_UPDATE goes out
+//! # When a WINDOW_UPDATE is sent
 //!
 //! RFC 1122 §4.2.3.3 has a receiver avoid silly windows: it does not advertise a window that is
-//! little larger. What counts here is what the peer *gains*: the bytes that are due, less those
-//! that only lift a window which a settings change made negative. An update goes out when the gain
+//! little larger. What counts here is the *gain* of the peer: the bytes that are due, less those
+//! that only lift a window which a settings change made negative. An update is sent when the gain
 //!
 //! * is half of the window or more; or
 //! * fills a frame of 16,384 bytes and is more than the peer has left: a peer that is stalled, or
 //!   nearly so, does not wait for a caller that holds the other half.
 //!
-//! Both are looked at when the caller releases bytes, when a DATA frame has lowered what the peer
-//! has left, and when a settings change has moved the window. So a caller that reads one byte at a
-//! time does not hold a peer without avoidance of its own at frames of one byte.
+//! Both are checked when the caller releases bytes, when a DATA frame has lowered what the peer has
+//! left, and when a settings change has moved the window. So a caller that reads one byte at a time
+//! does not hold a peer without avoidance of its own at frames of one byte.
 //!
 //! Why this does not deadlock:
 //!
-//! * While the caller holds nothing, `available + due` is the window. An update that does not go
-//!   out leaves less than half due, so the peer has more than half of the window: also a peer that
-//!   waits for half of it (RFC 1122 §4.2.3.4) may send. That holds for windows of 1 and 3 bytes. A
-//!   window of 0 has nothing to announce; the settings change that opens it looks anew.
-//! * A caller that holds bytes releases them at some time, and the first case holds. The one that
-//!   waits for more while it holds all but less than 16,384 bytes of the window, or more than half
-//!   of a window below 32,768 bytes, waits for itself. The same caller waits for itself as soon as
-//!   nothing is due; with nghttp2 it does so once it holds half of any window.
-//! * On the connection, what is discarded and padding are released by the core itself, and what a
-//!   reset stream holds is released with it.
+//! * While the caller holds nothing, `available + due` is the window. If no update is sent, less
+//!   than half is due, so the peer has more than half of the window: a peer that waits for half of
+//!   it (RFC 1122 §4.2.3.4) may send, too. That holds for windows of 1 and 3 bytes. A window of 0
+//!   has nothing to announce; the settings change that opens it checks again.
+//! * A caller that holds bytes releases them at some time, and the first case applies. A caller
+//!   that waits for more while it holds all but less than 16,384 bytes of the window, or more than
+//!   half of a window below 32,768 bytes, waits for itself. It does so anyway as soon as nothing is
+//!   due; with nghttp2 it does so once it holds half of any window.
+//! * On the connection, the core itself releases padding and what is discarded, and a reset
+//!   releases what its stream holds.
 
 use crate::settings::WINDOW_MAX;
 
-/// What we may send: on a stream, or on the connection.
+/// What we may send, on a stream or on the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SendWindow {
     /// Negative after a settings change (RFC 9113 §6.9.2).
     available: i32,
-    /// DATA bytes sent for which no WINDOW_UPDATE has come yet.
+    /// DATA bytes that were sent and that no WINDOW_UPDATE has credited yet.
     uncredited: u32,
 }
 
@@ -48,13 +48,13 @@ impl SendWindow {
         Self { available: bytes as i32, uncredited: 0 }
     }
 
-    /// Bytes that may be sent now: 0 while the window is negative.
+    /// Returns the bytes that may be sent now: 0 while the window is negative.
     #[inline]
     pub const fn available(self) -> u32 {
         if self.available > 0 { self.available as u32 } else { 0 }
     }
 
-    /// The window as the RFC counts it, negative after a settings change.
+    /// Returns the window as the RFC counts it, negative after a settings change.
     pub const fn as_i64(self) -> i64 {
         self.available as i64
     }
@@ -64,14 +64,15 @@ impl SendWindow {
         self.uncredited
     }
 
-    /// Returns what the window would be if the peer credited all that was sent: it follows every settings change.
+    /// Returns the size of the window if the peer credited all that was sent. It follows every
+    /// settings change.
     #[inline]
     pub const fn size(self) -> u32 {
         let size = self.available as i64 + self.uncredited as i64;
         if size > 0 { size as u32 } else { 0 }
     }
 
-    /// Takes `bytes` that are about to be sent. They are available.
+    /// Takes `bytes` that are about to be sent, and that are available.
     #[inline]
     pub fn take(&mut self, bytes: u32) {
         debug_assert!(bytes <= self.available());
@@ -79,22 +80,23 @@ impl SendWindow {
         self.uncredited = self.uncredited.saturating_add(bytes);
     }
 
-    /// Adds a WINDOW_UPDATE, and returns by how much it goes beyond what was sent. `None`: the window would pass 2^31-1
-    /// (RFC 9113 §6.9.1), and has not changed.
+    /// Adds a WINDOW_UPDATE, and returns by how much it exceeds what was sent. `None`: the window
+    /// would exceed 2^31-1 (RFC 9113 §6.9.1), and has not changed.
     #[inline]
     pub fn add(&mut self, increment: u32) -> Option<u32> {
         self.available = self.available.checked_add_unsigned(increment)?;
         Some(take_credit(&mut self.uncredited, increment))
     }
 
-    /// Moves the window by the change of SETTINGS_INITIAL_WINDOW_SIZE; it may become negative (RFC 9113 §6.9.2).
+    /// Changes the window with SETTINGS_INITIAL_WINDOW_SIZE; it may become negative (RFC 9113
+    /// §6.9.2). `None`: it would exceed 2^31-1.
     pub fn shift(&mut self, change: i64) -> Option<()> {
         self.available = i32::try_from(i64::from(self.available) + change).ok()?;
         Some(())
     }
 }
 
-/// Takes the credit for bytes that were sent, and returns by how much the increment goes beyond them.
+/// Takes the credit for bytes that were sent, and returns by how much the increment exceeds them.
 #[inline]
 pub fn take_credit(uncredited: &mut u32, increment: u32) -> u32 {
     let credit = increment.min(*uncredited);
@@ -102,7 +104,7 @@ pub fn take_credit(uncredited: &mut u32, increment: u32) -> u32 {
     increment - credit
 }
 
-/// What the peer may send, and what has become of what it sent: on a stream, or on the connection.
+/// What the peer may send, and the state of what it has sent, on a stream or on the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReceiveWindow {
     /// What the peer may still send. Negative when our setting shrank.
@@ -119,27 +121,28 @@ impl ReceiveWindow {
         Self { available: bytes as i32, held: 0, due: 0 }
     }
 
-    /// Bytes received and not yet released.
+    /// Returns the bytes that were received and not released.
     pub const fn held(&self) -> u32 {
         self.held
     }
 
-    /// Bytes that the peer may still send.
+    /// Returns the bytes that the peer may still send.
     pub const fn available(&self) -> i64 {
         self.available as i64
     }
 
-    /// Bytes released and not yet announced.
+    /// Returns the bytes that were released and not announced.
     pub const fn due(&self) -> u32 {
         self.due
     }
 
-    /// The whole window: `available + held + due`.
+    /// Returns the whole window: `available + held + due`.
     pub const fn size(&self) -> i64 {
         self.available as i64 + self.held as i64 + self.due as i64
     }
 
-    /// Debits a DATA frame at its head, padding included. `None`: it is more than was available (RFC 9113 §6.9.1).
+    /// Debits a DATA frame at its header, padding included. `None`: it has more than was available
+    /// (RFC 9113 §6.9.1).
     #[inline]
     pub fn receive(&mut self, bytes: u32) -> Option<()> {
         if i64::from(bytes) > i64::from(self.available) && bytes > 0 {
@@ -159,8 +162,8 @@ impl ReceiveWindow {
         released
     }
 
-    /// Returns the WINDOW_UPDATE that should go out now, if any, and counts it as announced: see the
-    /// documentation of the module.
+    /// Returns the WINDOW_UPDATE that should go out now, if any, and counts it as announced: see
+    /// the documentation of the module.
     #[inline]
     pub fn take_update(&mut self) -> Option<u32> {
         if !self.wants_update() {
@@ -172,7 +175,7 @@ impl ReceiveWindow {
         Some(increment)
     }
 
-    /// Whether a WINDOW_UPDATE should go out now.
+    /// Whether a WINDOW_UPDATE should be sent now.
     #[inline]
     pub const fn wants_update(&self) -> bool {
         if self.due == 0 {
@@ -191,13 +194,14 @@ impl ReceiveWindow {
         self.available += bytes as i32;
     }
 
-    /// Moves the window by the change of our own SETTINGS_INITIAL_WINDOW_SIZE, once it is acknowledged.
+    /// Changes the window with our own SETTINGS_INITIAL_WINDOW_SIZE, once the peer has acknowledged
+    /// it.
     pub fn shift(&mut self, change: i64) {
         self.available =
             (i64::from(self.available) + change).clamp(i64::from(i32::MIN), i64::from(WINDOW_MAX)) as i32;
     }
 
-    /// Asserts what this owner keeps true.
+    /// Asserts the invariants.
     pub fn check(&self) {
         debug_assert!(self.size() <= i64::from(WINDOW_MAX));
     }

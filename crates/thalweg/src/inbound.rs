@@ -1,13 +1,13 @@
-//! The byte machine: cuts the input into frames, whatever the cuts of the transport.
+//! Cuts the input into frames, however the transport has divided it.
 //!
 //! ```text
-//! Preface -> FrameHeader -> Payload -> FrameHeader     control frames, header blocks: whole payloads
-//!                 -> Data -> Skip        DATA: handed out as it comes, then padding
-//!                 -> Skip                frames that nobody wants
+//! Preface -> FrameHeader -> Payload -> FrameHeader   control frames, header blocks: whole payloads
+//!                        -> Data -> Skip             DATA: returned as it arrives, then padding
+//!                        -> Skip                     frames that are ignored
 //! ```
 //!
-//! Keeps true: a frame that is whole in the caller's buffer is not copied; what is carried over is at most one head and one payload
-//! of a known bound; DATA is never carried; only an empty input stops the machine.
+//! Keeps true: a frame that is whole in the caller's buffer is not copied; at most one frame header
+//! and one payload of a known bound are buffered, DATA never; all input is consumed.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -18,33 +18,33 @@ use crate::frame::{FrameHeader, FrameType, HEADER_LEN, PREFACE};
 use crate::stream_id::{StreamId, StreamKey};
 use crate::violation::Violation;
 
-/// Where the machine stands.
+/// What the next byte of the input belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// A client's preface is due; so many bytes of it have come.
+    /// The client's preface, of which `matched` bytes were received.
     Preface { matched: u8 },
-    /// A frame head is due.
+    /// A frame header.
     FrameHeader,
-    /// The payload of this frame is due.
+    /// The payload of this frame.
     Payload(FrameHeader),
-    /// DATA is being handed out.
+    /// DATA that is returned as it arrives.
     Data(DataPhase),
-    /// So many bytes are passed over.
+    /// A payload that is ignored; `left` bytes follow.
     Skip { left: u32 },
-    /// DATA with padding is passed over; its Pad Length is due.
+    /// The Pad Length of DATA that is ignored.
     SkipPadded { stream: StreamId, left: u32 },
-    /// The connection has failed.
+    /// Nothing: the connection has failed.
     Stopped,
 }
 
-/// A DATA frame under way. It was debited from the windows at its head.
+/// A DATA frame that is being received. The windows were debited at its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataPhase {
     /// The stream.
     pub stream: StreamKey,
-    /// Payload bytes that are still to come; content first, then padding.
+    /// Payload bytes that follow: content first, then padding.
     pub left: u32,
-    /// Padding behind the content; `None` while the Pad Length is still to come.
+    /// The padding behind the content; `None` before the Pad Length was received.
     pub pad_len: Option<u8>,
     /// END_STREAM
     pub end: bool,
@@ -54,7 +54,7 @@ pub struct DataPhase {
     pub overhead: u32,
 }
 
-/// A header block of which the last fragment has not come.
+/// A header block whose last fragment was not received yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenBlock {
     /// The stream of its frames.
@@ -69,16 +69,16 @@ pub struct OpenBlock {
     pub bytes: u32,
 }
 
-/// The machine.
+/// The state of the input.
 #[derive(Debug)]
 pub struct Inbound {
-    /// Where it stands.
+    /// What the next byte belongs to.
     pub phase: Phase,
-    /// The header block under way.
+    /// The open header block.
     pub open_block: Option<OpenBlock>,
-    /// Fragments of that block, none when it is too large to be kept.
+    /// The fragments of that block; empty when it is too large to be kept.
     pub fragments: Vec<u8>,
-    /// What decodes the block under way when it is too large to be kept.
+    /// Decodes the open block when it is too large to be kept.
     pub skipper: Option<Box<BlockSkipper>>,
     header: [u8; HEADER_LEN],
     header_len: u8,
@@ -86,16 +86,16 @@ pub struct Inbound {
     last_frame: Option<(FrameType, StreamId)>,
 }
 
-/// A payload that is whole.
+/// A whole payload.
 pub enum Payload<'b> {
     /// In the caller's buffer.
     Borrowed(&'b [u8]),
-    /// Carried over; [`Inbound::recycle`] returns the memory.
+    /// Collected from several inputs; [`Inbound::recycle`] takes the memory back.
     Buffered(Vec<u8>),
 }
 
 impl Inbound {
-    /// Starts before the preface, or before the first frame.
+    /// Creates the state before the preface, or before the first frame.
     pub const fn new(expects_preface: bool) -> Self {
         let phase = if expects_preface { Phase::Preface { matched: 0 } } else { Phase::FrameHeader };
         Self {
@@ -127,7 +127,7 @@ impl Inbound {
         Ok(())
     }
 
-    /// Takes a head off the input; `None` when it is not whole yet, and the input is empty then.
+    /// Takes a frame header off the input; `None` if it is incomplete, and the input is then empty.
     #[inline]
     pub fn take_header(&mut self, input: &mut &[u8]) -> Option<FrameHeader> {
         if self.header_len == 0
@@ -150,7 +150,7 @@ impl Inbound {
         self.last_frame
     }
 
-    /// What has come of a frame head that is not whole.
+    /// Returns what was received of an incomplete frame header.
     pub fn unfinished_head(&self) -> Vec<u8> {
         self.header[..usize::from(self.header_len)].to_vec()
     }
@@ -169,7 +169,8 @@ impl Inbound {
         Some(self.record_header(FrameHeader::parse(&self.header)))
     }
 
-    /// Takes a payload of `len` bytes off the input; `None` when it is not whole yet, and the input is empty then.
+    /// Takes a payload of `len` bytes off the input; `None` if it is incomplete, and the input is
+    /// then empty.
     #[inline]
     pub fn take_payload<'b>(&mut self, len: usize, input: &mut &'b [u8]) -> Option<Payload<'b>> {
         if self.payload.is_empty()
@@ -188,7 +189,7 @@ impl Inbound {
         Some(Payload::Buffered(core::mem::take(&mut self.payload)))
     }
 
-    /// Returns the memory of a carried payload. Small buffers are kept, large ones freed.
+    /// Takes the memory of a buffered payload back. Large buffers are freed.
     pub fn recycle(&mut self, mut payload: Vec<u8>) {
         payload.clear();
         if payload.capacity() <= KEPT_BYTES_MAX {
@@ -196,7 +197,7 @@ impl Inbound {
         }
     }
 
-    /// Ends the header block under way; its fragments' memory is kept if it is small.
+    /// Closes the open header block. The memory of its fragments is kept if it is small.
     pub fn close_block(&mut self, mut fragments: Vec<u8>) {
         self.open_block = None;
         fragments.clear();
@@ -210,7 +211,7 @@ impl Inbound {
         self.phase == Phase::FrameHeader && self.header_len == 0 && self.open_block.is_none()
     }
 
-    /// Takes no more input for good, and frees what was carried.
+    /// Stops taking input, and frees what was buffered.
     pub fn stop(&mut self) {
         self.phase = Phase::Stopped;
         self.open_block = None;
@@ -219,7 +220,7 @@ impl Inbound {
         self.payload = Vec::new();
     }
 
-    /// Returns the memory that is held, bytes.
+    /// Returns the heap that is held, bytes.
     pub fn capacity_bytes(&self) -> usize {
         let skipper = self.skipper.as_ref();
         let skipped = skipper.map_or(0, |skipper| size_of::<BlockSkipper>() + skipper.capacity_bytes());

@@ -93,6 +93,7 @@ extern crate alloc;
 mod arbitrary;
 mod config;
 mod connection;
+mod data_frame;
 mod early_priorities;
 mod endpoint_settings;
 mod error;

@@ -1,4 +1,5 @@
-//! The life cycle of a connection: our shutdown, the peer's GOAWAY, the end of input, and the error.
+//! The life cycle of a connection: our shutdown, the peer's GOAWAY, the end of input, and the
+//! error.
 //!
 //! Keeps true: an error is set once and stays; after it, no other state changes.
 

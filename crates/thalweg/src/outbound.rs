@@ -1,7 +1,8 @@
-//! The output: one contiguous run of whole frames, which the caller takes away.
+//! The output: one contiguous run of whole frames, which the caller fetches.
 //!
-//! Keeps true: whole frames only, in the order in which they were decided; nothing that is here is changed or taken back, so
-//! that a reset never touches bytes that are committed. A spliced frame is its head here and its payload at the caller.
+//! Keeps true: it holds whole frames only, in the order in which they were appended, and never
+//! changes or removes them, so a reset never touches bytes that are committed. Of a spliced frame,
+//! the header is here and the payload with the caller.
 
 use alloc::vec::Vec;
 
@@ -9,73 +10,75 @@ use crate::error::ErrorCode;
 use crate::frame::{Flags, FrameHeader, FrameType, HEADER_LEN, PREFACE, SettingId, emit};
 use crate::stream_id::{StreamId, StreamKey};
 
-/// What waits to be sent.
+/// The output that was not fetched yet.
 #[derive(Debug, Default)]
 pub struct Outbound {
     bytes: Vec<u8>,
     splices: Vec<Splice>,
-    /// Payload bytes that the caller will place itself.
+    /// Payload bytes that the caller places itself.
     spliced_bytes: usize,
-    /// Bytes among those that wait which the peer has provoked.
+    /// Bytes of the output that the peer has caused.
     reply_bytes: usize,
-    /// Bytes handed out, spliced payloads included.
+    /// Bytes that were fetched, spliced payloads included.
     total: u64,
 }
 
-/// A place in the output at which the caller puts payload of its own (see
+/// A place in the output at which the caller inserts payload of its own (see
 /// [`splice_data`](crate::Connection::splice_data)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Splice {
-    /// The payload belongs behind this many bytes of the output that came with it.
+    /// The payload belongs behind this many bytes of the output that was fetched with it.
     pub offset: usize,
-    /// How many bytes of payload: exactly so many must follow.
+    /// The length of the payload, bytes: exactly so many must follow.
     pub len: usize,
-    /// The stream whose content it is.
+    /// The stream of the payload.
     pub stream: StreamKey,
 }
 
 impl Outbound {
-    /// Starts empty, with memory for so many bytes.
+    /// Creates an empty output with memory for so many bytes.
     pub fn with_capacity(bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
     }
 
-    /// Bytes that wait, spliced payloads included.
+    /// Returns the length of the output, spliced payloads included, bytes.
     #[inline]
     pub fn len(&self) -> usize {
         self.bytes.len() + self.spliced_bytes
     }
 
-    /// Bytes that wait here, without the payloads that stay with the caller.
+    /// Returns the length of the output without the payloads that the caller places, bytes.
     #[inline]
     pub fn own_len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Returns the memory that is held, bytes.
+    /// Returns the heap that is held, bytes.
     pub fn capacity_bytes(&self) -> usize {
         self.bytes.capacity() + self.splices.capacity() * size_of::<Splice>()
     }
 
-    /// Whether nothing waits.
+    /// Whether all output was fetched.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Counts what was appended since the output was `before` bytes long as answers to the peer. Returns all answers that wait.
+    /// Counts what was appended since the output was `before` bytes long as replies to the peer.
+    /// Returns the bytes of all replies in the output.
     #[inline]
     pub fn count_replies(&mut self, before: usize) -> usize {
         self.reply_bytes += self.len() - before;
         self.reply_bytes
     }
 
-    /// Bytes handed out since the connection began.
+    /// Returns the bytes that were fetched since the connection began.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Hands everything to the caller, unless a spliced frame is in it. Returns whether there was anything.
+    /// Moves everything to the caller, unless a spliced frame is in it. Returns whether there was
+    /// anything.
     ///
     /// An empty `out` is swapped, which costs nothing; otherwise the bytes are appended.
     #[inline]
@@ -93,8 +96,8 @@ impl Outbound {
         true
     }
 
-    /// Hands everything to the caller, with the places of spliced payloads. Both arguments must be empty to be
-    /// swapped; otherwise they are appended to.
+    /// Moves everything to the caller, with the places of spliced payloads. An empty argument is
+    /// swapped; otherwise the output is appended to it.
     pub fn take_spliced(&mut self, out: &mut Vec<u8>, splices: &mut Vec<Splice>) -> bool {
         if self.bytes.is_empty() {
             return false;
@@ -175,7 +178,7 @@ impl Outbound {
         frame.emit(&mut self.bytes);
     }
 
-    /// Appends the head of a DATA frame whose payload the caller places.
+    /// Appends the header of a DATA frame whose payload the caller places.
     pub fn splice(&mut self, stream: StreamKey, len: usize, end: bool) {
         let flags = Flags::default().with(Flags::END_STREAM, end);
         emit::header(&mut self.bytes, FrameType::DATA, flags, stream.id(), len);
@@ -185,7 +188,8 @@ impl Outbound {
         }
     }
 
-    /// Appends a header block: HEADERS or PUSH_PROMISE, and as many CONTINUATION as the peer's frame size asks for.
+    /// Appends a header block: HEADERS or PUSH_PROMISE, and as many CONTINUATION frames as the
+    /// peer's frame size requires.
     ///
     /// `encode` writes the block, for PUSH_PROMISE behind the promised identifier.
     #[inline]
@@ -210,7 +214,8 @@ impl Outbound {
         }
     }
 
-    /// Cuts what follows `at` into CONTINUATION frames (RFC 9113 §6.10), last piece first, each moved once.
+    /// Splits what follows `at` into CONTINUATION frames (RFC 9113 §6.10), last piece first; each
+    /// byte moves once.
     #[cold]
     fn split_block(&mut self, at: usize, stream: StreamId, frame_bytes_max: usize) {
         let mut rest = self.bytes.len() - at;
@@ -231,7 +236,7 @@ impl Outbound {
         }
     }
 
-    /// Asserts what this owner keeps true. Costs a walk over the output.
+    /// Asserts the invariants. Costs a walk over the output.
     pub fn check(&self) {
         if !cfg!(debug_assertions) {
             return;
@@ -239,7 +244,7 @@ impl Outbound {
         let mut at = if self.bytes.starts_with(PREFACE) { PREFACE.len() } else { 0 };
         let mut splices = self.splices.iter().peekable();
         while at < self.bytes.len() {
-            let header = self.bytes[at..].first_chunk().map(FrameHeader::parse).expect("a whole head");
+            let header = self.bytes[at..].first_chunk().map(FrameHeader::parse).expect("a whole header");
             at += HEADER_LEN;
             match splices.next_if(|splice| splice.offset == at) {
                 Some(splice) => debug_assert_eq!(splice.len, header.len as usize),

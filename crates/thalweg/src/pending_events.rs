@@ -1,6 +1,7 @@
 //! Events that calls, time, and earlier frames have caused and `receive` has not returned yet.
 //!
-//! Keeps true: each of them is returned once; the payload belongs to the last event that was returned.
+//! Keeps true: each of them is returned once; the payload belongs to the last event that was
+//! returned.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -13,7 +14,8 @@ use crate::stream_id::StreamKey;
 #[derive(Debug, Default)]
 pub struct PendingEvents {
     resets: VecDeque<PendingReset>,
-    /// The slot from which streams above the last one of the peer's GOAWAY are still to be looked for.
+    /// The slot from which streams above the last one of the peer's GOAWAY are still to be looked
+    /// for.
     goaway_scan_from: Option<usize>,
     stream_available: StreamAvailability,
     /// The payload of the control frame that the last event shows.

@@ -1,7 +1,7 @@
 //! PING (RFC 9113 §6.7): the payloads of our own, and the caller's that wait for their answer.
 //!
-//! Keeps true: at most [`IN_FLIGHT_MAX`] PINGs of the caller are unanswered; none of them has a payload
-//! of ours.
+//! Keeps true: at most [`IN_FLIGHT_MAX`] PINGs of the caller are unanswered; none of them has a
+//! payload of ours.
 
 use crate::error::SendError;
 
@@ -61,8 +61,8 @@ impl Pings {
 
 /// The payload of the PING that checks whether a silent peer is still there.
 pub const KEEP_ALIVE_PING: [u8; 8] = *b"\0thalive";
-/// The payload of the PING that follows the first GOAWAY of a shutdown. The answer shows that the peer
-/// has received the GOAWAY.
+/// The payload of the PING that follows the first GOAWAY of a shutdown. The answer shows that the
+/// peer has received the GOAWAY.
 pub const SHUTDOWN_PING: [u8; 8] = *b"\0thaldwn";
 const IN_FLIGHT_MAX: u32 = 16;
 

@@ -1,15 +1,15 @@
 //! GOAWAY in both directions, and the two steps of a graceful shutdown (RFC 9113 §6.8).
 //!
-//! Keeps true: a GOAWAY of ours never names a higher stream than an earlier one; the peer's may not either.
+//! Keeps true: a GOAWAY of either side never names a higher stream than an earlier one.
 
 use crate::stream_id::StreamId;
 use crate::violation::Violation;
 
-/// How far the farewells have come.
+/// The GOAWAY frames that were sent and received.
 #[derive(Debug, Default)]
 pub struct Shutdown {
     phase: ShutdownPhase,
-    /// The last stream that the peer's GOAWAY names.
+    /// The last stream of the peer's GOAWAY.
     remote_last: Option<StreamId>,
 }
 
@@ -19,32 +19,34 @@ pub enum ShutdownPhase {
     /// No GOAWAY was sent.
     #[default]
     Open,
-    /// A server's GOAWAY that excludes nothing was sent, with a PING: streams that the peer opens before it answers are served.
+    /// A server's GOAWAY that excludes no stream was sent, with a PING: streams that the peer opens
+    /// before it answers are served.
     Announced,
-    /// The final GOAWAY was sent; later streams of the peer are not looked at.
+    /// The final GOAWAY was sent; later streams of the peer are ignored.
     Final(StreamId),
 }
 
 impl Shutdown {
-    /// How far our own shutdown has come.
+    /// Returns how far our own shutdown has come.
     #[inline]
     pub fn phase(&self) -> ShutdownPhase {
         self.phase
     }
 
-    /// The peer's last stream, once it said GOAWAY.
+    /// Returns the last stream of the peer's GOAWAY, if it has sent one.
     #[inline]
     pub fn remote_last(&self) -> Option<StreamId> {
         self.remote_last
     }
 
-    /// Whether either side has said GOAWAY.
+    /// Whether either side has sent GOAWAY.
     #[inline]
     pub fn is_going_away(&self) -> bool {
         self.phase != ShutdownPhase::Open || self.remote_last.is_some()
     }
 
-    /// Notes that the first, open-ended GOAWAY goes out. Returns whether it should.
+    /// Records the first GOAWAY, which excludes no stream. Returns whether the caller should send
+    /// it.
     pub fn announce(&mut self) -> bool {
         if self.phase != ShutdownPhase::Open {
             return false;
@@ -53,7 +55,7 @@ impl Shutdown {
         true
     }
 
-    /// Notes that the final GOAWAY goes out, with `last`. Returns whether it should.
+    /// Records the final GOAWAY with `last`. Returns whether the caller should send it.
     pub fn finish(&mut self, last: StreamId) -> bool {
         if let ShutdownPhase::Final(_) = self.phase {
             return false;
@@ -62,7 +64,7 @@ impl Shutdown {
         true
     }
 
-    /// Takes the peer's GOAWAY. RFC 9113 §6.8: it may lower its last stream, never raise it.
+    /// Handles the peer's GOAWAY. RFC 9113 §6.8: it may lower its last stream, never raise it.
     pub fn receive(&mut self, last: StreamId) -> Result<(), Violation> {
         if self.remote_last.is_some_and(|earlier| last > earlier) {
             return Err(Violation::GoAwayIdRising);

@@ -1,41 +1,46 @@
 //! Sender-side avoidance of silly windows, as RFC 1122 §4.2.3.4 describes it for TCP.
 //!
-//! A peer that credits each DATA frame by its length turns every short frame into a short increment, and that into the next
-//! short frame: the window stays cut into crumbs. So a frame that only the window makes short waits.
+//! A peer that credits each DATA frame by its length turns every short frame into a short
+//! increment, and that into the next short frame: the window stays divided into small pieces. So a
+//! frame that only the window makes short waits.
 //!
-//! The rule, whose only owner this module is. A frame goes at once if
+//! This module owns the rule. A frame is sent at once if
 //!
-//! * it carries all that the caller has, or as much as the peer's frame size or the room of the output allows; or
-//! * it is at least as long as [`full_frame`]: the smaller of the peer's frame size, half of the stream's window and half of
-//!   the connection's. The window counts whole here, what was sent and not credited included, and so it follows each change
-//!   of SETTINGS_INITIAL_WINDOW_SIZE: a window of one byte carries frames of one byte; or
-//! * it is the first short one after half of the limiting window was sent without any credit between: the peer
-//!   does not credit frame by frame. One that consumes nothing before the last byte which fits the window gets that byte
-//!   at once; or
-//! * it has waited for one to two times [`Avoidance::interval`]. One short frame then goes.
+//! * it carries all that the caller has, or as much as the peer's frame size or the room of the
+//!   output allows; or
+//! * it is at least as long as [`full_frame`]: the smaller of the peer's frame size, half of the
+//!   stream's window and half of the connection's. The window counts whole here, with what was sent
+//!   and not credited, and so it follows each change of SETTINGS_INITIAL_WINDOW_SIZE: a window of
+//!   one byte carries frames of one byte; or
+//! * it is the first short one after half of the limiting window was sent without any credit in
+//!   between: the peer does not credit frame by frame. A peer that consumes nothing before the last
+//!   byte which fits the window gets that byte at once; or
+//! * it has waited for one to two times [`Avoidance::interval`]. One short frame is then sent.
 //!
-//! Why this never waits for window that cannot come: a frame that waits has a window between zero and the threshold. Either
-//! credit lifts it to the threshold, or none comes, and the timer lets the frame go: the window is exhausted, which is
-//! where a sender without the rule would stand. What waits behind it in the order of priorities waits no longer than it.
-//! Without a clock (all timeouts are off, so that `poll_timeout` never asks for time), and after the
-//! peer's last byte, no frame waits. A clock that stands does not hold a frame either: while the
-//! timer runs, [`STANDING_CALLS_MAX`] calls of `handle_timeout` that bring no later time count as an
-//! interval. So a caller that always passes the same time has only to call it in each turn.
+//! Why this never waits for window that cannot come: a frame that waits has a window between zero
+//! and the threshold. Either credit lifts the window to the threshold, or none arrives, and the
+//! timer releases the frame: the window is then exhausted, as it would be without the rule. Streams
+//! that follow it in the send queue wait no longer than it. Without a clock (all timeouts are off,
+//! so that `poll_timeout` never asks for time), and after the end of input, no frame waits. A clock
+//! that does not advance holds no frame either: while the timer runs, [`STANDING_CALLS_MAX`] calls
+//! of `handle_timeout` without a later time count as an interval. So a caller that always passes
+//! the same time only has to call it in each iteration.
 //!
 //! The timer is not in the timer table (`timers`): it ends nothing, has no name in `Timeout`, which
 //! is public, and is not configured. The table's scan stays as long as its list of timeouts.
 //!
-//! Why frames are long: of the frames that the window makes short, each is at least half of `full_frame` or comes after
-//! others that are not, for half a window, which are `full_frame` bytes at least; or it comes after the timer.
-//! Whatever pattern the peer credits in, the mean is at least half of `full_frame`.
+//! Why frames are long: a frame that the window makes short is at least half of `full_frame`, or
+//! follows half a window of frames that are at least `full_frame` bytes long, or follows an expiry
+//! of the timer. The mean is at least half of `full_frame` for every pattern of credit.
 //!
-//! Keeps true: nothing is armed unless a stream could send a short frame.
+//! Keeps true: the timer is armed only while a stream could send a short frame.
 
 use core::time::Duration;
 
 use crate::time::Instant;
 
-/// Returns the shortest frame that a window may make of a longer one, as far as the connection decides; at least 1.
+/// Returns the shortest frame that a window may make of a longer one, as far as the connection
+/// decides; at least 1.
 #[inline]
 pub fn full_frame(frame_bytes_max: u32, connection_window_size: u32) -> u32 {
     frame_bytes_max.min(connection_window_size / 2).max(1)
@@ -44,12 +49,12 @@ pub fn full_frame(frame_bytes_max: u32, connection_window_size: u32) -> u32 {
 /// How long a short frame has waited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wait {
-    /// The timer has not found it yet.
+    /// The timer has not fired since the frame is short.
     #[default]
     No,
-    /// The timer has found it once.
+    /// The timer has fired once.
     Found,
-    /// It may go.
+    /// The frame may be sent.
     Over,
 }
 
@@ -63,31 +68,32 @@ impl Wait {
     }
 }
 
-/// When the timer fires.
+/// The state of the timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Timer {
     Off,
-    /// It starts at the next time that is told.
+    /// It starts at the next time that the caller passes.
     Pending,
     At(Instant),
 }
 
-/// The timer, and what is known of how the peer credits.
+/// The timer, and what the peer's credit has shown.
 #[derive(Debug)]
 pub struct Avoidance {
     /// `None` without a clock.
     interval: Option<Duration>,
     timer: Timer,
-    /// Calls of `handle_timeout` since the timer runs that brought no later time.
+    /// Calls of `handle_timeout` without a later time, since the timer runs.
     standing_calls: u8,
-    /// DATA bytes since credit came, or since a short frame went.
+    /// DATA bytes since credit arrived, or since a short frame was sent.
     burst_bytes: u32,
-    /// The wait of the stream whose turn it is for the connection's window.
+    /// The wait of the first stream of the queue for the connection's window.
     pub connection_wait: Wait,
 }
 
 impl Avoidance {
-    /// Creates it without anything armed. `stall`: the timeout of a stream without window; a short frame waits less.
+    /// Creates it with the timer off. `stall`: the timeout of a stream without window; a short
+    /// frame waits less.
     pub fn new(has_clock: bool, stall: Option<Duration>) -> Self {
         let interval = stall.map_or(INTERVAL_MAX, |stall| INTERVAL_MAX.min(stall / 4));
         Self {
@@ -104,13 +110,13 @@ impl Avoidance {
         self.interval.is_some()
     }
 
-    /// Stops all waiting: no window comes any more.
+    /// Stops all waiting: no more window can arrive.
     pub const fn turn_off(&mut self) {
         self.interval = None;
         self.timer = Timer::Off;
     }
 
-    /// Whether a short frame may go at once, under a window of this size.
+    /// Whether a short frame may be sent at once, under a window of this size.
     #[inline]
     pub const fn allows_short(&self, window_size: u32) -> bool {
         self.burst_bytes >= window_size.div_ceil(2)
@@ -122,18 +128,18 @@ impl Avoidance {
         self.burst_bytes = self.burst_bytes.saturating_add(bytes);
     }
 
-    /// Notes that a short frame was sent, or is promised to a stream.
+    /// Records that a short frame was sent, or is promised to a stream.
     pub const fn short_frame_sent(&mut self) {
         self.burst_bytes = 0;
     }
 
-    /// Notes that the peer has credited something.
+    /// Records that the peer has credited something.
     #[inline]
     pub const fn credited(&mut self) {
         self.burst_bytes = 0;
     }
 
-    /// Starts the timer, at the next time that is told, unless it runs.
+    /// Starts the timer at the next time that the caller passes, unless it runs.
     #[inline]
     pub fn watch(&mut self) {
         if self.timer == Timer::Off && self.interval.is_some() {
@@ -141,7 +147,7 @@ impl Avoidance {
         }
     }
 
-    /// Takes the time that is told.
+    /// Takes the time that the caller passes.
     #[inline]
     pub fn observe_time(&mut self, now: Instant) {
         if self.timer == Timer::Pending
@@ -152,7 +158,7 @@ impl Avoidance {
         }
     }
 
-    /// Counts a call of `handle_timeout` that brought no later time than `now`.
+    /// Counts a call of `handle_timeout` whose time is not later than `now`.
     #[cold]
     pub fn count_standing_call(&mut self, now: Instant) {
         if matches!(self.timer, Timer::At(_)) {
@@ -163,7 +169,7 @@ impl Avoidance {
         }
     }
 
-    /// Returns when the timer wants to be looked at; `now` is the last time that was told.
+    /// Returns when the timer is due; `now` is the last time that the caller passed.
     #[inline]
     pub const fn next(&self, now: Instant) -> Option<Instant> {
         match self.timer {
@@ -173,7 +179,7 @@ impl Avoidance {
         }
     }
 
-    /// Whether the timer has fired: it is off then.
+    /// Returns whether the timer has fired, and turns it off if so.
     pub fn pop_expired(&mut self, now: Instant) -> bool {
         let is_due = matches!(self.timer, Timer::At(at) if at <= now);
         if is_due {
@@ -185,7 +191,7 @@ impl Avoidance {
 
 /// RFC 1122 §4.2.3.4 allows 0.1 to 1 s; a short frame waits for one to two intervals.
 const INTERVAL_MAX: Duration = Duration::from_millis(100);
-/// More calls than a coarse clock sees in one of its ticks, if they are made when they are due.
+/// More calls than fit one tick of a coarse clock, if they are made when they are due.
 const STANDING_CALLS_MAX: u8 = 16;
 
 #[cfg(test)]
@@ -201,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_timer_starts_at_the_next_time_that_is_told() {
+    fn the_timer_starts_at_the_next_time_that_is_passed() {
         let seconds = |seconds| Instant::ZERO + Duration::from_secs(seconds);
         let mut avoidance = Avoidance::new(true, None);
         assert_eq!(avoidance.next(seconds(1)), None);
@@ -230,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_is_replaced_by_calls() {
+    fn calls_replace_a_clock_that_does_not_advance() {
         let mut avoidance = Avoidance::new(true, None);
         avoidance.count_standing_call(Instant::ZERO);
         avoidance.watch();

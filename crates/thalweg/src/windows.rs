@@ -1,7 +1,7 @@
 //! The flow-control windows of the connection as a whole (RFC 9113 §5.2, §6.9).
 //!
-//! Keeps true: the unreleased bytes of the receive window are those of the live streams plus those of
-//! completed streams whose content the caller still holds.
+//! Keeps true: the unreleased bytes of the receive window are those of the live streams plus those
+//! of completed streams whose content the caller still holds.
 //!
 //! Called for each DATA frame in either direction, for WINDOW_UPDATE on stream 0, and by `release`.
 
@@ -12,7 +12,7 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub struct ConnectionWindows {
     send: SendWindow,
-    /// When the peer last credited the send window while it was empty.
+    /// When the peer last credited the send window while it was too small for a full frame.
     send_opened_at: Instant,
     receive: ReceiveWindow,
     /// Bytes of completed streams that the caller has not released.
@@ -40,7 +40,7 @@ impl ConnectionWindows {
         self.send
     }
 
-    /// Returns when the peer last credited the send window while it was empty.
+    /// Returns when the peer last credited the send window while it was too small for a full frame.
     #[inline]
     pub const fn send_opened_at(&self) -> Instant {
         self.send_opened_at
@@ -52,7 +52,8 @@ impl ConnectionWindows {
         self.send.take(bytes);
     }
 
-    /// Adds a WINDOW_UPDATE, and returns by how much it exceeds what was sent.
+    /// Adds a WINDOW_UPDATE, and returns by how much it exceeds what was sent. `full_frame`: see
+    /// `silly_window`.
     ///
     /// # Errors
     /// The size that the window would have, if that is above 2^31-1 (RFC 9113 §6.9.1).
@@ -117,8 +118,8 @@ impl ConnectionWindows {
         self.content_received = Some(now);
     }
 
-    /// Returns since when the peer could have sent content and has not; from `now` on, if it got new
-    /// window since the last call.
+    /// Returns since when the peer could have sent content and has not; from `now` on, if it got
+    /// new window since the last call.
     pub fn content_received_at(&mut self, now: Instant) -> Instant {
         *self.content_received.get_or_insert(now)
     }
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn credit_for_an_empty_send_window_records_the_time() {
+    fn credit_for_a_send_window_below_a_full_frame_records_the_time() {
         let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
         let mut windows = ConnectionWindows::new();
         windows.debit_send(65_534);
@@ -172,6 +173,8 @@ mod tests {
         windows.debit_send(2);
         assert_eq!(windows.credit_send(1, 1, at(2)), Ok(0));
         assert_eq!(windows.send_opened_at(), at(2));
+        assert_eq!(windows.credit_send(1, 2, at(3)), Ok(0));
+        assert_eq!(windows.send_opened_at(), at(3), "one byte is less than a full frame");
     }
 
     #[test]

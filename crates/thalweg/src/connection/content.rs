@@ -1,8 +1,9 @@
-//! The timeout for request content that does not come (`Config::timeouts.content`).
+//! The timeout for request content that does not arrive (`Config::timeouts.content`).
 //!
-//! Keeps true: only a peer that could have sent is timed. Time counts from the last of: the request, any content
-//! on the connection, and window or an informational response that let the peer go on. What happens in calls, which
-//! bring no time, counts from the next look, so the timeout never comes early; it comes at most one length late.
+//! Keeps true: only a peer that could have sent is timed. Time counts from the last of: the
+//! request, any content on the connection, and window or an informational response that let the
+//! peer continue. What happens in calls, which carry no time, counts from the next expiry, so the
+//! timeout never fires early; it fires at most one length late.
 
 use crate::error::{ErrorCode, StreamError, Timeout};
 use crate::event::ResetCause;
@@ -10,14 +11,14 @@ use crate::flow::{FRAME_BYTES, ReceiveWindow};
 use crate::headers::validate::Method;
 use crate::message::Status;
 use crate::stream_id::StreamKey;
+use crate::streams::slot::{ContentTimer, Slot};
 use crate::streams::state::HalfState;
-use crate::streams::{ContentTimer, Slot};
 use crate::time::Instant;
 
 use super::inner::Inner;
 
 impl Inner {
-    /// Starts the time for the content of a request whose fields are in the header block.
+    /// Starts the time for the content of the request whose fields were decoded last.
     pub(super) fn start_content_timer(&mut self, method: Method) -> ContentTimer {
         if method == Method::Connect || self.timers.duration(Timeout::Content).is_none() {
             return ContentTimer::Off;
@@ -29,7 +30,7 @@ impl Inner {
         ContentTimer::Since(self.timers.now())
     }
 
-    /// Ends the requests whose content did not come in time, and sets the timer for the next.
+    /// Ends the requests whose content did not arrive in time, and arms the timeout for the next.
     pub(super) fn end_incomplete_requests(&mut self, now: Instant) {
         let Some(limit) = self.timers.duration(Timeout::Content) else { return };
         let received = self.windows.content_received_at(now);
@@ -42,12 +43,12 @@ impl Inner {
                 if !is_timed(slot) {
                     continue;
                 }
-                let may_send = has_room(&connection_window, slot) && has_room(&slot.receive_window, slot);
-                let since = match slot.content_timer {
+                let may_send = has_room(&connection_window, slot) && has_room(&slot.receive.window, slot);
+                let since = match slot.receive.content_timer {
                     ContentTimer::Since(since) if may_send => since.max(received),
                     _ => now,
                 };
-                slot.content_timer =
+                slot.receive.content_timer =
                     if may_send { ContentTimer::Since(since) } else { ContentTimer::Pending };
                 if since + limit <= now {
                     late = Some(stream);
@@ -64,8 +65,9 @@ impl Inner {
         }
     }
 
-    /// RFC 9110 §15.5.9: a request that did not come in time is answered 408, if that is still possible.
-    /// RFC 9113 §8.1: behind a whole response, NO_ERROR asks the peer to stop sending the request.
+    /// RFC 9110 §15.5.9: answers a request that did not arrive in time with 408, if a response is
+    /// still possible. RFC 9113 §8.1: behind a whole response, NO_ERROR asks the peer to stop
+    /// sending the request.
     fn end_incomplete_request(&mut self, stream: StreamKey) {
         let Some(slot) = self.streams.find(stream) else { return };
         let by = ResetCause::Local(StreamError::Timeout(Timeout::Content));
@@ -77,21 +79,22 @@ impl Inner {
     }
 }
 
-/// Whether the peer owes content that is waited for with a limit.
+/// Whether the peer owes content that has a time limit.
 fn is_timed(slot: &Slot) -> bool {
-    let has_limit = slot.receive_left.bytes().is_some() || slot.state.local() == HalfState::Headers;
-    slot.content_timer != ContentTimer::Off && slot.state.remote() == HalfState::Data && has_limit
+    let has_limit = slot.receive.left.bytes().is_some() || slot.state.local() == HalfState::Headers;
+    slot.receive.content_timer != ContentTimer::Off && slot.state.remote() == HalfState::Data && has_limit
 }
 
-/// Whether the peer can be expected to send: it may wait for a window that holds a frame, half of the window, or all of
-/// the rest, so as not to send small frames.
+/// Whether the peer can be expected to send: it may wait for a window that holds a frame, half of
+/// the window, or all of the rest, so as not to send small frames.
 fn has_room(window: &ReceiveWindow, slot: &Slot) -> bool {
     let wanted = FRAME_BYTES.min(window.size() / 2);
-    let wanted = slot.receive_left.bytes().map_or(wanted, |left| wanted.min(left.cast_signed()));
+    let wanted = slot.receive.left.bytes().map_or(wanted, |left| wanted.min(left.cast_signed()));
     window.available() >= wanted.max(1)
 }
 
-/// `application/grpc` and what stands behind a plus sign, a semicolon, or a dash in it.
+/// Whether it is `application/grpc`, or that with a suffix after a plus sign, a semicolon, or a
+/// dash.
 fn is_grpc(content_type: &[u8]) -> bool {
     content_type.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
 }

@@ -1,4 +1,5 @@
-//! Header blocks on their way in: HEADERS, PUSH_PROMISE, CONTINUATION (RFC 9113 §4.3, §6.2, §6.6, §6.10, §8).
+//! Receives field blocks: HEADERS, PUSH_PROMISE, CONTINUATION (RFC 9113 §4.3, §6.2, §6.6, §6.10,
+//! §8).
 
 use alloc::boxed::Box;
 
@@ -16,9 +17,10 @@ use crate::rate_limit::Cost;
 use crate::settings::Settings;
 use crate::shutdown::ShutdownPhase;
 use crate::stream_id::{StreamId, StreamKey};
+use crate::streams::Side;
 use crate::streams::id_table::{CloseReason, StreamStatus};
+use crate::streams::slot::{RemainingLength, Slot};
 use crate::streams::state::{HalfState, Input, InvalidTransition, State, Transition};
-use crate::streams::{RemainingLength, Side, Slot};
 use crate::violation::Violation;
 
 use super::inner::{ConnectionFailed, Inner};
@@ -27,7 +29,7 @@ use super::receive::RawEvent;
 type EventResult<'b> = Result<Option<RawEvent<'b>>, ConnectionFailed>;
 
 impl Inner {
-    /// Bounds a header block before its next fragment is collected.
+    /// Checks the limits of a field block before its next fragment is collected.
     #[inline]
     pub(super) fn receive_fragment_header(&mut self, header: FrameHeader) -> Result<(), ConnectionFailed> {
         self.inbound.phase = Phase::Payload(header);
@@ -38,7 +40,7 @@ impl Inner {
         let before = self.inbound.open_block.as_ref().map_or(0, |block| block.bytes);
         let bytes = u64::from(before) + u64::from(header.len);
         let bound = u64::from(self.limits.oversized_block_bytes_max);
-        // Pad Length, padding and priority fields are no part of the block.
+        // Pad Length, padding and priority fields are not part of the block.
         if bytes > bound + 261 {
             return Err(self.fail_limit(Limit::OversizedBlockBytes, header.stream, bytes, bound));
         }
@@ -72,7 +74,7 @@ impl Inner {
             Ok(parts) => parts,
             Err(violation) => return Err(self.fail_violation(violation, header.stream)),
         };
-        // RFC 9113 §6.5.2: an error once our 0 was acknowledged; until then the push is merely refused.
+        // RFC 9113 §6.5.2: an error once our 0 was acknowledged; until then the push is refused.
         if !self.settings.local.in_force().enable_push {
             return Err(self.fail_violation(Violation::PushDisabled, header.stream));
         }
@@ -95,7 +97,7 @@ impl Inner {
         self.begin_open_block(block, fragment, flags.contains(Flags::END_HEADERS))
     }
 
-    /// Begins a block of several frames, or one that is too large to be kept.
+    /// Starts a block of several frames, or one that is too large to be kept.
     fn begin_open_block<'b>(
         &mut self,
         mut block: OpenBlock,
@@ -130,8 +132,8 @@ impl Inner {
         self.finish_open_block(block)
     }
 
-    /// Keeps a fragment of the block under way. A block that outgrows `header_block_bytes_max` is decoded
-    /// without being kept, from its first fragment on.
+    /// Keeps a fragment of the open block. A block that outgrows `header_block_bytes_max` is
+    /// decoded without being kept, from its first fragment on.
     fn collect_fragment(&mut self, block: &mut OpenBlock, fragment: &[u8]) -> Result<(), ConnectionFailed> {
         block.bytes = block.bytes.saturating_add(fragment.len() as u32);
         self.inbound.open_block = Some(*block);
@@ -142,7 +144,7 @@ impl Inner {
         self.skip_fragment(*block, fragment)
     }
 
-    /// Decodes a fragment of a block that is not kept, and before it those that were.
+    /// Decodes a fragment of a block that is not kept, and before it those that were kept.
     #[cold]
     fn skip_fragment(&mut self, block: OpenBlock, fragment: &[u8]) -> Result<(), ConnectionFailed> {
         let (bytes, bound) = (block.bytes, self.limits.oversized_block_bytes_max);
@@ -160,7 +162,7 @@ impl Inner {
         skipped.map_err(|violation| self.fail_violation(violation, StreamId::CONNECTION))
     }
 
-    /// Finishes a block whose fragments were collected, or skipped.
+    /// Finishes a block whose fragments were collected or skipped.
     fn finish_open_block<'b>(&mut self, block: OpenBlock) -> EventResult<'b> {
         if let Some(skipper) = self.inbound.skipper.take() {
             self.inbound.open_block = None;
@@ -175,8 +177,8 @@ impl Inner {
         outcome
     }
 
-    /// Ends the decoding of a block that was not kept, and charges it by its length: it cost work and is
-    /// worth nothing.
+    /// Ends the decoding of a block that was not kept, and charges it by its length: it cost work,
+    /// and no event shows it.
     #[cold]
     fn finish_skipped(&mut self, skipper: BlockSkipper, block: OpenBlock) -> Result<(), ConnectionFailed> {
         if let Err(violation) = self.codec.finish_skip(skipper) {
@@ -188,7 +190,7 @@ impl Inner {
         Ok(())
     }
 
-    /// A block is whole. RFC 9113 §4.3: it is decoded, whatever has become of its stream.
+    /// Handles a whole block. RFC 9113 §4.3: it is decoded, whatever the state of its stream.
     #[inline]
     fn finish_block<'b>(&mut self, block: OpenBlock, bytes: FieldBlock<'_>) -> EventResult<'b> {
         let id = block.stream;
@@ -206,7 +208,8 @@ impl Inner {
             StreamStatus::Live(slot) => {
                 self.finish_message(StreamKey::from_parts(id, slot), block.end, bytes)
             }
-            // RFC 9113 §5.1: our reset may have crossed it, and streams since then may have pushed it out of memory.
+            // RFC 9113 §5.1: the peer may have sent it before it received our reset, and the reset
+            // may be forgotten since.
             StreamStatus::Closed(CloseReason::ResetLocal) | StreamStatus::Forgotten => {
                 self.discard_block(bytes)?;
                 self.charge_late_block(id).map(|()| None)
@@ -238,7 +241,8 @@ impl Inner {
         outcome.map_err(|violation| self.fail_violation(violation, StreamId::CONNECTION))
     }
 
-    /// Decodes a block that came where none may come, and answers that. What cannot be decoded goes first.
+    /// Decodes a block where none is allowed, and rejects it. A block that cannot be decoded is the
+    /// graver error.
     #[cold]
     fn discard_and_reject<'b>(
         &mut self,
@@ -250,7 +254,7 @@ impl Inner {
         self.handle_stream_violation(id, violation).map(|()| None)
     }
 
-    /// A client opens a stream.
+    /// Opens a stream with a request of the client.
     #[inline]
     fn finish_request<'b>(&mut self, id: StreamId, end: bool, bytes: FieldBlock<'_>) -> EventResult<'b> {
         if let ShutdownPhase::Final(_) = self.lifecycle.shutdown().phase() {
@@ -275,11 +279,11 @@ impl Inner {
         }
         let state = State::opened(false, end);
         let mut slot = self.new_slot(state, info.method);
-        slot.receive_left = content;
+        slot.receive.left = content;
         if !end {
-            slot.content_timer = self.start_content_timer(info.method);
+            slot.receive.content_timer = self.start_content_timer(info.method);
         }
-        slot.signalled = self.initial_priority(id, info.has_priority);
+        slot.send.signalled = self.initial_priority(id, info.has_priority);
         slot.reported = true;
         let stream = self.streams.open(id, slot);
         self.counters.streams_opened += 1;
@@ -294,7 +298,7 @@ impl Inner {
         self.rate_limiter.credit_late_blocks();
     }
 
-    /// Refuses a stream that never got a slot, and charges it.
+    /// Refuses a stream that never had a slot, and charges the reset.
     #[cold]
     fn refuse_stream<'b>(&mut self, id: StreamId, code: ErrorCode) -> EventResult<'b> {
         self.mark_refused(id);
@@ -303,11 +307,12 @@ impl Inner {
         self.charge(Cost::Reset, id).map(|()| None)
     }
 
-    /// RFC 9113 §8.2.1: a field that is no field is answered 400; the rest of §8 by the reset alone (§8.1.1).
+    /// RFC 9113 §8.2.1: a field that is no field is answered 400; the rest of §8 by the reset alone
+    /// (§8.1.1).
     #[cold]
     fn reject_malformed<'b>(&mut self, id: StreamId, violation: Violation) -> EventResult<'b> {
         if matches!(violation, Violation::FieldNameInvalid | Violation::FieldValueInvalid) {
-            // Without END_STREAM: nothing may follow that, and the reset says why.
+            // Without END_STREAM: no frame may follow that, and the reset carries the reason.
             self.send_status(id, Status::BAD_REQUEST, false);
         }
         self.refuse_stream(id, violation.code())
@@ -331,7 +336,7 @@ impl Inner {
         self.charge(Cost::Reset, id).map(|()| None)
     }
 
-    /// A header block on a live stream: a response, or trailers.
+    /// Handles a field block on a live stream: a response, or trailers.
     fn finish_message<'b>(&mut self, stream: StreamKey, end: bool, bytes: FieldBlock<'_>) -> EventResult<'b> {
         let Some(slot) = self.streams.find(stream) else { return self.discard_block(bytes).map(|()| None) };
         match slot.state.remote() {
@@ -339,7 +344,7 @@ impl Inner {
                 self.discard_and_reject(bytes, stream.id(), Violation::StreamsExceeded)
             }
             HalfState::Headers => self.finish_response(stream, end, bytes),
-            HalfState::Data if slot.tunnel => {
+            HalfState::Data if slot.send.tunnel => {
                 self.discard_and_reject(bytes, stream.id(), Violation::FrameInTunnel)
             }
             HalfState::Data => self.finish_trailers(stream, end, bytes),
@@ -379,8 +384,8 @@ impl Inner {
         if !informational {
             let Some(slot) = self.streams.find_mut(stream) else { return Ok(None) };
             let content = response_content(slot.method, &info);
-            slot.receive_left = content;
-            slot.tunnel = slot.method == Method::Connect && (200..300).contains(&info.status);
+            slot.receive.left = content;
+            slot.send.tunnel = slot.method == Method::Connect && (200..300).contains(&info.status);
             if end && !content.allows(0, true) {
                 let violation = Violation::ContentLengthMismatch;
                 return self.handle_stream_violation(stream.id(), violation).map(|()| None);
@@ -402,7 +407,7 @@ impl Inner {
                 return self.handle_stream_error(stream.id(), StreamError::Limit(limit)).map(|()| None);
             }
         };
-        let left = self.streams.find(stream).map_or(RemainingLength::ANY, |slot| slot.receive_left);
+        let left = self.streams.find(stream).map_or(RemainingLength::ANY, |slot| slot.receive.left);
         let violation =
             violation.or((end && !left.allows(0, true)).then_some(Violation::ContentLengthMismatch));
         match violation {
@@ -411,7 +416,7 @@ impl Inner {
         }
     }
 
-    /// Moves a stream on by a header block of the peer's.
+    /// Advances a stream by a field block of the peer.
     fn accept_headers<'b>(
         &mut self,
         stream: StreamKey,
@@ -441,7 +446,8 @@ impl Inner {
         let parent = match self.streams.status(id) {
             _ if self.streams.side(id) == Side::Remote => None,
             StreamStatus::Live(slot) => Some(StreamKey::from_parts(id, slot)),
-            // RFC 9113 §5.1: our reset may not have reached the server; what it promises is reserved all the same.
+            // RFC 9113 §5.1: our reset may not have reached the server; the stream that it promises
+            // is reserved nevertheless.
             StreamStatus::Closed(CloseReason::ResetLocal) | StreamStatus::Forgotten => {
                 return self.refuse_push(id, promised, ErrorCode::CANCEL, bytes);
             }
@@ -453,7 +459,7 @@ impl Inner {
         else {
             return Err(self.fail_violation(Violation::PushOnWrongStream, id));
         };
-        if slot.tunnel {
+        if slot.send.tunnel {
             self.refuse_push(id, promised, ErrorCode::CANCEL, bytes)?;
             return self.handle_stream_violation(id, Violation::FrameInTunnel).map(|()| None);
         }
@@ -478,7 +484,7 @@ impl Inner {
         Ok(Some(RawEvent::Headers { stream, kind: HeadersKind::Push { parent }, end: false }))
     }
 
-    /// RFC 9113 §5.1.1, §6.6: a promise names a new stream of the server's.
+    /// RFC 9113 §5.1.1, §6.6: a promise names a new stream of the server.
     fn check_promised_id(&mut self, id: StreamId, promised: StreamId) -> Result<(), ConnectionFailed> {
         let is_new = self.streams.status(promised) == StreamStatus::Idle;
         if promised.is_connection() || promised.is_client_initiated() || !is_new {
@@ -487,7 +493,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Takes a promise that is not wanted, or not any more: its block is decoded and its stream reset.
+    /// Refuses a promise: decodes its block and resets its stream.
     #[cold]
     fn refuse_push<'b>(
         &mut self,
@@ -501,17 +507,18 @@ impl Inner {
         self.refuse_stream(promised, code)
     }
 
-    /// A slot with the windows that hold now.
+    /// Creates a slot with the initial windows that apply now.
     #[inline]
     pub(super) fn new_slot(&self, state: State, method: Method) -> Slot {
         let Settings { initial_window_size, .. } = *self.settings.local.in_force();
         let mut slot =
             Slot::new(state, method, self.settings.remote().initial_window_size, initial_window_size);
-        slot.opened_at_ticks = self.clock_ticks();
+        slot.receive.opened_at_ticks = self.clock_ticks();
         slot
     }
 
-    /// The priority that was signalled for a new request, if any was: PRIORITY_UPDATE goes before the field (RFC 9218 §7.1).
+    /// Returns the priority that was signalled for a new request, if any: PRIORITY_UPDATE precedes
+    /// the field (RFC 9218 §7.1).
     #[inline]
     fn initial_priority(&mut self, id: StreamId, has_field: bool) -> Option<Priority> {
         if let Some(priority) = self.early_priorities.take(id) {
@@ -524,7 +531,8 @@ impl Inner {
     }
 }
 
-/// What a request's content-length leaves to receive. RFC 9113 §8.5: in a tunnel it means nothing.
+/// Returns what a request's content-length leaves to receive. RFC 9113 §8.5: it has no meaning in a
+/// tunnel.
 fn request_content(info: &BlockInfo) -> RemainingLength {
     if info.method == Method::Connect {
         RemainingLength::ANY
@@ -533,7 +541,7 @@ fn request_content(info: &BlockInfo) -> RemainingLength {
     }
 }
 
-/// What a response may carry (RFC 9110 §6.4.1).
+/// Returns what a response may carry (RFC 9110 §6.4.1).
 pub fn response_content(method: Method, info: &BlockInfo) -> RemainingLength {
     if has_no_content(method, info.status) {
         return RemainingLength::new(Some(0));
@@ -544,11 +552,12 @@ pub fn response_content(method: Method, info: &BlockInfo) -> RemainingLength {
     RemainingLength::new(info.content_length)
 }
 
-/// RFC 9110 §6.4.1: responses to HEAD, 204 and 304 have no content, whatever their content-length says.
+/// RFC 9110 §6.4.1: responses to HEAD, 204 and 304 have no content, whatever their content-length
+/// is.
 fn has_no_content(method: Method, status: u16) -> bool {
     method == Method::Head || status == 204 || status == 304
 }
 
-/// So many bytes of a block that is not kept draw one token of `Config::rate_limits.resets`: what one frame of
-/// the default size carries.
+/// How many bytes of a block that is not kept draw one token of `Config::rate_limits.resets`: the
+/// payload of one frame of the default size.
 const SKIPPED_BYTES_PER_TOKEN: u32 = 16 << 10;

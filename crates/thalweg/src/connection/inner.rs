@@ -1,7 +1,8 @@
-//! The routes between the owners. Both roles share this one concrete type; the public `Connection` is a thin shell over it.
+//! Routes between the owners of a connection's state. Both roles share this one concrete type; the
+//! public `Connection` is a thin shell over it.
 //!
-//! Keeps true: after a connection error there is exactly one GOAWAY with its code, every later call gives the same error, and
-//! the output only drains; what is unreleased on the connection is the sum over its streams and orphans.
+//! Keeps true: after a connection error there is exactly one GOAWAY with its code, every later call
+//! returns the same error, and the output only drains.
 
 use crate::config::{Config, Limits, Timeouts};
 use crate::early_priorities::EarlyPriorities;
@@ -50,7 +51,8 @@ pub struct Inner {
     pub(super) counters: Counters,
 }
 
-/// The connection has failed: `Inner::error` says how. Inside the core an error is one bit, so that results stay small.
+/// The connection has failed; `Inner::lifecycle` has the error. Inside the core an error is one
+/// bit, so that results stay small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionFailed;
 
@@ -80,17 +82,19 @@ impl Inner {
             counters: Counters::default(),
         };
         inner.send_preface(&settings, config.connection_window_bytes);
-        inner.judge_full_frame();
+        inner.update_full_frame();
         inner
     }
 
-    /// RFC 9113 §3.4: preface, then SETTINGS. The connection window has no setting: WINDOW_UPDATE widens it.
+    /// RFC 9113 §3.4: the preface, then SETTINGS. The connection's window has no setting, so
+    /// WINDOW_UPDATE widens it.
     pub(super) fn send_preface(&mut self, settings: &Settings, connection_window_bytes: u32) {
         if self.is_client() {
             self.outbound.preface();
         }
         let changes = settings.changes_from(&Settings::default());
-        // RFC 9113 §6.5.2: a server must not send SETTINGS_ENABLE_PUSH as 1; it is 1 without being sent.
+        // RFC 9113 §6.5.2: a server must not send SETTINGS_ENABLE_PUSH as 1; that is the initial
+        // value.
         debug_assert!(self.is_client() || !changes.iter().any(|(id, _)| *id == SettingId::ENABLE_PUSH));
         self.outbound.settings(changes.into_iter());
         if let Some(increment) = self.windows.widen_receive(connection_window_bytes) {
@@ -117,7 +121,7 @@ impl Inner {
         self.lifecycle.error().unwrap_or(unknown)
     }
 
-    /// Ends the connection: a GOAWAY that says why, and nothing after it. Called once.
+    /// Ends the connection for an error: sends the GOAWAY that reports it. Called once.
     #[cold]
     pub fn fail(&mut self, error: ConnectionError) -> ConnectionFailed {
         let debug = match error.cause() {
@@ -130,7 +134,7 @@ impl Inner {
         ConnectionFailed
     }
 
-    /// Ends the connection with debug data of the caller's.
+    /// Ends the connection for an error, with debug data of the caller's.
     pub fn terminate(&mut self, error: ConnectionError, debug: &[u8]) {
         let (last, live_streams) = (self.streams.last(Side::Remote), self.streams.live());
         let (last, code) = self.lifecycle.terminate(error, last, live_streams);
@@ -147,7 +151,7 @@ impl Inner {
         self.fail(ConnectionError::violation(violation, stream))
     }
 
-    /// Ends the connection for a limit that the peer ran into.
+    /// Ends the connection for a limit that the peer exceeded.
     #[cold]
     pub(super) fn fail_limit(
         &mut self,
@@ -159,7 +163,7 @@ impl Inner {
         self.fail(ConnectionError::limit(limit, stream, seen, bound))
     }
 
-    /// Charges work to the peer; an empty bucket ends the connection.
+    /// Charges work to the peer. An exhausted rate limit ends the connection.
     #[inline]
     pub(super) fn charge(&mut self, cost: Cost, stream: StreamId) -> Result<(), ConnectionFailed> {
         match self.rate_limiter.charge(cost, self.timers.now()) {
@@ -184,7 +188,7 @@ impl Inner {
         self.fail_limit(limit, stream, u64::from(burst) + 1, u64::from(burst))
     }
 
-    /// Answers a rule broken on a stream, whatever has become of that stream.
+    /// Handles a rule that the peer broke on a stream, live or not.
     #[cold]
     pub(super) fn handle_stream_violation(
         &mut self,
@@ -197,7 +201,7 @@ impl Inner {
         self.handle_stream_error(id, StreamError::Violation(violation))
     }
 
-    /// Resets a stream for an error that the peer made, and charges it.
+    /// Resets a stream for an error of the peer, and charges the reset.
     #[cold]
     pub(super) fn handle_stream_error(
         &mut self,
@@ -207,7 +211,8 @@ impl Inner {
         let code = error.code();
         match self.streams.stream_key(id) {
             Some(stream) => self.reset_stream(stream, code, ResetCause::Local(error)),
-            // RFC 9113 §5.4, §5.4.2: the first error of a stream is the only one, and has one RST_STREAM.
+            // RFC 9113 §5.4, §5.4.2: only the first error of a stream counts, and it has one
+            // RST_STREAM.
             None if self.streams.status(id) == StreamStatus::Closed(CloseReason::ResetLocal) => {}
             None => {
                 self.streams.mark_reset(id);
@@ -218,7 +223,7 @@ impl Inner {
         self.charge(Cost::Reset, id)
     }
 
-    /// Resets a live stream; the event comes later if the caller knows the stream.
+    /// Resets a live stream. An event reports it later, if the caller knows the stream.
     pub(super) fn reset_stream(&mut self, stream: StreamKey, code: ErrorCode, by: ResetCause) {
         let reported = self.streams.find(stream).is_some_and(|slot| slot.reported);
         self.outbound.reset(stream.id(), code);
@@ -229,21 +234,23 @@ impl Inner {
         }
     }
 
-    /// Ends a stream early: what the caller holds of it is credited to the peer.
+    /// Removes a stream that was reset, and credits the content that the caller holds of it to the
+    /// peer.
     pub(super) fn abort_stream(&mut self, stream: StreamKey, reason: CloseReason) {
         let Some(slot) = self.streams.close(stream, reason) else { return };
         if reason == CloseReason::ResetLocal && slot.state.remote() != HalfState::Closed {
             self.rate_limiter.credit_late_blocks();
         }
-        let held = slot.receive_window.held();
+        let held = slot.receive.window.held();
         self.release_connection_window(held);
         self.after_stream_close();
     }
 
-    /// Ends a stream whose halves have both ended: what the caller holds of it stays accounted for.
+    /// Removes a stream whose halves are both closed. The content that the caller holds of it stays
+    /// in the window.
     pub(super) fn complete_stream(&mut self, stream: StreamKey) {
         let Some(slot) = self.streams.close(stream, CloseReason::Completed) else { return };
-        self.windows.keep_after_close(slot.receive_window.held());
+        self.windows.keep_after_close(slot.receive.window.held());
         self.counters.streams_completed += 1;
         self.rate_limiter.credit(Cost::Reset, RESETS_PER_COMPLETED_STREAM);
         self.after_stream_close();
@@ -267,12 +274,12 @@ impl Inner {
         }
     }
 
-    /// Whether the peer's limit leaves room for a stream of ours.
+    /// Whether the peer's limit allows one more stream of ours.
     pub(super) fn can_open_stream(&self) -> bool {
         self.streams.active(Side::Local) < self.settings.remote().max_concurrent_streams
     }
 
-    /// Says the last GOAWAY of a shutdown, once.
+    /// Sends the final GOAWAY of a shutdown, once.
     pub(super) fn send_final_goaway(&mut self) {
         let last = self.streams.last(Side::Remote);
         if self.lifecycle.shutdown_mut().finish(last) {
@@ -284,7 +291,7 @@ impl Inner {
         }
     }
 
-    /// Credits bytes to the connection window.
+    /// Credits bytes to the connection's receive window.
     #[inline]
     pub(super) fn release_connection_window(&mut self, bytes: u32) {
         // The application no longer holds these bytes, nor the small frames that carried them.
@@ -294,7 +301,7 @@ impl Inner {
         }
     }
 
-    /// The application has consumed bytes of a stream.
+    /// Releases bytes of a stream that the application has consumed.
     pub fn release(&mut self, stream: StreamKey, bytes: usize) {
         if self.lifecycle.has_error() {
             return;
@@ -302,28 +309,29 @@ impl Inner {
         self.credit(stream, u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 
-    /// Gives back what was received on a stream, on a connection that lives.
+    /// Credits received bytes of a stream, on a connection without error.
     pub(super) fn credit(&mut self, stream: StreamKey, bytes: u32) {
         let Some(slot) = self.streams.find_mut(stream) else {
             let released = self.windows.take_after_close(bytes);
             return self.release_connection_window(released);
         };
-        let released = slot.receive_window.release(bytes);
+        let released = slot.receive.window.release(bytes);
         if slot.state.remote() != HalfState::Closed
-            && let Some(increment) = slot.receive_window.take_update()
+            && let Some(increment) = slot.receive.window.take_update()
         {
-            slot.content_timer.restart();
+            slot.receive.content_timer.restart();
             self.outbound.window_update(stream.id(), increment);
         }
         self.release_connection_window(released);
     }
 
-    /// Whether nothing more will come out.
+    /// Whether no more output will come.
     pub fn is_finished(&self) -> bool {
         self.outbound.is_empty() && (self.lifecycle.has_error() || self.is_drained())
     }
 
-    /// Whether the connection has ended in order: both sides have nothing more to say.
+    /// Whether the connection has ended in order: the final GOAWAY was sent and every stream has
+    /// ended.
     pub(super) fn is_drained(&self) -> bool {
         let has_sent_final_goaway = matches!(self.lifecycle.shutdown().phase(), ShutdownPhase::Final(_));
         has_sent_final_goaway && self.streams.live() == 0 && !self.pending.has_resets()
@@ -332,11 +340,12 @@ impl Inner {
     /// Whether the caller should read from the transport.
     pub fn wants_read(&self) -> bool {
         let output_bytes_max = self.limits.output_bytes_max as usize;
-        // Spliced payloads do not count: two peers that write to each other would both wait to be read.
+        // Spliced payloads do not count: otherwise two peers that write to each other would both
+        // wait to be read.
         !self.lifecycle.has_error() && !self.lifecycle.is_eof() && self.outbound.own_len() <= output_bytes_max
     }
 
-    /// How the connection stands, or how it ended.
+    /// Returns the state of the connection, or how it ended.
     pub fn report(&self) -> CloseReport {
         let lifecycle = &self.lifecycle;
         let live_streams = match lifecycle.error() {
@@ -355,28 +364,28 @@ impl Inner {
         }
     }
 
-    /// The live streams, reserved ones included.
+    /// Returns the number of live streams, reserved ones included.
     pub fn live_streams(&self) -> u32 {
         self.streams.live()
     }
 
-    /// The peer's settings.
+    /// Returns the peer's settings.
     pub fn remote_settings(&self) -> &Settings {
         self.settings.remote()
     }
 
-    /// Our settings as far as they bind the peer.
+    /// Returns our settings, as far as they bind the peer.
     pub fn local_settings(&self) -> &Settings {
         self.settings.local.in_force()
     }
 
     /// Returns what flow control allows a stream to send now.
     pub fn send_capacity(&self, stream: StreamKey) -> Option<SendCapacity> {
-        let stream = self.streams.find(stream)?.send_window.available();
+        let stream = self.streams.find(stream)?.send.window.available();
         Some(SendCapacity { stream, connection: self.windows.send_window().available() })
     }
 
-    /// The fields of the last header block.
+    /// Returns the fields of the last field block.
     #[inline]
     pub fn headers(&self) -> Headers<'_> {
         self.codec.headers()
@@ -398,7 +407,7 @@ impl Inner {
             + self.pending.capacity_bytes()
     }
 
-    /// Asserts what all owners keep true.
+    /// Asserts the invariants of all owners.
     pub fn check(&self) {
         if !cfg!(debug_assertions) {
             return;
@@ -413,12 +422,12 @@ impl Inner {
         if self.lifecycle.has_error() {
             debug_assert_eq!(self.streams.live(), 0);
         } else {
-            self.windows.check(self.streams.iter().map(|(_, slot)| slot.receive_window.held()).sum());
+            self.windows.check(self.streams.iter().map(|(_, slot)| slot.receive.window.held()).sum());
         }
     }
 }
 
-/// A client that cancels four of five calls is still one that uses the service.
+/// A client that cancels four of five requests still uses the service.
 const RESETS_PER_COMPLETED_STREAM: u32 = 4;
 /// Preface, SETTINGS, WINDOW_UPDATE and the acknowledgement of SETTINGS fit into so many bytes.
 const OUTPUT_BYTES_INITIAL: usize = 128;

@@ -1,4 +1,5 @@
-//! The public door: a connection of either role, a line or two per method.
+//! The public API: a connection of either role. Each method is a line or two; `Inner` and the
+//! owners behind it do the work.
 
 mod content;
 mod field_blocks;
@@ -7,6 +8,7 @@ mod receive;
 mod receive_control;
 mod receive_data;
 mod send_control;
+mod send_data;
 mod send_messages;
 mod snapshot;
 mod timeout;
@@ -34,17 +36,17 @@ use crate::stats::CloseReport;
 use crate::stream_id::StreamKey;
 use crate::time::Instant;
 
-/// The role of a client: opens streams with requests.
+/// The role of a client, which opens streams with requests.
 #[derive(Clone, Copy, Debug)]
 pub enum Client {}
 
-/// The role of a server: answers requests, and may push.
+/// The role of a server, which answers requests and may push.
 #[derive(Clone, Copy, Debug)]
 pub enum Server {}
 
 /// [`Client`] or [`Server`].
 pub trait Role: sealed::Sealed {
-    /// Whether it is the client's.
+    /// Whether it is the client's role.
     const IS_CLIENT: bool;
 }
 
@@ -66,40 +68,44 @@ mod sealed {
 
 /// One end of an HTTP/2 connection.
 ///
-/// Four kinds of methods, by their first word:
+/// There are four kinds of methods:
 ///
-/// * `receive` and `handle_*` take what the world did: bytes, the end of bytes, time;
-/// * `poll_*` say what the caller should do next: write, wait, go on sending;
-/// * `send_*`, `release`, `shutdown` and `close` are what the caller wants;
-/// * the rest looks and changes nothing.
+/// * `receive` and `handle_*` take input: bytes, the end of bytes, time;
+/// * `poll_*` return what the caller should do next: write, wait, continue to send;
+/// * `send_*`, `release`, `shutdown` and `close` do what the caller wants;
+/// * all others are getters and change nothing.
 ///
-/// Any method may be called at any time. A call that makes no sense is an error value and changes nothing.
-/// After a connection error, `receive` and every `send_*` return that same error, and the output only drains.
+/// Any method may be called at any time. A call that is not possible returns an error and changes
+/// nothing. After a connection error, `receive` and every `send_*` return that same error, and the
+/// output that remains can still be fetched.
 ///
 /// # Time
 ///
 /// Only [`receive`](Self::receive) and [`handle_timeout`](Self::handle_timeout) carry the time. A
 /// timeout that a frame arms starts at the `now` that comes with the frame. Other calls carry no
-/// time: a timeout that one of them arms (`shutdown`, `send_settings`, `send_data` that is cut
-/// short, `poll_transmit`, a call that ends the last stream) starts at the next time, and
+/// time: a timeout that one of them arms (`shutdown`, `send_settings`, `send_data` that could not
+/// take everything, `poll_transmit`, a call that ends the last stream) starts at the next time, and
 /// [`poll_timeout`](Self::poll_timeout) asks for that at once. So no timeout fires before its
 /// length has passed since the call or the frame that armed it, however long the connection was
 /// silent before. Read the clock anew for each `handle_timeout`, and once for each read.
 ///
-/// # One turn of an I/O loop
+/// # One iteration of an I/O loop
 ///
-/// 1. Read bytes; call [`receive`](Self::receive) until it returns `None` or an error, and act on each event.
+/// 1. Read bytes. Call [`receive`](Self::receive) until it returns `None` or an error, and act on
+///    each event.
 /// 2. Serve [`poll_writable`](Self::poll_writable) until it returns `None`.
-/// 3. Write what [`poll_transmit`](Self::poll_transmit) hands out, until it returns `false`.
-/// 4. If [`is_finished`](Self::is_finished), end the transport. Else wait for bytes, for your own events, and for
-///    [`poll_timeout`](Self::poll_timeout), and then call [`handle_timeout`](Self::handle_timeout).
+/// 3. Write what [`poll_transmit`](Self::poll_transmit) returns, until it returns `false`.
+/// 4. If [`is_finished`](Self::is_finished), close the transport. Otherwise wait for bytes, for
+///    events of the application, and for [`poll_timeout`](Self::poll_timeout); then call
+///    [`handle_timeout`](Self::handle_timeout).
 pub struct Connection<R: Role> {
     inner: Inner,
     role: PhantomData<fn() -> R>,
 }
 
 impl<R: Role> Connection<R> {
-    /// Starts a connection. The preface and SETTINGS are in the output at once. Costs one small allocation.
+    /// Creates a connection. The preface and SETTINGS are in the output at once. Costs one small
+    /// allocation.
     ///
     /// # Errors
     /// The first field of `config` that is outside its range.
@@ -108,17 +114,19 @@ impl<R: Role> Connection<R> {
         Ok(Self { inner: Inner::new(&config, R::IS_CLIENT), role: PhantomData })
     }
 
-    /// Takes bytes off the front of `input` until there is something to tell, or nothing is left.
+    /// Takes bytes off the front of `input` until an event is due or `input` is empty.
     ///
-    /// Returns `Ok(None)` only when `input` is empty and nothing is left to tell. How the input is cut makes no
-    /// difference but for the pieces of [`Event::Data`]. With an empty input it still yields what time or calls have caused.
+    /// Returns `Ok(None)` only when `input` is empty and no event is due. How the input is divided
+    /// between calls makes no difference, except for the pieces of [`Event::Data`]. With an empty
+    /// input it still returns the events that time or calls have caused.
     ///
     /// `now` is the time at which the bytes were read. A later `now` than the last starts the
     /// timeouts that calls have armed since; an equal one is taken for the same reading of the
     /// clock, made before those calls.
     ///
     /// # Errors
-    /// The connection is over; GOAWAY is in the output, and every later call returns the same error.
+    /// The connection has failed. GOAWAY is in the output, and every later call returns the same
+    /// error.
     #[inline]
     pub fn receive<'c, 'b>(
         &'c mut self,
@@ -165,46 +173,48 @@ impl<R: Role> Connection<R> {
         }
     }
 
-    /// The transport's byte stream has ended. The last word is in the output; streams whose requests were whole can still be answered.
+    /// Handles the end of the transport's byte stream. The final GOAWAY is in the output; requests
+    /// that were received whole can still be answered.
     ///
     /// # Errors
-    /// The peer still owed something: its preface, the rest of a frame, or the rest of a message; or it ended for an error that it
-    /// told in a GOAWAY.
+    /// The preface, a frame, or a message was incomplete; or the peer ended the connection for an
+    /// error that its GOAWAY reported.
     pub fn handle_eof(&mut self) -> Result<(), ConnectionError> {
         self.inner.handle_eof().map_err(|ConnectionFailed| self.inner.connection_error())
     }
 
-    /// The caller has consumed `bytes` of a stream's content: the peer may send as much more. More than was received
-    /// counts as all. A WINDOW_UPDATE goes out when the peer gains half of the window by it, or a frame of 16,384 bytes where that is more
-    /// than it has left: who holds nearly all of a window and waits for more before releasing it may wait for itself.
-    /// Works after the stream has ended, too. With [`WindowRelease::Automatic`](crate::WindowRelease) there is nothing to
+    /// Releases `bytes` of a stream's content that the caller has consumed: the peer may send as
+    /// much more. A number above what was received counts as all of it. Works after the stream has
+    /// ended, too. With [`WindowRelease::Automatic`](crate::WindowRelease) there is nothing to
     /// release.
     pub fn release(&mut self, stream: StreamKey, bytes: usize) {
         self.inner.release(stream, bytes);
     }
 
-    /// Sends content: frames as much of `data` as the windows, the peer's frame size, the order of priorities, and the room below
-    /// `Config::output_bytes_max` allow, and returns how many bytes it took. END_STREAM is set if `end` and all was taken.
+    /// Sends content: frames as much of `data` as the windows, the peer's frame size, the order of
+    /// priorities, and the room below `Config::output_bytes_max` allow, and returns how many bytes
+    /// it took. END_STREAM is set if `end` and all was taken.
     ///
-    /// A frame that only a window makes short waits for more of it, 200 ms at most, which [`poll_timeout`](Self::poll_timeout) asks for.
+    /// A frame that only a window makes short waits for more window, 200 ms at most, which
+    /// [`poll_timeout`](Self::poll_timeout) asks for.
     ///
-    /// If less was taken, call again with the rest when [`poll_writable`](Self::poll_writable) names the stream.
-    /// An end alone, empty `data` with `end`, is always taken.
-    /// Costs one copy of what was taken.
+    /// If less was taken, call again with the rest when [`poll_writable`](Self::poll_writable)
+    /// returns the stream. An end alone, empty `data` with `end`, is always taken. Costs one copy
+    /// of what was taken.
     ///
     /// # Errors
     /// `StreamClosed`, `HeadersNotSent`, `AlreadyEnded`, `ContentLength`, `Connection`.
-    #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
+    #[must_use = "keep what was not taken until `poll_writable` returns the stream"]
     #[inline]
     pub fn send_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Result<usize, SendError> {
         self.inner.send_data(stream, data, end, None)
     }
 
-    /// Sends content from a buffer, and advances it by what was taken: the return value.
+    /// Sends content from a buffer, and advances it by what was taken, which it returns.
     ///
     /// # Errors
     /// As for [`send_data`](Self::send_data).
-    #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
+    #[must_use = "keep what was not taken until `poll_writable` returns the stream"]
     #[cfg(feature = "bytes")]
     pub fn send_buf(
         &mut self,
@@ -225,12 +235,13 @@ impl<R: Role> Connection<R> {
         }
     }
 
-    /// The same with `pad_len` bytes of padding in each frame, to blur lengths (RFC 9113 §10.7). Padding counts
-    /// in the windows, and where a window is short there is less of it: content goes first.
+    /// Sends content with `pad_len` bytes of padding in each frame, to hide lengths (RFC 9113
+    /// §10.7). Padding counts in the windows; where a window is short, there is less padding:
+    /// content goes first.
     ///
     /// # Errors
     /// As for [`send_data`](Self::send_data).
-    #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
+    #[must_use = "keep what was not taken until `poll_writable` returns the stream"]
     pub fn send_data_padded(
         &mut self,
         stream: StreamKey,
@@ -241,15 +252,16 @@ impl<R: Role> Connection<R> {
         self.inner.send_data(stream, data, end, Some(pad_len))
     }
 
-    /// Sends content that the caller places in the transport itself (`sendfile`, registered buffers, vectored writes): reserves
-    /// window, writes the head of one DATA frame, and returns how many bytes of payload it announced, up to `len`.
+    /// Sends content that the caller places in the transport itself (`sendfile`, registered
+    /// buffers, vectored writes): reserves window, writes the header of one DATA frame, and returns
+    /// how many bytes of payload it announced, up to `len`.
     ///
-    /// The output must then be fetched with [`poll_transmit_spliced`](Self::poll_transmit_spliced), which says where the
-    /// payload belongs. Costs no copy.
+    /// The output must then be fetched with [`poll_transmit_spliced`](Self::poll_transmit_spliced),
+    /// which returns where the payload belongs. Costs no copy.
     ///
     /// # Errors
     /// As for [`send_data`](Self::send_data).
-    #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
+    #[must_use = "keep what was not taken until `poll_writable` returns the stream"]
     #[inline]
     pub fn splice_data(&mut self, stream: StreamKey, len: usize, end: bool) -> Result<usize, SendError> {
         self.inner.splice_data(stream, len, end)
@@ -258,7 +270,8 @@ impl<R: Role> Connection<R> {
     /// Sends trailers; they end our half of the stream.
     ///
     /// # Errors
-    /// `StreamClosed`, `HeadersNotSent`, `AlreadyEnded`, `ContentLength`, `Malformed`, `HeaderListTooLarge`, `Connection`.
+    /// `StreamClosed`, `HeadersNotSent`, `AlreadyEnded`, `ContentLength`, `Malformed`,
+    /// `HeaderListTooLarge`, `Connection`.
     pub fn send_trailers<'a>(
         &mut self,
         stream: StreamKey,
@@ -267,55 +280,59 @@ impl<R: Role> Connection<R> {
         self.inner.send_trailers(stream, fields)
     }
 
-    /// Ends a stream at once. Nothing more is told of it, and what the caller holds of its content is credited to the peer. A stale
-    /// handle changes nothing.
+    /// Resets a stream. No further event reports it, and the content that the caller holds of it is
+    /// credited to the peer. A stale handle changes nothing.
     pub fn send_reset(&mut self, stream: StreamKey, code: ErrorCode) {
         self.inner.send_reset(stream, code);
     }
 
-    /// Announces changed settings. They bind the peer once [`Event::SettingsAcknowledged`] has come; the limits of concurrent
-    /// streams and of header lists hold at once.
+    /// Announces changed settings. They bind the peer once [`Event::SettingsAcknowledged`] has
+    /// come; the limits of concurrent streams and of header lists apply at once.
     ///
     /// # Errors
-    /// `OutOfRange`; `TooManyPending` when several announcements wait for their acknowledgement; `Connection`.
+    /// `OutOfRange`; `TooManyPending` when several announcements wait for their acknowledgement;
+    /// `Connection`.
     pub fn send_settings(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), SendError> {
         self.inner.send_settings(change)
     }
 
-    /// Announces settings that the core does not know, in a SETTINGS frame of their own (RFC 9113 §5.5): a peer that does not know
-    /// them either ignores them. Their acknowledgement comes as [`Event::SettingsAcknowledged`], too; the peer's are entries of
-    /// [`Event::Settings`].
+    /// Announces settings that the core does not know, in a SETTINGS frame of their own (RFC 9113
+    /// §5.5): a peer that does not know them either ignores them. Their acknowledgement is reported
+    /// as [`Event::SettingsAcknowledged`], too; the peer's are entries of [`Event::Settings`].
     ///
     /// # Errors
-    /// `OutOfRange` for a setting that the core knows, or more of them than fit a frame; `TooManyPending` when several announcements wait
-    /// for their acknowledgement; `Connection`.
+    /// `OutOfRange` for a setting that the core knows, or more of them than fit a frame;
+    /// `TooManyPending` when several announcements wait for their acknowledgement; `Connection`.
     pub fn send_extension_settings(&mut self, entries: &[(SettingId, u32)]) -> Result<(), SendError> {
         self.inner.send_extension_settings(entries)
     }
 
-    /// Sends a PING; its answer comes as [`Event::Pong`].
+    /// Sends a PING; its answer is reported as [`Event::Pong`].
     ///
     /// # Errors
-    /// `TooManyPending` when 16 wait for their answer; `OutOfRange` for the two payloads that the core uses itself, which begin with
-    /// a NUL and `thal`; `Connection`.
+    /// `TooManyPending` when 16 wait for their answer; `OutOfRange` for the two payloads that the
+    /// core uses itself, which begin with a NUL and `thal`; `Connection`.
     pub fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
         self.inner.send_ping(payload)
     }
 
-    /// Changes the priority of a stream: on a client it is told to the server by PRIORITY_UPDATE (RFC 9218 §7.1), on a server it orders
-    /// [`poll_writable`](Self::poll_writable).
+    /// Changes the priority of a stream. A client sends it to the server in PRIORITY_UPDATE (RFC
+    /// 9218 §7.1); on a server it orders [`poll_writable`](Self::poll_writable).
     ///
     /// # Errors
-    /// `StreamClosed`, `Connection`; `NotAllowedByPeer` on a client whose server does not go by RFC 9218 (§2.1.1).
+    /// `StreamClosed`, `Connection`; `NotAllowedByPeer` on a client whose server does not support
+    /// RFC 9218 (§2.1.1).
     pub fn set_priority(&mut self, stream: StreamKey, priority: Priority) -> Result<(), SendError> {
         self.inner.set_priority(stream, priority)
     }
 
-    /// Sends a frame of a type that the core does not know, on a stream or on the connection (RFC 9113 §5.5).
+    /// Sends a frame of a type that the core does not know, on a stream or on the connection (RFC
+    /// 9113 §5.5).
     ///
     /// # Errors
-    /// `OutOfRange` for a known type or a payload above the peer's frame size; `StreamClosed`, `HeadersNotSent`, `AlreadyEnded`
-    /// and `Malformed` on a stream that is gone, promised, ended by us, or a tunnel; `Connection`.
+    /// `OutOfRange` for a known type or a payload above the peer's frame size; `StreamClosed`,
+    /// `HeadersNotSent`, `AlreadyEnded` and `Malformed` on a stream that is closed, promised, ended
+    /// by us, or a tunnel; `Connection`.
     pub fn send_extension(
         &mut self,
         kind: FrameType,
@@ -326,26 +343,29 @@ impl<R: Role> Connection<R> {
         self.inner.send_extension(kind, flags, on, payload)
     }
 
-    /// Names a stream that was cut short and can go on now: the most urgent first (RFC 9218 §10), in turns where no priority was
-    /// signalled. Each is named once until it is cut short again.
+    /// Returns a blocked stream that can send now: the most urgent first (RFC 9218 §10), in turns
+    /// where no priority was signalled. Each is returned once until it is blocked again.
     #[inline]
     #[must_use = "the stream that is returned is not named again until it is blocked again"]
     pub fn poll_writable(&mut self) -> Option<StreamKey> {
         self.inner.poll_writable()
     }
 
-    /// Hands out the output. Call it until it returns `false`; calling it says that what was handed out before is written.
+    /// Moves the output to `out`. Call it until it returns `false`; a call also confirms that the
+    /// bytes of the call before are written.
     ///
-    /// An empty `out` is swapped with the output, which costs nothing and gives the connection its memory for the next
-    /// turn; otherwise the bytes are appended. Returns `false`, too, while a spliced frame waits.
+    /// An empty `out` is swapped with the output, which costs nothing and gives the connection its
+    /// memory for the next iteration; otherwise the bytes are appended. Returns `false`, too, while
+    /// a spliced frame waits.
     #[inline]
     #[must_use = "call it until it returns `false`"]
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> bool {
         self.inner.poll_transmit(out)
     }
 
-    /// Hands out the output with the places at which payloads of [`splice_data`](Self::splice_data) belong: behind `offset` bytes of
-    /// `out`, in rising order.
+    /// Moves the output to `out`, and the places at which payloads of
+    /// [`splice_data`](Self::splice_data) belong to `splices`: behind `offset` bytes of `out`, in
+    /// rising order.
     #[inline]
     #[must_use = "call it until it returns `false`"]
     pub fn poll_transmit_spliced(&mut self, out: &mut Vec<u8>, splices: &mut Vec<Splice>) -> bool {
@@ -363,54 +383,56 @@ impl<R: Role> Connection<R> {
         self.inner.poll_timeout()
     }
 
-    /// Acts on the timeouts that have passed, and starts those that calls have armed since the last
-    /// time, at `now`. Streams that a timeout ended are told by [`receive`](Self::receive). A `now`
+    /// Acts on the timeouts that have passed, and starts at `now` those that calls have armed since
+    /// the last time. [`receive`](Self::receive) reports streams that a timeout has reset. A `now`
     /// before the last is taken for the last.
     ///
     /// # Errors
-    /// A deadline ended the connection, or it was over before.
+    /// A timeout has ended the connection, or it had failed before.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
         self.inner.handle_timeout(now).map_err(|ConnectionFailed| self.inner.connection_error())
     }
 
-    /// Ends gracefully (RFC 9113 §6.8): GOAWAY now, streams that are open or under way are served to their end, then a server's
-    /// final GOAWAY. A client's first one is its final one. `Config::timeouts.shutdown` counts
-    /// from the next time that is passed, which [`poll_timeout`](Self::poll_timeout) asks for at
-    /// once.
+    /// Shuts the connection down gracefully (RFC 9113 §6.8): sends GOAWAY now, serves open streams
+    /// and those whose requests are under way to their end, then sends a server's final GOAWAY. A
+    /// client's first GOAWAY is its final one. `Config::timeouts.shutdown` counts from the next
+    /// time that is passed, which [`poll_timeout`](Self::poll_timeout) asks for at once.
     pub fn shutdown(&mut self) {
         self.inner.shutdown();
     }
 
-    /// Ends now, with a code and up to 1,024 bytes of debug data for the peer's log. Every stream is over without a further
-    /// event.
+    /// Ends the connection now, with a code and up to 1,024 bytes of debug data for the peer's log.
+    /// No further event reports the streams.
     pub fn close(&mut self, code: ErrorCode, debug: &[u8]) {
         self.inner.close(code, debug);
     }
 
-    /// Whether nothing more will come out: the output was fetched, and the connection is over or drained. The transport may be
-    /// ended then: its sending side first, and the rest when the peer has ended its own.
+    /// Whether no more output will come: everything was fetched, and the connection has failed or
+    /// is drained. The transport may be closed then: its sending side first, and the rest when the
+    /// peer has closed its own.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.inner.is_finished()
     }
 
-    /// Whether the transport should be read: not while the peer leaves too much of its answers unread, and not after the end.
+    /// Whether the transport should be read: not while the peer leaves too many of our replies
+    /// unread, and not after the end.
     #[must_use]
     pub fn wants_read(&self) -> bool {
         self.inner.wants_read()
     }
 
-    /// How the connection stands; after the end, the one terminal report.
+    /// Returns the state of the connection; after the end, the one terminal report.
     pub fn report(&self) -> CloseReport {
         self.inner.report()
     }
 
-    /// The peer's settings.
+    /// Returns the peer's settings.
     pub fn remote_settings(&self) -> &Settings {
         self.inner.remote_settings()
     }
 
-    /// Our settings as far as the peer has acknowledged them.
+    /// Returns our settings, as far as the peer has acknowledged them.
     pub fn local_settings(&self) -> &Settings {
         self.inner.local_settings()
     }
@@ -420,17 +442,17 @@ impl<R: Role> Connection<R> {
         self.inner.send_capacity(stream)
     }
 
-    /// The live streams, promised ones included.
+    /// Returns the number of live streams, promised ones included.
     pub fn live_streams(&self) -> u32 {
         self.inner.live_streams()
     }
 
-    /// Every live stream, promised ones included, as it stands. For tools that show a connection: costs a look at every slot.
+    /// Returns a snapshot of each live stream, promised ones included. Costs a look at every slot.
     pub fn streams(&self) -> impl Iterator<Item = StreamSnapshot> {
         self.inner.streams()
     }
 
-    /// The windows of the connection as a whole. Costs four loads.
+    /// Returns the windows of the connection as a whole. Costs four loads.
     pub fn window(&self) -> WindowSnapshot {
         self.inner.window()
     }
@@ -440,14 +462,14 @@ impl<R: Role> Connection<R> {
         self.inner.rate_limits()
     }
 
-    /// Whether all that was received ends with a whole frame, and no header block is under way: from here on, an
-    /// [`Inspector`](crate::inspect::Inspector::midway) can follow the input. Costs a load or two.
+    /// Whether the input so far ends with a whole frame outside a header block: from here on, an
+    /// [`Inspector`](crate::inspect::Inspector::resume) can follow the input. Costs a load or two.
     #[must_use]
     pub fn is_between_frames(&self) -> bool {
         self.inner.is_between_frames()
     }
 
-    /// The heap that the connection holds, bytes: all that it has allocated and not freed.
+    /// Returns the heap that the connection holds, bytes: all that it has allocated and not freed.
     pub fn heap_bytes(&self) -> usize {
         self.inner.heap_bytes()
     }
@@ -459,8 +481,9 @@ impl<R: Role> Connection<R> {
 }
 
 impl Connection<Client> {
-    /// Takes over after a `101` answer to an Upgrade to h2c (RFC 7540 §3.2). `method` is that of the request; its response comes on the
-    /// stream that is returned. The bytes behind the 101 belong to [`receive`](Self::receive).
+    /// Takes over after a `101` response to an Upgrade to h2c (RFC 7540 §3.2). `method` is that of
+    /// the request; its response comes on the stream that is returned. The bytes behind the 101
+    /// belong to [`receive`](Self::receive).
     ///
     /// # Errors
     /// `Config`.
@@ -470,16 +493,17 @@ impl Connection<Client> {
         Ok((connection, stream))
     }
 
-    /// The payload for the field `HTTP2-Settings` of an Upgrade request, still to be coded in base64url.
+    /// Returns the payload for the field `HTTP2-Settings` of an Upgrade request, before base64url.
     pub fn upgrade_settings(config: &Config) -> Vec<u8> {
         upgrade_settings(config)
     }
 
-    /// Opens a stream with a request. `end` says that there is no content.
+    /// Opens a stream with a request. `end`: there is no content.
     ///
     /// # Errors
-    /// `TooManyStreams`: wait for [`Event::StreamAvailable`]. `GoingAway`, `IdsExhausted`: use a new connection. `Send`: the request is
-    /// malformed, too large for the peer, or the connection is over.
+    /// `TooManyStreams`: wait for [`Event::StreamAvailable`]. `GoingAway`, `IdsExhausted`: use a
+    /// new connection. `Send`: the request is malformed, too large for the peer, or the connection
+    /// has failed.
     #[inline]
     pub fn send_request<'a>(
         &mut self,
@@ -492,9 +516,9 @@ impl Connection<Client> {
 }
 
 impl Connection<Server> {
-    /// Takes over after the `101` answer to an Upgrade to h2c (RFC 7540 §3.2). `settings` is the decoded field `HTTP2-Settings`, `method` that of
-    /// the request, which must have been received whole; answer it on the stream that is returned. The client's preface
-    /// still comes.
+    /// Takes over after the `101` response to an Upgrade to h2c (RFC 7540 §3.2). `settings` is the
+    /// decoded field `HTTP2-Settings`, `method` that of the request, which must have been received
+    /// whole; answer it on the stream that is returned. The client's preface still follows.
     ///
     /// # Errors
     /// `Settings`: answer over HTTP/1.1 instead. `Config`.
@@ -509,11 +533,12 @@ impl Connection<Server> {
         Ok((connection, stream))
     }
 
-    /// Sends the final response. `end` says that there is no content.
+    /// Sends the final response. `end`: there is no content.
     ///
     /// # Errors
-    /// `StreamClosed`, `HeadersSent`, `ContentLength`, `Malformed`, `HeaderListTooLarge`, `Connection`; `TooManyPending` for a pushed
-    /// response beyond the client's limit of concurrent streams: wait for [`Event::StreamAvailable`].
+    /// `StreamClosed`, `HeadersSent`, `ContentLength`, `Malformed`, `HeaderListTooLarge`,
+    /// `Connection`; `TooManyPending` for a pushed response beyond the client's limit of concurrent
+    /// streams: wait for [`Event::StreamAvailable`].
     #[inline]
     pub fn send_response<'a>(
         &mut self,
@@ -525,10 +550,12 @@ impl Connection<Server> {
         self.inner.send_response(stream, &status, fields, end)
     }
 
-    /// Sends an informational response, for example 103 Early Hints (RFC 8297); any number of them may come before the final one.
+    /// Sends an informational response, for example 103 Early Hints (RFC 8297); any number of them
+    /// may precede the final one.
     ///
     /// # Errors
-    /// `StreamClosed`, `HeadersSent`, `Malformed`, `HeaderListTooLarge`, `Connection`, and `TooManyPending` as for a response.
+    /// `StreamClosed`, `HeadersSent`, `Malformed`, `HeaderListTooLarge`, `Connection`, and
+    /// `TooManyPending` as for a response.
     pub fn send_informational<'a>(
         &mut self,
         stream: StreamKey,
@@ -538,11 +565,12 @@ impl Connection<Server> {
         self.inner.send_informational(stream, &status, fields)
     }
 
-    /// Promises a response (RFC 9113 §8.4): the request that the client would have made. Answer the new stream as any other.
+    /// Promises a response (RFC 9113 §8.4): `request` is the request that the client would have
+    /// sent. Answer the new stream as any other.
     ///
     /// # Errors
-    /// `NotAllowedByPeer` when the client does not accept pushes; `TooManyStreams`; `GoingAway`; `Send` as for a
-    /// request, and when `parent` has ended.
+    /// `NotAllowedByPeer` when the client does not accept pushes; `TooManyStreams`; `GoingAway`;
+    /// `Send` as for a request, and when `parent` has ended.
     pub fn send_push<'a>(
         &mut self,
         parent: StreamKey,
@@ -552,7 +580,7 @@ impl Connection<Server> {
         self.inner.send_push(parent, request, fields)
     }
 
-    /// Names the origins that this server speaks for (RFC 8336).
+    /// Sends the origins for which this server is authoritative (RFC 8336).
     ///
     /// # Errors
     /// `OutOfRange` when they do not fit a frame; `Connection`.
@@ -560,12 +588,12 @@ impl Connection<Server> {
         self.inner.send_origins(origins)
     }
 
-    /// Names an alternative service (RFC 7838 §4): for `origin`, or, with a stream and an empty origin, for the origin of that
-    /// stream's request.
+    /// Announces an alternative service (RFC 7838 §4): for `origin`, or, with a stream and an empty
+    /// origin, for the origin of that stream's request.
     ///
     /// # Errors
-    /// `OutOfRange`; `StreamClosed`, `HeadersNotSent`, `AlreadyEnded` and `Malformed` on a stream that is gone, promised, ended by
-    /// us, or a tunnel; `Connection`.
+    /// `OutOfRange`; `StreamClosed`, `HeadersNotSent`, `AlreadyEnded` and `Malformed` on a stream
+    /// that is closed, promised, ended by us, or a tunnel; `Connection`.
     pub fn send_alt_svc(
         &mut self,
         on: Option<StreamKey>,

@@ -1,4 +1,5 @@
-//! Input: from bytes to steps. Cuts frames, judges heads, and passes payloads to those who know them.
+//! Receives input: cuts it into frames, checks their headers, and passes payloads to their
+//! handlers.
 
 use crate::error::{ConnectionError, ErrorCode, Limit};
 use crate::event::{HeadersKind, ResetCause};
@@ -10,12 +11,13 @@ use crate::rate_limit::Cost;
 use crate::stream_id::{StreamId, StreamKey};
 use crate::streams::Side;
 use crate::streams::id_table::{CloseReason, StreamStatus};
+use crate::streams::state::HalfState;
 use crate::time::Instant;
 use crate::violation::{Scope, Violation};
 
 use super::inner::{ConnectionFailed, Inner};
 
-/// What `receive` will show; what borrows from the connection is filled in by the shell.
+/// What `receive` returns; the public shell adds what borrows from the connection.
 #[derive(Clone, Copy, Debug)]
 pub enum RawEvent<'b> {
     Headers { stream: StreamKey, kind: HeadersKind, end: bool },
@@ -28,7 +30,7 @@ pub enum RawEvent<'b> {
     Priority { stream: StreamKey, priority: Priority },
 }
 
-/// What the payload in `Inner::pending` is.
+/// The meaning of the payload in `Inner::pending`.
 #[derive(Clone, Copy, Debug)]
 pub enum ControlPayload {
     GoAway { last_stream: StreamId, code: ErrorCode },
@@ -41,12 +43,12 @@ pub enum ControlPayload {
 type EventResult<'b> = Result<Option<RawEvent<'b>>, ConnectionFailed>;
 
 impl Inner {
-    /// Takes input until something is to be shown, or the input is empty.
+    /// Takes input until an event is due or the input is empty.
     pub fn receive<'b>(&mut self, input: &mut &'b [u8], now: Instant) -> EventResult<'b> {
         if self.lifecycle.has_error() {
             return Err(ConnectionFailed);
         }
-        // Many frames come in one read: what depends on the time alone is done for the first.
+        // One read holds many frames: what depends on the time alone is done for the first.
         if !self.timers.is_input_time(now) && self.timers.receive_time(now, !input.is_empty()) {
             self.streams.start_waits(now);
             self.avoidance.observe_time(now);
@@ -59,23 +61,19 @@ impl Inner {
         outcome
     }
 
-    /// What waits to be told goes between two frames, or when the input is empty.
+    /// Returns pending events before the next frame; with an empty input, at any place.
     fn process_input<'b>(&mut self, input: &mut &'b [u8]) -> EventResult<'b> {
         loop {
-            // By far the most frequent: not by the jump table.
-            if self.inbound.phase == Phase::FrameHeader {
-                if let Some(event) = self.next_pending() {
-                    return Ok(Some(event));
-                }
-                let Some(header) = self.inbound.take_header(input) else { return Ok(None) };
-                if let Some(event) = self.receive_frame_header(header, input)? {
-                    return Ok(Some(event));
-                }
-                continue;
-            }
             match self.inbound.phase {
-                // Was taken above.
-                Phase::FrameHeader => {}
+                Phase::FrameHeader => {
+                    if let Some(event) = self.next_pending() {
+                        return Ok(Some(event));
+                    }
+                    let Some(header) = self.inbound.take_header(input) else { return Ok(None) };
+                    if let Some(event) = self.receive_frame_header(header, input)? {
+                        return Ok(Some(event));
+                    }
+                }
                 Phase::Payload(header) => {
                     let Some(payload) = self.inbound.take_payload(header.len as usize, input) else {
                         return Ok(self.next_pending());
@@ -114,7 +112,8 @@ impl Inner {
                     self.inbound.phase = Phase::FrameHeader;
                 }
                 Phase::SkipPadded { stream, left } => {
-                    // The head may have reset the stream, and Pad Length may end the connection: in this order at every cut.
+                    // The header may have reset the stream, and Pad Length may end the connection:
+                    // in this order, however the input is cut.
                     if let Some(event) = self.next_pending() {
                         return Ok(Some(event));
                     }
@@ -136,7 +135,7 @@ impl Inner {
         }
     }
 
-    /// What calls, time, and earlier frames have left to tell.
+    /// Returns the next event that calls, time, or earlier frames have caused.
     #[inline(always)]
     fn next_pending<'b>(&mut self) -> Option<RawEvent<'b>> {
         if self.pending.is_empty() { None } else { self.pop_pending() }
@@ -153,7 +152,7 @@ impl Inner {
         self.pending.pop_stream_available().then_some(RawEvent::StreamAvailable)
     }
 
-    /// RFC 9113 §6.8: streams above the last one of the peer's GOAWAY were not processed.
+    /// RFC 9113 §6.8: the peer did not process streams above the last one of its GOAWAY.
     fn next_goaway_reset<'b>(&mut self) -> Option<RawEvent<'b>> {
         let from = self.pending.goaway_scan_from()?;
         let last = self.lifecycle.shutdown().remote_last()?;
@@ -167,7 +166,8 @@ impl Inner {
         Some(RawEvent::Reset { stream, code: ErrorCode::REFUSED_STREAM, by: ResetCause::GoAway })
     }
 
-    /// Judges a head and decides what becomes of the payload. What is there of DATA is a step at once.
+    /// Checks a frame header and decides how to read the payload. DATA in `input` becomes an event
+    /// at once.
     #[inline]
     fn receive_frame_header<'b>(&mut self, header: FrameHeader, input: &mut &'b [u8]) -> EventResult<'b> {
         self.counters.count_frame(header.kind);
@@ -201,7 +201,8 @@ impl Inner {
         Ok(None)
     }
 
-    /// RFC 9113 §3.4: a first frame that is not SETTINGS. A server that does not speak HTTP/2 answers the preface with a status line.
+    /// RFC 9113 §3.4: the first frame is not SETTINGS. A server that does not speak HTTP/2 answers
+    /// the preface with a status line.
     #[cold]
     fn reject_missing_settings(&mut self, header: FrameHeader) -> ConnectionFailed {
         match foreign_protocol(&header.to_bytes()) {
@@ -210,15 +211,15 @@ impl Inner {
         }
     }
 
-    /// Ends a connection whose peer speaks something else, with the first bytes for the log.
+    /// Ends a connection whose peer speaks another protocol, with its first bytes for the log.
     #[cold]
     fn reject_protocol(&mut self, violation: Violation, bytes: &[u8]) -> ConnectionFailed {
         let error = ConnectionError::violation(violation, StreamId::CONNECTION);
         self.fail(error.with_excerpt(bytes))
     }
 
-    /// Recognizes another protocol in fewer bytes than a frame head has, after which nothing comes: an alert of
-    /// TLS is 7 bytes long.
+    /// Recognizes another protocol in fewer bytes than a frame header has, at the end of input: an
+    /// alert of TLS is 7 bytes long.
     #[cold]
     pub(super) fn check_unfinished_preface(&mut self) -> Result<(), ConnectionFailed> {
         let bytes = self.inbound.unfinished_head();
@@ -231,7 +232,7 @@ impl Inner {
         }
     }
 
-    /// A frame that is wrong by its head alone.
+    /// Rejects a frame whose header alone breaks a rule.
     #[cold]
     fn reject_invalid_header(
         &mut self,
@@ -247,7 +248,7 @@ impl Inner {
         self.handle_stream_violation(header.stream, violation)
     }
 
-    /// Bounds what is collected of a control frame before its payload is.
+    /// Checks the limits of a control frame before its payload is collected.
     fn receive_control_header(&mut self, header: FrameHeader) -> Result<(), ConnectionFailed> {
         self.inbound.phase = Phase::Payload(header);
         match header.kind {
@@ -284,7 +285,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Advisory frames beyond the bound are ignored; a GOAWAY is too important for that.
+    /// Ignores advisory frames beyond the limit. A GOAWAY must not be lost, so it ends the
+    /// connection.
     #[cold]
     fn reject_oversized_control(&mut self, header: FrameHeader) -> Result<(), ConnectionFailed> {
         if header.kind == FrameType::GOAWAY {
@@ -303,7 +305,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Passes a whole payload to those who know it.
+    /// Passes a whole payload to the handler of its frame type.
     #[inline]
     fn receive_payload<'b>(&mut self, header: FrameHeader, payload: &[u8]) -> EventResult<'b> {
         match header.kind {
@@ -337,17 +339,17 @@ impl Inner {
         let stream = match self.streams.status(id) {
             StreamStatus::Idle => return Err(self.fail_violation(Violation::StreamIdle, id)),
             StreamStatus::Live(slot) => StreamKey::from_parts(id, slot),
-            // RFC 9113 §5.1: it may have crossed our own end of the stream.
+            // RFC 9113 §5.1: the peer may have sent it before it received our end of the stream.
             StreamStatus::Closed(_) | StreamStatus::Skipped | StreamStatus::Forgotten => return Ok(None),
         };
-        self.counters.resets_received += 1;
         let Some(slot) = self.streams.find(stream) else { return Ok(None) };
+        self.counters.resets_received += 1;
         let reported = slot.reported;
-        // A response that is under way was worth its request: only resets before it cost the peer. Those of streams
-        // that have lived for a while are bounded by the number of streams.
+        // A reset costs only before the response has begun, when it costs the peer little. Resets
+        // of streams that have lived for a while are bounded by the number of streams.
         let costs = self.streams.side(id) == Side::Remote
-            && slot.state.local() == crate::streams::state::HalfState::Headers
-            && self.clock_ticks().wrapping_sub(slot.opened_at_ticks) < RESET_COSTS_TICKS;
+            && slot.state.local() == HalfState::Headers
+            && self.clock_ticks().wrapping_sub(slot.receive.opened_at_ticks) < RESET_COSTS_TICKS;
         self.abort_stream(stream, CloseReason::ResetRemote);
         if costs {
             self.charge(Cost::Reset, id)?;
@@ -355,14 +357,14 @@ impl Inner {
         Ok(reported.then_some(RawEvent::Reset { stream, code, by: ResetCause::Remote }))
     }
 
-    /// The time in ticks of 2^20 ns, about a millisecond; it wraps after 52 days.
+    /// Returns the time in ticks of 2^20 ns, about a millisecond; it wraps after 52 days.
     #[inline]
     pub(super) fn clock_ticks(&self) -> u32 {
         (self.timers.now().as_nanos() >> 20) as u32
     }
 
-    /// What the peer provokes must be read by it: far beyond the output's limit, it is not. What the caller sends does
-    /// not count, however much it is.
+    /// Limits the output that the peer causes and does not read. What the caller sends does not
+    /// count, however much it is.
     #[inline]
     fn check_replies(&mut self, output_before: usize) -> Result<(), ConnectionFailed> {
         let bound = self.limits.output_bytes_max as usize * OUTPUT_OVERRUN;
@@ -374,7 +376,7 @@ impl Inner {
     }
 }
 
-/// What a server speaks whose first bytes are no frame of HTTP/2.
+/// Recognizes the protocol of a server whose first bytes are no HTTP/2 frame.
 fn foreign_protocol(bytes: &[u8]) -> Option<Violation> {
     // RFC 8446 §5.1: a record of any kind, then the major version of every TLS and of SSL 3.
     if let [0x14..=0x17, 0x03, ..] = bytes {
@@ -383,14 +385,14 @@ fn foreign_protocol(bytes: &[u8]) -> Option<Violation> {
     if bytes.starts_with(b"HTTP/1.1 ") || bytes.starts_with(b"HTTP/1.0 ") {
         return Some(Violation::PrefaceOfHttp1);
     }
-    // A frame head begins with a zero byte, unless the frame has 65,536 bytes or more.
+    // The header of a frame begins with a zero byte, unless the frame has 65,536 bytes or more.
     let is_text =
         bytes.len() >= 3 && bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'));
     is_text.then_some(Violation::PrefaceOfText)
 }
 
-/// Resets of streams that have lived for about 100 ms cost nothing: an honest caller's time limit has passed, and with
-/// 256 streams at once there are 2,560 of them a second at most.
+/// Resets of streams that have lived for about 100 ms cost nothing: an honest caller's time limit
+/// may have passed, and with 256 streams at once there are 2,560 of them a second at most.
 const RESET_COSTS_TICKS: u32 = 96;
-/// How often the output's limit may be exceeded by answers.
+/// How many times the output limit the replies may take.
 const OUTPUT_OVERRUN: usize = 4;

@@ -1,4 +1,5 @@
-//! Control frames on their way in: SETTINGS, PING, GOAWAY, WINDOW_UPDATE, and the extensions.
+//! Receives control frames: SETTINGS, PING, GOAWAY, WINDOW_UPDATE, and the extensions; and the end
+//! of input.
 
 use crate::early_priorities::EarlyBounds;
 use crate::endpoint_settings::{InvalidSetting, RemoteChange, table_sizes};
@@ -12,9 +13,10 @@ use crate::settings::WINDOW_MAX;
 use crate::shutdown::ShutdownPhase;
 use crate::silly_window;
 use crate::stream_id::{StreamId, StreamKey};
+use crate::streams::Side;
 use crate::streams::id_table::StreamStatus;
+use crate::streams::slot::{Blocked, Slot};
 use crate::streams::state::{HalfState, State};
-use crate::streams::{Blocked, Side, Slot};
 use crate::violation::Violation;
 
 use super::inner::{ConnectionFailed, Inner};
@@ -49,7 +51,8 @@ impl Inner {
         Ok(Some(RawEvent::Control(ControlPayload::Settings)))
     }
 
-    /// RFC 9113 §6.9.2: a new initial window moves the window of every stream, below zero if need be.
+    /// RFC 9113 §6.9.2: a new initial window changes the window of every stream, below zero if need
+    /// be.
     fn adjust_send_windows(&mut self, change: &RemoteChange) -> Result<(), ConnectionFailed> {
         let RemoteChange { before, after, .. } = change;
         let change = i64::from(after.initial_window_size) - i64::from(before.initial_window_size);
@@ -58,20 +61,20 @@ impl Inner {
         }
         let (now, full_frame) = (self.timers.now(), self.streams.full_frame());
         let overflowed_window = self.streams.iter_mut().find_map(|(stream, slot)| {
-            let was_open = slot.send_window.available() >= slot.needed_window(full_frame);
-            if slot.send_window.shift(change).is_none() {
+            let was_open = slot.send.window.available() >= slot.send.needed_window(full_frame);
+            if slot.send.window.shift(change).is_none() {
                 return Some(stream.id());
             }
             if !was_open {
-                slot.opened_at = now;
+                slot.send.window_opened_at = now;
             }
             None
         });
         if let Some(id) = overflowed_window {
             return Err(self.fail_violation(Violation::SettingsWindowOverflow, id));
         }
-        if !self.judge_full_frame() {
-            self.streams.requeue();
+        if !self.update_full_frame() {
+            self.streams.requeue_all();
         }
         if self.streams.any_waits_short() {
             self.avoidance.watch();
@@ -79,9 +82,10 @@ impl Inner {
         Ok(())
     }
 
-    /// Finds out anew how short a frame the connection's window may make, after the peer's frame size, the connection's window or
-    /// the hope for more window has changed. Returns whether that moved the list of ready streams.
-    pub(super) fn judge_full_frame(&mut self) -> bool {
+    /// Updates how short a frame the connection's window may make, after the peer's frame size, the
+    /// connection's window, or the chance of more window has changed. Returns whether that has
+    /// changed the send queue.
+    pub(super) fn update_full_frame(&mut self) -> bool {
         let full_frame = match self.avoidance.is_on() {
             true => {
                 let frame_bytes_max = self.settings.remote().max_frame_size;
@@ -91,7 +95,7 @@ impl Inner {
         };
         let changed = self.streams.set_full_frame(full_frame);
         if changed {
-            self.streams.requeue();
+            self.streams.requeue_all();
         }
         changed
     }
@@ -105,10 +109,10 @@ impl Inner {
         let change = i64::from(after.initial_window_size) - i64::from(before.initial_window_size);
         if change != 0 {
             for (stream, slot) in self.streams.iter_mut() {
-                slot.receive_window.shift(change);
-                // Credit that was too little to announce may be all that a smaller window leaves.
+                slot.receive.window.shift(change);
+                // Credit that was too small to announce may be all that a smaller window has left.
                 if slot.state.remote() != HalfState::Closed
-                    && let Some(increment) = slot.receive_window.take_update()
+                    && let Some(increment) = slot.receive.window.take_update()
                 {
                     self.outbound.window_update(stream.id(), increment);
                 }
@@ -192,7 +196,7 @@ impl Inner {
                 }
             };
             if excess > 0 {
-                self.judge_full_frame();
+                self.update_full_frame();
             }
             self.avoidance.credited();
             self.watch_connection_window();
@@ -201,7 +205,7 @@ impl Inner {
         let stream = match self.streams.status(id) {
             StreamStatus::Live(slot) => StreamKey::from_parts(id, slot),
             StreamStatus::Idle => return Err(self.fail_violation(Violation::StreamIdle, id)),
-            // RFC 9113 §6.9: it may come after the stream has ended.
+            // RFC 9113 §6.9: the peer may send it after the stream has ended.
             _ => {
                 let excess = self.streams.take_credit_after_close(increment);
                 return self.charge_increment(id, increment, excess).map(|()| None);
@@ -213,14 +217,14 @@ impl Inner {
         }
         let full_frame = self.streams.full_frame();
         let Some(slot) = self.streams.find_mut(stream) else { return Ok(None) };
-        // RFC 9113 §5.1: the server has nothing to receive on a stream that it promised.
+        // RFC 9113 §5.1: a server receives nothing on a stream that it promised.
         if slot.state == State::ReservedRemote {
             return Err(self.fail_violation(Violation::StreamReserved, id));
         }
-        if slot.send_window.available() < slot.needed_window(full_frame) {
-            slot.opened_at = self.timers.now();
+        if slot.send.window.available() < slot.send.needed_window(full_frame) {
+            slot.send.window_opened_at = self.timers.now();
         }
-        let Some(excess) = slot.send_window.add(increment) else {
+        let Some(excess) = slot.send.window.add(increment) else {
             return self.handle_stream_violation(id, Violation::WindowOverflow).map(|()| None);
         };
         self.streams.enqueue_if_sendable(stream);
@@ -231,7 +235,7 @@ impl Inner {
         self.charge_increment(id, increment, excess).map(|()| None)
     }
 
-    /// Charges a small WINDOW_UPDATE, unless it credits bytes that were sent: those bytes have paid for it.
+    /// Charges a small WINDOW_UPDATE, unless it credits bytes that were sent.
     #[inline]
     fn charge_increment(
         &mut self,
@@ -268,7 +272,8 @@ impl Inner {
         Ok(Some(RawEvent::Priority { stream, priority }))
     }
 
-    /// RFC 9218 §7.1: priorities may precede their requests, for as many streams as may still be opened.
+    /// RFC 9218 §7.1: priorities may precede their requests, for as many streams as may still be
+    /// opened.
     fn store_early_priority(&mut self, id: StreamId, priority: Priority) -> Result<(), ConnectionFailed> {
         let acknowledged_max = self.settings.local.in_force().max_concurrent_streams;
         let bounds = EarlyBounds {
@@ -286,8 +291,8 @@ impl Inner {
         }
     }
 
-    /// RFC 8336 §2.1, §2.2: on the connection, over TLS, from a server, without a flag that could mean something; anything else
-    /// is ignored.
+    /// RFC 8336 §2.1, §2.2: accepted on the connection, over TLS, from a server, without critical
+    /// flags; ignored otherwise.
     pub(super) fn receive_origin<'b>(&mut self, header: FrameHeader, payload: &[u8]) -> Option<RawEvent<'b>> {
         let FrameHeader { flags: Flags(flags), stream, .. } = header;
         if !self.is_client()
@@ -301,7 +306,8 @@ impl Inner {
         Some(RawEvent::Control(ControlPayload::Origin))
     }
 
-    /// RFC 7838 §4: with an origin on the connection, without on a stream; anything else is ignored.
+    /// RFC 7838 §4: accepted with an origin on the connection, or without one on a stream; ignored
+    /// otherwise.
     pub(super) fn receive_alt_svc<'b>(&mut self, id: StreamId, payload: &[u8]) -> Option<RawEvent<'b>> {
         let (origin, value) = parse::alt_svc(payload)?;
         let live = id.is_connection() || self.streams.stream_key(id).is_some();
@@ -313,7 +319,8 @@ impl Inner {
         Some(RawEvent::Control(ControlPayload::AltSvc { stream: id, origin_len }))
     }
 
-    /// The byte stream has ended. Says the last word, and whether the end was in order.
+    /// Handles the end of the byte stream: sends the final GOAWAY, and returns an error if input
+    /// was incomplete.
     pub fn handle_eof(&mut self) -> Result<(), ConnectionFailed> {
         if self.lifecycle.has_error() {
             return Err(ConnectionFailed);
@@ -321,8 +328,8 @@ impl Inner {
         if self.lifecycle.is_eof() {
             return Ok(());
         }
-        // RFC 9113 §5.4.1: a peer that found an error reports it and closes. Its streams get no more
-        // window, and it reads no more of them.
+        // RFC 9113 §5.4.1: a peer that found an error reports it and closes. Its streams get no
+        // more window, and it reads no more of them.
         if let Some(error) = self.lifecycle.remote_error() {
             return Err(self.fail(error));
         }
@@ -332,7 +339,8 @@ impl Inner {
         let unfinished = self.streams.iter().any(|(_, slot)| {
             !matches!(slot.state, State::ReservedLocal) && slot.state.remote() != HalfState::Closed
         });
-        // A peer that only wanted to hear may end its side while we still answer; then the streams go on.
+        // A peer that only waits for responses may close its side while we still answer; its
+        // streams continue.
         if !owes_nothing || unfinished || self.is_client() && self.streams.live() > 0 {
             let code = if owes_nothing || silent { ErrorCode::NO_ERROR } else { ErrorCode::PROTOCOL_ERROR };
             return Err(self.fail(ConnectionError::new(CloseCause::Eof, code)));
@@ -343,17 +351,17 @@ impl Inner {
         self.timers.arm_if_unarmed(Timeout::Shutdown);
         self.send_final_goaway();
         self.avoidance.turn_off();
-        self.judge_full_frame();
+        self.update_full_frame();
         self.reset_blocked();
         Ok(())
     }
 
-    /// After the end of the peer's byte stream no window comes any more: what waits for it would wait for ever.
+    /// Resets the streams that wait for window after the end of input: no WINDOW_UPDATE can arrive.
     #[cold]
     pub(super) fn reset_blocked(&mut self) {
         let connection_blocked = self.windows.send_window().available() == 0;
         let is_blocked = |_: StreamId, slot: &Slot| {
-            slot.blocked != Blocked::No && (connection_blocked || slot.send_window.available() == 0)
+            slot.send.blocked != Blocked::No && (connection_blocked || slot.send.window.available() == 0)
         };
         let mut from = 0;
         while let Some(stream) = self.streams.find_from(from, is_blocked) {
@@ -363,7 +371,7 @@ impl Inner {
     }
 }
 
-/// WINDOW_UPDATE below this many bytes is charged if it goes beyond what was sent.
+/// A WINDOW_UPDATE below this many bytes is charged if it exceeds what was sent.
 const SMALL_INCREMENT_BYTES: u32 = 256;
 /// RFC 8336 §2.1: flags that a later meaning could make essential.
 const ORIGIN_FLAGS_CRITICAL: u8 = 0x0f;

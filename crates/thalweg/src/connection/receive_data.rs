@@ -1,4 +1,4 @@
-//! DATA (RFC 9113 §6.1): debited at its head, handed out as it comes.
+//! Receives DATA (RFC 9113 §6.1): debits it at the frame header, and returns content as it arrives.
 
 use crate::error::ConnectionError;
 use crate::frame::{Flags, FrameHeader};
@@ -14,7 +14,7 @@ use super::receive::RawEvent;
 use crate::config::WindowRelease;
 
 impl DataPhase {
-    /// Whether nothing can be said before more input comes.
+    /// Whether no event is possible before more input arrives.
     pub fn needs_input(&self) -> bool {
         match self.pad_len {
             None => true,
@@ -24,7 +24,7 @@ impl DataPhase {
 }
 
 impl Inner {
-    /// A frame's head, and what is there of its payload.
+    /// Handles a frame header, and the part of its payload that is in `input`.
     #[inline]
     pub(super) fn receive_data_frame<'b>(
         &mut self,
@@ -40,7 +40,7 @@ impl Inner {
                 self.finish_data(&data);
                 Ok(Some(RawEvent::Data { stream: data.stream, data: content, end: data.end }))
             }
-            // In pieces, or with padding: the machine goes on from there.
+            // In pieces, or with padding: `receive_data` continues.
             _ => {
                 self.inbound.phase = Phase::Data(data);
                 Ok(None)
@@ -48,7 +48,7 @@ impl Inner {
         }
     }
 
-    /// Debits the windows and judges the stream before any of the payload is looked at.
+    /// Debits the windows and checks the stream before it looks at the payload.
     #[inline]
     fn receive_data_header(
         &mut self,
@@ -56,13 +56,14 @@ impl Inner {
         too_large: bool,
     ) -> Result<Option<DataPhase>, ConnectionFailed> {
         let (id, len) = (header.stream, header.len);
-        // RFC 9113 §6.9: every DATA frame counts on the connection, whatever becomes of its stream.
+        // RFC 9113 §6.9: every DATA frame counts on the connection, whatever the state of its
+        // stream.
         if let Err(left) = self.windows.debit_receive(len) {
             let error = ConnectionError::violation(Violation::WindowExceededOnConnection, id);
             return Err(self.fail(error.with_values(u64::from(len), left)));
         }
         let end = header.flags.contains(Flags::END_STREAM);
-        // Padding is no content: padded frames are charged when their Pad Length is known.
+        // Padding is not content: padded frames are charged when their Pad Length is known.
         if !header.flags.contains(Flags::PADDED) {
             self.charge_content(id, len, end)?;
         }
@@ -71,8 +72,8 @@ impl Inner {
                 self.start_data(header, StreamKey::from_parts(id, slot), end, too_large)
             }
             StreamStatus::Idle => Err(self.fail_violation(Violation::StreamIdle, id)),
-            // RFC 9113 §5.1: the peer may not have seen our reset yet; and a fast peer opens more streams before it
-            // does than we remember.
+            // RFC 9113 §5.1: the peer may not have received our reset yet; and before it does, it
+            // can open more streams than we remember.
             StreamStatus::Closed(CloseReason::ResetLocal) | StreamStatus::Forgotten => {
                 self.discard_data(header).map(|()| None)
             }
@@ -84,18 +85,18 @@ impl Inner {
         }
     }
 
-    /// Charges a frame with so much content.
+    /// Charges a frame by the content that it carries.
     #[inline]
     fn charge_content(&mut self, id: StreamId, len: u32, end: bool) -> Result<(), ConnectionFailed> {
         if len == 0 {
             return self.charge_empty(id, end);
         }
         self.rate_limiter.credit_content();
-        // What the application holds of small frames may cost it more than their window says.
+        // Small frames may cost the application that holds them more than their window shows.
         if len < SMALL_DATA_BYTES { self.charge(Cost::SmallData, id) } else { Ok(()) }
     }
 
-    /// An empty frame that ends a stream is worth as much as END_STREAM on a longer one: there is one a stream.
+    /// An empty frame that ends a stream is not charged: each stream has one at most.
     fn charge_empty(&mut self, id: StreamId, end: bool) -> Result<(), ConnectionFailed> {
         let slot = self.streams.stream_key(id).and_then(|stream| self.streams.find(stream));
         if end && slot.is_some_and(|slot| slot.state.remote() == HalfState::Data) {
@@ -119,11 +120,11 @@ impl Inner {
             _ if too_large => Some(Violation::DataTooLarge),
             Err(InvalidTransition::Violation(violation)) => Some(violation),
             Err(_) => Some(Violation::DataAfterEnd),
-            // Padded frames are judged when their Pad Length is known.
-            Ok(_) if !padded && !slot.receive_left.allows(u64::from(len), end) => {
+            // Padded frames are checked when their Pad Length is known.
+            Ok(_) if !padded && !slot.receive.left.allows(u64::from(len), end) => {
                 Some(Violation::ContentLengthMismatch)
             }
-            Ok(_) if slot.receive_window.receive(len).is_none() => Some(Violation::WindowExceeded),
+            Ok(_) if slot.receive.window.receive(len).is_none() => Some(Violation::WindowExceeded),
             Ok(_) => None,
         };
         if let Some(violation) = refusal {
@@ -135,7 +136,7 @@ impl Inner {
         }
         let pad_len = if padded { None } else { Some(0) };
         if !padded {
-            slot.receive_left.take(u64::from(len));
+            slot.receive.left.take(u64::from(len));
         }
         Ok(Some(DataPhase { stream, left: len, pad_len, end, len, overhead: 0 }))
     }
@@ -149,14 +150,14 @@ impl Inner {
         end: bool,
     ) -> Result<(), ConnectionFailed> {
         let Some(slot) = self.streams.find_mut(stream) else { return Ok(()) };
-        if slot.receive_left.allows(u64::from(content), end) {
-            slot.receive_left.take(u64::from(content));
+        if slot.receive.left.allows(u64::from(content), end) {
+            slot.receive.left.take(u64::from(content));
             return Ok(());
         }
         self.handle_stream_violation(stream.id(), Violation::ContentLengthMismatch)
     }
 
-    /// Hands out what is there of a DATA frame.
+    /// Returns the part of a DATA frame that is in `input`.
     #[inline]
     pub(super) fn receive_data<'b>(
         &mut self,
@@ -165,7 +166,7 @@ impl Inner {
     ) -> Result<Option<RawEvent<'b>>, ConnectionFailed> {
         let Some(pad_len) = data.pad_len else { return self.receive_pad_len(data, input) };
         if self.streams.find(data.stream).is_none() {
-            // Reset in the middle of the frame: the rest was credited with what was held.
+            // The stream was reset within the frame: the reset has credited the rest.
             self.inbound.phase = Phase::Skip { left: data.left };
             return Ok(None);
         }
@@ -209,7 +210,8 @@ impl Inner {
         Ok(None)
     }
 
-    /// All content of a frame was handed out: credit what needs no consumer, and end the peer's half if it says so.
+    /// Handles the end of a frame's content: credits what needs no consumer, and closes the peer's
+    /// half on END_STREAM.
     #[inline]
     fn finish_data(&mut self, data: &DataPhase) {
         let credit = match self.limits.release {
@@ -221,10 +223,11 @@ impl Inner {
             match slot.state.next(Input::ReceiveData { end: true }) {
                 Ok(Transition::State(state)) => self.streams.advance(data.stream, state),
                 Ok(Transition::Closed) => self.complete_stream(data.stream),
-                Err(_) => debug_assert!(false, "the state was judged at the head"),
+                Err(_) => debug_assert!(false, "the state was checked at the header"),
             }
         }
-        // What is due may be worth an update now, since the frame has lowered what the peer has left.
+        // What is due may be enough for an update now, since the frame has lowered what the peer
+        // has left.
         if credit > 0 || self.wants_window_update(data.stream) {
             self.credit(data.stream, credit);
         }
@@ -234,10 +237,10 @@ impl Inner {
     #[inline]
     fn wants_window_update(&self, stream: StreamKey) -> bool {
         self.windows.receive_window().wants_update()
-            || self.streams.find(stream).is_some_and(|slot| slot.receive_window.wants_update())
+            || self.streams.find(stream).is_some_and(|slot| slot.receive.window.wants_update())
     }
 
-    /// Passes DATA over that nobody will see; the connection gets its credit at once.
+    /// Skips DATA that no event shows. The connection's window is credited at once.
     fn discard_data(&mut self, header: FrameHeader) -> Result<(), ConnectionFailed> {
         let FrameHeader { len, stream, .. } = header;
         self.inbound.phase = Phase::Skip { left: len };
@@ -251,7 +254,7 @@ impl Inner {
         Ok(())
     }
 
-    /// RFC 9113 §5.4: an error of the connection is one even where the stream is in error, or gone.
+    /// RFC 9113 §5.4: a connection error remains one even if the stream is in error, or closed.
     #[cold]
     pub(super) fn skip_pad_len(
         &mut self,

@@ -1,4 +1,4 @@
-//! Control frames on their way out: SETTINGS, PING, and the extensions.
+//! Sends control frames: SETTINGS, PING, and the extensions.
 
 use crate::error::SendError;
 use crate::frame::{Flags, Frame, FrameType, OriginEntries, SettingId};
@@ -30,7 +30,8 @@ impl Inner {
             after.max_concurrent_streams = self.limits.concurrent_streams_max;
         }
         let in_range = after.validate().is_ok()
-            // RFC 8441 §3, RFC 9218 §2.1, RFC 9113 §6.5.2: what may not be taken back, changed, or said by this side.
+            // RFC 8441 §3, RFC 9218 §2.1, RFC 9113 §6.5.2: what this side may not withdraw, change,
+            // or send.
             && (after.enable_connect_protocol || !before.enable_connect_protocol)
             && after.no_rfc7540_priorities == before.no_rfc7540_priorities
             && (self.is_client() || after.enable_push == before.enable_push);
@@ -63,7 +64,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Sends a PING whose answer is shown.
+    /// Sends a PING whose answer an event reports.
     pub fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
         self.pings.send(payload)?;
@@ -71,12 +72,13 @@ impl Inner {
         Ok(())
     }
 
-    /// Changes the priority of a stream: a client tells the server (RFC 9218 §7.1), a server orders its own sending.
+    /// Changes the priority of a stream: a client sends it to the server (RFC 9218 §7.1), a server
+    /// orders its own sending.
     pub fn set_priority(&mut self, stream: StreamKey, priority: Priority) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
         let slot = self.streams.find(stream).ok_or(SendError::StreamClosed)?;
         let receives = slot.state.remote() != HalfState::Closed;
-        // RFC 9218 §2.1.1: a server that has not said that it goes by these priorities would not look at them.
+        // RFC 9218 §2.1.1: a server that has not announced its support would ignore it.
         if self.is_client()
             && self.settings.is_remote_received()
             && !self.settings.remote().no_rfc7540_priorities
@@ -91,7 +93,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Names the origins that the server speaks for (RFC 8336).
+    /// Sends the origins for which the server is authoritative (RFC 8336).
     pub fn send_origins(&mut self, origins: &[&[u8]]) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
         let mut payload = alloc::vec::Vec::new();
@@ -105,7 +107,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Names an alternative service (RFC 7838 §4): for an origin, or for the origin of a stream's request.
+    /// Announces an alternative service (RFC 7838 §4): for an origin, or for the origin of a
+    /// stream's request.
     pub fn send_alt_svc(
         &mut self,
         on: Option<StreamKey>,
@@ -140,14 +143,15 @@ impl Inner {
         Ok(())
     }
 
-    /// Where an extension frame goes. RFC 9113 §5.1, §8.5: not on a stream that is reserved, ended by us, or a tunnel.
+    /// Returns the stream of an extension frame. RFC 9113 §5.1, §8.5: not one that is reserved,
+    /// closed by us, or a tunnel.
     fn extension_stream(&self, on: Option<StreamKey>) -> Result<StreamId, SendError> {
         let Some(stream) = on else { return Ok(StreamId::CONNECTION) };
         let slot = self.streams.find(stream).ok_or(SendError::StreamClosed)?;
         match slot.state {
             State::ReservedLocal => Err(SendError::HeadersNotSent),
             state if state.local() == HalfState::Closed => Err(SendError::AlreadyEnded),
-            _ if slot.tunnel => Err(SendError::Malformed(Violation::FrameInTunnel)),
+            _ if slot.send.tunnel => Err(SendError::Malformed(Violation::FrameInTunnel)),
             _ => Ok(stream.id()),
         }
     }

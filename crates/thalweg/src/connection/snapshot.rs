@@ -1,20 +1,20 @@
-//! A look at the owners: nothing here changes anything.
+//! Getters that show the state of the owners and change nothing.
 
 use crate::flow::{ReceiveWindow, SendWindow};
 use crate::snapshot::{RateLimitsSnapshot, StreamSnapshot, WindowSnapshot};
 use crate::stream_id::StreamKey;
+use crate::streams::slot::{Blocked, Slot};
 use crate::streams::state::State;
-use crate::streams::{Blocked, Slot};
 
 use super::inner::Inner;
 
 impl Inner {
-    /// Every live stream.
+    /// Returns a snapshot of each live stream.
     pub fn streams(&self) -> impl Iterator<Item = StreamSnapshot> {
         self.streams.iter().map(|(stream, slot)| stream_snapshot(stream, slot))
     }
 
-    /// The connection's windows.
+    /// Returns the connection's windows.
     pub fn window(&self) -> WindowSnapshot {
         window_snapshot(self.windows.send_window(), &self.windows.receive_window())
     }
@@ -24,7 +24,7 @@ impl Inner {
         self.rate_limiter.snapshot()
     }
 
-    /// Whether nothing of a frame is under way in the input.
+    /// Whether the input so far ends between two frames.
     pub fn is_between_frames(&self) -> bool {
         self.inbound.is_between_frames()
     }
@@ -36,11 +36,11 @@ fn stream_snapshot(stream: StreamKey, slot: &Slot) -> StreamSnapshot {
         is_reserved: matches!(slot.state, State::ReservedLocal | State::ReservedRemote),
         local: slot.state.local(),
         remote: slot.state.remote(),
-        priority: slot.priority(),
-        is_blocked: slot.blocked != Blocked::No,
-        window: window_snapshot(slot.send_window, &slot.receive_window),
-        send_left: slot.send_left.bytes(),
-        receive_left: slot.receive_left.bytes(),
+        priority: slot.send.priority(),
+        is_blocked: slot.send.blocked != Blocked::No,
+        window: window_snapshot(slot.send.window, &slot.receive.window),
+        send_left: slot.send.left.bytes(),
+        receive_left: slot.receive.left.bytes(),
     }
 }
 

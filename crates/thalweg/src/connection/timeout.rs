@@ -1,4 +1,4 @@
-//! What happens when time passes.
+//! Acts on timeouts, shuts the connection down, and hands out the output.
 
 use crate::error::{CloseCause, ConnectionError, ErrorCode, StreamError, Timeout};
 use crate::event::ResetCause;
@@ -6,13 +6,12 @@ use crate::pings::{KEEP_ALIVE_PING, SHUTDOWN_PING};
 use crate::shutdown::ShutdownPhase;
 use crate::silly_window::Wait;
 use crate::stream_id::{StreamId, StreamKey};
-use crate::streams::Blocked;
 use crate::time::Instant;
 
 use super::inner::{ConnectionFailed, Inner};
 
 impl Inner {
-    /// When `handle_timeout` wants to be called.
+    /// Returns when `handle_timeout` is to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.lifecycle.has_error() {
             return None;
@@ -23,7 +22,7 @@ impl Inner {
         }
     }
 
-    /// Acts on every deadline that has passed.
+    /// Acts on every timeout that has passed.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionFailed> {
         if self.lifecycle.has_error() {
             return Err(ConnectionFailed);
@@ -55,7 +54,8 @@ impl Inner {
                 Timeout::Idle => self.shutdown(),
                 Timeout::Stall => self.reset_stalled(now),
                 Timeout::Content => self.end_incomplete_requests(now),
-                // The PING that goes with a first GOAWAY is not answered: the final one need not wait.
+                // The peer does not answer the PING that follows the first GOAWAY: the final GOAWAY
+                // need not wait.
                 Timeout::Ping if self.lifecycle.shutdown().phase() == ShutdownPhase::Announced => {
                     self.stop_waiting_for_ping();
                 }
@@ -72,7 +72,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Lets frames go that the window makes short and that have waited long enough: see `silly_window`.
+    /// Releases frames that the window makes short and that have waited long enough: see
+    /// `silly_window`.
     fn release_short_frames(&mut self, now: Instant) {
         let mut waiting = self.streams.release_short_frames();
         let connection_window = self.windows.send_window().available();
@@ -89,24 +90,17 @@ impl Inner {
         }
     }
 
-    /// Resets the streams that have waited for window too long, and sets the deadline for the next.
+    /// Resets the streams that have waited for window too long, and arms the timeout for the next.
     fn reset_stalled(&mut self, now: Instant) {
         let Some(limit) = self.timers.duration(Timeout::Stall) else { return };
-        let full_frame = self.streams.full_frame();
-        let connection_window = self.windows.send_window().available();
+        let connection = self.connection_credit();
         let mut next: Option<Instant> = None;
         let mut stalled: Option<StreamKey> = None;
         let mut from = 0;
         loop {
             for (stream, slot) in self.streams.iter_mut().filter(|(stream, _)| stream.index() >= from) {
-                let Blocked::Since(mut since) = slot.blocked else { continue };
-                let window = slot.send_window.available().min(connection_window);
-                let blocked = window < slot.needed_window(full_frame);
-                if !blocked {
-                    since = now;
-                    slot.blocked = Blocked::Since(now);
-                    slot.progress_bytes = 0;
-                } else if since + limit <= now {
+                let Some(since) = slot.send.waits_since(connection, now) else { continue };
+                if slot.send.lacks_window(connection) && since + limit <= now {
                     stalled = Some(stream);
                     break;
                 }
@@ -125,9 +119,10 @@ impl Inner {
         }
     }
 
-    /// Begins a graceful end (RFC 9113 §6.8). A server says a GOAWAY that excludes nothing, with a PING whose answer shows that
-    /// the peer has seen it; then the final GOAWAY. A client, to which nobody opens anything but pushes that it does not take any
-    /// more, says the final one at once.
+    /// Starts a graceful shutdown (RFC 9113 §6.8). A server sends a GOAWAY that excludes no stream,
+    /// and a PING whose answer shows that the peer has received it; then the final GOAWAY. A client
+    /// sends the final GOAWAY at once, since the peer opens nothing but pushes, which it no longer
+    /// accepts.
     pub fn shutdown(&mut self) {
         if self.lifecycle.has_error() || !self.lifecycle.shutdown_mut().announce() {
             return;
@@ -145,8 +140,8 @@ impl Inner {
         self.timers.arm(Timeout::Shutdown);
     }
 
-    /// Sends the final GOAWAY of a shutdown although the peer has not answered. Without streams, the
-    /// connection has ended in order; else a PING finds out whether the peer is there.
+    /// Sends the final GOAWAY of a shutdown although the peer has not answered. Without streams,
+    /// the connection has ended in order; otherwise a PING checks whether the peer is there.
     fn stop_waiting_for_ping(&mut self) {
         self.send_final_goaway();
         if self.streams.live() > 0 && self.timers.duration(Timeout::KeepAlive).is_some() {
@@ -163,7 +158,7 @@ impl Inner {
         }
     }
 
-    /// Hands the output to the caller. That the caller asks shows that it has written what it was handed before.
+    /// Moves the output to `out`. A call confirms that the output of the call before is written.
     #[inline]
     pub fn poll_transmit(&mut self, out: &mut alloc::vec::Vec<u8>) -> bool {
         self.record_output_peak();
@@ -172,7 +167,7 @@ impl Inner {
         taken
     }
 
-    /// The same, with the places of spliced payloads.
+    /// Moves the output to `out`, and the places of spliced payloads to `splices`.
     pub fn poll_transmit_spliced(
         &mut self,
         out: &mut alloc::vec::Vec<u8>,

@@ -1,4 +1,5 @@
-//! Taking over from an HTTP/1.1 Upgrade (RFC 7540 §3.2): stream 1 carries the request that was made there.
+//! Takes over from an HTTP/1.1 Upgrade (RFC 7540 §3.2): stream 1 carries the request that was sent
+//! there.
 
 use alloc::vec::Vec;
 
@@ -13,7 +14,7 @@ use crate::violation::Violation;
 use super::inner::Inner;
 
 impl Inner {
-    /// Opens stream 1 for the request of the Upgrade, which was whole.
+    /// Opens stream 1 for the request of the Upgrade, which was complete.
     pub fn open_upgrade_stream(&mut self, method: &[u8]) -> StreamKey {
         let state = if self.is_client() {
             State::opened(true, true)
@@ -26,7 +27,8 @@ impl Inner {
         self.streams.open(StreamId::new(1), slot)
     }
 
-    /// Takes the settings that the client sent in `HTTP2-Settings`. RFC 7540 §3.2.1: they are not acknowledged.
+    /// Applies the settings of the field `HTTP2-Settings`. RFC 7540 §3.2.1: they are not
+    /// acknowledged.
     pub fn apply_upgrade_settings(&mut self, payload: &[u8]) -> Result<(), Violation> {
         let entries_max = self.limits.settings_entries_max as usize;
         if !payload.len().is_multiple_of(6) || payload.len() > 6 * entries_max {
@@ -38,7 +40,8 @@ impl Inner {
     }
 }
 
-/// The payload of SETTINGS that a client with this configuration puts into `HTTP2-Settings`.
+/// Returns the payload of SETTINGS that a client with this configuration puts into
+/// `HTTP2-Settings`.
 pub fn upgrade_settings(config: &Config) -> Vec<u8> {
     let mut payload = Vec::new();
     for (id, value) in Settings::from_config(config, true).changes_from(&Settings::default()) {

@@ -1,4 +1,4 @@
-//! From views to bytes. Every function appends one whole frame, or one head.
+//! Emits frames: from views to bytes. Each function appends one whole frame, or one frame header.
 
 use alloc::vec::Vec;
 
@@ -7,7 +7,8 @@ use crate::error::ErrorCode;
 use crate::stream_id::StreamId;
 
 impl FrameHeader {
-    /// Returns the nine bytes of the head; a length of 2^24 or more cannot be expressed and is cut.
+    /// Returns the nine bytes of the header; a length of 2^24 or more cannot be expressed and is
+    /// truncated.
     #[inline]
     pub const fn to_bytes(self) -> [u8; HEADER_LEN] {
         let [_, l2, l1, l0] = self.len.to_be_bytes();
@@ -100,7 +101,7 @@ impl Frame<'_> {
     }
 }
 
-/// Appends a head.
+/// Appends a frame header.
 #[inline]
 pub fn header(out: &mut Vec<u8>, kind: FrameType, flags: Flags, stream: StreamId, len: usize) {
     out.extend_from_slice(&FrameHeader { len: len as u32, kind, flags, stream }.to_bytes());

@@ -1,8 +1,10 @@
-//! The frame layer (RFC 9113 §4, §6): typed views that parse and emit, each the inverse of the other.
+//! The frame layer (RFC 9113 §4, §6): typed views that parse and emit, each the inverse of the
+//! other.
 //!
 //! Public for tools, proxies and tests; the state machine uses the same functions. Owns no state.
-//! Keeps true: a frame that parses is emitted as the same bytes (padding becomes zeros), and lengths,
-//! padding and the place of a frame (stream or connection) are judged here and nowhere else.
+//! Keeps true: a frame that parses is emitted as the same bytes (padding becomes zeros), and
+//! lengths, padding and the place of a frame (stream or connection) are checked here and nowhere
+//! else.
 //!
 //! ```
 //! use thalweg::frame::{Frame, FrameHeader, HEADER_LEN};
@@ -26,7 +28,7 @@ use crate::stream_id::StreamId;
 
 pub use settings::{SettingEntries, SettingId};
 
-/// The length of a frame head, bytes (RFC 9113 §4.1).
+/// The length of a frame header, bytes (RFC 9113 §4.1).
 pub const HEADER_LEN: usize = 9;
 
 /// What a client sends first (RFC 9113 §3.4).
@@ -44,7 +46,7 @@ impl FrameType {
     pub const DATA: Self = Self(0x0);
     /// RFC 9113 §6.2
     pub const HEADERS: Self = Self(0x1);
-    /// RFC 9113 §6.3, deprecated
+    /// HEADERS: the payload has the deprecated priority fields.
     pub const PRIORITY: Self = Self(0x2);
     /// RFC 9113 §6.4
     pub const RST_STREAM: Self = Self(0x3);
@@ -88,18 +90,18 @@ impl FrameType {
     }
 }
 
-/// The flags of a frame; what a bit means depends on the frame type.
+/// The flags of a frame. The meaning of a bit depends on the frame type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Flags(pub u8);
 
 impl Flags {
-    /// SETTINGS, PING: this acknowledges one of ours.
+    /// SETTINGS, PING: acknowledges a frame of the receiver.
     pub const ACK: Self = Self(0x1);
-    /// DATA, HEADERS: the sender's half of the stream ends here.
+    /// DATA, HEADERS: ends the sender's half of the stream.
     pub const END_STREAM: Self = Self(0x1);
-    /// HEADERS, PUSH_PROMISE, CONTINUATION: the header block ends here.
+    /// HEADERS, PUSH_PROMISE, CONTINUATION: ends the header block.
     pub const END_HEADERS: Self = Self(0x4);
-    /// DATA, HEADERS, PUSH_PROMISE: a Pad Length and padding are there.
+    /// DATA, HEADERS, PUSH_PROMISE: the payload has a Pad Length and padding.
     pub const PADDED: Self = Self(0x8);
     /// HEADERS: the deprecated priority fields are there.
     pub const PRIORITY: Self = Self(0x20);
@@ -116,7 +118,7 @@ impl Flags {
     }
 }
 
-/// A frame head: nine bytes (RFC 9113 §4.1).
+/// A frame header: nine bytes (RFC 9113 §4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
     /// The payload's length, bytes, below 2^24.
@@ -129,7 +131,8 @@ pub struct FrameHeader {
     pub stream: StreamId,
 }
 
-/// The deprecated priority fields of HEADERS and PRIORITY (RFC 9113 §5.3.2): read, kept, and of no effect.
+/// The deprecated priority fields of HEADERS and PRIORITY (RFC 9113 §5.3.2): read, kept, and of no
+/// effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dependency {
     /// The stream that this one depends on.
@@ -270,14 +273,15 @@ pub enum Frame<'a> {
     },
 }
 
-/// The entries of an ORIGIN frame: ASCII serialisations of origins, in the order of the wire.
+/// The entries of an ORIGIN frame: ASCII serialisations of origins, in wire order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OriginEntries<'a> {
     payload: &'a [u8],
 }
 
 impl<'a> OriginEntries<'a> {
-    /// Wraps a payload. RFC 8336 §2.1: an entry whose length passes the end, or that is no origin, is passed over.
+    /// Wraps a payload. RFC 8336 §2.1: an entry whose length passes the end, or that is no origin,
+    /// is passed over.
     pub const fn new(payload: &'a [u8]) -> Self {
         Self { payload }
     }
@@ -306,7 +310,8 @@ impl<'a> Iterator for OriginEntries<'a> {
     }
 }
 
-/// RFC 6454 §6.2: a scheme, a host, and perhaps a port, in ASCII. The origin `null` names no server.
+/// RFC 6454 §6.2: a scheme, a host, and perhaps a port, in ASCII. The origin `null` names no
+/// server.
 fn is_origin(text: &[u8]) -> bool {
     let Some(at) = text.windows(3).position(|separator| separator == b"://") else { return false };
     let (scheme, authority) = (&text[..at], &text[at + 3..]);

@@ -1,4 +1,4 @@
-//! From bytes to views. Each function judges what can be judged from one frame alone.
+//! Parses frames: from bytes to views. Each function checks what one frame alone can show.
 
 use super::{Dependency, Flags, Frame, FrameHeader, FrameType, HEADER_LEN, OriginEntries, SettingEntries};
 use crate::error::ErrorCode;
@@ -6,7 +6,7 @@ use crate::stream_id::StreamId;
 use crate::violation::Violation;
 
 impl FrameHeader {
-    /// Reads a head. Any nine bytes are one.
+    /// Parses a frame header. Any nine bytes are one.
     #[inline]
     pub const fn parse(bytes: &[u8; HEADER_LEN]) -> Self {
         // Length and type are one load, the identifier another.
@@ -20,7 +20,7 @@ impl FrameHeader {
         }
     }
 
-    /// Judges what the head alone tells: whether the type belongs on a stream or on the connection, and
+    /// Checks the header alone: whether the type belongs on a stream or on the connection, and
     /// whether the length is possible for the type.
     ///
     /// # Errors
@@ -55,10 +55,10 @@ impl FrameHeader {
 }
 
 impl<'a> Frame<'a> {
-    /// Reads a frame whose payload is whole.
+    /// Parses a frame whose payload is whole.
     ///
     /// # Errors
-    /// The violation. `payload` must be as long as the head says; any other length is
+    /// The violation. `payload` must have the length in the header; any other length is
     /// [`Violation::FrameTooLarge`].
     pub fn parse(header: FrameHeader, payload: &'a [u8]) -> Result<Self, Violation> {
         if payload.len() != header.len as usize {
@@ -90,7 +90,7 @@ impl<'a> Frame<'a> {
             },
             FrameType::PUSH_PROMISE => {
                 let (promised, fragment, padding) = push_promise(header.flags, payload)?;
-                // RFC 9113 §5.1.1: servers have the even identifiers.
+                // RFC 9113 §5.1.1: servers use the even identifiers.
                 if promised.is_connection() || promised.is_client_initiated() {
                     return Err(Violation::PushIdInvalid);
                 }
@@ -128,7 +128,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Takes Pad Length and padding off a payload.
+/// Removes Pad Length and padding from a payload.
 ///
 /// RFC 9113 §6.1: padding as long as what is left of the payload, or longer, is an error.
 pub fn unpad(flags: Flags, payload: &[u8], too_short: Violation) -> Result<(&[u8], Option<u8>), Violation> {
@@ -140,10 +140,10 @@ pub fn unpad(flags: Flags, payload: &[u8], too_short: Violation) -> Result<(&[u8
     Ok((&rest[..data_len], Some(pad_len)))
 }
 
-/// What a HEADERS payload holds: fragment, deprecated priority fields, Pad Length.
+/// The parts of a HEADERS payload: fragment, deprecated priority fields, Pad Length.
 pub type HeadersParts<'a> = (&'a [u8], Option<Dependency>, Option<u8>);
 
-/// Takes a HEADERS payload apart: fragment, deprecated priority fields, Pad Length.
+/// Splits a HEADERS payload: fragment, deprecated priority fields, Pad Length.
 pub fn headers(flags: Flags, payload: &[u8]) -> Result<HeadersParts<'_>, Violation> {
     let (rest, padding) = unpad(flags, payload, Violation::HeadersLength)?;
     if !flags.contains(Flags::PRIORITY) {
@@ -153,38 +153,39 @@ pub fn headers(flags: Flags, payload: &[u8]) -> Result<HeadersParts<'_>, Violati
     Ok((fragment, Some(dependency(fields)), padding))
 }
 
-/// Takes a PUSH_PROMISE payload apart: promised stream, fragment, Pad Length.
+/// Splits a PUSH_PROMISE payload: promised stream, fragment, Pad Length.
 pub fn push_promise(flags: Flags, payload: &[u8]) -> Result<(StreamId, &[u8], Option<u8>), Violation> {
     let (rest, padding) = unpad(flags, payload, Violation::PushPromiseLength)?;
     let (id, fragment) = rest.split_first_chunk::<4>().ok_or(Violation::PushPromiseLength)?;
     Ok((StreamId::new(u32::from_be_bytes(*id)), fragment, padding))
 }
 
-/// Takes a GOAWAY payload apart: last stream, code, debug data.
+/// Splits a GOAWAY payload: last stream, code, debug data.
 pub fn goaway(payload: &[u8]) -> Result<(StreamId, ErrorCode, &[u8]), Violation> {
     let (last, rest) = payload.split_first_chunk::<4>().ok_or(Violation::GoAwayLength)?;
     let (code, debug) = rest.split_first_chunk::<4>().ok_or(Violation::GoAwayLength)?;
     Ok((StreamId::new(u32::from_be_bytes(*last)), ErrorCode(u32::from_be_bytes(*code)), debug))
 }
 
-/// Reads the increment of a WINDOW_UPDATE, without its reserved bit.
+/// Returns the increment of a WINDOW_UPDATE, without its reserved bit.
 pub fn window_increment(payload: &[u8]) -> Result<u32, Violation> {
     Ok(word(payload, Violation::WindowUpdateLength)? & 0x7fff_ffff)
 }
 
-/// Takes a PRIORITY_UPDATE payload apart.
+/// Splits a PRIORITY_UPDATE payload: prioritized stream, field value.
 pub fn priority_update(payload: &[u8]) -> Result<(StreamId, &[u8]), Violation> {
     let (id, value) = payload.split_first_chunk::<4>().ok_or(Violation::PriorityUpdateLength)?;
     Ok((StreamId::new(u32::from_be_bytes(*id)), value))
 }
 
-/// Takes an ALTSVC payload apart; `None` when it is shorter than it says (RFC 7838 §4: then it is ignored).
+/// Splits an ALTSVC payload: origin, field value. `None`: it is shorter than its Origin-Len
+/// requires, and is ignored (RFC 7838 §4).
 pub fn alt_svc(payload: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = payload.split_first_chunk::<2>()?;
     rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))
 }
 
-/// Reads a payload that is one 32-bit number.
+/// Returns a payload that is one 32-bit number.
 pub fn word(payload: &[u8], wrong_length: Violation) -> Result<u32, Violation> {
     payload.try_into().map(u32::from_be_bytes).map_err(|_| wrong_length)
 }

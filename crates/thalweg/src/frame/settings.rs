@@ -1,6 +1,6 @@
 //! Setting identifiers, and the entries of a SETTINGS payload (RFC 9113 §6.5.1, §6.5.2).
 
-/// The identifier of a setting; unknown ones are allowed and kept.
+/// The identifier of a setting. Unknown ones are allowed and kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SettingId(pub u16);
 
@@ -38,24 +38,24 @@ impl SettingId {
     }
 }
 
-/// The entries of a SETTINGS payload, in the order of the wire; later ones override earlier ones.
+/// The entries of a SETTINGS payload, in wire order; later ones override earlier ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SettingEntries<'a> {
     payload: &'a [u8],
 }
 
 impl<'a> SettingEntries<'a> {
-    /// Wraps a payload; bytes after the last whole entry are not shown.
+    /// Wraps a payload. Bytes after the last whole entry are ignored.
     pub const fn new(payload: &'a [u8]) -> Self {
         Self { payload }
     }
 
-    /// The payload as it is on the wire.
+    /// Returns the payload as it is on the wire.
     pub const fn as_bytes(self) -> &'a [u8] {
         self.payload
     }
 
-    /// How many entries are left.
+    /// Returns how many entries are left.
     pub const fn remaining(self) -> usize {
         self.payload.len() / ENTRY_LEN
     }

@@ -1,6 +1,7 @@
-//! From stream identifier to slot, and what became of streams that ended: for the identifiers of one side.
+//! The identifiers of one side: from an identifier to its slot, or to how its stream ended.
 //!
-//! Identifiers of one side rise by two, so the newest ones index a ring directly; no hash is needed:
+//! Identifiers of one side rise by two, so the newest ones index a ring directly; no hash is
+//! needed:
 //!
 //! ```text
 //! id:     91   93   95   97   99  101  103  105      ring of 8 entries: entry = (id / 2) mod 8
@@ -8,10 +9,11 @@
 //! status:  slot 2, ended, slot 0, reset, slot 1, ...   107 would take the entry of 91
 //! ```
 //!
-//! A stream that still lives when its cell is taken moves to `overflow`, a short sorted list.
+//! A stream that is still live when its entry is taken moves to `overflow`, a short sorted list.
 //!
-//! Keeps true: identifiers strictly rise; each live stream is found; memory is bounded by the ring's largest size and by the number
-//! of live streams; a cell that was overwritten means "forgotten", never another stream.
+//! Keeps true: identifiers strictly rise; each live stream is found; memory is bounded by the
+//! ring's largest size and by the number of live streams; an entry that was overwritten means
+//! "forgotten", never another stream.
 
 use alloc::vec::Vec;
 
@@ -22,20 +24,20 @@ pub enum StreamStatus {
     Idle,
     /// Open or reserved, in this slot.
     Live(u32),
-    /// Ended, in this way.
+    /// Closed, for this reason.
     Closed(CloseReason),
     /// Below a later one without ever having been used (RFC 9113 §5.1.1).
     Skipped,
-    /// Ended so long ago that nothing is known of how.
+    /// Closed so long ago that the reason is no longer known.
     Forgotten,
 }
 
-/// How a stream ended.
+/// Why a stream is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// Both halves by END_STREAM.
+    /// Both halves ended with END_STREAM.
     Completed,
-    /// We sent RST_STREAM: late frames are to be expected.
+    /// We sent RST_STREAM: late frames of the peer are expected.
     ResetLocal,
     /// The peer sent RST_STREAM.
     ResetRemote,
@@ -46,7 +48,7 @@ pub enum CloseReason {
 pub struct IdTable {
     ring: Vec<RingEntry>,
     overflow: Vec<OverflowEntry>,
-    /// The highest identifier that was used, 0 before the first.
+    /// The highest identifier that was used; 0 before the first.
     last: u32,
     ring_len_max: u32,
 }
@@ -66,18 +68,18 @@ struct OverflowEntry {
 }
 
 impl IdTable {
-    /// Starts without memory. `remembered` identifiers will be kept track of at most.
+    /// Creates an empty table, without memory. It remembers up to `closed_streams_max` identifiers.
     pub const fn new(closed_streams_max: u32) -> Self {
         let ring_len_max = closed_streams_max.next_power_of_two();
         Self { ring: Vec::new(), overflow: Vec::new(), last: 0, ring_len_max }
     }
 
-    /// The highest identifier that was used, 0 before the first.
+    /// Returns the highest identifier that was used; 0 before the first.
     pub const fn last(&self) -> u32 {
         self.last
     }
 
-    /// Says what is known of `id`, which belongs to this side.
+    /// Returns what is known of `id`, which belongs to this side.
     #[inline]
     pub fn status(&self, id: u32) -> StreamStatus {
         if id > self.last {
@@ -95,11 +97,12 @@ impl IdTable {
         if let Ok(index) = self.overflow.binary_search_by_key(&id, |entry| entry.id) {
             return StreamStatus::Live(self.overflow[index].slot);
         }
-        // A cell with a later identifier hides what was there; any other shows that `id` was never put in.
+        // An entry with a later identifier hides what was there; any other shows that `id` was
+        // never opened.
         if entry.id > id { StreamStatus::Forgotten } else { StreamStatus::Skipped }
     }
 
-    /// Takes a new identifier into use.
+    /// Opens a new identifier.
     #[inline]
     pub fn open(&mut self, id: u32, slot: u32) {
         debug_assert!(id > self.last && slot < RESET_REMOTE);
@@ -117,13 +120,13 @@ impl IdTable {
         *entry = RingEntry { id, status: slot };
     }
 
-    /// Remembers an identifier that was refused: it never had a slot.
+    /// Remembers an identifier that was refused and never had a slot.
     pub fn mark_refused(&mut self, id: u32) {
         self.open(id, 0);
         self.close(id, CloseReason::ResetLocal);
     }
 
-    /// Records how a live stream ended.
+    /// Records why a live stream was closed.
     #[inline]
     pub fn close(&mut self, id: u32, reason: CloseReason) {
         let index = self.ring_index(id);
@@ -142,13 +145,14 @@ impl IdTable {
         }
     }
 
-    /// Forgets every stream, live ones too, and gives the memory back; only the highest identifier stays.
+    /// Removes every stream, live ones too, and frees the memory; only the highest identifier
+    /// remains.
     pub fn clear(&mut self) {
         self.ring = Vec::new();
         self.overflow = Vec::new();
     }
 
-    /// Returns the memory that is held, bytes.
+    /// Returns the heap that is held, bytes.
     pub fn capacity_bytes(&self) -> usize {
         self.ring.capacity() * size_of::<RingEntry>() + self.overflow.capacity() * size_of::<OverflowEntry>()
     }
@@ -167,14 +171,14 @@ impl IdTable {
         }
         let old = core::mem::replace(&mut self.ring, alloc::vec![RingEntry::default(); len]);
         for entry in old.into_iter().filter(|entry| entry.id != 0) {
-            // Identifiers that shared no cell in the smaller ring share none in the larger.
+            // Identifiers that shared no entry in the smaller ring share none in the larger.
             let index = self.ring_index(entry.id);
             self.ring[index] = entry;
         }
         true
     }
 
-    /// Asserts what this owner keeps true; `is_live` says whether a slot holds an identifier.
+    /// Asserts the invariants. `is_live` returns whether a slot holds an identifier.
     pub fn check(&self, is_live: impl Fn(u32, u32) -> bool) {
         debug_assert!(self.ring.len() <= self.ring_len_max as usize);
         debug_assert!(self.overflow.windows(2).all(|pair| pair[0].id < pair[1].id));
@@ -190,7 +194,7 @@ impl IdTable {
 const RING_LEN_MIN: usize = 8;
 const COMPLETED: u32 = u32::MAX;
 const RESET_LOCAL: u32 = u32::MAX - 1;
-/// The lowest mark: what is below is a slot.
+/// The lowest mark: smaller values are slots.
 const RESET_REMOTE: u32 = u32::MAX - 2;
 
 #[cfg(test)]
@@ -210,11 +214,12 @@ mod tests {
         assert_eq!(ids.status(7), StreamStatus::Idle);
         ids.mark_refused(21);
         assert_eq!(ids.status(21), StreamStatus::Closed(CloseReason::ResetLocal));
-        assert_eq!(ids.status(5), StreamStatus::Forgotten, "21 took the cell of 5");
-        assert_eq!(ids.status(19), StreamStatus::Skipped, "the cell of 19 still holds 3");
+        assert_eq!(ids.status(5), StreamStatus::Forgotten, "21 took the entry of 5");
+        assert_eq!(ids.status(19), StreamStatus::Skipped, "the entry of 19 still holds 3");
     }
 
-    /// Against a map that forgets nothing: live streams are always found, others never taken for live.
+    /// Against a map that forgets nothing: live streams are always found, others never taken for
+    /// live.
     #[test]
     fn long_lived_streams_are_found_among_many_short_ones() {
         let mut ids = IdTable::new(16);

@@ -1,19 +1,29 @@
-//! The streams that were cut short and can go on, in the order in which they send (RFC 9218 §10).
+//! The blocked streams that can send again, in the order in which they send (RFC 9218 §10).
 //!
-//! Four classes, each a heap of keys: streams that are not incremental, by urgency and identifier; incremental ones;
-//! streams without any priority signal; tunnels. The last three take turns of one frame: their keys count turns. The most
-//! urgent head goes first. At the same urgency the first class does, but after some of its frames one of the others goes in
-//! between, so that a long response does not starve them.
+//! Each stream belongs to one of four classes; each class is a heap of keys, the smallest first:
 //!
-//! RFC 9218 orders what a client has signalled. A stream without a signal has the default urgency and takes turns, and where
-//! both kinds share a connection, neither waits for ever for the other, whatever the urgency: after some frames of others, a
-//! stream without a signal, one with a signal, or a tunnel (RFC 9218 §10.1) goes first.
+//! | Class | Streams | Order within an urgency |
+//! |---|---|---|
+//! | `Sequential` | a signalled, non-incremental priority | by identifier, one after the other |
+//! | `RoundRobin` | a signalled incremental priority | by turns of one frame |
+//! | `Unsignalled` | no priority signal | by turns of one frame |
+//! | `Tunnel` | CONNECT | by turns of one frame |
 //!
-//! An entry counts only while its slot still carries the same key, so leaving the list costs nothing and stale entries are
-//! dropped when they come up, or all at once when they are the majority.
+//! Between the heads of the four classes, `rank` decides:
 //!
-//! Keeps true: a slot is listed at most once; the heaps hold at most twice as many entries as slots are listed, and a few;
-//! a class that waits sends at least one of [`STARVATION_FRAMES_MAX`] frames and one for each other class.
+//! 1. A class that has waited for [`STARVATION_FRAMES_MAX`] frames of others goes first, whatever
+//!    its urgency (RFC 9218 §10, §10.1). The two signalled classes count as one here.
+//! 2. The smaller urgency goes first.
+//! 3. At one urgency `Sequential` goes first. After [`SEQUENTIAL_RUN_MAX`] of its frames another
+//!    class has a turn, so that a long response does not starve them.
+//! 4. The smaller order goes first.
+//!
+//! To leave the queue, a stream clears the key in its slot. The entry that remains in the heap is
+//! stale: it is dropped when it becomes the head of its class, or when most entries are stale.
+//!
+//! Keeps true: each stream is queued at most once; the heaps hold at most twice as many entries as
+//! streams are queued, plus [`STALE_MAX`]; a class that waits sends at least one of
+//! [`STARVATION_FRAMES_MAX`] frames and one for each other class.
 
 use alloc::collections::BinaryHeap;
 use core::cmp::Reverse;
@@ -21,39 +31,63 @@ use core::cmp::Reverse;
 use crate::priority::Priority;
 use crate::stream_id::StreamKey;
 
-/// Where a stream stands in its line: urgency, line, and its order there; smaller goes first.
+/// The place of a stream in the queue, packed so that within a class the smaller key goes first:
+///
+/// ```text
+/// bit  63     61 60   59 58                       28 27            0
+///      | urgency | class | stream identifier, 31 bits | sequence     |  Sequential
+///      | urgency | class | sequence, 59 bits                         |  the other classes
+/// ```
+///
+/// The sequence number counts calls of `enqueue`, so no two keys of a stream are equal and stale
+/// entries stay stale. It is at least 1: no key equals [`NONE`](Self::NONE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueueKey(u64);
 
 impl QueueKey {
-    /// The key of a slot that is not listed.
+    /// The key of a stream that is not queued.
     pub const NONE: Self = Self(0);
 
-    const fn new(urgency: u8, class: Class, order: u64) -> Self {
-        Self((urgency as u64) << URGENCY_SHIFT | (class as u64) << CLASS_SHIFT | order)
+    fn new(stream: StreamKey, urgency: u8, class: Class, sequence: u64) -> Self {
+        let order = match class {
+            Class::Sequential => {
+                u64::from(stream.id().as_u32()) << SEQUENCE_BITS | sequence & ((1 << SEQUENCE_BITS) - 1)
+            }
+            Class::RoundRobin | Class::Unsignalled | Class::Tunnel => sequence,
+        };
+        Self(u64::from(urgency) << URGENCY_SHIFT | (class as u64) << CLASS_SHIFT | order)
     }
 
-    const fn class(self) -> u8 {
-        (self.0 >> CLASS_SHIFT) as u8 & 3
+    const fn urgency(self) -> u8 {
+        (self.0 >> URGENCY_SHIFT) as u8
+    }
+
+    const fn class(self) -> Class {
+        match self.0 >> CLASS_SHIFT & 3 {
+            0 => Class::Sequential,
+            1 => Class::RoundRobin,
+            2 => Class::Unsignalled,
+            _ => Class::Tunnel,
+        }
+    }
+
+    const fn order(self) -> u64 {
+        self.0 & ((1 << CLASS_SHIFT) - 1)
     }
 }
 
-/// In which line a stream waits.
+/// The class of a stream: see the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Class {
-    /// Signalled and not incremental: one after the other.
     Sequential,
-    /// Signalled as incremental: in turns of one frame.
     RoundRobin,
-    /// Without a signal: in turns of one frame.
     Unsignalled,
-    /// A tunnel: in turns of one frame.
     Tunnel,
 }
 
 impl Class {
-    /// The line of a stream.
+    /// Returns the class of a stream.
     #[inline]
     pub const fn of(signalled: Option<Priority>, tunnel: bool) -> Self {
         match signalled {
@@ -65,39 +99,54 @@ impl Class {
     }
 }
 
-/// The list.
+/// What decides between the heads of two classes; the smaller goes first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// Whether its class has not waited too long.
+    is_in_time: bool,
+    urgency: u8,
+    turn: Turn,
+    order: u64,
+}
+
+/// Whose turn it is at one urgency.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    /// `Sequential`.
+    First,
+    /// The other classes.
+    Second,
+    /// `Sequential` after a run of its frames.
+    AfterRun,
+}
+
+/// The queue.
 #[derive(Debug)]
 pub struct SendQueue {
     classes: [BinaryHeap<Reverse<(QueueKey, StreamKey)>>; CLASSES],
+    /// Streams that are queued.
     queued: u32,
+    /// Calls of `enqueue`.
     sequence: u64,
-    /// Frames that were sent.
+    /// Frames that were sent; the number wraps.
     frames: u32,
-    /// How many had been sent with the last one of each line.
+    /// The value of `frames` after the last frame of each class.
     frames_at_last: [u32; CLASSES],
 }
 
 impl SendQueue {
-    /// Starts empty, without memory.
+    /// Creates an empty queue, without memory.
     pub const fn new() -> Self {
         let classes = [const { BinaryHeap::new() }; CLASSES];
         Self { classes, queued: 0, sequence: 0, frames: 0, frames_at_last: [0; CLASSES] }
     }
 
-    /// The key that a stream gets if it is listed now. It never had that key before, so what is left of earlier times
-    /// stays stale.
+    /// Returns the key that a stream would get from `enqueue` now.
     pub fn key(&self, stream: StreamKey, priority: Priority, class: Class) -> QueueKey {
-        let sequence = self.sequence + 1;
-        let order = match class {
-            Class::Sequential => {
-                u64::from(stream.id().as_u32()) << SEQUENCE_BITS | sequence & ((1 << SEQUENCE_BITS) - 1)
-            }
-            Class::RoundRobin | Class::Unsignalled | Class::Tunnel => sequence,
-        };
-        QueueKey::new(priority.urgency(), class, order)
+        QueueKey::new(stream, priority.urgency(), class, self.sequence + 1)
     }
 
-    /// Lists a stream; the caller keeps the key in its slot.
+    /// Adds a stream. The caller keeps the key in the stream's slot.
     pub fn enqueue(&mut self, stream: StreamKey, priority: Priority, class: Class) -> QueueKey {
         let key = self.key(stream, priority, class);
         self.sequence += 1;
@@ -106,8 +155,8 @@ impl SendQueue {
         key
     }
 
-    /// Notes that one listed stream has left: its slot no longer carries its key.
-    pub fn mark_removed(&mut self, key_of: impl Fn(StreamKey) -> QueueKey) {
+    /// Records that one stream has left: its slot no longer holds its key.
+    pub fn note_removed(&mut self, key_of: impl Fn(StreamKey) -> QueueKey) {
         self.queued -= 1;
         if self.entries() > 2 * self.queued as usize + STALE_MAX {
             for class in &mut self.classes {
@@ -116,7 +165,8 @@ impl SendQueue {
         }
     }
 
-    /// The first in the list. `key_of` tells the key that a stream's slot carries, [`QueueKey::NONE`] for stale handles.
+    /// Returns the first stream. `key_of` returns the key in a stream's slot, [`QueueKey::NONE`]
+    /// for stale handles.
     #[inline]
     pub fn first(&mut self, key_of: impl Fn(StreamKey) -> QueueKey) -> Option<(QueueKey, StreamKey)> {
         if self.queued == 0 {
@@ -137,54 +187,53 @@ impl SendQueue {
         first
     }
 
-    /// Whether the stream with the key `one` goes before the one with the key `other`.
+    /// Whether the stream with the key `one` precedes the one with the key `other`.
     #[inline]
     pub fn precedes(&self, one: QueueKey, other: QueueKey) -> bool {
         self.rank(one) < self.rank(other)
     }
 
-    /// What decides between lines: those that have waited too long, then urgency, then whose turn it is.
+    /// Ranks the head of a class: see the module.
     #[inline]
-    fn rank(&self, key: QueueKey) -> (bool, u64, u8, u64) {
-        let urgency = key.0 >> URGENCY_SHIFT;
-        let order = key.0 & ((1 << CLASS_SHIFT) - 1);
-        let [sequential, in_turns, unsignalled, tunnel] =
-            self.frames_at_last.map(|at| self.frames.wrapping_sub(at));
-        let waited = match key.class() {
-            UNSIGNALLED => unsignalled,
-            TUNNEL => tunnel,
-            _ => sequential.min(in_turns),
+    fn rank(&self, key: QueueKey) -> Rank {
+        let [sequential, round_robin, unsignalled, tunnel] =
+            self.frames_at_last.map(|at_last| self.frames.wrapping_sub(at_last));
+        let class = key.class();
+        let frames_waited = match class {
+            Class::Sequential | Class::RoundRobin => sequential.min(round_robin),
+            Class::Unsignalled => unsignalled,
+            Class::Tunnel => tunnel,
         };
-        let due = waited >= STARVATION_FRAMES_MAX;
-        let sequential_run = in_turns.min(unsignalled).min(tunnel);
-        let after = match key.class() == IN_ORDER {
-            true if sequential_run >= SEQUENTIAL_RUN_MAX => 2,
-            true => 0,
-            false => 1,
+        let sequential_run = round_robin.min(unsignalled).min(tunnel);
+        let turn = match class {
+            Class::Sequential if sequential_run >= SEQUENTIAL_RUN_MAX => Turn::AfterRun,
+            Class::Sequential => Turn::First,
+            Class::RoundRobin | Class::Unsignalled | Class::Tunnel => Turn::Second,
         };
-        (!due, urgency, after, order)
+        let is_in_time = frames_waited < STARVATION_FRAMES_MAX;
+        Rank { is_in_time, urgency: key.urgency(), turn, order: key.order() }
     }
 
-    /// Notes that a frame of a stream of this line was written.
+    /// Counts a frame of a stream of this class.
     #[inline]
     pub fn count_frame(&mut self, class: Class) {
         self.frames = self.frames.wrapping_add(1);
         self.frames_at_last[class as usize] = self.frames;
     }
 
-    /// Whether no stream is listed.
+    /// Whether no stream is queued.
     #[inline]
     pub const fn is_empty(&self) -> bool {
         self.queued == 0
     }
 
-    /// Forgets everybody.
+    /// Removes all streams.
     pub fn clear(&mut self) {
         self.classes = Default::default();
         self.queued = 0;
     }
 
-    /// Returns the memory that is held, bytes.
+    /// Returns the heap that is held, bytes.
     pub fn capacity_bytes(&self) -> usize {
         let entries: usize = self.classes.iter().map(BinaryHeap::capacity).sum();
         entries * size_of::<(QueueKey, StreamKey)>()
@@ -194,7 +243,7 @@ impl SendQueue {
         self.classes.iter().map(BinaryHeap::len).sum()
     }
 
-    /// Asserts what this owner keeps true; `listed` counts the slots that carry a key.
+    /// Asserts the invariants. `queued` counts the slots that hold a key.
     pub fn check(&self, queued: usize, key_of: impl Fn(StreamKey) -> QueueKey) {
         debug_assert_eq!(self.queued as usize, queued);
         debug_assert!(self.entries() <= 2 * queued + STALE_MAX + 1);
@@ -205,17 +254,15 @@ impl SendQueue {
 }
 
 const CLASSES: usize = 4;
-const IN_ORDER: u8 = Class::Sequential as u8;
-const UNSIGNALLED: u8 = Class::Unsignalled as u8;
-const TUNNEL: u8 = Class::Tunnel as u8;
 const URGENCY_SHIFT: u32 = 61;
 const CLASS_SHIFT: u32 = 59;
-/// What an identifier of 31 bits leaves of the 59 below.
+/// What an identifier of 31 bits leaves of the 59 bits below the class.
 const SEQUENCE_BITS: u32 = 28;
+/// How many stale entries remain in any case.
 const STALE_MAX: usize = 16;
-/// After so many frames of streams that are not incremental, one that takes turns goes at the same urgency.
+/// After so many frames of sequential streams, another class has a turn at the same urgency.
 const SEQUENTIAL_RUN_MAX: u32 = 3;
-/// After so many frames of others, a tunnel, a stream with a signal, or one without goes first.
+/// After so many frames of others, a waiting class goes first.
 const STARVATION_FRAMES_MAX: u32 = 7;
 
 #[cfg(test)]
@@ -232,7 +279,7 @@ mod tests {
         for _ in 0..3 {
             keys[0] = QueueKey::NONE;
             if queue.queued > 1 {
-                queue.mark_removed(|stream| keys[stream.index()]);
+                queue.note_removed(|stream| keys[stream.index()]);
             }
             keys[0] = queue.enqueue(first, Priority::default(), Class::Sequential);
         }
@@ -249,12 +296,52 @@ mod tests {
         for _ in 0..100 {
             queue.enqueue(first, Priority::default(), Class::RoundRobin);
             let keys = [QueueKey::NONE, other];
-            queue.mark_removed(|stream| keys[stream.index()]);
+            queue.note_removed(|stream| keys[stream.index()]);
             queue.check(1, |stream| keys[stream.index()]);
             let entries: usize = queue.classes.iter().map(BinaryHeap::len).sum();
             assert!((1..=2 + STALE_MAX + 1).contains(&entries), "{entries} entries");
         }
         assert_eq!(queue.first(|stream| [QueueKey::NONE, other][stream.index()]), Some((other, second)));
+    }
+
+    #[test]
+    fn a_key_holds_what_is_packed_into_it() {
+        let classes = [Class::Sequential, Class::RoundRobin, Class::Unsignalled, Class::Tunnel];
+        for class in classes {
+            let key = QueueKey::new(stream(0x7fff_ffff), 7, class, u64::from(u32::MAX));
+            assert_eq!((key.urgency(), key.class()), (7, class));
+            let sequence = u64::from(u32::MAX);
+            let sequential = 0x7fff_ffff << 28 | sequence & 0x0fff_ffff;
+            let order = if class == Class::Sequential { sequential } else { sequence };
+            assert_eq!(key.order(), order, "{class:?}");
+        }
+    }
+
+    #[test]
+    fn other_classes_have_one_turn_after_three_sequential_frames() {
+        let mut queue = SendQueue::new();
+        let sequential = queue.enqueue(stream(1), Priority::default(), Class::Sequential);
+        let incremental = queue.enqueue(stream(3), Priority::default(), Class::RoundRobin);
+        queue.count_frame(Class::RoundRobin);
+        for frames in 0..3 {
+            assert!(queue.precedes(sequential, incremental), "after {frames} frames");
+            queue.count_frame(Class::Sequential);
+        }
+        assert!(queue.precedes(incremental, sequential));
+        queue.count_frame(Class::RoundRobin);
+        assert!(queue.precedes(sequential, incremental));
+    }
+
+    #[test]
+    fn a_class_that_waited_for_seven_frames_precedes_a_more_urgent_one() {
+        let mut queue = SendQueue::new();
+        let urgent = queue.enqueue(stream(1), Priority::new(0, false), Class::Sequential);
+        let tunnel = queue.enqueue(stream(3), Priority::new(7, false), Class::Tunnel);
+        for frames in 0..7 {
+            assert!(queue.precedes(urgent, tunnel), "after {frames} frames");
+            queue.count_frame(Class::Sequential);
+        }
+        assert!(queue.precedes(tunnel, urgent));
     }
 
     fn stream(id: u32) -> StreamKey {

@@ -1,19 +1,21 @@
 //! The states of a stream (RFC 9113 §5.1) and the one table by which they change.
 //!
-//! A stream has two halves, ours and the peer's, and each goes through `Headers`, `Data`, `Closed`. The states that the RFC names
-//! are pairs of these: "open" is neither half ended, "half-closed (local)" is our half ended, and so on. "idle" and
-//! "closed" streams have no slot, so they are no values of this type.
+//! A stream has two halves, ours and the peer's, and each goes through `Headers`, `Data`, `Closed`.
+//! The states that the RFC names are pairs of these: in "open" neither half is closed, in
+//! "half-closed (local)" ours is, and so on. "idle" and "closed" streams have no slot, so this type
+//! has no values for them.
 //!
-//! Keeps true: a state changes only by [`State::next`]; the test at the end walks every state and every input.
+//! Keeps true: a state changes only by [`State::next`]; the test at the end walks every state and
+//! every input.
 
 use crate::violation::Violation;
 
-/// How far one half of a stream has come.
+/// The state of one half of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HalfState {
-    /// The final header block is still to come.
+    /// The final header block was not sent or received yet.
     Headers,
-    /// Content and trailers may come.
+    /// Content and trailers may follow.
     Data,
     /// END_STREAM has been sent or received.
     Closed,
@@ -35,7 +37,7 @@ pub enum State {
     },
 }
 
-/// What can happen to a stream, as far as its state is concerned. `end` is END_STREAM.
+/// An input to the state of a stream. `end` is END_STREAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// We send a final header block.
@@ -56,12 +58,12 @@ pub enum Input {
     ReceiveTrailers { end: bool },
 }
 
-/// What an input leads to.
+/// The result of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transition {
-    /// The stream lives on.
+    /// The stream stays live, in this state.
     State(State),
-    /// Both halves have ended.
+    /// Both halves are closed.
     Closed,
 }
 
@@ -79,7 +81,7 @@ pub enum InvalidTransition {
 }
 
 impl State {
-    /// The state after a request that opens a stream: `local` says who sent it.
+    /// Returns the state after a request that opens a stream; `by_local`: we sent it.
     pub const fn opened(by_local: bool, end: bool) -> Self {
         let side = if end { HalfState::Closed } else { HalfState::Data };
         if by_local {
@@ -89,10 +91,11 @@ impl State {
         }
     }
 
-    /// The table.
+    /// Returns what an input leads to: the table.
     #[inline]
     pub const fn next(self, input: Input) -> Result<Transition, InvalidTransition> {
-        // RFC 9113 §5.1: a reserved stream becomes half-closed by the first header block of its response.
+        // RFC 9113 §5.1: the first header block of its response makes a reserved stream
+        // half-closed.
         let (local, remote) = match self {
             Self::ReservedLocal => (HalfState::Headers, HalfState::Closed),
             Self::ReservedRemote => (HalfState::Closed, HalfState::Headers),
@@ -114,7 +117,8 @@ impl State {
         }
     }
 
-    /// RFC 9113 §5.1: what the peer sends on a reserved stream is limited to its response, if it is to send one.
+    /// RFC 9113 §5.1: on a reserved stream the peer may send only its response, if the response is
+    /// its to send.
     const fn forbids(self, received: Input) -> bool {
         match self {
             Self::ReservedLocal => true,
@@ -123,7 +127,7 @@ impl State {
         }
     }
 
-    /// How far our half has come.
+    /// Returns the state of our half.
     pub const fn local(self) -> HalfState {
         match self {
             Self::ReservedLocal => HalfState::Headers,
@@ -132,7 +136,7 @@ impl State {
         }
     }
 
-    /// How far the peer's half has come.
+    /// Returns the state of the peer's half.
     pub const fn remote(self) -> HalfState {
         match self {
             Self::ReservedLocal => HalfState::Closed,
@@ -141,7 +145,8 @@ impl State {
         }
     }
 
-    /// Whether it counts towards the limit of concurrent streams: reserved ones do not (RFC 9113 §5.1.2).
+    /// Whether the stream counts towards the limit of concurrent streams: reserved ones do not (RFC
+    /// 9113 §5.1.2).
     pub const fn is_active(self) -> bool {
         matches!(self, Self::Active { .. })
     }
@@ -183,7 +188,7 @@ const fn receive(remote: HalfState, input: Input) -> Result<HalfState, Violation
         | (HalfState::Data, Input::ReceiveData { end }) => Ok(after_end_stream(end)),
         (HalfState::Data, Input::ReceiveTrailers { end: true }) => Ok(HalfState::Closed),
         (HalfState::Headers, Input::ReceiveData { .. }) => Err(Violation::DataBeforeHeaders),
-        // RFC 9113 §8.1: a block after the final one is a trailer section, and those end the stream.
+        // RFC 9113 §8.1: a block after the final one is a trailer section, which ends the stream.
         (HalfState::Headers | HalfState::Data, _) => Err(Violation::TrailersWithoutEnd),
     }
 }
@@ -215,8 +220,8 @@ mod tests {
         Input::ReceiveTrailers { end: true },
     ];
 
-    /// What each half does with each of its inputs, written out: a row per half, a letter per input.
-    /// `h`ead, `b`ody, `e`nded; capital letters are refusals: `E`nded, `S`ent, `N`ot sent; `D`ata after end,
+    /// The result of each input in each half: a row per half, a letter per input. `h`eaders,
+    /// `b`ody, `e`nded; capital letters are errors: `E`nded, `S`ent, `N`ot sent; `D`ata after end,
     /// `A` headers after end, `I`nformational with end, `B`efore headers, `T`railers without end.
     const SEND: [(HalfState, &str); 3] =
         [(HalfState::Headers, "behNNN"), (HalfState::Data, "SSSbee"), (HalfState::Closed, "EEEEEE")];

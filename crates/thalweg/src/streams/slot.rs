@@ -1,0 +1,347 @@
+//! What is kept of one live stream.
+
+use core::time::Duration;
+
+use super::send_queue::{Class, QueueKey};
+use super::state::State;
+use crate::flow::{ReceiveWindow, SendWindow};
+use crate::headers::validate::Method;
+use crate::priority::Priority;
+use crate::silly_window::Wait;
+use crate::time::Instant;
+
+/// One live stream.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// 0: the slot is free.
+    pub(super) id: u32,
+    /// Its state (RFC 9113 §5.1).
+    pub state: State,
+    /// What the request's method means for the messages.
+    pub method: Method,
+    /// Whether an event or a call has shown the stream to the caller: only then is its end
+    /// reported.
+    pub reported: bool,
+    /// What we send.
+    pub send: SendHalf,
+    /// What the peer sends.
+    pub receive: ReceiveHalf,
+    /// The next free slot, while this one is free.
+    pub(super) next_free: u32,
+    /// The next slot of the list of waits that start at the next time: `NO_SLOT` off the list, the
+    /// slot itself at its end.
+    pub(super) next_wait: u32,
+}
+
+/// The half of a stream that we send.
+#[derive(Clone, Debug)]
+pub struct SendHalf {
+    /// What we may send.
+    pub window: SendWindow,
+    /// When the peer last credited the window while it was too small for the next frame.
+    pub window_opened_at: Instant,
+    /// What content-length leaves to send.
+    pub left: RemainingLength,
+    /// The priority that the peer or our own caller has signalled (RFC 9218). Streams without one
+    /// take turns.
+    pub signalled: Option<Priority>,
+    /// Whether CONNECT made the stream a tunnel: then only DATA may follow (RFC 9113 §8.5).
+    pub tunnel: bool,
+    /// Whether `send_data` could not take everything, and since when too little could be sent.
+    pub blocked: Blocked,
+    /// Bytes that were sent since then.
+    pub progress_bytes: u32,
+    /// What `send_data` could not take, bytes.
+    pub blocked_bytes: u32,
+    /// How long a frame that the window makes short has waited.
+    pub short_wait: Wait,
+    /// The key in the send queue, while the stream is queued.
+    pub(super) queued_key: QueueKey,
+    /// The key that the stream had when `poll_writable` returned it; it is good for one frame.
+    pub(super) granted_key: QueueKey,
+}
+
+/// What the connection's send window contributes to the wait of a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionCredit {
+    /// What the connection's window allows, bytes.
+    pub available: u32,
+    /// When the peer last credited that window while it was too small for a full frame.
+    pub opened_at: Instant,
+    /// The shortest frame that it may make of a longer one, bytes: see `silly_window`.
+    pub full_frame: u32,
+}
+
+/// The half of a stream that the peer sends.
+#[derive(Clone, Debug)]
+pub struct ReceiveHalf {
+    /// What the peer may send.
+    pub window: ReceiveWindow,
+    /// What content-length leaves to receive.
+    pub left: RemainingLength,
+    /// Since when the rest of the peer's content is awaited.
+    pub content_timer: ContentTimer,
+    /// When the peer could first send on the stream, in ticks of the core: an early reset costs
+    /// more.
+    pub opened_at_ticks: u32,
+}
+
+/// Whether `send_data` could not take everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocked {
+    /// It took everything.
+    No,
+    /// A call left something, and no time has been passed since. The wait continues at the next
+    /// time; before the window was open in between, it had lasted so long.
+    FromNextTime { waited: Duration },
+    /// A call left something, and since this time little of it could be sent.
+    Since(Instant),
+}
+
+/// Since when the rest of a request's content is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentTimer {
+    /// The content may take any time.
+    Off,
+    /// Time counts from the next expiry of the timeout: the peer got window or an informational
+    /// response meanwhile.
+    Pending,
+    /// Time counts from here, or from later content on the connection.
+    Since(Instant),
+}
+
+impl ContentTimer {
+    /// Restarts the time, if it counts.
+    #[inline]
+    pub fn restart(&mut self) {
+        if *self != Self::Off {
+            *self = Self::Pending;
+        }
+    }
+}
+
+/// Bytes of content that an announced content-length still leaves; any number, if none was
+/// announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemainingLength(u64);
+
+impl RemainingLength {
+    /// No content-length.
+    pub const ANY: Self = Self(u64::MAX);
+
+    /// Creates it from an announced content-length.
+    pub const fn new(bytes: Option<u64>) -> Self {
+        match bytes {
+            Some(bytes) => Self(bytes),
+            None => Self::ANY,
+        }
+    }
+
+    /// Whether `bytes` more may come, and, if they are the `last`, whether they fit exactly.
+    #[inline]
+    pub const fn allows(self, bytes: u64, last: bool) -> bool {
+        self.0 == u64::MAX || if last { bytes == self.0 } else { bytes <= self.0 }
+    }
+
+    /// Counts bytes that [`allows`](Self::allows) has allowed.
+    #[inline]
+    pub fn take(&mut self, bytes: u64) {
+        if self.0 != u64::MAX {
+            self.0 -= bytes;
+        }
+    }
+
+    /// Returns the bytes, if a content-length was announced.
+    pub const fn bytes(self) -> Option<u64> {
+        if self.0 == u64::MAX { None } else { Some(self.0) }
+    }
+}
+
+impl Slot {
+    /// Creates a slot for a stream that is about to be opened.
+    pub fn new(state: State, method: Method, send_window: u32, receive_window: u32) -> Self {
+        Self {
+            id: 0,
+            state,
+            method,
+            reported: false,
+            send: SendHalf {
+                window: SendWindow::new(send_window),
+                window_opened_at: Instant::ZERO,
+                left: RemainingLength::ANY,
+                signalled: None,
+                tunnel: false,
+                blocked: Blocked::No,
+                progress_bytes: 0,
+                blocked_bytes: 0,
+                short_wait: Wait::No,
+                queued_key: QueueKey::NONE,
+                granted_key: QueueKey::NONE,
+            },
+            receive: ReceiveHalf {
+                window: ReceiveWindow::new(receive_window),
+                left: RemainingLength::ANY,
+                content_timer: ContentTimer::Off,
+                opened_at_ticks: 0,
+            },
+            next_free: NO_SLOT,
+            next_wait: NO_SLOT,
+        }
+    }
+}
+
+impl SendHalf {
+    /// Returns the class in which the stream waits while it is blocked.
+    #[inline]
+    pub(super) fn class(&self) -> Class {
+        Class::of(self.signalled, self.tunnel)
+    }
+
+    /// Returns the priority, which is the default without a signal.
+    #[inline]
+    pub fn priority(&self) -> Priority {
+        self.signalled.unwrap_or_default()
+    }
+
+    /// Returns the window that the next frame of a blocked stream needs, bytes: see `silly_window`.
+    #[inline]
+    pub fn needed_window(&self, full_frame: u32) -> u32 {
+        match self.short_wait {
+            Wait::Over => 1,
+            Wait::No | Wait::Found => self.shortest_frame(full_frame).min(self.blocked_bytes).max(1),
+        }
+    }
+
+    /// Returns the shortest frame that the windows may make of a longer one, bytes: see
+    /// `silly_window`.
+    #[inline]
+    pub fn shortest_frame(&self, full_frame: u32) -> u32 {
+        full_frame.min((self.window.size() / 2).max(1))
+    }
+
+    /// Whether the windows are too small for the next frame of a blocked stream.
+    #[inline]
+    pub fn lacks_window(&self, connection: ConnectionCredit) -> bool {
+        self.window.available().min(connection.available) < self.needed_window(connection.full_frame)
+    }
+
+    /// Decides whether a call that blocks the stream restarts its wait for window, and returns how
+    /// much of that wait has passed. `None`: an earlier wait continues.
+    ///
+    /// While the window was open between two waits, the stream did not wait for the peer. Less than
+    /// `stall_bytes_min` bytes of progress do not end a wait.
+    #[inline]
+    pub fn restart_wait(
+        &mut self,
+        sent: bool,
+        connection: ConnectionCredit,
+        stall_bytes_min: u32,
+    ) -> Option<Duration> {
+        match self.blocked {
+            Blocked::Since(since) if self.progress_bytes < stall_bytes_min => {
+                if !sent || !self.lacks_window(connection) {
+                    return None;
+                }
+                let opened_at = self.window_opened_at.max(connection.opened_at);
+                Some(opened_at.saturating_duration_since(since))
+            }
+            Blocked::FromNextTime { .. } => None,
+            Blocked::No | Blocked::Since(_) => {
+                self.progress_bytes = 0;
+                Some(Duration::ZERO)
+            }
+        }
+    }
+
+    /// Returns since when the stream waits for window, at the expiry of the stall timeout. A stream
+    /// that has window waits from `now` on.
+    pub fn waits_since(&mut self, connection: ConnectionCredit, now: Instant) -> Option<Instant> {
+        let Blocked::Since(since) = self.blocked else { return None };
+        if self.lacks_window(connection) {
+            return Some(since);
+        }
+        self.blocked = Blocked::Since(now);
+        self.progress_bytes = 0;
+        Some(now)
+    }
+
+    /// Whether the stream waits because its own window would make its next frame too short.
+    #[inline]
+    pub(super) fn waits_short(&self, full_frame: u32) -> bool {
+        self.blocked != Blocked::No && self.window.available() > 0 && !self.has_window(full_frame)
+    }
+
+    /// Whether the stream's own window is large enough for its next frame.
+    #[inline]
+    pub(super) fn has_window(&self, full_frame: u32) -> bool {
+        self.window.available() >= self.needed_window(full_frame)
+    }
+}
+
+/// The end of the lists of slots.
+pub(super) const NO_SLOT: u32 = u32::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blocked_stream_needs_half_of_a_small_window_or_what_it_has_left() {
+        let mut send = Slot::new(State::opened(true, false), Method::Other, 1000, 0).send;
+        send.blocked = Blocked::Since(Instant::ZERO);
+        send.blocked_bytes = 2000;
+        assert_eq!(send.needed_window(16_384), 500);
+        assert_eq!(send.needed_window(300), 300, "the connection's window is smaller");
+        send.window.take(600);
+        assert_eq!((send.waits_short(16_384), send.has_window(16_384)), (true, false));
+        send.blocked_bytes = 400;
+        assert_eq!((send.needed_window(16_384), send.has_window(16_384)), (400, true));
+        send.blocked_bytes = 2000;
+        send.short_wait = Wait::Over;
+        assert_eq!((send.needed_window(16_384), send.waits_short(16_384)), (1, false));
+    }
+
+    #[test]
+    fn the_time_with_an_open_window_does_not_count_as_a_wait() {
+        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+        let connection = ConnectionCredit { available: 1 << 20, opened_at: at(0), full_frame: 16_384 };
+        let mut send = Slot::new(State::opened(true, false), Method::Other, 1000, 0).send;
+        send.blocked_bytes = 2000;
+        assert_eq!(send.restart_wait(true, connection, 100), Some(Duration::ZERO), "the first wait");
+        send.blocked = Blocked::FromNextTime { waited: Duration::ZERO };
+        assert_eq!(send.restart_wait(true, connection, 100), None, "it starts at the next time");
+        send.blocked = Blocked::Since(at(10));
+        send.window.take(900);
+        send.window_opened_at = at(25);
+        send.progress_bytes = 99;
+        assert_eq!(send.restart_wait(false, connection, 100), None, "nothing was sent");
+        assert_eq!(send.restart_wait(true, connection, 100), Some(Duration::from_secs(15)));
+        assert_eq!(send.waits_since(connection, at(40)), Some(at(10)));
+        send.progress_bytes = 100;
+        assert_eq!(send.restart_wait(true, connection, 100), Some(Duration::ZERO), "enough progress");
+        assert_eq!(send.window.add(900), Some(0));
+        assert_eq!(send.waits_since(connection, at(40)), Some(at(40)), "the window is open");
+        assert_eq!(send.blocked, Blocked::Since(at(40)));
+    }
+
+    #[test]
+    fn a_content_length_is_exact_at_the_last_byte() {
+        let mut left = RemainingLength::new(Some(10));
+        assert!(left.allows(10, false) && !left.allows(11, false) && !left.allows(9, true));
+        left.take(4);
+        assert_eq!((left.bytes(), left.allows(6, true)), (Some(6), true));
+        let mut any = RemainingLength::ANY;
+        any.take(5);
+        assert_eq!((any.bytes(), any.allows(u64::MAX, true)), (None, true));
+    }
+
+    #[test]
+    fn a_timer_that_is_off_stays_off() {
+        let mut timer = ContentTimer::Off;
+        timer.restart();
+        assert_eq!(timer, ContentTimer::Off);
+        timer = ContentTimer::Since(Instant::ZERO);
+        timer.restart();
+        assert_eq!(timer, ContentTimer::Pending);
+    }
+}
