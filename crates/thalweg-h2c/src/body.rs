@@ -1,29 +1,30 @@
-//! The body of a request that upgrades: it must be here to its last byte before HTTP/2 begins (RFC 7540 §3.2).
+//! The body of an upgrade request, all of which must arrive before HTTP/2 begins (RFC 7540 §3.2).
 
 use alloc::vec::Vec;
 
 use crate::rejection::UpgradeRejection;
 
-/// A body on its way in.
+/// A body that is being received.
 pub(crate) enum Body {
-    /// Delimited by Content-Length, with this many bytes to come.
+    /// Delimited by Content-Length; this many bytes remain.
     Length { left: usize },
     /// Delimited by chunks.
     Chunked(Chunked),
 }
 
-/// Where a body stands after some input.
+/// The state of a body after some input.
 pub(crate) enum BodyStatus {
-    /// More has to come.
+    /// The body is incomplete.
     More,
-    /// This is all.
+    /// The body is complete.
     Complete,
-    /// It will not do for an Upgrade. The bytes that told so are taken.
+    /// The body rules out an upgrade. The bytes that show this are consumed.
     Rejected(UpgradeRejection),
 }
 
 impl Body {
-    /// Takes bytes up to the end of the body: as they are into `seen`, and what they say into `body`.
+    /// Consumes bytes up to the end of the body. Appends them unchanged to `seen`, and the content
+    /// to `body`.
     pub(crate) fn receive(
         &mut self,
         input: &mut &[u8],
@@ -44,44 +45,45 @@ impl Body {
     }
 }
 
-/// The chunks of RFC 9112 §7.1, without what makes readers disagree: extensions, white space, bare LF, trailers.
+/// The chunked coding of RFC 9112 §7.1, without the parts that parsers disagree on: extensions,
+/// white space, bare LF, trailers.
 pub(crate) struct Chunked {
     state: ChunkState,
-    /// Bytes that may still come, framing included.
+    /// Bytes that may still arrive, including framing.
     remaining: usize,
     limit: usize,
 }
 
-/// What the next byte is. Data that is left never exceeds the room.
+/// What the next byte is. The remaining data of a chunk never exceeds `remaining`.
 #[derive(Clone, Copy)]
 enum ChunkState {
-    /// The first digit of a size.
+    /// The first digit of a chunk size.
     Size,
-    /// A further digit, or the CR behind the last.
+    /// A further digit, or the CR after the last.
     SizeOrCr { size: usize },
-    /// The LF behind a size.
+    /// The LF after a chunk size.
     SizeLf { size: usize },
-    /// Data of a chunk.
+    /// The data of a chunk.
     Data { left: usize },
-    /// The CR behind the data.
+    /// The CR after the data.
     DataCr,
-    /// The LF behind the data.
+    /// The LF after the data.
     DataLf,
-    /// The CR of the empty line behind the last chunk; anything else begins a trailer.
+    /// The CR of the empty line after the last chunk; any other byte begins a trailer.
     LastCr,
     /// The LF of that line.
     LastLf,
 }
 
 impl Chunked {
-    /// Expects a chunked body that takes `limit` bytes on the wire at most.
+    /// Creates the state for a chunked body of at most `limit` bytes on the wire.
     pub(crate) fn new(limit: usize) -> Self {
         Self { state: ChunkState::Size, remaining: limit, limit }
     }
 
     fn receive(&mut self, input: &mut &[u8], seen: &mut Vec<u8>, body: &mut Vec<u8>) -> BodyStatus {
         loop {
-            // The empty line is still to come, so nothing that fills the room can be all.
+            // The empty line is still missing, so a body that reaches the limit exceeds it.
             if self.remaining == 0 {
                 return self.too_long();
             }
@@ -108,7 +110,7 @@ impl Chunked {
         }
     }
 
-    /// Takes one byte of framing. Says nothing while the body goes on.
+    /// Processes one byte of framing. Returns `None` while the body is incomplete.
     fn step(&mut self, byte: u8) -> Option<BodyStatus> {
         self.state = match (self.state, byte) {
             (ChunkState::Size, _) if byte.is_ascii_hexdigit() => ChunkState::SizeOrCr { size: digit(byte) },
@@ -126,7 +128,8 @@ impl Chunked {
             _ => return Some(BodyStatus::Rejected(UpgradeRejection::Chunk)),
         };
         match self.state {
-            // A chunk that cannot fit with what must follow it is refused before it is kept.
+            // A chunk that cannot fit together with the minimum that follows is rejected before it is
+            // buffered.
             ChunkState::Data { left } if left > self.remaining.saturating_sub(LEAST_BEHIND_DATA.len()) => {
                 Some(self.too_long())
             }
@@ -139,7 +142,7 @@ impl Chunked {
     }
 }
 
-/// The end of a chunk, the last chunk, and the empty line.
+/// The minimum after the data of a chunk: its end, the last chunk, and the empty line.
 const LEAST_BEHIND_DATA: &[u8] = b"\r\n0\r\n\r\n";
 
 fn digit(byte: u8) -> usize {

@@ -1,10 +1,10 @@
-//! What a connection's first bytes may cost, and whether an Upgrade is wanted at all.
+//! Limits of the memory for a connection's first bytes, and whether upgrades are enabled.
 
 /// Limits of a [`Sniffer`](crate::Sniffer) and of an [`Upgrader`](crate::Upgrader).
 ///
-/// One connection holds at most `head_bytes_max` and `2 * body_bytes_max` bytes, and 64 bytes for each of
-/// `fields_max` fields while its head is judged. A connection that opens with the HTTP/2 preface allocates
-/// nothing.
+/// One connection buffers at most `head_bytes_max` plus `2 * body_bytes_max` bytes, and 64 bytes
+/// for each of `fields_max` fields while its head is validated. A connection that begins with the
+/// HTTP/2 preface allocates nothing.
 ///
 /// ```
 /// let mut config = thalweg_h2c::Config::default();
@@ -15,18 +15,18 @@
 pub struct Config {
     /// Whether `Upgrade: h2c` is honoured. Default `true`.
     ///
-    /// Set it to `false` behind a proxy that decides who may ask for what: one that forwards `Upgrade` blindly
-    /// lets a client speak HTTP/2 past it.
+    /// Set it to `false` behind a proxy that enforces access rules: if the proxy forwards `Upgrade`
+    /// unchecked, a client can use HTTP/2 to bypass it.
     pub upgrade: bool,
-    /// Bytes that an HTTP/1 head may take, from the first byte to the end of its empty line. Default 16,384,
-    /// at least 12.
+    /// The largest HTTP/1 head in bytes, from the first byte to the end of its empty line. Default
+    /// 16,384, at least 12.
     pub head_bytes_max: usize,
-    /// Bytes that the body of an upgrading request may take on the wire, chunk framing included. Default 65,536.
-    /// Zero accepts empty bodies only, and no chunked ones.
+    /// The largest body of an upgrade request in bytes on the wire, including chunk framing.
+    /// Default 65,536. Zero accepts only empty bodies, and no chunked ones.
     pub body_bytes_max: usize,
-    /// Fields in an HTTP/1 head. Default 100.
+    /// The largest number of fields in an HTTP/1 head. Default 100.
     pub fields_max: usize,
-    /// Settings in `HTTP2-Settings`. Default 32.
+    /// The largest number of settings in `HTTP2-Settings`. Default 32.
     pub settings_max: usize,
 }
 

@@ -1,4 +1,4 @@
-//! How an opening fails: on the server's side, on the client's, and in the hands of the caller.
+//! The errors of protocol detection on the server, of an upgrade on the client, and of the caller.
 
 use core::fmt;
 
@@ -6,9 +6,9 @@ use crate::head::HeadError;
 use crate::responses;
 use crate::settings::SettingsError;
 
-/// The first bytes of what was seen, for the log.
+/// The first received bytes, for the log.
 ///
-/// Printed as a quoted string with escapes, so that nothing in it reaches a terminal or a log as a control byte.
+/// Printed as a quoted string with escapes, so that no control byte reaches a terminal or a log.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Excerpt {
     bytes: [u8; Self::BYTES_MAX],
@@ -16,7 +16,7 @@ pub struct Excerpt {
 }
 
 impl Excerpt {
-    /// Bytes that an excerpt holds at most.
+    /// The largest length of an excerpt, in bytes.
     pub const BYTES_MAX: usize = 32;
 
     pub(crate) fn of(seen: &[u8]) -> Self {
@@ -26,7 +26,7 @@ impl Excerpt {
         Self { bytes, len: len as u8 }
     }
 
-    /// Gives the bytes.
+    /// Returns the bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
@@ -44,45 +44,45 @@ impl fmt::Debug for Excerpt {
     }
 }
 
-/// Where the client's bytes ended too early.
+/// Where the client's input ended too early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EofPosition {
-    /// Before it was clear which protocol they are.
+    /// Before the protocol was detected.
     Start,
     /// In the head of an HTTP/1 request.
     Head,
-    /// In the body of a request that would have upgraded.
+    /// In the body of an upgrade request.
     Body,
 }
 
-/// Why the first bytes of a connection lead nowhere.
+/// Why no protocol was detected.
 ///
-/// Every byte that was taken is still in [`Sniffer::seen`](crate::Sniffer::seen).
+/// [`Sniffer::seen`](crate::Sniffer::seen) returns every consumed byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SniffError {
-    /// A TLS record: the client takes this for a port with TLS (RFC 8446 §5.1).
+    /// A TLS record (RFC 8446 §5.1): the client expects TLS on this port.
     Tls {
-        /// What came.
+        /// The received bytes.
         seen: Excerpt,
     },
-    /// Neither HTTP/2 nor HTTP/1: no request begins like this.
+    /// Neither HTTP/2 nor HTTP/1.
     NotHttp {
-        /// What came.
+        /// The received bytes.
         seen: Excerpt,
     },
-    /// A malformed request line (RFC 9112 §3). HTTP/0.9 is one.
+    /// A malformed request line (RFC 9112 §3), such as that of HTTP/0.9.
     RequestLine {
-        /// What came.
+        /// The received bytes.
         seen: Excerpt,
     },
-    /// A request line of another version than HTTP/1.0 and HTTP/1.1 (RFC 9112 §2.3).
+    /// A request line with a version other than HTTP/1.0 and HTTP/1.1 (RFC 9112 §2.3).
     Version {
-        /// What came.
+        /// The received bytes.
         seen: Excerpt,
     },
-    /// A malformed field line (RFC 9112 §5); a folded one is too (§5.2).
+    /// A malformed (RFC 9112 §5) or folded (§5.2) field line.
     FieldLine,
     /// More fields than [`Config::fields_max`](crate::Config::fields_max).
     TooManyFields {
@@ -94,22 +94,23 @@ pub enum SniffError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The client sent its last byte before all was said.
+    /// The input ended before the protocol was detected.
     Eof {
-        /// Where that was.
+        /// Where the input ended.
         at: EofPosition,
-        /// Bytes that had come.
+        /// The number of received bytes.
         bytes: usize,
     },
-    /// The caller's mistake: the decision was handed out before, and bytes now belong to what was decided.
+    /// A mistake of the caller: an earlier call returned the decision, and further bytes belong to
+    /// the detected protocol.
     Decided,
 }
 
 impl SniffError {
-    /// Gives a complete HTTP/1.1 answer, where the client can be expected to understand one.
+    /// Returns a complete HTTP/1.1 response, if the client can be expected to understand one.
     ///
-    /// It has content even where the request may have been a `HEAD`: it ends the connection, so no reader can take
-    /// that content for the beginning of a next answer.
+    /// It has content even if the request may have been a `HEAD`: the connection closes after it,
+    /// so no client can mistake the content for the next response.
     pub fn response(&self) -> Option<&'static [u8]> {
         match self {
             // RFC 9112 §8: an incomplete request may be answered before the connection closes.
@@ -137,7 +138,7 @@ impl fmt::Display for SniffError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tls { seen } => {
-                write!(f, "tls on a cleartext port: use http:// here, https:// is for a TLS port: {seen}")
+                write!(f, "tls on a cleartext port, use http:// instead of https://: {seen}")
             }
             Self::NotHttp { seen } => write!(f, "neither http/2 nor http/1: {seen}"),
             Self::RequestLine { seen } => write!(f, "malformed request line: {seen}"),
@@ -147,44 +148,44 @@ impl fmt::Display for SniffError {
             Self::HeadTooLong { limit } => write!(f, "head is longer than {limit} bytes (head_bytes_max)"),
             Self::Eof { at, bytes } => {
                 let at = match at {
-                    EofPosition::Start => "before the protocol was clear",
+                    EofPosition::Start => "before the protocol was detected",
                     EofPosition::Head => "in the head of a request",
-                    EofPosition::Body => "in the body of a request that upgrades",
+                    EofPosition::Body => "in the body of an upgrade request",
                 };
                 write!(f, "end of input {at}, after {bytes} bytes")
             }
-            Self::Decided => f.write_str("the opening was decided before: bytes belong to what was decided"),
+            Self::Decided => f.write_str("the protocol was detected before: further bytes belong to it"),
         }
     }
 }
 
 impl core::error::Error for SniffError {}
 
-/// Why the answer to an Upgrade request is unusable.
+/// Why the response to an upgrade request is unusable.
 ///
-/// Every byte that was taken is still in [`Upgrader::seen`](crate::Upgrader::seen). Close the connection: what
-/// follows on it cannot be told apart.
+/// [`Upgrader::seen`](crate::Upgrader::seen) returns every consumed byte. Close the connection: the
+/// protocol of the bytes that follow is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpgradeResponseError {
     /// A TLS record, most likely an alert: the server speaks TLS on this port.
     Tls {
-        /// What came.
+        /// The received bytes.
         seen: Excerpt,
     },
-    /// The SETTINGS frame of a server that speaks HTTP/2 at once: connect again, with prior knowledge.
+    /// A SETTINGS frame: the server expects prior knowledge of HTTP/2. Connect again with it.
     Http2 {
-        /// What came.
+        /// The received bytes.
         seen: Excerpt,
     },
-    /// No response of HTTP/1.0 or HTTP/1.1.
+    /// Not a response of HTTP/1.0 or HTTP/1.1.
     NotHttp {
-        /// What came.
+        /// The received bytes.
         seen: Excerpt,
     },
     /// A malformed status line (RFC 9112 §4).
     StatusLine {
-        /// What came.
+        /// The received bytes.
         seen: Excerpt,
     },
     /// A malformed field line in an interim response or in the 101.
@@ -199,7 +200,7 @@ pub enum UpgradeResponseError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// A 101 of HTTP/1.0, which knows no interim responses (RFC 9110 §15.2).
+    /// A 101 of HTTP/1.0, which has no interim responses (RFC 9110 §15.2).
     Http10,
     /// A 101 with a line that ends in LF without CR (RFC 9112 §2.2).
     BareLineFeed,
@@ -207,14 +208,16 @@ pub enum UpgradeResponseError {
     Protocol,
     /// A 101 whose `Connection` does not list `Upgrade` (RFC 9110 §7.8).
     UpgradeNotListed,
-    /// A 101 with Content-Length or Transfer-Encoding, which cannot have content (RFC 9110 §8.6, RFC 9112 §6.1).
+    /// A 101 with Content-Length or Transfer-Encoding, which cannot have content (RFC 9110 §8.6,
+    /// RFC 9112 §6.1).
     Framed,
-    /// The server sent its last byte before it had answered.
+    /// The input ended before the response.
     Eof {
-        /// Bytes that had come.
+        /// The number of received bytes.
         bytes: usize,
     },
-    /// The caller's mistake: the decision was handed out before, and bytes now belong to what was decided.
+    /// A mistake of the caller: an earlier call returned the decision, and further bytes belong to
+    /// the detected protocol.
     Decided,
 }
 
@@ -242,27 +245,30 @@ impl fmt::Display for UpgradeResponseError {
             Self::Protocol => f.write_str("the 101 switches to something other than h2c"),
             Self::UpgradeNotListed => f.write_str("connection of the 101 does not list upgrade"),
             Self::Framed => f.write_str("the 101 has content-length or transfer-encoding"),
-            Self::Eof { bytes } => write!(f, "end of input after {bytes} bytes, before an answer"),
-            Self::Decided => f.write_str("the answer was decided before: bytes belong to what was decided"),
+            Self::Eof { bytes } => write!(f, "end of input after {bytes} bytes, before a response"),
+            Self::Decided => {
+                f.write_str("the response was returned before: further bytes belong to its protocol")
+            }
         }
     }
 }
 
 impl core::error::Error for UpgradeResponseError {}
 
-/// Why a [`UpgradeRequest`](crate::UpgradeRequest) cannot be sent as one that upgrades.
+/// Why an [`UpgradeRequest`](crate::UpgradeRequest) cannot be sent.
 ///
-/// Nothing has been written then.
+/// No byte was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// The method is no token, or is `CONNECT`.
+    /// The method is not a token, or is `CONNECT`.
     Method,
-    /// The authority is no host with an optional port.
+    /// The authority is not a host with an optional port.
     Authority,
-    /// The path does not begin with a slash, nor is it the `*` of `OPTIONS`; or it has bytes that no URI has.
+    /// The path does not begin with a slash and is not the `*` of `OPTIONS`, or it has bytes that
+    /// are invalid in a URI.
     Path,
-    /// A field's name is no token.
+    /// A field's name is not a token.
     FieldName {
         /// Index in [`UpgradeRequest::fields`](crate::UpgradeRequest::fields).
         index: usize,
@@ -272,14 +278,15 @@ pub enum RequestError {
         /// Index in [`UpgradeRequest::fields`](crate::UpgradeRequest::fields).
         index: usize,
     },
-    /// A field that this crate writes, or that does not go with an Upgrade: `host`, `connection`, `upgrade`,
-    /// `http2-settings`, `keep-alive`, `proxy-connection`, `transfer-encoding`, `expect`; `te` unless it is
-    /// `trailers`; `content-length` unless it is alone and fits the body.
+    /// A field that this crate writes, or that conflicts with an upgrade: `host`, `connection`,
+    /// `upgrade`, `http2-settings`, `keep-alive`, `proxy-connection`, `transfer-encoding`,
+    /// `expect`; `te` unless it is `trailers`; `content-length` unless there is one and it
+    /// equals the length of the body.
     FieldForbidden {
         /// Index in [`UpgradeRequest::fields`](crate::UpgradeRequest::fields).
         index: usize,
     },
-    /// The settings are no payload of a valid SETTINGS frame.
+    /// The settings are not the payload of a valid SETTINGS frame.
     Settings(SettingsError),
 }
 
@@ -288,10 +295,12 @@ impl fmt::Display for RequestError {
         match self {
             Self::Method => f.write_str("method is not a token, or is connect"),
             Self::Authority => f.write_str("authority is not a host with an optional port"),
-            Self::Path => f.write_str("path does not suit the method, or has invalid bytes"),
+            Self::Path => f.write_str("path is invalid for the method, or has invalid bytes"),
             Self::FieldName { index } => write!(f, "name of field {index} is not a token"),
             Self::FieldValue { index } => write!(f, "value of field {index} has invalid bytes"),
-            Self::FieldForbidden { index } => write!(f, "field {index} is not the caller's to send"),
+            Self::FieldForbidden { index } => {
+                write!(f, "field {index} is set by this crate or conflicts with an upgrade")
+            }
             Self::Settings(error) => write!(f, "settings: {error}"),
         }
     }

@@ -1,13 +1,14 @@
-//! HTTP/1 heads: collecting their bytes, and the places of their parts once httparse has seen them.
+//! HTTP/1 heads: a buffer for their bytes, and the ranges of their parts as parsed by httparse.
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-/// The bytes that came so far, collected line by line up to a limit.
+/// The bytes received so far, collected line by line up to a limit.
 ///
-/// Keeps true: `line` is where the last, unfinished line begins; `bare_lf` tells of every line before it.
+/// Keeps true: `line` is where the last, incomplete line begins; `bare_lf` covers every line before
+/// it.
 #[derive(Default)]
 pub(crate) struct HeadBuffer {
     pub bytes: Vec<u8>,
@@ -15,9 +16,9 @@ pub(crate) struct HeadBuffer {
     bare_lf: bool,
 }
 
-/// What [`HeadBuffer::take_line`] came to.
+/// The result of [`HeadBuffer::take_line`].
 pub(crate) enum LineStatus {
-    /// A line is complete, and this is where it lies, its end included.
+    /// A line is complete; this is its range, including its end.
     Line(Range<usize>),
     /// The input is empty.
     More,
@@ -26,7 +27,7 @@ pub(crate) enum LineStatus {
 }
 
 impl HeadBuffer {
-    /// Takes one byte.
+    /// Appends one byte.
     pub(crate) fn push(&mut self, byte: u8) {
         self.bytes.push(byte);
         if byte == b'\n' {
@@ -34,7 +35,7 @@ impl HeadBuffer {
         }
     }
 
-    /// Takes bytes up to the end of a line, and never more than `limit` in all.
+    /// Appends bytes up to the end of a line, and never more than `limit` in total.
     pub(crate) fn take_line(&mut self, input: &mut &[u8], limit: usize) -> LineStatus {
         let remaining = limit.saturating_sub(self.bytes.len());
         if remaining == 0 {
@@ -72,7 +73,7 @@ impl HeadBuffer {
 /// The version of an HTTP/1 request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// `HTTP/1.0`: knows no Upgrade (RFC 9110 §7.8).
+    /// `HTTP/1.0`, which has no `Upgrade` (RFC 9110 §7.8).
     Http10,
     /// `HTTP/1.1`.
     Http11,
@@ -87,14 +88,14 @@ impl fmt::Display for Version {
     }
 }
 
-/// Why httparse refused the fields of a head.
+/// Why httparse rejected the fields of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeadError {
     Syntax,
     TooMany,
 }
 
-/// Where in the carried bytes the parts of a request head lie.
+/// The ranges of the parts of a request head in the buffered bytes.
 pub(crate) struct RequestHead {
     pub method: Range<usize>,
     pub target: Range<usize>,
@@ -125,7 +126,7 @@ impl RequestHead {
     }
 }
 
-/// Where in the carried bytes the names and values of fields lie.
+/// The ranges of the names and values of fields in the buffered bytes.
 pub(crate) struct FieldRanges(Vec<(Range<usize>, Range<usize>)>);
 
 impl FieldRanges {
@@ -145,13 +146,13 @@ impl FieldRanges {
         }
     }
 
-    /// Gives the fields, as they lie in `bytes`.
+    /// Returns the fields in `bytes`.
     pub(crate) fn within<'a>(&'a self, bytes: &'a [u8]) -> Fields<'a> {
         Fields { ranges: &self.0, bytes }
     }
 }
 
-/// The fields of a head, with the bytes that hold them.
+/// The fields of a head, with the bytes that contain them.
 #[derive(Clone, Copy)]
 pub(crate) struct Fields<'a> {
     ranges: &'a [(Range<usize>, Range<usize>)],
@@ -159,18 +160,19 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Yields names, case as it came, and values.
+    /// Yields names, with their case unchanged, and values.
     pub(crate) fn iter(self) -> impl ExactSizeIterator<Item = (&'a str, &'a [u8])> + use<'a> {
         let bytes = self.bytes;
         self.ranges.iter().map(move |(name, value)| (text(bytes, name), &bytes[value.clone()]))
     }
 
-    /// Yields the values of a field by its name in any case.
+    /// Yields the values of a field; the name is case-insensitive.
     pub(crate) fn values(self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Yields the members of a list-valued field, over all its lines. Empty ones are passed over (RFC 9110 §5.6.1).
+    /// Yields the members of a list-valued field, over all its lines, without empty ones (RFC 9110
+    /// §5.6.1).
     pub(crate) fn members(self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.values(name)
             .flat_map(|value| value.split(|&byte| byte == b','))
@@ -178,7 +180,7 @@ impl<'a> Fields<'a> {
             .filter(|member| !member.is_empty())
     }
 
-    /// Whether a list-valued field has a member, in any case.
+    /// Whether a list-valued field has a member, case-insensitively.
     pub(crate) fn list_contains(self, name: &'static str, member: &str) -> bool {
         self.members(name).any(|found| found.eq_ignore_ascii_case(member.as_bytes()))
     }
@@ -189,12 +191,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Reads what httparse gave out as `str`.
+/// Returns a part that httparse accepted as `str`.
 pub(crate) fn text<'a>(bytes: &'a [u8], range: &Range<usize>) -> &'a str {
     core::str::from_utf8(&bytes[range.clone()]).expect("httparse gave this place out as a str")
 }
 
-/// Finds where `part`, a slice of `bytes`, lies in it.
+/// Returns the range of `part`, a slice of `bytes`, in it.
 fn range_of(bytes: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr() as usize - bytes.as_ptr() as usize;
     start..start + part.len()

@@ -1,4 +1,4 @@
-//! An HTTP/1 request that stays one.
+//! An HTTP/1 request that is not upgraded.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -7,13 +7,13 @@ use crate::head::{Fields, RequestHead, Version, text};
 use crate::rejection::UpgradeRejection;
 use crate::responses;
 
-/// An HTTP/1 request that stays one: every byte of it that came, untouched, and its head as parsed.
+/// An HTTP/1 request that is not upgraded: its received bytes, unchanged, and its parsed head.
 ///
-/// A server with an HTTP/1 implementation gives that [`into_seen`](Self::into_seen), then what follows on the
-/// connection. A server without one sends [`response`](Self::response) and closes.
+/// A server with an HTTP/1 implementation passes it [`into_seen`](Self::into_seen), then the rest
+/// of the input. A server without one sends [`response`](Self::response) and closes the connection.
 ///
-/// The parts are those of the head as it stands. Only what an Upgrade needs was judged, and only if one was asked
-/// for: nothing here says that the request is free of doubt (RFC 9112 §11).
+/// The parts are those of the head as received. Only the rules for an upgrade were checked, and
+/// only if one was requested: the request may still be ambiguous (RFC 9112 §11).
 pub struct Http1 {
     seen: Vec<u8>,
     head: RequestHead,
@@ -31,50 +31,50 @@ impl Http1 {
         Self { seen, head, rejection, upgrade_offered }
     }
 
-    /// Says why an Upgrade to h2c was not made, or `None` when the client did not ask for one.
+    /// Returns why the request was not upgraded to h2c, or `None` if the client did not request it.
     pub fn rejection(&self) -> Option<UpgradeRejection> {
         self.rejection
     }
 
-    /// Gives every byte that was taken from the input: the head, and the body as far as it was taken.
+    /// Returns every consumed byte: the head, and the consumed part of the body.
     pub fn seen(&self) -> &[u8] {
         &self.seen
     }
 
-    /// Gives every byte that was taken from the input, without a copy.
+    /// Returns every consumed byte, without a copy.
     pub fn into_seen(self) -> Vec<u8> {
         self.seen
     }
 
-    /// Gives the length of the head, its empty line included, in [`seen`](Self::seen).
+    /// Returns the length of the head in [`seen`](Self::seen), including its empty line.
     pub fn head_bytes(&self) -> usize {
         self.head.len
     }
 
-    /// Gives the method.
+    /// Returns the method.
     pub fn method(&self) -> &str {
         text(&self.seen, &self.head.method)
     }
 
-    /// Gives the request target, in the form in which it came.
+    /// Returns the request target as received.
     pub fn target(&self) -> &str {
         text(&self.seen, &self.head.target)
     }
 
-    /// Gives the version.
+    /// Returns the version.
     pub fn version(&self) -> Version {
         self.head.version
     }
 
-    /// Yields names, case as it came, and values.
+    /// Yields names, with their case unchanged, and values.
     pub fn fields(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
         self.head_fields().iter()
     }
 
-    /// Gives the complete answer of a server that speaks HTTP/2 only, after which it closes.
+    /// Returns the complete response of a server without HTTP/1, which then closes the connection.
     ///
-    /// Where an Upgrade would be honoured that is 426 to HTTP/1.1. It is 505 otherwise. An Upgrade that was refused
-    /// is answered by what was wrong with it: 400, 413, 417 or 501.
+    /// That is 426 to HTTP/1.1 if upgrades are enabled, else 505. For a rejected upgrade the status
+    /// depends on the reason: 400, 413, 417 or 501.
     pub fn response(&self) -> &'static [u8] {
         let response = match (self.rejection, self.head.version) {
             (Some(rejection), _) => rejection.response(),

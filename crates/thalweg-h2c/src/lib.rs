@@ -1,30 +1,34 @@
 //! The first bytes of a cleartext connection that may speak HTTP/2.
 //!
-//! HTTP/2 without TLS ("h2c") begins in one of two ways: the client knows that the server speaks it and sends the
-//! preface (RFC 9113 §3.3), or it asks by an HTTP/1.1 Upgrade (RFC 7540 §3.2), which RFC 9113 no longer recommends
-//! but `curl --http2`, Java's `HttpClient` and many load testers still use. On the same port arrive plain HTTP/1,
-//! TLS by mistake, and port scanners. This crate tells them apart, without I/O: bytes go in, a decision comes out,
-//! and every byte goes to whom it belongs.
+//! HTTP/2 without TLS ("h2c") begins in one of two ways. A client with prior knowledge sends the
+//! connection preface (RFC 9113 §3.3). Others send an HTTP/1.1 request with `Upgrade` (RFC 7540
+//! §3.2), which RFC 9113 deprecates but `curl --http2`, Java's `HttpClient` and many load testers
+//! still use. The same port also receives plain HTTP/1, TLS by mistake, and port scans. This crate
+//! detects which of these a connection is, without I/O: it takes bytes and returns a decision, and
+//! loses no byte.
 //!
-//! - A server feeds a [`Sniffer`], and gets an [`Protocol`]: [`Http2`](Protocol::Http2), an [`Upgrade`], or plain
-//!   [`Http1`] with its bytes untouched; or a [`SniffError`] that can be logged, and answered.
-//! - A client sends the bytes of an [`Upgrader`], feeds it what the server says, and gets an [`UpgradeResponse`].
-//! - A server that speaks HTTP/2 only finds its complete HTTP/1.1 answers in [`responses`].
+//! - A server passes the first bytes to a [`Sniffer`], which returns a [`Protocol`]:
+//!   [`Http2`](Protocol::Http2), an [`Upgrade`], or plain [`Http1`] with its bytes untouched; or a
+//!   [`SniffError`] to log, often with a response.
+//! - A client sends the bytes of an [`Upgrader`] and passes it the bytes of the server. It returns
+//!   an [`UpgradeResponse`].
+//! - A server without HTTP/1 finds complete HTTP/1.1 responses in [`responses`].
 //!
-//! Both sides take what they need from the front of `&mut &[u8]`, keep what is incomplete within the limits of
-//! [`Config`], and leave the rest to the HTTP/2 connection. Any chunking of the input gives the same outcome.
+//! Both sides consume bytes from the front of `&mut &[u8]`, buffer incomplete ones within the
+//! limits of [`Config`], and leave the rest for the HTTP/2 connection. Any chunking of the input
+//! gives the same result.
 //!
 //! # Example
 //!
 //! ```
 //! use thalweg_h2c::{UpgradeResponse, Config, Protocol, UpgradeRequest, Sniffer, Upgrader};
 //!
-//! // The client asks.
+//! // The client sends a request with `Upgrade`.
 //! let request = UpgradeRequest::new("GET", "example.com:8080", "/notes?page=2").with_field("accept", "*/*");
 //! let settings = [0x00, 0x04, 0x00, 0x0f, 0xff, 0xff]; // SETTINGS_INITIAL_WINDOW_SIZE = 1,048,575
 //! let mut client = Upgrader::new(&request, &settings, Config::default())?;
 //!
-//! // The server finds out what came: here in two reads.
+//! // The server detects the protocol, here in two reads.
 //! let (first_read, second_read) = client.bytes().split_at(20);
 //! let mut server = Sniffer::new(Config::default());
 //! assert!(server.receive(&mut &first_read[..])?.is_none());
@@ -36,7 +40,7 @@
 //!     other => panic!("{other:?}"),
 //! };
 //!
-//! // What it upgrades to is stream 1 of an HTTP/2 connection with these settings of the client.
+//! // The request becomes stream 1 of an HTTP/2 connection with these client settings.
 //! assert_eq!(upgrade.request, request);
 //! assert_eq!(upgrade.settings, settings);
 //!
@@ -45,9 +49,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # With the HTTP/2 connection behind it
+//! # With the HTTP/2 connection
 //!
-//! The two ways to begin, on the server. What is left of `input` goes to the connection next.
+//! Both kinds of connection on the server. The rest of `input` is for the connection.
 //!
 //! ```
 //! use thalweg::{Connection, Server};
@@ -55,7 +59,7 @@
 //!
 //! type Error = Box<dyn std::error::Error>;
 //!
-//! /// Turns an opening into a connection, and writes what goes out in front of its frames.
+//! /// Creates the connection, and writes the bytes that precede its frames.
 //! fn connect(opening: Protocol, out: &mut Vec<u8>) -> Result<Option<Connection<Server>>, Error> {
 //!     let config = thalweg::Config::default();
 //!     match opening {
@@ -91,28 +95,31 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! # What is refused
+//! # Rejected upgrades
 //!
-//! Servers and proxies that read one HTTP/1 message differently are how requests are smuggled, and an Upgrade turns
-//! such a message into one of another protocol. So an Upgrade is made only where there is one reading. A request
-//! that has two, or that asks for more than is served here, stays plain HTTP/1, which is always allowed
-//! (RFC 9110 §7.8); its [`UpgradeRejection`] says why:
+//! Request smuggling exploits servers and proxies that parse an HTTP/1 message differently, and an
+//! Upgrade turns such a message into one of another protocol. So only a message with exactly one
+//! interpretation is upgraded. An ambiguous request, or one that needs an unsupported feature,
+//! stays plain HTTP/1, which is always allowed (RFC 9110 §7.8); its [`UpgradeRejection`] is the
+//! reason:
 //!
-//! - `Connection` lists both `Upgrade` and `HTTP2-Settings` (RFC 7540 §3.2.1), and nothing that would take a field
-//!   out of the request (RFC 9110 §7.6.1). There is one `HTTP2-Settings`, base64url without padding, and it holds
-//!   settings that HTTP/2 allows.
-//! - There is one valid `Host` (RFC 9112 §3.2). The target is a path, `*` with `OPTIONS` (§3.2.4), or in absolute form
-//!   with the scheme `http` and the authority that `Host` names (§3.2.2). `CONNECT` does not upgrade.
-//! - A body has one `Content-Length` or is `chunked`, not both (RFC 9112 §6.1); no list of lengths, not even of equal
-//!   ones (RFC 9110 §8.6). Chunks have neither extensions nor trailers. The body must be here whole before HTTP/2
-//!   begins (RFC 7540 §3.2), so it is kept, up to [`Config::body_bytes_max`]. `Expect` is refused.
+//! - `Connection` lists both `Upgrade` and `HTTP2-Settings` (RFC 7540 §3.2.1), and nothing that
+//!   would remove a field from the request (RFC 9110 §7.6.1). There is one `HTTP2-Settings`,
+//!   base64url without padding, with valid settings.
+//! - There is one valid `Host` (RFC 9112 §3.2). The target is a path, `*` with `OPTIONS` (§3.2.4),
+//!   or in absolute form with the scheme `http` and the authority that `Host` names (§3.2.2).
+//!   `CONNECT` does not upgrade.
+//! - A body has one `Content-Length` or is `chunked`, not both (RFC 9112 §6.1); no list of lengths,
+//!   even if they are equal (RFC 9110 §8.6). Chunks have neither extensions nor trailers. The whole
+//!   body must arrive before HTTP/2 begins (RFC 7540 §3.2), so it is buffered, up to
+//!   [`Config::body_bytes_max`]. `Expect` is rejected.
 //! - Lines end in CRLF (RFC 9112 §2.2). Folded lines make the request malformed (§5.2).
 //!
 //! # Security
 //!
-//! An HTTP/1 proxy that forwards `Upgrade: h2c` to a server that accepts it gives the client a tunnel past
-//! every rule that the proxy enforces ("h2c smuggling"). A server behind such a proxy sets
-//! [`Config::upgrade`] to `false`; HTTP/2 with prior knowledge still works.
+//! An HTTP/1 proxy that forwards `Upgrade: h2c` to a server that accepts it gives the client a
+//! tunnel that bypasses every rule of the proxy ("h2c smuggling"). A server behind such a proxy
+//! sets [`Config::upgrade`] to `false`; HTTP/2 with prior knowledge still works.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
@@ -143,5 +150,5 @@ pub use settings::SettingsError;
 pub use sniffer::{Protocol, Sniffer, Upgrade};
 pub use upgrader::{UpgradeResponse, Upgrader};
 
-/// What a client of HTTP/2 sends first (RFC 9113 §3.4).
+/// The client connection preface, without its SETTINGS frame (RFC 9113 §3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

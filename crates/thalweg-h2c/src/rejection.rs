@@ -1,21 +1,22 @@
-//! Why a request that asked for h2c stays an HTTP/1 request.
+//! Why a request for an upgrade to h2c stays an HTTP/1 request.
 
 use core::fmt;
 
 use crate::responses;
 use crate::settings::SettingsError;
 
-/// Why an HTTP/1 request that asks for h2c is not upgraded.
+/// Why an HTTP/1 request with `Upgrade: h2c` is not upgraded.
 ///
-/// Ignoring an Upgrade is always allowed (RFC 9110 §7.8), so a refusal is no error: the request goes on as plain
-/// HTTP/1. What makes HTTP/1 framing or routing doubtful is refused here even where RFC 9112 would let a server
-/// repair it, because two readers who repair it differently are how requests are smuggled.
+/// A server may always ignore `Upgrade` (RFC 9110 §7.8), so a rejection is not an error: the
+/// request continues as plain HTTP/1. Ambiguous framing or routing is rejected even if RFC 9112
+/// allows a server to repair it, because request smuggling exploits parsers that repair a message
+/// differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpgradeRejection {
     /// [`Config::upgrade`](crate::Config::upgrade) is off.
     Disabled,
-    /// The server took it back by [`Upgrade::decline`](crate::Upgrade::decline).
+    /// The server called [`Upgrade::decline`](crate::Upgrade::decline).
     Declined,
     /// An HTTP/1.0 request cannot upgrade (RFC 9110 §7.8).
     Http10,
@@ -25,8 +26,8 @@ pub enum UpgradeRejection {
     UpgradeNotListed,
     /// `Connection` does not list `HTTP2-Settings` (RFC 7540 §3.2.1).
     SettingsNotListed,
-    /// `Connection` lists something other than `Upgrade`, `HTTP2-Settings`, `Keep-Alive` and `TE`: `close`, or a
-    /// field that would have to be taken out of the request (RFC 9110 §7.6.1).
+    /// `Connection` lists something other than `Upgrade`, `HTTP2-Settings`, `Keep-Alive` and `TE`:
+    /// `close`, or a field that would have to be removed from the request (RFC 9110 §7.6.1).
     ConnectionOption,
     /// There is no `HTTP2-Settings` (RFC 7540 §3.2.1).
     SettingsMissing,
@@ -34,7 +35,7 @@ pub enum UpgradeRejection {
     SettingsRepeated,
     /// `HTTP2-Settings` is not base64url without padding (RFC 7540 §3.2.1).
     SettingsEncoding,
-    /// `HTTP2-Settings` holds no payload of a valid SETTINGS frame.
+    /// `HTTP2-Settings` is not the payload of a valid SETTINGS frame.
     Settings(SettingsError),
     /// `CONNECT` asks for a tunnel, not for a resource (RFC 9110 §9.3.6).
     Connect,
@@ -42,17 +43,18 @@ pub enum UpgradeRejection {
     HostMissing,
     /// There is more than one `Host` (RFC 9112 §3.2).
     HostRepeated,
-    /// `Host` is no host with an optional port (RFC 9110 §7.2).
+    /// `Host` is not a host with an optional port (RFC 9110 §7.2).
     Host,
     /// The target is in absolute form and names another host than `Host` (RFC 9112 §3.2.2).
     HostDiffers,
-    /// The target has none of the forms that suit the method, or bytes that no URI has (RFC 9112 §3.2).
+    /// The target has a form that is invalid for the method, or bytes that are invalid in a URI
+    /// (RFC 9112 §3.2).
     Target,
-    /// The target is in absolute form with another scheme than "http" (RFC 7540 §3.2).
+    /// The target is in absolute form with a scheme other than "http" (RFC 7540 §3.2).
     Scheme,
     /// There is more than one `Content-Length`, equal or not (RFC 9110 §8.6).
     ContentLengthRepeated,
-    /// `Content-Length` is no decimal number, or too large for any machine (RFC 9110 §8.6).
+    /// `Content-Length` is not a decimal number, or exceeds `usize` (RFC 9110 §8.6).
     ContentLength,
     /// There are both `Content-Length` and `Transfer-Encoding` (RFC 9112 §6.1).
     ContentLengthAndCoding,
@@ -67,12 +69,13 @@ pub enum UpgradeRejection {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The client waits for an answer to `Expect` before it sends the body (RFC 9110 §10.1.1).
+    /// The request has `Expect`, so that the client waits before it sends the body (RFC 9110
+    /// §10.1.1).
     Expectation,
 }
 
 impl UpgradeRejection {
-    /// Gives the answer of a server that speaks HTTP/2 only.
+    /// Returns the response of a server without HTTP/1.
     pub(crate) fn response(self) -> &'static [u8] {
         match self {
             Self::Disabled | Self::Declined | Self::Http10 => responses::VERSION_NOT_SUPPORTED,

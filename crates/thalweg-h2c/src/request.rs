@@ -1,4 +1,4 @@
-//! The request that upgrades: what becomes stream 1 of the HTTP/2 connection.
+//! The upgrade request, which becomes stream 1 of the HTTP/2 connection.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -8,11 +8,12 @@ use crate::error::RequestError;
 use crate::settings;
 use crate::target::{is_authority, is_path};
 
-/// A whole request in the terms of HTTP/2: what its `:method`, `:authority` and `:path` say, its fields, its body.
+/// A whole request in HTTP/2 terms: its `:method`, `:authority` and `:path`, its fields, and its
+/// body.
 ///
-/// `:scheme` is always `http`: h2c is for nothing else (RFC 7540 §3.2). On the server the parts are valid, names
-/// are in lower case, and what concerned the HTTP/1.1 connection alone is gone (RFC 9113 §8.2.2). On the client
-/// they are judged by [`Upgrader::new`](crate::Upgrader::new).
+/// `:scheme` is always `http` (RFC 7540 §3.2). On the server the parts are valid, names are in
+/// lower case, and connection-specific fields are removed (RFC 9113 §8.2.2). On the client
+/// [`Upgrader::new`](crate::Upgrader::new) validates them.
 ///
 /// ```
 /// # use thalweg_h2c::UpgradeRequest;
@@ -35,7 +36,7 @@ pub struct UpgradeRequest {
 }
 
 impl UpgradeRequest {
-    /// Begins a request without fields and body.
+    /// Creates a request without fields and body.
     pub fn new(method: impl Into<String>, authority: impl Into<String>, path: impl Into<String>) -> Self {
         Self {
             method: method.into(),
@@ -60,7 +61,7 @@ impl UpgradeRequest {
         self
     }
 
-    /// Writes the HTTP/1.1 request that asks for the Upgrade.
+    /// Writes the HTTP/1.1 upgrade request.
     pub(crate) fn to_http1(&self, settings: &[u8], settings_max: usize) -> Result<Vec<u8>, RequestError> {
         self.check()?;
         settings::check(settings, settings_max).map_err(RequestError::Settings)?;
@@ -69,7 +70,7 @@ impl UpgradeRequest {
         put(&[self.method.as_bytes(), b" ", self.path.as_bytes(), b" HTTP/1.1\r\n"]);
         // RFC 9110 §7.2: Host comes first.
         put(&[b"Host: ", self.authority.as_bytes(), b"\r\n"]);
-        // RFC 9110 §10.1.4: TE concerns this connection, so Connection lists it.
+        // RFC 9110 §10.1.4: TE is connection-specific, so Connection lists it.
         let options: &[u8] =
             if self.has("te") { b"Upgrade, HTTP2-Settings, TE" } else { b"Upgrade, HTTP2-Settings" };
         put(&[b"Connection: ", options, b"\r\nUpgrade: h2c\r\n"]);
@@ -133,9 +134,10 @@ impl fmt::Debug for UpgradeRequest {
     }
 }
 
-/// Whether a field is about the HTTP/1.1 connection, and has no place in HTTP/2 (RFC 9113 §8.2.2, RFC 7540 §3.2.1).
+/// Whether a field is specific to the HTTP/1.1 connection, and forbidden in HTTP/2 (RFC 9113
+/// §8.2.2, RFC 7540 §3.2.1).
 ///
-/// `te` is not among these: it may stay, if all that it says is `trailers`.
+/// `te` is not among these: HTTP/2 allows it with the value `trailers`.
 pub(crate) fn is_hop_by_hop(name: &str) -> bool {
     HOP_BY_HOP.iter().any(|field| name.eq_ignore_ascii_case(field))
 }
@@ -143,7 +145,7 @@ pub(crate) fn is_hop_by_hop(name: &str) -> bool {
 const HOP_BY_HOP: [&str; 6] =
     ["connection", "upgrade", "http2-settings", "keep-alive", "proxy-connection", "transfer-encoding"];
 
-/// RFC 9110 §8.6: with these methods an empty body is announced too.
+/// RFC 9110 §8.6: requests with these methods have a length even if the body is empty.
 fn expects_content(method: &str) -> bool {
     ["POST", "PUT", "PATCH"].contains(&method)
 }
@@ -157,12 +159,12 @@ fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token_byte)
 }
 
-/// Whether a byte may stand in a token (RFC 9110 §5.6.2).
+/// Whether a byte is allowed in a token (RFC 9110 §5.6.2).
 pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// RFC 9110 §5.5: no control bytes but the tab, and no white space around.
+/// RFC 9110 §5.5: no control bytes except the tab, and no white space at either end.
 fn is_value(value: &[u8]) -> bool {
     let inner = value.iter().all(|&byte| byte == b'\t' || byte >= b' ' && byte != 0x7f);
     inner && value.trim_ascii().len() == value.len()

@@ -1,4 +1,4 @@
-//! The payload of a SETTINGS frame as `HTTP2-Settings` carries it.
+//! The payload of a SETTINGS frame in `HTTP2-Settings`.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,11 +7,11 @@ use core::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// What is wrong with the payload of a SETTINGS frame.
+/// Why the payload of a SETTINGS frame is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SettingsError {
-    /// The length is no multiple of six (RFC 9113 §6.5).
+    /// The length is not a multiple of six (RFC 9113 §6.5).
     Length {
         /// The payload's length.
         bytes: usize,
@@ -44,7 +44,7 @@ impl fmt::Display for SettingsError {
 
 impl core::error::Error for SettingsError {}
 
-/// Judges a payload as RFC 7540 §3.2.1 wants it: like that of any other SETTINGS frame.
+/// Validates a payload, RFC 7540 §3.2.1: like that of any other SETTINGS frame.
 pub(crate) fn check(payload: &[u8], settings_max: usize) -> Result<(), SettingsError> {
     let (settings, rest) = payload.as_chunks::<6>();
     if !rest.is_empty() {
@@ -70,14 +70,16 @@ pub(crate) fn check(payload: &[u8], settings_max: usize) -> Result<(), SettingsE
     Ok(())
 }
 
-/// Reads the field value. `None` when it is not token68 of base64url without padding.
+/// Decodes the field value. `None` if it is not token68 of base64url without padding.
 ///
-/// token68 has at least one character, so an empty value is none (RFC 7540 §3.2.1, RFC 9110 §11.2).
+/// token68 has at least one character, so an empty value is invalid (RFC 7540 §3.2.1, RFC 9110
+/// §11.2).
 pub(crate) fn decode(value: &[u8]) -> Option<Vec<u8>> {
     if value.is_empty() { None } else { URL_SAFE_NO_PAD.decode(value).ok() }
 }
 
-/// Writes the field value. An empty payload, which token68 cannot say, becomes a setting at its default.
+/// Encodes the field value. An empty payload, which token68 cannot express, becomes a setting at
+/// its default.
 pub(crate) fn encode(payload: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(if payload.is_empty() { HEADER_TABLE_SIZE_DEFAULT } else { payload })
 }
@@ -88,5 +90,5 @@ const MAX_FRAME_SIZE: u16 = 0x5;
 const ENABLE_CONNECT_PROTOCOL: u16 = 0x8;
 const NO_RFC7540_PRIORITIES: u16 = 0x9;
 
-/// SETTINGS_HEADER_TABLE_SIZE = 4096, which is in force anyway (RFC 9113 §6.5.2).
+/// SETTINGS_HEADER_TABLE_SIZE = 4096, which is the initial value (RFC 9113 §6.5.2).
 const HEADER_TABLE_SIZE_DEFAULT: &[u8] = &[0x00, 0x01, 0x00, 0x00, 0x10, 0x00];

@@ -1,10 +1,11 @@
-//! The server's side: the first bytes of a connection, and what they turn out to be.
+//! The server's side: detects the protocol from the first bytes of a connection.
 //!
-//! Owns every byte that it takes until it hands them out with the decision. Keeps true:
+//! Owns every byte that it consumes until it returns them with the decision. Keeps true:
 //!
-//! - The byte that decides is the last that is taken, so any chunking gives the same decision and the same bytes.
-//! - What is kept never exceeds the limits of [`Config`].
-//! - Each byte is looked at a fixed number of times, however small the chunks are.
+//! - It consumes no byte after the one that decides, so any chunking gives the same decision and
+//!   the same bytes.
+//! - The buffered bytes never exceed the limits of [`Config`].
+//! - Each byte is processed a fixed number of times, however small the chunks are.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -21,54 +22,55 @@ use crate::request::{UpgradeRequest, is_token_byte};
 use crate::responses;
 use crate::validate::{ValidUpgrade, validate};
 
-/// How a connection opens.
+/// The protocol of a connection.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Protocol {
     /// HTTP/2 with prior knowledge (RFC 9113 §3.3).
     Http2 {
-        /// The bytes that were taken: give them to the HTTP/2 connection, then what is left of the input.
+        /// The consumed bytes: pass them to the HTTP/2 connection, then the rest of the input.
         ///
-        /// These are the first 12 bytes of the preface. From there on the bytes can be no HTTP/1, and whether the
-        /// preface is right to its end is for the HTTP/2 connection to judge.
+        /// These are the first 12 bytes of the preface, which cannot begin an HTTP/1 request. The
+        /// HTTP/2 connection validates the rest of the preface.
         seen: &'static [u8],
     },
     /// An HTTP/1.1 request that may be upgraded (RFC 7540 §3.2).
     Upgrade(Box<Upgrade>),
-    /// HTTP/1 that stays HTTP/1.
+    /// HTTP/1 without an upgrade.
     Http1(Box<Http1>),
 }
 
 /// A complete HTTP/1.1 request that may be upgraded.
 ///
-/// To upgrade, send [`response`](Self::response), then what the HTTP/2 connection has to send. That connection begins
-/// with the client's `settings` applied and `request` received on stream 1, which the client's side has closed;
-/// what is left of the input belongs to it, and begins with the client's preface.
+/// To upgrade, send [`response`](Self::response), then the output of the HTTP/2 connection. That
+/// connection begins with the client's `settings` applied and `request` received on stream 1, which
+/// is half-closed (remote). The rest of the input belongs to it, and begins with the client's
+/// preface.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Upgrade {
-    /// The request, which becomes that of stream 1.
+    /// The request, which becomes stream 1.
     pub request: UpgradeRequest,
-    /// The payload of the client's SETTINGS frame, which was judged to be valid. It is not to be acknowledged.
+    /// The payload of the client's SETTINGS frame, which is valid. It is not acknowledged.
     pub settings: Vec<u8>,
     http1: Http1,
 }
 
 impl Upgrade {
-    /// Gives the 101 that accepts the Upgrade.
+    /// Returns the 101 that accepts the upgrade.
     pub fn response(&self) -> &'static [u8] {
         responses::SWITCHING_PROTOCOLS
     }
 
-    /// Goes on with HTTP/1 all the same, which a server may do for any reason (RFC 9110 §7.8).
+    /// Continues with HTTP/1, which a server may do for any reason (RFC 9110 §7.8).
     pub fn decline(self) -> Http1 {
         self.http1
     }
 }
 
-/// Decides from its first bytes what a cleartext connection to a server speaks.
+/// Detects the protocol of a cleartext connection to a server from its first bytes.
 ///
-/// Has no clock: give a connection a deadline to say something, and to say all (10 s is usual).
+/// Has no clock: the caller sets a timeout for the first byte and for the decision (10 s is usual).
 ///
 /// # Example
 ///
@@ -77,12 +79,12 @@ impl Upgrade {
 ///
 /// let mut sniffer = Sniffer::new(Config::default());
 /// let mut input = &b"GET /notes HTTP/1.1\r\nHost: exa"[..];
-/// assert!(sniffer.receive(&mut input)?.is_none()); // all taken, nothing decided yet
+/// assert!(sniffer.receive(&mut input)?.is_none()); // all consumed, no decision yet
 ///
 /// let mut input = &b"mple.com\r\n\r\n"[..];
 /// let Some(Protocol::Http1(request)) = sniffer.receive(&mut input)? else { panic!() };
 /// assert_eq!(request.target(), "/notes");
-/// assert!(request.response().starts_with(b"HTTP/1.1 426 ")); // from a server that speaks HTTP/2 only
+/// assert!(request.response().starts_with(b"HTTP/1.1 426 ")); // from a server without HTTP/1
 /// # Ok::<(), thalweg_h2c::SniffError>(())
 /// ```
 pub struct Sniffer {
@@ -92,27 +94,27 @@ pub struct Sniffer {
 }
 
 enum SnifferState {
-    /// So many bytes of the preface came, and nothing else.
+    /// After this many bytes of the preface.
     Preface { matched: usize },
-    /// Empty lines in front of a request line.
+    /// In empty lines before a request line.
     Blank { after_cr: bool },
-    /// The first byte of a TLS record came.
+    /// After the first byte of a TLS record.
     Tls,
     /// In the method.
     Method,
-    /// Behind the method, in the same line.
+    /// After the method, in the same line.
     RequestLine,
     /// In the field lines.
     Fields,
     /// In the body.
     Body(Box<PendingUpgrade>),
-    /// The decision was handed out.
+    /// After the decision.
     Decided,
-    /// There is none.
+    /// After an error.
     Failed(SniffError),
 }
 
-/// A request that upgrades as soon as its body is here.
+/// An upgrade request whose body is incomplete.
 struct PendingUpgrade {
     head: RequestHead,
     request: UpgradeRequest,
@@ -121,22 +123,22 @@ struct PendingUpgrade {
 }
 
 impl Sniffer {
-    /// Begins with a new connection. Allocates nothing.
+    /// Creates a sniffer for a new connection. Allocates nothing.
     pub fn new(config: Config) -> Self {
         Self { config, buffer: HeadBuffer::default(), state: SnifferState::Preface { matched: 0 } }
     }
 
-    /// Takes bytes from the front of `input` until the opening is decided.
+    /// Consumes bytes from the front of `input` until the protocol is detected.
     ///
-    /// `Ok(None)` means: all of `input` is taken, and more is needed. With the decision, what is left of `input`
-    /// belongs to the protocol that was found, behind the bytes that the [`Protocol`] holds.
+    /// Returns `Ok(None)` if all of `input` is consumed and more is needed. After the decision, the
+    /// rest of `input` belongs to the detected protocol, after the bytes in the [`Protocol`].
     ///
-    /// Takes time linear in the bytes taken, plus once the parsing of a head.
+    /// Takes time linear in the consumed bytes, plus the parsing of one head.
     ///
     /// # Errors
     ///
-    /// Any [`SniffError`] but [`Eof`](SniffError::Eof) when no decision will come. Later calls take nothing and
-    /// return the same error. After a decision they take nothing and return [`SniffError::Decided`].
+    /// Any [`SniffError`] except [`Eof`](SniffError::Eof). Later calls consume nothing and return
+    /// the same error. After a decision they consume nothing and return [`SniffError::Decided`].
     pub fn receive(&mut self, input: &mut &[u8]) -> Result<Option<Protocol>, SniffError> {
         let outcome = self.advance(input);
         match outcome {
@@ -147,13 +149,13 @@ impl Sniffer {
         outcome
     }
 
-    /// Takes note that the client will send no more.
+    /// Handles the end of the client's input.
     ///
     /// # Errors
     ///
-    /// [`SniffError::Eof`] when the client had begun to say something, and this or the earlier error ever after.
-    /// A connection that ends without a byte, as those of port scanners and health checks do, is `Ok`, and so is
-    /// one whose opening was handed out.
+    /// [`SniffError::Eof`] if the client has sent a byte; later calls return this or the earlier
+    /// error. For a connection without a byte, such as that of a port scan or a health check, the
+    /// result is `Ok`, and so it is after a decision.
     pub fn handle_eof(&mut self) -> Result<(), SniffError> {
         let at = match self.state {
             SnifferState::Preface { matched: 0 } | SnifferState::Decided => return Ok(()),
@@ -173,7 +175,7 @@ impl Sniffer {
         Err(error)
     }
 
-    /// Gives every byte that was taken and not handed out with a decision.
+    /// Returns every consumed byte that was not returned with a decision.
     pub fn seen(&self) -> &[u8] {
         match self.state {
             SnifferState::Preface { matched } => &PREFACE[..matched],
@@ -234,7 +236,8 @@ impl Sniffer {
         }
     }
 
-    /// What came is not the preface. It may be HTTP/1 all the same: `PRI` is a method like others there.
+    /// Handles input that is not the preface. It may still be HTTP/1, where `PRI` is a valid
+    /// method.
     fn leave_preface(&mut self, matched: usize) {
         self.buffer.bytes.extend_from_slice(&PREFACE[..matched]);
         self.state = match matched {
@@ -244,11 +247,11 @@ impl Sniffer {
         };
     }
 
-    /// Judges a byte in front of the space that ends the method, as soon as it is there: what cannot be HTTP
-    /// often has no line end to wait for.
+    /// Checks each byte up to the space that ends the method at once: other protocols often have no
+    /// line end to wait for.
     fn step(&mut self, byte: u8) -> Result<(), SniffError> {
         self.state = match (&self.state, byte) {
-            // RFC 9112 §2.2: empty lines in front of a request line are passed over.
+            // RFC 9112 §2.2: empty lines before a request line are ignored.
             (SnifferState::Blank { after_cr: false }, b'\r') => SnifferState::Blank { after_cr: true },
             (SnifferState::Blank { .. }, b'\n') => SnifferState::Blank { after_cr: false },
             // RFC 8446 §5.1: a handshake record, then the major version of every TLS and of SSL 3.
@@ -265,12 +268,12 @@ impl Sniffer {
         Ok(())
     }
 
-    /// Judges the request line before the fields are here, so that what is no HTTP/1 is told early.
+    /// Checks the request line before the fields arrive, to detect other protocols early.
     fn check_request_line(&self) -> Result<(), SniffError> {
         let bytes = &self.buffer.bytes;
         match httparse::Request::new(&mut []).parse(bytes) {
             Ok(_) => Ok(()),
-            // Other protocols have lines of three words too, so a version that was understood has to look like one.
+            // Lines of other protocols have three words too, so the third must look like a version.
             Err(httparse::Error::Version) if has_version(bytes) => {
                 Err(SniffError::Version { seen: self.excerpt() })
             }
@@ -278,7 +281,7 @@ impl Sniffer {
         }
     }
 
-    /// The head is complete. It is the decision, unless a body is needed for that.
+    /// Handles a complete head, which is the decision unless an upgrade needs a body.
     fn finish_head(&mut self) -> Result<Option<Protocol>, SniffError> {
         let fields_max = self.config.fields_max;
         let head = RequestHead::parse(&self.buffer.bytes, fields_max)
@@ -313,7 +316,7 @@ impl Sniffer {
         Http1::new(core::mem::take(&mut self.buffer.bytes), head, rejection, self.config.upgrade)
     }
 
-    /// The preface has to be told from a request line, whatever the configuration says.
+    /// The limit must be large enough to distinguish the preface from a request line.
     fn head_limit(&self) -> usize {
         self.config.head_bytes_max.max(DECIDING_BYTES)
     }
@@ -334,10 +337,10 @@ impl fmt::Debug for Sniffer {
     }
 }
 
-/// `PRI * HTTP/2`: from here on the bytes can be no request of HTTP/1, whose version begins with `1`.
+/// `PRI * HTTP/2`: no HTTP/1 request begins like this, since its version begins with `1`.
 const DECIDING_BYTES: usize = 12;
 
-/// Whether what stands behind method and target means to be an HTTP version.
+/// Whether the third word of a request line looks like an HTTP version.
 fn has_version(line: &[u8]) -> bool {
     line.splitn(3, |&byte| byte == b' ').nth(2).is_some_and(|rest| rest.starts_with(b"HTTP/"))
 }

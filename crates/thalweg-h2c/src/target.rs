@@ -1,11 +1,12 @@
-//! Request targets and authorities: from the forms of HTTP/1.1 to what `:authority` and `:path` may hold.
+//! Request targets and authorities: from the forms of HTTP/1.1 to the values of `:authority` and
+//! `:path`.
 
 use alloc::string::String;
 use core::net::Ipv6Addr;
 
 use crate::rejection::UpgradeRejection;
 
-/// Turns a request target and the one Host field into authority and path.
+/// Converts a request target and the Host field to an authority and a path.
 pub(crate) fn resolve(method: &str, target: &str, host: &str) -> Result<(String, String), UpgradeRejection> {
     if !is_visible(target) {
         return Err(UpgradeRejection::Target);
@@ -14,7 +15,7 @@ pub(crate) fn resolve(method: &str, target: &str, host: &str) -> Result<(String,
     if target.starts_with('/') {
         return Ok((host.into(), target.into()));
     }
-    // RFC 9112 §3.2.4: the asterisk stands for the whole server, and only OPTIONS may ask for that.
+    // RFC 9112 §3.2.4: the asterisk means the whole server, and is valid only with OPTIONS.
     if target == "*" && method == "OPTIONS" {
         return Ok((host.into(), target.into()));
     }
@@ -24,7 +25,7 @@ pub(crate) fn resolve(method: &str, target: &str, host: &str) -> Result<(String,
         return Err(UpgradeRejection::Scheme);
     }
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    // RFC 9112 §3.2.2: Host repeats the target's authority. Two opinions are an attack, or not far from one.
+    // RFC 9112 §3.2.2: Host repeats the target's authority. A difference is likely an attack.
     if !authority.eq_ignore_ascii_case(host) {
         return Err(UpgradeRejection::HostDiffers);
     }
@@ -36,12 +37,13 @@ pub(crate) fn resolve(method: &str, target: &str, host: &str) -> Result<(String,
     Ok((authority.into(), path))
 }
 
-/// Whether this may be `:path` of an "http" request with this method (RFC 9113 §8.3.1).
+/// Whether this is a valid `:path` of an "http" request with this method (RFC 9113 §8.3.1).
 pub(crate) fn is_path(method: &str, path: &str) -> bool {
     is_visible(path) && (path.starts_with('/') || path == "*" && method == "OPTIONS")
 }
 
-/// Whether this is a host with an optional port, and no user information (RFC 3986 §3.2, RFC 9110 §4.2.4).
+/// Whether this is a host with an optional port, and no user information (RFC 3986 §3.2, RFC 9110
+/// §4.2.4).
 ///
 /// RFC 9110 §4.2.1: an "http" URI with an empty host is invalid.
 pub(crate) fn is_authority(authority: &str) -> bool {
@@ -61,18 +63,18 @@ pub(crate) fn is_authority(authority: &str) -> bool {
     host.is_none_or(is_registered_name) && is_port(port)
 }
 
-/// Whether these are the bytes of a URI, without a fragment.
+/// Whether all bytes are valid in a URI without a fragment.
 fn is_visible(target: &str) -> bool {
     !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
-/// Empty, or a colon and a number of 16 bits.
+/// Whether this is empty, or a colon and a number of 16 bits.
 fn is_port(port: &str) -> bool {
     let Some(digits) = port.strip_prefix(':') else { return port.is_empty() };
     digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok()
 }
 
-/// RFC 3986 §3.2.2: a registered name or an IPv4 address; here not an empty one.
+/// RFC 3986 §3.2.2: whether this is a registered name or an IPv4 address, and not empty.
 fn is_registered_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     while let Some(byte) = bytes.next() {

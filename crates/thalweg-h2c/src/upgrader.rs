@@ -1,8 +1,10 @@
-//! The client's side: an HTTP/1.1 request that asks for h2c, and what the server makes of it.
+//! The client's side: an HTTP/1.1 request with an upgrade to h2c, and the server's response.
 //!
-//! Owns the bytes of the request and every byte of the answer that it takes, until it hands them out. Keeps true:
+//! Owns the bytes of the request and every consumed byte of the response, until it returns them.
+//! Keeps true:
 //!
-//! - The byte that decides is the last that is taken, so any chunking gives the same decision and the same bytes.
+//! - It consumes no byte after the one that decides, so any chunking gives the same decision and
+//!   the same bytes.
 //! - All heads together never exceed [`Config::head_bytes_max`].
 
 use alloc::vec::Vec;
@@ -13,20 +15,22 @@ use crate::error::{Excerpt, RequestError, UpgradeResponseError};
 use crate::head::{FieldRanges, HeadBuffer, LineStatus};
 use crate::request::UpgradeRequest;
 
-/// What the server made of the request.
+/// The server's response to an upgrade request.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpgradeResponse {
-    /// The server switches to HTTP/2: what is left of the input belongs to that, and begins with its SETTINGS.
+    /// The server switches to HTTP/2: the rest of the input belongs to that, and begins with its
+    /// SETTINGS.
     ///
-    /// RFC 7540 §3.2: the client now sends its preface, SETTINGS included, and gets the response on stream 1.
+    /// RFC 7540 §3.2: the client now sends its preface, including SETTINGS, and receives the
+    /// response on stream 1.
     Switched,
-    /// The server answers in HTTP/1, without an Upgrade.
+    /// The server responds in HTTP/1, without an upgrade.
     Http1 {
         /// The status of the final response.
         status: u16,
-        /// Every byte that was taken, up to the end of that response's status line, interim responses included:
-        /// give them to an HTTP/1 implementation, then what is left of the input.
+        /// Every consumed byte, up to the end of that response's status line, including interim
+        /// responses: pass them to an HTTP/1 implementation, then the rest of the input.
         seen: Vec<u8>,
     },
 }
@@ -42,9 +46,9 @@ impl fmt::Debug for UpgradeResponse {
     }
 }
 
-/// Asks a server by HTTP/1.1 to go on in HTTP/2, and reads its answer up to the decision.
+/// Requests an upgrade from HTTP/1.1 to HTTP/2, and reads the response up to the decision.
 ///
-/// Interim responses, such as 103, are passed over (RFC 9110 §15.2).
+/// Interim responses, such as 103, are skipped (RFC 9110 §15.2).
 ///
 /// # Example
 ///
@@ -62,7 +66,7 @@ impl fmt::Debug for UpgradeResponse {
 ///
 /// let mut input = &b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n\0\0\0"[..];
 /// assert_eq!(upgrader.receive(&mut input)?, Some(UpgradeResponse::Switched));
-/// assert_eq!(input, b"\0\0\0"); // the server's first frame begins
+/// assert_eq!(input, b"\0\0\0"); // the server's first frame
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Upgrader {
@@ -73,29 +77,29 @@ pub struct Upgrader {
 }
 
 enum UpgraderState {
-    /// So many bytes of `HTTP/1.` came in the line that begins a response.
+    /// After this many bytes of `HTTP/1.` at the start of a response.
     Version { matched: usize },
-    /// The first byte came, and may be that of a frame.
+    /// After a first byte that may be that of a frame.
     FrameHeader,
-    /// Behind the version, in the same line.
+    /// After the version, in the same line.
     StatusLine { response: usize },
     /// In the fields of an interim response or of the 101, which begins at this byte.
     Fields { response: usize, switching: bool },
-    /// The decision was handed out.
+    /// After the decision.
     Decided,
-    /// There is none.
+    /// After an error.
     Failed(UpgradeResponseError),
 }
 
 impl Upgrader {
     /// Writes the request, with the payload of a SETTINGS frame in `HTTP2-Settings`.
     ///
-    /// `settings` are those of the SETTINGS frame that the connection will begin with. A body is sent as it is,
-    /// with its length.
+    /// `settings` is the payload of the SETTINGS frame that the connection begins with. A body is
+    /// sent unchanged, with its length.
     ///
     /// # Errors
     ///
-    /// A [`RequestError`] names the part that cannot be sent.
+    /// A [`RequestError`] for the first part that cannot be sent.
     pub fn new(request: &UpgradeRequest, settings: &[u8], config: Config) -> Result<Self, RequestError> {
         Ok(Self {
             request: request.to_http1(settings, config.settings_max)?,
@@ -105,22 +109,23 @@ impl Upgrader {
         })
     }
 
-    /// Gives the bytes of the request, body included.
+    /// Returns the bytes of the request, including the body.
     ///
-    /// All of them go out before anything else does (RFC 7540 §3.2).
+    /// The client sends all of them before anything else (RFC 7540 §3.2).
     pub fn bytes(&self) -> &[u8] {
         &self.request
     }
 
-    /// Takes bytes from the front of `input` until the answer is decided.
+    /// Consumes bytes from the front of `input` until the response is known.
     ///
-    /// `Ok(None)` means: all of `input` is taken, and more is needed. With the decision, what is left of `input`
-    /// belongs to the protocol that was decided for.
+    /// Returns `Ok(None)` if all of `input` is consumed and more is needed. After the decision, the
+    /// rest of `input` belongs to the protocol of the response.
     ///
     /// # Errors
     ///
-    /// Any [`UpgradeResponseError`] but [`Eof`](UpgradeResponseError::Eof) when no decision will come. Later calls take nothing and
-    /// return the same error. After a decision they take nothing and return [`UpgradeResponseError::Decided`].
+    /// Any [`UpgradeResponseError`] except [`Eof`](UpgradeResponseError::Eof). Later calls consume
+    /// nothing and return the same error. After a decision they consume nothing and return
+    /// [`UpgradeResponseError::Decided`].
     pub fn receive(&mut self, input: &mut &[u8]) -> Result<Option<UpgradeResponse>, UpgradeResponseError> {
         let outcome = self.advance(input);
         match outcome {
@@ -131,11 +136,12 @@ impl Upgrader {
         outcome
     }
 
-    /// Takes note that the server will send no more.
+    /// Handles the end of the server's input.
     ///
     /// # Errors
     ///
-    /// [`UpgradeResponseError::Eof`] when the answer is still due, and this or the earlier error ever after.
+    /// [`UpgradeResponseError::Eof`] before a decision; later calls return this or the earlier
+    /// error.
     pub fn handle_eof(&mut self) -> Result<(), UpgradeResponseError> {
         let error = match self.state {
             UpgraderState::Decided => return Ok(()),
@@ -146,7 +152,7 @@ impl Upgrader {
         Err(error)
     }
 
-    /// Gives every byte that was taken and not handed out with a decision.
+    /// Returns every consumed byte that was not returned with a decision.
     pub fn seen(&self) -> &[u8] {
         &self.buffer.bytes
     }
@@ -192,7 +198,7 @@ impl Upgrader {
         }
     }
 
-    /// Judges a byte of the version as soon as it is there: a server of another protocol may send no line end.
+    /// Checks each byte of the version at once: a server of another protocol may send no line end.
     fn step(&self, matched: usize, byte: u8) -> Result<UpgraderState, UpgradeResponseError> {
         if byte == VERSION[matched] {
             let response = self.buffer.bytes.len() - (matched + 1);
@@ -211,7 +217,8 @@ impl Upgrader {
         }
     }
 
-    /// RFC 9113 §3.4: a server of HTTP/2 begins with SETTINGS, whose type stands behind three bytes of length.
+    /// RFC 9113 §3.4: an HTTP/2 server begins with SETTINGS, whose type follows three bytes of
+    /// length.
     fn check_frame_header(&self) -> Result<(), UpgradeResponseError> {
         match self.buffer.bytes[..] {
             [_, _, _, 0x04] => Err(UpgradeResponseError::Http2 { seen: self.excerpt() }),
@@ -220,7 +227,7 @@ impl Upgrader {
         }
     }
 
-    /// Takes a line, and says whether it ends a head.
+    /// Reads a line, and returns whether it ends a head.
     fn take_line(&mut self, input: &mut &[u8]) -> Result<Option<bool>, UpgradeResponseError> {
         match self.buffer.take_line(input, self.config.head_bytes_max) {
             LineStatus::Line(line) => Ok(Some(self.buffer.is_empty_line(&line))),
@@ -235,13 +242,13 @@ impl Upgrader {
         let error = UpgradeResponseError::StatusLine { seen: Excerpt::of(&self.buffer.bytes[response..]) };
         match (outcome, parsed.code, parsed.version) {
             (Ok(_), Some(101), Some(0)) => Err(UpgradeResponseError::Http10),
-            // RFC 9110 §15: the first digit is 1 to 5, but a client may not choke on others.
+            // RFC 9110 §15: the first digit is 1 to 5, but a client must accept others.
             (Ok(_), Some(status @ 100..), _) => Ok(status),
             _ => Err(error),
         }
     }
 
-    /// A head of 1xx is complete. Says whether it switches.
+    /// Handles a complete head of 1xx, and returns whether it switches protocols.
     fn finish_head(&mut self, response: usize, switching: bool) -> Result<bool, UpgradeResponseError> {
         let bytes = &self.buffer.bytes[response..];
         let fields_max = self.config.fields_max;
@@ -255,7 +262,7 @@ impl Upgrader {
             return Err(UpgradeResponseError::BareLineFeed);
         }
         let fields = ranges.within(bytes);
-        // RFC 9110 §7.8: the 101 names what it switches to, which is what was asked for and nothing on top.
+        // RFC 9110 §7.8: the 101 names the new protocol, which must be exactly the requested one.
         let mut protocols = fields.members("upgrade");
         let is_h2c = protocols.next().is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"h2c"));
         if !is_h2c || protocols.next().is_some() {
@@ -264,7 +271,7 @@ impl Upgrader {
         if !fields.list_contains("connection", "upgrade") {
             return Err(UpgradeResponseError::UpgradeNotListed);
         }
-        // RFC 9112 §6.3: a 101 has no content, so whoever says otherwise sees another beginning of HTTP/2.
+        // RFC 9112 §6.3: a 101 has no content. A parser that reads one would see HTTP/2 begin elsewhere.
         if fields.has("content-length") || fields.has("transfer-encoding") {
             return Err(UpgradeResponseError::Framed);
         }
@@ -290,5 +297,5 @@ impl fmt::Debug for Upgrader {
     }
 }
 
-/// What every response begins with.
+/// The first bytes of every response.
 const VERSION: &[u8] = b"HTTP/1.";

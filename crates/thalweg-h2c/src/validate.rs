@@ -1,4 +1,4 @@
-//! The one decision about a complete HTTP/1 head: does it ask for h2c, and may it have it?
+//! Decides whether a complete HTTP/1 head requests h2c, and whether it may be upgraded.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,21 +10,21 @@ use crate::rejection::UpgradeRejection;
 use crate::request::{UpgradeRequest, is_hop_by_hop};
 use crate::{settings, target};
 
-/// What an acceptable head says.
+/// The contents of an acceptable head.
 pub(crate) struct ValidUpgrade {
     pub request: UpgradeRequest,
     pub settings: Vec<u8>,
     pub body: Body,
 }
 
-/// Judges a complete head. `None`: it does not ask for h2c.
+/// Validates a complete head. `None` if it does not request h2c.
 pub(crate) fn validate(
     buffer: &HeadBuffer,
     head: &RequestHead,
     config: &Config,
 ) -> Option<Result<ValidUpgrade, UpgradeRejection>> {
     let fields = head.fields.within(&buffer.bytes);
-    // RFC 9110 §7.8: any protocol of the list may be chosen, and case does not matter.
+    // RFC 9110 §7.8: the server may choose any protocol of the list; names are case-insensitive.
     // RFC 7540 §3.2: a token of "h2" is ignored; that is for TLS.
     fields.list_contains("upgrade", "h2c").then(|| accept(buffer, head, fields, config))
 }
@@ -69,7 +69,8 @@ fn accept(
     Ok(ValidUpgrade { request, settings, body })
 }
 
-/// RFC 9110 §7.6.1, RFC 7540 §3.2.1: what is for this hop alone is listed, and so did not come through a proxy.
+/// RFC 9110 §7.6.1, RFC 7540 §3.2.1: Connection lists the hop-by-hop fields, so no proxy forwarded
+/// them.
 fn check_connection(fields: Fields<'_>) -> Result<(), UpgradeRejection> {
     if !fields.list_contains("connection", "upgrade") {
         return Err(UpgradeRejection::UpgradeNotListed);
@@ -90,9 +91,9 @@ fn read_settings(fields: Fields<'_>, config: &Config) -> Result<Vec<u8>, Upgrade
     Ok(payload)
 }
 
-/// Finds how the body is delimited (RFC 9112 §6.3), and leaves no room for a second opinion.
+/// Determines how the body is delimited (RFC 9112 §6.3), and rejects any ambiguity.
 fn frame_body(fields: Fields<'_>, config: &Config) -> Result<Body, UpgradeRejection> {
-    // RFC 9110 §7.8: a 100 would have to come before the 101. Who waits for it is served as HTTP/1.
+    // RFC 9110 §7.8: a 100 would have to precede the 101. Such a request stays HTTP/1.
     if fields.has("expect") {
         return Err(UpgradeRejection::Expectation);
     }
@@ -116,7 +117,7 @@ fn frame_body(fields: Fields<'_>, config: &Config) -> Result<Body, UpgradeReject
     }
 }
 
-/// RFC 9110 §8.6: digits, and nothing else: no sign, no list.
+/// RFC 9110 §8.6: only digits, no sign, no list.
 fn parse_length(value: &[u8]) -> Result<usize, UpgradeRejection> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(UpgradeRejection::ContentLength);
@@ -126,10 +127,10 @@ fn parse_length(value: &[u8]) -> Result<usize, UpgradeRejection> {
     length.ok_or(UpgradeRejection::ContentLength)
 }
 
-/// Turns the fields into those of HTTP/2.
+/// Converts the fields to those of HTTP/2.
 ///
-/// RFC 9113 §8.2.1: names are in lower case. §8.2.2: nothing about the connection, and only `trailers` in TE.
-/// §8.3.1: `:authority` says what Host said.
+/// RFC 9113 §8.2.1: names are in lower case. §8.2.2: no connection-specific fields, and only
+/// `trailers` in TE. §8.3.1: `:authority` replaces Host.
 fn translate(fields: Fields<'_>) -> Vec<(String, Vec<u8>)> {
     let mut translated: Vec<(String, Vec<u8>)> = Vec::with_capacity(fields.iter().len());
     let mut te_is_due = fields.list_contains("te", "trailers");
@@ -145,7 +146,7 @@ fn translate(fields: Fields<'_>) -> Vec<(String, Vec<u8>)> {
     translated
 }
 
-/// Gives the value of a field that may come once.
+/// Returns the value of a field that may occur once.
 fn single<'a>(
     fields: Fields<'a>,
     name: &'static str,

@@ -1,4 +1,5 @@
-//! The upgrader: the exact request, and what each kind of answer is taken for, at every cut of its bytes.
+//! The upgrader: the exact request, and what each kind of answer is taken for, at every cut of its
+//! bytes.
 
 mod common;
 

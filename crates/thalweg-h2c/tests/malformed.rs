@@ -10,7 +10,8 @@ use thalweg_h2c::{
     UpgradeRequest, Version, responses,
 };
 
-/// Requests that ask for h2c and may not have it: what replaces a part of curl's, why not, and the answer.
+/// Requests that ask for h2c and may not have it: what replaces a part of curl's, why not, and the
+/// answer.
 fn rejections() -> Vec<(&'static str, &'static str, UpgradeRejection, &'static [u8])> {
     const BAD: &[u8] = responses::BAD_REQUEST;
     let settings = |error| UpgradeRejection::Settings(error);
@@ -278,7 +279,7 @@ fn tls_on_a_cleartext_port_is_reported_as_tls() {
     let error = sniffed.error();
     assert!(matches!(error, SniffError::Tls { seen } if seen.as_bytes() == b"\x16\x03"));
     assert_eq!(error.response(), None);
-    assert_eq!(error.to_string(), r#"tls on a cleartext port: "\x16\x03""#);
+    assert_eq!(error.to_string(), r#"tls on a cleartext port, use http:// instead of https://: "\x16\x03""#);
 }
 
 #[test]
@@ -396,13 +397,13 @@ fn messages_contain_no_control_byte() {
 
 #[test]
 fn errors_report_the_value_and_the_limit() {
-    let say = |bytes: &[u8]| sniff(Config::default(), &[bytes]).0.error().to_string();
-    assert_eq!(say(b"SSH-2.0-x\r\n"), r#"neither http/2 nor http/1: "SSH-2.0-x\r""#);
-    assert_eq!(say(b"GET /\r\n"), r#"malformed request line: "GET /\r\n""#);
-    assert_eq!(say(b"GET / HTTP/3\r\n"), r#"http version is not 1.0, 1.1 or 2: "GET / HTTP/3\r\n""#);
-    assert_eq!(say(&[b'A'; 20_000]), "head is longer than 16384 bytes (head_bytes_max)");
+    let message = |bytes: &[u8]| sniff(Config::default(), &[bytes]).0.error().to_string();
+    assert_eq!(message(b"SSH-2.0-x\r\n"), r#"neither http/2 nor http/1: "SSH-2.0-x\r""#);
+    assert_eq!(message(b"GET /\r\n"), r#"malformed request line: "GET /\r\n""#);
+    assert_eq!(message(b"GET / HTTP/3\r\n"), r#"http version is not 1.0, 1.1 or 2: "GET / HTTP/3\r\n""#);
+    assert_eq!(message(&[b'A'; 20_000]), "head is longer than 16384 bytes (head_bytes_max)");
     let eof = SniffError::Eof { at: EofPosition::Body, bytes: 7 };
-    assert_eq!(eof.to_string(), "end of input in the body of a request that upgrades, after 7 bytes");
+    assert_eq!(eof.to_string(), "end of input in the body of an upgrade request, after 7 bytes");
     let rejection = UpgradeRejection::Settings(SettingsError::Value { id: 2, value: 7 });
     assert_eq!(rejection.to_string(), "http2-settings is invalid");
     let cause = rejection.source().expect("it has a cause").to_string();

@@ -7,7 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use thalweg_h2c::{Config, PREFACE, Protocol, Sniffer, UpgradeRequest, UpgradeResponse, Upgrader};
 
-/// Pieces of openings, good and bad. Joined at random they get deep into the sniffer more often than noise does.
+/// Pieces of openings, good and bad. Joined at random they get deep into the sniffer more often
+/// than noise does.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     const PIECES: [&[u8]; 28] = [
         b"GET / HTTP/1.1\r\n",

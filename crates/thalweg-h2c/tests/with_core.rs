@@ -1,4 +1,5 @@
-//! With the core behind it: a connection that was sniffed or upgraded is one that works, at every cut.
+//! With the core behind it: a connection that was sniffed or upgraded is one that works, at every
+//! cut.
 
 use thalweg::{Client, Connection, Event, Field, HeadersKind, Instant, Server, Status};
 use thalweg_h2c::{Config, Protocol, Sniffer, UpgradeRequest, UpgradeResponse, Upgrader};

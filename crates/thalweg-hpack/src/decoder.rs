@@ -1,18 +1,18 @@
 //! The decoder, RFC 7541 §3 and §6.
 //!
-//! Owns the dynamic table of what the peer sends, and the rules for its size. The strings of a literal go
-//! to their place in the table's text at once, and stay there until the next block, whether they became an entry
-//! or not. What was found out about an entry is kept with it, so a header that comes with every request is
-//! validated once:
+//! Owns the dynamic table of the fields that the peer sends, and the rules for its size. The
+//! strings of a literal are decoded directly to their place in the table's text, and stay there
+//! until the next block, whether they become an entry or not. The result of validation is stored in
+//! the entry, so a field that repeats in every request is validated once:
 //!
 //! ```text
 //! 40 04 "x-id" 02 "17"   delivered: nothing checked     sink: Valid  ->  entry 62 is marked
-//! be                     delivered: both strings valid  nobody looks at them again
+//! be                     delivered: both strings valid  validated no more
 //! ```
 //!
-//! What it keeps true: the table is what the peer's is, however much of a block was delivered; after an
-//! error it is not used again; a size update stands in front of a block, obeys our limit, and is there when
-//! we have lowered that.
+//! What it keeps true: the table equals the peer's, however much of a block was delivered; after an
+//! error the table is not used again; a size update comes at the start of a block, is within the
+//! local limit, and is present after that was lowered.
 
 use crate::dynamic_table::{DynamicTable, EMPTY, Entry, NO_SLOT, Storage};
 use crate::error::DecodeError;
@@ -31,23 +31,23 @@ mod block_skipper;
 mod decoded;
 mod skip;
 
-/// How much of one block is delivered. Past either bound delivery stops, and the block is still decoded
-/// to its end, so that the table stays in step with the peer's.
+/// Limits how much of one block is delivered. Beyond either limit delivery stops, and the block is
+/// still decoded to its end, so that the table stays equal to the peer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListLimits {
-    /// The most that the list may take, in bytes as RFC 9113 §6.5.2 counts them: both strings and 32
+    /// The largest size of the list, in bytes as RFC 9113 §6.5.2 counts them: both strings and 32
     /// for each field.
     pub list_bytes_max: u32,
-    /// The most fields.
+    /// The largest number of fields.
     pub fields_max: u32,
 }
 
 impl ListLimits {
-    /// No bound but that of the integers.
+    /// No limit below `u32::MAX`.
     pub const NONE: Self = Self { list_bytes_max: u32::MAX, fields_max: u32::MAX };
 }
 
-/// Names the bound that a block went past first.
+/// Names the limit that a block exceeded first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListLimit {
     /// [`ListLimits::list_bytes_max`].
@@ -56,32 +56,32 @@ pub enum ListLimit {
     Fields,
 }
 
-/// What the sink says to a field.
+/// Tells the decoder what to do after the sink has seen a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SinkAction {
-    /// It is valid: if it enters the table, or is there, remember that.
+    /// Marks the entry of the field, if there is one, as valid.
     Valid,
-    /// Nothing is to be remembered.
+    /// Marks nothing.
     Unchecked,
-    /// Deliver no more of this block.
+    /// Delivers no more of this block.
     Stop,
 }
 
-/// What a whole block amounted to, delivered or not.
+/// The totals of a whole block, delivered or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Totals {
     /// The size of the list in bytes, as RFC 9113 §6.5.2 counts it.
     pub list_bytes: u64,
     /// The number of fields.
     pub fields: u32,
-    /// The bound that ended delivery.
+    /// The limit that ended delivery.
     pub over_limit: Option<ListLimit>,
     /// Whether the sink ended delivery.
     pub stopped: bool,
 }
 
 impl Totals {
-    /// Counts a field, and says whether it is beyond a bound.
+    /// Counts a field, and returns whether it is beyond a limit.
     #[inline(always)]
     fn count(&mut self, entry: &Entry, limits: ListLimits) -> bool {
         self.list_bytes += u64::from(entry.size);
@@ -99,17 +99,17 @@ impl Totals {
 #[derive(Clone, Debug)]
 pub struct Decoder {
     table: DynamicTable,
-    /// The most that a size update may ask for.
+    /// The largest size that an update may set.
     bytes_max: u32,
     /// RFC 7541 §4.2: the next block must begin with an update to at most this.
     update_due: Option<u32>,
-    /// An error is final: the tables may differ from then on.
+    /// The first error, which is final: from then on the tables may differ.
     failed: Option<DecodeError>,
 }
 
 impl Decoder {
-    /// A decoder whose table holds at most `table_bytes_max` from the start, which for HTTP/2 is 4096
-    /// (RFC 9113 §4.3.1) until a change is acknowledged. Allocates nothing.
+    /// Creates a decoder whose table holds at most `table_bytes_max`. For HTTP/2 that is 4096 (RFC
+    /// 9113 §4.3.1) until the peer acknowledges a change. Allocates nothing.
     pub const fn new(table_bytes_max: u32) -> Self {
         Self {
             table: DynamicTable::new(table_bytes_max),
@@ -119,9 +119,10 @@ impl Decoder {
         }
     }
 
-    /// Sets the most that the peer may use of our memory: the value of our `SETTINGS_HEADER_TABLE_SIZE`,
-    /// once the peer has acknowledged it. If that is less than the table's present size limit, the next
-    /// block must begin with a size update that obeys (RFC 9113 §4.3.1).
+    /// Sets the largest table size that the peer may choose, in bytes: the local
+    /// `SETTINGS_HEADER_TABLE_SIZE`, once the peer has acknowledged it. If that is less than the
+    /// table's current maximum, the next block must begin with a size update within it (RFC 9113
+    /// §4.3.1).
     pub fn set_table_bytes_max(&mut self, bytes: u32) {
         self.bytes_max = bytes;
         if bytes < self.table.size_max() {
@@ -135,13 +136,13 @@ impl Decoder {
         debug_assert!(
             self.failed.is_some() || self.update_due.is_some() || self.table.size_max() <= self.bytes_max
         );
-        // A known name is not looked at again, and a pseudo-field's would not pass.
+        // A known name is not validated again: that of a pseudo-header field would fail.
         for (_, entry) in (0..self.table.len()).filter_map(|age| self.table.entry(age)) {
             debug_assert!(!entry.known_name.is_known() || (entry.checked.name() && entry.name_len == 0));
         }
     }
 
-    /// The memory that the decoder holds, in bytes.
+    /// Returns the memory that the decoder holds, in bytes.
     pub fn table_bytes(&self) -> usize {
         self.table.heap_bytes()
     }
@@ -150,7 +151,8 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// Any [`DecodeError`]; all later calls return the same one. Fields may have been delivered before.
+    /// Any [`DecodeError`]; all later calls return the same one. Fields may have been delivered
+    /// before.
     pub fn decode(
         &mut self,
         block: &[u8],
@@ -167,8 +169,8 @@ impl Decoder {
         decoded
     }
 
-    /// The loop over the fields of a block. Indexed fields, the most of them, take few registers and no call; literals
-    /// are read elsewhere.
+    /// Loops over the fields of a block. Indexed fields, which are the most frequent, need few
+    /// registers and no call; `literal` reads the others.
     #[inline(always)]
     fn decode_block(
         &mut self,
@@ -218,7 +220,7 @@ impl Decoder {
         Ok(at)
     }
 
-    /// RFC 7541 §4.2: fails if the size updates that ended here had to hold one and did not.
+    /// RFC 7541 §4.2: fails if a size update was due and did not come.
     #[inline(always)]
     fn check_update_due(&self) -> Result<(), DecodeError> {
         match self.update_due {
@@ -238,7 +240,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// RFC 7541 §6.3: obeys the size update at `at`, and returns where it ends. One that is cut short
+    /// RFC 7541 §6.3: applies the size update at `at`, and returns where it ends. A truncated one
     /// changes nothing.
     fn size_update(&mut self, block: &[u8], at: usize, first: u8) -> Result<usize, DecodeError> {
         let mut end = at + 1;
@@ -246,7 +248,7 @@ impl Decoder {
         if bytes > self.bytes_max {
             return Err(DecodeError::SizeUpdateTooLarge { bytes, bytes_max: self.bytes_max });
         }
-        // The first one must name the smallest size that we had set (RFC 7541 §4.2), or less.
+        // RFC 7541 §4.2: the first one must name at most the smallest limit that was in force.
         if let Some(bytes_max) = self.update_due.take()
             && bytes > bytes_max
         {
@@ -256,15 +258,15 @@ impl Decoder {
         Ok(end)
     }
 
-    /// An entry of the dynamic table, and its slot.
+    /// Returns an entry of the dynamic table, and its slot.
     #[inline(always)]
     fn dynamic_entry(&self, index: u32) -> Result<(usize, &Entry), DecodeError> {
         let found = self.table.entry(index - STATIC_LEN - 1);
         found.ok_or(DecodeError::IndexPastEnd { index, last: STATIC_LEN + self.table.len() })
     }
 
-    /// RFC 7541 §6.2: a literal field. Returns its slot, which is none where it enters no table, and where it ends in the
-    /// block.
+    /// RFC 7541 §6.2: reads a literal field. Returns its slot, `NO_SLOT` if it enters no table, and
+    /// where it ends in the block.
     #[inline(never)]
     fn literal(&mut self, block: &[u8], at: usize, first: u8) -> Result<(usize, usize), DecodeError> {
         match first {
@@ -275,8 +277,9 @@ impl Decoder {
         }
     }
 
-    /// RFC 7541 §6.2.1: a literal field that becomes the newest entry, unless it is too large. Both strings are gathered
-    /// in the scratch space behind the last entry, where an insertion only has to count them in.
+    /// RFC 7541 §6.2.1: reads a literal field that becomes the newest entry, unless it is too
+    /// large. Both strings are written to the scratch space behind the newest entry, where the
+    /// insertion leaves them.
     #[inline(always)]
     fn literal_indexed(
         &mut self,
@@ -322,7 +325,8 @@ impl Decoder {
         Ok((self.table.commit(&entry), at))
     }
 
-    /// RFC 7541 §6.2.2 and §6.2.3: a literal field that leaves the table alone. Its strings are kept for this block.
+    /// RFC 7541 §6.2.2 and §6.2.3: reads a literal field that does not enter the table. Its strings
+    /// are kept for this block.
     #[inline(always)]
     fn literal_unindexed(
         &mut self,
@@ -364,7 +368,7 @@ impl Decoder {
         Ok((NO_SLOT, at))
     }
 
-    /// Decodes or copies a string to where it is kept apart. Returns its offset there.
+    /// Decodes or copies a string to the unindexed ones. Returns its offset there.
     #[inline(always)]
     fn read_unindexed(&mut self, coded: &Encoded<'_>) -> Result<(u32, Huffman), DecodeError> {
         let octets = coded.octets;
@@ -406,11 +410,11 @@ impl Decoder {
     }
 }
 
-/// A string as it is in the block, RFC 7541 §5.2.
+/// A string as encoded in the block, RFC 7541 §5.2.
 struct Encoded<'b> {
     is_huffman: bool,
     octets: &'b [u8],
-    /// The same octets and all behind them.
+    /// The same octets and the rest of the block.
     tail: &'b [u8],
 }
 
@@ -427,7 +431,8 @@ impl<'b> Encoded<'b> {
         Ok(Self { is_huffman: first >= 0x80 && len > 0, octets, tail })
     }
 
-    /// Copies a plain string. A short one is copied with whatever is behind it.
+    /// Copies a plain string. A short one is copied together with the octets behind it, in one
+    /// move.
     #[inline(always)]
     fn copy(&self, to: &mut [u8]) {
         match (self.tail.first_chunk::<SHORT>(), to.first_chunk_mut::<SHORT>()) {
@@ -437,14 +442,14 @@ impl<'b> Encoded<'b> {
     }
 }
 
-/// A plain string of so many octets is copied in one move.
+/// The longest plain string that is copied in one move, in octets.
 const SHORT: usize = 32;
 
-/// A name from here on is shared by the entries that repeat it, not copied: two octets of a block that
-/// make an entry with a name of thousands then cost no more than others.
+/// The shortest name that entries share instead of copying it, in octets. Two octets of a block can
+/// repeat a name of thousands, and then cost no more than others.
 const SHARED_LEN_MIN: u32 = 64;
 
-/// The static entry of an index up to 61.
+/// Returns the static entry of an index up to 61.
 #[inline(always)]
 fn static_entry(index: u32) -> Result<&'static Entry, DecodeError> {
     match STATIC_ENTRIES.get(index as usize) {

@@ -1,8 +1,8 @@
 //! The dynamic table, RFC 7541 §2.3.2 and §4.
 //!
 //! Owns the entries of one direction. Their strings lie back to back in one text, oldest first. The
-//! strings of the next entry are written right behind the newest, to the scratch space. An insertion
-//! then only advances `head`, and an eviction only advances `first`:
+//! strings of the next entry are written right behind the newest, to the scratch space. An
+//! insertion then only advances `head`, and an eviction only advances `first`:
 //!
 //! ```text
 //! text     free | oldest ... newest | scratch: "x-id" "17" |
@@ -12,20 +12,20 @@
 //!
 //! An entry with a known name does not store it.
 //!
-//! **The scratch space runs out.** `make_room` moves the entries to the front of the text, which has
-//! twice the size of the table, so this happens once in a table's size of octets:
+//! **The scratch space runs out.** `make_room` moves the entries to the front of the text, which
+//! has twice the size of the table, so this happens once in a table's size of octets:
 //!
 //! ```text
 //! before   free ............ | oldest ... newest | scr
 //! after    oldest ... newest | scratch ..............        base and head are smaller
 //! ```
 //!
-//! **Pinned.** From `pin`, at the start of a block, to `unpin` or the next block, `make_room` grows the
-//! text at its end and moves no string within it. A sink can then keep a field as positions. `unpin`
-//! comes where delivery stops.
+//! **Pinned.** From `pin`, at the start of a block, to `unpin` or the next block, `make_room` grows
+//! the text at its end and moves no string within it. A sink can then keep a field as positions.
+//! `unpin` comes where delivery stops.
 //!
-//! **Shared names.** An entry may use the long name of an older one in place, and the older one may be
-//! evicted first. The name then lies outside of the range that the entries span, so `make_room`
+//! **Shared names.** An entry may use the long name of an older one in place, and the older one may
+//! be evicted first. The name then lies outside of the range that the entries span, so `make_room`
 //! cannot move that range as a whole; `compact` writes each entry with its own copy of the name:
 //!
 //! ```text
@@ -33,12 +33,12 @@
 //! after    "x-long" "2" | "x-long" "3" | scratch
 //! ```
 //!
-//! **Fields that enter no table.** The strings of an unindexed literal are in [`Unindexed`]. A literal
-//! with indexing that is larger than the table empties it (RFC 7541 §4.4); its strings stay in the text
-//! until the next block, behind the entries.
+//! **Fields that enter no table.** The strings of an unindexed literal are in [`Unindexed`]. A
+//! literal with indexing that is larger than the table empties it (RFC 7541 §4.4); its strings stay
+//! in the text until the next block, behind the entries.
 //!
-//! What it keeps true: `size` is the sum of the entries' sizes and at most `size_max`; all strings of
-//! entries lie before `head`; nothing is allocated before the first string.
+//! What it keeps true: `size` is the sum of the entries' sizes and at most `size_max`; all strings
+//! of entries lie before `head`; nothing is allocated before the first string.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -116,7 +116,8 @@ pub(crate) struct DynamicTable {
     pub unindexed: Unindexed,
 }
 
-/// What insertions and evictions change. A copy stays in registers for the length of a bulk insertion.
+/// What insertions and evictions change. A copy stays in registers for the length of a bulk
+/// insertion.
 #[derive(Clone, Copy, Debug)]
 struct Counters {
     /// The ids of the oldest entry and of the next one. An id grows by one each insertion, modulo
@@ -153,47 +154,48 @@ impl DynamicTable {
         }
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     #[inline(always)]
     pub(crate) fn len(&self) -> u32 {
         self.counters.next.wrapping_sub(self.counters.first)
     }
 
-    /// The most that `size` may be.
+    /// Returns the largest allowed `size`.
     #[inline(always)]
     pub(crate) fn size_max(&self) -> u32 {
         self.size_max
     }
 
-    /// The id that the next entry will have.
+    /// Returns the id of the next entry.
     #[inline(always)]
     pub(crate) fn next_id(&self) -> u32 {
         self.counters.next
     }
 
-    /// How many insertions older than the newest entry that with this id is, or would be.
+    /// Returns how many insertions older than the newest entry the one with this id is, or would
+    /// be.
     #[inline(always)]
     pub(crate) fn age(&self, id: u32) -> u32 {
         self.counters.next.wrapping_sub(1).wrapping_sub(id)
     }
 
-    /// The length of the ring of entries.
+    /// Returns the length of the ring of entries.
     pub(crate) fn ring_len(&self) -> usize {
         self.entries.len()
     }
 
-    /// The memory held, in bytes.
+    /// Returns the memory held, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.text.capacity() + self.unindexed.heap_bytes() + self.entries.capacity() * size_of::<Entry>()
     }
 
-    /// The place of `id` in the ring, and in every table that runs along with it.
+    /// Returns the place of `id` in the ring, and in every table that is parallel to it.
     #[inline(always)]
     pub(crate) fn slot(&self, id: u32) -> usize {
         slot(id, &self.entries)
     }
 
-    /// The entry that is `age` insertions older than the newest one, and its slot.
+    /// Returns the entry that is `age` insertions older than the newest one, and its slot.
     #[inline(always)]
     pub(crate) fn entry(&self, age: u32) -> Option<(usize, &Entry)> {
         if age >= self.len() {
@@ -203,19 +205,19 @@ impl DynamicTable {
         Some((slot, self.entries.get(slot)?))
     }
 
-    /// The token of the entry with this id.
+    /// Returns the known name of the entry with this id.
     #[inline(always)]
     pub(crate) fn known_name(&self, id: u32) -> KnownName {
         self.entries[self.slot(id)].known_name
     }
 
-    /// The entry in a slot, or the last literal that has none.
+    /// Returns the entry in a slot, or the last literal without one.
     #[inline(always)]
     pub(crate) fn entry_in(&self, slot: usize) -> &Entry {
         self.entries.get(slot).unwrap_or(&self.unindexed.last)
     }
 
-    /// Marks that the entry of a slot passed the sink's checks.
+    /// Marks the entry of a slot as accepted by the sink.
     #[inline(always)]
     pub(crate) fn set_validated(&mut self, slot: usize) {
         if let Some(entry) = self.entries.get_mut(slot) {
@@ -223,7 +225,7 @@ impl DynamicTable {
         }
     }
 
-    /// The strings of an entry.
+    /// Returns the strings of an entry.
     #[inline(always)]
     pub(crate) fn strings(&self, entry: &Entry) -> (&[u8], &[u8]) {
         let name =
@@ -231,7 +233,7 @@ impl DynamicTable {
         (name, self.value(entry))
     }
 
-    /// The value of an entry.
+    /// Returns the value of an entry.
     #[inline(always)]
     pub(crate) fn value(&self, entry: &Entry) -> &[u8] {
         between(&self.text, self.offset(entry.value_start), entry.value_len)
@@ -243,7 +245,7 @@ impl DynamicTable {
         entry.value_len as usize == value.len() && self.holds(entry.value_start, value)
     }
 
-    /// Whether an entry whose token is not known has this name.
+    /// Whether an entry without a known name has this name.
     #[inline(always)]
     pub(crate) fn has_name(&self, entry: &Entry, name: &[u8]) -> bool {
         entry.name_len as usize == name.len() && self.holds(entry.name_start, name)
@@ -257,37 +259,37 @@ impl DynamicTable {
         held.is_some_and(|held| swar::equal_short(held, octets))
     }
 
-    /// The name of an entry as far as the text holds it.
+    /// Returns the name of an entry, which is empty for a known name.
     #[inline(always)]
     pub(crate) fn stored_name(&self, entry: &Entry) -> &[u8] {
         between(&self.text, self.offset(entry.name_start), entry.name_len)
     }
 
-    /// Where a position lies in the text.
+    /// Returns the offset of a position.
     #[inline(always)]
     fn offset(&self, position: u32) -> usize {
         position.wrapping_sub(self.base) as usize
     }
 
-    /// The position of an offset of the text.
+    /// Returns the position of an offset.
     #[inline(always)]
     fn position(&self, offset: usize) -> u32 {
         self.base.wrapping_add(offset as u32)
     }
 
-    /// The scratch space behind the newest entry.
+    /// Returns the scratch space behind the newest entry.
     #[inline(always)]
     pub(crate) fn scratch(&self) -> &[u8] {
         &self.text[self.counters.head..]
     }
 
-    /// The same, to write to.
+    /// Returns the scratch space for writing.
     #[inline(always)]
     pub(crate) fn scratch_mut(&mut self) -> &mut [u8] {
         &mut self.text[self.counters.head..]
     }
 
-    /// At least `bytes` of scratch space behind its first `kept` octets, which stay.
+    /// Returns at least `bytes` of scratch space behind its first `kept` octets, which stay.
     #[inline(always)]
     pub(crate) fn scratch_room(&mut self, bytes: usize, kept: usize) -> &mut [u8] {
         let start = self.counters.head + kept;
@@ -297,16 +299,18 @@ impl DynamicTable {
         &mut self.text[self.counters.head + kept..]
     }
 
-    /// Copies the stored name of the entry in `slot` to the front of the scratch space, which must hold it.
+    /// Copies the stored name of the entry in `slot` to the front of the scratch space, which must
+    /// be large enough.
     #[inline(always)]
     pub(crate) fn copy_name_to_scratch(&mut self, slot: usize) {
-        // By slot, not by entry: making room may have moved names.
+        // By slot, not by entry, since `make_room` may have moved the name.
         let entry = &self.entries[slot];
         let start = self.offset(entry.name_start);
         self.text.copy_within(start..start + entry.name_len as usize, self.counters.head);
     }
 
-    /// Copies the stored name of the entry in `slot` to the unindexed strings, and returns its offset.
+    /// Copies the stored name of the entry in `slot` to the unindexed strings, and returns its
+    /// offset.
     #[inline(always)]
     pub(crate) fn copy_name_unindexed(&mut self, slot: usize) -> u32 {
         let Entry { name_start, name_len, .. } = self.entries[slot];
@@ -322,13 +326,13 @@ impl DynamicTable {
         }
     }
 
-    /// Starts a block: discards the strings that the previous one kept, and pins the text. Until `unpin`
-    /// no string moves, not even those of entries that are evicted.
+    /// Starts a block: discards the strings that the previous one kept, and pins the text. Until
+    /// `unpin` no string moves, not even those of entries that are evicted.
     #[inline(always)]
     pub(crate) fn pin(&mut self) {
         self.is_pinned = false;
         self.unindexed.clear();
-        // Text that had to grow for one block must not grow again for the next.
+        // A text that grew for one block must not grow again for the next.
         let is_grown = self.text.len() > 2 * self.size_max as usize;
         if self.text.len() - self.counters.head < self.text.len() / if is_grown { 2 } else { 8 } {
             self.make_room(0, 0);
@@ -357,7 +361,7 @@ impl DynamicTable {
             self.counters.head -= tail;
         }
         let need = self.counters.head + bytes;
-        // While more than half is taken, entries would soon move again: double until twice the limit.
+        // If more than half is in use, entries would soon move again: double, up to twice the limit.
         let roomy = (self.text.len() * 2).min(2 * self.size_max as usize).max(TEXT_MIN);
         if self.text.len() < need {
             self.text.resize(need.max(roomy), 0);
@@ -366,15 +370,16 @@ impl DynamicTable {
         }
     }
 
-    /// Makes the scratch space at least `bytes` long, and moves nothing within the text.
+    /// Makes the scratch space at least `bytes` long without moving a string within the text.
     fn grow_text(&mut self, bytes: usize) {
         let need = self.counters.head + bytes;
         let roomy = (self.text.len() * 2).min(2 * self.size_max as usize).max(TEXT_MIN);
         grow(&mut self.text, (need + need / 8).max(roomy));
     }
 
-    /// Writes every entry with its own name to a new text, followed by `kept` octets of scratch space. The
-    /// result has at most `size_max` octets (RFC 7541 §4.1), so it cannot outgrow the limit.
+    /// Writes every entry with its own name to a new text, followed by `kept` octets of scratch
+    /// space. The result has at most `size_max` octets (RFC 7541 §4.1), so it cannot outgrow
+    /// the limit.
     fn compact(&mut self, kept: usize) {
         let mut text = Vec::with_capacity(self.text.len());
         let mut id = self.counters.first;
@@ -415,8 +420,8 @@ impl DynamicTable {
         self.counters.evict(&self.entries, bytes);
     }
 
-    /// Makes an entry of the front of the scratch space: `name_len` octets of name (none for a known
-    /// name), then `value_len` of value.
+    /// Makes an entry of the front of the scratch space: `name_len` octets of name (none for a
+    /// known name), then `value_len` of value.
     #[inline(always)]
     pub(crate) fn scratch_entry(
         &self,
@@ -442,8 +447,8 @@ impl DynamicTable {
         self.has_shared = true;
     }
 
-    /// Inserts a scratch entry, and returns its slot. One that is larger than the table has none. Its
-    /// strings stay where they are, so it can still be delivered.
+    /// Inserts a scratch entry, and returns its slot. One that is larger than the table has none.
+    /// Its strings stay where they are, so it can still be delivered.
     #[inline(always)]
     pub(crate) fn commit(&mut self, entry: &Entry) -> usize {
         loop {
@@ -459,7 +464,7 @@ impl DynamicTable {
         }
     }
 
-    /// Asserts what the table keeps true, in builds with debug assertions.
+    /// Asserts the table's invariants, in builds with debug assertions.
     pub(crate) fn check(&self) {
         if !cfg!(debug_assertions) {
             return;
@@ -479,7 +484,7 @@ impl DynamicTable {
             debug_assert_eq!(slot, self.slot(self.counters.next.wrapping_sub(1 + age)));
             let (name, value) = self.strings(entry);
             debug_assert_eq!(entry.size as usize, name.len() + value.len() + OVERHEAD);
-            // Own strings lie back to back; a name elsewhere is shared.
+            // The strings of an entry lie back to back, unless its name is shared.
             let (name_start, value_start) = (self.offset(entry.name_start), self.offset(entry.value_start));
             let has_own_name = name_start + entry.name_len as usize == value_start;
             debug_assert!(has_own_name || self.has_shared);
@@ -518,8 +523,8 @@ impl Counters {
         (self.first, self.size) = (first, size);
     }
 
-    /// RFC 7541 §4.4: evicts entries until this one fits, and makes it the newest. Its strings lie at the
-    /// front of the scratch space.
+    /// RFC 7541 §4.4: evicts entries until this one fits, and makes it the newest. Its strings lie
+    /// at the front of the scratch space.
     #[inline(always)]
     fn insert(&mut self, entries: &mut [Entry], entry: &Entry, size_max: u32, base: u32) -> Insertion {
         let Some(limit) = size_max.checked_sub(entry.size) else {
@@ -551,8 +556,8 @@ fn slot(id: u32, entries: &[Entry]) -> usize {
     id as usize & entries.len().wrapping_sub(1)
 }
 
-/// Returns `len` octets of `text` from `start` on; none if they are not all there, as for a field that
-/// was kept for too long.
+/// Returns `len` octets of `text` from `start` on; none if they are not all there, as for a field
+/// that was kept for too long.
 #[inline(always)]
 fn between(text: &[u8], start: usize, len: u32) -> &[u8] {
     // An end that wraps lies before the start, and the range is invalid.
@@ -565,6 +570,6 @@ fn grow(text: &mut Vec<u8>, len: usize) {
     text.resize(len, 0);
 }
 
-/// What the first insertion allocates: octets of text, and entries.
+/// The first allocation: octets of text, and entries.
 const TEXT_MIN: usize = 512;
 const RING_MIN: usize = 16;

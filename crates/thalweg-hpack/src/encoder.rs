@@ -1,20 +1,21 @@
 //! The encoder, RFC 7541 §2.3 and §6.
 //!
-//! Owns the dynamic table of what we send, the tables that find a field in it, and the choice of a
-//! representation. Entries with one hash form a chain from the newest to older ones. Ids only grow, so a
-//! chain ends at the first id that is no longer in the table, and an eviction unlinks nothing:
+//! Owns the dynamic table of the fields that are sent, the hash tables that find a field in it, and
+//! the choice of a representation. Entries with the same hash form a chain from the newest to older
+//! ones. Ids only grow, so a chain ends at the first id that is no longer in the table, and an
+//! eviction unlinks nothing:
 //!
 //! ```text
-//! heads[hash] -> id 90 -> id 71 -> id 12          the table holds 60..=93: 12 is gone, the chain ends
+//! heads[hash] -> id 90 -> id 71 -> id 12          the table has 60..=93: 12 is gone, the chain ends
 //! ```
 //!
-//! Most fields repeat what the last one of their name said. A known name finds that entry by its token,
-//! without a hash, and then one comparison is all. A field that an application prepared is hashed once in
-//! its life ([`PreparedField`]).
+//! Most fields repeat the last value of their name. An array indexed by known name finds that entry
+//! without a hash, and one comparison of the value decides. A field that the application prepared
+//! is hashed only once ([`PreparedField`]).
 //!
-//! What it keeps true: every entry is found by its field and by its name, or a newer one that equals it; the
-//! table is never larger than what the peer allows and what we want; a change is announced in front of
-//! the next block.
+//! What it keeps true: every entry, or a newer equal one, is in the chains of its field and its
+//! name; the table is never larger than the peer and the local configuration allow; a size update
+//! announces a change at the start of the next block.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -29,20 +30,20 @@ use crate::static_table::{STATIC_LEN, STATIC_TABLE, STATIC_VALUES};
 use crate::swar;
 use crate::validate::Checked;
 
-/// The size of a table before anybody changes it (RFC 9113 §6.5.2).
+/// The initial size of a table (RFC 9113 §6.5.2).
 const TABLE_BYTES_INITIAL: u32 = 4096;
 
 /// Encodes the header blocks of one direction of a connection, in order.
 #[derive(Clone, Debug)]
 pub struct Encoder {
     table: DynamicTable,
-    /// By place in the ring of entries: where to look further.
+    /// The chains, by slot of the ring of entries.
     links: Vec<Link>,
-    /// By the top bits of a hash: the newest entry, first by field, then by name. Both have twice as
-    /// many heads as the ring has entries.
+    /// The newest entry of each chain, by the low bits of a hash: of the field, and of the name.
+    /// Both have twice as many heads as the ring has entries.
     fields: Vec<u32>,
     names: Vec<u32>,
-    /// By token: the newest entry of that name.
+    /// The newest entry of each known name.
     known: Vec<u32>,
     key: Key,
     own_bytes_max: u32,
@@ -50,21 +51,20 @@ pub struct Encoder {
     smallest: Option<u32>,
 }
 
-/// What the encoder knows of an entry beside its strings.
+/// The hashes of an entry, and its place in two chains.
 #[derive(Clone, Copy, Debug, Default)]
 struct Link {
     field_hash: u32,
     name_hash: u32,
-    /// The next older entry in the same chain. Ids only grow, so a chain ends at the first that is gone,
-    /// and eviction unlinks nothing.
+    /// The next older entry of each chain.
     field_next: u32,
     name_next: u32,
 }
 
 impl Encoder {
-    /// An encoder that uses at most `table_bytes_max` of memory for fields, whatever the peer allows, and
-    /// looks them up by hashes with `seed`. The peer's limit is 4096 until it says otherwise. Allocates
-    /// nothing.
+    /// Creates an encoder whose table has at most `table_bytes_max`, whatever the peer allows, and
+    /// whose hashes depend on `seed`. The peer's limit is 4096 until a setting changes it.
+    /// Allocates nothing.
     pub const fn new(table_bytes_max: u32, seed: u64) -> Self {
         let is_small = table_bytes_max < TABLE_BYTES_INITIAL;
         let bytes = if is_small { table_bytes_max } else { TABLE_BYTES_INITIAL };
@@ -80,8 +80,8 @@ impl Encoder {
         }
     }
 
-    /// Takes the peer's `SETTINGS_HEADER_TABLE_SIZE`, in bytes. The change is announced at the beginning
-    /// of the next block: the smallest size since the last block, then the present one (RFC 7541 §4.2).
+    /// Applies the peer's `SETTINGS_HEADER_TABLE_SIZE`, in bytes. The next block begins with size
+    /// updates: the smallest size since the last block, then the current one (RFC 7541 §4.2).
     pub fn set_peer_table_bytes_max(&mut self, bytes: u32) {
         let bytes = bytes.min(self.own_bytes_max);
         if bytes != self.table.size_max() {
@@ -90,8 +90,8 @@ impl Encoder {
         }
     }
 
-    /// Asserts the encoder's invariants, in builds with debug assertions: for tests and fuzzing. Takes time
-    /// in proportion to the table.
+    /// Asserts the encoder's invariants, in builds with debug assertions: for tests and fuzzing.
+    /// Takes time in proportion to the table.
     pub fn check(&self) {
         self.table.check();
         debug_assert!(self.table.size_max() <= self.own_bytes_max);
@@ -110,14 +110,14 @@ impl Encoder {
         }
     }
 
-    /// The memory that the encoder holds, in bytes.
+    /// Returns the memory that the encoder holds, in bytes.
     pub fn table_bytes(&self) -> usize {
         self.table.heap_bytes()
             + self.links.capacity() * size_of::<Link>()
             + (self.fields.capacity() + self.names.capacity() + self.known.capacity()) * size_of::<u32>()
     }
 
-    /// Opens a block: appends the size updates that are due.
+    /// Starts a block: appends the size updates that are due.
     #[inline]
     pub fn start_block(&mut self, out: &mut Vec<u8>) {
         if let Some(smallest) = self.smallest.take() {
@@ -128,11 +128,11 @@ impl Encoder {
         }
     }
 
-    /// Looks for `field` where it is most likely to be: in the static table, and in the newest entry of its name. Changes
-    /// nothing. Tell [`encode_matched`](Self::encode_matched) the answer.
+    /// Looks `field` up in the static table and in the newest entry of its name. Changes nothing.
+    /// The result is for [`encode_matched`](Self::encode_matched).
     ///
-    /// A field that is found is one that this encoder has encoded before, or is in RFC 7541: what a caller then checked
-    /// of its octets need not be checked again.
+    /// A field that is found was encoded by this encoder before, or is in the static table, so the
+    /// caller need not validate its octets again.
     #[inline(always)]
     pub fn find(&self, field: &Field<'_>) -> TableMatch {
         let representation = Representation::of(field);
@@ -151,7 +151,8 @@ impl Encoder {
         TableMatch(Location::NotFound)
     }
 
-    /// Appends one field of the open block, which was looked for before. Entries that were made since are no matter.
+    /// Appends one field of the open block that [`find`](Self::find) has looked up. Entries may
+    /// have been inserted since.
     #[inline(always)]
     pub fn encode_matched(&mut self, field: &Field<'_>, found: TableMatch, out: &mut Vec<u8>) {
         match found.0 {
@@ -179,7 +180,7 @@ impl Encoder {
         }
     }
 
-    /// RFC 7541 §6.2.2 and §6.2.3: a literal that leaves the table alone.
+    /// RFC 7541 §6.2.2 and §6.2.3: appends a literal that does not enter the table.
     #[inline(always)]
     fn encode_literal(&mut self, field: &Field<'_>, lead: u8, out: &mut Vec<u8>) {
         let name_index = match field.known_name.static_index() {
@@ -189,19 +190,19 @@ impl Encoder {
         literal(out, lead, 0x0f, name_index, field);
     }
 
-    /// The index that names a field whose name the static table lacks; 0 if no table has it.
+    /// Returns the index of a name that is not in the static table; 0 if no table has it.
     #[inline(never)]
     fn dynamic_name_index(&self, field: &Field<'_>) -> u32 {
         let same_name = self.find_name(hash_name(self.key, field), field, VISITS_MAX);
         same_name.map_or(0, |(age, _)| STATIC_LEN + 1 + age)
     }
 
-    /// RFC 7541 §6.1 if an entry equals the field, else §6.2.1.
+    /// Appends RFC 7541 §6.1 if an entry equals the field, else §6.2.1.
     #[inline(always)]
     fn encode_indexed(&mut self, field: &Field<'_>, out: &mut Vec<u8>) {
         let name_hash = hash_name(self.key, field);
         let same_name = self.find_name(name_hash, field, VISITS_MAX);
-        // Most fields say what the last one of their name said: no need to hash the value.
+        // Most fields repeat the last value of their name, and need no hash of the value.
         if let Some((age, entry)) = same_name
             && self.table.has_value(entry, field.value)
         {
@@ -212,8 +213,8 @@ impl Encoder {
         self.encode_changed(field, name_hash, name_index, same_name.is_some(), out);
     }
 
-    /// As `encode_indexed`, for a field that differs from the last one of its name, if there was one. Apart,
-    /// so that the registers this takes are not saved on the way to the common answer.
+    /// Continues `encode_indexed` for a field that differs from the last one of its name. A
+    /// separate function, so that the common case need not save the registers that this one uses.
     #[inline(never)]
     fn encode_changed(
         &mut self,
@@ -236,8 +237,8 @@ impl Encoder {
         self.insert(field, name_hash, field_hash);
     }
 
-    /// The size of the largest field that may enter the table. By default that is less than the table,
-    /// so that one field does not push out all others.
+    /// Returns the size of the largest field that may enter the table. By default that is less than
+    /// the table, so that one field does not evict all others.
     #[inline(always)]
     fn entry_size_max(&self, indexing: Indexing) -> usize {
         let table = self.table.size_max() as usize;
@@ -276,7 +277,7 @@ impl Encoder {
         self.find_older_name(link.name_next, name_hash, field, visits_max - 1)
     }
 
-    /// Follows a chain from its second entry on. Apart, since most lookups end at the first.
+    /// Follows a chain from its second entry on. Cold, since most lookups end at the first.
     #[cold]
     #[inline(never)]
     fn find_older_name(
@@ -304,7 +305,8 @@ impl Encoder {
             && self.table.has_name(entry, field.name)
     }
 
-    /// Returns the age of an entry that equals `field`, if it is among the first `visits_max` of its chain.
+    /// Returns the age of an entry that equals `field`, if it is among the first `visits_max` of
+    /// its chain.
     #[inline(always)]
     fn find_field(&self, field_hash: u64, field: &Field<'_>, visits_max: u32) -> Option<u32> {
         let id = *self.fields.get(head(field_hash, self.fields.len()))?;
@@ -352,7 +354,7 @@ impl Encoder {
         Some((age, entry, self.links.get(slot)?))
     }
 
-    /// RFC 7541 §6.2.1: the field becomes the newest entry.
+    /// RFC 7541 §6.2.1: inserts the field as the newest entry.
     fn insert(&mut self, field: &Field<'_>, name_hash: u64, field_hash: u64) {
         let name: &[u8] = if field.known_name.is_known() { b"" } else { field.name };
         let (name_len, value_len) = (name.len(), field.value.len());
@@ -389,7 +391,8 @@ impl Encoder {
         self.links[slot] = Link { field_hash, name_hash, field_next, name_next };
     }
 
-    /// Follows the ring of entries, which has doubled, and links all entries older than `end` again.
+    /// Doubles the links together with the ring of entries, and links all entries older than `end`
+    /// again.
     #[cold]
     #[inline(never)]
     fn grow_links(&mut self, end: u32) {
@@ -409,7 +412,7 @@ impl Encoder {
     }
 }
 
-/// Where an encoder has a field whole, or that it did not see it: what [`Encoder::find`] says.
+/// The result of [`Encoder::find`]: where a table has the field, or that it was not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableMatch(Location);
 
@@ -423,10 +426,10 @@ enum Location {
 }
 
 impl TableMatch {
-    /// For a field that nobody looked for.
+    /// For a field that was not looked up.
     pub const NOT_SEARCHED: Self = Self(Location::NotFound);
 
-    /// Whether it was found.
+    /// Whether a table has the field.
     #[inline(always)]
     #[must_use]
     pub fn is_found(self) -> bool {
@@ -434,9 +437,9 @@ impl TableMatch {
     }
 }
 
-/// A field that is sent again and again, hashed once.
+/// A field that is sent repeatedly and hashed once.
 ///
-/// Its hashes hold for encoders with the same seed; others encode it as any field.
+/// The hash is valid for encoders with the same seed; others encode it as any field.
 #[derive(Clone, Copy, Debug)]
 pub struct PreparedField<'a> {
     field: Field<'a>,
@@ -469,7 +472,7 @@ impl<'a> PreparedField<'a> {
     }
 }
 
-/// The representation that a field gets if no table has it whole.
+/// The representation of a field that no table has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Representation {
     Index,
@@ -502,9 +505,8 @@ impl Representation {
     }
 }
 
-/// What is done with the fields of a name when the caller leaves it to us. What differs on every message
-/// would only push out what does not; what is secret and short could be guessed by the size of what we
-/// send (RFC 7541 §7.1.3).
+/// The default representation by name. Values that differ in every message would only evict those
+/// that do not. Short secrets could be guessed from the size of the output (RFC 7541 §7.1.3).
 static POLICY: [Representation; 128] = {
     let mut policy = [Representation::Index; 128];
     policy[KnownName::AUTHORIZATION.id() as usize] = Representation::Never;
@@ -521,15 +523,16 @@ static POLICY: [Representation; 128] = {
     policy
 };
 
-/// The most entries of a chain that a lookup visits. With an honest peer a chain seldom has more than
-/// two other entries; only one that knows the seed can make long ones. An entry behind the bound is not
-/// found, so its field is encoded as a literal and, where that is indexed, becomes the newest entry.
+/// The largest number of entries that a lookup visits. Without an attack, long chains are those of
+/// one name with many values, and any of these answers the lookup of that name; a peer that knows
+/// the seed can make others. An entry beyond the limit is not found: its field is encoded as a
+/// literal and, if indexed, becomes the newest entry.
 const VISITS_MAX: u32 = 8;
 
-/// A value of at least so many octets is taken to be too long to guess.
+/// The shortest value that is assumed to be too long to guess, in octets.
 const SECRET_LEN_MIN: usize = 20;
 
-/// The index of the static entry that equals the field.
+/// Returns the index of the static entry that equals the field.
 #[inline(always)]
 fn static_match(known_name: KnownName, value: &[u8]) -> Option<u8> {
     let values = usize::from(STATIC_VALUES[usize::from(known_name.id() & 127)]);
@@ -545,7 +548,7 @@ fn static_match(known_name: KnownName, value: &[u8]) -> Option<u8> {
     None
 }
 
-/// The index that names the field: the static one if there is one.
+/// Returns the index of the name: the static one if there is one.
 #[inline(always)]
 fn name_index(known_name: KnownName, same_name: Option<(u32, &Entry)>) -> u32 {
     match (known_name.static_index(), same_name) {
@@ -565,7 +568,8 @@ fn hash_field(key: Key, name_hash: u64, value: &[u8]) -> u64 {
     hash(key.with(name_hash), value)
 }
 
-/// The place of a hash among `heads`, which is a power of two or 0. It takes bits that a link keeps.
+/// Returns the place of a hash among `heads`, which is a power of two or 0. Uses low bits, which a
+/// link keeps.
 #[inline(always)]
 fn head(hash: u64, heads: usize) -> usize {
     hash as usize & heads.wrapping_sub(1)
@@ -580,7 +584,7 @@ fn literal(out: &mut Vec<u8>, lead: u8, mask: u8, name_index: u32, field: &Field
     string(out, field.value);
 }
 
-/// RFC 7541 §5.2: appends a string, in the shorter of its two forms.
+/// RFC 7541 §5.2: appends a string in its shorter form.
 #[inline]
 fn string(out: &mut Vec<u8>, text: &[u8]) {
     let at = out.len();
@@ -599,7 +603,7 @@ fn string(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// Puts the length of what is behind `at + 1` in front of it, where one octet was left for it.
+/// Inserts the length of the octets behind `at + 1` in front of them, where one octet is reserved.
 #[cold]
 #[inline(never)]
 fn long_string(out: &mut Vec<u8>, at: usize) {
@@ -626,7 +630,7 @@ mod tests {
 
     #[test]
     fn values_that_contain_a_constant_of_the_hash_have_different_hashes() {
-        // A factor with a constant alone is zero for one of these words: 200 values then had one hash.
+        // A factor with only a constant is zero for one of these words; 200 values then had one hash.
         for constant in [0x6a09_e667_f3bc_c909, 0x9e37_79b9_7f4a_7c15, 0, u64::MAX] {
             for seed in [0, 1, 0x5eed_5eed_5eed, u64::MAX] {
                 for constant_is_first in [true, false] {

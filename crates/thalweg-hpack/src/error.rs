@@ -1,11 +1,11 @@
-//! The ways in which a header block can be wrong, RFC 7541.
+//! Errors of header blocks, RFC 7541.
 //!
-//! Owns the one error type of the decoder. For HTTP/2 every variant is a connection error of type
-//! `COMPRESSION_ERROR` (RFC 9113 §4.3), because the two tables can no longer be known to agree.
+//! Owns the only error type of the decoder. For HTTP/2 every variant is a connection error of type
+//! `COMPRESSION_ERROR` (RFC 9113 §4.3), because the two tables may differ afterwards.
 
 use core::fmt;
 
-/// Says why a header block cannot be decoded.
+/// Why a header block cannot be decoded.
 ///
 /// Every variant ends the compression context, and with it the connection: RFC 9113 §4.3 makes it a
 /// connection error of type `COMPRESSION_ERROR`.
@@ -18,30 +18,30 @@ pub enum DecodeError {
     IntegerTooLarge,
     /// RFC 7541 §6.1: an indexed field names index 0.
     IndexZero,
-    /// RFC 7541 §2.3.3: an index lies past the newest table's end.
+    /// RFC 7541 §2.3.3: an index is beyond the end of both tables.
     IndexPastEnd {
         /// The index that the peer sent.
         index: u32,
         /// The highest index that has an entry now.
         last: u32,
     },
-    /// RFC 7541 §5.2: a Huffman-coded string holds the end-of-string symbol.
+    /// RFC 7541 §5.2: a Huffman-coded string contains the end-of-string symbol.
     HuffmanEndOfString,
     /// RFC 7541 §5.2: the padding of a Huffman-coded string is a whole octet, or not all ones.
     HuffmanPadding,
-    /// RFC 7541 §6.3: a size update exceeds what our setting allows.
+    /// RFC 7541 §6.3: a size update exceeds the local `SETTINGS_HEADER_TABLE_SIZE`.
     SizeUpdateTooLarge {
         /// The size that the peer asked for, in bytes.
         bytes: u32,
-        /// The most that it may ask for, in bytes.
+        /// The largest size that it may ask for, in bytes.
         bytes_max: u32,
     },
-    /// RFC 7541 §4.2: a size update stands behind the first field of a block.
+    /// RFC 7541 §4.2: a size update follows a field of the block.
     SizeUpdateLate,
-    /// RFC 9113 §4.3.1: we lowered the limit, the peer acknowledged it, and the block does not begin with
-    /// a size update that obeys.
+    /// RFC 9113 §4.3.1: the peer acknowledged a lower limit, and the block does not begin with a
+    /// size update within it.
     SizeUpdateMissing {
-        /// The largest size that the update might have named, in bytes.
+        /// The largest size that the update may set, in bytes.
         bytes_max: u32,
     },
 }
@@ -60,7 +60,7 @@ impl fmt::Display for DecodeError {
             Self::SizeUpdateTooLarge { bytes, bytes_max } => {
                 write!(f, "table size update to {bytes}, limit {bytes_max}")
             }
-            Self::SizeUpdateLate => f.write_str("table size update behind a field"),
+            Self::SizeUpdateLate => f.write_str("table size update after a field"),
             Self::SizeUpdateMissing { bytes_max } => {
                 write!(f, "table size update to at most {bytes_max} is missing")
             }

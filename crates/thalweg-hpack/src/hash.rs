@@ -6,12 +6,13 @@
 //! state = fold(word 0 ^ key.first, word 1 ^ state)      from key.second and the length on
 //! ```
 //!
-//! Both factors contain a secret. A factor with a constant alone is zero for the word that equals the
-//! constant, and a product of zero forgets the key: all strings with this word then have the same
-//! hash, whatever the seed.
+//! Both factors contain a secret. A factor with a constant alone is zero for the word that equals
+//! the constant, and a product of zero forgets the key: all strings with this word then have the
+//! same hash, whatever the seed.
 //!
-//! This crate has no random source, so the caller passes the seed. A peer that cannot guess it cannot
-//! choose fields that collide. For a peer that can, the encoder bounds the length of a lookup.
+//! This crate has no random source, so the caller passes the seed. A peer that cannot guess it
+//! cannot choose fields that collide. For a peer that can, the encoder bounds the length of a
+//! lookup.
 
 use crate::swar::{ends, word};
 
@@ -23,7 +24,8 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Derives a key from a seed: the second word is the seed, and every bit of the first depends on it.
+    /// Derives a key from a seed: the second word is the seed, and every bit of the first depends
+    /// on it.
     pub(crate) const fn new(seed: u64) -> Self {
         Self { first: fold(seed ^ ROOT_OF_2, GOLDEN), second: seed }
     }
@@ -69,7 +71,7 @@ const fn fold(a: u64, b: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// The golden ratio and the square root of 2 as 64-bit fractions: odd numbers with about as many ones
-/// as zeros.
+/// The golden ratio and the square root of 2 as 64-bit fractions: odd numbers with about as many
+/// ones as zeros.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 const ROOT_OF_2: u64 = 0x6a09_e667_f3bc_c909;

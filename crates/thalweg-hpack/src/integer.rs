@@ -1,21 +1,22 @@
 //! Integers with a prefix, RFC 7541 §5.1.
 //!
-//! An integer begins in the low bits of an octet that it shares with flags. When it does not fit there,
-//! the prefix is all ones and the rest follows in groups of seven bits, least significant first:
+//! An integer begins in the low bits of an octet that it shares with flags. If it does not fit, the
+//! prefix is all ones and the rest follows in groups of seven bits, least significant first:
 //!
 //! ```text
 //! 1337 with a 5-bit prefix:   xxx11111 10011010 00001010
 //!                                   31 +  26 * 1 + 10 * 128
 //! ```
 //!
-//! What it keeps true: a decoded integer is at most 2^32 - 1 and took at most five octets after its
-//! prefix, so a peer cannot make us read zeros for ever (RFC 7541 §5.1 asks for such a limit).
+//! What it keeps true: a decoded integer is at most 2^32 - 1 and has at most five octets after its
+//! prefix: RFC 7541 §5.1 requires such a limit.
 
 use alloc::vec::Vec;
 
 use crate::error::DecodeError;
 
-/// Reads the integer whose prefix is the `mask` bits of `first`; the octets after it begin at `block[*at]`.
+/// Reads the integer whose prefix is the `mask` bits of `first`; the octets after it begin at
+/// `block[*at]`.
 ///
 /// # Errors
 ///
@@ -31,8 +32,8 @@ pub(crate) fn decode(block: &[u8], at: &mut usize, first: u8, mask: u8) -> Resul
     Ok(value)
 }
 
-/// The value, and where its octets end. Takes and returns the place by value, so that the callers'
-/// copies of it can stay in a register.
+/// Returns the value, and where its octets end. Takes and returns the offset by value, so that the
+/// callers' copies of it can stay in a register.
 #[inline(never)]
 fn decode_rest(block: &[u8], at: usize, mask: u8) -> Result<(u32, usize), DecodeError> {
     let mut value = u64::from(mask);

@@ -1,12 +1,12 @@
-//! Numbers for names that HTTP/2 endpoints meet all the time.
+//! Numbers for the field names that are common in HTTP/2.
 //!
-//! Owns the list of known names and the perfect hash that finds them. A [`KnownName`] stands for the bytes of
-//! a name, so rules compare numbers where they would compare strings, and a table entry with a known name
-//! need not store it.
+//! Owns the list of known names and the perfect hash that finds them. A [`KnownName`] stands for
+//! the bytes of a name, so rules compare numbers instead of strings, and a table entry with a known
+//! name does not store it.
 //!
-//! The hash takes the first and the last four octets of a name, which differ for any two names of the
-//! list, multiplies, and keeps the top 9 bits. No two names meet in a slot (checked when this compiles),
-//! so one comparison decides:
+//! The hash takes the first and the last four octets of a name, which differ for any two names of
+//! the list, multiplies, and keeps the top 9 bits. No two names share a slot (checked at compile
+//! time), so one comparison decides:
 //!
 //! ```text
 //! "content-length":  "cont" "ngth" + 14  * MULTIPLIER >> 55  ->  slot  ->  28 or nothing
@@ -18,8 +18,9 @@ use crate::swar;
 
 /// A known field name, or [`KnownName::NONE`].
 ///
-/// Tokens 1 to 61 are the index of the first static table entry with that name (RFC 7541 Appendix A), so
-/// some numbers in between are not used. The others are names that the static table lacks.
+/// Numbers 1 to 61 are the index of the first static table entry with that name (RFC 7541 Appendix
+/// A), so some numbers in between are not used. Higher numbers are names that are not in the static
+/// table.
 ///
 /// ```
 /// use thalweg_hpack::KnownName;
@@ -36,22 +37,23 @@ impl KnownName {
     /// A name that is not on the list.
     pub const NONE: Self = Self(0);
 
-    /// Finds the token of `name`, which is compared as it is: names of HTTP/2 are lower case.
+    /// Looks up `name`, case-sensitively: names in HTTP/2 are lower case.
     ///
-    /// Costs one multiplication, one table look-up and one comparison.
+    /// Costs one multiplication, one table lookup and one comparison.
     #[inline]
     pub const fn of(name: &[u8]) -> Self {
         let id = SLOTS[slot(name)];
         if swar::equal(NAMES[(id & 127) as usize], name) { Self(id) } else { Self::NONE }
     }
 
-    /// The index of the first static table entry with this name, if there is one.
+    /// Returns the index of the first static table entry with this name, if there is one.
     #[inline]
     pub const fn static_index(self) -> Option<u8> {
         if self.0 >= 1 && self.0 <= 61 { Some(self.0) } else { None }
     }
 
-    /// The token of a static table entry's name (RFC 7541 Appendix A); `NONE` for an index that is not 1 to 61.
+    /// Returns the name of a static table entry (RFC 7541 Appendix A); `NONE` for an index that is
+    /// not 1 to 61.
     #[inline]
     pub const fn of_static_index(index: u8) -> Self {
         match index {
@@ -65,7 +67,7 @@ impl KnownName {
         }
     }
 
-    /// The name; empty for [`KnownName::NONE`].
+    /// Returns the name; empty for [`KnownName::NONE`].
     #[inline]
     pub const fn name(self) -> &'static [u8] {
         NAMES[(self.0 & 127) as usize]
@@ -88,13 +90,14 @@ impl KnownName {
         self.0 != 0
     }
 
-    /// The number itself: 0 for unknown, below [`KnownName::COUNT`] always. Good as an index of a table.
+    /// Returns the number: 0 for [`KnownName::NONE`], always below [`KnownName::COUNT`], so it can
+    /// index an array.
     #[inline]
     pub const fn id(self) -> u8 {
         self.0
     }
 
-    /// The token with this number; [`KnownName::NONE`] for a number that no name has.
+    /// Returns the name with this number; [`KnownName::NONE`] for a number that no name has.
     #[inline]
     pub const fn of_id(id: u8) -> Self {
         if (id as usize) < Self::COUNT && !NAMES[id as usize].is_empty() { Self(id) } else { Self::NONE }
@@ -116,7 +119,7 @@ impl fmt::Debug for KnownName {
 /// How many rows of the list have a static table entry.
 const STATIC_NAMES: usize = 52;
 
-/// Odd, and found by trying multiples of 2^64 / 1.618 until no two names met (see the tests).
+/// Odd, and found by trying multiples of 2^64 / 1.618 until no two names shared a slot.
 const MULTIPLIER: u64 = 0xad39_f681_7c04_5675;
 
 const SLOT_BITS: u32 = 9;
@@ -150,7 +153,8 @@ static SLOTS: [u8; 1 << SLOT_BITS] = {
     slots
 };
 
-/// Writes each row twice: as a constant of [`KnownName`], which no `const` table could declare, and as data.
+/// Expands each row twice: to a constant of [`KnownName`], which no `const` table could declare,
+/// and to data.
 macro_rules! tokens {
     ($($id:literal $constant:ident $name:literal;)*) => {
         impl KnownName {

@@ -1,7 +1,7 @@
 //! HPACK (RFC 7541) without I/O, unsafe code, or allocation per field.
 //!
-//! A [`Decoder`] and an [`Encoder`] each own one direction of a connection. A block goes in whole and comes out
-//! field by field:
+//! A [`Decoder`] and an [`Encoder`] each own one direction of a connection. The decoder takes a
+//! whole block and delivers its fields one by one:
 //!
 //! ```
 //! use thalweg_hpack::{Decoder, Encoder, Field, ListLimits, SinkAction};
@@ -23,16 +23,16 @@
 //! assert_eq!(names, [&b":method"[..], b"accept"]);
 //! ```
 //!
-//! Each section of the RFC is in one file, and each file begins with what makes it fast:
+//! Each section of the RFC is in one file, whose documentation begins with what makes it fast:
 //!
-//! | RFC 7541 | file | its trick |
+//! | RFC 7541 | file | method |
 //! |---|---|---|
-//! | §2.3.1, A | `static_table`, `known_name` | a perfect hash gives each common name a number |
-//! | §2.3.2, §4 | `dynamic_table` | a ring of entries over one run of text, which nothing leaves one by one |
-//! | §3, §6 | `decoder` | fields are borrowed, and an entry is validated once |
-//! | §5.1 | `integer` | one comparison where the prefix suffices |
-//! | §5.2, B | `huffman` | two symbols a look-up, four octets a push |
-//! | §6, §7.1 | `encoder` | chains that end where the table ends, so that eviction costs them nothing |
+//! | §2.3.1, A | `static_table`, `known_name` | a perfect hash maps each common name to a number |
+//! | §2.3.2, §4 | `dynamic_table` | a ring of entries over one text; insertion and eviction only move counters |
+//! | §3, §6 | `decoder` | fields are borrowed, and each entry is validated once |
+//! | §5.1 | `integer` | one comparison if the prefix suffices |
+//! | §5.2, B | `huffman` | two symbols a lookup, four octets a push |
+//! | §6, §7.1 | `encoder` | chains that end where the table ends, so that an eviction unlinks nothing |
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]

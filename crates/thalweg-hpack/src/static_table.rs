@@ -1,7 +1,7 @@
 //! The static table, RFC 7541 Appendix A.
 //!
-//! Owns the 61 fields that both ends know from the start. A static entry is one octet on the wire, needs
-//! no validation, and lends its name to every [`KnownName`] up to 61.
+//! Owns the 61 fields that both ends know from the start. A static entry is one octet on the wire,
+//! needs no validation, and provides the name of every [`KnownName`] up to 61.
 //!
 //! ```text
 //! index 1..=61   here               0x82            ->  :method: GET
@@ -13,7 +13,7 @@ use crate::field::OVERHEAD;
 use crate::known_name::KnownName;
 use crate::validate::Checked;
 
-/// One entry: its name, its value, and the token of its name.
+/// One entry: its name, its value, and its known name.
 #[derive(Clone, Copy)]
 pub(crate) struct StaticEntry {
     pub name: &'static [u8],
@@ -47,14 +47,15 @@ pub(crate) static STATIC_ENTRIES: [Entry; FIELDS.len() + 1] = {
         entry.value_len = value.len() as u32;
         entry.size = (name.len() + value.len() + OVERHEAD) as u32;
         entry.known_name = known_name;
-        // Where there is no value, the entry is for its name.
+        // An entry without a value provides only its name.
         entry.checked = if value.is_empty() { Checked::Both } else { Checked::Validated };
         index += 1;
     }
     entries
 };
 
-/// By token, how many entries have that name and some value; 0 for names whose only entry is empty.
+/// For each known name, the number of entries with that name and a value; 0 for names whose only
+/// entry has an empty value.
 pub(crate) static STATIC_VALUES: [u8; 128] = {
     let mut values = [0; 128];
     let mut index = 1;

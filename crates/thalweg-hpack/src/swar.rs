@@ -1,14 +1,14 @@
 //! Short strings as machine words.
 //!
-//! Names are mostly 4 to 20 octets long. Compared or hashed by words that may overlap, they need neither
-//! a loop over octets nor a call:
+//! Names are mostly 4 to 20 octets long. Comparing or hashing them by words that may overlap needs
+//! neither a loop over octets nor a call:
 //!
 //! ```text
 //! "content-type"    c o n t e n t -
 //!                           e n t - t y p e
 //! ```
 
-/// The eight octets at `at`, or 0 if they are not all there.
+/// Returns the eight octets at `at`, or 0 if they are not all there.
 #[inline(always)]
 pub(crate) const fn word(text: &[u8], at: usize) -> u64 {
     let Some((_, rest)) = text.split_at_checked(at) else { return 0 };
@@ -18,8 +18,8 @@ pub(crate) const fn word(text: &[u8], at: usize) -> u64 {
     }
 }
 
-/// The first and the last four octets of a text of at least four, each as a word. Of a shorter one all
-/// octets, in the first word.
+/// Returns the first and the last four octets of a text of at least four, each as a word. For a
+/// shorter one all octets are in the first word.
 #[inline(always)]
 pub(crate) const fn ends(text: &[u8]) -> (u32, u32) {
     match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
@@ -54,7 +54,7 @@ pub(crate) const fn equal(a: &[u8], b: &[u8]) -> bool {
     differ == 0
 }
 
-/// Whether two texts are equal, of which those of 8 to 32 octets need neither a loop nor a call.
+/// Whether two texts are equal. For 8 to 32 octets this needs neither a loop nor a call.
 #[inline(always)]
 pub(crate) fn equal_short(a: &[u8], b: &[u8]) -> bool {
     match a.len() {
@@ -65,8 +65,8 @@ pub(crate) fn equal_short(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
-/// Copies a few octets by words, which needs no call: so a short text is copied together with whatever is
-/// behind it. (As one array, the compiler would take it for any other copy.)
+/// Copies a few octets by words, without a call. A short text is copied together with the octets
+/// behind it. (For an assignment of the whole array, the compiler would call `memcpy`.)
 #[inline(always)]
 pub(crate) fn copy<const LEN: usize>(from: &[u8; LEN], to: &mut [u8; LEN]) {
     for at in (0..LEN).step_by(8) {

@@ -1,8 +1,8 @@
-//! Which octets names and values may hold, RFC 9113 §8.2.1, RFC 9110 §5.1.
+//! Which octets names and values may contain, RFC 9113 §8.2.1, RFC 9110 §5.1.
 //!
-//! Both checks look at eight octets at a time: a comparison of all lanes of a word with a bound is one
-//! addition, whose carry into a lane's top bit says "at least that". The last word overlaps the one
-//! before it, so no octet is looked at alone:
+//! Both checks take eight octets at a time: one addition compares all bytes of a word with a bound,
+//! since the carry into the top bit of a byte means "at least the bound". The last word overlaps
+//! the one before it, so no octet is checked alone:
 //!
 //! ```text
 //! "content-type"    c o n t e n t -
@@ -12,21 +12,22 @@
 /// Which strings of a field are known to pass [`name_is_valid`] and [`value_is_valid`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Checked {
-    /// Neither was looked at.
+    /// Neither is validated.
     Nothing = 0,
     /// The name is valid: it is a known one, or comes from an entry whose name was valid.
     Name = 1,
-    /// The value is valid: none of its Huffman codes was longer than 12 bits, and its ends are visible.
+    /// The value is valid: none of its Huffman codes was longer than 12 bits, and its ends are
+    /// visible.
     Value = 2,
     /// Both are valid.
     Both = 3,
-    /// Both are valid, and the sink has called the field valid before, or the static table has it with a value: what else a
-    /// sink asks of a name and a value is so, too.
+    /// Both are valid, and the sink has accepted the field before, or it is an entry of the static
+    /// table with a value: it meets the further rules of the sink, too.
     Validated = 7,
 }
 
 impl Checked {
-    /// From what is known of each string.
+    /// Combines what is known of each string.
     #[inline(always)]
     pub const fn new(name: bool, value: bool) -> Self {
         [Self::Nothing, Self::Name, Self::Value, Self::Both][name as usize + 2 * value as usize]
@@ -45,10 +46,11 @@ impl Checked {
     }
 }
 
-/// Whether `name` has only octets that the name of a regular field may have: those of a token (RFC 9110
-/// §5.6.2), in lower case (RFC 9113 §8.2.1). An empty name is not valid.
+/// Whether `name` has only octets that the name of a regular field may have: those of a token (RFC
+/// 9110 §5.6.2), in lower case (RFC 9113 §8.2.1). An empty name is not valid.
 ///
-/// Pseudo-fields begin with a colon and so are not valid here: match them by their token first.
+/// The names of pseudo-header fields begin with a colon and are not valid here: match them as a
+/// [`KnownName`](crate::KnownName) first.
 #[inline]
 pub fn name_is_valid(name: &[u8]) -> bool {
     !name.is_empty() && (no_octet(name, unusual_in_name) || unusual_name_is_valid(name))
@@ -62,8 +64,8 @@ fn unusual_name_is_valid(name: &[u8]) -> bool {
     })
 }
 
-/// Whether `value` has only octets that RFC 9113 §8.2.1 allows: no NUL, CR or LF anywhere, and neither
-/// space nor tab at either end.
+/// Whether `value` has only octets that RFC 9113 §8.2.1 allows: no NUL, CR or LF anywhere, and
+/// neither space nor tab at either end.
 #[inline]
 pub fn value_is_valid(value: &[u8]) -> bool {
     ends_are_visible(value) && (no_octet(value, control) || unusual_value_is_valid(value))
@@ -104,7 +106,7 @@ fn no_octet(text: &[u8], bad: impl Fn(u64) -> u64) -> bool {
     found & TOPS == 0
 }
 
-/// All octets of a text of less than eight, some of them twice, and letters.
+/// Returns all octets of a text of less than eight, some of them twice, and filled with letters.
 #[inline(always)]
 fn short_word(text: &[u8]) -> u64 {
     match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
@@ -115,21 +117,21 @@ fn short_word(text: &[u8]) -> u64 {
     }
 }
 
-// The functions below answer in the top bit of each lane; the other bits mean nothing.
+// The functions below return the result in the top bit of each byte; the other bits are arbitrary.
 
-/// The top bit of each lane whose low seven bits are at least `bound`.
+/// Sets the top bit of each byte whose low seven bits are at least `bound`.
 #[inline(always)]
 const fn at_least(low: u64, bound: u8) -> u64 {
     low + (0x80 - bound as u64) * ONES
 }
 
-/// The top bit of each lane whose low seven bits are not zero.
+/// Sets the top bit of each byte whose low seven bits are not zero.
 #[inline(always)]
 const fn not_zero(low: u64) -> u64 {
     low + 0x7f * ONES
 }
 
-/// Finds what is neither a lower-case letter nor a digit nor a hyphen.
+/// Finds octets other than lower-case letters, digits and hyphens.
 #[inline(always)]
 const fn unusual_in_name(word: u64) -> u64 {
     let low = word & !TOPS;
@@ -139,7 +141,7 @@ const fn unusual_in_name(word: u64) -> u64 {
     word | !(letter | digit | hyphen)
 }
 
-/// Finds a control octet below a space. Exact as long as it finds nothing.
+/// Finds control octets below a space. May have false positives only beside a true one.
 #[inline(always)]
 const fn control(word: u64) -> u64 {
     word.wrapping_sub(b' ' as u64 * ONES) & !word
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn s8_2_1_each_octet_is_validated_alike_at_every_position() {
+    fn s8_2_1_each_octet_is_validated_equally_at_every_position() {
         for len in 1..35 {
             for at in 0..len {
                 for octet in 0..=255u8 {
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn s8_2_1_an_empty_name_is_bad_and_an_empty_value_good() {
+    fn s8_2_1_an_empty_name_is_invalid_and_an_empty_value_valid() {
         assert!(!name_is_valid(b""));
         assert!(value_is_valid(b""));
     }

@@ -65,7 +65,8 @@ impl Sniffed {
 
 /// Sniffs chunks in turn. Gives what was found, and how many bytes were left.
 ///
-/// Checks on the way that nothing is lost or invented: what was seen and what is left are the input.
+/// Checks on the way that nothing is lost or invented: what was seen and what is left are the
+/// input.
 pub fn sniff(config: Config, chunks: &[&[u8]]) -> (Sniffed, usize) {
     let mut sniffer = Sniffer::new(config);
     let all = chunks.concat();
@@ -128,7 +129,8 @@ pub enum Received {
     More { seen: Vec<u8> },
 }
 
-/// Gives an upgrader chunks of an answer in turn. Gives what came of it, and how many bytes were left.
+/// Gives an upgrader chunks of an answer in turn. Gives what came of it, and how many bytes were
+/// left.
 pub fn receive(config: Config, chunks: &[&[u8]]) -> (Received, usize) {
     let upgrader = Upgrader::new(&UpgradeRequest::new("GET", "example.com", "/"), &[], config);
     let mut upgrader = upgrader.expect("the request is valid");

@@ -1,18 +1,20 @@
-//! A header block that is decoded in fragments, for the dynamic table's sake alone.
+//! A header block that is decoded in fragments, only to update the dynamic table.
 //!
-//! A block that is too large to be kept must still be decoded, or the table is no longer the peer's and
-//! the connection is over (RFC 9113 §4.3). A fragment is decoded when it arrives; between two fragments
-//! only the field that is cut is kept, and of that only what the table may need:
+//! A block that is too large to be buffered must still be decoded: otherwise the table differs from
+//! the peer's, which is a connection error (RFC 9113 §4.3). Each fragment is decoded when it
+//! arrives. Between two fragments only the incomplete field is buffered, and of that only what the
+//! table may need:
 //!
 //! ```text
-//! 40 04 "x-id" 7f f1 07 "v...   a value of 1,136 octets that may become an entry: kept until it is whole
-//! 00 04 "x-id" 7f f1 07 "v...   enters no table: no octet of it is kept
-//! 40 04 "x-id" 7f a1 9f 01 ...  larger than the table, which it empties: no octet of it is kept
+//! 40 04 "x-id" 7f f1 07 "v...   a value of 1,136 octets that may become an entry: buffered
+//! 00 04 "x-id" 7f f1 07 "v...   enters no table: not buffered
+//! 40 04 "x-id" 7f a1 9f 01 ...  larger than the table, which it empties: not buffered
 //! ```
 //!
-//! What it keeps true: after a whole block the table is what [`Decoder::decode`] would have made of the
-//! same octets, wherever they were cut; the octets kept are fewer than four times the table's size plus
-//! those of two lengths and an index; a string that is cut is read when it is whole, not once a fragment.
+//! What it keeps true: after a whole block the table is the one that [`Decoder::decode`] would have
+//! made of the same octets, for any fragmentation; fewer octets are buffered than four times the
+//! table's size plus those of two lengths and an index; an incomplete string is read once, when it
+//! is complete.
 
 use alloc::vec::Vec;
 
@@ -45,39 +47,39 @@ use crate::static_table::STATIC_LEN;
 #[derive(Clone, Debug, Default)]
 pub struct BlockSkipper {
     state: State,
-    /// The front of the field or length that the last fragment cut.
+    /// The field or length that the last fragment left incomplete.
     carry: Vec<u8>,
-    /// So many octets, `carry` included, must be there before it is worth reading again.
+    /// The octets, including `carry`, that must be there before the next attempt to read.
     needed: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 enum State {
-    /// Size updates may come.
+    /// At the start of the block, where size updates may come.
     #[default]
     Front,
-    /// A field is due.
+    /// Before a field.
     Fields,
-    /// The length of a string is due, of a field that is not kept.
+    /// Before the length of a string of a field that is not buffered.
     Length(Unkept),
-    /// Octets of such a string are due: `left`, more than none.
+    /// Inside such a string; at least one octet, `left`, follows.
     Octets { left: u32, validator: Option<Validator>, of: Unkept },
 }
 
-/// A literal of which nothing is kept.
+/// A literal that is not buffered.
 #[derive(Clone, Copy, Debug)]
 struct Unkept {
-    /// The string that is due is the name; a value follows.
+    /// The current string is the name; a value follows.
     is_name: bool,
-    /// RFC 7541 §4.4: it is larger than the table and empties that.
+    /// RFC 7541 §4.4: it is larger than the table and empties it.
     empties_table: bool,
 }
 
-/// What a field that is cut short is known to need.
+/// How to go on with an incomplete field.
 enum Cut {
-    /// So many octets, all those before included, before more can be said.
+    /// The octets, including those already there, that the next attempt needs.
     Needs(u64),
-    /// Nothing: its strings, which begin at this offset, are passed over as they come.
+    /// Its strings, which begin at this offset, are skipped as they arrive.
     Unkept { at: usize, literal: Unkept },
 }
 
@@ -87,7 +89,8 @@ impl BlockSkipper {
         Self { state: State::Front, carry: Vec::new(), needed: 0 }
     }
 
-    /// Decodes the next fragment of the block. Nothing else may be decoded between two fragments.
+    /// Decodes the next fragment of the block. The caller decodes nothing else between two
+    /// fragments.
     ///
     /// # Errors
     ///
@@ -100,8 +103,8 @@ impl BlockSkipper {
     ///
     /// # Errors
     ///
-    /// `Truncated` if the last field is not whole, and `SizeUpdateMissing`; all later calls of the decoder
-    /// return the same one.
+    /// `Truncated` if the last field is incomplete, and `SizeUpdateMissing`; all later calls of the
+    /// decoder return the same one.
     pub fn finish(mut self, decoder: &mut Decoder) -> Result<(), DecodeError> {
         self.guarded(decoder, |skipper, decoder| match skipper.state {
             _ if !skipper.carry.is_empty() => Err(DecodeError::Truncated),
@@ -111,7 +114,7 @@ impl BlockSkipper {
         })
     }
 
-    /// The memory held, in bytes.
+    /// Returns the memory held, in bytes.
     pub fn capacity_bytes(&self) -> usize {
         self.carry.capacity()
     }
@@ -152,8 +155,8 @@ impl BlockSkipper {
         Ok(())
     }
 
-    /// Decodes what it can of `block`, and returns how much that was. If it is not all, `needed` says how much
-    /// must be there of the rest.
+    /// Decodes the complete fields of `block`, and returns how many octets those are. For the rest
+    /// it sets `needed`.
     fn decode(&mut self, decoder: &mut Decoder, block: &[u8]) -> Result<usize, DecodeError> {
         let mut at = 0;
         while let Some(&first) = block.get(at) {
@@ -232,7 +235,8 @@ impl BlockSkipper {
 }
 
 impl Decoder {
-    /// Says what a field needs that is cut short. Reads its integers, and checks its index, but reads no string.
+    /// Returns how to go on with an incomplete field. Reads its integers and checks its index, but
+    /// reads no string.
     fn cut_field(&self, field: &[u8]) -> Result<Cut, DecodeError> {
         let one_more = Ok(Cut::Needs(field.len() as u64 + 1));
         let Some(&first) = field.first() else { return one_more };
@@ -248,7 +252,7 @@ impl Decoder {
             index => index?,
         };
         let start = at;
-        // The least that the field may count, whatever its strings decode to.
+        // The smallest possible size of the field, whatever its strings decode to.
         let mut size = OVERHEAD as u64;
         match index {
             0 => {}
@@ -282,24 +286,25 @@ impl Decoder {
     }
 }
 
-/// The front of a string, RFC 7541 §5.2.
+/// The length and coding of a string, RFC 7541 §5.2.
 struct StringHead {
     is_huffman: bool,
-    /// Octets on the wire.
+    /// Encoded octets.
     len: u32,
     /// Where they begin.
     end: usize,
 }
 
 impl StringHead {
-    /// The least number of octets that the string may decode to: no code is longer than 30 bits.
+    /// Returns the smallest number of octets that the string may decode to: no code is longer than
+    /// 30 bits.
     fn decoded_len_min(&self) -> u64 {
         let len = u64::from(self.len);
         if self.is_huffman { (8 * len).saturating_sub(7) / 30 } else { len }
     }
 }
 
-/// Reads the front of the string at `at`; `None` when it is cut short.
+/// Reads the length and coding of the string at `at`; `None` if they are incomplete.
 fn string_head(block: &[u8], at: usize) -> Result<Option<StringHead>, DecodeError> {
     let Some(&first) = block.get(at) else { return Ok(None) };
     let mut end = at + 1;
@@ -310,5 +315,5 @@ fn string_head(block: &[u8], at: usize) -> Result<Option<StringHead>, DecodeErro
     }
 }
 
-/// Where the count of fields begins that nobody reads.
+/// Totals of skipped fields, which are discarded.
 const NO_TOTALS: Totals = Totals { list_bytes: 0, fields: 0, over_limit: None, stopped: false };

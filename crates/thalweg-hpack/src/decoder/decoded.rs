@@ -1,12 +1,12 @@
-//! Fields as they are delivered, and how a sink keeps them without copying.
+//! Fields as they are delivered, and references to them that outlive the sink.
 //!
-//! The decoder moves no text until its next block, so what a sink keeps of a field is its entry: 24 octets, from which
-//! [`Decoder::field`] makes the field when it is looked at:
+//! The decoder moves no string until its next block, so a sink can keep a field as a copy of its
+//! entry, from which [`Decoder::field`] makes the field again:
 //!
 //! ```text
 //! 82               GET             FieldRef: static entry 2
-//! be               x-id: 17        FieldRef: the newest entry, wherever its text is
-//! 04 02 2f 61      :path: /a       FieldRef: 2 octets that are kept apart
+//! be               x-id: 17        FieldRef: the newest entry, by its positions in the text
+//! 04 02 2f 61      :path: /a       FieldRef: 2 octets of the unindexed strings
 //! ```
 
 use super::Decoder;
@@ -16,7 +16,8 @@ use crate::known_name::KnownName;
 use crate::static_table::STATIC_TABLE;
 use crate::validate::{Checked, name_is_valid, value_is_valid};
 
-/// One field of a block, and what is known of its octets. Its strings are found when they are asked for.
+/// One field of a block, and what is known of its octets. Its strings are looked up by
+/// [`field`](Self::field).
 #[derive(Clone, Copy, Debug)]
 pub struct Decoded<'a> {
     pub(super) entry: &'a Entry,
@@ -24,46 +25,48 @@ pub struct Decoded<'a> {
 }
 
 impl<'a> Decoded<'a> {
-    /// The field. It lives until the sink returns.
+    /// Returns the field, which is valid until the sink returns.
     #[inline(always)]
     pub fn field(&self) -> Field<'a> {
         field(self.table, self.entry)
     }
 
-    /// The token of the name.
+    /// Returns the known name.
     #[inline(always)]
     pub fn known_name(&self) -> KnownName {
         self.entry.known_name
     }
 
-    /// Which of its strings need no check any more.
+    /// Returns which of its strings are validated already.
     #[inline(always)]
     pub fn checked(&self) -> Checked {
         self.entry.checked
     }
 
-    /// Whether name and value hold only octets that RFC 9113 §8.2.1 allows. Looks only at what was not
-    /// checked before; a sink that is content returns [`SinkAction::Valid`](super::SinkAction::Valid), so a table entry is
-    /// looked at once. A pseudo-field's name is valid if it is a known one.
+    /// Whether name and value have only octets that RFC 9113 §8.2.1 allows. Validates only what was
+    /// not validated before: a sink that accepts the field returns
+    /// [`SinkAction::Valid`](super::SinkAction::Valid), so a table entry is validated once. The
+    /// name of a pseudo-header field is valid if it is a known one.
     #[inline(always)]
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.checked() >= Checked::Both || strings_are_valid(self.table, self.entry)
     }
 
-    /// Keeps the field beyond the sink, for [`Decoder::field`]. Copies no string.
+    /// Returns a reference for [`Decoder::field`] that outlives the sink. Copies no string.
     #[inline(always)]
     pub fn to_ref(&self) -> FieldRef {
         FieldRef(*self.entry)
     }
 }
 
-/// A field that a sink kept: 24 octets that know where its strings are, until the decoder's next block.
+/// A field that a sink kept: the positions of its strings, which are valid until the decoder's next
+/// block.
 #[derive(Clone, Copy, Debug)]
 pub struct FieldRef(Entry);
 
 impl FieldRef {
-    /// The token of the name.
+    /// Returns the known name.
     #[inline(always)]
     pub fn known_name(&self) -> KnownName {
         self.0.known_name
@@ -71,10 +74,10 @@ impl FieldRef {
 }
 
 impl Decoder {
-    /// The field that a sink kept while the last block was decoded.
+    /// Returns the field that a sink kept while the last block was decoded.
     ///
-    /// Means nothing once another block was begun, or if that block was not delivered to its end: then name and value may be
-    /// empty or somebody else's.
+    /// Name and value are arbitrary, or empty, once another block was started, or if the block was
+    /// not delivered to its end.
     ///
     /// ```
     /// use thalweg_hpack::{Decoder, ListLimits, SinkAction};
@@ -95,7 +98,7 @@ impl Decoder {
     }
 }
 
-/// Looks at those strings of a field that were not checked yet: mostly the value alone.
+/// Validates those strings of a field that were not validated yet: mostly the value alone.
 #[inline(never)]
 fn strings_are_valid(table: &DynamicTable, entry: &Entry) -> bool {
     (entry.checked.name() || literal_name_is_valid(table, entry))

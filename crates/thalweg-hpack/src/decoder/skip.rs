@@ -1,16 +1,15 @@
-//! The rest of a block after its last delivered field: what a hostile block is mostly made of.
+//! The rest of a block after its last delivered field, the largest part of a hostile block.
 //!
-//! It is decoded for the table's sake alone. Strings are still decoded, because a malformed one is an error
-//! wherever it stands, but they are not looked at, and an entry that takes its name from another always
+//! It is decoded only to update the table. Strings are decoded too, because a malformed one is an
+//! error anywhere, but they are not validated, and an entry that takes its name from another always
 //! shares it:
 //!
 //! ```text
-//! 7e 00   an entry with the name of the newest one and no value: 24 octets are written, however long
-//!         the name is
+//! 7e 00   an entry with the name of the newest one, however long, costs one `Entry`
 //! ```
 //!
-//! What a peer can send in two or three octets is what costs most per octet, so short strings take a
-//! path of their own, from the block to the table in words.
+//! Fields of two or three octets cost most per octet, so short strings have a path of their own,
+//! from the block to the table in words.
 
 use super::{Decoder, Encoded, Totals, static_entry};
 use crate::dynamic_table::bulk_insert::{ShortField, ShortName, ShortString};
@@ -35,8 +34,8 @@ impl Decoder {
         Ok(totals)
     }
 
-    /// Decodes the fields of `block` from `end` on and counts them. `end` is where the last whole field
-    /// ended, after an error too: a field that is cut short has changed nothing.
+    /// Decodes the fields of `block` from `end` on and counts them. `end` is where the last whole
+    /// field ended, after an error too: a field that is cut short has changed nothing.
     #[inline(always)]
     pub(super) fn skip_fields(
         &mut self,
@@ -139,7 +138,7 @@ impl Decoder {
         Ok((name_len + value_len + OVERHEAD, at))
     }
 
-    /// The length of a string once it is decoded.
+    /// Skips a string, and returns its length once decoded.
     #[inline(always)]
     fn skip_string(&mut self, block: &[u8], at: &mut usize) -> Result<usize, DecodeError> {
         if let Some((text, end)) = short_text(block, *at) {
@@ -151,10 +150,10 @@ impl Decoder {
     }
 }
 
-/// RFC 7541 §6.2.1, if the field is short and well-formed, its index included.
+/// RFC 7541 §6.2.1: reads a field if it is short and well-formed, including its index.
 #[inline(always)]
 fn read_short(block: &[u8], at: usize) -> Option<(ShortField, usize)> {
-    // Other representations have other bits above, and then an index that is too large.
+    // Other representations differ in the high bits, so that the index is too large.
     let (name, at) = match *block.get(at)? ^ 0x40 {
         0 => {
             let (text, end) = short_text(block, at + 1)?;
@@ -173,8 +172,8 @@ fn read_short(block: &[u8], at: usize) -> Option<(ShortField, usize)> {
     Some((ShortField { name, value }, end))
 }
 
-/// RFC 7541 §5.2, if the string takes 16 octets at most and is well-formed. None that ends close to the end
-/// of the block is taken.
+/// RFC 7541 §5.2: reads a string if it decodes to 16 octets at most and is well-formed. Fails near
+/// the end of the block.
 #[inline(always)]
 fn short_text(block: &[u8], at: usize) -> Option<(ShortString, usize)> {
     let [first, octets @ ..] = block.get(at..)?.first_chunk::<17>()?;

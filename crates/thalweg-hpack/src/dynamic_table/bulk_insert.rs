@@ -1,8 +1,8 @@
 //! Many short insertions in a row, none of which is delivered: what costs a peer the least octets.
 //!
-//! Does the same as single insertions, but the counters stay in registers from the first to the last,
-//! and strings arrive as words, not as slices. Each string is stored with 16 octets, whatever its
-//! length; the next one overwrites the excess:
+//! Does the same as single insertions, but the counters stay in registers from the first to the
+//! last, and strings arrive as words, not as slices. Each string is stored with 16 octets, whatever
+//! its length; the next one overwrites the excess:
 //!
 //! ```text
 //! 40 01 61 02 62 63     scratch  a???????????????
@@ -45,8 +45,8 @@ pub(crate) struct BulkInsertion {
 }
 
 impl DynamicTable {
-    /// Inserts the fields that `read` finds at `at` and at each place that it returns, until it finds none
-    /// or the text or the ring must grow.
+    /// Inserts the fields that `read` finds at `at` and at each place that it returns, until it
+    /// finds none or the text or the ring must grow.
     #[inline(always)]
     pub(crate) fn insert_bulk(
         &mut self,

@@ -6,7 +6,8 @@
 //! 04 02 "/a"   00 01 "k" 01 "v"        text  / a k v |        len = 4
 //! ```
 //!
-//! The strings stay where they are until the next block starts, so a sink can keep a field as offsets.
+//! The strings stay where they are until the next block starts, so a sink can keep a field as
+//! offsets.
 
 use alloc::vec::Vec;
 

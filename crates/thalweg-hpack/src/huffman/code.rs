@@ -1,15 +1,15 @@
 //! The code itself, RFC 7541 Appendix B.
 //!
-//! The code is canonical: codes of one length are consecutive and follow the order of their symbols, and
-//! a longer length goes on where the shorter one ended. So the lengths are all there is to store; the
-//! codes are computed when this compiles:
+//! The code is canonical: codes of one length are consecutive and follow the order of their
+//! symbols, and each length continues where the shorter one ended. So only the lengths are stored;
+//! the codes are computed at compile time:
 //!
 //! ```text
 //! five bits:  '0' 00000   '1' 00001   '2' 00010   'a' 00011   ..   't' 01001
-//! six bits:   ' ' 010100  '%' 010101  '-' 010110  ..         (01010 with one bit more, and on)
+//! six bits:   ' ' 010100  '%' 010101  '-' 010110  ..         (01010 and one more bit, and so on)
 //! ```
 
-/// The number of bits of each octet's Huffman code (RFC 7541 Appendix B). The end-of-string symbol, 30 ones, comes after them.
+/// The number of bits of each octet's Huffman code (RFC 7541 Appendix B). The end-of-string symbol is 30 ones.
 #[rustfmt::skip]
 pub const LENGTHS: [u8; 256] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28,
@@ -51,7 +51,7 @@ pub(crate) const CODES: [u32; 256] = {
             octet += 1;
         }
     }
-    // What is left over is the end-of-string symbol.
+    // The remaining code is the end-of-string symbol.
     assert!(next == (1 << LENGTH_MAX) - 1);
     codes
 };

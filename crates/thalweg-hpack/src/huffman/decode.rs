@@ -1,24 +1,26 @@
-//! Huffman decoding by a table of 12 bits, two symbols a look-up.
+//! Huffman decoding by a table of 12 bits, two symbols a lookup.
 //!
-//! The 12 bits at the front of the bit accumulator index a table whose entry holds up to two symbols and
-//! how many bits they took. Octets of header fields take 5 to 7 bits, so most entries hold two:
+//! The 12 bits at the front of the bit accumulator index a table whose entry holds up to two
+//! symbols and how many bits they took. Octets of header fields take 5 to 7 bits, so most entries
+//! hold two:
 //!
 //! ```text
-//! accumulator   00011 00100 01 01101000...          'a' 'c' and two bits more
+//! accumulator   00011 00100 01 01101000...          'a' 'c' and two more bits
 //! entry         symbols "ac", 2 octets, 10 bits     (0 octets, 0 bits: a code longer than 12)
 //! ```
 //!
-//! A round loads 8 octets, looks up four times without a branch, and stores 8 octets. Bits past the end
-//! of the string are set to ones: that is the prefix of end-of-string, so they never complete a symbol,
-//! and the last octets need no loop of their own.
+//! A round loads 8 octets, looks up four times without a branch, and stores 8 octets. Bits beyond
+//! the end of the string are set to ones. These are a prefix of end-of-string and never complete a
+//! symbol, so the last octets need no separate loop.
 //!
-//! What it keeps true: no more than [`room_for`] octets are written; a string that ends in more than
-//! 7 bits of padding, in padding other than ones, or holds end-of-string is refused (RFC 7541 §5.2).
+//! What it keeps true: no more than [`room_for`] octets are written; a string that ends in more
+//! than 7 bits of padding, in padding other than ones, or contains end-of-string is an error (RFC
+//! 7541 §5.2).
 
 use super::code::{CODES, LENGTH_MAX, LENGTH_MIN, LENGTHS};
 use crate::error::DecodeError;
 
-/// What a string decoded to.
+/// The result of decoding a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Decoded {
     /// The number of octets written.
@@ -42,7 +44,7 @@ pub(crate) const fn room_for(len: usize) -> usize {
 #[inline]
 pub(crate) fn decode(text: &[u8], to: &mut [u8]) -> Result<Decoded, DecodeError> {
     let (mut at_bit, mut len, mut is_plain) = (0, 0, true);
-    // As long as there are 8 octets, at least 57 bits of a load are news; four look-ups take 48.
+    // While there are 8 octets, at least 57 bits of a load are new; four lookups consume at most 48.
     while let Some(octets) = text.get(at_bit / 8..).and_then(|rest| rest.first_chunk::<8>()) {
         let word = u64::from_be_bytes(*octets) << (at_bit % 8);
         let round = Round::of::<4>(word);
@@ -77,10 +79,10 @@ pub(crate) fn decode(text: &[u8], to: &mut [u8]) -> Result<Decoded, DecodeError>
     Ok(Decoded { len, is_plain })
 }
 
-/// Decodes a string of up to 8 octets that stands at the front of `octets`, and returns its symbols (12 at
+/// Decodes a string of up to 8 octets at the front of `octets`, and returns its symbols (12 at
 /// most, then zeros) and their number. `None` if it is longer or not well-formed.
 ///
-/// A fraction of the cost of [`decode`], which is made for longer ones.
+/// Costs a fraction of [`decode`], which is for longer strings.
 #[inline(always)]
 pub(crate) fn decode_short(octets: [u8; 8], len: usize) -> Option<([u8; 16], usize)> {
     if len > 8 {
@@ -105,7 +107,7 @@ pub(crate) fn decode_short(octets: [u8; 8], len: usize) -> Option<([u8; 16], usi
     Some((symbols.to_le_bytes(), count))
 }
 
-/// What a few look-ups found at the front of a word.
+/// The symbols that a few lookups found at the front of a word.
 #[derive(Clone, Copy)]
 pub(super) struct Round {
     symbols: u64,
@@ -131,13 +133,13 @@ impl Round {
         (self.sum & 0xff) as usize
     }
 
-    /// The number of symbols.
+    /// Returns the number of symbols.
     #[inline(always)]
     fn len(self) -> usize {
         (self.sum >> 11 & 0x1f) as usize
     }
 
-    /// Writes the symbols, and whatever follows them, behind the first `len` octets.
+    /// Writes the symbols, and arbitrary octets after them, behind the first `len` octets.
     #[inline(always)]
     fn store(self, to: &mut [u8], len: &mut usize) -> Result<(), DecodeError> {
         let place = to.get_mut(*len..).and_then(|rest| rest.first_chunk_mut::<8>());
@@ -154,9 +156,9 @@ fn put(to: &mut [u8], len: &mut usize, symbol: u8) -> Result<(), DecodeError> {
     Ok(())
 }
 
-/// Decodes one code, or what one look-up finds, after another: where one code is long, more are. Ends when
-/// many look-ups in a row have found something. Returns where the next code begins, and how many octets are
-/// written then.
+/// Decodes one lookup or one long code at a time, since long codes tend to come together. Ends
+/// after many successful lookups in a row. Returns where the next code begins, and how many octets
+/// are written.
 #[cold]
 #[inline(never)]
 fn long_symbols(
@@ -194,7 +196,7 @@ fn long_symbols(
 /// Codes longer than 12 bits begin with ten ones or more, others with fewer.
 pub(super) const LONG: u64 = 0x3ff << 54;
 
-/// The last 8 octets, or all and zeros before them.
+/// Returns the last 8 octets, or all of them with zeros in front.
 #[inline(always)]
 fn last_word(text: &[u8]) -> u64 {
     match text.last_chunk::<8>() {
@@ -203,7 +205,7 @@ fn last_word(text: &[u8]) -> u64 {
     }
 }
 
-/// Finds the symbol at the front of `word` whatever the length of its code, and that length. Only the
+/// Returns the symbol at the front of `word`, for a code of any length, and that length. Only the
 /// first `bits` bits belong to the string.
 #[inline(always)]
 pub(super) fn long_symbol(word: u64, bits: usize) -> Result<(u8, usize), DecodeError> {
@@ -218,14 +220,14 @@ pub(super) fn long_symbol(word: u64, bits: usize) -> Result<(u8, usize), DecodeE
             return Ok((CANON.symbols[usize::from(rank & 0xff)], length));
         }
     }
-    // Ones only. Fewer than 30 of them are padding that is a whole octet too long.
+    // All ones. Fewer than 30 of them are padding of more than 7 bits.
     Err(if bits < LENGTH_MAX { DecodeError::HuffmanPadding } else { DecodeError::HuffmanEndOfString })
 }
 
 const INDEX_BITS: usize = 12;
 
-/// By the next 12 bits: symbols in bits 16.. (the first one lowest), 8 times their number in bits 8..16,
-/// the bits they take in bits 0..8.
+/// By the next 12 bits: symbols in bits 16.. (the first one lowest), 8 times their number in bits
+/// 8..16, the bits they take in bits 0..8.
 static TABLE: [u32; 1 << INDEX_BITS] = {
     let mut table = [0; 1 << INDEX_BITS];
     let mut first = 0;
@@ -260,8 +262,8 @@ const fn fill(table: &mut [u32; 1 << INDEX_BITS], base: usize, rest: usize, entr
     }
 }
 
-/// By the number of ones that a code begins with, the shortest length of such a code. Long codes begin
-/// with ten ones or more, and few lengths share a number.
+/// By the number of ones that a code begins with, the shortest length of such a code. Long codes
+/// begin with ten ones or more, and few lengths share a number.
 static FIRST_LENGTHS: [usize; 33] = {
     let mut lengths = [LENGTH_MAX; 33];
     let mut octet = 0;
@@ -278,9 +280,9 @@ static FIRST_LENGTHS: [usize; 33] = {
 
 /// The canonical code, for codes of any length.
 struct Canon {
-    /// For each length, the first 32-bit front that is past its codes and all shorter ones.
+    /// For each length, the first 32-bit prefix beyond its codes and all shorter ones.
     end: [u32; LENGTH_MAX + 1],
-    /// For each length, what to add to a code to get its place in `symbols`, modulo 2^16.
+    /// For each length, the difference between the place in `symbols` and the code, modulo 2^16.
     rank: [u16; LENGTH_MAX + 1],
     /// All octets, in the order of their codes.
     symbols: [u8; 256],
@@ -312,7 +314,7 @@ mod tests {
     use super::*;
     use alloc::vec;
 
-    /// Decodes as the one function and as the other, and compares.
+    /// Compares the results of both functions.
     fn compare(octets: [u8; 8], len: usize) {
         let mut to = vec![0; room_for(len)];
         let long = decode(&octets[..len], &mut to).ok().map(|decoded| &to[..decoded.len]);
@@ -324,7 +326,7 @@ mod tests {
     #[test]
     fn short_strings_are_decoded_as_others_are() {
         for word in 0..=0xffff_u64 {
-            // The front of a string, twice and at its end; long codes begin with ones.
+            // The 16 bits at the front, repeated, and at the end; long codes begin with ones.
             for rest in [0, 0x1863_1863_1863, u64::MAX >> 16, 0xffcf_fe7f_f3ff] {
                 for word in [word << 48 | rest, word << 48 | word << 24 | rest >> 32, word | rest << 16] {
                     for len in 0..=8 {

@@ -1,15 +1,15 @@
-//! Validation of a Huffman-coded string that arrives in pieces and is not kept.
+//! Validation of a Huffman-coded string that arrives in pieces and is not buffered.
 //!
-//! The bits that no piece has completed yet wait at the front of a word. A piece adds octets behind them,
-//! and whenever more than 48 bits are there, four look-ups take as many as they can, as in
+//! Bits of incomplete codes are kept at the front of a word. A piece adds octets behind them, and
+//! whenever there are more than 48 bits, four lookups consume as many as they can, as in
 //! [`decode`](super::decode::decode):
 //!
 //! ```text
-//! word   01101 11000 11...0     12 bits wait, the rest is zeros
+//! word   01101 11000 11...0     12 pending bits, then zeros
 //! ```
 //!
-//! What it keeps true: fewer than 49 bits wait between two octets, so a code is always whole or short of
-//! bits that are still to come.
+//! What it keeps true: fewer than 49 bits are pending between two octets, so a code is incomplete
+//! only if its last bits have not arrived.
 
 use super::code::LENGTH_MAX;
 use super::decode::{LONG, Round, long_symbol};
@@ -18,7 +18,7 @@ use crate::error::DecodeError;
 /// The state of one string between two pieces.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Validator {
-    /// The bits that wait, the next one highest; zeros below them.
+    /// The pending bits, the next one highest; zeros below them.
     word: u64,
     bits: usize,
 }
@@ -67,7 +67,7 @@ impl Validator {
     }
 }
 
-/// Four look-ups take so many bits at most, and no code is longer.
+/// The largest number of bits that four lookups consume; no code is longer.
 const MANY: usize = 48;
 const _: () = assert!(LENGTH_MAX <= MANY);
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_2_any_octets_are_judged_as_the_decoder_judges_them() {
+    fn s5_2_validator_and_decoder_agree_on_any_octets() {
         let mut state = 7u64;
         let mut refused = 0;
         for round in 0..20_000usize {

@@ -99,7 +99,7 @@ fn s5_2_padding_other_than_ones_is_an_error() {
 }
 
 #[test]
-fn s5_2_end_of_string_is_an_error_wherever_it_stands() {
+fn s5_2_end_of_string_is_an_error_at_every_position() {
     // 7541-5.2-4
     for value in
         ["84 ff ff ff ff", "84 ff ff ff fc", "85 1f ff ff ff ff", "8c 1863 1863 1863 1863 ff ff ff ff"]
@@ -254,7 +254,7 @@ fn no_block_of_two_octets_panics() {
 }
 
 #[test]
-fn errors_say_what_was_seen_and_what_is_allowed() {
+fn error_messages_contain_the_value_and_the_limit() {
     let texts = [
         (DecodeError::Truncated, "header block ends inside a field"),
         (DecodeError::IntegerTooLarge, "integer in header block exceeds 4294967295"),
@@ -266,7 +266,7 @@ fn errors_say_what_was_seen_and_what_is_allowed() {
         (DecodeError::HuffmanEndOfString, "huffman string contains the end-of-string symbol"),
         (DecodeError::HuffmanPadding, "huffman string is not padded with up to 7 one bits"),
         (DecodeError::SizeUpdateTooLarge { bytes: 9, bytes_max: 8 }, "table size update to 9, limit 8"),
-        (DecodeError::SizeUpdateLate, "table size update behind a field"),
+        (DecodeError::SizeUpdateLate, "table size update after a field"),
         (DecodeError::SizeUpdateMissing { bytes_max: 7 }, "table size update to at most 7 is missing"),
     ];
     for (error, text) in texts {

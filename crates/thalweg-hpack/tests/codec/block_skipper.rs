@@ -1,5 +1,5 @@
-//! Blocks that are decoded in fragments without being kept: the table is what a whole block would have made
-//! of it, wherever the block is cut, and large strings are not kept.
+//! Blocks that are decoded in fragments without being kept: the table is what a whole block would
+//! have made of it, wherever the block is cut, and large strings are not kept.
 
 use thalweg_hpack::{BlockSkipper, DecodeError, Decoder};
 

@@ -1,4 +1,4 @@
-//! fluke-hpack as the judge: the corpus, mutated blocks, and the fuzzers' corpora.
+//! Comparison with fluke-hpack: on the corpus, on mutated blocks, and on the fuzz targets' corpora.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::oracle;
 use crate::script;
 use crate::support::{List, Story, corpus, decode, encode_as, stories};
 
-/// What fluke-hpack makes of a block.
+/// Decodes a block with fluke-hpack.
 fn decode_with_oracle(decoder: &mut oracle::Decoder, block: &[u8]) -> Result<List, oracle::Refused> {
     Ok(decoder.decode(block)?.into_iter().map(|field| (field.name, field.value)).collect())
 }
@@ -20,7 +20,7 @@ fn fluke_hpack_reads_the_corpus_as_we_do() {
     directories.retain(|entry| entry.path().is_dir() && entry.file_name() != "raw-data");
     assert_eq!(directories.len(), 14);
     for directory in directories {
-        // fluke-hpack builds its Huffman table for every string: a few blocks of each story must do.
+        // fluke-hpack is slow: a few blocks of each story are enough.
         for story in stories(directory.file_name().to_str().unwrap()) {
             let (mut ours, mut oracle) = (Decoder::new(4096), oracle::Decoder::new(4096));
             for case in story.cases.iter().take(4) {
@@ -42,7 +42,8 @@ fn fluke_hpack_reads_the_corpus_as_we_do() {
 
 #[test]
 fn fluke_hpack_reads_what_we_encode() {
-    // The whole corpus as it is by default, with stories in which the limit changes; else a part of it.
+    // The whole corpus with default indexing, and stories in which the limit changes; a part of it with
+    // other indexing.
     for directory in ["raw-data", "nghttp2-change-table-size", "nghttp2-16384-4096"] {
         for story in stories(directory) {
             fluke_reads(&story, Indexing::Default, 16_384, usize::MAX);
@@ -72,7 +73,7 @@ fn fluke_reads(story: &Story, indexing: Indexing, table_bytes: u32, blocks: usiz
 
 #[test]
 fn fluke_hpack_agrees_on_mutated_blocks() {
-    // Blocks of our own, so that nothing has to be beside the project.
+    // Generated blocks, which need no corpus.
     let mut random = Random(0x9e37_79b9);
     let (mut refused, mut accepted) = (0, 0);
     for _ in 0..1500 {
@@ -91,11 +92,11 @@ fn fluke_hpack_agrees_on_mutated_blocks() {
         let first = &script[3..3 + usize::from(script[2])];
         if decode(&mut Decoder::new(4096), first).is_ok() { accepted += 1 } else { refused += 1 }
     }
-    // Both verdicts are well represented.
+    // Both results are frequent.
     assert!(accepted > 400 && refused > 200, "{accepted} accepted, {refused} refused");
 }
 
-/// A block with fields that repeat and fields that do not.
+/// Encodes a block with fields that repeat and fields that do not.
 fn own_block(encoder: &mut Encoder, random: &mut Random, turn: usize) -> Vec<u8> {
     let names = [":path", "x-trace", "accept", "cookie", "te", "x-a-rather-long-name-that-is-not-known"];
     let fields: List = (0..4)
@@ -132,7 +133,7 @@ impl Random {
 
 #[test]
 fn the_guard_refuses_what_would_make_fluke_hpack_panic() {
-    // The one octet of RUSTSEC-2023-0085's defect, and its like.
+    // The octet of RUSTSEC-2023-0085, and similar ones.
     for block in [&[0x3f][..], &[0x3f, 0x80], &[0x82, 0x3f], &[0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]] {
         assert_eq!(oracle::Decoder::new(4096).decode(block), Err(oracle::Refused::ByGuard));
     }
@@ -140,7 +141,7 @@ fn the_guard_refuses_what_would_make_fluke_hpack_panic() {
 
 #[test]
 fn the_oracle_detects_differences() {
-    // A judge that took everything, or refused everything, would agree with anybody's faults.
+    // An oracle that accepted or refused everything would detect no fault.
     for (block, verdict) in [
         (&[0x82][..], None),
         (&[0x80], Some(oracle::Refused::ByFluke)),
@@ -154,7 +155,7 @@ fn the_oracle_detects_differences() {
     ] {
         assert_eq!(oracle::Decoder::new(4096).decode(block).err(), verdict, "{block:x?}");
     }
-    // Integers that take more octets than they need are the same to both.
+    // Integers may have more octets than necessary.
     let long = [0x7f, 0x80, 0x80, 0x80, 0x80, 0x00, 0x01, 0x61];
     assert_eq!(oracle::Decoder::new(4096).decode(&long).err(), Some(oracle::Refused::ByFluke));
     let short = [0x0f, 0x80, 0x80, 0x80, 0x80, 0x00, 0x01, 0x61];

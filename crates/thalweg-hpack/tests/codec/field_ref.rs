@@ -1,4 +1,5 @@
-//! Fields that a sink keeps: what they say to the end of the block, whatever the block does to the table meanwhile.
+//! Fields that a sink keeps: they stay readable until the next block, whatever the rest of the
+//! block does to the table meanwhile.
 
 use thalweg_hpack::{Decoder, FieldRef, ListLimits, SinkAction};
 
@@ -59,7 +60,8 @@ fn a_field_ref_outlives_the_eviction_of_its_entry() {
 
 #[test]
 fn referenced_text_stays_while_the_table_grows_for_its_block() {
-    // Literals with and without an entry in turns, Huffman-coded and plain, to 16,000 octets from nothing.
+    // Literals with and without an entry in turns, Huffman-coded and plain, to 16,000 octets from
+    // nothing.
     for (with, without) in [("40 01 6e 7f 01", "00 01 6d 7f 02"), ("40 01 6e 7f 00", "0f 2b 7f 03")] {
         let mut block = Vec::new();
         for round in 0..60u8 {

@@ -69,7 +69,7 @@ fn past_a_limit_every_representation_is_still_decoded() {
         literal(0x10, b"b", b"3"),         // never indexed
         unhex("0f 2f 81 1f"),              // without indexing, name of entry 62
         unhex("00 81 1f 81 1f"),           // Huffman-coded name and value
-        literal(0x40, b"a", &[b'v'; 200]), // longer than one octet can say
+        literal(0x40, b"a", &[b'v'; 200]), // a length of two octets
     ]
     .concat();
     let mut whole = Decoder::new(4096);

@@ -1,5 +1,5 @@
-//! The codec from outside: RFC 7541 by section, its examples, bad input, bounds, and other codecs as
-//! judges.
+//! The codec through its public API: RFC 7541 by section, its examples, invalid input, limits, and
+//! a comparison with another codec.
 
 #![allow(clippy::unwrap_used)] // The lint's exception for tests does not reach the helpers beside them.
 

@@ -1,17 +1,18 @@
-//! fluke-hpack behind a guard: the oracle of differential tests and of fuzzing.
+//! fluke-hpack behind a guard: the oracle of the differential tests and the fuzz targets.
 //!
-//! fluke-hpack 0.3.1 is an independent reading of RFC 7541, and that makes it a judge. It is no codec for
-//! the network: one octet `3f` makes it panic, and it takes size updates wherever they stand and whatever
-//! they ask. So the guard reads each block first:
+//! fluke-hpack 0.3.1 is an independent implementation of RFC 7541. It is not safe on untrusted
+//! input: the octet `3f` makes it panic, and it accepts size updates at any place and of any size.
+//! So the guard reads each block first:
 //!
-//! - Size updates are handled here and removed: only leading ones, none above the limit, none missing
-//!   after the limit was lowered (RFC 7541 §4.2, RFC 9113 §4.3.1). What is left cannot make it panic.
-//! - Integers are written again in the fewest octets, because it reads no more than five of them.
-//! - Huffman-coded strings are decoded by one instance of its Huffman decoder for each thread and handed on
-//!   as plain ones, because it would build its table again for each.
-//! - How each field is represented is noted, because it does not tell.
+//! - The guard handles and removes size updates: only leading ones, none above the limit, none
+//!   missing after the limit was lowered (RFC 7541 §4.2, RFC 9113 §4.3.1). The rest of the block
+//!   cannot make it panic.
+//! - Integers are re-encoded in the fewest octets, because it reads at most five of them.
+//! - One instance per thread of its Huffman decoder decodes Huffman-coded strings, which are then
+//!   passed as plain ones, because it would build its table again for each.
+//! - The guard records the representation of each field, because fluke-hpack does not report it.
 //!
-//! The fuzz targets of HPACK include this file, too.
+//! The HPACK fuzz targets include this file, too.
 
 use std::cell::RefCell;
 
@@ -29,7 +30,7 @@ pub struct Field {
     pub indexing: Indexing,
 }
 
-/// Says who refused a block.
+/// Which part refused a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// The guard: a size update, an integer or a length is wrong.
@@ -41,7 +42,7 @@ pub enum Refused {
 /// The guarded decoder.
 pub struct Decoder {
     fluke: fluke_hpack::Decoder<'static>,
-    /// What the peer may ask for, and what it asked for last.
+    /// The largest size that an update may set, and the size that is set.
     bytes_max: u32,
     bytes: u32,
     /// The smallest limit since the last block, if a size update must obey it.
@@ -68,7 +69,7 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// Where the block is malformed. What is decoded afterwards means nothing.
+    /// The block is malformed. The results of later calls are meaningless.
     pub fn decode(&mut self, block: &[u8]) -> Result<Vec<Field>, Refused> {
         let mut rest = block;
         while rest.first().is_some_and(|first| first & 0xe0 == 0x20) {
@@ -90,8 +91,8 @@ impl Decoder {
     }
 }
 
-/// The same fields with plain strings and every integer in its shortest form, and how each is
-/// represented.
+/// Returns the same fields with plain strings and every integer in its shortest form, and the
+/// representation of each.
 fn canonical(mut rest: &[u8]) -> Result<(Vec<u8>, Vec<Indexing>), Refused> {
     let (mut out, mut indexings) = (Vec::new(), Vec::new());
     while let Some(&first) = rest.first() {
@@ -138,7 +139,8 @@ thread_local! {
     static HUFFMAN: RefCell<HuffmanDecoder> = RefCell::new(HuffmanDecoder::new());
 }
 
-/// RFC 7541 §5.1 as it is written there, with 5 octets after the prefix at most, and 32 bits.
+/// Reads an integer as RFC 7541 §5.1 writes it, with at most 5 octets after the prefix, and 32
+/// bits.
 fn integer(rest: &mut &[u8], bits: u32) -> Result<u64, Refused> {
     let mut octets = rest.iter();
     let mask = (1u64 << bits) - 1;

@@ -297,8 +297,8 @@ fn s4_4_an_entry_may_take_its_name_from_one_that_it_evicts() {
 #[test]
 fn s4_4_names_survive_the_compaction_of_shared_ones() {
     // 7541-4.4-3
-    // Entries that share a long name, one of a short name, and values that move the text again and again:
-    // whichever field makes room must still find its own name.
+    // Entries that share a long name, one of a short name, and values that move the text again and
+    // again: whichever field makes room must still find its own name.
     let long = "l".repeat(100);
     for pad in 0..120 {
         let mut decoder = Decoder::new(600);

@@ -1,7 +1,7 @@
-//! What the fuzz targets do with their input. The ordinary tests replay their corpora with it.
+//! The checks of the fuzz targets. The ordinary tests replay the committed corpora with them.
 //!
-//! An input is read as a script: octets that choose, and octets that are used. Whatever the input, the
-//! codec must keep what is asserted here.
+//! An input is read as a script: octets that select an operation, and octets of data. The
+//! assertions hold for any input.
 
 use thalweg_hpack::{
     BlockSkipper, DecodeError, Decoded, Decoder, Encoder, Field, Indexing, KnownName, ListLimits,
@@ -10,10 +10,10 @@ use thalweg_hpack::{
 
 use crate::oracle;
 
-/// Feeds blocks to our decoder and to the guarded fluke-hpack, and expects the same of both.
+/// Decodes blocks with our decoder and with the guarded fluke-hpack, and asserts equal results.
 ///
-/// A step is an octet that says what the peer's limit becomes and how a second decoder of ours is bounded,
-/// an octet of length, and as many octets of block. A length of 255 is all that is left.
+/// A step is an octet that selects the table limit and the limits of a second decoder, an octet of
+/// length, and that many octets of block. A length of 255 means the rest of the input.
 pub fn decode_agrees(input: &[u8]) {
     let mut script = Script(input);
     let bytes = TABLE_BYTES[usize::from(script.octet() >> 5)];
@@ -32,26 +32,26 @@ pub fn decode_agrees(input: &[u8]) {
         }
         let len = usize::from(script.octet());
         let block = if len == 255 { script.take(usize::MAX) } else { script.take(len) };
-        let judged = oracle.decode(block);
+        let expected = oracle.decode(block);
         let decoded = decode(&mut ours, block);
         ours.check();
         let skipped = skip(&mut skipping, block, choice);
         skipping.check();
         assert_eq!(skipped.is_ok(), decoded.is_ok(), "skipped in fragments: {block:02x?}: {skipped:?}");
         let Ok(list) = &decoded else {
-            assert!(judged.is_err(), "only we refuse {block:02x?}: {decoded:?}");
+            assert!(expected.is_err(), "only we refuse {block:02x?}: {decoded:?}");
             assert_eq!(decode(&mut ours, &[]), decoded, "an error is final");
             assert_eq!(decode_bounded(&mut bounded, block, choice, &[]).err(), decoded.err());
             return;
         };
-        assert_eq!(judged.as_ref(), Ok(list), "{block:02x?}");
+        assert_eq!(expected.as_ref(), Ok(list), "{block:02x?}");
         let bound = decode_bounded(&mut bounded, block, choice, list);
         bounded.check();
         assert_eq!(bound, Ok(()), "the bounded decoder is out of step");
     }
 }
 
-/// Decodes a block to its end, checks all that is said of it, and returns its fields.
+/// Decodes a whole block, checks the totals and each field, and returns the fields.
 fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<oracle::Field>, DecodeError> {
     let (mut list, mut held) = (Vec::new(), Vec::new());
     let totals = decoder.decode(block, ListLimits::NONE, |decoded| {
@@ -67,8 +67,8 @@ fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<oracle::Field>, Dec
     Ok(list)
 }
 
-/// Decodes a block in fragments whose lengths vary with `choice`. In every other step the block is delivered
-/// instead, so that a table that is out of step shows.
+/// Decodes a block in fragments whose lengths depend on `choice`. In every other step the block is
+/// delivered instead, so that a wrong table is detected.
 fn skip(decoder: &mut Decoder, block: &[u8], choice: u8) -> Result<(), DecodeError> {
     if choice & 0x08 != 0 {
         return decode(decoder, block).map(drop);
@@ -83,7 +83,8 @@ fn skip(decoder: &mut Decoder, block: &[u8], choice: u8) -> Result<(), DecodeErr
     skipper.finish(decoder)
 }
 
-/// Decodes a block within bounds, or with a sink that stops: what is delivered is how `list` begins.
+/// Decodes a block within limits, or with a sink that stops, and asserts that a prefix of `list` is
+/// delivered.
 fn decode_bounded(
     decoder: &mut Decoder,
     block: &[u8],
@@ -114,7 +115,7 @@ fn owned(field: &Field<'_>) -> oracle::Field {
     oracle::Field { name: field.name.to_vec(), value: field.value.to_vec(), indexing: field.indexing }
 }
 
-/// What a decoded field says of itself must be so.
+/// Checks what a decoded field reports of itself.
 fn check(decoded: &Decoded<'_>) {
     let Field { name, value, known_name, .. } = decoded.field();
     assert_eq!(known_name, KnownName::of(name));
@@ -131,8 +132,8 @@ fn check(decoded: &Decoded<'_>) {
     assert_eq!(decoded.is_valid(), name_is_valid && value_is_valid);
 }
 
-/// Encodes lists, and expects them back from our decoder and, for every fourth seed, from fluke-hpack,
-/// which takes most of the time.
+/// Encodes lists, and asserts that our decoder and, for every fourth seed, the slower fluke-hpack
+/// return them.
 pub fn round_trip(input: &[u8]) {
     let mut script = Script(input);
     let (own, seed) = (TABLE_BYTES[usize::from(script.octet() & 7)], u64::from(script.octet()));
@@ -161,7 +162,8 @@ pub fn round_trip(input: &[u8]) {
             } else {
                 encoder.encode(field, &mut block);
             }
-            // One octet of representation, and lengths of at most three: never longer than plain octets.
+            // One octet of representation, and lengths of at most three octets: never longer than plain
+            // strings.
             assert!(block.len() - before <= 1 + 3 + name.len() + 3 + value.len());
             list.push((name, value, indexing));
         }
@@ -181,23 +183,23 @@ pub fn round_trip(input: &[u8]) {
     }
 }
 
-/// What is left of an input.
+/// The rest of an input.
 struct Script<'a>(&'a [u8]);
 
 impl<'a> Script<'a> {
-    /// The next octet; 0 after the end.
+    /// Returns the next octet; 0 after the end.
     fn octet(&mut self) -> u8 {
         self.take(1).first().copied().unwrap_or(0)
     }
 
-    /// The next octets, as far as there are any.
+    /// Returns the next octets, fewer at the end.
     fn take(&mut self, len: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(len.min(self.0.len()));
         self.0 = rest;
         taken
     }
 
-    /// A name: a common one, or octets of the input.
+    /// Returns a name: a common one, or octets of the input.
     fn name(&mut self) -> Vec<u8> {
         let choice = self.octet();
         match NAMES.get(usize::from(choice)) {
@@ -206,7 +208,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// A value: octets of the input, or a few of them again and again.
+    /// Returns a value: octets of the input, or a few of them repeated.
     fn value(&mut self) -> Vec<u8> {
         let choice = self.octet();
         let octets = self.take(usize::from(choice & 0x1f));

@@ -1,4 +1,4 @@
-//! What several tests need: the corpus, lists, and plain ways to encode and decode.
+//! Shared by several tests: the corpus, lists, and simple ways to encode and decode.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub struct Story {
 }
 
 /// The directory of http2jp's hpack-test-case beside the project, or where `THALWEG_SHARED` points.
-/// Without it the caller skips, and says so.
+/// Without it the test is skipped, and prints that.
 pub fn corpus() -> Option<PathBuf> {
     let shared = std::env::var_os("THALWEG_SHARED")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
@@ -94,11 +94,11 @@ pub fn literal(flags: u8, name: &[u8], value: &[u8]) -> Vec<u8> {
     [vec![flags], string(name), string(value)].concat()
 }
 
-/// The whole dynamic table, newest entry first, as a peer can see it.
+/// Returns the whole dynamic table, newest entry first, read through its indices.
 pub fn entries(decoder: &mut Decoder) -> List {
     let mut entries = List::new();
     for index in 62.. {
-        // A decoder that has failed stays so: ask a copy of what is there, one index at a time.
+        // An error is final, so a clone decodes one index at a time.
         let mut probe = decoder.clone();
         match decode(&mut probe, &integer(0x80, 0x7f, index)) {
             Ok(field) => entries.extend(field),
@@ -111,7 +111,7 @@ pub fn entries(decoder: &mut Decoder) -> List {
     entries
 }
 
-/// Decodes a block to its end, whatever its size.
+/// Decodes a block of any size to its end.
 pub fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<List, DecodeError> {
     let mut list = List::new();
     decoder.decode(block, ListLimits::NONE, |decoded| {
@@ -126,7 +126,7 @@ pub fn encode(encoder: &mut Encoder, list: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     encode_as(encoder, list, Indexing::Default)
 }
 
-/// Encodes a list as one block, all fields represented as `indexing` says.
+/// Encodes a list as one block, with the same `indexing` for all fields.
 pub fn encode_as(encoder: &mut Encoder, list: &[(Vec<u8>, Vec<u8>)], indexing: Indexing) -> Vec<u8> {
     let mut block = Vec::new();
     encoder.start_block(&mut block);
