@@ -1,4 +1,4 @@
-//! Prints what every attack came to: `cargo xtask abuse` runs it. With an address, the attacks go
+//! Prints the result of every attack; `cargo xtask abuse` runs it. With an address, the attacks go
 //! to the server that listens there.
 //!
 //! Heap is counted by the allocator of this program, over the server and what it holds; CPU time is
