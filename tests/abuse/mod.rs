@@ -1,8 +1,8 @@
 //! Attacks on cost: what ten years of HTTP/2 faults teach, one script each.
 //!
-//! An [`Attack`] is a preface and a step that is repeated; [`run`](run::run) plays it against a
+//! An [`Attack`] is a preface and a step that is repeated; [`run`](run::run) runs it against a
 //! server core whose application answers every request, counts the work, and reports the end.
-//! The same scripts are played over sockets by `cargo xtask abuse`.
+//! `cargo xtask abuse` runs the same scripts over sockets.
 
 pub mod attacks;
 pub mod run;

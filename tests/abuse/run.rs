@@ -1,4 +1,4 @@
-//! Plays an attack against a server core, and counts.
+//! Runs an attack against a server core, and counts.
 
 use thalweg::{
     Config, Connection, ConnectionError, Event, HeadersKind, Instant, ResetCause, Server, Status, StreamError,
@@ -30,7 +30,7 @@ pub struct AttackResult {
     pub go_aways: Vec<(thalweg::ErrorCode, String)>,
 }
 
-/// Plays `attack` to its end.
+/// Runs `attack` to its end.
 pub fn run(attack: &Attack) -> AttackResult {
     let mut victim = Victim::new((attack.config)(), attack.server);
     let mut hello = frames::preface().to_vec();

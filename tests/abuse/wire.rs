@@ -1,4 +1,4 @@
-//! Plays an attack over a socket, against a real server, and watches a bystander meanwhile.
+//! Runs an attack over a socket against a real server, and measures another client meanwhile.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -23,13 +23,13 @@ pub struct WireAttackResult {
     pub go_away: Option<String>,
     /// Whether the server ended the connection although no GOAWAY was seen.
     pub silent_end: bool,
-    /// The longest that a bystander waited for an answer.
+    /// The longest wait of the bystander, a client on another connection, for a response.
     pub bystander_worst: Duration,
-    /// Answers that the bystander got.
+    /// Responses that the bystander got.
     pub bystander_answers: u32,
 }
 
-/// Plays `attack` against `server`.
+/// Runs `attack` against `server`.
 ///
 /// # Errors
 /// The bystander or the attacker could not connect, or the bystander was not answered.
@@ -87,7 +87,7 @@ fn attack_over(attack: &Attack, mut socket: TcpStream) -> std::io::Result<(u64, 
             bytes = (attack.step)(step);
         }
     }
-    // An attacker that ends its side is answered to its end.
+    // The server still answers an attacker that has half-closed.
     let _ = socket.shutdown(Shutdown::Write);
     finished.store(true, Ordering::Relaxed);
     let (back, before) = reader.join().map_err(|_| std::io::Error::other("the reader panicked"))?;

@@ -1,8 +1,8 @@
-//! Prints what every attack came to: `cargo xtask abuse` runs it. With an address, the attacks go
+//! Prints the result of every attack; `cargo xtask abuse` runs it. With an address, the attacks go
 //! to the server that listens there.
 //!
 //! Heap is counted by the allocator of this program, over the server and what it holds; CPU time is
-//! that of the whole play, the attacker's share included, and is shown, not judged.
+//! that of the whole run, the attacker's share included, and has no limit.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::net::SocketAddr;
@@ -32,24 +32,21 @@ fn on_the_wire(server: SocketAddr) -> ExitCode {
     let (mut passed, mut failed) = (0, 0);
     for attack in ALL {
         if !attack.pause.is_zero() {
-            println!(
-                "{:<28} skipped: it takes {} s of waiting; the core plays it",
-                attack.name, attack.steps
-            );
+            println!("{:<28} skipped: it takes {} s of waiting; the core runs it", attack.name, attack.steps);
             continue;
         }
-        let plays: Result<Vec<WireAttackResult>, _> = (0..5).map(|_| run_on_wire(attack, server)).collect();
-        let mut plays = match plays {
-            Ok(plays) => plays,
+        let runs: Result<Vec<WireAttackResult>, _> = (0..5).map(|_| run_on_wire(attack, server)).collect();
+        let mut runs = match runs {
+            Ok(runs) => runs,
             Err(error) => {
                 println!("{:<28} WRONG: {error}", attack.name);
                 failed += 1;
                 continue;
             }
         };
-        plays.sort_by_key(|run_on_wire| run_on_wire.bystander_worst);
-        let silent = plays.iter().filter(|run_on_wire| run_on_wire.silent_end).count();
-        let median = &plays[plays.len() / 2];
+        runs.sort_by_key(|run| run.bystander_worst);
+        let silent = runs.iter().filter(|run| run.silent_end).count();
+        let median = &runs[runs.len() / 2];
         let end = match (&median.go_away, silent) {
             (_, 1..) => format!("WRONG: {silent} of 5 ended without GOAWAY"),
             (Some(debug), 0) if debug.is_empty() => "allowed, orderly end".to_owned(),

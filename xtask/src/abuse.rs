@@ -1,4 +1,4 @@
-//! `cargo xtask abuse`: plays every scripted attack against the core, and over sockets against both
+//! `cargo xtask abuse`: runs every scripted attack against the core, and over sockets against both
 //! servers.
 
 use std::io::{BufRead as _, BufReader};

@@ -36,7 +36,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Plays every scripted attack against the core and both servers, and prints what it came to
+    /// Runs every scripted attack against the core and both servers, and prints the results
     Abuse(abuse::Args),
     /// Measures the core beside its peers: instructions, time, memory
     Bench(bench::Args),

@@ -1,7 +1,7 @@
 //! What a request costs: Thalweg beside its peers, on the same bytes.
 //!
 //! A [`Scene`](workload::Scene) is a kind of traffic seen from one end of the connection. A
-//! [`Script`](script::Script) plays the other end: bytes made before anything is measured. An
+//! [`Script`](script::Script) stands in for the other end: bytes made before the measurement. An
 //! [`Endpoint`](endpoint::Endpoint) is a library with the least application on top, and a
 //! [`Plan`](run::Plan) runs one on the other. There is no socket, no clock but the one that
 //! measures, and no thread.

@@ -1,7 +1,7 @@
 //! The byte streams that the measured endpoint receives.
 //!
-//! A script plays the other end of the connection. It is made before anything is measured, by the
-//! plain encoder of this crate, so every library gets the same bytes.
+//! A script stands in for the other end of the connection. The plain encoder of this crate makes it
+//! before the measurement, so every library gets the same bytes.
 
 use crate::hpack::{PlainEncoder, Policy};
 use crate::traffic::*;
@@ -72,7 +72,7 @@ impl Script {
         out
     }
 
-    /// Opens streams that stay open. The other end of a measured client stays silent about them.
+    /// Opens streams that stay open. The other end of a measured client sends nothing on them.
     pub fn held(&mut self, streams: usize) -> Vec<u8> {
         let mut out = Vec::new();
         for _ in 0..streams {

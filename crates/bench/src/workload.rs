@@ -38,7 +38,7 @@ pub enum Side {
     Client,
 }
 
-/// The application that a peer's driver plays on top of its library.
+/// The application that a peer's driver runs on top of its library.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum App {
     /// Answers each complete request with `RESPONSE_FIELDS` and 128 bytes; a client asks so.

@@ -94,8 +94,7 @@ fn scanners_cause_no_warning_and_protocol_errors_do() {
     assert_eq!(logged(&cleartext, b""), "DEBUG connection ended: closed by the peer without a byte");
     assert_eq!(
         logged(&cleartext, tls_hello),
-        "INFO connection ended: refused: tls on a cleartext port: use http:// here, https:// is for a TLS \
-         port: \"\\x16\\x03\""
+        "INFO connection ended: refused: tls on a cleartext port, use http:// instead of https://: \"\\x16\\x03\""
     );
     assert_eq!(
         logged(&cleartext, b"GET / HTTP/1.1\r\n\r\n"),

@@ -18,13 +18,13 @@ const RECORDED: &str = "4";
 
 pub fn rows() -> Vec<Row> {
     vec![Row::new(
-        "replay: what serve has recorded under h2load is reproduced, and damage is reported",
+        "replay: reproduces the recordings of serve under h2load, and reports damage",
         &[Need::Example("replay"), Need::Example("serve"), Need::Program("h2load")],
         recording,
     )]
 }
 
-/// Every connection of a load is recorded; each recording replays to the same bytes.
+/// Records every connection of a load; each recording must replay to the same bytes.
 fn recording(fixtures: &Fixtures) -> anyhow::Result<()> {
     let folder = fixtures.root().with_file_name("recordings");
     let mut command = Command::new(fixtures.example("serve")?);

@@ -10,7 +10,7 @@ use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 
-/// Which end a session plays.
+/// The role of a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     Server,
