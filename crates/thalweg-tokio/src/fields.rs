@@ -7,7 +7,7 @@ use thalweg::{Field, KnownName};
 /// Leaves out the fields that only HTTP/1 knows (RFC 9113 §8.2.2), for services that speak that, too. The core refuses them, so it is
 /// tried without this first.
 pub fn without_http_1<'a>(fields: impl Iterator<Item = Field<'a>>) -> impl Iterator<Item = Field<'a>> {
-    fields.filter(|field| !HTTP_1.contains(&field.known_name))
+    fields.filter(|field| !HTTP_1.contains(&field.known_name()))
 }
 
 /// The length that a message announces for its content, if it is a number.
