@@ -40,7 +40,7 @@ fn encode(name: String, mode: EncodeMode, table_bytes: u32, lists: Vec<(Option<u
         for (name, value) in &list {
             let field = Field::new(name, value);
             match mode {
-                EncodeMode::As(indexing) => encoder.encode(Field { indexing, ..field }, &mut block),
+                EncodeMode::As(indexing) => encoder.encode(field.with_indexing(indexing), &mut block),
                 EncodeMode::PreparedField => {
                     encoder.encode_prepared(&PreparedField::new(field, SEED), &mut block);
                 }

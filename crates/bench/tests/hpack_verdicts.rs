@@ -52,7 +52,7 @@ mod beside_nghttp2 {
         let mut fields = Fields::new();
         decoder.decode(block, ListLimits::NONE, |decoded| {
             let field = decoded.field();
-            fields.push((field.name.to_vec(), field.value.to_vec(), field.indexing == Indexing::Never));
+            fields.push((field.name().to_vec(), field.value.to_vec(), field.indexing == Indexing::Never));
             SinkAction::Unchecked
         })?;
         Ok(fields)

@@ -214,7 +214,7 @@ fn our_codec_reads_what_the_other_writes_and_back() {
     let mut seen = Vec::new();
     decoder
         .decode(&hpack::block(&fields), ListLimits::NONE, |decoded| {
-            seen.push((decoded.field().name.to_vec(), decoded.field().value.to_vec()));
+            seen.push((decoded.field().name().to_vec(), decoded.field().value.to_vec()));
             SinkAction::Unchecked
         })
         .unwrap();

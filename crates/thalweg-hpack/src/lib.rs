@@ -16,7 +16,7 @@
 //! let limits = ListLimits { list_bytes_max: 16 << 10, fields_max: 128 };
 //! let mut names = Vec::new();
 //! let totals = decoder.decode(&block, limits, |decoded| {
-//!     names.push(decoded.field().name.to_vec());
+//!     names.push(decoded.field().name().to_vec());
 //!     if decoded.is_valid() { SinkAction::Valid } else { SinkAction::Stop }
 //! });
 //! assert_eq!(totals.unwrap().fields, 2);

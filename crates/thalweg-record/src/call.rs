@@ -460,11 +460,12 @@ fn take_request<'a>(reader: &mut Reader<'a>) -> Result<Request<'a>, ReadError> {
     Ok(request)
 }
 
-/// A field begins with its representation in two bits, and whether its token is another one than that of its name.
+/// Appends fields. A field begins with its representation in two bits, and a bit that says whether
+/// its name is in no list although it could be: an empty token follows then.
 fn put_fields(out: &mut Vec<u8>, fields: &[Field<'_>]) {
     put_number(out, fields.len() as u64);
     for field in fields {
-        let is_odd = field.known_name != KnownName::of(field.name);
+        let is_odd = field.known_name() != KnownName::of(field.name());
         let indexing = match field.indexing {
             Indexing::Default => 0,
             Indexing::Always => 1,
@@ -472,10 +473,10 @@ fn put_fields(out: &mut Vec<u8>, fields: &[Field<'_>]) {
             Indexing::Never => 3,
         };
         out.push(indexing | u8::from(is_odd) << 2);
-        put_bytes(out, field.name);
+        put_bytes(out, field.name());
         put_bytes(out, field.value);
         if is_odd {
-            put_bytes(out, field.known_name.name());
+            put_bytes(out, field.known_name().name());
         }
     }
 }
@@ -495,7 +496,11 @@ fn take_field<'a>(reader: &mut Reader<'a>) -> Result<Field<'a>, ReadError> {
         _ => Indexing::Never,
     };
     if bits & 4 != 0 {
-        field.known_name = KnownName::of(reader.bytes("a token")?);
+        let offset = reader.offset();
+        if !reader.bytes("a token")?.is_empty() {
+            return Err(ReadError::Malformed { offset, what: "an empty token" });
+        }
+        field = Field::with_unlisted_name(field.name(), field.value).with_indexing(field.indexing);
     }
     Ok(field)
 }

@@ -43,7 +43,7 @@ fn event(digest: &mut Digest, event: &Event<'_, '_>) {
             digest.word(headers.status().unwrap_or(0).into());
             for field in headers.fields() {
                 digest.word(field.indexing as u64);
-                digest.bytes(field.name);
+                digest.bytes(field.name());
                 digest.bytes(field.value);
             }
         }

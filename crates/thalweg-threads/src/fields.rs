@@ -53,9 +53,9 @@ impl Fields {
     pub fn push_field(&mut self, field: &Field<'_>) {
         let start = self.bytes.len() as u32;
         let mut name_len = 0;
-        if field.known_name == KnownName::NONE {
-            self.bytes.extend_from_slice(field.name);
-            name_len = field.name.len() as u32;
+        if field.known_name() == KnownName::NONE {
+            self.bytes.extend_from_slice(field.name());
+            name_len = field.name().len() as u32;
         }
         self.bytes.extend_from_slice(field.value);
         let value_len = field.value.len() as u32;
@@ -63,7 +63,7 @@ impl Fields {
             start,
             name_len,
             value_len,
-            known_name: field.known_name,
+            known_name: field.known_name(),
             indexing: field.indexing,
         });
     }
@@ -82,7 +82,7 @@ impl Fields {
 
     /// Returns the first value of the field `name`, which must be in lower case. Takes linear time.
     pub fn value(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|field| field.name == name.as_bytes()).map(|field| field.value)
+        self.iter().find(|field| field.name() == name.as_bytes()).map(|field| field.value)
     }
 
     /// Returns the first value as text; `None` also if it is not UTF-8.
@@ -113,12 +113,12 @@ impl Fields {
 
     fn field(&self, entry: &Entry) -> Field<'_> {
         let name_end = (entry.start + entry.name_len) as usize;
-        let name = match entry.known_name {
-            KnownName::NONE => &self.bytes[entry.start as usize..name_end],
-            known_name => known_name.name(),
-        };
         let value = &self.bytes[name_end..name_end + entry.value_len as usize];
-        Field { name, value, known_name: entry.known_name, indexing: entry.indexing }
+        let field = match entry.known_name {
+            KnownName::NONE => Field::with_unlisted_name(&self.bytes[entry.start as usize..name_end], value),
+            known_name => Field::with_known_name(known_name, value),
+        };
+        field.with_indexing(entry.indexing)
     }
 }
 
@@ -147,7 +147,7 @@ impl<N: AsRef<[u8]>, V: AsRef<[u8]>, const COUNT: usize> From<[(N, V); COUNT]> f
 impl PartialEq for Fields {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len()
-            && self.iter().zip(other.iter()).all(|(a, b)| a.name == b.name && a.value == b.value)
+            && self.iter().zip(other.iter()).all(|(a, b)| a.name() == b.name() && a.value == b.value)
     }
 }
 
@@ -159,7 +159,7 @@ impl fmt::Debug for Fields {
         for field in self.iter() {
             let shown = if field.indexing == Indexing::Never { &b"(sensitive)"[..] } else { field.value };
             map.entry(
-                &format_args!("{}", field.name.escape_ascii()),
+                &format_args!("{}", field.name().escape_ascii()),
                 &format_args!("{}", shown.escape_ascii()),
             );
         }
@@ -178,7 +178,7 @@ mod tests {
     fn a_list_returns_its_fields_with_names_in_lower_case() {
         let mut fields = Fields::from([("Content-Type", "text/plain"), ("X-Mine", "a")]).with("x-mine", "b");
         fields.push_sensitive("authorization", "secret");
-        let pairs: Vec<_> = fields.iter().map(|field| (field.name, field.value)).collect();
+        let pairs: Vec<_> = fields.iter().map(|field| (field.name(), field.value)).collect();
         let expected: [(&[u8], &[u8]); 4] = [
             (b"content-type", b"text/plain"),
             (b"x-mine", b"a"),

@@ -272,7 +272,7 @@ fn set_content_length(head: &mut Response<()>, len: Option<u64>) -> io::Result<(
     if head.status().is_informational() || matches!(head.status().as_u16(), 204 | 304) {
         return Ok(());
     }
-    let Some(announced) = head.fields.iter().find(|field| field.known_name == KnownName::CONTENT_LENGTH)
+    let Some(announced) = head.fields.iter().find(|field| field.known_name() == KnownName::CONTENT_LENGTH)
     else {
         head.fields.push("content-length", Decimal::new(len).as_bytes());
         return Ok(());
@@ -288,7 +288,7 @@ fn set_content_length(head: &mut Response<()>, len: Option<u64>) -> io::Result<(
 fn check_fields(fields: &Fields) -> io::Result<()> {
     for field in fields.iter() {
         if let Err(violation) = thalweg::check_field(&field) {
-            return Err(invalid(format!("field {:?}: {violation}", field.name.escape_ascii().to_string())));
+            return Err(invalid(format!("field {:?}: {violation}", field.name().escape_ascii().to_string())));
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use thalweg::{Field, KnownName};
 /// Removes connection-specific fields (RFC 9113 §8.2.2), for services that also speak HTTP/1.1. The
 /// core refuses them, so callers try to send without this filter first.
 pub(crate) fn without_http_1<'a>(fields: impl Iterator<Item = Field<'a>>) -> impl Iterator<Item = Field<'a>> {
-    fields.filter(|field| !HTTP_1.contains(&field.known_name))
+    fields.filter(|field| !HTTP_1.contains(&field.known_name()))
 }
 
 /// Returns the value of content-length, if it is a number.

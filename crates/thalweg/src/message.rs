@@ -5,8 +5,8 @@ use core::fmt;
 use crate::headers::validate;
 
 /// The control data of a request: its pseudo-header fields (RFC 9113 §8.3.1), as arguments, so that no illegal order or
-/// repetition can be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// repetition can be written. `Debug` prints text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Request<'a> {
     /// `:method`
@@ -22,8 +22,14 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Makes a request with a scheme, an authority, and a path.
-    pub fn new<T: AsRef<[u8]> + ?Sized>(method: &'a T, scheme: &'a T, authority: &'a T, path: &'a T) -> Self {
+    /// Creates a request with a scheme, an authority, and a path.
+    pub fn new<M, S, A, P>(method: &'a M, scheme: &'a S, authority: &'a A, path: &'a P) -> Self
+    where
+        M: AsRef<[u8]> + ?Sized,
+        S: AsRef<[u8]> + ?Sized,
+        A: AsRef<[u8]> + ?Sized,
+        P: AsRef<[u8]> + ?Sized,
+    {
         Self {
             method: method.as_ref(),
             scheme: Some(scheme.as_ref()),
@@ -33,12 +39,17 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Makes a GET request, for example `Request::get("https", "example.org", "/")`.
-    pub fn get<T: AsRef<[u8]> + ?Sized>(scheme: &'a T, authority: &'a T, path: &'a T) -> Self {
-        Self { method: b"GET", ..Self::new(scheme, scheme, authority, path) }
+    /// Creates a GET request, for example `Request::get("https", "example.org", "/")`.
+    pub fn get<S, A, P>(scheme: &'a S, authority: &'a A, path: &'a P) -> Self
+    where
+        S: AsRef<[u8]> + ?Sized,
+        A: AsRef<[u8]> + ?Sized,
+        P: AsRef<[u8]> + ?Sized,
+    {
+        Self::new(b"GET", scheme, authority, path)
     }
 
-    /// Makes a CONNECT request for a tunnel (RFC 9113 §8.5).
+    /// Creates a CONNECT request for a tunnel (RFC 9113 §8.5).
     pub fn connect<T: AsRef<[u8]> + ?Sized>(authority: &'a T) -> Self {
         Self {
             method: b"CONNECT",
@@ -49,10 +60,29 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Makes it an extended CONNECT, for example for `websocket` (RFC 8441 §4).
+    /// Turns the request into an extended CONNECT, for example for `websocket` (RFC 8441 §4).
     #[must_use]
     pub fn with_protocol<T: AsRef<[u8]> + ?Sized>(self, protocol: &'a T) -> Self {
         Self { method: b"CONNECT", protocol: Some(protocol.as_ref()), ..self }
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = [
+            (":method", Some(self.method)),
+            (":scheme", self.scheme),
+            (":authority", self.authority),
+            (":path", self.path),
+            (":protocol", self.protocol),
+        ];
+        let present = fields.iter().filter_map(|(name, value)| Some((name, (*value)?)));
+        f.write_str("Request(")?;
+        for (index, (name, value)) in present.enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{name}: {}", value.escape_ascii())?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -78,7 +108,7 @@ impl Status {
     /// 500
     pub const INTERNAL_SERVER_ERROR: Self = Self(*b"500");
 
-    /// Makes a status; `None` outside 100 to 999.
+    /// Creates a status; `None` outside 100 to 999.
     pub const fn new(code: u16) -> Option<Self> {
         if code < 100 || code > 999 {
             return None;
@@ -119,6 +149,16 @@ impl fmt::Debug for Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn debug_of_a_request_prints_text_and_only_what_is_present() {
+        let request = Request::get("https", b"example.org", "/\n");
+        let text = "Request(:method: GET, :scheme: https, :authority: example.org, :path: /\\n)";
+        assert_eq!(alloc::format!("{request:?}"), text);
+        assert_eq!(request, Request::new("GET", b"https", "example.org", b"/\n"));
+        let connect = Request::connect("a:1");
+        assert_eq!(alloc::format!("{connect:?}"), "Request(:method: CONNECT, :authority: a:1)");
+    }
 
     #[test]
     fn a_status_is_three_digits() {

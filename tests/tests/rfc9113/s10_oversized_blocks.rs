@@ -101,7 +101,7 @@ fn s4_3_an_oversized_block_may_be_cut_at_every_byte() {
         while let Some(event) = core.receive(&mut input, Instant::ZERO).unwrap() {
             if let Event::Headers { stream, headers, .. } = event {
                 let fields: Vec<_> =
-                    headers.fields().map(|field| (field.name.to_vec(), field.value.to_vec())).collect();
+                    headers.fields().map(|field| (field.name().to_vec(), field.value.to_vec())).collect();
                 received.push((stream.id().as_u32(), fields));
             }
         }

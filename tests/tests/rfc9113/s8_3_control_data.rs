@@ -280,7 +280,7 @@ fn s8_3_1_a_host_that_differs_from_the_authority_is_not_sent() {
     let hosts = [Field::new(b"host", b"example.org"), Field::new(b"host", b"example.com")];
     assert_eq!(send(&without_authority, &hosts[..1]), Ok(()));
     assert_eq!(send(&without_authority, &hosts), malformed(Violation::AuthorityDiffersFromHost));
-    let hidden = Field { known_name: thalweg::KnownName::NONE, ..hosts[1] };
+    let hidden = Field::with_unlisted_name(hosts[1].name(), hosts[1].value);
     assert_eq!(send(&request, &[hidden]), malformed(Violation::AuthorityDiffersFromHost));
 }
 

@@ -1,7 +1,7 @@
 //! RFC 9113 §8.1, §8.2: messages as frames, and the fields in them. What may not be received may
 //! not be sent.
 
-use thalweg::{ErrorCode, Field, KnownName, Request, SendError, Status, Violation, check_field};
+use thalweg::{ErrorCode, Field, Request, SendError, Status, Violation, check_field};
 use thalweg_testkit::frames::{data, headers, push_promise, rst_stream};
 use thalweg_testkit::hpack::{self, Block};
 use thalweg_testkit::scenario::{GET, Opening, Scene, client, client_with, server};
@@ -270,7 +270,7 @@ fn s8_1_1_what_does_not_fit_the_content_length_is_not_sent() {
     let five = || [Field::new(b"content-length", b"5")];
     server(|s| {
         let stream = s.get(1);
-        let hidden = [Field { known_name: KnownName::NONE, ..five()[0] }];
+        let hidden = [Field::with_unlisted_name(five()[0].name(), five()[0].value)];
         let refused = s.call(|core| core.send_response(stream, Status::OK, hidden, false));
         assert_eq!(refused, Err(SendError::Malformed(Violation::ContentLengthInvalid)));
         let early = s.call(|core| core.send_response(stream, Status::OK, five(), true));
@@ -446,7 +446,7 @@ fn s8_2_1_a_bad_field_stays_bad_when_it_is_indexed() {
 
 /// Tries a field in each kind of block that we send; nothing may go out.
 fn is_refused(name: &[u8], value: &[u8], violation: Violation) {
-    let field = || [Field { name, value, known_name: KnownName::NONE, ..Field::new(b"", b"") }];
+    let field = || [Field::with_unlisted_name(name, value)];
     let known = || [Field::new(name, value)];
     let refused = SendError::Malformed(violation);
     assert_eq!(check_field(&Field::new(name, value)), Err(violation), "{}", name.escape_ascii());

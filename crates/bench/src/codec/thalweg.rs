@@ -20,7 +20,7 @@ impl Decode for Decoder {
                 return SinkAction::Stop;
             }
             let field = decoded.field();
-            octets += field.name.len() + field.value.len();
+            octets += field.name().len() + field.value.len();
             SinkAction::Valid
         });
         black_box(octets);
@@ -68,7 +68,7 @@ impl Encode for PreparedEncoder {
         self.0.start_block(out);
         for prepared in list {
             let field = prepared.field();
-            if field.known_name == KnownName::PATH {
+            if field.known_name() == KnownName::PATH {
                 self.0.encode(Field::with_known_name(KnownName::PATH, field.value), out);
             } else {
                 self.0.encode_prepared(prepared, out);

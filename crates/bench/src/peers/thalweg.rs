@@ -176,7 +176,8 @@ impl State {
     fn see_headers(&mut self, headers: &Headers<'_>) {
         let pseudo = [headers.method(), headers.scheme(), headers.authority(), headers.path()];
         self.field_bytes += pseudo.iter().flatten().map(|value| value.len()).sum::<usize>();
-        self.field_bytes += headers.fields().map(|field| field.name.len() + field.value.len()).sum::<usize>();
+        self.field_bytes +=
+            headers.fields().map(|field| field.name().len() + field.value.len()).sum::<usize>();
     }
 }
 
@@ -198,7 +199,7 @@ fn config<const PREPARED: bool>(streams_max: u32) -> Config {
 fn fields<const PREPARED: bool>(
     prepared: &'static [Field<'static>],
 ) -> impl Iterator<Item = Field<'static>> + Clone {
-    prepared.iter().map(|field| if PREPARED { *field } else { Field::new(field.name, field.value) })
+    prepared.iter().map(|field| if PREPARED { *field } else { Field::new(field.name(), field.value) })
 }
 
 const fn prepare<const N: usize>(list: &[(&'static str, &'static str); N]) -> [Field<'static>; N] {
@@ -206,8 +207,12 @@ const fn prepare<const N: usize>(list: &[(&'static str, &'static str); N]) -> [F
     let mut i = 0;
     while i < N {
         let (name, value) = (list[i].0.as_bytes(), list[i].1.as_bytes());
-        all[i] =
-            Field { name, known_name: KnownName::of(name), ..Field::with_known_name(KnownName::NONE, value) };
+        let known_name = KnownName::of(name);
+        all[i] = if known_name.is_known() {
+            Field::with_known_name(known_name, value)
+        } else {
+            Field::with_unlisted_name(name, value)
+        };
         i += 1;
     }
     all

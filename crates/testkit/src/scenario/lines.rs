@@ -156,7 +156,7 @@ fn fields(headers: &Headers<'_>) -> String {
     ];
     let pseudos =
         pseudos.into_iter().filter_map(|(name, value)| value.map(|value| Field::new(name.as_bytes(), value)));
-    let show = |field: Field<'_>| format!("{}: {}", field.name.escape_ascii(), field.value.escape_ascii());
+    let show = |field: Field<'_>| format!("{}: {}", field.name().escape_ascii(), field.value.escape_ascii());
     pseudos.chain(headers.fields()).map(show).collect::<Vec<_>>().join(", ")
 }
 

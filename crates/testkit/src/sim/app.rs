@@ -293,7 +293,7 @@ impl App {
                 good
             }
             HeadersKind::Trailers => {
-                let trailer = headers.fields().next().map(|field| (field.name, field.value));
+                let trailer = headers.fields().next().map(|field| (field.name(), field.value));
                 inc.stage == Stage::Body && inc.message.trailers && end && trailer == Some(TRAILER)
             }
             _ => false,

@@ -51,7 +51,7 @@ impl Fields {
         let mut list = vec![
             Field::new(b"user-agent", b"thalweg-sim"),
             Field::new(b"x-index", self.index.as_bytes()),
-            Field { indexing: Indexing::Never, ..Field::new(b"authorization", b"secret") },
+            Field::new(b"authorization", b"secret").with_indexing(Indexing::Never),
             Field::new(b"x-fill", &self.fill),
         ];
         if let Some(length) = &self.length {
@@ -65,7 +65,7 @@ impl Fields {
         let list = self.list();
         let same = |(sent, seen): (&Field<'_>, Field<'_>)| {
             let kept = (sent.indexing == Indexing::Never) == (seen.indexing == Indexing::Never);
-            kept && (sent.name, sent.value) == (seen.name, seen.value)
+            kept && (sent.name(), sent.value) == (seen.name(), seen.value)
         };
         headers.fields().len() == list.len() && list.iter().zip(headers.fields()).all(same)
     }

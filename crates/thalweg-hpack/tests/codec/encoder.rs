@@ -29,7 +29,7 @@ fn fields_that_change_with_every_message_stay_out_of_the_table() {
         assert_eq!(first[0] & 0xf0, 0x00, "{name}");
         assert_eq!(block_of(&mut encoder, Field::new(name.as_bytes(), b"12345")), first);
         // Unless the caller knows better.
-        let always = Field { indexing: Indexing::Always, ..Field::new(name.as_bytes(), b"12345") };
+        let always = Field::new(name.as_bytes(), b"12345").with_indexing(Indexing::Always);
         assert_eq!(block_of(&mut encoder, always)[0] & 0xc0, 0x40);
         assert_eq!(block_of(&mut encoder, always), [0xbe]);
     }
@@ -54,7 +54,7 @@ fn other_fields_enter_the_table_and_are_found_there() {
 #[test]
 fn a_field_without_indexing_is_not_looked_up_and_not_entered() {
     let mut encoder = Encoder::new(4096, 1);
-    let field = Field { indexing: Indexing::NotIndexed, ..Field::new(b"x", b"y") };
+    let field = Field::new(b"x", b"y").with_indexing(Indexing::NotIndexed);
     assert_eq!(block_of(&mut encoder, field), literal(0x00, b"x", b"y"));
     block_of(&mut encoder, Field::new(b"x", b"y"));
     // The name is taken from the entry; the value is spelled out.
@@ -70,7 +70,7 @@ fn a_large_field_does_not_push_out_all_others() {
     }
     for (len, is_indexed) in [(4096 - 33, true), (4096 - 32, false)] {
         let value = vec![0x02; len];
-        let field = Field { indexing: Indexing::Always, ..Field::new(b"n", &value) };
+        let field = Field::new(b"n", &value).with_indexing(Indexing::Always);
         assert_eq!(block_of(&mut encoder, field)[0] & 0xc0 == 0x40, is_indexed, "{len}");
     }
 }
@@ -142,7 +142,7 @@ fn a_prepared_field_is_encoded_as_any_other() {
         Field::new(b"authorization", b"secret"),
         Field::new(b"x-own", b"1").sensitive(),
         Field::with_known_name(KnownName::METHOD, b"GET").sensitive(),
-        Field { indexing: Indexing::NotIndexed, ..Field::new(b"x-own", b"1") },
+        Field::new(b"x-own", b"1").with_indexing(Indexing::NotIndexed),
         Field::new(b"content-length", b"17"),
     ];
     for seed in [7, 8] {

@@ -12,7 +12,7 @@ fn both(decoder: &mut Decoder, block: &[u8]) -> (List, List) {
     let (mut seen, mut refs): (List, Vec<FieldRef>) = Default::default();
     let totals = decoder.decode(block, ListLimits::NONE, |decoded| {
         let field = decoded.field();
-        seen.push((field.name.to_vec(), field.value.to_vec()));
+        seen.push((field.name().to_vec(), field.value.to_vec()));
         refs.push(decoded.to_ref());
         SinkAction::Unchecked
     });
@@ -20,8 +20,8 @@ fn both(decoder: &mut Decoder, block: &[u8]) -> (List, List) {
     decoder.check();
     let kept = refs.iter().map(|refs| {
         let field = decoder.field(refs);
-        assert_eq!(field.known_name, refs.known_name());
-        (field.name.to_vec(), field.value.to_vec())
+        assert_eq!(field.known_name(), refs.known_name());
+        (field.name().to_vec(), field.value.to_vec())
     });
     let kept = kept.collect();
     (seen, kept)

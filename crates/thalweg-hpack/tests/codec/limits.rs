@@ -8,7 +8,7 @@ use crate::support::{List, decode, entries, integer, list, literal, unhex};
 fn within(decoder: &mut Decoder, block: &[u8], limits: ListLimits) -> (List, Totals) {
     let mut seen = List::new();
     let totals = decoder.decode(block, limits, |decoded| {
-        seen.push((decoded.field().name.to_vec(), decoded.field().value.to_vec()));
+        seen.push((decoded.field().name().to_vec(), decoded.field().value.to_vec()));
         SinkAction::Valid
     });
     (seen, totals.unwrap())

@@ -112,12 +112,13 @@ fn decode_bounded(
 }
 
 fn owned(field: &Field<'_>) -> oracle::Field {
-    oracle::Field { name: field.name.to_vec(), value: field.value.to_vec(), indexing: field.indexing }
+    oracle::Field { name: field.name().to_vec(), value: field.value.to_vec(), indexing: field.indexing }
 }
 
 /// Checks what a decoded field reports of itself.
 fn check(decoded: &Decoded<'_>) {
-    let Field { name, value, known_name, .. } = decoded.field();
+    let field = decoded.field();
+    let (name, value, known_name) = (field.name(), field.value, field.known_name());
     assert_eq!(known_name, KnownName::of(name));
     // RFC 9110 §5.6.2: a token; RFC 9113 §8.2.1: in lower case.
     let in_token =
@@ -156,7 +157,7 @@ pub fn round_trip(input: &[u8]) {
             let choice = script.octet();
             let (name, value) = (script.name(), script.value());
             let indexing = INDEXINGS[usize::from(choice & 3)];
-            let field = Field { indexing, ..Field::new(&name, &value) };
+            let field = Field::new(&name, &value).with_indexing(indexing);
             if choice & 4 != 0 {
                 encoder.encode_prepared(&PreparedField::new(field, u64::from(choice >> 3)), &mut block);
             } else {

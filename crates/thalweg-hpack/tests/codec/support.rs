@@ -115,7 +115,7 @@ pub fn entries(decoder: &mut Decoder) -> List {
 pub fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<List, DecodeError> {
     let mut list = List::new();
     decoder.decode(block, ListLimits::NONE, |decoded| {
-        list.push((decoded.field().name.to_vec(), decoded.field().value.to_vec()));
+        list.push((decoded.field().name().to_vec(), decoded.field().value.to_vec()));
         if decoded.is_valid() { SinkAction::Valid } else { SinkAction::Unchecked }
     })?;
     Ok(list)
@@ -131,7 +131,7 @@ pub fn encode_as(encoder: &mut Encoder, list: &[(Vec<u8>, Vec<u8>)], indexing: I
     let mut block = Vec::new();
     encoder.start_block(&mut block);
     for (name, value) in list {
-        encoder.encode(Field { indexing, ..Field::new(name, value) }, &mut block);
+        encoder.encode(Field::new(name, value).with_indexing(indexing), &mut block);
     }
     block
 }

@@ -165,7 +165,7 @@ impl Shape {
             ReplayEvent::Event(Event::Headers { stream, headers, end, .. }) => {
                 digest.debug(&("headers", stream, end));
                 for field in headers.fields() {
-                    digest.bytes(field.name);
+                    digest.bytes(field.name());
                     digest.word(field.value.len() as u64);
                 }
             }
@@ -234,11 +234,16 @@ struct Values(Vec<Vec<u8>>);
 
 impl Values {
     fn of(fields: &[Field<'_>], pseudonyms: &mut Pseudonyms) -> Self {
-        Self(fields.iter().map(|field| pseudonyms.value(field.name, field.value)).collect())
+        Self(fields.iter().map(|field| pseudonyms.value(field.name(), field.value)).collect())
     }
 
     fn fields<'a>(&'a self, fields: &[Field<'a>]) -> Vec<Field<'a>> {
-        fields.iter().zip(&self.0).map(|(field, value)| Field { value, ..*field }).collect()
+        let replace = |(field, value): (&Field<'a>, &'a Vec<u8>)| {
+            let mut field = *field;
+            field.value = value;
+            field
+        };
+        fields.iter().zip(&self.0).map(replace).collect()
     }
 }
 

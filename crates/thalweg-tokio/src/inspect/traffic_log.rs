@@ -203,8 +203,8 @@ impl FrameContext {
             None => {}
         }
         for field in headers.fields() {
-            let name = field.name.escape_ascii();
-            if KEPT_NAMES.contains(&field.name) {
+            let name = field.name().escape_ascii();
+            if KEPT_NAMES.contains(&field.name()) {
                 add(detail, format_args!("{name}: {};", field.value.escape_ascii()));
             } else {
                 add(detail, format_args!("{name}: ({} B);", field.value.len()));

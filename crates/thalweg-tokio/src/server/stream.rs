@@ -252,10 +252,10 @@ impl<'a, I: Iterator<Item = Field<'a>>> Iterator for WithDefaults<'a, I> {
     #[inline]
     fn next(&mut self) -> Option<Field<'a>> {
         let Some(field) = self.fields.next() else { return self.defaults.iter_mut().find_map(Option::take) };
-        if matches!(field.known_name, KnownName::CONTENT_LENGTH | KnownName::DATE) {
+        if matches!(field.known_name(), KnownName::CONTENT_LENGTH | KnownName::DATE) {
             // The response has this field already.
             for defaults in &mut self.defaults {
-                *defaults = defaults.filter(|defaults| defaults.known_name != field.known_name);
+                *defaults = defaults.filter(|defaults| defaults.known_name() != field.known_name());
             }
         }
         Some(field)

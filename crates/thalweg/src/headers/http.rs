@@ -95,8 +95,8 @@ fn may_keep(map: &HeaderMap) -> bool {
 fn is_map_of<'a>(map: &HeaderMap, fields: impl ExactSizeIterator<Item = Field<'a>>) -> bool {
     fields.len() == map.len()
         && map.iter().zip(fields).all(|((name, value), field)| {
-            let is_name = match field.known_name {
-                KnownName::NONE => name.as_str().as_bytes() == field.name,
+            let is_name = match field.known_name() {
+                KnownName::NONE => name.as_str().as_bytes() == field.name(),
                 known_name => *name == NAMES[usize::from(known_name.id())],
             };
             is_name && value.as_bytes() == field.value && field.indexing != Indexing::Never
@@ -164,12 +164,12 @@ impl Headers<'_> {
     ) -> Result<HeaderMap, http::Error> {
         let fields = self.fields();
         let mut map = HeaderMap::try_with_capacity(fields.len())?;
-        let cookie_fields = fields.clone().filter(|field| field.known_name == KnownName::COOKIE).count();
+        let cookie_fields = fields.clone().filter(|field| field.known_name() == KnownName::COOKIE).count();
         let mut has_cookie = false;
         for (place, field) in fields.enumerate() {
             let joined;
             let mut text = field.value;
-            if field.known_name == KnownName::COOKIE && cookie_fields > 1 {
+            if field.known_name() == KnownName::COOKIE && cookie_fields > 1 {
                 if has_cookie {
                     continue;
                 }
@@ -184,8 +184,8 @@ impl Headers<'_> {
             } else {
                 value(place, text)?
             };
-            let name = match field.known_name {
-                KnownName::NONE => HeaderName::from_bytes(field.name)?,
+            let name = match field.known_name() {
+                KnownName::NONE => HeaderName::from_bytes(field.name())?,
                 known_name => NAMES[usize::from(known_name.id())].clone(),
             };
             map.try_append(name, value)?;
@@ -209,7 +209,7 @@ impl<'c> Target<'c> {
             Self { method: None, scheme: None, authority: None, path: None, is_sensitive: false };
         for held in headers.block.fields.iter().take_while(|held| held.known_name().is_pseudo()) {
             let field = headers.decoder.field(held);
-            match field.known_name {
+            match field.known_name() {
                 KnownName::METHOD => target.method = Some(field.value),
                 KnownName::SCHEME => target.scheme = Some(field.value),
                 KnownName::AUTHORITY => target.authority = Some(field.value),

@@ -89,14 +89,14 @@ impl<'c> Headers<'c> {
 
     /// The first value of the field `name`, which must be lower case. Costs a walk.
     pub fn get(&self, name: &[u8]) -> Option<&'c [u8]> {
-        self.fields().find(|field| field.name == name).map(|field| field.value)
+        self.fields().find(|field| field.name() == name).map(|field| field.value)
     }
 
     /// All values of `cookie` joined by `"; "`, for those who pass the message to HTTP/1 (RFC 9113 §8.2.3).
     /// `None` without any. Allocates.
     pub fn joined_cookies(&self) -> Option<Vec<u8>> {
         let mut joined: Option<Vec<u8>> = None;
-        for field in self.fields().filter(|field| field.known_name == KnownName::COOKIE) {
+        for field in self.fields().filter(|field| field.known_name() == KnownName::COOKIE) {
             match &mut joined {
                 Some(all) => {
                     all.extend_from_slice(b"; ");
@@ -134,7 +134,7 @@ impl fmt::Debug for Headers<'_> {
             let field = self.decoder.field(field_ref);
             let shown = if field.indexing == Indexing::Never { &b"(sensitive)"[..] } else { field.value };
             map.entry(
-                &format_args!("{}", field.name.escape_ascii()),
+                &format_args!("{}", field.name().escape_ascii()),
                 &format_args!("{}", shown.escape_ascii()),
             );
         }

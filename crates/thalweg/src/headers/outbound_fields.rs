@@ -63,7 +63,7 @@ pub fn request<'a, 'f: 'a>(
         list.push((field, found));
     }
     let content_length = collect(list, encoder, fields, peer)?;
-    let hosts = list.iter().map(|(field, _)| field).filter(|field| field.known_name == KnownName::HOST);
+    let hosts = list.iter().map(|(field, _)| field).filter(|field| field.known_name() == KnownName::HOST);
     validate::check_hosts(request.authority, request.scheme, hosts.map(|field| field.value))
         .map_err(SendError::Malformed)?;
     Ok(content_length)
@@ -104,13 +104,13 @@ pub fn collect<'a, 'f: 'a>(
     let mut content_length = None;
     for field in fields {
         let found = encoder.find(&field);
-        if field.known_name == KnownName::CONTENT_LENGTH {
+        if field.known_name() == KnownName::CONTENT_LENGTH {
             let length = validate::parse_content_length(field.value);
             if length.is_none() || content_length.is_some_and(|earlier| Some(earlier) != length) {
                 return Err(SendError::Malformed(Violation::ContentLengthInvalid));
             }
             content_length = length;
-        } else if !(found.is_found() && validate::is_regular(field.known_name)) {
+        } else if !(found.is_found() && validate::is_regular(field.known_name())) {
             validate::check_outbound(&field).map_err(SendError::Malformed)?;
         }
         list.push((field, found));
@@ -139,7 +139,8 @@ pub fn collect<'a, 'f: 'a>(
 /// # Errors
 /// The rule that the field breaks.
 pub fn check_field(field: &Field<'_>) -> Result<(), Violation> {
-    if field.known_name == KnownName::CONTENT_LENGTH && validate::parse_content_length(field.value).is_none()
+    if field.known_name() == KnownName::CONTENT_LENGTH
+        && validate::parse_content_length(field.value).is_none()
     {
         return Err(Violation::ContentLengthInvalid);
     }

@@ -118,7 +118,7 @@ impl Validator {
     }
 
     fn check_value(&mut self, field: &Field<'_>, checked: Checked) -> bool {
-        let judged = match NAME_CLASSES[usize::from(field.known_name.id())] {
+        let judged = match NAME_CLASSES[usize::from(field.known_name().id())] {
             NameClass::Regular => check_bytes(field, checked),
             NameClass::Pseudo(bit) => self.pseudo(field, bit, checked),
             NameClass::Special => self.special(field, checked),
@@ -155,7 +155,11 @@ impl Validator {
             _ => {}
         }
         // Its value passed here before, or is one of the static table's.
-        if checked == Checked::Validated { Ok(()) } else { check_pseudo_value(field.known_name, field.value) }
+        if checked == Checked::Validated {
+            Ok(())
+        } else {
+            check_pseudo_value(field.known_name(), field.value)
+        }
     }
 
     /// Why a pseudo-header field may not stand where it does.
@@ -175,8 +179,8 @@ impl Validator {
     /// The regular fields that have rules of their own.
     fn special(&mut self, field: &Field<'_>, checked: Checked) -> Result<(), Violation> {
         self.allowed = 0;
-        match field.known_name {
-            KnownName::NONE if field.name.first() == Some(&b':') => return Err(Violation::PseudoUnknown),
+        match field.known_name() {
+            KnownName::NONE if field.name().first() == Some(&b':') => return Err(Violation::PseudoUnknown),
             KnownName::NONE => {}
             KnownName::CONTENT_LENGTH => {
                 let length = parse_content_length(field.value).ok_or(Violation::ContentLengthInvalid)?;
@@ -257,7 +261,8 @@ impl Validator {
 
 /// RFC 9113 §8.3.1: `host` must not contradict `:authority`; RFC 9110 §7.2: it is one.
 fn check_host(headers: &Headers<'_>) -> Result<(), Violation> {
-    let hosts = headers.fields().filter(|field| field.known_name == KnownName::HOST).map(|field| field.value);
+    let hosts =
+        headers.fields().filter(|field| field.known_name() == KnownName::HOST).map(|field| field.value);
     check_hosts(headers.authority(), headers.scheme(), hosts)
 }
 
@@ -297,7 +302,7 @@ pub fn split_port(authority: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Judges the bytes of a regular field (RFC 9113 §8.2.1).
 #[inline]
 pub fn check_bytes(field: &Field<'_>, checked: Checked) -> Result<(), Violation> {
-    if !checked.name() && !name_is_valid(field.name) {
+    if !checked.name() && !name_is_valid(field.name()) {
         return Err(Violation::FieldNameInvalid);
     }
     if checked.value() || value_is_valid(field.value) { Ok(()) } else { Err(Violation::FieldValueInvalid) }
@@ -312,17 +317,17 @@ pub fn is_regular(known_name: KnownName) -> bool {
 /// Judges what a regular field may be in a message that we send.
 #[inline]
 pub fn check_outbound(field: &Field<'_>) -> Result<(), Violation> {
-    if let NameClass::Regular = NAME_CLASSES[usize::from(field.known_name.id())] {
+    if let NameClass::Regular = NAME_CLASSES[usize::from(field.known_name().id())] {
         return check_bytes(field, Checked::Name);
     }
     check_outbound_special(field)
 }
 
 fn check_outbound_special(field: &Field<'_>) -> Result<(), Violation> {
-    // A caller can pair any name with `UNKNOWN`: what goes out under a name is judged by that name.
+    // `Field::with_unlisted_name` takes any name: a field is checked by the name that is sent.
     let known_name =
-        if field.known_name == KnownName::NONE { KnownName::of(field.name) } else { field.known_name };
-    if field.known_name != known_name {
+        if field.known_name() == KnownName::NONE { KnownName::of(field.name()) } else { field.known_name() };
+    if field.known_name() != known_name {
         // What is held against the rest of the message is found by its token, and nobody may hide it.
         match known_name {
             KnownName::CONTENT_LENGTH => return Err(Violation::ContentLengthInvalid),
@@ -332,7 +337,12 @@ fn check_outbound_special(field: &Field<'_>) -> Result<(), Violation> {
     }
     let checked = Checked::new(known_name != KnownName::NONE, false);
     let mut checker = Validator::new(BlockKind::Trailers);
-    checker.check_value(&Field { known_name, ..*field }, checked);
+    let named = if known_name == field.known_name() {
+        *field
+    } else {
+        Field::with_known_name(known_name, field.value)
+    };
+    checker.check_value(&named, checked);
     match checker.violation {
         Some(Violation::PseudoInTrailers) => Err(Violation::PseudoAfterField),
         Some(violation) => Err(violation),
