@@ -78,19 +78,8 @@ impl Inner {
                     let Some(payload) = self.inbound.take_payload(header.len as usize, input) else {
                         return Ok(self.next_pending());
                     };
-                    self.inbound.phase = Phase::FrameHeader;
-                    let output_before = self.outbound.len();
-                    let event = match payload {
-                        Payload::Borrowed(payload) => self.receive_payload(header, payload)?,
-                        Payload::Buffered(payload) => {
-                            let event = self.receive_payload(header, &payload)?;
-                            self.inbound.recycle(payload);
-                            event
-                        }
-                    };
-                    self.check_replies(output_before)?;
-                    if event.is_some() {
-                        return Ok(event);
+                    if let Some(event) = self.receive_whole_payload(header, payload)? {
+                        return Ok(Some(event));
                     }
                 }
                 Phase::Data(data) => {
@@ -303,6 +292,23 @@ impl Inner {
             return self.charge(Cost::Priority, header.stream);
         }
         Ok(())
+    }
+
+    /// Handles a whole payload, and limits the replies to it.
+    #[inline]
+    fn receive_whole_payload<'b>(&mut self, header: FrameHeader, payload: Payload<'b>) -> EventResult<'b> {
+        self.inbound.phase = Phase::FrameHeader;
+        let output_before = self.outbound.len();
+        let event = match payload {
+            Payload::Borrowed(payload) => self.receive_payload(header, payload)?,
+            Payload::Buffered(payload) => {
+                let event = self.receive_payload(header, &payload)?;
+                self.inbound.recycle(payload);
+                event
+            }
+        };
+        self.check_replies(output_before)?;
+        Ok(event)
     }
 
     /// Passes a whole payload to the handler of its frame type.

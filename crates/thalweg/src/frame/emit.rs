@@ -46,14 +46,8 @@ impl Frame<'_> {
             }
             Self::Reset { stream, code } => reset(out, stream, code),
             Self::Settings { ack, entries } => {
-                let bytes = entries.as_bytes();
-                header(
-                    out,
-                    FrameType::SETTINGS,
-                    Flags::default().with(Flags::ACK, ack),
-                    StreamId::CONNECTION,
-                    bytes.len(),
-                );
+                let (flags, bytes) = (Flags::default().with(Flags::ACK, ack), entries.as_bytes());
+                header(out, FrameType::SETTINGS, flags, StreamId::CONNECTION, bytes.len());
                 out.extend_from_slice(bytes);
             }
             Self::PushPromise { stream, promised, fragment, end_headers, padding } => {
@@ -72,13 +66,8 @@ impl Frame<'_> {
                 out.extend_from_slice(fragment);
             }
             Self::PriorityUpdate { prioritized, value } => {
-                header(
-                    out,
-                    FrameType::PRIORITY_UPDATE,
-                    Flags::default(),
-                    StreamId::CONNECTION,
-                    4 + value.len(),
-                );
+                let (flags, len) = (Flags::default(), 4 + value.len());
+                header(out, FrameType::PRIORITY_UPDATE, flags, StreamId::CONNECTION, len);
                 out.extend_from_slice(&prioritized.as_u32().to_be_bytes());
                 out.extend_from_slice(value);
             }

@@ -219,6 +219,26 @@ impl SendHalf {
         full_frame.min((self.window.size() / 2).max(1))
     }
 
+    /// Adds a WINDOW_UPDATE, and returns by how much it exceeds what was sent. `None`: the window would
+    /// exceed 2^31-1, and has not changed.
+    #[inline]
+    pub fn credit(&mut self, increment: u32, full_frame: u32, now: Instant) -> Option<u32> {
+        if !self.has_window(full_frame) {
+            self.window_opened_at = now;
+        }
+        self.window.add(increment)
+    }
+
+    /// Changes the window with the peer's SETTINGS_INITIAL_WINDOW_SIZE. `None`: it would exceed 2^31-1.
+    pub fn shift_window(&mut self, change: i64, full_frame: u32, now: Instant) -> Option<()> {
+        let had_window = self.has_window(full_frame);
+        self.window.shift(change)?;
+        if !had_window {
+            self.window_opened_at = now;
+        }
+        Some(())
+    }
+
     /// Whether the windows are too small for the next frame of a blocked stream.
     #[inline]
     pub fn lacks_window(&self, connection: ConnectionCredit) -> bool {
@@ -322,6 +342,25 @@ mod tests {
         assert_eq!(send.window.add(900), Some(0));
         assert_eq!(send.waits_since(connection, at(40)), Some(at(40)), "the window is open");
         assert_eq!(send.blocked, Blocked::Since(at(40)));
+    }
+
+    #[test]
+    fn credit_for_a_window_below_the_next_frame_records_the_time() {
+        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+        let mut send = Slot::new(State::opened(true, false), Method::Other, 1000, 0).send;
+        send.blocked_bytes = 2000;
+        send.window.take(500);
+        assert_eq!(send.credit(1, 16_384, at(1)), Some(0));
+        assert_eq!(send.window_opened_at, Instant::ZERO, "500 bytes are a whole frame here");
+        send.window.take(2);
+        assert_eq!(send.credit(1, 16_384, at(2)), Some(0));
+        assert_eq!(send.window_opened_at, at(2));
+        assert_eq!(send.shift_window(1000, 16_384, at(3)), Some(()));
+        assert_eq!(send.window_opened_at, at(2), "500 bytes again");
+        assert_eq!(send.shift_window(-2000, 16_384, at(4)), Some(()));
+        assert_eq!(send.shift_window(1, 16_384, at(5)), Some(()));
+        assert_eq!(send.window_opened_at, at(5));
+        assert_eq!(send.shift_window(1 << 32, 16_384, at(6)), None);
     }
 
     #[test]
