@@ -311,7 +311,7 @@ impl Config {
 
 /// What a running connection still asks of its configuration: small, since every idle connection holds it.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     pub concurrent_streams_max: u32,
     pub header_list_bytes_max: u32,
     pub header_fields_max: u32,

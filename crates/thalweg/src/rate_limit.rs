@@ -12,7 +12,7 @@ use crate::time::Instant;
 /// The kinds of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Cost {
+pub(crate) enum Cost {
     /// A stream that ended early.
     Reset,
     /// PING.
@@ -33,7 +33,7 @@ pub enum Cost {
 
 /// The buckets of one connection.
 #[derive(Debug)]
-pub struct RateLimiter {
+pub(crate) struct RateLimiter {
     buckets: [Bucket; COSTS_LEN],
 }
 
@@ -47,7 +47,7 @@ struct Bucket {
 
 /// A bucket that is empty: which, and its burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exhausted {
+pub(crate) struct Exhausted {
     /// The limit to name.
     pub limit: Limit,
     /// Its burst.
@@ -56,7 +56,7 @@ pub struct Exhausted {
 
 impl RateLimiter {
     /// Starts with full buckets.
-    pub fn new(rate_limits: &RateLimits) -> Self {
+    pub(crate) fn new(rate_limits: &RateLimits) -> Self {
         let bucket =
             |rate_limit: RateLimit| Bucket { tokens: rate_limit.burst, rate_limit, refilled: Instant::ZERO };
         Self {
@@ -75,7 +75,7 @@ impl RateLimiter {
 
     /// Charges one piece of work.
     #[inline]
-    pub fn charge(&mut self, cost: Cost, now: Instant) -> Result<(), Exhausted> {
+    pub(crate) fn charge(&mut self, cost: Cost, now: Instant) -> Result<(), Exhausted> {
         let bucket = &mut self.buckets[cost as usize];
         if bucket.tokens > bucket.rate_limit.burst / 2 {
             bucket.tokens -= 1;
@@ -86,7 +86,7 @@ impl RateLimiter {
 
     /// Gives tokens back for useful work.
     #[inline]
-    pub fn credit(&mut self, cost: Cost, tokens: u32) {
+    pub(crate) fn credit(&mut self, cost: Cost, tokens: u32) {
         let bucket = &mut self.buckets[cost as usize];
         bucket.tokens = bucket.tokens.saturating_add(tokens).min(bucket.rate_limit.burst);
     }
@@ -94,7 +94,7 @@ impl RateLimiter {
     /// A DATA frame with content has arrived. Honest peers send signals beside it: a PING to measure, an empty frame to
     /// flush, an extension frame as grease.
     #[inline]
-    pub fn credit_content(&mut self) {
+    pub(crate) fn credit_content(&mut self) {
         self.credit(Cost::Ping, 1);
         self.credit(Cost::EmptyFrame, 1);
         self.credit(Cost::Extension, 1);
@@ -103,14 +103,14 @@ impl RateLimiter {
     /// A stream was opened, by either side. Its peer may give it a priority and grease, and end it by an empty frame that
     /// arrives late.
     #[inline]
-    pub fn credit_stream(&mut self) {
+    pub(crate) fn credit_stream(&mut self) {
         self.credit(Cost::Priority, 1);
         self.credit(Cost::EmptyFrame, 1);
         self.credit(Cost::Extension, 1);
     }
 
     /// What is left in each bucket.
-    pub fn snapshot(&self) -> [RateLimitSnapshot; COSTS_LEN] {
+    pub(crate) fn snapshot(&self) -> [RateLimitSnapshot; COSTS_LEN] {
         COSTS.map(|cost| {
             let bucket = &self.buckets[cost as usize];
             RateLimitSnapshot { limit: limit_of(cost), tokens: bucket.tokens, burst: bucket.rate_limit.burst }
@@ -118,7 +118,7 @@ impl RateLimiter {
     }
 
     /// Asserts what this owner keeps true.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         debug_assert!(self.buckets.iter().all(|bucket| bucket.tokens <= bucket.rate_limit.burst));
     }
 }
@@ -170,7 +170,7 @@ const COSTS: [Cost; COSTS_LEN] = [
 ];
 
 /// How many kinds there are.
-pub const COSTS_LEN: usize = 8;
+pub(crate) const COSTS_LEN: usize = 8;
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::inner::{ConnectionFailed, Inner};
 
 /// What `receive` returns; the public shell adds what borrows from the connection.
 #[derive(Clone, Copy, Debug)]
-pub enum RawEvent<'b> {
+pub(super) enum RawEvent<'b> {
     Headers { stream: StreamKey, kind: HeadersKind, end: bool },
     Data { stream: StreamKey, data: &'b [u8], end: bool },
     Reset { stream: StreamKey, code: ErrorCode, by: ResetCause },
@@ -32,7 +32,7 @@ pub enum RawEvent<'b> {
 
 /// The meaning of the payload in `Inner::pending`.
 #[derive(Clone, Copy, Debug)]
-pub enum ControlPayload {
+pub(super) enum ControlPayload {
     GoAway { last_stream: StreamId, code: ErrorCode },
     Settings,
     Origin,
@@ -44,7 +44,7 @@ type EventResult<'b> = Result<Option<RawEvent<'b>>, ConnectionFailed>;
 
 impl Inner {
     /// Takes input until an event is due or the input is empty.
-    pub fn receive<'b>(&mut self, input: &mut &'b [u8], now: Instant) -> EventResult<'b> {
+    pub(super) fn receive<'b>(&mut self, input: &mut &'b [u8], now: Instant) -> EventResult<'b> {
         if self.lifecycle.has_error() {
             return Err(ConnectionFailed);
         }

@@ -317,7 +317,7 @@ impl Inner {
 
     /// Handles the end of the byte stream: sends the final GOAWAY, and returns an error if input
     /// was incomplete.
-    pub fn handle_eof(&mut self) -> Result<(), ConnectionFailed> {
+    pub(super) fn handle_eof(&mut self) -> Result<(), ConnectionFailed> {
         if self.lifecycle.has_error() {
             return Err(ConnectionFailed);
         }
