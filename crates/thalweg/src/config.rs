@@ -304,7 +304,7 @@ impl<'a> From<&'a mut Option<Duration>> for ConfigValue<'a> {
 /// The part of the configuration that a running connection reads: small, since every idle
 /// connection holds it.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     pub concurrent_streams_max: u32,
     pub header_list_bytes_max: u32,
     pub header_fields_max: u32,

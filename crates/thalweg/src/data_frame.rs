@@ -5,7 +5,7 @@
 
 /// The shape of a DATA frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DataFrame {
+pub(crate) struct DataFrame {
     /// Bytes of content.
     pub content: usize,
     /// Bytes of Pad Length and padding. 0: the frame is not padded.
@@ -16,7 +16,7 @@ pub struct DataFrame {
 
 impl DataFrame {
     /// The frame that carries END_STREAM alone.
-    pub const EMPTY: Self = Self { content: 0, padding: 0, is_cut_by_window: false };
+    pub(crate) const EMPTY: Self = Self { content: 0, padding: 0, is_cut_by_window: false };
 
     /// Fits `len` bytes of content and up to `padding_max` bytes of padding into a payload of
     /// `payload_max` bytes and a window.
@@ -24,7 +24,7 @@ impl DataFrame {
     /// Flow control counts padding too (RFC 9113 §6.1). Where the window is short, the frame has
     /// less padding: otherwise a stream whose window stays below its padding could never send.
     #[inline]
-    pub fn fit(len: usize, padding_max: usize, payload_max: usize, window: usize) -> Self {
+    pub(crate) fn fit(len: usize, padding_max: usize, payload_max: usize, window: usize) -> Self {
         let content = len.min(payload_max.saturating_sub(padding_max));
         if content + padding_max <= window {
             return Self { content, padding: padding_max, is_cut_by_window: false };
@@ -37,7 +37,7 @@ impl DataFrame {
 
     /// Returns the length of the payload, as flow control counts it, bytes.
     #[inline]
-    pub const fn len(self) -> usize {
+    pub(crate) const fn len(self) -> usize {
         self.content + self.padding
     }
 }

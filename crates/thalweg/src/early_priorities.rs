@@ -9,13 +9,13 @@ use crate::stream_id::StreamId;
 
 /// The priorities of idle streams.
 #[derive(Debug)]
-pub struct EarlyPriorities {
+pub(crate) struct EarlyPriorities {
     entries: VecDeque<(StreamId, Priority)>,
 }
 
 /// What bounds the number of idle streams with a priority.
 #[derive(Clone, Copy, Debug)]
-pub struct EarlyBounds {
+pub(crate) struct EarlyBounds {
     /// The streams of the peer that are active.
     pub active: u32,
     /// The limit of active streams that the peer has acknowledged.
@@ -27,7 +27,7 @@ pub struct EarlyBounds {
 
 impl EarlyPriorities {
     /// Creates an empty list, without memory.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { entries: VecDeque::new() }
     }
 
@@ -35,7 +35,7 @@ impl EarlyPriorities {
     ///
     /// # Errors
     /// The number of streams that the peer could then open, if it exceeds the acknowledged limit.
-    pub fn store(&mut self, id: StreamId, priority: Priority, bounds: EarlyBounds) -> Result<(), u64> {
+    pub(crate) fn store(&mut self, id: StreamId, priority: Priority, bounds: EarlyBounds) -> Result<(), u64> {
         let index = match self.entries.binary_search_by_key(&id, |(id, _)| *id) {
             Ok(index) => {
                 self.entries[index].1 = priority;
@@ -56,7 +56,7 @@ impl EarlyPriorities {
     /// Removes and returns the priority of a stream that is opened now. Streams below it can no
     /// longer be opened; their priorities are dropped.
     #[inline]
-    pub fn take(&mut self, id: StreamId) -> Option<Priority> {
+    pub(crate) fn take(&mut self, id: StreamId) -> Option<Priority> {
         if self.entries.is_empty() {
             return None;
         }
@@ -71,19 +71,19 @@ impl EarlyPriorities {
     }
 
     /// Drops the priorities of streams up to `last`, which are no longer idle.
-    pub fn drop_up_to(&mut self, last: StreamId) {
+    pub(crate) fn drop_up_to(&mut self, last: StreamId) {
         while self.entries.front().is_some_and(|(id, _)| *id <= last) {
             self.entries.pop_front();
         }
     }
 
     /// Returns the heap that is held, bytes.
-    pub fn capacity_bytes(&self) -> usize {
+    pub(crate) fn capacity_bytes(&self) -> usize {
         self.entries.capacity() * size_of::<(StreamId, Priority)>()
     }
 
     /// Asserts the invariants.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         debug_assert!(self.entries.iter().zip(self.entries.iter().skip(1)).all(|(a, b)| a.0 < b.0));
     }
 }

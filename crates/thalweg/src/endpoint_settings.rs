@@ -9,7 +9,7 @@ use crate::violation::Violation;
 
 /// Our settings and the peer's.
 #[derive(Debug)]
-pub struct EndpointSettings {
+pub(crate) struct EndpointSettings {
     /// What we announced.
     pub local: LocalSettings,
     remote: Settings,
@@ -18,7 +18,7 @@ pub struct EndpointSettings {
 
 /// A change of the peer's settings.
 #[derive(Clone, Copy, Debug)]
-pub struct RemoteChange {
+pub(crate) struct RemoteChange {
     pub before: Settings,
     pub after: Settings,
     /// Whether it was the peer's first SETTINGS frame.
@@ -27,7 +27,7 @@ pub struct RemoteChange {
 
 /// An entry of SETTINGS that breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidSetting {
+pub(crate) struct InvalidSetting {
     pub violation: Violation,
     /// The value of the entry, if the value alone breaks the rule.
     pub value: Option<u32>,
@@ -35,19 +35,19 @@ pub struct InvalidSetting {
 
 impl EndpointSettings {
     /// Creates the settings of a connection that announces `first`.
-    pub fn new(first: Settings) -> Self {
+    pub(crate) fn new(first: Settings) -> Self {
         Self { local: LocalSettings::new(first), remote: Settings::default(), remote_received: false }
     }
 
     /// Returns the peer's settings.
     #[inline]
-    pub const fn remote(&self) -> &Settings {
+    pub(crate) const fn remote(&self) -> &Settings {
         &self.remote
     }
 
     /// Whether the peer's first SETTINGS frame was received.
     #[inline]
-    pub const fn is_remote_received(&self) -> bool {
+    pub(crate) const fn is_remote_received(&self) -> bool {
         self.remote_received
     }
 
@@ -55,7 +55,7 @@ impl EndpointSettings {
     ///
     /// # Errors
     /// The first entry that breaks a rule.
-    pub fn receive(
+    pub(crate) fn receive(
         &mut self,
         entries: SettingEntries<'_>,
         from_server: bool,
@@ -82,7 +82,7 @@ impl EndpointSettings {
     ///
     /// # Errors
     /// The first entry that breaks a rule.
-    pub fn receive_upgrade(&mut self, entries: SettingEntries<'_>) -> Result<(), Violation> {
+    pub(crate) fn receive_upgrade(&mut self, entries: SettingEntries<'_>) -> Result<(), Violation> {
         let mut after = self.remote;
         for (id, value) in entries {
             after.apply(id, value, false)?;
@@ -92,19 +92,19 @@ impl EndpointSettings {
     }
 
     /// Returns the heap that is held, bytes.
-    pub fn capacity_bytes(&self) -> usize {
+    pub(crate) fn capacity_bytes(&self) -> usize {
         self.local.capacity_bytes()
     }
 
     /// Asserts the invariants.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         self.local.check();
     }
 }
 
 /// Returns each value of SETTINGS_HEADER_TABLE_SIZE in a frame: the encoder must announce the
 /// smallest (RFC 7541 §4.2).
-pub fn table_sizes(entries: SettingEntries<'_>) -> impl Iterator<Item = u32> {
+pub(crate) fn table_sizes(entries: SettingEntries<'_>) -> impl Iterator<Item = u32> {
     entries.filter(|(id, _)| *id == SettingId::HEADER_TABLE_SIZE).map(|(_, value)| value)
 }
 

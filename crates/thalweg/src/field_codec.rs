@@ -15,7 +15,7 @@ use crate::violation::Violation;
 
 /// The decoder and the encoder of a connection.
 #[derive(Debug)]
-pub struct FieldCodec {
+pub(crate) struct FieldCodec {
     decoder: Decoder,
     encoder: Encoder,
     block: HeaderBlock,
@@ -23,7 +23,7 @@ pub struct FieldCodec {
 
 /// A whole field block that was received.
 #[derive(Clone, Copy, Debug)]
-pub enum FieldBlock<'a> {
+pub(crate) enum FieldBlock<'a> {
     /// Still to be decoded.
     Kept(&'a [u8]),
     /// Larger than `Config::header_block_bytes_max`: it was decoded as it arrived, and was not
@@ -32,7 +32,7 @@ pub enum FieldBlock<'a> {
 }
 
 /// What was found in a block that was decoded whole.
-pub enum BlockOutcome {
+pub(crate) enum BlockOutcome {
     Valid(BlockInfo),
     Malformed(Violation),
     TooLarge(Limit),
@@ -40,7 +40,7 @@ pub enum BlockOutcome {
 
 impl FieldCodec {
     /// Creates both halves. `encoder_table_bytes_max` bounds the table that the encoder uses.
-    pub fn new(encoder_table_bytes_max: u32, hash_seed: u64) -> Self {
+    pub(crate) fn new(encoder_table_bytes_max: u32, hash_seed: u64) -> Self {
         Self {
             decoder: Decoder::new(TABLE_BYTES_INITIAL),
             encoder: Encoder::new(encoder_table_bytes_max, hash_seed),
@@ -50,7 +50,7 @@ impl FieldCodec {
 
     /// Returns the fields of the last block.
     #[inline]
-    pub fn headers(&self) -> Headers<'_> {
+    pub(crate) fn headers(&self) -> Headers<'_> {
         self.block.view(&self.decoder)
     }
 
@@ -59,7 +59,7 @@ impl FieldCodec {
     /// # Errors
     /// `HeaderBlockInvalid`: it cannot be decoded.
     #[inline]
-    pub fn decode(
+    pub(crate) fn decode(
         &mut self,
         kind: BlockKind,
         bytes: FieldBlock<'_>,
@@ -91,7 +91,7 @@ impl FieldCodec {
     ///
     /// # Errors
     /// `HeaderBlockInvalid`: it cannot be decoded.
-    pub fn discard(&mut self, bytes: FieldBlock<'_>) -> Result<(), Violation> {
+    pub(crate) fn discard(&mut self, bytes: FieldBlock<'_>) -> Result<(), Violation> {
         let FieldBlock::Kept(bytes) = bytes else { return Ok(()) };
         match self.decoder.decode(bytes, ListLimits::NONE, |_| SinkAction::Stop) {
             Ok(_) => Ok(()),
@@ -103,7 +103,7 @@ impl FieldCodec {
     ///
     /// # Errors
     /// `HeaderBlockInvalid`: it cannot be decoded.
-    pub fn skip(&mut self, skipper: &mut BlockSkipper, fragment: &[u8]) -> Result<(), Violation> {
+    pub(crate) fn skip(&mut self, skipper: &mut BlockSkipper, fragment: &[u8]) -> Result<(), Violation> {
         skipper.push(&mut self.decoder, fragment).map_err(|_| Violation::HeaderBlockInvalid)
     }
 
@@ -111,30 +111,30 @@ impl FieldCodec {
     ///
     /// # Errors
     /// `HeaderBlockInvalid`: it is incomplete.
-    pub fn finish_skip(&mut self, skipper: BlockSkipper) -> Result<(), Violation> {
+    pub(crate) fn finish_skip(&mut self, skipper: BlockSkipper) -> Result<(), Violation> {
         skipper.finish(&mut self.decoder).map_err(|_| Violation::HeaderBlockInvalid)
     }
 
     /// Applies our acknowledged SETTINGS_HEADER_TABLE_SIZE.
-    pub fn set_decoder_table_bytes_max(&mut self, bytes: u32) {
+    pub(crate) fn set_decoder_table_bytes_max(&mut self, bytes: u32) {
         self.decoder.set_table_bytes_max(bytes);
     }
 
     /// Applies the peer's SETTINGS_HEADER_TABLE_SIZE.
-    pub fn set_encoder_table_bytes_max(&mut self, bytes: u32) {
+    pub(crate) fn set_encoder_table_bytes_max(&mut self, bytes: u32) {
         self.encoder.set_peer_table_bytes_max(bytes);
     }
 
     /// Returns the encoder, in which callers look fields up before they encode a block.
     #[inline]
-    pub const fn encoder(&self) -> &Encoder {
+    pub(crate) const fn encoder(&self) -> &Encoder {
         &self.encoder
     }
 
     /// Encodes a block, behind the promised identifier if there is one. The dynamic table follows
     /// the order of blocks on the wire, so the caller appends the block to the output at once.
     #[inline]
-    pub fn encode(
+    pub(crate) fn encode(
         &mut self,
         promised: Option<StreamId>,
         fields: &[(Field<'_>, TableMatch)],
@@ -150,7 +150,7 @@ impl FieldCodec {
     }
 
     /// Returns the heap that is held, bytes.
-    pub fn capacity_bytes(&self) -> usize {
+    pub(crate) fn capacity_bytes(&self) -> usize {
         self.block.capacity_bytes() + self.decoder.table_bytes() + self.encoder.table_bytes()
     }
 }

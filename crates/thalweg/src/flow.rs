@@ -35,7 +35,7 @@ use crate::settings::WINDOW_MAX;
 
 /// What we may send, on a stream or on the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SendWindow {
+pub(crate) struct SendWindow {
     /// Negative after a settings change (RFC 9113 §6.9.2).
     available: i32,
     /// DATA bytes that were sent and that no WINDOW_UPDATE has credited yet.
@@ -44,37 +44,37 @@ pub struct SendWindow {
 
 impl SendWindow {
     /// Creates a window of `bytes`.
-    pub const fn new(bytes: u32) -> Self {
+    pub(crate) const fn new(bytes: u32) -> Self {
         Self { available: bytes as i32, uncredited: 0 }
     }
 
     /// Returns the bytes that may be sent now: 0 while the window is negative.
     #[inline]
-    pub const fn available(self) -> u32 {
+    pub(crate) const fn available(self) -> u32 {
         if self.available > 0 { self.available as u32 } else { 0 }
     }
 
     /// Returns the window as the RFC counts it, negative after a settings change.
-    pub const fn as_i64(self) -> i64 {
+    pub(crate) const fn as_i64(self) -> i64 {
         self.available as i64
     }
 
     /// Returns the bytes that were sent and not credited yet.
-    pub const fn uncredited(self) -> u32 {
+    pub(crate) const fn uncredited(self) -> u32 {
         self.uncredited
     }
 
     /// Returns the size of the window if the peer credited all that was sent. It follows every
     /// settings change.
     #[inline]
-    pub const fn size(self) -> u32 {
+    pub(crate) const fn size(self) -> u32 {
         let size = self.available as i64 + self.uncredited as i64;
         if size > 0 { size as u32 } else { 0 }
     }
 
     /// Takes `bytes` that are about to be sent, and that are available.
     #[inline]
-    pub fn take(&mut self, bytes: u32) {
+    pub(crate) fn take(&mut self, bytes: u32) {
         debug_assert!(bytes <= self.available());
         self.available -= bytes as i32;
         self.uncredited = self.uncredited.saturating_add(bytes);
@@ -83,14 +83,14 @@ impl SendWindow {
     /// Adds a WINDOW_UPDATE, and returns by how much it exceeds what was sent. `None`: the window
     /// would exceed 2^31-1 (RFC 9113 §6.9.1), and has not changed.
     #[inline]
-    pub fn add(&mut self, increment: u32) -> Option<u32> {
+    pub(crate) fn add(&mut self, increment: u32) -> Option<u32> {
         self.available = self.available.checked_add_unsigned(increment)?;
         Some(take_credit(&mut self.uncredited, increment))
     }
 
     /// Changes the window with SETTINGS_INITIAL_WINDOW_SIZE; it may become negative (RFC 9113
     /// §6.9.2). `None`: it would exceed 2^31-1.
-    pub fn shift(&mut self, change: i64) -> Option<()> {
+    pub(crate) fn shift(&mut self, change: i64) -> Option<()> {
         self.available = i32::try_from(i64::from(self.available) + change).ok()?;
         Some(())
     }
@@ -98,7 +98,7 @@ impl SendWindow {
 
 /// Takes the credit for bytes that were sent, and returns by how much the increment exceeds them.
 #[inline]
-pub fn take_credit(uncredited: &mut u32, increment: u32) -> u32 {
+pub(crate) fn take_credit(uncredited: &mut u32, increment: u32) -> u32 {
     let credit = increment.min(*uncredited);
     *uncredited -= credit;
     increment - credit
@@ -106,7 +106,7 @@ pub fn take_credit(uncredited: &mut u32, increment: u32) -> u32 {
 
 /// What the peer may send, and the state of what it has sent, on a stream or on the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReceiveWindow {
+pub(crate) struct ReceiveWindow {
     /// What the peer may still send. Negative when our setting shrank.
     available: i32,
     /// Received, and not yet released by the caller.
@@ -117,34 +117,34 @@ pub struct ReceiveWindow {
 
 impl ReceiveWindow {
     /// Starts with `bytes` available.
-    pub const fn new(bytes: u32) -> Self {
+    pub(crate) const fn new(bytes: u32) -> Self {
         Self { available: bytes as i32, held: 0, due: 0 }
     }
 
     /// Returns the bytes that were received and not released.
-    pub const fn held(&self) -> u32 {
+    pub(crate) const fn held(&self) -> u32 {
         self.held
     }
 
     /// Returns the bytes that the peer may still send.
-    pub const fn available(&self) -> i64 {
+    pub(crate) const fn available(&self) -> i64 {
         self.available as i64
     }
 
     /// Returns the bytes that were released and not announced.
-    pub const fn due(&self) -> u32 {
+    pub(crate) const fn due(&self) -> u32 {
         self.due
     }
 
     /// Returns the whole window: `available + held + due`.
-    pub const fn size(&self) -> i64 {
+    pub(crate) const fn size(&self) -> i64 {
         self.available as i64 + self.held as i64 + self.due as i64
     }
 
     /// Debits a DATA frame at its header, padding included. `None`: it has more than was available
     /// (RFC 9113 §6.9.1).
     #[inline]
-    pub fn receive(&mut self, bytes: u32) -> Option<()> {
+    pub(crate) fn receive(&mut self, bytes: u32) -> Option<()> {
         if i64::from(bytes) > i64::from(self.available) && bytes > 0 {
             return None;
         }
@@ -155,7 +155,7 @@ impl ReceiveWindow {
 
     /// Moves up to `bytes` from held to due; returns how many.
     #[inline]
-    pub fn release(&mut self, bytes: u32) -> u32 {
+    pub(crate) fn release(&mut self, bytes: u32) -> u32 {
         let released = bytes.min(self.held);
         self.held -= released;
         self.due += released;
@@ -165,7 +165,7 @@ impl ReceiveWindow {
     /// Returns the WINDOW_UPDATE that should go out now, if any, and counts it as announced: see
     /// the documentation of the module.
     #[inline]
-    pub fn take_update(&mut self) -> Option<u32> {
+    pub(crate) fn take_update(&mut self) -> Option<u32> {
         if !self.wants_update() {
             return None;
         }
@@ -177,7 +177,7 @@ impl ReceiveWindow {
 
     /// Whether a WINDOW_UPDATE should be sent now.
     #[inline]
-    pub const fn wants_update(&self) -> bool {
+    pub(crate) const fn wants_update(&self) -> bool {
         if self.due == 0 {
             return false;
         }
@@ -189,26 +189,26 @@ impl ReceiveWindow {
     }
 
     /// Widens the window by `bytes` that are announced at the same time.
-    pub fn widen(&mut self, bytes: u32) {
+    pub(crate) fn widen(&mut self, bytes: u32) {
         debug_assert!(self.size() + i64::from(bytes) <= i64::from(WINDOW_MAX));
         self.available += bytes as i32;
     }
 
     /// Changes the window with our own SETTINGS_INITIAL_WINDOW_SIZE, once the peer has acknowledged
     /// it.
-    pub fn shift(&mut self, change: i64) {
+    pub(crate) fn shift(&mut self, change: i64) {
         self.available =
             (i64::from(self.available) + change).clamp(i64::from(i32::MIN), i64::from(WINDOW_MAX)) as i32;
     }
 
     /// Asserts the invariants.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         debug_assert!(self.size() <= i64::from(WINDOW_MAX));
     }
 }
 
 /// RFC 9113 §4.2: the frame that every peer can send.
-pub const FRAME_BYTES: i64 = 16_384;
+pub(crate) const FRAME_BYTES: i64 = 16_384;
 
 #[cfg(test)]
 mod tests {

@@ -20,7 +20,7 @@ use crate::violation::Violation;
 
 /// What the next byte of the input belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// The client's preface, of which `matched` bytes were received.
     Preface { matched: u8 },
     /// A frame header.
@@ -39,7 +39,7 @@ pub enum Phase {
 
 /// A DATA frame that is being received. The windows were debited at its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DataPhase {
+pub(crate) struct DataPhase {
     /// The stream.
     pub stream: StreamKey,
     /// Payload bytes that follow: content first, then padding.
@@ -56,7 +56,7 @@ pub struct DataPhase {
 
 /// A header block whose last fragment was not received yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpenBlock {
+pub(crate) struct OpenBlock {
     /// The stream of its frames.
     pub stream: StreamId,
     /// The promised stream, for PUSH_PROMISE.
@@ -71,7 +71,7 @@ pub struct OpenBlock {
 
 /// The state of the input.
 #[derive(Debug)]
-pub struct Inbound {
+pub(crate) struct Inbound {
     /// What the next byte belongs to.
     pub phase: Phase,
     /// The open header block.
@@ -87,7 +87,7 @@ pub struct Inbound {
 }
 
 /// A whole payload.
-pub enum Payload<'b> {
+pub(crate) enum Payload<'b> {
     /// In the caller's buffer.
     Borrowed(&'b [u8]),
     /// Collected from several inputs; [`Inbound::recycle`] takes the memory back.
@@ -96,7 +96,7 @@ pub enum Payload<'b> {
 
 impl Inbound {
     /// Creates the state before the preface, or before the first frame.
-    pub const fn new(expects_preface: bool) -> Self {
+    pub(crate) const fn new(expects_preface: bool) -> Self {
         let phase = if expects_preface { Phase::Preface { matched: 0 } } else { Phase::FrameHeader };
         Self {
             phase,
@@ -114,7 +114,7 @@ impl Inbound {
     ///
     /// # Errors
     /// `PrefaceInvalid`: they differ.
-    pub fn take_preface(&mut self, matched: u8, input: &mut &[u8]) -> Result<(), Violation> {
+    pub(crate) fn take_preface(&mut self, matched: u8, input: &mut &[u8]) -> Result<(), Violation> {
         let expected = &PREFACE[usize::from(matched)..];
         let len = expected.len().min(input.len());
         let (seen, rest) = input.split_at(len);
@@ -129,7 +129,7 @@ impl Inbound {
 
     /// Takes a frame header off the input; `None` if it is incomplete, and the input is then empty.
     #[inline]
-    pub fn take_header(&mut self, input: &mut &[u8]) -> Option<FrameHeader> {
+    pub(crate) fn take_header(&mut self, input: &mut &[u8]) -> Option<FrameHeader> {
         if self.header_len == 0
             && let Some((header, rest)) = input.split_first_chunk::<HEADER_LEN>()
         {
@@ -146,12 +146,12 @@ impl Inbound {
     }
 
     /// Returns the type and the stream of the last frame header.
-    pub const fn last_frame(&self) -> Option<(FrameType, StreamId)> {
+    pub(crate) const fn last_frame(&self) -> Option<(FrameType, StreamId)> {
         self.last_frame
     }
 
     /// Returns what was received of an incomplete frame header.
-    pub fn unfinished_head(&self) -> Vec<u8> {
+    pub(crate) fn unfinished_head(&self) -> Vec<u8> {
         self.header[..usize::from(self.header_len)].to_vec()
     }
 
@@ -172,7 +172,7 @@ impl Inbound {
     /// Takes a payload of `len` bytes off the input; `None` if it is incomplete, and the input is
     /// then empty.
     #[inline]
-    pub fn take_payload<'b>(&mut self, len: usize, input: &mut &'b [u8]) -> Option<Payload<'b>> {
+    pub(crate) fn take_payload<'b>(&mut self, len: usize, input: &mut &'b [u8]) -> Option<Payload<'b>> {
         if self.payload.is_empty()
             && let Some((payload, rest)) = input.split_at_checked(len)
         {
@@ -190,7 +190,7 @@ impl Inbound {
     }
 
     /// Takes the memory of a buffered payload back. Large buffers are freed.
-    pub fn recycle(&mut self, mut payload: Vec<u8>) {
+    pub(crate) fn recycle(&mut self, mut payload: Vec<u8>) {
         payload.clear();
         if payload.capacity() <= KEPT_BYTES_MAX {
             self.payload = payload;
@@ -198,7 +198,7 @@ impl Inbound {
     }
 
     /// Closes the open header block. The memory of its fragments is kept if it is small.
-    pub fn close_block(&mut self, mut fragments: Vec<u8>) {
+    pub(crate) fn close_block(&mut self, mut fragments: Vec<u8>) {
         self.open_block = None;
         fragments.clear();
         if fragments.capacity() <= KEPT_BYTES_MAX {
@@ -207,12 +207,12 @@ impl Inbound {
     }
 
     /// Whether the input so far ends between two frames.
-    pub fn is_between_frames(&self) -> bool {
+    pub(crate) fn is_between_frames(&self) -> bool {
         self.phase == Phase::FrameHeader && self.header_len == 0 && self.open_block.is_none()
     }
 
     /// Stops taking input, and frees what was buffered.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.phase = Phase::Stopped;
         self.open_block = None;
         self.fragments = Vec::new();
@@ -221,7 +221,7 @@ impl Inbound {
     }
 
     /// Returns the heap that is held, bytes.
-    pub fn capacity_bytes(&self) -> usize {
+    pub(crate) fn capacity_bytes(&self) -> usize {
         let skipper = self.skipper.as_ref();
         let skipped = skipper.map_or(0, |skipper| size_of::<BlockSkipper>() + skipper.capacity_bytes());
         self.payload.capacity() + self.fragments.capacity() + skipped

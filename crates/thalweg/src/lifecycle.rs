@@ -10,7 +10,7 @@ use crate::violation::Violation;
 
 /// How far a connection has come in its life.
 #[derive(Debug, Default)]
-pub struct Lifecycle {
+pub(crate) struct Lifecycle {
     shutdown: Shutdown,
     /// The code of the peer's GOAWAY.
     remote_code: Option<ErrorCode>,
@@ -25,18 +25,18 @@ pub struct Lifecycle {
 impl Lifecycle {
     /// Whether the connection has an error.
     #[inline]
-    pub const fn has_error(&self) -> bool {
+    pub(crate) const fn has_error(&self) -> bool {
         self.error.is_some()
     }
 
     /// Returns the connection's error.
-    pub const fn error(&self) -> Option<ConnectionError> {
+    pub(crate) const fn error(&self) -> Option<ConnectionError> {
         self.error
     }
 
     /// Returns the connection's error as one, if it has one.
     #[inline]
-    pub const fn ensure_open(&self) -> Result<(), ConnectionError> {
+    pub(crate) const fn ensure_open(&self) -> Result<(), ConnectionError> {
         match self.error {
             None => Ok(()),
             Some(error) => Err(error),
@@ -45,7 +45,7 @@ impl Lifecycle {
 
     /// Sets the error, and returns the last stream and the code of the GOAWAY that announces it.
     /// `last` is the highest identifier that the peer has used.
-    pub fn terminate(
+    pub(crate) fn terminate(
         &mut self,
         error: ConnectionError,
         last: StreamId,
@@ -64,7 +64,7 @@ impl Lifecycle {
     }
 
     /// Returns the streams that were live at the error.
-    pub const fn live_streams_at_error(&self) -> u32 {
+    pub(crate) const fn live_streams_at_error(&self) -> u32 {
         self.live_streams_at_error
     }
 
@@ -72,25 +72,25 @@ impl Lifecycle {
     ///
     /// # Errors
     /// It names a higher stream than an earlier one (RFC 9113 §6.8).
-    pub fn receive_goaway(&mut self, last: StreamId, code: ErrorCode) -> Result<(), Violation> {
+    pub(crate) fn receive_goaway(&mut self, last: StreamId, code: ErrorCode) -> Result<(), Violation> {
         self.shutdown.receive(last)?;
         self.remote_code = Some(code);
         Ok(())
     }
 
     /// Returns the code of the peer's GOAWAY.
-    pub const fn remote_code(&self) -> Option<ErrorCode> {
+    pub(crate) const fn remote_code(&self) -> Option<ErrorCode> {
         self.remote_code
     }
 
     /// Returns the error for which the peer has ended the connection, if it has.
-    pub fn remote_error(&self) -> Option<ConnectionError> {
+    pub(crate) fn remote_error(&self) -> Option<ConnectionError> {
         let code = self.remote_code.filter(|code| *code != ErrorCode::NO_ERROR)?;
         Some(ConnectionError::new(CloseCause::GoAway, code))
     }
 
     /// Records that input has ended in order.
-    pub fn receive_eof(&mut self) {
+    pub(crate) fn receive_eof(&mut self) {
         self.eof = true;
         self.ended_without_goaway =
             self.remote_code.is_none() && self.shutdown.phase() == ShutdownPhase::Open;
@@ -98,29 +98,29 @@ impl Lifecycle {
 
     /// Whether input has ended in order.
     #[inline]
-    pub const fn is_eof(&self) -> bool {
+    pub(crate) const fn is_eof(&self) -> bool {
         self.eof
     }
 
     /// Whether input ended before either side had sent GOAWAY.
-    pub const fn ended_without_goaway(&self) -> bool {
+    pub(crate) const fn ended_without_goaway(&self) -> bool {
         self.ended_without_goaway
     }
 
     /// Whether no stream may be opened any more: one side has sent GOAWAY, or input has ended.
     #[inline]
-    pub fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         self.shutdown.is_going_away() || self.eof
     }
 
     /// Returns the state of the graceful shutdown.
     #[inline]
-    pub const fn shutdown(&self) -> &Shutdown {
+    pub(crate) const fn shutdown(&self) -> &Shutdown {
         &self.shutdown
     }
 
     /// Returns the state of the graceful shutdown, to advance it.
-    pub const fn shutdown_mut(&mut self) -> &mut Shutdown {
+    pub(crate) const fn shutdown_mut(&mut self) -> &mut Shutdown {
         &mut self.shutdown
     }
 }

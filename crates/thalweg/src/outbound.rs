@@ -12,7 +12,7 @@ use crate::stream_id::{StreamId, StreamKey};
 
 /// The output that was not fetched yet.
 #[derive(Debug, Default)]
-pub struct Outbound {
+pub(crate) struct Outbound {
     bytes: Vec<u8>,
     splices: Vec<Splice>,
     /// Payload bytes that the caller places itself.
@@ -38,42 +38,42 @@ pub struct Splice {
 
 impl Outbound {
     /// Creates an empty output with memory for so many bytes.
-    pub fn with_capacity(bytes: usize) -> Self {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
     }
 
     /// Returns the length of the output, spliced payloads included, bytes.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len() + self.spliced_bytes
     }
 
     /// Returns the length of the output without the payloads that the caller places, bytes.
     #[inline]
-    pub fn own_len(&self) -> usize {
+    pub(crate) fn own_len(&self) -> usize {
         self.bytes.len()
     }
 
     /// Returns the heap that is held, bytes.
-    pub fn capacity_bytes(&self) -> usize {
+    pub(crate) fn capacity_bytes(&self) -> usize {
         self.bytes.capacity() + self.splices.capacity() * size_of::<Splice>()
     }
 
     /// Whether all output was fetched.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// Counts what was appended since the output was `before` bytes long as replies to the peer.
     /// Returns the bytes of all replies in the output.
     #[inline]
-    pub fn count_replies(&mut self, before: usize) -> usize {
+    pub(crate) fn count_replies(&mut self, before: usize) -> usize {
         self.reply_bytes += self.len() - before;
         self.reply_bytes
     }
 
     /// Returns the bytes that were fetched since the connection began.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.total
     }
 
@@ -82,7 +82,7 @@ impl Outbound {
     ///
     /// An empty `out` is swapped, which costs nothing; otherwise the bytes are appended.
     #[inline]
-    pub fn take(&mut self, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn take(&mut self, out: &mut Vec<u8>) -> bool {
         if self.bytes.is_empty() || !self.splices.is_empty() {
             return false;
         }
@@ -98,7 +98,7 @@ impl Outbound {
 
     /// Moves everything to the caller, with the places of spliced payloads. An empty argument is
     /// swapped; otherwise the output is appended to it.
-    pub fn take_spliced(&mut self, out: &mut Vec<u8>, splices: &mut Vec<Splice>) -> bool {
+    pub(crate) fn take_spliced(&mut self, out: &mut Vec<u8>, splices: &mut Vec<Splice>) -> bool {
         if self.bytes.is_empty() {
             return false;
         }
@@ -123,49 +123,49 @@ impl Outbound {
     }
 
     /// Appends the client's preface (RFC 9113 §3.4).
-    pub fn preface(&mut self) {
+    pub(crate) fn preface(&mut self) {
         self.bytes.extend_from_slice(PREFACE);
     }
 
     /// Appends SETTINGS.
-    pub fn settings(&mut self, entries: impl ExactSizeIterator<Item = (SettingId, u32)>) {
+    pub(crate) fn settings(&mut self, entries: impl ExactSizeIterator<Item = (SettingId, u32)>) {
         emit::settings(&mut self.bytes, entries);
     }
 
     /// Appends the acknowledgement of SETTINGS.
-    pub fn settings_ack(&mut self) {
+    pub(crate) fn settings_ack(&mut self) {
         emit::settings_ack(&mut self.bytes);
     }
 
     /// Appends PING.
-    pub fn ping(&mut self, ack: bool, payload: [u8; 8]) {
+    pub(crate) fn ping(&mut self, ack: bool, payload: [u8; 8]) {
         emit::ping(&mut self.bytes, ack, payload);
     }
 
     /// Appends GOAWAY.
-    pub fn goaway(&mut self, last_stream: StreamId, code: ErrorCode, debug: &[u8]) {
+    pub(crate) fn goaway(&mut self, last_stream: StreamId, code: ErrorCode, debug: &[u8]) {
         emit::goaway(&mut self.bytes, last_stream, code, debug);
     }
 
     /// Appends RST_STREAM.
-    pub fn reset(&mut self, stream: StreamId, code: ErrorCode) {
+    pub(crate) fn reset(&mut self, stream: StreamId, code: ErrorCode) {
         emit::reset(&mut self.bytes, stream, code);
     }
 
     /// Appends WINDOW_UPDATE.
     #[inline]
-    pub fn window_update(&mut self, stream: StreamId, increment: u32) {
+    pub(crate) fn window_update(&mut self, stream: StreamId, increment: u32) {
         emit::window_update(&mut self.bytes, stream, increment);
     }
 
     /// Appends any frame.
-    pub fn frame(&mut self, frame: &crate::frame::Frame<'_>) {
+    pub(crate) fn frame(&mut self, frame: &crate::frame::Frame<'_>) {
         frame.emit(&mut self.bytes);
     }
 
     /// Appends one DATA frame.
     #[inline]
-    pub fn data(&mut self, stream: StreamId, data: &[u8], end: bool) {
+    pub(crate) fn data(&mut self, stream: StreamId, data: &[u8], end: bool) {
         let flags = Flags::default().with(Flags::END_STREAM, end);
         self.bytes.reserve(HEADER_LEN + data.len());
         emit::header(&mut self.bytes, FrameType::DATA, flags, stream, data.len());
@@ -173,13 +173,13 @@ impl Outbound {
     }
 
     /// Appends one DATA frame with padding.
-    pub fn data_padded(&mut self, stream: StreamId, data: &[u8], end: bool, pad_len: u8) {
+    pub(crate) fn data_padded(&mut self, stream: StreamId, data: &[u8], end: bool, pad_len: u8) {
         let frame = crate::frame::Frame::Data { stream, data, end_stream: end, padding: Some(pad_len) };
         frame.emit(&mut self.bytes);
     }
 
     /// Appends the header of a DATA frame whose payload the caller places.
-    pub fn splice(&mut self, stream: StreamKey, len: usize, end: bool) {
+    pub(crate) fn splice(&mut self, stream: StreamKey, len: usize, end: bool) {
         let flags = Flags::default().with(Flags::END_STREAM, end);
         emit::header(&mut self.bytes, FrameType::DATA, flags, stream.id(), len);
         if len > 0 {
@@ -193,7 +193,7 @@ impl Outbound {
     ///
     /// `encode` writes the block, for PUSH_PROMISE behind the promised identifier.
     #[inline]
-    pub fn header_block(
+    pub(crate) fn header_block(
         &mut self,
         kind: FrameType,
         flags: Flags,
@@ -237,7 +237,7 @@ impl Outbound {
     }
 
     /// Asserts the invariants. Costs a walk over the output.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         if !cfg!(debug_assertions) {
             return;
         }

@@ -12,7 +12,7 @@ use crate::stream_id::StreamKey;
 
 /// The pending events of a connection, and the payload that the last event lends.
 #[derive(Debug, Default)]
-pub struct PendingEvents {
+pub(crate) struct PendingEvents {
     resets: VecDeque<PendingReset>,
     /// The slot from which streams above the last one of the peer's GOAWAY are still to be looked
     /// for.
@@ -24,7 +24,7 @@ pub struct PendingEvents {
 
 /// A stream's reset that an event will report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PendingReset {
+pub(crate) struct PendingReset {
     pub stream: StreamKey,
     pub code: ErrorCode,
     pub by: ResetCause,
@@ -44,66 +44,66 @@ enum StreamAvailability {
 impl PendingEvents {
     /// Whether no event is pending.
     #[inline]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.resets.is_empty()
             && self.goaway_scan_from.is_none()
             && self.stream_available != StreamAvailability::Due
     }
 
     /// Adds a reset.
-    pub fn push_reset(&mut self, reset: PendingReset) {
+    pub(crate) fn push_reset(&mut self, reset: PendingReset) {
         self.resets.push_back(reset);
     }
 
     /// Removes and returns the first reset.
-    pub fn pop_reset(&mut self) -> Option<PendingReset> {
+    pub(crate) fn pop_reset(&mut self) -> Option<PendingReset> {
         self.resets.pop_front()
     }
 
     /// Whether a reset is pending.
-    pub fn has_resets(&self) -> bool {
+    pub(crate) fn has_resets(&self) -> bool {
         !self.resets.is_empty()
     }
 
     /// Drops all resets: the connection's end reports those streams.
-    pub fn clear_resets(&mut self) {
+    pub(crate) fn clear_resets(&mut self) {
         self.resets.clear();
     }
 
     /// Starts the search for streams above the last one of the peer's GOAWAY.
-    pub fn start_goaway_scan(&mut self) {
+    pub(crate) fn start_goaway_scan(&mut self) {
         self.goaway_scan_from = Some(0);
     }
 
     /// Returns the slot from which the search continues, if it runs.
-    pub fn goaway_scan_from(&self) -> Option<usize> {
+    pub(crate) fn goaway_scan_from(&self) -> Option<usize> {
         self.goaway_scan_from
     }
 
     /// Continues the search at a slot, or ends it.
-    pub fn set_goaway_scan(&mut self, from: Option<usize>) {
+    pub(crate) fn set_goaway_scan(&mut self, from: Option<usize>) {
         self.goaway_scan_from = from;
     }
 
     /// Records that the caller wants to open a stream and may not.
-    pub fn request_stream(&mut self) {
+    pub(crate) fn request_stream(&mut self) {
         self.stream_available = StreamAvailability::Requested;
     }
 
     /// Whether the caller waits until it may open a stream.
     #[inline]
-    pub fn is_stream_requested(&self) -> bool {
+    pub(crate) fn is_stream_requested(&self) -> bool {
         self.stream_available == StreamAvailability::Requested
     }
 
     /// Makes the event due that reports that a stream may be opened.
-    pub fn push_stream_available(&mut self) {
+    pub(crate) fn push_stream_available(&mut self) {
         debug_assert!(self.is_stream_requested());
         self.stream_available = StreamAvailability::Due;
     }
 
     /// Removes that event. Returns whether it was due.
-    pub fn pop_stream_available(&mut self) -> bool {
+    pub(crate) fn pop_stream_available(&mut self) -> bool {
         let is_due = self.stream_available == StreamAvailability::Due;
         if is_due {
             self.stream_available = StreamAvailability::NotRequested;
@@ -112,24 +112,24 @@ impl PendingEvents {
     }
 
     /// Copies the payload that the next event shows.
-    pub fn store_payload(&mut self, payload: &[u8]) {
+    pub(crate) fn store_payload(&mut self, payload: &[u8]) {
         self.control_payload.clear();
         self.control_payload.extend_from_slice(payload);
     }
 
     /// Copies a payload of two parts.
-    pub fn store_payload_parts(&mut self, first: &[u8], second: &[u8]) {
+    pub(crate) fn store_payload_parts(&mut self, first: &[u8], second: &[u8]) {
         self.store_payload(first);
         self.control_payload.extend_from_slice(second);
     }
 
     /// Returns the payload that the last event shows.
-    pub fn payload(&self) -> &[u8] {
+    pub(crate) fn payload(&self) -> &[u8] {
         &self.control_payload
     }
 
     /// Returns the heap that is held, bytes.
-    pub fn capacity_bytes(&self) -> usize {
+    pub(crate) fn capacity_bytes(&self) -> usize {
         self.control_payload.capacity() + self.resets.capacity() * size_of::<PendingReset>()
     }
 }

@@ -7,13 +7,13 @@ use crate::error::SendError;
 
 /// The PINGs of a connection that were sent and not answered.
 #[derive(Debug, Default)]
-pub struct Pings {
+pub(crate) struct Pings {
     in_flight: u32,
 }
 
 /// What a PING with the ACK flag answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PingAck {
+pub(crate) enum PingAck {
     /// The PING of the keep-alive timeout.
     KeepAlive,
     /// The PING that followed the first GOAWAY of a graceful shutdown.
@@ -29,7 +29,7 @@ impl Pings {
     ///
     /// # Errors
     /// `OutOfRange` for the payloads of our own, `TooManyPending` when too many are unanswered.
-    pub fn send(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
+    pub(crate) fn send(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
         if payload == KEEP_ALIVE_PING || payload == SHUTDOWN_PING {
             return Err(SendError::OutOfRange);
         }
@@ -41,7 +41,7 @@ impl Pings {
     }
 
     /// Returns what an answer belongs to.
-    pub const fn receive_ack(&mut self, payload: [u8; 8]) -> PingAck {
+    pub(crate) const fn receive_ack(&mut self, payload: [u8; 8]) -> PingAck {
         match payload {
             KEEP_ALIVE_PING => PingAck::KeepAlive,
             SHUTDOWN_PING => PingAck::Shutdown,
@@ -54,16 +54,16 @@ impl Pings {
     }
 
     /// Asserts the invariants.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         debug_assert!(self.in_flight <= IN_FLIGHT_MAX);
     }
 }
 
 /// The payload of the PING that checks whether a silent peer is still there.
-pub const KEEP_ALIVE_PING: [u8; 8] = *b"\0thalive";
+pub(crate) const KEEP_ALIVE_PING: [u8; 8] = *b"\0thalive";
 /// The payload of the PING that follows the first GOAWAY of a shutdown. The answer shows that the
 /// peer has received the GOAWAY.
-pub const SHUTDOWN_PING: [u8; 8] = *b"\0thaldwn";
+pub(crate) const SHUTDOWN_PING: [u8; 8] = *b"\0thaldwn";
 const IN_FLIGHT_MAX: u32 = 16;
 
 #[cfg(test)]

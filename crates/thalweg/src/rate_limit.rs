@@ -4,7 +4,7 @@
 //! is opened or completes, content that is sent, received or consumed), so that limits grow with honest traffic and no
 //! total is ever counted. The table in `docs/security.md` says what honest peers reach.
 
-pub use crate::config::Cost;
+pub(crate) use crate::config::Cost;
 use crate::config::{RateLimit, RateLimits};
 use crate::error::Limit;
 use crate::snapshot::{RateLimitSnapshot, RateLimitsSnapshot};
@@ -12,7 +12,7 @@ use crate::time::Instant;
 
 /// The buckets of one connection.
 #[derive(Debug)]
-pub struct RateLimiter {
+pub(crate) struct RateLimiter {
     buckets: [Bucket; Cost::COUNT],
     /// Field blocks that may still come, free of charge, on streams that we have reset.
     late_blocks: u32,
@@ -28,7 +28,7 @@ struct Bucket {
 
 /// A bucket that is empty: which, and its burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exhausted {
+pub(crate) struct Exhausted {
     /// The limit to name.
     pub limit: Limit,
     /// Its burst.
@@ -37,7 +37,7 @@ pub struct Exhausted {
 
 impl RateLimiter {
     /// Starts with full buckets.
-    pub fn new(rate_limits: &RateLimits) -> Self {
+    pub(crate) fn new(rate_limits: &RateLimits) -> Self {
         let bucket = |cost| {
             let rate_limit = rate_limits.of(cost);
             Bucket { tokens: rate_limit.burst, rate_limit, refilled: Instant::ZERO }
@@ -47,7 +47,7 @@ impl RateLimiter {
 
     /// Charges one piece of work.
     #[inline]
-    pub fn charge(&mut self, cost: Cost, now: Instant) -> Result<(), Exhausted> {
+    pub(crate) fn charge(&mut self, cost: Cost, now: Instant) -> Result<(), Exhausted> {
         let bucket = &mut self.buckets[cost as usize];
         if bucket.tokens > bucket.rate_limit.burst / 2 {
             bucket.tokens -= 1;
@@ -58,7 +58,7 @@ impl RateLimiter {
 
     /// Gives tokens back for useful work.
     #[inline]
-    pub fn credit(&mut self, cost: Cost, tokens: u32) {
+    pub(crate) fn credit(&mut self, cost: Cost, tokens: u32) {
         let bucket = &mut self.buckets[cost as usize];
         bucket.tokens = bucket.tokens.saturating_add(tokens).min(bucket.rate_limit.burst);
     }
@@ -66,7 +66,7 @@ impl RateLimiter {
     /// A DATA frame with content has arrived. Honest peers send signals beside it: a PING to measure, an empty frame to
     /// flush, an extension frame as grease.
     #[inline]
-    pub fn credit_content(&mut self) {
+    pub(crate) fn credit_content(&mut self) {
         self.credit(Cost::Ping, 1);
         self.credit(Cost::EmptyFrame, 1);
         self.credit(Cost::Extension, 1);
@@ -75,7 +75,7 @@ impl RateLimiter {
     /// A stream was opened, by either side. Its peer may give it a priority and grease, and end it by an empty frame that
     /// arrives late.
     #[inline]
-    pub fn credit_stream(&mut self) {
+    pub(crate) fn credit_stream(&mut self) {
         self.credit(Cost::Priority, 1);
         self.credit(Cost::EmptyFrame, 1);
         self.credit(Cost::Extension, 1);
@@ -83,13 +83,13 @@ impl RateLimiter {
 
     /// We have reset a stream whose peer had not finished: the blocks that cross the reset are paid for.
     #[inline]
-    pub fn credit_late_blocks(&mut self) {
+    pub(crate) fn credit_late_blocks(&mut self) {
         self.late_blocks = (self.late_blocks + LATE_BLOCKS_PER_STREAM).min(LATE_BLOCKS_MAX);
     }
 
     /// Charges a field block that is decoded for the compression table alone. One that no reset of
     /// ours has paid for draws on the resets.
-    pub fn charge_late_block(&mut self, now: Instant) -> Result<(), Exhausted> {
+    pub(crate) fn charge_late_block(&mut self, now: Instant) -> Result<(), Exhausted> {
         if self.late_blocks == 0 {
             return self.charge(Cost::Reset, now);
         }
@@ -98,7 +98,7 @@ impl RateLimiter {
     }
 
     /// Returns what is left in each bucket.
-    pub fn snapshot(&self) -> RateLimitsSnapshot {
+    pub(crate) fn snapshot(&self) -> RateLimitsSnapshot {
         RateLimitsSnapshot::new(Cost::ALL.map(|cost| {
             let bucket = &self.buckets[cost as usize];
             RateLimitSnapshot { limit: cost.limit(), tokens: bucket.tokens, burst: bucket.rate_limit.burst }
@@ -106,7 +106,7 @@ impl RateLimiter {
     }
 
     /// Asserts what this owner keeps true.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         debug_assert!(self.buckets.iter().all(|bucket| bucket.tokens <= bucket.rate_limit.burst));
     }
 }

@@ -136,39 +136,39 @@ impl Settings {
 
 /// What we announced: the settings in force, and those that wait for their acknowledgement.
 #[derive(Debug)]
-pub struct LocalSettings {
+pub(crate) struct LocalSettings {
     in_force: Settings,
     unacknowledged: SmallVec<[Settings; 1]>,
 }
 
 impl LocalSettings {
     /// Starts from the defaults, with `first` announced.
-    pub fn new(first: Settings) -> Self {
+    pub(crate) fn new(first: Settings) -> Self {
         Self { in_force: Settings::default(), unacknowledged: SmallVec::from_buf([first]) }
     }
 
     /// What binds the peer now.
-    pub fn in_force(&self) -> &Settings {
+    pub(crate) fn in_force(&self) -> &Settings {
         &self.in_force
     }
 
     /// What will bind the peer when it has acknowledged everything.
-    pub fn announced(&self) -> &Settings {
+    pub(crate) fn announced(&self) -> &Settings {
         self.unacknowledged.last().unwrap_or(&self.in_force)
     }
 
     /// Whether another announcement may be made: a few may wait, so that memory is bounded.
-    pub fn can_announce(&self) -> bool {
+    pub(crate) fn can_announce(&self) -> bool {
         self.unacknowledged.len() < UNACKNOWLEDGED_MAX
     }
 
     /// Whether any announcement waits for its acknowledgement.
-    pub fn has_unacknowledged(&self) -> bool {
+    pub(crate) fn has_unacknowledged(&self) -> bool {
         !self.unacknowledged.is_empty()
     }
 
     /// Remembers an announcement.
-    pub fn announce(&mut self, settings: Settings) {
+    pub(crate) fn announce(&mut self, settings: Settings) {
         debug_assert!(self.can_announce());
         self.unacknowledged.push(settings);
     }
@@ -176,7 +176,7 @@ impl LocalSettings {
     /// Takes an acknowledgement: returns the settings that were in force before, and are now.
     ///
     /// RFC 9113 §6.5.3 speaks of acknowledging what was received; an acknowledgement of nothing is an error.
-    pub fn acknowledge(&mut self) -> Result<(Settings, Settings), Violation> {
+    pub(crate) fn acknowledge(&mut self) -> Result<(Settings, Settings), Violation> {
         if self.unacknowledged.is_empty() {
             return Err(Violation::SettingsAckUnexpected);
         }
@@ -186,20 +186,20 @@ impl LocalSettings {
     }
 
     /// Returns the memory that is held, bytes.
-    pub fn capacity_bytes(&self) -> usize {
+    pub(crate) fn capacity_bytes(&self) -> usize {
         if self.unacknowledged.spilled() { self.unacknowledged.capacity() * size_of::<Settings>() } else { 0 }
     }
 
     /// Asserts what this owner keeps true.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         debug_assert!(self.unacknowledged.len() <= UNACKNOWLEDGED_MAX);
     }
 }
 
 /// How many settings this side knows.
-pub const SETTINGS_KNOWN: usize = 8;
+pub(crate) const SETTINGS_KNOWN: usize = 8;
 const UNACKNOWLEDGED_MAX: usize = 8;
 /// The largest flow-control window, bytes (RFC 9113 §6.9.1).
-pub const WINDOW_MAX: u32 = (1 << 31) - 1;
+pub(crate) const WINDOW_MAX: u32 = (1 << 31) - 1;
 const FRAME_SIZE_MIN: u32 = 1 << 14;
 const FRAME_SIZE_MAX: u32 = (1 << 24) - 1;

@@ -7,7 +7,7 @@ use crate::violation::Violation;
 
 /// The GOAWAY frames that were sent and received.
 #[derive(Debug, Default)]
-pub struct Shutdown {
+pub(crate) struct Shutdown {
     phase: ShutdownPhase,
     /// The last stream of the peer's GOAWAY.
     remote_last: Option<StreamId>,
@@ -15,7 +15,7 @@ pub struct Shutdown {
 
 /// How far our own shutdown has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ShutdownPhase {
+pub(crate) enum ShutdownPhase {
     /// No GOAWAY was sent.
     #[default]
     Open,
@@ -29,25 +29,25 @@ pub enum ShutdownPhase {
 impl Shutdown {
     /// Returns how far our own shutdown has come.
     #[inline]
-    pub fn phase(&self) -> ShutdownPhase {
+    pub(crate) fn phase(&self) -> ShutdownPhase {
         self.phase
     }
 
     /// Returns the last stream of the peer's GOAWAY, if it has sent one.
     #[inline]
-    pub fn remote_last(&self) -> Option<StreamId> {
+    pub(crate) fn remote_last(&self) -> Option<StreamId> {
         self.remote_last
     }
 
     /// Whether either side has sent GOAWAY.
     #[inline]
-    pub fn is_going_away(&self) -> bool {
+    pub(crate) fn is_going_away(&self) -> bool {
         self.phase != ShutdownPhase::Open || self.remote_last.is_some()
     }
 
     /// Records the first GOAWAY, which excludes no stream. Returns whether the caller should send
     /// it.
-    pub fn announce(&mut self) -> bool {
+    pub(crate) fn announce(&mut self) -> bool {
         if self.phase != ShutdownPhase::Open {
             return false;
         }
@@ -56,7 +56,7 @@ impl Shutdown {
     }
 
     /// Records the final GOAWAY with `last`. Returns whether the caller should send it.
-    pub fn finish(&mut self, last: StreamId) -> bool {
+    pub(crate) fn finish(&mut self, last: StreamId) -> bool {
         if let ShutdownPhase::Final(_) = self.phase {
             return false;
         }
@@ -65,7 +65,7 @@ impl Shutdown {
     }
 
     /// Handles the peer's GOAWAY. RFC 9113 §6.8: it may lower its last stream, never raise it.
-    pub fn receive(&mut self, last: StreamId) -> Result<(), Violation> {
+    pub(crate) fn receive(&mut self, last: StreamId) -> Result<(), Violation> {
         if self.remote_last.is_some_and(|earlier| last > earlier) {
             return Err(Violation::GoAwayIdRising);
         }

@@ -42,13 +42,13 @@ use crate::time::Instant;
 /// Returns the shortest frame that a window may make of a longer one, as far as the connection
 /// decides; at least 1.
 #[inline]
-pub fn full_frame(frame_bytes_max: u32, connection_window_size: u32) -> u32 {
+pub(crate) fn full_frame(frame_bytes_max: u32, connection_window_size: u32) -> u32 {
     frame_bytes_max.min(connection_window_size / 2).max(1)
 }
 
 /// How long a short frame has waited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wait {
+pub(crate) enum Wait {
     /// The timer has not fired since the frame is short.
     #[default]
     No,
@@ -60,7 +60,7 @@ pub enum Wait {
 
 impl Wait {
     /// Advances the wait when the timer fires.
-    pub const fn advance(&mut self) {
+    pub(crate) const fn advance(&mut self) {
         *self = match self {
             Self::No => Self::Found,
             Self::Found | Self::Over => Self::Over,
@@ -79,7 +79,7 @@ enum Timer {
 
 /// The timer, and what the peer's credit has shown.
 #[derive(Debug)]
-pub struct Avoidance {
+pub(crate) struct Avoidance {
     /// `None` without a clock.
     interval: Option<Duration>,
     timer: Timer,
@@ -94,7 +94,7 @@ pub struct Avoidance {
 impl Avoidance {
     /// Creates it with the timer off. `stall`: the timeout of a stream without window; a short
     /// frame waits less.
-    pub fn new(has_clock: bool, stall: Option<Duration>) -> Self {
+    pub(crate) fn new(has_clock: bool, stall: Option<Duration>) -> Self {
         let interval = stall.map_or(INTERVAL_MAX, |stall| INTERVAL_MAX.min(stall / 4));
         Self {
             interval: has_clock.then_some(interval),
@@ -106,42 +106,42 @@ impl Avoidance {
     }
 
     /// Whether frames wait at all.
-    pub const fn is_on(&self) -> bool {
+    pub(crate) const fn is_on(&self) -> bool {
         self.interval.is_some()
     }
 
     /// Stops all waiting: no more window can arrive.
-    pub const fn turn_off(&mut self) {
+    pub(crate) const fn turn_off(&mut self) {
         self.interval = None;
         self.timer = Timer::Off;
     }
 
     /// Whether a short frame may be sent at once, under a window of this size.
     #[inline]
-    pub const fn allows_short(&self, window_size: u32) -> bool {
+    pub(crate) const fn allows_short(&self, window_size: u32) -> bool {
         self.burst_bytes >= window_size.div_ceil(2)
     }
 
     /// Counts a DATA frame.
     #[inline]
-    pub const fn count_frame(&mut self, bytes: u32) {
+    pub(crate) const fn count_frame(&mut self, bytes: u32) {
         self.burst_bytes = self.burst_bytes.saturating_add(bytes);
     }
 
     /// Records that a short frame was sent, or is promised to a stream.
-    pub const fn short_frame_sent(&mut self) {
+    pub(crate) const fn short_frame_sent(&mut self) {
         self.burst_bytes = 0;
     }
 
     /// Records that the peer has credited something.
     #[inline]
-    pub const fn credited(&mut self) {
+    pub(crate) const fn credited(&mut self) {
         self.burst_bytes = 0;
     }
 
     /// Starts the timer at the next time that the caller passes, unless it runs.
     #[inline]
-    pub fn watch(&mut self) {
+    pub(crate) fn watch(&mut self) {
         if self.timer == Timer::Off && self.interval.is_some() {
             self.timer = Timer::Pending;
         }
@@ -149,7 +149,7 @@ impl Avoidance {
 
     /// Takes the time that the caller passes.
     #[inline]
-    pub fn observe_time(&mut self, now: Instant) {
+    pub(crate) fn observe_time(&mut self, now: Instant) {
         if self.timer == Timer::Pending
             && let Some(interval) = self.interval
         {
@@ -160,7 +160,7 @@ impl Avoidance {
 
     /// Counts a call of `handle_timeout` whose time is not later than `now`.
     #[cold]
-    pub fn count_standing_call(&mut self, now: Instant) {
+    pub(crate) fn count_standing_call(&mut self, now: Instant) {
         if matches!(self.timer, Timer::At(_)) {
             self.standing_calls += 1;
             if self.standing_calls >= STANDING_CALLS_MAX {
@@ -171,7 +171,7 @@ impl Avoidance {
 
     /// Returns when the timer is due; `now` is the last time that the caller passed.
     #[inline]
-    pub const fn next(&self, now: Instant) -> Option<Instant> {
+    pub(crate) const fn next(&self, now: Instant) -> Option<Instant> {
         match self.timer {
             Timer::Off => None,
             Timer::Pending => Some(now),
@@ -180,7 +180,7 @@ impl Avoidance {
     }
 
     /// Returns whether the timer has fired, and turns it off if so.
-    pub fn pop_expired(&mut self, now: Instant) -> bool {
+    pub(crate) fn pop_expired(&mut self, now: Instant) -> bool {
         let is_due = matches!(self.timer, Timer::At(at) if at <= now);
         if is_due {
             self.timer = Timer::Off;

@@ -16,7 +16,7 @@ use crate::time::Instant;
 
 /// The armed and the pending timeouts.
 #[derive(Debug)]
-pub struct Timers {
+pub(crate) struct Timers {
     at: [Instant; Timeout::COUNT],
     /// Nanoseconds; `OFF` is none.
     durations: [u64; Timeout::COUNT],
@@ -33,7 +33,7 @@ pub struct Timers {
 impl Timers {
     /// Creates the table of a new connection: the timeouts that it begins with start at the first
     /// time.
-    pub fn new(timeouts: &Timeouts) -> Self {
+    pub(crate) fn new(timeouts: &Timeouts) -> Self {
         let nanos = |duration: Option<Duration>| {
             duration.map_or(OFF, |duration| u64::try_from(duration.as_nanos()).unwrap_or(OFF - 1))
         };
@@ -52,27 +52,27 @@ impl Timers {
 
     /// Returns how long a timeout is, if it is on.
     #[inline]
-    pub fn duration(&self, timeout: Timeout) -> Option<Duration> {
+    pub(crate) fn duration(&self, timeout: Timeout) -> Option<Duration> {
         let nanos = self.durations[timeout as usize];
         (nanos != OFF).then(|| Duration::from_nanos(nanos))
     }
 
     /// Returns the latest time that was passed, or the origin before the first.
     #[inline]
-    pub fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.now.unwrap_or(Instant::ZERO)
     }
 
     /// Whether input was last received with this same `now`.
     #[inline]
-    pub fn is_input_time(&self, now: Instant) -> bool {
+    pub(crate) fn is_input_time(&self, now: Instant) -> bool {
         self.input_at == Some(now)
     }
 
     /// Takes the `now` of `receive`. Returns whether it is later than the time before: only then do
     /// pending timeouts start. An equal `now` is the same reading of the clock, made before the
     /// calls that came between.
-    pub fn receive_time(&mut self, now: Instant, has_input: bool) -> bool {
+    pub(crate) fn receive_time(&mut self, now: Instant, has_input: bool) -> bool {
         let is_later = self.now.is_none_or(|before| now > before);
         if is_later {
             self.start_pending(now);
@@ -86,7 +86,7 @@ impl Timers {
 
     /// Takes the `now` of `handle_timeout`, which starts what is pending in any case. Returns the
     /// time that it is: a clock that jumps back is held.
-    pub fn handle_time(&mut self, now: Instant) -> Instant {
+    pub(crate) fn handle_time(&mut self, now: Instant) -> Instant {
         self.start_pending(now.max(self.now()));
         self.now()
     }
@@ -104,19 +104,19 @@ impl Timers {
 
     /// Begins a call that carries the time: until `leave`, `arm` starts timeouts at that time.
     #[inline]
-    pub fn enter(&mut self) {
+    pub(crate) fn enter(&mut self) {
         self.is_current = true;
     }
 
     /// Ends a call that carries the time.
     #[inline]
-    pub fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.is_current = false;
     }
 
     /// Arms a timeout, in place of where it stood.
     #[inline]
-    pub fn arm(&mut self, timeout: Timeout) {
+    pub(crate) fn arm(&mut self, timeout: Timeout) {
         if self.is_current {
             self.start(timeout);
         } else {
@@ -126,7 +126,7 @@ impl Timers {
 
     /// Arms a timeout unless it is armed or pending already.
     #[inline]
-    pub fn arm_if_unarmed(&mut self, timeout: Timeout) {
+    pub(crate) fn arm_if_unarmed(&mut self, timeout: Timeout) {
         if self.at[timeout as usize] == Instant::NEVER && self.pending & bit(timeout) == 0 {
             self.arm(timeout);
         }
@@ -136,14 +136,14 @@ impl Timers {
     /// earlier end; the next time is asked for in any case, since the stream's own wait starts
     /// there.
     #[inline]
-    pub fn arm_for_one_more(&mut self, timeout: Timeout) {
+    pub(crate) fn arm_for_one_more(&mut self, timeout: Timeout) {
         if self.durations[timeout as usize] != OFF {
             self.pending |= bit(timeout);
         }
     }
 
     /// Arms a timeout that is due `since` a time that was passed earlier plus its length.
-    pub fn arm_since(&mut self, timeout: Timeout, since: Instant) {
+    pub(crate) fn arm_since(&mut self, timeout: Timeout, since: Instant) {
         if let Some(duration) = self.duration(timeout) {
             self.at[timeout as usize] = since + duration;
         }
@@ -168,20 +168,20 @@ impl Timers {
 
     /// Takes a timeout back.
     #[inline]
-    pub fn disarm(&mut self, timeout: Timeout) {
+    pub(crate) fn disarm(&mut self, timeout: Timeout) {
         self.at[timeout as usize] = Instant::NEVER;
         self.pending &= !bit(timeout);
     }
 
     /// Takes all back.
-    pub fn disarm_all(&mut self) {
+    pub(crate) fn disarm_all(&mut self) {
         self.at = [Instant::NEVER; Timeout::COUNT];
         self.pending = 0;
     }
 
     /// Returns when `handle_timeout` should be called: at once, which is the last known time, while
     /// a timeout is pending; else at the earliest timeout.
-    pub fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&self) -> Option<Instant> {
         if self.pending != 0 {
             return Some(self.now());
         }
@@ -189,7 +189,7 @@ impl Timers {
     }
 
     /// Takes the next timeout that has passed, in the order of their numbers.
-    pub fn pop_expired(&mut self) -> Option<Timeout> {
+    pub(crate) fn pop_expired(&mut self) -> Option<Timeout> {
         let now = self.now();
         let due = Timeout::ALL.into_iter().find(|timeout| {
             let at = self.at[*timeout as usize];
@@ -200,7 +200,7 @@ impl Timers {
     }
 
     /// Asserts what this owner keeps true.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         for timeout in Timeout::ALL {
             let is_enabled = self.at[timeout as usize] != Instant::NEVER || self.pending & bit(timeout) != 0;
             debug_assert!(!is_enabled || self.duration(timeout).is_some(), "{timeout:?} is off");

@@ -10,7 +10,7 @@ use crate::time::Instant;
 
 /// Both windows of a connection.
 #[derive(Debug)]
-pub struct ConnectionWindows {
+pub(crate) struct ConnectionWindows {
     send: SendWindow,
     /// When the peer last credited the send window while it was too small for a full frame.
     send_opened_at: Instant,
@@ -24,7 +24,7 @@ pub struct ConnectionWindows {
 
 impl ConnectionWindows {
     /// Creates both windows with their initial size (RFC 9113 §6.9.2).
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             send: SendWindow::new(WINDOW_SIZE_INITIAL),
             send_opened_at: Instant::ZERO,
@@ -36,19 +36,19 @@ impl ConnectionWindows {
 
     /// Returns what may be sent.
     #[inline]
-    pub const fn send_window(&self) -> SendWindow {
+    pub(crate) const fn send_window(&self) -> SendWindow {
         self.send
     }
 
     /// Returns when the peer last credited the send window while it was too small for a full frame.
     #[inline]
-    pub const fn send_opened_at(&self) -> Instant {
+    pub(crate) const fn send_opened_at(&self) -> Instant {
         self.send_opened_at
     }
 
     /// Debits a DATA frame that was written, padding included.
     #[inline]
-    pub fn debit_send(&mut self, bytes: u32) {
+    pub(crate) fn debit_send(&mut self, bytes: u32) {
         self.send.take(bytes);
     }
 
@@ -58,7 +58,7 @@ impl ConnectionWindows {
     /// # Errors
     /// The size that the window would have, if that is above 2^31-1 (RFC 9113 §6.9.1).
     #[inline]
-    pub fn credit_send(&mut self, increment: u32, full_frame: u32, now: Instant) -> Result<u32, u64> {
+    pub(crate) fn credit_send(&mut self, increment: u32, full_frame: u32, now: Instant) -> Result<u32, u64> {
         if self.send.available() < full_frame {
             self.send_opened_at = now;
         }
@@ -68,13 +68,13 @@ impl ConnectionWindows {
 
     /// Returns what the peer may send, and what became of the content that it sent.
     #[inline]
-    pub const fn receive_window(&self) -> ReceiveWindow {
+    pub(crate) const fn receive_window(&self) -> ReceiveWindow {
         self.receive
     }
 
     /// Widens the receive window to `bytes` from its initial size, and returns the increment of the
     /// WINDOW_UPDATE that announces it, if one is needed: the connection's window has no setting.
-    pub fn widen_receive(&mut self, bytes: u32) -> Option<u32> {
+    pub(crate) fn widen_receive(&mut self, bytes: u32) -> Option<u32> {
         let increment = bytes - WINDOW_SIZE_INITIAL;
         self.receive.widen(increment);
         (increment > 0).then_some(increment)
@@ -85,13 +85,13 @@ impl ConnectionWindows {
     /// # Errors
     /// The bytes that were left, if the frame has more (RFC 9113 §6.9.1).
     #[inline]
-    pub fn debit_receive(&mut self, bytes: u32) -> Result<(), u64> {
+    pub(crate) fn debit_receive(&mut self, bytes: u32) -> Result<(), u64> {
         self.receive.receive(bytes).ok_or(self.receive.available().max(0) as u64)
     }
 
     /// Releases received bytes, and returns the increment of the WINDOW_UPDATE that is due, if any.
     #[inline]
-    pub fn release(&mut self, bytes: u32) -> Option<u32> {
+    pub(crate) fn release(&mut self, bytes: u32) -> Option<u32> {
         self.receive.release(bytes);
         let increment = self.receive.take_update()?;
         self.content_received = None;
@@ -100,13 +100,13 @@ impl ConnectionWindows {
 
     /// Keeps count of the bytes that the caller still holds of a completed stream.
     #[inline]
-    pub const fn keep_after_close(&mut self, held: u32) {
+    pub(crate) const fn keep_after_close(&mut self, held: u32) {
         self.unreleased_after_close += held;
     }
 
     /// Takes up to `bytes` off the count of completed streams, and returns how many. The caller of
     /// this method releases them.
-    pub fn take_after_close(&mut self, bytes: u32) -> u32 {
+    pub(crate) fn take_after_close(&mut self, bytes: u32) -> u32 {
         let taken = bytes.min(self.unreleased_after_close);
         self.unreleased_after_close -= taken;
         taken
@@ -114,18 +114,18 @@ impl ConnectionWindows {
 
     /// Records that content was received, on any stream.
     #[inline]
-    pub const fn record_content(&mut self, now: Instant) {
+    pub(crate) const fn record_content(&mut self, now: Instant) {
         self.content_received = Some(now);
     }
 
     /// Returns since when the peer could have sent content and has not; from `now` on, if it got
     /// new window since the last call.
-    pub fn content_received_at(&mut self, now: Instant) -> Instant {
+    pub(crate) fn content_received_at(&mut self, now: Instant) -> Instant {
         *self.content_received.get_or_insert(now)
     }
 
     /// Asserts the invariants; `held` is the sum over the live streams.
-    pub fn check(&self, held: u32) {
+    pub(crate) fn check(&self, held: u32) {
         self.receive.check();
         debug_assert_eq!(held + self.unreleased_after_close, self.receive.held(), "unreleased bytes");
     }

@@ -132,7 +132,7 @@ macro_rules! define_config {
         /// The kinds of work that have a rate limit.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
-        pub enum Cost {
+        pub(crate) enum Cost {
             $(
                 #[doc = concat!("Draws from `Config::rate_limits.", stringify!($rate), "`.")]
                 $cost,

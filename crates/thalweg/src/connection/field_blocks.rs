@@ -542,7 +542,7 @@ fn request_content(info: &BlockInfo) -> RemainingLength {
 }
 
 /// Returns what a response may carry (RFC 9110 §6.4.1).
-pub fn response_content(method: Method, info: &BlockInfo) -> RemainingLength {
+pub(super) fn response_content(method: Method, info: &BlockInfo) -> RemainingLength {
     if has_no_content(method, info.status) {
         return RemainingLength::new(Some(0));
     }

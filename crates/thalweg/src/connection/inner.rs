@@ -33,7 +33,7 @@ use crate::windows::ConnectionWindows;
 
 /// The owners of a connection's state. Each has its rules in its own module.
 #[derive(Debug)]
-pub struct Inner {
+pub(super) struct Inner {
     pub(super) limits: Limits,
     pub(super) lifecycle: Lifecycle,
     pub(super) settings: EndpointSettings,
@@ -54,11 +54,11 @@ pub struct Inner {
 /// The connection has failed; `Inner::lifecycle` has the error. Inside the core an error is one
 /// bit, so that results stay small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConnectionFailed;
+pub(super) struct ConnectionFailed;
 
 impl Inner {
     /// Starts a connection; the first bytes are in the output.
-    pub fn new(config: &Config, is_client: bool) -> Self {
+    pub(super) fn new(config: &Config, is_client: bool) -> Self {
         let settings = Settings::from_config(config, is_client);
         let mut timeouts = config.timeouts;
         if is_client {
@@ -110,20 +110,20 @@ impl Inner {
 
     /// Returns the connection's error as one, if it has one.
     #[inline]
-    pub fn ensure_open(&self) -> Result<(), ConnectionError> {
+    pub(super) fn ensure_open(&self) -> Result<(), ConnectionError> {
         self.lifecycle.ensure_open()
     }
 
     /// Returns the error behind [`ConnectionFailed`].
     #[cold]
-    pub fn connection_error(&self) -> ConnectionError {
+    pub(super) fn connection_error(&self) -> ConnectionError {
         let unknown = ConnectionError::new(CloseCause::Closed, ErrorCode::INTERNAL_ERROR);
         self.lifecycle.error().unwrap_or(unknown)
     }
 
     /// Ends the connection for an error: sends the GOAWAY that reports it. Called once.
     #[cold]
-    pub fn fail(&mut self, error: ConnectionError) -> ConnectionFailed {
+    pub(super) fn fail(&mut self, error: ConnectionError) -> ConnectionFailed {
         let debug = match error.cause() {
             CloseCause::Violation(_) | CloseCause::Limit(_) | CloseCause::Timeout(_) => {
                 alloc::format!("{error}")
@@ -135,7 +135,7 @@ impl Inner {
     }
 
     /// Ends the connection for an error, with debug data of the caller's.
-    pub fn terminate(&mut self, error: ConnectionError, debug: &[u8]) {
+    pub(super) fn terminate(&mut self, error: ConnectionError, debug: &[u8]) {
         let (last, live_streams) = (self.streams.last(Side::Remote), self.streams.live());
         let (last, code) = self.lifecycle.terminate(error, last, live_streams);
         self.outbound.goaway(last, code, debug);
@@ -302,7 +302,7 @@ impl Inner {
     }
 
     /// Releases bytes of a stream that the application has consumed.
-    pub fn release(&mut self, stream: StreamKey, bytes: usize) {
+    pub(super) fn release(&mut self, stream: StreamKey, bytes: usize) {
         if self.lifecycle.has_error() {
             return;
         }
@@ -326,7 +326,7 @@ impl Inner {
     }
 
     /// Whether no more output will come.
-    pub fn is_finished(&self) -> bool {
+    pub(super) fn is_finished(&self) -> bool {
         self.outbound.is_empty() && (self.lifecycle.has_error() || self.is_drained())
     }
 
@@ -338,7 +338,7 @@ impl Inner {
     }
 
     /// Whether the caller should read from the transport.
-    pub fn wants_read(&self) -> bool {
+    pub(super) fn wants_read(&self) -> bool {
         let output_bytes_max = self.limits.output_bytes_max as usize;
         // Spliced payloads do not count: otherwise two peers that write to each other would both
         // wait to be read.
@@ -346,7 +346,7 @@ impl Inner {
     }
 
     /// Returns the state of the connection, or how it ended.
-    pub fn report(&self) -> CloseReport {
+    pub(super) fn report(&self) -> CloseReport {
         let lifecycle = &self.lifecycle;
         let live_streams = match lifecycle.error() {
             Some(_) => lifecycle.live_streams_at_error(),
@@ -365,39 +365,39 @@ impl Inner {
     }
 
     /// Returns the number of live streams, reserved ones included.
-    pub fn live_streams(&self) -> u32 {
+    pub(super) fn live_streams(&self) -> u32 {
         self.streams.live()
     }
 
     /// Returns the peer's settings.
-    pub fn remote_settings(&self) -> &Settings {
+    pub(super) fn remote_settings(&self) -> &Settings {
         self.settings.remote()
     }
 
     /// Returns our settings, as far as they bind the peer.
-    pub fn local_settings(&self) -> &Settings {
+    pub(super) fn local_settings(&self) -> &Settings {
         self.settings.local.in_force()
     }
 
     /// Returns what flow control allows a stream to send now.
-    pub fn send_capacity(&self, stream: StreamKey) -> Option<SendCapacity> {
+    pub(super) fn send_capacity(&self, stream: StreamKey) -> Option<SendCapacity> {
         let stream = self.streams.find(stream)?.send.window.available();
         Some(SendCapacity { stream, connection: self.windows.send_window().available() })
     }
 
     /// Returns the fields of the last field block.
     #[inline]
-    pub fn headers(&self) -> Headers<'_> {
+    pub(super) fn headers(&self) -> Headers<'_> {
         self.codec.headers()
     }
 
     /// Returns the payload of the control frame that the last event shows.
-    pub fn control_payload(&self) -> &[u8] {
+    pub(super) fn control_payload(&self) -> &[u8] {
         self.pending.payload()
     }
 
     /// Returns the heap that is held, bytes.
-    pub fn heap_bytes(&self) -> usize {
+    pub(super) fn heap_bytes(&self) -> usize {
         self.streams.capacity_bytes()
             + self.codec.capacity_bytes()
             + self.inbound.capacity_bytes()
@@ -408,7 +408,7 @@ impl Inner {
     }
 
     /// Asserts the invariants of all owners.
-    pub fn check(&self) {
+    pub(super) fn check(&self) {
         if !cfg!(debug_assertions) {
             return;
         }

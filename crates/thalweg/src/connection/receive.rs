@@ -19,7 +19,7 @@ use super::inner::{ConnectionFailed, Inner};
 
 /// What `receive` returns; the public shell adds what borrows from the connection.
 #[derive(Clone, Copy, Debug)]
-pub enum RawEvent<'b> {
+pub(super) enum RawEvent<'b> {
     Headers { stream: StreamKey, kind: HeadersKind, end: bool },
     Data { stream: StreamKey, data: &'b [u8], end: bool },
     Reset { stream: StreamKey, code: ErrorCode, by: ResetCause },
@@ -32,7 +32,7 @@ pub enum RawEvent<'b> {
 
 /// The meaning of the payload in `Inner::pending`.
 #[derive(Clone, Copy, Debug)]
-pub enum ControlPayload {
+pub(super) enum ControlPayload {
     GoAway { last_stream: StreamId, code: ErrorCode },
     Settings,
     Origin,
@@ -44,7 +44,7 @@ type EventResult<'b> = Result<Option<RawEvent<'b>>, ConnectionFailed>;
 
 impl Inner {
     /// Takes input until an event is due or the input is empty.
-    pub fn receive<'b>(&mut self, input: &mut &'b [u8], now: Instant) -> EventResult<'b> {
+    pub(super) fn receive<'b>(&mut self, input: &mut &'b [u8], now: Instant) -> EventResult<'b> {
         if self.lifecycle.has_error() {
             return Err(ConnectionFailed);
         }
@@ -78,19 +78,8 @@ impl Inner {
                     let Some(payload) = self.inbound.take_payload(header.len as usize, input) else {
                         return Ok(self.next_pending());
                     };
-                    self.inbound.phase = Phase::FrameHeader;
-                    let output_before = self.outbound.len();
-                    let event = match payload {
-                        Payload::Borrowed(payload) => self.receive_payload(header, payload)?,
-                        Payload::Buffered(payload) => {
-                            let event = self.receive_payload(header, &payload)?;
-                            self.inbound.recycle(payload);
-                            event
-                        }
-                    };
-                    self.check_replies(output_before)?;
-                    if event.is_some() {
-                        return Ok(event);
+                    if let Some(event) = self.receive_whole_payload(header, payload)? {
+                        return Ok(Some(event));
                     }
                 }
                 Phase::Data(data) => {
@@ -303,6 +292,23 @@ impl Inner {
             return self.charge(Cost::Priority, header.stream);
         }
         Ok(())
+    }
+
+    /// Handles a whole payload, and limits the replies to it.
+    #[inline]
+    fn receive_whole_payload<'b>(&mut self, header: FrameHeader, payload: Payload<'b>) -> EventResult<'b> {
+        self.inbound.phase = Phase::FrameHeader;
+        let output_before = self.outbound.len();
+        let event = match payload {
+            Payload::Borrowed(payload) => self.receive_payload(header, payload)?,
+            Payload::Buffered(payload) => {
+                let event = self.receive_payload(header, &payload)?;
+                self.inbound.recycle(payload);
+                event
+            }
+        };
+        self.check_replies(output_before)?;
+        Ok(event)
     }
 
     /// Passes a whole payload to the handler of its frame type.

@@ -61,14 +61,7 @@ impl Inner {
         }
         let (now, full_frame) = (self.timers.now(), self.streams.full_frame());
         let overflowed_window = self.streams.iter_mut().find_map(|(stream, slot)| {
-            let was_open = slot.send.window.available() >= slot.send.needed_window(full_frame);
-            if slot.send.window.shift(change).is_none() {
-                return Some(stream.id());
-            }
-            if !was_open {
-                slot.send.window_opened_at = now;
-            }
-            None
+            slot.send.shift_window(change, full_frame, now).is_none().then_some(stream.id())
         });
         if let Some(id) = overflowed_window {
             return Err(self.fail_violation(Violation::SettingsWindowOverflow, id));
@@ -183,33 +176,48 @@ impl Inner {
             Ok(increment) => increment,
             Err(violation) => return Err(self.fail_violation(violation, id)),
         };
-        if id.is_connection() {
-            if increment == 0 {
-                return Err(self.fail_violation(Violation::WindowUpdateZeroOnConnection, id));
-            }
-            let full_frame = self.streams.full_frame();
-            let excess = match self.windows.credit_send(increment, full_frame, self.timers.now()) {
-                Ok(excess) => excess,
-                Err(size) => {
-                    let error = ConnectionError::violation(Violation::WindowOverflowOnConnection, id);
-                    return Err(self.fail(error.with_values(size, u64::from(WINDOW_MAX))));
-                }
-            };
-            if excess > 0 {
-                self.update_full_frame();
-            }
-            self.avoidance.credited();
-            self.watch_connection_window();
-            return self.charge_increment(id, increment, excess).map(|()| None);
+        let excess = if id.is_connection() {
+            Some(self.credit_connection(increment)?)
+        } else {
+            self.credit_stream(id, increment)?
+        };
+        match excess {
+            Some(excess) => self.charge_increment(id, increment, excess).map(|()| None),
+            None => Ok(None),
         }
+    }
+
+    /// Adds a WINDOW_UPDATE to the connection's window. Returns by how much it exceeds what was sent.
+    fn credit_connection(&mut self, increment: u32) -> Result<u32, ConnectionFailed> {
+        if increment == 0 {
+            let violation = Violation::WindowUpdateZeroOnConnection;
+            return Err(self.fail_violation(violation, StreamId::CONNECTION));
+        }
+        let (full_frame, now) = (self.streams.full_frame(), self.timers.now());
+        let excess = match self.windows.credit_send(increment, full_frame, now) {
+            Ok(excess) => excess,
+            Err(size) => {
+                let violation = Violation::WindowOverflowOnConnection;
+                let error = ConnectionError::violation(violation, StreamId::CONNECTION);
+                return Err(self.fail(error.with_values(size, u64::from(WINDOW_MAX))));
+            }
+        };
+        if excess > 0 {
+            self.update_full_frame();
+        }
+        self.avoidance.credited();
+        self.watch_connection_window();
+        Ok(excess)
+    }
+
+    /// Adds a WINDOW_UPDATE to a stream's window. Returns by how much it exceeds what was sent; `None`
+    /// after a stream error.
+    fn credit_stream(&mut self, id: StreamId, increment: u32) -> Result<Option<u32>, ConnectionFailed> {
         let stream = match self.streams.status(id) {
             StreamStatus::Live(slot) => StreamKey::from_parts(id, slot),
             StreamStatus::Idle => return Err(self.fail_violation(Violation::StreamIdle, id)),
             // RFC 9113 §6.9: the peer may send it after the stream has ended.
-            _ => {
-                let excess = self.streams.take_credit_after_close(increment);
-                return self.charge_increment(id, increment, excess).map(|()| None);
-            }
+            _ => return Ok(Some(self.streams.take_credit_after_close(increment))),
         };
         if increment == 0 {
             self.charge(Cost::WindowUpdate, id)?;
@@ -221,10 +229,7 @@ impl Inner {
         if slot.state == State::ReservedRemote {
             return Err(self.fail_violation(Violation::StreamReserved, id));
         }
-        if slot.send.window.available() < slot.send.needed_window(full_frame) {
-            slot.send.window_opened_at = self.timers.now();
-        }
-        let Some(excess) = slot.send.window.add(increment) else {
+        let Some(excess) = slot.send.credit(increment, full_frame, self.timers.now()) else {
             return self.handle_stream_violation(id, Violation::WindowOverflow).map(|()| None);
         };
         self.streams.enqueue_if_sendable(stream);
@@ -232,7 +237,7 @@ impl Inner {
         if self.streams.waits_short(stream) {
             self.avoidance.watch();
         }
-        self.charge_increment(id, increment, excess).map(|()| None)
+        Ok(Some(excess))
     }
 
     /// Charges a small WINDOW_UPDATE, unless it credits bytes that were sent.
@@ -321,7 +326,7 @@ impl Inner {
 
     /// Handles the end of the byte stream: sends the final GOAWAY, and returns an error if input
     /// was incomplete.
-    pub fn handle_eof(&mut self) -> Result<(), ConnectionFailed> {
+    pub(super) fn handle_eof(&mut self) -> Result<(), ConnectionFailed> {
         if self.lifecycle.has_error() {
             return Err(ConnectionFailed);
         }

@@ -15,7 +15,7 @@ use crate::config::WindowRelease;
 
 impl DataPhase {
     /// Whether no event is possible before more input arrives.
-    pub fn needs_input(&self) -> bool {
+    pub(crate) fn needs_input(&self) -> bool {
         match self.pad_len {
             None => true,
             Some(pad_len) => self.left > u32::from(pad_len),

@@ -17,7 +17,7 @@ impl Inner {
     }
 
     /// Announces changed settings; they bind the peer when it has acknowledged them.
-    pub fn send_settings(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), SendError> {
+    pub(super) fn send_settings(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
         if !self.settings.local.can_announce() {
             return Err(SendError::TooManyPending);
@@ -49,7 +49,7 @@ impl Inner {
     }
 
     /// Announces settings that the core does not know (RFC 9113 §5.5).
-    pub fn send_extension_settings(&mut self, entries: &[(SettingId, u32)]) -> Result<(), SendError> {
+    pub(super) fn send_extension_settings(&mut self, entries: &[(SettingId, u32)]) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
         if !self.settings.local.can_announce() {
             return Err(SendError::TooManyPending);
@@ -65,7 +65,7 @@ impl Inner {
     }
 
     /// Sends a PING whose answer an event reports.
-    pub fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
+    pub(super) fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
         self.pings.send(payload)?;
         self.outbound.ping(false, payload);
@@ -74,7 +74,7 @@ impl Inner {
 
     /// Changes the priority of a stream: a client sends it to the server (RFC 9218 §7.1), a server
     /// orders its own sending.
-    pub fn set_priority(&mut self, stream: StreamKey, priority: Priority) -> Result<(), SendError> {
+    pub(super) fn set_priority(&mut self, stream: StreamKey, priority: Priority) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
         let slot = self.streams.find(stream).ok_or(SendError::StreamClosed)?;
         let receives = slot.state.remote() != HalfState::Closed;
@@ -94,7 +94,7 @@ impl Inner {
     }
 
     /// Sends the origins for which the server is authoritative (RFC 8336).
-    pub fn send_origins(&mut self, origins: &[&[u8]]) -> Result<(), SendError> {
+    pub(super) fn send_origins(&mut self, origins: &[&[u8]]) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
         let mut payload = alloc::vec::Vec::new();
         for origin in origins {
@@ -109,7 +109,7 @@ impl Inner {
 
     /// Announces an alternative service (RFC 7838 §4): for an origin, or for the origin of a
     /// stream's request.
-    pub fn send_alt_svc(
+    pub(super) fn send_alt_svc(
         &mut self,
         on: Option<StreamKey>,
         origin: &[u8],
@@ -126,7 +126,7 @@ impl Inner {
     }
 
     /// Sends a frame of a type that the core does not know (RFC 9113 §5.5).
-    pub fn send_extension(
+    pub(super) fn send_extension(
         &mut self,
         kind: FrameType,
         flags: Flags,

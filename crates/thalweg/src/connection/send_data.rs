@@ -15,7 +15,7 @@ use super::inner::Inner;
 impl Inner {
     /// Frames as much of `data` as the windows, the order of streams and the output allow. Returns
     /// how much it took.
-    pub fn send_data(
+    pub(super) fn send_data(
         &mut self,
         stream: StreamKey,
         data: &[u8],
@@ -52,7 +52,12 @@ impl Inner {
 
     /// Reserves window for `len` bytes and writes the header of one DATA frame; the caller places
     /// the payload.
-    pub fn splice_data(&mut self, stream: StreamKey, len: usize, end: bool) -> Result<usize, SendError> {
+    pub(super) fn splice_data(
+        &mut self,
+        stream: StreamKey,
+        len: usize,
+        end: bool,
+    ) -> Result<usize, SendError> {
         self.check_data(stream, len, end)?;
         let room = self.output_room(SPLICED_OVERRUN);
         let Some(frame) = self.next_frame(stream, len, 0, room) else {
@@ -263,7 +268,7 @@ impl Inner {
     }
 
     /// Returns the first blocked stream that can send now, and takes it off the queue.
-    pub fn poll_writable(&mut self) -> Option<StreamKey> {
+    pub(super) fn poll_writable(&mut self) -> Option<StreamKey> {
         if !self.streams.any_ready()
             || self.lifecycle.has_error()
             || self.windows.send_window().available() == 0

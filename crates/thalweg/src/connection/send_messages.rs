@@ -45,7 +45,7 @@ impl Inner {
     }
 
     /// Opens a stream with a request.
-    pub fn send_request<'a>(
+    pub(super) fn send_request<'a>(
         &mut self,
         request: &Request<'a>,
         fields: impl IntoIterator<Item = Field<'a>>,
@@ -92,7 +92,7 @@ impl Inner {
     }
 
     /// Sends a final response.
-    pub fn send_response<'a>(
+    pub(super) fn send_response<'a>(
         &mut self,
         stream: StreamKey,
         status: &Status,
@@ -135,7 +135,7 @@ impl Inner {
     }
 
     /// Sends an informational response.
-    pub fn send_informational<'a>(
+    pub(super) fn send_informational<'a>(
         &mut self,
         stream: StreamKey,
         status: &Status,
@@ -160,7 +160,7 @@ impl Inner {
     }
 
     /// Sends trailers, which end our half.
-    pub fn send_trailers<'a>(
+    pub(super) fn send_trailers<'a>(
         &mut self,
         stream: StreamKey,
         fields: impl IntoIterator<Item = Field<'a>>,
@@ -183,7 +183,7 @@ impl Inner {
     }
 
     /// Promises a response to a request that the client has not made (RFC 9113 §8.4.1).
-    pub fn send_push<'a>(
+    pub(super) fn send_push<'a>(
         &mut self,
         parent: StreamKey,
         request: &Request<'a>,
@@ -254,7 +254,7 @@ impl Inner {
     }
 
     /// Resets a stream for the caller. No event reports it.
-    pub fn send_reset(&mut self, stream: StreamKey, code: ErrorCode) {
+    pub(super) fn send_reset(&mut self, stream: StreamKey, code: ErrorCode) {
         if self.lifecycle.has_error() || self.streams.find(stream).is_none() {
             return;
         }

@@ -10,22 +10,22 @@ use super::inner::Inner;
 
 impl Inner {
     /// Returns a snapshot of each live stream.
-    pub fn streams(&self) -> impl Iterator<Item = StreamSnapshot> {
+    pub(super) fn streams(&self) -> impl Iterator<Item = StreamSnapshot> {
         self.streams.iter().map(|(stream, slot)| stream_snapshot(stream, slot))
     }
 
     /// Returns the connection's windows.
-    pub fn window(&self) -> WindowSnapshot {
+    pub(super) fn window(&self) -> WindowSnapshot {
         window_snapshot(self.windows.send_window(), &self.windows.receive_window())
     }
 
     /// Returns what is left of each rate limit.
-    pub fn rate_limits(&self) -> RateLimitsSnapshot {
+    pub(super) fn rate_limits(&self) -> RateLimitsSnapshot {
         self.rate_limiter.snapshot()
     }
 
     /// Whether the input so far ends between two frames.
-    pub fn is_between_frames(&self) -> bool {
+    pub(super) fn is_between_frames(&self) -> bool {
         self.inbound.is_between_frames()
     }
 }

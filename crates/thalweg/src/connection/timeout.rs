@@ -12,7 +12,7 @@ use super::inner::{ConnectionFailed, Inner};
 
 impl Inner {
     /// Returns when `handle_timeout` is to be called.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
         if self.lifecycle.has_error() {
             return None;
         }
@@ -23,7 +23,7 @@ impl Inner {
     }
 
     /// Acts on every timeout that has passed.
-    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionFailed> {
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionFailed> {
         if self.lifecycle.has_error() {
             return Err(ConnectionFailed);
         }
@@ -123,7 +123,7 @@ impl Inner {
     /// and a PING whose answer shows that the peer has received it; then the final GOAWAY. A client
     /// sends the final GOAWAY at once, since the peer opens nothing but pushes, which it no longer
     /// accepts.
-    pub fn shutdown(&mut self) {
+    pub(super) fn shutdown(&mut self) {
         if self.lifecycle.has_error() || !self.lifecycle.shutdown_mut().announce() {
             return;
         }
@@ -151,7 +151,7 @@ impl Inner {
     }
 
     /// Ends the connection now.
-    pub fn close(&mut self, code: ErrorCode, debug: &[u8]) {
+    pub(super) fn close(&mut self, code: ErrorCode, debug: &[u8]) {
         if !self.lifecycle.has_error() {
             let debug = &debug[..debug.len().min(DEBUG_BYTES_MAX)];
             self.terminate(ConnectionError::new(CloseCause::Closed, code), debug);
@@ -160,7 +160,7 @@ impl Inner {
 
     /// Moves the output to `out`. A call confirms that the output of the call before is written.
     #[inline]
-    pub fn poll_transmit(&mut self, out: &mut alloc::vec::Vec<u8>) -> bool {
+    pub(super) fn poll_transmit(&mut self, out: &mut alloc::vec::Vec<u8>) -> bool {
         self.record_output_peak();
         let taken = self.outbound.take(out);
         self.restart_transmit(taken);
@@ -168,7 +168,7 @@ impl Inner {
     }
 
     /// Moves the output to `out`, and the places of spliced payloads to `splices`.
-    pub fn poll_transmit_spliced(
+    pub(super) fn poll_transmit_spliced(
         &mut self,
         out: &mut alloc::vec::Vec<u8>,
         splices: &mut alloc::vec::Vec<crate::outbound::Splice>,

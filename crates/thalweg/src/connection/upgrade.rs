@@ -15,7 +15,7 @@ use super::inner::Inner;
 
 impl Inner {
     /// Opens stream 1 for the request of the Upgrade, which was complete.
-    pub fn open_upgrade_stream(&mut self, method: &[u8]) -> StreamKey {
+    pub(super) fn open_upgrade_stream(&mut self, method: &[u8]) -> StreamKey {
         let state = if self.is_client() {
             State::opened(true, true)
         } else {
@@ -29,7 +29,7 @@ impl Inner {
 
     /// Applies the settings of the field `HTTP2-Settings`. RFC 7540 §3.2.1: they are not
     /// acknowledged.
-    pub fn apply_upgrade_settings(&mut self, payload: &[u8]) -> Result<(), Violation> {
+    pub(super) fn apply_upgrade_settings(&mut self, payload: &[u8]) -> Result<(), Violation> {
         let entries_max = self.limits.settings_entries_max as usize;
         if !payload.len().is_multiple_of(6) || payload.len() > 6 * entries_max {
             return Err(Violation::SettingsLength);
@@ -42,7 +42,7 @@ impl Inner {
 
 /// Returns the payload of SETTINGS that a client with this configuration puts into
 /// `HTTP2-Settings`.
-pub fn upgrade_settings(config: &Config) -> Vec<u8> {
+pub(super) fn upgrade_settings(config: &Config) -> Vec<u8> {
     let mut payload = Vec::new();
     for (id, value) in Settings::from_config(config, true).changes_from(&Settings::default()) {
         payload.extend_from_slice(&id.0.to_be_bytes());

@@ -46,14 +46,8 @@ impl Frame<'_> {
             }
             Self::Reset { stream, code } => reset(out, stream, code),
             Self::Settings { ack, entries } => {
-                let bytes = entries.as_bytes();
-                header(
-                    out,
-                    FrameType::SETTINGS,
-                    Flags::default().with(Flags::ACK, ack),
-                    StreamId::CONNECTION,
-                    bytes.len(),
-                );
+                let (flags, bytes) = (Flags::default().with(Flags::ACK, ack), entries.as_bytes());
+                header(out, FrameType::SETTINGS, flags, StreamId::CONNECTION, bytes.len());
                 out.extend_from_slice(bytes);
             }
             Self::PushPromise { stream, promised, fragment, end_headers, padding } => {
@@ -72,13 +66,8 @@ impl Frame<'_> {
                 out.extend_from_slice(fragment);
             }
             Self::PriorityUpdate { prioritized, value } => {
-                header(
-                    out,
-                    FrameType::PRIORITY_UPDATE,
-                    Flags::default(),
-                    StreamId::CONNECTION,
-                    4 + value.len(),
-                );
+                let (flags, len) = (Flags::default(), 4 + value.len());
+                header(out, FrameType::PRIORITY_UPDATE, flags, StreamId::CONNECTION, len);
                 out.extend_from_slice(&prioritized.as_u32().to_be_bytes());
                 out.extend_from_slice(value);
             }
@@ -103,18 +92,18 @@ impl Frame<'_> {
 
 /// Appends a frame header.
 #[inline]
-pub fn header(out: &mut Vec<u8>, kind: FrameType, flags: Flags, stream: StreamId, len: usize) {
+pub(crate) fn header(out: &mut Vec<u8>, kind: FrameType, flags: Flags, stream: StreamId, len: usize) {
     out.extend_from_slice(&FrameHeader { len: len as u32, kind, flags, stream }.to_bytes());
 }
 
 /// Appends RST_STREAM.
-pub fn reset(out: &mut Vec<u8>, stream: StreamId, code: ErrorCode) {
+pub(crate) fn reset(out: &mut Vec<u8>, stream: StreamId, code: ErrorCode) {
     header(out, FrameType::RST_STREAM, Flags::default(), stream, 4);
     out.extend_from_slice(&code.0.to_be_bytes());
 }
 
 /// Appends SETTINGS from pairs.
-pub fn settings(out: &mut Vec<u8>, entries: impl ExactSizeIterator<Item = (SettingId, u32)>) {
+pub(crate) fn settings(out: &mut Vec<u8>, entries: impl ExactSizeIterator<Item = (SettingId, u32)>) {
     header(out, FrameType::SETTINGS, Flags::default(), StreamId::CONNECTION, entries.len() * ENTRY_LEN);
     for (id, value) in entries {
         out.extend_from_slice(&id.0.to_be_bytes());
@@ -123,18 +112,18 @@ pub fn settings(out: &mut Vec<u8>, entries: impl ExactSizeIterator<Item = (Setti
 }
 
 /// Appends the acknowledgement of SETTINGS.
-pub fn settings_ack(out: &mut Vec<u8>) {
+pub(crate) fn settings_ack(out: &mut Vec<u8>) {
     header(out, FrameType::SETTINGS, Flags::ACK, StreamId::CONNECTION, 0);
 }
 
 /// Appends PING.
-pub fn ping(out: &mut Vec<u8>, ack: bool, payload: [u8; 8]) {
+pub(crate) fn ping(out: &mut Vec<u8>, ack: bool, payload: [u8; 8]) {
     header(out, FrameType::PING, Flags::default().with(Flags::ACK, ack), StreamId::CONNECTION, 8);
     out.extend_from_slice(&payload);
 }
 
 /// Appends GOAWAY.
-pub fn goaway(out: &mut Vec<u8>, last_stream: StreamId, code: ErrorCode, debug: &[u8]) {
+pub(crate) fn goaway(out: &mut Vec<u8>, last_stream: StreamId, code: ErrorCode, debug: &[u8]) {
     header(out, FrameType::GOAWAY, Flags::default(), StreamId::CONNECTION, 8 + debug.len());
     out.extend_from_slice(&last_stream.as_u32().to_be_bytes());
     out.extend_from_slice(&code.0.to_be_bytes());
@@ -142,13 +131,13 @@ pub fn goaway(out: &mut Vec<u8>, last_stream: StreamId, code: ErrorCode, debug: 
 }
 
 /// Appends WINDOW_UPDATE.
-pub fn window_update(out: &mut Vec<u8>, stream: StreamId, increment: u32) {
+pub(crate) fn window_update(out: &mut Vec<u8>, stream: StreamId, increment: u32) {
     header(out, FrameType::WINDOW_UPDATE, Flags::default(), stream, 4);
     out.extend_from_slice(&increment.to_be_bytes());
 }
 
 /// Appends a frame that may be padded: `body` writes `len` bytes between Pad Length and padding.
-pub fn padded(
+pub(crate) fn padded(
     out: &mut Vec<u8>,
     kind: FrameType,
     flags: Flags,

@@ -131,7 +131,11 @@ impl<'a> Frame<'a> {
 /// Removes Pad Length and padding from a payload.
 ///
 /// RFC 9113 §6.1: padding as long as what is left of the payload, or longer, is an error.
-pub fn unpad(flags: Flags, payload: &[u8], too_short: Violation) -> Result<(&[u8], Option<u8>), Violation> {
+pub(crate) fn unpad(
+    flags: Flags,
+    payload: &[u8],
+    too_short: Violation,
+) -> Result<(&[u8], Option<u8>), Violation> {
     if !flags.contains(Flags::PADDED) {
         return Ok((payload, None));
     }
@@ -141,10 +145,10 @@ pub fn unpad(flags: Flags, payload: &[u8], too_short: Violation) -> Result<(&[u8
 }
 
 /// The parts of a HEADERS payload: fragment, deprecated priority fields, Pad Length.
-pub type HeadersParts<'a> = (&'a [u8], Option<Dependency>, Option<u8>);
+pub(crate) type HeadersParts<'a> = (&'a [u8], Option<Dependency>, Option<u8>);
 
 /// Splits a HEADERS payload: fragment, deprecated priority fields, Pad Length.
-pub fn headers(flags: Flags, payload: &[u8]) -> Result<HeadersParts<'_>, Violation> {
+pub(crate) fn headers(flags: Flags, payload: &[u8]) -> Result<HeadersParts<'_>, Violation> {
     let (rest, padding) = unpad(flags, payload, Violation::HeadersLength)?;
     if !flags.contains(Flags::PRIORITY) {
         return Ok((rest, None, padding));
@@ -154,39 +158,39 @@ pub fn headers(flags: Flags, payload: &[u8]) -> Result<HeadersParts<'_>, Violati
 }
 
 /// Splits a PUSH_PROMISE payload: promised stream, fragment, Pad Length.
-pub fn push_promise(flags: Flags, payload: &[u8]) -> Result<(StreamId, &[u8], Option<u8>), Violation> {
+pub(crate) fn push_promise(flags: Flags, payload: &[u8]) -> Result<(StreamId, &[u8], Option<u8>), Violation> {
     let (rest, padding) = unpad(flags, payload, Violation::PushPromiseLength)?;
     let (id, fragment) = rest.split_first_chunk::<4>().ok_or(Violation::PushPromiseLength)?;
     Ok((StreamId::new(u32::from_be_bytes(*id)), fragment, padding))
 }
 
 /// Splits a GOAWAY payload: last stream, code, debug data.
-pub fn goaway(payload: &[u8]) -> Result<(StreamId, ErrorCode, &[u8]), Violation> {
+pub(crate) fn goaway(payload: &[u8]) -> Result<(StreamId, ErrorCode, &[u8]), Violation> {
     let (last, rest) = payload.split_first_chunk::<4>().ok_or(Violation::GoAwayLength)?;
     let (code, debug) = rest.split_first_chunk::<4>().ok_or(Violation::GoAwayLength)?;
     Ok((StreamId::new(u32::from_be_bytes(*last)), ErrorCode(u32::from_be_bytes(*code)), debug))
 }
 
 /// Returns the increment of a WINDOW_UPDATE, without its reserved bit.
-pub fn window_increment(payload: &[u8]) -> Result<u32, Violation> {
+pub(crate) fn window_increment(payload: &[u8]) -> Result<u32, Violation> {
     Ok(word(payload, Violation::WindowUpdateLength)? & 0x7fff_ffff)
 }
 
 /// Splits a PRIORITY_UPDATE payload: prioritized stream, field value.
-pub fn priority_update(payload: &[u8]) -> Result<(StreamId, &[u8]), Violation> {
+pub(crate) fn priority_update(payload: &[u8]) -> Result<(StreamId, &[u8]), Violation> {
     let (id, value) = payload.split_first_chunk::<4>().ok_or(Violation::PriorityUpdateLength)?;
     Ok((StreamId::new(u32::from_be_bytes(*id)), value))
 }
 
 /// Splits an ALTSVC payload: origin, field value. `None`: it is shorter than its Origin-Len
 /// requires, and is ignored (RFC 7838 §4).
-pub fn alt_svc(payload: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn alt_svc(payload: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = payload.split_first_chunk::<2>()?;
     rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))
 }
 
 /// Returns a payload that is one 32-bit number.
-pub fn word(payload: &[u8], wrong_length: Violation) -> Result<u32, Violation> {
+pub(crate) fn word(payload: &[u8], wrong_length: Violation) -> Result<u32, Violation> {
     payload.try_into().map(u32::from_be_bytes).map_err(|_| wrong_length)
 }
 

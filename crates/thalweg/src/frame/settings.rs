@@ -73,4 +73,4 @@ impl Iterator for SettingEntries<'_> {
 }
 
 /// Bytes of one entry on the wire.
-pub const ENTRY_LEN: usize = 6;
+pub(super) const ENTRY_LEN: usize = 6;

@@ -15,30 +15,30 @@ use thalweg_hpack::{Decoded, Decoder, Field, FieldRef, Indexing, KnownName};
 
 /// The decoded fields of one header block, inside the connection.
 #[derive(Debug, Default)]
-pub struct HeaderBlock {
+pub(crate) struct HeaderBlock {
     fields: Vec<FieldRef>,
 }
 
 impl HeaderBlock {
     /// Forgets the last block and keeps its memory.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.fields.clear();
     }
 
     /// Appends a field.
     #[inline]
-    pub fn push(&mut self, field: &Decoded<'_>) {
+    pub(crate) fn push(&mut self, field: &Decoded<'_>) {
         self.fields.push(field.to_ref());
     }
 
     /// The view that an event shows. `decoder` is that of the block.
     #[inline]
-    pub fn view<'c>(&'c self, decoder: &'c Decoder) -> Headers<'c> {
+    pub(crate) fn view<'c>(&'c self, decoder: &'c Decoder) -> Headers<'c> {
         Headers { block: self, decoder }
     }
 
     /// Returns the memory that is held, bytes.
-    pub fn capacity_bytes(&self) -> usize {
+    pub(crate) fn capacity_bytes(&self) -> usize {
         self.fields.capacity() * size_of::<FieldRef>()
     }
 }

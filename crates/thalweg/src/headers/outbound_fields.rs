@@ -10,13 +10,13 @@ use crate::message::{Request, Status};
 use crate::violation::Violation;
 
 /// The fields of one block, in the order of the wire, each with the place where the encoder has it.
-pub type FieldList<'a> = SmallVec<[(Field<'a>, TableMatch); FIELDS_INLINE]>;
+pub(crate) type FieldList<'a> = SmallVec<[(Field<'a>, TableMatch); FIELDS_INLINE]>;
 
 /// Gathers a request into `list`, which is empty. Returns its content-length.
 ///
 /// # Errors
 /// `Malformed`, `HeaderListTooLarge`, or `NotAllowedByPeer` for `:protocol`.
-pub fn request<'a, 'f: 'a>(
+pub(crate) fn request<'a, 'f: 'a>(
     list: &mut FieldList<'a>,
     encoder: &Encoder,
     request: &Request<'a>,
@@ -74,7 +74,7 @@ pub fn request<'a, 'f: 'a>(
 /// # Errors
 /// `Malformed` or `HeaderListTooLarge`.
 #[inline]
-pub fn response<'a, 'f: 'a>(
+pub(crate) fn response<'a, 'f: 'a>(
     list: &mut FieldList<'a>,
     encoder: &Encoder,
     status: &'a Status,
@@ -95,7 +95,7 @@ pub fn response<'a, 'f: 'a>(
 /// # Errors
 /// `Malformed` or `HeaderListTooLarge`.
 #[inline]
-pub fn collect<'a, 'f: 'a>(
+pub(crate) fn collect<'a, 'f: 'a>(
     list: &mut FieldList<'a>,
     encoder: &Encoder,
     fields: impl IntoIterator<Item = Field<'f>>,
@@ -149,7 +149,7 @@ pub fn check_field(field: &Field<'_>) -> Result<(), Violation> {
 
 /// What the peer's settings say about header lists.
 #[derive(Clone, Copy, Debug)]
-pub struct PeerLimits {
+pub(crate) struct PeerLimits {
     /// SETTINGS_MAX_HEADER_LIST_SIZE, bytes.
     pub header_list_bytes: u32,
     /// SETTINGS_ENABLE_CONNECT_PROTOCOL.

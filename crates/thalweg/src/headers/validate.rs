@@ -10,7 +10,7 @@ use crate::violation::Violation;
 
 /// What kind of block is being judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlockKind {
+pub(crate) enum BlockKind {
     /// A request; `connect_protocol` says whether extended CONNECT was allowed (RFC 8441 §3).
     Request { connect_protocol: bool },
     /// A promised request.
@@ -35,7 +35,7 @@ impl BlockKind {
 
 /// What the rules learned from a block that passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BlockInfo {
+pub(crate) struct BlockInfo {
     /// The value of `content-length`.
     pub content_length: Option<u64>,
     /// What the method means for the messages of the stream.
@@ -48,7 +48,7 @@ pub struct BlockInfo {
 
 /// What a method means for the framing of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Method {
+pub(crate) enum Method {
     /// Nothing special.
     #[default]
     Other,
@@ -64,7 +64,7 @@ pub enum Method {
 
 /// Judges one block while it is decoded.
 #[derive(Debug)]
-pub struct Validator {
+pub(crate) struct Validator {
     kind: BlockKind,
     /// Pseudo-header fields that may still come: each once, none after a regular field.
     allowed: u8,
@@ -77,7 +77,7 @@ pub struct Validator {
 
 impl Validator {
     /// Starts on a block.
-    pub fn new(kind: BlockKind) -> Self {
+    pub(crate) fn new(kind: BlockKind) -> Self {
         Self {
             kind,
             allowed: kind.pseudos(),
@@ -91,7 +91,7 @@ impl Validator {
 
     /// Judges the next field. Returns whether it passed; after one that did not, no more need be shown.
     #[inline(always)]
-    pub fn field(&mut self, decoded: &Decoded<'_>) -> bool {
+    pub(crate) fn field(&mut self, decoded: &Decoded<'_>) -> bool {
         let checked = decoded.checked();
         match NAME_CLASSES[usize::from(decoded.known_name().id())] {
             NameClass::Regular => {
@@ -200,7 +200,7 @@ impl Validator {
     }
 
     /// Judges the block as a whole.
-    pub fn finish(self, headers: &Headers<'_>) -> Result<BlockInfo, Violation> {
+    pub(crate) fn finish(self, headers: &Headers<'_>) -> Result<BlockInfo, Violation> {
         if let Some(violation) = self.violation {
             return Err(violation);
         }
@@ -267,7 +267,7 @@ fn check_host(headers: &Headers<'_>) -> Result<(), Violation> {
 }
 
 /// Judges the values of `host` against `:authority`, or, where that is absent, against each other.
-pub fn check_hosts<'a>(
+pub(crate) fn check_hosts<'a>(
     authority: Option<&'a [u8]>,
     scheme: Option<&[u8]>,
     mut hosts: impl Iterator<Item = &'a [u8]>,
@@ -293,7 +293,7 @@ fn normal_authority<'a>(authority: &'a [u8], scheme: Option<&[u8]>) -> &'a [u8] 
 }
 
 /// Splits the port off an authority: decimal digits, or nothing, behind the last colon.
-pub fn split_port(authority: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn split_port(authority: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = authority.iter().rposition(|byte| *byte == b':')?;
     let (host, port) = (&authority[..colon], &authority[colon + 1..]);
     port.iter().all(u8::is_ascii_digit).then_some((host, port))
@@ -301,7 +301,7 @@ pub fn split_port(authority: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Judges the bytes of a regular field (RFC 9113 §8.2.1).
 #[inline]
-pub fn check_bytes(field: &Field<'_>, checked: Checked) -> Result<(), Violation> {
+pub(crate) fn check_bytes(field: &Field<'_>, checked: Checked) -> Result<(), Violation> {
     if !checked.name() && !name_is_valid(field.name()) {
         return Err(Violation::FieldNameInvalid);
     }
@@ -310,13 +310,13 @@ pub fn check_bytes(field: &Field<'_>, checked: Checked) -> Result<(), Violation>
 
 /// Whether a field of this name follows no rule but those for its octets.
 #[inline]
-pub fn is_regular(known_name: KnownName) -> bool {
+pub(crate) fn is_regular(known_name: KnownName) -> bool {
     matches!(NAME_CLASSES[usize::from(known_name.id())], NameClass::Regular)
 }
 
 /// Judges what a regular field may be in a message that we send.
 #[inline]
-pub fn check_outbound(field: &Field<'_>) -> Result<(), Violation> {
+pub(crate) fn check_outbound(field: &Field<'_>) -> Result<(), Violation> {
     if let NameClass::Regular = NAME_CLASSES[usize::from(field.known_name().id())] {
         return check_bytes(field, Checked::Name);
     }
@@ -352,7 +352,7 @@ fn check_outbound_special(field: &Field<'_>) -> Result<(), Violation> {
 
 /// Judges the value of a pseudo-header field by itself; `:status` is judged where it is read.
 #[inline]
-pub fn check_pseudo_value(known_name: KnownName, value: &[u8]) -> Result<(), Violation> {
+pub(crate) fn check_pseudo_value(known_name: KnownName, value: &[u8]) -> Result<(), Violation> {
     let (good, violation) = match known_name {
         KnownName::PATH => (is_path(value), Violation::PathInvalid),
         KnownName::AUTHORITY => (is_authority(value), Violation::AuthorityInvalid),
@@ -364,7 +364,7 @@ pub fn check_pseudo_value(known_name: KnownName, value: &[u8]) -> Result<(), Vio
 }
 
 /// Reads a status: three digits, 100 to 999 (RFC 9110 §15).
-pub fn parse_status(value: &[u8]) -> Option<u16> {
+pub(crate) fn parse_status(value: &[u8]) -> Option<u16> {
     match value {
         [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
             Some(u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0'))
@@ -374,7 +374,7 @@ pub fn parse_status(value: &[u8]) -> Option<u16> {
 }
 
 /// Reads a content-length: one decimal number of up to 18 digits, nothing else (RFC 9110 §8.6).
-pub fn parse_content_length(value: &[u8]) -> Option<u64> {
+pub(crate) fn parse_content_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 18 {
         return None;
     }
@@ -385,7 +385,7 @@ pub fn parse_content_length(value: &[u8]) -> Option<u64> {
 }
 
 /// What a method means for framing.
-pub fn method_of(value: &[u8]) -> Method {
+pub(crate) fn method_of(value: &[u8]) -> Method {
     match value {
         b"HEAD" => Method::Head,
         b"CONNECT" => Method::Connect,

@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 /// What is known of an identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StreamStatus {
+pub(crate) enum StreamStatus {
     /// Never used, above all that were.
     Idle,
     /// Open or reserved, in this slot.
@@ -34,7 +34,7 @@ pub enum StreamStatus {
 
 /// Why a stream is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseReason {
+pub(crate) enum CloseReason {
     /// Both halves ended with END_STREAM.
     Completed,
     /// We sent RST_STREAM: late frames of the peer are expected.
@@ -45,7 +45,7 @@ pub enum CloseReason {
 
 /// The identifiers of one side.
 #[derive(Debug)]
-pub struct IdTable {
+pub(crate) struct IdTable {
     ring: Vec<RingEntry>,
     overflow: Vec<OverflowEntry>,
     /// The highest identifier that was used; 0 before the first.
@@ -69,19 +69,19 @@ struct OverflowEntry {
 
 impl IdTable {
     /// Creates an empty table, without memory. It remembers up to `closed_streams_max` identifiers.
-    pub const fn new(closed_streams_max: u32) -> Self {
+    pub(crate) const fn new(closed_streams_max: u32) -> Self {
         let ring_len_max = closed_streams_max.next_power_of_two();
         Self { ring: Vec::new(), overflow: Vec::new(), last: 0, ring_len_max }
     }
 
     /// Returns the highest identifier that was used; 0 before the first.
-    pub const fn last(&self) -> u32 {
+    pub(crate) const fn last(&self) -> u32 {
         self.last
     }
 
     /// Returns what is known of `id`, which belongs to this side.
     #[inline]
-    pub fn status(&self, id: u32) -> StreamStatus {
+    pub(crate) fn status(&self, id: u32) -> StreamStatus {
         if id > self.last {
             return StreamStatus::Idle;
         }
@@ -104,7 +104,7 @@ impl IdTable {
 
     /// Opens a new identifier.
     #[inline]
-    pub fn open(&mut self, id: u32, slot: u32) {
+    pub(crate) fn open(&mut self, id: u32, slot: u32) {
         debug_assert!(id > self.last && slot < RESET_REMOTE);
         self.last = id;
         let mut index = self.ring_index(id);
@@ -121,14 +121,14 @@ impl IdTable {
     }
 
     /// Remembers an identifier that was refused and never had a slot.
-    pub fn mark_refused(&mut self, id: u32) {
+    pub(crate) fn mark_refused(&mut self, id: u32) {
         self.open(id, 0);
         self.close(id, CloseReason::ResetLocal);
     }
 
     /// Records why a live stream was closed.
     #[inline]
-    pub fn close(&mut self, id: u32, reason: CloseReason) {
+    pub(crate) fn close(&mut self, id: u32, reason: CloseReason) {
         let index = self.ring_index(id);
         if let Some(entry) = self.ring.get_mut(index)
             && entry.id == id
@@ -147,13 +147,13 @@ impl IdTable {
 
     /// Removes every stream, live ones too, and frees the memory; only the highest identifier
     /// remains.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.ring = Vec::new();
         self.overflow = Vec::new();
     }
 
     /// Returns the heap that is held, bytes.
-    pub fn capacity_bytes(&self) -> usize {
+    pub(crate) fn capacity_bytes(&self) -> usize {
         self.ring.capacity() * size_of::<RingEntry>() + self.overflow.capacity() * size_of::<OverflowEntry>()
     }
 
@@ -179,7 +179,7 @@ impl IdTable {
     }
 
     /// Asserts the invariants. `is_live` returns whether a slot holds an identifier.
-    pub fn check(&self, is_live: impl Fn(u32, u32) -> bool) {
+    pub(crate) fn check(&self, is_live: impl Fn(u32, u32) -> bool) {
         debug_assert!(self.ring.len() <= self.ring_len_max as usize);
         debug_assert!(self.overflow.windows(2).all(|pair| pair[0].id < pair[1].id));
         for entry in &self.overflow {

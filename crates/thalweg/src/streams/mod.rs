@@ -5,10 +5,10 @@
 //! slots of that side; a slot is queued if and only if its stream is blocked and its own window is
 //! large enough for its next frame.
 
-pub mod id_table;
-pub mod send_queue;
-pub mod slot;
-pub mod state;
+pub(crate) mod id_table;
+pub(crate) mod send_queue;
+pub(crate) mod slot;
+pub(crate) mod state;
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -25,7 +25,7 @@ use crate::time::Instant;
 
 /// All streams of a connection.
 #[derive(Debug)]
-pub struct Streams {
+pub(crate) struct Streams {
     slots: Vec<Slot>,
     first_free: u32,
     /// The first slot whose wait may start at the next time.
@@ -46,7 +46,7 @@ pub struct Streams {
 
 /// The side that opened a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub(crate) enum Side {
     /// We did.
     Local = 0,
     /// The peer did.
@@ -55,7 +55,7 @@ pub enum Side {
 
 impl Streams {
     /// Creates an empty table, without memory.
-    pub const fn new(local_is_client: bool, closed_streams_max: u32) -> Self {
+    pub(crate) const fn new(local_is_client: bool, closed_streams_max: u32) -> Self {
         Self {
             slots: Vec::new(),
             first_free: NO_SLOT,
@@ -72,57 +72,57 @@ impl Streams {
 
     /// Whether our side is the client.
     #[inline]
-    pub const fn local_is_client(&self) -> bool {
+    pub(crate) const fn local_is_client(&self) -> bool {
         self.local_is_client
     }
 
     /// Returns the side that an identifier belongs to (RFC 9113 §5.1.1).
     #[inline]
-    pub const fn side(&self, id: StreamId) -> Side {
+    pub(crate) const fn side(&self, id: StreamId) -> Side {
         if id.is_client_initiated() == self.local_is_client { Side::Local } else { Side::Remote }
     }
 
     /// Returns the highest identifier that a side has used.
-    pub const fn last(&self, side: Side) -> StreamId {
+    pub(crate) const fn last(&self, side: Side) -> StreamId {
         StreamId::new(self.ids[side as usize].last())
     }
 
     /// Returns the number of streams of a side that count towards its limit.
-    pub const fn active(&self, side: Side) -> u32 {
+    pub(crate) const fn active(&self, side: Side) -> u32 {
         self.active[side as usize]
     }
 
     /// Returns the number of live streams, reserved ones included.
-    pub const fn live(&self) -> u32 {
+    pub(crate) const fn live(&self) -> u32 {
         self.live[0] + self.live[1]
     }
 
     /// Returns the number of live streams of a side, reserved ones included.
-    pub const fn live_on(&self, side: Side) -> u32 {
+    pub(crate) const fn live_on(&self, side: Side) -> u32 {
         self.live[side as usize]
     }
 
     /// Returns what is known of an identifier other than 0.
     #[inline]
-    pub fn status(&self, id: StreamId) -> StreamStatus {
+    pub(crate) fn status(&self, id: StreamId) -> StreamStatus {
         self.ids[self.side(id) as usize].status(id.as_u32())
     }
 
     /// Returns the slot of a handle, unless the handle is stale.
     #[inline]
-    pub fn find(&self, stream: StreamKey) -> Option<&Slot> {
+    pub(crate) fn find(&self, stream: StreamKey) -> Option<&Slot> {
         self.slots.get(stream.index()).filter(|slot| slot.id == stream.id().as_u32())
     }
 
     /// Returns the slot of a handle, unless the handle is stale.
     #[inline]
-    pub fn find_mut(&mut self, stream: StreamKey) -> Option<&mut Slot> {
+    pub(crate) fn find_mut(&mut self, stream: StreamKey) -> Option<&mut Slot> {
         self.slots.get_mut(stream.index()).filter(|slot| slot.id == stream.id().as_u32())
     }
 
     /// Returns the handle of a live identifier.
     #[inline]
-    pub fn stream_key(&self, id: StreamId) -> Option<StreamKey> {
+    pub(crate) fn stream_key(&self, id: StreamId) -> Option<StreamKey> {
         match self.status(id) {
             StreamStatus::Live(slot) => Some(StreamKey::from_parts(id, slot)),
             _ => None,
@@ -131,7 +131,7 @@ impl Streams {
 
     /// Opens or reserves a stream.
     #[inline]
-    pub fn open(&mut self, id: StreamId, mut slot: Slot) -> StreamKey {
+    pub(crate) fn open(&mut self, id: StreamId, mut slot: Slot) -> StreamKey {
         let side = self.side(id);
         slot.id = id.as_u32();
         self.active[side as usize] += u32::from(slot.state.is_active());
@@ -154,18 +154,18 @@ impl Streams {
     }
 
     /// Records that we have reset a closed stream, too, if it is still remembered.
-    pub fn mark_reset(&mut self, id: StreamId) {
+    pub(crate) fn mark_reset(&mut self, id: StreamId) {
         self.ids[self.side(id) as usize].close(id.as_u32(), CloseReason::ResetLocal);
     }
 
     /// Records that an identifier was refused.
-    pub fn mark_refused(&mut self, id: StreamId) {
+    pub(crate) fn mark_refused(&mut self, id: StreamId) {
         self.ids[self.side(id) as usize].mark_refused(id.as_u32());
     }
 
     /// Moves a stream to its next state.
     #[inline]
-    pub fn advance(&mut self, stream: StreamKey, state: State) {
+    pub(crate) fn advance(&mut self, stream: StreamKey, state: State) {
         let side = self.side(stream.id());
         let Some(slot) = self.find_mut(stream) else { return };
         let newly_active = !slot.state.is_active() && state.is_active();
@@ -175,7 +175,7 @@ impl Streams {
 
     /// Closes a stream, and returns what its slot held.
     #[inline]
-    pub fn close(&mut self, stream: StreamKey, reason: CloseReason) -> Option<Slot> {
+    pub(crate) fn close(&mut self, stream: StreamKey, reason: CloseReason) -> Option<Slot> {
         self.dequeue(stream);
         let side = self.side(stream.id());
         let first_free = self.first_free;
@@ -193,7 +193,7 @@ impl Streams {
     }
 
     /// Closes all streams, at the end of the connection.
-    pub fn close_all(&mut self) {
+    pub(crate) fn close_all(&mut self) {
         self.slots = Vec::new();
         self.first_free = NO_SLOT;
         self.first_wait = NO_SLOT;
@@ -206,13 +206,13 @@ impl Streams {
     }
 
     /// Returns every live stream, in the order of the slots.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (StreamKey, &mut Slot)> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (StreamKey, &mut Slot)> {
         let live = self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.id != 0);
         live.map(|(index, slot)| (StreamKey::from_parts(StreamId::new(slot.id), index as u32), slot))
     }
 
     /// Returns every live stream, in the order of the slots.
-    pub fn iter(&self) -> impl Iterator<Item = (StreamKey, &Slot)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (StreamKey, &Slot)> {
         let live = self.slots.iter().enumerate().filter(|(_, slot)| slot.id != 0);
         live.map(|(index, slot)| (StreamKey::from_parts(StreamId::new(slot.id), index as u32), slot))
     }
@@ -220,7 +220,7 @@ impl Streams {
     /// Marks a stream as blocked, with a wait for window that starts at the next time; `waited`
     /// counts as part of it.
     #[inline]
-    pub fn wait_from_next_time(&mut self, stream: StreamKey, waited: Duration) {
+    pub(crate) fn wait_from_next_time(&mut self, stream: StreamKey, waited: Duration) {
         let index = stream.index() as u32;
         let first = self.first_wait;
         let Some(slot) = self.find_mut(stream) else { return };
@@ -236,7 +236,7 @@ impl Streams {
     /// Starts the waits of the streams that calls have blocked since the last time. Costs at most a
     /// step for each such call.
     #[inline]
-    pub fn start_waits(&mut self, now: Instant) {
+    pub(crate) fn start_waits(&mut self, now: Instant) {
         while let Some(slot) = self.slots.get_mut(self.first_wait as usize) {
             let next = core::mem::replace(&mut slot.next_wait, NO_SLOT);
             if let Blocked::FromNextTime { waited } = slot.send.blocked {
@@ -247,7 +247,7 @@ impl Streams {
     }
 
     /// Queues or dequeues every stream, after all windows have changed.
-    pub fn requeue_all(&mut self) {
+    pub(crate) fn requeue_all(&mut self) {
         for index in 0..self.slots.len() {
             if self.slots[index].id != 0 {
                 self.requeue(StreamKey::from_parts(StreamId::new(self.slots[index].id), index as u32));
@@ -257,25 +257,25 @@ impl Streams {
 
     /// Returns the shortest frame that the connection's window may make of a longer one, bytes.
     #[inline]
-    pub const fn full_frame(&self) -> u32 {
+    pub(crate) const fn full_frame(&self) -> u32 {
         self.full_frame
     }
 
     /// Sets the shortest frame that the connection's window may make. Returns whether it has
     /// changed; the caller then calls `requeue_all`.
-    pub fn set_full_frame(&mut self, bytes: u32) -> bool {
+    pub(crate) fn set_full_frame(&mut self, bytes: u32) -> bool {
         core::mem::replace(&mut self.full_frame, bytes) != bytes
     }
 
     /// Takes the credit for DATA of closed streams, and returns by how much the increment exceeds
     /// it.
-    pub fn take_credit_after_close(&mut self, increment: u32) -> u32 {
+    pub(crate) fn take_credit_after_close(&mut self, increment: u32) -> u32 {
         take_credit(&mut self.uncredited_after_close, increment)
     }
 
     /// Queues or dequeues a stream, after its window or what it needs has changed.
     #[inline]
-    pub fn requeue(&mut self, stream: StreamKey) {
+    pub(crate) fn requeue(&mut self, stream: StreamKey) {
         let full_frame = self.full_frame;
         let Some(slot) = self.find(stream) else { return };
         if slot.send.queued_key != QueueKey::NONE && !slot.send.has_window(full_frame) {
@@ -286,18 +286,18 @@ impl Streams {
 
     /// Whether a stream waits because its own window would make its next frame too short.
     #[inline]
-    pub fn waits_short(&self, stream: StreamKey) -> bool {
+    pub(crate) fn waits_short(&self, stream: StreamKey) -> bool {
         self.find(stream).is_some_and(|slot| slot.send.waits_short(self.full_frame))
     }
 
     /// Whether any stream waits because its own window would make its next frame too short.
-    pub fn any_waits_short(&self) -> bool {
+    pub(crate) fn any_waits_short(&self) -> bool {
         self.iter().any(|(_, slot)| slot.send.waits_short(self.full_frame))
     }
 
     /// Releases the short frames of streams that have waited long enough. Returns whether others
     /// still wait.
-    pub fn release_short_frames(&mut self) -> bool {
+    pub(crate) fn release_short_frames(&mut self) -> bool {
         let (full_frame, mut blocked, mut from) = (self.full_frame, false, 0);
         while let Some(stream) = self.find_from(from, |_, slot| slot.send.waits_short(full_frame)) {
             from = stream.index() + 1;
@@ -311,13 +311,17 @@ impl Streams {
 
     /// Whether any stream is queued.
     #[inline]
-    pub const fn any_ready(&self) -> bool {
+    pub(crate) const fn any_ready(&self) -> bool {
         !self.send_queue.is_empty()
     }
 
     /// Returns the first live stream whose slot is `from` or later and for which `wanted` returns
     /// true.
-    pub fn find_from(&self, from: usize, wanted: impl Fn(StreamId, &Slot) -> bool) -> Option<StreamKey> {
+    pub(crate) fn find_from(
+        &self,
+        from: usize,
+        wanted: impl Fn(StreamId, &Slot) -> bool,
+    ) -> Option<StreamKey> {
         let slots = self.slots.get(from..)?;
         let is_wanted = |slot: &Slot| slot.id != 0 && wanted(StreamId::new(slot.id), slot);
         let index = from + slots.iter().position(is_wanted)?;
@@ -325,7 +329,7 @@ impl Streams {
     }
 
     /// Queues a stream if it is blocked, its window is large enough, and it is not queued yet.
-    pub fn enqueue_if_sendable(&mut self, stream: StreamKey) {
+    pub(crate) fn enqueue_if_sendable(&mut self, stream: StreamKey) {
         let id = stream.id().as_u32();
         let Some(slot) = self.slots.get_mut(stream.index()).filter(|slot| slot.id == id && id != 0) else {
             return;
@@ -338,7 +342,7 @@ impl Streams {
 
     /// Takes a stream off the queue.
     #[inline]
-    pub fn dequeue(&mut self, stream: StreamKey) {
+    pub(crate) fn dequeue(&mut self, stream: StreamKey) {
         let Some(slot) = self.find_mut(stream) else { return };
         if slot.send.queued_key != QueueKey::NONE {
             slot.send.queued_key = QueueKey::NONE;
@@ -350,7 +354,7 @@ impl Streams {
     /// Moves a queued stream that takes turns to the end of its class, after a frame (RFC 9218
     /// §10). `requeue` decides once, after the last frame of a call, whether it can still send.
     #[inline]
-    pub fn rotate(&mut self, stream: StreamKey) {
+    pub(crate) fn rotate(&mut self, stream: StreamKey) {
         let Some(slot) = self.find_mut(stream) else { return };
         slot.send.granted_key = QueueKey::NONE;
         let class = slot.send.class();
@@ -363,7 +367,7 @@ impl Streams {
     }
 
     /// Returns the number of streams that we have promised and whose response has not begun.
-    pub fn reserved_local(&self) -> u32 {
+    pub(crate) fn reserved_local(&self) -> u32 {
         self.iter().filter(|(_, slot)| slot.state == State::ReservedLocal).count() as u32
     }
 
@@ -375,14 +379,14 @@ impl Streams {
     }
 
     /// Returns what the first stream of the queue needs of the connection's window, bytes.
-    pub fn first_ready_needs(&mut self) -> Option<u32> {
+    pub(crate) fn first_ready_needs(&mut self) -> Option<u32> {
         let (_, stream) = self.first()?;
         self.find(stream).map(|slot| slot.send.needed_window(self.full_frame))
     }
 
     /// Takes the first stream off the queue, unless the connection's window is too small for it.
     /// Its key is good for one more frame.
-    pub fn pop_first(&mut self, connection_window: u32) -> Option<StreamKey> {
+    pub(crate) fn pop_first(&mut self, connection_window: u32) -> Option<StreamKey> {
         let (key, stream) = self.first()?;
         if self.find(stream)?.send.needed_window(self.full_frame) > connection_window {
             return None;
@@ -396,7 +400,7 @@ impl Streams {
 
     /// Whether a stream may send the next frame: no queued stream precedes it.
     #[inline]
-    pub fn is_next(&mut self, stream: StreamKey) -> bool {
+    pub(crate) fn is_next(&mut self, stream: StreamKey) -> bool {
         let Some((first_key, first)) = self.first() else { return true };
         first == stream || self.send_queue.precedes(self.queue_key(stream), first_key)
     }
@@ -413,7 +417,7 @@ impl Streams {
     }
 
     /// Changes a priority. A queued stream moves to its new place.
-    pub fn set_priority(&mut self, stream: StreamKey, priority: Priority) {
+    pub(crate) fn set_priority(&mut self, stream: StreamKey, priority: Priority) {
         self.dequeue(stream);
         if let Some(slot) = self.find_mut(stream) {
             slot.send.signalled = Some(priority);
@@ -423,13 +427,13 @@ impl Streams {
     }
 
     /// Returns the heap that is held, bytes.
-    pub fn capacity_bytes(&self) -> usize {
+    pub(crate) fn capacity_bytes(&self) -> usize {
         let ids: usize = self.ids.iter().map(IdTable::capacity_bytes).sum();
         ids + self.slots.capacity() * size_of::<Slot>() + self.send_queue.capacity_bytes()
     }
 
     /// Asserts the invariants.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         let live = self.slots.iter().filter(|slot| slot.id != 0);
         for side in [Side::Local, Side::Remote] {
             let of_side = live.clone().filter(|slot| self.side(StreamId::new(slot.id)) == side);

@@ -42,11 +42,11 @@ use crate::stream_id::StreamKey;
 /// The sequence number counts calls of `enqueue`, so no two keys of a stream are equal and stale
 /// entries stay stale. It is at least 1: no key equals [`NONE`](Self::NONE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct QueueKey(u64);
+pub(crate) struct QueueKey(u64);
 
 impl QueueKey {
     /// The key of a stream that is not queued.
-    pub const NONE: Self = Self(0);
+    pub(crate) const NONE: Self = Self(0);
 
     fn new(stream: StreamKey, urgency: u8, class: Class, sequence: u64) -> Self {
         let order = match class {
@@ -79,7 +79,7 @@ impl QueueKey {
 /// The class of a stream: see the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Class {
+pub(crate) enum Class {
     Sequential,
     RoundRobin,
     Unsignalled,
@@ -89,7 +89,7 @@ pub enum Class {
 impl Class {
     /// Returns the class of a stream.
     #[inline]
-    pub const fn of(signalled: Option<Priority>, tunnel: bool) -> Self {
+    pub(crate) const fn of(signalled: Option<Priority>, tunnel: bool) -> Self {
         match signalled {
             _ if tunnel => Self::Tunnel,
             None => Self::Unsignalled,
@@ -122,7 +122,7 @@ enum Turn {
 
 /// The queue.
 #[derive(Debug)]
-pub struct SendQueue {
+pub(crate) struct SendQueue {
     classes: [BinaryHeap<Reverse<(QueueKey, StreamKey)>>; CLASSES],
     /// Streams that are queued.
     queued: u32,
@@ -136,18 +136,18 @@ pub struct SendQueue {
 
 impl SendQueue {
     /// Creates an empty queue, without memory.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         let classes = [const { BinaryHeap::new() }; CLASSES];
         Self { classes, queued: 0, sequence: 0, frames: 0, frames_at_last: [0; CLASSES] }
     }
 
     /// Returns the key that a stream would get from `enqueue` now.
-    pub fn key(&self, stream: StreamKey, priority: Priority, class: Class) -> QueueKey {
+    pub(crate) fn key(&self, stream: StreamKey, priority: Priority, class: Class) -> QueueKey {
         QueueKey::new(stream, priority.urgency(), class, self.sequence + 1)
     }
 
     /// Adds a stream. The caller keeps the key in the stream's slot.
-    pub fn enqueue(&mut self, stream: StreamKey, priority: Priority, class: Class) -> QueueKey {
+    pub(crate) fn enqueue(&mut self, stream: StreamKey, priority: Priority, class: Class) -> QueueKey {
         let key = self.key(stream, priority, class);
         self.sequence += 1;
         self.queued += 1;
@@ -156,7 +156,7 @@ impl SendQueue {
     }
 
     /// Records that one stream has left: its slot no longer holds its key.
-    pub fn note_removed(&mut self, key_of: impl Fn(StreamKey) -> QueueKey) {
+    pub(crate) fn note_removed(&mut self, key_of: impl Fn(StreamKey) -> QueueKey) {
         self.queued -= 1;
         if self.entries() > 2 * self.queued as usize + STALE_MAX {
             for class in &mut self.classes {
@@ -168,7 +168,7 @@ impl SendQueue {
     /// Returns the first stream. `key_of` returns the key in a stream's slot, [`QueueKey::NONE`]
     /// for stale handles.
     #[inline]
-    pub fn first(&mut self, key_of: impl Fn(StreamKey) -> QueueKey) -> Option<(QueueKey, StreamKey)> {
+    pub(crate) fn first(&mut self, key_of: impl Fn(StreamKey) -> QueueKey) -> Option<(QueueKey, StreamKey)> {
         if self.queued == 0 {
             return None;
         }
@@ -189,7 +189,7 @@ impl SendQueue {
 
     /// Whether the stream with the key `one` precedes the one with the key `other`.
     #[inline]
-    pub fn precedes(&self, one: QueueKey, other: QueueKey) -> bool {
+    pub(crate) fn precedes(&self, one: QueueKey, other: QueueKey) -> bool {
         self.rank(one) < self.rank(other)
     }
 
@@ -216,25 +216,25 @@ impl SendQueue {
 
     /// Counts a frame of a stream of this class.
     #[inline]
-    pub fn count_frame(&mut self, class: Class) {
+    pub(crate) fn count_frame(&mut self, class: Class) {
         self.frames = self.frames.wrapping_add(1);
         self.frames_at_last[class as usize] = self.frames;
     }
 
     /// Whether no stream is queued.
     #[inline]
-    pub const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.queued == 0
     }
 
     /// Removes all streams.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.classes = Default::default();
         self.queued = 0;
     }
 
     /// Returns the heap that is held, bytes.
-    pub fn capacity_bytes(&self) -> usize {
+    pub(crate) fn capacity_bytes(&self) -> usize {
         let entries: usize = self.classes.iter().map(BinaryHeap::capacity).sum();
         entries * size_of::<(QueueKey, StreamKey)>()
     }
@@ -244,7 +244,7 @@ impl SendQueue {
     }
 
     /// Asserts the invariants. `queued` counts the slots that hold a key.
-    pub fn check(&self, queued: usize, key_of: impl Fn(StreamKey) -> QueueKey) {
+    pub(crate) fn check(&self, queued: usize, key_of: impl Fn(StreamKey) -> QueueKey) {
         debug_assert_eq!(self.queued as usize, queued);
         debug_assert!(self.entries() <= 2 * queued + STALE_MAX + 1);
         let entries = self.classes.iter().flatten();

@@ -12,7 +12,7 @@ use crate::time::Instant;
 
 /// One live stream.
 #[derive(Clone, Debug)]
-pub struct Slot {
+pub(crate) struct Slot {
     /// 0: the slot is free.
     pub(super) id: u32,
     /// Its state (RFC 9113 §5.1).
@@ -35,7 +35,7 @@ pub struct Slot {
 
 /// The half of a stream that we send.
 #[derive(Clone, Debug)]
-pub struct SendHalf {
+pub(crate) struct SendHalf {
     /// What we may send.
     pub window: SendWindow,
     /// When the peer last credited the window while it was too small for the next frame.
@@ -63,7 +63,7 @@ pub struct SendHalf {
 
 /// What the connection's send window contributes to the wait of a stream.
 #[derive(Clone, Copy, Debug)]
-pub struct ConnectionCredit {
+pub(crate) struct ConnectionCredit {
     /// What the connection's window allows, bytes.
     pub available: u32,
     /// When the peer last credited that window while it was too small for a full frame.
@@ -74,7 +74,7 @@ pub struct ConnectionCredit {
 
 /// The half of a stream that the peer sends.
 #[derive(Clone, Debug)]
-pub struct ReceiveHalf {
+pub(crate) struct ReceiveHalf {
     /// What the peer may send.
     pub window: ReceiveWindow,
     /// What content-length leaves to receive.
@@ -88,7 +88,7 @@ pub struct ReceiveHalf {
 
 /// Whether `send_data` could not take everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blocked {
+pub(crate) enum Blocked {
     /// It took everything.
     No,
     /// A call left something, and no time has been passed since. The wait continues at the next
@@ -100,7 +100,7 @@ pub enum Blocked {
 
 /// Since when the rest of a request's content is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContentTimer {
+pub(crate) enum ContentTimer {
     /// The content may take any time.
     Off,
     /// Time counts from the next expiry of the timeout: the peer got window or an informational
@@ -113,7 +113,7 @@ pub enum ContentTimer {
 impl ContentTimer {
     /// Restarts the time, if it counts.
     #[inline]
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         if *self != Self::Off {
             *self = Self::Pending;
         }
@@ -123,14 +123,14 @@ impl ContentTimer {
 /// Bytes of content that an announced content-length still leaves; any number, if none was
 /// announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RemainingLength(u64);
+pub(crate) struct RemainingLength(u64);
 
 impl RemainingLength {
     /// No content-length.
-    pub const ANY: Self = Self(u64::MAX);
+    pub(crate) const ANY: Self = Self(u64::MAX);
 
     /// Creates it from an announced content-length.
-    pub const fn new(bytes: Option<u64>) -> Self {
+    pub(crate) const fn new(bytes: Option<u64>) -> Self {
         match bytes {
             Some(bytes) => Self(bytes),
             None => Self::ANY,
@@ -139,27 +139,27 @@ impl RemainingLength {
 
     /// Whether `bytes` more may come, and, if they are the `last`, whether they fit exactly.
     #[inline]
-    pub const fn allows(self, bytes: u64, last: bool) -> bool {
+    pub(crate) const fn allows(self, bytes: u64, last: bool) -> bool {
         self.0 == u64::MAX || if last { bytes == self.0 } else { bytes <= self.0 }
     }
 
     /// Counts bytes that [`allows`](Self::allows) has allowed.
     #[inline]
-    pub fn take(&mut self, bytes: u64) {
+    pub(crate) fn take(&mut self, bytes: u64) {
         if self.0 != u64::MAX {
             self.0 -= bytes;
         }
     }
 
     /// Returns the bytes, if a content-length was announced.
-    pub const fn bytes(self) -> Option<u64> {
+    pub(crate) const fn bytes(self) -> Option<u64> {
         if self.0 == u64::MAX { None } else { Some(self.0) }
     }
 }
 
 impl Slot {
     /// Creates a slot for a stream that is about to be opened.
-    pub fn new(state: State, method: Method, send_window: u32, receive_window: u32) -> Self {
+    pub(crate) fn new(state: State, method: Method, send_window: u32, receive_window: u32) -> Self {
         Self {
             id: 0,
             state,
@@ -199,13 +199,13 @@ impl SendHalf {
 
     /// Returns the priority, which is the default without a signal.
     #[inline]
-    pub fn priority(&self) -> Priority {
+    pub(crate) fn priority(&self) -> Priority {
         self.signalled.unwrap_or_default()
     }
 
     /// Returns the window that the next frame of a blocked stream needs, bytes: see `silly_window`.
     #[inline]
-    pub fn needed_window(&self, full_frame: u32) -> u32 {
+    pub(crate) fn needed_window(&self, full_frame: u32) -> u32 {
         match self.short_wait {
             Wait::Over => 1,
             Wait::No | Wait::Found => self.shortest_frame(full_frame).min(self.blocked_bytes).max(1),
@@ -215,13 +215,33 @@ impl SendHalf {
     /// Returns the shortest frame that the windows may make of a longer one, bytes: see
     /// `silly_window`.
     #[inline]
-    pub fn shortest_frame(&self, full_frame: u32) -> u32 {
+    pub(crate) fn shortest_frame(&self, full_frame: u32) -> u32 {
         full_frame.min((self.window.size() / 2).max(1))
+    }
+
+    /// Adds a WINDOW_UPDATE, and returns by how much it exceeds what was sent. `None`: the window would
+    /// exceed 2^31-1, and has not changed.
+    #[inline]
+    pub(crate) fn credit(&mut self, increment: u32, full_frame: u32, now: Instant) -> Option<u32> {
+        if !self.has_window(full_frame) {
+            self.window_opened_at = now;
+        }
+        self.window.add(increment)
+    }
+
+    /// Changes the window with the peer's SETTINGS_INITIAL_WINDOW_SIZE. `None`: it would exceed 2^31-1.
+    pub(crate) fn shift_window(&mut self, change: i64, full_frame: u32, now: Instant) -> Option<()> {
+        let had_window = self.has_window(full_frame);
+        self.window.shift(change)?;
+        if !had_window {
+            self.window_opened_at = now;
+        }
+        Some(())
     }
 
     /// Whether the windows are too small for the next frame of a blocked stream.
     #[inline]
-    pub fn lacks_window(&self, connection: ConnectionCredit) -> bool {
+    pub(crate) fn lacks_window(&self, connection: ConnectionCredit) -> bool {
         self.window.available().min(connection.available) < self.needed_window(connection.full_frame)
     }
 
@@ -231,7 +251,7 @@ impl SendHalf {
     /// While the window was open between two waits, the stream did not wait for the peer. Less than
     /// `stall_bytes_min` bytes of progress do not end a wait.
     #[inline]
-    pub fn restart_wait(
+    pub(crate) fn restart_wait(
         &mut self,
         sent: bool,
         connection: ConnectionCredit,
@@ -255,7 +275,7 @@ impl SendHalf {
 
     /// Returns since when the stream waits for window, at the expiry of the stall timeout. A stream
     /// that has window waits from `now` on.
-    pub fn waits_since(&mut self, connection: ConnectionCredit, now: Instant) -> Option<Instant> {
+    pub(crate) fn waits_since(&mut self, connection: ConnectionCredit, now: Instant) -> Option<Instant> {
         let Blocked::Since(since) = self.blocked else { return None };
         if self.lacks_window(connection) {
             return Some(since);
@@ -322,6 +342,25 @@ mod tests {
         assert_eq!(send.window.add(900), Some(0));
         assert_eq!(send.waits_since(connection, at(40)), Some(at(40)), "the window is open");
         assert_eq!(send.blocked, Blocked::Since(at(40)));
+    }
+
+    #[test]
+    fn credit_for_a_window_below_the_next_frame_records_the_time() {
+        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+        let mut send = Slot::new(State::opened(true, false), Method::Other, 1000, 0).send;
+        send.blocked_bytes = 2000;
+        send.window.take(500);
+        assert_eq!(send.credit(1, 16_384, at(1)), Some(0));
+        assert_eq!(send.window_opened_at, Instant::ZERO, "500 bytes are a whole frame here");
+        send.window.take(2);
+        assert_eq!(send.credit(1, 16_384, at(2)), Some(0));
+        assert_eq!(send.window_opened_at, at(2));
+        assert_eq!(send.shift_window(1000, 16_384, at(3)), Some(()));
+        assert_eq!(send.window_opened_at, at(2), "500 bytes again");
+        assert_eq!(send.shift_window(-2000, 16_384, at(4)), Some(()));
+        assert_eq!(send.shift_window(1, 16_384, at(5)), Some(()));
+        assert_eq!(send.window_opened_at, at(5));
+        assert_eq!(send.shift_window(1 << 32, 16_384, at(6)), None);
     }
 
     #[test]

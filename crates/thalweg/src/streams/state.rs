@@ -23,7 +23,7 @@ pub enum HalfState {
 
 /// The state of a live stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// Promised by us; nothing but our response or a reset may follow.
     ReservedLocal,
     /// Promised by the peer; nothing but its response or a reset may follow.
@@ -39,7 +39,7 @@ pub enum State {
 
 /// An input to the state of a stream. `end` is END_STREAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
+pub(crate) enum Input {
     /// We send a final header block.
     SendHeaders { end: bool },
     /// We send an informational header block.
@@ -60,7 +60,7 @@ pub enum Input {
 
 /// The result of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transition {
+pub(crate) enum Transition {
     /// The stream stays live, in this state.
     State(State),
     /// Both halves are closed.
@@ -82,7 +82,7 @@ pub enum InvalidTransition {
 
 impl State {
     /// Returns the state after a request that opens a stream; `by_local`: we sent it.
-    pub const fn opened(by_local: bool, end: bool) -> Self {
+    pub(crate) const fn opened(by_local: bool, end: bool) -> Self {
         let side = if end { HalfState::Closed } else { HalfState::Data };
         if by_local {
             Self::Active { local: side, remote: HalfState::Headers }
@@ -93,7 +93,7 @@ impl State {
 
     /// Returns what an input leads to: the table.
     #[inline]
-    pub const fn next(self, input: Input) -> Result<Transition, InvalidTransition> {
+    pub(crate) const fn next(self, input: Input) -> Result<Transition, InvalidTransition> {
         // RFC 9113 §5.1: the first header block of its response makes a reserved stream
         // half-closed.
         let (local, remote) = match self {
@@ -128,7 +128,7 @@ impl State {
     }
 
     /// Returns the state of our half.
-    pub const fn local(self) -> HalfState {
+    pub(crate) const fn local(self) -> HalfState {
         match self {
             Self::ReservedLocal => HalfState::Headers,
             Self::ReservedRemote => HalfState::Closed,
@@ -137,7 +137,7 @@ impl State {
     }
 
     /// Returns the state of the peer's half.
-    pub const fn remote(self) -> HalfState {
+    pub(crate) const fn remote(self) -> HalfState {
         match self {
             Self::ReservedLocal => HalfState::Closed,
             Self::ReservedRemote => HalfState::Headers,
@@ -147,7 +147,7 @@ impl State {
 
     /// Whether the stream counts towards the limit of concurrent streams: reserved ones do not (RFC
     /// 9113 §5.1.2).
-    pub const fn is_active(self) -> bool {
+    pub(crate) const fn is_active(self) -> bool {
         matches!(self, Self::Active { .. })
     }
 }
