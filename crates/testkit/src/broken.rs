@@ -1,6 +1,7 @@
 //! Ends that are broken on purpose, one way each: a law that does not notice its fault is worth nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use thalweg::{ErrorCode, Event, StreamKey};
 
@@ -35,6 +36,8 @@ pub enum Fault {
     SendsCrumbs,
     /// It names no other stream while one that it prefers can send.
     PrefersOneStream,
+    /// Its timeouts fire up to 100 ms early.
+    FiresTimeoutsEarly,
 }
 
 /// The state of a fault.
@@ -97,6 +100,15 @@ impl Faults {
             self.preferred = None;
         }
         stream
+    }
+
+    /// How early its timeouts fire.
+    pub fn timeouts_early_by(&self) -> Duration {
+        if self.fault == Some(Fault::FiresTimeoutsEarly) {
+            Duration::from_millis(100)
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// What it keeps for itself, bytes.

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use thalweg::{Config, Instant, Timeout};
+use thalweg::{Config, Event, HeadersKind, Instant, ResetCause, StreamError, Timeout};
 
 use super::PropertyFailure;
 use crate::frames::{Frame, flag, kind};
@@ -141,14 +141,27 @@ impl TimeoutModel {
         }
     }
 
-    /// The end has shown a request whose content is still to come.
-    pub fn requested(&mut self, id: u32, now: Instant) {
-        self.requests.insert(id, now);
-    }
-
-    /// The end has shown content.
-    pub fn has_content(&mut self, now: Instant) {
-        self.content = now;
+    /// The end has shown an event. Returns the timeout that it tells of.
+    ///
+    /// # Errors
+    /// It has fired too early.
+    pub fn sees_event(
+        &mut self,
+        event: &Event<'_, '_>,
+        now: Instant,
+    ) -> Result<Option<Timeout>, PropertyFailure> {
+        match event {
+            Event::Headers { stream, kind: HeadersKind::Request, end: false, .. } => {
+                self.requests.insert(stream.id().as_u32(), now);
+            }
+            Event::Data { data, .. } if !data.is_empty() => self.content = now,
+            Event::Reset { stream, by: ResetCause::Local(StreamError::Timeout(timeout)), .. } => {
+                self.ends_stream(stream.id().as_u32(), *timeout)?;
+                return Ok(Some(*timeout));
+            }
+            _ => {}
+        }
+        Ok(None)
     }
 
     /// There are streams.
@@ -239,11 +252,7 @@ impl TimeoutModel {
         self.ended.insert(id, EndedStream { at: now, stall, content });
     }
 
-    /// The event of a stream that a timeout has ended.
-    ///
-    /// # Errors
-    /// It has fired too early.
-    pub fn ends_stream(&mut self, id: u32, timeout: Timeout) -> Result<(), PropertyFailure> {
+    fn ends_stream(&mut self, id: u32, timeout: Timeout) -> Result<(), PropertyFailure> {
         let Some(ended) = self.ended.remove(&id) else {
             return Err(format!("timeouts: {timeout:?} ends stream {id} outside of handle_timeout"));
         };

@@ -100,6 +100,20 @@ impl Default for TimeoutsMs {
 }
 
 impl TimeoutsMs {
+    /// None at all.
+    pub const OFF: Self = Self {
+        preface: None,
+        settings_ack: None,
+        header_block: None,
+        keep_alive: None,
+        ping: None,
+        idle: None,
+        shutdown: None,
+        stall: None,
+        transmit: None,
+        content: None,
+    };
+
     /// The configuration.
     pub fn deadlines(&self) -> Timeouts {
         let length = |ms: Option<u32>| ms.map(|ms| Duration::from_millis(ms.into()));

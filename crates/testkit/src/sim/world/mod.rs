@@ -376,7 +376,7 @@ impl World {
                 if let Some(transcript) = &mut self.transcript {
                     transcript.push(format!("{end:?} is told {}", show_event(&event)));
                 }
-                let fired = timeouts::track_event(timeouts, &event, now);
+                let fired = timeouts.sees_event(&event, now);
                 if let Some(timeout) = fired.map_err(|mismatch| format!("{end:?}: {mismatch}"))? {
                     self.coverage.note(&format!("timeout: {timeout:?}"));
                 }

@@ -1,9 +1,6 @@
 //! What timeouts do is judged by the property of timeouts.
 
-use thalweg::{
-    CloseCause, Config, ConnectionError, Event, HeadersKind, Instant, ResetCause, StreamError, StreamKey,
-    Timeout, Timeouts,
-};
+use thalweg::{CloseCause, Config, ConnectionError, Instant, StreamKey, Timeouts};
 
 use super::{Mismatch, World};
 use crate::properties::TimeoutModel;
@@ -48,35 +45,12 @@ impl World {
     }
 }
 
-/// What the model needs to know of an event, and the timeout that it tells of.
-pub(super) fn track_event(
-    timeouts: &mut TimeoutModel,
-    event: &Event<'_, '_>,
-    now: Instant,
-) -> Result<Option<Timeout>, Mismatch> {
-    match event {
-        Event::Headers { stream, kind: HeadersKind::Request, end: false, .. } => {
-            timeouts.requested(stream.id().as_u32(), now);
-        }
-        Event::Data { data, .. } if !data.is_empty() => timeouts.has_content(now),
-        Event::Reset { stream, by: ResetCause::Local(StreamError::Timeout(timeout)), .. } => {
-            timeouts.ends_stream(stream.id().as_u32(), *timeout)?;
-            return Ok(Some(*timeout));
-        }
-        _ => {}
-    }
-    Ok(None)
-}
-
 /// The model for one end. Its output is fetched at each timeout, which takes `transmit` back, so that
 /// is not done where `transmit` is the shortest.
 pub(super) fn of(end: Side, config: Config) -> TimeoutModel {
     let Timeouts { keep_alive, idle, transmit, .. } = config.timeouts;
     let timeouts = TimeoutModel::new(end == Side::Client, config, Instant::ZERO);
-    let streams = keep_alive.into_iter().chain(idle).min();
-    match (streams, transmit) {
-        (Some(streams), Some(transmit)) if streams > transmit => timeouts.without_output(),
-        (None, _) => timeouts.without_output(),
-        _ => timeouts,
-    }
+    let speaks = keep_alive.into_iter().chain(idle).min();
+    let is_first = transmit.is_none_or(|transmit| speaks.is_some_and(|speaks| speaks <= transmit));
+    if is_first { timeouts } else { timeouts.without_output() }
 }
