@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use thalweg::CloseReport;
 
+use crate::driver::SlowPolls;
+
 /// Counters that connections share. Reading them costs a load each and holds up nobody.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -50,7 +52,7 @@ pub struct CounterSnapshot {
     pub resets_received: u64,
     /// Streams that we reset or refused.
     pub resets_sent: u64,
-    /// Polls of a server's connection that took 20 ms or more: handlers that block or compute for long hold up the
+    /// Polls of a server's handlers that took 20 ms or more: handlers that block or compute for long hold up the
     /// other streams of their connection unless [`SpawnHandlers`](crate::SpawnHandlers) wraps the service.
     pub slow_polls: u64,
     /// The longest of them.
@@ -77,11 +79,11 @@ impl Counters {
         }
     }
 
-    /// Counts a poll that took long. Returns whether it is the first.
-    pub(crate) fn count_slow_poll(&self, length: Duration) -> bool {
-        let nanos = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+    /// Counts polls that took long. Returns whether they are the first.
+    pub(crate) fn count_slow_polls(&self, slow: SlowPolls) -> bool {
+        let nanos = u64::try_from(slow.longest.as_nanos()).unwrap_or(u64::MAX);
         self.longest_poll_nanos.fetch_max(nanos, Ordering::Relaxed);
-        self.slow_polls.fetch_add(1, Ordering::Relaxed) == 0
+        self.slow_polls.fetch_add(slow.count, Ordering::Relaxed) == 0
     }
 
     pub(crate) fn count_opened(&self) {

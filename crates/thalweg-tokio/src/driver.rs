@@ -10,7 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use thalweg::{Event, Role};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -49,8 +49,22 @@ pub trait Host {
     /// The connection is over: every exchange ends.
     fn connection_ended(&mut self, end: &Arc<ConnectionEnd>);
 
+    /// Returns which handlers held up the task since the last call.
+    fn take_slow_polls(&mut self) -> SlowPolls {
+        SlowPolls::default()
+    }
+
     /// Gives back memory that is not needed without streams. Returns whether there are none.
     fn shrink(&mut self) -> bool;
+}
+
+/// Polls of handlers that held up the task of their connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SlowPolls {
+    /// How many.
+    pub count: u64,
+    /// The longest.
+    pub longest: Duration,
 }
 
 /// A connection with its transport and its application, as a future.
@@ -64,7 +78,7 @@ pub struct Driver<IO, A: Host> {
     on_notice: Option<OnNotice<A::Role>>,
     /// Where it counts what it does.
     share: Option<Share>,
-    /// Whether a poll took long before.
+    /// Whether a poll of a handler took long before.
     has_warned: bool,
     /// Streams that were opened before the task last went to sleep.
     streams_opened: u64,
@@ -195,18 +209,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
         Poll::Pending
     }
 
-    /// A poll that takes long holds up every other stream, and whatever else the worker thread has to do. Warns of the
-    /// first of a server, or of a connection that counts nothing.
-    fn note_length(&mut self, length: Duration) {
-        if length < SLOW_POLL {
+    /// A handler that takes long holds up every other stream, and whatever else the worker thread has to do. Warns of
+    /// the first of a server, or of a connection that counts nothing.
+    fn count_slow_polls(&mut self) {
+        let slow = self.host.take_slow_polls();
+        if slow.count == 0 {
             return;
         }
         let is_first = match &self.share {
-            Some(share) => share.counters().count_slow_poll(length),
+            Some(share) => share.counters().count_slow_polls(slow),
             None => !self.has_warned,
         };
         if is_first && !self.has_warned {
-            trace::slow_poll(length);
+            trace::slow_poll(slow.longest);
         }
         self.has_warned = true;
     }
@@ -228,11 +243,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Future for Driver<IO, A> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let started = Instant::now();
         let polled = this.poll_turns(cx);
-        if !A::Role::IS_CLIENT {
-            this.note_length(started.elapsed());
-        }
+        this.count_slow_polls();
         this.io.publish(cx);
         if let Some(share) = &mut this.share {
             share.add(&this.io.connection().report());
@@ -247,7 +259,5 @@ impl<IO, A: Host> Drop for Driver<IO, A> {
     }
 }
 
-/// A poll of a connection's task from which on it is said to block: longer than a busy machine takes a thread away for.
-const SLOW_POLL: Duration = Duration::from_millis(20);
 /// Turns before other tasks may run.
 const TURNS_MAX: usize = 16;

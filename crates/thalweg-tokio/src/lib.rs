@@ -17,11 +17,18 @@
 //!
 //! # When to spawn
 //!
-//! All handlers of a connection run inside its one task, which is the fastest for handlers that do not take long. A
-//! handler that blocks or computes for more than a millisecond or so holds up every other stream of its connection:
-//! wrap the service in [`SpawnHandlers`], which gives each request a task of its own, or move that work to
-//! `tokio::task::spawn_blocking`. A server warns once when a poll takes 20 ms or more;
-//! [`CounterSnapshot::slow_polls`] and [`CounterSnapshot::longest_poll`] show how many did, and how long the longest was.
+//! All handlers of a connection run inside its one task, which is fastest for handlers that do not
+//! take long. A handler that blocks or computes for more than a millisecond or so holds up every
+//! other stream of its connection: eight requests that block for 100 ms each take 800 ms. There are
+//! three remedies:
+//!
+//! * [`SpawnHandlers`] gives each request a task of its own.
+//! * [`SpawnHandlers::when_slow`] does so only after a handler was seen to block.
+//! * `tokio::task::spawn_blocking` moves only the work that blocks.
+//!
+//! A server warns once when a poll of a handler takes 20 ms or more.
+//! [`CounterSnapshot::slow_polls`] counts such polls; [`CounterSnapshot::longest_poll`] is the
+//! length of the longest.
 #![forbid(unsafe_code)]
 
 mod body;
@@ -64,7 +71,7 @@ pub use error::{BoxError, ConnectionEnd, Error};
 pub use protocol::Protocol;
 pub use server::Server;
 pub use service::{ServiceFn, service_fn};
-pub use spawn::{SpawnHandlers, SpawnedHandler};
+pub use spawn::{MaybeSpawnedHandler, SpawnHandlers, SpawnWhenSlow, SpawnedHandler};
 pub use thalweg;
 pub use thalweg_h2c;
 #[cfg(feature = "record")]

@@ -2,19 +2,35 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
+use pin_project_lite::pin_project;
 use tokio::task::JoinHandle;
 use tower_service::Service;
 
 use crate::error::BoxError;
 
 /// Runs each call of a service on a task of its own, so that a handler that computes for long does not hold up the other
-/// streams of its connection. Costs a task per request.
+/// streams of its connection. Costs a task per request; [`when_slow`](Self::when_slow) costs it only where it helps.
 ///
-/// A call whose future is dropped is aborted at its next await. A panic becomes an error.
+/// Only the future that `call` returns runs there, not `call` itself. A call whose future is dropped is aborted at its next
+/// await. A panic becomes an error.
 #[derive(Clone, Copy, Debug)]
 pub struct SpawnHandlers<S>(pub S);
+
+impl<S> SpawnHandlers<S> {
+    /// Spawns handlers only after one was seen to block: handlers run inside the task of their connection until a
+    /// poll of one takes a millisecond; then those that start within the next ten seconds, on all connections, get tasks.
+    ///
+    /// The handler that is seen first still holds up its connection. Costs two readings of the clock for each poll of a
+    /// handler.
+    pub fn when_slow(service: S) -> SpawnWhenSlow<S> {
+        SpawnWhenSlow { service, slowness: Arc::default() }
+    }
+}
 
 impl<S, R> Service<R> for SpawnHandlers<S>
 where
@@ -56,3 +72,130 @@ impl<T, E> Drop for SpawnedHandler<T, E> {
         self.0.abort();
     }
 }
+
+/// A service whose handlers get tasks of their own while some of them block. Made by [`SpawnHandlers::when_slow`]; clones,
+/// one for each connection, know of each other's slow handlers.
+#[derive(Clone, Debug)]
+pub struct SpawnWhenSlow<S> {
+    service: S,
+    slowness: Arc<Slowness>,
+}
+
+impl<S, R> Service<R> for SpawnWhenSlow<S>
+where
+    S: Service<R>,
+    S::Future: Send + 'static,
+    S::Response: Send + 'static,
+    S::Error: Into<BoxError> + Send + 'static,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = MaybeSpawnedHandler<S::Future, S::Response, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.service.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let spawns = self.slowness.is_recent();
+        let handler =
+            TimedHandler { handler: self.service.call(request), slowness: Arc::clone(&self.slowness) };
+        let place = if spawns {
+            Place::Task { handler: SpawnedHandler(tokio::spawn(handler)) }
+        } else {
+            Place::Inline { handler }
+        };
+        MaybeSpawnedHandler { place }
+    }
+}
+
+pin_project! {
+    /// A call of [`SpawnWhenSlow`].
+    pub struct MaybeSpawnedHandler<F, T, E> {
+        #[pin]
+        place: Place<F, T, E>,
+    }
+}
+
+pin_project! {
+    /// Where a handler runs.
+    #[project = PlaceProjection]
+    enum Place<F, T, E> {
+        Inline { #[pin] handler: TimedHandler<F> },
+        Task { handler: SpawnedHandler<T, E> },
+    }
+}
+
+impl<F, T, E> Future for MaybeSpawnedHandler<F, T, E>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<T, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().place.project() {
+            PlaceProjection::Inline { handler } => handler.poll(cx).map_err(Into::into),
+            PlaceProjection::Task { handler } => Pin::new(handler).poll(cx),
+        }
+    }
+}
+
+impl<F, T, E> std::fmt::Debug for MaybeSpawnedHandler<F, T, E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MaybeSpawnedHandler")
+    }
+}
+
+pin_project! {
+    /// A handler whose polls are timed.
+    struct TimedHandler<F> {
+        #[pin]
+        handler: F,
+        slowness: Arc<Slowness>,
+    }
+}
+
+impl<F: Future> Future for TimedHandler<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let start = Instant::now();
+        let polled = this.handler.poll(cx);
+        let end = Instant::now();
+        if end.duration_since(start) >= SLOW_POLL {
+            this.slowness.note(end);
+        }
+        polled
+    }
+}
+
+/// Whether a handler was slow of late.
+#[derive(Debug, Default)]
+struct Slowness {
+    /// Until when handlers get tasks, in nanoseconds after `ORIGIN`; 0: never yet.
+    until: AtomicU64,
+}
+
+impl Slowness {
+    fn note(&self, now: Instant) {
+        self.until.fetch_max(nanos(now + SPAWN_TIME), Ordering::Relaxed);
+    }
+
+    /// Reads the clock only if a handler was ever slow.
+    fn is_recent(&self) -> bool {
+        let until = self.until.load(Ordering::Relaxed);
+        until > 0 && nanos(Instant::now()) < until
+    }
+}
+
+fn nanos(at: Instant) -> u64 {
+    u64::try_from(at.saturating_duration_since(*ORIGIN).as_nanos()).unwrap_or(u64::MAX)
+}
+
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// A poll that holds up a connection noticeably; few handlers that only compute take so long.
+const SLOW_POLL: Duration = Duration::from_millis(1);
+/// How long handlers get tasks after the last slow poll.
+const SPAWN_TIME: Duration = Duration::from_secs(10);

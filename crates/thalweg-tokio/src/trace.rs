@@ -82,7 +82,7 @@ mod events {
     pub fn slow_poll(length: Duration) {
         tracing::warn!(
             ?length,
-            "a poll of a connection took long and held up its other streams: wrap the service in Spawn, \
+            "a handler blocked its connection and held up the other streams: wrap the service in SpawnHandlers, \
              or move work that blocks to spawn_blocking"
         );
     }

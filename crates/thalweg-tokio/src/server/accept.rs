@@ -192,7 +192,8 @@ impl Server {
     }
 
     /// Serves until `signal` completes; then accepts nothing more and ends all connections gracefully, for at most
-    /// `Config::timeouts.shutdown`. Each connection gets its own clone of the service and its own task.
+    /// `Config::timeouts.shutdown`. Each connection gets its own clone of the service and its own
+    /// task, which its handlers share (see [`serve`](Self::serve)).
     ///
     /// # Errors
     /// A configuration outside its ranges, before anything is accepted. Failures to accept are logged and tried again.
@@ -259,8 +260,9 @@ impl Server {
         Ok(stats)
     }
 
-    /// Serves indefinitely. Handlers of one connection share its task: wrap a service that blocks or computes for long
-    /// in [`SpawnHandlers`](crate::SpawnHandlers).
+    /// Serves indefinitely. Handlers of one connection share its task: wrap a service that blocks or
+    /// computes for long in [`SpawnHandlers`](crate::SpawnHandlers), or, if it does so only at times,
+    /// in [`SpawnHandlers::when_slow`](crate::SpawnHandlers::when_slow).
     ///
     /// # Errors
     /// As for [`serve_until`](Self::serve_until).
