@@ -23,7 +23,7 @@ pub struct SpawnHandlers<S>(pub S);
 
 impl<S> SpawnHandlers<S> {
     /// Spawns handlers only after one was seen to block: handlers run inside the task of their connection until a
-    /// poll of one takes a millisecond; then those that start within the next ten seconds, on all connections, get tasks.
+    /// poll of one takes 5 ms; then those that start within the next ten seconds, on all connections, get tasks.
     ///
     /// The handler that is seen first still holds up its connection. Costs two readings of the clock for each poll of a
     /// handler.
@@ -195,7 +195,8 @@ fn nanos(at: Instant) -> u64 {
 }
 
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-/// A poll that holds up a connection noticeably; few handlers that only compute take so long.
-const SLOW_POLL: Duration = Duration::from_millis(1);
+/// A poll that holds up a connection noticeably. Below that, a busy machine that takes the processor away makes too many
+/// handlers look slow.
+const SLOW_POLL: Duration = Duration::from_millis(5);
 /// How long handlers get tasks after the last slow poll.
 const SPAWN_TIME: Duration = Duration::from_secs(10);

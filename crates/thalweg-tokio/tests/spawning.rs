@@ -25,11 +25,11 @@ const HANDLERS: usize = 4;
 /// For handlers to meet that run at once.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Blocks until so many handlers of `/meet` run at once, or for `limit`; `/slow` blocks for 5 ms. Answers
+/// Blocks until so many handlers of `/meet` run at once, or for `limit`; `/slow` blocks for 10 ms. Answers
 /// with the largest number of handlers that ran at once.
 async fn block(running: Arc<AtomicUsize>, limit: Duration, path: String) -> Response<Full<Bytes>> {
     if path == "/slow" {
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(10));
         return Response::new(Full::from("slow"));
     }
     let deadline = Instant::now() + limit;
