@@ -3,9 +3,9 @@
 //! `axum_app [--listen ADDR] [--tls [CERT KEY]]`; then `curl --http2-prior-knowledge http://ADDR/hello/you?times=2`, or with `--tls` a
 //! browser at `https://ADDR/`, whose page tries all of it.
 //!
-//! Handlers of one connection share its task. A router whose handlers block or compute for more than
-//! about a millisecond belongs into `SpawnHandlers(router())`, which gives each request a task of its
-//! own, as `axum::serve` does.
+//! Handlers of one connection share its task. A router whose handlers block or compute for more
+//! than about a millisecond belongs into `SpawnHandlers(router())`, which gives each request a task
+//! of its own, as `axum::serve` does.
 
 use std::convert::Infallible;
 use std::process::ExitCode;

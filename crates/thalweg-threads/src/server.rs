@@ -128,7 +128,8 @@ pub struct ServerStats {
 pub struct ServeStats {
     /// Connections that were accepted.
     pub accepted: u64,
-    /// Connections that outlived the graceful shutdown: their streams were cut off when its time was over.
+    /// Connections that outlived the graceful shutdown: their streams were cut off when its time
+    /// was over.
     pub dropped: u64,
 }
 
@@ -394,7 +395,8 @@ impl Shared {
     fn count_end(&self, end: &ConnectionEnd) {
         let mut state = self.lock();
         let cause = end.report.error.map(|error| error.cause());
-        // Streams end with the connection at its own time limit, or when the server closes what is left.
+        // Streams end with the connection at its own time limit, or when the server closes what is
+        // left.
         let is_late = match cause {
             Some(CloseCause::Timeout(Timeout::Shutdown)) => true,
             Some(CloseCause::Closed) => state.is_closing,
@@ -403,7 +405,8 @@ impl Shared {
         state.dropped += u64::from(is_late && end.report.live_streams > 0);
     }
 
-    /// What the server did. Connections that are still there did not even end when they were closed.
+    /// What the server did. Connections that are still there did not even end when they were
+    /// closed.
     fn serve_stats(&self) -> ServeStats {
         let state = self.lock();
         let dropped = state.dropped + state.connections.len() as u64;

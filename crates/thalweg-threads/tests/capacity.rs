@@ -35,8 +35,8 @@ fn get(peer: &mut Peer, stream: u32) {
     assert_eq!(peer.until(kind::HEADERS).stream, stream);
 }
 
-/// The same, and waits until the server knows that all connections are idle again: its thread may be a
-/// while behind its response.
+/// The same, and waits until the server knows that all connections are idle again: its thread may
+/// be a while behind its response.
 fn get_and_rest(server: &Running, peer: &mut Peer, stream: u32) {
     get(peer, stream);
     while server.handle.stats().streams > 0 {

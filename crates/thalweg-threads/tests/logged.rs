@@ -1,5 +1,5 @@
-//! The levels at which connections' ends are logged. One test, since the log is that of the process:
-//! connections have threads of their own.
+//! The levels at which connections' ends are logged. One test, since the log is that of the
+//! process: connections have threads of their own.
 #![cfg(all(feature = "tracing", feature = "rustls"))]
 #![allow(clippy::unwrap_used, reason = "it is all tests")]
 

@@ -42,7 +42,8 @@ fn a_short_response_does_not_wait_for_the_end_of_a_long_one() {
     assert!(long_bytes < 16 << 20, "{long_bytes} bytes of the long response came first");
 }
 
-/// What the driver itself puts ahead of a short response, in a transport that takes nothing meanwhile.
+/// What the driver itself puts ahead of a short response, in a transport that takes nothing
+/// meanwhile.
 #[test]
 fn no_more_than_the_output_of_the_core_is_ahead_of_a_short_response() {
     const ROOM: usize = 1 << 20;

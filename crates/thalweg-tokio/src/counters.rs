@@ -52,8 +52,9 @@ pub struct CounterSnapshot {
     pub resets_received: u64,
     /// Streams that we reset or refused.
     pub resets_sent: u64,
-    /// Polls of a server's handlers that took 20 ms or more: handlers that block or compute for long hold up the
-    /// other streams of their connection unless [`SpawnHandlers`](crate::SpawnHandlers) wraps the service.
+    /// Polls of a server's handlers that took 20 ms or more: handlers that block or compute for
+    /// long hold up the other streams of their connection unless
+    /// [`SpawnHandlers`](crate::SpawnHandlers) wraps the service.
     pub slow_polls: u64,
     /// The longest of them.
     pub longest_poll: Duration,

@@ -209,8 +209,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
         Poll::Pending
     }
 
-    /// A handler that takes long holds up every other stream, and whatever else the worker thread has to do. Warns of
-    /// the first of a server, or of a connection that counts nothing.
+    /// A handler that takes long holds up every other stream, and whatever else the worker thread
+    /// has to do. Warns of the first of a server, or of a connection that counts nothing.
     fn count_slow_polls(&mut self) {
         let slow = self.host.take_slow_polls();
         if slow.count == 0 {

@@ -13,20 +13,22 @@ use tower_service::Service;
 
 use crate::error::BoxError;
 
-/// Runs each call of a service on a task of its own, so that a handler that computes for long does not hold up the other
-/// streams of its connection. Costs a task per request; [`when_slow`](Self::when_slow) costs it only where it helps.
+/// Runs each call of a service on a task of its own, so that a handler that computes for long does
+/// not hold up the other streams of its connection. Costs a task per request;
+/// [`when_slow`](Self::when_slow) costs it only where it helps.
 ///
-/// Only the future that `call` returns runs there, not `call` itself. A call whose future is dropped is aborted at its next
-/// await. A panic becomes an error.
+/// Only the future that `call` returns runs there, not `call` itself. A call whose future is
+/// dropped is aborted at its next await. A panic becomes an error.
 #[derive(Clone, Copy, Debug)]
 pub struct SpawnHandlers<S>(pub S);
 
 impl<S> SpawnHandlers<S> {
-    /// Spawns handlers only after one was seen to block: handlers run inside the task of their connection until a
-    /// poll of one takes 5 ms; then those that start within the next ten seconds, on all connections, get tasks.
+    /// Spawns handlers only after one was seen to block: handlers run inside the task of their
+    /// connection until a poll of one takes 5 ms; then those that start within the next ten
+    /// seconds, on all connections, get tasks.
     ///
-    /// The handler that is seen first still holds up its connection. Costs two readings of the clock for each poll of a
-    /// handler.
+    /// The handler that is seen first still holds up its connection. Costs two readings of the
+    /// clock for each poll of a handler.
     pub fn when_slow(service: S) -> SpawnWhenSlow<S> {
         SpawnWhenSlow { service, slowness: Arc::default() }
     }
@@ -73,8 +75,9 @@ impl<T, E> Drop for SpawnedHandler<T, E> {
     }
 }
 
-/// A service whose handlers get tasks of their own while some of them block. Made by [`SpawnHandlers::when_slow`]; clones,
-/// one for each connection, know of each other's slow handlers.
+/// A service whose handlers get tasks of their own while some of them block. Made by
+/// [`SpawnHandlers::when_slow`]; clones, one for each connection, know of each other's slow
+/// handlers.
 #[derive(Clone, Debug)]
 pub struct SpawnWhenSlow<S> {
     service: S,
@@ -195,8 +198,8 @@ fn nanos(at: Instant) -> u64 {
 }
 
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-/// A poll that holds up a connection noticeably. Below that, a busy machine that takes the processor away makes too many
-/// handlers look slow.
+/// A poll that holds up a connection noticeably. Below that, a busy machine that takes the
+/// processor away makes too many handlers look slow.
 const SLOW_POLL: Duration = Duration::from_millis(5);
 /// How long handlers get tasks after the last slow poll.
 const SPAWN_TIME: Duration = Duration::from_secs(10);

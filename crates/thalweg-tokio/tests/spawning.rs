@@ -1,4 +1,5 @@
-//! Handlers that block: inside their connection's task one after the other, on tasks of their own at once.
+//! Handlers that block: inside their connection's task one after the other, on tasks of their own
+//! at once.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -25,8 +26,8 @@ const HANDLERS: usize = 4;
 /// For handlers to meet that run at once.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Blocks until so many handlers of `/meet` run at once, or for `limit`; `/slow` blocks for 10 ms. Answers
-/// with the largest number of handlers that ran at once.
+/// Blocks until so many handlers of `/meet` run at once, or for `limit`; `/slow` blocks for 10 ms.
+/// Answers with the largest number of handlers that ran at once.
 async fn block(running: Arc<AtomicUsize>, limit: Duration, path: String) -> Response<Full<Bytes>> {
     if path == "/slow" {
         std::thread::sleep(Duration::from_millis(10));

@@ -177,8 +177,8 @@ async fn announced_content_that_does_not_come_after_the_response_began_resets_th
     assert!((60..=120).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
 
-/// An idle connection, and when it was told that it ends: GOAWAY, and the PING that asks whether the
-/// peer has read it.
+/// An idle connection, and when it was told that it ends: GOAWAY, and the PING that asks whether
+/// the peer has read it.
 async fn idle_until_goaway() -> (Peer<DuplexStream>, Running, Frame) {
     let (mut peer, running) = serve(hello).await;
     let start = Instant::now();

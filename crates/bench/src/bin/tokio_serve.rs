@@ -1,6 +1,7 @@
-//! thalweg-tokio's server for the end-to-end runs: `tokio_serve PORT [inline|spawned|when-slow] [THREADS]`. Handlers run on the
-//! task of their connection, on tasks of their own, or on those when one was seen to block. Without THREADS, the one thread of
-//! the program runs all. `/block` blocks its thread for 100 ms.
+//! thalweg-tokio's server for the end-to-end runs: `tokio_serve PORT [inline|spawned|when-slow]
+//! [THREADS]`. Handlers run on the task of their connection, on tasks of their own, or on those
+//! when one was seen to block. Without THREADS, the one thread of the program runs all. `/block`
+//! blocks its thread for 100 ms.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};

@@ -260,9 +260,9 @@ impl Server {
         Ok(stats)
     }
 
-    /// Serves indefinitely. Handlers of one connection share its task: wrap a service that blocks or
-    /// computes for long in [`SpawnHandlers`](crate::SpawnHandlers), or, if it does so only at times,
-    /// in [`SpawnHandlers::when_slow`](crate::SpawnHandlers::when_slow).
+    /// Serves indefinitely. Handlers of one connection share its task: wrap a service that blocks
+    /// or computes for long in [`SpawnHandlers`](crate::SpawnHandlers), or, if it does so only at
+    /// times, in [`SpawnHandlers::when_slow`](crate::SpawnHandlers::when_slow).
     ///
     /// # Errors
     /// As for [`serve_until`](Self::serve_until).

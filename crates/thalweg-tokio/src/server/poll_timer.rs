@@ -1,7 +1,8 @@
 //! How long the handlers of a connection hold up its task.
 //!
-//! Keeps true: a poll of one handler is timed by itself, with one reading of the clock. The task as a whole may take long
-//! on a busy machine though no handler does: it polls many, and waits for the processor between them.
+//! Keeps true: a poll of one handler is timed by itself, with one reading of the clock. The task as
+//! a whole may take long on a busy machine though no handler does: it polls many, and waits for the
+//! processor between them.
 
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,6 @@ impl PollTimer {
     }
 }
 
-/// A poll of one handler from which on it is said to block. A thread that a busy machine takes the processor from gets
-/// it back sooner.
+/// A poll of one handler from which on it is said to block. A thread that a busy machine takes the
+/// processor from gets it back sooner.
 const SLOW_POLL: Duration = Duration::from_millis(20);
