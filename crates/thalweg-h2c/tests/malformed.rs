@@ -276,7 +276,10 @@ fn tls_on_a_cleartext_port_is_reported_as_tls() {
     let error = sniffed.error();
     assert!(matches!(error, SniffError::Tls { seen } if seen.as_bytes() == b"\x16\x03"));
     assert_eq!(error.response(), None);
-    assert_eq!(error.to_string(), r#"tls on a cleartext port: "\x16\x03""#);
+    assert_eq!(
+        error.to_string(),
+        r#"tls on a cleartext port: use http:// here, https:// is for a TLS port: "\x16\x03""#
+    );
 }
 
 #[test]
