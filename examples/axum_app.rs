@@ -51,7 +51,7 @@ async fn run(args: Arguments) -> Result<(), String> {
     if let Some(tls) = tls {
         server = server.tls(tls);
     }
-    // None of its handlers blocks, so none needs a task of its own.
+    // No handler blocks, so none needs a separate task.
     server.serve_until(router(), signal).await.map(drop).map_err(|error| error.to_string())
 }
 

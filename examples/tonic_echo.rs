@@ -77,7 +77,7 @@ async fn run(args: Arguments) -> Result<(), String> {
     if let Some(tls) = tls {
         server = server.tls(tls);
     }
-    // None of its methods blocks, so no call needs a task of its own.
+    // No method blocks, so no call needs a separate task.
     server.serve_until(Echo, signal).await.map(drop).map_err(|error| error.to_string())
 }
 

@@ -14,8 +14,8 @@ use tower_service::Service;
 use crate::error::BoxError;
 
 /// Runs each call of a service on a separate task, so that a handler that computes for long does
-/// not delay the other streams of its connection. Costs one task per request, with
-/// [`when_slow`](Self::when_slow) only where it helps.
+/// not delay the other streams of its connection. Costs one task per request;
+/// [`when_slow`](Self::when_slow) spawns tasks only while handlers are slow.
 ///
 /// Only the future that `call` returns runs there, not `call` itself. Dropping the future of a call
 /// aborts the task at its next await point. A panic becomes an error.
@@ -23,12 +23,12 @@ use crate::error::BoxError;
 pub struct SpawnHandlers<S>(pub S);
 
 impl<S> SpawnHandlers<S> {
-    /// Spawns handlers only after one was seen to block: handlers run inside the task of their
-    /// connection until a poll of one takes 5 ms; then those that start within the next ten
-    /// seconds, on all connections, get tasks.
+    /// Spawns handlers only after one has blocked: handlers run in the task of their connection
+    /// until a poll of one takes 5 ms; handlers that start within the next ten seconds, on all
+    /// connections, run on separate tasks.
     ///
-    /// The handler that is seen first still holds up its connection. Costs two readings of the
-    /// clock for each poll of a handler.
+    /// The first slow handler still delays its connection. Costs two readings of the clock for each
+    /// poll of a handler.
     pub fn when_slow(service: S) -> SpawnWhenSlow<S> {
         SpawnWhenSlow { service, slowness: Arc::default() }
     }
@@ -75,9 +75,8 @@ impl<T, E> Drop for SpawnedHandler<T, E> {
     }
 }
 
-/// A service whose handlers get tasks of their own while some of them block. Made by
-/// [`SpawnHandlers::when_slow`]; clones, one for each connection, know of each other's slow
-/// handlers.
+/// A service whose handlers run on separate tasks while some of them block. Created by
+/// [`SpawnHandlers::when_slow`]. Clones, one for each connection, share the state.
 #[derive(Clone, Debug)]
 pub struct SpawnWhenSlow<S> {
     service: S,
@@ -121,7 +120,7 @@ pin_project! {
 }
 
 pin_project! {
-    /// Where a handler runs.
+    /// The place where a handler runs.
     #[project = PlaceProjection]
     enum Place<F, T, E> {
         Inline { #[pin] handler: TimedHandler<F> },
@@ -174,10 +173,11 @@ impl<F: Future> Future for TimedHandler<F> {
     }
 }
 
-/// Whether a handler was slow of late.
+/// The time of the last slow handler.
 #[derive(Debug, Default)]
 struct Slowness {
-    /// Until when handlers get tasks, in nanoseconds after `ORIGIN`; 0: never yet.
+    /// The time until which handlers are spawned, in nanoseconds after `ORIGIN`; 0 if none was
+    /// slow.
     until: AtomicU64,
 }
 
@@ -186,7 +186,7 @@ impl Slowness {
         self.until.fetch_max(nanos(now + SPAWN_TIME), Ordering::Relaxed);
     }
 
-    /// Reads the clock only if a handler was ever slow.
+    /// Reads the clock only if a handler has been slow.
     fn is_recent(&self) -> bool {
         let until = self.until.load(Ordering::Relaxed);
         until > 0 && nanos(Instant::now()) < until
@@ -198,8 +198,8 @@ fn nanos(at: Instant) -> u64 {
 }
 
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-/// A poll that holds up a connection noticeably. Below that, a busy machine that takes the
-/// processor away makes too many handlers look slow.
+/// A poll that delays a connection noticeably. A shorter limit would count too many handlers that
+/// were only preempted on a busy machine.
 const SLOW_POLL: Duration = Duration::from_millis(5);
-/// How long handlers get tasks after the last slow poll.
+/// Time for which handlers are spawned after the last slow poll.
 const SPAWN_TIME: Duration = Duration::from_secs(10);

@@ -234,7 +234,7 @@ async fn a_client_updates_its_counters() {
 
 #[cfg(feature = "rustls")]
 #[tokio::test]
-async fn what_scanners_do_to_a_tls_port_deserves_no_warning() {
+async fn scanners_on_a_tls_port_cause_no_warning() {
     use std::time::Duration;
     use thalweg_tokio::rustls::ServerConfig;
     use thalweg_tokio::rustls::crypto::ring;

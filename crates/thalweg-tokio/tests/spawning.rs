@@ -1,5 +1,4 @@
-//! Handlers that block: inside their connection's task one after the other, on tasks of their own
-//! at once.
+//! Handlers that block: sequentially in their connection's task, concurrently on separate tasks.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -21,13 +20,13 @@ use thalweg_tokio::server::Connection;
 use thalweg_tokio::{Body, SpawnHandlers, service_fn};
 use tokio::io::DuplexStream;
 
-/// How many handlers meet.
+/// The number of concurrent handlers.
 const HANDLERS: usize = 4;
-/// For handlers to meet that run at once.
+/// Time for concurrent handlers to start.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Blocks until so many handlers of `/meet` run at once, or for `limit`; `/slow` blocks for 10 ms.
-/// Answers with the largest number of handlers that ran at once.
+/// Blocks until this number of handlers of `/meet` run concurrently, or for `limit`; `/slow` blocks
+/// for 10 ms. Responds with the largest number of concurrent handlers.
 async fn block(running: Arc<AtomicUsize>, limit: Duration, path: String) -> Response<Full<Bytes>> {
     if path == "/slow" {
         std::thread::sleep(Duration::from_millis(10));
@@ -49,7 +48,7 @@ fn get(stream: u32, path: &str) -> Frame {
     headers(stream, hpack::get(path)).end_stream().end_headers()
 }
 
-/// Sends `first`, if there is one, waits for its response, and then sends all of `/meet` together.
+/// Sends `first`, if any, waits for its response, and then sends all `/meet` requests together.
 async fn responses_to(mut peer: Peer<DuplexStream>, first: Option<&str>) -> Vec<String> {
     if let Some(path) = first {
         peer.send_frames(&[get(1, path)]).await;

@@ -1,32 +1,32 @@
-//! How long the handlers of a connection hold up its task.
+//! Measures how long the handlers of a connection block its task.
 //!
-//! Keeps true: a poll of one handler is timed by itself, with one reading of the clock. The task as
-//! a whole may take long on a busy machine though no handler does: it polls many, and waits for the
-//! processor between them.
+//! Invariant: each poll of a handler is timed separately, with one reading of the clock. The turn
+//! as a whole may take long on a busy machine although no handler does: it polls many handlers, and
+//! may be preempted between them.
 
 use std::time::{Duration, Instant};
 
 use crate::driver::SlowPolls;
 
-/// Times handlers that are polled one behind the other.
+/// Times handlers that are polled one after the other.
 pub(crate) struct PollTimer {
-    /// When the last handler was left, or the first was come to.
+    /// The end of the last poll, or the start of the first.
     last: Instant,
     slow: SlowPolls,
 }
 
 impl PollTimer {
-    /// Starts without a slow poll.
+    /// Creates a timer without slow polls.
     pub(crate) fn new() -> Self {
         Self { last: Instant::now(), slow: SlowPolls::default() }
     }
 
-    /// Starts the time of the first of several polls.
+    /// Starts to time the first of several polls.
     pub(crate) fn start(&mut self) {
         self.last = Instant::now();
     }
 
-    /// Takes note of the poll that has ended, and starts the time of the next.
+    /// Ends the time of a poll, and starts that of the next.
     pub(crate) fn lap(&mut self) {
         let now = Instant::now();
         let length = now.duration_since(self.last);
@@ -37,12 +37,12 @@ impl PollTimer {
         }
     }
 
-    /// Returns what was slow since the last call.
+    /// Returns the slow polls since the last call.
     pub(crate) fn take_slow(&mut self) -> SlowPolls {
         std::mem::take(&mut self.slow)
     }
 }
 
-/// A poll of one handler from which on it is said to block. A thread that a busy machine takes the
-/// processor from gets it back sooner.
+/// A poll of one handler that takes this long is considered blocking. Longer than a typical
+/// preemption on a busy machine.
 const SLOW_POLL: Duration = Duration::from_millis(20);
