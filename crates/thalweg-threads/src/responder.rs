@@ -241,7 +241,7 @@ impl fmt::Debug for Responder {
     }
 }
 
-/// Tells a handler that works for long whether the client has cancelled the request.
+/// Reports to a long-running handler whether the client has cancelled the request.
 #[derive(Clone)]
 pub struct Cancellation {
     exchange: Arc<Exchange>,

@@ -229,7 +229,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
         self.has_warned = true;
     }
 
-    /// Tells the listener since when the connection has no streams.
+    /// Reports to the listener since when the connection has no streams.
     fn report_idle(&mut self, is_idle: bool) {
         let opened = self.io.connection().report().counters.streams_opened;
         self.handle.control().set_idle(is_idle, opened != self.streams_opened);
