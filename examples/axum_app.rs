@@ -4,6 +4,10 @@
 //! `axum_app [--listen ADDR] [--tls [CERT KEY]]`; then `curl --http2-prior-knowledge
 //! http://ADDR/hello/you?times=2`, or with `--tls` a browser at `https://ADDR/`, whose page uses
 //! every route.
+//!
+//! Handlers of one connection share its task. A router whose handlers block or compute for more
+//! than about a millisecond belongs in `SpawnHandlers(router())`, which runs each request in a
+//! separate task, as `axum::serve` does.
 
 use std::convert::Infallible;
 use std::process::ExitCode;
@@ -47,6 +51,7 @@ async fn run(args: Arguments) -> Result<(), String> {
     if let Some(tls) = tls {
         server = server.tls(tls);
     }
+    // No handler blocks, so none needs a separate task.
     server.serve_until(router(), signal).await.map(drop).map_err(|error| error.to_string())
 }
 

@@ -3,6 +3,10 @@
 //!
 //! `tonic_echo --listen ADDR [--tls [CERT KEY]]` serves the four kinds of calls, with `--tonic`
 //! over tonic's own transport; `tonic_echo --call http://ADDR` makes one of each.
+//!
+//! Calls on one connection share its task. A service whose methods block or compute for more than
+//! about a millisecond belongs in `SpawnHandlers`, which runs each call in a separate task, as
+//! tonic's own server does.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -73,6 +77,7 @@ async fn run(args: Arguments) -> Result<(), String> {
     if let Some(tls) = tls {
         server = server.tls(tls);
     }
+    // No method blocks, so no call needs a separate task.
     server.serve_until(Echo, signal).await.map(drop).map_err(|error| error.to_string())
 }
 

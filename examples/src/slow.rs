@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::pattern::{LEN_MAX, Pattern};
 
-/// The longest delay, in milliseconds.
-pub const MS_MAX: u64 = 60_000;
+/// The longest delay, in milliseconds: longer than any default timeout.
+pub const MS_MAX: u64 = 600_000;
 
 /// A delayed response: computed bytes with seed 0, and the delay.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ mod tests {
     fn targets_within_the_bounds_are_read() {
         assert_eq!(asked("/slow/250/1000"), Some(Ok((250, 1000))));
         assert_eq!(asked("/slow/0/0?x=1"), Some(Ok((0, 0))));
-        assert_eq!(asked("/slow/60000/1099511627776"), Some(Ok((MS_MAX, LEN_MAX))));
+        assert_eq!(asked("/slow/600000/1099511627776"), Some(Ok((MS_MAX, LEN_MAX))));
         assert_eq!(asked("/slowly"), None);
     }
 
@@ -65,9 +65,9 @@ mod tests {
     fn the_error_names_the_value_out_of_range() {
         let mistake = |target| asked(target).unwrap().unwrap_err();
         assert_eq!(mistake("/slow/5"), "/slow/5: not /slow/MS/N, N bytes after MS milliseconds\n");
-        let ms = |word| format!("/slow/MS/N: MS is {word}, and must be from 0 to 60000 milliseconds\n");
+        let ms = |word| format!("/slow/MS/N: MS is {word}, and must be from 0 to 600000 milliseconds\n");
         let len = |word| format!("/slow/MS/N: N is {word}, and must be from 0 to 1099511627776 bytes\n");
-        assert_eq!(mistake("/slow/60001/1"), ms("60001"));
+        assert_eq!(mistake("/slow/600001/1"), ms("600001"));
         assert_eq!(mistake("/slow/+1/1"), ms("+1"));
         assert_eq!(mistake("/slow//1"), ms(""));
         assert_eq!(mistake("/slow/1/"), len(""));

@@ -1,26 +1,21 @@
 //! A client: one connection, shared by any number of threads.
 
 use std::fmt;
-use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use thalweg::{ErrorCode, StreamKey};
 
 use crate::body::Body;
-use crate::driver::client::{ClientDriver, ClientMailbox, EndSignal, OpenRequest};
-use crate::driver::pushes::PushSender;
-use crate::driver::{DriverMessage, Options};
+use crate::commands::{ClientMailbox, DriverMessage, OpenRequest};
+use crate::end_signal::EndSignal;
 use crate::error::{ConnectionEnd, Error};
-use crate::exchange::{
-    BufferLimits, Chunk, Exchange, Finish, Interest, StreamCommand, StreamCommandSink, WaitResult,
-};
-use crate::handle::{Handle, StreamHandle};
+use crate::exchange::{BufferLimits, Chunk, Exchange, Finish, StreamCommand, StreamCommandSink};
+use crate::handle::Handle;
 use crate::message::{Payload, Request, Response, Source};
-use crate::poller::{Poller, Socket};
+use crate::pending_response::{PendingResponse, Pushed};
+use crate::pushes::PushSender;
 use crate::writer::{BodyWriter, Upload};
 
 /// A client of one server, over one connection that a dedicated thread drives. Clones share the
@@ -44,93 +39,6 @@ struct Inner {
 }
 
 impl Client {
-    /// Connects to a server over cleartext TCP, with prior knowledge (RFC 9113 §3.3) and the
-    /// default configuration.
-    ///
-    /// `authority` is host and port, for example `example.org:8080`; the default port is 80.
-    ///
-    /// # Errors
-    /// The name cannot be resolved, the connection is refused, or no thread can be started.
-    pub fn connect(authority: &str) -> io::Result<Self> {
-        Self::connect_with(authority, &Options::default())
-    }
-
-    /// Connects with options.
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect); `InvalidInput` for a configuration out of range.
-    pub fn connect_with(authority: &str, options: &Options) -> io::Result<Self> {
-        let stream = connect_tcp(authority, 80)?;
-        Self::over(stream, "http", authority, options)
-    }
-
-    /// Connects to a server over TLS; the default port of `authority` is 443. The server must
-    /// negotiate `h2` by ALPN (RFC 9113 §3.2). Adds `h2` to a configuration without ALPN protocols.
-    /// The time limit of the handshake is `options.config.timeouts.preface`.
-    ///
-    /// # Errors
-    /// Those of [`connect_with`](Self::connect_with). `InvalidData` with a [`rustls::Error`]
-    /// inside: the handshake failed, for example because the certificate is not valid for the name;
-    /// with [`NegotiationError::NotTls`](crate::NegotiationError::NotTls) inside: the server does
-    /// not speak TLS. `Unsupported` with
-    /// [`NegotiationError::NoAlpn`](crate::NegotiationError::NoAlpn) inside: the server did not
-    /// negotiate `h2`. `UnexpectedEof`: the server closed the connection during the handshake.
-    #[cfg(feature = "rustls")]
-    pub fn connect_tls(
-        authority: &str,
-        tls: Arc<rustls::ClientConfig>,
-        options: &Options,
-    ) -> io::Result<Self> {
-        let host = split_port(authority).map_or(authority, |(host, _)| host);
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = rustls::pki_types::ServerName::try_from(host)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let mut stream = connect_tcp(authority, 443)?;
-        stream.set_nodelay(true)?;
-        // RFC 8336 §2.2: ORIGIN is valid over TLS only.
-        let mut options = options.clone();
-        options.config.over_tls = true;
-        let options = &options;
-        let session = crate::tls::handshake(&mut stream, name, tls, options.config.timeouts.preface)?;
-        Self::start(stream, "https", authority, options, |socket| Ok(crate::Tls::new(session, socket)))
-    }
-
-    /// Uses a connected socket.
-    ///
-    /// # Errors
-    /// Those of [`connect_with`](Self::connect_with).
-    pub fn over(
-        stream: TcpStream,
-        scheme: &'static str,
-        authority: &str,
-        options: &Options,
-    ) -> io::Result<Self> {
-        Self::start(stream, scheme, authority, options, Ok)
-    }
-
-    /// Starts the driver's thread. `wrap` may wrap the socket, for example in TLS.
-    pub(crate) fn start<T: crate::Transport + 'static>(
-        stream: TcpStream,
-        scheme: &'static str,
-        authority: &str,
-        options: &Options,
-        wrap: impl FnOnce(Socket) -> io::Result<T>,
-    ) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        let options = Options { remote: stream.peer_addr().ok(), ..options.clone() };
-        let mut socket = mio::net::TcpStream::from_std(stream);
-        let mut poller = Poller::new()?;
-        poller.watch(&mut socket)?;
-        let transport = wrap(Socket(socket))?;
-        let (mut driver, client) = ClientDriver::new(transport, scheme, authority, &options, poller.waker())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        thread::Builder::new().name("thalweg client".to_owned()).spawn(move || {
-            poller.drive(&mut driver, |_| {});
-        })?;
-        Ok(client)
-    }
-
     pub(crate) fn new(
         mailbox: Arc<ClientMailbox>,
         end_signal: Arc<EndSignal>,
@@ -260,93 +168,6 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The response to a request that was started. Dropping it cancels the request (RST_STREAM with
-/// CANCEL).
-pub struct PendingResponse {
-    exchange: Option<Arc<Exchange>>,
-    upload: Option<Upload>,
-    time_limit: Option<Duration>,
-}
-
-impl PendingResponse {
-    pub(crate) fn new(exchange: Arc<Exchange>, time_limit: Option<Duration>) -> Self {
-        Self { exchange: Some(exchange), upload: None, time_limit }
-    }
-
-    /// Waits for an informational response, for example 103 (RFC 8297). Returns `None` when the
-    /// final response has arrived, which [`wait`](Self::wait) returns. Keeps the last 16 that were
-    /// not read.
-    ///
-    /// # Errors
-    /// Those of [`wait`](Self::wait).
-    pub fn informational(&mut self) -> Result<Option<Response<()>>, Error> {
-        let deadline = self.time_limit.map(|limit| Instant::now() + limit);
-        self.exchange().wait_informational(deadline)
-    }
-
-    /// Returns the handle to the stream: its priority, its padding, and its extension frames.
-    pub fn handle(&self) -> StreamHandle {
-        StreamHandle::new(Arc::clone(self.exchange()))
-    }
-
-    /// Waits for the headers of the response.
-    ///
-    /// # Errors
-    /// The stream ended early, or the time limit expired.
-    pub fn wait(mut self) -> Result<Response<Body>, Error> {
-        let deadline = self.time_limit.map(|limit| Instant::now() + limit);
-        loop {
-            let interest = Interest { head: true, content: false, capacity: self.upload.is_some() };
-            match self.exchange().wait_for(interest, &mut Vec::new(), deadline) {
-                WaitResult::Head(head) => return Ok(self.into_response(head)),
-                WaitResult::Capacity(buffer) => {
-                    if let Some(upload) = self.upload.take() {
-                        self.upload = upload.resume(buffer)?;
-                    }
-                }
-                WaitResult::Failed(error) => return Err(error),
-                WaitResult::TimedOut => return Err(Error::TimedOut),
-                WaitResult::Content | WaitResult::Ended(_) => {}
-            }
-        }
-    }
-
-    fn into_response(mut self, head: Response<()>) -> Response<Body> {
-        let exchange = Arc::clone(self.exchange());
-        let body = Body::of_response(exchange, self.upload.take(), self.time_limit);
-        // From here on, dropping the body cancels the stream.
-        self.exchange = None;
-        head.replace_body(body).0
-    }
-
-    fn exchange(&self) -> &Arc<Exchange> {
-        self.exchange.as_ref().expect("it is taken with `self`")
-    }
-}
-
-impl Drop for PendingResponse {
-    fn drop(&mut self) {
-        if let Some(exchange) = &self.exchange {
-            exchange.submit(StreamCommand::Reset { code: ErrorCode::CANCEL });
-        }
-    }
-}
-
-impl fmt::Debug for PendingResponse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PendingResponse").finish_non_exhaustive()
-    }
-}
-
-/// Splits host and port, if there is a port.
-fn split_port(authority: &str) -> Option<(&str, &str)> {
-    authority.rsplit_once(':').filter(|(host, port)| {
-        port.bytes().all(|byte| byte.is_ascii_digit())
-            && !port.is_empty()
-            && (!host.contains(':') || host.ends_with(']'))
-    })
-}
-
 /// Pushed responses in the order of their promises: a blocking iterator that ends with the
 /// connection. Dropping it cancels later pushes.
 #[derive(Debug)]
@@ -363,23 +184,4 @@ impl Iterator for PushStream {
         pushed.response.time_limit = self.time_limit;
         Some(pushed)
     }
-}
-
-/// A response that the server pushes. Dropping `response` cancels it.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Pushed {
-    /// The request that the server is answering.
-    pub request: Request<()>,
-    /// The response.
-    pub response: PendingResponse,
-}
-
-/// Connects to the first address of a name that accepts a connection.
-fn connect_tcp(authority: &str, default_port: u16) -> io::Result<TcpStream> {
-    if split_port(authority).is_some() {
-        return TcpStream::connect(authority);
-    }
-    let host = authority.trim_start_matches('[').trim_end_matches(']');
-    TcpStream::connect((host, default_port).to_socket_addrs()?.collect::<Vec<_>>().as_slice())
 }

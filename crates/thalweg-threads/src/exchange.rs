@@ -18,10 +18,10 @@ use bytes::Bytes;
 use thalweg::frame::{Flags, FrameType};
 use thalweg::{ErrorCode, Priority, ResetCause, StreamKey};
 
+use crate::blocked::Blocked;
 use crate::error::Error;
 use crate::fields::Fields;
 use crate::message::Response;
-use crate::pool;
 
 /// Limits of one stream's buffers.
 #[derive(Clone, Copy, Debug)]
@@ -371,7 +371,7 @@ impl Exchange {
         if let Some(found) = check(&mut self.lock()) {
             return Some(found);
         }
-        let _blocked = pool::Blocked::enter();
+        let _blocked = Blocked::enter();
         let mut state = self.lock();
         state.waiters += 1;
         let found = loop {

@@ -6,16 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use thalweg::frame::{Flags, FrameType, SettingId};
-use thalweg::{OwnedEvent, Priority, Role, SendError, Server};
+use thalweg::{OwnedEvent, Priority, Role, Server};
 
-use crate::driver::DriverMessage;
+use crate::commands::{ConnectionCommand, DriverMessage};
 use crate::exchange::{Exchange, StreamCommand};
 use crate::mailbox::Mailbox;
-use crate::record::Connection;
 use crate::trace;
-
-/// A command for the connection.
-pub(crate) type ConnectionCommand<R> = Box<dyn FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send>;
 
 /// The command queue of a connection's driver, for any message type.
 trait ConnectionCommandSink<R: Role>: Send + Sync {

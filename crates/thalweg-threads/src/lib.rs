@@ -60,10 +60,14 @@
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub, missing_debug_implementations)]
 
+mod blocked;
 mod body;
 mod client;
+mod commands;
+mod connect;
 mod counters;
 mod driver;
+mod end_signal;
 mod error;
 mod exchange;
 mod fields;
@@ -71,8 +75,11 @@ mod handle;
 mod mailbox;
 mod message;
 mod negotiate;
+mod options;
+mod pending_response;
 mod poller;
 mod pool;
+mod pushes;
 mod record;
 mod responder;
 mod server;
@@ -84,16 +91,18 @@ mod tunnel;
 mod writer;
 
 pub use body::Body;
-pub use client::{Client, PendingResponse, PushStream, Pushed};
+pub use client::{Client, PushStream};
 pub use counters::{CounterSnapshot, Counters};
 pub use driver::client::ClientDriver;
 pub use driver::server::ServerDriver;
-pub use driver::{Driver, Options, Readiness, Turn, Wait};
+pub use driver::{Driver, Readiness, Turn, Wait};
 pub use error::{ConnectionEnd, Error};
 pub use fields::Fields;
 pub use handle::{Handle, OnNotice, StreamHandle};
 pub use message::{Payload, Request, Response};
 pub use negotiate::NegotiationError;
+pub use options::Options;
+pub use pending_response::{PendingResponse, Pushed};
 pub use pool::{Handler, Pool};
 pub use responder::{Cancellation, Responder};
 #[cfg(feature = "rustls")]

@@ -14,7 +14,6 @@
 //! Invariants: there are at most `threads_max` threads; a queue is in the ready list if and only if
 //! it has requests; at most one thread is being woken.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -27,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use thalweg::StreamKey;
 
+use crate::blocked::{self, WorkerPool};
 use crate::body::Body;
 use crate::mailbox::PendingResponses;
 use crate::message::Request;
@@ -303,7 +303,7 @@ impl Shared {
 
     /// The main function of a thread.
     fn run_thread(self: Arc<Self>) {
-        CURRENT.set(Some(Arc::clone(&self)));
+        blocked::set_pool(Arc::clone(&self) as _);
         let parker = Arc::new(Parker::default());
         let mut state = self.lock();
         state.is_waking = false;
@@ -387,31 +387,17 @@ impl Parker {
     }
 }
 
-/// Marks the current thread, if it belongs to a pool, as waiting for a peer while the guard lives,
-/// so that it does not count as busy.
-pub(crate) struct Blocked {
-    shared: Option<Arc<Shared>>,
-}
-
-impl Blocked {
-    pub(crate) fn enter() -> Self {
-        let shared = CURRENT.with_borrow(Clone::clone);
-        if let Some(shared) = &shared {
-            let mut state = shared.lock();
-            state.busy -= 1;
-            let action = state.next_wake(shared, false);
-            drop(state);
-            shared.wake(action);
-        }
-        Self { shared }
+impl WorkerPool for Shared {
+    fn begin_wait(self: Arc<Self>) {
+        let mut state = self.lock();
+        state.busy -= 1;
+        let action = state.next_wake(&self, false);
+        drop(state);
+        self.wake(action);
     }
-}
 
-impl Drop for Blocked {
-    fn drop(&mut self) {
-        if let Some(shared) = &self.shared {
-            shared.lock().busy += 1;
-        }
+    fn end_wait(&self) {
+        self.lock().busy += 1;
     }
 }
 
@@ -419,10 +405,6 @@ impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").field("threads_max", &self.shared.threads_max).finish_non_exhaustive()
     }
-}
-
-thread_local! {
-    static CURRENT: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
 }
 
 /// Time that requests wait for a busy processor before another thread is woken.

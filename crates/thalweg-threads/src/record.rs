@@ -2,39 +2,47 @@
 //! record.
 //!
 //! Invariants: without the feature, no recording code is compiled; with it, a connection records if
-//! its options have a store.
+//! its setup has a store.
 
 #[cfg(not(feature = "record"))]
 pub(crate) use thalweg::Connection;
-use thalweg::{ConfigError, Role, Server, StreamKey, UpgradeError};
+use thalweg::{Config, ConfigError, Role, Server, StreamKey, UpgradeError};
 #[cfg(feature = "record")]
 pub(crate) use thalweg_record::Recorder as Connection;
 #[cfg(feature = "record")]
 use thalweg_record::{RecordOptions, RecordingStore};
 
-use crate::driver::Options;
-
-/// Creates a connection.
-pub(crate) fn start<R: Role>(options: &Options) -> Result<Connection<R>, ConfigError> {
+/// The setup of new connections: their configuration, and the store for their recordings.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub config: Config,
     #[cfg(feature = "record")]
-    return Connection::new(options.config, recorded(options));
-    #[cfg(not(feature = "record"))]
-    Connection::new(options.config)
+    pub recordings: Option<RecordingStore>,
 }
 
-/// Creates a server's connection after an Upgrade.
-pub(crate) fn upgraded(
-    options: &Options,
-    settings: &[u8],
-    method: &[u8],
-) -> Result<(Connection<Server>, StreamKey), UpgradeError> {
-    #[cfg(feature = "record")]
-    return Connection::<Server>::from_upgrade(options.config, settings, method, recorded(options));
-    #[cfg(not(feature = "record"))]
-    Connection::<Server>::from_upgrade(options.config, settings, method)
-}
+impl Setup {
+    /// Creates a connection.
+    pub(crate) fn start<R: Role>(&self) -> Result<Connection<R>, ConfigError> {
+        #[cfg(feature = "record")]
+        return Connection::new(self.config, self.recorded());
+        #[cfg(not(feature = "record"))]
+        Connection::new(self.config)
+    }
 
-#[cfg(feature = "record")]
-fn recorded(options: &Options) -> RecordOptions {
-    options.recordings.as_ref().map(RecordingStore::record_options).unwrap_or_default()
+    /// Creates a server's connection after an Upgrade.
+    pub(crate) fn upgraded(
+        &self,
+        settings: &[u8],
+        method: &[u8],
+    ) -> Result<(Connection<Server>, StreamKey), UpgradeError> {
+        #[cfg(feature = "record")]
+        return Connection::<Server>::from_upgrade(self.config, settings, method, self.recorded());
+        #[cfg(not(feature = "record"))]
+        Connection::<Server>::from_upgrade(self.config, settings, method)
+    }
+
+    #[cfg(feature = "record")]
+    fn recorded(&self) -> RecordOptions {
+        self.recordings.as_ref().map(RecordingStore::record_options).unwrap_or_default()
+    }
 }

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use thalweg::{ErrorCode, KnownName, Status, StreamKey};
 
 use crate::body::Body;
-use crate::driver::DriverMessage;
-use crate::driver::server::{PushCommand, ResponseCommand, ServerCommand, ServerMailbox};
+use crate::commands::{DriverMessage, PushCommand, ResponseCommand, ServerCommand, ServerMailbox};
 use crate::error::Error;
 use crate::exchange::{Chunk, Exchange, Finish, StreamCommand};
 use crate::fields::Fields;
@@ -242,7 +241,7 @@ impl fmt::Debug for Responder {
     }
 }
 
-/// Tells a handler that works for long whether the client has cancelled the request.
+/// Reports to a long-running handler whether the client has cancelled the request.
 #[derive(Clone)]
 pub struct Cancellation {
     exchange: Arc<Exchange>,

@@ -13,11 +13,12 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use thalweg::{CloseCause, Config, ErrorCode, OwnedEvent, Timeout};
 
+use crate::commands::{DriverMessage, ServerCommand, ServerMailbox};
 use crate::counters::Counters;
-use crate::driver::server::{ServerDriver, ServerMailbox};
-use crate::driver::{DriverMessage, Options};
+use crate::driver::server::ServerDriver;
 use crate::error::ConnectionEnd;
 use crate::handle::{Handle, OnNotice};
+use crate::options::Options;
 use crate::poller::{Poller, Socket};
 use crate::pool::{Handler, Pool};
 use crate::trace;
@@ -380,10 +381,7 @@ impl Shared {
     }
 
     /// Posts a message to every connection.
-    fn post_all(
-        &self,
-        message: impl Fn() -> DriverMessage<crate::driver::server::ServerCommand, thalweg::Server>,
-    ) {
+    fn post_all(&self, message: impl Fn() -> DriverMessage<ServerCommand, thalweg::Server>) {
         let connections: Vec<_> = self.lock().connections.values().cloned().collect();
         for live in connections {
             live.mailbox.post(message());

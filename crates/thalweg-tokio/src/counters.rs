@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use thalweg::CloseReport;
 
+use crate::driver::SlowPolls;
+
 /// Counters that connections share. Reading costs one load per counter and blocks no connection.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -50,8 +52,8 @@ pub struct CounterSnapshot {
     pub resets_received: u64,
     /// Streams reset or refused locally.
     pub resets_sent: u64,
-    /// Polls of a server's connection that took 20 ms or more. A handler that blocks or computes
-    /// for long delays the other streams of its connection unless
+    /// Polls of a server's handlers that took 20 ms or more. A handler that blocks or computes for
+    /// long delays the other streams of its connection unless
     /// [`SpawnHandlers`](crate::SpawnHandlers) wraps the service.
     pub slow_polls: u64,
     /// The duration of the longest slow poll.
@@ -78,11 +80,11 @@ impl Counters {
         }
     }
 
-    /// Counts a slow poll. Returns whether it is the first.
-    pub(crate) fn count_slow_poll(&self, length: Duration) -> bool {
-        let nanos = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+    /// Counts slow polls. Returns whether they are the first.
+    pub(crate) fn count_slow_polls(&self, slow: SlowPolls) -> bool {
+        let nanos = u64::try_from(slow.longest.as_nanos()).unwrap_or(u64::MAX);
         self.longest_poll_nanos.fetch_max(nanos, Ordering::Relaxed);
-        self.slow_polls.fetch_add(1, Ordering::Relaxed) == 0
+        self.slow_polls.fetch_add(slow.count, Ordering::Relaxed) == 0
     }
 
     pub(crate) fn count_opened(&self) {

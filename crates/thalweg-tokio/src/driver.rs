@@ -11,7 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use thalweg::{Event, Role};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -52,8 +52,22 @@ pub trait Host {
     /// Ends every exchange at the end of the connection.
     fn connection_ended(&mut self, end: &Arc<ConnectionEnd>);
 
+    /// Returns the slow polls of handlers since the last call.
+    fn take_slow_polls(&mut self) -> SlowPolls {
+        SlowPolls::default()
+    }
+
     /// Frees memory that is not needed without streams. Returns whether there are none.
     fn shrink(&mut self) -> bool;
+}
+
+/// Polls of handlers that delayed the other streams of their connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SlowPolls {
+    /// Their number.
+    pub count: u64,
+    /// The duration of the longest.
+    pub longest: Duration,
 }
 
 /// A connection with its transport and its host, as a future.
@@ -67,7 +81,7 @@ pub(crate) struct Driver<IO, A: Host> {
     on_notice: Option<OnNotice<A::Role>>,
     /// The connection's part of the counters.
     share: Option<Share>,
-    /// Whether there was a slow poll before.
+    /// Whether a handler had a slow poll before.
     has_warned: bool,
     /// Streams opened before the task last slept.
     streams_opened: u64,
@@ -198,23 +212,24 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
         Poll::Pending
     }
 
-    /// Counts a slow poll, which delays every other stream and other tasks of the worker thread.
-    /// Warns of the first of a server, or of a connection without counters.
-    fn note_length(&mut self, length: Duration) {
-        if length < SLOW_POLL {
+    /// Counts the slow polls of handlers, which delay every other stream and other tasks of the
+    /// worker thread. Warns of the first of a server, or of a connection without counters.
+    fn count_slow_polls(&mut self) {
+        let slow = self.host.take_slow_polls();
+        if slow.count == 0 {
             return;
         }
         let is_first = match &self.share {
-            Some(share) => share.counters().count_slow_poll(length),
+            Some(share) => share.counters().count_slow_polls(slow),
             None => !self.has_warned,
         };
         if is_first && !self.has_warned {
-            trace::slow_poll(length);
+            trace::slow_poll(slow.longest);
         }
         self.has_warned = true;
     }
 
-    /// Tells the listener since when the connection has no streams.
+    /// Reports to the listener since when the connection has no streams.
     fn report_idle(&mut self, is_idle: bool) {
         let opened = self.io.connection().report().counters.streams_opened;
         self.handle.control().set_idle(is_idle, opened != self.streams_opened);
@@ -231,11 +246,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Future for Driver<IO, A> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let started = Instant::now();
         let polled = this.poll_turns(cx);
-        if !A::Role::IS_CLIENT {
-            this.note_length(started.elapsed());
-        }
+        this.count_slow_polls();
         this.io.publish(cx);
         if let Some(share) = &mut this.share {
             share.add(&this.io.connection().report());
@@ -250,8 +262,5 @@ impl<IO, A: Host> Drop for Driver<IO, A> {
     }
 }
 
-/// A poll of a connection's task that takes this long is considered blocking. Longer than a typical
-/// preemption on a busy machine.
-const SLOW_POLL: Duration = Duration::from_millis(20);
 /// Turns before the task yields.
 const TURNS_MAX: usize = 16;

@@ -58,7 +58,7 @@ pub struct Consumed {
 }
 
 impl Inbox {
-    /// Creates an empty channel. `waker` tells the driver that the reader consumed something or was
+    /// Creates an empty channel. `waker` is woken when the reader consumes something or is
     /// dropped.
     pub fn new(waker: Option<Waker>) -> Self {
         Self(Mutex::new(State {

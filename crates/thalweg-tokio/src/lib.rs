@@ -19,10 +19,16 @@
 //!
 //! All handlers of a connection run in its one task, which is fastest for handlers that finish
 //! quickly. A handler that blocks or computes for more than about a millisecond delays every other
-//! stream of its connection: wrap the service in [`SpawnHandlers`], which runs each request in a
-//! task of its own, or move that work to `tokio::task::spawn_blocking`. A server warns once when a
-//! poll takes 20 ms or more; [`CounterSnapshot::slow_polls`] and [`CounterSnapshot::longest_poll`]
-//! contain how many did, and the longest duration.
+//! stream of its connection: eight requests that block for 100 ms each take 800 ms. There are three
+//! remedies:
+//!
+//! * [`SpawnHandlers`] runs each request in a separate task.
+//! * [`SpawnHandlers::when_slow`] does so only after a handler has blocked.
+//! * `tokio::task::spawn_blocking` moves only the work that blocks.
+//!
+//! A server warns once when a poll of a handler takes 20 ms or more.
+//! [`CounterSnapshot::slow_polls`] counts such polls; [`CounterSnapshot::longest_poll`] is the
+//! length of the longest.
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub, missing_debug_implementations)]
 
@@ -66,7 +72,7 @@ pub use error::{BoxError, ConnectionEnd, Error};
 pub use protocol::Protocol;
 pub use server::Server;
 pub use service::{ServiceFn, service_fn};
-pub use spawn::{SpawnHandlers, SpawnedHandler};
+pub use spawn::{MaybeSpawnedHandler, SpawnHandlers, SpawnWhenSlow, SpawnedHandler};
 pub use thalweg;
 pub use thalweg_h2c;
 #[cfg(feature = "record")]

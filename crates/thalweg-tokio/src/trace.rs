@@ -83,7 +83,7 @@ mod events {
     pub(crate) fn slow_poll(length: Duration) {
         tracing::warn!(
             ?length,
-            "a poll of a connection took long and delayed its other streams: wrap the service in \
+            "a handler blocked its connection and delayed the other streams: wrap the service in \
              SpawnHandlers, or move work that blocks to spawn_blocking"
         );
     }

@@ -193,9 +193,25 @@ async fn a_slow_poll_is_counted_and_logged_once() {
     }
     until(&counters, |now| now.slow_polls >= 2).await;
     assert!(counters.snapshot().longest_poll >= std::time::Duration::from_millis(25));
-    let lines = log.lines_of("wrap the service in Spawn");
+    let lines = log.lines_of("wrap the service in SpawnHandlers");
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("WARN"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn handlers_of_one_poll_are_timed_one_by_one() {
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let (addr, counters) = (server.local_addr().unwrap(), server.counters());
+    tokio::spawn(server.serve(service_fn(|request| {
+        std::thread::sleep(std::time::Duration::from_millis(3));
+        hello(request)
+    })));
+    let mut peer = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
+    let start = std::time::Instant::now();
+    peer.send_frames(&(0..10).map(|index| get(2 * index + 1)).collect::<Vec<_>>()).await;
+    until(&counters, |now| now.streams_completed == 10).await;
+    assert!(start.elapsed() >= std::time::Duration::from_millis(30));
+    assert_eq!(counters.snapshot().slow_polls, 0, "{:?}", counters.snapshot());
 }
 
 #[tokio::test]
@@ -214,4 +230,49 @@ async fn a_client_updates_its_counters() {
     let now = counters.snapshot();
     assert_eq!((now.connections_opened, now.connections_ended), (1, 1));
     assert_eq!((now.streams_opened, now.streams_completed, now.connections_warned), (1, 1, 0));
+}
+
+#[cfg(feature = "rustls")]
+#[tokio::test]
+async fn scanners_on_a_tls_port_cause_no_warning() {
+    use std::time::Duration;
+    use thalweg_tokio::rustls::ServerConfig;
+    use thalweg_tokio::rustls::crypto::ring;
+    use thalweg_tokio::rustls::pki_types::PrivateKeyDer;
+
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().der().clone();
+    let tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+        .unwrap();
+    let mut config = thalweg::Config::default();
+    config.timeouts.preface = Some(Duration::from_secs(20));
+    let server = Server::bind("127.0.0.1:0").await.unwrap().tls(tls).config(config);
+    let (addr, counters) = (server.local_addr().unwrap(), server.counters());
+    tokio::spawn(server.serve(service_fn(hello)));
+    let cases: [(&[u8], &str, &str); 3] = [
+        (b"", "DEBUG", "closed by the peer without a byte"),
+        (
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+            "INFO",
+            "the TLS handshake failed: the peer ended the connection in it",
+        ),
+        (&thalweg_testkit::frames::preface(), "INFO", "the peer does not speak TLS here: "),
+    ];
+    for (count, (bytes, level, text)) in cases.into_iter().enumerate() {
+        let mut socket = TcpStream::connect(addr).await.unwrap();
+        socket.write_all(bytes).await.unwrap();
+        socket.shutdown().await.unwrap();
+        until(&counters, |now| now.connections_refused == count as u64 + 1).await;
+        let lines = log.lines_of("connection ended");
+        let line = &lines[count];
+        assert!(line.starts_with(level) && line.contains(text), "{line}");
+    }
+    assert_eq!(counters.snapshot().connections_warned, 0);
 }

@@ -70,7 +70,7 @@ pub fn rows(subject: Subject) -> Vec<Row> {
         refuses(command.args(["--h2c", "127.0.0.1:0", "--root"]).arg(fixtures.root().join("no-such-folder")))
     }));
     rows.push(Row::new(name("reports that an argument is wrong"), &needs[..1], move |fixtures| {
-        refuses(&mut subject.example_command(fixtures, "nonsense")?)
+        refuses_argument(&mut subject.example_command(fixtures, "nonsense")?)
     }));
     rows
 }
@@ -150,11 +150,27 @@ fn ends_well(server: &mut Server) -> anyhow::Result<()> {
 
 /// Expects one line of output, and an exit status other than 0.
 fn refuses(command: &mut Command) -> anyhow::Result<()> {
-    let finished = process::run(command, END_LIMIT)?;
-    let words = String::from_utf8_lossy(&finished.stderr);
-    let code = finished.status.and_then(|status| status.code());
-    ensure!(code.is_some_and(|code| code != 0), "{}: {words}", finished.outcome());
-    ensure!(!words.contains("panicked"), "it panics: {words}");
+    let (code, words) = failure(command)?;
+    ensure!(code != 0, "exit code 0: {words}");
     ensure!(words.lines().count() == 1, "not one line: {words:?}");
     Ok(())
+}
+
+/// What the argument parser says: the mistake in the first line, and the status of a wrong usage.
+fn refuses_argument(command: &mut Command) -> anyhow::Result<()> {
+    let (code, words) = failure(command)?;
+    ensure!(code == 2, "exit code {code}: {words}");
+    let first = words.lines().next().unwrap_or_default();
+    ensure!(first.starts_with("error: ") && first.contains("'nonsense'"), "not named: {words:?}");
+    Ok(())
+}
+
+/// The exit code of a program that fails at once, and what it prints.
+fn failure(command: &mut Command) -> anyhow::Result<(i32, String)> {
+    let finished = process::run(command, END_LIMIT)?;
+    let words = String::from_utf8_lossy(&finished.stderr).into_owned();
+    let code = finished.status.and_then(|status| status.code());
+    let code = code.with_context(|| format!("{}: {words}", finished.outcome()))?;
+    ensure!(!words.contains("panicked"), "it panics: {words}");
+    Ok((code, words))
 }

@@ -3,34 +3,25 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thalweg::{Client, ConfigError, ErrorCode, Headers, HeadersKind, OpenError, SendError, StreamKey};
 
-use super::pushes::PushSender;
 use super::stream_table::{StreamEntry, StreamTable};
-use super::{Driver, DriverMessage, Host, Negotiated, Options};
-use crate::client::{PendingResponse, Pushed};
+use super::{Driver, Host, Negotiated};
+use crate::commands::{ClientMailbox, OpenRequest};
+use crate::end_signal::EndSignal;
 use crate::error::{ConnectionEnd, Error};
-use crate::exchange::{BufferLimits, Chunk, Exchange, Finish, StreamCommand};
+use crate::exchange::{BufferLimits, Exchange, Finish, StreamCommand};
 use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
 use crate::negotiate::{NegotiationError, Rejection};
+use crate::options::Options;
+use crate::pending_response::{PendingResponse, Pushed};
+use crate::pushes::PushSender;
 use crate::record::Connection;
 use crate::transport::Transport;
-
-/// The mailbox of a client's driver.
-pub(crate) type ClientMailbox = Mailbox<DriverMessage<Box<OpenRequest>, Client>>;
-
-/// A request that a caller wants to send: its headers, and the content that is available.
-#[derive(Debug)]
-pub struct OpenRequest {
-    pub head: Request<()>,
-    pub chunk: Chunk,
-    pub finish: Option<Finish>,
-    pub exchange: Arc<Exchange>,
-}
 
 /// The host of a client's driver.
 pub struct ClientHost {
@@ -79,41 +70,6 @@ impl<T: Transport> ClientDriver<T> {
         };
         let driver = Self::start(transport, options, host, false, Arc::clone(&mailbox))?;
         Ok((driver, crate::client::Client::new(mailbox, end_signal, pushes, options.limits())))
-    }
-}
-
-/// Signals the end of a connection to its client.
-#[derive(Default)]
-pub(crate) struct EndSignal {
-    state: Mutex<(Option<Arc<ConnectionEnd>>, bool)>,
-    changed: Condvar,
-}
-
-impl EndSignal {
-    /// Returns how the connection ended, if it has ended.
-    pub(crate) fn end(&self) -> Option<Arc<ConnectionEnd>> {
-        self.lock().0.clone()
-    }
-
-    /// Waits until the transport is closed, too.
-    pub(crate) fn wait(&self) -> Arc<ConnectionEnd> {
-        let mut state = self.lock();
-        loop {
-            if let (Some(end), true) = &*state {
-                return Arc::clone(end);
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn set(&self, end: &Arc<ConnectionEnd>, is_closed: bool) {
-        *self.lock() = (Some(Arc::clone(end)), is_closed);
-        self.changed.notify_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, (Option<Arc<ConnectionEnd>>, bool)> {
-        // No code panics under this lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

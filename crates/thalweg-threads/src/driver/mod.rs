@@ -6,7 +6,6 @@
 //! within the linger time; every waiting caller gets the end of the connection.
 
 pub(crate) mod client;
-pub(crate) mod pushes;
 pub(crate) mod server;
 mod stream_table;
 mod transport_io;
@@ -19,42 +18,22 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use thalweg::{
-    Config, ConfigError, ConnectionError, ErrorCode, Event, Headers, HeadersKind, Role, StreamKey,
-};
+use thalweg::{ConfigError, ConnectionError, ErrorCode, Event, Headers, HeadersKind, Role, StreamKey};
 
 use self::stream_table::StreamTable;
 pub use self::transport_io::Readiness;
 use self::transport_io::{Input, TransportIo};
-use crate::counters::{Counters, Share};
+use crate::commands::{ConnectionCommand, DriverMessage};
+use crate::counters::Share;
 use crate::error::{ConnectionEnd, Error};
-use crate::exchange::{BufferLimits, StreamCommand, StreamCommandSink};
-use crate::handle::{ConnectionCommand, Handle, OnNotice};
+use crate::exchange::StreamCommand;
+use crate::handle::{Handle, OnNotice};
 use crate::mailbox::Mailbox;
 use crate::negotiate::{NegotiationError, Rejection};
-use crate::record::{self, Connection};
+use crate::options::Options;
+use crate::record::Connection;
 use crate::trace;
 use crate::transport::{NegotiatedProtocol, Transport};
-
-/// A message to a driver.
-pub(crate) enum DriverMessage<M, R: Role> {
-    /// A command of an application for its stream.
-    Stream(StreamKey, StreamCommand),
-    /// A message for the driver's role.
-    Host(M),
-    /// A command for the connection, executed once it speaks HTTP/2.
-    Connection(ConnectionCommand<R>),
-    /// Shut down gracefully.
-    Shutdown,
-    /// Close now.
-    Close(ErrorCode),
-}
-
-impl<M: Send, R: Role> StreamCommandSink for Mailbox<DriverMessage<M, R>> {
-    fn submit(&self, stream: StreamKey, command: StreamCommand) {
-        self.post(DriverMessage::Stream(stream, command));
-    }
-}
 
 /// The differences between a server's driver and a client's.
 pub trait Host {
@@ -132,58 +111,6 @@ pub struct Negotiated {
     pub prefetched: &'static [u8],
     /// The response sent before the first frame.
     pub response: &'static [u8],
-}
-
-/// The options of a driver.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Options {
-    /// The core's configuration.
-    pub config: Config,
-    /// The peer's address, for the report. Default: none.
-    pub remote: Option<SocketAddr>,
-    /// Time limit for the end of a connection: to flush the output, half-close, and drain the
-    /// input. Default 2 s.
-    pub linger: Duration,
-    /// The protocols and limits for the first bytes of a server's cleartext connection. Default:
-    /// HTTP/2, or an HTTP/1.1 Upgrade to it; another HTTP/1 request gets an HTTP/1.1 error
-    /// response. `None`: only HTTP/2 (RFC 9113 §3.3), and the server sends its preface immediately.
-    pub h2c: Option<thalweg_h2c::Config>,
-    /// Content that a writer may queue ahead of the core, bytes. A writer above it waits. Default
-    /// 128 KiB.
-    pub unsent_bytes_max: usize,
-    /// The counters of the connection, which others may share. Default: none;
-    /// [`Server`](crate::Server) has its own.
-    pub counters: Option<Arc<Counters>>,
-    /// The callback for connection-level events of the peer. Default: none.
-    pub on_notice: Option<OnNotice>,
-    /// The store for the connection's recording. Default: none, so the connection is not recorded.
-    #[cfg(feature = "record")]
-    pub recordings: Option<thalweg_record::RecordingStore>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            config: Config::default(),
-            remote: None,
-            linger: Duration::from_secs(2),
-            h2c: Some(thalweg_h2c::Config::default()),
-            unsent_bytes_max: 128 << 10,
-            counters: None,
-            on_notice: None,
-            #[cfg(feature = "record")]
-            recordings: None,
-        }
-    }
-}
-
-impl Options {
-    pub(crate) fn limits(&self) -> BufferLimits {
-        // Less than half of the window, the point at which the core sends WINDOW_UPDATE.
-        let report_bytes = (self.config.stream_window_bytes / 4) as usize;
-        BufferLimits { report_bytes, unsent_bytes_max: self.unsent_bytes_max }
-    }
 }
 
 /// What the driver needs next.
@@ -273,7 +200,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
             NegotiatedProtocol::Http2 => Phase::Open,
             _ => Phase::Negotiating { until: options.config.timeouts.preface.map(|limit| origin + limit) },
         };
-        let connection = record::start(options)?;
+        let connection = options.setup().start()?;
         if let Some(counters) = &options.counters {
             counters.count_opened();
         }

@@ -10,47 +10,20 @@ use thalweg::{ConfigError, ErrorCode, Headers, HeadersKind, Priority, Server, St
 use thalweg_h2c::{Sniffer, Upgrade};
 
 use super::stream_table::{StreamEntry, StreamTable};
-use super::{Driver, DriverMessage, Host, Negotiated, Options};
+use super::{Driver, Host, Negotiated};
 use crate::body::Body;
+use crate::commands::{DriverMessage, PushCommand, ResponseCommand, ServerCommand, ServerMailbox};
 use crate::error::{ConnectionEnd, Error};
-use crate::exchange::{BufferLimits, Chunk, Exchange, Finish, StreamCommand};
+use crate::exchange::{BufferLimits, Exchange, Finish, StreamCommand};
 use crate::mailbox::Mailbox;
-use crate::message::{Request, Response};
+use crate::message::Request;
 use crate::negotiate::{self, DetectedProtocol, Rejection};
+use crate::options::Options;
 use crate::pool::{ConnectionQueue, Job, Pool};
-use crate::record::{self, Connection};
+use crate::record::Connection;
 use crate::responder::Responder;
 use crate::trace;
 use crate::transport::Transport;
-
-/// The mailbox of a server's driver.
-pub(crate) type ServerMailbox = Mailbox<DriverMessage<ServerCommand, Server>>;
-
-/// A response from a handler: the headers, and the content that is available.
-#[derive(Debug)]
-pub struct ResponseCommand {
-    pub stream: StreamKey,
-    pub head: Response<()>,
-    pub chunk: Chunk,
-    pub finish: Option<Finish>,
-}
-
-/// A message of a handler to its driver.
-#[derive(Debug)]
-pub enum ServerCommand {
-    Respond(ResponseCommand),
-    Push(Box<PushCommand>),
-    /// Sends ALTSVC for the origin of a request (RFC 7838 §4).
-    AltSvc(StreamKey, Vec<u8>),
-}
-
-/// A push of a handler (RFC 9113 §8.4).
-#[derive(Debug)]
-pub struct PushCommand {
-    pub parent: StreamKey,
-    pub head: Request<()>,
-    pub exchange: Arc<Exchange>,
-}
 
 /// The host of a server's driver.
 pub struct ServerHost {
@@ -137,7 +110,7 @@ impl ServerHost {
         upgrade: &Upgrade,
     ) -> Result<Negotiated, Rejection> {
         let method = upgrade.request.method.as_bytes();
-        let upgraded = record::upgraded(&self.options, &upgrade.settings, method);
+        let upgraded = self.options.setup().upgraded(&upgrade.settings, method);
         let (upgraded, stream) = upgraded.map_err(|_| Rejection::UPGRADE)?;
         *connection = upgraded;
         let head = Request::from_upgrade(&upgrade.request, self.remote);

@@ -85,16 +85,11 @@ impl Running {
     }
 
     pub fn stop(mut self) -> ServeStats {
-        self.join(LIMIT).expect("it has not been joined")
+        self.join().expect("it has not been joined")
     }
 
-    /// Shuts the server down. Connections still open after `limit` are closed.
-    pub fn stop_within(mut self, limit: Duration) -> ServeStats {
-        self.join(limit).expect("it has not been joined")
-    }
-
-    fn join(&mut self, limit: Duration) -> Option<ServeStats> {
-        self.handle.shutdown(limit);
+    fn join(&mut self) -> Option<ServeStats> {
+        self.handle.shutdown(LIMIT);
         let outcome = self.thread.take()?.join().expect("the server does not panic");
         if thread::panicking() { None } else { Some(outcome.unwrap()) }
     }
@@ -105,7 +100,7 @@ impl Drop for Running {
         if thread::panicking() {
             self.handle.shutdown(Duration::ZERO);
         }
-        self.join(LIMIT);
+        self.join();
     }
 }
 

@@ -202,7 +202,7 @@ impl Server {
 
     /// Serves until `signal` completes; then stops accepting and shuts down all connections
     /// gracefully, for at most `Config::timeouts.shutdown`. Each connection gets its own clone of
-    /// the service and its own task.
+    /// the service and its own task, which its handlers share (see [`serve`](Self::serve)).
     ///
     /// # Errors
     /// A configuration outside its ranges, before anything is accepted. Failures to accept are
@@ -272,7 +272,8 @@ impl Server {
     }
 
     /// Serves indefinitely. All handlers of one connection run in its task: wrap a service that
-    /// blocks or computes for long in [`SpawnHandlers`](crate::SpawnHandlers).
+    /// blocks or computes for long in [`SpawnHandlers`](crate::SpawnHandlers), or, if it does so
+    /// only at times, in [`SpawnHandlers::when_slow`](crate::SpawnHandlers::when_slow).
     ///
     /// # Errors
     /// As for [`serve_until`](Self::serve_until).

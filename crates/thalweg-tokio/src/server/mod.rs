@@ -2,6 +2,7 @@
 
 mod accept;
 mod date;
+mod poll_timer;
 mod stream;
 mod stream_handle;
 mod streams;

@@ -17,7 +17,7 @@ use tower_service::Service;
 use crate::body::Body;
 use crate::connection_io::Action;
 use crate::detached_inboxes::DetachedInboxes;
-use crate::driver::Host;
+use crate::driver::{Host, SlowPolls};
 use crate::error::{BoxError, ConnectionEnd, Error};
 use crate::fields::content_length;
 use crate::inbox::Inbox;
@@ -27,6 +27,7 @@ use crate::trace;
 use crate::waker_set::WakerSet;
 
 use super::date::Date;
+use super::poll_timer::PollTimer;
 use super::stream::{HandlerStatus, PinnedStreamStage, ServerStream, StreamStage};
 use super::stream_handle::StreamHandle;
 
@@ -53,6 +54,7 @@ where
     recent: Option<RecentValues>,
     /// The date of responses. All responses that are sent together share one reading of the clock.
     date: Option<Date>,
+    poll_timer: PollTimer,
 }
 
 impl<S, B> ServerStreams<S, B>
@@ -63,7 +65,7 @@ where
     B::Error: Into<BoxError>,
 {
     /// Creates an empty set.
-    pub const fn new(service: S) -> Self {
+    pub fn new(service: S) -> Self {
         Self {
             service,
             streams: Vec::new(),
@@ -74,6 +76,7 @@ where
             detached: DetachedInboxes::new(),
             attach_handles: false,
             date: None,
+            poll_timer: PollTimer::new(),
             recent: None,
         }
     }
@@ -285,10 +288,12 @@ where
                 entry.inbox = None;
             }
         }
+        let request_open = entry.request_open;
+        self.poll_timer.lap();
         match status {
             HandlerStatus::Yielding => waker.wake_by_ref(),
             HandlerStatus::Reset(code) => self.reset(stream, code, connection),
-            HandlerStatus::Responded if !entry.request_open => self.remove(stream),
+            HandlerStatus::Responded if !request_open => self.remove(stream),
             // RFC 9113 §8.1: the response is complete, and the service will not read the rest of
             // the request.
             HandlerStatus::Responded if !is_read => self.reset(stream, ErrorCode::NO_ERROR, connection),
@@ -363,6 +368,7 @@ where
 
     fn start_requests(&mut self, connection: &mut SplicingConnection<Server>, wakers: &mut WakerSet) {
         self.date = Date::now();
+        self.poll_timer.start();
         self.start_queued(connection, wakers);
     }
 
@@ -374,6 +380,7 @@ where
     ) -> bool {
         if self.live > 0 {
             self.date = Date::now();
+            self.poll_timer.start();
         }
         let mut progressed = self.start_queued(connection, wakers);
         progressed |= self.poll_woken(connection, wakers);
@@ -417,6 +424,10 @@ where
             }
         }
         self.live = 0;
+    }
+
+    fn take_slow_polls(&mut self) -> SlowPolls {
+        self.poll_timer.take_slow()
     }
 
     fn shrink(&mut self) -> bool {

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::client::Pushed;
+use crate::pending_response::Pushed;
 
 /// The sender of pushes, while there is a receiver.
 #[derive(Default)]
