@@ -297,7 +297,7 @@ impl Inner {
     }
 
     /// Handles a whole payload, and limits the replies to it.
-    #[inline]
+    #[inline(always)]
     fn receive_whole_payload<'b>(&mut self, header: FrameHeader, payload: Payload<'b>) -> EventResult<'b> {
         self.inbound.phase = Phase::FrameHeader;
         let output_before = self.outbound.len();
