@@ -7,8 +7,8 @@
 //! * Pair agreement, liveness and "exactly once" need two ends: [`sim::run_with`](crate::sim::run_with).
 //! * [`TimeoutModel`]: no timeout fires sooner than its length after the call or the frame that armed it. It is told what
 //!   happens to an end; the simulator does so in every run.
-//! * [`DataModel`]: the mean length of DATA is at least half of what the windows allow, and no stream without a priority
-//!   signal waits for more than a bounded number of frames of others; in every run of the simulator, too.
+//! * [`DataModel`]: the mean length of DATA is at least half of what the windows allow in every run of
+//!   the simulator.
 //! * [`no_allocations`]: steady work allocates nothing.
 //! * [`long_frames`]: however a peer credits, its windows do not make DATA short for long, and no limit is reached.
 //! * [`fair_turns`]: no stream without a priority signal waits for more than a bounded number of frames of others.
