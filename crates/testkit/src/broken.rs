@@ -31,6 +31,8 @@ pub enum Fault {
     RetainsInput,
     /// It allocates at every call.
     Allocates,
+    /// It sends content byte by byte.
+    SendsCrumbs,
 }
 
 /// The state of a fault.
@@ -57,6 +59,14 @@ impl Faults {
             _ => {}
         }
         self.reported.take()
+    }
+
+    /// How much of content one call sends at most.
+    pub const fn piece_len(&self, len: usize) -> usize {
+        match self.fault {
+            Some(Fault::SendsCrumbs) if len > 1 => 1,
+            _ => len,
+        }
     }
 
     /// What it keeps for itself, bytes.

@@ -143,9 +143,21 @@ impl Endpoint {
         end: bool,
         pad_len: Option<u8>,
     ) -> Result<usize, SendError> {
-        match pad_len {
-            None => call!(self, core => core.send_data(stream, data, end)),
-            Some(pad_len) => call!(self, core => core.send_data_padded(stream, data, end, pad_len)),
+        let mut taken = 0;
+        loop {
+            let rest = &data[taken..];
+            let piece = &rest[..self.faults.piece_len(rest.len())];
+            let (len, last) = (piece.len(), piece.len() == rest.len());
+            let sent = match pad_len {
+                None => call!(self, core => core.send_data(stream, piece, end && last))?,
+                Some(pad_len) => {
+                    call!(self, core => core.send_data_padded(stream, piece, end && last, pad_len))?
+                }
+            };
+            taken += sent;
+            if last || sent < len {
+                return Ok(taken);
+            }
         }
     }
 

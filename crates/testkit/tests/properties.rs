@@ -182,6 +182,12 @@ fn an_endpoint_that_hides_a_reset_breaks_exactly_once() {
     assert!(mismatch.contains("streams, its application"), "{mismatch}");
 }
 
+#[test]
+fn an_endpoint_that_sends_crumbs_breaks_the_mean_length_of_data() {
+    let mismatch = simulator_detects(sim::Side::Server, Fault::SendsCrumbs);
+    assert!(mismatch.starts_with("Server: data: "), "{mismatch}");
+}
+
 /// Uploads with random windows and patterns of credit.
 const UPLOADS: u64 = 100;
 /// Random mixes of streams.

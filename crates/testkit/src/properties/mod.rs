@@ -7,12 +7,15 @@
 //! * Pair agreement, liveness and "exactly once" need two ends: [`sim::run_with`](crate::sim::run_with).
 //! * [`TimeoutModel`]: no timeout fires sooner than its length after the call or the frame that armed it. It is told what
 //!   happens to an end; the simulator does so in every run.
+//! * [`DataModel`]: the mean length of DATA is at least half of what the windows allow in every run of
+//!   the simulator.
 //! * [`no_allocations`]: steady work allocates nothing.
 //! * [`long_frames`]: however a peer credits, its windows do not make DATA short for long, and no limit is reached.
 //! * [`fair_turns`]: no stream without a priority signal waits for more than a bounded number of frames of others.
 //!
 //! The first four take a [`InputScript`]: one end, what comes in, and an application that reacts in the same way to the same events.
 
+mod data;
 mod random;
 mod run;
 mod steady_state;
@@ -20,6 +23,7 @@ mod timeouts;
 mod turns;
 mod windows;
 
+pub use data::{DataModel, SendCall};
 pub use run::{InputScript, Reactions, Step};
 pub use steady_state::no_allocations;
 pub use timeouts::TimeoutModel;

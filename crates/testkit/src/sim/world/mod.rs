@@ -22,7 +22,7 @@ use crate::endpoint::Endpoint;
 use crate::frames::{Frame, fragments, headers, raw};
 use crate::hpack;
 use crate::monitor::{Monitor, StreamState};
-use crate::properties::TimeoutModel;
+use crate::properties::{DataModel, SendCall, TimeoutModel};
 
 /// What should not have happened.
 pub type Mismatch = String;
@@ -83,6 +83,7 @@ struct Peer {
     endpoint: Endpoint,
     monitor: Monitor,
     timeouts: TimeoutModel,
+    data: DataModel,
     app: App,
     /// Bytes on the wire to this end.
     inbox: Vec<u8>,
@@ -108,6 +109,7 @@ impl World {
             endpoint,
             monitor: Monitor::new(end == Side::Client, &config),
             timeouts: timeouts::of(config),
+            data: DataModel::new(&config),
             app: App::new(end, is_slow, !is_honest),
             inbox: Vec::new(),
             is_truncated: false,
@@ -361,8 +363,11 @@ impl World {
         let before = *rest;
         side.note_streams(now);
         let received = side.endpoint.receive(rest, now);
-        let Peer { monitor, timeouts, .. } = side;
-        monitor.sees_each(&before[..before.len() - rest.len()], |frame| timeouts.sees(frame, now));
+        let Peer { monitor, timeouts, data, .. } = side;
+        monitor.sees_each(&before[..before.len() - rest.len()], |frame| {
+            timeouts.sees(frame, now);
+            data.sees(frame);
+        });
         match received {
             Ok(None) => Ok(None),
             Ok(Some(event)) => {
@@ -659,6 +664,7 @@ impl World {
                     .or_else(|error| tolerate(self.is_honest, error))?;
                 break;
             }
+            let before = side.endpoint.send_capacity(stream_progress.stream).unwrap_or_default();
             let sent = if spliced {
                 side.endpoint.splice_data(stream_progress.stream, len as usize, ends)
             } else {
@@ -677,6 +683,10 @@ impl World {
                 side.splices.push_back((id, stream_progress.out.sent));
             }
             stream_progress.out.sent += taken;
+            if self.is_honest {
+                let call = SendCall { stream: stream_progress.stream, len, taken, before, now };
+                side.data.sends(&side.endpoint, call);
+            }
             if taken < len {
                 stream_progress.out.is_truncated = true;
                 side.timeouts.blocked(id, taken, padding.is_some(), now);
@@ -706,14 +716,19 @@ impl World {
         }
         side.timeouts.transmits(now);
         let batch = place_spliced(&out, &splices, &mut side.splices, end)?;
-        let transcript = &mut self.transcript;
+        let (transcript, data) = (&mut self.transcript, &mut side.data);
+        let mut long_frames = Ok(());
         let judged = side.monitor.check_outbound(&batch, |frame: &Frame| {
             look(frame);
+            if long_frames.is_ok() {
+                long_frames = data.transmits(frame);
+            }
             if let Some(transcript) = transcript {
                 transcript.push(format!("{end:?} says {frame}"));
             }
         });
         judged.map_err(|mismatch| format!("{end:?} says what it must not: {mismatch}"))?;
+        long_frames.map_err(|failure| format!("{end:?}: {failure}"))?;
         if !peer.is_truncated {
             peer.inbox.extend_from_slice(&batch);
         }

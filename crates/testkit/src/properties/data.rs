@@ -1,0 +1,160 @@
+//! How long the DATA frames of an end are.
+//!
+//! Knows nothing of the core: a [`DataModel`] is told of the calls that send content, and of the
+//! frames that the end sends and takes. The windows count whole in it: what is available, and what
+//! was sent and not credited yet.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use thalweg::{Config, Instant, StreamKey, Timeouts};
+
+use super::PropertyFailure;
+use crate::endpoint::Endpoint;
+use crate::frames::{Frame, kind};
+
+/// A call that sent content.
+#[derive(Clone, Copy, Debug)]
+pub struct SendCall {
+    /// The stream.
+    pub stream: StreamKey,
+    /// Bytes that were handed over.
+    pub len: u32,
+    /// Bytes that were taken.
+    pub taken: u32,
+    /// What the stream and the connection could send before the call, bytes.
+    pub before: (u32, u32),
+    /// When the call was made.
+    pub now: Instant,
+}
+
+/// The DATA of one end.
+#[derive(Debug)]
+pub struct DataModel {
+    /// The shortest time for which a short frame waits; `None` without a clock.
+    interval: Option<Duration>,
+    /// Bytes sent and not credited: of streams, and of the connection (0).
+    uncredited: BTreeMap<u32, u32>,
+    /// What is still to be seen of calls, by stream.
+    calls: BTreeMap<u32, VecDeque<Expected>>,
+    /// Streams that were cut short, and since when.
+    blocked: BTreeMap<u32, Instant>,
+    frames: u64,
+    /// The sum of the frames' lengths, in thousandths of what each should have.
+    permille: u64,
+}
+
+/// Content that a call has sent.
+#[derive(Debug)]
+struct Expected {
+    left: u32,
+    full_frame: u32,
+    last: LastFrame,
+}
+
+/// What made the last frame of a call as long as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LastFrame {
+    /// The caller, the room for output, or the order of streams.
+    Other,
+    /// A window.
+    Window,
+    /// A window, after the time for which a short frame waits.
+    Time,
+}
+
+impl DataModel {
+    /// Creates the model of an end that has sent nothing.
+    pub fn new(config: &Config) -> Self {
+        let stall = config.timeouts.stall;
+        let interval = stall.map_or(INTERVAL_MAX, |stall| INTERVAL_MAX.min(stall / 4));
+        Self {
+            interval: (config.timeouts != Timeouts::OFF).then_some(interval),
+            uncredited: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+            frames: 0,
+            permille: 0,
+        }
+    }
+
+    /// Takes a frame of the peer.
+    pub fn sees(&mut self, frame: &Frame) {
+        if frame.kind == kind::WINDOW_UPDATE {
+            let uncredited = self.uncredited.entry(frame.stream).or_default();
+            *uncredited = uncredited.saturating_sub(frame.increment().unwrap_or(0));
+        }
+    }
+
+    /// Takes a call after it was made.
+    pub fn sends(&mut self, endpoint: &Endpoint, call: SendCall) {
+        let SendCall { stream, len, taken, before, now } = call;
+        let id = stream.id().as_u32();
+        let frame_bytes_max = endpoint.remote_settings().max_frame_size;
+        let size = |id, available| available + self.uncredited.get(&id).copied().unwrap_or(0);
+        let half = size(id, before.0).min(size(0, before.1)) / 2;
+        let full_frame = frame_bytes_max.min(half).max(1);
+        let after = endpoint.send_capacity(stream);
+        let debit = after.map_or(taken, |after| before.0 - after.0);
+        for id in [id, 0] {
+            *self.uncredited.entry(id).or_default() += debit;
+        }
+        let last = match after {
+            Some((own, shared)) if taken < len && own.min(shared) == 0 => self.cut_by_window(now),
+            _ => LastFrame::Other,
+        };
+        if taken > 0 {
+            let full_frame = full_frame.min(len);
+            self.calls.entry(id).or_default().push_back(Expected { left: taken, full_frame, last });
+        }
+        if taken == len {
+            self.blocked.remove(&id);
+        } else if taken > 0 {
+            self.blocked.insert(id, now);
+        } else {
+            self.blocked.entry(id).or_insert(now);
+        }
+    }
+
+    fn cut_by_window(&self, now: Instant) -> LastFrame {
+        let has_waited = |interval| self.blocked.values().any(|since| *since + interval <= now);
+        if self.interval.is_none_or(has_waited) { LastFrame::Time } else { LastFrame::Window }
+    }
+
+    /// Takes a frame that the end has sent.
+    ///
+    /// # Errors
+    /// The mean length of DATA is too small.
+    pub fn transmits(&mut self, frame: &Frame) -> Result<(), PropertyFailure> {
+        let len = frame.body.len() as u32;
+        if frame.kind != kind::DATA || len == 0 {
+            return Ok(());
+        }
+        let Some(calls) = self.calls.get_mut(&frame.stream) else { return Ok(()) };
+        let Some(call) = calls.front_mut() else { return Ok(()) };
+        call.left = call.left.saturating_sub(len);
+        let own = (u64::from(frame.flow_controlled_len()) * 1000 / u64::from(call.full_frame)).min(1000);
+        let permille = match call.last {
+            _ if call.left > 0 => Some(own),
+            LastFrame::Other => Some(1000),
+            LastFrame::Window => Some(own),
+            LastFrame::Time => None,
+        };
+        if call.left == 0 {
+            calls.pop_front();
+        }
+        let Some(permille) = permille else { return Ok(()) };
+        self.frames += 1;
+        self.permille += permille;
+        if self.permille + SLACK_FRAMES * 1000 < self.frames * 500 {
+            let mean = self.permille / self.frames;
+            return Err(format!("data: {} frames have {mean} thousandths of a full frame", self.frames));
+        }
+        Ok(())
+    }
+}
+
+/// What the documentation of the core promises.
+const INTERVAL_MAX: Duration = Duration::from_millis(100);
+/// Frames that may be short before there are long ones.
+const SLACK_FRAMES: u64 = 4;
