@@ -34,8 +34,6 @@ pub enum Fault {
     Allocates,
     /// It sends content byte by byte.
     SendsCrumbs,
-    /// It names no other stream while one that it prefers can send.
-    PrefersOneStream,
     /// Its timeouts fire up to 100 ms early.
     FiresTimeoutsEarly,
 }
@@ -47,22 +45,12 @@ pub struct Faults {
     retained: Vec<u8>,
     reported: Option<StreamKey>,
     fired: bool,
-    /// The stream that is preferred, and those that wait for it.
-    preferred: Option<StreamKey>,
-    withheld: Vec<StreamKey>,
 }
 
 impl Faults {
     /// Starts a fault.
     pub const fn new(fault: Fault) -> Self {
-        Self {
-            fault: Some(fault),
-            retained: Vec::new(),
-            reported: None,
-            fired: false,
-            preferred: None,
-            withheld: Vec::new(),
-        }
+        Self { fault: Some(fault), retained: Vec::new(), reported: None, fired: false }
     }
 
     /// Breaks what comes in. Returns a stream whose end shall be told once more.
@@ -82,24 +70,6 @@ impl Faults {
             Some(Fault::SendsCrumbs) if len > 1 => 1,
             _ => len,
         }
-    }
-
-    /// Breaks the order in which streams are named; `next` asks the connection.
-    pub fn choose(&mut self, mut next: impl FnMut() -> Option<StreamKey>) -> Option<StreamKey> {
-        if self.fault != Some(Fault::PrefersOneStream) {
-            return next();
-        }
-        while let Some(stream) = next() {
-            if *self.preferred.get_or_insert(stream) == stream {
-                return Some(stream);
-            }
-            self.withheld.push(stream);
-        }
-        let stream = self.withheld.pop();
-        if stream.is_none() {
-            self.preferred = None;
-        }
-        stream
     }
 
     /// How early its timeouts fire.

@@ -222,10 +222,7 @@ impl Endpoint {
 
     /// See [`thalweg::Connection::poll_writable`].
     pub fn poll_writable(&mut self) -> Option<StreamKey> {
-        let mut faults = std::mem::take(&mut self.faults);
-        let stream = faults.choose(|| call!(self, core => core.poll_writable()));
-        self.faults = faults;
-        stream
+        call!(self, core => core.poll_writable())
     }
 
     /// See [`thalweg::Connection::poll_transmit_spliced`].

@@ -233,12 +233,6 @@ fn an_endpoint_that_sends_crumbs_breaks_the_mean_length_of_data() {
     assert!(mismatch.starts_with("Server: data: "), "{mismatch}");
 }
 
-#[test]
-fn an_endpoint_that_prefers_one_stream_breaks_turns() {
-    let mismatch = simulator_detects(sim::Side::Server, Fault::PrefersOneStream);
-    assert!(mismatch.starts_with("turns: "), "{mismatch}");
-}
-
 /// Uploads with random windows and patterns of credit.
 const UPLOADS: u64 = 100;
 /// Random mixes of streams.

@@ -151,7 +151,7 @@ impl Inbound {
     }
 
     /// Returns what was received of an incomplete frame header.
-    pub(crate) fn unfinished_head(&self) -> Vec<u8> {
+    pub(crate) fn unfinished_header(&self) -> Vec<u8> {
         self.header[..usize::from(self.header_len)].to_vec()
     }
 

@@ -86,7 +86,10 @@ impl ConnectionWindows {
     /// The bytes that were left, if the frame has more (RFC 9113 §6.9.1).
     #[inline]
     pub(crate) fn debit_receive(&mut self, bytes: u32) -> Result<(), u64> {
-        self.receive.receive(bytes).ok_or(self.receive.available().max(0) as u64)
+        match self.receive.receive(bytes) {
+            Some(()) => Ok(()),
+            None => Err(self.receive.available().max(0) as u64),
+        }
     }
 
     /// Releases received bytes, and returns the increment of the WINDOW_UPDATE that is due, if any.

@@ -1,10 +1,10 @@
-//! How long the DATA frames of an end are, and which streams wait for their turn.
+//! How long the DATA frames of an end are.
 //!
 //! Knows nothing of the core: a [`DataModel`] is told of the calls that send content, and of the
 //! frames that the end sends and takes. The windows count whole in it: what is available, and what
 //! was sent and not credited yet.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use thalweg::{Config, Instant, StreamKey, Timeouts};
@@ -39,9 +39,6 @@ pub struct DataModel {
     calls: BTreeMap<u32, VecDeque<Expected>>,
     /// Streams that were cut short, and since when.
     blocked: BTreeMap<u32, Instant>,
-    /// Streams without a priority signal that were cut short.
-    waits: BTreeMap<u32, Wait>,
-    signalled: BTreeSet<u32>,
     frames: u64,
     /// The sum of the frames' lengths, in thousandths of what each should have.
     permille: u64,
@@ -66,15 +63,6 @@ enum LastFrame {
     Time,
 }
 
-#[derive(Debug)]
-struct Wait {
-    stream: StreamKey,
-    /// The window with which it can send, bytes.
-    needs: u32,
-    /// Frames of others since it could.
-    frames: u32,
-}
-
 impl DataModel {
     /// Creates the model of an end that has sent nothing.
     pub fn new(config: &Config) -> Self {
@@ -85,40 +73,21 @@ impl DataModel {
             uncredited: BTreeMap::new(),
             calls: BTreeMap::new(),
             blocked: BTreeMap::new(),
-            waits: BTreeMap::new(),
-            signalled: BTreeSet::new(),
             frames: 0,
             permille: 0,
         }
     }
 
-    /// Notes that a priority was signalled for a stream.
-    pub fn signals(&mut self, id: u32) {
-        self.signalled.insert(id);
-        self.waits.remove(&id);
-    }
-
     /// Takes a frame of the peer.
     pub fn sees(&mut self, frame: &Frame) {
-        match frame.kind {
-            kind::WINDOW_UPDATE => {
-                let uncredited = self.uncredited.entry(frame.stream).or_default();
-                *uncredited = uncredited.saturating_sub(frame.increment().unwrap_or(0));
-            }
-            kind::PRIORITY_UPDATE => {
-                if let Some(id) = frame.body.first_chunk::<4>() {
-                    self.signals(u32::from_be_bytes(*id) & 0x7fff_ffff);
-                }
-            }
-            _ => {}
+        if frame.kind == kind::WINDOW_UPDATE {
+            let uncredited = self.uncredited.entry(frame.stream).or_default();
+            *uncredited = uncredited.saturating_sub(frame.increment().unwrap_or(0));
         }
     }
 
     /// Takes a call after it was made.
-    ///
-    /// # Errors
-    /// A stream without a signal has waited for too many frames of others.
-    pub fn sends(&mut self, endpoint: &Endpoint, call: SendCall) -> Result<(), PropertyFailure> {
+    pub fn sends(&mut self, endpoint: &Endpoint, call: SendCall) {
         let SendCall { stream, len, taken, before, now } = call;
         let id = stream.id().as_u32();
         let frame_bytes_max = endpoint.remote_settings().max_frame_size;
@@ -138,40 +107,18 @@ impl DataModel {
             let full_frame = full_frame.min(len);
             self.calls.entry(id).or_default().push_back(Expected { left: taken, full_frame, last });
         }
-        self.count_turns(endpoint, id, taken.div_ceil(frame_bytes_max))?;
         if taken == len {
             self.blocked.remove(&id);
-            self.waits.remove(&id);
+        } else if taken > 0 {
+            self.blocked.insert(id, now);
         } else {
-            if taken > 0 {
-                self.blocked.insert(id, now);
-            }
             self.blocked.entry(id).or_insert(now);
-            if !self.signalled.contains(&id) {
-                let needs = full_frame.min(len - taken);
-                let wait = self.waits.entry(id).or_insert(Wait { stream, needs, frames: 0 });
-                *wait = Wait { stream, needs, frames: if taken > 0 { 0 } else { wait.frames } };
-            }
         }
-        Ok(())
     }
 
     fn cut_by_window(&self, now: Instant) -> LastFrame {
         let has_waited = |interval| self.blocked.values().any(|since| *since + interval <= now);
         if self.interval.is_none_or(has_waited) { LastFrame::Time } else { LastFrame::Window }
-    }
-
-    fn count_turns(&mut self, endpoint: &Endpoint, id: u32, frames: u32) -> Result<(), PropertyFailure> {
-        self.waits.retain(|_, wait| endpoint.send_capacity(wait.stream).is_some());
-        let bound = GAP_MAX * (self.waits.len() as u32 + 1);
-        for (other, wait) in self.waits.iter_mut().filter(|(other, _)| **other != id) {
-            let may_send = endpoint.send_capacity(wait.stream).is_some_and(|(own, _)| own >= wait.needs);
-            wait.frames = if may_send { wait.frames + frames } else { 0 };
-            if wait.frames > bound {
-                return Err(format!("turns: stream {other} has waited for {} frames", wait.frames));
-            }
-        }
-        Ok(())
     }
 
     /// Takes a frame that the end has sent.
@@ -209,7 +156,5 @@ impl DataModel {
 
 /// What the documentation of the core promises.
 const INTERVAL_MAX: Duration = Duration::from_millis(100);
-/// Frames of others for each stream without a signal.
-const GAP_MAX: u32 = 10;
 /// Frames that may be short before there are long ones.
 const SLACK_FRAMES: u64 = 4;

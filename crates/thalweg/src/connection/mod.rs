@@ -87,7 +87,7 @@ mod sealed {
 /// take everything, `poll_transmit`, a call that ends the last stream) starts at the next time, and
 /// [`poll_timeout`](Self::poll_timeout) asks for that at once. So no timeout fires before its
 /// length has passed since the call or the frame that armed it, however long the connection was
-/// silent before. Read the clock anew for each `handle_timeout`, and once for each read.
+/// silent before. Read the clock for each `handle_timeout`, and once for each read.
 ///
 /// # One iteration of an I/O loop
 ///

@@ -1,4 +1,4 @@
-//! Acts on timeouts, shuts the connection down, and hands out the output.
+//! Acts on timeouts, shuts the connection down, and moves the output to the caller.
 
 use crate::error::{CloseCause, ConnectionError, ErrorCode, StreamError, Timeout};
 use crate::event::ResetCause;

@@ -180,7 +180,7 @@ impl Streams {
         let side = self.side(stream.id());
         let first_free = self.first_free;
         let slot = self.find_mut(stream)?;
-        let ended = slot.clone();
+        let ended = *slot;
         slot.id = 0;
         slot.next_free = first_free;
         self.first_free = stream.index() as u32;

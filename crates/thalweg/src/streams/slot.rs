@@ -11,7 +11,7 @@ use crate::silly_window::Wait;
 use crate::time::Instant;
 
 /// One live stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     /// 0: the slot is free.
     pub(super) id: u32,
@@ -34,7 +34,7 @@ pub(crate) struct Slot {
 }
 
 /// The half of a stream that we send.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct SendHalf {
     /// What we may send.
     pub window: SendWindow,
@@ -73,7 +73,7 @@ pub(crate) struct ConnectionCredit {
 }
 
 /// The half of a stream that the peer sends.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct ReceiveHalf {
     /// What the peer may send.
     pub window: ReceiveWindow,

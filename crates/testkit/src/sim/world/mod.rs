@@ -231,7 +231,6 @@ impl World {
                 let side = self.side(by);
                 if let Some(stream) = side.app.nth(nth).map(|stream_progress| stream_progress.stream) {
                     let changed = side.endpoint.set_priority(stream, Priority::new(urgency, incremental));
-                    side.data.signals(stream.id().as_u32());
                     expect_sent(changed, &side.over, "set_priority")
                         .or_else(|error| tolerate(is_honest, error))?;
                 }
@@ -687,7 +686,7 @@ impl World {
             stream_progress.out.sent += taken;
             if self.is_honest {
                 let call = SendCall { stream: stream_progress.stream, len, taken, before, now };
-                side.data.sends(&side.endpoint, call)?;
+                side.data.sends(&side.endpoint, call);
             }
             if taken < len {
                 stream_progress.out.is_truncated = true;
