@@ -15,6 +15,7 @@ use mio::{Events, Interest, Poll, Token};
 use thalweg::{Config, Connection, Instant, Server};
 use thalweg_examples::application::Application;
 use thalweg_examples::arguments::{self, Listen};
+use thalweg_examples::hash_seed::hash_seed;
 
 const LISTENER: Token = Token(0);
 /// For the peer to end its side once ours has ended.
@@ -100,7 +101,8 @@ impl Loop {
 
 impl Peer {
     fn new(socket: TcpStream) -> Self {
-        let connection = Connection::new(Config::default()).expect("the default configuration is in range");
+        let connection = Connection::new(Config::default().hash_seed(hash_seed()))
+            .expect("the default configuration is in range");
         let application = Application::default();
         Self { socket, connection, application, out: Vec::new(), written: 0, draining: None, ended: false }
     }

@@ -11,13 +11,14 @@ pub use thalweg_record::Recorder as Connection;
 use thalweg_record::{RecordOptions, RecordingStore};
 
 use crate::driver::Options;
+use crate::hash_seed::seeded;
 
 /// Starts a connection.
 pub fn start<R: Role>(options: &Options) -> Result<Connection<R>, ConfigError> {
     #[cfg(feature = "record")]
-    return Connection::new(options.config, recorded(options));
+    return Connection::new(seeded(options.config), recorded(options));
     #[cfg(not(feature = "record"))]
-    Connection::new(options.config)
+    Connection::new(seeded(options.config))
 }
 
 /// Starts a server's connection after an Upgrade.
@@ -27,9 +28,9 @@ pub fn upgraded(
     method: &[u8],
 ) -> Result<(Connection<Server>, StreamKey), UpgradeError> {
     #[cfg(feature = "record")]
-    return Connection::<Server>::from_upgrade(options.config, settings, method, recorded(options));
+    return Connection::<Server>::from_upgrade(seeded(options.config), settings, method, recorded(options));
     #[cfg(not(feature = "record"))]
-    Connection::<Server>::from_upgrade(options.config, settings, method)
+    Connection::<Server>::from_upgrade(seeded(options.config), settings, method)
 }
 
 #[cfg(feature = "record")]

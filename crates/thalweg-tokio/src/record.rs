@@ -10,6 +10,8 @@ pub use thalweg_record::Recorder as Connection;
 #[cfg(feature = "record")]
 use thalweg_record::{RecordOptions, RecordingStore};
 
+use crate::hash_seed::seeded;
+
 /// How connections are started: their configuration, and who gets their recordings.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
@@ -32,9 +34,9 @@ impl Setup {
     /// Starts a connection.
     pub fn start<R: Role>(&self) -> Result<Connection<R>, ConfigError> {
         #[cfg(feature = "record")]
-        return Connection::new(self.config, self.recorded());
+        return Connection::new(seeded(self.config), self.recorded());
         #[cfg(not(feature = "record"))]
-        Connection::new(self.config)
+        Connection::new(seeded(self.config))
     }
 
     /// Starts a server's connection after an Upgrade.
@@ -44,9 +46,9 @@ impl Setup {
         method: &[u8],
     ) -> Result<(Connection<Server>, StreamKey), UpgradeError> {
         #[cfg(feature = "record")]
-        return Connection::<Server>::from_upgrade(self.config, settings, method, self.recorded());
+        return Connection::<Server>::from_upgrade(seeded(self.config), settings, method, self.recorded());
         #[cfg(not(feature = "record"))]
-        Connection::<Server>::from_upgrade(self.config, settings, method)
+        Connection::<Server>::from_upgrade(seeded(self.config), settings, method)
     }
 
     #[cfg(feature = "record")]
