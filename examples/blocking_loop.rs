@@ -15,10 +15,11 @@ use clap::Parser;
 use thalweg::{CloseReport, Config, Connection, Event, HeadersKind, Instant, Server};
 use thalweg_examples::application::{Application, PendingResponse};
 use thalweg_examples::arguments::{self, Listen};
+use thalweg_examples::hash_seed::hash_seed;
 
 /// Serves one connection to its end. Writes the final GOAWAY whatever the peer does.
 fn serve(mut socket: TcpStream) -> Result<CloseReport, Box<dyn Error>> {
-    let mut connection = Connection::<Server>::new(Config::default())?;
+    let mut connection = Connection::<Server>::new(Config::default().hash_seed(hash_seed()))?;
     let mut application = Application::default();
     let (mut buf, mut out, start) = ([0; 16 << 10], Vec::new(), std::time::Instant::now());
     loop {

@@ -16,6 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 use thalweg::{Config, Connection, Instant, Server};
 use thalweg_examples::application::Application;
 use thalweg_examples::arguments::{self, Listen};
+use thalweg_examples::hash_seed::hash_seed;
 
 const LISTENER: Token = Token(0);
 /// Time for the peer to close its side after ours is closed.
@@ -101,7 +102,8 @@ impl Loop {
 
 impl Peer {
     fn new(socket: TcpStream) -> Self {
-        let connection = Connection::new(Config::default()).expect("the default configuration is in range");
+        let connection = Connection::new(Config::default().hash_seed(hash_seed()))
+            .expect("the default configuration is in range");
         let application = Application::default();
         Self { socket, connection, application, out: Vec::new(), written: 0, draining: None, ended: false }
     }

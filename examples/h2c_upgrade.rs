@@ -13,6 +13,7 @@ use clap::Parser;
 use http::Uri;
 use thalweg::{Client, Config, Connection, Event, Instant, StreamKey};
 use thalweg_examples::arguments;
+use thalweg_examples::hash_seed::hash_seed;
 use thalweg_tokio::thalweg_h2c::{self, UpgradeRequest, UpgradeResponse, Upgrader};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -35,7 +36,7 @@ fn run(Arguments { url }: Arguments) -> Result<()> {
     let mut socket = TcpStream::connect((authority.host(), authority.port_u16().unwrap_or(80)))?;
     let path = url.path_and_query().map_or("/", |path| path.as_str());
     let request = UpgradeRequest::new("GET", authority.as_str(), path);
-    let config = Config::default();
+    let config = Config::default().hash_seed(hash_seed());
     let settings = Connection::<Client>::upgrade_settings(&config);
     let mut upgrader = Upgrader::new(&request, &settings, thalweg_h2c::Config::default())?;
     socket.write_all(upgrader.bytes())?;

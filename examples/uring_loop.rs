@@ -31,6 +31,7 @@ mod uring {
     use thalweg::{Config, Connection, Instant, Server};
     use thalweg_examples::application::Application;
     use thalweg_examples::arguments::Listen;
+    use thalweg_examples::hash_seed::hash_seed;
 
     /// Time for the peer to close its side after ours is closed.
     const LINGER: Duration = Duration::from_secs(1);
@@ -199,8 +200,8 @@ mod uring {
 
     impl Peer {
         fn new(socket: TcpStream) -> Self {
-            let connection =
-                Connection::new(Config::default()).expect("the default configuration is in range");
+            let connection = Connection::new(Config::default().hash_seed(hash_seed()))
+                .expect("the default configuration is in range");
             Self {
                 socket,
                 connection,

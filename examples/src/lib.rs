@@ -8,6 +8,7 @@ pub mod content_type;
 pub mod files;
 pub mod grpc;
 pub mod harness;
+pub mod hash_seed;
 pub mod inspect;
 pub mod pattern;
 pub mod plain;

@@ -282,6 +282,11 @@ impl Endpoint {
         look!(self, core => core.local_settings())
     }
 
+    /// Returns what flow control allows a stream to send, and the connection.
+    pub fn windows(&self, stream: StreamKey) -> Option<(u32, u32)> {
+        self.send_capacity(stream).map(|capacity| (capacity.stream, capacity.connection))
+    }
+
     /// See [`thalweg::Connection::send_capacity`].
     pub fn send_capacity(&self, stream: StreamKey) -> Option<SendCapacity> {
         look!(self, core => core.send_capacity(stream))

@@ -72,6 +72,7 @@ mod error;
 mod exchange;
 mod fields;
 mod handle;
+mod hash_seed;
 mod mailbox;
 mod message;
 mod negotiate;

@@ -12,6 +12,8 @@ pub(crate) use thalweg_record::Recorder as Connection;
 #[cfg(feature = "record")]
 use thalweg_record::{RecordOptions, RecordingStore};
 
+use crate::hash_seed::seeded;
+
 /// The setup of new connections: their configuration, and the store for their recordings.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
@@ -24,9 +26,9 @@ impl Setup {
     /// Creates a connection.
     pub(crate) fn start<R: Role>(&self) -> Result<Connection<R>, ConfigError> {
         #[cfg(feature = "record")]
-        return Connection::new(self.config, self.recorded());
+        return Connection::new(seeded(self.config), self.recorded());
         #[cfg(not(feature = "record"))]
-        Connection::new(self.config)
+        Connection::new(seeded(self.config))
     }
 
     /// Creates a server's connection after an Upgrade.
@@ -36,9 +38,9 @@ impl Setup {
         method: &[u8],
     ) -> Result<(Connection<Server>, StreamKey), UpgradeError> {
         #[cfg(feature = "record")]
-        return Connection::<Server>::from_upgrade(self.config, settings, method, self.recorded());
+        return Connection::<Server>::from_upgrade(seeded(self.config), settings, method, self.recorded());
         #[cfg(not(feature = "record"))]
-        Connection::<Server>::from_upgrade(self.config, settings, method)
+        Connection::<Server>::from_upgrade(seeded(self.config), settings, method)
     }
 
     #[cfg(feature = "record")]

@@ -44,6 +44,7 @@ mod detached_inboxes;
 mod driver;
 mod error;
 mod fields;
+mod hash_seed;
 mod inbox;
 #[cfg(feature = "inspect")]
 pub mod inspect;

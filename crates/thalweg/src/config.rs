@@ -27,7 +27,9 @@ define_config! {
         /// Default 4,096; up to 1 MiB.
         encoder_table_bytes_max: u32 = 4096, in 0..=1 << 20;
         /// The seed of the hash table inside the header encoder. Use a random one for each process:
-        /// an attacker that knew it could slow down the encoding of fields that it chooses. Default 0.
+        /// an attacker that knew it could slow down the encoding of fields that it chooses.
+        /// Default 0: the core has no source of randomness; both adapters replace 0 by a random seed
+        /// of the process.
         hash_seed: u64 = 0;
         /// SETTINGS_ENABLE_PUSH, for clients: whether the server may push. Default false.
         enable_push: bool = false;

@@ -94,7 +94,7 @@ impl DataModel {
         let size = |id, available| available + self.uncredited.get(&id).copied().unwrap_or(0);
         let half = size(id, before.0).min(size(0, before.1)) / 2;
         let full_frame = frame_bytes_max.min(half).max(1);
-        let after = endpoint.send_capacity(stream);
+        let after = endpoint.windows(stream);
         let debit = after.map_or(taken, |after| before.0 - after.0);
         for id in [id, 0] {
             *self.uncredited.entry(id).or_default() += debit;
