@@ -1,6 +1,7 @@
-//! How a configuration is written and read back: every field, in one list that serves both directions.
+//! The encoding of a configuration: one list of all fields for both directions.
 //!
-//! Keeps true: a configuration comes back as it was (a test counts its fields, so that a new one cannot be forgotten).
+//! Keeps true: a configuration is read as it was written (a test counts its fields, so that a new
+//! one cannot be forgotten).
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -99,7 +100,7 @@ fn visit(config: &mut Config, codec: &mut Codec<'_>) -> Result<(), ReadError> {
     Ok(())
 }
 
-/// What a reader gives beyond the type's range is the range's end: configurations are judged when they are used.
+/// A value beyond the type's range is clamped: configurations are validated when they are used.
 fn number(value: &mut u32, codec: &mut Codec<'_>) -> Result<(), ReadError> {
     let mut wide = u64::from(*value);
     codec(&mut wide)?;
@@ -135,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// Each number another one.
+    /// Gives each number a different value.
     fn odd() -> Config {
         let mut config = Config::default();
         let mut next = 1_000_000;
@@ -159,7 +160,7 @@ mod tests {
         }
     }
 
-    /// A field that `visit` leaves out keeps its default, and shows here.
+    /// A field that `visit` leaves out keeps its default, which this test detects.
     #[test]
     fn no_field_is_left_out() {
         let (usual, odd) = (format!("{:?}", Config::default()), format!("{:?}", odd()));
