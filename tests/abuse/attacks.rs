@@ -198,6 +198,34 @@ pub const ALL: &[Attack] = &[
         ..Attack::DEFAULT
     },
     Attack {
+        name: "PING answers",
+        known_as: "answers to no PING",
+        step: |_| frames::ping_ack([7; 8]).bytes(),
+        end: End::Cut("rate_limits.pings"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "GOAWAY flood",
+        known_as: "each names a lower stream, so that all of ours are looked at",
+        opening: || post(1),
+        server: Application::Waits,
+        step: |step| frames::goaway(1_000_000 - step, ErrorCode::NO_ERROR).bytes(),
+        end: End::Cut("rate_limits.extensions"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "late field blocks",
+        known_as: "field blocks of 16 KB on a stream that was reset, decoded and not shown",
+        opening: || two(post(1), &window_update(1, 0)),
+        step: |_| {
+            let block = Block::new().literal("x-a", "b".repeat(16_000)).bytes();
+            headers(1, block).end_stream().end_headers().bytes()
+        },
+        server: Application::Waits,
+        end: End::Cut("rate_limits.resets"),
+        ..Attack::DEFAULT
+    },
+    Attack {
         name: "SETTINGS flood",
         known_as: "CVE-2019-9515",
         step: |step| settings().entry(4, 1000 + step % 2).bytes(),

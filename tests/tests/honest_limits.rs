@@ -10,8 +10,8 @@ use thalweg::{
     Request, Role, Server, Status, StreamKey,
 };
 use thalweg_testkit::frames::{
-    Frame, data, flag, headers, kind, ping, preface, priority, priority_update, raw, read_all, rst_stream,
-    settings, settings_ack, window_update, wire,
+    Frame, data, flag, goaway, headers, kind, ping, ping_ack, preface, priority, priority_update, raw,
+    read_all, rst_stream, settings, settings_ack, window_update, wire,
 };
 use thalweg_testkit::hpack::{self, Block};
 
@@ -303,8 +303,8 @@ fn grease_beside_requests_and_content_passes() {
     );
 }
 
-/// A backend stands still, and a client whose calls have deadlines of 11 ms gives up 256 at a time, for a second. The number of
-/// streams bounds that; resets that outrun it do not pass.
+/// A backend stands still, and a client whose calls have a time limit of 110 ms gives up 256 at a time, for ten seconds. The
+/// number of streams bounds that; resets that outrun it do not pass.
 #[test]
 fn calls_that_are_given_up_after_a_while_pass() {
     let mut server = End::server();
@@ -313,7 +313,7 @@ fn calls_that_are_given_up_after_a_while_pass() {
         let ids: Vec<u32> = (0..256).map(|count| id + 2 * count).collect();
         id += 512;
         ids.iter().for_each(|&id| server.receive(&get(id)).unwrap());
-        server.now = server.now + Duration::from_millis(11);
+        server.now = server.now + Duration::from_millis(110);
         ids.iter().for_each(|&id| server.receive(&rst_stream(id, ErrorCode::CANCEL).bytes()).unwrap());
     }
     assert_eq!((server.streams.len(), server.resets), (23_040, 23_040));
@@ -370,4 +370,117 @@ fn late_responses_to_streams_that_are_forgotten_pass() {
     }
     assert_eq!((client.take_sent(), client.content_bytes), (Vec::new(), 0));
     assert_eq!(client.connection.report().error, None);
+}
+
+/// A caller's PINGs pay for their answers, however many they are; answers to no PING do not pass.
+#[test]
+fn an_answer_to_each_ping_of_ours_passes() {
+    let mut server = End::server();
+    for count in 1..=100_000u64 {
+        server.connection.send_ping(count.to_be_bytes()).unwrap();
+        server.receive(&ping_ack(count.to_be_bytes()).bytes()).unwrap();
+    }
+    assert_eq!(server.take_sent().len(), 100_000);
+    for payload in [*b"\0thalive", *b"\0thaldwn", [7; 8]] {
+        let flood = End::server().flood(Duration::ZERO, |_| ping_ack(payload).bytes());
+        assert_eq!(flood, (10_001, CloseCause::Limit(Limit::Pings)));
+    }
+}
+
+/// A keep-alive PING each millisecond, each answered, for an hour's worth of rounds.
+#[test]
+fn an_answer_to_each_keep_alive_ping_passes() {
+    let mut config = Config::default();
+    config.timeouts.keep_alive = Some(Duration::from_millis(1));
+    config.timeouts.idle = None;
+    let mut server = End::<Server>::new(Connection::new(config).unwrap());
+    server.receive(&wire([&preface(), &settings(), &settings_ack()])).unwrap();
+    server.take_sent();
+    for _ in 0..50_000 {
+        server.now = server.now + Duration::from_millis(1);
+        server.connection.handle_timeout(server.now).unwrap();
+        server.receive(&[]).unwrap();
+        let [ping] = server.take_sent().try_into().unwrap();
+        assert_eq!((ping.kind, &ping.body[..]), (kind::PING, &b"\0thalive"[..]));
+        server.receive(&ping_ack(*b"\0thalive").bytes()).unwrap();
+    }
+}
+
+/// A server that drains says GOAWAY twice; a proxy before it may say it again for each of its backends.
+#[test]
+fn goaways_of_a_graceful_end_pass() {
+    let mut client = End::<Client>::new(Connection::new(Config::default()).unwrap());
+    client.receive(&wire([&settings(), &settings_ack()])).unwrap();
+    let request = Request::get("https", "example.org", "/");
+    for _ in 0..100 {
+        client.connection.send_request(&request, [], true).unwrap();
+    }
+    for last in (1..200).step_by(2).rev() {
+        client.receive(&wire([&goaway(last, ErrorCode::NO_ERROR); 2])).unwrap();
+    }
+    assert_eq!((client.resets, client.connection.live_streams()), (99, 1));
+    let flood =
+        End::server().flood(Duration::ZERO, |count| goaway(400_000 - count, ErrorCode::NO_ERROR).bytes());
+    assert_eq!(flood, (1001, CloseCause::Limit(Limit::Extensions)));
+}
+
+/// A client gives up calls, and each of them answers all the same: two informational responses, the final one, trailers.
+#[test]
+fn late_blocks_of_streams_that_were_reset_pass() {
+    let mut client = End::<Client>::new(Connection::new(Config::default()).unwrap());
+    client.receive(&wire([&settings(), &settings_ack()])).unwrap();
+    let request = Request::get("https", "example.org", "/");
+    for _ in 0..5000 {
+        let stream = client.connection.send_request(&request, [], true).unwrap();
+        client.connection.send_reset(stream, ErrorCode::CANCEL);
+    }
+    for id in (1..10_000).step_by(2) {
+        for block in [hpack::response(103), hpack::response(103), hpack::response(200)] {
+            client.receive(&headers(id, block).end_headers().bytes()).unwrap();
+        }
+        let trailers = hpack::block(&[("grpc-status", "1")]);
+        client.receive(&headers(id, trailers).end_stream().end_headers().bytes()).unwrap();
+    }
+    assert_eq!((client.resets, client.connection.report().error), (0, None));
+    // All that the resets paid for is spent.
+    let flood = client.flood(Duration::ZERO, |_| headers(1, hpack::response(103)).end_headers().bytes());
+    assert_eq!(flood, (1001, CloseCause::Limit(Limit::Resets)));
+}
+
+/// Trailers of uploads that the server refused, and the flood of them on one stream.
+#[test]
+fn trailers_of_uploads_that_were_reset_pass() {
+    let trailers = |id| headers(id, hpack::block(&[("x-sum", "1")])).end_stream().end_headers().bytes();
+    let mut server = End::server();
+    for id in (1..20_000).step_by(2) {
+        let stream = server.open(id);
+        server.connection.send_reset(stream, ErrorCode::NO_ERROR);
+        server.receive(&trailers(id)).unwrap();
+    }
+    assert_eq!(server.connection.report().error, None);
+    let mut server = End::server();
+    let stream = server.open(1);
+    server.connection.send_reset(stream, ErrorCode::NO_ERROR);
+    let flood = server.flood(Duration::ZERO, |_| trailers(1));
+    assert_eq!(flood, (1005, CloseCause::Limit(Limit::Resets)));
+}
+
+/// Requests that cross the final GOAWAY are refused without an answer: as many as may be open. More are a flood.
+#[test]
+fn requests_that_cross_the_final_goaway_pass() {
+    let drained = || {
+        let mut server = End::server();
+        server.open(1);
+        server.connection.shutdown();
+        server.receive(&ping_ack(*b"\0thaldwn").bytes()).unwrap();
+        server.take_sent();
+        server
+    };
+    let mut server = drained();
+    for id in (3..513).step_by(2) {
+        server.receive(&get(id)).unwrap();
+    }
+    assert_eq!((server.take_sent(), server.streams.len()), (Vec::new(), 1));
+    let flood = drained().flood(Duration::ZERO, |count| get(1 + 2 * count));
+    assert_eq!(flood, (1001, CloseCause::Limit(Limit::Resets)));
 }

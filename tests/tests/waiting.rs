@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use thalweg::{ErrorCode, Server, Status};
-use thalweg_testkit::frames::{data, headers, ping_ack};
+use thalweg_testkit::frames::{data, goaway, headers, ping_ack};
 use thalweg_testkit::hpack::{self, Block};
 use thalweg_testkit::scenario::{POST, Scene, client, server, server_with};
 
@@ -46,6 +46,37 @@ fn an_idle_peer_that_does_not_answer_has_the_ping_timeout_and_no_more() {
         s.output(["GOAWAY last=0 NO_ERROR"]);
         assert!(s.core().is_finished());
         assert!(s.core().report().error.is_none(), "nobody is accused");
+    });
+}
+
+#[test]
+fn a_peer_that_answers_the_first_goaway_by_its_own_is_not_waited_for() {
+    server(|s| {
+        s.pass(3 * MINUTE);
+        s.output(["GOAWAY last=2147483647 NO_ERROR", "PING \\x00thaldwn"]);
+        s.peer(goaway(0, ErrorCode::NO_ERROR));
+        s.take_events();
+        s.output(["GOAWAY last=0 NO_ERROR"]);
+        s.pass(Duration::from_secs(11));
+        s.nothing();
+        assert!(s.core().is_finished() && s.core().report().error.is_none());
+    });
+}
+
+#[test]
+fn the_last_stream_of_a_peer_that_goes_away_ends_the_wait_for_its_answer() {
+    server(|s| {
+        let stream = s.get(1);
+        s.call(|core| core.shutdown());
+        s.output(["GOAWAY last=2147483647 NO_ERROR", "PING \\x00thaldwn"]);
+        s.peer(goaway(0, ErrorCode::NO_ERROR));
+        s.take_events();
+        assert_eq!(s.call(|core| core.send_response(stream, Status::OK, [], true)), Ok(()));
+        s.output(["HEADERS stream=1 end [:status: 200]", "GOAWAY last=1 NO_ERROR"]);
+        s.pass(Duration::from_secs(11));
+        s.pass(Duration::from_secs(11));
+        s.nothing();
+        assert!(s.core().is_finished() && s.core().report().error.is_none());
     });
 }
 

@@ -1,6 +1,7 @@
 //! Ends that are broken on purpose, one way each: a law that does not notice its fault is worth nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use thalweg::{ErrorCode, Event, StreamKey};
 
@@ -31,6 +32,8 @@ pub enum Fault {
     RetainsInput,
     /// It allocates at every call.
     Allocates,
+    /// Its timeouts fire up to 100 ms early.
+    FiresTimeoutsEarly,
 }
 
 /// The state of a fault.
@@ -57,6 +60,15 @@ impl Faults {
             _ => {}
         }
         self.reported.take()
+    }
+
+    /// How early its timeouts fire.
+    pub fn timeouts_early_by(&self) -> Duration {
+        if self.fault == Some(Fault::FiresTimeoutsEarly) {
+            Duration::from_millis(100)
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// What it keeps for itself, bytes.

@@ -221,7 +221,9 @@ impl Endpoint {
 
     /// See [`thalweg::Connection::poll_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        look!(self, core => core.poll_timeout())
+        let at = look!(self, core => core.poll_timeout())?;
+        let early_by = self.faults.timeouts_early_by().as_nanos() as u64;
+        Some(Instant::from_nanos(at.as_nanos().saturating_sub(early_by)))
     }
 
     /// See [`thalweg::Connection::handle_timeout`].
@@ -229,6 +231,7 @@ impl Endpoint {
     /// # Errors
     /// As there.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
+        let now = now + self.faults.timeouts_early_by();
         call!(self, core => core.handle_timeout(now))
     }
 

@@ -5,7 +5,7 @@ use thalweg_testkit::broken::Fault;
 use thalweg_testkit::endpoint::Endpoint;
 use thalweg_testkit::frames::{preface, raw, settings, wire};
 use thalweg_testkit::properties::{self, Credit, InputScript, PropertyFailure, Reactions, Step, Upload};
-use thalweg_testkit::sim::{self, Op, Script};
+use thalweg_testkit::sim::{self, Op, Script, TimeoutsMs};
 
 type Property = fn(&InputScript, &dyn Fn() -> Endpoint) -> Result<(), PropertyFailure>;
 
@@ -14,6 +14,8 @@ const DETERMINISM: Property = |script, make| properties::determinism(script, mak
 const SILENCE: Property = |script, make| properties::silence(script, make);
 const BOUNDED_MEMORY: Property =
     |script, make| properties::bounded_memory(script, make, Endpoint::heap_bytes);
+
+const TIMEOUTS: Property = |script, make| properties::timeouts(script, make);
 
 /// The law holds for random plays.
 fn holds(property: Property) {
@@ -52,6 +54,11 @@ fn without_a_cause_nothing_is_sent() {
 #[test]
 fn the_heap_is_bounded() {
     holds(BOUNDED_MEMORY);
+}
+
+#[test]
+fn no_timeout_fires_early() {
+    holds(TIMEOUTS);
 }
 
 #[test]
@@ -147,6 +154,44 @@ fn broken_pair(script: &Script, broken: sim::Side, fault: Fault) -> [Endpoint; 2
 }
 
 #[test]
+fn an_endpoint_whose_timeouts_fire_early_breaks_timeouts() {
+    assert!(detects(TIMEOUTS, "timeouts: ", Fault::FiresTimeoutsEarly));
+}
+
+/// The simulator detects each timeout that fires early: in scripts in which the others are off.
+#[test]
+fn an_endpoint_with_any_early_timeout_breaks_timeouts() {
+    type Choose = fn(&mut TimeoutsMs, TimeoutsMs);
+    let timeouts: [(&str, Choose); 10] = [
+        ("Preface", |only, all| only.preface = all.preface),
+        ("SettingsAck", |only, all| only.settings_ack = all.settings_ack),
+        ("HeaderBlock", |only, all| only.header_block = all.header_block),
+        ("KeepAlive", |only, all| only.keep_alive = all.keep_alive),
+        ("Ping", |only, all| only.ping = all.ping),
+        ("Idle", |only, all| only.idle = all.idle),
+        ("Shutdown", |only, all| only.shutdown = all.shutdown),
+        ("Stall", |only, all| only.stall = all.stall),
+        ("Transmit", |only, all| only.transmit = all.transmit),
+        ("Content", |only, all| only.content = all.content),
+    ];
+    for (name, choose) in timeouts {
+        let expected = format!("timeouts: {name} fires");
+        let is_detected = (0..SLOW_SCRIPTS).any(|seed| {
+            let mut script = without_splices(sim::script(seed));
+            for setup in [&mut script.client, &mut script.server] {
+                let all = std::mem::replace(&mut setup.timeouts, TimeoutsMs::OFF);
+                choose(&mut setup.timeouts, all);
+            }
+            [sim::Side::Client, sim::Side::Server].into_iter().any(|broken| {
+                sim::run_with(&script, || broken_pair(&script, broken, Fault::FiresTimeoutsEarly))
+                    .is_err_and(|failure| failure.mismatch.contains(&expected))
+            })
+        });
+        assert!(is_detected, "{name} fires early, and that goes unnoticed");
+    }
+}
+
+#[test]
 fn an_endpoint_that_loses_window_updates_breaks_liveness() {
     let mismatch = simulator_detects(sim::Side::Client, Fault::LosesWindowUpdates);
     assert!(mismatch.contains("never completes"), "{mismatch}");
@@ -188,5 +233,7 @@ const UPLOADS: u64 = 100;
 const MIXES: u64 = 150;
 /// Plays for each law: about a second, with assertions.
 const INPUT_SCRIPTS: u64 = 400;
+/// Scripts in which each timeout that fires early must show.
+const SLOW_SCRIPTS: u64 = 4000;
 /// Scripts in which each fault must show.
 const SCRIPTS: u64 = 300;

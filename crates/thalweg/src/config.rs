@@ -118,10 +118,12 @@ impl RateLimit {
 pub struct RateLimits {
     /// Streams that the peer resets before they were answered and within 100 ms, that we must reset for its errors, or refuse.
     /// Later resets are bounded by `concurrent_streams_max`. Each stream that completes gives four tokens back. A field block
-    /// beyond `header_block_bytes_max` draws one more for each 16 KiB of it. Default 1,000 and 33 a second.
+    /// beyond `header_block_bytes_max` draws one more for each 16 KiB of it. A field block on a stream that
+    /// we reset draws one, beyond four for each such stream; so does a request behind the final GOAWAY.
+    /// Default 1,000 and 33 a second.
     pub resets: RateLimit,
     /// PING. Each DATA frame that is sent or received gives a token back, since honest peers measure the bandwidth by PINGs
-    /// beside DATA. Default 10,000 and 1,000 a second.
+    /// beside DATA. An answer to no PING of the caller's draws one, too. Default 10,000 and 1,000 a second.
     pub pings: RateLimit,
     /// SETTINGS. Default 100 and 10 a second.
     pub settings: RateLimit,
@@ -132,7 +134,7 @@ pub struct RateLimits {
     pub priorities: RateLimit,
     /// WINDOW_UPDATE of less than 256 bytes that goes beyond the DATA which was sent. Default 10,000 and 1,000 a second.
     pub window_updates: RateLimit,
-    /// Frames of unknown types, ORIGIN and ALTSVC. Each DATA frame with content and each new stream gives a token back,
+    /// Frames of unknown types, ORIGIN, ALTSVC and GOAWAY. Each DATA frame with content and each new stream gives a token back,
     /// since browsers send such frames beside them. Default 1,000 and 100 a second.
     pub extensions: RateLimit,
     /// DATA of less than 16 bytes that the application has not consumed: each byte that is released or discarded gives a

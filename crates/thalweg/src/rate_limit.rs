@@ -35,6 +35,8 @@ pub enum Cost {
 #[derive(Debug)]
 pub struct RateLimiter {
     buckets: [Bucket; COSTS_LEN],
+    /// Field blocks that may still come, free of charge, on streams that we have reset.
+    late_blocks: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +72,7 @@ impl RateLimiter {
                 bucket(rate_limits.extensions),
                 bucket(rate_limits.small_data),
             ],
+            late_blocks: 0,
         }
     }
 
@@ -107,6 +110,22 @@ impl RateLimiter {
         self.credit(Cost::Priority, 1);
         self.credit(Cost::EmptyFrame, 1);
         self.credit(Cost::Extension, 1);
+    }
+
+    /// We have reset a stream whose peer had not finished: the blocks that cross the reset are paid for.
+    #[inline]
+    pub fn credit_late_blocks(&mut self) {
+        self.late_blocks = (self.late_blocks + LATE_BLOCKS_PER_STREAM).min(LATE_BLOCKS_MAX);
+    }
+
+    /// Charges a field block that is decoded for the compression table alone. One that no reset of
+    /// ours has paid for draws on the resets.
+    pub fn charge_late_block(&mut self, now: Instant) -> Result<(), Exhausted> {
+        if self.late_blocks == 0 {
+            return self.charge(Cost::Reset, now);
+        }
+        self.late_blocks -= 1;
+        Ok(())
     }
 
     /// What is left in each bucket.
@@ -169,6 +188,11 @@ const COSTS: [Cost; COSTS_LEN] = [
     Cost::SmallData,
 ];
 
+/// Field blocks that may cross the reset of one stream: two informational responses, the final one,
+/// and trailers.
+const LATE_BLOCKS_PER_STREAM: u32 = 4;
+/// The most that are paid for at once: those of 16,384 streams which are reset within a round trip.
+const LATE_BLOCKS_MAX: u32 = 1 << 16;
 /// How many kinds there are.
 pub const COSTS_LEN: usize = 8;
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
@@ -197,6 +221,22 @@ mod tests {
         assert_eq!(limiter.charge(Cost::Ping, later), Err(exhausted));
         let later = start + Duration::from_millis(400);
         assert_eq!(limiter.charge(Cost::Ping, later), Ok(()), "the remainder of 199 ms was kept");
+    }
+
+    #[test]
+    fn late_blocks_are_free_up_to_what_resets_have_paid_for_and_then_cost_resets() {
+        let limits = RateLimits { resets: RateLimit::new(2, 0), ..RateLimits::default() };
+        let mut limiter = RateLimiter::new(&limits);
+        limiter.credit_late_blocks();
+        for _ in 0..4 + 2 {
+            assert_eq!(limiter.charge_late_block(Instant::ZERO), Ok(()));
+        }
+        let exhausted = Exhausted { limit: Limit::Resets, burst: 2 };
+        assert_eq!(limiter.charge_late_block(Instant::ZERO), Err(exhausted));
+        for _ in 0..20_000 {
+            limiter.credit_late_blocks();
+        }
+        assert_eq!(limiter.late_blocks, 1 << 16);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use thalweg::{
     Violation,
 };
 use thalweg_testkit::frames::{
-    continuation, data, fragments, headers, preface, push_promise, rst_stream, settings, settings_ack, wire,
+    Frame, continuation, data, fragments, headers, preface, push_promise, read_all, rst_stream, settings,
+    settings_ack, wire,
 };
 use thalweg_testkit::hpack::{self, Block};
 use thalweg_testkit::scenario::{GET, Opening, PUSHED, client_with, server, server_with};
@@ -107,6 +108,98 @@ fn s4_3_an_oversized_block_may_be_cut_at_every_byte() {
         let expected = vec![(b"x-before".to_vec(), b"1".to_vec()), (b"x-behind".to_vec(), b"2".to_vec())];
         assert_eq!(heard, [(3, expected)], "cut at {cut}");
     }
+}
+
+/// The requests that a server shows, with the number of their fields, and its output on streams.
+fn play(core: &mut Connection<Server>, bytes: &[u8]) -> (Vec<(u32, usize)>, Vec<String>) {
+    let mut input = bytes;
+    let mut requests = Vec::new();
+    while let Some(event) = core.receive(&mut input, Instant::ZERO).unwrap() {
+        if let Event::Headers { stream, headers, .. } = event {
+            requests.push((stream.id().as_u32(), headers.fields().count()));
+        }
+    }
+    core.check();
+    let mut output = Vec::new();
+    while core.poll_transmit(&mut output) {}
+    let on_streams = read_all(&output).into_iter().filter(|frame| frame.stream != 0);
+    (requests, on_streams.map(|frame| frame.to_string()).collect())
+}
+
+/// A block of 40,000 bytes: one cut moves over every byte of its first fields and around the bound on
+/// what is kept (32,768), and over a sample of the others, in steps that meet each place in a field.
+#[test]
+fn s4_3_a_block_of_40_000_bytes_may_be_cut_anywhere_under_the_default_limits() {
+    // 9113-4.3-2
+    let block = Block::new()
+        .raw(hpack::get("/"))
+        .literal_indexed("x-before", "1")
+        .literal("x-one", "v".repeat(8_000))
+        .literal_indexed("x-behind", "2")
+        .bytes();
+    // 32,768 bytes are kept: small entries make up the rest, so that the table turns over.
+    let block = (0..520).fold(Block::new().raw(block), |block, number| {
+        block.literal_indexed(format!("key-{number:03}"), "w".repeat(52))
+    });
+    let block = block.literal_indexed("x-before", "1").literal_indexed("x-behind", "2").bytes();
+    assert!(block.len() > 40_000, "{}", block.len());
+    let [front, rest] = [&block[..14_000], &block[14_000..28_000]];
+    let last = &block[28_000..];
+    let expected = (vec![(1, 0), (5, 2)], vec!["HEADERS stream=3 END_STREAM|END_HEADERS 5 bytes".to_owned()]);
+    for cut in (0..=last.len()).filter(|cut| cut % 11 == 0 || (4_200..5_400).contains(cut)) {
+        let (one, two) = last.split_at(cut);
+        let mut core = Connection::<Server>::new(Config::default()).unwrap();
+        let bytes = wire([
+            &preface(),
+            &settings(),
+            &settings_ack(),
+            &headers(1, hpack::get("/")).end_stream().end_headers(),
+            &headers(3, front).end_stream(),
+            &continuation(3, rest),
+            &continuation(3, one),
+            &continuation(3, two).end_headers(),
+            &headers(5, both(&hpack::get("/"))).end_stream().end_headers(),
+        ]);
+        assert_eq!(play(&mut core, &bytes), expected, "cut at {}", 28_000 + cut);
+    }
+    for cut in (0..=28_000).filter(|cut| cut % 53 == 0 || *cut < 300) {
+        let (one, two) = block[..28_000].split_at(cut);
+        let pieces = [one, two].into_iter().flat_map(|part| part.chunks(16_384));
+        let mut frames: Vec<Frame> = pieces.map(|piece| continuation(3, piece)).collect();
+        let first = frames.remove(0);
+        let mut core = Connection::<Server>::new(Config::default()).unwrap();
+        let mut bytes = wire([
+            &preface(),
+            &settings(),
+            &settings_ack(),
+            &headers(1, hpack::get("/")).end_stream().end_headers(),
+            &headers(3, &first.body).end_stream(),
+        ]);
+        bytes.extend(frames.iter().flat_map(Frame::bytes));
+        bytes.extend(continuation(3, last).end_headers().bytes());
+        bytes.extend(headers(5, both(&hpack::get("/"))).end_stream().end_headers().bytes());
+        assert_eq!(play(&mut core, &bytes), expected, "cut at {cut}");
+    }
+}
+
+/// Metadata of gRPC with 130 entries, and 300 fields, which hyper takes, are within the default limits.
+#[test]
+fn s10_5_1_130_and_300_fields_pass_under_the_default_limits() {
+    // 9113-10.5.1-1
+    server(|s| {
+        for (id, count) in [(1, 130), (3, 300)] {
+            let block = (0..count).fold(Block::new().raw(hpack::get("/")), |block, number| {
+                block.literal(format!("key-{number}"), "v")
+            });
+            s.peer(headers(id, block.bytes()).end_stream().end_headers());
+            let fields: Vec<String> = (0..count).map(|number| format!("key-{number}: v")).collect();
+            s.events([format!("HEADERS stream={id} request end [{GET}, {}]", fields.join(", "))]);
+        }
+        // Fields of the least size reach the bound on the list before the one on their number.
+        let block = (0..512).fold(Block::new().raw(hpack::get("/")), |block, _| block.literal("a", ""));
+        s.peer(headers(5, block.bytes()).end_stream().end_headers());
+        s.output(["HEADERS stream=5 end [:status: 431]"]);
+    });
 }
 
 #[test]

@@ -5,8 +5,8 @@
 //! * [`silence`]: without input, time or calls there is no output and no event.
 //! * [`bounded_memory`]: the heap stays below a function of the configuration.
 //! * Pair agreement, liveness and "exactly once" need two ends: [`sim::run_with`](crate::sim::run_with).
-//! * [`TimeoutModel`]: no timeout fires sooner than its length after the call or the frame that armed it. It is told what
-//!   happens to an end; the simulator does so in every run.
+//! * [`timeouts`]: no timeout fires sooner than its length after the call or the frame that armed it. The
+//!   simulator tells a [`TimeoutModel`] of each end the same.
 //! * [`no_allocations`]: steady work allocates nothing.
 //! * [`long_frames`]: however a peer credits, its windows do not make DATA short for long, and no limit is reached.
 //! * [`fair_turns`]: no stream without a priority signal waits for more than a bounded number of frames of others.
@@ -91,6 +91,15 @@ fn is_repeated(
     let second = script.run(make(), &mut Chunking::Whole)?;
     compare(first, &second)
         .map_err(|difference| format!("determinism: played again, the script {difference}"))
+}
+
+/// No timeout fires sooner than its length after the call or the frame that armed it. Each run of the
+/// other properties is judged by this one, too.
+///
+/// # Errors
+/// The timeout that fires too early.
+pub fn timeouts(script: &InputScript, make: impl Fn() -> Endpoint) -> Result<(), PropertyFailure> {
+    script.run(make(), &mut Chunking::Whole).map(drop)
 }
 
 /// Without input, time or calls there is no output and no event.

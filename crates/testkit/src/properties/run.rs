@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use thalweg::{Config, ErrorCode, Event, Field, HeadersKind, Instant, Request, Status, StreamKey};
+use thalweg::{
+    CloseCause, Config, ConnectionError, ErrorCode, Event, Field, HeadersKind, Instant, Request, Status,
+    StreamKey,
+};
 
-use super::PropertyFailure;
+use super::{PropertyFailure, TimeoutModel};
 use crate::chunking::Chunking;
 use crate::endpoint::Endpoint;
+use crate::frames::Frame;
 use crate::monitor::Monitor;
 
 /// A script for one end.
@@ -68,8 +72,11 @@ struct Run<'p> {
     script: &'p InputScript,
     endpoint: Endpoint,
     monitor: Monitor,
+    timeouts: TimeoutModel,
     now: Instant,
     output: RunOutput,
+    /// What a timeout has sent in this step.
+    timed_output: Vec<u8>,
     /// DATA of one stream that was told without an interruption.
     data: Option<(u32, Vec<u8>)>,
     streams: Vec<StreamKey>,
@@ -110,8 +117,10 @@ impl InputScript {
             script: self,
             endpoint,
             monitor: Monitor::new(self.is_client, &self.config),
+            timeouts: TimeoutModel::new(self.is_client, self.config, Instant::ZERO),
             now: Instant::ZERO,
             output: RunOutput::default(),
+            timed_output: Vec::new(),
             data: None,
             streams: Vec::new(),
             unreleased: Vec::new(),
@@ -130,6 +139,7 @@ impl InputScript {
 
 impl Run<'_> {
     fn step(&mut self, step: &Step, chunking: &mut Chunking) -> Result<(), PropertyFailure> {
+        self.track_streams();
         match step {
             Step::Input(bytes) => {
                 let mut rest = bytes.as_slice();
@@ -140,9 +150,7 @@ impl Run<'_> {
             }
             Step::Wait(ms) => {
                 self.now = self.now + Duration::from_millis((*ms).into());
-                if let Err(error) = self.endpoint.handle_timeout(self.now) {
-                    self.record(format!("the end: {error}"));
-                }
+                self.handle_timeout()?;
             }
             Step::Open => self.open(),
             Step::Reset => {
@@ -151,8 +159,12 @@ impl Run<'_> {
                     self.endpoint.send_reset(stream, ErrorCode::CANCEL);
                 }
             }
-            Step::Shutdown => self.endpoint.shutdown(),
+            Step::Shutdown => {
+                self.endpoint.shutdown();
+                self.timeouts.shuts_down(self.now);
+            }
             Step::Eof => {
+                self.timeouts.ends_input(self.now);
                 let ended = self.endpoint.handle_eof();
                 self.record(format!("the end of input: {ended:?}"));
             }
@@ -161,12 +173,55 @@ impl Run<'_> {
         self.receive(&[])
     }
 
+    /// Lets timeouts fire. None of them, nor what it sends, may come too early.
+    fn handle_timeout(&mut self) -> Result<(), PropertyFailure> {
+        let now = self.now;
+        let is_live = |stream: &StreamKey, endpoint: &Endpoint| endpoint.send_capacity(*stream).is_some();
+        let living: Vec<StreamKey> =
+            self.streams.iter().copied().filter(|stream| is_live(stream, &self.endpoint)).collect();
+        if let Err(error) = self.endpoint.handle_timeout(now) {
+            self.judge_end(error)?;
+            self.record(format!("the end: {error}"));
+            return Ok(());
+        }
+        for stream in living.into_iter().filter(|stream| !is_live(stream, &self.endpoint)) {
+            self.timeouts.stream_ended(stream.id().as_u32(), now);
+        }
+        let mut sent = Vec::new();
+        self.timed_output = self.fetch(|frame| sent.push(frame.clone()))?;
+        sent.iter().try_for_each(|frame| self.timeouts.says_in_time(frame, now).map(drop))
+    }
+
+    fn judge_end(&self, error: ConnectionError) -> Result<(), PropertyFailure> {
+        match error.cause() {
+            CloseCause::Timeout(timeout) if !self.is_over() => self.timeouts.ends(timeout, self.now),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the end of the connection was told.
+    fn is_over(&self) -> bool {
+        self.output.events.iter().any(|line| line.starts_with("the end: "))
+    }
+
+    /// Tells the timeouts that streams live, before a call or a frame may end the last of them.
+    fn track_streams(&mut self) {
+        if self.endpoint.live_streams() > 0 {
+            self.timeouts.is_busy(self.now);
+        }
+    }
+
     fn receive(&mut self, piece: &[u8]) -> Result<(), PropertyFailure> {
+        if !piece.is_empty() {
+            self.timeouts.receives(self.now);
+        }
         let mut rest = piece;
         loop {
             let before = rest;
+            self.track_streams();
             let received = self.endpoint.receive(&mut rest, self.now);
-            self.monitor.track_inbound(&before[..before.len() - rest.len()]);
+            let (timeouts, now) = (&mut self.timeouts, self.now);
+            self.monitor.sees_each(&before[..before.len() - rest.len()], |frame| timeouts.sees(frame, now));
             let event = match received {
                 Ok(Some(event)) => event,
                 Ok(None) if rest.is_empty() => return Ok(()),
@@ -176,6 +231,7 @@ impl Run<'_> {
                     return Ok(());
                 }
             };
+            self.timeouts.sees_event(&event, now)?;
             if let Event::Data { stream, data, end } = event {
                 self.receive_data(stream, data, end);
                 continue;
@@ -274,6 +330,11 @@ impl Run<'_> {
         }
         let body = vec![b'x'; len.into()];
         let taken = self.endpoint.send_data(stream, &body, !trailers, None);
+        if let Ok(taken) = taken
+            && taken < body.len()
+        {
+            self.timeouts.blocked(stream.id().as_u32(), taken as u32, false, self.now);
+        }
         if trailers && taken == Ok(body.len()) {
             let _ = self.endpoint.send_trailers(stream, &fields);
         }
@@ -294,22 +355,30 @@ impl Run<'_> {
         self.streams.extend(opened.ok());
     }
 
-    /// Fetches the output, and has it judged. What was cut short is not taken up again: the application forgets it.
+    /// Fetches the output of a step.
     fn transmit(&mut self) -> Result<(), PropertyFailure> {
+        let mut step = std::mem::take(&mut self.timed_output);
+        step.extend(self.fetch(|_| {})?);
+        self.output.output.push(step);
+        Ok(())
+    }
+
+    /// Fetches the output, and has it judged. What was cut short is not taken up again: the application forgets it.
+    fn fetch(&mut self, mut look: impl FnMut(&Frame)) -> Result<Vec<u8>, PropertyFailure> {
         while self.endpoint.poll_writable().is_some() {}
         let (mut out, mut splices) = (Vec::new(), Vec::new());
-        let mut step = Vec::new();
+        let mut fetched = Vec::new();
         let mut batches = 0;
         while self.endpoint.poll_transmit(&mut out, &mut splices) {
-            self.monitor.check_outbound(&out, |_| {})?;
-            step.append(&mut out);
+            self.timeouts.transmits(self.now);
+            self.monitor.check_outbound(&out, &mut look)?;
+            fetched.append(&mut out);
             batches += 1;
             if batches > BATCHES_MAX {
                 return Err("silence: the output never ends".to_owned());
             }
         }
-        self.output.output.push(step);
-        Ok(())
+        Ok(fetched)
     }
 }
 

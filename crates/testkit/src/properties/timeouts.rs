@@ -1,14 +1,14 @@
 //! No timeout fires sooner than its length after the call or the frame that armed it.
 //!
 //! Knows nothing of the timers of the core: a [`TimeoutModel`] is told of the calls that are made on
-//! one end, of the frames that it takes and sends, and of the time at which each of these really
-//! happened. From these alone it knows the earliest time at which a timeout may fire. Where a
+//! one end, of the frames that it takes, of the frames that `handle_timeout` makes it send, and of
+//! the time at which each of these really happened. From these alone it knows the earliest time at which a timeout may fire. Where a
 //! timeout could have started at one of several times, it takes the earliest.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use thalweg::{Config, Instant, Timeout};
+use thalweg::{Config, Event, HeadersKind, Instant, ResetCause, StreamError, Timeout};
 
 use super::PropertyFailure;
 use crate::frames::{Frame, flag, kind};
@@ -17,6 +17,7 @@ use crate::frames::{Frame, flag, kind};
 #[derive(Debug)]
 pub struct TimeoutModel {
     config: Config,
+    is_client: bool,
     /// When the end was made, unless the peer's SETTINGS have come.
     preface: Option<Instant>,
     /// When SETTINGS were announced that are not acknowledged.
@@ -25,8 +26,12 @@ pub struct TimeoutModel {
     block: Option<Instant>,
     /// When bytes came last.
     input: Instant,
-    /// When a keep-alive PING was sent that is not answered.
+    /// When a PING was sent that is not answered: a keep-alive one, or one beside a first GOAWAY.
     ping: Option<Instant>,
+    /// How far the shutdown of a server has come.
+    shutdown_ping: ShutdownPing,
+    /// Whether the peer has sent GOAWAY.
+    peer_leaves: bool,
     /// When there was a stream last.
     busy: Instant,
     /// What first asked for the end.
@@ -35,8 +40,35 @@ pub struct TimeoutModel {
     transmit: Instant,
     /// Streams that were cut short.
     cut: BTreeMap<u32, Cut>,
+    /// When a request came whose content is still to come.
+    requests: BTreeMap<u32, Instant>,
+    /// When content came last, on whichever stream.
+    content: Instant,
+    /// Streams that `handle_timeout` has ended, with that time and the last cause of each timeout.
+    ended: BTreeMap<u32, EndedStream>,
     /// Whether the output is known as soon as timeouts make it.
     knows_output: bool,
+}
+
+/// The PING beside the first of a server's two GOAWAYs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ShutdownPing {
+    /// The server goes on.
+    NotSent,
+    /// The final GOAWAY waits for the answer.
+    Sent,
+    /// The final GOAWAY may have been sent for another reason than a timeout.
+    Over,
+    /// The final GOAWAY was sent at this time without an answer: a keep-alive PING may follow it.
+    GivenUp(Instant),
+}
+
+/// A stream that a timeout has ended.
+#[derive(Clone, Copy, Debug)]
+struct EndedStream {
+    at: Instant,
+    stall: Option<Instant>,
+    content: Option<Instant>,
 }
 
 /// A stream whose call was cut short.
@@ -49,18 +81,24 @@ struct Cut {
 
 impl TimeoutModel {
     /// Starts with the end.
-    pub fn new(config: Config, now: Instant) -> Self {
+    pub fn new(is_client: bool, config: Config, now: Instant) -> Self {
         Self {
             config,
+            is_client,
             preface: Some(now),
             settings: VecDeque::from([now]),
             block: None,
             input: now,
             ping: None,
+            shutdown_ping: ShutdownPing::NotSent,
+            peer_leaves: false,
             busy: now,
             shutdown: None,
             transmit: now,
             cut: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            content: now,
+            ended: BTreeMap::new(),
             knows_output: true,
         }
     }
@@ -72,7 +110,8 @@ impl TimeoutModel {
         self
     }
 
-    /// Whether the output is to be fetched, and told, after each `handle_timeout`.
+    /// Whether the output is to be fetched before and after each `handle_timeout`, and what came
+    /// after it told.
     pub fn knows_output(&self) -> bool {
         self.knows_output
     }
@@ -90,9 +129,39 @@ impl TimeoutModel {
             kind::HEADERS | kind::PUSH_PROMISE if !frame.has(flag::END_HEADERS) => self.block = Some(now),
             kind::CONTINUATION if frame.has(flag::END_HEADERS) => self.block = None,
             kind::PING if frame.has(flag::ACK) && frame.body == KEEP_ALIVE => self.ping = None,
-            kind::GOAWAY => self.shuts_down(now),
+            kind::PING if frame.has(flag::ACK) && frame.body == SHUTDOWN => {
+                self.ping = None;
+                self.shutdown_ping = ShutdownPing::Over;
+            }
+            kind::GOAWAY => {
+                self.shutdown.get_or_insert(now);
+                self.peer_leaves = true;
+            }
             _ => {}
         }
+    }
+
+    /// The end has shown an event. Returns the timeout that it tells of.
+    ///
+    /// # Errors
+    /// It has fired too early.
+    pub fn sees_event(
+        &mut self,
+        event: &Event<'_, '_>,
+        now: Instant,
+    ) -> Result<Option<Timeout>, PropertyFailure> {
+        match event {
+            Event::Headers { stream, kind: HeadersKind::Request, end: false, .. } => {
+                self.requests.insert(stream.id().as_u32(), now);
+            }
+            Event::Data { data, .. } if !data.is_empty() => self.content = now,
+            Event::Reset { stream, by: ResetCause::Local(StreamError::Timeout(timeout)), .. } => {
+                self.ends_stream(stream.id().as_u32(), *timeout)?;
+                return Ok(Some(*timeout));
+            }
+            _ => {}
+        }
+        Ok(None)
     }
 
     /// There are streams.
@@ -105,9 +174,19 @@ impl TimeoutModel {
         self.settings.push_back(now);
     }
 
-    /// `shutdown`, `handle_eof`, or a GOAWAY asks for the end.
+    /// `shutdown` asks for the end.
     pub fn shuts_down(&mut self, now: Instant) {
         self.shutdown.get_or_insert(now);
+        if !self.is_client && self.shutdown_ping == ShutdownPing::NotSent {
+            self.shutdown_ping = ShutdownPing::Sent;
+            self.ping.get_or_insert(now);
+        }
+    }
+
+    /// The peer's bytes have ended, and `handle_eof` was called.
+    pub fn ends_input(&mut self, now: Instant) {
+        self.shutdown.get_or_insert(now);
+        self.shutdown_ping = ShutdownPing::Over;
     }
 
     /// `poll_transmit` has handed something out.
@@ -140,25 +219,45 @@ impl TimeoutModel {
     pub fn says_in_time(&mut self, frame: &Frame, now: Instant) -> Result<Option<Timeout>, PropertyFailure> {
         let (timeout, cause) = match frame.kind {
             kind::PING if !frame.has(flag::ACK) && frame.body == KEEP_ALIVE => {
+                if self.shutdown_ping == ShutdownPing::GivenUp(now) {
+                    self.shutdown_ping = ShutdownPing::Over;
+                    self.ping = Some(now);
+                    return Ok(None);
+                }
                 self.ping.get_or_insert(now);
-                (Timeout::KeepAlive, self.input)
+                (Timeout::KeepAlive, Some(self.input))
+            }
+            kind::GOAWAY if self.shutdown_ping == ShutdownPing::Sent => {
+                self.shutdown_ping = ShutdownPing::GivenUp(now);
+                let cause = self.ping.take();
+                if self.peer_leaves {
+                    // The last stream may have ended.
+                    return Ok(None);
+                }
+                (Timeout::Ping, cause)
             }
             kind::GOAWAY if self.shutdown.is_none() => {
                 self.shuts_down(now);
-                (Timeout::Idle, self.busy)
+                (Timeout::Idle, Some(self.busy))
             }
             _ => return Ok(None),
         };
-        self.is_due(timeout, Some(cause), now).map(|()| Some(timeout))
+        self.is_due(timeout, cause, now).map(|()| Some(timeout))
     }
 
-    /// A timeout has ended a stream.
-    ///
-    /// # Errors
-    /// It has fired too early.
-    pub fn stalls(&mut self, id: u32, now: Instant) -> Result<(), PropertyFailure> {
-        let cut = self.cut.remove(&id).map(|cut| cut.since);
-        self.is_due(Timeout::Stall, cut, now).map_err(|failure| format!("stream {id}: {failure}"))
+    /// `handle_timeout` has ended a stream: which timeout did is told by its event.
+    pub fn stream_ended(&mut self, id: u32, now: Instant) {
+        let stall = self.cut.remove(&id).map(|cut| cut.since);
+        let content = self.requests.remove(&id).map(|request| request.max(self.content));
+        self.ended.insert(id, EndedStream { at: now, stall, content });
+    }
+
+    fn ends_stream(&mut self, id: u32, timeout: Timeout) -> Result<(), PropertyFailure> {
+        let Some(ended) = self.ended.remove(&id) else {
+            return Err(format!("timeouts: {timeout:?} ends stream {id} outside of handle_timeout"));
+        };
+        let cause = if timeout == Timeout::Stall { ended.stall } else { ended.content };
+        self.is_due(timeout, cause, ended.at).map_err(|failure| format!("{failure} (stream {id})"))
     }
 
     /// A timeout has ended the connection.
@@ -178,7 +277,7 @@ impl TimeoutModel {
         // A keep-alive PING that is still in the output, or a shutdown for idleness, may be the
         // cause.
         let is_hidden = match timeout {
-            Timeout::Ping => cause.is_none(),
+            Timeout::Ping => self.config.timeouts.keep_alive.is_some(),
             Timeout::Shutdown => self.config.timeouts.idle.is_some(),
             _ => false,
         };
@@ -208,10 +307,12 @@ impl TimeoutModel {
             Timeout::HeaderBlock => lengths.header_block,
             Timeout::KeepAlive => lengths.keep_alive,
             Timeout::Ping => lengths.ping,
+            Timeout::Idle if self.is_client => lengths.client_idle,
             Timeout::Idle => lengths.idle,
             Timeout::Shutdown => lengths.shutdown,
             Timeout::Stall => lengths.stall,
             Timeout::Transmit => lengths.transmit,
+            Timeout::Content => lengths.content,
             _ => None,
         }
     }
@@ -219,3 +320,5 @@ impl TimeoutModel {
 
 /// The payload of a keep-alive PING.
 const KEEP_ALIVE: &[u8] = b"\0thalive";
+/// The payload of the PING beside a first GOAWAY.
+const SHUTDOWN: &[u8] = b"\0thaldwn";

@@ -208,7 +208,7 @@ impl App {
             Event::Data { stream, data, end } => self.receive_data(stream, data, end),
             Event::Reset { stream, code, by } => {
                 let id = stream.id().as_u32();
-                if self.end_stream(id).is_none() {
+                let Some(stream_progress) = self.end_stream(id) else {
                     // The core had ended it before the application did, and could not say so yet.
                     let crossed = match by {
                         ResetCause::Local(StreamError::Timeout(_)) => self.is_slow,
@@ -219,11 +219,14 @@ impl App {
                         return Ok(Reaction::None);
                     }
                     return Err(format!("the end of stream {id} is told, and it was over or unknown"));
-                }
+                };
                 let explained = match by {
                     ResetCause::GoAway => true,
                     // REFUSED_STREAM and CANCEL of pushes may be the peer's core's own.
-                    ResetCause::Remote => peer.resets.contains(&id) || matches!(code.0, 0x7 | 0x8),
+                    ResetCause::Remote => {
+                        let has_timed_out = code.0 == 0 && stream_progress.inc.status == REQUEST_TIMEOUT;
+                        peer.resets.contains(&id) || matches!(code.0, 0x7 | 0x8) || has_timed_out
+                    }
                     ResetCause::Local(StreamError::Timeout(_)) => self.is_slow,
                     ResetCause::Local(StreamError::Eof) => self.is_truncated,
                     // A lower limit holds at once, before the peer can know of it.
@@ -264,6 +267,18 @@ impl App {
         let stream_progress =
             self.streams.get_mut(&id).ok_or_else(|| format!("{kind:?} on stream {id}, which is over"))?;
         let inc = &mut stream_progress.inc;
+        if self.is_slow
+            && (kind, inc.stage) == (HeadersKind::Response, Stage::Head)
+            && end
+            && headers.status() == Some(REQUEST_TIMEOUT)
+        {
+            // The server's core has waited for the content of the request long enough.
+            *inc = Incoming {
+                status: REQUEST_TIMEOUT,
+                ..Incoming::begun(inc.index, Message::default(), Stage::Body)
+            };
+            return self.receive_end(stream, 0, false);
+        }
         let good = match kind {
             HeadersKind::Informational => {
                 inc.informational = inc.informational.wrapping_sub(1);
@@ -400,6 +415,8 @@ impl App {
     }
 }
 
+/// The status of a request whose content does not come.
+const REQUEST_TIMEOUT: u16 = 408;
 /// What a server answers to a request out of nowhere.
 pub const UNPLANNED: Exchange = {
     let nothing = Message {

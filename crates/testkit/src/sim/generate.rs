@@ -46,6 +46,11 @@ impl Script {
             let ms = choices.size(500);
             self.ops.insert(at, Op::Tick { ms });
         }
+        self.client.timeouts.content = TimeoutsMs::length(choices, 4);
+        self.server.timeouts.content = TimeoutsMs::length(choices, 4);
+        if choices.chance(1, 4) {
+            self.open_block(choices);
+        }
         // What calls arm is seen only if calls come after a silence.
         if choices.chance(1, 2) {
             let by = end(choices);
@@ -61,6 +66,22 @@ impl Script {
                 },
             );
         }
+    }
+}
+
+impl Script {
+    /// Lets somebody open a field block on the wire that nobody finishes, and time pass behind it.
+    fn open_block(&mut self, choices: &mut impl Choices) {
+        let to = end(choices);
+        let setup = if to == Side::Client { &mut self.client } else { &mut self.server };
+        setup.timeouts.header_block = Some(1 + choices.size(100));
+        let stream = if to == Side::Client { 1 } else { 1001 };
+        let payload = hpack::get("/");
+        let block = Op::Inject { to, kind: kind::HEADERS, flags: flag::END_STREAM, stream, payload };
+        let at = choices.below(self.ops.len() as u32 + 1) as usize;
+        let silence = |choices: &mut _| Op::Tick { ms: Choices::size(choices, 120) };
+        let ticks = [silence(choices), silence(choices)];
+        self.ops.splice(at..at, [block, Op::Receive { by: to, bytes: 1 << 20 }].into_iter().chain(ticks));
     }
 }
 
@@ -87,13 +108,9 @@ impl Setup {
 
 impl TimeoutsMs {
     fn generate(choices: &mut impl Choices) -> Self {
-        let mut length_of = |shorts: u32| {
-            let short = 1 + choices.size(300);
-            if choices.chance(shorts, 8) { Some(short) } else { choices.pick(&[None, Some(10_000)]) }
-        };
         // Both end the connection before much has happened.
-        let (preface, settings_ack) = (length_of(1), length_of(1));
-        let mut length = || length_of(4);
+        let (preface, settings_ack) = (Self::length(choices, 1), Self::length(choices, 1));
+        let mut length = || Self::length(choices, 4);
         Self {
             preface,
             settings_ack,
@@ -104,7 +121,14 @@ impl TimeoutsMs {
             shutdown: length(),
             stall: length(),
             transmit: length(),
+            content: None,
         }
+    }
+
+    /// The length of one timeout: a short one in so many of eight.
+    fn length(choices: &mut impl Choices, shorts: u32) -> Option<u32> {
+        let short = 1 + choices.size(300);
+        if choices.chance(shorts, 8) { Some(short) } else { choices.pick(&[None, Some(10_000)]) }
     }
 }
 

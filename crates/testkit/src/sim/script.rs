@@ -76,6 +76,7 @@ pub struct TimeoutsMs {
     pub shutdown: Option<u32>,
     pub stall: Option<u32>,
     pub transmit: Option<u32>,
+    pub content: Option<u32>,
 }
 
 impl Default for TimeoutsMs {
@@ -93,11 +94,26 @@ impl Default for TimeoutsMs {
             shutdown: ms(lengths.shutdown),
             stall: ms(lengths.stall),
             transmit: ms(lengths.transmit),
+            content: ms(lengths.content),
         }
     }
 }
 
 impl TimeoutsMs {
+    /// None at all.
+    pub const OFF: Self = Self {
+        preface: None,
+        settings_ack: None,
+        header_block: None,
+        keep_alive: None,
+        ping: None,
+        idle: None,
+        shutdown: None,
+        stall: None,
+        transmit: None,
+        content: None,
+    };
+
     /// The configuration.
     pub fn deadlines(&self) -> Timeouts {
         let length = |ms: Option<u32>| ms.map(|ms| Duration::from_millis(ms.into()));
@@ -108,18 +124,19 @@ impl TimeoutsMs {
         lengths.keep_alive = length(self.keep_alive);
         lengths.ping = length(self.ping);
         lengths.idle = length(self.idle);
+        lengths.client_idle = length(self.idle);
         lengths.shutdown = length(self.shutdown);
         lengths.stall = length(self.stall);
         lengths.transmit = length(self.transmit);
+        lengths.content = length(self.content);
         lengths
     }
 
     /// The shortest of them.
     pub fn min(&self) -> Option<u32> {
-        let Self { preface, settings_ack, header_block, keep_alive, ping, idle, shutdown, stall, transmit } =
-            *self;
-        let all = [preface, settings_ack, header_block, keep_alive, ping, idle, shutdown, stall, transmit];
-        all.into_iter().flatten().min()
+        let lifetimes = [self.preface, self.settings_ack, self.keep_alive, self.ping, self.idle];
+        let streams = [self.header_block, self.shutdown, self.stall, self.transmit, self.content];
+        lifetimes.into_iter().chain(streams).flatten().min()
     }
 }
 

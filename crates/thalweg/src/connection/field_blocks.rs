@@ -226,7 +226,8 @@ impl Inner {
             }
             // RFC 9113 §5.1: our reset may have crossed it, and streams since then may have pushed it out of memory.
             StreamStatus::Closed(CloseReason::ResetLocal) | StreamStatus::Forgotten => {
-                self.discard_block(bytes).map(|()| None)
+                self.discard_block(bytes)?;
+                self.charge_late_block(id).map(|()| None)
             }
             StreamStatus::Closed(CloseReason::Completed) => {
                 Err(self.fail_violation(Violation::HeadersOnClosedStream, id))
@@ -297,8 +298,9 @@ impl Inner {
     fn finish_request<'b>(&mut self, id: StreamId, end: bool, bytes: FieldBlock<'_>) -> EventResult<'b> {
         if let ShutdownPhase::Final(_) = self.shutdown.phase() {
             // RFC 9113 §6.8: beyond the last stream of our GOAWAY nothing is processed.
-            self.streams.mark_refused(id);
-            return self.discard_block(bytes).map(|()| None);
+            self.mark_refused(id);
+            self.discard_block(bytes)?;
+            return self.charge(Cost::Reset, id).map(|()| None);
         }
         if self.at_stream_limit() {
             self.discard_block(bytes)?;
@@ -329,10 +331,16 @@ impl Inner {
         Ok(Some(RawEvent::Headers { stream, kind: HeadersKind::Request, end }))
     }
 
+    /// Remembers that a stream was refused: its trailers may be on their way.
+    fn mark_refused(&mut self, id: StreamId) {
+        self.streams.mark_refused(id);
+        self.rate_limiter.credit_late_blocks();
+    }
+
     /// Refuses a stream that never got a slot, and charges it.
     #[cold]
     fn refuse_stream<'b>(&mut self, id: StreamId, code: ErrorCode) -> EventResult<'b> {
-        self.streams.mark_refused(id);
+        self.mark_refused(id);
         self.outbound.reset(id, code);
         self.counters.resets_sent += 1;
         self.charge(Cost::Reset, id).map(|()| None)
@@ -358,7 +366,7 @@ impl Inner {
     #[cold]
     fn reject_too_large<'b>(&mut self, id: StreamId, end: bool) -> EventResult<'b> {
         self.send_status(id, Status::REQUEST_HEADER_FIELDS_TOO_LARGE, true);
-        self.streams.mark_refused(id);
+        self.mark_refused(id);
         if !end {
             self.outbound.reset(id, ErrorCode::NO_ERROR);
             self.counters.resets_sent += 1;

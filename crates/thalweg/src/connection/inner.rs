@@ -24,6 +24,7 @@ use crate::silly_window::Avoidance;
 use crate::stats::{CloseReport, Counters};
 use crate::stream_id::{StreamId, StreamKey};
 use crate::streams::id_table::{CloseReason, StreamStatus};
+use crate::streams::state::HalfState;
 use crate::streams::{Side, Streams};
 use crate::time::Instant;
 use crate::timers::Timers;
@@ -231,10 +232,24 @@ impl Inner {
     pub(super) fn charge(&mut self, cost: Cost, stream: StreamId) -> Result<(), ConnectionFailed> {
         match self.rate_limiter.charge(cost, self.timers.now()) {
             Ok(()) => Ok(()),
-            Err(Exhausted { limit, burst }) => {
-                Err(self.fail_limit(limit, stream, u64::from(burst) + 1, u64::from(burst)))
-            }
+            Err(exhausted) => Err(self.fail_exhausted(exhausted, stream)),
         }
+    }
+
+    /// Charges a field block on a stream that we reset, which is decoded and not shown.
+    #[cold]
+    pub(super) fn charge_late_block(&mut self, stream: StreamId) -> Result<(), ConnectionFailed> {
+        let charged = self.rate_limiter.charge_late_block(self.timers.now());
+        charged.map_err(|exhausted| self.fail_exhausted(exhausted, stream))
+    }
+
+    #[cold]
+    fn fail_exhausted(
+        &mut self,
+        Exhausted { limit, burst }: Exhausted,
+        stream: StreamId,
+    ) -> ConnectionFailed {
+        self.fail_limit(limit, stream, u64::from(burst) + 1, u64::from(burst))
     }
 
     /// Answers a rule broken on a stream, whatever has become of that stream.
@@ -285,6 +300,9 @@ impl Inner {
     /// Ends a stream early: what the caller holds of it is credited to the peer.
     pub(super) fn abort_stream(&mut self, stream: StreamKey, reason: CloseReason) {
         let Some(slot) = self.streams.close(stream, reason) else { return };
+        if reason == CloseReason::ResetLocal && slot.state.remote() != HalfState::Closed {
+            self.rate_limiter.credit_late_blocks();
+        }
         let held = slot.receive_window.held();
         self.release_connection_window(held);
         self.after_stream_close();
@@ -321,6 +339,10 @@ impl Inner {
         let last = self.streams.last(Side::Remote);
         if self.shutdown.finish(last) {
             self.outbound.goaway(last, ErrorCode::NO_ERROR, &[]);
+            // The connection has ended in order: no answer is waited for.
+            if self.streams.live() == 0 {
+                self.timers.disarm(Timeout::Ping);
+            }
         }
     }
 
@@ -352,7 +374,7 @@ impl Inner {
             return self.release_connection_window(released);
         };
         let released = slot.receive_window.release(bytes);
-        if slot.state.remote() != crate::streams::state::HalfState::Closed
+        if slot.state.remote() != HalfState::Closed
             && let Some(increment) = slot.receive_window.take_update()
         {
             slot.content_timer.restart();

@@ -279,7 +279,7 @@ impl Inner {
             }
             FrameType::PRIORITY | FrameType::RST_STREAM | FrameType::PING | FrameType::WINDOW_UPDATE => {}
             FrameType::GOAWAY | FrameType::PRIORITY_UPDATE | FrameType::ORIGIN | FrameType::ALTSVC => {
-                if matches!(header.kind, FrameType::ORIGIN | FrameType::ALTSVC) {
+                if header.kind != FrameType::PRIORITY_UPDATE {
                     self.charge(Cost::Extension, header.stream)?;
                 }
                 if header.len > self.limits.control_payload_bytes_max {

@@ -136,6 +136,11 @@ impl Inner {
             self.outbound.ping(true, payload);
             return Ok(None);
         }
+        // Each PING of the caller pays for its answer; any other answer costs as much as a PING.
+        let is_callers = payload != KEEP_ALIVE_PING && payload != SHUTDOWN_PING;
+        if !is_callers || self.pings_in_flight == 0 {
+            self.charge(Cost::Ping, StreamId::CONNECTION)?;
+        }
         match payload {
             KEEP_ALIVE_PING => self.timers.disarm(Timeout::Ping),
             SHUTDOWN_PING => {
@@ -160,11 +165,15 @@ impl Inner {
             Ok(parts) => parts,
             Err(violation) => return Err(self.fail_violation(violation, StreamId::CONNECTION)),
         };
+        let earlier = self.shutdown.remote_last();
         if let Err(violation) = self.shutdown.receive(last) {
             return Err(self.fail_violation(violation, last));
         }
         self.remote_code = Some(code);
-        self.goaway_scan_from = Some(0);
+        // None of our streams was opened since the peer's first GOAWAY.
+        if earlier != Some(last) {
+            self.goaway_scan_from = Some(0);
+        }
         self.timers.arm_if_unarmed(Timeout::Shutdown);
         if self.streams.live() == 0 {
             self.send_final_goaway();

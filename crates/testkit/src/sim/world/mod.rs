@@ -107,7 +107,7 @@ impl World {
             end,
             endpoint,
             monitor: Monitor::new(end == Side::Client, &config),
-            timeouts: timeouts::of(config),
+            timeouts: timeouts::of(end, config),
             app: App::new(end, is_slow, !is_honest),
             inbox: Vec::new(),
             is_truncated: false,
@@ -342,7 +342,7 @@ impl World {
                 side.eof_delivered = true;
                 side.app.is_truncated = true;
                 let ended = side.endpoint.handle_eof();
-                side.timeouts.shuts_down(now);
+                side.timeouts.ends_input(now);
                 self.log(|| format!("{end:?} is at the end of its input: {ended:?}"));
                 self.record_end(end);
                 while let Some(reaction) = self.receive_step(end, &mut &[][..])? {
@@ -360,8 +360,8 @@ impl World {
         let (side, peer) = if end == Side::Client { (client, &server.app) } else { (server, &client.app) };
         let before = *rest;
         side.note_streams(now);
-        let received = side.endpoint.receive(rest, now);
-        let Peer { monitor, timeouts, .. } = side;
+        let Peer { endpoint, monitor, timeouts, app, .. } = side;
+        let received = endpoint.receive(rest, now);
         monitor.sees_each(&before[..before.len() - rest.len()], |frame| timeouts.sees(frame, now));
         match received {
             Ok(None) => Ok(None),
@@ -370,11 +370,12 @@ impl World {
                 if let Some(transcript) = &mut self.transcript {
                     transcript.push(format!("{end:?} is told {}", show_event(&event)));
                 }
-                let reaction = side
-                    .app
-                    .handle_event(&event, &self.plans, peer)
-                    .map_err(|mismatch| format!("{end:?}: {mismatch}"))?;
-                Ok(Some(reaction))
+                let fired = timeouts.sees_event(&event, now);
+                if let Some(timeout) = fired.map_err(|mismatch| format!("{end:?}: {mismatch}"))? {
+                    self.coverage.note(&format!("timeout: {timeout:?}"));
+                }
+                let reaction = app.handle_event(&event, &self.plans, peer);
+                Ok(Some(reaction.map_err(|mismatch| format!("{end:?}: {mismatch}"))?))
             }
             Err(error) => {
                 self.log(|| format!("{end:?} is over: {error}"));
@@ -734,6 +735,9 @@ impl World {
                 return Ok(());
             }
             side.note_streams(now);
+            if side.timeouts.knows_output() {
+                self.transmit(end)?;
+            }
             let living = self.living(end);
             let handled = self.side(end).endpoint.handle_timeout(now);
             if let Err(error) = handled {

@@ -1,4 +1,4 @@
-//! What timeouts do is held against the law of timeouts.
+//! What timeouts do is judged by the property of timeouts.
 
 use thalweg::{CloseCause, Config, ConnectionError, Instant, StreamKey, Timeouts};
 
@@ -21,19 +21,17 @@ impl World {
         streams.filter(|stream| side.endpoint.send_capacity(*stream).is_some()).collect()
     }
 
-    /// What `handle_timeout` has just done was due: streams that lived `before` it and ended, and
-    /// output.
+    /// Notes the streams that lived `before` a `handle_timeout` and that it has ended, and judges the
+    /// output that it has made.
     pub(super) fn judge_time(&mut self, end: Side, before: &[StreamKey]) -> Result<(), Mismatch> {
         let now = self.now;
         let side = &mut self.ends[end as usize];
         for stream in before.iter().filter(|stream| side.endpoint.send_capacity(**stream).is_none()) {
-            self.coverage.note("timeout: Stall");
-            side.timeouts.stalls(stream.id().as_u32(), now).map_err(|breach| format!("{end:?}: {breach}"))?;
+            side.timeouts.stream_ended(stream.id().as_u32(), now);
         }
         if !side.timeouts.knows_output() {
             return Ok(());
         }
-        // What timeouts say is fetched at once, to know when they said it.
         let mut said = Vec::new();
         self.transmit_each(end, |frame| said.push(frame.clone()))?;
         let timeouts = &mut self.ends[end as usize].timeouts;
@@ -47,15 +45,12 @@ impl World {
     }
 }
 
-/// The law for one end. To fetch its output takes `transmit` back, so that is not done where
-/// `transmit` is the shortest.
-pub(super) fn of(config: Config) -> TimeoutModel {
+/// The model for one end. Its output is fetched at each timeout, which takes `transmit` back, so that
+/// is not done where `transmit` is the shortest.
+pub(super) fn of(end: Side, config: Config) -> TimeoutModel {
     let Timeouts { keep_alive, idle, transmit, .. } = config.timeouts;
-    let timeouts = TimeoutModel::new(config, Instant::ZERO);
-    let streams = keep_alive.into_iter().chain(idle).min();
-    match (streams, transmit) {
-        (Some(streams), Some(transmit)) if streams > transmit => timeouts.without_output(),
-        (None, _) => timeouts.without_output(),
-        _ => timeouts,
-    }
+    let timeouts = TimeoutModel::new(end == Side::Client, config, Instant::ZERO);
+    let speaks = keep_alive.into_iter().chain(idle).min();
+    let is_first = transmit.is_none_or(|transmit| speaks.is_some_and(|speaks| speaks <= transmit));
+    if is_first { timeouts } else { timeouts.without_output() }
 }
