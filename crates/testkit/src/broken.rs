@@ -18,15 +18,15 @@ pub enum Fault {
     AltersData,
     /// It resets stream 1 instead of sending its content, as if the peer had broken a rule.
     BlamesPeer,
-    /// It tells twice that a stream was reset.
+    /// It reports a reset twice.
     ReportsResetsTwice,
-    /// It tells nobody that a stream was reset.
+    /// It does not report a reset.
     HidesResets,
     /// It loses input that comes byte by byte.
     LosesSingleBytes,
     /// It talks without a cause.
     SendsUnprompted,
-    /// What it says depends on something outside of it.
+    /// Its output depends on state outside of it.
     IsNondeterministic,
     /// It keeps a copy of all that it receives.
     RetainsInput,

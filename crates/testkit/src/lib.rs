@@ -45,7 +45,7 @@
 //! * [`frames`] writes frames in the words of the RFC, lies included, and reads them back without mercy.
 //! * [`hpack`] writes and reads header blocks with a codec that shares no code with ours.
 //! * [`scenario`] plays a script of an impolite peer against one connection, at every cut of the input.
-//! * [`monitor`] is a second opinion on all that an end says.
+//! * [`monitor`] checks all frames that an end sends.
 //! * [`properties`] are what every connection must obey, as functions over any script.
 //! * [`sim`] runs two ends with random applications over a hostile wire, beside a model.
 //! * [`targets`] are what the fuzzers run; its documentation shows a target for an I/O layer of one's own.

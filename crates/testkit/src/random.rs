@@ -1,6 +1,6 @@
 //! Where choices come from: a seed, or the input of a fuzzer.
 
-/// A source of choices. The same source gives the same choices for ever.
+/// A source of choices. The same source always gives the same choices.
 pub trait Choices {
     /// A number below `bound`, which is not 0.
     fn below(&mut self, bound: u32) -> u32;

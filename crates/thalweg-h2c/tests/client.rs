@@ -193,7 +193,7 @@ fn a_101_that_does_not_switch_to_h2c_is_an_error() {
 #[test]
 fn input_other_than_a_response_is_rejected_at_the_deciding_byte() {
     for (bytes, taken, name) in [
-        // What nghttpd 1.52 says.
+        // The message of nghttpd 1.52.
         (&b"\0\0\x06\x04\0\0\0\0\0"[..], 4, "http/2 without an upgrade"),
         (b"\0\0\x06\x01\0\0\0\0\0", 4, "not an http/1 response"),
         (b"HTTP/1.1 100 Continue\r\n\r\n\0\0\0\x04", 26, "not an http/1 response"),

@@ -360,7 +360,7 @@ fn head_limits_hold_at_the_limit_and_one_past_it() {
         assert_eq!((sniffed.error(), endless.len() - left), (SniffError::HeadTooLong { limit: 64 }, 64));
     }
 
-    // Less than 12 would not do to tell HTTP/2.
+    // Fewer than 12 bytes cannot identify HTTP/2.
     config.head_bytes_max = 0;
     assert!(matches!(sniff(config, &[PREFACE]).0, Sniffed::Http2 { .. }));
     for bytes in ["GET / HTTP/1.1\r\n\r\n", "PRI * HTTP/1.1\r\n\r\n"] {

@@ -37,7 +37,7 @@ impl Host {
         let config = thalweg::Config::default();
         let (mut connection, stream) =
             Connection::<Server>::from_upgrade(config, &upgrade.settings, method.as_bytes())
-                .expect("the settings were judged");
+                .expect("the settings are validated");
         response(&mut connection, stream, path.as_bytes());
         self.connection = Some(connection);
     }
@@ -120,7 +120,7 @@ fn an_upgrade_becomes_a_connection() {
         assert_eq!(stream.id().as_u32(), 1);
         assert_eq!(listen(&mut client, received), b"/first", "cut at {split}");
 
-        // The connection goes on as any other.
+        // The connection continues as any other.
         get(&mut client, "/second");
         host.output.clear();
         host.receive(&transmitted(&mut client));

@@ -1,7 +1,7 @@
-//! One call on a connection: what the world or the caller did, with all that it said.
+//! One call on a connection, with its arguments.
 //!
-//! Keeps true: a call that is written is read back as it was. What a connection is merely asked (`poll_timeout`,
-//! `is_finished`, `report` and the like) changes nothing and is no call.
+//! Keeps true: a call is read as it was written. Getters (`poll_timeout`, `is_finished`, `report`
+//! and others) change nothing and are not recorded.
 
 use alloc::vec::Vec;
 
@@ -13,49 +13,49 @@ use thalweg::{
 use crate::codec::{Clock, Reader, put_bytes, put_number};
 use crate::error::ReadError;
 
-/// A call, as the methods of [`Connection`](thalweg::Connection) are named.
+/// A call of a method of [`Connection`](thalweg::Connection).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Call<'a> {
     /// `receive`
     Receive {
-        /// The time that was told.
+        /// The time of the call.
         now: Instant,
-        /// The whole input, or `None` when it was what the call before had left of its own.
+        /// The whole input, or `None` if it was the rest of the previous call.
         input: Option<&'a [u8]>,
     },
     /// `handle_eof`
     HandleEof,
     /// `handle_timeout`
     HandleTimeout {
-        /// The time that was told.
+        /// The time of the call.
         now: Instant,
     },
     /// `release`
     Release {
         /// The stream.
         stream: StreamId,
-        /// The bytes that were consumed.
+        /// The number of released bytes.
         bytes: u64,
     },
     /// `send_data` and `send_data_padded`
     SendData {
         /// The stream.
         stream: StreamId,
-        /// All that was offered.
+        /// The offered bytes.
         data: &'a [u8],
-        /// Whether nothing follows.
+        /// Whether this is the end of the stream.
         end: bool,
-        /// The padding that was asked for.
+        /// The requested padding.
         pad_len: Option<u8>,
     },
     /// `splice_data`
     SpliceData {
         /// The stream.
         stream: StreamId,
-        /// How many bytes were offered.
+        /// The number of offered bytes.
         len: u64,
-        /// Whether nothing follows.
+        /// Whether this is the end of the stream.
         end: bool,
     },
     /// `send_trailers`
@@ -74,7 +74,7 @@ pub enum Call<'a> {
     },
     /// `send_settings`
     SendSettings {
-        /// What the settings were changed to; `None` when the change was not asked for, since the call was refused before.
+        /// The new settings; `None` if the call failed before it computed them.
         settings: Option<Settings>,
     },
     /// `send_extension_settings`
@@ -109,7 +109,7 @@ pub enum Call<'a> {
     PollWritable,
     /// `poll_transmit` and `poll_transmit_spliced`
     PollTransmit {
-        /// Whether it was the second.
+        /// Whether it was `poll_transmit_spliced`.
         spliced: bool,
     },
     /// `shutdown`
@@ -176,7 +176,7 @@ pub enum Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// The name of the method.
+    /// Returns the name of the method.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Receive { .. } => "receive",
@@ -205,7 +205,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The bytes of content and input in it: the least that it takes in a file.
+    /// Returns the number of bytes of content and input, the smallest size of the call in a file.
     pub fn content_len(&self) -> usize {
         match self {
             Self::Receive { input, .. } => input.map_or(0, <[u8]>::len),
@@ -216,7 +216,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Appends the call: a byte with the operation in five bits and what is said in three, then the rest.
+    /// Appends the call: a byte with the operation in five bits and flags in three, then the
+    /// arguments.
     pub fn put(&self, out: &mut Vec<u8>, clock: &mut Clock) {
         let (operation, bits) = self.lead(*clock);
         out.push(operation | bits << 5);
@@ -295,7 +296,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The operation, and three bits of its own.
+    /// Returns the operation and its flags.
     fn lead(&self, clock: Clock) -> (u8, u8) {
         let two = |low: bool, high: bool| u8::from(low) | u8::from(high) << 1;
         match self {
@@ -420,7 +421,7 @@ fn take_code(reader: &mut Reader<'_>) -> Result<ErrorCode, ReadError> {
     reader.narrow("an error code").map(ErrorCode)
 }
 
-/// No handle names the connection itself, so that zero is free.
+/// No handle is zero, which means the connection.
 fn put_on(out: &mut Vec<u8>, on: Option<StreamId>) {
     put_number(out, on.map_or(0, id));
 }

@@ -1,6 +1,7 @@
-//! Numbers, strings and instants in the file: how they are written, and read back.
+//! The encoding of numbers, strings and instants in the file.
 //!
-//! Keeps true: what is written is read back; reading never goes past the end, and says where it failed.
+//! Keeps true: reading returns what was written; it never reads beyond the end, and reports where
+//! it failed.
 
 use alloc::vec::Vec;
 
@@ -8,7 +9,8 @@ use thalweg::Instant;
 
 use crate::error::ReadError;
 
-/// Appends a number in groups of seven bits, the lowest first; all but the last have the top bit.
+/// Appends a number in groups of seven bits, the lowest first; all except the last have the top bit
+/// set.
 pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -23,36 +25,36 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Reads from a piece of a file.
+/// A reader of a part of a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
-    /// Where `rest` begins in the file.
+    /// The offset of `rest` in the file.
     offset: usize,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads `bytes`, which begin at `offset` of the file.
+    /// Creates a reader of `bytes`, which begin at `offset` in the file.
     pub const fn new(bytes: &'a [u8], offset: usize) -> Self {
         Self { rest: bytes, offset }
     }
 
-    /// Where it stands in the file.
+    /// Returns the current offset in the file.
     pub const fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Whether nothing is left.
+    /// Whether all bytes are read.
     pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// That something makes no sense here.
+    /// Returns the error for an invalid value at the current offset.
     pub const fn malformed(&self, what: &'static str) -> ReadError {
         ReadError::Malformed { offset: self.offset, what }
     }
 
-    /// Takes bytes.
+    /// Reads bytes.
     pub fn take(&mut self, len: usize, what: &'static str) -> Result<&'a [u8], ReadError> {
         let (taken, rest) = self.rest.split_at_checked(len).ok_or(self.malformed(what))?;
         self.rest = rest;
@@ -60,7 +62,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// Takes bytes into an array.
+    /// Reads bytes into an array.
     pub fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], ReadError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N, what)?);
@@ -103,14 +105,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The last time that was told: times are written as what has passed since.
+/// The latest recorded time; a time is written as the difference to it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock {
     last: u64,
 }
 
 impl Clock {
-    /// The two bits that say how `now` is written.
+    /// Returns the two bits for the encoding of `now`.
     pub const fn code(self, now: Instant) -> u8 {
         match now.as_nanos() {
             nanos if nanos == self.last => SAME,
@@ -120,7 +122,7 @@ impl Clock {
         }
     }
 
-    /// Appends what the code leaves open.
+    /// Appends the bytes that the code requires.
     pub fn put(&mut self, out: &mut Vec<u8>, now: Instant) {
         let nanos = now.as_nanos();
         match self.code(now) {
@@ -146,7 +148,7 @@ impl Clock {
         Ok(Instant::from_nanos(nanos))
     }
 
-    /// The origin is told where no time is known: it is not the last time.
+    /// The origin is passed where no time is known, and is not stored as the latest time.
     const fn note(&mut self, nanos: u64) {
         if nanos != 0 {
             self.last = nanos;

@@ -1,6 +1,7 @@
 //! Writes and reads a configuration: every field, by one visitor that serves both directions.
 //!
-//! Keeps true: a configuration comes back as it was (a test counts its fields, so that a new one cannot be forgotten).
+//! Keeps true: a configuration is read as it was written (a test counts its fields, so that a new
+//! one cannot be forgotten).
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -76,7 +77,7 @@ fn field(value: ConfigValue<'_>, codec: &mut Codec<'_>) -> Result<(), ReadError>
     }
 }
 
-/// What a reader gives beyond the type's range is the range's end: configurations are judged when they are used.
+/// A value beyond the type's range is clamped: configurations are validated when they are used.
 fn number(value: &mut u32, codec: &mut Codec<'_>) -> Result<(), ReadError> {
     let mut wide = u64::from(*value);
     codec(&mut wide)?;
@@ -112,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    /// Each number another one.
+    /// Gives each number a different value.
     fn odd() -> Config {
         let mut config = Config::default();
         let mut next = 1_000_000;

@@ -1,21 +1,22 @@
-//! The running digest of what a connection answered, and the checksum of the file's blocks.
+//! The running digest of a connection's results, and the checksum of the file's blocks.
 //!
-//! Keeps true: the same words in the same order give the same digest on every machine and in every build; another word in
-//! any one place gives another digest, since each step is a bijection of the state and of the word.
+//! Keeps true: the same words in the same order give the same digest on every machine and in every
+//! build; changing one word changes the digest, since each step is a bijection of the state and of
+//! the word.
 //!
 //! ```text
 //! word(w):   x = (state ^ w) * 0x9e3779b97f4a7c15;   state = x ^ (x >> 32)
-//! bytes(b):  word(length), then a word for each eight bytes, the first lowest, the last padded by zeros
+//! bytes(b):  word(length), then a word for each eight bytes, little endian, the last padded with zeros
 //! ```
 
 use core::fmt;
 
-/// A digest of 64 bits. It finds accidents, not forgeries.
+/// A digest of 64 bits. It detects accidental changes, not forgeries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Digest(u64);
 
 impl Digest {
-    /// The digest of nothing.
+    /// Creates the digest of no words.
     pub(crate) const fn new() -> Self {
         Self(0x7468_616c_7765_6721)
     }
@@ -27,7 +28,7 @@ impl Digest {
         self.0 = product ^ (product >> 32);
     }
 
-    /// Adds bytes, and how many they are.
+    /// Adds bytes and their number.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.word(bytes.len() as u64);
         let (words, rest) = bytes.as_chunks::<8>();
@@ -41,18 +42,18 @@ impl Digest {
         }
     }
 
-    /// Adds what a value says of itself, in one piece: for what happens rarely.
+    /// Adds the `Debug` output of a value as one string: for rare values.
     pub(crate) fn debug(&mut self, value: &impl fmt::Debug) {
         self.bytes(alloc::format!("{value:?}").as_bytes());
     }
 
-    /// The digest so far.
+    /// Returns the digest so far.
     pub(crate) const fn value(self) -> u64 {
         self.0
     }
 }
 
-/// The digest of one piece of bytes.
+/// Returns the digest of a byte string.
 pub(crate) fn of(bytes: &[u8]) -> u64 {
     let mut digest = Digest::new();
     digest.bytes(bytes);

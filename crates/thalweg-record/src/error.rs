@@ -1,4 +1,4 @@
-//! Why a recording cannot be read, and at which byte.
+//! Errors of reading a recording.
 
 use core::fmt;
 
@@ -6,28 +6,28 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// It does not begin as a recording does.
+    /// It does not begin with the signature of a recording.
     NotARecording,
-    /// It is of a version of the format that this crate does not read.
+    /// It has a version of the format that this crate does not support.
     Version {
-        /// The version that it names.
+        /// The version of the recording.
         seen: u8,
     },
     /// It ends before its end mark: only a part of it was written or copied.
     Truncated {
-        /// Where it ends.
+        /// The offset of its last byte plus one.
         offset: usize,
     },
-    /// The block that begins there is not what was written: its checksum differs.
+    /// A block is damaged: its checksum differs.
     Damaged {
-        /// Where the block begins.
+        /// The offset of the block.
         offset: usize,
     },
-    /// The block is as it was written, and what stands there makes no sense: whoever wrote it is at fault.
+    /// A block is intact but has invalid content: the writer was faulty.
     Malformed {
-        /// Where.
+        /// The offset of the invalid content.
         offset: usize,
-        /// What was to be read.
+        /// The expected item.
         what: &'static str,
     },
 }
@@ -37,14 +37,14 @@ impl fmt::Display for ReadError {
         match self {
             Self::NotARecording => f.write_str("not a recording: it does not begin with THALWEG"),
             Self::Version { seen } => {
-                write!(f, "a recording of format version {seen}, and this reads version {VERSION}")
+                write!(f, "recording has format version {seen}, supported is {VERSION}")
             }
             Self::Truncated { offset } => write!(f, "the recording is cut off at byte {offset}"),
             Self::Damaged { offset } => {
                 write!(f, "the recording is damaged: the block at byte {offset} differs from its checksum")
             }
             Self::Malformed { offset, what } => {
-                write!(f, "the recording makes no sense at byte {offset}, where {what} should be")
+                write!(f, "the recording is malformed at byte {offset}, expected {what}")
             }
         }
     }

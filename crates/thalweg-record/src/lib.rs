@@ -1,9 +1,10 @@
-//! Records a connection of the [`thalweg`] core, and replays it to the same events and the same bytes, so that a failure seen
-//! once in production becomes a unit test.
+//! Records a connection of the [`thalweg`] core, and replays it with the same events and the same
+//! bytes, so that a failure seen once in production becomes a unit test.
 //!
-//! A connection is determined by its configuration, its role, and the calls on it with their times and bytes. A [`Recorder`] is a
-//! connection that writes these down, up to a bound; [`Recording::parse`] reads the file; [`replay`] makes the same calls on a new
-//! connection and compares what it answers.
+//! A connection is determined by its configuration, its role, and the calls on it with their times
+//! and bytes. A [`Recorder`] is a connection that records these, up to a limit;
+//! [`Recording::parse`] reads the file; [`replay`] makes the same calls on a new connection and
+//! compares the results.
 //!
 //! ```
 //! use thalweg::{Config, Instant, Server};
@@ -23,7 +24,8 @@
 //!
 //! # Features
 //!
-//! None by default. `bytes` sends from any `Buf`; `std` keeps the last recordings of a process as files.
+//! None by default. `bytes` sends from any `Buf`; `std` stores the latest recordings of a process
+//! as files.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]

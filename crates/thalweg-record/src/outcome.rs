@@ -1,6 +1,6 @@
-//! What goes into the digest of a step: the events and results that a call gave.
+//! The digest of a step: the events and results of a call.
 //!
-//! Keeps true: two outcomes that a caller could tell apart have different digests, but for chance.
+//! Keeps true: two results that a caller can distinguish have different digests, except by chance.
 
 use core::fmt;
 
@@ -8,7 +8,7 @@ use thalweg::{ConnectionError, Event, HeadersKind, Splice, StreamKey};
 
 use crate::digest::Digest;
 
-/// Adds an event, or that there was none, or the error.
+/// Adds an event, none, or an error.
 pub(crate) fn received(digest: &mut Digest, outcome: &Result<Option<Event<'_, '_>>, ConnectionError>) {
     match outcome {
         Ok(None) => digest.word(NOTHING),
@@ -53,12 +53,12 @@ fn event(digest: &mut Digest, event: &Event<'_, '_>) {
             }
             digest.bytes(data);
         }
-        // The rest is rare.
+        // The others are rare.
         event => digest.debug(event),
     }
 }
 
-/// Adds what a call returned.
+/// Adds the result of a call.
 pub(crate) fn returned<T: Returned, E: fmt::Debug>(digest: &mut Digest, result: &Result<T, E>) {
     match result {
         Ok(value) => digest.word(value.word()),
@@ -66,7 +66,7 @@ pub(crate) fn returned<T: Returned, E: fmt::Debug>(digest: &mut Digest, result: 
     }
 }
 
-/// Adds what was handed out; the offsets of splices count from `base`.
+/// Adds output; the offsets of splices count from `base`.
 pub(crate) fn transmitted(digest: &mut Digest, out: &[u8], base: usize, splices: &[Splice]) {
     digest.bytes(out);
     for splice in splices {
@@ -76,14 +76,14 @@ pub(crate) fn transmitted(digest: &mut Digest, out: &[u8], base: usize, splices:
     }
 }
 
-/// A handle as a number.
+/// Returns a handle as a number.
 pub(crate) const fn handle(stream: StreamKey) -> u64 {
     (stream.index() as u64) << 32 | stream.id().as_u32() as u64
 }
 
-/// A result that is a number at heart.
+/// A result that can be converted to a number.
 pub(crate) trait Returned {
-    /// The number.
+    /// Returns the number.
     fn word(&self) -> u64;
 }
 

@@ -1,7 +1,7 @@
-//! A connection that writes down what happens to it.
+//! A connection that records the calls on it.
 //!
-//! Keeps true: it does what its connection does, whether it records or not; every call that can change the connection is
-//! written down, in order.
+//! Keeps true: it behaves as its connection does, whether it records or not; it records every call
+//! that can change the connection, in order.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -20,16 +20,17 @@ use crate::outcome;
 use crate::recording::{RecordedRole, Start};
 use crate::recording_writer::RecordingWriter;
 
-/// A [`Connection`] that can record. Its methods are those of the connection; what only looks is reached by [`Deref`].
+/// A [`Connection`] that can record. Its methods are those of the connection; getters are reached
+/// through [`Deref`].
 ///
-/// Without a recording each call costs one branch more than the connection's own. With one, it costs a copy of what came in
-/// and a digest of what went out, and memory up to the bound.
+/// Without a recording each call costs one branch more than the connection's own. With one, it
+/// costs a copy of the input, a digest of the output, and memory up to the limit.
 pub struct Recorder<R: Role> {
     connection: Connection<R>,
     recording: Option<Box<ActiveRecording>>,
 }
 
-/// What takes the file of a recording when its connection is dropped.
+/// Receives the file of a recording when its connection is dropped.
 pub(crate) type Sink = dyn FnOnce(Vec<u8>, &CloseReport) + Send + Sync;
 
 struct ActiveRecording {
@@ -37,7 +38,7 @@ struct ActiveRecording {
     sink: Option<Box<Sink>>,
 }
 
-/// What to record: nothing, or so many bytes.
+/// Whether to record, and the limit in bytes.
 #[derive(Default)]
 pub struct RecordOptions {
     bytes_max: Option<usize>,
@@ -50,13 +51,13 @@ impl RecordOptions {
         Self { bytes_max: None, sink: None }
     }
 
-    /// Records up to `bytes_max` bytes of file, of which the beginning and the end take about 300. What does not fit is left
-    /// out whole, and with it all that comes after.
+    /// Records up to `bytes_max` bytes of file, of which the beginning and the end use about 300.
+    /// The first call that does not fit is left out, and all later ones.
     pub const fn max_bytes(bytes_max: usize) -> Self {
         Self { bytes_max: Some(bytes_max), sink: None }
     }
 
-    /// Gives the file to `sink` when the connection is dropped.
+    /// Passes the file to `sink` when the connection is dropped.
     #[must_use]
     pub fn to_sink(self, sink: impl FnOnce(Vec<u8>, &CloseReport) + Send + Sync + 'static) -> Self {
         Self { sink: Some(Box::new(sink)), ..self }
@@ -75,7 +76,7 @@ impl fmt::Debug for RecordOptions {
     }
 }
 
-/// Runs a call and writes it down if there is a recording.
+/// Makes a call, and records it if there is a recording.
 macro_rules! record {
     ($self:ident, $call:expr, $made:expr) => {{
         let result = $made;
@@ -90,7 +91,7 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::new`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn new(config: Config, options: RecordOptions) -> Result<Self, ConfigError> {
         let connection = Connection::new(config)?;
         Ok(Self { connection, recording: options.start::<R>(&config, &Start::New) })
@@ -103,12 +104,14 @@ impl<R: Role> Recorder<R> {
         self.recording.is_some()
     }
 
-    /// Ends the recording, if there is one: the bytes of its file. The connection goes on without.
+    /// Ends the recording, if there is one, and returns the bytes of its file. The connection
+    /// continues without it.
     pub fn finish(&mut self) -> Option<Vec<u8>> {
         self.recording.take().map(|recording| recording.writer.into_file())
     }
 
-    /// The same, and more happened than was recorded if `is_truncated` says so.
+    /// Ends the recording, as `finish` does. With `is_truncated` there were more calls than it
+    /// contains.
     pub(crate) fn finish_as(&mut self, is_truncated: bool) -> Option<Vec<u8>> {
         let ActiveRecording { mut writer, .. } = *self.recording.take()?;
         if is_truncated {
@@ -117,7 +120,7 @@ impl<R: Role> Recorder<R> {
         Some(writer.into_file())
     }
 
-    /// The digest of what all recorded calls gave.
+    /// Returns the digest of the results of all recorded calls.
     pub(crate) fn digest(&self) -> Option<Digest> {
         self.recording.as_ref().map(|recording| recording.writer.digest())
     }
@@ -125,7 +128,7 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::receive`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     #[inline]
     pub fn receive<'c, 'b>(
         &'c mut self,
@@ -143,7 +146,7 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::handle_eof`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn handle_eof(&mut self) -> Result<(), ConnectionError> {
         record!(self, Call::HandleEof, self.connection.handle_eof())
     }
@@ -151,7 +154,7 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::handle_timeout`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
         record!(self, Call::HandleTimeout { now }, self.connection.handle_timeout(now))
     }
@@ -165,8 +168,8 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::send_data`].
     ///
     /// # Errors
-    /// As there.
-    #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
+    /// The same.
+    #[must_use = "this is the number of accepted bytes: keep the rest until `poll_writable` returns the stream"]
     #[inline]
     pub fn send_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Result<usize, SendError> {
         record!(
@@ -179,8 +182,8 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::send_buf`].
     ///
     /// # Errors
-    /// As there.
-    #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
+    /// The same.
+    #[must_use = "this is the number of accepted bytes: keep the rest until `poll_writable` returns the stream"]
     #[cfg(feature = "bytes")]
     pub fn send_buf(
         &mut self,
@@ -207,8 +210,8 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::send_data_padded`].
     ///
     /// # Errors
-    /// As there.
-    #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
+    /// The same.
+    #[must_use = "this is the number of accepted bytes: keep the rest until `poll_writable` returns the stream"]
     pub fn send_data_padded(
         &mut self,
         stream: StreamKey,
@@ -226,8 +229,8 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::splice_data`].
     ///
     /// # Errors
-    /// As there.
-    #[must_use = "the count says how much was taken: keep the rest until `poll_writable` names the stream"]
+    /// The same.
+    #[must_use = "this is the number of accepted bytes: keep the rest until `poll_writable` returns the stream"]
     pub fn splice_data(&mut self, stream: StreamKey, len: usize, end: bool) -> Result<usize, SendError> {
         record!(
             self,
@@ -239,7 +242,7 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::send_trailers`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn send_trailers<'a>(
         &mut self,
         stream: StreamKey,
@@ -262,7 +265,7 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::send_settings`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn send_settings(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), SendError> {
         let mut settings = None;
         let result = self.connection.send_settings(|announced| {
@@ -275,7 +278,7 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::send_extension_settings`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn send_extension_settings(&mut self, entries: &[(SettingId, u32)]) -> Result<(), SendError> {
         record!(
             self,
@@ -287,7 +290,7 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::send_ping`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
         record!(self, Call::SendPing { payload }, self.connection.send_ping(payload))
     }
@@ -295,7 +298,7 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::set_priority`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn set_priority(&mut self, stream: StreamKey, priority: Priority) -> Result<(), SendError> {
         record!(
             self,
@@ -307,7 +310,7 @@ impl<R: Role> Recorder<R> {
     /// See [`Connection::send_extension`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn send_extension(
         &mut self,
         kind: FrameType,
@@ -370,7 +373,7 @@ impl<R: Role> Recorder<R> {
         self.record_call(|| Call::Close { code, debug });
     }
 
-    /// Writes down a call that returns nothing.
+    /// Records a call that returns nothing.
     fn record_call<'a>(&mut self, call: impl FnOnce() -> Call<'a>) {
         if let Some(recording) = &mut self.recording {
             recording.writer.step(&call(), |_| {});
@@ -382,7 +385,7 @@ impl Recorder<Client> {
     /// See [`Connection::from_upgrade`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn from_upgrade(
         config: Config,
         method: &[u8],
@@ -396,7 +399,7 @@ impl Recorder<Client> {
     /// See [`Connection::send_request`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     #[inline]
     pub fn send_request<'a>(
         &mut self,
@@ -417,7 +420,7 @@ impl Recorder<Server> {
     /// See [`Connection::from_upgrade`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn from_upgrade(
         config: Config,
         settings: &[u8],
@@ -432,7 +435,7 @@ impl Recorder<Server> {
     /// See [`Connection::send_response`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     #[inline]
     pub fn send_response<'a>(
         &mut self,
@@ -452,7 +455,7 @@ impl Recorder<Server> {
     /// See [`Connection::send_informational`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn send_informational<'a>(
         &mut self,
         stream: StreamKey,
@@ -470,7 +473,7 @@ impl Recorder<Server> {
     /// See [`Connection::send_push`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn send_push<'a>(
         &mut self,
         parent: StreamKey,
@@ -488,7 +491,7 @@ impl Recorder<Server> {
     /// See [`Connection::send_origins`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn send_origins(&mut self, origins: &[&[u8]]) -> Result<(), SendError> {
         record!(self, Call::SendOrigins { origins: origins.to_vec() }, self.connection.send_origins(origins))
     }
@@ -496,7 +499,7 @@ impl Recorder<Server> {
     /// See [`Connection::send_alt_svc`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn send_alt_svc(
         &mut self,
         on: Option<StreamKey>,
@@ -511,7 +514,7 @@ impl Recorder<Server> {
     }
 }
 
-/// Whatever looks and changes nothing: `poll_timeout`, `is_finished`, `wants_read`, `report`, and the like.
+/// Getters, which change nothing: `poll_timeout`, `is_finished`, `wants_read`, `report` and others.
 impl<R: Role> Deref for Recorder<R> {
     type Target = Connection<R>;
 
@@ -521,7 +524,7 @@ impl<R: Role> Deref for Recorder<R> {
     }
 }
 
-/// A recording with a sink is given to it, however the connection ended. One without any step tells nothing, and is not.
+/// Passes the recording to its sink, however the connection ended, unless it contains no step.
 impl<R: Role> Drop for Recorder<R> {
     fn drop(&mut self) {
         let Some(recording) = self.recording.take() else { return };

@@ -1,6 +1,6 @@
-//! A recording that was read: how it began, its steps, and how it ended.
+//! A parsed recording: its start, its steps, and its end.
 //!
-//! Keeps true: what is damaged anywhere is refused, and the error names the place.
+//! Keeps true: a recording with any damage is refused, and the error contains the offset.
 
 use alloc::vec::Vec;
 
@@ -13,22 +13,22 @@ use crate::digest;
 use crate::error::{ReadError, VERSION};
 use crate::recording_writer::{BEGIN, BLOCK_HEAD_BYTES, CHECKSUM_BYTES, END, MAGIC, STEPS};
 
-/// Whose connection it was.
+/// The role of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RecordedRole {
-    /// A client's.
+    /// A client.
     Client = 0,
-    /// A server's.
+    /// A server.
     Server = 1,
 }
 
-/// How the connection began.
+/// How the connection was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start<'a> {
     /// By `new`.
     New,
-    /// By `from_upgrade`, after an Upgrade to h2c.
+    /// By `from_upgrade`, after an upgrade to h2c.
     Upgraded {
         /// The decoded field `HTTP2-Settings`; empty on a client.
         settings: &'a [u8],
@@ -37,40 +37,41 @@ pub enum Start<'a> {
     },
 }
 
-/// A recording, read and checked as a whole.
+/// A recording, parsed and checked as a whole.
 #[derive(Clone, Debug)]
 pub struct Recording<'a> {
-    /// Whose connection it was.
+    /// The role of the connection.
     pub role: RecordedRole,
-    /// What made the recording: `thalweg` and its version. Another version may answer otherwise.
+    /// The software that made the recording: `thalweg` and its version. Another version may behave
+    /// differently.
     pub made_by: &'a str,
     /// The configuration.
     pub config: Config,
-    /// How the connection began.
+    /// How the connection was created.
     pub start: Start<'a>,
-    /// What happened then, in order.
+    /// The steps, in order.
     pub steps: Vec<Step<'a>>,
-    /// How many bytes the connection handed out to be written.
+    /// The number of bytes that the connection returned to be written.
     pub output_bytes: u64,
-    /// The digest of all that the connection answered.
+    /// The digest of all results of the connection.
     pub digest: u64,
-    /// Whether the bound of the recording was reached: more happened than is in it.
+    /// Whether the recording reached its limit, so that it lacks the last calls.
     pub is_truncated: bool,
 }
 
-/// A call, and a check of what it gave.
+/// A call, and a check of its result.
 #[derive(Clone, Debug)]
 pub struct Step<'a> {
     /// The call.
     pub call: Call<'a>,
-    /// Where it is in the file.
+    /// Its offset in the file.
     pub offset: usize,
-    /// The lowest eight bits of the digest behind it.
+    /// The lowest eight bits of the digest after it.
     pub check: u8,
 }
 
 impl Start<'_> {
-    /// Appends it.
+    /// Appends the step to a file.
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
         match self {
             Self::New => out.push(0),
@@ -84,11 +85,11 @@ impl Start<'_> {
 }
 
 impl<'a> Recording<'a> {
-    /// Reads a recording. Costs one pass over the bytes, and a step's size in memory for each.
+    /// Parses a recording. Costs one pass over the bytes, and memory for each step.
     ///
     /// # Errors
-    /// `NotARecording`, `Version`; `Truncated` and `Damaged` when it is not what was written; `Malformed` when what was
-    /// written is no recording.
+    /// `NotARecording`, `Version`; `Truncated` and `Damaged` if the file differs from what was
+    /// written; `Malformed` if a wrong file was written.
     pub fn parse(file: &'a [u8]) -> Result<Self, ReadError> {
         let head = file.first_chunk::<{ MAGIC.len() }>();
         if head != Some(MAGIC) {
@@ -175,14 +176,14 @@ fn ensure_empty(reader: &Reader<'_>) -> Result<(), ReadError> {
     if reader.is_empty() { Ok(()) } else { Err(reader.malformed("the end of a block")) }
 }
 
-/// Walks over the blocks of a file.
+/// Iterates over the blocks of a file.
 struct Blocks<'a> {
     file: &'a [u8],
     at: usize,
 }
 
 impl<'a> Blocks<'a> {
-    /// The kind and the payload of the next block, its checksum compared.
+    /// Returns the kind and the payload of the next block, and verifies its checksum.
     fn next(&mut self) -> Result<(u8, Reader<'a>), ReadError> {
         let rest = &self.file[self.at..];
         let truncated = ReadError::Truncated { offset: self.file.len() };

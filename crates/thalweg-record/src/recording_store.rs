@@ -1,7 +1,8 @@
-//! The last recordings of a process, as files in a folder: a ring for production.
+//! The latest recordings of a process, as files in a folder.
 //!
-//! Keeps true: no more files than the bound, each no larger than its bound, the oldest going first and whole; no connection
-//! waits for a disk, since one thread of its own writes; a file is there as a whole or not at all.
+//! Keeps true: the number and the size of the files are limited, and the oldest is removed first;
+//! no connection waits for a disk, since a separate thread writes; a file is complete or does not
+//! exist.
 
 use std::borrow::ToOwned;
 use std::collections::hash_map::RandomState;
@@ -23,9 +24,10 @@ use thalweg::{CloseReport, ErrorCode};
 use crate::recorder::RecordOptions;
 use crate::recording::Recording;
 
-/// Where recordings go, how large they are, and which are kept. Clones share the folder and its thread.
+/// A folder of recordings: their limits, and which connections are kept. Clones share the folder
+/// and its thread.
 ///
-/// When the last clone is dropped, it waits until what was handed over is written.
+/// Dropping the last clone waits until all recordings are written.
 #[derive(Clone, Debug)]
 pub struct RecordingStore {
     bytes_max: usize,
@@ -35,19 +37,19 @@ pub struct RecordingStore {
     writer: Arc<Writer>,
 }
 
-/// Which recordings become files.
+/// Which recordings are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retention {
-    /// Those of connections that ended in an error, ours or, by its GOAWAY, the peer's.
+    /// Those of connections that ended in an error, local or, by GOAWAY, of the peer.
     #[default]
     Errors,
-    /// All.
+    /// All recordings.
     All,
 }
 
 impl Retention {
-    /// Whether a connection that ended so is kept.
+    /// Whether the recording of a connection with this end is stored.
     pub fn retains(self, report: &CloseReport) -> bool {
         let is_fault =
             || report.error.is_some() || report.remote_code.is_some_and(|code| code != ErrorCode::NO_ERROR);
@@ -56,10 +58,11 @@ impl Retention {
 }
 
 impl RecordingStore {
-    /// Keeps recordings in `folder`, which is made if it is not there, and starts the thread that writes them.
+    /// Creates a store in `folder`, which is created if it does not exist, and starts the thread
+    /// that writes to it.
     ///
     /// # Errors
-    /// The folder cannot be made, or the thread not started.
+    /// The folder cannot be created, or the thread cannot be started.
     pub fn new(folder: impl Into<PathBuf>) -> io::Result<Self> {
         let writer = Arc::new(Writer::start(folder.into())?);
         Ok(Self {
@@ -71,37 +74,40 @@ impl RecordingStore {
         })
     }
 
-    /// The bound of one recording, bytes, in memory while its connection lives and as a file. Default 1 MiB.
+    /// Sets the limit of one recording in bytes, in memory while its connection is open and as a
+    /// file. Default 1 MiB.
     #[must_use]
     pub fn bytes_max(mut self, bytes: usize) -> Self {
         self.bytes_max = bytes;
         self
     }
 
-    /// The most files in the folder: the oldest are removed. Default 16, at least 1. Only files that are named as recordings are
-    /// counted and removed, those of earlier processes among them.
+    /// Sets the largest number of files in the folder; the oldest are removed. Default 16, at least
+    /// 1. Only files that are named as recordings are counted and removed, including those of
+    /// earlier processes.
     #[must_use]
     pub fn files_max(mut self, files: usize) -> Self {
         self.files_max = files.max(1);
         self
     }
 
-    /// Which recordings become files. Default [`Retention::Errors`].
+    /// Which recordings are stored. Default [`Retention::Errors`].
     #[must_use]
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
     }
 
-    /// Writes header values and content as they are. Else they are redacted before they reach the disk (see
-    /// [`Recording::redacted`]), with a key that is not kept.
+    /// Stores header values and content unchanged. By default they are redacted before they reach
+    /// the disk (see [`Recording::redacted`]), with a key that is discarded.
     #[must_use]
     pub fn with_secrets(mut self) -> Self {
         self.redacts = false;
         self
     }
 
-    /// What one connection is told: it records, and its file comes here when it is dropped.
+    /// Returns the options for one connection: it records, and passes its file to this store when
+    /// it is dropped.
     pub fn record_options(&self) -> RecordOptions {
         let recordings = self.clone();
         RecordOptions::max_bytes(self.bytes_max).to_sink(move |file, report| {
@@ -111,21 +117,21 @@ impl RecordingStore {
         })
     }
 
-    /// Waits until what was handed over is written.
+    /// Waits until all recordings are written.
     pub fn flush(&self) {
         self.writer.flush();
     }
 
-    /// How many recordings were lost, because the disk was too slow or refused them.
+    /// Returns how many recordings were lost because the disk was too slow or failed.
     pub fn lost(&self) -> u64 {
         self.writer.lost.load(Ordering::Relaxed)
     }
 }
 
-/// The thread that writes.
+/// The writing thread.
 #[derive(Debug)]
 struct Writer {
-    /// Taken when the writer is dropped.
+    /// `None` once the writer is dropped.
     jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
     lost: Arc<AtomicU64>,
@@ -162,7 +168,7 @@ impl Writer {
         if let Some(jobs) = &self.jobs
             && jobs.send(Job::Flush(done)).is_ok()
         {
-            // It fails when the thread is gone, and then nothing more is written.
+            // Fails if the thread has ended; then nothing more is written.
             let _ = waits.recv();
         }
     }
@@ -172,7 +178,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // A panic there has lost its recordings, and nothing else.
+            // A panic in the thread loses only recordings.
             let _ = thread.join();
         }
     }
@@ -189,24 +195,24 @@ fn write_all(folder: &Path, queue: &Receiver<Job>, lost: &AtomicU64) {
                 }
             }
             Job::Flush(done) => {
-                // Whoever waited may have gone.
+                // The waiting caller may have ended.
                 let _ = done.send(());
             }
         }
     }
 }
 
-/// A recording without its secrets; what cannot be redacted is not written.
+/// Returns a redacted recording; one that cannot be redacted is not stored.
 fn redacted(file: &[u8]) -> Option<Vec<u8>> {
-    // The standard library has randomness in its maps alone.
+    // The only source of randomness in the standard library is `RandomState`.
     let key = [0, 1].map(|half| RandomState::new().hash_one(half));
     Recording::parse(file).ok()?.redacted(key).ok().map(|redacted| redacted.file)
 }
 
-/// Makes room, and writes a file under another name until it is whole.
+/// Removes old files, and writes a file under a temporary name until it is complete.
 fn write(folder: &Path, sequence: usize, bytes: &[u8], files_max: usize) -> io::Result<()> {
     let mut files = recordings_in(folder)?;
-    // The names begin with the time: the oldest come first.
+    // The names begin with the time, so the oldest come first.
     files.sort_unstable();
     for oldest in files.iter().take((files.len() + 1).saturating_sub(files_max)) {
         fs::remove_file(oldest)?;
@@ -219,7 +225,7 @@ fn write(folder: &Path, sequence: usize, bytes: &[u8], files_max: usize) -> io::
     fs::rename(part, whole)
 }
 
-/// The files that are named as recordings.
+/// Returns the files that are named as recordings.
 fn recordings_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let is_recording = |path: &PathBuf| {
         let name = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
@@ -231,9 +237,9 @@ fn recordings_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
     entries.filter(|path| path.as_ref().map_or(true, is_recording)).collect()
 }
 
-/// How recordings' names end.
+/// The extension of recordings.
 const EXTENSION: &str = "thalweg";
 const BYTES_MAX: usize = 1 << 20;
 const FILES_MAX: usize = 16;
-/// Recordings that wait for the disk.
+/// The largest number of recordings that wait for the disk.
 const QUEUE_MAX: usize = 16;

@@ -1,11 +1,11 @@
-//! The writer: a recording that grows, in the very bytes of the file.
+//! The writer: a growing recording, in the format of the file.
 //!
-//! Keeps true: never larger than its bound; cut only between two steps, so that what is there can be replayed; once it is
-//! cut, nothing more is added.
+//! Keeps true: never larger than its limit; truncated only between two steps, so that it can be
+//! replayed; nothing is added after truncation.
 //!
 //! ```text
 //! file    "THALWEG", version, then blocks; the last is an end
-//! block   kind, length of the payload (4 bytes, the lowest first), payload, checksum of all three (8 bytes)
+//! block   kind, length of the payload (4 bytes, little endian), payload, checksum of all three (8 bytes)
 //! ```
 
 use alloc::vec::Vec;
@@ -20,13 +20,13 @@ use crate::error::VERSION;
 use crate::outcome;
 use crate::recording::{RecordedRole, Start};
 
-/// A recording that is being made.
+/// A recording in progress.
 #[derive(Debug)]
 pub(crate) struct RecordingWriter {
     /// The file so far; its last block is open.
     file: Vec<u8>,
     bytes_max: usize,
-    /// Where the open block begins.
+    /// The offset of the open block.
     block: usize,
     clock: Clock,
     digest: Digest,
@@ -36,10 +36,10 @@ pub(crate) struct RecordingWriter {
     is_truncated: bool,
 }
 
-/// The input that the last `receive` left.
+/// The input that the last `receive` did not consume.
 #[derive(Clone, Copy, Debug, Default)]
 struct Unread {
-    /// The address of its first byte, to be compared with and nothing else.
+    /// The address of its first byte, only for comparison.
     address: usize,
     len: usize,
     /// Where it is in the file.
@@ -47,7 +47,7 @@ struct Unread {
 }
 
 impl RecordingWriter {
-    /// Begins with how the connection began.
+    /// Creates a recording with the start of a connection.
     pub(crate) fn new(role: RecordedRole, config: &Config, start: &Start<'_>, bytes_max: usize) -> Self {
         let mut file = Vec::with_capacity(bytes_max.min(FIRST_BYTES));
         file.extend_from_slice(MAGIC);
@@ -61,7 +61,7 @@ impl RecordingWriter {
         let block = open_block(&mut file, STEPS);
         let mut writer = Self {
             file,
-            // The beginning and the end are always there.
+            // The beginning and the end always fit.
             bytes_max: bytes_max.min(BYTES_MAX).saturating_sub(2 * BLOCK_BYTES + END_BYTES_MAX),
             block,
             clock: Clock::default(),
@@ -75,22 +75,23 @@ impl RecordingWriter {
         writer
     }
 
-    /// Whether there is no step.
+    /// Whether it contains no step.
     pub(crate) fn is_blank(&self) -> bool {
         self.steps == 0
     }
 
-    /// Ends it as one that reached its bound.
+    /// Truncates the recording at its limit.
     pub(crate) fn truncate(&mut self) {
         self.is_truncated = true;
     }
 
-    /// The digest of all that was answered.
+    /// Returns the digest of all results.
     pub(crate) fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// Adds a call and what it gave. Returns where in the file the call ends; `None`: there was no room for it.
+    /// Adds a call and its result. Returns where in the file the call ends; `None` if it did not
+    /// fit.
     pub(crate) fn step(&mut self, call: &Call<'_>, outcome: impl FnOnce(&mut Digest)) -> Option<usize> {
         if self.is_truncated {
             return None;
@@ -111,7 +112,7 @@ impl RecordingWriter {
         let end = self.file.len();
         self.digest.word(self.steps);
         outcome(&mut self.digest);
-        // The check: the digest's lowest bits.
+        // The check is the low bits of the digest.
         self.file.push(self.digest.value() as u8);
         self.steps += 1;
         if self.file.len() - self.block >= STEPS_BYTES {
@@ -121,7 +122,7 @@ impl RecordingWriter {
         Some(end)
     }
 
-    /// Adds a `receive` that ate the first `consumed` bytes of `input`.
+    /// Adds a `receive` that consumed the first `consumed` bytes of `input`.
     pub(crate) fn receive(
         &mut self,
         input: &[u8],
@@ -141,7 +142,8 @@ impl RecordingWriter {
         self.unread = Unread { address, len: input.len() - consumed, offset: offset + consumed };
     }
 
-    /// Whether `input` is what the last `receive` left: the same place in memory, and the same bytes as far as they were eaten.
+    /// Whether `input` is the rest of the last `receive`: the same address, and the same bytes as
+    /// far as they are consumed.
     fn is_unread_input(&self, input: &[u8], consumed: usize) -> bool {
         let Unread { address, len, offset } = self.unread;
         if input.is_empty() && len == 0 {
@@ -170,7 +172,7 @@ impl RecordingWriter {
         }
     }
 
-    /// Ends the recording: the bytes of the file.
+    /// Ends the recording, and returns the bytes of the file.
     pub(crate) fn into_file(mut self) -> Vec<u8> {
         close_block(&mut self.file, self.block);
         let block = open_block(&mut self.file, END);
@@ -183,7 +185,7 @@ impl RecordingWriter {
     }
 }
 
-/// Appends the head of a block; returns where it begins.
+/// Appends the header of a block, and returns its offset.
 fn open_block(file: &mut Vec<u8>, kind: u8) -> usize {
     let at = file.len();
     file.extend_from_slice(&[kind, 0, 0, 0, 0]);
@@ -198,7 +200,7 @@ fn close_block(file: &mut Vec<u8>, at: usize) {
     file.extend_from_slice(&checksum.to_le_bytes());
 }
 
-/// How a file begins; the version follows.
+/// The first bytes of a file; the version follows.
 pub(crate) const MAGIC: &[u8; 7] = b"THALWEG";
 /// The kinds of blocks.
 pub(crate) const BEGIN: u8 = b'B';
@@ -207,14 +209,14 @@ pub(crate) const END: u8 = b'E';
 /// The kind, and the length of the payload.
 pub(crate) const BLOCK_HEAD_BYTES: usize = 5;
 pub(crate) const CHECKSUM_BYTES: usize = 8;
-/// A block of steps that has so many bytes is closed, so that damage is narrowed down.
+/// The size in bytes at which a block of steps is closed, so that damage is located.
 const STEPS_BYTES: usize = 16 << 10;
-/// What one more block takes.
+/// The overhead of a block.
 const BLOCK_BYTES: usize = BLOCK_HEAD_BYTES + CHECKSUM_BYTES;
-/// The end with two numbers, the digest, and the mark.
+/// The end: two numbers, the digest, and the mark.
 const END_BYTES_MAX: usize = BLOCK_BYTES + 2 * 10 + 8 + 1;
 /// The length of a block has four bytes.
 const BYTES_MAX: usize = u32::MAX as usize;
-/// What a recording begins with in memory.
+/// The initial capacity of a recording.
 const FIRST_BYTES: usize = 4 << 10;
 const MADE_BY: &str = concat!("thalweg ", env!("CARGO_PKG_VERSION"));

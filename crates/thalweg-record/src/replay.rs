@@ -1,7 +1,7 @@
-//! Runs a recording again, on a new connection, and compares.
+//! Replays a recording on a new connection, and compares the results.
 //!
-//! Keeps true: the calls are those of the recording, in its order, with its times and bytes; the first step that answers
-//! otherwise is named.
+//! Keeps true: the calls are those of the recording, in its order, with its times and bytes; the
+//! first step with a different result is reported.
 
 use core::fmt;
 
@@ -10,33 +10,33 @@ use thalweg::{CloseReport, ConfigError, ConnectionError, Event, StreamId, Upgrad
 use crate::recording::{Recording, Step};
 use crate::replayer::Replayer;
 
-/// What a replay shows while it runs.
+/// An observable event of a replay.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ReplayEvent<'m> {
     /// A call is about to be made.
     Call(&'m Step<'m>),
-    /// Bytes of the peer were eaten.
+    /// The connection consumed bytes of the peer.
     Input(&'m [u8]),
-    /// The connection told an event.
+    /// The connection returned an event.
     Event(&'m Event<'m, 'm>),
-    /// The connection is over: `receive` gave this error.
+    /// The connection ended: `receive` returned this error.
     Error(ConnectionError),
-    /// The connection handed out bytes to be written. Spliced content is not among them.
+    /// The connection returned bytes to be written, without spliced content.
     Output(&'m [u8]),
 }
 
-/// What a replay found.
+/// The result of a replay.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Replayed {
-    /// The first difference; what comes after it was not replayed.
+    /// The first difference, where the replay ended.
     pub difference: Option<Difference>,
-    /// The steps that were replayed and gave the same.
+    /// The number of steps with the same result.
     pub steps: usize,
-    /// The bytes that the connection handed out.
+    /// The number of bytes that the connection returned.
     pub output_bytes: u64,
-    /// How the connection stands at the end.
+    /// The report of the connection at the end.
     pub report: CloseReport,
 }
 
@@ -48,17 +48,17 @@ impl Replayed {
     }
 }
 
-/// Where a replay differs from its recording.
+/// The first difference between a replay and its recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Difference {
-    /// The step, counted from 0; the number of all steps if only the digest at the end tells.
+    /// The step, counted from 0; the number of all steps if only the digest at the end differs.
     pub step: usize,
-    /// Where the step is in the file.
+    /// The offset of the step in the file.
     pub offset: usize,
-    /// The call, by its name.
+    /// The name of the call.
     pub call: &'static str,
-    /// The stream that the call names, where the replay has none of that identifier.
+    /// The stream of the call, if the replay has no stream with that identifier.
     pub unknown_stream: Option<StreamId>,
 }
 
@@ -68,12 +68,12 @@ impl fmt::Display for Difference {
         write!(f, "step {step} at byte {offset}, {call}: ")?;
         match self.unknown_stream {
             Some(stream) => write!(f, "there is no stream {stream}"),
-            None => f.write_str("it gave something else"),
+            None => f.write_str("the result differs"),
         }
     }
 }
 
-/// The recording cannot begin: this version of the core refuses its configuration or its Upgrade.
+/// The replay cannot start: this version of the core rejects the configuration or the upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayError(pub UpgradeError);
 
@@ -101,12 +101,12 @@ impl From<UpgradeError> for ReplayError {
     }
 }
 
-/// Replays a recording, and tells `observe` what happens.
+/// Replays a recording, and passes its events to `observe`.
 ///
-/// Costs what the connection itself did, and memory for a handle per stream.
+/// Costs as much as the connection itself, and memory for a handle per stream.
 ///
 /// # Errors
-/// The connection cannot begin.
+/// The connection cannot be created.
 pub fn replay(
     recording: &Recording<'_>,
     mut observe: impl FnMut(ReplayEvent<'_>),

@@ -1,7 +1,7 @@
 //! Makes recorded calls on a new connection, which records them again.
 //!
-//! Keeps true: a handle is one that the new connection gave out for the identifier that was recorded; what the new
-//! connection answers is written by the same code as the recording, so that equal answers have equal digests.
+//! Keeps true: a handle is the one of the new connection for the recorded identifier; the same code
+//! as in the recording writes the results, so that equal results have equal digests.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -18,9 +18,9 @@ use crate::replay::{ReplayError, ReplayEvent};
 
 pub(crate) struct Replayer<'a> {
     recorder: AnyRecorder,
-    /// The handles that the connection has given out, by identifier.
+    /// The handles of the connection, by identifier.
     streams: BTreeMap<StreamId, StreamKey>,
-    /// What the last `receive` left.
+    /// The input that the last `receive` did not consume.
     input: &'a [u8],
     output: Vec<u8>,
     splices: Vec<Splice>,
@@ -32,7 +32,7 @@ enum AnyRecorder {
     Server(Recorder<Server>),
 }
 
-/// The same for both roles.
+/// Makes a call for either role.
 macro_rules! on {
     ($replayer:ident, $recorder:ident => $call:expr) => {
         match &mut $replayer.recorder {
@@ -42,14 +42,15 @@ macro_rules! on {
     };
 }
 
-/// The call cannot be made: there is no such stream, or, if none is named, the role has no such call.
+/// The reason why a call cannot be made: the stream that does not exist, or `None` if the role has
+/// no such call.
 pub(crate) type UnknownStream = Option<StreamId>;
 
-/// Is told what happens.
+/// Receives the events of a replay.
 pub(crate) type Observer<'o> = dyn FnMut(ReplayEvent<'_>) + 'o;
 
 impl<'a> Replayer<'a> {
-    /// Begins as the recording does.
+    /// Creates the connection of the recording.
     pub(crate) fn new(recording: &Recording<'a>) -> Result<Self, ReplayError> {
         let (config, options) = (recording.config, RecordOptions::max_bytes(usize::MAX));
         let (recorder, stream) = match (recording.role, recording.start) {
@@ -78,17 +79,17 @@ impl<'a> Replayer<'a> {
         })
     }
 
-    /// The digest of what all steps gave.
+    /// Returns the digest of the results of all steps.
     pub(crate) fn digest(&mut self) -> Digest {
         on!(self, recorder => recorder.digest()).expect("it records until it is finished")
     }
 
-    /// How the connection stands.
+    /// Returns the report of the connection.
     pub(crate) fn report(&mut self) -> CloseReport {
         on!(self, recorder => recorder.report())
     }
 
-    /// The new recording; `is_truncated`: more happened than was replayed.
+    /// Returns the new recording. With `is_truncated` there were more calls than were replayed.
     pub(crate) fn into_file(mut self, is_truncated: bool) -> Vec<u8> {
         on!(self, recorder => recorder.finish_as(is_truncated)).expect("it records until it is finished")
     }
@@ -217,7 +218,7 @@ impl<'a> Replayer<'a> {
         Ok(())
     }
 
-    /// The calls that only one role has.
+    /// Makes the calls that only one role has.
     fn send_of_role(&mut self, call: &Call<'a>) -> Result<(), UnknownStream> {
         let stream = match call {
             Call::SendResponse { stream, .. }

@@ -1,5 +1,5 @@
-//! What was recorded is replayed to the same events and the same bytes, and what differs is found; without its secrets it still
-//! replays, to the same frames.
+//! What was recorded is replayed to the same events and the same bytes, and what differs is found;
+//! without its secrets it still replays, to the same frames.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex};
@@ -10,14 +10,15 @@ use thalweg_record::{Call, RecordOptions, Recorder, Recording, ReplayEvent, repl
 use thalweg_testkit::endpoint::Endpoint;
 use thalweg_testkit::sim::{self, Script};
 
-/// Both ends of a conversation, and what each said of itself.
+/// Both ends of a conversation, and the report of each.
 #[derive(Default)]
 struct Received {
     output: Vec<u8>,
     events: Vec<String>,
 }
 
-/// A conversation in memory: the files of the client and of the server, and what they said when it happened.
+/// A conversation in memory: the files of the client and of the server, and their reports when it
+/// happened.
 fn conversation(bytes_max: usize) -> [(Vec<u8>, Received); 2] {
     let mut config = Config::default();
     config.hash_seed = 0x5eed;
@@ -267,7 +268,7 @@ fn a_file_never_exceeds_its_bound_and_what_fits_replays() {
     );
 }
 
-/// Every value that a replay tells or is told.
+/// Every public value of a replay.
 fn values(recording: &Recording<'_>) -> Vec<Vec<u8>> {
     let mut values = Vec::new();
     let replayed = replay(recording, |event| match event {

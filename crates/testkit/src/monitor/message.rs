@@ -6,7 +6,7 @@ use crate::frames::{Frame, flag, kind};
 use crate::hpack::Header;
 
 impl Monitor {
-    /// A whole block was said: `first` opened it.
+    /// Handles a complete sent field block that begins with `first`.
     pub(super) fn check_outbound_block(&mut self, first: &Frame, block: &[u8]) -> Result<(), Mismatch> {
         let fields = self.decoder.decode(block).map_err(|malformed| format!("the block has {malformed}"))?;
         let message = Message::new(&fields)?;
@@ -161,7 +161,7 @@ impl Monitor {
     }
 }
 
-/// What a block says, as far as a monitor asks.
+/// The fields of a block that the monitor checks.
 #[derive(Debug, Default)]
 pub struct Message<'a> {
     pub method: Option<&'a [u8]>,

@@ -1,4 +1,4 @@
-//! A second opinion on one end of a connection: what it said is held against what it had seen.
+//! An independent check of one end of a connection: compares the frames it sends with those it has received.
 //!
 //! The monitor knows RFC 9113 from its text, as plainly as it can be written down, and nothing of the core. It reads the frames that
 //! an end has seen and those that it said, and complains of each that it should not have said: window exceeded, state wrong,
@@ -31,36 +31,36 @@ pub struct Monitor {
     preface: Vec<u8>,
     outbound: Reader,
     inbound: InboundBytes,
-    /// For blocks that are said.
+    /// For sent field blocks.
     decoder: hpack::Decoder,
     /// For blocks that are seen; `None` after one that is malformed.
     inbound_decoder: Option<hpack::Decoder>,
     /// The block that is being seen: its first frame, and its fragments.
     inbound_block: Option<(InboundFrame, Vec<u8>)>,
-    /// The block that is being said: its first frame, and its fragments.
+    /// The field block that is being sent: its first frame, and its fragments.
     block: Option<(Frame, Vec<u8>)>,
     streams: BTreeMap<u32, Stream>,
-    /// What was seen of streams before they were said: windows count from 0 here.
+    /// Frames received on streams before the end opened them; windows count from 0 here.
     early: BTreeMap<u32, Stream>,
     last_local: u32,
     last_remote: u32,
     /// What the end may send on the connection.
     send_window: i64,
-    /// What the peer may send on the connection, as far as it was told.
+    /// The connection window that the end has advertised to the peer.
     receive_window: i64,
     /// The peer's settings as the end has acknowledged them, and those that it has seen and not acknowledged.
     remote: Settings,
     remote_pending: VecDeque<Vec<(u16, u32)>>,
-    /// Our settings as the peer has acknowledged them, and those that were said and not acknowledged.
+    /// Local settings that the peer has acknowledged, and those that are sent and not acknowledged.
     local: Settings,
     local_pending: VecDeque<Vec<(u16, u32)>>,
     settings_sent: bool,
     pings: VecDeque<Vec<u8>>,
-    /// The last stream of the latest GOAWAY that was said, and its code.
+    /// The last-stream id of the latest GOAWAY sent, and its code.
     goaway_sent: Option<(u32, u32)>,
     goaway_received: Option<Batch>,
     batch: Batch,
-    /// Frames that were said, by type and by the state of their stream.
+    /// Sent frames, by type and by the state of their stream.
     pub coverage: BTreeMap<(u8, StreamState), u64>,
 }
 
@@ -109,7 +109,7 @@ impl Settings {
     }
 }
 
-/// What an end should not have said.
+/// A frame that the end must not send.
 pub type Mismatch = String;
 
 impl Monitor {
@@ -158,10 +158,10 @@ impl Monitor {
         }
     }
 
-    /// The end has said all of this, since the last batch. `show` is given each frame.
+    /// Checks all output since the last batch. `show` receives each frame.
     ///
     /// # Errors
-    /// The first thing that it should not have said.
+    /// The first frame that it must not send.
     pub fn check_outbound(&mut self, batch: &[u8], mut show: impl FnMut(&Frame)) -> Result<(), Mismatch> {
         let mut bytes = batch;
         if !self.preface.is_empty() {

@@ -1,4 +1,4 @@
-//! Frames that an end said.
+//! Checks of the frames that an end sends.
 
 use super::stream::{HalfState, StreamState};
 use super::{Mismatch, Monitor, is_block};

@@ -46,15 +46,15 @@ pub struct Stream {
     pub reserved: bool,
     /// What this end may send on it.
     pub send_window: i64,
-    /// What the peer may send on it, as far as it was told.
+    /// The stream window that the end has advertised to the peer.
     pub receive_window: i64,
     /// This end has reset it.
     pub reset_sent: bool,
     /// The peer has reset it, in this batch.
     pub reset_received: Option<Batch>,
-    /// What a content-length that was said leaves to be sent.
+    /// The rest of a sent content-length.
     pub remaining_length: Option<u64>,
-    /// The request was a HEAD, so that content-length says nothing about the response.
+    /// The request was a HEAD, so that content-length does not apply to the response.
     pub is_head: bool,
     /// CONNECT: nothing but DATA after the headers, and content-length means nothing.
     pub is_connect: bool,

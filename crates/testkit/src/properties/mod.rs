@@ -1,4 +1,4 @@
-//! The laws of a connection, as functions that say what breaks them.
+//! The properties of a connection, as functions that return the violation.
 //!
 //! * [`chunking`]: any cut of the input gives the same events, pieces of DATA joined, and the same output.
 //! * [`determinism`]: the same script gives the same bytes.
@@ -109,7 +109,7 @@ pub fn timeouts(script: &InputScript, make: impl Fn() -> Endpoint) -> Result<(),
 /// Without input, time or calls there is no output and no event.
 ///
 /// # Errors
-/// What was said or told without a cause.
+/// Output or events without a cause.
 pub fn silence(script: &InputScript, make: impl Fn() -> Endpoint) -> Result<(), PropertyFailure> {
     script.run_with_check(make(), &mut Chunking::Whole, is_silent).map(drop)
 }

@@ -95,13 +95,13 @@ impl<R: Role> Scene<R> {
         &self.core
     }
 
-    /// The handle of a stream that an event or a call has told of.
+    /// Returns the handle of a stream from an event or a call.
     pub fn stream(&mut self, id: u32) -> StreamKey {
         self.feed();
         self.streams[&id]
     }
 
-    /// Time passes, and the connection is told.
+    /// Advances the time, and passes it to the connection.
     pub fn pass(&mut self, duration: Duration) {
         self.feed();
         self.now = self.now + duration;
@@ -334,7 +334,7 @@ impl<R: Role> Scene<R> {
         }
     }
 
-    /// After the end: the same error for ever, and not a byte more.
+    /// Asserts that an ended connection returns the same error and no byte.
     #[track_caller]
     fn check_dead(&mut self) {
         let error = self.error.expect("only called after the end");

@@ -36,12 +36,12 @@ pub fn client_with(opening: impl Fn(&mut Opening), script: impl Fn(&mut Scene<Cl
     run(&opening, true, script);
 }
 
-/// Plays a script against a server that has not heard of its peer yet.
+/// Runs a script against a server that has received no byte yet.
 pub fn new_server(script: impl Fn(&mut Scene<Server>)) {
     run(&|_| {}, false, script);
 }
 
-/// Plays a script against a client that has not heard of its peer yet.
+/// Runs a script against a client that has received no byte yet.
 pub fn new_client(script: impl Fn(&mut Scene<Client>)) {
     run(&|_| {}, false, script);
 }

@@ -86,7 +86,7 @@ pub enum Reaction {
     Retry,
 }
 
-/// What should not have been told.
+/// An event that must not occur.
 pub type Mismatch = String;
 
 /// The application at one end.
@@ -109,7 +109,7 @@ pub struct App {
     pub limits_streams: bool,
     /// Time has passed in which deadlines may have ended something.
     pub is_slow: bool,
-    /// The end of the peer's byte stream was told.
+    /// The connection reported the end of the peer's byte stream.
     pub is_truncated: bool,
     /// What is told cannot be trusted: somebody tampers with the wire.
     pub is_hostile: bool,
@@ -191,7 +191,7 @@ impl App {
         Some(stream_progress)
     }
 
-    /// An event is told.
+    /// Handles an event.
     ///
     /// # Errors
     /// It should not have been.

@@ -12,7 +12,7 @@ enum Conditions {
     Benign,
     /// The wire may be cut.
     Disruptive,
-    /// Somebody tampers with the wire.
+    /// The bytes on the wire are altered.
     Hostile,
 }
 
@@ -256,7 +256,7 @@ fn message(choices: &mut impl Choices, has_content: bool, receiver: &Setup) -> M
     }
 }
 
-/// What somebody on the wire does.
+/// An alteration of the bytes on the wire.
 fn hostile(choices: &mut impl Choices) -> Op {
     let to = end(choices);
     if choices.chance(1, 3) {

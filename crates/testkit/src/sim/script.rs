@@ -196,7 +196,7 @@ pub enum Op {
     Reset { by: Side, nth: u8, code: u32 },
     /// An end stops to consume one of its streams.
     Pause { by: Side, nth: u8 },
-    /// An end consumes all that it holds, and goes on consuming.
+    /// An end consumes all that it holds, and continues to consume.
     Resume { by: Side },
     /// An end changes the priority of one of its streams.
     Priority { by: Side, nth: u8, urgency: u8, incremental: bool },
@@ -220,12 +220,12 @@ pub enum Op {
     Tick { ms: u32 },
     /// The wire to an end is cut: what is on it is lost.
     Cut { to: Side },
-    /// Somebody puts a frame on the wire to an end.
+    /// A frame is inserted into the bytes to an end.
     Inject { to: Side, kind: u8, flags: u8, stream: u32, payload: Vec<u8> },
     /// Somebody puts a field block on the wire to an end, in frames of up to `piece` bytes: a GET with a value
     /// of `bytes` bytes and a field for the table behind it.
     InjectBlock { to: Side, stream: u32, bytes: u32, piece: u16 },
-    /// Somebody alters a byte on the wire to an end.
+    /// A byte on the wire to an end is altered.
     Alter { to: Side, at: u16, xor: u8 },
 }
 
@@ -299,7 +299,7 @@ pub struct Message {
     pub body: u32,
     /// Bytes that are given to `send_data` at once.
     pub chunk: u32,
-    /// Whether content-length says how much there will be.
+    /// Whether there is a content-length.
     pub announces: bool,
     /// Whether trailers end it.
     pub trailers: bool,

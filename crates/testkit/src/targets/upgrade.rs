@@ -61,7 +61,7 @@ fn sniff(config: Config, wire: &[u8], mut chunking: Chunking) -> Parsed {
     parsed(config, wire, found, seen, 0)
 }
 
-/// What a server is told, and what it is handed back.
+/// The input of a server, and its result.
 fn describe(config: Config, opening: Protocol) -> (String, Vec<u8>) {
     match opening {
         Protocol::Http2 { seen } => ("HTTP/2".to_owned(), seen.to_vec()),

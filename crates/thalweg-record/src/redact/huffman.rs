@@ -1,12 +1,14 @@
-//! Strings in the Huffman code of RFC 7541 Appendix B, read and overwritten in place.
+//! Reads and overwrites strings in the Huffman code of RFC 7541 Appendix B in place.
 //!
-//! Keeps true: an octet is only replaced by one whose code is as long, so that every other bit stays where it is.
+//! Keeps true: an octet is only replaced by one with a code of the same length, so that every other
+//! bit keeps its place.
 
 use alloc::vec::Vec;
 
 use thalweg_hpack::HUFFMAN_LENGTHS as LENGTHS;
 
-/// The code of each octet. It is canonical: codes of one length are consecutive, in the order of their octets.
+/// The code of each octet. It is canonical: codes of one length are consecutive, in the order of
+/// their octets.
 static CODES: [u32; 256] = {
     let mut codes = [0; 256];
     let (mut next, mut length) = (0, 0);
@@ -39,7 +41,7 @@ pub(super) fn decode(coded: &[u8]) -> Option<Vec<u8>> {
             return None;
         }
     }
-    // What is left over is padding: less than an octet, all ones.
+    // The remaining bits are padding: less than an octet, all ones.
     (length < 8 && code == (1 << length) - 1).then_some(text)
 }
 
@@ -50,7 +52,7 @@ fn octet_of(code: u32, length: u32) -> Option<u8> {
     })
 }
 
-/// Overwrites a coded string by another text, octet by octet with codes of the same length.
+/// Overwrites a coded string with another text, octet by octet with codes of the same length.
 pub(super) fn overwrite(coded: &mut [u8], text: &[u8]) {
     let mut at = 0;
     for octet in text {

@@ -1,7 +1,7 @@
-//! The peer's bytes without its secrets: frames are walked, header blocks are walked, strings are replaced in place.
+//! Redacts the peer's bytes: parses frames and header blocks, and replaces strings in place.
 //!
-//! Keeps true: no byte is added or taken away; frame heads, lengths, padding lengths, names and the structure of header blocks
-//! stay. What cannot be read is overwritten.
+//! Keeps true: no byte is added or removed; frame headers, lengths, padding lengths, names and the
+//! structure of header blocks stay. Bytes that cannot be parsed are overwritten.
 
 use alloc::borrow::ToOwned;
 use alloc::collections::VecDeque;
@@ -14,13 +14,13 @@ use thalweg_hpack::KnownName;
 use super::huffman;
 use super::pseudonyms::Pseudonyms;
 
-/// Overwrites the secrets in all that a peer has said. `is_client`: whether the peer is one.
+/// Overwrites the secrets in all bytes of a peer. `is_client`: whether the peer is a client.
 pub(super) fn redact(stream: &mut [u8], is_client: bool, pseudonyms: &mut Pseudonyms) {
     let mut at = 0;
     if is_client {
         let matching = stream.iter().zip(PREFACE).take_while(|(seen, due)| seen == due).count();
         if matching < PREFACE.len() {
-            // Another protocol: from the first wrong byte on all is wrong.
+            // Another protocol: overwrites everything from the first wrong byte on.
             stream[matching..].fill(FILL);
             return;
         }
@@ -53,10 +53,10 @@ pub(super) fn redact(stream: &mut [u8], is_client: bool, pseudonyms: &mut Pseudo
             }
         }
     }
-    // Less than a head is kept: it holds a length and a type.
+    // An incomplete frame header is kept: it contains only a length and a type.
 }
 
-/// Overwrites what a frame other than those of header blocks tells in words.
+/// Overwrites the text in a frame without a header block.
 fn payload(header: FrameHeader, payload: &mut [u8]) {
     let kept = match header.kind {
         FrameType::PRIORITY
@@ -85,7 +85,7 @@ fn origins(payload: &mut [u8]) {
     }
 }
 
-/// Where in the stream the fragment of a header block is; padding is overwritten.
+/// Returns the range of the header block fragment; overwrites the padding.
 fn fragment(header: FrameHeader, payload: &mut [u8], start: usize) -> Range<usize> {
     let is_first = header.kind != FrameType::CONTINUATION;
     let is_padded = is_first && header.flags.contains(Flags::PADDED);
@@ -97,13 +97,13 @@ fn fragment(header: FrameHeader, payload: &mut [u8], start: usize) -> Range<usiz
             _ => 0,
         };
     let from = before.min(payload.len());
-    // A frame that is not here to its end has its padding in what is missing.
+    // In an incomplete frame the padding is in the missing part.
     let end = (header.len as usize).saturating_sub(pad_len).clamp(from, payload.len().max(from));
     payload[end..].fill(0);
     start + from..start + end
 }
 
-/// The names and sizes of a dynamic table (RFC 7541 §2.3.2): what decides which value is kept.
+/// The names and sizes of a dynamic table (RFC 7541 §2.3.2): which decide which values stay.
 struct Table {
     entries: VecDeque<(Vec<u8>, usize)>,
     bytes: usize,
@@ -134,7 +134,8 @@ impl Table {
     }
 }
 
-/// Replaces the values of a header block. From what cannot be read on, it is overwritten by what cannot be read.
+/// Replaces the values of a header block. From a representation that cannot be parsed on, it is
+/// overwritten with an invalid one.
 fn block(coded: &mut [u8], table: &mut Table, pseudonyms: &mut Pseudonyms) {
     let mut at = 0;
     while at < coded.len() {
@@ -146,7 +147,7 @@ fn block(coded: &mut [u8], table: &mut Table, pseudonyms: &mut Pseudonyms) {
     }
 }
 
-/// One representation (RFC 7541 §6); `None` if it is cut off or makes no sense.
+/// Redacts one representation (RFC 7541 §6); `None` if it is truncated or malformed.
 fn representation(
     coded: &mut [u8],
     at: &mut usize,
@@ -188,7 +189,7 @@ fn representation(
     Some(())
 }
 
-/// An integer with a prefix of `bits` (RFC 7541 §5.1).
+/// Reads an integer with a prefix of `bits` (RFC 7541 §5.1).
 fn integer(coded: &[u8], at: &mut usize, bits: u32) -> Option<usize> {
     let mask = (1usize << bits) - 1;
     let mut number = usize::from(*coded.get(*at)?) & mask;
@@ -207,7 +208,7 @@ fn integer(coded: &[u8], at: &mut usize, bits: u32) -> Option<usize> {
     None
 }
 
-/// Where a string is, and whether it is in the Huffman code (RFC 7541 §5.2).
+/// Returns the range of a string, and whether it is Huffman-coded (RFC 7541 §5.2).
 fn string(coded: &[u8], at: &mut usize) -> Option<(Range<usize>, bool)> {
     let is_coded = coded.get(*at)? & 0x80 != 0;
     let len = integer(coded, at, 7)?;
@@ -216,11 +217,11 @@ fn string(coded: &[u8], at: &mut usize) -> Option<(Range<usize>, bool)> {
     (range.end <= coded.len()).then_some((range, is_coded))
 }
 
-/// What stands for content.
+/// The byte that replaces content.
 pub(super) const FILL: u8 = b'x';
-/// Index 0, which is in no table (RFC 7541 §6.1).
+/// Index 0, which is invalid (RFC 7541 §6.1).
 const UNREADABLE: u8 = 0x80;
-/// What a dynamic table may hold at the beginning (RFC 9113 §6.5.2).
+/// The initial size of a dynamic table (RFC 9113 §6.5.2).
 const TABLE_BYTES: usize = 4096;
 /// RFC 7541 §4.1
 const ENTRY_OVERHEAD: usize = 32;

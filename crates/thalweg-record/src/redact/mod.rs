@@ -1,6 +1,8 @@
-//! A recording without its secrets, which still replays: to frames of the same kinds, lengths and order.
+//! A redacted recording, which can still be replayed: with frames of the same kinds, lengths and
+//! order.
 //!
-//! Keeps true: values and content do not leave; lengths, names, and which values are equal stay. The key is not in the file.
+//! Keeps true: values and content are removed; lengths, names, and the equality of values stay. The
+//! key is not in the file.
 
 mod huffman;
 mod input;
@@ -21,24 +23,24 @@ use crate::replayer::Replayer;
 use input::FILL;
 use pseudonyms::Pseudonyms;
 
-/// A recording without its secrets.
+/// A redacted recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Redacted {
     /// The file.
     pub file: Vec<u8>,
-    /// Whether its replay does what the original's does: the same kinds, lengths and order of events and output, and the same
-    /// report at the end. Else the fault may be in a value that is gone.
+    /// Whether its replay behaves as the original's: the same kinds, lengths and order of events
+    /// and output, and the same report at the end. If not, the fault may depend on a removed value.
     pub is_same_shape: bool,
 }
 
-/// Why a recording cannot be redacted: its replay must be the same to begin with.
+/// Why a recording cannot be redacted: the replay of the original must have no difference.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum RedactError {
-    /// It cannot begin.
+    /// The replay cannot start.
     Replay(ReplayError),
-    /// It gives something else.
+    /// The replay differs.
     Difference(Difference),
 }
 
@@ -60,13 +62,13 @@ impl From<ReplayError> for RedactError {
 }
 
 impl Recording<'_> {
-    /// Makes a recording without secrets. What stands for a value depends on `key`: give it from a source of randomness,
-    /// and throw it away.
+    /// Returns the recording without secrets. The replacement of a value depends on `key`, which
+    /// the caller takes from a source of randomness and discards.
     ///
-    /// Costs two replays, and the recording in memory a few times over.
+    /// Costs two replays, and memory for several copies of the recording.
     ///
     /// # Errors
-    /// The recording is not reproduced by this version of the core.
+    /// This version of the core does not reproduce the recording.
     pub fn redacted(&self, key: [u64; 2]) -> Result<Redacted, RedactError> {
         let (shape, mut consumed) = (&mut Shape::default(), ConsumedInput::default());
         let replayed = replay(self, |event| {
@@ -81,7 +83,8 @@ impl Recording<'_> {
         let script = self.script(consumed, &mut pseudonyms);
 
         let mut beginning = Self { steps: Vec::new(), ..self.clone() };
-        // It decides how the encoder finds its entries, never what it writes, and it is a secret of the process.
+        // The seed affects how the encoder finds its entries, not its output, and it is a secret of the
+        // process.
         beginning.config.hash_seed = 0;
         let mut replayer = Replayer::new(&beginning)?;
         let (mut reader, mut clock) = (Reader::new(&script, 0), Clock::default());
@@ -94,7 +97,7 @@ impl Recording<'_> {
         Ok(Redacted { file: replayer.into_file(self.is_truncated), is_same_shape })
     }
 
-    /// The calls without secrets, as they are written in a file, but without checks.
+    /// Returns the calls without secrets, encoded as in a file, but without checks.
     fn script(&self, consumed: ConsumedInput, pseudonyms: &mut Pseudonyms) -> Vec<u8> {
         let (mut script, mut clock) = (Vec::new(), Clock::default());
         let (mut bytes, mut inputs) = (&consumed.bytes[..], consumed.inputs.into_iter());
@@ -103,7 +106,7 @@ impl Recording<'_> {
                 Call::Receive { now, input: Some(input) } => {
                     let (consumed, rest) = bytes.split_at(inputs.next().unwrap_or(0));
                     bytes = rest;
-                    // What nobody looked at is of no effect.
+                    // Input that the connection did not consume has no effect.
                     let mut redacted = consumed.to_vec();
                     redacted.resize(input.len(), 0);
                     Call::Receive { now: *now, input: Some(&redacted) }.put(&mut script, &mut clock);
@@ -115,11 +118,11 @@ impl Recording<'_> {
     }
 }
 
-/// All that the peer has said, as far as it was eaten, or was looked at when the connection ended.
+/// All bytes of the peer that the connection consumed, or had seen when it ended.
 #[derive(Default)]
 struct ConsumedInput {
     bytes: Vec<u8>,
-    /// How much of each new input that is.
+    /// The number of these bytes in each new input.
     inputs: Vec<usize>,
     /// The last new input.
     input: Vec<u8>,
@@ -147,7 +150,7 @@ impl ConsumedInput {
     }
 }
 
-/// Kinds, lengths and order of what a connection gave.
+/// The kinds, lengths and order of the results of a connection.
 #[derive(Debug, PartialEq, Eq)]
 struct Shape(Digest);
 
@@ -180,7 +183,7 @@ impl Shape {
     }
 }
 
-/// Gives `put` the call without its secrets.
+/// Passes the call without its secrets to `put`.
 fn redact_call(call: &Call<'_>, pseudonyms: &mut Pseudonyms, put: &mut dyn FnMut(Call<'_>)) {
     let fill = |len: usize| vec![FILL; len];
     match call {
@@ -224,12 +227,12 @@ fn redact_call(call: &Call<'_>, pseudonyms: &mut Pseudonyms, put: &mut dyn FnMut
             let (request, fields) = (target.request(request), values.fields(fields));
             put(Call::SendPush { parent: *parent, request, fields });
         }
-        // Numbers, and what the core itself has chosen.
+        // Numbers, and values that the core has chosen.
         call => put(call.clone()),
     }
 }
 
-/// What stands for the values of fields.
+/// Returns the replacements for the values of fields.
 struct Values(Vec<Vec<u8>>);
 
 impl Values {
@@ -247,7 +250,7 @@ impl Values {
     }
 }
 
-/// What stands for the authority and the path of a request.
+/// Returns the replacements for the authority and the path of a request.
 struct Target {
     authority: Option<Vec<u8>>,
     path: Option<Vec<u8>>,

@@ -1,25 +1,27 @@
-//! What stands for a value: another of the same length, raw and in the Huffman code, from a key that is thrown away.
+//! The replacement of a value: another of the same length, plain and Huffman-coded, derived from a
+//! key that is discarded.
 //!
-//! Keeps true: equal values are replaced by equal ones and different ones by different ones, so that tables are hit where they
-//! were; no value becomes one of the static table, and those of the static table stay. Bytes that the core's rules look for stay.
+//! Keeps true: equal values have equal replacements and different values different ones, so that
+//! table lookups have the same results; no value becomes one of the static table, and those of the
+//! static table stay. Bytes that the core's rules examine stay.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use thalweg_hpack::HUFFMAN_LENGTHS as LENGTHS;
 
-/// Values and what stands for them, for one recording.
+/// The values of one recording and their replacements.
 #[derive(Debug)]
 pub(super) struct Pseudonyms {
     key: [u64; 2],
     known: BTreeMap<Vec<u8>, Vec<u8>>,
     taken: BTreeSet<Vec<u8>>,
-    /// The bytes that may stand for each other, by the length of their codes.
+    /// The bytes that may replace each other, by the length of their codes.
     classes: [Vec<u8>; 31],
 }
 
 impl Pseudonyms {
-    /// Starts with a key that nobody may know.
+    /// Creates an empty map with a secret key.
     pub(super) fn new(key: [u64; 2]) -> Self {
         let mut classes = [const { Vec::new() }; 31];
         for byte in (0..=255u8).filter(|byte| !stays(*byte)) {
@@ -28,7 +30,7 @@ impl Pseudonyms {
         Self { key, known: BTreeMap::new(), taken: BTreeSet::new(), classes }
     }
 
-    /// What stands for the value of a field.
+    /// Returns the replacement for the value of a field.
     pub(super) fn value(&mut self, name: &[u8], value: &[u8]) -> Vec<u8> {
         if KEPT_NAMES.contains(&name) {
             return value.to_vec();
@@ -45,7 +47,7 @@ impl Pseudonyms {
         self.replace(value)
     }
 
-    /// What stands for a value of any name.
+    /// Returns the replacement for a value of any name.
     pub(super) fn replace(&mut self, value: &[u8]) -> Vec<u8> {
         if STATIC_VALUES.contains(&value) || value.iter().all(|byte| stays(*byte)) {
             return value.to_vec();
@@ -79,7 +81,8 @@ impl Pseudonyms {
     }
 }
 
-/// Controls and space, and what the rules of RFC 9113 §8 look for in paths, authorities and lists.
+/// Controls and space, and the delimiters that the rules of RFC 9113 §8 examine in paths,
+/// authorities and lists.
 const fn stays(byte: u8) -> bool {
     byte <= b' '
         || byte == 0x7f
@@ -93,7 +96,7 @@ const fn mix(state: u64) -> u64 {
     state ^ (state >> 31)
 }
 
-/// SipHash-2-4, which nobody inverts or forges without the key.
+/// SipHash-2-4, which cannot be inverted or forged without the key.
 fn hash(key: [u64; 2], bytes: &[u8]) -> u64 {
     let mut state = [
         key[0] ^ 0x736f_6d65_7073_6575,
@@ -132,7 +135,7 @@ fn sip_rounds(v: &mut [u64; 4], rounds: u32) {
     }
 }
 
-/// Their values decide what the core does.
+/// The core depends on their values.
 const KEPT_NAMES: &[&[u8]] =
     &[b":method", b":scheme", b":status", b":protocol", b"content-length", b"te", b"priority"];
 
@@ -154,7 +157,8 @@ const STATIC_VALUES: &[&[u8]] = &[
     b"gzip, deflate",
 ];
 
-/// A value whose every stand-in is taken shares one: values of one or two letters.
+/// The number of attempts to find an unused replacement. Values of one or two letters may share
+/// one.
 const ATTEMPTS_MAX: u64 = 1000;
 
 #[cfg(test)]
@@ -183,7 +187,7 @@ mod tests {
             assert!(word.starts_with(b"/") && word != value.as_bytes());
             assert!(seen.insert(word));
         }
-        // All ten letters of five bits, each once, however unlikely the last one is.
+        // All ten letters of five bits, each once; the last is unlikely to be found.
         let short: BTreeSet<_> = b"012aceiost".iter().map(|letter| pseudonyms.replace(&[*letter])).collect();
         assert!(short.len() >= 9, "{short:?}");
     }
