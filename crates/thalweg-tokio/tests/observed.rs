@@ -261,7 +261,7 @@ async fn scanners_on_a_tls_port_cause_no_warning() {
         (
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
             "INFO",
-            "the TLS handshake failed: the peer ended the connection in it",
+            "the TLS handshake failed: the peer closed the connection",
         ),
         (&thalweg_testkit::frames::preface(), "INFO", "the peer does not speak TLS here: "),
     ];
