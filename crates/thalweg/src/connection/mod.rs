@@ -184,9 +184,11 @@ impl<R: Role> Connection<R> {
     }
 
     /// Releases `bytes` of a stream's content that the caller has consumed: the peer may send as
-    /// much more. A number above what was received counts as all of it. Works after the stream has
-    /// ended, too. With [`WindowRelease::Automatic`](crate::WindowRelease) there is nothing to
-    /// release.
+    /// much more. A number above what was received counts as all of it. A WINDOW_UPDATE is sent
+    /// when the peer gains half of the window, or a frame of 16,384 bytes that is more than it has
+    /// left: a caller that holds nearly all of a window, and waits for more before it releases
+    /// that, may wait for itself. Works after the stream has ended, too. With
+    /// [`WindowRelease::Automatic`](crate::WindowRelease) there is nothing to release.
     pub fn release(&mut self, stream: StreamKey, bytes: usize) {
         self.inner.release(stream, bytes);
     }
