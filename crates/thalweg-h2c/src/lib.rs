@@ -115,6 +115,7 @@
 //! [`Config::upgrade`] to `false`; HTTP/2 with prior knowledge still works.
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 extern crate alloc;
 

@@ -26,6 +26,7 @@
 //! None by default. `bytes` sends from any `Buf`; `std` keeps the last recordings of a process as files.
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 extern crate alloc;
 #[cfg(feature = "std")]

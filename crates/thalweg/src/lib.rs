@@ -86,6 +86,7 @@
 //! `arbitrary` makes inputs for fuzzing.
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 extern crate alloc;
 
