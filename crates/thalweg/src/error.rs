@@ -143,7 +143,7 @@ impl ConnectionError {
         self.with_values(u64::from_be_bytes(excerpt), 0)
     }
 
-    /// Why the connection is over.
+    /// Returns why the connection is over.
     pub const fn cause(&self) -> CloseCause {
         self.cause
     }
@@ -175,7 +175,7 @@ impl ConnectionError {
         matches!(self.cause, CloseCause::Violation(violation) if violation.names_protocol())
     }
 
-    /// Whether the peer is accused: it broke a rule, or a limit or deadline of ours tripped.
+    /// Returns whether the peer is at fault: it broke a rule, or exceeded a limit or timeout of ours.
     #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
         match self.cause {

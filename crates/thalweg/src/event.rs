@@ -1,4 +1,4 @@
-//! What `receive` tells: the peer's doings, and the ends of streams.
+//! The events that `receive` returns: what the peer did, and the ends of streams.
 
 use crate::error::{ErrorCode, StreamError};
 use crate::frame::{Flags, FrameType, OriginEntries, SettingEntries};

@@ -1,4 +1,4 @@
-//! What a peer says about its connection besides messages, as a value that can be kept and sent to other threads.
+//! Events about the connection itself, as values that can be stored and sent to other threads.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -9,7 +9,7 @@ use crate::frame::{Flags, FrameType, SettingId};
 use crate::priority::Priority;
 use crate::stream_id::StreamId;
 
-/// An event that is of no message, with its data: for I/O layers that pass it on. Made by [`Event::to_owned_event`].
+/// An event that belongs to no message, with its data: for I/O layers that forward it. Returned by [`Event::to_owned_event`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OwnedEvent {
@@ -64,7 +64,7 @@ pub enum OwnedEvent {
 }
 
 impl Event<'_, '_> {
-    /// The event with its data, if it is of no message: costs a copy of that. `None` for headers, content, ends of streams, and what
+    /// The event with its data, if it belongs to no message. Costs a copy of the data. `None` for headers, content, ends of streams, and what
     /// only the one who drives the connection asked for.
     pub fn to_owned_event(&self) -> Option<OwnedEvent> {
         Some(match *self {

@@ -1,4 +1,4 @@
-//! What a peer may make us do: a token bucket for each kind of cheap frame that costs us work.
+//! Rate limits: a token bucket for each kind of cheap frame that costs us work.
 //!
 //! Keeps true: a bucket holds at most its burst; time gives tokens back, and so does useful work (a stream that
 //! is opened or completes, content that is sent, received or consumed), so that limits grow with honest traffic and no
@@ -45,7 +45,7 @@ impl RateLimiter {
         Self { buckets: Cost::ALL.map(bucket), late_blocks: 0 }
     }
 
-    /// Charges one piece of work.
+    /// Draws one token.
     #[inline]
     pub(crate) fn charge(&mut self, cost: Cost, now: Instant) -> Result<(), Exhausted> {
         let bucket = &mut self.buckets[cost as usize];
@@ -56,7 +56,7 @@ impl RateLimiter {
         bucket.charge_slowly(now).map_err(|burst| Exhausted { limit: cost.limit(), burst })
     }
 
-    /// Gives tokens back for useful work.
+    /// Returns tokens for useful work.
     #[inline]
     pub(crate) fn credit(&mut self, cost: Cost, tokens: u32) {
         let bucket = &mut self.buckets[cost as usize];

@@ -1,6 +1,6 @@
-//! How a connection stands, as plain values for whoever looks at it: its windows, its budgets, its streams.
+//! The state of a connection as plain values for tools: its windows, its rate limits, its streams.
 //!
-//! Keeps true: looking changes nothing, and what is not looked at costs nothing.
+//! Keeps true: a snapshot changes nothing, and costs nothing unless it is taken.
 
 use crate::config::{Cost, Limit};
 use crate::priority::Priority;
@@ -22,19 +22,19 @@ pub struct WindowSnapshot {
     pub due: u32,
 }
 
-/// How a live stream stands.
+/// The state of a live stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamSnapshot {
-    /// Its handle.
+    /// The key of the stream.
     pub stream: StreamKey,
     /// Whether it is promised and its response has not begun.
     pub is_reserved: bool,
-    /// How far our half has come.
+    /// The state of our half.
     pub local: HalfState,
-    /// How far the peer's half has come.
+    /// The state of the peer's half.
     pub remote: HalfState,
-    /// RFC 9218.
+    /// The priority (RFC 9218).
     pub priority: Priority,
     /// Whether `send_data` was cut short and has not caught up: content waits for a window, for output room, or for its turn.
     pub is_blocked: bool,
@@ -47,7 +47,7 @@ pub struct StreamSnapshot {
 }
 
 impl StreamSnapshot {
-    /// The name of its state (RFC 9113 §5.1).
+    /// Returns the name of the state (RFC 9113 §5.1).
     pub const fn state(&self) -> &'static str {
         match (self.is_reserved, self.local, self.remote) {
             (true, _, HalfState::Closed) => "reserved (local)",
@@ -104,7 +104,7 @@ impl RateLimitsSnapshot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RateLimitSnapshot {
-    /// Which.
+    /// The rate limit.
     pub limit: Limit,
     /// The tokens that are left. While more than half are left, those that time gives back are not counted in.
     pub tokens: u32,

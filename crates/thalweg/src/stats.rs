@@ -1,4 +1,4 @@
-//! What a connection did, counted, and how it ended.
+//! The counters of a connection, and the report of how it ended.
 //!
 //! Keeps true: counters only grow; the report is a plain value that outlives the connection.
 
@@ -107,7 +107,8 @@ pub struct CloseReport {
 }
 
 impl CloseReport {
-    /// Whether the end deserves a warning: we accused the peer, or a limit or deadline tripped.
+    /// Returns whether the end deserves a warning: the peer is at fault, or a limit or timeout was
+    /// exceeded.
     #[must_use]
     pub fn is_warning(&self) -> bool {
         self.error.is_some_and(|error| error.is_peer_fault())

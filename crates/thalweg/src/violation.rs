@@ -1,13 +1,13 @@
-//! What a peer can do wrong, and the one table that says where it is written and what follows.
+//! The rules that a peer can break, and the one table of their sections and consequences.
 //!
-//! Keeps true: one variant per rule; section, error code and scope come from `RULES` and nowhere else.
+//! Keeps true: one variant for each rule; section, error code and scope come from its row alone.
 
 use crate::error::ErrorCode;
 
 /// How far the consequences of a violation reach (RFC 9113 §5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// The stream is reset; every other stream and the connection go on.
+    /// The stream is reset; every other stream and the connection continue.
     Stream,
     /// The connection ends with GOAWAY.
     Connection,
@@ -147,32 +147,32 @@ violations! {
 }
 
 impl Violation {
-    /// The section in which the rule stands, for example `RFC 9113 §6.9.1`.
+    /// Returns the section that contains the rule, for example `RFC 9113 §6.9.1`.
     pub const fn section(self) -> &'static str {
         self.rule().section
     }
 
-    /// The error code that the rule asks for.
+    /// Returns the error code that the rule requires.
     pub const fn code(self) -> ErrorCode {
         self.rule().code
     }
 
-    /// Whether the stream or the connection ends.
+    /// Returns whether the stream or the connection ends.
     pub const fn scope(self) -> Scope {
         self.rule().scope
     }
 
-    /// The rule in a few words, lower case.
+    /// Describes what the peer did in a few words, lower case.
     pub const fn text(self) -> &'static str {
         self.rule().text
     }
 
-    /// Every violation that the core knows, in the order of the table.
+    /// Returns every violation that the core knows, in the order of the table.
     pub fn all() -> impl Iterator<Item = Self> {
         RULES.iter().map(|rule| rule.violation)
     }
 
-    /// Whether it says which other protocol the peer speaks.
+    /// Returns whether it names another protocol that the peer speaks.
     pub(crate) const fn names_protocol(self) -> bool {
         matches!(self, Self::PrefaceOfHttp1 | Self::PrefaceOfTls | Self::PrefaceOfText)
     }

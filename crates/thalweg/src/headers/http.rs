@@ -400,7 +400,7 @@ mod tests {
         let request = Request([&TARGET[..], &[("x-id", "1")]].concat(), None);
         let mut recent = RecentValues::new();
         let first = request.made_with(&mut recent);
-        assert!(recent.map.is_none(), "nobody knows yet that it comes again");
+        assert!(recent.map.is_none(), "the value has not repeated yet");
         let (second, third) = (request.made_with(&mut recent), request.made_with(&mut recent));
         let texts = |request: &http::Request<()>| {
             (request.uri().path().as_ptr(), request.headers()["x-id"].as_bytes().as_ptr())

@@ -328,7 +328,7 @@ fn check_outbound_special(field: &Field<'_>) -> Result<(), Violation> {
     let known_name =
         if field.known_name() == KnownName::NONE { KnownName::of(field.name()) } else { field.known_name() };
     if field.known_name() != known_name {
-        // What is held against the rest of the message is found by its token, and nobody may hide it.
+        // Fields that are compared with the rest of the message are found by their number.
         match known_name {
             KnownName::CONTENT_LENGTH => return Err(Violation::ContentLengthInvalid),
             KnownName::HOST => return Err(Violation::AuthorityDiffersFromHost),
