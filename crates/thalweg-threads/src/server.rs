@@ -413,7 +413,8 @@ impl Shared {
         state.dropped += u64::from(is_late && end.report.live_streams > 0);
     }
 
-    /// Returns the statistics. Connections that are still open did not end although they were closed.
+    /// Returns the statistics. Connections that are still open did not end although they were
+    /// closed.
     fn serve_stats(&self) -> ServeStats {
         let state = self.lock();
         let dropped = state.dropped + state.connections.len() as u64;
