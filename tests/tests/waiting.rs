@@ -67,7 +67,7 @@ fn a_peer_that_answers_the_first_goaway_by_its_own_is_not_waited_for() {
 fn the_last_stream_of_a_peer_that_goes_away_ends_the_wait_for_its_answer() {
     server(|s| {
         let stream = s.get(1);
-        s.call(|core| core.shutdown());
+        s.call(thalweg::Connection::shutdown);
         s.output(["GOAWAY last=2147483647 NO_ERROR", "PING \\x00thaldwn"]);
         s.peer(goaway(0, ErrorCode::NO_ERROR));
         s.take_events();

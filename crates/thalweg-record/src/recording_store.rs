@@ -82,8 +82,8 @@ impl RecordingStore {
         self
     }
 
-    /// Sets the largest number of files in the folder; the oldest are removed. Default 16, at least
-    /// 1. Only files that are named as recordings are counted and removed, including those of
+    /// Sets the largest number of files in the folder, at least one; the oldest are removed. Default
+    /// 16. Files that are named as recordings are counted and removed alone, including those of
     /// earlier processes.
     #[must_use]
     pub fn files_max(mut self, files: usize) -> Self {

@@ -5,6 +5,8 @@
 //! peer continue. What happens in calls, which carry no time, counts from the next expiry, so the
 //! timeout never fires early; it fires at most one length late.
 
+use thalweg_hpack::KnownName;
+
 use crate::error::{ErrorCode, StreamError, Timeout};
 use crate::event::ResetCause;
 use crate::flow::{FRAME_BYTES, ReceiveWindow};
@@ -23,7 +25,7 @@ impl Inner {
         if method == Method::Connect || self.timers.duration(Timeout::Content).is_none() {
             return ContentTimer::Off;
         }
-        if self.headers().get(b"content-type").is_some_and(is_grpc) {
+        if self.headers().known(KnownName::CONTENT_TYPE).is_some_and(is_grpc) {
             return ContentTimer::Off;
         }
         self.timers.arm_if_unarmed(Timeout::Content);

@@ -108,6 +108,13 @@ impl<'c> Headers<'c> {
         joined
     }
 
+    /// Returns the first value of a field that is known by number. Costs a comparison for each field.
+    #[inline]
+    pub(crate) fn known(&self, name: KnownName) -> Option<&'c [u8]> {
+        let field = self.block.fields.iter().find(|field| field.known_name() == name)?;
+        Some(self.decoder.field(field).value)
+    }
+
     #[inline]
     fn pseudo(&self, known_name: KnownName) -> Option<&'c [u8]> {
         let field_ref = self
