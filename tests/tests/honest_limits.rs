@@ -407,7 +407,8 @@ fn an_answer_to_each_keep_alive_ping_passes() {
     }
 }
 
-/// A server that drains says GOAWAY twice; a proxy before it may say it again for each of its backends.
+/// A server that drains says GOAWAY twice; a proxy before it may say it again for each of its
+/// backends.
 #[test]
 fn goaways_of_a_graceful_end_pass() {
     let mut client = End::<Client>::new(Connection::new(Config::default()).unwrap());
@@ -425,7 +426,8 @@ fn goaways_of_a_graceful_end_pass() {
     assert_eq!(flood, (1001, CloseCause::Limit(Limit::Extensions)));
 }
 
-/// A client gives up calls, and each of them answers all the same: two informational responses, the final one, trailers.
+/// A client gives up calls, and each of them answers all the same: two informational responses, the
+/// final one, trailers.
 #[test]
 fn late_blocks_of_streams_that_were_reset_pass() {
     let mut client = End::<Client>::new(Connection::new(Config::default()).unwrap());
@@ -466,7 +468,8 @@ fn trailers_of_uploads_that_were_reset_pass() {
     assert_eq!(flood, (1005, CloseCause::Limit(Limit::Resets)));
 }
 
-/// Requests that cross the final GOAWAY are refused without an answer: as many as may be open. More are a flood.
+/// Requests that cross the final GOAWAY are refused without an answer: as many as may be open. More
+/// are a flood.
 #[test]
 fn requests_that_cross_the_final_goaway_pass() {
     let drained = || {

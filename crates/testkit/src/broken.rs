@@ -1,4 +1,5 @@
-//! Ends that are broken on purpose, one way each: a law that does not notice its fault is worth nothing.
+//! Ends that are broken on purpose, one way each: a law that does not notice its fault is worth
+//! nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! One end of a connection, of either role, checked after every call, and broken on purpose where a test asks for it.
+//! One end of a connection, of either role, checked after every call, and broken on purpose where a
+//! test asks for it.
 
 use thalweg::frame::{Flags, FrameType};
 use thalweg::{
@@ -113,7 +114,7 @@ impl Endpoint {
             Core::Server(core) => core.receive(input, now),
         };
         match event {
-            // Something harmless in its place: `None` would say that the input is eaten.
+            // Something harmless in its place: `None` would mean that the input is consumed.
             Ok(Some(event)) if self.faults.hides(&event) => Ok(Some(Event::Pong { payload: [0; 8] })),
             event => event,
         }

@@ -1,9 +1,11 @@
-//! Tools for testing HTTP/2 without sockets: for the core itself, and for I/O layers and applications on top of it.
+//! Tools for testing HTTP/2 without sockets: for the core itself, and for I/O layers and
+//! applications on top of it.
 //!
 //! # A first test
 //!
-//! A scenario is what a peer sends and what must be seen of it, in the words of the RFC. It is played with the input whole, byte by byte, and
-//! cut at random places, and fails with a transcript if anything is seen that it does not name.
+//! A scenario is what a peer sends and what must be seen of it, in the words of the RFC. It is
+//! played with the input whole, byte by byte, and cut at random places, and fails with a transcript
+//! if anything is seen that it does not name.
 //!
 //! ```
 //! use thalweg::{ErrorCode, Status, Violation};
@@ -25,8 +27,9 @@
 //!
 //! # A thousand conversations
 //!
-//! The simulator makes two ends talk over a hostile wire, with random applications, and knows what must arrive. A failure is the seed,
-//! a script that can be shrunk and pasted into a test, and a transcript.
+//! The simulator makes two ends talk over a hostile wire, with random applications, and knows what
+//! must arrive. A failure is the seed, a script that can be shrunk and pasted into a test, and a
+//! transcript.
 //!
 //! ```
 //! use thalweg_testkit::sim;
@@ -42,17 +45,22 @@
 //!
 //! # What there is
 //!
-//! * [`frames`] writes frames in the words of the RFC, lies included, and reads them back without mercy.
+//! * [`frames`] writes frames in the words of the RFC, lies included, and reads them back without
+//!   mercy.
 //! * [`hpack`] writes and reads header blocks with a codec that shares no code with ours.
-//! * [`scenario`] plays a script of an impolite peer against one connection, at every cut of the input.
+//! * [`scenario`] plays a script of an impolite peer against one connection, at every cut of the
+//!   input.
 //! * [`monitor`] checks all frames that an end sends.
 //! * [`properties`] are what every connection must obey, as functions over any script.
 //! * [`sim`] runs two ends with random applications over a hostile wire, beside a model.
-//! * [`targets`] are what the fuzzers run; its documentation shows a target for an I/O layer of one's own.
-//! * [`endpoint`] is a connection of either role that checks itself after every call; [`fault`] breaks it on purpose.
+//! * [`targets`] are what the fuzzers run; its documentation shows a target for an I/O layer of
+//!   one's own.
+//! * [`endpoint`] is a connection of either role that checks itself after every call; [`fault`]
+//!   breaks it on purpose.
 //! * [`cuts`] cut input, and [`random`] makes choices from a seed or from a fuzzer's input.
 //!
-//! Nothing here reads a clock, a socket, or an unseeded source of randomness: what fails once fails again.
+//! Nothing here reads a clock, a socket, or an unseeded source of randomness: what fails once fails
+//! again.
 #![forbid(unsafe_code)]
 
 pub mod broken;

@@ -55,7 +55,8 @@ impl Choices for Random {
     }
 }
 
-/// Choices read off the input of a fuzzer: a byte for a small bound, more for larger ones, 0 past the end.
+/// Choices read off the input of a fuzzer: a byte for a small bound, more for larger ones, 0 past
+/// the end.
 #[derive(Clone, Debug)]
 pub struct FromBytes<'a> {
     bytes: &'a [u8],

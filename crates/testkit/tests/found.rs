@@ -34,7 +34,8 @@ fn run(client: Setup, server: Setup, ops: Vec<Op>) {
     }
 }
 
-/// RFC 9113 §6.9.2: credit that is too little for a WINDOW_UPDATE may be all that the peer needs once the window has shrunk.
+/// RFC 9113 §6.9.2: credit that is too little for a WINDOW_UPDATE may be all that the peer needs
+/// once the window has shrunk.
 #[test]
 fn credit_that_waits_goes_out_when_the_window_shrinks() {
     let client = Setup { stream_window: 4000, ..Setup::default() };
@@ -64,7 +65,8 @@ fn padding_gives_way_where_the_window_is_short() {
     run(client, Setup::default(), vec![Open(Exchange { response, ..EXCHANGE })]);
 }
 
-/// RFC 9113 §5.1.2: the limit that is enforced on pushes is the limit that was announced, when pushes are allowed late, too.
+/// RFC 9113 §5.1.2: the limit that is enforced on pushes is the limit that was announced, when
+/// pushes are allowed late, too.
 #[test]
 fn pushes_that_are_allowed_late_are_limited_as_announced() {
     let client = Setup { streams: 2, ..Setup::default() };
@@ -77,7 +79,8 @@ fn pushes_that_are_allowed_late_are_limited_as_announced() {
     run(client, Setup::default(), ops);
 }
 
-/// What an application answers is not what its peer provokes: long response headers in one turn accuse nobody.
+/// Responses of the application do not count as replies that the peer provoked: long response
+/// headers in one turn end no connection.
 #[test]
 fn the_peer_is_not_blamed_for_what_the_application_sends() {
     let server = Setup { output_bytes: 1024, ..Setup::default() };
@@ -87,7 +90,8 @@ fn the_peer_is_not_blamed_for_what_the_application_sends() {
     run(Setup::default(), server, vec![Open(exchange), Open(exchange), Open(exchange)]);
 }
 
-/// RFC 9113 §5.4.1: a peer that says GOAWAY with an error and ends its side gives no window any more, so nothing waits for it.
+/// RFC 9113 §5.4.1: a peer that says GOAWAY with an error and ends its side gives no window any
+/// more, so nothing waits for it.
 #[test]
 fn the_end_of_input_after_a_goaway_with_an_error_ends_the_connection() {
     let mut server = Connection::<Server>::new(Config::default()).unwrap();
@@ -115,7 +119,8 @@ fn the_end_of_input_after_a_goaway_with_an_error_ends_the_connection() {
     assert!(server.is_finished());
 }
 
-/// RFC 9113 §6.1: a DATA frame may reset its stream by its head and end the connection by its padding: both are told at every cut.
+/// RFC 9113 §6.1: a DATA frame may reset its stream by its head and end the connection by its
+/// padding: both are told at every cut.
 #[test]
 fn a_reset_by_a_data_frame_header_is_reported_before_its_padding_error() {
     scenario::client(|s| {
@@ -129,8 +134,8 @@ fn a_reset_by_a_data_frame_header_is_reported_before_its_padding_error() {
     });
 }
 
-/// RFC 9113 §8.4: the client's half of a promised stream never exists. HEADERS that were injected on
-/// it before the promise was sent do not make it count as open (seed 902,332,337).
+/// RFC 9113 §8.4: the client's half of a promised stream never exists. HEADERS that were injected
+/// on it before the promise was sent do not make it count as open (seed 902,332,337).
 #[test]
 fn headers_before_a_promise_and_a_connection_error_leave_the_stream_reserved() {
     let client = Setup { streams: 1, push: true, ..Setup::default() };

@@ -69,7 +69,8 @@ fn no_pattern_of_credit_makes_data_short_for_long() {
     }
 }
 
-/// The pattern in which an upload once sent 4,851 of 13,000 frames with one byte, and ended at a limit.
+/// The pattern in which an upload once sent 4,851 of 13,000 frames with one byte, and ended at a
+/// limit.
 #[test]
 fn credit_frame_by_frame_does_not_cut_the_window_into_crumbs() {
     for piece_bytes in [64 << 10, 1 << 20] {
@@ -122,7 +123,8 @@ fn an_endpoint_that_keeps_its_input_breaks_bounded_memory() {
     assert!(failure.is_err_and(|failure| failure.starts_with("bounded memory: ")));
 }
 
-/// What the simulator says of a pair whose end `broken` has this fault, in the first script in which it notices.
+/// What the simulator says of a pair whose end `broken` has this fault, in the first script in
+/// which it notices.
 fn simulator_detects(broken: sim::Side, fault: Fault) -> String {
     let mismatch = (0..SCRIPTS).find_map(|seed| {
         let script = without_splices(sim::script(seed));

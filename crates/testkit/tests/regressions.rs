@@ -1,4 +1,5 @@
-//! Everything that the fuzzers have found, and the corpora that they start from, run on every build.
+//! Everything that the fuzzers have found, and the corpora that they start from, run on every
+//! build.
 
 use std::path::Path;
 

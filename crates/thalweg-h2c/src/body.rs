@@ -128,8 +128,8 @@ impl Chunked {
             _ => return Some(BodyStatus::Rejected(UpgradeRejection::Chunk)),
         };
         match self.state {
-            // A chunk that cannot fit together with the minimum that follows is rejected before it is
-            // buffered.
+            // A chunk that cannot fit together with the minimum that follows is rejected before it
+            // is buffered.
             ChunkState::Data { left } if left > self.remaining.saturating_sub(LEAST_BEHIND_DATA.len()) => {
                 Some(self.too_long())
             }

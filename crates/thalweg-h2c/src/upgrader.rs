@@ -271,7 +271,8 @@ impl Upgrader {
         if !fields.list_contains("connection", "upgrade") {
             return Err(UpgradeResponseError::UpgradeNotListed);
         }
-        // RFC 9112 §6.3: a 101 has no content. A parser that reads one would see HTTP/2 begin elsewhere.
+        // RFC 9112 §6.3: a 101 has no content. A parser that reads one would see HTTP/2 begin
+        // elsewhere.
         if fields.has("content-length") || fields.has("transfer-encoding") {
             return Err(UpgradeResponseError::Framed);
         }

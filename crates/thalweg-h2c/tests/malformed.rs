@@ -327,7 +327,7 @@ fn a_bad_field_line_is_rejected_at_the_end_of_the_head() {
         b"Folded: a\r\n\tb",
         b"Null: a\0b",
         b"Return: a\rb",
-        b"Bell: \x07",
+        b"Control: \x07",
         b"Delete: \x7f",
         b"N\xc3\xa4me: a",
         b"\rX: y",

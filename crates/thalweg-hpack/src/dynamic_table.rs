@@ -361,7 +361,8 @@ impl DynamicTable {
             self.counters.head -= tail;
         }
         let need = self.counters.head + bytes;
-        // If more than half is in use, entries would soon move again: double, up to twice the limit.
+        // If more than half is in use, entries would soon move again: double, up to twice the
+        // limit.
         let roomy = (self.text.len() * 2).min(2 * self.size_max as usize).max(TEXT_MIN);
         if self.text.len() < need {
             self.text.resize(need.max(roomy), 0);

@@ -630,7 +630,8 @@ mod tests {
 
     #[test]
     fn values_that_contain_a_constant_of_the_hash_have_different_hashes() {
-        // A factor with only a constant is zero for one of these words; 200 values then had one hash.
+        // A factor with only a constant is zero for one of these words; 200 values then had one
+        // hash.
         for constant in [0x6a09_e667_f3bc_c909, 0x9e37_79b9_7f4a_7c15, 0, u64::MAX] {
             for seed in [0, 1, 0x5eed_5eed_5eed, u64::MAX] {
                 for constant_is_first in [true, false] {

@@ -1,9 +1,9 @@
 //! One header field, for both directions.
 //!
 //! A [`Field`] borrows its bytes: from the block or the dynamic table when it was decoded, from the
-//! caller when it is to be encoded. It carries the number of its name, so that a name is looked up at
-//! most once, and how it may be represented (RFC 7541 §6.2), so that an intermediary keeps what must
-//! never be indexed.
+//! caller when it is to be encoded. It carries the number of its name, so that a name is looked up
+//! at most once, and how it may be represented (RFC 7541 §6.2), so that an intermediary keeps what
+//! must never be indexed.
 //!
 //! Keeps true: `known_name` belongs to `name`. The encoder relies on it, so both are private.
 
@@ -17,7 +17,8 @@ pub enum Indexing {
     /// To encode: the encoder's policy decides. Decoded: the field is in a table.
     #[default]
     Default,
-    /// To encode: inserted into the dynamic table whatever the policy is, if it fits. Never decoded.
+    /// To encode: inserted into the dynamic table whatever the policy is, if it fits. Never
+    /// decoded.
     Always,
     /// RFC 7541 §6.2.2: not inserted into the dynamic table.
     NotIndexed,
@@ -50,7 +51,8 @@ impl<'a> Field<'a> {
         Self { name, value: value.as_ref(), known_name: KnownName::of(name), indexing: Indexing::Default }
     }
 
-    /// Creates a field of a known name, without a look-up. With [`KnownName::NONE`] the name is empty.
+    /// Creates a field of a known name, without a look-up. With [`KnownName::NONE`] the name is
+    /// empty.
     #[inline]
     pub const fn with_known_name(known_name: KnownName, value: &'a [u8]) -> Self {
         Self { name: known_name.name(), value, known_name, indexing: Indexing::Default }
@@ -91,8 +93,8 @@ impl<'a> Field<'a> {
         self.with_indexing(Indexing::Never)
     }
 
-    /// Returns the size of the field in a dynamic table and in a header list, bytes: both strings and
-    /// 32 (RFC 7541 §4.1, RFC 9113 §6.5.2).
+    /// Returns the size of the field in a dynamic table and in a header list, bytes: both strings
+    /// and 32 (RFC 7541 §4.1, RFC 9113 §6.5.2).
     #[inline]
     pub const fn size(&self) -> usize {
         self.name.len() + self.value.len() + OVERHEAD

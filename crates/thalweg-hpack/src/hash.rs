@@ -52,16 +52,16 @@ pub(crate) fn hash(key: Key, text: &[u8]) -> u64 {
         let (first, last) = ends(text);
         return fold(u64::from(first) ^ key.first, u64::from(last) ^ start);
     }
-    let last = word(text, len - 8);
+    let tail = word(text, len - 8);
     if len <= 16 {
-        return fold(word(text, 0) ^ key.first, last ^ start);
+        return fold(word(text, 0) ^ key.first, tail ^ start);
     }
     let (mut state, mut at) = (start, 0);
     while at + 16 < len {
         state = fold(word(text, at) ^ key.first, word(text, at + 8) ^ state);
         at += 16;
     }
-    fold(word(text, len - 16) ^ key.first, last ^ state)
+    fold(word(text, len - 16) ^ key.first, tail ^ state)
 }
 
 /// Multiplies to 128 bits, and folds the halves together.

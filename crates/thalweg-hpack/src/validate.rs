@@ -1,7 +1,7 @@
 //! Which octets names and values may contain, RFC 9113 §8.2.1, RFC 9110 §5.1.
 //!
 //! Both checks take eight octets at a time: one addition compares all bytes of a word with a bound,
-//! since the carry into the top bit of a byte means "at least the bound". The last word overlaps
+//! since the carry into the top bit of a byte means "at least the bound". The final word overlaps
 //! the one before it, so no octet is checked alone:
 //!
 //! ```text

@@ -97,8 +97,8 @@ impl<R: Role> Recorder<R> {
         Ok(Self { connection, recording: options.start::<R>(&config, &Start::New) })
     }
 
-    /// Whether calls are written down. What is sent by [`splice_data`](Self::splice_data) is not in the recording, so content that shall be
-    /// must be sent by [`send_data`](Self::send_data).
+    /// Whether calls are written down. What is sent by [`splice_data`](Self::splice_data) is not in
+    /// the recording, so content that shall be must be sent by [`send_data`](Self::send_data).
     #[must_use]
     pub const fn is_recording(&self) -> bool {
         self.recording.is_some()

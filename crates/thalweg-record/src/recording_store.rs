@@ -82,7 +82,8 @@ impl RecordingStore {
         self
     }
 
-    /// Sets the largest number of files in the folder, at least one; the oldest are removed. Default
+    /// Sets the largest number of files in the folder, at least one; the oldest are removed.
+    /// Default
     /// 16. Files that are named as recordings are counted and removed alone, including those of
     /// earlier processes.
     #[must_use]

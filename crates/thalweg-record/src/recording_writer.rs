@@ -154,7 +154,8 @@ impl RecordingWriter {
             && self.file.get(offset..offset + consumed) == Some(&input[..consumed])
     }
 
-    /// Adds a `poll_transmit` that handed out `out` with `splices`, whose offsets count from `base`.
+    /// Adds a `poll_transmit` that handed out `out` with `splices`, whose offsets count from
+    /// `base`.
     pub(crate) fn transmit(
         &mut self,
         spliced: bool,

@@ -162,10 +162,10 @@ async fn raw() -> (Peer<DuplexStream>, Tunnel) {
 #[tokio::test]
 async fn each_side_of_a_tunnel_closes_separately() {
     let (mut peer, mut tunnel) = raw().await;
-    peer.send_frames(&[data(1, "last words").end_stream()]).await;
+    peer.send_frames(&[data(1, "final bytes").end_stream()]).await;
     let mut received = String::new();
     within(tunnel.read_to_string(&mut received)).await.unwrap();
-    assert_eq!(received, "last words");
+    assert_eq!(received, "final bytes");
     within(tunnel.write_all(b"still here")).await.unwrap();
     within(tunnel.shutdown()).await.unwrap();
     drop(tunnel);

@@ -27,15 +27,15 @@ define_config! {
         /// Default 4,096; up to 1 MiB.
         encoder_table_bytes_max: u32 = 4096, in 0..=1 << 20;
         /// The seed of the hash table inside the header encoder. Use a random one for each process:
-        /// an attacker that knew it could slow down the encoding of fields that it chooses.
-        /// Default 0: the core has no source of randomness; both adapters replace 0 by a random seed
-        /// of the process.
+        /// an attacker that knew it could slow down the encoding of fields that it chooses. Default
+        /// 0: the core has no source of randomness; both adapters replace 0 by a random seed of the
+        /// process.
         hash_seed: u64 = 0;
         /// SETTINGS_ENABLE_PUSH, for clients: whether the server may push. Default false.
         enable_push: bool = false;
-        /// SETTINGS_MAX_CONCURRENT_STREAMS: streams that the peer may have open at once. Default 256.
-        /// Further ones are refused with REFUSED_STREAM. A client without `enable_push` advertises
-        /// nothing.
+        /// SETTINGS_MAX_CONCURRENT_STREAMS: streams that the peer may have open at once. Default
+        /// 256. Further ones are refused with REFUSED_STREAM. A client without `enable_push`
+        /// advertises nothing.
         concurrent_streams_max: u32 = 256;
         /// SETTINGS_INITIAL_WINDOW_SIZE: what the peer may send on one stream ahead of `release`,
         /// bytes. Default 256 KiB; up to 2^31-1.
@@ -43,8 +43,8 @@ define_config! {
         /// What the peer may send on all streams together ahead of `release`, bytes. Default 1 MiB;
         /// 65,535 to 2^31-1.
         connection_window_bytes as connection_window: u32 = 1 << 20, in 65_535..=WINDOW_MAX;
-        /// SETTINGS_MAX_FRAME_SIZE: the largest payload that the peer may send, bytes. Default 16,384;
-        /// up to 2^24-1.
+        /// SETTINGS_MAX_FRAME_SIZE: the largest payload that the peer may send, bytes. Default
+        /// 16,384; up to 2^24-1.
         frame_bytes_max: u32 = 16_384, in 16_384..=PAYLOAD_LEN_MAX;
         /// SETTINGS_ENABLE_CONNECT_PROTOCOL, for servers (RFC 8441). Default false.
         enable_connect_protocol: bool = false;
@@ -63,18 +63,19 @@ define_config! {
         header_list_bytes_max: u32 = 16 << 10, in 256..=16 << 20,
             limit HeaderListBytes ENHANCE_YOUR_CALM;
         /// The most fields in one header list. Default 512, which the default of
-        /// `header_list_bytes_max` hardly allows: each field counts 32 bytes there beside its strings.
-        /// A field costs 24 bytes here, kept until the next message, and what the application makes of
-        /// it. 8 to 65,536.
+        /// `header_list_bytes_max` hardly allows: each field counts 32 bytes there beside its
+        /// strings. A field costs 24 bytes here, kept until the next message, and what the
+        /// application makes of it. 8 to 65,536.
         header_fields_max: u32 = 512, in 8..=1 << 16, limit HeaderFields ENHANCE_YOUR_CALM;
         /// The largest field block that is collected, bytes on the wire, CONTINUATION included.
         /// Default 32 KiB; 256 to 16 MiB. A larger one is decoded as it arrives and not stored: a
         /// request is answered with 431, a response, trailers or a push reset their stream.
         header_block_bytes_max: u32 = 32 << 10, in 256..=16 << 20,
             limit HeaderBlockBytes ENHANCE_YOUR_CALM;
-        /// The largest field block that is decoded at all, bytes on the wire, CONTINUATION included.
-        /// Default 1 MiB; `header_block_bytes_max` to 16 MiB. Beyond it the connection ends. Each
-        /// 16 KiB of a block beyond `header_block_bytes_max` draw one token of `rate_limits.resets`.
+        /// The largest field block that is decoded at all, bytes on the wire, CONTINUATION
+        /// included. Default 1 MiB; `header_block_bytes_max` to 16 MiB. Beyond it the connection
+        /// ends. Each 16 KiB of a block beyond `header_block_bytes_max` draw one token of
+        /// `rate_limits.resets`.
         // RFC 9113 §4.3: an endpoint that leaves a field block undecoded ends the connection with
         // COMPRESSION_ERROR.
         oversized_block_bytes_max: u32 = 1 << 20, in 256..=OVERSIZED_BLOCK_BYTES_MAX,
@@ -85,18 +86,18 @@ define_config! {
         /// The most entries in one SETTINGS frame. Default 32; 8 to 65,536.
         settings_entries_max: u32 = 32, in 8..=1 << 16, limit SettingsEntries ENHANCE_YOUR_CALM;
         /// The largest payload of GOAWAY, PRIORITY_UPDATE, ORIGIN, ALTSVC and, with
-        /// `extension_frames`, of unknown frames, bytes. Default 4,096; 256 to 1 MiB. Beyond it, GOAWAY
-        /// ends the connection, and the others are ignored.
+        /// `extension_frames`, of unknown frames, bytes. Default 4,096; 256 to 1 MiB. Beyond it,
+        /// GOAWAY ends the connection, and the others are ignored.
         control_payload_bytes_max: u32 = 4096, in 256..=1 << 20,
             limit ControlPayloadBytes ENHANCE_YOUR_CALM;
-        /// How many stream identifiers below the newest are remembered after their streams ended, to
-        /// tell late frames from invalid ones. Default 256 (2 KiB, allocated as streams are opened);
-        /// 16 to 65,536.
+        /// How many stream identifiers below the newest are remembered after their streams ended,
+        /// to tell late frames from invalid ones. Default 256 (2 KiB, allocated as streams are
+        /// opened); 16 to 65,536.
         closed_streams_max: u32 = 256, in 16..=1 << 16;
         /// The room for DATA in the output, bytes: `send_data` stops there until `poll_transmit`,
         /// `splice_data`, whose content stays with its owner, at four times that. Default 64 KiB;
-        /// 1,024 to 1 GiB. Responses that the peer provokes may exceed it: `wants_read` is false then,
-        /// and at four times the limit the connection ends.
+        /// 1,024 to 1 GiB. Responses that the peer provokes may exceed it: `wants_read` is false
+        /// then, and at four times the limit the connection ends.
         output_bytes_max: u32 = 64 << 10, in 1024..=1 << 30, limit OutputBytes ENHANCE_YOUR_CALM;
         /// The least that a stream which waits for window must be able to send within each
         /// `timeouts.stall`, bytes: tiny WINDOW_UPDATE increments count as a stall. Default 4,096.
@@ -104,36 +105,36 @@ define_config! {
     }
     rate_limits {
         /// Streams that the peer resets before they were answered and within 100 ms, that we must
-        /// reset for its errors, or refuse. Later resets are bounded by `concurrent_streams_max`. Each
-        /// stream that completes returns four tokens. A field block beyond `header_block_bytes_max`
-        /// draws one more for each 16 KiB of it. A field block on a stream that we reset draws one,
-        /// beyond four for each such stream; so does a request behind the final GOAWAY. Default 1,000
-        /// and 33 a second.
+        /// reset for its errors, or refuse. Later resets are bounded by `concurrent_streams_max`.
+        /// Each stream that completes returns four tokens. A field block beyond
+        /// `header_block_bytes_max` draws one more for each 16 KiB of it. A field block on a stream
+        /// that we reset draws one, beyond four for each such stream; so does a request behind the
+        /// final GOAWAY. Default 1,000 and 33 a second.
         resets: Reset, Resets = RateLimit::new(1000, 33);
-        /// PING. Each DATA frame that is sent or received returns a token, since honest peers measure
-        /// the bandwidth by PINGs beside DATA. An answer to no PING of the caller's draws one,
-        /// too. Default 10,000 and 1,000 a second.
+        /// PING. Each DATA frame that is sent or received returns a token, since honest peers
+        /// measure the bandwidth by PINGs beside DATA. An answer to no PING of the caller's draws
+        /// one, too. Default 10,000 and 1,000 a second.
         pings: Ping, Pings = RateLimit::new(10_000, 1000);
         /// SETTINGS. Default 100 and 10 a second.
         settings: Settings, Settings = RateLimit::new(100, 10);
-        /// DATA without content that ends no stream, HEADERS and CONTINUATION with an empty fragment.
-        /// Each DATA frame with content and each new stream returns a token. Default 1,000 and 100 a
-        /// second.
+        /// DATA without content that ends no stream, HEADERS and CONTINUATION with an empty
+        /// fragment. Each DATA frame with content and each new stream returns a token. Default
+        /// 1,000 and 100 a second.
         empty_frames: EmptyFrame, EmptyFrames = RateLimit::new(1000, 100);
-        /// PRIORITY and PRIORITY_UPDATE. Each new stream returns a token. Default 10,000 and 10,000 a
-        /// second.
+        /// PRIORITY and PRIORITY_UPDATE. Each new stream returns a token. Default 10,000 and 10,000
+        /// a second.
         priorities: Priority, Priorities = RateLimit::new(10_000, 10_000);
         /// WINDOW_UPDATE of less than 256 bytes beyond the DATA that was sent. Default 10,000 and
         /// 1,000 a second.
         window_updates: WindowUpdate, WindowUpdates = RateLimit::new(10_000, 1000);
-        /// Frames of unknown types, ORIGIN, ALTSVC and GOAWAY. Each DATA frame with content and each new
-        /// stream returns a token, since browsers send such frames beside them. Default 1,000 and 100
-        /// a second.
+        /// Frames of unknown types, ORIGIN, ALTSVC and GOAWAY. Each DATA frame with content and
+        /// each new stream returns a token, since browsers send such frames beside them. Default
+        /// 1,000 and 100 a second.
         extensions: Extension, Extensions = RateLimit::new(1000, 100);
         /// DATA of less than 16 bytes that the application has not consumed: each byte that is
-        /// released or discarded returns a token. Messages of gRPC have 5 bytes at least, so a fifth of
-        /// `connection_window_bytes` is more than an honest peer of that kind reaches; raise the two
-        /// together. Default 262,144 and 10,000 a second.
+        /// released or discarded returns a token. Messages of gRPC have 5 bytes at least, so a
+        /// fifth of `connection_window_bytes` is more than an honest peer of that kind reaches;
+        /// raise the two together. Default 262,144 and 10,000 a second.
         small_data: SmallData, SmallData = RateLimit::new(1 << 18, 10_000);
     }
     timeouts {
@@ -150,16 +151,16 @@ define_config! {
         keep_alive: KeepAlive NO_ERROR "a PING is due; never an error." = None;
         /// For the response to a keep-alive PING. Default 10 s.
         ping: Ping NO_ERROR "a keep-alive PING was not answered." = seconds(10);
-        /// For a server: without any open stream, the connection is shut down gracefully. A peer that
-        /// does not respond to that has `ping` before the connection ends. Default 3 minutes.
+        /// For a server: without any open stream, the connection is shut down gracefully. A peer
+        /// that does not respond to that has `ping` before the connection ends. Default 3 minutes.
         idle: Idle NO_ERROR
             "no stream was open (on a client, for `client_idle`). The connection shuts down; the peer \
              is not at fault."
             = seconds(180);
         /// For open streams to end after `shutdown`. Default 30 s.
         shutdown: Shutdown NO_ERROR "streams were still open long after `shutdown`." = seconds(30);
-        /// For window on a stream that has data to send, `stall_bytes_min` at least: otherwise it is
-        /// reset with CANCEL. Default 60 s.
+        /// For window on a stream that has data to send, `stall_bytes_min` at least: otherwise it
+        /// is reset with CANCEL. Default 60 s.
         stall: Stall CANCEL "a stream with data to send got no window." = seconds(60);
         /// For output to be fetched by `poll_transmit`: the peer does not read. Default 60 s.
         transmit: Transmit ENHANCE_YOUR_CALM "output was not fetched: the peer does not read."
@@ -167,12 +168,12 @@ define_config! {
         /// What `idle` is for a server, for a client, whose application usually decides itself how
         /// long it keeps a connection. Default off.
         client_idle = None;
-        /// For a server: for more of a request's content, while the peer has window to send it. DATA
-        /// on any stream of the connection counts, since peers may send their streams one after
-        /// another. When it passes, the request is answered with 408 if no response was sent, and the
-        /// stream is reset. Applies to content whose length was announced, and to other content until
-        /// the response begins; never to CONNECT or to `content-type: application/grpc`, whose streams
-        /// may be silent by design. Default 60 s.
+        /// For a server: for more of a request's content, while the peer has window to send it.
+        /// DATA on any stream of the connection counts, since peers may send their streams one
+        /// after another. When it passes, the request is answered with 408 if no response was sent,
+        /// and the stream is reset. Applies to content whose length was announced, and to other
+        /// content until the response begins; never to CONNECT or to
+        /// `content-type: application/grpc`, whose streams may be silent by design. Default 60 s.
         content: Content CANCEL "the rest of a request's content did not arrive." = seconds(60);
     }
 }

@@ -1,7 +1,9 @@
-//! The three kinds of errors, never mixed: the connection is over ([`ConnectionError`]), the caller made a
-//! mistake or must wait ([`SendError`], [`OpenError`], [`ConfigError`]), or a stream ended ([`StreamError`]).
+//! The three kinds of errors, never mixed: the connection is over ([`ConnectionError`]), the caller
+//! made a mistake or must wait ([`SendError`], [`OpenError`], [`ConfigError`]), or a stream ended
+//! ([`StreamError`]).
 //!
-//! Keeps true: errors are `Copy`, hold no text of their own, and name the rule or the limit with the value seen.
+//! Keeps true: errors are `Copy`, hold no text of their own, and name the rule or the limit with
+//! the value seen.
 
 use core::error::Error;
 use core::fmt;
@@ -99,13 +101,15 @@ pub enum CloseCause {
     Timeout(Timeout),
     /// The caller closed it with `close`.
     Closed,
-    /// The byte stream ended while the peer still owed something: a preface, a frame's rest, or an open stream.
+    /// The byte stream ended while the peer still owed something: a preface, a frame's rest, or an
+    /// open stream.
     Eof,
     /// The peer said GOAWAY with an error code, and ended the byte stream.
     GoAway,
 }
 
-/// The end of a connection: who or what ended it. `Copy`; every call after the end returns the same value.
+/// The end of a connection: who or what ended it. `Copy`; every call after the end returns the same
+/// value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionError {
     cause: CloseCause,
@@ -175,7 +179,8 @@ impl ConnectionError {
         matches!(self.cause, CloseCause::Violation(violation) if violation.names_protocol())
     }
 
-    /// Returns whether the peer is at fault: it broke a rule, or exceeded a limit or timeout of ours.
+    /// Returns whether the peer is at fault: it broke a rule, or exceeded a limit or timeout of
+    /// ours.
     #[must_use]
     pub const fn is_peer_fault(&self) -> bool {
         match self.cause {
@@ -295,8 +300,9 @@ pub enum SendError {
     NotAllowedByPeer,
     /// A setting, priority or payload outside its range.
     OutOfRange,
-    /// Too many of these are under way: SETTINGS or PINGs that were not acknowledged yet, or pushed responses beyond the client's
-    /// limit of concurrent streams; for those, `Event::StreamAvailable` tells when there is room.
+    /// Too many of these are under way: SETTINGS or PINGs that were not acknowledged yet, or pushed
+    /// responses beyond the client's limit of concurrent streams; for those,
+    /// `Event::StreamAvailable` tells when there is room.
     TooManyPending,
 }
 
@@ -336,7 +342,8 @@ impl Error for SendError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The peer's limit of concurrent streams is reached; `Event::StreamAvailable` will tell when there is room.
+    /// The peer's limit of concurrent streams is reached; `Event::StreamAvailable` will tell when
+    /// there is room.
     TooManyStreams {
         /// The peer's SETTINGS_MAX_CONCURRENT_STREAMS.
         limit: u32,

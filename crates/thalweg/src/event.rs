@@ -8,8 +8,9 @@ use crate::stream_id::{StreamId, StreamKey};
 
 /// One thing that happened. Small, `Copy`-cheap to move, and without a destructor.
 ///
-/// `'b` is the life of the caller's read buffer, `'c` the borrow of the connection: `data` stays usable while the
-/// connection is called, `headers` and control payloads must be read before the next call.
+/// `'b` is the life of the caller's read buffer, `'c` the borrow of the connection: `data` stays
+/// usable while the connection is called, `headers` and control payloads must be read before the
+/// next call.
 ///
 /// # What does not compile
 ///
@@ -74,8 +75,8 @@ pub enum Event<'c, 'b> {
         /// Whether the peer's half of the stream ends here.
         end: bool,
     },
-    /// The stream is over before both its halves ended. Nothing more comes for it, and its handle is stale. Content of it
-    /// that the caller still holds is already credited to the peer.
+    /// The stream is over before both its halves ended. Nothing more comes for it, and its handle
+    /// is stale. Content of it that the caller still holds is already credited to the peer.
     Reset {
         /// The stream.
         stream: StreamKey,
@@ -84,7 +85,8 @@ pub enum Event<'c, 'b> {
         /// Who ended it.
         by: ResetCause,
     },
-    /// The peer will accept no new streams (RFC 9113 §6.8). Streams above `last_stream` follow as [`Event::Reset`].
+    /// The peer will accept no new streams (RFC 9113 §6.8). Streams above `last_stream` follow as
+    /// [`Event::Reset`].
     GoAway {
         /// The last stream that the peer may have acted on.
         last_stream: StreamId,
@@ -100,7 +102,8 @@ pub enum Event<'c, 'b> {
     },
     /// The peer acknowledged our oldest unacknowledged SETTINGS: they bind it now.
     SettingsAcknowledged,
-    /// A request that failed with `TooManyStreams`, or a pushed response that failed with `TooManyPending`, can be tried again.
+    /// A request that failed with `TooManyStreams`, or a pushed response that failed with
+    /// `TooManyPending`, can be tried again.
     StreamAvailable,
     /// A PING of ours was answered.
     Pong {
@@ -169,15 +172,17 @@ pub enum ResetCause {
     /// We found an error; RST_STREAM is in the output.
     Local(StreamError),
     /// The local application, or the layer between it and the core, reset the stream. The core
-    /// reports no event for that: the cause is for layers above that end a stream for several readers.
+    /// reports no event for that: the cause is for layers above that end a stream for several
+    /// readers.
     Application,
-    /// The peer's GOAWAY excludes the stream: it was not processed, and may be tried on another connection.
+    /// The peer's GOAWAY excludes the stream: it was not processed, and may be tried on another
+    /// connection.
     GoAway,
 }
 
 impl Event<'_, '_> {
-    /// Whether this event says that the stream was not processed at all, so that any request may be tried again
-    /// (RFC 9113 §8.7).
+    /// Whether this event says that the stream was not processed at all, so that any request may be
+    /// tried again (RFC 9113 §8.7).
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {

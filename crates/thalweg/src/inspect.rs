@@ -1,7 +1,8 @@
 //! A passive look at a connection: both directions' bytes in, annotated frames out.
 //!
-//! For debug logs of proxies, for packet viewers and for tests. It judges nothing but what it cannot read, answers
-//! nothing, and keeps no stream state: only the header compression state that it needs to show fields.
+//! For debug logs of proxies, for packet viewers and for tests. It judges nothing but what it
+//! cannot read, answers nothing, and keeps no stream state: only the header compression state that
+//! it needs to show fields.
 //!
 //! Keeps true: any cut of the input gives the same frames; what is carried over is bounded by
 //! [`PAYLOAD_BYTES_MAX`] a direction; DATA is counted, not kept.
@@ -75,7 +76,8 @@ pub enum Captured<'a> {
     Frame(FrameHeader, Frame<'a>, Option<Headers<'a>>),
     /// A frame that is too long to be kept, and was passed over.
     Oversized(FrameHeader),
-    /// A frame that breaks this rule. After a header block that cannot be decoded, later ones of the direction are not decoded.
+    /// A frame that breaks this rule. After a header block that cannot be decoded, later ones of
+    /// the direction are not decoded.
     Malformed(FrameHeader, Violation),
     /// The direction does not begin with the preface; its bytes are passed over from here on.
     NotHttp2,
@@ -113,8 +115,8 @@ impl Inspector {
         }
     }
 
-    /// Starts between two frames of each direction, later than at the beginning. What the compression of header fields was told
-    /// until then is not known, so no fields are shown.
+    /// Starts between two frames of each direction, later than at the beginning. What the
+    /// compression of header fields was told until then is not known, so no fields are shown.
     pub fn resume() -> Self {
         let state = || DirectionState { decodes: false, ..DirectionState::new(Phase::FrameHeader) };
         Self { to_server: state(), to_client: state() }
@@ -243,7 +245,8 @@ impl DirectionState {
         }
     }
 
-    /// Collects fragments, and decodes the block behind the last one. `Ok(true)`: the fields are there.
+    /// Collects fragments, and decodes the block behind the last one. `Ok(true)`: the fields are
+    /// there.
     fn decode_if_last(&mut self, header: FrameHeader, payload: &[u8]) -> Result<bool, Violation> {
         let fragment = match header.kind {
             FrameType::HEADERS => parse::headers(header.flags, payload)?.0,

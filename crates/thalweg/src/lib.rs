@@ -1,12 +1,14 @@
-//! An HTTP/2 protocol core without I/O: bytes go in, events come out; calls go in, bytes come out; time is an argument.
+//! An HTTP/2 protocol core without I/O: bytes go in, events come out; calls go in, bytes come out;
+//! time is an argument.
 //!
-//! The core owns no socket, clock, thread, lock or waker, so the same code runs under tokio, on plain threads, in an epoll or io_uring
-//! loop, on a device without an operating system, in a simulator and in a unit test. It is `no_std` with `alloc`, and free of
-//! unsafe code.
+//! The core owns no socket, clock, thread, lock or waker, so the same code runs under tokio, on
+//! plain threads, in an epoll or io_uring loop, on a device without an operating system, in a
+//! simulator and in a unit test. It is `no_std` with `alloc`, and free of unsafe code.
 //!
 //! # The tour
 //!
-//! A [`Connection`] is one end. Its role is a type: [`Connection<Server>`](Server) answers, [`Connection<Client>`](Client) asks.
+//! A [`Connection`] is one end. Its role is a type: [`Connection<Server>`](Server) answers,
+//! [`Connection<Client>`](Client) asks.
 //!
 //! ```text
 //!              bytes                                events
@@ -20,26 +22,32 @@
 //!              bytes                                 calls
 //! ```
 //!
-//! **In.** [`receive`](Connection::receive) eats the input and returns one [`Event`] at a time. [`Event::Data`] borrows your read
-//! buffer, [`Event::Headers`] borrows the connection's header decoder; so you can answer while you hold data, decoding
-//! copies no content, and a buffer that is still in use cannot be refilled: the compiler refuses it.
+//! **In.** [`receive`](Connection::receive) eats the input and returns one [`Event`] at a time.
+//! [`Event::Data`] borrows your read buffer, [`Event::Headers`] borrows the connection's header
+//! decoder; so you can answer while you hold data, decoding copies no content, and a buffer that is
+//! still in use cannot be refilled: the compiler refuses it.
 //!
-//! **Out.** Every `send_*` call writes whole frames to the output at once, and [`poll_transmit`](Connection::poll_transmit) hands
-//! the output over by swapping two vectors. What has been written is never taken back: a reset adds a frame, it touches none.
+//! **Out.** Every `send_*` call writes whole frames to the output at once, and
+//! [`poll_transmit`](Connection::poll_transmit) hands the output over by swapping two vectors. What
+//! has been written is never taken back: a reset adds a frame, it touches none.
 //!
-//! **Nothing is queued.** [`send_data`](Connection::send_data) takes what windows, priorities and `Config::output_bytes_max` allow,
-//! and says how much. Keep the rest, and go on when [`poll_writable`](Connection::poll_writable) names the stream. Memory is bounded
-//! by [`Config`] alone.
+//! **Nothing is queued.** [`send_data`](Connection::send_data) takes what windows, priorities and
+//! `Config::output_bytes_max` allow, and says how much. Keep the rest, and go on when
+//! [`poll_writable`](Connection::poll_writable) names the stream. Memory is bounded by [`Config`]
+//! alone.
 //!
-//! **Credit.** The peer may send as much as its windows allow. When you have consumed content, say so with
-//! [`release`](Connection::release), and the core sends WINDOW_UPDATE when it is worth a frame. Backpressure is not releasing.
+//! **Credit.** The peer may send as much as its windows allow. When you have consumed content, say
+//! so with [`release`](Connection::release), and the core sends WINDOW_UPDATE when it is worth a
+//! frame. Backpressure is not releasing.
 //!
-//! **Time.** `receive` and [`handle_timeout`](Connection::handle_timeout) take an [`Instant`] of your own counting;
-//! [`poll_timeout`](Connection::poll_timeout) says when the next deadline is due.
+//! **Time.** `receive` and [`handle_timeout`](Connection::handle_timeout) take an [`Instant`] of
+//! your own counting; [`poll_timeout`](Connection::poll_timeout) says when the next deadline is
+//! due.
 //!
-//! **Ends.** A stream ends once: by `end` on both sides, by [`Event::Reset`], or with the connection. A fault of the peer on one stream resets that
-//! stream and no other. A connection error is an `Err` of `receive`: GOAWAY is in the output already, every later call gives
-//! the same error, and [`report`](Connection::report) says who ended it and which rule or limit tripped.
+//! **Ends.** A stream ends once: by `end` on both sides, by [`Event::Reset`], or with the
+//! connection. A fault of the peer on one stream resets that stream and no other. A connection
+//! error is an `Err` of `receive`: GOAWAY is in the output already, every later call gives the same
+//! error, and [`report`](Connection::report) says who ended it and which rule or limit tripped.
 //!
 //! # An exchange in memory
 //!
@@ -76,14 +84,14 @@
 //!
 //! # Where to go next
 //!
-//! [`Connection`] lists the four kinds of methods and the turn of an I/O loop; [`Config`] lists every limit with its default;
-//! [`Violation`] lists every rule that a peer can break; [`frame`] is the frame layer as a tool of its own, and
-//! [`inspect`] reads a connection that goes by.
+//! [`Connection`] lists the four kinds of methods and the turn of an I/O loop; [`Config`] lists
+//! every limit with its default; [`Violation`] lists every rule that a peer can break; [`frame`] is
+//! the frame layer as a tool of its own, and [`inspect`] reads a connection that goes by.
 //!
 //! # Features
 //!
-//! None by default. `http` converts header blocks to and from the types of that crate; `bytes` sends from any `Buf`;
-//! `arbitrary` makes inputs for fuzzing.
+//! None by default. `http` converts header blocks to and from the types of that crate; `bytes`
+//! sends from any `Buf`; `arbitrary` makes inputs for fuzzing.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]

@@ -4,8 +4,8 @@ use core::fmt;
 
 use crate::headers::validate;
 
-/// The control data of a request: its pseudo-header fields (RFC 9113 §8.3.1), as arguments, so that no illegal order or
-/// repetition can be written. `Debug` prints text.
+/// The control data of a request: its pseudo-header fields (RFC 9113 §8.3.1), as arguments, so that
+/// no illegal order or repetition can be written. `Debug` prints text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Request<'a> {

@@ -9,7 +9,8 @@ use crate::frame::{Flags, FrameType, SettingId};
 use crate::priority::Priority;
 use crate::stream_id::StreamId;
 
-/// An event that belongs to no message, with its data: for I/O layers that forward it. Returned by [`Event::to_owned_event`].
+/// An event that belongs to no message, with its data: for I/O layers that forward it. Returned by
+/// [`Event::to_owned_event`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OwnedEvent {
@@ -64,8 +65,9 @@ pub enum OwnedEvent {
 }
 
 impl Event<'_, '_> {
-    /// The event with its data, if it belongs to no message. Costs a copy of the data. `None` for headers, content, ends of streams, and what
-    /// only the one who drives the connection asked for.
+    /// The event with its data, if it belongs to no message. Costs a copy of the data. `None` for
+    /// headers, content, ends of streams, and what only the one who drives the connection asked
+    /// for.
     pub fn to_owned_event(&self) -> Option<OwnedEvent> {
         Some(match *self {
             Self::Settings { entries } => OwnedEvent::Settings { entries: entries.collect() },

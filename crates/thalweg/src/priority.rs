@@ -27,11 +27,11 @@ impl Priority {
         self.incremental
     }
 
-    /// Reads a Priority field value, or the payload of PRIORITY_UPDATE: a dictionary of structured fields, in
-    /// which the parameters `u` and `i` count.
+    /// Reads a Priority field value, or the payload of PRIORITY_UPDATE: a dictionary of structured
+    /// fields, in which the parameters `u` and `i` count.
     ///
-    /// RFC 9218 §4: unknown parameters and values out of range are ignored; text that is no dictionary
-    /// gives the defaults.
+    /// RFC 9218 §4: unknown parameters and values out of range are ignored; text that is no
+    /// dictionary gives the defaults.
     pub fn parse(text: &[u8]) -> Self {
         parse_dictionary(text).unwrap_or_default()
     }

@@ -1,8 +1,9 @@
 //! Rate limits: a token bucket for each kind of cheap frame that costs us work.
 //!
-//! Keeps true: a bucket holds at most its burst; time gives tokens back, and so does useful work (a stream that
-//! is opened or completes, content that is sent, received or consumed), so that limits grow with honest traffic and no
-//! total is ever counted. The table in `docs/security.md` says what honest peers reach.
+//! Keeps true: a bucket holds at most its burst; time gives tokens back, and so does useful work (a
+//! stream that is opened or completes, content that is sent, received or consumed), so that limits
+//! grow with honest traffic and no total is ever counted. The table in `docs/security.md` says what
+//! honest peers reach.
 
 pub(crate) use crate::config::Cost;
 use crate::config::{RateLimit, RateLimits};
@@ -63,8 +64,8 @@ impl RateLimiter {
         bucket.tokens = bucket.tokens.saturating_add(tokens).min(bucket.rate_limit.burst);
     }
 
-    /// A DATA frame with content has arrived. Honest peers send signals beside it: a PING to measure, an empty frame to
-    /// flush, an extension frame as grease.
+    /// A DATA frame with content has arrived. Honest peers send signals beside it: a PING to
+    /// measure, an empty frame to flush, an extension frame as grease.
     #[inline]
     pub(crate) fn credit_content(&mut self) {
         self.credit(Cost::Ping, 1);
@@ -72,8 +73,8 @@ impl RateLimiter {
         self.credit(Cost::Extension, 1);
     }
 
-    /// A stream was opened, by either side. Its peer may give it a priority and grease, and end it by an empty frame that
-    /// arrives late.
+    /// A stream was opened, by either side. Its peer may give it a priority and grease, and end it
+    /// by an empty frame that arrives late.
     #[inline]
     pub(crate) fn credit_stream(&mut self) {
         self.credit(Cost::Priority, 1);
@@ -81,7 +82,8 @@ impl RateLimiter {
         self.credit(Cost::Extension, 1);
     }
 
-    /// We have reset a stream whose peer had not finished: the blocks that cross the reset are paid for.
+    /// We have reset a stream whose peer had not finished: the blocks that cross the reset are paid
+    /// for.
     #[inline]
     pub(crate) fn credit_late_blocks(&mut self) {
         self.late_blocks = (self.late_blocks + LATE_BLOCKS_PER_STREAM).min(LATE_BLOCKS_MAX);

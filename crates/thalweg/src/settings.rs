@@ -1,7 +1,7 @@
 //! SETTINGS of both sides (RFC 9113 §6.5, RFC 8441 §3, RFC 9218 §2.1).
 //!
-//! Keeps true: values are in their ranges; what we announced binds the peer only after its acknowledgement, and
-//! announcements are acknowledged in the order in which they were made.
+//! Keeps true: values are in their ranges; what we announced binds the peer only after its
+//! acknowledgement, and announcements are acknowledged in the order in which they were made.
 
 use smallvec::SmallVec;
 
@@ -175,7 +175,8 @@ impl LocalSettings {
 
     /// Takes an acknowledgement: returns the settings that were in force before, and are now.
     ///
-    /// RFC 9113 §6.5.3 speaks of acknowledging what was received; an acknowledgement of nothing is an error.
+    /// RFC 9113 §6.5.3 speaks of acknowledging what was received; an acknowledgement of nothing is
+    /// an error.
     pub(crate) fn acknowledge(&mut self) -> Result<(Settings, Settings), Violation> {
         if self.unacknowledged.is_empty() {
             return Err(Violation::SettingsAckUnexpected);

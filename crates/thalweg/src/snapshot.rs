@@ -36,7 +36,8 @@ pub struct StreamSnapshot {
     pub remote: HalfState,
     /// The priority (RFC 9218).
     pub priority: Priority,
-    /// Whether `send_data` was cut short and has not caught up: content waits for a window, for output room, or for its turn.
+    /// Whether `send_data` was cut short and has not caught up: content waits for a window, for
+    /// output room, or for its turn.
     pub is_blocked: bool,
     /// Its windows.
     pub window: WindowSnapshot,
@@ -94,7 +95,8 @@ impl RateLimitsSnapshot {
         self.iter().find(|snapshot| snapshot.limit == limit)
     }
 
-    /// Returns what is left of each, in the order of the fields of [`RateLimits`](crate::RateLimits).
+    /// Returns what is left of each, in the order of the fields of
+    /// [`RateLimits`](crate::RateLimits).
     pub fn iter(&self) -> impl ExactSizeIterator<Item = RateLimitSnapshot> + '_ {
         self.rate_limits.iter().copied()
     }
@@ -106,7 +108,8 @@ impl RateLimitsSnapshot {
 pub struct RateLimitSnapshot {
     /// The rate limit.
     pub limit: Limit,
-    /// The tokens that are left. While more than half are left, those that time gives back are not counted in.
+    /// The tokens that are left. While more than half are left, those that time gives back are not
+    /// counted in.
     pub tokens: u32,
     /// The most tokens.
     pub burst: u32,

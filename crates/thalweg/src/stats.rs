@@ -93,14 +93,15 @@ pub struct CloseReport {
     pub error: Option<ConnectionError>,
     /// The code of the GOAWAY that the peer sent, if it sent one.
     pub remote_code: Option<ErrorCode>,
-    /// Whether the peer ended the byte stream though neither side had sent GOAWAY: many clients do, and so does a
-    /// process that is killed.
+    /// Whether the peer ended the byte stream though neither side had sent GOAWAY: many clients do,
+    /// and so does a process that is killed.
     pub ended_without_goaway: bool,
     /// The type and stream of the last frame whose head was received.
     pub last_frame: Option<(FrameType, StreamId)>,
     /// Streams that were live when the connection ended.
     pub live_streams: u32,
-    /// Our streams above this one were not processed by the peer and may be tried again; `None` when nothing is known.
+    /// Our streams above this one were not processed by the peer and may be tried again; `None`
+    /// when nothing is known.
     pub retry_above: Option<StreamId>,
     /// The counters.
     pub counters: Counters,

@@ -61,8 +61,8 @@ impl StreamKey {
         self.id
     }
 
-    /// Returns a small number for the caller's own table: below the largest number of streams that were ever
-    /// open at once, and used again after this stream has ended.
+    /// Returns a small number for the caller's own table: below the largest number of streams that
+    /// were ever open at once, and used again after this stream has ended.
     pub const fn index(self) -> usize {
         self.slot as usize
     }

@@ -1,4 +1,4 @@
-//! Time as an argument: an instant that nobody has to read from a clock.
+//! Time as an argument: an instant that needs no clock.
 //!
 //! Owns nothing and keeps nothing. The core never asks what time it is; its caller says so in
 //! `receive` and `handle_timeout`, with any origin that suits it, `Instant::ZERO` in tests.

@@ -128,8 +128,9 @@ fn play(core: &mut Connection<Server>, bytes: &[u8]) -> (Vec<(u32, usize)>, Vec<
     (requests, on_streams.map(|frame| frame.to_string()).collect())
 }
 
-/// A block of 40,000 bytes: one cut moves over every byte of its first fields and around the bound on
-/// what is kept (32,768), and over a sample of the others, in steps that meet each place in a field.
+/// A block of 40,000 bytes: one cut moves over every byte of its first fields and around the bound
+/// on what is kept (32,768), and over a sample of the others, in steps that meet each place in a
+/// field.
 #[test]
 fn s4_3_a_block_of_40_000_bytes_may_be_cut_anywhere_under_the_default_limits() {
     // 9113-4.3-2
@@ -184,7 +185,8 @@ fn s4_3_a_block_of_40_000_bytes_may_be_cut_anywhere_under_the_default_limits() {
     }
 }
 
-/// Metadata of gRPC with 130 entries, and 300 fields, which hyper takes, are within the default limits.
+/// Metadata of gRPC with 130 entries, and 300 fields, which hyper takes, are within the default
+/// limits.
 #[test]
 fn s10_5_1_130_and_300_fields_pass_under_the_default_limits() {
     // 9113-10.5.1-1

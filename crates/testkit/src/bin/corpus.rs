@@ -1,5 +1,6 @@
-//! Writes what the fuzzers start from: `corpus FOLDER`, with a folder for each target. Conversations of the simulator as each end
-//! heard them, the choices that made them, and ways to begin HTTP/2 over cleartext.
+//! Writes what the fuzzers start from: `corpus FOLDER`, with a folder for each target.
+//! Conversations of the simulator as each end received them, the choices that made them, and ways
+//! to begin HTTP/2 over cleartext.
 
 use std::path::Path;
 use std::process::ExitCode;

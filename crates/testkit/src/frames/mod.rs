@@ -102,8 +102,8 @@ struct Padding {
     bytes: Vec<u8>,
 }
 
-/// A field block in several frames: `first` (HEADERS or PUSH_PROMISE, with all of the block) keeps `len`
-/// bytes, and CONTINUATION frames of at most `len` bytes carry the rest.
+/// A field block in several frames: `first` (HEADERS or PUSH_PROMISE, with all of the block) keeps
+/// `len` bytes, and CONTINUATION frames of at most `len` bytes carry the rest.
 ///
 /// # Panics
 /// If `len` is 0.
@@ -391,7 +391,8 @@ impl Frame {
             .collect()
     }
 
-    /// What DATA takes from the windows: the payload, padding included (RFC 9113 §6.9.1). 0 for other frames.
+    /// What DATA takes from the windows: the payload, padding included (RFC 9113 §6.9.1). 0 for
+    /// other frames.
     pub fn flow_controlled_len(&self) -> u32 {
         if self.kind != kind::DATA {
             return 0;

@@ -1,4 +1,5 @@
-//! Reads frames, and accepts only what an endpoint should send: what a receiver must ignore is an error here, too.
+//! Reads frames, and accepts only what an endpoint should send: what a receiver must ignore is an
+//! error here, too.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -92,7 +93,8 @@ impl Reader {
         Ok(Some(frame))
     }
 
-    /// RFC 9113 §6.10: between HEADERS or PUSH_PROMISE and END_HEADERS only CONTINUATION of that stream may come.
+    /// RFC 9113 §6.10: between HEADERS or PUSH_PROMISE and END_HEADERS only CONTINUATION of that
+    /// stream may come.
     fn follow_block(&mut self, frame: &Frame) -> Result<(), &'static str> {
         let continues = frame.kind == kind::CONTINUATION;
         match self.block_of {
@@ -110,7 +112,8 @@ impl Reader {
 /// Reads all frames, of any length.
 ///
 /// # Panics
-/// If a frame breaks a rule for senders, if the last one is cut short, or a header block is unfinished.
+/// If a frame breaks a rule for senders, if the last one is cut short, or a header block is
+/// unfinished.
 pub fn read_all(wire: &[u8]) -> Vec<Frame> {
     let mut reader = Reader { buffer: wire.to_vec(), frame_bytes_max: 1 << 24, block_of: None };
     let mut frames = Vec::new();

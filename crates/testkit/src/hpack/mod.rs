@@ -1,6 +1,8 @@
-//! Header blocks by a codec of our own (RFC 7541): stateless where it writes, complete where it reads.
+//! Header blocks by a codec of our own (RFC 7541): stateless where it writes, complete where it
+//! reads.
 //!
-//! Slow, obvious, and without a line in common with `thalweg-hpack`, so that each can be held against the other.
+//! Slow, obvious, and without a line in common with `thalweg-hpack`, so that each can be held
+//! against the other.
 //!
 //! ```
 //! use thalweg_testkit::hpack;
@@ -36,7 +38,8 @@ impl Display for Header {
     }
 }
 
-/// Writes fields as literals without indexing and without Huffman coding (RFC 7541 §6.2.2): any name, any value.
+/// Writes fields as literals without indexing and without Huffman coding (RFC 7541 §6.2.2): any
+/// name, any value.
 pub fn block<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: &[(N, V)]) -> Vec<u8> {
     fields.iter().fold(Block::new(), |block, (name, value)| block.literal(name, value)).bytes()
 }

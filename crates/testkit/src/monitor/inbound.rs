@@ -1,4 +1,5 @@
-//! Frames that an end has seen. They come from a peer that may be hostile: what makes no sense is passed over.
+//! Frames that an end has seen. They come from a peer that may be hostile: what makes no sense is
+//! passed over.
 
 use super::message::Message;
 use super::stream::HalfState;
@@ -45,7 +46,8 @@ impl Monitor {
         }
     }
 
-    /// The stream of a frame. One that this end has opened and not said yet is open for it all the same: somebody guessed.
+    /// Returns the stream of a frame. A stream that this end has opened and not sent yet counts as
+    /// open: an altered wire may name it early.
     fn inbound_stream(&mut self, id: u32) -> Option<&mut Stream> {
         if self.streams.contains_key(&id) {
             return self.streams.get_mut(&id);
@@ -93,7 +95,8 @@ impl Monitor {
     fn track_inbound_headers(&mut self, id: u32, message: &Message<'_>, ends: bool) {
         let remote = if ends { HalfState::Closed } else { HalfState::Data };
         if let Some(stream) = self.inbound_stream(id) {
-            // Whether it is a final response or an informational one makes no difference to what may be said.
+            // Whether it is a final response or an informational one makes no difference to what
+            // may be said.
             stream.reserved &= stream.local == HalfState::Headers;
             if stream.remote != HalfState::Closed {
                 stream.remote = remote;
@@ -134,7 +137,8 @@ impl Monitor {
     }
 }
 
-/// The part of a header block in a payload, without padding, priority fields and promised identifier.
+/// The part of a header block in a payload, without padding, priority fields and promised
+/// identifier.
 fn fragment(frame: &InboundFrame) -> &[u8] {
     let mut rest = frame.payload.as_slice();
     let mut padding = 0;

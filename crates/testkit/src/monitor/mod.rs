@@ -1,12 +1,14 @@
-//! An independent check of one end of a connection: compares the frames it sends with those it has received.
+//! An independent check of one end of a connection: compares the frames it sends with those it has
+//! received.
 //!
-//! The monitor knows RFC 9113 from its text, as plainly as it can be written down, and nothing of the core. It reads the frames that
-//! an end has seen and those that it said, and complains of each that it should not have said: window exceeded, state wrong,
-//! identifier not rising, header block undecodable, SETTINGS not acknowledged.
+//! The monitor knows RFC 9113 from its text, as plainly as it can be written down, and nothing of
+//! the core. It reads the frames that an end has seen and those that it said, and complains of each
+//! that it should not have said: window exceeded, state wrong, identifier not rising, header block
+//! undecodable, SETTINGS not acknowledged.
 //!
-//! Output is fetched in batches. What a batch holds may have been decided before or after what was seen since the
-//! batch before, so a RST_STREAM or GOAWAY of the peer binds from the next batch on. SETTINGS bind from their
-//! acknowledgement on, which stands in the output itself.
+//! Output is fetched in batches. What a batch holds may have been decided before or after what was
+//! seen since the batch before, so a RST_STREAM or GOAWAY of the peer binds from the next batch on.
+//! SETTINGS bind from their acknowledgement on, which stands in the output itself.
 
 mod inbound;
 mod message;
@@ -48,7 +50,8 @@ pub struct Monitor {
     send_window: i64,
     /// The connection window that the end has advertised to the peer.
     receive_window: i64,
-    /// The peer's settings as the end has acknowledged them, and those that it has seen and not acknowledged.
+    /// The peer's settings as the end has acknowledged them, and those that it has seen and not
+    /// acknowledged.
     remote: Settings,
     remote_pending: VecDeque<Vec<(u16, u32)>>,
     /// Local settings that the peer has acknowledged, and those that are sent and not acknowledged.
@@ -189,7 +192,8 @@ impl Monitor {
         Ok(())
     }
 
-    /// What must have been said when nothing is left to be sent: acknowledgements of all that was seen.
+    /// What must have been said when nothing is left to be sent: acknowledgements of all that was
+    /// seen.
     ///
     /// # Errors
     /// What is owed.

@@ -86,8 +86,8 @@ impl Stream {
 
     /// The peer's half, given how far frames that were seen before the stream was said take it.
     ///
-    /// RFC 9113 §8.4: the client's half of a promised stream never exists, so an early HEADERS frame
-    /// does not open it.
+    /// RFC 9113 §8.4: the client's half of a promised stream never exists, so an early HEADERS
+    /// frame does not open it.
     pub const fn remote_after(&self, early: HalfState) -> HalfState {
         match (self.remote, early) {
             (HalfState::Closed, _) => HalfState::Closed,

@@ -1,19 +1,24 @@
 //! The properties of a connection, as functions that return the violation.
 //!
-//! * [`chunking`]: any cut of the input gives the same events, pieces of DATA joined, and the same output.
+//! * [`chunking`]: any cut of the input gives the same events, pieces of DATA joined, and the same
+//!   output.
 //! * [`determinism`]: the same script gives the same bytes.
 //! * [`silence`]: without input, time or calls there is no output and no event.
 //! * [`bounded_memory`]: the heap stays below a function of the configuration.
-//! * Pair agreement, liveness and "exactly once" need two ends: [`sim::run_with`](crate::sim::run_with).
+//! * Pair agreement, liveness and "exactly once" need two ends:
+//!   [`sim::run_with`](crate::sim::run_with).
 //! * [`timeouts`]: no timeout fires sooner than its length after the call or the frame that armed
 //!   it. The simulator tells a [`TimeoutModel`] of each end the same.
-//! * [`DataModel`]: the mean length of DATA is at least half of what the windows allow, in every run
-//!   of the simulator.
+//! * [`DataModel`]: the mean length of DATA is at least half of what the windows allow, in every
+//!   run of the simulator.
 //! * [`no_allocations`]: steady work allocates nothing.
-//! * [`long_frames`]: however a peer credits, its windows do not make DATA short for long, and no limit is reached.
-//! * [`fair_turns`]: no stream without a priority signal waits for more than a bounded number of frames of others.
+//! * [`long_frames`]: however a peer credits, its windows do not make DATA short for long, and no
+//!   limit is reached.
+//! * [`fair_turns`]: no stream without a priority signal waits for more than a bounded number of
+//!   frames of others.
 //!
-//! The first four take a [`InputScript`]: one end, what comes in, and an application that reacts in the same way to the same events.
+//! The first four take a [`InputScript`]: one end, what comes in, and an application that reacts in
+//! the same way to the same events.
 
 mod data;
 mod random;
@@ -97,8 +102,8 @@ fn is_repeated(
         .map_err(|difference| format!("determinism: played again, the script {difference}"))
 }
 
-/// No timeout fires sooner than its length after the call or the frame that armed it. Each run of the
-/// other properties is judged by this one, too.
+/// No timeout fires sooner than its length after the call or the frame that armed it. Each run of
+/// the other properties is judged by this one, too.
 ///
 /// # Errors
 /// The timeout that fires too early.
@@ -128,7 +133,8 @@ fn is_silent(endpoint: &mut Endpoint, now: Instant) -> Result<(), PropertyFailur
     Ok(())
 }
 
-/// The heap stays below a function of the configuration. `heap` measures it: [`Endpoint::heap_bytes`], or an allocator.
+/// The heap stays below a function of the configuration. `heap` measures it:
+/// [`Endpoint::heap_bytes`], or an allocator.
 ///
 /// # Errors
 /// How much it was.
@@ -184,5 +190,6 @@ fn compare(one: &RunOutput, other: &RunOutput) -> Result<(), PropertyFailure> {
 
 /// Longer inputs are not played byte by byte.
 const BYTEWISE_MAX: usize = 4096;
-/// What does not depend on the configuration: the encoder's hash table, small buffers that are kept.
+/// What does not depend on the configuration: the encoder's hash table, small buffers that are
+/// kept.
 const FIXED_BYTES: usize = 16 << 10;

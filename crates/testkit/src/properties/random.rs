@@ -1,12 +1,12 @@
-//! Random plays: what one end of a simulated conversation has heard, with other things in between.
+//! Random plays: the input of one end of a simulated connection, with calls in between.
 
 use super::run::{InputScript, Reactions, Step};
 use crate::random::{Choices, Random};
 use crate::sim::{self, Op};
 
 impl InputScript {
-    /// The play of a seed: the wire of a conversation of [`sim::script`], tampered with at times, at an end whose application
-    /// has its own mind, with time and calls between the pieces.
+    /// The play of a seed: the wire of a conversation of [`sim::script`], tampered with at times,
+    /// at an end whose application has its own mind, with time and calls between the pieces.
     pub fn random(seed: u64) -> Self {
         let script = sim::script(seed);
         let mut random = Random::new(!seed);

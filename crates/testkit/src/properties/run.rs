@@ -1,4 +1,5 @@
-//! One end, what comes in, and an application whose reactions do not depend on how the input is cut.
+//! One end, what comes in, and an application whose reactions do not depend on how the input is
+//! cut.
 
 use std::time::Duration;
 
@@ -363,7 +364,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Fetches the output, and has it judged. What was cut short is not taken up again: the application forgets it.
+    /// Fetches the output, and has it judged. What was cut short is not taken up again: the
+    /// application forgets it.
     fn fetch(&mut self, mut look: impl FnMut(&Frame)) -> Result<Vec<u8>, PropertyFailure> {
         while self.endpoint.poll_writable().is_some() {}
         let (mut out, mut splices) = (Vec::new(), Vec::new());

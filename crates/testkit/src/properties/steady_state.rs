@@ -5,10 +5,11 @@ use thalweg::{Event, Field, Instant, Request, Splice, Status};
 use super::PropertyFailure;
 use crate::endpoint::Endpoint;
 
-/// Steady work allocates nothing: after some requests with content, each answered with content, further ones need no more memory.
+/// Steady work allocates nothing: after some requests with content, each answered with content,
+/// further ones need no more memory.
 ///
-/// `allocations` tells how many there were so far on this thread: only a program with an allocator of its own knows. The ends
-/// are new ones.
+/// `allocations` tells how many there were so far on this thread: only a program with an allocator
+/// of its own knows. The ends are new ones.
 ///
 /// # Errors
 /// How many allocations there were, or that an exchange failed.

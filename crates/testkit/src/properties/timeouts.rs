@@ -1,9 +1,10 @@
 //! No timeout fires sooner than its length after the call or the frame that armed it.
 //!
-//! Knows nothing of the timers of the core: a [`TimeoutModel`] is told of the calls that are made on
-//! one end, of the frames that it takes, of the frames that `handle_timeout` makes it send, and of
-//! the time at which each of these really happened. From these alone it knows the earliest time at which a timeout may fire. Where a
-//! timeout could have started at one of several times, it takes the earliest.
+//! Knows nothing of the timers of the core: a [`TimeoutModel`] is told of the calls that are made
+//! on one end, of the frames that it takes, of the frames that `handle_timeout` makes it send, and
+//! of the time at which each of these really happened. From these alone it knows the earliest time
+//! at which a timeout may fire. Where a timeout could have started at one of several times, it
+//! takes the earliest.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

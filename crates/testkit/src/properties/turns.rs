@@ -16,8 +16,8 @@ enum Signal {
     Tunnel { urgency: u8 },
 }
 
-/// No stream without a signal waits for more than a bounded number of frames of others, in any mix; streams with a signal
-/// together, and tunnels together, do not either.
+/// No stream without a signal waits for more than a bounded number of frames of others, in any mix;
+/// streams with a signal together, and tunnels together, do not either.
 ///
 /// # Errors
 /// The mix, and who waited.
@@ -92,7 +92,7 @@ fn open(server: &mut Endpoint, signals: &[Signal]) -> Result<Vec<StreamKey>, Pro
     Ok(streams)
 }
 
-/// Serves whoever is named, and returns whose the frames are.
+/// Serves each stream that is named, and returns the streams of the frames.
 fn serve(
     server: &mut Endpoint,
     streams: &[StreamKey],

@@ -1,4 +1,5 @@
-//! Send windows that a peer credits in a pattern: how long the DATA frames are, and that none waits indefinitely.
+//! Send windows that a peer credits in a pattern: how long the DATA frames are, and that none waits
+//! indefinitely.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -45,7 +46,8 @@ pub enum Credit {
 pub struct Uploaded {
     /// The lengths of the DATA frames.
     pub lens: Vec<u32>,
-    /// Frames, and their bytes, other than short ones that carry the rest of a piece and those that time has let go.
+    /// Frames, and their bytes, other than short ones that carry the rest of a piece and those that
+    /// time has let go.
     pub long: (u64, u64),
     /// How often nothing moved until time passed.
     pub silences: u32,
@@ -235,8 +237,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Frames that only the window makes short are rare in every pattern of credit, no pattern reaches a limit, and none
-/// leaves the upload waiting.
+/// Frames that only the window makes short are rare in every pattern of credit, no pattern reaches
+/// a limit, and none leaves the upload waiting.
 ///
 /// # Errors
 /// The pattern, and what breaks the law.

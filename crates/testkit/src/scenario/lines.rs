@@ -7,7 +7,8 @@ use thalweg::{Event, Field, Headers, HeadersKind, ResetCause};
 use crate::frames::{self, Frame, flag, kind};
 use crate::hpack::Decoder;
 
-/// An event that was seen. Content is joined before it is shown, so that cuts of the input make no difference.
+/// An event that was seen. Content is joined before it is shown, so that cuts of the input make no
+/// difference.
 pub enum Observed {
     /// Any but content.
     Line(String),

@@ -1,8 +1,9 @@
 //! A scripted, impolite peer against one connection.
 //!
-//! A scenario is a script of the peer's bytes, of calls, and of time, with what must be seen of them: events and output frames as one line
-//! each. It is played several times, with the peer's bytes whole, byte by byte, and cut at random places, and every run must go the
-//! same way. Nothing may be left unseen at its end.
+//! A scenario is a script of the peer's bytes, of calls, and of time, with what must be seen of
+//! them: events and output frames as one line each. It is played several times, with the peer's
+//! bytes whole, byte by byte, and cut at random places, and every run must go the same way. Nothing
+//! may be left unseen at its end.
 //!
 //! ```
 //! use thalweg::ErrorCode;
@@ -37,7 +38,8 @@ use lines::Observed;
 use run::Chunking;
 pub use run::{Opening, client, client_with, new_client, new_server, server, server_with};
 
-/// One run of a script: the connection under test and all that was seen of it and not looked at yet.
+/// One run of a script: the connection under test and all that was seen of it and not looked at
+/// yet.
 pub struct Scene<R: Role> {
     core: Connection<R>,
     now: Instant,
@@ -50,7 +52,8 @@ pub struct Scene<R: Role> {
     /// A header block of ours that is not whole yet.
     block: Option<lines::Block>,
     decoder: hpack::Decoder,
-    /// SETTINGS of the peer that we have not acknowledged yet: what their acknowledgement allows us.
+    /// SETTINGS of the peer that we have not acknowledged yet: what their acknowledgement allows
+    /// us.
     allowed: Vec<(Option<u32>, Option<u32>)>,
     streams: BTreeMap<u32, StreamKey>,
     error: Option<ConnectionError>,
@@ -178,7 +181,8 @@ impl<R: Role> Scene<R> {
         self.output(["PING ACK alive? !"]);
     }
 
-    /// A stream was reset for a rule that the peer broke: one event, one RST_STREAM, and the connection lives.
+    /// A stream was reset for a rule that the peer broke: one event, one RST_STREAM, and the
+    /// connection lives.
     #[track_caller]
     pub fn stream_error(&mut self, stream: u32, code: ErrorCode, violation: Violation) {
         assert_eq!(violation.scope(), Scope::Stream);
@@ -186,7 +190,8 @@ impl<R: Role> Scene<R> {
         self.refused(stream, code);
     }
 
-    /// A stream of which the application knows nothing, or nothing any more, was reset, and the connection lives.
+    /// A stream of which the application knows nothing, or nothing any more, was reset, and the
+    /// connection lives.
     #[track_caller]
     pub fn refused(&mut self, stream: u32, code: ErrorCode) {
         self.events::<&str>([]);
@@ -194,8 +199,8 @@ impl<R: Role> Scene<R> {
         self.answers();
     }
 
-    /// The connection ended for a rule that the peer broke: one error, one GOAWAY with `code` and `last`, and nothing
-    /// afterwards.
+    /// The connection ended for a rule that the peer broke: one error, one GOAWAY with `code` and
+    /// `last`, and nothing afterwards.
     #[track_caller]
     pub fn connection_error(&mut self, code: ErrorCode, violation: Violation, last: u32) {
         self.ends(code, CloseCause::Violation(violation), last);

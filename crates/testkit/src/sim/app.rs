@@ -111,7 +111,7 @@ pub struct App {
     pub is_slow: bool,
     /// The connection reported the end of the peer's byte stream.
     pub is_truncated: bool,
-    /// What is told cannot be trusted: somebody tampers with the wire.
+    /// Events may be false: the script alters the wire.
     pub is_hostile: bool,
 }
 
@@ -238,13 +238,15 @@ impl App {
                 if explained || self.is_hostile {
                     return Ok(Reaction::None);
                 }
-                Err(format!("stream {id} was reset with {code}, {by:?}, and nobody had asked for it"))
+                Err(format!("stream {id} was reset with {code}, {by:?}, without a cause in the script"))
             }
             Event::StreamAvailable if self.waits_for_streams => {
                 self.waits_for_streams = false;
                 Ok(Reaction::Retry)
             }
-            Event::StreamAvailable if !self.is_hostile => Err("StreamAvailable, and nobody waits".to_owned()),
+            Event::StreamAvailable if !self.is_hostile => {
+                Err("StreamAvailable, and no request waits".to_owned())
+            }
             _ => Ok(Reaction::None),
         }
     }

@@ -1,4 +1,5 @@
-//! What the messages of a run hold: computed from the stream and the direction on both sides, never stored.
+//! What the messages of a run hold: computed from the stream and the direction on both sides, never
+//! stored.
 
 use thalweg::{Field, Headers, Indexing};
 

@@ -70,7 +70,7 @@ impl Script {
 }
 
 impl Script {
-    /// Lets somebody open a field block on the wire that nobody finishes, and time pass behind it.
+    /// Injects a field block without its end into the wire, and lets time pass behind it.
     fn open_block(&mut self, choices: &mut impl Choices) {
         let to = end(choices);
         let setup = if to == Side::Client { &mut self.client } else { &mut self.server };
@@ -278,7 +278,8 @@ fn hostile(choices: &mut impl Choices) -> Op {
     let stream = if choices.chance(1, 4) { 0 } else { choices.size(20) };
     let payload = payload(choices, kind);
     if kind == kind::CONTINUATION && flags & flag::END_HEADERS == 0 {
-        // Alone it would be one more frame that is not expected. What is decoded without being kept begins at 32 KiB.
+        // Alone it would be one more frame that is not expected. What is decoded without being kept
+        // begins at 32 KiB.
         let (bytes, piece) = (choices.size(1_200_000), 1 + choices.size(16_000));
         return Op::InjectBlock { to, stream, bytes, piece: piece.max(bytes / 100) as u16 };
     }

@@ -1,5 +1,6 @@
-//! The simulator: random applications at both ends of a connection, a wire that delays, cuts and tampers, and a model that
-//! knows what must arrive. A run depends on its script alone, and a script on its seed.
+//! The simulator: random applications at both ends of a connection, a wire that delays, cuts and
+//! tampers, and a model that knows what must arrive. A run depends on its script alone, and a
+//! script on its seed.
 
 mod app;
 mod content;
@@ -42,8 +43,8 @@ impl std::error::Error for Failure {}
 /// Runs a script.
 ///
 /// # Errors
-/// Something happened that should not: an invariant of the core failed, an end said what it must not, an application
-/// was told what is not true, or something never came.
+/// Something happened that should not: an invariant of the core failed, an end said what it must
+/// not, an application was told what is not true, or something never came.
 pub fn run(script: &Script) -> Result<Coverage, Failure> {
     run_with(script, || endpoints(script))
 }
@@ -75,7 +76,7 @@ pub fn script(seed: u64) -> Script {
 /// What the client and the server take off the wire in a run, read by read.
 pub fn received_input(script: &Script) -> [Vec<Vec<u8>>; 2] {
     let mut world = World::new(script, endpoints(script), true);
-    // A run that fails has been heard up to there.
+    // A run that fails was recorded up to there.
     let _ = script.ops.iter().try_for_each(|op| world.step(op)).and_then(|()| world.finish());
     world.received_input()
 }

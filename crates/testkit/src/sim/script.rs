@@ -1,4 +1,5 @@
-//! Scripts: what happens in a run, as plain data that can be shrunk, printed, and pasted into a test.
+//! Scripts: what happens in a run, as plain data that can be shrunk, printed, and pasted into a
+//! test.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
@@ -178,7 +179,8 @@ impl Setup {
     }
 }
 
-/// Something that happens. `by` and `of` do it, `to` suffers it; `nth` counts the streams of that end round.
+/// Something that happens. `by` and `of` do it, `to` suffers it; `nth` counts the streams of that
+/// end round.
 #[allow(missing_docs, reason = "the names of the fields say it")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -222,8 +224,8 @@ pub enum Op {
     Cut { to: Side },
     /// A frame is inserted into the bytes to an end.
     Inject { to: Side, kind: u8, flags: u8, stream: u32, payload: Vec<u8> },
-    /// Somebody puts a field block on the wire to an end, in frames of up to `piece` bytes: a GET with a value
-    /// of `bytes` bytes and a field for the table behind it.
+    /// Injects a field block into the wire to an end, in frames of up to `piece` bytes: a GET with
+    /// a value of `bytes` bytes and a field for the table behind it.
     InjectBlock { to: Side, stream: u32, bytes: u32, piece: u16 },
     /// A byte on the wire to an end is altered.
     Alter { to: Side, at: u16, xor: u8 },
@@ -312,7 +314,8 @@ pub struct Message {
 }
 
 impl Message {
-    /// Whether END_STREAM goes with the headers if there is no content; else an empty DATA frame carries it.
+    /// Whether END_STREAM goes with the headers if there is no content; else an empty DATA frame
+    /// carries it.
     pub const fn ends_in_headers(&self) -> bool {
         !self.trailers && self.chunk.is_multiple_of(2)
     }

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::script::{Exchange, Message, Op, Script, Setup};
 
-/// Takes away what a failure does not need: operations first, in large pieces and then in small ones, then what is special
-/// about those that are left. `fails` says whether a script still fails; it is asked a few thousand times, and for half a
-/// minute, at most.
+/// Takes away what a failure does not need: operations first, in large pieces and then in small
+/// ones, then what is special about those that are left. `fails` says whether a script still fails;
+/// it is asked a few thousand times, and for half a minute, at most.
 pub fn shrink(script: &Script, mut fails: impl FnMut(&Script) -> bool) -> Script {
     let mut best = script.clone();
     let (mut asked, start) = (0, Instant::now());

@@ -8,7 +8,8 @@ use crate::random::{Choices, FromBytes, Random};
 
 /// Bytes, cuts, time and reactions at a server.
 ///
-/// The first eight bytes choose the configuration, the reactions, and a seed for cuts and time; the rest is the wire.
+/// The first eight bytes choose the configuration, the reactions, and a seed for cuts and time; the
+/// rest is the wire.
 ///
 /// # Panics
 /// On a finding.
@@ -30,8 +31,8 @@ fn check_all_properties(input_script: &InputScript) {
     }
 }
 
-/// The input that plays a whole wire, preface included, against an end. `seed` varies configuration, reactions and time;
-/// `opens`: how many streams a client opens first.
+/// The input that plays a whole wire, preface included, against an end. `seed` varies
+/// configuration, reactions and time; `opens`: how many streams a client opens first.
 pub fn input_of_bytes(seed: u8, opens: u8, wire: &[u8]) -> Vec<u8> {
     let mut random = Random::new(seed.into());
     let reactions = random.below(32) as u8;

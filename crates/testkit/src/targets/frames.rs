@@ -7,8 +7,8 @@ use crate::chunking::Chunking;
 use crate::frames::{self, Reader};
 use crate::random::Random;
 
-/// Bytes as frames: what parses is emitted and parses to the same; what the strict reader accepts, the core parses, and emits
-/// to the byte; an inspector sees the same whatever the cuts.
+/// Bytes as frames: what parses is emitted and parses to the same; what the strict reader accepts,
+/// the core parses, and emits to the byte; an inspector sees the same whatever the cuts.
 ///
 /// # Panics
 /// On a finding.
@@ -52,7 +52,8 @@ fn read_all(input: &[u8]) {
         let parsed = parsed.unwrap_or_else(|violation| panic!("{frame} is refused: {violation}"));
         let mut emitted = Vec::new();
         parsed.emit(&mut emitted);
-        // RFC 8336 §2.1: an origin whose length passes the end is dropped when it is shown, not when it is passed on.
+        // RFC 8336 §2.1: an origin whose length passes the end is dropped when it is shown, not
+        // when it is passed on.
         assert_eq!(emitted, bytes, "{frame} is emitted as other bytes");
         let shown = frames::kind_name(frame.kind).map(str::to_owned);
         assert_eq!(FrameHeader::parse(header).kind.name().map(str::to_owned), shown, "the name of a type");

@@ -1,13 +1,16 @@
-//! What the fuzzers run, and what ordinary tests run again on everything that the fuzzers have found.
+//! What the fuzzers run, and what ordinary tests run again on everything that the fuzzers have
+//! found.
 //!
-//! Each target is a function from bytes to nothing that panics on a finding. `fuzz/` holds a program for each, with dictionaries and
-//! with corpora to start from.
+//! Each target is a function from bytes to nothing that panics on a finding. `fuzz/` holds a
+//! program for each, with dictionaries and with corpora to start from.
 //!
 //! # A target for an I/O layer of your own
 //!
-//! [`input_script`] turns an input into what a loop around a connection has to bear: bytes, time, the end. Feed it to your layer in place of a
-//! socket, cut by [`Chunking`](crate::chunking::Chunking), and have what it writes judged by a [`Monitor`](crate::monitor::Monitor). Two runs that differ
-//! in nothing but the cuts must write the same.
+//! [`input_script`] turns an input into what a loop around a connection has to bear: bytes, time,
+//! the end. Feed it to your layer in place of a socket, cut by
+//! [`Chunking`](crate::chunking::Chunking), and have what it writes judged by a
+//! [`Monitor`](crate::monitor::Monitor). Two runs that differ in nothing but the cuts must write
+//! the same.
 //!
 //! ```
 //! use thalweg::{Config, Connection, Event, Instant, Server, Status};

@@ -6,8 +6,9 @@ use thalweg_h2c::{Config, Protocol, Sniffer, UpgradeRequest, UpgradeResponse, Up
 use crate::chunking::Chunking;
 use crate::random::{Choices, FromBytes, Random};
 
-/// Bytes at a server's sniffer, and as a server's answer at a client's upgrader: no cut makes a difference, no byte is lost or
-/// altered, what is kept is bounded, what is upgraded has one reading, and HTTP/2 begins with it.
+/// Bytes at a server's sniffer, and as a server's answer at a client's upgrader: no cut makes a
+/// difference, no byte is lost or altered, what is kept is bounded, what is upgraded has one
+/// reading, and HTTP/2 begins with it.
 ///
 /// The first four bytes choose the limits and a seed for cuts; the rest is the wire.
 ///
@@ -80,7 +81,8 @@ fn describe(config: Config, opening: Protocol) -> (String, Vec<u8>) {
     }
 }
 
-/// An Upgrade that is offered can be made: its settings are valid, and its request is one that a client can ask again.
+/// An Upgrade that is offered can be made: its settings are valid, and its request is one that a
+/// client can ask again.
 fn check_upgrade(config: Config, request: &UpgradeRequest, settings: &[u8]) {
     assert!(config.upgrade, "an Upgrade is offered that was switched off");
     assert!(request.body.len() <= config.body_bytes_max);
@@ -100,7 +102,7 @@ fn run_upgrader(config: Config, wire: &[u8], mut chunking: Chunking) -> Parsed {
                 assert!(input.is_empty(), "undecided, and {} bytes are not taken", input.len());
                 None
             }
-            // What led to the switch belongs to nobody else.
+            // The bytes of the upgrade belong to the upgrade alone.
             Ok(Some(UpgradeResponse::Switched)) => {
                 let taken = wire.len() - input.len() - rest.len();
                 Some(("switched".to_owned(), wire[..taken].to_vec()))

@@ -185,7 +185,7 @@ pub fn sniff_at_every_split(bytes: &[u8]) -> (Sniffed, usize) {
     at_every_split(bytes, |chunks| sniff(Config::default(), chunks))
 }
 
-/// Hears an answer at every cut, with the default configuration.
+/// Receives a response split at each place, with the default configuration.
 #[track_caller]
 pub fn receive_at_every_split(bytes: &[u8]) -> (Received, usize) {
     at_every_split(bytes, |chunks| receive(Config::default(), chunks))

@@ -9,7 +9,8 @@
 //! six bits:   ' ' 010100  '%' 010101  '-' 010110  ..         (01010 and one more bit, and so on)
 //! ```
 
-/// The number of bits of each octet's Huffman code (RFC 7541 Appendix B). The end-of-string symbol is 30 ones.
+/// The number of bits of each octet's Huffman code (RFC 7541 Appendix B). The end-of-string symbol
+/// is 30 ones.
 #[rustfmt::skip]
 pub const LENGTHS: [u8; 256] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28,

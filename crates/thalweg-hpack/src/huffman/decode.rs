@@ -44,7 +44,8 @@ pub(crate) const fn room_for(len: usize) -> usize {
 #[inline]
 pub(crate) fn decode(text: &[u8], to: &mut [u8]) -> Result<Decoded, DecodeError> {
     let (mut at_bit, mut len, mut is_plain) = (0, 0, true);
-    // While there are 8 octets, at least 57 bits of a load are new; four lookups consume at most 48.
+    // While there are 8 octets, at least 57 bits of a load are new; four lookups consume at most
+    // 48.
     while let Some(octets) = text.get(at_bit / 8..).and_then(|rest| rest.first_chunk::<8>()) {
         let word = u64::from_be_bytes(*octets) << (at_bit % 8);
         let round = Round::of::<4>(word);
@@ -55,7 +56,7 @@ pub(crate) fn decode(text: &[u8], to: &mut [u8]) -> Result<Decoded, DecodeError>
             is_plain = false;
         }
     }
-    let last = last_word(text);
+    let last = final_word(text);
     let mut left = text.len() * 8 - at_bit;
     while left > 0 {
         let word = last << (64 - left) | u64::MAX >> left;
@@ -198,7 +199,7 @@ pub(super) const LONG: u64 = 0x3ff << 54;
 
 /// Returns the last 8 octets, or all of them with zeros in front.
 #[inline(always)]
-fn last_word(text: &[u8]) -> u64 {
+fn final_word(text: &[u8]) -> u64 {
     match text.last_chunk::<8>() {
         Some(octets) => u64::from_be_bytes(*octets),
         None => text.iter().fold(0, |word, &octet| word << 8 | u64::from(octet)),

@@ -33,7 +33,7 @@ fn primed() -> Decoder {
     decoder
 }
 
-/// Blocks that use each representation, with strings of all fates.
+/// Blocks that use each representation, with strings of each kind.
 fn blocks() -> Vec<Vec<u8>> {
     let large = vec![b'v'; 5000];
     vec![

@@ -42,8 +42,8 @@ fn fluke_hpack_reads_the_corpus_as_we_do() {
 
 #[test]
 fn fluke_hpack_reads_what_we_encode() {
-    // The whole corpus with default indexing, and stories in which the limit changes; a part of it with
-    // other indexing.
+    // The whole corpus with default indexing, and stories in which the limit changes; a part of it
+    // with other indexing.
     for directory in ["raw-data", "nghttp2-change-table-size", "nghttp2-16384-4096"] {
         for story in stories(directory) {
             fluke_reads(&story, Indexing::Default, 16_384, usize::MAX);

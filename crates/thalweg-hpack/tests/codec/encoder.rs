@@ -99,7 +99,8 @@ fn s5_2_a_string_takes_the_shorter_of_its_forms() {
 
 #[test]
 fn s5_2_strings_of_every_length_and_kind_come_back() {
-    // Common octets, octets of long codes, and both; lengths around every edge of the length's integer.
+    // Common octets, octets of long codes, and both; lengths around every edge of the length's
+    // integer.
     let kinds: [fn(usize) -> u8; 7] = [
         |at| b"e0 /-t~Z"[at % 8],
         |at| (at * 37) as u8,
@@ -161,7 +162,8 @@ fn a_prepared_field_is_encoded_as_any_other() {
 
 #[test]
 fn entries_are_found_in_a_table_that_turns_over() {
-    // Many names and values in a small table: chains through evicted entries, rings that grow and wrap.
+    // Many names and values in a small table: chains through evicted entries, rings that grow and
+    // wrap.
     let mut encoder = Encoder::new(700, 3);
     let mut decoder = Decoder::new(4096);
     let mut hits = 0;

@@ -163,8 +163,8 @@ pub fn round_trip(input: &[u8]) {
             } else {
                 encoder.encode(field, &mut block);
             }
-            // One octet of representation, and lengths of at most three octets: never longer than plain
-            // strings.
+            // One octet of representation, and lengths of at most three octets: never longer than
+            // plain strings.
             assert!(block.len() - before <= 1 + 3 + name.len() + 3 + value.len());
             list.push((name, value, indexing));
         }

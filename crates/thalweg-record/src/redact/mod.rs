@@ -83,8 +83,8 @@ impl Recording<'_> {
         let script = self.script(consumed, &mut pseudonyms);
 
         let mut beginning = Self { steps: Vec::new(), ..self.clone() };
-        // The seed affects how the encoder finds its entries, not its output, and it is a secret of the
-        // process.
+        // The seed affects how the encoder finds its entries, not its output, and it is a secret of
+        // the process.
         beginning.config.hash_seed = 0;
         let mut replayer = Replayer::new(&beginning)?;
         let (mut reader, mut clock) = (Reader::new(&script, 0), Clock::default());

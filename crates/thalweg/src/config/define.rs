@@ -1,8 +1,9 @@
 //! The macro behind the table of [`Config`](super::Config).
 //!
-//! A struct, its setters and an enum cannot be derived from a `const` table, so this is a macro: one
-//! row makes the field with its rustdoc, the default, the setter, the range that `validate` checks,
-//! the variant of `Limit`, `Cost` or `Timeout` with its error code, and the entry of `visit_fields`.
+//! A struct, its setters and an enum cannot be derived from a `const` table, so this is a macro:
+//! one row makes the field with its rustdoc, the default, the setter, the range that `validate`
+//! checks, the variant of `Limit`, `Cost` or `Timeout` with its error code, and the entry of
+//! `visit_fields`.
 
 /// Defines the setter of a field, under the field's name or the one that the row gives.
 macro_rules! setter {

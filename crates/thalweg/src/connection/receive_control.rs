@@ -187,7 +187,8 @@ impl Inner {
         }
     }
 
-    /// Adds a WINDOW_UPDATE to the connection's window. Returns by how much it exceeds what was sent.
+    /// Adds a WINDOW_UPDATE to the connection's window. Returns by how much it exceeds what was
+    /// sent.
     #[inline]
     fn credit_connection(&mut self, increment: u32) -> Result<u32, ConnectionFailed> {
         if increment == 0 {
@@ -211,8 +212,8 @@ impl Inner {
         Ok(excess)
     }
 
-    /// Adds a WINDOW_UPDATE to a stream's window. Returns by how much it exceeds what was sent; `None`
-    /// after a stream error.
+    /// Adds a WINDOW_UPDATE to a stream's window. Returns by how much it exceeds what was sent;
+    /// `None` after a stream error.
     #[inline]
     fn credit_stream(&mut self, id: StreamId, increment: u32) -> Result<Option<u32>, ConnectionFailed> {
         let stream = match self.streams.status(id) {

@@ -12,8 +12,9 @@ use thalweg_hpack::{Field, Indexing, KnownName};
 use super::Headers;
 use crate::message::{Request, Status};
 
-/// What the last requests of a connection said. Peers repeat most of what they say: a value that comes again is cloned, not copied and
-/// not judged once more, and so are a whole URI and a whole map. Holds up to 17 KiB of text; sensitive values are not kept.
+/// What the last requests of a connection said. Peers repeat most of what they say: a value that
+/// comes again is cloned, not copied and not judged once more, and so are a whole URI and a whole
+/// map. Holds up to 17 KiB of text; sensitive values are not kept.
 #[derive(Debug, Default)]
 pub struct RecentValues {
     /// By the place of the field in its message.
@@ -104,8 +105,8 @@ fn is_map_of<'a>(map: &HeaderMap, fields: impl ExactSizeIterator<Item = Field<'a
 }
 
 impl Headers<'_> {
-    /// Returns the regular fields as a map; what the peer marked as never indexed is marked as sensitive. The crumbs of `cookie`
-    /// are one field again (RFC 9113 §8.2.3).
+    /// Returns the regular fields as a map; what the peer marked as never indexed is marked as
+    /// sensitive. The crumbs of `cookie` are one field again (RFC 9113 §8.2.3).
     ///
     /// # Errors
     /// A name or value that HTTP/2 allows and the `http` crate does not.
@@ -113,7 +114,8 @@ impl Headers<'_> {
         self.map(|_, text| Ok(HeaderValue::from_bytes(text)?))
     }
 
-    /// Returns a request as the `http` crate knows it. `:protocol` is left out: see [`Headers::protocol`].
+    /// Returns a request as the `http` crate knows it. `:protocol` is left out: see
+    /// [`Headers::protocol`].
     ///
     /// # Errors
     /// Control data or fields that the `http` crate does not accept.
@@ -220,7 +222,8 @@ impl<'c> Target<'c> {
         }
         target.authority = target.authority.or_else(|| headers.get(b"host"));
         if target.authority.is_none() && target.path.is_some() {
-            // The `http` crate wants an authority beside a scheme; without one only the path is said.
+            // The `http` crate wants an authority beside a scheme; without one only the path is
+            // said.
             target.scheme = None;
         }
         target
@@ -239,7 +242,8 @@ impl<'c> Target<'c> {
     }
 }
 
-/// Returns the fields of a map for a `send_*` call; sensitive values are marked as never to be indexed. Costs nothing.
+/// Returns the fields of a map for a `send_*` call; sensitive values are marked as never to be
+/// indexed. Costs nothing.
 pub fn map_fields(map: &HeaderMap) -> impl Iterator<Item = Field<'_>> {
     map.iter().map(|(name, value)| {
         let field = Field::new(name.as_str().as_bytes(), value.as_bytes());
@@ -248,8 +252,9 @@ pub fn map_fields(map: &HeaderMap) -> impl Iterator<Item = Field<'_>> {
 }
 
 impl<'a> Request<'a> {
-    /// Takes the control data from a method and a URI. A missing scheme counts as `http`, a missing path as `/` or, for
-    /// OPTIONS, `*`. A `Uri` with a scheme always has a path: OPTIONS for a whole server needs one that says `*`.
+    /// Takes the control data from a method and a URI. A missing scheme counts as `http`, a missing
+    /// path as `/` or, for OPTIONS, `*`. A `Uri` with a scheme always has a path: OPTIONS for a
+    /// whole server needs one that says `*`.
     pub fn from_http(method: &'a Method, uri: &'a Uri) -> Self {
         let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
         if method == Method::CONNECT {
@@ -286,7 +291,8 @@ static NAMES: [HeaderName; KnownName::COUNT] = {
         // The `http` crate keeps control data elsewhere.
         if known_name.is_known() && !known_name.is_pseudo() {
             let Ok(name) = core::str::from_utf8(known_name.name()) else { panic!("names are ASCII") };
-            // What was there before has no destructor that could run at compile time, and needs none.
+            // What was there before has no destructor that could run at compile time, and needs
+            // none.
             core::mem::forget(core::mem::replace(&mut names[id], HeaderName::from_static(name)));
         }
         id += 1;

@@ -1,7 +1,8 @@
 //! Header blocks: what is kept of one while its event lasts, and the view that events show.
 //!
-//! Keeps true: pseudo-header fields come first, each at most once; strings stay in the decoder, which moves none before its
-//! next block; one block at a time, never more than `Config::header_list_bytes_max` allows.
+//! Keeps true: pseudo-header fields come first, each at most once; strings stay in the decoder,
+//! which moves none before its next block; one block at a time, never more than
+//! `Config::header_list_bytes_max` allows.
 
 #[cfg(feature = "http")]
 pub(crate) mod http;
@@ -43,7 +44,8 @@ impl HeaderBlock {
     }
 }
 
-/// The fields of a header block, as an event shows them: borrowed from the connection, valid until its next call.
+/// The fields of a header block, as an event shows them: borrowed from the connection, valid until
+/// its next call.
 #[derive(Clone, Copy)]
 pub struct Headers<'c> {
     block: &'c HeaderBlock,
@@ -92,8 +94,8 @@ impl<'c> Headers<'c> {
         self.fields().find(|field| field.name() == name).map(|field| field.value)
     }
 
-    /// All values of `cookie` joined by `"; "`, for those who pass the message to HTTP/1 (RFC 9113 §8.2.3).
-    /// `None` without any. Allocates.
+    /// All values of `cookie` joined by `"; "`, for those who pass the message to HTTP/1 (RFC 9113
+    /// §8.2.3). `None` without any. Allocates.
     pub fn joined_cookies(&self) -> Option<Vec<u8>> {
         let mut joined: Option<Vec<u8>> = None;
         for field in self.fields().filter(|field| field.known_name() == KnownName::COOKIE) {
@@ -108,7 +110,8 @@ impl<'c> Headers<'c> {
         joined
     }
 
-    /// Returns the first value of a field that is known by number. Costs a comparison for each field.
+    /// Returns the first value of a field that is known by number. Costs a comparison for each
+    /// field.
     #[inline]
     pub(crate) fn known(&self, name: KnownName) -> Option<&'c [u8]> {
         let field = self.block.fields.iter().find(|field| field.known_name() == name)?;

@@ -1,5 +1,6 @@
-//! Header lists on their way out: gathered and judged whole before the first byte is written, so that a refusal
-//! changes nothing. A field that the encoder has already was judged when it came there.
+//! Header lists on their way out: gathered and judged whole before the first byte is written, so
+//! that a refusal changes nothing. A field that the encoder has already was judged when it came
+//! there.
 
 use smallvec::SmallVec;
 use thalweg_hpack::{Encoder, Field, KnownName, TableMatch};
@@ -124,8 +125,8 @@ pub(crate) fn collect<'a, 'f: 'a>(
     Ok(content_length)
 }
 
-/// Judges a regular field by itself, as every call that sends fields does (RFC 9113 §8.2, RFC 9110 §8.6): for callers who want to
-/// know where a field is made. Costs a look at each byte.
+/// Judges a regular field by itself, as every call that sends fields does (RFC 9113 §8.2, RFC 9110
+/// §8.6): for callers who want to know where a field is made. Costs a look at each byte.
 ///
 /// ```
 /// use thalweg::{Field, Violation, check_field};

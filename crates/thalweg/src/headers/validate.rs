@@ -1,7 +1,7 @@
 //! The rules of RFC 9113 §8 for messages, field by field while a block is decoded, and at its end.
 //!
-//! Keeps true: a block that passes is a well-formed request, response, trailer section or promised request. What is
-//! forbidden to receive is forbidden to send: `outgoing` asks the same functions.
+//! Keeps true: a block that passes is a well-formed request, response, trailer section or promised
+//! request. What is forbidden to receive is forbidden to send: `outgoing` asks the same functions.
 
 use thalweg_hpack::{Checked, Decoded, Field, KnownName, name_is_valid, value_is_valid};
 
@@ -89,7 +89,8 @@ impl Validator {
         }
     }
 
-    /// Judges the next field. Returns whether it passed; after one that did not, no more need be shown.
+    /// Judges the next field. Returns whether it passed; after one that did not, no more need be
+    /// shown.
     #[inline(always)]
     pub(crate) fn field(&mut self, decoded: &Decoded<'_>) -> bool {
         let checked = decoded.checked();
@@ -406,14 +407,15 @@ fn is_scheme(value: &[u8]) -> bool {
     value.first().is_some_and(u8::is_ascii_alphabetic) && value.iter().all(is_scheme_byte)
 }
 
-/// RFC 9113 §8.3.1: not empty; beginning with a slash, or an asterisk alone. We also refuse what no URI holds: controls,
-/// space, DEL, and the number sign of a fragment.
+/// RFC 9113 §8.3.1: not empty; beginning with a slash, or an asterisk alone. We also refuse what no
+/// URI holds: controls, space, DEL, and the number sign of a fragment.
 #[inline]
 fn is_path(value: &[u8]) -> bool {
     (value.first() == Some(&b'/') && no_byte(value, |word| equals(word, b'#'))) || value == b"*"
 }
 
-/// RFC 9113 §8.3.1: no user information. We also refuse controls, space, and what would end an authority.
+/// RFC 9113 §8.3.1: no user information. We also refuse controls, space, and what would end an
+/// authority.
 #[inline]
 fn is_authority(value: &[u8]) -> bool {
     // A slash and a question mark differ in one bit.
@@ -422,8 +424,8 @@ fn is_authority(value: &[u8]) -> bool {
     !value.is_empty() && no_byte(value, ends)
 }
 
-/// Whether `text` holds no control, space or DEL, and nothing that `forbidden` finds: eight bytes at a time, the last eight
-/// overlapping those before.
+/// Whether `text` holds no control, space or DEL, and nothing that `forbidden` finds: eight bytes
+/// at a time, the last eight overlapping those before.
 #[inline]
 fn no_byte(text: &[u8], forbidden: impl Fn(u64) -> u64) -> bool {
     let bad = |word: u64| below(word, 0x21) | equals(word, 0x7f) | forbidden(word);
@@ -524,7 +526,8 @@ const STATUS: u8 = 32;
 mod tests {
     use super::*;
 
-    /// Each alphabet against its definition, byte by byte, at every place of a value of two words and a bit.
+    /// Each alphabet against its definition, byte by byte, at every place of a value of two words
+    /// and a bit.
     #[test]
     fn forbidden_bytes_are_found_at_every_position() {
         for byte in 0..=255u8 {

@@ -219,8 +219,8 @@ impl SendHalf {
         full_frame.min((self.window.size() / 2).max(1))
     }
 
-    /// Adds a WINDOW_UPDATE, and returns by how much it exceeds what was sent. `None`: the window would
-    /// exceed 2^31-1, and has not changed.
+    /// Adds a WINDOW_UPDATE, and returns by how much it exceeds what was sent. `None`: the window
+    /// would exceed 2^31-1, and has not changed.
     #[inline]
     pub(crate) fn credit(&mut self, increment: u32, full_frame: u32, now: Instant) -> Option<u32> {
         if !self.has_window(full_frame) {
@@ -229,7 +229,8 @@ impl SendHalf {
         self.window.add(increment)
     }
 
-    /// Changes the window with the peer's SETTINGS_INITIAL_WINDOW_SIZE. `None`: it would exceed 2^31-1.
+    /// Changes the window with the peer's SETTINGS_INITIAL_WINDOW_SIZE. `None`: it would exceed
+    /// 2^31-1.
     pub(crate) fn shift_window(&mut self, change: i64, full_frame: u32, now: Instant) -> Option<()> {
         let had_window = self.has_window(full_frame);
         self.window.shift(change)?;

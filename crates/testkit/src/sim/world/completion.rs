@@ -1,4 +1,5 @@
-//! The end of a run: the wire is fair, the applications consume all, and everything must come to its end.
+//! The end of a run: the wire is fair, the applications consume all, and everything must come to
+//! its end.
 
 use thalweg::ErrorCode;
 
@@ -9,7 +10,8 @@ impl World {
     /// Brings the run to its end.
     ///
     /// # Errors
-    /// Something that was due did not come: content, an answer, the end of a stream or of the connection.
+    /// Something that was due did not come: content, an answer, the end of a stream or of the
+    /// connection.
     pub fn finish(&mut self) -> Result<(), Mismatch> {
         self.log(|| "-- the script is over".to_owned());
         self.settle()?;

@@ -100,7 +100,8 @@ struct Peer {
 }
 
 impl World {
-    /// Sets a script's stage. `endpoints`: the client and the server, made from the script's setups.
+    /// Sets a script's stage. `endpoints`: the client and the server, made from the script's
+    /// setups.
     pub fn new(script: &Script, endpoints: [Endpoint; 2], keeps_transcript: bool) -> Self {
         let is_honest = script.is_honest();
         let is_slow = script.is_slow();
@@ -222,7 +223,8 @@ impl World {
     /// What an application does beside its exchanges. Refusals are fine, as long as nothing breaks.
     fn action(&mut self, op: &Op) -> Result<(), Mismatch> {
         if let Op::Priority { by, .. } | Op::Misuse { by, .. } = *op {
-            // Time, the end of input, and calls end streams: the application hears of it before it names one.
+            // Time, the end of input, and calls end streams: the application gets the events before
+            // it names one.
             self.receive(by, 0)?;
         }
         let now = self.now;
@@ -301,7 +303,8 @@ impl World {
         }
     }
 
-    /// One turn of the I/O loop that the documentation of `Connection` recommends. Returns whether anything moved.
+    /// One turn of the I/O loop that the documentation of `Connection` recommends. Returns whether
+    /// anything moved.
     fn turn(&mut self, end: Side, bytes: usize) -> Result<bool, Mismatch> {
         let mut moved = self.receive(end, bytes)?;
         if end == Side::Client {
@@ -392,7 +395,7 @@ impl World {
         }
     }
 
-    /// Between two honest ends nobody is accused.
+    /// Checks that no honest end is reported as at fault.
     fn check_end(&mut self, end: Side, error: ConnectionError) -> Result<(), Mismatch> {
         self.coverage.note(&format!("over: {:?}", error.cause()));
         let expected = !self.is_honest || self.is_slow;
@@ -533,7 +536,8 @@ impl World {
         Ok(())
     }
 
-    /// The server answers a request: promises, informational responses, the final one, and what goes of the content.
+    /// The server answers a request: promises, informational responses, the final one, and what
+    /// goes of the content.
     fn respond_to(&mut self, stream: StreamKey) -> Result<(), Mismatch> {
         let id = stream.id().as_u32();
         let (index, exchange) = match self.plans.exchanges.get(&id) {
@@ -676,7 +680,7 @@ impl World {
             }
             self.judge_time(end, &living)?;
         }
-        Err(format!("{end:?}: poll_timeout names a time that has been handled, for ever"))
+        Err(format!("{end:?}: poll_timeout names a time that was handled, indefinitely"))
     }
 }
 
@@ -699,7 +703,7 @@ fn place_spliced(
     let mut wire = Vec::new();
     let (mut at, mut content) = (0, Vec::new());
     for splice in splices {
-        let (id, offset) = places.pop_front().ok_or("a splice that nobody made")?;
+        let (id, offset) = places.pop_front().ok_or("a splice without a call")?;
         if id != splice.stream.id().as_u32() {
             return Err(format!("the splice of stream {id} is named as one of {}", splice.stream));
         }
@@ -725,7 +729,7 @@ fn expect_sent(
     }
 }
 
-/// On a wire that somebody tampers with, applications are led into mistakes.
+/// On an altered wire, applications make mistakes.
 fn tolerate(is_honest: bool, mismatch: Mismatch) -> Result<(), Mismatch> {
     if is_honest { Err(mismatch) } else { Ok(()) }
 }

@@ -31,7 +31,7 @@ impl World {
                 0
             };
             if in_vain > TURNS_MAX {
-                return Err(format!("{end:?}: poll_writable names stream {id} for ever"));
+                return Err(format!("{end:?}: poll_writable names stream {id} indefinitely"));
             }
         }
         Ok(served)

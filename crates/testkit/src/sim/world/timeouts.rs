@@ -21,8 +21,8 @@ impl World {
         streams.filter(|stream| side.endpoint.send_capacity(*stream).is_some()).collect()
     }
 
-    /// Notes the streams that lived `before` a `handle_timeout` and that it has ended, and judges the
-    /// output that it has made.
+    /// Notes the streams that lived `before` a `handle_timeout` and that it has ended, and judges
+    /// the output that it has made.
     pub(super) fn judge_time(&mut self, end: Side, before: &[StreamKey]) -> Result<(), Mismatch> {
         let now = self.now;
         let side = &mut self.ends[end as usize];
@@ -45,8 +45,8 @@ impl World {
     }
 }
 
-/// The model for one end. Its output is fetched at each timeout, which takes `transmit` back, so that
-/// is not done where `transmit` is the shortest.
+/// The model for one end. Its output is fetched at each timeout, which takes `transmit` back, so
+/// that is not done where `transmit` is the shortest.
 pub(super) fn of(end: Side, config: Config) -> TimeoutModel {
     let Timeouts { keep_alive, idle, transmit, .. } = config.timeouts;
     let timeouts = TimeoutModel::new(end == Side::Client, config, Instant::ZERO);
