@@ -24,7 +24,8 @@
 //! use thalweg_h2c::{UpgradeResponse, Config, Protocol, UpgradeRequest, Sniffer, Upgrader};
 //!
 //! // The client sends a request with `Upgrade`.
-//! let request = UpgradeRequest::new("GET", "example.com:8080", "/notes?page=2").with_field("accept", "*/*");
+//! let request = UpgradeRequest::new("GET", "example.com:8080", "/notes?page=2");
+//! let request = request.with_field("accept", "*/*");
 //! let settings = [0x00, 0x04, 0x00, 0x0f, 0xff, 0xff]; // SETTINGS_INITIAL_WINDOW_SIZE = 1,048,575
 //! let mut client = Upgrader::new(&request, &settings, Config::default())?;
 //!
@@ -35,7 +36,7 @@
 //! let mut input = second_read;
 //! let upgrade = match server.receive(&mut input)?.expect("the request is complete") {
 //!     Protocol::Upgrade(upgrade) => upgrade,
-//!     Protocol::Http2 { seen } => panic!("an HTTP/2 connection would receive {seen:?}, then {input:?}"),
+//!     Protocol::Http2 { seen } => panic!("a connection would receive {seen:?}, then {input:?}"),
 //!     Protocol::Http1(request) => panic!("plain HTTP/1, answered by {:?}", request.response()),
 //!     other => panic!("{other:?}"),
 //! };
@@ -71,9 +72,12 @@
 //!         }
 //!         Protocol::Upgrade(upgrade) => {
 //!             let method = upgrade.request.method.as_bytes();
-//!             let (mut connection, stream) = Connection::<Server>::from_upgrade(config, &upgrade.settings, method)?;
+//!             let settings = &upgrade.settings;
+//!             let (mut connection, stream) =
+//!                 Connection::<Server>::from_upgrade(config, settings, method)?;
 //!             out.extend_from_slice(upgrade.response());
-//!             connection.send_response(stream, thalweg::Status::OK, [], true)?; // to `upgrade.request`
+//!             // The response to `upgrade.request`.
+//!             connection.send_response(stream, thalweg::Status::OK, [], true)?;
 //!             Ok(Some(connection))
 //!         }
 //!         Protocol::Http1(request) => {
@@ -85,8 +89,8 @@
 //! }
 //! # let http2 = connect(Protocol::Http2 { seen: b"PRI * HTTP/2" }, &mut Vec::new())?;
 //! # assert!(http2.is_some());
-//! # let mut request = &b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
-//! #     HTTP2-Settings: AAMAAABk\r\n\r\n"[..];
+//! # let mut request = &b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+//! #     Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"[..];
 //! # let mut sniffer = thalweg_h2c::Sniffer::new(thalweg_h2c::Config::default());
 //! # let upgrade = sniffer.receive(&mut request)?.expect("the request is complete");
 //! # let mut out = Vec::new();

@@ -17,7 +17,8 @@ use crate::target::{is_authority, is_path};
 ///
 /// ```
 /// # use thalweg_h2c::UpgradeRequest;
-/// let request = UpgradeRequest::new("POST", "example.com", "/notes").with_field("accept", "*/*").with_body("hello");
+/// let request = UpgradeRequest::new("POST", "example.com", "/notes");
+/// let request = request.with_field("accept", "*/*").with_body("hello");
 /// assert_eq!(request.fields, [("accept".into(), b"*/*".into())]);
 /// ```
 #[derive(Clone, PartialEq, Eq)]

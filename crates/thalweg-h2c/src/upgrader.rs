@@ -60,11 +60,13 @@ impl fmt::Debug for UpgradeResponse {
 /// let mut upgrader = Upgrader::new(&request, &settings, Config::default())?;
 /// assert_eq!(
 ///     upgrader.bytes(),
-///     b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
-///       HTTP2-Settings: AAMAAABk\r\n\r\n"
+///     b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+///       Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
 /// );
 ///
-/// let mut input = &b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n\0\0\0"[..];
+/// let response = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+///       Upgrade: h2c\r\n\r\n\0\0\0";
+/// let mut input = &response[..];
 /// assert_eq!(upgrader.receive(&mut input)?, Some(UpgradeResponse::Switched));
 /// assert_eq!(input, b"\0\0\0"); // the server's first frame
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -6,7 +6,7 @@
 //! eviction unlinks nothing:
 //!
 //! ```text
-//! heads[hash] -> id 90 -> id 71 -> id 12          the table has 60..=93: 12 is gone, the chain ends
+//! heads[hash] -> id 90 -> id 71 -> id 12         the table has 60..=93: 12 is gone, the chain ends
 //! ```
 //!
 //! Most fields repeat the last value of their name. An array indexed by known name finds that entry

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! word(w):   x = (state ^ w) * 0x9e3779b97f4a7c15;   state = x ^ (x >> 32)
-//! bytes(b):  word(length), then a word for each eight bytes, little endian, the last padded with zeros
+//! bytes(b):  word(length), then a word for each eight bytes, little endian, the last zero-padded
 //! ```
 
 use core::fmt;

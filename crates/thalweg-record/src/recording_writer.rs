@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! file    "THALWEG", version, then blocks; the last is an end
-//! block   kind, length of the payload (4 bytes, little endian), payload, checksum of all three (8 bytes)
+//! block   kind, payload length (4 bytes, little endian), payload, checksum of the three (8 bytes)
 //! ```
 
 use alloc::vec::Vec;

@@ -18,7 +18,8 @@ use crate::stream_id::{StreamId, StreamKey};
 ///
 /// ```compile_fail,E0502
 /// # use thalweg::*;
-/// # fn turn(connection: &mut Connection<Server>, buffer: &mut Vec<u8>) -> Result<(), ConnectionError> {
+/// # type Done = Result<(), ConnectionError>;
+/// # fn turn(connection: &mut Connection<Server>, buffer: &mut Vec<u8>) -> Done {
 /// let mut input = &buffer[..];
 /// let event = connection.receive(&mut input, Instant::ZERO)?;
 /// buffer.fill(0);
@@ -44,8 +45,10 @@ use crate::stream_id::{StreamId, StreamKey};
 ///
 /// ```compile_fail,E0499
 /// # use thalweg::*;
-/// # fn turn(connection: &mut Connection<Server>, mut input: &[u8]) -> Result<(), ConnectionError> {
-/// if let Some(Event::Headers { stream, headers, .. }) = connection.receive(&mut input, Instant::ZERO)? {
+/// # type Done = Result<(), ConnectionError>;
+/// # fn turn(connection: &mut Connection<Server>, mut input: &[u8]) -> Done {
+/// let event = connection.receive(&mut input, Instant::ZERO)?;
+/// if let Some(Event::Headers { stream, headers, .. }) = event {
 ///     let _ = connection.send_response(stream, Status::OK, [], true);
 ///     println!("{headers:?}");
 /// }

@@ -23,7 +23,8 @@
 //!     lines.push(frame.to_string());
 //! }
 //! assert_eq!(lines[0], "> preface");
-//! assert!(lines[3].starts_with("> HEADERS stream 1, 13 bytes END_STREAM END_HEADERS {:method: GET"), "{}", lines[3]);
+//! let start = "> HEADERS stream 1, 13 bytes END_STREAM END_HEADERS {:method: GET";
+//! assert!(lines[3].starts_with(start), "{}", lines[3]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

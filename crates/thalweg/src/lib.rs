@@ -56,7 +56,8 @@
 //!
 //! let mut client = Connection::<Client>::new(Config::default())?;
 //! let mut server = Connection::<Server>::new(Config::default())?;
-//! client.send_request(&Request::get("https", "example.org", "/"), [Field::new(b"accept", b"*/*")], true)?;
+//! let request = Request::get("https", "example.org", "/");
+//! client.send_request(&request, [Field::new(b"accept", b"*/*")], true)?;
 //!
 //! // What a network would carry.
 //! let (mut wire, mut body) = (Vec::new(), Vec::new());

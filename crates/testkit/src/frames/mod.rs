@@ -6,7 +6,8 @@
 //! use thalweg_testkit::{frames::*, hpack};
 //!
 //! let block = hpack::block(&[(":method", "GET"), (":scheme", "https"), (":path", "/")]);
-//! let wire = wire([&preface(), &settings().entry(4, 100), &headers(1, &block).end_stream().end_headers()]);
+//! let request = headers(1, &block).end_stream().end_headers();
+//! let wire = wire([&preface(), &settings().entry(4, 100), &request]);
 //! let read = read_all(after_preface(&wire));
 //! assert_eq!(read[0].to_string(), "SETTINGS INITIAL_WINDOW_SIZE=100");
 //! assert_eq!(read[1].to_string(), "HEADERS stream=1 END_STREAM|END_HEADERS 37 bytes");

@@ -66,7 +66,8 @@
 //!             _ => {}
 //!         }
 //!         let written = layer.written();
-//!         monitor.check_outbound(&written, |_| {}).unwrap_or_else(|complaint| panic!("{complaint}"));
+//!         let checked = monitor.check_outbound(&written, |_| {});
+//!         checked.unwrap_or_else(|complaint| panic!("{complaint}"));
 //!         output.extend(written);
 //!     }
 //!     output
@@ -74,7 +75,8 @@
 //!
 //! fn my_layer_obeys(input: &[u8]) {
 //!     let input_script = targets::input_script(false, input);
-//!     assert_eq!(run(&input_script, Chunking::Whole), run(&input_script, Chunking::Random(Random::new(1))));
+//!     let random = Chunking::Random(Random::new(1));
+//!     assert_eq!(run(&input_script, Chunking::Whole), run(&input_script, random));
 //! }
 //!
 //! // In the fuzzer: `fuzz_target!(|input: &[u8]| my_layer_obeys(input));`

@@ -101,7 +101,7 @@ fn past_a_limit_insertions_of_every_shape_are_the_same_as_before_it() {
         unhex("40 81 1f 01 62 40 82 4a5f 80"),   // and Huffman-coded, a known one among them
         literal(0x40, &[b'm'; 16], &[b'v'; 16]), // of 16 octets
         literal(0x40, &long_name, b"1"),         // and of many, which are shared
-        unhex("7e 00 7e 01 62 7f 00 00"),        // the names of entries: of the newest, of the one before,
+        unhex("7e 00 7e 01 62 7f 00 00"),        // names of entries: the newest, the one before,
         unhex("41 00 7f 00 00 7f 02 81 1f"),     // of a known name
         unhex("41 00 41 00 7f 80 00 00"),        // with an index that is longer than it needs
         unhex("7e 81 1f be 0f 2f 81 1f 82"),     // and other representations between them

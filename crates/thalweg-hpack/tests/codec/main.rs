@@ -1,7 +1,8 @@
 //! The codec through its public API: RFC 7541 by section, its examples, invalid input, limits, and
 //! a comparison with another codec.
 
-#![allow(clippy::unwrap_used)] // The lint's exception for tests does not reach the helpers beside them.
+// The lint's exception for tests does not reach the helpers beside them.
+#![allow(clippy::unwrap_used)]
 
 mod bad_input;
 mod block_skipper;
