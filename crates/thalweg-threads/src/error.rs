@@ -155,8 +155,8 @@ impl fmt::Display for Error {
             }
             Self::Reset { code, .. } => write!(f, "stream reset with {code}"),
             Self::LocalReset(code) => write!(f, "stream reset locally with {code}"),
-            Self::Send(error) => write!(f, "not sent: {error}"),
-            Self::Open(error) => write!(f, "stream not opened: {error}"),
+            Self::Send(error) => write!(f, "not sent: {}", WithCauses(error)),
+            Self::Open(error) => write!(f, "stream not opened: {}", WithCauses(error)),
             Self::Connection { end, .. } => write!(f, "connection closed: {end}"),
             Self::TimedOut => f.write_str("no response within the time limit"),
             Self::Body(error) => write!(f, "the request's content cannot be read: {error}"),
@@ -172,9 +172,31 @@ impl From<Error> for io::Error {
     }
 }
 
+/// Prints an error and its causes in one line, for readers that do not walk the chain.
+pub(crate) struct WithCauses<'a>(pub(crate) &'a dyn std::error::Error);
+
+impl fmt::Display for WithCauses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_message_names_the_rule_that_it_breaks() {
+        let error = Error::Send(SendError::Malformed(thalweg::Violation::FieldNameInvalid));
+        let cause = thalweg::Violation::FieldNameInvalid.to_string();
+        assert!(error.to_string().ends_with(&format!(": {cause}")), "{error}");
+    }
 
     #[test]
     fn only_requests_that_were_certainly_not_processed_are_retryable() {

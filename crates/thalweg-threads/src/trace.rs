@@ -35,7 +35,7 @@ pub(crate) fn handler_failed(error: &io::Error) {
 /// Logs that the core refused a message of the application.
 pub(crate) fn send_failed(stream: thalweg::StreamKey, error: &thalweg::SendError) {
     #[cfg(feature = "tracing")]
-    tracing::error!(stream = stream.id().as_u32(), "not sent: {error}");
+    tracing::error!(stream = stream.id().as_u32(), "not sent: {}", crate::error::WithCauses(error));
     #[cfg(not(feature = "tracing"))]
     let _ = (stream, error);
 }
@@ -43,7 +43,7 @@ pub(crate) fn send_failed(stream: thalweg::StreamKey, error: &thalweg::SendError
 /// Logs that the core refused a command for a connection or a stream.
 pub(crate) fn command_failed(error: &thalweg::SendError) {
     #[cfg(feature = "tracing")]
-    tracing::debug!("command dropped: {error}");
+    tracing::debug!("command dropped: {}", crate::error::WithCauses(error));
     #[cfg(not(feature = "tracing"))]
     let _ = error;
 }

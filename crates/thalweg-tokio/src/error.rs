@@ -145,7 +145,7 @@ impl fmt::Display for Error {
             Self::Reset { code, .. } => write!(f, "stream not processed: {code}, try a new connection"),
             Self::Connection { end, .. } => write!(f, "connection closed: {end}"),
             Self::GoingAway => f.write_str("the connection takes no further requests: open a new one"),
-            Self::Send(error) => error.fmt(f),
+            Self::Send(error) => WithCauses(error).fmt(f),
             Self::Message(error) => write!(f, "the message cannot be represented: {error}"),
             Self::Body(error) => write!(f, "the body to be sent failed: {error}"),
         }
@@ -190,9 +190,31 @@ impl From<http::Error> for Error {
     }
 }
 
+/// Prints an error and its causes in one line, for readers that do not walk the chain.
+pub(crate) struct WithCauses<'a>(pub(crate) &'a dyn std::error::Error);
+
+impl fmt::Display for WithCauses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_message_names_the_rule_that_it_breaks() {
+        let error = Error::Send(SendError::Malformed(thalweg::Violation::FieldNameInvalid));
+        let cause = thalweg::Violation::FieldNameInvalid.to_string();
+        assert!(error.to_string().ends_with(&format!(": {cause}")), "{error}");
+    }
 
     #[test]
     fn the_code_is_found_in_the_chain_of_sources() {

@@ -73,7 +73,7 @@ mod events {
     }
 
     pub(crate) fn command_failed(error: &SendError) {
-        tracing::debug!("command dropped: {error}");
+        tracing::debug!("command dropped: {}", crate::error::WithCauses(error));
     }
 
     pub(crate) fn stream_command_failed(stream: StreamKey, error: &Error) {
