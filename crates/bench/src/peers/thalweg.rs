@@ -186,8 +186,8 @@ fn config<const PREPARED: bool>(streams_max: u32) -> Config {
     config.concurrent_streams_max = streams_max;
     config.stream_window_bytes = WINDOW_BYTES;
     config.connection_window_bytes = WINDOW_BYTES;
-    // The output has room for whole frames, so that the windows of the endless bodies are used up by
-    // whole frames: the core would hold back a rest that only a window makes short.
+    // The output has room for whole frames, so that the windows of the endless bodies are used up
+    // by whole frames: the core would hold back a rest that only a window makes short.
     config.output_bytes_max = 4 * (FRAME_BYTES + thalweg::frame::HEADER_LEN) as u32;
     // The scripted peer of W4 cancels without pause.
     config.rate_limits.resets = RateLimit::UNLIMITED;
