@@ -129,6 +129,10 @@ impl Upgrader {
     /// nothing and return the same error. After a decision they consume nothing and return
     /// [`UpgradeResponseError::Decided`].
     pub fn receive(&mut self, input: &mut &[u8]) -> Result<Option<UpgradeResponse>, UpgradeResponseError> {
+        // No input decides nothing, whatever the limits: how the input is split makes no difference.
+        if input.is_empty() && !matches!(self.state, UpgraderState::Decided | UpgraderState::Failed(_)) {
+            return Ok(None);
+        }
         let outcome = self.advance(input);
         match outcome {
             Ok(None) => {}

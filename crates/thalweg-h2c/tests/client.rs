@@ -277,3 +277,14 @@ fn end_of_input_is_reported_at_every_byte() {
     assert_eq!(upgrader.receive(&mut SWITCHED.as_bytes()), Ok(Some(UpgradeResponse::Switched)));
     assert_eq!(upgrader.handle_eof(), Ok(()));
 }
+
+#[test]
+fn an_empty_input_decides_nothing_with_a_limit_of_0() {
+    let mut config = Config::default();
+    config.head_bytes_max = 0;
+    let mut upgrader = Upgrader::new(&UpgradeRequest::new("GET", "a", "/"), &[], config).unwrap();
+    assert_eq!(upgrader.receive(&mut &b""[..]), Ok(None));
+    let error = UpgradeResponseError::HeadTooLong { limit: 0 };
+    assert_eq!(upgrader.receive(&mut &b"H"[..]), Err(error));
+    assert_eq!(upgrader.receive(&mut &b""[..]), Err(error), "an error stays");
+}
