@@ -129,7 +129,7 @@ impl Upgrader {
     /// nothing and return the same error. After a decision they consume nothing and return
     /// [`UpgradeResponseError::Decided`].
     pub fn receive(&mut self, input: &mut &[u8]) -> Result<Option<UpgradeResponse>, UpgradeResponseError> {
-        // No input decides nothing, whatever the limits: how the input is split makes no difference.
+        // No input decides nothing, whatever the limits, so that the splits make no difference.
         if input.is_empty() && !matches!(self.state, UpgraderState::Decided | UpgraderState::Failed(_)) {
             return Ok(None);
         }
