@@ -139,7 +139,7 @@ impl Streams {
     }
 
     /// Opens or reserves a stream.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open(&mut self, id: StreamId, mut slot: Slot) -> StreamKey {
         let side = self.side(id);
         slot.id = id.as_u32();
@@ -353,7 +353,6 @@ impl Streams {
     }
 
     /// Takes a stream off the queue.
-    #[inline]
     pub(crate) fn dequeue(&mut self, stream: StreamKey) {
         let Some(slot) = self.find_mut(stream) else { return };
         if slot.send.is_queued() {
@@ -417,6 +416,10 @@ impl Streams {
     /// Whether a stream may send the next frame: no queued stream precedes it.
     #[inline]
     pub(crate) fn is_next(&mut self, stream: StreamKey) -> bool {
+        !self.any_ready() || self.precedes_queue(stream)
+    }
+
+    fn precedes_queue(&mut self, stream: StreamKey) -> bool {
         let Some((first_key, first)) = self.first() else { return true };
         first == stream || self.send_queue.precedes(self.queue_key(stream), first_key)
     }
