@@ -101,7 +101,7 @@ impl Inner {
     ///
     /// An end alone is an empty frame, which needs neither window nor room (RFC 9113 §6.9.1), nor a
     /// turn.
-    #[inline]
+    #[inline(always)]
     fn next_frame(
         &mut self,
         stream: StreamKey,
@@ -175,7 +175,7 @@ impl Inner {
     }
 
     /// Counts a frame that was written.
-    #[inline]
+    #[inline(always)]
     fn debit(&mut self, stream: StreamKey, frame: DataFrame) {
         let bytes = frame.len() as u32;
         self.windows.debit_send(bytes);

@@ -185,12 +185,12 @@ impl Streams {
     /// Closes a stream, and returns what remains of it.
     #[inline]
     pub(crate) fn close(&mut self, stream: StreamKey, reason: CloseReason) -> Option<ClosedStream> {
-        if self.find(stream)?.send.is_queued() {
-            self.dequeue(stream);
-        }
         let side = self.side(stream.id());
         let first_free = self.first_free;
         let slot = self.find_mut(stream)?;
+        if slot.send.is_queued() {
+            return self.close_queued(stream, reason);
+        }
         slot.id = 0;
         slot.next_free = first_free;
         let closed = ClosedStream { unreleased: slot.receive.window.held(), remote: slot.state.remote() };
@@ -201,6 +201,13 @@ impl Streams {
         self.uncredited_after_close = self.uncredited_after_close.saturating_add(uncredited);
         self.ids[side as usize].close(stream.id().as_u32(), reason);
         Some(closed)
+    }
+
+    /// Closes a stream that is queued.
+    #[cold]
+    fn close_queued(&mut self, stream: StreamKey, reason: CloseReason) -> Option<ClosedStream> {
+        self.dequeue(stream);
+        self.close(stream, reason)
     }
 
     /// Closes all streams, at the end of the connection.
