@@ -141,6 +141,15 @@ impl Validator {
         self.allowed &= !bit;
         self.seen |= bit;
         match bit {
+            // First, since it differs from request to request: the others are mostly known.
+            PATH => {
+                self.path_is_asterisk = field.value == b"*";
+                return if checked == Checked::Validated || is_path(field.value) {
+                    Ok(())
+                } else {
+                    Err(Violation::PathInvalid)
+                };
+            }
             METHOD => {
                 self.info.method = method_of(field.value);
                 if self.info.method != Method::Other {
@@ -148,7 +157,6 @@ impl Validator {
                 }
             }
             SCHEME if matches!(field.value, b"https" | b"http") => return Ok(()),
-            PATH => self.path_is_asterisk = field.value == b"*",
             STATUS => {
                 self.info.status = parse_status(field.value).ok_or(Violation::StatusInvalid)?;
                 return Ok(());
