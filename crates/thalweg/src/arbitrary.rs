@@ -1,4 +1,4 @@
-//! The feature `arbitrary`: values for fuzzing, always inside their ranges.
+//! The feature `arbitrary`: values for fuzzing, always within their ranges.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
@@ -45,7 +45,8 @@ impl<'a> Arbitrary<'a> for RateLimit {
     }
 }
 
-/// Small numbers are likelier than large ones, since most faults live near the small limits.
+/// Returns a number from `min` to `max`. Small numbers are more likely, since most faults are near
+/// small limits.
 fn skewed(u: &mut Unstructured<'_>, min: u32, max: u32) -> Result<u32> {
     let bits = u.int_in_range(0..=31u32)?;
     let span = (max - min).min(1 << bits);
@@ -87,7 +88,7 @@ impl<'a> Arbitrary<'a> for Config {
 mod tests {
     use super::*;
 
-    /// Values made of pseudo-random bytes: 2000 of them.
+    /// 2000 values made from pseudo-random bytes.
     fn values<T: for<'a> Arbitrary<'a>>() -> impl Iterator<Item = T> {
         let mut word = 1_u32;
         (0..2000).map(move |_| {
@@ -95,7 +96,7 @@ mod tests {
                 word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 (word >> 24) as u8
             });
-            T::arbitrary(&mut Unstructured::new(&bytes)).expect("there are bytes enough")
+            T::arbitrary(&mut Unstructured::new(&bytes)).expect("128 bytes are enough")
         })
     }
 
