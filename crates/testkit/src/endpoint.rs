@@ -1,5 +1,5 @@
-//! One end of a connection, of either role, checked after every call, and broken on purpose where a
-//! test asks for it.
+//! One endpoint of a connection, of either role, with a check after every call, and with an
+//! injected fault if a test sets one.
 
 use thalweg::frame::{Flags, FrameType};
 use thalweg::{
@@ -23,7 +23,7 @@ enum Core {
     Server(Recorder<Server>),
 }
 
-/// The same call for both roles, and the check after it.
+/// Calls a method of either role, and then `check`.
 macro_rules! call {
     ($endpoint:expr, $core:ident => $call:expr) => {{
         let result = match &mut $endpoint.core {
@@ -35,7 +35,7 @@ macro_rules! call {
     }};
 }
 
-/// The same look for both roles.
+/// Calls a getter of either role.
 macro_rules! look {
     ($endpoint:expr, $core:ident => $look:expr) => {
         match &$endpoint.core {
@@ -46,39 +46,39 @@ macro_rules! look {
 }
 
 impl Endpoint {
-    /// Starts a client.
+    /// Creates a client.
     ///
     /// # Errors
-    /// As for [`thalweg::Connection::new`].
+    /// Those of [`thalweg::Connection::new`].
     pub fn client(config: Config) -> Result<Self, ConfigError> {
         Self::recorded_client(config, RecordOptions::disabled())
     }
 
-    /// Starts a client that is recorded.
+    /// Creates a client that is recorded.
     ///
     /// # Errors
-    /// As for [`thalweg::Connection::new`].
+    /// Those of [`thalweg::Connection::new`].
     pub fn recorded_client(config: Config, recorded: RecordOptions) -> Result<Self, ConfigError> {
         Ok(Self { core: Core::Client(Recorder::new(config, recorded)?), faults: Faults::default() })
     }
 
-    /// Starts a server.
+    /// Creates a server.
     ///
     /// # Errors
-    /// As for [`thalweg::Connection::new`].
+    /// Those of [`thalweg::Connection::new`].
     pub fn server(config: Config) -> Result<Self, ConfigError> {
         Self::recorded_server(config, RecordOptions::disabled())
     }
 
-    /// Starts a server that is recorded.
+    /// Creates a server that is recorded.
     ///
     /// # Errors
-    /// As for [`thalweg::Connection::new`].
+    /// Those of [`thalweg::Connection::new`].
     pub fn recorded_server(config: Config, recorded: RecordOptions) -> Result<Self, ConfigError> {
         Ok(Self { core: Core::Server(Recorder::new(config, recorded)?), faults: Faults::default() })
     }
 
-    /// Breaks this end: to see that a law notices.
+    /// Injects a fault, for tests that a property detects it.
     #[must_use]
     pub fn with_fault(mut self, fault: Fault) -> Self {
         self.faults = Faults::new(fault);
@@ -98,7 +98,7 @@ impl Endpoint {
     /// See [`thalweg::Connection::receive`].
     ///
     /// # Errors
-    /// The connection is over.
+    /// The connection has ended.
     pub fn receive<'c, 'b>(
         &'c mut self,
         input: &mut &'b [u8],
@@ -114,7 +114,7 @@ impl Endpoint {
             Core::Server(core) => core.receive(input, now),
         };
         match event {
-            // Something harmless in its place: `None` would mean that the input is consumed.
+            // A harmless event in its place: `None` would mean that the input is consumed.
             Ok(Some(event)) if self.faults.hides(&event) => Ok(Some(Event::Pong { payload: [0; 8] })),
             event => event,
         }
@@ -123,7 +123,7 @@ impl Endpoint {
     /// See [`thalweg::Connection::handle_eof`].
     ///
     /// # Errors
-    /// The peer still owed something.
+    /// The byte stream ended too early.
     pub fn handle_eof(&mut self) -> Result<(), ConnectionError> {
         call!(self, core => core.handle_eof())
     }
