@@ -9,6 +9,7 @@ use crate::wire::PREFACE;
 use crate::workload::{Scene, Side, Workload};
 
 /// The other end: sends its frames in order, whatever it receives.
+#[derive(Debug)]
 pub struct Script {
     scene: Scene,
     encoder: PlainEncoder,

@@ -1,7 +1,7 @@
 //! Where output bytes go, and what the frames in them amount to.
 
 /// The sink of an endpoint's output: counts, and keeps the bytes when they will be examined.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Wire {
     kept: Option<Vec<u8>>,
     /// The buffer that a library fills or swaps with its own: one for all connections of the

@@ -11,18 +11,20 @@ use std::ptr;
 use std::sync::OnceLock;
 
 /// The role of a session.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Server,
     Client,
 }
 
 /// A session with its application, whose address nghttp2 keeps as `user_data`.
+#[derive(Debug)]
 pub struct Session {
     raw: Opaque,
     state: Box<State>,
 }
 
+#[derive(Debug)]
 struct State {
     app: App,
     role: Role,
