@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thalweg::{ErrorCode, Event, StreamKey};
 
-use crate::frames::{HEAD_LEN, PREFACE, Piece, kind, ping, rst_stream};
+use crate::frames::{HEADER_LEN, PREFACE, Piece, kind, ping, rst_stream};
 
 /// A defect of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,8 +113,8 @@ impl Faults {
                 }
             }),
             Some(Fault::AltersData) => rewrite(out, |frame| {
-                if frame[KIND_AT] == kind::DATA && frame.len() > HEAD_LEN {
-                    frame[HEAD_LEN] ^= 1;
+                if frame[KIND_AT] == kind::DATA && frame.len() > HEADER_LEN {
+                    frame[HEADER_LEN] ^= 1;
                 }
             }),
             Some(Fault::BlamesPeer) => rewrite(out, |frame| self.blame_peer(frame)),
@@ -137,7 +137,7 @@ impl Faults {
 
     /// Replaces the first DATA by a reset, and drops later frames of its stream.
     fn blame_peer(&mut self, frame: &mut Vec<u8>) {
-        if frame[6..HEAD_LEN] != [0, 0, 1] || (frame[KIND_AT] != kind::DATA && !self.fired) {
+        if frame[6..HEADER_LEN] != [0, 0, 1] || (frame[KIND_AT] != kind::DATA && !self.fired) {
             return;
         }
         frame.clear();
@@ -157,7 +157,7 @@ fn rewrite(out: &mut Vec<u8>, mut alter: impl FnMut(&mut Vec<u8>)) {
         rest = after;
     }
     while let Some(&[a, b, c]) = rest.first_chunk::<3>() {
-        let len = HEAD_LEN + u32::from_be_bytes([0, a, b, c]) as usize;
+        let len = HEADER_LEN + u32::from_be_bytes([0, a, b, c]) as usize;
         let (frame, after) = rest.split_at(len);
         let mut frame = frame.to_vec();
         alter(&mut frame);

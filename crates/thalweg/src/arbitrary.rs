@@ -6,6 +6,7 @@ use crate::config::{Config, RateLimit, WindowRelease};
 use crate::error::ErrorCode;
 use crate::message::Status;
 use crate::priority::Priority;
+use crate::settings::WINDOW_MAX;
 use crate::stream_id::StreamId;
 use crate::time::Instant;
 
@@ -62,8 +63,8 @@ impl<'a> Arbitrary<'a> for Config {
             hash_seed: u.arbitrary()?,
             enable_push: u.arbitrary()?,
             concurrent_streams_max: skewed(u, 0, 1000)?,
-            stream_window_bytes: skewed(u, 0, (1 << 31) - 1)?,
-            connection_window_bytes: skewed(u, 65_535, (1 << 31) - 1)?,
+            stream_window_bytes: skewed(u, 0, WINDOW_MAX)?,
+            connection_window_bytes: skewed(u, 65_535, WINDOW_MAX)?,
             frame_bytes_max: skewed(u, 16_384, 1 << 20)?,
             enable_connect_protocol: u.arbitrary()?,
             release: if u.arbitrary()? { WindowRelease::Automatic } else { WindowRelease::Explicit },

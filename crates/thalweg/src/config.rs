@@ -1,6 +1,6 @@
 //! The configuration of a connection: settings, limits, rate limits, timeouts.
 //!
-//! Keeps true: every limit that a peer can reach is a row of the table below and has a default, and
+//! Invariants: every limit that a peer can reach is a row of the table below and has a default, and
 //! the error names it. [`Config::validate`] is the only check of the ranges.
 
 mod define;

@@ -2,7 +2,7 @@
 //! made a mistake or must wait ([`SendError`], [`OpenError`], [`ConfigError`]), or a stream was
 //! reset ([`StreamError`]).
 //!
-//! Keeps true: errors are `Copy`, hold no `String`, and name the rule or the limit with the value
+//! Invariants: errors are `Copy`, hold no `String`, and name the rule or the limit with the value
 //! received.
 
 use core::error::Error;

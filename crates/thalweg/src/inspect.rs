@@ -4,7 +4,7 @@
 //! it cannot parse, checks no other rule, and keeps no stream state: only the HPACK state that it
 //! needs to show fields.
 //!
-//! Keeps true: the frames do not depend on how the input is split; each direction keeps at most
+//! Invariants: the frames do not depend on how the input is split; each direction keeps at most
 //! [`PAYLOAD_BYTES_MAX`] bytes between calls; DATA is counted, not kept.
 //!
 //! ```

@@ -1,6 +1,6 @@
 //! Priorities of RFC 9218: the value, and the field and frame text that carries it.
 //!
-//! Keeps true: urgency is 0 to 7; text that cannot be parsed gives the defaults (RFC 9218 §4).
+//! Invariants: urgency is 0 to 7; text that cannot be parsed gives the defaults (RFC 9218 §4).
 
 use core::fmt;
 

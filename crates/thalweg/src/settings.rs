@@ -1,7 +1,7 @@
 //! The settings of one endpoint, and those that wait for their acknowledgement (RFC 9113 §6.5, RFC
 //! 8441 §3, RFC 9218 §2.1).
 //!
-//! Keeps true: values are in their ranges; what we announced binds the peer only after its
+//! Invariants: values are in their ranges; what we announced binds the peer only after its
 //! acknowledgement, and announcements are acknowledged in the order in which they were made.
 
 use smallvec::SmallVec;
@@ -52,7 +52,10 @@ impl Settings {
     /// Applies one entry of a SETTINGS frame that we received.
     ///
     /// RFC 9113 §6.5.2: unknown settings are ignored. `from_server`: only clients may enable push.
-    pub fn apply(&mut self, id: SettingId, value: u32, from_server: bool) -> Result<(), Violation> {
+    ///
+    /// # Errors
+    /// The rule that the value breaks.
+    pub(crate) fn apply(&mut self, id: SettingId, value: u32, from_server: bool) -> Result<(), Violation> {
         match id {
             SettingId::HEADER_TABLE_SIZE => self.header_table_size = value,
             SettingId::ENABLE_PUSH => match value {
@@ -88,7 +91,7 @@ impl Settings {
     }
 
     /// Returns the settings that a configuration announces.
-    pub fn from_config(config: &Config, is_client: bool) -> Self {
+    pub(crate) fn from_config(config: &Config, is_client: bool) -> Self {
         let pushes = !is_client || config.enable_push;
         Self {
             header_table_size: config.header_table_bytes_max,
@@ -104,6 +107,9 @@ impl Settings {
     }
 
     /// Checks the ranges, which are those of `Config`.
+    ///
+    /// # Errors
+    /// Names the first field that is outside its range, the value, and the range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         Config::new()
             .header_table_bytes_max(self.header_table_size)
@@ -114,7 +120,7 @@ impl Settings {
     }
 
     /// Returns the entries that differ from `before`, in the order of their identifiers.
-    pub fn changes_from(&self, before: &Self) -> SmallVec<[(SettingId, u32); SETTINGS_KNOWN]> {
+    pub(crate) fn changes_from(&self, before: &Self) -> SmallVec<[(SettingId, u32); SETTINGS_KNOWN]> {
         let mut changes = SmallVec::new();
         let mut change = |id, old: u32, new: u32| {
             if old != new {

@@ -5,7 +5,7 @@
 //! time that the caller passes. So no timeout can be measured from a time that passed before the
 //! call that armed it.
 //!
-//! Keeps true: `next` is the earliest armed timeout, or the last known time while one is pending; a
+//! Invariants: `next` is the earliest armed timeout, or the last known time while one is pending; a
 //! timeout that the configuration disables is neither armed nor pending.
 
 use core::time::Duration;

@@ -1,6 +1,6 @@
 //! The rules that a peer can break, and the table of their sections, error codes and scopes.
 //!
-//! Keeps true: one variant for each rule; section, error code and scope come from its row alone.
+//! Invariants: one variant for each rule; section, error code and scope come from its row alone.
 
 use crate::error::ErrorCode;
 

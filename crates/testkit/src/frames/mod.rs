@@ -67,7 +67,7 @@ pub mod setting {
 pub const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Bytes of a frame header (RFC 9113 §4.1).
-pub const HEAD_LEN: usize = 9;
+pub const HEADER_LEN: usize = 9;
 
 /// A frame, built or read. Equal frames have equal bytes on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]

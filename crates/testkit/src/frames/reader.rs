@@ -4,7 +4,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::show::{defined_flags, kind_name};
-use super::{Dependency, Frame, HEAD_LEN, PREFACE, Padding, flag, kind};
+use super::{Dependency, Frame, HEADER_LEN, PREFACE, Padding, flag, kind};
 
 /// Reads frames from bytes that arrive in pieces of any length.
 #[derive(Debug)]
@@ -19,14 +19,14 @@ pub struct Reader {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadError {
     /// The frame header, as far as it could be read.
-    pub head: [u8; HEAD_LEN],
+    pub header: [u8; HEADER_LEN],
     /// What is wrong with it.
     pub reason: &'static str,
 }
 
 impl Display for ReadError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let [a, b, c, kind, flags, stream @ ..] = self.head;
+        let [a, b, c, kind, flags, stream @ ..] = self.header;
         write!(
             f,
             "{}: length {}, type {kind:#x} ({}), flags {flags:#x}, stream {:#x}",
@@ -73,24 +73,24 @@ impl Reader {
     /// # Errors
     /// The frame breaks a rule for senders. The reader must not be used afterwards.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, ReadError> {
-        let Some(&head) = self.buffer.first_chunk::<HEAD_LEN>() else { return Ok(None) };
-        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        let fail = |reason| Err(ReadError { head, reason });
+        let Some(&header) = self.buffer.first_chunk::<HEADER_LEN>() else { return Ok(None) };
+        let len = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
+        let fail = |reason| Err(ReadError { header, reason });
         if len > self.frame_bytes_max {
             return fail("longer than the receiver allows");
         }
-        if self.buffer.len() < HEAD_LEN + len {
+        if self.buffer.len() < HEADER_LEN + len {
             return Ok(None);
         }
-        let payload = &self.buffer[HEAD_LEN..HEAD_LEN + len];
-        let frame = match parse(head, payload) {
+        let payload = &self.buffer[HEADER_LEN..HEADER_LEN + len];
+        let frame = match parse(header, payload) {
             Ok(frame) => frame,
             Err(reason) => return fail(reason),
         };
         if let Err(reason) = self.follow_block(&frame) {
             return fail(reason);
         }
-        self.buffer.drain(..HEAD_LEN + len);
+        self.buffer.drain(..HEADER_LEN + len);
         Ok(Some(frame))
     }
 
@@ -137,8 +137,8 @@ pub fn after_preface(wire: &[u8]) -> &[u8] {
     wire.strip_prefix(&PREFACE).expect("a client begins with its preface")
 }
 
-fn parse(head: [u8; HEAD_LEN], payload: &[u8]) -> Result<Frame, &'static str> {
-    let [_, _, _, kind, flags, stream @ ..] = head;
+fn parse(header: [u8; HEADER_LEN], payload: &[u8]) -> Result<Frame, &'static str> {
+    let [_, _, _, kind, flags, stream @ ..] = header;
     let stream = u32::from_be_bytes(stream);
     if stream >> 31 != 0 {
         return Err("the reserved bit is set");

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use thalweg::Config;
 
-use crate::frames::{Frame, HEAD_LEN, PREFACE, ReadError, Reader, kind, raw};
+use crate::frames::{Frame, HEADER_LEN, PREFACE, ReadError, Reader, kind, raw};
 use crate::hpack;
 
 pub use stream::{Stream, StreamState};
@@ -259,11 +259,11 @@ impl InboundBytes {
     /// Returns the next frame. DATA is returned with its header: it takes window before its payload
     /// arrives.
     fn next_frame(&mut self) -> Option<InboundFrame> {
-        let &[a, b, c, kind, flags, ref stream @ ..] = self.buffer.first_chunk::<HEAD_LEN>()?;
+        let &[a, b, c, kind, flags, ref stream @ ..] = self.buffer.first_chunk::<HEADER_LEN>()?;
         let len = u32::from_be_bytes([0, a, b, c]) as usize;
         let stream = u32::from_be_bytes(*stream) & (u32::MAX >> 1);
-        let end = if kind == kind::DATA { HEAD_LEN } else { HEAD_LEN + len };
-        let payload = self.buffer.get(HEAD_LEN..end)?.to_vec();
+        let end = if kind == kind::DATA { HEADER_LEN } else { HEADER_LEN + len };
+        let payload = self.buffer.get(HEADER_LEN..end)?.to_vec();
         self.buffer.drain(..end);
         if kind == kind::DATA {
             let skipped = len.min(self.buffer.len());

@@ -1,6 +1,6 @@
 //! Field blocks: the fields that are kept until the next block, and the view of them in events.
 //!
-//! Keeps true: pseudo-header fields come first, each at most once; strings stay in the decoder,
+//! Invariants: pseudo-header fields come first, each at most once; strings stay in the decoder,
 //! which moves none before its next block; at most one block is kept, never more than
 //! `Config::header_list_bytes_max` allows.
 

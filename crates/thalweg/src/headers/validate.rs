@@ -1,7 +1,7 @@
 //! The rules of RFC 9113 §8 for messages, checked for each field while a block is decoded, and for
 //! the block at its end.
 //!
-//! Keeps true: a block that passes is a well-formed request, response, trailer section or promised
+//! Invariants: a block that passes is a well-formed request, response, trailer section or promised
 //! request. The rules for sent messages are the same: `outbound_fields` calls the same functions.
 
 use thalweg_hpack::{Checked, Decoded, Field, KnownName, name_is_valid, value_is_valid};
@@ -454,7 +454,9 @@ const fn equals(word: u64, byte: u8) -> u64 {
     below(word ^ (ONES * byte as u64), 1)
 }
 
+/// 1 in each byte.
 const ONES: u64 = 0x0101_0101_0101_0101;
+/// The top bit of each byte.
 const TOPS: u64 = 0x80 * ONES;
 
 /// The alphabets that contain a byte.

@@ -36,8 +36,14 @@ impl World {
                 Stage::Body => Ok(0),
             };
             if stage != Stage::Body {
-                expect(side.endpoint.send_data(stream, b"wrong", false, None) == wrong, "DATA out of turn")?;
-                expect(side.endpoint.send_trailers(stream, &[]) == wrong.map(drop), "trailers out of turn")?;
+                expect(
+                    side.endpoint.send_data(stream, b"wrong", false, None) == wrong,
+                    "DATA before the headers or after the end",
+                )?;
+                expect(
+                    side.endpoint.send_trailers(stream, &[]) == wrong.map(drop),
+                    "trailers before the headers or after the end",
+                )?;
             }
             if by == Side::Server && stage == Stage::Body {
                 let again = side.endpoint.send_response(stream, Status::OK, &[], false);
