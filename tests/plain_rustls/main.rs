@@ -1,4 +1,4 @@
-//! Makes configurations of TLS in the shortest way that rustls has, and hands them to both
+//! Creates TLS configurations in the shortest way that rustls has, and passes them to both
 //! adapters.
 //!
 //! `builder()` panics unless exactly one provider of cryptography is compiled into the program. The

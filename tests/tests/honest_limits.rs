@@ -1,6 +1,7 @@
-//! Each rate limit of the default configuration from both sides: what an honest peer reaches at
-//! most on a fast link passes with every answer, and the attack that the limit is for is ended and
-//! named. The table of these maxima is in `docs/security.md`.
+//! Each rate limit of the default configuration from both sides: the most that a well-behaved peer
+//! reaches on a fast link passes with every response, and the attack that the limit is for ends the
+//! connection with an error that names the limit. The table of these maxima is in
+//! `docs/security.md`.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -15,11 +16,11 @@ use thalweg_testkit::frames::{
 };
 use thalweg_testkit::hpack::{self, Block};
 
-/// One end that a scripted peer speaks to.
+/// An endpoint with a scripted peer.
 struct End<R: Role> {
     connection: Connection<R>,
     now: Instant,
-    /// What the application consumes at once; without it, it holds all content.
+    /// Whether the application consumes content at once; otherwise it holds all content.
     reads: bool,
     /// Streams that requests or our calls have opened, in order.
     streams: Vec<StreamKey>,
@@ -72,7 +73,8 @@ impl<R: Role> End<R> {
         Ok(())
     }
 
-    /// Receives frames, one each `gap`, until one ends the connection: which, and by which limit.
+    /// Receives frames, one each `gap`, until one ends the connection. Returns which, and by which
+    /// limit.
     fn flood(&mut self, gap: Duration, mut frame: impl FnMut(u32) -> Vec<u8>) -> (u32, CloseCause) {
         for count in 1..=400_000 {
             self.now = self.now + gap;
@@ -147,8 +149,8 @@ fn settings_of_bandwidth_estimators_pass() {
     assert_eq!(flood, (100, CloseCause::Limit(Limit::Settings)));
 }
 
-/// A client that does not know that its content is over when it sends the last of it ends each
-/// stream by an empty frame: 200,000 requests a second.
+/// A client that learns of the end of its content only after its last byte ends each stream by an
+/// empty frame: 200,000 requests a second.
 #[test]
 fn an_empty_end_for_each_stream_passes() {
     let mut server = End::server();
@@ -178,7 +180,7 @@ fn an_empty_end_for_each_stream_that_was_reset_passes() {
     }
     let resets = server.take_sent().iter().filter(|frame| frame.kind == kind::RST_STREAM).count();
     assert_eq!((resets, server.connection.report().error), (50_000, None));
-    // The last stream has given its token back before its end came.
+    // The last stream returned its token before its end was received.
     let flood = server.flood(Duration::ZERO, |_| data(99_999, "").end_stream().bytes());
     assert_eq!(flood, (1000, CloseCause::Limit(Limit::EmptyFrames)));
 }
@@ -195,7 +197,7 @@ fn an_empty_frame_after_each_message_passes() {
     assert_eq!(server.content_bytes, 10_000_000);
 }
 
-/// Padding is no content: frames of nothing but padding are empty frames.
+/// Padding is not content: frames with only padding are empty frames.
 #[test]
 fn frames_of_padding_alone_are_empty_frames() {
     let padding = |id: u32| {
@@ -250,7 +252,7 @@ fn single_bytes_that_are_not_read_end_the_connection() {
     assert_eq!(flood, (262_145, CloseCause::Limit(Limit::SmallData)));
 }
 
-/// What is on its way when a stream is reset is a window's worth, for each stream.
+/// After the reset of a stream, up to a window of its content may still arrive.
 #[test]
 fn late_messages_of_streams_that_were_reset_pass() {
     let mut server = End::server();
@@ -325,8 +327,8 @@ fn calls_that_are_cancelled_after_a_while_pass() {
     assert_eq!(flood, (1001, CloseCause::Limit(Limit::Resets)));
 }
 
-/// RFC 9113 §5.1: what was sent before our reset arrived is no fault, even where faster streams
-/// have pushed the reset out of memory meanwhile.
+/// RFC 9113 §5.1: frames that the peer sent before it received our reset are not an error, even if
+/// later streams have displaced the record of the reset.
 #[test]
 fn late_frames_of_streams_that_are_forgotten_pass() {
     let mut server = End::server();
@@ -352,8 +354,8 @@ fn late_frames_of_streams_that_are_forgotten_pass() {
     assert_eq!((server.resets, server.content_bytes, server.connection.report().error), (0, 0, None));
 }
 
-/// The other way round: responses that come after the client gave up, and after it has opened many
-/// more streams.
+/// The same at a client: responses that arrive after the client has reset their streams and opened
+/// many more.
 #[test]
 fn late_responses_to_streams_that_are_forgotten_pass() {
     let mut client = End::<Client>::new(Connection::new(Config::default()).unwrap());
@@ -373,7 +375,8 @@ fn late_responses_to_streams_that_are_forgotten_pass() {
     assert_eq!(client.connection.report().error, None);
 }
 
-/// A caller's PINGs pay for their answers, however many they are; answers to no PING do not pass.
+/// Acknowledgements of the caller's PINGs are free, however many there are; other acknowledgements
+/// are limited.
 #[test]
 fn an_answer_to_each_ping_of_ours_passes() {
     let mut server = End::server();
@@ -388,7 +391,7 @@ fn an_answer_to_each_ping_of_ours_passes() {
     }
 }
 
-/// A keep-alive PING each millisecond, each answered, for an hour's worth of rounds.
+/// A keep-alive PING each millisecond, each acknowledged, for as many rounds as an hour has.
 #[test]
 fn an_answer_to_each_keep_alive_ping_passes() {
     let mut config = Config::default();
@@ -407,7 +410,7 @@ fn an_answer_to_each_keep_alive_ping_passes() {
     }
 }
 
-/// A server that drains says GOAWAY twice; a proxy before it may say it again for each of its
+/// A server that shuts down sends GOAWAY twice; a proxy before it may send it again for each of its
 /// backends.
 #[test]
 fn goaways_of_a_graceful_end_pass() {
@@ -426,8 +429,8 @@ fn goaways_of_a_graceful_end_pass() {
     assert_eq!(flood, (1001, CloseCause::Limit(Limit::Extensions)));
 }
 
-/// A client gives up calls, and each of them answers all the same: two informational responses, the
-/// final one, trailers.
+/// A client resets streams, and the server has sent the whole response on each: two informational
+/// responses, the final one, trailers.
 #[test]
 fn late_blocks_of_streams_that_were_reset_pass() {
     let mut client = End::<Client>::new(Connection::new(Config::default()).unwrap());
@@ -445,12 +448,12 @@ fn late_blocks_of_streams_that_were_reset_pass() {
         client.receive(&headers(id, trailers).end_stream().end_headers().bytes()).unwrap();
     }
     assert_eq!((client.resets, client.connection.report().error), (0, None));
-    // All that the resets paid for is spent.
+    // The free blocks of the resets are used up.
     let flood = client.flood(Duration::ZERO, |_| headers(1, hpack::response(103)).end_headers().bytes());
     assert_eq!(flood, (1001, CloseCause::Limit(Limit::Resets)));
 }
 
-/// Trailers of uploads that the server refused, and the flood of them on one stream.
+/// Trailers of uploads that the server reset, and a flood of them on one stream.
 #[test]
 fn trailers_of_uploads_that_were_reset_pass() {
     let trailers = |id| headers(id, hpack::block(&[("x-sum", "1")])).end_stream().end_headers().bytes();
@@ -468,8 +471,8 @@ fn trailers_of_uploads_that_were_reset_pass() {
     assert_eq!(flood, (1005, CloseCause::Limit(Limit::Resets)));
 }
 
-/// Requests that cross the final GOAWAY are refused without an answer: as many as may be open. More
-/// are a flood.
+/// Requests that cross the final GOAWAY are ignored, up to the number that may be open. More are a
+/// flood.
 #[test]
 fn requests_that_cross_the_final_goaway_pass() {
     let drained = || {

@@ -1,4 +1,4 @@
-//! Every law holds for our connection, and bites: a connection that is broken on purpose breaks it.
+//! Every property holds for our connection, and detects the faults that are injected into it.
 
 use thalweg::{Config, Limit};
 use thalweg_testkit::broken::{Fault, with_low_limit};
@@ -17,7 +17,7 @@ const BOUNDED_MEMORY: Property =
 
 const TIMEOUTS: Property = |script, make| properties::timeouts(script, make);
 
-/// The law holds for random plays.
+/// Checks that the property holds for random scripts.
 fn holds(property: Property) {
     for seed in 0..INPUT_SCRIPTS {
         let script = InputScript::random(seed);
@@ -27,7 +27,7 @@ fn holds(property: Property) {
     }
 }
 
-/// Whether the law, by its name, complains of an end with this fault in some play.
+/// Whether the property of this name detects the fault in one of the scripts.
 fn detects(property: Property, name: &str, fault: Fault) -> bool {
     (0..INPUT_SCRIPTS).any(|seed| {
         let script = InputScript::random(seed);
@@ -123,8 +123,8 @@ fn an_endpoint_that_keeps_its_input_breaks_bounded_memory() {
     assert!(failure.is_err_and(|failure| failure.starts_with("bounded memory: ")));
 }
 
-/// What the simulator says of a pair whose end `broken` has this fault, in the first script in
-/// which it notices.
+/// Returns the failure that the simulator reports for a pair whose endpoint `broken` has this
+/// fault, in the first script that fails.
 fn simulator_detects(broken: sim::Side, fault: Fault) -> String {
     simulator_detects_in(SCRIPTS, broken, fault)
 }
@@ -139,7 +139,7 @@ fn simulator_detects_in(scripts: u64, broken: sim::Side, fault: Fault) -> String
     mismatch.unwrap_or_else(|| panic!("{fault:?} goes unnoticed"))
 }
 
-/// A fault looks into the output, where spliced content is absent.
+/// A fault reads the output, which does not contain spliced content.
 fn without_splices(mut script: Script) -> Script {
     for op in &mut script.ops {
         if let Op::Open(exchange) = op {
@@ -164,7 +164,7 @@ fn an_endpoint_whose_timeouts_fire_early_breaks_timeouts() {
     assert!(detects(TIMEOUTS, "timeouts: ", Fault::FiresTimeoutsEarly));
 }
 
-/// The simulator detects each timeout that fires early: in scripts in which the others are off.
+/// The simulator detects each timeout that expires early, in scripts in which the others are off.
 #[test]
 fn an_endpoint_with_any_early_timeout_breaks_timeouts() {
     type Choose = fn(&mut TimeoutsMs, TimeoutsMs);
@@ -295,9 +295,9 @@ const BUSY_SEEDS: u64 = 12_000;
 const UPLOADS: u64 = 100;
 /// Random mixes of streams.
 const MIXES: u64 = 150;
-/// Plays for each law: about a second, with assertions.
+/// Scripts for each property: about a second, with assertions.
 const INPUT_SCRIPTS: u64 = 400;
-/// Scripts in which each timeout that fires early must show.
+/// Scripts in which each early timeout must be detected.
 const SLOW_SCRIPTS: u64 = 4000;
-/// Scripts in which each fault must show.
+/// Scripts in which each fault must be detected.
 const SCRIPTS: u64 = 300;

@@ -13,9 +13,9 @@
 //! without a hash, and one comparison of the value decides. A field that the application prepared
 //! is hashed only once ([`PreparedField`]).
 //!
-//! What it keeps true: every entry, or a newer equal one, is in the chains of its field and its
-//! name; the table is never larger than the peer and the local configuration allow; a size update
-//! announces a change at the start of the next block.
+//! Invariants: every entry, or a newer equal one, is in the chains of its field and its name; the
+//! table is never larger than the peer and the local configuration allow; a size update announces a
+//! change at the start of the next block.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -492,7 +492,7 @@ impl<'a> PreparedField<'a> {
         }
     }
 
-    /// The field.
+    /// Returns the field.
     pub const fn field(&self) -> Field<'a> {
         self.field
     }

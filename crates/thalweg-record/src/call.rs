@@ -1,6 +1,6 @@
 //! One call on a connection, with its arguments.
 //!
-//! Keeps true: a call is read as it was written. Getters (`poll_timeout`, `is_finished`, `report`
+//! Invariants: a call is read as it was written. Getters (`poll_timeout`, `is_finished`, `report`
 //! and others) change nothing and are not recorded.
 
 use alloc::vec::Vec;
@@ -421,7 +421,7 @@ fn take_code(reader: &mut Reader<'_>) -> Result<ErrorCode, ReadError> {
     reader.narrow("an error code").map(ErrorCode)
 }
 
-/// No handle is zero, which means the connection.
+/// 0 stands for the connection, since no stream has this identifier.
 fn put_on(out: &mut Vec<u8>, on: Option<StreamId>) {
     put_number(out, on.map_or(0, id));
 }

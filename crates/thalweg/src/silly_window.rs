@@ -33,7 +33,7 @@
 //! follows half a window of frames that are at least `full_frame` bytes long, or follows an expiry
 //! of the timer. The mean is at least half of `full_frame` for every pattern of credit.
 //!
-//! Keeps true: the timer is armed only while a stream could send a short frame.
+//! Invariants: the timer is armed only while a stream could send a short frame.
 
 use core::time::Duration;
 

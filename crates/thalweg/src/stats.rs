@@ -1,6 +1,6 @@
 //! The counters of a connection, and the report of how it ended.
 //!
-//! Keeps true: counters only grow; the report is a plain value that outlives the connection.
+//! Invariants: counters only grow; the report is a plain value that outlives the connection.
 
 use core::fmt;
 

@@ -1,7 +1,7 @@
 //! RFC 9218 §10: the order in which a server sends on blocked streams.
 //!
-//! Every response has more to send than there is room for. Room is made for one frame at a time,
-//! and the stream that it names sends one.
+//! Every response has more to send than the windows allow. The test opens the connection's window
+//! for one frame at a time, and the stream that `poll_writable` returns sends it.
 
 use thalweg::{Server, StreamKey};
 use thalweg_testkit::frames::{headers, setting, settings, window_update};
@@ -11,8 +11,8 @@ use thalweg_testkit::scenario::{Opening, Scene, client_with, server_with};
 /// As much as a frame takes: a shorter one would wait for more window.
 const FRAME_BYTES: usize = 16_384;
 
-/// Streams have all the window they want; the connection's window runs out at once, and then opens
-/// frame by frame.
+/// Stream windows are large; the connection's window is used up at once, and then opens frame by
+/// frame.
 fn opening(opening: &mut Opening) {
     opening.peer_settings = settings().entry(setting::INITIAL_WINDOW_SIZE, 1 << 24);
     opening.config.output_bytes_max = 1 << 20;
@@ -68,8 +68,8 @@ fn wait(s: &mut Scene<Server>, id: u32) -> StreamKey {
     stream
 }
 
-/// Returns the streams that send the next frames. Each stream that is named sends one, and has
-/// more.
+/// Returns the streams that send the next frames. Each stream that `poll_writable` returns sends
+/// one, and has more.
 fn served(s: &mut Scene<Server>, frames: usize) -> Vec<u32> {
     let turn = |s: &mut Scene<Server>| {
         s.peer(window_update(0, FRAME_BYTES as u32));
@@ -283,7 +283,7 @@ fn s10_a_response_without_window_is_not_named() {
             s.take_events();
             let stream = s.stream(1);
             s.respond(stream);
-            // Cut short by the room for output, and then, unasked, by its window.
+            // Blocked by the output limit first, and then by its window.
             let taken = s.call(|core| core.send_data(stream, &[0; 2000], false)).unwrap();
             assert!(taken > 0 && taken < 1500, "{taken}");
             s.frames();

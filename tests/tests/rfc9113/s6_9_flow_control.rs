@@ -67,7 +67,7 @@ fn s6_9_data_in_error_counts_on_the_connection() {
     let opening = |opening: &mut Opening| opening.config.connection_window_bytes = 65_535;
     server_with(opening, |s| {
         s.get(1);
-        // Refused, and given back when half the window is due.
+        // Rejected, and credited when half the window is due.
         s.peer(data(1, [0; 16_384]));
         s.stream_error(1, ErrorCode::STREAM_CLOSED, Violation::DataAfterEnd);
         s.peer(data(1, [0; 16_384]));
@@ -270,7 +270,7 @@ fn s6_9_2_a_negative_window_is_kept_and_has_to_be_filled_first() {
         assert_eq!(s.call(|core| core.send_data(stream, b"x", false)), Ok(0));
         s.peer(window_update(1, 1));
         assert_eq!(s.call(thalweg::Connection::poll_writable), Some(stream));
-        // One byte of two waits for more, and goes alone if no more window comes.
+        // One byte of two waits for more window, and is sent alone if none is received.
         assert_eq!(s.call(|core| core.send_data(stream, b"xy", false)), Ok(0));
         assert_eq!(s.call(thalweg::Connection::poll_writable), None);
         for _ in 0..3 {
@@ -360,8 +360,8 @@ fn s6_9_frames_without_flow_control_are_received_with_both_windows_exhausted() {
 #[test]
 fn s6_9_a_stream_blocked_on_window_ends_with_the_peers_input() {
     const RESET: &str = "us: the peer ended the byte stream, and no window is left";
-    // One stream is cut short before the end, the other behind it; what needs no window is still
-    // served.
+    // One stream is blocked before its end, the other after it; frames that need no window are
+    // still sent.
     let opening = |opening: &mut Opening| {
         opening.peer_settings = settings().entry(setting::INITIAL_WINDOW_SIZE, 5);
     };

@@ -1,7 +1,7 @@
 //! A program without std that calls the protocol crates: it proves by building that they need none.
 //!
 //! std has a panic handler of its own. If any crate in the tree pulls it in, there are two, and the
-//! compiler says E0152. `cargo xtask nostd` builds this twice: as it is, which must succeed, and
+//! compiler reports E0152. `cargo xtask nostd` builds this twice: as it is, which must succeed, and
 //! with the feature `std`, which must fail with that error.
 #![no_std]
 
@@ -64,7 +64,7 @@ pub extern "C" fn h2c_upgrade() -> u64 {
     u64::from(matches!(opening, Ok(Some(Protocol::Upgrade(_)))))
 }
 
-/// A line on which nothing ever comes.
+/// A line on which no byte is ever received.
 struct Dead;
 
 impl Line for Dead {

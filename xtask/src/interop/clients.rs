@@ -50,7 +50,7 @@ pub const CLIENTS: &[Client] = &[
     },
 ];
 
-/// What the scripts call a check, and what it sees.
+/// The name of a check in the scripts, and its result.
 const CHECKS: &[(&str, &str)] = &[
     ("page", "gets a page: status, fields, each byte"),
     ("head", "asks for the head alone: length, no content"),
@@ -147,8 +147,7 @@ impl Client {
         Ok(command)
     }
 
-    /// The server is interrupted while it sends: what is under way is sent whole, then both sides
-    /// end.
+    /// Interrupts the server while it sends: the response is completed, then both sides end.
     fn goaway(&self, fixtures: &Fixtures, server: &mut Server) -> anyhow::Result<()> {
         let mut command = self.command(fixtures, GOAWAY, &server.url(""))?;
         command.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,8 +1,8 @@
-//! How long the DATA frames of an end are, and which streams wait for their turn.
+//! The length of the DATA frames of an endpoint, and the turns of its streams.
 //!
-//! Knows nothing of the core: a [`DataModel`] is told of the calls that send content, and of the
-//! frames that the end sends and takes. The windows count whole in it: what is available, and what
-//! was sent and not credited yet.
+//! Independent of the core: a [`DataModel`] records the calls that send content, and the frames
+//! that the endpoint sends and receives. A window counts as a whole in it: what is available, and
+//! what was sent and not credited yet.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -19,9 +19,9 @@ use crate::frames::{Frame, kind};
 pub struct SendCall {
     /// The stream.
     pub stream: StreamKey,
-    /// Bytes that were handed over.
+    /// Bytes that the application passed.
     pub len: u32,
-    /// Bytes that were taken.
+    /// Bytes that the call took.
     pub taken: u32,
     /// What the stream and the connection could send before the call, bytes.
     pub before: (u32, u32),
@@ -29,16 +29,16 @@ pub struct SendCall {
     pub now: Instant,
 }
 
-/// The DATA of one end.
+/// The DATA of one endpoint.
 #[derive(Debug)]
 pub struct DataModel {
     /// The shortest time for which a short frame waits; `None` without a clock.
     interval: Option<Duration>,
     /// Bytes sent and not credited: of streams, and of the connection (0).
     uncredited: BTreeMap<u32, u32>,
-    /// What is still to be seen of calls, by stream.
+    /// Content that calls took and no frame has carried yet, by stream.
     calls: BTreeMap<u32, VecDeque<Expected>>,
-    /// Streams that were cut short, and since when.
+    /// Blocked streams, and since when.
     blocked: BTreeMap<u32, Instant>,
     turns: TurnModel,
     frames: u64,
@@ -54,10 +54,10 @@ struct Expected {
     last: LastFrame,
 }
 
-/// What made the last frame of a call as long as it is.
+/// What limits the last frame of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LastFrame {
-    /// The caller, the room for output, or the order of streams.
+    /// The caller, the output limit, or the order of streams.
     Other,
     /// A window.
     Window,
@@ -66,7 +66,7 @@ enum LastFrame {
 }
 
 impl DataModel {
-    /// Creates the model of an end that has sent nothing.
+    /// Creates the model of an endpoint that has sent nothing.
     pub fn new(config: &Config) -> Self {
         let stall = config.timeouts.stall;
         let interval = stall.map_or(INTERVAL_MAX, |stall| INTERVAL_MAX.min(stall / 4));
@@ -152,7 +152,7 @@ impl DataModel {
         if self.interval.is_none_or(has_waited) { LastFrame::Time } else { LastFrame::Window }
     }
 
-    /// Takes a frame that the end has sent.
+    /// Records a frame that the endpoint has sent.
     ///
     /// # Errors
     /// The mean length of DATA is too small.
@@ -185,7 +185,7 @@ impl DataModel {
     }
 }
 
-/// What the documentation of the core promises.
+/// The longest time for which a short frame waits, as the core documents it.
 const INTERVAL_MAX: Duration = Duration::from_millis(100);
 /// Frames that may be short before there are long ones.
 const SLACK_FRAMES: u64 = 4;

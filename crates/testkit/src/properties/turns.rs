@@ -1,4 +1,4 @@
-//! Whose turn it is: a server with more to send on every stream than the windows allow.
+//! Fairness between streams: a server with more to send on every stream than the windows allow.
 
 use thalweg::{Config, Event, Instant, Status, StreamKey};
 
@@ -8,7 +8,7 @@ use crate::frames::{Reader, headers, kind, preface, setting, settings, window_up
 use crate::hpack::{self, Block};
 use crate::random::{Choices, Random};
 
-/// What a stream has signalled, and whether it is a tunnel.
+/// The priority signal of a stream, and whether it is a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Signal {
     None,
@@ -23,11 +23,11 @@ enum Signal {
     },
 }
 
-/// No stream without a signal waits for more than a bounded number of frames of others, in any mix;
-/// streams with a signal together, and tunnels with a signal together, do not either.
+/// Checks that no stream without a signal waits for more than a bounded number of frames of others,
+/// in any mix. The same holds for all streams with a signal together, and for all tunnels together.
 ///
 /// # Errors
-/// The mix, and who waited.
+/// The mix, and the stream or class that waited.
 pub fn fair_turns(seed: u64) -> Result<(), PropertyFailure> {
     let mut random = Random::new(seed);
     let signals: Vec<Signal> = (0..2 + random.below(8)).map(|_| signal(&mut random)).collect();
@@ -102,7 +102,7 @@ fn open(server: &mut Endpoint, signals: &[Signal]) -> Result<Vec<StreamKey>, Pro
     Ok(streams)
 }
 
-/// Serves each stream that is named, and returns the streams of the frames.
+/// Sends on each stream that `poll_writable` returns, and returns the streams of the frames.
 fn serve(
     server: &mut Endpoint,
     streams: &[StreamKey],
@@ -127,7 +127,7 @@ fn serve(
             }
         }
     }
-    // What went before all streams were there says nothing.
+    // Frames from before all streams were open do not count.
     Ok(served.split_off(8.min(served.len())))
 }
 
@@ -139,5 +139,5 @@ const CONNECT: (&str, &str) = (":method", "CONNECT");
 const AUTHORITY: (&str, &str) = (":authority", "example.org:443");
 static CONTENT: &[u8] = &[b'x'; 200_000];
 const TURNS: usize = 200;
-/// Seven frames of others, and one of each of the two other classes that have waited as long.
+/// Seven frames of others, and one of each of the two other classes if they have waited as long.
 const GAP_MAX: usize = 10;

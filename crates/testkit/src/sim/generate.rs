@@ -1,4 +1,4 @@
-//! Random scripts.
+//! Generates random scripts.
 
 use super::script::{Change, Exchange, Message, Method, Op, Script, Setup, Side, TimeoutsMs};
 use crate::frames::{flag, kind};
@@ -12,16 +12,16 @@ const BUSY_OPS_MAX: usize = 2000;
 /// What may go wrong in a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Conditions {
-    /// Two honest ends, a wire that only delays.
+    /// None: the wire only delays.
     Benign,
-    /// The wire may be cut.
+    /// The connection may break.
     Disruptive,
     /// The bytes on the wire are altered.
     Hostile,
 }
 
 impl Script {
-    /// Makes a script out of choices.
+    /// Creates a script from choices.
     pub fn generate(choices: &mut impl Choices) -> Self {
         let conditions = match choices.below(10) {
             0..=6 => Conditions::Benign,
@@ -104,7 +104,7 @@ impl Script {
         if choices.chance(1, 4) {
             self.open_block(choices);
         }
-        // What calls arm is seen only if calls come after a silence.
+        // Timeouts that calls arm are tested only if calls follow on a pause.
         if choices.chance(1, 2) {
             let by = end(choices);
             let action = choices.pick(&[0, 1, 2]);
@@ -123,7 +123,7 @@ impl Script {
 }
 
 impl Script {
-    /// Injects a field block without its end into the wire, and lets time pass behind it.
+    /// Injects an unfinished field block into the wire, and lets time pass after it.
     fn open_block(&mut self, choices: &mut impl Choices) {
         let to = end(choices);
         let setup = if to == Side::Client { &mut self.client } else { &mut self.server };
@@ -161,7 +161,7 @@ impl Setup {
 
 impl TimeoutsMs {
     fn generate(choices: &mut impl Choices) -> Self {
-        // Both end the connection before much has happened.
+        // Both end the connection early.
         let (preface, settings_ack) = (Self::length(choices, 1), Self::length(choices, 1));
         let mut length = || Self::length(choices, 4);
         Self {
@@ -178,7 +178,7 @@ impl TimeoutsMs {
         }
     }
 
-    /// The length of one timeout: a short one in so many of eight.
+    /// Returns the duration of one timeout: a short one in `shorts` of eight cases.
     fn length(choices: &mut impl Choices, shorts: u32) -> Option<u32> {
         let short = 1 + choices.size(300);
         if choices.chance(shorts, 8) { Some(short) } else { choices.pick(&[None, Some(10_000)]) }
@@ -206,7 +206,7 @@ fn op(choices: &mut impl Choices, conditions: Conditions, client: &Setup, server
     }
 }
 
-/// Bytes, time, and turns.
+/// Returns a step that moves bytes or time.
 fn progress_op(choices: &mut impl Choices) -> Op {
     let by = end(choices);
     match choices.below(12) {
@@ -219,7 +219,7 @@ fn progress_op(choices: &mut impl Choices) -> Op {
     }
 }
 
-/// What an application does beside its exchanges.
+/// Returns a step of an application outside of its exchanges.
 fn action(choices: &mut impl Choices) -> Op {
     let by = end(choices);
     match choices.below(36) {
@@ -244,14 +244,14 @@ fn action(choices: &mut impl Choices) -> Op {
 
 fn change(choices: &mut impl Choices) -> Change {
     match choices.below(6) {
-        // Smaller ones would make an honest peer spend its budget of small WINDOW_UPDATE frames.
+        // Smaller ones would make the peer exceed its rate limit of small WINDOW_UPDATE frames.
         0 | 1 if choices.chance(1, 2) => Change::InitialWindow(512 + choices.below(4000)),
         0 | 1 => Change::InitialWindow(512 + choices.size(300_000)),
         2 => Change::HeaderTable(choices.size(20_000)),
         3 => Change::Streams(1 + choices.size(100)),
         4 => Change::FrameSize(16_384 + choices.size(30_000)),
         _ if choices.chance(1, 2) => Change::Push(choices.chance(1, 2)),
-        // Below what a request of ours may need there would be honest refusals.
+        // A lower limit would reject the requests of the script.
         _ => Change::HeaderList(12_000 + choices.size(20_000)),
     }
 }
@@ -289,7 +289,7 @@ fn exchange(choices: &mut impl Choices, client: &Setup, server: &Setup) -> Excha
 }
 
 fn message(choices: &mut impl Choices, has_content: bool, receiver: &Setup) -> Message {
-    // Tiny windows make many frames of little: not too many.
+    // Tiny windows make many short frames: bound their number.
     let most = receiver.stream_window.saturating_mul(50).min(200_000);
     let most = if choices.chance(1, 10) { most } else { most.min(6000) };
     let body = if has_content && choices.chance(7, 8) { choices.size(most) } else { 0 };
@@ -309,7 +309,7 @@ fn message(choices: &mut impl Choices, has_content: bool, receiver: &Setup) -> M
     }
 }
 
-/// An alteration of the bytes on the wire.
+/// Returns an alteration of the bytes on the wire.
 fn hostile(choices: &mut impl Choices) -> Op {
     let to = end(choices);
     if choices.chance(1, 3) {
@@ -331,8 +331,8 @@ fn hostile(choices: &mut impl Choices) -> Op {
     let stream = if choices.chance(1, 4) { 0 } else { choices.size(20) };
     let payload = payload(choices, kind);
     if kind == kind::CONTINUATION && flags & flag::END_HEADERS == 0 {
-        // Alone it would be one more frame that is not expected. What is decoded without being kept
-        // begins at 32 KiB.
+        // A single frame would be no new case. Blocks are decoded without being kept from 32 KiB
+        // on.
         let (bytes, piece) = (choices.size(1_200_000), 1 + choices.size(16_000));
         return Op::InjectBlock { to, stream, bytes, piece: piece.max(bytes / 100) as u16 };
     }
