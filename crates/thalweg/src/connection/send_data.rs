@@ -4,6 +4,7 @@
 
 use crate::data_frame::DataFrame;
 use crate::error::{SendError, Timeout};
+use crate::flow::SendWindow;
 use crate::rate_limit::Cost;
 use crate::silly_window::Wait;
 use crate::stream_id::StreamKey;
@@ -153,7 +154,7 @@ impl Inner {
             return true;
         }
         if send.window.available() < self.windows.send_window().available() {
-            self.avoidance.allows_short(send.window.size())
+            self.avoidance.allows_short(send.window.size(), send.window.uncredited())
         } else {
             self.may_exhaust_connection()
         }
@@ -161,8 +162,9 @@ impl Inner {
 
     /// Whether the connection's window may make the next frame of any stream short.
     fn may_exhaust_connection(&self) -> bool {
+        let window = self.windows.send_window();
         self.avoidance.connection_wait == Wait::Over
-            || self.avoidance.allows_short(self.windows.send_window().size())
+            || self.avoidance.allows_short(window.size(), window.uncredited())
     }
 
     /// Starts the timer of short frames if the connection's window makes the first stream of the
@@ -213,10 +215,10 @@ impl Inner {
     fn block(&mut self, stream: StreamKey, left: usize, sent: bool) {
         let Some(slot) = self.streams.find_mut(stream) else { return };
         slot.send.blocked_bytes = u32::try_from(left).unwrap_or(u32::MAX);
-        let size = slot.send.window.size();
+        let window = slot.send.window;
         self.wait_for_window(stream, sent);
         if self.streams.waits_short(stream) {
-            self.wait_short(stream, size);
+            self.wait_short(stream, window);
         }
         self.streams.requeue(stream);
         self.watch_connection_window();
@@ -228,8 +230,8 @@ impl Inner {
     /// Handles a stream with less window than its next frame should have: it waits for more, or has
     /// one short frame.
     #[cold]
-    fn wait_short(&mut self, stream: StreamKey, window_size: u32) {
-        if !self.avoidance.allows_short(window_size) {
+    fn wait_short(&mut self, stream: StreamKey, window: SendWindow) {
+        if !self.avoidance.allows_short(window.size(), window.uncredited()) {
             return self.avoidance.watch();
         }
         self.avoidance.short_frame_sent();
