@@ -121,6 +121,25 @@ fn s6_9_a_short_frame_goes_although_the_clock_stands() {
     });
 }
 
+/// A peer that credits each half of its window, in increments that are no multiple of a frame, as
+/// nghttp2 does.
+#[test]
+fn s6_9_credit_by_halves_makes_no_short_frames() {
+    client_with(send_window(65_535), |s| {
+        let stream = s.post();
+        let content = vec![0; 1 << 20];
+        assert_eq!(s.call(|core| core.send_data(stream, &content, false)), Ok(65_535));
+        let full = "DATA stream=1 16384 bytes";
+        s.output([full, full, full, "DATA stream=1 16383 bytes"]);
+        // Two frames and a rest of 10 bytes: half of the window is in flight and will be credited.
+        for increment in [32_778, 32_757].into_iter().cycle().take(20) {
+            s.peer(vec![window_update(1, increment), window_update(0, increment)]);
+            let frames = s.call(|core| core.send_data(stream, &content, false)).unwrap() / 16_384;
+            s.output(vec![full; frames]);
+        }
+    });
+}
+
 #[test]
 fn s6_9_spliced_data_waits_as_copied_data_does() {
     client_with(send_window(65_535), |s| {
