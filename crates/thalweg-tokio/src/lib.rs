@@ -1,5 +1,39 @@
 //! HTTP/2 server and client on tokio, driven by the Thalweg core.
 //!
+//! A connection is a future on any transport: a socket, a TLS stream, or a pipe in memory. Services
+//! and bodies are those of `tower`, `http` and `http-body`:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::{BodyExt, Empty, Full};
+//! use thalweg_tokio::thalweg::Config;
+//! use thalweg_tokio::{BoxError, client, server, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! let service = service_fn(|request: Request<_>| async move {
+//!     let text = format!("you asked for {}", request.uri().path());
+//!     Ok::<_, BoxError>(Response::new(Full::new(Bytes::from(text))))
+//! });
+//! let (near, far) = tokio::io::duplex(64 << 10);
+//! let serving = tokio::spawn(server::Connection::new(far, service, Config::default())?);
+//!
+//! let (mut client, connection) = client::handshake(near, Config::default())?;
+//! let connected = tokio::spawn(connection);
+//! client.ready().await?;
+//! let request = Request::get("http://example.org/thalweg").body(Empty::<Bytes>::new())?;
+//! let content = client.send(request).await?.into_body().collect().await?.to_bytes();
+//! assert_eq!(content, "you asked for /thalweg");
+//!
+//! // The connection shuts down gracefully when the last handle is dropped.
+//! drop(client);
+//! assert_eq!(connected.await?.report.error, None);
+//! assert_eq!(serving.await?.report.error, None);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Features
 //!
 //! * `rustls`: TLS ([`Server::tls`], [`client::connect_tls`]). It brings no provider of

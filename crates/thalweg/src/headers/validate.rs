@@ -120,17 +120,21 @@ impl Validator {
     }
 
     fn check_value(&mut self, field: &Field<'_>, checked: Checked) -> bool {
-        let judged = match NAME_CLASSES[usize::from(field.known_name().id())] {
-            NameClass::Regular => check_bytes(field, checked),
-            NameClass::Pseudo(bit) => self.pseudo(field, bit, checked),
-            NameClass::Special => self.special(field, checked),
-        };
-        match judged {
+        match self.check(field, checked) {
             Ok(()) => true,
             Err(violation) => {
                 self.violation = Some(violation);
                 false
             }
+        }
+    }
+
+    #[inline(always)]
+    fn check(&mut self, field: &Field<'_>, checked: Checked) -> Result<(), Violation> {
+        match NAME_CLASSES[usize::from(field.known_name().id())] {
+            NameClass::Regular => check_bytes(field, checked),
+            NameClass::Pseudo(bit) => self.pseudo(field, bit, checked),
+            NameClass::Special => self.special(field, checked),
         }
     }
 
@@ -352,17 +356,14 @@ fn check_outbound_special(field: &Field<'_>) -> Result<(), Violation> {
         }
     }
     let checked = Checked::new(known_name != KnownName::NONE, false);
-    let mut checker = Validator::new(BlockKind::Trailers);
     let named = if known_name == field.known_name() {
         *field
     } else {
         Field::with_known_name(known_name, field.value)
     };
-    checker.check_value(&named, checked);
-    match checker.violation {
-        Some(Violation::PseudoInTrailers) => Err(Violation::PseudoAfterField),
-        Some(violation) => Err(violation),
-        None => Ok(()),
+    match Validator::new(BlockKind::Trailers).check(&named, checked) {
+        Err(Violation::PseudoInTrailers) => Err(Violation::PseudoAfterField),
+        result => result,
     }
 }
 
