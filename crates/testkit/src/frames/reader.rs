@@ -10,6 +10,9 @@ use super::{Dependency, Frame, HEAD_LEN, PREFACE, Padding, flag, kind};
 #[derive(Debug)]
 pub struct Reader {
     buffer: Vec<u8>,
+    /// Bytes at the front of `buffer` that were taken; the next `push` removes them, so that many
+    /// frames cost one move.
+    taken: usize,
     frame_bytes_max: usize,
     /// The stream whose header block is under way.
     block_of: Option<u32>,
@@ -42,7 +45,7 @@ impl std::error::Error for ReadError {}
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { buffer: Vec::new(), frame_bytes_max: 16_384, block_of: None }
+        Self { buffer: Vec::new(), taken: 0, frame_bytes_max: 16_384, block_of: None }
     }
 }
 
@@ -54,12 +57,14 @@ impl Reader {
 
     /// Adds bytes. Cost: a copy.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
     /// The bytes of a frame that is not whole yet.
     pub fn rest(&self) -> &[u8] {
-        &self.buffer
+        &self.buffer[self.taken..]
     }
 
     /// Whether a header block is under way, so that only CONTINUATION may follow.
@@ -72,16 +77,13 @@ impl Reader {
     /// # Errors
     /// The frame breaks a rule for senders. The reader is of no use then.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, ReadError> {
-        let Some(&head) = self.buffer.first_chunk::<HEAD_LEN>() else { return Ok(None) };
+        let Some(&head) = self.rest().first_chunk::<HEAD_LEN>() else { return Ok(None) };
         let len = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
         let fail = |reason| Err(ReadError { head, reason });
         if len > self.frame_bytes_max {
             return fail("longer than the receiver allows");
         }
-        if self.buffer.len() < HEAD_LEN + len {
-            return Ok(None);
-        }
-        let payload = &self.buffer[HEAD_LEN..HEAD_LEN + len];
+        let Some(payload) = self.rest().get(HEAD_LEN..HEAD_LEN + len) else { return Ok(None) };
         let frame = match parse(head, payload) {
             Ok(frame) => frame,
             Err(reason) => return fail(reason),
@@ -89,7 +91,7 @@ impl Reader {
         if let Err(reason) = self.follow_block(&frame) {
             return fail(reason);
         }
-        self.buffer.drain(..HEAD_LEN + len);
+        self.taken += HEAD_LEN + len;
         Ok(Some(frame))
     }
 
@@ -115,7 +117,7 @@ impl Reader {
 /// If a frame breaks a rule for senders, if the last one is cut short, or a header block is
 /// unfinished.
 pub fn read_all(wire: &[u8]) -> Vec<Frame> {
-    let mut reader = Reader { buffer: wire.to_vec(), frame_bytes_max: 1 << 24, block_of: None };
+    let mut reader = Reader { buffer: wire.to_vec(), taken: 0, frame_bytes_max: 1 << 24, block_of: None };
     let mut frames = Vec::new();
     loop {
         match reader.next_frame() {
