@@ -105,8 +105,8 @@ define_config! {
     }
     rate_limits {
         /// Streams that the peer resets before they were answered and within 100 ms, that we must
-        /// reset for its errors, or refuse. Later resets are bounded by `concurrent_streams_max`.
-        /// Each stream that completes returns four tokens. A field block beyond
+        /// reset for its errors, or refuse. Of unanswered streams that the peer resets later, one in
+        /// 32 draws a token. Each stream that completes returns four tokens. A field block beyond
         /// `header_block_bytes_max` draws one more for each 16 KiB of it. A field block on a stream
         /// that we reset draws one, beyond four for each such stream; so does a request behind the
         /// final GOAWAY. Default 1,000 and 33 a second.
