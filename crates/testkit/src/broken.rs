@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use thalweg::{ErrorCode, Event, StreamKey};
+use thalweg::{Config, ErrorCode, Event, Limit, RateLimit, StreamKey};
 
 use crate::frames::{HEAD_LEN, PREFACE, Piece, kind, ping, rst_stream};
 
@@ -35,8 +35,33 @@ pub enum Fault {
     Allocates,
     /// It sends content byte by byte.
     SendsCrumbs,
+    /// It names no other stream while one that it prefers can send.
+    PrefersOneStream,
     /// Its timeouts fire up to 100 ms early.
     FiresTimeoutsEarly,
+}
+
+/// The configuration of an end whose limit is too low, as if it charged for what honest peers do:
+/// `burst` at once, and none with time.
+///
+/// # Panics
+/// For a limit that is no rate limit.
+#[must_use]
+pub fn with_low_limit(mut config: Config, limit: Limit, burst: u32) -> Config {
+    let limits = &mut config.rate_limits;
+    let rate = match limit {
+        Limit::Resets => &mut limits.resets,
+        Limit::Pings => &mut limits.pings,
+        Limit::Settings => &mut limits.settings,
+        Limit::EmptyFrames => &mut limits.empty_frames,
+        Limit::Priorities => &mut limits.priorities,
+        Limit::WindowUpdates => &mut limits.window_updates,
+        Limit::Extensions => &mut limits.extensions,
+        Limit::SmallData => &mut limits.small_data,
+        _ => panic!("{limit:?} is no rate limit"),
+    };
+    *rate = RateLimit::new(burst, 0);
+    config
 }
 
 /// The state of a fault.
@@ -46,12 +71,23 @@ pub struct Faults {
     retained: Vec<u8>,
     reported: Option<StreamKey>,
     fired: bool,
+    /// The stream that is preferred.
+    preferred: Option<StreamKey>,
+    /// The streams that wait for it.
+    withheld: Vec<StreamKey>,
 }
 
 impl Faults {
     /// Starts a fault.
     pub const fn new(fault: Fault) -> Self {
-        Self { fault: Some(fault), retained: Vec::new(), reported: None, fired: false }
+        Self {
+            fault: Some(fault),
+            retained: Vec::new(),
+            reported: None,
+            fired: false,
+            preferred: None,
+            withheld: Vec::new(),
+        }
     }
 
     /// Breaks what comes in. Returns a stream whose end shall be told once more.
@@ -71,6 +107,24 @@ impl Faults {
             Some(Fault::SendsCrumbs) if len > 1 => 1,
             _ => len,
         }
+    }
+
+    /// Breaks the order in which streams are named; `next` asks the connection.
+    pub fn choose(&mut self, mut next: impl FnMut() -> Option<StreamKey>) -> Option<StreamKey> {
+        if self.fault != Some(Fault::PrefersOneStream) {
+            return next();
+        }
+        while let Some(stream) = next() {
+            if *self.preferred.get_or_insert(stream) == stream {
+                return Some(stream);
+            }
+            self.withheld.push(stream);
+        }
+        let stream = self.withheld.pop();
+        if stream.is_none() {
+            self.preferred = None;
+        }
+        stream
     }
 
     /// How early its timeouts fire.

@@ -223,7 +223,10 @@ impl Endpoint {
 
     /// See [`thalweg::Connection::poll_writable`].
     pub fn poll_writable(&mut self) -> Option<StreamKey> {
-        call!(self, core => core.poll_writable())
+        let mut faults = std::mem::take(&mut self.faults);
+        let stream = faults.choose(|| call!(self, core => core.poll_writable()));
+        self.faults = faults;
+        stream
     }
 
     /// See [`thalweg::Connection::poll_transmit_spliced`].

@@ -64,22 +64,29 @@ impl RateLimiter {
         bucket.tokens = bucket.tokens.saturating_add(tokens).min(bucket.rate_limit.burst);
     }
 
+    /// Returns one token for useful work.
+    #[inline]
+    pub(crate) fn credit_one(&mut self, cost: Cost) {
+        let bucket = &mut self.buckets[cost as usize];
+        bucket.tokens += u32::from(bucket.tokens < bucket.rate_limit.burst);
+    }
+
     /// A DATA frame with content has arrived. Honest peers send signals beside it: a PING to
     /// measure, an empty frame to flush, an extension frame as grease.
     #[inline]
     pub(crate) fn credit_content(&mut self) {
-        self.credit(Cost::Ping, 1);
-        self.credit(Cost::EmptyFrame, 1);
-        self.credit(Cost::Extension, 1);
+        self.credit_one(Cost::Ping);
+        self.credit_one(Cost::EmptyFrame);
+        self.credit_one(Cost::Extension);
     }
 
     /// A stream was opened, by either side. Its peer may give it a priority and grease, and end it
     /// by an empty frame that arrives late.
     #[inline]
     pub(crate) fn credit_stream(&mut self) {
-        self.credit(Cost::Priority, 1);
-        self.credit(Cost::EmptyFrame, 1);
-        self.credit(Cost::Extension, 1);
+        self.credit_one(Cost::Priority);
+        self.credit_one(Cost::EmptyFrame);
+        self.credit_one(Cost::Extension);
     }
 
     /// We have reset a stream whose peer had not finished: the blocks that cross the reset are paid
@@ -187,8 +194,12 @@ mod tests {
     fn credit_stops_at_the_burst_and_unlimited_never_runs_out() {
         let mut limiter = limiter(2, 0);
         limiter.credit(Cost::Ping, 100);
+        limiter.credit_one(Cost::Ping);
         limiter.check();
         assert_eq!(limiter.charge(Cost::Ping, Instant::ZERO), Ok(()));
+        assert_eq!(limiter.charge(Cost::Ping, Instant::ZERO), Ok(()));
+        assert!(limiter.charge(Cost::Ping, Instant::ZERO).is_err());
+        limiter.credit_one(Cost::Ping);
         assert_eq!(limiter.charge(Cost::Ping, Instant::ZERO), Ok(()));
         assert!(limiter.charge(Cost::Ping, Instant::ZERO).is_err());
         let mut unlimited = RateLimiter::new(&RateLimits::UNLIMITED);

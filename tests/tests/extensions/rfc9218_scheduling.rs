@@ -53,6 +53,13 @@ fn tunnel(s: &mut Scene<Server>, id: u32, priority: &str) -> StreamKey {
     wait(s, id)
 }
 
+/// Opens a tunnel that waits and that no priority was signalled for.
+fn silent_tunnel(s: &mut Scene<Server>, id: u32) -> StreamKey {
+    let lines = [(":method", "CONNECT"), (":authority", "example.org:443")];
+    s.peer(headers(id, hpack::block(&lines)).end_headers());
+    wait(s, id)
+}
+
 fn wait(s: &mut Scene<Server>, id: u32) -> StreamKey {
     assert_eq!(s.take_events().len(), 1);
     let stream = s.stream(id);
@@ -167,6 +174,31 @@ fn s10_1_tunnels_get_a_share() {
         tunnel(s, 3, "");
         tunnel(s, 5, "");
         assert_eq!(served(s, 4), [3, 5, 3, 5], "among each other they share");
+    });
+}
+
+#[test]
+fn s10_1_a_tunnel_without_a_signal_is_not_starved_by_a_more_urgent_tunnel() {
+    // 9218-10.1-1
+    server_with(opening, |s| {
+        use_up(s);
+        let urgent = tunnel(s, 3, "u=0");
+        silent_tunnel(s, 5);
+        unsignalled(s, 7);
+        let shares = served(s, 20);
+        // Seven frames of others, four of which stream 1 has sent; streams 5 and 7 take turns.
+        assert_eq!(shares, [3, 3, 3, 5, 3, 3, 3, 3, 3, 3, 3, 7, 3, 3, 3, 3, 3, 3, 3, 5]);
+        s.call(|core| core.send_reset(urgent, thalweg::ErrorCode::CANCEL));
+        s.frames();
+        assert_eq!(served(s, 4), [7, 5, 7, 5]);
+    });
+    // The same where the application has made the first tunnel urgent.
+    server_with(opening, |s| {
+        use_up(s);
+        let urgent = silent_tunnel(s, 3);
+        silent_tunnel(s, 5);
+        s.call(|core| core.set_priority(urgent, thalweg::Priority::new(0, false))).unwrap();
+        assert_eq!(served(s, 12), [3, 3, 3, 5, 3, 3, 3, 3, 3, 3, 3, 5]);
     });
 }
 

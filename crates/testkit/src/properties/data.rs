@@ -1,4 +1,4 @@
-//! How long the DATA frames of an end are.
+//! How long the DATA frames of an end are, and which streams wait for their turn.
 //!
 //! Knows nothing of the core: a [`DataModel`] is told of the calls that send content, and of the
 //! frames that the end sends and takes. The windows count whole in it: what is available, and what
@@ -10,6 +10,7 @@ use std::time::Duration;
 use thalweg::{Config, Instant, StreamKey, Timeouts};
 
 use super::PropertyFailure;
+use super::waits::TurnModel;
 use crate::endpoint::Endpoint;
 use crate::frames::{Frame, kind};
 
@@ -39,6 +40,7 @@ pub struct DataModel {
     calls: BTreeMap<u32, VecDeque<Expected>>,
     /// Streams that were cut short, and since when.
     blocked: BTreeMap<u32, Instant>,
+    turns: TurnModel,
     frames: u64,
     /// The sum of the frames' lengths, in thousandths of what each should have.
     permille: u64,
@@ -73,27 +75,48 @@ impl DataModel {
             uncredited: BTreeMap::new(),
             calls: BTreeMap::new(),
             blocked: BTreeMap::new(),
+            turns: TurnModel::default(),
             frames: 0,
             permille: 0,
         }
     }
 
+    /// Records that a priority was signalled for a stream.
+    pub fn signals(&mut self, id: u32) {
+        self.turns.signals(id);
+    }
+
     /// Takes a frame of the peer.
     pub fn sees(&mut self, frame: &Frame) {
-        if frame.kind == kind::WINDOW_UPDATE {
-            let uncredited = self.uncredited.entry(frame.stream).or_default();
-            *uncredited = uncredited.saturating_sub(frame.increment().unwrap_or(0));
+        match frame.kind {
+            kind::WINDOW_UPDATE => {
+                let uncredited = self.uncredited.entry(frame.stream).or_default();
+                *uncredited = uncredited.saturating_sub(frame.increment().unwrap_or(0));
+            }
+            kind::PRIORITY_UPDATE => {
+                if let Some(id) = frame.body.first_chunk::<4>() {
+                    self.signals(u32::from_be_bytes(*id) & 0x7fff_ffff);
+                }
+            }
+            _ => {}
         }
     }
 
+    /// Returns the shortest frame that windows of this size may make of a longer one, bytes.
+    fn full_frame(&self, endpoint: &Endpoint, id: u32, (own, shared): (u32, u32)) -> u32 {
+        let size = |id, available| available + self.uncredited.get(&id).copied().unwrap_or(0);
+        let half = size(id, own).min(size(0, shared)) / 2;
+        endpoint.remote_settings().max_frame_size.min(half).max(1)
+    }
+
     /// Takes a call after it was made.
-    pub fn sends(&mut self, endpoint: &Endpoint, call: SendCall) {
+    ///
+    /// # Errors
+    /// A stream without a signal has waited for too many frames of others.
+    pub fn sends(&mut self, endpoint: &Endpoint, call: SendCall) -> Result<(), PropertyFailure> {
         let SendCall { stream, len, taken, before, now } = call;
         let id = stream.id().as_u32();
-        let frame_bytes_max = endpoint.remote_settings().max_frame_size;
-        let size = |id, available| available + self.uncredited.get(&id).copied().unwrap_or(0);
-        let half = size(id, before.0).min(size(0, before.1)) / 2;
-        let full_frame = frame_bytes_max.min(half).max(1);
+        let full_frame = self.full_frame(endpoint, id, before);
         let after = endpoint.windows(stream);
         let debit = after.map_or(taken, |after| before.0 - after.0);
         for id in [id, 0] {
@@ -114,6 +137,14 @@ impl DataModel {
         } else {
             self.blocked.entry(id).or_insert(now);
         }
+        let mut turns = std::mem::take(&mut self.turns);
+        let frames = taken.div_ceil(endpoint.remote_settings().max_frame_size);
+        let fair = turns.sends(&call, frames, |stream, left| {
+            let windows = endpoint.windows(stream)?;
+            Some(windows.0 >= left.min(self.full_frame(endpoint, stream.id().as_u32(), windows)))
+        });
+        self.turns = turns;
+        fair
     }
 
     fn cut_by_window(&self, now: Instant) -> LastFrame {

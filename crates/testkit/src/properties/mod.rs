@@ -9,8 +9,9 @@
 //!   [`sim::run_with`](crate::sim::run_with).
 //! * [`timeouts`]: no timeout fires sooner than its length after the call or the frame that armed
 //!   it. The simulator tells a [`TimeoutModel`] of each end the same.
-//! * [`DataModel`]: the mean length of DATA is at least half of what the windows allow, in every
-//!   run of the simulator.
+//! * [`DataModel`]: the mean length of DATA is at least half of what the windows allow, and no
+//!   stream without a priority signal waits for more than a bounded number of frames of others, in
+//!   every run of the simulator.
 //! * [`no_allocations`]: steady work allocates nothing.
 //! * [`long_frames`]: however a peer credits, its windows do not make DATA short for long, and no
 //!   limit is reached.
@@ -26,6 +27,7 @@ mod run;
 mod steady_state;
 mod timeouts;
 mod turns;
+mod waits;
 mod windows;
 
 pub use data::{DataModel, SendCall};

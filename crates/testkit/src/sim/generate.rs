@@ -5,6 +5,10 @@ use crate::frames::{flag, kind};
 use crate::hpack;
 use crate::random::Choices;
 
+/// One of so many scripts is a busy one: it takes as long as a hundred others.
+const BUSY_ONE_IN: u32 = 64;
+const BUSY_OPS_MAX: usize = 2000;
+
 /// What may go wrong in a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Conditions {
@@ -34,7 +38,56 @@ impl Script {
         if choices.chance(1, 3) {
             script.add_silences(choices);
         }
+        if choices.chance(1, BUSY_ONE_IN) && conditions == Conditions::Benign {
+            script.make_busy(choices);
+        }
         script
+    }
+
+    /// Makes a busy connection on a fast link of a script: what happens, happens many times, and
+    /// the clock advances by microseconds. Half of these scripts send messages of a few bytes.
+    fn make_busy(&mut self, choices: &mut impl Choices) {
+        self.client = Setup { push: true, ..Setup::default() };
+        self.server = Setup::default();
+        self.ops.retain(|op| !matches!(op, Op::Tick { .. } | Op::Shutdown { .. } | Op::Close { .. }));
+        self.ops.truncate(BUSY_OPS_MAX / 10);
+        if choices.chance(1, 2) {
+            let chunk = 1 + choices.size(32);
+            let small = |message: Message| Message { body: message.body.min(chunk * 64), chunk, ..message };
+            for op in &mut self.ops {
+                if let Op::Open(Exchange { request, response, pushed, .. }) = op {
+                    (*request, *response, *pushed) = (small(*request), small(*response), small(*pushed));
+                }
+            }
+        }
+        // A server that answers late: what is reset before costs its client.
+        if choices.chance(1, 4) {
+            for op in &mut self.ops {
+                if let Op::Open(Exchange {
+                    method: method @ (Method::Get | Method::Post),
+                    request,
+                    waits,
+                    ..
+                }) = op
+                {
+                    (*method, *waits, request.body) = (Method::Post, true, request.body.max(1));
+                }
+            }
+        }
+        // Signals that an honest peer sends beside its streams.
+        for by in [Side::Client, Side::Server] {
+            let signal = match choices.below(5) {
+                0 => Op::Ping { by },
+                1 => Op::Extension { by, bytes: 20 },
+                2 => Op::Pause { by, nth: nth(choices) },
+                3 => Op::Reset { by, nth: nth(choices), code: 8 },
+                _ => Op::Priority { by, nth: nth(choices), urgency: 2, incremental: true },
+            };
+            self.ops.extend(vec![signal; choices.below(8) as usize]);
+        }
+        let us = 1 + choices.size(200);
+        let round: Vec<Op> = self.ops.drain(..).flat_map(|op| [op, Op::TickMicros { us }]).collect();
+        self.ops = round.iter().cloned().cycle().take(BUSY_OPS_MAX).collect();
     }
 
     /// Gives both ends timeouts of all lengths, and lets time pass now and then that reaches them.

@@ -220,6 +220,8 @@ pub enum Op {
     Close { by: Side, code: u32 },
     /// Time passes.
     Tick { ms: u32 },
+    /// Time passes, as on a fast link.
+    TickMicros { us: u32 },
     /// The wire to an end is cut: what is on it is lost.
     Cut { to: Side },
     /// A frame is inserted into the bytes to an end.
@@ -331,12 +333,21 @@ impl Script {
     pub fn is_slow(&self) -> bool {
         let shortest =
             [&self.client, &self.server].into_iter().filter_map(|setup| setup.timeouts.min()).min();
-        shortest.is_some_and(|shortest| self.total_ms() >= shortest.into())
+        shortest.is_some_and(|shortest| self.elapsed() >= Duration::from_millis(shortest.into()))
     }
 
-    /// Milliseconds that pass.
-    pub fn total_ms(&self) -> u64 {
-        let tick = |op: &Op| if let Op::Tick { ms } = op { u64::from(*ms) } else { 0 };
+    /// Whether the clock advances in microseconds: a busy connection on a fast link.
+    pub fn is_busy(&self) -> bool {
+        self.ops.iter().any(|op| matches!(op, Op::TickMicros { .. }))
+    }
+
+    /// How much time passes.
+    pub fn elapsed(&self) -> Duration {
+        let tick = |op: &Op| match op {
+            Op::Tick { ms } => Duration::from_millis((*ms).into()),
+            Op::TickMicros { us } => Duration::from_micros((*us).into()),
+            _ => Duration::ZERO,
+        };
         self.ops.iter().map(tick).sum()
     }
 }

@@ -87,6 +87,7 @@ fn simpler(op: &Op) -> Vec<Op> {
             vec![Op::Receive { by, bytes: 1 << 20 }, Op::Receive { by, bytes: bytes / 2 }]
         }
         Op::Tick { ms } => vec![Op::Tick { ms: ms / 2 }],
+        Op::TickMicros { us } => vec![Op::TickMicros { us: us / 2 }],
         Op::Inject { to, kind, flags, stream, ref payload } => {
             let half = payload[..payload.len() / 2].to_vec();
             vec![

@@ -141,6 +141,15 @@ impl Validator {
         self.allowed &= !bit;
         self.seen |= bit;
         match bit {
+            // First, since it differs from request to request: the others are mostly known.
+            PATH => {
+                self.path_is_asterisk = field.value == b"*";
+                return if checked == Checked::Validated || is_path(field.value) {
+                    Ok(())
+                } else {
+                    Err(Violation::PathInvalid)
+                };
+            }
             METHOD => {
                 self.info.method = method_of(field.value);
                 if self.info.method != Method::Other {
@@ -148,7 +157,6 @@ impl Validator {
                 }
             }
             SCHEME if matches!(field.value, b"https" | b"http") => return Ok(()),
-            PATH => self.path_is_asterisk = field.value == b"*",
             STATUS => {
                 self.info.status = parse_status(field.value).ok_or(Violation::StatusInvalid)?;
                 return Ok(());
@@ -191,7 +199,7 @@ impl Validator {
                 }
                 self.info.content_length = Some(length);
             }
-            KnownName::TE if field.value.eq_ignore_ascii_case(b"trailers") => {}
+            KnownName::TE if is_trailers(field.value) => {}
             KnownName::TE => return Err(Violation::FieldTeInvalid),
             KnownName::HOST => self.has_host = true,
             KnownName::PRIORITY => self.info.has_priority = true,
@@ -258,6 +266,12 @@ impl Validator {
         }
         Ok(())
     }
+}
+
+/// RFC 9113 §8.2.2: the only value that `te` may have. Almost all peers write it in lower case,
+/// which is one comparison.
+fn is_trailers(value: &[u8]) -> bool {
+    value == b"trailers" || value.eq_ignore_ascii_case(b"trailers")
 }
 
 /// RFC 9113 §8.3.1: `host` must not contradict `:authority`; RFC 9110 §7.2: it is one.

@@ -108,16 +108,25 @@ impl IdTable {
         debug_assert!(id > self.last && slot < RESET_REMOTE);
         self.last = id;
         let mut index = self.ring_index(id);
-        if self.ring.get(index).is_none_or(|entry| entry.id != 0) && self.grow() {
+        // A ring of the largest size is not asked to grow for each stream.
+        if self.ring.len() < self.ring_len_max as usize
+            && self.ring.get(index).is_none_or(|entry| entry.id != 0)
+            && self.grow()
+        {
             index = self.ring_index(id);
         }
-        let entry = &mut self.ring[index];
+        let entry = core::mem::replace(&mut self.ring[index], RingEntry { id, status: slot });
         if entry.id != 0 && entry.status < RESET_REMOTE {
-            let entry = OverflowEntry { id: entry.id, slot: entry.status };
-            let at = self.overflow.partition_point(|other| other.id < entry.id);
-            self.overflow.insert(at, entry);
+            self.move_to_overflow(entry);
         }
-        *entry = RingEntry { id, status: slot };
+    }
+
+    /// Keeps a live stream whose entry in the ring was taken.
+    #[cold]
+    fn move_to_overflow(&mut self, entry: RingEntry) {
+        let entry = OverflowEntry { id: entry.id, slot: entry.status };
+        let at = self.overflow.partition_point(|other| other.id < entry.id);
+        self.overflow.insert(at, entry);
     }
 
     /// Remembers an identifier that was refused and never had a slot.
@@ -140,6 +149,11 @@ impl IdTable {
             };
             return;
         }
+        self.remove_from_overflow(id);
+    }
+
+    #[cold]
+    fn remove_from_overflow(&mut self, id: u32) {
         if let Ok(index) = self.overflow.binary_search_by_key(&id, |entry| entry.id) {
             self.overflow.remove(index);
         }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use thalweg::frame::{Flags, FrameType};
 use thalweg::{
-    Config, ConnectionError, ErrorCode, Field, Instant, OpenError, Priority, Request, SendError, Splice,
-    Status, StreamKey,
+    CloseCause, Config, ConnectionError, ErrorCode, Field, Instant, OpenError, Priority, Request, SendError,
+    Splice, Status, StreamKey,
 };
 
 use self::show::{event_name, show_event};
@@ -180,6 +180,7 @@ impl World {
                 Ok(())
             }
             Op::Tick { ms } => self.tick(Duration::from_millis(ms.into())),
+            Op::TickMicros { us } => self.tick(Duration::from_micros(us.into())),
             Op::Cut { to } => {
                 self.is_broken = true;
                 let side = self.side(to);
@@ -234,6 +235,9 @@ impl World {
                 let side = self.side(by);
                 if let Some(stream) = side.app.nth(nth).map(|stream_progress| stream_progress.stream) {
                     let changed = side.endpoint.set_priority(stream, Priority::new(urgency, incremental));
+                    if changed.is_ok() {
+                        side.data.signals(stream.id().as_u32());
+                    }
                     expect_sent(changed, &side.over, "set_priority")
                         .or_else(|error| tolerate(is_honest, error))?;
                 }
@@ -395,9 +399,12 @@ impl World {
         }
     }
 
-    /// Checks that no honest end is reported as at fault.
+    /// Checks that no honest end is reported as at fault, and that it reaches no limit at all.
     fn check_end(&mut self, end: Side, error: ConnectionError) -> Result<(), Mismatch> {
         self.coverage.note(&format!("over: {:?}", error.cause()));
+        if self.is_honest && matches!(error.cause(), CloseCause::Limit(_)) {
+            return Err(format!("limits: {end:?} ends the connection of an honest peer: {error}"));
+        }
         let expected = !self.is_honest || self.is_slow;
         if error.is_peer_fault() && !expected {
             return Err(format!("{end:?} accuses its peer: {error}"));

@@ -82,7 +82,8 @@ impl World {
             stream_progress.out.sent += taken;
             if self.is_honest {
                 let call = SendCall { stream: stream_progress.stream, len, taken, before, now };
-                side.data.sends(&side.endpoint, call);
+                let fair = side.data.sends(&side.endpoint, call);
+                fair.map_err(|failure| format!("{end:?}: {failure}"))?;
             }
             if taken < len {
                 stream_progress.out.is_truncated = true;
