@@ -159,6 +159,12 @@ impl<R: Role> Recorder<R> {
         record!(self, Call::HandleTimeout { now }, self.connection.handle_timeout(now))
     }
 
+    /// See [`Connection::discard`].
+    pub fn discard(&mut self, stream: StreamKey, bytes: usize) {
+        self.connection.discard(stream, bytes);
+        self.record_call(|| Call::Discard { stream: stream.id(), bytes: bytes as u64 });
+    }
+
     /// See [`Connection::release`].
     pub fn release(&mut self, stream: StreamKey, bytes: usize) {
         self.connection.release(stream, bytes);
