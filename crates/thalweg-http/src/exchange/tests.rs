@@ -67,7 +67,8 @@ fn a_server_gives_the_client_time_after_an_early_final_response() {
     let early = NOW + Duration::from_millis(999);
     assert_eq!(exchange.handle(Input::OutboundProgress, early, &timeouts()), Actions::NONE);
     assert_eq!(exchange.handle(Input::Timeout, early, &timeouts()), Actions::NONE);
-    let due = exchange.deadline().unwrap();
+    let due = after(timeouts().unread_request);
+    assert_eq!(exchange.deadline(), Some(due));
     assert_eq!(exchange.handle(Input::Timeout, due, &timeouts()), reset(ErrorCode::NO_ERROR));
     assert!(!exchange.is_discarding());
 }
