@@ -133,6 +133,11 @@ impl Endpoint {
         call!(self, core => core.release(stream, bytes));
     }
 
+    /// Calls [`thalweg::Connection::discard`].
+    pub fn discard(&mut self, stream: StreamKey, bytes: usize) {
+        call!(self, core => core.discard(stream, bytes));
+    }
+
     /// Calls [`thalweg::Connection::send_data`] and [`thalweg::Connection::send_data_padded`].
     ///
     /// # Errors

@@ -160,6 +160,12 @@ impl<R: Role> Recorder<R> {
         record!(self, Call::HandleTimeout { now }, self.connection.handle_timeout(now))
     }
 
+    /// Calls [`Connection::discard`], and records the call.
+    pub fn discard(&mut self, stream: StreamKey, bytes: usize) {
+        self.connection.discard(stream, bytes);
+        self.record_call(|| Call::Discard { stream: stream.id(), bytes: bytes as u64 });
+    }
+
     /// Calls [`Connection::release`], and records the call.
     pub fn release(&mut self, stream: StreamKey, bytes: usize) {
         self.connection.release(stream, bytes);

@@ -125,6 +125,10 @@ impl<'a> Replayer<'a> {
                 let (stream, bytes) = (self.stream(*stream)?, usize::try_from(*bytes).unwrap_or(usize::MAX));
                 on!(self, recorder => recorder.release(stream, bytes));
             }
+            Call::Discard { stream, bytes } => {
+                let (stream, bytes) = (self.stream(*stream)?, usize::try_from(*bytes).unwrap_or(usize::MAX));
+                on!(self, recorder => recorder.discard(stream, bytes));
+            }
             Call::SendReset { stream, code } => {
                 let stream = self.stream(*stream)?;
                 on!(self, recorder => recorder.send_reset(stream, *code));

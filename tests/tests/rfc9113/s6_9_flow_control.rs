@@ -199,6 +199,60 @@ fn s6_9_1_consumed_data_is_given_back_to_the_stream_and_the_connection() {
 }
 
 #[test]
+fn s6_9_1_discarded_data_returns_to_the_connection_alone() {
+    // RFC 9113 §8.1: a client may finish a request after its early response, within its window.
+    let opening = |opening: &mut Opening| {
+        opening.config.stream_window_bytes = 30_000;
+        opening.config.connection_window_bytes = 65_535;
+    };
+    server_with(opening, |s| {
+        let stream = s.post(1);
+        s.respond(stream);
+        assert_eq!(s.call(|core| core.send_data(stream, b"", true)), Ok(0));
+        s.output(["DATA stream=1 \"\" end"]);
+        for len in [16_000, 10_000] {
+            s.peer(data(1, vec![0; len]));
+            s.events([format!("DATA stream=1 {len} bytes")]);
+            s.call(|core| core.discard(stream, len));
+            s.unmoved();
+        }
+        // The rest of the stream's window, and then half of the connection's is due.
+        s.peer(data(1, [0; 4_000]));
+        s.events(["DATA stream=1 4000 bytes"]);
+        s.call(|core| core.discard(stream, usize::MAX));
+        s.unmoved();
+        let other = s.post(3);
+        s.peer(data(3, [0; 3_000]));
+        s.events(["DATA stream=3 3000 bytes"]);
+        s.call(|core| core.discard(other, 3_000));
+        s.output(["WINDOW_UPDATE increment=33000"]);
+        // A violation stays one.
+        s.peer(data(1, [0; 1]));
+        s.stream_error(1, ErrorCode::FLOW_CONTROL_ERROR, Violation::WindowExceeded);
+    });
+}
+
+#[test]
+fn s6_9_1_discarded_data_of_a_completed_stream_returns_to_the_connection() {
+    let opening = |opening: &mut Opening| opening.config.connection_window_bytes = 65_535;
+    server_with(opening, |s| {
+        let stream = s.post(1);
+        s.respond(stream);
+        for (len, end) in [(16_384, ""), (16_384, " end")] {
+            let frame = data(1, vec![0; len]);
+            s.peer(if end.is_empty() { frame } else { frame.end_stream() });
+            s.events([format!("DATA stream=1 {len} bytes{end}")]);
+        }
+        assert_eq!(s.call(|core| core.send_data(stream, b"", true)), Ok(0));
+        s.output(["DATA stream=1 \"\" end"]);
+        s.call(|core| core.discard(stream, 32_768));
+        s.output(["WINDOW_UPDATE increment=32768"]);
+        s.call(|core| core.discard(stream, 32_768));
+        s.unmoved();
+    });
+}
+
+#[test]
 fn s6_9_1_automatic_release_gives_data_back() {
     // 9113-6.9.1-5
     let opening = |opening: &mut Opening| {

@@ -19,6 +19,8 @@ use core::panic::PanicInfo;
 use device::{Device, Line};
 use thalweg::Instant;
 use thalweg_h2c::{Config, Protocol, Sniffer};
+use thalweg_http::content::{Body, Digits, Plan};
+use thalweg_http::date::DateCache;
 use thalweg_hpack::{Decoder, Encoder, Field, ListLimits, SinkAction};
 use thalweg_record as _;
 
@@ -62,6 +64,15 @@ pub extern "C" fn h2c_upgrade() -> u64 {
         HTTP2-Settings: AAMAAABk\r\n\r\n"[..];
     let opening = Sniffer::new(Config::default()).receive(&mut request);
     u64::from(matches!(opening, Ok(Some(Protocol::Upgrade(_)))))
+}
+
+/// Counts the fields of a response of 5 bytes: `content-length`, and a date.
+#[unsafe(no_mangle)]
+pub extern "C" fn response_fields() -> u64 {
+    let method = thalweg_http::Method::Get;
+    let Ok(plan) = Plan::response(method, thalweg::Status::OK, Body::of_len(5), None) else { return 0 };
+    let date = DateCache::default().get(784_111_777);
+    plan.fields([], &mut Digits::default()).count() as u64 + u64::from(date.is_some())
 }
 
 /// A line on which no byte is ever received.

@@ -19,6 +19,7 @@ pub const CRATES: &[CrateRule] = &[
         always: &["thalweg-hpack", "smallvec"],
         optional: &["bytes", "http", "arbitrary"],
     },
+    CrateRule { name: "thalweg-http", is_protocol: true, always: &["thalweg"], optional: &[] },
     CrateRule { name: "thalweg-h2c", is_protocol: true, always: &["httparse", "base64"], optional: &[] },
     CrateRule {
         name: "thalweg-record",

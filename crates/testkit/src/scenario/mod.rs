@@ -358,6 +358,7 @@ impl<R: Role> Scene<R> {
             assert_eq!(self.core.send_trailers(stream, []), Err(SendError::Connection(error)));
             self.core.send_reset(stream, ErrorCode::CANCEL);
             self.core.release(stream, 1);
+            self.core.discard(stream, 1);
         }
         self.core.shutdown();
         self.core.close(ErrorCode::INTERNAL_ERROR, b"again");

@@ -193,6 +193,15 @@ impl<R: Role> Connection<R> {
         self.inner.release(stream, bytes);
     }
 
+    /// Discards `bytes` of a stream's content that the caller does not want: they return to the
+    /// connection's window, and the stream's window shrinks by them, so that the peer can send no
+    /// more than it may already. Frames of the stream are validated as before. For a stream that
+    /// stays open only to let the peer finish, such as a request after its early final response
+    /// (RFC 9113 §8.1). With [`WindowRelease::Automatic`](crate::WindowRelease) it has no effect.
+    pub fn discard(&mut self, stream: StreamKey, bytes: usize) {
+        self.inner.discard(stream, bytes);
+    }
+
     /// Sends content: frames as much of `data` as the windows, the peer's frame size, the order of
     /// priorities, and the room below `Config::output_bytes_max` allow, and returns how many bytes
     /// it took. END_STREAM is set if `end` and all was taken.
