@@ -83,7 +83,8 @@ impl TransportClose {
         Self { close, clock, timer: Box::pin(time::sleep_until(now + limits.flush)) }
     }
 
-    /// Returns the next step, after handling an expired deadline. The task is woken at the deadline.
+    /// Returns the next step, after handling an expired deadline. The task is woken at the
+    /// deadline.
     pub(crate) fn poll_step(&mut self, cx: &mut Context<'_>) -> CloseStep {
         match self.timer.as_mut().poll(cx) {
             Poll::Ready(()) => self.close.handle_timeout(self.now()),

@@ -28,7 +28,8 @@ use crate::error::BoxError;
 ///
 /// # async fn run() -> std::io::Result<()> {
 /// let config = Config::default().stream_window(1 << 20);
-/// let (client, connection) = client::Builder::new().config(config).connect("127.0.0.1:8080").await?;
+/// let builder = client::Builder::new().config(config);
+/// let (client, connection) = builder.connect("127.0.0.1:8080").await?;
 /// tokio::spawn(connection);
 /// # let _: thalweg_tokio::Client<Empty<Bytes>> = client;
 /// # Ok(())

@@ -24,9 +24,13 @@ use crate::error::BoxError;
 /// [`serve_connection`](Self::serve_connection) serves one connection on any transport.
 ///
 /// ```no_run
-/// # use thalweg_tokio::{Server, service_fn, Body};
+/// use std::convert::Infallible;
+///
+/// use http::Response;
+/// use thalweg_tokio::{Body, Server, service_fn};
+///
 /// # async fn run() -> std::io::Result<()> {
-/// # let service = service_fn(|_| async { Ok::<_, std::convert::Infallible>(http::Response::new(Body::empty())) });
+/// let service = service_fn(|_| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
 /// let server = Server::builder().connections_max(50_000).bind("127.0.0.1:8080").await?;
 /// server.serve(service).await?;
 /// # Ok(())
