@@ -6,14 +6,13 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use http::Uri;
 use thalweg_examples::arguments;
 use thalweg_examples::tls;
-use thalweg_threads::{Client, Options, Request};
+use thalweg_threads::{Client, Request};
 
 /// Fetches a URL over HTTP/2, on threads: the content goes to stdout
 #[derive(Debug, Parser)]
@@ -43,7 +42,7 @@ fn run(args: Arguments) -> Result<(), String> {
 
     let describe = |error: &str| format!("{url}: {error}");
     let connected = if url.scheme_str() == Some("https") {
-        Client::connect_tls(authority, Arc::new(tls::client_config(trusts_all)?), &Options::default())
+        Client::connect_tls(authority, tls::client_config(trusts_all)?)
     } else {
         Client::connect(authority)
     };

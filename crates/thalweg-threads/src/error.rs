@@ -75,9 +75,6 @@ pub enum Error {
         /// The side that reset it, and the reason.
         by: ResetCause,
     },
-    /// We reset the stream: its handler panicked or did not respond, or its client dropped the
-    /// response.
-    LocalReset(ErrorCode),
     /// The core refused a message; the stream was reset.
     Send(SendError),
     /// The stream could not be opened.
@@ -86,8 +83,8 @@ pub enum Error {
     Connection {
         /// How the connection ended.
         end: Arc<ConnectionEnd>,
-        /// Whether the peer has certainly not processed the request.
-        unprocessed: bool,
+        /// Whether the peer may have processed the request: `false` only if it certainly has not.
+        processed: bool,
     },
     /// The client's time limit expired; the stream was reset with CANCEL.
     TimedOut,
@@ -96,6 +93,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Creates a reset by the application: its handler panicked or did not respond, or it dropped
+    /// the response.
+    pub const fn reset(code: ErrorCode) -> Self {
+        Self::Reset { code, by: ResetCause::Application }
+    }
+
     /// Returns whether the peer has certainly not processed the request, so that the caller may
     /// retry any request on another connection (RFC 9113 §8.7).
     pub fn is_retryable(&self) -> bool {
@@ -103,7 +106,7 @@ impl Error {
             Self::Reset { by: ResetCause::Remote, code, .. } => *code == ErrorCode::REFUSED_STREAM,
             Self::Open(OpenError::Send(error)) => matches!(error, SendError::Connection(_)),
             Self::Reset { by: ResetCause::GoAway, .. } | Self::Open(_) => true,
-            Self::Connection { unprocessed, .. } => *unprocessed,
+            Self::Connection { processed, .. } => !processed,
             _ => false,
         }
     }
@@ -111,7 +114,7 @@ impl Error {
     /// Returns the code of the RST_STREAM that ended the stream, if one did.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
-            Self::Reset { code, .. } | Self::LocalReset(code) => Some(*code),
+            Self::Reset { code, .. } => Some(*code),
             Self::Send(_) => Some(ErrorCode::INTERNAL_ERROR),
             Self::TimedOut | Self::Body(_) => Some(ErrorCode::CANCEL),
             Self::Open(_) | Self::Connection { .. } => None,
@@ -133,7 +136,7 @@ impl Error {
 
     fn kind(&self) -> io::ErrorKind {
         match self {
-            Self::Reset { .. } | Self::LocalReset(_) => io::ErrorKind::ConnectionReset,
+            Self::Reset { .. } => io::ErrorKind::ConnectionReset,
             Self::Send(_) => io::ErrorKind::InvalidInput,
             Self::Open(_) => io::ErrorKind::NotConnected,
             Self::Connection { .. } => io::ErrorKind::ConnectionAborted,
@@ -154,7 +157,6 @@ impl fmt::Display for Error {
                 write!(f, "the peer sent GOAWAY and did not process the stream ({code})")
             }
             Self::Reset { code, .. } => write!(f, "stream reset with {code}"),
-            Self::LocalReset(code) => write!(f, "stream reset locally with {code}"),
             Self::Send(error) => write!(f, "not sent: {}", WithCauses(error)),
             Self::Open(error) => write!(f, "stream not opened: {}", WithCauses(error)),
             Self::Connection { end, .. } => write!(f, "connection closed: {end}"),
@@ -205,7 +207,7 @@ mod tests {
         assert!(reset(ErrorCode::REFUSED_STREAM, ResetCause::GoAway).is_retryable());
         assert!(!reset(ErrorCode::CANCEL, ResetCause::Remote).is_retryable());
         assert!(!reset(ErrorCode::REFUSED_STREAM, ResetCause::Application).is_retryable());
-        assert!(!Error::LocalReset(ErrorCode::REFUSED_STREAM).is_retryable());
+        assert!(!Error::reset(ErrorCode::REFUSED_STREAM).is_retryable());
         assert!(Error::Open(OpenError::GoingAway).is_retryable());
         assert!(!Error::Open(OpenError::Send(SendError::OutOfRange)).is_retryable());
         assert!(!Error::TimedOut.is_retryable());
@@ -213,7 +215,7 @@ mod tests {
 
     #[test]
     fn an_io_error_contains_its_source() {
-        let error = io::Error::from(Error::LocalReset(ErrorCode::CANCEL));
+        let error = io::Error::from(Error::reset(ErrorCode::CANCEL));
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         assert_eq!(Error::of_io(&error).and_then(Error::code), Some(ErrorCode::CANCEL));
         assert!(Error::of_io(&io::Error::from(io::ErrorKind::TimedOut)).is_none());

@@ -145,29 +145,12 @@ impl fmt::Debug for StreamHandle {
     }
 }
 
-/// Callback for connection-level events of the peer: settings, priorities, origins, alternative
-/// services, extension frames.
-///
-/// It runs in the connection's thread and should only forward its argument. Its panics are caught
-/// and logged.
-#[derive(Clone)]
-pub struct OnNotice(Arc<dyn Fn(OwnedEvent) + Send + Sync>);
+/// A callback for connection-level events of the peer.
+pub(crate) type OnNotice<R> = Arc<dyn Fn(&Handle<R>, OwnedEvent) + Send + Sync>;
 
-impl OnNotice {
-    /// Creates the callback from a function.
-    pub fn new(function: impl Fn(OwnedEvent) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(function))
-    }
-
-    pub(crate) fn notify(&self, notice: OwnedEvent) {
-        if catch_unwind(AssertUnwindSafe(|| (self.0)(notice))).is_err() {
-            trace::callback_panicked();
-        }
-    }
-}
-
-impl fmt::Debug for OnNotice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnNotice")
+/// Calls the application's callback. Catches and logs its panic.
+pub(crate) fn notify<R: Role>(callback: &OnNotice<R>, handle: &Handle<R>, notice: OwnedEvent) {
+    if catch_unwind(AssertUnwindSafe(|| callback(handle, notice))).is_err() {
+        trace::callback_panicked();
     }
 }

@@ -44,12 +44,13 @@
 //! * **Limits.** Threads, connections, waiting requests, and buffered bytes are limited. Work
 //!   beyond a limit waits, and flow control extends the wait to the peer.
 //!
-//! Programs with an event loop of their own use a [`ServerDriver`] or a [`ClientDriver`], and call
-//! its `turn`.
+//! [`server::Builder`] and [`client::Builder`] set the options of a server, of a client, and of the
+//! drivers. Programs with an event loop of their own use a [`ServerDriver`] or a [`ClientDriver`],
+//! and call its `turn`.
 //!
 //! # Features
 //!
-//! * `rustls`: TLS for servers, clients and drivers ([`Server::tls`], [`Client::connect_tls`],
+//! * `rustls`: TLS for servers, clients and drivers ([`tls`](server::Builder::tls), [`Client::connect_tls`],
 //!   [`Tls`]). It brings no provider of cryptography: that is the program's choice, by its own
 //!   dependency on rustls or by one of the next two.
 //! * `ring`, `aws-lc-rs`: `rustls` with this provider. With exactly one in a program,
@@ -86,11 +87,10 @@ mod writer;
 pub use body::Body;
 pub use client::{Client, ClientDriver};
 pub use counters::{CounterSnapshot, Counters};
-pub use driver::options::Options;
 pub use driver::{Driver, Readiness, Turn, Wait};
 pub use error::{ConnectionEnd, Error};
 pub use fields::Fields;
-pub use handle::{Handle, OnNotice, StreamHandle};
+pub use handle::{Handle, StreamHandle};
 pub use message::{Payload, Request, Response};
 pub use negotiate::NegotiationError;
 #[cfg(feature = "rustls")]

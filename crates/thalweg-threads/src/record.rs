@@ -15,7 +15,7 @@ use thalweg_record::{RecordOptions, RecordingStore};
 use crate::hash_seed::seeded;
 
 /// The setup of new connections: their configuration, and the store for their recordings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Setup {
     pub config: Config,
     #[cfg(feature = "record")]

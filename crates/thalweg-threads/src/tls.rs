@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -139,6 +139,10 @@ impl<T: Transport> Transport for Tls<T> {
         }
         self.send_records()?;
         self.transport.shutdown_write()
+    }
+
+    fn remote_addr(&self) -> Option<SocketAddr> {
+        self.transport.remote_addr()
     }
 
     fn wants_write(&self) -> bool {

@@ -12,7 +12,7 @@ use crate::client::end_signal::EndSignal;
 use crate::client::pending_response::{PendingResponse, Pushed};
 use crate::client::push_stream::PushSender;
 use crate::commands::{ClientMailbox, OpenRequest};
-use crate::driver::options::Options;
+use crate::driver::options::DriverOptions;
 use crate::driver::stream_table::{StreamEntry, StreamTable};
 use crate::driver::{Driver, Host, Negotiated};
 use crate::error::{ConnectionEnd, Error};
@@ -23,7 +23,7 @@ use crate::negotiate::{NegotiationError, Rejection};
 use crate::record::Connection;
 use crate::transport::Transport;
 
-/// The host of a client's driver.
+/// The streams of a client's connection.
 pub struct ClientStreams {
     scheme: &'static str,
     authority: String,
@@ -37,27 +37,21 @@ pub struct ClientStreams {
     limits: BufferLimits,
 }
 
-/// Drives one connection of a client.
+/// Drives one connection of a client; [`Builder::driver`](super::Builder::driver) creates it.
 pub type ClientDriver<T> = Driver<ClientStreams, T>;
 
 impl<T: Transport> ClientDriver<T> {
-    /// Creates a client's driver over a transport that does not block. `scheme` and `authority` are
-    /// the defaults for requests. `wake` must make the caller's loop take a turn soon, from any
-    /// thread: it is called when a message arrives while the driver waits.
-    ///
-    /// # Errors
-    /// The first field of the configuration that is outside its range.
-    pub fn new(
+    pub(super) fn new(
         transport: T,
         scheme: &'static str,
-        authority: impl Into<String>,
-        options: &Options,
+        authority: String,
+        options: &DriverOptions<Client>,
         wake: impl Fn() + Send + Sync + 'static,
-    ) -> Result<(Self, crate::client::Client), ConfigError> {
+    ) -> Result<(Self, super::Client), ConfigError> {
         let mailbox = Arc::new(Mailbox::new(Box::new(wake)));
         let end_signal = Arc::new(EndSignal::default());
-        let authority = authority.into();
         let pushes = Arc::new(PushSender::default());
+        let limits = options.buffer_limits();
         let host = ClientStreams {
             scheme,
             authority,
@@ -66,10 +60,10 @@ impl<T: Transport> ClientDriver<T> {
             end_signal: Arc::clone(&end_signal),
             pushes: Arc::clone(&pushes),
             mailbox: Arc::clone(&mailbox),
-            limits: options.limits(),
+            limits,
         };
         let driver = Self::start(transport, options, host, false, Arc::clone(&mailbox))?;
-        Ok((driver, crate::client::Client::new(mailbox, end_signal, pushes, options.limits())))
+        Ok((driver, super::Client::new(mailbox, end_signal, pushes, limits)))
     }
 }
 
@@ -100,7 +94,7 @@ impl ClientStreams {
         let OpenRequest { chunk, finish, exchange, .. } = *open;
         table.insert(StreamEntry::new(stream, Arc::clone(&exchange), ends, false));
         if !exchange.open(stream) {
-            table.reset(connection, stream, ErrorCode::CANCEL, Error::LocalReset(ErrorCode::CANCEL));
+            table.reset(connection, stream, ErrorCode::CANCEL, Error::reset(ErrorCode::CANCEL));
         } else if !ends {
             table.send(connection, stream, chunk, finish);
         }
@@ -219,7 +213,7 @@ impl Host for ClientStreams {
     }
 
     fn connection_ended(&mut self, end: &Arc<ConnectionEnd>) {
-        let error = Error::Connection { end: Arc::clone(end), unprocessed: true };
+        let error = Error::Connection { end: Arc::clone(end), processed: false };
         for open in self.pending.drain(..) {
             open.exchange.deliver_end(error.clone());
         }

@@ -20,15 +20,15 @@ use std::time::{Duration, Instant};
 
 use thalweg::{ConfigError, ConnectionError, ErrorCode, Event, Headers, HeadersKind, Role, StreamKey};
 
+use self::options::DriverOptions;
 use self::stream_table::StreamTable;
 pub use self::transport_io::Readiness;
 use self::transport_io::{Input, TransportIo};
 use crate::commands::{ConnectionCommand, DriverMessage};
 use crate::counters::Share;
-use crate::driver::options::Options;
 use crate::error::{ConnectionEnd, Error};
 use crate::exchange::StreamCommand;
-use crate::handle::{Handle, OnNotice};
+use crate::handle::{Handle, OnNotice, notify};
 use crate::mailbox::Mailbox;
 use crate::negotiate::{NegotiationError, Rejection};
 use crate::record::Connection;
@@ -38,9 +38,9 @@ use crate::transport::{NegotiatedProtocol, Transport};
 /// The differences between a server's driver and a client's.
 pub trait Host {
     /// The core's role.
-    type Role: Role;
+    type Role: Role + 'static;
     /// Messages that only this role receives.
-    type Message: Send;
+    type Message: Send + 'static;
 
     /// Inspects the first bytes of a transport without negotiated protocol, and takes the ones that
     /// it needs. Once the protocol is known, returns the bytes that the core receives first, and
@@ -151,7 +151,9 @@ pub struct Driver<H: Host, T: Transport> {
     phase: Phase,
     /// Connection commands that arrived before the protocol was known.
     deferred_commands: Vec<ConnectionCommand<H::Role>>,
-    on_notice: Option<OnNotice>,
+    on_notice: Option<OnNotice<H::Role>>,
+    /// For `on_notice`.
+    handle: Handle<H::Role>,
     share: Option<Share>,
     /// Whether the last turn stopped writing at its bound.
     has_more: bool,
@@ -191,7 +193,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
     /// determine the protocol.
     pub(crate) fn start(
         transport: T,
-        options: &Options,
+        options: &DriverOptions<H::Role>,
         host: H,
         sniffs: bool,
         mailbox: Arc<Mailbox<DriverMessage<H::Message, H::Role>>>,
@@ -200,9 +202,12 @@ impl<H: Host, T: Transport> Driver<H, T> {
         let phase = match transport.negotiated_protocol() {
             NegotiatedProtocol::None if !sniffs => Phase::Open,
             NegotiatedProtocol::Http2 => Phase::Open,
-            _ => Phase::Negotiating { until: options.config.timeouts.preface.map(|limit| origin + limit) },
+            _ => Phase::Negotiating {
+                until: options.setup.config.timeouts.preface.map(|limit| origin + limit),
+            },
         };
-        let connection = options.setup().start()?;
+        let remote = transport.remote_addr();
+        let connection = options.setup.start()?;
         if let Some(counters) = &options.counters {
             counters.count_opened();
         }
@@ -211,10 +216,11 @@ impl<H: Host, T: Transport> Driver<H, T> {
             host,
             table: StreamTable::new(transport.is_vectored()),
             io: TransportIo::new(transport),
+            handle: Handle::new(Arc::clone(&mailbox)),
             mailbox,
             messages: Vec::new(),
             origin,
-            remote: options.remote,
+            remote,
             linger: options.linger,
             phase,
             deferred_commands: Vec::new(),
@@ -273,12 +279,8 @@ impl<H: Host, T: Transport> Driver<H, T> {
     }
 
     /// Returns the handle that shuts the connection down and sends connection-level frames.
-    pub fn handle(&self) -> Handle<H::Role>
-    where
-        H::Role: 'static,
-        H::Message: 'static,
-    {
-        Handle::new(Arc::clone(&self.mailbox))
+    pub fn handle(&self) -> Handle<H::Role> {
+        self.handle.clone()
     }
 
     /// Shuts down gracefully (RFC 9113 §6.8): open requests still get their responses.
@@ -289,11 +291,6 @@ impl<H: Host, T: Transport> Driver<H, T> {
     /// Returns the mailbox for messages from other threads.
     pub(crate) fn mailbox(&self) -> Arc<Mailbox<DriverMessage<H::Message, H::Role>>> {
         Arc::clone(&self.mailbox)
-    }
-
-    /// Sets the callback for connection-level events of the peer.
-    pub(crate) fn set_on_notice(&mut self, on_notice: OnNotice) {
-        self.on_notice = Some(on_notice);
     }
 
     /// Returns the transport.
@@ -508,13 +505,13 @@ impl<H: Host, T: Transport> Driver<H, T> {
 
     /// Passes received bytes to the core and dispatches its events.
     fn receive(&mut self, read: Range<usize>, time: thalweg::Instant) -> Result<(), ConnectionError> {
-        let Self { connection, host, table, io, on_notice, .. } = self;
+        let Self { connection, host, table, io, on_notice, handle, .. } = self;
         let mut input = io.input(read);
         while let Some(event) = connection.receive(&mut input, time)? {
             if let Some(on_notice) = on_notice
                 && let Some(notice) = event.to_owned_event()
             {
-                on_notice.notify(notice);
+                notify(on_notice, handle, notice);
             }
             match event {
                 Event::Data { stream, data, end } => table.receive_data(connection, stream, data, end),
@@ -569,11 +566,11 @@ impl<H: Host, T: Transport> Driver<H, T> {
         self.host.connection_ended(&end);
         // Streams that the peer's GOAWAY excludes were reset before; the peer may have processed
         // the remaining ones.
-        let unknown = Error::Connection { end: Arc::clone(&end), unprocessed: false };
+        let unknown = Error::Connection { end: Arc::clone(&end), processed: true };
         for entry in self.table.remove_all() {
             entry.exchange.deliver_end(unknown.clone());
         }
-        let late = Error::Connection { end: Arc::clone(&end), unprocessed: true };
+        let late = Error::Connection { end: Arc::clone(&end), processed: false };
         for message in self.messages.drain(..).chain(self.mailbox.close()) {
             if let DriverMessage::Host(message) = message {
                 self.host.fail_message(message, &late);

@@ -310,7 +310,7 @@ impl StreamTable {
             }
             StreamCommand::Release { bytes } => self.release(connection, stream, bytes),
             StreamCommand::Discard => self.discard(connection, stream),
-            StreamCommand::Reset { code } => self.reset(connection, stream, code, Error::LocalReset(code)),
+            StreamCommand::Reset { code } => self.reset(connection, stream, code, Error::reset(code)),
             // Only servers receive this command, and their host handles it.
             StreamCommand::SendContinue => {}
         }

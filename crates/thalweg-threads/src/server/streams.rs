@@ -11,7 +11,7 @@ use thalweg_h2c::{Sniffer, Upgrade};
 
 use crate::body::Body;
 use crate::commands::{PushCommand, ResponseCommand, ServerCommand, ServerMailbox};
-use crate::driver::options::Options;
+use crate::driver::options::DriverOptions;
 use crate::driver::stream_table::{StreamEntry, StreamTable};
 use crate::driver::{Driver, Host, Negotiated};
 use crate::error::{ConnectionEnd, Error};
@@ -19,13 +19,13 @@ use crate::exchange::{BufferLimits, Exchange, Finish, StreamCommand};
 use crate::mailbox::Mailbox;
 use crate::message::Request;
 use crate::negotiate::{self, DetectedProtocol, Rejection};
-use crate::record::Connection;
+use crate::record::{Connection, Setup};
 use crate::server::pool::{ConnectionQueue, Job, Pool};
 use crate::server::responder::Responder;
 use crate::trace;
 use crate::transport::Transport;
 
-/// The host of a server's driver.
+/// The streams of a server's connection.
 pub struct ServerStreams {
     queue: ConnectionQueue,
     mailbox: Arc<ServerMailbox>,
@@ -33,25 +33,21 @@ pub struct ServerStreams {
     remote: Option<SocketAddr>,
     /// `Some` until the protocol is known.
     sniffer: Option<Box<Sniffer>>,
-    options: Options,
+    /// For the connection after an Upgrade.
+    setup: Setup,
     /// The requests of this turn, submitted to the pool together.
     jobs: Vec<Job>,
 }
 
-/// Drives one connection of a server.
+/// Drives one connection of a server; [`Builder::driver`](super::Builder::driver) creates it.
 pub type ServerDriver<T> = Driver<ServerStreams, T>;
 
 impl<T: Transport> ServerDriver<T> {
-    /// Creates a server's driver over a transport that does not block. `pool` handles the requests.
-    /// `wake` must make the caller's loop take a turn soon, from any thread: it is called when a
-    /// response arrives while the driver waits.
-    ///
-    /// # Errors
-    /// The first field of the configuration that is outside its range.
-    pub fn new(
+    pub(super) fn new(
         transport: T,
         pool: &Pool,
-        options: &Options,
+        options: &DriverOptions<Server>,
+        h2c: Option<thalweg_h2c::Config>,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, ConfigError> {
         let queue = pool.connection_queue();
@@ -59,13 +55,13 @@ impl<T: Transport> ServerDriver<T> {
         let host = ServerStreams {
             queue,
             mailbox: Arc::clone(&mailbox),
-            limits: options.limits(),
-            remote: options.remote,
-            sniffer: options.h2c.map(|h2c| Box::new(Sniffer::new(h2c))),
-            options: options.clone(),
+            limits: options.buffer_limits(),
+            remote: transport.remote_addr(),
+            sniffer: h2c.map(|h2c| Box::new(Sniffer::new(h2c))),
+            setup: options.setup.clone(),
             jobs: Vec::new(),
         };
-        Self::start(transport, options, host, options.h2c.is_some(), mailbox)
+        Self::start(transport, options, host, h2c.is_some(), mailbox)
     }
 }
 
@@ -100,7 +96,7 @@ impl ServerStreams {
         upgrade: &Upgrade,
     ) -> Result<Negotiated, Rejection> {
         let method = upgrade.request.method.as_bytes();
-        let upgraded = self.options.setup().upgraded(&upgrade.settings, method);
+        let upgraded = self.setup.upgraded(&upgrade.settings, method);
         let (upgraded, stream) = upgraded.map_err(|_| Rejection::UPGRADE)?;
         *connection = upgraded;
         let head = Request::from_upgrade(&upgrade.request, self.remote);
