@@ -51,7 +51,7 @@ impl<T: Transport> ServerDriver<T> {
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, ConfigError> {
         let queue = pool.connection_queue();
-        let mailbox = Arc::new(Mailbox::with_pending_responses(Box::new(wake), queue.pending()));
+        let mailbox = Arc::new(Mailbox::batching(Box::new(wake), queue.waiting()));
         let host = ServerStreams {
             queue,
             mailbox: Arc::clone(&mailbox),
