@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use thalweg::{Config, Timeouts};
 use thalweg_threads::server::{ServeStats, ServerHandle};
-use thalweg_threads::{Body, Client, Payload, Request, Responder, Response, Server};
+use thalweg_threads::{Body, Client, CloseLimits, Payload, Request, Responder, Response, Server};
 
 use super::{Counts, LIMIT, RequestPlan, Subject, content};
 
@@ -23,7 +23,7 @@ impl Running {
     pub fn start(counts: Arc<Counts>) -> Self {
         let server = Server::builder()
             .config(config())
-            .linger(LINGER)
+            .close_limits(CloseLimits::default().flush(CLOSE_TIME).drain(CLOSE_TIME))
             .on_end(move |_| {
                 counts.server_ends.fetch_add(1, Ordering::Relaxed);
             })
@@ -35,7 +35,7 @@ impl Running {
     }
 }
 
-const LINGER: Duration = Duration::from_millis(200);
+const CLOSE_TIME: Duration = Duration::from_millis(200);
 
 fn config() -> Config {
     Config::default().timeouts(Timeouts::default().shutdown(Some(Duration::from_secs(2))))
@@ -68,7 +68,9 @@ impl Subject for Running {
     }
 
     fn live(&self, address: SocketAddr, requests: &[RequestPlan], counts: &Counts) {
-        let builder = Client::builder().config(config()).linger(LINGER);
+        let builder = Client::builder()
+            .config(config())
+            .close_limits(CloseLimits::default().flush(CLOSE_TIME).drain(CLOSE_TIME));
         let Ok(client) = builder.connect(&address.to_string()) else {
             return counts.not_connected(requests);
         };

@@ -1,68 +1,13 @@
-//! Errors of streams, and how connections end.
+//! Errors of streams.
 //!
-//! Invariants: the end of a connection is one value, shared by all its streams; an error states
-//! whether the request may be retried.
+//! Invariant: an error states whether the request may be retried.
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use thalweg::{CloseReport, ErrorCode, OpenError, ResetCause, SendError};
-
-use crate::negotiate::NegotiationError;
-
-/// The final report of a connection: who or what ended it, and its counters.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct ConnectionEnd {
-    /// The peer's address, if known.
-    pub remote: Option<SocketAddr>,
-    /// The core's report.
-    pub report: CloseReport,
-    /// The transport's error, if it ended the connection.
-    pub transport: Option<io::Error>,
-    /// The reason why the connection never spoke HTTP/2, if it did not.
-    pub negotiation_error: Option<NegotiationError>,
-}
-
-impl ConnectionEnd {
-    /// Returns whether the end is no fault: the connection was drained, or was idle when the
-    /// transport ended.
-    pub fn is_orderly(&self) -> bool {
-        self.report.error.is_none() && self.transport.is_none() && self.negotiation_error.is_none()
-    }
-
-    /// Returns whether the end is logged as a warning (see [`CloseReport::is_warning`]). A
-    /// [`NegotiationError`] is not: every port receives connections of scanners and of clients of
-    /// other protocols.
-    pub fn is_warning(&self) -> bool {
-        self.report.is_warning()
-    }
-}
-
-impl fmt::Display for ConnectionEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.negotiation_error, &self.transport) {
-            (Some(NegotiationError::Handshake), Some(error)) => {
-                write!(f, "{}: {error}", NegotiationError::Handshake)
-            }
-            // The transport's error states the same.
-            (
-                Some(
-                    error @ (NegotiationError::NotTls | NegotiationError::NoAlpn | NegotiationError::NoData),
-                ),
-                _,
-            ) => error.fmt(f),
-            (Some(negotiation_error), Some(error)) => {
-                write!(f, "the transport failed ({error}): {negotiation_error}")
-            }
-            (Some(negotiation_error), None) => negotiation_error.fmt(f),
-            (None, Some(error)) => write!(f, "the transport failed ({error}): {}", self.report),
-            (None, None) => self.report.fmt(f),
-        }
-    }
-}
+use thalweg::{ErrorCode, OpenError, ResetCause, SendError};
+use thalweg_io::{ConnectionEnd, WithCauses};
 
 /// Why a stream ended early, or was not opened.
 #[derive(Clone, Debug)]
@@ -171,21 +116,6 @@ impl std::error::Error for Error {}
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         Self::new(error.kind(), error)
-    }
-}
-
-/// Prints an error and its causes in one line, for readers that do not walk the chain.
-pub(crate) struct WithCauses<'a>(pub(crate) &'a dyn std::error::Error);
-
-impl fmt::Display for WithCauses<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }
 

@@ -65,17 +65,13 @@ mod blocked;
 mod body;
 pub mod client;
 mod commands;
-mod counters;
 mod driver;
 mod error;
 mod exchange;
 mod fields;
 mod handle;
-mod hash_seed;
 mod mailbox;
 mod message;
-mod negotiate;
-mod record;
 pub mod server;
 #[cfg(feature = "rustls")]
 mod tls;
@@ -86,19 +82,19 @@ mod writer;
 
 pub use body::Body;
 pub use client::{Client, ClientDriver};
-pub use counters::{CounterSnapshot, Counters};
 pub use driver::{Driver, Readiness, Turn, Wait};
-pub use error::{ConnectionEnd, Error};
+pub use error::Error;
 pub use fields::Fields;
-pub use handle::{Handle, StreamHandle};
+pub use handle::StreamHandle;
 pub use message::{Payload, Request, Response};
-pub use negotiate::NegotiationError;
 #[cfg(feature = "rustls")]
 pub use rustls;
 pub use server::{Cancellation, Handler, Pool, Responder, Server, ServerDriver};
 pub use thalweg;
 pub use thalweg::{Config, ErrorCode, OwnedEvent, Priority, Status};
 pub use thalweg_h2c;
+pub use thalweg_io;
+pub use thalweg_io::{CloseLimits, ConnectionEnd, CounterSnapshot, Counters, Handle, NegotiationError};
 #[cfg(feature = "record")]
 pub use thalweg_record;
 #[cfg(feature = "rustls")]

@@ -19,7 +19,9 @@ use thalweg_testkit::frames::{
 use thalweg_testkit::hpack;
 use thalweg_threads::client;
 use thalweg_threads::server::Builder;
-use thalweg_threads::{Body, Error, ErrorCode, Pool, Readiness, Request, Responder, Response, Turn};
+use thalweg_threads::{
+    Body, CloseLimits, Error, ErrorCode, Pool, Readiness, Request, Responder, Response, Turn,
+};
 
 /// The fault that motivated this project: a reset while a response is half written. At every
 /// position the frame that has begun completes unchanged, and the other stream is complete.
@@ -201,7 +203,8 @@ fn a_peer_that_does_not_read_is_dropped_at_its_deadline() {
     let pool = Pool::new(1, sized);
     let mut config = Config::default();
     config.timeouts.transmit = Some(Duration::from_millis(30));
-    let builder = Builder::new().config(config).linger(Duration::from_millis(30));
+    let builder =
+        Builder::new().config(config).close_limits(CloseLimits::default().flush(Duration::from_millis(30)));
     let mut bench = Bench::new(&pool, &builder);
     bench.pipe.with(|ends| ends.room = Some(10));
     bench.pipe.send(&greeting(0x7fff_ffff));

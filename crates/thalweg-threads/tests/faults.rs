@@ -22,7 +22,7 @@ use thalweg_testkit::frames::{
 use thalweg_testkit::hpack;
 use thalweg_threads::server::Builder;
 use thalweg_threads::{
-    Body, Client, ConnectionEnd, ErrorCode, Pool, Readiness, Request, Responder, Response, Turn,
+    Body, Client, CloseLimits, ConnectionEnd, ErrorCode, Pool, Readiness, Request, Responder, Response, Turn,
 };
 
 /// Echoes content, and responds to everything else with a greeting.
@@ -87,7 +87,7 @@ fn is_content_end(frame: &Frame) -> bool {
 }
 
 fn no_linger() -> Builder {
-    Builder::new().linger(Duration::ZERO)
+    Builder::new().close_limits(CloseLimits::default().flush(Duration::ZERO).drain(Duration::ZERO))
 }
 
 /// All handlers have returned: those that waited in a body got the end.
@@ -136,7 +136,7 @@ fn after_a_read_error_at_every_point_the_goaway_is_still_sent() {
 fn after_a_write_error_the_peers_goaway_is_still_received() {
     let pipe = Pipe::default();
     let (wake, _woken) = channel();
-    let builder = Client::builder().linger(Duration::ZERO);
+    let builder = Client::builder().close_limits(CloseLimits::default().flush(Duration::ZERO));
     let (mut driver, client) = builder.driver(pipe.clone(), "http", "example.org", waker(wake)).unwrap();
     // Some output is left to write.
     pipe.with(|ends| ends.room = Some(20));

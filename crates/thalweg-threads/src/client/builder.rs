@@ -6,15 +6,13 @@ use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use thalweg::{Config, ConfigError, OwnedEvent};
+use thalweg_io::{CloseLimits, Counters, Handle};
 
 use super::{Client, ClientDriver};
-use crate::counters::Counters;
 use crate::driver::options::DriverOptions;
 use crate::driver::poller::{Poller, Socket};
-use crate::handle::Handle;
 use crate::transport::Transport;
 
 /// Builds a [`Client`], or a [`ClientDriver`] for an event loop of your own.
@@ -56,11 +54,11 @@ impl Builder {
         self
     }
 
-    /// Sets the time limit for the end of a connection: to flush the output, half-close, and drain
-    /// the input. Default 2 s.
+    /// Sets the limits on the end of a connection: to write the final output, and to wait for the
+    /// server to close its direction.
     #[must_use]
-    pub fn linger(mut self, limit: Duration) -> Self {
-        self.options.linger = limit;
+    pub fn close_limits(mut self, limits: CloseLimits) -> Self {
+        self.options.close_limits = limits;
         self
     }
 

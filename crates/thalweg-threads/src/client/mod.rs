@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thalweg::{ErrorCode, StreamKey};
+use thalweg_io::{ConnectionEnd, Handle};
 
 use crate::body::Body;
 use crate::commands::{ClientMailbox, DriverMessage, OpenRequest};
-use crate::error::{ConnectionEnd, Error};
+use crate::error::Error;
 use crate::exchange::{BufferLimits, Chunk, Exchange, Finish, StreamCommand, StreamCommandSink};
-use crate::handle::Handle;
 use crate::message::{Payload, Request, Response, Source};
 use crate::writer::{BodyWriter, Upload};
 
@@ -141,7 +141,7 @@ impl Client {
     /// Returns the handle that shuts the connection down and sends connection-level frames. It does
     /// not keep the connection open.
     pub fn handle(&self) -> Handle<thalweg::Client> {
-        Handle::new(Arc::clone(&self.inner.mailbox))
+        Handle::new(Arc::clone(&self.inner.mailbox) as _)
     }
 
     /// Shuts down gracefully: open streams complete, and no new ones are opened.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thalweg::{Client, ConfigError, ErrorCode, Headers, HeadersKind, OpenError, SendError, StreamKey};
+use thalweg_io::{ConnectionEnd, NegotiationError, Rejection, SplicingConnection};
 
 use crate::client::end_signal::EndSignal;
 use crate::client::pending_response::{PendingResponse, Pushed};
@@ -15,12 +16,10 @@ use crate::commands::{ClientMailbox, OpenRequest};
 use crate::driver::options::DriverOptions;
 use crate::driver::stream_table::{StreamEntry, StreamTable};
 use crate::driver::{Driver, Host, Negotiated};
-use crate::error::{ConnectionEnd, Error};
+use crate::error::Error;
 use crate::exchange::{BufferLimits, Exchange, Finish, StreamCommand};
 use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
-use crate::negotiate::{NegotiationError, Rejection};
-use crate::record::Connection;
 use crate::transport::Transport;
 
 /// The streams of a client's connection.
@@ -71,7 +70,7 @@ impl ClientStreams {
     /// Sends a request. Returns it if the peer allows no further stream.
     fn open_stream(
         &self,
-        connection: &mut Connection<Client>,
+        connection: &mut SplicingConnection<Client>,
         table: &mut StreamTable,
         open: Box<OpenRequest>,
     ) -> Option<Box<OpenRequest>> {
@@ -127,7 +126,7 @@ impl Host for ClientStreams {
 
     fn open(
         &mut self,
-        _: &mut Connection<Client>,
+        _: &mut SplicingConnection<Client>,
         _: &mut StreamTable,
         _: &mut &[u8],
     ) -> Result<Option<Negotiated>, Rejection> {
@@ -168,7 +167,7 @@ impl Host for ClientStreams {
 
     fn execute(
         &mut self,
-        connection: &mut Connection<Client>,
+        connection: &mut SplicingConnection<Client>,
         table: &mut StreamTable,
         message: Box<OpenRequest>,
     ) {
@@ -182,7 +181,7 @@ impl Host for ClientStreams {
 
     fn execute_stream_command(
         &mut self,
-        connection: &mut Connection<Client>,
+        connection: &mut SplicingConnection<Client>,
         table: &mut StreamTable,
         stream: StreamKey,
         command: StreamCommand,
@@ -190,7 +189,7 @@ impl Host for ClientStreams {
         table.execute(connection, stream, command);
     }
 
-    fn streams_available(&mut self, connection: &mut Connection<Client>, table: &mut StreamTable) {
+    fn streams_available(&mut self, connection: &mut SplicingConnection<Client>, table: &mut StreamTable) {
         while let Some(open) = self.pending.pop_front() {
             if let Some(open) = self.open_stream(connection, table, open) {
                 self.pending.push_front(open);
@@ -199,7 +198,7 @@ impl Host for ClientStreams {
         }
     }
 
-    fn settings_received(&mut self, connection: &mut Connection<Client>, table: &mut StreamTable) {
+    fn settings_received(&mut self, connection: &mut SplicingConnection<Client>, table: &mut StreamTable) {
         if !self.has_settings {
             self.has_settings = true;
             self.streams_available(connection, table);

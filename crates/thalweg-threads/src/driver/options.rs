@@ -1,21 +1,19 @@
 //! The options of a driver, which the builders set.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use thalweg::Role;
+use thalweg_io::{CloseLimits, Counters, Setup};
 
-use crate::counters::Counters;
 use crate::exchange::BufferLimits;
 use crate::handle::OnNotice;
-use crate::record::Setup;
 
 /// The options of a driver.
 pub(crate) struct DriverOptions<R: Role> {
     /// The core's configuration, and the store for the connection's recording.
     pub setup: Setup,
-    /// Time limit for the end of a connection.
-    pub linger: Duration,
+    /// Limits on the end of a connection.
+    pub close_limits: CloseLimits,
     /// Content that a writer may queue ahead of the core, bytes.
     pub unsent_bytes_max: usize,
     /// The counters of the connection, which others may share.
@@ -37,7 +35,7 @@ impl<R: Role> Default for DriverOptions<R> {
     fn default() -> Self {
         Self {
             setup: Setup::default(),
-            linger: Duration::from_secs(2),
+            close_limits: CloseLimits::default(),
             unsent_bytes_max: 128 << 10,
             counters: None,
             on_notice: None,
@@ -49,6 +47,12 @@ impl<R: Role> Clone for DriverOptions<R> {
     fn clone(&self) -> Self {
         let (setup, counters) = (self.setup.clone(), self.counters.clone());
         let on_notice = self.on_notice.clone();
-        Self { setup, linger: self.linger, unsent_bytes_max: self.unsent_bytes_max, counters, on_notice }
+        Self {
+            setup,
+            close_limits: self.close_limits,
+            unsent_bytes_max: self.unsent_bytes_max,
+            counters,
+            on_notice,
+        }
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
+use thalweg_io::ConnectionEnd;
 
 use crate::driver::{Driver, Host, Readiness, Turn};
-use crate::error::ConnectionEnd;
 use crate::transport::Transport;
 
 /// The readiness queue of one socket, and its wake-up.

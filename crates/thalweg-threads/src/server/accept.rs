@@ -6,14 +6,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::AtomicU32;
 use std::thread;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Poll, Token};
 
-use super::{BUSY, Builder, LiveConnection, Pool, Shared};
+use super::{Builder, LiveConnection, Pool, Shared};
+use thalweg_io::is_of_one_connection;
+
 use crate::commands::ServerMailbox;
 use crate::driver::poller::{Poller, Socket};
 use crate::trace;
@@ -95,10 +97,8 @@ impl Acceptor {
         };
         match error.kind() {
             io::ErrorKind::WouldBlock => backlog.is_ready = false,
-            // This peer has closed its connection; others may be waiting.
-            io::ErrorKind::Interrupted
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset => return true,
+            // Others may be waiting.
+            _ if is_of_one_connection(&error) => return true,
             _ => {
                 trace::accept_failed(&error);
                 backlog.pause = Some(backlog.pause.map_or(PAUSE_MIN, |pause| PAUSE_MAX.min(pause * 2)));
@@ -181,12 +181,7 @@ struct Registration {
 
 impl Registration {
     fn take(shared: &Arc<Shared>, mailbox: Arc<ServerMailbox>) -> Self {
-        let live = Arc::new(LiveConnection {
-            mailbox,
-            streams: AtomicU32::new(0),
-            idle_since: AtomicU64::new(BUSY),
-            is_evicted: AtomicBool::new(false),
-        });
+        let live = Arc::new(LiveConnection { mailbox, streams: AtomicU32::new(0), idle: Arc::default() });
         let mut state = shared.lock();
         let number = state.next;
         state.next += 1;

@@ -4,15 +4,12 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::time::Duration;
 
 use thalweg::{Config, ConfigError, OwnedEvent};
+use thalweg_io::{CloseLimits, ConnectionEnd, Counters, Handle};
 
 use super::{Pool, Server, ServerDriver};
-use crate::counters::Counters;
 use crate::driver::options::DriverOptions;
-use crate::error::ConnectionEnd;
-use crate::handle::Handle;
 use crate::transport::Transport;
 
 /// Builds a [`Server`], or a [`ServerDriver`] for an event loop of your own.
@@ -90,7 +87,7 @@ impl Builder {
     #[cfg(feature = "rustls")]
     #[must_use]
     pub fn tls(mut self, config: impl Into<Arc<rustls::ServerConfig>>) -> Self {
-        self.tls = Some(crate::tls::server_config(config.into()));
+        self.tls = Some(thalweg_io::tls::server_config(config.into()));
         self
     }
 
@@ -103,11 +100,11 @@ impl Builder {
         self
     }
 
-    /// Sets the time limit for the end of a connection: to flush the output, half-close, and drain
-    /// the input. Default 2 s.
+    /// Sets the limits on the end of a connection: to write the final output, and to wait for the
+    /// client to close its direction.
     #[must_use]
-    pub fn linger(mut self, limit: Duration) -> Self {
-        self.driver.linger = limit;
+    pub fn close_limits(mut self, limits: CloseLimits) -> Self {
+        self.driver.close_limits = limits;
         self
     }
 

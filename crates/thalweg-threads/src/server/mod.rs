@@ -10,17 +10,16 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
 use thalweg::{CloseCause, ErrorCode, Timeout};
+use thalweg_io::{ConnectionEnd, Counters, IdleState, evict, least_recently_used};
 
 use crate::commands::{DriverMessage, ServerCommand, ServerMailbox};
-use crate::counters::Counters;
-use crate::error::ConnectionEnd;
 
 pub use builder::Builder;
 pub use pool::{Handler, Pool};
@@ -65,40 +64,15 @@ struct State {
 struct LiveConnection {
     mailbox: Arc<ServerMailbox>,
     streams: AtomicU32,
-    /// Since when the connection has no stream, in nanoseconds after `ORIGIN`; or `BUSY`.
-    idle_since: AtomicU64,
-    /// Whether the connection is shutting down because it was idle.
-    is_evicted: AtomicBool,
+    idle: Arc<IdleState>,
 }
 
 impl LiveConnection {
     /// Stores the state after a turn. `was_used`: it had streams since the last turn.
     fn update(&self, streams: u32, is_idle: bool, was_used: bool) {
-        let was_idle = self.idle_since.load(Ordering::Relaxed) != BUSY;
-        if is_idle && (was_used || !was_idle) {
-            let nanos = u64::try_from(ORIGIN.elapsed().as_nanos()).unwrap_or(BUSY - 1);
-            self.idle_since.store(nanos, Ordering::Relaxed);
-        } else if !is_idle && was_idle {
-            self.idle_since.store(BUSY, Ordering::Relaxed);
-        }
+        self.idle.update(is_idle, was_used);
         // Stored last: a connection that is counted without streams is known to be idle.
         self.streams.store(streams, Ordering::Release);
-    }
-
-    /// Shuts down the connection, if it still has no streams, to make room for another. GOAWAY
-    /// carries the last processed stream: the client may retry a request that crosses it on another
-    /// connection (RFC 9113 §6.8).
-    fn evict(self: &Arc<Self>) {
-        self.is_evicted.store(true, Ordering::SeqCst);
-        let live = Arc::clone(self);
-        self.mailbox.post(DriverMessage::Connection(Box::new(move |connection| {
-            if connection.live_streams() == 0 {
-                connection.close(ErrorCode::NO_ERROR, EVICTION_TEXT);
-            } else {
-                live.is_evicted.store(false, Ordering::SeqCst);
-            }
-            Ok(())
-        })));
     }
 }
 
@@ -254,15 +228,8 @@ impl Shared {
     /// still running.
     fn evict_idle(&self) {
         let connections: Vec<_> = self.lock().connections.values().cloned().collect();
-        if connections.iter().any(|live| live.is_evicted.load(Ordering::SeqCst)) {
-            return;
-        }
-        let since = |live: &Arc<LiveConnection>| live.idle_since.load(Ordering::Relaxed);
-        let mut idle: Vec<_> = connections.iter().filter(|live| since(live) != BUSY).collect();
-        idle.sort_by_key(|live| since(live));
-        let count = (idle.len() / 8).clamp(1, EVICTED_MAX);
-        for live in idle.into_iter().take(count) {
-            live.evict();
+        for live in least_recently_used(connections.iter().map(|live| (&*live.idle, live))) {
+            live.mailbox.post(DriverMessage::Connection(evict(Arc::clone(&live.idle))));
         }
     }
 
@@ -308,13 +275,6 @@ impl Shared {
     }
 }
 
-/// The origin of idle times.
-static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-const BUSY: u64 = u64::MAX;
-/// The debug data of the GOAWAY.
-const EVICTION_TEXT: &[u8] = b"idle, and the server has reached its limit of connections";
-/// Maximum of idle connections that are evicted at a time.
-const EVICTED_MAX: usize = 32;
 /// Time for closed connections to end, including the linger time.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 /// Time for handlers to return after their connections have ended.
