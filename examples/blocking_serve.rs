@@ -16,7 +16,7 @@ use clap::Parser;
 use thalweg_examples::arguments::{self, Listen, Tls};
 use thalweg_examples::blocking_files;
 use thalweg_examples::site::Site;
-use thalweg_threads::{Body, Request, Responder, Server};
+use thalweg_threads::{Body, Request, Responder, Server, WithCauses};
 
 /// Serves a directory, computed bytes and an echo over HTTP/2, on threads. Ctrl-C and SIGTERM shut
 /// it down gracefully
@@ -73,7 +73,7 @@ fn run(args: Arguments) -> Result<(), String> {
             match &outcome {
                 Ok(_) if is_quiet => {}
                 Ok((status, bytes)) => println!("{line} {status} {bytes} bytes"),
-                Err(error) => println!("{line} failed: {error}"),
+                Err(error) => println!("{line} failed: {}", WithCauses(error)),
             }
             outcome.map(drop)
         })

@@ -7,9 +7,12 @@ use std::io;
 use std::sync::Arc;
 
 use thalweg::{ErrorCode, OpenError, ResetCause, SendError};
-use thalweg_io::{ConnectionEnd, WithCauses};
+use thalweg_io::{ConnectionEnd, StreamReset};
 
 /// Why a stream ended early, or was not opened.
+///
+/// `Display` prints the error alone, and `source` returns its cause;
+/// [`WithCauses`](crate::WithCauses) prints both.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -48,9 +51,9 @@ impl Error {
     /// retry any request on another connection (RFC 9113 §8.7).
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Reset { by: ResetCause::Remote, code, .. } => *code == ErrorCode::REFUSED_STREAM,
+            Self::Reset { code, by } => StreamReset { code: *code, by: *by }.is_retryable(),
             Self::Open(OpenError::Send(error)) => matches!(error, SendError::Connection(_)),
-            Self::Reset { by: ResetCause::GoAway, .. } | Self::Open(_) => true,
+            Self::Open(_) => true,
             Self::Connection { processed, .. } => !processed,
             _ => false,
         }
@@ -94,24 +97,28 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reset { code, by: ResetCause::Remote } => {
-                write!(f, "the peer reset the stream with {code}")
-            }
-            Self::Reset { by: ResetCause::Local(error), .. } => write!(f, "stream reset: {error}"),
-            Self::Reset { code, by: ResetCause::GoAway } => {
-                write!(f, "the peer sent GOAWAY and did not process the stream ({code})")
-            }
-            Self::Reset { code, .. } => write!(f, "stream reset with {code}"),
-            Self::Send(error) => write!(f, "not sent: {}", WithCauses(error)),
-            Self::Open(error) => write!(f, "stream not opened: {}", WithCauses(error)),
-            Self::Connection { end, .. } => write!(f, "connection closed: {end}"),
+            Self::Reset { code, by } => StreamReset { code: *code, by: *by }.fmt(f),
+            Self::Send(_) => f.write_str("the message was not sent"),
+            Self::Open(_) => f.write_str("the request was not sent"),
+            Self::Connection { .. } => f.write_str("the connection closed before the exchange ended"),
             Self::TimedOut => f.write_str("no response within the time limit"),
-            Self::Body(error) => write!(f, "the request's content cannot be read: {error}"),
+            Self::Body(_) => f.write_str("the content to send cannot be read"),
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Reset { by: ResetCause::Local(error), .. } => Some(error),
+            Self::Send(error) => Some(error),
+            Self::Open(error) => Some(error),
+            Self::Connection { end, .. } => Some(end.as_ref()),
+            Self::Body(error) => Some(error.as_ref()),
+            Self::Reset { .. } | Self::TimedOut => None,
+        }
+    }
+}
 
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
@@ -121,13 +128,28 @@ impl From<Error> for io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
+    use thalweg_io::WithCauses;
+
     use super::*;
 
     #[test]
-    fn a_refused_message_names_the_rule_that_it_breaks() {
-        let error = Error::Send(SendError::Malformed(thalweg::Violation::FieldNameInvalid));
-        let cause = thalweg::Violation::FieldNameInvalid.to_string();
-        assert!(error.to_string().ends_with(&format!(": {cause}")), "{error}");
+    fn an_error_is_printed_without_its_cause_which_is_its_source() {
+        let violation = thalweg::Violation::FieldNameInvalid;
+        let error = Error::Send(SendError::Malformed(violation));
+        assert_eq!(error.to_string(), "the message was not sent");
+        let causes = format!("the message was not sent: {}: {violation}", SendError::Malformed(violation));
+        assert_eq!(WithCauses(&error).to_string(), causes);
+        assert_eq!(WithCauses(&io::Error::from(error)).to_string(), causes, "inside an io::Error, too");
+        let mut end = ConnectionEnd::new(thalweg::CloseReport::default());
+        end.transport = Some(io::ErrorKind::BrokenPipe.into());
+        let end = Arc::new(end);
+        let error = Error::Connection { end: Arc::clone(&end), processed: true };
+        assert_eq!(error.to_string(), "the connection closed before the exchange ended");
+        assert_eq!(error.source().unwrap().to_string(), end.to_string());
+        let error = Error::Body(Arc::new(io::Error::other("unplugged")));
+        assert_eq!(WithCauses(&error).to_string(), "the content to send cannot be read: unplugged");
     }
 
     #[test]

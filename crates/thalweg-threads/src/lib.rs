@@ -94,7 +94,9 @@ pub use thalweg;
 pub use thalweg::{Config, ErrorCode, OwnedEvent, Priority, Status};
 pub use thalweg_h2c;
 pub use thalweg_io;
-pub use thalweg_io::{CloseLimits, ConnectionEnd, CounterSnapshot, Counters, Handle, NegotiationError};
+pub use thalweg_io::{
+    CloseLimits, ConnectionEnd, CounterSnapshot, Counters, Handle, NegotiationError, WithCauses,
+};
 #[cfg(feature = "record")]
 pub use thalweg_record;
 #[cfg(feature = "rustls")]

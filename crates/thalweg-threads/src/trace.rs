@@ -26,7 +26,7 @@ pub(crate) fn connection_ended(end: &ConnectionEnd) {
 /// Logs the error of a handler.
 pub(crate) fn handler_failed(error: &io::Error) {
     #[cfg(feature = "tracing")]
-    tracing::warn!("handler failed: {error}");
+    tracing::warn!("handler failed: {}", WithCauses(error));
     #[cfg(not(feature = "tracing"))]
     let _ = error;
 }
@@ -56,7 +56,7 @@ pub(crate) fn callback_panicked() {
 /// Logs that a connection could not be accepted.
 pub(crate) fn accept_failed(error: &io::Error) {
     #[cfg(feature = "tracing")]
-    tracing::warn!("connection not accepted: {error}");
+    tracing::warn!("connection not accepted: {}", WithCauses(error));
     #[cfg(not(feature = "tracing"))]
     let _ = error;
 }

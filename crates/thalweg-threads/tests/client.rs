@@ -17,7 +17,7 @@ use thalweg_testkit::frames::{
     window_update, wire,
 };
 use thalweg_testkit::hpack;
-use thalweg_threads::{Body, Client, Error, ErrorCode, Payload, Request, Responder, Response};
+use thalweg_threads::{Body, Client, Error, ErrorCode, Payload, Request, Responder, Response, WithCauses};
 
 fn echo(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
     let mut echo = responder.start(Response::ok())?;
@@ -412,6 +412,7 @@ fn a_server_that_closes_without_goaway_is_reported() {
     peer.until(kind::HEADERS);
     drop(peer);
     let error = answer.wait().unwrap_err();
-    assert!(error.to_string().contains("the peer ended the byte stream too early"), "{error}");
+    let text = WithCauses(&error).to_string();
+    assert!(text.contains("the peer ended the byte stream too early"), "{text}");
     assert_eq!(client.wait_end().report.error.unwrap().cause(), CloseCause::Eof);
 }

@@ -19,7 +19,7 @@ use thalweg_testkit::frames::{
 use thalweg_testkit::hpack;
 use thalweg_threads::client::Builder;
 use thalweg_threads::{
-    Body, Client, Error, ErrorCode, Priority, Request, Responder, Response, Status, Tunnel,
+    Body, Client, Error, ErrorCode, Priority, Request, Responder, Response, Status, Tunnel, WithCauses,
 };
 
 fn status(code: u16) -> Status {
@@ -150,7 +150,7 @@ fn pushing(request: Request<Body>, responder: Responder) -> io::Result<()> {
             push.send(Response::ok().body("body { color: green }"))?;
             "pushed".to_owned()
         }
-        Err(error) => error.to_string(),
+        Err(error) => WithCauses(&error).to_string(),
     };
     responder.send(Response::ok().body(text))
 }

@@ -22,7 +22,8 @@ use thalweg_testkit::frames::{
 use thalweg_testkit::hpack;
 use thalweg_threads::server::Builder;
 use thalweg_threads::{
-    Body, Client, CloseLimits, ConnectionEnd, ErrorCode, Pool, Readiness, Request, Responder, Response, Turn,
+    Body, Client, CloseLimits, ConnectionEnd, ErrorCode, NegotiationError, Pool, Readiness, Request,
+    Responder, Response, Turn,
 };
 
 /// Echoes content, and responds to everything else with a greeting.
@@ -124,6 +125,8 @@ fn after_a_read_error_at_every_point_the_goaway_is_still_sent() {
         let end = to_the_end(&mut bench);
         assert_eq!(end.transport.as_ref().map(io::Error::kind), Some(ErrorKind::TimedOut));
         let is_http_2 = cut >= b"PRI * HTTP/2".len();
+        let expected = (!is_http_2).then_some(NegotiationError::Transport);
+        assert_eq!(end.negotiation_error, expected, "cut at {cut}");
         let frames = read_all(&bench.pipe.written());
         let last = frames.last().map(|frame| frame.kind);
         assert_eq!(last, is_http_2.then_some(kind::GOAWAY), "cut at {cut}: {frames:?}");
