@@ -13,7 +13,7 @@
 //! | write output without copying long content | [`SplicingConnection`], [`SplicedOutput`] |
 //! | let other threads or tasks send commands | [`Handle`], [`CommandSink`] |
 //! | close the transport so that GOAWAY arrives | [`LingeringClose`] |
-//! | report how a connection ended | [`ConnectionEnd`] |
+//! | report how a connection or a stream ended | [`ConnectionEnd`], [`StreamReset`] |
 //! | count what connections do | [`Counters`], [`ConnectionCounters`] |
 //! | make room at the limit of connections | [`IdleState`] |
 //!
@@ -33,6 +33,7 @@ mod idle;
 mod lingering_close;
 mod listener;
 mod negotiate;
+mod reset;
 mod setup;
 mod splicing;
 #[cfg(feature = "rustls")]
@@ -47,5 +48,6 @@ pub use idle::{IdleState, evict, least_recently_used};
 pub use lingering_close::{CloseEvent, CloseLimits, CloseStep, LingeringClose};
 pub use listener::is_of_one_connection;
 pub use negotiate::{DetectedProtocol, Negotiation, NegotiationError, Rejection};
+pub use reset::StreamReset;
 pub use setup::{Connection, Setup, is_recorded};
 pub use splicing::{SplicedOutput, SplicingConnection};

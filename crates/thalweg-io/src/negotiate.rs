@@ -112,7 +112,6 @@ impl From<SniffError> for Rejection {
 
 /// The detected start of HTTP/2.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum DetectedProtocol {
     /// The client preface (RFC 9113 §3.4). These bytes of it were taken; the connection receives
     /// them first, then the rest of the input.

@@ -1,22 +1,33 @@
 //! A client: one connection, shared by any number of threads.
 
+mod builder;
+mod end_signal;
+mod pending_response;
+mod push_stream;
+mod streams;
+
 use std::fmt;
+use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use thalweg::{ErrorCode, StreamKey};
+use thalweg_io::{ConnectionEnd, Handle};
 
 use crate::body::Body;
 use crate::commands::{ClientMailbox, DriverMessage, OpenRequest};
-use crate::end_signal::EndSignal;
-use crate::error::{ConnectionEnd, Error};
+use crate::error::Error;
 use crate::exchange::{BufferLimits, Chunk, Exchange, Finish, StreamCommand, StreamCommandSink};
-use crate::handle::Handle;
 use crate::message::{Payload, Request, Response, Source};
-use crate::pending_response::{PendingResponse, Pushed};
-use crate::pushes::PushSender;
 use crate::writer::{BodyWriter, Upload};
+
+pub use builder::Builder;
+pub use pending_response::{PendingResponse, Pushed};
+pub use push_stream::PushStream;
+pub use streams::ClientDriver;
+
+use end_signal::EndSignal;
+use push_stream::PushSender;
 
 /// A client of one server, over one connection that a dedicated thread drives. Clones share the
 /// connection.
@@ -39,7 +50,7 @@ struct Inner {
 }
 
 impl Client {
-    pub(crate) fn new(
+    fn new(
         mailbox: Arc<ClientMailbox>,
         end_signal: Arc<EndSignal>,
         pushes: Arc<PushSender>,
@@ -48,11 +59,35 @@ impl Client {
         Self { inner: Arc::new(Inner { mailbox, end_signal, pushes, limits }), time_limit: None }
     }
 
+    /// Connects to a server over cleartext TCP, with prior knowledge (RFC 9113 §3.3) and the
+    /// default options.
+    ///
+    /// # Errors
+    /// Those of [`Builder::connect`].
+    pub fn connect(authority: &str) -> io::Result<Self> {
+        Self::builder().connect(authority)
+    }
+
+    /// Connects to a server over TLS, with the default options.
+    ///
+    /// # Errors
+    /// Those of [`Builder::connect_tls`].
+    #[cfg(feature = "rustls")]
+    pub fn connect_tls(authority: &str, tls: impl Into<Arc<rustls::ClientConfig>>) -> io::Result<Self> {
+        Self::builder().connect_tls(authority, tls)
+    }
+
+    /// Returns a builder, which sets other options and has other ways to connect.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
     /// Accepts pushed responses (RFC 9113 §8.4) from now on, in place of any earlier
     /// [`PushStream`]. The configuration must set `enable_push`. Pushes are cancelled while there
     /// is no `PushStream`.
     pub fn accept_pushes(&self) -> PushStream {
-        PushStream { promises: self.inner.pushes.subscribe(), time_limit: self.time_limit }
+        PushStream::new(self.inner.pushes.subscribe(), self.time_limit)
     }
 
     /// Limits each wait for the server: for a stream, for the response, for content, and for
@@ -106,7 +141,7 @@ impl Client {
     /// Returns the handle that shuts the connection down and sends connection-level frames. It does
     /// not keep the connection open.
     pub fn handle(&self) -> Handle<thalweg::Client> {
-        Handle::new(Arc::clone(&self.inner.mailbox))
+        Handle::new(Arc::clone(&self.inner.mailbox) as _)
     }
 
     /// Shuts down gracefully: open streams complete, and no new ones are opened.
@@ -144,7 +179,7 @@ impl Client {
         if !self.inner.mailbox.post(DriverMessage::Host(Box::new(request)))
             && let Some(end) = self.end()
         {
-            return Err(Error::Connection { end, unprocessed: true });
+            return Err(Error::Connection { end, processed: false });
         }
         Ok(PendingResponse::new(exchange, self.time_limit))
     }
@@ -165,23 +200,5 @@ impl Drop for Inner {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("end", &self.end()).finish()
-    }
-}
-
-/// Pushed responses in the order of their promises: a blocking iterator that ends with the
-/// connection. Dropping it cancels later pushes.
-#[derive(Debug)]
-pub struct PushStream {
-    promises: Receiver<Pushed>,
-    time_limit: Option<Duration>,
-}
-
-impl Iterator for PushStream {
-    type Item = Pushed;
-
-    fn next(&mut self) -> Option<Pushed> {
-        let mut pushed = self.promises.recv().ok()?;
-        pushed.response.time_limit = self.time_limit;
-        Some(pushed)
     }
 }

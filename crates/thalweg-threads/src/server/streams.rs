@@ -7,79 +7,66 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thalweg::{ConfigError, ErrorCode, Headers, HeadersKind, Priority, Server, Status, StreamKey};
-use thalweg_h2c::{Sniffer, Upgrade};
+use thalweg_h2c::Upgrade;
+use thalweg_io::{
+    ConnectionEnd, DetectedProtocol, Negotiation, NegotiationError, Rejection, Setup, SplicingConnection,
+};
 
-use super::stream_table::{StreamEntry, StreamTable};
-use super::{Driver, Host, Negotiated};
 use crate::body::Body;
-use crate::commands::{DriverMessage, PushCommand, ResponseCommand, ServerCommand, ServerMailbox};
-use crate::error::{ConnectionEnd, Error};
+use crate::commands::{PushCommand, ResponseCommand, ServerCommand, ServerMailbox};
+use crate::driver::options::DriverOptions;
+use crate::driver::stream_table::{StreamEntry, StreamTable};
+use crate::driver::{Driver, Host, Negotiated};
+use crate::error::Error;
 use crate::exchange::{BufferLimits, Exchange, Finish, StreamCommand};
 use crate::mailbox::Mailbox;
 use crate::message::Request;
-use crate::negotiate::{self, DetectedProtocol, Rejection};
-use crate::options::Options;
-use crate::pool::{ConnectionQueue, Job, Pool};
-use crate::record::Connection;
-use crate::responder::Responder;
+use crate::server::pool::{ConnectionQueue, Job, Pool};
+use crate::server::responder::Responder;
 use crate::trace;
 use crate::transport::Transport;
 
-/// The host of a server's driver.
-pub struct ServerHost {
+/// The streams of a server's connection.
+pub struct ServerStreams {
     queue: ConnectionQueue,
     mailbox: Arc<ServerMailbox>,
     limits: BufferLimits,
     remote: Option<SocketAddr>,
     /// `Some` until the protocol is known.
-    sniffer: Option<Box<Sniffer>>,
-    options: Options,
+    negotiation: Option<Box<Negotiation>>,
+    /// For the connection after an Upgrade.
+    setup: Setup,
     /// The requests of this turn, submitted to the pool together.
     jobs: Vec<Job>,
 }
 
-/// Drives one connection of a server.
-pub type ServerDriver<T> = Driver<ServerHost, T>;
+/// Drives one connection of a server; [`Builder::driver`](super::Builder::driver) creates it.
+pub type ServerDriver<T> = Driver<ServerStreams, T>;
 
 impl<T: Transport> ServerDriver<T> {
-    /// Creates a server's driver over a transport that does not block. `pool` handles the requests.
-    /// `wake` must make the caller's loop take a turn soon, from any thread: it is called when a
-    /// response arrives while the driver waits.
-    ///
-    /// # Errors
-    /// The first field of the configuration that is outside its range.
-    pub fn new(
+    pub(super) fn new(
         transport: T,
         pool: &Pool,
-        options: &Options,
+        options: &DriverOptions<Server>,
+        h2c: Option<thalweg_h2c::Config>,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, ConfigError> {
         let queue = pool.connection_queue();
-        let mailbox = Arc::new(Mailbox::with_pending_responses(Box::new(wake), queue.pending()));
-        let host = ServerHost {
+        let mailbox = Arc::new(Mailbox::batching(Box::new(wake), queue.waiting()));
+        let host = ServerStreams {
             queue,
             mailbox: Arc::clone(&mailbox),
-            limits: options.limits(),
-            remote: options.remote,
-            sniffer: options.h2c.map(|h2c| Box::new(Sniffer::new(h2c))),
-            options: options.clone(),
+            limits: options.buffer_limits(),
+            remote: transport.remote_addr(),
+            negotiation: h2c.map(|h2c| Box::new(Negotiation::new(h2c))),
+            setup: options.setup.clone(),
             jobs: Vec::new(),
         };
-        Self::start(transport, options, host, options.h2c.is_some(), mailbox)
-    }
-
-    /// Shuts down gracefully (RFC 9113 §6.8): open requests still get their responses.
-    pub fn shutdown(&mut self) {
-        self.host.mailbox.post(DriverMessage::Shutdown);
-    }
-
-    /// Returns the mailbox for messages from other threads.
-    pub(crate) fn mailbox(&self) -> Arc<ServerMailbox> {
-        Arc::clone(&self.host.mailbox)
+        Self::start(transport, options, host, h2c.is_some(), mailbox)
     }
 }
 
-impl ServerHost {
+impl ServerStreams {
     fn receive_request(
         &mut self,
         table: &mut StreamTable,
@@ -105,14 +92,14 @@ impl ServerHost {
     /// RFC 7540 §3.2: the request of the Upgrade becomes stream 1, half-closed (remote).
     fn upgrade(
         &mut self,
-        connection: &mut Connection<Server>,
+        connection: &mut SplicingConnection<Server>,
         table: &mut StreamTable,
         upgrade: &Upgrade,
     ) -> Result<Negotiated, Rejection> {
         let method = upgrade.request.method.as_bytes();
-        let upgraded = self.options.setup().upgraded(&upgrade.settings, method);
+        let upgraded = self.setup.start_upgraded(&upgrade.settings, method);
         let (upgraded, stream) = upgraded.map_err(|_| Rejection::UPGRADE)?;
-        *connection = upgraded;
+        connection.replace(upgraded);
         let head = Request::from_upgrade(&upgrade.request, self.remote);
         let exchange = Exchange::new(Arc::clone(&self.mailbox) as _, self.limits, Some(stream));
         table.insert(StreamEntry::new(stream, Arc::clone(&exchange), false, true));
@@ -137,7 +124,7 @@ impl ServerHost {
         self.jobs.push(Job { stream, request, responder });
     }
 
-    fn push(connection: &mut Connection<Server>, table: &mut StreamTable, command: PushCommand) {
+    fn push(connection: &mut SplicingConnection<Server>, table: &mut StreamTable, command: PushCommand) {
         let PushCommand { parent, head, exchange } = command;
         match connection.send_push(parent, &head.control("", ""), head.fields.iter()) {
             Ok(stream) => {
@@ -148,7 +135,11 @@ impl ServerHost {
         }
     }
 
-    fn respond(connection: &mut Connection<Server>, table: &mut StreamTable, response: ResponseCommand) {
+    fn respond(
+        connection: &mut SplicingConnection<Server>,
+        table: &mut StreamTable,
+        response: ResponseCommand,
+    ) {
         let ResponseCommand { stream, head, chunk, finish } = response;
         let status = head.status();
         let fields = head.fields.iter();
@@ -167,21 +158,21 @@ impl ServerHost {
     }
 }
 
-impl Host for ServerHost {
+impl Host for ServerStreams {
     type Role = Server;
     type Message = ServerCommand;
 
     fn open(
         &mut self,
-        connection: &mut Connection<Server>,
+        connection: &mut SplicingConnection<Server>,
         table: &mut StreamTable,
         input: &mut &[u8],
     ) -> Result<Option<Negotiated>, Rejection> {
-        let Some(sniffer) = &mut self.sniffer else {
+        let Some(negotiation) = &mut self.negotiation else {
             return Ok(Some(Negotiated { prefetched: &[], response: &[] }));
         };
-        let Some(detected) = negotiate::sniff(sniffer, input)? else { return Ok(None) };
-        self.sniffer = None;
+        let Some(detected) = negotiation.receive(input)? else { return Ok(None) };
+        self.negotiation = None;
         match detected {
             DetectedProtocol::Preface(seen) => Ok(Some(Negotiated { prefetched: seen, response: &[] })),
             DetectedProtocol::Upgrade(upgrade) => self.upgrade(connection, table, &upgrade).map(Some),
@@ -189,9 +180,9 @@ impl Host for ServerHost {
     }
 
     fn open_eof(&mut self) -> Rejection {
-        match &mut self.sniffer {
-            Some(sniffer) => negotiate::sniff_eof(sniffer),
-            None => Rejection::without_response(negotiate::NegotiationError::NoData),
+        match &mut self.negotiation {
+            Some(negotiation) => negotiation.handle_eof(),
+            None => Rejection::without_response(NegotiationError::NoData),
         }
     }
 
@@ -217,7 +208,7 @@ impl Host for ServerHost {
 
     fn execute(
         &mut self,
-        connection: &mut Connection<Server>,
+        connection: &mut SplicingConnection<Server>,
         table: &mut StreamTable,
         message: ServerCommand,
     ) {
@@ -234,7 +225,7 @@ impl Host for ServerHost {
 
     fn execute_stream_command(
         &mut self,
-        connection: &mut Connection<Server>,
+        connection: &mut SplicingConnection<Server>,
         table: &mut StreamTable,
         stream: StreamKey,
         command: StreamCommand,
@@ -248,9 +239,9 @@ impl Host for ServerHost {
         }
     }
 
-    fn streams_available(&mut self, _: &mut Connection<Server>, _: &mut StreamTable) {}
+    fn streams_available(&mut self, _: &mut SplicingConnection<Server>, _: &mut StreamTable) {}
 
-    fn settings_received(&mut self, _: &mut Connection<Server>, _: &mut StreamTable) {}
+    fn settings_received(&mut self, _: &mut SplicingConnection<Server>, _: &mut StreamTable) {}
 
     fn stream_reset(&mut self, stream: StreamKey) {
         // The request may be queued here or in the pool. If its handler is running, it sees the end
@@ -281,11 +272,11 @@ impl Host for ServerHost {
     }
 }
 
-impl fmt::Debug for ServerHost {
+impl fmt::Debug for ServerStreams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerHost")
+        f.debug_struct("ServerStreams")
             .field("remote", &self.remote)
-            .field("is_negotiating", &self.sniffer.is_some())
+            .field("is_negotiating", &self.negotiation.is_some())
             .finish_non_exhaustive()
     }
 }
