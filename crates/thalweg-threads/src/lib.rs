@@ -44,12 +44,13 @@
 //! * **Limits.** Threads, connections, waiting requests, and buffered bytes are limited. Work
 //!   beyond a limit waits, and flow control extends the wait to the peer.
 //!
-//! Programs with an event loop of their own use a [`ServerDriver`] or a [`ClientDriver`], and call
-//! its `turn`.
+//! [`server::Builder`] and [`client::Builder`] set the options of a server, of a client, and of the
+//! drivers. Programs with an event loop of their own use a [`ServerDriver`] or a [`ClientDriver`],
+//! and call its `turn`.
 //!
 //! # Features
 //!
-//! * `rustls`: TLS for servers, clients and drivers ([`Server::tls`], [`Client::connect_tls`],
+//! * `rustls`: TLS for servers, clients and drivers ([`tls`](server::Builder::tls), [`Client::connect_tls`],
 //!   [`Tls`]). It brings no provider of cryptography: that is the program's choice, by its own
 //!   dependency on rustls or by one of the next two.
 //! * `ring`, `aws-lc-rs`: `rustls` with this provider. With exactly one in a program,
@@ -64,17 +65,13 @@ mod blocked;
 mod body;
 pub mod client;
 mod commands;
-mod counters;
 mod driver;
 mod error;
 mod exchange;
 mod fields;
 mod handle;
-mod hash_seed;
 mod mailbox;
 mod message;
-mod negotiate;
-mod record;
 pub mod server;
 #[cfg(feature = "rustls")]
 mod tls;
@@ -85,20 +82,21 @@ mod writer;
 
 pub use body::Body;
 pub use client::{Client, ClientDriver};
-pub use counters::{CounterSnapshot, Counters};
-pub use driver::options::Options;
 pub use driver::{Driver, Readiness, Turn, Wait};
-pub use error::{ConnectionEnd, Error};
+pub use error::Error;
 pub use fields::Fields;
-pub use handle::{Handle, OnNotice, StreamHandle};
+pub use handle::StreamHandle;
 pub use message::{Payload, Request, Response};
-pub use negotiate::NegotiationError;
 #[cfg(feature = "rustls")]
 pub use rustls;
 pub use server::{Cancellation, Handler, Pool, Responder, Server, ServerDriver};
 pub use thalweg;
 pub use thalweg::{Config, ErrorCode, OwnedEvent, Priority, Status};
 pub use thalweg_h2c;
+pub use thalweg_io;
+pub use thalweg_io::{
+    CloseLimits, ConnectionEnd, CounterSnapshot, Counters, Handle, NegotiationError, WithCauses,
+};
 #[cfg(feature = "record")]
 pub use thalweg_record;
 #[cfg(feature = "rustls")]

@@ -86,7 +86,7 @@ const OTHER_TYPES: usize = 10;
 const FRAME_COUNTS: usize = OTHER_TYPES + 1;
 
 /// The terminal report of a connection (see [`report`](crate::Connection::report)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CloseReport {
     /// How it ended; `None` while it has not, or when it ended in order.

@@ -10,8 +10,7 @@ use std::time::Duration;
 use thalweg::{Config, Status};
 use thalweg_threads::server::{ServeStats, ServerHandle};
 use thalweg_threads::{
-    Body, BodyWriter, Cancellation, ConnectionEnd, Error, Fields, Options, Payload, Request, Responder,
-    Response,
+    Body, BodyWriter, Cancellation, ConnectionEnd, Error, Fields, Payload, Request, Responder, Response,
 };
 
 use crate::script::{POLL, chain};
@@ -32,11 +31,12 @@ impl Adapter for Threads {
     fn serve(config: Config, handler: Handler) -> ThreadsServer {
         let (observer, observations) = channel();
         let (ended, ends) = channel();
-        let server = thalweg_threads::Server::bind("127.0.0.1:0")
-            .expect("a free port")
+        let server = thalweg_threads::Server::builder()
             .config(config)
             // The case may have ended before its connections.
-            .on_end(move |end| drop(ended.send(End::from(end))));
+            .on_end(move |end| drop(ended.send(End::from(end))))
+            .bind("127.0.0.1:0")
+            .expect("a free port");
         let (address, handle) = (server.local_addr(), server.handle());
         let observer = Mutex::new(observer);
         let serve = move |request: Request<Body>, responder: Responder| {
@@ -48,9 +48,9 @@ impl Adapter for Threads {
     }
 
     fn connect(stream: TcpStream, config: Config) -> ThreadsClient {
-        let mut options = Options::default();
-        options.config = config;
-        let client = thalweg_threads::Client::over(stream, "http", "example.org", &options)
+        let client = thalweg_threads::Client::builder()
+            .config(config)
+            .handshake(stream, "http", "example.org")
             .expect("a thread can be started");
         ThreadsClient(client.time_limit(Some(LIMIT)))
     }

@@ -14,7 +14,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use thalweg::Config;
 use thalweg_tokio::server::StreamHandle;
-use thalweg_tokio::{Body, BoxError, ConnectionEnd, Error, service_fn};
+use thalweg_tokio::{Body, BoxError, Error, service_fn};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -49,11 +49,11 @@ impl Adapter for Tokio {
     fn serve(config: Config, handler: Handler) -> TokioServer {
         let (observer, observations) = channel();
         let (ended, ends) = channel();
-        let server = block_on(thalweg_tokio::Server::bind("127.0.0.1:0")).expect("a free port");
-        let server = server.config(config).stream_handles().on_end(move |_, outcome| {
+        let builder = thalweg_tokio::Server::builder().config(config).stream_handles().on_end(move |end| {
             // The case may have ended before its connections.
-            drop(ended.send(End::from(outcome)));
+            drop(ended.send(End::from(end)));
         });
+        let server = block_on(builder.bind("127.0.0.1:0")).expect("a free port");
         let address = server.local_addr().expect("it is bound");
         let (stop, stopped) = oneshot::channel::<()>();
         let service = service_fn(move |request| Exchange::start(request, &handler, observer.clone()));
@@ -77,25 +77,6 @@ impl Adapter for Tokio {
             drop(sender.send(End::from(&*end)));
         });
         TokioClient { client, ended }
-    }
-}
-
-impl From<&ConnectionEnd> for End {
-    fn from(end: &ConnectionEnd) -> Self {
-        Self {
-            cause: end.report.error.map(|error| error.cause()),
-            text: end.to_string(),
-            is_warning: end.is_warning(),
-        }
-    }
-}
-
-impl From<&thalweg_tokio::server::ConnectionOutcome> for End {
-    fn from(outcome: &thalweg_tokio::server::ConnectionOutcome) -> Self {
-        match outcome {
-            thalweg_tokio::server::ConnectionOutcome::Ended(end) => Self::from(&**end),
-            other => Self { cause: None, text: other.to_string(), is_warning: other.is_warning() },
-        }
     }
 }
 

@@ -138,7 +138,7 @@ impl Responder {
         let command = PushCommand { parent: self.stream, head, exchange: Arc::clone(&exchange) };
         if !self.mailbox.post(DriverMessage::Host(ServerCommand::Push(Box::new(command)))) {
             self.check_open()?;
-            return Err(Error::LocalReset(ErrorCode::CANCEL).into());
+            return Err(Error::reset(ErrorCode::CANCEL).into());
         }
         exchange.wait_open(None)?;
         let stream = exchange.stream().expect("it is open");

@@ -8,8 +8,11 @@ use std::sync::LazyLock;
 
 use thalweg::Config;
 
-/// Returns `config` with the seed of this process, unless it has one.
-pub(crate) fn seeded(config: Config) -> Config {
+/// Returns `config` with the hash seed of this process, a random number, unless it has one.
+///
+/// The seed keeps a peer from choosing header fields whose hashes collide. [`Setup`](crate::Setup)
+/// calls this function.
+pub fn seeded(config: Config) -> Config {
     if config.hash_seed == 0 { config.hash_seed(*SEED) } else { config }
 }
 

@@ -1,0 +1,170 @@
+//! Which connections are idle, and which of them make room at a server's limit of connections.
+//!
+//! Invariants: a connection with streams is not evicted; one eviction runs at a time, so that a
+//! server does not close more connections than it needs to.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use thalweg::{ErrorCode, Server};
+
+use crate::command::Command;
+
+/// Since when a connection has had no streams. Its driver and the server share it.
+#[derive(Debug)]
+pub struct IdleState {
+    /// In nanoseconds after `ORIGIN`; or `BUSY`.
+    since: AtomicU64,
+    /// Whether the connection is shutting down to make room.
+    is_evicted: AtomicBool,
+}
+
+impl Default for IdleState {
+    fn default() -> Self {
+        Self { since: AtomicU64::new(BUSY), is_evicted: AtomicBool::new(false) }
+    }
+}
+
+impl IdleState {
+    /// For the driver, before it waits: stores whether the connection has no streams. `was_used`:
+    /// it had some since the last call. Reads the clock only if the state changes.
+    pub fn update(&self, is_idle: bool, was_used: bool) {
+        self.update_at(is_idle, was_used, || ORIGIN.elapsed());
+    }
+
+    fn update_at(&self, is_idle: bool, was_used: bool, elapsed: impl FnOnce() -> Duration) {
+        let was_idle = self.since.load(Ordering::Relaxed) != BUSY;
+        if is_idle && (was_used || !was_idle) {
+            let nanos = u64::try_from(elapsed().as_nanos()).unwrap_or(BUSY).min(BUSY - 1);
+            self.since.store(nanos, Ordering::Relaxed);
+        } else if !is_idle && was_idle {
+            self.since.store(BUSY, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns since when the connection has had no streams, after an origin that all connections
+    /// of the process share; `None` while it has some, or before the first `update`.
+    #[must_use]
+    pub fn idle_since(&self) -> Option<Duration> {
+        let nanos = self.since.load(Ordering::Relaxed);
+        (nanos != BUSY).then(|| Duration::from_nanos(nanos))
+    }
+
+    /// Returns whether the connection is shutting down to make room.
+    #[must_use]
+    pub fn is_evicted(&self) -> bool {
+        self.is_evicted.load(Ordering::SeqCst)
+    }
+}
+
+/// Returns the connections to evict so that another finds room: an eighth of the idle ones, at
+/// least 1 and at most 32, those that have been idle for longest. None while an earlier eviction is
+/// still running.
+pub fn least_recently_used<'a, T>(connections: impl Iterator<Item = (&'a IdleState, T)>) -> Vec<T> {
+    let mut idle = Vec::new();
+    for (state, connection) in connections {
+        if state.is_evicted() {
+            return Vec::new();
+        }
+        if let Some(since) = state.idle_since() {
+            idle.push((since, connection));
+        }
+    }
+    idle.sort_by_key(|(since, _)| *since);
+    let count = (idle.len() / 8).clamp(1, EVICTED_MAX);
+    idle.into_iter().take(count).map(|(_, connection)| connection).collect()
+}
+
+/// Marks a connection as evicted. Returns the command that shuts it down, if it still has no
+/// streams then. GOAWAY carries the last processed stream: the client may retry a request that
+/// crosses it on another connection (RFC 9113 §6.8).
+pub fn evict(state: Arc<IdleState>) -> Command<Server> {
+    state.is_evicted.store(true, Ordering::SeqCst);
+    Box::new(move |connection| {
+        if connection.live_streams() == 0 {
+            connection.close(ErrorCode::NO_ERROR, EVICTION_TEXT);
+        } else {
+            state.is_evicted.store(false, Ordering::SeqCst);
+        }
+        Ok(())
+    })
+}
+
+/// The origin of idle times.
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+const BUSY: u64 = u64::MAX;
+/// The debug data of the GOAWAY.
+const EVICTION_TEXT: &[u8] = b"idle, and the server has reached its limit of connections";
+/// Connections that are evicted at a time, at most.
+const EVICTED_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setup::Setup;
+
+    fn idle_since(seconds: u64) -> IdleState {
+        let state = IdleState::default();
+        state.update_at(true, true, || Duration::from_secs(seconds));
+        state
+    }
+
+    #[test]
+    fn the_time_of_becoming_idle_is_kept_until_the_next_use() {
+        let at = |seconds| move || Duration::from_secs(seconds);
+        let state = IdleState::default();
+        assert_eq!(state.idle_since(), None);
+        state.update_at(true, false, at(1));
+        assert_eq!(state.idle_since(), Some(Duration::from_secs(1)), "idle from the start");
+        state.update_at(true, false, || panic!("the clock is not read without a change"));
+        state.update_at(true, true, at(3));
+        assert_eq!(state.idle_since(), Some(Duration::from_secs(3)), "used between two calls");
+        state.update_at(false, true, || panic!("the clock is not read for a busy connection"));
+        assert_eq!(state.idle_since(), None);
+        state.update_at(true, false, at(5));
+        assert_eq!(state.idle_since(), Some(Duration::from_secs(5)));
+        state.update_at(true, true, || Duration::MAX);
+        assert!(state.idle_since().is_some(), "the last time does not mean busy");
+    }
+
+    #[test]
+    fn those_idle_for_longest_make_room() {
+        let chosen = |states: &[IdleState]| {
+            least_recently_used(states.iter().enumerate().map(|(index, state)| (state, index)))
+        };
+        assert_eq!(chosen(&[]), [0; 0]);
+        assert_eq!(chosen(&[IdleState::default()]), [0; 0]);
+        assert_eq!(chosen(&[idle_since(9), IdleState::default(), idle_since(4), idle_since(5)]), [2]);
+        let many: Vec<_> = (0..24).rev().map(idle_since).collect();
+        assert_eq!(chosen(&many), [23, 22, 21]);
+        let many: Vec<_> = (0..1000).map(idle_since).collect();
+        assert_eq!(chosen(&many), (0..32).collect::<Vec<_>>());
+        many[999].is_evicted.store(true, Ordering::SeqCst);
+        assert_eq!(chosen(&many), [0; 0], "an eviction is running");
+    }
+
+    #[test]
+    fn an_eviction_closes_a_connection_without_streams() {
+        let state = Arc::new(IdleState::default());
+        let mut connection = Setup::default().start::<Server>().unwrap();
+        let command = evict(Arc::clone(&state));
+        assert!(state.is_evicted());
+        command(&mut connection).unwrap();
+        assert!(state.is_evicted());
+        assert!(!connection.wants_read());
+        let mut output = Vec::new();
+        while connection.poll_transmit(&mut output) {}
+        assert!(output.ends_with(EVICTION_TEXT));
+    }
+
+    #[test]
+    fn an_eviction_spares_a_connection_that_is_used_again() {
+        let state = Arc::new(IdleState::default());
+        let command = evict(Arc::clone(&state));
+        let (mut connection, _) = Setup::default().start_upgraded(&[], b"GET").unwrap();
+        command(&mut connection).unwrap();
+        assert!(!state.is_evicted());
+        assert!(connection.wants_read());
+    }
+}
