@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // They are of the adapters' types only if all three are built with one rustls.
     drop(thalweg_threads::Server::builder().tls(server.clone()).bind("127.0.0.1:0")?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    drop(runtime.block_on(thalweg_tokio::Server::bind("127.0.0.1:0"))?.tls(server));
+    drop(runtime.block_on(thalweg_tokio::Server::builder().tls(server).bind("127.0.0.1:0"))?);
     let tls = Arc::new(client);
     // Nothing listens on port 1: the test is that the types agree.
     let refused = thalweg_threads::Client::connect_tls("127.0.0.1:1", tls);

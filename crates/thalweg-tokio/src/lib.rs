@@ -2,7 +2,7 @@
 //!
 //! # Features
 //!
-//! * `rustls`: TLS ([`Server::tls`], [`client::connect_tls`]). It brings no provider of
+//! * `rustls`: TLS ([`server::Builder::tls`], [`client::connect_tls`]). It brings no provider of
 //!   cryptography: that is the program's choice, by its own dependency on rustls or by one of the
 //!   next two.
 //! * `ring`, `aws-lc-rs`: `rustls` with this provider. With exactly one in a program,
@@ -33,49 +33,34 @@
 #![warn(unreachable_pub, missing_debug_implementations)]
 
 mod body;
-mod body_sender;
-mod buffer;
 pub mod client;
-mod command_queue;
-mod connection_io;
-mod control;
-mod counters;
-mod detached_inboxes;
 mod driver;
 mod error;
 mod fields;
-mod hash_seed;
-mod inbox;
 #[cfg(feature = "inspect")]
 pub mod inspect;
-mod lingering_close;
-mod negotiate;
 mod protocol;
-mod record;
 pub mod server;
 mod service;
 mod spawn;
-mod splicing;
-#[cfg(feature = "tonic")]
-mod status;
-mod tap;
 #[cfg(feature = "rustls")]
 mod tls;
 mod trace;
+mod transport;
 pub mod tunnel;
-mod waker_set;
 
 pub use body::Body;
 pub use client::Client;
-pub use control::Handle;
-pub use counters::{CounterSnapshot, Counters};
-pub use error::{BoxError, ConnectionEnd, Error};
+pub use error::{BoxError, Error};
 pub use protocol::Protocol;
 pub use server::Server;
 pub use service::{ServiceFn, service_fn};
 pub use spawn::{MaybeSpawnedHandler, SpawnHandlers, SpawnWhenSlow, SpawnedHandler};
 pub use thalweg;
 pub use thalweg_h2c;
+pub use thalweg_io::{
+    CloseLimits, ConnectionEnd, CounterSnapshot, Counters, Handle, LogLevel, NegotiationError,
+};
 #[cfg(feature = "record")]
 pub use thalweg_record;
 #[cfg(feature = "rustls")]

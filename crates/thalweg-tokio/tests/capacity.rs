@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 async fn listen(connections_max: usize) -> SocketAddr {
-    let server = Server::bind("127.0.0.1:0").await.unwrap().connections_max(connections_max);
+    let server = Server::builder().connections_max(connections_max).bind("127.0.0.1:0").await.unwrap();
     let addr = server.local_addr().unwrap();
     tokio::spawn(server.serve(service_fn(describe)));
     addr

@@ -204,7 +204,7 @@ async fn a_transport_that_fails_is_in_the_report() {
     let connection = thalweg_tokio::server::Connection::new(flood, service_fn(hello), Config::default());
     let end = within(connection.unwrap()).await;
     assert_eq!(end.transport.as_ref().map(io::Error::kind), Some(io::ErrorKind::BrokenPipe));
-    assert!(end.to_string().starts_with("transport failed: broken pipe"), "{end}");
+    assert!(end.to_string().starts_with("the transport failed (broken pipe): "), "{end}");
 }
 
 #[tokio::test]

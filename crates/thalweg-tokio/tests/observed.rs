@@ -220,8 +220,9 @@ async fn a_client_updates_its_counters() {
     let addr = server.local_addr().unwrap();
     tokio::spawn(server.serve(service_fn(hello)));
     let counters = Arc::new(Counters::default());
-    let (mut client, connection): (Client<Full<Bytes>>, _) = client::connect(addr).await.unwrap();
-    let connection = tokio::spawn(connection.counters(Arc::clone(&counters)));
+    let builder = client::Builder::new().counters(Arc::clone(&counters));
+    let (mut client, connection): (Client<Full<Bytes>>, _) = builder.connect(addr).await.unwrap();
+    let connection = tokio::spawn(connection);
     let request = Request::get(format!("http://{addr}/")).body(Full::default()).unwrap();
     let response = within(client.send(request)).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
@@ -253,7 +254,7 @@ async fn scanners_on_a_tls_port_cause_no_warning() {
         .unwrap();
     let mut config = thalweg::Config::default();
     config.timeouts.preface = Some(Duration::from_secs(20));
-    let server = Server::bind("127.0.0.1:0").await.unwrap().tls(tls).config(config);
+    let server = Server::builder().tls(tls).config(config).bind("127.0.0.1:0").await.unwrap();
     let (addr, counters) = (server.local_addr().unwrap(), server.counters());
     tokio::spawn(server.serve(service_fn(hello)));
     let cases: [(&[u8], &str, &str); 3] = [

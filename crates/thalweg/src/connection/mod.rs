@@ -45,7 +45,7 @@ pub enum Client {}
 pub enum Server {}
 
 /// [`Client`] or [`Server`].
-pub trait Role: sealed::Sealed {
+pub trait Role: sealed::Sealed + 'static {
     /// Whether it is the client's role.
     const IS_CLIENT: bool;
 }

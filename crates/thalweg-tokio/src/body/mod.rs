@@ -1,5 +1,8 @@
 //! The body of a received message.
 
+pub(crate) mod inbox;
+pub(crate) mod sender;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,8 +11,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use self::inbox::Inbox;
 use crate::error::Error;
-use crate::inbox::Inbox;
 
 /// The content of a received message: a request's on a server, a response's on a client.
 ///

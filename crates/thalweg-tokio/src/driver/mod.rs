@@ -7,23 +7,31 @@
 //! Invariants: the driver reports the end to the application before it ends the transport; a driver
 //! with constant work yields to other tasks after a bounded number of turns.
 
+pub(crate) mod command_queue;
+pub(crate) mod connection_io;
+pub(crate) mod control;
+pub(crate) mod detached_inboxes;
+pub(crate) mod tap;
+pub(crate) mod waker_set;
+
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use thalweg::{Event, Role};
+use thalweg_io::{
+    CloseLimits, Connection, ConnectionCounters, ConnectionEnd, Counters, Handle, SplicingConnection,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::connection_io::{Action, ConnectionIo, EventHandler};
-use crate::control::{ConnectionControl, Handle, OnNotice, notify};
-use crate::counters::{Counters, Share};
-use crate::error::ConnectionEnd;
-use crate::record::Connection;
-use crate::splicing::SplicingConnection;
 use crate::trace;
-use crate::waker_set::WakerSet;
+use connection_io::{Action, ConnectionIo, EventHandler};
+use control::{ConnectionControl, Notifier, OnNotice};
+use tap::Tap;
+use waker_set::WakerSet;
 
 /// The handling of streams by a role.
 pub trait Host {
@@ -70,17 +78,29 @@ pub struct SlowPolls {
     pub longest: Duration,
 }
 
+/// What a driver needs besides the transport, the connection and the host.
+pub(crate) struct DriverOptions<R: Role> {
+    /// The commands for the connection.
+    pub(crate) control: Arc<ConnectionControl<R>>,
+    /// The peer's address, for the report.
+    pub(crate) remote: Option<SocketAddr>,
+    pub(crate) close_limits: CloseLimits,
+    pub(crate) counters: Option<Arc<Counters>>,
+    pub(crate) on_notice: Option<OnNotice<R>>,
+    /// The reports to a monitor.
+    pub(crate) tap: Tap,
+}
+
 /// A connection with its transport and its host, as a future.
 pub(crate) struct Driver<IO, A: Host> {
     io: ConnectionIo<IO, A::Role>,
     host: A,
     wakers: WakerSet,
-    /// The handle, with the commands for the connection.
-    handle: Handle<A::Role>,
+    /// The commands for the connection.
+    control: Arc<ConnectionControl<A::Role>>,
     has_registered: bool,
-    on_notice: Option<OnNotice<A::Role>>,
-    /// The connection's part of the counters.
-    share: Option<Share>,
+    notifier: Option<Notifier<A::Role>>,
+    counters: Option<ConnectionCounters>,
     /// Whether a handler had a slow poll before.
     has_warned: bool,
     /// Streams opened before the task last slept.
@@ -93,16 +113,15 @@ pub(crate) struct Driver<IO, A: Host> {
 struct EventSink<'a, A: Host> {
     host: &'a mut A,
     wakers: &'a mut WakerSet,
-    handle: &'a Handle<A::Role>,
-    on_notice: &'a Option<OnNotice<A::Role>>,
+    notifier: &'a Option<Notifier<A::Role>>,
 }
 
 impl<A: Host> EventHandler<A::Role> for EventSink<'_, A> {
     fn handle_event(&mut self, event: Event<'_, '_>) -> Action {
-        if let Some(callback) = self.on_notice
+        if let Some(notifier) = self.notifier
             && let Some(notice) = event.to_owned_event()
         {
-            notify(callback, self.handle, notice);
+            notifier.notify(notice);
         }
         self.host.handle_event(event)
     }
@@ -121,30 +140,27 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
         io: IO,
         connection: Connection<A::Role>,
         host: A,
-        control: Arc<ConnectionControl<A::Role>>,
+        options: DriverOptions<A::Role>,
     ) -> Self {
+        let DriverOptions { control, remote, close_limits, counters, on_notice, tap } = options;
+        let notifier = on_notice.map(|callback| Notifier::new(callback, handle_of(&control)));
         Self {
-            io: ConnectionIo::new(io, connection),
+            io: ConnectionIo::new(io, connection, close_limits, remote, tap),
             host,
             wakers: WakerSet::default(),
-            handle: Handle::new(control),
+            control,
             has_registered: false,
-            on_notice: None,
-            share: None,
+            notifier,
+            counters: counters.map(ConnectionCounters::new),
             has_warned: false,
             streams_opened: 0,
             end: None,
         }
     }
 
-    /// Returns the handle of the connection.
-    pub(crate) const fn handle(&self) -> &Handle<A::Role> {
-        &self.handle
-    }
-
-    /// Sets the callback for connection-level events of the peer.
-    pub(crate) fn set_on_notice(&mut self, on_notice: OnNotice<A::Role>) {
-        self.on_notice = Some(on_notice);
+    /// Returns a handle of the connection.
+    pub(crate) fn handle(&self) -> Handle<A::Role> {
+        handle_of(&self.control)
     }
 
     /// Returns the host.
@@ -152,14 +168,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
         &mut self.host
     }
 
-    /// Counts in `counters` from now on.
-    pub(crate) fn set_counters(&mut self, counters: Arc<Counters>) {
-        self.share = Some(Share::new(counters));
-    }
-
-    /// Returns the shared counters, if any.
-    pub(crate) fn counters(&self) -> Option<&Counters> {
-        self.share.as_ref().map(Share::counters)
+    /// Returns the connection's part of the counters, if it is counted.
+    pub(crate) fn counters(&self) -> Option<&ConnectionCounters> {
+        self.counters.as_ref()
     }
 
     /// Returns the transport side.
@@ -174,24 +185,24 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
         }
         if !self.has_registered {
             self.has_registered = true;
-            self.handle.control().register(cx.waker());
+            self.control.register(cx.waker());
         }
         for _ in 0..TURNS_MAX {
             if self.end.is_some() {
                 return self.poll_end(cx);
             }
-            let Self { host, wakers, handle, on_notice, io, .. } = &mut *self;
-            let received = io.poll_input(cx, &mut EventSink { host, wakers, handle, on_notice });
+            let Self { host, wakers, notifier, io, .. } = &mut *self;
+            let received = io.poll_input(cx, &mut EventSink { host, wakers, notifier });
             let mut progressed = false;
             if !self.io.has_failed() {
-                self.handle.control().apply(self.io.connection());
+                self.control.apply(self.io.connection());
                 progressed = self.host.poll_streams(cx, self.io.connection(), &mut self.wakers);
             }
             let wrote = self.io.poll_output(cx);
             let timed = self.io.poll_time(cx);
             if self.io.is_finished() {
                 let end = Arc::new(self.io.end());
-                self.handle.control().close();
+                self.control.close();
                 self.host.connection_ended(&end);
                 self.end = Some(end);
                 continue;
@@ -219,8 +230,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
         if slow.count == 0 {
             return;
         }
-        let is_first = match &self.share {
-            Some(share) => share.counters().count_slow_polls(slow),
+        let is_first = match &self.counters {
+            Some(counters) => counters.add_slow_polls(slow.count, slow.longest),
             None => !self.has_warned,
         };
         if is_first && !self.has_warned {
@@ -232,7 +243,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
     /// Reports to the listener since when the connection has no streams.
     fn report_idle(&mut self, is_idle: bool) {
         let opened = self.io.connection().report().counters.streams_opened;
-        self.handle.control().set_idle(is_idle, opened != self.streams_opened);
+        self.control.idle().update(is_idle, opened != self.streams_opened);
         self.streams_opened = opened;
     }
 
@@ -249,8 +260,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Future for Driver<IO, A> {
         let polled = this.poll_turns(cx);
         this.count_slow_polls();
         this.io.publish(cx);
-        if let Some(share) = &mut this.share {
-            share.add(&this.io.connection().report());
+        if let Some(counters) = &mut this.counters {
+            counters.add(&this.io.connection().report());
         }
         polled
     }
@@ -258,8 +269,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Future for Driver<IO, A> {
 
 impl<IO, A: Host> Drop for Driver<IO, A> {
     fn drop(&mut self) {
-        self.handle.control().close();
+        self.control.close();
     }
+}
+
+/// Returns a handle that sends its commands to `control`.
+pub(crate) fn handle_of<R: Role>(control: &Arc<ConnectionControl<R>>) -> Handle<R> {
+    Handle::new(Arc::clone(control) as _)
 }
 
 /// Turns before the task yields.

@@ -1,52 +1,20 @@
-//! Errors of an exchange, and how a connection ended.
+//! Errors of an exchange.
 //!
 //! Invariants: an error is cheap to clone, since all streams of a connection may get the same one;
-//! the end of a connection is reported once, and every error that it causes carries it.
-
-use std::error::Error as StdError;
-use std::sync::Arc;
-use std::{fmt, io};
+//! every error that the end of a connection causes carries its report.
 
 #[cfg(feature = "tonic")]
-use crate::status;
+mod status;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
 use thalweg::{CloseReport, ErrorCode, OpenError, ResetCause, SendError};
+use thalweg_io::{ConnectionEnd, WithCauses};
 
 /// Any error of a service or a body.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
-
-/// How a connection ended: the final report.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct ConnectionEnd {
-    /// The core's report: who ended the connection, which rule or limit was violated, and the
-    /// counters.
-    pub report: CloseReport,
-    /// The transport's error, if it failed before the connection ended.
-    pub transport: Option<io::Error>,
-}
-
-impl ConnectionEnd {
-    /// Returns whether the end is logged as a warning: we sent GOAWAY with an error because of the
-    /// peer, or a limit or timeout was exceeded.
-    pub fn is_warning(&self) -> bool {
-        self.report.is_warning()
-    }
-}
-
-impl fmt::Display for ConnectionEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(error) = &self.transport {
-            write!(f, "transport failed: {error}: ")?;
-        }
-        self.report.fmt(f)
-    }
-}
-
-impl StdError for ConnectionEnd {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.transport.as_ref().map(|error| error as _)
-    }
-}
 
 /// Why an exchange, a request and its response, did not complete.
 ///
@@ -190,23 +158,10 @@ impl From<http::Error> for Error {
     }
 }
 
-/// Prints an error and its causes in one line, for readers that do not walk the chain.
-pub(crate) struct WithCauses<'a>(pub(crate) &'a dyn std::error::Error);
-
-impl fmt::Display for WithCauses<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use thalweg::{Role, StreamKey};
+use thalweg_io::Connection;
 
-use crate::inbox::Inbox;
-use crate::record::Connection;
+use crate::body::inbox::Inbox;
 
 /// The inboxes whose exchanges are removed.
 #[derive(Debug, Default)]

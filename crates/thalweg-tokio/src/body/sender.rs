@@ -12,9 +12,9 @@ use bytes::{Buf, Bytes};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use thalweg::{Role, SendError, StreamKey, map_fields};
+use thalweg_io::SplicingConnection;
 
 use crate::error::{BoxError, Error};
-use crate::splicing::SplicingConnection;
 
 pin_project! {
     /// A body, and the piece of it that its stream has not accepted yet.

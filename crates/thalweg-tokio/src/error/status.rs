@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use thalweg::{ErrorCode, ResetCause, SendError, StreamError};
 use tonic::{Code, Status};
 
-use crate::error::Error;
+use super::Error;
 
 static BY_CODE: LazyLock<Vec<Status>> = LazyLock::new(|| {
     let status = |code| {

@@ -5,20 +5,19 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use thalweg::{ConnectionError, ErrorCode, Event, Instant, Role, StreamKey};
+use thalweg_io::{
+    Clock, CloseEvent, CloseLimits, CloseStep, Connection, ConnectionEnd, SplicedOutput, SplicingConnection,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{self, Sleep};
 
-use crate::buffer;
-use crate::error::ConnectionEnd;
-use crate::lingering_close::LingeringClose;
-use crate::record::Connection;
-use crate::splicing::{SplicedOutput, SplicingConnection};
-use crate::tap::Tap;
+use super::tap::Tap;
+use crate::transport::{self, SPLICE_BYTES_MIN, TransportClose};
 
 /// A transport and the connection on it.
 pub(crate) struct ConnectionIo<IO, R: Role> {
@@ -28,14 +27,16 @@ pub(crate) struct ConnectionIo<IO, R: Role> {
     prefetched: Vec<u8>,
     output: SplicedOutput,
     needs_flush: bool,
-    origin: time::Instant,
+    clock: Clock,
     timer: Option<Timer>,
     eof: bool,
     /// Whether the connection has failed, so that only its output is left.
     failed: bool,
-    flush_deadline: Option<Pin<Box<Sleep>>>,
-    linger: Option<LingeringClose>,
+    close_limits: CloseLimits,
+    close: Option<TransportClose>,
     failure: Option<io::Error>,
+    /// The peer's address, for the report.
+    remote: Option<SocketAddr>,
     tap: Tap,
 }
 
@@ -68,22 +69,30 @@ pub(crate) trait EventHandler<R: Role> {
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
     /// Places a connection on a transport.
-    pub(crate) fn new(io: IO, connection: Connection<R>) -> Self {
-        let connection = SplicingConnection::new(connection, io.is_write_vectored());
+    pub(crate) fn new(
+        io: IO,
+        connection: Connection<R>,
+        close_limits: CloseLimits,
+        remote: Option<SocketAddr>,
+        tap: Tap,
+    ) -> Self {
+        let splice_bytes_min = io.is_write_vectored().then_some(SPLICE_BYTES_MIN);
+        let connection = SplicingConnection::new(connection, splice_bytes_min);
         Self {
             io,
             connection,
             prefetched: Vec::new(),
             output: SplicedOutput::default(),
             needs_flush: false,
-            origin: time::Instant::now(),
+            clock: Clock::new(time::Instant::now().into_std()),
             timer: None,
             eof: false,
             failed: false,
-            flush_deadline: None,
-            linger: None,
+            close_limits,
+            close: None,
             failure: None,
-            tap: Tap::default(),
+            remote,
+            tap,
         }
     }
 
@@ -94,7 +103,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
 
     /// Returns the current report, or how the connection ended.
     pub(crate) fn end(&mut self) -> ConnectionEnd {
-        let end = ConnectionEnd { report: self.connection.report(), transport: self.failure.take() };
+        let mut end = ConnectionEnd::new(self.connection.report());
+        (end.remote, end.transport) = (self.remote, self.failure.take());
         self.tap.end(&end);
         end
     }
@@ -116,12 +126,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
 
     /// Writes bytes before all frames.
     pub(crate) fn prepend_output(&mut self, bytes: &[u8]) {
-        self.output.prepend(bytes);
-    }
-
-    /// Reports to a monitor from now on.
-    pub(crate) fn set_tap(&mut self, tap: Tap) {
-        self.tap = tap;
+        self.output.queue(bytes);
     }
 
     /// Publishes a snapshot, before the task sleeps.
@@ -138,14 +143,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
         if !self.prefetched.is_empty() {
             let bytes = std::mem::take(&mut self.prefetched);
             self.tap.received(&bytes);
-            self.failed = feed(&mut self.connection, &bytes, self.origin, handler).is_err();
+            self.failed = feed(&mut self.connection, &bytes, self.clock, handler).is_err();
             return true;
         }
         if !self.eof && self.connection.wants_read() {
-            let Self { io, connection, origin, tap, .. } = self;
-            let read = buffer::poll_read(io, cx, |bytes| {
+            let Self { io, connection, clock, tap, .. } = self;
+            let read = transport::poll_read(io, cx, |bytes| {
                 tap.received(bytes);
-                feed(connection, bytes, *origin, handler).map(|()| bytes.len())
+                feed(connection, bytes, *clock, handler).map(|()| bytes.len())
             });
             match read {
                 Poll::Pending => {}
@@ -167,7 +172,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
             }
         }
         // Timers and calls cause events, too.
-        self.failed = feed(&mut self.connection, &[], self.origin, handler).is_err();
+        self.failed = feed(&mut self.connection, &[], self.clock, handler).is_err();
         false
     }
 
@@ -177,7 +182,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
         let mut wrote = false;
         loop {
             while !self.output.is_empty() {
-                match self.output.poll_write(&mut self.io, cx) {
+                match transport::poll_write(&mut self.io, cx, &mut self.output) {
                     Poll::Pending => return false,
                     Poll::Ready(Ok(0)) => {
                         self.fail(io::ErrorKind::WriteZero.into());
@@ -240,7 +245,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
     }
 
     fn set_timer(&mut self, at: Instant) {
-        let deadline = self.origin + Duration::from_nanos(at.as_nanos());
+        let deadline = self.clock.to_std(at).into();
         match &mut self.timer {
             Some(timer) => {
                 timer.at = at;
@@ -251,7 +256,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
     }
 
     fn now(&self) -> Instant {
-        Instant::from_origin(self.origin.elapsed())
+        core_now(self.clock)
     }
 
     fn fail(&mut self, error: io::Error) {
@@ -266,33 +271,29 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
         if self.failure.is_some() {
             return Poll::Ready(());
         }
-        if self.linger.is_none() {
-            ready!(self.poll_flush_output(cx));
-            if self.failure.is_some() {
-                return Poll::Ready(());
+        let close = self.close.get_or_insert_with(|| TransportClose::new(self.close_limits));
+        match close.poll_step(cx) {
+            CloseStep::Flush => {
+                self.poll_output(cx);
+                if self.failure.is_some() {
+                    return Poll::Ready(());
+                }
+                if !self.output.is_empty() || self.needs_flush {
+                    return Poll::Pending;
+                }
             }
+            CloseStep::ShutdownWrite | CloseStep::Drain | CloseStep::Closed => {}
         }
-        let linger = self.linger.get_or_insert_with(LingeringClose::new);
-        linger.poll(&mut self.io, cx, self.eof)
-    }
-
-    /// Writes the remaining output, within a time limit.
-    fn poll_flush_output(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_output(cx);
-        if self.failure.is_some() || self.output.is_empty() && !self.needs_flush {
-            return Poll::Ready(());
+        let Self { io, close: Some(close), eof, .. } = self else { return Poll::Pending };
+        if *eof {
+            close.handle_event(CloseEvent::InputEnded);
         }
-        let deadline = self.flush_deadline.get_or_insert_with(|| Box::pin(time::sleep(WRITE_TIME_MAX)));
-        ready!(deadline.as_mut().poll(cx));
-        self.failure = Some(io::ErrorKind::TimedOut.into());
-        Poll::Ready(())
+        close.poll_close(io, cx)
     }
 
     /// Frees memory that an idle connection does not need.
     pub(crate) fn shrink(&mut self) {
-        if self.output.is_empty() {
-            self.output = SplicedOutput::default();
-        }
+        self.output.shrink(0);
     }
 }
 
@@ -300,12 +301,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
 fn feed<R: Role>(
     connection: &mut SplicingConnection<R>,
     mut input: &[u8],
-    origin: time::Instant,
+    clock: Clock,
     handler: &mut impl EventHandler<R>,
 ) -> Result<(), ConnectionError> {
     // Sets the time even without input: calls of this turn follow, and timeouts that they arm start
     // at this time.
-    let now = Instant::from_origin(origin.elapsed());
+    let now = core_now(clock);
     while let Some(event) = connection.receive(&mut input, now)? {
         match handler.handle_event(event) {
             Action::None => {}
@@ -317,5 +318,7 @@ fn feed<R: Role>(
     Ok(())
 }
 
-/// Time limit for writing the final output.
-const WRITE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Returns the present time of the core's clock. tokio's clock can be paused in tests.
+fn core_now(clock: Clock) -> Instant {
+    clock.to_core(time::Instant::now().into_std())
+}

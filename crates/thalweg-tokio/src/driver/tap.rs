@@ -11,9 +11,7 @@ mod untapped {
     use std::task::Context;
 
     use thalweg::Role;
-
-    use crate::error::ConnectionEnd;
-    use crate::record::Connection;
+    use thalweg_io::{Connection, ConnectionEnd};
 
     /// Reports nothing.
     #[derive(Default)]
