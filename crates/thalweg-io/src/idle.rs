@@ -1,7 +1,9 @@
 //! Which connections are idle, and which of them make room at a server's limit of connections.
 //!
-//! Invariants: a connection with streams is not evicted; one eviction runs at a time, so that a
-//! server does not close more connections than it needs to.
+//! Invariants: a connection with streams is not evicted; one that does not speak HTTP/2 yet is
+//! evicted only after it made no progress for a second, so that clients which are connecting do not
+//! displace each other; one eviction runs at a time, so that a server does not close more
+//! connections than it needs to.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -12,9 +14,12 @@ use thalweg::{ErrorCode, Server};
 use crate::command::Command;
 
 /// Since when a connection has had no streams. Its driver and the server share it.
+///
+/// A new connection counts as idle, too, from one second after its last progress: a client that
+/// connects and sends nothing must not keep others out.
 #[derive(Debug)]
 pub struct IdleState {
-    /// In nanoseconds after `ORIGIN`; or `BUSY`.
+    /// The time from which the connection is idle, in nanoseconds after `ORIGIN`; or `BUSY`.
     since: AtomicU64,
     /// Whether the connection is shutting down to make room.
     is_evicted: AtomicBool,
@@ -22,11 +27,21 @@ pub struct IdleState {
 
 impl Default for IdleState {
     fn default() -> Self {
-        Self { since: AtomicU64::new(BUSY), is_evicted: AtomicBool::new(false) }
+        Self::accepted_at(ORIGIN.elapsed())
     }
 }
 
 impl IdleState {
+    fn accepted_at(elapsed: Duration) -> Self {
+        let since = AtomicU64::new(nanos(elapsed.saturating_add(PROGRESS_TIME)));
+        Self { since, is_evicted: AtomicBool::new(false) }
+    }
+
+    /// For the I/O layer: the peer sent something, and the connection does not speak HTTP/2 yet.
+    pub fn negotiation_progressed(&self) {
+        self.since.store(nanos(ORIGIN.elapsed().saturating_add(PROGRESS_TIME)), Ordering::Relaxed);
+    }
+
     /// For the driver, before it waits: stores whether the connection has no streams. `was_used`:
     /// it had some since the last call. Reads the clock only if the state changes.
     pub fn update(&self, is_idle: bool, was_used: bool) {
@@ -36,19 +51,17 @@ impl IdleState {
     fn update_at(&self, is_idle: bool, was_used: bool, elapsed: impl FnOnce() -> Duration) {
         let was_idle = self.since.load(Ordering::Relaxed) != BUSY;
         if is_idle && (was_used || !was_idle) {
-            let nanos = u64::try_from(elapsed().as_nanos()).unwrap_or(BUSY).min(BUSY - 1);
-            self.since.store(nanos, Ordering::Relaxed);
+            self.since.store(nanos(elapsed()), Ordering::Relaxed);
         } else if !is_idle && was_idle {
             self.since.store(BUSY, Ordering::Relaxed);
         }
     }
 
-    /// Returns since when the connection has had no streams, after an origin that all connections
-    /// of the process share; `None` while it has some, or before the first `update`.
-    #[must_use]
-    pub fn idle_since(&self) -> Option<Duration> {
-        let nanos = self.since.load(Ordering::Relaxed);
-        (nanos != BUSY).then(|| Duration::from_nanos(nanos))
+    /// Returns since when the connection is idle, after an origin that all connections of the
+    /// process share; `None` if it is not.
+    fn idle_since(&self, elapsed: Duration) -> Option<Duration> {
+        let since = Duration::from_nanos(self.since.load(Ordering::Relaxed));
+        (since <= elapsed).then_some(since)
     }
 
     /// Returns whether the connection is shutting down to make room.
@@ -62,12 +75,19 @@ impl IdleState {
 /// least 1 and at most 32, those that have been idle for longest. None while an earlier eviction is
 /// still running.
 pub fn least_recently_used<'a, T>(connections: impl Iterator<Item = (&'a IdleState, T)>) -> Vec<T> {
+    least_recently_used_at(ORIGIN.elapsed(), connections)
+}
+
+fn least_recently_used_at<'a, T>(
+    elapsed: Duration,
+    connections: impl Iterator<Item = (&'a IdleState, T)>,
+) -> Vec<T> {
     let mut idle = Vec::new();
     for (state, connection) in connections {
         if state.is_evicted() {
             return Vec::new();
         }
-        if let Some(since) = state.idle_since() {
+        if let Some(since) = state.idle_since(elapsed) {
             idle.push((since, connection));
         }
     }
@@ -77,7 +97,8 @@ pub fn least_recently_used<'a, T>(connections: impl Iterator<Item = (&'a IdleSta
 }
 
 /// Marks a connection as evicted. Returns the command that shuts it down, if it still has no
-/// streams then. GOAWAY carries the last processed stream: the client may retry a request that
+/// streams then. A connection that does not speak HTTP/2 yet is closed by the I/O layer, which reads
+/// [`is_evicted`](IdleState::is_evicted). GOAWAY carries the last processed stream: the client may retry a request that
 /// crosses it on another connection (RFC 9113 §6.8).
 pub fn evict(state: Arc<IdleState>) -> Command<Server> {
     state.is_evicted.store(true, Ordering::SeqCst);
@@ -91,9 +112,16 @@ pub fn evict(state: Arc<IdleState>) -> Command<Server> {
     })
 }
 
+/// Converts a time to nanoseconds. The last time does not mean busy.
+fn nanos(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_nanos()).unwrap_or(BUSY).min(BUSY - 1)
+}
+
 /// The origin of idle times.
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 const BUSY: u64 = u64::MAX;
+/// Time for a client to send its first bytes, and the next ones of a handshake.
+const PROGRESS_TIME: Duration = Duration::from_secs(1);
 /// The debug data of the GOAWAY.
 const EVICTION_TEXT: &[u8] = b"idle, and the server has reached its limit of connections";
 /// Connections that are evicted at a time, at most.
@@ -110,32 +138,52 @@ mod tests {
         state
     }
 
+    fn busy() -> IdleState {
+        let state = IdleState::default();
+        state.update(false, true);
+        state
+    }
+
+    const LATE: Duration = Duration::from_secs(5000);
+
     #[test]
     fn the_time_of_becoming_idle_is_kept_until_the_next_use() {
         let at = |seconds| move || Duration::from_secs(seconds);
-        let state = IdleState::default();
-        assert_eq!(state.idle_since(), None);
-        state.update_at(true, false, at(1));
-        assert_eq!(state.idle_since(), Some(Duration::from_secs(1)), "idle from the start");
+        let since = |state: &IdleState| state.idle_since(LATE).map(|since| since.as_secs());
+        let state = IdleState::accepted_at(Duration::from_secs(1));
+        assert_eq!(since(&state), Some(2), "silent since it was accepted");
         state.update_at(true, false, || panic!("the clock is not read without a change"));
+        assert_eq!(since(&state), Some(2));
         state.update_at(true, true, at(3));
-        assert_eq!(state.idle_since(), Some(Duration::from_secs(3)), "used between two calls");
+        assert_eq!(since(&state), Some(3), "used between two calls");
         state.update_at(false, true, || panic!("the clock is not read for a busy connection"));
-        assert_eq!(state.idle_since(), None);
+        assert_eq!(since(&state), None);
         state.update_at(true, false, at(5));
-        assert_eq!(state.idle_since(), Some(Duration::from_secs(5)));
+        assert_eq!(since(&state), Some(5));
         state.update_at(true, true, || Duration::MAX);
-        assert!(state.idle_since().is_some(), "the last time does not mean busy");
+        assert_eq!(state.since.load(Ordering::Relaxed), BUSY - 1, "the last time does not mean busy");
+    }
+
+    #[test]
+    fn a_new_connection_has_a_second_for_each_step_of_its_negotiation() {
+        let state = IdleState::default();
+        let before = Duration::from_nanos(state.since.load(Ordering::Relaxed));
+        assert_eq!(state.idle_since(before - Duration::from_nanos(1)), None);
+        assert_eq!(state.idle_since(before), Some(before));
+        state.since.store(0, Ordering::Relaxed);
+        state.negotiation_progressed();
+        assert!(state.idle_since(before - Duration::from_nanos(1)).is_none());
     }
 
     #[test]
     fn those_idle_for_longest_make_room() {
         let chosen = |states: &[IdleState]| {
-            least_recently_used(states.iter().enumerate().map(|(index, state)| (state, index)))
+            let states = states.iter().enumerate().map(|(index, state)| (state, index));
+            least_recently_used_at(LATE, states)
         };
         assert_eq!(chosen(&[]), [0; 0]);
-        assert_eq!(chosen(&[IdleState::default()]), [0; 0]);
-        assert_eq!(chosen(&[idle_since(9), IdleState::default(), idle_since(4), idle_since(5)]), [2]);
+        assert_eq!(chosen(&[busy()]), [0; 0]);
+        assert_eq!(chosen(&[idle_since(9), busy(), idle_since(4), idle_since(5)]), [2]);
         let many: Vec<_> = (0..24).rev().map(idle_since).collect();
         assert_eq!(chosen(&many), [23, 22, 21]);
         let many: Vec<_> = (0..1000).map(idle_since).collect();

@@ -26,6 +26,8 @@ pub enum NegotiationError {
     TimedOut,
     /// The connection was shut down before the negotiation completed.
     ShuttingDown,
+    /// The peer made no progress, and the server closed the connection to make room for another.
+    Evicted,
     /// The transport failed; [`ConnectionEnd::transport`](crate::ConnectionEnd::transport) contains
     /// the reason.
     Transport,
@@ -60,6 +62,9 @@ impl fmt::Display for NegotiationError {
             Self::Upgrade => f.write_str("refused: an upgrade with unusable settings or request"),
             Self::TimedOut => f.write_str("refused: negotiation exceeded timeouts.preface"),
             Self::ShuttingDown => f.write_str("closed because the server shuts down"),
+            Self::Evicted => {
+                f.write_str("closed to make room: the peer was silent at the limit of connections")
+            }
             Self::Transport => f.write_str("the transport failed"),
             Self::Handshake => f.write_str("the TLS handshake failed"),
             Self::NotTls => f.write_str(

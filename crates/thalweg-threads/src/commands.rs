@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thalweg::{Client, ErrorCode, Role, Server, StreamKey};
 use thalweg_io::Command;
 
-use crate::exchange::{Chunk, Exchange, Finish, StreamCommand, StreamCommandSink};
+use crate::body::exchange::{Chunk, Exchange, Finish, StreamCommand, StreamCommandSink};
 use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
 

@@ -54,10 +54,11 @@ async fn poll_unless_shutdown<T>(
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<T, Refused>>,
 ) -> Result<T, Refused> {
     poll_fn(|cx| {
-        control.register(cx.waker());
-        if control.wants_shutdown() {
-            return Poll::Ready(Err(NegotiationError::ShuttingDown.into()));
+        if let Some(reason) = control.poll_negotiation_end(cx.waker()) {
+            return Poll::Ready(Err(reason.into()));
         }
+        // The socket became ready, so the peer has sent or read something.
+        control.idle().negotiation_progressed();
         poll(cx)
     })
     .await

@@ -200,3 +200,18 @@ async fn an_abandoned_tls_handshake_is_no_warning() {
             && !refused(NegotiationError::TimedOut)
     );
 }
+
+#[tokio::test]
+async fn without_h2c_the_server_sends_its_preface_at_once_and_refuses_upgrades() {
+    let server = Server::builder().h2c(None).bind("127.0.0.1:0").await.unwrap();
+    let addr = server.local_addr().unwrap();
+    tokio::spawn(server.serve(service_fn(describe)));
+    let mut socket = TcpStream::connect(addr).await.unwrap();
+    let mut head = [0; 9];
+    within(socket.read_exact(&mut head)).await.unwrap();
+    assert_eq!(head[3..], [4, 0, 0, 0, 0, 0], "SETTINGS before the client has sent a byte");
+    socket.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nupgrade: h2c\r\n\r\n").await.unwrap();
+    let mut rest = Vec::new();
+    within(socket.read_to_end(&mut rest)).await.unwrap();
+    assert!(!rest.starts_with(b"HTTP/1.1"), "{}", rest.escape_ascii());
+}

@@ -17,6 +17,7 @@ use thalweg_tokio::rustls::crypto::{CryptoProvider, ring};
 use thalweg_tokio::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use thalweg_tokio::rustls::server::Acceptor;
 use thalweg_tokio::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use thalweg_tokio::thalweg::Config;
 use thalweg_tokio::{Client, NegotiationError, Server, client, service_fn};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -316,4 +317,22 @@ async fn a_tls_end_without_close_notify_is_no_failure() {
         fetched.starts_with("ended: the peer ended the transport without GOAWAY; 0 streams"),
         "{fetched}"
     );
+}
+
+/// Without a time limit of the negotiation, only eviction makes room.
+#[tokio::test]
+async fn handshakes_without_progress_make_room() {
+    let (certificate, tls) = identity(2100);
+    let mut config = Config::default();
+    config.timeouts.preface = None;
+    let server = Server::builder().tls(tls).config(config).connections_max(2);
+    let server = server.bind("127.0.0.1:0").await.unwrap();
+    let addr = server.local_addr().unwrap();
+    tokio::spawn(server.serve(service_fn(describe)));
+    let silent = TcpStream::connect(addr).await.unwrap();
+    let mut stalled = TcpStream::connect(addr).await.unwrap();
+    stalled.write_all(&[0x16, 3, 1, 2, 0, 1]).await.unwrap();
+    let text = fetch(addr, "localhost", trusting(&certificate)).await.unwrap();
+    assert_eq!(text, "POST /t secret");
+    drop((silent, stalled));
 }

@@ -21,7 +21,8 @@ use crate::transport::Transport;
 /// # fn main() -> std::io::Result<()> {
 /// use thalweg_threads::{Client, Config};
 ///
-/// let client = Client::builder().config(Config::default().enable_push(true)).connect("localhost:80")?;
+/// let config = Config::default().enable_push(true);
+/// let client = Client::builder().config(config).connect("localhost:80")?;
 /// # drop(client);
 /// # Ok(())
 /// # }

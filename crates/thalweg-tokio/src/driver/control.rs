@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use thalweg::{OwnedEvent, Role};
-use thalweg_io::{Command, CommandSink, Connection, Handle, IdleState};
+use thalweg_io::{Command, CommandSink, Connection, Handle, IdleState, NegotiationError};
 
 use super::command_queue::CommandQueue;
 use crate::trace;
@@ -38,6 +38,16 @@ impl<R: Role> ConnectionControl<R> {
     /// For the driver: returns whether a graceful shutdown was requested.
     pub(crate) fn wants_shutdown(&self) -> bool {
         self.wants_shutdown.load(Ordering::SeqCst)
+    }
+
+    /// For a negotiation: returns why it must end, and registers the waker of its task.
+    pub(crate) fn poll_negotiation_end(&self, waker: &Waker) -> Option<NegotiationError> {
+        self.register(waker);
+        if self.wants_shutdown() {
+            Some(NegotiationError::ShuttingDown)
+        } else {
+            self.idle.is_evicted().then_some(NegotiationError::Evicted)
+        }
     }
 
     /// For the driver: registers the waker that a command wakes.

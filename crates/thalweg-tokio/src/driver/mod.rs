@@ -76,6 +76,9 @@ pub struct SlowPolls {
     pub count: u64,
     /// The duration of the longest.
     pub longest: Duration,
+    /// Whether the service does not react to one of them by itself, as
+    /// [`SpawnWhenSlow`](crate::SpawnWhenSlow) does.
+    pub needs_remedy: bool,
 }
 
 /// What a driver needs besides the transport, the connection and the host.
@@ -234,7 +237,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
             Some(counters) => counters.add_slow_polls(slow.count, slow.longest),
             None => !self.has_warned,
         };
-        if is_first && !self.has_warned {
+        if is_first && !self.has_warned && slow.needs_remedy {
             trace::slow_poll(slow.longest);
         }
         self.has_warned = true;

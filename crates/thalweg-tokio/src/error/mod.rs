@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use thalweg::{CloseReport, ErrorCode, OpenError, ResetCause, SendError};
-use thalweg_io::{ConnectionEnd, WithCauses};
+use thalweg_io::{ConnectionEnd, StreamReset, WithCauses};
 
 /// Any error of a service or a body.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -60,10 +60,10 @@ impl Error {
     /// retry it whatever its method (RFC 9113 §8.7).
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Reset { by: ResetCause::GoAway, .. } | Self::GoingAway => true,
-            Self::Reset { by: ResetCause::Remote, code } => *code == ErrorCode::REFUSED_STREAM,
+            Self::Reset { code, by } => StreamReset { code: *code, by: *by }.is_retryable(),
+            Self::GoingAway => true,
             Self::Connection { processed, .. } => !processed,
-            Self::Reset { .. } | Self::Send(_) | Self::Message(_) | Self::Body(_) => false,
+            Self::Send(_) | Self::Message(_) | Self::Body(_) => false,
         }
     }
 
@@ -105,12 +105,8 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reset { code, by: ResetCause::Remote } => write!(f, "stream reset by the peer: {code}"),
-            Self::Reset { code, by: ResetCause::Local(error) } => {
-                write!(f, "stream reset by us: {code}: {error}")
-            }
-            Self::Reset { code, by: ResetCause::Application } => write!(f, "stream reset by us: {code}"),
-            Self::Reset { code, .. } => write!(f, "stream not processed: {code}, try a new connection"),
+            // With the feature `tonic` the source is a status, so the text contains the causes.
+            Self::Reset { code, by } => WithCauses(&StreamReset { code: *code, by: *by }).fmt(f),
             Self::Connection { end, .. } => write!(f, "connection closed: {end}"),
             Self::GoingAway => f.write_str("the connection takes no further requests: open a new one"),
             Self::Send(error) => WithCauses(error).fmt(f),

@@ -90,9 +90,8 @@ where
     IO: AsyncRead + Unpin,
 {
     loop {
-        control.register(cx.waker());
-        if control.wants_shutdown() {
-            return Poll::Ready(Err(NegotiationError::ShuttingDown.into()));
+        if let Some(reason) = control.poll_negotiation_end(cx.waker()) {
+            return Poll::Ready(Err(reason.into()));
         }
         let read = transport::poll_read(io, cx, |bytes| {
             if bytes.is_empty() {
@@ -105,7 +104,7 @@ where
         match read {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Err(error)) => return Poll::Ready(Err(Refused::transport(error))),
-            Poll::Ready(Ok(None)) => {}
+            Poll::Ready(Ok(None)) => control.idle().negotiation_progressed(),
             Poll::Ready(Ok(Some(detected))) => return Poll::Ready(Ok(detected)),
         }
     }
