@@ -67,3 +67,11 @@ fn a_rapid_reset_reaches_the_application_a_thousand_times_at_most() {
     let result = run(attack("rapid reset"));
     assert!(result.requests <= 1001, "{} requests", result.requests);
 }
+
+/// A patient one opens 256 streams each 101 ms, as an honest client may whose calls are answered
+/// after that time, and is cut off after 22 seconds.
+#[test]
+fn a_patient_reset_reaches_the_application_fifty_five_thousand_times_at_most() {
+    let result = run(attack("patient reset"));
+    assert_eq!((result.steps, result.requests), (216, 55_040));
+}

@@ -108,8 +108,9 @@ define_config! {
     }
     rate_limits {
         /// Streams that the peer resets within 100 ms and before the final response, and streams
-        /// that we reset for an error of the peer or refuse. `concurrent_streams_max` bounds later
-        /// resets. Each stream that completes returns four tokens. A field block beyond
+        /// that we reset for an error of the peer or refuse. Of unanswered streams that the peer
+        /// resets later, one in 32 draws a token. Each stream that completes returns four tokens. A
+        /// field block beyond
         /// `header_block_bytes_max` draws one more for each 16 KiB of it. A field block on a stream
         /// that we have reset draws one, beyond four for each such stream; so does a request after
         /// the final GOAWAY. Default 1,000 and 33 a second.

@@ -17,6 +17,8 @@ pub(crate) struct RateLimiter {
     buckets: [Bucket; Cost::COUNT],
     /// Field blocks that may still come, free of charge, on streams that we have reset.
     late_blocks: u32,
+    /// Late resets since one drew a token.
+    late_resets: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +45,7 @@ impl RateLimiter {
             let rate_limit = rate_limits.of(cost);
             Bucket { tokens: rate_limit.burst, rate_limit, refilled: Instant::ZERO }
         };
-        Self { buckets: Cost::ALL.map(bucket), late_blocks: 0 }
+        Self { buckets: Cost::ALL.map(bucket), late_blocks: 0, late_resets: 0 }
     }
 
     /// Draws one token.
@@ -106,6 +108,13 @@ impl RateLimiter {
         Ok(())
     }
 
+    /// Counts the reset of a stream that has waited for its response for a while. Returns whether it
+    /// draws a token: one of [`LATE_RESETS_PER_TOKEN`] does.
+    pub(crate) fn count_late_reset(&mut self) -> bool {
+        self.late_resets = (self.late_resets + 1) % LATE_RESETS_PER_TOKEN;
+        self.late_resets == 0
+    }
+
     /// Returns what is left in each bucket.
     pub(crate) fn snapshot(&self) -> RateLimitsSnapshot {
         RateLimitsSnapshot::new(Cost::ALL.map(|cost| {
@@ -146,6 +155,9 @@ impl Bucket {
 const LATE_BLOCKS_PER_STREAM: u32 = 4;
 /// The most that are paid for at once: those of 16,384 streams which are reset within a round trip.
 const LATE_BLOCKS_MAX: u32 = 1 << 16;
+/// Late resets that cost one token. `docs/security.md` has the rates that follow for attackers and
+/// for callers whose time limits pass in an outage.
+const LATE_RESETS_PER_TOKEN: u32 = 32;
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 #[cfg(test)]
@@ -188,6 +200,15 @@ mod tests {
             limiter.credit_late_blocks();
         }
         assert_eq!(limiter.late_blocks, 1 << 16);
+    }
+
+    #[test]
+    fn one_of_thirty_two_late_resets_draws_a_token() {
+        let mut limiter = RateLimiter::new(&RateLimits::default());
+        let drawing = (1..=96).filter(|_| limiter.count_late_reset()).count();
+        assert_eq!(drawing, 3);
+        assert!((1..32).all(|_| !limiter.count_late_reset()));
+        assert!(limiter.count_late_reset());
     }
 
     #[test]

@@ -8,9 +8,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use thalweg::{Config, Status};
+use thalweg_threads::server::{ServeStats, ServerHandle};
 use thalweg_threads::{
     Body, BodyWriter, Cancellation, ConnectionEnd, Error, Fields, Options, Payload, Request, Responder,
-    Response, ServeStats, ServerHandle,
+    Response,
 };
 
 use crate::script::{POLL, chain};

@@ -200,3 +200,9 @@ fn assert_no_error(frame: &Frame) {
     let is_error = frame.kind == kind::GOAWAY && frame.code() != Some(ErrorCode::NO_ERROR);
     assert!(!is_error, "{frame}: {}", frame.body.escape_ascii());
 }
+
+impl std::fmt::Debug for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peer").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}

@@ -10,6 +10,9 @@ use super::{Dependency, Frame, HEADER_LEN, PREFACE, Padding, flag, kind};
 #[derive(Debug)]
 pub struct Reader {
     buffer: Vec<u8>,
+    /// Bytes at the front of `buffer` that were taken; the next `push` removes them, so that many
+    /// frames cost one move.
+    taken: usize,
     frame_bytes_max: usize,
     /// The stream of an unfinished field block.
     block_of: Option<u32>,
@@ -42,7 +45,7 @@ impl std::error::Error for ReadError {}
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { buffer: Vec::new(), frame_bytes_max: 16_384, block_of: None }
+        Self { buffer: Vec::new(), taken: 0, frame_bytes_max: 16_384, block_of: None }
     }
 }
 
@@ -55,12 +58,14 @@ impl Reader {
 
     /// Appends bytes.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
     /// Returns the bytes of the unfinished frame.
     pub fn rest(&self) -> &[u8] {
-        &self.buffer
+        &self.buffer[self.taken..]
     }
 
     /// Whether a field block is unfinished, so that only CONTINUATION may follow.
@@ -73,16 +78,13 @@ impl Reader {
     /// # Errors
     /// The frame breaks a rule for senders. The reader must not be used afterwards.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, ReadError> {
-        let Some(&header) = self.buffer.first_chunk::<HEADER_LEN>() else { return Ok(None) };
+        let Some(&header) = self.rest().first_chunk::<HEADER_LEN>() else { return Ok(None) };
         let len = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
         let fail = |reason| Err(ReadError { header, reason });
         if len > self.frame_bytes_max {
             return fail("longer than the receiver allows");
         }
-        if self.buffer.len() < HEADER_LEN + len {
-            return Ok(None);
-        }
-        let payload = &self.buffer[HEADER_LEN..HEADER_LEN + len];
+        let Some(payload) = self.rest().get(HEADER_LEN..HEADER_LEN + len) else { return Ok(None) };
         let frame = match parse(header, payload) {
             Ok(frame) => frame,
             Err(reason) => return fail(reason),
@@ -90,7 +92,7 @@ impl Reader {
         if let Err(reason) = self.follow_block(&frame) {
             return fail(reason);
         }
-        self.buffer.drain(..HEADER_LEN + len);
+        self.taken += HEADER_LEN + len;
         Ok(Some(frame))
     }
 
@@ -115,7 +117,7 @@ impl Reader {
 /// # Panics
 /// If a frame breaks a rule for senders, or if the last frame or a field block is unfinished.
 pub fn read_all(wire: &[u8]) -> Vec<Frame> {
-    let mut reader = Reader { buffer: wire.to_vec(), frame_bytes_max: 1 << 24, block_of: None };
+    let mut reader = Reader { buffer: wire.to_vec(), taken: 0, frame_bytes_max: 1 << 24, block_of: None };
     let mut frames = Vec::new();
     loop {
         match reader.next_frame() {
