@@ -105,11 +105,11 @@ define_config! {
     }
     rate_limits {
         /// Streams that the peer resets before they were answered and within 100 ms, that we must
-        /// reset for its errors, or refuse. Of unanswered streams that the peer resets later, one in
-        /// 32 draws a token. Each stream that completes returns four tokens. A field block beyond
-        /// `header_block_bytes_max` draws one more for each 16 KiB of it. A field block on a stream
-        /// that we reset draws one, beyond four for each such stream; so does a request behind the
-        /// final GOAWAY. Default 1,000 and 33 a second.
+        /// reset for its errors, or refuse. Of unanswered streams that the peer resets later, one
+        /// in 32 draws a token. Each stream that completes returns four tokens. A field block
+        /// beyond `header_block_bytes_max` draws one more for each 16 KiB of it. A field block on
+        /// a stream that we reset draws one, beyond four for each such stream; so does a request
+        /// behind the final GOAWAY. Default 1,000 and 33 a second.
         resets: Reset, Resets = RateLimit::new(1000, 33);
         /// PING. Each DATA frame that is sent or received returns a token, since honest peers
         /// measure the bandwidth by PINGs beside DATA. An answer to no PING of the caller's draws

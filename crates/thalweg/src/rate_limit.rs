@@ -101,8 +101,8 @@ impl RateLimiter {
         Ok(())
     }
 
-    /// Counts the reset of a stream that has waited for its response for a while. Returns whether it
-    /// draws a token: one of [`LATE_RESETS_PER_TOKEN`] does.
+    /// Counts the reset of a stream that has waited for its response for a while. Returns whether
+    /// it draws a token: one of [`LATE_RESETS_PER_TOKEN`] does.
     pub(crate) fn count_late_reset(&mut self) -> bool {
         self.late_resets = (self.late_resets + 1) % LATE_RESETS_PER_TOKEN;
         self.late_resets == 0
