@@ -257,6 +257,8 @@ impl Inner {
         self.after_stream_close();
     }
 
+    /// Acts on what the end of a stream makes possible.
+    #[inline]
     pub(super) fn after_stream_close(&mut self) {
         self.offer_stream();
         if self.streams.live() == 0 {
