@@ -54,7 +54,7 @@ impl Inner {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn receive_headers<'b>(&mut self, header: FrameHeader, payload: &[u8]) -> EventResult<'b> {
         let (fragment, _, _) = match parse::headers(header.flags, payload) {
             Ok(parts) => parts,

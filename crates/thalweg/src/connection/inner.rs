@@ -257,6 +257,8 @@ impl Inner {
         self.after_stream_close();
     }
 
+    /// Acts on what the end of a stream makes possible.
+    #[inline]
     pub(super) fn after_stream_close(&mut self) {
         self.offer_stream();
         if self.streams.live() == 0 {
@@ -330,7 +332,9 @@ impl Inner {
             return self.release_connection_window(released);
         };
         let released = slot.receive.window.release(bytes);
-        if slot.state.remote() != HalfState::Closed
+        // Most calls leave too little for an update, which is seen before the state is looked at.
+        if slot.receive.window.wants_update()
+            && slot.state.remote() != HalfState::Closed
             && let Some(increment) = slot.receive.window.take_update()
         {
             slot.receive.content_timer.restart();

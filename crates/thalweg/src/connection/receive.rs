@@ -302,6 +302,10 @@ impl Inner {
         self.inbound.phase = Phase::FrameHeader;
         let output_before = self.outbound.len();
         let event = match payload {
+            // The most frequent payload needs no table of frame types.
+            Payload::Borrowed(payload) if header.kind == FrameType::HEADERS => {
+                self.receive_headers(header, payload)?
+            }
             Payload::Borrowed(payload) => self.receive_payload(header, payload)?,
             Payload::Buffered(payload) => {
                 let event = self.receive_payload(header, &payload)?;

@@ -369,7 +369,7 @@ impl Inner {
     pub(super) fn reset_blocked(&mut self) {
         let connection_blocked = self.windows.send_window().available() == 0;
         let is_blocked = |_: StreamId, slot: &Slot| {
-            slot.send.blocked != Blocked::No && (connection_blocked || slot.send.window.available() == 0)
+            slot.send.blocked != Blocked::NO && (connection_blocked || slot.send.window.available() == 0)
         };
         let mut from = 0;
         while let Some(stream) = self.streams.find_from(from, is_blocked) {
