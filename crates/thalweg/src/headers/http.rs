@@ -49,7 +49,7 @@ impl Headers<'_> {
         Ok(response)
     }
 
-    /// Returns the control data of a request, for an I/O layer that keeps parts of earlier requests.
+    /// Returns the control data of a request, for an I/O layer that keeps parts of earlier ones.
     pub fn target(&self) -> RequestTarget<'_> {
         RequestTarget::of(self)
     }
