@@ -54,8 +54,8 @@ impl Poller {
         Ok(ready)
     }
 
-    /// Takes a driver's turns until its connection has ended. Calls `each_turn` after each, with the
-    /// readiness that it had.
+    /// Takes a driver's turns until its connection has ended. Calls `each_turn` after each, with
+    /// the readiness that it had.
     pub(crate) fn drive<H: Host, T: Transport>(
         &mut self,
         driver: &mut Driver<H, T>,
