@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thalweg::{Client, ErrorCode, Role, Server, StreamKey};
 use thalweg_io::Command;
 
-use crate::exchange::{Chunk, Exchange, Finish, StreamCommand, StreamCommandSink};
+use crate::body::exchange::{Chunk, Exchange, Finish, StreamCommand, StreamCommandSink};
 use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
 
@@ -17,6 +17,8 @@ pub(crate) enum DriverMessage<M, R: Role> {
     Host(M),
     /// A command for the connection, executed once it speaks HTTP/2.
     Connection(Command<R>),
+    /// Make room for another connection: this command, or the end of a negotiation.
+    Evict(Command<R>),
     /// Shut down gracefully.
     Shutdown,
     /// Close now.

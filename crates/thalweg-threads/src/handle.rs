@@ -9,8 +9,8 @@ use thalweg::frame::{Flags, FrameType};
 use thalweg::{OwnedEvent, Priority, Role};
 use thalweg_io::{Command, CommandSink, Handle};
 
+use crate::body::exchange::{Exchange, StreamCommand};
 use crate::commands::DriverMessage;
-use crate::exchange::{Exchange, StreamCommand};
 use crate::mailbox::Mailbox;
 use crate::trace;
 

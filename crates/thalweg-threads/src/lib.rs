@@ -48,11 +48,30 @@
 //! drivers. Programs with an event loop of their own use a [`ServerDriver`] or a [`ClientDriver`],
 //! and call its `turn`.
 //!
+//! # Beside `thalweg-tokio`
+//!
+//! Both adapters are built from [`thalweg_io`], and use the same names: builders, `Body`, `Handle`,
+//! `StreamHandle`, `Tunnel`, `Counters`, `ConnectionEnd`, `Error`, `ServeStats`. These differ:
+//!
+//! | `thalweg-tokio` | here | Why |
+//! |---|---|---|
+//! | requests and responses of the `http` crate | [`Request`], [`Response`], [`Fields`], [`Payload`] | no dependency on `http`; two allocations hold a list of fields |
+//! | `server::Connection` and `client::Connection`, which are futures | [`ServerDriver`] and [`ClientDriver`], with `turn` | a task polls a future, a loop calls a driver |
+//! | a `tower` service, `SpawnHandlers` | [`Handler`], [`Pool`], [`Responder`] | a handler that may block needs a thread, and says itself when it responds |
+//! | `Server::serve_until`, whose argument is a future | [`Server::handle`] | nothing here waits for a future |
+//! | `ResponseFuture` | [`PendingResponse`](client::PendingResponse) | |
+//! | `OnPush`, `OnInformational`: callbacks in the connection's task | [`Client::accept_pushes`], [`PendingResponse::informational`](client::PendingResponse::informational) | the caller has a thread that can wait for them |
+//! | informational responses, pushes and ALTSVC by `server::StreamHandle` | by [`Responder`] | here the responder is at hand where they are sent; one [`StreamHandle`] serves both roles |
+//! | `tunnel::Writer` | [`BodyWriter`] | content is a `Write` for tunnels and other messages alike |
+//! | tokio's `AsyncRead` and `AsyncWrite` | [`Transport`] | `Read` and `Write` have no half-close |
+//! | `Display` of an `Error` includes its cause | it does not; [`WithCauses`] prints both | with the feature `tonic`, `source` is the gRPC status there |
+//! | `connections_max` is 10,000 | 1,024 | each connection has a thread |
+//!
 //! # Features
 //!
-//! * `rustls`: TLS for servers, clients and drivers ([`tls`](server::Builder::tls), [`Client::connect_tls`],
-//!   [`Tls`]). It brings no provider of cryptography: that is the program's choice, by its own
-//!   dependency on rustls or by one of the next two.
+//! * `rustls`: TLS for servers, clients and drivers ([`server::Builder::tls`],
+//!   [`Client::connect_tls`], [`Tls`]). It brings no provider of cryptography: that is the
+//!   program's choice, by its own dependency on rustls or by one of the next two.
 //! * `ring`, `aws-lc-rs`: `rustls` with this provider. With exactly one in a program,
 //!   `ServerConfig::builder` of rustls finds it; with both, it panics unless the process has
 //!   installed a default, and `builder_with_provider` names one.
@@ -67,7 +86,6 @@ pub mod client;
 mod commands;
 mod driver;
 mod error;
-mod exchange;
 mod fields;
 mod handle;
 mod mailbox;
@@ -78,9 +96,8 @@ mod tls;
 mod trace;
 mod transport;
 mod tunnel;
-mod writer;
 
-pub use body::Body;
+pub use body::{Body, BodyWriter};
 pub use client::{Client, ClientDriver};
 pub use driver::{Driver, Readiness, Turn, Wait};
 pub use error::Error;
@@ -95,7 +112,7 @@ pub use thalweg::{Config, ErrorCode, OwnedEvent, Priority, Status};
 pub use thalweg_h2c;
 pub use thalweg_io;
 pub use thalweg_io::{
-    CloseLimits, ConnectionEnd, CounterSnapshot, Counters, Handle, NegotiationError, WithCauses,
+    CloseLimits, ConnectionEnd, CounterSnapshot, Counters, Handle, LogLevel, NegotiationError, WithCauses,
 };
 #[cfg(feature = "record")]
 pub use thalweg_record;
@@ -103,4 +120,3 @@ pub use thalweg_record;
 pub use tls::Tls;
 pub use transport::{NegotiatedProtocol, Transport};
 pub use tunnel::Tunnel;
-pub use writer::BodyWriter;

@@ -21,7 +21,8 @@ use crate::transport::Transport;
 /// # fn main() -> std::io::Result<()> {
 /// use thalweg_threads::{Client, Config};
 ///
-/// let client = Client::builder().config(Config::default().enable_push(true)).connect("localhost:80")?;
+/// let config = Config::default().enable_push(true);
+/// let client = Client::builder().config(config).connect("localhost:80")?;
 /// # drop(client);
 /// # Ok(())
 /// # }
@@ -175,7 +176,7 @@ impl Builder {
             .driver(transport, scheme, authority, poller.waker())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         thread::Builder::new().name("thalweg client".to_owned()).spawn(move || {
-            poller.drive(&mut driver, |_| {});
+            poller.drive(&mut driver, |_, _| {});
         })?;
         Ok(client)
     }

@@ -15,11 +15,11 @@ use thalweg::{ErrorCode, StreamKey};
 use thalweg_io::{ConnectionEnd, Handle};
 
 use crate::body::Body;
+use crate::body::exchange::{BufferLimits, Chunk, Exchange, Finish, StreamCommand, StreamCommandSink};
+use crate::body::writer::{BodyWriter, Upload};
 use crate::commands::{ClientMailbox, DriverMessage, OpenRequest};
 use crate::error::Error;
-use crate::exchange::{BufferLimits, Chunk, Exchange, Finish, StreamCommand, StreamCommandSink};
 use crate::message::{Payload, Request, Response, Source};
-use crate::writer::{BodyWriter, Upload};
 
 pub use builder::Builder;
 pub use pending_response::{PendingResponse, Pushed};

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use thalweg::{Client, ConfigError, ErrorCode, Headers, HeadersKind, OpenError, SendError, StreamKey};
 use thalweg_io::{ConnectionEnd, NegotiationError, Rejection, SplicingConnection};
 
+use crate::body::exchange::{BufferLimits, Exchange, Finish, StreamCommand};
 use crate::client::end_signal::EndSignal;
 use crate::client::pending_response::{PendingResponse, Pushed};
 use crate::client::push_stream::PushSender;
@@ -17,7 +18,6 @@ use crate::driver::options::DriverOptions;
 use crate::driver::stream_table::{StreamEntry, StreamTable};
 use crate::driver::{Driver, Host, Negotiated};
 use crate::error::Error;
-use crate::exchange::{BufferLimits, Exchange, Finish, StreamCommand};
 use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
 use crate::transport::Transport;

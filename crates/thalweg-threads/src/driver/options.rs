@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thalweg::Role;
 use thalweg_io::{CloseLimits, Counters, Setup};
 
-use crate::exchange::BufferLimits;
+use crate::body::exchange::BufferLimits;
 use crate::handle::OnNotice;
 
 /// The options of a driver.

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use thalweg::{ErrorCode, Role, SendError, StreamKey};
 use thalweg_io::SplicingConnection;
 
+use crate::body::exchange::{Chunk, Exchange, Finish, StreamCommand};
 use crate::error::Error;
-use crate::exchange::{Chunk, Exchange, Finish, StreamCommand};
 use crate::trace;
 
 /// All open streams.

@@ -13,12 +13,12 @@ use thalweg_io::{
 };
 
 use crate::body::Body;
+use crate::body::exchange::{BufferLimits, Exchange, Finish, StreamCommand};
 use crate::commands::{PushCommand, ResponseCommand, ServerCommand, ServerMailbox};
 use crate::driver::options::DriverOptions;
 use crate::driver::stream_table::{StreamEntry, StreamTable};
 use crate::driver::{Driver, Host, Negotiated};
 use crate::error::Error;
-use crate::exchange::{BufferLimits, Exchange, Finish, StreamCommand};
 use crate::mailbox::Mailbox;
 use crate::message::Request;
 use crate::server::pool::{ConnectionQueue, Job, Pool};

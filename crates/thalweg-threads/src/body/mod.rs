@@ -1,4 +1,7 @@
-//! The content of a received message, as a reader.
+//! The content of messages: received content as a reader, and content to send as a writer.
+
+pub(crate) mod exchange;
+pub(crate) mod writer;
 
 use std::fmt;
 use std::io::{self, Read};
@@ -9,9 +12,12 @@ use std::time::{Duration, Instant};
 use thalweg::ErrorCode;
 
 use crate::error::Error;
-use crate::exchange::{Exchange, Interest, StreamCommand, WaitResult};
 use crate::fields::Fields;
-use crate::writer::Upload;
+
+pub use writer::BodyWriter;
+
+use exchange::{Exchange, Interest, StreamCommand, WaitResult};
+use writer::Upload;
 
 /// The content of a received message. Reading waits for data, and extends the peer's window by the
 /// number of bytes read.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use thalweg::ErrorCode;
 
+use crate::body::exchange::{Chunk, Exchange, Finish, Interest, StreamCommand, WaitResult};
 use crate::error::Error;
-use crate::exchange::{Chunk, Exchange, Finish, Interest, StreamCommand, WaitResult};
 use crate::fields::Fields;
 
 /// Sends the content of a message, piece by piece.
@@ -94,7 +94,7 @@ impl BodyWriter {
     }
 
     /// Returns whether the stream has ended early.
-    pub fn is_over(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.exchange.failure().is_some()
     }
 
