@@ -6,6 +6,7 @@ mod connection;
 mod date;
 pub(crate) mod negotiate;
 mod poll_timer;
+mod recent_values;
 mod stream;
 mod stream_handle;
 mod streams;
