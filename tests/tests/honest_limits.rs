@@ -166,7 +166,7 @@ fn an_empty_end_for_each_stream_passes() {
     let mut server = End::<Server>::new(Connection::new(config).unwrap());
     server.receive(&wire([&preface(), &settings(), &settings_ack()])).unwrap();
     let ids = || (1..4000).step_by(2);
-    ids().for_each(|id| drop(server.open(id)));
+    ids().for_each(|id| server.receive(&post(id)).unwrap());
     ids().for_each(|id| server.receive(&data(id, "").end_stream().bytes()).unwrap());
     assert_eq!((server.streams.len(), server.connection.report().error), (2000, None));
     let mut server = End::server();
