@@ -46,6 +46,7 @@ fn s4_1_a_target_of_8000_octets_is_sent_and_received() {
 
 #[test]
 fn s5_3_field_lines_of_one_name_keep_their_order() {
+    // 9110-5.3-1
     let lines = [("x-a", "1"), ("x-b", "2"), ("set-cookie", "b=2"), ("x-a", "0"), ("set-cookie", "a=1")];
     let shown = "x-a: 1, x-b: 2, set-cookie: b=2, x-a: 0, set-cookie: a=1";
     let fields = || lines.map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()));
@@ -87,6 +88,7 @@ fn s5_3_field_lines_of_one_name_keep_their_order() {
 
 #[test]
 fn s5_3_a_request_is_not_reported_before_its_whole_header_section() {
+    // 9110-5.3-3
     server(|s| {
         let fields = hpack::block(&[("x-early", "1")]);
         s.peer(headers(1, Block::new().raw(hpack::get("/")).raw(fields).bytes()).end_stream());
@@ -100,6 +102,7 @@ fn s5_3_a_request_is_not_reported_before_its_whole_header_section() {
 
 #[test]
 fn s6_5_1_trailers_stay_apart_from_the_header_section() {
+    // 9110-6.5.1-2
     let head = Block::new().raw(hpack::request("POST", "/")).raw(hpack::block(&[("x-sum", "head")])).bytes();
     let frames = [
         headers(1, head).end_headers(),

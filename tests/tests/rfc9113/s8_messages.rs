@@ -173,7 +173,7 @@ fn s8_1_1_content_that_differs_from_its_length_is_malformed() {
 
 #[test]
 fn s8_1_1_a_content_length_that_is_no_number_is_malformed() {
-    // 9113-8.1.1-2, 9113-8.1.1-5
+    // 9113-8.1.1-2, 9113-8.1.1-5, 9110-8.6-8
     for value in ["", "+5", "-5", "5 ", "5, 5", "0x5", "5.0", "5:", "/5", "9999999999999999999"] {
         server(|s| {
             s.peer(headers(1, post_of(value)).end_headers());
@@ -243,7 +243,7 @@ fn s8_1_1_a_malformed_message_is_never_reported() {
 
 #[test]
 fn s8_1_1_a_content_length_that_is_no_number_is_not_sent() {
-    // 9113-8.1.1-2
+    // 9113-8.1.1-2, 9110-8.6-10
     let lengths = |values: &'static [&str]| {
         values.iter().map(|value| Field::new(b"content-length", value.as_bytes())).collect::<Vec<_>>()
     };
@@ -266,7 +266,7 @@ fn s8_1_1_a_content_length_that_is_no_number_is_not_sent() {
 
 #[test]
 fn s8_1_1_what_does_not_fit_the_content_length_is_not_sent() {
-    // 9113-8.1.1-2
+    // 9113-8.1.1-2, 9110-8.6-9
     let five = || [Field::new(b"content-length", b"5")];
     server(|s| {
         let stream = s.get(1);
@@ -298,7 +298,7 @@ fn s8_1_1_what_does_not_fit_the_content_length_is_not_sent() {
 
 #[test]
 fn s8_1_1_content_of_responses_that_have_none_is_not_sent() {
-    // 9113-8.1.1-2, 9113-8.1.1-3, 9110-6.4.1-1, 9110-9.3.2-1
+    // 9113-8.1.1-2, 9113-8.1.1-3, 9110-6.4.1-1, 9110-9.3.2-1, 9110-8.6-4
     for (method, status) in [("HEAD", 200), ("GET", 204), ("GET", 304)] {
         server(|s| {
             s.peer(headers(1, hpack::request(method, "/")).end_stream().end_headers());
