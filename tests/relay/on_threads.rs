@@ -7,9 +7,8 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use thalweg_threads::{
-    Body, Client, Options, Payload, Request, Responder, Response, ServeStats, Server, ServerHandle,
-};
+use thalweg_threads::server::{ServeStats, ServerHandle};
+use thalweg_threads::{Body, Client, Options, Payload, Request, Responder, Response, Server};
 
 use super::{Counts, LIMIT, RequestPlan, Subject, content};
 

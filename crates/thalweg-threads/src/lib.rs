@@ -62,12 +62,10 @@
 
 mod blocked;
 mod body;
-mod client;
+pub mod client;
 mod commands;
-mod connect;
 mod counters;
 mod driver;
-mod end_signal;
 mod error;
 mod exchange;
 mod fields;
@@ -76,14 +74,8 @@ mod hash_seed;
 mod mailbox;
 mod message;
 mod negotiate;
-mod options;
-mod pending_response;
-mod poller;
-mod pool;
-mod pushes;
 mod record;
-mod responder;
-mod server;
+pub mod server;
 #[cfg(feature = "rustls")]
 mod tls;
 mod trace;
@@ -92,23 +84,18 @@ mod tunnel;
 mod writer;
 
 pub use body::Body;
-pub use client::{Client, PushStream};
+pub use client::{Client, ClientDriver};
 pub use counters::{CounterSnapshot, Counters};
-pub use driver::client::ClientDriver;
-pub use driver::server::ServerDriver;
+pub use driver::options::Options;
 pub use driver::{Driver, Readiness, Turn, Wait};
 pub use error::{ConnectionEnd, Error};
 pub use fields::Fields;
 pub use handle::{Handle, OnNotice, StreamHandle};
 pub use message::{Payload, Request, Response};
 pub use negotiate::NegotiationError;
-pub use options::Options;
-pub use pending_response::{PendingResponse, Pushed};
-pub use pool::{Handler, Pool};
-pub use responder::{Cancellation, Responder};
 #[cfg(feature = "rustls")]
 pub use rustls;
-pub use server::{ServeStats, Server, ServerHandle, ServerStats};
+pub use server::{Cancellation, Handler, Pool, Responder, Server, ServerDriver};
 pub use thalweg;
 pub use thalweg::{Config, ErrorCode, OwnedEvent, Priority, Status};
 pub use thalweg_h2c;

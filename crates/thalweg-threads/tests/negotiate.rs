@@ -15,8 +15,9 @@ use shared::{End, LIMIT, Running};
 use thalweg::{CloseCause, Config, Timeout, Violation};
 use thalweg_testkit::frames::{headers, kind, ping, preface, read_all, settings, window_update, wire};
 use thalweg_testkit::hpack;
+use thalweg_threads::server::ServeStats;
 use thalweg_threads::thalweg_h2c::SniffError;
-use thalweg_threads::{Body, ErrorCode, NegotiationError, Request, Responder, Response, ServeStats, Status};
+use thalweg_threads::{Body, ErrorCode, NegotiationError, Request, Responder, Response, Status};
 
 /// Responds with a description of the request.
 fn describe(mut request: Request<Body>, responder: Responder) -> io::Result<()> {

@@ -5,9 +5,9 @@
 //! the connection has ended, the driver flushes the output, half-closes, and drains the input, all
 //! within the linger time; every waiting caller gets the end of the connection.
 
-pub(crate) mod client;
-pub(crate) mod server;
-mod stream_table;
+pub(crate) mod options;
+pub(crate) mod poller;
+pub(crate) mod stream_table;
 mod transport_io;
 
 use std::fmt;
@@ -25,12 +25,12 @@ pub use self::transport_io::Readiness;
 use self::transport_io::{Input, TransportIo};
 use crate::commands::{ConnectionCommand, DriverMessage};
 use crate::counters::Share;
+use crate::driver::options::Options;
 use crate::error::{ConnectionEnd, Error};
 use crate::exchange::StreamCommand;
 use crate::handle::{Handle, OnNotice};
 use crate::mailbox::Mailbox;
 use crate::negotiate::{NegotiationError, Rejection};
-use crate::options::Options;
 use crate::record::Connection;
 use crate::trace;
 use crate::transport::{NegotiatedProtocol, Transport};
@@ -187,7 +187,9 @@ enum Negotiation {
 }
 
 impl<H: Host, T: Transport> Driver<H, T> {
-    fn start(
+    /// Creates a driver. `sniffs`: the first bytes of a transport without negotiated protocol
+    /// determine the protocol.
+    pub(crate) fn start(
         transport: T,
         options: &Options,
         host: H,
@@ -277,6 +279,16 @@ impl<H: Host, T: Transport> Driver<H, T> {
         H::Message: 'static,
     {
         Handle::new(Arc::clone(&self.mailbox))
+    }
+
+    /// Shuts down gracefully (RFC 9113 §6.8): open requests still get their responses.
+    pub fn shutdown(&self) {
+        self.mailbox.post(DriverMessage::Shutdown);
+    }
+
+    /// Returns the mailbox for messages from other threads.
+    pub(crate) fn mailbox(&self) -> Arc<Mailbox<DriverMessage<H::Message, H::Role>>> {
+        Arc::clone(&self.mailbox)
     }
 
     /// Sets the callback for connection-level events of the peer.

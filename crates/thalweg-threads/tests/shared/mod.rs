@@ -16,9 +16,8 @@ use thalweg::CloseCause;
 use thalweg_testkit::frames::{
     Frame, Reader, flag, goaway, kind, preface, raw, settings, settings_ack, wire,
 };
-use thalweg_threads::{
-    Client, ConnectionEnd, ErrorCode, Handler, NegotiationError, ServeStats, Server, ServerHandle,
-};
+use thalweg_threads::server::{ServeStats, ServerHandle};
+use thalweg_threads::{Client, ConnectionEnd, ErrorCode, Handler, NegotiationError, Server};
 
 /// For waits that take no time unless something is broken.
 pub const LIMIT: Duration = Duration::from_secs(20);

@@ -23,13 +23,13 @@ impl Inner {
     /// Starts the time for the content of the request whose fields were decoded last.
     pub(super) fn start_content_timer(&mut self, method: Method) -> ContentTimer {
         if method == Method::Connect || self.timers.duration(Timeout::Content).is_none() {
-            return ContentTimer::Off;
+            return ContentTimer::OFF;
         }
         if self.headers().known(KnownName::CONTENT_TYPE).is_some_and(is_grpc) {
-            return ContentTimer::Off;
+            return ContentTimer::OFF;
         }
         self.timers.arm_if_unarmed(Timeout::Content);
-        ContentTimer::Since(self.timers.now())
+        ContentTimer::since(self.timers.now())
     }
 
     /// Ends the requests whose content did not arrive in time, and arms the timeout for the next.
@@ -46,12 +46,12 @@ impl Inner {
                     continue;
                 }
                 let may_send = has_room(&connection_window, slot) && has_room(&slot.receive.window, slot);
-                let since = match slot.receive.content_timer {
-                    ContentTimer::Since(since) if may_send => since.max(received),
+                let since = match slot.receive.content_timer.start() {
+                    Some(since) if may_send => since.max(received),
                     _ => now,
                 };
                 slot.receive.content_timer =
-                    if may_send { ContentTimer::Since(since) } else { ContentTimer::Pending };
+                    if may_send { ContentTimer::since(since) } else { ContentTimer::PENDING };
                 if since + limit <= now {
                     late = Some(stream);
                     break;
@@ -84,7 +84,7 @@ impl Inner {
 /// Whether the peer owes content that has a time limit.
 fn is_timed(slot: &Slot) -> bool {
     let has_limit = slot.receive.left.bytes().is_some() || slot.state.local() == HalfState::Headers;
-    slot.receive.content_timer != ContentTimer::Off && slot.state.remote() == HalfState::Data && has_limit
+    slot.receive.content_timer != ContentTimer::OFF && slot.state.remote() == HalfState::Data && has_limit
 }
 
 /// Whether the peer can be expected to send: it may wait for a window that holds a frame, half of

@@ -237,20 +237,21 @@ impl Inner {
     /// Removes a stream that was reset, and credits the content that the caller holds of it to the
     /// peer.
     pub(super) fn abort_stream(&mut self, stream: StreamKey, reason: CloseReason) {
-        let Some(slot) = self.streams.close(stream, reason) else { return };
-        if reason == CloseReason::ResetLocal && slot.state.remote() != HalfState::Closed {
+        let Some(closed) = self.streams.close(stream, reason) else { return };
+        if reason == CloseReason::ResetLocal && closed.remote != HalfState::Closed {
             self.rate_limiter.credit_late_blocks();
         }
-        let held = slot.receive.window.held();
-        self.release_connection_window(held);
+        if closed.unreleased > 0 {
+            self.release_connection_window(closed.unreleased);
+        }
         self.after_stream_close();
     }
 
     /// Removes a stream whose halves are both closed. The content that the caller holds of it stays
     /// in the window.
     pub(super) fn complete_stream(&mut self, stream: StreamKey) {
-        let Some(slot) = self.streams.close(stream, CloseReason::Completed) else { return };
-        self.windows.keep_after_close(slot.receive.window.held());
+        let Some(closed) = self.streams.close(stream, CloseReason::Completed) else { return };
+        self.windows.keep_after_close(closed.unreleased);
         self.counters.streams_completed += 1;
         self.rate_limiter.credit(Cost::Reset, RESETS_PER_COMPLETED_STREAM);
         self.after_stream_close();

@@ -191,7 +191,7 @@ impl Validator {
                 }
                 self.info.content_length = Some(length);
             }
-            KnownName::TE if field.value.eq_ignore_ascii_case(b"trailers") => {}
+            KnownName::TE if is_trailers(field.value) => {}
             KnownName::TE => return Err(Violation::FieldTeInvalid),
             KnownName::HOST => self.has_host = true,
             KnownName::PRIORITY => self.info.has_priority = true,
@@ -258,6 +258,12 @@ impl Validator {
         }
         Ok(())
     }
+}
+
+/// RFC 9113 §8.2.2: the only value that `te` may have. Almost all peers write it in lower case,
+/// which is one comparison.
+fn is_trailers(value: &[u8]) -> bool {
+    value == b"trailers" || value.eq_ignore_ascii_case(b"trailers")
 }
 
 /// RFC 9113 §8.3.1: `host` must not contradict `:authority`; RFC 9110 §7.2: it is one.

@@ -108,7 +108,11 @@ impl IdTable {
         debug_assert!(id > self.last && slot < RESET_REMOTE);
         self.last = id;
         let mut index = self.ring_index(id);
-        if self.ring.get(index).is_none_or(|entry| entry.id != 0) && self.grow() {
+        // A ring of the largest size is not asked to grow for each stream.
+        if self.ring.len() < self.ring_len_max as usize
+            && self.ring.get(index).is_none_or(|entry| entry.id != 0)
+            && self.grow()
+        {
             index = self.ring_index(id);
         }
         let entry = &mut self.ring[index];

@@ -15,8 +15,8 @@ use core::time::Duration;
 
 use self::id_table::{CloseReason, IdTable, StreamStatus};
 use self::send_queue::{Class, QueueKey, SendQueue};
-use self::slot::{Blocked, NO_SLOT, Slot};
-use self::state::State;
+use self::slot::{Blocked, NO_SLOT, QueuePlace, Slot};
+use self::state::{HalfState, State};
 use crate::flow::take_credit;
 use crate::priority::Priority;
 use crate::silly_window::Wait;
@@ -42,6 +42,15 @@ pub(crate) struct Streams {
     full_frame: u32,
     /// DATA bytes of closed streams for which no WINDOW_UPDATE has come.
     uncredited_after_close: u32,
+}
+
+/// What remains of a stream that was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClosedStream {
+    /// Content that the caller has not released, bytes.
+    pub unreleased: u32,
+    /// The state in which the peer's half was.
+    pub remote: HalfState,
 }
 
 /// The side that opened a stream.
@@ -173,23 +182,25 @@ impl Streams {
         self.active[side as usize] += u32::from(newly_active);
     }
 
-    /// Closes a stream, and returns what its slot held.
+    /// Closes a stream, and returns what remains of it.
     #[inline]
-    pub(crate) fn close(&mut self, stream: StreamKey, reason: CloseReason) -> Option<Slot> {
-        self.dequeue(stream);
+    pub(crate) fn close(&mut self, stream: StreamKey, reason: CloseReason) -> Option<ClosedStream> {
+        if self.find(stream)?.send.is_queued() {
+            self.dequeue(stream);
+        }
         let side = self.side(stream.id());
         let first_free = self.first_free;
         let slot = self.find_mut(stream)?;
-        let ended = *slot;
         slot.id = 0;
         slot.next_free = first_free;
+        let closed = ClosedStream { unreleased: slot.receive.window.held(), remote: slot.state.remote() };
+        let (is_active, uncredited) = (slot.state.is_active(), slot.send.window.uncredited());
         self.first_free = stream.index() as u32;
-        self.active[side as usize] -= u32::from(ended.state.is_active());
+        self.active[side as usize] -= u32::from(is_active);
         self.live[side as usize] -= 1;
-        let uncredited = ended.send.window.uncredited();
         self.uncredited_after_close = self.uncredited_after_close.saturating_add(uncredited);
         self.ids[side as usize].close(stream.id().as_u32(), reason);
-        Some(ended)
+        Some(closed)
     }
 
     /// Closes all streams, at the end of the connection.
@@ -278,7 +289,7 @@ impl Streams {
     pub(crate) fn requeue(&mut self, stream: StreamKey) {
         let full_frame = self.full_frame;
         let Some(slot) = self.find(stream) else { return };
-        if slot.send.queued_key != QueueKey::NONE && !slot.send.has_window(full_frame) {
+        if slot.send.is_queued() && !slot.send.has_window(full_frame) {
             self.dequeue(stream);
         }
         self.enqueue_if_sendable(stream);
@@ -334,9 +345,10 @@ impl Streams {
         let Some(slot) = self.slots.get_mut(stream.index()).filter(|slot| slot.id == id && id != 0) else {
             return;
         };
-        let sendable = slot.send.blocked != Blocked::No && slot.send.queued_key == QueueKey::NONE;
+        let sendable = slot.send.blocked != Blocked::No && !slot.send.is_queued();
         if sendable && slot.send.has_window(self.full_frame) {
-            slot.send.queued_key = self.send_queue.enqueue(stream, slot.send.priority(), slot.send.class());
+            slot.send.queue_key = self.send_queue.enqueue(stream, slot.send.priority(), slot.send.class());
+            slot.send.queue_place = QueuePlace::Queued;
         }
     }
 
@@ -344,8 +356,8 @@ impl Streams {
     #[inline]
     pub(crate) fn dequeue(&mut self, stream: StreamKey) {
         let Some(slot) = self.find_mut(stream) else { return };
-        if slot.send.queued_key != QueueKey::NONE {
-            slot.send.queued_key = QueueKey::NONE;
+        if slot.send.is_queued() {
+            slot.send.queue_place = QueuePlace::None;
             let slots = &self.slots;
             self.send_queue.note_removed(|stream| queued_key_of(slots, stream));
         }
@@ -356,9 +368,12 @@ impl Streams {
     #[inline]
     pub(crate) fn rotate(&mut self, stream: StreamKey) {
         let Some(slot) = self.find_mut(stream) else { return };
-        slot.send.granted_key = QueueKey::NONE;
+        let is_queued = slot.send.is_queued();
+        if !is_queued {
+            slot.send.queue_place = QueuePlace::None;
+        }
         let class = slot.send.class();
-        let moves = slot.send.queued_key != QueueKey::NONE && class != Class::Sequential;
+        let moves = is_queued && class != Class::Sequential;
         self.send_queue.count_frame(class);
         if moves {
             self.dequeue(stream);
@@ -393,7 +408,8 @@ impl Streams {
         }
         self.dequeue(stream);
         if let Some(slot) = self.find_mut(stream) {
-            slot.send.granted_key = key;
+            slot.send.queue_place = QueuePlace::Granted;
+            slot.send.queue_key = key;
         }
         Some(stream)
     }
@@ -409,8 +425,7 @@ impl Streams {
     /// get now.
     fn queue_key(&self, stream: StreamKey) -> QueueKey {
         match self.find(stream) {
-            Some(slot) if slot.send.queued_key != QueueKey::NONE => slot.send.queued_key,
-            Some(slot) if slot.send.granted_key != QueueKey::NONE => slot.send.granted_key,
+            Some(slot) if slot.send.queue_place != QueuePlace::None => slot.send.queue_key,
             Some(slot) => self.send_queue.key(stream, slot.send.priority(), slot.send.class()),
             None => QueueKey::NONE,
         }
@@ -421,7 +436,7 @@ impl Streams {
         self.dequeue(stream);
         if let Some(slot) = self.find_mut(stream) {
             slot.send.signalled = Some(priority);
-            slot.send.granted_key = QueueKey::NONE;
+            slot.send.queue_place = QueuePlace::None;
         }
         self.enqueue_if_sendable(stream);
     }
@@ -445,7 +460,7 @@ impl Streams {
         let mut queued = 0;
         for slot in live {
             slot.receive.window.check();
-            if slot.send.queued_key != QueueKey::NONE {
+            if slot.send.is_queued() {
                 queued += 1;
                 debug_assert!(slot.send.blocked != Blocked::No && slot.send.has_window(self.full_frame));
             }
@@ -457,7 +472,7 @@ impl Streams {
 /// Returns the key in the slot of a handle, `NONE` for a stale handle.
 fn queued_key_of(slots: &[Slot], stream: StreamKey) -> QueueKey {
     match slots.get(stream.index()) {
-        Some(slot) if slot.id == stream.id().as_u32() => slot.send.queued_key,
+        Some(slot) if slot.id == stream.id().as_u32() => slot.send.queued_key(),
         _ => QueueKey::NONE,
     }
 }

@@ -25,6 +25,7 @@
 //! streams are queued, plus [`STALE_MAX`]; a class that waits sends at least one of
 //! [`STARVATION_FRAMES_MAX`] frames and one for each other class.
 
+use alloc::boxed::Box;
 use alloc::collections::BinaryHeap;
 use core::cmp::Reverse;
 
@@ -123,11 +124,21 @@ enum Turn {
 /// The queue.
 #[derive(Debug)]
 pub(crate) struct SendQueue {
-    classes: [BinaryHeap<Reverse<(QueueKey, StreamKey)>>; CLASSES],
+    /// The heaps of the classes. `None` until the first stream is queued: a connection whose
+    /// streams are never blocked holds none.
+    classes: Option<Box<Classes>>,
     /// Streams that are queued.
     queued: u32,
     /// Calls of `enqueue`.
     sequence: u64,
+    turns: Turns,
+}
+
+type Classes = [BinaryHeap<Reverse<(QueueKey, StreamKey)>>; CLASSES];
+
+/// The frames by which the classes take turns.
+#[derive(Debug)]
+struct Turns {
     /// Frames that were sent; the number wraps.
     frames: u32,
     /// The value of `frames` after the last frame of each class.
@@ -137,8 +148,8 @@ pub(crate) struct SendQueue {
 impl SendQueue {
     /// Creates an empty queue, without memory.
     pub(crate) const fn new() -> Self {
-        let classes = [const { BinaryHeap::new() }; CLASSES];
-        Self { classes, queued: 0, sequence: 0, frames: 0, frames_at_last: [0; CLASSES] }
+        let turns = Turns { frames: 0, frames_at_last: [0; CLASSES] };
+        Self { classes: None, queued: 0, sequence: 0, turns }
     }
 
     /// Returns the key that a stream would get from `enqueue` now.
@@ -151,7 +162,8 @@ impl SendQueue {
         let key = self.key(stream, priority, class);
         self.sequence += 1;
         self.queued += 1;
-        self.classes[class as usize].push(Reverse((key, stream)));
+        let classes = self.classes.get_or_insert_default();
+        classes[class as usize].push(Reverse((key, stream)));
         key
     }
 
@@ -159,7 +171,7 @@ impl SendQueue {
     pub(crate) fn note_removed(&mut self, key_of: impl Fn(StreamKey) -> QueueKey) {
         self.queued -= 1;
         if self.entries() > 2 * self.queued as usize + STALE_MAX {
-            for class in &mut self.classes {
+            for class in self.classes.iter_mut().flat_map(|classes| classes.iter_mut()) {
                 class.retain(|Reverse((key, stream))| key_of(*stream) == *key);
             }
         }
@@ -172,16 +184,17 @@ impl SendQueue {
         if self.queued == 0 {
             return None;
         }
+        let (classes, turns) = (self.classes.as_deref_mut()?, &self.turns);
         let mut first: Option<(QueueKey, StreamKey)> = None;
-        for class in 0..CLASSES {
-            while let Some(&Reverse((key, stream))) = self.classes[class].peek() {
+        for class in classes {
+            while let Some(&Reverse((key, stream))) = class.peek() {
                 if key_of(stream) == key {
-                    if first.is_none_or(|(earlier, _)| self.precedes(key, earlier)) {
+                    if first.is_none_or(|(earlier, _)| turns.precedes(key, earlier)) {
                         first = Some((key, stream));
                     }
                     break;
                 }
-                self.classes[class].pop();
+                class.pop();
             }
         }
         first
@@ -190,6 +203,52 @@ impl SendQueue {
     /// Whether the stream with the key `one` precedes the one with the key `other`.
     #[inline]
     pub(crate) fn precedes(&self, one: QueueKey, other: QueueKey) -> bool {
+        self.turns.precedes(one, other)
+    }
+
+    /// Counts a frame of a stream of this class.
+    #[inline]
+    pub(crate) fn count_frame(&mut self, class: Class) {
+        self.turns.count_frame(class);
+    }
+
+    /// Whether no stream is queued.
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.queued == 0
+    }
+
+    /// Removes all streams.
+    pub(crate) fn clear(&mut self) {
+        self.classes = None;
+        self.queued = 0;
+    }
+
+    /// Returns the heap that is held, bytes.
+    pub(crate) fn capacity_bytes(&self) -> usize {
+        let Some(classes) = &self.classes else { return 0 };
+        let entries: usize = classes.iter().map(BinaryHeap::capacity).sum();
+        size_of::<Classes>() + entries * size_of::<(QueueKey, StreamKey)>()
+    }
+
+    fn entries(&self) -> usize {
+        self.classes.iter().flat_map(|classes| classes.iter()).map(BinaryHeap::len).sum()
+    }
+
+    /// Asserts the invariants. `queued` counts the slots that hold a key.
+    pub(crate) fn check(&self, queued: usize, key_of: impl Fn(StreamKey) -> QueueKey) {
+        debug_assert_eq!(self.queued as usize, queued);
+        debug_assert!(self.entries() <= 2 * queued + STALE_MAX + 1);
+        let entries = self.classes.iter().flat_map(|classes| classes.iter()).flatten();
+        let current = entries.filter(|Reverse((key, stream))| key_of(*stream) == *key).count();
+        debug_assert_eq!(current, queued);
+    }
+}
+
+impl Turns {
+    /// Whether the stream with the key `one` precedes the one with the key `other`.
+    #[inline]
+    fn precedes(&self, one: QueueKey, other: QueueKey) -> bool {
         self.rank(one) < self.rank(other)
     }
 
@@ -216,40 +275,9 @@ impl SendQueue {
 
     /// Counts a frame of a stream of this class.
     #[inline]
-    pub(crate) fn count_frame(&mut self, class: Class) {
+    fn count_frame(&mut self, class: Class) {
         self.frames = self.frames.wrapping_add(1);
         self.frames_at_last[class as usize] = self.frames;
-    }
-
-    /// Whether no stream is queued.
-    #[inline]
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.queued == 0
-    }
-
-    /// Removes all streams.
-    pub(crate) fn clear(&mut self) {
-        self.classes = Default::default();
-        self.queued = 0;
-    }
-
-    /// Returns the heap that is held, bytes.
-    pub(crate) fn capacity_bytes(&self) -> usize {
-        let entries: usize = self.classes.iter().map(BinaryHeap::capacity).sum();
-        entries * size_of::<(QueueKey, StreamKey)>()
-    }
-
-    fn entries(&self) -> usize {
-        self.classes.iter().map(BinaryHeap::len).sum()
-    }
-
-    /// Asserts the invariants. `queued` counts the slots that hold a key.
-    pub(crate) fn check(&self, queued: usize, key_of: impl Fn(StreamKey) -> QueueKey) {
-        debug_assert_eq!(self.queued as usize, queued);
-        debug_assert!(self.entries() <= 2 * queued + STALE_MAX + 1);
-        let entries = self.classes.iter().flatten();
-        let current = entries.filter(|Reverse((key, stream))| key_of(*stream) == *key).count();
-        debug_assert_eq!(current, queued);
     }
 }
 
@@ -298,7 +326,7 @@ mod tests {
             let keys = [QueueKey::NONE, other];
             queue.note_removed(|stream| keys[stream.index()]);
             queue.check(1, |stream| keys[stream.index()]);
-            let entries: usize = queue.classes.iter().map(BinaryHeap::len).sum();
+            let entries = queue.entries();
             assert!((1..=2 + STALE_MAX + 1).contains(&entries), "{entries} entries");
         }
         assert_eq!(queue.first(|stream| [QueueKey::NONE, other][stream.index()]), Some((other, second)));

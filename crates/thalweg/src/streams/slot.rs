@@ -55,10 +55,21 @@ pub(crate) struct SendHalf {
     pub blocked_bytes: u32,
     /// How long a frame that the window makes short has waited.
     pub short_wait: Wait,
-    /// The key in the send queue, while the stream is queued.
-    pub(super) queued_key: QueueKey,
-    /// The key that the stream had when `poll_writable` returned it; it is good for one frame.
-    pub(super) granted_key: QueueKey,
+    /// The stream's place in the send queue.
+    pub(super) queue_place: QueuePlace,
+    /// The key of that place.
+    pub(super) queue_key: QueueKey,
+}
+
+/// The place of a stream in the send queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum QueuePlace {
+    /// It has none: the stream is not blocked, or lacks window.
+    None,
+    /// The stream is queued under its key.
+    Queued,
+    /// `poll_writable` has returned the stream: its key is good for one frame.
+    Granted,
 }
 
 /// What the connection's send window contributes to the wait of a stream.
@@ -98,24 +109,34 @@ pub(crate) enum Blocked {
     Since(Instant),
 }
 
-/// Since when the rest of a request's content is awaited.
+/// Since when the rest of a request's content is awaited: one word, since each stream has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ContentTimer {
-    /// The content may take any time.
-    Off,
-    /// Time counts from the next expiry of the timeout: the peer got window or an informational
-    /// response meanwhile.
-    Pending,
-    /// Time counts from here, or from later content on the connection.
-    Since(Instant),
-}
+pub(crate) struct ContentTimer(Instant);
 
 impl ContentTimer {
+    /// The content may take any time.
+    pub(crate) const OFF: Self = Self(Instant::NEVER);
+    /// Time counts from the next expiry of the timeout: the peer got window or an informational
+    /// response meanwhile.
+    pub(crate) const PENDING: Self = Self(Instant::from_nanos(u64::MAX - 1));
+
+    /// Counts the time from `start`, or from later content on the connection.
+    #[inline]
+    pub(crate) fn since(start: Instant) -> Self {
+        // Five centuries after the origin, time is no longer told apart from `PENDING`.
+        Self(start.min(Self::PENDING.0))
+    }
+
+    /// Returns from when the time counts; `None` if it is off or pending.
+    pub(crate) fn start(self) -> Option<Instant> {
+        (self.0 < Self::PENDING.0).then_some(self.0)
+    }
+
     /// Restarts the time, if it counts.
     #[inline]
     pub(crate) fn restart(&mut self) {
-        if *self != Self::Off {
-            *self = Self::Pending;
+        if *self != Self::OFF {
+            *self = Self::PENDING;
         }
     }
 }
@@ -175,13 +196,13 @@ impl Slot {
                 progress_bytes: 0,
                 blocked_bytes: 0,
                 short_wait: Wait::No,
-                queued_key: QueueKey::NONE,
-                granted_key: QueueKey::NONE,
+                queue_place: QueuePlace::None,
+                queue_key: QueueKey::NONE,
             },
             receive: ReceiveHalf {
                 window: ReceiveWindow::new(receive_window),
                 left: RemainingLength::ANY,
-                content_timer: ContentTimer::Off,
+                content_timer: ContentTimer::OFF,
                 opened_at_ticks: 0,
             },
             next_free: NO_SLOT,
@@ -292,6 +313,18 @@ impl SendHalf {
         self.blocked != Blocked::No && self.window.available() > 0 && !self.has_window(full_frame)
     }
 
+    /// Whether the stream is in the send queue.
+    #[inline]
+    pub(super) fn is_queued(&self) -> bool {
+        self.queue_place == QueuePlace::Queued
+    }
+
+    /// Returns the key in the send queue, `NONE` while the stream is not queued.
+    #[inline]
+    pub(super) fn queued_key(&self) -> QueueKey {
+        if self.is_queued() { self.queue_key } else { QueueKey::NONE }
+    }
+
     /// Whether the stream's own window is large enough for its next frame.
     #[inline]
     pub(super) fn has_window(&self, full_frame: u32) -> bool {
@@ -377,11 +410,13 @@ mod tests {
 
     #[test]
     fn a_timer_that_is_off_stays_off() {
-        let mut timer = ContentTimer::Off;
+        let mut timer = ContentTimer::OFF;
         timer.restart();
-        assert_eq!(timer, ContentTimer::Off);
-        timer = ContentTimer::Since(Instant::ZERO);
+        assert_eq!((timer, timer.start()), (ContentTimer::OFF, None));
+        timer = ContentTimer::since(Instant::ZERO);
+        assert_eq!(timer.start(), Some(Instant::ZERO));
         timer.restart();
-        assert_eq!(timer, ContentTimer::Pending);
+        assert_eq!((timer, timer.start()), (ContentTimer::PENDING, None));
+        assert_eq!(ContentTimer::since(Instant::NEVER), ContentTimer::PENDING, "not off");
     }
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::client::Client;
-use crate::driver::client::ClientDriver;
-use crate::options::Options;
-use crate::poller::{Poller, Socket};
+use crate::client::streams::ClientDriver;
+use crate::driver::options::Options;
+use crate::driver::poller::{Poller, Socket};
 
 impl Client {
     /// Connects to a server over cleartext TCP, with prior knowledge (RFC 9113 §3.3) and the

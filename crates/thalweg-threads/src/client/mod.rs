@@ -1,22 +1,31 @@
 //! A client: one connection, shared by any number of threads.
 
+mod builder;
+mod end_signal;
+mod pending_response;
+mod push_stream;
+mod streams;
+
 use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use thalweg::{ErrorCode, StreamKey};
 
 use crate::body::Body;
 use crate::commands::{ClientMailbox, DriverMessage, OpenRequest};
-use crate::end_signal::EndSignal;
 use crate::error::{ConnectionEnd, Error};
 use crate::exchange::{BufferLimits, Chunk, Exchange, Finish, StreamCommand, StreamCommandSink};
 use crate::handle::Handle;
 use crate::message::{Payload, Request, Response, Source};
-use crate::pending_response::{PendingResponse, Pushed};
-use crate::pushes::PushSender;
 use crate::writer::{BodyWriter, Upload};
+
+pub use pending_response::{PendingResponse, Pushed};
+pub use push_stream::PushStream;
+pub use streams::ClientDriver;
+
+use end_signal::EndSignal;
+use push_stream::PushSender;
 
 /// A client of one server, over one connection that a dedicated thread drives. Clones share the
 /// connection.
@@ -39,7 +48,7 @@ struct Inner {
 }
 
 impl Client {
-    pub(crate) fn new(
+    fn new(
         mailbox: Arc<ClientMailbox>,
         end_signal: Arc<EndSignal>,
         pushes: Arc<PushSender>,
@@ -52,7 +61,7 @@ impl Client {
     /// [`PushStream`]. The configuration must set `enable_push`. Pushes are cancelled while there
     /// is no `PushStream`.
     pub fn accept_pushes(&self) -> PushStream {
-        PushStream { promises: self.inner.pushes.subscribe(), time_limit: self.time_limit }
+        PushStream::new(self.inner.pushes.subscribe(), self.time_limit)
     }
 
     /// Limits each wait for the server: for a stream, for the response, for content, and for
@@ -165,23 +174,5 @@ impl Drop for Inner {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("end", &self.end()).finish()
-    }
-}
-
-/// Pushed responses in the order of their promises: a blocking iterator that ends with the
-/// connection. Dropping it cancels later pushes.
-#[derive(Debug)]
-pub struct PushStream {
-    promises: Receiver<Pushed>,
-    time_limit: Option<Duration>,
-}
-
-impl Iterator for PushStream {
-    type Item = Pushed;
-
-    fn next(&mut self) -> Option<Pushed> {
-        let mut pushed = self.promises.recv().ok()?;
-        pushed.response.time_limit = self.time_limit;
-        Some(pushed)
     }
 }

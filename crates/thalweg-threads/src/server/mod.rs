@@ -1,5 +1,9 @@
 //! A server: accepts connections, starts a driver thread for each, and passes requests to a pool.
 
+mod pool;
+mod responder;
+mod streams;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -15,14 +19,16 @@ use thalweg::{CloseCause, Config, ErrorCode, OwnedEvent, Timeout};
 
 use crate::commands::{DriverMessage, ServerCommand, ServerMailbox};
 use crate::counters::Counters;
-use crate::driver::server::ServerDriver;
+use crate::driver::options::Options;
+use crate::driver::poller::{Poller, Socket};
 use crate::error::ConnectionEnd;
 use crate::handle::{Handle, OnNotice};
-use crate::options::Options;
-use crate::poller::{Poller, Socket};
-use crate::pool::{Handler, Pool};
 use crate::trace;
 use crate::transport::Transport;
+
+pub use pool::{Handler, Pool};
+pub use responder::{Cancellation, Responder};
+pub use streams::ServerDriver;
 
 /// A server that is bound to an address and not yet serving: HTTP/2 with prior knowledge (RFC 9113
 /// §3.3), and by Upgrade from HTTP/1.1. A client that speaks HTTP/1.1 without an Upgrade receives

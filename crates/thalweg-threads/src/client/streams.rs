@@ -8,23 +8,23 @@ use std::time::{Duration, Instant};
 
 use thalweg::{Client, ConfigError, ErrorCode, Headers, HeadersKind, OpenError, SendError, StreamKey};
 
-use super::stream_table::{StreamEntry, StreamTable};
-use super::{Driver, Host, Negotiated};
+use crate::client::end_signal::EndSignal;
+use crate::client::pending_response::{PendingResponse, Pushed};
+use crate::client::push_stream::PushSender;
 use crate::commands::{ClientMailbox, OpenRequest};
-use crate::end_signal::EndSignal;
+use crate::driver::options::Options;
+use crate::driver::stream_table::{StreamEntry, StreamTable};
+use crate::driver::{Driver, Host, Negotiated};
 use crate::error::{ConnectionEnd, Error};
 use crate::exchange::{BufferLimits, Exchange, Finish, StreamCommand};
 use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
 use crate::negotiate::{NegotiationError, Rejection};
-use crate::options::Options;
-use crate::pending_response::{PendingResponse, Pushed};
-use crate::pushes::PushSender;
 use crate::record::Connection;
 use crate::transport::Transport;
 
 /// The host of a client's driver.
-pub struct ClientHost {
+pub struct ClientStreams {
     scheme: &'static str,
     authority: String,
     /// Requests at the peer's limit of streams. Their callers wait.
@@ -38,7 +38,7 @@ pub struct ClientHost {
 }
 
 /// Drives one connection of a client.
-pub type ClientDriver<T> = Driver<ClientHost, T>;
+pub type ClientDriver<T> = Driver<ClientStreams, T>;
 
 impl<T: Transport> ClientDriver<T> {
     /// Creates a client's driver over a transport that does not block. `scheme` and `authority` are
@@ -58,7 +58,7 @@ impl<T: Transport> ClientDriver<T> {
         let end_signal = Arc::new(EndSignal::default());
         let authority = authority.into();
         let pushes = Arc::new(PushSender::default());
-        let host = ClientHost {
+        let host = ClientStreams {
             scheme,
             authority,
             pending: VecDeque::new(),
@@ -73,7 +73,7 @@ impl<T: Transport> ClientDriver<T> {
     }
 }
 
-impl ClientHost {
+impl ClientStreams {
     /// Sends a request. Returns it if the peer allows no further stream.
     fn open_stream(
         &self,
@@ -108,7 +108,7 @@ impl ClientHost {
     }
 }
 
-impl ClientHost {
+impl ClientStreams {
     /// Handles PUSH_PROMISE (RFC 9113 §8.4). Cancels the push if there is no receiver.
     fn receive_push(
         &mut self,
@@ -127,7 +127,7 @@ impl ClientHost {
     }
 }
 
-impl Host for ClientHost {
+impl Host for ClientStreams {
     type Role = Client;
     type Message = Box<OpenRequest>;
 
@@ -236,9 +236,9 @@ impl Host for ClientHost {
     }
 }
 
-impl fmt::Debug for ClientHost {
+impl fmt::Debug for ClientStreams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientHost")
+        f.debug_struct("ClientStreams")
             .field("authority", &self.authority)
             .field("pending", &self.pending.len())
             .finish_non_exhaustive()

@@ -30,7 +30,7 @@ use crate::blocked::{self, WorkerPool};
 use crate::body::Body;
 use crate::mailbox::PendingResponses;
 use crate::message::Request;
-use crate::responder::Responder;
+use crate::server::responder::Responder;
 
 /// Handles requests, on many threads at once.
 ///

@@ -1,9 +1,34 @@
-//! The channel from a client's driver to the receiver of pushed responses.
+//! Pushed responses, and the channel that brings them from the driver.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::pending_response::Pushed;
+use crate::client::pending_response::Pushed;
+
+/// Pushed responses in the order of their promises: a blocking iterator that ends with the
+/// connection. Dropping it cancels later pushes.
+#[derive(Debug)]
+pub struct PushStream {
+    promises: Receiver<Pushed>,
+    time_limit: Option<Duration>,
+}
+
+impl PushStream {
+    pub(crate) fn new(promises: Receiver<Pushed>, time_limit: Option<Duration>) -> Self {
+        Self { promises, time_limit }
+    }
+}
+
+impl Iterator for PushStream {
+    type Item = Pushed;
+
+    fn next(&mut self) -> Option<Pushed> {
+        let mut pushed = self.promises.recv().ok()?;
+        pushed.response.time_limit = self.time_limit;
+        Some(pushed)
+    }
+}
 
 /// The sender of pushes, while there is a receiver.
 #[derive(Default)]

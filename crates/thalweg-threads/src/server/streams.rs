@@ -9,24 +9,24 @@ use std::time::{Duration, Instant};
 use thalweg::{ConfigError, ErrorCode, Headers, HeadersKind, Priority, Server, Status, StreamKey};
 use thalweg_h2c::{Sniffer, Upgrade};
 
-use super::stream_table::{StreamEntry, StreamTable};
-use super::{Driver, Host, Negotiated};
 use crate::body::Body;
-use crate::commands::{DriverMessage, PushCommand, ResponseCommand, ServerCommand, ServerMailbox};
+use crate::commands::{PushCommand, ResponseCommand, ServerCommand, ServerMailbox};
+use crate::driver::options::Options;
+use crate::driver::stream_table::{StreamEntry, StreamTable};
+use crate::driver::{Driver, Host, Negotiated};
 use crate::error::{ConnectionEnd, Error};
 use crate::exchange::{BufferLimits, Exchange, Finish, StreamCommand};
 use crate::mailbox::Mailbox;
 use crate::message::Request;
 use crate::negotiate::{self, DetectedProtocol, Rejection};
-use crate::options::Options;
-use crate::pool::{ConnectionQueue, Job, Pool};
 use crate::record::Connection;
-use crate::responder::Responder;
+use crate::server::pool::{ConnectionQueue, Job, Pool};
+use crate::server::responder::Responder;
 use crate::trace;
 use crate::transport::Transport;
 
 /// The host of a server's driver.
-pub struct ServerHost {
+pub struct ServerStreams {
     queue: ConnectionQueue,
     mailbox: Arc<ServerMailbox>,
     limits: BufferLimits,
@@ -39,7 +39,7 @@ pub struct ServerHost {
 }
 
 /// Drives one connection of a server.
-pub type ServerDriver<T> = Driver<ServerHost, T>;
+pub type ServerDriver<T> = Driver<ServerStreams, T>;
 
 impl<T: Transport> ServerDriver<T> {
     /// Creates a server's driver over a transport that does not block. `pool` handles the requests.
@@ -56,7 +56,7 @@ impl<T: Transport> ServerDriver<T> {
     ) -> Result<Self, ConfigError> {
         let queue = pool.connection_queue();
         let mailbox = Arc::new(Mailbox::with_pending_responses(Box::new(wake), queue.pending()));
-        let host = ServerHost {
+        let host = ServerStreams {
             queue,
             mailbox: Arc::clone(&mailbox),
             limits: options.limits(),
@@ -67,19 +67,9 @@ impl<T: Transport> ServerDriver<T> {
         };
         Self::start(transport, options, host, options.h2c.is_some(), mailbox)
     }
-
-    /// Shuts down gracefully (RFC 9113 §6.8): open requests still get their responses.
-    pub fn shutdown(&mut self) {
-        self.host.mailbox.post(DriverMessage::Shutdown);
-    }
-
-    /// Returns the mailbox for messages from other threads.
-    pub(crate) fn mailbox(&self) -> Arc<ServerMailbox> {
-        Arc::clone(&self.host.mailbox)
-    }
 }
 
-impl ServerHost {
+impl ServerStreams {
     fn receive_request(
         &mut self,
         table: &mut StreamTable,
@@ -167,7 +157,7 @@ impl ServerHost {
     }
 }
 
-impl Host for ServerHost {
+impl Host for ServerStreams {
     type Role = Server;
     type Message = ServerCommand;
 
@@ -281,9 +271,9 @@ impl Host for ServerHost {
     }
 }
 
-impl fmt::Debug for ServerHost {
+impl fmt::Debug for ServerStreams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerHost")
+        f.debug_struct("ServerStreams")
             .field("remote", &self.remote)
             .field("is_negotiating", &self.sniffer.is_some())
             .finish_non_exhaustive()
