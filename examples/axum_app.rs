@@ -46,11 +46,12 @@ async fn run(args: Arguments) -> Result<(), String> {
     let addr = args.listen.addr;
     let tls = args.tls.server_config()?;
     let signal = signals::shutdown()?;
-    let mut server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
-    println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
+    let mut server = Server::builder();
     if let Some(tls) = tls {
         server = server.tls(tls);
     }
+    let server = server.bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+    println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
     // No handler blocks, so none needs a separate task.
     server.serve_until(router(), signal).await.map(drop).map_err(|error| error.to_string())
 }

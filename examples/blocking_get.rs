@@ -6,14 +6,13 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use http::Uri;
 use thalweg_examples::arguments;
 use thalweg_examples::tls;
-use thalweg_threads::{Client, Options, Request};
+use thalweg_threads::{Client, Request, WithCauses};
 
 /// Fetches a URL over HTTP/2, on threads: the content goes to stdout
 #[derive(Debug, Parser)]
@@ -43,11 +42,11 @@ fn run(args: Arguments) -> Result<(), String> {
 
     let describe = |error: &str| format!("{url}: {error}");
     let connected = if url.scheme_str() == Some("https") {
-        Client::connect_tls(authority, Arc::new(tls::client_config(trusts_all)?), &Options::default())
+        Client::connect_tls(authority, tls::client_config(trusts_all)?)
     } else {
         Client::connect(authority)
     };
-    let client = connected.map_err(|error| describe(&error.to_string()))?;
+    let client = connected.map_err(|error| describe(&WithCauses(&error).to_string()))?;
     let client = client.time_limit(Some(TIME_LIMIT));
     let outcome = fetch(&client, path, is_verbose);
     // The connection shuts down gracefully, whatever the result of the request.
@@ -60,11 +59,12 @@ fn run(args: Arguments) -> Result<(), String> {
 }
 
 fn fetch(client: &Client, path: String, is_verbose: bool) -> Result<(), String> {
-    let mut response = client.send(Request::get(path)).map_err(|error| error.to_string())?;
+    let mut response = client.send(Request::get(path)).map_err(|error| WithCauses(&error).to_string())?;
     if is_verbose {
         eprintln!("{} {:?}", response.status(), response.fields);
     }
-    let bytes = io::copy(&mut response.body, &mut io::stdout().lock()).map_err(|error| error.to_string())?;
+    let copied = io::copy(&mut response.body, &mut io::stdout().lock());
+    let bytes = copied.map_err(|error| WithCauses(&error).to_string())?;
     if is_verbose {
         eprintln!("{bytes} bytes");
     }

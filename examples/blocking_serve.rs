@@ -16,7 +16,7 @@ use clap::Parser;
 use thalweg_examples::arguments::{self, Listen, Tls};
 use thalweg_examples::blocking_files;
 use thalweg_examples::site::Site;
-use thalweg_threads::{Body, Request, Responder, Server};
+use thalweg_threads::{Body, Request, Responder, Server, WithCauses};
 
 /// Serves a directory, computed bytes and an echo over HTTP/2, on threads. Ctrl-C and SIGTERM shut
 /// it down gracefully
@@ -52,16 +52,16 @@ fn run(args: Arguments) -> Result<(), String> {
     let tls = tls.server_config()?;
     let site = Site::new(&root)?;
     let describe = |error: io::Error| format!("{address}: {error}");
-    let mut server = Server::bind(address).map_err(describe)?.threads_max(threads.get());
-    if let Some(tls) = tls {
-        server = server.tls(tls);
-    }
-    let server = server.on_end(move |end| {
+    let mut builder = Server::builder().threads_max(threads.get()).on_end(move |end| {
         if !is_quiet || end.is_warning() {
             let remote = end.remote.map_or_else(|| "?".to_owned(), |remote| remote.to_string());
             println!("{remote} connection ended: {end}");
         }
     });
+    if let Some(tls) = tls {
+        builder = builder.tls(tls);
+    }
+    let server = builder.bind(address).map_err(describe)?;
     println!("listening on {}", server.local_addr());
     let handle = server.handle();
     ctrlc::set_handler(move || handle.shutdown(SHUTDOWN_LIMIT)).map_err(|error| error.to_string())?;
@@ -73,7 +73,7 @@ fn run(args: Arguments) -> Result<(), String> {
             match &outcome {
                 Ok(_) if is_quiet => {}
                 Ok((status, bytes)) => println!("{line} {status} {bytes} bytes"),
-                Err(error) => println!("{line} failed: {error}"),
+                Err(error) => println!("{line} failed: {}", WithCauses(error)),
             }
             outcome.map(drop)
         })

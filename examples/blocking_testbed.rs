@@ -47,11 +47,12 @@ fn run(args: Arguments) -> Result<(), String> {
     let Arguments { listen: Listen { addr: address }, root, quiet: is_quiet } = args;
     let site = Site::new(&root)?;
     let describe = |error: io::Error| format!("{address}: {error}");
-    let server = Server::bind(address).map_err(describe)?.on_end(move |end| {
+    let builder = Server::builder().on_end(move |end| {
         if !is_quiet || end.is_warning() {
             println!("connection ended: {end}");
         }
     });
+    let server = builder.bind(address).map_err(describe)?;
     println!("listening on {}", server.local_addr());
     let handle = server.handle();
     ctrlc::set_handler(move || handle.shutdown(SHUTDOWN_LIMIT)).map_err(|error| error.to_string())?;

@@ -17,7 +17,8 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use thalweg_examples::arguments::{self, Listen};
 use thalweg_examples::blocking_files;
 use thalweg_examples::site::Site;
-use thalweg_threads::{Body, Options, Pool, Readiness, Request, Responder, ServerDriver, Turn};
+use thalweg_threads::server::Builder;
+use thalweg_threads::{Body, Pool, Readiness, Request, Responder, ServerDriver, Turn};
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -25,6 +26,7 @@ const WAKER: Token = Token(1);
 struct Loop {
     poll: Poll,
     listener: TcpListener,
+    builder: Builder,
     pool: Pool,
     peers: HashMap<Token, Peer>,
     next: usize,
@@ -49,7 +51,17 @@ impl Loop {
         let pool = Pool::new(8, move |request: Request<Body>, responder: Responder| {
             blocking_files::answer(&site, request, responder).map(drop)
         });
-        Ok(Self { poll, listener, pool, peers: HashMap::new(), next: 2, waker, woken: Arc::default() })
+        let builder = Builder::new();
+        Ok(Self {
+            poll,
+            listener,
+            builder,
+            pool,
+            peers: HashMap::new(),
+            next: 2,
+            waker,
+            woken: Arc::default(),
+        })
     }
 
     /// Waits for sockets, handlers and timeouts, and takes the turns that are due.
@@ -88,11 +100,9 @@ impl Loop {
     }
 
     fn accept(&mut self) {
-        while let Ok((socket, remote)) = self.listener.accept() {
+        while let Ok((socket, _)) = self.listener.accept() {
             let token = Token(self.next);
             self.next += 1;
-            let mut options = Options::default();
-            options.remote = Some(remote);
             let (waker, woken) = (Arc::clone(&self.waker), Arc::clone(&self.woken));
             let wake = move || {
                 woken.lock().unwrap_or_else(PoisonError::into_inner).push(token);
@@ -103,7 +113,7 @@ impl Loop {
             let both = Interest::READABLE | Interest::WRITABLE;
             let is_watched = socket.set_nonblocking(true).is_ok()
                 && self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), token, both).is_ok();
-            if is_watched && let Ok(driver) = ServerDriver::new(socket, &self.pool, &options, wake) {
+            if is_watched && let Ok(driver) = self.builder.driver(socket, &self.pool, wake) {
                 self.peers.insert(token, Peer { driver, due: None });
                 self.serve(token, Readiness::ALL);
             }

@@ -3,7 +3,6 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::Parser;
@@ -13,7 +12,6 @@ use thalweg_examples::arguments;
 use thalweg_examples::tls;
 use thalweg_tokio::client::{self, Client};
 use thalweg_tokio::rustls::pki_types::ServerName;
-use thalweg_tokio::thalweg::Config;
 
 /// Fetches a URL over HTTP/2: the content goes to stdout
 #[derive(Debug, Parser)]
@@ -42,9 +40,8 @@ async fn run(args: Arguments) -> Result<(), String> {
     let (client, connection) = if uri.scheme_str() == Some("https") {
         let addr = (host.as_str(), uri.port_u16().unwrap_or(443));
         let name = ServerName::try_from(host.clone()).map_err(|error| format!("{url}: {error}"))?;
-        let tls = Arc::new(tls::client_config(trusts_all)?);
-        let (client, connection) =
-            client::connect_tls(addr, name, tls, Config::default()).await.map_err(failed)?;
+        let tls = tls::client_config(trusts_all)?;
+        let (client, connection) = client::connect_tls(addr, name, tls).await.map_err(failed)?;
         (client, tokio::spawn(connection))
     } else {
         let addr = (host.as_str(), uri.port_u16().unwrap_or(80));

@@ -44,6 +44,7 @@ async fn run(args: Arguments) -> Result<(), String> {
 }
 
 /// The origin server, and one connection to it, which is replaced when it is closed.
+#[derive(Debug)]
 pub struct Origin {
     addr: String,
     client: Mutex<Option<Client<Body>>>,

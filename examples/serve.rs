@@ -59,9 +59,7 @@ async fn run(args: Arguments) -> Result<(), String> {
     let tls = tls.server_config()?;
     let signal = signals::shutdown()?;
     let site = Site::new(&root)?;
-    let mut server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
-    println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
-
+    let mut server = Server::builder();
     if let Some(inspect) = inspect {
         // The content of this server is public.
         let monitor = ConnectionMonitor::new().keep_recording().with_paths();
@@ -77,11 +75,15 @@ async fn run(args: Arguments) -> Result<(), String> {
         // The content of this server is public.
         server = server.record(&recordings.retention(Retention::All).with_secrets());
     }
-    let server = server.on_end(move |peer, end| {
-        if !quiet {
+    let server = server.on_end(move |end| {
+        if let Some(peer) = end.remote
+            && !quiet
+        {
             println!("{peer} ended: {end}");
         }
     });
+    let server = server.bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+    println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
     let service = service_fn(move |request: Request<Body>| {
         let site = site.clone();
         async move {

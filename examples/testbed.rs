@@ -53,14 +53,15 @@ async fn run(args: Arguments) -> Result<(), String> {
     let Arguments { listen: Listen { addr }, root, quiet } = args;
     let signal = signals::shutdown()?;
     let site = Site::new(&root)?;
-    let server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
-    println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
-
-    let server = server.on_end(move |peer, end| {
-        if !quiet {
+    let server = Server::builder().on_end(move |end| {
+        if let Some(peer) = end.remote
+            && !quiet
+        {
             println!("{peer} ended: {end}");
         }
     });
+    let server = server.bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+    println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
     let service = service_fn(move |request: Request<Body>| {
         let site = site.clone();
         async move { Ok::<_, Infallible>(answer(site, request).await) }

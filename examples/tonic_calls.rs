@@ -6,7 +6,6 @@
 //! `tonic_echo` or an equivalent one. A wrong response is an error.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -17,7 +16,6 @@ use http::uri::{PathAndQuery, Scheme};
 use thalweg_examples::arguments;
 use thalweg_examples::plain::Plain;
 use thalweg_examples::tls;
-use thalweg_tokio::thalweg::Config;
 use thalweg_tokio::{BoxError, client};
 use tokio::sync::mpsc;
 use tonic::body::Body;
@@ -81,8 +79,8 @@ async fn run(args: Arguments) -> Result<(), BoxError> {
         let host = origin.authority().ok_or("the URL names no host")?.as_str();
         let (client, connection) = if origin.scheme() == Some(&Scheme::HTTPS) {
             let name = origin.host().unwrap_or_default().to_owned().try_into()?;
-            let tls = Arc::new(tls::client_config(true)?);
-            let (client, connection) = client::connect_tls(host, name, tls, Config::default()).await?;
+            let tls = tls::client_config(true)?;
+            let (client, connection) = client::connect_tls(host, name, tls).await?;
             (client, tokio::spawn(connection))
         } else {
             let (client, connection) = client::connect(host).await?;

@@ -72,11 +72,12 @@ async fn run(args: Arguments) -> Result<(), String> {
         let served = server.serve_with_incoming_shutdown(incoming, signal).await;
         return served.map_err(|error| error.to_string());
     }
-    let mut server = Server::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
-    println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
+    let mut server = Server::builder();
     if let Some(tls) = tls {
         server = server.tls(tls);
     }
+    let server = server.bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+    println!("listening on {}", server.local_addr().map_err(|error| error.to_string())?);
     // No method blocks, so no call needs a separate task.
     server.serve_until(Echo, signal).await.map(drop).map_err(|error| error.to_string())
 }

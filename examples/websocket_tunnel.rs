@@ -50,11 +50,11 @@ async fn run(args: Arguments) -> Result<(), BoxError> {
     // Without this setting no client may use extended CONNECT.
     let mut config = Config::default();
     config.enable_connect_protocol = true;
-    let mut server =
-        Server::bind(addr.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)))).await?.config(config);
+    let mut server = Server::builder().config(config);
     if let Some(tls) = tls {
         server = server.tls(tls);
     }
+    let server = server.bind(addr.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)))).await?;
     if addr.is_none() {
         return run_self_test(server).await;
     }

@@ -12,7 +12,6 @@ use http::Uri;
 use http::uri::PathAndQuery;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use thalweg_examples::plain::Plain;
-use thalweg_tokio::server::ConnectionOutcome;
 use thalweg_tokio::thalweg::{Config, ErrorCode};
 use thalweg_tokio::{Body, Client, Error, Server, client, service_fn};
 use tokio::net::TcpListener;
@@ -277,10 +276,10 @@ async fn a_cancelled_call_is_seen_as_cancelled() {
 #[tokio::test]
 async fn a_deadline_that_passes_cancels_the_call_without_a_connection_error() {
     let (sender, mut receiver) = mpsc::unbounded_channel();
-    let server = Server::bind("127.0.0.1:0").await.unwrap().on_end(move |_, closed| {
-        let ConnectionOutcome::Ended(end) = closed else { return };
+    let server = Server::builder().on_end(move |end| {
         sender.send((end.is_warning(), end.report.counters.resets_received)).unwrap();
     });
+    let server = server.bind("127.0.0.1:0").await.unwrap();
     let addr = server.local_addr().unwrap();
     let (arrival, mut arrived) = mpsc::unbounded_channel();
     tokio::spawn(server.serve(service_fn(move |_: http::Request<Body>| {
@@ -361,9 +360,8 @@ async fn axum_streams_content_while_it_arrives() {
 #[tokio::test]
 async fn axum_sends_events_until_the_client_disconnects() {
     let (sender, mut receiver) = mpsc::unbounded_channel();
-    let server = Server::bind("127.0.0.1:0").await.unwrap().on_end(move |_, closed| {
-        sender.send(closed.is_warning()).unwrap();
-    });
+    let server = Server::builder().on_end(move |end| sender.send(end.is_warning()).unwrap());
+    let server = server.bind("127.0.0.1:0").await.unwrap();
     let addr = server.local_addr().unwrap();
     tokio::spawn(server.serve(axum_app::router()));
     let mut client: Client<String> = connect(addr).await;
@@ -383,12 +381,12 @@ async fn axum_sends_events_until_the_client_disconnects() {
 #[tokio::test]
 async fn axum_is_served_over_tls() {
     let tls = thalweg_examples::tls::server_config(&[]).unwrap();
-    let server = Server::bind("127.0.0.1:0").await.unwrap().tls(tls);
+    let server = Server::builder().tls(tls).bind("127.0.0.1:0").await.unwrap();
     let addr = server.local_addr().unwrap();
     tokio::spawn(server.serve(axum_app::router()));
     let tls = Arc::new(thalweg_examples::tls::client_config(true).unwrap());
     let name = "localhost".try_into().unwrap();
-    let (mut client, connection) = client::connect_tls(addr, name, tls, Config::default()).await.unwrap();
+    let (mut client, connection) = client::connect_tls(addr, name, tls).await.unwrap();
     tokio::spawn(connection);
     let request = http::Request::get("https://localhost/hello/tls").body(String::new()).unwrap();
     let response = within(client.send(request)).await.unwrap();

@@ -1,11 +1,11 @@
-//! The scripts.
+//! The scripts of the attacks.
 
 use std::time::Duration;
 
 use thalweg::{Config, ErrorCode};
 use thalweg_testkit::frames::{
     self, continuation, data, headers, ping, priority, priority_update, raw, rst_stream, settings,
-    window_update,
+    settings_ack, window_update,
 };
 use thalweg_testkit::hpack::{self, Block};
 
@@ -20,7 +20,7 @@ fn get(stream: u32) -> Vec<u8> {
     headers(stream, hpack::get("/")).end_stream().end_headers().bytes()
 }
 
-/// Returns a request whose content is still to come.
+/// Returns a request whose content follows.
 fn post(stream: u32) -> Vec<u8> {
     headers(stream, hpack::request("POST", "/")).end_headers().bytes()
 }
@@ -30,8 +30,8 @@ fn two(mut first: Vec<u8>, second: &frames::Frame) -> Vec<u8> {
     first
 }
 
-/// Returns a block that enters a large field once and then names it again and again: 4 KiB of list
-/// for each byte.
+/// Returns a block that inserts a large field into the dynamic table once and then repeats it by
+/// its index: 4 KiB of header list for each byte.
 fn hpack_bomb(stream: u32) -> Vec<u8> {
     let block = Block::new().raw(hpack::get("/")).literal_indexed("x-bomb", "b".repeat(4000));
     let block = (0..8000).fold(block, |block, _| block.indexed(62));
@@ -144,6 +144,24 @@ pub const ALL: &[Attack] = &[
         name: "rapid reset",
         known_as: "CVE-2023-44487: streams opened and cancelled in one breath",
         step: |step| two(get(id(step)), &rst_stream(id(step), ErrorCode::CANCEL)),
+        server: Application::Waits,
+        end: End::Cut("rate_limits.resets"),
+        ..Attack::DEFAULT
+    },
+    Attack {
+        name: "patient reset",
+        known_as: "CVE-2023-44487 with streams that are all left open for 101 ms",
+        opening: || settings_ack().bytes(),
+        step: |step| {
+            let stream = |count| id(256 * step + count);
+            let old = step.checked_sub(1).map(|last| {
+                (0..256).flat_map(move |count| rst_stream(id(256 * last + count), ErrorCode::CANCEL).bytes())
+            });
+            let resets: Vec<u8> = old.into_iter().flatten().collect();
+            resets.into_iter().chain((0..256).flat_map(|count| get(stream(count)))).collect()
+        },
+        steps: 2000,
+        pause: Duration::from_millis(101),
         server: Application::Waits,
         end: End::Cut("rate_limits.resets"),
         ..Attack::DEFAULT
@@ -312,7 +330,7 @@ pub const ALL: &[Attack] = &[
     Attack {
         name: "zero window",
         known_as: "CVE-2019-9517, CVE-2016-1546: responses without window",
-        opening: || two(settings().entry(4, 0).bytes(), &frames::settings_ack()),
+        opening: || two(settings().entry(4, 0).bytes(), &settings_ack()),
         step: |step| if step < 50 { get(id(step)) } else { Vec::new() },
         steps: 200,
         pause: Duration::from_secs(1),
@@ -324,7 +342,7 @@ pub const ALL: &[Attack] = &[
         name: "window byte by byte",
         known_as: "CVE-2019-9511: a response that lasts indefinitely",
         opening: || {
-            let limits = two(settings().entry(4, 0).bytes(), &frames::settings_ack());
+            let limits = two(settings().entry(4, 0).bytes(), &settings_ack());
             two(limits, &headers(1, hpack::get("/")).end_stream().end_headers())
         },
         step: |_| window_update(1, 1).bytes(),
@@ -337,7 +355,7 @@ pub const ALL: &[Attack] = &[
     Attack {
         name: "half a header block",
         known_as: "CVE-2007-6750 in HTTP/2: a head that never ends",
-        opening: || two(frames::settings_ack().bytes(), &headers(1, hpack::get("/"))),
+        opening: || two(settings_ack().bytes(), &headers(1, hpack::get("/"))),
         steps: 100,
         pause: Duration::from_secs(1),
         end: End::Cut("timeouts.header_block"),
@@ -355,7 +373,7 @@ pub const ALL: &[Attack] = &[
     Attack {
         name: "table size flapping",
         known_as: "size updates that empty and refill the table",
-        opening: || frames::settings_ack().bytes(),
+        opening: || settings_ack().bytes(),
         step: |step| {
             let block = Block::new().table_size(0).table_size(4096).raw(hpack::get("/"));
             headers(id(step), block.literal_indexed("x-a", "b".repeat(3000)).bytes())
@@ -369,9 +387,7 @@ pub const ALL: &[Attack] = &[
     Attack {
         name: "late frames",
         known_as: "RST_STREAM and WINDOW_UPDATE on streams that have ended",
-        opening: || {
-            two(frames::settings_ack().bytes(), &headers(1, hpack::get("/")).end_stream().end_headers())
-        },
+        opening: || two(settings_ack().bytes(), &headers(1, hpack::get("/")).end_stream().end_headers()),
         step: |step| {
             let late = if step % 2 == 0 { rst_stream(1, ErrorCode::CANCEL) } else { window_update(1, 1000) };
             late.bytes()

@@ -1,4 +1,4 @@
-//! Attacks on cost: what ten years of HTTP/2 faults teach, one script each.
+//! Denial-of-service attacks: one script for each known weakness of HTTP/2 implementations.
 //!
 //! An [`Attack`] is a preface and a step that is repeated; [`run`](run::run) runs it against a
 //! server core whose application answers every request, counts the work, and reports the end.
@@ -13,10 +13,11 @@ use std::time::Duration;
 use thalweg::Config;
 
 /// One attack.
+#[derive(Debug)]
 pub struct Attack {
     /// A short name.
     pub name: &'static str,
-    /// The weakness that it is known by, or the row of the table of limits that it tries.
+    /// The weakness that it is known by, or the row of the table of limits that it tests.
     pub known_as: &'static str,
     /// What the attacker sends after the preface and its SETTINGS, once.
     pub opening: fn() -> Vec<u8>,
@@ -26,7 +27,7 @@ pub struct Attack {
     pub steps: u32,
     /// Virtual time between the steps.
     pub pause: Duration,
-    /// Whether the attacker reads what it gets.
+    /// Whether the attacker reads the responses.
     pub reads: bool,
     /// What the server's application does.
     pub server: Application,
@@ -39,13 +40,13 @@ pub struct Attack {
 /// What the application of the attacked server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Application {
-    /// Answers each request at once with a few bytes.
+    /// Responds to each request at once with a few bytes.
     Answers,
-    /// Answers with more than any window lets through.
+    /// Responds with more content than any window allows.
     Large,
-    /// Does not answer: its handlers are slow.
+    /// Does not respond: its handlers are slow.
     Waits,
-    /// Does not answer either, and holds all content without consuming it.
+    /// Does not respond, and holds all content without consuming it.
     RetainsInput,
 }
 
@@ -54,8 +55,8 @@ pub enum Application {
 pub enum End {
     /// GOAWAY, and this text in the error and in its debug data.
     Cut(&'static str),
-    /// The connection lives, and each step cost no more than honest traffic of the same size:
-    /// nothing is accumulated.
+    /// The connection lives, and each step cost no more than ordinary traffic of the same size: no
+    /// state accumulates.
     Allowed,
     /// The connection lives; this timeout reset the attacked streams.
     StreamsReset,

@@ -21,7 +21,7 @@ pub struct WireAttackResult {
     pub bytes_out: u64,
     /// The debug data of the GOAWAY that ended the connection, if one did.
     pub go_away: Option<String>,
-    /// Whether the server ended the connection although no GOAWAY was seen.
+    /// Whether the server ended the connection without a GOAWAY.
     pub silent_end: bool,
     /// The longest wait of the bystander, a client on another connection, for a response.
     pub bystander_worst: Duration,
@@ -87,7 +87,7 @@ fn attack_over(attack: &Attack, mut socket: TcpStream) -> std::io::Result<(u64, 
             bytes = (attack.step)(step);
         }
     }
-    // The server still answers an attacker that has half-closed.
+    // The server still responds to an attacker that has half-closed.
     let _ = socket.shutdown(Shutdown::Write);
     finished.store(true, Ordering::Relaxed);
     let (back, before) = reader.join().map_err(|_| std::io::Error::other("the reader panicked"))?;
@@ -111,7 +111,7 @@ fn read_back(from: &mut TcpStream, reads: bool, finished: &AtomicBool) -> (Vec<u
     }
 }
 
-/// Asks for a few bytes again and again, and measures the longest wait.
+/// Requests a few bytes again and again, and measures the longest wait.
 fn run_bystander(mut socket: TcpStream, stop: &AtomicBool) -> std::io::Result<(u32, Duration)> {
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(WAIT))?;
@@ -153,5 +153,5 @@ fn run_bystander(mut socket: TcpStream, stop: &AtomicBool) -> std::io::Result<(u
     Ok((answers, worst))
 }
 
-/// The longest that anything here waits for the server.
+/// The longest wait for the server.
 const WAIT: Duration = Duration::from_secs(10);

@@ -113,8 +113,8 @@ static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 struct Counting;
 
-// SAFETY: every call is passed on to the system allocator as it is; the counters are no part of
-// what it guarantees.
+// SAFETY: every call is forwarded unchanged to the system allocator; the counters do not affect its
+// guarantees.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();

@@ -34,8 +34,8 @@ static LIVE: AtomicUsize = AtomicUsize::new(0);
 
 struct Counting;
 
-// SAFETY: every call is passed on to the system allocator as it is; the counter is no part of what
-// it guarantees.
+// SAFETY: every call is forwarded unchanged to the system allocator; the counter does not affect
+// its guarantees.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.fetch_add(layout.size(), Ordering::Relaxed);

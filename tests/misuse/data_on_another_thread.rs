@@ -1,4 +1,4 @@
-//! E0597: data that lies in the read buffer goes to a thread that may outlive it.
+//! E0597: data that borrows the read buffer is moved to a thread that may outlive it.
 
 use thalweg::{Connection, ConnectionError, Event, Instant, Server};
 

@@ -1,4 +1,4 @@
-//! E0499: headers are kept while the connection, in which they lie, is called.
+//! E0499: headers are kept across a call on the connection that they borrow.
 
 use thalweg::{Connection, ConnectionError, Event, Instant, Server, Status};
 

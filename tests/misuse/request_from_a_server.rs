@@ -1,4 +1,4 @@
-//! E0599: a server asks. Only a client has the method.
+//! E0599: a server sends a request. Only a client has the method.
 
 use thalweg::{Connection, OpenError, Request, Server, StreamKey};
 

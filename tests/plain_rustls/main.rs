@@ -1,4 +1,4 @@
-//! Makes configurations of TLS in the shortest way that rustls has, and hands them to both
+//! Creates TLS configurations in the shortest way that rustls has, and passes them to both
 //! adapters.
 //!
 //! `builder()` panics unless exactly one provider of cryptography is compiled into the program. The
@@ -17,13 +17,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
     let client = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
     // They are of the adapters' types only if all three are built with one rustls.
-    drop(thalweg_threads::Server::bind("127.0.0.1:0")?.tls(server.clone()));
+    drop(thalweg_threads::Server::builder().tls(server.clone()).bind("127.0.0.1:0")?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    drop(runtime.block_on(thalweg_tokio::Server::bind("127.0.0.1:0"))?.tls(server));
+    drop(runtime.block_on(thalweg_tokio::Server::builder().tls(server).bind("127.0.0.1:0"))?);
     let tls = Arc::new(client);
-    let options = thalweg_threads::Options::default();
     // Nothing listens on port 1: the test is that the types agree.
-    let refused = thalweg_threads::Client::connect_tls("127.0.0.1:1", tls, &options);
+    let refused = thalweg_threads::Client::connect_tls("127.0.0.1:1", tls);
     if refused.is_ok() {
         return Err("there is a server at port 1".into());
     }

@@ -14,7 +14,7 @@ pub struct Plan {
     disruption: Disruption,
     /// The side whose bytes are counted.
     is_up: bool,
-    /// After so many of them.
+    /// The number of those bytes after which the disruption starts.
     after: usize,
 }
 
@@ -72,7 +72,7 @@ pub fn relay(listener: &TcpListener, server: SocketAddr, plan: Plan) -> bool {
     });
     if state.resets.load(Ordering::Relaxed) {
         for end in ends {
-            // An abortive close; what is not sent yet is thrown away.
+            // An abortive close, which discards unsent bytes.
             rustix::net::sockopt::set_socket_linger(end, Some(Duration::ZERO)).expect("a live socket");
         }
     }
@@ -107,7 +107,7 @@ fn copy(mut from: &TcpStream, to: &TcpStream, plan: Option<Plan>, state: &State,
                 }
             }
             Err(error) if is_tick(error.kind()) => {}
-            // One end was reset; so is the other.
+            // One side was reset; the other is reset too.
             Err(_) => return end(state),
         }
     }
@@ -135,6 +135,6 @@ fn is_tick(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
-/// How often a direction looks whether the other has ended everything.
+/// How often a direction checks whether the other has ended the relay.
 const TICK: Duration = Duration::from_millis(5);
 const STALL: Duration = Duration::from_millis(20);

@@ -32,17 +32,17 @@ pub enum Adapter {
 pub struct Outcome {
     /// Connections that were made through the relay.
     pub rounds: u64,
-    /// Requests that were answered whole.
+    /// Requests with a complete response.
     pub answered: u64,
     /// Requests that ended in an error.
     pub failed: u64,
-    /// Answers with other content than was asked for.
+    /// Responses with other content than requested.
     pub wrong: u64,
     /// Ends that the clients reported.
     pub client_ends: u64,
     /// Ends that the server reported.
     pub server_ends: u64,
-    /// Streams and connections that the server still had when all was over.
+    /// Streams and connections that the server still had after the last round.
     pub left: u64,
     /// Connections that outlived their time limit.
     pub stuck: u64,
@@ -56,7 +56,7 @@ impl Outcome {
     /// Returns what is wrong, if anything is.
     ///
     /// # Errors
-    /// The first thing that is not as it must be.
+    /// The first check that fails.
     pub fn check(&self) -> Result<(), String> {
         let must_be_zero =
             [("wrong", self.wrong), ("left", self.left), ("stuck", self.stuck), ("panics", self.panics)];
@@ -66,7 +66,7 @@ impl Outcome {
         if self.client_ends != self.rounds || self.server_ends != self.rounds {
             return Err("not one report for each end of each connection".to_owned());
         }
-        // Else the rounds tried nothing.
+        // Otherwise the rounds have tested nothing.
         if self.answered == 0 || self.failed == 0 {
             return Err("all requests went the same way".to_owned());
         }
@@ -252,6 +252,6 @@ impl Random {
 const WORKERS: usize = 4;
 /// For a request, and for the end of a connection.
 const LIMIT: Duration = Duration::from_secs(20);
-/// What caches of the runtime and of the standard library may come to, bytes: less than the state
-/// of one connection with its buffers.
+/// The most that caches of the runtime and of the standard library may hold, bytes: less than the
+/// state of one connection with its buffers.
 const HEAP_GROWTH_MAX: i64 = 64 << 10;

@@ -7,8 +7,9 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use thalweg::{Config, Timeouts};
 use thalweg_threads::server::{ServeStats, ServerHandle};
-use thalweg_threads::{Body, Client, Options, Payload, Request, Responder, Response, Server};
+use thalweg_threads::{Body, Client, CloseLimits, Payload, Request, Responder, Response, Server};
 
 use super::{Counts, LIMIT, RequestPlan, Subject, content};
 
@@ -20,20 +21,24 @@ pub struct Running {
 
 impl Running {
     pub fn start(counts: Arc<Counts>) -> Self {
-        let server = Server::bind("127.0.0.1:0").expect("a free port").options(options()).on_end(move |_| {
-            counts.server_ends.fetch_add(1, Ordering::Relaxed);
-        });
+        let server = Server::builder()
+            .config(config())
+            .close_limits(CloseLimits::default().flush(CLOSE_TIME).drain(CLOSE_TIME))
+            .on_end(move |_| {
+                counts.server_ends.fetch_add(1, Ordering::Relaxed);
+            })
+            .bind("127.0.0.1:0")
+            .expect("a free port");
         let (address, handle) = (server.local_addr(), server.handle());
         let thread = Some(thread::spawn(move || server.serve(serve)));
         Self { address, handle, thread }
     }
 }
 
-fn options() -> Options {
-    let mut options = Options::default();
-    options.linger = Duration::from_millis(200);
-    options.config.timeouts.shutdown = Some(Duration::from_secs(2));
-    options
+const CLOSE_TIME: Duration = Duration::from_millis(200);
+
+fn config() -> Config {
+    Config::default().timeouts(Timeouts::default().shutdown(Some(Duration::from_secs(2))))
 }
 
 /// Echoes, or sends as many bytes as the path names.
@@ -63,7 +68,10 @@ impl Subject for Running {
     }
 
     fn live(&self, address: SocketAddr, requests: &[RequestPlan], counts: &Counts) {
-        let Ok(client) = Client::connect_with(&address.to_string(), &options()) else {
+        let builder = Client::builder()
+            .config(config())
+            .close_limits(CloseLimits::default().flush(CLOSE_TIME).drain(CLOSE_TIME));
+        let Ok(client) = builder.connect(&address.to_string()) else {
             return counts.not_connected(requests);
         };
         let client = client.time_limit(Some(LIMIT));

@@ -28,10 +28,10 @@ impl Running {
     pub fn start(counts: Arc<Counts>) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         let ended = Arc::clone(&counts);
-        let server =
-            runtime.block_on(Server::bind("127.0.0.1:0")).expect("a free port").on_end(move |_, _| {
-                ended.server_ends.fetch_add(1, Ordering::Relaxed);
-            });
+        let server = Server::builder().on_end(move |_| {
+            ended.server_ends.fetch_add(1, Ordering::Relaxed);
+        });
+        let server = runtime.block_on(server.bind("127.0.0.1:0")).expect("a free port");
         let address = server.local_addr().expect("it is bound");
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);

@@ -1,12 +1,12 @@
-//! Every attack of `docs/security.md` ends as specified: named, bounded, and with a final GOAWAY.
+//! Every attack of `docs/security.md` ends as specified: with an error that names the limit,
+//! bounded cost, and a final GOAWAY.
 
 use thalweg_tests::abuse::attacks::ALL;
 use thalweg_tests::abuse::run::run;
 use thalweg_tests::abuse::{Attack, End};
 
 /// The most heap that any attack may make one connection hold with the default configuration,
-/// bytes. An output that is not taken away is the most of it, and its memory is up to twice its
-/// length.
+/// bytes. Most of it is output that is not fetched, whose memory is up to twice its length.
 const HEAP_BYTES_MAX: usize = 600 << 10;
 
 fn attack(name: &str) -> &'static Attack {
@@ -61,9 +61,17 @@ fn no_attack_is_amplified() {
     }
 }
 
-/// A rapid reset is cut off after its burst, not after minutes.
+/// A rapid reset attack ends with the burst of its rate limit, not after minutes.
 #[test]
 fn a_rapid_reset_reaches_the_application_a_thousand_times_at_most() {
     let result = run(attack("rapid reset"));
     assert!(result.requests <= 1001, "{} requests", result.requests);
+}
+
+/// A patient one opens 256 streams each 101 ms, as an honest client may whose calls are answered
+/// after that time, and is cut off after 22 seconds.
+#[test]
+fn a_patient_reset_reaches_the_application_fifty_five_thousand_times_at_most() {
+    let result = run(attack("patient reset"));
+    assert_eq!((result.steps, result.requests), (216, 55_040));
 }

@@ -1,10 +1,10 @@
-//! Honest clients cancel, too: in bursts, at random points, thousands of times. They are no
-//! attackers.
+//! Well-behaved clients cancel requests too: in bursts, at random points, thousands of times. The
+//! rate limits must not end their connections.
 //!
-//! How the two are distinguished: each stream that ends early before it was answered takes a token
-//! from `rate_limits.resets`, each that completes gives four back, and time gives 33 a second. A
-//! client whose calls complete now and then never runs dry; one that only opens and resets does
-//! after a thousand.
+//! How the core distinguishes them from attackers: each stream that is reset before its response
+//! takes a token from `rate_limits.resets`, each that completes returns four, and 33 a second are
+//! added. A client of which some calls complete never exhausts the tokens; one that only opens and
+//! resets does after a thousand streams.
 
 use std::time::Duration;
 
@@ -28,9 +28,9 @@ struct Workload {
     server: Connection<Server>,
     now: Instant,
     random: Random,
-    /// Calls under way, with the bytes that came back of each.
+    /// Calls in progress, with the bytes that were received of each.
     calls: Vec<(StreamKey, Vec<u8>)>,
-    /// Requests that the server has not answered yet.
+    /// Requests that the server has not responded to yet.
     asked: Vec<(StreamKey, Vec<u8>)>,
     completed: u32,
     cancelled: u32,
@@ -51,7 +51,7 @@ impl Workload {
         }
     }
 
-    /// Makes a call whose message names the stream, so that mixed bytes would show.
+    /// Starts a call whose message names the stream, so that mixed-up bytes are detected.
     fn call(&mut self) {
         let request = Request::new("POST", "http", "localhost", "/echo.Echo/Unary");
         let fields = [Field::new(b"content-type", b"application/grpc"), Field::new(b"te", b"trailers")];
@@ -67,7 +67,7 @@ impl Workload {
         self.cancelled += 1;
     }
 
-    /// Passes bytes to the server, in pieces, and lets it answer some of what it was asked.
+    /// Passes bytes to the server, in pieces, and lets it respond to some of its requests.
     fn serve(&mut self, answers: usize) {
         let mut wire = Vec::new();
         while self.client.poll_transmit(&mut wire) {}

@@ -1,5 +1,5 @@
-//! The frame layer as a tool of its own: public vectors, `emit` as the inverse of `parse`, and both
-//! against the test kit's builders, which share no code with it.
+//! The public frame layer: public vectors, `emit` as the inverse of `parse`, and both against the
+//! test kit's builders, which share no code with it.
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use thalweg::frame::{
 use thalweg::{ErrorCode, StreamId, Violation};
 use thalweg_testkit::frames as kit;
 
-/// Takes the first frame off a wire.
+/// Parses the first frame of a wire.
 fn parse(wire: &[u8]) -> Result<Frame<'_>, Violation> {
     let (head, payload) = wire.split_first_chunk::<HEADER_LEN>().unwrap();
     Frame::parse(FrameHeader::parse(head), payload)
@@ -27,8 +27,8 @@ fn emit(frame: &Frame<'_>) -> Vec<u8> {
 
 // Vectors of http2jp/http2-frame-test-case.
 
-/// Returns the vectors beside the project, or where `THALWEG_SHARED` points; absent, the test is
-/// skipped and says so.
+/// Returns the vectors beside the project, or below `THALWEG_SHARED`. Without them the test prints
+/// that it skips.
 fn vectors() -> Option<Vec<(PathBuf, Value)>> {
     let shared = std::env::var_os("THALWEG_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
@@ -113,7 +113,7 @@ fn fields_of(wire: &[u8], frame: &Frame<'_>) -> Vec<(String, String)> {
     let text = |bytes: &[u8]| format!("\"{}\"", std::str::from_utf8(bytes).unwrap());
     let pad = |padding: Option<u8>| padding.map(|len| ("padding_length", len.to_string()));
     let depends = |on: Dependency| {
-        // The vectors give the weight as it is meant, one more than on the wire.
+        // The vectors give the value of the weight, one more than on the wire.
         [
             ("stream_dependency", on.stream.to_string()),
             ("exclusive", on.exclusive.to_string()),
@@ -226,7 +226,7 @@ fn kit_frame() -> impl Strategy<Value = kit::Frame> {
 proptest! {
     #![proptest_config(runs())]
 
-    /// What the test kit builds is parsed, and emitted as the same bytes.
+    /// A frame that the test kit builds is parsed, and emitted as the same bytes.
     #[test]
     fn frames_of_the_kit_are_parsed_and_emitted_unchanged(frame in kit_frame()) {
         let wire = frame.bytes();
@@ -238,7 +238,7 @@ proptest! {
         prop_assert_eq!(&head.to_bytes()[..], &wire[..HEADER_LEN]);
     }
 
-    /// What is emitted passes the strict reader of the test kit.
+    /// Emitted frames pass the strict reader of the test kit.
     #[test]
     fn what_is_emitted_passes_the_strict_reader(frame in kit_frame()) {
         let wire = frame.bytes();
@@ -251,7 +251,7 @@ proptest! {
         prop_assert_eq!(reader.next_frame(), Ok(Some(frame)));
     }
 
-    /// Any bytes are a frame or a violation; a frame survives the way to the wire and back.
+    /// Any bytes are a frame or a violation; a frame that is emitted parses to the same frame.
     #[test]
     fn whatever_parses_survives_the_round_trip(kind in 0..=0x11_u8, flags: u8, stream in 0..4_u32, payload in bytes()) {
         let wire = kit::raw(kind, flags, stream, &payload).reserved_bit().bytes();
@@ -289,7 +289,7 @@ fn views_of_lists_show_whole_entries() {
     assert_eq!(shown, [&b"http://a"[..], b"https://b:"]);
 }
 
-// Heads, and the small types.
+// Frame headers, and the small types.
 
 #[test]
 fn a_frame_header_alone_shows_a_length_that_its_type_cannot_have() {

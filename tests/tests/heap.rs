@@ -1,4 +1,4 @@
-//! `heap_bytes` against the allocator: the two agree.
+//! Compares `heap_bytes` with the allocator.
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -17,8 +17,8 @@ thread_local! {
 /// The system's allocator; counts what each thread holds.
 struct Counting;
 
-// SAFETY: every call is passed on to the system allocator as it is; the counter is no part of what
-// it guarantees.
+// SAFETY: every call is forwarded unchanged to the system allocator; the counter does not affect
+// its guarantees.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.set(LIVE.get() + layout.size() as isize);
@@ -89,12 +89,12 @@ fn heap_bytes_is_what_the_connection_holds() {
         let block = Block::new().raw(hpack::request("POST", "/")).literal_indexed(format!("x-{id}"), "kept");
         held.receive(headers(id, block.bytes()).end_headers().bytes(), "with a request");
     }
-    // The payload of a control frame in pieces, and one that an event shows.
+    // The payload of a control frame in pieces, and one that an event borrows.
     let short = priority_update(1, "a".repeat(900)).bytes();
     held.receive(&short[..500], "with part of a payload");
     held.receive(&short[500..], "with the whole of it");
     held.receive(wire([&priority_update(99, "u=1"), &origin(["https://a.test"])]), "after control frames");
-    // Output, encoder's table, the list of those that are cut short.
+    // The output, the encoder's table, the queue of blocked streams.
     for stream in held.streams.clone() {
         let fields = [Field::new(b"x-answer", b"indexed")];
         held.call(|core| core.send_response(stream, Status::OK, fields, false)).unwrap();
@@ -105,7 +105,7 @@ fn heap_bytes_is_what_the_connection_holds() {
     let first = held.streams[0];
     held.call(|core| core.send_reset(first, ErrorCode::CANCEL));
     held.compare("after a reset");
-    // Several announcements of ours under way.
+    // Several unacknowledged SETTINGS of ours.
     for bytes in [1, 2, 3] {
         held.call(|core| core.send_settings(|settings| settings.max_header_list_size = 1000 + bytes))
             .unwrap();

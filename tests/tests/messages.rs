@@ -1,4 +1,4 @@
-//! Texts for users: every error says briefly what to do, and every frame has a line.
+//! Texts for users: every error tells briefly what to do, and every frame has a line.
 
 use std::collections::BTreeSet;
 use std::error::Error;

@@ -1,9 +1,9 @@
-//! Programs that must not compile: the fault that Thalweg rules out, in three shapes, and a role
-//! that does what it may not.
+//! Programs that must not compile: use of a buffer that is not owned, in three forms, and a call
+//! that the role does not have.
 //!
 //! Each file of `misuse/` begins with the error code by which the compiler must reject it, and it
-//! alone; a right use beside them shows that nothing else is wrong. (A doc test that fails to
-//! compile does not say why on a stable compiler.)
+//! alone; a correct program beside them shows that nothing else is wrong. (On a stable compiler, a
+//! `compile_fail` doc test does not check the error code.)
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
 use std::path::{Path, PathBuf};

@@ -18,7 +18,7 @@ fn cargo() -> Command {
             command.env_remove(name);
         }
     }
-    // The lock file of the workspace pins what is built.
+    // The lock file of the workspace pins the versions.
     command.arg("--locked").current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap());
     command
 }

@@ -7,7 +7,7 @@ include!("readme/server.rs");
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
-use thalweg_threads::{Client, Options, Request};
+use thalweg_threads::{Client, Request};
 
 /// Serves one connection, and returns the result of `serve`.
 fn serve_one(content: &'static [u8]) -> (SocketAddr, thread::JoinHandle<Result<(), String>>) {
@@ -30,9 +30,8 @@ fn the_readme_shows_this_program() {
 fn content_beyond_all_windows_arrives_whole_on_concurrent_and_on_successive_streams() {
     let content: &[u8] = (0..1_000_000_u32).map(|i| (i * 7 + (i >> 8)) as u8).collect::<Vec<u8>>().leak();
     let (address, served) = serve_one(content);
-    let mut options = Options::default();
-    options.config.stream_window_bytes = 5_000;
-    let client = Client::connect_with(&address.to_string(), &options).unwrap();
+    let builder = Client::builder().config(Config::default().stream_window(5_000));
+    let client = builder.connect(&address.to_string()).unwrap();
     let client = client.time_limit(Some(Duration::from_secs(30)));
     for _ in 0..2 {
         let mut responses = [(); 3].map(|()| client.send(Request::post("/").body("a word")).unwrap());

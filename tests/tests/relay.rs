@@ -1,5 +1,5 @@
 //! Connections of both adapters that are cut, half closed, reset or stalled at random points: the
-//! program `relay` counts its heap, which takes a process of its own.
+//! program `relay` counts its heap, which needs a process of its own.
 
 use std::process::Command;
 

@@ -15,7 +15,7 @@ fn pair() -> Pair {
     (Connection::new(config).unwrap(), Connection::new(config).unwrap())
 }
 
-/// Passes the output of one end to the other; returns the streams of the events.
+/// Passes the output of one endpoint to the other. Returns the streams of the events.
 fn pass<F: Role, T: Role>(from: &mut Connection<F>, to: &mut Connection<T>) -> Vec<StreamKey> {
     let (mut wire, mut streams) = (Vec::new(), Vec::new());
     let _ = from.poll_transmit(&mut wire);

@@ -1,8 +1,8 @@
 //! Timeouts: each starts at the call or the frame that arms it, however long the connection was
-//! silent before.
+//! idle before.
 //!
 //! A frame's timeout starts at the `now` that comes with the frame. A call carries no time, so its
-//! timeout starts at the next one, and `poll_timeout` asks for that at once.
+//! timeout starts at the next `now`, and `poll_timeout` returns the last known time until then.
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use thalweg::{
 use thalweg_testkit::frames::{self, Frame, Piece, setting};
 use thalweg_testkit::hpack;
 
-/// So many seconds after the origin.
+/// Returns the time this many seconds after the origin.
 fn at(seconds: u64) -> Instant {
     Instant::ZERO + Duration::from_secs(seconds)
 }
@@ -23,7 +23,7 @@ const fn seconds(seconds: u64) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// One timeout is on, or those that `set` turns on.
+/// Returns a configuration with only the timeouts that `set` enables.
 fn only(set: impl FnOnce(&mut Timeouts)) -> Config {
     let mut config = Config::default();
     config.timeouts = Timeouts::OFF;
@@ -56,7 +56,7 @@ fn feed<R: Role>(connection: &mut Connection<R>, piece: impl Piece, now: Instant
     told
 }
 
-/// Takes the output, and reports it as written.
+/// Fetches the output, and reports it as written.
 fn drain<R: Role>(connection: &mut Connection<R>) -> Vec<u8> {
     let mut out = Vec::new();
     while connection.poll_transmit(&mut out) {}
@@ -91,8 +91,8 @@ fn request(server: &mut Connection<Server>, id: u32, now: Instant) -> StreamKey 
     }
 }
 
-/// `poll_timeout` asks for the time at once; if it is passed at 100 s, the timeout of `length`
-/// starts there.
+/// Checks that `poll_timeout` returns the last known time, and that the timeout of `length` starts
+/// at 100 s if the time is passed then.
 #[track_caller]
 fn assert_starts_at_the_next_time<R: Role>(connection: &mut Connection<R>, length: u64) {
     assert_eq!(connection.poll_timeout(), Some(at(1)), "the time is asked for at once");
@@ -101,7 +101,7 @@ fn assert_starts_at_the_next_time<R: Role>(connection: &mut Connection<R>, lengt
     assert_eq!(connection.poll_timeout(), Some(at(100 + length)));
 }
 
-/// The connection ends at `due` for this timeout, and not a nanosecond before.
+/// Checks that the connection ends at `due` for this timeout, and not a nanosecond before.
 #[track_caller]
 fn assert_ends_at<R: Role>(connection: &mut Connection<R>, due: Instant, timeout: Timeout) {
     let before = Instant::from_nanos(due.as_nanos() - 1);
@@ -304,14 +304,14 @@ fn time_with_an_open_window_is_no_wait_for_the_peer() {
     for by_connection in [false, true] {
         let mut config = only(|timeouts| timeouts.stall = seconds(60));
         config.output_bytes_max = 1 << 20;
-        // What the connection's window must carry, or the frame waits for more of it.
+        // The connection's window must allow this much, or the frame waits for more.
         config.stall_bytes_min = 1 << 16;
         let frame = if by_connection { 16_384 } else { 10 };
         let (id, window) = if by_connection { (0, 1 << 20) } else { (1, 10) };
         let mut server = server(config, frames::settings().entry(setting::INITIAL_WINDOW_SIZE, window));
         let stream = request(&mut server, 1, at(1));
         server.send_response(stream, Status::OK, [], false).unwrap();
-        // All that the window takes: the next byte begins the wait.
+        // The whole window: the next byte starts the wait.
         let all = if by_connection { 65_535 } else { 10 };
         assert_eq!(server.send_data(stream, &vec![7; all], false), Ok(all));
         assert_eq!(server.send_data(stream, &[7], false), Ok(0));
@@ -326,7 +326,7 @@ fn time_with_an_open_window_is_no_wait_for_the_peer() {
         drain(&mut server);
         assert_eq!(server.poll_timeout(), Some(at(155)));
         server.handle_timeout(at(156)).unwrap();
-        // Asking in vain changes nothing.
+        // A call that takes nothing changes nothing.
         assert_eq!(server.send_data(stream, &[7; 20_000], true), Ok(0));
         server.handle_timeout(at(160)).unwrap();
         assert_eq!(feed(&mut server, [], at(160)), [], "of 60 s, 36 s were the application's");
@@ -407,7 +407,7 @@ fn keep_alive_and_its_answer_count_from_the_last_bytes_and_from_the_ping() {
     let config = only(|timeouts| (timeouts.keep_alive, timeouts.ping) = (seconds(50), seconds(10)));
     let mut server = server(config, frames::settings());
     assert_eq!(server.poll_timeout(), Some(at(51)));
-    // Time that comes before the bytes of the same reading does not hide them.
+    // `handle_timeout` before `receive` with the same `now` does not hide the received bytes.
     server.handle_timeout(at(40)).unwrap();
     feed(&mut server, frames::ping([1; 8]), at(40));
     drain(&mut server);

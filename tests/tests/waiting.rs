@@ -1,5 +1,5 @@
-//! How long a peer may make us wait by default: connections without streams, and
-//! requests whose content does not come.
+//! How long the core waits by default: for streams on an idle connection, and for the content of a
+//! request.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const TIMED_OUT: &str = "RESET stream=1 NO_ERROR by us: timeouts.content passed";
 const ANSWERED: [&str; 2] = ["HEADERS stream=1 end [:status: 408]", "RST_STREAM stream=1 NO_ERROR"];
 
-/// A POST whose content is still to come, with one more field.
+/// Returns a POST without END_STREAM and with one more field.
 fn post(s: &mut Scene<Server>, id: u32, name: &str, value: &str) {
     let block = hpack::request("POST", "/");
     let block = [block, Block::new().literal(name, value).bytes()].concat();
@@ -212,7 +212,8 @@ fn time_without_window_is_ours() {
         s.events(["DATA stream=1 \"1234567890\""]);
         s.pass(10 * MINUTE);
         s.nothing();
-        // The handler reads on: the peer has a whole minute again, whenever the last look was.
+        // The handler reads on: the peer has a whole minute again, independent of the time of the
+        // last timeout.
         s.pass(MINUTE / 2);
         let stream = s.stream(1);
         s.call(|core| core.release(stream, 10));

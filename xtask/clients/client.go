@@ -169,19 +169,19 @@ func sum() {
 	expect(post("[1, 2"), 400)
 }
 
-// The next piece is said when the last has come back.
+// The next piece is sent when the last was received.
 func upper() {
-	pieces, mouth := io.Pipe()
+	pieces, upload := io.Pipe()
 	response := must(client.Post(base+"/upper", "text/plain", pieces))
 	expect(response, 200)
 	for i := 0; i < 100; i++ {
 		piece := fmt.Sprintf("piece %d;", i)
-		must(mouth.Write([]byte(piece)))
-		heard := make([]byte, len(piece))
-		must(io.ReadFull(response.Body, heard))
-		same(heard, []byte(strings.ToUpper(piece)))
+		must(upload.Write([]byte(piece)))
+		received := make([]byte, len(piece))
+		must(io.ReadFull(response.Body, received))
+		same(received, []byte(strings.ToUpper(piece)))
 	}
-	mouth.Close()
+	upload.Close()
 	same(content(response), nil)
 }
 
@@ -201,7 +201,7 @@ func events() {
 
 func fallback() { text(get("/no/such/page"), 404, "nothing at /no/such/page\n") }
 
-// The script ends the server while this transfer is under way.
+// The script ends the server during this transfer.
 func goaway() {
 	response := get("/bytes/20000000?seed=5")
 	expect(response, 200)

@@ -113,15 +113,15 @@ const checks = {
     await text('{"sum":42}', 200, "/sum", fields, "[1, 2, 39]");
     await text(undefined, 400, "/sum", fields, "[1, 2");
   },
-  // The next piece is said when the last has come back.
+  // The next piece is sent when the last was received.
   async upper() {
     const stream = session.request({ ":path": "/upper", ":method": "POST" });
     const [head] = await once(stream, "response");
     assert.equal(head[":status"], 200);
     for (let i = 0; i < 100; i++) {
-      const heard = once(stream, "data");
+      const received = once(stream, "data");
       stream.write(`piece ${i};`);
-      assert.equal(String((await heard)[0]), `PIECE ${i};`);
+      assert.equal(String((await received)[0]), `PIECE ${i};`);
     }
     stream.end();
     await once(stream, "end");
@@ -131,16 +131,16 @@ const checks = {
     const [head] = await once(stream, "response");
     assert.equal(head["content-type"], "text/event-stream");
     const expected = [0, 1, 2].map((number) => `event: tick\ndata: ${number}\n\n`).join("");
-    let heard = "";
-    while (heard.length < expected.length) heard += (await once(stream, "data"))[0];
-    assert.equal(heard, expected);
+    let received = "";
+    while (received.length < expected.length) received += (await once(stream, "data"))[0];
+    assert.equal(received, expected);
     stream.close(http2.constants.NGHTTP2_CANCEL);
     await text("hello, again\n", 200, "/hello/again");
   },
   async fallback() {
     await text("nothing at /no/such/page\n", 404, "/no/such/page");
   },
-  // The script ends the server while this transfer is under way.
+  // The script ends the server during this transfer.
   async goaway() {
     const goaway = once(session, "goaway");
     const stream = session.request({ ":path": "/bytes/20000000?seed=5" });

@@ -172,7 +172,7 @@ func call(ctx context.Context, channel *grpc.ClientConn, f ending, random *rand.
 	}
 	count, cancelAfter := random.Intn(short), -1
 	if f == swept || f == cancelled {
-		// Long enough to be cut short.
+		// Long enough to be cancelled before its end.
 		count = random.Intn(long)
 	}
 	if f == cancelled {
@@ -243,8 +243,8 @@ func main() {
 		panic(err)
 	}
 	codec := grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{}))
-	// Windows of a fixed size: before 1.48, grpc-go forgot to tell a stream that was being opened of windows that it had just raised
-	// by itself, and then called what came within them a fault (grpc/grpc-go#5494).
+	// Windows of a fixed size: before 1.48, grpc-go did not apply a window that it had just raised to a stream that was being opened,
+	// and then treated DATA within that window as an error (grpc/grpc-go#5494).
 	stream, connection := grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(connectionWindow)
 	channel, err := grpc.Dial(os.Args[1], grpc.WithInsecure(), grpc.WithBlock(), codec, stream, connection)
 	if err != nil {

@@ -90,7 +90,7 @@ async def one_call(calls, end, rng, report):
             cancel_after = rng.random() * 0.005 if end == CANCELLED else None
             await unary(calls, data, timeout, cancel_after)
         else:
-            # What is cancelled is long enough to be cut short by it.
+            # A call that is cancelled is long enough not to end before.
             count = rng.randrange(LONG if end in (SWEPT, CANCELLED) else SHORT)
             cancel_after = rng.randrange(SHORT) if end == CANCELLED else None
             await stream(calls, data[: len(data) % 2000], count, timeout, cancel_after)

@@ -1,6 +1,6 @@
-// Calls by grpc-go, and what becomes of them: grpc_calls CALL HOST:PORT [tls]
+// Calls by grpc-go, and checks of their results: grpc_calls CALL HOST:PORT [tls]
 //
-// CALL is one of the four kinds, or a way in which calls do not come to their end. A check that fails panics.
+// CALL is one of the four kinds, or a way in which calls fail. A check that fails panics.
 package main
 
 import (
@@ -43,7 +43,7 @@ func check(err error) {
 
 var words = [][]byte{[]byte("the line "), []byte("of fastest "), []byte("flow"), {}, bytes.Repeat([]byte("x"), 100_000)}
 
-// Of a call that is to miss it.
+// The deadline of a call that must exceed it.
 const deadline = 100 * time.Millisecond
 
 var (
@@ -58,9 +58,9 @@ func open(ctx context.Context, name string, client, server bool) grpc.ClientStre
 	return stream
 }
 
-func say(stream grpc.ClientStream, message []byte) { check(stream.SendMsg(&message)) }
+func send(stream grpc.ClientStream, message []byte) { check(stream.SendMsg(&message)) }
 
-func hear(stream grpc.ClientStream, expected []byte) {
+func receive(stream grpc.ClientStream, expected []byte) {
 	var reply []byte
 	check(stream.RecvMsg(&reply))
 	ensure(bytes.Equal(reply, expected), "%d bytes for %d", len(reply), len(expected))
@@ -90,10 +90,10 @@ func unary() {
 
 func stream() {
 	copies := open(ctx, "Stream", false, true)
-	say(copies, numbered(500))
+	send(copies, numbered(500))
 	check(copies.CloseSend())
 	for number := uint32(0); number < 500; number++ {
-		hear(copies, numbered(number))
+		receive(copies, numbered(number))
 	}
 	end(copies)
 }
@@ -101,18 +101,18 @@ func stream() {
 func collect() {
 	all := open(ctx, "Collect", true, false)
 	for _, word := range words {
-		say(all, word)
+		send(all, word)
 	}
 	check(all.CloseSend())
-	hear(all, bytes.Join(words, nil))
+	receive(all, bytes.Join(words, nil))
 }
 
-// Each word is said when the one before has come back.
+// Each word is sent when the one before was received.
 func chat() {
 	echo := open(ctx, "Chat", true, true)
 	for _, word := range words {
-		say(echo, word)
-		hear(echo, word)
+		send(echo, word)
+		receive(echo, word)
 	}
 	check(echo.CloseSend())
 	end(echo)
@@ -128,12 +128,12 @@ func refused() {
 	}
 }
 
-// Messages without an end.
+// Endless messages.
 func tooLate() {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	endless := open(ctx, "Stream", false, true)
-	say(endless, numbered(1<<32-1))
+	send(endless, numbered(1<<32-1))
 	check(endless.CloseSend())
 	var reply []byte
 	var err error
@@ -148,8 +148,8 @@ func cancelled() {
 	for i := 0; i < 20; i++ {
 		ctx, cancel := context.WithCancel(ctx)
 		echo := open(ctx, "Chat", true, true)
-		say(echo, []byte("half a word"))
-		hear(echo, []byte("half a word"))
+		send(echo, []byte("half a word"))
+		receive(echo, []byte("half a word"))
 		cancel()
 		var reply []byte
 		hasCode(echo.RecvMsg(&reply), codes.Canceled)

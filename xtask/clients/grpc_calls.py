@@ -1,4 +1,4 @@
-"""Calls by grpcio, and what becomes of them: grpc_calls.py CALL HOST:PORT [tls]
+"""Calls by grpcio, and checks of their results: grpc_calls.py CALL HOST:PORT [tls]
 
 CALL is one of the four kinds, or a way in which calls do not come to their end. A check that fails raises.
 """
@@ -11,7 +11,7 @@ import sys
 import grpc
 
 WORDS = [b"the line ", b"of fastest ", b"flow", b"", b"x" * 100_000]
-# Of a call that is to miss it, seconds.
+# The deadline of a call that must exceed it, seconds.
 DEADLINE = 0.1
 
 
@@ -34,13 +34,13 @@ def collect(channel):
 
 
 def chat(channel):
-    """Each word is said when the one before has come back."""
-    said = queue.Queue()
-    echo = channel.stream_stream("/echo.Echo/Chat")(iter(said.get, None), timeout=60)
+    """Each word is sent when the one before was received."""
+    requests = queue.Queue()
+    echo = channel.stream_stream("/echo.Echo/Chat")(iter(requests.get, None), timeout=60)
     for word in WORDS:
-        said.put(word)
+        requests.put(word)
         assert next(echo) == word
-    said.put(None)
+    requests.put(None)
     assert list(echo) == []
 
 
@@ -62,7 +62,7 @@ def refused(channel):
 
 
 def deadline(channel):
-    """Messages without an end."""
+    """Endless messages."""
     endless = channel.unary_stream("/echo.Echo/Stream")(numbered(2**32 - 1), timeout=DEADLINE)
     has_code(grpc.StatusCode.DEADLINE_EXCEEDED, lambda: [None for _ in endless])
     unary(channel)
@@ -70,20 +70,20 @@ def deadline(channel):
 
 def cancel(channel):
     for _ in range(20):
-        said = queue.Queue()
-        echo = channel.stream_stream("/echo.Echo/Chat")(iter(said.get, None), timeout=60)
-        said.put(b"half a word")
+        requests = queue.Queue()
+        echo = channel.stream_stream("/echo.Echo/Chat")(iter(requests.get, None), timeout=60)
+        requests.put(b"half a word")
         assert next(echo) == b"half a word"
         echo.cancel()
         has_code(grpc.StatusCode.CANCELLED, lambda: next(echo))
-        said.put(None)
+        requests.put(None)
     unary(channel)
 
 
 def connect(target, tls=None):
     if tls is None:
         return grpc.insecure_channel(target)
-    # The server makes its certificate itself: it is asked for it, and trusted.
+    # The server creates its own certificate: fetch it, and trust it.
     host, port = target.rsplit(":", 1)
     certificate = ssl.get_server_certificate((host, int(port)))
     return grpc.secure_channel(target, grpc.ssl_channel_credentials(certificate.encode()))

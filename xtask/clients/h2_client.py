@@ -1,4 +1,4 @@
-"""A client that does what few clients do, one check over one connection: h2_client.py CHECK HOST:PORT
+"""A client with rare behaviour, one check over one connection: h2_client.py CHECK HOST:PORT
 
 h2 watches every frame of the server and raises where one breaks a rule; frames that h2 would not send are written by hand. A check
 that fails raises.
@@ -30,7 +30,7 @@ def request(path, method="GET"):
 
 
 class Peer:
-    """A connection, and what has come over it."""
+    """A connection, and what was received on it."""
 
     def __init__(self, address, settings=None):
         host, port = address.rsplit(":", 1)
@@ -49,7 +49,7 @@ class Peer:
             self.socket.sendall(data[start : start + piece_bytes])
 
     def write(self, *frames):
-        """Frames by hand, behind what h2 has to say."""
+        """Sends frames of its own after the output of h2."""
         self.flush()
         self.socket.sendall(b"".join(one.serialize() for one in frames))
 
@@ -99,7 +99,7 @@ class Peer:
         self.until(lambda event: isinstance(event, h2.events.SettingsAcknowledged))
 
     def fetch(self, length=1000, seed=3):
-        """An ordinary request: the connection lives."""
+        """An ordinary request, to check that the connection still works."""
         stream = self.h2.get_next_available_stream_id()
         self.h2.send_headers(stream, request(f"/bytes/{length}?seed={seed}"), end_stream=True)
         self.flush()
@@ -109,7 +109,7 @@ class Peer:
 
 
 def bytes_one_by_one(address):
-    """Each byte comes by itself: preface, SETTINGS, HEADERS and DATA are cut everywhere."""
+    """Each byte is sent by itself: preface, SETTINGS, HEADERS and DATA are split everywhere."""
     peer = Peer(address)
     peer.h2.send_headers(1, request("/echo", "POST"))
     peer.h2.send_data(1, b"abc", end_stream=True)
@@ -126,7 +126,7 @@ def continuations(address):
     head.depends_on, head.stream_weight, head.exclusive = 0, 15, False
     middle = frame.ContinuationFrame(1, block[10:11])
     last = frame.ContinuationFrame(1, block[11:], flags=["END_HEADERS"])
-    # h2 has to know of the stream, but what it would say of it is thrown away.
+    # h2 must know the stream, but its output for it is discarded.
     peer.h2.send_headers(1, request("/"), end_stream=True)
     peer.h2.clear_outbound_data_buffer()
     peer.write(head, middle, last)
@@ -161,7 +161,7 @@ def small_window(address):
 
 
 def window_shrinks(address):
-    """The window of a stream is taken back while it sends: it waits until the window is above zero again."""
+    """The window of a stream is reduced while it sends: it waits until the window is above zero again."""
     peer = Peer(address)
     peer.settled()
     peer.h2.send_headers(1, request("/bytes/100000?seed=3"), end_stream=True)
@@ -183,19 +183,19 @@ def window_shrinks(address):
 
 
 def settings_change(address):
-    """The table of header compression is taken away and given back, and frames get longer, between requests."""
+    """Between requests the dynamic table is disabled and enabled again, and the frame size is raised."""
     peer = Peer(address)
     peer.settled()
     for table, size in ((0, 16_384), (100, 65_536), (65_536, 16_384)):
         peer.h2.update_settings({SettingCodes.HEADER_TABLE_SIZE: table, SettingCodes.MAX_FRAME_SIZE: size})
-        # Allowed to go on at once, but h2 takes a longer frame only in a read behind the acknowledgement.
+        # Allowed at once, but h2 accepts a longer frame only in a read after the acknowledgement.
         peer.settled()
         peer.fetch(length=50_000)
         peer.fetch(length=50_000)
 
 
 def pings(address):
-    """Each PING is answered with its own bytes, in order."""
+    """Each PING is acknowledged with its own bytes, in order."""
     peer = Peer(address)
     sent = [bytes([number]) * 8 for number in range(20)]
     for payload in sent:
@@ -207,7 +207,7 @@ def pings(address):
 
 
 def reset(address):
-    """A stream is reset while it sends; the others and the connection go on, with all of their window."""
+    """A stream is reset while it sends; the others and the connection continue, with their whole windows."""
     peer = Peer(address)
     peer.settled()
     for _ in range(20):
@@ -216,12 +216,12 @@ def reset(address):
         peer.flush()
         peer.until(lambda event: isinstance(event, h2.events.DataReceived), peer.credit)
         peer.h2.reset_stream(stream, ErrorCodes.CANCEL)
-        # What is still on its way belongs to the connection's window, and h2 gives it back.
+        # Late DATA counts against the connection's window, and h2 credits it.
         peer.fetch()
 
 
 def request_trailers(address):
-    """Trailers behind an upload end it."""
+    """Trailers end an upload."""
     peer = Peer(address)
     peer.h2.send_headers(1, request("/echo", "POST"))
     peer.h2.send_data(1, b"abc")
@@ -230,19 +230,19 @@ def request_trailers(address):
     assert peer.response(1) == (b"200", b"abc")
 
 
-def goodbye(address):
-    """GOAWAY of the client: what it has asked for is answered, then the server says GOAWAY and ends."""
+def graceful_close(address):
+    """GOAWAY of the client: the server responds to its requests, then sends GOAWAY and closes."""
     peer = Peer(address)
     peer.settled()
     peer.h2.send_headers(1, request("/bytes/50000?seed=3"), end_stream=True)
-    # By hand: h2 takes its own GOAWAY for the end of everything.
+    # By hand: h2 sends nothing after its own GOAWAY.
     peer.write(frame.GoAwayFrame(0, last_stream_id=0))
     assert peer.response(1) == (b"200", pattern(50_000, 3))
     end_of(peer, ErrorCodes.NO_ERROR, 1)
 
 
 def end_of(peer, code, last_stream):
-    """The connection ends with this GOAWAY, and then for good."""
+    """The connection ends with this GOAWAY, and is closed."""
     goaways = lambda: [event for event in peer.events if isinstance(event, h2.events.ConnectionTerminated)]
     while not goaways():
         assert peer.receive() is not None, "the connection ended without a GOAWAY"
@@ -253,7 +253,7 @@ def end_of(peer, code, last_stream):
 
 
 def violation(address, code, *frames):
-    """After an answered request: frames that break a rule, and the GOAWAY that they ask for."""
+    """After a completed request: frames that break a rule, and the expected GOAWAY."""
     peer = Peer(address)
     peer.settled()
     peer.fetch()

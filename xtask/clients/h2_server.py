@@ -1,7 +1,7 @@
-"""A server that does what few servers do, to one connection: h2_server.py BEHAVIOUR [CERT KEY]
+"""A server with rare behaviour, to one connection: h2_server.py BEHAVIOUR [CERT KEY]
 
 Answers one request with 100,000 bytes (byte i is i * 7 mod 256) or ends it, or several, in a way of its own. h2 watches every frame of the client
-and raises where one breaks a rule. With the files of a certificate and its key it speaks over TLS. Prints `well` when the client has behaved, and has said GOAWAY before it closed.
+and raises where one breaks a rule. With the files of a certificate and its key it uses TLS. Prints `well` if the client behaved as expected and sent GOAWAY before it closed.
 """
 
 import socket
@@ -39,7 +39,7 @@ class Peer:
             self.socket.sendall(data[start : start + self.piece_bytes])
 
     def write(self, *frames):
-        """Frames by hand, behind what h2 has to say."""
+        """Sends frames of its own after the output of h2."""
         self.flush()
         self.socket.sendall(b"".join(one.serialize() for one in frames))
 
@@ -54,7 +54,7 @@ class Peer:
         return bool(data)
 
     def read(self, data):
-        """Frame by frame: h2 takes a GOAWAY for the end, where other frames may follow."""
+        """Reads frame by frame: h2 handles no frame after a GOAWAY, but others may follow."""
         self.unread += data
         while (end := self.unit()) <= len(self.unread) and not self.seen(h2.events.ConnectionTerminated):
             self.events += self.h2.receive_data(self.unread[:end])
@@ -62,7 +62,7 @@ class Peer:
             self.is_open = True
 
     def unit(self):
-        """The length of what comes next: the preface, then frames."""
+        """The length of the next item: the preface, then frames."""
         if not self.is_open:
             return len(PREFACE)
         return 9 + int.from_bytes(self.unread[:3], "big") if len(self.unread) >= 3 else 9
@@ -93,8 +93,8 @@ class Peer:
         self.h2.end_stream(1)
         self.flush()
 
-    def goodbye(self, code=ErrorCodes.NO_ERROR):
-        """The client says GOAWAY before it closes."""
+    def expect_goaway(self, code=ErrorCodes.NO_ERROR):
+        """Expects that the client sends GOAWAY before it closes."""
         while self.receive():
             pass
         ends = [event.error_code for event in self.seen(h2.events.ConnectionTerminated)]
@@ -107,7 +107,7 @@ def informational(peer):
     peer.h2.send_headers(1, OK)
     peer.send(CONTENT)
     peer.h2.send_headers(1, [("x-checksum", "1")], end_stream=True)
-    peer.goodbye()
+    peer.expect_goaway()
 
 
 def bytes_one_by_one(peer):
@@ -116,7 +116,7 @@ def bytes_one_by_one(peer):
     peer.h2.send_headers(1, OK)
     peer.send(CONTENT)
     peer.end()
-    peer.goodbye()
+    peer.expect_goaway()
 
 
 def padding(peer):
@@ -125,7 +125,7 @@ def padding(peer):
     for start in range(0, len(CONTENT), 500):
         peer.send(CONTENT[start : start + 500], pad_length=255)
     peer.end()
-    peer.goodbye()
+    peer.expect_goaway()
 
 
 def pings(peer):
@@ -137,7 +137,7 @@ def pings(peer):
         peer.until(lambda: len(peer.seen(h2.events.PingAckReceived)) == number + 1)
     peer.end()
     assert [e.ping_data for e in peer.seen(h2.events.PingAckReceived)] == [bytes([n]) * 8 for n in range(10)]
-    peer.goodbye()
+    peer.expect_goaway()
 
 
 def settings_change(peer):
@@ -151,19 +151,19 @@ def settings_change(peer):
     peer.h2.send_headers(1, OK)
     peer.send(CONTENT)
     peer.end()
-    peer.goodbye()
+    peer.expect_goaway()
 
 
 def goaway_midway(peer):
-    """GOAWAY does not end what it includes."""
+    """GOAWAY does not end the streams that it includes."""
     peer.request()
     peer.h2.send_headers(1, OK)
     peer.send(CONTENT[:50_000])
-    # By hand: h2 takes its own GOAWAY for the end of everything.
+    # By hand: h2 sends nothing after its own GOAWAY.
     peer.write(frame.GoAwayFrame(0, last_stream_id=1))
     peer.send(CONTENT[50_000:])
     peer.end()
-    peer.goodbye()
+    peer.expect_goaway()
 
 
 def reset_midway(peer):
@@ -171,32 +171,32 @@ def reset_midway(peer):
     peer.h2.send_headers(1, OK)
     peer.send(CONTENT[:50_000])
     peer.h2.reset_stream(1, ErrorCodes.INTERNAL_ERROR)
-    peer.goodbye()
+    peer.expect_goaway()
 
 
 def refused(peer):
     peer.request()
     peer.h2.reset_stream(1, ErrorCodes.REFUSED_STREAM)
-    peer.goodbye()
+    peer.expect_goaway()
 
 
 def goaway_at_once(peer):
     peer.request()
     peer.write(frame.GoAwayFrame(0, last_stream_id=0))
-    peer.goodbye()
+    peer.expect_goaway()
 
 
 def closed_midway(peer):
-    """TCP ends, and nobody said why."""
+    """The server closes TCP without GOAWAY."""
     peer.request()
     peer.h2.send_headers(1, OK)
     peer.send(CONTENT[:50_000])
     peer.socket.shutdown(socket.SHUT_WR)
-    peer.goodbye()
+    peer.expect_goaway()
 
 
 def dies_midway(peer):
-    """The process is gone, and TCP says so."""
+    """TCP resets the connection, as if the process had died."""
     peer.request()
     peer.h2.send_headers(1, OK)
     peer.send(CONTENT[:50_000])
@@ -205,21 +205,21 @@ def dies_midway(peer):
 
 
 def too_short(peer):
-    """Less content than was promised: the client says what rule that breaks."""
+    """Less content than announced: the client names the rule."""
     peer.request()
     peer.h2.send_headers(1, OK)
     peer.send(CONTENT[:50_000])
     peer.end()
-    peer.goodbye()
+    peer.expect_goaway()
 
 
 def window_overflow(peer):
-    """More window than there can be."""
+    """A window above the maximum."""
     peer.request()
     peer.h2.send_headers(1, OK)
     peer.send(CONTENT[:50_000])
     peer.write(*[frame.WindowUpdateFrame(0, 2**31 - 1)] * 2)
-    peer.goodbye(ErrorCodes.FLOW_CONTROL_ERROR)
+    peer.expect_goaway(ErrorCodes.FLOW_CONTROL_ERROR)
 
 
 def resets(peer):
@@ -230,7 +230,7 @@ def resets(peer):
             path = dict(event.headers)[b":path"]
             peer.h2.reset_stream(event.stream_id, int(path.removeprefix(b"/echo.Echo/Reset")))
             answered += 1
-    peer.goodbye()
+    peer.expect_goaway()
 
 
 listener = socket.create_server(("127.0.0.1", 0))

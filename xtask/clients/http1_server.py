@@ -1,4 +1,4 @@
-"""A server that knows HTTP/1.1 alone: http1_server.py [CERT KEY]
+"""A server for HTTP/1.1 only: http1_server.py [CERT KEY]
 
 With the files of a certificate and its key it speaks over TLS, and picks http/1.1 where a client offers it.
 """
@@ -10,7 +10,7 @@ import sys
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Of an answer to what is no request: else it comes as HTTP/0.9, without a status line.
+    # The version of the response to an invalid request: without it the response is HTTP/0.9, without a status line.
     default_request_version = "HTTP/1.1"
 
     def do_GET(self):

@@ -81,7 +81,7 @@ const checks = {
 
 async function check(name) {
   await checks[name]();
-  // What was cancelled has no protocol; what has ended is listed a little later.
+  // A cancelled transfer has no protocol; a completed one is listed a little later.
   for (let protocols = []; protocols.length < 2; await new Promise((resolve) => setTimeout(resolve, 10))) {
     const entries = ["navigation", "resource"].flatMap((kind) => performance.getEntriesByType(kind));
     protocols = entries.map((entry) => entry.nextHopProtocol).filter((protocol) => protocol !== "");

@@ -1,6 +1,6 @@
 // A server by Go's net/http with golang.org/x/net/http2 that keeps the contract of our own: server ROOT [tls]
 //
-// Over TLS this is net/http alone, with a certificate that it has made itself.
+// Over TLS this is net/http alone, with its own certificate.
 package main
 
 import (

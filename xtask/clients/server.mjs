@@ -17,7 +17,7 @@ function* pattern(length, seed) {
 const identity = cert && { cert: fs.readFileSync(cert), key: fs.readFileSync(key) };
 const server = identity ? http2.createSecureServer(identity) : http2.createServer();
 server.on("stream", (stream, fields) => {
-  // A client that goes away is its own affair.
+  // A client may close its connection at any time.
   stream.on("error", () => {});
   const done = () => {};
   const url = new URL(fields[":path"], "http://localhost");

@@ -75,7 +75,7 @@ fn start(name: &str) -> anyhow::Result<(Child, String)> {
         .with_context(|| format!("{program} did not start"))?;
     let mut lines = BufReader::new(child.stdout.take().context("its output is piped")?).lines();
     let first = lines.next().context("it ended at once")??;
-    // Its log is read and thrown away, so that it never waits for a reader.
+    // Its log is read and discarded, so that it never waits for a reader.
     std::thread::spawn(move || lines.for_each(drop));
     match first.strip_prefix("listening on ") {
         Some(address) => Ok((child, address.to_owned())),

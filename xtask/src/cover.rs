@@ -2,8 +2,8 @@
 //!
 //! Prints the coverage by crate and writes it, with every file, to `docs/coverage.md`. Of one
 //! package alone it only prints, since the tests of the others reach it too. Needs cargo-llvm-cov,
-//! which it installs, and an LLVM at least as new as the compiler's, which it installs where it
-//! may.
+//! which it installs, and an LLVM at least as new as the compiler's, which it installs where that
+//! is permitted.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

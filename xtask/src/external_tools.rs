@@ -15,7 +15,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::process;
 
-/// Where the scripts lie, from the project's root.
+/// The folder of the scripts, from the project's root.
 const SCRIPTS: &str = "xtask/clients";
 /// What is installed or built for them.
 const TARGET: &str = "target/xtask";

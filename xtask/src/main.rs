@@ -52,9 +52,9 @@ enum Command {
     Nostd,
     /// Installs the programs that the tests use, if permitted (root on Debian)
     Setup,
-    /// Runs random conversations between two ends, and holds the model against them
+    /// Runs random conversations between two endpoints, and compares them with the model
     Sim(sim::Args),
-    /// Holds the ledger of requirements against the tests, and writes docs/conformance.md
+    /// Compares the ledger of requirements with the tests, and writes docs/conformance.md
     Spec(spec::Args),
     /// Runs every check and test of the project
     Test(test::Args),

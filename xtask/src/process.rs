@@ -1,9 +1,9 @@
 //! Child processes that end: each has a time limit and a process group of its own.
 //!
-//! Owns the list of the groups that run. What it keeps true: a group leaves the list only when its
-//! leader has ended, and a signal that ends us ends every listed group first. Ends are asked for
-//! (SIGTERM) before they are forced (SIGKILL), so that a child which started groups of its own, as
-//! nextest and we do, can end them too.
+//! Owns the list of the groups that run. Invariants: a group leaves the list only when its leader
+//! has ended, and a signal that ends us ends every listed group first. Ends are asked for (SIGTERM)
+//! before they are forced (SIGKILL), so that a child which started groups of its own, as nextest
+//! and we do, can end them too.
 
 use std::io::Read;
 use std::os::unix::process::CommandExt as _;

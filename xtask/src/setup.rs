@@ -76,8 +76,7 @@ fn install<'a>(
     packages.iter().filter_map(|package| Some((*package, install(&[package]).err()?))).collect()
 }
 
-/// Sees to it that a subcommand of cargo is installed, from crates.io. Takes minutes when it is
-/// not.
+/// Installs a subcommand of cargo from crates.io unless it is installed, which takes minutes.
 pub fn cargo_tool(subcommand: &str, version: &str) -> anyhow::Result<()> {
     let name = format!("cargo-{subcommand}");
     let probe = process::run(&mut process::cargo(&[subcommand, "--version"]), Duration::from_secs(60));

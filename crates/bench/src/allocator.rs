@@ -8,6 +8,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
 /// Counts every allocation and passes it on to the system's allocator.
+#[derive(Debug)]
 pub struct Counting;
 
 /// What has been allocated since the program started.

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 /// The encoder of one direction of one connection.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct PlainEncoder {
     /// Newest first, as RFC 7541 §2.3.3 numbers them.
     dynamic: VecDeque<(String, String)>,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use std::error::Error;
 
 /// The bytes that are served, in one piece for all requests.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Payload(Bytes);
 
 impl Payload {

@@ -9,6 +9,7 @@ use crate::wire::PREFACE;
 use crate::workload::{Scene, Side, Workload};
 
 /// The other end: sends its frames in order, whatever it receives.
+#[derive(Debug)]
 pub struct Script {
     scene: Scene,
     encoder: PlainEncoder,
@@ -161,7 +162,7 @@ impl Script {
     }
 }
 
-/// RFC 9113 §4.1: nine bytes of head, then the payload.
+/// RFC 9113 §4.1: a header of nine bytes, then the payload.
 fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     out.extend_from_slice(&(payload.len() as u32).to_be_bytes()[1..]);
     out.extend_from_slice(&[kind, flags]);
@@ -197,7 +198,7 @@ mod tests {
     fn a_request_takes_as_many_bytes_as_a_browsers() {
         let mut script = script("w1");
         script.chunk(1);
-        // Nine indexed fields, `:path` as a literal of 39 characters, and the frame's head.
+        // Nine indexed fields, `:path` as a literal of 39 characters, and the frame header.
         assert_eq!(script.chunk(100).len() / 100, 48);
     }
 

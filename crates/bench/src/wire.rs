@@ -1,7 +1,7 @@
-//! Where output bytes go, and what the frames in them amount to.
+//! The sink of output bytes, and the counts of the frames in them.
 
-/// The sink of an endpoint's output: counts, and keeps the bytes when they will be examined.
-#[derive(Default)]
+/// The sink of an endpoint's output. Keeps the bytes if the frames in them are to be counted.
+#[derive(Debug, Default)]
 pub struct Wire {
     kept: Option<Vec<u8>>,
     /// The buffer that a library fills or swaps with its own: one for all connections of the
@@ -10,27 +10,28 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Creates a sink that drops what it gets.
+    /// Creates a sink that drops its input.
     pub fn dropping() -> Self {
         Self::default()
     }
 
-    /// Creates a sink that keeps what it gets for [`Wire::tally`].
+    /// Creates a sink that keeps its input for [`Wire::tally`].
     pub fn keeping() -> Self {
         Self { kept: Some(Vec::new()), ..Self::default() }
     }
 
-    /// Takes bytes. Pieces are free, as in a vectored write.
+    /// Appends bytes. A call costs nothing else, as in a vectored write.
     #[inline]
     pub fn put(&mut self, bytes: &[u8]) {
-        // The address and length are used, so nothing that makes them can be optimised away.
+        // `black_box` counts as a use of the bytes, so the optimiser cannot remove the code that
+        // makes them.
         std::hint::black_box(bytes);
         if let Some(kept) = &mut self.kept {
             kept.extend_from_slice(bytes);
         }
     }
 
-    /// Takes what `take` puts into an empty buffer, if it returns true.
+    /// Appends what `take` writes to an empty buffer, if it returns true.
     #[inline]
     pub fn put_taken(&mut self, take: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
         let mut bytes = std::mem::take(&mut self.taken);
@@ -43,35 +44,34 @@ impl Wire {
         has_taken
     }
 
-    /// Counts the frames of all that was kept, on all connections. A client's preface counts
-    /// nothing.
+    /// Counts the frames in the kept bytes of all connections. Skips the prefaces of clients.
     ///
     /// # Panics
-    /// If the bytes do not end with a frame's end or announce the end of the connection: then the
-    /// endpoint failed, and its figures mean nothing.
+    /// If the last frame is incomplete, or if there is a GOAWAY: then the endpoint failed, and its
+    /// figures are invalid.
     pub fn tally(&self) -> Tally {
         let mut rest = self.kept.as_deref().unwrap_or_default();
         let mut tally = Tally::default();
         loop {
             rest = rest.strip_prefix(PREFACE).unwrap_or(rest);
-            let Some((head, behind)) = rest.split_first_chunk::<9>() else { break };
-            let len = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-            let (payload, next) = behind.split_at_checked(len).expect("output ends within a frame");
-            tally.add(head[3], head[4], payload);
+            let Some((header, after)) = rest.split_first_chunk::<9>() else { break };
+            let len = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
+            let (payload, next) = after.split_at_checked(len).expect("output ends within a frame");
+            tally.add(header[3], header[4], payload);
             rest = next;
         }
-        assert!(rest.is_empty(), "output ends within a frame's head");
+        assert!(rest.is_empty(), "output ends within a frame header");
         tally
     }
 }
 
-/// What went out, in frames. Heads of blocks and window updates differ in number from library to
-/// library without any difference in work, so only what the application asked for is counted.
+/// Counts of sent frames. The number of CONTINUATION and WINDOW_UPDATE frames differs between
+/// libraries for the same work, so only what the application sent is counted.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Tally {
     /// SETTINGS frames that acknowledge.
     pub acks: u64,
-    /// Header blocks begun.
+    /// HEADERS frames.
     pub headers: u64,
     /// Payload bytes of DATA frames.
     pub data_bytes: u64,
@@ -95,7 +95,7 @@ impl Tally {
     }
 }
 
-/// RFC 9113 §3.4: what a client sends first.
+/// RFC 9113 §3.4: the first bytes of a client.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_counted_by_what_they_do() {
+    fn frames_are_counted_by_type_and_flags() {
         let data = [0, 0, 2, 0, 1, 0, 0, 0, 1, b'o', b'k'];
         let headers = [0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88];
         let reset = [0, 0, 4, 3, 0, 0, 0, 0, 3, 0, 0, 0, 8];
@@ -120,13 +120,13 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "within a frame")]
-    fn a_torn_frame_is_a_failure() {
+    fn an_incomplete_frame_is_a_failure() {
         tally_of(&[0, 0, 2, 0, 1, 0, 0, 0, 1, b'o']);
     }
 
     #[test]
-    #[should_panic(expected = "within a frame's head")]
-    fn a_torn_head_is_a_failure() {
+    #[should_panic(expected = "within a frame header")]
+    fn an_incomplete_frame_header_is_a_failure() {
         tally_of(&[0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0]);
     }
 

@@ -14,7 +14,7 @@ pub enum Workload {
     W2,
     /// A body without end leaves in frames of 16 KiB, copied into the output.
     W3Down,
-    /// The same, but the library writes frame heads only and the payload is never copied.
+    /// The same, but the library writes frame headers only and the payload is never copied.
     W3Splice,
     /// A body without end arrives in frames of 16 KiB.
     W3Up,

@@ -1,19 +1,18 @@
-//! Ends that are broken on purpose, one way each: a law that does not notice its fault is worth
-//! nothing.
+//! Injected faults: endpoints with one defect each, for tests that each property detects its fault.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use thalweg::{ErrorCode, Event, StreamKey};
+use thalweg::{Config, ErrorCode, Event, Limit, RateLimit, StreamKey};
 
-use crate::frames::{HEAD_LEN, PREFACE, Piece, kind, ping, rst_stream};
+use crate::frames::{HEADER_LEN, PREFACE, Piece, kind, ping, rst_stream};
 
-/// A way in which an end is broken.
+/// A defect of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Its WINDOW_UPDATE frames are lost: flow control comes to a stop.
+    /// Its WINDOW_UPDATE frames are lost, so that flow control stalls.
     LosesWindowUpdates,
-    /// Each WINDOW_UPDATE grants one byte more, or one less, than it should.
+    /// Each WINDOW_UPDATE grants one byte too many, or one too few.
     GrantsTooMuch,
     /// One bit of each piece of content that it sends is wrong.
     AltersData,
@@ -25,18 +24,43 @@ pub enum Fault {
     HidesResets,
     /// It loses input that comes byte by byte.
     LosesSingleBytes,
-    /// It talks without a cause.
+    /// It sends frames without a cause.
     SendsUnprompted,
-    /// Its output depends on state outside of it.
+    /// Its output depends on state outside of the connection.
     IsNondeterministic,
-    /// It keeps a copy of all that it receives.
+    /// It keeps a copy of everything that it receives.
     RetainsInput,
     /// It allocates at every call.
     Allocates,
     /// It sends content byte by byte.
     SendsCrumbs,
+    /// It names no other stream while one that it prefers can send.
+    PrefersOneStream,
     /// Its timeouts fire up to 100 ms early.
     FiresTimeoutsEarly,
+}
+
+/// The configuration of an end whose limit is too low, as if it charged for what honest peers do:
+/// `burst` at once, and none with time.
+///
+/// # Panics
+/// For a limit that is no rate limit.
+#[must_use]
+pub fn with_low_limit(mut config: Config, limit: Limit, burst: u32) -> Config {
+    let limits = &mut config.rate_limits;
+    let rate = match limit {
+        Limit::Resets => &mut limits.resets,
+        Limit::Pings => &mut limits.pings,
+        Limit::Settings => &mut limits.settings,
+        Limit::EmptyFrames => &mut limits.empty_frames,
+        Limit::Priorities => &mut limits.priorities,
+        Limit::WindowUpdates => &mut limits.window_updates,
+        Limit::Extensions => &mut limits.extensions,
+        Limit::SmallData => &mut limits.small_data,
+        _ => panic!("{limit:?} is no rate limit"),
+    };
+    *rate = RateLimit::new(burst, 0);
+    config
 }
 
 /// The state of a fault.
@@ -46,15 +70,27 @@ pub struct Faults {
     retained: Vec<u8>,
     reported: Option<StreamKey>,
     fired: bool,
+    /// The stream that is preferred.
+    preferred: Option<StreamKey>,
+    /// The streams that wait for it.
+    withheld: Vec<StreamKey>,
 }
 
 impl Faults {
-    /// Starts a fault.
+    /// Creates a fault.
     pub const fn new(fault: Fault) -> Self {
-        Self { fault: Some(fault), retained: Vec::new(), reported: None, fired: false }
+        Self {
+            fault: Some(fault),
+            retained: Vec::new(),
+            reported: None,
+            fired: false,
+            preferred: None,
+            withheld: Vec::new(),
+        }
     }
 
-    /// Breaks what comes in. Returns a stream whose end shall be told once more.
+    /// Applies the fault to received input. Returns a stream whose reset is to be reported once
+    /// more.
     pub fn alter_input(&mut self, input: &mut &[u8]) -> Option<StreamKey> {
         match self.fault? {
             Fault::LosesSingleBytes if input.len() == 1 => *input = &[],
@@ -65,12 +101,30 @@ impl Faults {
         self.reported.take()
     }
 
-    /// How much of content one call sends at most.
+    /// Returns the most content that one call sends, bytes.
     pub const fn piece_len(&self, len: usize) -> usize {
         match self.fault {
             Some(Fault::SendsCrumbs) if len > 1 => 1,
             _ => len,
         }
+    }
+
+    /// Breaks the order in which streams are named; `next` asks the connection.
+    pub fn choose(&mut self, mut next: impl FnMut() -> Option<StreamKey>) -> Option<StreamKey> {
+        if self.fault != Some(Fault::PrefersOneStream) {
+            return next();
+        }
+        while let Some(stream) = next() {
+            if *self.preferred.get_or_insert(stream) == stream {
+                return Some(stream);
+            }
+            self.withheld.push(stream);
+        }
+        let stream = self.withheld.pop();
+        if stream.is_none() {
+            self.preferred = None;
+        }
+        stream
     }
 
     /// How early its timeouts fire.
@@ -82,12 +136,12 @@ impl Faults {
         }
     }
 
-    /// What it keeps for itself, bytes.
+    /// Returns the memory that the fault keeps, bytes.
     pub const fn heap_bytes(&self) -> usize {
         self.retained.capacity()
     }
 
-    /// Breaks what is told: returns whether an event is swallowed.
+    /// Applies the fault to an event. Returns whether the event is dropped.
     pub fn hides(&mut self, event: &Event<'_, '_>) -> bool {
         match (self.fault, event) {
             (Some(Fault::HidesResets), Event::Reset { .. }) => true,
@@ -99,7 +153,7 @@ impl Faults {
         }
     }
 
-    /// Breaks what goes out, which holds no splices. Returns whether there is anything.
+    /// Applies the fault to output, which has no splices. Returns whether output is left.
     pub fn alter_output(&mut self, out: &mut Vec<u8>, taken: bool) -> bool {
         match self.fault {
             Some(Fault::LosesWindowUpdates) => rewrite(out, |frame| {
@@ -113,13 +167,13 @@ impl Faults {
                 }
             }),
             Some(Fault::AltersData) => rewrite(out, |frame| {
-                if frame[KIND_AT] == kind::DATA && frame.len() > HEAD_LEN {
-                    frame[HEAD_LEN] ^= 1;
+                if frame[KIND_AT] == kind::DATA && frame.len() > HEADER_LEN {
+                    frame[HEADER_LEN] ^= 1;
                 }
             }),
             Some(Fault::BlamesPeer) => rewrite(out, |frame| self.blame_peer(frame)),
             Some(Fault::SendsUnprompted) if !taken => {
-                // Once each time that it is out of words.
+                // Once each time that the output is empty.
                 self.fired = !self.fired;
                 if self.fired {
                     out.extend(ping([0; 8]).bytes());
@@ -135,9 +189,9 @@ impl Faults {
         !out.is_empty()
     }
 
-    /// The first content becomes a reset, and what follows on its stream is lost.
+    /// Replaces the first DATA by a reset, and drops later frames of its stream.
     fn blame_peer(&mut self, frame: &mut Vec<u8>) {
-        if frame[6..HEAD_LEN] != [0, 0, 1] || (frame[KIND_AT] != kind::DATA && !self.fired) {
+        if frame[6..HEADER_LEN] != [0, 0, 1] || (frame[KIND_AT] != kind::DATA && !self.fired) {
             return;
         }
         frame.clear();
@@ -148,7 +202,7 @@ impl Faults {
     }
 }
 
-/// Has every frame of an output altered, or emptied.
+/// Calls a function with every frame of an output; it alters or removes the frame.
 fn rewrite(out: &mut Vec<u8>, mut alter: impl FnMut(&mut Vec<u8>)) {
     let mut altered = Vec::new();
     let mut rest = out.as_slice();
@@ -157,7 +211,7 @@ fn rewrite(out: &mut Vec<u8>, mut alter: impl FnMut(&mut Vec<u8>)) {
         rest = after;
     }
     while let Some(&[a, b, c]) = rest.first_chunk::<3>() {
-        let len = HEAD_LEN + u32::from_be_bytes([0, a, b, c]) as usize;
+        let len = HEADER_LEN + u32::from_be_bytes([0, a, b, c]) as usize;
         let (frame, after) = rest.split_at(len);
         let mut frame = frame.to_vec();
         alter(&mut frame);

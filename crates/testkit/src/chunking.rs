@@ -1,20 +1,20 @@
-//! Where input is cut.
+//! How input is split.
 
 use crate::random::{Choices, Random};
 
-/// Where input is cut.
+/// How input is split.
 #[derive(Clone, Debug)]
 pub enum Chunking {
-    /// Nowhere.
+    /// Not at all.
     Whole,
-    /// Everywhere.
+    /// After every byte.
     Bytewise,
-    /// At random places.
+    /// At random positions.
     Random(Random),
 }
 
 impl Chunking {
-    /// Bytes of the next piece of an input of `len`, which is not 0.
+    /// Returns the length of the next piece of an input of `len` bytes, which is not 0.
     pub fn next(&mut self, len: usize) -> usize {
         match self {
             Self::Whole => len,
@@ -26,7 +26,7 @@ impl Chunking {
         }
     }
 
-    /// The next piece of an input that is not empty, which it leaves.
+    /// Splits off the next piece of an input that is not empty.
     pub fn take<'b>(&mut self, input: &mut &'b [u8]) -> &'b [u8] {
         let (piece, rest) = input.split_at(self.next(input.len()));
         *input = rest;

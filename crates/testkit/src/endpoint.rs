@@ -1,5 +1,5 @@
-//! One end of a connection, of either role, checked after every call, and broken on purpose where a
-//! test asks for it.
+//! One endpoint of a connection, of either role, with a check after every call, and with an
+//! injected fault if a test sets one.
 
 use thalweg::frame::{Flags, FrameType};
 use thalweg::{
@@ -23,7 +23,7 @@ enum Core {
     Server(Recorder<Server>),
 }
 
-/// The same call for both roles, and the check after it.
+/// Calls a method of either role, and then `check`.
 macro_rules! call {
     ($endpoint:expr, $core:ident => $call:expr) => {{
         let result = match &mut $endpoint.core {
@@ -35,7 +35,7 @@ macro_rules! call {
     }};
 }
 
-/// The same look for both roles.
+/// Calls a getter of either role.
 macro_rules! look {
     ($endpoint:expr, $core:ident => $look:expr) => {
         match &$endpoint.core {
@@ -46,39 +46,39 @@ macro_rules! look {
 }
 
 impl Endpoint {
-    /// Starts a client.
+    /// Creates a client.
     ///
     /// # Errors
-    /// As for [`thalweg::Connection::new`].
+    /// Those of [`thalweg::Connection::new`].
     pub fn client(config: Config) -> Result<Self, ConfigError> {
         Self::recorded_client(config, RecordOptions::disabled())
     }
 
-    /// Starts a client that is recorded.
+    /// Creates a client that is recorded.
     ///
     /// # Errors
-    /// As for [`thalweg::Connection::new`].
+    /// Those of [`thalweg::Connection::new`].
     pub fn recorded_client(config: Config, recorded: RecordOptions) -> Result<Self, ConfigError> {
         Ok(Self { core: Core::Client(Recorder::new(config, recorded)?), faults: Faults::default() })
     }
 
-    /// Starts a server.
+    /// Creates a server.
     ///
     /// # Errors
-    /// As for [`thalweg::Connection::new`].
+    /// Those of [`thalweg::Connection::new`].
     pub fn server(config: Config) -> Result<Self, ConfigError> {
         Self::recorded_server(config, RecordOptions::disabled())
     }
 
-    /// Starts a server that is recorded.
+    /// Creates a server that is recorded.
     ///
     /// # Errors
-    /// As for [`thalweg::Connection::new`].
+    /// Those of [`thalweg::Connection::new`].
     pub fn recorded_server(config: Config, recorded: RecordOptions) -> Result<Self, ConfigError> {
         Ok(Self { core: Core::Server(Recorder::new(config, recorded)?), faults: Faults::default() })
     }
 
-    /// Breaks this end: to see that a law notices.
+    /// Injects a fault, for tests that a property detects it.
     #[must_use]
     pub fn with_fault(mut self, fault: Fault) -> Self {
         self.faults = Faults::new(fault);
@@ -95,10 +95,10 @@ impl Endpoint {
         look!(self, core => core.check());
     }
 
-    /// See [`thalweg::Connection::receive`].
+    /// Calls [`thalweg::Connection::receive`].
     ///
     /// # Errors
-    /// The connection is over.
+    /// The connection has ended.
     pub fn receive<'c, 'b>(
         &'c mut self,
         input: &mut &'b [u8],
@@ -114,29 +114,34 @@ impl Endpoint {
             Core::Server(core) => core.receive(input, now),
         };
         match event {
-            // Something harmless in its place: `None` would mean that the input is consumed.
+            // A harmless event in its place: `None` would mean that the input is consumed.
             Ok(Some(event)) if self.faults.hides(&event) => Ok(Some(Event::Pong { payload: [0; 8] })),
             event => event,
         }
     }
 
-    /// See [`thalweg::Connection::handle_eof`].
+    /// Calls [`thalweg::Connection::handle_eof`].
     ///
     /// # Errors
-    /// The peer still owed something.
+    /// The byte stream ended too early.
     pub fn handle_eof(&mut self) -> Result<(), ConnectionError> {
         call!(self, core => core.handle_eof())
     }
 
-    /// See [`thalweg::Connection::release`].
+    /// Calls [`thalweg::Connection::release`].
     pub fn release(&mut self, stream: StreamKey, bytes: usize) {
         call!(self, core => core.release(stream, bytes));
     }
 
-    /// See [`thalweg::Connection::send_data`] and [`thalweg::Connection::send_data_padded`].
+    /// Calls [`thalweg::Connection::discard`].
+    pub fn discard(&mut self, stream: StreamKey, bytes: usize) {
+        call!(self, core => core.discard(stream, bytes));
+    }
+
+    /// Calls [`thalweg::Connection::send_data`] and [`thalweg::Connection::send_data_padded`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of the method.
     pub fn send_data(
         &mut self,
         stream: StreamKey,
@@ -162,55 +167,55 @@ impl Endpoint {
         }
     }
 
-    /// See [`thalweg::Connection::splice_data`].
+    /// Calls [`thalweg::Connection::splice_data`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of the method.
     pub fn splice_data(&mut self, stream: StreamKey, len: usize, end: bool) -> Result<usize, SendError> {
         call!(self, core => core.splice_data(stream, len, end))
     }
 
-    /// See [`thalweg::Connection::send_trailers`].
+    /// Calls [`thalweg::Connection::send_trailers`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of the method.
     pub fn send_trailers(&mut self, stream: StreamKey, fields: &[Field<'_>]) -> Result<(), SendError> {
         call!(self, core => core.send_trailers(stream, fields.iter().copied()))
     }
 
-    /// See [`thalweg::Connection::send_reset`].
+    /// Calls [`thalweg::Connection::send_reset`].
     pub fn send_reset(&mut self, stream: StreamKey, code: ErrorCode) {
         call!(self, core => core.send_reset(stream, code));
     }
 
-    /// See [`thalweg::Connection::send_settings`].
+    /// Calls [`thalweg::Connection::send_settings`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of the method.
     pub fn send_settings(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), SendError> {
         call!(self, core => core.send_settings(change))
     }
 
-    /// See [`thalweg::Connection::send_ping`].
+    /// Calls [`thalweg::Connection::send_ping`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of the method.
     pub fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
         call!(self, core => core.send_ping(payload))
     }
 
-    /// See [`thalweg::Connection::set_priority`].
+    /// Calls [`thalweg::Connection::set_priority`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of the method.
     pub fn set_priority(&mut self, stream: StreamKey, priority: Priority) -> Result<(), SendError> {
         call!(self, core => core.set_priority(stream, priority))
     }
 
-    /// See [`thalweg::Connection::send_extension`].
+    /// Calls [`thalweg::Connection::send_extension`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of the method.
     pub fn send_extension(
         &mut self,
         kind: FrameType,
@@ -221,64 +226,67 @@ impl Endpoint {
         call!(self, core => core.send_extension(kind, flags, on, payload))
     }
 
-    /// See [`thalweg::Connection::poll_writable`].
+    /// Calls [`thalweg::Connection::poll_writable`].
     pub fn poll_writable(&mut self) -> Option<StreamKey> {
-        call!(self, core => core.poll_writable())
+        let mut faults = std::mem::take(&mut self.faults);
+        let stream = faults.choose(|| call!(self, core => core.poll_writable()));
+        self.faults = faults;
+        stream
     }
 
-    /// See [`thalweg::Connection::poll_transmit_spliced`].
+    /// Calls [`thalweg::Connection::poll_transmit_spliced`].
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>, splices: &mut Vec<Splice>) -> bool {
         let taken = call!(self, core => core.poll_transmit_spliced(out, splices));
         self.faults.alter_output(out, taken)
     }
 
-    /// See [`thalweg::Connection::poll_timeout`].
+    /// Calls [`thalweg::Connection::poll_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         let at = look!(self, core => core.poll_timeout())?;
         let early_by = self.faults.timeouts_early_by().as_nanos() as u64;
         Some(Instant::from_nanos(at.as_nanos().saturating_sub(early_by)))
     }
 
-    /// See [`thalweg::Connection::handle_timeout`].
+    /// Calls [`thalweg::Connection::handle_timeout`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of the method.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
         let now = now + self.faults.timeouts_early_by();
         call!(self, core => core.handle_timeout(now))
     }
 
-    /// See [`thalweg::Connection::shutdown`].
+    /// Calls [`thalweg::Connection::shutdown`].
     pub fn shutdown(&mut self) {
         call!(self, core => core.shutdown());
     }
 
-    /// See [`thalweg::Connection::close`].
+    /// Calls [`thalweg::Connection::close`].
     pub fn close(&mut self, code: ErrorCode, debug: &[u8]) {
         call!(self, core => core.close(code, debug));
     }
 
-    /// See [`thalweg::Connection::is_finished`].
+    /// Calls [`thalweg::Connection::is_finished`].
     pub fn is_finished(&self) -> bool {
         look!(self, core => core.is_finished())
     }
 
-    /// See [`thalweg::Connection::wants_read`].
+    /// Calls [`thalweg::Connection::wants_read`].
     pub fn wants_read(&self) -> bool {
         look!(self, core => core.wants_read())
     }
 
-    /// See [`thalweg::Connection::report`].
+    /// Calls [`thalweg::Connection::report`].
     pub fn report(&self) -> CloseReport {
         look!(self, core => core.report())
     }
 
-    /// See [`thalweg::Connection::remote_settings`].
+    /// Calls [`thalweg::Connection::remote_settings`].
     pub fn remote_settings(&self) -> &Settings {
         look!(self, core => core.remote_settings())
     }
 
-    /// See [`thalweg::Connection::local_settings`].
+    /// Calls [`thalweg::Connection::local_settings`].
     pub fn local_settings(&self) -> &Settings {
         look!(self, core => core.local_settings())
     }
@@ -288,25 +296,25 @@ impl Endpoint {
         self.send_capacity(stream).map(|capacity| (capacity.stream, capacity.connection))
     }
 
-    /// See [`thalweg::Connection::send_capacity`].
+    /// Calls [`thalweg::Connection::send_capacity`].
     pub fn send_capacity(&self, stream: StreamKey) -> Option<SendCapacity> {
         look!(self, core => core.send_capacity(stream))
     }
 
-    /// See [`thalweg::Connection::live_streams`].
+    /// Calls [`thalweg::Connection::live_streams`].
     pub fn live_streams(&self) -> u32 {
         look!(self, core => core.live_streams())
     }
 
-    /// See [`thalweg::Connection::heap_bytes`].
+    /// Calls [`thalweg::Connection::heap_bytes`].
     pub fn heap_bytes(&self) -> usize {
         look!(self, core => core.heap_bytes()) + self.faults.heap_bytes()
     }
 
-    /// See [`thalweg::Connection::send_request`].
+    /// Calls [`thalweg::Connection::send_request`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of the method.
     ///
     /// # Panics
     /// On a server.
@@ -322,10 +330,10 @@ impl Endpoint {
         opened
     }
 
-    /// See [`thalweg::Connection::send_response`].
+    /// Calls [`thalweg::Connection::send_response`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of the method.
     ///
     /// # Panics
     /// On a client.
@@ -339,10 +347,10 @@ impl Endpoint {
         self.as_server(|core| core.send_response(stream, status, fields.iter().copied(), end))
     }
 
-    /// See [`thalweg::Connection::send_informational`].
+    /// Calls [`thalweg::Connection::send_informational`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of the method.
     ///
     /// # Panics
     /// On a client.
@@ -355,10 +363,10 @@ impl Endpoint {
         self.as_server(|core| core.send_informational(stream, status, fields.iter().copied()))
     }
 
-    /// See [`thalweg::Connection::send_push`].
+    /// Calls [`thalweg::Connection::send_push`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of the method.
     ///
     /// # Panics
     /// On a client.
@@ -371,10 +379,10 @@ impl Endpoint {
         self.as_server(|core| core.send_push(parent, request, fields.iter().copied()))
     }
 
-    /// See [`thalweg::Connection::send_origins`].
+    /// Calls [`thalweg::Connection::send_origins`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of the method.
     ///
     /// # Panics
     /// On a client.
@@ -382,10 +390,10 @@ impl Endpoint {
         self.as_server(|core| core.send_origins(origins))
     }
 
-    /// See [`thalweg::Connection::send_alt_svc`].
+    /// Calls [`thalweg::Connection::send_alt_svc`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of the method.
     ///
     /// # Panics
     /// On a client.

@@ -3,9 +3,9 @@
 //!
 //! # A first test
 //!
-//! A scenario is what a peer sends and what must be seen of it, in the words of the RFC. It is
-//! played with the input whole, byte by byte, and cut at random places, and fails with a transcript
-//! if anything is seen that it does not name.
+//! A scenario is a list of what a peer sends and of the expected events and frames, in the terms of
+//! the RFC. It runs with the input whole, byte by byte, and split at random positions. It fails
+//! with a transcript if anything happens that it does not expect.
 //!
 //! ```
 //! use thalweg::{ErrorCode, Status, Violation};
@@ -19,7 +19,7 @@
 //!     s.call(|core| core.send_response(stream, Status::OK, [], true)).unwrap();
 //!     s.output(["HEADERS stream=1 end [:status: 200]"]);
 //!
-//!     // The peer is impolite: an increment of 0 is an error of the connection (RFC 9113 §6.9).
+//!     // The peer breaks a rule: an increment of 0 is a connection error (RFC 9113 §6.9).
 //!     s.peer(window_update(0, 0));
 //!     s.connection_error(ErrorCode::PROTOCOL_ERROR, Violation::WindowUpdateZeroOnConnection, 1);
 //! });
@@ -27,9 +27,9 @@
 //!
 //! # A thousand conversations
 //!
-//! The simulator makes two ends talk over a hostile wire, with random applications, and knows what
-//! must arrive. A failure is the seed, a script that can be shrunk and pasted into a test, and a
-//! transcript.
+//! The simulator connects two endpoints with random applications by a hostile wire, and a model
+//! predicts what must arrive. A failure consists of the seed, a script that can be shrunk and
+//! pasted into a test, and a transcript.
 //!
 //! ```
 //! use thalweg_testkit::sim;
@@ -43,24 +43,25 @@
 //! }
 //! ```
 //!
-//! # What there is
+//! # Modules
 //!
-//! * [`frames`] writes frames in the words of the RFC, lies included, and reads them back without
-//!   mercy.
-//! * [`hpack`] writes and reads header blocks with a codec that shares no code with ours.
-//! * [`scenario`] plays a script of an impolite peer against one connection, at every cut of the
-//!   input.
-//! * [`monitor`] checks all frames that an end sends.
-//! * [`properties`] are what every connection must obey, as functions over any script.
-//! * [`sim`] runs two ends with random applications over a hostile wire, beside a model.
-//! * [`targets`] are what the fuzzers run; its documentation shows a target for an I/O layer of
-//!   one's own.
-//! * [`endpoint`] is a connection of either role that checks itself after every call; [`fault`]
-//!   breaks it on purpose.
-//! * [`cuts`] cut input, and [`random`] makes choices from a seed or from a fuzzer's input.
+//! * [`frames`] builds frames in the terms of the RFC, invalid ones included, and reads them
+//!   strictly.
+//! * [`hpack`] encodes and decodes field blocks with a codec that shares no code with
+//!   `thalweg-hpack`.
+//! * [`scenario`] runs a script of a peer against one connection, with the input split in several
+//!   ways.
+//! * [`monitor`] checks all frames that an endpoint sends.
+//! * [`properties`] holds the properties of every connection, as functions over any script.
+//! * [`sim`] runs two endpoints with random applications over a hostile wire, and compares them
+//!   with a model.
+//! * [`targets`] holds the fuzz targets; its documentation shows a target for another I/O layer.
+//! * [`endpoint`] is a connection of either role that checks itself after every call; [`broken`]
+//!   injects faults into it.
+//! * [`chunking`] splits input, and [`random`] makes choices from a seed or from a fuzzer's input.
 //!
-//! Nothing here reads a clock, a socket, or an unseeded source of randomness: what fails once fails
-//! again.
+//! Nothing here reads a clock, a socket, or an unseeded source of randomness: a failure is
+//! reproducible.
 #![forbid(unsafe_code)]
 
 pub mod broken;

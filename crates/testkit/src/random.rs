@@ -1,27 +1,28 @@
-//! Where choices come from: a seed, or the input of a fuzzer.
+//! Sources of choices: a seed, or the input of a fuzzer.
 
 /// A source of choices. The same source always gives the same choices.
 pub trait Choices {
-    /// A number below `bound`, which is not 0.
+    /// Returns a number below `bound`, which is not 0.
     fn below(&mut self, bound: u32) -> u32;
 
-    /// Whether all further choices will be the same: a script ends here.
+    /// Whether all further choices will be the same, so that a script ends here.
     fn is_exhausted(&self) -> bool {
         false
     }
 
-    /// Whether something happens that has a chance of `part` in `whole`.
+    /// Returns `true` with a probability of `part` in `whole`.
     fn chance(&mut self, part: u32, whole: u32) -> bool {
         self.below(whole) < part
     }
 
-    /// One of `options`, which are not empty.
+    /// Returns one of `options`, which are not empty.
     fn pick<T: Copy>(&mut self, options: &[T]) -> T {
         let len = u32::try_from(options.len()).expect("a list of options is short");
         options[self.below(len) as usize]
     }
 
-    /// A size up to `max`, small ones as likely as large ones: first its number of bits is chosen.
+    /// Returns a size up to `max`. Chooses its number of bits first, so that small sizes are as
+    /// likely as large ones.
     fn size(&mut self, max: u32) -> u32 {
         let bits = self.below(u32::BITS - max.leading_zeros() + 1);
         self.below(1_u32.checked_shl(bits).unwrap_or(u32::MAX)).min(max)
@@ -33,12 +34,12 @@ pub trait Choices {
 pub struct Random(u64);
 
 impl Random {
-    /// Starts from a seed; neighbouring seeds have nothing in common.
+    /// Creates the generator of a seed; neighbouring seeds give unrelated numbers.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
@@ -55,8 +56,8 @@ impl Choices for Random {
     }
 }
 
-/// Choices read off the input of a fuzzer: a byte for a small bound, more for larger ones, 0 past
-/// the end.
+/// Choices from the input of a fuzzer: a byte for a small bound, more for larger ones, 0 past the
+/// end.
 #[derive(Clone, Debug)]
 pub struct FromBytes<'a> {
     bytes: &'a [u8],
@@ -68,7 +69,7 @@ impl<'a> FromBytes<'a> {
         Self { bytes }
     }
 
-    /// What is left.
+    /// Returns the unread input.
     pub const fn rest(&self) -> &'a [u8] {
         self.bytes
     }
@@ -91,7 +92,7 @@ impl Choices for FromBytes<'_> {
     }
 }
 
-/// Choices of another source, written down so that [`FromBytes`] makes them again.
+/// Records the choices of another source, so that [`FromBytes`] can repeat them.
 #[derive(Clone, Debug)]
 pub struct Written<C> {
     choices: C,
@@ -99,12 +100,12 @@ pub struct Written<C> {
 }
 
 impl<C> Written<C> {
-    /// Starts to write down what `choices` chooses.
+    /// Creates a recorder of the choices of `choices`.
     pub const fn new(choices: C) -> Self {
         Self { choices, bytes: Vec::new() }
     }
 
-    /// What was written down.
+    /// Returns the recorded bytes.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -123,7 +124,7 @@ impl<C: Choices> Choices for Written<C> {
     }
 }
 
-/// Bytes that a choice below `bound` takes.
+/// Returns the bytes that a choice below `bound` takes.
 const fn bytes_for(bound: u32) -> usize {
     match bound {
         0..=0x100 => 1,

@@ -27,7 +27,7 @@ const EXCHANGE: Exchange = Exchange {
     pushed: MESSAGE,
 };
 
-/// Runs a script, and shows what happened if it fails.
+/// Runs a script, and prints the transcript if it fails.
 fn run(client: Setup, server: Setup, ops: Vec<Op>) {
     if let Err(failure) = sim::run(&Script { client, server, ops }) {
         panic!("{failure}");
@@ -57,7 +57,7 @@ fn credit_that_waits_goes_out_when_the_window_shrinks() {
     );
 }
 
-/// RFC 9113 §6.9.1: a window below the padding is still a window.
+/// RFC 9113 §6.9.1: a window smaller than the padding can still be used.
 #[test]
 fn padding_gives_way_where_the_window_is_short() {
     let client = Setup { stream_window: 5, ..Setup::default() };
@@ -65,8 +65,8 @@ fn padding_gives_way_where_the_window_is_short() {
     run(client, Setup::default(), vec![Open(Exchange { response, ..EXCHANGE })]);
 }
 
-/// RFC 9113 §5.1.2: the limit that is enforced on pushes is the limit that was announced, when
-/// pushes are allowed late, too.
+/// RFC 9113 §5.1.2: the limit that is enforced on pushes is the announced one, also when pushes are
+/// allowed late.
 #[test]
 fn pushes_that_are_allowed_late_are_limited_as_announced() {
     let client = Setup { streams: 2, ..Setup::default() };
@@ -79,8 +79,8 @@ fn pushes_that_are_allowed_late_are_limited_as_announced() {
     run(client, Setup::default(), ops);
 }
 
-/// Responses of the application do not count as replies that the peer provoked: long response
-/// headers in one turn end no connection.
+/// Responses of the application do not count as replies to the peer's frames: long response headers
+/// in one turn end no connection.
 #[test]
 fn the_peer_is_not_blamed_for_what_the_application_sends() {
     let server = Setup { output_bytes: 1024, ..Setup::default() };
@@ -90,8 +90,8 @@ fn the_peer_is_not_blamed_for_what_the_application_sends() {
     run(Setup::default(), server, vec![Open(exchange), Open(exchange), Open(exchange)]);
 }
 
-/// RFC 9113 §5.4.1: a peer that says GOAWAY with an error and ends its side gives no window any
-/// more, so nothing waits for it.
+/// RFC 9113 §5.4.1: a peer that sends GOAWAY with an error and ends its side sends no WINDOW_UPDATE
+/// any more, so no stream waits for it.
 #[test]
 fn the_end_of_input_after_a_goaway_with_an_error_ends_the_connection() {
     let mut server = Connection::<Server>::new(Config::default()).unwrap();
@@ -119,8 +119,8 @@ fn the_end_of_input_after_a_goaway_with_an_error_ends_the_connection() {
     assert!(server.is_finished());
 }
 
-/// RFC 9113 §6.1: a DATA frame may reset its stream by its head and end the connection by its
-/// padding: both are told at every cut.
+/// RFC 9113 §6.1: a DATA frame may reset its stream by its header and end the connection by its
+/// padding: both are reported for every split.
 #[test]
 fn a_reset_by_a_data_frame_header_is_reported_before_its_padding_error() {
     scenario::client(|s| {

@@ -38,8 +38,8 @@ fn public_vectors_are_read_and_written() {
     assert!(seen > 30, "only {seen} vectors");
 }
 
-/// The vectors pad with text and continue blocks out of nowhere: a strict reader refuses the first
-/// and must be told of the second.
+/// The vectors have padding of text, and CONTINUATION without HEADERS. A strict reader rejects the
+/// first, and the test prepares it for the second.
 fn assert_reads_as(wire: &[u8], built: &Frame) {
     if built.kind == kind::CONTINUATION {
         let mut before = headers(built.stream, b"").bytes();

@@ -1,11 +1,11 @@
-//! Every law holds for our connection, and bites: a connection that is broken on purpose breaks it.
+//! Every property holds for our connection, and detects the faults that are injected into it.
 
-use thalweg::Config;
-use thalweg_testkit::broken::Fault;
+use thalweg::{Config, Limit};
+use thalweg_testkit::broken::{Fault, with_low_limit};
 use thalweg_testkit::endpoint::Endpoint;
 use thalweg_testkit::frames::{preface, raw, settings, wire};
 use thalweg_testkit::properties::{self, Credit, InputScript, PropertyFailure, Reactions, Step, Upload};
-use thalweg_testkit::sim::{self, Op, Script, TimeoutsMs};
+use thalweg_testkit::sim::{self, Coverage, Failure, Op, Script, TimeoutsMs};
 
 type Property = fn(&InputScript, &dyn Fn() -> Endpoint) -> Result<(), PropertyFailure>;
 
@@ -17,7 +17,7 @@ const BOUNDED_MEMORY: Property =
 
 const TIMEOUTS: Property = |script, make| properties::timeouts(script, make);
 
-/// The law holds for random plays.
+/// Checks that the property holds for random scripts.
 fn holds(property: Property) {
     for seed in 0..INPUT_SCRIPTS {
         let script = InputScript::random(seed);
@@ -27,7 +27,7 @@ fn holds(property: Property) {
     }
 }
 
-/// Whether the law, by its name, complains of an end with this fault in some play.
+/// Whether the property of this name detects the fault in one of the scripts.
 fn detects(property: Property, name: &str, fault: Fault) -> bool {
     (0..INPUT_SCRIPTS).any(|seed| {
         let script = InputScript::random(seed);
@@ -123,10 +123,14 @@ fn an_endpoint_that_keeps_its_input_breaks_bounded_memory() {
     assert!(failure.is_err_and(|failure| failure.starts_with("bounded memory: ")));
 }
 
-/// What the simulator says of a pair whose end `broken` has this fault, in the first script in
-/// which it notices.
+/// Returns the failure that the simulator reports for a pair whose endpoint `broken` has this
+/// fault, in the first script that fails.
 fn simulator_detects(broken: sim::Side, fault: Fault) -> String {
-    let mismatch = (0..SCRIPTS).find_map(|seed| {
+    simulator_detects_in(SCRIPTS, broken, fault)
+}
+
+fn simulator_detects_in(scripts: u64, broken: sim::Side, fault: Fault) -> String {
+    let mismatch = (0..scripts).find_map(|seed| {
         let script = without_splices(sim::script(seed));
         let outcome = sim::run_with(&script, || broken_pair(&script, broken, fault));
         assert!(sim::run(&script).is_ok(), "seed {seed} fails without a fault");
@@ -135,7 +139,7 @@ fn simulator_detects(broken: sim::Side, fault: Fault) -> String {
     mismatch.unwrap_or_else(|| panic!("{fault:?} goes unnoticed"))
 }
 
-/// A fault looks into the output, where spliced content is absent.
+/// A fault reads the output, which does not contain spliced content.
 fn without_splices(mut script: Script) -> Script {
     for op in &mut script.ops {
         if let Op::Open(exchange) = op {
@@ -160,7 +164,7 @@ fn an_endpoint_whose_timeouts_fire_early_breaks_timeouts() {
     assert!(detects(TIMEOUTS, "timeouts: ", Fault::FiresTimeoutsEarly));
 }
 
-/// The simulator detects each timeout that fires early: in scripts in which the others are off.
+/// The simulator detects each timeout that expires early, in scripts in which the others are off.
 #[test]
 fn an_endpoint_with_any_early_timeout_breaks_timeouts() {
     type Choose = fn(&mut TimeoutsMs, TimeoutsMs);
@@ -235,13 +239,65 @@ fn an_endpoint_that_sends_crumbs_breaks_the_mean_length_of_data() {
     assert!(mismatch.starts_with("Server: data: "), "{mismatch}");
 }
 
+#[test]
+fn an_endpoint_that_prefers_one_stream_breaks_turns() {
+    for broken in [sim::Side::Server, sim::Side::Client] {
+        let mismatch = simulator_detects_in(SLOW_SCRIPTS, broken, Fault::PrefersOneStream);
+        assert!(mismatch.starts_with(&format!("{broken:?}: turns: ")), "{mismatch}");
+    }
+}
+
+/// Busy scripts use the rate limits: each is noticed if it is lower than what honest peers do.
+#[test]
+fn an_endpoint_with_a_limit_that_honest_peers_reach_breaks_limits() {
+    let bursts = [
+        (Limit::Resets, 0),
+        (Limit::Pings, 100),
+        (Limit::Settings, 20),
+        (Limit::EmptyFrames, 0),
+        (Limit::Priorities, 100),
+        (Limit::Extensions, 10),
+        (Limit::SmallData, 10),
+    ];
+    let busy = busy_scripts();
+    for (limit, burst) in bursts {
+        let failure = busy.iter().find_map(|script| with_low_limit_of_server(script, limit, burst).err());
+        let mismatch = failure.unwrap_or_else(|| panic!("{limit:?} of {burst} goes unnoticed")).mismatch;
+        let expected = "limits: Server ends the connection of an honest peer: ";
+        assert!(mismatch.starts_with(expected) && mismatch.contains(limit.config_field()), "{mismatch}");
+    }
+}
+
+/// Whatever an honest peer credits costs nothing at all.
+#[test]
+fn window_updates_of_honest_peers_cost_nothing() {
+    for script in busy_scripts() {
+        let outcome = with_low_limit_of_server(&script, Limit::WindowUpdates, 0);
+        assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
+    }
+}
+
+fn busy_scripts() -> Vec<Script> {
+    (0..BUSY_SEEDS).map(sim::script).filter(Script::is_busy).collect()
+}
+
+fn with_low_limit_of_server(script: &Script, limit: Limit, burst: u32) -> Result<Coverage, Failure> {
+    let config = with_low_limit(script.server.config(), limit, burst);
+    sim::run_with(script, || {
+        let [client, _] = sim::endpoints(script);
+        [client, Endpoint::server(config).expect("a valid configuration")]
+    })
+}
+
+/// Seeds among which there are enough busy scripts.
+const BUSY_SEEDS: u64 = 12_000;
 /// Uploads with random windows and patterns of credit.
 const UPLOADS: u64 = 100;
 /// Random mixes of streams.
 const MIXES: u64 = 150;
-/// Plays for each law: about a second, with assertions.
+/// Scripts for each property: about a second, with assertions.
 const INPUT_SCRIPTS: u64 = 400;
-/// Scripts in which each timeout that fires early must show.
+/// Scripts in which each early timeout must be detected.
 const SLOW_SCRIPTS: u64 = 4000;
-/// Scripts in which each fault must show.
+/// Scripts in which each fault must be detected.
 const SCRIPTS: u64 = 300;

@@ -1,5 +1,5 @@
-//! Everything that the fuzzers have found, and the corpora that they start from, run on every
-//! build.
+//! Runs the targets on everything that the fuzzers have found, and on their initial corpora, in
+//! every build.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! A scenario notices what it is there to notice.
+//! A scenario fails for each kind of unexpected behaviour.
 
 use thalweg::{ErrorCode, Violation};
 use thalweg_testkit::frames::{data, ping, rst_stream, window_update};

@@ -7,7 +7,7 @@ use core::ops::Range;
 
 /// The bytes received so far, collected line by line up to a limit.
 ///
-/// Keeps true: `line` is where the last, incomplete line begins; `bare_lf` covers every line before
+/// Invariants: `line` is where the last, incomplete line begins; `bare_lf` covers every line before
 /// it.
 #[derive(Default)]
 pub(crate) struct HeadBuffer {

@@ -61,9 +61,9 @@
 //! type Error = Box<dyn std::error::Error>;
 //!
 //! /// Creates the connection, and writes the bytes that precede its frames.
-//! fn connect(opening: Protocol, out: &mut Vec<u8>) -> Result<Option<Connection<Server>>, Error> {
+//! fn connect(protocol: Protocol, out: &mut Vec<u8>) -> Result<Option<Connection<Server>>, Error> {
 //!     let config = thalweg::Config::default();
-//!     match opening {
+//!     match protocol {
 //!         Protocol::Http2 { seen } => {
 //!             let mut connection = Connection::<Server>::new(config)?;
 //!             let event = connection.receive(&mut &seen[..], thalweg::Instant::ZERO)?;

@@ -1,6 +1,6 @@
 //! The server's side: detects the protocol from the first bytes of a connection.
 //!
-//! Owns every byte that it consumes until it returns them with the decision. Keeps true:
+//! Owns every byte that it consumes until it returns them with the decision. Invariants:
 //!
 //! - It consumes no byte after the one that decides, so any chunking gives the same decision and
 //!   the same bytes.

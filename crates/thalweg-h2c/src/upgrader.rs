@@ -1,7 +1,7 @@
 //! The client's side: an HTTP/1.1 request with an upgrade to h2c, and the server's response.
 //!
 //! Owns the bytes of the request and every consumed byte of the response, until it returns them.
-//! Keeps true:
+//! Invariants:
 //!
 //! - It consumes no byte after the one that decides, so any chunking gives the same decision and
 //!   the same bytes.

@@ -10,9 +10,9 @@
 //! be                     delivered: both strings valid  validated no more
 //! ```
 //!
-//! What it keeps true: the table equals the peer's, however much of a block was delivered; after an
-//! error the table is not used again; a size update comes at the start of a block, is within the
-//! local limit, and is present after that was lowered.
+//! Invariants: the table equals the peer's, however much of a block was delivered; after an error
+//! the table is not used again; a size update comes at the start of a block, is within the local
+//! limit, and is present after that was lowered.
 
 use crate::dynamic_table::{DynamicTable, EMPTY, Entry, NO_SLOT, Storage};
 use crate::error::DecodeError;

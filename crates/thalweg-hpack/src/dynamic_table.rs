@@ -37,8 +37,8 @@
 //! literal with indexing that is larger than the table empties it (RFC 7541 §4.4); its strings stay
 //! in the text until the next block, behind the entries.
 //!
-//! What it keeps true: `size` is the sum of the entries' sizes and at most `size_max`; all strings
-//! of entries lie before `head`; nothing is allocated before the first string.
+//! Invariants: `size` is the sum of the entries' sizes and at most `size_max`; all strings of
+//! entries lie before `head`; nothing is allocated before the first string.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -13,9 +13,9 @@
 //! without a hash, and one comparison of the value decides. A field that the application prepared
 //! is hashed only once ([`PreparedField`]).
 //!
-//! What it keeps true: every entry, or a newer equal one, is in the chains of its field and its
-//! name; the table is never larger than the peer and the local configuration allow; a size update
-//! announces a change at the start of the next block.
+//! Invariants: every entry, or a newer equal one, is in the chains of its field and its name; the
+//! table is never larger than the peer and the local configuration allow; a size update announces a
+//! change at the start of the next block.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -142,8 +142,12 @@ impl Encoder {
         if let Some(index) = static_match(field.known_name, field.value) {
             return TableMatch(Location::Static(index));
         }
-        if representation == Representation::Index
-            && let Some((age, entry)) = self.find_name(hash_name(self.key, field), field, VISITS_MAX)
+        if representation == Representation::NotIndexed {
+            return TableMatch(Location::NotIndexed);
+        }
+        let newest =
+            if field.known_name.is_known() { self.find_known(field) } else { self.find_unlisted(field) };
+        if let Some((age, entry)) = newest
             && self.table.has_value(entry, field.value)
         {
             return TableMatch(Location::Dynamic(self.table.next_id().wrapping_sub(1 + age)));
@@ -160,8 +164,15 @@ impl Encoder {
             Location::Dynamic(id) if self.table.age(id) < self.table.len() => {
                 integer::encode(out, 0x80, 0x7f, STATIC_LEN + 1 + self.table.age(id));
             }
+            Location::NotIndexed => self.encode_not_indexed(field, out),
             _ => self.encode(*field, out),
         }
+    }
+
+    /// RFC 7541 §6.2.2: appends a literal for which no table need be searched again.
+    #[inline(never)]
+    fn encode_not_indexed(&mut self, field: &Field<'_>, out: &mut Vec<u8>) {
+        self.encode_literal(field, 0x00, out);
     }
 
     /// Appends one field of the open block.
@@ -265,9 +276,7 @@ impl Encoder {
     #[inline(always)]
     fn find_name(&self, name_hash: u64, field: &Field<'_>, visits_max: u32) -> Option<(u32, &Entry)> {
         if field.known_name.is_known() {
-            let age = self.table.age(*self.known.get(usize::from(field.known_name.id()))?);
-            let (_, entry) = self.table.entry(age)?;
-            return if entry.known_name == field.known_name { Some((age, entry)) } else { None };
+            return self.find_known(field);
         }
         let id = *self.names.get(head(name_hash, self.names.len()))?;
         let (age, entry, link) = self.visit(id)?;
@@ -275,6 +284,21 @@ impl Encoder {
             return Some((age, entry));
         }
         self.find_older_name(link.name_next, name_hash, field, visits_max - 1)
+    }
+
+    /// Returns the newest entry with the known name of `field`, and its age.
+    #[inline(always)]
+    fn find_known(&self, field: &Field<'_>) -> Option<(u32, &Entry)> {
+        let age = self.table.age(*self.known.get(usize::from(field.known_name.id()))?);
+        let (_, entry) = self.table.entry(age)?;
+        if entry.known_name == field.known_name { Some((age, entry)) } else { None }
+    }
+
+    /// Does the same for a name that is not a known one. A function of its own, so that a loop over
+    /// fields need not keep what the hash requires in registers.
+    #[inline(never)]
+    fn find_unlisted(&self, field: &Field<'_>) -> Option<(u32, &Entry)> {
+        self.find_name(hash_name(self.key, field), field, VISITS_MAX)
     }
 
     /// Follows a chain from its second entry on. Cold, since most lookups end at the first.
@@ -419,6 +443,8 @@ pub struct TableMatch(Location);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Location {
     NotFound,
+    /// No static entry equals the field, and it does not enter the dynamic table.
+    NotIndexed,
     /// The static entry with this index.
     Static(u8),
     /// The entry with this id.
@@ -433,7 +459,7 @@ impl TableMatch {
     #[inline(always)]
     #[must_use]
     pub fn is_found(self) -> bool {
-        self.0 != Location::NotFound
+        matches!(self.0, Location::Static(_) | Location::Dynamic(_))
     }
 }
 
@@ -466,7 +492,7 @@ impl<'a> PreparedField<'a> {
         }
     }
 
-    /// The field.
+    /// Returns the field.
     pub const fn field(&self) -> Field<'a> {
         self.field
     }

@@ -5,7 +5,7 @@
 //! at most once, and how it may be represented (RFC 7541 §6.2), so that an intermediary keeps what
 //! must never be indexed.
 //!
-//! Keeps true: `known_name` belongs to `name`. The encoder relies on it, so both are private.
+//! Invariants: `known_name` belongs to `name`. The encoder relies on it, so both are private.
 
 use core::fmt;
 

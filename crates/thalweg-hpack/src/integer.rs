@@ -8,8 +8,8 @@
 //!                                   31 +  26 * 1 + 10 * 128
 //! ```
 //!
-//! What it keeps true: a decoded integer is at most 2^32 - 1 and has at most five octets after its
-//! prefix: RFC 7541 §5.1 requires such a limit.
+//! Invariants: a decoded integer is at most 2^32 - 1 and has at most five octets after its prefix:
+//! RFC 7541 §5.1 requires such a limit.
 
 use alloc::vec::Vec;
 

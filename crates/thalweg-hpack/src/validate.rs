@@ -1,8 +1,8 @@
 //! Which octets names and values may contain, RFC 9113 §8.2.1, RFC 9110 §5.1.
 //!
-//! Both checks take eight octets at a time: one addition compares all bytes of a word with a bound,
-//! since the carry into the top bit of a byte means "at least the bound". The final word overlaps
-//! the one before it, so no octet is checked alone:
+//! Both checks read eight octets at a time (SIMD within a register): one addition compares all
+//! bytes of a word with a bound, since the carry into the top bit of a byte means "at least the
+//! bound". The final word overlaps the one before it, so no octet is checked alone:
 //!
 //! ```text
 //! "content-type"    c o n t e n t -
@@ -21,8 +21,9 @@ pub enum Checked {
     Value = 2,
     /// Both are valid.
     Both = 3,
-    /// Both are valid, and the sink has accepted the field before, or it is an entry of the static
-    /// table with a value: it meets the further rules of the sink, too.
+    /// Both are valid, and the field also meets the further rules of the sink (the caller's
+    /// function that receives the fields): the sink has accepted it before, or it is an entry of
+    /// the static table with a value.
     Validated = 7,
 }
 
@@ -92,10 +93,12 @@ fn is_visible(octet: u8) -> bool {
     octet > b' ' || !matches!(octet, b' ' | b'\t')
 }
 
+/// 1 in each octet.
 const ONES: u64 = 0x0101_0101_0101_0101;
+/// The top bit of each octet.
 const TOPS: u64 = 0x80 * ONES;
 
-/// Whether `bad` finds nothing in any word of `text`.
+/// Whether `bad` sets no top bit in any word of `text`.
 #[inline(always)]
 fn no_octet(text: &[u8], bad: impl Fn(u64) -> u64) -> bool {
     let Some(last) = text.last_chunk::<8>() else { return bad(short_word(text)) & TOPS == 0 };
@@ -106,7 +109,8 @@ fn no_octet(text: &[u8], bad: impl Fn(u64) -> u64) -> bool {
     found & TOPS == 0
 }
 
-/// Returns all octets of a text of less than eight, some of them twice, and filled with letters.
+/// Returns all octets of a text of less than eight in one word: some of them twice, and the letter
+/// `a` in octets that would be empty.
 #[inline(always)]
 fn short_word(text: &[u8]) -> u64 {
     match (text.first_chunk::<4>(), text.last_chunk::<4>()) {

@@ -1,6 +1,6 @@
 //! One call on a connection, with its arguments.
 //!
-//! Keeps true: a call is read as it was written. Getters (`poll_timeout`, `is_finished`, `report`
+//! Invariants: a call is read as it was written. Getters (`poll_timeout`, `is_finished`, `report`
 //! and others) change nothing and are not recorded.
 
 use alloc::vec::Vec;
@@ -36,6 +36,13 @@ pub enum Call<'a> {
         /// The stream.
         stream: StreamId,
         /// The number of released bytes.
+        bytes: u64,
+    },
+    /// `discard`
+    Discard {
+        /// The stream.
+        stream: StreamId,
+        /// The number of discarded bytes.
         bytes: u64,
     },
     /// `send_data` and `send_data_padded`
@@ -183,6 +190,7 @@ impl<'a> Call<'a> {
             Self::HandleEof => "handle_eof",
             Self::HandleTimeout { .. } => "handle_timeout",
             Self::Release { .. } => "release",
+            Self::Discard { .. } => "discard",
             Self::SendData { .. } => "send_data",
             Self::SpliceData { .. } => "splice_data",
             Self::SendTrailers { .. } => "send_trailers",
@@ -230,7 +238,9 @@ impl<'a> Call<'a> {
                 }
             }
             Self::HandleTimeout { now } => clock.put(out, *now),
-            Self::Release { stream, bytes } => put_numbers(out, [id(*stream), *bytes]),
+            Self::Release { stream, bytes } | Self::Discard { stream, bytes } => {
+                put_numbers(out, [id(*stream), *bytes]);
+            }
             Self::SendData { stream, data, pad_len, .. } => {
                 put_number(out, id(*stream));
                 out.extend(pad_len);
@@ -304,6 +314,7 @@ impl<'a> Call<'a> {
             Self::HandleEof => (HANDLE_EOF, 0),
             Self::HandleTimeout { now } => (HANDLE_TIMEOUT, clock.code(*now)),
             Self::Release { .. } => (RELEASE, 0),
+            Self::Discard { .. } => (DISCARD, 0),
             Self::SendData { end, pad_len, .. } => (SEND_DATA, two(*end, pad_len.is_some())),
             Self::SpliceData { end, .. } => (SPLICE_DATA, two(*end, false)),
             Self::SendTrailers { .. } => (SEND_TRAILERS, 0),
@@ -341,6 +352,7 @@ impl<'a> Call<'a> {
             HANDLE_EOF => Self::HandleEof,
             HANDLE_TIMEOUT => Self::HandleTimeout { now: clock.take(bits & 3, reader)? },
             RELEASE => Self::Release { stream: take_id(reader)?, bytes: reader.number("bytes")? },
+            DISCARD => Self::Discard { stream: take_id(reader)?, bytes: reader.number("bytes")? },
             SEND_DATA => {
                 let stream = take_id(reader)?;
                 let pad_len = if second { Some(reader.byte("padding")?) } else { None };
@@ -421,7 +433,7 @@ fn take_code(reader: &mut Reader<'_>) -> Result<ErrorCode, ReadError> {
     reader.narrow("an error code").map(ErrorCode)
 }
 
-/// No handle is zero, which means the connection.
+/// 0 stands for the connection, since no stream has this identifier.
 fn put_on(out: &mut Vec<u8>, on: Option<StreamId>) {
     put_number(out, on.map_or(0, id));
 }
@@ -559,3 +571,4 @@ const SEND_PUSH: u8 = 19;
 const SEND_ORIGINS: u8 = 20;
 const SEND_ALT_SVC: u8 = 21;
 const SEND_EXTENSION_SETTINGS: u8 = 22;
+const DISCARD: u8 = 23;

@@ -1,6 +1,6 @@
 //! The encoding of numbers, strings and instants in the file.
 //!
-//! Keeps true: reading returns what was written; it never reads beyond the end, and reports where
+//! Invariants: reading returns what was written; it never reads beyond the end, and reports where
 //! it failed.
 
 use alloc::vec::Vec;

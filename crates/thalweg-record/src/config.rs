@@ -1,6 +1,6 @@
 //! Writes and reads a configuration: every field, by one visitor that serves both directions.
 //!
-//! Keeps true: a configuration is read as it was written (a test counts its fields, so that a new
+//! Invariants: a configuration is read as it was written (a test counts its fields, so that a new
 //! one cannot be forgotten).
 
 use alloc::vec::Vec;

@@ -1,6 +1,6 @@
 //! The running digest of a connection's results, and the checksum of the file's blocks.
 //!
-//! Keeps true: the same words in the same order give the same digest on every machine and in every
+//! Invariants: the same words in the same order give the same digest on every machine and in every
 //! build; changing one word changes the digest, since each step is a bijection of the state and of
 //! the word.
 //!

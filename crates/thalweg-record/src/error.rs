@@ -53,4 +53,4 @@ impl fmt::Display for ReadError {
 impl core::error::Error for ReadError {}
 
 /// The version of the file format.
-pub(crate) const VERSION: u8 = 2;
+pub(crate) const VERSION: u8 = 3;

@@ -1,6 +1,6 @@
 //! The digest of a step: the events and results of a call.
 //!
-//! Keeps true: two results that a caller can distinguish have different digests, except by chance.
+//! Invariants: two results that a caller can distinguish have different digests, except by chance.
 
 use core::fmt;
 
@@ -76,7 +76,7 @@ pub(crate) fn transmitted(digest: &mut Digest, out: &[u8], base: usize, splices:
     }
 }
 
-/// Returns a handle as a number.
+/// Returns a key as a number.
 pub(crate) const fn handle(stream: StreamKey) -> u64 {
     (stream.index() as u64) << 32 | stream.id().as_u32() as u64
 }

@@ -1,6 +1,6 @@
 //! A connection that records the calls on it.
 //!
-//! Keeps true: it behaves as its connection does, whether it records or not; it records every call
+//! Invariants: it behaves as its connection does, whether it records or not; it records every call
 //! that can change the connection, in order.
 
 use alloc::boxed::Box;
@@ -72,7 +72,7 @@ impl RecordOptions {
 
 impl fmt::Debug for RecordOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recorded").field("bytes_max", &self.bytes_max).finish_non_exhaustive()
+        f.debug_struct("RecordOptions").field("bytes_max", &self.bytes_max).finish_non_exhaustive()
     }
 }
 
@@ -88,17 +88,18 @@ macro_rules! record {
 }
 
 impl<R: Role> Recorder<R> {
-    /// See [`Connection::new`].
+    /// Creates a connection by [`Connection::new`], and starts its recording.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     pub fn new(config: Config, options: RecordOptions) -> Result<Self, ConfigError> {
         let connection = Connection::new(config)?;
         Ok(Self { connection, recording: options.start::<R>(&config, &Start::New) })
     }
 
-    /// Whether calls are written down. What is sent by [`splice_data`](Self::splice_data) is not in
-    /// the recording, so content that shall be must be sent by [`send_data`](Self::send_data).
+    /// Whether calls are recorded. The recording does not contain the content that
+    /// [`splice_data`](Self::splice_data) sends: use [`send_data`](Self::send_data) for content
+    /// that it should contain.
     #[must_use]
     pub const fn is_recording(&self) -> bool {
         self.recording.is_some()
@@ -125,10 +126,10 @@ impl<R: Role> Recorder<R> {
         self.recording.as_ref().map(|recording| recording.writer.digest())
     }
 
-    /// See [`Connection::receive`].
+    /// Calls [`Connection::receive`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     #[inline]
     pub fn receive<'c, 'b>(
         &'c mut self,
@@ -143,32 +144,38 @@ impl<R: Role> Recorder<R> {
         event
     }
 
-    /// See [`Connection::handle_eof`].
+    /// Calls [`Connection::handle_eof`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     pub fn handle_eof(&mut self) -> Result<(), ConnectionError> {
         record!(self, Call::HandleEof, self.connection.handle_eof())
     }
 
-    /// See [`Connection::handle_timeout`].
+    /// Calls [`Connection::handle_timeout`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
         record!(self, Call::HandleTimeout { now }, self.connection.handle_timeout(now))
     }
 
-    /// See [`Connection::release`].
+    /// Calls [`Connection::discard`], and records the call.
+    pub fn discard(&mut self, stream: StreamKey, bytes: usize) {
+        self.connection.discard(stream, bytes);
+        self.record_call(|| Call::Discard { stream: stream.id(), bytes: bytes as u64 });
+    }
+
+    /// Calls [`Connection::release`], and records the call.
     pub fn release(&mut self, stream: StreamKey, bytes: usize) {
         self.connection.release(stream, bytes);
         self.record_call(|| Call::Release { stream: stream.id(), bytes: bytes as u64 });
     }
 
-    /// See [`Connection::send_data`].
+    /// Calls [`Connection::send_data`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     #[must_use = "this is the number of accepted bytes: keep the rest until `poll_writable` returns the stream"]
     #[inline]
     pub fn send_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Result<usize, SendError> {
@@ -179,10 +186,10 @@ impl<R: Role> Recorder<R> {
         )
     }
 
-    /// See [`Connection::send_buf`].
+    /// Calls [`Connection::send_buf`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     #[must_use = "this is the number of accepted bytes: keep the rest until `poll_writable` returns the stream"]
     #[cfg(feature = "bytes")]
     pub fn send_buf(
@@ -207,10 +214,10 @@ impl<R: Role> Recorder<R> {
         }
     }
 
-    /// See [`Connection::send_data_padded`].
+    /// Calls [`Connection::send_data_padded`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     #[must_use = "this is the number of accepted bytes: keep the rest until `poll_writable` returns the stream"]
     pub fn send_data_padded(
         &mut self,
@@ -226,10 +233,10 @@ impl<R: Role> Recorder<R> {
         )
     }
 
-    /// See [`Connection::splice_data`].
+    /// Calls [`Connection::splice_data`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     #[must_use = "this is the number of accepted bytes: keep the rest until `poll_writable` returns the stream"]
     pub fn splice_data(&mut self, stream: StreamKey, len: usize, end: bool) -> Result<usize, SendError> {
         record!(
@@ -239,10 +246,10 @@ impl<R: Role> Recorder<R> {
         )
     }
 
-    /// See [`Connection::send_trailers`].
+    /// Calls [`Connection::send_trailers`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     pub fn send_trailers<'a>(
         &mut self,
         stream: StreamKey,
@@ -256,16 +263,16 @@ impl<R: Role> Recorder<R> {
         record!(self, Call::SendTrailers { stream: stream.id(), fields }, result)
     }
 
-    /// See [`Connection::send_reset`].
+    /// Calls [`Connection::send_reset`], and records the call.
     pub fn send_reset(&mut self, stream: StreamKey, code: ErrorCode) {
         self.connection.send_reset(stream, code);
         self.record_call(|| Call::SendReset { stream: stream.id(), code });
     }
 
-    /// See [`Connection::send_settings`].
+    /// Calls [`Connection::send_settings`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     pub fn send_settings(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), SendError> {
         let mut settings = None;
         let result = self.connection.send_settings(|announced| {
@@ -275,10 +282,10 @@ impl<R: Role> Recorder<R> {
         record!(self, Call::SendSettings { settings }, result)
     }
 
-    /// See [`Connection::send_extension_settings`].
+    /// Calls [`Connection::send_extension_settings`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     pub fn send_extension_settings(&mut self, entries: &[(SettingId, u32)]) -> Result<(), SendError> {
         record!(
             self,
@@ -287,18 +294,18 @@ impl<R: Role> Recorder<R> {
         )
     }
 
-    /// See [`Connection::send_ping`].
+    /// Calls [`Connection::send_ping`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     pub fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
         record!(self, Call::SendPing { payload }, self.connection.send_ping(payload))
     }
 
-    /// See [`Connection::set_priority`].
+    /// Calls [`Connection::set_priority`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     pub fn set_priority(&mut self, stream: StreamKey, priority: Priority) -> Result<(), SendError> {
         record!(
             self,
@@ -307,10 +314,10 @@ impl<R: Role> Recorder<R> {
         )
     }
 
-    /// See [`Connection::send_extension`].
+    /// Calls [`Connection::send_extension`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     pub fn send_extension(
         &mut self,
         kind: FrameType,
@@ -325,7 +332,7 @@ impl<R: Role> Recorder<R> {
         )
     }
 
-    /// See [`Connection::poll_writable`].
+    /// Calls [`Connection::poll_writable`], and records the call.
     #[inline]
     #[must_use = "the stream that is returned is not named again until it is blocked again"]
     pub fn poll_writable(&mut self) -> Option<StreamKey> {
@@ -337,7 +344,7 @@ impl<R: Role> Recorder<R> {
         named
     }
 
-    /// See [`Connection::poll_transmit`].
+    /// Calls [`Connection::poll_transmit`], and records the call.
     #[inline]
     #[must_use = "call it until it returns `false`"]
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> bool {
@@ -349,7 +356,7 @@ impl<R: Role> Recorder<R> {
         was_any
     }
 
-    /// See [`Connection::poll_transmit_spliced`].
+    /// Calls [`Connection::poll_transmit_spliced`], and records the call.
     #[inline]
     #[must_use = "call it until it returns `false`"]
     pub fn poll_transmit_spliced(&mut self, out: &mut Vec<u8>, splices: &mut Vec<Splice>) -> bool {
@@ -361,13 +368,13 @@ impl<R: Role> Recorder<R> {
         was_any
     }
 
-    /// See [`Connection::shutdown`].
+    /// Calls [`Connection::shutdown`], and records the call.
     pub fn shutdown(&mut self) {
         self.connection.shutdown();
         self.record_call(|| Call::Shutdown);
     }
 
-    /// See [`Connection::close`].
+    /// Calls [`Connection::close`], and records the call.
     pub fn close(&mut self, code: ErrorCode, debug: &[u8]) {
         self.connection.close(code, debug);
         self.record_call(|| Call::Close { code, debug });
@@ -382,10 +389,10 @@ impl<R: Role> Recorder<R> {
 }
 
 impl Recorder<Client> {
-    /// See [`Connection::from_upgrade`].
+    /// Creates a connection by [`Connection::from_upgrade`], and starts its recording.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     pub fn from_upgrade(
         config: Config,
         method: &[u8],
@@ -396,10 +403,10 @@ impl Recorder<Client> {
         Ok((Self { connection, recording }, stream))
     }
 
-    /// See [`Connection::send_request`].
+    /// Calls [`Connection::send_request`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     #[inline]
     pub fn send_request<'a>(
         &mut self,
@@ -417,10 +424,10 @@ impl Recorder<Client> {
 }
 
 impl Recorder<Server> {
-    /// See [`Connection::from_upgrade`].
+    /// Creates a connection by [`Connection::from_upgrade`], and starts its recording.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     pub fn from_upgrade(
         config: Config,
         settings: &[u8],
@@ -432,10 +439,10 @@ impl Recorder<Server> {
         Ok((Self { connection, recording }, stream))
     }
 
-    /// See [`Connection::send_response`].
+    /// Calls [`Connection::send_response`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     #[inline]
     pub fn send_response<'a>(
         &mut self,
@@ -452,10 +459,10 @@ impl Recorder<Server> {
         record!(self, Call::SendResponse { stream: stream.id(), status, fields, end }, result)
     }
 
-    /// See [`Connection::send_informational`].
+    /// Calls [`Connection::send_informational`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     pub fn send_informational<'a>(
         &mut self,
         stream: StreamKey,
@@ -470,10 +477,10 @@ impl Recorder<Server> {
         record!(self, Call::SendInformational { stream: stream.id(), status, fields }, result)
     }
 
-    /// See [`Connection::send_push`].
+    /// Calls [`Connection::send_push`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     pub fn send_push<'a>(
         &mut self,
         parent: StreamKey,
@@ -488,18 +495,18 @@ impl Recorder<Server> {
         record!(self, Call::SendPush { parent: parent.id(), request: *request, fields }, result)
     }
 
-    /// See [`Connection::send_origins`].
+    /// Calls [`Connection::send_origins`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     pub fn send_origins(&mut self, origins: &[&[u8]]) -> Result<(), SendError> {
         record!(self, Call::SendOrigins { origins: origins.to_vec() }, self.connection.send_origins(origins))
     }
 
-    /// See [`Connection::send_alt_svc`].
+    /// Calls [`Connection::send_alt_svc`], and records the call.
     ///
     /// # Errors
-    /// The same.
+    /// Those of the method.
     pub fn send_alt_svc(
         &mut self,
         on: Option<StreamKey>,

@@ -1,6 +1,6 @@
 //! A parsed recording: its start, its steps, and its end.
 //!
-//! Keeps true: a recording with any damage is refused, and the error contains the offset.
+//! Invariants: a recording with any damage is refused, and the error contains the offset.
 
 use alloc::vec::Vec;
 

@@ -1,6 +1,6 @@
 //! The latest recordings of a process, as files in a folder.
 //!
-//! Keeps true: the number and the size of the files are limited, and the oldest is removed first;
+//! Invariants: the number and the size of the files are limited, and the oldest is removed first;
 //! no connection waits for a disk, since a separate thread writes; a file is complete or does not
 //! exist.
 
@@ -92,7 +92,7 @@ impl RecordingStore {
         self
     }
 
-    /// Which recordings are stored. Default [`Retention::Errors`].
+    /// Sets which recordings are stored. Default [`Retention::Errors`].
     #[must_use]
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;

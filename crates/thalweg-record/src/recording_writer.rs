@@ -1,6 +1,6 @@
 //! The writer: a growing recording, in the format of the file.
 //!
-//! Keeps true: never larger than its limit; truncated only between two steps, so that it can be
+//! Invariants: never larger than its limit; truncated only between two steps, so that it can be
 //! replayed; nothing is added after truncation.
 //!
 //! ```text

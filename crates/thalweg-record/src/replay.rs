@@ -1,6 +1,6 @@
 //! Replays a recording on a new connection, and compares the results.
 //!
-//! Keeps true: the calls are those of the recording, in its order, with its times and bytes; the
+//! Invariants: the calls are those of the recording, in its order, with its times and bytes; the
 //! first step with a different result is reported.
 
 use core::fmt;
@@ -103,7 +103,7 @@ impl From<UpgradeError> for ReplayError {
 
 /// Replays a recording, and passes its events to `observe`.
 ///
-/// Costs as much as the connection itself, and memory for a handle per stream.
+/// Costs as much as the connection itself, and memory for a key per stream.
 ///
 /// # Errors
 /// The connection cannot be created.

@@ -1,7 +1,7 @@
 //! Makes recorded calls on a new connection, which records them again.
 //!
-//! Keeps true: a handle is the one of the new connection for the recorded identifier; the same code
-//! as in the recording writes the results, so that equal results have equal digests.
+//! Invariants: a key is that of the new connection for the recorded identifier; the same code as in
+//! the recording writes the results, so that equal results have equal digests.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -18,7 +18,7 @@ use crate::replay::{ReplayError, ReplayEvent};
 
 pub(crate) struct Replayer<'a> {
     recorder: AnyRecorder,
-    /// The handles of the connection, by identifier.
+    /// The keys of the connection, by identifier.
     streams: BTreeMap<StreamId, StreamKey>,
     /// The input that the last `receive` did not consume.
     input: &'a [u8],
@@ -124,6 +124,10 @@ impl<'a> Replayer<'a> {
             Call::Release { stream, bytes } => {
                 let (stream, bytes) = (self.stream(*stream)?, usize::try_from(*bytes).unwrap_or(usize::MAX));
                 on!(self, recorder => recorder.release(stream, bytes));
+            }
+            Call::Discard { stream, bytes } => {
+                let (stream, bytes) = (self.stream(*stream)?, usize::try_from(*bytes).unwrap_or(usize::MAX));
+                on!(self, recorder => recorder.discard(stream, bytes));
             }
             Call::SendReset { stream, code } => {
                 let stream = self.stream(*stream)?;

@@ -59,5 +59,5 @@ fn a_recording_that_is_cut_off_anywhere_is_refused() {
 fn other_files_are_refused_by_name() {
     assert_eq!(Recording::parse(b"GET / HTTP/1.1\r\n").unwrap_err(), ReadError::NotARecording);
     let error = Recording::parse(b"THALWEG\x01").unwrap_err();
-    assert_eq!(error.to_string(), "recording has format version 1, supported is 2");
+    assert_eq!(error.to_string(), "recording has format version 1, supported is 3");
 }

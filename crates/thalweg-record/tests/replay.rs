@@ -66,7 +66,10 @@ fn receive_at_server(server: &mut Recorder<Server>, received: &mut Received, mut
             }
             Event::Data { stream, data, .. } => {
                 assert_eq!(server.send_data(stream, data, false), Ok(data.len()));
-                server.release(stream, data.len());
+                match stream.id().as_u32() % 4 {
+                    1 => server.release(stream, data.len()),
+                    _ => server.discard(stream, data.len()),
+                }
             }
             _ => {}
         }
@@ -179,6 +182,7 @@ fn a_difference_that_no_check_detects_is_found_at_the_end() {
 fn an_unknown_stream_is_a_difference() {
     let [_, (file, _)] = conversation(1 << 20);
     let mut recording = Recording::parse(&file).unwrap();
+    assert!(recording.steps.iter().any(|step| matches!(step.call, Call::Discard { .. })));
     let release = recording.steps.iter_mut().find_map(|step| match &mut step.call {
         Call::Release { stream, .. } => Some(stream),
         _ => None,

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use thalweg::{Client, ErrorCode, Role, SendError, Server, StreamKey};
+use thalweg::{Client, ErrorCode, Role, Server, StreamKey};
+use thalweg_io::Command;
 
-use crate::exchange::{Chunk, Exchange, Finish, StreamCommand, StreamCommandSink};
+use crate::body::exchange::{Chunk, Exchange, Finish, StreamCommand, StreamCommandSink};
 use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
-use crate::record::Connection;
 
 /// A message to a driver.
 pub(crate) enum DriverMessage<M, R: Role> {
@@ -16,15 +16,12 @@ pub(crate) enum DriverMessage<M, R: Role> {
     /// A message for the driver's role.
     Host(M),
     /// A command for the connection, executed once it speaks HTTP/2.
-    Connection(ConnectionCommand<R>),
+    Connection(Command<R>),
     /// Shut down gracefully.
     Shutdown,
     /// Close now.
     Close(ErrorCode),
 }
-
-/// A command for the connection.
-pub(crate) type ConnectionCommand<R> = Box<dyn FnOnce(&mut Connection<R>) -> Result<(), SendError> + Send>;
 
 /// The mailbox of a server's driver.
 pub(crate) type ServerMailbox = Mailbox<DriverMessage<ServerCommand, Server>>;

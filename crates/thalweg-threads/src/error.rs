@@ -1,70 +1,18 @@
-//! Errors of streams, and how connections end.
+//! Errors of streams.
 //!
-//! Invariants: the end of a connection is one value, shared by all its streams; an error states
-//! whether the request may be retried.
+//! Invariant: an error states whether the request may be retried.
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use thalweg::{CloseReport, ErrorCode, OpenError, ResetCause, SendError};
-
-use crate::negotiate::NegotiationError;
-
-/// The final report of a connection: who or what ended it, and its counters.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct ConnectionEnd {
-    /// The peer's address, if known.
-    pub remote: Option<SocketAddr>,
-    /// The core's report.
-    pub report: CloseReport,
-    /// The transport's error, if it ended the connection.
-    pub transport: Option<io::Error>,
-    /// The reason why the connection never spoke HTTP/2, if it did not.
-    pub negotiation_error: Option<NegotiationError>,
-}
-
-impl ConnectionEnd {
-    /// Returns whether the end is no fault: the connection was drained, or was idle when the
-    /// transport ended.
-    pub fn is_orderly(&self) -> bool {
-        self.report.error.is_none() && self.transport.is_none() && self.negotiation_error.is_none()
-    }
-
-    /// Returns whether the end is logged as a warning (see [`CloseReport::is_warning`]). A
-    /// [`NegotiationError`] is not: every port receives connections of scanners and of clients of
-    /// other protocols.
-    pub fn is_warning(&self) -> bool {
-        self.report.is_warning()
-    }
-}
-
-impl fmt::Display for ConnectionEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.negotiation_error, &self.transport) {
-            (Some(NegotiationError::Handshake), Some(error)) => {
-                write!(f, "{}: {error}", NegotiationError::Handshake)
-            }
-            // The transport's error states the same.
-            (
-                Some(
-                    error @ (NegotiationError::NotTls | NegotiationError::NoAlpn | NegotiationError::NoData),
-                ),
-                _,
-            ) => error.fmt(f),
-            (Some(negotiation_error), Some(error)) => {
-                write!(f, "the transport failed ({error}): {negotiation_error}")
-            }
-            (Some(negotiation_error), None) => negotiation_error.fmt(f),
-            (None, Some(error)) => write!(f, "the transport failed ({error}): {}", self.report),
-            (None, None) => self.report.fmt(f),
-        }
-    }
-}
+use thalweg::{ErrorCode, OpenError, ResetCause, SendError};
+use thalweg_io::{ConnectionEnd, StreamReset};
 
 /// Why a stream ended early, or was not opened.
+///
+/// `Display` prints the error alone, and `source` returns its cause;
+/// [`WithCauses`](crate::WithCauses) prints both.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -75,9 +23,6 @@ pub enum Error {
         /// The side that reset it, and the reason.
         by: ResetCause,
     },
-    /// We reset the stream: its handler panicked or did not respond, or its client dropped the
-    /// response.
-    LocalReset(ErrorCode),
     /// The core refused a message; the stream was reset.
     Send(SendError),
     /// The stream could not be opened.
@@ -86,8 +31,8 @@ pub enum Error {
     Connection {
         /// How the connection ended.
         end: Arc<ConnectionEnd>,
-        /// Whether the peer has certainly not processed the request.
-        unprocessed: bool,
+        /// Whether the peer may have processed the request: `false` only if it certainly has not.
+        processed: bool,
     },
     /// The client's time limit expired; the stream was reset with CANCEL.
     TimedOut,
@@ -96,14 +41,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// Creates a reset by the application: its handler panicked or did not respond, or it dropped
+    /// the response.
+    pub const fn reset(code: ErrorCode) -> Self {
+        Self::Reset { code, by: ResetCause::Application }
+    }
+
     /// Returns whether the peer has certainly not processed the request, so that the caller may
     /// retry any request on another connection (RFC 9113 §8.7).
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Reset { by: ResetCause::Remote, code, .. } => *code == ErrorCode::REFUSED_STREAM,
+            Self::Reset { code, by } => StreamReset { code: *code, by: *by }.is_retryable(),
             Self::Open(OpenError::Send(error)) => matches!(error, SendError::Connection(_)),
-            Self::Reset { by: ResetCause::GoAway, .. } | Self::Open(_) => true,
-            Self::Connection { unprocessed, .. } => *unprocessed,
+            Self::Open(_) => true,
+            Self::Connection { processed, .. } => !processed,
             _ => false,
         }
     }
@@ -111,7 +62,7 @@ impl Error {
     /// Returns the code of the RST_STREAM that ended the stream, if one did.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
-            Self::Reset { code, .. } | Self::LocalReset(code) => Some(*code),
+            Self::Reset { code, .. } => Some(*code),
             Self::Send(_) => Some(ErrorCode::INTERNAL_ERROR),
             Self::TimedOut | Self::Body(_) => Some(ErrorCode::CANCEL),
             Self::Open(_) | Self::Connection { .. } => None,
@@ -133,7 +84,7 @@ impl Error {
 
     fn kind(&self) -> io::ErrorKind {
         match self {
-            Self::Reset { .. } | Self::LocalReset(_) => io::ErrorKind::ConnectionReset,
+            Self::Reset { .. } => io::ErrorKind::ConnectionReset,
             Self::Send(_) => io::ErrorKind::InvalidInput,
             Self::Open(_) => io::ErrorKind::NotConnected,
             Self::Connection { .. } => io::ErrorKind::ConnectionAborted,
@@ -146,25 +97,28 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reset { code, by: ResetCause::Remote } => {
-                write!(f, "the peer reset the stream with {code}")
-            }
-            Self::Reset { by: ResetCause::Local(error), .. } => write!(f, "stream reset: {error}"),
-            Self::Reset { code, by: ResetCause::GoAway } => {
-                write!(f, "the peer sent GOAWAY and did not process the stream ({code})")
-            }
-            Self::Reset { code, .. } => write!(f, "stream reset with {code}"),
-            Self::LocalReset(code) => write!(f, "stream reset locally with {code}"),
-            Self::Send(error) => write!(f, "not sent: {}", WithCauses(error)),
-            Self::Open(error) => write!(f, "stream not opened: {}", WithCauses(error)),
-            Self::Connection { end, .. } => write!(f, "connection closed: {end}"),
+            Self::Reset { code, by } => StreamReset { code: *code, by: *by }.fmt(f),
+            Self::Send(_) => f.write_str("the message was not sent"),
+            Self::Open(_) => f.write_str("the request was not sent"),
+            Self::Connection { .. } => f.write_str("the connection closed before the exchange ended"),
             Self::TimedOut => f.write_str("no response within the time limit"),
-            Self::Body(error) => write!(f, "the request's content cannot be read: {error}"),
+            Self::Body(_) => f.write_str("the content to send cannot be read"),
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Reset { by: ResetCause::Local(error), .. } => Some(error),
+            Self::Send(error) => Some(error),
+            Self::Open(error) => Some(error),
+            Self::Connection { end, .. } => Some(end.as_ref()),
+            Self::Body(error) => Some(error.as_ref()),
+            Self::Reset { .. } | Self::TimedOut => None,
+        }
+    }
+}
 
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
@@ -172,30 +126,30 @@ impl From<Error> for io::Error {
     }
 }
 
-/// Prints an error and its causes in one line, for readers that do not walk the chain.
-pub(crate) struct WithCauses<'a>(pub(crate) &'a dyn std::error::Error);
-
-impl fmt::Display for WithCauses<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
+    use thalweg_io::WithCauses;
+
     use super::*;
 
     #[test]
-    fn a_refused_message_names_the_rule_that_it_breaks() {
-        let error = Error::Send(SendError::Malformed(thalweg::Violation::FieldNameInvalid));
-        let cause = thalweg::Violation::FieldNameInvalid.to_string();
-        assert!(error.to_string().ends_with(&format!(": {cause}")), "{error}");
+    fn an_error_is_printed_without_its_cause_which_is_its_source() {
+        let violation = thalweg::Violation::FieldNameInvalid;
+        let error = Error::Send(SendError::Malformed(violation));
+        assert_eq!(error.to_string(), "the message was not sent");
+        let causes = format!("the message was not sent: {}: {violation}", SendError::Malformed(violation));
+        assert_eq!(WithCauses(&error).to_string(), causes);
+        assert_eq!(WithCauses(&io::Error::from(error)).to_string(), causes, "inside an io::Error, too");
+        let mut end = ConnectionEnd::new(thalweg::CloseReport::default());
+        end.transport = Some(io::ErrorKind::BrokenPipe.into());
+        let end = Arc::new(end);
+        let error = Error::Connection { end: Arc::clone(&end), processed: true };
+        assert_eq!(error.to_string(), "the connection closed before the exchange ended");
+        assert_eq!(error.source().unwrap().to_string(), end.to_string());
+        let error = Error::Body(Arc::new(io::Error::other("unplugged")));
+        assert_eq!(WithCauses(&error).to_string(), "the content to send cannot be read: unplugged");
     }
 
     #[test]
@@ -205,7 +159,7 @@ mod tests {
         assert!(reset(ErrorCode::REFUSED_STREAM, ResetCause::GoAway).is_retryable());
         assert!(!reset(ErrorCode::CANCEL, ResetCause::Remote).is_retryable());
         assert!(!reset(ErrorCode::REFUSED_STREAM, ResetCause::Application).is_retryable());
-        assert!(!Error::LocalReset(ErrorCode::REFUSED_STREAM).is_retryable());
+        assert!(!Error::reset(ErrorCode::REFUSED_STREAM).is_retryable());
         assert!(Error::Open(OpenError::GoingAway).is_retryable());
         assert!(!Error::Open(OpenError::Send(SendError::OutOfRange)).is_retryable());
         assert!(!Error::TimedOut.is_retryable());
@@ -213,7 +167,7 @@ mod tests {
 
     #[test]
     fn an_io_error_contains_its_source() {
-        let error = io::Error::from(Error::LocalReset(ErrorCode::CANCEL));
+        let error = io::Error::from(Error::reset(ErrorCode::CANCEL));
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         assert_eq!(Error::of_io(&error).and_then(Error::code), Some(ErrorCode::CANCEL));
         assert!(Error::of_io(&io::Error::from(io::ErrorKind::TimedOut)).is_none());

@@ -5,99 +5,22 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use thalweg::frame::{Flags, FrameType, SettingId};
-use thalweg::{OwnedEvent, Priority, Role, Server};
+use thalweg::frame::{Flags, FrameType};
+use thalweg::{OwnedEvent, Priority, Role};
+use thalweg_io::{Command, CommandSink, Handle};
 
-use crate::commands::{ConnectionCommand, DriverMessage};
-use crate::exchange::{Exchange, StreamCommand};
+use crate::body::exchange::{Exchange, StreamCommand};
+use crate::commands::DriverMessage;
 use crate::mailbox::Mailbox;
 use crate::trace;
 
-/// The command queue of a connection's driver, for any message type.
-trait ConnectionCommandSink<R: Role>: Send + Sync {
-    fn submit(&self, command: ConnectionCommand<R>) -> bool;
-    fn shutdown(&self) -> bool;
-}
-
-impl<M: Send, R: Role> ConnectionCommandSink<R> for Mailbox<DriverMessage<M, R>> {
-    fn submit(&self, command: ConnectionCommand<R>) -> bool {
+impl<M: Send, R: Role> CommandSink<R> for Mailbox<DriverMessage<M, R>> {
+    fn submit(&self, command: Command<R>) -> bool {
         self.post(DriverMessage::Connection(command))
     }
 
     fn shutdown(&self) -> bool {
         self.post(DriverMessage::Shutdown)
-    }
-}
-
-/// A handle to one connection, for whatever is sent besides requests and responses. Clones belong
-/// to the same connection, and compare equal.
-///
-/// Each method that sends returns whether the connection still accepts commands. A command that the
-/// core refuses, under the conditions of its method of the same name, is logged and dropped.
-pub struct Handle<R: Role>(Arc<dyn ConnectionCommandSink<R>>);
-
-impl<R: Role> Handle<R> {
-    pub(crate) fn new<M: Send + 'static>(mailbox: Arc<Mailbox<DriverMessage<M, R>>>) -> Self
-    where
-        R: 'static,
-    {
-        Self(mailbox)
-    }
-
-    /// Starts a graceful shutdown: sends GOAWAY, and completes the open streams within
-    /// `Config::timeouts.shutdown`.
-    pub fn shutdown(&self) {
-        self.0.shutdown();
-    }
-
-    /// Sends a frame of an extension type (RFC 9113 §5.5) on the connection.
-    pub fn send_extension(&self, kind: FrameType, flags: Flags, payload: impl Into<Vec<u8>>) -> bool {
-        let payload = payload.into();
-        self.0.submit(Box::new(move |connection| connection.send_extension(kind, flags, None, &payload)))
-    }
-
-    /// Sends extension settings (RFC 9113 §5.5).
-    pub fn send_extension_settings(&self, entries: impl Into<Vec<(SettingId, u32)>>) -> bool {
-        let entries = entries.into();
-        self.0.submit(Box::new(move |connection| connection.send_extension_settings(&entries)))
-    }
-}
-
-impl Handle<Server> {
-    /// Sends ORIGIN: the origins for which the server is authoritative, for example
-    /// `https://example.org` (RFC 8336).
-    pub fn send_origins<T: Into<Vec<u8>>>(&self, origins: impl IntoIterator<Item = T>) -> bool {
-        let origins: Vec<Vec<u8>> = origins.into_iter().map(Into::into).collect();
-        self.0.submit(Box::new(move |connection| {
-            let origins: Vec<&[u8]> = origins.iter().map(Vec::as_slice).collect();
-            connection.send_origins(&origins)
-        }))
-    }
-
-    /// Sends ALTSVC: an alternative service for an origin, for example `h3=":443"` (RFC 7838 §4).
-    pub fn send_alt_svc(&self, origin: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> bool {
-        let (origin, value) = (origin.into(), value.into());
-        self.0.submit(Box::new(move |connection| connection.send_alt_svc(None, &origin, &value)))
-    }
-}
-
-impl<R: Role> Clone for Handle<R> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<R: Role> PartialEq for Handle<R> {
-    fn eq(&self, other: &Self) -> bool {
-        std::ptr::addr_eq(Arc::as_ptr(&self.0), Arc::as_ptr(&other.0))
-    }
-}
-
-impl<R: Role> Eq for Handle<R> {}
-
-impl<R: Role> fmt::Debug for Handle<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").finish_non_exhaustive()
     }
 }
 
@@ -145,29 +68,12 @@ impl fmt::Debug for StreamHandle {
     }
 }
 
-/// Callback for connection-level events of the peer: settings, priorities, origins, alternative
-/// services, extension frames.
-///
-/// It runs in the connection's thread and should only forward its argument. Its panics are caught
-/// and logged.
-#[derive(Clone)]
-pub struct OnNotice(Arc<dyn Fn(OwnedEvent) + Send + Sync>);
+/// A callback for connection-level events of the peer.
+pub(crate) type OnNotice<R> = Arc<dyn Fn(&Handle<R>, OwnedEvent) + Send + Sync>;
 
-impl OnNotice {
-    /// Creates the callback from a function.
-    pub fn new(function: impl Fn(OwnedEvent) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(function))
-    }
-
-    pub(crate) fn notify(&self, notice: OwnedEvent) {
-        if catch_unwind(AssertUnwindSafe(|| (self.0)(notice))).is_err() {
-            trace::callback_panicked();
-        }
-    }
-}
-
-impl fmt::Debug for OnNotice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnNotice")
+/// Calls the application's callback. Catches and logs its panic.
+pub(crate) fn notify<R: Role>(callback: &OnNotice<R>, handle: &Handle<R>, notice: OwnedEvent) {
+    if catch_unwind(AssertUnwindSafe(|| callback(handle, notice))).is_err() {
+        trace::callback_panicked();
     }
 }

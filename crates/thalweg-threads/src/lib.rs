@@ -44,14 +44,33 @@
 //! * **Limits.** Threads, connections, waiting requests, and buffered bytes are limited. Work
 //!   beyond a limit waits, and flow control extends the wait to the peer.
 //!
-//! Programs with an event loop of their own use a [`ServerDriver`] or a [`ClientDriver`], and call
-//! its `turn`.
+//! [`server::Builder`] and [`client::Builder`] set the options of a server, of a client, and of the
+//! drivers. Programs with an event loop of their own use a [`ServerDriver`] or a [`ClientDriver`],
+//! and call its `turn`.
+//!
+//! # Beside `thalweg-tokio`
+//!
+//! Both adapters are built from [`thalweg_io`], and use the same names: builders, `Body`, `Handle`,
+//! `StreamHandle`, `Tunnel`, `Counters`, `ConnectionEnd`, `Error`, `ServeStats`. These differ:
+//!
+//! | `thalweg-tokio` | here | Why |
+//! |---|---|---|
+//! | requests and responses of the `http` crate | [`Request`], [`Response`], [`Fields`], [`Payload`] | no dependency on `http`; two allocations hold a list of fields |
+//! | `server::Connection` and `client::Connection`, which are futures | [`ServerDriver`] and [`ClientDriver`], with `turn` | a task polls a future, a loop calls a driver |
+//! | a `tower` service, `SpawnHandlers` | [`Handler`], [`Pool`], [`Responder`] | a handler that may block needs a thread, and says itself when it responds |
+//! | `Server::serve_until`, whose argument is a future | [`Server::handle`] | nothing here waits for a future |
+//! | `ResponseFuture` | [`PendingResponse`](client::PendingResponse) | |
+//! | `OnPush`, `OnInformational`: callbacks in the connection's task | [`Client::accept_pushes`], [`PendingResponse::informational`](client::PendingResponse::informational) | the caller has a thread that can wait for them |
+//! | informational responses, pushes and ALTSVC by `server::StreamHandle` | by [`Responder`] | here the responder is at hand where they are sent; one [`StreamHandle`] serves both roles |
+//! | `tunnel::Writer` | [`BodyWriter`] | content is a `Write` for tunnels and other messages alike |
+//! | tokio's `AsyncRead` and `AsyncWrite` | [`Transport`] | `Read` and `Write` have no half-close |
+//! | `connections_max` is 10,000 | 1,024 | each connection has a thread |
 //!
 //! # Features
 //!
-//! * `rustls`: TLS for servers, clients and drivers ([`Server::tls`], [`Client::connect_tls`],
-//!   [`Tls`]). It brings no provider of cryptography: that is the program's choice, by its own
-//!   dependency on rustls or by one of the next two.
+//! * `rustls`: TLS for servers, clients and drivers ([`server::Builder::tls`],
+//!   [`Client::connect_tls`], [`Tls`]). It brings no provider of cryptography: that is the
+//!   program's choice, by its own dependency on rustls or by one of the next two.
 //! * `ring`, `aws-lc-rs`: `rustls` with this provider. With exactly one in a program,
 //!   `ServerConfig::builder` of rustls finds it; with both, it panics unless the process has
 //!   installed a default, and `builder_with_provider` names one.
@@ -64,45 +83,39 @@ mod blocked;
 mod body;
 pub mod client;
 mod commands;
-mod counters;
 mod driver;
 mod error;
-mod exchange;
 mod fields;
 mod handle;
-mod hash_seed;
 mod mailbox;
 mod message;
-mod negotiate;
-mod record;
 pub mod server;
 #[cfg(feature = "rustls")]
 mod tls;
 mod trace;
 mod transport;
 mod tunnel;
-mod writer;
 
-pub use body::Body;
+pub use body::{Body, BodyWriter};
 pub use client::{Client, ClientDriver};
-pub use counters::{CounterSnapshot, Counters};
-pub use driver::options::Options;
 pub use driver::{Driver, Readiness, Turn, Wait};
-pub use error::{ConnectionEnd, Error};
+pub use error::Error;
 pub use fields::Fields;
-pub use handle::{Handle, OnNotice, StreamHandle};
+pub use handle::StreamHandle;
 pub use message::{Payload, Request, Response};
-pub use negotiate::NegotiationError;
 #[cfg(feature = "rustls")]
 pub use rustls;
 pub use server::{Cancellation, Handler, Pool, Responder, Server, ServerDriver};
 pub use thalweg;
 pub use thalweg::{Config, ErrorCode, OwnedEvent, Priority, Status};
 pub use thalweg_h2c;
+pub use thalweg_io;
+pub use thalweg_io::{
+    CloseLimits, ConnectionEnd, CounterSnapshot, Counters, Handle, NegotiationError, WithCauses,
+};
 #[cfg(feature = "record")]
 pub use thalweg_record;
 #[cfg(feature = "rustls")]
 pub use tls::Tls;
 pub use transport::{NegotiatedProtocol, Transport};
 pub use tunnel::Tunnel;
-pub use writer::BodyWriter;

@@ -1,9 +1,32 @@
 //! A queue of messages to a driver from other threads, with one wake-up for a batch of messages.
 //!
+//! A server's driver that submits several requests to the pool would otherwise be woken by the
+//! first response, write it, sleep, and be woken by the second. Instead it sleeps for a moment in
+//! the state `Batching`, and a whole response wakes it only if no further request waits in its
+//! queue:
+//!
+//! ```text
+//! driver                         queue          threads of the pool
+//! submits requests 1, 2, 3  -->  1 2 3
+//! sleeps, Batching               2 3            take 1, run it, post_batched: 2 wait, no wake-up
+//!                                3              take 2, run it, post_batched: 1 waits, no wake-up
+//! Awake: takes 3 messages,  <--  empty          take 3, run it, post_batched: none wait, wake
+//! writes once
+//! ```
+//!
+//! What a post does, by the driver's state:
+//!
+//! | State | `post` | `post_batched`, requests wait | `post_batched`, none wait |
+//! |---|---|---|---|
+//! | `Awake` | queue | queue | queue |
+//! | `Asleep` | queue, wake | queue, wake | queue, wake |
+//! | `Batching` | queue, wake | queue | queue, wake |
+//! | `Gone` | refuse | refuse | refuse |
+//!
 //! Invariants: each message is taken once, in the order of posting; the driver is woken at most
 //! once for all messages posted while it sleeps, and never while it is awake; a batched message
-//! waits for a batching driver until no more responses are pending, and no longer than the driver's
-//! timeout; after the driver's end, messages are refused.
+//! waits for a batching driver until no request waits, and no longer than the driver's timeout;
+//! after the driver's end, messages are refused.
 
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,12 +36,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) struct Mailbox<M> {
     inner: Mutex<Inner<M>>,
     wake: Box<dyn Fn() + Send + Sync>,
-    pending_responses: Arc<PendingResponses>,
+    waiting: Arc<WaitingRequests>,
 }
 
-/// The number of waiting requests whose responses are pending. The pool updates it without ordering
-/// guarantees.
-pub(crate) type PendingResponses = AtomicUsize;
+/// The number of a connection's requests that wait in the pool. The pool updates it without
+/// ordering guarantees.
+pub(crate) type WaitingRequests = AtomicUsize;
 
 struct Inner<M> {
     messages: Vec<M>,
@@ -41,16 +64,13 @@ impl<M> Mailbox<M> {
     /// Creates an empty mailbox. `wake` must make a driver that waits for its transport return,
     /// from any thread.
     pub(crate) fn new(wake: Box<dyn Fn() + Send + Sync>) -> Self {
-        Self::with_pending_responses(wake, Arc::default())
+        Self::batching(wake, Arc::default())
     }
 
-    /// Creates a mailbox for a driver that batches while responses are pending.
-    pub(crate) fn with_pending_responses(
-        wake: Box<dyn Fn() + Send + Sync>,
-        pending_responses: Arc<PendingResponses>,
-    ) -> Self {
+    /// Creates a mailbox for a driver that batches responses while requests wait.
+    pub(crate) fn batching(wake: Box<dyn Fn() + Send + Sync>, waiting: Arc<WaitingRequests>) -> Self {
         let inner = Inner { messages: Vec::new(), driver: State::Awake };
-        Self { inner: Mutex::new(inner), wake, pending_responses }
+        Self { inner: Mutex::new(inner), wake, waiting }
     }
 
     /// Posts a message. Returns whether the driver will receive it.
@@ -61,21 +81,22 @@ impl<M> Mailbox<M> {
     /// Posts a message that may wait for others that follow immediately, so that they share one
     /// wake-up and one write.
     pub(crate) fn post_batched(&self, message: M) -> bool {
-        self.enqueue(message, self.pending_responses.load(Ordering::Relaxed) == 0)
+        self.enqueue(message, self.waiting.load(Ordering::Relaxed) == 0)
     }
 
     fn enqueue(&self, message: M, is_urgent: bool) -> bool {
         let mut inner = self.lock();
-        match inner.driver {
+        let wakes = match inner.driver {
             State::Gone => return false,
-            State::Awake => inner.messages.push(message),
-            State::Batching if !is_urgent => inner.messages.push(message),
-            State::Asleep | State::Batching => {
-                inner.messages.push(message);
-                inner.driver = State::Awake;
-                drop(inner);
-                (self.wake)();
-            }
+            State::Awake => false,
+            State::Asleep => true,
+            State::Batching => is_urgent,
+        };
+        inner.messages.push(message);
+        if wakes {
+            inner.driver = State::Awake;
+            drop(inner);
+            (self.wake)();
         }
         true
     }
@@ -142,13 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn batched_messages_wait_only_while_more_responses_are_pending() {
+    fn batched_messages_wait_only_while_more_requests_wait() {
         let wakes = Arc::new(AtomicU32::new(0));
-        let (counter, pending_responses) = (Arc::clone(&wakes), Arc::new(PendingResponses::new(1)));
+        let (counter, waiting) = (Arc::clone(&wakes), Arc::new(WaitingRequests::new(1)));
         let wake = move || {
             counter.fetch_add(1, Ordering::Relaxed);
         };
-        let mailbox = Mailbox::with_pending_responses(Box::new(wake), Arc::clone(&pending_responses));
+        let mailbox = Mailbox::batching(Box::new(wake), Arc::clone(&waiting));
         let woken = || wakes.swap(0, Ordering::Relaxed);
         let mut taken = Vec::new();
         let mut batch = |batches| {
@@ -163,10 +184,10 @@ mod tests {
         assert_eq!(woken(), 1, "the message is urgent");
         batch(true);
         assert!(mailbox.post_batched(4));
-        pending_responses.store(0, Ordering::Relaxed);
+        waiting.store(0, Ordering::Relaxed);
         assert!(mailbox.post_batched(5));
         assert_eq!(woken(), 1, "the last response is due");
-        pending_responses.store(1, Ordering::Relaxed);
+        waiting.store(1, Ordering::Relaxed);
         batch(false);
         assert!(mailbox.post_batched(6));
         assert_eq!(woken(), 1, "the driver would not check by itself");

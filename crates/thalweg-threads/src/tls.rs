@@ -8,14 +8,14 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
+use thalweg_io::{NegotiationError, tls};
 
-use crate::negotiate::NegotiationError;
 use crate::transport::{NegotiatedProtocol, Transport};
 
 /// TLS around a transport, for either side. HTTP/2 requires that both sides negotiate `h2` by ALPN.
@@ -35,7 +35,7 @@ impl<T: Transport> Tls<T> {
     /// # Errors
     /// `InvalidInput`: rustls rejects the configuration.
     pub fn server(transport: T, config: Arc<ServerConfig>) -> io::Result<Self> {
-        let session = ServerConnection::new(server_config(config)).map_err(unusable)?;
+        let session = ServerConnection::new(tls::server_config(config)).map_err(unusable)?;
         Ok(Self::new(session.into(), transport))
     }
 
@@ -45,7 +45,7 @@ impl<T: Transport> Tls<T> {
     /// # Errors
     /// `InvalidInput`: rustls rejects the configuration.
     pub fn client(transport: T, name: ServerName<'static>, config: Arc<ClientConfig>) -> io::Result<Self> {
-        let session = ClientConnection::new(client_config(config), name).map_err(unusable)?;
+        let session = ClientConnection::new(tls::client_config(config), name).map_err(unusable)?;
         Ok(Self::new(session.into(), transport))
     }
 
@@ -78,7 +78,7 @@ impl<T: Transport> Tls<T> {
             // The alert contains the reason; if it cannot be sent, this error does.
             let _ = self.send_records();
             return Err(if was_shaking_hands {
-                handshake_failed(error)
+                tls::client_error(error)
             } else {
                 io::Error::new(io::ErrorKind::InvalidData, error)
             });
@@ -141,6 +141,10 @@ impl<T: Transport> Transport for Tls<T> {
         self.transport.shutdown_write()
     }
 
+    fn remote_addr(&self) -> Option<SocketAddr> {
+        self.transport.remote_addr()
+    }
+
     fn wants_write(&self) -> bool {
         self.session.wants_write()
     }
@@ -148,7 +152,7 @@ impl<T: Transport> Transport for Tls<T> {
     fn negotiated_protocol(&self) -> NegotiatedProtocol {
         match self.session.alpn_protocol() {
             _ if self.session.is_handshaking() => NegotiatedProtocol::Pending,
-            Some(H2) => NegotiatedProtocol::Http2,
+            protocol if tls::is_h2(protocol) => NegotiatedProtocol::Http2,
             _ => NegotiatedProtocol::Other,
         }
     }
@@ -160,21 +164,6 @@ impl<T> fmt::Debug for Tls<T> {
     }
 }
 
-/// Adds `h2` to a configuration without ALPN protocols.
-pub(crate) fn server_config(mut config: Arc<ServerConfig>) -> Arc<ServerConfig> {
-    if config.alpn_protocols.is_empty() {
-        Arc::make_mut(&mut config).alpn_protocols = vec![H2.to_vec()];
-    }
-    config
-}
-
-fn client_config(mut config: Arc<ClientConfig>) -> Arc<ClientConfig> {
-    if config.alpn_protocols.is_empty() {
-        Arc::make_mut(&mut config).alpn_protocols = vec![H2.to_vec()];
-    }
-    config
-}
-
 /// Performs the client's side of a handshake over a blocking socket.
 pub(crate) fn handshake(
     stream: &mut TcpStream,
@@ -182,7 +171,7 @@ pub(crate) fn handshake(
     config: Arc<ClientConfig>,
     limit: Option<Duration>,
 ) -> io::Result<Connection> {
-    let mut session = ClientConnection::new(client_config(config), name).map_err(unusable)?;
+    let mut session = ClientConnection::new(tls::client_config(config), name).map_err(unusable)?;
     let until = limit.map(|limit| Instant::now() + limit);
     while session.is_handshaking() || session.wants_write() {
         if let Some(until) = until {
@@ -201,10 +190,10 @@ pub(crate) fn handshake(
     }
     stream.set_read_timeout(None)?;
     stream.set_write_timeout(None)?;
-    if session.alpn_protocol() != Some(H2) {
+    if !tls::is_h2(session.alpn_protocol()) {
         session.send_close_notify();
         let _ = session.write_tls(stream);
-        return Err(io::Error::new(io::ErrorKind::Unsupported, NegotiationError::NoAlpn));
+        return Err(tls::no_alpn());
     }
     Ok(session.into())
 }
@@ -214,33 +203,16 @@ fn exchange_records(session: &mut ClientConnection, stream: &mut TcpStream) -> i
         return session.write_tls(stream).map(drop);
     }
     if session.read_tls(stream)? == 0 {
-        let text = "the server closed the connection during the TLS handshake: if this is a cleartext port, use http://";
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+        return Err(tls::server_closed());
     }
     if let Err(error) = session.process_new_packets() {
         // The alert contains the reason.
         let _ = session.write_tls(stream);
-        return Err(handshake_failed(error));
+        return Err(tls::client_error(error));
     }
     Ok(())
-}
-
-/// Classifies a failed handshake. The error that rustls returns for a peer without TLS is hard to
-/// recognize.
-fn handshake_failed(error: rustls::Error) -> io::Error {
-    match error {
-        rustls::Error::InvalidMessage(_) => {
-            io::Error::new(io::ErrorKind::InvalidData, NegotiationError::NotTls)
-        }
-        rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol) => {
-            io::Error::new(io::ErrorKind::Unsupported, NegotiationError::NoAlpn)
-        }
-        error => io::Error::new(io::ErrorKind::InvalidData, error),
-    }
 }
 
 fn unusable(error: rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, error)
 }
-
-const H2: &[u8] = b"h2";

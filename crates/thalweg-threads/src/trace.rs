@@ -2,22 +2,21 @@
 
 use std::io;
 
-use crate::error::ConnectionEnd;
+use thalweg_io::ConnectionEnd;
+#[cfg(feature = "tracing")]
+use thalweg_io::{LogLevel, WithCauses};
 
-/// Logs the final report of a connection: as a warning if the peer is at fault or a limit was
-/// exceeded.
+/// Logs the final report of a connection.
 pub(crate) fn connection_ended(end: &ConnectionEnd) {
     #[cfg(feature = "tracing")]
     {
         let remote = end.remote.map(tracing::field::display);
         let counters = &end.report.counters;
         let (opened, completed) = (counters.streams_opened, counters.streams_completed);
-        if end.is_warning() {
-            tracing::warn!(remote, opened, completed, "connection ended: {end}");
-        } else if end.negotiation_error.is_some_and(crate::NegotiationError::is_notable) {
-            tracing::info!(remote, "connection ended: {end}");
-        } else {
-            tracing::debug!(remote, opened, completed, "connection ended: {end}");
+        match end.log_level() {
+            LogLevel::Warn => tracing::warn!(remote, opened, completed, "connection ended: {end}"),
+            LogLevel::Info => tracing::info!(remote, opened, completed, "connection ended: {end}"),
+            LogLevel::Debug => tracing::debug!(remote, opened, completed, "connection ended: {end}"),
         }
     }
     #[cfg(not(feature = "tracing"))]
@@ -27,7 +26,7 @@ pub(crate) fn connection_ended(end: &ConnectionEnd) {
 /// Logs the error of a handler.
 pub(crate) fn handler_failed(error: &io::Error) {
     #[cfg(feature = "tracing")]
-    tracing::warn!("handler failed: {error}");
+    tracing::warn!("handler failed: {}", WithCauses(error));
     #[cfg(not(feature = "tracing"))]
     let _ = error;
 }
@@ -35,7 +34,7 @@ pub(crate) fn handler_failed(error: &io::Error) {
 /// Logs that the core refused a message of the application.
 pub(crate) fn send_failed(stream: thalweg::StreamKey, error: &thalweg::SendError) {
     #[cfg(feature = "tracing")]
-    tracing::error!(stream = stream.id().as_u32(), "not sent: {}", crate::error::WithCauses(error));
+    tracing::error!(stream = stream.id().as_u32(), "not sent: {}", WithCauses(error));
     #[cfg(not(feature = "tracing"))]
     let _ = (stream, error);
 }
@@ -43,7 +42,7 @@ pub(crate) fn send_failed(stream: thalweg::StreamKey, error: &thalweg::SendError
 /// Logs that the core refused a command for a connection or a stream.
 pub(crate) fn command_failed(error: &thalweg::SendError) {
     #[cfg(feature = "tracing")]
-    tracing::debug!("command dropped: {}", crate::error::WithCauses(error));
+    tracing::debug!("command dropped: {}", WithCauses(error));
     #[cfg(not(feature = "tracing"))]
     let _ = error;
 }
@@ -57,7 +56,7 @@ pub(crate) fn callback_panicked() {
 /// Logs that a connection could not be accepted.
 pub(crate) fn accept_failed(error: &io::Error) {
     #[cfg(feature = "tracing")]
-    tracing::warn!("connection not accepted: {error}");
+    tracing::warn!("connection not accepted: {}", WithCauses(error));
     #[cfg(not(feature = "tracing"))]
     let _ = error;
 }

@@ -1,7 +1,7 @@
 //! Byte streams that a driver can run on.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 
 /// A byte stream that never blocks: instead it returns [`WouldBlock`](io::ErrorKind::WouldBlock).
 pub trait Transport: Read + Write + Send {
@@ -11,6 +11,11 @@ pub trait Transport: Read + Write + Send {
     /// `WouldBlock`: call again when the transport is writable. Other errors: the transport has
     /// failed.
     fn shutdown_write(&mut self) -> io::Result<()>;
+
+    /// Returns the peer's address, if known: for requests and for the report of the connection.
+    fn remote_addr(&self) -> Option<SocketAddr> {
+        None
+    }
 
     /// Returns whether a read that returned fewer bytes than requested has emptied the transport.
     /// Saves a call that would return `WouldBlock`.
@@ -54,6 +59,10 @@ impl Transport for TcpStream {
         self.shutdown(Shutdown::Write)
     }
 
+    fn remote_addr(&self) -> Option<SocketAddr> {
+        self.peer_addr().ok()
+    }
+
     fn is_emptied_by_short_read(&self) -> bool {
         true
     }
@@ -81,6 +90,10 @@ impl Transport for std::os::unix::net::UnixStream {
 impl<T: Transport + ?Sized> Transport for Box<T> {
     fn shutdown_write(&mut self) -> io::Result<()> {
         (**self).shutdown_write()
+    }
+
+    fn remote_addr(&self) -> Option<SocketAddr> {
+        (**self).remote_addr()
     }
 
     fn is_emptied_by_short_read(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 
 use crate::body::Body;
-use crate::writer::BodyWriter;
+use crate::body::writer::BodyWriter;
 
 /// The byte stream of a CONNECT (RFC 9113 §8.5) or of an extended CONNECT, such as a WebSocket (RFC
 /// 8441): both halves of a stream as one reader and writer.

@@ -11,13 +11,13 @@ use std::thread;
 use std::time::Duration;
 
 use shared::{LIMIT, Peer, Running};
-use thalweg::{CloseCause, Violation};
+use thalweg::{CloseCause, Config, ResetCause, Violation};
 use thalweg_testkit::frames::{
     Frame, data, flag, goaway, headers, kind, ping, push_promise, rst_stream, setting, settings,
     window_update, wire,
 };
 use thalweg_testkit::hpack;
-use thalweg_threads::{Body, Client, Error, ErrorCode, Options, Payload, Request, Responder, Response};
+use thalweg_threads::{Body, Client, Error, ErrorCode, Payload, Request, Responder, Response, WithCauses};
 
 fn echo(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
     let mut echo = responder.start(Response::ok())?;
@@ -127,7 +127,10 @@ fn dropping_a_request_response_or_body_cancels_its_stream() {
     drop(writer);
     assert_eq!(peer.until(kind::RST_STREAM), rst_stream(3, ErrorCode::CANCEL));
     let error = answer.wait().unwrap_err();
-    assert!(matches!(error, Error::LocalReset(ErrorCode::CANCEL)), "{error}");
+    assert!(
+        matches!(error, Error::Reset { code: ErrorCode::CANCEL, by: ResetCause::Application }),
+        "{error}"
+    );
 
     let waiting = client.clone();
     let response = thread::spawn(move || waiting.send(Request::get("/body")).unwrap());
@@ -353,10 +356,8 @@ fn dropping_the_last_clone_closes_the_connection_after_its_open_streams() {
 
 #[test]
 fn a_push_is_refused_by_a_client_that_does_not_accept_pushes() {
-    let mut options = Options::default();
-    options.config.enable_push = true;
-    let (mut peer, client) =
-        Peer::accept(|address| Client::connect_with(&address.to_string(), &options).unwrap());
+    let builder = Client::builder().config(Config::default().enable_push(true));
+    let (mut peer, client) = Peer::accept(|address| builder.connect(&address.to_string()).unwrap());
     peer.answer_greeting(&settings());
     let (_writer, answer) = client.start_request(Request::post("/")).unwrap();
     peer.until(kind::HEADERS);
@@ -411,6 +412,7 @@ fn a_server_that_closes_without_goaway_is_reported() {
     peer.until(kind::HEADERS);
     drop(peer);
     let error = answer.wait().unwrap_err();
-    assert!(error.to_string().contains("the peer ended the byte stream too early"), "{error}");
+    let text = WithCauses(&error).to_string();
+    assert!(text.contains("the peer ended the byte stream too early"), "{text}");
     assert_eq!(client.wait_end().report.error.unwrap().cause(), CloseCause::Eof);
 }

@@ -12,14 +12,15 @@ use std::time::{Duration, Instant};
 
 use shared::pipe::{Bench, Pipe, get, greeting, sized, waker};
 use shared::{LIMIT, Random};
-use thalweg::RateLimit;
+use thalweg::{Config, RateLimit};
 use thalweg_testkit::frames::{
     Frame, Reader, data, flag, headers, kind, read_all, rst_stream, window_update, wire,
 };
 use thalweg_testkit::hpack;
+use thalweg_threads::client;
+use thalweg_threads::server::Builder;
 use thalweg_threads::{
-    Body, ClientDriver, Error, ErrorCode, Options, Pool, Readiness, Request, Responder, Response,
-    ServerDriver, Turn,
+    Body, CloseLimits, Error, ErrorCode, Pool, Readiness, Request, Responder, Response, Turn,
 };
 
 /// The fault that motivated this project: a reset while a response is half written. At every
@@ -31,7 +32,7 @@ fn a_reset_at_every_position_of_the_output_leaves_every_frame_complete() {
     let mut random = Random(0x0b5e_55ed);
     for round in 0..400 {
         let make = if round < 200 { Bench::new } else { Bench::vectored };
-        let mut bench = make(&pool, &Options::default());
+        let mut bench = make(&pool, &Builder::new());
         bench.pipe.with(|ends| ends.room = Some(0));
         bench.pipe.send(&greeting(0x7fff_ffff));
         bench.pipe.send(&wire([&get(1, "/50000"), &get(3, "/50000")]));
@@ -75,8 +76,8 @@ fn a_reset_at_every_position_of_the_output_leaves_every_frame_complete() {
 fn a_transport_that_moves_one_byte_at_a_time_changes_nothing() {
     let pool = Pool::new(1, sized);
     let script = wire([&greeting(0x7fff_ffff), &get(1, "/"), &get(3, "/40000"), &get(5, "/")]);
-    let run = |make: fn(&Pool, &Options) -> Bench, step: Option<usize>| {
-        let mut bench = make(&pool, &Options::default());
+    let run = |make: fn(&Pool, &Builder) -> Bench, step: Option<usize>| {
+        let mut bench = make(&pool, &Builder::new());
         bench.pipe.with(|ends| ends.step = step);
         bench.pipe.send(&script);
         let content = |frames: Vec<Frame>, stream| -> Vec<u8> {
@@ -113,7 +114,7 @@ fn large_content_is_sent_without_a_copy_and_in_order() {
     });
     let mut random = Random(0x5911_ced1);
     for round in 0..60 {
-        let mut bench = Bench::vectored(&pool, &Options::default());
+        let mut bench = Bench::vectored(&pool, &Builder::new());
         let step = (round > 0).then(|| 1 + random.below(70_000) as usize);
         bench.pipe.with(|ends| ends.step = step);
         bench.pipe.send(&wire([&greeting(0x7fff_ffff), &get(1, "/"), &get(3, "/")]));
@@ -147,7 +148,7 @@ fn responses_of_one_turn_share_one_write() {
         closed.lock().unwrap().recv_timeout(LIMIT).unwrap_err();
         responder.send(Response::ok().body("hello"))
     });
-    let mut bench = Bench::new(&pool, &Options::default());
+    let mut bench = Bench::new(&pool, &Builder::new());
     bench.pipe.send(&greeting(0x7fff_ffff));
     for stream in 0..50 {
         bench.pipe.send(&get(2 * stream + 1, "/"));
@@ -168,9 +169,9 @@ fn responses_of_one_turn_share_one_write() {
 #[test]
 fn a_turn_returns_what_it_waits_for() {
     let pool = Pool::new(1, sized);
-    let mut options = Options::default();
-    options.config.rate_limits.pings = RateLimit::UNLIMITED;
-    let mut bench = Bench::new(&pool, &options);
+    let mut config = Config::default();
+    config.rate_limits.pings = RateLimit::UNLIMITED;
+    let mut bench = Bench::new(&pool, &Builder::new().config(config));
     let wait = |turn| match turn {
         Turn::Wait(wait) => wait,
         Turn::Ended(end) => panic!("{end}"),
@@ -200,10 +201,11 @@ fn a_turn_returns_what_it_waits_for() {
 #[test]
 fn a_peer_that_does_not_read_is_dropped_at_its_deadline() {
     let pool = Pool::new(1, sized);
-    let mut options = Options::default();
-    options.config.timeouts.transmit = Some(Duration::from_millis(30));
-    options.linger = Duration::from_millis(30);
-    let mut bench = Bench::new(&pool, &options);
+    let mut config = Config::default();
+    config.timeouts.transmit = Some(Duration::from_millis(30));
+    let builder =
+        Builder::new().config(config).close_limits(CloseLimits::default().flush(Duration::from_millis(30)));
+    let mut bench = Bench::new(&pool, &builder);
     bench.pipe.with(|ends| ends.room = Some(10));
     bench.pipe.send(&greeting(0x7fff_ffff));
     let end = loop {
@@ -227,7 +229,7 @@ fn a_dropped_driver_ends_every_stream_once() {
         drop(responder);
         Ok(())
     });
-    let mut bench = Bench::new(&pool, &Options::default());
+    let mut bench = Bench::new(&pool, &Builder::new());
     bench.pipe.send(&greeting(0));
     for stream in [1, 3] {
         bench.pipe.send(&headers(stream, hpack::request("POST", "/")).end_headers().bytes());
@@ -245,7 +247,7 @@ fn a_dropped_driver_ends_every_stream_once() {
 #[test]
 fn a_transport_that_fails_ends_the_connection_with_its_error() {
     let pool = Pool::new(1, sized);
-    let mut bench = Bench::new(&pool, &Options::default());
+    let mut bench = Bench::new(&pool, &Builder::new());
     bench.pipe.send(&greeting(0));
     bench.go();
     bench.pipe.with(|ends| ends.fails = Some(ErrorKind::BrokenPipe));
@@ -258,7 +260,7 @@ fn a_transport_that_fails_ends_the_connection_with_its_error() {
 #[test]
 fn a_graceful_close_flushes_half_closes_and_drains() {
     let pool = Pool::new(1, sized);
-    let mut bench = Bench::new(&pool, &Options::default());
+    let mut bench = Bench::new(&pool, &Builder::new());
     bench.pipe.send(&greeting(0));
     bench.go();
     bench.pipe.written();
@@ -294,10 +296,9 @@ fn a_client_and_a_server_share_one_loop() {
     let (wake, woken) = channel();
     let (to_server, to_client) = (Pipe::default(), Pipe::default());
     let server_wake = waker(wake.clone());
-    let mut server = ServerDriver::new(to_server.clone(), &pool, &Options::default(), server_wake).unwrap();
+    let mut server = Builder::new().driver(to_server.clone(), &pool, server_wake).unwrap();
     let (mut client_driver, client) =
-        ClientDriver::new(to_client.clone(), "http", "example.org", &Options::default(), waker(wake))
-            .unwrap();
+        client::Builder::new().driver(to_client.clone(), "http", "example.org", waker(wake)).unwrap();
     let caller = thread::spawn(move || {
         let content = vec![9; 500_000];
         let response = client.send(Request::post("/").body(content.clone()));
@@ -334,7 +335,7 @@ fn a_client_and_a_server_share_one_loop() {
 #[test]
 fn a_stream_stays_open_until_both_halves_are_closed() {
     let pool = Pool::new(1, sized);
-    let mut bench = Bench::new(&pool, &Options::default());
+    let mut bench = Bench::new(&pool, &Builder::new());
     bench.pipe.send(&greeting(0));
     bench.pipe.send(&headers(1, hpack::request("POST", "/")).end_headers().bytes());
     bench.frames(kind::HEADERS, 1);

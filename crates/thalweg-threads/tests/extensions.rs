@@ -17,8 +17,9 @@ use thalweg_testkit::frames::{
     settings, settings_ack, window_update, wire,
 };
 use thalweg_testkit::hpack;
+use thalweg_threads::client::Builder;
 use thalweg_threads::{
-    Body, Client, Error, ErrorCode, Options, Priority, Request, Responder, Response, Status, Tunnel,
+    Body, Client, Error, ErrorCode, Priority, Request, Responder, Response, Status, Tunnel, WithCauses,
 };
 
 fn status(code: u16) -> Status {
@@ -26,9 +27,8 @@ fn status(code: u16) -> Status {
 }
 
 /// A client, and the scripted server with its settings.
-fn scripted(options: &Options, settings: &Frame) -> (Peer, Client) {
-    let (mut peer, client) =
-        Peer::accept(|address| Client::connect_with(&address.to_string(), options).unwrap());
+fn scripted(builder: &Builder, settings: &Frame) -> (Peer, Client) {
+    let (mut peer, client) = Peer::accept(|address| builder.connect(&address.to_string()).unwrap());
     peer.answer_greeting(settings);
     (peer, client.time_limit(Some(LIMIT)))
 }
@@ -52,7 +52,7 @@ fn informational_responses_arrive_in_order_before_the_final_one() {
 
 #[test]
 fn of_unread_informational_responses_the_last_sixteen_are_kept() {
-    let (mut peer, client) = scripted(&Options::default(), &settings());
+    let (mut peer, client) = scripted(&Builder::new(), &settings());
     let (_writer, mut answer) = client.start_request(Request::get("/")).unwrap();
     peer.until(kind::HEADERS);
     for number in 0..40 {
@@ -135,7 +135,7 @@ fn an_extended_connect_waits_for_the_settings_that_allow_it() {
 
 #[test]
 fn an_extended_connect_that_the_server_does_not_allow_is_a_typed_error() {
-    let (_peer, client) = scripted(&Options::default(), &settings());
+    let (_peer, client) = scripted(&Builder::new(), &settings());
     let error = client.start_request(Request::extended_connect("websocket", "/")).unwrap_err();
     let expected = matches!(error, Error::Open(OpenError::Send(SendError::NotAllowedByPeer)));
     assert!(expected, "{error}");
@@ -150,7 +150,7 @@ fn pushing(request: Request<Body>, responder: Responder) -> io::Result<()> {
             push.send(Response::ok().body("body { color: green }"))?;
             "pushed".to_owned()
         }
-        Err(error) => error.to_string(),
+        Err(error) => WithCauses(&error).to_string(),
     };
     responder.send(Response::ok().body(text))
 }
@@ -158,9 +158,8 @@ fn pushing(request: Request<Body>, responder: Responder) -> io::Result<()> {
 #[test]
 fn a_push_arrives_with_its_request() {
     let server = Running::start(pushing);
-    let mut options = Options::default();
-    options.config.enable_push = true;
-    let client = Client::connect_with(&server.address.to_string(), &options).unwrap();
+    let builder = Client::builder().config(Config::default().enable_push(true));
+    let client = builder.connect(&server.address.to_string()).unwrap();
     let client = client.time_limit(Some(LIMIT));
     let mut pushes = client.accept_pushes();
     let mut page = client.send(Request::get("/")).unwrap();
@@ -187,9 +186,8 @@ fn a_push_to_a_client_that_disabled_push_is_an_error_and_the_response_continues(
 
 #[test]
 fn a_pushed_response_that_is_dropped_is_cancelled() {
-    let mut options = Options::default();
-    options.config.enable_push = true;
-    let (mut peer, client) = scripted(&options, &settings());
+    let builder = Client::builder().config(Config::default().enable_push(true));
+    let (mut peer, client) = scripted(&builder, &settings());
     let mut pushes = client.accept_pushes();
     let (_writer, answer) = client.start_request(Request::get("/")).unwrap();
     peer.until(kind::HEADERS);
@@ -206,8 +204,7 @@ fn a_pushed_response_that_is_dropped_is_cancelled() {
 
 #[test]
 fn a_client_sends_a_changed_priority_to_the_server() {
-    let (mut peer, client) =
-        scripted(&Options::default(), &settings().entry(setting::NO_RFC7540_PRIORITIES, 1));
+    let (mut peer, client) = scripted(&Builder::new(), &settings().entry(setting::NO_RFC7540_PRIORITIES, 1));
     let request = Request::get("/").field("priority", "u=5");
     assert_eq!(request.priority(), Priority::new(5, false));
     let (_writer, answer) = client.start_request(request).unwrap();
@@ -301,7 +298,7 @@ fn a_server_that_drops_its_tunnel_resets_the_stream_unless_both_sides_have_ended
 fn a_client_that_drops_its_tunnel_resets_the_stream_unless_both_sides_have_ended() {
     let codes = [Some(ErrorCode::CANCEL), Some(ErrorCode::CANCEL), None];
     for ((is_ended, end), code) in ENDS.into_iter().zip(codes) {
-        let (mut peer, client) = scripted(&Options::default(), &settings());
+        let (mut peer, client) = scripted(&Builder::new(), &settings());
         let (writer, answer) = client.start_request(Request::connect("example.org:443")).unwrap();
         peer.until(kind::HEADERS);
         peer.send(&headers(1, hpack::response(200)).end_headers().bytes());

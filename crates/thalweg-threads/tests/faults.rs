@@ -15,13 +15,15 @@ use std::time::{Duration, Instant};
 
 use shared::pipe::{Bench, Pipe, get, greeting, waker};
 use shared::{LIMIT, Random, Running};
+use thalweg::{Config, Timeouts};
 use thalweg_testkit::frames::{
     Frame, Reader, data, flag, goaway, headers, kind, raw, read_all, rst_stream, settings, settings_ack, wire,
 };
 use thalweg_testkit::hpack;
+use thalweg_threads::server::Builder;
 use thalweg_threads::{
-    Body, Client, ClientDriver, ConnectionEnd, ErrorCode, Options, Pool, Readiness, Request, Responder,
-    Response, Turn,
+    Body, Client, CloseLimits, ConnectionEnd, ErrorCode, NegotiationError, Pool, Readiness, Request,
+    Responder, Response, Turn,
 };
 
 /// Echoes content, and responds to everything else with a greeting.
@@ -85,10 +87,8 @@ fn is_content_end(frame: &Frame) -> bool {
     [kind::DATA, kind::HEADERS].contains(&frame.kind) && frame.has(flag::END_STREAM)
 }
 
-fn no_linger() -> Options {
-    let mut options = Options::default();
-    options.linger = Duration::ZERO;
-    options
+fn no_linger() -> Builder {
+    Builder::new().close_limits(CloseLimits::default().flush(Duration::ZERO).drain(Duration::ZERO))
 }
 
 /// All handlers have returned: those that waited in a body got the end.
@@ -125,6 +125,8 @@ fn after_a_read_error_at_every_point_the_goaway_is_still_sent() {
         let end = to_the_end(&mut bench);
         assert_eq!(end.transport.as_ref().map(io::Error::kind), Some(ErrorKind::TimedOut));
         let is_http_2 = cut >= b"PRI * HTTP/2".len();
+        let expected = (!is_http_2).then_some(NegotiationError::Transport);
+        assert_eq!(end.negotiation_error, expected, "cut at {cut}");
         let frames = read_all(&bench.pipe.written());
         let last = frames.last().map(|frame| frame.kind);
         assert_eq!(last, is_http_2.then_some(kind::GOAWAY), "cut at {cut}: {frames:?}");
@@ -137,9 +139,8 @@ fn after_a_read_error_at_every_point_the_goaway_is_still_sent() {
 fn after_a_write_error_the_peers_goaway_is_still_received() {
     let pipe = Pipe::default();
     let (wake, _woken) = channel();
-    let options = no_linger();
-    let (mut driver, client): (ClientDriver<Pipe>, Client) =
-        ClientDriver::new(pipe.clone(), "http", "example.org", &options, waker(wake)).unwrap();
+    let builder = Client::builder().close_limits(CloseLimits::default().flush(Duration::ZERO));
+    let (mut driver, client) = builder.driver(pipe.clone(), "http", "example.org", waker(wake)).unwrap();
     // Some output is left to write.
     pipe.with(|ends| ends.room = Some(20));
     let caller = thread::spawn(move || client.send(Request::post("/not/again")).unwrap_err());
@@ -184,7 +185,7 @@ fn a_write_side_closed_at_every_point_of_the_output_leaves_no_caller_waiting() {
 fn spurious_readiness_changes_nothing() {
     let pool = Pool::new(4, echo);
     for seed in 0..100 {
-        let mut bench = Bench::new(&pool, &Options::default());
+        let mut bench = Bench::new(&pool, &Builder::new());
         let mut random = Random(seed);
         bench.pipe.with(|ends| {
             ends.step = Some(1 + random.below(200) as usize);
@@ -248,11 +249,10 @@ fn a_shutdown_at_every_point_completes_open_streams() {
 #[test]
 fn input_in_time_is_processed_before_timeouts_after_a_clock_jump() {
     let pool = Pool::new(1, echo);
-    let mut options = Options::default();
     // Longer than this thread is likely to be preempted.
-    options.config.timeouts.settings_ack = Some(Duration::from_millis(500));
-    options.config.timeouts.preface = Some(Duration::from_millis(500));
-    let mut bench = Bench::new(&pool, &options);
+    let limit = Some(Duration::from_millis(500));
+    let timeouts = Timeouts::default().settings_ack(limit).preface(limit);
+    let mut bench = Bench::new(&pool, &Builder::new().config(Config::default().timeouts(timeouts)));
     bench.pipe.send(&greeting(0x7fff_ffff)[..24 + 15]);
     bench.go();
     bench.pipe.send(&greeting(0x7fff_ffff)[24 + 15..]);

@@ -17,7 +17,9 @@ use thalweg_testkit::frames::{
     data, goaway, headers, kind, ping, preface, raw, rst_stream, setting, settings, settings_ack, wire,
 };
 use thalweg_testkit::hpack;
-use thalweg_threads::{Body, ErrorCode, NegotiationError, Options, Payload, Request, Responder, Response};
+use thalweg_threads::{
+    Body, CloseLimits, ErrorCode, NegotiationError, Payload, Request, Responder, Response,
+};
 
 /// `/large` is a megabyte, `/echo` an echo, and everything else a greeting.
 fn handler(mut request: Request<Body>, responder: Responder) -> io::Result<()> {
@@ -148,9 +150,7 @@ fn a_peer_that_keeps_sending_still_receives_the_goaway() {
 #[test]
 fn a_peer_that_does_not_close_is_dropped() {
     const LINGER: Duration = Duration::from_millis(200);
-    let mut options = Options::default();
-    options.linger = LINGER;
-    let server = Running::with(|server| server.options(options), handler);
+    let server = Running::with(|server| server.close_limits(CloseLimits::default().drain(LINGER)), handler);
     let mut peer = server.peer();
     peer.greet();
     let before = Instant::now();
@@ -262,9 +262,10 @@ fn a_server_survives_killed_clients() {
     const CLIENTS: u64 = 2000;
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0x7a11_4e60);
     println!("SEED={seed}");
-    let mut options = Options::default();
-    options.linger = Duration::from_millis(100);
-    let server = Running::with(|server| server.options(options), handler);
+    let server = Running::with(
+        |server| server.close_limits(CloseLimits::default().drain(Duration::from_millis(100))),
+        handler,
+    );
     let mut random = Random(seed);
     for _ in 0..CLIENTS {
         kill_one(&server, &mut random);

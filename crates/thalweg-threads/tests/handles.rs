@@ -20,10 +20,8 @@ use thalweg_testkit::frames::{
     settings, settings_ack, wire,
 };
 use thalweg_testkit::hpack;
-use thalweg_threads::{
-    Body, Client, ErrorCode, Handle, OnNotice, Options, OwnedEvent, Priority, Request, Responder, Response,
-    Server,
-};
+use thalweg_threads::server::Builder;
+use thalweg_threads::{Body, Client, ErrorCode, Handle, OwnedEvent, Priority, Request, Responder, Response};
 
 const MINE: SettingId = SettingId(0xfe01);
 const TYPE: FrameType = FrameType(0xfe);
@@ -33,7 +31,7 @@ fn hello(_: Request<Body>, responder: Responder) -> io::Result<()> {
     responder.send(Response::ok().body("hello"))
 }
 
-fn collect_notices(server: Server) -> Server {
+fn collect_notices(server: Builder) -> Builder {
     let mut config = Config::default();
     config.extension_frames = true;
     server.config(config)
@@ -213,11 +211,10 @@ fn a_server_receives_a_clients_connection_signals_and_can_respond() {
 fn connected(config: Config) -> (Client, Receiver<OwnedEvent>, Peer) {
     let (sender, receiver) = channel();
     let sender = Mutex::new(sender);
-    let mut options = Options::default();
-    options.config = config;
-    options.on_notice = Some(OnNotice::new(move |notice| drop(sender.lock().unwrap().send(notice))));
-    let (mut peer, client) =
-        Peer::accept(|address| Client::connect_with(&address.to_string(), &options).unwrap());
+    let builder = Client::builder()
+        .config(config)
+        .on_notice(move |_, notice| drop(sender.lock().unwrap().send(notice)));
+    let (mut peer, client) = Peer::accept(|address| builder.connect(&address.to_string()).unwrap());
     peer.answer_greeting(&settings().entry(MINE.0, 1));
     (client.time_limit(Some(LIMIT)), receiver, peer)
 }

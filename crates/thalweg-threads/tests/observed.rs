@@ -14,9 +14,9 @@ use shared::pipe::Bench;
 use shared::{LIMIT, Running};
 use thalweg_testkit::frames::{data, headers, kind, preface, rst_stream, settings, wire};
 use thalweg_testkit::hpack;
+use thalweg_threads::server::Builder;
 use thalweg_threads::{
-    Body, Client, CounterSnapshot, Counters, ErrorCode, NegotiationError, Options, Pool, Request, Responder,
-    Response,
+    Body, Client, CounterSnapshot, Counters, ErrorCode, NegotiationError, Pool, Request, Responder, Response,
 };
 
 /// Responds immediately; to /wait, when the client has disconnected.
@@ -45,14 +45,8 @@ fn until(counters: &Counters, is_there: impl Fn(&CounterSnapshot) -> bool) -> Co
 
 #[test]
 fn counters_are_updated_while_connections_are_open() {
-    let mut counters = Arc::default();
-    let server = Running::with(
-        |server| {
-            counters = server.counters();
-            server.options(Options::default())
-        },
-        answer,
-    );
+    let counters = Arc::<Counters>::default();
+    let server = Running::with(|server| server.counters(Arc::clone(&counters)), answer);
     let mut peer = server.peer();
     peer.greet();
     for stream in [1, 3] {
@@ -83,10 +77,10 @@ fn counters_are_updated_while_connections_are_open() {
 #[test]
 fn clients_that_share_counters_add_to_them() {
     let server = Running::start(answer);
-    let mut options = Options::default();
-    let counters = options.counters.insert(Arc::default()).clone();
+    let counters = Arc::<Counters>::default();
+    let builder = Client::builder().counters(Arc::clone(&counters));
     for count in 1..=2 {
-        let client = Client::connect_with(&server.address.to_string(), &options).unwrap();
+        let client = builder.connect(&server.address.to_string()).unwrap();
         let mut response = client.send(Request::get("/")).unwrap();
         assert_eq!(response.body.read_whole(100).unwrap(), b"hello");
         assert_eq!(counters.snapshot().connections_opened, count);
@@ -100,10 +94,9 @@ fn clients_that_share_counters_add_to_them() {
 
 #[test]
 fn the_only_turn_of_a_connection_is_counted_at_its_end() {
-    let mut options = Options::default();
-    let counters = options.counters.insert(Arc::default()).clone();
+    let counters = Arc::<Counters>::default();
     let pool = Pool::new(1, answer);
-    let mut bench = Bench::new(&pool, &options);
+    let mut bench = Bench::new(&pool, &Builder::new().counters(Arc::clone(&counters)));
     // RFC 9113 §6.1: DATA belongs to a stream.
     let bytes = wire([&preface(), &settings(), &data(0, "")]);
     bench.pipe.send(&bytes);

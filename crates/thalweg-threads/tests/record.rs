@@ -8,23 +8,21 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use thalweg_record::{RecordedRole, Recording, RecordingStore, Retention, replay};
-use thalweg_threads::{Client, Options, Request, Responder, Response, Server, thalweg_record};
+use thalweg_threads::{Client, Request, Responder, Response, Server, thalweg_record};
 
 #[test]
 fn both_ends_are_recorded_and_replay() {
     let folder = std::env::temp_dir().join(format!("thalweg-threads-record-{}", std::process::id()));
     let recordings = RecordingStore::new(&folder).unwrap().retention(Retention::All);
 
-    let server = Server::bind("127.0.0.1:0").unwrap().record(&recordings);
+    let server = Server::builder().record(&recordings).bind("127.0.0.1:0").unwrap();
     let (address, handle) = (server.local_addr(), server.handle());
     let serving = thread::spawn(move || {
         server.serve(|request: Request<_>, responder: Responder| {
             responder.send(Response::ok().body(request.path().repeat(10_000)))
         })
     });
-    let mut options = Options::default();
-    options.recordings = Some(recordings.clone());
-    let client = Client::connect_with(&address.to_string(), &options).unwrap();
+    let client = Client::builder().record(&recordings).connect(&address.to_string()).unwrap();
     for path in ["/a", "/thalweg"] {
         let mut text = String::new();
         client.send(Request::get(path)).unwrap().body.read_to_string(&mut text).unwrap();

@@ -15,6 +15,7 @@ use thalweg_testkit::frames::{
 use thalweg_testkit::hpack;
 use thalweg_threads::{
     Body, Cancellation, Config, Error, ErrorCode, Fields, Payload, Request, Responder, Response, Status,
+    WithCauses,
 };
 
 #[test]
@@ -311,7 +312,7 @@ fn an_invalid_response_is_an_error_for_the_handler() {
                 break error;
             }
         };
-        sender.lock().unwrap().send(Error::of_io(&error).unwrap().to_string()).unwrap();
+        sender.lock().unwrap().send(WithCauses(&error).to_string()).unwrap();
         Ok(())
     });
     let mut response = server.client().send(Request::get("/")).unwrap();

@@ -16,7 +16,7 @@ use thalweg_testkit::frames::{
     data, flag, goaway, headers, kind, ping_ack, rst_stream, settings, settings_ack, window_update, wire,
 };
 use thalweg_testkit::hpack;
-use thalweg_threads::{Body, Client, ErrorCode, Options, Request, Responder, Response};
+use thalweg_threads::{Body, Client, ErrorCode, Request, Responder, Response};
 
 /// The length of the timeouts in this file.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -90,11 +90,8 @@ fn a_long_inactive_handler_sends_a_complete_response() {
 
 /// A client of a scripted server.
 fn client() -> (Peer, Client) {
-    let (mut peer, client) = Peer::accept(|address| {
-        let mut options = Options::default();
-        options.config = config();
-        Client::connect_with(&address.to_string(), &options).unwrap()
-    });
+    let (mut peer, client) =
+        Peer::accept(|address| Client::builder().config(config()).connect(&address.to_string()).unwrap());
     peer.answer_greeting(&settings());
     (peer, client.time_limit(Some(LIMIT)))
 }

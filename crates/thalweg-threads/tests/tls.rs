@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use shared::{LIMIT, Running};
-use thalweg::Config;
+use thalweg::{Config, Timeouts};
 use thalweg_testkit::frames::{kind, preface, settings, wire};
 use thalweg_threads::rustls::crypto::{CryptoProvider, ring};
 use thalweg_threads::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -19,7 +19,7 @@ use thalweg_threads::rustls::server::Acceptor;
 use thalweg_threads::rustls::{
     self, CertificateError, ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
 };
-use thalweg_threads::{Body, Client, NegotiationError, Options, Payload, Request, Responder, Response};
+use thalweg_threads::{Body, Client, NegotiationError, Payload, Request, Responder, Response};
 
 /// With all features there are two providers, and rustls selects none of them by default.
 fn provider() -> Arc<CryptoProvider> {
@@ -67,7 +67,7 @@ fn listen(until: i32) -> (Running, CertificateDer<'static>) {
 /// Connects as the client of a server with a name.
 fn connect(server: &Running, name: &str, tls: ClientConfig) -> io::Result<Client> {
     // The name of the certificate is also resolved; every server here listens on 127.0.0.1.
-    Client::connect_tls(&format!("{name}:{}", server.address.port()), Arc::new(tls), &Options::default())
+    Client::connect_tls(&format!("{name}:{}", server.address.port()), tls)
         .map(|client| client.time_limit(Some(LIMIT)))
 }
 
@@ -241,8 +241,8 @@ fn listen_to(name: &str) -> (Hello, Vec<u8>, io::Error) {
         let _ = StreamOwned::new(session, socket).read_to_end(&mut sent);
         (hello, sent)
     });
-    let tls = Arc::new(trusting(&certificate));
-    let error = Client::connect_tls(&authority, tls, &Options::default()).unwrap_err();
+    let tls = trusting(&certificate);
+    let error = Client::connect_tls(&authority, tls).unwrap_err();
     let (hello, sent) = listening.join().unwrap();
     (hello, sent, error)
 }
@@ -271,11 +271,11 @@ fn s3_3_a_client_speaks_no_http_2_to_a_server_without_alpn() {
 fn a_tls_handshake_without_a_server_response_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let authority = format!("localhost:{}", listener.local_addr().unwrap().port());
-    let mut options = Options::default();
-    options.config.timeouts.preface = Some(Duration::from_millis(50));
+    let timeouts = Timeouts::default().preface(Some(Duration::from_millis(50)));
+    let builder = Client::builder().config(Config::default().timeouts(timeouts));
     let (certificate, _) = identity(2100);
     let started = Instant::now();
-    let error = Client::connect_tls(&authority, Arc::new(trusting(&certificate)), &options).unwrap_err();
+    let error = builder.connect_tls(&authority, trusting(&certificate)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert!(started.elapsed() >= Duration::from_millis(50));
 }
@@ -334,8 +334,8 @@ fn tls_on_a_cleartext_port_is_a_clear_error() {
             while socket.read(&mut hello).is_ok_and(|len| len > 0) {}
         });
         let (certificate, _) = identity(2100);
-        let tls = Arc::new(trusting(&certificate));
-        let error = Client::connect_tls(&authority, tls, &Options::default()).unwrap_err();
+        let tls = trusting(&certificate);
+        let error = Client::connect_tls(&authority, tls).unwrap_err();
         assert_eq!((error.kind(), error.to_string().as_str()), (kind, text));
         server.join().unwrap();
     }
@@ -357,7 +357,6 @@ fn a_tls_end_without_close_notify_is_no_failure() {
 #[test]
 fn an_invalid_server_name_is_refused_before_anything_is_sent() {
     let (certificate, _) = identity(2100);
-    let error =
-        Client::connect_tls("a b:1", Arc::new(trusting(&certificate)), &Options::default()).unwrap_err();
+    let error = Client::connect_tls("a b:1", trusting(&certificate)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }

@@ -12,7 +12,8 @@ use shared::Running;
 use shared::pipe::{Bench, get, greeting};
 use thalweg_testkit::frames::{Reader, headers, kind, setting, settings, window_update};
 use thalweg_testkit::hpack;
-use thalweg_threads::{Body, Options, Pool, Request, Responder, Response};
+use thalweg_threads::server::Builder;
+use thalweg_threads::{Body, Pool, Request, Responder, Response};
 
 #[test]
 fn a_short_response_does_not_wait_for_the_end_of_a_long_one() {
@@ -57,7 +58,7 @@ fn no_more_than_the_output_of_the_core_is_ahead_of_a_short_response() {
         answered.store(true, Ordering::SeqCst);
         outcome
     });
-    let mut bench = Bench::vectored(&pool, &Options::default());
+    let mut bench = Bench::vectored(&pool, &Builder::new());
     bench.pipe.with(|ends| ends.room = Some(ROOM));
     bench.pipe.send(&greeting(1 << 30));
     bench.pipe.send(&get(1, "/long"));

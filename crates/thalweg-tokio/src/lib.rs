@@ -1,8 +1,42 @@
 //! HTTP/2 server and client on tokio, driven by the Thalweg core.
 //!
+//! A connection is a future on any transport: a socket, a TLS stream, or a pipe in memory. Services
+//! and bodies are those of `tower`, `http` and `http-body`:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::{BodyExt, Empty, Full};
+//! use thalweg_tokio::thalweg::Config;
+//! use thalweg_tokio::{BoxError, client, server, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! let service = service_fn(|request: Request<_>| async move {
+//!     let text = format!("you asked for {}", request.uri().path());
+//!     Ok::<_, BoxError>(Response::new(Full::new(Bytes::from(text))))
+//! });
+//! let (near, far) = tokio::io::duplex(64 << 10);
+//! let serving = tokio::spawn(server::Connection::new(far, service, Config::default())?);
+//!
+//! let (mut client, connection) = client::handshake(near, Config::default())?;
+//! let connected = tokio::spawn(connection);
+//! client.ready().await?;
+//! let request = Request::get("http://example.org/thalweg").body(Empty::<Bytes>::new())?;
+//! let content = client.send(request).await?.into_body().collect().await?.to_bytes();
+//! assert_eq!(content, "you asked for /thalweg");
+//!
+//! // The connection shuts down gracefully when the last handle is dropped.
+//! drop(client);
+//! assert_eq!(connected.await?.report.error, None);
+//! assert_eq!(serving.await?.report.error, None);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Features
 //!
-//! * `rustls`: TLS ([`Server::tls`], [`client::connect_tls`]). It brings no provider of
+//! * `rustls`: TLS ([`server::Builder::tls`], [`client::connect_tls`]). It brings no provider of
 //!   cryptography: that is the program's choice, by its own dependency on rustls or by one of the
 //!   next two.
 //! * `ring`, `aws-lc-rs`: `rustls` with this provider. With exactly one in a program,
@@ -33,49 +67,34 @@
 #![warn(unreachable_pub, missing_debug_implementations)]
 
 mod body;
-mod body_sender;
-mod buffer;
 pub mod client;
-mod command_queue;
-mod connection_io;
-mod control;
-mod counters;
-mod detached_inboxes;
 mod driver;
 mod error;
 mod fields;
-mod hash_seed;
-mod inbox;
 #[cfg(feature = "inspect")]
 pub mod inspect;
-mod lingering_close;
-mod negotiate;
 mod protocol;
-mod record;
 pub mod server;
 mod service;
 mod spawn;
-mod splicing;
-#[cfg(feature = "tonic")]
-mod status;
-mod tap;
 #[cfg(feature = "rustls")]
 mod tls;
 mod trace;
+mod transport;
 pub mod tunnel;
-mod waker_set;
 
 pub use body::Body;
 pub use client::Client;
-pub use control::Handle;
-pub use counters::{CounterSnapshot, Counters};
-pub use error::{BoxError, ConnectionEnd, Error};
+pub use error::{BoxError, Error};
 pub use protocol::Protocol;
 pub use server::Server;
 pub use service::{ServiceFn, service_fn};
 pub use spawn::{MaybeSpawnedHandler, SpawnHandlers, SpawnWhenSlow, SpawnedHandler};
 pub use thalweg;
 pub use thalweg_h2c;
+pub use thalweg_io::{
+    CloseLimits, ConnectionEnd, CounterSnapshot, Counters, Handle, LogLevel, NegotiationError,
+};
 #[cfg(feature = "record")]
 pub use thalweg_record;
 #[cfg(feature = "rustls")]

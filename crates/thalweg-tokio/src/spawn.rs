@@ -1,5 +1,6 @@
 //! Handlers on separate tasks.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -168,9 +169,21 @@ impl<F: Future> Future for TimedHandler<F> {
         let end = Instant::now();
         if end.duration_since(start) >= SLOW_POLL {
             this.slowness.note(end);
+            LAST_HANDLED.set(Some(end));
         }
         polled
     }
+}
+
+thread_local! {
+    /// The end of the last slow poll on this thread after which requests are spawned.
+    static LAST_HANDLED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Returns whether a slow poll that this thread started at `start` belongs to a service that spawns
+/// its requests from now on.
+pub(crate) fn is_handled(start: Instant) -> bool {
+    LAST_HANDLED.get().is_some_and(|end| end >= start)
 }
 
 /// The time of the last slow handler.

@@ -9,127 +9,92 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http_body::Body;
-use thalweg::Config;
+use thalweg_io::tls::{client_config, client_error, handshake_error, is_h2, no_alpn, server_closed};
+use thalweg_io::{NegotiationError, Rejection};
 use tokio::io::ReadBuf;
-use tokio::net::{TcpStream, ToSocketAddrs};
+use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream as ClientStream;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{self, AlertDescription, ClientConfig, ServerConfig};
+use tokio_rustls::rustls::{self, ClientConfig};
 use tokio_rustls::server::TlsStream as ServerStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::client::{Client, Connection, handshake};
-use crate::control::ConnectionControl;
-use crate::error::BoxError;
-use crate::negotiate::{NO_HTTP_1, NegotiationError, reject};
-
-/// Creates the acceptor of a server.
-pub(crate) fn acceptor(mut config: Arc<ServerConfig>) -> TlsAcceptor {
-    if config.alpn_protocols.is_empty() {
-        Arc::make_mut(&mut config).alpn_protocols = vec![H2.to_vec()];
-    }
-    TlsAcceptor::from(config)
-}
+use crate::driver::control::ConnectionControl;
+use crate::server::negotiate::Refused;
+use crate::transport::reject;
 
 /// Performs the server's side of a handshake.
 pub(crate) async fn accept(
     acceptor: &TlsAcceptor,
     socket: TcpStream,
     control: &ConnectionControl<thalweg::Server>,
-) -> Result<ServerStream<TcpStream>, NegotiationError> {
+) -> Result<ServerStream<TcpStream>, Refused> {
     poll_unless_shutdown(control, |cx| {
         // After the handshake it is unknown whether the peer sent a byte before it closed.
         let mut byte = [0];
         socket.poll_peek(cx, &mut ReadBuf::new(&mut byte)).map(|peeked| match peeked {
-            Ok(0) => Err(NegotiationError::NoData),
+            Ok(0) => Err(NegotiationError::NoData.into()),
             Ok(_) => Ok(()),
-            Err(error) => Err(NegotiationError::Transport(error)),
+            Err(error) => Err(Refused::transport(error)),
         })
     })
     .await?;
     let mut handshake = pin!(acceptor.accept(socket));
-    let mut stream =
-        poll_unless_shutdown(control, |cx| handshake.as_mut().poll(cx).map_err(handshake_failed)).await?;
-    if stream.get_ref().1.alpn_protocol() == Some(H2) {
+    let mut stream = poll_unless_shutdown(control, |cx| handshake.as_mut().poll(cx).map_err(refused)).await?;
+    if is_h2(stream.get_ref().1.alpn_protocol()) {
         return Ok(stream);
     }
-    reject(&mut stream, NO_HTTP_1).await;
-    Err(NegotiationError::NoAlpn)
+    reject(&mut stream, Rejection::NO_ALPN.response).await;
+    Err(Rejection::NO_ALPN.error.into())
 }
 
 /// Polls until there is a result or the server shuts down.
 async fn poll_unless_shutdown<T>(
     control: &ConnectionControl<thalweg::Server>,
-    mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<T, NegotiationError>>,
-) -> Result<T, NegotiationError> {
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<T, Refused>>,
+) -> Result<T, Refused> {
     poll_fn(|cx| {
-        control.register(cx.waker());
-        if control.wants_shutdown() {
-            return Poll::Ready(Err(NegotiationError::ShuttingDown));
+        if let Some(reason) = control.poll_negotiation_end(cx.waker()) {
+            return Poll::Ready(Err(reason.into()));
         }
+        // The socket became ready, so the peer has sent or read something.
+        control.idle().negotiation_progressed();
         poll(cx)
     })
     .await
 }
 
-/// Connects over TCP and TLS, and speaks HTTP/2 if the server negotiates it by ALPN. Adds `h2` to a
-/// configuration without ALPN protocols.
+/// Performs the client's side of a handshake. Adds `h2` to a configuration without ALPN protocols.
 ///
 /// # Errors
-/// The error of the operating system or of the handshake, for example that the certificate is not
-/// valid for `name`. `Unsupported` with [`NegotiationError::NoAlpn`] inside: the server does not
-/// negotiate `h2`. `InvalidData` with [`NegotiationError::NotTls`] inside: the server does not
-/// speak TLS. `UnexpectedEof`: the server closed the connection during the handshake.
-pub async fn connect<B>(
-    addr: impl ToSocketAddrs,
+/// Those of `client::Builder::connect_tls`, except for the errors of connecting.
+pub(crate) async fn connect(
+    socket: TcpStream,
     name: ServerName<'static>,
-    mut tls: Arc<ClientConfig>,
-    mut config: Config,
-) -> io::Result<(Client<B>, Connection<ClientStream<TcpStream>, B>)>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
-    if tls.alpn_protocols.is_empty() {
-        Arc::make_mut(&mut tls).alpn_protocols = vec![H2.to_vec()];
-    }
-    let socket = TcpStream::connect(addr).await?;
-    socket.set_nodelay(true)?;
-    let connected = TlsConnector::from(tls).connect(name, socket).await;
-    let stream = connected.map_err(|error| into_io_error(handshake_failed(error)))?;
-    if stream.get_ref().1.alpn_protocol() != Some(H2) {
-        return Err(into_io_error(NegotiationError::NoAlpn));
-    }
-    config.over_tls = true;
-    handshake(stream, config).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+    config: Arc<ClientConfig>,
+) -> io::Result<ClientStream<TcpStream>> {
+    let connected = TlsConnector::from(client_config(config)).connect(name, socket).await;
+    let stream = connected.map_err(|error| match rustls_error(&error) {
+        Some(error) => client_error(error.clone()),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => server_closed(),
+        None => error,
+    })?;
+    if is_h2(stream.get_ref().1.alpn_protocol()) { Ok(stream) } else { Err(no_alpn()) }
 }
 
-/// Classifies a failed handshake. The error that rustls returns for a peer without TLS is hard to
-/// recognize.
-fn handshake_failed(error: io::Error) -> NegotiationError {
-    match error.get_ref().and_then(|source| source.downcast_ref()) {
-        Some(rustls::Error::InvalidMessage(_)) => NegotiationError::NotTls,
-        Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
-            NegotiationError::NoAlpn
-        }
+/// Classifies a handshake of a server that failed.
+fn refused(error: io::Error) -> Refused {
+    match rustls_error(&error).map(handshake_error) {
+        Some(reason @ (NegotiationError::NotTls | NegotiationError::NoAlpn)) => reason.into(),
         _ if error.kind() == io::ErrorKind::UnexpectedEof => {
-            NegotiationError::Handshake(io::Error::new(error.kind(), "the peer closed the connection"))
+            let error = io::Error::new(error.kind(), "the peer closed the connection");
+            Refused { error: NegotiationError::Handshake, transport: Some(error) }
         }
-        _ => NegotiationError::Handshake(error),
+        _ => Refused { error: NegotiationError::Handshake, transport: Some(error) },
     }
 }
 
-fn into_io_error(error: NegotiationError) -> io::Error {
-    match error {
-        NegotiationError::Handshake(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            let text = "the server closed the connection during the TLS handshake: if this is a cleartext port, use http://";
-            io::Error::new(io::ErrorKind::UnexpectedEof, text)
-        }
-        NegotiationError::Handshake(error) | NegotiationError::Transport(error) => error,
-        NegotiationError::NoAlpn => io::Error::new(io::ErrorKind::Unsupported, error),
-        error => io::Error::new(io::ErrorKind::InvalidData, error),
-    }
+/// Returns the error of rustls inside the one of tokio-rustls.
+fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }
-
-const H2: &[u8] = b"h2";

@@ -3,22 +3,20 @@
 
 use std::any::Any;
 use std::error::Error as StdError;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::{Method, Uri};
 use thalweg::{ErrorCode, SendError, StreamKey};
+use thalweg_io::ConnectionEnd;
 
-use crate::error::{ConnectionEnd, Error};
-use crate::server::ConnectionOutcome;
+use crate::error::Error;
 
 #[cfg(feature = "tracing")]
 mod events {
     use super::{
-        Any, ConnectionEnd, ConnectionOutcome, Duration, Error, ErrorCode, Method, SendError, SocketAddr,
-        StdError, StreamKey, Uri,
+        Any, ConnectionEnd, Duration, Error, ErrorCode, Method, SendError, StdError, StreamKey, Uri,
     };
-    use crate::server::NegotiationError;
+    use thalweg_io::{LogLevel, WithCauses};
 
     /// The span of an exchange. Its handler and its bodies are polled inside.
     #[derive(Clone)]
@@ -35,23 +33,12 @@ mod events {
         }
     }
 
-    pub(crate) fn connection_closed(closed: &ConnectionOutcome, peer: SocketAddr) {
-        if closed.is_warning() {
-            tracing::warn!(%peer, "connection ended: {closed}");
-        } else if let ConnectionOutcome::Refused(error) = closed
-            && !matches!(error, NegotiationError::NoData | NegotiationError::ShuttingDown)
-        {
-            tracing::info!(%peer, "connection ended: {closed}");
-        } else {
-            tracing::debug!(%peer, "connection ended: {closed}");
-        }
-    }
-
     pub(crate) fn connection_ended(end: &ConnectionEnd) {
-        if end.is_warning() {
-            tracing::warn!("connection ended: {end}");
-        } else {
-            tracing::debug!("connection ended: {end}");
+        let peer = end.remote.map(tracing::field::display);
+        match end.log_level() {
+            LogLevel::Warn => tracing::warn!(peer, "connection ended: {end}"),
+            LogLevel::Info => tracing::info!(peer, "connection ended: {end}"),
+            LogLevel::Debug => tracing::debug!(peer, "connection ended: {end}"),
         }
     }
 
@@ -73,7 +60,7 @@ mod events {
     }
 
     pub(crate) fn command_failed(error: &SendError) {
-        tracing::debug!("command dropped: {}", crate::error::WithCauses(error));
+        tracing::debug!("command dropped: {}", WithCauses(error));
     }
 
     pub(crate) fn stream_command_failed(stream: StreamKey, error: &Error) {
@@ -96,8 +83,7 @@ mod events {
 #[cfg(not(feature = "tracing"))]
 mod events {
     use super::{
-        Any, ConnectionEnd, ConnectionOutcome, Duration, Error, ErrorCode, Method, SendError, SocketAddr,
-        StdError, StreamKey, Uri,
+        Any, ConnectionEnd, Duration, Error, ErrorCode, Method, SendError, StdError, StreamKey, Uri,
     };
 
     #[derive(Clone)]
@@ -113,7 +99,6 @@ mod events {
         }
     }
 
-    pub(crate) fn connection_closed(_: &ConnectionOutcome, _: SocketAddr) {}
     pub(crate) fn connection_ended(_: &ConnectionEnd) {}
     pub(crate) fn stream_failed(_: StreamKey, _: ErrorCode, _: &(dyn StdError + 'static)) {}
     pub(crate) fn stream_panicked(_: StreamKey, _: &(dyn Any + Send)) {}
@@ -125,7 +110,7 @@ mod events {
 }
 
 pub(crate) use events::{
-    Span, accept_failed, callback_panicked, command_failed, connection_closed, connection_ended, slow_poll,
+    Span, accept_failed, callback_panicked, command_failed, connection_ended, slow_poll,
     stream_command_failed,
 };
 

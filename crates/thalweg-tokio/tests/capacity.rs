@@ -8,15 +8,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use support::{Peer, describe, within};
-use thalweg::ErrorCode;
+use thalweg::{Config, ErrorCode};
 use thalweg_testkit::frames::{data, headers, kind, ping, preface, settings, wire};
 use thalweg_testkit::hpack;
-use thalweg_tokio::{Server, service_fn};
+use thalweg_tokio::{NegotiationError, Server, service_fn};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 
 async fn listen(connections_max: usize) -> SocketAddr {
-    let server = Server::bind("127.0.0.1:0").await.unwrap().connections_max(connections_max);
+    let server = Server::builder().connections_max(connections_max).bind("127.0.0.1:0").await.unwrap();
     let addr = server.local_addr().unwrap();
     tokio::spawn(server.serve(service_fn(describe)));
     addr
@@ -100,4 +101,23 @@ async fn a_busy_connection_is_not_evicted_until_it_is_idle() {
     first.send(&data(1, "y").end_stream().bytes()).await;
     first.expect_headers().await;
     assert_eq!(first.expect_content(1).await.0, b"POST / y");
+}
+
+/// Without a time limit of the negotiation, only eviction makes room.
+#[tokio::test]
+async fn connections_without_a_byte_make_room() {
+    let mut config = Config::default();
+    config.timeouts.preface = None;
+    let (sender, mut ended) = mpsc::unbounded_channel();
+    let server = Server::builder().config(config).connections_max(2);
+    let server = server.on_end(move |end| sender.send(end.negotiation_error).unwrap());
+    let server = server.bind("127.0.0.1:0").await.unwrap();
+    let addr = server.local_addr().unwrap();
+    tokio::spawn(server.serve(service_fn(describe)));
+    let mut first = TcpStream::connect(addr).await.unwrap();
+    let second = TcpStream::connect(addr).await.unwrap();
+    get(&mut connect(addr).await, 1).await;
+    assert_eq!(within(ended.recv()).await, Some(Some(NegotiationError::Evicted)));
+    assert_eq!(within(first.read(&mut [0])).await.unwrap(), 0, "the first was silent for longest");
+    drop(second);
 }

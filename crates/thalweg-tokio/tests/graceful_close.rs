@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use support::{Alive, Peer, Running, describe, hello, serve, within};
 use thalweg::{CloseCause, Config, ErrorCode, Timeout, Violation};
-use thalweg_testkit::frames::{Frame, data, headers, kind, ping, preface, raw, settings, wire};
+use thalweg_testkit::frames::{Frame, data, goaway, headers, kind, ping, preface, raw, settings, wire};
 use thalweg_testkit::hpack;
-use thalweg_tokio::{Server, service_fn};
+use thalweg_tokio::{CloseLimits, Server, service_fn};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -204,7 +204,7 @@ async fn a_transport_that_fails_is_in_the_report() {
     let connection = thalweg_tokio::server::Connection::new(flood, service_fn(hello), Config::default());
     let end = within(connection.unwrap()).await;
     assert_eq!(end.transport.as_ref().map(io::Error::kind), Some(io::ErrorKind::BrokenPipe));
-    assert!(end.to_string().starts_with("transport failed: broken pipe"), "{end}");
+    assert!(end.to_string().starts_with("the transport failed (broken pipe): "), "{end}");
 }
 
 #[tokio::test]
@@ -239,4 +239,23 @@ async fn timers_of_an_open_connection_follow_virtual_time() {
     drop(peer);
     let end = running.end().await;
     assert_eq!(end.report.error.unwrap().cause(), CloseCause::Timeout(Timeout::Ping));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limits_of_the_close_are_the_options() {
+    let limits = CloseLimits::default().drain(Duration::from_secs(7));
+    let (mut io, far) = tokio::io::duplex(64 << 10);
+    let builder = thalweg_tokio::server::Builder::new().close_limits(limits);
+    let connection = builder.serve_connection(far, service_fn(hello)).unwrap();
+    let handle = connection.handle();
+    let running = tokio::spawn(connection);
+    io.write_all(&greeting()).await.unwrap();
+    handle.shutdown();
+    io.write_all(&goaway(0, ErrorCode::NO_ERROR).bytes()).await.unwrap();
+    // The client reads all and never closes its side.
+    let mut output = Vec::new();
+    io.read_to_end(&mut output).await.unwrap();
+    let start = tokio::time::Instant::now();
+    within(running).await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 7);
 }

@@ -18,7 +18,7 @@ use thalweg_testkit::frames::{
     self, Frame, altsvc, data, goaway, headers, kind, origin, ping, priority_update, raw, setting, settings,
 };
 use thalweg_testkit::hpack;
-use thalweg_tokio::server::StreamHandle;
+use thalweg_tokio::server::{Builder, StreamHandle};
 use thalweg_tokio::{Body, Handle, Server, client, service_fn};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -26,12 +26,15 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 const MINE: SettingId = SettingId(0xfe01);
 const TYPE: FrameType = FrameType(0xfe);
 
-async fn listen() -> (Server, SocketAddr) {
+/// Serves on a free port, with the extension frames of the tests and what `options` sets.
+async fn serve(options: impl FnOnce(Builder) -> Builder) -> SocketAddr {
     let mut config = Config::default();
     config.extension_frames = true;
-    let server = Server::bind("127.0.0.1:0").await.unwrap().config(config);
+    let builder = options(Server::builder().config(config));
+    let server = builder.bind("127.0.0.1:0").await.unwrap();
     let addr = server.local_addr().unwrap();
-    (server, addr)
+    tokio::spawn(server.serve(service_fn(answer)));
+    addr
 }
 
 async fn answer(request: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -41,10 +44,6 @@ async fn answer(request: Request<Body>) -> Result<Response<Full<Bytes>>, Infalli
         handle.set_padding(Some(10)).unwrap();
     }
     Ok(Response::new(Full::from("hello")))
-}
-
-fn serve(server: Server) {
-    tokio::spawn(server.serve(service_fn(answer)));
 }
 
 fn get(stream: u32) -> Frame {
@@ -66,8 +65,7 @@ async fn read_signals(peer: &mut Peer<TcpStream>, count: usize) -> Vec<Frame> {
 
 #[tokio::test]
 async fn a_servers_connection_signals_follow_its_settings() {
-    let (server, addr) = listen().await;
-    serve(server.on_open(|handle, peer| {
+    let on_open = |handle: &Handle<_>, peer: SocketAddr| {
         assert!(peer.ip().is_loopback());
         assert!(handle.send_origins(["https://a.example", "https://b.example"]));
         assert!(handle.send_alt_svc("https://a.example", "h3=\":443\""));
@@ -75,7 +73,8 @@ async fn a_servers_connection_signals_follow_its_settings() {
         assert!(handle.send_extension_settings([(MINE, 7)]));
         // Frames of core types are dropped without side effects.
         assert!(handle.send_extension(FrameType::GOAWAY, Flags(0), [0; 8]));
-    }));
+    };
+    let addr = serve(|builder| builder.on_open(on_open)).await;
     let mut peer = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
     peer.send_frames(&[get(1)]).await;
     let expected = [
@@ -91,8 +90,7 @@ async fn a_servers_connection_signals_follow_its_settings() {
 
 #[tokio::test]
 async fn a_handler_sends_frames_and_padding_on_its_stream() {
-    let (server, addr) = listen().await;
-    serve(server.stream_handles());
+    let addr = serve(Builder::stream_handles).await;
     let mut peer = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
     peer.send_frames(&[get(1)]).await;
     let frames = read_signals(&mut peer, 4).await;
@@ -104,18 +102,17 @@ async fn a_handler_sends_frames_and_padding_on_its_stream() {
 
 #[tokio::test]
 async fn a_server_receives_a_clients_connection_signals_and_can_respond() {
-    let (server, addr) = listen().await;
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let (opened, mut handles) = mpsc::unbounded_channel();
-    serve(server.on_open(move |handle, _| opened.send(handle.clone()).unwrap()).on_notice(
-        move |handle: &Handle<_>, notice| {
-            if matches!(notice, OwnedEvent::Extension { .. }) {
-                assert!(handle.send_extension(TYPE, Flags(0), "received"));
-            }
-            sender.send((handle.clone(), notice)).unwrap();
-            panic!("a panic of the listener goes no further");
-        },
-    ));
+    let on_notice = move |handle: &Handle<_>, notice| {
+        if matches!(notice, OwnedEvent::Extension { .. }) {
+            assert!(handle.send_extension(TYPE, Flags(0), "received"));
+        }
+        sender.send((handle.clone(), notice)).unwrap();
+        panic!("a panic of the listener goes no further");
+    };
+    let on_open = move |handle: &Handle<_>, _| opened.send(handle.clone()).unwrap();
+    let addr = serve(|builder| builder.on_open(on_open).on_notice(on_notice)).await;
     let mut peer = Peer::new(TcpStream::connect(addr).await.unwrap());
     let first = settings().entry(setting::MAX_FRAME_SIZE, 20_000).entry(MINE.0, 3);
     peer.send(&frames::wire([&frames::preface(), &first, &frames::settings_ack()])).await;
@@ -150,9 +147,9 @@ async fn a_server_receives_a_clients_connection_signals_and_can_respond() {
 
 #[tokio::test]
 async fn a_connection_without_http_2_accepts_no_commands_after_its_end() {
-    let (server, addr) = listen().await;
     let (opened, mut handles) = mpsc::unbounded_channel();
-    serve(server.on_open(move |handle, _| opened.send(handle.clone()).unwrap()));
+    let on_open = move |handle: &Handle<_>, _| opened.send(handle.clone()).unwrap();
+    let addr = serve(|builder| builder.on_open(on_open)).await;
     let mut peer = Peer::new(TcpStream::connect(addr).await.unwrap());
     let handle: Handle<_> = within(handles.recv()).await.unwrap();
     assert!(handle.send_origins(["https://a.example"]));
@@ -172,9 +169,10 @@ async fn connected(
 ) -> (thalweg_tokio::Client<Full<Bytes>>, Handle<Client>, UnboundedReceiver<OwnedEvent>, Peer<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let (client, connection) = client::handshake(near, config).unwrap();
     let (sender, receiver) = mpsc::unbounded_channel();
-    let connection = connection.on_notice(move |_, notice| drop(sender.send(notice)));
+    let builder = client::Builder::new().config(config);
+    let builder = builder.on_notice(move |_, notice| drop(sender.send(notice)));
+    let (client, connection) = builder.handshake(near).unwrap();
     let handle = connection.handle();
     tokio::spawn(connection);
     let peer = Peer::server(listener.accept().await.unwrap().0, settings().entry(MINE.0, 1)).await;

@@ -14,8 +14,8 @@ use support::{Peer, hello, within};
 use thalweg_testkit::frames::{self, kind};
 use thalweg_testkit::hpack;
 use thalweg_tokio::inspect::{ConnectionMonitor, ConnectionSnapshot, MonitorSnapshot, Subscription};
-use thalweg_tokio::server::Connection;
-use thalweg_tokio::thalweg::{Config, ErrorCode, HalfState, Limit};
+use thalweg_tokio::server::Builder;
+use thalweg_tokio::thalweg::{ErrorCode, HalfState, Limit};
 use thalweg_tokio::{Body, Server, client, service_fn};
 use tokio::io::DuplexStream;
 
@@ -26,8 +26,7 @@ where
     A: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
 {
     let (near, far) = tokio::io::duplex(64 << 10);
-    let connection = Connection::new(far, service_fn(function), Config::default()).unwrap();
-    tokio::spawn(connection.inspect(monitor, None));
+    tokio::spawn(Builder::new().inspect(monitor).serve_connection(far, service_fn(function)).unwrap());
     near
 }
 
@@ -163,11 +162,12 @@ async fn a_later_subscription_gets_later_frames() {
 #[tokio::test]
 async fn ended_connections_and_clients_are_reported() {
     let monitor = ConnectionMonitor::new();
-    let server = Server::bind("127.0.0.1:0").await.unwrap().inspect(&monitor);
+    let server = Server::builder().inspect(&monitor).bind("127.0.0.1:0").await.unwrap();
     let addr = server.local_addr().unwrap();
     tokio::spawn(server.serve(service_fn(hello)));
-    let (mut client, connection) = client::connect(addr).await.unwrap();
-    let connection = tokio::spawn(connection.inspect(&monitor, Some(addr)));
+    let builder = client::Builder::new().inspect(&monitor);
+    let (mut client, connection) = builder.connect(addr).await.unwrap();
+    let connection = tokio::spawn(connection);
     let request = Request::get(format!("http://{addr}/")).body(Empty::<Bytes>::new()).unwrap();
     client.send(request).await.unwrap();
     let subscription = monitor.subscribe();
@@ -195,7 +195,7 @@ async fn ended_connections_and_clients_are_reported() {
 
     // A dropped connection is reported as ended, too.
     let (_near, far) = tokio::io::duplex(64);
-    drop(Connection::new(far, service_fn(hello), Config::default()).unwrap().inspect(&monitor, None));
+    drop(Builder::new().inspect(&monitor).serve_connection(far, service_fn(hello)).unwrap());
     let snapshot = subscription.snapshot(10).await;
     assert_eq!((snapshot.connections_total, snapshot.ended[0].reason.as_str()), (0, "dropped"));
 }
@@ -204,8 +204,8 @@ async fn ended_connections_and_clients_are_reported() {
 async fn a_task_that_does_not_run_is_unresponsive() {
     let monitor = ConnectionMonitor::new();
     let (_near, far) = tokio::io::duplex(64);
-    let connection = Connection::new(far, service_fn(hello), Config::default()).unwrap();
-    let connection = connection.inspect(&monitor, None);
+    let builder = Builder::new().inspect(&monitor);
+    let connection = builder.serve_connection(far, service_fn(hello)).unwrap();
     let snapshot = monitor.subscribe().snapshot(10).await;
     assert_eq!((snapshot.connections.len(), snapshot.unresponsive.len()), (0, 1));
     let running = tokio::spawn(connection);

@@ -17,7 +17,6 @@ use thalweg_testkit::frames::{
     data, headers, kind, preface, rst_stream, settings, settings_ack, window_update, wire,
 };
 use thalweg_testkit::hpack;
-use thalweg_tokio::server::ConnectionOutcome;
 use thalweg_tokio::{Body, BoxError, Server, service_fn};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -69,14 +68,13 @@ async fn two_thousand_clients_disconnect_at_random_points_without_leaks() {
     let ended = Arc::new(AtomicU64::new(0));
     let live_streams = Arc::new(AtomicU64::new(0));
     let (count, streams) = (Arc::clone(&ended), Arc::clone(&live_streams));
-    let server = Server::bind("127.0.0.1:0").await.unwrap().on_end(move |_, end| {
+    let server = Server::builder().on_end(move |end| {
         count.fetch_add(1, Ordering::SeqCst);
-        if let ConnectionOutcome::Ended(end) = end
-            && end.report.error.is_none()
-        {
+        if end.report.error.is_none() {
             streams.fetch_add(end.report.live_streams.into(), Ordering::SeqCst);
         }
     });
+    let server = server.bind("127.0.0.1:0").await.unwrap();
     let addr = server.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let guard = alive.clone();

@@ -15,8 +15,8 @@ use thalweg::Config;
 use thalweg_h2c::SniffError;
 use thalweg_testkit::frames::{headers, kind, ping, preface, settings, wire};
 use thalweg_testkit::hpack;
-use thalweg_tokio::server::{ConnectionOutcome, NegotiationError, ServeStats};
-use thalweg_tokio::{Server, service_fn};
+use thalweg_tokio::server::ServeStats;
+use thalweg_tokio::{ConnectionEnd, NegotiationError, Server, service_fn};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
@@ -32,18 +32,17 @@ struct Listening {
 
 async fn listen(config: Config) -> Listening {
     let (sender, closed) = mpsc::unbounded_channel();
-    let server = Server::bind("127.0.0.1:0").await.unwrap().config(config).on_end(move |_, end| {
-        let what = match end {
-            ConnectionOutcome::Ended(end) => format!("ended: {end}"),
-            ConnectionOutcome::Refused(NegotiationError::Sniff(SniffError::Tls { .. })) => "tls".into(),
-            ConnectionOutcome::Refused(NegotiationError::Sniff(SniffError::NotHttp { .. })) => {
-                "garbage".into()
-            }
-            ConnectionOutcome::Refused(error) => format!("{error:?}"),
-            _ => "?".into(),
+    let server = Server::builder().config(config).on_end(move |end| {
+        assert!(end.remote.unwrap().ip().is_loopback());
+        let what = match end.negotiation_error {
+            None => format!("ended: {end}"),
+            Some(NegotiationError::Sniff(SniffError::Tls { .. })) => "tls".into(),
+            Some(NegotiationError::Sniff(SniffError::NotHttp { .. })) => "garbage".into(),
+            Some(error) => format!("{error:?}"),
         };
         sender.send(what).unwrap();
     });
+    let server = server.bind("127.0.0.1:0").await.unwrap();
     let addr = server.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
     let signal = async { drop(stopped.await) };
@@ -193,11 +192,26 @@ async fn a_stream_that_outlives_the_shutdown_is_counted_as_dropped() {
 
 #[tokio::test]
 async fn an_abandoned_tls_handshake_is_no_warning() {
-    let refused = |error| ConnectionOutcome::Refused(error).is_warning();
-    assert!(!refused(NegotiationError::Handshake(io::ErrorKind::ConnectionReset.into())));
+    let refused = |error| ConnectionEnd::refused(error).is_warning();
+    assert!(!refused(NegotiationError::Handshake));
     assert!(
         !refused(NegotiationError::NotTls)
             && !refused(NegotiationError::Http1)
             && !refused(NegotiationError::TimedOut)
     );
+}
+
+#[tokio::test]
+async fn without_h2c_the_server_sends_its_preface_at_once_and_refuses_upgrades() {
+    let server = Server::builder().h2c(None).bind("127.0.0.1:0").await.unwrap();
+    let addr = server.local_addr().unwrap();
+    tokio::spawn(server.serve(service_fn(describe)));
+    let mut socket = TcpStream::connect(addr).await.unwrap();
+    let mut head = [0; 9];
+    within(socket.read_exact(&mut head)).await.unwrap();
+    assert_eq!(head[3..], [4, 0, 0, 0, 0, 0], "SETTINGS before the client has sent a byte");
+    socket.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nupgrade: h2c\r\n\r\n").await.unwrap();
+    let mut rest = Vec::new();
+    within(socket.read_to_end(&mut rest)).await.unwrap();
+    assert!(!rest.starts_with(b"HTTP/1.1"), "{}", rest.escape_ascii());
 }

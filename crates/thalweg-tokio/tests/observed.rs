@@ -16,7 +16,8 @@ use support::{Peer, hello, serve, within};
 use thalweg::ErrorCode;
 use thalweg_testkit::frames::{data, headers, kind, rst_stream};
 use thalweg_testkit::hpack;
-use thalweg_tokio::{Body, Client, Counters, Error, Server, client, service_fn};
+use thalweg_tokio::server::Builder;
+use thalweg_tokio::{Body, Client, Counters, Error, Server, SpawnHandlers, client, service_fn};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tracing::field::{Field, Visit};
@@ -198,6 +199,24 @@ async fn a_slow_poll_is_counted_and_logged_once() {
     assert!(lines[0].starts_with("WARN"), "{lines:?}");
 }
 
+/// The service reacts by itself: the advice to wrap it would be wrong.
+#[tokio::test]
+async fn a_slow_poll_of_a_service_that_spawns_when_slow_is_counted_without_advice() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let (addr, counters) = (server.local_addr().unwrap(), server.counters());
+    tokio::spawn(server.serve(SpawnHandlers::when_slow(service_fn(|request| async {
+        std::thread::sleep(std::time::Duration::from_millis(25));
+        hello(request).await
+    }))));
+    let mut peer = Peer::client(TcpStream::connect(addr).await.unwrap()).await;
+    peer.send_frames(&[get(1)]).await;
+    peer.expect_headers().await;
+    until(&counters, |now| now.slow_polls == 1).await;
+    assert_eq!(log.lines_of("wrap the service in SpawnHandlers"), [""; 0]);
+}
+
 #[tokio::test]
 async fn handlers_of_one_poll_are_timed_one_by_one() {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
@@ -220,8 +239,9 @@ async fn a_client_updates_its_counters() {
     let addr = server.local_addr().unwrap();
     tokio::spawn(server.serve(service_fn(hello)));
     let counters = Arc::new(Counters::default());
-    let (mut client, connection): (Client<Full<Bytes>>, _) = client::connect(addr).await.unwrap();
-    let connection = tokio::spawn(connection.counters(Arc::clone(&counters)));
+    let builder = client::Builder::new().counters(Arc::clone(&counters));
+    let (mut client, connection): (Client<Full<Bytes>>, _) = builder.connect(addr).await.unwrap();
+    let connection = tokio::spawn(connection);
     let request = Request::get(format!("http://{addr}/")).body(Full::default()).unwrap();
     let response = within(client.send(request)).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
@@ -253,7 +273,7 @@ async fn scanners_on_a_tls_port_cause_no_warning() {
         .unwrap();
     let mut config = thalweg::Config::default();
     config.timeouts.preface = Some(Duration::from_secs(20));
-    let server = Server::bind("127.0.0.1:0").await.unwrap().tls(tls).config(config);
+    let server = Server::builder().tls(tls).config(config).bind("127.0.0.1:0").await.unwrap();
     let (addr, counters) = (server.local_addr().unwrap(), server.counters());
     tokio::spawn(server.serve(service_fn(hello)));
     let cases: [(&[u8], &str, &str); 3] = [
@@ -275,4 +295,21 @@ async fn scanners_on_a_tls_port_cause_no_warning() {
         assert!(line.starts_with(level) && line.contains(text), "{line}");
     }
     assert_eq!(counters.snapshot().connections_warned, 0);
+}
+
+#[tokio::test]
+async fn servers_and_standalone_connections_can_share_counters() {
+    let counters = Arc::new(Counters::default());
+    let server = Server::builder().counters(Arc::clone(&counters)).bind("127.0.0.1:0").await.unwrap();
+    assert!(Arc::ptr_eq(&server.counters(), &counters));
+    let (sender, mut ended) = tokio::sync::mpsc::unbounded_channel();
+    let builder = Builder::new().counters(Arc::clone(&counters));
+    let builder = builder.on_end(move |end| sender.send(end.remote).unwrap());
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let connection = tokio::spawn(builder.serve_connection(far, service_fn(hello)).unwrap());
+    drop(near);
+    within(connection).await.unwrap();
+    assert_eq!(within(ended.recv()).await, Some(None));
+    let now = counters.snapshot();
+    assert_eq!((now.connections_opened, now.connections_ended), (1, 1));
 }

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Collected, Full};
 use thalweg_record::{RecordedRole, Recording, RecordingStore, Retention, replay};
-use thalweg_tokio::thalweg::Config;
 use thalweg_tokio::{Body, Server, client, service_fn, thalweg_record};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -25,14 +24,13 @@ async fn both_ends_are_recorded_and_replay() {
     let folder = std::env::temp_dir().join(format!("thalweg-tokio-record-{}", std::process::id()));
     let recordings = RecordingStore::new(&folder).unwrap().retention(Retention::All);
 
-    let server = Server::bind("127.0.0.1:0").await.unwrap().record(&recordings);
+    let server = Server::builder().record(&recordings).bind("127.0.0.1:0").await.unwrap();
     let address = server.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(server.serve_until(service_fn(echo), async { drop(stopped.await) }));
 
     let socket = TcpStream::connect(address).await.unwrap();
-    let (mut client, connection) =
-        client::handshake_recorded(socket, Config::default(), &recordings).unwrap();
+    let (mut client, connection) = client::Builder::new().record(&recordings).handshake(socket).unwrap();
     let driving = tokio::spawn(connection);
     for len in [0, 10, 100_000] {
         let request = Request::post(format!("http://{address}/{len}"))

@@ -17,7 +17,7 @@ use thalweg_testkit::frames::{
 };
 use thalweg_testkit::hpack;
 use thalweg_tokio::client::{self, OnInformational, OnPush, Pushed};
-use thalweg_tokio::server::{Connection, StreamHandle};
+use thalweg_tokio::server::{Builder, StreamHandle};
 use thalweg_tokio::{Body, Client, Error, service_fn};
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, oneshot};
@@ -33,7 +33,7 @@ where
     let service = service_fn(move |request: Request<Body>| {
         function(request.extensions().get::<StreamHandle>().unwrap().clone(), request)
     });
-    tokio::spawn(Connection::new(far, service, Config::default()).unwrap().stream_handles());
+    tokio::spawn(Builder::new().stream_handles().serve_connection(far, service).unwrap());
     near
 }
 

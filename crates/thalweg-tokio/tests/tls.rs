@@ -12,14 +12,13 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use support::{describe, within};
-use thalweg::Config;
 use thalweg_testkit::frames::{kind, preface, settings, wire};
 use thalweg_tokio::rustls::crypto::{CryptoProvider, ring};
 use thalweg_tokio::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use thalweg_tokio::rustls::server::Acceptor;
 use thalweg_tokio::rustls::{ClientConfig, RootCertStore, ServerConfig};
-use thalweg_tokio::server::{ConnectionOutcome, NegotiationError};
-use thalweg_tokio::{Client, Server, client, service_fn};
+use thalweg_tokio::thalweg::Config;
+use thalweg_tokio::{Client, NegotiationError, Server, client, service_fn};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -61,15 +60,16 @@ async fn listen(until: i32) -> Secure {
 
 async fn serve(certificate: CertificateDer<'static>, tls: ServerConfig) -> Secure {
     let (sender, closed) = mpsc::unbounded_channel();
-    let server = Server::bind("127.0.0.1:0").await.unwrap().tls(tls).on_end(move |_, closed| {
-        let what = match closed {
-            ConnectionOutcome::Ended(end) => format!("ended: {end}"),
-            ConnectionOutcome::Refused(NegotiationError::NoAlpn) => "no alpn".into(),
-            ConnectionOutcome::Refused(NegotiationError::Handshake(error)) => format!("tls: {error}"),
-            other => other.to_string(),
+    let server = Server::builder().tls(tls).on_end(move |end| {
+        let what = match (end.negotiation_error, &end.transport) {
+            (None, _) => format!("ended: {end}"),
+            (Some(NegotiationError::NoAlpn), _) => "no alpn".into(),
+            (Some(NegotiationError::Handshake), Some(error)) => format!("tls: {error}"),
+            (Some(_), _) => end.to_string(),
         };
         sender.send(what).unwrap();
     });
+    let server = server.bind("127.0.0.1:0").await.unwrap();
     let addr = server.local_addr().unwrap();
     tokio::spawn(server.serve(service_fn(describe)));
     Secure { addr, closed, certificate }
@@ -88,7 +88,7 @@ fn trusting(certificate: &CertificateDer<'static>) -> ClientConfig {
 async fn fetch(addr: SocketAddr, name: &'static str, tls: ClientConfig) -> io::Result<String> {
     let name = ServerName::try_from(name).unwrap();
     let (mut client, connection): (Client<Full<Bytes>>, _) =
-        within(client::connect_tls(addr, name, Arc::new(tls), Config::default())).await?;
+        within(client::connect_tls(addr, name, tls)).await?;
     let connection = tokio::spawn(connection);
     let request = Request::post("https://localhost/t").body(Full::from("secret")).unwrap();
     let body = within(client.send(request)).await.unwrap().into_body();
@@ -317,4 +317,22 @@ async fn a_tls_end_without_close_notify_is_no_failure() {
         fetched.starts_with("ended: the peer ended the transport without GOAWAY; 0 streams"),
         "{fetched}"
     );
+}
+
+/// Without a time limit of the negotiation, only eviction makes room.
+#[tokio::test]
+async fn handshakes_without_progress_make_room() {
+    let (certificate, tls) = identity(2100);
+    let mut config = Config::default();
+    config.timeouts.preface = None;
+    let server = Server::builder().tls(tls).config(config).connections_max(2);
+    let server = server.bind("127.0.0.1:0").await.unwrap();
+    let addr = server.local_addr().unwrap();
+    tokio::spawn(server.serve(service_fn(describe)));
+    let silent = TcpStream::connect(addr).await.unwrap();
+    let mut stalled = TcpStream::connect(addr).await.unwrap();
+    stalled.write_all(&[0x16, 3, 1, 2, 0, 1]).await.unwrap();
+    let text = fetch(addr, "localhost", trusting(&certificate)).await.unwrap();
+    assert_eq!(text, "POST /t secret");
+    drop((silent, stalled));
 }

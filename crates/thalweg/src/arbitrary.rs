@@ -1,4 +1,4 @@
-//! The feature `arbitrary`: values for fuzzing, always inside their ranges.
+//! The feature `arbitrary`: values for fuzzing, always within their ranges.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
@@ -6,6 +6,7 @@ use crate::config::{Config, RateLimit, WindowRelease};
 use crate::error::ErrorCode;
 use crate::message::Status;
 use crate::priority::Priority;
+use crate::settings::WINDOW_MAX;
 use crate::stream_id::StreamId;
 use crate::time::Instant;
 
@@ -45,7 +46,8 @@ impl<'a> Arbitrary<'a> for RateLimit {
     }
 }
 
-/// Small numbers are likelier than large ones, since most faults live near the small limits.
+/// Returns a number from `min` to `max`. Small numbers are more likely, since most faults are near
+/// small limits.
 fn skewed(u: &mut Unstructured<'_>, min: u32, max: u32) -> Result<u32> {
     let bits = u.int_in_range(0..=31u32)?;
     let span = (max - min).min(1 << bits);
@@ -61,8 +63,8 @@ impl<'a> Arbitrary<'a> for Config {
             hash_seed: u.arbitrary()?,
             enable_push: u.arbitrary()?,
             concurrent_streams_max: skewed(u, 0, 1000)?,
-            stream_window_bytes: skewed(u, 0, (1 << 31) - 1)?,
-            connection_window_bytes: skewed(u, 65_535, (1 << 31) - 1)?,
+            stream_window_bytes: skewed(u, 0, WINDOW_MAX)?,
+            connection_window_bytes: skewed(u, 65_535, WINDOW_MAX)?,
             frame_bytes_max: skewed(u, 16_384, 1 << 20)?,
             enable_connect_protocol: u.arbitrary()?,
             release: if u.arbitrary()? { WindowRelease::Automatic } else { WindowRelease::Explicit },
@@ -87,7 +89,7 @@ impl<'a> Arbitrary<'a> for Config {
 mod tests {
     use super::*;
 
-    /// Values made of pseudo-random bytes: 2000 of them.
+    /// 2000 values made from pseudo-random bytes.
     fn values<T: for<'a> Arbitrary<'a>>() -> impl Iterator<Item = T> {
         let mut word = 1_u32;
         (0..2000).map(move |_| {
@@ -95,7 +97,7 @@ mod tests {
                 word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 (word >> 24) as u8
             });
-            T::arbitrary(&mut Unstructured::new(&bytes)).expect("there are bytes enough")
+            T::arbitrary(&mut Unstructured::new(&bytes)).expect("128 bytes are enough")
         })
     }
 

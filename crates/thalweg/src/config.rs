@@ -1,7 +1,7 @@
-//! What the caller decides before a connection starts: settings, limits, rate limits, timeouts.
+//! The configuration of a connection: settings, limits, rate limits, timeouts.
 //!
-//! Keeps true: every limit that a peer can reach is a row of the table below, has a default, and
-//! names itself in the error. [`Config::validate`] is the only check of the ranges.
+//! Invariants: every limit that a peer can reach is a row of the table below and has a default, and
+//! the error names it. [`Config::validate`] is the only check of the ranges.
 
 mod define;
 
@@ -23,19 +23,19 @@ define_config! {
         /// SETTINGS_HEADER_TABLE_SIZE: the memory that the peer's header compression may use here,
         /// bytes. Default 4,096; up to 1 MiB.
         header_table_bytes_max: u32 = 4096, in 0..=1 << 20;
-        /// The memory that our own header compression may use, bytes, whatever the peer allows.
+        /// The memory that our own header compression may use, bytes, even if the peer allows more.
         /// Default 4,096; up to 1 MiB.
         encoder_table_bytes_max: u32 = 4096, in 0..=1 << 20;
         /// The seed of the hash table inside the header encoder. Use a random one for each process:
-        /// an attacker that knew it could slow down the encoding of fields that it chooses. Default
+        /// an attacker that knows it can slow down the encoding of fields that it chooses. Default
         /// 0: the core has no source of randomness; both adapters replace 0 by a random seed of the
         /// process.
         hash_seed: u64 = 0;
         /// SETTINGS_ENABLE_PUSH, for clients: whether the server may push. Default false.
         enable_push: bool = false;
         /// SETTINGS_MAX_CONCURRENT_STREAMS: streams that the peer may have open at once. Default
-        /// 256. Further ones are refused with REFUSED_STREAM. A client without `enable_push`
-        /// advertises nothing.
+        /// 256. Further ones are refused with REFUSED_STREAM. A client without `enable_push` does
+        /// not send the setting.
         concurrent_streams_max: u32 = 256;
         /// SETTINGS_INITIAL_WINDOW_SIZE: what the peer may send on one stream ahead of `release`,
         /// bytes. Default 256 KiB; up to 2^31-1.
@@ -51,25 +51,26 @@ define_config! {
         /// Whether the transport is TLS. A client acts on ORIGIN only then (RFC 8336 §2.2). Default
         /// false.
         over_tls: bool = false;
-        /// Who returns window credit. Default [`WindowRelease::Explicit`].
+        /// Whether the caller or the core releases received content. Default
+        /// [`WindowRelease::Explicit`].
         release: WindowRelease = WindowRelease::Explicit;
         /// Whether frames of unknown types are reported as
         /// [`Event::Extension`](crate::Event::Extension). Default false: they are skipped without
         /// being stored.
         extension_frames: bool = false;
         /// SETTINGS_MAX_HEADER_LIST_SIZE: the largest header list, bytes as RFC 9113 §6.5.2 counts
-        /// them. Default 16 KiB; 256 to 16 MiB. A larger request is answered with 431, a larger
-        /// response is reset.
+        /// them. Default 16 KiB; 256 to 16 MiB. The core responds to a larger request with 431, and
+        /// resets the stream of a larger response.
         header_list_bytes_max: u32 = 16 << 10, in 256..=16 << 20,
             limit HeaderListBytes ENHANCE_YOUR_CALM;
-        /// The most fields in one header list. Default 512, which the default of
-        /// `header_list_bytes_max` hardly allows: each field counts 32 bytes there beside its
-        /// strings. A field costs 24 bytes here, kept until the next message, and what the
-        /// application makes of it. 8 to 65,536.
+        /// The most fields in one header list. Default 512, a little more than the default of
+        /// `header_list_bytes_max` allows, where each field counts 32 bytes in addition to its
+        /// strings. A field costs 24 bytes of memory until the next message. 8 to 65,536.
         header_fields_max: u32 = 512, in 8..=1 << 16, limit HeaderFields ENHANCE_YOUR_CALM;
         /// The largest field block that is collected, bytes on the wire, CONTINUATION included.
-        /// Default 32 KiB; 256 to 16 MiB. A larger one is decoded as it arrives and not stored: a
-        /// request is answered with 431, a response, trailers or a push reset their stream.
+        /// Default 32 KiB; 256 to 16 MiB. A larger one is decoded as it arrives and not stored: the
+        /// core responds to a request with 431, and resets the stream of a response, trailers or a
+        /// push.
         header_block_bytes_max: u32 = 32 << 10, in 256..=16 << 20,
             limit HeaderBlockBytes ENHANCE_YOUR_CALM;
         /// The largest field block that is decoded at all, bytes on the wire, CONTINUATION
@@ -94,26 +95,28 @@ define_config! {
         /// to tell late frames from invalid ones. Default 256 (2 KiB, allocated as streams are
         /// opened); 16 to 65,536.
         closed_streams_max: u32 = 256, in 16..=1 << 16;
-        /// The room for DATA in the output, bytes: `send_data` stops there until `poll_transmit`,
-        /// `splice_data`, whose content stays with its owner, at four times that. Default 64 KiB;
-        /// 1,024 to 1 GiB. Responses that the peer provokes may exceed it: `wants_read` is false
-        /// then, and at four times the limit the connection ends.
+        /// The limit of DATA in the output, bytes. `send_data` takes nothing beyond it until
+        /// `poll_transmit`; `splice_data`, whose content stays with its owner, takes four times as
+        /// much. Default 64 KiB; 1,024 to 1 GiB. Acknowledgements and other frames that the peer
+        /// causes may exceed it: `wants_read` is false then, and at four times the limit the
+        /// connection ends.
         output_bytes_max: u32 = 64 << 10, in 1024..=1 << 30, limit OutputBytes ENHANCE_YOUR_CALM;
         /// The least that a stream which waits for window must be able to send within each
-        /// `timeouts.stall`, bytes: tiny WINDOW_UPDATE increments count as a stall. Default 4,096.
+        /// `timeouts.stall`, bytes. So tiny WINDOW_UPDATE increments count as a stall. Default
+        /// 4,096.
         stall_bytes_min: u32 = 4096;
     }
     rate_limits {
-        /// Streams that the peer resets before they were answered and within 100 ms, that we must
-        /// reset for its errors, or refuse. Later resets are bounded by `concurrent_streams_max`.
-        /// Each stream that completes returns four tokens. A field block beyond
-        /// `header_block_bytes_max` draws one more for each 16 KiB of it. A field block on a stream
-        /// that we reset draws one, beyond four for each such stream; so does a request behind the
-        /// final GOAWAY. Default 1,000 and 33 a second.
+        /// Streams that the peer resets within 100 ms and before the final response, and streams
+        /// that we reset for an error of the peer or refuse. Of unanswered streams that the peer
+        /// resets later, one in 32 draws a token. Each stream that completes returns four tokens. A
+        /// field block beyond `header_block_bytes_max` draws one more for each 16 KiB of it. A field
+        /// block on a stream that we have reset draws one, beyond four for each such stream; so does
+        /// a request after the final GOAWAY. Default 1,000 and 33 a second.
         resets: Reset, Resets = RateLimit::new(1000, 33);
-        /// PING. Each DATA frame that is sent or received returns a token, since honest peers
-        /// measure the bandwidth by PINGs beside DATA. An answer to no PING of the caller's draws
-        /// one, too. Default 10,000 and 1,000 a second.
+        /// PING. Each DATA frame that is sent or received returns a token, since well-behaved peers
+        /// send PINGs beside DATA to measure the bandwidth. A PING with ACK draws one too, unless
+        /// it acknowledges a PING of the caller. Default 10,000 and 1,000 a second.
         pings: Ping, Pings = RateLimit::new(10_000, 1000);
         /// SETTINGS. Default 100 and 10 a second.
         settings: Settings, Settings = RateLimit::new(100, 10);
@@ -133,8 +136,8 @@ define_config! {
         extensions: Extension, Extensions = RateLimit::new(1000, 100);
         /// DATA of less than 16 bytes that the application has not consumed: each byte that is
         /// released or discarded returns a token. Messages of gRPC have 5 bytes at least, so a
-        /// fifth of `connection_window_bytes` is more than an honest peer of that kind reaches;
-        /// raise the two together. Default 262,144 and 10,000 a second.
+        /// fifth of `connection_window_bytes` is more than a well-behaved gRPC peer reaches; raise
+        /// the two together. Default 262,144 and 10,000 a second.
         small_data: SmallData, SmallData = RateLimit::new(1 << 18, 10_000);
     }
     timeouts {
@@ -147,33 +150,35 @@ define_config! {
         /// From the first to the last frame of a header block. Default 10 s.
         header_block: HeaderBlock ENHANCE_YOUR_CALM "a header block was not completed."
             = seconds(10);
-        /// Without any byte from the peer, a PING is sent. Default off.
+        /// Without any byte from the peer until a PING is sent. Default off.
         keep_alive: KeepAlive NO_ERROR "a PING is due; never an error." = None;
         /// For the response to a keep-alive PING. Default 10 s.
         ping: Ping NO_ERROR "a keep-alive PING was not answered." = seconds(10);
-        /// For a server: without any open stream, the connection is shut down gracefully. A peer
-        /// that does not respond to that has `ping` before the connection ends. Default 3 minutes.
+        /// For a server: without any open stream until the connection is shut down gracefully. A
+        /// peer that does not respond to that has `ping` before the connection ends. Default 3
+        /// minutes.
         idle: Idle NO_ERROR
             "no stream was open (on a client, for `client_idle`). The connection shuts down; the peer \
              is not at fault."
             = seconds(180);
         /// For open streams to end after `shutdown`. Default 30 s.
         shutdown: Shutdown NO_ERROR "streams were still open long after `shutdown`." = seconds(30);
-        /// For window on a stream that has data to send, `stall_bytes_min` at least: otherwise it
-        /// is reset with CANCEL. Default 60 s.
+        /// For a window of at least `stall_bytes_min` on a stream that has data to send: otherwise
+        /// the stream is reset with CANCEL. Default 60 s.
         stall: Stall CANCEL "a stream with data to send got no window." = seconds(60);
-        /// For output to be fetched by `poll_transmit`: the peer does not read. Default 60 s.
+        /// For output to be fetched by `poll_transmit`; it expires if the peer does not read.
+        /// Default 60 s.
         transmit: Transmit ENHANCE_YOUR_CALM "output was not fetched: the peer does not read."
             = seconds(60);
-        /// What `idle` is for a server, for a client, whose application usually decides itself how
-        /// long it keeps a connection. Default off.
+        /// The counterpart of `idle` for a client. Default off, since a client's application
+        /// usually decides how long it keeps a connection.
         client_idle = None;
         /// For a server: for more of a request's content, while the peer has window to send it.
         /// DATA on any stream of the connection counts, since peers may send their streams one
-        /// after another. When it passes, the request is answered with 408 if no response was sent,
-        /// and the stream is reset. Applies to content whose length was announced, and to other
-        /// content until the response begins; never to CONNECT or to
-        /// `content-type: application/grpc`, whose streams may be silent by design. Default 60 s.
+        /// after another. When it expires, the core responds with 408 if no response was sent, and
+        /// resets the stream. Applies to content whose length was announced, and to other content
+        /// until the response begins; never to CONNECT or to `content-type: application/grpc`,
+        /// whose streams may be idle by design. Default 60 s.
         content: Content CANCEL "the rest of a request's content did not arrive." = seconds(60);
     }
 }
@@ -221,7 +226,7 @@ impl Default for Timeouts {
     }
 }
 
-/// Who returns window credit to the peer.
+/// Whether the caller or the core releases received content, which lets the peer send more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WindowRelease {
@@ -231,12 +236,12 @@ pub enum WindowRelease {
     Automatic,
 }
 
-/// A token bucket: `burst` events at once, `per_second` in the long run.
+/// A token bucket: at most `burst` events at once, and on average `per_second`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     /// The most events at once, and the tokens at the start.
     pub burst: u32,
-    /// Tokens that are refilled in a second.
+    /// Tokens that are added per second.
     pub per_second: u32,
 }
 
@@ -260,7 +265,7 @@ pub enum ConfigValue<'a> {
     Number(&'a mut u32),
     /// A switch.
     Flag(&'a mut bool),
-    /// Who returns window credit.
+    /// Whether the caller or the core releases received content.
     Release(&'a mut WindowRelease),
     /// A rate limit.
     RateLimit(&'a mut RateLimit),
@@ -304,7 +309,7 @@ impl<'a> From<&'a mut Option<Duration>> for ConfigValue<'a> {
     }
 }
 
-/// The part of the configuration that a running connection reads: small, since every idle
+/// The part of the configuration that a connection reads after its start. Small, since every idle
 /// connection holds it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {

@@ -1,7 +1,7 @@
 //! How long the next DATA frame is, from what limits it: content, padding, the frame size and the
 //! window.
 //!
-//! Keeps true: a frame never exceeds the window, and its content never exceeds the frame size.
+//! Invariants: a frame never exceeds the window, and its content never exceeds the frame size.
 
 /// The shape of a DATA frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Priorities that PRIORITY_UPDATE signals for streams before they are opened (RFC 9218 §7.1).
 //!
-//! Keeps true: identifiers rise; there are at most as many as the bounds of `store` allow.
+//! Invariants: identifiers rise; there are at most as many as the bounds of `store` allow.
 
 use alloc::collections::VecDeque;
 

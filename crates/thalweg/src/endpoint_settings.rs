@@ -1,6 +1,6 @@
 //! The settings of both endpoints of a connection (RFC 9113 §6.5).
 //!
-//! Keeps true: the peer's values are the defaults until its first SETTINGS frame; a frame with an
+//! Invariants: the peer's values are the defaults until its first SETTINGS frame; a frame with an
 //! invalid entry changes nothing.
 
 use crate::frame::{SettingEntries, SettingId};

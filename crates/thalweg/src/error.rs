@@ -1,9 +1,9 @@
-//! The three kinds of errors, never mixed: the connection is over ([`ConnectionError`]), the caller
-//! made a mistake or must wait ([`SendError`], [`OpenError`], [`ConfigError`]), or a stream ended
-//! ([`StreamError`]).
+//! The three kinds of errors, never mixed: the connection failed ([`ConnectionError`]), the caller
+//! made a mistake or must wait ([`SendError`], [`OpenError`], [`ConfigError`]), or a stream was
+//! reset ([`StreamError`]).
 //!
-//! Keeps true: errors are `Copy`, hold no text of their own, and name the rule or the limit with
-//! the value seen.
+//! Invariants: errors are `Copy`, hold no `String`, and name the rule or the limit with the value
+//! received.
 
 use core::error::Error;
 use core::fmt;
@@ -17,31 +17,31 @@ use crate::violation::Violation;
 pub struct ErrorCode(pub u32);
 
 impl ErrorCode {
-    /// Nothing went wrong.
+    /// No error.
     pub const NO_ERROR: Self = Self(0x0);
     /// The peer broke a rule that has no code of its own.
     pub const PROTOCOL_ERROR: Self = Self(0x1);
-    /// A fault of our own.
+    /// An internal error of the sender.
     pub const INTERNAL_ERROR: Self = Self(0x2);
     /// The peer broke flow control.
     pub const FLOW_CONTROL_ERROR: Self = Self(0x3);
-    /// Our SETTINGS were not acknowledged in time.
+    /// SETTINGS were not acknowledged in time.
     pub const SETTINGS_TIMEOUT: Self = Self(0x4);
-    /// A frame came after its stream was half-closed.
+    /// A frame was received after its stream was half-closed.
     pub const STREAM_CLOSED: Self = Self(0x5);
-    /// A frame had an impossible length.
+    /// A frame had an invalid length.
     pub const FRAME_SIZE_ERROR: Self = Self(0x6);
-    /// The stream was refused before anything was done for it: it may be tried again.
+    /// The stream was refused before any processing: the request may be retried.
     pub const REFUSED_STREAM: Self = Self(0x7);
     /// The stream is no longer wanted.
     pub const CANCEL: Self = Self(0x8);
-    /// The header compression state is lost.
+    /// The HPACK state is lost.
     pub const COMPRESSION_ERROR: Self = Self(0x9);
-    /// The connection behind a CONNECT was reset.
+    /// The connection that CONNECT established was reset.
     pub const CONNECT_ERROR: Self = Self(0xa);
-    /// The peer does something that costs too much.
+    /// The peer causes excessive load.
     pub const ENHANCE_YOUR_CALM: Self = Self(0xb);
-    /// The transport is not safe enough.
+    /// The transport does not meet the security requirements.
     pub const INADEQUATE_SECURITY: Self = Self(0xc);
     /// The request must be made over HTTP/1.1.
     pub const HTTP_1_1_REQUIRED: Self = Self(0xd);
@@ -89,27 +89,26 @@ impl fmt::Display for Limit {
     }
 }
 
-/// Why a connection is over.
+/// Why a connection failed or closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseCause {
     /// The peer broke a rule.
     Violation(Violation),
-    /// The peer ran into a limit of ours.
+    /// The peer exceeded a limit of ours.
     Limit(Limit),
-    /// A deadline of ours passed.
+    /// A timeout of ours expired.
     Timeout(Timeout),
     /// The caller closed it with `close`.
     Closed,
-    /// The byte stream ended while the peer still owed something: a preface, a frame's rest, or an
-    /// open stream.
+    /// The byte stream ended before the preface was complete, within a frame, or while a stream was
+    /// open.
     Eof,
-    /// The peer said GOAWAY with an error code, and ended the byte stream.
+    /// The peer sent GOAWAY with an error code, and ended the byte stream.
     GoAway,
 }
 
-/// The end of a connection: who or what ended it. `Copy`; every call after the end returns the same
-/// value.
+/// Why the connection ended. `Copy`; every later call returns the same value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionError {
     cause: CloseCause,
@@ -132,14 +131,14 @@ impl ConnectionError {
         Self { cause: CloseCause::Limit(limit), code: limit.code(), stream, seen, limit: bound }
     }
 
-    /// Adds the value that was seen and the bound that it passed.
+    /// Adds the value that was received and the limit that it exceeded.
     pub(crate) const fn with_values(mut self, seen: u64, limit: u64) -> Self {
         self.seen = seen;
         self.limit = limit;
         self
     }
 
-    /// Adds the first bytes that were seen, up to 8.
+    /// Adds the first bytes that were received, up to 8.
     pub(crate) fn with_excerpt(self, bytes: &[u8]) -> Self {
         let mut excerpt = [0; 8];
         let len = bytes.len().min(excerpt.len());
@@ -147,17 +146,18 @@ impl ConnectionError {
         self.with_values(u64::from_be_bytes(excerpt), 0)
     }
 
-    /// Returns why the connection is over.
+    /// Returns the cause.
     pub const fn cause(&self) -> CloseCause {
         self.cause
     }
 
-    /// The code in the GOAWAY that we sent, or, for [`CloseCause::GoAway`], in the one that we got.
+    /// Returns the code of the GOAWAY that we sent, or, for [`CloseCause::GoAway`], of the one that
+    /// the peer sent.
     pub const fn code(&self) -> ErrorCode {
         self.code
     }
 
-    /// The stream whose frame was at fault, or the connection.
+    /// Returns the stream whose frame was at fault, or the connection.
     pub const fn stream(&self) -> StreamId {
         self.stream
     }
@@ -233,16 +233,17 @@ pub struct Excess {
 pub enum StreamError {
     /// The peer broke a rule on this stream.
     Violation(Violation),
-    /// The peer ran into a limit of ours.
+    /// The peer exceeded a limit of ours.
     Limit(Limit),
-    /// A deadline passed.
+    /// A timeout expired.
     Timeout(Timeout),
-    /// The peer ended its byte stream while this stream was out of window: none can come any more.
+    /// The peer ended its byte stream while this stream had no window left: no WINDOW_UPDATE can
+    /// arrive any more.
     Eof,
 }
 
 impl StreamError {
-    /// The code that the RST_STREAM carried.
+    /// Returns the code of the RST_STREAM.
     pub const fn code(self) -> ErrorCode {
         match self {
             Self::Violation(violation) => violation.code(),
@@ -266,27 +267,27 @@ impl fmt::Display for StreamError {
 
 impl Error for StreamError {}
 
-/// Why a call that sends something was refused. Nothing has changed; nothing was sent.
+/// Why a `send_*` call was rejected. A rejected call changes and sends nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The handle is of no live stream: it ended, or belongs to another connection.
+    /// The key is of no live stream: the stream has ended, or belongs to another connection.
     StreamClosed,
-    /// The connection is over.
+    /// The connection has ended.
     Connection(ConnectionError),
-    /// This half of the stream is already ended by END_STREAM.
+    /// END_STREAM was already sent on the stream.
     AlreadyEnded,
     /// The final header block was already sent.
     HeadersSent,
     /// Data or trailers before the final header block.
     HeadersNotSent,
-    /// What would be sent is malformed; the violation says how.
+    /// The message would be malformed; the violation names the rule.
     Malformed(Violation),
-    /// The data would not fit the content-length that was announced: bytes left, bytes given.
+    /// The data does not fit the content-length that was announced.
     ContentLength {
         /// Bytes of the announced length that were not sent before this call.
         left: u64,
-        /// Bytes that this call brought.
+        /// Bytes that the caller passed.
         given: u64,
     },
     /// The header list is larger than the peer's SETTINGS_MAX_HEADER_LIST_SIZE.
@@ -296,13 +297,12 @@ pub enum SendError {
         /// The peer's limit.
         limit: u32,
     },
-    /// The peer did not allow this: pushes, extended CONNECT, PRIORITY_UPDATE.
+    /// The peer's settings do not allow this: pushes, extended CONNECT, PRIORITY_UPDATE.
     NotAllowedByPeer,
-    /// A setting, priority or payload outside its range.
+    /// A setting, priority or payload is outside its range.
     OutOfRange,
-    /// Too many of these are under way: SETTINGS or PINGs that were not acknowledged yet, or pushed
-    /// responses beyond the client's limit of concurrent streams; for those,
-    /// `Event::StreamAvailable` tells when there is room.
+    /// Too many SETTINGS or PINGs are not acknowledged yet, or the client's limit of concurrent
+    /// streams allows no further pushed response; `Event::StreamAvailable` reports when it does.
     TooManyPending,
 }
 
@@ -338,12 +338,12 @@ impl Error for SendError {
     }
 }
 
-/// Why a stream could not be opened. Nothing has changed; nothing was sent.
+/// Why a stream could not be opened. A rejected call changes and sends nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The peer's limit of concurrent streams is reached; `Event::StreamAvailable` will tell when
-    /// there is room.
+    /// The peer's limit of concurrent streams is reached; `Event::StreamAvailable` reports when a
+    /// stream may be opened.
     TooManyStreams {
         /// The peer's SETTINGS_MAX_CONCURRENT_STREAMS.
         limit: u32,
@@ -352,7 +352,7 @@ pub enum OpenError {
     GoingAway,
     /// All 2^30 stream identifiers are used: open a new connection.
     IdsExhausted,
-    /// The request itself was refused.
+    /// The request itself was rejected.
     Send(SendError),
 }
 
@@ -388,9 +388,9 @@ impl From<SendError> for OpenError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpgradeError {
-    /// The configuration.
+    /// The configuration is invalid.
     Config(ConfigError),
-    /// The settings in the field `HTTP2-Settings`: answer over HTTP/1.1 instead.
+    /// The settings in the field `HTTP2-Settings` are invalid: respond over HTTP/1.1 instead.
     Settings(Violation),
 }
 
@@ -428,7 +428,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// The name of the field.
+    /// Returns the name of the field.
     pub const fn field(&self) -> &'static str {
         self.field
     }

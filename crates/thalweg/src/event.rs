@@ -1,4 +1,4 @@
-//! The events that `receive` returns: what the peer did, and the ends of streams.
+//! The events that `receive` returns: what the peer sent, and streams that were reset.
 
 use crate::error::{ErrorCode, StreamError};
 use crate::frame::{Flags, FrameType, OriginEntries, SettingEntries};
@@ -6,15 +6,16 @@ use crate::headers::Headers;
 use crate::priority::Priority;
 use crate::stream_id::{StreamId, StreamKey};
 
-/// One thing that happened. Small, `Copy`-cheap to move, and without a destructor.
+/// An event of the connection, returned by [`receive`](crate::Connection::receive). `Copy`, without
+/// a destructor.
 ///
-/// `'b` is the life of the caller's read buffer, `'c` the borrow of the connection: `data` stays
-/// usable while the connection is called, `headers` and control payloads must be read before the
-/// next call.
+/// `'b` is the lifetime of the caller's read buffer, `'c` the borrow of the connection: `data`
+/// stays valid across calls on the connection; `headers` and control payloads must be read before
+/// the next call.
 ///
 /// # What does not compile
 ///
-/// A read buffer that is refilled while an event lives:
+/// Refilling a read buffer while an event borrows it:
 ///
 /// ```compile_fail,E0502
 /// # use thalweg::*;
@@ -28,7 +29,7 @@ use crate::stream_id::{StreamId, StreamKey};
 /// # }
 /// ```
 ///
-/// Data that lies in the buffer, on a thread that may outlive it:
+/// Moving borrowed data to a thread that may outlive the buffer:
 ///
 /// ```compile_fail,E0597
 /// # use thalweg::*;
@@ -41,7 +42,7 @@ use crate::stream_id::{StreamId, StreamKey};
 /// # }
 /// ```
 ///
-/// Headers that are held across a call on the connection:
+/// Keeping headers across a call on the connection:
 ///
 /// ```compile_fail,E0499
 /// # use thalweg::*;
@@ -58,34 +59,34 @@ use crate::stream_id::{StreamId, StreamKey};
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'c, 'b> {
-    /// A header block has arrived, was decoded, and follows the rules for its kind (RFC 9113 §8).
+    /// A field block was received and decoded. It follows the rules for its kind (RFC 9113 §8).
     Headers {
         /// The stream.
         stream: StreamKey,
-        /// What the block is.
+        /// The kind of the block.
         kind: HeadersKind,
         /// The fields.
         headers: Headers<'c>,
-        /// Whether the peer's half of the stream ends here.
+        /// Whether the peer's half of the stream ends with it.
         end: bool,
     },
-    /// Bytes of a message's content. Never empty, unless `end` comes alone.
+    /// Bytes of a message's content. Empty only if `end` is set.
     Data {
         /// The stream.
         stream: StreamKey,
         /// The bytes, in the caller's read buffer.
         data: &'b [u8],
-        /// Whether the peer's half of the stream ends here.
+        /// Whether the peer's half of the stream ends with it.
         end: bool,
     },
-    /// The stream is over before both its halves ended. Nothing more comes for it, and its handle
-    /// is stale. Content of it that the caller still holds is already credited to the peer.
+    /// The stream was closed before both halves ended. No event of it follows, and its key is
+    /// stale. Content of it that the caller still holds is already credited to the peer.
     Reset {
         /// The stream.
         stream: StreamKey,
         /// The code that was received or sent.
         code: ErrorCode,
-        /// Who ended it.
+        /// Which side reset it, and why.
         by: ResetCause,
     },
     /// The peer will accept no new streams (RFC 9113 §6.8). Streams above `last_stream` follow as
@@ -93,12 +94,12 @@ pub enum Event<'c, 'b> {
     GoAway {
         /// The last stream that the peer may have acted on.
         last_stream: StreamId,
-        /// Why.
+        /// The error code.
         code: ErrorCode,
-        /// Debug data of the peer, not to be trusted.
+        /// Debug data of the peer, which is not trustworthy.
         debug: &'c [u8],
     },
-    /// The peer's SETTINGS came and are in force; the acknowledgement is in the output.
+    /// The peer's SETTINGS were received and are in force; the acknowledgement is in the output.
     Settings {
         /// The entries, unknown ones included.
         entries: SettingEntries<'c>,
@@ -108,9 +109,9 @@ pub enum Event<'c, 'b> {
     /// A request that failed with `TooManyStreams`, or a pushed response that failed with
     /// `TooManyPending`, can be tried again.
     StreamAvailable,
-    /// A PING of ours was answered.
+    /// The peer acknowledged a PING of the caller.
     Pong {
-        /// The payload that `send_ping` was given.
+        /// The payload that the caller passed to `send_ping`.
         payload: [u8; 8],
     },
     /// The peer changed the priority of a stream (RFC 9218 §7.1); it is already in force.
@@ -127,14 +128,14 @@ pub enum Event<'c, 'b> {
     },
     /// The server named an alternative service (RFC 7838). Clients only.
     AltSvc {
-        /// The stream whose origin is meant, or the connection.
+        /// The stream whose origin the service is for, or the connection.
         stream: StreamId,
         /// The origin; empty on a stream.
         origin: &'c [u8],
         /// An Alt-Svc field value.
         value: &'c [u8],
     },
-    /// A frame of an unknown type (RFC 9113 §5.5), only with `Config::extension_frames`.
+    /// A frame of an unknown type (RFC 9113 §5.5). Only with `Config::extension_frames`.
     Extension {
         /// The frame type.
         kind: FrameType,
@@ -147,45 +148,45 @@ pub enum Event<'c, 'b> {
     },
 }
 
-/// What a header block is.
+/// The kind of a field block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeadersKind {
-    /// A request; the stream is new.
+    /// A request, which opens its stream.
     Request,
     /// A final response.
     Response,
-    /// An informational response, status 1xx; the final one is still to come.
+    /// An informational response, status 1xx; the final response follows.
     Informational,
-    /// Trailers; the peer's half ends with them.
+    /// Trailers, which end the peer's half.
     Trailers,
-    /// A promised request (RFC 9113 §8.4); the stream is new, and its response will follow.
+    /// A promised request (RFC 9113 §8.4), which reserves its stream; the response follows.
     Push {
-        /// The stream on which the promise came.
+        /// The stream on which PUSH_PROMISE was received.
         parent: StreamKey,
     },
 }
 
-/// Who ended a stream, and why.
+/// Which side reset a stream, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResetCause {
     /// The peer, by RST_STREAM.
     Remote,
-    /// We found an error; RST_STREAM is in the output.
+    /// The core reset the stream because of an error; RST_STREAM is in the output.
     Local(StreamError),
     /// The local application, or the layer between it and the core, reset the stream. The core
-    /// reports no event for that: the cause is for layers above that end a stream for several
-    /// readers.
+    /// returns no event for that: the variant is for layers above the core that report a reset to
+    /// several readers.
     Application,
-    /// The peer's GOAWAY excludes the stream: it was not processed, and may be tried on another
+    /// The peer's GOAWAY excludes the stream: it was not processed, and may be retried on another
     /// connection.
     GoAway,
 }
 
 impl Event<'_, '_> {
-    /// Whether this event says that the stream was not processed at all, so that any request may be
-    /// tried again (RFC 9113 §8.7).
+    /// Whether this event guarantees that the peer has not processed the stream, so that any
+    /// request may be retried (RFC 9113 §8.7).
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {

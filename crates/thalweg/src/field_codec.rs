@@ -1,6 +1,6 @@
 //! HPACK in both directions, and the fields of the last field block that was decoded.
 //!
-//! Keeps true: each received block is decoded exactly once, those of refused streams and oversized
+//! Invariants: each received block is decoded exactly once, those of refused streams and oversized
 //! ones too, since the dynamic table follows all of them (RFC 9113 §4.3).
 
 use alloc::vec::Vec;

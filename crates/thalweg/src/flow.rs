@@ -162,6 +162,15 @@ impl ReceiveWindow {
         released
     }
 
+    /// Removes up to `bytes` of held from the window, and all that is due, so that the window
+    /// shrinks to what the peer may still send; returns how many of held.
+    pub(crate) fn discard(&mut self, bytes: u32) -> u32 {
+        let discarded = bytes.min(self.held);
+        self.held -= discarded;
+        self.due = 0;
+        discarded
+    }
+
     /// Returns the WINDOW_UPDATE that should go out now, if any, and counts it as announced: see
     /// the documentation of the module.
     #[inline]
@@ -269,6 +278,21 @@ mod tests {
         assert_eq!(window.receive(1), Some(()));
         assert_eq!((window.release(9), window.take_update()), (1, Some(500)));
         assert_eq!(window, ReceiveWindow::new(1000));
+    }
+
+    #[test]
+    fn discarded_bytes_leave_the_window_for_good() {
+        let mut window = ReceiveWindow::new(100_000);
+        window.receive(60_000).unwrap();
+        assert_eq!((window.release(1_000), window.take_update()), (1_000, None));
+        assert_eq!(window.discard(50_000), 50_000);
+        assert_eq!((window.available(), window.held(), window.due()), (40_000, 9_000, 0));
+        assert_eq!(window.discard(u32::MAX), 9_000, "no more than is held");
+        assert_eq!((window.size(), window.take_update()), (40_000, None));
+        assert_eq!(window.receive(40_001), None);
+        // Later content is released as ever, in the smaller window.
+        window.receive(40_000).unwrap();
+        assert_eq!((window.release(40_000), window.take_update()), (40_000, Some(40_000)));
     }
 
     #[test]

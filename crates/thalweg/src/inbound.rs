@@ -6,7 +6,7 @@
 //!                        -> Skip                     frames that are ignored
 //! ```
 //!
-//! Keeps true: a frame that is whole in the caller's buffer is not copied; at most one frame header
+//! Invariants: a frame that is whole in the caller's buffer is not copied; at most one frame header
 //! and one payload of a known bound are buffered, DATA never; all input is consumed.
 
 use alloc::boxed::Box;

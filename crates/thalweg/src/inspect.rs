@@ -1,11 +1,11 @@
-//! A passive look at a connection: both directions' bytes in, annotated frames out.
+//! Passive inspection of a connection: turns the bytes of both directions into decoded frames.
 //!
-//! For debug logs of proxies, for packet viewers and for tests. It judges nothing but what it
-//! cannot read, answers nothing, and keeps no stream state: only the header compression state that
-//! it needs to show fields.
+//! For debug logs of proxies, for packet viewers and for tests. The inspector reports frames that
+//! it cannot parse, checks no other rule, and keeps no stream state: only the HPACK state that it
+//! needs to show fields.
 //!
-//! Keeps true: any cut of the input gives the same frames; what is carried over is bounded by
-//! [`PAYLOAD_BYTES_MAX`] a direction; DATA is counted, not kept.
+//! Invariants: the frames do not depend on how the input is split; each direction keeps at most
+//! [`PAYLOAD_BYTES_MAX`] bytes between calls; DATA is counted, not kept.
 //!
 //! ```
 //! use thalweg::inspect::{Direction, Inspector};
@@ -37,7 +37,7 @@ use crate::frame::{Flags, Frame, FrameHeader, FrameType, HEADER_LEN, PREFACE, pa
 use crate::headers::{HeaderBlock, Headers};
 use crate::violation::Violation;
 
-/// Which way bytes go.
+/// The direction of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the client to the server.
@@ -53,44 +53,44 @@ pub struct Inspector {
     to_client: DirectionState,
 }
 
-/// What was seen.
+/// One frame, or another part of the byte stream.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct CapturedFrame<'a> {
-    /// Which way it went.
+    /// The direction.
     pub direction: Direction,
-    /// How many bytes of this direction came before it.
+    /// The bytes of this direction that precede it.
     pub offset: u64,
     /// What it is.
     pub captured: Captured<'a>,
 }
 
-/// What was seen, by kind.
+/// The kinds of what an inspector captures.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Captured<'a> {
     /// The client's preface.
     Preface,
-    /// DATA, whose payload is not kept.
+    /// DATA; its payload is not kept.
     Data(FrameHeader),
-    /// Any other frame. With the last fragment of a header block come its fields.
+    /// Any other frame. The one with the last fragment of a field block has the fields.
     Frame(FrameHeader, Frame<'a>, Option<Headers<'a>>),
-    /// A frame that is too long to be kept, and was passed over.
+    /// A frame that is longer than [`PAYLOAD_BYTES_MAX`], and was skipped.
     Oversized(FrameHeader),
-    /// A frame that breaks this rule. After a header block that cannot be decoded, later ones of
-    /// the direction are not decoded.
+    /// A frame that breaks this rule. After a field block that cannot be decoded, later ones of the
+    /// direction are not decoded.
     Malformed(FrameHeader, Violation),
-    /// The direction does not begin with the preface; its bytes are passed over from here on.
+    /// The direction does not begin with the preface; its bytes are skipped from here on.
     NotHttp2,
 }
 
-/// One direction.
+/// The state of one direction.
 #[derive(Debug)]
 struct DirectionState {
     phase: Phase,
     offset: u64,
     carry: Vec<u8>,
-    /// The payload that is being shown.
+    /// The payload of the last captured frame.
     payload: Vec<u8>,
     fragments: Vec<u8>,
     decoder: Decoder,
@@ -108,7 +108,7 @@ enum Phase {
 }
 
 impl Inspector {
-    /// Starts at the beginning of a connection.
+    /// Creates an inspector for a connection from its first byte.
     pub fn new() -> Self {
         Self {
             to_server: DirectionState::new(Phase::Preface),
@@ -116,14 +116,15 @@ impl Inspector {
         }
     }
 
-    /// Starts between two frames of each direction, later than at the beginning. What the
-    /// compression of header fields was told until then is not known, so no fields are shown.
+    /// Creates an inspector for a connection that has begun: the input starts between two frames of
+    /// each direction. The HPACK state of earlier frames is unknown, so no fields are shown.
     pub fn resume() -> Self {
         let state = || DirectionState { decodes: false, ..DirectionState::new(Phase::FrameHeader) };
         Self { to_server: state(), to_client: state() }
     }
 
-    /// Takes bytes of one direction until something is whole. `None`: `input` is empty.
+    /// Consumes bytes of one direction up to the end of the next frame. Returns `None` if `input`
+    /// ends before that.
     pub fn inspect(&mut self, direction: Direction, input: &mut &[u8]) -> Option<CapturedFrame<'_>> {
         let state = match direction {
             Direction::ToServer => &mut self.to_server,
@@ -142,7 +143,7 @@ impl Default for Inspector {
 impl DirectionState {
     fn new(phase: Phase) -> Self {
         let mut decoder = Decoder::new(4096);
-        // Which size was agreed is the endpoints' affair: any is followed.
+        // The inspector does not know the agreed size, and accepts any.
         decoder.set_table_bytes_max(TABLE_BYTES_MAX);
         Self {
             phase,
@@ -182,7 +183,7 @@ impl DirectionState {
                         } else {
                             Captured::Oversized(header)
                         };
-                        // A block that is not seen whole leaves the tables unknown.
+                        // Without a whole block the dynamic table is unknown.
                         self.decodes &= header.kind == FrameType::DATA || !is_fragment(header.kind);
                         return Some(CapturedFrame { direction, offset, captured });
                     }
@@ -212,7 +213,7 @@ impl DirectionState {
         }
     }
 
-    /// Collects `len` bytes; `None` when the input ends before.
+    /// Collects `len` bytes. Returns `None` if the input ends before.
     fn collect(&mut self, len: usize, input: &mut &[u8]) -> Option<()> {
         let missing = len - self.carry.len();
         let (taken, rest) = input.split_at(missing.min(input.len()));
@@ -227,7 +228,7 @@ impl DirectionState {
         offset
     }
 
-    /// Reads the frame whose payload is in `carry`; the view borrows it until the next call.
+    /// Parses the frame whose payload is in `carry`. The result borrows it until the next call.
     fn frame(&mut self, header: FrameHeader) -> Captured<'_> {
         self.headers.clear();
         core::mem::swap(&mut self.carry, &mut self.payload);
@@ -246,8 +247,8 @@ impl DirectionState {
         }
     }
 
-    /// Collects fragments, and decodes the block behind the last one. `Ok(true)`: the fields are
-    /// there.
+    /// Collects fragments, and decodes the block after the last one. Returns whether the fields
+    /// were decoded.
     fn decode_if_last(&mut self, header: FrameHeader, payload: &[u8]) -> Result<bool, Violation> {
         let fragment = match header.kind {
             FrameType::HEADERS => parse::headers(header.flags, payload)?.0,
@@ -368,7 +369,7 @@ fn write_detail(f: &mut fmt::Formatter<'_>, frame: &Frame<'_>) -> fmt::Result {
     }
 }
 
-/// The longest payload, and the longest header block, that is kept to be shown, bytes.
+/// The longest payload, and the longest field block, that an inspector decodes, bytes.
 pub const PAYLOAD_BYTES_MAX: u32 = 64 << 10;
 const TABLE_BYTES_MAX: u32 = 1 << 20;
 
@@ -461,7 +462,7 @@ mod tests {
         assert_eq!(lines[2], "> CONTINUATION stream 1, 3 bytes END_HEADERS");
         assert_eq!(
             lines[5], "> HEADERS stream 1, 3 bytes END_STREAM END_HEADERS",
-            "it is not judged, either"
+            "nor is the block validated"
         );
         assert_eq!(lines.len(), EXPECTED.len() - 1);
     }

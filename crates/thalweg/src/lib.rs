@@ -1,53 +1,54 @@
-//! An HTTP/2 protocol core without I/O: bytes go in, events come out; calls go in, bytes come out;
-//! time is an argument.
+//! An HTTP/2 protocol core without I/O. It turns received bytes into events, and calls into bytes
+//! to send; time is an argument.
 //!
 //! The core owns no socket, clock, thread, lock or waker, so the same code runs under tokio, on
 //! plain threads, in an epoll or io_uring loop, on a device without an operating system, in a
 //! simulator and in a unit test. It is `no_std` with `alloc`, and free of unsafe code.
 //!
-//! # The tour
+//! # Overview
 //!
-//! A [`Connection`] is one end. Its role is a type: [`Connection<Server>`](Server) answers,
-//! [`Connection<Client>`](Client) asks.
+//! A [`Connection`] is one endpoint. Its role is a type: [`Connection<Server>`](Server) or
+//! [`Connection<Client>`](Client).
 //!
 //! ```text
 //!              bytes                                events
 //!  transport ─────────▶ receive(&mut input, now) ─────────────▶ application
-//!                          │ inbound: heads, payloads, blocks       │
+//!                          │ inbound: headers, payloads, blocks     │
 //!                          ▼                                        │
-//!                       streams · flow · settings · rate_limit          │
+//!                       streams · flow · settings · rate_limit      │
 //!                          ▲                                        │
 //!                          │ outbound: whole frames                 ▼
 //!  transport ◀───────── poll_transmit(&mut out) ◀──── send_response, send_data, release, ...
 //!              bytes                                 calls
 //! ```
 //!
-//! **In.** [`receive`](Connection::receive) eats the input and returns one [`Event`] at a time.
-//! [`Event::Data`] borrows your read buffer, [`Event::Headers`] borrows the connection's header
-//! decoder; so you can answer while you hold data, decoding copies no content, and a buffer that is
-//! still in use cannot be refilled: the compiler refuses it.
+//! **Receiving.** [`receive`](Connection::receive) consumes the input and returns one [`Event`] at
+//! a time. [`Event::Data`] borrows the caller's read buffer, and [`Event::Headers`] borrows the
+//! connection's header decoder; so the caller can respond while it holds data, and decoding copies
+//! no content. The compiler rejects a program that refills a buffer which is still in use.
 //!
-//! **Out.** Every `send_*` call writes whole frames to the output at once, and
-//! [`poll_transmit`](Connection::poll_transmit) hands the output over by swapping two vectors. What
-//! has been written is never taken back: a reset adds a frame, it touches none.
+//! **Sending.** Every `send_*` call appends whole frames to the output, and
+//! [`poll_transmit`](Connection::poll_transmit) returns the output by swapping two vectors. Output
+//! is never removed: a reset appends a frame and changes none.
 //!
 //! **Nothing is queued.** [`send_data`](Connection::send_data) takes what windows, priorities and
-//! `Config::output_bytes_max` allow, and says how much. Keep the rest, and go on when
-//! [`poll_writable`](Connection::poll_writable) names the stream. Memory is bounded by [`Config`]
-//! alone.
+//! `Config::output_bytes_max` allow, and returns how much that is. The caller keeps the rest and
+//! sends it when [`poll_writable`](Connection::poll_writable) returns the stream. [`Config`] alone
+//! bounds the memory.
 //!
-//! **Credit.** The peer may send as much as its windows allow. When you have consumed content, say
-//! so with [`release`](Connection::release), and the core sends WINDOW_UPDATE when it is worth a
-//! frame. Backpressure is not releasing.
+//! **Flow control.** The peer may send as much as its windows allow. The caller reports consumed
+//! content by [`release`](Connection::release), and the core sends WINDOW_UPDATE once enough has
+//! been released. A caller that does not release applies backpressure.
 //!
-//! **Time.** `receive` and [`handle_timeout`](Connection::handle_timeout) take an [`Instant`] of
-//! your own counting; [`poll_timeout`](Connection::poll_timeout) says when the next deadline is
-//! due.
+//! **Time.** `receive` and [`handle_timeout`](Connection::handle_timeout) take an [`Instant`],
+//! which the caller counts from an origin of its choice; [`poll_timeout`](Connection::poll_timeout)
+//! returns when the next timeout expires.
 //!
-//! **Ends.** A stream ends once: by `end` on both sides, by [`Event::Reset`], or with the
-//! connection. A fault of the peer on one stream resets that stream and no other. A connection
-//! error is an `Err` of `receive`: GOAWAY is in the output already, every later call gives the same
-//! error, and [`report`](Connection::report) says who ended it and which rule or limit tripped.
+//! **Closing.** A stream closes once: by `end` on both sides, by [`Event::Reset`], or with the
+//! connection. A stream error resets that stream and no other. A connection error is an `Err` of
+//! `receive`: GOAWAY is in the output already, every later call returns the same error, and
+//! [`report`](Connection::report) tells which endpoint ended the connection, and which rule was
+//! broken or which limit was exceeded.
 //!
 //! # An exchange in memory
 //!
@@ -59,7 +60,7 @@
 //! let request = Request::get("https", "example.org", "/");
 //! client.send_request(&request, [Field::new(b"accept", b"*/*")], true)?;
 //!
-//! // What a network would carry.
+//! // The bytes that a network would carry.
 //! let (mut wire, mut body) = (Vec::new(), Vec::new());
 //! client.poll_transmit(&mut wire);
 //! let mut input = &wire[..];
@@ -67,7 +68,8 @@
 //!     if let Event::Headers { stream, headers, .. } = event {
 //!         assert_eq!(headers.path(), Some(&b"/"[..]));
 //!         server.send_response(stream, Status::OK, [], false)?;
-//!         // A longer body may be taken in part; `poll_writable` says when to send the rest.
+//!         // `send_data` may take a part of a longer body; `poll_writable` returns the stream
+//!         // when it takes more.
 //!         assert_eq!(server.send_data(stream, b"hello", true)?, 5);
 //!     }
 //! }
@@ -85,14 +87,15 @@
 //!
 //! # Where to go next
 //!
-//! [`Connection`] lists the four kinds of methods and the turn of an I/O loop; [`Config`] lists
-//! every limit with its default; [`Violation`] lists every rule that a peer can break; [`frame`] is
-//! the frame layer as a tool of its own, and [`inspect`] reads a connection that goes by.
+//! [`Connection`] lists the four kinds of methods and the steps of an I/O loop; [`Config`] lists
+//! every limit with its default; [`Violation`] lists every rule that a peer can break; [`frame`]
+//! parses and emits single frames, and [`inspect`] decodes the bytes of a connection without taking
+//! part in it.
 //!
 //! # Features
 //!
-//! None by default. `http` converts header blocks to and from the types of that crate; `bytes`
-//! sends from any `Buf`; `arbitrary` makes inputs for fuzzing.
+//! None by default. `http` converts field blocks to and from the types of that crate; `bytes` sends
+//! from any `Buf`; `arbitrary` generates values for fuzzing.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]

@@ -1,7 +1,7 @@
 //! The life cycle of a connection: our shutdown, the peer's GOAWAY, the end of input, and the
 //! error.
 //!
-//! Keeps true: an error is set once and stays; after it, no other state changes.
+//! Invariants: an error is set once and stays; after it, no other state changes.
 
 use crate::error::{CloseCause, ConnectionError, ErrorCode};
 use crate::shutdown::{Shutdown, ShutdownPhase};

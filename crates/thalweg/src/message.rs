@@ -1,11 +1,11 @@
-//! What a caller says to send a message: the control data of a request, and a status.
+//! What a caller passes to send a message: the control data of a request, and a status.
 
 use core::fmt;
 
 use crate::headers::validate;
 
-/// The control data of a request: its pseudo-header fields (RFC 9113 §8.3.1), as arguments, so that
-/// no illegal order or repetition can be written. `Debug` prints text.
+/// The control data of a request: its pseudo-header fields (RFC 9113 §8.3.1). Named fields rule out
+/// a wrong order and repetitions. `Debug` prints text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Request<'a> {
@@ -108,7 +108,7 @@ impl Status {
     /// 500
     pub const INTERNAL_SERVER_ERROR: Self = Self(*b"500");
 
-    /// Creates a status; `None` outside 100 to 999.
+    /// Creates a status. Returns `None` outside 100 to 999.
     pub const fn new(code: u16) -> Option<Self> {
         if code < 100 || code > 999 {
             return None;

@@ -1,4 +1,4 @@
-//! Events about the connection itself, as values that can be stored and sent to other threads.
+//! Events about the connection, as values that can be stored and sent to other threads.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -9,12 +9,12 @@ use crate::frame::{Flags, FrameType, SettingId};
 use crate::priority::Priority;
 use crate::stream_id::StreamId;
 
-/// An event that belongs to no message, with its data: for I/O layers that forward it. Returned by
-/// [`Event::to_owned_event`].
+/// An event that belongs to no message and owns its data, for I/O layers that forward it. Returned
+/// by [`Event::to_owned_event`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OwnedEvent {
-    /// The peer's SETTINGS came and are in force.
+    /// The peer's SETTINGS were received and are in force.
     Settings {
         /// The entries in the order of the wire, unknown ones included.
         entries: Vec<(SettingId, u32)>,
@@ -35,14 +35,14 @@ pub enum OwnedEvent {
     },
     /// The server named an alternative service (RFC 7838). Clients only.
     AltSvc {
-        /// The stream whose origin is meant, or the connection.
+        /// The stream whose origin the service is for, or the connection.
         stream: StreamId,
         /// The origin; empty on a stream.
         origin: Box<[u8]>,
         /// An Alt-Svc field value.
         value: Box<[u8]>,
     },
-    /// A frame of an unknown type (RFC 9113 §5.5), only with `Config::extension_frames`.
+    /// A frame of an unknown type (RFC 9113 §5.5). Only with `Config::extension_frames`.
     Extension {
         /// The frame type.
         kind: FrameType,
@@ -57,17 +57,17 @@ pub enum OwnedEvent {
     GoAway {
         /// The last stream that the peer may have acted on.
         last_stream: StreamId,
-        /// Why.
+        /// The error code.
         code: ErrorCode,
-        /// Debug data of the peer, not to be trusted.
+        /// Debug data of the peer, which is not trustworthy.
         debug: Box<[u8]>,
     },
 }
 
 impl Event<'_, '_> {
-    /// The event with its data, if it belongs to no message. Costs a copy of the data. `None` for
-    /// headers, content, ends of streams, and what only the one who drives the connection asked
-    /// for.
+    /// Returns the event with a copy of its data, if it belongs to no message. Returns `None` for
+    /// headers, content, resets, and the events that concern only the I/O layer: `StreamAvailable`
+    /// and `Pong`.
     pub fn to_owned_event(&self) -> Option<OwnedEvent> {
         Some(match *self {
             Self::Settings { entries } => OwnedEvent::Settings { entries: entries.collect() },

@@ -1,6 +1,6 @@
 //! Events that calls, time, and earlier frames have caused and `receive` has not returned yet.
 //!
-//! Keeps true: each of them is returned once; the payload belongs to the last event that was
+//! Invariants: each of them is returned once; the payload belongs to the last event that was
 //! returned.
 
 use alloc::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! PING (RFC 9113 §6.7): the payloads of our own, and the caller's that wait for their answer.
 //!
-//! Keeps true: at most [`IN_FLIGHT_MAX`] PINGs of the caller are unanswered; none of them has a
+//! Invariants: at most [`IN_FLIGHT_MAX`] PINGs of the caller are unanswered; none of them has a
 //! payload of ours.
 
 use crate::error::SendError;

@@ -1,10 +1,10 @@
 //! Priorities of RFC 9218: the value, and the field and frame text that carries it.
 //!
-//! Keeps true: urgency is 0 to 7; what cannot be parsed leaves the defaults in force, as §4 asks.
+//! Invariants: urgency is 0 to 7; text that cannot be parsed gives the defaults (RFC 9218 §4).
 
 use core::fmt;
 
-/// How urgent a response is, and whether it is of use in parts (RFC 9218 §4).
+/// The priority of a response: its urgency, and whether it is incremental (RFC 9218 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Priority {
     urgency: u8,
@@ -12,25 +12,26 @@ pub struct Priority {
 }
 
 impl Priority {
-    /// Makes a priority. `urgency` is 0 (most urgent) to 7; larger values count as 7.
+    /// Creates a priority. `urgency` is 0 (most urgent) to 7; larger values count as 7.
     pub const fn new(urgency: u8, incremental: bool) -> Self {
         Self { urgency: if urgency > 7 { 7 } else { urgency }, incremental }
     }
 
-    /// 0, the most urgent, to 7.
+    /// Returns the urgency, from 0, the most urgent, to 7.
     pub const fn urgency(self) -> u8 {
         self.urgency
     }
 
-    /// Whether the response can be used in parts, so that it may share the connection with others.
+    /// Whether the client can process parts of the response as they arrive, so that the response
+    /// may share the bandwidth with others.
     pub const fn incremental(self) -> bool {
         self.incremental
     }
 
-    /// Reads a Priority field value, or the payload of PRIORITY_UPDATE: a dictionary of structured
-    /// fields, in which the parameters `u` and `i` count.
+    /// Parses a Priority field value, or the payload of PRIORITY_UPDATE: a dictionary of structured
+    /// fields with the parameters `u` and `i`.
     ///
-    /// RFC 9218 §4: unknown parameters and values out of range are ignored; text that is no
+    /// RFC 9218 §4: unknown parameters and values out of range are ignored; text that is not a
     /// dictionary gives the defaults.
     pub fn parse(text: &[u8]) -> Self {
         parse_dictionary(text).unwrap_or_default()
@@ -114,7 +115,7 @@ fn split_value(text: &[u8]) -> Option<(&[u8], &[u8])> {
     if len == 0 { None } else { Some(text.split_at(len)) }
 }
 
-/// Skips `;name=value` parameters of a member: they carry nothing that we use.
+/// Skips `;name=value` parameters of a member, which have no meaning here.
 fn skip_parameters(mut text: &[u8]) -> Option<&[u8]> {
     while let Some((b';', parameter)) = text.split_first() {
         let (_, after) = split_key(parameter.trim_ascii_start())?;

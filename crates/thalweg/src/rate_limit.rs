@@ -17,6 +17,8 @@ pub(crate) struct RateLimiter {
     buckets: [Bucket; Cost::COUNT],
     /// Field blocks that may still come, free of charge, on streams that we have reset.
     late_blocks: u32,
+    /// Late resets since one drew a token.
+    late_resets: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +45,7 @@ impl RateLimiter {
             let rate_limit = rate_limits.of(cost);
             Bucket { tokens: rate_limit.burst, rate_limit, refilled: Instant::ZERO }
         };
-        Self { buckets: Cost::ALL.map(bucket), late_blocks: 0 }
+        Self { buckets: Cost::ALL.map(bucket), late_blocks: 0, late_resets: 0 }
     }
 
     /// Draws one token.
@@ -64,22 +66,29 @@ impl RateLimiter {
         bucket.tokens = bucket.tokens.saturating_add(tokens).min(bucket.rate_limit.burst);
     }
 
+    /// Returns one token for useful work.
+    #[inline]
+    pub(crate) fn credit_one(&mut self, cost: Cost) {
+        let bucket = &mut self.buckets[cost as usize];
+        bucket.tokens += u32::from(bucket.tokens < bucket.rate_limit.burst);
+    }
+
     /// A DATA frame with content has arrived. Honest peers send signals beside it: a PING to
     /// measure, an empty frame to flush, an extension frame as grease.
     #[inline]
     pub(crate) fn credit_content(&mut self) {
-        self.credit(Cost::Ping, 1);
-        self.credit(Cost::EmptyFrame, 1);
-        self.credit(Cost::Extension, 1);
+        self.credit_one(Cost::Ping);
+        self.credit_one(Cost::EmptyFrame);
+        self.credit_one(Cost::Extension);
     }
 
     /// A stream was opened, by either side. Its peer may give it a priority and grease, and end it
     /// by an empty frame that arrives late.
     #[inline]
     pub(crate) fn credit_stream(&mut self) {
-        self.credit(Cost::Priority, 1);
-        self.credit(Cost::EmptyFrame, 1);
-        self.credit(Cost::Extension, 1);
+        self.credit_one(Cost::Priority);
+        self.credit_one(Cost::EmptyFrame);
+        self.credit_one(Cost::Extension);
     }
 
     /// We have reset a stream whose peer had not finished: the blocks that cross the reset are paid
@@ -97,6 +106,13 @@ impl RateLimiter {
         }
         self.late_blocks -= 1;
         Ok(())
+    }
+
+    /// Counts the reset of a stream that has waited for its response for a while. Returns whether it
+    /// draws a token: one of [`LATE_RESETS_PER_TOKEN`] does.
+    pub(crate) fn count_late_reset(&mut self) -> bool {
+        self.late_resets = (self.late_resets + 1) % LATE_RESETS_PER_TOKEN;
+        self.late_resets == 0
     }
 
     /// Returns what is left in each bucket.
@@ -139,6 +155,9 @@ impl Bucket {
 const LATE_BLOCKS_PER_STREAM: u32 = 4;
 /// The most that are paid for at once: those of 16,384 streams which are reset within a round trip.
 const LATE_BLOCKS_MAX: u32 = 1 << 16;
+/// Late resets that cost one token. `docs/security.md` has the rates that follow for attackers and
+/// for callers whose time limits pass in an outage.
+const LATE_RESETS_PER_TOKEN: u32 = 32;
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 #[cfg(test)]
@@ -184,11 +203,24 @@ mod tests {
     }
 
     #[test]
+    fn one_of_thirty_two_late_resets_draws_a_token() {
+        let mut limiter = RateLimiter::new(&RateLimits::default());
+        let drawing = (1..=96).filter(|_| limiter.count_late_reset()).count();
+        assert_eq!(drawing, 3);
+        assert!((1..32).all(|_| !limiter.count_late_reset()));
+        assert!(limiter.count_late_reset());
+    }
+
+    #[test]
     fn credit_stops_at_the_burst_and_unlimited_never_runs_out() {
         let mut limiter = limiter(2, 0);
         limiter.credit(Cost::Ping, 100);
+        limiter.credit_one(Cost::Ping);
         limiter.check();
         assert_eq!(limiter.charge(Cost::Ping, Instant::ZERO), Ok(()));
+        assert_eq!(limiter.charge(Cost::Ping, Instant::ZERO), Ok(()));
+        assert!(limiter.charge(Cost::Ping, Instant::ZERO).is_err());
+        limiter.credit_one(Cost::Ping);
         assert_eq!(limiter.charge(Cost::Ping, Instant::ZERO), Ok(()));
         assert!(limiter.charge(Cost::Ping, Instant::ZERO).is_err());
         let mut unlimited = RateLimiter::new(&RateLimits::UNLIMITED);

@@ -1,6 +1,7 @@
-//! SETTINGS of both sides (RFC 9113 §6.5, RFC 8441 §3, RFC 9218 §2.1).
+//! The settings of one endpoint, and those that wait for their acknowledgement (RFC 9113 §6.5, RFC
+//! 8441 §3, RFC 9218 §2.1).
 //!
-//! Keeps true: values are in their ranges; what we announced binds the peer only after its
+//! Invariants: values are in their ranges; what we announced binds the peer only after its
 //! acknowledgement, and announcements are acknowledged in the order in which they were made.
 
 use smallvec::SmallVec;
@@ -10,7 +11,7 @@ use crate::error::ConfigError;
 use crate::frame::SettingId;
 use crate::violation::Violation;
 
-/// The settings of one side. Defaults are those of RFC 9113 §6.5.2.
+/// The settings of one endpoint. Defaults are those of RFC 9113 §6.5.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
@@ -18,13 +19,13 @@ pub struct Settings {
     pub header_table_size: u32,
     /// SETTINGS_ENABLE_PUSH.
     pub enable_push: bool,
-    /// SETTINGS_MAX_CONCURRENT_STREAMS; `u32::MAX` when it was not given.
+    /// SETTINGS_MAX_CONCURRENT_STREAMS; `u32::MAX` if it was not sent.
     pub max_concurrent_streams: u32,
     /// SETTINGS_INITIAL_WINDOW_SIZE, bytes, up to 2^31-1.
     pub initial_window_size: u32,
     /// SETTINGS_MAX_FRAME_SIZE, bytes, 2^14 to 2^24-1.
     pub max_frame_size: u32,
-    /// SETTINGS_MAX_HEADER_LIST_SIZE, bytes; `u32::MAX` when it was not given.
+    /// SETTINGS_MAX_HEADER_LIST_SIZE, bytes; `u32::MAX` if it was not sent.
     pub max_header_list_size: u32,
     /// SETTINGS_ENABLE_CONNECT_PROTOCOL.
     pub enable_connect_protocol: bool,
@@ -48,10 +49,13 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Takes over one entry of a SETTINGS frame that we received.
+    /// Applies one entry of a SETTINGS frame that we received.
     ///
     /// RFC 9113 §6.5.2: unknown settings are ignored. `from_server`: only clients may enable push.
-    pub fn apply(&mut self, id: SettingId, value: u32, from_server: bool) -> Result<(), Violation> {
+    ///
+    /// # Errors
+    /// The rule that the value breaks.
+    pub(crate) fn apply(&mut self, id: SettingId, value: u32, from_server: bool) -> Result<(), Violation> {
         match id {
             SettingId::HEADER_TABLE_SIZE => self.header_table_size = value,
             SettingId::ENABLE_PUSH => match value {
@@ -69,9 +73,9 @@ impl Settings {
             }
             SettingId::MAX_FRAME_SIZE => self.max_frame_size = value,
             SettingId::MAX_HEADER_LIST_SIZE => self.max_header_list_size = value,
-            // RFC 8441 §3: what a client says of it means nothing.
+            // RFC 8441 §3: the value that a client sends has no meaning.
             SettingId::ENABLE_CONNECT_PROTOCOL if !from_server => {}
-            // RFC 8441 §3: a sender must not take it back.
+            // RFC 8441 §3: a sender must not send 0 after 1.
             SettingId::ENABLE_CONNECT_PROTOCOL => match value {
                 1 => self.enable_connect_protocol = true,
                 0 if !self.enable_connect_protocol => {}
@@ -86,8 +90,8 @@ impl Settings {
         Ok(())
     }
 
-    /// What a configuration announces.
-    pub fn from_config(config: &Config, is_client: bool) -> Self {
+    /// Returns the settings that a configuration announces.
+    pub(crate) fn from_config(config: &Config, is_client: bool) -> Self {
         let pushes = !is_client || config.enable_push;
         Self {
             header_table_size: config.header_table_bytes_max,
@@ -97,12 +101,15 @@ impl Settings {
             max_frame_size: config.frame_bytes_max,
             max_header_list_size: config.header_list_bytes_max,
             enable_connect_protocol: config.enable_connect_protocol && !is_client,
-            // RFC 9218 §2.1: we schedule by RFC 9218 alone, and say so.
+            // RFC 9218 §2.1: we schedule by RFC 9218 alone, and announce it.
             no_rfc7540_priorities: true,
         }
     }
 
-    /// Checks the ranges: those of the configuration that announces these settings.
+    /// Checks the ranges, which are those of `Config`.
+    ///
+    /// # Errors
+    /// Names the first field that is outside its range, the value, and the range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         Config::new()
             .header_table_bytes_max(self.header_table_size)
@@ -112,8 +119,8 @@ impl Settings {
             .validate()
     }
 
-    /// The entries that differ from `before`, in the order of their identifiers.
-    pub fn changes_from(&self, before: &Self) -> SmallVec<[(SettingId, u32); SETTINGS_KNOWN]> {
+    /// Returns the entries that differ from `before`, in the order of their identifiers.
+    pub(crate) fn changes_from(&self, before: &Self) -> SmallVec<[(SettingId, u32); SETTINGS_KNOWN]> {
         let mut changes = SmallVec::new();
         let mut change = |id, old: u32, new: u32| {
             if old != new {
@@ -134,7 +141,7 @@ impl Settings {
     }
 }
 
-/// What we announced: the settings in force, and those that wait for their acknowledgement.
+/// Our settings: those in force, and those that the peer has not acknowledged yet.
 #[derive(Debug)]
 pub(crate) struct LocalSettings {
     in_force: Settings,
@@ -142,41 +149,42 @@ pub(crate) struct LocalSettings {
 }
 
 impl LocalSettings {
-    /// Starts from the defaults, with `first` announced.
+    /// Creates the default settings, with `first` announced.
     pub(crate) fn new(first: Settings) -> Self {
         Self { in_force: Settings::default(), unacknowledged: SmallVec::from_buf([first]) }
     }
 
-    /// What binds the peer now.
+    /// Returns the settings that bind the peer now.
     pub(crate) fn in_force(&self) -> &Settings {
         &self.in_force
     }
 
-    /// What will bind the peer when it has acknowledged everything.
+    /// Returns the settings that will bind the peer once it has acknowledged everything.
     pub(crate) fn announced(&self) -> &Settings {
         self.unacknowledged.last().unwrap_or(&self.in_force)
     }
 
-    /// Whether another announcement may be made: a few may wait, so that memory is bounded.
+    /// Whether another announcement may be made: the number of unacknowledged ones is bounded.
     pub(crate) fn can_announce(&self) -> bool {
         self.unacknowledged.len() < UNACKNOWLEDGED_MAX
     }
 
-    /// Whether any announcement waits for its acknowledgement.
+    /// Whether an announcement is unacknowledged.
     pub(crate) fn has_unacknowledged(&self) -> bool {
         !self.unacknowledged.is_empty()
     }
 
-    /// Remembers an announcement.
+    /// Records an announcement.
     pub(crate) fn announce(&mut self, settings: Settings) {
         debug_assert!(self.can_announce());
         self.unacknowledged.push(settings);
     }
 
-    /// Takes an acknowledgement: returns the settings that were in force before, and are now.
+    /// Applies an acknowledgement. Returns the settings that were in force before, and those that
+    /// are in force now.
     ///
-    /// RFC 9113 §6.5.3 speaks of acknowledging what was received; an acknowledgement of nothing is
-    /// an error.
+    /// RFC 9113 §6.5.3: an acknowledgement answers a SETTINGS frame; one without a frame to
+    /// acknowledge is an error.
     pub(crate) fn acknowledge(&mut self) -> Result<(Settings, Settings), Violation> {
         if self.unacknowledged.is_empty() {
             return Err(Violation::SettingsAckUnexpected);
@@ -191,13 +199,13 @@ impl LocalSettings {
         if self.unacknowledged.spilled() { self.unacknowledged.capacity() * size_of::<Settings>() } else { 0 }
     }
 
-    /// Asserts what this owner keeps true.
+    /// Asserts the invariants.
     pub(crate) fn check(&self) {
         debug_assert!(self.unacknowledged.len() <= UNACKNOWLEDGED_MAX);
     }
 }
 
-/// How many settings this side knows.
+/// The number of settings that this implementation knows.
 pub(crate) const SETTINGS_KNOWN: usize = 8;
 const UNACKNOWLEDGED_MAX: usize = 8;
 /// The largest flow-control window, bytes (RFC 9113 §6.9.1).

@@ -1,6 +1,6 @@
 //! GOAWAY in both directions, and the two steps of a graceful shutdown (RFC 9113 §6.8).
 //!
-//! Keeps true: a GOAWAY of either side never names a higher stream than an earlier one.
+//! Invariants: a GOAWAY of either side never names a higher stream than an earlier one.
 
 use crate::stream_id::StreamId;
 use crate::violation::Violation;

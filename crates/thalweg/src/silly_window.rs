@@ -12,9 +12,11 @@
 //!   stream's window and half of the connection's. The window counts whole here, with what was sent
 //!   and not credited, and so it follows each change of SETTINGS_INITIAL_WINDOW_SIZE: a window of
 //!   one byte carries frames of one byte; or
-//! * it is the first short one after half of the limiting window was sent without any credit in
-//!   between: the peer does not credit frame by frame. A peer that consumes nothing before the last
-//!   byte which fits the window gets that byte at once; or
+//! * it is the first short one after half of the limiting window, and seven eighths of what is in
+//!   flight under it, were sent without any credit in between: the peer credits neither frame by
+//!   frame nor half of the window at a time. A peer that consumes nothing before the last byte which
+//!   fits the window gets that byte at once, and one that credits each half of its window gets no
+//!   short frame after each half; or
 //! * it has waited for one to two times [`Avoidance::interval`]. One short frame is then sent.
 //!
 //! Why this never waits for window that cannot come: a frame that waits has a window between zero
@@ -33,7 +35,7 @@
 //! follows half a window of frames that are at least `full_frame` bytes long, or follows an expiry
 //! of the timer. The mean is at least half of `full_frame` for every pattern of credit.
 //!
-//! Keeps true: the timer is armed only while a stream could send a short frame.
+//! Invariants: the timer is armed only while a stream could send a short frame.
 
 use core::time::Duration;
 
@@ -116,10 +118,11 @@ impl Avoidance {
         self.timer = Timer::Off;
     }
 
-    /// Whether a short frame may be sent at once, under a window of this size.
+    /// Whether a short frame may be sent at once, under a window of this size of which
+    /// `uncredited` bytes are in flight.
     #[inline]
-    pub(crate) const fn allows_short(&self, window_size: u32) -> bool {
-        self.burst_bytes >= window_size.div_ceil(2)
+    pub(crate) const fn allows_short(&self, window_size: u32, uncredited: u32) -> bool {
+        self.burst_bytes >= window_size.div_ceil(2) && self.burst_bytes as u64 * 8 >= uncredited as u64 * 7
     }
 
     /// Counts a DATA frame.
@@ -257,13 +260,18 @@ mod tests {
     fn half_a_window_without_credit_allows_one_short_frame() {
         let mut avoidance = Avoidance::new(true, None);
         avoidance.count_frame(32_767);
-        assert!(!avoidance.allows_short(65_535));
+        assert!(!avoidance.allows_short(65_535, 32_767));
         avoidance.count_frame(1);
-        assert!(avoidance.allows_short(65_535));
+        assert!(avoidance.allows_short(65_535, 32_768));
+        assert!(!avoidance.allows_short(65_535, 65_500), "half of the window was in flight before");
+        avoidance.count_frame(16_384);
+        assert!(!avoidance.allows_short(65_535, 65_500), "half, and what an earlier half left over");
+        avoidance.count_frame(10_000);
+        assert!(avoidance.allows_short(65_535, 65_500));
         avoidance.short_frame_sent();
-        assert!(!avoidance.allows_short(65_535));
+        assert!(!avoidance.allows_short(65_535, 65_535));
         avoidance.count_frame(65_535);
         avoidance.credited();
-        assert!(!avoidance.allows_short(65_535));
+        assert!(!avoidance.allows_short(65_535, 65_535));
     }
 }

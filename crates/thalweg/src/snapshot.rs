@@ -1,6 +1,6 @@
 //! The state of a connection as plain values for tools: its windows, its rate limits, its streams.
 //!
-//! Keeps true: a snapshot changes nothing, and costs nothing unless it is taken.
+//! Invariants: a snapshot changes nothing, and costs nothing unless it is taken.
 
 use crate::config::{Cost, Limit};
 use crate::priority::Priority;

@@ -1,6 +1,6 @@
 //! The counters of a connection, and the report of how it ended.
 //!
-//! Keeps true: counters only grow; the report is a plain value that outlives the connection.
+//! Invariants: counters only grow; the report is a plain value that outlives the connection.
 
 use core::fmt;
 
@@ -86,7 +86,7 @@ const OTHER_TYPES: usize = 10;
 const FRAME_COUNTS: usize = OTHER_TYPES + 1;
 
 /// The terminal report of a connection (see [`report`](crate::Connection::report)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CloseReport {
     /// How it ended; `None` while it has not, or when it ended in order.

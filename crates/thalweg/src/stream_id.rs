@@ -1,4 +1,4 @@
-//! Stream identifiers, and the handle by which callers name a stream.
+//! Stream identifiers, and the key by which callers name a stream.
 
 use core::fmt;
 
@@ -9,10 +9,12 @@ pub struct StreamId(u32);
 impl StreamId {
     /// The connection as a whole.
     pub const CONNECTION: Self = Self(0);
-    /// The largest identifier, which a first graceful GOAWAY names (RFC 9113 §6.8).
+    /// The largest identifier, the last stream identifier of the first GOAWAY of a graceful
+    /// shutdown (RFC 9113 §6.8).
     pub const MAX: Self = Self(0x7fff_ffff);
 
-    /// Makes an identifier; the reserved top bit is dropped, as a receiver must (RFC 9113 §4.1).
+    /// Creates an identifier. The reserved top bit is ignored, as RFC 9113 §4.1 requires of a
+    /// receiver.
     pub const fn new(id: u32) -> Self {
         Self(id & 0x7fff_ffff)
     }
@@ -41,9 +43,11 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// A handle to one stream of one connection: eight bytes, `Copy`, valid as long as the stream is.
+/// The key of one stream of one connection: eight bytes, `Copy`, valid as long as the stream is
+/// live.
 ///
-/// A handle that has outlived its stream is an error value at every call, never another stream.
+/// Every call with the key of a closed stream returns an error or does nothing; such a key never
+/// names another stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamKey {
     id: StreamId,
@@ -51,7 +55,7 @@ pub struct StreamKey {
 }
 
 impl StreamKey {
-    /// Pairs an identifier with its slot; only the stream table knows which pairs are true.
+    /// Creates the key of a stream from its identifier and its slot.
     pub(crate) const fn from_parts(id: StreamId, slot: u32) -> Self {
         Self { id, slot }
     }
@@ -61,8 +65,8 @@ impl StreamKey {
         self.id
     }
 
-    /// Returns a small number for the caller's own table: below the largest number of streams that
-    /// were ever open at once, and used again after this stream has ended.
+    /// Returns an index for a table of the caller. It is below the largest number of streams that
+    /// were ever live at once, and reused after this stream is closed.
     pub const fn index(self) -> usize {
         self.slot as usize
     }

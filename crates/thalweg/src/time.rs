@@ -1,7 +1,7 @@
 //! Time as an argument: an instant that needs no clock.
 //!
-//! Owns nothing and keeps nothing. The core never asks what time it is; its caller says so in
-//! `receive` and `handle_timeout`, with any origin that suits it, `Instant::ZERO` in tests.
+//! The core reads no clock. The caller passes the time to `receive` and `handle_timeout`, counted
+//! from an origin of its choice; tests use `Instant::ZERO`.
 
 use core::ops::Add;
 use core::time::Duration;
@@ -16,16 +16,16 @@ impl Instant {
     /// The origin.
     pub const ZERO: Self = Self(0);
 
-    /// The last instant; as a deadline it means "never".
+    /// The last instant. A timeout at it is not armed.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
-    /// Makes an instant from nanoseconds after the origin.
+    /// Creates an instant from nanoseconds after the origin.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// Makes an instant from the time that has passed since the origin, for example
-    /// `std::time::Instant::elapsed` of the moment at which the program started.
+    /// Creates an instant from the time since the origin, for example from the `elapsed` of a
+    /// `std::time::Instant` that was taken at the start of the program.
     pub const fn from_origin(elapsed: Duration) -> Self {
         let nanos = elapsed.as_nanos();
         if nanos > u64::MAX as u128 { Self(u64::MAX) } else { Self(nanos as u64) }
@@ -41,7 +41,7 @@ impl Instant {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// Returns the instant that lies `duration` before this one, or the origin.
+    /// Returns the instant `duration` before this one, or the origin.
     pub(crate) fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
     }

@@ -1,12 +1,12 @@
-//! The timer table: the timeouts of a connection, and the time as the core knows it.
+//! The timer table: the timeouts of a connection, and the last time that the caller passed.
 //!
 //! Only `receive` and `handle_timeout` carry the time. A timeout that is armed while one of them
 //! runs starts at that time. A timeout that any other call arms is *pending*: it starts at the next
 //! time that the caller passes. So no timeout can be measured from a time that passed before the
 //! call that armed it.
 //!
-//! Keeps true: `next` is the earliest armed timeout, or the last known time while one is pending; a
-//! timeout that is off in the configuration is neither armed nor pending.
+//! Invariants: `next` is the earliest armed timeout, or the last known time while one is pending; a
+//! timeout that the configuration disables is neither armed nor pending.
 
 use core::time::Duration;
 
@@ -18,11 +18,11 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Timers {
     at: [Instant; Timeout::COUNT],
-    /// Nanoseconds; `OFF` is none.
+    /// Nanoseconds; `OFF` disables the timeout.
     durations: [u64; Timeout::COUNT],
-    /// One bit for each timeout that starts at the next time.
+    /// One bit for each timeout that starts at the next time that the caller passes.
     pending: u16,
-    /// Whether `now` is the time of the call that runs.
+    /// Whether `now` is the time of the current call.
     is_current: bool,
     /// The latest time that was passed; `None` before the first.
     now: Option<Instant>,
@@ -31,8 +31,8 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Creates the table of a new connection: the timeouts that it begins with start at the first
-    /// time.
+    /// Creates the table of a new connection. The timeouts of [`ARMED_AT_START`] start at the first
+    /// time that the caller passes.
     pub(crate) fn new(timeouts: &Timeouts) -> Self {
         let nanos = |duration: Option<Duration>| {
             duration.map_or(OFF, |duration| u64::try_from(duration.as_nanos()).unwrap_or(OFF - 1))
@@ -50,7 +50,7 @@ impl Timers {
         timers
     }
 
-    /// Returns how long a timeout is, if it is on.
+    /// Returns the duration of a timeout, if it is enabled.
     #[inline]
     pub(crate) fn duration(&self, timeout: Timeout) -> Option<Duration> {
         let nanos = self.durations[timeout as usize];
@@ -69,9 +69,9 @@ impl Timers {
         self.input_at == Some(now)
     }
 
-    /// Takes the `now` of `receive`. Returns whether it is later than the time before: only then do
+    /// Records the `now` of `receive`. Returns whether it is later than the last time: only then do
     /// pending timeouts start. An equal `now` is the same reading of the clock, made before the
-    /// calls that came between.
+    /// calls between the two.
     pub(crate) fn receive_time(&mut self, now: Instant, has_input: bool) -> bool {
         let is_later = self.now.is_none_or(|before| now > before);
         if is_later {
@@ -84,8 +84,8 @@ impl Timers {
         is_later
     }
 
-    /// Takes the `now` of `handle_timeout`, which starts what is pending in any case. Returns the
-    /// time that it is: a clock that jumps back is held.
+    /// Records the `now` of `handle_timeout`, which starts pending timeouts in any case. Returns
+    /// the current time, which never goes back.
     pub(crate) fn handle_time(&mut self, now: Instant) -> Instant {
         self.start_pending(now.max(self.now()));
         self.now()
@@ -114,7 +114,7 @@ impl Timers {
         self.is_current = false;
     }
 
-    /// Arms a timeout, in place of where it stood.
+    /// Arms a timeout. An armed one starts again.
     #[inline]
     pub(crate) fn arm(&mut self, timeout: Timeout) {
         if self.is_current {
@@ -132,9 +132,9 @@ impl Timers {
         }
     }
 
-    /// Arms a timeout that several streams share, for one more of them. An armed one keeps its
-    /// earlier end; the next time is asked for in any case, since the stream's own wait starts
-    /// there.
+    /// Arms a timeout that several streams share, for one more of them. If it is armed, it still
+    /// expires when it would have. `next` returns the last known time in any case, since the wait
+    /// of this stream starts when the caller passes the time.
     #[inline]
     pub(crate) fn arm_for_one_more(&mut self, timeout: Timeout) {
         if self.durations[timeout as usize] != OFF {
@@ -142,7 +142,7 @@ impl Timers {
         }
     }
 
-    /// Arms a timeout that is due `since` a time that was passed earlier plus its length.
+    /// Arms a timeout that expires its duration after `since`, a time that was passed earlier.
     pub(crate) fn arm_since(&mut self, timeout: Timeout, since: Instant) {
         if let Some(duration) = self.duration(timeout) {
             self.at[timeout as usize] = since + duration;
@@ -166,14 +166,14 @@ impl Timers {
         }
     }
 
-    /// Takes a timeout back.
+    /// Disarms a timeout.
     #[inline]
     pub(crate) fn disarm(&mut self, timeout: Timeout) {
         self.at[timeout as usize] = Instant::NEVER;
         self.pending &= !bit(timeout);
     }
 
-    /// Takes all back.
+    /// Disarms all timeouts.
     pub(crate) fn disarm_all(&mut self) {
         self.at = [Instant::NEVER; Timeout::COUNT];
         self.pending = 0;
@@ -188,7 +188,7 @@ impl Timers {
         self.at.iter().min().copied().filter(|at| *at != Instant::NEVER)
     }
 
-    /// Takes the next timeout that has passed, in the order of their numbers.
+    /// Disarms and returns the next timeout that has expired, in the order of their numbers.
     pub(crate) fn pop_expired(&mut self) -> Option<Timeout> {
         let now = self.now();
         let due = Timeout::ALL.into_iter().find(|timeout| {
@@ -199,7 +199,7 @@ impl Timers {
         Some(due)
     }
 
-    /// Asserts what this owner keeps true.
+    /// Asserts the invariants.
     pub(crate) fn check(&self) {
         for timeout in Timeout::ALL {
             let is_enabled = self.at[timeout as usize] != Instant::NEVER || self.pending & bit(timeout) != 0;
@@ -213,7 +213,7 @@ const fn bit(timeout: Timeout) -> u16 {
     1 << timeout as u16
 }
 
-/// The timeouts that a new connection begins with.
+/// The timeouts that a new connection arms.
 const ARMED_AT_START: [Timeout; 4] =
     [Timeout::Preface, Timeout::SettingsAck, Timeout::Idle, Timeout::KeepAlive];
 const OFF: u64 = u64::MAX;
@@ -228,7 +228,7 @@ mod tests {
         Instant::ZERO + SECOND * seconds
     }
 
-    /// A table at 1 s whose first timeouts were taken back.
+    /// A table at 1 s whose first timeouts were disarmed.
     fn table(timeouts: &Timeouts) -> Timers {
         let mut timers = Timers::new(timeouts);
         timers.handle_time(at(1));

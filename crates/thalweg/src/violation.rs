@@ -1,15 +1,15 @@
-//! The rules that a peer can break, and the one table of their sections and consequences.
+//! The rules that a peer can break, and the table of their sections, error codes and scopes.
 //!
-//! Keeps true: one variant for each rule; section, error code and scope come from its row alone.
+//! Invariants: one variant for each rule; section, error code and scope come from its row alone.
 
 use crate::error::ErrorCode;
 
-/// How far the consequences of a violation reach (RFC 9113 §5.4).
+/// Whether a violation is a stream error or a connection error (RFC 9113 §5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// The stream is reset; every other stream and the connection continue.
+    /// A stream error: the stream is reset; every other stream and the connection continue.
     Stream,
-    /// The connection ends with GOAWAY.
+    /// A connection error: the connection ends with GOAWAY.
     Connection,
 }
 
@@ -54,7 +54,7 @@ violations! {
     PrefaceOfHttp1: Connection, PROTOCOL_ERROR, "RFC 9113 §3.4", "the server answers in HTTP/1: it does not speak HTTP/2 here";
     PrefaceOfTls: Connection, PROTOCOL_ERROR, "RFC 9113 §3.4", "the server speaks TLS on this port: connect with TLS (https)";
     PrefaceOfText: Connection, PROTOCOL_ERROR, "RFC 9113 §3.4", "the server answers with text: it does not speak HTTP/2 here";
-    // Frame heads and fixed layouts.
+    // Frame headers and fixed layouts.
     FrameTooLarge: Connection, FRAME_SIZE_ERROR, "RFC 9113 §4.2", "frame longer than SETTINGS_MAX_FRAME_SIZE";
     DataTooLarge: Stream, FRAME_SIZE_ERROR, "RFC 9113 §4.2", "DATA longer than SETTINGS_MAX_FRAME_SIZE";
     PaddingTooLong: Connection, PROTOCOL_ERROR, "RFC 9113 §6.1", "padding fills the frame or more";
@@ -69,7 +69,7 @@ violations! {
     GoAwayLength: Connection, FRAME_SIZE_ERROR, "RFC 9113 §6.8", "GOAWAY is shorter than 8 bytes";
     WindowUpdateLength: Connection, FRAME_SIZE_ERROR, "RFC 9113 §6.9", "WINDOW_UPDATE is not 4 bytes long";
     PriorityUpdateLength: Connection, FRAME_SIZE_ERROR, "RFC 9218 §7.1", "PRIORITY_UPDATE is shorter than 4 bytes";
-    // Frames on the connection that need a stream, and the other way round.
+    // Frames on stream 0 that need a stream, and frames on a stream that need stream 0.
     DataOnConnection: Connection, PROTOCOL_ERROR, "RFC 9113 §6.1", "DATA on stream 0";
     HeadersOnConnection: Connection, PROTOCOL_ERROR, "RFC 9113 §6.2", "HEADERS on stream 0";
     PriorityOnConnection: Connection, PROTOCOL_ERROR, "RFC 9113 §6.3", "PRIORITY on stream 0";
@@ -80,7 +80,7 @@ violations! {
     PingOnStream: Connection, PROTOCOL_ERROR, "RFC 9113 §6.7", "PING on a stream";
     GoAwayOnStream: Connection, PROTOCOL_ERROR, "RFC 9113 §6.8", "GOAWAY on a stream";
     PriorityUpdateOnStream: Connection, PROTOCOL_ERROR, "RFC 9218 §7.1", "PRIORITY_UPDATE on a stream";
-    // Header blocks.
+    // Field blocks.
     ContinuationExpected: Connection, PROTOCOL_ERROR, "RFC 9113 §6.10", "a header block was interrupted by another frame";
     ContinuationUnexpected: Connection, PROTOCOL_ERROR, "RFC 9113 §6.10", "CONTINUATION without a header block to continue";
     HeaderBlockInvalid: Connection, COMPRESSION_ERROR, "RFC 9113 §4.3", "the header block cannot be decoded";
@@ -172,7 +172,7 @@ impl Violation {
         RULES.iter().map(|rule| rule.violation)
     }
 
-    /// Returns whether it names another protocol that the peer speaks.
+    /// Whether it names another protocol that the peer speaks.
     pub(crate) const fn names_protocol(self) -> bool {
         matches!(self, Self::PrefaceOfHttp1 | Self::PrefaceOfTls | Self::PrefaceOfText)
     }

@@ -52,7 +52,7 @@ pub async fn start(
     println!("live view on {}://{addr}/", if tls.is_some() { "https" } else { "http" });
     match tls {
         Some(tls) => {
-            let server = Server::from_listener(listener).tls(tls);
+            let server = Server::builder().tls(tls).from_listener(listener);
             let service = service_fn(move |request: Request<_>| answer(&monitor, &request));
             tokio::spawn(server.serve(service));
         }

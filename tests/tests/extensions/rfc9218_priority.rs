@@ -68,13 +68,13 @@ fn s2_1_the_old_signals_have_no_effect() {
             let stream = s.stream(id);
             s.respond(stream);
         }
-        // As without any signal they take turns: the stream that has waited longer sends first.
+        // As without any signal they alternate: the stream that has waited longer sends first.
         assert_eq!(order_of_service(s, &[3, 1]), [3, 1]);
     });
 }
 
-/// Sends more on the streams than there is room for, in this order, and returns the order in which
-/// they are named then.
+/// Sends more on the streams than the window allows, in this order, and returns the order in which
+/// `poll_writable` returns them.
 fn order_of_service(s: &mut Scene<thalweg::Server>, ids: &[u32]) -> Vec<u32> {
     for id in ids {
         let stream = s.stream(*id);

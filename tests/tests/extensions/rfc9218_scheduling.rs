@@ -1,7 +1,7 @@
 //! RFC 9218 §10: the order in which a server sends on blocked streams.
 //!
-//! Every response has more to send than there is room for. Room is made for one frame at a time,
-//! and the stream that it names sends one.
+//! Every response has more to send than the windows allow. The test opens the connection's window
+//! for one frame at a time, and the stream that `poll_writable` returns sends it.
 
 use thalweg::{Server, StreamKey};
 use thalweg_testkit::frames::{headers, setting, settings, window_update};
@@ -11,8 +11,8 @@ use thalweg_testkit::scenario::{Opening, Scene, client_with, server_with};
 /// As much as a frame takes: a shorter one would wait for more window.
 const FRAME_BYTES: usize = 16_384;
 
-/// Streams have all the window they want; the connection's window runs out at once, and then opens
-/// frame by frame.
+/// Stream windows are large; the connection's window is used up at once, and then opens frame by
+/// frame.
 fn opening(opening: &mut Opening) {
     opening.peer_settings = settings().entry(setting::INITIAL_WINDOW_SIZE, 1 << 24);
     opening.config.output_bytes_max = 1 << 20;
@@ -53,6 +53,13 @@ fn tunnel(s: &mut Scene<Server>, id: u32, priority: &str) -> StreamKey {
     wait(s, id)
 }
 
+/// Opens a tunnel that waits and that no priority was signalled for.
+fn silent_tunnel(s: &mut Scene<Server>, id: u32) -> StreamKey {
+    let lines = [(":method", "CONNECT"), (":authority", "example.org:443")];
+    s.peer(headers(id, hpack::block(&lines)).end_headers());
+    wait(s, id)
+}
+
 fn wait(s: &mut Scene<Server>, id: u32) -> StreamKey {
     assert_eq!(s.take_events().len(), 1);
     let stream = s.stream(id);
@@ -61,8 +68,8 @@ fn wait(s: &mut Scene<Server>, id: u32) -> StreamKey {
     stream
 }
 
-/// Returns the streams that send the next frames. Each stream that is named sends one, and has
-/// more.
+/// Returns the streams that send the next frames. Each stream that `poll_writable` returns sends
+/// one, and has more.
 fn served(s: &mut Scene<Server>, frames: usize) -> Vec<u32> {
     let turn = |s: &mut Scene<Server>| {
         s.peer(window_update(0, FRAME_BYTES as u32));
@@ -171,6 +178,31 @@ fn s10_1_tunnels_get_a_share() {
 }
 
 #[test]
+fn s10_1_a_tunnel_without_a_signal_is_not_starved_by_a_more_urgent_tunnel() {
+    // 9218-10.1-1
+    server_with(opening, |s| {
+        use_up(s);
+        let urgent = tunnel(s, 3, "u=0");
+        silent_tunnel(s, 5);
+        unsignalled(s, 7);
+        let shares = served(s, 20);
+        // Seven frames of others, four of which stream 1 has sent; streams 5 and 7 take turns.
+        assert_eq!(shares, [3, 3, 3, 5, 3, 3, 3, 3, 3, 3, 3, 7, 3, 3, 3, 3, 3, 3, 3, 5]);
+        s.call(|core| core.send_reset(urgent, thalweg::ErrorCode::CANCEL));
+        s.frames();
+        assert_eq!(served(s, 4), [7, 5, 7, 5]);
+    });
+    // The same where the application has made the first tunnel urgent.
+    server_with(opening, |s| {
+        use_up(s);
+        let urgent = silent_tunnel(s, 3);
+        silent_tunnel(s, 5);
+        s.call(|core| core.set_priority(urgent, thalweg::Priority::new(0, false))).unwrap();
+        assert_eq!(served(s, 12), [3, 3, 3, 5, 3, 3, 3, 3, 3, 3, 3, 5]);
+    });
+}
+
+#[test]
 fn s10_no_response_begins_before_a_more_urgent_one_that_waits() {
     // 9218-10-1
     server_with(opening, |s| {
@@ -251,7 +283,7 @@ fn s10_a_response_without_window_is_not_named() {
             s.take_events();
             let stream = s.stream(1);
             s.respond(stream);
-            // Cut short by the room for output, and then, unasked, by its window.
+            // Blocked by the output limit first, and then by its window.
             let taken = s.call(|core| core.send_data(stream, &[0; 2000], false)).unwrap();
             assert!(taken > 0 && taken < 1500, "{taken}");
             s.frames();

@@ -1,5 +1,4 @@
-//! RFC 9113, a module per section: what the core does with what a peer sends, and what it sends
-//! itself.
+//! RFC 9113, a module for each section: how the core handles the peer's frames, and what it sends.
 //!
 //! Each test names the requirements of `requirements.toml` that it keeps.
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]

@@ -1,5 +1,5 @@
-//! RFC 9113 §10.5: what a peer can make us do is bounded. The attacks themselves are in the tests
-//! of abuse.
+//! RFC 9113 §10.5: the work and memory that a peer can cause are bounded. The attacks are in
+//! `abuse.rs`.
 
 use thalweg::{CloseCause, ErrorCode, Limit, OpenError, RateLimit, Request, StreamError};
 use thalweg_testkit::frames::{headers, ping, priority, push_promise, raw, settings, window_update};

@@ -1,5 +1,5 @@
-//! RFC 9113 §10.5.1, §4.3: a field block that is too large to be kept is decoded as it arrives. It
-//! costs its own message and no other stream.
+//! RFC 9113 §10.5.1, §4.3: a field block that is too large to be kept is decoded as it arrives.
+//! Only its own message is rejected; no other stream is affected.
 
 use std::time::Duration;
 
@@ -112,7 +112,8 @@ fn s4_3_an_oversized_block_may_be_cut_at_every_byte() {
     }
 }
 
-/// The requests that a server shows, with the number of their fields, and its output on streams.
+/// Returns the requests that a server reports, with the number of their fields, and its output on
+/// streams.
 fn play(core: &mut Connection<Server>, bytes: &[u8]) -> (Vec<(u32, usize)>, Vec<String>) {
     let mut input = bytes;
     let mut requests = Vec::new();
@@ -325,7 +326,7 @@ fn s4_3_an_oversized_block_is_decoded_whatever_became_of_its_stream() {
         opening.config.concurrent_streams_max = 1;
     };
     let send = |id| fragments(headers(id, oversized(&hpack::get("/"), 2000)).end_stream(), 1500);
-    // The stream was reset by us.
+    // We have reset the stream.
     server_with(opening, |s| {
         let stream = s.post(1);
         s.call(|core| core.send_reset(stream, ErrorCode::CANCEL));

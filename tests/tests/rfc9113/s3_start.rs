@@ -28,7 +28,7 @@ fn s3_4_a_server_begins_with_settings() {
     assert_eq!((first.kind, first.flags), (kind::SETTINGS, 0));
 }
 
-/// Our own first frames go out before we have read anything.
+/// The core sends its first frames before it has received anything.
 fn own_preface<R: Role>(s: &mut Scene<R>) {
     let kinds: Vec<u8> = s.frames().iter().map(|frame| frame.kind).collect();
     assert_eq!(kinds, [kind::SETTINGS, kind::WINDOW_UPDATE]);

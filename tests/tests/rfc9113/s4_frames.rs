@@ -8,7 +8,7 @@ use thalweg_testkit::frames::{
 use thalweg_testkit::hpack::{self, Block};
 use thalweg_testkit::scenario::{GET, Opening, POST, client, client_with, new_server, server, server_with};
 
-// §4.1: the frame head.
+// §4.1: the frame header.
 
 #[test]
 fn s4_1_data_is_cut_at_the_frame_size_of_the_peer() {
@@ -467,9 +467,8 @@ fn s4_3_1_the_decoder_starts_with_4096_bytes_whatever_we_announce() {
 
 #[test]
 fn s4_3_1_the_encoder_starts_with_4096_bytes_whatever_we_could_use() {
-    // 9113-4.3.1-1
-    // The test's own decoder has room for 4,096 bytes: another idea of evictions would yield other
-    // fields.
+    // 9113-4.3.1-1 The test's own decoder has room for 4,096 bytes: different evictions would
+    // decode to other fields.
     let large = |opening: &mut Opening| opening.config.encoder_table_bytes_max = 65_536;
     server_with(large, |s| {
         for round in 0..4 {

@@ -1,7 +1,7 @@
-//! RFC 9113 §5.1: every state of a stream times every frame, in and out, for both roles.
+//! RFC 9113 §5.1: every state of a stream with every frame, inbound and outbound, for both roles.
 //!
-//! The stream under test is `STREAM`, or `PROMISED` where a promise made it. A state is reached by
-//! frames and calls, as anyone would reach it, and each pair is a scenario of its own.
+//! The stream under test is `STREAM`, or `PROMISED` where a promise made it. A state is reached
+//! only by frames and calls, and each pair is a scenario of its own.
 
 use thalweg::frame::{Flags, FrameType};
 use thalweg::{Client, ErrorCode, Field, Request, Role, SendError, Server, Status, StreamKey};

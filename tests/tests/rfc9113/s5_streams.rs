@@ -1,4 +1,4 @@
-//! RFC 9113 §5: streams beside their states: identifiers, concurrency, flow-control principles,
+//! RFC 9113 §5: streams apart from their states: identifiers, concurrency, flow-control principles,
 //! errors, extensions.
 
 use std::time::Duration;
@@ -45,7 +45,7 @@ fn s5_1_a_promise_after_our_reset_takes_its_stream() {
         let block = Block::new().raw(hpack::get("/")).literal_indexed("x-late", "yes").bytes();
         s.peer(push_promise(1, 2, block).end_headers());
         s.refused(2, ErrorCode::CANCEL);
-        // The response was on its way, too; and 2 is used.
+        // The response was sent before too; and 2 is used.
         s.peer(headers(2, Block::new().indexed(62).literal(":status", "200").bytes()).end_headers());
         s.peer(data(2, "x").end_stream());
         s.unmoved();
@@ -597,7 +597,7 @@ fn s5_5_an_extension_frame_inside_a_field_block_ends_the_connection() {
     });
 }
 
-/// A caller cannot send frames of the protocol in the guise of extensions.
+/// A caller cannot send the frame types of RFC 9113 as extension frames.
 #[test]
 fn s5_5_only_unknown_frames_are_extensions() {
     // 9113-6.1-2, 9113-6.2-6, 9113-6.4-3, 9113-6.4-5, 9113-6.5-6, 9113-6.10-4, 9113-6.10-6,
@@ -620,8 +620,8 @@ fn s5_5_only_unknown_frames_are_extensions() {
     });
 }
 
-/// Settings of extensions go out in a frame of their own, among the announcements that the peer
-/// acknowledges.
+/// Settings of extensions are sent in a frame of their own, which the peer acknowledges like the
+/// others.
 #[test]
 fn s5_5_only_unknown_settings_are_extensions_and_they_are_acknowledged() {
     fn sent<R: thalweg::Role>(s: &mut Scene<R>) {

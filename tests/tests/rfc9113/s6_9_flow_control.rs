@@ -67,7 +67,7 @@ fn s6_9_data_in_error_counts_on_the_connection() {
     let opening = |opening: &mut Opening| opening.config.connection_window_bytes = 65_535;
     server_with(opening, |s| {
         s.get(1);
-        // Refused, and given back when half the window is due.
+        // Rejected, and credited when half the window is due.
         s.peer(data(1, [0; 16_384]));
         s.stream_error(1, ErrorCode::STREAM_CLOSED, Violation::DataAfterEnd);
         s.peer(data(1, [0; 16_384]));
@@ -199,6 +199,60 @@ fn s6_9_1_consumed_data_is_given_back_to_the_stream_and_the_connection() {
 }
 
 #[test]
+fn s6_9_1_discarded_data_returns_to_the_connection_alone() {
+    // RFC 9113 §8.1: a client may finish a request after its early response, within its window.
+    let opening = |opening: &mut Opening| {
+        opening.config.stream_window_bytes = 30_000;
+        opening.config.connection_window_bytes = 65_535;
+    };
+    server_with(opening, |s| {
+        let stream = s.post(1);
+        s.respond(stream);
+        assert_eq!(s.call(|core| core.send_data(stream, b"", true)), Ok(0));
+        s.output(["DATA stream=1 \"\" end"]);
+        for len in [16_000, 10_000] {
+            s.peer(data(1, vec![0; len]));
+            s.events([format!("DATA stream=1 {len} bytes")]);
+            s.call(|core| core.discard(stream, len));
+            s.unmoved();
+        }
+        // The rest of the stream's window, and then half of the connection's is due.
+        s.peer(data(1, [0; 4_000]));
+        s.events(["DATA stream=1 4000 bytes"]);
+        s.call(|core| core.discard(stream, usize::MAX));
+        s.unmoved();
+        let other = s.post(3);
+        s.peer(data(3, [0; 3_000]));
+        s.events(["DATA stream=3 3000 bytes"]);
+        s.call(|core| core.discard(other, 3_000));
+        s.output(["WINDOW_UPDATE increment=33000"]);
+        // A violation stays one.
+        s.peer(data(1, [0; 1]));
+        s.stream_error(1, ErrorCode::FLOW_CONTROL_ERROR, Violation::WindowExceeded);
+    });
+}
+
+#[test]
+fn s6_9_1_discarded_data_of_a_completed_stream_returns_to_the_connection() {
+    let opening = |opening: &mut Opening| opening.config.connection_window_bytes = 65_535;
+    server_with(opening, |s| {
+        let stream = s.post(1);
+        s.respond(stream);
+        for (len, end) in [(16_384, ""), (16_384, " end")] {
+            let frame = data(1, vec![0; len]);
+            s.peer(if end.is_empty() { frame } else { frame.end_stream() });
+            s.events([format!("DATA stream=1 {len} bytes{end}")]);
+        }
+        assert_eq!(s.call(|core| core.send_data(stream, b"", true)), Ok(0));
+        s.output(["DATA stream=1 \"\" end"]);
+        s.call(|core| core.discard(stream, 32_768));
+        s.output(["WINDOW_UPDATE increment=32768"]);
+        s.call(|core| core.discard(stream, 32_768));
+        s.unmoved();
+    });
+}
+
+#[test]
 fn s6_9_1_automatic_release_gives_data_back() {
     // 9113-6.9.1-5
     let opening = |opening: &mut Opening| {
@@ -270,7 +324,7 @@ fn s6_9_2_a_negative_window_is_kept_and_has_to_be_filled_first() {
         assert_eq!(s.call(|core| core.send_data(stream, b"x", false)), Ok(0));
         s.peer(window_update(1, 1));
         assert_eq!(s.call(thalweg::Connection::poll_writable), Some(stream));
-        // One byte of two waits for more, and goes alone if no more window comes.
+        // One byte of two waits for more window, and is sent alone if none is received.
         assert_eq!(s.call(|core| core.send_data(stream, b"xy", false)), Ok(0));
         assert_eq!(s.call(thalweg::Connection::poll_writable), None);
         for _ in 0..3 {
@@ -360,8 +414,8 @@ fn s6_9_frames_without_flow_control_are_received_with_both_windows_exhausted() {
 #[test]
 fn s6_9_a_stream_blocked_on_window_ends_with_the_peers_input() {
     const RESET: &str = "us: the peer ended the byte stream, and no window is left";
-    // One stream is cut short before the end, the other behind it; what needs no window is still
-    // served.
+    // One stream is blocked before its end, the other after it; frames that need no window are
+    // still sent.
     let opening = |opening: &mut Opening| {
         opening.peer_settings = settings().entry(setting::INITIAL_WINDOW_SIZE, 5);
     };

@@ -1,5 +1,6 @@
-//! RFC 9113 §6.9: windows in crumbs. Which DATA waits for more window, when a WINDOW_UPDATE goes
-//! out, and which ones of the peer cost it something.
+//! RFC 9113 §6.9: small windows and increments. Which DATA frames wait for more window, when the
+//! core sends WINDOW_UPDATE, and which WINDOW_UPDATE frames of the peer count against its rate
+//! limit.
 
 use std::time::Duration;
 
@@ -8,14 +9,14 @@ use thalweg_testkit::frames::{data, headers, setting, settings, settings_ack, wi
 use thalweg_testkit::hpack;
 use thalweg_testkit::scenario::{Opening, Scene, client_with, server_with};
 
-/// Lets the time pass for which a short frame waits: its timer starts, and fires twice.
+/// Lets the time pass for which a short frame waits: its timer starts, and expires twice.
 fn wait_short<R: Role>(s: &mut Scene<R>) {
     for _ in 0..3 {
         s.pass(Duration::from_millis(100));
     }
 }
 
-/// The peer's streams have windows of `window` bytes.
+/// Returns a start at which the peer gives its streams windows of `window` bytes.
 fn send_window(window: u32) -> impl Fn(&mut Opening) {
     move |opening| {
         opening.peer_settings = settings().entry(setting::INITIAL_WINDOW_SIZE, window);
@@ -23,7 +24,7 @@ fn send_window(window: u32) -> impl Fn(&mut Opening) {
     }
 }
 
-// What we send.
+// DATA that the core sends.
 
 #[test]
 fn s6_9_windows_of_1_and_3_bytes_carry_frames_of_one_byte() {
@@ -65,7 +66,7 @@ fn s6_9_data_waits_for_half_of_a_small_window() {
         s.peer(window_update(1, 499));
         assert_eq!(s.call(Connection::poll_writable), None);
         assert_eq!(s.call(|core| core.send_data(stream, &[0; 4000], false)), Ok(0));
-        // What the caller has in all is no shorter for waiting.
+        // The last frame of the content does not wait: it would not become longer.
         assert_eq!(s.call(|core| core.send_data(stream, b"all", false)), Ok(3));
         s.output(["DATA stream=1 \"all\""]);
         assert_eq!(s.call(|core| core.send_data(stream, &[0; 4000], false)), Ok(0));
@@ -117,6 +118,25 @@ fn s6_9_a_short_frame_goes_although_the_clock_stands() {
         assert_eq!(s.call(Connection::poll_writable), Some(stream));
         assert_eq!(s.call(|core| core.send_data(stream, &[0; 4000], false)), Ok(100));
         s.output(["DATA stream=1 100 bytes"]);
+    });
+}
+
+/// A peer that credits each half of its window, in increments that are no multiple of a frame, as
+/// nghttp2 does.
+#[test]
+fn s6_9_credit_by_halves_makes_no_short_frames() {
+    client_with(send_window(65_535), |s| {
+        let stream = s.post();
+        let content = vec![0; 1 << 20];
+        assert_eq!(s.call(|core| core.send_data(stream, &content, false)), Ok(65_535));
+        let full = "DATA stream=1 16384 bytes";
+        s.output([full, full, full, "DATA stream=1 16383 bytes"]);
+        // Two frames and a rest of 10 bytes: half of the window is in flight and will be credited.
+        for increment in [32_778, 32_757].into_iter().cycle().take(20) {
+            s.peer(vec![window_update(1, increment), window_update(0, increment)]);
+            let frames = s.call(|core| core.send_data(stream, &content, false)).unwrap() / 16_384;
+            s.output(vec![full; frames]);
+        }
     });
 }
 
@@ -182,7 +202,7 @@ fn s6_9_tiny_window_update_increments_count_as_a_stall() {
             assert_eq!(s.call(|core| core.send_data(stream, &[0; 100_000], false)), Ok(1));
             s.output(["DATA stream=1 \"\\x00\""]);
             s.pass(Duration::ZERO);
-            // The next crumb comes at once: what waits behind it waits all the same.
+            // The next increment is received at once: the content that waits still waits.
             s.peer(vec![window_update(1, 1), window_update(0, 1)]);
             s.pass(Duration::from_secs(10));
             s.nothing();
@@ -195,7 +215,7 @@ fn s6_9_tiny_window_update_increments_count_as_a_stall() {
     });
 }
 
-// What the peer's increments cost it.
+// The cost of the peer's increments.
 
 fn three_updates(opening: &mut Opening) {
     opening.config.rate_limits.window_updates = RateLimit::new(3, 0);
@@ -240,7 +260,7 @@ fn s6_9_late_window_updates_of_streams_that_have_ended_are_free_for_what_was_sen
     });
 }
 
-// When our own WINDOW_UPDATE goes out.
+// When the core sends WINDOW_UPDATE.
 
 /// Streams and the connection have windows of 65,535 bytes.
 fn both_windows(opening: &mut Opening) {

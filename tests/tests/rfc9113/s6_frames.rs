@@ -1,5 +1,5 @@
-//! RFC 9113 §6.1 to §6.4, §6.6 to §6.8, §6.10: each frame in its place. SETTINGS and flow control
-//! have modules of their own.
+//! RFC 9113 §6.1 to §6.4, §6.6 to §6.8, §6.10: the rules of each frame type. SETTINGS and flow
+//! control have modules of their own.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn with_push(opening: &mut Opening) {
     opening.config.enable_push = true;
 }
 
-// Frames of a stream on the connection, and the other way round.
+// Frames of a stream on stream 0, and frames of the connection on a stream.
 
 #[test]
 fn s6_frames_of_a_stream_on_the_connection_end_it() {
@@ -299,7 +299,8 @@ fn s6_3_priority_of_a_wrong_length_is_a_stream_error() {
             s.peer(raw(kind::PRIORITY, 0, 1, vec![0; len]));
             s.stream_error(1, ErrorCode::FRAME_SIZE_ERROR, Violation::PriorityLength);
         });
-        // RST_STREAM must not go out on an idle stream: there the error becomes the connection's.
+        // RST_STREAM must not be sent on an idle stream: there the stream error becomes a
+        // connection error.
         server(|s| {
             s.peer(raw(kind::PRIORITY, 0, 1, vec![0; len]));
             s.connection_error(ErrorCode::FRAME_SIZE_ERROR, Violation::PriorityLength, 0);

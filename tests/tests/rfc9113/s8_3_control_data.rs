@@ -16,7 +16,7 @@ fn with_push(opening: &mut Opening) {
     opening.config.enable_push = true;
 }
 
-/// A server refuses a request and reports nothing of it.
+/// Checks that a server rejects a request and returns no event for it.
 fn refused_request(lines: Lines<'_>) {
     server(|s| {
         s.peer(headers(1, hpack::block(lines)).end_stream().end_headers());
@@ -24,7 +24,7 @@ fn refused_request(lines: Lines<'_>) {
     });
 }
 
-/// A server reports a request unchanged.
+/// Checks that a server reports a request unchanged.
 fn good_request(lines: Lines<'_>) {
     let shown: Vec<String> = lines.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     server(|s| {
@@ -33,7 +33,7 @@ fn good_request(lines: Lines<'_>) {
     });
 }
 
-/// A client refuses a response.
+/// Checks that a client rejects a response.
 fn refused_response(lines: Lines<'_>, violation: Violation) {
     client(|s| {
         s.get();
@@ -570,7 +570,7 @@ fn s8_5_connect_with_other_pseudo_header_fields_is_malformed() {
     refused_request(&[connect, ("host", "example.org:443")]);
 }
 
-/// Returns a tunnel, from the server's end.
+/// Opens a tunnel at a server.
 fn tunnel(s: &mut Scene<Server>) -> thalweg::StreamKey {
     let block = hpack::block(&[(":method", "CONNECT"), (":authority", "example.org:443")]);
     s.peer(headers(1, block).end_headers());
@@ -669,7 +669,7 @@ fn s8_7_only_what_no_application_has_seen_is_called_unprocessed() {
         // Refused: the application never receives request 3.
         s.peer(headers(3, hpack::get("/")).end_stream().end_headers());
         s.refused(3, ErrorCode::REFUSED_STREAM);
-        // Seen, and at fault: never REFUSED_STREAM.
+        // The application has received it, and it is malformed: never REFUSED_STREAM.
         s.peer(window_update(1, 0));
         s.stream_error(1, ErrorCode::PROTOCOL_ERROR, Violation::WindowUpdateZero);
         assert_eq!(s.core().send_capacity(seen), None);

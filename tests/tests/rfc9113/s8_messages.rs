@@ -1,5 +1,5 @@
-//! RFC 9113 §8.1, §8.2: messages as frames, and the fields in them. What may not be received may
-//! not be sent.
+//! RFC 9113 §8.1, §8.2: messages as frames, and the fields in them. The same rules hold for
+//! received and for sent messages.
 
 use thalweg::{ErrorCode, Field, Request, SendError, Status, Violation, check_field};
 use thalweg_testkit::frames::{data, headers, push_promise, rst_stream};
@@ -424,8 +424,8 @@ fn s8_2_1_trailers_and_promises_are_checked_too() {
     }
 }
 
-/// The decoder remembers which entries of its table have passed; what has not must not count as
-/// such.
+/// The decoder records which entries of its table were validated; an entry that was not must not
+/// count as valid.
 #[test]
 fn s8_2_1_a_bad_field_stays_bad_when_it_is_indexed() {
     // 9113-8.2.1-8
@@ -446,7 +446,7 @@ fn s8_2_1_a_bad_field_stays_bad_when_it_is_indexed() {
     }
 }
 
-/// Tries a field in each kind of block that we send; nothing may go out.
+/// Tries a field in each kind of block that we send; nothing may be sent.
 fn is_refused(name: &[u8], value: &[u8], violation: Violation) {
     let field = || [Field::with_unlisted_name(name, value)];
     let known = || [Field::new(name, value)];

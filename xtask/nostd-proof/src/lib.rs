@@ -1,7 +1,7 @@
 //! A program without std that calls the protocol crates: it proves by building that they need none.
 //!
 //! std has a panic handler of its own. If any crate in the tree pulls it in, there are two, and the
-//! compiler says E0152. `cargo xtask nostd` builds this twice: as it is, which must succeed, and
+//! compiler reports E0152. `cargo xtask nostd` builds this twice: as it is, which must succeed, and
 //! with the feature `std`, which must fail with that error.
 #![no_std]
 
@@ -19,6 +19,8 @@ use core::panic::PanicInfo;
 use device::{Device, Line};
 use thalweg::Instant;
 use thalweg_h2c::{Config, Protocol, Sniffer};
+use thalweg_http::content::{Body, Digits, Plan};
+use thalweg_http::date::DateCache;
 use thalweg_hpack::{Decoder, Encoder, Field, ListLimits, SinkAction};
 use thalweg_record as _;
 
@@ -64,7 +66,16 @@ pub extern "C" fn h2c_upgrade() -> u64 {
     u64::from(matches!(opening, Ok(Some(Protocol::Upgrade(_)))))
 }
 
-/// A line on which nothing ever comes.
+/// Counts the fields of a response of 5 bytes: `content-length`, and a date.
+#[unsafe(no_mangle)]
+pub extern "C" fn response_fields() -> u64 {
+    let method = thalweg_http::Method::Get;
+    let Ok(plan) = Plan::response(method, thalweg::Status::OK, Body::of_len(5), None) else { return 0 };
+    let date = DateCache::default().get(784_111_777);
+    plan.fields([], &mut Digits::default()).count() as u64 + u64::from(date.is_some())
+}
+
+/// A line on which no byte is ever received.
 struct Dead;
 
 impl Line for Dead {

@@ -98,8 +98,8 @@ impl Bench {
         Ok(figures)
     }
 
-    /// Medians of rounds in which the peers take turns, so that a drift of the machine meets all
-    /// alike.
+    /// Medians of rounds in which the peers alternate, so that a drift of the machine affects all
+    /// of them.
     fn times(&self, scene: &Scene, chunks: usize) -> anyhow::Result<Vec<f64>> {
         let mut taken = vec![Vec::new(); self.lineup.peers.len()];
         for _ in 0..self.rounds {
@@ -115,7 +115,7 @@ impl Bench {
         Ok(taken.into_iter().map(median).collect())
     }
 
-    /// Returns what the read alone costs where that is to be taken off, else nothing.
+    /// Returns the cost of the read itself if it is to be subtracted, and otherwise 0.
     fn floor(
         &self,
         scene: &Scene,

@@ -63,7 +63,7 @@ impl<F: Serialize + for<'a> Deserialize<'a>> Sheet<F> {
         serde_json::from_str(&text).with_context(|| format!("{} is not a sheet", path.display()))
     }
 
-    /// Writes the sheet with one figure a line, so that a change shows as such.
+    /// Writes the sheet with one figure in each line, so that a diff shows which have changed.
     pub fn save(&self, name: &str) -> anyhow::Result<()> {
         let path = Self::path(name);
         std::fs::create_dir_all("docs/bench")?;

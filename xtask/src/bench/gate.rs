@@ -21,7 +21,7 @@ pub struct Args {
     renew: bool,
 }
 
-/// What is committed.
+/// The committed figures.
 #[derive(Serialize, Deserialize)]
 struct Baseline {
     rustc: String,
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(verdict(1031.0, 1000.0), Verdict::Worse);
         assert_eq!(verdict(970.0, 1000.0), Verdict::Same);
         assert_eq!(verdict(969.0, 1000.0), Verdict::Better);
-        // Nothing passes against a figure that is not a number.
+        // A figure that is not a number fails.
         assert_eq!(verdict(1.0, 0.0), Verdict::Worse);
     }
 

@@ -1,4 +1,4 @@
-//! The workloads and peers that can be asked for, and how large a run of each must be.
+//! The workloads and peers that can be selected, and how large a run of each must be.
 
 use clap::ValueEnum;
 
@@ -18,7 +18,7 @@ enum Kind {
     Requests,
     /// DATA frames that are sent, 64 to a chunk.
     Sending,
-    /// DATA frames that are received: the copy of the read is taken off.
+    /// DATA frames that are received: the copy of the read is subtracted.
     Receiving,
     /// Connections, one to a chunk.
     SetUp,
@@ -68,7 +68,7 @@ pub enum Peer {
     /// nghttp2's best configuration: closed streams are not kept, RFC 7540's priorities are off,
     /// and bodies are not copied in the splice workloads
     Nghttp2,
-    /// nghttp2 as it comes
+    /// nghttp2 with its default configuration
     Nghttp2Default,
     H2,
     Hyper,

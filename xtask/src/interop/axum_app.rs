@@ -20,7 +20,7 @@ use crate::process::{self, Group, collect};
 const APP: Need = Need::Example("axum_app");
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What the scripts call a check, and what it sees.
+/// The name of a check in the scripts, and its result.
 const CHECKS: &[(&str, &str)] = &[
     ("hello", "gets greetings by path and query, and 400 for a bad query"),
     ("sum", "gets the sum of numbers in JSON, and 400 for malformed JSON"),
@@ -94,7 +94,7 @@ impl App {
         Ok(format!("{status} {text}"))
     }
 
-    /// curl with what it writes coming piece by piece.
+    /// Runs curl, and returns its output piece by piece.
     fn stream(&self, path: &str, arguments: &[&str]) -> anyhow::Result<(Group, Receiver<Vec<u8>>)> {
         let mut command = curl(&["--insecure", "--no-buffer"]);
         command.args(arguments).arg(self.url(path)).stdout(Stdio::piped()).stderr(Stdio::null());

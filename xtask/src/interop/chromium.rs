@@ -1,7 +1,7 @@
 //! Chromium without a window, steered by its DevTools protocol.
 //!
-//! The protocol goes through a pair of pipes, so that there is no port and no WebSocket. What it
-//! keeps true: one browser serves all rows; each row has a page of its own, which shares no
+//! The protocol goes through a pair of pipes, so that there is no port and no WebSocket.
+//! Invariants: one browser serves all rows; each row has a page of its own, which shares no
 //! connection with another's; and a browser that a check fails with is not used again.
 
 use std::fs;

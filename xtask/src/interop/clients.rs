@@ -50,7 +50,7 @@ pub const CLIENTS: &[Client] = &[
     },
 ];
 
-/// What the scripts call a check, and what it sees.
+/// The name of a check in the scripts, and its result.
 const CHECKS: &[(&str, &str)] = &[
     ("page", "gets a page: status, fields, each byte"),
     ("head", "asks for the head alone: length, no content"),
@@ -70,12 +70,12 @@ const H2_CHECKS: &[(&str, &str)] = &[
     ("continuations", "cuts a header block into padded HEADERS and CONTINUATION"),
     ("padding", "pads an upload: the echo is without it"),
     ("small_window", "opens a window of one byte at a time"),
-    ("window_shrinks", "takes a window back below zero"),
-    ("settings_change", "takes the compression table away and gives it back"),
+    ("window_shrinks", "reduces a window below zero"),
+    ("settings_change", "disables the dynamic table and enables it again"),
     ("pings", "has each PING answered with its bytes"),
     ("reset", "resets 20 streams midway, and the connection continues"),
     ("request_trailers", "ends an upload with trailers"),
-    ("goodbye", "sends GOAWAY, and receives its response and a GOAWAY"),
+    ("graceful_close", "sends GOAWAY, and receives its response and a GOAWAY"),
     ("data_on_idle_stream", "sends DATA on an idle stream: GOAWAY(PROTOCOL_ERROR), last stream 1"),
     ("window_overflow", "overflows the window: GOAWAY(FLOW_CONTROL_ERROR), last stream 1"),
     ("bad_header_block", "sends a header block that is none: GOAWAY(COMPRESSION_ERROR), last stream 1"),
@@ -147,8 +147,7 @@ impl Client {
         Ok(command)
     }
 
-    /// The server is interrupted while it sends: what is under way is sent whole, then both sides
-    /// end.
+    /// Interrupts the server while it sends: the response is completed, then both sides end.
     fn goaway(&self, fixtures: &Fixtures, server: &mut Server) -> anyhow::Result<()> {
         let mut command = self.command(fixtures, GOAWAY, &server.url(""))?;
         command.stdout(Stdio::piped()).stderr(Stdio::piped());

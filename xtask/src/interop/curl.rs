@@ -1,4 +1,4 @@
-//! curl, speaking HTTP/2 from the first byte (prior knowledge).
+//! curl with HTTP/2 from the first byte (prior knowledge).
 
 use std::fs;
 use std::io::Write as _;
@@ -73,7 +73,7 @@ pub fn curl(arguments: &[&str]) -> Command {
 /// One request over HTTP/2, whatever its status.
 fn fetch(fixtures: &Fixtures, url: &str, arguments: &[&str]) -> anyhow::Result<Fetched> {
     let file = fixtures.received();
-    // What an earlier row received must not pass for this one's.
+    // The file of an earlier row must not be taken for this one's.
     fs::write(&file, "")?;
     let mut command =
         curl(&["--write-out", "%{http_version}\n%{response_code}\n%{content_type}\n%header{content-length}"]);
@@ -169,7 +169,7 @@ fn echo(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
 fn parallel(fixtures: &Fixtures, server: &Server) -> anyhow::Result<()> {
     let received = |len: usize| fixtures.received().with_file_name(format!("parallel-{len}"));
     for len in PARALLEL_LENS {
-        // What an earlier row received must not pass for this one's.
+        // The file of an earlier row must not be taken for this one's.
         fs::write(received(len), "")?;
     }
     let mut command = curl(&["--parallel", "--parallel-immediate", "--parallel-max", "40"]);

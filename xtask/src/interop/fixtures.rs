@@ -1,4 +1,5 @@
-//! Where the rows work: the files that servers serve, a place for what clients fetch, our programs.
+//! The fixtures of the rows: the files that servers serve, a folder for what clients fetch, our
+//! programs.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -52,7 +53,7 @@ pub struct Fixtures {
     pub load: Load,
     examples: BTreeMap<String, PathBuf>,
     notes: RefCell<Vec<String>>,
-    /// The one browser, once a row has asked for it.
+    /// The browser, which the first row that needs it starts.
     pub browser: RefCell<Option<Browser>>,
 }
 
@@ -140,7 +141,7 @@ fn write_noise(path: &Path, len: usize) -> io::Result<()> {
     file.flush()
 }
 
-/// Returns what `GET /bytes/LEN?seed=SEED` answers.
+/// Returns the response body of `GET /bytes/LEN?seed=SEED`.
 pub fn contract_bytes(len: usize, seed: usize) -> Vec<u8> {
     (0..len).map(|i| (seed * 131 + i * 7 + (i >> 8) * 13) as u8).collect()
 }

@@ -1,5 +1,5 @@
-//! How our servers end: a connection that makes no sense, Ctrl-C, and a command line that cannot
-//! work.
+//! How our servers end: on a connection that is not HTTP/2, on Ctrl-C, and on an invalid command
+//! line.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -156,7 +156,8 @@ fn refuses(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the argument parser says: the mistake in the first line, and the status of a wrong usage.
+/// Checks the output of the argument parser: the mistake in the first line, and the status of a
+/// wrong usage.
 fn refuses_argument(command: &mut Command) -> anyhow::Result<()> {
     let (code, words) = failure(command)?;
     ensure!(code == 2, "exit code {code}: {words}");

@@ -1,4 +1,4 @@
-//! gRPC: calls by curl, which knows nothing of it, and what the example of tonic prints.
+//! gRPC: calls by curl, which does not support it, and the output of the example of tonic.
 
 use std::fs;
 use std::process::Command;

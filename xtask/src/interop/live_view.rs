@@ -19,7 +19,7 @@ use crate::process;
 const SERVE: Subject = Subject::Example("serve");
 /// Where the screenshots stay.
 const SCREENSHOTS: &str = "target/xtask";
-/// The window of the client that is stuck, bytes.
+/// The window of the client that does not read, bytes.
 const SMALL_WINDOW: u32 = 20_000;
 
 pub fn rows() -> Vec<Row> {
@@ -85,7 +85,7 @@ fn stuck_stream(fixtures: &Fixtures, server: &Server, view: &str) -> anyhow::Res
     })
 }
 
-/// Returns a client that asks for a megabyte and takes a little of it.
+/// Returns a client that requests a megabyte and reads little of it.
 fn stuck_client(server: &Server) -> anyhow::Result<TcpStream> {
     let mut config = Config::default();
     config.stream_window_bytes = SMALL_WINDOW;
@@ -102,7 +102,7 @@ fn stuck_client(server: &Server) -> anyhow::Result<TcpStream> {
         }
         let len = match socket.read(&mut buf) {
             Ok(len) => len,
-            // Everything has come that the window allows.
+            // Everything that the window allows was received.
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 return Ok(socket);
             }

@@ -1,5 +1,5 @@
-//! How connections to our servers open: by Upgrade, over TLS, and in ways that are refused with a
-//! clear word.
+//! How connections to our servers start: by Upgrade, over TLS, and in ways that are refused with a
+//! clear message.
 
 use std::process::Command;
 use std::time::Duration;

@@ -73,7 +73,7 @@ fn h2load(requests: u32, connections: &str, streams: &str, url: &str) -> anyhow:
     process::run(&mut command, Duration::from_secs(300))?.into_text("h2load")
 }
 
-/// That every request was answered with success and with a body of `body_bytes`.
+/// Checks that every request succeeded with a body of `body_bytes`.
 fn check_load(text: &str, requests: u32, body_bytes: usize) -> anyhow::Result<()> {
     let expected = [
         format!(

@@ -14,13 +14,13 @@ use super::{Need, Row};
 use crate::process;
 
 const CLIENTS: &[&str] = &["get", "blocking_get"];
-const STRANGERS: &[Subject] = &[Subject::Nghttpd, Subject::Node, Subject::Go];
+const EXTERNAL: &[Subject] = &[Subject::Nghttpd, Subject::Node, Subject::Go];
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for client in CLIENTS {
-        for subject in [STRANGERS, OURS].concat() {
+        for subject in [EXTERNAL, OURS].concat() {
             rows.extend(rows_of(client, subject));
         }
         let refused = format!("{client}: reports that no server listens");

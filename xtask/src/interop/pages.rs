@@ -6,7 +6,7 @@ use super::fixtures::{Fixtures, PAGE_PATH};
 use super::server::{OURS, Server, Subject};
 use crate::external_tools;
 
-/// What the script calls a check, and what it sees.
+/// The name of a check in the script, and its result.
 const CHECKS: &[(&str, &str)] = &[
     ("page", "gets a page: status, fields, text"),
     ("head", "asks for the head alone: length, no content"),

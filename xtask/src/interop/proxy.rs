@@ -20,7 +20,7 @@ const CURL: Need = Need::Program("curl");
 const LIMIT: Duration = Duration::from_secs(120);
 /// More than both sides together could buffer, bytes.
 const ENDLESS: &str = "/bytes/1000000000?seed=3";
-/// A client that takes this much a second takes next to nothing of it.
+/// The rate of a client that reads almost nothing, bytes per second.
 const SLOW: &str = "20000";
 /// How much more resident memory the proxy may have with slow clients, bytes: windows and buffers
 /// of two connections for each.
@@ -85,7 +85,7 @@ fn passes(fixtures: &Fixtures, origin: &Server) -> anyhow::Result<()> {
 /// An origin that could send a gigabyte in seconds, and clients that do not take it.
 fn slow_clients(fixtures: &Fixtures, origin: &Server) -> anyhow::Result<()> {
     let proxy = start(fixtures, &origin.address.to_string())?;
-    // What comes with the first transfer is not held for it.
+    // Memory that the first transfer allocates for the process does not count.
     ensure!(process::run(curl(&["--fail"]).arg(proxy.url(BYTES_PATH)), LIMIT)?.is_success(), "no transfer");
     let before = proxy.resident_bytes()?;
     let mut clients = Vec::new();

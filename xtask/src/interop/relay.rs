@@ -21,7 +21,7 @@ pub struct Relay {
     is_over: Arc<AtomicBool>,
 }
 
-/// What was seen on the wire, of all connections.
+/// What the relay observed of all connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     pub connections: u32,

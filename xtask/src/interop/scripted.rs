@@ -18,7 +18,7 @@ const WELL: &str = "well";
 /// The expected result of the request.
 #[derive(Clone, Copy)]
 enum Expectation {
-    /// All content comes.
+    /// All content arrives.
     Whole,
     /// The client fails, with this text in its one line of output.
     Failed(&'static str),
@@ -57,7 +57,7 @@ pub fn rows() -> Vec<Row> {
     rows
 }
 
-/// The same over TLS, with the files of a certificate and its key.
+/// The row over TLS, with the files of a certificate and its key.
 pub fn gets_all_over_tls(fixtures: &Fixtures, client: &str, identity: [&str; 2]) -> anyhow::Result<()> {
     let mut script = external_tools::python_script("h2_server.py")?;
     let server = Server::start_listening(script.arg("informational").args(identity))?;

@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Of the connections, once the client has ended.
 const END_LIMIT: Duration = Duration::from_secs(20);
 
-/// What the programs call a check, what it sees, and how many calls it stops on the wire.
+/// The name of a check in the programs, its result, and how many calls it stops on the wire.
 const CALLS: &[(&str, &str, u32)] = &[
     ("unary", "makes unary calls of 0 B, 5 B and 3 MB: each byte", 0),
     ("stream", "receives 500 messages of a server that streams", 0),
@@ -127,7 +127,7 @@ fn make(fixtures: &Fixtures, client: &End, server: &End, call: &str, stopped: u3
     check(&observed, stopped, server.name == ECHO.name).with_context(|| format!("{observed:?}"))
 }
 
-/// No relay can look into this.
+/// A relay cannot read this.
 fn make_over_tls(fixtures: &Fixtures, client: &End, call: &str) -> anyhow::Result<()> {
     let server = Server::start_listening((ECHO.command)(fixtures)?.arg("--tls"))?;
     let mut command = (client.command)(fixtures)?;

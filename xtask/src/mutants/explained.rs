@@ -1,4 +1,4 @@
-//! `tests/mutants.toml`: why changes that no test notices are no faults.
+//! `tests/mutants.toml`: why changes that no test detects are correct.
 
 use std::fs;
 
@@ -40,7 +40,8 @@ impl Explained {
             .find(|entry| entry.file == key.file && entry.change == key.change && entry.at == key.at)
     }
 
-    /// Entries that explain none of these: what they name has changed, or is noticed now.
+    /// Returns entries that explain none of these: their line has changed, or a test detects the
+    /// change now.
     pub fn idle<'a>(&'a self, missed: &[&Key], files: &[&str]) -> Vec<&'a Entry> {
         let explains =
             |entry: &Entry, key: &Key| self.of(key).is_some_and(|found| std::ptr::eq(found, entry));

@@ -1,4 +1,4 @@
-//! What is printed and what is written of a run.
+//! The printed summary and the written page of a run.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use super::explained::Explained;
 use super::list::Mutant;
 use super::verdict::{Key, Verdict};
 
-/// A change, and what became of it if it was run.
+/// A change, and its result if it was run.
 pub type Row<'a> = (&'a Mutant, &'a Key, Option<&'a Verdict>);
 
 const HEAD: &str = "<!-- Written by `cargo xtask mutants`. Changes here are lost. -->\n# Mutants\n\n\

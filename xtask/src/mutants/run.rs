@@ -17,15 +17,15 @@ use super::tree::Program;
 use super::verdict::Verdict;
 use crate::process::{self, Finished};
 
-/// A run may compute for this many times what it takes without a change, and this many seconds
-/// more.
+/// A run may use this many times the processor time that it takes without a change, and this many
+/// seconds more.
 const FACTOR: u64 = 4;
 const SECONDS_MORE: u64 = 5;
-/// One that waits, and does not compute, has so many times that.
+/// A run that waits may take this many times as long.
 const WAITING_FACTOR: u32 = 8;
 const MEMORY_KIB: u64 = 6 << 20;
 
-/// A test program, with what it takes and reaches.
+/// A test program, with its time and the code that it reaches.
 pub struct TestProgram {
     program: Program,
     seconds: f64,

@@ -3,7 +3,7 @@
 //! Text is only inserted; the existing text stays, and each choice holds the changed code
 //! beside it. As one change is made at a time, the changed code needs no choices inside.
 //!
-//! Keeps true: where the switch names no change, the new text does what the old one does.
+//! Invariants: where the switch names no change, the new text does what the old one does.
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! As much of Rust's lexical structure as it takes to find test functions and the comments on them.
 //!
 //! Line comments are tokens here, which no parser crate hands out. Strings, characters and block
-//! comments are passed over, so that nothing inside them is taken for code.
+//! comments are skipped, so that nothing inside them is taken for code.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Token<'a> {

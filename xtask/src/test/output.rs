@@ -33,7 +33,7 @@ impl OutputFormat {
         match reported {
             Some(tally) if finished.is_success() && tally.failed == 0 => tally,
             Some(tally) if tally.failed > 0 => tally,
-            // What passed before it went wrong does not count for more than that it went wrong.
+            // A failure counts, even if all tests that were printed before it have passed.
             _ => Tally { failed: 1, ..Tally::default() },
         }
     }

@@ -109,13 +109,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_refused() {
+    fn an_unlisted_dependency_is_a_fault() {
         let package = published(vec![dependency("tokio", None, false)]);
         assert_eq!(only_fault(&[package]), "core: may not depend on tokio");
     }
 
     #[test]
-    fn an_optional_stranger_is_refused() {
+    fn an_unlisted_optional_dependency_is_a_fault() {
         let package = published(vec![dependency("tokio", None, true)]);
         assert_eq!(only_fault(&[package]), "core: may not depend on tokio");
     }

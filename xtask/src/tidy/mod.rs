@@ -1,4 +1,5 @@
-//! `cargo xtask tidy`: holds the rules of `rules.rs` against the packages and files of the project.
+//! `cargo xtask tidy`: checks the packages and files of the project against the rules of
+//! `rules.rs`.
 //!
 //! Prints the largest files, then each fault on a line. The checks are functions from what was read
 //! to the faults that were found, so that each is seen to fail in its tests.

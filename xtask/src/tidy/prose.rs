@@ -12,6 +12,10 @@ pub const CHECKED: &[&str] = &[""];
 /// The file that may hold the words: this one.
 pub const VOCABULARY_FILE: &str = "xtask/src/tidy/prose.rs";
 
+/// Files whose words are checked and whose width is not: clients and servers of the interop rows,
+/// and pages of the examples.
+const SCRIPTS: &[&str] = &[".go", ".html", ".js", ".mjs", ".py"];
+
 /// Columns of a line of a comment or of Markdown.
 pub const WIDTH_MAX: usize = 100;
 
@@ -57,15 +61,16 @@ pub const EXCEPTIONS: &[Exception] = &[Exception {
 
 /// The faults of one file's prose, if it is checked.
 pub fn faults(source: &Source, checked: &[&str]) -> Vec<String> {
-    let is_prose = source.path.ends_with(".rs") || source.path.ends_with(".md");
-    if !is_prose || !checked.iter().any(|path| source.path.starts_with(path)) {
+    if !checked.iter().any(|path| source.path.starts_with(path)) {
         return Vec::new();
     }
+    let has_extension = |extensions: &[&str]| extensions.iter().any(|end| source.path.ends_with(end));
+    let is_prose = has_extension(&[".rs", ".md"]);
     let mut faults = Vec::new();
-    if source.path != VOCABULARY_FILE {
+    if (is_prose || has_extension(SCRIPTS)) && source.path != VOCABULARY_FILE {
         faults.extend(word_faults(source));
     }
-    if !is_generated_page(source) {
+    if is_prose && !is_generated_page(source) {
         faults.extend(width_faults(source));
     }
     faults
@@ -185,11 +190,13 @@ mod tests {
         for Term { forms, instead } in VOCABULARY {
             for form in *forms {
                 let text = format!("Plain text.\nHere the {form}, planted.\n");
-                for path in ["crates/thalweg/src/a.rs", "docs/a.md"] {
+                for path in
+                    ["crates/thalweg/src/a.rs", "docs/a.md", "a.go", "a.html", "a.js", "a.mjs", "a.py"]
+                {
                     let expected = format!("{path}:2: {form:?}: say {instead}");
                     assert_eq!(faults_in(path, &text), [expected]);
                 }
-                assert!(faults_in("a.toml", &text).is_empty(), "{form}: only Rust and Markdown");
+                assert!(faults_in("a.toml", &text).is_empty(), "{form}: only code and Markdown");
             }
         }
     }
@@ -260,6 +267,7 @@ mod tests {
         let long = format!("a {}", "é".repeat(99));
         assert_eq!(faults_in("a.md", &format!("b\n{long}\n")), ["a.md:2: 101 columns, limit 100"]);
         assert_eq!(faults_in("a.md", &format!("```\n```\n- {long}\n")).len(), 1);
+        assert!(faults_in("a.py", &format!("# {long}\n")).is_empty());
         for other in [
             format!("| {long} |\n"),
             format!("```rust\n{long}\n```\n"),

@@ -19,6 +19,7 @@ pub const CRATES: &[CrateRule] = &[
         always: &["thalweg-hpack", "smallvec"],
         optional: &["bytes", "http", "arbitrary"],
     },
+    CrateRule { name: "thalweg-http", is_protocol: true, always: &["thalweg"], optional: &[] },
     CrateRule { name: "thalweg-h2c", is_protocol: true, always: &["httparse", "base64"], optional: &[] },
     CrateRule {
         name: "thalweg-record",
@@ -27,11 +28,18 @@ pub const CRATES: &[CrateRule] = &[
         optional: &["bytes"],
     },
     CrateRule {
+        name: "thalweg-io",
+        is_protocol: false,
+        always: &["thalweg", "thalweg-h2c", "bytes"],
+        optional: &["rustls", "thalweg-record"],
+    },
+    CrateRule {
         name: "thalweg-tokio",
         is_protocol: false,
         always: &[
             "thalweg",
             "thalweg-h2c",
+            "thalweg-io",
             "bytes",
             "http",
             "http-body",
@@ -44,7 +52,7 @@ pub const CRATES: &[CrateRule] = &[
     CrateRule {
         name: "thalweg-threads",
         is_protocol: false,
-        always: &["thalweg", "thalweg-h2c", "bytes", "mio"],
+        always: &["thalweg", "thalweg-h2c", "thalweg-io", "bytes", "mio"],
         optional: &["http", "rustls", "thalweg-record", "tracing"],
     },
 ];
@@ -71,6 +79,16 @@ pub const TREES: &[TreeRule] = &[
         tree: Tree::Only(&["thalweg-hpack", "smallvec"]),
     },
     // The program chooses its provider of cryptography: rustls panics where it finds two.
+    TreeRule {
+        name: "thalweg-io",
+        features: &["--features", "rustls"],
+        tree: Tree::Without(&["ring", "aws-lc"]),
+    },
+    TreeRule {
+        name: "thalweg-io",
+        features: &["--all-features"],
+        tree: Tree::Without(&["tokio", "mio", "async-std", "smol", "futures"]),
+    },
     TreeRule {
         name: "thalweg-tokio",
         features: &["--features", "rustls"],

@@ -73,7 +73,7 @@ fn measure(count: usize, kind: &str) -> Outcome<()> {
 fn serve(count: usize, report_port: impl FnOnce(u16)) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let server = Server::bind((Ipv4Addr::LOCALHOST, 0)).await?.connections_max(count + 1);
+        let server = Server::builder().connections_max(count + 1).bind((Ipv4Addr::LOCALHOST, 0)).await?;
         report_port(server.local_addr()?.port());
         server.serve(service_fn(answer)).await.map(drop)
     })

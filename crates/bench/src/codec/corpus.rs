@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 pub type List = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// One block of a story.
+#[derive(Debug)]
 pub struct Case {
     /// The table size that was set and acknowledged just before this block.
     pub table_bytes: Option<u32>,

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 /// What a peer sends.
+#[derive(Debug)]
 pub struct Hostile {
     /// What is hostile about it.
     pub name: &'static str,

@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::ptr;
 
 /// The inflater. It checks no octets of names and values; nghttp2's session does that afterwards.
+#[derive(Debug)]
 pub struct Inflater(*mut c_void);
 
 impl Inflater {
@@ -81,6 +82,7 @@ impl Drop for Inflater {
 }
 
 /// The deflater.
+#[derive(Debug)]
 pub struct Deflater(*mut c_void);
 
 impl Encode for Deflater {
@@ -128,6 +130,7 @@ impl Drop for Deflater {
 }
 
 /// A list by pointers.
+#[derive(Debug)]
 pub struct Fields<'a> {
     fields: Vec<Nv>,
     strings: PhantomData<&'a [u8]>,
@@ -135,6 +138,7 @@ pub struct Fields<'a> {
 
 /// `nghttp2_nv`.
 #[repr(C)]
+#[derive(Debug)]
 struct Nv {
     name: *mut u8,
     value: *mut u8,

@@ -51,6 +51,7 @@ impl FromStr for Workload {
 }
 
 /// Blocks that share a compression context, and their lists.
+#[derive(Debug)]
 pub struct Session {
     /// To decode; empty when there is nothing to decode.
     pub blocks: Vec<Vec<u8>>,
@@ -59,6 +60,7 @@ pub struct Session {
 }
 
 /// All of a workload.
+#[derive(Debug)]
 pub struct Sessions(pub Vec<Session>);
 
 impl Sessions {

@@ -13,7 +13,7 @@ use http::header::{
 use http::{HeaderMap, Method, Request, Response, Uri};
 use std::sync::OnceLock;
 
-/// Returns the response head of an application, with its body.
+/// Returns the response of an application, with its body.
 pub fn response<B>(app: App, body: B) -> Response<B> {
     let mut response = Response::new(body);
     *response.headers_mut() = header_map(match app {

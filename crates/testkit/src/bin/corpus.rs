@@ -1,6 +1,6 @@
-//! Writes what the fuzzers start from: `corpus FOLDER`, with a folder for each target.
-//! Conversations of the simulator as each end received them, the choices that made them, and ways
-//! to begin HTTP/2 over cleartext.
+//! Writes the initial corpora of the fuzz targets: `corpus FOLDER`, with a folder for each target.
+//! They hold conversations of the simulator as each end received them, the choices that generated
+//! them, and ways to start HTTP/2 over cleartext.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -67,7 +67,7 @@ fn write(folder: &Path, target: &str, name: &str, input: &[u8]) -> io::Result<us
     Ok(input.len())
 }
 
-/// What clients begin with, and what servers answer.
+/// The first bytes of clients, and the responses of servers.
 fn openings() -> Vec<Vec<u8>> {
     let settings = [0, 3, 0, 0, 0, 100, 0, 4, 0, 1, 0, 0];
     let requests = [
@@ -95,6 +95,6 @@ fn openings() -> Vec<Vec<u8>> {
 
 /// Files for each target.
 const FILES: usize = 40;
-/// Conversations in which little or very much happens teach a fuzzer little.
+/// Very short and very long conversations are of little use to a fuzzer.
 const LEN_MIN: usize = 150;
 const LEN_MAX: usize = 1500;

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
             }
         }
     }
-    // A panic of the core is a finding like any other, and is told with its seed.
+    // A panic of the core is a finding like any other, and is reported with its seed.
     std::panic::set_hook(Box::new(|_| {}));
     let start = Instant::now();
     let mut coverage = Coverage::default();

@@ -1,6 +1,7 @@
-//! Frames in the words of RFC 9113 §6: builders that may lie, and a reader that accepts no lie.
+//! Frames in the terms of RFC 9113 §6: builders that can build invalid frames, and a reader that
+//! rejects them.
 //!
-//! Shares no code with `thalweg::frame`, so that each can be held against the other.
+//! Shares no code with `thalweg::frame`, so that each can be tested against the other.
 //!
 //! ```
 //! use thalweg_testkit::{frames::*, hpack};
@@ -62,11 +63,11 @@ pub mod setting {
     pub const NO_RFC7540_PRIORITIES: u16 = 0x9;
 }
 
-/// What a client sends first (RFC 9113 §3.4).
+/// The first bytes of a client (RFC 9113 §3.4).
 pub const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Bytes of a frame head (RFC 9113 §4.1).
-pub const HEAD_LEN: usize = 9;
+/// Bytes of a frame header (RFC 9113 §4.1).
+pub const HEADER_LEN: usize = 9;
 
 /// A frame, built or read. Equal frames have equal bytes on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub struct Frame {
     pub kind: u8,
     /// The flags, see [`flag`].
     pub flags: u8,
-    /// The stream identifier; the reserved bit on top of it, if a builder sets it.
+    /// The stream identifier, with the reserved bit if a builder sets it.
     pub stream: u32,
     /// The payload without padding and without the priority fields of HEADERS.
     pub body: Vec<u8>,
@@ -90,9 +91,9 @@ pub struct Frame {
 pub struct Dependency {
     /// The stream that this one depends on.
     pub stream: u32,
-    /// Whether it is the only one to depend on it.
+    /// Whether the dependency is exclusive.
     pub exclusive: bool,
-    /// The weight as it is on the wire: less one.
+    /// The weight as on the wire: one less than its value.
     pub weight: u8,
 }
 
@@ -103,8 +104,8 @@ struct Padding {
     bytes: Vec<u8>,
 }
 
-/// A field block in several frames: `first` (HEADERS or PUSH_PROMISE, with all of the block) keeps
-/// `len` bytes, and CONTINUATION frames of at most `len` bytes carry the rest.
+/// Returns a field block in several frames: `first` (HEADERS or PUSH_PROMISE, with the whole block)
+/// keeps `len` bytes, and CONTINUATION frames of at most `len` bytes carry the rest.
 ///
 /// # Panics
 /// If `len` is 0.
@@ -119,84 +120,84 @@ pub fn fragments(mut first: Frame, len: usize) -> Vec<Frame> {
     frames
 }
 
-/// The client's connection preface, without its SETTINGS.
+/// Returns the client's connection preface, without its SETTINGS.
 pub const fn preface() -> [u8; 24] {
     PREFACE
 }
 
-/// A frame of any type, any flags, any payload.
+/// Builds a frame of any type, any flags, any payload.
 pub fn raw(kind: u8, flags: u8, stream: u32, payload: impl AsRef<[u8]>) -> Frame {
     let body = payload.as_ref().to_vec();
     Frame { kind, flags, stream, body, dependency: None, padding: None, length: None }
 }
 
-/// DATA (RFC 9113 §6.1).
+/// Builds DATA (RFC 9113 §6.1).
 pub fn data(stream: u32, bytes: impl AsRef<[u8]>) -> Frame {
     raw(kind::DATA, 0, stream, bytes)
 }
 
-/// HEADERS (RFC 9113 §6.2), without END_HEADERS.
+/// Builds HEADERS (RFC 9113 §6.2), without END_HEADERS.
 pub fn headers(stream: u32, block: impl AsRef<[u8]>) -> Frame {
     raw(kind::HEADERS, 0, stream, block)
 }
 
-/// PRIORITY (RFC 9113 §6.3); the weight is as on the wire, less one.
+/// Builds PRIORITY (RFC 9113 §6.3); the weight is as on the wire, one less than its value.
 pub fn priority(stream: u32, on: u32, weight: u8) -> Frame {
     let dependency = Some(Dependency { stream: on, exclusive: false, weight });
     Frame { dependency, ..raw(kind::PRIORITY, 0, stream, []) }
 }
 
-/// RST_STREAM (RFC 9113 §6.4).
+/// Builds RST_STREAM (RFC 9113 §6.4).
 pub fn rst_stream(stream: u32, code: ErrorCode) -> Frame {
     raw(kind::RST_STREAM, 0, stream, code.0.to_be_bytes())
 }
 
-/// SETTINGS (RFC 9113 §6.5), without entries: chain [`Frame::entry`].
+/// Builds SETTINGS (RFC 9113 §6.5), without entries: chain [`Frame::entry`].
 pub fn settings() -> Frame {
     raw(kind::SETTINGS, 0, 0, [])
 }
 
-/// SETTINGS with ACK.
+/// Builds SETTINGS with ACK.
 pub fn settings_ack() -> Frame {
     raw(kind::SETTINGS, flag::ACK, 0, [])
 }
 
-/// PUSH_PROMISE (RFC 9113 §6.6), without END_HEADERS.
+/// Builds PUSH_PROMISE (RFC 9113 §6.6), without END_HEADERS.
 pub fn push_promise(stream: u32, promised: u32, block: impl AsRef<[u8]>) -> Frame {
     raw(kind::PUSH_PROMISE, 0, stream, [&promised.to_be_bytes(), block.as_ref()].concat())
 }
 
-/// PING (RFC 9113 §6.7).
+/// Builds PING (RFC 9113 §6.7).
 pub fn ping(payload: [u8; 8]) -> Frame {
     raw(kind::PING, 0, 0, payload)
 }
 
-/// PING with ACK.
+/// Builds PING with ACK.
 pub fn ping_ack(payload: [u8; 8]) -> Frame {
     raw(kind::PING, flag::ACK, 0, payload)
 }
 
-/// GOAWAY (RFC 9113 §6.8); for debug data chain [`Frame::debug`].
+/// Builds GOAWAY (RFC 9113 §6.8); for debug data chain [`Frame::debug`].
 pub fn goaway(last_stream: u32, code: ErrorCode) -> Frame {
     raw(kind::GOAWAY, 0, 0, [last_stream.to_be_bytes(), code.0.to_be_bytes()].concat())
 }
 
-/// WINDOW_UPDATE (RFC 9113 §6.9); stream 0 is the connection.
+/// Builds WINDOW_UPDATE (RFC 9113 §6.9); stream 0 is the connection.
 pub fn window_update(stream: u32, increment: u32) -> Frame {
     raw(kind::WINDOW_UPDATE, 0, stream, increment.to_be_bytes())
 }
 
-/// CONTINUATION (RFC 9113 §6.10), without END_HEADERS.
+/// Builds CONTINUATION (RFC 9113 §6.10), without END_HEADERS.
 pub fn continuation(stream: u32, block: impl AsRef<[u8]>) -> Frame {
     raw(kind::CONTINUATION, 0, stream, block)
 }
 
-/// PRIORITY_UPDATE (RFC 9218 §7.1) of a stream, sent on the connection.
+/// Builds PRIORITY_UPDATE (RFC 9218 §7.1) for a stream, sent on the connection.
 pub fn priority_update(prioritized: u32, value: impl AsRef<[u8]>) -> Frame {
     raw(kind::PRIORITY_UPDATE, 0, 0, [&prioritized.to_be_bytes(), value.as_ref()].concat())
 }
 
-/// ORIGIN (RFC 8336 §2).
+/// Builds ORIGIN (RFC 8336 §2).
 pub fn origin<T: AsRef<[u8]>>(origins: impl IntoIterator<Item = T>) -> Frame {
     let mut body = Vec::new();
     for origin in origins {
@@ -205,7 +206,7 @@ pub fn origin<T: AsRef<[u8]>>(origins: impl IntoIterator<Item = T>) -> Frame {
     raw(kind::ORIGIN, 0, 0, body)
 }
 
-/// ALTSVC (RFC 7838 §4).
+/// Builds ALTSVC (RFC 7838 §4).
 pub fn altsvc(stream: u32, origin: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Frame {
     let mut body = Vec::new();
     put_prefixed(&mut body, origin.as_ref());
@@ -234,14 +235,14 @@ impl Frame {
         self
     }
 
-    /// Replaces all flags, those that were set by other methods too.
+    /// Replaces all flags, including those that other methods set.
     #[must_use]
     pub fn flags(mut self, flags: u8) -> Self {
         self.flags = flags;
         self
     }
 
-    /// Sets PADDED and adds the Pad Length and so many zeros.
+    /// Sets PADDED and adds the Pad Length and `len` zeros.
     #[must_use]
     pub fn padded(self, len: u8) -> Self {
         self.padded_with(vec![0; usize::from(len)])
@@ -257,7 +258,7 @@ impl Frame {
         self
     }
 
-    /// Announces another Pad Length than there is padding.
+    /// Announces a Pad Length that differs from the padding.
     #[must_use]
     pub fn pad_length(mut self, announced: u8) -> Self {
         self.flags |= flag::PADDED;
@@ -265,7 +266,8 @@ impl Frame {
         self
     }
 
-    /// Sets PRIORITY and adds the priority fields; the weight is as on the wire, less one.
+    /// Sets PRIORITY and adds the priority fields; the weight is as on the wire, one less than its
+    /// value.
     #[must_use]
     pub fn with_priority(mut self, on: u32, exclusive: bool, weight: u8) -> Self {
         self.flags |= flag::PRIORITY;
@@ -297,7 +299,7 @@ impl Frame {
         self
     }
 
-    /// Announces another length than the payload has, below 2^24.
+    /// Announces a length that differs from the payload's, below 2^24.
     #[must_use]
     pub fn length(mut self, len: u32) -> Self {
         assert!(len < 1 << 24, "a frame length has 24 bits");
@@ -312,7 +314,7 @@ impl Frame {
         self
     }
 
-    /// The bytes on the wire.
+    /// Returns the bytes on the wire.
     pub fn bytes(&self) -> Vec<u8> {
         let payload = self.payload();
         let actual = u32::try_from(payload.len()).ok().filter(|len| *len < 1 << 24);
@@ -324,7 +326,7 @@ impl Frame {
         wire
     }
 
-    /// The payload on the wire: with padding and priority fields.
+    /// Returns the payload on the wire: with padding and priority fields.
     pub fn payload(&self) -> Vec<u8> {
         let mut payload = Vec::new();
         payload.extend(self.padding.as_ref().map(|padding| padding.announced));
@@ -347,12 +349,12 @@ impl Frame {
         matches!(self.kind, kind::DATA | kind::HEADERS) && self.has(flag::END_STREAM)
     }
 
-    /// The Pad Length, if the frame is padded.
+    /// Returns the Pad Length, if the frame is padded.
     pub fn padding(&self) -> Option<u8> {
         self.padding.as_ref().map(|padding| padding.announced)
     }
 
-    /// The part of a header block that HEADERS, PUSH_PROMISE or CONTINUATION carries.
+    /// Returns the field block fragment of HEADERS, PUSH_PROMISE or CONTINUATION.
     pub fn block(&self) -> Option<&[u8]> {
         match self.kind {
             kind::HEADERS | kind::CONTINUATION => Some(&self.body),
@@ -361,27 +363,27 @@ impl Frame {
         }
     }
 
-    /// The stream that PUSH_PROMISE promises, or whose priority PRIORITY_UPDATE changes.
+    /// Returns the stream that PUSH_PROMISE promises, or whose priority PRIORITY_UPDATE changes.
     pub fn promised(&self) -> Option<u32> {
         self.word(0, &[kind::PUSH_PROMISE, kind::PRIORITY_UPDATE])
     }
 
-    /// The error code of RST_STREAM or GOAWAY.
+    /// Returns the error code of RST_STREAM or GOAWAY.
     pub fn code(&self) -> Option<ErrorCode> {
         self.word(0, &[kind::RST_STREAM]).or_else(|| self.word(4, &[kind::GOAWAY])).map(ErrorCode)
     }
 
-    /// The last stream identifier of GOAWAY.
+    /// Returns the last stream identifier of GOAWAY.
     pub fn last_stream(&self) -> Option<u32> {
         self.word(0, &[kind::GOAWAY])
     }
 
-    /// The increment of WINDOW_UPDATE.
+    /// Returns the increment of WINDOW_UPDATE.
     pub fn increment(&self) -> Option<u32> {
         self.word(0, &[kind::WINDOW_UPDATE])
     }
 
-    /// The entries of SETTINGS.
+    /// Returns the entries of SETTINGS.
     pub fn entries(&self) -> Vec<(u16, u32)> {
         let body: &[u8] = if self.kind == kind::SETTINGS { &self.body } else { &[] };
         body.chunks_exact(6)
@@ -392,8 +394,8 @@ impl Frame {
             .collect()
     }
 
-    /// What DATA takes from the windows: the payload, padding included (RFC 9113 §6.9.1). 0 for
-    /// other frames.
+    /// Returns what DATA takes from the windows, bytes: the payload, padding included (RFC 9113
+    /// §6.9.1). 0 for other frames.
     pub fn flow_controlled_len(&self) -> u32 {
         if self.kind != kind::DATA {
             return 0;
@@ -412,7 +414,7 @@ impl Frame {
 
 /// A piece of a wire: a frame, some bytes, or a list of pieces.
 pub trait Piece {
-    /// Appends its bytes.
+    /// Appends the bytes of the piece.
     fn put(&self, wire: &mut Vec<u8>);
 }
 

@@ -1,32 +1,35 @@
-//! Reads frames, and accepts only what an endpoint should send: what a receiver must ignore is an
-//! error here, too.
+//! A strict frame reader: it rejects what an endpoint must not send, even where a receiver has to
+//! ignore it.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::show::{defined_flags, kind_name};
-use super::{Dependency, Frame, HEAD_LEN, PREFACE, Padding, flag, kind};
+use super::{Dependency, Frame, HEADER_LEN, PREFACE, Padding, flag, kind};
 
-/// Reads frames from bytes that come in any pieces.
+/// Reads frames from bytes that arrive in pieces of any length.
 #[derive(Debug)]
 pub struct Reader {
     buffer: Vec<u8>,
+    /// Bytes at the front of `buffer` that were taken; the next `push` removes them, so that many
+    /// frames cost one move.
+    taken: usize,
     frame_bytes_max: usize,
-    /// The stream whose header block is under way.
+    /// The stream of an unfinished field block.
     block_of: Option<u32>,
 }
 
-/// Why bytes are no frame that an endpoint should send.
+/// Why bytes are not a frame that an endpoint may send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadError {
-    /// The frame head, as far as it could be read.
-    pub head: [u8; HEAD_LEN],
+    /// The frame header, as far as it could be read.
+    pub header: [u8; HEADER_LEN],
     /// What is wrong with it.
     pub reason: &'static str,
 }
 
 impl Display for ReadError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let [a, b, c, kind, flags, stream @ ..] = self.head;
+        let [a, b, c, kind, flags, stream @ ..] = self.header;
         write!(
             f,
             "{}: length {}, type {kind:#x} ({}), flags {flags:#x}, stream {:#x}",
@@ -42,54 +45,54 @@ impl std::error::Error for ReadError {}
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { buffer: Vec::new(), frame_bytes_max: 16_384, block_of: None }
+        Self { buffer: Vec::new(), taken: 0, frame_bytes_max: 16_384, block_of: None }
     }
 }
 
 impl Reader {
-    /// The largest payload from now on, bytes (RFC 9113 §4.2); 16,384 at the start.
+    /// Sets the largest payload of the following frames, bytes (RFC 9113 §4.2); 16,384 at the
+    /// start.
     pub fn allow_frame_bytes(&mut self, max: usize) {
         self.frame_bytes_max = max;
     }
 
-    /// Adds bytes. Cost: a copy.
+    /// Appends bytes.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The bytes of a frame that is not whole yet.
+    /// Returns the bytes of the unfinished frame.
     pub fn rest(&self) -> &[u8] {
-        &self.buffer
+        &self.buffer[self.taken..]
     }
 
-    /// Whether a header block is under way, so that only CONTINUATION may follow.
+    /// Whether a field block is unfinished, so that only CONTINUATION may follow.
     pub fn in_block(&self) -> bool {
         self.block_of.is_some()
     }
 
-    /// Takes the next whole frame off the front.
+    /// Removes and returns the next whole frame.
     ///
     /// # Errors
-    /// The frame breaks a rule for senders. The reader is of no use then.
+    /// The frame breaks a rule for senders. The reader must not be used afterwards.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, ReadError> {
-        let Some(&head) = self.buffer.first_chunk::<HEAD_LEN>() else { return Ok(None) };
-        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        let fail = |reason| Err(ReadError { head, reason });
+        let Some(&header) = self.rest().first_chunk::<HEADER_LEN>() else { return Ok(None) };
+        let len = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
+        let fail = |reason| Err(ReadError { header, reason });
         if len > self.frame_bytes_max {
             return fail("longer than the receiver allows");
         }
-        if self.buffer.len() < HEAD_LEN + len {
-            return Ok(None);
-        }
-        let payload = &self.buffer[HEAD_LEN..HEAD_LEN + len];
-        let frame = match parse(head, payload) {
+        let Some(payload) = self.rest().get(HEADER_LEN..HEADER_LEN + len) else { return Ok(None) };
+        let frame = match parse(header, payload) {
             Ok(frame) => frame,
             Err(reason) => return fail(reason),
         };
         if let Err(reason) = self.follow_block(&frame) {
             return fail(reason);
         }
-        self.buffer.drain(..HEAD_LEN + len);
+        self.taken += HEADER_LEN + len;
         Ok(Some(frame))
     }
 
@@ -112,10 +115,9 @@ impl Reader {
 /// Reads all frames, of any length.
 ///
 /// # Panics
-/// If a frame breaks a rule for senders, if the last one is cut short, or a header block is
-/// unfinished.
+/// If a frame breaks a rule for senders, or if the last frame or a field block is unfinished.
 pub fn read_all(wire: &[u8]) -> Vec<Frame> {
-    let mut reader = Reader { buffer: wire.to_vec(), frame_bytes_max: 1 << 24, block_of: None };
+    let mut reader = Reader { buffer: wire.to_vec(), taken: 0, frame_bytes_max: 1 << 24, block_of: None };
     let mut frames = Vec::new();
     loop {
         match reader.next_frame() {
@@ -137,8 +139,8 @@ pub fn after_preface(wire: &[u8]) -> &[u8] {
     wire.strip_prefix(&PREFACE).expect("a client begins with its preface")
 }
 
-fn parse(head: [u8; HEAD_LEN], payload: &[u8]) -> Result<Frame, &'static str> {
-    let [_, _, _, kind, flags, stream @ ..] = head;
+fn parse(header: [u8; HEADER_LEN], payload: &[u8]) -> Result<Frame, &'static str> {
+    let [_, _, _, kind, flags, stream @ ..] = header;
     let stream = u32::from_be_bytes(stream);
     if stream >> 31 != 0 {
         return Err("the reserved bit is set");
@@ -174,7 +176,7 @@ fn parse_dependency([a, b, c, d, weight]: [u8; 5]) -> Dependency {
     Dependency { stream: word & (u32::MAX >> 1), exclusive: word >> 31 == 1, weight }
 }
 
-/// RFC 9113 §6: frames of the connection go on stream 0, frames of a stream do not.
+/// RFC 9113 §6: frames of the connection are on stream 0, frames of a stream are not.
 fn check_place(frame: &Frame) -> Result<(), &'static str> {
     let on_connection = frame.stream == 0;
     match frame.kind {

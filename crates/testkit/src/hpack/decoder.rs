@@ -1,4 +1,4 @@
-//! Reads header blocks: the whole of RFC 7541, by the letter.
+//! A decoder of field blocks that follows RFC 7541 literally.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Display, Formatter};
@@ -13,7 +13,7 @@ pub struct Decoder {
     table: VecDeque<(Vec<u8>, Vec<u8>)>,
     size: usize,
     limit: usize,
-    /// What SETTINGS_HEADER_TABLE_SIZE allows.
+    /// The limit of SETTINGS_HEADER_TABLE_SIZE.
     allowed: usize,
     /// A lower bound was set and not announced by the encoder yet (RFC 7541 §4.2).
     owed: Option<usize>,
@@ -38,12 +38,12 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// Starts with SETTINGS_HEADER_TABLE_SIZE.
+    /// Creates a decoder with a value of SETTINGS_HEADER_TABLE_SIZE.
     pub fn new(table_bytes: usize) -> Self {
         Self { table: VecDeque::new(), size: 0, limit: table_bytes, allowed: table_bytes, owed: None }
     }
 
-    /// SETTINGS_HEADER_TABLE_SIZE has changed and was acknowledged.
+    /// Applies an acknowledged SETTINGS_HEADER_TABLE_SIZE.
     pub fn allow_table_bytes(&mut self, bytes: usize) {
         if bytes < self.limit {
             self.owed = Some(self.owed.map_or(bytes, |owed| owed.min(bytes)));
@@ -54,7 +54,7 @@ impl Decoder {
     /// Decodes one block.
     ///
     /// # Errors
-    /// The block breaks a rule of RFC 7541; the decoder is of no use then.
+    /// The block breaks a rule of RFC 7541. The decoder must not be used afterwards.
     pub fn decode(&mut self, block: &[u8]) -> Result<Vec<Header>, Malformed> {
         let mut rest = block;
         let mut headers = Vec::new();
@@ -98,7 +98,7 @@ impl Decoder {
         self.table.get(index - STATIC_TABLE.len()).cloned().ok_or(Malformed("an index past the tables"))
     }
 
-    /// RFC 7541 §4.4: what is too large empties the table and is no error.
+    /// RFC 7541 §4.4: an entry larger than the table empties it and is not an error.
     fn insert(&mut self, name: Vec<u8>, value: Vec<u8>) {
         self.size += entry_size(&name, &value);
         self.table.push_front((name, value));
@@ -128,7 +128,7 @@ impl Decoder {
     }
 }
 
-/// RFC 7541 §4.1: 32 bytes for an entry beside its strings.
+/// RFC 7541 §4.1: an entry counts 32 bytes in addition to its strings.
 fn entry_size(name: &[u8], value: &[u8]) -> usize {
     name.len() + value.len() + 32
 }

@@ -7,7 +7,7 @@ use super::Malformed;
 /// The end-of-string symbol.
 const EOS: usize = 256;
 
-/// Encodes a string, to be put behind its length with the Huffman bit.
+/// Encodes a string; the caller writes its length with the Huffman bit before it.
 pub fn encode(text: impl AsRef<[u8]>) -> Vec<u8> {
     let mut out = Vec::new();
     let (mut bits, mut count) = (0_u64, 0);
@@ -21,7 +21,7 @@ pub fn encode(text: impl AsRef<[u8]>) -> Vec<u8> {
         }
     }
     if count > 0 {
-        // RFC 7541 §5.2: the last byte is filled with ones, the beginning of EOS.
+        // RFC 7541 §5.2: the last byte is padded with ones, the prefix of EOS.
         out.push((bits << (8 - count)) as u8 | 0xff >> count);
     }
     out

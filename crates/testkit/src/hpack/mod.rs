@@ -1,8 +1,8 @@
 //! Header blocks by a codec of our own (RFC 7541): stateless where it writes, complete where it
 //! reads.
 //!
-//! Slow, obvious, and without a line in common with `thalweg-hpack`, so that each can be held
-//! against the other.
+//! Slow and obvious. It shares no code with `thalweg-hpack`, so that each can be tested against the
+//! other.
 //!
 //! ```
 //! use thalweg_testkit::hpack;
@@ -28,7 +28,7 @@ pub struct Header {
     pub name: Vec<u8>,
     /// The value.
     pub value: Vec<u8>,
-    /// Whether intermediaries, too, must not index it (RFC 7541 §6.2.3).
+    /// Whether intermediaries must not index it either (RFC 7541 §6.2.3).
     pub never_indexed: bool,
 }
 
@@ -44,17 +44,17 @@ pub fn block<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: &[(N, V)]) -> Vec<u8> {
     fields.iter().fold(Block::new(), |block, (name, value)| block.literal(name, value)).bytes()
 }
 
-/// A `GET https://example.org` for `path`.
+/// Returns the block of `GET https://example.org` for `path`.
 pub fn get(path: &str) -> Vec<u8> {
     request("GET", path)
 }
 
-/// A request to `https://example.org`.
+/// Returns the block of a request to `https://example.org`.
 pub fn request(method: &str, path: &str) -> Vec<u8> {
     block(&[(":method", method), (":scheme", "https"), (":authority", "example.org"), (":path", path)])
 }
 
-/// A response with nothing but a status.
+/// Returns the block of a response with only a status.
 pub fn response(status: u16) -> Vec<u8> {
     block(&[(":status", status.to_string())])
 }
@@ -66,72 +66,72 @@ pub struct Block {
 }
 
 impl Block {
-    /// Starts an empty block.
+    /// Creates an empty block.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An indexed field (RFC 7541 §6.1).
+    /// Appends an indexed field (RFC 7541 §6.1).
     #[must_use]
     pub fn indexed(mut self, index: u32) -> Self {
         put_integer(&mut self.bytes, 0x80, 7, index);
         self
     }
 
-    /// A literal without indexing (RFC 7541 §6.2.2).
+    /// Appends a literal without indexing (RFC 7541 §6.2.2).
     #[must_use]
     pub fn literal(self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.with_name(0x00, name.as_ref(), value.as_ref())
     }
 
-    /// A literal that enters the dynamic table (RFC 7541 §6.2.1).
+    /// Appends a literal with incremental indexing (RFC 7541 §6.2.1).
     #[must_use]
     pub fn literal_indexed(self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.with_name(0x40, name.as_ref(), value.as_ref())
     }
 
-    /// A literal that must never be indexed (RFC 7541 §6.2.3).
+    /// Appends a literal that must never be indexed (RFC 7541 §6.2.3).
     #[must_use]
     pub fn literal_never(self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.with_name(0x10, name.as_ref(), value.as_ref())
     }
 
-    /// A literal that enters the dynamic table and takes its name from a table.
+    /// Appends a literal with incremental indexing and an indexed name.
     #[must_use]
     pub fn named_indexed(mut self, name: u32, value: impl AsRef<[u8]>) -> Self {
         put_integer(&mut self.bytes, 0x40, 6, name);
         self.string(value)
     }
 
-    /// A literal without indexing that takes its name from a table.
+    /// Appends a literal without indexing and with an indexed name.
     #[must_use]
     pub fn named(mut self, name: u32, value: impl AsRef<[u8]>) -> Self {
         put_integer(&mut self.bytes, 0x00, 4, name);
         self.string(value)
     }
 
-    /// A change of the dynamic table's size (RFC 7541 §6.3).
+    /// Appends a dynamic table size update (RFC 7541 §6.3).
     #[must_use]
     pub fn table_size(mut self, bytes: u32) -> Self {
         put_integer(&mut self.bytes, 0x20, 5, bytes);
         self
     }
 
-    /// A string literal (RFC 7541 §5.2), to be put after [`Self::raw`].
+    /// Appends a string literal (RFC 7541 §5.2), for use after [`Self::raw`].
     #[must_use]
     pub fn string(mut self, text: impl AsRef<[u8]>) -> Self {
         put_string(&mut self.bytes, text.as_ref());
         self
     }
 
-    /// Any bytes.
+    /// Appends any bytes.
     #[must_use]
     pub fn raw(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.bytes.extend_from_slice(bytes.as_ref());
         self
     }
 
-    /// The block.
+    /// Returns the block.
     pub fn bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -144,7 +144,7 @@ impl Block {
     }
 }
 
-/// RFC 7541 §5.1: an integer behind a prefix of `bits` bits.
+/// RFC 7541 §5.1: an integer with a prefix of `bits` bits.
 fn put_integer(out: &mut Vec<u8>, pattern: u8, bits: u32, value: u32) {
     let most = (1 << bits) - 1;
     if value < most {

@@ -1,5 +1,4 @@
-//! Frames that an end has seen. They come from a peer that may be hostile: what makes no sense is
-//! passed over.
+//! Frames that an endpoint received. The peer may be hostile: invalid frames are skipped.
 
 use super::message::Message;
 use super::stream::HalfState;
@@ -46,8 +45,8 @@ impl Monitor {
         }
     }
 
-    /// Returns the stream of a frame. A stream that this end has opened and not sent yet counts as
-    /// open: an altered wire may name it early.
+    /// Returns the stream of a frame. A stream that this endpoint has opened and not sent yet
+    /// counts as open: an altered wire may contain frames for it early.
     fn inbound_stream(&mut self, id: u32) -> Option<&mut Stream> {
         if self.streams.contains_key(&id) {
             return self.streams.get_mut(&id);
@@ -95,8 +94,7 @@ impl Monitor {
     fn track_inbound_headers(&mut self, id: u32, message: &Message<'_>, ends: bool) {
         let remote = if ends { HalfState::Closed } else { HalfState::Data };
         if let Some(stream) = self.inbound_stream(id) {
-            // Whether it is a final response or an informational one makes no difference to what
-            // may be said.
+            // A final and an informational response allow the same frames.
             stream.reserved &= stream.local == HalfState::Headers;
             if stream.remote != HalfState::Closed {
                 stream.remote = remote;
@@ -137,7 +135,7 @@ impl Monitor {
     }
 }
 
-/// The part of a header block in a payload, without padding, priority fields and promised
+/// Returns the field block fragment in a payload, without padding, priority fields and promised
 /// identifier.
 fn fragment(frame: &InboundFrame) -> &[u8] {
     let mut rest = frame.payload.as_slice();

@@ -1,4 +1,4 @@
-//! Header blocks as a monitor sees them: decoded, and of the shape that RFC 9113 §8 asks for.
+//! Field blocks in a monitor: decoded, and checked against RFC 9113 §8.
 
 use super::stream::HalfState;
 use super::{Mismatch, Monitor, Stream};
@@ -118,7 +118,8 @@ impl Monitor {
         Ok(())
     }
 
-    /// A stream is said for the first time; of what was seen of it before, nothing is forgotten.
+    /// Adds a stream with its first sent frame. Frames that were received for it before still
+    /// count.
     fn insert_local_stream(&mut self, id: u32, stream: Stream) {
         let early = self.early.remove(&id).unwrap_or_default();
         self.last_local = id;
@@ -134,7 +135,7 @@ impl Monitor {
         );
     }
 
-    /// RFC 9113 §5.1.2: the peer's limit, as far as it was acknowledged.
+    /// RFC 9113 §5.1.2: the peer's limit that this endpoint has acknowledged.
     fn check_concurrency(&self) -> Result<(), Mismatch> {
         let open = self.streams.iter().filter(|(id, stream)| self.is_local(**id) && stream.is_active());
         let limit = self.remote.max_concurrent_streams;
@@ -144,7 +145,7 @@ impl Monitor {
         Ok(())
     }
 
-    /// A stream with the windows of this moment.
+    /// Creates a stream with the current initial windows.
     pub(super) fn new_stream(&self, message: &Message<'_>) -> Stream {
         Stream {
             local: HalfState::Headers,
@@ -175,7 +176,7 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads fields; complains of what no message may have.
+    /// Reads fields. Returns an error for a field that no message may have.
     pub fn new(fields: &'a [Header]) -> Result<Self, Mismatch> {
         let mut message = Self::default();
         let mut regular = false;
@@ -193,7 +194,7 @@ impl<'a> Message<'a> {
         Ok(message)
     }
 
-    /// Reads no more than the method.
+    /// Reads only the method.
     pub fn with_method(fields: &'a [Header]) -> Self {
         let method = fields.iter().find(|field| field.name == b":method").map(|field| field.value.as_slice());
         Self { method, ..Self::default() }

@@ -1,14 +1,14 @@
-//! An independent check of one end of a connection: compares the frames it sends with those it has
+//! An independent check of one endpoint: compares the frames that it sends with those that it has
 //! received.
 //!
-//! The monitor knows RFC 9113 from its text, as plainly as it can be written down, and nothing of
-//! the core. It reads the frames that an end has seen and those that it said, and complains of each
-//! that it should not have said: window exceeded, state wrong, identifier not rising, header block
-//! undecodable, SETTINGS not acknowledged.
+//! The monitor implements the rules of RFC 9113 for senders, and shares no code with the core. It
+//! reads the frames that an endpoint received and sent, and returns an error for each that it must
+//! not send: a window exceeded, a wrong state, an identifier that does not rise, a field block that
+//! cannot be decoded, SETTINGS without acknowledgement.
 //!
-//! Output is fetched in batches. What a batch holds may have been decided before or after what was
-//! seen since the batch before, so a RST_STREAM or GOAWAY of the peer binds from the next batch on.
-//! SETTINGS bind from their acknowledgement on, which stands in the output itself.
+//! Output is fetched in batches. The frames of a batch may precede or follow the frames that were
+//! received since the last batch, so a RST_STREAM or GOAWAY of the peer applies from the next batch
+//! on. SETTINGS apply from their acknowledgement on, which is in the output itself.
 
 mod inbound;
 mod message;
@@ -19,25 +19,25 @@ use std::collections::{BTreeMap, VecDeque};
 
 use thalweg::Config;
 
-use crate::frames::{Frame, HEAD_LEN, PREFACE, ReadError, Reader, kind, raw};
+use crate::frames::{Frame, HEADER_LEN, PREFACE, ReadError, Reader, kind, raw};
 use crate::hpack;
 
 pub use stream::{Stream, StreamState};
 
-/// The second opinion on one end.
+/// The monitor of one endpoint.
 #[derive(Debug)]
 pub struct Monitor {
     is_client: bool,
-    /// What the end may grant at most: its configuration's connection window.
+    /// The most that the endpoint may grant: its configuration's connection window.
     connection_window_max: i64,
     preface: Vec<u8>,
     outbound: Reader,
     inbound: InboundBytes,
-    /// For sent field blocks.
+    /// Decodes sent field blocks.
     decoder: hpack::Decoder,
-    /// For blocks that are seen; `None` after one that is malformed.
+    /// Decodes received field blocks; `None` after one that is malformed.
     inbound_decoder: Option<hpack::Decoder>,
-    /// The block that is being seen: its first frame, and its fragments.
+    /// The field block that is being received: its first frame, and its fragments.
     inbound_block: Option<(InboundFrame, Vec<u8>)>,
     /// The field block that is being sent: its first frame, and its fragments.
     block: Option<(Frame, Vec<u8>)>,
@@ -46,12 +46,12 @@ pub struct Monitor {
     early: BTreeMap<u32, Stream>,
     last_local: u32,
     last_remote: u32,
-    /// What the end may send on the connection.
+    /// The connection's send window.
     send_window: i64,
     /// The connection window that the end has advertised to the peer.
     receive_window: i64,
-    /// The peer's settings as the end has acknowledged them, and those that it has seen and not
-    /// acknowledged.
+    /// The peer's settings that the endpoint has acknowledged, and those that it has received and
+    /// not acknowledged.
     remote: Settings,
     remote_pending: VecDeque<Vec<(u16, u32)>>,
     /// Local settings that the peer has acknowledged, and those that are sent and not acknowledged.
@@ -70,7 +70,7 @@ pub struct Monitor {
 /// The number of a batch of output.
 type Batch = u64;
 
-/// Settings of one side, as far as they matter here.
+/// The settings of one endpoint that the monitor uses.
 #[derive(Clone, Copy, Debug)]
 struct Settings {
     header_table_size: u32,
@@ -112,11 +112,12 @@ impl Settings {
     }
 }
 
-/// A frame that the end must not send.
+/// A frame that the endpoint must not send.
 pub type Mismatch = String;
 
 impl Monitor {
-    /// Starts with the connection. The configuration says how much window the end may grant.
+    /// Creates the monitor of a new connection. The configuration bounds the window that the
+    /// endpoint may grant.
     pub fn new(is_client: bool, config: &Config) -> Self {
         Self {
             is_client,
@@ -147,12 +148,13 @@ impl Monitor {
         }
     }
 
-    /// The end has taken these bytes.
+    /// Records bytes that the endpoint received.
     pub fn track_inbound(&mut self, bytes: &[u8]) {
         self.sees_each(bytes, |_| {});
     }
 
-    /// The end has taken these bytes. `show` is given each frame, DATA without its payload.
+    /// Records bytes that the endpoint received. Calls `show` with each frame; DATA has no payload
+    /// there.
     pub fn sees_each(&mut self, bytes: &[u8], mut show: impl FnMut(&Frame)) {
         self.inbound.push(bytes);
         while let Some(frame) = self.inbound.next_frame() {
@@ -161,7 +163,7 @@ impl Monitor {
         }
     }
 
-    /// Checks all output since the last batch. `show` receives each frame.
+    /// Checks all output since the last batch. Calls `show` with each frame.
     ///
     /// # Errors
     /// The first frame that it must not send.
@@ -192,11 +194,10 @@ impl Monitor {
         Ok(())
     }
 
-    /// What must have been said when nothing is left to be sent: acknowledgements of all that was
-    /// seen.
+    /// Checks that all received SETTINGS and PINGs were acknowledged, once no output is left.
     ///
     /// # Errors
-    /// What is owed.
+    /// An acknowledgement is missing.
     pub fn check_settled(&self) -> Result<(), Mismatch> {
         if !self.remote_pending.is_empty() {
             return Err("SETTINGS were seen and never acknowledged".to_owned());
@@ -207,7 +208,7 @@ impl Monitor {
         Ok(())
     }
 
-    /// Where a stream is in its life, as this end sees it (RFC 9113 §5.1).
+    /// Returns the state of a stream at this endpoint (RFC 9113 §5.1).
     pub fn state(&self, id: u32) -> StreamState {
         if id == 0 {
             return StreamState::Connection;
@@ -220,21 +221,21 @@ impl Monitor {
         }
     }
 
-    /// Whether this end opens streams of such identifiers.
+    /// Whether this endpoint opens streams of such identifiers.
     const fn is_local(&self, id: u32) -> bool {
         (id % 2 == 1) == self.is_client
     }
 }
 
-/// Cuts seen bytes into frames, whatever they are.
+/// Splits received bytes into frames, without checking them.
 #[derive(Debug)]
 struct InboundBytes {
     buffer: Vec<u8>,
-    /// Bytes of a preface or of DATA that are still to be passed over.
+    /// Bytes of a preface or of DATA that are still to be skipped.
     skip: usize,
 }
 
-/// A frame that was seen: all of it; of DATA, the head.
+/// A received frame; of DATA, only the header.
 #[derive(Debug)]
 struct InboundFrame {
     kind: u8,
@@ -255,13 +256,14 @@ impl InboundBytes {
         self.buffer.extend_from_slice(&bytes[skipped..]);
     }
 
-    /// The next frame. DATA counts from its head on: it takes window before its payload has come.
+    /// Returns the next frame. DATA is returned with its header: it takes window before its payload
+    /// arrives.
     fn next_frame(&mut self) -> Option<InboundFrame> {
-        let &[a, b, c, kind, flags, ref stream @ ..] = self.buffer.first_chunk::<HEAD_LEN>()?;
+        let &[a, b, c, kind, flags, ref stream @ ..] = self.buffer.first_chunk::<HEADER_LEN>()?;
         let len = u32::from_be_bytes([0, a, b, c]) as usize;
         let stream = u32::from_be_bytes(*stream) & (u32::MAX >> 1);
-        let end = if kind == kind::DATA { HEAD_LEN } else { HEAD_LEN + len };
-        let payload = self.buffer.get(HEAD_LEN..end)?.to_vec();
+        let end = if kind == kind::DATA { HEADER_LEN } else { HEADER_LEN + len };
+        let payload = self.buffer.get(HEADER_LEN..end)?.to_vec();
         self.buffer.drain(..end);
         if kind == kind::DATA {
             let skipped = len.min(self.buffer.len());
@@ -272,7 +274,7 @@ impl InboundBytes {
     }
 }
 
-/// Frame types that open or continue a header block.
+/// Whether frames of the type open or continue a field block.
 const fn is_block(kind: u8) -> bool {
     matches!(kind, kind::HEADERS | kind::PUSH_PROMISE | kind::CONTINUATION)
 }

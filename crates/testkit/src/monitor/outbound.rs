@@ -1,4 +1,4 @@
-//! Checks of the frames that an end sends.
+//! Checks of the frames that an endpoint sends.
 
 use super::stream::{HalfState, StreamState};
 use super::{Mismatch, Monitor, is_block};
@@ -32,7 +32,7 @@ impl Monitor {
         }
     }
 
-    /// Gathers a block; the reader has seen to it that nothing comes between its frames.
+    /// Collects a field block. The reader has checked that no other frame is between its frames.
     fn check_outbound_fragment(&mut self, frame: &Frame) -> Result<(), Mismatch> {
         let fragment = frame.block().expect("the reader checked the length");
         let (first, mut block) = self.block.take().unwrap_or_else(|| (frame.clone(), Vec::new()));

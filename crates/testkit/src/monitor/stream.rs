@@ -1,67 +1,68 @@
-//! One stream as a monitor sees it.
+//! The state of one stream in a monitor.
 
 use super::Batch;
 
-/// Where a stream is in its life (RFC 9113 §5.1), as one end sees it.
+/// The state of a stream at one endpoint (RFC 9113 §5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StreamState {
     /// Stream 0.
     Connection,
-    /// Not used yet.
+    /// Idle.
     Idle,
-    /// Promised by this end.
+    /// Reserved (local).
     ReservedLocal,
-    /// Promised by the peer.
+    /// Reserved (remote).
     ReservedRemote,
-    /// Both sides may send.
+    /// Open.
     Open,
-    /// This end has ended its half.
+    /// Half-closed (local).
     HalfClosedLocal,
-    /// The peer has ended its half.
+    /// Half-closed (remote).
     HalfClosedRemote,
-    /// Over.
+    /// Closed.
     Closed,
 }
 
-/// How far one half of a stream has come.
+/// The phase of one half of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HalfState {
-    /// The final header block is still to come.
+    /// The final field block was not sent yet.
     #[default]
     Headers,
-    /// Content or trailers may come.
+    /// Content or trailers may follow.
     Data,
-    /// END_STREAM was there, or the half never existed.
+    /// END_STREAM was sent, or the half never existed.
     Closed,
 }
 
 /// One stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stream {
-    /// This end's half.
+    /// The endpoint's half.
     pub local: HalfState,
     /// The peer's half.
     pub remote: HalfState,
-    /// It was promised and not begun.
+    /// Whether it is promised and its response has not begun.
     pub reserved: bool,
-    /// What this end may send on it.
+    /// The stream's send window.
     pub send_window: i64,
     /// The stream window that the end has advertised to the peer.
     pub receive_window: i64,
-    /// This end has reset it.
+    /// Whether this endpoint has reset it.
     pub reset_sent: bool,
-    /// The peer has reset it, in this batch.
+    /// The batch in which the peer has reset it.
     pub reset_received: Option<Batch>,
-    /// The rest of a sent content-length.
+    /// What a sent content-length leaves to send.
     pub remaining_length: Option<u64>,
-    /// The request was a HEAD, so that content-length does not apply to the response.
+    /// Whether the request was a HEAD, so that content-length does not apply to the response.
     pub is_head: bool,
-    /// CONNECT: nothing but DATA after the headers, and content-length means nothing.
+    /// Whether CONNECT opened it: only DATA may follow the headers, and content-length does not
+    /// apply.
     pub is_connect: bool,
 }
 
 impl Stream {
-    /// Where it is in its life.
+    /// Returns its state.
     pub const fn state(&self) -> StreamState {
         if self.reset_sent || self.reset_received.is_some() {
             return StreamState::Closed;
@@ -84,7 +85,8 @@ impl Stream {
         )
     }
 
-    /// The peer's half, given how far frames that were seen before the stream was said take it.
+    /// Returns the phase of the peer's half after the frames that were received before the stream
+    /// was opened.
     ///
     /// RFC 9113 §8.4: the client's half of a promised stream never exists, so an early HEADERS
     /// frame does not open it.
@@ -96,7 +98,7 @@ impl Stream {
         }
     }
 
-    /// Whether this end may still send on it in this batch.
+    /// Whether this endpoint may still send on it in this batch.
     pub fn may_send(&self, batch: Batch) -> bool {
         !self.reset_sent
             && self.local != HalfState::Closed

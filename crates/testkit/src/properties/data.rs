@@ -1,8 +1,8 @@
-//! How long the DATA frames of an end are.
+//! The length of the DATA frames of an endpoint, and the turns of its streams.
 //!
-//! Knows nothing of the core: a [`DataModel`] is told of the calls that send content, and of the
-//! frames that the end sends and takes. The windows count whole in it: what is available, and what
-//! was sent and not credited yet.
+//! Independent of the core: a [`DataModel`] records the calls that send content, and the frames
+//! that the endpoint sends and receives. A window counts as a whole in it: what is available, and
+//! what was sent and not credited yet.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use thalweg::{Config, Instant, StreamKey, Timeouts};
 
 use super::PropertyFailure;
+use super::waits::TurnModel;
 use crate::endpoint::Endpoint;
 use crate::frames::{Frame, kind};
 
@@ -18,9 +19,9 @@ use crate::frames::{Frame, kind};
 pub struct SendCall {
     /// The stream.
     pub stream: StreamKey,
-    /// Bytes that were handed over.
+    /// Bytes that the application passed.
     pub len: u32,
-    /// Bytes that were taken.
+    /// Bytes that the call took.
     pub taken: u32,
     /// What the stream and the connection could send before the call, bytes.
     pub before: (u32, u32),
@@ -28,17 +29,18 @@ pub struct SendCall {
     pub now: Instant,
 }
 
-/// The DATA of one end.
+/// The DATA of one endpoint.
 #[derive(Debug)]
 pub struct DataModel {
     /// The shortest time for which a short frame waits; `None` without a clock.
     interval: Option<Duration>,
     /// Bytes sent and not credited: of streams, and of the connection (0).
     uncredited: BTreeMap<u32, u32>,
-    /// What is still to be seen of calls, by stream.
+    /// Content that calls took and no frame has carried yet, by stream.
     calls: BTreeMap<u32, VecDeque<Expected>>,
-    /// Streams that were cut short, and since when.
+    /// Blocked streams, and since when.
     blocked: BTreeMap<u32, Instant>,
+    turns: TurnModel,
     frames: u64,
     /// The sum of the frames' lengths, in thousandths of what each should have.
     permille: u64,
@@ -52,10 +54,10 @@ struct Expected {
     last: LastFrame,
 }
 
-/// What made the last frame of a call as long as it is.
+/// What limits the last frame of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LastFrame {
-    /// The caller, the room for output, or the order of streams.
+    /// The caller, the output limit, or the order of streams.
     Other,
     /// A window.
     Window,
@@ -64,7 +66,7 @@ enum LastFrame {
 }
 
 impl DataModel {
-    /// Creates the model of an end that has sent nothing.
+    /// Creates the model of an endpoint that has sent nothing.
     pub fn new(config: &Config) -> Self {
         let stall = config.timeouts.stall;
         let interval = stall.map_or(INTERVAL_MAX, |stall| INTERVAL_MAX.min(stall / 4));
@@ -73,27 +75,48 @@ impl DataModel {
             uncredited: BTreeMap::new(),
             calls: BTreeMap::new(),
             blocked: BTreeMap::new(),
+            turns: TurnModel::default(),
             frames: 0,
             permille: 0,
         }
     }
 
+    /// Records that a priority was signalled for a stream.
+    pub fn signals(&mut self, id: u32) {
+        self.turns.signals(id);
+    }
+
     /// Takes a frame of the peer.
     pub fn sees(&mut self, frame: &Frame) {
-        if frame.kind == kind::WINDOW_UPDATE {
-            let uncredited = self.uncredited.entry(frame.stream).or_default();
-            *uncredited = uncredited.saturating_sub(frame.increment().unwrap_or(0));
+        match frame.kind {
+            kind::WINDOW_UPDATE => {
+                let uncredited = self.uncredited.entry(frame.stream).or_default();
+                *uncredited = uncredited.saturating_sub(frame.increment().unwrap_or(0));
+            }
+            kind::PRIORITY_UPDATE => {
+                if let Some(id) = frame.body.first_chunk::<4>() {
+                    self.signals(u32::from_be_bytes(*id) & 0x7fff_ffff);
+                }
+            }
+            _ => {}
         }
     }
 
+    /// Returns the shortest frame that windows of this size may make of a longer one, bytes.
+    fn full_frame(&self, endpoint: &Endpoint, id: u32, (own, shared): (u32, u32)) -> u32 {
+        let size = |id, available| available + self.uncredited.get(&id).copied().unwrap_or(0);
+        let half = size(id, own).min(size(0, shared)) / 2;
+        endpoint.remote_settings().max_frame_size.min(half).max(1)
+    }
+
     /// Takes a call after it was made.
-    pub fn sends(&mut self, endpoint: &Endpoint, call: SendCall) {
+    ///
+    /// # Errors
+    /// A stream without a signal has waited for too many frames of others.
+    pub fn sends(&mut self, endpoint: &Endpoint, call: SendCall) -> Result<(), PropertyFailure> {
         let SendCall { stream, len, taken, before, now } = call;
         let id = stream.id().as_u32();
-        let frame_bytes_max = endpoint.remote_settings().max_frame_size;
-        let size = |id, available| available + self.uncredited.get(&id).copied().unwrap_or(0);
-        let half = size(id, before.0).min(size(0, before.1)) / 2;
-        let full_frame = frame_bytes_max.min(half).max(1);
+        let full_frame = self.full_frame(endpoint, id, before);
         let after = endpoint.windows(stream);
         let debit = after.map_or(taken, |after| before.0 - after.0);
         for id in [id, 0] {
@@ -114,6 +137,14 @@ impl DataModel {
         } else {
             self.blocked.entry(id).or_insert(now);
         }
+        let mut turns = std::mem::take(&mut self.turns);
+        let frames = taken.div_ceil(endpoint.remote_settings().max_frame_size);
+        let fair = turns.sends(&call, frames, |stream, left| {
+            let windows = endpoint.windows(stream)?;
+            Some(windows.0 >= left.min(self.full_frame(endpoint, stream.id().as_u32(), windows)))
+        });
+        self.turns = turns;
+        fair
     }
 
     fn cut_by_window(&self, now: Instant) -> LastFrame {
@@ -121,7 +152,7 @@ impl DataModel {
         if self.interval.is_none_or(has_waited) { LastFrame::Time } else { LastFrame::Window }
     }
 
-    /// Takes a frame that the end has sent.
+    /// Records a frame that the endpoint has sent.
     ///
     /// # Errors
     /// The mean length of DATA is too small.
@@ -154,7 +185,7 @@ impl DataModel {
     }
 }
 
-/// What the documentation of the core promises.
+/// The longest time for which a short frame waits, as the core documents it.
 const INTERVAL_MAX: Duration = Duration::from_millis(100);
 /// Frames that may be short before there are long ones.
 const SLACK_FRAMES: u64 = 4;

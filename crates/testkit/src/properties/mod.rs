@@ -1,24 +1,25 @@
 //! The properties of a connection, as functions that return the violation.
 //!
-//! * [`chunking`]: any cut of the input gives the same events, pieces of DATA joined, and the same
-//!   output.
+//! * [`chunking`]: any split of the input gives the same events, with adjacent DATA joined, and the
+//!   same output.
 //! * [`determinism`]: the same script gives the same bytes.
 //! * [`silence`]: without input, time or calls there is no output and no event.
 //! * [`bounded_memory`]: the heap stays below a function of the configuration.
-//! * Pair agreement, liveness and "exactly once" need two ends:
+//! * Pair agreement, liveness and "exactly once" need two endpoints:
 //!   [`sim::run_with`](crate::sim::run_with).
-//! * [`timeouts`]: no timeout fires sooner than its length after the call or the frame that armed
-//!   it. The simulator tells a [`TimeoutModel`] of each end the same.
-//! * [`DataModel`]: the mean length of DATA is at least half of what the windows allow, in every
-//!   run of the simulator.
+//! * [`timeouts`]: no timeout expires earlier than its duration after the call or the frame that
+//!   armed it. The simulator checks the same for each endpoint.
+//! * [`DataModel`]: the mean length of DATA is at least half of what the windows allow, and no
+//!   stream without a priority signal waits for more than a bounded number of frames of others, in
+//!   every run of the simulator.
 //! * [`no_allocations`]: steady work allocates nothing.
-//! * [`long_frames`]: however a peer credits, its windows do not make DATA short for long, and no
-//!   limit is reached.
+//! * [`long_frames`]: in every pattern of WINDOW_UPDATE, few DATA frames are short, and no limit is
+//!   reached.
 //! * [`fair_turns`]: no stream without a priority signal waits for more than a bounded number of
 //!   frames of others.
 //!
-//! The first four take a [`InputScript`]: one end, what comes in, and an application that reacts in
-//! the same way to the same events.
+//! The first four take an [`InputScript`]: one endpoint, its input, and an application that reacts
+//! in the same way to the same events.
 
 mod data;
 mod random;
@@ -26,6 +27,7 @@ mod run;
 mod steady_state;
 mod timeouts;
 mod turns;
+mod waits;
 mod windows;
 
 pub use data::{DataModel, SendCall};
@@ -42,10 +44,10 @@ use crate::endpoint::Endpoint;
 use crate::random::Random;
 use run::RunOutput;
 
-/// What breaks a law.
+/// How a property is violated.
 pub type PropertyFailure = String;
 
-/// Any cut of the input gives the same events and the same output.
+/// Checks that any split of the input gives the same events and the same output.
 ///
 /// # Errors
 /// The first difference.
@@ -74,7 +76,7 @@ fn is_independent_of_chunking(
 /// [`chunking`], [`determinism`], [`silence`] and [`bounded_memory`], in fewer runs.
 ///
 /// # Errors
-/// As for the first law that is broken.
+/// The first violation.
 pub fn all(script: &InputScript, make: impl Fn() -> Endpoint, seed: u64) -> Result<(), PropertyFailure> {
     let whole = script.run_with_check(make(), &mut Chunking::Whole, |endpoint, now| {
         is_silent(endpoint, now).and_then(|()| is_bounded(endpoint.heap_bytes(), &script.config))
@@ -83,7 +85,7 @@ pub fn all(script: &InputScript, make: impl Fn() -> Endpoint, seed: u64) -> Resu
     is_independent_of_chunking(script, &make, seed, &whole)
 }
 
-/// The same script gives the same bytes.
+/// Checks that the same script gives the same bytes.
 ///
 /// # Errors
 /// The first difference.
@@ -102,16 +104,16 @@ fn is_repeated(
         .map_err(|difference| format!("determinism: played again, the script {difference}"))
 }
 
-/// No timeout fires sooner than its length after the call or the frame that armed it. Each run of
-/// the other properties is judged by this one, too.
+/// Checks that no timeout expires earlier than its duration after the call or the frame that armed
+/// it. The runs of the other properties check this too.
 ///
 /// # Errors
-/// The timeout that fires too early.
+/// The timeout that expires too early.
 pub fn timeouts(script: &InputScript, make: impl Fn() -> Endpoint) -> Result<(), PropertyFailure> {
     script.run(make(), &mut Chunking::Whole).map(drop)
 }
 
-/// Without input, time or calls there is no output and no event.
+/// Checks that there is no output and no event without input, time or calls.
 ///
 /// # Errors
 /// Output or events without a cause.
@@ -133,11 +135,11 @@ fn is_silent(endpoint: &mut Endpoint, now: Instant) -> Result<(), PropertyFailur
     Ok(())
 }
 
-/// The heap stays below a function of the configuration. `heap` measures it:
+/// Checks that the heap stays below a function of the configuration. `heap` measures it:
 /// [`Endpoint::heap_bytes`], or an allocator.
 ///
 /// # Errors
-/// How much it was.
+/// The heap, bytes.
 pub fn bounded_memory(
     script: &InputScript,
     make: impl Fn() -> Endpoint,
@@ -155,12 +157,13 @@ fn is_bounded(heap: usize, config: &Config) -> Result<(), PropertyFailure> {
     if heap > bound { Err(format!("bounded memory: {heap} bytes, bound {bound}")) } else { Ok(()) }
 }
 
-/// What a connection may hold by its configuration, after its output was fetched, bytes.
+/// Returns the heap that the configuration of a connection allows after its output was fetched,
+/// bytes.
 pub fn heap_bound(config: &Config) -> usize {
     let tables = 3 * (config.header_table_bytes_max as usize + config.encoder_table_bytes_max as usize);
     let headers = 3 * config.header_list_bytes_max as usize + 64 * config.header_fields_max as usize;
     let carried = 2 * config.header_block_bytes_max as usize + 2 * config.control_payload_bytes_max as usize;
-    // Of a larger block, one payload and one field that may become an entry.
+    // For a larger block: one payload, and one field that may become an entry.
     let payload = config.frame_bytes_max.min(config.oversized_block_bytes_max + 261) as usize;
     let skipped = 2 * payload + 2 * 4 * config.header_table_bytes_max.max(4096) as usize;
     // A client bounds the streams that it opens itself.
@@ -188,8 +191,8 @@ fn compare(one: &RunOutput, other: &RunOutput) -> Result<(), PropertyFailure> {
     if one.output.len() == other.output.len() { Ok(()) } else { Err("takes other steps".to_owned()) }
 }
 
-/// Longer inputs are not played byte by byte.
+/// Longer inputs are not run byte by byte.
 const BYTEWISE_MAX: usize = 4096;
-/// What does not depend on the configuration: the encoder's hash table, small buffers that are
-/// kept.
+/// The heap that does not depend on the configuration: the encoder's hash table, small buffers that
+/// are kept.
 const FIXED_BYTES: usize = 16 << 10;

@@ -1,12 +1,13 @@
-//! Random plays: the input of one end of a simulated connection, with calls in between.
+//! Random scripts: the input of one endpoint of a simulated connection, with calls in between.
 
 use super::run::{InputScript, Reactions, Step};
 use crate::random::{Choices, Random};
 use crate::sim::{self, Op};
 
 impl InputScript {
-    /// The play of a seed: the wire of a conversation of [`sim::script`], tampered with at times,
-    /// at an end whose application has its own mind, with time and calls between the pieces.
+    /// Returns the script of a seed: the wire of a conversation of [`sim::script`], sometimes
+    /// altered, with time and calls between the pieces. The application reacts independently of
+    /// that conversation.
     pub fn random(seed: u64) -> Self {
         let script = sim::script(seed);
         let mut random = Random::new(!seed);
@@ -36,7 +37,7 @@ impl InputScript {
 }
 
 impl Step {
-    /// Something between two pieces of input.
+    /// Returns a step between two pieces of input.
     pub fn random(choices: &mut impl Choices) -> Self {
         match choices.below(12) {
             0..=4 => Self::Wait(choices.size(1000)),
@@ -49,7 +50,7 @@ impl Step {
 }
 
 impl Reactions {
-    /// How some application reacts.
+    /// Returns the reactions of an application.
     pub fn random(choices: &mut impl Choices) -> Self {
         let bits = choices.below(256);
         Self {

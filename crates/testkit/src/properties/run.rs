@@ -1,5 +1,5 @@
-//! One end, what comes in, and an application whose reactions do not depend on how the input is
-//! cut.
+//! Runs one endpoint on scripted input, with an application whose reactions do not depend on how
+//! the input is split.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use crate::endpoint::Endpoint;
 use crate::frames::Frame;
 use crate::monitor::Monitor;
 
-/// A script for one end.
+/// A script for one endpoint.
 #[derive(Clone, Debug)]
 pub struct InputScript {
-    /// Whether the end is a client.
+    /// Whether the endpoint is a client.
     pub is_client: bool,
     /// Its configuration.
     pub config: Config,
     /// How its application reacts.
     pub reactions: Reactions,
-    /// What happens to it.
+    /// The steps.
     pub steps: Vec<Step>,
 }
 
-/// Something that happens to the end. After each step its output is fetched.
+/// A step of a script. After each step the output is fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// These bytes come.
+    /// The endpoint receives these bytes.
     Input(Vec<u8>),
     /// Time passes, milliseconds.
     Wait(u32),
@@ -38,31 +38,31 @@ pub enum Step {
     Open,
     /// The application resets its oldest stream.
     Reset,
-    /// The application begins a graceful end.
+    /// The application shuts the connection down.
     Shutdown,
     /// The input ends.
     Eof,
 }
 
-/// How an application reacts. Each choice depends on what is told, never on how the input is cut.
+/// How an application reacts. Each reaction depends on the events, never on how the input is split.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reactions {
-    /// It answers requests at once with so many bytes.
+    /// The bytes of each response, which is sent at once.
     pub response_bytes: Option<u16>,
-    /// It releases content when the stream ends; else never.
+    /// Whether it releases content when the stream ends; otherwise it never does.
     pub releases: bool,
-    /// It resets every stream whose identifier is so many times 2, plus 1.
+    /// It resets every stream whose identifier is 1 above a multiple of twice this number.
     pub resets_every: Option<u8>,
-    /// It sends informational responses first.
+    /// Whether it sends informational responses first.
     pub sends_informational: bool,
-    /// It ends responses with trailers.
+    /// Whether it ends responses with trailers.
     pub trailers: bool,
 }
 
-/// What one end did.
+/// The observed behaviour of one endpoint.
 #[derive(Debug, Default)]
 pub struct RunOutput {
-    /// Its events, one line each, pieces of DATA joined.
+    /// Its events, one line each, with adjacent DATA joined.
     pub events: Vec<String>,
     /// Its output, by step.
     pub output: Vec<Vec<u8>>,
@@ -76,9 +76,9 @@ struct Run<'p> {
     timeouts: TimeoutModel,
     now: Instant,
     output: RunOutput,
-    /// What a timeout has sent in this step.
+    /// The output that timeouts caused in this step.
     timed_output: Vec<u8>,
-    /// DATA of one stream that was told without an interruption.
+    /// Adjacent DATA of one stream.
     data: Option<(u32, Vec<u8>)>,
     streams: Vec<StreamKey>,
     unreleased: Vec<(StreamKey, usize)>,
@@ -86,19 +86,19 @@ struct Run<'p> {
 }
 
 impl InputScript {
-    /// Bytes that come in.
+    /// Returns the bytes of all inputs.
     pub fn input_len(&self) -> usize {
         let len = |step: &Step| if let Step::Input(bytes) = step { bytes.len() } else { 0 };
         self.steps.iter().map(len).sum()
     }
 
-    /// A new end for this play.
+    /// Creates the endpoint of the script.
     pub fn endpoint(&self) -> Endpoint {
         let made = if self.is_client { Endpoint::client(self.config) } else { Endpoint::server(self.config) };
         made.expect("a play has a valid configuration")
     }
 
-    /// Plays, and has all output judged by a [`Monitor`].
+    /// Runs the script. A [`Monitor`] checks all output.
     pub(super) fn run(
         &self,
         endpoint: Endpoint,
@@ -107,7 +107,7 @@ impl InputScript {
         self.run_with_check(endpoint, chunking, |_, _| Ok(()))
     }
 
-    /// Plays, and looks at the end after each step.
+    /// Runs the script, and calls a function with the endpoint after each step.
     pub(super) fn run_with_check(
         &self,
         endpoint: Endpoint,
@@ -170,11 +170,12 @@ impl Run<'_> {
                 self.record(format!("the end of input: {ended:?}"));
             }
         }
-        // What calls and time have caused is told without input.
+        // `receive` with empty input returns the events that calls and time caused.
         self.receive(&[])
     }
 
-    /// Lets timeouts fire. None of them, nor what it sends, may come too early.
+    /// Calls `handle_timeout` while a timeout is due. No timeout, and no output of one, may be too
+    /// early.
     fn handle_timeout(&mut self) -> Result<(), PropertyFailure> {
         let now = self.now;
         let is_live = |stream: &StreamKey, endpoint: &Endpoint| endpoint.send_capacity(*stream).is_some();
@@ -200,12 +201,13 @@ impl Run<'_> {
         }
     }
 
-    /// Whether the end of the connection was told.
+    /// Whether the end of the connection was reported.
     fn is_over(&self) -> bool {
         self.output.events.iter().any(|line| line.starts_with("the end: "))
     }
 
-    /// Tells the timeouts that streams live, before a call or a frame may end the last of them.
+    /// Records for the timeout model that streams are live, before a call or a frame may close the
+    /// last of them.
     fn track_streams(&mut self) {
         if self.endpoint.live_streams() > 0 {
             self.timeouts.is_busy(self.now);
@@ -253,7 +255,7 @@ impl Run<'_> {
         }
     }
 
-    /// A line for an event; the same error is told once.
+    /// Adds a line for an event. The same error is added once.
     fn record(&mut self, line: String) {
         self.end_data();
         if !(line.starts_with("the end: ") && self.output.events.contains(&line)) {
@@ -364,8 +366,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Fetches the output, and has it judged. What was cut short is not taken up again: the
-    /// application forgets it.
+    /// Fetches the output and checks it. The application does not continue a blocked send.
     fn fetch(&mut self, mut look: impl FnMut(&Frame)) -> Result<Vec<u8>, PropertyFailure> {
         while self.endpoint.poll_writable().is_some() {}
         let (mut out, mut splices) = (Vec::new(), Vec::new());
@@ -384,5 +385,5 @@ impl Run<'_> {
     }
 }
 
-/// More output than this in one turn has no cause.
+/// More output than this in one turn is taken for an endless loop.
 const BATCHES_MAX: u32 = 16;

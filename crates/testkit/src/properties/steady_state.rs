@@ -1,18 +1,18 @@
-//! Steady work: the same exchange again and again between two ends, in buffers that are kept.
+//! Steady work: the same exchange again and again between two endpoints, in buffers that are kept.
 
 use thalweg::{Event, Field, Instant, Request, Splice, Status};
 
 use super::PropertyFailure;
 use crate::endpoint::Endpoint;
 
-/// Steady work allocates nothing: after some requests with content, each answered with content,
+/// Checks that steady work allocates nothing: after some requests and responses with content,
 /// further ones need no more memory.
 ///
-/// `allocations` tells how many there were so far on this thread: only a program with an allocator
-/// of its own knows. The ends are new ones.
+/// `allocations` returns how many allocations this thread has made, which takes a global allocator
+/// that counts. The endpoints are new ones.
 ///
 /// # Errors
-/// How many allocations there were, or that an exchange failed.
+/// The number of allocations, or the exchange that failed.
 pub fn no_allocations(ends: [Endpoint; 2], allocations: impl Fn() -> u64) -> Result<(), PropertyFailure> {
     let mut pair = Pair { ends, wires: [Vec::new(), Vec::new()], splices: Vec::new(), answered: 0 };
     for _ in 0..WARM {
@@ -33,7 +33,7 @@ struct Pair {
     ends: [Endpoint; 2],
     wires: [Vec<u8>; 2],
     splices: Vec<Splice>,
-    /// Exchanges of which the client has seen the end.
+    /// Exchanges that the client has completed.
     answered: u32,
 }
 
@@ -64,7 +64,7 @@ impl Pair {
         while self.ends[from].poll_transmit(&mut self.wires[from], &mut self.splices) {}
     }
 
-    /// The server reads, and answers each request at its end.
+    /// The server reads, and responds to each request at its end.
     fn serve(&mut self) -> Result<(), PropertyFailure> {
         let server = &mut self.ends[1];
         let mut input = self.wires[0].as_slice();
@@ -103,8 +103,8 @@ impl Pair {
 }
 
 const CONTENT: &[u8] = &[b'x'; 1000];
-/// Exchanges until every buffer has its size; the memory of closed streams is full then, too.
+/// Exchanges until every buffer has its final size, including the table of closed streams.
 const WARM: u32 = 2000;
 const STEADY: u32 = 1000;
-/// Turns until an exchange must have ended.
+/// Turns after which an exchange must have completed.
 const ROUNDS_MAX: u32 = 8;

@@ -1,10 +1,9 @@
-//! No timeout fires sooner than its length after the call or the frame that armed it.
+//! No timeout expires earlier than its duration after the call or the frame that armed it.
 //!
-//! Knows nothing of the timers of the core: a [`TimeoutModel`] is told of the calls that are made
-//! on one end, of the frames that it takes, of the frames that `handle_timeout` makes it send, and
-//! of the time at which each of these really happened. From these alone it knows the earliest time
-//! at which a timeout may fire. Where a timeout could have started at one of several times, it
-//! takes the earliest.
+//! Independent of the timers of the core: a [`TimeoutModel`] records the calls on one endpoint, the
+//! frames that it receives, the frames that `handle_timeout` makes it send, and the time of each.
+//! From these it computes the earliest time at which a timeout may expire. Where a timeout could
+//! have started at one of several times, the model takes the earliest.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -14,57 +13,58 @@ use thalweg::{Config, Event, HeadersKind, Instant, ResetCause, StreamError, Time
 use super::PropertyFailure;
 use crate::frames::{Frame, flag, kind};
 
-/// The causes of one end's timeouts.
+/// The causes of one endpoint's timeouts.
 #[derive(Debug)]
 pub struct TimeoutModel {
     config: Config,
     is_client: bool,
-    /// When the end was made, unless the peer's SETTINGS have come.
+    /// When the endpoint was created, unless the peer's SETTINGS were received.
     preface: Option<Instant>,
-    /// When SETTINGS were announced that are not acknowledged.
+    /// When each unacknowledged SETTINGS was sent.
     settings: VecDeque<Instant>,
-    /// When a header block began that is not whole.
+    /// When the unfinished field block began.
     block: Option<Instant>,
-    /// When bytes came last.
+    /// When bytes were received last.
     input: Instant,
-    /// When a PING was sent that is not answered: a keep-alive one, or one beside a first GOAWAY.
+    /// When the unacknowledged PING was sent: a keep-alive one, or the one with a first GOAWAY.
     ping: Option<Instant>,
-    /// How far the shutdown of a server has come.
+    /// The phase of a server's shutdown.
     shutdown_ping: ShutdownPing,
     /// Whether the peer has sent GOAWAY.
     peer_leaves: bool,
     /// When there was a stream last.
     busy: Instant,
-    /// What first asked for the end.
+    /// When the shutdown started.
     shutdown: Option<Instant>,
-    /// When output was handed out last.
+    /// When output was fetched last.
     transmit: Instant,
-    /// Streams that were cut short.
+    /// Blocked streams.
     cut: BTreeMap<u32, Cut>,
-    /// When a request came whose content is still to come.
+    /// When each request was received whose content is not complete.
     requests: BTreeMap<u32, Instant>,
-    /// When content came last, on whichever stream.
+    /// When content was received last, on any stream.
     content: Instant,
-    /// Streams that `handle_timeout` has ended, with that time and the last cause of each timeout.
+    /// Streams that `handle_timeout` has reset, with that time and the last cause of each timeout.
     ended: BTreeMap<u32, EndedStream>,
-    /// Whether the output is known as soon as timeouts make it.
+    /// Whether the output of timeouts is fetched at once.
     knows_output: bool,
 }
 
-/// The PING beside the first of a server's two GOAWAYs.
+/// The shutdown of a server, which sends a PING with the first of its two GOAWAYs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ShutdownPing {
-    /// The server goes on.
+    /// No shutdown.
     NotSent,
-    /// The final GOAWAY waits for the answer.
+    /// The final GOAWAY waits for the acknowledgement.
     Sent,
-    /// The final GOAWAY may have been sent for another reason than a timeout.
+    /// The final GOAWAY may have been sent for a reason other than a timeout.
     Over,
-    /// The final GOAWAY was sent at this time without an answer: a keep-alive PING may follow it.
+    /// The final GOAWAY was sent at this time without an acknowledgement: a keep-alive PING may
+    /// follow it.
     GivenUp(Instant),
 }
 
-/// A stream that a timeout has ended.
+/// A stream that a timeout has reset.
 #[derive(Clone, Copy, Debug)]
 struct EndedStream {
     at: Instant,
@@ -72,16 +72,16 @@ struct EndedStream {
     content: Option<Instant>,
 }
 
-/// A stream whose call was cut short.
+/// A blocked stream.
 #[derive(Clone, Copy, Debug)]
 struct Cut {
     since: Instant,
-    /// Bytes that were taken since.
+    /// Bytes that calls took since.
     sent: u32,
 }
 
 impl TimeoutModel {
-    /// Starts with the end.
+    /// Creates the model of a new endpoint.
     pub fn new(is_client: bool, config: Config, now: Instant) -> Self {
         Self {
             config,
@@ -104,25 +104,25 @@ impl TimeoutModel {
         }
     }
 
-    /// Leaves the output of timeouts where it is: nothing is known of it, nor of what it arms.
+    /// Configures the model not to observe the output of timeouts, nor the timeouts that it arms.
     #[must_use]
     pub fn without_output(mut self) -> Self {
         self.knows_output = false;
         self
     }
 
-    /// Whether the output is to be fetched before and after each `handle_timeout`, and what came
-    /// after it told.
+    /// Whether the caller must fetch the output before and after each `handle_timeout`, and record
+    /// what came after it.
     pub fn knows_output(&self) -> bool {
         self.knows_output
     }
 
-    /// The end was given bytes.
+    /// Records that bytes were received.
     pub fn receives(&mut self, now: Instant) {
         self.input = now;
     }
 
-    /// The end has taken a frame.
+    /// Records a received frame.
     pub fn sees(&mut self, frame: &Frame, now: Instant) {
         match frame.kind {
             kind::SETTINGS if frame.has(flag::ACK) => drop(self.settings.pop_front()),
@@ -142,10 +142,10 @@ impl TimeoutModel {
         }
     }
 
-    /// The end has shown an event. Returns the timeout that it tells of.
+    /// Records an event. Returns the timeout that it reports.
     ///
     /// # Errors
-    /// It has fired too early.
+    /// The timeout has expired too early.
     pub fn sees_event(
         &mut self,
         event: &Event<'_, '_>,
@@ -165,17 +165,17 @@ impl TimeoutModel {
         Ok(None)
     }
 
-    /// There are streams.
+    /// Records that streams are live.
     pub fn is_busy(&mut self, now: Instant) {
         self.busy = now;
     }
 
-    /// `send_settings` has announced something.
+    /// Records a call of `send_settings`.
     pub fn announces(&mut self, now: Instant) {
         self.settings.push_back(now);
     }
 
-    /// `shutdown` asks for the end.
+    /// Records a call of `shutdown`.
     pub fn shuts_down(&mut self, now: Instant) {
         self.shutdown.get_or_insert(now);
         if !self.is_client && self.shutdown_ping == ShutdownPing::NotSent {
@@ -184,19 +184,19 @@ impl TimeoutModel {
         }
     }
 
-    /// The peer's bytes have ended, and `handle_eof` was called.
+    /// Records a call of `handle_eof`.
     pub fn ends_input(&mut self, now: Instant) {
         self.shutdown.get_or_insert(now);
         self.shutdown_ping = ShutdownPing::Over;
     }
 
-    /// `poll_transmit` has handed something out.
+    /// Records that `poll_transmit` returned output.
     pub fn transmits(&mut self, now: Instant) {
         self.transmit = now;
     }
 
-    /// A call that sends took `sent` bytes of a stream, and left some. `is_padded`: how many it
-    /// took of the window is not known.
+    /// Records a `send_*` call that took `sent` bytes of a stream and left some. `is_padded`: how
+    /// many it took of the window is not known.
     pub fn blocked(&mut self, id: u32, sent: u32, is_padded: bool, now: Instant) {
         let Some(cut) = self.cut.get_mut(&id) else {
             self.cut.insert(id, Cut { since: now, sent: 0 });
@@ -208,15 +208,15 @@ impl TimeoutModel {
         }
     }
 
-    /// A call that sends took all of a stream, or the stream is over.
+    /// Records that a `send_*` call took all content of a stream, or that the stream is closed.
     pub fn unblocked(&mut self, id: u32) {
         self.cut.remove(&id);
     }
 
-    /// `handle_timeout` has made the end send a frame. Returns the timeout that did.
+    /// Records a frame that `handle_timeout` sent. Returns the timeout that caused it.
     ///
     /// # Errors
-    /// It has fired too early.
+    /// The timeout has expired too early.
     pub fn says_in_time(&mut self, frame: &Frame, now: Instant) -> Result<Option<Timeout>, PropertyFailure> {
         let (timeout, cause) = match frame.kind {
             kind::PING if !frame.has(flag::ACK) && frame.body == KEEP_ALIVE => {
@@ -232,7 +232,7 @@ impl TimeoutModel {
                 self.shutdown_ping = ShutdownPing::GivenUp(now);
                 let cause = self.ping.take();
                 if self.peer_leaves {
-                    // The last stream may have ended.
+                    // The last stream may have closed.
                     return Ok(None);
                 }
                 (Timeout::Ping, cause)
@@ -246,7 +246,7 @@ impl TimeoutModel {
         self.is_due(timeout, cause, now).map(|()| Some(timeout))
     }
 
-    /// `handle_timeout` has ended a stream: which timeout did is told by its event.
+    /// Records that `handle_timeout` has reset a stream. Its event will name the timeout.
     pub fn stream_ended(&mut self, id: u32, now: Instant) {
         let stall = self.cut.remove(&id).map(|cut| cut.since);
         let content = self.requests.remove(&id).map(|request| request.max(self.content));
@@ -261,10 +261,10 @@ impl TimeoutModel {
         self.is_due(timeout, cause, ended.at).map_err(|failure| format!("{failure} (stream {id})"))
     }
 
-    /// A timeout has ended the connection.
+    /// Records that a timeout has ended the connection.
     ///
     /// # Errors
-    /// It has fired too early.
+    /// The timeout has expired too early.
     pub fn ends(&self, timeout: Timeout, now: Instant) -> Result<(), PropertyFailure> {
         let cause = match timeout {
             Timeout::Preface => self.preface,
@@ -321,5 +321,5 @@ impl TimeoutModel {
 
 /// The payload of a keep-alive PING.
 const KEEP_ALIVE: &[u8] = b"\0thalive";
-/// The payload of the PING beside a first GOAWAY.
+/// The payload of the PING with a first GOAWAY.
 const SHUTDOWN: &[u8] = b"\0thaldwn";

@@ -1,4 +1,4 @@
-//! Whose turn it is: a server with more to send on every stream than the windows allow.
+//! Fairness between streams: a server with more to send on every stream than the windows allow.
 
 use thalweg::{Config, Event, Instant, Status, StreamKey};
 
@@ -8,19 +8,26 @@ use crate::frames::{Reader, headers, kind, preface, setting, settings, window_up
 use crate::hpack::{self, Block};
 use crate::random::{Choices, Random};
 
-/// What a stream has signalled, and whether it is a tunnel.
+/// The priority signal of a stream, and whether it is a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Signal {
     None,
-    Priority { urgency: u8, incremental: bool },
-    Tunnel { urgency: u8 },
+    /// A tunnel without a signal.
+    SilentTunnel,
+    Priority {
+        urgency: u8,
+        incremental: bool,
+    },
+    Tunnel {
+        urgency: u8,
+    },
 }
 
-/// No stream without a signal waits for more than a bounded number of frames of others, in any mix;
-/// streams with a signal together, and tunnels together, do not either.
+/// Checks that no stream without a signal waits for more than a bounded number of frames of others,
+/// in any mix. The same holds for all streams with a signal together, and for all tunnels together.
 ///
 /// # Errors
-/// The mix, and who waited.
+/// The mix, and the stream or class that waited.
 pub fn fair_turns(seed: u64) -> Result<(), PropertyFailure> {
     let mut random = Random::new(seed);
     let signals: Vec<Signal> = (0..2 + random.below(8)).map(|_| signal(&mut random)).collect();
@@ -29,9 +36,10 @@ pub fn fair_turns(seed: u64) -> Result<(), PropertyFailure> {
     let mut server = Endpoint::server(config).map_err(|error| error.to_string())?;
     let streams = open(&mut server, &signals)?;
     let served = serve(&mut server, &streams, &mut random)?;
-    let unsignalled = signals.iter().filter(|signal| **signal == Signal::None).count();
+    let is_silent = |signal: &Signal| matches!(signal, Signal::None | Signal::SilentTunnel);
+    let unsignalled = signals.iter().filter(|signal| is_silent(signal)).count();
     for (index, signal) in signals.iter().enumerate() {
-        if *signal == Signal::None {
+        if is_silent(signal) {
             let gap = longest_gap(&served, |stream| stream == index);
             if gap > GAP_MAX * unsignalled {
                 return Err(format!("turns: stream {index} of {signals:?} waited for {gap} frames"));
@@ -52,9 +60,10 @@ pub fn fair_turns(seed: u64) -> Result<(), PropertyFailure> {
 
 fn signal(choices: &mut impl Choices) -> Signal {
     let urgency = choices.below(8) as u8;
-    match choices.below(5) {
+    match choices.below(6) {
         0 | 1 => Signal::None,
-        2 => Signal::Tunnel { urgency },
+        2 => Signal::SilentTunnel,
+        3 => Signal::Tunnel { urgency },
         _ => Signal::Priority { urgency, incremental: choices.chance(1, 2) },
     }
 }
@@ -69,14 +78,15 @@ fn open(server: &mut Endpoint, signals: &[Signal]) -> Result<Vec<StreamKey>, Pro
                 let text = format!("u={urgency}{}", if *incremental { ", i" } else { "" });
                 get.literal("priority", text).bytes()
             }
+            Signal::SilentTunnel => hpack::block(&[CONNECT, AUTHORITY]),
             Signal::Tunnel { urgency } => {
                 let text = format!("u={urgency}");
-                let fields = [(":method", "CONNECT"), (":authority", "example.org:443"), ("priority", &text)];
-                hpack::block(&fields)
+                hpack::block(&[CONNECT, AUTHORITY, ("priority", &text)])
             }
         };
         let frame = headers(id, block).end_headers();
-        let frame = if matches!(signal, Signal::Tunnel { .. }) { frame } else { frame.end_stream() };
+        let is_tunnel = matches!(signal, Signal::Tunnel { .. } | Signal::SilentTunnel);
+        let frame = if is_tunnel { frame } else { frame.end_stream() };
         input.extend(frame.bytes());
     }
     let (mut streams, mut input) = (Vec::new(), input.as_slice());
@@ -92,7 +102,7 @@ fn open(server: &mut Endpoint, signals: &[Signal]) -> Result<Vec<StreamKey>, Pro
     Ok(streams)
 }
 
-/// Serves each stream that is named, and returns the streams of the frames.
+/// Sends on each stream that `poll_writable` returns, and returns the streams of the frames.
 fn serve(
     server: &mut Endpoint,
     streams: &[StreamKey],
@@ -117,7 +127,7 @@ fn serve(
             }
         }
     }
-    // What went before all streams were there says nothing.
+    // Frames from before all streams were open do not count.
     Ok(served.split_off(8.min(served.len())))
 }
 
@@ -125,7 +135,9 @@ fn longest_gap(served: &[usize], is_meant: impl Fn(usize) -> bool) -> usize {
     served.split(|index| is_meant(*index)).map(<[usize]>::len).max().unwrap_or(0)
 }
 
+const CONNECT: (&str, &str) = (":method", "CONNECT");
+const AUTHORITY: (&str, &str) = (":authority", "example.org:443");
 static CONTENT: &[u8] = &[b'x'; 200_000];
 const TURNS: usize = 200;
-/// Seven frames of others, and one of each of the two other classes that have waited as long.
+/// Seven frames of others, and one of each of the two other classes if they have waited as long.
 const GAP_MAX: usize = 10;

@@ -1,4 +1,4 @@
-//! Send windows that a peer credits in a pattern: how long the DATA frames are, and that none waits
+//! Patterns of WINDOW_UPDATE: the length of the DATA frames in each, and that no frame waits
 //! indefinitely.
 
 use std::collections::VecDeque;
@@ -16,40 +16,40 @@ use crate::random::{Choices, Random};
 pub struct Upload {
     /// The peer's SETTINGS_INITIAL_WINDOW_SIZE.
     pub window_bytes: u32,
-    /// By how much the peer widens the connection's window at the start.
+    /// The increment of the connection window at the start, bytes.
     pub connection_bytes_more: u32,
     /// The peer's SETTINGS_MAX_FRAME_SIZE.
     pub frame_bytes: u32,
-    /// Bytes that the application hands over at once.
+    /// Bytes that the application passes to one call.
     pub piece_bytes: u32,
     /// Bytes of the whole upload.
     pub total_bytes: u32,
-    /// How the peer credits.
+    /// When the peer sends WINDOW_UPDATE.
     pub credit: Credit,
 }
 
-/// How a peer credits.
+/// When a peer sends WINDOW_UPDATE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credit {
     /// An update for each DATA frame, by its length.
     EachFrame,
-    /// The same, in so many parts.
+    /// The same, in this many parts.
     Parts(u32),
-    /// When so many bytes have come, with one update for all of them.
+    /// After this many bytes, with one update for all of them.
     After(u32),
-    /// Nothing before the window is exhausted, then everything, in so many parts.
+    /// After the window is exhausted, with updates for all of it, in this many parts.
     Exhausted(u32),
 }
 
-/// What an upload has sent.
+/// The frames of an upload.
 #[derive(Debug, Default)]
 pub struct Uploaded {
     /// The lengths of the DATA frames.
     pub lens: Vec<u32>,
-    /// Frames, and their bytes, other than short ones that carry the rest of a piece and those that
-    /// time has let go.
+    /// Frames and their bytes, without those that carry the rest of a piece and those that were
+    /// sent after the wait for window.
     pub long: (u64, u64),
-    /// How often nothing moved until time passed.
+    /// How often the upload waited until time passed.
     pub silences: u32,
 }
 
@@ -125,7 +125,7 @@ struct Run<'a> {
     now: Instant,
     total_left: u32,
     piece_left: u32,
-    /// What is still to come of the piece on the wire.
+    /// The rest of the DATA frame that is being received.
     wire_left: u32,
     wire_total_left: u32,
     uncredited: u32,
@@ -156,7 +156,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The application hands over piece by piece, until one is cut short.
+    /// The application sends piece by piece, until a call takes less than a whole piece.
     fn send(&mut self, client: &mut Endpoint, stream: StreamKey) -> Result<(), PropertyFailure> {
         while self.total_left > 0 {
             if self.piece_left == 0 {
@@ -224,7 +224,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Nothing comes: the client may wait for its timer, and for nothing else.
+    /// Nothing is received: the client may wait for a timeout, and for nothing else.
     fn wait(&mut self, client: &mut Endpoint) -> Result<(), PropertyFailure> {
         let at = client.poll_timeout().filter(|at| *at <= self.now + SILENCE_MAX);
         let Some(at) = at else {
@@ -237,11 +237,11 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Frames that only the window makes short are rare in every pattern of credit, no pattern reaches
-/// a limit, and none leaves the upload waiting.
+/// Checks that frames that only the window makes short are rare in every pattern, that no pattern
+/// reaches a limit, and that every upload completes.
 ///
 /// # Errors
-/// The pattern, and what breaks the law.
+/// The pattern, and the violation.
 pub fn long_frames(upload: &Upload) -> Result<(), PropertyFailure> {
     let uploaded = upload.run()?;
     let (frames, bytes) = uploaded.long;
@@ -258,5 +258,5 @@ pub fn long_frames(upload: &Upload) -> Result<(), PropertyFailure> {
 
 static CONTENT: [u8; 1 << 21] = [b'x'; 1 << 21];
 const STEPS_MAX: u32 = 100_000;
-/// How long a frame may wait at most between two looks at the clock.
+/// The longest time that the test lets pass at once.
 const SILENCE_MAX: Duration = Duration::from_millis(100);

@@ -7,17 +7,18 @@ use thalweg::{Event, Field, Headers, HeadersKind, ResetCause};
 use crate::frames::{self, Frame, flag, kind};
 use crate::hpack::Decoder;
 
-/// An event that was seen. Content is joined before it is shown, so that cuts of the input make no
-/// difference.
+/// An event. Adjacent content is joined before it is compared, so that the split of the input makes
+/// no difference.
+#[derive(Debug)]
 pub enum Observed {
-    /// Any but content.
+    /// Any event but content.
     Line(String),
     /// A piece of content.
     Data { stream: u32, bytes: Vec<u8>, end: bool },
 }
 
 impl Observed {
-    /// Takes down an event.
+    /// Creates the value of an event.
     pub fn of(event: &Event<'_, '_>) -> Self {
         let mut line = String::new();
         let written = match *event {
@@ -74,7 +75,7 @@ impl Observed {
     }
 }
 
-/// Turns events into lines; pieces of content that follow each other are one.
+/// Turns events into lines; adjacent pieces of content are joined.
 pub fn event_lines(observed: Vec<Observed>) -> Vec<String> {
     let mut joined: Vec<Observed> = Vec::new();
     for event in observed {
@@ -96,7 +97,7 @@ pub fn event_lines(observed: Vec<Observed>) -> Vec<String> {
     joined.into_iter().map(line).collect()
 }
 
-/// Turns an output frame that carries no header block into a line.
+/// Turns an output frame without a field block into a line.
 pub fn frame_line(frame: &Frame) -> String {
     match frame.kind {
         kind::DATA => data_line(frame.stream, &frame.body, frame.padding(), frame.ends_stream()),
@@ -104,7 +105,8 @@ pub fn frame_line(frame: &Frame) -> String {
     }
 }
 
-/// A header block on its way out, frame by frame.
+/// An outbound field block, frame by frame.
+#[derive(Debug)]
 pub struct Block {
     head: String,
     bytes: Vec<u8>,
@@ -112,7 +114,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// Begins with HEADERS or PUSH_PROMISE, which is still to be added.
+    /// Starts a block with HEADERS or PUSH_PROMISE, which is still to be added.
     pub fn begin(frame: &Frame) -> Self {
         let (stream, end) = (frame.stream, if frame.ends_stream() { " end" } else { "" });
         let head = match frame.promised() {
@@ -122,14 +124,14 @@ impl Block {
         Self { head, bytes: Vec::new(), frames: 0 }
     }
 
-    /// Adds a frame; whether the block is whole now.
+    /// Adds a frame. Returns whether the block is whole now.
     pub fn add(&mut self, frame: &Frame) -> bool {
         self.bytes.extend_from_slice(frame.block().unwrap_or_default());
         self.frames += 1;
         frame.has(flag::END_HEADERS)
     }
 
-    /// The line of the whole block.
+    /// Returns the line of the whole block.
     pub fn line(self, decoder: &mut Decoder) -> String {
         let fields = decoder.decode(&self.bytes).expect("our own header block");
         let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
@@ -144,7 +146,7 @@ fn data_line(stream: u32, bytes: &[u8], padding: Option<u8>, end: bool) -> Strin
     format!("DATA stream={stream} {content}{padding}{}", if end { " end" } else { "" })
 }
 
-/// All fields of a block, in their order, pseudo-header fields first.
+/// Formats all fields of a block in their order.
 fn fields(headers: &Headers<'_>) -> String {
     let status = headers.status().map(|status| status.to_string());
     let pseudos = [
@@ -165,7 +167,7 @@ fn quoted(bytes: &[u8]) -> String {
     format!("\"{}\"", bytes.escape_ascii())
 }
 
-/// Bytes for a transcript.
+/// Formats bytes for a transcript.
 pub fn shorten(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(SHOWN_BYTES * 2)];
     let hex: Vec<String> = shown.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -173,12 +175,12 @@ pub fn shorten(bytes: &[u8]) -> String {
     if rest == 0 { hex.join(" ") } else { format!("{} and {rest} bytes", hex.join(" ")) }
 }
 
-/// A line of a length that one can read.
+/// Shortens a line to a readable length.
 pub fn cut(line: &str) -> String {
     let cut: String = line.chars().take(LINE_CHARS).collect();
     if cut.len() < line.len() { format!("{cut}... ({} bytes)", line.len()) } else { cut }
 }
 
 const LINE_CHARS: usize = 240;
-/// Content up to this length is shown itself, bytes.
+/// Content up to this length is printed, bytes.
 const SHOWN_BYTES: usize = 24;

@@ -1,9 +1,9 @@
-//! A scripted, impolite peer against one connection.
+//! Scripted peers, which may break any rule, against one connection.
 //!
-//! A scenario is a script of the peer's bytes, of calls, and of time, with what must be seen of
-//! them: events and output frames as one line each. It is played several times, with the peer's
-//! bytes whole, byte by byte, and cut at random places, and every run must go the same way. Nothing
-//! may be left unseen at its end.
+//! A scenario is a script of the peer's bytes, of calls, and of time, with the expected events and
+//! output frames, one line each. It runs several times, with the peer's bytes whole, byte by byte,
+//! and split at random positions, and every run must give the same result. At its end no event and
+//! no frame may be left unexpected.
 //!
 //! ```
 //! use thalweg::ErrorCode;
@@ -38,36 +38,39 @@ use lines::Observed;
 use run::Chunking;
 pub use run::{Opening, client, client_with, new_client, new_server, server, server_with};
 
-/// One run of a script: the connection under test and all that was seen of it and not looked at
-/// yet.
+/// One run of a script: the connection under test, and the events and output frames that the script
+/// has not checked yet.
+#[derive(Debug)]
 pub struct Scene<R: Role> {
     core: Connection<R>,
     now: Instant,
     chunking: Chunking,
-    /// Bytes of the peer that were not fed yet.
+    /// Bytes of the peer that were not passed to the connection yet.
     queue: Vec<u8>,
     observed: Vec<Observed>,
     sent: Vec<Sent>,
     reader: Reader,
-    /// A header block of ours that is not whole yet.
+    /// The unfinished outbound field block.
     block: Option<lines::Block>,
     decoder: hpack::Decoder,
-    /// SETTINGS of the peer that we have not acknowledged yet: what their acknowledgement allows
-    /// us.
+    /// SETTINGS of the peer that we have not acknowledged yet: the limits that apply after the
+    /// acknowledgement.
     allowed: Vec<(Option<u32>, Option<u32>)>,
     streams: BTreeMap<u32, StreamKey>,
     error: Option<ConnectionError>,
     transcript: Vec<String>,
 }
 
-/// An output frame, and its line; a header block has one line, at its last frame.
+/// An output frame, and its line; a field block has one line, at its last frame.
+#[derive(Debug)]
 struct Sent {
     frame: Frame,
     line: Option<String>,
 }
 
 impl<R: Role> Scene<R> {
-    /// The peer sends a frame, a list of frames, or bytes. They are fed at the next call or look.
+    /// Sends a frame, a list of frames, or bytes as the peer. They are passed to the connection at
+    /// the next call or check.
     #[expect(clippy::needless_pass_by_value, reason = "scripts read better without ampersands")]
     pub fn peer(&mut self, piece: impl Piece) {
         let start = self.queue.len();
@@ -76,7 +79,7 @@ impl<R: Role> Scene<R> {
         self.transcript.push(format!("peer: {}", lines::shorten(bytes)));
     }
 
-    /// The peer sends SETTINGS, which are taken and acknowledged.
+    /// Sends SETTINGS as the peer, and expects their event and acknowledgement.
     #[expect(clippy::needless_pass_by_value, reason = "scripts read better without ampersands")]
     pub fn peer_settings(&mut self, settings: Frame) {
         self.peer(settings.clone());
@@ -84,7 +87,7 @@ impl<R: Role> Scene<R> {
         self.output(["SETTINGS ACK"]);
     }
 
-    /// A call of the application. What it sends is seen in the output.
+    /// Calls the connection as the application.
     pub fn call<T>(&mut self, call: impl FnOnce(&mut Connection<R>) -> T) -> T {
         self.feed();
         let result = call(&mut self.core);
@@ -92,13 +95,13 @@ impl<R: Role> Scene<R> {
         result
     }
 
-    /// The connection under test, to be looked at.
+    /// Returns the connection under test, for its getters.
     pub fn core(&mut self) -> &Connection<R> {
         self.feed();
         &self.core
     }
 
-    /// Returns the handle of a stream from an event or a call.
+    /// Returns the key of a stream from an event or a call.
     pub fn stream(&mut self, id: u32) -> StreamKey {
         self.feed();
         self.streams[&id]
@@ -116,7 +119,7 @@ impl<R: Role> Scene<R> {
         self.drain_events();
     }
 
-    /// The peer ends its byte stream.
+    /// Ends the peer's byte stream.
     pub fn eof(&mut self) {
         self.feed();
         self.transcript.push("peer: end of bytes".to_owned());
@@ -127,14 +130,14 @@ impl<R: Role> Scene<R> {
         self.drain_events();
     }
 
-    /// The events since the last look are exactly these.
+    /// Expects exactly these events since the last check.
     #[track_caller]
     pub fn events<T: AsRef<str>>(&mut self, expected: impl AsRef<[T]>) {
         let observed = self.take_events();
         assert_lines("events", &observed, expected.as_ref());
     }
 
-    /// The events since the last look.
+    /// Returns the events since the last check.
     pub fn take_events(&mut self) -> Vec<String> {
         self.feed();
         self.drain_events();
@@ -143,46 +146,46 @@ impl<R: Role> Scene<R> {
         observed
     }
 
-    /// The output since the last look is exactly these frames.
+    /// Expects exactly these output frames since the last check.
     #[track_caller]
     pub fn output<T: AsRef<str>>(&mut self, expected: impl AsRef<[T]>) {
         let sent = self.take_output();
         assert_lines("output", &sent, expected.as_ref());
     }
 
-    /// The output since the last look.
+    /// Returns the output since the last check, one line for each frame.
     pub fn take_output(&mut self) -> Vec<String> {
         self.take_sent().into_iter().filter_map(|sent| sent.line).collect()
     }
 
-    /// The output since the last look, frame by frame.
+    /// Returns the output frames since the last check.
     pub fn frames(&mut self) -> Vec<Frame> {
         self.take_sent().into_iter().map(|sent| sent.frame).collect()
     }
 
-    /// There was no event and no output since the last look.
+    /// Expects no event and no output since the last check.
     #[track_caller]
     pub fn nothing(&mut self) {
         self.events::<&str>([]);
         self.output::<&str>([]);
     }
 
-    /// The peer's last frames had no effect, and the connection lives: it answers a PING.
+    /// Expects that the peer's last frames had no effect, and that the connection acknowledges a
+    /// PING.
     #[track_caller]
     pub fn unmoved(&mut self) {
         self.nothing();
         self.answers();
     }
 
-    /// The connection lives: it answers a PING, with nothing before the answer.
+    /// Expects that the connection acknowledges a PING, with no output before.
     #[track_caller]
     pub fn answers(&mut self) {
         self.peer(frames::ping(*b"alive? !"));
         self.output(["PING ACK alive? !"]);
     }
 
-    /// A stream was reset for a rule that the peer broke: one event, one RST_STREAM, and the
-    /// connection lives.
+    /// Expects a stream error: one event, one RST_STREAM, and the connection continues.
     #[track_caller]
     pub fn stream_error(&mut self, stream: u32, code: ErrorCode, violation: Violation) {
         assert_eq!(violation.scope(), Scope::Stream);
@@ -190,8 +193,8 @@ impl<R: Role> Scene<R> {
         self.refused(stream, code);
     }
 
-    /// A stream of which the application knows nothing, or nothing any more, was reset, and the
-    /// connection lives.
+    /// Expects the reset of a stream that the application does not know, or no longer knows: one
+    /// RST_STREAM, no event, and the connection continues.
     #[track_caller]
     pub fn refused(&mut self, stream: u32, code: ErrorCode) {
         self.events::<&str>([]);
@@ -199,14 +202,14 @@ impl<R: Role> Scene<R> {
         self.answers();
     }
 
-    /// The connection ended for a rule that the peer broke: one error, one GOAWAY with `code` and
-    /// `last`, and nothing afterwards.
+    /// Expects a connection error for a violation: one error, one GOAWAY with `code` and `last`,
+    /// and nothing afterwards.
     #[track_caller]
     pub fn connection_error(&mut self, code: ErrorCode, violation: Violation, last: u32) {
         self.ends(code, CloseCause::Violation(violation), last);
     }
 
-    /// The connection ended by an error: one GOAWAY with `code` and `last`, and nothing afterwards.
+    /// Expects a connection error: one GOAWAY with `code` and `last`, and nothing afterwards.
     #[track_caller]
     pub fn ends(&mut self, code: ErrorCode, cause: CloseCause, last: u32) {
         self.feed();
@@ -226,7 +229,7 @@ impl<R: Role> Scene<R> {
         self.check_dead();
     }
 
-    /// Feeds what the peer has sent, cut as this run cuts it.
+    /// Passes the peer's bytes to the connection, split as in this run.
     fn feed(&mut self) {
         let queue = std::mem::take(&mut self.queue);
         self.note_settings(&queue);
@@ -240,7 +243,7 @@ impl<R: Role> Scene<R> {
 
     fn receive(&mut self, mut input: &[u8]) {
         loop {
-            // One that knows `core` alone is borrowed by the event.
+            // The event borrows `self.core`, so `observed` is borrowed separately.
             match self.core.receive(&mut input, self.now) {
                 Ok(Some(event)) => {
                     if let Event::Headers { stream, .. } = event {
@@ -261,7 +264,7 @@ impl<R: Role> Scene<R> {
         self.core.check();
     }
 
-    /// Events that calls or time have caused.
+    /// Collects the events that calls or time have caused.
     fn drain_events(&mut self) {
         if self.error.is_none() {
             self.receive(&[]);
@@ -278,7 +281,7 @@ impl<R: Role> Scene<R> {
         }
     }
 
-    /// Remembers what the peer's SETTINGS will allow once they are acknowledged.
+    /// Records the limits that apply once the peer's SETTINGS are acknowledged.
     fn note_settings(&mut self, bytes: &[u8]) {
         let mut rest = bytes.strip_prefix(&frames::PREFACE).unwrap_or(bytes);
         while let Some(&[a, b, c, kind, flags, s0, s1, s2, s3]) = rest.first_chunk() {
@@ -295,7 +298,7 @@ impl<R: Role> Scene<R> {
         }
     }
 
-    /// Reads the output strictly, and decodes its header blocks.
+    /// Reads the output strictly, and decodes its field blocks.
     fn take_sent(&mut self) -> Vec<Sent> {
         self.feed();
         let mut wire = Vec::new();
@@ -327,7 +330,7 @@ impl<R: Role> Scene<R> {
         None
     }
 
-    /// The oldest SETTINGS of the peer were acknowledged.
+    /// Applies the oldest unacknowledged SETTINGS of the peer.
     fn allow(&mut self) {
         assert!(!self.allowed.is_empty(), "an acknowledgement without SETTINGS");
         let (table_bytes, frame_bytes) = self.allowed.remove(0);
@@ -355,6 +358,7 @@ impl<R: Role> Scene<R> {
             assert_eq!(self.core.send_trailers(stream, []), Err(SendError::Connection(error)));
             self.core.send_reset(stream, ErrorCode::CANCEL);
             self.core.release(stream, 1);
+            self.core.discard(stream, 1);
         }
         self.core.shutdown();
         self.core.close(ErrorCode::INTERNAL_ERROR, b"again");
@@ -369,7 +373,7 @@ impl<R: Role> Scene<R> {
 }
 
 impl Scene<Server> {
-    /// The peer asks `GET /` and ends the request there: the stream is half-closed (remote).
+    /// Sends `GET /` with END_STREAM as the peer: the stream is half-closed (remote).
     #[track_caller]
     pub fn get(&mut self, id: u32) -> StreamKey {
         self.peer(frames::headers(id, hpack::get("/")).end_stream().end_headers());
@@ -377,7 +381,7 @@ impl Scene<Server> {
         self.streams[&id]
     }
 
-    /// The peer asks `POST /` and does not end the request: the stream is open.
+    /// Sends `POST /` without END_STREAM as the peer: the stream is open.
     #[track_caller]
     pub fn post(&mut self, id: u32) -> StreamKey {
         self.peer(frames::headers(id, hpack::request("POST", "/")).end_headers());
@@ -385,14 +389,14 @@ impl Scene<Server> {
         self.streams[&id]
     }
 
-    /// The application answers 200 without ending the stream.
+    /// Sends a response with status 200 and without END_STREAM.
     #[track_caller]
     pub fn respond(&mut self, stream: StreamKey) {
         assert_eq!(self.call(|core| core.send_response(stream, Status::OK, [], false)), Ok(()));
         self.output([format!("HEADERS stream={stream} [:status: 200]")]);
     }
 
-    /// The application promises `GET /pushed`: the new stream is reserved (local).
+    /// Promises `GET /pushed`: the new stream is reserved (local).
     #[track_caller]
     pub fn promise(&mut self, parent: StreamKey) -> StreamKey {
         let request = Request::get("https", "example.org", "/pushed");
@@ -404,7 +408,7 @@ impl Scene<Server> {
 }
 
 impl Scene<Client> {
-    /// The application asks `GET /` and ends the request there: the stream is half-closed (local).
+    /// Sends `GET /` with END_STREAM: the stream is half-closed (local).
     #[track_caller]
     pub fn get(&mut self) -> StreamKey {
         let stream = self.open("GET", true);
@@ -412,7 +416,7 @@ impl Scene<Client> {
         stream
     }
 
-    /// The application asks `POST /` and does not end the request: the stream is open.
+    /// Sends `POST /` without END_STREAM: the stream is open.
     #[track_caller]
     pub fn post(&mut self) -> StreamKey {
         let stream = self.open("POST", false);
@@ -428,14 +432,15 @@ impl Scene<Client> {
         stream
     }
 
-    /// The peer answers 200 without ending the stream.
+    /// Sends a response with status 200 and without END_STREAM as the peer.
     #[track_caller]
     pub fn response(&mut self, id: u32) {
         self.peer(frames::headers(id, hpack::response(200)).end_headers());
         self.events([format!("HEADERS stream={id} response [:status: 200]")]);
     }
 
-    /// The peer promises `GET /pushed` on the stream `parent`: the new stream is reserved (remote).
+    /// Promises `GET /pushed` on the stream `parent` as the peer: the new stream is reserved
+    /// (remote).
     #[track_caller]
     pub fn promised(&mut self, parent: u32, id: u32) -> StreamKey {
         self.peer(frames::push_promise(parent, id, hpack::get("/pushed")).end_headers());

@@ -1,4 +1,5 @@
-//! The runs of a script: what they start from, how they cut the input, and what holds at their end.
+//! The runs of a script: how they start, how they split the input, and what they check at their
+//! end.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,8 @@ use super::{Scene, lines};
 use crate::frames::{self, Frame, Reader};
 use crate::hpack;
 
-/// What a scenario starts from.
+/// The start of a scenario.
+#[derive(Debug)]
 pub struct Opening {
     /// The configuration of the connection under test.
     pub config: Config,
@@ -16,22 +18,22 @@ pub struct Opening {
     pub peer_settings: Frame,
 }
 
-/// Plays a script against a server after the handshake.
+/// Runs a script against a server after the handshake.
 pub fn server(script: impl Fn(&mut Scene<Server>)) {
     server_with(|_| {}, script);
 }
 
-/// Plays a script against a client after the handshake.
+/// Runs a script against a client after the handshake.
 pub fn client(script: impl Fn(&mut Scene<Client>)) {
     client_with(|_| {}, script);
 }
 
-/// Plays a script against a server after a handshake of the script's making.
+/// Runs a script against a server after a handshake that `opening` configures.
 pub fn server_with(opening: impl Fn(&mut Opening), script: impl Fn(&mut Scene<Server>)) {
     run(&opening, true, script);
 }
 
-/// Plays a script against a client after a handshake of the script's making.
+/// Runs a script against a client after a handshake that `opening` configures.
 pub fn client_with(opening: impl Fn(&mut Opening), script: impl Fn(&mut Scene<Client>)) {
     run(&opening, true, script);
 }
@@ -87,7 +89,7 @@ impl<R: Role> Scene<R> {
         }
     }
 
-    /// Both prefaces and both acknowledgements; not shown to the script.
+    /// Exchanges both prefaces and both acknowledgements, which the script does not check.
     fn handshake_with(&mut self, peer_settings: &Frame) {
         let mut wire = Vec::new();
         let _ = self.core.poll_transmit(&mut wire);
@@ -102,7 +104,7 @@ impl<R: Role> Scene<R> {
 }
 
 impl<R: Role> Drop for Scene<R> {
-    /// A failure shows what led to it.
+    /// Prints the transcript on a failure.
     fn drop(&mut self) {
         if std::thread::panicking() {
             let lines: Vec<String> = self.transcript.iter().map(|line| lines::cut(line)).collect();
@@ -111,19 +113,19 @@ impl<R: Role> Drop for Scene<R> {
     }
 }
 
-/// How a run cuts the peer's bytes.
+/// How a run splits the peer's bytes.
 #[derive(Clone, Copy, Debug)]
 pub enum Chunking {
     /// Not at all.
     Whole,
     /// After every byte; long payloads only at their ends.
     Bytewise,
-    /// Anywhere, by this seed.
+    /// At random positions, from this seed.
     Random(u64),
 }
 
 impl Chunking {
-    /// The length of the next piece of `left` bytes.
+    /// Returns the length of the next piece of `left` bytes.
     pub fn next(&mut self, left: usize) -> usize {
         match self {
             Self::Whole => left,
@@ -132,7 +134,7 @@ impl Chunking {
             Self::Random(state) => {
                 *state =
                     state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                // Mostly short pieces, now and then a long one.
+                // Mostly short pieces, sometimes a long one.
                 let bound = if state.is_multiple_of(4) { left } else { 24 };
                 left.min(1 + (*state >> 33) as usize % bound)
             }
@@ -140,5 +142,5 @@ impl Chunking {
     }
 }
 
-/// What is cut after every byte, bytes.
+/// Up to this length a payload is split after every byte.
 const LONG_BYTES: usize = 4096;

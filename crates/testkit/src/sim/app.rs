@@ -1,4 +1,4 @@
-//! What an application at one end knows of its streams: what it has to send, and what must arrive.
+//! The application of one endpoint: for each stream, what it has to send, and what must arrive.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,36 +7,36 @@ use thalweg::{Event, Headers, HeadersKind, ResetCause, StreamError, StreamKey, V
 use super::content::{self, Fields, TRAILER};
 use super::script::{Exchange, Message, Method, Side};
 
-/// What both applications have agreed on: exchanges by stream.
+/// The exchanges of both applications, by stream.
 #[derive(Debug, Default)]
 pub struct Plans {
     /// By client-initiated stream: its number and its plan.
     pub exchanges: BTreeMap<u32, (u32, Exchange)>,
-    /// By promised stream: the number of its exchange, and what is pushed.
+    /// By promised stream: the number of its exchange, and the plan of the pushed message.
     pub pushes: BTreeMap<u32, (u32, Message)>,
 }
 
-/// How far a message has come.
+/// The phase of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// The final header block is still to come.
+    /// Before the final field block.
     Head,
-    /// Content or trailers are.
+    /// Before the end of content or trailers.
     Body,
-    /// It is over, or there never was one.
+    /// Complete, or absent.
     Done,
 }
 
 /// A message that is being sent.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// The plan; `body` is what is really sent.
+    /// The plan; `body` is the content that is sent.
     pub message: Message,
-    /// How far it is.
+    /// Its phase.
     pub stage: Stage,
-    /// Content that was taken.
+    /// Bytes of content that calls took.
     pub sent: u32,
-    /// It was cut short.
+    /// Whether the stream is blocked.
     pub is_truncated: bool,
 }
 
@@ -44,12 +44,12 @@ pub struct Outgoing {
 #[derive(Debug)]
 pub struct Incoming {
     message: Message,
-    /// The content that is really due: a response to HEAD announces more.
+    /// Bytes of content that must arrive: a response to HEAD announces more.
     body: u32,
     index: u32,
     informational: u8,
     status: u16,
-    /// How far it is.
+    /// Its phase.
     pub stage: Stage,
     got: u32,
 }
@@ -57,66 +57,66 @@ pub struct Incoming {
 /// One stream of an application.
 #[derive(Debug)]
 pub struct StreamProgress {
-    /// The handle.
+    /// The key of the stream.
     pub stream: StreamKey,
-    /// What is sent.
+    /// The message that is sent.
     pub out: Outgoing,
-    /// What is received.
+    /// The message that is received.
     pub inc: Incoming,
-    /// Content that was received and not released.
+    /// Bytes of content that were received and not released.
     pub held: usize,
-    /// Whether content is held back.
+    /// Whether the application does not consume content.
     pub is_paused: bool,
 }
 
-/// What an application does about an event.
+/// What an application does after an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reaction {
     /// Nothing.
     None,
-    /// A request has come; so has its end, perhaps.
+    /// Respond to a request, whose end may have been received too.
     Request(StreamKey),
-    /// The peer's half has ended.
+    /// Handle the end of the peer's half.
     Ended(StreamKey),
-    /// Content has come, which is consumed at once.
+    /// Release content.
     Consume(StreamKey, usize),
-    /// Content has come, and the end.
+    /// Release content, and handle the end of the peer's half.
     ConsumeAndEnd(StreamKey, usize),
-    /// There is room for new streams.
+    /// Open waiting streams.
     Retry,
 }
 
 /// An event that must not occur.
 pub type Mismatch = String;
 
-/// The application at one end.
+/// The application of one endpoint.
 #[derive(Debug)]
 pub struct App {
     end: Side,
-    /// The streams that are not over.
+    /// The live streams.
     pub streams: BTreeMap<u32, StreamProgress>,
-    /// The streams that are.
+    /// The closed streams.
     pub over: BTreeSet<u32>,
-    /// The handles of streams that are over.
+    /// The keys of closed streams.
     pub handles: BTreeMap<u32, StreamKey>,
     /// Streams that this application has reset.
     pub resets: BTreeSet<u32>,
-    /// Handles of streams that are over while content of them is held.
+    /// Keys of closed streams of which content is held.
     pub unreleased: Vec<(StreamKey, usize)>,
-    /// Whether a request waits for room.
+    /// Whether a request waits until a stream may be opened.
     pub waits_for_streams: bool,
-    /// It has changed the limit of concurrent streams.
+    /// Whether it has changed the limit of concurrent streams.
     pub limits_streams: bool,
-    /// Time has passed in which deadlines may have ended something.
+    /// Whether timeouts may have reset streams.
     pub is_slow: bool,
-    /// The connection reported the end of the peer's byte stream.
+    /// Whether the connection reported the end of the peer's byte stream.
     pub is_truncated: bool,
-    /// Events may be false: the script alters the wire.
+    /// Whether the script alters the wire, so that any event may occur.
     pub is_hostile: bool,
 }
 
 impl StreamProgress {
-    /// A stream that an application opens or answers.
+    /// Creates a stream that an application opens or responds on.
     pub fn new(stream: StreamKey, out: Message, out_stage: Stage, inc: Incoming) -> Self {
         let out = Outgoing { message: out, stage: out_stage, sent: 0, is_truncated: false };
         Self { stream, out, inc, held: 0, is_paused: false }
@@ -128,26 +128,26 @@ impl StreamProgress {
 }
 
 impl Incoming {
-    /// A response that must come.
+    /// Creates the expectation of a response.
     pub fn response(index: u32, exchange: &Exchange) -> Self {
         let body = content::response_body(exchange);
         let Exchange { informational, status, response: message, .. } = *exchange;
         Self { message, body, index, informational, status, stage: Stage::Head, got: 0 }
     }
 
-    /// A message whose header block is there, or none at all.
+    /// Creates the expectation of a message after its field block, or of none.
     pub const fn begun(index: u32, message: Message, stage: Stage) -> Self {
         Self { message, body: message.body, index, informational: 0, status: 0, stage, got: 0 }
     }
 
-    /// The response to a push.
+    /// Creates the expectation of the response to a push.
     pub const fn pushed(index: u32, message: Message) -> Self {
         Self { message, body: message.body, index, informational: 0, status: 200, stage: Stage::Head, got: 0 }
     }
 }
 
 impl App {
-    /// Starts without streams.
+    /// Creates an application without streams.
     pub const fn new(end: Side, is_slow: bool, is_hostile: bool) -> Self {
         Self {
             end,
@@ -164,7 +164,7 @@ impl App {
         }
     }
 
-    /// The `nth` stream that is not over, counted round.
+    /// Returns the live stream number `nth`, modulo their number.
     pub fn nth(&mut self, nth: u8) -> Option<&mut StreamProgress> {
         let len = self.streams.len();
         if len == 0 {
@@ -173,7 +173,7 @@ impl App {
         self.streams.values_mut().nth(usize::from(nth) % len)
     }
 
-    /// Takes a stream off the list if both halves are done.
+    /// Removes a stream from the live ones if both halves are complete.
     pub fn settle(&mut self, id: u32) {
         if self.streams.get(&id).is_some_and(StreamProgress::is_over)
             && let Some(stream_progress) = self.end_stream(id)
@@ -183,7 +183,8 @@ impl App {
         }
     }
 
-    /// Takes a stream off the list. What is held of it is the core's to credit, if it ended early.
+    /// Removes a stream from the live ones. If it was reset, the core releases the content that is
+    /// held of it.
     pub fn end_stream(&mut self, id: u32) -> Option<StreamProgress> {
         let stream_progress = self.streams.remove(&id)?;
         self.over.insert(id);
@@ -194,7 +195,7 @@ impl App {
     /// Handles an event.
     ///
     /// # Errors
-    /// It should not have been.
+    /// The event must not occur.
     pub fn handle_event(
         &mut self,
         event: &Event<'_, '_>,
@@ -209,7 +210,8 @@ impl App {
             Event::Reset { stream, code, by } => {
                 let id = stream.id().as_u32();
                 let Some(stream_progress) = self.end_stream(id) else {
-                    // The core had ended it before the application did, and could not say so yet.
+                    // The core had reset it before the application did, and had not reported it
+                    // yet.
                     let crossed = match by {
                         ResetCause::Local(StreamError::Timeout(_)) => self.is_slow,
                         ResetCause::Local(StreamError::Eof) => self.is_truncated,
@@ -222,14 +224,14 @@ impl App {
                 };
                 let explained = match by {
                     ResetCause::GoAway => true,
-                    // REFUSED_STREAM and CANCEL of pushes may be the peer's core's own.
+                    // The peer's core itself may send REFUSED_STREAM, and CANCEL for pushes.
                     ResetCause::Remote => {
                         let has_timed_out = code.0 == 0 && stream_progress.inc.status == REQUEST_TIMEOUT;
                         peer.resets.contains(&id) || matches!(code.0, 0x7 | 0x8) || has_timed_out
                     }
                     ResetCause::Local(StreamError::Timeout(_)) => self.is_slow,
                     ResetCause::Local(StreamError::Eof) => self.is_truncated,
-                    // A lower limit holds at once, before the peer can know of it.
+                    // A lower limit applies at once, before the peer can know of it.
                     ResetCause::Local(StreamError::Violation(Violation::StreamsExceeded)) => {
                         self.limits_streams
                     }
@@ -274,7 +276,7 @@ impl App {
             && end
             && headers.status() == Some(REQUEST_TIMEOUT)
         {
-            // The server's core has waited for the content of the request long enough.
+            // The server's core responds when `timeouts.content` has expired.
             *inc = Incoming {
                 status: REQUEST_TIMEOUT,
                 ..Incoming::begun(inc.index, Message::default(), Stage::Body)
@@ -392,7 +394,7 @@ impl App {
         Ok(if consumed > 0 { Reaction::Consume(stream, consumed) } else { Reaction::None })
     }
 
-    /// The peer's half has ended: all that was due must be there.
+    /// Handles the end of the peer's half: the message must be complete.
     fn receive_end(
         &mut self,
         stream: StreamKey,
@@ -417,9 +419,9 @@ impl App {
     }
 }
 
-/// The status of a request whose content does not come.
+/// The status of the response if a request's content does not arrive.
 const REQUEST_TIMEOUT: u16 = 408;
-/// What a server answers to a request out of nowhere.
+/// The plan for a request that is not in the script.
 pub const UNPLANNED: Exchange = {
     let nothing = Message {
         body: 0,

@@ -1,11 +1,11 @@
-//! What the messages of a run hold: computed from the stream and the direction on both sides, never
-//! stored.
+//! The content of messages, which both sides compute from the stream and the direction and do not
+//! store.
 
 use thalweg::{Field, Headers, Indexing};
 
 use super::script::{Exchange, Message, Method, Side};
 
-/// The content byte of a message at an offset.
+/// Returns the content byte of a message at an offset.
 pub fn byte(stream: u32, from: Side, offset: u32) -> u8 {
     let mixed = stream.wrapping_mul(0x9e37_79b9) ^ (from as u32 + 1).wrapping_mul(0x85eb_ca6b) ^ offset;
     (mixed.wrapping_mul(0xc2b2_ae35) >> 24) as u8
@@ -22,13 +22,13 @@ pub fn matches(bytes: &[u8], stream: u32, from: Side, offset: u32) -> bool {
     bytes.iter().zip(offset..).all(|(seen, offset)| *seen == byte(stream, from, offset))
 }
 
-/// The bytes of content that a response really has.
+/// Returns the number of bytes of content that a response has.
 pub const fn response_body(exchange: &Exchange) -> u32 {
     let without = matches!(exchange.method, Method::Head) || matches!(exchange.status, 204 | 304);
     if without { 0 } else { exchange.response.body }
 }
 
-/// The regular fields of a message, owned.
+/// The regular fields of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fields {
     index: String,
@@ -37,7 +37,7 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// The fields of the message of an exchange.
+    /// Creates the fields of the message of an exchange.
     pub fn new(index: u32, message: &Message) -> Self {
         let letters = (0..u32::from(message.header_bytes)).map(|at| b'a' + ((at ^ index) % 23) as u8);
         Self {
@@ -47,7 +47,7 @@ impl Fields {
         }
     }
 
-    /// The fields as they are sent.
+    /// Returns the fields for a call.
     pub fn list(&self) -> Vec<Field<'_>> {
         let mut list = vec![
             Field::new(b"user-agent", b"thalweg-sim"),
@@ -61,7 +61,7 @@ impl Fields {
         list
     }
 
-    /// Whether a block holds exactly these.
+    /// Whether a block has exactly these fields.
     pub fn are_in(&self, headers: &Headers<'_>) -> bool {
         let list = self.list();
         let same = |(sent, seen): (&Field<'_>, Field<'_>)| {

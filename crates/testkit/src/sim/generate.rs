@@ -1,23 +1,27 @@
-//! Random scripts.
+//! Generates random scripts.
 
 use super::script::{Change, Exchange, Message, Method, Op, Script, Setup, Side, TimeoutsMs};
 use crate::frames::{flag, kind};
 use crate::hpack;
 use crate::random::Choices;
 
+/// One of so many scripts is a busy one: it takes as long as a hundred others.
+const BUSY_ONE_IN: u32 = 64;
+const BUSY_OPS_MAX: usize = 2000;
+
 /// What may go wrong in a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Conditions {
-    /// Two honest ends, a wire that only delays.
+    /// None: the wire only delays.
     Benign,
-    /// The wire may be cut.
+    /// The connection may break.
     Disruptive,
     /// The bytes on the wire are altered.
     Hostile,
 }
 
 impl Script {
-    /// Makes a script out of choices.
+    /// Creates a script from choices.
     pub fn generate(choices: &mut impl Choices) -> Self {
         let conditions = match choices.below(10) {
             0..=6 => Conditions::Benign,
@@ -34,7 +38,56 @@ impl Script {
         if choices.chance(1, 3) {
             script.add_silences(choices);
         }
+        if choices.chance(1, BUSY_ONE_IN) && conditions == Conditions::Benign {
+            script.make_busy(choices);
+        }
         script
+    }
+
+    /// Makes a busy connection on a fast link of a script: what happens, happens many times, and
+    /// the clock advances by microseconds. Half of these scripts send messages of a few bytes.
+    fn make_busy(&mut self, choices: &mut impl Choices) {
+        self.client = Setup { push: true, ..Setup::default() };
+        self.server = Setup::default();
+        self.ops.retain(|op| !matches!(op, Op::Tick { .. } | Op::Shutdown { .. } | Op::Close { .. }));
+        self.ops.truncate(BUSY_OPS_MAX / 10);
+        if choices.chance(1, 2) {
+            let chunk = 1 + choices.size(32);
+            let small = |message: Message| Message { body: message.body.min(chunk * 64), chunk, ..message };
+            for op in &mut self.ops {
+                if let Op::Open(Exchange { request, response, pushed, .. }) = op {
+                    (*request, *response, *pushed) = (small(*request), small(*response), small(*pushed));
+                }
+            }
+        }
+        // A server that answers late: what is reset before costs its client.
+        if choices.chance(1, 4) {
+            for op in &mut self.ops {
+                if let Op::Open(Exchange {
+                    method: method @ (Method::Get | Method::Post),
+                    request,
+                    waits,
+                    ..
+                }) = op
+                {
+                    (*method, *waits, request.body) = (Method::Post, true, request.body.max(1));
+                }
+            }
+        }
+        // Signals that an honest peer sends beside its streams.
+        for by in [Side::Client, Side::Server] {
+            let signal = match choices.below(5) {
+                0 => Op::Ping { by },
+                1 => Op::Extension { by, bytes: 20 },
+                2 => Op::Pause { by, nth: nth(choices) },
+                3 => Op::Reset { by, nth: nth(choices), code: 8 },
+                _ => Op::Priority { by, nth: nth(choices), urgency: 2, incremental: true },
+            };
+            self.ops.extend(vec![signal; choices.below(8) as usize]);
+        }
+        let us = 1 + choices.size(200);
+        let round: Vec<Op> = self.ops.drain(..).flat_map(|op| [op, Op::TickMicros { us }]).collect();
+        self.ops = round.iter().cloned().cycle().take(BUSY_OPS_MAX).collect();
     }
 
     /// Gives both ends timeouts of all lengths, and lets time pass now and then that reaches them.
@@ -51,7 +104,7 @@ impl Script {
         if choices.chance(1, 4) {
             self.open_block(choices);
         }
-        // What calls arm is seen only if calls come after a silence.
+        // Timeouts that calls arm are tested only if calls follow on a pause.
         if choices.chance(1, 2) {
             let by = end(choices);
             let action = choices.pick(&[0, 1, 2]);
@@ -70,7 +123,7 @@ impl Script {
 }
 
 impl Script {
-    /// Injects a field block without its end into the wire, and lets time pass behind it.
+    /// Injects an unfinished field block into the wire, and lets time pass after it.
     fn open_block(&mut self, choices: &mut impl Choices) {
         let to = end(choices);
         let setup = if to == Side::Client { &mut self.client } else { &mut self.server };
@@ -108,7 +161,7 @@ impl Setup {
 
 impl TimeoutsMs {
     fn generate(choices: &mut impl Choices) -> Self {
-        // Both end the connection before much has happened.
+        // Both end the connection early.
         let (preface, settings_ack) = (Self::length(choices, 1), Self::length(choices, 1));
         let mut length = || Self::length(choices, 4);
         Self {
@@ -125,7 +178,7 @@ impl TimeoutsMs {
         }
     }
 
-    /// The length of one timeout: a short one in so many of eight.
+    /// Returns the duration of one timeout: a short one in `shorts` of eight cases.
     fn length(choices: &mut impl Choices, shorts: u32) -> Option<u32> {
         let short = 1 + choices.size(300);
         if choices.chance(shorts, 8) { Some(short) } else { choices.pick(&[None, Some(10_000)]) }
@@ -153,7 +206,7 @@ fn op(choices: &mut impl Choices, conditions: Conditions, client: &Setup, server
     }
 }
 
-/// Bytes, time, and turns.
+/// Returns a step that moves bytes or time.
 fn progress_op(choices: &mut impl Choices) -> Op {
     let by = end(choices);
     match choices.below(12) {
@@ -166,7 +219,7 @@ fn progress_op(choices: &mut impl Choices) -> Op {
     }
 }
 
-/// What an application does beside its exchanges.
+/// Returns a step of an application outside of its exchanges.
 fn action(choices: &mut impl Choices) -> Op {
     let by = end(choices);
     match choices.below(36) {
@@ -191,14 +244,14 @@ fn action(choices: &mut impl Choices) -> Op {
 
 fn change(choices: &mut impl Choices) -> Change {
     match choices.below(6) {
-        // Smaller ones would make an honest peer spend its budget of small WINDOW_UPDATE frames.
+        // Smaller ones would make the peer exceed its rate limit of small WINDOW_UPDATE frames.
         0 | 1 if choices.chance(1, 2) => Change::InitialWindow(512 + choices.below(4000)),
         0 | 1 => Change::InitialWindow(512 + choices.size(300_000)),
         2 => Change::HeaderTable(choices.size(20_000)),
         3 => Change::Streams(1 + choices.size(100)),
         4 => Change::FrameSize(16_384 + choices.size(30_000)),
         _ if choices.chance(1, 2) => Change::Push(choices.chance(1, 2)),
-        // Below what a request of ours may need there would be honest refusals.
+        // A lower limit would reject the requests of the script.
         _ => Change::HeaderList(12_000 + choices.size(20_000)),
     }
 }
@@ -236,7 +289,7 @@ fn exchange(choices: &mut impl Choices, client: &Setup, server: &Setup) -> Excha
 }
 
 fn message(choices: &mut impl Choices, has_content: bool, receiver: &Setup) -> Message {
-    // Tiny windows make many frames of little: not too many.
+    // Tiny windows make many short frames: bound their number.
     let most = receiver.stream_window.saturating_mul(50).min(200_000);
     let most = if choices.chance(1, 10) { most } else { most.min(6000) };
     let body = if has_content && choices.chance(7, 8) { choices.size(most) } else { 0 };
@@ -256,7 +309,7 @@ fn message(choices: &mut impl Choices, has_content: bool, receiver: &Setup) -> M
     }
 }
 
-/// An alteration of the bytes on the wire.
+/// Returns an alteration of the bytes on the wire.
 fn hostile(choices: &mut impl Choices) -> Op {
     let to = end(choices);
     if choices.chance(1, 3) {
@@ -278,8 +331,8 @@ fn hostile(choices: &mut impl Choices) -> Op {
     let stream = if choices.chance(1, 4) { 0 } else { choices.size(20) };
     let payload = payload(choices, kind);
     if kind == kind::CONTINUATION && flags & flag::END_HEADERS == 0 {
-        // Alone it would be one more frame that is not expected. What is decoded without being kept
-        // begins at 32 KiB.
+        // A single frame would be no new case. Blocks are decoded without being kept from 32 KiB
+        // on.
         let (bytes, piece) = (choices.size(1_200_000), 1 + choices.size(16_000));
         return Op::InjectBlock { to, stream, bytes, piece: piece.max(bytes / 100) as u16 };
     }

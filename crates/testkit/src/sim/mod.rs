@@ -1,6 +1,6 @@
-//! The simulator: random applications at both ends of a connection, a wire that delays, cuts and
-//! tampers, and a model that knows what must arrive. A run depends on its script alone, and a
-//! script on its seed.
+//! The simulator: random applications at both endpoints of a connection, a wire that delays, breaks
+//! and alters, and a model of what must arrive. A run depends on its script alone, and a script on
+//! its seed.
 
 mod app;
 mod content;
@@ -20,12 +20,12 @@ use crate::endpoint::Endpoint;
 use crate::random::Random;
 use world::World;
 
-/// A run that went wrong.
+/// A failed run.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// What should not have happened.
+    /// The violation.
     pub mismatch: String,
-    /// What happened before it, line by line.
+    /// The transcript of the run, line by line.
     pub transcript: Vec<String>,
 }
 
@@ -43,40 +43,40 @@ impl std::error::Error for Failure {}
 /// Runs a script.
 ///
 /// # Errors
-/// Something happened that should not: an invariant of the core failed, an end said what it must
-/// not, an application was told what is not true, or something never came.
+/// An invariant of the core failed, an endpoint sent a frame that it must not send, an application
+/// got a wrong event, or something never arrived.
 pub fn run(script: &Script) -> Result<Coverage, Failure> {
     run_with(script, || endpoints(script))
 }
 
-/// Runs a script with other ends than its setups ask for: broken ones.
+/// Runs a script with the given endpoints, for example with injected faults.
 ///
 /// # Errors
-/// As for [`run`].
+/// Those of [`run`].
 pub fn run_with(script: &Script, endpoints: impl Fn() -> [Endpoint; 2]) -> Result<Coverage, Failure> {
     let (outcome, _) = attempt(script, endpoints(), false);
     let Err(mismatch) = outcome else { return outcome.map_err(|_| unreachable!("it is no error")) };
-    // Once more, with every line written down.
+    // Runs again with a transcript.
     let (_, transcript) = attempt(script, endpoints(), true);
     Err(Failure { mismatch, transcript })
 }
 
-/// The two ends that a script asks for.
+/// Creates the two endpoints of a script.
 pub fn endpoints(script: &Script) -> [Endpoint; 2] {
     let client = Endpoint::client(script.client.config()).expect("a setup makes a valid configuration");
     let server = Endpoint::server(script.server.config()).expect("a setup makes a valid configuration");
     [client, server]
 }
 
-/// The script of a seed.
+/// Returns the script of a seed.
 pub fn script(seed: u64) -> Script {
     Script::generate(&mut Random::new(seed))
 }
 
-/// What the client and the server take off the wire in a run, read by read.
+/// Returns the bytes that the client and the server read in a run, read by read.
 pub fn received_input(script: &Script) -> [Vec<Vec<u8>>; 2] {
     let mut world = World::new(script, endpoints(script), true);
-    // A run that fails was recorded up to there.
+    // A failed run was recorded up to the failure.
     let _ = script.ops.iter().try_for_each(|op| world.step(op)).and_then(|()| world.finish());
     world.received_input()
 }

@@ -1,12 +1,11 @@
-//! Scripts: what happens in a run, as plain data that can be shrunk, printed, and pasted into a
-//! test.
+//! Scripts: the steps of a run, as plain data that can be shrunk, printed, and pasted into a test.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use thalweg::{Config, Timeouts, WindowRelease};
 
-/// One of the two ends.
+/// One of the two endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     /// The client.
@@ -16,7 +15,7 @@ pub enum Side {
 }
 
 impl Side {
-    /// The other end.
+    /// Returns the other endpoint.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {
@@ -26,14 +25,14 @@ impl Side {
     }
 }
 
-/// A whole run: two configurations, and what happens.
+/// A whole run: two configurations, and the steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
     /// The client's configuration.
     pub client: Setup,
     /// The server's configuration.
     pub server: Setup,
-    /// What happens, in order. When it is over, the run is brought to a quiet end.
+    /// The steps, in order. After them the run continues until all exchanges are complete.
     pub ops: Vec<Op>,
 }
 
@@ -64,7 +63,7 @@ pub struct Setup {
     pub timeouts: TimeoutsMs,
 }
 
-/// The lengths of timeouts, milliseconds; none is off.
+/// The durations of timeouts, milliseconds; `None` disables one.
 #[allow(missing_docs, reason = "the names are those of the configuration")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeoutsMs {
@@ -81,7 +80,7 @@ pub struct TimeoutsMs {
 }
 
 impl Default for TimeoutsMs {
-    /// Those of the default configuration.
+    /// Returns those of the default configuration.
     fn default() -> Self {
         let ms = |length: Option<Duration>| length.map(|length| length.as_millis() as u32);
         let lengths = Timeouts::default();
@@ -101,7 +100,7 @@ impl Default for TimeoutsMs {
 }
 
 impl TimeoutsMs {
-    /// None at all.
+    /// Returns none.
     pub const OFF: Self = Self {
         preface: None,
         settings_ack: None,
@@ -115,7 +114,7 @@ impl TimeoutsMs {
         content: None,
     };
 
-    /// The configuration.
+    /// Returns the configuration.
     pub fn deadlines(&self) -> Timeouts {
         let length = |ms: Option<u32>| ms.map(|ms| Duration::from_millis(ms.into()));
         let mut lengths = Timeouts::OFF;
@@ -133,7 +132,7 @@ impl TimeoutsMs {
         lengths
     }
 
-    /// The shortest of them.
+    /// Returns the shortest.
     pub fn min(&self) -> Option<u32> {
         let lifetimes = [self.preface, self.settings_ack, self.keep_alive, self.ping, self.idle];
         let streams = [self.header_block, self.shutdown, self.stall, self.transmit, self.content];
@@ -161,7 +160,7 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// The configuration.
+    /// Returns the configuration.
     pub fn config(&self) -> Config {
         let mut config = Config::default();
         config.stream_window_bytes = self.stream_window;
@@ -179,55 +178,58 @@ impl Setup {
     }
 }
 
-/// Something that happens. `by` and `of` do it, `to` suffers it; `nth` counts the streams of that
-/// end round.
+/// A step of a script. `by` and `of` name the endpoint that acts, `to` the one that is affected;
+/// `nth` selects a stream of that endpoint, modulo their number.
 #[allow(missing_docs, reason = "the names of the fields say it")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// The client makes a request; it waits its turn if the server allows no more streams.
+    /// The client sends a request; it waits if the server allows no more streams.
     Open(Exchange),
-    /// An end reads up to so many bytes off the wire, serves who may go on, and writes.
+    /// An endpoint reads up to this many bytes from the wire, sends on writable streams, and
+    /// writes.
     Turn { of: Side, bytes: u32 },
-    /// An end reads, and does nothing else.
+    /// An endpoint only reads.
     Receive { by: Side, bytes: u32 },
-    /// An end serves the streams that may go on.
+    /// An endpoint sends on writable streams.
     Serve { by: Side },
-    /// An end writes.
+    /// An endpoint writes.
     Transmit { by: Side },
-    /// An end resets one of its streams.
+    /// An endpoint resets one of its streams.
     Reset { by: Side, nth: u8, code: u32 },
-    /// An end stops to consume one of its streams.
+    /// An endpoint stops consuming one of its streams.
     Pause { by: Side, nth: u8 },
-    /// An end consumes all that it holds, and continues to consume.
+    /// An endpoint consumes all content that it holds, and continues to consume.
     Resume { by: Side },
-    /// An end changes the priority of one of its streams.
+    /// An endpoint changes the priority of one of its streams.
     Priority { by: Side, nth: u8, urgency: u8, incremental: bool },
-    /// An end sends a PING.
+    /// An endpoint sends a PING.
     Ping { by: Side },
-    /// An end changes its settings.
+    /// An endpoint changes its settings.
     Settings { by: Side, change: Change },
-    /// An end sends a frame of an unknown type.
+    /// An endpoint sends a frame of an unknown type.
     Extension { by: Side, bytes: u16 },
-    /// The server names its origins.
+    /// The server sends ORIGIN.
     Origins,
-    /// The server names an alternative service for one of its streams.
+    /// The server sends ALTSVC for one of its streams.
     AltSvc { nth: u8 },
-    /// An end does what it must not.
+    /// An endpoint makes invalid calls.
     Misuse { by: Side, nth: u8 },
-    /// An end shuts the connection down.
+    /// An endpoint shuts the connection down.
     Shutdown { by: Side },
-    /// An end closes the connection.
+    /// An endpoint closes the connection.
     Close { by: Side, code: u32 },
     /// Time passes.
     Tick { ms: u32 },
+    /// Time passes, as on a fast link.
+    TickMicros { us: u32 },
     /// The wire to an end is cut: what is on it is lost.
     Cut { to: Side },
-    /// A frame is inserted into the bytes to an end.
+    /// A frame is inserted into the bytes to an endpoint.
     Inject { to: Side, kind: u8, flags: u8, stream: u32, payload: Vec<u8> },
-    /// Injects a field block into the wire to an end, in frames of up to `piece` bytes: a GET with
-    /// a value of `bytes` bytes and a field for the table behind it.
+    /// A field block is inserted into the bytes to an endpoint, in frames of up to `piece` bytes: a
+    /// GET with a value of `bytes` bytes and a field for the table after it.
     InjectBlock { to: Side, stream: u32, bytes: u32, piece: u16 },
-    /// A byte on the wire to an end is altered.
+    /// A byte on the wire to an endpoint is altered.
     Alter { to: Side, at: u16, xor: u8 },
 }
 
@@ -248,12 +250,12 @@ pub enum Change {
     Push(bool),
 }
 
-/// A request and its answer.
+/// A request and its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exchange {
     /// The method.
     pub method: Method,
-    /// What the client sends.
+    /// The request's message.
     pub request: Message,
     /// Informational responses before the final one.
     pub informational: u8,
@@ -261,29 +263,29 @@ pub struct Exchange {
     pub waits: bool,
     /// The status of the final response.
     pub status: u16,
-    /// What the server sends.
+    /// The response's message.
     pub response: Message,
-    /// Promises before the response, each with a message of this kind.
+    /// The number of promises before the response.
     pub pushes: u8,
-    /// What the server pushes.
+    /// The message of each push.
     pub pushed: Message,
 }
 
-/// Methods that differ in what follows.
+/// Methods with different rules for the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// No content, usually.
     Get,
     /// Content.
     Post,
-    /// The response has no content, whatever it announces.
+    /// The response has no content, even if it announces some.
     Head,
     /// A tunnel.
     Connect,
 }
 
 impl Method {
-    /// The text on the wire.
+    /// Returns the text on the wire.
     pub const fn text(self) -> &'static [u8] {
         match self {
             Self::Get => b"GET",
@@ -299,7 +301,7 @@ impl Method {
 pub struct Message {
     /// Bytes of content.
     pub body: u32,
-    /// Bytes that are given to `send_data` at once.
+    /// Bytes that are passed to one call of `send_data`.
     pub chunk: u32,
     /// Whether there is a content-length.
     pub announces: bool,
@@ -314,35 +316,44 @@ pub struct Message {
 }
 
 impl Message {
-    /// Whether END_STREAM goes with the headers if there is no content; else an empty DATA frame
-    /// carries it.
+    /// Whether HEADERS carries END_STREAM if there is no content; otherwise an empty DATA frame
+    /// does.
     pub const fn ends_in_headers(&self) -> bool {
         !self.trailers && self.chunk.is_multiple_of(2)
     }
 }
 
 impl Script {
-    /// Whether nothing tampers with the wire, so that neither end has a reason to accuse the other.
+    /// Whether the wire is not altered, so that neither endpoint may report the other as at fault.
     pub fn is_honest(&self) -> bool {
         !self.ops.iter().any(|op| matches!(op, Op::Inject { .. } | Op::InjectBlock { .. } | Op::Alter { .. }))
     }
 
-    /// Whether time passes in which a timeout may fire.
+    /// Whether enough time passes for a timeout to expire.
     pub fn is_slow(&self) -> bool {
         let shortest =
             [&self.client, &self.server].into_iter().filter_map(|setup| setup.timeouts.min()).min();
-        shortest.is_some_and(|shortest| self.total_ms() >= shortest.into())
+        shortest.is_some_and(|shortest| self.elapsed() >= Duration::from_millis(shortest.into()))
     }
 
-    /// Milliseconds that pass.
-    pub fn total_ms(&self) -> u64 {
-        let tick = |op: &Op| if let Op::Tick { ms } = op { u64::from(*ms) } else { 0 };
+    /// Whether the clock advances in microseconds: a busy connection on a fast link.
+    pub fn is_busy(&self) -> bool {
+        self.ops.iter().any(|op| matches!(op, Op::TickMicros { .. }))
+    }
+
+    /// How much time passes.
+    pub fn elapsed(&self) -> Duration {
+        let tick = |op: &Op| match op {
+            Op::Tick { ms } => Duration::from_millis((*ms).into()),
+            Op::TickMicros { us } => Duration::from_micros((*us).into()),
+            _ => Duration::ZERO,
+        };
         self.ops.iter().map(tick).sum()
     }
 }
 
 impl Display for Script {
-    /// As Rust source.
+    /// Formats the script as Rust source.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "use thalweg_testkit::sim::{{Change::*, End::*, Method::*, Op::*, *}};")?;
         writeln!(f, "let script = Script {{")?;

@@ -1,12 +1,12 @@
-//! Makes a failing script short.
+//! Shrinks a failing script.
 
 use std::time::{Duration, Instant};
 
 use super::script::{Exchange, Message, Op, Script, Setup};
 
-/// Takes away what a failure does not need: operations first, in large pieces and then in small
-/// ones, then what is special about those that are left. `fails` says whether a script still fails;
-/// it is asked a few thousand times, and for half a minute, at most.
+/// Removes what a failure does not need: first operations, in large pieces and then in small ones,
+/// then the options of those that are left. `fails` returns whether a script still fails; it is
+/// called at most a few thousand times, and for half a minute.
 pub fn shrink(script: &Script, mut fails: impl FnMut(&Script) -> bool) -> Script {
     let mut best = script.clone();
     let (mut asked, start) = (0, Instant::now());
@@ -87,6 +87,7 @@ fn simpler(op: &Op) -> Vec<Op> {
             vec![Op::Receive { by, bytes: 1 << 20 }, Op::Receive { by, bytes: bytes / 2 }]
         }
         Op::Tick { ms } => vec![Op::Tick { ms: ms / 2 }],
+        Op::TickMicros { us } => vec![Op::TickMicros { us: us / 2 }],
         Op::Inject { to, kind, flags, stream, ref payload } => {
             let half = payload[..payload.len() / 2].to_vec();
             vec![

@@ -1,4 +1,4 @@
-//! Arbitrary bytes for one end.
+//! Arbitrary bytes for one endpoint.
 
 use thalweg::{Config, Timeouts, WindowRelease};
 
@@ -6,10 +6,10 @@ use crate::frames::{preface, settings, wire};
 use crate::properties::{self, InputScript, Reactions, Step};
 use crate::random::{Choices, FromBytes, Random};
 
-/// Bytes, cuts, time and reactions at a server.
+/// Runs a server on arbitrary bytes, splits, time and reactions.
 ///
-/// The first eight bytes choose the configuration, the reactions, and a seed for cuts and time; the
-/// rest is the wire.
+/// The first eight bytes choose the configuration, the reactions, and a seed for splits and time;
+/// the rest is the wire.
 ///
 /// # Panics
 /// On a finding.
@@ -17,7 +17,7 @@ pub fn server_bytes(input: &[u8]) {
     check_all_properties(&input_script(false, input));
 }
 
-/// The same at a client.
+/// Runs a client on arbitrary bytes, splits, time and reactions.
 ///
 /// # Panics
 /// On a finding.
@@ -31,8 +31,8 @@ fn check_all_properties(input_script: &InputScript) {
     }
 }
 
-/// The input that plays a whole wire, preface included, against an end. `seed` varies
-/// configuration, reactions and time; `opens`: how many streams a client opens first.
+/// Returns the input that passes a whole wire, preface included, to an endpoint. `seed` varies
+/// configuration, reactions and time; `opens` is the number of streams that a client opens first.
 pub fn input_of_bytes(seed: u8, opens: u8, wire: &[u8]) -> Vec<u8> {
     let mut random = Random::new(seed.into());
     let reactions = random.below(32) as u8;
@@ -50,7 +50,7 @@ pub fn input_of_bytes(seed: u8, opens: u8, wire: &[u8]) -> Vec<u8> {
     input
 }
 
-/// The play that an input asks for.
+/// Returns the script of an input.
 pub fn input_script(is_client: bool, input: &[u8]) -> InputScript {
     let (head, rest) = input.split_at(input.len().min(HEAD_LEN));
     let mut choices = FromBytes::new(head);
@@ -115,5 +115,5 @@ fn config(choices: &mut impl Choices) -> Config {
 }
 
 const HEAD_LEN: usize = 8;
-/// Bits of the first byte that make for limits which most conversations pass.
+/// Bits of the first byte that choose limits which most conversations keep.
 const SMALL_LIMITS: u8 = 0x0e;

@@ -1,4 +1,4 @@
-//! Frames: the core's frame layer, its inspector, and the test kit's reader against each other.
+//! Compares the core's frame layer, its inspector, and the test kit's reader.
 
 use thalweg::frame::{Frame, FrameHeader, HEADER_LEN};
 use thalweg::inspect::{Direction, Inspector};
@@ -7,8 +7,9 @@ use crate::chunking::Chunking;
 use crate::frames::{self, Reader};
 use crate::random::Random;
 
-/// Bytes as frames: what parses is emitted and parses to the same; what the strict reader accepts,
-/// the core parses, and emits to the byte; an inspector sees the same whatever the cuts.
+/// Runs the frame layer on arbitrary bytes: a parsed frame is emitted and parses to the same frame;
+/// the core parses what the strict reader accepts, and emits the same bytes; an inspector captures
+/// the same frames for every split.
 ///
 /// # Panics
 /// On a finding.
@@ -40,7 +41,7 @@ fn parse_all(input: &[u8]) {
     }
 }
 
-/// The strict reader knows frames from RFC 9113 alone.
+/// The strict reader shares no code with the core.
 fn read_all(input: &[u8]) {
     let mut reader = Reader::default();
     reader.allow_frame_bytes(1 << 24);
@@ -52,8 +53,8 @@ fn read_all(input: &[u8]) {
         let parsed = parsed.unwrap_or_else(|violation| panic!("{frame} is refused: {violation}"));
         let mut emitted = Vec::new();
         parsed.emit(&mut emitted);
-        // RFC 8336 §2.1: an origin whose length passes the end is dropped when it is shown, not
-        // when it is passed on.
+        // RFC 8336 §2.1: an origin whose length exceeds the payload is dropped by the iterator, not
+        // by `emit`.
         assert_eq!(emitted, bytes, "{frame} is emitted as other bytes");
         let shown = frames::kind_name(frame.kind).map(str::to_owned);
         assert_eq!(FrameHeader::parse(header).kind.name().map(str::to_owned), shown, "the name of a type");

@@ -1,16 +1,15 @@
-//! What the fuzzers run, and what ordinary tests run again on everything that the fuzzers have
-//! found.
+//! The fuzz targets. Ordinary tests run them again on everything that the fuzzers have found.
 //!
-//! Each target is a function from bytes to nothing that panics on a finding. `fuzz/` holds a
-//! program for each, with dictionaries and with corpora to start from.
+//! Each target is a function of bytes that panics on a finding. `fuzz/` holds a program for each,
+//! with dictionaries and initial corpora.
 //!
-//! # A target for an I/O layer of your own
+//! # A target for another I/O layer
 //!
-//! [`input_script`] turns an input into what a loop around a connection has to bear: bytes, time,
-//! the end. Feed it to your layer in place of a socket, cut by
-//! [`Chunking`](crate::chunking::Chunking), and have what it writes judged by a
-//! [`Monitor`](crate::monitor::Monitor). Two runs that differ in nothing but the cuts must write
-//! the same.
+//! [`input_script`] turns an input into the steps of an I/O loop: bytes, time, the end of input.
+//! Pass them to the I/O layer in place of a socket, split by
+//! [`Chunking`](crate::chunking::Chunking), and check its output with a
+//! [`Monitor`](crate::monitor::Monitor). Two runs that differ only in the splits must write the
+//! same bytes.
 //!
 //! ```
 //! use thalweg::{Config, Connection, Event, Instant, Server, Status};
@@ -20,7 +19,7 @@
 //! use thalweg_testkit::random::Random;
 //! use thalweg_testkit::targets;
 //!
-//! /// The layer under test: yours.
+//! /// The layer under test.
 //! struct Layer {
 //!     connection: Connection<Server>,
 //!     outbox: Vec<u8>,
@@ -45,7 +44,7 @@
 //!     }
 //! }
 //!
-//! /// Plays against the layer, and returns all that it wrote.
+//! /// Runs the script against the layer, and returns its output.
 //! fn run(input_script: &InputScript, mut chunking: Chunking) -> Vec<u8> {
 //!     let mut layer = Layer::new(input_script.config);
 //!     let mut monitor = Monitor::new(input_script.is_client, &input_script.config);
@@ -62,7 +61,7 @@
 //!                 }
 //!             }
 //!             Step::Wait(ms) => now = now + std::time::Duration::from_millis((*ms).into()),
-//!             // What your layer offers beside: opening streams, resetting them, ending.
+//!             // Other steps, if the layer supports them: opening and resetting streams, shutdown.
 //!             _ => {}
 //!         }
 //!         let written = layer.written();
@@ -94,7 +93,7 @@ pub use upgrade::upgrade;
 use crate::random::FromBytes;
 use crate::sim::{self, Script};
 
-/// Arbitrary operations at both ends over a hostile wire, against the model.
+/// Runs arbitrary operations at both endpoints over a hostile wire, against the model.
 ///
 /// # Panics
 /// On a finding.

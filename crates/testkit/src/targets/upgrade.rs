@@ -1,4 +1,4 @@
-//! Arbitrary bytes before HTTP/2 begins: the server's sniffer and the client's upgrader.
+//! Arbitrary bytes before HTTP/2 starts: the server's sniffer and the client's upgrader.
 
 use thalweg::{Connection, Server};
 use thalweg_h2c::{Config, Protocol, Sniffer, UpgradeRequest, UpgradeResponse, Upgrader};
@@ -6,11 +6,11 @@ use thalweg_h2c::{Config, Protocol, Sniffer, UpgradeRequest, UpgradeResponse, Up
 use crate::chunking::Chunking;
 use crate::random::{Choices, FromBytes, Random};
 
-/// Bytes at a server's sniffer, and as a server's answer at a client's upgrader: no cut makes a
-/// difference, no byte is lost or altered, what is kept is bounded, what is upgraded has one
-/// reading, and HTTP/2 begins with it.
+/// Runs a server's sniffer on arbitrary bytes, and a client's upgrader on the same bytes as a
+/// response. The split makes no difference, no byte is lost or altered, the kept bytes are bounded,
+/// an upgrade is unambiguous, and HTTP/2 starts with it.
 ///
-/// The first four bytes choose the limits and a seed for cuts; the rest is the wire.
+/// The first four bytes choose the limits and a seed for splits; the rest is the wire.
 ///
 /// # Panics
 /// On a finding.
@@ -27,11 +27,11 @@ pub fn upgrade(input: &[u8]) {
     }
 }
 
-/// What an end came to, and what it left.
+/// The result of one side, and the input that it left.
 #[derive(Debug, PartialEq, Eq)]
 struct Parsed {
     found: String,
-    /// What it handed back of what it had taken.
+    /// The consumed bytes that it returned.
     seen: Vec<u8>,
     unread: usize,
 }
@@ -62,7 +62,7 @@ fn sniff(config: Config, wire: &[u8], mut chunking: Chunking) -> Parsed {
     parsed(config, wire, found, seen, 0)
 }
 
-/// The input of a server, and its result.
+/// Describes the decision of a sniffer, and returns the bytes that the decision holds.
 fn describe(config: Config, opening: Protocol) -> (String, Vec<u8>) {
     match opening {
         Protocol::Http2 { seen } => ("HTTP/2".to_owned(), seen.to_vec()),
@@ -81,8 +81,8 @@ fn describe(config: Config, opening: Protocol) -> (String, Vec<u8>) {
     }
 }
 
-/// An Upgrade that is offered can be made: its settings are valid, and its request is one that a
-/// client can ask again.
+/// Checks that an offered Upgrade can be accepted: its settings are valid, and a client can send
+/// its request again.
 fn check_upgrade(config: Config, request: &UpgradeRequest, settings: &[u8]) {
     assert!(config.upgrade, "an Upgrade is offered that was switched off");
     assert!(request.body.len() <= config.body_bytes_max);
@@ -102,7 +102,7 @@ fn run_upgrader(config: Config, wire: &[u8], mut chunking: Chunking) -> Parsed {
                 assert!(input.is_empty(), "undecided, and {} bytes are not taken", input.len());
                 None
             }
-            // The bytes of the upgrade belong to the upgrade alone.
+            // Only the bytes of the upgrade count as consumed.
             Ok(Some(UpgradeResponse::Switched)) => {
                 let taken = wire.len() - input.len() - rest.len();
                 Some(("switched".to_owned(), wire[..taken].to_vec()))
@@ -124,7 +124,7 @@ fn run_upgrader(config: Config, wire: &[u8], mut chunking: Chunking) -> Parsed {
     parsed(config, wire, found, seen, 0)
 }
 
-/// What was taken and what was left are the wire, byte for byte.
+/// Checks that the consumed and the remaining bytes together are the wire.
 fn parsed(config: Config, wire: &[u8], found: String, seen: Vec<u8>, unread: usize) -> Parsed {
     check_limits(config, &seen);
     assert_eq!(wire[..wire.len() - unread], seen, "bytes are lost or altered: {found}");
@@ -132,7 +132,7 @@ fn parsed(config: Config, wire: &[u8], found: String, seen: Vec<u8>, unread: usi
 }
 
 fn check_limits(config: Config, seen: &[u8]) {
-    // What decides for HTTP/2 is 12 bytes long.
+    // HTTP/2 is recognized by 12 bytes.
     let bound = config.head_bytes_max.max(12) + config.body_bytes_max;
     assert!(seen.len() <= bound, "{} bytes are kept, bound {bound}", seen.len());
 }

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// A directory of test data beside the project, or where `THALWEG_SHARED` points.
-/// Without it the caller skips, and says so.
+/// Returns a directory of test data beside the project, or below `THALWEG_SHARED`. Without it the
+/// caller prints that it skips.
 pub fn data(name: &str) -> Option<PathBuf> {
     let shared = std::env::var_os("THALWEG_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
@@ -16,7 +16,7 @@ pub fn data(name: &str) -> Option<PathBuf> {
     }
 }
 
-/// All files below `root` with this extension, sorted.
+/// Returns all files below `root` with this extension, sorted.
 pub fn files(root: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
@@ -34,7 +34,7 @@ pub fn files(root: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The bytes of a hexadecimal string.
+/// Returns the bytes of a hexadecimal string.
 pub fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()

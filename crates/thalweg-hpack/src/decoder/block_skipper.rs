@@ -11,10 +11,10 @@
 //! 40 04 "x-id" 7f a1 9f 01 ...  larger than the table, which it empties: not buffered
 //! ```
 //!
-//! What it keeps true: after a whole block the table is the one that [`Decoder::decode`] would have
-//! made of the same octets, for any fragmentation; fewer octets are buffered than four times the
-//! table's size plus those of two lengths and an index; an incomplete string is read once, when it
-//! is complete.
+//! Invariants: after a whole block the table is the one that [`Decoder::decode`] would have made of
+//! the same octets, for any fragmentation; fewer octets are buffered than four times the table's
+//! size plus those of two lengths and an index; an incomplete string is read once, when it is
+//! complete.
 
 use alloc::vec::Vec;
 

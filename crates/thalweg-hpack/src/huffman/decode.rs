@@ -13,9 +13,8 @@
 //! the end of the string are set to ones. These are a prefix of end-of-string and never complete a
 //! symbol, so the last octets need no separate loop.
 //!
-//! What it keeps true: no more than [`room_for`] octets are written; a string that ends in more
-//! than 7 bits of padding, in padding other than ones, or contains end-of-string is an error (RFC
-//! 7541 §5.2).
+//! Invariants: no more than [`room_for`] octets are written; a string that ends in more than 7 bits
+//! of padding, in padding other than ones, or contains end-of-string is an error (RFC 7541 §5.2).
 
 use super::code::{CODES, LENGTH_MAX, LENGTH_MIN, LENGTHS};
 use crate::error::DecodeError;

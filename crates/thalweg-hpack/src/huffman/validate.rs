@@ -8,8 +8,8 @@
 //! word   01101 11000 11...0     12 pending bits, then zeros
 //! ```
 //!
-//! What it keeps true: fewer than 49 bits are pending between two octets, so a code is incomplete
-//! only if its last bits have not arrived.
+//! Invariants: fewer than 49 bits are pending between two octets, so a code is incomplete only if
+//! its last bits have not arrived.
 
 use super::code::LENGTH_MAX;
 use super::decode::{LONG, Round, long_symbol};

@@ -1,6 +1,6 @@
 //! Reads and overwrites strings in the Huffman code of RFC 7541 Appendix B in place.
 //!
-//! Keeps true: an octet is only replaced by one with a code of the same length, so that every other
+//! Invariants: an octet is only replaced by one with a code of the same length, so that every other
 //! bit keeps its place.
 
 use alloc::vec::Vec;

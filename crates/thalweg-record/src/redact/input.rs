@@ -1,6 +1,6 @@
 //! Redacts the peer's bytes: parses frames and header blocks, and replaces strings in place.
 //!
-//! Keeps true: no byte is added or removed; frame headers, lengths, padding lengths, names and the
+//! Invariants: no byte is added or removed; frame headers, lengths, padding lengths, names and the
 //! structure of header blocks stay. Bytes that cannot be parsed are overwritten.
 
 use alloc::borrow::ToOwned;

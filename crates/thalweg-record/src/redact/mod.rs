@@ -1,7 +1,7 @@
 //! A redacted recording, which can still be replayed: with frames of the same kinds, lengths and
 //! order.
 //!
-//! Keeps true: values and content are removed; lengths, names, and the equality of values stay. The
+//! Invariants: values and content are removed; lengths, names, and the equality of values stay. The
 //! key is not in the file.
 
 mod huffman;

@@ -1,7 +1,7 @@
 //! The replacement of a value: another of the same length, plain and Huffman-coded, derived from a
 //! key that is discarded.
 //!
-//! Keeps true: equal values have equal replacements and different values different ones, so that
+//! Invariants: equal values have equal replacements and different values different ones, so that
 //! table lookups have the same results; no value becomes one of the static table, and those of the
 //! static table stay. Bytes that the core's rules examine stay.
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::error::ConnectionEnd;
+use thalweg_io::ConnectionEnd;
 
 /// Signals the end of a connection to its client.
 #[derive(Default)]

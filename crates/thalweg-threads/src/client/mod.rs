@@ -7,19 +7,21 @@ mod push_stream;
 mod streams;
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thalweg::{ErrorCode, StreamKey};
+use thalweg_io::{ConnectionEnd, Handle};
 
 use crate::body::Body;
+use crate::body::exchange::{BufferLimits, Chunk, Exchange, Finish, StreamCommand, StreamCommandSink};
+use crate::body::writer::{BodyWriter, Upload};
 use crate::commands::{ClientMailbox, DriverMessage, OpenRequest};
-use crate::error::{ConnectionEnd, Error};
-use crate::exchange::{BufferLimits, Chunk, Exchange, Finish, StreamCommand, StreamCommandSink};
-use crate::handle::Handle;
+use crate::error::Error;
 use crate::message::{Payload, Request, Response, Source};
-use crate::writer::{BodyWriter, Upload};
 
+pub use builder::Builder;
 pub use pending_response::{PendingResponse, Pushed};
 pub use push_stream::PushStream;
 pub use streams::ClientDriver;
@@ -55,6 +57,30 @@ impl Client {
         limits: BufferLimits,
     ) -> Self {
         Self { inner: Arc::new(Inner { mailbox, end_signal, pushes, limits }), time_limit: None }
+    }
+
+    /// Connects to a server over cleartext TCP, with prior knowledge (RFC 9113 §3.3) and the
+    /// default options.
+    ///
+    /// # Errors
+    /// Those of [`Builder::connect`].
+    pub fn connect(authority: &str) -> io::Result<Self> {
+        Self::builder().connect(authority)
+    }
+
+    /// Connects to a server over TLS, with the default options.
+    ///
+    /// # Errors
+    /// Those of [`Builder::connect_tls`].
+    #[cfg(feature = "rustls")]
+    pub fn connect_tls(authority: &str, tls: impl Into<Arc<rustls::ClientConfig>>) -> io::Result<Self> {
+        Self::builder().connect_tls(authority, tls)
+    }
+
+    /// Returns a builder, which sets other options and has other ways to connect.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
     }
 
     /// Accepts pushed responses (RFC 9113 §8.4) from now on, in place of any earlier
@@ -115,7 +141,7 @@ impl Client {
     /// Returns the handle that shuts the connection down and sends connection-level frames. It does
     /// not keep the connection open.
     pub fn handle(&self) -> Handle<thalweg::Client> {
-        Handle::new(Arc::clone(&self.inner.mailbox))
+        Handle::new(Arc::clone(&self.inner.mailbox) as _)
     }
 
     /// Shuts down gracefully: open streams complete, and no new ones are opened.
@@ -153,7 +179,7 @@ impl Client {
         if !self.inner.mailbox.post(DriverMessage::Host(Box::new(request)))
             && let Some(end) = self.end()
         {
-            return Err(Error::Connection { end, unprocessed: true });
+            return Err(Error::Connection { end, processed: false });
         }
         Ok(PendingResponse::new(exchange, self.time_limit))
     }

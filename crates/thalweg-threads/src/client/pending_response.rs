@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use thalweg::ErrorCode;
 
 use crate::body::Body;
+use crate::body::exchange::{Exchange, Interest, StreamCommand, WaitResult};
+use crate::body::writer::Upload;
 use crate::error::Error;
-use crate::exchange::{Exchange, Interest, StreamCommand, WaitResult};
 use crate::handle::StreamHandle;
 use crate::message::{Request, Response};
-use crate::writer::Upload;
 
 /// The response to a request that was started. Dropping it cancels the request (RST_STREAM with
 /// CANCEL).

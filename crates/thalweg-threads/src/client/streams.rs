@@ -7,23 +7,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thalweg::{Client, ConfigError, ErrorCode, Headers, HeadersKind, OpenError, SendError, StreamKey};
+use thalweg_io::{ConnectionEnd, NegotiationError, Rejection, SplicingConnection};
 
+use crate::body::exchange::{BufferLimits, Exchange, Finish, StreamCommand};
 use crate::client::end_signal::EndSignal;
 use crate::client::pending_response::{PendingResponse, Pushed};
 use crate::client::push_stream::PushSender;
 use crate::commands::{ClientMailbox, OpenRequest};
-use crate::driver::options::Options;
+use crate::driver::options::DriverOptions;
 use crate::driver::stream_table::{StreamEntry, StreamTable};
 use crate::driver::{Driver, Host, Negotiated};
-use crate::error::{ConnectionEnd, Error};
-use crate::exchange::{BufferLimits, Exchange, Finish, StreamCommand};
+use crate::error::Error;
 use crate::mailbox::Mailbox;
 use crate::message::{Request, Response};
-use crate::negotiate::{NegotiationError, Rejection};
-use crate::record::Connection;
 use crate::transport::Transport;
 
-/// The host of a client's driver.
+/// The streams of a client's connection.
 pub struct ClientStreams {
     scheme: &'static str,
     authority: String,
@@ -37,27 +36,21 @@ pub struct ClientStreams {
     limits: BufferLimits,
 }
 
-/// Drives one connection of a client.
+/// Drives one connection of a client; [`Builder::driver`](super::Builder::driver) creates it.
 pub type ClientDriver<T> = Driver<ClientStreams, T>;
 
 impl<T: Transport> ClientDriver<T> {
-    /// Creates a client's driver over a transport that does not block. `scheme` and `authority` are
-    /// the defaults for requests. `wake` must make the caller's loop take a turn soon, from any
-    /// thread: it is called when a message arrives while the driver waits.
-    ///
-    /// # Errors
-    /// The first field of the configuration that is outside its range.
-    pub fn new(
+    pub(super) fn new(
         transport: T,
         scheme: &'static str,
-        authority: impl Into<String>,
-        options: &Options,
+        authority: String,
+        options: &DriverOptions<Client>,
         wake: impl Fn() + Send + Sync + 'static,
-    ) -> Result<(Self, crate::client::Client), ConfigError> {
+    ) -> Result<(Self, super::Client), ConfigError> {
         let mailbox = Arc::new(Mailbox::new(Box::new(wake)));
         let end_signal = Arc::new(EndSignal::default());
-        let authority = authority.into();
         let pushes = Arc::new(PushSender::default());
+        let limits = options.buffer_limits();
         let host = ClientStreams {
             scheme,
             authority,
@@ -66,10 +59,10 @@ impl<T: Transport> ClientDriver<T> {
             end_signal: Arc::clone(&end_signal),
             pushes: Arc::clone(&pushes),
             mailbox: Arc::clone(&mailbox),
-            limits: options.limits(),
+            limits,
         };
         let driver = Self::start(transport, options, host, false, Arc::clone(&mailbox))?;
-        Ok((driver, crate::client::Client::new(mailbox, end_signal, pushes, options.limits())))
+        Ok((driver, super::Client::new(mailbox, end_signal, pushes, limits)))
     }
 }
 
@@ -77,7 +70,7 @@ impl ClientStreams {
     /// Sends a request. Returns it if the peer allows no further stream.
     fn open_stream(
         &self,
-        connection: &mut Connection<Client>,
+        connection: &mut SplicingConnection<Client>,
         table: &mut StreamTable,
         open: Box<OpenRequest>,
     ) -> Option<Box<OpenRequest>> {
@@ -100,7 +93,7 @@ impl ClientStreams {
         let OpenRequest { chunk, finish, exchange, .. } = *open;
         table.insert(StreamEntry::new(stream, Arc::clone(&exchange), ends, false));
         if !exchange.open(stream) {
-            table.reset(connection, stream, ErrorCode::CANCEL, Error::LocalReset(ErrorCode::CANCEL));
+            table.reset(connection, stream, ErrorCode::CANCEL, Error::reset(ErrorCode::CANCEL));
         } else if !ends {
             table.send(connection, stream, chunk, finish);
         }
@@ -133,7 +126,7 @@ impl Host for ClientStreams {
 
     fn open(
         &mut self,
-        _: &mut Connection<Client>,
+        _: &mut SplicingConnection<Client>,
         _: &mut StreamTable,
         _: &mut &[u8],
     ) -> Result<Option<Negotiated>, Rejection> {
@@ -174,7 +167,7 @@ impl Host for ClientStreams {
 
     fn execute(
         &mut self,
-        connection: &mut Connection<Client>,
+        connection: &mut SplicingConnection<Client>,
         table: &mut StreamTable,
         message: Box<OpenRequest>,
     ) {
@@ -188,7 +181,7 @@ impl Host for ClientStreams {
 
     fn execute_stream_command(
         &mut self,
-        connection: &mut Connection<Client>,
+        connection: &mut SplicingConnection<Client>,
         table: &mut StreamTable,
         stream: StreamKey,
         command: StreamCommand,
@@ -196,7 +189,7 @@ impl Host for ClientStreams {
         table.execute(connection, stream, command);
     }
 
-    fn streams_available(&mut self, connection: &mut Connection<Client>, table: &mut StreamTable) {
+    fn streams_available(&mut self, connection: &mut SplicingConnection<Client>, table: &mut StreamTable) {
         while let Some(open) = self.pending.pop_front() {
             if let Some(open) = self.open_stream(connection, table, open) {
                 self.pending.push_front(open);
@@ -205,7 +198,7 @@ impl Host for ClientStreams {
         }
     }
 
-    fn settings_received(&mut self, connection: &mut Connection<Client>, table: &mut StreamTable) {
+    fn settings_received(&mut self, connection: &mut SplicingConnection<Client>, table: &mut StreamTable) {
         if !self.has_settings {
             self.has_settings = true;
             self.streams_available(connection, table);
@@ -219,7 +212,7 @@ impl Host for ClientStreams {
     }
 
     fn connection_ended(&mut self, end: &Arc<ConnectionEnd>) {
-        let error = Error::Connection { end: Arc::clone(end), unprocessed: true };
+        let error = Error::Connection { end: Arc::clone(end), processed: false };
         for open in self.pending.drain(..) {
             open.exchange.deliver_end(error.clone());
         }

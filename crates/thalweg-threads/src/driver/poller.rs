@@ -1,15 +1,15 @@
 //! Waits in a driver's own thread, for a socket, a wake-up, or a timeout.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
+use thalweg_io::ConnectionEnd;
 
 use crate::driver::{Driver, Host, Readiness, Turn};
-use crate::error::ConnectionEnd;
 use crate::transport::Transport;
 
 /// The readiness queue of one socket, and its wake-up.
@@ -77,21 +77,31 @@ impl Poller {
 }
 
 /// A socket that a [`Poller`] polls.
-pub(crate) struct Socket(pub TcpStream);
+pub(crate) struct Socket {
+    stream: TcpStream,
+    remote: Option<SocketAddr>,
+}
+
+impl Socket {
+    /// Takes a socket that does not block, and its peer's address.
+    pub(crate) fn new(stream: TcpStream, remote: Option<SocketAddr>) -> Self {
+        Self { stream, remote }
+    }
+}
 
 impl Read for Socket {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.0.read(out)
+        self.stream.read(out)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0.write(data)
+        self.stream.write(data)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(slices)
+        self.stream.write_vectored(slices)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -101,11 +111,15 @@ impl Write for Socket {
 
 impl Transport for Socket {
     fn shutdown_write(&mut self) -> io::Result<()> {
-        match self.0.shutdown(Shutdown::Write) {
+        match self.stream.shutdown(Shutdown::Write) {
             // The peer has closed it already.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             outcome => outcome,
         }
+    }
+
+    fn remote_addr(&self) -> Option<SocketAddr> {
+        self.remote
     }
 
     fn is_emptied_by_short_read(&self) -> bool {

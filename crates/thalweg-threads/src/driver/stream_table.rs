@@ -8,23 +8,16 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use thalweg::{ErrorCode, Role, SendError, StreamKey};
+use thalweg_io::SplicingConnection;
 
-use super::transport_io::SplicedChunks;
+use crate::body::exchange::{Chunk, Exchange, Finish, StreamCommand};
 use crate::error::Error;
-use crate::exchange::{Chunk, Exchange, Finish, StreamCommand};
-use crate::record::Connection;
 use crate::trace;
 
 /// All open streams.
 pub struct StreamTable {
     entries: Vec<Option<StreamEntry>>,
-    /// The content of frames whose headers the core has written, until the transport has accepted
-    /// it.
-    pub chunks: SplicedChunks,
-    /// Whether large content is spliced into the output instead of copied.
-    splices: bool,
     /// Unreleased content of streams that both sides have completed.
     unreleased: Vec<(StreamKey, usize)>,
 }
@@ -65,21 +58,18 @@ impl StreamEntry {
     }
 
     /// Sends as much as the core accepts. Returns whether our half has ended.
-    fn send<R: Role>(
-        &mut self,
-        connection: &mut Connection<R>,
-        chunks: Option<&mut SplicedChunks>,
-    ) -> Result<bool, SendError> {
-        let mut chunks = chunks;
+    fn send<R: Role>(&mut self, connection: &mut SplicingConnection<R>) -> Result<bool, SendError> {
         while let Some((chunk, at)) = &mut self.current {
             let rest = &chunk.as_slice()[*at..];
             let ends = self.queue.is_empty() && matches!(self.finish, Some(Finish::End));
-            let taken = match (self.pad_len, &mut chunks, &*chunk) {
-                (None, Some(chunks), Chunk::Bytes(bytes)) if rest.len() >= SPLICE_BYTES_MIN => {
-                    splice(connection, self.stream, &bytes.slice(*at..), ends, chunks)?
+            let taken = match (self.pad_len, &*chunk) {
+                (None, Chunk::Bytes(bytes)) if connection.splices(rest.len()) => {
+                    let mut content = bytes.slice(*at..);
+                    connection.splice(self.stream, &mut content, ends)?;
+                    rest.len() - content.len()
                 }
-                (None, ..) => connection.send_data(self.stream, rest, ends)?,
-                (Some(pad_len), ..) => connection.send_data_padded(self.stream, rest, ends, pad_len)?,
+                (None, _) => connection.send_data(self.stream, rest, ends)?,
+                (Some(pad_len), _) => connection.send_data_padded(self.stream, rest, ends, pad_len)?,
             };
             if taken < rest.len() {
                 *at += taken;
@@ -107,34 +97,10 @@ impl StreamEntry {
     }
 }
 
-/// Splices content into the output frame by frame, as far as the core accepts it. Returns its
-/// length.
-fn splice<R: Role>(
-    connection: &mut Connection<R>,
-    stream: StreamKey,
-    content: &Bytes,
-    ends: bool,
-    chunks: &mut SplicedChunks,
-) -> Result<usize, SendError> {
-    let mut taken = 0;
-    while taken < content.len() {
-        let len = connection.splice_data(stream, content.len() - taken, ends)?;
-        if len == 0 {
-            break;
-        }
-        chunks.push_back(content.slice(taken..taken + len));
-        taken += len;
-    }
-    Ok(taken)
-}
-
-/// Shorter content is copied, which costs less than a splice.
-const SPLICE_BYTES_MIN: usize = 8 << 10;
-
 impl StreamTable {
-    /// Creates an empty table. `splices`: the transport accepts many slices at once.
-    pub const fn new(splices: bool) -> Self {
-        Self { entries: Vec::new(), chunks: SplicedChunks::new(), splices, unreleased: Vec::new() }
+    /// Creates an empty table.
+    pub const fn new() -> Self {
+        Self { entries: Vec::new(), unreleased: Vec::new() }
     }
 
     /// Adds a new stream.
@@ -167,7 +133,7 @@ impl StreamTable {
     /// Delivers received content.
     pub fn receive_data<R: Role>(
         &mut self,
-        connection: &mut Connection<R>,
+        connection: &mut SplicingConnection<R>,
         stream: StreamKey,
         data: &[u8],
         end: bool,
@@ -195,7 +161,7 @@ impl StreamTable {
     }
 
     /// Handles our END_STREAM.
-    pub fn end_local<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey) {
+    pub fn end_local<R: Role>(&mut self, connection: &mut SplicingConnection<R>, stream: StreamKey) {
         let Some(entry) = self.find(stream) else { return };
         entry.local_ended = true;
         if entry.remote_ended {
@@ -215,7 +181,7 @@ impl StreamTable {
 
     /// RFC 9113 §8.1: the response is complete, and the handler does not read the rest of the
     /// request.
-    fn reset_unread<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey) {
+    fn reset_unread<R: Role>(&mut self, connection: &mut SplicingConnection<R>, stream: StreamKey) {
         self.remove(stream);
         connection.send_reset(stream, ErrorCode::NO_ERROR);
     }
@@ -223,7 +189,7 @@ impl StreamTable {
     /// Queues content and sends as much as the core accepts.
     pub fn send<R: Role>(
         &mut self,
-        connection: &mut Connection<R>,
+        connection: &mut SplicingConnection<R>,
         stream: StreamKey,
         chunk: Chunk,
         finish: Option<Finish>,
@@ -247,10 +213,10 @@ impl StreamTable {
     }
 
     /// Sends as much of the queue as the core accepts.
-    pub fn resume<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey) {
+    pub fn resume<R: Role>(&mut self, connection: &mut SplicingConnection<R>, stream: StreamKey) {
         let entry = self.entries.get_mut(stream.index()).and_then(Option::as_mut);
         let Some(entry) = entry.filter(|entry| entry.stream == stream) else { return };
-        match entry.send(connection, self.splices.then_some(&mut self.chunks)) {
+        match entry.send(connection) {
             Ok(false) => {}
             Ok(true) => self.end_local(connection, stream),
             Err(error) => self.handle_send_error(connection, stream, error),
@@ -260,7 +226,7 @@ impl StreamTable {
     /// Handles an error of the core for an application's message.
     pub fn handle_send_error<R: Role>(
         &mut self,
-        connection: &mut Connection<R>,
+        connection: &mut SplicingConnection<R>,
         stream: StreamKey,
         error: SendError,
     ) {
@@ -275,7 +241,7 @@ impl StreamTable {
     /// Resets a stream and delivers the reason to its application.
     pub fn reset<R: Role>(
         &mut self,
-        connection: &mut Connection<R>,
+        connection: &mut SplicingConnection<R>,
         stream: StreamKey,
         code: ErrorCode,
         error: Error,
@@ -289,7 +255,7 @@ impl StreamTable {
     /// Executes an application's command for a stream; a late command does nothing.
     pub fn execute<R: Role>(
         &mut self,
-        connection: &mut Connection<R>,
+        connection: &mut SplicingConnection<R>,
         stream: StreamKey,
         command: StreamCommand,
     ) {
@@ -310,13 +276,13 @@ impl StreamTable {
             }
             StreamCommand::Release { bytes } => self.release(connection, stream, bytes),
             StreamCommand::Discard => self.discard(connection, stream),
-            StreamCommand::Reset { code } => self.reset(connection, stream, code, Error::LocalReset(code)),
+            StreamCommand::Reset { code } => self.reset(connection, stream, code, Error::reset(code)),
             // Only servers receive this command, and their host handles it.
             StreamCommand::SendContinue => {}
         }
     }
 
-    fn release<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey, bytes: usize) {
+    fn release<R: Role>(&mut self, connection: &mut SplicingConnection<R>, stream: StreamKey, bytes: usize) {
         let unreleased_bytes = match self.find(stream) {
             Some(entry) => &mut entry.unreleased_bytes,
             None => match self.unreleased.iter_mut().find(|(released, _)| *released == stream) {
@@ -331,7 +297,7 @@ impl StreamTable {
         self.unreleased.retain(|(_, unreleased_bytes)| *unreleased_bytes > 0);
     }
 
-    fn discard<R: Role>(&mut self, connection: &mut Connection<R>, stream: StreamKey) {
+    fn discard<R: Role>(&mut self, connection: &mut SplicingConnection<R>, stream: StreamKey) {
         self.release(connection, stream, usize::MAX);
         let Some(entry) = self.find(stream) else { return };
         entry.ignore_input = true;

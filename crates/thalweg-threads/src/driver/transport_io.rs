@@ -1,18 +1,14 @@
 //! A transport, its unread input, and its unwritten output.
 //!
-//! Invariants: unless the transport has failed, bytes of the core and content spliced between them
-//! are written in order and once, whatever happens to their streams; the driver calls the transport
-//! again only after it became ready.
+//! Invariants: unless the transport has failed, the output is written in order and once, whatever
+//! happens to its streams; the driver calls the transport again only after it became ready.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::mem;
 use std::ops::Range;
 
-use bytes::Bytes;
-use thalweg::{Role, Splice};
+use thalweg::Role;
+use thalweg_io::{CloseEvent, SplicedOutput, SplicingConnection};
 
-use crate::record::Connection;
 use crate::transport::Transport;
 
 /// The readiness of the transport, as far as the caller's loop knows. A false positive costs a
@@ -37,12 +33,7 @@ impl Readiness {
 pub(crate) struct TransportIo<T> {
     pub transport: T,
     input: Box<[u8]>,
-    output: Vec<u8>,
-    /// The positions of spliced content in the output.
-    splices: Vec<Splice>,
-    /// The length of the output with its spliced content, and how much of it is written.
-    len: usize,
-    written: usize,
+    output: SplicedOutput,
     readable: bool,
     writable: bool,
     hung_up: bool,
@@ -50,9 +41,6 @@ pub(crate) struct TransportIo<T> {
     /// Whether writing has failed.
     is_broken: bool,
 }
-
-/// Content that is written without a copy, in the order of the frames that contain it.
-pub(crate) type SplicedChunks = VecDeque<Bytes>;
 
 /// The result of a read.
 pub(crate) enum Input {
@@ -69,10 +57,7 @@ impl<T: Transport> TransportIo<T> {
         Self {
             transport,
             input: vec![0; INPUT_BYTES].into_boxed_slice(),
-            output: Vec::new(),
-            splices: Vec::new(),
-            len: 0,
-            written: 0,
+            output: SplicedOutput::default(),
             readable: true,
             writable: true,
             hung_up: false,
@@ -83,8 +68,17 @@ impl<T: Transport> TransportIo<T> {
 
     /// Queues bytes before the core's next output.
     pub(crate) fn queue_output(&mut self, bytes: &[u8]) {
-        self.output.extend_from_slice(bytes);
-        self.len += bytes.len();
+        self.output.queue(bytes);
+    }
+
+    /// Discards the output of the connection, which a peer without HTTP/2 cannot read.
+    pub(crate) fn discard_output<R: Role>(&mut self, connection: &mut SplicingConnection<R>) {
+        loop {
+            self.output.advance(self.output.unwritten_bytes());
+            if !self.output.fetch(connection) {
+                return;
+            }
+        }
     }
 
     /// Returns whether writing has failed.
@@ -111,7 +105,7 @@ impl<T: Transport> TransportIo<T> {
 
     /// Returns whether all output is written.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.written == self.len && !self.transport.wants_write()
+        self.output.is_empty() && !self.transport.wants_write()
     }
 
     /// Reads once.
@@ -140,40 +134,47 @@ impl<T: Transport> TransportIo<T> {
         }
     }
 
+    /// Reads once and discards the input. Returns what happened, or `None` if the transport is not
+    /// readable.
+    pub(crate) fn discard_input(&mut self) -> io::Result<Option<CloseEvent>> {
+        if self.ended {
+            return Ok(Some(CloseEvent::InputEnded));
+        }
+        if !self.readable {
+            return Ok(None);
+        }
+        Ok(match self.read()? {
+            Input::Bytes(len) => Some(CloseEvent::Received(len)),
+            Input::End => Some(CloseEvent::InputEnded),
+            Input::Blocked => None,
+        })
+    }
+
     /// Returns a part of the last read's input.
     pub(crate) fn input(&self, range: Range<usize>) -> &[u8] {
         &self.input[range]
     }
 
-    /// Fetches the core's output once the earlier output is written, and writes once, with the
-    /// spliced `chunks` in between. Returns whether something was written and the transport accepts
-    /// more.
-    pub(crate) fn write<R: Role>(
-        &mut self,
-        connection: &mut Connection<R>,
-        chunks: &mut SplicedChunks,
-    ) -> io::Result<bool> {
-        let outcome = self.write_once(connection, chunks);
+    /// Fetches the output of the connection once the earlier output is written, and writes once.
+    /// Returns whether something was written and the transport accepts more.
+    pub(crate) fn write<R: Role>(&mut self, connection: &mut SplicingConnection<R>) -> io::Result<bool> {
+        let outcome = self.write_once(connection);
         self.is_broken |= outcome.is_err();
         outcome
     }
 
-    fn write_once<R: Role>(
-        &mut self,
-        connection: &mut Connection<R>,
-        chunks: &mut SplicedChunks,
-    ) -> io::Result<bool> {
-        if self.written == self.len && !self.fetch(connection, chunks) {
-            self.release_memory();
+    fn write_once<R: Role>(&mut self, connection: &mut SplicingConnection<R>) -> io::Result<bool> {
+        if self.output.is_empty() && !self.output.fetch(connection) {
+            self.output.shrink(IDLE_OUTPUT_BYTES);
             return self.flush_transport().map(|()| false);
         }
         while self.writable {
-            let (outcome, offered) = self.offer(chunks);
+            let (outcome, offered) = self.offer();
             match outcome {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(len) => {
-                    self.written += len;
-                    let is_whole = self.written == self.len;
+                    self.output.advance(len);
+                    let is_whole = self.output.is_empty();
                     // A socket that accepted only a part is full.
                     self.writable = len == offered || !self.transport.is_emptied_by_short_read();
                     if is_whole || !self.writable {
@@ -189,31 +190,15 @@ impl<T: Transport> TransportIo<T> {
         Ok(false)
     }
 
-    /// Fetches the core's output, once the earlier output is written.
-    fn fetch<R: Role>(&mut self, connection: &mut Connection<R>, chunks: &mut SplicedChunks) -> bool {
-        chunks.drain(..self.splices.len());
-        self.splices.clear();
-        self.output.clear();
-        self.written = 0;
-        let is_any = connection.poll_transmit_spliced(&mut self.output, &mut self.splices);
-        self.len = self.output.len() + self.splices.iter().map(|splice| splice.len).sum::<usize>();
-        is_any
-    }
-
     /// Writes once. Returns the result, and how many bytes were offered.
-    fn offer(&mut self, chunks: &SplicedChunks) -> (io::Result<usize>, usize) {
-        if self.splices.is_empty() {
-            let rest = &self.output[self.written..];
-            return (self.transport.write(rest), rest.len());
+    fn offer(&mut self) -> (io::Result<usize>, usize) {
+        if let Some(bytes) = self.output.as_slice() {
+            return (self.transport.write(bytes), bytes.len());
         }
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let (mut count, mut offered) = (0, 0);
-        for slice in segments(&self.output, &self.splices, chunks, self.written).take(SLICES_MAX) {
-            slices[count] = IoSlice::new(slice);
-            count += 1;
-            offered += slice.len();
-        }
-        (self.transport.write_vectored(&slices[..count]), offered)
+        let count = self.output.fill_slices(&mut slices);
+        let slices = &slices[..count];
+        (self.transport.write_vectored(slices), slices.iter().map(|slice| slice.len()).sum())
     }
 
     /// Flushes a transport with buffers of its own.
@@ -235,32 +220,6 @@ impl<T: Transport> TransportIo<T> {
             Err(error) => Err(error),
         }
     }
-
-    /// Frees a large output buffer while the connection has no output.
-    fn release_memory(&mut self) {
-        if self.output.capacity() > IDLE_OUTPUT_BYTES {
-            drop(mem::take(&mut self.output));
-        }
-    }
-}
-
-/// Returns output and content in the order of the wire, without the first `written` bytes.
-fn segments<'a>(
-    output: &'a [u8],
-    splices: &'a [Splice],
-    chunks: &'a SplicedChunks,
-    written: usize,
-) -> impl Iterator<Item = &'a [u8]> {
-    let starts = [0].into_iter().chain(splices.iter().map(|splice| splice.offset));
-    let ends = splices.iter().map(|splice| splice.offset).chain([output.len()]);
-    let heads = starts.zip(ends).map(|(start, end)| &output[start..end]);
-    let contents = chunks.iter().map(|piece| &piece[..]).take(splices.len()).chain([&[][..]]);
-    let mut skipped = written;
-    heads.zip(contents).flat_map(|(head, content)| [head, content]).filter_map(move |segment| {
-        let skip = skipped.min(segment.len());
-        skipped -= skip;
-        Some(&segment[skip..]).filter(|rest| !rest.is_empty())
-    })
 }
 
 /// Slices of one write at most.

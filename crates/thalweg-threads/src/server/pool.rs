@@ -7,12 +7,26 @@
 //!
 //! One thread is woken at a time, by the thread that was woken before it, and the thread that
 //! parked last is woken first. So a few short requests cost one wake-up, and many use as many
-//! threads as there are processors. A thread that waits in a `Body` or a `BodyWriter` does not
-//! count as busy. If no request was taken for a millisecond, because handlers block elsewhere,
-//! another thread is woken.
+//! threads as there are processors:
+//!
+//! ```text
+//! driver           submits 3 requests, wakes A
+//! thread A         takes request 1, wakes B, runs it, finds none left, parks
+//! thread B         takes request 2, wakes C, runs it, takes request 3, runs it, parks
+//! thread C         finds none left, parks
+//! ```
+//!
+//! A thread that waits in a `Body` or a `BodyWriter` does not count as busy, so another may be
+//! woken for it. Handlers may also block where the pool cannot see it: if no request was taken for
+//! [`STARVATION_TIMEOUT`] although some wait, the driver of a waiting connection wakes another
+//! thread.
+//!
+//! The responses go back through the driver's mailbox. The number of requests that still wait in
+//! the queue tells the mailbox whether a response may be batched with others (see
+//! [`mailbox`](crate::mailbox)).
 //!
 //! Invariants: there are at most `threads_max` threads; a queue is in the ready list if and only if
-//! it has requests; at most one thread is being woken.
+//! it has requests; at most one thread is being woken; `waiting` of a queue is its length.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -28,7 +42,7 @@ use thalweg::StreamKey;
 
 use crate::blocked::{self, WorkerPool};
 use crate::body::Body;
-use crate::mailbox::PendingResponses;
+use crate::mailbox::WaitingRequests;
 use crate::message::Request;
 use crate::server::responder::Responder;
 
@@ -95,14 +109,38 @@ struct Parker {
 struct JobQueue {
     jobs: VecDeque<Job>,
     /// Their number, readable without the lock.
-    pending: Arc<PendingResponses>,
+    waiting: Arc<WaitingRequests>,
 }
 
 impl JobQueue {
-    fn change<T>(&mut self, change: impl FnOnce(&mut VecDeque<Job>) -> T) -> T {
-        let changed = change(&mut self.jobs);
-        self.pending.store(self.jobs.len(), Ordering::Relaxed);
-        changed
+    /// Publishes the number of requests after each change of `jobs`.
+    fn publish(&self) {
+        self.waiting.store(self.jobs.len(), Ordering::Relaxed);
+    }
+
+    fn append(&mut self, jobs: &mut Vec<Job>) {
+        self.jobs.extend(jobs.drain(..));
+        self.publish();
+    }
+
+    fn pop(&mut self) -> Option<Job> {
+        let job = self.jobs.pop_front();
+        self.publish();
+        job
+    }
+
+    fn remove(&mut self, stream: StreamKey) -> Option<Job> {
+        // Stream identifiers ascend.
+        let position = self.jobs.binary_search_by_key(&stream.id(), |job| job.stream.id()).ok()?;
+        let job = self.jobs.remove(position);
+        self.publish();
+        job
+    }
+
+    fn clear(&mut self) -> VecDeque<Job> {
+        let jobs = mem::take(&mut self.jobs);
+        self.publish();
+        jobs
     }
 }
 
@@ -117,9 +155,16 @@ pub(crate) struct Job {
 pub(crate) struct ConnectionQueue {
     shared: Arc<Shared>,
     index: usize,
-    count: Arc<PendingResponses>,
-    /// When requests began to wait, and how many the pool had taken by then.
-    pending: Option<(Instant, u64)>,
+    waiting: Arc<WaitingRequests>,
+    /// The last check for starvation, while requests wait.
+    last_check: Option<StarvationCheck>,
+}
+
+/// A check for starvation: requests are starved if the next check finds that none was taken.
+struct StarvationCheck {
+    at: Instant,
+    /// The number of requests that the pool had taken.
+    taken: u64,
 }
 
 /// An action to execute after the lock is released.
@@ -157,7 +202,7 @@ impl Pool {
     /// Adds a queue for a connection.
     pub(crate) fn connection_queue(&self) -> ConnectionQueue {
         let queue = JobQueue::default();
-        let count = Arc::clone(&queue.pending);
+        let waiting = Arc::clone(&queue.waiting);
         let mut state = self.shared.lock();
         let index = match state.free_queues.pop() {
             Some(index) => {
@@ -169,7 +214,7 @@ impl Pool {
                 state.queues.len() - 1
             }
         };
-        ConnectionQueue { shared: Arc::clone(&self.shared), index, count, pending: None }
+        ConnectionQueue { shared: Arc::clone(&self.shared), index, waiting, last_check: None }
     }
 
     /// Ends the threads once their handlers return, and waits for that until `deadline`. Returns
@@ -193,9 +238,9 @@ impl Pool {
 }
 
 impl ConnectionQueue {
-    /// Returns the number of waiting requests.
-    pub(crate) fn pending(&self) -> Arc<PendingResponses> {
-        Arc::clone(&self.count)
+    /// Returns the number of waiting requests, as it changes.
+    pub(crate) fn waiting(&self) -> Arc<WaitingRequests> {
+        Arc::clone(&self.waiting)
     }
 
     /// Queues requests, and empties `jobs`.
@@ -207,7 +252,7 @@ impl ConnectionQueue {
         let index = self.index;
         let Some(queue) = state.queues.get_mut(index).and_then(Option::as_mut) else { return };
         let was_empty = queue.jobs.is_empty();
-        queue.change(|pending| pending.extend(jobs.drain(..)));
+        queue.append(jobs);
         if was_empty {
             state.ready.push_back(index);
         }
@@ -220,13 +265,11 @@ impl ConnectionQueue {
     pub(crate) fn cancel(&self, stream: StreamKey) -> Option<Job> {
         let mut state = self.shared.lock();
         let queue = state.queues.get_mut(self.index)?.as_mut()?;
-        // Stream identifiers ascend.
-        let position = queue.jobs.binary_search_by_key(&stream.id(), |job| job.stream.id()).ok()?;
-        let job = queue.change(|jobs| jobs.remove(position));
+        let job = queue.remove(stream)?;
         if queue.jobs.is_empty() {
             state.ready.retain(|index| *index != self.index);
         }
-        job
+        Some(job)
     }
 
     /// Removes all waiting requests of a connection that has ended.
@@ -234,7 +277,7 @@ impl ConnectionQueue {
         let mut state = self.shared.lock();
         state.ready.retain(|index| *index != self.index);
         let queue = state.queues.get_mut(self.index).and_then(Option::as_mut);
-        queue.map(|queue| queue.change(mem::take)).unwrap_or_default()
+        queue.map(JobQueue::clear).unwrap_or_default()
     }
 
     /// Wakes another thread if the waiting requests are starved. Returns when to check again, if
@@ -242,19 +285,18 @@ impl ConnectionQueue {
     pub(crate) fn check_starvation(&mut self, now: Instant) -> Option<Duration> {
         let mut state = self.shared.lock();
         if state.queues.get(self.index)?.as_ref()?.jobs.is_empty() {
-            self.pending = None;
+            self.last_check = None;
             return None;
         }
-        let action = match self.pending {
-            Some((since, taken))
-                if taken == state.taken && now.duration_since(since) < STARVATION_TIMEOUT =>
-            {
+        let taken = state.taken;
+        let mut action = WakeAction::None;
+        if let Some(last) = self.last_check.as_ref().filter(|last| last.taken == taken) {
+            if now.duration_since(last.at) < STARVATION_TIMEOUT {
                 return Some(STARVATION_TIMEOUT);
             }
-            Some((_, taken)) if taken == state.taken => state.next_wake(&self.shared, true),
-            _ => WakeAction::None,
-        };
-        self.pending = Some((now, state.taken));
+            action = state.next_wake(&self.shared, true);
+        }
+        self.last_check = Some(StarvationCheck { at: now, taken });
         drop(state);
         self.shared.wake(action);
         Some(STARVATION_TIMEOUT)
@@ -347,7 +389,7 @@ impl State {
     fn take(&mut self) -> Option<Job> {
         let index = self.ready.pop_front()?;
         let queue = self.queues.get_mut(index)?.as_mut()?;
-        let job = queue.change(VecDeque::pop_front);
+        let job = queue.pop();
         if !queue.jobs.is_empty() {
             self.ready.push_back(index);
         }

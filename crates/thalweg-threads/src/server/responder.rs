@@ -8,14 +8,14 @@ use bytes::Bytes;
 use thalweg::{ErrorCode, KnownName, Status, StreamKey};
 
 use crate::body::Body;
+use crate::body::exchange::{Chunk, Exchange, Finish, StreamCommand};
+use crate::body::writer::{BodyWriter, Upload};
 use crate::commands::{DriverMessage, PushCommand, ResponseCommand, ServerCommand, ServerMailbox};
 use crate::error::Error;
-use crate::exchange::{Chunk, Exchange, Finish, StreamCommand};
 use crate::fields::Fields;
 use crate::handle::StreamHandle;
 use crate::message::{Payload, Request, Response, Source};
 use crate::tunnel::Tunnel;
-use crate::writer::{BodyWriter, Upload};
 
 /// Responds to one request. Dropping it without a response resets the stream with INTERNAL_ERROR.
 pub struct Responder {
@@ -138,7 +138,7 @@ impl Responder {
         let command = PushCommand { parent: self.stream, head, exchange: Arc::clone(&exchange) };
         if !self.mailbox.post(DriverMessage::Host(ServerCommand::Push(Box::new(command)))) {
             self.check_open()?;
-            return Err(Error::LocalReset(ErrorCode::CANCEL).into());
+            return Err(Error::reset(ErrorCode::CANCEL).into());
         }
         exchange.wait_open(None)?;
         let stream = exchange.stream().expect("it is open");

@@ -7,65 +7,62 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thalweg::{ConfigError, ErrorCode, Headers, HeadersKind, Priority, Server, Status, StreamKey};
-use thalweg_h2c::{Sniffer, Upgrade};
+use thalweg_h2c::Upgrade;
+use thalweg_io::{
+    ConnectionEnd, DetectedProtocol, Negotiation, NegotiationError, Rejection, Setup, SplicingConnection,
+};
 
 use crate::body::Body;
+use crate::body::exchange::{BufferLimits, Exchange, Finish, StreamCommand};
 use crate::commands::{PushCommand, ResponseCommand, ServerCommand, ServerMailbox};
-use crate::driver::options::Options;
+use crate::driver::options::DriverOptions;
 use crate::driver::stream_table::{StreamEntry, StreamTable};
 use crate::driver::{Driver, Host, Negotiated};
-use crate::error::{ConnectionEnd, Error};
-use crate::exchange::{BufferLimits, Exchange, Finish, StreamCommand};
+use crate::error::Error;
 use crate::mailbox::Mailbox;
 use crate::message::Request;
-use crate::negotiate::{self, DetectedProtocol, Rejection};
-use crate::record::Connection;
 use crate::server::pool::{ConnectionQueue, Job, Pool};
 use crate::server::responder::Responder;
 use crate::trace;
 use crate::transport::Transport;
 
-/// The host of a server's driver.
+/// The streams of a server's connection.
 pub struct ServerStreams {
     queue: ConnectionQueue,
     mailbox: Arc<ServerMailbox>,
     limits: BufferLimits,
     remote: Option<SocketAddr>,
     /// `Some` until the protocol is known.
-    sniffer: Option<Box<Sniffer>>,
-    options: Options,
+    negotiation: Option<Box<Negotiation>>,
+    /// For the connection after an Upgrade.
+    setup: Setup,
     /// The requests of this turn, submitted to the pool together.
     jobs: Vec<Job>,
 }
 
-/// Drives one connection of a server.
+/// Drives one connection of a server; [`Builder::driver`](super::Builder::driver) creates it.
 pub type ServerDriver<T> = Driver<ServerStreams, T>;
 
 impl<T: Transport> ServerDriver<T> {
-    /// Creates a server's driver over a transport that does not block. `pool` handles the requests.
-    /// `wake` must make the caller's loop take a turn soon, from any thread: it is called when a
-    /// response arrives while the driver waits.
-    ///
-    /// # Errors
-    /// The first field of the configuration that is outside its range.
-    pub fn new(
+    pub(super) fn new(
         transport: T,
         pool: &Pool,
-        options: &Options,
+        options: &DriverOptions<Server>,
+        h2c: Option<thalweg_h2c::Config>,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, ConfigError> {
         let queue = pool.connection_queue();
-        let mailbox = Arc::new(Mailbox::with_pending_responses(Box::new(wake), queue.pending()));
+        let mailbox = Arc::new(Mailbox::batching(Box::new(wake), queue.waiting()));
         let host = ServerStreams {
             queue,
             mailbox: Arc::clone(&mailbox),
-            limits: options.limits(),
-            remote: options.remote,
-            sniffer: options.h2c.map(|h2c| Box::new(Sniffer::new(h2c))),
-            options: options.clone(),
+            limits: options.buffer_limits(),
+            remote: transport.remote_addr(),
+            negotiation: h2c.map(|h2c| Box::new(Negotiation::new(h2c))),
+            setup: options.setup.clone(),
             jobs: Vec::new(),
         };
-        Self::start(transport, options, host, options.h2c.is_some(), mailbox)
+        Self::start(transport, options, host, h2c.is_some(), mailbox)
     }
 }
 
@@ -95,14 +92,14 @@ impl ServerStreams {
     /// RFC 7540 §3.2: the request of the Upgrade becomes stream 1, half-closed (remote).
     fn upgrade(
         &mut self,
-        connection: &mut Connection<Server>,
+        connection: &mut SplicingConnection<Server>,
         table: &mut StreamTable,
         upgrade: &Upgrade,
     ) -> Result<Negotiated, Rejection> {
         let method = upgrade.request.method.as_bytes();
-        let upgraded = self.options.setup().upgraded(&upgrade.settings, method);
+        let upgraded = self.setup.start_upgraded(&upgrade.settings, method);
         let (upgraded, stream) = upgraded.map_err(|_| Rejection::UPGRADE)?;
-        *connection = upgraded;
+        connection.replace(upgraded);
         let head = Request::from_upgrade(&upgrade.request, self.remote);
         let exchange = Exchange::new(Arc::clone(&self.mailbox) as _, self.limits, Some(stream));
         table.insert(StreamEntry::new(stream, Arc::clone(&exchange), false, true));
@@ -127,7 +124,7 @@ impl ServerStreams {
         self.jobs.push(Job { stream, request, responder });
     }
 
-    fn push(connection: &mut Connection<Server>, table: &mut StreamTable, command: PushCommand) {
+    fn push(connection: &mut SplicingConnection<Server>, table: &mut StreamTable, command: PushCommand) {
         let PushCommand { parent, head, exchange } = command;
         match connection.send_push(parent, &head.control("", ""), head.fields.iter()) {
             Ok(stream) => {
@@ -138,7 +135,11 @@ impl ServerStreams {
         }
     }
 
-    fn respond(connection: &mut Connection<Server>, table: &mut StreamTable, response: ResponseCommand) {
+    fn respond(
+        connection: &mut SplicingConnection<Server>,
+        table: &mut StreamTable,
+        response: ResponseCommand,
+    ) {
         let ResponseCommand { stream, head, chunk, finish } = response;
         let status = head.status();
         let fields = head.fields.iter();
@@ -163,15 +164,15 @@ impl Host for ServerStreams {
 
     fn open(
         &mut self,
-        connection: &mut Connection<Server>,
+        connection: &mut SplicingConnection<Server>,
         table: &mut StreamTable,
         input: &mut &[u8],
     ) -> Result<Option<Negotiated>, Rejection> {
-        let Some(sniffer) = &mut self.sniffer else {
+        let Some(negotiation) = &mut self.negotiation else {
             return Ok(Some(Negotiated { prefetched: &[], response: &[] }));
         };
-        let Some(detected) = negotiate::sniff(sniffer, input)? else { return Ok(None) };
-        self.sniffer = None;
+        let Some(detected) = negotiation.receive(input)? else { return Ok(None) };
+        self.negotiation = None;
         match detected {
             DetectedProtocol::Preface(seen) => Ok(Some(Negotiated { prefetched: seen, response: &[] })),
             DetectedProtocol::Upgrade(upgrade) => self.upgrade(connection, table, &upgrade).map(Some),
@@ -179,9 +180,9 @@ impl Host for ServerStreams {
     }
 
     fn open_eof(&mut self) -> Rejection {
-        match &mut self.sniffer {
-            Some(sniffer) => negotiate::sniff_eof(sniffer),
-            None => Rejection::without_response(negotiate::NegotiationError::NoData),
+        match &mut self.negotiation {
+            Some(negotiation) => negotiation.handle_eof(),
+            None => Rejection::without_response(NegotiationError::NoData),
         }
     }
 
@@ -207,7 +208,7 @@ impl Host for ServerStreams {
 
     fn execute(
         &mut self,
-        connection: &mut Connection<Server>,
+        connection: &mut SplicingConnection<Server>,
         table: &mut StreamTable,
         message: ServerCommand,
     ) {
@@ -224,7 +225,7 @@ impl Host for ServerStreams {
 
     fn execute_stream_command(
         &mut self,
-        connection: &mut Connection<Server>,
+        connection: &mut SplicingConnection<Server>,
         table: &mut StreamTable,
         stream: StreamKey,
         command: StreamCommand,
@@ -238,9 +239,9 @@ impl Host for ServerStreams {
         }
     }
 
-    fn streams_available(&mut self, _: &mut Connection<Server>, _: &mut StreamTable) {}
+    fn streams_available(&mut self, _: &mut SplicingConnection<Server>, _: &mut StreamTable) {}
 
-    fn settings_received(&mut self, _: &mut Connection<Server>, _: &mut StreamTable) {}
+    fn settings_received(&mut self, _: &mut SplicingConnection<Server>, _: &mut StreamTable) {}
 
     fn stream_reset(&mut self, stream: StreamKey) {
         // The request may be queued here or in the pool. If its handler is running, it sees the end
@@ -275,7 +276,7 @@ impl fmt::Debug for ServerStreams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerStreams")
             .field("remote", &self.remote)
-            .field("is_negotiating", &self.sniffer.is_some())
+            .field("is_negotiating", &self.negotiation.is_some())
             .finish_non_exhaustive()
     }
 }

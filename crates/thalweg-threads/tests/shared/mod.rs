@@ -16,8 +16,8 @@ use thalweg::CloseCause;
 use thalweg_testkit::frames::{
     Frame, Reader, flag, goaway, kind, preface, raw, settings, settings_ack, wire,
 };
-use thalweg_threads::server::{ServeStats, ServerHandle};
-use thalweg_threads::{Client, ConnectionEnd, ErrorCode, Handler, NegotiationError, Server};
+use thalweg_threads::server::{Builder, ServeStats, ServerHandle};
+use thalweg_threads::{Client, ConnectionEnd, ErrorCode, Handler, NegotiationError};
 
 /// For waits that take no time unless something is broken.
 pub const LIMIT: Duration = Duration::from_secs(20);
@@ -56,11 +56,13 @@ impl Running {
         Self::with(|server| server, handler)
     }
 
-    pub fn with(configure: impl FnOnce(Server) -> Server, handler: impl Handler) -> Self {
+    pub fn with(configure: impl FnOnce(Builder) -> Builder, handler: impl Handler) -> Self {
         let (sender, ends) = channel();
-        let server = configure(Server::bind("127.0.0.1:0").unwrap())
+        let server = configure(Builder::new())
             // The test may have ended before its connections.
-            .on_end(move |end| drop(sender.send(End::new(end))));
+            .on_end(move |end| drop(sender.send(End::new(end))))
+            .bind("127.0.0.1:0")
+            .unwrap();
         let (address, handle) = (server.local_addr(), server.handle());
         let thread = Some(thread::spawn(move || server.serve(handler)));
         Self { address, handle, ends, thread }

@@ -9,8 +9,9 @@ use thalweg_testkit::frames::{
     Frame, Reader, headers, preface, setting, settings, settings_ack, window_update, wire,
 };
 use thalweg_testkit::hpack;
+use thalweg_threads::server::Builder;
 use thalweg_threads::{
-    Body, Options, Pool, Readiness, Request, Responder, Response, ServerDriver, Transport, Turn, Wait,
+    Body, Pool, Readiness, Request, Responder, Response, ServerDriver, Transport, Turn, Wait,
 };
 
 use super::{LIMIT, Random};
@@ -128,20 +129,20 @@ pub struct Bench {
 }
 
 impl Bench {
-    pub fn new(pool: &Pool, options: &Options) -> Self {
-        Self::over(Pipe::default(), pool, options)
+    pub fn new(pool: &Pool, builder: &Builder) -> Self {
+        Self::over(Pipe::default(), pool, builder)
     }
 
     /// The same over a vectored transport.
-    pub fn vectored(pool: &Pool, options: &Options) -> Self {
+    pub fn vectored(pool: &Pool, builder: &Builder) -> Self {
         let pipe = Pipe::default();
         pipe.with(|ends| ends.is_vectored = true);
-        Self::over(pipe, pool, options)
+        Self::over(pipe, pool, builder)
     }
 
-    fn over(pipe: Pipe, pool: &Pool, options: &Options) -> Self {
+    fn over(pipe: Pipe, pool: &Pool, builder: &Builder) -> Self {
         let (wake, woken) = channel();
-        let driver = ServerDriver::new(pipe.clone(), pool, options, waker(wake)).unwrap();
+        let driver = builder.driver(pipe.clone(), pool, waker(wake)).unwrap();
         Self { driver, pipe, woken }
     }
 

@@ -11,12 +11,12 @@ use std::task::{Context, Poll, Waker};
 use http::{Extensions, Request, Response};
 use thalweg::frame::{Flags, FrameType};
 use thalweg::{Client, Priority, SendError, StreamKey};
+use thalweg_io::Connection;
 
 use crate::body::Body;
-use crate::command_queue::CommandQueue;
+use crate::body::inbox::Inbox;
+use crate::driver::command_queue::CommandQueue;
 use crate::error::Error;
-use crate::inbox::Inbox;
-use crate::record::Connection;
 use crate::trace;
 
 use super::response::PendingResponse;

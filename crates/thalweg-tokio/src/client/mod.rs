@@ -1,5 +1,6 @@
 //! The client: a cloneable handle, and the connection behind it.
 
+mod builder;
 mod hooks;
 mod response;
 mod stream_permits;
@@ -14,22 +15,19 @@ use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
 use http_body::Body as HttpBody;
-use thalweg::{Config, ConfigError, OwnedEvent};
+use thalweg::{Config, ConfigError};
+use thalweg_io::{Connection as Core, ConnectionEnd, Handle};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc};
 use tower_service::Service;
 
 use crate::body::Body;
-use crate::control::{ConnectionControl, Handle};
-use crate::counters::Counters;
-use crate::driver::Driver;
-use crate::error::{BoxError, ConnectionEnd, Error};
-use crate::record::Setup;
+use crate::driver::{Driver, DriverOptions};
+use crate::error::{BoxError, Error};
 use crate::trace;
 
-#[cfg(feature = "rustls")]
-pub use crate::tls::connect as connect_tls;
+pub use builder::Builder;
 pub use hooks::{OnInformational, OnPush, Pushed, StreamHandle};
 pub use response::ResponseFuture;
 
@@ -71,6 +69,7 @@ where
 
 /// Connects over TCP and speaks HTTP/2 with prior knowledge (RFC 9113 §3.3). Does not wait for the
 /// server preface: the first request fails if the peer does not speak HTTP/2.
+/// Other options: [`Builder::connect`].
 ///
 /// # Errors
 /// The error of the operating system.
@@ -79,13 +78,29 @@ where
     B: HttpBody,
     B::Error: Into<BoxError>,
 {
-    let socket = TcpStream::connect(addr).await?;
-    socket.set_nodelay(true)?;
-    let connected = handshake(socket, Config::default());
-    Ok(connected.expect("the default configuration is valid"))
+    Builder::new().connect(addr).await
 }
 
-/// Speaks HTTP/2 on a connected transport. The requests' bodies have the type `B`.
+/// Connects over TCP and TLS, and speaks HTTP/2 if the server negotiates it by ALPN (RFC 9113
+/// §3.2). Adds `h2` to a configuration without ALPN protocols.
+///
+/// # Errors
+/// Those of [`Builder::connect_tls`].
+#[cfg(feature = "rustls")]
+pub async fn connect_tls<B>(
+    addr: impl ToSocketAddrs,
+    name: crate::rustls::pki_types::ServerName<'static>,
+    tls: impl Into<Arc<crate::rustls::ClientConfig>>,
+) -> io::Result<(Client<B>, Connection<tokio_rustls::client::TlsStream<TcpStream>, B>)>
+where
+    B: HttpBody,
+    B::Error: Into<BoxError>,
+{
+    Builder::new().connect_tls(addr, name, tls).await
+}
+
+/// Speaks HTTP/2 on a connected transport. The requests' bodies have the type `B`. Other options:
+/// [`Builder::handshake`].
 ///
 /// # Errors
 /// The first field of `config` that is outside its range.
@@ -95,41 +110,28 @@ where
     B: HttpBody,
     B::Error: Into<BoxError>,
 {
-    start(io, &Setup::from(config))
+    Builder::new().config(config).handshake(io)
 }
 
-/// Speaks HTTP/2 on a connected transport, and records the connection.
-///
-/// # Errors
-/// The first field of `config` that is outside its range.
-#[cfg(feature = "record")]
-pub fn handshake_recorded<IO, B>(
+fn start<IO, B>(
     io: IO,
-    config: Config,
-    recordings: &thalweg_record::RecordingStore,
-) -> Result<(Client<B>, Connection<IO, B>), ConfigError>
+    core: Core<thalweg::Client>,
+    options: DriverOptions<thalweg::Client>,
+) -> (Client<B>, Connection<IO, B>)
 where
     IO: AsyncRead + AsyncWrite + Unpin,
     B: HttpBody,
     B::Error: Into<BoxError>,
 {
-    start(io, &Setup { config, recordings: Some(recordings.clone()) })
-}
-
-fn start<IO, B>(io: IO, setup: &Setup) -> Result<(Client<B>, Connection<IO, B>), ConfigError>
-where
-    IO: AsyncRead + AsyncWrite + Unpin,
-    B: HttpBody,
-    B::Error: Into<BoxError>,
-{
-    let core = setup.start()?;
     let (submitted, receiver) = mpsc::unbounded_channel();
     let permits = StreamPermits::new();
     let end = Arc::new(OnceLock::new());
     let shared = Arc::new(Shared { submitted, permits: permits.semaphore(), end: Arc::clone(&end) });
-    let requests = ClientStreams::new(receiver, permits, end);
-    let driver = Driver::new(io, core, requests, Arc::<ConnectionControl<thalweg::Client>>::default());
-    Ok((Client { shared, permit: None, acquire: None }, Connection { driver }))
+    let driver = Driver::new(io, core, ClientStreams::new(receiver, permits, end), options);
+    if let Some(counters) = driver.counters() {
+        counters.connection_opened();
+    }
+    (Client { shared, permit: None, acquire: None }, Connection { driver })
 }
 
 impl<IO, B> Connection<IO, B>
@@ -138,39 +140,9 @@ where
     B: HttpBody,
     B::Error: Into<BoxError>,
 {
-    /// Registers the connection with a [`ConnectionMonitor`](crate::inspect::ConnectionMonitor);
-    /// `peer` is only displayed.
-    #[cfg(feature = "inspect")]
-    pub fn inspect(
-        mut self,
-        monitor: &crate::inspect::ConnectionMonitor,
-        peer: Option<std::net::SocketAddr>,
-    ) -> Self {
-        self.driver.io().set_tap(crate::tap::Tap::new(monitor, peer, true));
-        self
-    }
-
     /// Returns the handle that shuts the connection down and sends connection-level frames.
     pub fn handle(&self) -> Handle<thalweg::Client> {
-        self.driver.handle().clone()
-    }
-
-    /// Sets a callback for connection-level events of the server: settings, origins, alternative
-    /// services, extension frames. It runs in the connection's task and should only forward its
-    /// argument.
-    pub fn on_notice(
-        mut self,
-        on_notice: impl Fn(&Handle<thalweg::Client>, OwnedEvent) + Send + Sync + 'static,
-    ) -> Self {
-        self.driver.set_on_notice(Arc::new(on_notice));
-        self
-    }
-
-    /// Adds what the connection does to `counters`, which other connections may share.
-    pub fn counters(mut self, counters: Arc<Counters>) -> Self {
-        counters.count_opened();
-        self.driver.set_counters(counters);
-        self
+        self.driver.handle()
     }
 }
 
@@ -187,7 +159,7 @@ where
         let end = ready!(Pin::new(&mut *driver).poll(cx));
         trace::connection_ended(&end);
         if let Some(counters) = driver.counters() {
-            counters.count_ended(false, end.is_warning());
+            counters.connection_ended(&end);
         }
         Poll::Ready(end)
     }

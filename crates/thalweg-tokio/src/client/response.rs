@@ -10,8 +10,8 @@ use http::{Request, Response};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::body::Body;
+use crate::body::inbox::Inbox;
 use crate::error::Error;
-use crate::inbox::Inbox;
 
 use super::streams::PendingRequest;
 use super::{Acquire, Shared};

@@ -17,20 +17,20 @@ use thalweg::{
     Client, ErrorCode, Event, Field, Headers, HeadersKind, OpenError, SendError, StreamKey, Violation,
     map_fields,
 };
+use thalweg_io::{ConnectionEnd, SplicingConnection};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::body_sender::{BodySender, SendStatus};
-use crate::connection_io::Action;
-use crate::detached_inboxes::DetachedInboxes;
+use crate::body::inbox::Inbox;
+use crate::body::sender::{BodySender, SendStatus};
 use crate::driver::Host;
-use crate::error::{BoxError, ConnectionEnd, Error};
+use crate::driver::connection_io::Action;
+use crate::driver::detached_inboxes::DetachedInboxes;
+use crate::driver::waker_set::WakerSet;
+use crate::error::{BoxError, Error};
 use crate::fields::{Digits, content_length, without_http_1};
-use crate::inbox::Inbox;
 use crate::protocol::Protocol;
-use crate::splicing::SplicingConnection;
 use crate::trace;
-use crate::waker_set::WakerSet;
 
 use super::hooks::RequestHooks;
 use super::stream_permits::StreamPermits;

@@ -11,9 +11,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
 
 use thalweg::Role;
-
-use crate::error::ConnectionEnd;
-use crate::record::Connection;
+use thalweg_io::{Connection, ConnectionEnd};
 
 use super::traffic_log::TrafficLog;
 use super::{ConnectionMonitor, ConnectionSnapshot, Registration};

@@ -11,25 +11,25 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
-use thalweg::{Config, OwnedEvent};
+use thalweg_io::{
+    CommandSink as _, ConnectionCounters, ConnectionEnd, Counters, NegotiationError, Rejection, evict,
+    is_of_one_connection, least_recently_used,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::task::{Id, JoinSet};
 use tokio::time;
 use tower_service::Service;
 
+use super::builder::{Builder, Options};
+use super::connection::Connection;
+use super::negotiate::{Negotiated, Refused, negotiate_cleartext};
 use crate::body::Body;
-use crate::control::{ConnectionControl, Handle, OnNotice};
-use crate::counters::Counters;
-use crate::error::{BoxError, ConnectionEnd};
+use crate::driver::control::ConnectionControl;
+use crate::driver::handle_of;
+use crate::error::BoxError;
 use crate::trace;
-
-use super::Connection;
-use crate::negotiate::{
-    ConnectionOutcome, Negotiated, NegotiationError, UNUSABLE_UPGRADE, negotiate_cleartext, reject,
-};
-use crate::record::Setup;
-use crate::tap::Tap;
+use crate::transport::reject;
 
 /// A TCP listener that serves HTTP/2: with prior knowledge (RFC 9113 §3.3), and by Upgrade from
 /// HTTP/1.1.
@@ -40,24 +40,6 @@ pub struct Server {
     connections_max: usize,
     options: Options,
 }
-
-/// The options shared by all connections.
-struct Options {
-    setup: Setup,
-    h2c: thalweg_h2c::Config,
-    stream_handles: bool,
-    counters: Arc<Counters>,
-    #[cfg(feature = "inspect")]
-    monitor: Option<crate::inspect::ConnectionMonitor>,
-    #[cfg(feature = "rustls")]
-    tls: Option<tokio_rustls::TlsAcceptor>,
-    on_open: Option<Box<OnOpen>>,
-    on_notice: Option<OnNotice<thalweg::Server>>,
-    on_end: Option<Box<OnEnd>>,
-}
-
-type OnOpen = dyn Fn(&Handle<thalweg::Server>, SocketAddr) + Send + Sync;
-type OnEnd = dyn Fn(SocketAddr, &ConnectionOutcome) + Send + Sync;
 
 /// Statistics of a server that has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,30 +52,28 @@ pub struct ServeStats {
 }
 
 impl Server {
-    /// Listens on an address.
+    /// Listens on an address, with the default options.
     ///
     /// # Errors
     /// The error of the operating system, for example that the port is in use.
     pub async fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
-        TcpListener::bind(addr).await.map(Self::from_listener)
+        Self::builder().bind(addr).await
     }
 
-    /// Uses an existing listener.
+    /// Uses an existing listener, with the default options.
     pub fn from_listener(listener: TcpListener) -> Self {
-        let options = Options {
-            setup: Setup::default(),
-            h2c: thalweg_h2c::Config::default(),
-            stream_handles: false,
-            counters: Arc::default(),
-            #[cfg(feature = "inspect")]
-            monitor: None,
-            #[cfg(feature = "rustls")]
-            tls: None,
-            on_open: None,
-            on_notice: None,
-            on_end: None,
-        };
-        Self { listener, connections_max: CONNECTIONS_MAX, options }
+        Self::builder().from_listener(listener)
+    }
+
+    /// Returns the default options, to be changed before the server listens.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(super) fn new(listener: TcpListener, options: Builder) -> Self {
+        let Builder { options, connections_max } = options;
+        Self { listener, connections_max, options }
     }
 
     /// Returns the address on which the server listens.
@@ -104,100 +84,9 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Sets the configuration of each connection.
-    #[must_use]
-    pub fn config(mut self, config: Config) -> Self {
-        self.options.setup.config = config;
-        self
-    }
-
-    /// Sets the limits on the first bytes of a cleartext connection, and whether Upgrade is
-    /// accepted (default).
-    #[must_use]
-    pub fn h2c(mut self, h2c: thalweg_h2c::Config) -> Self {
-        self.options.h2c = h2c;
-        self
-    }
-
-    /// Adds a [`StreamHandle`](super::StreamHandle) to each request as an extension. Costs three
-    /// allocations per request.
-    #[must_use]
-    pub fn stream_handles(mut self) -> Self {
-        self.options.stream_handles = true;
-        self
-    }
-
     /// Returns the counters of all its connections, to be read at any time.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.options.counters)
-    }
-
-    /// Requires TLS on every connection, and serves those that negotiate `h2` by ALPN (RFC 9113
-    /// §3.2). Adds `h2` to a configuration without ALPN protocols. Rejects other clients, with an
-    /// HTTP/1.1 response if they speak HTTP/1.1.
-    #[cfg(feature = "rustls")]
-    #[must_use]
-    pub fn tls(mut self, config: impl Into<Arc<crate::rustls::ServerConfig>>) -> Self {
-        self.options.tls = Some(crate::tls::acceptor(config.into()));
-        self
-    }
-
-    /// Records each connection. [`RecordingStore`](thalweg_record::RecordingStore) describes the
-    /// destination, the limits, and the retention.
-    #[cfg(feature = "record")]
-    #[must_use]
-    pub fn record(mut self, recordings: &thalweg_record::RecordingStore) -> Self {
-        self.options.setup.recordings = Some(recordings.clone());
-        self
-    }
-
-    /// Registers each connection with a [`ConnectionMonitor`](crate::inspect::ConnectionMonitor),
-    /// which documents the cost.
-    #[cfg(feature = "inspect")]
-    #[must_use]
-    pub fn inspect(mut self, monitor: &crate::inspect::ConnectionMonitor) -> Self {
-        self.options.monitor = Some(monitor.clone());
-        self
-    }
-
-    /// Sets the maximum of concurrent connections. Default 10,000. When another client connects at
-    /// the limit, the server shuts down the connections that have been idle for longest, with
-    /// GOAWAY: an eighth of the idle ones, at least 1 and at most 32. The new client waits while no
-    /// connection is idle.
-    #[must_use]
-    pub fn connections_max(mut self, connections_max: usize) -> Self {
-        self.connections_max = connections_max;
-        self
-    }
-
-    /// Sets a callback for each new connection, before anything is read from it, with its handle
-    /// and the peer's address. Frames sent through the handle in the callback, for example ORIGIN,
-    /// directly follow the server's SETTINGS.
-    #[must_use]
-    pub fn on_open(
-        mut self,
-        on_open: impl Fn(&Handle<thalweg::Server>, SocketAddr) + Send + Sync + 'static,
-    ) -> Self {
-        self.options.on_open = Some(Box::new(on_open));
-        self
-    }
-
-    /// Sets a callback for connection-level events of clients: settings, priorities, extension
-    /// frames. It runs in the connection's task and should only forward its arguments.
-    #[must_use]
-    pub fn on_notice(
-        mut self,
-        on_notice: impl Fn(&Handle<thalweg::Server>, OwnedEvent) + Send + Sync + 'static,
-    ) -> Self {
-        self.options.on_notice = Some(Arc::new(on_notice));
-        self
-    }
-
-    /// Sets a callback for the end of each connection, with the peer's address and the outcome.
-    #[must_use]
-    pub fn on_end(mut self, on_end: impl Fn(SocketAddr, &ConnectionOutcome) + Send + Sync + 'static) -> Self {
-        self.options.on_end = Some(Box::new(on_end));
-        self
     }
 
     /// Serves until `signal` completes; then stops accepting and shuts down all connections
@@ -306,24 +195,27 @@ impl Options {
         mut socket: TcpStream,
         service: S,
         control: Arc<ConnectionControl<thalweg::Server>>,
-    ) -> Result<Arc<ConnectionEnd>, NegotiationError>
+        remote: SocketAddr,
+    ) -> Result<Arc<ConnectionEnd>, Refused>
     where
         S: Service<Request<Body>, Response = Response<B>>,
         S::Error: Into<BoxError>,
         B: http_body::Body,
         B::Error: Into<BoxError>,
     {
-        let peer = socket.peer_addr().ok();
         #[cfg(feature = "rustls")]
         if let Some(acceptor) = &self.tls {
             let stream = self.in_time(crate::tls::accept(acceptor, socket, &control)).await?;
-            return self.run(stream, Negotiated::default(), service, control, peer).await;
+            return self.run(stream, Negotiated::default(), service, control, remote).await;
         }
-        let negotiated = self.in_time(negotiate_cleartext(&mut socket, self.h2c, &control)).await;
-        if let Err(NegotiationError::TimedOut) = negotiated {
+        let Some(h2c) = self.h2c else {
+            return self.run(socket, Negotiated::default(), service, control, remote).await;
+        };
+        let negotiated = self.in_time(negotiate_cleartext(&mut socket, h2c, &control)).await;
+        if let Err(Refused { error: NegotiationError::TimedOut, .. }) = negotiated {
             reject(&mut socket, &[]).await;
         }
-        self.run(socket, negotiated?, service, control, peer).await
+        self.run(socket, negotiated?, service, control, remote).await
     }
 
     async fn run<IO, S, B>(
@@ -332,8 +224,8 @@ impl Options {
         negotiated: Negotiated,
         service: S,
         control: Arc<ConnectionControl<thalweg::Server>>,
-        peer: Option<SocketAddr>,
-    ) -> Result<Arc<ConnectionEnd>, NegotiationError>
+        remote: SocketAddr,
+    ) -> Result<Arc<ConnectionEnd>, Refused>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
         S: Service<Request<Body>, Response = Response<B>>,
@@ -341,11 +233,11 @@ impl Options {
         B: http_body::Body,
         B::Error: Into<BoxError>,
     {
-        match self.begin(io, negotiated, service, control, peer) {
+        match self.begin(io, negotiated, service, control, remote) {
             Ok(connection) => Ok(connection.await),
             Err(mut io) => {
-                reject(&mut io, UNUSABLE_UPGRADE).await;
-                Err(NegotiationError::Upgrade)
+                reject(&mut io, Rejection::UPGRADE.response).await;
+                Err(Rejection::UPGRADE.error.into())
             }
         }
     }
@@ -358,7 +250,7 @@ impl Options {
         negotiated: Negotiated,
         service: S,
         control: Arc<ConnectionControl<thalweg::Server>>,
-        peer: Option<SocketAddr>,
+        remote: SocketAddr,
     ) -> Result<Boxed<IO, S, B>, IO>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
@@ -367,50 +259,32 @@ impl Options {
         B: http_body::Body,
         B::Error: Into<BoxError>,
     {
-        let mut connection = Connection::negotiated(io, negotiated, service, &self.setup, control)?;
-        connection.driver.set_counters(Arc::clone(&self.counters));
-        connection.driver.io().set_tap(self.tap(peer));
-        if let Some(on_notice) = &self.on_notice {
-            connection.driver.set_on_notice(Arc::clone(on_notice));
-        }
-        if self.stream_handles {
-            connection.driver.host().attach_handles();
-        }
+        let connection = Connection::negotiated(io, negotiated, service, self, control, remote)?;
         Ok(Box::pin(connection))
     }
 
-    #[cfg(feature = "inspect")]
-    fn tap(&self, peer: Option<SocketAddr>) -> Tap {
-        self.monitor.as_ref().map(|monitor| Tap::new(monitor, peer, false)).unwrap_or_default()
-    }
-
-    #[cfg(not(feature = "inspect"))]
-    fn tap(&self, _: Option<SocketAddr>) -> Tap {
-        Tap::default()
-    }
-
     /// Applies the time limit of the negotiation.
-    async fn in_time<T>(
-        &self,
-        opening: impl Future<Output = Result<T, NegotiationError>>,
-    ) -> Result<T, NegotiationError> {
+    async fn in_time<T>(&self, negotiation: impl Future<Output = Result<T, Refused>>) -> Result<T, Refused> {
         match self.setup.config.timeouts.preface {
-            Some(limit) => time::timeout(limit, opening).await.unwrap_or(Err(NegotiationError::TimedOut)),
-            None => opening.await,
+            Some(limit) => match time::timeout(limit, negotiation).await {
+                Ok(negotiated) => negotiated,
+                Err(_) => Err(NegotiationError::TimedOut.into()),
+            },
+            None => negotiation.await,
         }
     }
 }
 
-/// The tasks of all connections, and their handles.
+/// The tasks of all connections, and their controls.
 #[derive(Default)]
 struct Connections {
     /// Each task returns whether the time limit of a shutdown cut its connection off.
     tasks: JoinSet<bool>,
-    handles: HashMap<Id, Handle<thalweg::Server>>,
+    controls: HashMap<Id, Arc<ConnectionControl<thalweg::Server>>>,
 }
 
 impl Connections {
-    fn serve<S, B>(&mut self, socket: TcpStream, peer: SocketAddr, service: S, options: Arc<Options>)
+    fn serve<S, B>(&mut self, socket: TcpStream, remote: SocketAddr, service: S, options: Arc<Options>)
     where
         S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
         S::Error: Into<BoxError>,
@@ -422,27 +296,28 @@ impl Connections {
         // Each turn is written with one call, so waiting for more data would only delay it.
         let _ = socket.set_nodelay(true);
         let control = Arc::<ConnectionControl<thalweg::Server>>::default();
-        let handle = Handle::new(Arc::clone(&control));
-        options.counters.count_opened();
-        if let Some(on_open) = &options.on_open {
-            on_open(&handle, peer);
+        let counted = ConnectionCounters::new(Arc::clone(&options.counters));
+        counted.connection_opened();
+        if let Some(on_open) = &options.hooks.on_open {
+            on_open(&handle_of(&control), remote);
         }
-        let commands = handle.clone();
+        let commands = Arc::clone(&control);
         let task = self.tasks.spawn(async move {
-            let closed = match options.serve(socket, service, control).await {
-                Ok(end) => ConnectionOutcome::Ended(end),
-                Err(error) => ConnectionOutcome::Refused(error),
-            };
-            commands.control().close();
-            trace::connection_closed(&closed, peer);
-            let is_refused = matches!(closed, ConnectionOutcome::Refused(_));
-            options.counters.count_ended(is_refused, closed.is_warning());
-            if let Some(on_end) = &options.on_end {
-                on_end(peer, &closed);
+            let served = options.serve(socket, service, Arc::clone(&commands), remote).await;
+            let end = served.unwrap_or_else(|refused| {
+                let mut end = refused.into_end();
+                end.remote = Some(remote);
+                Arc::new(end)
+            });
+            commands.close();
+            trace::connection_ended(&end);
+            counted.connection_ended(&end);
+            if let Some(on_end) = &options.hooks.on_end {
+                on_end(&end);
             }
-            closed.is_cut_off()
+            end.is_cut_off()
         });
-        self.handles.insert(task.id(), handle);
+        self.controls.insert(task.id(), control);
     }
 
     /// Removes connections that have ended. Returns whether there were any.
@@ -451,7 +326,7 @@ impl Connections {
         while let Poll::Ready(Some(ended)) = self.tasks.poll_join_next_with_id(cx) {
             any = true;
             let id = ended.map_or_else(|error| error.id(), |(id, _)| id);
-            self.handles.remove(&id);
+            self.controls.remove(&id);
         }
         any
     }
@@ -459,23 +334,16 @@ impl Connections {
     /// Shuts down the connections that have been idle for longest, unless an earlier eviction is
     /// still running.
     fn evict_idle(&self) {
-        let controls = || self.handles.values().map(Handle::control);
-        if controls().any(|control| control.is_evicted()) {
-            return;
-        }
-        let idle = self.handles.values().filter_map(|handle| Some((handle.control().idle_since()?, handle)));
-        let mut idle: Vec<_> = idle.collect();
-        idle.sort_unstable_by_key(|(since, _)| *since);
-        let count = (idle.len() / 8).clamp(1, EVICTED_MAX);
-        for (_, handle) in idle.into_iter().take(count) {
-            handle.evict();
+        let connections = self.controls.values().map(|control| (control.idle().as_ref(), control));
+        for control in least_recently_used(connections) {
+            control.submit(evict(Arc::clone(control.idle())));
         }
     }
 
     /// Shuts all connections down; returns how many were cut off.
     async fn shutdown(&mut self, limit: Option<Duration>) -> u64 {
-        for handle in self.handles.values() {
-            handle.shutdown();
+        for control in self.controls.values() {
+            control.shutdown();
         }
         let mut dropped = 0;
         let all = async {
@@ -506,19 +374,8 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Returns whether accepting failed because of the one connection, not for lack of resources.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-    )
-}
-
-const CONNECTIONS_MAX: usize = 10_000;
 /// Pause of accepting when the process has run out of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Maximum of idle connections that are evicted at a time.
-const EVICTED_MAX: usize = 32;
 /// Interval of looking for idle connections while another connection waits.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(50);
 const GOAWAY_TIME_MAX: Duration = Duration::from_secs(8);

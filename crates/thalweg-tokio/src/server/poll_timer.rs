@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::driver::SlowPolls;
+use crate::spawn::is_handled;
 
 /// Times handlers that are polled one after the other.
 pub(crate) struct PollTimer {
@@ -30,11 +31,12 @@ impl PollTimer {
     pub(crate) fn lap(&mut self) {
         let now = Instant::now();
         let length = now.duration_since(self.last);
-        self.last = now;
         if length >= SLOW_POLL {
             self.slow.count += 1;
             self.slow.longest = self.slow.longest.max(length);
+            self.slow.needs_remedy |= !is_handled(self.last);
         }
+        self.last = now;
     }
 
     /// Returns the slow polls since the last call.

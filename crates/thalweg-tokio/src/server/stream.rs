@@ -8,12 +8,12 @@ use std::task::{Context, Poll};
 use http::{Method, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use thalweg::{ErrorCode, Field, KnownName, SendError, Server, Status, StreamKey, Violation, map_fields};
+use thalweg_io::SplicingConnection;
 
-use crate::body_sender::{BodySender, SendStatus};
+use crate::body::inbox::Inbox;
+use crate::body::sender::{BodySender, SendStatus};
 use crate::error::{BoxError, Error};
 use crate::fields::{Digits, without_http_1};
-use crate::inbox::Inbox;
-use crate::splicing::SplicingConnection;
 use crate::trace;
 
 use super::date::Date;

@@ -9,12 +9,12 @@ use http::{Request, Response, StatusCode};
 use thalweg::frame::{Flags, FrameType};
 use thalweg::{Priority, SendError};
 
-use crate::command_queue::CommandQueue;
+use crate::driver::command_queue::CommandQueue;
 use crate::error::Error;
 
 /// A handle to the stream of a request: interim responses, pushes, priority, padding, and extension
 /// frames. An extension of each request, with
-/// [`Server::stream_handles`](crate::Server::stream_handles). Clones belong to the same stream.
+/// [`Builder::stream_handles`](super::Builder::stream_handles). Clones belong to the same stream.
 #[derive(Clone)]
 pub struct StreamHandle(Arc<Shared>);
 

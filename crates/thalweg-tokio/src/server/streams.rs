@@ -12,19 +12,19 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use thalweg::{ErrorCode, Event, Headers, HeadersKind, Priority, RecentValues, Server, Status, StreamKey};
+use thalweg_io::{ConnectionEnd, SplicingConnection};
 use tower_service::Service;
 
 use crate::body::Body;
-use crate::connection_io::Action;
-use crate::detached_inboxes::DetachedInboxes;
+use crate::body::inbox::Inbox;
+use crate::driver::connection_io::Action;
+use crate::driver::detached_inboxes::DetachedInboxes;
+use crate::driver::waker_set::WakerSet;
 use crate::driver::{Host, SlowPolls};
-use crate::error::{BoxError, ConnectionEnd, Error};
+use crate::error::{BoxError, Error};
 use crate::fields::content_length;
-use crate::inbox::Inbox;
 use crate::protocol::Protocol;
-use crate::splicing::SplicingConnection;
 use crate::trace;
-use crate::waker_set::WakerSet;
 
 use super::date::Date;
 use super::poll_timer::PollTimer;
@@ -64,8 +64,8 @@ where
     B: http_body::Body,
     B::Error: Into<BoxError>,
 {
-    /// Creates an empty set.
-    pub fn new(service: S) -> Self {
+    /// Creates an empty set. `attach_handles`: each request gets a handle to its stream.
+    pub fn new(service: S, attach_handles: bool) -> Self {
         Self {
             service,
             streams: Vec::new(),
@@ -74,16 +74,11 @@ where
             queued: VecDeque::new(),
             refused: Vec::new(),
             detached: DetachedInboxes::new(),
-            attach_handles: false,
+            attach_handles,
             date: None,
             poll_timer: PollTimer::new(),
             recent: None,
         }
-    }
-
-    /// Adds a handle to each request.
-    pub fn attach_handles(&mut self) {
-        self.attach_handles = true;
     }
 
     fn find(&mut self, stream: StreamKey) -> Option<&mut ServerStream<S::Future, B>> {

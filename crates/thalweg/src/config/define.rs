@@ -1,7 +1,7 @@
 //! The macro behind the table of [`Config`](super::Config).
 //!
 //! A struct, its setters and an enum cannot be derived from a `const` table, so this is a macro:
-//! one row makes the field with its rustdoc, the default, the setter, the range that `validate`
+//! one row defines the field with its rustdoc, the default, the setter, the range that `validate`
 //! checks, the variant of `Limit`, `Cost` or `Timeout` with its error code, and the entry of
 //! `visit_fields`.
 
@@ -40,9 +40,8 @@ macro_rules! define_config {
     ) => {
         /// The configuration of a connection.
         ///
-        /// Plain data. Start from `Config::default()` and change fields, or chain the setters, of
-        /// which each has its field's name (`stream_window` and `connection_window` without the
-        /// unit):
+        /// Plain data. Start from `Config::default()` and change fields, or chain the setters. Each
+        /// setter has its field's name (`stream_window` and `connection_window` without the unit):
         ///
         /// ```
         /// use std::time::Duration;
@@ -56,12 +55,12 @@ macro_rules! define_config {
         /// assert_eq!(CONFIG.validate(), Ok(()));
         /// ```
         ///
-        /// The defaults suit a server on the open Internet and an honest client.
+        /// The defaults suit a server on the open Internet and its clients.
         #[derive(Clone, Copy, Debug, PartialEq)]
         #[non_exhaustive]
         pub struct Config {
             $($(#[$doc])* pub $field: $type,)*
-            /// How much of each kind of cheap work the peer may cause.
+            /// How often the peer may cause each kind of work.
             pub rate_limits: RateLimits,
             /// How long the connection waits for the peer.
             pub timeouts: Timeouts,
@@ -103,8 +102,8 @@ macro_rules! define_config {
             }
         }
 
-        /// A rate limit for each kind of work that a peer can cause cheaply. Beyond one, the
-        /// connection ends with ENHANCE_YOUR_CALM.
+        /// A rate limit for each kind of work that costs the peer little. A connection that exceeds
+        /// one ends with ENHANCE_YOUR_CALM.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct RateLimits {
@@ -196,7 +195,7 @@ macro_rules! define_config {
 
         impl Timeouts {
             /// No timeouts: `poll_timeout` always returns `None`. No DATA frame waits for a larger
-            /// window then, since that takes a clock.
+            /// window then, since such a wait is limited by time.
             pub const OFF: Self = Self { $($timeout_field: None,)* };
 
             /// Creates the default timeouts.
@@ -214,7 +213,7 @@ macro_rules! define_config {
             }
         }
 
-        /// A timeout in [`Config`] that passed.
+        /// A timeout in [`Config`] that expired.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         #[repr(u8)]

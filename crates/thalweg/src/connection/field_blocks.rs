@@ -88,7 +88,7 @@ impl Inner {
         self.start_block(block, fragment, header.flags)
     }
 
-    #[inline]
+    #[inline(always)]
     fn start_block<'b>(&mut self, block: OpenBlock, fragment: &[u8], flags: Flags) -> EventResult<'b> {
         if flags.contains(Flags::END_HEADERS) && fragment.len() <= self.limits.header_block_bytes_max as usize
         {

@@ -310,6 +310,19 @@ impl Inner {
         self.credit(stream, u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 
+    /// Credits received bytes of a stream to the connection's window alone.
+    pub(super) fn discard(&mut self, stream: StreamKey, bytes: usize) {
+        if self.lifecycle.has_error() {
+            return;
+        }
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let discarded = match self.streams.find_mut(stream) {
+            Some(slot) => slot.receive.window.discard(bytes),
+            None => self.windows.take_after_close(bytes),
+        };
+        self.release_connection_window(discarded);
+    }
+
     /// Credits received bytes of a stream, on a connection without error.
     pub(super) fn credit(&mut self, stream: StreamKey, bytes: u32) {
         let Some(slot) = self.streams.find_mut(stream) else {

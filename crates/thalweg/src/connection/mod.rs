@@ -45,7 +45,7 @@ pub enum Client {}
 pub enum Server {}
 
 /// [`Client`] or [`Server`].
-pub trait Role: sealed::Sealed {
+pub trait Role: sealed::Sealed + 'static {
     /// Whether it is the client's role.
     const IS_CLIENT: bool;
 }
@@ -191,6 +191,15 @@ impl<R: Role> Connection<R> {
     /// [`WindowRelease::Automatic`](crate::WindowRelease) there is nothing to release.
     pub fn release(&mut self, stream: StreamKey, bytes: usize) {
         self.inner.release(stream, bytes);
+    }
+
+    /// Discards `bytes` of a stream's content that the caller does not want: they return to the
+    /// connection's window, and the stream's window shrinks by them, so that the peer can send no
+    /// more than it may already. Frames of the stream are validated as before. For a stream that
+    /// stays open only to let the peer finish, such as a request after its early final response
+    /// (RFC 9113 §8.1). With [`WindowRelease::Automatic`](crate::WindowRelease) it has no effect.
+    pub fn discard(&mut self, stream: StreamKey, bytes: usize) {
+        self.inner.discard(stream, bytes);
     }
 
     /// Sends content: frames as much of `data` as the windows, the peer's frame size, the order of

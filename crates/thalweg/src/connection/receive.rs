@@ -353,13 +353,11 @@ impl Inner {
         let Some(slot) = self.streams.find(stream) else { return Ok(None) };
         self.counters.resets_received += 1;
         let reported = slot.reported;
-        // A reset costs only before the response has begun, when it costs the peer little. Resets
-        // of streams that have lived for a while are bounded by the number of streams.
-        let costs = self.streams.side(id) == Side::Remote
-            && slot.state.local() == HalfState::Headers
-            && self.clock_ticks().wrapping_sub(slot.receive.opened_at_ticks) < RESET_COSTS_TICKS;
+        // A reset costs only before the response has begun, when it costs the peer little.
+        let costs = self.streams.side(id) == Side::Remote && slot.state.local() == HalfState::Headers;
+        let age_ticks = self.clock_ticks().wrapping_sub(slot.receive.opened_at_ticks);
         self.abort_stream(stream, CloseReason::ResetRemote);
-        if costs {
+        if costs && (age_ticks < EARLY_RESET_TICKS || self.rate_limiter.count_late_reset()) {
             self.charge(Cost::Reset, id)?;
         }
         Ok(reported.then_some(RawEvent::Reset { stream, code, by: ResetCause::Remote }))
@@ -399,8 +397,9 @@ fn foreign_protocol(bytes: &[u8]) -> Option<Violation> {
     is_text.then_some(Violation::PrefaceOfText)
 }
 
-/// Resets of streams that have lived for about 100 ms cost nothing: an honest caller's time limit
-/// may have passed, and with 256 streams at once there are 2,560 of them a second at most.
-const RESET_COSTS_TICKS: u32 = 96;
+/// A reset before this age of the stream, about 100 ms, costs a token each. Later ones cost a
+/// fraction: an honest caller's time limit may have passed, and `concurrent_streams_max` bounds
+/// their rate to ten a second for each stream.
+const EARLY_RESET_TICKS: u32 = 96;
 /// How many times the output limit the replies may take.
 const OUTPUT_OVERRUN: usize = 4;

@@ -86,7 +86,7 @@ impl Inner {
     }
 
     /// Charges a frame by the content that it carries.
-    #[inline]
+    #[inline(always)]
     fn charge_content(&mut self, id: StreamId, len: u32, end: bool) -> Result<(), ConnectionFailed> {
         if len == 0 {
             return self.charge_empty(id, end);

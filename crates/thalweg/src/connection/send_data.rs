@@ -4,11 +4,12 @@
 
 use crate::data_frame::DataFrame;
 use crate::error::{SendError, Timeout};
+use crate::flow::SendWindow;
 use crate::rate_limit::Cost;
 use crate::silly_window::Wait;
 use crate::stream_id::StreamKey;
 use crate::streams::slot::{Blocked, ConnectionCredit, SendHalf};
-use crate::streams::state::Input;
+use crate::streams::state::{Input, Transition};
 
 use super::inner::Inner;
 
@@ -22,7 +23,7 @@ impl Inner {
         end: bool,
         pad_len: Option<u8>,
     ) -> Result<usize, SendError> {
-        self.check_data(stream, data.len(), end)?;
+        let next = self.check_data(stream, data.len(), end)?;
         let padding_max = pad_len.map_or(0, |pad_len| 1 + usize::from(pad_len));
         let mut taken = 0;
         loop {
@@ -41,7 +42,7 @@ impl Inner {
             self.debit(stream, frame);
             taken += frame.content;
             if last {
-                self.close_local_half(stream);
+                self.close_local_half(stream, next);
                 return Ok(taken);
             }
         }
@@ -58,7 +59,7 @@ impl Inner {
         len: usize,
         end: bool,
     ) -> Result<usize, SendError> {
-        self.check_data(stream, len, end)?;
+        let next = self.check_data(stream, len, end)?;
         let room = self.output_room(SPLICED_OVERRUN);
         let Some(frame) = self.next_frame(stream, len, 0, room) else {
             self.mark_blocked(stream, Some(len), false);
@@ -71,20 +72,21 @@ impl Inner {
             self.debit(stream, frame);
         }
         if last {
-            self.close_local_half(stream);
+            self.close_local_half(stream, next);
         } else {
             self.mark_blocked(stream, (taken < len || end).then_some(len - taken), taken > 0);
         }
         Ok(taken)
     }
 
-    /// Checks that DATA may be sent, and that it fits the announced content-length.
+    /// Checks that DATA may be sent, and that it fits the announced content-length. Returns the
+    /// transition that its last frame causes.
     #[inline]
-    fn check_data(&self, stream: StreamKey, len: usize, end: bool) -> Result<(), SendError> {
+    fn check_data(&self, stream: StreamKey, len: usize, end: bool) -> Result<Transition, SendError> {
         let slot = self.slot_for_send(stream)?;
-        slot.state.next(Input::SendData { end })?;
+        let next = slot.state.next(Input::SendData { end })?;
         if slot.send.left.allows(len as u64, end) {
-            return Ok(());
+            return Ok(next);
         }
         Err(SendError::ContentLength { left: slot.send.left.bytes().unwrap_or(0), given: len as u64 })
     }
@@ -100,7 +102,7 @@ impl Inner {
     ///
     /// An end alone is an empty frame, which needs neither window nor room (RFC 9113 §6.9.1), nor a
     /// turn.
-    #[inline]
+    #[inline(always)]
     fn next_frame(
         &mut self,
         stream: StreamKey,
@@ -152,7 +154,7 @@ impl Inner {
             return true;
         }
         if send.window.available() < self.windows.send_window().available() {
-            self.avoidance.allows_short(send.window.size())
+            self.avoidance.allows_short(send.window.size(), send.window.uncredited())
         } else {
             self.may_exhaust_connection()
         }
@@ -160,8 +162,9 @@ impl Inner {
 
     /// Whether the connection's window may make the next frame of any stream short.
     fn may_exhaust_connection(&self) -> bool {
+        let window = self.windows.send_window();
         self.avoidance.connection_wait == Wait::Over
-            || self.avoidance.allows_short(self.windows.send_window().size())
+            || self.avoidance.allows_short(window.size(), window.uncredited())
     }
 
     /// Starts the timer of short frames if the connection's window makes the first stream of the
@@ -174,7 +177,7 @@ impl Inner {
     }
 
     /// Counts a frame that was written.
-    #[inline]
+    #[inline(always)]
     fn debit(&mut self, stream: StreamKey, frame: DataFrame) {
         let bytes = frame.len() as u32;
         self.windows.debit_send(bytes);
@@ -188,31 +191,34 @@ impl Inner {
         self.streams.rotate(stream);
         self.watch_connection_window();
         // The peer may answer content with a PING, to measure the bandwidth.
-        self.rate_limiter.credit(Cost::Ping, 1);
+        self.rate_limiter.credit_one(Cost::Ping);
     }
 
     /// Closes our half after END_STREAM was written.
     #[inline]
-    fn close_local_half(&mut self, stream: StreamKey) {
+    fn close_local_half(&mut self, stream: StreamKey, next: Transition) {
         self.clear_blocked(stream);
-        let Some(slot) = self.streams.find(stream) else { return };
-        match slot.state.next(Input::SendData { end: true }) {
-            Ok(next) => self.apply_transition(stream, next),
-            Err(_) => debug_assert!(false, "`check_data` has checked the state"),
-        }
+        self.apply_transition(stream, next);
     }
 
     /// Records how much was left, if anything was, so that `poll_writable` returns the stream when
     /// it can send again.
-    #[inline]
+    #[inline(always)]
     fn mark_blocked(&mut self, stream: StreamKey, left: Option<usize>, sent: bool) {
-        let Some(left) = left else { return self.clear_blocked(stream) };
+        match left {
+            None => self.clear_blocked(stream),
+            Some(left) => self.block(stream, left, sent),
+        }
+    }
+
+    /// Marks a stream of which `left` bytes, or the end alone, could not be sent.
+    fn block(&mut self, stream: StreamKey, left: usize, sent: bool) {
         let Some(slot) = self.streams.find_mut(stream) else { return };
         slot.send.blocked_bytes = u32::try_from(left).unwrap_or(u32::MAX);
-        let size = slot.send.window.size();
+        let window = slot.send.window;
         self.wait_for_window(stream, sent);
         if self.streams.waits_short(stream) {
-            self.wait_short(stream, size);
+            self.wait_short(stream, window);
         }
         self.streams.requeue(stream);
         self.watch_connection_window();
@@ -224,8 +230,8 @@ impl Inner {
     /// Handles a stream with less window than its next frame should have: it waits for more, or has
     /// one short frame.
     #[cold]
-    fn wait_short(&mut self, stream: StreamKey, window_size: u32) {
-        if !self.avoidance.allows_short(window_size) {
+    fn wait_short(&mut self, stream: StreamKey, window: SendWindow) {
+        if !self.avoidance.allows_short(window.size(), window.uncredited()) {
             return self.avoidance.watch();
         }
         self.avoidance.short_frame_sent();
@@ -257,7 +263,7 @@ impl Inner {
     }
 
     /// Ends the wait of a stream that has sent everything.
-    #[inline]
+    #[inline(always)]
     pub(super) fn clear_blocked(&mut self, stream: StreamKey) {
         let Some(slot) = self.streams.find_mut(stream) else { return };
         if slot.send.blocked != Blocked::No {

@@ -2,7 +2,7 @@
 //! other.
 //!
 //! Public for tools, proxies and tests; the state machine uses the same functions. Owns no state.
-//! Keeps true: a frame that parses is emitted as the same bytes (padding becomes zeros), and
+//! Invariants: a frame that parses is emitted as the same bytes (padding becomes zeros), and
 //! lengths, padding and the place of a frame (stream or connection) are checked here and nowhere
 //! else.
 //!
@@ -286,7 +286,7 @@ impl<'a> OriginEntries<'a> {
         Self { payload }
     }
 
-    /// The payload as it is on the wire.
+    /// Returns the payload as it is on the wire.
     pub const fn as_bytes(self) -> &'a [u8] {
         self.payload
     }

@@ -1,6 +1,6 @@
-//! The feature `http`: header blocks to and from the types of the `http` crate.
+//! The feature `http`: conversion of field blocks to and from the types of the `http` crate.
 //!
-//! Those types own what they hold, so most of this allocates.
+//! Those types own their data, so most conversions allocate.
 
 use alloc::vec::Vec;
 
@@ -12,14 +12,14 @@ use thalweg_hpack::{Field, Indexing, KnownName};
 use super::Headers;
 use crate::message::{Request, Status};
 
-/// What the last requests of a connection said. Peers repeat most of what they say: a value that
-/// comes again is cloned, not copied and not judged once more, and so are a whole URI and a whole
-/// map. Holds up to 17 KiB of text; sensitive values are not kept.
+/// The values of the last requests of a connection. Peers repeat most of them: a repeated value is
+/// cloned, neither copied nor validated again, and so are a repeated URI and a repeated map. Holds
+/// up to 17 KiB of text; sensitive values are not kept.
 #[derive(Debug, Default)]
 pub struct RecentValues {
-    /// By the place of the field in its message.
+    /// Indexed by the position of the field in its message.
     values: Vec<HeaderValue>,
-    /// Whether all values of this message are those of the last.
+    /// Whether all values of this message are those of the last one.
     repeats: bool,
     /// The fields of the last two messages, which were the same.
     map: Option<HeaderMap>,
@@ -27,12 +27,12 @@ pub struct RecentValues {
 }
 
 impl RecentValues {
-    /// Starts empty, without memory.
+    /// Creates an empty cache, without allocating.
     pub const fn new() -> Self {
         Self { values: Vec::new(), repeats: false, map: None, uri: None }
     }
 
-    /// Makes a value of `text`, or finds it where it was last time.
+    /// Returns the value at the same position of the last request if it is `text`, or creates one.
     fn value(&mut self, place: usize, text: &[u8]) -> Result<HeaderValue, http::Error> {
         if let Some(recent) = self.values.get(place)
             && recent.as_bytes() == text
@@ -50,7 +50,7 @@ impl RecentValues {
         Ok(value)
     }
 
-    /// Makes a map of a request's fields, or finds it.
+    /// Returns the map of the last requests if it has the same fields, or creates one.
     fn map(&mut self, headers: &Headers<'_>) -> Result<HeaderMap, http::Error> {
         if let Some(map) = &self.map
             && is_map_of(map, headers.fields())
@@ -59,12 +59,13 @@ impl RecentValues {
         }
         self.repeats = true;
         let map = headers.map(|place, text| self.value(place, text))?;
-        // A clone would be wasted on those who say something else each time.
+        // A clone would be wasted on peers whose fields differ each time.
         self.map = (self.repeats && may_keep(&map)).then(|| map.clone());
         Ok(map)
     }
 
-    /// Makes a URI of a request's control data, or finds it, or at least its authority.
+    /// Returns the URI of the last request if it is the same, or creates one, with the authority of
+    /// the last request if that is the same.
     fn uri(&mut self, target: &Target<'_>) -> Result<Uri, http::Error> {
         if target.is_sensitive {
             return target.to_uri(None);
@@ -87,7 +88,7 @@ fn authority_of(uri: &Uri) -> Option<&[u8]> {
     uri.authority().map(|authority| authority.as_str().as_bytes())
 }
 
-/// Whether a map may be kept with its names and values.
+/// Whether a map may be kept: its names are short and no value is sensitive.
 fn may_keep(map: &HeaderMap) -> bool {
     map.iter().all(|(name, value)| name.as_str().len() <= RECENT_BYTES && !value.is_sensitive())
 }
@@ -105,28 +106,28 @@ fn is_map_of<'a>(map: &HeaderMap, fields: impl ExactSizeIterator<Item = Field<'a
 }
 
 impl Headers<'_> {
-    /// Returns the regular fields as a map; what the peer marked as never indexed is marked as
-    /// sensitive. The crumbs of `cookie` are one field again (RFC 9113 §8.2.3).
+    /// Returns the regular fields as a map; values that the peer marked as never indexed are marked
+    /// as sensitive. Several `cookie` fields are joined to one (RFC 9113 §8.2.3).
     ///
     /// # Errors
-    /// A name or value that HTTP/2 allows and the `http` crate does not.
+    /// A name or value is allowed in HTTP/2 and not by the `http` crate.
     pub fn to_header_map(&self) -> Result<HeaderMap, http::Error> {
         self.map(|_, text| Ok(HeaderValue::from_bytes(text)?))
     }
 
-    /// Returns a request as the `http` crate knows it. `:protocol` is left out: see
-    /// [`Headers::protocol`].
+    /// Returns a request of the `http` crate, without `:protocol`: see [`Headers::protocol`].
     ///
     /// # Errors
-    /// Control data or fields that the `http` crate does not accept.
+    /// The `http` crate does not accept the control data or a field.
     pub fn to_request(&self) -> Result<http::Request<()>, http::Error> {
         self.request(None)
     }
 
-    /// The same, with what `recent` keeps of the requests before.
+    /// Returns the same as [`to_request`](Self::to_request), and clones from `recent` what earlier
+    /// requests had.
     ///
     /// # Errors
-    /// As for [`to_request`](Self::to_request).
+    /// Those of [`to_request`](Self::to_request).
     pub fn to_request_with(&self, recent: &mut RecentValues) -> Result<http::Request<()>, http::Error> {
         self.request(Some(recent))
     }
@@ -147,10 +148,10 @@ impl Headers<'_> {
         Ok(request)
     }
 
-    /// Returns a response as the `http` crate knows it.
+    /// Returns a response of the `http` crate.
     ///
     /// # Errors
-    /// Fields that the `http` crate does not accept.
+    /// The `http` crate does not accept a field.
     pub fn to_response(&self) -> Result<http::Response<()>, http::Error> {
         let mut response = http::Response::new(());
         *response.status_mut() = StatusCode::from_u16(self.status().unwrap_or_default())?;
@@ -159,7 +160,8 @@ impl Headers<'_> {
         Ok(response)
     }
 
-    /// Makes a map; `value` makes the values of fields that are not sensitive, by their place.
+    /// Creates a map; `value` creates the value of a field that is not sensitive, from its position
+    /// and text.
     fn map(
         &self,
         mut value: impl FnMut(usize, &[u8]) -> Result<HeaderValue, http::Error>,
@@ -222,14 +224,14 @@ impl<'c> Target<'c> {
         }
         target.authority = target.authority.or_else(|| headers.get(b"host"));
         if target.authority.is_none() && target.path.is_some() {
-            // The `http` crate wants an authority beside a scheme; without one only the path is
-            // said.
+            // The `http` crate requires an authority beside a scheme; without one the URI is the
+            // path alone.
             target.scheme = None;
         }
         target
     }
 
-    /// `authority` is that of the request, if it was made before.
+    /// Creates the URI. `authority` is that of the request, if it was parsed before.
     fn to_uri(&self, authority: Option<Authority>) -> Result<Uri, http::Error> {
         let mut parts = uri::Parts::default();
         parts.scheme = self.scheme.map(Scheme::try_from).transpose()?;
@@ -242,8 +244,8 @@ impl<'c> Target<'c> {
     }
 }
 
-/// Returns the fields of a map for a `send_*` call; sensitive values are marked as never to be
-/// indexed. Costs nothing.
+/// Returns the fields of a map for a `send_*` call; sensitive values are marked as never indexed.
+/// Does not allocate.
 pub fn map_fields(map: &HeaderMap) -> impl Iterator<Item = Field<'_>> {
     map.iter().map(|(name, value)| {
         let field = Field::new(name.as_str().as_bytes(), value.as_bytes());
@@ -252,9 +254,9 @@ pub fn map_fields(map: &HeaderMap) -> impl Iterator<Item = Field<'_>> {
 }
 
 impl<'a> Request<'a> {
-    /// Takes the control data from a method and a URI. A missing scheme counts as `http`, a missing
-    /// path as `/` or, for OPTIONS, `*`. A `Uri` with a scheme always has a path: OPTIONS for a
-    /// whole server needs one that says `*`.
+    /// Creates the control data from a method and a URI. A missing scheme counts as `http`, a
+    /// missing path as `/` or, for OPTIONS, `*`. A `Uri` with a scheme always has a path: OPTIONS
+    /// for a whole server needs the path `*`.
     pub fn from_http(method: &'a Method, uri: &'a Uri) -> Self {
         let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
         if method == Method::CONNECT {
@@ -282,17 +284,17 @@ impl From<StatusCode> for Status {
     }
 }
 
-/// The names of all tokens, by number, so that a known name costs no look at its bytes.
+/// The `HeaderName` of each known name, by its number, so that a known name is not parsed.
 static NAMES: [HeaderName; KnownName::COUNT] = {
     let mut names = [const { HeaderName::from_static("unknown") }; KnownName::COUNT];
     let mut id = 1;
     while id < names.len() {
         let known_name = KnownName::of_id(id as u8);
-        // The `http` crate keeps control data elsewhere.
+        // Pseudo-header fields are not in a `HeaderMap`.
         if known_name.is_known() && !known_name.is_pseudo() {
             let Ok(name) = core::str::from_utf8(known_name.name()) else { panic!("names are ASCII") };
-            // What was there before has no destructor that could run at compile time, and needs
-            // none.
+            // `forget`: the destructor of the replaced name cannot run at compile time; it would
+            // free nothing.
             core::mem::forget(core::mem::replace(&mut names[id], HeaderName::from_static(name)));
         }
         id += 1;
@@ -300,7 +302,7 @@ static NAMES: [HeaderName; KnownName::COUNT] = {
     names
 };
 
-/// Places of fields whose values are kept.
+/// Fields of a message whose values are kept.
 const RECENT_PLACES: usize = 32;
 /// The longest name or value that is kept.
 const RECENT_BYTES: usize = 256;
@@ -354,7 +356,7 @@ mod tests {
         (request.method(), request.uri(), fields.collect())
     }
 
-    /// Whatever came before, a request is what it would be without memory.
+    /// A request is the same with and without `RecentValues`, after any other requests.
     #[test]
     fn cached_values_change_no_request() {
         let target =
@@ -413,7 +415,7 @@ mod tests {
         };
         assert_eq!([texts(&second), texts(&third)], [texts(&first); 2]);
         assert!(recent.map.is_some());
-        // A map that is made anew has a name of its own, whatever its values are.
+        // A new map has a name of its own, even if its values are cloned.
         let name =
             |request: &http::Request<()>| request.headers().keys().next().map(|name| name.as_str().as_ptr());
         assert_eq!(name(&third), name(&second));

@@ -1,7 +1,7 @@
-//! Header blocks: what is kept of one while its event lasts, and the view that events show.
+//! Field blocks: the fields that are kept until the next block, and the view of them in events.
 //!
-//! Keeps true: pseudo-header fields come first, each at most once; strings stay in the decoder,
-//! which moves none before its next block; one block at a time, never more than
+//! Invariants: pseudo-header fields come first, each at most once; strings stay in the decoder,
+//! which moves none before its next block; at most one block is kept, never more than
 //! `Config::header_list_bytes_max` allows.
 
 #[cfg(feature = "http")]
@@ -14,14 +14,14 @@ use core::fmt;
 
 use thalweg_hpack::{Decoded, Decoder, Field, FieldRef, Indexing, KnownName};
 
-/// The decoded fields of one header block, inside the connection.
+/// The decoded fields of one field block, inside the connection.
 #[derive(Debug, Default)]
 pub(crate) struct HeaderBlock {
     fields: Vec<FieldRef>,
 }
 
 impl HeaderBlock {
-    /// Forgets the last block and keeps its memory.
+    /// Clears the last block and keeps its memory.
     pub(crate) fn clear(&mut self) {
         self.fields.clear();
     }
@@ -32,7 +32,7 @@ impl HeaderBlock {
         self.fields.push(field.to_ref());
     }
 
-    /// The view that an event shows. `decoder` is that of the block.
+    /// Returns the view for an event. `decoder` is the one that decoded the block.
     #[inline]
     pub(crate) fn view<'c>(&'c self, decoder: &'c Decoder) -> Headers<'c> {
         Headers { block: self, decoder }
@@ -44,7 +44,7 @@ impl HeaderBlock {
     }
 }
 
-/// The fields of a header block, as an event shows them: borrowed from the connection, valid until
+/// The fields of a field block in an event. They are borrowed from the connection, and valid until
 /// its next call.
 #[derive(Clone, Copy)]
 pub struct Headers<'c> {
@@ -53,49 +53,50 @@ pub struct Headers<'c> {
 }
 
 impl<'c> Headers<'c> {
-    /// `:method` of a request.
+    /// Returns `:method` of a request.
     pub fn method(&self) -> Option<&'c [u8]> {
         self.pseudo(KnownName::METHOD)
     }
 
-    /// `:scheme` of a request.
+    /// Returns `:scheme` of a request.
     pub fn scheme(&self) -> Option<&'c [u8]> {
         self.pseudo(KnownName::SCHEME)
     }
 
-    /// `:authority` of a request; where it is absent, see the field `host`.
+    /// Returns `:authority` of a request; where it is absent, see the field `host`.
     pub fn authority(&self) -> Option<&'c [u8]> {
         self.pseudo(KnownName::AUTHORITY)
     }
 
-    /// `:path` of a request: path and query.
+    /// Returns `:path` of a request: path and query.
     pub fn path(&self) -> Option<&'c [u8]> {
         self.pseudo(KnownName::PATH)
     }
 
-    /// `:protocol` of an extended CONNECT (RFC 8441 §4).
+    /// Returns `:protocol` of an extended CONNECT (RFC 8441 §4).
     pub fn protocol(&self) -> Option<&'c [u8]> {
         self.pseudo(KnownName::PROTOCOL)
     }
 
-    /// `:status` of a response, 100 to 999.
+    /// Returns `:status` of a response, 100 to 999.
     pub fn status(&self) -> Option<u16> {
         self.pseudo(KnownName::STATUS).and_then(validate::parse_status)
     }
 
-    /// The regular fields in the order of the wire. Costs nothing but the walk.
+    /// Returns the regular fields in the order of the wire. Costs nothing but the iteration.
     pub fn fields(&self) -> impl ExactSizeIterator<Item = Field<'c>> + Clone + use<'c> {
         let Self { block, decoder } = *self;
         block.fields[self.pseudo_count()..].iter().map(move |field_ref| decoder.field(field_ref))
     }
 
-    /// The first value of the field `name`, which must be lower case. Costs a walk.
+    /// Returns the first value of the field `name`, which must be lower case. Compares the names
+    /// one by one.
     pub fn get(&self, name: &[u8]) -> Option<&'c [u8]> {
         self.fields().find(|field| field.name() == name).map(|field| field.value)
     }
 
-    /// All values of `cookie` joined by `"; "`, for those who pass the message to HTTP/1 (RFC 9113
-    /// §8.2.3). `None` without any. Allocates.
+    /// Returns all values of `cookie` joined by `"; "`, for callers that pass the message to HTTP/1
+    /// (RFC 9113 §8.2.3), or `None` without any. Allocates.
     pub fn joined_cookies(&self) -> Option<Vec<u8>> {
         let mut joined: Option<Vec<u8>> = None;
         for field in self.fields().filter(|field| field.known_name() == KnownName::COOKIE) {
@@ -110,8 +111,7 @@ impl<'c> Headers<'c> {
         joined
     }
 
-    /// Returns the first value of a field that is known by number. Costs a comparison for each
-    /// field.
+    /// Returns the first value of a field with a known name. Costs a comparison for each field.
     #[inline]
     pub(crate) fn known(&self, name: KnownName) -> Option<&'c [u8]> {
         let field = self.block.fields.iter().find(|field| field.known_name() == name)?;
@@ -134,7 +134,7 @@ impl<'c> Headers<'c> {
     }
 }
 
-/// So many pseudo-header fields one block has at most: those of an extended CONNECT (RFC 8441 §4).
+/// The most pseudo-header fields of one block: those of an extended CONNECT (RFC 8441 §4).
 const PSEUDOS_MAX: usize = 5;
 
 impl fmt::Debug for Headers<'_> {

@@ -1,6 +1,6 @@
-//! Header lists on their way out: gathered and judged whole before the first byte is written, so
-//! that a refusal changes nothing. A field that the encoder has already was judged when it came
-//! there.
+//! Outbound header lists: collected and validated whole before the first byte is written, so that a
+//! rejected list changes nothing. A field that is in the encoder's table was validated when it was
+//! inserted.
 
 use smallvec::SmallVec;
 use thalweg_hpack::{Encoder, Field, KnownName, TableMatch};
@@ -10,10 +10,10 @@ use crate::error::SendError;
 use crate::message::{Request, Status};
 use crate::violation::Violation;
 
-/// The fields of one block, in the order of the wire, each with the place where the encoder has it.
+/// The fields of one block, in the order of the wire, each with its entry in the encoder's table.
 pub(crate) type FieldList<'a> = SmallVec<[(Field<'a>, TableMatch); FIELDS_INLINE]>;
 
-/// Gathers a request into `list`, which is empty. Returns its content-length.
+/// Collects a request into `list`, which is empty. Returns its content-length.
 ///
 /// # Errors
 /// `Malformed`, `HeaderListTooLarge`, or `NotAllowedByPeer` for `:protocol`.
@@ -70,7 +70,7 @@ pub(crate) fn request<'a, 'f: 'a>(
     Ok(content_length)
 }
 
-/// Gathers a response into `list`, which is empty. Returns its content-length.
+/// Collects a response into `list`, which is empty. Returns its content-length.
 ///
 /// # Errors
 /// `Malformed` or `HeaderListTooLarge`.
@@ -91,7 +91,7 @@ pub(crate) fn response<'a, 'f: 'a>(
     collect(list, encoder, fields, peer)
 }
 
-/// Gathers regular fields behind what `list` holds. Returns the content-length among them.
+/// Appends regular fields to `list`. Returns the content-length among them.
 ///
 /// # Errors
 /// `Malformed` or `HeaderListTooLarge`.
@@ -125,8 +125,8 @@ pub(crate) fn collect<'a, 'f: 'a>(
     Ok(content_length)
 }
 
-/// Judges a regular field by itself, as every call that sends fields does (RFC 9113 §8.2, RFC 9110
-/// §8.6): for callers who want to know where a field is made. Costs a look at each byte.
+/// Validates a regular field by itself, as every call that sends fields does (RFC 9113 §8.2, RFC
+/// 9110 §8.6), for callers that validate a field where it is created. Reads each byte once.
 ///
 /// ```
 /// use thalweg::{Field, Violation, check_field};
@@ -149,7 +149,7 @@ pub fn check_field(field: &Field<'_>) -> Result<(), Violation> {
     validate::check_outbound(field)
 }
 
-/// What the peer's settings say about header lists.
+/// The peer's settings for header lists.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerLimits {
     /// SETTINGS_MAX_HEADER_LIST_SIZE, bytes.
@@ -158,5 +158,5 @@ pub(crate) struct PeerLimits {
     pub connect_protocol: bool,
 }
 
-/// Fields that are gathered without allocating.
+/// Fields that are collected without allocating.
 const FIELDS_INLINE: usize = 24;

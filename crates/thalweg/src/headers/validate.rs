@@ -1,14 +1,15 @@
-//! The rules of RFC 9113 §8 for messages, field by field while a block is decoded, and at its end.
+//! The rules of RFC 9113 §8 for messages, checked for each field while a block is decoded, and for
+//! the block at its end.
 //!
-//! Keeps true: a block that passes is a well-formed request, response, trailer section or promised
-//! request. What is forbidden to receive is forbidden to send: `outgoing` asks the same functions.
+//! Invariants: a block that passes is a well-formed request, response, trailer section or promised
+//! request. The rules for sent messages are the same: `outbound_fields` calls the same functions.
 
 use thalweg_hpack::{Checked, Decoded, Field, KnownName, name_is_valid, value_is_valid};
 
 use super::Headers;
 use crate::violation::Violation;
 
-/// What kind of block is being judged.
+/// The kind of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BlockKind {
     /// A request; `connect_protocol` says whether extended CONNECT was allowed (RFC 8441 §3).
@@ -22,7 +23,7 @@ pub(crate) enum BlockKind {
 }
 
 impl BlockKind {
-    /// The pseudo-header fields that such a block may hold.
+    /// Returns the pseudo-header fields that such a block may hold.
     const fn pseudos(self) -> u8 {
         match self {
             Self::Request { .. } => METHOD | SCHEME | AUTHORITY | PATH | PROTOCOL,
@@ -33,23 +34,23 @@ impl BlockKind {
     }
 }
 
-/// What the rules learned from a block that passed.
+/// The properties of a valid block that the connection needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BlockInfo {
     /// The value of `content-length`.
     pub content_length: Option<u64>,
-    /// What the method means for the messages of the stream.
+    /// The effect of the method on the messages of the stream.
     pub method: Method,
-    /// `:status`, 0 where there is none.
+    /// `:status`, or 0 without one.
     pub status: u16,
-    /// Whether a `priority` field is there.
+    /// Whether the block has a `priority` field.
     pub has_priority: bool,
 }
 
-/// What a method means for the framing of a stream.
+/// The effect of a method on the framing of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Method {
-    /// Nothing special.
+    /// A method without effect on the framing.
     #[default]
     Other,
     /// HEAD: the response has no content.
@@ -62,11 +63,11 @@ pub(crate) enum Method {
     Get,
 }
 
-/// Judges one block while it is decoded.
+/// Validates one block while it is decoded.
 #[derive(Debug)]
 pub(crate) struct Validator {
     kind: BlockKind,
-    /// Pseudo-header fields that may still come: each once, none after a regular field.
+    /// Pseudo-header fields that are still allowed: each once, none after a regular field.
     allowed: u8,
     seen: u8,
     has_host: bool,
@@ -76,7 +77,7 @@ pub(crate) struct Validator {
 }
 
 impl Validator {
-    /// Starts on a block.
+    /// Creates the validator of a block.
     pub(crate) fn new(kind: BlockKind) -> Self {
         Self {
             kind,
@@ -89,8 +90,8 @@ impl Validator {
         }
     }
 
-    /// Judges the next field. Returns whether it passed; after one that did not, no more need be
-    /// shown.
+    /// Validates the next field. Returns whether the block is valid so far; if not, the remaining
+    /// fields need not be passed.
     #[inline(always)]
     pub(crate) fn field(&mut self, decoded: &Decoded<'_>) -> bool {
         let checked = decoded.checked();
@@ -101,7 +102,7 @@ impl Validator {
                     return true;
                 }
             }
-            // Nothing is learned from these, but for the method.
+            // These need no further checks, except for the method.
             NameClass::Pseudo(bit)
                 if bit & self.allowed & (METHOD | SCHEME | AUTHORITY) != 0
                     && checked == Checked::Validated =>
@@ -119,17 +120,21 @@ impl Validator {
     }
 
     fn check_value(&mut self, field: &Field<'_>, checked: Checked) -> bool {
-        let judged = match NAME_CLASSES[usize::from(field.known_name().id())] {
-            NameClass::Regular => check_bytes(field, checked),
-            NameClass::Pseudo(bit) => self.pseudo(field, bit, checked),
-            NameClass::Special => self.special(field, checked),
-        };
-        match judged {
+        match self.check(field, checked) {
             Ok(()) => true,
             Err(violation) => {
                 self.violation = Some(violation);
                 false
             }
+        }
+    }
+
+    #[inline(always)]
+    fn check(&mut self, field: &Field<'_>, checked: Checked) -> Result<(), Violation> {
+        match NAME_CLASSES[usize::from(field.known_name().id())] {
+            NameClass::Regular => check_bytes(field, checked),
+            NameClass::Pseudo(bit) => self.pseudo(field, bit, checked),
+            NameClass::Special => self.special(field, checked),
         }
     }
 
@@ -141,6 +146,15 @@ impl Validator {
         self.allowed &= !bit;
         self.seen |= bit;
         match bit {
+            // First, since it differs from request to request: the others are mostly known.
+            PATH => {
+                self.path_is_asterisk = field.value == b"*";
+                return if checked == Checked::Validated || is_path(field.value) {
+                    Ok(())
+                } else {
+                    Err(Violation::PathInvalid)
+                };
+            }
             METHOD => {
                 self.info.method = method_of(field.value);
                 if self.info.method != Method::Other {
@@ -148,14 +162,13 @@ impl Validator {
                 }
             }
             SCHEME if matches!(field.value, b"https" | b"http") => return Ok(()),
-            PATH => self.path_is_asterisk = field.value == b"*",
             STATUS => {
                 self.info.status = parse_status(field.value).ok_or(Violation::StatusInvalid)?;
                 return Ok(());
             }
             _ => {}
         }
-        // Its value passed here before, or is one of the static table's.
+        // Its value was validated before, or is one of the static table.
         if checked == Checked::Validated {
             Ok(())
         } else {
@@ -163,7 +176,7 @@ impl Validator {
         }
     }
 
-    /// Why a pseudo-header field may not stand where it does.
+    /// Returns why a pseudo-header field is not allowed at its place.
     #[cold]
     fn misplaced(&self, bit: u8) -> Violation {
         if self.kind == BlockKind::Trailers {
@@ -177,7 +190,7 @@ impl Validator {
         }
     }
 
-    /// The regular fields that have rules of their own.
+    /// Validates a regular field that has rules of its own.
     fn special(&mut self, field: &Field<'_>, checked: Checked) -> Result<(), Violation> {
         self.allowed = 0;
         match field.known_name() {
@@ -185,7 +198,7 @@ impl Validator {
             KnownName::NONE => {}
             KnownName::CONTENT_LENGTH => {
                 let length = parse_content_length(field.value).ok_or(Violation::ContentLengthInvalid)?;
-                // RFC 9110 §8.6: repetitions of one value are harmless, anything else is not.
+                // RFC 9110 §8.6: repetitions of one value are allowed, different values are not.
                 if self.info.content_length.is_some_and(|earlier| earlier != length) {
                     return Err(Violation::ContentLengthInvalid);
                 }
@@ -200,7 +213,7 @@ impl Validator {
         check_bytes(field, checked)
     }
 
-    /// Judges the block as a whole.
+    /// Validates the block as a whole.
     pub(crate) fn finish(self, headers: &Headers<'_>) -> Result<BlockInfo, Violation> {
         if let Some(violation) = self.violation {
             return Err(violation);
@@ -211,7 +224,7 @@ impl Validator {
                 if self.seen & STATUS == 0 {
                     return Err(Violation::StatusInvalid);
                 }
-                // RFC 9113 §8.6: the mechanism behind 101 does not exist.
+                // RFC 9113 §8.6: HTTP/2 has no 101 (Switching Protocols).
                 if self.info.status == 101 {
                     return Err(Violation::StatusSwitchingProtocols);
                 }
@@ -219,7 +232,7 @@ impl Validator {
             BlockKind::Request { connect_protocol } => self.check_request(headers, connect_protocol)?,
             BlockKind::Push => {
                 self.check_request(headers, false)?;
-                // RFC 9113 §8.4.1: safe, cacheable, without content.
+                // RFC 9113 §8.4.1: a promised request is safe, cacheable and without content.
                 let safe = matches!(self.info.method, Method::Get | Method::Head);
                 if !safe || self.info.content_length.is_some_and(|length| length > 0) {
                     return Err(Violation::PushRequestInvalid);
@@ -241,7 +254,7 @@ impl Validator {
             return Err(Violation::ProtocolNotEnabled);
         }
         if self.info.method == Method::Connect && !extended {
-            // RFC 9113 §8.5: a plain CONNECT names an authority and nothing else.
+            // RFC 9113 §8.5: a plain CONNECT has `:authority` and no other pseudo-header field.
             if self.seen & (SCHEME | PATH) != 0 || self.seen & AUTHORITY == 0 {
                 return Err(Violation::ConnectPseudo);
             }
@@ -273,7 +286,7 @@ fn check_host(headers: &Headers<'_>) -> Result<(), Violation> {
     check_hosts(headers.authority(), headers.scheme(), hosts)
 }
 
-/// Judges the values of `host` against `:authority`, or, where that is absent, against each other.
+/// Compares the values of `host` with `:authority`, or, where that is absent, with each other.
 pub(crate) fn check_hosts<'a>(
     authority: Option<&'a [u8]>,
     scheme: Option<&[u8]>,
@@ -288,7 +301,7 @@ pub(crate) fn check_hosts<'a>(
     }
 }
 
-/// RFC 3986 §6.2.3: an empty port, and the one that the scheme implies, say nothing.
+/// RFC 3986 §6.2.3: an empty port, and the default port of the scheme, are equivalent to no port.
 fn normal_authority<'a>(authority: &'a [u8], scheme: Option<&[u8]>) -> &'a [u8] {
     let Some((host, port)) = split_port(authority) else { return authority };
     let implied: &[u8] = match scheme {
@@ -299,14 +312,14 @@ fn normal_authority<'a>(authority: &'a [u8], scheme: Option<&[u8]>) -> &'a [u8] 
     if port.is_empty() || port == implied { host } else { authority }
 }
 
-/// Splits the port off an authority: decimal digits, or nothing, behind the last colon.
+/// Splits the port off an authority: decimal digits, or nothing, after the last colon.
 pub(crate) fn split_port(authority: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = authority.iter().rposition(|byte| *byte == b':')?;
     let (host, port) = (&authority[..colon], &authority[colon + 1..]);
     port.iter().all(u8::is_ascii_digit).then_some((host, port))
 }
 
-/// Judges the bytes of a regular field (RFC 9113 §8.2.1).
+/// Validates the bytes of a regular field (RFC 9113 §8.2.1).
 #[inline]
 pub(crate) fn check_bytes(field: &Field<'_>, checked: Checked) -> Result<(), Violation> {
     if !checked.name() && !name_is_valid(field.name()) {
@@ -315,13 +328,13 @@ pub(crate) fn check_bytes(field: &Field<'_>, checked: Checked) -> Result<(), Vio
     if checked.value() || value_is_valid(field.value) { Ok(()) } else { Err(Violation::FieldValueInvalid) }
 }
 
-/// Whether a field of this name follows no rule but those for its octets.
+/// Whether fields of this name have no rules but those for their octets.
 #[inline]
 pub(crate) fn is_regular(known_name: KnownName) -> bool {
     matches!(NAME_CLASSES[usize::from(known_name.id())], NameClass::Regular)
 }
 
-/// Judges what a regular field may be in a message that we send.
+/// Validates a regular field of a message that we send.
 #[inline]
 pub(crate) fn check_outbound(field: &Field<'_>) -> Result<(), Violation> {
     if let NameClass::Regular = NAME_CLASSES[usize::from(field.known_name().id())] {
@@ -335,7 +348,7 @@ fn check_outbound_special(field: &Field<'_>) -> Result<(), Violation> {
     let known_name =
         if field.known_name() == KnownName::NONE { KnownName::of(field.name()) } else { field.known_name() };
     if field.known_name() != known_name {
-        // Fields that are compared with the rest of the message are found by their number.
+        // Fields that are compared with the rest of the message are found by their known name.
         match known_name {
             KnownName::CONTENT_LENGTH => return Err(Violation::ContentLengthInvalid),
             KnownName::HOST => return Err(Violation::AuthorityDiffersFromHost),
@@ -343,21 +356,18 @@ fn check_outbound_special(field: &Field<'_>) -> Result<(), Violation> {
         }
     }
     let checked = Checked::new(known_name != KnownName::NONE, false);
-    let mut checker = Validator::new(BlockKind::Trailers);
     let named = if known_name == field.known_name() {
         *field
     } else {
         Field::with_known_name(known_name, field.value)
     };
-    checker.check_value(&named, checked);
-    match checker.violation {
-        Some(Violation::PseudoInTrailers) => Err(Violation::PseudoAfterField),
-        Some(violation) => Err(violation),
-        None => Ok(()),
+    match Validator::new(BlockKind::Trailers).check(&named, checked) {
+        Err(Violation::PseudoInTrailers) => Err(Violation::PseudoAfterField),
+        result => result,
     }
 }
 
-/// Judges the value of a pseudo-header field by itself; `:status` is judged where it is read.
+/// Validates the value of a pseudo-header field by itself; `parse_status` validates `:status`.
 #[inline]
 pub(crate) fn check_pseudo_value(known_name: KnownName, value: &[u8]) -> Result<(), Violation> {
     let (good, violation) = match known_name {
@@ -370,7 +380,7 @@ pub(crate) fn check_pseudo_value(known_name: KnownName, value: &[u8]) -> Result<
     if good { Ok(()) } else { Err(violation) }
 }
 
-/// Reads a status: three digits, 100 to 999 (RFC 9110 §15).
+/// Parses a status: three digits, 100 to 999 (RFC 9110 §15).
 pub(crate) fn parse_status(value: &[u8]) -> Option<u16> {
     match value {
         [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
@@ -380,7 +390,7 @@ pub(crate) fn parse_status(value: &[u8]) -> Option<u16> {
     }
 }
 
-/// Reads a content-length: one decimal number of up to 18 digits, nothing else (RFC 9110 §8.6).
+/// Parses a content-length: one decimal number of up to 18 digits, nothing else (RFC 9110 §8.6).
 pub(crate) fn parse_content_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 18 {
         return None;
@@ -391,7 +401,7 @@ pub(crate) fn parse_content_length(value: &[u8]) -> Option<u64> {
     })
 }
 
-/// What a method means for framing.
+/// Returns the effect of a method on the framing.
 pub(crate) fn method_of(value: &[u8]) -> Method {
     match value {
         b"HEAD" => Method::Head,
@@ -413,14 +423,14 @@ fn is_scheme(value: &[u8]) -> bool {
     value.first().is_some_and(u8::is_ascii_alphabetic) && value.iter().all(is_scheme_byte)
 }
 
-/// RFC 9113 §8.3.1: not empty; beginning with a slash, or an asterisk alone. We also refuse what no
-/// URI holds: controls, space, DEL, and the number sign of a fragment.
+/// RFC 9113 §8.3.1: not empty; beginning with a slash, or an asterisk alone. We also reject what no
+/// URI may contain: controls, space, DEL, and the number sign of a fragment.
 #[inline]
 fn is_path(value: &[u8]) -> bool {
     (value.first() == Some(&b'/') && no_byte(value, |word| equals(word, b'#'))) || value == b"*"
 }
 
-/// RFC 9113 §8.3.1: no user information. We also refuse controls, space, and what would end an
+/// RFC 9113 §8.3.1: no user information. We also reject controls, space, and what would end an
 /// authority.
 #[inline]
 fn is_authority(value: &[u8]) -> bool {
@@ -430,8 +440,8 @@ fn is_authority(value: &[u8]) -> bool {
     !value.is_empty() && no_byte(value, ends)
 }
 
-/// Whether `text` holds no control, space or DEL, and nothing that `forbidden` finds: eight bytes
-/// at a time, the last eight overlapping those before.
+/// Whether `text` has no control, space or DEL, and nothing that `forbidden` finds. Reads eight
+/// bytes at a time; the last eight overlap those before.
 #[inline]
 fn no_byte(text: &[u8], forbidden: impl Fn(u64) -> u64) -> bool {
     let bad = |word: u64| below(word, 0x21) | equals(word, 0x7f) | forbidden(word);
@@ -447,20 +457,24 @@ fn no_byte(text: &[u8], forbidden: impl Fn(u64) -> u64) -> bool {
     found == 0
 }
 
-/// Marks bytes below `bound`, which is at most 0x80: exact in whether there is any.
+/// Marks bytes below `bound`, which is at most 0x80. The result is zero exactly if there is none;
+/// single marks may be wrong.
 const fn below(word: u64, bound: u8) -> u64 {
     word.wrapping_sub(ONES * bound as u64) & !word & TOPS
 }
 
-/// Marks bytes equal to `byte`: exact in whether there is any.
+/// Marks bytes equal to `byte`. The result is zero exactly if there is none; single marks may be
+/// wrong.
 const fn equals(word: u64, byte: u8) -> u64 {
     below(word ^ (ONES * byte as u64), 1)
 }
 
+/// 1 in each byte.
 const ONES: u64 = 0x0101_0101_0101_0101;
+/// The top bit of each byte.
 const TOPS: u64 = 0x80 * ONES;
 
-/// In which alphabets a byte is.
+/// The alphabets that contain a byte.
 static BYTES: [u8; 256] = {
     let mut bytes = [0; 256];
     let mut byte = 0;
@@ -482,7 +496,7 @@ static BYTES: [u8; 256] = {
 const TCHAR: u8 = 1;
 const SCHEME_BYTE: u8 = 2;
 
-/// How much attention a token needs.
+/// The checks that a field of a known name needs.
 #[derive(Clone, Copy)]
 enum NameClass {
     Regular,
@@ -490,7 +504,7 @@ enum NameClass {
     Special,
 }
 
-/// The class of each token: one look-up decides for the fields of ordinary messages.
+/// The class of each known name: one look-up decides for the fields of ordinary messages.
 static NAME_CLASSES: [NameClass; 256] = {
     let marked = [
         (KnownName::METHOD, NameClass::Pseudo(METHOD)),
@@ -499,7 +513,7 @@ static NAME_CLASSES: [NameClass; 256] = {
         (KnownName::PATH, NameClass::Pseudo(PATH)),
         (KnownName::PROTOCOL, NameClass::Pseudo(PROTOCOL)),
         (KnownName::STATUS, NameClass::Pseudo(STATUS)),
-        // RFC 9113 §8.2.2: fields that speak of a connection do not belong in HTTP/2.
+        // RFC 9113 §8.2.2: connection-specific fields.
         (KnownName::CONNECTION, NameClass::Special),
         (KnownName::KEEP_ALIVE, NameClass::Special),
         (KnownName::PROXY_CONNECTION, NameClass::Special),
@@ -532,8 +546,8 @@ const STATUS: u8 = 32;
 mod tests {
     use super::*;
 
-    /// Each alphabet against its definition, byte by byte, at every place of a value of two words
-    /// and a bit.
+    /// Compares each alphabet with its definition, byte by byte, at every position of a value that
+    /// is longer than two words.
     #[test]
     fn forbidden_bytes_are_found_at_every_position() {
         for byte in 0..=255u8 {

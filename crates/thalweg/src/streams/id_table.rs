@@ -115,13 +115,18 @@ impl IdTable {
         {
             index = self.ring_index(id);
         }
-        let entry = &mut self.ring[index];
+        let entry = core::mem::replace(&mut self.ring[index], RingEntry { id, status: slot });
         if entry.id != 0 && entry.status < RESET_REMOTE {
-            let entry = OverflowEntry { id: entry.id, slot: entry.status };
-            let at = self.overflow.partition_point(|other| other.id < entry.id);
-            self.overflow.insert(at, entry);
+            self.move_to_overflow(entry);
         }
-        *entry = RingEntry { id, status: slot };
+    }
+
+    /// Keeps a live stream whose entry in the ring was taken.
+    #[cold]
+    fn move_to_overflow(&mut self, entry: RingEntry) {
+        let entry = OverflowEntry { id: entry.id, slot: entry.status };
+        let at = self.overflow.partition_point(|other| other.id < entry.id);
+        self.overflow.insert(at, entry);
     }
 
     /// Remembers an identifier that was refused and never had a slot.
@@ -144,6 +149,11 @@ impl IdTable {
             };
             return;
         }
+        self.remove_from_overflow(id);
+    }
+
+    #[cold]
+    fn remove_from_overflow(&mut self, id: u32) {
         if let Ok(index) = self.overflow.binary_search_by_key(&id, |entry| entry.id) {
             self.overflow.remove(index);
         }

@@ -139,7 +139,7 @@ impl Streams {
     }
 
     /// Opens or reserves a stream.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open(&mut self, id: StreamId, mut slot: Slot) -> StreamKey {
         let side = self.side(id);
         slot.id = id.as_u32();
@@ -185,12 +185,12 @@ impl Streams {
     /// Closes a stream, and returns what remains of it.
     #[inline]
     pub(crate) fn close(&mut self, stream: StreamKey, reason: CloseReason) -> Option<ClosedStream> {
-        if self.find(stream)?.send.is_queued() {
-            self.dequeue(stream);
-        }
         let side = self.side(stream.id());
         let first_free = self.first_free;
         let slot = self.find_mut(stream)?;
+        if slot.send.is_queued() {
+            return self.close_queued(stream, reason);
+        }
         slot.id = 0;
         slot.next_free = first_free;
         let closed = ClosedStream { unreleased: slot.receive.window.held(), remote: slot.state.remote() };
@@ -201,6 +201,13 @@ impl Streams {
         self.uncredited_after_close = self.uncredited_after_close.saturating_add(uncredited);
         self.ids[side as usize].close(stream.id().as_u32(), reason);
         Some(closed)
+    }
+
+    /// Closes a stream that is queued.
+    #[cold]
+    fn close_queued(&mut self, stream: StreamKey, reason: CloseReason) -> Option<ClosedStream> {
+        self.dequeue(stream);
+        self.close(stream, reason)
     }
 
     /// Closes all streams, at the end of the connection.
@@ -353,7 +360,6 @@ impl Streams {
     }
 
     /// Takes a stream off the queue.
-    #[inline]
     pub(crate) fn dequeue(&mut self, stream: StreamKey) {
         let Some(slot) = self.find_mut(stream) else { return };
         if slot.send.is_queued() {
@@ -417,6 +423,10 @@ impl Streams {
     /// Whether a stream may send the next frame: no queued stream precedes it.
     #[inline]
     pub(crate) fn is_next(&mut self, stream: StreamKey) -> bool {
+        !self.any_ready() || self.precedes_queue(stream)
+    }
+
+    fn precedes_queue(&mut self, stream: StreamKey) -> bool {
         let Some((first_key, first)) = self.first() else { return true };
         first == stream || self.send_queue.precedes(self.queue_key(stream), first_key)
     }

@@ -7,7 +7,11 @@
 //! | `Sequential` | a signalled, non-incremental priority | by identifier, one after the other |
 //! | `RoundRobin` | a signalled incremental priority | by turns of one frame |
 //! | `Unsignalled` | no priority signal | by turns of one frame |
-//! | `Tunnel` | CONNECT | by turns of one frame |
+//! | `Tunnel` | CONNECT with a signalled priority | by turns of one frame |
+//!
+//! Within a class the smaller urgency always goes first. All unsignalled streams have urgency 3, so
+//! none of them waits for long, whatever the others have signalled; that is why a tunnel without a
+//! signal is not in the class of the tunnels.
 //!
 //! Between the heads of the four classes, `rank` decides:
 //!
@@ -92,8 +96,8 @@ impl Class {
     #[inline]
     pub(crate) const fn of(signalled: Option<Priority>, tunnel: bool) -> Self {
         match signalled {
-            _ if tunnel => Self::Tunnel,
             None => Self::Unsignalled,
+            Some(_) if tunnel => Self::Tunnel,
             Some(priority) if priority.incremental() => Self::RoundRobin,
             Some(_) => Self::Sequential,
         }

@@ -1,7 +1,7 @@
 //! End to end: whole servers on the loopback under h2load.
 //!
-//! The server stays on one core, the client on the other, and the servers take turns. The figure to
-//! keep is what a server's processor did for the work; requests per second are the client's too.
+//! The server stays on one core, the client on the other, and the servers alternate. The reliable
+//! figure is the server's processor time; requests per second also depend on the client.
 
 mod load;
 mod servers;
@@ -51,7 +51,7 @@ pub enum Metric {
     CpuSecondsPer100k,
     /// Processor seconds of the server for 10^9 bytes in bodies of 1 MiB.
     CpuSecondsPerGb,
-    /// What the client saw with bodies of 128 bytes.
+    /// The client's figures with bodies of 128 bytes.
     RequestsPerSecond,
     /// System calls of the server for a request of 128 bytes, counted in a run of its own.
     SyscallsPerRequest,
@@ -189,7 +189,7 @@ fn strace_total(summary: &str) -> Option<f64> {
     line.split_whitespace().nth(3)?.parse().ok()
 }
 
-/// As many digits as these figures bear.
+/// Formats a figure with its significant digits.
 fn round(value: f64) -> f64 {
     let scale = if value.abs() < 100.0 { 1e3 } else { 1.0 };
     (value * scale).round() / scale

@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_void};
 
 /// `nghttp2_nv`: a field, by pointers.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Nv {
     pub name: *const u8,
     pub value: *const u8,
@@ -38,6 +38,7 @@ pub struct DataProvider {
 }
 
 /// `nghttp2_mem`: the allocator.
+#[derive(Debug)]
 #[repr(C)]
 pub struct Mem {
     pub user: *mut c_void,

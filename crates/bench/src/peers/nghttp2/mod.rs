@@ -17,6 +17,7 @@ use ffi::Nv;
 use session::{Role, Session};
 
 /// A server.
+#[derive(Debug)]
 pub struct Server<const LEAN: bool>(Session);
 
 impl<const LEAN: bool> Endpoint for Server<LEAN> {
@@ -36,6 +37,7 @@ impl<const LEAN: bool> Endpoint for Server<LEAN> {
 }
 
 /// A client.
+#[derive(Debug)]
 pub struct Client<const LEAN: bool> {
     session: Session,
     fields: Vec<Nv>,

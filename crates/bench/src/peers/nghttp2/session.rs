@@ -11,18 +11,20 @@ use std::ptr;
 use std::sync::OnceLock;
 
 /// The role of a session.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Server,
     Client,
 }
 
 /// A session with its application, whose address nghttp2 keeps as `user_data`.
+#[derive(Debug)]
 pub struct Session {
     raw: Opaque,
     state: Box<State>,
 }
 
+#[derive(Debug)]
 struct State {
     app: App,
     role: Role,
@@ -233,7 +235,7 @@ extern "C" fn on_data(_: Opaque, _: u8, _: i32, _: *const u8, len: usize, user: 
 }
 
 extern "C" fn on_frame(session: Opaque, head: *const FrameHead, user: *mut c_void) -> c_int {
-    // SAFETY: nghttp2 passes our `user_data` and a frame, which begins with its head.
+    // SAFETY: nghttp2 passes our `user_data` and a frame, which begins with its header.
     let (state, head) = unsafe { (state(user), &*head) };
     if head.kind > FRAME_HEADERS {
         return 0;
@@ -301,8 +303,8 @@ extern "C" fn send_data(
     _: *mut c_void,
     user: *mut c_void,
 ) -> c_int {
-    // SAFETY: nghttp2 passes our `user_data` and nine bytes of head; `out` is set during a turn,
-    // and the turn does not use it while nghttp2 runs.
+    // SAFETY: nghttp2 passes our `user_data` and the nine bytes of a frame header; `out` is set
+    // during a turn, and the turn does not use it while nghttp2 runs.
     unsafe {
         let out = &mut *state(user).out;
         out.put(std::slice::from_raw_parts(head, 9));

@@ -1,5 +1,5 @@
-//! The end of a run: the wire is fair, the applications consume all, and everything must come to
-//! its end.
+//! The end of a run: the wire delivers, the applications consume all content, and every exchange
+//! must complete.
 
 use thalweg::ErrorCode;
 
@@ -7,11 +7,10 @@ use super::{Mismatch, World};
 use crate::sim::script::Side;
 
 impl World {
-    /// Brings the run to its end.
+    /// Completes the run.
     ///
     /// # Errors
-    /// Something that was due did not come: content, an answer, the end of a stream or of the
-    /// connection.
+    /// Content, a response, or the end of a stream or of the connection did not arrive.
     pub fn finish(&mut self) -> Result<(), Mismatch> {
         self.log(|| "-- the script is over".to_owned());
         self.settle()?;
@@ -45,7 +44,7 @@ impl World {
         Ok(())
     }
 
-    /// What a cut has left half done is ended by deadlines, and by nothing else.
+    /// After a broken wire only timeouts end the remaining streams.
     fn run_timeouts(&mut self) -> Result<(), Mismatch> {
         self.is_slow = true;
         self.ends.iter_mut().for_each(|side| side.app.is_slow = true);
@@ -79,7 +78,7 @@ impl World {
         Err("the ends never come to rest".to_owned())
     }
 
-    /// An end whose connection is over ends its side of the transport.
+    /// Ends the transport of an endpoint whose connection has ended.
     fn close_transport(&mut self, end: Side) -> bool {
         let side = self.side(end);
         if side.over.is_none() || !side.endpoint.is_finished() {
@@ -89,7 +88,8 @@ impl World {
         !std::mem::replace(&mut peer.is_truncated, true)
     }
 
-    /// Liveness: with a fair wire, and applications that read, everything completes.
+    /// Checks liveness: with a wire that delivers, and applications that read, every exchange
+    /// completes.
     fn expect_completion(&self) -> Result<(), Mismatch> {
         if !self.is_honest || self.ends.iter().any(|side| side.over.is_some()) {
             return Ok(());
@@ -126,7 +126,8 @@ impl World {
     }
 }
 
-/// Rounds after which a run is taken for endless: 200,000 bytes in windows of a byte need as many.
+/// Rounds after which a run is taken for endless: 200,000 bytes in windows of one byte need this
+/// many.
 const ROUNDS_MAX: u32 = 300_000;
-/// Deadlines that may pass before everything is over.
+/// Timeouts that may expire before everything has ended.
 const DEADLINES_MAX: u32 = 100;

@@ -1,4 +1,4 @@
-//! Calls that make no sense: each is refused by its error value, and changes nothing.
+//! Invalid calls: each returns its error and changes nothing.
 
 use thalweg::{ErrorCode, Field, OpenError, Priority, Request, SendError, Status, StreamKey};
 
@@ -7,7 +7,7 @@ use crate::sim::app::Stage;
 use crate::sim::script::Side;
 
 impl World {
-    /// One end makes every mistake that its state offers.
+    /// Makes every invalid call that the state of the endpoint allows.
     pub(super) fn misuse(&mut self, by: Side, nth: u8) -> Result<(), Mismatch> {
         let stale = self.stale(by);
         let side = self.side(by);
@@ -36,8 +36,14 @@ impl World {
                 Stage::Body => Ok(0),
             };
             if stage != Stage::Body {
-                expect(side.endpoint.send_data(stream, b"wrong", false, None) == wrong, "DATA out of turn")?;
-                expect(side.endpoint.send_trailers(stream, &[]) == wrong.map(drop), "trailers out of turn")?;
+                expect(
+                    side.endpoint.send_data(stream, b"wrong", false, None) == wrong,
+                    "DATA before the headers or after the end",
+                )?;
+                expect(
+                    side.endpoint.send_trailers(stream, &[]) == wrong.map(drop),
+                    "trailers before the headers or after the end",
+                )?;
             }
             if by == Side::Server && stage == Stage::Body {
                 let again = side.endpoint.send_response(stream, Status::OK, &[], false);
@@ -46,7 +52,8 @@ impl World {
             if by == Side::Server && stage == Stage::Head {
                 let bad = [Field::new(b"Upper", b"case")];
                 let refused = side.endpoint.send_response(stream, Status::OK, &bad, false);
-                // A promised stream may have no room; then `StreamAvailable` is due for it.
+                // The client's limit may exclude a promised stream; then `StreamAvailable` follows
+                // for it.
                 let no_room = refused == Err(SendError::TooManyPending);
                 side.app.waits_for_streams |= no_room;
                 expect(no_room || matches!(refused, Err(SendError::Malformed(_))), "a malformed response")?;
@@ -73,7 +80,7 @@ impl World {
         expect(before == after, "counting a refused call")
     }
 
-    /// A handle whose stream is over: the oldest that was ever used at this end.
+    /// Returns the key of a closed stream: the oldest that was used at this endpoint.
     fn stale(&self, by: Side) -> Option<StreamKey> {
         let app = &self.ends[by as usize].app;
         app.over.iter().find_map(|id| app.handles.get(id).copied())

@@ -1,4 +1,4 @@
-//! A run: two ends, two applications, a wire, and a clock that only the script moves.
+//! A run: two endpoints, two applications, a wire, and a clock that only the script advances.
 
 mod completion;
 mod misuse;
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use thalweg::frame::{Flags, FrameType};
 use thalweg::{
-    Config, ConnectionError, ErrorCode, Field, Instant, OpenError, Priority, Request, SendError, Splice,
-    Status, StreamKey,
+    CloseCause, Config, ConnectionError, ErrorCode, Field, Instant, OpenError, Priority, Request, SendError,
+    Splice, Status, StreamKey,
 };
 
 use self::show::{event_name, show_event};
@@ -25,7 +25,7 @@ use crate::hpack;
 use crate::monitor::{Monitor, StreamState};
 use crate::properties::{DataModel, TimeoutModel};
 
-/// What should not have happened.
+/// A violation.
 pub type Mismatch = String;
 
 /// A run.
@@ -33,34 +33,35 @@ pub type Mismatch = String;
 pub struct World {
     ends: [Peer; 2],
     plans: Plans,
-    /// Requests that wait for room.
+    /// Requests that wait until a stream may be opened.
     waiting: VecDeque<(u32, Exchange)>,
-    /// Pushed streams whose responses wait for room, with the number of their exchange.
+    /// Pushed streams whose responses wait for the client's limit, with the number of their
+    /// exchange.
     pending_responses: VecDeque<(StreamKey, u32, Message)>,
     opened: u32,
     now: Instant,
     is_honest: bool,
-    /// Time has passed in which deadlines may have ended something.
+    /// Whether timeouts may have reset streams.
     is_slow: bool,
-    /// The wire was cut, or an application closed the connection.
+    /// Whether the wire was broken, or an application closed the connection.
     is_broken: bool,
-    /// Lines for people, if they are wanted.
+    /// The transcript, if one is recorded.
     transcript: Option<Vec<String>>,
-    /// What was seen on the way.
+    /// The coverage of the run.
     pub coverage: Coverage,
 }
 
-/// What a run has touched.
+/// The coverage of runs.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
-    /// Frames that were said, by type and by the state of their stream.
+    /// Sent frames, by type and by the state of their stream.
     pub frames: BTreeMap<(u8, StreamState), u64>,
     /// Events, by name, and the ends of connections, by cause.
     pub events: BTreeMap<String, u64>,
 }
 
 impl Coverage {
-    /// Adds what another run has touched.
+    /// Adds the coverage of another run.
     pub fn add(&mut self, other: &Self) {
         for (key, count) in &other.frames {
             *self.frames.entry(*key).or_default() += count;
@@ -86,22 +87,22 @@ struct Peer {
     timeouts: TimeoutModel,
     data: DataModel,
     app: App,
-    /// Bytes on the wire to this end.
+    /// Bytes on the wire to this endpoint.
     inbox: Vec<u8>,
-    /// No more bytes will come.
+    /// Whether no more bytes will arrive.
     is_truncated: bool,
     eof_delivered: bool,
     over: Option<ConnectionError>,
     settings_changes: u32,
-    /// Stream and offset of spliced content that was announced and not placed yet.
+    /// Stream and offset of spliced content that was announced and not written yet.
     splices: VecDeque<(u32, u32)>,
-    /// What it took off the wire, read by read, if that is wanted.
+    /// The bytes that it read, read by read, if they are recorded.
     received_input: Vec<Vec<u8>>,
 }
 
 impl World {
-    /// Sets a script's stage. `endpoints`: the client and the server, made from the script's
-    /// setups.
+    /// Creates the world of a script. `endpoints`: the client and the server, created from the
+    /// script's setups.
     pub fn new(script: &Script, endpoints: [Endpoint; 2], keeps_transcript: bool) -> Self {
         let is_honest = script.is_honest();
         let is_slow = script.is_slow();
@@ -139,20 +140,21 @@ impl World {
         }
     }
 
-    /// What happened, line by line.
+    /// Returns the transcript, line by line.
     pub fn transcript(&self) -> &[String] {
         self.transcript.as_deref().unwrap_or_default()
     }
 
-    /// What the client and the server took off the wire, read by read, in a run with a transcript.
+    /// Returns the bytes that the client and the server read, read by read, in a run with a
+    /// transcript.
     pub fn received_input(self) -> [Vec<Vec<u8>>; 2] {
         self.ends.map(|side| side.received_input)
     }
 
-    /// Does one thing.
+    /// Runs one step.
     ///
     /// # Errors
-    /// Something has happened that should not.
+    /// The violation.
     pub fn step(&mut self, op: &Op) -> Result<(), Mismatch> {
         self.log(|| format!("-- {op:?}"));
         match *op {
@@ -180,6 +182,7 @@ impl World {
                 Ok(())
             }
             Op::Tick { ms } => self.tick(Duration::from_millis(ms.into())),
+            Op::TickMicros { us } => self.tick(Duration::from_micros(us.into())),
             Op::Cut { to } => {
                 self.is_broken = true;
                 let side = self.side(to);
@@ -220,11 +223,11 @@ impl World {
         }
     }
 
-    /// What an application does beside its exchanges. Refusals are fine, as long as nothing breaks.
+    /// Runs a step of an application outside of its exchanges. Its calls may be rejected.
     fn action(&mut self, op: &Op) -> Result<(), Mismatch> {
         if let Op::Priority { by, .. } | Op::Misuse { by, .. } = *op {
-            // Time, the end of input, and calls end streams: the application gets the events before
-            // it names one.
+            // Time, the end of input, and calls may close streams: the application gets the events
+            // before it uses a key.
             self.receive(by, 0)?;
         }
         let now = self.now;
@@ -234,6 +237,9 @@ impl World {
                 let side = self.side(by);
                 if let Some(stream) = side.app.nth(nth).map(|stream_progress| stream_progress.stream) {
                     let changed = side.endpoint.set_priority(stream, Priority::new(urgency, incremental));
+                    if changed.is_ok() {
+                        side.data.signals(stream.id().as_u32());
+                    }
                     expect_sent(changed, &side.over, "set_priority")
                         .or_else(|error| tolerate(is_honest, error))?;
                 }
@@ -244,7 +250,7 @@ impl World {
             Op::Settings { by, change } => {
                 let side = self.side(by);
                 side.app.limits_streams |= matches!(change, Change::Streams(_));
-                // More would spend the peer's budget, and rightly so.
+                // More would exceed the peer's rate limit.
                 if side.settings_changes < 90 {
                     let changed = side.endpoint.send_settings(|settings| match change {
                         Change::InitialWindow(bytes) => settings.initial_window_size = bytes,
@@ -303,8 +309,8 @@ impl World {
         }
     }
 
-    /// One turn of the I/O loop that the documentation of `Connection` recommends. Returns whether
-    /// anything moved.
+    /// Runs one turn of the I/O loop that the documentation of `Connection` recommends. Returns
+    /// whether it made progress.
     fn turn(&mut self, end: Side, bytes: usize) -> Result<bool, Mismatch> {
         let mut moved = self.receive(end, bytes)?;
         if end == Side::Client {
@@ -316,7 +322,7 @@ impl World {
         Ok(moved)
     }
 
-    /// An end takes up to so many bytes off the wire, and its application acts on every event.
+    /// Reads up to `bytes` bytes from the wire, and lets the application handle every event.
     fn receive(&mut self, end: Side, bytes: usize) -> Result<bool, Mismatch> {
         let now = self.now;
         let side = self.side(end);
@@ -359,7 +365,7 @@ impl World {
         Ok(bytes > 0)
     }
 
-    /// One call of `receive`. `None`: there is nothing more to tell.
+    /// Calls `receive` once. Returns `None` if no event is left.
     fn receive_step(&mut self, end: Side, rest: &mut &[u8]) -> Result<Option<Reaction>, Mismatch> {
         let now = self.now;
         let [client, server] = &mut self.ends;
@@ -395,9 +401,12 @@ impl World {
         }
     }
 
-    /// Checks that no honest end is reported as at fault.
+    /// Checks that no endpoint is reported as at fault unless the wire was altered.
     fn check_end(&mut self, end: Side, error: ConnectionError) -> Result<(), Mismatch> {
         self.coverage.note(&format!("over: {:?}", error.cause()));
+        if self.is_honest && matches!(error.cause(), CloseCause::Limit(_)) {
+            return Err(format!("limits: {end:?} ends the connection of an honest peer: {error}"));
+        }
         let expected = !self.is_honest || self.is_slow;
         if error.is_peer_fault() && !expected {
             return Err(format!("{end:?} accuses its peer: {error}"));
@@ -405,7 +414,7 @@ impl World {
         Ok(())
     }
 
-    /// Notes that a connection is over, if it is: its streams are over without an event.
+    /// Records the end of a connection: its streams close without an event.
     fn record_end(&mut self, end: Side) {
         let side = self.side(end);
         if side.over.is_none()
@@ -469,7 +478,7 @@ impl World {
         }
     }
 
-    /// Everything that is held is consumed.
+    /// Releases all content that is held.
     fn resume(&mut self, end: Side) {
         let side = self.side(end);
         for (stream, held) in side.app.unreleased.drain(..) {
@@ -477,7 +486,7 @@ impl World {
         }
         for stream_progress in side.app.streams.values_mut() {
             stream_progress.is_paused = false;
-            // A call that releases nothing would give credit that waits a second chance.
+            // A call that releases nothing could send the WINDOW_UPDATE of earlier releases.
             if stream_progress.held > 0 {
                 side.endpoint.release(stream_progress.stream, std::mem::take(&mut stream_progress.held));
             }
@@ -495,7 +504,7 @@ impl World {
         side.app.end_stream(id);
     }
 
-    /// The client opens what waits, as far as there is room.
+    /// Opens waiting requests, as far as the server's limit allows.
     fn open_waiting(&mut self) -> Result<(), Mismatch> {
         while let Some(&(index, exchange)) = self.waiting.front() {
             let side = &mut self.ends[0];
@@ -528,7 +537,7 @@ impl World {
                 Err(OpenError::Send(SendError::Connection(_))) if side.over.is_some() => {
                     self.waiting.clear();
                 }
-                // A hostile SETTINGS may have shrunk what the server accepts.
+                // An inserted SETTINGS frame may have lowered the server's limits.
                 Err(_) if !self.is_honest => drop(self.waiting.pop_front()),
                 Err(error) => return Err(format!("a request was refused: {error}")),
             }
@@ -536,15 +545,15 @@ impl World {
         Ok(())
     }
 
-    /// The server answers a request: promises, informational responses, the final one, and what
-    /// goes of the content.
+    /// Responds to a request: promises, informational responses, the final response, and the
+    /// content that can be sent.
     fn respond_to(&mut self, stream: StreamKey) -> Result<(), Mismatch> {
         let id = stream.id().as_u32();
         let (index, exchange) = match self.plans.exchanges.get(&id) {
             Some(plan) => *plan,
             None => (0, UNPLANNED),
         };
-        // All promises first, so that their responses compete.
+        // All promises are sent first, so that their responses compete.
         let promised: Vec<StreamKey> =
             (0..exchange.pushes).filter_map(|_| self.promise(stream, index, &exchange.pushed)).collect();
         self.pending_responses.extend(promised.into_iter().map(|stream| (stream, index, exchange.pushed)));
@@ -564,7 +573,7 @@ impl World {
         self.respond(stream, index, exchange.status, &exchange.response)
     }
 
-    /// The server responds on the streams that it has promised, as far as there is room.
+    /// Responds on promised streams, as far as the client's limit allows.
     fn respond_waiting(&mut self) -> Result<(), Mismatch> {
         while !self.side(Side::Server).app.waits_for_streams
             && let Some((stream, index, message)) = self.pending_responses.pop_front()
@@ -618,7 +627,7 @@ impl World {
         Some(stream)
     }
 
-    /// Writes: what comes out is judged, and goes on the wire.
+    /// Writes: checks the output, and puts it on the wire.
     fn transmit(&mut self, end: Side) -> Result<bool, Mismatch> {
         self.transmit_each(end, |_| {})
     }
@@ -685,7 +694,8 @@ impl World {
 }
 
 impl Peer {
-    /// Notes for the timeouts that streams live, before a call or a frame may end the last of them.
+    /// Records for the timeout model that streams are live, before a call or a frame may close the
+    /// last of them.
     fn note_streams(&mut self, now: Instant) {
         if self.endpoint.live_streams() > 0 {
             self.timeouts.is_busy(now);
@@ -693,7 +703,7 @@ impl Peer {
     }
 }
 
-/// Puts spliced content where it belongs.
+/// Inserts spliced content at its place in the output.
 fn place_spliced(
     out: &[u8],
     splices: &[Splice],
@@ -716,7 +726,7 @@ fn place_spliced(
     Ok(wire)
 }
 
-/// A call that sends is refused only when the connection is over.
+/// Checks that a `send_*` call was rejected only because the connection has ended.
 fn expect_sent(
     sent: Result<(), SendError>,
     over: &Option<ConnectionError>,
@@ -729,10 +739,10 @@ fn expect_sent(
     }
 }
 
-/// On an altered wire, applications make mistakes.
+/// Returns the mismatch, unless the wire was altered: applications make invalid calls then.
 fn tolerate(is_honest: bool, mismatch: Mismatch) -> Result<(), Mismatch> {
     if is_honest { Err(mismatch) } else { Ok(()) }
 }
 
-/// Turns without progress after which a loop is taken for endless.
+/// Turns after which a loop is taken for endless.
 const TURNS_MAX: u32 = 1000;

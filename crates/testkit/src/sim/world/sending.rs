@@ -1,4 +1,4 @@
-//! How an application sends its content: what the windows take, piece by piece.
+//! How an application sends its content: piece by piece, as the windows allow.
 
 use thalweg::Field;
 
@@ -9,7 +9,7 @@ use crate::sim::content::{self, TRAILER};
 use crate::sim::script::{Message, Side};
 
 impl World {
-    /// Serves the streams that may go on.
+    /// Sends on the streams that `poll_writable` returns.
     pub(super) fn serve(&mut self, end: Side) -> Result<bool, Mismatch> {
         let (mut served, mut in_vain) = (false, 0);
         while let Some(stream) = self.side(end).endpoint.poll_writable() {
@@ -37,7 +37,7 @@ impl World {
         Ok(served)
     }
 
-    /// Sends as much of a message as goes.
+    /// Sends as much of a message as the core takes.
     pub(super) fn send_body(&mut self, end: Side, id: u32) -> Result<(), Mismatch> {
         let now = self.now;
         let side = &mut self.ends[end as usize];
@@ -82,7 +82,8 @@ impl World {
             stream_progress.out.sent += taken;
             if self.is_honest {
                 let call = SendCall { stream: stream_progress.stream, len, taken, before, now };
-                side.data.sends(&side.endpoint, call);
+                let fair = side.data.sends(&side.endpoint, call);
+                fair.map_err(|failure| format!("{end:?}: {failure}"))?;
             }
             if taken < len {
                 stream_progress.out.is_truncated = true;

@@ -2,7 +2,7 @@
 
 use thalweg::{Event, HeadersKind};
 
-/// The name under which an event is counted.
+/// Returns the name under which an event is counted.
 pub fn event_name(event: &Event<'_, '_>) -> &'static str {
     match event {
         Event::Headers { kind: HeadersKind::Request, .. } => "Request",
@@ -28,7 +28,7 @@ pub fn event_name(event: &Event<'_, '_>) -> &'static str {
     }
 }
 
-/// An event as one line.
+/// Formats an event as one line.
 pub fn show_event(event: &Event<'_, '_>) -> String {
     match event {
         Event::Headers { stream, kind, headers, end } => {

@@ -1,4 +1,4 @@
-//! What timeouts do is judged by the property of timeouts.
+//! Checks of timeouts by the timeout model.
 
 use thalweg::{CloseCause, Config, ConnectionError, Instant, StreamKey, Timeouts};
 
@@ -7,22 +7,22 @@ use crate::properties::TimeoutModel;
 use crate::sim::script::Side;
 
 impl World {
-    /// A timeout that ended the connection was due.
+    /// Checks that a timeout that ended the connection was due.
     pub(super) fn judge_timeout(&mut self, end: Side, error: ConnectionError) -> Result<(), Mismatch> {
         let now = self.now;
         let CloseCause::Timeout(timeout) = error.cause() else { return Ok(()) };
         self.side(end).timeouts.ends(timeout, now).map_err(|breach| format!("{end:?}: {breach}"))
     }
 
-    /// The streams of an end that live.
+    /// Returns the live streams of an endpoint.
     pub(super) fn living(&mut self, end: Side) -> Vec<StreamKey> {
         let side = self.side(end);
         let streams = side.app.streams.values().map(|stream_progress| stream_progress.stream);
         streams.filter(|stream| side.endpoint.send_capacity(*stream).is_some()).collect()
     }
 
-    /// Notes the streams that lived `before` a `handle_timeout` and that it has ended, and judges
-    /// the output that it has made.
+    /// Records the streams that were live `before` a `handle_timeout` and that it has reset, and
+    /// checks its output.
     pub(super) fn judge_time(&mut self, end: Side, before: &[StreamKey]) -> Result<(), Mismatch> {
         let now = self.now;
         let side = &mut self.ends[end as usize];
@@ -45,8 +45,8 @@ impl World {
     }
 }
 
-/// The model for one end. Its output is fetched at each timeout, which takes `transmit` back, so
-/// that is not done where `transmit` is the shortest.
+/// Creates the model of one endpoint. Its output is fetched at each timeout, which disarms
+/// `transmit`, so this is not done where `transmit` is the shortest.
 pub(super) fn of(end: Side, config: Config) -> TimeoutModel {
     let Timeouts { keep_alive, idle, transmit, .. } = config.timeouts;
     let timeouts = TimeoutModel::new(end == Side::Client, config, Instant::ZERO);

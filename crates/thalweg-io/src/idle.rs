@@ -1,0 +1,218 @@
+//! Which connections are idle, and which of them make room at a server's limit of connections.
+//!
+//! Invariants: a connection with streams is not evicted; one that does not speak HTTP/2 yet is
+//! evicted only after it made no progress for a second, so that clients which are connecting do not
+//! displace each other; one eviction runs at a time, so that a server does not close more
+//! connections than it needs to.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use thalweg::{ErrorCode, Server};
+
+use crate::command::Command;
+
+/// Since when a connection has had no streams. Its driver and the server share it.
+///
+/// A new connection counts as idle, too, from one second after its last progress: a client that
+/// connects and sends nothing must not keep others out.
+#[derive(Debug)]
+pub struct IdleState {
+    /// The time from which the connection is idle, in nanoseconds after `ORIGIN`; or `BUSY`.
+    since: AtomicU64,
+    /// Whether the connection is shutting down to make room.
+    is_evicted: AtomicBool,
+}
+
+impl Default for IdleState {
+    fn default() -> Self {
+        Self::accepted_at(ORIGIN.elapsed())
+    }
+}
+
+impl IdleState {
+    fn accepted_at(elapsed: Duration) -> Self {
+        let since = AtomicU64::new(nanos(elapsed.saturating_add(PROGRESS_TIME)));
+        Self { since, is_evicted: AtomicBool::new(false) }
+    }
+
+    /// For the I/O layer: the peer sent something, and the connection does not speak HTTP/2 yet.
+    pub fn negotiation_progressed(&self) {
+        self.since.store(nanos(ORIGIN.elapsed().saturating_add(PROGRESS_TIME)), Ordering::Relaxed);
+    }
+
+    /// For the driver, before it waits: stores whether the connection has no streams. `was_used`:
+    /// it had some since the last call. Reads the clock only if the state changes.
+    pub fn update(&self, is_idle: bool, was_used: bool) {
+        self.update_at(is_idle, was_used, || ORIGIN.elapsed());
+    }
+
+    fn update_at(&self, is_idle: bool, was_used: bool, elapsed: impl FnOnce() -> Duration) {
+        let was_idle = self.since.load(Ordering::Relaxed) != BUSY;
+        if is_idle && (was_used || !was_idle) {
+            self.since.store(nanos(elapsed()), Ordering::Relaxed);
+        } else if !is_idle && was_idle {
+            self.since.store(BUSY, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns since when the connection is idle, after an origin that all connections of the
+    /// process share; `None` if it is not.
+    fn idle_since(&self, elapsed: Duration) -> Option<Duration> {
+        let since = Duration::from_nanos(self.since.load(Ordering::Relaxed));
+        (since <= elapsed).then_some(since)
+    }
+
+    /// Returns whether the connection is shutting down to make room.
+    #[must_use]
+    pub fn is_evicted(&self) -> bool {
+        self.is_evicted.load(Ordering::SeqCst)
+    }
+}
+
+/// Returns the connections to evict so that another finds room: an eighth of the idle ones, at
+/// least 1 and at most 32, those that have been idle for longest. None while an earlier eviction is
+/// still running.
+pub fn least_recently_used<'a, T>(connections: impl Iterator<Item = (&'a IdleState, T)>) -> Vec<T> {
+    least_recently_used_at(ORIGIN.elapsed(), connections)
+}
+
+fn least_recently_used_at<'a, T>(
+    elapsed: Duration,
+    connections: impl Iterator<Item = (&'a IdleState, T)>,
+) -> Vec<T> {
+    let mut idle = Vec::new();
+    for (state, connection) in connections {
+        if state.is_evicted() {
+            return Vec::new();
+        }
+        if let Some(since) = state.idle_since(elapsed) {
+            idle.push((since, connection));
+        }
+    }
+    idle.sort_by_key(|(since, _)| *since);
+    let count = (idle.len() / 8).clamp(1, EVICTED_MAX);
+    idle.into_iter().take(count).map(|(_, connection)| connection).collect()
+}
+
+/// Marks a connection as evicted. Returns the command that shuts it down, if it still has no
+/// streams then. A connection that does not speak HTTP/2 yet is closed by the I/O layer, which reads
+/// [`is_evicted`](IdleState::is_evicted). GOAWAY carries the last processed stream: the client may retry a request that
+/// crosses it on another connection (RFC 9113 §6.8).
+pub fn evict(state: Arc<IdleState>) -> Command<Server> {
+    state.is_evicted.store(true, Ordering::SeqCst);
+    Box::new(move |connection| {
+        if connection.live_streams() == 0 {
+            connection.close(ErrorCode::NO_ERROR, EVICTION_TEXT);
+        } else {
+            state.is_evicted.store(false, Ordering::SeqCst);
+        }
+        Ok(())
+    })
+}
+
+/// Converts a time to nanoseconds. The last time does not mean busy.
+fn nanos(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_nanos()).unwrap_or(BUSY).min(BUSY - 1)
+}
+
+/// The origin of idle times.
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+const BUSY: u64 = u64::MAX;
+/// Time for a client to send its first bytes, and the next ones of a handshake.
+const PROGRESS_TIME: Duration = Duration::from_secs(1);
+/// The debug data of the GOAWAY.
+const EVICTION_TEXT: &[u8] = b"idle, and the server has reached its limit of connections";
+/// Connections that are evicted at a time, at most.
+const EVICTED_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setup::Setup;
+
+    fn idle_since(seconds: u64) -> IdleState {
+        let state = IdleState::default();
+        state.update_at(true, true, || Duration::from_secs(seconds));
+        state
+    }
+
+    fn busy() -> IdleState {
+        let state = IdleState::default();
+        state.update(false, true);
+        state
+    }
+
+    const LATE: Duration = Duration::from_secs(5000);
+
+    #[test]
+    fn the_time_of_becoming_idle_is_kept_until_the_next_use() {
+        let at = |seconds| move || Duration::from_secs(seconds);
+        let since = |state: &IdleState| state.idle_since(LATE).map(|since| since.as_secs());
+        let state = IdleState::accepted_at(Duration::from_secs(1));
+        assert_eq!(since(&state), Some(2), "silent since it was accepted");
+        state.update_at(true, false, || panic!("the clock is not read without a change"));
+        assert_eq!(since(&state), Some(2));
+        state.update_at(true, true, at(3));
+        assert_eq!(since(&state), Some(3), "used between two calls");
+        state.update_at(false, true, || panic!("the clock is not read for a busy connection"));
+        assert_eq!(since(&state), None);
+        state.update_at(true, false, at(5));
+        assert_eq!(since(&state), Some(5));
+        state.update_at(true, true, || Duration::MAX);
+        assert_eq!(state.since.load(Ordering::Relaxed), BUSY - 1, "the last time does not mean busy");
+    }
+
+    #[test]
+    fn a_new_connection_has_a_second_for_each_step_of_its_negotiation() {
+        let state = IdleState::default();
+        let before = Duration::from_nanos(state.since.load(Ordering::Relaxed));
+        assert_eq!(state.idle_since(before - Duration::from_nanos(1)), None);
+        assert_eq!(state.idle_since(before), Some(before));
+        state.since.store(0, Ordering::Relaxed);
+        state.negotiation_progressed();
+        assert!(state.idle_since(before - Duration::from_nanos(1)).is_none());
+    }
+
+    #[test]
+    fn those_idle_for_longest_make_room() {
+        let chosen = |states: &[IdleState]| {
+            let states = states.iter().enumerate().map(|(index, state)| (state, index));
+            least_recently_used_at(LATE, states)
+        };
+        assert_eq!(chosen(&[]), [0; 0]);
+        assert_eq!(chosen(&[busy()]), [0; 0]);
+        assert_eq!(chosen(&[idle_since(9), busy(), idle_since(4), idle_since(5)]), [2]);
+        let many: Vec<_> = (0..24).rev().map(idle_since).collect();
+        assert_eq!(chosen(&many), [23, 22, 21]);
+        let many: Vec<_> = (0..1000).map(idle_since).collect();
+        assert_eq!(chosen(&many), (0..32).collect::<Vec<_>>());
+        many[999].is_evicted.store(true, Ordering::SeqCst);
+        assert_eq!(chosen(&many), [0; 0], "an eviction is running");
+    }
+
+    #[test]
+    fn an_eviction_closes_a_connection_without_streams() {
+        let state = Arc::new(IdleState::default());
+        let mut connection = Setup::default().start::<Server>().unwrap();
+        let command = evict(Arc::clone(&state));
+        assert!(state.is_evicted());
+        command(&mut connection).unwrap();
+        assert!(state.is_evicted());
+        assert!(!connection.wants_read());
+        let mut output = Vec::new();
+        while connection.poll_transmit(&mut output) {}
+        assert!(output.ends_with(EVICTION_TEXT));
+    }
+
+    #[test]
+    fn an_eviction_spares_a_connection_that_is_used_again() {
+        let state = Arc::new(IdleState::default());
+        let command = evict(Arc::clone(&state));
+        let (mut connection, _) = Setup::default().start_upgraded(&[], b"GET").unwrap();
+        command(&mut connection).unwrap();
+        assert!(!state.is_evicted());
+        assert!(connection.wants_read());
+    }
+}

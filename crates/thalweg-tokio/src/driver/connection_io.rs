@@ -1,0 +1,324 @@
+//! The transport under a connection: bytes in both directions, its clock, and its end.
+//!
+//! Invariants: each write hands over all the output of one turn; the driver writes all committed
+//! output before it ends the transport, if the peer reads it within a time limit.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use thalweg::{ConnectionError, ErrorCode, Event, Instant, Role, StreamKey};
+use thalweg_io::{
+    Clock, CloseEvent, CloseLimits, CloseStep, Connection, ConnectionEnd, SplicedOutput, SplicingConnection,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{self, Sleep};
+
+use super::tap::Tap;
+use crate::transport::{self, SPLICE_BYTES_MIN, TransportClose};
+
+/// A transport and the connection on it.
+pub(crate) struct ConnectionIo<IO, R: Role> {
+    io: IO,
+    connection: SplicingConnection<R>,
+    /// Bytes that were read before the connection was created.
+    prefetched: Vec<u8>,
+    output: SplicedOutput,
+    needs_flush: bool,
+    clock: Clock,
+    timer: Option<Timer>,
+    eof: bool,
+    /// Whether the connection has failed, so that only its output is left.
+    failed: bool,
+    close_limits: CloseLimits,
+    close: Option<TransportClose>,
+    failure: Option<io::Error>,
+    /// The peer's address, for the report.
+    remote: Option<SocketAddr>,
+    tap: Tap,
+}
+
+struct Timer {
+    at: Instant,
+    sleep: Pin<Box<Sleep>>,
+}
+
+/// A request of the event handler to the connection, executed once the event is released.
+#[derive(Clone, Copy, Debug)]
+pub enum Action {
+    /// Nothing.
+    None,
+    /// Releases window for bytes that the application will not read.
+    Release(StreamKey, usize),
+    /// Resets a stream.
+    Reset(StreamKey, ErrorCode),
+    /// Starts the queued requests before the next event.
+    StartRequests,
+}
+
+/// Receives the events of a connection.
+pub(crate) trait EventHandler<R: Role> {
+    /// Handles an event.
+    fn handle_event(&mut self, event: Event<'_, '_>) -> Action;
+
+    /// Starts the requests of the events so far, between two events.
+    fn start_requests(&mut self, connection: &mut SplicingConnection<R>);
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
+    /// Places a connection on a transport.
+    pub(crate) fn new(
+        io: IO,
+        connection: Connection<R>,
+        close_limits: CloseLimits,
+        remote: Option<SocketAddr>,
+        tap: Tap,
+    ) -> Self {
+        let splice_bytes_min = io.is_write_vectored().then_some(SPLICE_BYTES_MIN);
+        let connection = SplicingConnection::new(connection, splice_bytes_min);
+        Self {
+            io,
+            connection,
+            prefetched: Vec::new(),
+            output: SplicedOutput::default(),
+            needs_flush: false,
+            clock: Clock::new(time::Instant::now().into_std()),
+            timer: None,
+            eof: false,
+            failed: false,
+            close_limits,
+            close: None,
+            failure: None,
+            remote,
+            tap,
+        }
+    }
+
+    /// Returns the connection.
+    pub(crate) fn connection(&mut self) -> &mut SplicingConnection<R> {
+        &mut self.connection
+    }
+
+    /// Returns the current report, or how the connection ended.
+    pub(crate) fn end(&mut self) -> ConnectionEnd {
+        let mut end = ConnectionEnd::new(self.connection.report());
+        (end.remote, end.transport) = (self.remote, self.failure.take());
+        self.tap.end(&end);
+        end
+    }
+
+    /// Returns whether the connection has failed: the driver must not call it any more.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Returns whether all output is written, so that the transport may end.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.failure.is_some() || self.failed || self.connection.is_finished()
+    }
+
+    /// Sets bytes that were read before the connection was created. They precede further input.
+    pub(crate) fn set_prefetched(&mut self, bytes: Vec<u8>) {
+        self.prefetched = bytes;
+    }
+
+    /// Writes bytes before all frames.
+    pub(crate) fn prepend_output(&mut self, bytes: &[u8]) {
+        self.output.queue(bytes);
+    }
+
+    /// Publishes a snapshot, before the task sleeps.
+    pub(crate) fn publish(&mut self, cx: &Context<'_>) {
+        let Self { tap, connection, output, .. } = self;
+        tap.publish(cx, connection, || output.unwritten_bytes());
+    }
+
+    /// Reads once and passes the events on. Returns whether to call again immediately.
+    pub(crate) fn poll_input(&mut self, cx: &mut Context<'_>, handler: &mut impl EventHandler<R>) -> bool {
+        if self.failed {
+            return false;
+        }
+        if !self.prefetched.is_empty() {
+            let bytes = std::mem::take(&mut self.prefetched);
+            self.tap.received(&bytes);
+            self.failed = feed(&mut self.connection, &bytes, self.clock, handler).is_err();
+            return true;
+        }
+        if !self.eof && self.connection.wants_read() {
+            let Self { io, connection, clock, tap, .. } = self;
+            let read = transport::poll_read(io, cx, |bytes| {
+                tap.received(bytes);
+                feed(connection, bytes, *clock, handler).map(|()| bytes.len())
+            });
+            match read {
+                Poll::Pending => {}
+                Poll::Ready(Ok(outcome)) => {
+                    self.eof = outcome == Ok(0);
+                    self.failed = outcome.is_err() || self.eof && self.connection.handle_eof().is_err();
+                    return true;
+                }
+                // TLS that ended without close_notify: HTTP/2 detects truncation itself.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.eof = true;
+                    self.failed = self.connection.handle_eof().is_err();
+                    return true;
+                }
+                Poll::Ready(Err(error)) => {
+                    self.fail(error);
+                    return true;
+                }
+            }
+        }
+        // Timers and calls cause events, too.
+        self.failed = feed(&mut self.connection, &[], self.clock, handler).is_err();
+        false
+    }
+
+    /// Writes the output of the turn. Returns whether all of it was written, so that there is room
+    /// for more.
+    pub(crate) fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut wrote = false;
+        loop {
+            while !self.output.is_empty() {
+                match transport::poll_write(&mut self.io, cx, &mut self.output) {
+                    Poll::Pending => return false,
+                    Poll::Ready(Ok(0)) => {
+                        self.fail(io::ErrorKind::WriteZero.into());
+                        return false;
+                    }
+                    Poll::Ready(Ok(_)) => {
+                        self.needs_flush = true;
+                        wrote = true;
+                    }
+                    Poll::Ready(Err(error)) => {
+                        self.fail(error);
+                        return false;
+                    }
+                }
+            }
+            if !self.output.fetch(&mut self.connection) {
+                break;
+            }
+            self.tap.sent(self.output.chunks());
+        }
+        if self.needs_flush {
+            match Pin::new(&mut self.io).poll_flush(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.needs_flush = false,
+                Poll::Ready(Err(error)) => self.fail(error),
+            }
+        }
+        wrote
+    }
+
+    /// Handles expired timeouts and sets the timer for the next. Returns whether one had expired.
+    pub(crate) fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.failed {
+            return false;
+        }
+        let Some(at) = self.connection.poll_timeout() else {
+            self.timer = None;
+            return false;
+        };
+        // Firing early once costs less than resetting the timer whenever the deadline moves.
+        let is_set = self.timer.as_ref().is_some_and(|timer| timer.at <= at);
+        if !is_set {
+            if at <= self.now() {
+                return self.handle_timeouts();
+            }
+            self.set_timer(at);
+        }
+        let Some(timer) = &mut self.timer else { return false };
+        if timer.sleep.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.timer = None;
+        self.handle_timeouts()
+    }
+
+    fn handle_timeouts(&mut self) -> bool {
+        let now = self.now();
+        self.failed = self.connection.handle_timeout(now).is_err();
+        true
+    }
+
+    fn set_timer(&mut self, at: Instant) {
+        let deadline = self.clock.to_std(at).into();
+        match &mut self.timer {
+            Some(timer) => {
+                timer.at = at;
+                timer.sleep.as_mut().reset(deadline);
+            }
+            None => self.timer = Some(Timer { at, sleep: Box::pin(time::sleep_until(deadline)) }),
+        }
+    }
+
+    fn now(&self) -> Instant {
+        core_now(self.clock)
+    }
+
+    fn fail(&mut self, error: io::Error) {
+        // Lets the core report what the peer had left incomplete.
+        let _ = self.connection.handle_eof();
+        self.failed = true;
+        self.failure = Some(error);
+    }
+
+    /// Ends the transport: writes the remaining output, half-closes, and drains the input.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.failure.is_some() {
+            return Poll::Ready(());
+        }
+        let close = self.close.get_or_insert_with(|| TransportClose::new(self.close_limits));
+        match close.poll_step(cx) {
+            CloseStep::Flush => {
+                self.poll_output(cx);
+                if self.failure.is_some() {
+                    return Poll::Ready(());
+                }
+                if !self.output.is_empty() || self.needs_flush {
+                    return Poll::Pending;
+                }
+            }
+            CloseStep::ShutdownWrite | CloseStep::Drain | CloseStep::Closed => {}
+        }
+        let Self { io, close: Some(close), eof, .. } = self else { return Poll::Pending };
+        if *eof {
+            close.handle_event(CloseEvent::InputEnded);
+        }
+        close.poll_close(io, cx)
+    }
+
+    /// Frees memory that an idle connection does not need.
+    pub(crate) fn shrink(&mut self) {
+        self.output.shrink(0);
+    }
+}
+
+/// Passes bytes to the core, and its events to the handler.
+fn feed<R: Role>(
+    connection: &mut SplicingConnection<R>,
+    mut input: &[u8],
+    clock: Clock,
+    handler: &mut impl EventHandler<R>,
+) -> Result<(), ConnectionError> {
+    // Sets the time even without input: calls of this turn follow, and timeouts that they arm start
+    // at this time.
+    let now = core_now(clock);
+    while let Some(event) = connection.receive(&mut input, now)? {
+        match handler.handle_event(event) {
+            Action::None => {}
+            Action::StartRequests => handler.start_requests(connection),
+            Action::Release(stream, bytes) => connection.release(stream, bytes),
+            Action::Reset(stream, code) => connection.send_reset(stream, code),
+        }
+    }
+    Ok(())
+}
+
+/// Returns the present time of the core's clock. tokio's clock can be paused in tests.
+fn core_now(clock: Clock) -> Instant {
+    clock.to_core(time::Instant::now().into_std())
+}

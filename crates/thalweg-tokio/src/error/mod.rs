@@ -1,0 +1,197 @@
+//! Errors of an exchange.
+//!
+//! Invariants: an error is cheap to clone, since all streams of a connection may get the same one;
+//! every error that the end of a connection causes carries its report.
+
+#[cfg(feature = "tonic")]
+mod status;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use thalweg::{CloseReport, ErrorCode, OpenError, ResetCause, SendError};
+use thalweg_io::{ConnectionEnd, StreamReset, WithCauses};
+
+/// Any error of a service or a body.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why an exchange, a request and its response, did not complete.
+///
+/// With the feature `tonic`, the source of an error that the peer or the connection caused is the
+/// corresponding `tonic::Status`, where tonic looks for one: CANCEL maps to `Cancelled`;
+/// REFUSED_STREAM, a closed connection and a stalled peer map to `Unavailable`; and so on. A stream
+/// that fails with the status `Cancelled` is reset with CANCEL.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The stream was reset.
+    Reset {
+        /// The code that was received or sent.
+        code: ErrorCode,
+        /// The side that reset it, and the reason.
+        by: ResetCause,
+    },
+    /// The connection ended before the exchange.
+    Connection {
+        /// How the connection ended.
+        end: Arc<ConnectionEnd>,
+        /// Whether the peer may have processed the request: `false` only if it certainly has not.
+        processed: bool,
+    },
+    /// The connection accepts no further requests: open a new one. The request was not sent.
+    GoingAway,
+    /// The core refused to send the message.
+    Send(SendError),
+    /// The peer's message cannot be represented with the types of the `http` crate.
+    Message(Arc<http::Error>),
+    /// The outbound body failed.
+    Body(Arc<dyn StdError + Send + Sync>),
+}
+
+impl Error {
+    /// Creates a reset by the application: a handler or a body that fails with it resets its stream
+    /// with `code` in place of INTERNAL_ERROR.
+    pub const fn reset(code: ErrorCode) -> Self {
+        Self::Reset { code, by: ResetCause::Application }
+    }
+
+    /// Returns whether the peer has certainly not processed the request, so that the caller may
+    /// retry it whatever its method (RFC 9113 §8.7).
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Reset { code, by } => StreamReset { code: *code, by: *by }.is_retryable(),
+            Self::GoingAway => true,
+            Self::Connection { processed, .. } => !processed,
+            Self::Send(_) | Self::Message(_) | Self::Body(_) => false,
+        }
+    }
+
+    /// Returns the HTTP/2 error code that ended the exchange, if there was one.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Reset { code, .. } => Some(*code),
+            Self::Connection { end, .. } => end.report.error.map(|error| error.code()),
+            Self::GoingAway | Self::Send(_) | Self::Message(_) | Self::Body(_) => None,
+        }
+    }
+
+    /// Returns the connection's report, if its end was the reason.
+    pub fn report(&self) -> Option<&CloseReport> {
+        match self {
+            Self::Connection { end, .. } => Some(&end.report),
+            _ => None,
+        }
+    }
+
+    /// Returns the code for a stream that the application failed with `error`: the code of the
+    /// error or of one of its sources, or INTERNAL_ERROR.
+    pub(crate) fn code_for(error: &(dyn StdError + 'static)) -> ErrorCode {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(Self::Reset { code, .. }) = error.downcast_ref() {
+                return *code;
+            }
+            #[cfg(feature = "tonic")]
+            if let Some(code) = error.downcast_ref().and_then(status::code_of) {
+                return code;
+            }
+            next = error.source();
+        }
+        ErrorCode::INTERNAL_ERROR
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // With the feature `tonic` the source is a status, so the text contains the causes.
+            Self::Reset { code, by } => WithCauses(&StreamReset { code: *code, by: *by }).fmt(f),
+            Self::Connection { end, .. } => write!(f, "connection closed: {end}"),
+            Self::GoingAway => f.write_str("the connection takes no further requests: open a new one"),
+            Self::Send(error) => WithCauses(error).fmt(f),
+            Self::Message(error) => write!(f, "the message cannot be represented: {error}"),
+            Self::Body(error) => write!(f, "the body to be sent failed: {error}"),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        #[cfg(feature = "tonic")]
+        if let Some(status) = status::of(self) {
+            return Some(status);
+        }
+        match self {
+            Self::Connection { end, .. } => Some(end.as_ref()),
+            Self::Send(error) => Some(error),
+            Self::Message(error) => Some(error.as_ref()),
+            Self::Body(error) => Some(error.as_ref()),
+            Self::Reset { .. } | Self::GoingAway => None,
+        }
+    }
+}
+
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        Self::Send(error)
+    }
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Send(error) => Self::Send(error),
+            // All other reasons mean that the request was not sent and needs another connection.
+            _ => Self::GoingAway,
+        }
+    }
+}
+
+impl From<http::Error> for Error {
+    fn from(error: http::Error) -> Self {
+        Self::Message(Arc::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_refused_message_names_the_rule_that_it_breaks() {
+        let error = Error::Send(SendError::Malformed(thalweg::Violation::FieldNameInvalid));
+        let cause = thalweg::Violation::FieldNameInvalid.to_string();
+        assert!(error.to_string().ends_with(&format!(": {cause}")), "{error}");
+    }
+
+    #[test]
+    fn the_code_is_found_in_the_chain_of_sources() {
+        let reset = Error::reset(ErrorCode::REFUSED_STREAM);
+        assert_eq!(Error::code_for(&reset), ErrorCode::REFUSED_STREAM);
+        let wrapped = io::Error::other(Error::Body(Arc::new(reset)));
+        assert_eq!(Error::code_for(&wrapped), ErrorCode::REFUSED_STREAM);
+        assert_eq!(Error::code_for(&io::Error::other("x")), ErrorCode::INTERNAL_ERROR);
+    }
+
+    #[test]
+    fn a_reset_that_the_application_decided_is_not_reported_as_the_peers() {
+        let error = Error::reset(ErrorCode::REFUSED_STREAM);
+        assert_eq!(error.to_string(), "stream reset by us: REFUSED_STREAM");
+        assert!(matches!(error, Error::Reset { by: ResetCause::Application, .. }));
+    }
+
+    #[test]
+    fn only_requests_that_were_certainly_not_processed_are_retryable() {
+        let by = |code, by| Error::Reset { code, by }.is_retryable();
+        assert!(by(ErrorCode::REFUSED_STREAM, ResetCause::Remote));
+        assert!(by(ErrorCode::REFUSED_STREAM, ResetCause::GoAway));
+        assert!(!by(ErrorCode::INTERNAL_ERROR, ResetCause::Remote));
+        assert!(!by(ErrorCode::REFUSED_STREAM, ResetCause::Application));
+        assert!(!Error::reset(ErrorCode::REFUSED_STREAM).is_retryable());
+        assert!(Error::GoingAway.is_retryable());
+        assert!(!Error::Send(SendError::StreamClosed).is_retryable());
+    }
+}
