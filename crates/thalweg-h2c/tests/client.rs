@@ -35,6 +35,7 @@ fn the_request_is_exact() {
 
 #[test]
 fn a_body_is_announced_once_and_an_empty_one_where_it_is_expected() {
+    // 9110-8.6-1, 9110-8.6-2
     for (method, body, field) in [
         ("GET", "", ""),
         ("OPTIONS", "", ""),
@@ -65,7 +66,7 @@ fn settings_that_token68_cannot_express_become_a_default() {
 
 #[test]
 fn an_invalid_request_is_rejected_with_its_reason() {
-    // 9110-2.2-1, 9110-4.2.4-1, 9110-7.6.1-4
+    // 9110-2.2-1, 9110-7.6.1-4, 9110-10.1.1-1
     let get = || UpgradeRequest::new("GET", "a", "/");
     let field = |name: &str, value: &str| get().with_field("x", "y").with_field(name, value);
     let cases = [

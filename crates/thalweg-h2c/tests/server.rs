@@ -126,7 +126,7 @@ fn a_chunked_body_is_awaited_and_joined() {
 
 #[test]
 fn fields_of_the_connection_alone_do_not_reach_the_request() {
-    // 9110-5.6.1.2-1
+    // 9110-5.6.1.2-1, 9110-5.6.1.2-2, 9110-7.6-1, 9110-7.6.1-2, 9110-7.6.1-3
     let bytes = curl_but(
         "Connection: Upgrade, HTTP2-Settings\r\n",
         "connection: upgrade ,\tkeep-alive\r\nConnection: ,HTTP2-SETTINGS,, te\r\nKeep-Alive: 5\r\n\
@@ -146,7 +146,7 @@ fn fields_of_the_connection_alone_do_not_reach_the_request() {
 
 #[test]
 fn h2c_is_found_among_the_protocols_in_any_case() {
-    // 9110-7.8-1, 9110-7.8-4, 9110-5.6.1.2-1
+    // 9110-7.8-1, 9110-7.8-4, 9110-5.6.1.2-1, 9110-5.6.1.2-2
     for upgrade in ["Upgrade: websocket, H2C", "Upgrade: h2\r\nUpgrade: h2c", "uPGRADE:,h2c ,"] {
         assert!(matches!(
             sniff_at_every_split(&curl_but("Upgrade: h2c", upgrade)).0,

@@ -298,7 +298,8 @@ fn s8_1_1_what_does_not_fit_the_content_length_is_not_sent() {
 
 #[test]
 fn s8_1_1_content_of_responses_that_have_none_is_not_sent() {
-    // 9113-8.1.1-2, 9113-8.1.1-3, 9110-6.4.1-1, 9110-9.3.2-1, 9110-8.6-4
+    // 9113-8.1.1-2, 9113-8.1.1-3, 9110-6.4.1-1, 9110-9.3.2-1, 9110-8.6-4, 9110-15.3.5-1,
+    // 9110-15.4.5-4
     for (method, status) in [("HEAD", 200), ("GET", 204), ("GET", 304)] {
         server(|s| {
             s.peer(headers(1, hpack::request(method, "/")).end_stream().end_headers());
@@ -508,7 +509,7 @@ fn s8_2_2_connection_specific_fields_are_not_sent() {
 
 #[test]
 fn s8_2_2_messages_with_connection_specific_fields_are_malformed() {
-    // 9113-8.2.2-2
+    // 9113-8.2.2-2, 9110-7.6-1
     for field in CONNECTION_SPECIFIC {
         server(|s| {
             s.peer(headers(1, get_with(&[field])).end_stream().end_headers());
