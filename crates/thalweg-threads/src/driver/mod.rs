@@ -303,6 +303,10 @@ impl<H: Host, T: Transport> Driver<H, T> {
         let wants_end = self.execute_messages();
         if let Phase::Negotiating { until } = self.phase {
             let is_late = until.is_some_and(|until| time >= until);
+            if is_late {
+                // Input that has arrived comes first, whatever is known of the transport.
+                self.io.update_readiness(Readiness { read: true, ..Readiness::NONE });
+            }
             outcome = match self.negotiate(is_late, wants_end, time)? {
                 Progress::Undecided => return self.io.flush_transport().map(|()| None),
                 Progress::Open(outcome) => {
@@ -313,10 +317,10 @@ impl<H: Host, T: Transport> Driver<H, T> {
             };
         }
         if outcome.is_ok() {
-            outcome = self.read(time)?;
+            outcome = self.read(time, READS_PER_TURN, false)?;
         }
         if outcome.is_ok() {
-            outcome = self.handle_timeouts();
+            outcome = self.handle_timeouts()?;
         }
         let retry_after = self.host.after_events(now);
         if let Err(error) = self.transmit() {
@@ -325,7 +329,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         }
         // Timeouts that the calls of this turn have armed start now, after them.
         if outcome.is_ok() {
-            outcome = self.handle_timeouts();
+            outcome = self.handle_timeouts()?;
         }
         if outcome.is_err() || self.connection.is_finished() && self.io.is_flushed() {
             self.end(None, None, now);
@@ -365,9 +369,18 @@ impl<H: Host, T: Transport> Driver<H, T> {
         wants_end
     }
 
-    /// Reads while there is input, up to a bound. The inner result is the connection's.
-    fn read(&mut self, time: thalweg::Instant) -> io::Result<Result<(), ConnectionError>> {
-        for _ in 0..READS_PER_TURN {
+    /// Reads while there is input, up to a bound. `tries`: reads once although the transport is not
+    /// known to be readable. The inner result is the connection's.
+    fn read(
+        &mut self,
+        time: thalweg::Instant,
+        reads_max: u32,
+        tries: bool,
+    ) -> io::Result<Result<(), ConnectionError>> {
+        if tries {
+            self.io.update_readiness(Readiness { read: true, ..Readiness::NONE });
+        }
+        for _ in 0..reads_max {
             if !self.io.is_readable() || !self.connection.wants_read() {
                 break;
             }
@@ -396,15 +409,29 @@ impl<H: Host, T: Transport> Driver<H, T> {
     }
 
     /// Passes the time if the core needs it. The clock is read again, so that timeouts which the
-    /// preceding calls have armed start now.
-    fn handle_timeouts(&mut self) -> Result<(), ConnectionError> {
-        let Some(at) = self.connection.poll_timeout() else { return Ok(()) };
+    /// preceding calls have armed start now. If a timeout has expired, passes the input first that
+    /// had arrived at that time: the timeout may have ended with it. Whether the transport is
+    /// readable is not known then, for example after the process was suspended, so this reads in
+    /// any case. The inner result is the connection's.
+    fn handle_timeouts(&mut self) -> io::Result<Result<(), ConnectionError>> {
+        let Some(at) = self.connection.poll_timeout() else { return Ok(Ok(())) };
         let time = self.clock.to_core(Instant::now());
         if at > time {
-            return Ok(());
+            return Ok(Ok(()));
         }
-        self.connection.handle_timeout(time)?;
-        self.receive(0..0, time)
+        // Starts the timeouts that calls have armed, and fires none.
+        let mut outcome = self.receive(0..0, time);
+        // The core returns the time itself to ask for it.
+        if outcome.is_ok() && self.connection.poll_timeout().is_some_and(|at| at < time) {
+            outcome = self.read(time, DRAIN_READS_MAX, true)?;
+        }
+        if outcome.is_ok() {
+            outcome = self.connection.handle_timeout(time);
+        }
+        if outcome.is_ok() {
+            outcome = self.receive(0..0, time);
+        }
+        Ok(outcome)
     }
 
     /// Passes received bytes to the core and dispatches its events.
@@ -586,6 +613,9 @@ impl<H: Host, T: Transport> fmt::Debug for Driver<H, T> {
 
 /// Reads in one turn before it writes.
 const READS_PER_TURN: u32 = 4;
+/// Reads before a timeout fires. Together they hold as much as a connection's window and the
+/// receive buffer of a socket usually do. The bound is for a peer that never stops sending.
+const DRAIN_READS_MAX: u32 = 64;
 /// Reads from a transport after a write error.
 const FINAL_READS_MAX: u32 = 64;
 /// Writes in one turn before it reads.

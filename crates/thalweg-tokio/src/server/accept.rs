@@ -17,7 +17,7 @@ use thalweg_io::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use tokio::task::{Id, JoinSet};
+use tokio::task::{self, Id, JoinSet};
 use tokio::time;
 use tower_service::Service;
 
@@ -266,10 +266,19 @@ impl Options {
     /// Applies the time limit of the negotiation.
     async fn in_time<T>(&self, negotiation: impl Future<Output = Result<T, Refused>>) -> Result<T, Refused> {
         match self.setup.config.timeouts.preface {
-            Some(limit) => match time::timeout(limit, negotiation).await {
-                Ok(negotiated) => negotiated,
-                Err(_) => Err(NegotiationError::TimedOut.into()),
-            },
+            Some(limit) => {
+                let mut negotiation = pin!(negotiation);
+                if let Ok(negotiated) = time::timeout(limit, negotiation.as_mut()).await {
+                    return negotiated;
+                }
+                // Input that has arrived comes first. After a blocked thread or a suspended process
+                // the runtime has to look for it.
+                task::yield_now().await;
+                match poll_fn(|cx| Poll::Ready(negotiation.as_mut().poll(cx))).await {
+                    Poll::Ready(negotiated) => negotiated,
+                    Poll::Pending => Err(NegotiationError::TimedOut.into()),
+                }
+            }
             None => negotiation.await,
         }
     }
