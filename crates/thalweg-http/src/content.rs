@@ -325,7 +325,7 @@ impl LengthCheck {
     }
 
     /// Checks the end of the body. After an error the I/O layer sends no END_STREAM: it resets the
-    /// stream, and reports the error to whom the message belongs.
+    /// stream, and returns the error to the caller.
     ///
     /// # Errors
     /// `TooShort`: fewer bytes than announced.

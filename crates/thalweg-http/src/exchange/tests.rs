@@ -204,7 +204,7 @@ fn the_halves_of_a_tunnel_end_separately() {
     let mut exchange = Exchange::client(Method::Connect);
     let _ = exchange.handle(Input::HeadersReceived { status: Status::OK }, NOW, &timeouts());
     let inputs = [Input::InboundEnded, Input::ReaderFinished, Input::OutboundProgress];
-    assert_eq!(handle(&mut exchange, &inputs), Actions::NONE, "the writer goes on");
+    assert_eq!(handle(&mut exchange, &inputs), Actions::NONE, "the writer continues");
     assert_eq!((exchange.deadline(), exchange.wants_source()), (None, true));
     let completed = Actions { send: Frame::EndStream, ..COMPLETED };
     assert_eq!(handle(&mut exchange, &[Input::SourceDropped]), completed);
