@@ -313,7 +313,7 @@ fn input_that_never_ends_does_not_hold_timeouts_off() {
     bench.go();
     // Each read finds one byte, and there are more than the driver reads before a timeout.
     bench.pipe.with(|ends| ends.step = Some(1));
-    bench.pipe.send(&raw(kind::CONTINUATION, flag::END_HEADERS, 1, &[0x82; 100]).bytes());
+    bench.pipe.send(&raw(kind::CONTINUATION, flag::END_HEADERS, 1, [0x82; 100]).bytes());
     thread::sleep(Duration::from_millis(300));
     let _ = bench.driver.turn(Readiness::NONE);
     bench.pipe.with(|ends| ends.step = None);

@@ -347,7 +347,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
     fn execute_messages(&mut self) -> Option<NegotiationError> {
         let mut ended_by = None;
         let is_negotiating = self.is_negotiating();
-        let Self { connection, host, table, inbox, .. } = self;
+        let Self { connection, host, table, inbox, close_limits, .. } = self;
         inbox.mailbox.take(&mut inbox.taken);
         let mut taken = mem::take(&mut inbox.taken);
         for message in taken.drain(..) {
@@ -358,10 +358,16 @@ impl<H: Host, T: Transport> Driver<H, T> {
                 DriverMessage::Host(message) => host.execute(connection, table, message),
                 // An Upgrade replaces the core's connection, so commands wait for it.
                 DriverMessage::Connection(command) if is_negotiating => inbox.defer(command),
-                DriverMessage::Evict(_) if is_negotiating => ended_by = Some(NegotiationError::Evicted),
-                DriverMessage::Connection(command) | DriverMessage::Evict(command) => {
-                    apply(connection, command);
+                DriverMessage::Evict(state, _) if is_negotiating => {
+                    state.set_closed();
+                    *close_limits = state.close_limits(*close_limits);
+                    ended_by = Some(NegotiationError::Evicted);
                 }
+                DriverMessage::Evict(state, command) => {
+                    apply(connection, command);
+                    *close_limits = state.close_limits(*close_limits);
+                }
+                DriverMessage::Connection(command) => apply(connection, command),
                 DriverMessage::Shutdown => {
                     ended_by = Some(NegotiationError::ShuttingDown);
                     connection.shutdown();

@@ -11,7 +11,8 @@ use std::task::{Context, Poll};
 
 use thalweg::{ConnectionError, ErrorCode, Event, Instant, Role, StreamKey};
 use thalweg_io::{
-    Clock, CloseEvent, CloseLimits, CloseStep, Connection, ConnectionEnd, SplicedOutput, SplicingConnection,
+    Clock, CloseEvent, CloseLimits, CloseStep, Connection, ConnectionEnd, IdleState, SplicedOutput,
+    SplicingConnection,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task;
@@ -322,6 +323,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
         let _ = self.connection.handle_eof();
         self.failed = true;
         self.failure = Some(error);
+    }
+
+    /// Shortens the close of a connection that makes room for others.
+    pub(crate) fn limit_close(&mut self, idle: &IdleState) {
+        self.close_limits = idle.close_limits(self.close_limits);
     }
 
     /// Ends the transport: writes the remaining output, half-closes, and drains the input.

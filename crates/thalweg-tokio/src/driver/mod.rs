@@ -209,6 +209,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
                 let end = Arc::new(self.io.end());
                 self.control.close();
                 self.host.connection_ended(&end);
+                self.io.limit_close(self.control.idle());
                 self.end = Some(end);
                 continue;
             }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use thalweg_io::{
     CommandSink as _, ConnectionCounters, ConnectionEnd, Counters, NegotiationError, Rejection, evict,
-    is_of_one_connection, least_recently_used,
+    has_room, is_of_one_connection, least_recently_used,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
@@ -118,7 +118,7 @@ impl Server {
         // A connection beyond `connections_max`.
         let mut waiting = None;
         loop {
-            let room = connections.tasks.len() < self.connections_max;
+            let room = connections.has_room(self.connections_max);
             if room && let Some((socket, peer)) = waiting.take() {
                 stats.accepted += 1;
                 connections.serve(socket, peer, service.clone(), Arc::clone(&options));
@@ -340,12 +340,20 @@ impl Connections {
         any
     }
 
-    /// Shuts down the connections that have been idle for longest, unless an earlier eviction is
-    /// still running.
+    /// Returns whether another connection can be served.
+    fn has_room(&self, connections_max: usize) -> bool {
+        has_room(self.controls.values().map(|control| control.idle().as_ref()), connections_max)
+    }
+
+    /// Shuts down the connections that have been idle for longest, unless an earlier eviction has
+    /// not made room yet.
     fn evict_idle(&self) {
         let connections = self.controls.values().map(|control| (control.idle().as_ref(), control));
         for control in least_recently_used(connections) {
-            control.submit(evict(Arc::clone(control.idle())));
+            if !control.submit(evict(Arc::clone(control.idle()))) {
+                // The connection has ended, and only lingers.
+                control.idle().set_closed();
+            }
         }
     }
 
