@@ -129,6 +129,7 @@ fn a_client_has_an_idle_timeout_of_its_own() {
 
 #[test]
 fn announced_content_that_does_not_come_is_answered_408_after_a_minute() {
+    // 9110-15.5-1
     server(|s| {
         post(s, 1, "content-length", "10");
         s.pass(MINUTE - MILLISECOND);

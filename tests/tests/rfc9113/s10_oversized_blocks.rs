@@ -39,7 +39,7 @@ fn small(opening: &mut Opening) {
 
 #[test]
 fn s10_5_1_an_oversized_request_is_answered_431_and_five_neighbours_go_on() {
-    // 9113-10.5.1-1, 9113-4.3-2
+    // 9113-10.5.1-1, 9113-4.3-2, 9110-5.4-1
     server(|s| {
         let neighbours = [1, 3, 5, 7, 9].map(|id| s.get(id));
         for stream in neighbours {
@@ -247,7 +247,7 @@ fn s10_5_1_the_content_of_an_oversized_request_is_discarded_and_credited() {
 
 #[test]
 fn s10_5_1_a_block_at_each_bound_and_one_past_it() {
-    // 9113-10.5.1-1, 9113-4.3-3
+    // 9113-10.5.1-1, 9113-4.3-3, 9110-2.3-1
     let opening = |opening: &mut Opening| {
         small(opening);
         opening.config.oversized_block_bytes_max = 2000;
