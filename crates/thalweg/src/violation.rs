@@ -115,6 +115,7 @@ violations! {
     PushDisabled: Connection, PROTOCOL_ERROR, "RFC 9113 §6.6", "PUSH_PROMISE although SETTINGS_ENABLE_PUSH is 0";
     PushOnWrongStream: Connection, PROTOCOL_ERROR, "RFC 9113 §6.6", "PUSH_PROMISE on a stream that is not open to the server";
     PushIdInvalid: Connection, PROTOCOL_ERROR, "RFC 9113 §6.6", "PUSH_PROMISE promises an identifier that is not a new even one";
+    DependencyOnItself: Stream, PROTOCOL_ERROR, "RFC 7540 §5.3.1", "HEADERS or PRIORITY makes a stream depend on itself";
     PriorityUpdateFromServer: Connection, PROTOCOL_ERROR, "RFC 9218 §7.1", "PRIORITY_UPDATE from a server";
     PriorityUpdateIdInvalid: Connection, PROTOCOL_ERROR, "RFC 9218 §7.1", "PRIORITY_UPDATE for stream 0 or for a push that was not promised";
     PriorityUpdateTooMany: Connection, PROTOCOL_ERROR, "RFC 9218 §7.1", "PRIORITY_UPDATE for more idle streams than may be opened";

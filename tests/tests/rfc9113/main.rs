@@ -8,6 +8,7 @@ mod s10_oversized_blocks;
 mod s3_start;
 mod s4_frames;
 mod s5_1_states;
+mod s5_3_dependencies;
 mod s5_streams;
 mod s6_5_settings;
 mod s6_9_flow_control;

@@ -56,12 +56,18 @@ impl Inner {
 
     #[inline(always)]
     pub(super) fn receive_headers<'b>(&mut self, header: FrameHeader, payload: &[u8]) -> EventResult<'b> {
-        let (fragment, _, _) = match parse::headers(header.flags, payload) {
+        let (fragment, dependency, _) = match parse::headers(header.flags, payload) {
             Ok(parts) => parts,
             Err(violation) => return Err(self.fail_violation(violation, header.stream)),
         };
-        let end = header.flags.contains(Flags::END_STREAM);
-        let block = OpenBlock { stream: header.stream, promised: None, end, continuations: 0, bytes: 0 };
+        let block = OpenBlock {
+            stream: header.stream,
+            promised: None,
+            end: header.flags.contains(Flags::END_STREAM),
+            depends_on_itself: dependency.is_some_and(|dependency| dependency.stream == header.stream),
+            continuations: 0,
+            bytes: 0,
+        };
         self.start_block(block, fragment, header.flags)
     }
 
@@ -82,6 +88,7 @@ impl Inner {
             stream: header.stream,
             promised: Some(promised),
             end: false,
+            depends_on_itself: false,
             continuations: 0,
             bytes: 0,
         };
@@ -197,6 +204,9 @@ impl Inner {
         if let Some(promised) = block.promised {
             return self.accept_push(id, promised, bytes);
         }
+        if block.depends_on_itself && self.may_reject_block(id) {
+            return self.reject_self_dependency(id, bytes);
+        }
         match self.streams.status(id) {
             StreamStatus::Idle if self.streams.side(id) == Side::Local => Err(self.fail_violation(
                 if self.is_client() { Violation::StreamIdle } else { Violation::StreamIdParity },
@@ -222,6 +232,31 @@ impl Inner {
             }
             StreamStatus::Skipped => Err(self.fail_violation(Violation::StreamIdNotRising, id)),
         }
+    }
+
+    /// Whether a block on this stream may be rejected by a stream error: it would open the stream,
+    /// or continue it.
+    #[cold]
+    fn may_reject_block(&self, id: StreamId) -> bool {
+        let is_final = matches!(self.lifecycle.shutdown().phase(), ShutdownPhase::Final(_));
+        match self.streams.status(id) {
+            // RFC 9113 §6.8: beyond the last stream of our GOAWAY nothing is processed.
+            StreamStatus::Idle => !self.is_client() && self.streams.side(id) == Side::Remote && !is_final,
+            StreamStatus::Live(_) => true,
+            _ => false,
+        }
+    }
+
+    /// RFC 7540 §5.3.1: a stream that depends on itself is a stream error. The block is decoded all
+    /// the same (RFC 9113 §4.3).
+    #[cold]
+    fn reject_self_dependency<'b>(&mut self, id: StreamId, bytes: FieldBlock<'_>) -> EventResult<'b> {
+        let violation = Violation::DependencyOnItself;
+        if self.streams.stream_key(id).is_some() {
+            return self.discard_and_reject(bytes, id, violation);
+        }
+        self.discard_block(bytes)?;
+        self.refuse_stream(id, violation.code())
     }
 
     /// Decodes and validates a block.
