@@ -140,7 +140,9 @@ violations! {
     StatusSwitchingProtocols: Stream, PROTOCOL_ERROR, "RFC 9113 §8.6", "status 101 does not exist in HTTP/2";
     ContentLengthInvalid: Stream, PROTOCOL_ERROR, "RFC 9110 §8.6", "content-length is not one number";
     ContentLengthMismatch: Stream, PROTOCOL_ERROR, "RFC 9113 §8.1.1", "content-length differs from the bytes of DATA";
+    ContentLengthInTrailers: Stream, PROTOCOL_ERROR, "RFC 9110 §6.5.1", "content-length in trailers";
     TrailersWithoutEnd: Stream, PROTOCOL_ERROR, "RFC 9113 §8.1", "a second header block without END_STREAM";
+    TrailersWithoutContent: Stream, PROTOCOL_ERROR, "RFC 9110 §6.4.1", "trailers of a response that ends with its header section";
     InformationalWithEnd: Stream, PROTOCOL_ERROR, "RFC 9113 §8.1", "an informational response with END_STREAM";
     DataBeforeHeaders: Stream, PROTOCOL_ERROR, "RFC 9113 §8.1", "DATA before the final header block";
     FrameInTunnel: Stream, PROTOCOL_ERROR, "RFC 9113 §8.5", "frame other than DATA in a tunnel that CONNECT opened";

@@ -421,6 +421,9 @@ impl Inner {
             let content = response_content(slot.method, &info);
             slot.receive.left = content;
             slot.send.tunnel = slot.method == Method::Connect && (200..300).contains(&info.status);
+            if ends_with_headers(slot.method, info.status) {
+                slot.method = Method::Head;
+            }
             if end && !content.allows(0, true) {
                 let violation = Violation::ContentLengthMismatch;
                 return self.handle_stream_violation(stream.id(), violation).map(|()| None);
@@ -442,9 +445,14 @@ impl Inner {
                 return self.handle_stream_error(stream.id(), StreamError::Limit(limit)).map(|()| None);
             }
         };
-        let left = self.streams.find(stream).map_or(RemainingLength::ANY, |slot| slot.receive.left);
-        let violation =
-            violation.or((end && !left.allows(0, true)).then_some(Violation::ContentLengthMismatch));
+        let Some(slot) = self.streams.find(stream) else { return Ok(None) };
+        let violation = violation.or(match slot.receive.left {
+            // RFC 9110 §15.3.5, §15.4.5: such a response cannot contain trailers. A recipient that
+            // took them would see another message than one that reads HTTP/1.1 does.
+            _ if slot.method == Method::Head && self.is_client() => Some(Violation::TrailersWithoutContent),
+            left if end && !left.allows(0, true) => Some(Violation::ContentLengthMismatch),
+            _ => None,
+        });
         match violation {
             Some(violation) => self.handle_stream_violation(stream.id(), violation).map(|()| None),
             None => self.accept_headers(stream, Input::ReceiveTrailers { end }, HeadersKind::Trailers, end),
@@ -578,7 +586,7 @@ fn request_content(info: &BlockInfo) -> RemainingLength {
 
 /// Returns what a response may carry (RFC 9110 §6.4.1).
 pub(super) fn response_content(method: Method, info: &BlockInfo) -> RemainingLength {
-    if has_no_content(method, info.status) {
+    if ends_with_headers(method, info.status) {
         return RemainingLength::new(Some(0));
     }
     if method == Method::Connect && (200..300).contains(&info.status) {
@@ -587,9 +595,9 @@ pub(super) fn response_content(method: Method, info: &BlockInfo) -> RemainingLen
     RemainingLength::new(info.content_length)
 }
 
-/// RFC 9110 §6.4.1: responses to HEAD, 204 and 304 have no content, whatever their content-length
-/// is.
-fn has_no_content(method: Method, status: u16) -> bool {
+/// RFC 9110 §6.4.1, §15.3.5, §15.4.5: responses to HEAD, 204 and 304 end with their header section,
+/// whatever their content-length is.
+pub(super) fn ends_with_headers(method: Method, status: u16) -> bool {
     method == Method::Head || status == 204 || status == 304
 }
 

@@ -110,6 +110,10 @@ pub(crate) fn collect<'a, 'f: 'a>(
             if length.is_none() || content_length.is_some_and(|earlier| Some(earlier) != length) {
                 return Err(SendError::Malformed(Violation::ContentLengthInvalid));
             }
+            // RFC 9110 §5.3, §8.6: repeated with one value, it is sent once.
+            if content_length.is_some() {
+                continue;
+            }
             content_length = length;
         } else if !(found.is_found() && validate::is_regular(field.known_name())) {
             validate::check_outbound(&field).map_err(SendError::Malformed)?;
