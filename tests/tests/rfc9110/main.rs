@@ -6,3 +6,4 @@
 
 mod exchanges;
 mod fields;
+mod targets;
