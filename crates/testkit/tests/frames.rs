@@ -27,7 +27,7 @@ fn public_vectors_are_read_and_written() {
         let wire = shared::unhex(json["wire"].as_str().unwrap());
         let expected = &json["frame"];
         if expected.is_null() {
-            assert!(read(&wire).is_err(), "{} should be refused", path.display());
+            assert!(read(&wire).is_err(), "{} should be rejected", path.display());
         } else {
             let built = build(expected);
             assert_eq!(built.bytes(), wire, "{}", path.display());

@@ -97,9 +97,12 @@ fn least_recently_used_at<'a, T>(
 }
 
 /// Marks a connection as evicted. Returns the command that shuts it down, if it still has no
-/// streams then. A connection that does not speak HTTP/2 yet is closed by the I/O layer, which reads
-/// [`is_evicted`](IdleState::is_evicted). GOAWAY carries the last processed stream: the client may retry a request that
+/// streams then. GOAWAY carries the last processed stream: the client may retry a request that
 /// crosses it on another connection (RFC 9113 §6.8).
+///
+/// The I/O layer itself closes a connection that does not speak HTTP/2 yet, with
+/// [`NegotiationError::Evicted`](crate::NegotiationError::Evicted): at this command, or when
+/// [`is_evicted`](IdleState::is_evicted) says so.
 pub fn evict(state: Arc<IdleState>) -> Command<Server> {
     state.is_evicted.store(true, Ordering::SeqCst);
     Box::new(move |connection| {

@@ -17,6 +17,8 @@ pub(crate) enum DriverMessage<M, R: Role> {
     Host(M),
     /// A command for the connection, executed once it speaks HTTP/2.
     Connection(Command<R>),
+    /// Make room for another connection: this command, or the end of a negotiation.
+    Evict(Command<R>),
     /// Shut down gracefully.
     Shutdown,
     /// Close now.

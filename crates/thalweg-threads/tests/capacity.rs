@@ -4,14 +4,15 @@
 
 mod shared;
 
-use std::io::ErrorKind;
-use std::time::Duration;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use shared::{LIMIT, Peer, Running};
 use thalweg::ErrorCode;
 use thalweg_testkit::frames::{data, headers, kind, ping, preface, settings, wire};
 use thalweg_testkit::hpack;
-use thalweg_threads::{Body, Request, Responder, Response};
+use thalweg_threads::{Body, NegotiationError, Request, Responder, Response};
 
 fn listen(connections_max: usize) -> Running {
     Running::with(
@@ -97,6 +98,26 @@ fn a_silent_peer_makes_room_as_well() {
 }
 
 #[test]
+fn a_client_that_never_sent_a_whole_preface_makes_room() {
+    for beginning in [&b""[..], b"PRI * HT"] {
+        let server = listen(2);
+        let silent = [(); 2].map(|()| {
+            let mut socket = TcpStream::connect(server.address).unwrap();
+            socket.write_all(beginning).unwrap();
+            socket
+        });
+        let started = Instant::now();
+        let mut third = connect(&server);
+        get(&mut third, 1);
+        // Without eviction it takes 10 s, which is `timeouts.preface`.
+        assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+        assert_eq!(server.end().negotiation_error, Some(NegotiationError::Evicted));
+        drop((silent, third));
+        server.stop();
+    }
+}
+
+#[test]
 fn a_busy_connection_is_not_evicted_until_it_is_idle() {
     let server = listen(2);
     let mut first = connect(&server);
@@ -107,7 +128,7 @@ fn a_busy_connection_is_not_evicted_until_it_is_idle() {
     third.send(&wire([&preface(), &settings()]));
     third.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     // This cannot prove that it never ends, but it fails if the server evicts busy connections.
-    let early = std::io::Read::read(&mut third.stream, &mut [0]).unwrap_err();
+    let early = third.stream.read(&mut [0]).unwrap_err();
     assert!(matches!(early.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{early}");
     third.stream.set_read_timeout(Some(LIMIT)).unwrap();
     second.send(&data(1, "x").end_stream().bytes());

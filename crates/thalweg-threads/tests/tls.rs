@@ -360,3 +360,23 @@ fn an_invalid_server_name_is_refused_before_anything_is_sent() {
     let error = Client::connect_tls("a b:1", trusting(&certificate)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
+
+#[test]
+fn a_client_whose_handshake_stands_still_makes_room() {
+    let (certificate, config) = identity(2100);
+    let server = Running::with(|server| server.tls(config).connections_max(2), echo);
+    let silent = [(); 2].map(|()| {
+        let mut socket = TcpStream::connect(server.address).unwrap();
+        // The beginning of a ClientHello.
+        socket.write_all(b"\x16\x03\x01\x02\0\x01\0").unwrap();
+        socket
+    });
+    let started = Instant::now();
+    let client = connect(&server, "localhost", trusting(&certificate)).unwrap();
+    let mut response = client.send(Request::post("/").body("hello")).unwrap();
+    assert_eq!(response.body.read_whole(100).unwrap(), b"hello");
+    // Without eviction it takes 10 s, which is `timeouts.preface`.
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    assert_eq!(server.end().negotiation_error, Some(NegotiationError::Evicted));
+    drop(silent);
+}

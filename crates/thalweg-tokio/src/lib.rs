@@ -92,8 +92,9 @@ pub use service::{ServiceFn, service_fn};
 pub use spawn::{MaybeSpawnedHandler, SpawnHandlers, SpawnWhenSlow, SpawnedHandler};
 pub use thalweg;
 pub use thalweg_h2c;
+pub use thalweg_io;
 pub use thalweg_io::{
-    CloseLimits, ConnectionEnd, CounterSnapshot, Counters, Handle, LogLevel, NegotiationError,
+    CloseLimits, ConnectionEnd, CounterSnapshot, Counters, Handle, LogLevel, NegotiationError, WithCauses,
 };
 #[cfg(feature = "record")]
 pub use thalweg_record;

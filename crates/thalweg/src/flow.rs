@@ -1,6 +1,6 @@
 //! Flow-control windows (RFC 9113 §5.2, §6.9).
 //!
-//! Keeps true: a send window stays within [-(2^31), 2^31-1], and knows which of its bytes the peer
+//! Invariants: a send window stays within [-(2^31), 2^31-1], and knows which of its bytes the peer
 //! has yet to credit; in a receive window, what the peer may still send, what the caller holds, and
 //! what is due to the peer add up to the window's size.
 //!
@@ -187,10 +187,11 @@ impl ReceiveWindow {
     /// Whether a WINDOW_UPDATE should be sent now.
     #[inline]
     pub(crate) const fn wants_update(&self) -> bool {
-        if self.due == 0 {
+        let available = self.available as i64;
+        // Half of the window and a frame both exceed what the peer has left, or equal it.
+        if (self.due as i64) < available || self.due == 0 {
             return false;
         }
-        let available = self.available as i64;
         let gain = self.due as i64 + if available < 0 { available } else { 0 };
         let is_half = 2 * gain >= self.size();
         let is_frame = gain >= FRAME_BYTES && gain > available;
@@ -375,6 +376,20 @@ mod tests {
         assert_eq!(window.size(), 0);
         window.shift(1);
         assert_eq!((window.take_update(), window.available()), (Some(500), 1));
+    }
+
+    #[test]
+    fn the_early_decision_agrees_with_the_rule_of_the_module() {
+        let sizes = [0, 1, 2, 3, 500, 16_383, 16_384, 16_385, 32_768, 40_000];
+        for available in sizes.into_iter().chain([-1, -500, -16_384]) {
+            for (held, due) in sizes.into_iter().flat_map(|held| sizes.map(|due| (held, due))) {
+                let window = ReceiveWindow { available, held: held as u32, due: due as u32 };
+                let gain = due + available.min(0);
+                let is_half = 2 * gain >= available + held + due;
+                let is_frame = gain >= 16_384 && gain > available;
+                assert_eq!(window.wants_update(), due > 0 && gain > 0 && (is_half || is_frame), "{window:?}");
+            }
+        }
     }
 
     #[test]

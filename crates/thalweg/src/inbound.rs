@@ -44,7 +44,7 @@ pub(crate) struct DataPhase {
     pub stream: StreamKey,
     /// Payload bytes that follow: content first, then padding.
     pub left: u32,
-    /// The padding behind the content; `None` before the Pad Length was received.
+    /// The padding after the content; `None` before the Pad Length was received.
     pub pad_len: Option<u8>,
     /// END_STREAM
     pub end: bool,
@@ -136,7 +136,8 @@ impl Inbound {
             *input = rest;
             return Some(self.record_header(FrameHeader::parse(header)));
         }
-        self.buffer_header(input)
+        // Each read ends here.
+        if input.is_empty() { None } else { self.buffer_header(input) }
     }
 
     #[inline]
@@ -155,6 +156,9 @@ impl Inbound {
         self.header[..usize::from(self.header_len)].to_vec()
     }
 
+    /// Collects a frame header that several inputs hold. Not a part of the loop over frames, which
+    /// would keep the address of each byte.
+    #[inline(never)]
     fn buffer_header(&mut self, input: &mut &[u8]) -> Option<FrameHeader> {
         let have = usize::from(self.header_len);
         let len = (HEADER_LEN - have).min(input.len());
@@ -179,6 +183,12 @@ impl Inbound {
             *input = rest;
             return Some(Payload::Borrowed(payload));
         }
+        self.buffer_payload(len, input)
+    }
+
+    /// Collects a payload that several inputs hold.
+    #[inline(never)]
+    fn buffer_payload<'b>(&mut self, len: usize, input: &mut &'b [u8]) -> Option<Payload<'b>> {
         let missing = len - self.payload.len();
         let (seen, rest) = input.split_at(missing.min(input.len()));
         self.payload.extend_from_slice(seen);

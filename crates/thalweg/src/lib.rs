@@ -146,7 +146,7 @@ pub use error::{
 pub use event::{Event, HeadersKind, ResetCause};
 pub use headers::Headers;
 #[cfg(feature = "http")]
-pub use headers::http::{RecentValues, map_fields};
+pub use headers::http::{RequestTarget, header_name, map_fields};
 pub use headers::outbound_fields::check_field;
 pub use message::{Request, Status};
 pub use outbound::Splice;

@@ -14,9 +14,9 @@
 //!   one byte carries frames of one byte; or
 //! * it is the first short one after half of the limiting window, and seven eighths of what is in
 //!   flight under it, were sent without any credit in between: the peer credits neither frame by
-//!   frame nor half of the window at a time. A peer that consumes nothing before the last byte which
-//!   fits the window gets that byte at once, and one that credits each half of its window gets no
-//!   short frame after each half; or
+//!   frame nor half of the window at a time. A peer that consumes nothing before the last byte
+//!   which fits the window gets that byte at once, and one that credits each half of its window
+//!   gets no short frame after each half; or
 //! * it has waited for one to two times [`Avoidance::interval`]. One short frame is then sent.
 //!
 //! Why this never waits for window that cannot come: a frame that waits has a window between zero

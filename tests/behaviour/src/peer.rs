@@ -122,8 +122,8 @@ impl Peer {
         }
     }
 
-    /// Returns the next frame on a stream other than WINDOW_UPDATE; skips others except GOAWAY with an
-    /// error.
+    /// Returns the next frame on a stream other than WINDOW_UPDATE; skips others except GOAWAY with
+    /// an error.
     pub fn expect_on(&mut self, stream: u32) -> Frame {
         loop {
             let frame = self.frame().unwrap_or_else(|| panic!("the input ends before a frame of {stream}"));

@@ -72,7 +72,7 @@ fn show_coverage(coverage: &Coverage) {
         StreamState::HalfClosedRemote,
         StreamState::Closed,
     ];
-    print!("{:>16}", "frames said");
+    print!("{:>16}", "frames sent");
     states.iter().for_each(|state| print!(" {:>16}", format!("{state:?}")));
     println!();
     let mut kinds: Vec<u8> = coverage.frames.keys().map(|(kind, _)| *kind).collect();

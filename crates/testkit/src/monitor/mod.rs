@@ -200,10 +200,10 @@ impl Monitor {
     /// An acknowledgement is missing.
     pub fn check_settled(&self) -> Result<(), Mismatch> {
         if !self.remote_pending.is_empty() {
-            return Err("SETTINGS were seen and never acknowledged".to_owned());
+            return Err("SETTINGS were received and never acknowledged".to_owned());
         }
         if !self.pings.is_empty() {
-            return Err("PING was seen and never answered".to_owned());
+            return Err("PING was received and never acknowledged".to_owned());
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ impl Monitor {
             return Err("the first frame is SETTINGS".to_owned());
         }
         if self.goaway_sent.is_some_and(|(_, code)| code != 0) {
-            return Err("after a GOAWAY with an error nothing is said".to_owned());
+            return Err("no frame may follow a GOAWAY with an error".to_owned());
         }
         if is_block(frame.kind) {
             return self.check_outbound_fragment(frame);

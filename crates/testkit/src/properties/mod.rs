@@ -125,11 +125,11 @@ fn is_silent(endpoint: &mut Endpoint, now: Instant) -> Result<(), PropertyFailur
     for _ in 0..2 {
         match endpoint.receive(&mut &[][..], now) {
             Ok(None) | Err(_) => {}
-            Ok(Some(event)) => return Err(format!("silence: {event:?} is told without a cause")),
+            Ok(Some(event)) => return Err(format!("silence: {event:?} is returned without a cause")),
         }
         let mut out = Vec::new();
         if endpoint.poll_transmit(&mut out, &mut Vec::new()) {
-            return Err(format!("silence: {} bytes are said without a cause", out.len()));
+            return Err(format!("silence: {} bytes are sent without a cause", out.len()));
         }
     }
     Ok(())
@@ -176,16 +176,16 @@ pub fn heap_bound(config: &Config) -> usize {
 fn compare(one: &RunOutput, other: &RunOutput) -> Result<(), PropertyFailure> {
     for (index, pair) in one.events.iter().zip(&other.events).enumerate() {
         if pair.0 != pair.1 {
-            return Err(format!("tells, as event {index}, `{}` instead of `{}`", pair.1, pair.0));
+            return Err(format!("event {index} is `{}` instead of `{}`", pair.1, pair.0));
         }
     }
     if one.events.len() != other.events.len() {
-        return Err(format!("tells {} events instead of {}", other.events.len(), one.events.len()));
+        return Err(format!("{} events instead of {}", other.events.len(), one.events.len()));
     }
     for (step, pair) in one.output.iter().zip(&other.output).enumerate() {
         if pair.0 != pair.1 {
             let at = pair.0.iter().zip(pair.1).take_while(|(one, other)| one == other).count();
-            return Err(format!("says something else at byte {at} of its output after step {step}"));
+            return Err(format!("the output after step {step} differs at byte {at}"));
         }
     }
     if one.output.len() == other.output.len() { Ok(()) } else { Err("takes other steps".to_owned()) }

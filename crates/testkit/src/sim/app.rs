@@ -220,7 +220,7 @@ impl App {
                     if crossed && self.resets.contains(&id) {
                         return Ok(Reaction::None);
                     }
-                    return Err(format!("the end of stream {id} is told, and it was over or unknown"));
+                    return Err(format!("the reset of stream {id} is reported, which is closed or unknown"));
                 };
                 let explained = match by {
                     ResetCause::GoAway => true,
@@ -269,7 +269,7 @@ impl App {
         }
         let is_hostile = self.is_hostile;
         let stream_progress =
-            self.streams.get_mut(&id).ok_or_else(|| format!("{kind:?} on stream {id}, which is over"))?;
+            self.streams.get_mut(&id).ok_or_else(|| format!("{kind:?} on stream {id}, which is closed"))?;
         let inc = &mut stream_progress.inc;
         if self.is_slow
             && (kind, inc.stage) == (HeadersKind::Response, Stage::Head)
@@ -357,7 +357,7 @@ impl App {
             None => return Err(format!("stream {id} was never promised")),
         };
         if !self.streams.contains_key(&parent.id().as_u32()) {
-            return Err(format!("stream {id} is promised on stream {parent}, which is over"));
+            return Err(format!("stream {id} is promised on stream {parent}, which is closed"));
         }
         if headers.method() != Some(b"GET") && !self.is_hostile {
             return Err(format!("stream {id} got the promise {headers:?}"));
@@ -372,7 +372,7 @@ impl App {
         let (id, from) = (stream.id().as_u32(), self.end.other());
         let is_hostile = self.is_hostile;
         let stream_progress =
-            self.streams.get_mut(&id).ok_or_else(|| format!("DATA on stream {id}, which is over"))?;
+            self.streams.get_mut(&id).ok_or_else(|| format!("DATA on stream {id}, which is closed"))?;
         if data.is_empty() && !end {
             return Err(format!("DATA without bytes and without an end on stream {id}"));
         }

@@ -38,7 +38,9 @@ impl Script {
         if choices.chance(1, 3) {
             script.add_silences(choices);
         }
-        if choices.chance(1, BUSY_ONE_IN) && conditions == Conditions::Benign {
+        // An exhausted source would always choose this.
+        let is_busy = !choices.is_exhausted() && choices.chance(1, BUSY_ONE_IN);
+        if is_busy && conditions == Conditions::Benign {
             script.make_busy(choices);
         }
         script

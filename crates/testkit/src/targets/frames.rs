@@ -50,7 +50,7 @@ fn read_all(input: &[u8]) {
         let bytes = frame.bytes();
         let (header, payload) = bytes.split_first_chunk::<HEADER_LEN>().expect("a frame has a head");
         let parsed = Frame::parse(FrameHeader::parse(header), payload);
-        let parsed = parsed.unwrap_or_else(|violation| panic!("{frame} is refused: {violation}"));
+        let parsed = parsed.unwrap_or_else(|violation| panic!("{frame} is rejected: {violation}"));
         let mut emitted = Vec::new();
         parsed.emit(&mut emitted);
         // RFC 8336 §2.1: an origin whose length exceeds the payload is dropped by the iterator, not

@@ -176,7 +176,7 @@ impl Builder {
             .driver(transport, scheme, authority, poller.waker())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         thread::Builder::new().name("thalweg client".to_owned()).spawn(move || {
-            poller.drive(&mut driver, |_| {});
+            poller.drive(&mut driver, |_, _| {});
         })?;
         Ok(client)
     }

@@ -243,7 +243,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
             // The input has ended, whatever the reason, so the core fails all open streams.
             let _ = self.connection.handle_eof();
             self.connection.close(ErrorCode::NO_ERROR, &[]);
-            if matches!(self.phase, Phase::Negotiating { .. }) {
+            if self.is_negotiating() {
                 self.io.discard_output(&mut self.connection);
                 let is_handshake = self.io.transport.negotiated_protocol() == NegotiatedProtocol::Pending;
                 let other =
@@ -287,6 +287,11 @@ impl<H: Host, T: Transport> Driver<H, T> {
         self.connection.report().counters.streams_opened
     }
 
+    /// Returns whether the protocol is not known yet.
+    pub(crate) fn is_negotiating(&self) -> bool {
+        matches!(self.phase, Phase::Negotiating { .. })
+    }
+
     /// Returns whether the connection speaks HTTP/2 and has no streams.
     pub(crate) fn is_idle(&self) -> bool {
         self.phase == Phase::Open && self.connection.live_streams() == 0
@@ -300,10 +305,10 @@ impl<H: Host, T: Transport> Driver<H, T> {
             // Sets the core's time before messages cause calls to it.
             outcome = self.receive(0..0, time);
         }
-        let wants_end = self.execute_messages();
+        let ended_by = self.execute_messages();
         if let Phase::Negotiating { until } = self.phase {
             let is_late = until.is_some_and(|until| time >= until);
-            outcome = match self.negotiate(is_late, wants_end, time)? {
+            outcome = match self.negotiate(is_late, ended_by, time)? {
                 Progress::Undecided => return self.io.flush_transport().map(|()| None),
                 Progress::Open(outcome) => {
                     self.inbox.apply_deferred(&mut self.connection);
@@ -334,10 +339,11 @@ impl<H: Host, T: Transport> Driver<H, T> {
         Ok(retry_after)
     }
 
-    /// Executes messages. Returns whether one of them requests the connection's end.
-    fn execute_messages(&mut self) -> bool {
-        let mut wants_end = false;
-        let Self { connection, host, table, inbox, phase, .. } = self;
+    /// Executes messages. Returns the reason to end a negotiation, if one of them is a reason.
+    fn execute_messages(&mut self) -> Option<NegotiationError> {
+        let mut ended_by = None;
+        let is_negotiating = self.is_negotiating();
+        let Self { connection, host, table, inbox, .. } = self;
         inbox.mailbox.take(&mut inbox.taken);
         let mut taken = mem::take(&mut inbox.taken);
         for message in taken.drain(..) {
@@ -347,22 +353,23 @@ impl<H: Host, T: Transport> Driver<H, T> {
                 }
                 DriverMessage::Host(message) => host.execute(connection, table, message),
                 // An Upgrade replaces the core's connection, so commands wait for it.
-                DriverMessage::Connection(command) if matches!(phase, Phase::Negotiating { .. }) => {
-                    inbox.defer(command);
+                DriverMessage::Connection(command) if is_negotiating => inbox.defer(command),
+                DriverMessage::Evict(_) if is_negotiating => ended_by = Some(NegotiationError::Evicted),
+                DriverMessage::Connection(command) | DriverMessage::Evict(command) => {
+                    apply(connection, command);
                 }
-                DriverMessage::Connection(command) => apply(connection, command),
                 DriverMessage::Shutdown => {
-                    wants_end = true;
+                    ended_by = Some(NegotiationError::ShuttingDown);
                     connection.shutdown();
                 }
                 DriverMessage::Close(code) => {
-                    wants_end = true;
+                    ended_by = Some(NegotiationError::ShuttingDown);
                     connection.close(code, &[]);
                 }
             }
         }
         inbox.taken = taken;
-        wants_end
+        ended_by
     }
 
     /// Reads while there is input, up to a bound. The inner result is the connection's.

@@ -31,15 +31,17 @@ pub(super) enum Progress {
 }
 
 impl<H: Host, T: Transport> Driver<H, T> {
-    /// Negotiates the protocol.
+    /// Negotiates the protocol. `ended_by`: a message of this turn ends the negotiation.
     pub(super) fn negotiate(
         &mut self,
         is_late: bool,
-        wants_end: bool,
+        ended_by: Option<NegotiationError>,
         time: thalweg::Instant,
     ) -> io::Result<Progress> {
-        if wants_end && self.connection.live_streams() == 0 {
-            return Ok(Progress::Rejected(Rejection::without_response(NegotiationError::ShuttingDown)));
+        if let Some(reason) = ended_by
+            && self.connection.live_streams() == 0
+        {
+            return Ok(Progress::Rejected(Rejection::without_response(reason)));
         }
         for _ in 0..READS_PER_TURN {
             if !self.io.is_readable() {

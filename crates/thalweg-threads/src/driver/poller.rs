@@ -54,18 +54,19 @@ impl Poller {
         Ok(ready)
     }
 
-    /// Takes a driver's turns until its connection has ended.
+    /// Takes a driver's turns until its connection has ended. Calls `each_turn` after each, with
+    /// the readiness that it had.
     pub(crate) fn drive<H: Host, T: Transport>(
         &mut self,
         driver: &mut Driver<H, T>,
-        mut each_turn: impl FnMut(&Driver<H, T>),
+        mut each_turn: impl FnMut(&Driver<H, T>, Readiness),
     ) -> Arc<ConnectionEnd> {
         let mut ready = Readiness::ALL;
         loop {
             match driver.turn(ready) {
                 Turn::Ended(end) => return end,
                 Turn::Wait(wait) => {
-                    each_turn(driver);
+                    each_turn(driver, ready);
                     ready = self.wait(wait.timeout).unwrap_or_else(|error| {
                         driver.fail(error);
                         Readiness::NONE

@@ -127,9 +127,9 @@ impl Acceptor {
         let on_end = self.builder.on_end.clone();
         thread::Builder::new().name("thalweg connection".to_owned()).spawn(move || {
             let mut opened = 0;
-            let end = poller.drive(&mut driver, |driver| {
+            let end = poller.drive(&mut driver, |driver, ready| {
                 let before = std::mem::replace(&mut opened, driver.streams_opened());
-                registration.live.update(driver.live_streams(), driver.is_idle(), opened != before);
+                registration.live.update(driver, ready, opened != before);
             });
             drop(driver);
             registration.shared.count_end(&end);

@@ -135,7 +135,9 @@ impl Builder {
     /// Sets the maximum of concurrent connections, each of which has a thread. Default 1,024; at
     /// least 1. When another client connects at the limit, the server shuts down the connections
     /// that have been idle for longest, with GOAWAY: an eighth of the idle ones, at least 1 and at
-    /// most 32. The new client waits while no connection is idle.
+    /// most 32. A client that has sent nothing for a second since it connected counts as idle, and
+    /// so does one whose TLS handshake stands still. The new client waits while no connection is
+    /// idle.
     #[must_use]
     pub fn connections_max(mut self, connections: usize) -> Self {
         self.connections_max = connections.max(1);

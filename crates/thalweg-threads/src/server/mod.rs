@@ -20,6 +20,8 @@ use thalweg::{CloseCause, ErrorCode, Timeout};
 use thalweg_io::{ConnectionEnd, Counters, IdleState, evict, least_recently_used};
 
 use crate::commands::{DriverMessage, ServerCommand, ServerMailbox};
+use crate::driver::Readiness;
+use crate::transport::Transport;
 
 pub use builder::Builder;
 pub use pool::{Handler, Pool};
@@ -69,10 +71,14 @@ struct LiveConnection {
 
 impl LiveConnection {
     /// Stores the state after a turn. `was_used`: it had streams since the last turn.
-    fn update(&self, streams: u32, is_idle: bool, was_used: bool) {
-        self.idle.update(is_idle, was_used);
+    fn update<T: Transport>(&self, driver: &ServerDriver<T>, ready: Readiness, was_used: bool) {
+        if !driver.is_negotiating() {
+            self.idle.update(driver.is_idle(), was_used);
+        } else if ready.read {
+            self.idle.negotiation_progressed();
+        }
         // Stored last: a connection that is counted without streams is known to be idle.
-        self.streams.store(streams, Ordering::Release);
+        self.streams.store(driver.live_streams(), Ordering::Release);
     }
 }
 
@@ -229,7 +235,7 @@ impl Shared {
     fn evict_idle(&self) {
         let connections: Vec<_> = self.lock().connections.values().cloned().collect();
         for live in least_recently_used(connections.iter().map(|live| (&*live.idle, live))) {
-            live.mailbox.post(DriverMessage::Connection(evict(Arc::clone(&live.idle))));
+            live.mailbox.post(DriverMessage::Evict(evict(Arc::clone(&live.idle))));
         }
     }
 

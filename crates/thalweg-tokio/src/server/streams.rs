@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use thalweg::{ErrorCode, Event, Headers, HeadersKind, Priority, RecentValues, Server, Status, StreamKey};
+use thalweg::{ErrorCode, Event, Headers, HeadersKind, Priority, Server, Status, StreamKey};
 use thalweg_io::{ConnectionEnd, SplicingConnection};
 use tower_service::Service;
 
@@ -28,6 +28,7 @@ use crate::trace;
 
 use super::date::Date;
 use super::poll_timer::PollTimer;
+use super::recent_values::RecentValues;
 use super::stream::{HandlerStatus, PinnedStreamStage, ServerStream, StreamStage};
 use super::stream_handle::StreamHandle;
 
@@ -89,7 +90,7 @@ where
     /// Handles a request. `poll_streams` passes it to the service.
     fn receive_request(&mut self, stream: StreamKey, headers: &Headers<'_>, end: bool) {
         let request = match &mut self.recent {
-            Some(recent) => headers.to_request_with(recent),
+            Some(recent) => recent.request(headers),
             None => {
                 self.recent = Some(RecentValues::new());
                 headers.to_request()

@@ -130,7 +130,7 @@ impl Inner {
             return Ok(None);
         }
         let answered = self.pings.receive_ack(payload);
-        // Each PING of the caller pays for its answer; any other answer costs as much as a PING.
+        // The acknowledgement of a PING of the caller is free; any other costs as much as a PING.
         if answered != PingAck::Caller {
             self.charge(Cost::Ping, StreamId::CONNECTION)?;
         }
@@ -369,7 +369,7 @@ impl Inner {
     pub(super) fn reset_blocked(&mut self) {
         let connection_blocked = self.windows.send_window().available() == 0;
         let is_blocked = |_: StreamId, slot: &Slot| {
-            slot.send.blocked != Blocked::No && (connection_blocked || slot.send.window.available() == 0)
+            slot.send.blocked != Blocked::NO && (connection_blocked || slot.send.window.available() == 0)
         };
         let mut from = 0;
         while let Some(stream) = self.streams.find_from(from, is_blocked) {

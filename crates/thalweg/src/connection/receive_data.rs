@@ -212,7 +212,7 @@ impl Inner {
 
     /// Handles the end of a frame's content: credits what needs no consumer, and closes the peer's
     /// half on END_STREAM.
-    #[inline]
+    #[inline(always)]
     fn finish_data(&mut self, data: &DataPhase) {
         let credit = match self.limits.release {
             WindowRelease::Automatic => data.len,

@@ -266,8 +266,8 @@ impl Inner {
     #[inline(always)]
     pub(super) fn clear_blocked(&mut self, stream: StreamKey) {
         let Some(slot) = self.streams.find_mut(stream) else { return };
-        if slot.send.blocked != Blocked::No {
-            slot.send.blocked = Blocked::No;
+        if slot.send.blocked != Blocked::NO {
+            slot.send.blocked = Blocked::NO;
             slot.send.short_wait = Wait::No;
             self.streams.dequeue(stream);
         }

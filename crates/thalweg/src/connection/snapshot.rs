@@ -37,7 +37,7 @@ fn stream_snapshot(stream: StreamKey, slot: &Slot) -> StreamSnapshot {
         local: slot.state.local(),
         remote: slot.state.remote(),
         priority: slot.send.priority(),
-        is_blocked: slot.send.blocked != Blocked::No,
+        is_blocked: slot.send.blocked != Blocked::NO,
         window: window_snapshot(slot.send.window, &slot.receive.window),
         send_left: slot.send.left.bytes(),
         receive_left: slot.receive.left.bytes(),

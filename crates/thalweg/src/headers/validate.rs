@@ -245,6 +245,7 @@ impl Validator {
         Ok(self.info)
     }
 
+    #[inline(always)]
     fn check_request(&self, headers: &Headers<'_>, connect_protocol: bool) -> Result<(), Violation> {
         if self.seen & METHOD == 0 {
             return Err(Violation::PseudoMissing);
@@ -267,7 +268,7 @@ impl Validator {
             return Err(Violation::PathInvalid);
         }
         if self.has_host {
-            check_host(headers)?;
+            return check_host(headers);
         }
         Ok(())
     }
@@ -443,7 +444,7 @@ fn is_scheme(value: &[u8]) -> bool {
 
 /// RFC 9113 §8.3.1: not empty; beginning with a slash, or an asterisk alone. We also reject what no
 /// URI may contain: controls, space, DEL, and the number sign of a fragment.
-#[inline]
+#[inline(always)]
 fn is_path(value: &[u8]) -> bool {
     (value.first() == Some(&b'/') && no_byte(value, |word| equals(word, b'#'))) || value == b"*"
 }

@@ -1,7 +1,7 @@
 //! The live streams: their slots, the way from an identifier to its slot, and the queue of those
 //! that can send.
 //!
-//! Keeps true: a handle is valid while `slots[slot].id == id`; the counts per side equal the live
+//! Invariants: a key is valid while `slots[slot].id == id`; the counts per side equal the live
 //! slots of that side; a slot is queued if and only if its stream is blocked and its own window is
 //! large enough for its next frame.
 
@@ -15,7 +15,7 @@ use core::time::Duration;
 
 use self::id_table::{CloseReason, IdTable, StreamStatus};
 use self::send_queue::{Class, QueueKey, SendQueue};
-use self::slot::{Blocked, NO_SLOT, QueuePlace, Slot};
+use self::slot::{Blocked, BlockedSince, NO_SLOT, QueuePlace, Slot};
 use self::state::{HalfState, State};
 use crate::flow::take_credit;
 use crate::priority::Priority;
@@ -40,7 +40,7 @@ pub(crate) struct Streams {
     /// The shortest frame that the connection's window may make of a longer one, bytes: see
     /// `silly_window`.
     full_frame: u32,
-    /// DATA bytes of closed streams for which no WINDOW_UPDATE has come.
+    /// DATA bytes of closed streams for which no WINDOW_UPDATE was received.
     uncredited_after_close: u32,
 }
 
@@ -117,19 +117,19 @@ impl Streams {
         self.ids[self.side(id) as usize].status(id.as_u32())
     }
 
-    /// Returns the slot of a handle, unless the handle is stale.
+    /// Returns the slot of a key, unless its stream is closed.
     #[inline]
     pub(crate) fn find(&self, stream: StreamKey) -> Option<&Slot> {
         self.slots.get(stream.index()).filter(|slot| slot.id == stream.id().as_u32())
     }
 
-    /// Returns the slot of a handle, unless the handle is stale.
+    /// Returns the slot of a key, unless its stream is closed.
     #[inline]
     pub(crate) fn find_mut(&mut self, stream: StreamKey) -> Option<&mut Slot> {
         self.slots.get_mut(stream.index()).filter(|slot| slot.id == stream.id().as_u32())
     }
 
-    /// Returns the handle of a live identifier.
+    /// Returns the key of a live identifier.
     #[inline]
     pub(crate) fn stream_key(&self, id: StreamId) -> Option<StreamKey> {
         match self.status(id) {
@@ -242,7 +242,7 @@ impl Streams {
         let index = stream.index() as u32;
         let first = self.first_wait;
         let Some(slot) = self.find_mut(stream) else { return };
-        slot.send.blocked = Blocked::FromNextTime { waited };
+        slot.send.blocked = Blocked::from(BlockedSince::NextTime { waited });
         // A slot is in the list once at most, whatever streams it holds meanwhile: the list cannot
         // outgrow the slots.
         if slot.next_wait == NO_SLOT {
@@ -257,8 +257,8 @@ impl Streams {
     pub(crate) fn start_waits(&mut self, now: Instant) {
         while let Some(slot) = self.slots.get_mut(self.first_wait as usize) {
             let next = core::mem::replace(&mut slot.next_wait, NO_SLOT);
-            if let Blocked::FromNextTime { waited } = slot.send.blocked {
-                slot.send.blocked = Blocked::Since(now.saturating_sub(waited));
+            if let Some(BlockedSince::NextTime { waited }) = slot.send.blocked.since() {
+                slot.send.blocked = Blocked::from(BlockedSince::Time(now.saturating_sub(waited)));
             }
             self.first_wait = if next == self.first_wait { NO_SLOT } else { next };
         }
@@ -352,7 +352,7 @@ impl Streams {
         let Some(slot) = self.slots.get_mut(stream.index()).filter(|slot| slot.id == id && id != 0) else {
             return;
         };
-        let sendable = slot.send.blocked != Blocked::No && !slot.send.is_queued();
+        let sendable = slot.send.blocked != Blocked::NO && !slot.send.is_queued();
         if sendable && slot.send.has_window(self.full_frame) {
             slot.send.queue_key = self.send_queue.enqueue(stream, slot.send.priority(), slot.send.class());
             slot.send.queue_place = QueuePlace::Queued;
@@ -472,14 +472,14 @@ impl Streams {
             slot.receive.window.check();
             if slot.send.is_queued() {
                 queued += 1;
-                debug_assert!(slot.send.blocked != Blocked::No && slot.send.has_window(self.full_frame));
+                debug_assert!(slot.send.blocked != Blocked::NO && slot.send.has_window(self.full_frame));
             }
         }
         self.send_queue.check(queued, |stream| queued_key_of(&self.slots, stream));
     }
 }
 
-/// Returns the key in the slot of a handle, `NONE` for a stale handle.
+/// Returns the queue key in the slot of a stream, or `NONE` if the stream is closed.
 fn queued_key_of(slots: &[Slot], stream: StreamKey) -> QueueKey {
     match slots.get(stream.index()) {
         Some(slot) if slot.id == stream.id().as_u32() => slot.send.queued_key(),

@@ -97,16 +97,48 @@ pub(crate) struct ReceiveHalf {
     pub opened_at_ticks: u32,
 }
 
-/// Whether `send_data` could not take everything.
+/// Whether `send_data` could not take everything, and since when: one word, since each stream has
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Blocked {
-    /// It took everything.
-    No,
+pub(crate) struct Blocked(u64);
+
+/// Since when a stream is blocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BlockedSince {
     /// A call left something, and no time has been passed since. The wait continues at the next
     /// time; before the window was open in between, it had lasted so long.
-    FromNextTime { waited: Duration },
+    NextTime { waited: Duration },
     /// A call left something, and since this time little of it could be sent.
-    Since(Instant),
+    Time(Instant),
+}
+
+impl Blocked {
+    /// `send_data` took everything.
+    pub(crate) const NO: Self = Self(u64::MAX);
+    /// Marks a wait that starts at the next time; the bits below it count nanoseconds.
+    const NEXT_TIME: u64 = 1 << 63;
+
+    /// The stream is blocked. Times and waits beyond 292 years are taken for that many.
+    pub(super) fn from(since: BlockedSince) -> Self {
+        match since {
+            BlockedSince::NextTime { waited } => {
+                let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+                Self(Self::NEXT_TIME | nanos.min(Self::NEXT_TIME - 2))
+            }
+            BlockedSince::Time(time) => Self(time.as_nanos().min(Self::NEXT_TIME - 1)),
+        }
+    }
+
+    /// Returns since when the stream is blocked, if it is.
+    #[inline]
+    pub(super) fn since(self) -> Option<BlockedSince> {
+        let nanos = self.0 & !Self::NEXT_TIME;
+        match self {
+            Self::NO => None,
+            _ if self.0 == nanos => Some(BlockedSince::Time(Instant::from_nanos(nanos))),
+            _ => Some(BlockedSince::NextTime { waited: Duration::from_nanos(nanos) }),
+        }
+    }
 }
 
 /// Since when the rest of a request's content is awaited: one word, since each stream has it.
@@ -158,7 +190,7 @@ impl RemainingLength {
         }
     }
 
-    /// Whether `bytes` more may come, and, if they are the `last`, whether they fit exactly.
+    /// Whether `bytes` more are allowed, and, if they are the `last`, whether they fit exactly.
     #[inline]
     pub(crate) const fn allows(self, bytes: u64, last: bool) -> bool {
         self.0 == u64::MAX || if last { bytes == self.0 } else { bytes <= self.0 }
@@ -192,7 +224,7 @@ impl Slot {
                 left: RemainingLength::ANY,
                 signalled: None,
                 tunnel: false,
-                blocked: Blocked::No,
+                blocked: Blocked::NO,
                 progress_bytes: 0,
                 blocked_bytes: 0,
                 short_wait: Wait::No,
@@ -279,16 +311,16 @@ impl SendHalf {
         connection: ConnectionCredit,
         stall_bytes_min: u32,
     ) -> Option<Duration> {
-        match self.blocked {
-            Blocked::Since(since) if self.progress_bytes < stall_bytes_min => {
+        match self.blocked.since() {
+            Some(BlockedSince::Time(since)) if self.progress_bytes < stall_bytes_min => {
                 if !sent || !self.lacks_window(connection) {
                     return None;
                 }
                 let opened_at = self.window_opened_at.max(connection.opened_at);
                 Some(opened_at.saturating_duration_since(since))
             }
-            Blocked::FromNextTime { .. } => None,
-            Blocked::No | Blocked::Since(_) => {
+            Some(BlockedSince::NextTime { .. }) => None,
+            None | Some(BlockedSince::Time(_)) => {
                 self.progress_bytes = 0;
                 Some(Duration::ZERO)
             }
@@ -298,11 +330,11 @@ impl SendHalf {
     /// Returns since when the stream waits for window, at the expiry of the stall timeout. A stream
     /// that has window waits from `now` on.
     pub(crate) fn waits_since(&mut self, connection: ConnectionCredit, now: Instant) -> Option<Instant> {
-        let Blocked::Since(since) = self.blocked else { return None };
+        let Some(BlockedSince::Time(since)) = self.blocked.since() else { return None };
         if self.lacks_window(connection) {
             return Some(since);
         }
-        self.blocked = Blocked::Since(now);
+        self.blocked = Blocked::from(BlockedSince::Time(now));
         self.progress_bytes = 0;
         Some(now)
     }
@@ -310,7 +342,7 @@ impl SendHalf {
     /// Whether the stream waits because its own window would make its next frame too short.
     #[inline]
     pub(super) fn waits_short(&self, full_frame: u32) -> bool {
-        self.blocked != Blocked::No && self.window.available() > 0 && !self.has_window(full_frame)
+        self.blocked != Blocked::NO && self.window.available() > 0 && !self.has_window(full_frame)
     }
 
     /// Whether the stream is in the send queue.
@@ -342,7 +374,7 @@ mod tests {
     #[test]
     fn a_blocked_stream_needs_half_of_a_small_window_or_what_it_has_left() {
         let mut send = Slot::new(State::opened(true, false), Method::Other, 1000, 0).send;
-        send.blocked = Blocked::Since(Instant::ZERO);
+        send.blocked = Blocked::from(BlockedSince::Time(Instant::ZERO));
         send.blocked_bytes = 2000;
         assert_eq!(send.needed_window(16_384), 500);
         assert_eq!(send.needed_window(300), 300, "the connection's window is smaller");
@@ -362,9 +394,9 @@ mod tests {
         let mut send = Slot::new(State::opened(true, false), Method::Other, 1000, 0).send;
         send.blocked_bytes = 2000;
         assert_eq!(send.restart_wait(true, connection, 100), Some(Duration::ZERO), "the first wait");
-        send.blocked = Blocked::FromNextTime { waited: Duration::ZERO };
+        send.blocked = Blocked::from(BlockedSince::NextTime { waited: Duration::ZERO });
         assert_eq!(send.restart_wait(true, connection, 100), None, "it starts at the next time");
-        send.blocked = Blocked::Since(at(10));
+        send.blocked = Blocked::from(BlockedSince::Time(at(10)));
         send.window.take(900);
         send.window_opened_at = at(25);
         send.progress_bytes = 99;
@@ -375,7 +407,7 @@ mod tests {
         assert_eq!(send.restart_wait(true, connection, 100), Some(Duration::ZERO), "enough progress");
         assert_eq!(send.window.add(900), Some(0));
         assert_eq!(send.waits_since(connection, at(40)), Some(at(40)), "the window is open");
-        assert_eq!(send.blocked, Blocked::Since(at(40)));
+        assert_eq!(send.blocked.since(), Some(BlockedSince::Time(at(40))));
     }
 
     #[test]
@@ -406,6 +438,24 @@ mod tests {
         let mut any = RemainingLength::ANY;
         any.take(5);
         assert_eq!((any.bytes(), any.allows(u64::MAX, true)), (None, true));
+    }
+
+    #[test]
+    fn a_wait_is_packed_without_being_taken_for_another() {
+        let waits = [
+            BlockedSince::Time(Instant::ZERO),
+            BlockedSince::Time(Instant::from_nanos((1 << 63) - 1)),
+            BlockedSince::NextTime { waited: Duration::ZERO },
+            BlockedSince::NextTime { waited: Duration::from_nanos((1 << 63) - 2) },
+        ];
+        for wait in waits {
+            assert_eq!(Blocked::from(wait).since(), Some(wait));
+        }
+        let longest = BlockedSince::NextTime { waited: Duration::MAX };
+        assert_eq!(Blocked::from(longest).since(), Some(waits[3]), "blocked nevertheless");
+        assert_eq!(Blocked::from(BlockedSince::Time(Instant::NEVER)).since(), Some(waits[1]));
+        assert_eq!(Blocked::NO.since(), None);
+        assert_eq!(size_of::<Slot>(), 104, "the memory of each open stream");
     }
 
     #[test]

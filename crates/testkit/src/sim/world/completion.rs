@@ -12,7 +12,7 @@ impl World {
     /// # Errors
     /// Content, a response, or the end of a stream or of the connection did not arrive.
     pub fn finish(&mut self) -> Result<(), Mismatch> {
-        self.log(|| "-- the script is over".to_owned());
+        self.log(|| "-- the script has ended".to_owned());
         self.settle()?;
         if self.is_broken || self.ends.iter().any(|side| side.over.is_some()) {
             self.run_timeouts()?;

@@ -77,7 +77,7 @@ impl World {
             "a window of 2^31",
         )?;
         let after = side.endpoint.report();
-        expect(before == after, "counting a refused call")
+        expect(before == after, "a rejected call that changes the counters")
     }
 
     /// Returns the key of a closed stream: the oldest that was used at this endpoint.
@@ -88,5 +88,5 @@ impl World {
 }
 
 fn expect(holds: bool, what: &str) -> Result<(), Mismatch> {
-    if holds { Ok(()) } else { Err(format!("misuse was not refused as it should: {what}")) }
+    if holds { Ok(()) } else { Err(format!("an invalid call was not rejected: {what}")) }
 }

@@ -383,7 +383,7 @@ impl World {
             Ok(Some(event)) => {
                 self.coverage.note(event_name(&event));
                 if let Some(transcript) = &mut self.transcript {
-                    transcript.push(format!("{end:?} is told {}", show_event(&event)));
+                    transcript.push(format!("{end:?} receives {}", show_event(&event)));
                 }
                 let fired = timeouts.sees_event(&event, now);
                 if let Some(timeout) = fired.map_err(|mismatch| format!("{end:?}: {mismatch}"))? {
@@ -393,7 +393,7 @@ impl World {
                 Ok(Some(reaction.map_err(|mismatch| format!("{end:?}: {mismatch}"))?))
             }
             Err(error) => {
-                self.log(|| format!("{end:?} is over: {error}"));
+                self.log(|| format!("{end:?} has failed: {error}"));
                 self.record_end(end);
                 self.check_end(end, error)?;
                 Ok(None)
@@ -539,7 +539,7 @@ impl World {
                 }
                 // An inserted SETTINGS frame may have lowered the server's limits.
                 Err(_) if !self.is_honest => drop(self.waiting.pop_front()),
-                Err(error) => return Err(format!("a request was refused: {error}")),
+                Err(error) => return Err(format!("a request was rejected: {error}")),
             }
         }
         Ok(())
@@ -644,16 +644,16 @@ impl World {
         let batch = place_spliced(&out, &splices, &mut side.splices, end)?;
         let (transcript, data) = (&mut self.transcript, &mut side.data);
         let mut long_frames = Ok(());
-        let judged = side.monitor.check_outbound(&batch, |frame: &Frame| {
+        let checked = side.monitor.check_outbound(&batch, |frame: &Frame| {
             look(frame);
             if long_frames.is_ok() {
                 long_frames = data.transmits(frame);
             }
             if let Some(transcript) = transcript {
-                transcript.push(format!("{end:?} says {frame}"));
+                transcript.push(format!("{end:?} sends {frame}"));
             }
         });
-        judged.map_err(|mismatch| format!("{end:?} says what it must not: {mismatch}"))?;
+        checked.map_err(|mismatch| format!("{end:?} sends what it must not: {mismatch}"))?;
         long_frames.map_err(|failure| format!("{end:?}: {failure}"))?;
         if !peer.is_truncated {
             peer.inbox.extend_from_slice(&batch);
@@ -681,7 +681,7 @@ impl World {
             let living = self.living(end);
             let handled = self.side(end).endpoint.handle_timeout(now);
             if let Err(error) = handled {
-                self.log(|| format!("{end:?} is over: {error}"));
+                self.log(|| format!("{end:?} has failed: {error}"));
                 self.judge_timeout(end, error)?;
                 self.record_end(end);
                 self.check_end(end, error)?;
@@ -735,7 +735,7 @@ fn expect_sent(
     match sent {
         Ok(()) => Ok(()),
         Err(SendError::Connection(error)) if *over == Some(error) => Ok(()),
-        Err(error) => Err(format!("{call} was refused: {error}")),
+        Err(error) => Err(format!("{call} was rejected: {error}")),
     }
 }
 
