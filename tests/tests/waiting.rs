@@ -227,6 +227,29 @@ fn time_without_window_is_ours() {
 }
 
 #[test]
+fn window_that_opens_before_the_timeout_gives_another_minute() {
+    let window = |opening: &mut thalweg_testkit::scenario::Opening| opening.config.stream_window_bytes = 10;
+    server_with(window, |s| {
+        post(s, 1, "content-length", "20");
+        s.pass(Duration::from_secs(1));
+        s.peer(data(1, "1234567890"));
+        s.events(["DATA stream=1 \"1234567890\""]);
+        s.pass(Duration::from_secs(54));
+        let stream = s.stream(1);
+        s.call(|core| core.release(stream, 10));
+        s.output(["WINDOW_UPDATE stream=1 increment=10"]);
+        // A minute after the content, the window is six seconds old.
+        s.pass(Duration::from_secs(6));
+        s.nothing();
+        s.pass(MINUTE - MILLISECOND);
+        s.nothing();
+        s.pass(MILLISECOND);
+        s.events([TIMED_OUT]);
+        s.output(ANSWERED);
+    });
+}
+
+#[test]
 fn streams_that_may_be_silent_by_design_are_left_alone() {
     let connect = |opening: &mut thalweg_testkit::scenario::Opening| {
         opening.config.enable_connect_protocol = true;

@@ -141,7 +141,7 @@ fn rejections() -> Vec<(&'static str, &'static str, UpgradeRejection, &'static [
 
 #[test]
 fn a_request_that_may_not_upgrade_stays_http1_with_a_reason() {
-    // 9110-7.1-1, 9110-7.8-6, 9110-7.8-8, 9110-7.8-9, 9110-8.6-8
+    // 9110-7.1-1, 9110-7.8-6, 9110-7.8-8, 9110-7.8-9, 9110-8.6-8, 9110-4.2.1-2, 9110-4.2.4-2
     for (part, by, why, say) in rejections() {
         let bytes = [&curl_but(part, by)[..], b"next"].concat();
         let (sniffed, left) = sniff_at_every_split(&bytes);

@@ -7,3 +7,4 @@
 mod content;
 mod exchanges;
 mod fields;
+mod targets;

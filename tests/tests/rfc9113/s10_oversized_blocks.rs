@@ -259,6 +259,8 @@ fn s10_5_1_a_block_at_each_bound_and_one_past_it() {
         assert_eq!(padded(1000).len(), 1000);
         s.peer(headers(1, padded(1000)).end_stream().end_headers());
         s.events([format!("HEADERS stream=1 request end [{GET}, x: {}]", value(1000))]);
+        s.peer(fragments(headers(3, padded(1000)).end_stream(), 700));
+        s.events([format!("HEADERS stream=3 request end [{GET}, x: {}]", value(1000))]);
     });
     for bytes in [1001, 2000] {
         server_with(opening, |s| {
@@ -381,6 +383,13 @@ fn s4_3_an_oversized_block_that_cannot_be_decoded_ends_the_connection() {
             });
         }
     }
+    // At the fragment that shows it, not at the end of the block.
+    server_with(small, |s| {
+        s.get(1);
+        let block = Block::new().raw(hpack::get("/")).literal("x", "v".repeat(2000)).indexed(62);
+        s.peer(headers(3, block.bytes()).end_stream());
+        s.connection_error(ErrorCode::COMPRESSION_ERROR, Violation::HeaderBlockInvalid, 1);
+    });
 }
 
 #[test]
@@ -388,7 +397,7 @@ fn s10_5_oversized_blocks_are_charged_by_their_length_and_in_rate() {
     // 9113-10.5-2
     let opening = |opening: &mut Opening| {
         small(opening);
-        opening.config.rate_limits.resets = RateLimit::new(5, 1);
+        opening.config.rate_limits.resets = RateLimit::new(6, 1);
     };
     // 40,000 bytes beyond the bound are three pieces of 16 KiB; the refusal is one token more.
     let send = |id| fragments(headers(id, oversized(&hpack::get("/"), 41_000 - 70)).end_stream(), 16_384);

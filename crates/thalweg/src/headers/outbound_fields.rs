@@ -38,9 +38,7 @@ pub(crate) fn request<'a, 'f: 'a>(
         let violation = if is_connect { Violation::ConnectPseudo } else { Violation::PseudoMissing };
         return Err(SendError::Malformed(violation));
     }
-    // RFC 9110 §9.3.6: the destination of a tunnel is a host and a port.
-    let port = request.authority.and_then(validate::split_port).map(|(_, port)| port);
-    if tunnel && port.is_none_or(<[u8]>::is_empty) {
+    if tunnel && !request.authority.is_some_and(validate::is_destination) {
         return Err(SendError::Malformed(Violation::ConnectPseudo));
     }
     if request.path == Some(b"*") && request.method != b"OPTIONS" {
