@@ -474,6 +474,18 @@ impl<R: Role> Connection<R> {
         self.inner.window()
     }
 
+    /// Returns since when the peer can send no content on any stream because the caller has not
+    /// released what it sent: the time of the content that used up the connection's window.
+    /// `None` while the window has room. Costs three loads.
+    ///
+    /// A moment is ordinary. If it lasts while streams wait for content, the caller holds too much:
+    /// messages that are kept unread use the window of all others. `window().held` says how many
+    /// bytes it holds. Release or reset those messages, or raise
+    /// [`Config::connection_window_bytes`].
+    pub fn window_exhausted_since(&self) -> Option<Instant> {
+        self.inner.window_exhausted_since()
+    }
+
     /// Returns what is left of each rate limit. Costs a few loads each.
     pub fn rate_limits(&self) -> RateLimitsSnapshot {
         self.inner.rate_limits()
