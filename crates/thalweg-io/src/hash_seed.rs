@@ -1,6 +1,6 @@
 //! The seed of the header encoder's hash table: random for each process.
 //!
-//! Keeps true: a seed that the caller has chosen is used as it is.
+//! Invariants: a seed that the caller has chosen is used as it is.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;

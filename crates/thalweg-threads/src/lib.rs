@@ -62,6 +62,8 @@
 //! | `ResponseFuture` | [`PendingResponse`](client::PendingResponse) | |
 //! | `OnPush`, `OnInformational`: callbacks in the connection's task | [`Client::accept_pushes`], [`PendingResponse::informational`](client::PendingResponse::informational) | the caller has a thread that can wait for them |
 //! | informational responses, pushes and ALTSVC by `server::StreamHandle` | by [`Responder`] | here the responder is at hand where they are sent; one [`StreamHandle`] serves both roles |
+//! | `StreamHandle` returns a `Result` | nothing | the next read or write of the handler reports the end |
+//! | `Error::GoingAway`, `Error::Message` | `Error::Open`, `Error::TimedOut` | a thread that waits has a time limit; only the types of `http` refuse a message |
 //! | `tunnel::Writer` | [`BodyWriter`] | content is a `Write` for tunnels and other messages alike |
 //! | tokio's `AsyncRead` and `AsyncWrite` | [`Transport`] | `Read` and `Write` have no half-close |
 //! | `Display` of an `Error` includes its cause | it does not; [`WithCauses`] prints both | with the feature `tonic`, `source` is the gRPC status there |

@@ -110,9 +110,9 @@ define_config! {
         /// Streams that the peer resets within 100 ms and before the final response, and streams
         /// that we reset for an error of the peer or refuse. Of unanswered streams that the peer
         /// resets later, one in 32 draws a token. Each stream that completes returns four tokens. A
-        /// field block beyond `header_block_bytes_max` draws one more for each 16 KiB of it. A field
-        /// block on a stream that we have reset draws one, beyond four for each such stream; so does
-        /// a request after the final GOAWAY. Default 1,000 and 33 a second.
+        /// field block beyond `header_block_bytes_max` draws one more for each 16 KiB of it. A
+        /// field block on a stream that we have reset draws one, beyond four for each such stream;
+        /// so does a request after the final GOAWAY. Default 1,000 and 33 a second.
         resets: Reset, Resets = RateLimit::new(1000, 33);
         /// PING. Each DATA frame that is sent or received returns a token, since well-behaved peers
         /// send PINGs beside DATA to measure the bandwidth. A PING with ACK draws one too, unless

@@ -1,6 +1,6 @@
 //! Flow-control windows (RFC 9113 §5.2, §6.9).
 //!
-//! Keeps true: a send window stays within [-(2^31), 2^31-1], and knows which of its bytes the peer
+//! Invariants: a send window stays within [-(2^31), 2^31-1], and knows which of its bytes the peer
 //! has yet to credit; in a receive window, what the peer may still send, what the caller holds, and
 //! what is due to the peer add up to the window's size.
 //!

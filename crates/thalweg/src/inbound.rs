@@ -44,7 +44,7 @@ pub(crate) struct DataPhase {
     pub stream: StreamKey,
     /// Payload bytes that follow: content first, then padding.
     pub left: u32,
-    /// The padding behind the content; `None` before the Pad Length was received.
+    /// The padding after the content; `None` before the Pad Length was received.
     pub pad_len: Option<u8>,
     /// END_STREAM
     pub end: bool,

@@ -1,6 +1,6 @@
 //! The output: one contiguous run of whole frames, which the caller fetches.
 //!
-//! Keeps true: it holds whole frames only, in the order in which they were appended, and never
+//! Invariants: it holds whole frames only, in the order in which they were appended, and never
 //! changes or removes them, so a reset never touches bytes that are committed. Of a spliced frame,
 //! the header is here and the payload with the caller.
 
@@ -28,16 +28,16 @@ pub(crate) struct Outbound {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Splice {
-    /// The payload belongs behind this many bytes of the output that was fetched with it.
+    /// The offset of the payload in the output that was fetched with it, bytes.
     pub offset: usize,
-    /// The length of the payload, bytes: exactly so many must follow.
+    /// The length of the payload, bytes: the caller must write exactly this many.
     pub len: usize,
     /// The stream of the payload.
     pub stream: StreamKey,
 }
 
 impl Outbound {
-    /// Creates an empty output with memory for so many bytes.
+    /// Creates an empty output with a capacity in bytes.
     pub(crate) fn with_capacity(bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
     }
@@ -191,7 +191,7 @@ impl Outbound {
     /// Appends a header block: HEADERS or PUSH_PROMISE, and as many CONTINUATION frames as the
     /// peer's frame size requires.
     ///
-    /// `encode` writes the block, for PUSH_PROMISE behind the promised identifier.
+    /// `encode` writes the block, for PUSH_PROMISE after the promised identifier.
     #[inline]
     pub(crate) fn header_block(
         &mut self,

@@ -1,9 +1,9 @@
 //! Rate limits: a token bucket for each kind of cheap frame that costs us work.
 //!
-//! Keeps true: a bucket holds at most its burst; time gives tokens back, and so does useful work (a
+//! Invariants: a bucket holds at most its burst; time gives tokens back, and so does useful work (a
 //! stream that is opened or completes, content that is sent, received or consumed), so that limits
-//! grow with honest traffic and no total is ever counted. The table in `docs/security.md` says what
-//! honest peers reach.
+//! grow with useful traffic and no total is ever counted. The table in `docs/security.md` lists
+//! what well-behaved peers reach.
 
 pub(crate) use crate::config::Cost;
 use crate::config::{RateLimit, RateLimits};
@@ -15,7 +15,7 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     buckets: [Bucket; Cost::COUNT],
-    /// Field blocks that may still come, free of charge, on streams that we have reset.
+    /// Field blocks that are still free of charge on streams that we have reset.
     late_blocks: u32,
     /// Late resets since one drew a token.
     late_resets: u32,
@@ -25,7 +25,7 @@ pub(crate) struct RateLimiter {
 struct Bucket {
     tokens: u32,
     rate_limit: RateLimit,
-    /// When tokens were last given back.
+    /// When tokens were last added.
     refilled: Instant,
 }
 
@@ -123,7 +123,7 @@ impl RateLimiter {
         }))
     }
 
-    /// Asserts what this owner keeps true.
+    /// Asserts the invariants.
     pub(crate) fn check(&self) {
         debug_assert!(self.buckets.iter().all(|bucket| bucket.tokens <= bucket.rate_limit.burst));
     }

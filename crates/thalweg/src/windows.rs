@@ -1,6 +1,6 @@
 //! The flow-control windows of the connection as a whole (RFC 9113 §5.2, §6.9).
 //!
-//! Keeps true: the unreleased bytes of the receive window are those of the live streams plus those
+//! Invariants: the unreleased bytes of the receive window are those of the live streams plus those
 //! of completed streams whose content the caller still holds.
 //!
 //! Called for each DATA frame in either direction, for WINDOW_UPDATE on stream 0, and by `release`.

@@ -1,6 +1,6 @@
 //! The timeout for request content that does not arrive (`Config::timeouts.content`).
 //!
-//! Keeps true: only a peer that could have sent is timed. Time counts from the last of: the
+//! Invariants: only a peer that could have sent is timed. Time counts from the last of: the
 //! request, any content on the connection, and window or an informational response that let the
 //! peer continue. What happens in calls, which carry no time, counts from the next expiry, so the
 //! timeout never fires early; it fires at most one length late.
@@ -67,8 +67,8 @@ impl Inner {
         }
     }
 
-    /// RFC 9110 §15.5.9: answers a request that did not arrive in time with 408, if a response is
-    /// still possible. RFC 9113 §8.1: behind a whole response, NO_ERROR asks the peer to stop
+    /// RFC 9110 §15.5.9: responds to a request that did not arrive in time with 408, if a response
+    /// is still possible. RFC 9113 §8.1: after a whole response, NO_ERROR asks the peer to stop
     /// sending the request.
     fn end_incomplete_request(&mut self, stream: StreamKey) {
         let Some(slot) = self.streams.find(stream) else { return };
@@ -81,7 +81,7 @@ impl Inner {
     }
 }
 
-/// Whether the peer owes content that has a time limit.
+/// Whether the stream waits for content of the peer that has a time limit.
 fn is_timed(slot: &Slot) -> bool {
     let has_limit = slot.receive.left.bytes().is_some() || slot.state.local() == HalfState::Headers;
     slot.receive.content_timer != ContentTimer::OFF && slot.state.remote() == HalfState::Data && has_limit

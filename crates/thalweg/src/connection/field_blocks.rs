@@ -258,7 +258,7 @@ impl Inner {
     #[inline]
     fn finish_request<'b>(&mut self, id: StreamId, end: bool, bytes: FieldBlock<'_>) -> EventResult<'b> {
         if let ShutdownPhase::Final(_) = self.lifecycle.shutdown().phase() {
-            // RFC 9113 §6.8: beyond the last stream of our GOAWAY nothing is processed.
+            // RFC 9113 §6.8: streams beyond the last one of our GOAWAY are not processed.
             self.mark_refused(id);
             self.discard_block(bytes)?;
             return self.charge(Cost::Reset, id).map(|()| None);
@@ -292,7 +292,7 @@ impl Inner {
         Ok(Some(RawEvent::Headers { stream, kind: HeadersKind::Request, end }))
     }
 
-    /// Remembers that a stream was refused: its trailers may be on their way.
+    /// Records that a stream was refused: its trailers may still arrive.
     fn mark_refused(&mut self, id: StreamId) {
         self.streams.mark_refused(id);
         self.rate_limiter.credit_late_blocks();
@@ -307,8 +307,8 @@ impl Inner {
         self.charge(Cost::Reset, id).map(|()| None)
     }
 
-    /// RFC 9113 §8.2.1: a field that is no field is answered 400; the rest of §8 by the reset alone
-    /// (§8.1.1).
+    /// RFC 9113 §8.2.1: the response to a field with invalid bytes is 400; the rest of §8 by the
+    /// reset alone (§8.1.1).
     #[cold]
     fn reject_malformed<'b>(&mut self, id: StreamId, violation: Violation) -> EventResult<'b> {
         if matches!(violation, Violation::FieldNameInvalid | Violation::FieldValueInvalid) {
@@ -324,7 +324,7 @@ impl Inner {
         self.write_field_block(FrameType::HEADERS, id, end, None, &[(field, TableMatch::NOT_SEARCHED)]);
     }
 
-    /// RFC 9113 §10.5.1, RFC 6585 §5: a header list beyond our limit is answered 431.
+    /// RFC 9113 §10.5.1, RFC 6585 §5: the response to a header list beyond our limit is 431.
     #[cold]
     fn reject_too_large<'b>(&mut self, id: StreamId, end: bool) -> EventResult<'b> {
         self.send_status(id, Status::REQUEST_HEADER_FIELDS_TOO_LARGE, true);

@@ -1,7 +1,7 @@
 //! Routes between the owners of a connection's state. Both roles share this one concrete type; the
 //! public `Connection` is a thin shell over it.
 //!
-//! Keeps true: after a connection error there is exactly one GOAWAY with its code, every later call
+//! Invariants: after a connection error there is exactly one GOAWAY with its code, every later call
 //! returns the same error, and the output only drains.
 
 use crate::config::{Config, Limits, Timeouts};
@@ -269,7 +269,7 @@ impl Inner {
         }
     }
 
-    /// Makes the event due that reports a free stream, if the caller has asked for one.
+    /// Adds the event that reports that a stream may be opened, if the caller waits for it.
     #[inline]
     pub(super) fn offer_stream(&mut self) {
         if self.pending.is_stream_requested() && self.can_open_stream() {
@@ -287,7 +287,7 @@ impl Inner {
         let last = self.streams.last(Side::Remote);
         if self.lifecycle.shutdown_mut().finish(last) {
             self.outbound.goaway(last, ErrorCode::NO_ERROR, &[]);
-            // The connection has ended in order: no answer is waited for.
+            // The connection has ended in order: no acknowledgement is awaited.
             if self.streams.live() == 0 {
                 self.timers.disarm(Timeout::Ping);
             }
@@ -343,7 +343,7 @@ impl Inner {
         self.release_connection_window(released);
     }
 
-    /// Whether no more output will come.
+    /// Whether no more output will follow.
     pub(super) fn is_finished(&self) -> bool {
         self.outbound.is_empty() && (self.lifecycle.has_error() || self.is_drained())
     }
@@ -447,5 +447,6 @@ impl Inner {
 
 /// A client that cancels four of five requests still uses the service.
 const RESETS_PER_COMPLETED_STREAM: u32 = 4;
-/// Preface, SETTINGS, WINDOW_UPDATE and the acknowledgement of SETTINGS fit into so many bytes.
+/// Initial capacity of the output, bytes: the preface, SETTINGS, WINDOW_UPDATE and the
+/// acknowledgement of SETTINGS fit.
 const OUTPUT_BYTES_INITIAL: usize = 128;

@@ -85,9 +85,9 @@ mod sealed {
 /// timeout that a frame arms starts at the `now` that comes with the frame. Other calls carry no
 /// time: a timeout that one of them arms (`shutdown`, `send_settings`, `send_data` that could not
 /// take everything, `poll_transmit`, a call that ends the last stream) starts at the next time, and
-/// [`poll_timeout`](Self::poll_timeout) asks for that at once. So no timeout fires before its
-/// length has passed since the call or the frame that armed it, however long the connection was
-/// silent before. Read the clock for each `handle_timeout`, and once for each read.
+/// until then [`poll_timeout`](Self::poll_timeout) returns the last known time. So no timeout fires
+/// before its length has passed since the call or the frame that armed it, however long the
+/// connection was silent before. Read the clock for each `handle_timeout`, and once for each read.
 ///
 /// # One iteration of an I/O loop
 ///
@@ -292,7 +292,7 @@ impl<R: Role> Connection<R> {
     }
 
     /// Resets a stream. No further event reports it, and the content that the caller holds of it is
-    /// credited to the peer. A stale handle changes nothing.
+    /// credited to the peer. The key of a closed stream changes nothing.
     pub fn send_reset(&mut self, stream: StreamKey, code: ErrorCode) {
         self.inner.send_reset(stream, code);
     }
@@ -318,11 +318,11 @@ impl<R: Role> Connection<R> {
         self.inner.send_extension_settings(entries)
     }
 
-    /// Sends a PING; its answer is reported as [`Event::Pong`].
+    /// Sends a PING; its acknowledgement is reported as [`Event::Pong`].
     ///
     /// # Errors
-    /// `TooManyPending` when 16 wait for their answer; `OutOfRange` for the two payloads that the
-    /// core uses itself, which begin with a NUL and `thal`; `Connection`.
+    /// `TooManyPending` if 16 are not acknowledged; `OutOfRange` for the two payloads that the core
+    /// uses itself, which begin with a NUL and `thal`; `Connection`.
     pub fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
         self.inner.send_ping(payload)
     }
@@ -418,7 +418,7 @@ impl<R: Role> Connection<R> {
         self.inner.close(code, debug);
     }
 
-    /// Whether no more output will come: everything was fetched, and the connection has failed or
+    /// Whether no more output will follow: everything was fetched, and the connection has failed or
     /// is drained. The transport may be closed then: its sending side first, and the rest when the
     /// peer has closed its own.
     #[must_use]
@@ -448,7 +448,8 @@ impl<R: Role> Connection<R> {
         self.inner.local_settings()
     }
 
-    /// Returns what flow control allows a stream to send now; `None` for a stale handle.
+    /// Returns what flow control allows a stream to send now; `None` for the key of a closed
+    /// stream.
     pub fn send_capacity(&self, stream: StreamKey) -> Option<SendCapacity> {
         self.inner.send_capacity(stream)
     }
@@ -458,7 +459,7 @@ impl<R: Role> Connection<R> {
         self.inner.live_streams()
     }
 
-    /// Returns a snapshot of each live stream, promised ones included. Costs a look at every slot.
+    /// Returns a snapshot of each live stream, promised ones included. Reads every slot.
     pub fn streams(&self) -> impl Iterator<Item = StreamSnapshot> {
         self.inner.streams()
     }
@@ -532,7 +533,7 @@ impl Connection<Server> {
     /// whole; answer it on the stream that is returned. The client's preface still follows.
     ///
     /// # Errors
-    /// `Settings`: answer over HTTP/1.1 instead. `Config`.
+    /// `Settings`: respond over HTTP/1.1 instead. `Config`.
     pub fn from_upgrade(
         config: Config,
         settings: &[u8],

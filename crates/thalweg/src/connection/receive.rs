@@ -30,7 +30,7 @@ pub(super) enum RawEvent<'b> {
     Priority { stream: StreamKey, priority: Priority },
 }
 
-/// The meaning of the payload in `Inner::pending`.
+/// The kind of the control payload that `Inner::pending` holds.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ControlPayload {
     GoAway { last_stream: StreamId, code: ErrorCode },
@@ -43,7 +43,7 @@ pub(super) enum ControlPayload {
 type EventResult<'b> = Result<Option<RawEvent<'b>>, ConnectionFailed>;
 
 impl Inner {
-    /// Takes input until an event is due or the input is empty.
+    /// Consumes input until an event is due or the input is empty.
     pub(super) fn receive<'b>(&mut self, input: &mut &'b [u8], now: Instant) -> EventResult<'b> {
         if self.lifecycle.has_error() {
             return Err(ConnectionFailed);

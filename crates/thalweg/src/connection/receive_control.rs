@@ -130,7 +130,7 @@ impl Inner {
             return Ok(None);
         }
         let answered = self.pings.receive_ack(payload);
-        // Each PING of the caller pays for its answer; any other answer costs as much as a PING.
+        // The acknowledgement of a PING of the caller is free; any other costs as much as a PING.
         if answered != PingAck::Caller {
             self.charge(Cost::Ping, StreamId::CONNECTION)?;
         }

@@ -64,7 +64,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Sends a PING whose answer an event reports.
+    /// Sends a PING; an event reports its acknowledgement.
     pub(super) fn send_ping(&mut self, payload: [u8; 8]) -> Result<(), SendError> {
         self.ensure_open_for_send()?;
         self.pings.send(payload)?;

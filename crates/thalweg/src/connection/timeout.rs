@@ -54,8 +54,8 @@ impl Inner {
                 Timeout::Idle => self.shutdown(),
                 Timeout::Stall => self.reset_stalled(now),
                 Timeout::Content => self.end_incomplete_requests(now),
-                // The peer does not answer the PING that follows the first GOAWAY: the final GOAWAY
-                // need not wait.
+                // The peer does not acknowledge the PING that follows the first GOAWAY: the final
+                // GOAWAY need not wait.
                 Timeout::Ping if self.lifecycle.shutdown().phase() == ShutdownPhase::Announced => {
                     self.stop_waiting_for_ping();
                 }
@@ -120,9 +120,9 @@ impl Inner {
     }
 
     /// Starts a graceful shutdown (RFC 9113 §6.8). A server sends a GOAWAY that excludes no stream,
-    /// and a PING whose answer shows that the peer has received it; then the final GOAWAY. A client
-    /// sends the final GOAWAY at once, since the peer opens nothing but pushes, which it no longer
-    /// accepts.
+    /// and a PING whose acknowledgement shows that the peer has received it; then the final GOAWAY.
+    /// A client sends the final GOAWAY at once, since the peer opens nothing but pushes, which it
+    /// no longer accepts.
     pub(super) fn shutdown(&mut self) {
         if self.lifecycle.has_error() || !self.lifecycle.shutdown_mut().announce() {
             return;
@@ -140,8 +140,9 @@ impl Inner {
         self.timers.arm(Timeout::Shutdown);
     }
 
-    /// Sends the final GOAWAY of a shutdown although the peer has not answered. Without streams,
-    /// the connection has ended in order; otherwise a PING checks whether the peer is there.
+    /// Sends the final GOAWAY of a shutdown although the peer has not acknowledged the PING.
+    /// Without streams, the connection has ended in order; otherwise a PING checks whether the peer
+    /// is there.
     fn stop_waiting_for_ping(&mut self) {
         self.send_final_goaway();
         if self.streams.live() > 0 && self.timers.duration(Timeout::KeepAlive).is_some() {

@@ -1,5 +1,5 @@
-//! Takes over from an HTTP/1.1 Upgrade (RFC 7540 §3.2): stream 1 carries the request that was sent
-//! there.
+//! Starts HTTP/2 after an HTTP/1.1 Upgrade (RFC 7540 §3.2): stream 1 carries the request that was
+//! sent there.
 
 use alloc::vec::Vec;
 

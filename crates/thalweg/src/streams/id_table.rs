@@ -11,7 +11,7 @@
 //!
 //! A stream that is still live when its entry is taken moves to `overflow`, a short sorted list.
 //!
-//! Keeps true: identifiers strictly rise; each live stream is found; memory is bounded by the
+//! Invariants: identifiers strictly rise; each live stream is found; memory is bounded by the
 //! ring's largest size and by the number of live streams; an entry that was overwritten means
 //! "forgotten", never another stream.
 
@@ -232,8 +232,8 @@ mod tests {
         assert_eq!(ids.status(19), StreamStatus::Skipped, "the entry of 19 still holds 3");
     }
 
-    /// Against a map that forgets nothing: live streams are always found, others never taken for
-    /// live.
+    /// Compares the table with a map that keeps all streams: live streams are always found, others
+    /// never taken for live.
     #[test]
     fn long_lived_streams_are_found_among_many_short_ones() {
         let mut ids = IdTable::new(16);

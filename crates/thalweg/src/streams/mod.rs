@@ -1,7 +1,7 @@
 //! The live streams: their slots, the way from an identifier to its slot, and the queue of those
 //! that can send.
 //!
-//! Keeps true: a handle is valid while `slots[slot].id == id`; the counts per side equal the live
+//! Invariants: a key is valid while `slots[slot].id == id`; the counts per side equal the live
 //! slots of that side; a slot is queued if and only if its stream is blocked and its own window is
 //! large enough for its next frame.
 
@@ -40,7 +40,7 @@ pub(crate) struct Streams {
     /// The shortest frame that the connection's window may make of a longer one, bytes: see
     /// `silly_window`.
     full_frame: u32,
-    /// DATA bytes of closed streams for which no WINDOW_UPDATE has come.
+    /// DATA bytes of closed streams for which no WINDOW_UPDATE was received.
     uncredited_after_close: u32,
 }
 
@@ -117,19 +117,19 @@ impl Streams {
         self.ids[self.side(id) as usize].status(id.as_u32())
     }
 
-    /// Returns the slot of a handle, unless the handle is stale.
+    /// Returns the slot of a key, unless its stream is closed.
     #[inline]
     pub(crate) fn find(&self, stream: StreamKey) -> Option<&Slot> {
         self.slots.get(stream.index()).filter(|slot| slot.id == stream.id().as_u32())
     }
 
-    /// Returns the slot of a handle, unless the handle is stale.
+    /// Returns the slot of a key, unless its stream is closed.
     #[inline]
     pub(crate) fn find_mut(&mut self, stream: StreamKey) -> Option<&mut Slot> {
         self.slots.get_mut(stream.index()).filter(|slot| slot.id == stream.id().as_u32())
     }
 
-    /// Returns the handle of a live identifier.
+    /// Returns the key of a live identifier.
     #[inline]
     pub(crate) fn stream_key(&self, id: StreamId) -> Option<StreamKey> {
         match self.status(id) {
@@ -479,7 +479,7 @@ impl Streams {
     }
 }
 
-/// Returns the key in the slot of a handle, `NONE` for a stale handle.
+/// Returns the queue key in the slot of a stream, or `NONE` if the stream is closed.
 fn queued_key_of(slots: &[Slot], stream: StreamKey) -> QueueKey {
     match slots.get(stream.index()) {
         Some(slot) if slot.id == stream.id().as_u32() => slot.send.queued_key(),

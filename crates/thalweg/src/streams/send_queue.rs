@@ -25,7 +25,7 @@
 //! To leave the queue, a stream clears the key in its slot. The entry that remains in the heap is
 //! stale: it is dropped when it becomes the head of its class, or when most entries are stale.
 //!
-//! Keeps true: each stream is queued at most once; the heaps hold at most twice as many entries as
+//! Invariants: each stream is queued at most once; the heaps hold at most twice as many entries as
 //! streams are queued, plus [`STALE_MAX`]; a class that waits sends at least one of
 //! [`STARVATION_FRAMES_MAX`] frames and one for each other class.
 
@@ -182,7 +182,7 @@ impl SendQueue {
     }
 
     /// Returns the first stream. `key_of` returns the key in a stream's slot, [`QueueKey::NONE`]
-    /// for stale handles.
+    /// for closed streams.
     #[inline]
     pub(crate) fn first(&mut self, key_of: impl Fn(StreamKey) -> QueueKey) -> Option<(QueueKey, StreamKey)> {
         if self.queued == 0 {
@@ -292,9 +292,9 @@ const CLASS_SHIFT: u32 = 59;
 const SEQUENCE_BITS: u32 = 28;
 /// How many stale entries remain in any case.
 const STALE_MAX: usize = 16;
-/// After so many frames of sequential streams, another class has a turn at the same urgency.
+/// Frames of sequential streams after which another class of the same urgency sends one.
 const SEQUENTIAL_RUN_MAX: u32 = 3;
-/// After so many frames of others, a waiting class goes first.
+/// Frames of other classes after which a waiting class sends first.
 const STARVATION_FRAMES_MAX: u32 = 7;
 
 #[cfg(test)]

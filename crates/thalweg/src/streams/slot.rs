@@ -190,7 +190,7 @@ impl RemainingLength {
         }
     }
 
-    /// Whether `bytes` more may come, and, if they are the `last`, whether they fit exactly.
+    /// Whether `bytes` more are allowed, and, if they are the `last`, whether they fit exactly.
     #[inline]
     pub(crate) const fn allows(self, bytes: u64, last: bool) -> bool {
         self.0 == u64::MAX || if last { bytes == self.0 } else { bytes <= self.0 }

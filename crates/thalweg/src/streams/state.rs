@@ -5,7 +5,7 @@
 //! "half-closed (local)" ours is, and so on. "idle" and "closed" streams have no slot, so this type
 //! has no values for them.
 //!
-//! Keeps true: a state changes only by [`State::next`]; the test at the end walks every state and
+//! Invariants: a state changes only by [`State::next`]; the test at the end walks every state and
 //! every input.
 
 use crate::violation::Violation;
