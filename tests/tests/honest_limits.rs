@@ -163,6 +163,14 @@ fn an_empty_end_for_each_stream_passes() {
     server.receive(&[]).unwrap();
     let ends = server.take_sent().iter().filter(|frame| frame.ends_stream()).count();
     assert_eq!((ends, server.resets), (200_000, 0));
+    // More streams than tokens, all open before the first of them ends.
+    let config = Config::default().concurrent_streams_max(2000);
+    let mut server = End::<Server>::new(Connection::new(config).unwrap());
+    server.receive(&wire([&preface(), &settings(), &settings_ack()])).unwrap();
+    let ids = || (1..4000).step_by(2);
+    ids().for_each(|id| server.receive(&post(id)).unwrap());
+    ids().for_each(|id| server.receive(&data(id, "").end_stream().bytes()).unwrap());
+    assert_eq!((server.streams.len(), server.connection.report().error), (2000, None));
     let mut server = End::server();
     server.open(1);
     let flood = server.flood(Duration::ZERO, |_| data(1, "").bytes());
@@ -605,7 +613,7 @@ fn replies_that_a_peer_has_not_read_yet_pass() {
     let mut server = End::server();
     server.open(1);
     let pair = wire([&data(1, [7; 16]), &ping([2; 8])]);
-    let error = (1..).find_map(|count| {
+    let error = (1..20_000).find_map(|count| {
         let mut input = &pair[..];
         loop {
             match server.connection.receive(&mut input, server.now) {

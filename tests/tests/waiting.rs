@@ -129,6 +129,7 @@ fn a_client_has_an_idle_timeout_of_its_own() {
 
 #[test]
 fn announced_content_that_does_not_come_is_answered_408_after_a_minute() {
+    // 9110-15.5-1
     server(|s| {
         post(s, 1, "content-length", "10");
         s.pass(MINUTE - MILLISECOND);
@@ -220,6 +221,29 @@ fn time_without_window_is_ours() {
         s.pass(MINUTE - MILLISECOND);
         s.nothing();
         s.pass(MINUTE);
+        s.events([TIMED_OUT]);
+        s.output(ANSWERED);
+    });
+}
+
+#[test]
+fn window_that_opens_before_the_timeout_gives_another_minute() {
+    let window = |opening: &mut thalweg_testkit::scenario::Opening| opening.config.stream_window_bytes = 10;
+    server_with(window, |s| {
+        post(s, 1, "content-length", "20");
+        s.pass(Duration::from_secs(1));
+        s.peer(data(1, "1234567890"));
+        s.events(["DATA stream=1 \"1234567890\""]);
+        s.pass(Duration::from_secs(54));
+        let stream = s.stream(1);
+        s.call(|core| core.release(stream, 10));
+        s.output(["WINDOW_UPDATE stream=1 increment=10"]);
+        // A minute after the content, the window is six seconds old.
+        s.pass(Duration::from_secs(6));
+        s.nothing();
+        s.pass(MINUTE - MILLISECOND);
+        s.nothing();
+        s.pass(MILLISECOND);
         s.events([TIMED_OUT]);
         s.output(ANSWERED);
     });

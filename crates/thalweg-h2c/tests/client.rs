@@ -17,6 +17,8 @@ fn bytes_of(request: &UpgradeRequest) -> String {
 
 #[test]
 fn the_request_is_exact() {
+    // 9110-5.6.1.1-1, 9110-5.6.3-1, 9110-5.6.3-2, 9110-5.6.3-4, 9110-6.2-1, 9110-6.2-2, 9110-7.2-1,
+    // 9110-7.2-2, 9110-7.8-7, 9110-10.1.4-1, 9110-7.6.1-1, 9110-7.6.1-4
     let request = UpgradeRequest::new("GET", "example.com:8080", "/a?b").with_field("Accept", "*/*");
     assert_eq!(
         bytes_of(&request),
@@ -33,6 +35,7 @@ fn the_request_is_exact() {
 
 #[test]
 fn a_body_is_announced_once_and_an_empty_one_where_it_is_expected() {
+    // 9110-8.6-1, 9110-8.6-2
     for (method, body, field) in [
         ("GET", "", ""),
         ("OPTIONS", "", ""),
@@ -63,6 +66,7 @@ fn settings_that_token68_cannot_express_become_a_default() {
 
 #[test]
 fn an_invalid_request_is_rejected_with_its_reason() {
+    // 9110-2.2-1, 9110-7.6.1-4, 9110-10.1.1-1
     let get = || UpgradeRequest::new("GET", "a", "/");
     let field = |name: &str, value: &str| get().with_field("x", "y").with_field(name, value);
     let cases = [

@@ -141,6 +141,7 @@ fn rejections() -> Vec<(&'static str, &'static str, UpgradeRejection, &'static [
 
 #[test]
 fn a_request_that_may_not_upgrade_stays_http1_with_a_reason() {
+    // 9110-7.1-1, 9110-7.8-6, 9110-7.8-8, 9110-7.8-9, 9110-8.6-8
     for (part, by, why, say) in rejections() {
         let bytes = [&curl_but(part, by)[..], b"next"].concat();
         let (sniffed, left) = sniff_at_every_split(&bytes);
@@ -284,6 +285,7 @@ fn tls_on_a_cleartext_port_is_reported_as_tls() {
 
 #[test]
 fn a_bad_request_line_is_rejected_at_its_end() {
+    // 9110-6.2-5
     let cases: [(&[u8], bool); 14] = [
         // Versions that are understood, and not spoken.
         (b"GET / HTTP/2.0\r\n", true),
@@ -342,6 +344,7 @@ fn a_bad_field_line_is_rejected_at_the_end_of_the_head() {
 
 #[test]
 fn head_limits_hold_at_the_limit_and_one_past_it() {
+    // 9110-2.3-1, 9110-5.4-1
     let bytes = [CURL.as_bytes(), b"next"].concat();
     let mut config = Config::default();
     config.head_bytes_max = CURL.len();

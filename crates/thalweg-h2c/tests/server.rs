@@ -74,6 +74,7 @@ fn nghttp_upgrades() {
 
 #[test]
 fn the_101_is_exact() {
+    // 9110-6.2-4, 9110-7.8-2, 9110-15.2.2-1
     let mut sniffer = Sniffer::new(Config::default());
     let Ok(Some(Protocol::Upgrade(upgrade))) = sniffer.receive(&mut CURL.as_bytes()) else { panic!() };
     let exact = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
@@ -125,6 +126,7 @@ fn a_chunked_body_is_awaited_and_joined() {
 
 #[test]
 fn fields_of_the_connection_alone_do_not_reach_the_request() {
+    // 9110-5.6.1.2-1, 9110-5.6.1.2-2, 9110-7.6-1, 9110-7.6.1-2, 9110-7.6.1-3
     let bytes = curl_but(
         "Connection: Upgrade, HTTP2-Settings\r\n",
         "connection: upgrade ,\tkeep-alive\r\nConnection: ,HTTP2-SETTINGS,, te\r\nKeep-Alive: 5\r\n\
@@ -144,6 +146,7 @@ fn fields_of_the_connection_alone_do_not_reach_the_request() {
 
 #[test]
 fn h2c_is_found_among_the_protocols_in_any_case() {
+    // 9110-7.8-1, 9110-7.8-4, 9110-5.6.1.2-1, 9110-5.6.1.2-2
     for upgrade in ["Upgrade: websocket, H2C", "Upgrade: h2\r\nUpgrade: h2c", "uPGRADE:,h2c ,"] {
         assert!(matches!(
             sniff_at_every_split(&curl_but("Upgrade: h2c", upgrade)).0,
@@ -183,6 +186,7 @@ fn targets_become_authority_and_path() {
 
 #[test]
 fn plain_http1_is_handed_back_untouched() {
+    // 9110-5.5-1
     let bytes = b"\r\n\nPUT /a/b?c HTTP/1.1\r\nHOST: x\r\nEmpty:\r\nSpaces: \t a b \t\r\nHost: y\n\r\nbody";
     let (sniffed, left) = sniff_at_every_split(bytes);
     assert_eq!(left, 4);
@@ -201,6 +205,7 @@ fn plain_http1_is_handed_back_untouched() {
 
 #[test]
 fn an_http2_only_server_answers_505() {
+    // 9110-6.2-3
     let answer_to = |config, request: &[u8]| match sniff(config, &[request]).0 {
         Sniffed::Http1 { response, .. } => response,
         other => panic!("{other:?}"),
@@ -218,6 +223,7 @@ fn an_http2_only_server_answers_505() {
 
 #[test]
 fn responses_are_exact_and_well_formed() {
+    // 9110-5.6.3-4, 9110-6.2-3, 9110-6.2-4, 9110-7.8-5, 9110-15.5.22-1, 9110-15.6-1, 9110-15.6.6-1
     let text = |bytes: &'static [u8]| std::str::from_utf8(bytes).unwrap();
     assert_eq!(
         text(responses::UPGRADE_REQUIRED),

@@ -20,8 +20,7 @@ use tokio_rustls::server::TlsStream as ServerStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::driver::control::ConnectionControl;
-use crate::server::negotiate::Refused;
-use crate::transport::reject;
+use crate::transport::{Refused, reject};
 
 /// Performs the server's side of a handshake.
 pub(crate) async fn accept(

@@ -11,7 +11,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use thalweg_io::{Clock, CloseEvent, CloseLimits, CloseStep, LingeringClose, SplicedOutput};
+use thalweg_io::{
+    Clock, CloseEvent, CloseLimits, CloseStep, ConnectionEnd, LingeringClose, NegotiationError, SplicedOutput,
+};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{self, Sleep};
 
@@ -144,6 +146,33 @@ where
     if let Ok(Ok(())) = written.await {
         let mut close = TransportClose::new(CloseLimits::default());
         poll_fn(|cx| close.poll_close(io, cx)).await;
+    }
+}
+
+/// Why a connection never spoke HTTP/2, and the transport's error, if that was the reason.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) error: NegotiationError,
+    pub(crate) transport: Option<io::Error>,
+}
+
+impl Refused {
+    /// Creates the reason of a failed transport.
+    pub(crate) const fn transport(error: io::Error) -> Self {
+        Self { error: NegotiationError::Transport, transport: Some(error) }
+    }
+
+    /// Converts the reason to the end of its connection.
+    pub(crate) fn into_end(self) -> ConnectionEnd {
+        let mut end = ConnectionEnd::refused(self.error);
+        end.transport = self.transport;
+        end
+    }
+}
+
+impl From<NegotiationError> for Refused {
+    fn from(error: NegotiationError) -> Self {
+        Self { error, transport: None }
     }
 }
 

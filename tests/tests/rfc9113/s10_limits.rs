@@ -64,7 +64,7 @@ fn s10_5_frames_that_cost_more_than_they_carry_are_counted() {
 
 #[test]
 fn s10_5_1_a_list_over_the_limit_is_decoded_and_answered() {
-    // 9113-10.5.1-1, 9113-4.3-2
+    // 9113-10.5.1-1, 9113-4.3-2, 9110-2.3-1, 9110-5.4-1, 9110-15.5-1
     let opening = |opening: &mut Opening| opening.config.header_list_bytes_max = 300;
     server_with(opening, |s| {
         let long = "a".repeat(300);

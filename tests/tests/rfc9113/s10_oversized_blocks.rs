@@ -39,7 +39,7 @@ fn small(opening: &mut Opening) {
 
 #[test]
 fn s10_5_1_an_oversized_request_is_answered_431_and_five_neighbours_go_on() {
-    // 9113-10.5.1-1, 9113-4.3-2
+    // 9113-10.5.1-1, 9113-4.3-2, 9110-5.4-1
     server(|s| {
         let neighbours = [1, 3, 5, 7, 9].map(|id| s.get(id));
         for stream in neighbours {
@@ -247,7 +247,7 @@ fn s10_5_1_the_content_of_an_oversized_request_is_discarded_and_credited() {
 
 #[test]
 fn s10_5_1_a_block_at_each_bound_and_one_past_it() {
-    // 9113-10.5.1-1, 9113-4.3-3
+    // 9113-10.5.1-1, 9113-4.3-3, 9110-2.3-1
     let opening = |opening: &mut Opening| {
         small(opening);
         opening.config.oversized_block_bytes_max = 2000;
@@ -259,6 +259,8 @@ fn s10_5_1_a_block_at_each_bound_and_one_past_it() {
         assert_eq!(padded(1000).len(), 1000);
         s.peer(headers(1, padded(1000)).end_stream().end_headers());
         s.events([format!("HEADERS stream=1 request end [{GET}, x: {}]", value(1000))]);
+        s.peer(fragments(headers(3, padded(1000)).end_stream(), 700));
+        s.events([format!("HEADERS stream=3 request end [{GET}, x: {}]", value(1000))]);
     });
     for bytes in [1001, 2000] {
         server_with(opening, |s| {
@@ -381,6 +383,13 @@ fn s4_3_an_oversized_block_that_cannot_be_decoded_ends_the_connection() {
             });
         }
     }
+    // At the fragment that shows it, not at the end of the block.
+    server_with(small, |s| {
+        s.get(1);
+        let block = Block::new().raw(hpack::get("/")).literal("x", "v".repeat(2000)).indexed(62);
+        s.peer(headers(3, block.bytes()).end_stream());
+        s.connection_error(ErrorCode::COMPRESSION_ERROR, Violation::HeaderBlockInvalid, 1);
+    });
 }
 
 #[test]
@@ -388,7 +397,7 @@ fn s10_5_oversized_blocks_are_charged_by_their_length_and_in_rate() {
     // 9113-10.5-2
     let opening = |opening: &mut Opening| {
         small(opening);
-        opening.config.rate_limits.resets = RateLimit::new(5, 1);
+        opening.config.rate_limits.resets = RateLimit::new(6, 1);
     };
     // 40,000 bytes beyond the bound are three pieces of 16 KiB; the refusal is one token more.
     let send = |id| fragments(headers(id, oversized(&hpack::get("/"), 41_000 - 70)).end_stream(), 16_384);

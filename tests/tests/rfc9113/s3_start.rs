@@ -16,7 +16,7 @@ fn first_bytes<R: Role>() -> Vec<u8> {
 
 #[test]
 fn s3_4_a_client_begins_with_the_preface_and_settings() {
-    // 9113-3.2-2, 9113-3.4-1, 9113-3.4-2, 9113-6.5-1
+    // 9113-3.2-2, 9113-3.4-1, 9113-3.4-2, 9113-6.5-1, 9110-6.2-1, 9110-6.2-2
     let first = &read_all(after_preface(&first_bytes::<Client>()))[0];
     assert_eq!((first.kind, first.flags), (kind::SETTINGS, 0));
 }

@@ -52,7 +52,7 @@ const STATUS: (&str, &str) = (":status", "200");
 
 #[test]
 fn s8_3_the_caller_cannot_send_pseudo_header_fields_as_fields() {
-    // 9113-8.3-1, 9113-8.3-2, 9113-8.3-3, 9113-8.3-4, 9113-8.3-11
+    // 9113-8.3-1, 9113-8.3-2, 9113-8.3-3, 9113-8.3-4, 9113-8.3-11, 9110-2.2-2
     for (name, violation) in [
         (":method", Violation::PseudoAfterField),
         (":authority", Violation::PseudoAfterField),
@@ -113,7 +113,7 @@ fn s8_3_unknown_and_foreign_pseudo_header_fields_are_malformed() {
 
 #[test]
 fn s8_3_invalid_values_are_malformed() {
-    // 9113-8.3-8, 9113-8.3.1-11, 9113-8.3.1-13
+    // 9113-8.3-8, 9113-8.3.1-11, 9113-8.3.1-13, 9110-7.1-1
     for method in ["", "GET ", "G T", "G\u{e9}T", "GET\r", "(GET)"] {
         refused_request(&[(":method", method), SCHEME, AUTHORITY, PATH]);
     }
@@ -205,7 +205,7 @@ fn malformed(violation: Violation) -> Result<(), OpenError> {
 
 #[test]
 fn s8_3_1_a_request_is_sent_whole_or_not_at_all() {
-    // 9113-8.3.1-16, 9113-8.3.1-12, 9113-8.3.1-10
+    // 9113-8.3.1-16, 9113-8.3.1-12, 9113-8.3.1-10, 9110-2.2-1, 9110-7.1-1
     let good = Request::get("https", "example.org", "/");
     assert_eq!(send(&good, &[]), Ok(()));
     let mut bad = good;
@@ -232,7 +232,7 @@ fn s8_3_1_a_request_is_sent_whole_or_not_at_all() {
 
 #[test]
 fn s8_3_1_the_target_decides_the_control_data() {
-    // 9113-8.3.1-2, 9113-8.3.1-3, 9113-8.3.1-14, 9113-8.3.1-15, 9113-8.5-1, 9113-8.5-3
+    // 9113-8.3.1-2, 9113-8.3.1-3, 9113-8.3.1-14, 9113-8.3.1-15, 9113-8.5-1, 9113-8.5-3, 9110-7.2-1
     let cases = [
         (
             "GET",
@@ -559,7 +559,7 @@ fn s8_5_connect_names_host_and_port_and_nothing_else() {
 
 #[test]
 fn s8_5_connect_with_other_pseudo_header_fields_is_malformed() {
-    // 9113-8.5-2, 9113-8.5-4
+    // 9113-8.5-2, 9113-8.5-4, 9110-7.1-1
     let connect = (":method", "CONNECT");
     let authority = (":authority", "example.org:443");
     good_request(&[connect, authority]);
@@ -629,6 +629,7 @@ fn s8_5_other_frames_in_a_tunnel_are_a_stream_error() {
 
 #[test]
 fn s8_5_content_length_means_nothing_in_a_tunnel() {
+    // 9110-6-1
     // 9113-8.5-6: a tunnel carries DATA
     client(|s| {
         s.call(|core| core.send_request(&Request::connect("example.org:443"), [], false)).unwrap();
@@ -681,7 +682,7 @@ fn s8_7_only_what_no_application_has_seen_is_called_unprocessed() {
 
 #[test]
 fn s8_7_what_was_not_processed_is_marked_for_a_retry() {
-    // 9113-8.7-1
+    // 9113-8.7-1, 9110-9.2.2-1, 9110-9.2.2-2
     let mut client = Connection::<Client>::new(thalweg::Config::default()).unwrap();
     let request = Request::new("POST", "https", "example.org", "/");
     for _ in 0..3 {

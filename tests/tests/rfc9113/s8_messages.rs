@@ -22,7 +22,7 @@ fn post_of(length: &str) -> Vec<u8> {
 
 #[test]
 fn s8_1_an_informational_response_with_end_is_malformed() {
-    // 9113-8.1-1
+    // 9113-8.1-1, 9110-15.2-4
     client(|s| {
         s.get();
         s.peer(headers(1, hpack::response(103)).end_headers());
@@ -101,7 +101,7 @@ fn s8_1_a_complete_response_survives_the_reset_that_follows_it() {
 
 #[test]
 fn s8_1_1_data_before_the_final_response_is_malformed() {
-    // 9113-8.1.1-1
+    // 9113-8.1.1-1, 9110-15.2-4
     client(|s| {
         s.get();
         s.peer(data(1, "x"));
@@ -118,7 +118,7 @@ fn s8_1_1_data_before_the_final_response_is_malformed() {
 
 #[test]
 fn s8_1_1_content_that_fits_its_length_passes() {
-    // 9113-8.1.1-2
+    // 9113-8.1.1-2, 9110-5.1-2
     server(|s| {
         s.peer(headers(1, post_of("5")).end_headers());
         s.peer(data(1, "he").padded(9));
@@ -140,7 +140,7 @@ fn s8_1_1_content_that_fits_its_length_passes() {
 
 #[test]
 fn s8_1_1_content_that_differs_from_its_length_is_malformed() {
-    // 9113-8.1.1-2, 9113-8.1.1-5
+    // 9113-8.1.1-2, 9113-8.1.1-5, 9110-6.1-1
     let trailers = || headers(1, hpack::block(&[("x-sum", "1")])).end_stream().end_headers();
     let excesses = [data(1, "hello!"), data(1, "hell").end_stream(), data(1, "hello!").padded(3), trailers()];
     for frame in excesses {
@@ -173,7 +173,7 @@ fn s8_1_1_content_that_differs_from_its_length_is_malformed() {
 
 #[test]
 fn s8_1_1_a_content_length_that_is_no_number_is_malformed() {
-    // 9113-8.1.1-2, 9113-8.1.1-5
+    // 9113-8.1.1-2, 9113-8.1.1-5, 9110-8.6-8
     for value in ["", "+5", "-5", "5 ", "5, 5", "0x5", "5.0", "5:", "/5", "9999999999999999999"] {
         server(|s| {
             s.peer(headers(1, post_of(value)).end_headers());
@@ -193,7 +193,7 @@ fn s8_1_1_a_content_length_that_is_no_number_is_malformed() {
 
 #[test]
 fn s8_1_1_responses_without_content_may_have_a_content_length() {
-    // 9113-8.1.1-3
+    // 9113-8.1.1-3, 9110-6-1, 9110-6.4.1-2
     for (method, status) in [("HEAD", "200"), ("GET", "204"), ("GET", "304")] {
         for end in [true, false] {
             client(|s| {
@@ -243,7 +243,7 @@ fn s8_1_1_a_malformed_message_is_never_reported() {
 
 #[test]
 fn s8_1_1_a_content_length_that_is_no_number_is_not_sent() {
-    // 9113-8.1.1-2
+    // 9113-8.1.1-2, 9110-8.6-10
     let lengths = |values: &'static [&str]| {
         values.iter().map(|value| Field::new(b"content-length", value.as_bytes())).collect::<Vec<_>>()
     };
@@ -266,7 +266,7 @@ fn s8_1_1_a_content_length_that_is_no_number_is_not_sent() {
 
 #[test]
 fn s8_1_1_what_does_not_fit_the_content_length_is_not_sent() {
-    // 9113-8.1.1-2
+    // 9113-8.1.1-2, 9110-8.6-9
     let five = || [Field::new(b"content-length", b"5")];
     server(|s| {
         let stream = s.get(1);
@@ -298,7 +298,8 @@ fn s8_1_1_what_does_not_fit_the_content_length_is_not_sent() {
 
 #[test]
 fn s8_1_1_content_of_responses_that_have_none_is_not_sent() {
-    // 9113-8.1.1-2, 9113-8.1.1-3
+    // 9113-8.1.1-2, 9113-8.1.1-3, 9110-6.4.1-1, 9110-9.3.2-1, 9110-8.6-4, 9110-15.3.5-1,
+    // 9110-15.4.5-4
     for (method, status) in [("HEAD", 200), ("GET", 204), ("GET", 304)] {
         server(|s| {
             s.peer(headers(1, hpack::request(method, "/")).end_stream().end_headers());
@@ -340,7 +341,8 @@ fn bad_values() -> Vec<Vec<u8>> {
 
 #[test]
 fn s8_2_1_names_that_are_no_tokens_are_malformed() {
-    // 9113-8.2.1-1, 9113-8.2.1-3, 9113-8.2.1-4, 9113-8.2.1-5, 9113-8.2.1-8, 9113-8.2.1-10
+    // 9113-8.2.1-1, 9113-8.2.1-3, 9113-8.2.1-4, 9113-8.2.1-5, 9113-8.2.1-8, 9113-8.2.1-10,
+    // 9110-15.5-1
     server(|s| {
         for (n, name) in (0..).zip(bad_names()) {
             let stream = 1 + 2 * n;
@@ -364,7 +366,8 @@ fn s8_2_1_names_that_are_no_tokens_are_malformed() {
 
 #[test]
 fn s8_2_1_values_with_forbidden_bytes_are_malformed() {
-    // 9113-8.2.1-2, 9113-8.2.1-3, 9113-8.2.1-6, 9113-8.2.1-7, 9113-8.2.1-8, 9113-8.2.1-10
+    // 9113-8.2.1-2, 9113-8.2.1-3, 9113-8.2.1-6, 9113-8.2.1-7, 9113-8.2.1-8, 9113-8.2.1-10,
+    // 9110-5.5-4
     server(|s| {
         for (n, value) in (0..).zip(bad_values()) {
             let stream = 1 + 2 * n;
@@ -388,7 +391,7 @@ fn s8_2_1_values_with_forbidden_bytes_are_malformed() {
 
 #[test]
 fn s8_2_1_other_bytes_pass() {
-    // 9113-8.2.1-1, 9113-8.2.1-2
+    // 9113-8.2.1-1, 9113-8.2.1-2, 9110-5.1-1, 9110-5.1-2, 9110-5.5-3
     let token = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
     let value: Vec<u8> = (0x21..=0xff).filter(|byte| *byte != 0x7f).chain(*b" \t.").collect();
     server(|s| {
@@ -405,7 +408,7 @@ fn s8_2_1_other_bytes_pass() {
 
 #[test]
 fn s8_2_1_trailers_and_promises_are_checked_too() {
-    // 9113-8.2.1-3, 9113-8.2.1-8
+    // 9113-8.2.1-3, 9113-8.2.1-8, 9110-5.5-4
     for (bad, violation) in
         [(("X-Bad", "1"), Violation::FieldNameInvalid), (("x-bad", "1\r"), Violation::FieldValueInvalid)]
     {
@@ -476,7 +479,7 @@ fn is_refused(name: &[u8], value: &[u8], violation: Violation) {
 
 #[test]
 fn s8_2_1_bad_names_and_values_are_not_sent() {
-    // 9113-8.2-1, 9113-8.2.1-4, 9113-8.2.1-5, 9113-8.2.1-6, 9113-8.2.1-7
+    // 9113-8.2-1, 9113-8.2.1-4, 9113-8.2.1-5, 9113-8.2.1-6, 9113-8.2.1-7, 9110-2.2-1
     for name in bad_names() {
         is_refused(&name, b"x", Violation::FieldNameInvalid);
     }
@@ -506,7 +509,7 @@ fn s8_2_2_connection_specific_fields_are_not_sent() {
 
 #[test]
 fn s8_2_2_messages_with_connection_specific_fields_are_malformed() {
-    // 9113-8.2.2-2
+    // 9113-8.2.2-2, 9110-7.6-1
     for field in CONNECTION_SPECIFIC {
         server(|s| {
             s.peer(headers(1, get_with(&[field])).end_stream().end_headers());

@@ -3,7 +3,11 @@
 //! A test names its ids at the beginning of a comment line above or inside it, separated by commas:
 //! `// 9113-6.9.1-3, 9113-6.9.1-4: a window may not grow past its limit`. What begins like an id
 //! must be one, and must be in a test, so that a misspelled id is detected.
+//!
+//! A case of the suite of behaviour is a test, too: a function that `on_both!` of the same file
+//! lists and runs on both adapters.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -66,7 +70,7 @@ impl Scan {
     /// Adds the tests of one source file.
     pub fn add(&mut self, file: &str, source: &str) {
         let tokens = tokens(source);
-        let mut reader = Reader { file, tokens: &tokens, at: 0, scan: self };
+        let mut reader = Reader { file, tokens: &tokens, at: 0, cases: cases(&tokens), scan: self };
         reader.read();
     }
 }
@@ -75,6 +79,8 @@ struct Reader<'a> {
     file: &'a str,
     tokens: &'a [(usize, Token<'a>)],
     at: usize,
+    /// The functions that `on_both!` runs.
+    cases: BTreeSet<&'a str>,
     scan: &'a mut Scan,
 }
 
@@ -99,7 +105,9 @@ impl<'a> Reader<'a> {
                 Token::Mark('#') if self.peek() == Some(Token::Mark('[')) => {
                     heading.is_test |= self.attribute_names_test();
                 }
-                Token::Word("fn") if heading.is_test => self.function(std::mem::take(&mut heading)),
+                Token::Word("fn") if heading.is_test || self.begins_case() => {
+                    self.function(std::mem::take(&mut heading));
+                }
                 Token::Mark('{' | '}' | ';') => self.report_stray(&std::mem::take(&mut heading).comments),
                 // `pub(crate)`, `async`: the heading of a test waits for its `fn`.
                 _ if heading.is_test => {}
@@ -113,6 +121,11 @@ impl<'a> Reader<'a> {
         let token = self.tokens.get(self.at).copied();
         self.at += 1;
         token
+    }
+
+    /// Whether the name that follows is that of a case.
+    fn begins_case(&self) -> bool {
+        matches!(self.peek(), Some(Token::Word(name)) if self.cases.contains(name))
     }
 
     fn peek(&self) -> Option<Token<'a>> {
@@ -187,6 +200,24 @@ impl<'a> Reader<'a> {
     fn problem(&mut self, line: usize, message: &str) {
         self.scan.problems.push(format!("{}:{line}: {message}", self.file));
     }
+}
+
+/// Returns the names that the calls of `on_both!` list.
+fn cases<'a>(tokens: &[(usize, Token<'a>)]) -> BTreeSet<&'a str> {
+    let mut cases = BTreeSet::new();
+    for (at, call) in tokens.windows(3).enumerate() {
+        let [(_, name), (_, bang), (_, open)] = call else { continue };
+        if (*name, *bang, *open) == (Token::Word("on_both"), Token::Mark('!'), Token::Mark('(')) {
+            let list = tokens[at + 3..].iter().map(|(_, token)| *token);
+            cases.extend(list.take_while(|token| *token != Token::Mark(')')).filter_map(
+                |token| match token {
+                    Token::Word(case) => Some(case),
+                    _ => None,
+                },
+            ));
+        }
+    }
+    cases
 }
 
 /// Returns the words that a comment begins with and that are, or are meant as, ids: four digits and
@@ -277,6 +308,29 @@ mod tests {
             }
         ";
         assert_eq!(found(source), ["of_tokio: 9113-7-1", "of_proptest: 9113-7-2"]);
+    }
+
+    #[test]
+    fn cases_of_the_suite_of_behaviour_are_tests() {
+        let source = "
+            on_both!(
+                // 100 by the handler
+                first,
+                second,
+            );
+            // 9113-7-1: above
+            fn first<A: Adapter>() -> u8 { a({}) }
+            fn helper<A: Adapter>() { b() }
+            fn second<A: Adapter>() {
+                // 9113-7-2, 9113-7-3
+            }
+            on_both!(third);
+            fn third<A: Adapter>() {}
+        ";
+        assert_eq!(found(source), ["first: 9113-7-1", "second: 9113-7-2 9113-7-3", "third: "]);
+        let stray = ["a.rs:1: `9113-7-1` is neither above nor in a test function"];
+        assert_eq!(problems("// 9113-7-1\nfn helper<A: Adapter>() {} on_both!(other);"), stray);
+        assert_eq!(problems("macro_rules! on_both { (a) => {} } // 9113-7-1\nfn a() {}"), stray);
     }
 
     #[test]

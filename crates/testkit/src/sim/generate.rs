@@ -7,7 +7,9 @@ use crate::random::Choices;
 
 /// One of so many scripts is a busy one: it takes as long as a hundred others.
 const BUSY_ONE_IN: u32 = 64;
-const BUSY_OPS_MAX: usize = 2000;
+/// Half of them pass time. The others are fewer than the smallest burst of advice, 1,000 frames: a
+/// script may hold nothing else.
+const BUSY_OPS_MAX: usize = 1800;
 
 /// What may go wrong in a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,13 +23,13 @@ use tower_service::Service;
 
 use super::builder::{Builder, Options};
 use super::connection::Connection;
-use super::negotiate::{Negotiated, Refused, negotiate_cleartext};
+use super::negotiate::{Negotiated, negotiate_cleartext};
 use crate::body::Body;
 use crate::driver::control::ConnectionControl;
 use crate::driver::handle_of;
 use crate::error::BoxError;
 use crate::trace;
-use crate::transport::reject;
+use crate::transport::{Refused, reject};
 
 /// A TCP listener that serves HTTP/2: with prior knowledge (RFC 9113 §3.3), and by Upgrade from
 /// HTTP/1.1.

@@ -4,7 +4,7 @@ mod accept;
 mod builder;
 mod connection;
 mod date;
-pub(crate) mod negotiate;
+mod negotiate;
 mod poll_timer;
 mod recent_values;
 mod stream;

@@ -2,45 +2,17 @@
 //! protocols than HTTP/2.
 
 use std::future::poll_fn;
-use std::io;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::Request;
 use thalweg_h2c::Upgrade;
-use thalweg_io::{ConnectionEnd, DetectedProtocol, Negotiation, NegotiationError, Rejection};
+use thalweg_io::{DetectedProtocol, Negotiation, NegotiationError, Rejection};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::body::Body;
 use crate::driver::control::ConnectionControl;
-use crate::transport::{self, reject};
-
-/// Why a connection never spoke HTTP/2, and the transport's error, if that was the reason.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    pub(crate) error: NegotiationError,
-    pub(crate) transport: Option<io::Error>,
-}
-
-impl Refused {
-    /// Creates the reason of a failed transport.
-    pub(crate) const fn transport(error: io::Error) -> Self {
-        Self { error: NegotiationError::Transport, transport: Some(error) }
-    }
-
-    /// Converts the reason to the end of its connection.
-    pub(crate) fn into_end(self) -> ConnectionEnd {
-        let mut end = ConnectionEnd::refused(self.error);
-        end.transport = self.transport;
-        end
-    }
-}
-
-impl From<NegotiationError> for Refused {
-    fn from(error: NegotiationError) -> Self {
-        Self { error, transport: None }
-    }
-}
+use crate::transport::{self, Refused, reject};
 
 /// The result of the negotiation.
 #[derive(Default)]
