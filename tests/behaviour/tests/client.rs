@@ -34,6 +34,10 @@ on_threads!(
     te_trailers_is_sent,
     content_whose_source_fails_fails_the_call,
     a_reset_with_no_error_after_the_response_is_no_failure,
+    requests_that_may_have_content_announce_none,
+    requests_announce_the_length_of_their_content,
+    content_shorter_than_its_length_fails_the_call,
+    connection_specific_fields_of_a_caller_are_not_sent,
 );
 
 // To be added to the lists as they pass:

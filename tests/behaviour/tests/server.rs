@@ -40,6 +40,15 @@ on_threads!(
     content_shorter_than_its_length_is_reset,
     a_handler_that_fails_in_its_content_resets_its_stream,
     a_tunnel_that_finishes_sends_end_stream_alone,
+    cookies_reach_the_handler_as_one_field,
+    the_handler_that_reads_makes_100_continue,
+    the_handler_that_sends_100_itself_makes_one,
+    responses_without_content_carry_no_length,
+    the_length_of_a_response_to_connect_is_not_sent,
+    connection_specific_fields_of_a_handler_are_not_sent,
+    connection_specific_trailers_of_a_handler_are_not_sent,
+    white_space_around_values_is_not_sent,
+    responses_carry_a_date,
 );
 
 // To be added to the lists as they pass:
@@ -118,7 +127,7 @@ fn content_and_trailers_reach_the_handler<A: Adapter>() {
     assert_eq!(outcome(&server), Observation::Content("/a".to_owned(), received));
 }
 
-// 9113-8.2.3: the fields are joined before anything that does not know HTTP/2 sees them.
+// 9113-8.2.3-1: the fields are joined before anything that does not know HTTP/2 sees them.
 fn cookies_reach_the_handler_as_one_field<A: Adapter>() {
     let server = serve::<A>(|_| respond(200, ""));
     let mut peer = server.peer();
