@@ -377,3 +377,14 @@ async fn a_server_that_closes_without_goaway_is_reported() {
     assert!(error.to_string().contains("the peer ended the byte stream too early"), "{error}");
     assert_eq!(running.end().await.report.error.unwrap().cause(), CloseCause::Eof);
 }
+
+/// A connection that is awaited inside an async block is `Send`, also for boxed bodies and errors.
+#[tokio::test]
+async fn a_connection_is_awaited_inside_an_async_block_with_boxed_errors() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let (client, connection) =
+        client::handshake::<_, BoxBody<Bytes, BoxError>>(near, Config::default()).unwrap();
+    let ended = tokio::spawn(async move { connection.await });
+    drop((client, far));
+    within(ended).await.unwrap();
+}

@@ -31,6 +31,9 @@ on_tokio!(
     an_upload_that_does_not_end_after_its_response_is_reset,
     a_violation_after_an_early_response_is_still_a_violation,
     responses_carry_a_date,
+    a_client_that_half_closes_gets_its_answer,
+    the_handler_of_a_client_that_has_gone_after_goaway_is_cancelled,
+    the_handler_of_a_client_that_has_gone_is_cancelled,
 );
 
 on_threads!(
@@ -372,7 +375,10 @@ fn a_client_that_half_closes_gets_its_answer<A: Adapter>() {
     std::thread::sleep(SHORT);
     opened.open();
     assert_eq!(response(&mut peer, 1).0, [":status: 200", "content-length: 4"]);
-    assert_eq!(peer.expect_content(1).content, b"late");
+    // A peer that has half-closed can extend no window.
+    let content = peer.expect_on(1);
+    assert_eq!((content.kind, content.ends_stream()), (kind::DATA, true));
+    assert_eq!(content.body, b"late");
 }
 
 // RFC 9110 §6.6.1.
