@@ -679,7 +679,9 @@ impl World {
                 self.transmit(end)?;
             }
             let living = self.living(end);
-            let handled = self.side(end).endpoint.handle_timeout(now);
+            let side = self.side(end);
+            side.data.handles_timeout();
+            let handled = side.endpoint.handle_timeout(now);
             if let Err(error) = handled {
                 self.log(|| format!("{end:?} is over: {error}"));
                 self.judge_timeout(end, error)?;
