@@ -212,7 +212,8 @@ impl<R: Role> Connection<R> {
     /// it took. END_STREAM is set if `end` and all was taken.
     ///
     /// A frame that only a window makes short waits for more window, 200 ms at most, which
-    /// [`poll_timeout`](Self::poll_timeout) asks for.
+    /// [`poll_timeout`](Self::poll_timeout) asks for. It does not wait if
+    /// [`handle_timeout`](Self::handle_timeout) was never called.
     ///
     /// If less was taken, call again with the rest when [`poll_writable`](Self::poll_writable)
     /// returns the stream. An end alone, empty `data` with `end`, is always taken. Costs one copy

@@ -4,7 +4,6 @@ use crate::error::{CloseCause, ConnectionError, ErrorCode, StreamError, Timeout}
 use crate::event::ResetCause;
 use crate::pings::{KEEP_ALIVE_PING, SHUTDOWN_PING};
 use crate::shutdown::ShutdownPhase;
-use crate::silly_window::Wait;
 use crate::stream_id::{StreamId, StreamKey};
 use crate::time::Instant;
 
@@ -33,6 +32,10 @@ impl Inner {
             self.avoidance.count_standing_call(now);
         }
         self.start_waits(now);
+        if self.avoidance.turn_on() {
+            self.update_full_frame();
+            self.watch_connection_window();
+        }
         self.avoidance.observe_time(now);
         self.timers.enter();
         let outcome = self.handle_due(now);
@@ -84,16 +87,15 @@ impl Inner {
     /// Releases frames that the window makes short and that have waited long enough: see
     /// `silly_window`.
     fn release_short_frames(&mut self, now: Instant) {
-        let mut waiting = self.streams.release_short_frames();
+        let streams_wait = self.streams.release_short_frames(now);
         let connection_window = self.windows.send_window().available();
-        let first_needs = self.streams.first_ready_needs().unwrap_or(0);
-        if connection_window > 0 && connection_window < first_needs {
-            self.avoidance.connection_wait.advance();
-            waiting = true;
-        } else {
-            self.avoidance.connection_wait = Wait::No;
+        let first_waits = connection_window > 0 && self.first_lacks_connection_window();
+        let first_was_vain = self.avoidance.count_connection_wait(first_waits);
+        if first_was_vain {
+            self.windows.wait_was_vain(now);
+            self.update_full_frame();
         }
-        if waiting {
+        if streams_wait || first_waits && !first_was_vain {
             self.avoidance.watch();
             self.avoidance.observe_time(now);
         }
