@@ -117,6 +117,7 @@ impl Inner {
         }
         if let Some(slot) = self.streams.find_mut(stream) {
             slot.send.left = content;
+            slot.receive.content_timer.restart();
             slot.send.tunnel = method == Method::Connect && (200..300).contains(&status);
         }
         self.write_field_block(FrameType::HEADERS, stream.id(), end, None, &list);
