@@ -36,7 +36,8 @@ pub enum Error {
     },
     /// The client's time limit expired; the stream was reset with CANCEL.
     TimedOut,
-    /// The reader of the request's content failed; the stream was reset with CANCEL.
+    /// The reader of the request's content failed, or its length is not the announced one. The
+    /// stream was reset with CANCEL if it was open.
     Body(Arc<io::Error>),
 }
 
@@ -102,7 +103,7 @@ impl fmt::Display for Error {
             Self::Open(_) => f.write_str("the request was not sent"),
             Self::Connection { .. } => f.write_str("the connection closed before the exchange ended"),
             Self::TimedOut => f.write_str("no response within the time limit"),
-            Self::Body(_) => f.write_str("the content to send cannot be read"),
+            Self::Body(_) => f.write_str("the content cannot be sent"),
         }
     }
 }
@@ -149,7 +150,7 @@ mod tests {
         assert_eq!(error.to_string(), "the connection closed before the exchange ended");
         assert_eq!(error.source().unwrap().to_string(), end.to_string());
         let error = Error::Body(Arc::new(io::Error::other("unplugged")));
-        assert_eq!(WithCauses(&error).to_string(), "the content to send cannot be read: unplugged");
+        assert_eq!(WithCauses(&error).to_string(), "the content cannot be sent: unplugged");
     }
 
     #[test]

@@ -125,7 +125,9 @@ impl Fields {
 impl<'a> FromIterator<Field<'a>> for Fields {
     fn from_iter<I: IntoIterator<Item = Field<'a>>>(fields: I) -> Self {
         let fields = fields.into_iter();
-        let len = fields.size_hint().0;
+        // Most lists lose nothing in their repair.
+        let (min, max) = fields.size_hint();
+        let len = max.unwrap_or(min);
         let mut list = Self::with_capacity(len, len * BYTES_PER_FIELD);
         for field in fields {
             list.push_field(&field);

@@ -94,6 +94,7 @@ mod fields;
 mod handle;
 mod mailbox;
 mod message;
+mod outbound;
 pub mod server;
 #[cfg(feature = "rustls")]
 mod tls;
@@ -114,6 +115,7 @@ pub use server::{Cancellation, Handler, Pool, Responder, Server, ServerDriver};
 pub use thalweg;
 pub use thalweg::{Config, ErrorCode, OwnedEvent, Priority, Status};
 pub use thalweg_h2c;
+pub use thalweg_http;
 pub use thalweg_io;
 pub use thalweg_io::{
     CloseLimits, ConnectionEnd, CounterSnapshot, Counters, Handle, LogLevel, NegotiationError, WithCauses,

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use thalweg::{Headers, KnownName, Priority, Status};
+use thalweg_http::repair;
 
 use crate::fields::Fields;
 
@@ -80,6 +81,7 @@ impl Request<()> {
 
     /// Copies a request from the core.
     pub(crate) fn from_block(headers: &Headers<'_>, remote: Option<SocketAddr>) -> Self {
+        let cookies = repair::join_cookies(headers.fields());
         Self {
             remote,
             method: known(METHODS, headers.method().unwrap_or_default()),
@@ -87,7 +89,7 @@ impl Request<()> {
             authority: text(headers.authority().or_else(|| headers.get(b"host")).unwrap_or_default()),
             path: text(headers.path().unwrap_or_default()),
             protocol: headers.protocol().map(text),
-            fields: headers.fields().collect(),
+            fields: repair::inbound(headers.fields(), cookies.as_ref()).collect(),
             body: (),
         }
     }
@@ -97,6 +99,10 @@ impl Request<()> {
         let mut fields = Fields::new();
         for (name, value) in &request.fields {
             fields.push(name, value);
+        }
+        let cookies = repair::join_cookies(fields.iter());
+        if cookies.is_some() {
+            fields = repair::inbound(fields.iter(), cookies.as_ref()).collect();
         }
         Self {
             remote,
@@ -219,7 +225,7 @@ impl Response<()> {
     pub(crate) fn from_block(headers: &Headers<'_>) -> Self {
         // The core has validated `:status`.
         let status = headers.status().and_then(Status::new).unwrap_or(Status::INTERNAL_SERVER_ERROR);
-        Self { status, fields: headers.fields().collect(), body: () }
+        Self { status, fields: repair::inbound(headers.fields(), None).collect(), body: () }
     }
 }
 

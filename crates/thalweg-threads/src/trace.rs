@@ -39,6 +39,14 @@ pub(crate) fn send_failed(stream: thalweg::StreamKey, error: &thalweg::SendError
     let _ = (stream, error);
 }
 
+/// Logs that fields of the application were repaired.
+pub(crate) fn repaired(report: &thalweg_http::repair::Report) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!("fields repaired: {report}");
+    #[cfg(not(feature = "tracing"))]
+    let _ = report;
+}
+
 /// Logs that the core refused a command for a connection or a stream.
 pub(crate) fn command_failed(error: &thalweg::SendError) {
     #[cfg(feature = "tracing")]

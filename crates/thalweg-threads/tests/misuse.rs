@@ -133,7 +133,7 @@ fn content_with_a_wrong_length_never_looks_complete() {
 
 #[test]
 fn invalid_response_headers_reset_their_stream() {
-    for (name, value) in [("x", "a\r\nb"), ("x", " padded "), ("connection", "close"), ("x y", "")] {
+    for (name, value) in [("x", "a\r\nb"), ("x", "a\0b"), (":path", "/"), ("x y", "")] {
         let outcome = outcome_of(move |responder| {
             let error = responder.send(Response::ok().field(name, value)).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");

@@ -119,9 +119,25 @@ pub fn client<A: Adapter>(config: Config) -> (A::Client, Peer) {
 #[macro_export]
 macro_rules! on_both {
     ($($case:ident),* $(,)?) => {
+        $crate::on_tokio!($($case),*);
+        $crate::on_threads!($($case),*);
+    };
+}
+
+/// Runs cases on `thalweg-tokio` alone; the reason is stated beside each list.
+#[macro_export]
+macro_rules! on_tokio {
+    ($($case:ident),* $(,)?) => {
         mod tokio {
             $(#[test] fn $case() { super::$case::<$crate::Tokio>(); })*
         }
+    };
+}
+
+/// Runs cases on `thalweg-threads` alone; the reason is stated beside each list.
+#[macro_export]
+macro_rules! on_threads {
+    ($($case:ident),* $(,)?) => {
         mod threads {
             $(#[test] fn $case() { super::$case::<$crate::Threads>(); })*
         }

@@ -1,23 +1,61 @@
 //! Servers: what a peer sees of a handler, and what a handler sees of a peer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thalweg::{Config, ErrorCode};
 use thalweg_behaviour::{
-    Adapter, Content, Handler, Observation, Peer, Piece, Received, Server, Step, on_both, respond,
+    Adapter, Content, Handler, Observation, Peer, Piece, Received, Server, Step, on_threads, on_tokio,
+    respond,
 };
-use thalweg_testkit::frames::{Frame, data, headers, kind, setting, settings, window_update};
+use thalweg_testkit::frames::{Frame, data, goaway, headers, kind, setting, settings, window_update};
 use thalweg_testkit::hpack;
 
-on_both!(
+on_tokio!(
     content_and_trailers_reach_the_handler,
     the_handler_that_does_not_read_makes_no_100,
     content_that_arrived_makes_no_100,
-    a_tunnel_that_finishes_sends_end_stream_alone,
     content_shorter_than_its_length_is_reset,
     a_handler_that_fails_in_its_content_resets_its_stream,
+    a_tunnel_that_finishes_sends_end_stream_alone,
 );
+
+on_threads!(
+    content_and_trailers_reach_the_handler,
+    the_handler_that_does_not_read_makes_no_100,
+    content_that_arrived_makes_no_100,
+    content_shorter_than_its_length_is_reset,
+    a_handler_that_fails_in_its_content_resets_its_stream,
+    a_tunnel_that_finishes_sends_end_stream_alone,
+    cookies_reach_the_handler_as_one_field,
+    the_handler_that_reads_makes_100_continue,
+    the_handler_that_sends_100_itself_makes_one,
+    responses_without_content_carry_no_length,
+    the_length_of_a_response_to_connect_is_not_sent,
+    connection_specific_fields_of_a_handler_are_not_sent,
+    connection_specific_trailers_of_a_handler_are_not_sent,
+    white_space_around_values_is_not_sent,
+    responses_carry_a_date,
+);
+
+// To be added to the lists as they pass:
+//     cookies_reach_the_handler_as_one_field,
+//     the_handler_that_reads_makes_100_continue,
+//     the_handler_that_sends_100_itself_makes_one,
+//     responses_without_content_carry_no_length,
+//     the_length_of_a_response_to_connect_is_not_sent,
+//     connection_specific_fields_of_a_handler_are_not_sent,
+//     connection_specific_trailers_of_a_handler_are_not_sent,
+//     white_space_around_values_is_not_sent,
+//     an_early_response_leaves_the_upload_time_to_end,
+//     an_early_response_gives_no_new_window,
+//     an_upload_that_does_not_end_after_its_response_is_reset,
+//     a_violation_after_an_early_response_is_still_a_violation,
+//     the_handler_of_a_client_that_has_gone_is_cancelled,
+//     the_handler_of_a_client_that_has_gone_after_goaway_is_cancelled,
+//     a_client_that_half_closes_gets_its_answer,
+//     responses_carry_a_date,
+//     a_first_line_that_is_not_http_is_answered_by_no_text,
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -76,8 +114,30 @@ fn content_and_trailers_reach_the_handler<A: Adapter>() {
     assert_eq!(outcome(&server), Observation::Content("/a".to_owned(), received));
 }
 
+// 9113-8.2.3-1: the fields are joined before anything that does not know HTTP/2 sees them.
+fn cookies_reach_the_handler_as_one_field<A: Adapter>() {
+    let server = serve::<A>(|_| respond(200, ""));
+    let mut peer = server.peer();
+    let cookies = [("cookie", "a=1"), ("x-between", "1"), ("cookie", "b=2"), ("cookie", "c=3")];
+    let block = with_fields("GET", "/", &cookies);
+    peer.send_frame(&headers(1, block).end_headers().end_stream());
+    let Observation::Request(head) = server.observation() else { panic!("the request first") };
+    assert_eq!(head.values("cookie"), ["a=1; b=2; c=3"]);
+    assert_eq!(head.values("x-between"), ["1"]);
+}
+
 fn expecting(path: &str) -> Frame {
     headers(1, with_fields("POST", path, &[("expect", "100-continue")])).end_headers()
+}
+
+fn the_handler_that_reads_makes_100_continue<A: Adapter>() {
+    let server = serve::<A>(|_| [vec![Step::ReadSome, Step::ReadAll], respond(200, "")].concat());
+    let mut peer = server.peer();
+    peer.send_frame(&expecting("/a"));
+    assert_eq!(response(&mut peer, 1), (vec![":status: 100".to_owned()], false));
+    peer.send_frame(&data(1, "ab"));
+    peer.send_frame(&data(1, "c").end_stream());
+    assert_eq!(response(&mut peer, 1).0[0], ":status: 200");
 }
 
 fn the_handler_that_does_not_read_makes_no_100<A: Adapter>() {
@@ -85,6 +145,15 @@ fn the_handler_that_does_not_read_makes_no_100<A: Adapter>() {
     let mut peer = server.peer();
     peer.send_frame(&expecting("/a"));
     assert_eq!(response(&mut peer, 1).0[0], ":status: 403");
+}
+
+fn the_handler_that_sends_100_itself_makes_one<A: Adapter>() {
+    let server = serve::<A>(|_| [vec![Step::Inform(100, vec![]), Step::ReadAll], respond(200, "")].concat());
+    let mut peer = server.peer();
+    peer.send_frame(&expecting("/a"));
+    assert_eq!(response(&mut peer, 1), (vec![":status: 100".to_owned()], false));
+    peer.send_frame(&data(1, "abc").end_stream());
+    assert_eq!(response(&mut peer, 1).0[0], ":status: 200");
 }
 
 // RFC 9110 §10.1.1: a server may omit 100 if it has already received content.
@@ -95,9 +164,81 @@ fn content_that_arrived_makes_no_100<A: Adapter>() {
     assert_eq!(response(&mut peer, 1).0[0], ":status: 200");
 }
 
+fn responses_without_content_carry_no_length<A: Adapter>() {
+    let server = serve::<A>(|path| {
+        let fields = vec![("content-length", "0")];
+        match path {
+            "/204" => vec![Step::Respond { status: 204, fields, content: Content::Nothing }],
+            _ => [vec![Step::Inform(103, fields)], respond(200, "")].concat(),
+        }
+    });
+    let mut peer = server.peer();
+    peer.send_frame(&get(1, "/204"));
+    assert_eq!(response(&mut peer, 1), (vec![":status: 204".to_owned()], true));
+    peer.send_frame(&get(3, "/103"));
+    assert_eq!(response(&mut peer, 3), (vec![":status: 103".to_owned()], false));
+    assert_eq!(response(&mut peer, 3).0[0], ":status: 200");
+}
+
 fn connect(stream: u32) -> Frame {
     let block = hpack::block(&[(":method", "CONNECT"), (":authority", "example.org:443")]);
     headers(stream, block).end_headers()
+}
+
+fn the_length_of_a_response_to_connect_is_not_sent<A: Adapter>() {
+    let server = serve::<A>(|_| {
+        vec![Step::Start(200, vec![("content-length", "3")]), Step::Write(b"abcdef".to_vec()), Step::Finish]
+    });
+    let mut peer = server.peer();
+    peer.send_frame(&connect(1));
+    assert_eq!(response(&mut peer, 1), (vec![":status: 200".to_owned()], false));
+    assert_eq!(peer.expect_content(1).content, b"abcdef");
+}
+
+const SPECIFIC: [(&str, &str); 7] = [
+    ("connection", "x-hop, close"),
+    ("x-hop", "1"),
+    ("keep-alive", "timeout=5"),
+    ("proxy-connection", "close"),
+    ("transfer-encoding", "chunked"),
+    ("upgrade", "h2c"),
+    ("x-end", "1"),
+];
+
+fn connection_specific_fields_of_a_handler_are_not_sent<A: Adapter>() {
+    let server = serve::<A>(|_| {
+        let content = Content::Whole(b"a".to_vec());
+        vec![Step::Respond { status: 200, fields: SPECIFIC.to_vec(), content }]
+    });
+    let mut peer = server.peer();
+    peer.send_frame(&get(1, "/"));
+    assert_eq!(response(&mut peer, 1).0, [":status: 200", "x-end: 1", "content-length: 1"]);
+    assert_eq!(peer.expect_content(1).content, b"a");
+}
+
+fn connection_specific_trailers_of_a_handler_are_not_sent<A: Adapter>() {
+    let server = serve::<A>(|_| {
+        vec![
+            Step::Start(200, vec![]),
+            Step::Write(b"a".to_vec()),
+            Step::Trailers([&SPECIFIC[..], &[("content-length", "1"), ("te", "gzip")]].concat()),
+        ]
+    });
+    let mut peer = server.peer();
+    peer.send_frame(&get(1, "/"));
+    assert_eq!(response(&mut peer, 1).0, [":status: 200"]);
+    let received = Received { content: b"a".to_vec(), trailers: vec!["x-end: 1".to_owned()] };
+    assert_eq!(peer.expect_content(1), received);
+}
+
+fn white_space_around_values_is_not_sent<A: Adapter>() {
+    let server = serve::<A>(|_| {
+        vec![Step::Start(200, vec![("x-a", " a b\t"), ("x-b", "\t")]), Step::Trailers(vec![("x-c", "  c ")])]
+    });
+    let mut peer = server.peer();
+    peer.send_frame(&get(1, "/"));
+    assert_eq!(response(&mut peer, 1).0, [":status: 200", "x-a: a b", "x-b: "]);
+    assert_eq!(peer.expect_content(1).trailers, ["x-c: c"]);
 }
 
 fn a_tunnel_that_finishes_sends_end_stream_alone<A: Adapter>() {
@@ -124,6 +265,123 @@ fn a_tunnel_that_finishes_sends_end_stream_alone<A: Adapter>() {
     assert_eq!(resets(&frames), []);
 }
 
+/// Starts an upload that gets its whole response at once.
+fn early_response<A: Adapter>() -> (A::Server, Peer) {
+    let server = serve::<A>(|_| respond(403, "no"));
+    let mut peer = server.peer();
+    peer.send_frame(&post(1, "/upload"));
+    assert_eq!(response(&mut peer, 1).0, [":status: 403", "content-length: 2"]);
+    assert_eq!(peer.expect_content(1).content, b"no");
+    (server, peer)
+}
+
+// RFC 9113 §8.1: RST_STREAM with NO_ERROR may follow a complete response, and clients in the field
+// lose the response when it follows at once.
+fn an_early_response_leaves_the_upload_time_to_end<A: Adapter>() {
+    let (_server, mut peer) = early_response::<A>();
+    peer.send_frame(&data(1, vec![0; 16_384]));
+    let (frames, _) = peer.frames_within(SHORT);
+    assert_eq!(resets(&frames), []);
+    peer.send_frame(&data(1, "end").end_stream());
+    let (frames, ended) = peer.frames_within(SHORT);
+    assert_eq!((resets(&frames), ended), (vec![], false));
+    peer.send_frame(&get(3, "/"));
+    assert_eq!(response(&mut peer, 3).0[0], ":status: 403");
+}
+
+fn an_early_response_gives_no_new_window<A: Adapter>() {
+    let (_server, mut peer) = early_response::<A>();
+    for _ in 0..3 {
+        peer.send_frame(&data(1, vec![0; 16_384]));
+    }
+    let (frames, _) = peer.frames_within(SHORT);
+    let updates = frames.iter().filter(|frame| frame.kind == kind::WINDOW_UPDATE);
+    assert!(updates.into_iter().all(|frame| frame.stream == 0), "{frames:?}");
+    assert_eq!(resets(&frames), []);
+}
+
+fn an_upload_that_does_not_end_after_its_response_is_reset<A: Adapter>() {
+    let (server, mut peer) = early_response::<A>();
+    let started = Instant::now();
+    let reset = peer.expect(kind::RST_STREAM);
+    assert_eq!((reset.stream, reset.code()), (1, Some(ErrorCode::NO_ERROR)));
+    assert!(started.elapsed() > SHORT && started.elapsed() < Duration::from_secs(15));
+    peer.send_frame(&get(3, "/"));
+    assert_eq!(response(&mut peer, 3).0[0], ":status: 403");
+    drop(server);
+}
+
+fn a_violation_after_an_early_response_is_still_a_violation<A: Adapter>() {
+    let (_server, mut peer) = early_response::<A>();
+    // More than the window of 65,535 bytes.
+    let mut sent = 0;
+    while sent <= 1 << 20 {
+        peer.send_frame(&data(1, vec![0; 16_384]));
+        sent += 16_384;
+    }
+    let (frames, ended) = peer.frames_within(SHORT);
+    let is_flow_control_error = |frame: &Frame| frame.code() == Some(ErrorCode::FLOW_CONTROL_ERROR);
+    assert!(frames.iter().any(is_flow_control_error), "{frames:?}, ended: {ended}");
+}
+
+fn waiting<A: Adapter>() -> (A::Server, Peer) {
+    let server = serve::<A>(|_| vec![Step::WaitForEnd]);
+    let mut peer = server.peer();
+    peer.send_frame(&get(1, "/wait"));
+    assert!(matches!(server.observation(), Observation::Request(_)));
+    (server, peer)
+}
+
+fn the_handler_of_a_client_that_has_gone_is_cancelled<A: Adapter>() {
+    let (server, peer) = waiting::<A>();
+    let started = Instant::now();
+    peer.close();
+    assert_eq!(server.observation(), Observation::Cancelled("/wait".to_owned()));
+    assert!(started.elapsed() < Duration::from_secs(6), "after {:?}", started.elapsed());
+}
+
+fn the_handler_of_a_client_that_has_gone_after_goaway_is_cancelled<A: Adapter>() {
+    let (server, mut peer) = waiting::<A>();
+    let started = Instant::now();
+    peer.send_frame(&goaway(0, ErrorCode::NO_ERROR));
+    peer.close();
+    assert_eq!(server.observation(), Observation::Cancelled("/wait".to_owned()));
+    assert!(started.elapsed() < Duration::from_secs(6), "after {:?}", started.elapsed());
+}
+
+fn a_client_that_half_closes_gets_its_answer<A: Adapter>() {
+    let gate = thalweg_behaviour::Gate::default();
+    let opened = gate.clone();
+    let server = serve::<A>(move |_| [vec![Step::Wait(gate.clone())], respond(200, "late")].concat());
+    let mut peer = server.peer();
+    peer.send_frame(&get(1, "/"));
+    peer.shutdown_write();
+    std::thread::sleep(SHORT);
+    opened.open();
+    assert_eq!(response(&mut peer, 1).0, [":status: 200", "content-length: 4"]);
+    assert_eq!(peer.expect_content(1).content, b"late");
+}
+
+// RFC 9110 §6.6.1.
+fn responses_carry_a_date<A: Adapter>() {
+    let server = serve::<A>(|path| match path {
+        "/own" => vec![Step::Start(200, vec![("date", "Thu, 01 Jan 1970 00:00:00 GMT")]), Step::Finish],
+        _ => [vec![Step::Inform(103, vec![("link", "</a>")])], respond(404, "")].concat(),
+    });
+    let mut peer = server.peer();
+    peer.send_frame(&get(1, "/"));
+    let dates = |fields: &[String]| -> Vec<String> {
+        fields.iter().filter_map(|field| field.strip_prefix("date: ")).map(str::to_owned).collect()
+    };
+    assert_eq!(peer.expect_fields(1).0, [":status: 103", "link: </a>"]);
+    let (fields, _) = peer.expect_fields(1);
+    let [date] = &dates(&fields)[..] else { panic!("one date: {fields:?}") };
+    assert_eq!((date.len(), &date[date.len() - 4..]), (29, " GMT"));
+    peer.send_frame(&get(3, "/own"));
+    let (fields, _) = peer.expect_fields(3);
+    assert_eq!(dates(&fields), ["Thu, 01 Jan 1970 00:00:00 GMT"]);
+}
+
 fn content_shorter_than_its_length_is_reset<A: Adapter>() {
     let server = serve::<A>(|_| {
         let pieces = vec![Piece::Bytes(vec![b'x'; 100_000])];
@@ -137,6 +395,23 @@ fn content_shorter_than_its_length_is_reset<A: Adapter>() {
     assert_eq!(response(&mut peer, 1).0, [":status: 200", "content-length: 200000"]);
     let reset = peer.expect(kind::RST_STREAM);
     assert_eq!((reset.stream, reset.code()), (1, Some(ErrorCode::INTERNAL_ERROR)));
+}
+
+// RFC 9113 §3.4: an invalid preface may be answered by closing the connection; text of HTTP/1.1 is
+// for peers that speak it.
+fn a_first_line_that_is_not_http_is_answered_by_no_text<A: Adapter>() {
+    let server = serve::<A>(|_| respond(200, ""));
+    for bytes in [
+        &b"abcdefghijklmnopqrstuvwx"[..],
+        b"GET / HTTQ/1.1\r\n\r\n      ",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r",
+    ] {
+        let mut peer = server.silent_peer();
+        peer.send(bytes);
+        let frames = peer.rest();
+        let kinds: Vec<u8> = frames.iter().map(|frame| frame.kind).collect();
+        assert!(kinds.is_empty() || kinds == [kind::SETTINGS, kind::GOAWAY], "{frames:?}");
+    }
 }
 
 fn a_handler_that_fails_in_its_content_resets_its_stream<A: Adapter>() {

@@ -266,7 +266,8 @@ mod tests {
 
     #[test]
     fn an_ended_program_has_written_its_last_line() {
-        // A reader that lags behind, as on a busy machine: the pipe holds all when the program ends.
+        // A reader that lags behind, as on a busy machine: the pipe holds all when the program
+        // ends.
         let script = "echo listening on 127.0.0.1:1; i=0; while [ $i -lt 900 ]; do echo $i; i=$((i+1)); \
                       done; echo last";
         for _ in 0..20 {

@@ -52,7 +52,7 @@ pub const CRATES: &[CrateRule] = &[
     CrateRule {
         name: "thalweg-threads",
         is_protocol: false,
-        always: &["thalweg", "thalweg-h2c", "thalweg-io", "bytes", "mio"],
+        always: &["thalweg", "thalweg-h2c", "thalweg-http", "thalweg-io", "bytes", "mio"],
         optional: &["http", "rustls", "thalweg-record", "tracing"],
     },
 ];

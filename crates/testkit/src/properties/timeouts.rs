@@ -3,8 +3,8 @@
 //! Independent of the timers of the core: a [`TimeoutModel`] records the calls on one endpoint, the
 //! frames that it receives, the frames that `handle_timeout` makes it send, and the time of each.
 //! From these it computes the earliest time at which a timeout may expire. Where a timeout could
-//! have started at one of several times, the model takes the earliest. A timeout of a frame that the
-//! peer must see before it can act starts when `poll_transmit` hands the frame out, not before.
+//! have started at one of several times, the model takes the earliest. A timeout of a frame that
+//! the peer must see before it can act starts when `poll_transmit` hands the frame out, not before.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -28,7 +28,8 @@ pub struct TimeoutModel {
     block: Option<Instant>,
     /// When bytes were received last.
     input: Instant,
-    /// When the unacknowledged PING was handed out: a keep-alive one, or the one with a first GOAWAY.
+    /// When the unacknowledged PING was handed out: a keep-alive one, or the one with a first
+    /// GOAWAY.
     ping: Option<Cause>,
     /// The phase of a server's shutdown.
     shutdown_ping: ShutdownPing,

@@ -41,7 +41,7 @@ pub enum StreamCommand {
     Release { bytes: usize },
     /// Discards received and further content.
     Discard,
-    /// Sends 100 (Continue), so that the client sends its content (RFC 9110 §10.1.1).
+    /// Reports that the handler reads: sends 100 (Continue) if it is owed (RFC 9110 §10.1.1).
     SendContinue,
     /// Sets the stream's priority (RFC 9218).
     SetPriority(Priority),
@@ -340,12 +340,6 @@ impl Exchange {
         let unsent_bytes_max = self.limits.unsent_bytes_max;
         self.wait(deadline, |state| state.poll_ready(interest, content, unsent_bytes_max))
             .unwrap_or(WaitResult::TimedOut)
-    }
-
-    /// Returns whether no content has arrived yet, and some may.
-    pub fn is_idle(&self) -> bool {
-        let state = self.lock();
-        state.received.is_empty() && matches!(state.incoming, Incoming::Open)
     }
 
     /// Discards received content. Returns whether all content had arrived and was read before.

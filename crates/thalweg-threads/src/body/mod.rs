@@ -53,8 +53,8 @@ impl Body {
         Self { inner: None, trailers: None }
     }
 
-    /// Creates the content of a request. `expects_continue`: the client waits for 100 (RFC 9110
-    /// §10.1.1).
+    /// Creates the content of a request. `expects_continue`: the first read is reported to the
+    /// driver, which may owe 100 (RFC 9110 §10.1.1).
     pub(crate) fn of_request(exchange: Arc<Exchange>, expects_continue: bool) -> Self {
         Self::new(exchange, Origin::Request { expects_continue }, None, None)
     }
@@ -148,7 +148,6 @@ impl Inner {
         self.position = 0;
         if let Origin::Request { expects_continue } = &mut self.origin
             && mem::take(expects_continue)
-            && self.exchange.is_idle()
         {
             self.exchange.submit(StreamCommand::SendContinue);
         }

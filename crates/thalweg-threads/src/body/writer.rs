@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thalweg::ErrorCode;
+use thalweg_http::content::LengthCheck;
 
 use crate::body::exchange::{Chunk, Exchange, Finish, Interest, StreamCommand, WaitResult};
 use crate::error::Error;
 use crate::fields::Fields;
+use crate::outbound::{content_error, finish_with};
 
 /// Sends the content of a message, piece by piece.
 ///
@@ -24,6 +26,8 @@ pub struct BodyWriter {
     exchange: Arc<Exchange>,
     buffer: Vec<u8>,
     state: State,
+    /// The bytes written so far, against the announced length.
+    check: LengthCheck,
     /// The reset code if the writer is dropped unfinished.
     unfinished: ErrorCode,
     time_limit: Option<Duration>,
@@ -32,20 +36,25 @@ pub struct BodyWriter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// The message has no content whatever is written: a response to HEAD, or the status 204 or 304
-    /// (RFC 9110 §6.4.1).
+    /// The message has no content whatever is written: a response to HEAD, or the status 204, 205
+    /// or 304 (RFC 9110 §6.4.1).
     NoBody,
     Finished,
 }
 
 impl BodyWriter {
-    pub(crate) fn new(exchange: Arc<Exchange>, unfinished: ErrorCode, time_limit: Option<Duration>) -> Self {
-        Self { exchange, buffer: Vec::new(), state: State::Open, unfinished, time_limit }
+    pub(crate) fn new(
+        exchange: Arc<Exchange>,
+        check: LengthCheck,
+        unfinished: ErrorCode,
+        time_limit: Option<Duration>,
+    ) -> Self {
+        Self { exchange, buffer: Vec::new(), state: State::Open, check, unfinished, time_limit }
     }
 
     /// Creates a writer for a message that has already ended.
-    pub(crate) fn no_body(exchange: Arc<Exchange>) -> Self {
-        let mut writer = Self::new(exchange, ErrorCode::NO_ERROR, None);
+    pub(crate) fn no_body(exchange: Arc<Exchange>, check: LengthCheck) -> Self {
+        let mut writer = Self::new(exchange, check, ErrorCode::NO_ERROR, None);
         writer.state = State::NoBody;
         writer
     }
@@ -70,14 +79,15 @@ impl BodyWriter {
         }
     }
 
-    /// Ends the content. Written content is queued; the stream's or the connection's end reports
-    /// whether it was sent. A server may respond completely and reset the rest of the request (RFC
-    /// 9113 §8.1): then nothing is sent, and this is no error.
+    /// Ends the content, whose length must be the announced one. Written content is queued; the
+    /// stream's or the connection's end reports whether it was sent. A server may respond
+    /// completely and reset the rest of the request (RFC 9113 §8.1): then nothing is sent, and this
+    /// is no error.
     ///
     /// # Errors
     /// The stream has ended before.
     pub fn finish(self) -> io::Result<()> {
-        Ok(self.end(Finish::End)?)
+        self.end(Finish::End)
     }
 
     /// Ends the content with trailers.
@@ -85,7 +95,7 @@ impl BodyWriter {
     /// # Errors
     /// The stream has ended before.
     pub fn finish_with(self, trailers: Fields) -> io::Result<()> {
-        Ok(self.end(Finish::Trailers(trailers))?)
+        self.end(finish_with(Some(trailers)))
     }
 
     /// Resets the stream, so that the peer knows that the message is incomplete.
@@ -98,7 +108,7 @@ impl BodyWriter {
         self.exchange.failure().is_some()
     }
 
-    fn end(mut self, finish: Finish) -> Result<(), Error> {
+    fn end(mut self, finish: Finish) -> io::Result<()> {
         if self.state == State::NoBody {
             return Ok(());
         }
@@ -108,8 +118,9 @@ impl BodyWriter {
         };
         if let Err(error) = capacity {
             let is_answered = self.exchange.is_answered();
-            return if is_answered { Ok(()) } else { Err(error) };
+            return if is_answered { Ok(()) } else { Err(error.into()) };
         }
+        self.check.finish().map_err(content_error)?;
         let chunk = match mem::take(&mut self.buffer) {
             rest if rest.is_empty() => Chunk::EMPTY,
             rest => Chunk::Buffer(rest),
@@ -147,6 +158,7 @@ impl BodyWriter {
                 outcome => break outcome,
             }
         };
+        let len = len.and_then(|len| self.count(len).map(|()| len));
         let len = len.inspect_err(|_| self.buffer.clear())?;
         if len == 0 {
             self.buffer.clear();
@@ -159,6 +171,11 @@ impl BodyWriter {
             self.exchange.send(Chunk::Buffer(mem::take(&mut self.buffer)), None);
         }
         Ok(len)
+    }
+
+    /// Counts a piece before anything of it is sent.
+    fn count(&mut self, len: usize) -> io::Result<()> {
+        self.check.add(len as u64).map_err(content_error)
     }
 
     fn send_buffer(&mut self) -> Result<(), Error> {
@@ -183,6 +200,7 @@ impl Write for BodyWriter {
             self.send_buffer()?;
         }
         let len = data.len().min(CHUNK_BYTES - self.buffer.len());
+        self.count(len)?;
         self.buffer.extend_from_slice(&data[..len]);
         Ok(len)
     }
@@ -213,12 +231,12 @@ impl fmt::Debug for BodyWriter {
 pub(crate) struct Upload {
     writer: BodyWriter,
     reader: Box<dyn Read + Send>,
-    trailers: Option<Fields>,
+    finish: Finish,
 }
 
 impl Upload {
-    pub(crate) fn new(writer: BodyWriter, reader: Box<dyn Read + Send>, trailers: Option<Fields>) -> Self {
-        Self { writer, reader, trailers }
+    pub(crate) fn new(writer: BodyWriter, reader: Box<dyn Read + Send>, finish: Finish) -> Self {
+        Self { writer, reader, finish }
     }
 
     /// Sends one piece, for which there is capacity. Returns itself unless that was the end.
@@ -233,15 +251,16 @@ impl Upload {
         if len > 0 {
             return Ok(Some(self));
         }
-        let finish = self.trailers.map_or(Finish::End, Finish::Trailers);
-        self.writer.end(finish)?;
-        Ok(None)
+        match self.writer.end(self.finish) {
+            Ok(()) => Ok(None),
+            Err(error) => Err(Error::of_io(&error).cloned().unwrap_or(Error::Body(Arc::new(error)))),
+        }
     }
 
     /// Sends all remaining content.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.writer.write_from(&mut *self.reader)?;
-        Ok(self.writer.end(self.trailers.map_or(Finish::End, Finish::Trailers))?)
+        self.writer.end(self.finish)
     }
 }
 

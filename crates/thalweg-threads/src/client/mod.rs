@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thalweg::{ErrorCode, StreamKey};
+use thalweg_http::content as http;
+use thalweg_http::repair::Section;
 use thalweg_io::{ConnectionEnd, Handle};
 
 use crate::body::Body;
@@ -20,6 +22,7 @@ use crate::body::writer::{BodyWriter, Upload};
 use crate::commands::{ClientMailbox, DriverMessage, OpenRequest};
 use crate::error::Error;
 use crate::message::{Payload, Request, Response, Source};
+use crate::outbound::{finish_with, plan_request, repair};
 
 pub use builder::Builder;
 pub use pending_response::{PendingResponse, Pushed};
@@ -105,9 +108,12 @@ impl Client {
     /// # Errors
     /// The stream ended early; see [`Error::is_retryable`].
     pub fn send(&self, request: Request<impl Into<Payload>>) -> Result<Response<Body>, Error> {
-        let (head, payload) = request.replace_body(());
-        let Payload { source, trailers } = payload.into();
-        let finish = trailers.map_or(Finish::End, Finish::Trailers);
+        let (mut head, payload) = request.replace_body(());
+        let payload = payload.into();
+        let len = payload.content_length();
+        let Payload { source, trailers } = payload;
+        let check = plan(&mut head, http::Body { len, has_trailers: trailers.is_some() })?;
+        let finish = finish_with(trailers);
         let (chunk, finish, upload) = match source {
             Source::Nothing => (Chunk::EMPTY, Some(finish), None),
             Source::Whole(bytes) => (Chunk::Bytes(bytes), Some(finish), None),
@@ -116,12 +122,7 @@ impl Client {
         let mut response = self.open(head, chunk, finish)?;
         if let Some((reader, finish)) = upload {
             response.exchange().wait_open(self.deadline())?;
-            let writer = BodyWriter::new(Arc::clone(response.exchange()), ErrorCode::CANCEL, self.time_limit);
-            let trailers = match finish {
-                Finish::End => None,
-                Finish::Trailers(trailers) => Some(trailers),
-            };
-            response.upload = Some(Upload::new(writer, reader, trailers));
+            response.upload = Some(Upload::new(self.writer(&response, check), reader, finish));
         }
         response.wait()
     }
@@ -131,11 +132,15 @@ impl Client {
     ///
     /// # Errors
     /// The stream could not be opened, or not within the time limit.
-    pub fn start_request(&self, request: Request<()>) -> Result<(BodyWriter, PendingResponse), Error> {
+    pub fn start_request(&self, mut request: Request<()>) -> Result<(BodyWriter, PendingResponse), Error> {
+        let check = plan(&mut request, http::Body::UNKNOWN)?;
         let response = self.open(request, Chunk::EMPTY, None)?;
         response.exchange().wait_open(self.deadline())?;
-        let writer = BodyWriter::new(Arc::clone(response.exchange()), ErrorCode::CANCEL, self.time_limit);
-        Ok((writer, response))
+        Ok((self.writer(&response, check), response))
+    }
+
+    fn writer(&self, response: &PendingResponse, check: http::LengthCheck) -> BodyWriter {
+        BodyWriter::new(Arc::clone(response.exchange()), check, ErrorCode::CANCEL, self.time_limit)
     }
 
     /// Returns the handle that shuts the connection down and sends connection-level frames. It does
@@ -195,6 +200,14 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.mailbox.post(DriverMessage::Shutdown);
     }
+}
+
+/// Repairs the headers of a request. Returns the check of its content. The core validates them.
+fn plan(head: &mut Request<()>, body: http::Body) -> Result<http::LengthCheck, Error> {
+    repair(Section::Headers, &mut head.fields);
+    let method = head.method().to_owned();
+    let plan = plan_request(&method, body, &mut head.fields);
+    plan.map(|plan| plan.check()).map_err(|error| Error::Body(Arc::new(error)))
 }
 
 impl fmt::Debug for Client {

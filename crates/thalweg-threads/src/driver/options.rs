@@ -16,6 +16,8 @@ pub(crate) struct DriverOptions<R: Role> {
     pub close_limits: CloseLimits,
     /// Content that a writer may queue ahead of the core, bytes.
     pub unsent_bytes_max: usize,
+    /// Whether responses of a server carry `date`.
+    pub date: bool,
     /// The counters of the connection, which others may share.
     pub counters: Option<Arc<Counters>>,
     /// The callback for connection-level events of the peer.
@@ -37,6 +39,7 @@ impl<R: Role> Default for DriverOptions<R> {
             setup: Setup::default(),
             close_limits: CloseLimits::default(),
             unsent_bytes_max: 128 << 10,
+            date: true,
             counters: None,
             on_notice: None,
         }
@@ -51,6 +54,7 @@ impl<R: Role> Clone for DriverOptions<R> {
             setup,
             close_limits: self.close_limits,
             unsent_bytes_max: self.unsent_bytes_max,
+            date: self.date,
             counters,
             on_notice,
         }

@@ -9,6 +9,7 @@ use std::mem;
 use std::sync::Arc;
 
 use thalweg::{ErrorCode, Role, SendError, StreamKey};
+use thalweg_http::expect::{Expectation, ServerExpect};
 use thalweg_io::SplicingConnection;
 
 use crate::body::exchange::{Chunk, Exchange, Finish, StreamCommand};
@@ -35,6 +36,8 @@ pub struct StreamEntry {
     remote_ended: bool,
     /// Padding of each outbound DATA frame.
     pad_len: Option<u8>,
+    /// On a server, whether 100 is owed.
+    pub expect: ServerExpect,
     /// Whether received content is discarded.
     ignore_input: bool,
     /// Content reported to the application and not released yet, bytes.
@@ -52,6 +55,7 @@ impl StreamEntry {
             local_ended,
             remote_ended,
             pad_len: None,
+            expect: ServerExpect::new(Expectation::None, false),
             ignore_input: false,
             unreleased_bytes: 0,
         }
@@ -141,6 +145,7 @@ impl StreamTable {
         match self.find(stream) {
             Some(entry) if entry.ignore_input => connection.release(stream, data.len()),
             Some(entry) => {
+                entry.expect.receive_content();
                 entry.unreleased_bytes += data.len();
                 entry.exchange.deliver_content(data, end);
             }

@@ -116,6 +116,14 @@ impl Builder {
         self
     }
 
+    /// Sets whether final responses carry `date` (RFC 9110 §6.6.1), unless the handler sets it.
+    /// Default: true. A program without a clock switches it off.
+    #[must_use]
+    pub fn date(mut self, date: bool) -> Self {
+        self.driver.date = date;
+        self
+    }
+
     /// Adds what the connections do to `counters`, which others may share. By default each
     /// [`Server`] has counters of its own, and a driver has none.
     #[must_use]

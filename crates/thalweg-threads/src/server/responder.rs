@@ -5,16 +5,20 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thalweg::{ErrorCode, KnownName, Status, StreamKey};
+use thalweg::{ErrorCode, StreamKey};
+use thalweg_http::repair::Section;
+use thalweg_http::{Method, content as http};
 
 use crate::body::Body;
 use crate::body::exchange::{Chunk, Exchange, Finish, StreamCommand};
 use crate::body::writer::{BodyWriter, Upload};
 use crate::commands::{DriverMessage, PushCommand, ResponseCommand, ServerCommand, ServerMailbox};
 use crate::error::Error;
-use crate::fields::Fields;
 use crate::handle::StreamHandle;
 use crate::message::{Payload, Request, Response, Source};
+use crate::outbound::{
+    check_fields, content_error, finish_with, invalid, plan_request, plan_response, repair,
+};
 use crate::tunnel::Tunnel;
 
 /// Responds to one request. Dropping it without a response resets the stream with INTERNAL_ERROR.
@@ -22,18 +26,8 @@ pub struct Responder {
     exchange: Arc<Exchange>,
     mailbox: Arc<ServerMailbox>,
     stream: StreamKey,
-    request_kind: RequestKind,
+    method: Method,
     is_answered: bool,
-}
-
-/// The effect of the method on the response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RequestKind {
-    /// RFC 9110 §9.3.2: a response without content.
-    Head,
-    /// RFC 9110 §9.3.6: a tunnel, which has no length.
-    Connect,
-    Other,
 }
 
 impl Responder {
@@ -43,20 +37,17 @@ impl Responder {
         stream: StreamKey,
         method: &str,
     ) -> Self {
-        let request_kind = match method {
-            "HEAD" => RequestKind::Head,
-            "CONNECT" => RequestKind::Connect,
-            _ => RequestKind::Other,
-        };
-        Self { exchange, mailbox, stream, request_kind, is_answered: false }
+        let method = Method::of(method.as_bytes());
+        Self { exchange, mailbox, stream, method, is_answered: false }
     }
 
-    /// Sends a response. Adds `content-length` if the length is known and the field is missing.
+    /// Sends a response. Adds `content-length` if the length is known and the field is missing, and
+    /// repairs fields as [`thalweg_http::repair`] describes.
     /// Content from a reader is read and sent before this returns. Bytes are sent in one message;
     /// only the connection reports whether they arrive.
     ///
-    /// A response to HEAD, and one with the status 204 or 304, is sent without its content (RFC
-    /// 9110 §6.4.1).
+    /// A response to HEAD, and one with the status 204, 205 or 304, is sent without its content
+    /// (RFC 9110 §6.4.1).
     ///
     /// # Errors
     /// An invalid field, or a `content-length` that differs from the content's length
@@ -64,29 +55,33 @@ impl Responder {
     pub fn send(self, response: Response<impl Into<Payload>>) -> io::Result<()> {
         let (mut head, payload) = response.replace_body(());
         let payload = payload.into();
-        match (self.request_kind, &payload.source) {
-            (RequestKind::Connect, _) | (RequestKind::Head, Source::Nothing) => {}
-            _ => set_content_length(&mut head, payload.content_length())?,
-        }
-        check_fields(&head.fields)?;
-        if let Some(trailers) = &payload.trailers {
+        let len = payload.content_length();
+        let Payload { source, trailers } = payload;
+        let body = http::Body { len, has_trailers: trailers.is_some() };
+        let plan = self.plan(&mut head, body)?;
+        let finish = finish_with(trailers);
+        if let Finish::Trailers(trailers) = &finish {
             check_fields(trailers)?;
         }
-        let finish = payload.trailers.map_or(Finish::End, Finish::Trailers);
-        let content = match payload.source {
-            _ if self.has_no_content(head.status()) => {
+        let content = match source {
+            _ if plan.content() == http::Content::None => {
                 return self.respond(head, Chunk::EMPTY, Some(Finish::End));
             }
             Source::Nothing => Bytes::new(),
             Source::Whole(bytes) => bytes,
             Source::Reader(mut reader, Some(len)) if len <= WHOLE_BYTES_MAX => {
                 let mut content = Vec::with_capacity(len as usize);
-                if (reader.read_to_end(&mut content)? as u64) < len {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
+                reader.read_to_end(&mut content)?;
+                let mut check = plan.check();
+                check.add(content.len() as u64).and_then(|()| check.finish()).map_err(content_error)?;
                 content.into()
             }
-            Source::Reader(reader, _) => return self.copy_body(head, reader, finish),
+            Source::Reader(reader, _) => {
+                let exchange = Arc::clone(&self.exchange);
+                self.respond(head, Chunk::EMPTY, None)?;
+                let writer = BodyWriter::new(exchange, plan.check(), ErrorCode::INTERNAL_ERROR, None);
+                return Upload::new(writer, reader, finish).finish();
+            }
         };
         self.respond(head, Chunk::Bytes(content), Some(finish))
     }
@@ -95,15 +90,15 @@ impl Responder {
     ///
     /// # Errors
     /// An invalid field (`InvalidInput`); the stream's end.
-    pub fn start(self, head: Response<()>) -> io::Result<BodyWriter> {
-        check_fields(&head.fields)?;
+    pub fn start(self, mut head: Response<()>) -> io::Result<BodyWriter> {
+        let plan = self.plan(&mut head, http::Body::UNKNOWN)?;
         let exchange = Arc::clone(&self.exchange);
-        if self.has_no_content(head.status()) {
+        if plan.content() == http::Content::None {
             self.respond(head, Chunk::EMPTY, Some(Finish::End))?;
-            return Ok(BodyWriter::no_body(exchange));
+            return Ok(BodyWriter::no_body(exchange, plan.check()));
         }
         self.respond(head, Chunk::EMPTY, None)?;
-        Ok(BodyWriter::new(exchange, ErrorCode::INTERNAL_ERROR, None))
+        Ok(BodyWriter::new(exchange, plan.check(), ErrorCode::INTERNAL_ERROR, None))
     }
 
     /// Sends an informational response, for example 103 (RFC 8297). Any number of them may precede
@@ -111,11 +106,11 @@ impl Responder {
     ///
     /// # Errors
     /// A status other than 1xx, or an invalid field (`InvalidInput`); the stream's end.
-    pub fn send_informational(&mut self, head: Response<()>) -> io::Result<()> {
+    pub fn send_informational(&mut self, mut head: Response<()>) -> io::Result<()> {
         if !head.status().is_informational() || head.status().as_u16() == 101 {
             return Err(invalid("an informational response has a status 1xx other than 101".to_owned()));
         }
-        check_fields(&head.fields)?;
+        self.plan(&mut head, http::Body::EMPTY)?;
         self.check_open()?;
         self.submit(head, Chunk::EMPTY, None);
         Ok(())
@@ -129,12 +124,14 @@ impl Responder {
     /// # Errors
     /// An invalid field (`InvalidInput`). [`Error::Open`]: the client does not accept pushes, or no
     /// more at once; continue without the push. The stream's end.
-    pub fn push<B>(&self, request: &Request<B>, promised: Request<()>) -> io::Result<Self> {
+    pub fn push<B>(&self, request: &Request<B>, mut promised: Request<()>) -> io::Result<Self> {
+        repair(Section::Headers, &mut promised.fields);
         check_fields(&promised.fields)?;
+        let method = promised.method().to_owned();
+        plan_request(&method, http::Body::EMPTY, &mut promised.fields)?;
         self.check_open()?;
         let head = promised.or_origin_of(request);
         let exchange = Exchange::new(Arc::clone(&self.mailbox) as _, self.exchange.limits, None);
-        let method = head.method().to_owned();
         let command = PushCommand { parent: self.stream, head, exchange: Arc::clone(&exchange) };
         if !self.mailbox.post(DriverMessage::Host(ServerCommand::Push(Box::new(command)))) {
             self.check_open()?;
@@ -176,20 +173,11 @@ impl Responder {
         Cancellation { exchange: Arc::clone(&self.exchange) }
     }
 
-    fn copy_body(
-        self,
-        head: Response<()>,
-        reader: Box<dyn io::Read + Send>,
-        finish: Finish,
-    ) -> io::Result<()> {
-        let trailers = match finish {
-            Finish::End => None,
-            Finish::Trailers(trailers) => Some(trailers),
-        };
-        let exchange = Arc::clone(&self.exchange);
-        self.respond(head, Chunk::EMPTY, None)?;
-        let writer = BodyWriter::new(exchange, ErrorCode::INTERNAL_ERROR, None);
-        Upload::new(writer, reader, trailers).finish()
+    /// Repairs and validates the headers of a response, and plans what follows them.
+    fn plan(&self, head: &mut Response<()>, body: http::Body) -> io::Result<http::Plan> {
+        repair(Section::Headers, &mut head.fields);
+        check_fields(&head.fields)?;
+        plan_response(self.method, head.status(), body, &mut head.fields)
     }
 
     fn respond(mut self, head: Response<()>, chunk: Chunk, finish: Option<Finish>) -> io::Result<()> {
@@ -220,10 +208,6 @@ impl Responder {
 
     fn check_open(&self) -> Result<(), Error> {
         self.exchange.failure().map_or(Ok(()), Err)
-    }
-
-    fn has_no_content(&self, status: Status) -> bool {
-        self.request_kind == RequestKind::Head || matches!(status.as_u16(), 204 | 304)
     }
 }
 
@@ -265,96 +249,5 @@ impl fmt::Debug for Cancellation {
     }
 }
 
-/// Adds `content-length` if it is missing. RFC 9110 §8.6: not with 1xx and 204.
-fn set_content_length(head: &mut Response<()>, len: Option<u64>) -> io::Result<()> {
-    let Some(len) = len else { return Ok(()) };
-    if head.status().is_informational() || matches!(head.status().as_u16(), 204 | 304) {
-        return Ok(());
-    }
-    let Some(announced) = head.fields.iter().find(|field| field.known_name() == KnownName::CONTENT_LENGTH)
-    else {
-        head.fields.push("content-length", Decimal::new(len).as_bytes());
-        return Ok(());
-    };
-    if announced.value == Decimal::new(len).as_bytes() {
-        return Ok(());
-    }
-    let announced = announced.value.escape_ascii();
-    Err(invalid(format!("content-length is {announced}, the content has {len} bytes")))
-}
-
-/// Validates fields where the error can be returned to the handler.
-fn check_fields(fields: &Fields) -> io::Result<()> {
-    for field in fields.iter() {
-        if let Err(violation) = thalweg::check_field(&field) {
-            return Err(invalid(format!("field {:?}: {violation}", field.name().escape_ascii().to_string())));
-        }
-    }
-    Ok(())
-}
-
-fn invalid(text: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, text)
-}
-
 /// Content up to this length is read before its headers are sent, so that one message carries both.
 const WHOLE_BYTES_MAX: u64 = 64 << 10;
-
-/// A number in decimal digits, formatted without an allocation.
-struct Decimal {
-    digits: [u8; 20],
-    start: usize,
-}
-
-impl Decimal {
-    fn new(mut number: u64) -> Self {
-        let mut digits = [b'0'; 20];
-        let mut start = digits.len();
-        loop {
-            start -= 1;
-            digits[start] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                return Self { digits, start };
-            }
-        }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        &self.digits[self.start..]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_is_formatted_in_decimal_digits() {
-        for number in [0, 7, 10, 65_535, u64::MAX] {
-            assert_eq!(Decimal::new(number).as_bytes(), number.to_string().as_bytes());
-        }
-    }
-
-    #[test]
-    fn content_length_is_added_once_and_must_match() {
-        let mut head = Response::ok();
-        set_content_length(&mut head, Some(12)).unwrap();
-        set_content_length(&mut head, Some(12)).unwrap();
-        assert_eq!(head.fields, Fields::from([("content-length", "12")]));
-        let error = set_content_length(&mut head, Some(13)).unwrap_err();
-        assert_eq!(error.to_string(), "content-length is 12, the content has 13 bytes");
-        let mut head = Response::new(Status::new(204).unwrap());
-        set_content_length(&mut head, Some(0)).unwrap();
-        assert!(head.fields.is_empty());
-    }
-
-    #[test]
-    fn an_invalid_field_is_named_in_the_error() {
-        check_fields(&Fields::from([("content-type", "text/plain")])).unwrap();
-        for (name, value) in [("connection", "close"), ("x", "a\r\nb"), ("a b", ""), (":path", "/")] {
-            let error = check_fields(&Fields::from([(name, value)])).unwrap_err().to_string();
-            assert!(error.contains(name), "{error}");
-        }
-    }
-}

@@ -4,10 +4,12 @@ use std::fmt;
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use thalweg::{ConfigError, ErrorCode, Headers, HeadersKind, Priority, Server, Status, StreamKey};
 use thalweg_h2c::Upgrade;
+use thalweg_http::date::{self, Date, DateCache};
+use thalweg_http::expect::{Expectation, ServerExpect};
 use thalweg_io::{
     ConnectionEnd, DetectedProtocol, Negotiation, NegotiationError, Rejection, Setup, SplicingConnection,
 };
@@ -36,6 +38,7 @@ pub struct ServerStreams {
     negotiation: Option<Box<Negotiation>>,
     /// For the connection after an Upgrade.
     setup: Setup,
+    date: DateSource,
     /// The requests of this turn, submitted to the pool together.
     jobs: Vec<Job>,
 }
@@ -60,6 +63,7 @@ impl<T: Transport> ServerDriver<T> {
             remote: transport.remote_addr(),
             negotiation: h2c.map(|h2c| Box::new(Negotiation::new(h2c))),
             setup: options.setup.clone(),
+            date: DateSource { is_on: options.date, ..DateSource::default() },
             jobs: Vec::new(),
         };
         Self::start(transport, options, host, h2c.is_some(), mailbox)
@@ -76,16 +80,15 @@ impl ServerStreams {
     ) {
         let head = Request::from_block(headers, self.remote);
         let exchange = Exchange::new(Arc::clone(&self.mailbox) as _, self.limits, Some(stream));
-        table.insert(StreamEntry::new(stream, Arc::clone(&exchange), false, end));
+        let mut entry = StreamEntry::new(stream, Arc::clone(&exchange), false, end);
         let body = if end {
             Body::empty()
         } else {
-            let expects_continue = head.fields.text("expect").is_some_and(|value| {
-                // RFC 9110 §10.1.1 defines only this expectation.
-                value.eq_ignore_ascii_case("100-continue")
-            });
-            Body::of_request(Arc::clone(&exchange), expects_continue)
+            let expectation = Expectation::of(head.fields.iter());
+            entry.expect = ServerExpect::new(expectation, true);
+            Body::of_request(Arc::clone(&exchange), expectation == Expectation::Continue)
         };
+        table.insert(entry);
         self.submit(exchange, stream, head, body);
     }
 
@@ -136,6 +139,7 @@ impl ServerStreams {
     }
 
     fn respond(
+        &mut self,
         connection: &mut SplicingConnection<Server>,
         table: &mut StreamTable,
         response: ResponseCommand,
@@ -143,6 +147,9 @@ impl ServerStreams {
         let ResponseCommand { stream, head, chunk, finish } = response;
         let status = head.status();
         let fields = head.fields.iter();
+        if let Some(entry) = table.find(stream) {
+            entry.expect.send_response(status);
+        }
         if status.is_informational() {
             if let Err(error) = connection.send_informational(stream, status, fields) {
                 table.handle_send_error(connection, stream, error);
@@ -150,7 +157,8 @@ impl ServerStreams {
             return;
         }
         let ends = chunk.as_slice().is_empty() && matches!(finish, Some(Finish::End));
-        match connection.send_response(stream, status, fields, ends) {
+        let date = if date::is_due(status) { self.date.get() } else { None };
+        match connection.send_response(stream, status, date::with_date(fields, date.as_ref()), ends) {
             Ok(()) if ends => table.end_local(connection, stream),
             Ok(()) => table.send(connection, stream, chunk, finish),
             Err(error) => table.handle_send_error(connection, stream, error),
@@ -198,6 +206,7 @@ impl Host for ServerStreams {
             HeadersKind::Request => self.receive_request(table, stream, headers, end),
             _ => {
                 if let Some(entry) = table.find(stream) {
+                    entry.expect.receive_content();
                     entry.exchange.deliver_trailers(headers.fields().collect());
                 }
                 table.end_remote(stream);
@@ -213,7 +222,7 @@ impl Host for ServerStreams {
         message: ServerCommand,
     ) {
         match message {
-            ServerCommand::Respond(response) => Self::respond(connection, table, response),
+            ServerCommand::Respond(response) => self.respond(connection, table, response),
             ServerCommand::Push(command) => Self::push(connection, table, *command),
             ServerCommand::AltSvc(stream, value) => {
                 if let Err(error) = connection.send_alt_svc(Some(stream), &[], &value) {
@@ -233,7 +242,9 @@ impl Host for ServerStreams {
         match command {
             // A late message is not an error: the handler has responded, or the stream has ended.
             StreamCommand::SendContinue => {
-                let _ = connection.send_informational(stream, Status::CONTINUE, []);
+                if table.find(stream).is_some_and(|entry| entry.expect.read_content()) {
+                    let _ = connection.send_informational(stream, Status::CONTINUE, []);
+                }
             }
             command => table.execute(connection, stream, command),
         }
@@ -251,6 +262,7 @@ impl Host for ServerStreams {
     }
 
     fn after_events(&mut self, now: Instant) -> Option<Duration> {
+        self.date.end_turn();
         self.queue.submit(&mut self.jobs);
         self.queue.check_starvation(now)
     }
@@ -269,6 +281,29 @@ impl Host for ServerStreams {
             ServerCommand::Respond(_) | ServerCommand::AltSvc(..) => {}
             ServerCommand::Push(command) => command.exchange.deliver_end(error.clone()),
         }
+    }
+}
+
+/// The date of the responses of a turn. Reads the clock at the first of them.
+#[derive(Default)]
+struct DateSource {
+    is_on: bool,
+    cache: DateCache,
+    of_turn: Option<Date>,
+}
+
+impl DateSource {
+    fn get(&mut self) -> Option<Date> {
+        if self.is_on && self.of_turn.is_none() {
+            // RFC 9110 §6.6.1: without a clock, no date.
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            self.of_turn = self.cache.get(now.as_secs());
+        }
+        self.of_turn
+    }
+
+    fn end_turn(&mut self) {
+        self.of_turn = None;
     }
 }
 

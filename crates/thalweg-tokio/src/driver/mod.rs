@@ -4,8 +4,9 @@
 //! A turn reads once, passes the events on, polls every exchange that can make progress, and writes
 //! once. Turns repeat until nothing makes progress; then the task sleeps.
 //!
-//! Invariants: no timeout fires over input that has arrived; the driver reports the end to the application before it ends the transport; a driver
-//! with constant work yields to other tasks after a bounded number of turns.
+//! Invariants: no timeout fires over input that has arrived; the driver reports the end to the
+//! application before it ends the transport; a driver with constant work yields to other tasks
+//! after a bounded number of turns.
 
 pub(crate) mod command_queue;
 pub(crate) mod connection_io;
