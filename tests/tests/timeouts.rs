@@ -511,24 +511,6 @@ fn pings_count_from_the_time_after_they_were_handed_out() {
 }
 
 #[test]
-fn a_stall_counts_from_the_time_after_the_data_was_handed_out() {
-    let config = only(|timeouts| timeouts.stall = seconds(60));
-    let mut server = server(config, frames::settings().entry(setting::INITIAL_WINDOW_SIZE, 10));
-    let stream = request(&mut server, 1, at(1));
-    server.send_response(stream, Status::OK, [], false).unwrap();
-    assert_eq!(server.send_data(stream, &[7; 50], true), Ok(10));
-    server.handle_timeout(at(61)).unwrap();
-    server.handle_timeout(at(99)).unwrap();
-    assert_eq!(feed(&mut server, [], at(99)), [], "the peer has not seen the content");
-    drain(&mut server);
-    server.handle_timeout(at(100)).unwrap();
-    server.handle_timeout(Instant::from_nanos(at(160).as_nanos() - 1)).unwrap();
-    assert_eq!(feed(&mut server, [], at(159)), []);
-    server.handle_timeout(at(160)).unwrap();
-    assert_eq!(feed(&mut server, [], at(160)), [Told::Stalled(stream)]);
-}
-
-#[test]
 fn a_connection_without_timeouts_never_asks_for_the_time() {
     let config = only(|_| {});
     let mut server = server(config, frames::settings().entry(setting::INITIAL_WINDOW_SIZE, 10));

@@ -7,21 +7,23 @@
 //!
 //! ```
 //! use std::io::Read;
-//! use thalweg_threads::{Client, Request, Responder, Response, Server};
+//! use thalweg_threads::{Body, Client, Request, Responder, Response, Server};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let server = Server::bind("127.0.0.1:0")?;
 //! let (address, handle) = (server.local_addr(), server.handle());
 //! let serving = std::thread::spawn(move || {
-//!     server.serve(|request: Request<_>, responder: Responder| {
-//!         responder.send(Response::ok().body(format!("you asked for {}", request.path())))
+//!     server.serve(|mut request: Request<Body>, responder: Responder| {
+//!         let mut content = String::new();
+//!         request.body.read_to_string(&mut content)?;
+//!         responder.send(Response::ok().body(format!("{} got {content:?}", request.path())))
 //!     })
 //! });
 //!
 //! let client = Client::connect(&address.to_string())?;
 //! let mut text = String::new();
 //! client.send(Request::get("/thalweg"))?.body.read_to_string(&mut text)?;
-//! assert_eq!(text, "you asked for /thalweg");
+//! assert_eq!(text, "/thalweg got \"\"");
 //!
 //! handle.shutdown(std::time::Duration::from_secs(5));
 //! serving.join().expect("the server does not panic")?;

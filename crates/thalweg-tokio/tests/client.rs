@@ -18,7 +18,7 @@ use thalweg_testkit::frames::{
     data, flag, goaway, headers, kind, ping, rst_stream, setting, settings, window_update,
 };
 use thalweg_testkit::hpack;
-use thalweg_tokio::{BoxError, Client, Error, client};
+use thalweg_tokio::{BoxError, Client, Error, WithCauses, client};
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -357,6 +357,30 @@ async fn client_over_tcp() -> (Client<Content>, Peer<TcpStream>, Running) {
     let mut peer = Peer::server(listener.accept().await.unwrap().0, settings()).await;
     assert!(peer.expect(kind::SETTINGS).await.has(flag::ACK));
     (client, peer, running)
+}
+
+/// A TLS server may close without an alert when it reads the preface: the caller is told what may
+/// be wrong, also if the close was a reset.
+#[tokio::test]
+async fn a_server_that_closes_before_its_first_byte_may_speak_tls() {
+    for resets in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (mut client, connection) = client::connect(listener.local_addr().unwrap()).await.unwrap();
+        let running = Running(tokio::spawn(connection));
+        let response = tokio::spawn(client.send(get()));
+        let (mut socket, _) = listener.accept().await.unwrap();
+        if resets {
+            // Closing with unread input resets the connection.
+            socket.readable().await.unwrap();
+        } else {
+            socket.shutdown().await.unwrap();
+            tokio::io::copy(&mut socket, &mut tokio::io::sink()).await.unwrap();
+        }
+        drop(socket);
+        let text = WithCauses(&within(response).await.unwrap().unwrap_err()).to_string();
+        assert!(text.contains("if it speaks TLS on this port, connect with TLS (https)"), "{text}");
+        assert_eq!(running.end().await.report.error.unwrap().cause(), CloseCause::Eof);
+    }
 }
 
 #[tokio::test]

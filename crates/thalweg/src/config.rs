@@ -175,10 +175,11 @@ define_config! {
         client_idle = None;
         /// For a server: for more of a request's content, while the peer has window to send it.
         /// DATA on any stream of the connection counts, since peers may send their streams one
-        /// after another. When it expires, the core responds with 408 if no response was sent, and
-        /// resets the stream. Applies to content whose length was announced, and to other content
-        /// until the response begins; never to CONNECT or to `content-type: application/grpc`,
-        /// whose streams may be idle by design. Default 60 s.
+        /// after another, and so does what we send on the stream. When it expires, the core
+        /// responds with 408 if no response was sent, and resets the stream. Never applies to
+        /// CONNECT or to `content-type: application/grpc` (also with `+` and a suffix), whose
+        /// streams may be silent in both directions by design; a server with other such streams
+        /// sets it to `None`, or sends something more often. Default 60 s.
         content: Content CANCEL "the rest of a request's content did not arrive." = seconds(60);
     }
 }

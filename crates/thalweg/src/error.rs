@@ -116,19 +116,28 @@ pub struct ConnectionError {
     stream: StreamId,
     seen: u64,
     limit: u64,
+    /// Whether a server ended the byte stream without a byte of its own.
+    without_preface: bool,
 }
 
 impl ConnectionError {
     pub(crate) const fn violation(violation: Violation, stream: StreamId) -> Self {
-        Self { cause: CloseCause::Violation(violation), code: violation.code(), stream, seen: 0, limit: 0 }
+        let error = Self::new(CloseCause::Violation(violation), violation.code());
+        Self { stream, ..error }
     }
 
     pub(crate) const fn new(cause: CloseCause, code: ErrorCode) -> Self {
-        Self { cause, code, stream: StreamId::CONNECTION, seen: 0, limit: 0 }
+        Self { cause, code, stream: StreamId::CONNECTION, seen: 0, limit: 0, without_preface: false }
     }
 
     pub(crate) const fn limit(limit: Limit, stream: StreamId, seen: u64, bound: u64) -> Self {
-        Self { cause: CloseCause::Limit(limit), code: limit.code(), stream, seen, limit: bound }
+        let error = Self::new(CloseCause::Limit(limit), limit.code());
+        Self { stream, ..error }.with_values(seen, bound)
+    }
+
+    /// Creates the error of a client whose server ended the byte stream without a byte.
+    pub(crate) const fn without_preface() -> Self {
+        Self { without_preface: true, ..Self::new(CloseCause::Eof, ErrorCode::NO_ERROR) }
     }
 
     /// Adds the value that was received and the limit that it exceeded.
@@ -198,6 +207,10 @@ impl fmt::Display for ConnectionError {
             CloseCause::Limit(limit) => write!(f, "limit {limit} of the configuration reached")?,
             CloseCause::Timeout(timeout) => write!(f, "{} passed", timeout.config_field())?,
             CloseCause::Closed => write!(f, "closed by us with {}", self.code)?,
+            CloseCause::Eof if self.without_preface => f.write_str(
+                "the server closed the connection before it sent anything: if it speaks TLS on this port, \
+                 connect with TLS (https); otherwise it may not speak HTTP/2",
+            )?,
             CloseCause::Eof => f.write_str("the peer ended the byte stream too early")?,
             CloseCause::GoAway => write!(f, "closed by the peer with {}", self.code)?,
         }

@@ -50,7 +50,7 @@ impl Inner {
         }
         // One read holds many frames: what depends on the time alone is done for the first.
         if !self.timers.is_input_time(now) && self.timers.receive_time(now, !input.is_empty()) {
-            self.start_waits(now);
+            self.streams.start_waits(now);
             self.avoidance.observe_time(now);
         }
         let before = input.len();

@@ -369,6 +369,9 @@ impl Inner {
             return Err(self.fail(error));
         }
         self.check_unfinished_preface()?;
+        if self.is_client() && self.counters.bytes_received == 0 {
+            return Err(self.fail(ConnectionError::without_preface()));
+        }
         let silent = self.counters.bytes_received == 0;
         let owes_nothing = self.settings.is_remote_received() && self.inbound.is_between_frames();
         let unfinished = self.streams.iter().any(|(_, slot)| {

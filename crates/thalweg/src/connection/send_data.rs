@@ -214,6 +214,7 @@ impl Inner {
             slot.send.left.take(frame.content as u64);
             slot.send.progress_bytes = slot.send.progress_bytes.saturating_add(bytes);
             slot.send.short_wait = Wait::No;
+            slot.receive.content_timer.restart();
         }
         self.avoidance.count_frame(bytes);
         self.streams.rotate(stream);
@@ -280,12 +281,7 @@ impl Inner {
         let waited = slot.send.restart_wait(sent, connection, self.limits.stall_bytes_min);
         let Some(waited) = waited else { return };
         self.streams.wait_from_next_time(stream, waited);
-        if self.outbound.is_empty() {
-            self.timers.arm_for_one_more(Timeout::Stall);
-        } else {
-            // The peer credits no DATA that it has not seen.
-            self.timers.arm_after_transmit(Timeout::Stall);
-        }
+        self.timers.arm_for_one_more(Timeout::Stall);
     }
 
     /// Returns what the connection's window contributes to the wait of a stream.

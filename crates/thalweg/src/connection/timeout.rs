@@ -31,7 +31,7 @@ impl Inner {
         if now == before {
             self.avoidance.count_standing_call(now);
         }
-        self.start_waits(now);
+        self.streams.start_waits(now);
         if self.avoidance.turn_on() {
             self.update_full_frame();
             self.watch_connection_window();
@@ -41,15 +41,6 @@ impl Inner {
         let outcome = self.handle_due(now);
         self.timers.leave();
         outcome
-    }
-
-    /// Starts the waits for window that calls have begun, unless the output still holds DATA that
-    /// the peer would credit.
-    #[inline]
-    pub(super) fn start_waits(&mut self, now: Instant) {
-        if !self.timers.is_unsent(Timeout::Stall) {
-            self.streams.start_waits(now);
-        }
     }
 
     fn handle_due(&mut self, now: Instant) -> Result<(), ConnectionFailed> {

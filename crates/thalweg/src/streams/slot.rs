@@ -149,8 +149,8 @@ pub(crate) struct ContentTimer(Instant);
 impl ContentTimer {
     /// The content may take any time.
     pub(crate) const OFF: Self = Self(Instant::NEVER);
-    /// Time counts from the next expiry of the timeout: the peer got window or an informational
-    /// response meanwhile.
+    /// Time counts from the next expiry of the timeout: the peer got window, content or a response
+    /// meanwhile.
     pub(crate) const PENDING: Self = Self(Instant::from_nanos(u64::MAX - 1));
 
     /// Counts the time from `start`, or from later content on the connection.
