@@ -2,7 +2,8 @@
 //! idle before.
 //!
 //! A frame's timeout starts at the `now` that comes with the frame. A call carries no time, so its
-//! timeout starts at the next `now`, and `poll_timeout` returns the last known time until then.
+//! timeout starts at the next `now`, and `poll_timeout` returns the last known time until then. A
+//! timeout that waits for the peer's answer to a frame starts once the frame was handed out.
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
 use std::time::Duration;
@@ -191,6 +192,7 @@ fn changed_settings_count_from_the_call() {
     let mut server = server(config, frames::settings());
     assert_eq!(server.poll_timeout(), None);
     server.send_settings(|settings| settings.initial_window_size = 70_000).unwrap();
+    drain(&mut server);
     assert_starts_at_the_next_time(&mut server, 10);
     assert_ends_at(&mut server, at(110), Timeout::SettingsAck);
 }
@@ -199,6 +201,7 @@ fn changed_settings_count_from_the_call() {
 fn extension_settings_count_from_the_call() {
     let mut client = client(only(|timeouts| timeouts.settings_ack = seconds(10)), frames::settings());
     client.send_extension_settings(&[(thalweg::frame::SettingId(0xf000), 1)]).unwrap();
+    drain(&mut client);
     assert_starts_at_the_next_time(&mut client, 10);
     assert_ends_at(&mut client, at(110), Timeout::SettingsAck);
 }
@@ -207,8 +210,11 @@ fn extension_settings_count_from_the_call() {
 fn the_second_of_two_announcements_counts_from_the_acknowledgement_of_the_first() {
     let mut server = server(only(|timeouts| timeouts.settings_ack = seconds(10)), frames::settings());
     server.send_settings(|settings| settings.initial_window_size = 70_000).unwrap();
+    drain(&mut server);
     server.handle_timeout(at(100)).unwrap();
     server.send_settings(|settings| settings.initial_window_size = 80_000).unwrap();
+    drain(&mut server);
+    server.handle_timeout(at(101)).unwrap();
     assert_eq!(server.poll_timeout(), Some(at(110)), "the first one's");
     feed(&mut server, frames::settings_ack(), at(105));
     assert_eq!(server.poll_timeout(), Some(at(115)));
@@ -414,6 +420,7 @@ fn keep_alive_and_its_answer_count_from_the_last_bytes_and_from_the_ping() {
     assert_eq!(server.poll_timeout(), Some(at(90)));
     server.handle_timeout(at(200)).unwrap();
     assert_eq!(drain(&mut server), frames::ping(*b"\0thalive").bytes());
+    server.handle_timeout(at(200)).unwrap();
     assert_eq!(server.poll_timeout(), Some(at(210)));
     assert_ends_at(&mut server, at(210), Timeout::Ping);
 }
@@ -427,16 +434,98 @@ fn a_header_block_counts_from_its_first_frame() {
 }
 
 #[test]
-fn what_a_connection_starts_with_counts_from_the_first_time() {
+fn the_preface_of_a_client_counts_from_the_first_time() {
+    let mut server = Connection::<Server>::new(only(|timeouts| timeouts.preface = seconds(10))).unwrap();
+    assert_eq!(server.poll_timeout(), Some(Instant::ZERO));
+    server.handle_timeout(at(100)).unwrap();
+    assert_eq!(server.poll_timeout(), Some(at(110)));
+    assert_ends_at(&mut server, at(110), Timeout::Preface);
+}
+
+#[test]
+fn answers_to_the_first_output_count_from_the_time_after_it_was_handed_out() {
     let preface = only(|timeouts| timeouts.preface = seconds(10));
     let settings_ack = only(|timeouts| timeouts.settings_ack = seconds(10));
     for (config, timeout) in [(preface, Timeout::Preface), (settings_ack, Timeout::SettingsAck)] {
         let mut client = Connection::<Client>::new(config).unwrap();
-        assert_eq!(client.poll_timeout(), Some(Instant::ZERO));
-        client.handle_timeout(at(100)).unwrap();
-        assert_eq!(client.poll_timeout(), Some(at(110)));
+        assert_eq!(client.poll_timeout(), None);
+        feed(&mut client, [], at(1));
+        client.handle_timeout(at(1)).unwrap();
+        drain(&mut client);
+        assert_starts_at_the_next_time(&mut client, 10);
         assert_ends_at(&mut client, at(110), timeout);
     }
+}
+
+#[test]
+fn the_preface_after_an_upgrade_counts_from_the_time_after_the_first_output() {
+    let config = only(|timeouts| timeouts.preface = seconds(10));
+    let (mut server, _) = Connection::<Server>::from_upgrade(config, &[], b"GET").unwrap();
+    server.handle_timeout(at(1)).unwrap();
+    assert_eq!(server.poll_timeout(), None);
+    drain(&mut server);
+    assert_starts_at_the_next_time(&mut server, 10);
+    assert_ends_at(&mut server, at(110), Timeout::Preface);
+}
+
+#[test]
+fn settings_count_from_the_time_after_they_were_handed_out() {
+    let mut server = server(only(|timeouts| timeouts.settings_ack = seconds(10)), frames::settings());
+    server.send_settings(|settings| settings.initial_window_size = 70_000).unwrap();
+    assert_eq!(server.poll_timeout(), None, "the peer cannot acknowledge them yet");
+    server.handle_timeout(at(50)).unwrap();
+    drain(&mut server);
+    assert_eq!(server.poll_timeout(), Some(at(50)));
+    server.handle_timeout(at(100)).unwrap();
+    // Others, which are still in the output when the first are acknowledged.
+    server.send_settings(|settings| settings.initial_window_size = 80_000).unwrap();
+    assert_eq!(server.poll_timeout(), Some(at(110)));
+    feed(&mut server, frames::settings_ack(), at(109));
+    assert_eq!(server.poll_timeout(), None);
+    server.handle_timeout(at(150)).unwrap();
+    drain(&mut server);
+    server.handle_timeout(at(160)).unwrap();
+    assert_ends_at(&mut server, at(170), Timeout::SettingsAck);
+}
+
+#[test]
+fn pings_count_from_the_time_after_they_were_handed_out() {
+    let config = only(|timeouts| (timeouts.keep_alive, timeouts.ping) = (seconds(50), seconds(10)));
+    let mut keeps_alive = server(config, frames::settings());
+    keeps_alive.handle_timeout(at(100)).unwrap();
+    assert_eq!(keeps_alive.poll_timeout(), None);
+    let mut shuts_down = server(only(|timeouts| timeouts.ping = seconds(10)), frames::settings());
+    shuts_down.shutdown();
+    for server in [&mut keeps_alive, &mut shuts_down] {
+        server.handle_timeout(at(150)).unwrap();
+        assert_eq!(server.poll_timeout(), None);
+        drain(server);
+        assert_eq!(server.poll_timeout(), Some(at(150)));
+        server.handle_timeout(at(200)).unwrap();
+        assert_eq!(server.poll_timeout(), Some(at(210)));
+    }
+    assert_ends_at(&mut keeps_alive, at(210), Timeout::Ping);
+    // The final GOAWAY no longer waits for the answer.
+    shuts_down.handle_timeout(at(210)).unwrap();
+    assert!(shuts_down.is_finished() || !drain(&mut shuts_down).is_empty());
+}
+
+#[test]
+fn a_stall_counts_from_the_time_after_the_data_was_handed_out() {
+    let config = only(|timeouts| timeouts.stall = seconds(60));
+    let mut server = server(config, frames::settings().entry(setting::INITIAL_WINDOW_SIZE, 10));
+    let stream = request(&mut server, 1, at(1));
+    server.send_response(stream, Status::OK, [], false).unwrap();
+    assert_eq!(server.send_data(stream, &[7; 50], true), Ok(10));
+    server.handle_timeout(at(61)).unwrap();
+    server.handle_timeout(at(99)).unwrap();
+    assert_eq!(feed(&mut server, [], at(99)), [], "the peer has not seen the content");
+    drain(&mut server);
+    server.handle_timeout(at(100)).unwrap();
+    server.handle_timeout(Instant::from_nanos(at(160).as_nanos() - 1)).unwrap();
+    assert_eq!(feed(&mut server, [], at(159)), []);
+    server.handle_timeout(at(160)).unwrap();
+    assert_eq!(feed(&mut server, [], at(160)), [Told::Stalled(stream)]);
 }
 
 #[test]

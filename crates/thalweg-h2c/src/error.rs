@@ -48,9 +48,9 @@ impl fmt::Debug for Excerpt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EofPosition {
-    /// Before the protocol was detected.
+    /// Before the protocol was detected, at the latest by the end of the request line.
     Start,
-    /// In the head of an HTTP/1 request.
+    /// In the fields of an HTTP/1 request.
     Head,
     /// In the body of an upgrade request.
     Body,
@@ -67,12 +67,12 @@ pub enum SniffError {
         /// The received bytes.
         seen: Excerpt,
     },
-    /// Neither HTTP/2 nor HTTP/1.
+    /// Neither HTTP/2 nor HTTP/1: no line with a version of HTTP, or a first word of 24 bytes.
     NotHttp {
         /// The received bytes.
         seen: Excerpt,
     },
-    /// A malformed request line (RFC 9112 §3), such as that of HTTP/0.9.
+    /// A malformed request line (RFC 9112 §3) that ends with a version of HTTP.
     RequestLine {
         /// The received bytes.
         seen: Excerpt,

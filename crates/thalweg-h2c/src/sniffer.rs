@@ -100,8 +100,8 @@ enum SnifferState {
     Blank { after_cr: bool },
     /// After the first byte of a TLS record.
     Tls,
-    /// In the method.
-    Method,
+    /// In the method, after this many bytes of it.
+    Method { len: usize },
     /// After the method, in the same line.
     RequestLine,
     /// In the field lines.
@@ -163,8 +163,9 @@ impl Sniffer {
             SnifferState::Preface { .. }
             | SnifferState::Tls
             | SnifferState::Blank { .. }
-            | SnifferState::Method => EofPosition::Start,
-            SnifferState::RequestLine | SnifferState::Fields => EofPosition::Head,
+            | SnifferState::Method { .. }
+            | SnifferState::RequestLine => EofPosition::Start,
+            SnifferState::Fields => EofPosition::Head,
             SnifferState::Body(_) => EofPosition::Body,
         };
         if let SnifferState::Preface { matched } = self.state {
@@ -199,7 +200,7 @@ impl Sniffer {
                         self.leave_preface(matched);
                     }
                 }
-                SnifferState::Blank { .. } | SnifferState::Tls | SnifferState::Method => {
+                SnifferState::Blank { .. } | SnifferState::Tls | SnifferState::Method { .. } => {
                     self.check_head_limit()?;
                     let Some((&byte, rest)) = input.split_first() else { return Ok(None) };
                     *input = rest;
@@ -242,7 +243,7 @@ impl Sniffer {
         self.buffer.bytes.extend_from_slice(&PREFACE[..matched]);
         self.state = match matched {
             0 => SnifferState::Blank { after_cr: false },
-            1..=3 => SnifferState::Method,
+            len @ 1..=3 => SnifferState::Method { len },
             _ => SnifferState::RequestLine,
         };
     }
@@ -259,10 +260,13 @@ impl Sniffer {
                 SnifferState::Tls
             }
             (SnifferState::Tls, 0x03) => return Err(SniffError::Tls { seen: self.excerpt() }),
-            (SnifferState::Blank { after_cr: false } | SnifferState::Method, _) if is_token_byte(byte) => {
-                SnifferState::Method
+            (SnifferState::Blank { after_cr: false }, _) if is_token_byte(byte) => {
+                SnifferState::Method { len: 1 }
             }
-            (SnifferState::Method, b' ') => SnifferState::RequestLine,
+            (SnifferState::Method { len }, _) if is_token_byte(byte) && *len < METHOD_BYTES_MAX => {
+                SnifferState::Method { len: len + 1 }
+            }
+            (SnifferState::Method { .. }, b' ') => SnifferState::RequestLine,
             _ => return Err(SniffError::NotHttp { seen: self.excerpt() }),
         };
         Ok(())
@@ -273,8 +277,10 @@ impl Sniffer {
         let bytes = &self.buffer.bytes;
         match httparse::Request::new(&mut []).parse(bytes) {
             Ok(_) => Ok(()),
-            // Lines of other protocols have three words too, so the third must look like a version.
-            Err(httparse::Error::Version) if has_version(bytes) => {
+            // RFC 9113 §3.4: text of HTTP/1.1 is for clients that speak HTTP/1. Lines of other
+            // protocols have three words too, so the last must be a version.
+            Err(_) if !ends_with_version(bytes) => Err(SniffError::NotHttp { seen: self.excerpt() }),
+            Err(httparse::Error::Version) if has_three_words(bytes) => {
                 Err(SniffError::Version { seen: self.excerpt() })
             }
             Err(_) => Err(SniffError::RequestLine { seen: self.excerpt() }),
@@ -340,7 +346,20 @@ impl fmt::Debug for Sniffer {
 /// `PRI * HTTP/2`: no HTTP/1 request begins like this, since its version begins with `1`.
 const DECIDING_BYTES: usize = 12;
 
-/// Whether the third word of a request line looks like an HTTP version.
-fn has_version(line: &[u8]) -> bool {
-    line.splitn(3, |&byte| byte == b' ').nth(2).is_some_and(|rest| rest.starts_with(b"HTTP/"))
+/// The longest method of an HTTP/1 request, bytes: a client whose first word is as long as the
+/// preface does not speak HTTP. The longest registered method has 17.
+const METHOD_BYTES_MAX: usize = PREFACE.len() - 1;
+
+/// Whether a line ends with a version of HTTP (RFC 9112 §2.3).
+fn ends_with_version(line: &[u8]) -> bool {
+    let last = line.trim_ascii_end().rsplit(|&byte| byte == b' ').next();
+    let version = last.and_then(|last| last.strip_prefix(b"HTTP/"));
+    // People and scripts write `HTTP/2` without a minor version.
+    matches!(version, Some([b'0'..=b'9'] | [b'0'..=b'9', b'.', b'0'..=b'9']))
+}
+
+/// Whether a line has the shape of a request line, with one space between two words.
+fn has_three_words(line: &[u8]) -> bool {
+    let mut words = line.trim_ascii_end().split(|&byte| byte == b' ');
+    words.by_ref().take(3).filter(|word| !word.is_empty()).count() == 3 && words.next().is_none()
 }

@@ -66,7 +66,7 @@ fn settings_that_token68_cannot_express_become_a_default() {
 
 #[test]
 fn an_invalid_request_is_rejected_with_its_reason() {
-    // 9110-2.2-1, 9110-7.6.1-4, 9110-10.1.1-1
+    // 9110-2.2-1, 9110-7.6.1-4, 9110-10.1.1-1, 9110-4.2.4-1
     let get = || UpgradeRequest::new("GET", "a", "/");
     let field = |name: &str, value: &str| get().with_field("x", "y").with_field(name, value);
     let cases = [

@@ -141,7 +141,7 @@ fn rejections() -> Vec<(&'static str, &'static str, UpgradeRejection, &'static [
 
 #[test]
 fn a_request_that_may_not_upgrade_stays_http1_with_a_reason() {
-    // 9110-7.1-1, 9110-7.8-6, 9110-7.8-8, 9110-7.8-9, 9110-8.6-8
+    // 9110-7.1-1, 9110-7.8-6, 9110-7.8-8, 9110-7.8-9, 9110-8.6-8, 9110-4.2.1-2, 9110-4.2.4-2
     for (part, by, why, say) in rejections() {
         let bytes = [&curl_but(part, by)[..], b"next"].concat();
         let (sniffed, left) = sniff_at_every_split(&bytes);
@@ -286,35 +286,57 @@ fn tls_on_a_cleartext_port_is_reported_as_tls() {
 #[test]
 fn a_bad_request_line_is_rejected_at_its_end() {
     // 9110-6.2-5
-    let cases: [(&[u8], bool); 14] = [
+    const NO_VERSION: Option<&[u8]> = Some(responses::VERSION_NOT_SUPPORTED);
+    const BAD: Option<&[u8]> = Some(responses::BAD_REQUEST);
+    let cases: [(&[u8], Option<&[u8]>); 18] = [
         // Versions that are understood, and not spoken.
-        (b"GET / HTTP/2.0\r\n", true),
-        (b"GET / HTTP/1.2\r\n", true),
-        (b"GET / HTTP/0.9\r\n", true),
-        (b"PRI / HTTP/2.0\r\n", true),
-        (b"\r\nPRI * HTTP/2.0\r\n", true),
-        // Lines that are not understood.
-        (b"GET /\r\n", false),
-        (b"GET / http/1.1\r\n", false),
-        (b"GET / HTTP/1.1 \r\n", false),
-        (b"GET  / HTTP/1.1\r\n", false),
-        (b"GET / x HTTP/1.1\r\n", false),
-        (b"GET /\x01 HTTP/1.1\r\n", false),
-        (b"GET / HTTP/1.1\rX\r\n", false),
-        (b"EHLO example.com\r\n", false),
-        (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n", false),
+        (b"GET / HTTP/2.0\r\n", NO_VERSION),
+        (b"GET / HTTP/1.2\r\n", NO_VERSION),
+        (b"GET / HTTP/0.9\r\n", NO_VERSION),
+        (b"PRI / HTTP/2.0\r\n", NO_VERSION),
+        (b"\r\nPRI * HTTP/2.0\r\n", NO_VERSION),
+        // Lines that are not understood, of a client that speaks HTTP/1.
+        (b"GET / HTTP/1.1 \r\n", BAD),
+        (b"GET  / HTTP/1.1\r\n", BAD),
+        (b"GET / x HTTP/1.1\r\n", BAD),
+        (b"GET /\x01 HTTP/1.1\r\n", BAD),
+        // RFC 9113 §3.4: lines without a version of HTTP get no text of HTTP/1.1.
+        (b"GET /\r\n", None),
+        (b"GET / http/1.1\r\n", None),
+        (b"GET / HTTQ/1.1\r\n", None),
+        (b"GET / HTTP/x\r\n", None),
+        (b"GET / HTTP/1.10\r\n", None),
+        (b"GET / HTTP/1.1\rX\r\n", None),
+        (b"PRI * HTTP\r\n", None),
+        (b"EHLO example.com\r\n", None),
+        (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n", None),
     ];
-    for (line, is_version) in cases {
+    for (line, response) in cases {
         let (sniffed, left) = sniff_at_every_split(&[line, b"Host: a\r\n\r\n"].concat());
         assert_eq!(left, b"Host: a\r\n\r\n".len(), "{}", line.escape_ascii());
         let error = sniffed.error();
-        let (seen, say) = match error {
-            SniffError::Version { seen } if is_version => (seen, responses::VERSION_NOT_SUPPORTED),
-            SniffError::RequestLine { seen } if !is_version => (seen, responses::BAD_REQUEST),
-            _ => panic!("{}: {error}", line.escape_ascii()),
+        let (SniffError::Version { seen } | SniffError::RequestLine { seen } | SniffError::NotHttp { seen }) =
+            error
+        else {
+            panic!("{}: {error}", line.escape_ascii());
         };
+        assert_eq!(error.response(), response, "{}", line.escape_ascii());
         assert_eq!(seen.as_bytes(), &line[..line.len().min(Excerpt::BYTES_MAX)]);
-        assert_eq!(error.response(), Some(say));
+    }
+}
+
+#[test]
+fn a_first_word_as_long_as_the_preface_is_not_http() {
+    let longest = b"abcdefghijklmnopqrstuvw / HTTP/1.1\r\n\r\n";
+    assert!(matches!(sniff_at_every_split(longest), (Sniffed::Http1 { .. }, 0)));
+    for bytes in
+        [&b"abcdefghijklmnopqrstuvwx"[..], b"\r\nPRIabcdefghijklmnopqrstu", b"PRIabcdefghijklmnopqrstu"]
+    {
+        let (sniffed, left) = sniff_at_every_split(&[bytes, b" / HTTP/1.1\r\n\r\n"].concat());
+        assert_eq!(left, b" / HTTP/1.1\r\n\r\n".len());
+        let error = sniffed.error();
+        assert!(matches!(error, SniffError::NotHttp { seen } if seen.as_bytes() == bytes), "{error}");
+        assert_eq!(error.response(), None);
     }
 }
 
@@ -356,9 +378,9 @@ fn head_limits_hold_at_the_limit_and_one_past_it() {
     assert_eq!((error, left), (SniffError::HeadTooLong { limit: CURL.len() - 1 }, 5));
     assert_eq!(error.response(), Some(responses::FIELDS_TOO_LARGE));
 
-    // An endless method, target, and run of empty lines.
+    // An endless target, and run of empty lines.
     config.head_bytes_max = 64;
-    for endless in ["A".repeat(100), format!("GET /{}", "a".repeat(100)), "\r\n".repeat(50)] {
+    for endless in [format!("GET /{}", "a".repeat(100)), "\r\n".repeat(50)] {
         let (sniffed, left) = at_every_split(endless.as_bytes(), |chunks| sniff(config, chunks));
         assert_eq!((sniffed.error(), endless.len() - left), (SniffError::HeadTooLong { limit: 64 }, 64));
     }
@@ -402,9 +424,13 @@ fn messages_contain_no_control_byte() {
 fn errors_report_the_value_and_the_limit() {
     let message = |bytes: &[u8]| sniff(Config::default(), &[bytes]).0.error().to_string();
     assert_eq!(message(b"SSH-2.0-x\r\n"), r#"neither http/2 nor http/1: "SSH-2.0-x\r""#);
-    assert_eq!(message(b"GET /\r\n"), r#"malformed request line: "GET /\r\n""#);
+    let line = "GET  / HTTP/1.1\r\n";
+    assert_eq!(message(line.as_bytes()), r#"malformed request line: "GET  / HTTP/1.1\r\n""#);
     assert_eq!(message(b"GET / HTTP/3\r\n"), r#"http version is not 1.0, 1.1 or 2: "GET / HTTP/3\r\n""#);
-    assert_eq!(message(&[b'A'; 20_000]), "head is longer than 16384 bytes (head_bytes_max)");
+    assert_eq!(
+        message(format!("GET /{}", "a".repeat(20_000)).as_bytes()),
+        "head is longer than 16384 bytes (head_bytes_max)"
+    );
     let eof = SniffError::Eof { at: EofPosition::Body, bytes: 7 };
     assert_eq!(eof.to_string(), "end of input in the body of an upgrade request, after 7 bytes");
     let rejection = UpgradeRejection::Settings(SettingsError::Value { id: 2, value: 7 });

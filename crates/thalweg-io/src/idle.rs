@@ -2,16 +2,18 @@
 //!
 //! Invariants: a connection with streams is not evicted; one that does not speak HTTP/2 yet is
 //! evicted only after it made no progress for a second, so that clients which are connecting do not
-//! displace each other; one eviction runs at a time, so that a server does not close more
-//! connections than it needs to.
+//! displace each other; an eviction begins only when the one before has made room, so that a server
+//! does not close more connections than it needs to; connections that have made room and are not
+//! gone yet are bounded.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use thalweg::{ErrorCode, Server};
 
 use crate::command::Command;
+use crate::lingering_close::CloseLimits;
 
 /// Since when a connection has had no streams. Its driver and the server share it.
 ///
@@ -21,8 +23,10 @@ use crate::command::Command;
 pub struct IdleState {
     /// The time from which the connection is idle, in nanoseconds after `ORIGIN`; or `BUSY`.
     since: AtomicU64,
-    /// Whether the connection is shutting down to make room.
-    is_evicted: AtomicBool,
+    /// `KEPT`, `CHOSEN` to make room, or `CLOSED` for that.
+    eviction: AtomicU8,
+    /// Whether an evicted connection closes at once, because enough others linger.
+    is_abrupt: AtomicBool,
 }
 
 impl Default for IdleState {
@@ -34,7 +38,7 @@ impl Default for IdleState {
 impl IdleState {
     fn accepted_at(elapsed: Duration) -> Self {
         let since = AtomicU64::new(nanos(elapsed.saturating_add(PROGRESS_TIME)));
-        Self { since, is_evicted: AtomicBool::new(false) }
+        Self { since, eviction: AtomicU8::new(KEPT), is_abrupt: AtomicBool::new(false) }
     }
 
     /// For the I/O layer: the peer sent something, and the connection does not speak HTTP/2 yet.
@@ -67,13 +71,49 @@ impl IdleState {
     /// Returns whether the connection is shutting down to make room.
     #[must_use]
     pub fn is_evicted(&self) -> bool {
-        self.is_evicted.load(Ordering::SeqCst)
+        self.eviction.load(Ordering::SeqCst) != KEPT
+    }
+
+    /// For the I/O layer: the connection has ended to make room. Only its lingering close is left.
+    pub fn set_closed(&self) {
+        self.eviction.store(CLOSED, Ordering::SeqCst);
+    }
+
+    /// Returns whether the connection has ended to make room.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.eviction.load(Ordering::SeqCst) == CLOSED
+    }
+
+    /// Returns the limits of the connection's close: those given, unless it ends to make room and
+    /// enough others linger for that reason. Then it closes when its GOAWAY is written.
+    #[must_use]
+    pub fn close_limits(&self, limits: CloseLimits) -> CloseLimits {
+        if self.is_closed() && self.is_abrupt.load(Ordering::SeqCst) {
+            limits.flush(limits.flush.min(ABRUPT_FLUSH)).drain(Duration::ZERO)
+        } else {
+            limits
+        }
+    }
+}
+
+/// Returns whether a server with these connections can serve another one. A connection that has
+/// ended to make room gives its place at once and lingers beside: at most 64 do so.
+pub fn has_room<'a>(
+    connections: impl ExactSizeIterator<Item = &'a IdleState>,
+    connections_max: usize,
+) -> bool {
+    let len = connections.len();
+    len < connections_max || {
+        let closed = connections.filter(|state| state.is_closed()).count();
+        len - closed.min(CLOSED_MAX) < connections_max
     }
 }
 
 /// Returns the connections to evict so that another finds room: an eighth of the idle ones, at
-/// least 1 and at most 32, those that have been idle for longest. None while an earlier eviction is
-/// still running.
+/// least 1 and at most 32, those that have been idle for longest. None while an earlier eviction
+/// has not made room yet. The first 32 that end at a time linger until the peer closes or
+/// [`CloseLimits`] are over; others close when their GOAWAY is written.
 pub fn least_recently_used<'a, T>(connections: impl Iterator<Item = (&'a IdleState, T)>) -> Vec<T> {
     least_recently_used_at(ORIGIN.elapsed(), connections)
 }
@@ -82,18 +122,24 @@ fn least_recently_used_at<'a, T>(
     elapsed: Duration,
     connections: impl Iterator<Item = (&'a IdleState, T)>,
 ) -> Vec<T> {
-    let mut idle = Vec::new();
+    let (mut idle, mut closed) = (Vec::new(), 0);
     for (state, connection) in connections {
-        if state.is_evicted() {
-            return Vec::new();
-        }
-        if let Some(since) = state.idle_since(elapsed) {
-            idle.push((since, connection));
+        if state.is_closed() {
+            closed += 1;
+        } else if let Some(since) = state.idle_since(elapsed) {
+            if state.is_evicted() {
+                return Vec::new();
+            }
+            idle.push((since, state, connection));
         }
     }
-    idle.sort_by_key(|(since, _)| *since);
+    idle.sort_by_key(|(since, ..)| *since);
     let count = (idle.len() / 8).clamp(1, EVICTED_MAX);
-    idle.into_iter().take(count).map(|(_, connection)| connection).collect()
+    let chosen = idle.into_iter().take(count).enumerate().map(|(index, (_, state, connection))| {
+        state.is_abrupt.store(closed + index >= LINGERING_MAX, Ordering::SeqCst);
+        connection
+    });
+    chosen.collect()
 }
 
 /// Marks a connection as evicted. Returns the command that shuts it down, if it still has no
@@ -104,12 +150,13 @@ fn least_recently_used_at<'a, T>(
 /// [`NegotiationError::Evicted`](crate::NegotiationError::Evicted): at this command, or when
 /// [`is_evicted`](IdleState::is_evicted) says so.
 pub fn evict(state: Arc<IdleState>) -> Command<Server> {
-    state.is_evicted.store(true, Ordering::SeqCst);
+    state.eviction.store(CHOSEN, Ordering::SeqCst);
     Box::new(move |connection| {
         if connection.live_streams() == 0 {
             connection.close(ErrorCode::NO_ERROR, EVICTION_TEXT);
+            state.set_closed();
         } else {
-            state.is_evicted.store(false, Ordering::SeqCst);
+            state.eviction.store(KEPT, Ordering::SeqCst);
         }
         Ok(())
     })
@@ -129,6 +176,16 @@ const PROGRESS_TIME: Duration = Duration::from_secs(1);
 const EVICTION_TEXT: &[u8] = b"idle, and the server has reached its limit of connections";
 /// Connections that are evicted at a time, at most.
 const EVICTED_MAX: usize = 32;
+/// Evicted connections that linger at a time, at most.
+const LINGERING_MAX: usize = 32;
+/// Evicted connections that do not count in the limit, at most: those that linger, and those that
+/// still write GOAWAY.
+const CLOSED_MAX: usize = 2 * LINGERING_MAX;
+/// Time to write GOAWAY for one that does not linger.
+const ABRUPT_FLUSH: Duration = Duration::from_millis(100);
+const KEPT: u8 = 0;
+const CHOSEN: u8 = 1;
+const CLOSED: u8 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -191,8 +248,47 @@ mod tests {
         assert_eq!(chosen(&many), [23, 22, 21]);
         let many: Vec<_> = (0..1000).map(idle_since).collect();
         assert_eq!(chosen(&many), (0..32).collect::<Vec<_>>());
-        many[999].is_evicted.store(true, Ordering::SeqCst);
+        drop(evict_of(&many[999]));
         assert_eq!(chosen(&many), [0; 0], "an eviction is running");
+        many[999].update(false, true);
+        assert_eq!(chosen(&many).len(), 32, "it has a stream now, and will be spared");
+        many[999].set_closed();
+        assert_eq!(chosen(&many).len(), 32, "it has made room");
+    }
+
+    /// Marks a connection that tests own as chosen.
+    fn evict_of(state: &IdleState) -> u8 {
+        state.eviction.swap(CHOSEN, Ordering::SeqCst)
+    }
+
+    #[test]
+    fn a_connection_that_made_room_lingers_beside_the_limit() {
+        let states: Vec<_> = (0..100).map(idle_since).collect();
+        let fits = |len: usize, max| has_room(states[..len].iter(), max);
+        assert!(fits(9, 10) && !fits(10, 10));
+        evict_of(&states[3]);
+        assert!(!fits(10, 10), "it has not closed yet");
+        states[3].set_closed();
+        assert!(fits(10, 10) && !fits(11, 10));
+        states.iter().for_each(IdleState::set_closed);
+        assert!(fits(73, 10) && !fits(74, 10), "64 of them at most");
+    }
+
+    #[test]
+    fn only_so_many_evicted_connections_linger() {
+        let states: Vec<_> = (0..300).map(idle_since).collect();
+        let limits = CloseLimits::default();
+        let abrupt = limits.flush(Duration::from_millis(100)).drain(Duration::ZERO);
+        for (round, expected) in [limits, abrupt].into_iter().enumerate() {
+            let indexed = states.iter().enumerate().map(|(index, state)| (state, index));
+            let chosen = least_recently_used_at(LATE, indexed);
+            assert_eq!(chosen, (32 * round..32 * (round + 1)).collect::<Vec<_>>());
+            for index in chosen {
+                assert_eq!(states[index].close_limits(limits), limits, "it has not ended");
+                states[index].set_closed();
+                assert_eq!(states[index].close_limits(limits), expected, "round {round}");
+            }
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub use command::{Command, CommandSink, Handle};
 pub use counters::{ConnectionCounters, CounterSnapshot, Counters};
 pub use end::{ConnectionEnd, LogLevel, WithCauses};
 pub use hash_seed::seeded;
-pub use idle::{IdleState, evict, least_recently_used};
+pub use idle::{IdleState, evict, has_room, least_recently_used};
 pub use lingering_close::{CloseEvent, CloseLimits, CloseStep, LingeringClose};
 pub use listener::is_of_one_connection;
 pub use negotiate::{DetectedProtocol, Negotiation, NegotiationError, Rejection};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use thalweg::{Client, ErrorCode, Role, Server, StreamKey};
-use thalweg_io::Command;
+use thalweg_io::{Command, IdleState};
 
 use crate::body::exchange::{Chunk, Exchange, Finish, StreamCommand, StreamCommandSink};
 use crate::mailbox::Mailbox;
@@ -17,8 +17,9 @@ pub(crate) enum DriverMessage<M, R: Role> {
     Host(M),
     /// A command for the connection, executed once it speaks HTTP/2.
     Connection(Command<R>),
-    /// Make room for another connection: this command, or the end of a negotiation.
-    Evict(Command<R>),
+    /// Make room for another connection: this command, or the end of a negotiation. The state says
+    /// which has happened.
+    Evict(Arc<IdleState>, Command<R>),
     /// Shut down gracefully.
     Shutdown,
     /// Close now.

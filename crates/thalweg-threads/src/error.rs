@@ -36,8 +36,8 @@ pub enum Error {
     },
     /// The client's time limit expired; the stream was reset with CANCEL.
     TimedOut,
-    /// The reader of the request's content failed, or its length is not the announced one. The stream
-    /// was reset with CANCEL if it was open.
+    /// The reader of the request's content failed, or its length is not the announced one. The
+    /// stream was reset with CANCEL if it was open.
     Body(Arc<io::Error>),
 }
 

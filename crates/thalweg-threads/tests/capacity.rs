@@ -12,7 +12,7 @@ use shared::{LIMIT, Peer, Running};
 use thalweg::ErrorCode;
 use thalweg_testkit::frames::{data, headers, kind, ping, preface, settings, wire};
 use thalweg_testkit::hpack;
-use thalweg_threads::{Body, NegotiationError, Request, Responder, Response};
+use thalweg_threads::{Body, CloseLimits, NegotiationError, Request, Responder, Response};
 
 fn listen(connections_max: usize) -> Running {
     Running::with(
@@ -115,6 +115,27 @@ fn a_client_that_never_sent_a_whole_preface_makes_room() {
         drop((silent, third));
         server.stop();
     }
+}
+
+/// Clients that do not close their evicted connections hold them, but not their places.
+#[test]
+fn an_evicted_connection_that_lingers_delays_no_other_client() {
+    let limits = CloseLimits::default().drain(Duration::from_secs(60));
+    let server = Running::with(
+        |server| server.connections_max(2).close_limits(limits),
+        |_: Request<Body>, responder: Responder| responder.send(Response::ok()),
+    );
+    let mut held = Vec::new();
+    // More than may linger at a time.
+    for _ in 0..70 {
+        let start = Instant::now();
+        let mut peer = connect(&server);
+        get_and_wait_idle(&server, &mut peer, 1);
+        assert!(start.elapsed() < Duration::from_secs(10), "{}: {:?}", held.len(), start.elapsed());
+        held.push(peer);
+    }
+    drop(held);
+    server.stop();
 }
 
 #[test]

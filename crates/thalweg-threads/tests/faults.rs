@@ -262,6 +262,71 @@ fn input_in_time_is_processed_before_timeouts_after_a_clock_jump() {
     let Turn::Wait(_) = bench.turns() else { panic!("it has ended") };
 }
 
+/// The timeouts of a peer's input are short.
+fn short_timeouts() -> Builder {
+    let mut config = Config::default();
+    let limit = Some(Duration::from_millis(200));
+    (config.timeouts.preface, config.timeouts.header_block) = (limit, limit);
+    config.timeouts.settings_ack = limit;
+    no_linger().config(config)
+}
+
+/// A loop that only knows that a timeout is due, for example because a signal interrupted its wait
+/// for readiness, need not say what the transport has.
+#[test]
+fn input_that_arrived_before_a_timeout_is_read_although_nothing_reported_it() {
+    let pool = Pool::new(1, echo);
+    let input = [greeting(0x7fff_ffff), get(1, "/")].concat();
+    let settings = 24 + 15;
+    let before_ack = 24 + 9 + 6;
+    let half_a_block = input.len() - 3;
+    for cut in [10, settings, before_ack, half_a_block] {
+        let mut bench = Bench::new(&pool, &short_timeouts());
+        let (first, rest) = input.split_at(cut);
+        // A block that is cut inside a frame has begun with its frame header only if a frame of it
+        // is complete.
+        if cut == half_a_block {
+            let block = hpack::get("/");
+            bench.pipe.send(&greeting(0x7fff_ffff));
+            bench.pipe.send(&headers(1, &block[..2]).end_stream().bytes());
+            bench.go();
+            bench.pipe.send(&raw(kind::CONTINUATION, flag::END_HEADERS, 1, &block[2..]).bytes());
+        } else {
+            bench.pipe.send(first);
+            bench.go();
+            bench.pipe.send(rest);
+        }
+        thread::sleep(Duration::from_millis(300));
+        let Turn::Wait(_) = bench.driver.turn(Readiness::NONE) else { panic!("cut at {cut}: it has ended") };
+        let frames = bench.frames(kind::DATA, 1);
+        assert!(frames.iter().all(|frame| frame.kind != kind::GOAWAY), "cut at {cut}: {frames:?}");
+    }
+    close(&pool);
+}
+
+#[test]
+fn input_that_never_ends_does_not_hold_timeouts_off() {
+    let pool = Pool::new(1, echo);
+    let mut bench = Bench::new(&pool, &short_timeouts());
+    bench.pipe.send(&greeting(0x7fff_ffff));
+    bench.pipe.send(&headers(1, hpack::get("/")).end_stream().bytes());
+    bench.go();
+    // Each read finds one byte, and there are more than the driver reads before a timeout.
+    bench.pipe.with(|ends| ends.step = Some(1));
+    bench.pipe.send(&raw(kind::CONTINUATION, flag::END_HEADERS, 1, [0x82; 100]).bytes());
+    thread::sleep(Duration::from_millis(300));
+    let _ = bench.driver.turn(Readiness::NONE);
+    bench.pipe.with(|ends| ends.step = None);
+    let frames = read_all(&bench.pipe.written());
+    let last = frames.last().expect("a GOAWAY frame");
+    assert_eq!(
+        (last.kind, last.code()),
+        (kind::GOAWAY, Some(thalweg::Timeout::HeaderBlock.code())),
+        "{frames:?}"
+    );
+    close(&pool);
+}
+
 #[test]
 fn a_peer_that_fills_every_limit_is_served() {
     const STREAMS: u32 = 256;

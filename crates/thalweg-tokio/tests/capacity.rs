@@ -5,13 +5,13 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::{Peer, describe, within};
 use thalweg::{Config, ErrorCode};
 use thalweg_testkit::frames::{data, headers, kind, ping, preface, settings, wire};
 use thalweg_testkit::hpack;
-use thalweg_tokio::{NegotiationError, Server, service_fn};
+use thalweg_tokio::{CloseLimits, NegotiationError, Server, service_fn};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -78,6 +78,24 @@ async fn a_silent_peer_makes_room_as_well() {
     let mut second = connect(addr).await;
     get(&mut second, 1).await;
     drop(silent);
+}
+
+/// Clients that do not close their evicted connections hold them, but not their places.
+#[tokio::test]
+async fn an_evicted_connection_that_lingers_delays_no_other_client() {
+    let limits = CloseLimits::default().drain(Duration::from_secs(60));
+    let server = Server::builder().connections_max(2).close_limits(limits).bind("127.0.0.1:0").await.unwrap();
+    let addr = server.local_addr().unwrap();
+    tokio::spawn(server.serve(service_fn(describe)));
+    let mut held = Vec::new();
+    // More than may linger at a time.
+    for _ in 0..70 {
+        let start = Instant::now();
+        let mut peer = connect(addr).await;
+        get(&mut peer, 1).await;
+        assert!(start.elapsed() < Duration::from_secs(10), "{}: {:?}", held.len(), start.elapsed());
+        held.push(peer);
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 mod support;
 
 use std::convert::Infallible;
+use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +16,8 @@ use support::{Alive, Peer, Running, describe, hello};
 use thalweg::frame::SettingId;
 use thalweg::{CloseCause, Config, ErrorCode, Timeout};
 use thalweg_testkit::frames::{
-    Frame, data, goaway, headers, kind, ping_ack, rst_stream, settings, settings_ack,
+    Frame, Reader, data, flag, goaway, headers, kind, ping_ack, preface, raw, rst_stream, settings,
+    settings_ack, wire,
 };
 use thalweg_testkit::hpack;
 use thalweg_tokio::server::Connection;
@@ -209,4 +211,106 @@ async fn an_idle_connection_without_a_ping_ack_closes_at_the_time_limit() {
     drop(peer);
     let end = running.end().await;
     assert_eq!((end.report.error, end.is_warning()), (None, false));
+}
+
+/// A client with a blocking socket in a thread of its own, which a blocked runtime does not stop.
+struct Blocking {
+    socket: std::net::TcpStream,
+    reader: Reader,
+}
+
+impl Blocking {
+    fn send(&mut self, bytes: &[u8]) {
+        self.socket.write_all(bytes).unwrap();
+    }
+
+    /// Returns the next frame that is not WINDOW_UPDATE.
+    fn next(&mut self) -> Frame {
+        loop {
+            match self.reader.next_frame().unwrap() {
+                Some(frame) if frame.kind != kind::WINDOW_UPDATE => return frame,
+                Some(_) => continue,
+                None => {}
+            }
+            let mut bytes = [0; 4096];
+            let len = self.socket.read(&mut bytes).unwrap();
+            assert!(len > 0, "the server ended");
+            self.reader.push(&bytes[..len]);
+        }
+    }
+
+    /// Reads so many complete responses.
+    fn responses(&mut self, count: usize) {
+        let mut ended = 0;
+        while ended < count {
+            let frame = self.next();
+            assert_ne!(frame.kind, kind::GOAWAY, "{frame}");
+            ended += usize::from(frame.ends_stream());
+        }
+    }
+}
+
+/// The length of the timeouts below, and of what the handler blocks.
+const SHORT: Duration = Duration::from_millis(100);
+const BLOCKED: Duration = Duration::from_millis(400);
+
+/// Serves one connection whose handler blocks its thread, while `client` runs.
+async fn serve_blocking(client: impl FnOnce(Blocking) + Send + 'static) {
+    let mut config = Config::default();
+    (config.timeouts.settings_ack, config.timeouts.header_block) = (Some(SHORT), Some(SHORT));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = std::thread::spawn(move || {
+        let socket = std::net::TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        client(Blocking { socket, reader: Reader::default() });
+    });
+    let (socket, _) = listener.accept().await.unwrap();
+    let service = service_fn(|request: Request<Body>| async move {
+        if request.uri().path() == "/block" {
+            std::thread::sleep(BLOCKED);
+        }
+        hello(request).await
+    });
+    let end = Running(tokio::spawn(Connection::new(socket, service, config).unwrap())).end().await;
+    assert_eq!(end.report.error, None, "{end}");
+    client.join().unwrap();
+}
+
+fn acknowledges_settings_while_the_first_handler_blocks(mut client: Blocking) {
+    let get = headers(1, hpack::get("/block")).end_headers().end_stream();
+    client.send(&wire([&preface(), &settings(), &get]));
+    assert_eq!(client.next().kind, kind::SETTINGS);
+    client.send(&settings_ack().bytes());
+    client.responses(1);
+    client.send(&headers(3, hpack::get("/block")).end_headers().end_stream().bytes());
+    client.responses(1);
+}
+
+fn completes_a_field_block_while_a_handler_blocks(mut client: Blocking) {
+    client.send(&wire([&preface(), &settings()]));
+    assert_eq!(client.next().kind, kind::SETTINGS);
+    client.send(&settings_ack().bytes());
+    let block = hpack::get("/");
+    let blocking = headers(1, hpack::get("/block")).end_headers().end_stream();
+    client.send(&wire([&blocking, &headers(3, &block[..2]).end_stream()]));
+    std::thread::sleep(SHORT / 2);
+    client.send(&raw(kind::CONTINUATION, flag::END_HEADERS, 3, &block[2..]).bytes());
+    client.responses(2);
+}
+
+#[tokio::test]
+async fn settings_acknowledged_while_a_handler_blocks_are_in_time() {
+    serve_blocking(acknowledges_settings_while_the_first_handler_blocks).await;
+}
+
+#[tokio::test]
+async fn a_field_block_completed_while_a_handler_blocks_is_in_time() {
+    serve_blocking(completes_a_field_block_while_a_handler_blocks).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn input_that_arrives_while_a_handler_blocks_is_in_time_on_several_threads() {
+    serve_blocking(acknowledges_settings_while_the_first_handler_blocks).await;
+    serve_blocking(completes_a_field_block_while_a_handler_blocks).await;
 }

@@ -63,6 +63,8 @@ pub(crate) struct OpenBlock {
     pub promised: Option<StreamId>,
     /// END_STREAM
     pub end: bool,
+    /// Whether HEADERS names its own stream as the one that it depends on.
+    pub depends_on_itself: bool,
     /// CONTINUATION frames so far.
     pub continuations: u32,
     /// Bytes of fragments so far.

@@ -5,8 +5,13 @@
 //! time that the caller passes. So no timeout can be measured from a time that passed before the
 //! call that armed it.
 //!
+//! A timeout of a frame that the peer must see before it can act (SETTINGS, PING, the client's
+//! preface, the DATA that used up a window) is *unsent* until `poll_transmit` hands the output out;
+//! then it is pending.
+//!
 //! Invariants: `next` is the earliest armed timeout, or the last known time while one is pending; a
-//! timeout that the configuration disables is neither armed nor pending.
+//! timeout that the configuration disables is neither armed, nor pending, nor unsent; an unsent
+//! timeout alone asks for no time.
 
 use core::time::Duration;
 
@@ -22,6 +27,8 @@ pub(crate) struct Timers {
     durations: [u64; Timeout::COUNT],
     /// One bit for each timeout that starts at the next time that the caller passes.
     pending: u16,
+    /// One bit for each timeout that becomes pending when the output is handed out.
+    unsent: u16,
     /// Whether `now` is the time of the current call.
     is_current: bool,
     /// The latest time that was passed; `None` before the first.
@@ -32,7 +39,7 @@ pub(crate) struct Timers {
 
 impl Timers {
     /// Creates the table of a new connection. The timeouts of [`ARMED_AT_START`] start at the first
-    /// time that the caller passes.
+    /// time that the caller passes. [`SENT_AT_START`] starts when the output is handed out.
     pub(crate) fn new(timeouts: &Timeouts) -> Self {
         let nanos = |duration: Option<Duration>| {
             duration.map_or(OFF, |duration| u64::try_from(duration.as_nanos()).unwrap_or(OFF - 1))
@@ -42,11 +49,13 @@ impl Timers {
             at: [Instant::NEVER; Timeout::COUNT],
             durations,
             pending: 0,
+            unsent: 0,
             is_current: false,
             now: None,
             input_at: None,
         };
         ARMED_AT_START.into_iter().for_each(|timeout| timers.arm(timeout));
+        timers.arm_after_transmit(SENT_AT_START);
         timers
     }
 
@@ -142,6 +151,39 @@ impl Timers {
         }
     }
 
+    /// Arms a timeout of a frame that was appended to the output: it starts at the first time after
+    /// the output was handed out. If it is armed for an earlier frame, that one's expiry stays.
+    #[inline]
+    pub(crate) fn arm_after_transmit(&mut self, timeout: Timeout) {
+        if self.durations[timeout as usize] != OFF {
+            self.unsent |= bit(timeout);
+        }
+    }
+
+    /// Whether a frame that arms the timeout is in the output.
+    #[inline]
+    pub(crate) fn is_unsent(&self, timeout: Timeout) -> bool {
+        self.unsent & bit(timeout) != 0
+    }
+
+    /// Makes the unsent timeouts pending: the output was handed out.
+    #[inline]
+    pub(crate) fn output_taken(&mut self) {
+        self.pending |= self.unsent;
+        self.unsent = 0;
+    }
+
+    /// Ends the wait for the oldest of several frames. If a later one is handed out, the wait for
+    /// its answer starts now.
+    pub(crate) fn restart_for_next(&mut self, timeout: Timeout) {
+        if self.is_unsent(timeout) {
+            self.at[timeout as usize] = Instant::NEVER;
+            self.pending &= !bit(timeout);
+        } else {
+            self.arm(timeout);
+        }
+    }
+
     /// Arms a timeout that expires its duration after `since`, a time that was passed earlier.
     pub(crate) fn arm_since(&mut self, timeout: Timeout, since: Instant) {
         if let Some(duration) = self.duration(timeout) {
@@ -171,12 +213,13 @@ impl Timers {
     pub(crate) fn disarm(&mut self, timeout: Timeout) {
         self.at[timeout as usize] = Instant::NEVER;
         self.pending &= !bit(timeout);
+        self.unsent &= !bit(timeout);
     }
 
     /// Disarms all timeouts.
     pub(crate) fn disarm_all(&mut self) {
         self.at = [Instant::NEVER; Timeout::COUNT];
-        self.pending = 0;
+        (self.pending, self.unsent) = (0, 0);
     }
 
     /// Returns when `handle_timeout` should be called: at once, which is the last known time, while
@@ -195,14 +238,17 @@ impl Timers {
             let at = self.at[*timeout as usize];
             at <= now && at != Instant::NEVER
         })?;
-        self.disarm(due);
+        // A frame that is still in the output keeps its timeout.
+        self.at[due as usize] = Instant::NEVER;
+        self.pending &= !bit(due);
         Some(due)
     }
 
     /// Asserts the invariants.
     pub(crate) fn check(&self) {
         for timeout in Timeout::ALL {
-            let is_enabled = self.at[timeout as usize] != Instant::NEVER || self.pending & bit(timeout) != 0;
+            let is_waiting = (self.pending | self.unsent) & bit(timeout) != 0;
+            let is_enabled = self.at[timeout as usize] != Instant::NEVER || is_waiting;
             debug_assert!(!is_enabled || self.duration(timeout).is_some(), "{timeout:?} is off");
         }
         debug_assert!(!self.is_current, "the call that carried the time has returned");
@@ -214,8 +260,9 @@ const fn bit(timeout: Timeout) -> u16 {
 }
 
 /// The timeouts that a new connection arms.
-const ARMED_AT_START: [Timeout; 4] =
-    [Timeout::Preface, Timeout::SettingsAck, Timeout::Idle, Timeout::KeepAlive];
+const ARMED_AT_START: [Timeout; 3] = [Timeout::Preface, Timeout::Idle, Timeout::KeepAlive];
+/// The timeout that waits for an answer to what a new connection sends first.
+const SENT_AT_START: Timeout = Timeout::SettingsAck;
 const OFF: u64 = u64::MAX;
 
 #[cfg(test)]
@@ -268,6 +315,32 @@ mod tests {
             let length = timers.duration(timeout).expect("it is on");
             assert_eq!(timers.next(), Some(at(100) + length), "{timeout:?}");
         }
+    }
+
+    #[test]
+    fn an_unsent_timeout_asks_for_no_time_until_the_output_is_handed_out() {
+        let mut timers = table(&Timeouts::default());
+        timers.arm_after_transmit(Timeout::SettingsAck);
+        timers.handle_time(at(50));
+        assert_eq!(timers.next(), None);
+        timers.output_taken();
+        assert_eq!(timers.next(), Some(at(50)));
+        timers.handle_time(at(100));
+        assert_eq!(timers.next(), Some(at(110)));
+        // The second of two frames, handed out later, leaves the expiry of the first.
+        timers.arm_after_transmit(Timeout::SettingsAck);
+        timers.output_taken();
+        timers.handle_time(at(105));
+        assert_eq!(timers.next(), Some(at(110)));
+        timers.restart_for_next(Timeout::SettingsAck);
+        timers.handle_time(at(106));
+        assert_eq!(timers.next(), Some(at(116)));
+        timers.arm_after_transmit(Timeout::SettingsAck);
+        timers.restart_for_next(Timeout::SettingsAck);
+        assert_eq!(timers.next(), None, "the next frame is still in the output");
+        timers.disarm(Timeout::SettingsAck);
+        timers.output_taken();
+        assert_eq!(timers.next(), None);
     }
 
     #[test]

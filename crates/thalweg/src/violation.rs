@@ -115,6 +115,7 @@ violations! {
     PushDisabled: Connection, PROTOCOL_ERROR, "RFC 9113 §6.6", "PUSH_PROMISE although SETTINGS_ENABLE_PUSH is 0";
     PushOnWrongStream: Connection, PROTOCOL_ERROR, "RFC 9113 §6.6", "PUSH_PROMISE on a stream that is not open to the server";
     PushIdInvalid: Connection, PROTOCOL_ERROR, "RFC 9113 §6.6", "PUSH_PROMISE promises an identifier that is not a new even one";
+    DependencyOnItself: Stream, PROTOCOL_ERROR, "RFC 7540 §5.3.1", "HEADERS or PRIORITY makes a stream depend on itself";
     PriorityUpdateFromServer: Connection, PROTOCOL_ERROR, "RFC 9218 §7.1", "PRIORITY_UPDATE from a server";
     PriorityUpdateIdInvalid: Connection, PROTOCOL_ERROR, "RFC 9218 §7.1", "PRIORITY_UPDATE for stream 0 or for a push that was not promised";
     PriorityUpdateTooMany: Connection, PROTOCOL_ERROR, "RFC 9218 §7.1", "PRIORITY_UPDATE for more idle streams than may be opened";
@@ -131,7 +132,7 @@ violations! {
     MethodInvalid: Stream, PROTOCOL_ERROR, "RFC 9110 §9.1", ":method is not a token";
     SchemeInvalid: Stream, PROTOCOL_ERROR, "RFC 9113 §8.3.1", ":scheme is not a URI scheme";
     PathInvalid: Stream, PROTOCOL_ERROR, "RFC 9113 §8.3.1", ":path is empty or does not begin with a slash";
-    AuthorityInvalid: Stream, PROTOCOL_ERROR, "RFC 9113 §8.3.1", ":authority is empty, or holds user information or a forbidden byte";
+    AuthorityInvalid: Stream, PROTOCOL_ERROR, "RFC 9113 §8.3.1", "the authority has no host, or holds user information or a forbidden byte";
     AuthorityDiffersFromHost: Stream, PROTOCOL_ERROR, "RFC 9113 §8.3.1", "host differs from :authority";
     ConnectPseudo: Stream, PROTOCOL_ERROR, "RFC 9113 §8.5", "CONNECT with :scheme or :path, or without host and port in :authority";
     ProtocolNotEnabled: Stream, PROTOCOL_ERROR, "RFC 8441 §4", ":protocol without SETTINGS_ENABLE_CONNECT_PROTOCOL or without CONNECT";
@@ -139,7 +140,9 @@ violations! {
     StatusSwitchingProtocols: Stream, PROTOCOL_ERROR, "RFC 9113 §8.6", "status 101 does not exist in HTTP/2";
     ContentLengthInvalid: Stream, PROTOCOL_ERROR, "RFC 9110 §8.6", "content-length is not one number";
     ContentLengthMismatch: Stream, PROTOCOL_ERROR, "RFC 9113 §8.1.1", "content-length differs from the bytes of DATA";
+    ContentLengthInTrailers: Stream, PROTOCOL_ERROR, "RFC 9110 §6.5.1", "content-length in trailers";
     TrailersWithoutEnd: Stream, PROTOCOL_ERROR, "RFC 9113 §8.1", "a second header block without END_STREAM";
+    TrailersWithoutContent: Stream, PROTOCOL_ERROR, "RFC 9110 §6.4.1", "trailers of a response that ends with its header section";
     InformationalWithEnd: Stream, PROTOCOL_ERROR, "RFC 9113 §8.1", "an informational response with END_STREAM";
     DataBeforeHeaders: Stream, PROTOCOL_ERROR, "RFC 9113 §8.1", "DATA before the final header block";
     FrameInTunnel: Stream, PROTOCOL_ERROR, "RFC 9113 §8.5", "frame other than DATA in a tunnel that CONNECT opened";

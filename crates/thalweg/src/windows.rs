@@ -115,6 +115,12 @@ impl ConnectionWindows {
         taken
     }
 
+    /// Returns since when the peer can send no content, on any stream, because the caller holds
+    /// what it has sent: since the last content, which took the rest of the window.
+    pub(crate) const fn exhausted_since(&self) -> Option<Instant> {
+        if self.receive.available() <= 0 && self.receive.held() > 0 { self.content_received } else { None }
+    }
+
     /// Records that content was received, on any stream.
     #[inline]
     pub(crate) const fn record_content(&mut self, now: Instant) {

@@ -119,7 +119,7 @@ fn content_and_trailers_reach_the_handler<A: Adapter>() {
     assert_eq!(outcome(&server), Observation::Content("/a".to_owned(), received));
 }
 
-// 9113-8.2.3: the fields are joined before anything that does not know HTTP/2 sees them.
+// 9113-8.2.3-1: the fields are joined before anything that does not know HTTP/2 sees them.
 fn cookies_reach_the_handler_as_one_field<A: Adapter>() {
     let server = serve::<A>(|_| respond(200, ""));
     let mut peer = server.peer();

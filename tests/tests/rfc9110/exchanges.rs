@@ -99,6 +99,7 @@ fn s9_2_2_a_request_that_was_not_processed_is_not_sent_again() {
 
 #[test]
 fn s9_3_6_another_status_than_2xx_makes_no_tunnel() {
+    // 9110-9.3.6-3
     let connect = || Request::connect("example.org:443");
     let trailers = || headers(1, hpack::block(&[("x-sum", "1")])).end_stream().end_headers();
     for status in ["300", "404", "503"] {

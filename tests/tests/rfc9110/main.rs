@@ -4,5 +4,7 @@
 //! Each test names the requirements of `requirements.toml` that it keeps.
 #![expect(clippy::unwrap_used, reason = "these are tests, their own functions included")]
 
+mod content;
 mod exchanges;
 mod fields;
+mod targets;

@@ -113,7 +113,7 @@ fn s8_3_unknown_and_foreign_pseudo_header_fields_are_malformed() {
 
 #[test]
 fn s8_3_invalid_values_are_malformed() {
-    // 9113-8.3-8, 9113-8.3.1-11, 9113-8.3.1-13, 9110-7.1-1
+    // 9113-8.3-8, 9113-8.3.1-11, 9113-8.3.1-13, 9110-7.1-1, 9110-4.2.4-2
     for method in ["", "GET ", "G T", "G\u{e9}T", "GET\r", "(GET)"] {
         refused_request(&[(":method", method), SCHEME, AUTHORITY, PATH]);
     }
@@ -205,7 +205,8 @@ fn malformed(violation: Violation) -> Result<(), OpenError> {
 
 #[test]
 fn s8_3_1_a_request_is_sent_whole_or_not_at_all() {
-    // 9113-8.3.1-16, 9113-8.3.1-12, 9113-8.3.1-10, 9110-2.2-1, 9110-7.1-1
+    // 9113-8.3.1-16, 9113-8.3.1-12, 9113-8.3.1-10, 9110-2.2-1, 9110-7.1-1, 9110-4.2.1-1,
+    // 9110-4.2.2-1, 9110-4.2.4-1
     let good = Request::get("https", "example.org", "/");
     assert_eq!(send(&good, &[]), Ok(()));
     let mut bad = good;
@@ -539,7 +540,7 @@ fn s8_4_1_a_promise_after_the_response_has_ended_is_refused() {
 
 #[test]
 fn s8_5_connect_names_host_and_port_and_nothing_else() {
-    // 9113-8.5-1, 9113-8.5-3
+    // 9113-8.5-1, 9113-8.5-3, 9110-9.3.6-1
     let connect = Request::connect("example.org:443");
     assert_eq!(send(&connect, &[]), Ok(()));
     assert_eq!(send(&Request::connect("[::1]:22"), &[]), Ok(()));
@@ -582,7 +583,7 @@ fn tunnel(s: &mut Scene<Server>) -> thalweg::StreamKey {
 
 #[test]
 fn s8_5_only_data_and_stream_management_go_through_a_tunnel() {
-    // 9113-8.5-5
+    // 9113-8.5-5, 9110-9.3.6-3
     server(|s| {
         let stream = tunnel(s);
         let in_tunnel = SendError::Malformed(Violation::FrameInTunnel);
@@ -607,7 +608,7 @@ fn s8_5_only_data_and_stream_management_go_through_a_tunnel() {
 
 #[test]
 fn s8_5_other_frames_in_a_tunnel_are_a_stream_error() {
-    // 9113-8.5-6
+    // 9113-8.5-6, 9110-9.3.6-3
     server(|s| {
         tunnel(s);
         s.peer(window_update(1, 1));
@@ -629,7 +630,7 @@ fn s8_5_other_frames_in_a_tunnel_are_a_stream_error() {
 
 #[test]
 fn s8_5_content_length_means_nothing_in_a_tunnel() {
-    // 9110-6-1
+    // 9110-6-1, 9110-9.3.6-7
     // 9113-8.5-6: a tunnel carries DATA
     client(|s| {
         s.call(|core| core.send_request(&Request::connect("example.org:443"), [], false)).unwrap();

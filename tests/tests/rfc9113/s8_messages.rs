@@ -501,7 +501,7 @@ const CONNECTION_SPECIFIC: [(&str, &str); 5] = [
 
 #[test]
 fn s8_2_2_connection_specific_fields_are_not_sent() {
-    // 9113-8.2.2-1, 8441-5-4
+    // 9113-8.2.2-1, 8441-5-4, 9110-9.3.6-6
     for (name, value) in CONNECTION_SPECIFIC {
         is_refused(name.as_bytes(), value.as_bytes(), Violation::FieldConnectionSpecific);
     }

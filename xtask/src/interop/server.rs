@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -19,6 +20,8 @@ use crate::external_tools;
 use crate::process::Group;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
+/// Time to read what an ended program wrote.
+const READ_LIMIT: Duration = Duration::from_secs(2);
 /// How much of a server's output a failed row shows.
 const LINES_SHOWN: usize = 40;
 
@@ -67,7 +70,34 @@ impl Subject {
 pub struct Server {
     group: Group,
     pub address: SocketAddr,
-    output: Arc<Mutex<Vec<String>>>,
+    output: Output,
+}
+
+/// The lines that a program has written, and the threads that read them.
+struct Output {
+    lines: Arc<Mutex<Vec<String>>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Output {
+    fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the last lines.
+    fn tail(&self) -> String {
+        let lines = self.lines();
+        lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n")
+    }
+
+    /// Waits until all that an ended program wrote is read. A program that it started may hold its
+    /// pipes open, so there is a limit.
+    fn complete(&self) {
+        let deadline = Instant::now() + READ_LIMIT;
+        while !self.readers.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 impl Server {
@@ -93,7 +123,7 @@ impl Server {
         let first = lines.recv_timeout(START_LIMIT).unwrap_or_default();
         let address = first.strip_prefix("listening on ").and_then(|address| address.parse().ok());
         let Some(address) = address else {
-            bail!("its first line is {first:?}; all it wrote:\n{}", tail(&output));
+            bail!("its first line is {first:?}; all it wrote:\n{}", output.tail());
         };
         Ok(Self { group, address, output })
     }
@@ -123,7 +153,7 @@ impl Server {
 
     /// Returns what it has written, line by line.
     pub fn output(&self) -> Vec<String> {
-        self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.output.lines()
     }
 
     /// Returns how much memory it occupies.
@@ -139,9 +169,13 @@ impl Server {
         self.group.signal(Signal::INT)
     }
 
-    /// Its status if it ends within the limit.
+    /// Its status if it ends within the limit. Then `output` has all that it wrote.
     pub fn wait(&mut self, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
-        self.group.wait(limit)
+        let status = self.group.wait(limit)?;
+        if status.is_some() {
+            self.output.complete();
+        }
+        Ok(status)
     }
 }
 
@@ -176,30 +210,25 @@ pub fn to_the_end_of(
 }
 
 fn with_output(result: anyhow::Result<()>, server: &Server) -> anyhow::Result<()> {
-    result.map_err(|error| anyhow::anyhow!("{error:#}\nthe server's output:\n{}", tail(&server.output)))
+    result.map_err(|error| anyhow::anyhow!("{error:#}\nthe server's output:\n{}", server.output.tail()))
 }
 
-fn tail(output: &Mutex<Vec<String>>) -> String {
-    let lines = output.lock().unwrap_or_else(PoisonError::into_inner);
-    lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n")
-}
-
-type Lines = (Group, Arc<Mutex<Vec<String>>>, Receiver<String>);
+type Lines = (Group, Output, Receiver<String>);
 
 /// Starts a program: all lines that it writes, and those of its standard output as they come.
 fn spawn(command: &mut Command) -> anyhow::Result<Lines> {
     let mut group = Group::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let (_, stdout, stderr) = group.pipes();
-    let output = Arc::new(Mutex::new(Vec::new()));
+    let mut output = Output { lines: Arc::default(), readers: Vec::new() };
     let (sender, receiver) = channel();
-    let read = |pipe: Box<dyn Read + Send>, each: Box<dyn Fn(&str) + Send>| {
-        let output = Arc::clone(&output);
-        thread::spawn(move || {
+    let mut read = |pipe: Box<dyn Read + Send>, each: Box<dyn Fn(&str) + Send>| {
+        let lines = Arc::clone(&output.lines);
+        output.readers.push(thread::spawn(move || {
             for line in BufReader::new(pipe).lines().map_while(Result::ok) {
                 each(&line);
-                output.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
-        });
+        }));
     };
     if let Some(stdout) = stdout {
         // The receiver is dropped after the first line.
@@ -229,4 +258,24 @@ fn stand_in_root(fixtures: &Fixtures) -> anyhow::Result<PathBuf> {
         fs::write(root.join("bytes/1000000"), fixtures::contract_bytes(1_000_000, 7))?;
     }
     Ok(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ended_program_has_written_its_last_line() {
+        // A reader that lags behind, as on a busy machine: the pipe holds all when the program
+        // ends.
+        let script = "echo listening on 127.0.0.1:1; i=0; while [ $i -lt 900 ]; do echo $i; i=$((i+1)); \
+                      done; echo last";
+        for _ in 0..20 {
+            let mut server = Server::start_listening(Command::new("sh").args(["-c", script]))
+                .expect("it prints its address");
+            let status = server.wait(START_LIMIT).expect("it can be waited for").expect("it ends");
+            assert!(status.success());
+            assert_eq!(server.output().last().map(String::as_str), Some("last"));
+        }
+    }
 }

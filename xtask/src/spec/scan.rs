@@ -79,7 +79,7 @@ struct Reader<'a> {
     file: &'a str,
     tokens: &'a [(usize, Token<'a>)],
     at: usize,
-    /// The functions that `on_both!` runs.
+    /// The functions that `on_both!`, `on_threads!` or `on_tokio!` runs.
     cases: BTreeSet<&'a str>,
     scan: &'a mut Scan,
 }
@@ -202,12 +202,13 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Returns the names that the calls of `on_both!` list.
+/// Returns the names that the calls of `on_both!`, `on_threads!` and `on_tokio!` list.
 fn cases<'a>(tokens: &[(usize, Token<'a>)]) -> BTreeSet<&'a str> {
     let mut cases = BTreeSet::new();
     for (at, call) in tokens.windows(3).enumerate() {
         let [(_, name), (_, bang), (_, open)] = call else { continue };
-        if (*name, *bang, *open) == (Token::Word("on_both"), Token::Mark('!'), Token::Mark('(')) {
+        let is_list = matches!(name, Token::Word("on_both" | "on_threads" | "on_tokio"));
+        if is_list && (*bang, *open) == (Token::Mark('!'), Token::Mark('(')) {
             let list = tokens[at + 3..].iter().map(|(_, token)| *token);
             cases.extend(list.take_while(|token| *token != Token::Mark(')')).filter_map(
                 |token| match token {
@@ -324,7 +325,7 @@ mod tests {
             fn second<A: Adapter>() {
                 // 9113-7-2, 9113-7-3
             }
-            on_both!(third);
+            on_tokio!(third);
             fn third<A: Adapter>() {}
         ";
         assert_eq!(found(source), ["first: 9113-7-1", "second: 9113-7-2 9113-7-3", "third: "]);

@@ -3,7 +3,8 @@
 //! Independent of the timers of the core: a [`TimeoutModel`] records the calls on one endpoint, the
 //! frames that it receives, the frames that `handle_timeout` makes it send, and the time of each.
 //! From these it computes the earliest time at which a timeout may expire. Where a timeout could
-//! have started at one of several times, the model takes the earliest.
+//! have started at one of several times, the model takes the earliest. A timeout of a frame that
+//! the peer must see before it can act starts when `poll_transmit` hands the frame out, not before.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -18,16 +19,18 @@ use crate::frames::{Frame, flag, kind};
 pub struct TimeoutModel {
     config: Config,
     is_client: bool,
-    /// When the endpoint was created, unless the peer's SETTINGS were received.
-    preface: Option<Instant>,
-    /// When each unacknowledged SETTINGS was sent.
-    settings: VecDeque<Instant>,
+    /// When the endpoint was created, or a client's preface was handed out, unless the peer's
+    /// SETTINGS were received.
+    preface: Option<Cause>,
+    /// When each unacknowledged SETTINGS was handed out.
+    settings: VecDeque<Cause>,
     /// When the unfinished field block began.
     block: Option<Instant>,
     /// When bytes were received last.
     input: Instant,
-    /// When the unacknowledged PING was sent: a keep-alive one, or the one with a first GOAWAY.
-    ping: Option<Instant>,
+    /// When the unacknowledged PING was handed out: a keep-alive one, or the one with a first
+    /// GOAWAY.
+    ping: Option<Cause>,
     /// The phase of a server's shutdown.
     shutdown_ping: ShutdownPing,
     /// Whether the peer has sent GOAWAY.
@@ -48,6 +51,23 @@ pub struct TimeoutModel {
     ended: BTreeMap<u32, EndedStream>,
     /// Whether the output of timeouts is fetched at once.
     knows_output: bool,
+}
+
+/// When a frame was handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// It is in the output.
+    Unsent,
+    At(Instant),
+}
+
+impl Cause {
+    fn time(self) -> Option<Instant> {
+        match self {
+            Self::Unsent => None,
+            Self::At(time) => Some(time),
+        }
+    }
 }
 
 /// The shutdown of a server, which sends a PING with the first of its two GOAWAYs.
@@ -75,7 +95,8 @@ struct EndedStream {
 /// A blocked stream.
 #[derive(Clone, Copy, Debug)]
 struct Cut {
-    since: Instant,
+    /// When the call was, or its last DATA was handed out.
+    since: Cause,
     /// Bytes that calls took since.
     sent: u32,
 }
@@ -86,8 +107,8 @@ impl TimeoutModel {
         Self {
             config,
             is_client,
-            preface: Some(now),
-            settings: VecDeque::from([now]),
+            preface: Some(if is_client { Cause::Unsent } else { Cause::At(now) }),
+            settings: VecDeque::from([Cause::Unsent]),
             block: None,
             input: now,
             ping: None,
@@ -171,8 +192,8 @@ impl TimeoutModel {
     }
 
     /// Records a call of `send_settings`.
-    pub fn announces(&mut self, now: Instant) {
-        self.settings.push_back(now);
+    pub fn announces(&mut self) {
+        self.settings.push_back(Cause::Unsent);
     }
 
     /// Records a call of `shutdown`.
@@ -180,7 +201,7 @@ impl TimeoutModel {
         self.shutdown.get_or_insert(now);
         if !self.is_client && self.shutdown_ping == ShutdownPing::NotSent {
             self.shutdown_ping = ShutdownPing::Sent;
-            self.ping.get_or_insert(now);
+            self.ping.get_or_insert(Cause::Unsent);
         }
     }
 
@@ -193,18 +214,25 @@ impl TimeoutModel {
     /// Records that `poll_transmit` returned output.
     pub fn transmits(&mut self, now: Instant) {
         self.transmit = now;
+        let frames = self.preface.iter_mut().chain(&mut self.settings).chain(&mut self.ping);
+        for cause in frames.chain(self.cut.values_mut().map(|cut| &mut cut.since)) {
+            if *cause == Cause::Unsent {
+                *cause = Cause::At(now);
+            }
+        }
     }
 
     /// Records a `send_*` call that took `sent` bytes of a stream and left some. `is_padded`: how
     /// many it took of the window is not known.
     pub fn blocked(&mut self, id: u32, sent: u32, is_padded: bool, now: Instant) {
+        let since = if sent > 0 { Cause::Unsent } else { Cause::At(now) };
         let Some(cut) = self.cut.get_mut(&id) else {
-            self.cut.insert(id, Cut { since: now, sent: 0 });
+            self.cut.insert(id, Cut { since, sent: 0 });
             return;
         };
         cut.sent = cut.sent.saturating_add(sent);
         if cut.sent >= self.config.stall_bytes_min && !is_padded {
-            *cut = Cut { since: now, sent: 0 };
+            *cut = Cut { since, sent: 0 };
         }
     }
 
@@ -222,15 +250,15 @@ impl TimeoutModel {
             kind::PING if !frame.has(flag::ACK) && frame.body == KEEP_ALIVE => {
                 if self.shutdown_ping == ShutdownPing::GivenUp(now) {
                     self.shutdown_ping = ShutdownPing::Over;
-                    self.ping = Some(now);
+                    self.ping = Some(Cause::At(now));
                     return Ok(None);
                 }
-                self.ping.get_or_insert(now);
+                self.ping.get_or_insert(Cause::At(now));
                 (Timeout::KeepAlive, Some(self.input))
             }
             kind::GOAWAY if self.shutdown_ping == ShutdownPing::Sent => {
                 self.shutdown_ping = ShutdownPing::GivenUp(now);
-                let cause = self.ping.take();
+                let cause = self.ping.take().and_then(Cause::time);
                 if self.peer_leaves {
                     // The last stream may have closed.
                     return Ok(None);
@@ -239,6 +267,8 @@ impl TimeoutModel {
             }
             kind::GOAWAY if self.shutdown.is_none() => {
                 self.shuts_down(now);
+                // The output of `handle_timeout` is fetched.
+                self.ping = self.ping.map(|ping| Cause::At(ping.time().unwrap_or(now)));
                 (Timeout::Idle, Some(self.busy))
             }
             _ => return Ok(None),
@@ -248,7 +278,7 @@ impl TimeoutModel {
 
     /// Records that `handle_timeout` has reset a stream. Its event will name the timeout.
     pub fn stream_ended(&mut self, id: u32, now: Instant) {
-        let stall = self.cut.remove(&id).map(|cut| cut.since);
+        let stall = self.cut.remove(&id).and_then(|cut| cut.since.time());
         let content = self.requests.remove(&id).map(|request| request.max(self.content));
         self.ended.insert(id, EndedStream { at: now, stall, content });
     }
@@ -267,10 +297,10 @@ impl TimeoutModel {
     /// The timeout has expired too early.
     pub fn ends(&self, timeout: Timeout, now: Instant) -> Result<(), PropertyFailure> {
         let cause = match timeout {
-            Timeout::Preface => self.preface,
-            Timeout::SettingsAck => self.settings.front().copied(),
+            Timeout::Preface => self.preface.and_then(Cause::time),
+            Timeout::SettingsAck => self.settings.front().copied().and_then(Cause::time),
             Timeout::HeaderBlock => self.block,
-            Timeout::Ping => self.ping,
+            Timeout::Ping => self.ping.and_then(Cause::time),
             Timeout::Shutdown => self.shutdown,
             Timeout::Transmit => Some(self.transmit),
             _ => None,

@@ -130,6 +130,11 @@ impl<R: Role> Scene<R> {
         self.drain_events();
     }
 
+    /// Returns the time of the last call.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
     /// Expects exactly these events since the last check.
     #[track_caller]
     pub fn events<T: AsRef<str>>(&mut self, expected: impl AsRef<[T]>) {

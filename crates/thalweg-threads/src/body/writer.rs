@@ -35,8 +35,8 @@ pub struct BodyWriter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// The message has no content whatever is written: a response to HEAD, or the status 204, 205 or 304
-    /// (RFC 9110 §6.4.1).
+    /// The message has no content whatever is written: a response to HEAD, or the status 204, 205
+    /// or 304 (RFC 9110 §6.4.1).
     NoBody,
     Finished,
 }
@@ -73,9 +73,10 @@ impl BodyWriter {
         }
     }
 
-    /// Ends the content, whose length must be the announced one. Written content is queued; the stream's or the connection's end reports
-    /// whether it was sent. A server may respond completely and reset the rest of the request (RFC
-    /// 9113 §8.1): then nothing is sent, and this is no error.
+    /// Ends the content, whose length must be the announced one. Written content is queued; the
+    /// stream's or the connection's end reports whether it was sent. A server may respond
+    /// completely and reset the rest of the request (RFC 9113 §8.1): then nothing is sent, and this
+    /// is no error.
     ///
     /// # Errors
     /// The stream has ended before.

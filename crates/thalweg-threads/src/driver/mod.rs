@@ -312,6 +312,10 @@ impl<H: Host, T: Transport> Driver<H, T> {
         let ended_by = self.execute_messages();
         if let Phase::Negotiating { until } = self.phase {
             let is_late = until.is_some_and(|until| time >= until);
+            if is_late {
+                // Input that has arrived comes first, whatever is known of the transport.
+                self.io.update_readiness(Readiness { read: true, ..Readiness::NONE });
+            }
             outcome = match self.negotiate(is_late, ended_by, time)? {
                 Progress::Undecided => return self.io.flush_transport().map(|()| None),
                 Progress::Open(outcome) => {
@@ -322,10 +326,10 @@ impl<H: Host, T: Transport> Driver<H, T> {
             };
         }
         if outcome.is_ok() {
-            outcome = self.read(time)?;
+            outcome = self.read(time, READS_PER_TURN, false)?;
         }
         if outcome.is_ok() {
-            outcome = self.handle_timeouts();
+            outcome = self.handle_timeouts()?;
         }
         self.expire_exchanges();
         let retry_after = self.host.after_events(now);
@@ -335,7 +339,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         }
         // Timeouts that the calls of this turn have armed start now, after them.
         if outcome.is_ok() {
-            outcome = self.handle_timeouts();
+            outcome = self.handle_timeouts()?;
         }
         if outcome.is_err() || self.connection.is_finished() && self.io.is_flushed() {
             self.end(None, None, now);
@@ -348,7 +352,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
     fn execute_messages(&mut self) -> Option<NegotiationError> {
         let mut ended_by = None;
         let is_negotiating = self.is_negotiating();
-        let Self { connection, host, table, inbox, .. } = self;
+        let Self { connection, host, table, inbox, close_limits, .. } = self;
         inbox.mailbox.take(&mut inbox.taken);
         let mut taken = mem::take(&mut inbox.taken);
         for message in taken.drain(..) {
@@ -359,10 +363,16 @@ impl<H: Host, T: Transport> Driver<H, T> {
                 DriverMessage::Host(message) => host.execute(connection, table, message),
                 // An Upgrade replaces the core's connection, so commands wait for it.
                 DriverMessage::Connection(command) if is_negotiating => inbox.defer(command),
-                DriverMessage::Evict(_) if is_negotiating => ended_by = Some(NegotiationError::Evicted),
-                DriverMessage::Connection(command) | DriverMessage::Evict(command) => {
-                    apply(connection, command);
+                DriverMessage::Evict(state, _) if is_negotiating => {
+                    state.set_closed();
+                    *close_limits = state.close_limits(*close_limits);
+                    ended_by = Some(NegotiationError::Evicted);
                 }
+                DriverMessage::Evict(state, command) => {
+                    apply(connection, command);
+                    *close_limits = state.close_limits(*close_limits);
+                }
+                DriverMessage::Connection(command) => apply(connection, command),
                 DriverMessage::Shutdown => {
                     ended_by = Some(NegotiationError::ShuttingDown);
                     connection.shutdown();
@@ -377,9 +387,18 @@ impl<H: Host, T: Transport> Driver<H, T> {
         ended_by
     }
 
-    /// Reads while there is input, up to a bound. The inner result is the connection's.
-    fn read(&mut self, time: thalweg::Instant) -> io::Result<Result<(), ConnectionError>> {
-        for _ in 0..READS_PER_TURN {
+    /// Reads while there is input, up to a bound. `tries`: reads once although the transport is not
+    /// known to be readable. The inner result is the connection's.
+    fn read(
+        &mut self,
+        time: thalweg::Instant,
+        reads_max: u32,
+        tries: bool,
+    ) -> io::Result<Result<(), ConnectionError>> {
+        if tries {
+            self.io.update_readiness(Readiness { read: true, ..Readiness::NONE });
+        }
+        for _ in 0..reads_max {
             if !self.io.is_readable() || !self.connection.wants_read() {
                 break;
             }
@@ -424,15 +443,29 @@ impl<H: Host, T: Transport> Driver<H, T> {
     }
 
     /// Passes the time if the core needs it. The clock is read again, so that timeouts which the
-    /// preceding calls have armed start now.
-    fn handle_timeouts(&mut self) -> Result<(), ConnectionError> {
-        let Some(at) = self.connection.poll_timeout() else { return Ok(()) };
+    /// preceding calls have armed start now. If a timeout has expired, passes the input first that
+    /// had arrived at that time: the timeout may have ended with it. Whether the transport is
+    /// readable is not known then, for example after the process was suspended, so this reads in
+    /// any case. The inner result is the connection's.
+    fn handle_timeouts(&mut self) -> io::Result<Result<(), ConnectionError>> {
+        let Some(at) = self.connection.poll_timeout() else { return Ok(Ok(())) };
         let time = self.clock.to_core(Instant::now());
         if at > time {
-            return Ok(());
+            return Ok(Ok(()));
         }
-        self.connection.handle_timeout(time)?;
-        self.receive(0..0, time)
+        // Starts the timeouts that calls have armed, and fires none.
+        let mut outcome = self.receive(0..0, time);
+        // The core returns the time itself to ask for it.
+        if outcome.is_ok() && self.connection.poll_timeout().is_some_and(|at| at < time) {
+            outcome = self.read(time, DRAIN_READS_MAX, true)?;
+        }
+        if outcome.is_ok() {
+            outcome = self.connection.handle_timeout(time);
+        }
+        if outcome.is_ok() {
+            outcome = self.receive(0..0, time);
+        }
+        Ok(outcome)
     }
 
     /// Passes received bytes to the core and dispatches its events.
@@ -619,6 +652,9 @@ impl<H: Host, T: Transport> fmt::Debug for Driver<H, T> {
 
 /// Reads in one turn before it writes.
 const READS_PER_TURN: u32 = 4;
+/// Reads before a timeout fires. Together they hold as much as a connection's window and the
+/// receive buffer of a socket usually do. The bound is for a peer that never stops sending.
+const DRAIN_READS_MAX: u32 = 64;
 /// Reads from a transport after a write error.
 const FINAL_READS_MAX: u32 = 64;
 /// Writes in one turn before it reads.

@@ -1,7 +1,8 @@
 //! A transport, its unread input, and its unwritten output.
 //!
 //! Invariants: unless the transport has failed, the output is written in order and once, whatever
-//! happens to its streams; the driver calls the transport again only after it became ready.
+//! happens to its streams; the driver calls the transport again only after it became ready, or
+//! before a timeout fires.
 
 use std::io::{self, IoSlice};
 use std::ops::Range;

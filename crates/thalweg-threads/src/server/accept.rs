@@ -14,7 +14,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Poll, Token};
 
 use super::{Builder, LiveConnection, Pool, Shared};
-use thalweg_io::is_of_one_connection;
+use thalweg_io::{has_room, is_of_one_connection};
 
 use crate::commands::ServerMailbox;
 use crate::driver::poller::{Poller, Socket};
@@ -52,7 +52,8 @@ impl Acceptor {
         loop {
             let (is_ending, has_room) = {
                 let state = self.shared.lock();
-                (state.shutdown.is_some(), state.connections.len() < self.builder.connections_max)
+                let states = state.connections.values().map(|live| &*live.idle);
+                (state.shutdown.is_some(), has_room(states, self.builder.connections_max))
             };
             if is_ending {
                 return Ok(());

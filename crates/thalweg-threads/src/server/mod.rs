@@ -230,12 +230,16 @@ impl Shared {
         true
     }
 
-    /// Shuts down the connections that have been idle for longest, unless an earlier eviction is
-    /// still running.
+    /// Shuts down the connections that have been idle for longest, unless an earlier eviction has
+    /// not made room yet.
     fn evict_idle(&self) {
         let connections: Vec<_> = self.lock().connections.values().cloned().collect();
         for live in least_recently_used(connections.iter().map(|live| (&*live.idle, live))) {
-            live.mailbox.post(DriverMessage::Evict(evict(Arc::clone(&live.idle))));
+            let command = evict(Arc::clone(&live.idle));
+            if !live.mailbox.post(DriverMessage::Evict(Arc::clone(&live.idle), command)) {
+                // The connection has ended, and only lingers.
+                live.idle.set_closed();
+            }
         }
     }
 

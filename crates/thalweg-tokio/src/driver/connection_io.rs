@@ -3,19 +3,22 @@
 //! Invariants: each write hands over all the output of one turn; the driver writes all committed
 //! output before it ends the transport, if the peer reads it within a time limit.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use thalweg::{ConnectionError, ErrorCode, Event, Instant, Role, StreamKey};
 use thalweg_io::{
-    Clock, CloseEvent, CloseLimits, CloseStep, Connection, ConnectionEnd, SplicedOutput, SplicingConnection,
+    Clock, CloseEvent, CloseLimits, CloseStep, Connection, ConnectionEnd, IdleState, SplicedOutput,
+    SplicingConnection,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task;
 use tokio::time::{self, Sleep};
 
+use super::readiness::RuntimePoll;
 use super::tap::Tap;
 use crate::transport::{self, SPLICE_BYTES_MIN, TransportClose};
 
@@ -29,6 +32,8 @@ pub(crate) struct ConnectionIo<IO, R: Role> {
     needs_flush: bool,
     clock: Clock,
     timer: Option<Timer>,
+    /// The poll for input that an expired timeout waits for.
+    runtime_poll: Option<RuntimePoll>,
     eof: bool,
     /// Whether the connection has failed, so that only its output is left.
     failed: bool,
@@ -86,6 +91,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
             needs_flush: false,
             clock: Clock::new(time::Instant::now().into_std()),
             timer: None,
+            runtime_poll: None,
             eof: false,
             failed: false,
             close_limits,
@@ -137,20 +143,32 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
 
     /// Reads once and passes the events on. Returns whether to call again immediately.
     pub(crate) fn poll_input(&mut self, cx: &mut Context<'_>, handler: &mut impl EventHandler<R>) -> bool {
+        self.poll_input_at(cx, handler, None)
+    }
+
+    /// The same with a time that was read before.
+    fn poll_input_at(
+        &mut self,
+        cx: &mut Context<'_>,
+        handler: &mut impl EventHandler<R>,
+        time: Option<Instant>,
+    ) -> bool {
         if self.failed {
             return false;
         }
         if !self.prefetched.is_empty() {
             let bytes = std::mem::take(&mut self.prefetched);
             self.tap.received(&bytes);
-            self.failed = feed(&mut self.connection, &bytes, self.clock, handler).is_err();
+            let now = time.unwrap_or_else(|| self.now());
+            self.failed = feed(&mut self.connection, &bytes, now, handler).is_err();
             return true;
         }
         if !self.eof && self.connection.wants_read() {
             let Self { io, connection, clock, tap, .. } = self;
             let read = transport::poll_read(io, cx, |bytes| {
                 tap.received(bytes);
-                feed(connection, bytes, *clock, handler).map(|()| bytes.len())
+                let now = time.unwrap_or_else(|| core_now(*clock));
+                feed(connection, bytes, now, handler).map(|()| bytes.len())
             });
             match read {
                 Poll::Pending => {}
@@ -172,7 +190,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
             }
         }
         // Timers and calls cause events, too.
-        self.failed = feed(&mut self.connection, &[], self.clock, handler).is_err();
+        let now = time.unwrap_or_else(|| self.now());
+        self.failed = feed(&mut self.connection, &[], now, handler).is_err();
         false
     }
 
@@ -213,8 +232,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
         wrote
     }
 
-    /// Handles expired timeouts and sets the timer for the next. Returns whether one had expired.
-    pub(crate) fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Handles expired timeouts and sets the timer for the next. Returns whether the time was
+    /// passed, which may have caused output.
+    pub(crate) fn poll_time(&mut self, cx: &mut Context<'_>, handler: &mut impl EventHandler<R>) -> bool {
         if self.failed {
             return false;
         }
@@ -225,8 +245,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
         // Firing early once costs less than resetting the timer whenever the deadline moves.
         let is_set = self.timer.as_ref().is_some_and(|timer| timer.at <= at);
         if !is_set {
-            if at <= self.now() {
-                return self.handle_timeouts();
+            let now = self.now();
+            if at <= now {
+                return self.handle_time(cx, now, handler);
             }
             self.set_timer(at);
         }
@@ -235,13 +256,51 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
             return false;
         }
         self.timer = None;
-        self.handle_timeouts()
+        self.handle_time(cx, self.now(), handler)
     }
 
-    fn handle_timeouts(&mut self) -> bool {
-        let now = self.now();
+    /// Passes the time. If a timeout has expired, passes the input first that had arrived at that
+    /// time: the timeout may have ended with it.
+    fn handle_time(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        handler: &mut impl EventHandler<R>,
+    ) -> bool {
+        // Starts the timeouts that calls have armed, and fires none.
+        self.failed = feed(&mut self.connection, &[], now, handler).is_err();
+        if self.failed {
+            return true;
+        }
+        // The core returns the time itself to ask for it.
+        if self.connection.poll_timeout().is_some_and(|at| at < now) {
+            let poll = self.runtime_poll.get_or_insert_with(|| RuntimePoll::request(cx));
+            if !poll.is_complete() {
+                return false;
+            }
+            self.drain_input(cx, now, handler);
+            if self.failed {
+                return true;
+            }
+        }
+        self.runtime_poll = None;
         self.failed = self.connection.handle_timeout(now).is_err();
         true
+    }
+
+    /// Passes the input that has arrived, up to a bound, so that a peer that never stops sending
+    /// does not hold timeouts off.
+    fn drain_input(&mut self, cx: &mut Context<'_>, now: Instant, handler: &mut impl EventHandler<R>) {
+        let drain = poll_fn(|cx| {
+            for _ in 0..DRAIN_READS_MAX {
+                if !self.poll_input_at(cx, handler, Some(now)) {
+                    break;
+                }
+            }
+            Poll::Ready(())
+        });
+        // A task that has used up its budget would find the transport not ready.
+        let _ = pin!(task::unconstrained(drain)).poll(cx);
     }
 
     fn set_timer(&mut self, at: Instant) {
@@ -264,6 +323,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
         let _ = self.connection.handle_eof();
         self.failed = true;
         self.failure = Some(error);
+    }
+
+    /// Shortens the close of a connection that makes room for others.
+    pub(crate) fn limit_close(&mut self, idle: &IdleState) {
+        self.close_limits = idle.close_limits(self.close_limits);
     }
 
     /// Ends the transport: writes the remaining output, half-closes, and drains the input.
@@ -301,12 +365,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Role> ConnectionIo<IO, R> {
 fn feed<R: Role>(
     connection: &mut SplicingConnection<R>,
     mut input: &[u8],
-    clock: Clock,
+    now: Instant,
     handler: &mut impl EventHandler<R>,
 ) -> Result<(), ConnectionError> {
     // Sets the time even without input: calls of this turn follow, and timeouts that they arm start
-    // at this time.
-    let now = core_now(clock);
+    // later.
     while let Some(event) = connection.receive(&mut input, now)? {
         match handler.handle_event(event) {
             Action::None => {}
@@ -322,3 +385,7 @@ fn feed<R: Role>(
 fn core_now(clock: Clock) -> Instant {
     clock.to_core(time::Instant::now().into_std())
 }
+
+/// Reads before a timeout fires. Together they hold as much as a connection's window and the
+/// receive buffer of a socket usually do.
+const DRAIN_READS_MAX: usize = 64;

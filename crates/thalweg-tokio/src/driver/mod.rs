@@ -4,13 +4,15 @@
 //! A turn reads once, passes the events on, polls every exchange that can make progress, and writes
 //! once. Turns repeat until nothing makes progress; then the task sleeps.
 //!
-//! Invariants: the driver reports the end to the application before it ends the transport; a driver
-//! with constant work yields to other tasks after a bounded number of turns.
+//! Invariants: no timeout fires over input that has arrived; the driver reports the end to the
+//! application before it ends the transport; a driver with constant work yields to other tasks
+//! after a bounded number of turns.
 
 pub(crate) mod command_queue;
 pub(crate) mod connection_io;
 pub(crate) mod control;
 pub(crate) mod detached_inboxes;
+mod readiness;
 pub(crate) mod tap;
 pub(crate) mod waker_set;
 
@@ -202,11 +204,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, A: Host> Driver<IO, A> {
                 progressed = self.host.poll_streams(cx, self.io.connection(), &mut self.wakers);
             }
             let wrote = self.io.poll_output(cx);
-            let timed = self.io.poll_time(cx);
+            let Self { host, wakers, notifier, io, .. } = &mut *self;
+            let timed = io.poll_time(cx, &mut EventSink { host, wakers, notifier });
             if self.io.is_finished() {
                 let end = Arc::new(self.io.end());
                 self.control.close();
                 self.host.connection_ended(&end);
+                self.io.limit_close(self.control.idle());
                 self.end = Some(end);
                 continue;
             }

@@ -13,11 +13,11 @@ use std::time::Duration;
 use http::{Request, Response};
 use thalweg_io::{
     CommandSink as _, ConnectionCounters, ConnectionEnd, Counters, NegotiationError, Rejection, evict,
-    is_of_one_connection, least_recently_used,
+    has_room, is_of_one_connection, least_recently_used,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use tokio::task::{Id, JoinSet};
+use tokio::task::{self, Id, JoinSet};
 use tokio::time;
 use tower_service::Service;
 
@@ -118,7 +118,7 @@ impl Server {
         // A connection beyond `connections_max`.
         let mut waiting = None;
         loop {
-            let room = connections.tasks.len() < self.connections_max;
+            let room = connections.has_room(self.connections_max);
             if room && let Some((socket, peer)) = waiting.take() {
                 stats.accepted += 1;
                 connections.serve(socket, peer, service.clone(), Arc::clone(&options));
@@ -266,10 +266,19 @@ impl Options {
     /// Applies the time limit of the negotiation.
     async fn in_time<T>(&self, negotiation: impl Future<Output = Result<T, Refused>>) -> Result<T, Refused> {
         match self.setup.config.timeouts.preface {
-            Some(limit) => match time::timeout(limit, negotiation).await {
-                Ok(negotiated) => negotiated,
-                Err(_) => Err(NegotiationError::TimedOut.into()),
-            },
+            Some(limit) => {
+                let mut negotiation = pin!(negotiation);
+                if let Ok(negotiated) = time::timeout(limit, negotiation.as_mut()).await {
+                    return negotiated;
+                }
+                // Input that has arrived comes first. After a blocked thread or a suspended process
+                // the runtime has to look for it.
+                task::yield_now().await;
+                match poll_fn(|cx| Poll::Ready(negotiation.as_mut().poll(cx))).await {
+                    Poll::Ready(negotiated) => negotiated,
+                    Poll::Pending => Err(NegotiationError::TimedOut.into()),
+                }
+            }
             None => negotiation.await,
         }
     }
@@ -331,12 +340,20 @@ impl Connections {
         any
     }
 
-    /// Shuts down the connections that have been idle for longest, unless an earlier eviction is
-    /// still running.
+    /// Returns whether another connection can be served.
+    fn has_room(&self, connections_max: usize) -> bool {
+        has_room(self.controls.values().map(|control| control.idle().as_ref()), connections_max)
+    }
+
+    /// Shuts down the connections that have been idle for longest, unless an earlier eviction has
+    /// not made room yet.
     fn evict_idle(&self) {
         let connections = self.controls.values().map(|control| (control.idle().as_ref(), control));
         for control in least_recently_used(connections) {
-            control.submit(evict(Arc::clone(control.idle())));
+            if !control.submit(evict(Arc::clone(control.idle()))) {
+                // The connection has ended, and only lingers.
+                control.idle().set_closed();
+            }
         }
     }
 

@@ -161,7 +161,12 @@ impl Builder {
     /// Sets the maximum of concurrent connections. Default 10,000. When another client connects at
     /// the limit, the server shuts down the connections that have been idle for longest, with
     /// GOAWAY: an eighth of the idle ones, at least 1 and at most 32. The new client waits while no
-    /// connection is idle.
+    /// connection is idle. An evicted connection gives its place at once: up to 64 of them linger
+    /// beside the limit until their clients close (see [`close_limits`](Self::close_limits)).
+    ///
+    /// A connection with a stream is not idle. What bounds a stream whose peer does nothing are
+    /// `timeouts.content` and `timeouts.stall`; they do not bound gRPC, CONNECT, and handlers that
+    /// do not answer. A service with those needs limits of its own for each client.
     #[must_use]
     pub fn connections_max(mut self, connections_max: usize) -> Self {
         self.connections_max = connections_max;

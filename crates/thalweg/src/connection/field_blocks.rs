@@ -56,12 +56,18 @@ impl Inner {
 
     #[inline(always)]
     pub(super) fn receive_headers<'b>(&mut self, header: FrameHeader, payload: &[u8]) -> EventResult<'b> {
-        let (fragment, _, _) = match parse::headers(header.flags, payload) {
+        let (fragment, dependency, _) = match parse::headers(header.flags, payload) {
             Ok(parts) => parts,
             Err(violation) => return Err(self.fail_violation(violation, header.stream)),
         };
-        let end = header.flags.contains(Flags::END_STREAM);
-        let block = OpenBlock { stream: header.stream, promised: None, end, continuations: 0, bytes: 0 };
+        let block = OpenBlock {
+            stream: header.stream,
+            promised: None,
+            end: header.flags.contains(Flags::END_STREAM),
+            depends_on_itself: dependency.is_some_and(|dependency| dependency.stream == header.stream),
+            continuations: 0,
+            bytes: 0,
+        };
         self.start_block(block, fragment, header.flags)
     }
 
@@ -82,6 +88,7 @@ impl Inner {
             stream: header.stream,
             promised: Some(promised),
             end: false,
+            depends_on_itself: false,
             continuations: 0,
             bytes: 0,
         };
@@ -197,6 +204,9 @@ impl Inner {
         if let Some(promised) = block.promised {
             return self.accept_push(id, promised, bytes);
         }
+        if block.depends_on_itself && self.may_reject_block(id) {
+            return self.reject_self_dependency(id, bytes);
+        }
         match self.streams.status(id) {
             StreamStatus::Idle if self.streams.side(id) == Side::Local => Err(self.fail_violation(
                 if self.is_client() { Violation::StreamIdle } else { Violation::StreamIdParity },
@@ -222,6 +232,31 @@ impl Inner {
             }
             StreamStatus::Skipped => Err(self.fail_violation(Violation::StreamIdNotRising, id)),
         }
+    }
+
+    /// Whether a block on this stream may be rejected by a stream error: it would open the stream,
+    /// or continue it.
+    #[cold]
+    fn may_reject_block(&self, id: StreamId) -> bool {
+        let is_final = matches!(self.lifecycle.shutdown().phase(), ShutdownPhase::Final(_));
+        match self.streams.status(id) {
+            // RFC 9113 §6.8: beyond the last stream of our GOAWAY nothing is processed.
+            StreamStatus::Idle => !self.is_client() && self.streams.side(id) == Side::Remote && !is_final,
+            StreamStatus::Live(_) => true,
+            _ => false,
+        }
+    }
+
+    /// RFC 7540 §5.3.1: a stream that depends on itself is a stream error. The block is decoded all
+    /// the same (RFC 9113 §4.3).
+    #[cold]
+    fn reject_self_dependency<'b>(&mut self, id: StreamId, bytes: FieldBlock<'_>) -> EventResult<'b> {
+        let violation = Violation::DependencyOnItself;
+        if self.streams.stream_key(id).is_some() {
+            return self.discard_and_reject(bytes, id, violation);
+        }
+        self.discard_block(bytes)?;
+        self.refuse_stream(id, violation.code())
     }
 
     /// Decodes and validates a block.
@@ -386,6 +421,9 @@ impl Inner {
             let content = response_content(slot.method, &info);
             slot.receive.left = content;
             slot.send.tunnel = slot.method == Method::Connect && (200..300).contains(&info.status);
+            if ends_with_headers(slot.method, info.status) {
+                slot.method = Method::Head;
+            }
             if end && !content.allows(0, true) {
                 let violation = Violation::ContentLengthMismatch;
                 return self.handle_stream_violation(stream.id(), violation).map(|()| None);
@@ -407,9 +445,14 @@ impl Inner {
                 return self.handle_stream_error(stream.id(), StreamError::Limit(limit)).map(|()| None);
             }
         };
-        let left = self.streams.find(stream).map_or(RemainingLength::ANY, |slot| slot.receive.left);
-        let violation =
-            violation.or((end && !left.allows(0, true)).then_some(Violation::ContentLengthMismatch));
+        let Some(slot) = self.streams.find(stream) else { return Ok(None) };
+        let violation = violation.or(match slot.receive.left {
+            // RFC 9110 §15.3.5, §15.4.5: such a response cannot contain trailers. A recipient that
+            // took them would see another message than one that reads HTTP/1.1 does.
+            _ if slot.method == Method::Head && self.is_client() => Some(Violation::TrailersWithoutContent),
+            left if end && !left.allows(0, true) => Some(Violation::ContentLengthMismatch),
+            _ => None,
+        });
         match violation {
             Some(violation) => self.handle_stream_violation(stream.id(), violation).map(|()| None),
             None => self.accept_headers(stream, Input::ReceiveTrailers { end }, HeadersKind::Trailers, end),
@@ -543,7 +586,7 @@ fn request_content(info: &BlockInfo) -> RemainingLength {
 
 /// Returns what a response may carry (RFC 9110 §6.4.1).
 pub(super) fn response_content(method: Method, info: &BlockInfo) -> RemainingLength {
-    if has_no_content(method, info.status) {
+    if ends_with_headers(method, info.status) {
         return RemainingLength::new(Some(0));
     }
     if method == Method::Connect && (200..300).contains(&info.status) {
@@ -552,9 +595,9 @@ pub(super) fn response_content(method: Method, info: &BlockInfo) -> RemainingLen
     RemainingLength::new(info.content_length)
 }
 
-/// RFC 9110 §6.4.1: responses to HEAD, 204 and 304 have no content, whatever their content-length
-/// is.
-fn has_no_content(method: Method, status: u16) -> bool {
+/// RFC 9110 §6.4.1, §15.3.5, §15.4.5: responses to HEAD, 204 and 304 end with their header section,
+/// whatever their content-length is.
+pub(super) fn ends_with_headers(method: Method, status: u16) -> bool {
     method == Method::Head || status == 204 || status == 304
 }
 

@@ -83,7 +83,18 @@ impl Inner {
         };
         inner.send_preface(&settings, config.connection_window_bytes);
         inner.update_full_frame();
+        if is_client {
+            // A server may wait for the client's preface before it sends its own.
+            inner.expect_preface_after_transmit();
+        }
         inner
+    }
+
+    /// Starts the time for the peer's preface when the output is handed out: the peer may wait for
+    /// that.
+    pub(super) fn expect_preface_after_transmit(&mut self) {
+        self.timers.disarm(Timeout::Preface);
+        self.timers.arm_after_transmit(Timeout::Preface);
     }
 
     /// RFC 9113 §3.4: the preface, then SETTINGS. The connection's window has no setting, so

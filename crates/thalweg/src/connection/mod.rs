@@ -85,9 +85,14 @@ mod sealed {
 /// timeout that a frame arms starts at the `now` that comes with the frame. Other calls carry no
 /// time: a timeout that one of them arms (`shutdown`, `send_settings`, `send_data` that could not
 /// take everything, `poll_transmit`, a call that ends the last stream) starts at the next time, and
-/// until then [`poll_timeout`](Self::poll_timeout) returns the last known time. So no timeout fires
-/// before its length has passed since the call or the frame that armed it, however long the
-/// connection was silent before. Read the clock for each `handle_timeout`, and once for each read.
+/// until then [`poll_timeout`](Self::poll_timeout) returns the last known time. A timeout that
+/// waits for the peer's answer to a frame (SETTINGS, PING, the client's preface, DATA that used up
+/// a window) starts at the next time after `poll_transmit` handed the frame out. So no timeout
+/// fires before its length has passed since the call or the frame that armed it, however long the
+/// connection was silent before.
+///
+/// When a timeout is due, read the clock, then pass all input that has arrived, and then call
+/// `handle_timeout` with that time: input that is there is not late.
 ///
 /// # One iteration of an I/O loop
 ///
@@ -467,6 +472,18 @@ impl<R: Role> Connection<R> {
     /// Returns the windows of the connection as a whole. Costs four loads.
     pub fn window(&self) -> WindowSnapshot {
         self.inner.window()
+    }
+
+    /// Returns since when the peer can send no content on any stream because the caller has not
+    /// released what it sent: the time of the content that used up the connection's window.
+    /// `None` while the window has room. Costs three loads.
+    ///
+    /// A moment is ordinary. If it lasts while streams wait for content, the caller holds too much:
+    /// messages that are kept unread use the window of all others. `window().held` says how many
+    /// bytes it holds. Release or reset those messages, or raise
+    /// [`Config::connection_window_bytes`].
+    pub fn window_exhausted_since(&self) -> Option<Instant> {
+        self.inner.window_exhausted_since()
     }
 
     /// Returns what is left of each rate limit. Costs a few loads each.

@@ -50,7 +50,7 @@ impl Inner {
         }
         // One read holds many frames: what depends on the time alone is done for the first.
         if !self.timers.is_input_time(now) && self.timers.receive_time(now, !input.is_empty()) {
-            self.streams.start_waits(now);
+            self.start_waits(now);
             self.avoidance.observe_time(now);
         }
         let before = input.len();
@@ -230,13 +230,9 @@ impl Inner {
         header: FrameHeader,
         violation: Violation,
     ) -> Result<(), ConnectionFailed> {
-        if violation.scope() == Scope::Connection || self.streams.status(header.stream) == StreamStatus::Idle
-        {
-            let error = ConnectionError::violation(violation, header.stream);
-            return Err(self.fail(error));
-        }
+        // If the connection fails, it reads no more.
         self.inbound.phase = Phase::Skip { left: header.len };
-        self.handle_stream_violation(header.stream, violation)
+        self.reject_frame(header.stream, violation)
     }
 
     /// Checks the limits of a control frame before its payload is collected.
@@ -329,8 +325,7 @@ impl Inner {
             FrameType::PING => self.receive_ping(header.flags, payload),
             FrameType::GOAWAY => self.receive_goaway(payload),
             FrameType::PUSH_PROMISE => self.receive_push_promise(header, payload),
-            // RFC 9113 §5.3.2: the deprecated priority signals have no effect.
-            FrameType::PRIORITY => self.charge(Cost::Priority, header.stream).map(|()| None),
+            FrameType::PRIORITY => self.receive_priority(header, payload).map(|()| None),
             FrameType::PRIORITY_UPDATE => self.receive_priority_update(payload),
             FrameType::ORIGIN => Ok(self.receive_origin(header, payload)),
             FrameType::ALTSVC => Ok(self.receive_alt_svc(header.stream, payload)),
@@ -340,6 +335,28 @@ impl Inner {
                 Ok(Some(RawEvent::Control(ControlPayload::Extension { kind, flags, stream })))
             }
         }
+    }
+
+    /// RFC 9113 §5.3.2: the deprecated priority signals have no effect, but for their errors.
+    fn receive_priority(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), ConnectionFailed> {
+        self.charge(Cost::Priority, header.stream)?;
+        match parse::priority(payload) {
+            // RFC 7540 §5.3.1: a stream error, which an idle stream cannot have.
+            Some(dependency) if dependency.stream == header.stream => {
+                self.reject_frame(header.stream, Violation::DependencyOnItself)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Rejects a frame that breaks a rule. RFC 9113 §5.1: RST_STREAM on an idle stream would be an
+    /// error of ours, so the connection ends there.
+    #[cold]
+    fn reject_frame(&mut self, id: StreamId, violation: Violation) -> Result<(), ConnectionFailed> {
+        if violation.scope() == Scope::Connection || self.streams.status(id) == StreamStatus::Idle {
+            return Err(self.fail_violation(violation, id));
+        }
+        self.handle_stream_violation(id, violation)
     }
 
     /// RFC 9113 §6.4

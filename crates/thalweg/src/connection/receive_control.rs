@@ -112,7 +112,7 @@ impl Inner {
             }
         }
         if self.settings.local.has_unacknowledged() {
-            self.timers.arm(Timeout::SettingsAck);
+            self.timers.restart_for_next(Timeout::SettingsAck);
         } else {
             self.timers.disarm(Timeout::SettingsAck);
         }

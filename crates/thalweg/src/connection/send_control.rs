@@ -44,7 +44,7 @@ impl Inner {
         self.limits.header_list_bytes_max = after.max_header_list_size;
         self.outbound.settings(after.changes_from(&before).into_iter());
         self.settings.local.announce(after);
-        self.timers.arm_if_unarmed(Timeout::SettingsAck);
+        self.timers.arm_after_transmit(Timeout::SettingsAck);
         Ok(())
     }
 
@@ -60,7 +60,7 @@ impl Inner {
         self.check_frame_len(SETTING_LEN * entries.len())?;
         self.outbound.settings(entries.iter().copied());
         self.settings.local.announce(*self.settings.local.announced());
-        self.timers.arm_if_unarmed(Timeout::SettingsAck);
+        self.timers.arm_after_transmit(Timeout::SettingsAck);
         Ok(())
     }
 

@@ -249,7 +249,12 @@ impl Inner {
         let waited = slot.send.restart_wait(sent, connection, self.limits.stall_bytes_min);
         let Some(waited) = waited else { return };
         self.streams.wait_from_next_time(stream, waited);
-        self.timers.arm_for_one_more(Timeout::Stall);
+        if self.outbound.is_empty() {
+            self.timers.arm_for_one_more(Timeout::Stall);
+        } else {
+            // The peer credits no DATA that it has not seen.
+            self.timers.arm_after_transmit(Timeout::Stall);
+        }
     }
 
     /// Returns what the connection's window contributes to the wait of a stream.

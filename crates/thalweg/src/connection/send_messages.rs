@@ -16,7 +16,7 @@ use crate::streams::slot::{RemainingLength, Slot};
 use crate::streams::state::{HalfState, Input, InvalidTransition, State, Transition};
 use crate::violation::Violation;
 
-use super::field_blocks::response_content;
+use super::field_blocks::{ends_with_headers, response_content};
 use super::inner::Inner;
 
 impl From<InvalidTransition> for SendError {
@@ -111,13 +111,23 @@ impl Inner {
             outbound_fields::response(&mut list, self.codec.encoder(), status, fields, self.peer_limits())?;
         let status = status.as_u16();
         let info = BlockInfo { content_length, status, ..BlockInfo::default() };
-        let content = response_content(method, &info);
+        let mut content = response_content(method, &info);
+        // RFC 9110 §15.3.6: a 205 is sent without content, and its trailers are allowed.
+        if status == 205 {
+            if let Some(left) = content.bytes().filter(|left| *left > 0) {
+                return Err(SendError::ContentLength { left, given: 0 });
+            }
+            content = RemainingLength::new(Some(0));
+        }
         if end && !content.allows(0, true) {
             return Err(SendError::ContentLength { left: content.bytes().unwrap_or(0), given: 0 });
         }
         if let Some(slot) = self.streams.find_mut(stream) {
             slot.send.left = content;
             slot.send.tunnel = method == Method::Connect && (200..300).contains(&status);
+            if ends_with_headers(method, status) {
+                slot.method = Method::Head;
+            }
         }
         self.write_field_block(FrameType::HEADERS, stream.id(), end, None, &list);
         self.apply_transition(stream, next);
@@ -170,12 +180,20 @@ impl Inner {
         if slot.send.tunnel {
             return Err(SendError::Malformed(Violation::FrameInTunnel));
         }
+        // On the client, these are the trailers of a request.
+        if slot.method == Method::Head && !self.is_client() {
+            return Err(SendError::Malformed(Violation::TrailersWithoutContent));
+        }
         let left = slot.send.left;
         if !left.allows(0, true) {
             return Err(SendError::ContentLength { left: left.bytes().unwrap_or(0), given: 0 });
         }
         let mut list = FieldList::new();
-        outbound_fields::collect(&mut list, self.codec.encoder(), fields, self.peer_limits())?;
+        let peer = self.peer_limits();
+        // RFC 9110 §6.5.1: a field that frames the content cannot follow it.
+        if outbound_fields::collect(&mut list, self.codec.encoder(), fields, peer)?.is_some() {
+            return Err(SendError::Malformed(Violation::ContentLengthInTrailers));
+        }
         self.write_field_block(FrameType::HEADERS, stream.id(), true, None, &list);
         self.clear_blocked(stream);
         self.apply_transition(stream, next);

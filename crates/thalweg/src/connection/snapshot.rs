@@ -5,6 +5,7 @@ use crate::snapshot::{RateLimitsSnapshot, StreamSnapshot, WindowSnapshot};
 use crate::stream_id::StreamKey;
 use crate::streams::slot::{Blocked, Slot};
 use crate::streams::state::State;
+use crate::time::Instant;
 
 use super::inner::Inner;
 
@@ -17,6 +18,12 @@ impl Inner {
     /// Returns the connection's windows.
     pub(super) fn window(&self) -> WindowSnapshot {
         window_snapshot(self.windows.send_window(), &self.windows.receive_window())
+    }
+
+    /// Returns since when the connection's receive window is used up by content that the caller
+    /// holds.
+    pub(super) fn window_exhausted_since(&self) -> Option<Instant> {
+        self.windows.exhausted_since()
     }
 
     /// Returns what is left of each rate limit.

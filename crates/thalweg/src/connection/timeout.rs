@@ -32,12 +32,21 @@ impl Inner {
         if now == before {
             self.avoidance.count_standing_call(now);
         }
-        self.streams.start_waits(now);
+        self.start_waits(now);
         self.avoidance.observe_time(now);
         self.timers.enter();
         let outcome = self.handle_due(now);
         self.timers.leave();
         outcome
+    }
+
+    /// Starts the waits for window that calls have begun, unless the output still holds DATA that
+    /// the peer would credit.
+    #[inline]
+    pub(super) fn start_waits(&mut self, now: Instant) {
+        if !self.timers.is_unsent(Timeout::Stall) {
+            self.streams.start_waits(now);
+        }
     }
 
     fn handle_due(&mut self, now: Instant) -> Result<(), ConnectionFailed> {
@@ -48,7 +57,7 @@ impl Inner {
             match due {
                 Timeout::KeepAlive => {
                     self.outbound.ping(false, KEEP_ALIVE_PING);
-                    self.timers.arm_if_unarmed(Timeout::Ping);
+                    self.timers.arm_after_transmit(Timeout::Ping);
                 }
                 Timeout::Idle if self.streams.live() > 0 => {}
                 Timeout::Idle => self.shutdown(),
@@ -135,7 +144,7 @@ impl Inner {
         } else {
             self.outbound.goaway(StreamId::MAX, ErrorCode::NO_ERROR, &[]);
             self.outbound.ping(false, SHUTDOWN_PING);
-            self.timers.arm_if_unarmed(Timeout::Ping);
+            self.timers.arm_after_transmit(Timeout::Ping);
         }
         self.timers.arm(Timeout::Shutdown);
     }
@@ -147,7 +156,7 @@ impl Inner {
         self.send_final_goaway();
         if self.streams.live() > 0 && self.timers.duration(Timeout::KeepAlive).is_some() {
             self.outbound.ping(false, KEEP_ALIVE_PING);
-            self.timers.arm(Timeout::Ping);
+            self.timers.arm_after_transmit(Timeout::Ping);
         }
     }
 
@@ -189,6 +198,7 @@ impl Inner {
     #[inline]
     fn restart_transmit(&mut self, taken: bool) {
         if taken {
+            self.timers.output_taken();
             self.timers.arm(Timeout::Transmit);
         } else {
             self.timers.disarm(Timeout::Transmit);

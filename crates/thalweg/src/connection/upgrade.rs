@@ -23,6 +23,8 @@ impl Inner {
         };
         let mut slot = self.new_slot(state, method_of(method));
         slot.reported = true;
+        // RFC 7540 §3.2: the client sends its preface when it has received the 101 response.
+        self.expect_preface_after_transmit();
         self.counters.streams_opened += 1;
         self.streams.open(StreamId::new(1), slot)
     }

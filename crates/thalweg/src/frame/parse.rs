@@ -157,6 +157,11 @@ pub(crate) fn headers(flags: Flags, payload: &[u8]) -> Result<HeadersParts<'_>, 
     Ok((fragment, Some(dependency(fields)), padding))
 }
 
+/// Returns the fields of a PRIORITY payload; `None` if it is not 5 bytes long.
+pub(crate) fn priority(payload: &[u8]) -> Option<Dependency> {
+    payload.try_into().ok().map(dependency)
+}
+
 /// Splits a PUSH_PROMISE payload: promised stream, fragment, Pad Length.
 pub(crate) fn push_promise(flags: Flags, payload: &[u8]) -> Result<(StreamId, &[u8], Option<u8>), Violation> {
     let (rest, padding) = unpad(flags, payload, Violation::PushPromiseLength)?;

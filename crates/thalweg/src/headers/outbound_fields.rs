@@ -38,9 +38,7 @@ pub(crate) fn request<'a, 'f: 'a>(
         let violation = if is_connect { Violation::ConnectPseudo } else { Violation::PseudoMissing };
         return Err(SendError::Malformed(violation));
     }
-    // RFC 9110 §9.3.6: the destination of a tunnel is a host and a port.
-    let port = request.authority.and_then(validate::split_port).map(|(_, port)| port);
-    if tunnel && port.is_none_or(<[u8]>::is_empty) {
+    if tunnel && !request.authority.is_some_and(validate::is_destination) {
         return Err(SendError::Malformed(Violation::ConnectPseudo));
     }
     if request.path == Some(b"*") && request.method != b"OPTIONS" {
@@ -109,6 +107,10 @@ pub(crate) fn collect<'a, 'f: 'a>(
             let length = validate::parse_content_length(field.value);
             if length.is_none() || content_length.is_some_and(|earlier| Some(earlier) != length) {
                 return Err(SendError::Malformed(Violation::ContentLengthInvalid));
+            }
+            // RFC 9110 §5.3, §8.6: repeated with one value, it is sent once.
+            if content_length.is_some() {
+                continue;
             }
             content_length = length;
         } else if !(found.is_found() && validate::is_regular(field.known_name())) {

@@ -256,7 +256,7 @@ impl Validator {
         }
         if self.info.method == Method::Connect && !extended {
             // RFC 9113 §8.5: a plain CONNECT has `:authority` and no other pseudo-header field.
-            if self.seen & (SCHEME | PATH) != 0 || self.seen & AUTHORITY == 0 {
+            if self.seen & (SCHEME | PATH) != 0 || !headers.authority().is_some_and(is_destination) {
                 return Err(Violation::ConnectPseudo);
             }
         } else if self.seen & (SCHEME | PATH) != SCHEME | PATH {
@@ -293,7 +293,16 @@ pub(crate) fn check_hosts<'a>(
     scheme: Option<&[u8]>,
     mut hosts: impl Iterator<Item = &'a [u8]>,
 ) -> Result<(), Violation> {
-    let Some(first) = authority.or_else(|| hosts.next()) else { return Ok(()) };
+    let first = match authority {
+        // Its value is validated where it is read.
+        Some(authority) => authority,
+        None => match hosts.next() {
+            None => return Ok(()),
+            // RFC 9110 §7.2: an empty host belongs to a target without an authority.
+            Some(host) if host.is_empty() || is_authority(host) => host,
+            Some(_) => return Err(Violation::AuthorityInvalid),
+        },
+    };
     let first = normal_authority(first, scheme);
     if hosts.all(|host| normal_authority(host, scheme).eq_ignore_ascii_case(first)) {
         Ok(())
@@ -311,6 +320,15 @@ fn normal_authority<'a>(authority: &'a [u8], scheme: Option<&[u8]>) -> &'a [u8] 
         _ => b"",
     };
     if port.is_empty() || port == implied { host } else { authority }
+}
+
+/// RFC 9110 §9.3.6: whether an authority is the destination of a tunnel, a host and the number of a
+/// port.
+pub(crate) fn is_destination(authority: &[u8]) -> bool {
+    let Some((host, port)) = split_port(authority) else { return false };
+    let number =
+        port.iter().try_fold(0u16, |sum, digit| sum.checked_mul(10)?.checked_add(u16::from(digit - b'0')));
+    !host.is_empty() && number.is_some_and(|number| number > 0)
 }
 
 /// Splits the port off an authority: decimal digits, or nothing, after the last colon.
@@ -431,14 +449,14 @@ fn is_path(value: &[u8]) -> bool {
     (value.first() == Some(&b'/') && no_byte(value, |word| equals(word, b'#'))) || value == b"*"
 }
 
-/// RFC 9113 §8.3.1: no user information. We also reject controls, space, and what would end an
-/// authority.
+/// RFC 9113 §8.3.1: no user information. RFC 9110 §4.2.1: the host is not empty. We also reject
+/// controls, space, and what would end an authority.
 #[inline]
 fn is_authority(value: &[u8]) -> bool {
     // A slash and a question mark differ in one bit.
     let slash_or_mark = |word| equals(word | (ONES * 0x10), b'?');
     let ends = |word| equals(word, b'@') | slash_or_mark(word) | equals(word, b'#') | equals(word, b'\\');
-    !value.is_empty() && no_byte(value, ends)
+    !matches!(value, [] | [b':', ..]) && no_byte(value, ends)
 }
 
 /// Whether `text` has no control, space or DEL, and nothing that `forbidden` finds. Reads eight
@@ -561,7 +579,7 @@ mod tests {
                 value[at] = byte;
                 assert_eq!(
                     is_authority(&value),
-                    common && !b"@/?\\".contains(&byte),
+                    common && !b"@/?\\".contains(&byte) && (at > 0 || byte != b':'),
                     "authority, {byte:#x} at {at}"
                 );
                 let known_name = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -572,6 +590,6 @@ mod tests {
             }
         }
         assert!(is_path(b"*") && is_path(b"/") && !is_path(b"") && !is_path(b"*/"));
-        assert!(!is_authority(b"") && !is_token(b"") && !is_scheme(b""));
+        assert!(!is_authority(b"") && !is_authority(b":") && !is_token(b"") && !is_scheme(b""));
     }
 }

@@ -17,7 +17,8 @@ pub(crate) struct Slot {
     pub(super) id: u32,
     /// Its state (RFC 9113 §5.1).
     pub state: State,
-    /// What the request's method means for the messages.
+    /// What the request's method means for the messages. A final response of 204 or 304 makes it
+    /// [`Method::Head`], since it means the same: the response ends with its header section.
     pub method: Method,
     /// Whether an event or a call has shown the stream to the caller: only then is its end
     /// reported.

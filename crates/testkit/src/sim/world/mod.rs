@@ -230,7 +230,6 @@ impl World {
             // before it uses a key.
             self.receive(by, 0)?;
         }
-        let now = self.now;
         match *op {
             Op::Priority { by, nth, urgency, incremental } => {
                 let is_honest = self.is_honest;
@@ -262,7 +261,7 @@ impl World {
                     });
                     if changed.is_ok() {
                         side.settings_changes += 1;
-                        side.timeouts.announces(now);
+                        side.timeouts.announces();
                     }
                 }
             }
