@@ -116,6 +116,7 @@ pub use thalweg;
 pub use thalweg::{Config, ErrorCode, OwnedEvent, Priority, Status};
 pub use thalweg_h2c;
 pub use thalweg_http;
+pub use thalweg_http::exchange::Timeouts as ExchangeTimeouts;
 pub use thalweg_io;
 pub use thalweg_io::{
     CloseLimits, ConnectionEnd, CounterSnapshot, Counters, Handle, LogLevel, NegotiationError, WithCauses,
