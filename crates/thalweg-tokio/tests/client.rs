@@ -233,7 +233,7 @@ async fn a_body_that_fails_resets_the_request_and_is_an_error_for_the_caller() {
     assert_eq!(peer.expect_on(1).await.kind, kind::HEADERS);
     assert_eq!(peer.expect_on(1).await.body, b"half");
     frames.send(Err("the disk is gone".into())).unwrap();
-    assert_eq!(peer.expect_on(1).await.code(), Some(ErrorCode::INTERNAL_ERROR));
+    assert_eq!(peer.expect_on(1).await.code(), Some(ErrorCode::CANCEL));
     let error = within(response).await.unwrap_err();
     assert!(matches!(&error, Error::Body(source) if source.to_string() == "the disk is gone"), "{error}");
 }

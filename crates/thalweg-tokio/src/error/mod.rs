@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use thalweg::{CloseReport, ErrorCode, OpenError, ResetCause, SendError};
+use thalweg_http::content::ContentError;
 use thalweg_io::{ConnectionEnd, StreamReset, WithCauses};
 
 /// Any error of a service or a body.
@@ -45,6 +46,8 @@ pub enum Error {
     Send(SendError),
     /// The peer's message cannot be represented with the types of the `http` crate.
     Message(Arc<http::Error>),
+    /// The outbound content has another length than its headers announce.
+    Content(ContentError),
     /// The outbound body failed.
     Body(Arc<dyn StdError + Send + Sync>),
 }
@@ -63,7 +66,7 @@ impl Error {
             Self::Reset { code, by } => StreamReset { code: *code, by: *by }.is_retryable(),
             Self::GoingAway => true,
             Self::Connection { processed, .. } => !processed,
-            Self::Send(_) | Self::Message(_) | Self::Body(_) => false,
+            Self::Send(_) | Self::Message(_) | Self::Content(_) | Self::Body(_) => false,
         }
     }
 
@@ -72,7 +75,7 @@ impl Error {
         match self {
             Self::Reset { code, .. } => Some(*code),
             Self::Connection { end, .. } => end.report.error.map(|error| error.code()),
-            Self::GoingAway | Self::Send(_) | Self::Message(_) | Self::Body(_) => None,
+            Self::GoingAway | Self::Send(_) | Self::Message(_) | Self::Content(_) | Self::Body(_) => None,
         }
     }
 
@@ -111,6 +114,7 @@ impl fmt::Display for Error {
             Self::GoingAway => f.write_str("the connection takes no further requests: open a new one"),
             Self::Send(error) => WithCauses(error).fmt(f),
             Self::Message(error) => write!(f, "the message cannot be represented: {error}"),
+            Self::Content(error) => write!(f, "the content does not have its announced length: {error}"),
             Self::Body(error) => write!(f, "the body to be sent failed: {error}"),
         }
     }
@@ -126,6 +130,7 @@ impl StdError for Error {
             Self::Connection { end, .. } => Some(end.as_ref()),
             Self::Send(error) => Some(error),
             Self::Message(error) => Some(error.as_ref()),
+            Self::Content(error) => Some(error),
             Self::Body(error) => Some(error.as_ref()),
             Self::Reset { .. } | Self::GoingAway => None,
         }
@@ -135,6 +140,12 @@ impl StdError for Error {
 impl From<SendError> for Error {
     fn from(error: SendError) -> Self {
         Self::Send(error)
+    }
+}
+
+impl From<ContentError> for Error {
+    fn from(error: ContentError) -> Self {
+        Self::Content(error)
     }
 }
 
