@@ -96,7 +96,7 @@ impl Inner {
         if len < SMALL_DATA_BYTES { self.charge(Cost::SmallData, id) } else { Ok(()) }
     }
 
-    /// An empty frame that ends a stream is not charged: each stream has one at most.
+    /// Charges an empty frame, unless it ends a stream: each stream has one such frame at most.
     fn charge_empty(&mut self, id: StreamId, end: bool) -> Result<(), ConnectionFailed> {
         let slot = self.streams.stream_key(id).and_then(|stream| self.streams.find(stream));
         if end && slot.is_some_and(|slot| slot.state.remote() == HalfState::Data) {

@@ -118,7 +118,7 @@ impl Blocked {
     /// Marks a wait that starts at the next time; the bits below it count nanoseconds.
     const NEXT_TIME: u64 = 1 << 63;
 
-    /// The stream is blocked. Times and waits beyond 292 years are taken for that many.
+    /// Creates the state of a blocked stream. Times and waits are at most 292 years long.
     pub(super) fn from(since: BlockedSince) -> Self {
         match since {
             BlockedSince::NextTime { waited } => {
