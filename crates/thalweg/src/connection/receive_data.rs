@@ -13,16 +13,6 @@ use super::inner::{ConnectionFailed, Inner};
 use super::receive::RawEvent;
 use crate::config::WindowRelease;
 
-impl DataPhase {
-    /// Whether no event is possible before more input arrives.
-    pub(crate) fn needs_input(&self) -> bool {
-        match self.pad_len {
-            None => true,
-            Some(pad_len) => self.left > u32::from(pad_len),
-        }
-    }
-}
-
 impl Inner {
     /// Handles a frame header, and the part of its payload that is in `input`.
     #[inline]
