@@ -155,7 +155,7 @@ impl ContentTimer {
     /// Counts the time from `start`, or from later content on the connection.
     #[inline]
     pub(crate) fn since(start: Instant) -> Self {
-        // Five centuries after the origin, time is no longer told apart from `PENDING`.
+        // Five centuries after the origin, time can no longer be distinguished from `PENDING`.
         Self(start.min(Self::PENDING.0))
     }
 
