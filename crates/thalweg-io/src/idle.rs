@@ -41,13 +41,15 @@ impl IdleState {
         Self { since, eviction: AtomicU8::new(KEPT), is_abrupt: AtomicBool::new(false) }
     }
 
-    /// For the I/O layer: the peer sent something, and the connection does not speak HTTP/2 yet.
+    /// Records that the peer sent something before the connection speaks HTTP/2. The I/O layer
+    /// calls it during the negotiation.
     pub fn negotiation_progressed(&self) {
         self.since.store(nanos(ORIGIN.elapsed().saturating_add(PROGRESS_TIME)), Ordering::Relaxed);
     }
 
-    /// For the driver, before it waits: stores whether the connection has no streams. `was_used`:
-    /// it had some since the last call. Reads the clock only if the state changes.
+    /// Records whether the connection has no streams; `was_used` tells whether it had some since
+    /// the last call. The driver calls it before it waits. Reads the clock only if the state
+    /// changes.
     pub fn update(&self, is_idle: bool, was_used: bool) {
         self.update_at(is_idle, was_used, || ORIGIN.elapsed());
     }

@@ -68,7 +68,7 @@
 //! | `Error::GoingAway`, `Error::Message` | `Error::Open`, `Error::TimedOut` | a thread that waits has a time limit; only the types of `http` refuse a message |
 //! | `tunnel::Writer` | [`BodyWriter`] | content is a `Write` for tunnels and other messages alike |
 //! | tokio's `AsyncRead` and `AsyncWrite` | [`Transport`] | `Read` and `Write` have no half-close |
-//! | `Display` of an `Error` includes its cause | it does not; [`WithCauses`] prints both | with the feature `tonic`, `source` is the gRPC status there |
+//! | with the feature `tonic`, `Display` of an `Error` includes its cause | it never does; [`WithCauses`] prints both | `source` is the gRPC status there |
 //! | `connections_max` is 10,000 | 1,024 | each connection has a thread |
 //!
 //! # Features

@@ -189,13 +189,13 @@ async fn the_end_of_the_connection_is_reported_to_all_callers_with_its_report() 
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "half");
     drop(peer);
     let error = within(body.frame()).await.unwrap().unwrap_err();
-    assert_eq!(error.report().unwrap().error.unwrap().cause(), CloseCause::Eof);
+    assert_eq!(error.connection_end().unwrap().report.error.unwrap().cause(), CloseCause::Eof);
     assert!(!error.is_retryable(), "the peer had begun");
     let error = within(queued).await.unwrap_err();
-    assert!(error.is_retryable() && error.report().is_some(), "{error}");
+    assert!(error.is_retryable() && error.connection_end().is_some(), "{error}");
     let end = running.end().await;
     assert_eq!(client.end().unwrap().report, end.report);
-    assert!(within(client.send(get())).await.unwrap_err().report().is_some());
+    assert!(within(client.send(get())).await.unwrap_err().connection_end().is_some());
 }
 
 #[tokio::test]
@@ -204,7 +204,7 @@ async fn a_peer_that_speaks_http_1_is_named_as_such() {
     let response = client.send(get());
     within(io.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")).await.unwrap();
     let error = within(response).await.unwrap_err();
-    let cause = error.report().unwrap().error.unwrap().cause();
+    let cause = error.connection_end().unwrap().report.error.unwrap().cause();
     assert_eq!(cause, CloseCause::Violation(Violation::PrefaceOfHttp1), "{error}");
 }
 
@@ -398,6 +398,7 @@ async fn a_server_that_closes_without_goaway_is_reported() {
     peer.expect_headers().await;
     drop(peer);
     let error = within(response).await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("the peer ended the byte stream too early"), "{error}");
+    let text = WithCauses(&error).to_string();
+    assert!(text.contains("the peer ended the byte stream too early"), "{text}");
     assert_eq!(running.end().await.report.error.unwrap().cause(), CloseCause::Eof);
 }

@@ -32,7 +32,7 @@
 //! * On the connection, the core itself releases padding and what is discarded, and a reset
 //!   releases what its stream holds.
 
-use crate::settings::WINDOW_MAX;
+use crate::frame::PAYLOAD_LEN_DEFAULT;
 use crate::silly_window::{self, full_frame};
 
 /// What we may send, on a stream or on the connection.
@@ -265,8 +265,11 @@ impl ReceiveWindow {
     }
 }
 
+/// The largest flow-control window, bytes (RFC 9113 §6.9.1).
+pub(crate) const WINDOW_MAX: u32 = (1 << 31) - 1;
+
 /// RFC 9113 §4.2: the frame that every peer can send.
-pub(crate) const FRAME_BYTES: i64 = 16_384;
+pub(crate) const FRAME_BYTES: i64 = PAYLOAD_LEN_DEFAULT as i64;
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 //!
 //! Invariants: one variant for each rule; section, error code and scope come from its row alone.
 
-use crate::error::ErrorCode;
+use crate::error_code::ErrorCode;
 
 /// Whether a violation is a stream error or a connection error (RFC 9113 §5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -93,14 +93,9 @@ impl Inner {
                     }
                 }
                 Phase::Skip { left } => {
-                    let len = input.len().min(left as usize);
-                    *input = &input[len..];
-                    let left = left - len as u32;
-                    if left > 0 {
-                        self.inbound.phase = Phase::Skip { left };
+                    if self.inbound.skip_payload(left, input) {
                         return Ok(self.next_pending());
                     }
-                    self.inbound.phase = Phase::FrameHeader;
                 }
                 Phase::SkipPadded { stream, left } => {
                     // The header may have reset the stream, and Pad Length may end the connection:
@@ -419,7 +414,7 @@ fn foreign_protocol(bytes: &[u8]) -> Option<Violation> {
 }
 
 /// A reset before this age of the stream, about 100 ms, costs a token each. Later ones cost a
-/// fraction: an honest caller's time limit may have passed, and `concurrent_streams_max` bounds
+/// fraction: a well-behaved caller's time limit may have passed, and `concurrent_streams_max` bounds
 /// their rate to ten a second for each stream.
 const EARLY_RESET_TICKS: u32 = 96;
 /// How many times the output limit the replies may take.

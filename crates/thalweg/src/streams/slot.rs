@@ -119,7 +119,7 @@ impl Blocked {
     /// Marks a wait that starts at the next time; the bits below it count nanoseconds.
     const NEXT_TIME: u64 = 1 << 63;
 
-    /// The stream is blocked. Times and waits beyond 292 years are taken for that many.
+    /// Creates the state of a blocked stream. Times and waits are at most 292 years long.
     pub(super) fn from(since: BlockedSince) -> Self {
         match since {
             BlockedSince::NextTime { waited } => {
@@ -156,7 +156,7 @@ impl ContentTimer {
     /// Counts the time from `start`, or from later content on the connection.
     #[inline]
     pub(crate) fn since(start: Instant) -> Self {
-        // Five centuries after the origin, time is no longer told apart from `PENDING`.
+        // Five centuries after the origin, time can no longer be distinguished from `PENDING`.
         Self(start.min(Self::PENDING.0))
     }
 
