@@ -412,7 +412,7 @@ fn a_server_that_closes_before_its_first_byte_may_speak_tls() {
             socket.peek(&mut [0]).unwrap();
         } else {
             socket.shutdown(std::net::Shutdown::Write).unwrap();
-            std::io::copy(&mut socket, &mut std::io::sink()).unwrap();
+            io::copy(&mut socket, &mut io::sink()).unwrap();
         }
         drop(socket);
         let text = WithCauses(&sent.join().unwrap()).to_string();
