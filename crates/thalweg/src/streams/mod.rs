@@ -420,8 +420,8 @@ impl Streams {
         Some(stream)
     }
 
-    /// Returns a queued stream, near the head of its class and no less urgent than `first`, of which
-    /// one frame of up to `bytes_max` bytes carries all.
+    /// Returns a queued stream, near the head of its class and no less urgent than `first`, of
+    /// which one frame of up to `bytes_max` bytes carries all.
     #[cold]
     fn find_complete(&self, first: QueueKey, bytes_max: u32) -> Option<(QueueKey, StreamKey)> {
         self.send_queue.find_near_heads(|key, stream| {
