@@ -73,7 +73,11 @@ impl FieldCodec {
         let mut validator = Validator::new(kind);
         let totals = self.decoder.decode(bytes, limits, |decoded| {
             let action = validator.field(&decoded);
-            if action != SinkAction::Stop {
+            if action == SinkAction::Valid {
+                block.push(&decoded);
+                return SinkAction::Valid;
+            }
+            if action == SinkAction::Unchecked {
                 block.push(&decoded);
             }
             action

@@ -94,8 +94,8 @@ impl Validator {
         }
     }
 
-    /// Validates the next field. Returns `Stop` if the block is malformed: the remaining fields need
-    /// not be passed.
+    /// Validates the next field. Returns `Stop` if the block is malformed: the remaining fields
+    /// need not be passed.
     #[inline(always)]
     pub(crate) fn field(&mut self, decoded: &Decoded<'_>) -> SinkAction {
         let checked = decoded.checked();
