@@ -23,7 +23,7 @@ mod settings;
 use thalweg_hpack::KnownName;
 
 use crate::error_code::ErrorCode;
-use crate::headers::validate;
+use crate::headers::{authority, validate};
 use crate::stream_id::StreamId;
 
 pub use settings::{SettingEntries, SettingId};
@@ -318,8 +318,8 @@ impl<'a> Iterator for OriginEntries<'a> {
 /// server.
 fn is_origin(text: &[u8]) -> bool {
     let Some(at) = text.windows(3).position(|separator| separator == b"://") else { return false };
-    let (scheme, authority) = (&text[..at], &text[at + 3..]);
+    let (scheme, host) = (&text[..at], &text[at + 3..]);
     text.is_ascii()
         && validate::check_pseudo_value(KnownName::SCHEME, scheme).is_ok()
-        && validate::check_pseudo_value(KnownName::AUTHORITY, authority).is_ok()
+        && authority::check(host, Some(scheme)).is_ok()
 }
