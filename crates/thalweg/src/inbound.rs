@@ -137,8 +137,8 @@ impl Inbound {
         Ok(())
     }
 
-    /// Skips payload bytes, of which `left` follow. Returns whether more of them follow; the input is
-    /// then empty.
+    /// Skips payload bytes, of which `left` follow. Returns whether more of them follow; the input
+    /// is then empty.
     pub(crate) fn skip_payload(&mut self, left: u32, input: &mut &[u8]) -> bool {
         let len = input.len().min(left as usize);
         *input = &input[len..];
