@@ -414,8 +414,8 @@ fn foreign_protocol(bytes: &[u8]) -> Option<Violation> {
 }
 
 /// A reset before this age of the stream, about 100 ms, costs a token each. Later ones cost a
-/// fraction: a well-behaved caller's time limit may have passed, and `concurrent_streams_max` bounds
-/// their rate to ten a second for each stream.
+/// fraction: the time limit of a well-behaved caller may have passed, and `concurrent_streams_max`
+/// bounds their rate to ten a second for each stream.
 const EARLY_RESET_TICKS: u32 = 96;
 /// How many times the output limit the replies may take.
 const OUTPUT_OVERRUN: usize = 4;
