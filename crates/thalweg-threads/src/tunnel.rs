@@ -8,10 +8,10 @@ use crate::body::writer::BodyWriter;
 /// The byte stream of a CONNECT (RFC 9113 §8.5) or of an extended CONNECT, such as a WebSocket (RFC
 /// 8441): both halves of a stream as one reader and writer.
 ///
-/// Written data is sent immediately. Dropping the tunnel before [`finish`](Self::finish) resets the
-/// stream: a server with INTERNAL_ERROR, a client with CANCEL. Dropping the body that `finish`
-/// returns, while the peer still sends, resets it too: a server with NO_ERROR, a client with
-/// CANCEL.
+/// Written data is sent immediately. Dropping the tunnel ends our half, as
+/// [`finish`](Self::finish) does. The peer then has the time `tunnel_end` of
+/// [`ExchangeTimeouts`](crate::ExchangeTimeouts) to end its half, whose bytes are discarded, before
+/// the stream is reset: by a server with NO_ERROR, by a client with CANCEL.
 #[derive(Debug)]
 pub struct Tunnel {
     reader: Body,

@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use shared::{LIMIT, Peer, Running};
 use thalweg::{Config, OpenError, SendError};
@@ -19,7 +20,8 @@ use thalweg_testkit::frames::{
 use thalweg_testkit::hpack;
 use thalweg_threads::client::Builder;
 use thalweg_threads::{
-    Body, Client, Error, ErrorCode, Priority, Request, Responder, Response, Status, Tunnel, WithCauses,
+    Body, Client, Error, ErrorCode, ExchangeTimeouts, Priority, Request, Responder, Response, Status, Tunnel,
+    WithCauses,
 };
 
 fn status(code: u16) -> Status {
@@ -249,40 +251,52 @@ fn a_handler_can_prioritize_its_response() {
     assert_eq!(order.first(), Some(&3));
 }
 
-/// The ways to drop a tunnel, and whether each was preceded by `finish`.
-const ENDS: [(bool, fn(Tunnel)); 3] = [
-    (false, drop),
-    (true, |tunnel| drop(tunnel.finish().unwrap())),
-    (true, |tunnel| assert_eq!(tunnel.finish().unwrap().read_whole(10).unwrap(), b"")),
+/// The ways to drop a tunnel. Each ends our half.
+const ENDS: [fn(Tunnel); 3] = [
+    drop,
+    |tunnel| drop(tunnel.finish().unwrap()),
+    |tunnel| {
+        assert_eq!(tunnel.finish().unwrap().read_whole(10).unwrap(), b"");
+    },
 ];
 
-/// Reads "part" on stream 1, its end, and the reset with this code, each if expected; then no
-/// further frame.
-fn read_to_reset(peer: &mut Peer, is_ended: bool, code: Option<ErrorCode>) {
+/// The peer has this time to end its half of a tunnel.
+fn timeouts() -> ExchangeTimeouts {
+    let mut timeouts = ExchangeTimeouts::default();
+    timeouts.tunnel_end = Duration::from_millis(200);
+    timeouts
+}
+
+/// Reads "part" on stream 1, its end, and the reset with this code after the peer had its time, if
+/// expected; then no further frame.
+fn read_to_reset(peer: &mut Peer, code: Option<ErrorCode>) {
     let (mut content, mut flags) = (Vec::new(), 0);
-    while content.len() < 4 || is_ended && flags & flag::END_STREAM == 0 {
+    while flags & flag::END_STREAM == 0 {
         let frame = peer.until(kind::DATA);
         content.extend(frame.body);
         flags |= frame.flags;
     }
-    assert_eq!((&*content, flags & flag::END_STREAM != 0), (&b"part"[..], is_ended));
+    assert_eq!(content, b"part");
+    let before = Instant::now();
     if let Some(code) = code {
         assert_eq!(peer.frame().unwrap(), rst_stream(1, code));
+        assert!(before.elapsed() > Duration::from_millis(100));
     }
     peer.send(&ping([7; 8]).bytes());
     assert_eq!(peer.frame().unwrap().kind, kind::PING);
 }
 
 #[test]
-fn a_server_that_drops_its_tunnel_resets_the_stream_unless_both_sides_have_ended() {
-    let codes = [Some(ErrorCode::INTERNAL_ERROR), Some(ErrorCode::NO_ERROR), None];
-    for ((is_ended, end), code) in ENDS.into_iter().zip(codes) {
-        let server = Running::start(move |request: Request<Body>, responder: Responder| -> io::Result<()> {
+fn a_server_that_drops_its_tunnel_ends_it_and_resets_the_stream_unless_the_peer_ends_it_too() {
+    let codes = [Some(ErrorCode::NO_ERROR), Some(ErrorCode::NO_ERROR), None];
+    for (end, code) in ENDS.into_iter().zip(codes) {
+        let serve = move |request: Request<Body>, responder: Responder| -> io::Result<()> {
             let mut tunnel = responder.tunnel(Response::ok(), request.replace_body(()).1)?;
             tunnel.write_all(b"part")?;
             end(tunnel);
             Ok(())
-        });
+        };
+        let server = Running::with(|server| server.exchange_timeouts(timeouts()), serve);
         let mut peer = server.peer();
         peer.greet();
         let connect = hpack::block(&[(":method", "CONNECT"), (":authority", "example.org:443")]);
@@ -290,15 +304,15 @@ fn a_server_that_drops_its_tunnel_resets_the_stream_unless_both_sides_have_ended
         if code.is_none() {
             peer.send(&data(1, "").end_stream().bytes());
         }
-        read_to_reset(&mut peer, is_ended, code);
+        read_to_reset(&mut peer, code);
     }
 }
 
 #[test]
-fn a_client_that_drops_its_tunnel_resets_the_stream_unless_both_sides_have_ended() {
+fn a_client_that_drops_its_tunnel_ends_it_and_resets_the_stream_unless_the_peer_ends_it_too() {
     let codes = [Some(ErrorCode::CANCEL), Some(ErrorCode::CANCEL), None];
-    for ((is_ended, end), code) in ENDS.into_iter().zip(codes) {
-        let (mut peer, client) = scripted(&Builder::new(), &settings());
+    for (end, code) in ENDS.into_iter().zip(codes) {
+        let (mut peer, client) = scripted(&Builder::new().exchange_timeouts(timeouts()), &settings());
         let (writer, answer) = client.start_request(Request::connect("example.org:443")).unwrap();
         peer.until(kind::HEADERS);
         peer.send(&headers(1, hpack::response(200)).end_headers().bytes());
@@ -308,6 +322,6 @@ fn a_client_that_drops_its_tunnel_resets_the_stream_unless_both_sides_have_ended
             peer.send(&data(1, "").end_stream().bytes());
         }
         end(tunnel);
-        read_to_reset(&mut peer, is_ended, code);
+        read_to_reset(&mut peer, code);
     }
 }

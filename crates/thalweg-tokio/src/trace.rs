@@ -44,7 +44,7 @@ mod events {
     }
 
     pub(crate) fn stream_failed(stream: StreamKey, code: ErrorCode, error: &(dyn StdError + 'static)) {
-        tracing::warn!(stream = stream.id().as_u32(), %code, "exchange failed: {error}");
+        tracing::warn!(stream = stream.id().as_u32(), %code, "exchange failed: {}", WithCauses(error));
     }
 
     pub(crate) fn stream_panicked(stream: StreamKey, panic: &(dyn Any + Send)) {
@@ -65,7 +65,7 @@ mod events {
     }
 
     pub(crate) fn stream_command_failed(stream: StreamKey, error: &Error) {
-        tracing::debug!(stream = stream.id().as_u32(), "command dropped: {error}");
+        tracing::debug!(stream = stream.id().as_u32(), "command dropped: {}", WithCauses(error));
     }
 
     pub(crate) fn fields_repaired(report: &Report) {

@@ -39,8 +39,14 @@ pub enum StreamCommand {
     Send { chunk: Chunk, finish: Option<Finish> },
     /// Releases consumed bytes.
     Release { bytes: usize },
-    /// Discards received and further content.
-    Discard,
+    /// The reader of the content has read its end, while the request is still being sent.
+    FinishReader,
+    /// The reader of the content was dropped: received and further content is discarded.
+    DropReader,
+    /// The handler or the writer was dropped before its end.
+    DropSource,
+    /// The source of the content failed.
+    FailSource(Error),
     /// Reports that the handler reads: sends 100 (Continue) if it is owed (RFC 9110 §10.1.1).
     SendContinue,
     /// Sets the stream's priority (RFC 9218).
@@ -49,7 +55,7 @@ pub enum StreamCommand {
     SetPadding(Option<u8>),
     /// Sends a frame of an unknown type.
     SendExtension { kind: FrameType, flags: Flags, payload: Vec<u8> },
-    /// Resets the stream.
+    /// Resets the stream at the application's request.
     Reset { code: ErrorCode },
 }
 
@@ -97,13 +103,15 @@ pub trait StreamCommandSink: Send + Sync {
 
 /// The state that a stream's driver and its application share.
 pub struct Exchange {
-    commands: Arc<dyn StreamCommandSink>,
     pub limits: BufferLimits,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 struct State {
+    /// `None` once the stream has ended early: the driver expects no command, and a source that is
+    /// still being read does not keep the connection open.
+    commands: Option<Arc<dyn StreamCommandSink>>,
     waiters: u32,
     /// On a client, `None` until the stream is open.
     stream: Option<StreamKey>,
@@ -114,6 +122,10 @@ struct State {
     received: Vec<u8>,
     incoming: Incoming,
     unsent: usize,
+    /// The number of chunks that were sent, to see progress.
+    chunks_sent: u64,
+    /// Whether the driver wants to know when all content is read.
+    reports_end: bool,
     /// A buffer for the next chunk.
     spare: Option<Vec<u8>>,
     failure: Option<Error>,
@@ -146,7 +158,7 @@ pub enum WaitResult {
 }
 
 /// The conditions that a thread waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interest {
     pub head: bool,
     pub content: bool,
@@ -160,6 +172,7 @@ impl Exchange {
         stream: Option<StreamKey>,
     ) -> Arc<Self> {
         let state = State {
+            commands: Some(commands),
             waiters: 0,
             stream,
             informational: VecDeque::new(),
@@ -167,12 +180,14 @@ impl Exchange {
             received: Vec::new(),
             incoming: Incoming::Open,
             unsent: 0,
+            chunks_sent: 0,
+            reports_end: false,
             spare: None,
             failure: None,
             priority: Priority::default(),
             abandoned: false,
         };
-        Arc::new(Self { commands, limits, state: Mutex::new(state), changed: Condvar::new() })
+        Arc::new(Self { limits, state: Mutex::new(state), changed: Condvar::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -217,29 +232,29 @@ impl Exchange {
         });
     }
 
-    /// Delivers the headers of the response.
-    pub fn deliver_head(&self, head: Response<()>, end: bool) {
+    /// Delivers the headers of the response. `end`: they end it, and whether the reader reports its
+    /// end.
+    pub fn deliver_head(&self, head: Response<()>, end: Option<bool>) {
         self.change(|state| {
             state.head = Some(head);
-            if end {
-                state.incoming = Incoming::Ended(None);
-            }
+            state.end_incoming(end);
         });
     }
 
-    /// Delivers content.
-    pub fn deliver_content(&self, data: &[u8], end: bool) {
+    /// Delivers content. `end`: it is the last, and whether the reader reports its end.
+    pub fn deliver_content(&self, data: &[u8], end: Option<bool>) {
         self.change(|state| {
             state.received.extend_from_slice(data);
-            if end {
-                state.incoming = Incoming::Ended(None);
-            }
+            state.end_incoming(end);
         });
     }
 
-    /// Delivers trailers.
-    pub fn deliver_trailers(&self, trailers: Fields) {
-        self.change(|state| state.incoming = Incoming::Ended(Some(trailers)));
+    /// Delivers trailers. `reports_end`: the reader reports its end.
+    pub fn deliver_trailers(&self, trailers: Fields, reports_end: bool) {
+        self.change(|state| {
+            state.incoming = Incoming::Ended(Some(trailers));
+            state.reports_end = reports_end;
+        });
     }
 
     /// Returns a chunk that the core has accepted: its writer may continue, and gets its buffer
@@ -248,6 +263,7 @@ impl Exchange {
         let cost = chunk.cost();
         self.change(|state| {
             state.unsent = state.unsent.saturating_sub(cost);
+            state.chunks_sent += 1;
             if let Chunk::Buffer(buffer) = chunk {
                 state.spare = Some(buffer);
             }
@@ -256,9 +272,13 @@ impl Exchange {
 
     /// Delivers the early end of the stream. Later ends are ignored.
     pub fn deliver_end(&self, error: Error) {
+        let mut commands = None;
         self.change(|state| {
             state.failure.get_or_insert(error);
+            commands = state.commands.take();
         });
+        // Without the lock: this may be the last handle of the connection.
+        drop(commands);
     }
 
     /// Delivers another priority.
@@ -278,23 +298,39 @@ impl Exchange {
         self.lock().failure.clone()
     }
 
-    /// Returns whether the peer has sent a complete response and then a reset without an error (RFC
-    /// 9113 §8.1). The response stays valid.
+    /// Returns whether the peer has sent a complete response, and the rest of the request is not
+    /// needed: by a reset without an error (RFC 9113 §8.1), or by ours after it was read. The
+    /// response stays valid.
     pub fn is_answered(&self) -> bool {
         let state = self.lock();
-        matches!(state.failure, Some(Error::Reset { code: ErrorCode::NO_ERROR, by: ResetCause::Remote }))
-            && matches!(state.incoming, Incoming::Ended(_))
+        let Some(Error::Reset { code, by }) = state.failure else { return false };
+        let is_declined = code == ErrorCode::NO_ERROR && by == ResetCause::Remote;
+        (is_declined || by == ResetCause::Application) && matches!(state.incoming, Incoming::Ended(_))
+    }
+
+    /// Returns the number of chunks that were sent.
+    pub fn chunks_sent(&self) -> u64 {
+        self.lock().chunks_sent
     }
 
     /// Submits a command. Before the stream is open, only a reset has an effect.
     pub fn submit(&self, command: StreamCommand) {
         let mut state = self.lock();
-        match state.stream {
-            Some(stream) => {
-                drop(state);
-                self.commands.submit(stream, command);
-            }
-            None => state.abandoned = true,
+        let Some(stream) = state.stream else {
+            state.abandoned = true;
+            return;
+        };
+        let commands = state.commands.clone();
+        drop(state);
+        if let Some(commands) = commands {
+            commands.submit(stream, command);
+        }
+    }
+
+    /// Reports that all content was read, if the driver wants to know.
+    pub fn report_end(&self) {
+        if mem::take(&mut self.lock().reports_end) {
+            self.submit(StreamCommand::FinishReader);
         }
     }
 
@@ -395,6 +431,13 @@ const INFORMATIONAL_MAX: usize = 16;
 const MESSAGE_COST_BYTES: usize = 256;
 
 impl State {
+    fn end_incoming(&mut self, end: Option<bool>) {
+        if let Some(reports_end) = end {
+            self.incoming = Incoming::Ended(None);
+            self.reports_end = reports_end;
+        }
+    }
+
     fn poll_ready(
         &mut self,
         interest: Interest,
@@ -450,7 +493,7 @@ mod tests {
     fn wait_open_succeeds_after_a_full_response_and_a_reset() {
         let exchange = exchange();
         exchange.open(stream());
-        exchange.deliver_head(Response::ok(), true);
+        exchange.deliver_head(Response::ok(), Some(false));
         exchange.deliver_end(Error::Reset { code: ErrorCode::NO_ERROR, by: ResetCause::Remote });
         exchange.wait_open(None).unwrap();
         assert!(exchange.is_answered());

@@ -9,15 +9,12 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use thalweg::ErrorCode;
-
 use crate::error::Error;
 use crate::fields::Fields;
 
 pub use writer::BodyWriter;
 
 use exchange::{Exchange, Interest, StreamCommand, WaitResult};
-use writer::Upload;
 
 /// The content of a received message. Reading waits for data, and extends the peer's window by the
 /// number of bytes read.
@@ -35,8 +32,6 @@ struct Inner {
     /// Consumed bytes that were not reported to the driver yet.
     unreported: usize,
     origin: Origin,
-    /// The content of the request of a client, sent while the caller waits for the response.
-    upload: Option<Upload>,
     time_limit: Option<Duration>,
 }
 
@@ -56,26 +51,16 @@ impl Body {
     /// Creates the content of a request. `expects_continue`: the first read is reported to the
     /// driver, which may owe 100 (RFC 9110 §10.1.1).
     pub(crate) fn of_request(exchange: Arc<Exchange>, expects_continue: bool) -> Self {
-        Self::new(exchange, Origin::Request { expects_continue }, None, None)
+        Self::new(exchange, Origin::Request { expects_continue }, None)
     }
 
     /// Creates the content of a response, while that of the request may still be sent.
-    pub(crate) fn of_response(
-        exchange: Arc<Exchange>,
-        upload: Option<Upload>,
-        time_limit: Option<Duration>,
-    ) -> Self {
-        Self::new(exchange, Origin::Response, upload, time_limit)
+    pub(crate) fn of_response(exchange: Arc<Exchange>, time_limit: Option<Duration>) -> Self {
+        Self::new(exchange, Origin::Response, time_limit)
     }
 
-    fn new(
-        exchange: Arc<Exchange>,
-        origin: Origin,
-        upload: Option<Upload>,
-        time_limit: Option<Duration>,
-    ) -> Self {
-        let inner =
-            Inner { exchange, buffer: Vec::new(), position: 0, unreported: 0, origin, upload, time_limit };
+    fn new(exchange: Arc<Exchange>, origin: Origin, time_limit: Option<Duration>) -> Self {
+        let inner = Inner { exchange, buffer: Vec::new(), position: 0, unreported: 0, origin, time_limit };
         Self { inner: Some(Box::new(inner)), trailers: None }
     }
 
@@ -152,32 +137,12 @@ impl Inner {
             self.exchange.submit(StreamCommand::SendContinue);
         }
         let deadline = self.time_limit.map(|limit| Instant::now() + limit);
-        let mut interest = Interest { head: false, content: true, capacity: self.upload.is_some() };
-        let mut ended = None;
-        loop {
-            if let Some(trailers) = ended.take_if(|_| self.upload.is_none()) {
-                return Ok(Some(trailers));
-            }
-            match self.exchange.wait_for(interest, &mut self.buffer, deadline) {
-                WaitResult::Content => return Ok(None),
-                WaitResult::Ended(trailers) => {
-                    // The server may still read the rest of the request.
-                    interest.content = false;
-                    ended = Some(trailers);
-                }
-                WaitResult::Capacity(buffer) => {
-                    if let Some(upload) = self.upload.take() {
-                        self.upload = upload.resume(buffer)?;
-                    }
-                    interest.capacity = self.upload.is_some();
-                }
-                // RFC 9113 §8.1: a server may reset the rest of a request after its complete
-                // response.
-                WaitResult::Failed(_) if ended.is_some() => self.upload = None,
-                WaitResult::Failed(error) => return Err(error),
-                WaitResult::TimedOut => return Err(Error::TimedOut),
-                WaitResult::Head(_) => {}
-            }
+        let interest = Interest { content: true, ..Interest::default() };
+        match self.exchange.wait_for(interest, &mut self.buffer, deadline) {
+            WaitResult::Ended(trailers) => Ok(Some(trailers)),
+            WaitResult::Failed(error) => Err(error),
+            WaitResult::TimedOut => Err(Error::TimedOut),
+            WaitResult::Content | WaitResult::Capacity(_) | WaitResult::Head(_) => Ok(None),
         }
     }
 }
@@ -185,10 +150,12 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         let was_whole = self.exchange.drop_received() && self.position == self.buffer.len();
-        match self.origin {
-            _ if was_whole => self.report(),
-            Origin::Request { .. } => self.exchange.submit(StreamCommand::Discard),
-            Origin::Response => self.exchange.submit(StreamCommand::Reset { code: ErrorCode::CANCEL }),
+        if !was_whole {
+            return self.exchange.submit(StreamCommand::DropReader);
+        }
+        self.report();
+        if self.origin == Origin::Response {
+            self.exchange.report_end();
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::mem;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use thalweg::ErrorCode;
@@ -21,15 +22,13 @@ use crate::outbound::{content_error, finish_with};
 /// every call returns an error with an [`Error`] inside.
 ///
 /// It must be finished. Dropping it before resets the stream, so that the peer cannot take
-/// truncated content for complete content.
+/// truncated content for complete content. In a tunnel, dropping it ends its direction.
 pub struct BodyWriter {
     exchange: Arc<Exchange>,
     buffer: Vec<u8>,
     state: State,
     /// The bytes written so far, against the announced length.
     check: LengthCheck,
-    /// The reset code if the writer is dropped unfinished.
-    unfinished: ErrorCode,
     time_limit: Option<Duration>,
 }
 
@@ -43,18 +42,13 @@ enum State {
 }
 
 impl BodyWriter {
-    pub(crate) fn new(
-        exchange: Arc<Exchange>,
-        check: LengthCheck,
-        unfinished: ErrorCode,
-        time_limit: Option<Duration>,
-    ) -> Self {
-        Self { exchange, buffer: Vec::new(), state: State::Open, check, unfinished, time_limit }
+    pub(crate) fn new(exchange: Arc<Exchange>, check: LengthCheck, time_limit: Option<Duration>) -> Self {
+        Self { exchange, buffer: Vec::new(), state: State::Open, check, time_limit }
     }
 
     /// Creates a writer for a message that has already ended.
     pub(crate) fn no_body(exchange: Arc<Exchange>, check: LengthCheck) -> Self {
-        let mut writer = Self::new(exchange, check, ErrorCode::NO_ERROR, None);
+        let mut writer = Self::new(exchange, check, None);
         writer.state = State::NoBody;
         writer
     }
@@ -100,7 +94,9 @@ impl BodyWriter {
 
     /// Resets the stream, so that the peer knows that the message is incomplete.
     pub fn reset(mut self, code: ErrorCode) {
-        self.unfinished = code;
+        if mem::replace(&mut self.state, State::Finished) == State::Open {
+            self.exchange.submit(StreamCommand::Reset { code });
+        }
     }
 
     /// Returns whether the stream has ended early.
@@ -120,7 +116,11 @@ impl BodyWriter {
             let is_answered = self.exchange.is_answered();
             return if is_answered { Ok(()) } else { Err(error.into()) };
         }
-        self.check.finish().map_err(content_error)?;
+        if let Err(error) = self.check.finish() {
+            self.state = State::Finished;
+            self.fail(content_error(error));
+            return Err(content_error(error));
+        }
         let chunk = match mem::take(&mut self.buffer) {
             rest if rest.is_empty() => Chunk::EMPTY,
             rest => Chunk::Buffer(rest),
@@ -137,7 +137,7 @@ impl BodyWriter {
 
     fn wait_for_capacity_and_buffer(&mut self, take_buffer: bool) -> Result<(), Error> {
         let deadline = self.time_limit.map(|limit| Instant::now() + limit);
-        let interest = Interest { head: false, content: false, capacity: true };
+        let interest = Interest { capacity: true, ..Interest::default() };
         match self.exchange.wait_for(interest, &mut Vec::new(), deadline) {
             WaitResult::Capacity(Some(buffer)) if take_buffer && self.buffer.is_empty() => {
                 self.buffer = buffer;
@@ -171,6 +171,12 @@ impl BodyWriter {
             self.exchange.send(Chunk::Buffer(mem::take(&mut self.buffer)), None);
         }
         Ok(len)
+    }
+
+    /// Resets the stream, and reports the reason to the reader of the response.
+    fn fail(&self, error: io::Error) {
+        let error = Error::of_io(&error).cloned().unwrap_or_else(|| Error::Body(Arc::new(error)));
+        self.exchange.submit(StreamCommand::FailSource(error));
     }
 
     /// Counts a piece before anything of it is sent.
@@ -216,7 +222,7 @@ impl Write for BodyWriter {
 impl Drop for BodyWriter {
     fn drop(&mut self) {
         if self.state == State::Open {
-            self.exchange.submit(StreamCommand::Reset { code: self.unfinished });
+            self.exchange.submit(StreamCommand::DropSource);
         }
     }
 }
@@ -227,7 +233,7 @@ impl fmt::Debug for BodyWriter {
     }
 }
 
-/// Request content from a reader, sent piece by piece while its caller waits for the response.
+/// Content from a reader, and its end.
 pub(crate) struct Upload {
     writer: BodyWriter,
     reader: Box<dyn Read + Send>,
@@ -239,28 +245,21 @@ impl Upload {
         Self { writer, reader, finish }
     }
 
-    /// Sends one piece, for which there is capacity. Returns itself unless that was the end.
-    pub(crate) fn resume(mut self, buffer: Option<Vec<u8>>) -> Result<Option<Self>, Error> {
-        if let Some(buffer) = buffer {
-            self.writer.buffer = buffer;
-        }
-        let len = match self.writer.read_chunk(&mut *self.reader) {
-            Ok(len) => len,
-            Err(error) => return Err(Error::Body(Arc::new(error))),
-        };
-        if len > 0 {
-            return Ok(Some(self));
-        }
-        match self.writer.end(self.finish) {
-            Ok(()) => Ok(None),
-            Err(error) => Err(Error::of_io(&error).cloned().unwrap_or(Error::Body(Arc::new(error)))),
-        }
-    }
-
-    /// Sends all remaining content.
+    /// Sends all content.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.writer.write_from(&mut *self.reader)?;
         self.writer.end(self.finish)
+    }
+
+    /// Sends all content from a thread of its own: a reader may block for as long as it likes,
+    /// while the response arrives. An error reaches the reader of the response.
+    pub(crate) fn spawn(mut self) -> io::Result<()> {
+        let upload = move || match self.writer.write_from(&mut *self.reader) {
+            // It reports its errors itself.
+            Ok(_) => drop(self.writer.end(self.finish)),
+            Err(error) => self.writer.fail(error),
+        };
+        thread::Builder::new().name("thalweg upload".to_owned()).spawn(upload).map(drop)
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread;
 
 use thalweg::{Config, ConfigError, OwnedEvent};
+use thalweg_http::exchange::Timeouts as ExchangeTimeouts;
 use thalweg_io::{CloseLimits, Counters, Handle};
 
 use super::{Client, ClientDriver};
@@ -68,6 +69,13 @@ impl Builder {
     #[must_use]
     pub fn unsent_bytes_max(mut self, bytes: usize) -> Self {
         self.options.unsent_bytes_max = bytes;
+        self
+    }
+
+    /// Sets how long an unwanted half of an exchange may live.
+    #[must_use]
+    pub fn exchange_timeouts(mut self, timeouts: ExchangeTimeouts) -> Self {
+        self.options.timeouts = timeouts;
         self
     }
 

@@ -101,9 +101,10 @@ impl Client {
         self
     }
 
-    /// Sends a request and waits for the headers of its response. The request's content is sent
-    /// during this wait, and later while the response's content is read, so that the server may
-    /// respond before the request has ended.
+    /// Sends a request and waits for the headers of its response. Content from a reader is read and
+    /// sent by a thread of its own, so that the server may respond before the request has ended,
+    /// whatever the reader waits for. When the whole response was read, or was dropped, the rest of
+    /// the request is not sent.
     ///
     /// # Errors
     /// The stream ended early; see [`Error::is_retryable`].
@@ -119,10 +120,11 @@ impl Client {
             Source::Whole(bytes) => (Chunk::Bytes(bytes), Some(finish), None),
             Source::Reader(reader, _) => (Chunk::EMPTY, None, Some((reader, finish))),
         };
-        let mut response = self.open(head, chunk, finish)?;
+        let response = self.open(head, chunk, finish)?;
         if let Some((reader, finish)) = upload {
             response.exchange().wait_open(self.deadline())?;
-            response.upload = Some(Upload::new(self.writer(&response, check), reader, finish));
+            let upload = Upload::new(self.writer(&response, check), reader, finish);
+            upload.spawn().map_err(|error| Error::Body(Arc::new(error)))?;
         }
         response.wait()
     }
@@ -140,7 +142,7 @@ impl Client {
     }
 
     fn writer(&self, response: &PendingResponse, check: http::LengthCheck) -> BodyWriter {
-        BodyWriter::new(Arc::clone(response.exchange()), check, ErrorCode::CANCEL, self.time_limit)
+        BodyWriter::new(Arc::clone(response.exchange()), check, self.time_limit)
     }
 
     /// Returns the handle that shuts the connection down and sends connection-level frames. It does

@@ -4,11 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use thalweg::ErrorCode;
-
 use crate::body::Body;
 use crate::body::exchange::{Exchange, Interest, StreamCommand, WaitResult};
-use crate::body::writer::Upload;
 use crate::error::Error;
 use crate::handle::StreamHandle;
 use crate::message::{Request, Response};
@@ -17,13 +14,12 @@ use crate::message::{Request, Response};
 /// CANCEL).
 pub struct PendingResponse {
     exchange: Option<Arc<Exchange>>,
-    pub(crate) upload: Option<Upload>,
     pub(crate) time_limit: Option<Duration>,
 }
 
 impl PendingResponse {
     pub(crate) fn new(exchange: Arc<Exchange>, time_limit: Option<Duration>) -> Self {
-        Self { exchange: Some(exchange), upload: None, time_limit }
+        Self { exchange: Some(exchange), time_limit }
     }
 
     /// Waits for an informational response, for example 103 (RFC 8297). Returns `None` when the
@@ -46,27 +42,24 @@ impl PendingResponse {
     ///
     /// # Errors
     /// The stream ended early, or the time limit expired.
-    pub fn wait(mut self) -> Result<Response<Body>, Error> {
-        let deadline = self.time_limit.map(|limit| Instant::now() + limit);
+    pub fn wait(self) -> Result<Response<Body>, Error> {
+        let interest = Interest { head: true, ..Interest::default() };
         loop {
-            let interest = Interest { head: true, content: false, capacity: self.upload.is_some() };
+            let sent = self.exchange().chunks_sent();
+            let deadline = self.time_limit.map(|limit| Instant::now() + limit);
             match self.exchange().wait_for(interest, &mut Vec::new(), deadline) {
                 WaitResult::Head(head) => return Ok(self.into_response(head)),
-                WaitResult::Capacity(buffer) => {
-                    if let Some(upload) = self.upload.take() {
-                        self.upload = upload.resume(buffer)?;
-                    }
-                }
                 WaitResult::Failed(error) => return Err(error),
-                WaitResult::TimedOut => return Err(Error::TimedOut),
-                WaitResult::Content | WaitResult::Ended(_) => {}
+                // An upload that makes progress is no wait for the server.
+                WaitResult::TimedOut if self.exchange().chunks_sent() == sent => return Err(Error::TimedOut),
+                _ => {}
             }
         }
     }
 
     fn into_response(mut self, head: Response<()>) -> Response<Body> {
         let exchange = Arc::clone(self.exchange());
-        let body = Body::of_response(exchange, self.upload.take(), self.time_limit);
+        let body = Body::of_response(exchange, self.time_limit);
         // From here on, dropping the body cancels the stream.
         self.exchange = None;
         head.replace_body(body).0
@@ -80,7 +73,7 @@ impl PendingResponse {
 impl Drop for PendingResponse {
     fn drop(&mut self) {
         if let Some(exchange) = &self.exchange {
-            exchange.submit(StreamCommand::Reset { code: ErrorCode::CANCEL });
+            exchange.submit(StreamCommand::DropReader);
         }
     }
 }

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thalweg::{Client, ConfigError, ErrorCode, Headers, HeadersKind, OpenError, SendError, StreamKey};
+use thalweg_http::Method;
+use thalweg_http::exchange::{Exchange as Life, Input};
+use thalweg_http::expect::Expectation;
 use thalweg_io::{ConnectionEnd, NegotiationError, Rejection, SplicingConnection};
 
 use crate::body::exchange::{BufferLimits, Exchange, Finish, StreamCommand};
@@ -90,11 +93,15 @@ impl ClientStreams {
                 return None;
             }
         };
-        let OpenRequest { chunk, finish, exchange, .. } = *open;
-        table.insert(StreamEntry::new(stream, Arc::clone(&exchange), ends, false));
+        let OpenRequest { head, chunk, finish, exchange } = *open;
+        let method = Method::of(head.method().as_bytes());
+        table.insert(StreamEntry::new(stream, Arc::clone(&exchange), Life::client(method)));
         if !exchange.open(stream) {
-            table.reset(connection, stream, ErrorCode::CANCEL, Error::reset(ErrorCode::CANCEL));
-        } else if !ends {
+            table.handle(connection, stream, Input::ReaderDropped, None);
+        } else if ends {
+            table.handle(connection, stream, Input::OutboundEnded, None);
+        } else {
+            table.expect(stream, Expectation::of(head.fields.iter()));
             table.send(connection, stream, chunk, finish);
         }
         None
@@ -110,7 +117,7 @@ impl ClientStreams {
         headers: &Headers<'_>,
     ) -> Option<ErrorCode> {
         let exchange = Exchange::new(Arc::clone(&self.mailbox) as _, self.limits, Some(stream));
-        table.insert(StreamEntry::new(stream, Arc::clone(&exchange), true, false));
+        table.insert(StreamEntry::new(stream, Arc::clone(&exchange), Life::client_push()));
         let request = Request::from_block(headers, None);
         if self.pushes.send(Pushed { request, response: PendingResponse::new(exchange, None) }) {
             return None;
@@ -148,19 +155,18 @@ impl Host for ClientStreams {
     ) -> Option<ErrorCode> {
         match (kind, table.find(stream)) {
             (HeadersKind::Response, Some(entry)) => {
+                let end = end.then_some(entry.is_uploading());
                 entry.exchange.deliver_head(Response::from_block(headers), end);
             }
             (HeadersKind::Trailers, Some(entry)) => {
-                entry.exchange.deliver_trailers(headers.fields().collect());
+                let reports_end = entry.is_uploading();
+                entry.exchange.deliver_trailers(headers.fields().collect(), reports_end);
             }
             (HeadersKind::Informational, Some(entry)) => {
                 entry.exchange.deliver_informational(Response::from_block(headers));
             }
             (HeadersKind::Push { .. }, _) => return self.receive_push(table, stream, headers),
             _ => {}
-        }
-        if end {
-            table.end_remote(stream);
         }
         None
     }

@@ -20,7 +20,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use thalweg::{ConfigError, ConnectionError, ErrorCode, Event, Headers, HeadersKind, Role, StreamKey};
+use thalweg::{
+    ConfigError, ConnectionError, ErrorCode, Event, Headers, HeadersKind, Role, Status, StreamKey,
+};
+use thalweg_http::exchange::Input as Life;
 use thalweg_io::{
     Clock, CloseEvent, CloseLimits, CloseStep, ConnectionCounters, ConnectionEnd, Handle, LingeringClose,
     NegotiationError, Rejection, SplicingConnection,
@@ -194,7 +197,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         Ok(Self {
             connection,
             host,
-            table: StreamTable::new(),
+            table: StreamTable::new(options.timeouts),
             remote: transport.remote_addr(),
             io: TransportIo::new(transport),
             handle: inbox.handle(),
@@ -300,6 +303,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
     /// Takes a turn of an open connection.
     fn advance(&mut self, now: Instant) -> io::Result<Option<Duration>> {
         let time = self.clock.to_core(now);
+        self.table.set_time(time);
         let mut outcome = Ok(());
         if self.phase == Phase::Open {
             // Sets the core's time before messages cause calls to it.
@@ -327,6 +331,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
         if outcome.is_ok() {
             outcome = self.handle_timeouts()?;
         }
+        self.expire_exchanges();
         let retry_after = self.host.after_events(now);
         if let Err(error) = self.transmit() {
             self.drain_input(time);
@@ -400,7 +405,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
             let outcome = match self.io.read()? {
                 Input::Blocked => break,
                 Input::Bytes(len) => self.receive(0..len, time),
-                Input::End => self.connection.handle_eof(),
+                Input::End => self.end_input(),
             };
             if outcome.is_err() {
                 return Ok(outcome);
@@ -408,6 +413,22 @@ impl<H: Host, T: Transport> Driver<H, T> {
         }
         // Messages cause events, too.
         Ok(self.receive(0..0, time))
+    }
+
+    /// Handles the end of input: the peer may have half-closed the transport.
+    fn end_input(&mut self) -> Result<(), ConnectionError> {
+        self.connection.handle_eof()?;
+        self.table.end_input(&mut self.connection);
+        Ok(())
+    }
+
+    /// Ends the exchanges whose time is over.
+    fn expire_exchanges(&mut self) {
+        while let Some((stream, has_ended)) = self.table.handle_timeout(&mut self.connection) {
+            if has_ended {
+                self.host.stream_reset(stream);
+            }
+        }
     }
 
     /// Reads the remaining input after a write error: the peer may have sent GOAWAY with the
@@ -460,15 +481,17 @@ impl<H: Host, T: Transport> Driver<H, T> {
             match event {
                 Event::Data { stream, data, end } => table.receive_data(connection, stream, data, end),
                 Event::Headers { stream, kind, headers, end } => {
-                    if let Some(code) = host.receive_headers(table, stream, kind, &headers, end) {
-                        connection.send_reset(stream, code);
+                    let status = headers.status().and_then(Status::new);
+                    // The headers borrow the connection: what follows from them comes after.
+                    match host.receive_headers(table, stream, kind, &headers, end) {
+                        Some(code) => connection.send_reset(stream, code),
+                        None => table.receive_headers(connection, stream, kind, status, end),
                     }
                 }
                 Event::Reset { stream, code, by } => {
                     host.stream_reset(stream);
-                    if let Some(entry) = table.remove(stream) {
-                        entry.exchange.deliver_end(Error::Reset { code, by });
-                    }
+                    let reason = Error::Reset { code, by };
+                    table.handle(connection, stream, Life::StreamReset { code }, Some(reason));
                 }
                 Event::Priority { stream, priority } => {
                     if let Some(entry) = table.find(stream) {
@@ -578,7 +601,10 @@ impl<H: Host, T: Transport> Driver<H, T> {
                 return Turn::Wait(Wait { read: drains, write: !drains, timeout });
             }
             (Phase::Negotiating { until }, _) => *until,
-            _ => self.connection.poll_timeout(),
+            _ => {
+                let timeouts = [self.connection.poll_timeout(), self.table.poll_timeout()];
+                timeouts.into_iter().flatten().min()
+            }
         };
         let read = self.connection.wants_read() && !self.io.has_ended();
         let more = read && self.io.is_readable() || self.has_more;

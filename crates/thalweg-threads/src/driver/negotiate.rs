@@ -56,7 +56,7 @@ impl<H: Host, T: Transport> Driver<H, T> {
                 (NegotiatedProtocol::Other, _) => Progress::Rejected(Rejection::NO_ALPN),
                 (NegotiatedProtocol::Http2, Input::Blocked) => Progress::Open(Ok(())),
                 (NegotiatedProtocol::Http2, Input::Bytes(len)) => Progress::Open(self.receive(0..len, time)),
-                (NegotiatedProtocol::Http2, Input::End) => Progress::Open(self.connection.handle_eof()),
+                (NegotiatedProtocol::Http2, Input::End) => Progress::Open(self.end_input()),
                 (NegotiatedProtocol::None | NegotiatedProtocol::Pending, _) => Progress::Undecided,
             };
             if !matches!(progress, Progress::Undecided) {

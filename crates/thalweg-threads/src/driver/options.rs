@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use thalweg::Role;
+use thalweg_http::exchange::Timeouts;
 use thalweg_io::{CloseLimits, Counters, Setup};
 
 use crate::body::exchange::BufferLimits;
@@ -16,6 +17,8 @@ pub(crate) struct DriverOptions<R: Role> {
     pub close_limits: CloseLimits,
     /// Content that a writer may queue ahead of the core, bytes.
     pub unsent_bytes_max: usize,
+    /// How long an unwanted half of an exchange may live.
+    pub timeouts: Timeouts,
     /// Whether responses of a server carry `date`.
     pub date: bool,
     /// The counters of the connection, which others may share.
@@ -39,6 +42,7 @@ impl<R: Role> Default for DriverOptions<R> {
             setup: Setup::default(),
             close_limits: CloseLimits::default(),
             unsent_bytes_max: 128 << 10,
+            timeouts: Timeouts::default(),
             date: true,
             counters: None,
             on_notice: None,
@@ -54,6 +58,7 @@ impl<R: Role> Clone for DriverOptions<R> {
             setup,
             close_limits: self.close_limits,
             unsent_bytes_max: self.unsent_bytes_max,
+            timeouts: self.timeouts,
             date: self.date,
             counters,
             on_notice,

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use thalweg::{Config, ConfigError, OwnedEvent};
+use thalweg_http::exchange::Timeouts as ExchangeTimeouts;
 use thalweg_io::{CloseLimits, ConnectionEnd, Counters, Handle};
 
 use super::{Pool, Server, ServerDriver};
@@ -121,6 +122,13 @@ impl Builder {
     #[must_use]
     pub fn date(mut self, date: bool) -> Self {
         self.driver.date = date;
+        self
+    }
+
+    /// Sets how long an unwanted half of an exchange may live.
+    #[must_use]
+    pub fn exchange_timeouts(mut self, timeouts: ExchangeTimeouts) -> Self {
+        self.driver.timeouts = timeouts;
         self
     }
 

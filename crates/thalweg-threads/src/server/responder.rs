@@ -79,7 +79,7 @@ impl Responder {
             Source::Reader(reader, _) => {
                 let exchange = Arc::clone(&self.exchange);
                 self.respond(head, Chunk::EMPTY, None)?;
-                let writer = BodyWriter::new(exchange, plan.check(), ErrorCode::INTERNAL_ERROR, None);
+                let writer = BodyWriter::new(exchange, plan.check(), None);
                 return Upload::new(writer, reader, finish).finish();
             }
         };
@@ -98,7 +98,7 @@ impl Responder {
             return Ok(BodyWriter::no_body(exchange, plan.check()));
         }
         self.respond(head, Chunk::EMPTY, None)?;
-        Ok(BodyWriter::new(exchange, plan.check(), ErrorCode::INTERNAL_ERROR, None))
+        Ok(BodyWriter::new(exchange, plan.check(), None))
     }
 
     /// Sends an informational response, for example 103 (RFC 8297). Any number of them may precede
@@ -214,7 +214,7 @@ impl Responder {
 impl Drop for Responder {
     fn drop(&mut self) {
         if !self.is_answered {
-            self.exchange.submit(StreamCommand::Reset { code: ErrorCode::INTERNAL_ERROR });
+            self.exchange.submit(StreamCommand::DropSource);
         }
     }
 }

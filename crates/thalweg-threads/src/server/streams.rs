@@ -8,7 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use thalweg::{ConfigError, ErrorCode, Headers, HeadersKind, Priority, Server, Status, StreamKey};
 use thalweg_h2c::Upgrade;
+use thalweg_http::Method;
 use thalweg_http::date::{self, Date, DateCache};
+use thalweg_http::exchange::{Exchange as Life, Input};
 use thalweg_http::expect::{Expectation, ServerExpect};
 use thalweg_io::{
     ConnectionEnd, DetectedProtocol, Negotiation, NegotiationError, Rejection, Setup, SplicingConnection,
@@ -80,7 +82,8 @@ impl ServerStreams {
     ) {
         let head = Request::from_block(headers, self.remote);
         let exchange = Exchange::new(Arc::clone(&self.mailbox) as _, self.limits, Some(stream));
-        let mut entry = StreamEntry::new(stream, Arc::clone(&exchange), false, end);
+        let method = Method::of(head.method().as_bytes());
+        let mut entry = StreamEntry::new(stream, Arc::clone(&exchange), Life::server(method));
         let body = if end {
             Body::empty()
         } else {
@@ -105,11 +108,13 @@ impl ServerStreams {
         connection.replace(upgraded);
         let head = Request::from_upgrade(&upgrade.request, self.remote);
         let exchange = Exchange::new(Arc::clone(&self.mailbox) as _, self.limits, Some(stream));
-        table.insert(StreamEntry::new(stream, Arc::clone(&exchange), false, true));
+        let life = Life::server(Method::of(method));
+        table.insert(StreamEntry::new(stream, Arc::clone(&exchange), life));
+        table.handle(connection, stream, Input::InboundEnded, None);
         let body = if upgrade.request.body.is_empty() {
             Body::empty()
         } else {
-            exchange.deliver_content(&upgrade.request.body, true);
+            exchange.deliver_content(&upgrade.request.body, Some(false));
             Body::of_request(Arc::clone(&exchange), false)
         };
         self.submit(exchange, stream, head, body);
@@ -131,7 +136,7 @@ impl ServerStreams {
         let PushCommand { parent, head, exchange } = command;
         match connection.send_push(parent, &head.control("", ""), head.fields.iter()) {
             Ok(stream) => {
-                table.insert(StreamEntry::new(stream, Arc::clone(&exchange), false, true));
+                table.insert(StreamEntry::new(stream, Arc::clone(&exchange), Life::server_push()));
                 exchange.open(stream);
             }
             Err(error) => exchange.deliver_end(Error::Open(error)),
@@ -159,8 +164,14 @@ impl ServerStreams {
         let ends = chunk.as_slice().is_empty() && matches!(finish, Some(Finish::End));
         let date = if date::is_due(status) { self.date.get() } else { None };
         match connection.send_response(stream, status, date::with_date(fields, date.as_ref()), ends) {
-            Ok(()) if ends => table.end_local(connection, stream),
-            Ok(()) => table.send(connection, stream, chunk, finish),
+            Ok(()) => {
+                table.handle(connection, stream, Input::HeadersSent { status }, None);
+                if ends {
+                    table.handle(connection, stream, Input::OutboundEnded, None);
+                } else {
+                    table.send(connection, stream, chunk, finish);
+                }
+            }
             Err(error) => table.handle_send_error(connection, stream, error),
         }
     }
@@ -207,9 +218,8 @@ impl Host for ServerStreams {
             _ => {
                 if let Some(entry) = table.find(stream) {
                     entry.expect.receive_content();
-                    entry.exchange.deliver_trailers(headers.fields().collect());
+                    entry.exchange.deliver_trailers(headers.fields().collect(), false);
                 }
-                table.end_remote(stream);
             }
         }
         None

@@ -678,7 +678,9 @@ impl World {
                 self.transmit(end)?;
             }
             let living = self.living(end);
-            let handled = self.side(end).endpoint.handle_timeout(now);
+            let side = self.side(end);
+            side.data.handles_timeout();
+            let handled = side.endpoint.handle_timeout(now);
             if let Err(error) = handled {
                 self.log(|| format!("{end:?} has failed: {error}"));
                 self.judge_timeout(end, error)?;
