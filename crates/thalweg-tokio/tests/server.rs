@@ -85,7 +85,7 @@ async fn any_chunking_of_the_input_gives_the_same_response() {
             service_fn(describe),
             Config::default(),
         );
-        let running = support::Running(tokio::spawn(connection.unwrap()));
+        let running = Running(tokio::spawn(connection.unwrap()));
         let mut peer = Peer::client(near).await;
         peer.send_frames(&[post(1), data(1, "he"), data(1, "llo").end_stream(), get(3)]).await;
         peer.expect_headers().await;
@@ -609,7 +609,7 @@ async fn graceful_shutdown_serves_open_streams_and_sends_goaway_twice() {
     let (near, far) = tokio::io::duplex(64 << 10);
     let connection = thalweg_tokio::server::Connection::new(far, service, Config::default()).unwrap();
     let handle = connection.handle();
-    let running = support::Running(tokio::spawn(connection));
+    let running = Running(tokio::spawn(connection));
     let mut peer = Peer::client(near).await;
     peer.send_frames(&[get(1), ping([4; 8])]).await;
     peer.expect(kind::PING).await;

@@ -29,6 +29,9 @@ on_tokio!(
     the_next_request_takes_the_place_of_an_upload_that_was_refused,
     the_connection_ends_with_its_last_handle_during_an_upload,
     a_final_response_outlives_the_transport,
+    a_request_without_content_expects_nothing,
+    content_waits_through_other_informational_responses,
+    only_a_request_that_was_not_processed_is_retryable,
 );
 
 on_threads!(
@@ -321,4 +324,42 @@ fn a_reset_with_no_error_after_the_response_is_no_failure<A: Adapter>() {
     assert_eq!(pending.head().expect("a response").start, "200");
     assert_eq!(pending.read().expect("content").content, b"ok");
     peer.send_frame(&window_update(0, 1));
+}
+
+// 9110-10.1.1-1
+fn a_request_without_content_expects_nothing<A: Adapter>() {
+    let (client, mut peer) = connected::<A>();
+    let _pending = client.send(Call::get("/").field("expect", "100-continue"));
+    assert_eq!(fields(&mut peer, 1), (vec![], true));
+}
+
+// 9110-10.1.1-3
+fn content_waits_through_other_informational_responses<A: Adapter>() {
+    let (client, mut peer) = connected::<A>();
+    let _pending = client.send(expecting(text("abc")));
+    assert!(!fields(&mut peer, 1).1);
+    peer.send_frame(&response(1, 103));
+    let (frames, _) = peer.frames_within(SHORT);
+    assert!(frames.is_empty(), "{frames:?}");
+    peer.send_frame(&response(1, 100));
+    assert_eq!(peer.expect_content(1).content, b"abc");
+}
+
+// RFC 9113 §8.7: what the server has certainly not processed may be sent again.
+fn only_a_request_that_was_not_processed_is_retryable<A: Adapter>() {
+    let (client, mut peer) = connected::<A>();
+    for (stream, code, is_retryable) in [
+        (1, ErrorCode::REFUSED_STREAM, true),
+        (3, ErrorCode::CANCEL, false),
+        (5, ErrorCode::INTERNAL_ERROR, false),
+    ] {
+        let mut pending = client.send(Call::get("/"));
+        fields(&mut peer, stream);
+        peer.send_frame(&rst_stream(stream, code));
+        assert_eq!(pending.head().expect_err("a reset").is_retryable, is_retryable, "{code}");
+    }
+    let mut pending = client.send(Call::post("/", text("abc")));
+    fields(&mut peer, 7);
+    peer.send_frame(&goaway(5, ErrorCode::NO_ERROR));
+    assert!(pending.head().expect_err("it is above the last stream").is_retryable);
 }

@@ -88,19 +88,19 @@ pub(crate) struct ClientStreams<B: Body> {
     /// Whether all handles are dropped, so that no request will follow.
     no_handles: bool,
     end: Arc<OnceLock<Arc<ConnectionEnd>>>,
+    /// Converts the error of a body. A function in place of a bound on `B::Error`: with the bound,
+    /// the future of the connection would not be `Send` inside an async block for boxed errors.
+    into_error: fn(B::Error) -> BoxError,
 }
 
-impl<B> ClientStreams<B>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
+impl<B: Body> ClientStreams<B> {
     /// Creates an empty set. The handles read `end` after the connection has ended.
     pub(crate) fn new(
         submitted: UnboundedReceiver<PendingRequest<B>>,
         permits: StreamPermits,
         end: Arc<OnceLock<Arc<ConnectionEnd>>>,
         timeouts: Timeouts,
+        into_error: fn(B::Error) -> BoxError,
     ) -> Self {
         Self {
             submitted,
@@ -116,6 +116,7 @@ where
             has_settings: false,
             no_handles: false,
             end,
+            into_error,
         }
     }
 
@@ -402,6 +403,7 @@ where
         connection: &mut SplicingConnection<Client>,
         wakers: &mut WakerSet,
     ) {
+        let into_error = self.into_error;
         let Some(entry) = self.find(stream) else { return };
         let consumed = entry.inbox.take_consumed();
         if consumed.reader_dropped {
@@ -425,7 +427,7 @@ where
         let Some(content) = &mut entry.content else { return };
         let waker = wakers.waker(FIRST_STREAM_WAKER + stream.index());
         let mut cx = Context::from_waker(waker);
-        let poll = || content.as_mut().poll_send(&mut cx, connection, stream, pad_len);
+        let poll = || content.as_mut().poll_send(&mut cx, connection, stream, pad_len, into_error);
         let sent = entry.span.in_scope(|| catch_unwind(AssertUnwindSafe(poll)));
         let is_progress = content.as_mut().take_progress() && entry.exchange.deadline().is_some();
         let (input, error) = match sent {
@@ -492,11 +494,7 @@ where
     }
 }
 
-impl<B> Host for ClientStreams<B>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
+impl<B: Body> Host for ClientStreams<B> {
     type Role = Client;
 
     fn set_time(&mut self, now: Instant) {
